@@ -1,0 +1,42 @@
+//! Suspicious firewall rows in order of time, and a line that sums them up.
+
+use datafusion::common::Result;
+use datafusion::functions_aggregate::expr_fn::{count, count_distinct, max, min};
+use datafusion::logical_expr::{ident, lit};
+use datafusion::prelude::DataFrame;
+
+use super::{Analysis, Inputs, Requirement, Suite};
+
+pub(super) static ANALYSIS: Analysis = Analysis {
+    id: "attack_timeline",
+    suite: Suite::Firewall,
+    title: "Suspicious events over time",
+    rollups: &["attack_events"],
+    optional_rollups: &[],
+    requires: &[Requirement {
+        tables: &["CommonSecurityLog"],
+        columns: &["DeviceVendor", "DeviceEventClassID", "SimplifiedDeviceAction", "SourceIP", "DestinationIP"],
+    }],
+    run,
+    order: &[("time_generated", false)],
+    limit: None,
+    companion: Some(("attack_timeline_summary", summary)),
+    finding: None,
+};
+
+fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+    inputs.merged("attack_events")
+}
+
+fn summary(timeline: DataFrame) -> Result<DataFrame> {
+    timeline.aggregate(
+        vec![],
+        vec![
+            count(lit(1i64)).alias("events"),
+            min(ident("time_generated")).alias("first_seen"),
+            max(ident("time_generated")).alias("last_seen"),
+            count_distinct(ident("source_ip")).alias("distinct_sources"),
+            count_distinct(ident("destination_ip")).alias("distinct_destinations"),
+        ],
+    )
+}

@@ -1,0 +1,200 @@
+//! Analyses: relational steps from merged rollups to one result table each, and the findings a table raises.
+
+mod attack_timeline;
+mod beaconing;
+mod cli_storage_uploads;
+mod compression_staging;
+mod data_exfiltration;
+mod dns_tunneling;
+mod egress_spikes;
+mod event_timeline;
+mod port_usage;
+mod storage_audit;
+mod threat_breakdown;
+mod top_talkers;
+mod traffic_overview;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use datafusion::common::Result;
+use datafusion::logical_expr::{Expr, SortExpr, cast, ident, lit};
+use datafusion::prelude::DataFrame;
+use arrow::datatypes::{DataType, TimeUnit};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::findings::FindingRule;
+use crate::functions::round_half_up;
+
+/// Every analysis, in the order of reports. A new one is a file beside this one and a line here.
+pub static ANALYSES: &[&Analysis] = &[
+    &compression_staging::ANALYSIS,
+    &cli_storage_uploads::ANALYSIS,
+    &egress_spikes::ANALYSIS,
+    &storage_audit::ANALYSIS,
+    &traffic_overview::ANALYSIS,
+    &event_timeline::ANALYSIS,
+    &top_talkers::ANALYSIS,
+    &port_usage::ANALYSIS,
+    &beaconing::ANALYSIS,
+    &dns_tunneling::ANALYSIS,
+    &data_exfiltration::ANALYSIS,
+    &threat_breakdown::ANALYSIS,
+    &attack_timeline::ANALYSIS,
+];
+
+/// Columns whose names start with this serve findings and are not written to result tables.
+pub const HIDDEN_PREFIX: char = '_';
+
+/// The analyses of one notebook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Suite {
+    /// Data staging and exfiltration early warning.
+    Exfiltration,
+    /// Palo Alto firewall investigation.
+    Firewall,
+}
+
+impl Suite {
+    /// All suites, in the order of reports.
+    pub const ALL: [Suite; 2] = [Suite::Exfiltration, Suite::Firewall];
+
+    /// The suite's name in arguments and output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Suite::Exfiltration => "exfiltration",
+            Suite::Firewall => "firewall",
+        }
+    }
+}
+
+/// Columns of a table without which an analysis can't run.
+#[derive(Debug)]
+pub struct Requirement {
+    /// The table, or the tables of which one will do, preferred first.
+    pub tables: &'static [&'static str],
+    /// The columns it needs there.
+    pub columns: &'static [&'static str],
+}
+
+/// One analysis.
+#[derive(Debug)]
+pub struct Analysis {
+    /// Name of the analysis and of its result table.
+    pub id: &'static str,
+    /// Its suite.
+    pub suite: Suite,
+    /// What it shows, for people.
+    pub title: &'static str,
+    /// Rollups it reads.
+    pub rollups: &'static [&'static str],
+    /// Rollups it reads where the lake has them, and does without elsewhere.
+    pub optional_rollups: &'static [&'static str],
+    /// What the lake must have.
+    pub requires: &'static [Requirement],
+    /// One shard's result, in no order. Every group of rows that belong together lies in one shard.
+    pub run: fn(&Inputs<'_>) -> Result<DataFrame>,
+    /// Columns that order the result, descending where `true`; ties are ordered by all columns.
+    pub order: &'static [(&'static str, bool)],
+    /// Rows kept of the ordered result; all where absent.
+    pub limit: Option<fn(&Config) -> usize>,
+    /// A further table computed from the whole result, and its name.
+    pub companion: Option<(&'static str, fn(DataFrame) -> Result<DataFrame>)>,
+    /// How rows become findings.
+    pub finding: Option<FindingRule>,
+}
+
+/// What an analysis is given of one shard.
+pub struct Inputs<'a> {
+    /// Parameters of the run.
+    pub config: &'a Config,
+    /// Columns the lake has, by table.
+    pub columns: &'a BTreeMap<String, BTreeSet<String>>,
+    /// Opens the merged state of a rollup; `None` where the lake has no table for it.
+    pub open: &'a dyn Fn(&str, Scope) -> Result<Option<DataFrame>>,
+}
+
+/// Which part of a rollup is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The keys of this shard.
+    Shard,
+    /// All keys.
+    Whole,
+}
+
+impl Inputs<'_> {
+    /// The merged state of a rollup, of this shard's keys.
+    fn merged(&self, rollup: &str) -> Result<DataFrame> {
+        (self.open)(rollup, Scope::Shard)?.ok_or_else(|| {
+            datafusion::error::DataFusionError::Internal(format!("rollup {rollup} is not among the inputs"))
+        })
+    }
+
+    /// The merged state of a rollup, of all keys; `None` where the lake has no table for it.
+    fn whole(&self, rollup: &str) -> Result<Option<DataFrame>> {
+        (self.open)(rollup, Scope::Whole)
+    }
+
+    fn has_column(&self, table: &str, column: &str) -> bool {
+        self.columns.get(table).is_some_and(|columns| columns.contains(column))
+    }
+}
+
+impl Analysis {
+    /// The analysis of that id.
+    pub fn by_id(id: &str) -> Option<&'static Analysis> {
+        ANALYSES.iter().copied().find(|analysis| analysis.id == id)
+    }
+
+    /// `result` in its total order, cut to the limit; of a shard's result or of all shards' results together.
+    ///
+    /// # Errors
+    /// Where the plan can't be built.
+    pub fn ordered(&self, result: DataFrame, config: &Config) -> Result<DataFrame> {
+        let named: Vec<SortExpr> =
+            self.order.iter().map(|(column, descending)| ident(*column).sort(!descending, false)).collect();
+        let rest = result
+            .schema()
+            .fields()
+            .iter()
+            .filter(|field| !self.order.iter().any(|(column, _)| column == field.name()))
+            .map(|field| ident(field.name()).sort(true, false));
+        let total: Vec<SortExpr> = named.into_iter().chain(rest).collect();
+        let sorted = result.sort(total)?;
+        match self.limit {
+            Some(limit) => sorted.limit(0, Some(limit(config))),
+            None => Ok(sorted),
+        }
+    }
+}
+
+const BYTES_PER_MEGABYTE: f64 = 1_048_576.0;
+
+/// Bytes as megabytes (1,048,576 bytes), rounded to two decimals.
+fn megabytes(bytes: Expr) -> Expr {
+    round_half_up(cast(bytes, DataType::Float64) / lit(BYTES_PER_MEGABYTE), 2)
+}
+
+/// A UTC time from microseconds since the epoch.
+fn time_of_micros(micros: Expr) -> Expr {
+    cast(micros, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollups::Rollup;
+
+    #[test]
+    fn analyses_name_rollups_that_exist_and_read_tables_they_require() {
+        for analysis in ANALYSES {
+            for id in analysis.rollups.iter().chain(analysis.optional_rollups) {
+                let rollup = Rollup::by_id(id).unwrap_or_else(|| panic!("{}: no rollup {id}", analysis.id));
+                let required = analysis.requires.iter().any(|requirement| requirement.tables == rollup.tables);
+                assert_eq!(required, analysis.rollups.contains(id), "{}: {id}", analysis.id);
+            }
+        }
+    }
+}

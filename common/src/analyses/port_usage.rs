@@ -1,0 +1,27 @@
+//! The destination ports and protocols with the most TRAFFIC sessions.
+
+use datafusion::common::Result;
+use datafusion::prelude::DataFrame;
+
+use super::{Analysis, Inputs, Requirement, Suite};
+
+pub(super) static ANALYSIS: Analysis = Analysis {
+    id: "port_usage",
+    suite: Suite::Firewall,
+    title: "Ports and protocols with the most sessions",
+    rollups: &["port_sessions"],
+    optional_rollups: &[],
+    requires: &[Requirement {
+        tables: &["CommonSecurityLog"],
+        columns: &["DeviceVendor", "DeviceEventClassID", "DestinationPort", "Protocol"],
+    }],
+    run,
+    order: &[("sessions", true)],
+    limit: Some(|config| config.port_usage.limit),
+    companion: None,
+    finding: None,
+};
+
+fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+    inputs.merged("port_sessions")
+}

@@ -1,0 +1,41 @@
+//! Audited operations on storage keys and settings.
+
+use datafusion::common::Result;
+use datafusion::prelude::DataFrame;
+
+use super::{Analysis, Inputs, Requirement, Suite};
+use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
+
+pub(super) static ANALYSIS: Analysis = Analysis {
+    id: "storage_audit",
+    suite: Suite::Exfiltration,
+    title: "Operations on storage keys and settings",
+    rollups: &["storage_audit_rows"],
+    optional_rollups: &[],
+    requires: &[Requirement { tables: &["AuditLogs"], columns: &["OperationName"] }],
+    run,
+    order: &[("time_generated", false)],
+    limit: None,
+    companion: None,
+    finding: Some(FindingRule {
+        title: "Storage keys or settings touched",
+        techniques: &[technique("T1552", "Unsecured Credentials"), technique("T1098", "Account Manipulation")],
+        stage: Stage::Audit,
+        entities: &[(EntityKind::User, "initiated_by")],
+        first_seen: "time_generated",
+        last_seen: "time_generated",
+        period: Period::Day,
+        is_finding: |_, _| true,
+        severity: |_| Severity::Medium,
+        confidence: |_| 50,
+        explain: |row| {
+            let operation = row.text("operation_name").unwrap_or_default();
+            let target = row.text("target_resources").unwrap_or_else(|| "an unnamed resource".into());
+            format!("{operation} on {target}")
+        },
+    }),
+};
+
+fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+    inputs.merged("storage_audit_rows")
+}

@@ -1,0 +1,27 @@
+//! THREAT events by activity, action and severity.
+
+use datafusion::common::Result;
+use datafusion::prelude::DataFrame;
+
+use super::{Analysis, Inputs, Requirement, Suite};
+
+pub(super) static ANALYSIS: Analysis = Analysis {
+    id: "threat_breakdown",
+    suite: Suite::Firewall,
+    title: "Threats by activity, action and severity",
+    rollups: &["threat_counts"],
+    optional_rollups: &[],
+    requires: &[Requirement {
+        tables: &["CommonSecurityLog"],
+        columns: &["DeviceVendor", "DeviceEventClassID", "Activity", "SimplifiedDeviceAction", "LogSeverity"],
+    }],
+    run,
+    order: &[("events", true)],
+    limit: None,
+    companion: None,
+    finding: None,
+};
+
+fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+    inputs.merged("threat_counts")
+}

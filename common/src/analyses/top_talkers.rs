@@ -1,0 +1,35 @@
+//! The pairs with the most TRAFFIC sessions.
+
+use datafusion::common::Result;
+use datafusion::logical_expr::{ident, lit};
+use datafusion::prelude::DataFrame;
+
+use super::{Analysis, Inputs, Requirement, Suite, megabytes};
+
+pub(super) static ANALYSIS: Analysis = Analysis {
+    id: "top_talkers",
+    suite: Suite::Firewall,
+    title: "Pairs with the most sessions",
+    rollups: &["flow_pairs"],
+    optional_rollups: &[],
+    requires: &[Requirement {
+        tables: &["CommonSecurityLog"],
+        columns: &["DeviceVendor", "DeviceEventClassID", "SourceIP", "DestinationIP", "SentBytes", "ReceivedBytes"],
+    }],
+    run,
+    order: &[("sessions", true)],
+    limit: Some(|config| config.top_talkers.limit),
+    companion: None,
+    finding: None,
+};
+
+fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+    inputs.merged("flow_pairs")?.filter(ident("event_class").eq(lit("TRAFFIC")))?.select(vec![
+        ident("source_ip"),
+        ident("destination_ip"),
+        ident("sessions"),
+        ident("bytes_sent"),
+        ident("bytes_received"),
+        megabytes(ident("bytes_sent") + ident("bytes_received")).alias("total_mb"),
+    ])
+}

@@ -1,0 +1,227 @@
+//! Which tables, dates and files a lake holds. Only listings are read here, and footers for column names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path as FilePath;
+
+use chrono::NaiveDate;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+
+use super::location::Location;
+use super::store_reader::parquet_footer;
+use super::tables::{TABLES, TableSpec};
+use crate::config::{Config, TableMapping};
+use crate::time::Window;
+use crate::{Error, Result};
+
+/// Listings under way at once.
+const CONCURRENT_LISTINGS: usize = 16;
+/// Files of a date folder whose footers are read to learn the table's columns: the first and the last.
+const SAMPLED_DATES: usize = 64;
+
+/// A lake with its configuration applied.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    root: Location,
+    mappings: BTreeMap<String, TableMapping>,
+}
+
+/// One Parquet file, by what identifies its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LakeFile {
+    /// Path below the store's root.
+    pub path: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// The store's entity tag, where it gives one.
+    pub etag: Option<String>,
+    /// Byte range of the row groups to read (a group belongs to the range that holds its middle); all where absent.
+    pub range: Option<(u64, u64)>,
+}
+
+/// The files of one date of a table.
+#[derive(Debug, Clone)]
+pub struct DateFolder {
+    /// The date the folder is named after.
+    pub date: NaiveDate,
+    /// Its files by path.
+    pub files: Vec<LakeFile>,
+}
+
+/// A table that exists in the lake.
+#[derive(Debug, Clone)]
+pub struct LakeTable {
+    /// What Hindcast knows of it.
+    pub spec: &'static TableSpec,
+    /// Its folder.
+    pub location: Location,
+    /// How its columns are called and dated.
+    pub mapping: TableMapping,
+    /// Dates of all its folders, in or out of any window.
+    pub dates: BTreeSet<NaiveDate>,
+}
+
+impl Lake {
+    /// The lake at `root`, with the table mappings of `config`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where a local lake does not exist, or a mapping names an unknown table or column.
+    pub fn open(root: Location, config: &Config) -> Result<Self> {
+        if let Some(path) = root.url().strip_prefix("file://")
+            && !FilePath::new(path).is_dir()
+        {
+            return Err(Error::Config(format!("there is no lake at {path}: the folder does not exist")));
+        }
+        for (name, mapping) in &config.tables {
+            let spec = TableSpec::by_name(name).ok_or_else(|| {
+                Error::Config(format!("tables.{name}: Hindcast reads no table of that name"))
+            })?;
+            if let Some(column) = mapping.columns.keys().find(|column| spec.column(column).is_none()) {
+                return Err(Error::Config(format!("tables.{name}.columns: the table has no column {column}")));
+            }
+        }
+        Ok(Self { root, mappings: config.tables.clone() })
+    }
+
+    /// The lake's own folder.
+    pub fn root(&self) -> &Location {
+        &self.root
+    }
+
+    /// The known tables this lake has, with their dates.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where a listing fails, [`Error::Config`] where a mapped URL is malformed.
+    pub async fn tables(&self) -> Result<Vec<LakeTable>> {
+        let found: Vec<Option<LakeTable>> = futures::stream::iter(TABLES)
+            .map(|spec| self.table(spec))
+            .buffered(CONCURRENT_LISTINGS)
+            .try_collect()
+            .await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn table(&self, spec: &'static TableSpec) -> Result<Option<LakeTable>> {
+        let mapping = self.mappings.get(spec.name).cloned().unwrap_or_default();
+        let location = match (&mapping.url, &mapping.workspace) {
+            (Some(url), _) => Location::parse(url)?,
+            (None, Some(workspace)) => self.root.join(workspace).join(spec.name),
+            (None, None) => self.root.join(spec.name),
+        };
+        let dates = date_folders(&location).await?;
+        Ok((!dates.is_empty()).then_some(LakeTable { spec, location, mapping, dates }))
+    }
+}
+
+impl LakeFile {
+    /// The path, as the store takes it.
+    pub fn store_path(&self) -> Path {
+        // Listed paths are percent-encoded already; parsing keeps them as they are.
+        Path::parse(&self.path).unwrap_or_else(|_| self.path.as_str().into())
+    }
+}
+
+impl LakeTable {
+    /// The date folders a window touches, with their files.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where a listing fails.
+    pub async fn folders(&self, window: &Window) -> Result<Vec<DateFolder>> {
+        let slack_days = self.mapping.folder_slack_days;
+        futures::stream::iter(self.dates.iter().filter(|date| window.touches_date(**date, slack_days)))
+            .map(|date| async move {
+                Ok(DateFolder { date: *date, files: self.files_of(*date).await? })
+            })
+            .buffered(CONCURRENT_LISTINGS)
+            .try_collect()
+            .await
+    }
+
+    /// The Parquet files of one date folder, at any depth, by path.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the listing fails.
+    pub async fn files_of(&self, date: NaiveDate) -> Result<Vec<LakeFile>> {
+        date_files(&self.location, date).await
+    }
+
+    /// The columns, by Hindcast's names, that the first or last readable file of the sampled dates has.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where a store fails; files that are not Parquet are passed over here and fail when scanned.
+    pub async fn columns(&self, folders: &[DateFolder]) -> Result<BTreeSet<&'static str>> {
+        let step = folders.len().div_ceil(SAMPLED_DATES).max(1);
+        let sampled: Vec<&LakeFile> = folders
+            .iter()
+            .step_by(step)
+            .chain(folders.last())
+            .flat_map(|folder| [folder.files.first(), folder.files.last()])
+            .flatten()
+            .collect();
+        let found: Vec<Option<BTreeSet<String>>> = futures::stream::iter(sampled)
+            .map(|file| self.file_columns(file))
+            .buffered(CONCURRENT_LISTINGS)
+            .collect()
+            .await;
+        let physical: BTreeSet<String> = found.iter().flatten().flatten().cloned().collect();
+        let readable = found.iter().any(Option::is_some);
+        let names = self.spec.columns.iter().map(|column| column.name);
+        // With no readable file nothing is known: the scan then says what is wrong with each.
+        Ok(names.filter(|name| !readable || physical.contains(self.physical_name(name))).collect())
+    }
+
+    /// What the lake calls a column.
+    pub fn physical_name<'a>(&'a self, column: &'a str) -> &'a str {
+        self.mapping.columns.get(column).map_or(column, String::as_str)
+    }
+
+    async fn file_columns(&self, file: &LakeFile) -> Option<BTreeSet<String>> {
+        let (_, schema) = parquet_footer(&self.location, file).await.ok()?;
+        Some(schema.fields().iter().map(|field| field.name().clone()).collect())
+    }
+}
+
+/// The Parquet files of the `date=` folder of a table at `location`, at any depth, by path.
+///
+/// # Errors
+/// [`Error::Storage`] where the listing fails.
+pub async fn date_files(location: &Location, date: NaiveDate) -> Result<Vec<LakeFile>> {
+    let folder = location.child(&format!("date={date}"));
+    let mut files: Vec<LakeFile> = location
+        .store()
+        .list(Some(&folder))
+        .try_filter(|object| futures::future::ready(is_data_file(&object.location)))
+        .map_ok(|object| LakeFile {
+            path: object.location.to_string(),
+            bytes: object.size,
+            etag: object.e_tag,
+            range: None,
+        })
+        .try_collect()
+        .await
+        .map_err(Error::storage(format!("listing {folder}")))?;
+    files.sort_by(|left, right| left.path.cmp(&right.path));
+    Ok(files)
+}
+
+/// The dates of a table's `date=YYYY-MM-DD` folders.
+///
+/// # Errors
+/// [`Error::Storage`] where the listing fails.
+pub async fn date_folders(location: &Location) -> Result<BTreeSet<NaiveDate>> {
+    let listing = location
+        .store()
+        .list_with_delimiter(Some(location.prefix()))
+        .await
+        .map_err(Error::storage(format!("listing {}", location.url())))?;
+    Ok(listing
+        .common_prefixes
+        .iter()
+        .filter_map(|prefix| prefix.filename()?.strip_prefix("date=")?.parse().ok())
+        .collect())
+}
+
+fn is_data_file(path: &Path) -> bool {
+    path.filename().is_some_and(|name| name.ends_with(".parquet") && !name.starts_with(['_', '.']))
+}

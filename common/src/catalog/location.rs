@@ -1,0 +1,116 @@
+//! A place in an object store: a path, `file://`, `s3://`, `az://`, `abfss://` or `gs://` URL.
+
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use url::Url;
+
+use crate::{Error, Result};
+
+/// A folder in an object store, with the client that reaches it.
+#[derive(Debug, Clone)]
+pub struct Location {
+    url: Url,
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+}
+
+impl Location {
+    /// Opens the store `text` names. Credentials come from the environment, as each cloud's own tools take them.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the URL is malformed or of an unknown kind.
+    pub fn parse(text: &str) -> Result<Self> {
+        let url = match Url::parse(text) {
+            // A one-letter scheme is a drive, not a store.
+            Ok(url) if url.scheme().len() > 1 => url,
+            _ => file_url(text)?,
+        };
+        let malformed = |error: object_store::Error| {
+            Error::Config(format!("{text:?} is not a place Hindcast can read: {error}"))
+        };
+        let (store, prefix) = object_store::parse_url_opts(&url, std::env::vars()).map_err(malformed)?;
+        Ok(Self { url, store: Arc::from(store), prefix })
+    }
+
+    /// The same place, reached by another client.
+    pub fn with_store(self, store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, ..self }
+    }
+
+    /// The URL, as given; a local path as `file://`.
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The client.
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// The folder, below the store's root.
+    pub fn prefix(&self) -> &Path {
+        &self.prefix
+    }
+
+    /// The store's root, under which the query engine knows it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the URL has no usable root.
+    pub fn store_url(&self) -> Result<ObjectStoreUrl> {
+        let root = &self.url[..url::Position::BeforePath];
+        Ok(ObjectStoreUrl::parse(root)?)
+    }
+
+    /// A folder or file below this one.
+    pub fn child(&self, relative: &str) -> Path {
+        relative.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), |path, part| path.join(part))
+    }
+
+    /// A location below this one, in the same store.
+    pub fn join(&self, relative: &str) -> Self {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}/{}", self.url.path().trim_end_matches('/'), relative));
+        Self { url, store: Arc::clone(&self.store), prefix: self.child(relative) }
+    }
+
+    /// The bytes of a file below this folder; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the store fails otherwise.
+    pub async fn read(&self, relative: &str) -> Result<Option<Bytes>> {
+        let path = self.child(relative);
+        let failed = |error| Error::storage(format!("reading {path}"))(error);
+        match self.store.get(&path).await {
+            Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+fn file_url(text: &str) -> Result<Url> {
+    let absolute = std::path::absolute(FilePath::new(text))
+        .map_err(Error::io(format!("resolving the path {text:?}")))?;
+    // A directory URL, so that names joined to it go below it.
+    Url::from_directory_path(&absolute)
+        .map_err(|()| Error::Config(format!("{text:?} is not a path or URL Hindcast can read")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_urls_become_locations() {
+        let local = Location::parse("/tmp/lake").unwrap();
+        assert_eq!(local.store_url().unwrap().as_str(), "file:///");
+        assert_eq!(local.child("AuditLogs/date=2026-01-01").as_ref(), "tmp/lake/AuditLogs/date=2026-01-01");
+        assert_eq!(local.join("T").prefix().as_ref(), "tmp/lake/T");
+        assert!(Location::parse("ftp://host/lake").is_err());
+    }
+}

@@ -1,0 +1,17 @@
+//! The lake: where it is, which tables and dates it holds, and how its files are read.
+
+mod diagnose;
+mod lake;
+mod location;
+mod normalise;
+mod scan;
+mod store_reader;
+mod tables;
+
+pub use diagnose::locate_fault;
+pub use lake::{DateFolder, Lake, LakeFile, LakeTable, date_files, date_folders};
+pub use location::Location;
+pub use normalise::UnreadableCounts;
+pub use scan::{canonical_schema, canonical_type, file_scan, state_scan};
+pub use store_reader::parquet_footer;
+pub use tables::{ColumnKind, ColumnSpec, TABLES, TableSpec};

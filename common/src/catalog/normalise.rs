@@ -1,0 +1,362 @@
+//! Reads every column as its table's type, whatever type a file stores; what can't be read is null and counted.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
+};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
+use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
+
+use super::lake::LakeTable;
+use super::scan::canonical_type;
+use super::tables::ColumnKind;
+use crate::config::TableMapping;
+use crate::error::InputFault;
+use crate::time::parse_time_us;
+use crate::{Error, catalog::TableSpec};
+
+/// Whole numbers outside `0..=MAX_INTEGER` are unreadable: no session sends a pebibyte, and sums can't overflow.
+const MAX_INTEGER: i64 = 1 << 50;
+
+/// Values that could not be read as their column's type, counted by column.
+#[derive(Debug, Clone, Default)]
+pub struct UnreadableCounts(Arc<BTreeMap<&'static str, AtomicU64>>);
+
+impl UnreadableCounts {
+    /// Counters for all columns of a table.
+    pub fn of(spec: &TableSpec) -> Self {
+        Self(Arc::new(spec.columns.iter().map(|column| (column.name, AtomicU64::new(0))).collect()))
+    }
+
+    /// The columns with unreadable values, and how many.
+    pub fn counts(&self) -> BTreeMap<String, u64> {
+        let counted = self.0.iter().map(|(name, count)| ((*name).to_owned(), count.load(Ordering::Relaxed)));
+        counted.filter(|(_, count)| *count > 0).collect()
+    }
+
+    fn add(&self, column: &str, count: u64) {
+        if count > 0
+            && let Some(counter) = self.0.get(column)
+        {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Makes the adapters of one table's files.
+#[derive(Debug)]
+pub(super) struct NormaliserFactory {
+    pub(super) spec: &'static TableSpec,
+    pub(super) mapping: TableMapping,
+    pub(super) unreadable: UnreadableCounts,
+}
+
+impl NormaliserFactory {
+    pub(super) fn new(table: &LakeTable, unreadable: UnreadableCounts) -> Self {
+        Self { spec: table.spec, mapping: table.mapping.clone(), unreadable }
+    }
+}
+
+impl PhysicalExprAdapterFactory for NormaliserFactory {
+    fn create(&self, _: SchemaRef, file_schema: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
+        Ok(Arc::new(Normaliser {
+            spec: self.spec,
+            mapping: self.mapping.clone(),
+            unreadable: self.unreadable.clone(),
+            file_schema,
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct Normaliser {
+    spec: &'static TableSpec,
+    mapping: TableMapping,
+    unreadable: UnreadableCounts,
+    file_schema: SchemaRef,
+}
+
+impl PhysicalExprAdapter for Normaliser {
+    fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+        expr.transform(|node| match node.downcast_ref::<Column>() {
+            Some(column) => Ok(Transformed::yes(self.read_as_canonical(column.name())?)),
+            None => Ok(Transformed::no(node)),
+        })
+        .data()
+    }
+}
+
+impl Normaliser {
+    fn read_as_canonical(&self, name: &str) -> Result<Arc<dyn PhysicalExpr>> {
+        let Some(column) = self.spec.column(name) else {
+            return Err(DataFusionError::Internal(format!("{name} is not a column of {}", self.spec.name)));
+        };
+        let target = canonical_type(column.kind);
+        let physical_name = self.mapping.columns.get(name).map_or(name, String::as_str);
+        let Ok(index) = self.file_schema.index_of(physical_name) else {
+            if name == self.spec.time_column {
+                return Err(fault(physical_name, "the file has no such column, and it is the table's time".into()));
+            }
+            return Ok(Arc::new(Literal::new(ScalarValue::try_from(&target)?)));
+        };
+        let stored = self.file_schema.field(index).data_type();
+        let source: Arc<dyn PhysicalExpr> = Arc::new(Column::new(physical_name, index));
+        match reading_of(column.kind, stored) {
+            Reading::AsIs => Ok(source),
+            // A plain cast, unlike our own expression, lets the engine prune row groups by time.
+            Reading::Cast => Ok(Arc::new(CastExpr::new(source, target, Some(lossless_options())))),
+            Reading::Convert => Ok(Arc::new(Normalise {
+                source,
+                column: column.name,
+                kind: column.kind,
+                unreadable: self.unreadable.clone(),
+            })),
+            Reading::Impossible => {
+                let wanted = match column.kind {
+                    ColumnKind::Time => "a time",
+                    ColumnKind::Text => "text",
+                    ColumnKind::Integer => "a whole number",
+                };
+                Err(fault(physical_name, format!("is stored as {stored}, which can't be read as {wanted}")))
+            }
+        }
+    }
+}
+
+/// The caller, who knows the file, fills in its name.
+fn fault(column: &str, reason: String) -> DataFusionError {
+    Error::Input(InputFault { file: String::new(), row_group: None, column: Some(column.to_owned()), reason }).into()
+}
+
+enum Reading {
+    AsIs,
+    Cast,
+    Convert,
+    Impossible,
+}
+
+fn reading_of(kind: ColumnKind, stored: &DataType) -> Reading {
+    let stored = match stored {
+        DataType::Dictionary(_, values) => values.as_ref(),
+        other => other,
+    };
+    let is_text = matches!(stored, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    match kind {
+        ColumnKind::Time if *stored == canonical_type(ColumnKind::Time) => Reading::AsIs,
+        ColumnKind::Time => match stored {
+            DataType::Timestamp(_, _) | DataType::Date32 | DataType::Date64 => Reading::Cast,
+            DataType::Null => Reading::Convert,
+            _ if is_text => Reading::Convert,
+            _ => Reading::Impossible,
+        },
+        ColumnKind::Text if *stored == DataType::Utf8View => Reading::AsIs,
+        ColumnKind::Text => Reading::Convert,
+        ColumnKind::Integer => match stored {
+            DataType::Null => Reading::Convert,
+            DataType::Decimal128(_, _) | DataType::Decimal256(_, _) => Reading::Convert,
+            other if other.is_numeric() || is_text => Reading::Convert,
+            _ => Reading::Impossible,
+        },
+    }
+}
+
+fn lossless_options() -> CastOptions<'static> {
+    CastOptions { safe: true, ..CastOptions::default() }
+}
+
+/// One column, converted value by value.
+#[derive(Debug)]
+struct Normalise {
+    source: Arc<dyn PhysicalExpr>,
+    column: &'static str,
+    kind: ColumnKind,
+    unreadable: UnreadableCounts,
+}
+
+impl PartialEq for Normalise {
+    fn eq(&self, other: &Self) -> bool {
+        self.column == other.column && self.kind == other.kind && self.source.eq(&other.source)
+    }
+}
+
+impl Eq for Normalise {}
+
+impl Hash for Normalise {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.column.hash(state);
+        self.source.hash(state);
+    }
+}
+
+impl fmt::Display for Normalise {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "normalise({})", self.source)
+    }
+}
+
+impl PhysicalExpr for Normalise {
+    fn data_type(&self, _: &Schema) -> Result<DataType> {
+        Ok(canonical_type(self.kind))
+    }
+
+    fn nullable(&self, _: &Schema) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        let stored = self.source.evaluate(batch)?.into_array(batch.num_rows())?;
+        let (converted, unreadable) = convert(&stored, self.kind)?;
+        self.unreadable.add(self.column, unreadable);
+        Ok(ColumnarValue::Array(converted))
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.source]
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
+        let source = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.source));
+        Ok(Arc::new(Self { source, column: self.column, kind: self.kind, unreadable: self.unreadable.clone() }))
+    }
+
+    fn fmt_sql(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// The array as `kind`, and how many values that were there became null.
+fn convert(stored: &ArrayRef, kind: ColumnKind) -> Result<(ArrayRef, u64)> {
+    let plain = match stored.data_type() {
+        DataType::Dictionary(_, values) => cast_with_options(stored, values, &lossless_options())?,
+        _ => Arc::clone(stored),
+    };
+    match kind {
+        ColumnKind::Text => Ok((to_text(&plain)?, 0)),
+        ColumnKind::Time => {
+            let texts = cast_with_options(&plain, &DataType::Utf8View, &lossless_options())?;
+            Ok(parse_each(texts.as_string_view(), parse_time_us, |values| {
+                Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
+            }))
+        }
+        ColumnKind::Integer => to_integer(&plain),
+    }
+}
+
+fn to_text(plain: &ArrayRef) -> Result<ArrayRef> {
+    if !plain.data_type().is_nested() {
+        return Ok(cast_with_options(plain, &DataType::Utf8View, &lossless_options())?);
+    }
+    let rows = crate::findings::json_values(plain)?;
+    let texts: StringViewArray =
+        rows.into_iter().map(|value| (!value.is_null()).then(|| value.to_string())).collect();
+    Ok(Arc::new(texts))
+}
+
+fn to_integer(plain: &ArrayRef) -> Result<(ArrayRef, u64)> {
+    let numbers = match plain.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+            let texts = cast_with_options(plain, &DataType::Utf8View, &lossless_options())?;
+            return Ok(parse_each(texts.as_string_view(), integer_of_text, |values| {
+                Arc::new(Int64Array::from(values))
+            }));
+        }
+        DataType::Int64 => Arc::clone(plain),
+        _ => cast_with_options(plain, &DataType::Int64, &lossless_options())?,
+    };
+    let nulls_before = plain.null_count();
+    let numbers = numbers.as_primitive::<Int64Type>();
+    let in_range = |value: i64| (0..=MAX_INTEGER).contains(&value);
+    let out_of_range = numbers.iter().flatten().any(|value| !in_range(value));
+    let readable: ArrayRef = if out_of_range {
+        Arc::new(numbers.iter().map(|value| value.filter(|v| in_range(*v))).collect::<Int64Array>())
+    } else {
+        Arc::new(numbers.clone())
+    };
+    let unreadable = (readable.null_count() - nulls_before) as u64;
+    Ok((readable, unreadable))
+}
+
+fn integer_of_text(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let number = text.parse::<i64>().ok().or_else(|| {
+        let float = text.parse::<f64>().ok()?;
+        (float.fract() == 0.0 && float.abs() <= MAX_INTEGER as f64).then_some(float as i64)
+    })?;
+    (0..=MAX_INTEGER).contains(&number).then_some(number)
+}
+
+/// Parses each text; empty text is null as it stands, other text that can't be parsed is null and counted.
+fn parse_each(
+    texts: &StringViewArray,
+    parse: impl Fn(&str) -> Option<i64>,
+    build: impl Fn(Vec<Option<i64>>) -> ArrayRef,
+) -> (ArrayRef, u64) {
+    let mut unreadable = 0;
+    let values: Vec<Option<i64>> = texts
+        .iter()
+        .map(|text| {
+            let text = text.filter(|text| !text.trim().is_empty())?;
+            let parsed = parse(text);
+            unreadable += u64::from(parsed.is_none());
+            parsed
+        })
+        .collect();
+    (build(values), unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Decimal128Array, DictionaryArray, Float64Array, StringArray, StructArray, UInt64Array};
+    use arrow::datatypes::{Field, Int32Type};
+
+    fn integers(stored: ArrayRef) -> (Vec<Option<i64>>, u64) {
+        let (array, unreadable) = convert(&stored, ColumnKind::Integer).unwrap();
+        (array.as_primitive::<Int64Type>().iter().collect(), unreadable)
+    }
+
+    #[test]
+    fn whole_numbers_are_read_from_any_type() {
+        let texts = Arc::new(StringArray::from(vec![Some("12"), Some(" 7.0 "), Some(""), Some("x"), None, Some("-3")]));
+        assert_eq!(integers(texts), (vec![Some(12), Some(7), None, None, None, None], 2));
+        let big = Arc::new(UInt64Array::from(vec![Some(5), Some(u64::MAX), None]));
+        assert_eq!(integers(big), (vec![Some(5), None, None], 1));
+        let decimals = Arc::new(Decimal128Array::from(vec![500, 700]).with_precision_and_scale(10, 2).unwrap());
+        assert_eq!(integers(decimals), (vec![Some(5), Some(7)], 0));
+        let floats = Arc::new(Float64Array::from(vec![3.0, f64::NAN, 1e300]));
+        assert_eq!(integers(floats), (vec![Some(3), None, None], 2));
+        let huge = Arc::new(Int64Array::from(vec![1, i64::MAX, -1]));
+        assert_eq!(integers(huge), (vec![Some(1), None, None], 2));
+        let dictionary: DictionaryArray<Int32Type> = vec!["80", "443", "80"].into_iter().collect();
+        assert_eq!(integers(Arc::new(dictionary)), (vec![Some(80), Some(443), Some(80)], 0));
+    }
+
+    #[test]
+    fn nested_values_become_json_text() {
+        let user: ArrayRef = Arc::new(StringArray::from(vec!["ada"]));
+        let nested: ArrayRef =
+            Arc::new(StructArray::from(vec![(Arc::new(Field::new("user", DataType::Utf8, true)), user)]));
+        let (text, _) = convert(&nested, ColumnKind::Text).unwrap();
+        assert_eq!(text.as_string_view().value(0), r#"{"user":"ada"}"#);
+    }
+
+    #[test]
+    fn impossible_types_are_told_apart() {
+        assert!(matches!(reading_of(ColumnKind::Time, &DataType::Boolean), Reading::Impossible));
+        assert!(matches!(reading_of(ColumnKind::Time, &DataType::Int64), Reading::Impossible));
+        assert!(matches!(reading_of(ColumnKind::Integer, &DataType::Boolean), Reading::Impossible));
+        assert!(matches!(reading_of(ColumnKind::Text, &DataType::Boolean), Reading::Convert));
+    }
+}

@@ -1,0 +1,108 @@
+//! Parquet scans: DataFusion's own, with every column read as its table's type.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::common::Result;
+use datafusion::common::config::TableParquetOptions;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, lit};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::scalar::ScalarValue;
+
+use super::lake::{LakeFile, LakeTable};
+use super::normalise::{NormaliserFactory, UnreadableCounts};
+use super::store_reader::FOOTER_HINT_BYTES;
+use super::tables::{ColumnKind, TableSpec};
+use crate::time::Window;
+
+/// The Arrow type a column is read as.
+pub fn canonical_type(kind: ColumnKind) -> DataType {
+    match kind {
+        ColumnKind::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ColumnKind::Text => DataType::Utf8View,
+        ColumnKind::Integer => DataType::Int64,
+    }
+}
+
+/// Schema of the named columns of a table, as a scan gives them.
+pub fn canonical_schema(spec: &TableSpec, columns: &[&str]) -> SchemaRef {
+    let chosen = spec.columns.iter().filter(|column| columns.contains(&column.name));
+    let fields: Vec<Field> =
+        chosen.map(|column| Field::new(column.name, canonical_type(column.kind), true)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// A scan of one file with [`canonical_schema`]. A `clip` prunes row groups and pages outside it by their statistics;
+/// rows outside it can remain.
+pub fn file_scan(
+    table: &LakeTable,
+    columns: &[&str],
+    file: &LakeFile,
+    clip: Option<&Window>,
+    unreadable: &UnreadableCounts,
+) -> crate::Result<Arc<dyn ExecutionPlan>> {
+    let schema = canonical_schema(table.spec, columns);
+    let mut source = parquet_source(&schema);
+    if let Some(clip) = clip {
+        source = source.with_predicate(within(&schema, table.spec.time_column, clip)?);
+    }
+    let factory = NormaliserFactory::new(table, unreadable.clone());
+    let config = FileScanConfigBuilder::new(table.location.store_url()?, Arc::new(source))
+        .with_file(partitioned_file(file))
+        .with_expr_adapter(Some(Arc::new(factory)))
+        .build();
+    Ok(DataSourceExec::from_data_source(config))
+}
+
+/// A scan of state files of one schema, in one partition, with the columns of `projection`.
+pub fn state_scan(
+    store: &ObjectStoreUrl,
+    schema: &SchemaRef,
+    files: &[LakeFile],
+    projection: Option<&Vec<usize>>,
+    predicate: Option<Arc<dyn PhysicalExpr>>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let mut source = parquet_source(schema);
+    if let Some(predicate) = predicate {
+        source = source.with_predicate(predicate);
+    }
+    let config = FileScanConfigBuilder::new(store.clone(), Arc::new(source))
+        .with_file_group(FileGroup::new(files.iter().map(partitioned_file).collect()))
+        .with_projection_indices(projection.cloned())?
+        .build();
+    Ok(DataSourceExec::from_data_source(config))
+}
+
+fn parquet_source(schema: &SchemaRef) -> ParquetSource {
+    let mut options = TableParquetOptions::default();
+    options.global.coerce_int96 = Some("us".into());
+    options.global.pushdown_filters = false;
+    ParquetSource::new(TableSchema::from(Arc::clone(schema)))
+        .with_table_parquet_options(options)
+        .with_metadata_size_hint(FOOTER_HINT_BYTES)
+}
+
+fn partitioned_file(file: &LakeFile) -> PartitionedFile {
+    let mut partitioned = PartitionedFile::new(String::new(), file.bytes);
+    partitioned.object_meta.location = file.store_path();
+    partitioned.object_meta.e_tag = file.etag.clone();
+    match file.range {
+        Some((start, end)) => partitioned.with_range(start as i64, end as i64),
+        None => partitioned,
+    }
+}
+
+fn within(schema: &SchemaRef, time_column: &str, clip: &Window) -> crate::Result<Arc<dyn PhysicalExpr>> {
+    let time: Arc<dyn PhysicalExpr> = Arc::new(Column::new_with_schema(time_column, schema)?);
+    let bound = |micros: i64| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
+    let from = Arc::new(BinaryExpr::new(Arc::clone(&time), Operator::GtEq, bound(clip.from_us)));
+    let to = Arc::new(BinaryExpr::new(time, Operator::Lt, bound(clip.to_us)));
+    Ok(Arc::new(BinaryExpr::new(from, Operator::And, to)))
+}

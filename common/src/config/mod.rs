@@ -1,0 +1,193 @@
+//! Parameters of a run: a preset, then the lake's own file, then the user's, laid over each other.
+
+mod patterns;
+mod sections;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use patterns::{Patterns, Rule};
+pub use sections::*;
+
+use crate::functions::PrivateSpace;
+use crate::{Error, Result};
+
+const DEFAULT_PRESET: &str = include_str!("../../data/presets/default.toml");
+const NOTEBOOK_PRESET: &str = include_str!("../../data/presets/notebook.toml");
+
+/// Names of the presets, the default first.
+pub const PRESETS: [&str; 2] = ["default", "notebook"];
+
+/// Everything a run can be told, one section an analysis. Values come from files; the code holds none.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where single tables live and what their columns are called, by table name.
+    pub tables: BTreeMap<String, TableMapping>,
+    /// What counts as inside the network.
+    pub network: PrivateSpace,
+    /// Rows of the firewall suite.
+    pub firewall: Firewall,
+    /// Suite scores.
+    pub score: Score,
+    /// Lake tables written by `tables save`.
+    pub save: Save,
+    /// `compression_staging`.
+    pub compression_staging: CompressionStaging,
+    /// `cli_storage_uploads`.
+    pub cli_storage_uploads: CliStorageUploads,
+    /// `egress_spikes`.
+    pub egress_spikes: EgressSpikes,
+    /// `storage_audit`.
+    pub storage_audit: StorageAudit,
+    /// `event_timeline`.
+    pub event_timeline: EventTimeline,
+    /// `top_talkers`.
+    pub top_talkers: Limit,
+    /// `port_usage`.
+    pub port_usage: Limit,
+    /// `beaconing`.
+    pub beaconing: Beaconing,
+    /// `dns_tunneling`.
+    pub dns_tunneling: DnsTunneling,
+    /// `data_exfiltration`.
+    pub data_exfiltration: DataExfiltration,
+    /// `attack_timeline`.
+    pub attack_timeline: AttackTimeline,
+}
+
+/// A configuration file's text and the name to call it by in errors.
+pub struct Layer<'a> {
+    /// Path or URL.
+    pub name: &'a str,
+    /// TOML.
+    pub text: &'a str,
+}
+
+impl Config {
+    /// The named preset with `layers` laid over it, later ones last. A list in a layer replaces the list below it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an unknown preset, or naming the layer, line and column of what is wrong in it.
+    pub fn load(preset: &str, layers: &[Layer<'_>]) -> Result<Self> {
+        let mut merged = parse_table(&Layer { name: "preset default", text: DEFAULT_PRESET })?;
+        match preset {
+            "default" => {}
+            "notebook" => {
+                let notebook = Layer { name: "preset notebook", text: NOTEBOOK_PRESET };
+                lay_over(&mut merged, parse_table(&notebook)?);
+            }
+            other => {
+                return Err(Error::Config(format!(
+                    "unknown preset {other:?}: there are {}",
+                    PRESETS.join(" and ")
+                )));
+            }
+        }
+        for layer in layers {
+            // Read on its own first: only then do errors carry the line in the user's file.
+            toml::from_str::<Config>(layer.text).map_err(|error| layer_error(layer, &error))?;
+            lay_over(&mut merged, parse_table(layer)?);
+        }
+        let config: Config = merged
+            .try_into()
+            .map_err(|error: toml::de::Error| Error::Config(error.message().to_owned()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Hash of every parameter, hexadecimal: two runs with the same hash computed the same thing.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the parameters can't be written as JSON.
+    pub fn hash(&self) -> Result<String> {
+        let json = serde_json::to_vec(self).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(blake3::hash(&json).to_hex()[..16].to_owned())
+    }
+
+    fn check(&self) -> Result<()> {
+        let positive = |section: &str, name: &str, value: i64| {
+            if value > 0 {
+                return Ok(());
+            }
+            Err(Error::Config(format!("{section}.{name} must be above 0, not {value}")))
+        };
+        positive("egress_spikes", "hours", self.egress_spikes.hours)?;
+        positive("event_timeline", "bin_minutes", self.event_timeline.bin_minutes)?;
+        positive("top_talkers", "limit", self.top_talkers.limit as i64)?;
+        positive("port_usage", "limit", self.port_usage.limit as i64)?;
+        positive("data_exfiltration", "limit", self.data_exfiltration.limit as i64)?;
+        if self.save.suffix.is_empty() {
+            return Err(Error::Config("save.suffix must not be empty".into()));
+        }
+        Ok(())
+    }
+}
+
+fn parse_table(layer: &Layer<'_>) -> Result<toml::Table> {
+    toml::from_str(layer.text).map_err(|error| layer_error(layer, &error))
+}
+
+fn layer_error(layer: &Layer<'_>, error: &toml::de::Error) -> Error {
+    Error::Config(format!("{}: {}", layer.name, error.to_string().trim_end()))
+}
+
+fn lay_over(below: &mut toml::Table, above: toml::Table) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(value)) => lay_over(inner, value),
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_user(text: &str) -> Result<Config> {
+        Config::load("default", &[Layer { name: "mine.toml", text }])
+    }
+
+    #[test]
+    fn every_rule_of_every_preset_hits_and_misses_as_it_says() {
+        for preset in PRESETS {
+            let config = Config::load(preset, &[]).unwrap();
+            for (list, patterns) in config.pattern_lists() {
+                patterns.check_cases().unwrap_or_else(|error| panic!("{preset}, {list}: {error}"));
+            }
+        }
+    }
+
+    #[test]
+    fn default_patterns_all_carry_cases() {
+        let config = Config::load("default", &[]).unwrap();
+        for (list, patterns) in config.pattern_lists() {
+            for rule in patterns.rules() {
+                assert!(!rule.hits.is_empty() && !rule.misses.is_empty(), "{list}: {}", rule.pattern);
+            }
+        }
+    }
+
+    #[test]
+    fn errors_name_file_and_line() {
+        let error = load_user("[beaconing]\nmax_jitter = 0.4\nmax_jiter = 1").unwrap_err().to_string();
+        assert!(error.contains("mine.toml") && error.contains("line 3"), "{error}");
+        let error =
+            load_user("[storage_audit]\noperation_patterns = [\n'fine',\n'broken(',\n]").unwrap_err().to_string();
+        assert!(error.contains("mine.toml") && error.contains("line 4") && error.contains("unclosed"), "{error}");
+        assert!(Config::load("notebok", &[]).is_err());
+        assert!(load_user("[event_timeline]\nbin_minutes = 0").is_err());
+    }
+
+    #[test]
+    fn a_layer_changes_only_what_it_names() {
+        let config = load_user("[compression_staging]\nallowed_accounts = ['svc-zip']").unwrap();
+        assert_eq!(config.compression_staging.allowed_accounts, ["svc-zip"]);
+        assert!(!config.compression_staging.command_patterns.rules().is_empty());
+        assert_ne!(config.hash().unwrap(), Config::load("default", &[]).unwrap().hash().unwrap());
+    }
+}

@@ -1,0 +1,155 @@
+//! Pattern lists: regular expressions with the texts they must and must not match.
+
+use std::sync::OnceLock;
+
+use regex::{Regex, RegexBuilder};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::{Error, Result};
+
+/// Upper bound of one compiled list, in bytes: a longer one is refused rather than filling memory.
+const SIZE_LIMIT_BYTES: usize = 16 << 20;
+
+/// One pattern, matched anywhere in the lower-cased text, with its cases.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Regular expression of the `regex` crate; letters match either case.
+    pub pattern: String,
+    /// Texts it must match.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hits: Vec<String>,
+    /// Texts it must not match.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub misses: Vec<String>,
+}
+
+/// A list of rules; a text matches the list where it matches any of them.
+#[derive(Debug, Clone, Default)]
+pub struct Patterns {
+    rules: Vec<Rule>,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Patterns {
+    /// The rules, in the order of the file.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// A list that matches text holding `word`, any case.
+    pub fn containing(word: &str) -> Self {
+        Self::of_literals(&[word], "", "")
+    }
+
+    /// A list that matches text equal to one of `words`, any case.
+    pub fn equal_to(words: &[impl AsRef<str>]) -> Self {
+        Self::of_literals(words, "^", "$")
+    }
+
+    /// A list that matches text starting with one of `words`, any case.
+    pub fn starting_with(words: &[impl AsRef<str>]) -> Self {
+        Self::of_literals(words, "^", "")
+    }
+
+    fn of_literals(words: &[impl AsRef<str>], before: &str, after: &str) -> Self {
+        let rule = |word: &str| Rule {
+            pattern: format!("{before}{}{after}", regex::escape(&word.to_lowercase())),
+            ..Rule::default()
+        };
+        let rules = words.iter().map(|word| rule(word.as_ref())).collect();
+        Self { rules, compiled: OnceLock::new() }
+    }
+
+    /// The whole list as one expression.
+    pub fn source(&self) -> String {
+        let alternatives: Vec<String> =
+            self.rules.iter().map(|rule| format!("(?:{})", rule.pattern)).collect();
+        alternatives.join("|")
+    }
+
+    /// Whether `text`, lower-cased, matches any rule. `scratch` is reused between calls.
+    pub fn is_match(&self, text: &str, scratch: &mut String) -> bool {
+        let regex = self.compiled.get_or_init(|| {
+            // Each rule was compiled when it was read, so the list fails only by its size: it then matches nothing
+            // here, and `compile_list` has refused it before.
+            if self.rules.is_empty() { None } else { compile(&self.source()).ok() }
+        });
+        let Some(regex) = regex else {
+            return false;
+        };
+        scratch.clear();
+        if text.is_ascii() {
+            scratch.push_str(text);
+            scratch.make_ascii_lowercase();
+        } else {
+            scratch.push_str(&text.to_lowercase());
+        }
+        regex.is_match(scratch)
+    }
+
+    /// Checks every rule against its own cases.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the first pattern and text that disagree.
+    pub fn check_cases(&self) -> Result<()> {
+        let mut scratch = String::new();
+        for rule in &self.rules {
+            let alone = Patterns { rules: vec![rule.clone()], compiled: OnceLock::new() };
+            let cases = rule.hits.iter().map(|t| (t, true)).chain(rule.misses.iter().map(|t| (t, false)));
+            for (text, expected) in cases {
+                if alone.is_match(text, &mut scratch) != expected {
+                    let verb = if expected { "does not match" } else { "matches" };
+                    return Err(Error::Config(format!("pattern {:?} {verb} {text:?}", rule.pattern)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn compile(pattern: &str) -> Result<Regex, regex::Error> {
+    // The text is lower-cased before the match, so only patterns with capitals pay for folding.
+    let has_capitals = pattern.bytes().any(|byte| byte.is_ascii_uppercase()) || !pattern.is_ascii();
+    RegexBuilder::new(pattern).case_insensitive(has_capitals).size_limit(SIZE_LIMIT_BYTES).build()
+}
+
+/// As a file may write a rule: the pattern alone, or a table with its cases.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenRule {
+    Pattern(String),
+    Rule(Rule),
+}
+
+/// A rule that compiles; read one by one so that an error carries the rule's own line.
+struct CheckedRule(Rule);
+
+impl<'de> Deserialize<'de> for CheckedRule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let rule = match WrittenRule::deserialize(deserializer)? {
+            WrittenRule::Pattern(pattern) => Rule { pattern, ..Rule::default() },
+            WrittenRule::Rule(rule) => rule,
+        };
+        compile(&rule.pattern).map_err(D::Error::custom)?;
+        Ok(Self(rule))
+    }
+}
+
+impl<'de> Deserialize<'de> for Patterns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let rules: Vec<CheckedRule> = Vec::deserialize(deserializer)?;
+        let patterns =
+            Patterns { rules: rules.into_iter().map(|rule| rule.0).collect(), compiled: OnceLock::new() };
+        if !patterns.rules.is_empty() {
+            compile(&patterns.source()).map_err(D::Error::custom)?;
+        }
+        Ok(patterns)
+    }
+}
+
+impl Serialize for Patterns {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.rules.iter().map(|rule| &rule.pattern))
+    }
+}

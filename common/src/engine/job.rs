@@ -1,0 +1,167 @@
+//! Jobs as data: all a task needs to know, so that it can run on any machine; and what tasks send back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Cursor;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BinaryArray, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+use chrono::NaiveDate;
+use datafusion::error::{DataFusionError, Result};
+use serde::{Deserialize, Serialize};
+
+use super::state::Manifest;
+use crate::catalog::LakeFile;
+use crate::config::{Config, TableMapping};
+use crate::error::InputFault;
+use crate::time::Window;
+
+/// Work for the engine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Job {
+    /// Files to state.
+    Rollup(RollupJob),
+    /// State to results.
+    Merge(MergeJob),
+}
+
+/// A table as a task finds it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TableRef {
+    /// Its name.
+    pub name: String,
+    /// Its folder.
+    pub url: String,
+    /// How its columns are called.
+    pub mapping: TableMapping,
+}
+
+/// Reads files once and commits the state of all rollups asked for. One task a unit.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RollupJob {
+    /// Parameters.
+    pub config: Config,
+    /// The tables read.
+    pub tables: Vec<TableRef>,
+    /// Folder of the state.
+    pub state_url: String,
+    /// Rows outside it are not taken.
+    pub window: Window,
+    /// The tasks.
+    pub units: Vec<RollupUnit>,
+}
+
+/// Files that are read together, and the rollups to compute of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollupUnit {
+    /// Index of the table in its job.
+    pub table: usize,
+    /// Date of the folder.
+    pub date: NaiveDate,
+    /// The files.
+    pub files: Vec<LakeFile>,
+    /// Whether the window cuts the folder's date, so that statistics may prune what it reads.
+    pub is_clipped: bool,
+    /// Ids of the rollups to compute.
+    pub rollups: Vec<String>,
+}
+
+/// Reads state, merges it and runs analyses. One task a shard.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MergeJob {
+    /// Parameters.
+    pub config: Config,
+    /// Folder of the state.
+    pub state_url: String,
+    /// Ranges of buckets `[from, to)`, one a task.
+    pub shards: Vec<(u8, u8)>,
+    /// State files, by rollup. A rollup that is not here has no table in the lake.
+    pub inputs: BTreeMap<String, Vec<LakeFile>>,
+    /// Columns the lake has, by table.
+    pub columns: BTreeMap<String, BTreeSet<String>>,
+    /// Ids of the analyses to run.
+    pub analyses: Vec<String>,
+}
+
+/// What became of a unit.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UnitOutcome {
+    /// Index of the unit in its job.
+    pub unit: usize,
+    /// Manifests of the state committed, or why there is none.
+    pub result: std::result::Result<Vec<Manifest>, InputFault>,
+}
+
+impl Job {
+    /// Schema of what the job's tasks give.
+    pub fn schema(&self) -> SchemaRef {
+        let fields = match self {
+            Job::Rollup(_) => vec![Field::new("outcome", DataType::Utf8, false)],
+            Job::Merge(_) => vec![
+                Field::new("analysis", DataType::Utf8, false),
+                Field::new("rows", DataType::Binary, false),
+            ],
+        };
+        Arc::new(Schema::new(fields))
+    }
+
+    /// Number of tasks.
+    pub fn tasks(&self) -> usize {
+        match self {
+            Job::Rollup(job) => job.units.len(),
+            Job::Merge(job) => job.shards.len(),
+        }
+    }
+}
+
+pub(super) fn encode_outcome(schema: &SchemaRef, outcome: &UnitOutcome) -> Result<RecordBatch> {
+    let json = serde_json::to_string(outcome).map_err(|error| DataFusionError::External(Box::new(error)))?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), vec![Arc::new(StringArray::from(vec![json]))])?)
+}
+
+/// The unit outcomes in a batch of a rollup job.
+///
+/// # Errors
+/// Where the batch is not of a rollup job.
+pub fn decode_outcomes(batch: &RecordBatch) -> Result<Vec<UnitOutcome>> {
+    let texts = batch.column(0).as_string_opt::<i32>().ok_or_else(not_of_this_job)?;
+    let outcomes = texts.iter().flatten().map(serde_json::from_str);
+    outcomes.collect::<Result<_, _>>().map_err(|error| DataFusionError::External(Box::new(error)))
+}
+
+pub(super) fn encode_result(schema: &SchemaRef, analysis: &str, rows: &RecordBatch) -> Result<RecordBatch> {
+    let mut buffer = Vec::new();
+    let mut writer = StreamWriter::try_new(&mut buffer, &rows.schema())?;
+    writer.write(rows)?;
+    writer.finish()?;
+    drop(writer);
+    Ok(RecordBatch::try_new(
+        Arc::clone(schema),
+        vec![
+            Arc::new(StringArray::from(vec![analysis])),
+            Arc::new(BinaryArray::from(vec![buffer.as_slice()])),
+        ],
+    )?)
+}
+
+/// The result rows in a batch of a merge job, by analysis.
+///
+/// # Errors
+/// Where the batch is not of a merge job.
+pub fn decode_result(batch: &RecordBatch) -> Result<Vec<(String, RecordBatch)>> {
+    let analyses = batch.column(0).as_string_opt::<i32>().ok_or_else(not_of_this_job)?;
+    let payloads = batch.column(1).as_binary_opt::<i32>().ok_or_else(not_of_this_job)?;
+    let mut results = Vec::new();
+    for (analysis, payload) in analyses.iter().flatten().zip(payloads.iter().flatten()) {
+        for rows in StreamReader::try_new(Cursor::new(payload), None)? {
+            results.push((analysis.to_owned(), rows?));
+        }
+    }
+    Ok(results)
+}
+
+fn not_of_this_job() -> DataFusionError {
+    DataFusionError::Internal("a batch is not of the job that was run".into())
+}

@@ -1,0 +1,37 @@
+//! The engine: runs jobs as DataFusion plans of a single stage, here or elsewhere.
+//!
+//! A [`RollupJob`] reads files and commits state; a [`MergeJob`] reads state and gives result rows. Both are leaf
+//! extension nodes whose partitions are independent tasks, so any engine may run them in any order, twice or elsewhere.
+
+mod job;
+mod local;
+mod merge_task;
+mod node;
+mod plan;
+mod rollup_task;
+mod session;
+mod state;
+mod state_table;
+mod write_state;
+
+use async_trait::async_trait;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::SendableRecordBatchStream;
+
+pub use job::{Job, MergeJob, RollupJob, RollupUnit, TableRef, UnitOutcome, decode_result, decode_outcomes};
+pub use local::{Local, LocalOptions};
+pub use node::job_plan;
+pub use session::task_session;
+pub use state::{Manifest, StateStore, UnitStats, unit_key};
+
+use crate::Result;
+
+/// Runs a plan made by [`job_plan`].
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Starts the plan. Rows come as tasks finish, in no order; dropping the stream cancels what is still running.
+    ///
+    /// # Errors
+    /// Where the plan can't be made or started; errors of tasks come through the stream.
+    async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream>;
+}

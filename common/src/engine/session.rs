@@ -1,0 +1,30 @@
+//! The session in which a task plans its own queries: one partition, the engine's memory and stores.
+
+use std::sync::Arc;
+
+use datafusion::execution::TaskContext;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use crate::Result;
+use crate::catalog::Location;
+
+/// Bytes a sort sets aside for merging its spilled runs; a task holds several sorts in a small budget.
+const SORT_RESERVATION_BYTES: usize = 1 << 20;
+
+/// A session of one partition on `runtime`.
+pub fn task_session(runtime: Arc<RuntimeEnv>) -> SessionContext {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_sort_spill_reservation_bytes(SORT_RESERVATION_BYTES)
+        .with_collect_statistics(false);
+    config.options_mut().execution.parquet.pushdown_filters = false;
+    SessionContext::new_with_config_rt(config, runtime)
+}
+
+/// The place `url` names, reached by the client the engine already has for its store.
+pub(super) fn open_location(url: &str, context: &TaskContext) -> Result<Location> {
+    let location = Location::parse(url)?;
+    let store = context.runtime_env().object_store(location.store_url()?)?;
+    Ok(location.with_store(store))
+}

@@ -1,0 +1,148 @@
+//! The state of rollups in object storage: keyed by what went into it, committed once.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use serde::{Deserialize, Serialize};
+
+use super::job::{RollupUnit, TableRef};
+use crate::catalog::{LakeFile, Location};
+use crate::config::Config;
+use crate::rollups::Rollup;
+use crate::time::Window;
+use crate::{Error, Result};
+
+/// What was read of a unit's files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitStats {
+    /// Rows taken.
+    pub rows: u64,
+    /// Rows whose time lies outside the window.
+    pub rows_outside: u64,
+    /// Rows without a readable time: they belong to no window.
+    pub rows_without_time: u64,
+    /// First instant of the rows taken, in microseconds.
+    pub min_us: Option<i64>,
+    /// Last instant of the rows taken, in microseconds.
+    pub max_us: Option<i64>,
+    /// Values that could not be read as their column's type, by column.
+    pub unreadable: BTreeMap<String, u64>,
+}
+
+/// The committed state of one rollup over one unit's files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The rollup.
+    pub rollup: String,
+    /// What was read.
+    pub stats: UnitStats,
+    /// The state; absent where no row matched.
+    pub data: Option<LakeFile>,
+    /// Rows of the state.
+    pub state_rows: u64,
+}
+
+/// Where state is kept.
+#[derive(Debug, Clone)]
+pub struct StateStore {
+    location: Location,
+}
+
+/// Key of a rollup's state over files: everything the state depends on.
+///
+/// # Errors
+/// [`Error::Internal`] where the parts can't be written as JSON.
+pub fn unit_key(rollup: &Rollup, config: &Config, table: &TableRef, date: NaiveDate, files: &[LakeFile]) -> Result<String> {
+    let parts = (rollup.version, (rollup.parameters)(config), &table.url, &table.mapping.columns, files);
+    let json = serde_json::to_vec(&parts).map_err(|error| Error::Internal(error.to_string()))?;
+    let hash = blake3::hash(&json).to_hex();
+    Ok(format!("{}/date={date}/{}/{}", table.name, rollup.id, &hash[..32]))
+}
+
+/// Key of state that holds only the rows of `window`, where the files have others too.
+fn clipped_key(key: &str, window: &Window) -> String {
+    format!("{key}-{}-{}", window.from_us, window.to_us)
+}
+
+impl StateStore {
+    /// State below `location`.
+    pub fn new(location: Location) -> Self {
+        Self { location }
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The state of a unit and rollup for `window`, where it has been committed.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the store fails; a manifest that can't be read counts as absent.
+    pub async fn find(&self, key: &str, window: &Window) -> Result<Option<Manifest>> {
+        // State of all the files' rows serves every window that holds them.
+        if let Some(manifest) = self.read_manifest(key).await?
+            && manifest.stats.min_us.is_none_or(|first| first >= window.from_us)
+            && manifest.stats.max_us.is_none_or(|last| last < window.to_us)
+        {
+            return Ok(Some(manifest));
+        }
+        self.read_manifest(&clipped_key(key, window)).await
+    }
+
+    async fn read_manifest(&self, key: &str) -> Result<Option<Manifest>> {
+        let bytes = self.location.read(&format!("{key}.json")).await?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Commits the state of one rollup: data first, under its content's hash, then the manifest, which only the
+    /// first of several attempts can put.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the store fails.
+    pub async fn commit(
+        &self,
+        key: &str,
+        rollup: &Rollup,
+        stats: &UnitStats,
+        unit: &RollupUnit,
+        window: &Window,
+        state: EncodedState,
+    ) -> Result<Manifest> {
+        let holds_all_rows = !unit.is_clipped && stats.rows_outside == 0;
+        let key = if holds_all_rows { key.to_owned() } else { clipped_key(key, window) };
+        let data = if state.rows == 0 { None } else { Some(self.put_data(&key, state.bytes).await?) };
+        let manifest =
+            Manifest { rollup: rollup.id.to_owned(), stats: stats.clone(), data, state_rows: state.rows };
+        let json = serde_json::to_vec(&manifest).map_err(|error| Error::Internal(error.to_string()))?;
+        let path = self.location.child(&format!("{key}.json"));
+        let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.location.store().put_opts(&path, PutPayload::from(json), create).await {
+            // Another attempt was first: what it committed is as good, being of the same inputs.
+            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(manifest),
+            Err(error) => Err(Error::storage(format!("committing {path}"))(error)),
+        }
+    }
+
+    async fn put_data(&self, key: &str, bytes: Vec<u8>) -> Result<LakeFile> {
+        let content = blake3::hash(&bytes).to_hex();
+        let path = self.location.child(&format!("{key}.{}.parquet", &content[..16]));
+        let length = bytes.len() as u64;
+        self.location
+            .store()
+            .put(&path, PutPayload::from(bytes))
+            .await
+            .map_err(Error::storage(format!("writing {path}")))?;
+        Ok(LakeFile { path: path.to_string(), bytes: length, etag: None, range: None })
+    }
+}
+
+/// State as Parquet bytes.
+#[derive(Debug, Default)]
+pub struct EncodedState {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// Its rows.
+    pub rows: u64,
+}

@@ -1,0 +1,91 @@
+//! State files of one rollup as a table, with the buckets of a shard.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, Result};
+use datafusion::datasource::TableType;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::prelude::SessionContext;
+
+use crate::catalog::{LakeFile, TableSpec, canonical_schema, state_scan};
+use crate::config::Config;
+use crate::rollups::Rollup;
+
+/// State files of one rollup.
+#[derive(Debug)]
+pub(super) struct StateTable {
+    store: ObjectStoreUrl,
+    schema: SchemaRef,
+    files: Vec<LakeFile>,
+}
+
+impl StateTable {
+    /// The state `files` of `rollup`, all in one store.
+    pub(super) fn new(
+        rollup: &Rollup,
+        config: &Config,
+        session: &SessionContext,
+        store: ObjectStoreUrl,
+        files: Vec<LakeFile>,
+    ) -> Result<Self> {
+        Ok(Self { store, schema: state_schema(rollup, config, session)?, files })
+    }
+}
+
+/// Schema of a rollup's state, as its own plan gives it.
+fn state_schema(rollup: &Rollup, config: &Config, session: &SessionContext) -> Result<SchemaRef> {
+    let spec = rollup.tables.iter().find_map(|name| TableSpec::by_name(name)).ok_or_else(|| {
+        datafusion::error::DataFusionError::Internal(format!("rollup {} reads no known table", rollup.id))
+    })?;
+    let table = session.read_table(Arc::new(EmptyTable::new(canonical_schema(spec, rollup.columns))))?;
+    Ok(Arc::clone(rollup.build(table, config)?.schema().inner()))
+}
+
+#[async_trait]
+impl TableProvider for StateTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // Filters prune row groups here and are applied above.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if self.files.is_empty() {
+            let schema = match projection {
+                Some(columns) => Arc::new(self.schema.project(columns)?),
+                None => Arc::clone(&self.schema),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let predicate = match conjunction(filters.to_vec()) {
+            Some(filter) => {
+                let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
+                Some(session.create_physical_expr(filter, &schema)?)
+            }
+            None => None,
+        };
+        state_scan(&self.store, &self.schema, &self.files, projection, predicate)
+    }
+}
+

@@ -1,0 +1,52 @@
+//! Encodes a stream of state rows, ordered by bucket, as one Parquet file.
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::Result;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use futures::StreamExt;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
+
+use super::state::EncodedState;
+
+/// Rows of a row group: small, so that a shard reads little beyond its own buckets.
+const ROW_GROUP_ROWS: usize = 64 << 10;
+
+/// The whole stream as a Parquet file; nothing where it has no row.
+pub(super) async fn encode_state(mut rows: SendableRecordBatchStream) -> Result<EncodedState> {
+    let schema = rows.schema();
+    let mut writer: Option<ArrowWriter<Vec<u8>>> = None;
+    let mut count = 0;
+    while let Some(batch) = rows.next().await.transpose()? {
+        count += batch.num_rows() as u64;
+        let writer = match &mut writer {
+            Some(writer) => writer,
+            None => writer.insert(ArrowWriter::try_new(
+                Vec::new(),
+                schema.clone(),
+                Some(properties(&schema)?),
+            )?),
+        };
+        writer.write(&batch)?;
+    }
+    let bytes = writer.map(ArrowWriter::into_inner).transpose()?.unwrap_or_default();
+    Ok(EncodedState { bytes, rows: count })
+}
+
+fn properties(schema: &SchemaRef) -> Result<WriterProperties> {
+    let mut builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+    for field in schema.fields() {
+        if let DataType::List(item) = field.data_type() {
+            // Sorted times: small differences, no value twice in a list.
+            let path = ColumnPath::from(vec![field.name().clone(), "list".into(), item.name().clone()]);
+            builder = builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+        }
+    }
+    Ok(builder.build())
+}

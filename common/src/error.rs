@@ -1,0 +1,91 @@
+//! The kinds of error Hindcast tells apart, each with the thing at fault.
+
+use datafusion::error::DataFusionError;
+
+/// Result of anything in Hindcast that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error, by what a caller can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The arguments, a configuration file or the lake named in them are wrong:
+    /// nothing was scanned, and trying again changes nothing.
+    #[error("{0}")]
+    Config(String),
+    /// One input file can't be read as what it should be.
+    #[error("{0}")]
+    Input(InputFault),
+    /// An object store refused or lost a request.
+    #[error("{action}: {source}")]
+    Storage {
+        /// What was being done, with the URL or path.
+        action: String,
+        /// The store's own error.
+        #[source]
+        source: object_store::Error,
+    },
+    /// A local file or directory could not be read or written.
+    #[error("{action}: {source}")]
+    Io {
+        /// What was being done, with the path.
+        action: String,
+        /// The system's own error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The query engine failed.
+    #[error("{0}")]
+    Engine(#[from] DataFusionError),
+    /// State or results do not have the shape this version writes.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// What is wrong with an input file, and where.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct InputFault {
+    /// Path of the file below its store.
+    pub file: String,
+    /// Row group, counted from 0, where it is known.
+    pub row_group: Option<usize>,
+    /// Column, where it is known.
+    pub column: Option<String>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl std::fmt::Display for InputFault {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "file {}", self.file)?;
+        if let Some(row_group) = self.row_group {
+            write!(formatter, ", row group {row_group}")?;
+        }
+        if let Some(column) = &self.column {
+            write!(formatter, ", column {column}")?;
+        }
+        write!(formatter, ": {}", self.reason)
+    }
+}
+
+impl Error {
+    /// An [`Error::Storage`] that says what was being done.
+    pub fn storage(action: impl Into<String>) -> impl FnOnce(object_store::Error) -> Self {
+        let action = action.into();
+        move |source| Self::Storage { action, source }
+    }
+
+    /// An [`Error::Io`] that says what was being done.
+    pub fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let action = action.into();
+        move |source| Self::Io { action, source }
+    }
+}
+
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Engine(inner) => inner,
+            other => DataFusionError::External(Box::new(other)),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Findings: rows worth an analyst's time, in one schema for all analyses.
+
+mod json;
+mod row;
+mod rule;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::RecordBatch;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use json::{json_rows, json_values};
+pub use row::Row;
+pub use rule::{EntityKind, FindingRule, Period, Severity, Stage, Technique, technique};
+
+use crate::Result;
+use crate::analyses::{Analysis, Suite};
+use crate::config::Config;
+use crate::time::{MICROS_PER_DAY, MICROS_PER_SECOND, format_micros};
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Hash of analysis, entities and period: the same finding has the same id in every run.
+    pub id: String,
+    /// The analysis that raised it.
+    pub analysis: String,
+    /// Its suite.
+    pub suite: Suite,
+    /// What it is, for people.
+    pub title: String,
+    /// How bad it is if it is true.
+    pub severity: Severity,
+    /// How likely it is true, 0 to 100.
+    pub confidence: u8,
+    /// First instant of the evidence, RFC 3339.
+    pub first_seen: Option<String>,
+    /// Last instant of the evidence, RFC 3339.
+    pub last_seen: Option<String>,
+    /// Rows of the result table behind it.
+    pub rows: u64,
+    /// Where in the kill chain it stands.
+    pub stage: Stage,
+    /// Who and what is involved.
+    pub entities: BTreeSet<Entity>,
+    /// ATT&CK techniques.
+    pub techniques: Vec<Technique>,
+    /// What was seen, in a sentence.
+    pub explanation: String,
+    /// The strongest row behind it.
+    pub evidence: Value,
+}
+
+/// A device, user, address, URL or storage account.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Entity {
+    /// Which of these it is.
+    pub kind: EntityKind,
+    /// Its name, as the row gives it.
+    pub name: String,
+}
+
+/// The findings of an analysis, in order of their first rows.
+///
+/// # Errors
+/// [`crate::Error::Engine`] where a row can't be written as JSON.
+pub fn findings_of(analysis: &Analysis, table: &[RecordBatch], config: &Config) -> Result<Vec<Finding>> {
+    let Some(rule) = &analysis.finding else {
+        return Ok(Vec::new());
+    };
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut group_of_key: BTreeMap<(Vec<Option<String>>, Option<i64>), usize> = BTreeMap::new();
+    for batch in table {
+        for index in 0..batch.num_rows() {
+            let row = Row::new(batch, index);
+            if !(rule.is_finding)(&row, config) {
+                continue;
+            }
+            let names: Vec<Option<String>> = rule.entities.iter().map(|(_, column)| row.text(column)).collect();
+            let key = (names, period_start(rule.period, row.micros(rule.first_seen)));
+            match group_of_key.get(&key) {
+                Some(group) => groups[*group].add(rule, row),
+                None => {
+                    group_of_key.insert(key.clone(), groups.len());
+                    groups.push(Group::new(rule, row, key.1));
+                }
+            }
+        }
+    }
+    groups.iter().map(|group| group.finding(analysis, rule)).collect()
+}
+
+/// Rows that are one finding: the same entities in the same period.
+struct Group<'a> {
+    strongest: Row<'a>,
+    strength: (Severity, u8),
+    rows: u64,
+    first_us: Option<i64>,
+    last_us: Option<i64>,
+    period_us: Option<i64>,
+}
+
+impl<'a> Group<'a> {
+    fn new(rule: &FindingRule, row: Row<'a>, period_us: Option<i64>) -> Self {
+        Self {
+            strength: ((rule.severity)(&row), (rule.confidence)(&row)),
+            rows: 1,
+            first_us: row.micros(rule.first_seen),
+            last_us: row.micros(rule.last_seen),
+            period_us,
+            strongest: row,
+        }
+    }
+
+    fn add(&mut self, rule: &FindingRule, row: Row<'a>) {
+        self.rows += 1;
+        self.first_us = [self.first_us, row.micros(rule.first_seen)].into_iter().flatten().min();
+        self.last_us = self.last_us.max(row.micros(rule.last_seen));
+        let strength = ((rule.severity)(&row), (rule.confidence)(&row));
+        if strength > self.strength {
+            self.strength = strength;
+            self.strongest = row;
+        }
+    }
+
+    fn finding(&self, analysis: &Analysis, rule: &FindingRule) -> Result<Finding> {
+        let entities: BTreeSet<Entity> = rule
+            .entities
+            .iter()
+            .filter_map(|(kind, column)| Some(Entity { kind: *kind, name: self.strongest.text(column)? }))
+            .collect();
+        let mut explanation = (rule.explain)(&self.strongest);
+        if self.rows > 1 {
+            explanation.push_str(&format!(" ({} rows in all)", self.rows));
+        }
+        Ok(Finding {
+            id: finding_id(analysis.id, &entities, self.period_us),
+            analysis: analysis.id.to_owned(),
+            suite: analysis.suite,
+            title: rule.title.to_owned(),
+            severity: self.strength.0,
+            confidence: self.strength.1,
+            first_seen: self.first_us.map(format_micros),
+            last_seen: self.last_us.map(format_micros),
+            rows: self.rows,
+            stage: rule.stage,
+            entities,
+            techniques: rule.techniques.to_vec(),
+            explanation,
+            evidence: self.strongest.to_json()?,
+        })
+    }
+}
+
+fn period_start(period: Period, first_us: Option<i64>) -> Option<i64> {
+    let length_us = match period {
+        Period::Hour => 3_600 * MICROS_PER_SECOND,
+        Period::Day => MICROS_PER_DAY,
+        Period::Window => return None,
+    };
+    first_us.map(|micros| micros.div_euclid(length_us) * length_us)
+}
+
+fn finding_id(analysis: &str, entities: &BTreeSet<Entity>, period_us: Option<i64>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(analysis.as_bytes());
+    for entity in entities {
+        // Lengths keep two different lists from giving the same bytes.
+        hasher.update(&[0, entity.kind as u8]);
+        hasher.update(&(entity.name.len() as u64).to_le_bytes());
+        hasher.update(entity.name.as_bytes());
+    }
+    hasher.update(&period_us.unwrap_or(i64::MIN).to_le_bytes());
+    hasher.finalize().to_hex()[..24].to_owned()
+}

@@ -1,0 +1,284 @@
+//! `sorted_distinct`: the set of whole numbers of a group, sorted; a set union, so it merges exactly.
+
+use std::mem::size_of;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
+use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature, Volatility,
+};
+
+/// The distinct numbers of a group, ascending, as a list.
+///
+/// Takes 64-bit integers, or lists of them (stored state), which it unites. Nulls are left out.
+pub fn sorted_distinct(values: Expr) -> Expr {
+    AggregateUDF::from(SortedDistinct { signature: Signature::any(1, Volatility::Immutable) })
+        .call(vec![values])
+}
+
+fn list_item() -> FieldRef {
+    Arc::new(Field::new_list_field(DataType::Int64, true))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct SortedDistinct {
+    signature: Signature,
+}
+
+impl AggregateUDFImpl for SortedDistinct {
+    fn name(&self) -> &str {
+        "sorted_distinct"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::List(list_item()))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        Ok(vec![Arc::new(Field::new(args.name, DataType::List(list_item()), true))])
+    }
+
+    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(OneGroup(Sets::default())))
+    }
+
+    fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(Sets::default()))
+    }
+}
+
+/// Members of all groups in arrival order: appending is a push, and sorting waits until a group is asked for.
+#[derive(Debug, Default)]
+struct Sets {
+    group_of_member: Vec<u32>,
+    members: Vec<i64>,
+    group_count: usize,
+}
+
+impl Sets {
+    fn push(&mut self, group: usize, member: i64) {
+        self.group_of_member.push(group as u32);
+        self.members.push(member);
+    }
+
+    fn append(&mut self, values: &ArrayRef, group_of_row: impl Fn(usize) -> Option<usize>) -> Result<()> {
+        match values.data_type() {
+            DataType::Int64 => {
+                let numbers = values.as_primitive::<Int64Type>();
+                for row in 0..numbers.len() {
+                    if let Some(group) = group_of_row(row).filter(|_| numbers.is_valid(row)) {
+                        self.push(group, numbers.value(row));
+                    }
+                }
+            }
+            DataType::List(_) => {
+                let lists = values.as_list::<i32>();
+                let numbers = lists.values().as_primitive::<Int64Type>();
+                for row in 0..lists.len() {
+                    let Some(group) = group_of_row(row).filter(|_| lists.is_valid(row)) else {
+                        continue;
+                    };
+                    let (start, end) = (lists.value_offsets()[row], lists.value_offsets()[row + 1]);
+                    for index in start as usize..end as usize {
+                        self.push(group, numbers.value(index));
+                    }
+                }
+            }
+            other => return exec_err!("sorted_distinct takes whole numbers or lists of them, not {other}"),
+        }
+        Ok(())
+    }
+
+    /// The members of the groups that leave, by group; those of later groups stay and are renumbered.
+    fn take(&mut self, emit_to: EmitTo) -> (usize, Vec<u32>, Vec<i64>) {
+        let leaving = match emit_to {
+            EmitTo::All => self.group_count,
+            EmitTo::First(count) => count,
+        };
+        let groups = std::mem::take(&mut self.group_of_member);
+        let members = std::mem::take(&mut self.members);
+        if leaving == self.group_count {
+            self.group_count = 0;
+            return (leaving, groups, members);
+        }
+        let (mut leaving_groups, mut leaving_members) = (Vec::new(), Vec::new());
+        for (group, member) in groups.into_iter().zip(members) {
+            if (group as usize) < leaving {
+                leaving_groups.push(group);
+                leaving_members.push(member);
+            } else {
+                self.push(group as usize - leaving, member);
+            }
+        }
+        self.group_count -= leaving;
+        (leaving, leaving_groups, leaving_members)
+    }
+
+    fn emit(&mut self, emit_to: EmitTo) -> ArrayRef {
+        let (group_count, groups, members) = self.take(emit_to);
+        // Counting sort by group, then each group's run is sorted and made distinct.
+        let mut next_slot = vec![0usize; group_count + 1];
+        for group in &groups {
+            next_slot[*group as usize + 1] += 1;
+        }
+        for group in 0..group_count {
+            next_slot[group + 1] += next_slot[group];
+        }
+        let starts = next_slot.clone();
+        let mut by_group = vec![0i64; members.len()];
+        for (group, member) in groups.iter().zip(&members) {
+            let slot = &mut next_slot[*group as usize];
+            by_group[*slot] = *member;
+            *slot += 1;
+        }
+        let mut values = Vec::with_capacity(by_group.len());
+        let mut lengths = Vec::with_capacity(group_count);
+        for group in 0..group_count {
+            let run = &mut by_group[starts[group]..starts[group + 1]];
+            run.sort_unstable();
+            let before = values.len();
+            for member in run.iter() {
+                if values.len() == before || values.last() != Some(member) {
+                    values.push(*member);
+                }
+            }
+            lengths.push(values.len() - before);
+        }
+        Arc::new(ListArray::new(
+            list_item(),
+            OffsetBuffer::from_lengths(lengths),
+            Arc::new(Int64Array::from(values)),
+            None,
+        ))
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.group_of_member.capacity() * size_of::<u32>() + self.members.capacity() * size_of::<i64>()
+    }
+}
+
+impl GroupsAccumulator for Sets {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.group_count = total_num_groups;
+        self.append(&values[0], |row| {
+            opt_filter
+                .is_none_or(|filter| filter.is_valid(row) && filter.value(row))
+                .then(|| group_indices[row])
+        })
+    }
+
+    fn merge_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.update_batch(values, group_indices, None, total_num_groups)
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        Ok(self.emit(emit_to))
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        Ok(vec![self.emit(emit_to)])
+    }
+
+    fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+        let mut rows_as_groups = Sets::default();
+        let groups: Vec<usize> = (0..values[0].len()).collect();
+        rows_as_groups.update_batch(values, &groups, opt_filter, groups.len())?;
+        rows_as_groups.state(EmitTo::All)
+    }
+
+    fn size(&self) -> usize {
+        self.heap_bytes()
+    }
+}
+
+/// The same for a query without groups.
+#[derive(Debug)]
+struct OneGroup(Sets);
+
+impl Accumulator for OneGroup {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.0.group_count = 1;
+        self.0.append(&values[0], |_| Some(0))
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.update_batch(states)
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.0.group_count = 1;
+        ScalarValue::try_from_array(&self.0.emit(EmitTo::All), 0)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.0.heap_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn lists(array: &ArrayRef) -> Vec<Vec<i64>> {
+        array
+            .as_list::<i32>()
+            .iter()
+            .map(|list| list.map(|l| l.as_primitive::<Int64Type>().values().to_vec()).unwrap_or_default())
+            .collect()
+    }
+
+    proptest! {
+        /// Any split of the rows, merged in any order, gives the sets of the whole.
+        #[test]
+        fn union_is_exact_in_any_split(rows in prop::collection::vec((0usize..5, -50i64..50), 0..200), cut in 0usize..200, first in 0usize..6) {
+            let mut whole = Sets::default();
+            let mut parts = [Sets::default(), Sets::default()];
+            for (index, (group, member)) in rows.iter().enumerate() {
+                let value: ArrayRef = Arc::new(Int64Array::from(vec![*member]));
+                whole.update_batch(std::slice::from_ref(&value), &[*group], None, 5).unwrap();
+                parts[usize::from(index >= cut)].update_batch(&[value], &[*group], None, 5).unwrap();
+            }
+            whole.group_count = 5;
+            let mut merged = Sets::default();
+            for part in parts.iter_mut().rev() {
+                part.group_count = 5;
+                // State may leave in two steps, as it does when an aggregation spills.
+                let head = part.state(EmitTo::First(first.min(5))).unwrap();
+                let head_groups: Vec<usize> = (0..first.min(5)).collect();
+                merged.merge_batch(&head, &head_groups, 5).unwrap();
+                let tail = part.state(EmitTo::All).unwrap();
+                let tail_groups: Vec<usize> = (first.min(5)..5).take(tail[0].len()).collect();
+                merged.merge_batch(&tail, &tail_groups, 5).unwrap();
+            }
+            prop_assert_eq!(lists(&merged.evaluate(EmitTo::All).unwrap()), lists(&whole.evaluate(EmitTo::All).unwrap()));
+        }
+    }
+}

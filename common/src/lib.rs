@@ -1,0 +1,14 @@
+//! What coordinator, workers and the laptop share: the catalog of a lake, the rollups
+//! and analyses, the findings they raise, and the engine that runs them.
+
+pub mod analyses;
+pub mod catalog;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod findings;
+pub mod functions;
+pub mod rollups;
+pub mod time;
+
+pub use error::{Error, Result};

@@ -1,0 +1,33 @@
+//! Bytes sent by device and hour.
+
+use datafusion::common::Result;
+use datafusion::logical_expr::{ident, lit};
+use datafusion::prelude::DataFrame;
+
+use super::MeasureKind::Sum;
+use super::{Rollup, Shape, measure, micros, no_parameters};
+use crate::config::Config;
+use crate::time::MICROS_PER_SECOND;
+
+pub(super) static ROLLUP: Rollup = Rollup {
+    id: "device_hours",
+    version: 1,
+    tables: &["DeviceNetworkEvents"],
+    columns: &["Timestamp", "DeviceName", "BytesSent"],
+    bucket_key: "device_name",
+    parameters: no_parameters,
+    prepare,
+    shape: Shape::Groups {
+        keys: &["device_name", "hour_index"],
+        measures: &[measure("bytes_sent", Sum("sent"))],
+    },
+};
+
+fn prepare(table: DataFrame, _: &Config) -> Result<DataFrame> {
+    table.select(vec![
+        ident("DeviceName").alias("device_name"),
+        // Whole hours since the epoch: windows over it count missing hours.
+        (micros("Timestamp") / lit(3_600 * MICROS_PER_SECOND)).alias("hour_index"),
+        ident("BytesSent").alias("sent"),
+    ])
+}

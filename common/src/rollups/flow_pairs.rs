@@ -1,0 +1,68 @@
+//! Sessions of each source and destination by event class: serves top talkers, beaconing and data exfiltration.
+
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
+use datafusion::logical_expr::{ident, lit, when};
+use datafusion::prelude::DataFrame;
+use datafusion::scalar::ScalarValue;
+use serde_json::{Value, json};
+
+use super::MeasureKind::{Count, Max, Min, Set, Sum};
+use super::{Rollup, Shape, measure, micros, of_vendor};
+use crate::config::Config;
+use crate::functions::is_external;
+use crate::time::MICROS_PER_SECOND;
+
+pub(super) static ROLLUP: Rollup = Rollup {
+    id: "flow_pairs",
+    version: 1,
+    tables: &["CommonSecurityLog"],
+    columns: &[
+        "TimeGenerated",
+        "DeviceVendor",
+        "DeviceEventClassID",
+        "SourceIP",
+        "DestinationIP",
+        "SentBytes",
+        "ReceivedBytes",
+    ],
+    bucket_key: "source_ip",
+    parameters,
+    prepare,
+    shape: Shape::Groups {
+        keys: &["source_ip", "destination_ip", "event_class"],
+        measures: &[
+            measure("sessions", Count),
+            measure("bytes_sent", Sum("sent")),
+            measure("bytes_received", Sum("received")),
+            measure("max_bytes_sent", Max("sent")),
+            measure("first_seen", Min("time")),
+            measure("last_seen", Max("time")),
+            // Whole seconds of the sessions to external addresses: what beacon gaps are computed from.
+            measure("external_seconds", Set("external_second")),
+        ],
+    },
+};
+
+fn parameters(config: &Config) -> Value {
+    json!({ "vendor": config.firewall.vendor, "network": config.network })
+}
+
+fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
+    let class = ident("DeviceEventClassID");
+    let second = micros("TimeGenerated") / lit(MICROS_PER_SECOND);
+    let no_second = lit(ScalarValue::try_from(&DataType::Int64)?);
+    table
+        .filter(of_vendor(config).and(class.clone().in_list(vec![lit("TRAFFIC"), lit("THREAT")], false)))?
+        .select(vec![
+            ident("SourceIP").alias("source_ip"),
+            ident("DestinationIP").alias("destination_ip"),
+            class.alias("event_class"),
+            ident("SentBytes").alias("sent"),
+            ident("ReceivedBytes").alias("received"),
+            ident("TimeGenerated").alias("time"),
+            when(is_external(ident("DestinationIP"), &config.network), second)
+                .otherwise(no_second)?
+                .alias("external_second"),
+        ])
+}

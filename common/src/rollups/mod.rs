@@ -1,0 +1,199 @@
+//! Rollups: small mergeable states of a table, from which every analysis is computed.
+//!
+//! A rollup is either groups with measures (counts, sums, extremes, sets) or the rows that match a pattern, as a
+//! multiset. Both unite exactly in any split and order, so files, dates, shards and attempts leave no trace.
+
+mod attack_events;
+mod blob_writes;
+mod cli_processes;
+mod device_hours;
+mod dns_pairs;
+mod event_bins;
+mod flow_pairs;
+mod port_sessions;
+mod staged_files;
+mod staging_processes;
+mod storage_audit_rows;
+mod storage_connections;
+mod threat_counts;
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::Result;
+use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
+use datafusion::logical_expr::{Expr, cast, ident, lit};
+use datafusion::prelude::DataFrame;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::functions::{bucket_of, sorted_distinct};
+
+/// Every rollup. A new one is a file beside this one and a line here.
+pub static ROLLUPS: &[&Rollup] = &[
+    &attack_events::ROLLUP,
+    &blob_writes::ROLLUP,
+    &cli_processes::ROLLUP,
+    &device_hours::ROLLUP,
+    &dns_pairs::ROLLUP,
+    &event_bins::ROLLUP,
+    &flow_pairs::ROLLUP,
+    &port_sessions::ROLLUP,
+    &staged_files::ROLLUP,
+    &staging_processes::ROLLUP,
+    &storage_audit_rows::ROLLUP,
+    &storage_connections::ROLLUP,
+    &threat_counts::ROLLUP,
+];
+
+/// Column that holds a state row's shard bucket.
+pub const BUCKET_COLUMN: &str = "bucket";
+
+/// One rollup: what it keeps of a table, and how.
+#[derive(Debug)]
+pub struct Rollup {
+    /// Name; also the folder of its state.
+    pub id: &'static str,
+    /// Raised whenever the meaning of stored state changes.
+    pub version: u32,
+    /// Tables it reads: the first of these that the lake has.
+    pub tables: &'static [&'static str],
+    /// Columns it reads.
+    pub columns: &'static [&'static str],
+    /// Output column whose value decides the bucket.
+    pub bucket_key: &'static str,
+    /// The parameters its state depends on: a change of these, and only of these, recomputes it.
+    pub parameters: fn(&Config) -> Value,
+    /// The rows it takes, with the columns `shape` names.
+    pub prepare: fn(DataFrame, &Config) -> Result<DataFrame>,
+    /// What becomes of those rows.
+    pub shape: Shape,
+}
+
+/// What a rollup's state is.
+#[derive(Debug)]
+pub enum Shape {
+    /// One row a distinct key, with measures over its rows.
+    Groups {
+        /// Columns of the key; null is a value of its own.
+        keys: &'static [&'static str],
+        /// Columns beside it.
+        measures: &'static [Measure],
+    },
+    /// The prepared rows themselves, duplicates kept.
+    Rows,
+}
+
+/// One column of a grouped state.
+#[derive(Debug, Clone, Copy)]
+pub struct Measure {
+    /// Name in the state.
+    pub name: &'static str,
+    /// Which united values it holds.
+    pub kind: MeasureKind,
+}
+
+/// Operations that unite exactly: each is associative and commutative on its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MeasureKind {
+    /// Rows.
+    Count,
+    /// Rows whose column of that name is not null.
+    CountOf(&'static str),
+    /// Sum of a whole-number column; null where all are null.
+    Sum(&'static str),
+    /// Smallest value of a column.
+    Min(&'static str),
+    /// Largest value of a column.
+    Max(&'static str),
+    /// Sorted distinct values of a whole-number column.
+    Set(&'static str),
+}
+
+const fn measure(name: &'static str, kind: MeasureKind) -> Measure {
+    Measure { name, kind }
+}
+
+impl Rollup {
+    /// The rollup of that id.
+    pub fn by_id(id: &str) -> Option<&'static Rollup> {
+        ROLLUPS.iter().copied().find(|rollup| rollup.id == id)
+    }
+
+    /// State of the rows of `table`, with the bucket of each state row last.
+    ///
+    /// # Errors
+    /// Where the plan can't be built from the frame's columns.
+    pub fn build(&self, table: DataFrame, config: &Config) -> Result<DataFrame> {
+        let prepared = (self.prepare)(table, config)?;
+        let state = match &self.shape {
+            Shape::Rows => prepared,
+            Shape::Groups { keys, measures } => group(prepared, keys, measures, Measure::of_rows)?,
+        };
+        state.with_column(BUCKET_COLUMN, bucket_of(ident(self.bucket_key)))
+    }
+
+    /// The united state of several, as read back from storage.
+    ///
+    /// # Errors
+    /// Where the frame is not state of this rollup.
+    pub fn merge(&self, states: DataFrame) -> Result<DataFrame> {
+        match &self.shape {
+            Shape::Rows => states.drop_columns(&[BUCKET_COLUMN]),
+            Shape::Groups { keys, measures } => group(states, keys, measures, Measure::of_states),
+        }
+    }
+}
+
+fn group(
+    frame: DataFrame,
+    keys: &[&str],
+    measures: &[Measure],
+    aggregate: fn(&Measure) -> Expr,
+) -> Result<DataFrame> {
+    frame.aggregate(
+        keys.iter().map(|key| ident(*key)).collect(),
+        measures.iter().map(|measure| aggregate(measure).alias(measure.name)).collect(),
+    )
+}
+
+impl Measure {
+    fn of_rows(&self) -> Expr {
+        match self.kind {
+            MeasureKind::Count => count(lit(1i64)),
+            MeasureKind::CountOf(column) => count(ident(column)),
+            MeasureKind::Sum(column) => sum(ident(column)),
+            MeasureKind::Min(column) => min(ident(column)),
+            MeasureKind::Max(column) => max(ident(column)),
+            MeasureKind::Set(column) => sorted_distinct(ident(column)),
+        }
+    }
+
+    fn of_states(&self) -> Expr {
+        let state = ident(self.name);
+        match self.kind {
+            MeasureKind::Count | MeasureKind::CountOf(_) | MeasureKind::Sum(_) => sum(state),
+            MeasureKind::Min(_) => min(state),
+            MeasureKind::Max(_) => max(state),
+            MeasureKind::Set(_) => sorted_distinct(state),
+        }
+    }
+}
+
+/// Microseconds since the epoch of a time column.
+fn micros(column: &str) -> Expr {
+    cast(ident(column), DataType::Int64)
+}
+
+/// A time column cut down to a multiple of `step_us`, as a time.
+fn floor_time(column: &str, step_us: i64) -> Expr {
+    let floored = micros(column) / lit(step_us) * lit(step_us);
+    cast(floored, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))
+}
+
+/// Rows of the firewall suite's vendor.
+fn of_vendor(config: &Config) -> Expr {
+    ident("DeviceVendor").eq(lit(config.firewall.vendor.as_str()))
+}
+
+fn no_parameters(_: &Config) -> Value {
+    Value::Null
+}

@@ -1,0 +1,34 @@
+//! TRAFFIC sessions by destination port and protocol.
+
+use datafusion::common::Result;
+use datafusion::logical_expr::{ident, lit};
+use datafusion::prelude::DataFrame;
+use serde_json::{Value, json};
+
+use super::MeasureKind::Count;
+use super::{Rollup, Shape, measure, of_vendor};
+use crate::config::Config;
+
+pub(super) static ROLLUP: Rollup = Rollup {
+    id: "port_sessions",
+    version: 1,
+    tables: &["CommonSecurityLog"],
+    columns: &["TimeGenerated", "DeviceVendor", "DeviceEventClassID", "DestinationPort", "Protocol"],
+    bucket_key: "destination_port",
+    parameters,
+    prepare,
+    shape: Shape::Groups {
+        keys: &["destination_port", "protocol"],
+        measures: &[measure("sessions", Count)],
+    },
+};
+
+fn parameters(config: &Config) -> Value {
+    json!({ "vendor": config.firewall.vendor })
+}
+
+fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
+    table
+        .filter(of_vendor(config).and(ident("DeviceEventClassID").eq(lit("TRAFFIC"))))?
+        .select(vec![ident("DestinationPort").alias("destination_port"), ident("Protocol").alias("protocol")])
+}

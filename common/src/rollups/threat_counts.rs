@@ -1,0 +1,45 @@
+//! THREAT events by activity, action and severity.
+
+use datafusion::common::Result;
+use datafusion::logical_expr::{ident, lit};
+use datafusion::prelude::DataFrame;
+use serde_json::{Value, json};
+
+use super::MeasureKind::Count;
+use super::{Rollup, Shape, measure, of_vendor};
+use crate::config::Config;
+
+pub(super) static ROLLUP: Rollup = Rollup {
+    id: "threat_counts",
+    version: 1,
+    tables: &["CommonSecurityLog"],
+    columns: &[
+        "TimeGenerated",
+        "DeviceVendor",
+        "DeviceEventClassID",
+        "Activity",
+        "SimplifiedDeviceAction",
+        "LogSeverity",
+    ],
+    bucket_key: "activity",
+    parameters,
+    prepare,
+    shape: Shape::Groups {
+        keys: &["activity", "action", "severity"],
+        measures: &[measure("events", Count)],
+    },
+};
+
+fn parameters(config: &Config) -> Value {
+    json!({ "vendor": config.firewall.vendor })
+}
+
+fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
+    table
+        .filter(of_vendor(config).and(ident("DeviceEventClassID").eq(lit("THREAT"))))?
+        .select(vec![
+            ident("Activity").alias("activity"),
+            ident("SimplifiedDeviceAction").alias("action"),
+            ident("LogSeverity").alias("severity"),
+        ])
+}

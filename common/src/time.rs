@@ -1,0 +1,183 @@
+//! Instants, dates and the half-open window `[from, to)`, all in UTC microseconds.
+
+use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Microseconds in a second.
+pub const MICROS_PER_SECOND: i64 = 1_000_000;
+/// Microseconds in a day.
+pub const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
+
+/// A half-open span of time `[from, to)`, in microseconds since the epoch, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Window {
+    /// First microsecond that belongs to the window.
+    pub from_us: i64,
+    /// First microsecond after the window.
+    pub to_us: i64,
+}
+
+impl Window {
+    /// A window that is not empty.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where `to` is not after `from`.
+    pub fn new(from_us: i64, to_us: i64) -> Result<Self> {
+        if to_us <= from_us {
+            return Err(Error::Config(format!(
+                "the window is empty: it starts at {} and ends at {}",
+                format_micros(from_us),
+                format_micros(to_us)
+            )));
+        }
+        Ok(Self { from_us, to_us })
+    }
+
+    /// Whether all of `[from_us, to_us)` of `date` lies in the window.
+    pub fn covers_date(&self, date: NaiveDate) -> bool {
+        let start_us = date_start_us(date);
+        self.from_us <= start_us && start_us + MICROS_PER_DAY <= self.to_us
+    }
+
+    /// Whether any of `date`, widened by `slack_days` on both sides, lies in the window.
+    pub fn touches_date(&self, date: NaiveDate, slack_days: u32) -> bool {
+        let slack_us = i64::from(slack_days) * MICROS_PER_DAY;
+        let start_us = date_start_us(date);
+        start_us - slack_us < self.to_us && start_us + MICROS_PER_DAY + slack_us > self.from_us
+    }
+
+    /// The UTC dates the window touches, in order.
+    pub fn dates(&self) -> Vec<NaiveDate> {
+        let mut dates = Vec::new();
+        let mut date = date_of_us(self.from_us);
+        while date_start_us(date) < self.to_us {
+            dates.push(date);
+            date += Duration::days(1);
+        }
+        dates
+    }
+}
+
+/// Midnight at which `date` starts, in microseconds since the epoch.
+pub fn date_start_us(date: NaiveDate) -> i64 {
+    date.and_time(NaiveTime::MIN).and_utc().timestamp_micros()
+}
+
+/// The UTC date of an instant; instants beyond the calendar fall on its first or last day.
+pub fn date_of_us(micros: i64) -> NaiveDate {
+    match DateTime::<Utc>::from_timestamp_micros(micros) {
+        Some(instant) => instant.date_naive(),
+        None if micros < 0 => NaiveDate::MIN,
+        None => NaiveDate::MAX,
+    }
+}
+
+/// RFC 3339 in UTC, with only as many decimals as the value needs.
+pub fn format_micros(micros: i64) -> String {
+    match DateTime::<Utc>::from_timestamp_micros(micros) {
+        Some(instant) => instant.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+        None => format!("{micros} us"),
+    }
+}
+
+/// Reads an RFC 3339 time, a time without a zone (taken as UTC) or a date (its midnight).
+///
+/// # Errors
+/// [`Error::Config`] where the text is none of these.
+pub fn parse_time(text: &str) -> Result<i64> {
+    parse_time_us(text).ok_or_else(|| {
+        Error::Config(format!(
+            "{text:?} is not a time: give a date (2026-01-31) or RFC 3339 (2026-01-31T08:00:00Z)"
+        ))
+    })
+}
+
+/// As [`parse_time`], with `None` for what is not a time.
+pub fn parse_time_us(text: &str) -> Option<i64> {
+    let text = text.trim();
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Some(instant.timestamp_micros());
+    }
+    const ZONED: [&str; 2] = ["%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M:%S%.f%#z"];
+    const LOCAL: [&str; 4] =
+        ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
+    for format in ZONED {
+        if let Ok(instant) = DateTime::parse_from_str(text, format) {
+            return Some(instant.timestamp_micros());
+        }
+    }
+    let without_zulu = text.strip_suffix('Z').unwrap_or(text);
+    for format in LOCAL {
+        if let Ok(instant) = NaiveDateTime::parse_from_str(without_zulu, format) {
+            return Some(instant.and_utc().timestamp_micros());
+        }
+    }
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    Some(date_start_us(date))
+}
+
+/// Reads a length of time such as `90s`, `60m`, `24h` or `7d`, in microseconds.
+///
+/// # Errors
+/// [`Error::Config`] where the text is not a whole number and one of these units, or is too long.
+pub fn parse_duration(text: &str) -> Result<i64> {
+    let malformed = || {
+        Error::Config(format!(
+            "{text:?} is not a length of time: give a number and s, m, h or d, as in 24h"
+        ))
+    };
+    let text = text.trim();
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(malformed)?;
+    let (number, unit) = text.split_at(unit_at);
+    let seconds = match unit {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(malformed()),
+    };
+    let number: i64 = number.parse().map_err(|_| malformed())?;
+    number.checked_mul(seconds * MICROS_PER_SECOND).ok_or_else(malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_every_usual_form() {
+        let noon = date_start_us(NaiveDate::from_ymd_opt(2026, 1, 31).unwrap()) + MICROS_PER_DAY / 2;
+        for text in [
+            "2026-01-31T12:00:00Z",
+            "2026-01-31T13:00:00+01:00",
+            "2026-01-31 12:00:00",
+            "2026-01-31T12:00",
+            "2026-01-31T12:00:00.000000Z",
+            "2026-01-31T12:00:00.0000000Z",
+            "2026-01-31 12:00:00+00:00",
+        ] {
+            assert_eq!(parse_time_us(text), Some(noon), "{text}");
+        }
+        assert!(parse_time("yesterday").is_err());
+    }
+
+    #[test]
+    fn lengths_have_units() {
+        assert_eq!(parse_duration("60m").unwrap(), 3_600 * MICROS_PER_SECOND);
+        assert!(parse_duration("60").is_err());
+        assert!(parse_duration("99999999999999d").is_err());
+    }
+
+    #[test]
+    fn a_window_knows_its_dates() {
+        let window =
+            Window::new(parse_time("2026-01-01T12:00:00Z").unwrap(), parse_time("2026-01-03").unwrap())
+                .unwrap();
+        assert_eq!(window.dates().len(), 2);
+        assert!(!window.covers_date(window.dates()[0]));
+        assert!(window.covers_date(window.dates()[1]));
+        assert!(Window::new(5, 5).is_err());
+    }
+}

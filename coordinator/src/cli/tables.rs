@@ -1,0 +1,133 @@
+//! `hindcast tables`
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use hindcast_common::engine::{Local, LocalOptions};
+use hindcast_common::time::{Window, parse_time};
+use hindcast_common::{Error, Result};
+
+use super::Outcome;
+use super::arguments::{available_threads, open_lake};
+use crate::inventory::{self, DateEntry, TableDetail, TableEntry};
+use crate::{save, screen};
+
+/// Memory of the engine that enriches rows to be saved: it streams them.
+const SAVE_MEMORY_BYTES: usize = 256 << 20;
+
+/// Arguments of `hindcast tables`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hindcast tables --lake demo-lake
+  hindcast tables --lake demo-lake show CommonSecurityLog
+  hindcast tables --lake demo-lake save PaloAlto_Investigation_SPRK --from 2026-01-05 --to 2026-01-06
+  hindcast tables --lake demo-lake delete PaloAlto_Investigation_SPRK --yes")]
+pub struct TablesArguments {
+    /// The lake: a path, file://, s3://, az://, abfss:// or gs:// URL
+    #[arg(long, value_name = "URL")]
+    lake: String,
+    /// Parameters laid over the default preset
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Tables, dates, files and bytes (the default)
+    List,
+    /// Rows by date, and columns
+    Show {
+        /// The table
+        table: String,
+    },
+    /// Delete a table and all its files
+    Delete {
+        /// The table
+        table: String,
+        /// Really delete
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Append the firewall suite's rows, enriched, to a table of the lake
+    Save {
+        /// The table, ending in the configured suffix (_SPRK)
+        table: String,
+        /// First instant: a date or RFC 3339, UTC
+        #[arg(long, value_name = "T", requires = "to")]
+        from: Option<String>,
+        /// First instant after the window
+        #[arg(long, value_name = "T", requires = "from")]
+        to: Option<String>,
+    },
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
+    let (lake, config) = open_lake(&arguments.lake, "default", arguments.config.as_deref()).await?;
+    let root = lake.root();
+    match arguments.action.as_ref().unwrap_or(&Action::List) {
+        Action::List => {
+            let tables = inventory::list(root).await?;
+            if arguments.json { screen::print_json(&tables)? } else { tables.iter().for_each(print_entry) }
+        }
+        Action::Show { table } => {
+            let detail = inventory::show(root, table).await?;
+            if arguments.json { screen::print_json(&detail)? } else { print_detail(&detail) }
+        }
+        Action::Delete { table, yes } => {
+            if !yes {
+                inventory::existing(root, table).await?;
+                return Err(Error::Config(format!("nothing was deleted: give --yes to delete all of {table}")));
+            }
+            let objects = inventory::delete(root, table).await?;
+            println!("{table} deleted: {objects} files");
+        }
+        Action::Save { table, from, to } => {
+            let window = match (from, to) {
+                (Some(from), Some(to)) => Some(Window::new(parse_time(from)?, parse_time(to)?)?),
+                _ => None,
+            };
+            let options = LocalOptions { threads: available_threads(), memory_bytes: SAVE_MEMORY_BYTES };
+            let engine = Local::new(&options, &[root])?;
+            let saved = save::save(&lake, &config, &engine, table, window).await?;
+            println!(
+                "{table}: {} rows written in {} files; read back, the table has {} rows",
+                saved.rows_written, saved.files_written, saved.rows_in_table
+            );
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn print_entry(entry: &TableEntry) {
+    let files: u64 = entry.dates.iter().map(|date| date.files).sum();
+    let size: u64 = entry.dates.iter().map(|date| date.bytes).sum();
+    let (Some(first), Some(last)) = (entry.dates.first(), entry.dates.last()) else { return };
+    println!(
+        "{:<30} {} to {} ({} dates), {files} files, {}",
+        entry.table,
+        first.date,
+        last.date,
+        entry.dates.len(),
+        screen::bytes(size)
+    );
+}
+
+fn print_detail(detail: &TableDetail) {
+    print_entry(&detail.entry);
+    println!("\n{:<12} {:>6} {:>12} {:>12}", "date", "files", "rows", "size");
+    for DateEntry { date, files, bytes, rows, unreadable } in &detail.entry.dates {
+        let rows = rows.map_or_else(|| "?".to_owned(), |rows| rows.to_string());
+        println!("{date:<12} {files:>6} {rows:>12} {:>12}", screen::bytes(*bytes));
+        unreadable.iter().for_each(|fault| println!("  {fault}"));
+    }
+    println!("\n{:<36} type", "column");
+    for column in &detail.columns {
+        println!("{:<36} {}", column.name, column.types.join(" | "));
+    }
+}

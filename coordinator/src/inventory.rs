@@ -1,0 +1,168 @@
+//! Tables of a lake as they lie in storage, known to Hindcast or not: listed, shown, deleted.
+
+use chrono::NaiveDate;
+use futures::{StreamExt, TryStreamExt};
+use hindcast_common::catalog::{LakeFile, Location, parquet_footer};
+use hindcast_common::{Error, Result};
+use object_store::ObjectStoreExt;
+use serde::Serialize;
+
+/// Footers read at once.
+const CONCURRENT_READS: usize = 16;
+
+/// A table's size.
+#[derive(Debug, Serialize)]
+pub struct TableEntry {
+    /// Its name.
+    pub table: String,
+    /// Its dates.
+    pub dates: Vec<DateEntry>,
+}
+
+/// What a table holds of a date.
+#[derive(Debug, Serialize)]
+pub struct DateEntry {
+    /// The date of the folder.
+    pub date: NaiveDate,
+    /// Its Parquet files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Their rows; absent where not counted, or where a file can't be read.
+    pub rows: Option<u64>,
+    /// Files that can't be read, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
+}
+
+/// A table, its rows by date and its columns.
+#[derive(Debug, Serialize)]
+pub struct TableDetail {
+    /// Sizes.
+    #[serde(flatten)]
+    pub entry: TableEntry,
+    /// Column names and types, of all files together.
+    pub columns: Vec<ColumnEntry>,
+}
+
+/// A column as files store it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct ColumnEntry {
+    /// Name.
+    pub name: String,
+    /// Arrow types, one where all files agree.
+    pub types: Vec<String>,
+}
+
+/// Names of the folders below `root` that hold `date=` folders, with their dates and sizes.
+///
+/// # Errors
+/// [`Error::Storage`] where a listing fails.
+pub async fn list(root: &Location) -> Result<Vec<TableEntry>> {
+    let listing = root
+        .store()
+        .list_with_delimiter(Some(root.prefix()))
+        .await
+        .map_err(Error::storage(format!("listing {}", root.url())))?;
+    let mut tables = Vec::new();
+    for name in listing.common_prefixes.iter().filter_map(|prefix| prefix.filename()) {
+        let dates = dates(root, name).await?;
+        if !dates.is_empty() {
+            let dates = dates.into_iter().map(|(date, files)| date_entry(date, &files)).collect();
+            tables.push(TableEntry { table: name.to_owned(), dates });
+        }
+    }
+    Ok(tables)
+}
+
+/// Rows by date and columns of one table.
+///
+/// # Errors
+/// [`Error::Config`] where there is no such table, [`Error::Storage`] where a listing fails.
+pub async fn show(root: &Location, table: &str) -> Result<TableDetail> {
+    let folder = root.join(table);
+    let mut columns: Vec<ColumnEntry> = Vec::new();
+    let mut entries = Vec::new();
+    for (date, files) in existing(root, table).await? {
+        let mut entry = date_entry(date, &files);
+        let footers: Vec<_> = futures::stream::iter(&files)
+            .map(|file| parquet_footer(&folder, file))
+            .buffered(CONCURRENT_READS)
+            .collect()
+            .await;
+        let mut rows = 0;
+        for footer in footers {
+            match footer {
+                Ok((file_rows, schema)) => {
+                    rows += file_rows;
+                    schema.fields().iter().for_each(|field| {
+                        add_column(&mut columns, field.name(), &field.data_type().to_string());
+                    });
+                }
+                Err(fault) => entry.unreadable.push(fault.to_string()),
+            }
+        }
+        entry.rows = entry.unreadable.is_empty().then_some(rows);
+        entries.push(entry);
+    }
+    Ok(TableDetail { entry: TableEntry { table: table.to_owned(), dates: entries }, columns })
+}
+
+/// Deletes every object of a table; gives their number.
+///
+/// # Errors
+/// [`Error::Config`] where there is no such table, [`Error::Storage`] where the store fails.
+pub async fn delete(root: &Location, table: &str) -> Result<u64> {
+    existing(root, table).await?;
+    let folder = root.child(table);
+    let failed = |error| Error::storage(format!("deleting {folder}"))(error);
+    let objects: Vec<_> = root.store().list(Some(&folder)).try_collect().await.map_err(failed)?;
+    for object in &objects {
+        root.store().delete(&object.location).await.map_err(failed)?;
+    }
+    // Object stores have no folders; on a disk the empty ones would stay.
+    if let Some(path) = root.join(table).url().strip_prefix("file://") {
+        std::fs::remove_dir_all(path).map_err(Error::io(format!("removing {path}")))?;
+    }
+    Ok(objects.len() as u64)
+}
+
+/// The files of a table that has a date folder.
+///
+/// # Errors
+/// [`Error::Config`] where `table` is no name of a table in the lake.
+pub async fn existing(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
+    let is_name = !table.is_empty() && !table.contains(['/', '\\']) && table != "." && table != "..";
+    let found = if is_name { dates(root, table).await? } else { Vec::new() };
+    if found.is_empty() {
+        return Err(Error::Config(format!("there is no table {table:?} in {}", root.url())));
+    }
+    Ok(found)
+}
+
+async fn dates(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
+    let folder = root.join(table);
+    let mut found = Vec::new();
+    for date in hindcast_common::catalog::date_folders(&folder).await? {
+        found.push((date, hindcast_common::catalog::date_files(&folder, date).await?));
+    }
+    Ok(found)
+}
+
+fn date_entry(date: NaiveDate, files: &[LakeFile]) -> DateEntry {
+    DateEntry {
+        date,
+        files: files.len() as u64,
+        bytes: files.iter().map(|file| file.bytes).sum(),
+        rows: None,
+        unreadable: Vec::new(),
+    }
+}
+
+fn add_column(columns: &mut Vec<ColumnEntry>, name: &str, data_type: &str) {
+    match columns.iter_mut().find(|column| column.name == name) {
+        Some(column) if column.types.iter().any(|known| known == data_type) => {}
+        Some(column) => column.types.push(data_type.to_owned()),
+        None => columns.push(ColumnEntry { name: name.to_owned(), types: vec![data_type.to_owned()] }),
+    }
+}

@@ -1,0 +1,76 @@
+//! Findings as Parquet and JSON lines.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use hindcast_common::findings::Finding;
+use hindcast_common::{Error, Result};
+use serde_json::Value;
+
+use super::{Format, ocsf, tables};
+
+/// Writes `findings.parquet` and `findings.jsonl`.
+pub(super) fn write(findings: &[Finding], folder: &Path, formats: &[Format], version: &str) -> Result<()> {
+    let to_line: &dyn Fn(&Finding) -> Result<Value> = if formats.contains(&Format::Ocsf) {
+        &|finding| Ok(ocsf::detection_finding(finding, version))
+    } else {
+        &|finding| serde_json::to_value(finding).map_err(|error| Error::Internal(error.to_string()))
+    };
+    let mut lines = String::new();
+    for finding in findings {
+        lines.push_str(&to_line(finding)?.to_string());
+        lines.push('\n');
+    }
+    let path = folder.join("findings.jsonl");
+    fs::write(&path, lines).map_err(Error::io(format!("writing {}", path.display())))?;
+
+    let path = folder.join("findings.parquet");
+    let action = format!("writing {}", path.display());
+    let file = File::create(&path).map_err(Error::io(action.as_str()))?;
+    let batch = batch_of(findings).map_err(|error| Error::Engine(error.into()))?;
+    tables::write_parquet(file, &[batch]).map_err(|error| Error::io(action)(std::io::Error::other(error)))
+}
+
+/// One row a finding; lists and objects as JSON text.
+fn batch_of(findings: &[Finding]) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let json = |value: &dyn Fn(&Finding) -> Value| -> Vec<Option<String>> {
+        findings.iter().map(|finding| Some(value(finding).to_string())).collect()
+    };
+    let text = |value: &dyn Fn(&Finding) -> Option<String>| findings.iter().map(value).collect::<Vec<_>>();
+    let texts: Vec<(&str, Vec<Option<String>>)> = vec![
+        ("id", text(&|f| Some(f.id.clone()))),
+        ("analysis", text(&|f| Some(f.analysis.clone()))),
+        ("suite", text(&|f| Some(f.suite.name().into()))),
+        ("title", text(&|f| Some(f.title.clone()))),
+        ("severity", text(&|f| Some(f.severity.name().into()))),
+        ("first_seen", text(&|f| f.first_seen.clone())),
+        ("last_seen", text(&|f| f.last_seen.clone())),
+        ("stage", json(&|f| serde_json::json!(f.stage)).into_iter().map(unquoted).collect()),
+        ("explanation", text(&|f| Some(f.explanation.clone()))),
+        ("entities", json(&|f| serde_json::json!(f.entities))),
+        ("techniques", json(&|f| serde_json::json!(f.techniques))),
+        ("evidence", json(&|f| f.evidence.clone())),
+    ];
+    let numbers: Vec<(&str, Vec<i64>)> = vec![
+        ("confidence", findings.iter().map(|f| i64::from(f.confidence)).collect()),
+        ("rows", findings.iter().map(|f| f.rows as i64).collect()),
+    ];
+    let mut fields = Vec::new();
+    let mut columns: Vec<arrow::array::ArrayRef> = Vec::new();
+    for (name, values) in texts {
+        fields.push(Field::new(name, DataType::Utf8, true));
+        columns.push(Arc::new(StringArray::from(values)));
+    }
+    for (name, values) in numbers {
+        fields.push(Field::new(name, DataType::Int64, true));
+        columns.push(Arc::new(Int64Array::from(values)));
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+fn unquoted(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim_matches('"').to_owned())
+}

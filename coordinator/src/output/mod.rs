@@ -1,0 +1,118 @@
+//! What a scan leaves behind: a folder written beside its place and renamed into it.
+
+mod findings_file;
+mod ocsf;
+mod summary;
+mod tables;
+mod workbook;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hindcast_common::{Error, Result};
+
+pub use summary::{Summary, summary_of};
+
+use crate::scan::ScanResult;
+
+/// A format of result tables or findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// `tables/<analysis>.parquet`
+    Parquet,
+    /// `tables/<analysis>.csv`
+    Csv,
+    /// `tables/<analysis>.json`, an array of objects
+    Json,
+    /// `tables.xlsx`, a sheet a table
+    Xlsx,
+    /// findings.jsonl as OCSF Detection Findings
+    Ocsf,
+}
+
+/// A result folder in the making. Dropped before [`OutputFolder::publish`], it leaves nothing.
+pub struct OutputFolder {
+    target: PathBuf,
+    draft: tempfile::TempDir,
+}
+
+impl OutputFolder {
+    /// Makes the draft beside `target`, so that the rename stays on one file system.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where `target` is there and holds something that is no result of a scan.
+    pub fn create(target: &Path) -> Result<Self> {
+        check_replaceable(target)?;
+        let target = std::path::absolute(target).map_err(Error::io(format!("resolving {}", target.display())))?;
+        let parent = target.parent().unwrap_or(Path::new("/")).to_owned();
+        fs::create_dir_all(&parent).map_err(Error::io(format!("creating {}", parent.display())))?;
+        let draft = tempfile::Builder::new()
+            .prefix(".hindcast-out-")
+            .tempdir_in(&parent)
+            .map_err(Error::io(format!("creating a folder in {}", parent.display())))?;
+        Ok(Self { target, draft })
+    }
+
+    /// Writes everything of `result`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a file can't be written.
+    pub fn write(&self, result: &ScanResult, summary: &Summary, formats: &[Format]) -> Result<()> {
+        let folder = self.draft.path();
+        let tables = folder.join("tables");
+        fs::create_dir(&tables).map_err(Error::io(format!("creating {}", tables.display())))?;
+        for table in &result.tables {
+            tables::write(table, &tables, formats)?;
+        }
+        if formats.contains(&Format::Xlsx) {
+            workbook::write(&result.tables, &folder.join("tables.xlsx"))?;
+        }
+        findings_file::write(&result.findings, folder, formats, &summary.version)?;
+        write_json(&folder.join("summary.json"), summary)
+    }
+
+    /// Puts the folder in its place, replacing an earlier result.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the rename fails; the earlier result is then still there.
+    pub fn publish(self) -> Result<PathBuf> {
+        let failed = |path: &Path| Error::io(format!("replacing {}", path.display()));
+        let draft = self.draft.keep();
+        // Temporary folders are private to their maker; a result is as readable as any folder.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).map_err(failed(&draft))?;
+        }
+        if self.target.exists() {
+            let retired = draft.with_extension("retired");
+            fs::rename(&self.target, &retired).map_err(failed(&self.target))?;
+            fs::rename(&draft, &self.target).map_err(failed(&self.target))?;
+            fs::remove_dir_all(&retired).map_err(failed(&retired))?;
+        } else {
+            fs::rename(&draft, &self.target).map_err(failed(&self.target))?;
+        }
+        Ok(self.target)
+    }
+}
+
+/// Fails where `target` holds something that is no result of a scan.
+///
+/// # Errors
+/// [`Error::Config`] then.
+pub fn check_replaceable(target: &Path) -> Result<()> {
+    if !target.exists() || target.join("summary.json").is_file() {
+        return Ok(());
+    }
+    let is_empty = fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
+    if is_empty {
+        return Ok(());
+    }
+    Err(Error::Config(format!("{} exists and is no result of a scan: name another --out", target.display())))
+}
+
+fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+    let mut json = serde_json::to_vec_pretty(value).map_err(|error| Error::Internal(error.to_string()))?;
+    json.push(b'\n');
+    fs::write(path, json).map_err(Error::io(format!("writing {}", path.display())))
+}

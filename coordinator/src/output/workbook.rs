@@ -1,0 +1,87 @@
+//! Result tables as one workbook, a sheet a table.
+
+use std::path::Path;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use hindcast_common::time::format_micros;
+use hindcast_common::{Error, Result};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, Worksheet, XlsxError};
+
+use crate::scan::ResultTable;
+
+/// Rows a sheet can hold, the header included.
+const SHEET_ROWS: usize = 1_048_576;
+/// Characters a cell can hold.
+const CELL_CHARACTERS: usize = 32_767;
+/// Whole numbers beyond this are written as text: a cell's number is a double.
+const EXACT_INTEGER: i64 = 1 << 53;
+
+/// Writes all tables. A table too long for a sheet is cut, and its last row says so.
+pub(super) fn write(tables: &[ResultTable], path: &Path) -> Result<()> {
+    let build = || -> Result<(), XlsxError> {
+        let mut workbook = Workbook::new();
+        // A fixed time of creation: the same result is the same bytes.
+        let created = ExcelDateTime::from_ymd(2000, 1, 1)?;
+        workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
+        for table in tables {
+            let sheet = workbook.add_worksheet().set_name(&table.name)?;
+            write_sheet(sheet, table)?;
+        }
+        workbook.save(path)
+    };
+    build().map_err(|error| {
+        Error::io(format!("writing {}", path.display()))(std::io::Error::other(error))
+    })
+}
+
+fn write_sheet(sheet: &mut Worksheet, table: &ResultTable) -> Result<(), XlsxError> {
+    let schema = table.batches[0].schema();
+    for (column, field) in schema.fields().iter().enumerate() {
+        sheet.write_string(0, column as u16, field.name())?;
+    }
+    sheet.set_freeze_panes(1, 0)?;
+    let mut row = 1;
+    for batch in &table.batches {
+        for index in 0..batch.num_rows() {
+            if row == SHEET_ROWS - 1 && table.rows() > SHEET_ROWS - 1 {
+                let left_out = table.rows() - (SHEET_ROWS - 2);
+                sheet.write_string(row as u32, 0, format!("{left_out} more rows do not fit this sheet"))?;
+                return Ok(());
+            }
+            write_row(sheet, row as u32, batch, index)?;
+            row += 1;
+        }
+    }
+    Ok(())
+}
+
+fn write_row(sheet: &mut Worksheet, row: u32, batch: &RecordBatch, index: usize) -> Result<(), XlsxError> {
+    for (column, array) in batch.columns().iter().enumerate().filter(|(_, array)| array.is_valid(index)) {
+        let column = column as u16;
+        match array.data_type() {
+            DataType::Int64 => {
+                let value = array.as_primitive::<Int64Type>().value(index);
+                if value.abs() <= EXACT_INTEGER {
+                    sheet.write_number(row, column, value as f64)?;
+                } else {
+                    sheet.write_string(row, column, value.to_string())?;
+                }
+            }
+            DataType::Float64 => {
+                sheet.write_number(row, column, array.as_primitive::<Float64Type>().value(index))?;
+            }
+            DataType::Timestamp(_, _) => {
+                let micros = array.as_primitive::<TimestampMicrosecondType>().value(index);
+                sheet.write_string(row, column, format_micros(micros))?;
+            }
+            // Text is written as text: what looks like a formula in a log stays one line of a log.
+            _ => {
+                let text = array.as_string_view_opt().map_or_else(String::new, |texts| texts.value(index).to_owned());
+                let fitting: String = text.chars().take(CELL_CHARACTERS).collect();
+                sheet.write_string(row, column, fitting)?;
+            }
+        }
+    }
+    Ok(())
+}

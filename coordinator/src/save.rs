@@ -1,0 +1,179 @@
+//! Saves the firewall suite's rows, enriched, as a lake table by date; then reads it back and counts.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use chrono::NaiveDate;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::{ident, lit};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
+use datafusion::prelude::DataFrame;
+use datafusion::scalar::ScalarValue;
+use futures::StreamExt;
+use hindcast_common::catalog::{
+    Lake, LakeFile, LakeTable, Location, TableSpec, UnreadableCounts, file_scan, parquet_footer,
+};
+use hindcast_common::config::Config;
+use hindcast_common::engine::{Local, task_session};
+use hindcast_common::functions::is_external;
+use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
+use hindcast_common::{Error, Result};
+use object_store::buffered::BufWriter;
+use parquet::arrow::AsyncArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+const SOURCE_TABLE: &str = "CommonSecurityLog";
+
+/// What was saved.
+#[derive(Debug)]
+pub struct Saved {
+    /// Rows written now.
+    pub rows_written: u64,
+    /// Files written now.
+    pub files_written: u64,
+    /// Rows of the whole table, read back.
+    pub rows_in_table: u64,
+}
+
+/// Appends the vendor's rows in `window` to the table `name`, with `TotalBytes` and `IsExternal`.
+///
+/// A file's name is made of what it was computed from: saving the same rows again replaces them, it doubles none.
+///
+/// # Errors
+/// [`Error::Config`] for a name without the suffix, or where the lake has no firewall table.
+pub async fn save(lake: &Lake, config: &Config, engine: &Local, name: &str, window: Option<Window>) -> Result<Saved> {
+    check_name(name, config)?;
+    let tables = lake.tables().await?;
+    let Some(source) = tables.iter().find(|table| table.spec.name == SOURCE_TABLE) else {
+        return Err(Error::Config(format!("the lake has no table {SOURCE_TABLE}")));
+    };
+    engine.reach(&source.location)?;
+    let window = match (window, source.dates.first(), source.dates.last()) {
+        (Some(window), _, _) => window,
+        (None, Some(first), Some(last)) => {
+            Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)?
+        }
+        _ => return Err(Error::Config(format!("{SOURCE_TABLE} has no date"))),
+    };
+    let target = lake.root().join(name);
+    let mut saved = Saved { rows_written: 0, files_written: 0, rows_in_table: 0 };
+    for folder in source.folders(&window).await? {
+        for file in &folder.files {
+            let rows = save_file(source, file, folder.date, &window, config, engine, &target).await?;
+            saved.rows_written += rows;
+            saved.files_written += u64::from(rows > 0);
+        }
+    }
+    for (_, files) in crate::inventory::existing(lake.root(), name).await? {
+        for file in &files {
+            let (rows, _) = parquet_footer(&target, file).await.map_err(Error::Input)?;
+            saved.rows_in_table += rows;
+        }
+    }
+    Ok(saved)
+}
+
+/// Fails for a name that can't be one of a saved table.
+///
+/// # Errors
+/// [`Error::Config`] then.
+fn check_name(name: &str, config: &Config) -> Result<()> {
+    let suffix = &config.save.suffix;
+    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_plain || !name.ends_with(suffix.as_str()) || name.len() == suffix.len() {
+        return Err(Error::Config(format!(
+            "{name:?} can't be the name of a saved table: it takes letters, digits and _, and ends in {suffix}"
+        )));
+    }
+    if TableSpec::by_name(name).is_some() {
+        return Err(Error::Config(format!("{name} is a table that is read, not one to save to")));
+    }
+    Ok(())
+}
+
+async fn save_file(
+    source: &LakeTable,
+    file: &LakeFile,
+    date: NaiveDate,
+    window: &Window,
+    config: &Config,
+    engine: &Local,
+    target: &Location,
+) -> Result<u64> {
+    let columns: Vec<&str> = source.spec.columns.iter().map(|column| column.name).collect();
+    let unreadable = UnreadableCounts::of(source.spec);
+    let scan = file_scan(source, &columns, file, None, &unreadable)?;
+    let session = task_session(engine.runtime());
+    let feed = ScanFeed { schema: scan.schema(), scan };
+    let table = StreamingTable::try_new(feed.scan.schema(), vec![Arc::new(feed)])?;
+    let rows = enriched(session.read_table(Arc::new(table))?, window, config)?;
+    let mut batches = rows.execute_stream().await?;
+    let mut first = None;
+    while let Some(batch) = batches.next().await.transpose()? {
+        if batch.num_rows() > 0 {
+            first = Some(batch);
+            break;
+        }
+    }
+    let Some(first) = first else { return Ok(0) };
+
+    let origin = serde_json::to_vec(&(file, window, &config.firewall, &config.network))
+        .map_err(|error| Error::Internal(error.to_string()))?;
+    let path = target.child(&format!("date={date}/part-{}.parquet", &blake3::hash(&origin).to_hex()[..16]));
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).map_err(as_engine)?))
+        .build();
+    let sink = BufWriter::new(Arc::clone(target.store()), path);
+    let mut writer = AsyncArrowWriter::try_new(sink, first.schema(), Some(properties)).map_err(as_engine)?;
+    let mut count = first.num_rows() as u64;
+    writer.write(&first).await.map_err(as_engine)?;
+    while let Some(batch) = batches.next().await.transpose()? {
+        count += batch.num_rows() as u64;
+        writer.write(&batch).await.map_err(as_engine)?;
+    }
+    writer.close().await.map_err(as_engine)?;
+    Ok(count)
+}
+
+/// A scan of one file as a table.
+#[derive(Debug)]
+struct ScanFeed {
+    schema: SchemaRef,
+    scan: Arc<dyn ExecutionPlan>,
+}
+
+impl PartitionStream for ScanFeed {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        match self.scan.execute(0, context) {
+            Ok(batches) => batches,
+            Err(error) => Box::pin(RecordBatchStreamAdapter::new(
+                Arc::clone(&self.schema),
+                futures::stream::once(async { Err(error) }),
+            )),
+        }
+    }
+}
+
+fn as_engine(error: parquet::errors::ParquetError) -> Error {
+    Error::Engine(error.into())
+}
+
+/// The vendor's rows of the window, with the notebook's derived columns.
+fn enriched(rows: DataFrame, window: &Window, config: &Config) -> Result<DataFrame> {
+    let bound = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
+    let time = ident("TimeGenerated");
+    let in_window = time.clone().gt_eq(bound(window.from_us)).and(time.lt(bound(window.to_us)));
+    let of_vendor = ident("DeviceVendor").eq(lit(config.firewall.vendor.as_str()));
+    Ok(rows
+        .filter(in_window.and(of_vendor))?
+        .with_column("TotalBytes", ident("SentBytes") + ident("ReceivedBytes"))?
+        .with_column("IsExternal", is_external(ident("DestinationIP"), &config.network))?)
+}

@@ -1,0 +1,139 @@
+//! What was looked at and what was not: one entry a table and date.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use serde::Serialize;
+
+use super::ledger::UnitRecord;
+use super::plan::ScanPlan;
+
+/// What became of a table's date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Read.
+    Scanned,
+    /// There, without a row in the window.
+    Empty,
+    /// Not there.
+    Missing,
+    /// A file of it could not be read.
+    Failed,
+}
+
+/// One table and date.
+#[derive(Debug, Clone, Serialize)]
+pub struct CoverageEntry {
+    /// The table.
+    pub table: String,
+    /// The date of its folder.
+    pub date: NaiveDate,
+    /// What became of it.
+    pub status: Status,
+    /// Files read.
+    pub files: u64,
+    /// Rows in the window.
+    pub rows: u64,
+    /// Bytes of the files read.
+    pub bytes: u64,
+    /// What was not read, and why; absent where all was.
+    pub reason: Option<String>,
+}
+
+/// Coverage of a scan.
+#[derive(Debug, Clone, Serialize)]
+pub struct Coverage {
+    /// Every table and date of the window.
+    pub tables: Vec<CoverageEntry>,
+    /// Whether every file in the window was read.
+    pub complete: bool,
+}
+
+/// The coverage a plan's units came to.
+pub(super) fn coverage_of(plan: &ScanPlan, records: &[UnitRecord]) -> Coverage {
+    let mut by_folder: BTreeMap<(usize, NaiveDate), Vec<&UnitRecord>> = BTreeMap::new();
+    for record in records {
+        by_folder.entry((record.unit.table, record.unit.date)).or_default().push(record);
+    }
+    let mut tables = Vec::new();
+    for (index, planned) in plan.tables.iter().enumerate() {
+        let mut dates: Vec<NaiveDate> = plan.window.dates();
+        dates.extend(planned.folders.iter().map(|folder| folder.date));
+        dates.sort_unstable();
+        dates.dedup();
+        for date in dates {
+            let name = planned.table.spec.name;
+            let has_folder = planned.folders.iter().any(|folder| folder.date == date);
+            tables.push(match by_folder.get(&(index, date)) {
+                Some(units) => entry_of(name, date, units),
+                None if has_folder => unread(name, date, Status::Empty, "the folder has no Parquet file"),
+                None => unread(name, date, Status::Missing, "the table has no folder of this date"),
+            });
+        }
+    }
+    for name in &plan.missing_tables {
+        for date in plan.window.dates() {
+            tables.push(unread(name, date, Status::Missing, "the lake has no such table"));
+        }
+    }
+    tables.sort_by(|left, right| (&left.table, left.date).cmp(&(&right.table, right.date)));
+    let complete = tables.iter().all(|entry| entry.status != Status::Failed);
+    Coverage { tables, complete }
+}
+
+fn unread(table: &str, date: NaiveDate, status: Status, reason: &str) -> CoverageEntry {
+    let reason = Some(reason.to_owned());
+    CoverageEntry { table: table.to_owned(), date, status, files: 0, rows: 0, bytes: 0, reason }
+}
+
+fn entry_of(table: &str, date: NaiveDate, units: &[&UnitRecord]) -> CoverageEntry {
+    let stats: Vec<_> = units.iter().filter_map(|unit| Some(&unit.manifests.first()?.stats)).collect();
+    let rows: u64 = stats.iter().map(|stats| stats.rows).sum();
+    let faults: Vec<_> = units.iter().flat_map(|unit| &unit.faults).collect();
+    let mut paths: Vec<&str> = units.iter().flat_map(|unit| &unit.unit.files).map(|file| file.path.as_str()).collect();
+    paths.dedup();
+    let status = match (faults.is_empty(), rows) {
+        (false, _) => Status::Failed,
+        (true, 0) => Status::Empty,
+        (true, _) => Status::Scanned,
+    };
+    let mut reasons: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let outside: u64 = stats.iter().map(|stats| stats.rows_outside).sum();
+    let without_time: u64 = stats.iter().map(|stats| stats.rows_without_time).sum();
+    // A folder the window cuts has rows outside it by nature; in a whole one they are worth telling.
+    if outside > 0 && units.iter().any(|unit| !unit.unit.is_clipped) {
+        reasons.push(format!("{outside} rows have a time outside the window"));
+    }
+    if without_time > 0 {
+        reasons.push(format!("{without_time} rows have no readable time"));
+    }
+    for (column, count) in unreadable(units) {
+        reasons.push(format!("{count} values of {column} could not be read and count as null"));
+    }
+    CoverageEntry {
+        table: table.to_owned(),
+        date,
+        status,
+        files: paths.len() as u64,
+        rows,
+        bytes: units.iter().map(|unit| super::units::unit_bytes(&unit.unit)).sum(),
+        reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
+    }
+}
+
+/// Unreadable values by column. Rollups computed at different times may have read different columns of a unit.
+fn unreadable(units: &[&UnitRecord]) -> BTreeMap<String, u64> {
+    let mut totals: BTreeMap<String, u64> = BTreeMap::new();
+    for unit in units {
+        let mut of_unit: BTreeMap<&str, u64> = BTreeMap::new();
+        for (column, count) in unit.manifests.iter().flat_map(|manifest| &manifest.stats.unreadable) {
+            let known = of_unit.entry(column).or_default();
+            *known = (*known).max(*count);
+        }
+        for (column, count) in of_unit {
+            *totals.entry(column.to_owned()).or_default() += count;
+        }
+    }
+    totals
+}

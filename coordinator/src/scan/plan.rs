@@ -1,0 +1,252 @@
+//! Plans a scan from listings alone: the window, the analyses that can run, and the files they read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::compute::max;
+use datafusion::arrow::datatypes::TimestampMicrosecondType;
+use futures::StreamExt;
+use hindcast_common::analyses::{ANALYSES, Analysis, Suite};
+use hindcast_common::catalog::{DateFolder, Lake, LakeTable, UnreadableCounts, file_scan};
+use hindcast_common::engine::{Local, task_session};
+use hindcast_common::rollups::Rollup;
+use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
+use hindcast_common::{Error, Result};
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct ScanRequest {
+    /// Which span of time.
+    pub window: WindowRequest,
+    /// Suites to run.
+    pub suites: Vec<Suite>,
+    /// Analyses to run; all of the suites where empty.
+    pub only: Vec<&'static Analysis>,
+}
+
+/// A window as a person asks for it, in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub enum WindowRequest {
+    /// `[from, to)`; a bound left out is that of the lake.
+    Between(Option<i64>, Option<i64>),
+    /// This long, up to and with the newest row.
+    Last(i64),
+}
+
+/// What will be read and computed.
+#[derive(Debug)]
+pub struct ScanPlan {
+    /// The window.
+    pub window: Window,
+    /// Analyses that run, in the order of reports.
+    pub analyses: Vec<&'static Analysis>,
+    /// Analyses that can't, and why.
+    pub disabled: Vec<Disabled>,
+    /// Tables read, with the files in the window.
+    pub tables: Vec<PlannedTable>,
+    /// Tables the analyses want and the lake lacks.
+    pub missing_tables: Vec<&'static str>,
+    /// Columns the lake has in the window, by table.
+    pub columns: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// An analysis that can't run.
+#[derive(Debug, Clone)]
+pub struct Disabled {
+    /// Which.
+    pub analysis: &'static Analysis,
+    /// Why.
+    pub reason: String,
+}
+
+/// A table and what is read of it.
+#[derive(Debug)]
+pub struct PlannedTable {
+    /// The table.
+    pub table: LakeTable,
+    /// Its folders in the window.
+    pub folders: Vec<DateFolder>,
+    /// The rollups its files feed.
+    pub rollups: Vec<&'static Rollup>,
+}
+
+impl PlannedTable {
+    /// Files and their bytes.
+    pub fn size(&self) -> (u64, u64) {
+        let files = self.folders.iter().flat_map(|folder| &folder.files);
+        files.fold((0, 0), |(count, bytes), file| (count + 1, bytes + file.bytes))
+    }
+}
+
+/// Plans `request` over `lake`.
+///
+/// # Errors
+/// [`Error::Config`] where no table or no file is in the window, [`Error::Storage`] where a listing fails.
+pub async fn plan_scan(lake: &Lake, request: &ScanRequest, engine: &Local) -> Result<ScanPlan> {
+    let wanted: Vec<&'static Analysis> = ANALYSES
+        .iter()
+        .copied()
+        .filter(|analysis| request.suites.contains(&analysis.suite))
+        .filter(|analysis| request.only.is_empty() || request.only.iter().any(|only| only.id == analysis.id))
+        .collect();
+    let found: Vec<LakeTable> = lake.tables().await?;
+    let wanted_names = tables_of(&wanted);
+    let tables: Vec<LakeTable> =
+        found.into_iter().filter(|table| wanted_names.contains(table.spec.name)).collect();
+    if tables.is_empty() {
+        return Err(Error::Config(format!(
+            "{} holds none of the tables these analyses read ({}), as folders <Table>/date=YYYY-MM-DD",
+            lake.root().url(),
+            wanted_names.iter().copied().collect::<Vec<_>>().join(", ")
+        )));
+    }
+    for table in &tables {
+        engine.reach(&table.location)?;
+    }
+    let window = resolve_window(&request.window, &tables, engine).await?;
+
+    let mut in_window = Vec::new();
+    let mut columns = BTreeMap::new();
+    for table in tables {
+        let folders = table.folders(&window).await?;
+        let names: BTreeSet<String> =
+            table.columns(&folders).await?.into_iter().map(str::to_owned).collect();
+        columns.insert(table.spec.name.to_owned(), names);
+        in_window.push((table, folders));
+    }
+    if in_window.iter().all(|(_, folders)| folders.iter().all(|folder| folder.files.is_empty())) {
+        return Err(Error::Config(format!(
+            "the lake has no file between {} and {}{}",
+            hindcast_common::time::format_micros(window.from_us),
+            hindcast_common::time::format_micros(window.to_us),
+            dates_held(in_window.iter().map(|(table, _)| table)),
+        )));
+    }
+
+    let (analyses, disabled) = enabled(&wanted, &columns);
+    let chosen = rollups_by_table(&analyses, &columns);
+    let tables = in_window
+        .into_iter()
+        .filter_map(|(table, folders)| {
+            let rollups = chosen.get(table.spec.name)?.clone();
+            Some(PlannedTable { table, folders, rollups })
+        })
+        .collect();
+    let missing_tables =
+        wanted_names.iter().copied().filter(|name| !columns.contains_key(*name) && !has_substitute(name, &columns)).collect();
+    Ok(ScanPlan { window, analyses, disabled, tables, missing_tables, columns })
+}
+
+fn rollups_of(analysis: &Analysis) -> impl Iterator<Item = &'static Rollup> {
+    analysis.rollups.iter().chain(analysis.optional_rollups).filter_map(|id| Rollup::by_id(id))
+}
+
+fn tables_of(analyses: &[&'static Analysis]) -> BTreeSet<&'static str> {
+    analyses.iter().flat_map(|analysis| rollups_of(analysis)).flat_map(|rollup| rollup.tables).copied().collect()
+}
+
+/// Whether another table that serves the same rollup is there.
+fn has_substitute(name: &str, columns: &BTreeMap<String, BTreeSet<String>>) -> bool {
+    hindcast_common::rollups::ROLLUPS
+        .iter()
+        .filter(|rollup| rollup.tables.contains(&name))
+        .any(|rollup| rollup.tables.iter().any(|table| columns.contains_key(*table)))
+}
+
+fn enabled(
+    wanted: &[&'static Analysis],
+    columns: &BTreeMap<String, BTreeSet<String>>,
+) -> (Vec<&'static Analysis>, Vec<Disabled>) {
+    let mut analyses = Vec::new();
+    let mut disabled = Vec::new();
+    for &analysis in wanted {
+        match missing_for(analysis, columns) {
+            None => analyses.push(analysis),
+            Some(reason) => disabled.push(Disabled { analysis, reason }),
+        }
+    }
+    (analyses, disabled)
+}
+
+fn missing_for(analysis: &Analysis, columns: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
+    for requirement in analysis.requires {
+        let Some(table) = requirement.tables.iter().find(|table| columns.contains_key(**table)) else {
+            return Some(format!("the lake has no table {}", requirement.tables.join(" or ")));
+        };
+        let absent: Vec<&str> =
+            requirement.columns.iter().copied().filter(|column| !columns[*table].contains(*column)).collect();
+        if !absent.is_empty() {
+            return Some(format!("{table} has no column {}", absent.join(", ")));
+        }
+    }
+    None
+}
+
+fn rollups_by_table(
+    analyses: &[&'static Analysis],
+    columns: &BTreeMap<String, BTreeSet<String>>,
+) -> BTreeMap<&'static str, Vec<&'static Rollup>> {
+    let mut by_table: BTreeMap<&'static str, Vec<&'static Rollup>> = BTreeMap::new();
+    for rollup in analyses.iter().flat_map(|analysis| rollups_of(analysis)) {
+        let Some(table) = rollup.tables.iter().copied().find(|table| columns.contains_key(*table)) else {
+            continue;
+        };
+        let rollups = by_table.entry(table).or_default();
+        if !rollups.iter().any(|chosen| chosen.id == rollup.id) {
+            rollups.push(rollup);
+        }
+    }
+    by_table
+}
+
+fn dates_held<'a>(tables: impl Iterator<Item = &'a LakeTable>) -> String {
+    let dates: BTreeSet<NaiveDate> = tables.flat_map(|table| table.dates.iter().copied()).collect();
+    match (dates.first(), dates.last()) {
+        (Some(first), Some(last)) => format!("; its folders go from {first} to {last}"),
+        _ => String::new(),
+    }
+}
+
+async fn resolve_window(request: &WindowRequest, tables: &[LakeTable], engine: &Local) -> Result<Window> {
+    let dates: BTreeSet<NaiveDate> = tables.iter().flat_map(|table| table.dates.iter().copied()).collect();
+    let (Some(first), Some(last)) = (dates.first(), dates.last()) else {
+        return Err(Error::Config("the lake has no date folder".into()));
+    };
+    match *request {
+        WindowRequest::Between(from_us, to_us) => Window::new(
+            from_us.unwrap_or_else(|| date_start_us(*first)),
+            to_us.unwrap_or_else(|| date_start_us(*last) + MICROS_PER_DAY),
+        ),
+        WindowRequest::Last(length_us) => {
+            let newest_us = newest_row(tables, engine).await?;
+            Window::new(newest_us + 1 - length_us, newest_us + 1)
+        }
+    }
+}
+
+/// The newest instant in the lake: that of the newest folder of each table that has one.
+async fn newest_row(tables: &[LakeTable], engine: &Local) -> Result<i64> {
+    let mut newest: Option<i64> = None;
+    for table in tables {
+        for date in table.dates.iter().rev() {
+            let files = table.files_of(*date).await?;
+            let mut in_folder: Option<i64> = None;
+            for file in &files {
+                let unreadable = UnreadableCounts::of(table.spec);
+                let scan = file_scan(table, &[table.spec.time_column], file, None, &unreadable)?;
+                let mut batches = scan.execute(0, task_session(engine.runtime()).task_ctx())?;
+                // A file that can't be read is told when it is scanned; it has no newest row.
+                while let Some(Ok(batch)) = batches.next().await {
+                    in_folder = in_folder.max(max(batch.column(0).as_primitive::<TimestampMicrosecondType>()));
+                }
+            }
+            newest = newest.max(in_folder);
+            if in_folder.is_some() {
+                break;
+            }
+        }
+    }
+    newest.ok_or_else(|| Error::Config("the lake has no row to count back from".into()))
+}
+

@@ -1,0 +1,213 @@
+//! Runs a planned scan: rollups, merge, result tables, findings, scores, coverage.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use futures::StreamExt;
+use hindcast_common::analyses::{Analysis, HIDDEN_PREFIX, Suite};
+use hindcast_common::catalog::LakeFile;
+use hindcast_common::config::Config;
+use hindcast_common::engine::{
+    Engine, Job, Local, MergeJob, StateStore, decode_result, job_plan, task_session,
+};
+use hindcast_common::findings::{Finding, Row, findings_of};
+use hindcast_common::functions::BUCKETS;
+use hindcast_common::{Error, Result};
+
+use super::coverage::{Coverage, coverage_of};
+use super::ledger::{RollupRun, UnitRecord};
+use super::plan::ScanPlan;
+use super::score::{Risk, SuiteScore, run_risk, suite_score};
+use super::units::{cut, unit_bytes};
+
+/// How a scan is run.
+pub struct RunOptions<'a> {
+    /// The engine.
+    pub engine: &'a Local,
+    /// Where state is kept.
+    pub state: &'a StateStore,
+    /// Whether state may be there from earlier.
+    pub use_cache: bool,
+    /// Merge tasks.
+    pub shards: usize,
+    /// Parameters.
+    pub config: &'a Config,
+}
+
+/// Told how far a scan is.
+pub trait Progress: Send + Sync {
+    /// What lies ahead: units and their bytes.
+    fn planned(&self, units: u64, bytes: u64);
+    /// A unit was read.
+    fn unit_done(&self, bytes: u64);
+    /// All units are read; results are being computed.
+    fn merging(&self);
+}
+
+/// One result table.
+#[derive(Debug)]
+pub struct ResultTable {
+    /// Its name.
+    pub name: String,
+    /// Its rows in their order, without hidden columns; at least one batch, which may be empty.
+    pub batches: Vec<RecordBatch>,
+}
+
+impl ResultTable {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+/// What a scan found.
+#[derive(Debug)]
+pub struct ScanResult {
+    /// Result tables, in the order of reports.
+    pub tables: Vec<ResultTable>,
+    /// Findings, in the order of their analyses and rows.
+    pub findings: Vec<Finding>,
+    /// Suite scores.
+    pub suites: BTreeMap<Suite, SuiteScore>,
+    /// The run's score.
+    pub risk: Risk,
+    /// What was looked at.
+    pub coverage: Coverage,
+    /// Units whose state was computed, of all.
+    pub computed_units: (usize, usize),
+}
+
+/// Runs `plan`.
+///
+/// # Errors
+/// Where the engine or a store fails. Files that can't be read are told in the coverage instead.
+pub async fn run_scan(plan: &ScanPlan, options: &RunOptions<'_>, progress: &dyn Progress) -> Result<ScanResult> {
+    let (tables, units) = cut(plan);
+    progress.planned(units.len() as u64, units.iter().map(unit_bytes).sum());
+    let rollups = RollupRun {
+        engine: options.engine,
+        state: options.state,
+        config: options.config,
+        window: plan.window,
+        tables,
+        use_cache: options.use_cache,
+    };
+    let records = rollups.complete(units, progress).await?;
+    progress.merging();
+    let results = merge(plan, options, &records).await?;
+
+    let mut tables = Vec::new();
+    let mut findings = Vec::new();
+    let mut signals: BTreeMap<Suite, BTreeMap<String, u64>> = BTreeMap::new();
+    for analysis in &plan.analyses {
+        let batches = ordered(analysis, results.get(analysis.id).cloned().unwrap_or_default(), options).await?;
+        let of_suite = signals.entry(analysis.suite).or_default();
+        if let Some(rule) = &analysis.finding {
+            let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |i| Row::new(batch, i)));
+            let count = rows.filter(|row| (rule.is_finding)(row, options.config)).count();
+            of_suite.insert(analysis.id.to_owned(), count as u64);
+        }
+        findings.extend(findings_of(analysis, &batches, options.config)?);
+        tables.push(ResultTable { name: analysis.id.to_owned(), batches: without_hidden(&batches)? });
+        if let Some((name, compute)) = analysis.companion {
+            let frame = task_session(options.engine.runtime()).read_batches(batches)?;
+            tables.push(ResultTable { name: name.to_owned(), batches: compute(frame)?.collect().await? });
+        }
+    }
+    let suites: BTreeMap<Suite, SuiteScore> = signals
+        .into_iter()
+        .map(|(suite, signals)| (suite, suite_score(signals, &options.config.score)))
+        .collect();
+    let computed = records.iter().filter(|record| record.was_computed).count();
+    Ok(ScanResult {
+        risk: run_risk(&suites, &options.config.score),
+        suites,
+        tables,
+        findings,
+        coverage: coverage_of(plan, &records),
+        computed_units: (computed, records.len()),
+    })
+}
+
+async fn merge(
+    plan: &ScanPlan,
+    options: &RunOptions<'_>,
+    records: &[UnitRecord],
+) -> Result<BTreeMap<String, Vec<RecordBatch>>> {
+    let mut inputs: BTreeMap<String, Vec<LakeFile>> = plan
+        .tables
+        .iter()
+        .flat_map(|planned| &planned.rollups)
+        .map(|rollup| (rollup.id.to_owned(), Vec::new()))
+        .collect();
+    for manifest in records.iter().flat_map(|record| &record.manifests) {
+        if let (Some(files), Some(data)) = (inputs.get_mut(&manifest.rollup), &manifest.data) {
+            files.push(data.clone());
+        }
+    }
+    let job = MergeJob {
+        config: options.config.clone(),
+        state_url: options.state.location().url().to_owned(),
+        shards: shards(options.shards),
+        inputs,
+        columns: plan.columns.clone(),
+        analyses: plan.analyses.iter().map(|analysis| analysis.id.to_owned()).collect(),
+    };
+    let mut results: BTreeMap<String, Vec<RecordBatch>> = BTreeMap::new();
+    let mut batches = options.engine.run(job_plan(Job::Merge(job))?).await?;
+    while let Some(batch) = batches.next().await.transpose()? {
+        for (analysis, rows) in decode_result(&batch)? {
+            results.entry(analysis).or_default().push(rows);
+        }
+    }
+    Ok(results)
+}
+
+/// All buckets, in `count` ranges as even as they can be.
+fn shards(count: usize) -> Vec<(u8, u8)> {
+    let count = count.clamp(1, usize::from(BUCKETS));
+    let bound = |shard: usize| (usize::from(BUCKETS) * shard / count) as u8;
+    (0..count).map(|shard| (bound(shard), bound(shard + 1))).collect()
+}
+
+async fn ordered(
+    analysis: &Analysis,
+    batches: Vec<RecordBatch>,
+    options: &RunOptions<'_>,
+) -> Result<Vec<RecordBatch>> {
+    let Some(header) = batches.first().map(|batch| RecordBatch::new_empty(batch.schema())) else {
+        return Err(Error::Internal(format!("no task gave a result of {}", analysis.id)));
+    };
+    let frame = task_session(options.engine.runtime()).read_batches(batches)?;
+    let mut ordered = analysis.ordered(frame, options.config)?.collect().await?;
+    if ordered.is_empty() {
+        ordered.push(header);
+    }
+    Ok(ordered)
+}
+
+fn without_hidden(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+    let shown = |batch: &RecordBatch| {
+        let schema = batch.schema();
+        let is_shown = |column: &usize| !schema.field(*column).name().starts_with(HIDDEN_PREFIX);
+        let columns: Vec<usize> = (0..batch.num_columns()).filter(is_shown).collect();
+        batch.project(&columns)
+    };
+    let projected: Result<Vec<_>, _> = batches.iter().map(shown).collect();
+    projected.map_err(|error| Error::Engine(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_cover_every_bucket_once() {
+        for count in [1, 2, 3, 7, 64, 1000] {
+            let ranges = shards(count);
+            assert_eq!(ranges.first().map(|range| range.0), Some(0));
+            assert_eq!(ranges.last().map(|range| range.1), Some(BUCKETS));
+            assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "{ranges:?}");
+        }
+    }
+}

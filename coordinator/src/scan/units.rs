@@ -1,0 +1,89 @@
+//! Cuts a plan's files into units, the tasks of a rollup job.
+
+use hindcast_common::catalog::LakeFile;
+use hindcast_common::engine::{RollupUnit, TableRef};
+
+use super::plan::ScanPlan;
+
+/// Bytes of files a unit reads: small enough to spread and to try again, large enough to be worth a task.
+/// Part of the identity of cached state, so it does not follow threads or workers.
+const UNIT_BYTES: u64 = 64 << 20;
+
+/// The tables of a plan, as tasks find them, and units for all their files.
+pub(super) fn cut(plan: &ScanPlan) -> (Vec<TableRef>, Vec<RollupUnit>) {
+    let mut units = Vec::new();
+    let mut tables = Vec::new();
+    for (index, planned) in plan.tables.iter().enumerate() {
+        tables.push(TableRef {
+            name: planned.table.spec.name.to_owned(),
+            url: planned.table.location.url().to_owned(),
+            mapping: planned.table.mapping.clone(),
+        });
+        for folder in &planned.folders {
+            for files in groups(&folder.files) {
+                units.push(RollupUnit {
+                    table: index,
+                    date: folder.date,
+                    files,
+                    is_clipped: !plan.window.covers_date(folder.date),
+                    rollups: planned.rollups.iter().map(|rollup| rollup.id.to_owned()).collect(),
+                });
+            }
+        }
+    }
+    (tables, units)
+}
+
+/// Files in groups of about [`UNIT_BYTES`], in their order; a larger file is cut into ranges.
+fn groups(files: &[LakeFile]) -> Vec<Vec<LakeFile>> {
+    let mut groups: Vec<Vec<LakeFile>> = Vec::new();
+    let mut open_bytes = UNIT_BYTES;
+    for part in files.iter().flat_map(ranges) {
+        let part_bytes = part.range.map_or(part.bytes, |(start, end)| end - start);
+        if open_bytes + part_bytes > UNIT_BYTES || groups.is_empty() {
+            groups.push(Vec::new());
+            open_bytes = 0;
+        }
+        open_bytes += part_bytes;
+        if let Some(group) = groups.last_mut() {
+            group.push(part);
+        }
+    }
+    groups
+}
+
+fn ranges(file: &LakeFile) -> Vec<LakeFile> {
+    let parts = file.bytes.div_ceil(UNIT_BYTES).max(1);
+    if parts == 1 {
+        return vec![file.clone()];
+    }
+    let bound = |part: u64| file.bytes * part / parts;
+    (0..parts).map(|part| LakeFile { range: Some((bound(part), bound(part + 1))), ..file.clone() }).collect()
+}
+
+/// Bytes a unit reads.
+pub(super) fn unit_bytes(unit: &RollupUnit) -> u64 {
+    unit.files.iter().map(|file| file.range.map_or(file.bytes, |(start, end)| end - start)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, bytes: u64) -> LakeFile {
+        LakeFile { path: path.into(), bytes, etag: None, range: None }
+    }
+
+    #[test]
+    fn small_files_share_a_unit_and_large_ones_are_cut() {
+        let cut = groups(&[file("a", 40 << 20), file("b", 20 << 20), file("c", 10 << 20), file("d", 150 << 20)]);
+        let paths: Vec<Vec<&str>> =
+            cut.iter().map(|group| group.iter().map(|f| f.path.as_str()).collect()).collect();
+        assert_eq!(paths, [vec!["a", "b"], vec!["c", "d"], vec!["d"], vec!["d"]]);
+        let covered: Vec<_> = cut.iter().flatten().filter_map(|f| f.range).collect();
+        assert_eq!(covered.first().map(|r| r.0), Some(0));
+        assert_eq!(covered.last().map(|r| r.1), Some(150 << 20));
+        assert!(covered.windows(2).all(|pair| pair[0].1 == pair[1].0));
+        assert!(groups(&[]).is_empty());
+    }
+}

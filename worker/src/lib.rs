@@ -1,0 +1,1 @@
+//! The worker process: it has no code of its own yet; `scan` runs the engine in process.
