@@ -15,11 +15,14 @@ mod top_talkers;
 mod traffic_overview;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
 use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, SortExpr, cast, ident, lit};
 use datafusion::prelude::DataFrame;
-use arrow::datatypes::{DataType, TimeUnit};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -148,25 +151,44 @@ impl Analysis {
         ANALYSES.iter().copied().find(|analysis| analysis.id == id)
     }
 
-    /// `result` in its total order, cut to the limit; of a shard's result or of all shards' results together.
+    /// The first rows of one shard's result, of which the whole result's first rows are among; all without a limit.
     ///
     /// # Errors
     /// Where the plan can't be built.
-    pub fn ordered(&self, result: DataFrame, config: &Config) -> Result<DataFrame> {
-        let named: Vec<SortExpr> =
-            self.order.iter().map(|(column, descending)| ident(*column).sort(!descending, false)).collect();
-        let rest = result
-            .schema()
-            .fields()
-            .iter()
-            .filter(|field| !self.order.iter().any(|(column, _)| column == field.name()))
-            .map(|field| ident(field.name()).sort(true, false));
-        let total: Vec<SortExpr> = named.into_iter().chain(rest).collect();
-        let sorted = result.sort(total)?;
-        match self.limit {
-            Some(limit) => sorted.limit(0, Some(limit(config))),
-            None => Ok(sorted),
-        }
+    pub fn cut(&self, result: DataFrame, config: &Config) -> Result<DataFrame> {
+        let Some(limit) = self.limit else {
+            return Ok(result);
+        };
+        let order = self.total_order(result.schema().as_arrow());
+        let order: Vec<SortExpr> =
+            order.into_iter().map(|(column, descending)| ident(column).sort(!descending, false)).collect();
+        result.sort(order)?.limit(0, Some(limit(config)))
+    }
+
+    /// All shards' results in their total order, cut to the limit, as one batch.
+    ///
+    /// # Errors
+    /// Where the batches are not of `schema`.
+    pub fn ordered(&self, schema: &SchemaRef, batches: &[RecordBatch], config: &Config) -> Result<RecordBatch> {
+        let all = concat_batches(schema, batches)?;
+        let order: Vec<SortColumn> = self
+            .total_order(schema)
+            .into_iter()
+            .filter_map(|(column, descending)| {
+                let options = SortOptions { descending, nulls_first: false };
+                Some(SortColumn { values: Arc::clone(all.column_by_name(&column)?), options: Some(options) })
+            })
+            .collect();
+        let first = lexsort_to_indices(&order, self.limit.map(|limit| limit(config)))?;
+        Ok(take_record_batch(&all, &first)?)
+    }
+
+    /// Columns that order a result, descending where `true`: the analysis's own, then all others.
+    fn total_order(&self, schema: &Schema) -> Vec<(String, bool)> {
+        let own = self.order.iter().map(|(column, descending)| ((*column).to_owned(), *descending));
+        let is_other = |name: &&String| !self.order.iter().any(|(column, _)| column == name);
+        let others = schema.fields().iter().map(|field| field.name()).filter(is_other);
+        own.chain(others.map(|name| (name.clone(), false))).collect()
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         confidence: |_| 50,
         explain: |row| {
             let operation = row.text("operation_name").unwrap_or_default();
-            let target = row.text("target_resources").unwrap_or_else(|| "an unnamed resource".into());
+            let target = row.text("target_resources").unwrap_or("an unnamed resource");
             format!("{operation} on {target}")
         },
     }),

@@ -1,17 +1,15 @@
 //! Jobs as data: all a task needs to know, so that it can run on any machine; and what tasks send back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Cursor;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BinaryArray, RecordBatch, StringArray};
+use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::StreamWriter;
 use chrono::NaiveDate;
 use datafusion::error::{DataFusionError, Result};
 use serde::{Deserialize, Serialize};
 
+use super::merge_task;
 use super::state::Manifest;
 use crate::catalog::LakeFile;
 use crate::config::{Config, TableMapping};
@@ -68,7 +66,7 @@ pub struct RollupUnit {
     pub rollups: Vec<String>,
 }
 
-/// Reads state, merges it and runs analyses. One task a shard.
+/// Reads state, merges it and runs one analysis. One task a shard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MergeJob {
     /// Parameters.
@@ -81,8 +79,8 @@ pub struct MergeJob {
     pub inputs: BTreeMap<String, Vec<LakeFile>>,
     /// Columns the lake has, by table.
     pub columns: BTreeMap<String, BTreeSet<String>>,
-    /// Ids of the analyses to run.
-    pub analyses: Vec<String>,
+    /// Id of the analysis to run.
+    pub analysis: String,
 }
 
 /// What became of a unit.
@@ -95,16 +93,15 @@ pub struct UnitOutcome {
 }
 
 impl Job {
-    /// Schema of what the job's tasks give.
-    pub fn schema(&self) -> SchemaRef {
-        let fields = match self {
-            Job::Rollup(_) => vec![Field::new("outcome", DataType::Utf8, false)],
-            Job::Merge(_) => vec![
-                Field::new("analysis", DataType::Utf8, false),
-                Field::new("rows", DataType::Binary, false),
-            ],
-        };
-        Arc::new(Schema::new(fields))
+    /// Schema of what the job's tasks give: outcomes as text, or the rows of the analysis.
+    ///
+    /// # Errors
+    /// Where the job names an analysis or rollup there is none of.
+    pub fn schema(&self) -> Result<SchemaRef> {
+        match self {
+            Job::Rollup(_) => Ok(Arc::new(Schema::new(vec![Field::new("outcome", DataType::Utf8, false)]))),
+            Job::Merge(job) => merge_task::result_schema(job),
+        }
     }
 
     /// Number of tasks.
@@ -126,42 +123,10 @@ pub(super) fn encode_outcome(schema: &SchemaRef, outcome: &UnitOutcome) -> Resul
 /// # Errors
 /// Where the batch is not of a rollup job.
 pub fn decode_outcomes(batch: &RecordBatch) -> Result<Vec<UnitOutcome>> {
-    let texts = batch.column(0).as_string_opt::<i32>().ok_or_else(not_of_this_job)?;
+    let texts = batch
+        .column(0)
+        .as_string_opt::<i32>()
+        .ok_or_else(|| DataFusionError::Internal("a batch is not of a rollup job".into()))?;
     let outcomes = texts.iter().flatten().map(serde_json::from_str);
     outcomes.collect::<Result<_, _>>().map_err(|error| DataFusionError::External(Box::new(error)))
-}
-
-pub(super) fn encode_result(schema: &SchemaRef, analysis: &str, rows: &RecordBatch) -> Result<RecordBatch> {
-    let mut buffer = Vec::new();
-    let mut writer = StreamWriter::try_new(&mut buffer, &rows.schema())?;
-    writer.write(rows)?;
-    writer.finish()?;
-    drop(writer);
-    Ok(RecordBatch::try_new(
-        Arc::clone(schema),
-        vec![
-            Arc::new(StringArray::from(vec![analysis])),
-            Arc::new(BinaryArray::from(vec![buffer.as_slice()])),
-        ],
-    )?)
-}
-
-/// The result rows in a batch of a merge job, by analysis.
-///
-/// # Errors
-/// Where the batch is not of a merge job.
-pub fn decode_result(batch: &RecordBatch) -> Result<Vec<(String, RecordBatch)>> {
-    let analyses = batch.column(0).as_string_opt::<i32>().ok_or_else(not_of_this_job)?;
-    let payloads = batch.column(1).as_binary_opt::<i32>().ok_or_else(not_of_this_job)?;
-    let mut results = Vec::new();
-    for (analysis, payload) in analyses.iter().flatten().zip(payloads.iter().flatten()) {
-        for rows in StreamReader::try_new(Cursor::new(payload), None)? {
-            results.push((analysis.to_owned(), rows?));
-        }
-    }
-    Ok(results)
-}
-
-fn not_of_this_job() -> DataFusionError {
-    DataFusionError::Internal("a batch is not of the job that was run".into())
 }

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 
-pub use job::{Job, MergeJob, RollupJob, RollupUnit, TableRef, UnitOutcome, decode_result, decode_outcomes};
+pub use job::{Job, MergeJob, RollupJob, RollupUnit, TableRef, UnitOutcome, decode_outcomes};
 pub use local::{Local, LocalOptions};
 pub use node::job_plan;
 pub use session::task_session;

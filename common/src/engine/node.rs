@@ -13,9 +13,9 @@ use super::job::Job;
 /// The logical plan of a job.
 ///
 /// # Errors
-/// Where the job's schema is not a valid one.
+/// Where the job names an analysis or rollup there is none of.
 pub fn job_plan(job: Job) -> Result<LogicalPlan> {
-    let schema = Arc::new(DFSchema::try_from(job.schema())?);
+    let schema = Arc::new(DFSchema::try_from(job.schema()?)?);
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(JobNode { job: Arc::new(job), schema }) }))
 }
 

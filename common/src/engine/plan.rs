@@ -50,8 +50,10 @@ impl ExtensionPlanner for JobPlanner {
         _: &dyn Session,
         _: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let job = node.as_any().downcast_ref::<JobNode>().map(|node| Arc::clone(&node.job));
-        Ok(job.map(|job| Arc::new(JobExec::new(job)) as Arc<dyn ExecutionPlan>))
+        let Some(node) = node.as_any().downcast_ref::<JobNode>() else {
+            return Ok(None);
+        };
+        Ok(Some(Arc::new(JobExec::new(Arc::clone(&node.job))?)))
     }
 }
 
@@ -63,14 +65,14 @@ pub(super) struct JobExec {
 }
 
 impl JobExec {
-    pub(super) fn new(job: Arc<Job>) -> Self {
+    pub(super) fn new(job: Arc<Job>) -> Result<Self> {
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(job.schema()),
+            EquivalenceProperties::new(job.schema()?),
             Partitioning::UnknownPartitioning(job.tasks()),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { job, properties: Arc::new(properties) }
+        Ok(Self { job, properties: Arc::new(properties) })
     }
 }
 
@@ -109,8 +111,8 @@ impl ExecutionPlan for JobExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         match &*self.job {
-            Job::Rollup(_) => rollup_task::start(Arc::clone(&self.job), partition, context),
-            Job::Merge(_) => merge_task::start(Arc::clone(&self.job), partition, context),
+            Job::Rollup(_) => rollup_task::start(Arc::clone(&self.job), self.schema(), partition, context),
+            Job::Merge(_) => merge_task::start(Arc::clone(&self.job), self.schema(), partition, context),
         }
     }
 }

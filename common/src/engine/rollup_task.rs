@@ -33,8 +33,12 @@ use crate::time::Window;
 const WAITING_BATCHES: usize = 2;
 
 /// Starts task `unit` of a rollup job; it gives one outcome.
-pub(super) fn start(job: Arc<Job>, unit: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-    let schema = job.schema();
+pub(super) fn start(
+    job: Arc<Job>,
+    schema: SchemaRef,
+    unit: usize,
+    context: Arc<TaskContext>,
+) -> Result<SendableRecordBatchStream> {
     let outcome_schema = Arc::clone(&schema);
     let outcome = async move {
         let Job::Rollup(rollup_job) = &*job else {

@@ -41,7 +41,7 @@ impl StateTable {
 }
 
 /// Schema of a rollup's state, as its own plan gives it.
-fn state_schema(rollup: &Rollup, config: &Config, session: &SessionContext) -> Result<SchemaRef> {
+pub(super) fn state_schema(rollup: &Rollup, config: &Config, session: &SessionContext) -> Result<SchemaRef> {
     let spec = rollup.tables.iter().find_map(|name| TableSpec::by_name(name)).ok_or_else(|| {
         datafusion::error::DataFusionError::Internal(format!("rollup {} reads no known table", rollup.id))
     })?;

@@ -4,17 +4,17 @@ mod json;
 mod row;
 mod rule;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use json::{json_rows, json_values};
+pub use json::json_values;
 pub use row::Row;
 pub use rule::{EntityKind, FindingRule, Period, Severity, Stage, Technique, technique};
 
-use crate::Result;
 use crate::analyses::{Analysis, Suite};
 use crate::config::Config;
 use crate::time::{MICROS_PER_DAY, MICROS_PER_SECOND, format_micros};
@@ -62,28 +62,26 @@ pub struct Entity {
 }
 
 /// The findings of an analysis, in order of their first rows.
-///
-/// # Errors
-/// [`crate::Error::Engine`] where a row can't be written as JSON.
-pub fn findings_of(analysis: &Analysis, table: &[RecordBatch], config: &Config) -> Result<Vec<Finding>> {
+pub fn findings_of(analysis: &Analysis, table: &[RecordBatch], config: &Config) -> Vec<Finding> {
     let Some(rule) = &analysis.finding else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
     let mut groups: Vec<Group<'_>> = Vec::new();
-    let mut group_of_key: BTreeMap<(Vec<Option<String>>, Option<i64>), usize> = BTreeMap::new();
+    let mut group_of_key: HashMap<(Vec<Option<&str>>, Option<i64>), usize> = HashMap::new();
     for batch in table {
         for index in 0..batch.num_rows() {
             let row = Row::new(batch, index);
             if !(rule.is_finding)(&row, config) {
                 continue;
             }
-            let names: Vec<Option<String>> = rule.entities.iter().map(|(_, column)| row.text(column)).collect();
+            let names: Vec<Option<&str>> = rule.entities.iter().map(|(_, column)| row.text(column)).collect();
             let key = (names, period_start(rule.period, row.micros(rule.first_seen)));
-            match group_of_key.get(&key) {
-                Some(group) => groups[*group].add(rule, row),
-                None => {
-                    group_of_key.insert(key.clone(), groups.len());
-                    groups.push(Group::new(rule, row, key.1));
+            let period_us = key.1;
+            match group_of_key.entry(key) {
+                Entry::Occupied(group) => groups[*group.get()].add(rule, row),
+                Entry::Vacant(vacant) => {
+                    vacant.insert(groups.len());
+                    groups.push(Group::new(rule, row, period_us));
                 }
             }
         }
@@ -124,17 +122,17 @@ impl<'a> Group<'a> {
         }
     }
 
-    fn finding(&self, analysis: &Analysis, rule: &FindingRule) -> Result<Finding> {
+    fn finding(&self, analysis: &Analysis, rule: &FindingRule) -> Finding {
         let entities: BTreeSet<Entity> = rule
             .entities
             .iter()
-            .filter_map(|(kind, column)| Some(Entity { kind: *kind, name: self.strongest.text(column)? }))
+            .filter_map(|(kind, column)| Some(Entity { kind: *kind, name: self.strongest.text(column)?.to_owned() }))
             .collect();
         let mut explanation = (rule.explain)(&self.strongest);
         if self.rows > 1 {
             explanation.push_str(&format!(" ({} rows in all)", self.rows));
         }
-        Ok(Finding {
+        Finding {
             id: finding_id(analysis.id, &entities, self.period_us),
             analysis: analysis.id.to_owned(),
             suite: analysis.suite,
@@ -148,8 +146,8 @@ impl<'a> Group<'a> {
             entities,
             techniques: rule.techniques.to_vec(),
             explanation,
-            evidence: self.strongest.to_json()?,
-        })
+            evidence: self.strongest.to_json(),
+        }
     }
 }
 

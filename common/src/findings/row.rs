@@ -2,10 +2,10 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::Result;
 use crate::analyses::HIDDEN_PREFIX;
+use crate::time::format_micros;
 
 /// A row of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -21,14 +21,13 @@ impl<'a> Row<'a> {
     }
 
     /// Text of a text column; `None` where it is null, absent or no text.
-    pub fn text(&self, column: &str) -> Option<String> {
+    pub fn text(&self, column: &str) -> Option<&'a str> {
         let array = self.value(column)?;
-        let text = match array.data_type() {
-            DataType::Utf8View => array.as_string_view().value(self.index),
-            DataType::Utf8 => array.as_string::<i32>().value(self.index),
-            _ => return None,
-        };
-        Some(text.to_owned())
+        match array.data_type() {
+            DataType::Utf8View => Some(array.as_string_view().value(self.index)),
+            DataType::Utf8 => Some(array.as_string::<i32>().value(self.index)),
+            _ => None,
+        }
     }
 
     /// A whole number; `None` where it is null, absent or no whole number.
@@ -54,16 +53,25 @@ impl<'a> Row<'a> {
             .then(|| array.as_primitive::<TimestampMicrosecondType>().value(self.index))
     }
 
-    /// The row as a JSON object, without hidden columns.
-    ///
-    /// # Errors
-    /// [`crate::Error::Engine`] where a value can't be written as JSON.
-    pub fn to_json(&self) -> Result<Value> {
-        let shown: Vec<usize> = (0..self.batch.num_columns())
-            .filter(|column| !self.batch.schema().field(*column).name().starts_with(HIDDEN_PREFIX))
-            .collect();
-        let row = self.batch.slice(self.index, 1).project(&shown).map_err(datafusion::error::DataFusionError::from)?;
-        Ok(super::json_rows(&row)?.pop().unwrap_or(Value::Null))
+    /// The row as a JSON object, without hidden columns; times are RFC 3339.
+    pub fn to_json(&self) -> Value {
+        let schema = self.batch.schema_ref();
+        let shown = schema.fields().iter().filter(|field| !field.name().starts_with(HIDDEN_PREFIX));
+        let entries = shown.map(|field| (field.name().clone(), self.json_of(field.name())));
+        Value::Object(entries.collect::<Map<_, _>>())
+    }
+
+    fn json_of(&self, column: &str) -> Value {
+        if let Some(text) = self.text(column) {
+            Value::from(text)
+        } else if let Some(micros) = self.micros(column) {
+            Value::from(format_micros(micros))
+        } else if let Some(whole) = self.integer(column) {
+            Value::from(whole)
+        } else {
+            // A float that is no number has no JSON form but null.
+            self.number(column).map_or(Value::Null, Value::from)
+        }
     }
 
     fn value(&self, column: &str) -> Option<&'a ArrayRef> {

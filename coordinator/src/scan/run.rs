@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
-use futures::StreamExt;
+use futures::TryStreamExt;
 use hindcast_common::analyses::{Analysis, HIDDEN_PREFIX, Suite};
 use hindcast_common::catalog::LakeFile;
 use hindcast_common::config::Config;
 use hindcast_common::engine::{
-    Engine, Job, Local, MergeJob, StateStore, decode_result, job_plan, task_session,
+    Engine, Job, Local, MergeJob, StateStore, job_plan, task_session,
 };
 use hindcast_common::findings::{Finding, Row, findings_of};
 use hindcast_common::functions::BUCKETS;
@@ -94,20 +94,20 @@ pub async fn run_scan(plan: &ScanPlan, options: &RunOptions<'_>, progress: &dyn 
     };
     let records = rollups.complete(units, progress).await?;
     progress.merging();
-    let results = merge(plan, options, &records).await?;
+    let state = state_files(plan, &records);
 
     let mut tables = Vec::new();
     let mut findings = Vec::new();
     let mut signals: BTreeMap<Suite, BTreeMap<String, u64>> = BTreeMap::new();
     for analysis in &plan.analyses {
-        let batches = ordered(analysis, results.get(analysis.id).cloned().unwrap_or_default(), options).await?;
+        let batches = [merge(analysis, plan, options, &state).await?];
         let of_suite = signals.entry(analysis.suite).or_default();
         if let Some(rule) = &analysis.finding {
             let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |i| Row::new(batch, i)));
             let count = rows.filter(|row| (rule.is_finding)(row, options.config)).count();
             of_suite.insert(analysis.id.to_owned(), count as u64);
         }
-        findings.extend(findings_of(analysis, &batches, options.config)?);
+        findings.extend(findings_of(analysis, &batches, options.config));
         tables.push(ResultTable { name: analysis.id.to_owned(), batches: without_hidden(&batches)? });
         if let Some((name, compute)) = analysis.companion {
             let frame = task_session(options.engine.runtime()).read_batches(batches)?;
@@ -129,38 +129,42 @@ pub async fn run_scan(plan: &ScanPlan, options: &RunOptions<'_>, progress: &dyn 
     })
 }
 
-async fn merge(
-    plan: &ScanPlan,
-    options: &RunOptions<'_>,
-    records: &[UnitRecord],
-) -> Result<BTreeMap<String, Vec<RecordBatch>>> {
-    let mut inputs: BTreeMap<String, Vec<LakeFile>> = plan
+/// State files by rollup.
+fn state_files(plan: &ScanPlan, records: &[UnitRecord]) -> BTreeMap<String, Vec<LakeFile>> {
+    let mut files: BTreeMap<String, Vec<LakeFile>> = plan
         .tables
         .iter()
         .flat_map(|planned| &planned.rollups)
         .map(|rollup| (rollup.id.to_owned(), Vec::new()))
         .collect();
     for manifest in records.iter().flat_map(|record| &record.manifests) {
-        if let (Some(files), Some(data)) = (inputs.get_mut(&manifest.rollup), &manifest.data) {
+        if let (Some(files), Some(data)) = (files.get_mut(&manifest.rollup), &manifest.data) {
             files.push(data.clone());
         }
     }
+    files
+}
+
+/// The whole result of one analysis, in order.
+async fn merge(
+    analysis: &Analysis,
+    plan: &ScanPlan,
+    options: &RunOptions<'_>,
+    state: &BTreeMap<String, Vec<LakeFile>>,
+) -> Result<RecordBatch> {
+    let is_read = |id: &str| analysis.rollups.contains(&id) || analysis.optional_rollups.contains(&id);
     let job = MergeJob {
         config: options.config.clone(),
         state_url: options.state.location().url().to_owned(),
         shards: shards(options.shards),
-        inputs,
+        inputs: state.iter().filter(|(id, _)| is_read(id)).map(|(id, files)| (id.clone(), files.clone())).collect(),
         columns: plan.columns.clone(),
-        analyses: plan.analyses.iter().map(|analysis| analysis.id.to_owned()).collect(),
+        analysis: analysis.id.to_owned(),
     };
-    let mut results: BTreeMap<String, Vec<RecordBatch>> = BTreeMap::new();
-    let mut batches = options.engine.run(job_plan(Job::Merge(job))?).await?;
-    while let Some(batch) = batches.next().await.transpose()? {
-        for (analysis, rows) in decode_result(&batch)? {
-            results.entry(analysis).or_default().push(rows);
-        }
-    }
-    Ok(results)
+    let rows = options.engine.run(job_plan(Job::Merge(job))?).await?;
+    let schema = rows.schema();
+    let batches: Vec<RecordBatch> = rows.try_collect().await?;
+    Ok(analysis.ordered(&schema, &batches, options.config)?)
 }
 
 /// All buckets, in `count` ranges as even as they can be.
@@ -168,22 +172,6 @@ fn shards(count: usize) -> Vec<(u8, u8)> {
     let count = count.clamp(1, usize::from(BUCKETS));
     let bound = |shard: usize| (usize::from(BUCKETS) * shard / count) as u8;
     (0..count).map(|shard| (bound(shard), bound(shard + 1))).collect()
-}
-
-async fn ordered(
-    analysis: &Analysis,
-    batches: Vec<RecordBatch>,
-    options: &RunOptions<'_>,
-) -> Result<Vec<RecordBatch>> {
-    let Some(header) = batches.first().map(|batch| RecordBatch::new_empty(batch.schema())) else {
-        return Err(Error::Internal(format!("no task gave a result of {}", analysis.id)));
-    };
-    let frame = task_session(options.engine.runtime()).read_batches(batches)?;
-    let mut ordered = analysis.ordered(frame, options.config)?.collect().await?;
-    if ordered.is_empty() {
-        ordered.push(header);
-    }
-    Ok(ordered)
 }
 
 fn without_hidden(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {

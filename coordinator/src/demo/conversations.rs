@@ -1,0 +1,56 @@
+//! Who talks to which external address when: a few conversations a source and day, each in bursts, as people browse.
+
+use super::dice::{Dice, Quantiles, mix};
+use super::world::World;
+
+/// Bursts of sessions a conversation has in a day.
+const BURSTS: usize = 3;
+/// Rows of a source and day that make one conversation.
+const ROWS_PER_CONVERSATION: u64 = 12;
+
+/// The day's conversations of all sources.
+///
+/// Sessions of a pair come in bursts whose gaps span orders of magnitude. Evenly random moments would give pairs of
+/// few sessions low jitter by chance, and the lake thousands of accidental beacons.
+pub(crate) struct Conversations {
+    per_source: usize,
+    /// By source and conversation: the position of the peer among the external ones.
+    peers: Vec<u32>,
+    /// By source, conversation and burst: microseconds after midnight.
+    bursts: Vec<i64>,
+    /// Microseconds from the start of a burst to one of its sessions.
+    offsets: Quantiles,
+}
+
+impl Conversations {
+    /// The conversations of a day on which external sessions make `external_rows` rows.
+    pub(crate) fn new(world: &World, external_rows: u64, dice: &mut Dice) -> Self {
+        let sources = world.hosts.len() + world.unmanaged.len();
+        let per_source =
+            (external_rows / sources as u64 / ROWS_PER_CONVERSATION).clamp(1, 400) as usize;
+        let peers = (0..sources * per_source)
+            .map(|_| world.popular_external(dice.bits() as u32) as u32)
+            .collect();
+        let bursts = (0..sources * per_source * BURSTS)
+            .map(|_| world.working_day.at(dice.bits() as u32) as i64)
+            .collect();
+        Self {
+            per_source,
+            peers,
+            bursts,
+            offsets: Quantiles::log_uniform(0.3e6, 2_400e6),
+        }
+    }
+
+    /// A peer (position among the external ones) and moment (microseconds after midnight) of a session of `source`.
+    #[inline]
+    pub(crate) fn pick(&self, source: usize, bits: u64, dice: &mut Dice) -> (usize, i64) {
+        let share = (bits >> 40) as f64 / 16_777_216.0;
+        // Squared: a source's first conversations take most of its sessions.
+        let conversation =
+            source * self.per_source + (share * share * self.per_source as f64) as usize;
+        let burst = conversation * BURSTS + (mix(bits) % BURSTS as u64) as usize;
+        let moment = self.bursts[burst] + self.offsets.at(dice.bits() as u32) as i64;
+        (self.peers[conversation] as usize, moment % 86_400_000_000)
+    }
+}

@@ -1,0 +1,108 @@
+//! Planted `beaconing`: small sessions to one external address at nearly equal intervals.
+
+use super::super::truth::Attack;
+use super::sessions::session;
+use super::{HOUR_US, MINUTE_US, Planner, SECOND_US};
+
+struct Case {
+    interval_s: i64,
+    /// Standard deviation of the interval, in hundredths of it.
+    jitter_percent: i64,
+    /// Hours it goes on, where the lake is that long.
+    hours: i64,
+    days_needed: i64,
+}
+
+const CASES: [Case; 6] = [
+    Case {
+        interval_s: 60,
+        jitter_percent: 2,
+        hours: 8,
+        days_needed: 1,
+    },
+    Case {
+        interval_s: 300,
+        jitter_percent: 10,
+        hours: 20,
+        days_needed: 1,
+    },
+    Case {
+        interval_s: 900,
+        jitter_percent: 20,
+        hours: 40,
+        days_needed: 1,
+    },
+    Case {
+        interval_s: 3_600,
+        jitter_percent: 5,
+        hours: 72,
+        days_needed: 1,
+    },
+    Case {
+        interval_s: 600,
+        jitter_percent: 30,
+        hours: 20,
+        days_needed: 1,
+    },
+    Case {
+        interval_s: 86_400,
+        jitter_percent: 1,
+        hours: 24 * 14,
+        days_needed: 6,
+    },
+];
+
+pub(super) fn plant(planner: &mut Planner) {
+    for (place, case) in CASES.iter().enumerate() {
+        if planner.days < case.days_needed {
+            continue;
+        }
+        let source = planner.source();
+        let destination = format!("203.0.113.{}", 10 + place);
+        let Case {
+            interval_s,
+            jitter_percent,
+            ..
+        } = *case;
+        let mut attack = Attack::new(
+            &format!("beacon-{interval_s}s-{jitter_percent}pct"),
+            "beaconing",
+            &format!("every {interval_s} s, jitter {jitter_percent} %"),
+            "T1071",
+        )
+        .entity("source_ip", &source.address)
+        .entity("destination_ip", &destination);
+        let (start, end) = period(planner, case);
+        let mut time = start;
+        while time < end {
+            let mut row = session(time, &source, &destination);
+            row.sent_bytes = Some(planner.dice.between(180, 640));
+            row.received_bytes = Some(planner.dice.between(150, 900));
+            planner.add_firewall(&mut attack, row);
+            // An interval never shrinks below a fifth, so that time goes on.
+            let stretch = (1.0 + jitter_percent as f64 / 100.0 * planner.dice.normal()).max(0.2);
+            time += ((interval_s * SECOND_US) as f64 * stretch) as i64;
+        }
+        planner.finish(attack);
+    }
+}
+
+/// The beacon's first moment and the end it stays before.
+fn period(planner: &mut Planner, case: &Case) -> (i64, i64) {
+    let lake_hours = planner.days * 24;
+    let hours = case.hours.min(lake_hours - 2);
+    let is_daily = case.interval_s == 86_400;
+    // Once a day: from the first forenoon on, far from midnight, or the last session would be lost.
+    let first_hour = if is_daily {
+        10
+    } else {
+        planner.dice.between(1, lake_hours - hours)
+    };
+    let start = planner.start_us + first_hour * HOUR_US + planner.dice.between(0, 30 * MINUTE_US);
+    let end = if is_daily {
+        planner.start_us + lake_hours * HOUR_US
+    } else {
+        start + hours * HOUR_US
+    };
+    (start, end)
+}

@@ -1,0 +1,65 @@
+//! Planted `egress_spikes`: one hour of a steady server far above what it sends in any other.
+
+use chrono::SecondsFormat;
+
+use super::super::network::NetworkRow;
+use super::super::tables::Shares;
+use super::super::truth::{Attack, rfc3339};
+use super::super::world::{SPIKE_HOSTS, SPIKE_HOURLY_BYTES, World};
+use super::{HOUR_US, Planner, text};
+
+/// The hour's bytes as a multiple of the host's ordinary hour.
+const FACTORS: [i64; SPIKE_HOSTS] = [4, 10, 50];
+const ROWS: i64 = 30;
+/// Ordinary rows a host and day that make a baseline.
+const BASELINE_ROWS: u64 = 12;
+
+pub(super) fn plant(planner: &mut Planner, shares: &Shares, world: &World) {
+    if shares.network / (world.hosts.len() as u64) < BASELINE_ROWS {
+        return;
+    }
+    for (place, factor) in FACTORS.into_iter().enumerate() {
+        let host = &world.hosts[place];
+        let hour = spike_hour(planner, place as i64);
+        let mut attack = Attack::new(
+            &format!("egress-{factor}x"),
+            "egress_spikes",
+            &format!("about {factor} times the hourly baseline"),
+            "T1048",
+        )
+        .entity("device_name", &host.name)
+        .entity("hour", &rfc3339(hour, SecondsFormat::Secs));
+        // The host's ordinary rows of that hour come on top.
+        let bytes = (factor as f64 - 0.5) * SPIKE_HOURLY_BYTES / ROWS as f64;
+        for _ in 0..ROWS {
+            let row = NetworkRow {
+                time: hour + planner.dice.between(0, HOUR_US),
+                device: text(&host.name),
+                account: text("system"),
+                process_id: Some(planner.process_id()),
+                remote_url: None,
+                remote_address: Some(format!("198.51.100.{}", 200 + place)),
+                remote_port: Some(443),
+                local_address: text(&host.address),
+                bytes_sent: Some((bytes * (0.9 + 0.2 * planner.dice.unit())) as i64),
+                action: text("ConnectionSuccess"),
+            };
+            planner.add_network(&mut attack, row);
+        }
+        planner.finish(attack);
+    }
+}
+
+/// The start of the spike's hour: after a full day of baseline, or at 20:00 where there is one day only.
+fn spike_hour(planner: &mut Planner, place: i64) -> i64 {
+    let first_hour = if planner.days > 1 {
+        26
+    } else {
+        return planner.start_us + 20 * HOUR_US;
+    };
+    let hours = planner.days * 24 - first_hour - 1;
+    // A third of the time each, so that the three spread over the days.
+    let third = hours / FACTORS.len() as i64;
+    let hour = first_hour + place * third + planner.dice.between(0, third.max(1));
+    planner.start_us + hour * HOUR_US
+}

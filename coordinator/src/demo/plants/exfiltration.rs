@@ -1,0 +1,48 @@
+//! Planted `data_exfiltration`: a few sessions that send hundreds of megabytes and get little back.
+
+use super::super::truth::Attack;
+use super::sessions::session;
+use super::{HOUR_US, MINUTE_US, Planner};
+
+/// Name, total in MiB, and sessions it is split into.
+const CASES: [(&str, i64, i64); 3] = [("300mb", 300, 40), ("1500mb", 1_536, 12), ("8gb", 8_192, 4)];
+
+pub(super) fn plant(planner: &mut Planner) {
+    for (turn, (name, total_mib, sessions)) in CASES.into_iter().enumerate() {
+        let source = planner.source();
+        let destination = format!("198.51.100.{}", 10 + turn);
+        let mut time = planner.moment_of_turn(turn as i64 * 2 + 4, 5 * HOUR_US);
+        let end = time + 5 * HOUR_US;
+        let mut attack = Attack::new(
+            &format!("exfiltration-{name}"),
+            "data_exfiltration",
+            &format!("{total_mib} MiB in {sessions} sessions"),
+            "T1048",
+        )
+        .entity("source_ip", &source.address)
+        .entity("destination_ip", &destination);
+        let mean_bytes = total_mib * 1_048_576 / sessions;
+        let mut remaining = total_mib * 1_048_576;
+        for number in 0..sessions {
+            let is_last = number + 1 == sessions;
+            let sent = if is_last {
+                remaining
+            } else {
+                mean_bytes * planner.dice.between(60, 130) / 100
+            };
+            remaining -= sent;
+            let mut row = session(time, &source, &destination);
+            row.sent_bytes = Some(sent);
+            row.received_bytes = Some(sent / planner.dice.between(200, 2_000));
+            planner.add_firewall(&mut attack, row);
+            time += pause(planner, (end - time) / (sessions - number));
+        }
+        planner.finish(attack);
+    }
+}
+
+/// A pause of very uneven length, `mean_us` on average or below: this is no beacon.
+fn pause(planner: &mut Planner, mean_us: i64) -> i64 {
+    let unit = planner.dice.unit();
+    (mean_us as f64 * 4.0 * unit.powi(4)) as i64 + MINUTE_US / 10
+}

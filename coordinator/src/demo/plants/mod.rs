@@ -1,0 +1,202 @@
+//! The planted attacks: one file a kind, each on hosts and addresses that no other attack uses.
+
+mod audit;
+mod beacons;
+mod dns;
+mod egress;
+mod exfiltration;
+mod sessions;
+mod staging;
+mod threats;
+mod uploads;
+
+use super::audit::{self as audit_logs, AuditRow};
+use super::columns::Timed;
+use super::dice::Dice;
+use super::files::{self, FileRow};
+use super::firewall::{self, FirewallRow};
+use super::network::{self, NetworkRow};
+use super::process::{self, ProcessRow};
+use super::storage::{self, BlobRow};
+use super::tables::Shares;
+use super::truth::Attack;
+use super::world::{Host, Role, World, victim};
+use super::{DAY_US, DemoOptions, midnight_us};
+
+/// Microseconds of a second, a minute and an hour.
+const SECOND_US: i64 = 1_000_000;
+const MINUTE_US: i64 = 60 * SECOND_US;
+const HOUR_US: i64 = 60 * MINUTE_US;
+
+/// The planted rows of one table, by day.
+type ByDay<Row> = Vec<Vec<Row>>;
+
+/// All planted rows, and the attacks they make.
+pub(crate) struct Plan {
+    pub(crate) attacks: Vec<Attack>,
+    /// Endpoints under attack, which have ordinary processes and files but no ordinary connections.
+    pub(crate) victims: Vec<Host>,
+    pub(crate) firewall: ByDay<FirewallRow<String>>,
+    pub(crate) network: ByDay<NetworkRow<String>>,
+    pub(crate) process: ByDay<ProcessRow<String>>,
+    pub(crate) file: ByDay<FileRow<String>>,
+    pub(crate) blob: ByDay<BlobRow<String>>,
+    pub(crate) audit: ByDay<AuditRow<String>>,
+}
+
+impl Plan {
+    /// Plants every kind of attack that the days asked for have room for.
+    pub(crate) fn new(options: &DemoOptions, shares: &Shares, world: &World) -> Self {
+        let days = options.days as usize;
+        let plan = Self {
+            attacks: Vec::new(),
+            victims: Vec::new(),
+            firewall: vec![Vec::new(); days],
+            network: vec![Vec::new(); days],
+            process: vec![Vec::new(); days],
+            file: vec![Vec::new(); days],
+            blob: vec![Vec::new(); days],
+            audit: vec![Vec::new(); days],
+        };
+        let dice = Dice::new(options.seed, 0, "plants");
+        let mut planner = Planner {
+            plan,
+            dice,
+            start_us: midnight_us(options.start),
+            days: days as i64,
+            sources: 0,
+        };
+        staging::plant(&mut planner);
+        uploads::plant(&mut planner);
+        egress::plant(&mut planner, shares, world);
+        audit::plant(&mut planner);
+        beacons::plant(&mut planner);
+        dns::plant(&mut planner);
+        exfiltration::plant(&mut planner);
+        threats::plant(&mut planner);
+        planner.plan
+    }
+}
+
+/// A plan being made.
+struct Planner {
+    plan: Plan,
+    dice: Dice,
+    start_us: i64,
+    days: i64,
+    /// Hosts seen by the firewall alone, so far.
+    sources: usize,
+}
+
+impl Planner {
+    /// A new endpoint under attack.
+    fn endpoint(&mut self, role: Role) -> Host {
+        let host = victim(role, self.plan.victims.len(), &mut self.dice);
+        self.plan.victims.push(host.clone());
+        host
+    }
+
+    /// A new workstation under attack that only the firewall sees.
+    fn source(&mut self) -> Host {
+        self.sources += 1;
+        victim(Role::Workstation, 200 + self.sources, &mut self.dice)
+    }
+
+    /// A random moment of the day whose turn it is for the attack of this number, so that attacks spread over the days.
+    /// It lies between 01:00 and 22:00 less `length_us`, to leave room for what follows.
+    fn moment_of_turn(&mut self, turn: i64, length_us: i64) -> i64 {
+        let day = turn.rem_euclid(self.days.max(1));
+        self.start_us + day * DAY_US + self.dice.between(HOUR_US, 22 * HOUR_US - length_us)
+    }
+
+    /// The process id of a planted process: beyond those of ordinary ones.
+    fn process_id(&mut self) -> i64 {
+        4 * self.dice.between(12_500, 16_000)
+    }
+
+    /// Lists an attack, unless none of its rows fell within the days of the lake.
+    fn finish(&mut self, attack: Attack) {
+        if attack.rows > 0 {
+            self.plan.attacks.push(attack);
+        }
+    }
+
+    fn add_firewall(&mut self, attack: &mut Attack, row: FirewallRow<String>) {
+        add(
+            &mut self.plan.firewall,
+            self.start_us,
+            attack,
+            firewall::TABLE,
+            row,
+        );
+    }
+
+    fn add_network(&mut self, attack: &mut Attack, row: NetworkRow<String>) {
+        add(
+            &mut self.plan.network,
+            self.start_us,
+            attack,
+            network::TABLE,
+            row,
+        );
+    }
+
+    fn add_process(&mut self, attack: &mut Attack, row: ProcessRow<String>) {
+        add(
+            &mut self.plan.process,
+            self.start_us,
+            attack,
+            process::TABLE,
+            row,
+        );
+    }
+
+    fn add_file(&mut self, attack: &mut Attack, row: FileRow<String>) {
+        add(
+            &mut self.plan.file,
+            self.start_us,
+            attack,
+            files::TABLE,
+            row,
+        );
+    }
+
+    fn add_blob(&mut self, attack: &mut Attack, row: BlobRow<String>) {
+        add(
+            &mut self.plan.blob,
+            self.start_us,
+            attack,
+            storage::TABLE,
+            row,
+        );
+    }
+
+    fn add_audit(&mut self, attack: &mut Attack, row: AuditRow<String>) {
+        add(
+            &mut self.plan.audit,
+            self.start_us,
+            attack,
+            audit_logs::TABLE,
+            row,
+        );
+    }
+}
+
+/// Adds a row to the day it belongs to and counts it; one outside the days of the lake is left out.
+fn add<Row: Timed>(
+    days: &mut ByDay<Row>,
+    start_us: i64,
+    attack: &mut Attack,
+    table: &'static str,
+    row: Row,
+) {
+    let day = usize::try_from((row.time_us() - start_us).div_euclid(DAY_US));
+    if let Some(rows) = day.ok().and_then(|day| days.get_mut(day)) {
+        attack.count_row(table, row.time_us());
+        rows.push(row);
+    }
+}
+
+fn text(value: &str) -> Option<String> {
+    Some(value.to_owned())
+}

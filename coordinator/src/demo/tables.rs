@@ -1,0 +1,265 @@
+//! The six tables of the lake: how the rows of a day are shared out among them, and written one table at a time.
+
+use std::path::Path;
+
+use chrono::NaiveDate;
+
+use super::audit::{self, AuditDay, Directory};
+use super::columns::{OrdinaryRows, TableColumns};
+use super::commands::Commands;
+use super::conversations::Conversations;
+use super::dice::Dice;
+use super::files::{self, Documents, FileDay};
+use super::firewall::{self, FirewallDay, SessionSizes};
+use super::network::{self, NetworkDay};
+use super::plants::Plan;
+use super::process::{self, ProcessDay};
+use super::storage::{self, BlobDay, Blobs};
+use super::world::World;
+use super::write::{DayOfTable, Written, write_day};
+use super::{DemoError, DemoOptions, midnight_us};
+
+/// Ordinary rows a day of each table.
+#[derive(Clone, Copy)]
+pub(crate) struct Shares {
+    pub(crate) firewall: u64,
+    pub(crate) network: u64,
+    pub(crate) process: u64,
+    pub(crate) file: u64,
+    pub(crate) blob: u64,
+    pub(crate) audit: u64,
+}
+
+impl Shares {
+    /// Shares that add up to `rows_per_day` exactly.
+    pub(crate) fn of(rows_per_day: u64) -> Self {
+        // In thousandths, and without overflow for any count.
+        let share =
+            |thousandths: u64| (u128::from(rows_per_day) * u128::from(thousandths) / 1000) as u64;
+        let (network, process, file, blob, audit) =
+            (share(200), share(120), share(60), share(15), share(5));
+        Self {
+            firewall: rows_per_day - network - process - file - blob - audit,
+            network,
+            process,
+            file,
+            blob,
+            audit,
+        }
+    }
+
+    /// Managed hosts of a company with so many rows: about three connections a host and hour.
+    pub(crate) fn hosts(self) -> usize {
+        (self.network / 72).clamp(8, 4_000) as usize
+    }
+}
+
+/// All that ordinary and planted rows are made from, over all days.
+pub(crate) struct Makers {
+    seed: u64,
+    shares: Shares,
+    world: World,
+    sizes: SessionSizes,
+    commands: Commands,
+    documents: Documents,
+    blobs: Blobs,
+    directory: Directory,
+    pub(crate) plan: Plan,
+}
+
+/// Where and when a day's rows go.
+struct Day<'a> {
+    lake: &'a Path,
+    number: usize,
+    date: NaiveDate,
+    midnight_us: i64,
+}
+
+impl Makers {
+    pub(crate) fn new(options: &DemoOptions) -> Self {
+        let shares = Shares::of(options.rows_per_day);
+        let world = World::new(options.seed, shares.hosts());
+        Self {
+            seed: options.seed,
+            shares,
+            sizes: SessionSizes::new(),
+            commands: Commands::new(options.seed),
+            documents: Documents::new(options.seed),
+            blobs: Blobs::new(options.seed, &world),
+            directory: Directory::new(options.seed, &world),
+            plan: Plan::new(options, &shares, &world),
+            world,
+        }
+    }
+
+    /// Writes all tables of the day of this number (0 is the first).
+    pub(crate) fn write_day(
+        &self,
+        lake: &Path,
+        number: usize,
+        date: NaiveDate,
+    ) -> Result<Written, DemoError> {
+        let day = Day {
+            lake,
+            number,
+            date,
+            midnight_us: midnight_us(date),
+        };
+        let parts = [
+            self.write_firewall(&day)?,
+            self.write_network(&day)?,
+            self.write_process(&day)?,
+            self.write_file(&day)?,
+            self.write_blob(&day)?,
+            self.write_audit(&day)?,
+        ];
+        let mut sum = Written::default();
+        for part in parts {
+            sum.rows += part.rows;
+            sum.files += part.files;
+            sum.bytes += part.bytes;
+        }
+        Ok(sum)
+    }
+
+    fn dice(&self, day: &Day, stream: &str) -> Dice {
+        Dice::new(self.seed, day.number as u64, stream)
+    }
+
+    fn write_firewall(&self, day: &Day) -> Result<Written, DemoError> {
+        let rows = self.shares.firewall;
+        let mut dice = self.dice(day, "firewall");
+        let conversations = Conversations::new(&self.world, rows / 2, &mut dice);
+        let (world, sizes, midnight_us) = (&self.world, &self.sizes, day.midnight_us);
+        let ordinary = FirewallDay {
+            world,
+            sizes,
+            conversations,
+            dice,
+            midnight_us,
+            rows,
+        };
+        self.write(
+            day,
+            firewall::TABLE,
+            4,
+            ordinary,
+            rows,
+            &self.plan.firewall[day.number],
+        )
+    }
+
+    fn write_network(&self, day: &Day) -> Result<Written, DemoError> {
+        let rows = self.shares.network;
+        let ordinary = NetworkDay::new(
+            &self.world,
+            self.dice(day, "network"),
+            day.midnight_us,
+            rows,
+        );
+        self.write(
+            day,
+            network::TABLE,
+            4,
+            ordinary,
+            rows,
+            &self.plan.network[day.number],
+        )
+    }
+
+    fn write_process(&self, day: &Day) -> Result<Written, DemoError> {
+        let ordinary = ProcessDay {
+            world: &self.world,
+            victims: &self.plan.victims,
+            commands: &self.commands,
+            dice: self.dice(day, "process"),
+            midnight_us: day.midnight_us,
+        };
+        self.write(
+            day,
+            process::TABLE,
+            3,
+            ordinary,
+            self.shares.process,
+            &self.plan.process[day.number],
+        )
+    }
+
+    fn write_file(&self, day: &Day) -> Result<Written, DemoError> {
+        let ordinary = FileDay {
+            world: &self.world,
+            victims: &self.plan.victims,
+            documents: &self.documents,
+            dice: self.dice(day, "file"),
+            midnight_us: day.midnight_us,
+        };
+        self.write(
+            day,
+            files::TABLE,
+            2,
+            ordinary,
+            self.shares.file,
+            &self.plan.file[day.number],
+        )
+    }
+
+    fn write_blob(&self, day: &Day) -> Result<Written, DemoError> {
+        let (world, blobs, midnight_us) = (&self.world, &self.blobs, day.midnight_us);
+        let ordinary = BlobDay {
+            world,
+            blobs,
+            dice: self.dice(day, "blob"),
+            midnight_us,
+        };
+        self.write(
+            day,
+            storage::TABLE,
+            1,
+            ordinary,
+            self.shares.blob,
+            &self.plan.blob[day.number],
+        )
+    }
+
+    fn write_audit(&self, day: &Day) -> Result<Written, DemoError> {
+        let (world, directory, midnight_us) = (&self.world, &self.directory, day.midnight_us);
+        let ordinary = AuditDay {
+            world,
+            directory,
+            dice: self.dice(day, "audit"),
+            midnight_us,
+        };
+        self.write(
+            day,
+            audit::TABLE,
+            1,
+            ordinary,
+            self.shares.audit,
+            &self.plan.audit[day.number],
+        )
+    }
+
+    fn write<R: OrdinaryRows>(
+        &self,
+        day: &Day,
+        table: &str,
+        files_wanted: u64,
+        ordinary: R,
+        ordinary_rows: u64,
+        planted: &[<R::Columns as TableColumns>::Planted],
+    ) -> Result<Written, DemoError> {
+        let folder = day.lake.join(table).join(format!("date={}", day.date));
+        // A stream of its own: where planted rows go must not depend on how ordinary rows are drawn.
+        let mut dice = self.dice(day, &format!("slots {table}"));
+        write_day(
+            DayOfTable {
+                folder,
+                files_wanted,
+                ordinary,
+                ordinary_rows,
+                planted,
+            },
+            &mut dice,
+        )
+    }
+}

@@ -1,0 +1,229 @@
+//! Tests of whole demo lakes: equal bytes for equal options, row counts, and truth that the data bears out.
+
+#![allow(clippy::unwrap_used)] // a test that cannot go on should say where
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use arrow::array::{Array, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use chrono::NaiveDate;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+
+use super::tables::Shares;
+use super::{DemoError, DemoOptions, DemoSummary, generate};
+
+fn options(out: &Path, days: u32, rows_per_day: u64, seed: u64) -> DemoOptions {
+    let start = NaiveDate::from_ymd_opt(2026, 2, 2).unwrap();
+    DemoOptions {
+        out: out.join("lake"),
+        days,
+        rows_per_day,
+        seed,
+        start,
+    }
+}
+
+fn make(
+    days: u32,
+    rows_per_day: u64,
+    seed: u64,
+) -> (tempfile::TempDir, DemoSummary, Vec<(NaiveDate, u64)>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut finished = Vec::new();
+    let summary = generate(
+        &options(folder.path(), days, rows_per_day, seed),
+        &mut |date, rows| finished.push((date, rows)),
+    );
+    (folder, summary.unwrap(), finished)
+}
+
+/// All files below a folder, by their path within it.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                found.insert(
+                    path.strip_prefix(folder).unwrap().to_owned(),
+                    fs::read(&path).unwrap(),
+                );
+            }
+        }
+    }
+    found
+}
+
+fn truth(folder: &Path) -> Value {
+    serde_json::from_slice(&fs::read(folder.join("lake/truth.json")).unwrap()).unwrap()
+}
+
+fn batches(folder: &Path, table: &str) -> Vec<RecordBatch> {
+    let mut all = Vec::new();
+    for (path, _) in contents(&folder.join("lake").join(table)) {
+        let file = fs::File::open(folder.join("lake").join(table).join(path)).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+            .unwrap()
+            .build()
+            .unwrap();
+        all.extend(reader.map(Result::unwrap));
+    }
+    all
+}
+
+/// The different texts of a column.
+fn values(folder: &Path, table: &str, column: &str) -> HashSet<String> {
+    let mut found = HashSet::new();
+    for batch in batches(folder, table) {
+        let texts = cast(batch.column_by_name(column).unwrap(), &DataType::Utf8).unwrap();
+        let texts = texts.as_any().downcast_ref::<StringArray>().unwrap();
+        found.extend(texts.iter().flatten().map(str::to_owned));
+    }
+    found
+}
+
+#[test]
+fn equal_options_give_equal_bytes() {
+    let (first, ..) = make(2, 3_000, 7);
+    let (second, ..) = make(2, 3_000, 7);
+    let (other, ..) = make(2, 3_000, 8);
+    assert!(contents(first.path()) == contents(second.path()));
+    assert!(contents(first.path()) != contents(other.path()));
+}
+
+#[test]
+fn rows_are_as_many_as_asked_for_and_planted() {
+    for (days, rows_per_day) in [(1, 1_000), (2, 4_321), (7, 2_000)] {
+        let (folder, summary, finished) = make(days, rows_per_day, 1);
+        let truth = truth(folder.path());
+        let attacks = truth["attacks"].as_array().unwrap();
+        let planted: u64 = attacks
+            .iter()
+            .map(|attack| attack["rows"].as_u64().unwrap())
+            .sum();
+        assert_eq!(summary.rows, u64::from(days) * rows_per_day + planted);
+        assert_eq!(summary.planted, attacks.len() as u64);
+        assert_eq!(finished.len(), days as usize);
+        assert_eq!(
+            finished.iter().map(|(_, rows)| rows).sum::<u64>(),
+            summary.rows
+        );
+        let files = contents(folder.path());
+        assert_eq!(summary.files + 1, files.len() as u64);
+        let bytes: usize = files.values().map(Vec::len).sum();
+        assert_eq!(
+            summary.bytes,
+            (bytes - files[Path::new("lake/truth.json")].len()) as u64
+        );
+        let read: usize = [
+            "CommonSecurityLog",
+            "DeviceNetworkEvents",
+            "DeviceProcessEvents",
+            "DeviceFileEvents",
+        ]
+        .into_iter()
+        .chain(["StorageBlobLogs", "AuditLogs"])
+        .flat_map(|table| batches(folder.path(), table))
+        .map(|batch| batch.num_rows())
+        .sum();
+        assert_eq!(read as u64, summary.rows);
+    }
+}
+
+#[test]
+fn entities_of_the_truth_are_in_the_data() {
+    let (folder, ..) = make(7, 5_000, 3);
+    let tables = [
+        ("device_name", "DeviceProcessEvents", "DeviceName"),
+        (
+            "account_name",
+            "DeviceProcessEvents",
+            "InitiatingProcessAccountName",
+        ),
+        ("command_line", "DeviceProcessEvents", "ProcessCommandLine"),
+        ("remote_url", "DeviceNetworkEvents", "RemoteUrl"),
+        ("source_ip", "CommonSecurityLog", "SourceIP"),
+        ("destination_ip", "CommonSecurityLog", "DestinationIP"),
+        ("initiated_by", "AuditLogs", "InitiatedBy"),
+    ];
+    let known: BTreeMap<&str, HashSet<String>> = tables
+        .iter()
+        .map(|(entity, table, column)| (*entity, values(folder.path(), table, column)))
+        .collect();
+    let truth = truth(folder.path());
+    let attacks = truth["attacks"].as_array().unwrap();
+    let ids: Vec<&str> = attacks
+        .iter()
+        .map(|attack| attack["id"].as_str().unwrap())
+        .collect();
+    assert!(ids.is_sorted());
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
+    for attack in attacks {
+        for (entity, value) in attack["entities"].as_object().unwrap() {
+            if let Some(values) = known.get(entity.as_str()) {
+                assert!(
+                    values.contains(value.as_str().unwrap()),
+                    "{}: {entity} {value}",
+                    attack["id"]
+                );
+            }
+        }
+    }
+    let analyses: HashSet<&str> = attacks
+        .iter()
+        .map(|attack| attack["analysis"].as_str().unwrap())
+        .collect();
+    assert_eq!(analyses.len(), 8);
+}
+
+#[test]
+fn a_beacon_once_a_day_needs_six_days() {
+    let has_daily = |days| {
+        let (folder, ..) = make(days, 1_000, 1);
+        let truth = truth(folder.path());
+        truth["attacks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|attack| attack["id"] == "beacon-86400s-1pct")
+    };
+    assert!(!has_daily(5));
+    assert!(has_daily(6));
+}
+
+#[test]
+fn sizes_from_nothing_up_are_written() {
+    for rows_per_day in [0, 1, 10, 137] {
+        let (_folder, summary, _) = make(1, rows_per_day, 1);
+        assert!(summary.rows >= rows_per_day);
+    }
+    let (_folder, summary, _) = make(0, 1_000, 1);
+    assert_eq!(summary, DemoSummary::default());
+}
+
+#[test]
+fn shares_add_up() {
+    for rows_per_day in [0, 1, 999, 200_000, u64::MAX] {
+        let shares = Shares::of(rows_per_day);
+        let rest = shares.network + shares.process + shares.file + shares.blob + shares.audit;
+        assert_eq!(shares.firewall + rest, rows_per_day);
+    }
+}
+
+#[test]
+fn a_folder_in_use_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path(), 1, 100, 1);
+    fs::create_dir_all(&options.out).unwrap();
+    fs::write(options.out.join("keep.txt"), "mine").unwrap();
+    let refused = generate(&options, &mut |_, _| {});
+    assert!(matches!(refused, Err(DemoError::NotEmpty { .. })));
+    assert_eq!(contents(&options.out).len(), 1);
+}

@@ -1,0 +1,262 @@
+//! The made-up company of the demo lake: its hosts, people and addresses, and the internet it talks to.
+
+use super::dice::{Dice, Quantiles};
+
+/// What a host is: decides its file system, its processes and its daily rhythm.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A Windows workstation, busier in working hours.
+    Workstation,
+    /// A Windows server, the same day and night.
+    WindowsServer,
+    /// A Linux server, the same day and night.
+    LinuxServer,
+}
+
+/// A managed computer, seen by the endpoint agent and by the firewall.
+#[derive(Clone)]
+pub(crate) struct Host {
+    /// Short name, as in the endpoint tables.
+    pub(crate) name: String,
+    /// Name with the domain, as in the firewall table.
+    pub(crate) full_name: String,
+    pub(crate) role: Role,
+    pub(crate) address: String,
+    /// Account of its main user, without domain.
+    pub(crate) account: String,
+    /// The same account with the domain in front, as in the firewall table.
+    pub(crate) domain_account: String,
+    /// Bytes it ordinarily sends in an hour, always under 1 MiB.
+    pub(crate) hourly_bytes: f64,
+}
+
+/// A partner of conversations.
+pub(crate) struct Peer {
+    pub(crate) address: String,
+    pub(crate) name: String,
+    /// What is asked of it over plain HTTP.
+    pub(crate) url: String,
+}
+
+impl Peer {
+    fn new(address: String, name: String) -> Self {
+        Self {
+            url: format!("{name}/"),
+            address,
+            name,
+        }
+    }
+}
+
+/// Everything ordinary rows choose from.
+pub(crate) struct World {
+    /// The first [`SPIKE_HOSTS`] are flat-rate servers kept for planted egress spikes.
+    pub(crate) hosts: Vec<Host>,
+    /// Addresses the firewall sees and no endpoint agent does: printers, cameras, guests.
+    pub(crate) unmanaged: Vec<String>,
+    pub(crate) internal_servers: Vec<Peer>,
+    /// By popularity, the most popular first.
+    pub(crate) external: Vec<Peer>,
+    /// Internal addresses in `fd00::/8`.
+    pub(crate) local_v6: Vec<Peer>,
+    /// The shape of the company's working day.
+    pub(crate) working_day: Quantiles,
+}
+
+/// Hosts whose ordinary traffic is the flat baseline of a planted egress spike.
+pub(crate) const SPIKE_HOSTS: usize = 3;
+/// The device on the allow-list, which creates archives by day and night.
+pub(crate) const BACKUP_DEVICE: &str = "backup-server01";
+/// The account on the allow-list.
+pub(crate) const BACKUP_ACCOUNT: &str = "backup-svc";
+/// Flat bytes an hour of the first [`SPIKE_HOSTS`] hosts.
+pub(crate) const SPIKE_HOURLY_BYTES: f64 = 400_000.0;
+
+const OFFICE_HOURS: [f64; 24] = [
+    0.35, 0.3, 0.3, 0.3, 0.35, 0.5, 0.9, 1.5, 2.1, 2.4, 2.5, 2.4, 2.0, 2.2, 2.4, 2.3, 2.1, 1.7,
+    1.2, 0.9, 0.7, 0.6, 0.5, 0.4,
+];
+pub(crate) const FIRST_NAMES: [&str; 24] = [
+    "anna", "ben", "carla", "david", "elena", "felix", "grace", "hugo", "irene", "jonas", "karin",
+    "liam", "maya", "noah", "olga", "pavel", "quinn", "rosa", "sven", "tara", "umar", "vera",
+    "wim", "yara",
+];
+const LAST_NAMES: [&str; 20] = [
+    "adler",
+    "brandt",
+    "costa",
+    "dubois",
+    "ekman",
+    "fischer",
+    "garcia",
+    "hansen",
+    "ivanova",
+    "jansen",
+    "kovacs",
+    "lindqvist",
+    "moreau",
+    "novak",
+    "okafor",
+    "petrov",
+    "rossi",
+    "schmidt",
+    "tanaka",
+    "weber",
+];
+const DEPARTMENTS: [&str; 6] = ["fin", "hr", "eng", "sales", "legal", "ops"];
+const SITE_WORDS: [&str; 16] = [
+    "cdn",
+    "static",
+    "api",
+    "media",
+    "mail",
+    "portal",
+    "update",
+    "login",
+    "img",
+    "news",
+    "shop",
+    "maps",
+    "video",
+    "docs",
+    "telemetry",
+    "edge",
+];
+/// First octets ordinary external addresses use: none holds a reserved range or one of the planted destinations.
+const PUBLIC_OCTETS: [u8; 18] = [
+    13, 17, 20, 23, 34, 40, 52, 54, 65, 78, 87, 93, 104, 142, 151, 157, 184, 212,
+];
+
+impl World {
+    /// A company of `host_count` managed hosts, the same for the same seed.
+    pub(crate) fn new(seed: u64, host_count: usize) -> Self {
+        let mut dice = Dice::new(seed, 0, "world");
+        let hosts: Vec<Host> = (0..host_count)
+            .map(|number| host(number, &mut dice))
+            .collect();
+        let unmanaged = (0..host_count / 8 + 1)
+            .map(|n| format!("192.168.{}.{}", 10 + n / 250, 2 + n % 250))
+            .collect();
+        let internal_servers = (0..(host_count / 12).clamp(6, 120))
+            .map(|n| {
+                Peer::new(
+                    format!("172.16.{}.{}", n / 100, 10 + n % 100),
+                    format!("app-{n:03}.corp.example"),
+                )
+            })
+            .collect();
+        let external = (0..(host_count * 6).clamp(300, 20_000))
+            .map(|n| external_peer(n, &mut dice))
+            .collect();
+        let local_v6 = (0..12)
+            .map(|n| {
+                Peer::new(
+                    format!("fd00:10:20::{:x}", n + 16),
+                    format!("v6-{n:02}.corp.example"),
+                )
+            })
+            .collect();
+        Self {
+            hosts,
+            unmanaged,
+            internal_servers,
+            external,
+            local_v6,
+            working_day: Quantiles::day_curve(&OFFICE_HOURS),
+        }
+    }
+
+    /// A position in `external`, with popularity falling as one over the rank (Zipf's law).
+    pub(crate) fn popular_external(&self, bits: u32) -> usize {
+        let count = self.external.len() as f64;
+        let share = f64::from(bits) / 4_294_967_296.0;
+        // The inverse of the integral of 1/(rank + 3): close enough to Zipf, and no table.
+        let rank = 3.0 * ((count + 3.0) / 3.0).powf(share) - 3.0;
+        (rank as usize).min(self.external.len() - 1)
+    }
+}
+
+fn host(number: usize, dice: &mut Dice) -> Host {
+    let is_spike_host = number < SPIKE_HOSTS;
+    let role = match dice.below(100) {
+        _ if is_spike_host => Role::WindowsServer,
+        0..75 => Role::Workstation,
+        75..87 => Role::WindowsServer,
+        _ => Role::LinuxServer,
+    };
+    let hourly_bytes = if is_spike_host {
+        SPIKE_HOURLY_BYTES
+    } else {
+        60_000.0 + 240_000.0 * dice.unit()
+    };
+    let address = format!(
+        "10.{}.{}.{}",
+        20 + number / 50_000,
+        number / 200 % 250,
+        10 + number % 200
+    );
+    host_of(role, number, address, hourly_bytes, dice)
+}
+
+/// The host kept for planted attacks that has this number among them.
+pub(crate) fn victim(role: Role, number: usize, dice: &mut Dice) -> Host {
+    // Beyond the numbers and the subnets of ordinary hosts.
+    host_of(
+        role,
+        9_000 + number,
+        format!("10.99.{}.{}", number / 200, 10 + number % 200),
+        0.0,
+        dice,
+    )
+}
+
+fn host_of(role: Role, number: usize, address: String, hourly_bytes: f64, dice: &mut Dice) -> Host {
+    let name = match role {
+        Role::Workstation => format!("ws-{}-{number:04}", dice.pick(&DEPARTMENTS)),
+        Role::WindowsServer => format!("srv-win-{number:04}"),
+        Role::LinuxServer => format!("srv-lnx-{number:04}"),
+    };
+    let account = format!(
+        "{}.{}{}",
+        dice.pick(&FIRST_NAMES),
+        dice.pick(&LAST_NAMES),
+        number
+    );
+    Host {
+        full_name: format!("{name}.corp.example"),
+        name,
+        role,
+        address,
+        domain_account: format!("CORP\\{account}"),
+        account,
+        hourly_bytes,
+    }
+}
+
+fn external_peer(number: usize, dice: &mut Dice) -> Peer {
+    let name = format!(
+        "{}{number}.{}.example",
+        dice.pick(&SITE_WORDS),
+        dice.pick(&SITE_WORDS)
+    );
+    // By rank and not by chance: one very popular IPv6 address would be a tenth of all traffic.
+    let address = match (number % 50, number % 97) {
+        (25, _) => format!(
+            "2a01:4f8:{:x}::{:x}",
+            0x100 + number / 256,
+            1 + number % 256
+        ),
+        (_, 60) => format!("2001:db8:{:x}::{:x}", 0x10 + number / 256, 1 + number % 256),
+        _ => {
+            let first = dice.pick(&PUBLIC_OCTETS);
+            // The number in the middle octets keeps every address different from the others.
+            format!(
+                "{first}.{}.{}.{}",
+                1 + number / 200,
+                1 + number % 200,
+                1 + dice.below(250)
+            )
+        }
+    };
+    Peer::new(address, name)
+}
