@@ -81,6 +81,12 @@ impl Error {
     }
 }
 
+impl From<InputFault> for Error {
+    fn from(fault: InputFault) -> Self {
+        Error::Input(fault)
+    }
+}
+
 impl From<Error> for DataFusionError {
     fn from(error: Error) -> Self {
         match error {

@@ -124,9 +124,7 @@ pub fn parse_time_us(text: &str) -> Option<i64> {
 /// [`Error::Config`] where the text is not a whole number and one of these units, or is too long.
 pub fn parse_duration(text: &str) -> Result<i64> {
     let malformed = || {
-        Error::Config(format!(
-            "{text:?} is not a length of time: give a number and s, m, h or d, as in 24h"
-        ))
+        Error::Config(format!("{text:?} is not a length of time: give a number and s, m, h or d, as in 24h"))
     };
     let text = text.trim();
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(malformed)?;

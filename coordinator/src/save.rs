@@ -45,7 +45,13 @@ pub struct Saved {
 ///
 /// # Errors
 /// [`Error::Config`] for a name without the suffix, or where the lake has no firewall table.
-pub async fn save(lake: &Lake, config: &Config, engine: &Local, name: &str, window: Option<Window>) -> Result<Saved> {
+pub async fn save(
+    lake: &Lake,
+    config: &Config,
+    engine: &Local,
+    name: &str,
+    window: Option<Window>,
+) -> Result<Saved> {
     check_name(name, config)?;
     let tables = lake.tables().await?;
     let Some(source) = tables.iter().find(|table| table.spec.name == SOURCE_TABLE) else {
@@ -106,7 +112,7 @@ async fn save_file(
 ) -> Result<u64> {
     let columns: Vec<&str> = source.spec.columns.iter().map(|column| column.name).collect();
     let unreadable = UnreadableCounts::of(source.spec);
-    let scan = file_scan(source, &columns, file, None, &unreadable)?;
+    let scan = file_scan(source, &columns, file, None, &unreadable).await?;
     let session = task_session(engine.runtime());
     let feed = ScanFeed { schema: scan.schema(), scan };
     let table = StreamingTable::try_new(feed.scan.schema(), vec![Arc::new(feed)])?;

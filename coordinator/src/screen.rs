@@ -63,7 +63,9 @@ pub fn print_plan(plan: &ScanPlan, as_json: bool) -> Result<()> {
 fn dates_of(planned: &PlannedTable) -> String {
     match (planned.folders.first(), planned.folders.last()) {
         (Some(first), Some(last)) if first.date == last.date => format!("{}", first.date),
-        (Some(first), Some(last)) => format!("{} to {} ({} dates)", first.date, last.date, planned.folders.len()),
+        (Some(first), Some(last)) => {
+            format!("{} to {} ({} dates)", first.date, last.date, planned.folders.len())
+        }
         _ => "no date in the window".into(),
     }
 }

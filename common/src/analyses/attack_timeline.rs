@@ -15,7 +15,13 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     optional_rollups: &[],
     requires: &[Requirement {
         tables: &["CommonSecurityLog"],
-        columns: &["DeviceVendor", "DeviceEventClassID", "SimplifiedDeviceAction", "SourceIP", "DestinationIP"],
+        columns: &[
+            "DeviceVendor",
+            "DeviceEventClassID",
+            "SimplifiedDeviceAction",
+            "SourceIP",
+            "DestinationIP",
+        ],
     }],
     run,
     order: &[("time_generated", false)],

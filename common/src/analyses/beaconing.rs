@@ -26,7 +26,10 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     companion: None,
     finding: Some(FindingRule {
         title: "Beacon to an external address",
-        techniques: &[technique("T1071", "Application Layer Protocol"), technique("T1573", "Encrypted Channel")],
+        techniques: &[
+            technique("T1071", "Application Layer Protocol"),
+            technique("T1573", "Encrypted Channel"),
+        ],
         stage: Stage::Beacon,
         entities: &[(EntityKind::Ip, "source_ip"), (EntityKind::Ip, "destination_ip")],
         first_seen: "_first_seen",

@@ -1,12 +1,12 @@
 //! Transfer tools whose process connects to object storage, corroborated by the storage account's own log.
 
+use arrow::datatypes::DataType;
 use datafusion::common::{JoinType, Result};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::{cast, ident, lit, when};
 use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
-use arrow::datatypes::DataType;
 
 use super::{Analysis, Inputs, Requirement, Suite};
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
@@ -58,8 +58,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let mut join = vec![ident("device_name").eq(ident("network_device_name"))];
-    let has_process_id =
-        |table| inputs.has_column(table, "InitiatingProcessId");
+    let has_process_id = |table| inputs.has_column(table, "InitiatingProcessId");
     if has_process_id("DeviceProcessEvents") && has_process_id("DeviceNetworkEvents") {
         join.push(ident("process_id").eq(ident("network_process_id")));
     }
@@ -80,7 +79,8 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     match inputs.whole("blob_writes")? {
         None => uploads.with_column("blob_writes", no_count),
         Some(writes) => {
-            let counted = corroboration(&uploads, writes, inputs.config.cli_storage_uploads.corroboration_window.0)?;
+            let counted =
+                corroboration(&uploads, writes, inputs.config.cli_storage_uploads.corroboration_window.0)?;
             let is_same = vec![
                 ident("_storage_account").eq(ident("counted_account")),
                 network_second().eq(ident("counted_second")),

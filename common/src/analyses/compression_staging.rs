@@ -26,7 +26,10 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     companion: None,
     finding: Some(FindingRule {
         title: "Data archived and staged",
-        techniques: &[technique("T1560.001", "Archive Collected Data: Archive via Utility"), technique("T1074", "Data Staged")],
+        techniques: &[
+            technique("T1560.001", "Archive Collected Data: Archive via Utility"),
+            technique("T1074", "Data Staged"),
+        ],
         stage: Stage::Staging,
         entities: &[(EntityKind::Device, "device_name"), (EntityKind::User, "account_name")],
         first_seen: "timestamp",
@@ -53,8 +56,8 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
         .filter(matches(ident("staged_folder_path"), &staging.allowed_paths).is_not_true())?;
     let mut join = vec![ident("device_name").eq(ident("staged_device_name"))];
     if let Some(window_us) = staging.join_window.0 {
-        let between = cast(ident("staged_file_timestamp"), DataType::Int64)
-            - cast(ident("timestamp"), DataType::Int64);
+        let between =
+            cast(ident("staged_file_timestamp"), DataType::Int64) - cast(ident("timestamp"), DataType::Int64);
         join.push(between.between(lit(-window_us), lit(window_us)));
     }
     processes.join_on(files, JoinType::Left, join)?.select(vec![
@@ -71,7 +74,8 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
 
 fn allowed_removed(processes: DataFrame, config: &Config) -> Result<DataFrame> {
     let staging = &config.compression_staging;
-    let mut kept = processes.filter(matches(ident("command_line"), &staging.allowed_commands).is_not_true())?;
+    let mut kept =
+        processes.filter(matches(ident("command_line"), &staging.allowed_commands).is_not_true())?;
     let lists = [("account_name", &staging.allowed_accounts), ("device_name", &staging.allowed_devices)];
     for (column, allowed) in lists.into_iter().filter(|(_, allowed)| !allowed.is_empty()) {
         let is_allowed = matches(ident(column), &Patterns::equal_to(allowed));

@@ -17,7 +17,14 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     optional_rollups: &[],
     requires: &[Requirement {
         tables: &["CommonSecurityLog"],
-        columns: &["DeviceVendor", "DeviceEventClassID", "SourceIP", "DestinationIP", "SentBytes", "ReceivedBytes"],
+        columns: &[
+            "DeviceVendor",
+            "DeviceEventClassID",
+            "SourceIP",
+            "DestinationIP",
+            "SentBytes",
+            "ReceivedBytes",
+        ],
     }],
     run,
     order: &[("total_sent_mb", true)],
@@ -67,7 +74,9 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     inputs
         .merged("flow_pairs")?
         .filter(
-            ident("event_class").eq(lit("TRAFFIC")).and(is_external(ident("destination_ip"), &config.network)),
+            ident("event_class")
+                .eq(lit("TRAFFIC"))
+                .and(is_external(ident("destination_ip"), &config.network)),
         )?
         .select(vec![
             ident("source_ip"),

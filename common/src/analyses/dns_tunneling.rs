@@ -40,10 +40,15 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         last_seen: "_last_seen",
         period: Period::Window,
         is_finding: |row, config| {
-            row.number("avg_sent_bytes").is_some_and(|average| average > config.dns_tunneling.max_average_bytes)
+            row.number("avg_sent_bytes")
+                .is_some_and(|average| average > config.dns_tunneling.max_average_bytes)
         },
         severity: |row| {
-            if row.integer("query_count").is_some_and(|queries| queries >= 100) { Severity::High } else { Severity::Medium }
+            if row.integer("query_count").is_some_and(|queries| queries >= 100) {
+                Severity::High
+            } else {
+                Severity::Medium
+            }
         },
         confidence: |row| row.integer("query_count").map_or(50, |queries| (50 + queries / 10).min(85) as u8),
         explain: |row| {
@@ -58,7 +63,8 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 };
 
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
-    let average = cast(ident("total_bytes_sent"), DataType::Float64) / cast(ident("with_sent"), DataType::Float64);
+    let average =
+        cast(ident("total_bytes_sent"), DataType::Float64) / cast(ident("with_sent"), DataType::Float64);
     inputs
         .merged("dns_pairs")?
         .aggregate(

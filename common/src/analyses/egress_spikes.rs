@@ -7,8 +7,8 @@ use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{
-    Expr, ExprFunctionExt, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, cast, ident,
-    lit, when,
+    Expr, ExprFunctionExt, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, cast,
+    ident, lit, when,
 };
 use datafusion::prelude::DataFrame;
 
@@ -58,7 +58,8 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let parameters = &inputs.config.egress_spikes;
     let frame = frame_of(parameters);
     let over_frame = |function| -> Result<Expr> {
-        let call = WindowFunction::new(WindowFunctionDefinition::AggregateUDF(function), vec![ident("bytes_sent")]);
+        let call =
+            WindowFunction::new(WindowFunctionDefinition::AggregateUDF(function), vec![ident("bytes_sent")]);
         Expr::WindowFunction(Box::new(call))
             .partition_by(vec![ident("device_name")])
             .order_by(vec![ident("hour_index").sort(true, false)])

@@ -169,7 +169,12 @@ impl Analysis {
     ///
     /// # Errors
     /// Where the batches are not of `schema`.
-    pub fn ordered(&self, schema: &SchemaRef, batches: &[RecordBatch], config: &Config) -> Result<RecordBatch> {
+    pub fn ordered(
+        &self,
+        schema: &SchemaRef,
+        batches: &[RecordBatch],
+        config: &Config,
+    ) -> Result<RecordBatch> {
         let all = concat_batches(schema, batches)?;
         let order: Vec<SortColumn> = self
             .total_order(schema)
@@ -214,7 +219,8 @@ mod tests {
         for analysis in ANALYSES {
             for id in analysis.rollups.iter().chain(analysis.optional_rollups) {
                 let rollup = Rollup::by_id(id).unwrap_or_else(|| panic!("{}: no rollup {id}", analysis.id));
-                let required = analysis.requires.iter().any(|requirement| requirement.tables == rollup.tables);
+                let required =
+                    analysis.requires.iter().any(|requirement| requirement.tables == rollup.tables);
                 assert_eq!(required, analysis.rollups.contains(id), "{}: {id}", analysis.id);
             }
         }

@@ -19,7 +19,10 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     companion: None,
     finding: Some(FindingRule {
         title: "Storage keys or settings touched",
-        techniques: &[technique("T1552", "Unsecured Credentials"), technique("T1098", "Account Manipulation")],
+        techniques: &[
+            technique("T1552", "Unsecured Credentials"),
+            technique("T1098", "Account Manipulation"),
+        ],
         stage: Stage::Audit,
         entities: &[(EntityKind::User, "initiated_by")],
         first_seen: "time_generated",

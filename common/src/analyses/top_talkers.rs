@@ -14,7 +14,14 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     optional_rollups: &[],
     requires: &[Requirement {
         tables: &["CommonSecurityLog"],
-        columns: &["DeviceVendor", "DeviceEventClassID", "SourceIP", "DestinationIP", "SentBytes", "ReceivedBytes"],
+        columns: &[
+            "DeviceVendor",
+            "DeviceEventClassID",
+            "SourceIP",
+            "DestinationIP",
+            "SentBytes",
+            "ReceivedBytes",
+        ],
     }],
     run,
     order: &[("sessions", true)],

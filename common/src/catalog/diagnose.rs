@@ -1,8 +1,8 @@
 //! Where in a file a fault lies: reads it row group by row group and column by column until something fails.
 
 use futures::StreamExt;
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
+use parquet::arrow::ProjectionMask;
 
 use super::lake::{LakeFile, LakeTable};
 use super::store_reader::StoreReader;

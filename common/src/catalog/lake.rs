@@ -78,7 +78,9 @@ impl Lake {
                 Error::Config(format!("tables.{name}: Hindcast reads no table of that name"))
             })?;
             if let Some(column) = mapping.columns.keys().find(|column| spec.column(column).is_none()) {
-                return Err(Error::Config(format!("tables.{name}.columns: the table has no column {column}")));
+                return Err(Error::Config(format!(
+                    "tables.{name}.columns: the table has no column {column}"
+                )));
             }
         }
         Ok(Self { root, mappings: config.tables.clone() })
@@ -130,9 +132,7 @@ impl LakeTable {
     pub async fn folders(&self, window: &Window) -> Result<Vec<DateFolder>> {
         let slack_days = self.mapping.folder_slack_days;
         futures::stream::iter(self.dates.iter().filter(|date| window.touches_date(**date, slack_days)))
-            .map(|date| async move {
-                Ok(DateFolder { date: *date, files: self.files_of(*date).await? })
-            })
+            .map(|date| async move { Ok(DateFolder { date: *date, files: self.files_of(*date).await? }) })
             .buffered(CONCURRENT_LISTINGS)
             .try_collect()
             .await

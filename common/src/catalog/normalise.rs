@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, DictionaryArray, Int64Array, PrimitiveArray, RecordBatch, StringArray,
+    StringViewArray, TimestampMicrosecondArray,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
@@ -107,7 +108,10 @@ impl Normaliser {
         let physical_name = self.mapping.columns.get(name).map_or(name, String::as_str);
         let Ok(index) = self.file_schema.index_of(physical_name) else {
             if name == self.spec.time_column {
-                return Err(fault(physical_name, "the file has no such column, and it is the table's time".into()));
+                return Err(fault(
+                    physical_name,
+                    "the file has no such column, and it is the table's time".into(),
+                ));
             }
             return Ok(Arc::new(Literal::new(ScalarValue::try_from(&target)?)));
         };
@@ -137,7 +141,8 @@ impl Normaliser {
 
 /// The caller, who knows the file, fills in its name.
 fn fault(column: &str, reason: String) -> DataFusionError {
-    Error::Input(InputFault { file: String::new(), row_group: None, column: Some(column.to_owned()), reason }).into()
+    Error::Input(InputFault { file: String::new(), row_group: None, column: Some(column.to_owned()), reason })
+        .into()
 }
 
 enum Reading {
@@ -148,20 +153,21 @@ enum Reading {
 }
 
 fn reading_of(kind: ColumnKind, stored: &DataType) -> Reading {
+    if *stored == canonical_type(kind) && kind != ColumnKind::Integer {
+        return Reading::AsIs;
+    }
     let stored = match stored {
         DataType::Dictionary(_, values) => values.as_ref(),
         other => other,
     };
     let is_text = matches!(stored, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     match kind {
-        ColumnKind::Time if *stored == canonical_type(ColumnKind::Time) => Reading::AsIs,
         ColumnKind::Time => match stored {
             DataType::Timestamp(_, _) | DataType::Date32 | DataType::Date64 => Reading::Cast,
             DataType::Null => Reading::Convert,
             _ if is_text => Reading::Convert,
             _ => Reading::Impossible,
         },
-        ColumnKind::Text if *stored == DataType::Utf8View => Reading::AsIs,
         ColumnKind::Text => Reading::Convert,
         ColumnKind::Integer => match stored {
             DataType::Null => Reading::Convert,
@@ -226,9 +232,17 @@ impl PhysicalExpr for Normalise {
         vec![&self.source]
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
         let source = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.source));
-        Ok(Arc::new(Self { source, column: self.column, kind: self.kind, unreadable: self.unreadable.clone() }))
+        Ok(Arc::new(Self {
+            source,
+            column: self.column,
+            kind: self.kind,
+            unreadable: self.unreadable.clone(),
+        }))
     }
 
     fn fmt_sql(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -254,14 +268,18 @@ fn convert(stored: &ArrayRef, kind: ColumnKind) -> Result<(ArrayRef, u64)> {
     }
 }
 
+/// A dictionary of which each row has a value of its own: text that recurs comes from its file as a real one.
 fn to_text(plain: &ArrayRef) -> Result<ArrayRef> {
-    if !plain.data_type().is_nested() {
-        return Ok(cast_with_options(plain, &DataType::Utf8View, &lossless_options())?);
-    }
-    let rows = crate::findings::json_values(plain)?;
-    let texts: StringViewArray =
-        rows.into_iter().map(|value| (!value.is_null()).then(|| value.to_string())).collect();
-    Ok(Arc::new(texts))
+    let texts: ArrayRef = if plain.data_type().is_nested() {
+        let rows = crate::findings::json_values(plain)?;
+        let texts = rows.into_iter().map(|value| (!value.is_null()).then(|| value.to_string()));
+        Arc::new(texts.collect::<StringArray>())
+    } else {
+        cast_with_options(plain, &DataType::Utf8, &lossless_options())?
+    };
+    let keys: PrimitiveArray<Int32Type> =
+        (0..texts.len()).map(|row| texts.is_valid(row).then_some(row as i32)).collect();
+    Ok(Arc::new(DictionaryArray::try_new(keys, texts)?))
 }
 
 fn to_integer(plain: &ArrayRef) -> Result<(ArrayRef, u64)> {
@@ -319,8 +337,8 @@ fn parse_each(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Decimal128Array, DictionaryArray, Float64Array, StringArray, StructArray, UInt64Array};
-    use arrow::datatypes::{Field, Int32Type};
+    use arrow::array::{Decimal128Array, Float64Array, StructArray, UInt64Array};
+    use arrow::datatypes::Field;
 
     fn integers(stored: ArrayRef) -> (Vec<Option<i64>>, u64) {
         let (array, unreadable) = convert(&stored, ColumnKind::Integer).unwrap();
@@ -329,11 +347,19 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_read_from_any_type() {
-        let texts = Arc::new(StringArray::from(vec![Some("12"), Some(" 7.0 "), Some(""), Some("x"), None, Some("-3")]));
+        let texts = Arc::new(StringArray::from(vec![
+            Some("12"),
+            Some(" 7.0 "),
+            Some(""),
+            Some("x"),
+            None,
+            Some("-3"),
+        ]));
         assert_eq!(integers(texts), (vec![Some(12), Some(7), None, None, None, None], 2));
         let big = Arc::new(UInt64Array::from(vec![Some(5), Some(u64::MAX), None]));
         assert_eq!(integers(big), (vec![Some(5), None, None], 1));
-        let decimals = Arc::new(Decimal128Array::from(vec![500, 700]).with_precision_and_scale(10, 2).unwrap());
+        let decimals =
+            Arc::new(Decimal128Array::from(vec![500, 700]).with_precision_and_scale(10, 2).unwrap());
         assert_eq!(integers(decimals), (vec![Some(5), Some(7)], 0));
         let floats = Arc::new(Float64Array::from(vec![3.0, f64::NAN, 1e300]));
         assert_eq!(integers(floats), (vec![Some(3), None, None], 2));
@@ -349,7 +375,8 @@ mod tests {
         let nested: ArrayRef =
             Arc::new(StructArray::from(vec![(Arc::new(Field::new("user", DataType::Utf8, true)), user)]));
         let (text, _) = convert(&nested, ColumnKind::Text).unwrap();
-        assert_eq!(text.as_string_view().value(0), r#"{"user":"ada"}"#);
+        let values = text.as_dictionary::<Int32Type>().values();
+        assert_eq!(values.as_string::<i32>().value(0), r#"{"user":"ada"}"#);
     }
 
     #[test]

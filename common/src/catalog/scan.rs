@@ -18,7 +18,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::lake::{LakeFile, LakeTable};
 use super::normalise::{NormaliserFactory, UnreadableCounts};
-use super::store_reader::FOOTER_HINT_BYTES;
+use super::store_reader::{FOOTER_HINT_BYTES, stored_schema};
 use super::tables::{ColumnKind, TableSpec};
 use crate::time::Window;
 
@@ -26,7 +26,7 @@ use crate::time::Window;
 pub fn canonical_type(kind: ColumnKind) -> DataType {
     match kind {
         ColumnKind::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        ColumnKind::Text => DataType::Utf8View,
+        ColumnKind::Text => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
         ColumnKind::Integer => DataType::Int64,
     }
 }
@@ -41,7 +41,10 @@ pub fn canonical_schema(spec: &TableSpec, columns: &[&str]) -> SchemaRef {
 
 /// A scan of one file with [`canonical_schema`]. A `clip` prunes row groups and pages outside it by their statistics;
 /// rows outside it can remain.
-pub fn file_scan(
+///
+/// # Errors
+/// [`crate::Error::Input`] where the file is no whole Parquet file.
+pub async fn file_scan(
     table: &LakeTable,
     columns: &[&str],
     file: &LakeFile,
@@ -55,7 +58,7 @@ pub fn file_scan(
     }
     let factory = NormaliserFactory::new(table, unreadable.clone());
     let config = FileScanConfigBuilder::new(table.location.store_url()?, Arc::new(source))
-        .with_file(partitioned_file(file))
+        .with_file(partitioned_file(file).with_arrow_schema(stored_schema(table, file).await?))
         .with_expr_adapter(Some(Arc::new(factory)))
         .build();
     Ok(DataSourceExec::from_data_source(config))

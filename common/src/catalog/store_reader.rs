@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt};
@@ -12,11 +12,15 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::basic::{Encoding, PageType};
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 
-use super::lake::LakeFile;
+use super::lake::{LakeFile, LakeTable};
 use super::location::Location;
+use super::scan::canonical_type;
+use super::tables::ColumnKind;
+use crate::Error;
 use crate::error::InputFault;
 
 /// Bytes read from a file's end in the first request: most footers fit.
@@ -46,12 +50,67 @@ pub async fn parquet_footer(location: &Location, file: &LakeFile) -> Result<(u64
             let rows: i64 = builder.metadata().file_metadata().num_rows();
             Ok((rows.unsigned_abs(), Arc::clone(builder.schema())))
         }
-        Err(error) => Err(InputFault {
-            file: file.path.clone(),
-            row_group: None,
-            column: None,
-            reason: format!("is not a whole Parquet file: {error}"),
-        }),
+        Err(error) => Err(no_parquet(file, &error)),
+    }
+}
+
+/// The Arrow schema to read `file` with: as stored, with text that is a dictionary throughout read as such.
+pub(super) async fn stored_schema(table: &LakeTable, file: &LakeFile) -> Result<SchemaRef, Error> {
+    let reader = StoreReader::new(&table.location, file);
+    let builder =
+        ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|error| no_parquet(file, &error))?;
+    let metadata = builder.metadata();
+    let is_dictionary = |name: &str| {
+        let parquet_schema = metadata.file_metadata().schema_descr();
+        let leaf = (0..parquet_schema.num_columns())
+            .find(|leaf| parquet_schema.column(*leaf).path().string() == name);
+        leaf.is_some_and(|leaf| {
+            metadata.row_groups().iter().all(|group| only_dictionary_pages(group.column(leaf)))
+        })
+    };
+    let texts: Vec<&str> = table
+        .spec
+        .columns
+        .iter()
+        .filter(|column| column.kind == ColumnKind::Text)
+        .map(|column| table.physical_name(column.name))
+        .collect();
+    let fields: Vec<FieldRef> = builder
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| {
+            let is_text =
+                matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+            if is_text && texts.contains(&field.name().as_str()) && is_dictionary(field.name()) {
+                Arc::new(field.as_ref().clone().with_data_type(canonical_type(ColumnKind::Text)))
+            } else {
+                Arc::clone(field)
+            }
+        })
+        .collect();
+    Ok(Arc::new(Schema::new_with_metadata(fields, builder.schema().metadata().clone())))
+}
+
+/// Whether every data page of a column chunk refers to its dictionary. A chunk whose dictionary grew too large goes on
+/// in plain pages, and reading that as a dictionary would build one anew.
+fn only_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
+    if let Some(mask) = chunk.page_encoding_stats_mask() {
+        return mask.is_only(Encoding::RLE_DICTIONARY) || mask.is_only(Encoding::PLAIN_DICTIONARY);
+    }
+    let is_data = |page_type| matches!(page_type, PageType::DATA_PAGE | PageType::DATA_PAGE_V2);
+    let is_indexed = |encoding| matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
+    chunk.page_encoding_stats().is_some_and(|stats| {
+        stats.iter().filter(|page| is_data(page.page_type)).all(|page| is_indexed(page.encoding))
+    })
+}
+
+fn no_parquet(file: &LakeFile, error: &ParquetError) -> InputFault {
+    InputFault {
+        file: file.path.clone(),
+        row_group: None,
+        column: None,
+        reason: format!("is not a whole Parquet file: {error}"),
     }
 }
 

@@ -5,7 +5,7 @@
 pub enum ColumnKind {
     /// An instant, read as UTC microseconds.
     Time,
-    /// Text; nested values are read as JSON.
+    /// Text, read as a dictionary; nested values are read as JSON.
     Text,
     /// A whole number: bytes, ports, identifiers.
     Integer,

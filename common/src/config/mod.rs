@@ -90,9 +90,8 @@ impl Config {
             toml::from_str::<Config>(layer.text).map_err(|error| layer_error(layer, &error))?;
             lay_over(&mut merged, parse_table(layer)?);
         }
-        let config: Config = merged
-            .try_into()
-            .map_err(|error: toml::de::Error| Error::Config(error.message().to_owned()))?;
+        let config: Config =
+            merged.try_into().map_err(|error: toml::de::Error| Error::Config(error.message().to_owned()))?;
         config.check()?;
         Ok(config)
     }
@@ -176,9 +175,13 @@ mod tests {
     fn errors_name_file_and_line() {
         let error = load_user("[beaconing]\nmax_jitter = 0.4\nmax_jiter = 1").unwrap_err().to_string();
         assert!(error.contains("mine.toml") && error.contains("line 3"), "{error}");
-        let error =
-            load_user("[storage_audit]\noperation_patterns = [\n'fine',\n'broken(',\n]").unwrap_err().to_string();
-        assert!(error.contains("mine.toml") && error.contains("line 4") && error.contains("unclosed"), "{error}");
+        let error = load_user("[storage_audit]\noperation_patterns = [\n'fine',\n'broken(',\n]")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("mine.toml") && error.contains("line 4") && error.contains("unclosed"),
+            "{error}"
+        );
         assert!(Config::load("notebok", &[]).is_err());
         assert!(load_user("[event_timeline]\nbin_minutes = 0").is_err());
     }

@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use datafusion::error::{DataFusionError, Result};
 use serde::{Deserialize, Serialize};
 
-use super::merge_task;
+use super::merge_rows::MergeRows;
 use super::state::Manifest;
 use crate::catalog::LakeFile;
 use crate::config::{Config, TableMapping};
@@ -66,7 +66,7 @@ pub struct RollupUnit {
     pub rollups: Vec<String>,
 }
 
-/// Reads state, merges it and runs one analysis. One task a shard.
+/// Reads state, merges it and runs the analyses that share it. One task a shard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MergeJob {
     /// Parameters.
@@ -79,8 +79,8 @@ pub struct MergeJob {
     pub inputs: BTreeMap<String, Vec<LakeFile>>,
     /// Columns the lake has, by table.
     pub columns: BTreeMap<String, BTreeSet<String>>,
-    /// Id of the analysis to run.
-    pub analysis: String,
+    /// Ids of the analyses to run.
+    pub analyses: Vec<String>,
 }
 
 /// What became of a unit.
@@ -93,14 +93,14 @@ pub struct UnitOutcome {
 }
 
 impl Job {
-    /// Schema of what the job's tasks give: outcomes as text, or the rows of the analysis.
+    /// Schema of what the job's tasks give: outcomes as text, or the rows of all analyses in one (see [`MergeRows`]).
     ///
     /// # Errors
     /// Where the job names an analysis or rollup there is none of.
     pub fn schema(&self) -> Result<SchemaRef> {
         match self {
             Job::Rollup(_) => Ok(Arc::new(Schema::new(vec![Field::new("outcome", DataType::Utf8, false)]))),
-            Job::Merge(job) => merge_task::result_schema(job),
+            Job::Merge(job) => Ok(MergeRows::of(job)?.schema()),
         }
     }
 

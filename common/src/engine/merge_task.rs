@@ -1,88 +1,127 @@
-//! One task of a merge job: reads a shard's state, merges it and runs the analysis on it.
+//! One task of a merge job: reads a shard's state, merges it and runs the analyses on it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{Result, internal_datafusion_err};
-use datafusion::datasource::empty::EmptyTable;
+use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{ident, lit};
 use datafusion::physical_plan::SendableRecordBatchStream;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::{DataFrame, SessionContext};
-use futures::{TryStreamExt, stream};
+use futures::StreamExt;
 
 use super::job::{Job, MergeJob};
+use super::merge_rows::MergeRows;
 use super::session::{open_location, task_session};
-use super::state_table::{StateTable, state_schema};
+use super::state_table::StateTable;
 use crate::analyses::{Analysis, Inputs, Scope};
 use crate::rollups::{BUCKET_COLUMN, Rollup};
 
-/// Starts task `shard` of a merge job; it gives the analysis's rows.
+/// Result batches that may wait for a slow reader.
+const WAITING_BATCHES: usize = 4;
+/// Bytes of stored state that a shard's task merges once and holds for all its analyses. Beyond it each analysis
+/// merges anew, streaming, within the memory budget.
+const HELD_STATE_BYTES: u64 = 32 << 20;
+
+/// Starts task `shard` of a merge job; it gives the rows of all its analyses.
 pub(super) fn start(
     job: Arc<Job>,
     schema: SchemaRef,
     shard: usize,
     context: Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
-    let rows = async move {
+    let mut results = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING_BATCHES);
+    let sender = results.tx();
+    results.spawn(async move {
         let Job::Merge(job) = &*job else {
             return Err(DataFusionError::Internal("a merge task was given another job".into()));
         };
+        let shard = Shard::open(job, shard, &context).await?;
+        for id in &job.analyses {
+            let analysis = analysis(id)?;
+            let frame = result(analysis, job, &|rollup, scope| shard.merged(rollup, scope))?;
+            let mut rows = analysis.cut(frame, &job.config)?.execute_stream().await?;
+            while let Some(batch) = rows.next().await.transpose()? {
+                // A reader that has gone wants no more.
+                if sender.send(MergeRows::widen(&schema, id, &batch)).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    });
+    Ok(results.build())
+}
+
+/// One shard's state.
+struct Shard<'a> {
+    job: &'a MergeJob,
+    buckets: (u8, u8),
+    session: SessionContext,
+    context: &'a TaskContext,
+    /// Merged state that more than one analysis reads, where it is small.
+    held: BTreeMap<&'a str, Arc<MemTable>>,
+}
+
+impl<'a> Shard<'a> {
+    async fn open(job: &'a MergeJob, shard: usize, context: &'a TaskContext) -> Result<Self> {
         let session = task_session(context.runtime_env());
-        let open = |id: &str, scope| open_state(job, job.shards[shard], &session, &context, id, scope);
-        analysis(job)?.cut(result(job, &open)?, &job.config)?.execute_stream().await
-    };
-    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(rows).try_flatten())))
-}
-
-/// Columns of the analysis's rows: those its own plan has over state without rows.
-pub(super) fn result_schema(job: &MergeJob) -> Result<SchemaRef> {
-    let session = SessionContext::new();
-    let open = |id: &str, _| {
-        if !job.inputs.contains_key(id) {
-            return Ok(None);
+        let mut opened = Self { job, buckets: job.shards[shard], session, context, held: BTreeMap::new() };
+        for (id, files) in &job.inputs {
+            let readers = job.analyses.iter().filter_map(|id| Analysis::by_id(id));
+            let is_shared = readers.filter(|analysis| analysis.rollups.contains(&id.as_str())).count() > 1;
+            let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+            if is_shared && bytes / (job.shards.len() as u64) <= HELD_STATE_BYTES {
+                let frame = opened.stored(id, files.clone(), Scope::Shard)?;
+                let schema = Arc::clone(frame.schema().inner());
+                let table = MemTable::try_new(schema, vec![frame.collect().await?])?;
+                opened.held.insert(id, Arc::new(table));
+            }
         }
+        Ok(opened)
+    }
+
+    fn merged(&self, id: &str, scope: Scope) -> Result<Option<DataFrame>> {
+        match (self.held.get(id), self.job.inputs.get(id)) {
+            (Some(held), _) if scope == Scope::Shard => {
+                self.session.read_table(Arc::clone(held) as Arc<_>).map(Some)
+            }
+            (_, Some(files)) => self.stored(id, files.clone(), scope).map(Some),
+            (_, None) => Ok(None),
+        }
+    }
+
+    fn stored(&self, id: &str, files: Vec<crate::catalog::LakeFile>, scope: Scope) -> Result<DataFrame> {
         let rollup = rollup(id)?;
-        let table = EmptyTable::new(state_schema(rollup, &job.config, &session)?);
-        rollup.merge(session.read_table(Arc::new(table))?).map(Some)
-    };
-    Ok(Arc::clone(result(job, &open)?.schema().inner()))
+        let store = open_location(&self.job.state_url, self.context)?.store_url()?;
+        let table = StateTable::new(rollup, &self.job.config, &self.session, store, files)?;
+        let states = self.session.read_table(Arc::new(table))?;
+        rollup.merge(match scope {
+            Scope::Whole => states,
+            Scope::Shard => {
+                let (from, to) = self.buckets;
+                states.filter(ident(BUCKET_COLUMN).gt_eq(lit(from)).and(ident(BUCKET_COLUMN).lt(lit(to))))?
+            }
+        })
+    }
 }
 
-fn result(job: &MergeJob, open: &dyn Fn(&str, Scope) -> Result<Option<DataFrame>>) -> Result<DataFrame> {
-    (analysis(job)?.run)(&Inputs { config: &job.config, columns: &job.columns, open })
-}
-
-fn open_state(
+pub(super) fn result(
+    analysis: &Analysis,
     job: &MergeJob,
-    (from, to): (u8, u8),
-    session: &SessionContext,
-    context: &TaskContext,
-    id: &str,
-    scope: Scope,
-) -> Result<Option<DataFrame>> {
-    let Some(files) = job.inputs.get(id) else {
-        return Ok(None);
-    };
-    let rollup = rollup(id)?;
-    let store = open_location(&job.state_url, context)?.store_url()?;
-    let table = StateTable::new(rollup, &job.config, session, store, files.clone())?;
-    let states = session.read_table(Arc::new(table))?;
-    let states = match scope {
-        Scope::Whole => states,
-        Scope::Shard => {
-            states.filter(ident(BUCKET_COLUMN).gt_eq(lit(from)).and(ident(BUCKET_COLUMN).lt(lit(to))))?
-        }
-    };
-    rollup.merge(states).map(Some)
+    open: &dyn Fn(&str, Scope) -> Result<Option<DataFrame>>,
+) -> Result<DataFrame> {
+    (analysis.run)(&Inputs { config: &job.config, columns: &job.columns, open })
 }
 
-fn analysis(job: &MergeJob) -> Result<&'static Analysis> {
-    Analysis::by_id(&job.analysis).ok_or_else(|| internal_datafusion_err!("there is no analysis {}", job.analysis))
+pub(super) fn analysis(id: &str) -> Result<&'static Analysis> {
+    Analysis::by_id(id).ok_or_else(|| internal_datafusion_err!("there is no analysis {id}"))
 }
 
-fn rollup(id: &str) -> Result<&'static Rollup> {
+pub(super) fn rollup(id: &str) -> Result<&'static Rollup> {
     Rollup::by_id(id).ok_or_else(|| internal_datafusion_err!("there is no rollup {id}"))
 }

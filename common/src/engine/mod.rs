@@ -5,6 +5,7 @@
 
 mod job;
 mod local;
+mod merge_rows;
 mod merge_task;
 mod node;
 mod plan;
@@ -20,6 +21,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 
 pub use job::{Job, MergeJob, RollupJob, RollupUnit, TableRef, UnitOutcome, decode_outcomes};
 pub use local::{Local, LocalOptions};
+pub use merge_rows::MergeRows;
 pub use node::job_plan;
 pub use session::task_session;
 pub use state::{Manifest, StateStore, UnitStats, unit_key};

@@ -94,6 +94,7 @@ async fn run_unit(job: &RollupJob, unit: &RollupUnit, context: &TaskContext) -> 
     }
     read?;
     let stats = reader.finish();
+    tracing::debug!(table = table_ref.name, date = %unit.date, rows = stats.rows, "unit read");
 
     let mut manifests = Vec::new();
     for (rollup, encoded) in rollups.iter().zip(states) {
@@ -165,12 +166,21 @@ struct UnitReader<'a> {
 }
 
 impl<'a> UnitReader<'a> {
-    fn new(table: &'a LakeTable, unit: &'a RollupUnit, window: &'a Window, columns: &'a [&'static str]) -> Self {
+    fn new(
+        table: &'a LakeTable,
+        unit: &'a RollupUnit,
+        window: &'a Window,
+        columns: &'a [&'static str],
+    ) -> Self {
         let unreadable = UnreadableCounts::of(table.spec);
         Self { table, unit, window, columns, unreadable, stats: UnitStats::default() }
     }
 
-    async fn read_all(&mut self, context: &TaskContext, feeds: &[mpsc::Sender<RecordBatch>]) -> crate::Result<()> {
+    async fn read_all(
+        &mut self,
+        context: &TaskContext,
+        feeds: &[mpsc::Sender<RecordBatch>],
+    ) -> crate::Result<()> {
         for file in &self.unit.files {
             if let Err(error) = self.read_file(file, context, feeds).await {
                 return Err(match error {
@@ -189,7 +199,7 @@ impl<'a> UnitReader<'a> {
         feeds: &[mpsc::Sender<RecordBatch>],
     ) -> crate::Result<()> {
         let clip = self.unit.is_clipped.then_some(self.window);
-        let scan = file_scan(self.table, self.columns, file, clip, &self.unreadable)?;
+        let scan = file_scan(self.table, self.columns, file, clip, &self.unreadable).await?;
         let mut batches = scan.execute(0, Arc::new(own_context(context)))?;
         while let Some(batch) = batches.next().await.transpose()? {
             let Some(taken) = self.take(batch)? else { continue };
@@ -205,7 +215,10 @@ impl<'a> UnitReader<'a> {
     /// The rows of the batch that lie in the window; `None` where none do.
     fn take(&mut self, batch: RecordBatch) -> crate::Result<Option<RecordBatch>> {
         let Some(column) = batch.column_by_name(self.table.spec.time_column) else {
-            return Err(Error::Internal(format!("a scan lacks its time column {}", self.table.spec.time_column)));
+            return Err(Error::Internal(format!(
+                "a scan lacks its time column {}",
+                self.table.spec.time_column
+            )));
         };
         let times = column.as_primitive::<TimestampMicrosecondType>();
         let (first, last) = (min(times), max(times));
@@ -218,16 +231,18 @@ impl<'a> UnitReader<'a> {
         }
         let inside: BooleanArray = times
             .iter()
-            .map(|time| Some(time.is_some_and(|time| time >= self.window.from_us && time < self.window.to_us)))
+            .map(|time| {
+                Some(time.is_some_and(|time| time >= self.window.from_us && time < self.window.to_us))
+            })
             .collect();
         self.stats.rows_without_time += times.null_count() as u64;
-        self.stats.rows_outside +=
-            (batch.num_rows() - times.null_count() - inside.true_count()) as u64;
+        self.stats.rows_outside += (batch.num_rows() - times.null_count() - inside.true_count()) as u64;
         if inside.true_count() == 0 {
             return Ok(None);
         }
         let taken = filter_record_batch(&batch, &inside).map_err(DataFusionError::from)?;
-        let bounds = times.iter().flatten().filter(|time| *time >= self.window.from_us && *time < self.window.to_us);
+        let bounds =
+            times.iter().flatten().filter(|time| *time >= self.window.from_us && *time < self.window.to_us);
         self.count_taken(taken.num_rows(), bounds.clone().min(), bounds.max());
         Ok(Some(taken))
     }
@@ -249,7 +264,8 @@ impl<'a> UnitReader<'a> {
             if let Some(Error::Input(fault)) = cause.downcast_ref::<Error>() {
                 return Error::Input(InputFault { file: file.path.clone(), ..fault.clone() });
             }
-            if matches!(cause.downcast_ref::<DataFusionError>(), Some(DataFusionError::ResourcesExhausted(_))) {
+            if matches!(cause.downcast_ref::<DataFusionError>(), Some(DataFusionError::ResourcesExhausted(_)))
+            {
                 return Error::Engine(error);
             }
             source = cause.source();

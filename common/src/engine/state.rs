@@ -53,7 +53,13 @@ pub struct StateStore {
 ///
 /// # Errors
 /// [`Error::Internal`] where the parts can't be written as JSON.
-pub fn unit_key(rollup: &Rollup, config: &Config, table: &TableRef, date: NaiveDate, files: &[LakeFile]) -> Result<String> {
+pub fn unit_key(
+    rollup: &Rollup,
+    config: &Config,
+    table: &TableRef,
+    date: NaiveDate,
+    files: &[LakeFile],
+) -> Result<String> {
     let parts = (rollup.version, (rollup.parameters)(config), &table.url, &table.mapping.columns, files);
     let json = serde_json::to_vec(&parts).map_err(|error| Error::Internal(error.to_string()))?;
     let hash = blake3::hash(&json).to_hex();

@@ -88,4 +88,3 @@ impl TableProvider for StateTable {
         state_scan(&self.store, &self.schema, &self.files, projection, predicate)
     }
 }
-

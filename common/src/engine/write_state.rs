@@ -23,11 +23,9 @@ pub(super) async fn encode_state(mut rows: SendableRecordBatchStream) -> Result<
         count += batch.num_rows() as u64;
         let writer = match &mut writer {
             Some(writer) => writer,
-            None => writer.insert(ArrowWriter::try_new(
-                Vec::new(),
-                schema.clone(),
-                Some(properties(&schema)?),
-            )?),
+            None => {
+                writer.insert(ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties(&schema)?))?)
+            }
         };
         writer.write(&batch)?;
     }

@@ -21,6 +21,7 @@ pub fn json_values(array: &ArrayRef) -> Result<Vec<Value>> {
     writer.write(&batch)?;
     writer.finish()?;
     let rows = serde_json::Deserializer::from_slice(&lines).into_iter::<Value>();
-    let take = |row: Result<Value, _>| row.map(|mut row| row.get_mut("value").map_or(Value::Null, Value::take));
+    let take =
+        |row: Result<Value, _>| row.map(|mut row| row.get_mut("value").map_or(Value::Null, Value::take));
     rows.map(take).collect::<Result<_, _>>().map_err(|error| DataFusionError::External(Box::new(error)))
 }

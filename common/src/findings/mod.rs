@@ -126,7 +126,9 @@ impl<'a> Group<'a> {
         let entities: BTreeSet<Entity> = rule
             .entities
             .iter()
-            .filter_map(|(kind, column)| Some(Entity { kind: *kind, name: self.strongest.text(column)?.to_owned() }))
+            .filter_map(|(kind, column)| {
+                Some(Entity { kind: *kind, name: self.strongest.text(column)?.to_owned() })
+            })
             .collect();
         let mut explanation = (rule.explain)(&self.strongest);
         if self.rows > 1 {

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Float64Builder, Int64Builder, StructArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, Int64Builder, StructArray};
 use arrow::datatypes::{DataType, Field, Fields, Int64Type};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
@@ -17,8 +15,7 @@ use datafusion::logical_expr::{
 /// `std_delta` is the sample standard deviation and `jitter` is `std_delta / avg_delta`; they are null where
 /// fewer than two (for the former) or one gap is there. Sums are exact integers, so the result depends on the set alone.
 pub fn beacon_gaps(seconds: Expr) -> Expr {
-    ScalarUDF::from(BeaconGaps { signature: Signature::any(1, Volatility::Immutable) })
-        .call(vec![seconds])
+    ScalarUDF::from(BeaconGaps { signature: Signature::any(1, Volatility::Immutable) }).call(vec![seconds])
 }
 
 /// The statistics of one pair.

@@ -23,9 +23,7 @@ pub fn bucket_of(key: Expr) -> Expr {
 }
 
 fn bucket_of_bytes(key: &[u8]) -> u8 {
-    let hash = key
-        .iter()
-        .fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME));
+    let hash = key.iter().fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME));
     let folded = hash ^ (hash >> 32);
     (folded % u64::from(BUCKETS)) as u8
 }

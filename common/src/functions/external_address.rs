@@ -1,9 +1,9 @@
 //! Which addresses lie outside private space.
 
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use arrow::array::{Array, BooleanArray};
+use arrow::array::BooleanArray;
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::{
@@ -12,7 +12,7 @@ use datafusion::logical_expr::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::text::text_argument;
+use super::text::{OfDictionary, test_each};
 
 /// The networks that count as inside, and exceptions that count as outside nonetheless.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,19 +36,35 @@ impl PrivateSpace {
     }
 }
 
-/// True where the text is an address outside private space; false for the rest, null included.
+/// True where the text is an address outside private space; false or null for the rest, null included.
 pub fn is_external(address: Expr, space: &PrivateSpace) -> Expr {
     ScalarUDF::from(IsExternal {
         signature: Signature::any(1, Volatility::Immutable),
         space: space.clone(),
+        of_dictionary: OfDictionary::default(),
     })
     .call(vec![address])
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct IsExternal {
     signature: Signature,
     space: PrivateSpace,
+    of_dictionary: OfDictionary<BooleanArray>,
+}
+
+impl PartialEq for IsExternal {
+    fn eq(&self, other: &Self) -> bool {
+        self.space == other.space
+    }
+}
+
+impl Eq for IsExternal {}
+
+impl Hash for IsExternal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.space.hash(state);
+    }
 }
 
 impl ScalarUDFImpl for IsExternal {
@@ -65,10 +81,10 @@ impl ScalarUDFImpl for IsExternal {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let addresses = text_argument(&args, 0)?;
-        let external: BooleanArray = (0..addresses.len())
-            .map(|row| Some(!addresses.is_null(row) && self.space.is_external(addresses.value(row))))
-            .collect();
-        Ok(ColumnarValue::Array(Arc::new(external)))
+        test_each(&args, &self.of_dictionary, |addresses| {
+            let is_external =
+                |address: Option<&str>| address.is_some_and(|text| self.space.is_external(text));
+            addresses.iter().map(|address| Some(is_external(address))).collect::<BooleanArray>()
+        })
     }
 }

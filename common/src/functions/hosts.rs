@@ -15,8 +15,7 @@ const BLOB_HOST_SUFFIX: &str = ".blob.core.windows.net";
 
 /// The lower-cased account of a `<account>.blob.core.windows.net` URL or host; null for any other.
 pub fn storage_account(url: Expr) -> Expr {
-    ScalarUDF::from(StorageAccount { signature: Signature::any(1, Volatility::Immutable) })
-        .call(vec![url])
+    ScalarUDF::from(StorageAccount { signature: Signature::any(1, Volatility::Immutable) }).call(vec![url])
 }
 
 fn account_of(url: &str) -> Option<String> {
@@ -48,8 +47,9 @@ impl ScalarUDFImpl for StorageAccount {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let urls = text_argument(&args, 0)?;
-        let accounts: StringViewArray =
-            (0..urls.len()).map(|row| urls.is_valid(row).then(|| account_of(urls.value(row))).flatten()).collect();
+        let accounts: StringViewArray = (0..urls.len())
+            .map(|row| urls.is_valid(row).then(|| account_of(urls.value(row))).flatten())
+            .collect();
         Ok(ColumnarValue::Array(Arc::new(accounts)))
     }
 }
@@ -62,10 +62,7 @@ mod tests {
     fn accounts_come_from_hosts_and_urls() {
         assert_eq!(account_of("https://Loot01.blob.core.windows.net/c/x?sig=1").as_deref(), Some("loot01"));
         assert_eq!(account_of("loot01.blob.core.windows.net:443").as_deref(), Some("loot01"));
-        assert_eq!(
-            account_of("a.privatelink.blob.core.windows.net").as_deref(),
-            Some("a")
-        );
+        assert_eq!(account_of("a.privatelink.blob.core.windows.net").as_deref(), Some("a"));
         assert_eq!(account_of("s3.amazonaws.com/bucket"), None);
     }
 }

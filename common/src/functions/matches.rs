@@ -1,16 +1,15 @@
 //! Pattern lists over lower-cased text, in time linear in the text (the `regex` crate).
 
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
-use arrow::array::{Array, BooleanArray};
+use arrow::array::BooleanArray;
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::text::text_argument;
+use super::text::{OfDictionary, test_each};
 use crate::config::Patterns;
 
 /// Whether the lower-cased text matches any of the patterns; null text is null.
@@ -18,6 +17,7 @@ pub fn matches(text: Expr, patterns: &Patterns) -> Expr {
     ScalarUDF::from(Matches {
         signature: Signature::any(1, Volatility::Immutable),
         patterns: patterns.clone(),
+        of_dictionary: OfDictionary::default(),
     })
     .call(vec![text])
 }
@@ -26,6 +26,7 @@ pub fn matches(text: Expr, patterns: &Patterns) -> Expr {
 struct Matches {
     signature: Signature,
     patterns: Patterns,
+    of_dictionary: OfDictionary<BooleanArray>,
 }
 
 impl PartialEq for Matches {
@@ -56,13 +57,12 @@ impl ScalarUDFImpl for Matches {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let texts = text_argument(&args, 0)?;
-        let mut scratch = String::new();
-        let matched: BooleanArray = (0..texts.len())
-            .map(|row| {
-                (!texts.is_null(row)).then(|| self.patterns.is_match(texts.value(row), &mut scratch))
-            })
-            .collect();
-        Ok(ColumnarValue::Array(Arc::new(matched)))
+        test_each(&args, &self.of_dictionary, |texts| {
+            let mut scratch = String::new();
+            texts
+                .iter()
+                .map(|text| text.map(|text| self.patterns.is_match(text, &mut scratch)))
+                .collect::<BooleanArray>()
+        })
     }
 }

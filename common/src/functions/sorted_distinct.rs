@@ -202,7 +202,11 @@ impl GroupsAccumulator for Sets {
         Ok(vec![self.emit(emit_to)])
     }
 
-    fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+    fn convert_to_state(
+        &self,
+        values: &[ArrayRef],
+        opt_filter: Option<&BooleanArray>,
+    ) -> Result<Vec<ArrayRef>> {
         let mut rows_as_groups = Sets::default();
         let groups: Vec<usize> = (0..values[0].len()).collect();
         rows_as_groups.update_batch(values, &groups, opt_filter, groups.len())?;

@@ -1,17 +1,74 @@
-//! How functions take their text argument, whichever string type it arrives as.
+//! How functions take a text argument: as texts, or as a dictionary whose values are looked at once.
 
-use arrow::array::{ArrayRef, AsArray, StringViewArray};
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::ArrayData;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringViewArray};
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::Result;
-use datafusion::logical_expr::ScalarFunctionArgs;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
 /// The `index`-th argument as a text array of the batch's length.
 pub(super) fn text_argument(args: &ScalarFunctionArgs, index: usize) -> Result<StringViewArray> {
     let array: ArrayRef = args.args[index].to_array(args.number_rows)?;
+    as_texts(&array)
+}
+
+/// Any array as texts.
+pub(super) fn as_texts(array: &ArrayRef) -> Result<StringViewArray> {
     let array = match array.data_type() {
-        DataType::Utf8View => array,
-        _ => cast(&array, &DataType::Utf8View)?,
+        DataType::Utf8View => Arc::clone(array),
+        _ => cast(array, &DataType::Utf8View)?,
     };
     Ok(array.as_string_view().clone())
+}
+
+/// What was computed of the values of the dictionary met last: the batches of a row group share one.
+#[derive(Debug)]
+pub(super) struct OfDictionary<T>(Mutex<Option<(ArrayData, Arc<T>)>>);
+
+impl<T> Default for OfDictionary<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T> OfDictionary<T> {
+    /// `compute(values)`, or what it gave before where `values` are those of the last call.
+    pub(super) fn get_or_compute(
+        &self,
+        values: &ArrayRef,
+        compute: impl FnOnce(&ArrayRef) -> Result<T>,
+    ) -> Result<Arc<T>> {
+        // Readers wrap the same buffers anew for each batch, so the buffers are what tells.
+        let data = values.to_data();
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, computed)) = &*last
+            && known.ptr_eq(&data)
+        {
+            return Ok(Arc::clone(computed));
+        }
+        let computed = Arc::new(compute(values)?);
+        *last = Some((data, Arc::clone(&computed)));
+        Ok(computed)
+    }
+}
+
+/// `test` of every text of the first argument; of a dictionary, once a value.
+pub(super) fn test_each(
+    args: &ScalarFunctionArgs,
+    of_dictionary: &OfDictionary<BooleanArray>,
+    test: impl Fn(&StringViewArray) -> BooleanArray,
+) -> Result<ColumnarValue> {
+    let array: ArrayRef = args.args[0].to_array(args.number_rows)?;
+    let tested: ArrayRef = match array.as_dictionary_opt::<Int32Type>() {
+        Some(dictionary) => {
+            let of_values =
+                of_dictionary.get_or_compute(dictionary.values(), |values| Ok(test(&as_texts(values)?)))?;
+            take(of_values.as_ref(), dictionary.keys(), None)?
+        }
+        None => Arc::new(test(&as_texts(&array)?)),
+    };
+    Ok(ColumnarValue::Array(tested))
 }

@@ -19,10 +19,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
     bucket_key: "blob_account",
     parameters,
     prepare,
-    shape: Shape::Groups {
-        keys: &["blob_account", "write_second"],
-        measures: &[measure("writes", Count)],
-    },
+    shape: Shape::Groups { keys: &["blob_account", "write_second"], measures: &[measure("writes", Count)] },
 };
 
 fn parameters(config: &Config) -> Value {

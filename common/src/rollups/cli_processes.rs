@@ -31,13 +31,13 @@ fn parameters(config: &Config) -> Value {
 }
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
-    table
-        .filter(matches(ident("ProcessCommandLine"), &config.cli_storage_uploads.command_patterns))?
-        .select(vec![
+    table.filter(matches(ident("ProcessCommandLine"), &config.cli_storage_uploads.command_patterns))?.select(
+        vec![
             ident("Timestamp").alias("timestamp"),
             ident("DeviceName").alias("device_name"),
             ident("InitiatingProcessAccountName").alias("account_name"),
             ident("ProcessCommandLine").alias("command_line"),
             ident("InitiatingProcessId").alias("process_id"),
-        ])
+        ],
+    )
 }

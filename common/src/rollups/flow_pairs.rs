@@ -1,16 +1,14 @@
 //! Sessions of each source and destination by event class: serves top talkers, beaconing and data exfiltration.
 
-use arrow::datatypes::DataType;
 use datafusion::common::Result;
-use datafusion::logical_expr::{ident, lit, when};
+use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::DataFrame;
-use datafusion::scalar::ScalarValue;
 use serde_json::{Value, json};
 
 use super::MeasureKind::{Count, Max, Min, Set, Sum};
 use super::{Rollup, Shape, measure, micros, of_vendor};
 use crate::config::Config;
-use crate::functions::is_external;
+use crate::functions::{is_external, only_where};
 use crate::time::MICROS_PER_SECOND;
 
 pub(super) static ROLLUP: Rollup = Rollup {
@@ -51,7 +49,6 @@ fn parameters(config: &Config) -> Value {
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
     let class = ident("DeviceEventClassID");
     let second = micros("TimeGenerated") / lit(MICROS_PER_SECOND);
-    let no_second = lit(ScalarValue::try_from(&DataType::Int64)?);
     table
         .filter(of_vendor(config).and(class.clone().in_list(vec![lit("TRAFFIC"), lit("THREAT")], false)))?
         .select(vec![
@@ -61,8 +58,6 @@ fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
             ident("SentBytes").alias("sent"),
             ident("ReceivedBytes").alias("received"),
             ident("TimeGenerated").alias("time"),
-            when(is_external(ident("DestinationIP"), &config.network), second)
-                .otherwise(no_second)?
-                .alias("external_second"),
+            only_where(second, is_external(ident("DestinationIP"), &config.network)).alias("external_second"),
         ])
 }

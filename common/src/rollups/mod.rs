@@ -25,7 +25,7 @@ use datafusion::prelude::DataFrame;
 use serde_json::Value;
 
 use crate::config::Config;
-use crate::functions::{bucket_of, sorted_distinct};
+use crate::functions::{Interner, bucket_of, sorted_distinct};
 
 /// Every rollup. A new one is a file beside this one and a line here.
 pub static ROLLUPS: &[&Rollup] = &[
@@ -125,8 +125,8 @@ impl Rollup {
     pub fn build(&self, table: DataFrame, config: &Config) -> Result<DataFrame> {
         let prepared = (self.prepare)(table, config)?;
         let state = match &self.shape {
-            Shape::Rows => prepared,
-            Shape::Groups { keys, measures } => group(prepared, keys, measures, Measure::of_rows)?,
+            Shape::Rows => with_plain_texts(prepared)?,
+            Shape::Groups { keys, measures } => group_interned(prepared, keys, measures)?,
         };
         state.with_column(BUCKET_COLUMN, bucket_of(ident(self.bucket_key)))
     }
@@ -141,6 +141,40 @@ impl Rollup {
             Shape::Groups { keys, measures } => group(states, keys, measures, Measure::of_states),
         }
     }
+}
+
+/// Groups rows with their text keys as numbers, and gives the keys back as texts.
+fn group_interned(rows: DataFrame, keys: &[&str], measures: &[Measure]) -> Result<DataFrame> {
+    let mut key_numbers = Vec::new();
+    let mut key_texts = Vec::new();
+    for key in keys {
+        let data_type = rows.schema().field_with_unqualified_name(key)?.data_type().clone();
+        if matches!(data_type, DataType::Utf8View | DataType::Dictionary(_, _)) {
+            let interner = Interner::default();
+            key_numbers.push(interner.numbers_of(ident(*key)).alias(*key));
+            key_texts.push(interner.texts_of(ident(*key)).alias(*key));
+        } else {
+            key_numbers.push(ident(*key));
+            key_texts.push(ident(*key));
+        }
+    }
+    let measured = measures.iter().map(|measure| measure.of_rows().alias(measure.name)).collect();
+    let names = measures.iter().map(|measure| ident(measure.name));
+    rows.aggregate(key_numbers, measured)?.select(key_texts.into_iter().chain(names).collect::<Vec<_>>())
+}
+
+/// Rows with dictionaries as texts, as state is stored.
+fn with_plain_texts(rows: DataFrame) -> Result<DataFrame> {
+    let columns: Vec<Expr> = rows
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Dictionary(_, _) => cast(ident(field.name()), DataType::Utf8View).alias(field.name()),
+            _ => ident(field.name()),
+        })
+        .collect();
+    rows.select(columns)
 }
 
 fn group(

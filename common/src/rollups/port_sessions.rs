@@ -17,10 +17,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
     bucket_key: "destination_port",
     parameters,
     prepare,
-    shape: Shape::Groups {
-        keys: &["destination_port", "protocol"],
-        measures: &[measure("sessions", Count)],
-    },
+    shape: Shape::Groups { keys: &["destination_port", "protocol"], measures: &[measure("sessions", Count)] },
 };
 
 fn parameters(config: &Config) -> Value {

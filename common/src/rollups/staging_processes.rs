@@ -31,13 +31,13 @@ fn parameters(config: &Config) -> Value {
 }
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
-    table
-        .filter(matches(ident("ProcessCommandLine"), &config.compression_staging.command_patterns))?
-        .select(vec![
+    table.filter(matches(ident("ProcessCommandLine"), &config.compression_staging.command_patterns))?.select(
+        vec![
             ident("DeviceName").alias("device_name"),
             ident("InitiatingProcessAccountName").alias("account_name"),
             ident("ProcessCommandLine").alias("command_line"),
             ident("Timestamp").alias("timestamp"),
             ident("InitiatingProcessParentFileName").alias("parent_file_name"),
-        ])
+        ],
+    )
 }

@@ -25,13 +25,11 @@ fn parameters(config: &Config) -> Value {
 }
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
-    table
-        .filter(matches(ident("OperationName"), &config.storage_audit.operation_patterns))?
-        .select(vec![
-            ident("TimeGenerated").alias("time_generated"),
-            ident("OperationName").alias("operation_name"),
-            ident("ResultDescription").alias("result_description"),
-            ident("InitiatedBy").alias("initiated_by"),
-            ident("TargetResources").alias("target_resources"),
-        ])
+    table.filter(matches(ident("OperationName"), &config.storage_audit.operation_patterns))?.select(vec![
+        ident("TimeGenerated").alias("time_generated"),
+        ident("OperationName").alias("operation_name"),
+        ident("ResultDescription").alias("result_description"),
+        ident("InitiatedBy").alias("initiated_by"),
+        ident("TargetResources").alias("target_resources"),
+    ])
 }

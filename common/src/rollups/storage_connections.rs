@@ -25,13 +25,11 @@ fn parameters(config: &Config) -> Value {
 }
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
-    table
-        .filter(matches(ident("RemoteUrl"), &config.cli_storage_uploads.url_patterns))?
-        .select(vec![
-            ident("Timestamp").alias("network_timestamp"),
-            ident("DeviceName").alias("network_device_name"),
-            ident("InitiatingProcessId").alias("network_process_id"),
-            ident("RemoteUrl").alias("remote_url"),
-            ident("BytesSent").alias("bytes_sent"),
-        ])
+    table.filter(matches(ident("RemoteUrl"), &config.cli_storage_uploads.url_patterns))?.select(vec![
+        ident("Timestamp").alias("network_timestamp"),
+        ident("DeviceName").alias("network_device_name"),
+        ident("InitiatingProcessId").alias("network_process_id"),
+        ident("RemoteUrl").alias("remote_url"),
+        ident("BytesSent").alias("bytes_sent"),
+    ])
 }

@@ -24,10 +24,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
     bucket_key: "activity",
     parameters,
     prepare,
-    shape: Shape::Groups {
-        keys: &["activity", "action", "severity"],
-        measures: &[measure("events", Count)],
-    },
+    shape: Shape::Groups { keys: &["activity", "action", "severity"], measures: &[measure("events", Count)] },
 };
 
 fn parameters(config: &Config) -> Value {
@@ -35,11 +32,9 @@ fn parameters(config: &Config) -> Value {
 }
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
-    table
-        .filter(of_vendor(config).and(ident("DeviceEventClassID").eq(lit("THREAT"))))?
-        .select(vec![
-            ident("Activity").alias("activity"),
-            ident("SimplifiedDeviceAction").alias("action"),
-            ident("LogSeverity").alias("severity"),
-        ])
+    table.filter(of_vendor(config).and(ident("DeviceEventClassID").eq(lit("THREAT"))))?.select(vec![
+        ident("Activity").alias("activity"),
+        ident("SimplifiedDeviceAction").alias("action"),
+        ident("LogSeverity").alias("severity"),
+    ])
 }

@@ -41,7 +41,8 @@ pub(super) async fn open_lake(url: &str, preset: &str, config_file: Option<&Path
     let lake_name = format!("{}/{LAKE_CONFIG}", url.trim_end_matches('/'));
     let lake_text = match root.read(LAKE_CONFIG).await? {
         Some(bytes) => Some(
-            String::from_utf8(bytes.to_vec()).map_err(|_| Error::Config(format!("{lake_name} is not UTF-8 text")))?,
+            String::from_utf8(bytes.to_vec())
+                .map_err(|_| Error::Config(format!("{lake_name} is not UTF-8 text")))?,
         ),
         None => None,
     };
@@ -71,7 +72,11 @@ pub(super) fn default_state() -> Result<PathBuf> {
     let cache = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
         (Some(cache), _) if !cache.is_empty() => PathBuf::from(cache),
         (_, Some(home)) => PathBuf::from(home).join(".cache"),
-        _ => return Err(Error::Config("there is no home folder to cache in: give --state or --no-cache".into())),
+        _ => {
+            return Err(Error::Config(
+                "there is no home folder to cache in: give --state or --no-cache".into(),
+            ));
+        }
     };
     Ok(cache.join("hindcast").join("state"))
 }
@@ -86,6 +91,8 @@ mod tests {
         assert_eq!(parse_bytes("512MiB"), Ok(512 << 20));
         assert_eq!(parse_bytes("2GB"), Ok(2_000_000_000));
         assert_eq!(parse_bytes("1024"), Ok(1024));
-        assert!(parse_bytes("much").is_err() && parse_bytes("0GiB").is_err() && parse_bytes("5 parsecs").is_err());
+        assert!(
+            parse_bytes("much").is_err() && parse_bytes("0GiB").is_err() && parse_bytes("5 parsecs").is_err()
+        );
     }
 }

@@ -72,7 +72,9 @@ pub fn run(cli: Cli) -> Result<Outcome> {
     match cli.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Scan(arguments) => runtime(arguments.threads())?.block_on(scan::run(&arguments)),
-        Command::Tables(arguments) => runtime(arguments::available_threads())?.block_on(tables::run(&arguments)),
+        Command::Tables(arguments) => {
+            runtime(arguments::available_threads())?.block_on(tables::run(&arguments))
+        }
     }
 }
 

@@ -134,9 +134,9 @@ fn suite_named(name: &str) -> Result<Suite> {
 
 fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
     let known: Vec<&str> = known.collect();
-    let nearest = known.iter().max_by(|left, right| {
-        strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name))
-    });
+    let nearest = known
+        .iter()
+        .max_by(|left, right| strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name)));
     let hint = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
     Error::Config(format!("there is no {kind} {name:?}{hint} Known: {}", known.join(", ")))
 }
@@ -168,6 +168,7 @@ pub(super) async fn run(arguments: &ScanArguments) -> Result<Outcome> {
         shards: options.threads,
         config: &config,
     };
+    tracing::debug!(tables = plan.tables.len(), "planned");
     let progress = screen::ProgressBar::new(is_told);
     let result = run_scan(&plan, &run, &progress).await;
     progress.finish();
@@ -176,6 +177,7 @@ pub(super) async fn run(arguments: &ScanArguments) -> Result<Outcome> {
     let folder = OutputFolder::create(&arguments.out)?;
     folder.write(&result, &summary, &arguments.format)?;
     let out = folder.publish()?;
+    tracing::debug!("results written");
     if is_told {
         screen::print_result(&plan, &result, &out, started.elapsed());
     }

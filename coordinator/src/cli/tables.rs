@@ -82,7 +82,9 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
         Action::Delete { table, yes } => {
             if !yes {
                 inventory::existing(root, table).await?;
-                return Err(Error::Config(format!("nothing was deleted: give --yes to delete all of {table}")));
+                return Err(Error::Config(format!(
+                    "nothing was deleted: give --yes to delete all of {table}"
+                )));
             }
             let objects = inventory::delete(root, table).await?;
             println!("{table} deleted: {objects} files");

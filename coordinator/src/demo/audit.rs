@@ -44,21 +44,16 @@ impl Directory {
     /// The same actors and targets for the same seed.
     pub(crate) fn new(seed: u64, world: &World) -> Self {
         let mut dice = Dice::new(seed, 0, "directory");
-        let mut actors: Vec<String> = (0..60)
-            .map(|_| actor(&dice.pick(&world.hosts).account))
-            .collect();
+        let mut actors: Vec<String> = (0..60).map(|_| actor(&dice.pick(&world.hosts).account)).collect();
         actors.push(json!({"app": {"displayName": "Azure AD Cloud Sync"}}).to_string());
-        let targets = (0..400)
-            .map(|_| target("User", &dice.pick(&world.hosts).account))
-            .collect();
+        let targets = (0..400).map(|_| target("User", &dice.pick(&world.hosts).account)).collect();
         Self { actors, targets }
     }
 }
 
 /// `InitiatedBy` of an account, as the directory writes it.
 pub(crate) fn actor(account: &str) -> String {
-    json!({"user": {"userPrincipalName": format!("{account}@corp.example"), "ipAddress": ""}})
-        .to_string()
+    json!({"user": {"userPrincipalName": format!("{account}@corp.example"), "ipAddress": ""}}).to_string()
 }
 
 /// `TargetResources` of one thing, as the directory writes it.
@@ -90,9 +85,7 @@ impl OrdinaryRows for AuditDay<'_> {
             operation: Some(*self.dice.pick(&OPERATIONS)),
             result,
             initiated_by: Some(self.dice.pick(&self.directory.actors).as_str()),
-            targets: Some(
-                &self.directory.targets[scale((bits >> 8) as u32, self.directory.targets.len())],
-            ),
+            targets: Some(&self.directory.targets[scale((bits >> 8) as u32, self.directory.targets.len())]),
         });
     }
 }

@@ -26,20 +26,13 @@ impl Conversations {
     /// The conversations of a day on which external sessions make `external_rows` rows.
     pub(crate) fn new(world: &World, external_rows: u64, dice: &mut Dice) -> Self {
         let sources = world.hosts.len() + world.unmanaged.len();
-        let per_source =
-            (external_rows / sources as u64 / ROWS_PER_CONVERSATION).clamp(1, 400) as usize;
-        let peers = (0..sources * per_source)
-            .map(|_| world.popular_external(dice.bits() as u32) as u32)
-            .collect();
+        let per_source = (external_rows / sources as u64 / ROWS_PER_CONVERSATION).clamp(1, 400) as usize;
+        let peers =
+            (0..sources * per_source).map(|_| world.popular_external(dice.bits() as u32) as u32).collect();
         let bursts = (0..sources * per_source * BURSTS)
             .map(|_| world.working_day.at(dice.bits() as u32) as i64)
             .collect();
-        Self {
-            per_source,
-            peers,
-            bursts,
-            offsets: Quantiles::log_uniform(0.3e6, 2_400e6),
-        }
+        Self { per_source, peers, bursts, offsets: Quantiles::log_uniform(0.3e6, 2_400e6) }
     }
 
     /// A peer (position among the external ones) and moment (microseconds after midnight) of a session of `source`.
@@ -47,8 +40,7 @@ impl Conversations {
     pub(crate) fn pick(&self, source: usize, bits: u64, dice: &mut Dice) -> (usize, i64) {
         let share = (bits >> 40) as f64 / 16_777_216.0;
         // Squared: a source's first conversations take most of its sessions.
-        let conversation =
-            source * self.per_source + (share * share * self.per_source as f64) as usize;
+        let conversation = source * self.per_source + (share * share * self.per_source as f64) as usize;
         let burst = conversation * BURSTS + (mix(bits) % BURSTS as u64) as usize;
         let moment = self.bursts[burst] + self.offsets.at(dice.bits() as u32) as i64;
         (self.peers[conversation] as usize, moment % 86_400_000_000)

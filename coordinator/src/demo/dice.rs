@@ -17,9 +17,7 @@ impl Dice {
         for (slot, byte) in key[16..].iter_mut().zip(name.bytes()) {
             *slot = byte;
         }
-        Self {
-            generator: ChaCha8Rng::from_seed(key),
-        }
+        Self { generator: ChaCha8Rng::from_seed(key) }
     }
 
     /// 64 random bits, for callers that cut several small choices out of one draw.
@@ -93,17 +91,13 @@ impl Quantiles {
             let share = (step as f64 + 0.25) / (STEPS as f64 + 0.5);
             median * (sigma * normal_quantile(share)).exp()
         };
-        Self {
-            points: (0..=STEPS).map(quantile).collect(),
-        }
+        Self { points: (0..=STEPS).map(quantile).collect() }
     }
 
     /// Values whose logarithm is uniform between those of `low` and `high`.
     pub(crate) fn log_uniform(low: f64, high: f64) -> Self {
         let quantile = |step: usize| low * (high / low).powf(step as f64 / STEPS as f64);
-        Self {
-            points: (0..=STEPS).map(quantile).collect(),
-        }
+        Self { points: (0..=STEPS).map(quantile).collect() }
     }
 
     /// A moment of the day in microseconds after midnight UTC, where `weights` are the 24 hours' relative volumes.
@@ -158,14 +152,9 @@ fn normal_quantile(share: f64) -> f64 {
         4.374_664_141_464_968,
         2.938_163_982_698_783,
     ];
-    const D: [f64; 4] = [
-        7.784_695_709_041_462e-3,
-        3.224_671_290_700_398e-1,
-        2.445_134_137_142_996,
-        3.754_408_661_907_416,
-    ];
-    let polynomial =
-        |coefficients: &[f64], x: f64| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
+    const D: [f64; 4] =
+        [7.784_695_709_041_462e-3, 3.224_671_290_700_398e-1, 2.445_134_137_142_996, 3.754_408_661_907_416];
+    let polynomial = |coefficients: &[f64], x: f64| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
     if share > 0.5 {
         return -normal_quantile(1.0 - share);
     }

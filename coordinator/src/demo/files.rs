@@ -32,15 +32,9 @@ const WINDOWS: [Template; 14] = [
     (r"C:\Users\{u}\AppData\Local\Temp\", "~DF{n}.tmp"),
     (r"C:\Users\{u}\AppData\Local\Temp\", "cab_{n}.log"),
     (r"C:\Users\{u}\AppData\Local\Temp\", "archive-list-{n}.txt"),
-    (
-        r"C:\Users\{u}\AppData\Roaming\Microsoft\Templates\",
-        "Normal-{n}.dotm",
-    ),
+    (r"C:\Users\{u}\AppData\Roaming\Microsoft\Templates\", "Normal-{n}.dotm"),
     (r"C:\Windows\Temp\", "msi{n}.tmp"),
-    (
-        r"C:\Users\{u}\AppData\Local\Google\Chrome\Default\Cache\",
-        "f_{n}",
-    ),
+    (r"C:\Users\{u}\AppData\Local\Google\Chrome\Default\Cache\", "f_{n}"),
     (r"C:\ProgramData\Corp\logs\", "agent-{n}.log"),
     (r"C:\src\web\target\", "library-{n}.dll"),
     (r"C:\Users\{u}\Pictures\", "photo-{n}.jpg"),
@@ -57,10 +51,8 @@ const LINUX: [Template; 7] = [
     ("/home/{u}/Downloads/", "src-{n}.tar.gz"),
     ("/var/backups/", "etc-{n}.tar.gz"),
 ];
-const BACKUPS: [Template; 2] = [
-    (r"C:\CompanyBackup\backup\", "nightly-{n}.zip"),
-    (r"C:\CompanyBackup\staging\temp\", "delta-{n}.7z"),
-];
+const BACKUPS: [Template; 2] =
+    [(r"C:\CompanyBackup\backup\", "nightly-{n}.zip"), (r"C:\CompanyBackup\staging\temp\", "delta-{n}.7z")];
 
 struct Document {
     name: String,
@@ -94,10 +86,7 @@ fn expand(templates: &[Template], times: usize, dice: &mut Dice) -> Vec<Document
         for (folder, name) in templates {
             let name = name.replace("{n}", &dice.below(90_000).to_string());
             let folder = folder.replace("{u}", dice.pick::<&str>(&FIRST_NAMES));
-            documents.push(Document {
-                folder: format!("{folder}{name}"),
-                name,
-            });
+            documents.push(Document { folder: format!("{folder}{name}"), name });
         }
     }
     documents
@@ -121,9 +110,7 @@ impl OrdinaryRows for FileDay<'_> {
         let bits = self.dice.bits();
         let hosts = &self.world.hosts;
         let place = scale(bits as u32, hosts.len() + self.victims.len());
-        let host = hosts
-            .get(place)
-            .unwrap_or_else(|| &self.victims[place - hosts.len()]);
+        let host = hosts.get(place).unwrap_or_else(|| &self.victims[place - hosts.len()]);
         let more = self.dice.bits();
         let is_backup = more & 0x7F == 0;
         let list = match host.role {
@@ -144,8 +131,7 @@ impl OrdinaryRows for FileDay<'_> {
             file_name: Some(document.name.as_str()),
             folder_path: Some(&document.folder),
             action: Some(ACTIONS[(more >> 14 & 3) as usize]),
-            file_size: (more >> 16 & 0xFF != 0)
-                .then(|| self.documents.sizes.at((bits >> 32) as u32) as i64),
+            file_size: (more >> 16 & 0xFF != 0).then(|| self.documents.sizes.at((bits >> 32) as u32) as i64),
             account,
             process_id: Some(4 * (500 + (more >> 18 & 0x1FFF) as i64)),
         });

@@ -39,18 +39,9 @@ table! {
 pub(crate) const TABLE: &str = "CommonSecurityLog";
 /// The vendor the firewall suite looks at.
 pub(crate) const PALO_ALTO: (&str, &str) = ("Palo Alto Networks", "PAN-OS");
-const OTHER_VENDORS: [(&str, &str); 3] = [
-    ("Fortinet", "Fortigate"),
-    ("Cisco", "ASA"),
-    ("Check Point", "VPN-1 & FireWall-1"),
-];
-const FIREWALLS: [&str; 5] = [
-    "pa-edge-01",
-    "pa-edge-02",
-    "pa-core-01",
-    "pa-branch-01",
-    "pa-branch-02",
-];
+const OTHER_VENDORS: [(&str, &str); 3] =
+    [("Fortinet", "Fortigate"), ("Cisco", "ASA"), ("Check Point", "VPN-1 & FireWall-1")];
+const FIREWALLS: [&str; 5] = ["pa-edge-01", "pa-edge-02", "pa-core-01", "pa-branch-01", "pa-branch-02"];
 /// Application, protocol and port of sessions to the outside.
 const WEB: [(&str, &str, i32); 8] = [
     ("ssl", "tcp", 443),
@@ -79,10 +70,7 @@ const INTERNAL: [(&str, &str, i32); 10] = [
 const THREATS: [(&str, Option<&str>); 7] = [
     ("url", None),
     ("url", None),
-    (
-        "spyware",
-        Some("Suspicious DNS Query (generic:example.test)(12000)"),
-    ),
+    ("spyware", Some("Suspicious DNS Query (generic:example.test)(12000)")),
     ("vulnerability", Some("HTTP OPTIONS Method(30520)")),
     ("file", Some("Microsoft PE File(52060)")),
     ("virus", Some("Eicar Test File(100000)")),
@@ -98,10 +86,7 @@ pub(crate) struct SessionSizes {
 
 impl SessionSizes {
     pub(crate) fn new() -> Self {
-        Self {
-            sent: Quantiles::log_normal(1_500.0, 1.5),
-            received: Quantiles::log_normal(6_000.0, 1.8),
-        }
+        Self { sent: Quantiles::log_normal(1_500.0, 1.5), received: Quantiles::log_normal(6_000.0, 1.8) }
     }
 }
 
@@ -161,9 +146,7 @@ impl<'a> FirewallDay<'a> {
     fn set_external(&mut self, row: &mut FirewallRow<&'a str>, source_bits: u32) {
         let sources = self.world.hosts.len() + self.world.unmanaged.len();
         let bits = self.dice.bits();
-        let (peer, moment) =
-            self.conversations
-                .pick(scale(source_bits, sources), bits, &mut self.dice);
+        let (peer, moment) = self.conversations.pick(scale(source_bits, sources), bits, &mut self.dice);
         row.time = self.midnight_us + moment;
         let application = WEB[(bits & 7) as usize];
         set_application(row, application, "Outbound");
@@ -184,11 +167,7 @@ impl<'a> FirewallDay<'a> {
 
     fn set_internal(&mut self, row: &mut FirewallRow<&'a str>) {
         self.set_working_time(row);
-        let local = if self.dice.chance(0.01) {
-            &self.world.local_v6
-        } else {
-            &self.world.internal_servers
-        };
+        let local = if self.dice.chance(0.01) { &self.world.local_v6 } else { &self.world.internal_servers };
         set_peer(row, self.dice.pick(local));
         set_application(row, *self.dice.pick(&INTERNAL), "Internal");
         self.set_sizes(row);
@@ -201,10 +180,7 @@ impl<'a> FirewallDay<'a> {
         set_application(row, (application, "udp", 53), "Internal");
         if bits >> 2 & 31 == 0 {
             // The two internal resolvers ask the public ones.
-            self.set_host(
-                row,
-                &self.world.hosts[SPIKE_HOSTS + (bits >> 8 & 1) as usize],
-            );
+            self.set_host(row, &self.world.hosts[SPIKE_HOSTS + (bits >> 8 & 1) as usize]);
             row.destination_address = Some(*self.dice.pick(&PUBLIC_RESOLVERS));
             row.direction = Some("Outbound");
         } else {
@@ -272,11 +248,8 @@ impl<'a> FirewallDay<'a> {
         let bits = self.dice.bits();
         // 21 of 256 rows come from other vendors' devices.
         let is_other_vendor = bits & 0xFF < 21;
-        let (vendor, product) = if is_other_vendor {
-            OTHER_VENDORS[scale((bits >> 32) as u32, 3)]
-        } else {
-            PALO_ALTO
-        };
+        let (vendor, product) =
+            if is_other_vendor { OTHER_VENDORS[scale((bits >> 32) as u32, 3)] } else { PALO_ALTO };
         row.vendor = Some(vendor);
         row.product = Some(product);
         row.device = Some(FIREWALLS[scale((bits >> 24) as u32, FIREWALLS.len())]);

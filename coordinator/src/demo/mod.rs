@@ -102,17 +102,11 @@ pub enum DemoError {
 
 impl DemoError {
     fn io(path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            path: path.to_owned(),
-            source,
-        }
+        Self::Io { path: path.to_owned(), source }
     }
 
     fn parquet(path: &Path, source: ParquetError) -> Self {
-        Self::Parquet {
-            path: path.to_owned(),
-            source,
-        }
+        Self::Parquet { path: path.to_owned(), source }
     }
 }
 
@@ -127,19 +121,12 @@ pub fn generate(
     on_day: &mut dyn FnMut(NaiveDate, u64),
 ) -> Result<DemoSummary, DemoError> {
     // One day more than is written: the end of the last day must have a date too.
-    let dates: Option<Vec<NaiveDate>> = (0..=u64::from(options.days))
-        .map(|day| options.start.checked_add_days(Days::new(day)))
-        .collect();
-    let dates = dates.ok_or(DemoError::BeyondCalendar {
-        start: options.start,
-        days: options.days,
-    })?;
+    let dates: Option<Vec<NaiveDate>> =
+        (0..=u64::from(options.days)).map(|day| options.start.checked_add_days(Days::new(day))).collect();
+    let dates = dates.ok_or(DemoError::BeyondCalendar { start: options.start, days: options.days })?;
     prepare_folder(&options.out)?;
     let makers = tables::Makers::new(options);
-    let mut summary = DemoSummary {
-        planted: makers.plan.attacks.len() as u64,
-        ..DemoSummary::default()
-    };
+    let mut summary = DemoSummary { planted: makers.plan.attacks.len() as u64, ..DemoSummary::default() };
     for (day, date) in dates.iter().take(options.days as usize).enumerate() {
         let written = makers.write_day(&options.out, day, *date)?;
         summary.rows += written.rows;
@@ -155,9 +142,7 @@ fn prepare_folder(out: &Path) -> Result<(), DemoError> {
     fs::create_dir_all(out).map_err(|source| DemoError::io(out, source))?;
     let mut entries = fs::read_dir(out).map_err(|source| DemoError::io(out, source))?;
     match entries.next() {
-        Some(_) => Err(DemoError::NotEmpty {
-            path: out.to_owned(),
-        }),
+        Some(_) => Err(DemoError::NotEmpty { path: out.to_owned() }),
         None => Ok(()),
     }
 }

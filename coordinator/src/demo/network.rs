@@ -32,15 +32,11 @@ const STORAGE_HOSTS: [&str; 5] = [
 ];
 /// Workstations sleep little: the hours differ by less than a factor of two.
 const MILD_DAY: [f64; 24] = [
-    0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.3, 1.2, 1.2, 1.3, 1.3, 1.2, 1.1, 1.0,
-    0.9, 0.9, 0.8, 0.8, 0.8,
+    0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.3, 1.2, 1.2, 1.3, 1.3, 1.2, 1.1, 1.0, 0.9, 0.9,
+    0.8, 0.8, 0.8,
 ];
-const ACTIONS: [&str; 4] = [
-    "ConnectionSuccess",
-    "ConnectionSuccess",
-    "ConnectionSuccess",
-    "HttpConnectionInspected",
-];
+const ACTIONS: [&str; 4] =
+    ["ConnectionSuccess", "ConnectionSuccess", "ConnectionSuccess", "HttpConnectionInspected"];
 
 /// One day's ordinary rows of DeviceNetworkEvents.
 ///
@@ -61,14 +57,7 @@ impl<'a> NetworkDay<'a> {
     pub(crate) fn new(world: &'a World, dice: Dice, midnight_us: i64, rows: u64) -> Self {
         let fewer = rows / world.hosts.len() as u64;
         let strides = [stride(fewer), stride(fewer + 1)];
-        Self {
-            world,
-            dice,
-            midnight_us,
-            rows,
-            mild_day: Quantiles::day_curve(&MILD_DAY),
-            strides,
-        }
+        Self { world, dice, midnight_us, rows, mild_day: Quantiles::day_curve(&MILD_DAY), strides }
     }
 
     fn moment_us(&mut self, host: &Host, turn: u64, turns: u64) -> i64 {
@@ -116,14 +105,13 @@ impl OrdinaryRows for NetworkDay<'_> {
                 row.process_id = Some(8 * (300 + (bits >> 10 & 0xFFF) as i64));
             }
             5..70 => {
-                let server = &self.world.internal_servers
-                    [scale(bits as u32, self.world.internal_servers.len())];
+                let server =
+                    &self.world.internal_servers[scale(bits as u32, self.world.internal_servers.len())];
                 row.remote_address = Some(&server.address);
                 row.remote_port = Some([445, 389, 1433, 8080][(bits >> 44 & 3) as usize]);
             }
             _ => {
-                let peer =
-                    &self.world.external[self.world.popular_external(self.dice.bits() as u32)];
+                let peer = &self.world.external[self.world.popular_external(self.dice.bits() as u32)];
                 row.remote_url = (bits >> 44 & 7 < 5).then_some(peer.name.as_str());
                 row.remote_address = Some(&peer.address);
                 row.remote_port = Some(if bits >> 47 & 7 == 0 { 80 } else { 443 });
@@ -136,11 +124,7 @@ impl OrdinaryRows for NetworkDay<'_> {
 fn account(host: &Host, bits: u64) -> Option<&str> {
     match bits & 0xFF {
         0 => None,
-        1..90 => Some(if host.role == Role::LinuxServer {
-            "root"
-        } else {
-            "system"
-        }),
+        1..90 => Some(if host.role == Role::LinuxServer { "root" } else { "system" }),
         _ => Some(&host.account),
     }
 }
@@ -155,9 +139,5 @@ fn stride(count: u64) -> u64 {
 }
 
 fn common_divisor(first: u64, second: u64) -> u64 {
-    if second == 0 {
-        first
-    } else {
-        common_divisor(second, first % second)
-    }
+    if second == 0 { first } else { common_divisor(second, first % second) }
 }

@@ -14,22 +14,12 @@ const CLOCK_QUERIES: u64 = 84;
 const UPDATE_CHECKS: u64 = 60;
 const KEEP_ALIVES: u64 = 288;
 /// The public pool answers from another address each time.
-const CLOCK_POOL: [&str; 6] = [
-    "162.159.200.1",
-    "162.159.200.123",
-    "193.79.237.14",
-    "194.58.200.20",
-    "216.239.35.0",
-    "216.239.35.4",
-];
+const CLOCK_POOL: [&str; 6] =
+    ["162.159.200.1", "162.159.200.123", "193.79.237.14", "194.58.200.20", "216.239.35.0", "216.239.35.4"];
 const UPDATE_SERVERS: [&str; 3] = ["191.232.139.2", "191.232.139.182", "191.234.72.183"];
 
 /// Fills `row` in where the row of this number is a periodic one; says whether it is. The source is set before.
-pub(crate) fn fill<'a>(
-    day: &mut FirewallDay<'a>,
-    number: u64,
-    row: &mut FirewallRow<&'a str>,
-) -> bool {
+pub(crate) fn fill<'a>(day: &mut FirewallDay<'a>, number: u64, row: &mut FirewallRow<&'a str>) -> bool {
     let cycles = day.rows / CYCLE + 1;
     let (cycle, place) = (number / CYCLE, number % CYCLE);
     let first_update = CLOCK_ROWS;
@@ -37,19 +27,9 @@ pub(crate) fn fill<'a>(
     if place < first_update {
         clock_query(day, cycle * CLOCK_ROWS + place, cycles * CLOCK_ROWS, row);
     } else if place < first_keep_alive {
-        update_check(
-            day,
-            cycle * UPDATE_ROWS + place - first_update,
-            cycles * UPDATE_ROWS,
-            row,
-        );
+        update_check(day, cycle * UPDATE_ROWS + place - first_update, cycles * UPDATE_ROWS, row);
     } else if place < first_keep_alive + KEEP_ALIVE_ROWS {
-        keep_alive(
-            day,
-            cycle * KEEP_ALIVE_ROWS + place - first_keep_alive,
-            cycles * KEEP_ALIVE_ROWS,
-            row,
-        );
+        keep_alive(day, cycle * KEEP_ALIVE_ROWS + place - first_keep_alive, cycles * KEEP_ALIVE_ROWS, row);
     } else {
         return false;
     }
@@ -64,25 +44,16 @@ fn tick(number: u64, total: u64, ticks_a_day: u64, clients_at_most: usize) -> (u
     let client = number % clients;
     // Each client has a phase of its own.
     let phase = (client as f64 * 0.618).fract();
-    (
-        client as usize,
-        ((number / clients) as f64 + phase) / ticks as f64,
-    )
+    (client as usize, ((number / clients) as f64 + phase) / ticks as f64)
 }
 
-fn clock_query<'a>(
-    day: &mut FirewallDay<'a>,
-    number: u64,
-    total: u64,
-    row: &mut FirewallRow<&'a str>,
-) {
+fn clock_query<'a>(day: &mut FirewallDay<'a>, number: u64, total: u64, row: &mut FirewallRow<&'a str>) {
     let clients_at_most = day.world.unmanaged.len();
     let (client, moment) = tick(number, total, CLOCK_QUERIES, clients_at_most);
     row.source_address = Some(&day.world.unmanaged[client]);
     row.source_host = None;
     row.source_user = None;
-    row.time = day.midnight_us
-        + ((moment * DAY_US as f64) as i64 + day.dice.between(0, 2_000_000)) % DAY_US;
+    row.time = day.midnight_us + ((moment * DAY_US as f64) as i64 + day.dice.between(0, 2_000_000)) % DAY_US;
     row.destination_address = Some(*day.dice.pick(&CLOCK_POOL));
     row.destination_host = Some("pool.ntp.org");
     set_application(row, ("ntp", "udp", 123), "Outbound");
@@ -90,12 +61,7 @@ fn clock_query<'a>(
     row.received_bytes = Some(90);
 }
 
-fn update_check<'a>(
-    day: &mut FirewallDay<'a>,
-    number: u64,
-    total: u64,
-    row: &mut FirewallRow<&'a str>,
-) {
+fn update_check<'a>(day: &mut FirewallDay<'a>, number: u64, total: u64, row: &mut FirewallRow<&'a str>) {
     let clients_at_most = day.world.hosts.len() - SPIKE_HOSTS;
     let (client, _) = tick(number, total, UPDATE_CHECKS, clients_at_most);
     day.set_host(row, &day.world.hosts[SPIKE_HOSTS + client]);
@@ -106,22 +72,13 @@ fn update_check<'a>(
     day.set_sizes(row);
 }
 
-fn keep_alive<'a>(
-    day: &mut FirewallDay<'a>,
-    number: u64,
-    total: u64,
-    row: &mut FirewallRow<&'a str>,
-) {
+fn keep_alive<'a>(day: &mut FirewallDay<'a>, number: u64, total: u64, row: &mut FirewallRow<&'a str>) {
     let clients_at_most = day.world.hosts.len();
     let (client, moment) = tick(number, total, KEEP_ALIVES, clients_at_most);
     day.set_host(row, &day.world.hosts[client]);
-    row.time =
-        day.midnight_us + ((moment * DAY_US as f64) as i64 + day.dice.between(0, 500_000)) % DAY_US;
+    row.time = day.midnight_us + ((moment * DAY_US as f64) as i64 + day.dice.between(0, 500_000)) % DAY_US;
     // One monitoring server a client: as regular as a beacon, but inside.
-    set_peer(
-        row,
-        &day.world.internal_servers[client % day.world.internal_servers.len()],
-    );
+    set_peer(row, &day.world.internal_servers[client % day.world.internal_servers.len()]);
     set_application(row, ("snmp-base", "udp", 161), "Internal");
     row.sent_bytes = Some(120);
     row.received_bytes = Some(180);

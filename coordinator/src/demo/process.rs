@@ -40,9 +40,7 @@ impl OrdinaryRows for ProcessDay<'_> {
         let bits = self.dice.bits();
         let hosts = &self.world.hosts;
         let place = scale(bits as u32, hosts.len() + self.victims.len());
-        let host = hosts
-            .get(place)
-            .unwrap_or_else(|| &self.victims[place - hosts.len()]);
+        let host = hosts.get(place).unwrap_or_else(|| &self.victims[place - hosts.len()]);
         let moment_bits = self.dice.bits();
         let moment = match host.role {
             Role::Workstation => self.world.working_day.at(moment_bits as u32),
@@ -84,11 +82,7 @@ impl<'a> ProcessDay<'a> {
     /// A process that creates an archive and is on one of the allow-lists: by device, account or command.
     fn set_backup(&mut self, row: &mut ProcessRow<&'a str>, host: &'a Host, bits: u64) {
         let is_linux = host.role == Role::LinuxServer;
-        let plain = if is_linux {
-            &self.commands.linux_backups
-        } else {
-            &self.commands.windows_backups
-        };
+        let plain = if is_linux { &self.commands.linux_backups } else { &self.commands.windows_backups };
         match bits & 3 {
             0 => {
                 row.device = Some(BACKUP_DEVICE);

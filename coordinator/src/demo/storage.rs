@@ -55,19 +55,9 @@ impl Blobs {
             }
         }
         let callers = (0..2_000)
-            .map(|_| {
-                format!(
-                    "{}:{}",
-                    dice.pick(&world.hosts).address,
-                    49_152 + dice.below(16_384)
-                )
-            })
+            .map(|_| format!("{}:{}", dice.pick(&world.hosts).address, 49_152 + dice.below(16_384)))
             .collect();
-        Self {
-            uris,
-            callers,
-            sizes: Quantiles::log_normal(60_000.0, 1.8),
-        }
+        Self { uris, callers, sizes: Quantiles::log_normal(60_000.0, 1.8) }
     }
 }
 
@@ -99,11 +89,7 @@ impl OrdinaryRows for BlobDay<'_> {
             250..252 => ("PutBlockList", "201", true),
             _ => ("DeleteBlob", "202", false),
         };
-        let request_size = if writes {
-            self.blobs.sizes.at((more >> 32) as u32) as i64
-        } else {
-            0
-        };
+        let request_size = if writes { self.blobs.sizes.at((more >> 32) as u32) as i64 } else { 0 };
         columns.push(&BlobRow {
             time: self.midnight_us + self.world.working_day.at(self.dice.bits() as u32) as i64,
             account: Some(ACCOUNTS[account]),

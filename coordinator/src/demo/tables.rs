@@ -34,10 +34,8 @@ impl Shares {
     /// Shares that add up to `rows_per_day` exactly.
     pub(crate) fn of(rows_per_day: u64) -> Self {
         // In thousandths, and without overflow for any count.
-        let share =
-            |thousandths: u64| (u128::from(rows_per_day) * u128::from(thousandths) / 1000) as u64;
-        let (network, process, file, blob, audit) =
-            (share(200), share(120), share(60), share(15), share(5));
+        let share = |thousandths: u64| (u128::from(rows_per_day) * u128::from(thousandths) / 1000) as u64;
+        let (network, process, file, blob, audit) = (share(200), share(120), share(60), share(15), share(5));
         Self {
             firewall: rows_per_day - network - process - file - blob - audit,
             network,
@@ -99,12 +97,7 @@ impl Makers {
         number: usize,
         date: NaiveDate,
     ) -> Result<Written, DemoError> {
-        let day = Day {
-            lake,
-            number,
-            date,
-            midnight_us: midnight_us(date),
-        };
+        let day = Day { lake, number, date, midnight_us: midnight_us(date) };
         let parts = [
             self.write_firewall(&day)?,
             self.write_network(&day)?,
@@ -131,40 +124,14 @@ impl Makers {
         let mut dice = self.dice(day, "firewall");
         let conversations = Conversations::new(&self.world, rows / 2, &mut dice);
         let (world, sizes, midnight_us) = (&self.world, &self.sizes, day.midnight_us);
-        let ordinary = FirewallDay {
-            world,
-            sizes,
-            conversations,
-            dice,
-            midnight_us,
-            rows,
-        };
-        self.write(
-            day,
-            firewall::TABLE,
-            4,
-            ordinary,
-            rows,
-            &self.plan.firewall[day.number],
-        )
+        let ordinary = FirewallDay { world, sizes, conversations, dice, midnight_us, rows };
+        self.write(day, firewall::TABLE, 4, ordinary, rows, &self.plan.firewall[day.number])
     }
 
     fn write_network(&self, day: &Day) -> Result<Written, DemoError> {
         let rows = self.shares.network;
-        let ordinary = NetworkDay::new(
-            &self.world,
-            self.dice(day, "network"),
-            day.midnight_us,
-            rows,
-        );
-        self.write(
-            day,
-            network::TABLE,
-            4,
-            ordinary,
-            rows,
-            &self.plan.network[day.number],
-        )
+        let ordinary = NetworkDay::new(&self.world, self.dice(day, "network"), day.midnight_us, rows);
+        self.write(day, network::TABLE, 4, ordinary, rows, &self.plan.network[day.number])
     }
 
     fn write_process(&self, day: &Day) -> Result<Written, DemoError> {
@@ -175,14 +142,7 @@ impl Makers {
             dice: self.dice(day, "process"),
             midnight_us: day.midnight_us,
         };
-        self.write(
-            day,
-            process::TABLE,
-            3,
-            ordinary,
-            self.shares.process,
-            &self.plan.process[day.number],
-        )
+        self.write(day, process::TABLE, 3, ordinary, self.shares.process, &self.plan.process[day.number])
     }
 
     fn write_file(&self, day: &Day) -> Result<Written, DemoError> {
@@ -193,50 +153,19 @@ impl Makers {
             dice: self.dice(day, "file"),
             midnight_us: day.midnight_us,
         };
-        self.write(
-            day,
-            files::TABLE,
-            2,
-            ordinary,
-            self.shares.file,
-            &self.plan.file[day.number],
-        )
+        self.write(day, files::TABLE, 2, ordinary, self.shares.file, &self.plan.file[day.number])
     }
 
     fn write_blob(&self, day: &Day) -> Result<Written, DemoError> {
         let (world, blobs, midnight_us) = (&self.world, &self.blobs, day.midnight_us);
-        let ordinary = BlobDay {
-            world,
-            blobs,
-            dice: self.dice(day, "blob"),
-            midnight_us,
-        };
-        self.write(
-            day,
-            storage::TABLE,
-            1,
-            ordinary,
-            self.shares.blob,
-            &self.plan.blob[day.number],
-        )
+        let ordinary = BlobDay { world, blobs, dice: self.dice(day, "blob"), midnight_us };
+        self.write(day, storage::TABLE, 1, ordinary, self.shares.blob, &self.plan.blob[day.number])
     }
 
     fn write_audit(&self, day: &Day) -> Result<Written, DemoError> {
         let (world, directory, midnight_us) = (&self.world, &self.directory, day.midnight_us);
-        let ordinary = AuditDay {
-            world,
-            directory,
-            dice: self.dice(day, "audit"),
-            midnight_us,
-        };
-        self.write(
-            day,
-            audit::TABLE,
-            1,
-            ordinary,
-            self.shares.audit,
-            &self.plan.audit[day.number],
-        )
+        let ordinary = AuditDay { world, directory, dice: self.dice(day, "audit"), midnight_us };
+        self.write(day, audit::TABLE, 1, ordinary, self.shares.audit, &self.plan.audit[day.number])
     }
 
     fn write<R: OrdinaryRows>(
@@ -251,15 +180,6 @@ impl Makers {
         let folder = day.lake.join(table).join(format!("date={}", day.date));
         // A stream of its own: where planted rows go must not depend on how ordinary rows are drawn.
         let mut dice = self.dice(day, &format!("slots {table}"));
-        write_day(
-            DayOfTable {
-                folder,
-                files_wanted,
-                ordinary,
-                ordinary_rows,
-                planted,
-            },
-            &mut dice,
-        )
+        write_day(DayOfTable { folder, files_wanted, ordinary, ordinary_rows, planted }, &mut dice)
     }
 }

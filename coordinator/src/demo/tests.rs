@@ -18,26 +18,15 @@ use super::{DemoError, DemoOptions, DemoSummary, generate};
 
 fn options(out: &Path, days: u32, rows_per_day: u64, seed: u64) -> DemoOptions {
     let start = NaiveDate::from_ymd_opt(2026, 2, 2).unwrap();
-    DemoOptions {
-        out: out.join("lake"),
-        days,
-        rows_per_day,
-        seed,
-        start,
-    }
+    DemoOptions { out: out.join("lake"), days, rows_per_day, seed, start }
 }
 
-fn make(
-    days: u32,
-    rows_per_day: u64,
-    seed: u64,
-) -> (tempfile::TempDir, DemoSummary, Vec<(NaiveDate, u64)>) {
+fn make(days: u32, rows_per_day: u64, seed: u64) -> (tempfile::TempDir, DemoSummary, Vec<(NaiveDate, u64)>) {
     let folder = tempfile::tempdir().unwrap();
     let mut finished = Vec::new();
-    let summary = generate(
-        &options(folder.path(), days, rows_per_day, seed),
-        &mut |date, rows| finished.push((date, rows)),
-    );
+    let summary = generate(&options(folder.path(), days, rows_per_day, seed), &mut |date, rows| {
+        finished.push((date, rows))
+    });
     (folder, summary.unwrap(), finished)
 }
 
@@ -51,10 +40,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             if path.is_dir() {
                 open.push(path);
             } else {
-                found.insert(
-                    path.strip_prefix(folder).unwrap().to_owned(),
-                    fs::read(&path).unwrap(),
-                );
+                found.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
             }
         }
     }
@@ -69,10 +55,7 @@ fn batches(folder: &Path, table: &str) -> Vec<RecordBatch> {
     let mut all = Vec::new();
     for (path, _) in contents(&folder.join("lake").join(table)) {
         let file = fs::File::open(folder.join("lake").join(table).join(path)).unwrap();
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-            .unwrap()
-            .build()
-            .unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
         all.extend(reader.map(Result::unwrap));
     }
     all
@@ -104,35 +87,22 @@ fn rows_are_as_many_as_asked_for_and_planted() {
         let (folder, summary, finished) = make(days, rows_per_day, 1);
         let truth = truth(folder.path());
         let attacks = truth["attacks"].as_array().unwrap();
-        let planted: u64 = attacks
-            .iter()
-            .map(|attack| attack["rows"].as_u64().unwrap())
-            .sum();
+        let planted: u64 = attacks.iter().map(|attack| attack["rows"].as_u64().unwrap()).sum();
         assert_eq!(summary.rows, u64::from(days) * rows_per_day + planted);
         assert_eq!(summary.planted, attacks.len() as u64);
         assert_eq!(finished.len(), days as usize);
-        assert_eq!(
-            finished.iter().map(|(_, rows)| rows).sum::<u64>(),
-            summary.rows
-        );
+        assert_eq!(finished.iter().map(|(_, rows)| rows).sum::<u64>(), summary.rows);
         let files = contents(folder.path());
         assert_eq!(summary.files + 1, files.len() as u64);
         let bytes: usize = files.values().map(Vec::len).sum();
-        assert_eq!(
-            summary.bytes,
-            (bytes - files[Path::new("lake/truth.json")].len()) as u64
-        );
-        let read: usize = [
-            "CommonSecurityLog",
-            "DeviceNetworkEvents",
-            "DeviceProcessEvents",
-            "DeviceFileEvents",
-        ]
-        .into_iter()
-        .chain(["StorageBlobLogs", "AuditLogs"])
-        .flat_map(|table| batches(folder.path(), table))
-        .map(|batch| batch.num_rows())
-        .sum();
+        assert_eq!(summary.bytes, (bytes - files[Path::new("lake/truth.json")].len()) as u64);
+        let read: usize =
+            ["CommonSecurityLog", "DeviceNetworkEvents", "DeviceProcessEvents", "DeviceFileEvents"]
+                .into_iter()
+                .chain(["StorageBlobLogs", "AuditLogs"])
+                .flat_map(|table| batches(folder.path(), table))
+                .map(|batch| batch.num_rows())
+                .sum();
         assert_eq!(read as u64, summary.rows);
     }
 }
@@ -142,11 +112,7 @@ fn entities_of_the_truth_are_in_the_data() {
     let (folder, ..) = make(7, 5_000, 3);
     let tables = [
         ("device_name", "DeviceProcessEvents", "DeviceName"),
-        (
-            "account_name",
-            "DeviceProcessEvents",
-            "InitiatingProcessAccountName",
-        ),
+        ("account_name", "DeviceProcessEvents", "InitiatingProcessAccountName"),
         ("command_line", "DeviceProcessEvents", "ProcessCommandLine"),
         ("remote_url", "DeviceNetworkEvents", "RemoteUrl"),
         ("source_ip", "CommonSecurityLog", "SourceIP"),
@@ -159,27 +125,17 @@ fn entities_of_the_truth_are_in_the_data() {
         .collect();
     let truth = truth(folder.path());
     let attacks = truth["attacks"].as_array().unwrap();
-    let ids: Vec<&str> = attacks
-        .iter()
-        .map(|attack| attack["id"].as_str().unwrap())
-        .collect();
+    let ids: Vec<&str> = attacks.iter().map(|attack| attack["id"].as_str().unwrap()).collect();
     assert!(ids.is_sorted());
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
     for attack in attacks {
         for (entity, value) in attack["entities"].as_object().unwrap() {
             if let Some(values) = known.get(entity.as_str()) {
-                assert!(
-                    values.contains(value.as_str().unwrap()),
-                    "{}: {entity} {value}",
-                    attack["id"]
-                );
+                assert!(values.contains(value.as_str().unwrap()), "{}: {entity} {value}", attack["id"]);
             }
         }
     }
-    let analyses: HashSet<&str> = attacks
-        .iter()
-        .map(|attack| attack["analysis"].as_str().unwrap())
-        .collect();
+    let analyses: HashSet<&str> = attacks.iter().map(|attack| attack["analysis"].as_str().unwrap()).collect();
     assert_eq!(analyses.len(), 8);
 }
 
@@ -188,11 +144,7 @@ fn a_beacon_once_a_day_needs_six_days() {
     let has_daily = |days| {
         let (folder, ..) = make(days, 1_000, 1);
         let truth = truth(folder.path());
-        truth["attacks"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|attack| attack["id"] == "beacon-86400s-1pct")
+        truth["attacks"].as_array().unwrap().iter().any(|attack| attack["id"] == "beacon-86400s-1pct")
     };
     assert!(!has_daily(5));
     assert!(has_daily(6));

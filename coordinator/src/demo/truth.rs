@@ -35,12 +35,7 @@ pub(crate) struct Attack {
 
 impl Attack {
     /// An attack without rows yet.
-    pub(crate) fn new(
-        id: &str,
-        analysis: &'static str,
-        intensity: &str,
-        technique: &'static str,
-    ) -> Self {
+    pub(crate) fn new(id: &str, analysis: &'static str, intensity: &str, technique: &'static str) -> Self {
         Self {
             id: id.to_owned(),
             analysis,
@@ -71,9 +66,7 @@ impl Attack {
 
 /// A moment (microseconds since 1970 UTC) as RFC 3339 text with `digits` of the second.
 pub(crate) fn rfc3339(time_us: i64, digits: SecondsFormat) -> String {
-    DateTime::from_timestamp_micros(time_us)
-        .unwrap_or_default()
-        .to_rfc3339_opts(digits, true)
+    DateTime::from_timestamp_micros(time_us).unwrap_or_default().to_rfc3339_opts(digits, true)
 }
 
 fn as_rfc3339<S: serde::Serializer>(time_us: &i64, serializer: S) -> Result<S::Ok, S::Error> {

@@ -40,11 +40,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     fn new(address: String, name: String) -> Self {
-        Self {
-            url: format!("{name}/"),
-            address,
-            name,
-        }
+        Self { url: format!("{name}/"), address, name }
     }
 }
 
@@ -73,13 +69,12 @@ pub(crate) const BACKUP_ACCOUNT: &str = "backup-svc";
 pub(crate) const SPIKE_HOURLY_BYTES: f64 = 400_000.0;
 
 const OFFICE_HOURS: [f64; 24] = [
-    0.35, 0.3, 0.3, 0.3, 0.35, 0.5, 0.9, 1.5, 2.1, 2.4, 2.5, 2.4, 2.0, 2.2, 2.4, 2.3, 2.1, 1.7,
-    1.2, 0.9, 0.7, 0.6, 0.5, 0.4,
+    0.35, 0.3, 0.3, 0.3, 0.35, 0.5, 0.9, 1.5, 2.1, 2.4, 2.5, 2.4, 2.0, 2.2, 2.4, 2.3, 2.1, 1.7, 1.2, 0.9,
+    0.7, 0.6, 0.5, 0.4,
 ];
 pub(crate) const FIRST_NAMES: [&str; 24] = [
-    "anna", "ben", "carla", "david", "elena", "felix", "grace", "hugo", "irene", "jonas", "karin",
-    "liam", "maya", "noah", "olga", "pavel", "quinn", "rosa", "sven", "tara", "umar", "vera",
-    "wim", "yara",
+    "anna", "ben", "carla", "david", "elena", "felix", "grace", "hugo", "irene", "jonas", "karin", "liam",
+    "maya", "noah", "olga", "pavel", "quinn", "rosa", "sven", "tara", "umar", "vera", "wim", "yara",
 ];
 const LAST_NAMES: [&str; 20] = [
     "adler",
@@ -123,38 +118,25 @@ const SITE_WORDS: [&str; 16] = [
     "edge",
 ];
 /// First octets ordinary external addresses use: none holds a reserved range or one of the planted destinations.
-const PUBLIC_OCTETS: [u8; 18] = [
-    13, 17, 20, 23, 34, 40, 52, 54, 65, 78, 87, 93, 104, 142, 151, 157, 184, 212,
-];
+const PUBLIC_OCTETS: [u8; 18] =
+    [13, 17, 20, 23, 34, 40, 52, 54, 65, 78, 87, 93, 104, 142, 151, 157, 184, 212];
 
 impl World {
     /// A company of `host_count` managed hosts, the same for the same seed.
     pub(crate) fn new(seed: u64, host_count: usize) -> Self {
         let mut dice = Dice::new(seed, 0, "world");
-        let hosts: Vec<Host> = (0..host_count)
-            .map(|number| host(number, &mut dice))
-            .collect();
-        let unmanaged = (0..host_count / 8 + 1)
-            .map(|n| format!("192.168.{}.{}", 10 + n / 250, 2 + n % 250))
-            .collect();
+        let hosts: Vec<Host> = (0..host_count).map(|number| host(number, &mut dice)).collect();
+        let unmanaged =
+            (0..host_count / 8 + 1).map(|n| format!("192.168.{}.{}", 10 + n / 250, 2 + n % 250)).collect();
         let internal_servers = (0..(host_count / 12).clamp(6, 120))
             .map(|n| {
-                Peer::new(
-                    format!("172.16.{}.{}", n / 100, 10 + n % 100),
-                    format!("app-{n:03}.corp.example"),
-                )
+                Peer::new(format!("172.16.{}.{}", n / 100, 10 + n % 100), format!("app-{n:03}.corp.example"))
             })
             .collect();
-        let external = (0..(host_count * 6).clamp(300, 20_000))
-            .map(|n| external_peer(n, &mut dice))
-            .collect();
+        let external =
+            (0..(host_count * 6).clamp(300, 20_000)).map(|n| external_peer(n, &mut dice)).collect();
         let local_v6 = (0..12)
-            .map(|n| {
-                Peer::new(
-                    format!("fd00:10:20::{:x}", n + 16),
-                    format!("v6-{n:02}.corp.example"),
-                )
-            })
+            .map(|n| Peer::new(format!("fd00:10:20::{:x}", n + 16), format!("v6-{n:02}.corp.example")))
             .collect();
         Self {
             hosts,
@@ -184,30 +166,15 @@ fn host(number: usize, dice: &mut Dice) -> Host {
         75..87 => Role::WindowsServer,
         _ => Role::LinuxServer,
     };
-    let hourly_bytes = if is_spike_host {
-        SPIKE_HOURLY_BYTES
-    } else {
-        60_000.0 + 240_000.0 * dice.unit()
-    };
-    let address = format!(
-        "10.{}.{}.{}",
-        20 + number / 50_000,
-        number / 200 % 250,
-        10 + number % 200
-    );
+    let hourly_bytes = if is_spike_host { SPIKE_HOURLY_BYTES } else { 60_000.0 + 240_000.0 * dice.unit() };
+    let address = format!("10.{}.{}.{}", 20 + number / 50_000, number / 200 % 250, 10 + number % 200);
     host_of(role, number, address, hourly_bytes, dice)
 }
 
 /// The host kept for planted attacks that has this number among them.
 pub(crate) fn victim(role: Role, number: usize, dice: &mut Dice) -> Host {
     // Beyond the numbers and the subnets of ordinary hosts.
-    host_of(
-        role,
-        9_000 + number,
-        format!("10.99.{}.{}", number / 200, 10 + number % 200),
-        0.0,
-        dice,
-    )
+    host_of(role, 9_000 + number, format!("10.99.{}.{}", number / 200, 10 + number % 200), 0.0, dice)
 }
 
 fn host_of(role: Role, number: usize, address: String, hourly_bytes: f64, dice: &mut Dice) -> Host {
@@ -216,12 +183,7 @@ fn host_of(role: Role, number: usize, address: String, hourly_bytes: f64, dice: 
         Role::WindowsServer => format!("srv-win-{number:04}"),
         Role::LinuxServer => format!("srv-lnx-{number:04}"),
     };
-    let account = format!(
-        "{}.{}{}",
-        dice.pick(&FIRST_NAMES),
-        dice.pick(&LAST_NAMES),
-        number
-    );
+    let account = format!("{}.{}{}", dice.pick(&FIRST_NAMES), dice.pick(&LAST_NAMES), number);
     Host {
         full_name: format!("{name}.corp.example"),
         name,
@@ -234,28 +196,15 @@ fn host_of(role: Role, number: usize, address: String, hourly_bytes: f64, dice: 
 }
 
 fn external_peer(number: usize, dice: &mut Dice) -> Peer {
-    let name = format!(
-        "{}{number}.{}.example",
-        dice.pick(&SITE_WORDS),
-        dice.pick(&SITE_WORDS)
-    );
+    let name = format!("{}{number}.{}.example", dice.pick(&SITE_WORDS), dice.pick(&SITE_WORDS));
     // By rank and not by chance: one very popular IPv6 address would be a tenth of all traffic.
     let address = match (number % 50, number % 97) {
-        (25, _) => format!(
-            "2a01:4f8:{:x}::{:x}",
-            0x100 + number / 256,
-            1 + number % 256
-        ),
+        (25, _) => format!("2a01:4f8:{:x}::{:x}", 0x100 + number / 256, 1 + number % 256),
         (_, 60) => format!("2001:db8:{:x}::{:x}", 0x10 + number / 256, 1 + number % 256),
         _ => {
             let first = dice.pick(&PUBLIC_OCTETS);
             // The number in the middle octets keeps every address different from the others.
-            format!(
-                "{first}.{}.{}.{}",
-                1 + number / 200,
-                1 + number % 200,
-                1 + dice.below(250)
-            )
+            format!("{first}.{}.{}.{}", 1 + number / 200, 1 + number % 200, 1 + dice.below(250))
         }
     };
     Peer::new(address, name)

@@ -17,14 +17,8 @@ const ROW_GROUP_ROWS: usize = 200_000;
 /// Rows a file has at most, about.
 const FILE_ROWS: u64 = 800_000;
 /// Columns of values so various that a dictionary would only be tried and given up.
-const PLAIN_COLUMNS: [&str; 6] = [
-    "TimeGenerated",
-    "Timestamp",
-    "SentBytes",
-    "ReceivedBytes",
-    "BytesSent",
-    "FileSize",
-];
+const PLAIN_COLUMNS: [&str; 6] =
+    ["TimeGenerated", "Timestamp", "SentBytes", "ReceivedBytes", "BytesSent", "FileSize"];
 
 /// One table's day: where it goes, how it is cut, and its rows.
 pub(crate) struct DayOfTable<'a, R: OrdinaryRows> {
@@ -54,18 +48,11 @@ pub(crate) fn write_day<R: OrdinaryRows>(
         return Ok(Written::default());
     }
     fs::create_dir_all(&day.folder).map_err(|source| DemoError::io(&day.folder, source))?;
-    let files = day
-        .files_wanted
-        .min(total_rows / 50 + 1)
-        .max(total_rows.div_ceil(FILE_ROWS));
+    let files = day.files_wanted.min(total_rows / 50 + 1).max(total_rows.div_ceil(FILE_ROWS));
     let slots = planted_slots(day.ordinary_rows, day.planted.len(), dice);
     let mut columns = R::Columns::empty();
     let mut next_planted = 0;
-    let mut written = Written {
-        rows: total_rows,
-        files,
-        bytes: 0,
-    };
+    let mut written = Written { rows: total_rows, files, bytes: 0 };
     for file in 0..files {
         let path = day.folder.join(format!("part-{file}.parquet"));
         let mut out = open(&path, R::Columns::schema())?;
@@ -77,9 +64,7 @@ pub(crate) fn write_day<R: OrdinaryRows>(
                     columns.push_planted(&day.planted[planted]);
                     next_planted += 1;
                 }
-                _ => day
-                    .ordinary
-                    .push(position - next_planted as u64, &mut columns),
+                _ => day.ordinary.push(position - next_planted as u64, &mut columns),
             }
             in_batch += 1;
             if in_batch == BATCH_ROWS || position + 1 == end {
@@ -87,11 +72,8 @@ pub(crate) fn write_day<R: OrdinaryRows>(
                 in_batch = 0;
             }
         }
-        out.close()
-            .map_err(|source| DemoError::parquet(&path, source))?;
-        written.bytes += fs::metadata(&path)
-            .map_err(|source| DemoError::io(&path, source))?
-            .len();
+        out.close().map_err(|source| DemoError::parquet(&path, source))?;
+        written.bytes += fs::metadata(&path).map_err(|source| DemoError::io(&path, source))?.len();
     }
     Ok(written)
 }
@@ -103,23 +85,13 @@ fn planted_slots(ordinary_rows: u64, planted_rows: usize, dice: &mut Dice) -> Ve
         .collect();
     // Hashed, so that those falling between the same two ordinary rows are not in the order of their times.
     gaps.sort_unstable_by_key(|&(gap, planted)| (gap, mix(planted as u64)));
-    gaps.iter()
-        .enumerate()
-        .map(|(before, &(gap, planted))| (gap + before as u64, planted))
-        .collect()
+    gaps.iter().enumerate().map(|(before, &(gap, planted))| (gap + before as u64, planted)).collect()
 }
 
-fn flush(
-    columns: &mut impl TableColumns,
-    out: &mut ArrowWriter<File>,
-    path: &Path,
-) -> Result<(), DemoError> {
-    let batch = columns.take_batch().map_err(|source| DemoError::Arrow {
-        path: PathBuf::from(path),
-        source,
-    })?;
-    out.write(&batch)
-        .map_err(|source| DemoError::parquet(path, source))
+fn flush(columns: &mut impl TableColumns, out: &mut ArrowWriter<File>, path: &Path) -> Result<(), DemoError> {
+    let batch =
+        columns.take_batch().map_err(|source| DemoError::Arrow { path: PathBuf::from(path), source })?;
+    out.write(&batch).map_err(|source| DemoError::parquet(path, source))
 }
 
 fn open(path: &Path, schema: SchemaRef) -> Result<ArrowWriter<File>, DemoError> {

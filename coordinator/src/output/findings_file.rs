@@ -14,15 +14,16 @@ use super::{Format, ocsf, tables};
 
 /// Writes `findings.parquet` and `findings.jsonl`.
 pub(super) fn write(findings: &[Finding], folder: &Path, formats: &[Format], version: &str) -> Result<()> {
-    let to_line: &dyn Fn(&Finding) -> Result<Value> = if formats.contains(&Format::Ocsf) {
-        &|finding| Ok(ocsf::detection_finding(finding, version))
-    } else {
-        &|finding| serde_json::to_value(finding).map_err(|error| Error::Internal(error.to_string()))
-    };
-    let mut lines = String::new();
+    let as_ocsf = formats.contains(&Format::Ocsf);
+    let mut lines = Vec::new();
     for finding in findings {
-        lines.push_str(&to_line(finding)?.to_string());
-        lines.push('\n');
+        let written = if as_ocsf {
+            serde_json::to_writer(&mut lines, &ocsf::detection_finding(finding, version))
+        } else {
+            serde_json::to_writer(&mut lines, finding)
+        };
+        written.map_err(|error| Error::Internal(error.to_string()))?;
+        lines.push(b'\n');
     }
     let path = folder.join("findings.jsonl");
     fs::write(&path, lines).map_err(Error::io(format!("writing {}", path.display())))?;

@@ -43,7 +43,8 @@ impl OutputFolder {
     /// [`Error::Config`] where `target` is there and holds something that is no result of a scan.
     pub fn create(target: &Path) -> Result<Self> {
         check_replaceable(target)?;
-        let target = std::path::absolute(target).map_err(Error::io(format!("resolving {}", target.display())))?;
+        let target =
+            std::path::absolute(target).map_err(Error::io(format!("resolving {}", target.display())))?;
         let parent = target.parent().unwrap_or(Path::new("/")).to_owned();
         fs::create_dir_all(&parent).map_err(Error::io(format!("creating {}", parent.display())))?;
         let draft = tempfile::Builder::new()
@@ -61,13 +62,20 @@ impl OutputFolder {
         let folder = self.draft.path();
         let tables = folder.join("tables");
         fs::create_dir(&tables).map_err(Error::io(format!("creating {}", tables.display())))?;
-        for table in &result.tables {
-            tables::write(table, &tables, formats)?;
-        }
-        if formats.contains(&Format::Xlsx) {
-            workbook::write(&result.tables, &folder.join("tables.xlsx"))?;
-        }
-        findings_file::write(&result.findings, folder, formats, &summary.version)?;
+        let write_tables = || -> Result<()> {
+            result.tables.iter().try_for_each(|table| tables::write(table, &tables, formats))?;
+            if formats.contains(&Format::Xlsx) {
+                workbook::write(&result.tables, &folder.join("tables.xlsx"))?;
+            }
+            Ok(())
+        };
+        // Two files' worth of encoding at once: tables here, findings beside.
+        std::thread::scope(|scope| {
+            let findings =
+                scope.spawn(|| findings_file::write(&result.findings, folder, formats, &summary.version));
+            write_tables()?;
+            findings.join().unwrap_or_else(|_| Err(Error::Internal("writing the findings stopped".into())))
+        })?;
         write_json(&folder.join("summary.json"), summary)
     }
 

@@ -43,7 +43,11 @@ pub fn summary_of(plan: &ScanPlan, result: &ScanResult, config: &Config) -> Resu
         suites: result.suites.iter().map(|(suite, score)| (suite.name(), score.clone())).collect(),
         risk: result.risk.clone(),
         findings: result.findings.len(),
-        disabled: plan.disabled.iter().map(|disabled| (disabled.analysis.id, disabled.reason.clone())).collect(),
+        disabled: plan
+            .disabled
+            .iter()
+            .map(|disabled| (disabled.analysis.id, disabled.reason.clone()))
+            .collect(),
         coverage: result.coverage.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config_hash: config.hash()?,

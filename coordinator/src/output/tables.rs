@@ -41,7 +41,8 @@ pub(super) fn write(table: &ResultTable, folder: &Path, formats: &[Format]) -> R
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) fn write_parquet(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
-    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
+    let properties =
+        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
     let mut writer = ArrowWriter::try_new(file, batches[0].schema(), Some(properties))?;
     for batch in batches {
         writer.write(batch)?;
@@ -83,8 +84,11 @@ fn plain(batch: &RecordBatch) -> Result<RecordBatch> {
         .collect();
     let target: SchemaRef = Arc::new(Schema::new(fields));
     let convert = || {
-        let columns =
-            batch.columns().iter().zip(target.fields()).map(|(column, field)| cast(column, field.data_type()));
+        let columns = batch
+            .columns()
+            .iter()
+            .zip(target.fields())
+            .map(|(column, field)| cast(column, field.data_type()));
         RecordBatch::try_new(Arc::clone(&target), columns.collect::<Result<_, _>>()?)
     };
     convert().map_err(|error| Error::Engine(error.into()))

@@ -30,9 +30,7 @@ pub(super) fn write(tables: &[ResultTable], path: &Path) -> Result<()> {
         }
         workbook.save(path)
     };
-    build().map_err(|error| {
-        Error::io(format!("writing {}", path.display()))(std::io::Error::other(error))
-    })
+    build().map_err(|error| Error::io(format!("writing {}", path.display()))(std::io::Error::other(error)))
 }
 
 fn write_sheet(sheet: &mut Worksheet, table: &ResultTable) -> Result<(), XlsxError> {
@@ -77,7 +75,9 @@ fn write_row(sheet: &mut Worksheet, row: u32, batch: &RecordBatch, index: usize)
             }
             // Text is written as text: what looks like a formula in a log stays one line of a log.
             _ => {
-                let text = array.as_string_view_opt().map_or_else(String::new, |texts| texts.value(index).to_owned());
+                let text = array
+                    .as_string_view_opt()
+                    .map_or_else(String::new, |texts| texts.value(index).to_owned());
                 let fitting: String = text.chars().take(CELL_CHARACTERS).collect();
                 sheet.write_string(row, column, fitting)?;
             }

@@ -91,7 +91,8 @@ fn entry_of(table: &str, date: NaiveDate, units: &[&UnitRecord]) -> CoverageEntr
     let stats: Vec<_> = units.iter().filter_map(|unit| Some(&unit.manifests.first()?.stats)).collect();
     let rows: u64 = stats.iter().map(|stats| stats.rows).sum();
     let faults: Vec<_> = units.iter().flat_map(|unit| &unit.faults).collect();
-    let mut paths: Vec<&str> = units.iter().flat_map(|unit| &unit.unit.files).map(|file| file.path.as_str()).collect();
+    let mut paths: Vec<&str> =
+        units.iter().flat_map(|unit| &unit.unit.files).map(|file| file.path.as_str()).collect();
     paths.dedup();
     let status = match (faults.is_empty(), rows) {
         (false, _) => Status::Failed,

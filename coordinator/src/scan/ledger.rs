@@ -42,9 +42,17 @@ pub(super) struct RollupRun<'a> {
 
 impl RollupRun<'_> {
     /// Brings every unit to its state, computing only what is not there yet.
-    pub(super) async fn complete(&self, units: Vec<RollupUnit>, progress: &dyn Progress) -> Result<Vec<UnitRecord>> {
+    pub(super) async fn complete(
+        &self,
+        units: Vec<RollupUnit>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<UnitRecord>> {
         let mut records: Vec<UnitRecord> = if self.use_cache {
-            stream::iter(units).map(|unit| self.look_up(unit)).buffered(CONCURRENT_LOOKUPS).try_collect().await?
+            stream::iter(units)
+                .map(|unit| self.look_up(unit))
+                .buffered(CONCURRENT_LOOKUPS)
+                .try_collect()
+                .await?
         } else {
             let fresh = |unit| UnitRecord { unit, manifests: vec![], faults: vec![], was_computed: false };
             units.into_iter().map(fresh).collect()

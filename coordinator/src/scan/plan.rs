@@ -110,8 +110,7 @@ pub async fn plan_scan(lake: &Lake, request: &ScanRequest, engine: &Local) -> Re
     let mut columns = BTreeMap::new();
     for table in tables {
         let folders = table.folders(&window).await?;
-        let names: BTreeSet<String> =
-            table.columns(&folders).await?.into_iter().map(str::to_owned).collect();
+        let names: BTreeSet<String> = table.columns(&folders).await?.into_iter().map(str::to_owned).collect();
         columns.insert(table.spec.name.to_owned(), names);
         in_window.push((table, folders));
     }
@@ -133,8 +132,11 @@ pub async fn plan_scan(lake: &Lake, request: &ScanRequest, engine: &Local) -> Re
             Some(PlannedTable { table, folders, rollups })
         })
         .collect();
-    let missing_tables =
-        wanted_names.iter().copied().filter(|name| !columns.contains_key(*name) && !has_substitute(name, &columns)).collect();
+    let missing_tables = wanted_names
+        .iter()
+        .copied()
+        .filter(|name| !columns.contains_key(*name) && !has_substitute(name, &columns))
+        .collect();
     Ok(ScanPlan { window, analyses, disabled, tables, missing_tables, columns })
 }
 
@@ -143,7 +145,12 @@ fn rollups_of(analysis: &Analysis) -> impl Iterator<Item = &'static Rollup> {
 }
 
 fn tables_of(analyses: &[&'static Analysis]) -> BTreeSet<&'static str> {
-    analyses.iter().flat_map(|analysis| rollups_of(analysis)).flat_map(|rollup| rollup.tables).copied().collect()
+    analyses
+        .iter()
+        .flat_map(|analysis| rollups_of(analysis))
+        .flat_map(|rollup| rollup.tables)
+        .copied()
+        .collect()
 }
 
 /// Whether another table that serves the same rollup is there.
@@ -234,11 +241,15 @@ async fn newest_row(tables: &[LakeTable], engine: &Local) -> Result<i64> {
             let mut in_folder: Option<i64> = None;
             for file in &files {
                 let unreadable = UnreadableCounts::of(table.spec);
-                let scan = file_scan(table, &[table.spec.time_column], file, None, &unreadable)?;
-                let mut batches = scan.execute(0, task_session(engine.runtime()).task_ctx())?;
                 // A file that can't be read is told when it is scanned; it has no newest row.
+                let Ok(scan) = file_scan(table, &[table.spec.time_column], file, None, &unreadable).await
+                else {
+                    continue;
+                };
+                let mut batches = scan.execute(0, task_session(engine.runtime()).task_ctx())?;
                 while let Some(Ok(batch)) = batches.next().await {
-                    in_folder = in_folder.max(max(batch.column(0).as_primitive::<TimestampMicrosecondType>()));
+                    in_folder =
+                        in_folder.max(max(batch.column(0).as_primitive::<TimestampMicrosecondType>()));
                 }
             }
             newest = newest.max(in_folder);
@@ -249,4 +260,3 @@ async fn newest_row(tables: &[LakeTable], engine: &Local) -> Result<i64> {
     }
     newest.ok_or_else(|| Error::Config("the lake has no row to count back from".into()))
 }
-

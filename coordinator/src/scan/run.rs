@@ -7,9 +7,7 @@ use futures::TryStreamExt;
 use hindcast_common::analyses::{Analysis, HIDDEN_PREFIX, Suite};
 use hindcast_common::catalog::LakeFile;
 use hindcast_common::config::Config;
-use hindcast_common::engine::{
-    Engine, Job, Local, MergeJob, StateStore, job_plan, task_session,
-};
+use hindcast_common::engine::{Engine, Job, Local, MergeJob, MergeRows, StateStore, job_plan, task_session};
 use hindcast_common::findings::{Finding, Row, findings_of};
 use hindcast_common::functions::BUCKETS;
 use hindcast_common::{Error, Result};
@@ -81,7 +79,11 @@ pub struct ScanResult {
 ///
 /// # Errors
 /// Where the engine or a store fails. Files that can't be read are told in the coverage instead.
-pub async fn run_scan(plan: &ScanPlan, options: &RunOptions<'_>, progress: &dyn Progress) -> Result<ScanResult> {
+pub async fn run_scan(
+    plan: &ScanPlan,
+    options: &RunOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<ScanResult> {
     let (tables, units) = cut(plan);
     progress.planned(units.len() as u64, units.iter().map(unit_bytes).sum());
     let rollups = RollupRun {
@@ -93,17 +95,23 @@ pub async fn run_scan(plan: &ScanPlan, options: &RunOptions<'_>, progress: &dyn 
         use_cache: options.use_cache,
     };
     let records = rollups.complete(units, progress).await?;
+    tracing::debug!(units = records.len(), "rollups complete");
     progress.merging();
     let state = state_files(plan, &records);
 
     let mut tables = Vec::new();
     let mut findings = Vec::new();
     let mut signals: BTreeMap<Suite, BTreeMap<String, u64>> = BTreeMap::new();
+    let mut results: BTreeMap<&str, RecordBatch> = BTreeMap::new();
+    for group in by_rollups(&plan.analyses) {
+        results.extend(merge(&group, plan, options, &state).await?);
+    }
     for analysis in &plan.analyses {
-        let batches = [merge(analysis, plan, options, &state).await?];
+        let batches: Vec<RecordBatch> = results.remove(analysis.id).into_iter().collect();
         let of_suite = signals.entry(analysis.suite).or_default();
         if let Some(rule) = &analysis.finding {
-            let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |i| Row::new(batch, i)));
+            let rows =
+                batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |i| Row::new(batch, i)));
             let count = rows.filter(|row| (rule.is_finding)(row, options.config)).count();
             of_suite.insert(analysis.id.to_owned(), count as u64);
         }
@@ -145,26 +153,51 @@ fn state_files(plan: &ScanPlan, records: &[UnitRecord]) -> BTreeMap<String, Vec<
     files
 }
 
-/// The whole result of one analysis, in order.
+/// The whole results of analyses that read the same state, each in its order.
 async fn merge(
-    analysis: &Analysis,
+    analyses: &[&'static Analysis],
     plan: &ScanPlan,
     options: &RunOptions<'_>,
     state: &BTreeMap<String, Vec<LakeFile>>,
-) -> Result<RecordBatch> {
-    let is_read = |id: &str| analysis.rollups.contains(&id) || analysis.optional_rollups.contains(&id);
+) -> Result<Vec<(&'static str, RecordBatch)>> {
+    let is_read = |id: &str| {
+        analyses
+            .iter()
+            .any(|analysis| analysis.rollups.contains(&id) || analysis.optional_rollups.contains(&id))
+    };
     let job = MergeJob {
         config: options.config.clone(),
         state_url: options.state.location().url().to_owned(),
         shards: shards(options.shards),
-        inputs: state.iter().filter(|(id, _)| is_read(id)).map(|(id, files)| (id.clone(), files.clone())).collect(),
+        inputs: state
+            .iter()
+            .filter(|(id, _)| is_read(id))
+            .map(|(id, files)| (id.clone(), files.clone()))
+            .collect(),
         columns: plan.columns.clone(),
-        analysis: analysis.id.to_owned(),
+        analyses: analyses.iter().map(|analysis| analysis.id.to_owned()).collect(),
     };
-    let rows = options.engine.run(job_plan(Job::Merge(job))?).await?;
-    let schema = rows.schema();
-    let batches: Vec<RecordBatch> = rows.try_collect().await?;
-    Ok(analysis.ordered(&schema, &batches, options.config)?)
+    let rows = MergeRows::of(&job)?;
+    let batches: Vec<RecordBatch> =
+        options.engine.run(job_plan(Job::Merge(job))?).await?.try_collect().await?;
+    let mut results = Vec::new();
+    for (analysis, (_, schema, own)) in analyses.iter().zip(rows.split(&batches)?) {
+        results.push((analysis.id, analysis.ordered(&schema, &own, options.config)?));
+    }
+    tracing::debug!(analyses = ?results.iter().map(|(id, _)| id).collect::<Vec<_>>(), "merged");
+    Ok(results)
+}
+
+/// Analyses that read the same rollups, together: they share one merge.
+fn by_rollups(analyses: &[&'static Analysis]) -> Vec<Vec<&'static Analysis>> {
+    let mut groups: Vec<Vec<&'static Analysis>> = Vec::new();
+    for &analysis in analyses {
+        match groups.iter_mut().find(|group| group[0].rollups == analysis.rollups) {
+            Some(group) => group.push(analysis),
+            None => groups.push(vec![analysis]),
+        }
+    }
+    groups
 }
 
 /// All buckets, in `count` ranges as even as they can be.

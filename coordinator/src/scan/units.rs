@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn small_files_share_a_unit_and_large_ones_are_cut() {
-        let cut = groups(&[file("a", 40 << 20), file("b", 20 << 20), file("c", 10 << 20), file("d", 150 << 20)]);
+        let cut =
+            groups(&[file("a", 40 << 20), file("b", 20 << 20), file("c", 10 << 20), file("d", 150 << 20)]);
         let paths: Vec<Vec<&str>> =
             cut.iter().map(|group| group.iter().map(|f| f.path.as_str()).collect()).collect();
         assert_eq!(paths, [vec!["a", "b"], vec!["c", "d"], vec!["d"], vec!["d"]]);

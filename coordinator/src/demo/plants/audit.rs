@@ -9,11 +9,8 @@ const OPERATIONS: [&str; 3] = [
     "Microsoft.Storage/storageAccounts/regenerateKey/action",
     "SetServiceProperties",
 ];
-const CASES: [(&str, usize, &str); 3] = [
-    ("contractor.k", 1, "corpdata"),
-    ("svc-deploy-old", 3, "corplogs"),
-    ("intern.m", 10, "corpbackup01"),
-];
+const CASES: [(&str, usize, &str); 3] =
+    [("contractor.k", 1, "corpdata"), ("svc-deploy-old", 3, "corplogs"), ("intern.m", 10, "corpbackup01")];
 
 pub(super) fn plant(planner: &mut Planner) {
     for (turn, (account, rows, storage_account)) in CASES.into_iter().enumerate() {
@@ -21,14 +18,10 @@ pub(super) fn plant(planner: &mut Planner) {
         let initiated_by = actor(account);
         let id = format!("audit-{rows}-operation{}", if rows == 1 { "" } else { "s" });
         let technique = if rows > 1 { "T1098" } else { "T1552" };
-        let mut attack = Attack::new(
-            &id,
-            "storage_audit",
-            &format!("{rows} operations within 40 minutes"),
-            technique,
-        )
-        .entity("initiated_by", &initiated_by)
-        .entity("storage_account", storage_account);
+        let mut attack =
+            Attack::new(&id, "storage_audit", &format!("{rows} operations within 40 minutes"), technique)
+                .entity("initiated_by", &initiated_by)
+                .entity("storage_account", storage_account);
         for row in 0..rows {
             let row = AuditRow {
                 time: start + planner.dice.between(0, 40 * MINUTE_US),

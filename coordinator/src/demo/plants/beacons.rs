@@ -14,42 +14,12 @@ struct Case {
 }
 
 const CASES: [Case; 6] = [
-    Case {
-        interval_s: 60,
-        jitter_percent: 2,
-        hours: 8,
-        days_needed: 1,
-    },
-    Case {
-        interval_s: 300,
-        jitter_percent: 10,
-        hours: 20,
-        days_needed: 1,
-    },
-    Case {
-        interval_s: 900,
-        jitter_percent: 20,
-        hours: 40,
-        days_needed: 1,
-    },
-    Case {
-        interval_s: 3_600,
-        jitter_percent: 5,
-        hours: 72,
-        days_needed: 1,
-    },
-    Case {
-        interval_s: 600,
-        jitter_percent: 30,
-        hours: 20,
-        days_needed: 1,
-    },
-    Case {
-        interval_s: 86_400,
-        jitter_percent: 1,
-        hours: 24 * 14,
-        days_needed: 6,
-    },
+    Case { interval_s: 60, jitter_percent: 2, hours: 8, days_needed: 1 },
+    Case { interval_s: 300, jitter_percent: 10, hours: 20, days_needed: 1 },
+    Case { interval_s: 900, jitter_percent: 20, hours: 40, days_needed: 1 },
+    Case { interval_s: 3_600, jitter_percent: 5, hours: 72, days_needed: 1 },
+    Case { interval_s: 600, jitter_percent: 30, hours: 20, days_needed: 1 },
+    Case { interval_s: 86_400, jitter_percent: 1, hours: 24 * 14, days_needed: 6 },
 ];
 
 pub(super) fn plant(planner: &mut Planner) {
@@ -59,11 +29,7 @@ pub(super) fn plant(planner: &mut Planner) {
         }
         let source = planner.source();
         let destination = format!("203.0.113.{}", 10 + place);
-        let Case {
-            interval_s,
-            jitter_percent,
-            ..
-        } = *case;
+        let Case { interval_s, jitter_percent, .. } = *case;
         let mut attack = Attack::new(
             &format!("beacon-{interval_s}s-{jitter_percent}pct"),
             "beaconing",
@@ -93,16 +59,8 @@ fn period(planner: &mut Planner, case: &Case) -> (i64, i64) {
     let hours = case.hours.min(lake_hours - 2);
     let is_daily = case.interval_s == 86_400;
     // Once a day: from the first forenoon on, far from midnight, or the last session would be lost.
-    let first_hour = if is_daily {
-        10
-    } else {
-        planner.dice.between(1, lake_hours - hours)
-    };
+    let first_hour = if is_daily { 10 } else { planner.dice.between(1, lake_hours - hours) };
     let start = planner.start_us + first_hour * HOUR_US + planner.dice.between(0, 30 * MINUTE_US);
-    let end = if is_daily {
-        planner.start_us + lake_hours * HOUR_US
-    } else {
-        start + hours * HOUR_US
-    };
+    let end = if is_daily { planner.start_us + lake_hours * HOUR_US } else { start + hours * HOUR_US };
     (start, end)
 }

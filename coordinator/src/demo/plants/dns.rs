@@ -20,11 +20,7 @@ pub(super) fn plant(planner: &mut Planner) {
         )
         .entity("source_ip", &source.address);
         for _ in 0..queries {
-            let mut row = session(
-                start + planner.dice.between(0, hours * HOUR_US),
-                &source,
-                &resolver,
-            );
+            let mut row = session(start + planner.dice.between(0, hours * HOUR_US), &source, &resolver);
             row.application = text("dns");
             row.protocol = text("udp");
             row.destination_port = Some(53);

@@ -25,11 +25,7 @@ pub(super) fn plant(planner: &mut Planner) {
         let mut remaining = total_mib * 1_048_576;
         for number in 0..sessions {
             let is_last = number + 1 == sessions;
-            let sent = if is_last {
-                remaining
-            } else {
-                mean_bytes * planner.dice.between(60, 130) / 100
-            };
+            let sent = if is_last { remaining } else { mean_bytes * planner.dice.between(60, 130) / 100 };
             remaining -= sent;
             let mut row = session(time, &source, &destination);
             row.sent_bytes = Some(sent);

@@ -59,13 +59,8 @@ impl Plan {
             audit: vec![Vec::new(); days],
         };
         let dice = Dice::new(options.seed, 0, "plants");
-        let mut planner = Planner {
-            plan,
-            dice,
-            start_us: midnight_us(options.start),
-            days: days as i64,
-            sources: 0,
-        };
+        let mut planner =
+            Planner { plan, dice, start_us: midnight_us(options.start), days: days as i64, sources: 0 };
         staging::plant(&mut planner);
         uploads::plant(&mut planner);
         egress::plant(&mut planner, shares, world);
@@ -122,74 +117,32 @@ impl Planner {
     }
 
     fn add_firewall(&mut self, attack: &mut Attack, row: FirewallRow<String>) {
-        add(
-            &mut self.plan.firewall,
-            self.start_us,
-            attack,
-            firewall::TABLE,
-            row,
-        );
+        add(&mut self.plan.firewall, self.start_us, attack, firewall::TABLE, row);
     }
 
     fn add_network(&mut self, attack: &mut Attack, row: NetworkRow<String>) {
-        add(
-            &mut self.plan.network,
-            self.start_us,
-            attack,
-            network::TABLE,
-            row,
-        );
+        add(&mut self.plan.network, self.start_us, attack, network::TABLE, row);
     }
 
     fn add_process(&mut self, attack: &mut Attack, row: ProcessRow<String>) {
-        add(
-            &mut self.plan.process,
-            self.start_us,
-            attack,
-            process::TABLE,
-            row,
-        );
+        add(&mut self.plan.process, self.start_us, attack, process::TABLE, row);
     }
 
     fn add_file(&mut self, attack: &mut Attack, row: FileRow<String>) {
-        add(
-            &mut self.plan.file,
-            self.start_us,
-            attack,
-            files::TABLE,
-            row,
-        );
+        add(&mut self.plan.file, self.start_us, attack, files::TABLE, row);
     }
 
     fn add_blob(&mut self, attack: &mut Attack, row: BlobRow<String>) {
-        add(
-            &mut self.plan.blob,
-            self.start_us,
-            attack,
-            storage::TABLE,
-            row,
-        );
+        add(&mut self.plan.blob, self.start_us, attack, storage::TABLE, row);
     }
 
     fn add_audit(&mut self, attack: &mut Attack, row: AuditRow<String>) {
-        add(
-            &mut self.plan.audit,
-            self.start_us,
-            attack,
-            audit_logs::TABLE,
-            row,
-        );
+        add(&mut self.plan.audit, self.start_us, attack, audit_logs::TABLE, row);
     }
 }
 
 /// Adds a row to the day it belongs to and counts it; one outside the days of the lake is left out.
-fn add<Row: Timed>(
-    days: &mut ByDay<Row>,
-    start_us: i64,
-    attack: &mut Attack,
-    table: &'static str,
-    row: Row,
-) {
+fn add<Row: Timed>(days: &mut ByDay<Row>, start_us: i64, attack: &mut Attack, table: &'static str, row: Row) {
     let day = usize::try_from((row.time_us() - start_us).div_euclid(DAY_US));
     if let Some(rows) = day.ok().and_then(|day| days.get_mut(day)) {
         attack.count_row(table, row.time_us());

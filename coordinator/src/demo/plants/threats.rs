@@ -6,18 +6,8 @@ use super::{HOUR_US, Planner, text};
 
 /// Activity, message, destination port and application of what is stopped.
 const STOPPED: [(&str, &str, i32, &str); 3] = [
-    (
-        "spyware",
-        "Command and Control Traffic Detection(85005)",
-        443,
-        "ssl",
-    ),
-    (
-        "vulnerability",
-        "Apache Log4j Remote Code Execution Vulnerability(91991)",
-        8443,
-        "web-browsing",
-    ),
+    ("spyware", "Command and Control Traffic Detection(85005)", 443, "ssl"),
+    ("vulnerability", "Apache Log4j Remote Code Execution Vulnerability(91991)", 8443, "web-browsing"),
     ("virus", "Trojan/Win32.generic(3421001)", 80, "web-browsing"),
 ];
 const ROWS: [i64; 3] = [10, 60, 300];
@@ -36,16 +26,9 @@ pub(super) fn plant(planner: &mut Planner) {
         .entity("source_ip", &source.address);
         for row in 0..rows {
             let destination = format!("203.0.113.{}", 40 + turn * 10 + row as usize % 3);
-            let mut threat = session(
-                start + planner.dice.between(0, 2 * HOUR_US),
-                &source,
-                &destination,
-            );
-            let (action, simplified) = if planner.dice.chance(0.5) {
-                ("reset-both", "Reset")
-            } else {
-                ("drop", "Blocked")
-            };
+            let mut threat = session(start + planner.dice.between(0, 2 * HOUR_US), &source, &destination);
+            let (action, simplified) =
+                if planner.dice.chance(0.5) { ("reset-both", "Reset") } else { ("drop", "Blocked") };
             threat.class = text("THREAT");
             threat.activity = text(activity);
             threat.message = text(message);

@@ -118,11 +118,7 @@ pub(super) fn plant(planner: &mut Planner) {
             account: text(&host.account),
             command_line: text(case.command),
             process_id,
-            parent_file_name: text(if host.role == Role::LinuxServer {
-                "bash"
-            } else {
-                "powershell.exe"
-            }),
+            parent_file_name: text(if host.role == Role::LinuxServer { "bash" } else { "powershell.exe" }),
             file_name: text(case.file),
             action: text("ProcessCreated"),
         };
@@ -184,25 +180,14 @@ fn blob_write(
         0 => "PutBlob",
         _ => "PutBlock",
     };
-    let after_us = if is_last {
-        11 * MINUTE_US
-    } else {
-        planner.dice.between(2 * SECOND_US, 10 * MINUTE_US)
-    };
+    let after_us = if is_last { 11 * MINUTE_US } else { planner.dice.between(2 * SECOND_US, 10 * MINUTE_US) };
     BlobRow {
         time: start_us + after_us,
         account: text(account),
         operation: text(operation),
-        request_size: Some(if is_last {
-            4_096
-        } else {
-            planner.dice.between(1_000_000, 8_388_608)
-        }),
+        request_size: Some(if is_last { 4_096 } else { planner.dice.between(1_000_000, 8_388_608) }),
         status: text("201"),
         caller: Some(format!("{}:{}", host.address, 50_000 + write % 8)),
-        uri: Some(format!(
-            "https://{account}.blob.core.windows.net:443/in/part-{:04}",
-            write / 50
-        )),
+        uri: Some(format!("https://{account}.blob.core.windows.net:443/in/part-{:04}", write / 50)),
     }
 }

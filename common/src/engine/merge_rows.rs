@@ -1,0 +1,101 @@
+//! Rows of several analyses in one stream: the columns of all, and a first one that says whose row it is.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, new_null_array};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::common::{Result, internal_err};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::prelude::SessionContext;
+
+use super::job::MergeJob;
+use super::merge_task::{analysis, result, rollup};
+use super::state_table::state_schema;
+
+const ANALYSIS_COLUMN: &str = "analysis";
+
+/// The columns of the analyses of a merge job.
+#[derive(Debug)]
+pub struct MergeRows {
+    columns_of: Vec<(String, SchemaRef)>,
+    schema: SchemaRef,
+}
+
+impl MergeRows {
+    /// The columns each analysis's own plan has, over state without rows.
+    ///
+    /// # Errors
+    /// Where the job names an analysis or rollup there is none of, or two analyses differ in a column's type.
+    pub fn of(job: &MergeJob) -> Result<Self> {
+        let session = SessionContext::new();
+        let open = |id: &str, _| {
+            if !job.inputs.contains_key(id) {
+                return Ok(None);
+            }
+            let rollup = rollup(id)?;
+            let table = EmptyTable::new(state_schema(rollup, &job.config, &session)?);
+            rollup.merge(session.read_table(Arc::new(table))?).map(Some)
+        };
+        let mut columns_of = Vec::new();
+        let mut all: Vec<FieldRef> = vec![Arc::new(Field::new(ANALYSIS_COLUMN, DataType::Utf8, false))];
+        for id in &job.analyses {
+            let columns = Arc::clone(result(analysis(id)?, job, &open)?.schema().inner());
+            for field in columns.fields() {
+                match all.iter().find(|known| known.name() == field.name()) {
+                    None => all.push(Arc::new(field.as_ref().clone().with_nullable(true))),
+                    Some(known) if known.data_type() == field.data_type() => {}
+                    Some(_) => {
+                        return internal_err!(
+                            "analyses that share state differ in the type of {}",
+                            field.name()
+                        );
+                    }
+                }
+            }
+            columns_of.push((id.clone(), columns));
+        }
+        Ok(Self { columns_of, schema: Arc::new(Schema::new(all)) })
+    }
+
+    /// The columns of all.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// Rows of `analysis` as rows of all.
+    pub(super) fn widen(schema: &SchemaRef, analysis: &str, rows: &RecordBatch) -> Result<RecordBatch> {
+        let count = rows.num_rows();
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(vec![analysis; count]))];
+        for field in schema.fields().iter().skip(1) {
+            columns.push(match rows.column_by_name(field.name()) {
+                Some(column) => Arc::clone(column),
+                None => new_null_array(field.data_type(), count),
+            });
+        }
+        Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+    }
+
+    /// The rows of each analysis among `batches`, with its own columns. A batch holds rows of one analysis.
+    ///
+    /// # Errors
+    /// Where a batch is not of this job.
+    pub fn split(&self, batches: &[RecordBatch]) -> Result<Vec<(String, SchemaRef, Vec<RecordBatch>)>> {
+        let mut results = Vec::new();
+        for (analysis, columns) in &self.columns_of {
+            let names: Vec<&str> = columns.fields().iter().map(|field| field.name().as_str()).collect();
+            let indices: Vec<usize> =
+                names.iter().map(|name| self.schema.index_of(name)).collect::<Result<_, _>>()?;
+            let schema = Arc::new(self.schema.project(&indices)?);
+            let is_own = |batch: &&RecordBatch| {
+                batch
+                    .column(0)
+                    .as_any()
+                    .downcast_ref::<StringArray>()
+                    .is_some_and(|owners| owners.iter().next().flatten() == Some(analysis.as_str()))
+            };
+            let own = batches.iter().filter(is_own).map(|batch| batch.project(&indices));
+            results.push((analysis.clone(), schema, own.collect::<Result<_, _>>()?));
+        }
+        Ok(results)
+    }
+}

@@ -1,0 +1,173 @@
+//! Text keys as small numbers while they are grouped: grouping numbers costs a fraction of grouping texts.
+
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Int32Type};
+use datafusion::common::{HashMap, Result};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use super::text::{OfDictionary, as_texts};
+
+/// Numbers for the texts of one column, given in the order they are met.
+///
+/// Holds every distinct text for as long as it lives: one unit's grouping.
+#[derive(Debug, Clone, Default)]
+pub struct Interner(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    texts: Mutex<Texts>,
+    of_dictionary: OfDictionary<UInt32Array>,
+}
+
+#[derive(Debug, Default)]
+struct Texts {
+    number_of: HashMap<Arc<str>, u32>,
+    texts: Vec<Arc<str>>,
+    /// All texts so far, by number, as last asked for.
+    by_number: Option<StringViewArray>,
+}
+
+impl Interner {
+    /// The number of each text; null stays null.
+    pub fn numbers_of(&self, texts: Expr) -> Expr {
+        self.function(Direction::ToNumbers).call(vec![texts])
+    }
+
+    /// The text of each number.
+    pub fn texts_of(&self, numbers: Expr) -> Expr {
+        self.function(Direction::ToTexts).call(vec![numbers])
+    }
+
+    fn function(&self, direction: Direction) -> ScalarUDF {
+        let signature = Signature::any(1, Volatility::Immutable);
+        ScalarUDF::from(Intern { signature, direction, interner: self.clone() })
+    }
+
+    fn texts(&self) -> MutexGuard<'_, Texts> {
+        // A panic elsewhere leaves the map whole: every change to it is one insertion.
+        self.0.texts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn numbers(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() else {
+            return Ok(Arc::new(self.texts().numbers(array)?));
+        };
+        let of_values = self
+            .0
+            .of_dictionary
+            .get_or_compute(dictionary.values(), |values| self.texts().numbers(values))?;
+        Ok(take(of_values.as_ref(), dictionary.keys(), None)?)
+    }
+}
+
+impl Texts {
+    fn number(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.number_of.get(text) {
+            return *number;
+        }
+        let shared: Arc<str> = Arc::from(text);
+        let number = self.texts.len() as u32;
+        self.texts.push(Arc::clone(&shared));
+        self.number_of.insert(shared, number);
+        number
+    }
+
+    fn numbers(&mut self, array: &ArrayRef) -> Result<UInt32Array> {
+        Ok(as_texts(array)?.iter().map(|text| text.map(|text| self.number(text))).collect())
+    }
+
+    fn as_array(&mut self) -> StringViewArray {
+        match &self.by_number {
+            Some(array) if array.len() == self.texts.len() => array.clone(),
+            _ => {
+                let mut builder = StringViewBuilder::with_capacity(self.texts.len());
+                self.texts.iter().for_each(|text| builder.append_value(text));
+                self.by_number.insert(builder.finish()).clone()
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Direction {
+    ToNumbers,
+    ToTexts,
+}
+
+#[derive(Debug)]
+struct Intern {
+    signature: Signature,
+    direction: Direction,
+    interner: Interner,
+}
+
+impl PartialEq for Intern {
+    fn eq(&self, other: &Self) -> bool {
+        self.direction == other.direction && Arc::ptr_eq(&self.interner.0, &other.interner.0)
+    }
+}
+
+impl Eq for Intern {}
+
+impl Hash for Intern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.direction.hash(state);
+        Arc::as_ptr(&self.interner.0).hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Intern {
+    fn name(&self) -> &str {
+        match self.direction {
+            Direction::ToNumbers => "numbers_of",
+            Direction::ToTexts => "texts_of",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(match self.direction {
+            Direction::ToNumbers => DataType::UInt32,
+            Direction::ToTexts => DataType::Utf8View,
+        })
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let array = args.args[0].to_array(args.number_rows)?;
+        let converted: ArrayRef = match self.direction {
+            Direction::ToNumbers => self.interner.numbers(&array)?,
+            Direction::ToTexts => take(&self.interner.texts().as_array(), &array, None)?,
+        };
+        Ok(ColumnarValue::Array(converted))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{DictionaryArray, StringArray};
+    use arrow::datatypes::UInt32Type;
+
+    #[test]
+    fn texts_come_back_whatever_array_they_came_in() {
+        let interner = Interner::default();
+        let plain: ArrayRef = Arc::new(StringArray::from(vec![Some("b"), None, Some("a")]));
+        let dictionary: ArrayRef =
+            Arc::new(vec![Some("a"), Some("c"), None].into_iter().collect::<DictionaryArray<Int32Type>>());
+        let numbers =
+            |array| interner.numbers(array).unwrap().as_primitive::<UInt32Type>().iter().collect::<Vec<_>>();
+        assert_eq!(numbers(&plain), [Some(0), None, Some(1)]);
+        assert_eq!(numbers(&dictionary), [Some(1), Some(2), None]);
+        assert_eq!(numbers(&dictionary), [Some(1), Some(2), None]);
+        assert_eq!(interner.texts().as_array().iter().flatten().collect::<Vec<_>>(), ["b", "a", "c"]);
+    }
+}

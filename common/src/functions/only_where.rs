@@ -1,0 +1,41 @@
+//! `only_where`: values where a condition holds, null elsewhere.
+
+use arrow::array::AsArray;
+use arrow::compute::{not, nullif, prep_null_mask_filter};
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+/// `value` where `condition` is true; null where it is false or null.
+pub fn only_where(value: Expr, condition: Expr) -> Expr {
+    ScalarUDF::from(OnlyWhere { signature: Signature::any(2, Volatility::Immutable) })
+        .call(vec![value, condition])
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct OnlyWhere {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for OnlyWhere {
+    fn name(&self) -> &str {
+        "only_where"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        Ok(types[0].clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let values = args.args[0].to_array(args.number_rows)?;
+        let condition = args.args[1].to_array(args.number_rows)?;
+        let holds = prep_null_mask_filter(condition.as_boolean());
+        Ok(ColumnarValue::Array(nullif(&values, &not(&holds)?)?))
+    }
+}

@@ -1,0 +1,105 @@
+//! Every analysis against its table of cases in `cases/<analysis>.toml`: input rows, and the rows that must come out.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hindcast_common::analyses::ANALYSES;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::support::{Place, stderr};
+
+/// A case: a lake of few rows and what one analysis makes of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// What it shows.
+    name: String,
+    /// Arguments beside the lake.
+    #[serde(default)]
+    arguments: String,
+    /// Configuration laid over the preset.
+    #[serde(default)]
+    config: String,
+    /// Rows by table; the date folder is that of the row's time.
+    rows: BTreeMap<String, Vec<BTreeMap<String, Value>>>,
+    /// All rows of the result, in order, with the columns that matter.
+    expect: Vec<BTreeMap<String, Value>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cases {
+    case: Vec<Case>,
+}
+
+fn case_file(analysis: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases").join(format!("{analysis}.toml"))
+}
+
+#[test]
+fn every_analysis_has_cases_that_hit_and_that_miss() {
+    for analysis in ANALYSES {
+        let cases = read_cases(analysis.id);
+        let inputs: usize = cases.iter().flat_map(|case| case.rows.values()).map(Vec::len).sum();
+        assert!(inputs > 0 && cases.iter().any(|case| !case.expect.is_empty()), "{}", analysis.id);
+    }
+}
+
+#[test]
+fn analyses_give_what_their_cases_say() {
+    for analysis in ANALYSES {
+        for case in read_cases(analysis.id) {
+            check(analysis.id, &case);
+        }
+    }
+}
+
+fn read_cases(analysis: &str) -> Vec<Case> {
+    let path = case_file(analysis);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    toml::from_str::<Cases>(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())).case
+}
+
+fn check(analysis: &str, case: &Case) {
+    let place = Place::new();
+    for (table, rows) in &case.rows {
+        for (date, of_date) in by_date(rows) {
+            place.write_rows(table, &date, "part-0.parquet", &of_date);
+        }
+    }
+    let config = place.path("case.toml");
+    fs::write(&config, &case.config).expect("a configuration file");
+    let output = place.scan(&format!("--only {analysis} --config {} {}", config.display(), case.arguments));
+    assert!(output.status.success(), "{analysis}, {}: {}", case.name, stderr(&output));
+    let rows = place.table(analysis);
+    assert_eq!(rows.len(), case.expect.len(), "{analysis}, {}: {rows:#?}", case.name);
+    for (row, expected) in rows.iter().zip(&case.expect) {
+        for (column, value) in expected {
+            assert!(
+                is_alike(&row[column], value),
+                "{analysis}, {}: {column} of {row:#}, not {value}",
+                case.name
+            );
+        }
+    }
+}
+
+fn by_date(rows: &[BTreeMap<String, Value>]) -> BTreeMap<String, Vec<BTreeMap<String, Value>>> {
+    let mut dates: BTreeMap<String, Vec<BTreeMap<String, Value>>> = BTreeMap::new();
+    for row in rows {
+        let time = row.get("Timestamp").or(row.get("TimeGenerated")).and_then(Value::as_str).expect("a time");
+        dates.entry(time[..10].to_owned()).or_default().push(row.clone());
+    }
+    dates
+}
+
+/// Equal; numbers up to the last digits, and the text `null` stands for null, which TOML lacks.
+fn is_alike(actual: &Value, expected: &Value) -> bool {
+    match (actual.as_f64(), expected.as_f64()) {
+        (Some(actual), Some(expected)) => (actual - expected).abs() <= 1e-9 * expected.abs().max(1.0),
+        _ if expected == "null" => actual.is_null(),
+        _ => actual == expected,
+    }
+}

@@ -1,0 +1,14 @@
+//! Drives the `hindcast` binary as a person would: demo lakes, small lakes written row by row, broken lakes, real data.
+
+mod support;
+
+mod analysis_cases;
+mod bad_input;
+mod demo_truth;
+mod lake_forms;
+mod notebook_parity;
+mod real_data;
+mod same_bytes;
+mod scan_command;
+mod tables_command;
+mod tidy;

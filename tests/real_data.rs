@@ -1,0 +1,101 @@
+//! Telemetry by others with known right answers, where the folder that holds it is there (`HINDCAST_SAMPLES`, or
+//! `../shared/data` beside the checkout).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::support::{Place, row};
+
+type Row = BTreeMap<String, Value>;
+
+/// The folder of samples; says so and gives nothing where there is none.
+fn samples() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let folder = std::env::var_os("HINDCAST_SAMPLES").map_or(beside, PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: there is no folder of samples at {}", folder.display());
+    None
+}
+
+/// Writes rows to the folders of their dates.
+fn write_by_date(place: &Place, table: &str, time_column: &str, rows: Vec<Row>) {
+    let mut dates: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    for row in rows {
+        let date = row[time_column].as_str().expect("a time")[..10].to_owned();
+        dates.entry(date).or_default().push(row);
+    }
+    for (date, rows) in dates {
+        place.write_rows(table, &date, "part-0.parquet", &rows);
+    }
+}
+
+#[test]
+fn redacted_firewall_events_are_scanned() {
+    let Some(samples) = samples() else { return };
+    let text = fs::read_to_string(samples.join("palo-alto-cdl/PaloAltoCDLEvent.json")).expect("the sample");
+    let events: Vec<Row> = serde_json::from_str(&text).expect("JSON");
+    let rows: Vec<Row> = events
+        .into_iter()
+        .map(|mut event| {
+            // The export has no TimeGenerated; its receipt time reads `Mar 01 2021 20:35:54`.
+            let receipt = event["ReceiptTime"].as_str().unwrap_or_default().to_owned();
+            let time =
+                chrono::NaiveDateTime::parse_from_str(&receipt, "%b %d %Y %H:%M:%S").unwrap_or_default();
+            event.insert("TimeGenerated".into(), json!(time.and_utc().to_rfc3339()));
+            event
+        })
+        .collect();
+    assert_eq!((rows.len(), rows[0].len()), (28, 147));
+    let place = Place::new();
+    write_by_date(&place, "CommonSecurityLog", "TimeGenerated", rows);
+    place.scan_well("--suite firewall");
+    let threats = place.table("threat_breakdown");
+    for activity in ["file", "spyware", "url"] {
+        let count: i64 = threats
+            .iter()
+            .filter(|threat| threat["activity"] == activity)
+            .filter_map(|threat| threat["events"].as_i64())
+            .sum();
+        assert_eq!(count, 2, "{activity}: {threats:?}");
+    }
+    let events: i64 = place.table("traffic_overview").iter().filter_map(|row| row["events"].as_i64()).sum();
+    assert_eq!(events, 28);
+}
+
+#[test]
+fn labelled_egress_spikes_are_among_the_top() {
+    let Some(samples) = samples() else { return };
+    let text = fs::read_to_string(samples.join("msticpy/TimeSeriesDemo.csv")).expect("the sample");
+    let rows: Vec<Row> = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let mut cells = line.split(',');
+            let time = cells.next()?.trim_matches('"').to_owned();
+            let bytes: i64 = cells.next()?.parse().ok()?;
+            Some(row([
+                ("Timestamp", json!(time)),
+                ("DeviceName", json!("gateway")),
+                ("BytesSent", json!(bytes)),
+            ]))
+        })
+        .collect();
+    assert!(rows.len() > 500);
+    let place = Place::new();
+    write_by_date(&place, "DeviceNetworkEvents", "Timestamp", rows);
+    place.scan_well("--only egress_spikes");
+    let mut spikes = place.table("egress_spikes");
+    let others = spikes.len() - 3;
+    println!("{} hours are above the factor: the three labelled and {others} others", spikes.len());
+    spikes.sort_by(|left, right| right["bytes_sent"].as_i64().cmp(&left["bytes_sent"].as_i64()));
+    let mut top: Vec<&str> = spikes[..3].iter().filter_map(|spike| spike["hour"].as_str()).collect();
+    top.sort_unstable();
+    assert_eq!(top, ["2019-05-13T17:00:00Z", "2019-05-17T21:00:00Z", "2019-05-26T05:00:00Z"]);
+    assert!(others <= 3, "{spikes:?}");
+}

@@ -1,0 +1,61 @@
+//! Tables of a lake: listed, shown, saved, deleted.
+
+use serde_json::Value;
+
+use crate::support::{Place, hindcast, stderr, stdout};
+
+fn tables(place: &Place, arguments: &str) -> std::process::Output {
+    hindcast(&format!("tables --lake {} {arguments}", place.lake().display()))
+}
+
+#[test]
+fn enriched_rows_are_saved_read_back_and_deleted() {
+    let place = Place::with_demo("--days 2 --rows-per-day 3000 --seed 2");
+    let listed = stdout(&tables(&place, ""));
+    assert!(listed.contains("CommonSecurityLog") && listed.contains("(2 dates)"), "{listed}");
+
+    for name in ["Investigation", "_SPRK", "../Escape_SPRK", "a b_SPRK"] {
+        let output = hindcast_save(&place, name);
+        assert_eq!(output.status.code(), Some(2), "{name}: {}", stderr(&output));
+        assert!(stderr(&output).contains("_SPRK"));
+    }
+    let saved = hindcast_save(&place, "PaloAlto_Investigation_SPRK");
+    assert!(saved.status.success(), "{}", stderr(&saved));
+    let shown: Value =
+        serde_json::from_str(&stdout(&tables(&place, "--json show PaloAlto_Investigation_SPRK")))
+            .expect("JSON");
+    let dates = shown["dates"].as_array().expect("dates");
+    let rows: u64 = dates.iter().filter_map(|date| date["rows"].as_u64()).sum();
+    assert!(stdout(&saved).contains(&format!("the table has {rows} rows")), "{}", stdout(&saved));
+    let columns: Vec<&str> = shown["columns"]
+        .as_array()
+        .expect("columns")
+        .iter()
+        .filter_map(|column| column["name"].as_str())
+        .collect();
+    assert!(
+        columns.contains(&"TotalBytes") && columns.contains(&"IsExternal") && columns.len() == 25,
+        "{columns:?}"
+    );
+
+    // Saved again it has the same rows; saved by days it has them all.
+    assert!(
+        stdout(&hindcast_save(&place, "PaloAlto_Investigation_SPRK"))
+            .contains(&format!("the table has {rows} rows"))
+    );
+    let by_days = ["--from 2026-01-05 --to 2026-01-06", "--from 2026-01-06 --to 2026-01-07"]
+        .map(|window| tables(&place, &format!("save ByDay_SPRK {window}")));
+    assert!(stdout(&by_days[1]).contains(&format!("the table has {rows} rows")), "{}", stdout(&by_days[1]));
+
+    let kept = tables(&place, "delete ByDay_SPRK");
+    assert_eq!(kept.status.code(), Some(2));
+    assert!(place.lake().join("ByDay_SPRK").exists());
+    assert!(tables(&place, "delete ByDay_SPRK --yes").status.success());
+    assert!(!place.lake().join("ByDay_SPRK").exists());
+    assert_eq!(tables(&place, "show ByDay_SPRK").status.code(), Some(2));
+}
+
+fn hindcast_save(place: &Place, name: &str) -> std::process::Output {
+    let lake = place.lake().display().to_string();
+    crate::support::run(&["tables", "--lake", &lake, "save", name])
+}
