@@ -27,7 +27,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         ],
     }],
     run,
-    order: &[("total_sent_mb", true)],
+    order: &[("total_sent_mb", true), ("source_ip", false), ("destination_ip", false)],
     limit: Some(|config| config.data_exfiltration.limit),
     companion: None,
     finding: Some(FindingRule {

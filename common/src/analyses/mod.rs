@@ -98,7 +98,8 @@ pub struct Analysis {
     pub requires: &'static [Requirement],
     /// One shard's result, in no order. Every group of rows that belong together lies in one shard.
     pub run: fn(&Inputs<'_>) -> Result<DataFrame>,
-    /// Columns that order the result, descending where `true`; ties are ordered by all columns.
+    /// Columns that order the result, descending where `true`; ties are ordered by all columns. Those of a result with
+    /// a limit leave no ties.
     pub order: &'static [(&'static str, bool)],
     /// Rows kept of the ordered result; all where absent.
     pub limit: Option<fn(&Config) -> usize>,
@@ -159,9 +160,9 @@ impl Analysis {
         let Some(limit) = self.limit else {
             return Ok(result);
         };
-        let order = self.total_order(result.schema().as_arrow());
+        // The columns named order a cut result wholly: a group's key is among them.
         let order: Vec<SortExpr> =
-            order.into_iter().map(|(column, descending)| ident(column).sort(!descending, false)).collect();
+            self.order.iter().map(|(column, descending)| ident(*column).sort(!descending, false)).collect();
         result.sort(order)?.limit(0, Some(limit(config)))
     }
 

@@ -16,7 +16,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         columns: &["DeviceVendor", "DeviceEventClassID", "DestinationPort", "Protocol"],
     }],
     run,
-    order: &[("sessions", true)],
+    order: &[("sessions", true), ("destination_port", false), ("protocol", false)],
     limit: Some(|config| config.port_usage.limit),
     companion: None,
     finding: None,

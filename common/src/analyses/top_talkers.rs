@@ -24,7 +24,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         ],
     }],
     run,
-    order: &[("sessions", true)],
+    order: &[("sessions", true), ("source_ip", false), ("destination_ip", false)],
     limit: Some(|config| config.top_talkers.limit),
     companion: None,
     finding: None,

@@ -1,6 +1,6 @@
 //! A place in an object store: a path, `file://`, `s3://`, `az://`, `abfss://` or `gs://` URL.
 
-use std::path::Path as FilePath;
+use std::path::{Component, Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -99,9 +99,25 @@ impl Location {
 fn file_url(text: &str) -> Result<Url> {
     let absolute = std::path::absolute(FilePath::new(text))
         .map_err(Error::io(format!("resolving the path {text:?}")))?;
+    // Links and `..` are followed where the path exists; an object store takes neither.
+    let resolved = absolute.canonicalize().unwrap_or_else(|_| without_parents(&absolute));
     // A directory URL, so that names joined to it go below it.
-    Url::from_directory_path(&absolute)
+    Url::from_directory_path(&resolved)
         .map_err(|()| Error::Config(format!("{text:?} is not a path or URL Hindcast can read")))
+}
+
+/// The path with every `..` taken back, by its text alone.
+fn without_parents(path: &FilePath) -> PathBuf {
+    let mut kept = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                kept.pop();
+            }
+            other => kept.push(other),
+        }
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -115,5 +131,6 @@ mod tests {
         assert_eq!(local.child("AuditLogs/date=2026-01-01").as_ref(), "tmp/lake/AuditLogs/date=2026-01-01");
         assert_eq!(local.join("T").prefix().as_ref(), "tmp/lake/T");
         assert!(Location::parse("ftp://host/lake").is_err());
+        assert_eq!(Location::parse("/tmp/no/such/../lake").unwrap().prefix().as_ref(), "tmp/no/lake");
     }
 }

@@ -129,7 +129,10 @@ fn parse_table(layer: &Layer<'_>) -> Result<toml::Table> {
 }
 
 fn layer_error(layer: &Layer<'_>, error: &toml::de::Error) -> Error {
-    Error::Config(format!("{}: {}", layer.name, error.to_string().trim_end()))
+    match patterns::line_of_bad_pattern(error.message(), layer.text) {
+        Some(line) => Error::Config(format!("{}, line {line}: {}", layer.name, error.message())),
+        None => Error::Config(format!("{}: {}", layer.name, error.to_string().trim_end())),
+    }
 }
 
 fn lay_over(below: &mut toml::Table, above: toml::Table) {

@@ -114,6 +114,20 @@ fn compile(pattern: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(pattern).case_insensitive(has_capitals).size_limit(SIZE_LIMIT_BYTES).build()
 }
 
+/// A pattern that does not compile. The pattern stands in marks by which its line is found.
+#[derive(Debug, thiserror::Error)]
+#[error("pattern `{pattern}`: {error}")]
+struct BadPattern<'a> {
+    pattern: &'a str,
+    error: regex::Error,
+}
+
+/// The line of `text`, counted from 1, on which the bad pattern of an error message stands.
+pub(super) fn line_of_bad_pattern(message: &str, text: &str) -> Option<usize> {
+    let pattern = message.strip_prefix("pattern `")?.split("`: ").next()?;
+    text.lines().position(|line| line.contains(pattern)).map(|line| line + 1)
+}
+
 /// As a file may write a rule: the pattern alone, or a table with its cases.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -131,7 +145,8 @@ impl<'de> Deserialize<'de> for CheckedRule {
             WrittenRule::Pattern(pattern) => Rule { pattern, ..Rule::default() },
             WrittenRule::Rule(rule) => rule,
         };
-        compile(&rule.pattern).map_err(D::Error::custom)?;
+        compile(&rule.pattern)
+            .map_err(|error| D::Error::custom(BadPattern { pattern: &rule.pattern, error }))?;
         Ok(Self(rule))
     }
 }

@@ -18,10 +18,13 @@ use super::plan::JobPlanner;
 use crate::Result;
 use crate::catalog::Location;
 
+/// Memory a task should have to itself: with less, fewer tasks run at once, since each holds a dozen groupings and sorts.
+const TASK_MEMORY_BYTES: usize = 64 << 20;
+
 /// What the embedded engine may use.
 #[derive(Debug, Clone)]
 pub struct LocalOptions {
-    /// Tasks that run at once.
+    /// Tasks that run at once, where memory allows.
     pub threads: usize,
     /// Bytes that grouping, sorting and joining may hold together; beyond them they spill to disk.
     pub memory_bytes: usize,
@@ -30,7 +33,7 @@ pub struct LocalOptions {
 /// DataFusion in this process.
 pub struct Local {
     session: SessionContext,
-    threads: usize,
+    tasks: usize,
 }
 
 impl Local {
@@ -48,7 +51,8 @@ impl Local {
             .with_default_features()
             .with_query_planner(Arc::new(JobPlanner))
             .build();
-        let engine = Self { session: SessionContext::new_with_state(state), threads: options.threads };
+        let tasks = options.threads.min(options.memory_bytes / TASK_MEMORY_BYTES).max(1);
+        let engine = Self { session: SessionContext::new_with_state(state), tasks };
         for location in locations {
             engine.reach(location)?;
         }
@@ -76,9 +80,9 @@ impl Engine for Local {
     async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
         let plan = self.session.state().create_physical_plan(&plan).await?;
         let tasks = plan.output_partitioning().partition_count();
-        let mut outcome = RecordBatchReceiverStreamBuilder::new(plan.schema(), self.threads);
+        let mut outcome = RecordBatchReceiverStreamBuilder::new(plan.schema(), self.tasks);
         let next_task = Arc::new(AtomicUsize::new(0));
-        for _ in 0..self.threads.min(tasks) {
+        for _ in 0..self.tasks.min(tasks) {
             let (plan, next_task, sender) = (Arc::clone(&plan), Arc::clone(&next_task), outcome.tx());
             let context = self.session.task_ctx();
             outcome.spawn(async move {

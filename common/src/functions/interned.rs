@@ -3,8 +3,8 @@
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder, UInt32Array};
-use arrow::compute::take;
+use arrow::array::{ArrayRef, AsArray, DictionaryArray, StringArray, UInt32Array};
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::{HashMap, Result};
 use datafusion::logical_expr::{
@@ -30,7 +30,7 @@ struct Texts {
     number_of: HashMap<Arc<str>, u32>,
     texts: Vec<Arc<str>>,
     /// All texts so far, by number, as last asked for.
-    by_number: Option<StringViewArray>,
+    by_number: Option<ArrayRef>,
 }
 
 impl Interner {
@@ -42,6 +42,11 @@ impl Interner {
     /// The text of each number.
     pub fn texts_of(&self, numbers: Expr) -> Expr {
         self.function(Direction::ToTexts).call(vec![numbers])
+    }
+
+    /// The text of each number, as a dictionary of all texts so far.
+    pub fn dictionary_of(&self, numbers: Expr) -> Expr {
+        self.function(Direction::ToDictionary).call(vec![numbers])
     }
 
     fn function(&self, direction: Direction) -> ScalarUDF {
@@ -82,13 +87,12 @@ impl Texts {
         Ok(as_texts(array)?.iter().map(|text| text.map(|text| self.number(text))).collect())
     }
 
-    fn as_array(&mut self) -> StringViewArray {
+    fn as_array(&mut self) -> ArrayRef {
         match &self.by_number {
-            Some(array) if array.len() == self.texts.len() => array.clone(),
+            Some(array) if array.len() == self.texts.len() => Arc::clone(array),
             _ => {
-                let mut builder = StringViewBuilder::with_capacity(self.texts.len());
-                self.texts.iter().for_each(|text| builder.append_value(text));
-                self.by_number.insert(builder.finish()).clone()
+                let array = StringArray::from_iter_values(self.texts.iter());
+                Arc::clone(self.by_number.insert(Arc::new(array)))
             }
         }
     }
@@ -98,6 +102,7 @@ impl Texts {
 enum Direction {
     ToNumbers,
     ToTexts,
+    ToDictionary,
 }
 
 #[derive(Debug)]
@@ -127,6 +132,7 @@ impl ScalarUDFImpl for Intern {
         match self.direction {
             Direction::ToNumbers => "numbers_of",
             Direction::ToTexts => "texts_of",
+            Direction::ToDictionary => "dictionary_of",
         }
     }
 
@@ -138,6 +144,9 @@ impl ScalarUDFImpl for Intern {
         Ok(match self.direction {
             Direction::ToNumbers => DataType::UInt32,
             Direction::ToTexts => DataType::Utf8View,
+            Direction::ToDictionary => {
+                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+            }
         })
     }
 
@@ -145,7 +154,12 @@ impl ScalarUDFImpl for Intern {
         let array = args.args[0].to_array(args.number_rows)?;
         let converted: ArrayRef = match self.direction {
             Direction::ToNumbers => self.interner.numbers(&array)?,
-            Direction::ToTexts => take(&self.interner.texts().as_array(), &array, None)?,
+            Direction::ToTexts => take(&as_texts(&self.interner.texts().as_array())?, &array, None)?,
+            Direction::ToDictionary => {
+                let keys = cast(&array, &DataType::Int32)?;
+                let keys = keys.as_primitive::<Int32Type>().clone();
+                Arc::new(DictionaryArray::try_new(keys, self.interner.texts().as_array())?)
+            }
         };
         Ok(ColumnarValue::Array(converted))
     }
@@ -154,7 +168,6 @@ impl ScalarUDFImpl for Intern {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{DictionaryArray, StringArray};
     use arrow::datatypes::UInt32Type;
 
     #[test]
@@ -168,6 +181,7 @@ mod tests {
         assert_eq!(numbers(&plain), [Some(0), None, Some(1)]);
         assert_eq!(numbers(&dictionary), [Some(1), Some(2), None]);
         assert_eq!(numbers(&dictionary), [Some(1), Some(2), None]);
-        assert_eq!(interner.texts().as_array().iter().flatten().collect::<Vec<_>>(), ["b", "a", "c"]);
+        let texts = interner.texts().as_array();
+        assert_eq!(texts.as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["b", "a", "c"]);
     }
 }

@@ -1,6 +1,6 @@
 //! `only_where`: values where a condition holds, null elsewhere.
 
-use arrow::array::AsArray;
+use arrow::array::{Array, AsArray};
 use arrow::compute::{not, nullif, prep_null_mask_filter};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
@@ -35,7 +35,12 @@ impl ScalarUDFImpl for OnlyWhere {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let values = args.args[0].to_array(args.number_rows)?;
         let condition = args.args[1].to_array(args.number_rows)?;
-        let holds = prep_null_mask_filter(condition.as_boolean());
-        Ok(ColumnarValue::Array(nullif(&values, &not(&holds)?)?))
+        let condition = condition.as_boolean();
+        let fails = if condition.null_count() == 0 {
+            not(condition)?
+        } else {
+            not(&prep_null_mask_filter(condition))?
+        };
+        Ok(ColumnarValue::Array(nullif(&values, &fails)?))
     }
 }

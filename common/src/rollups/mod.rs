@@ -126,7 +126,9 @@ impl Rollup {
         let prepared = (self.prepare)(table, config)?;
         let state = match &self.shape {
             Shape::Rows => with_plain_texts(prepared)?,
-            Shape::Groups { keys, measures } => group_interned(prepared, keys, measures)?,
+            Shape::Groups { keys, measures } => {
+                group(prepared, keys, measures, Measure::of_rows, Interner::dictionary_of)?
+            }
         };
         state.with_column(BUCKET_COLUMN, bucket_of(ident(self.bucket_key)))
     }
@@ -138,29 +140,37 @@ impl Rollup {
     pub fn merge(&self, states: DataFrame) -> Result<DataFrame> {
         match &self.shape {
             Shape::Rows => states.drop_columns(&[BUCKET_COLUMN]),
-            Shape::Groups { keys, measures } => group(states, keys, measures, Measure::of_states),
+            Shape::Groups { keys, measures } => {
+                group(states, keys, measures, Measure::of_states, Interner::texts_of)
+            }
         }
     }
 }
 
-/// Groups rows with their text keys as numbers, and gives the keys back as texts.
-fn group_interned(rows: DataFrame, keys: &[&str], measures: &[Measure]) -> Result<DataFrame> {
+/// Groups a frame with its text keys as numbers, and gives the keys back in the form `texts_again` makes.
+fn group(
+    frame: DataFrame,
+    keys: &[&str],
+    measures: &[Measure],
+    aggregate: fn(&Measure) -> Expr,
+    texts_again: fn(&Interner, Expr) -> Expr,
+) -> Result<DataFrame> {
     let mut key_numbers = Vec::new();
-    let mut key_texts = Vec::new();
+    let mut columns = Vec::new();
     for key in keys {
-        let data_type = rows.schema().field_with_unqualified_name(key)?.data_type().clone();
+        let data_type = frame.schema().field_with_unqualified_name(key)?.data_type();
         if matches!(data_type, DataType::Utf8View | DataType::Dictionary(_, _)) {
             let interner = Interner::default();
             key_numbers.push(interner.numbers_of(ident(*key)).alias(*key));
-            key_texts.push(interner.texts_of(ident(*key)).alias(*key));
+            columns.push(texts_again(&interner, ident(*key)).alias(*key));
         } else {
             key_numbers.push(ident(*key));
-            key_texts.push(ident(*key));
+            columns.push(ident(*key));
         }
     }
-    let measured = measures.iter().map(|measure| measure.of_rows().alias(measure.name)).collect();
-    let names = measures.iter().map(|measure| ident(measure.name));
-    rows.aggregate(key_numbers, measured)?.select(key_texts.into_iter().chain(names).collect::<Vec<_>>())
+    columns.extend(measures.iter().map(|measure| ident(measure.name)));
+    let measured = measures.iter().map(|measure| aggregate(measure).alias(measure.name)).collect();
+    frame.aggregate(key_numbers, measured)?.select(columns)
 }
 
 /// Rows with dictionaries as texts, as state is stored.
@@ -175,18 +185,6 @@ fn with_plain_texts(rows: DataFrame) -> Result<DataFrame> {
         })
         .collect();
     rows.select(columns)
-}
-
-fn group(
-    frame: DataFrame,
-    keys: &[&str],
-    measures: &[Measure],
-    aggregate: fn(&Measure) -> Expr,
-) -> Result<DataFrame> {
-    frame.aggregate(
-        keys.iter().map(|key| ident(*key)).collect(),
-        measures.iter().map(|measure| aggregate(measure).alias(measure.name)).collect(),
-    )
 }
 
 impl Measure {

@@ -221,10 +221,15 @@ async fn resolve_window(request: &WindowRequest, tables: &[LakeTable], engine: &
         return Err(Error::Config("the lake has no date folder".into()));
     };
     match *request {
-        WindowRequest::Between(from_us, to_us) => Window::new(
-            from_us.unwrap_or_else(|| date_start_us(*first)),
-            to_us.unwrap_or_else(|| date_start_us(*last) + MICROS_PER_DAY),
-        ),
+        WindowRequest::Between(from_us, to_us) => {
+            // Where folders are dated by arrival, the lake's rows reach beyond its folders.
+            let slack_days = tables.iter().map(|table| table.mapping.folder_slack_days).max().unwrap_or(0);
+            let slack_us = i64::from(slack_days) * MICROS_PER_DAY;
+            Window::new(
+                from_us.unwrap_or_else(|| date_start_us(*first) - slack_us),
+                to_us.unwrap_or_else(|| date_start_us(*last) + MICROS_PER_DAY + slack_us),
+            )
+        }
         WindowRequest::Last(length_us) => {
             let newest_us = newest_row(tables, engine).await?;
             Window::new(newest_us + 1 - length_us, newest_us + 1)

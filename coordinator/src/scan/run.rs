@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::analyses::{Analysis, HIDDEN_PREFIX, Suite};
 use hindcast_common::catalog::LakeFile;
 use hindcast_common::config::Config;
@@ -17,6 +17,9 @@ use super::ledger::{RollupRun, UnitRecord};
 use super::plan::ScanPlan;
 use super::score::{Risk, SuiteScore, run_risk, suite_score};
 use super::units::{cut, unit_bytes};
+
+/// Merge jobs under way at once.
+const CONCURRENT_MERGES: usize = 2;
 
 /// How a scan is run.
 pub struct RunOptions<'a> {
@@ -103,8 +106,13 @@ pub async fn run_scan(
     let mut findings = Vec::new();
     let mut signals: BTreeMap<Suite, BTreeMap<String, u64>> = BTreeMap::new();
     let mut results: BTreeMap<&str, RecordBatch> = BTreeMap::new();
-    for group in by_rollups(&plan.analyses) {
-        results.extend(merge(&group, plan, options, &state).await?);
+    // Two merges at once: while one orders its result, the other's tasks use the threads.
+    let groups = by_rollups(&plan.analyses);
+    let mut merges = stream::iter(&groups)
+        .map(|group| merge(group, plan, options, &state))
+        .buffer_unordered(CONCURRENT_MERGES);
+    while let Some(merged) = merges.try_next().await? {
+        results.extend(merged);
     }
     for analysis in &plan.analyses {
         let batches: Vec<RecordBatch> = results.remove(analysis.id).into_iter().collect();
