@@ -16,7 +16,7 @@ ci:
 # Side by side with DuckDB and with only reading the columns: 3 million firewall and 2 million endpoint rows
 bench:
     cargo build --release
-    python3 benches/duckdb.py target/release/hindcast
+    python3 benches/peer.py target/release/hindcast
 
 # The notebook preset against frames the notebooks made in Spark of the same lake
 parity lake frames:

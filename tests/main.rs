@@ -1,4 +1,5 @@
 //! Drives the `hindcast` binary as a person would: demo lakes, small lakes written row by row, broken lakes, real data.
+#![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 mod support;
 

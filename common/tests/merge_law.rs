@@ -1,4 +1,5 @@
 //! The law of rollups: state of the parts, united in any order and any shards, is the state of the whole.
+#![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use datafusion::functions_aggregate::expr_fn::{count, count_distinct, max, min};
 use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Inputs, Requirement, Suite};
+use super::{Analysis, Companion, Inputs, Requirement, Suite};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "attack_timeline",
@@ -26,7 +26,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     run,
     order: &[("time_generated", false)],
     limit: None,
-    companion: Some(("attack_timeline_summary", summary)),
+    companion: Some(Companion { name: "attack_timeline_summary", compute: summary }),
     finding: None,
 };
 

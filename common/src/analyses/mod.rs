@@ -103,10 +103,19 @@ pub struct Analysis {
     pub order: &'static [(&'static str, bool)],
     /// Rows kept of the ordered result; all where absent.
     pub limit: Option<fn(&Config) -> usize>,
-    /// A further table computed from the whole result, and its name.
-    pub companion: Option<(&'static str, fn(DataFrame) -> Result<DataFrame>)>,
+    /// A further table computed from the whole result.
+    pub companion: Option<Companion>,
     /// How rows become findings.
     pub finding: Option<FindingRule>,
+}
+
+/// A table computed from the whole result of an analysis.
+#[derive(Debug)]
+pub struct Companion {
+    /// Its name.
+    pub name: &'static str,
+    /// The table, of the result.
+    pub compute: fn(DataFrame) -> Result<DataFrame>,
 }
 
 /// What an analysis is given of one shard.

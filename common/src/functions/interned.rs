@@ -36,22 +36,22 @@ struct Texts {
 impl Interner {
     /// The number of each text; null stays null.
     pub fn numbers_of(&self, texts: Expr) -> Expr {
-        self.function(Direction::ToNumbers).call(vec![texts])
+        self.function(Form::Numbers).call(vec![texts])
     }
 
     /// The text of each number.
     pub fn texts_of(&self, numbers: Expr) -> Expr {
-        self.function(Direction::ToTexts).call(vec![numbers])
+        self.function(Form::Texts).call(vec![numbers])
     }
 
     /// The text of each number, as a dictionary of all texts so far.
     pub fn dictionary_of(&self, numbers: Expr) -> Expr {
-        self.function(Direction::ToDictionary).call(vec![numbers])
+        self.function(Form::Dictionary).call(vec![numbers])
     }
 
-    fn function(&self, direction: Direction) -> ScalarUDF {
+    fn function(&self, form: Form) -> ScalarUDF {
         let signature = Signature::any(1, Volatility::Immutable);
-        ScalarUDF::from(Intern { signature, direction, interner: self.clone() })
+        ScalarUDF::from(Intern { signature, form, interner: self.clone() })
     }
 
     fn texts(&self) -> MutexGuard<'_, Texts> {
@@ -99,22 +99,22 @@ impl Texts {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Direction {
-    ToNumbers,
-    ToTexts,
-    ToDictionary,
+enum Form {
+    Numbers,
+    Texts,
+    Dictionary,
 }
 
 #[derive(Debug)]
 struct Intern {
     signature: Signature,
-    direction: Direction,
+    form: Form,
     interner: Interner,
 }
 
 impl PartialEq for Intern {
     fn eq(&self, other: &Self) -> bool {
-        self.direction == other.direction && Arc::ptr_eq(&self.interner.0, &other.interner.0)
+        self.form == other.form && Arc::ptr_eq(&self.interner.0, &other.interner.0)
     }
 }
 
@@ -122,17 +122,17 @@ impl Eq for Intern {}
 
 impl Hash for Intern {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.direction.hash(state);
+        self.form.hash(state);
         Arc::as_ptr(&self.interner.0).hash(state);
     }
 }
 
 impl ScalarUDFImpl for Intern {
     fn name(&self) -> &str {
-        match self.direction {
-            Direction::ToNumbers => "numbers_of",
-            Direction::ToTexts => "texts_of",
-            Direction::ToDictionary => "dictionary_of",
+        match self.form {
+            Form::Numbers => "numbers_of",
+            Form::Texts => "texts_of",
+            Form::Dictionary => "dictionary_of",
         }
     }
 
@@ -141,21 +141,19 @@ impl ScalarUDFImpl for Intern {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(match self.direction {
-            Direction::ToNumbers => DataType::UInt32,
-            Direction::ToTexts => DataType::Utf8View,
-            Direction::ToDictionary => {
-                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
-            }
+        Ok(match self.form {
+            Form::Numbers => DataType::UInt32,
+            Form::Texts => DataType::Utf8View,
+            Form::Dictionary => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
         })
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let array = args.args[0].to_array(args.number_rows)?;
-        let converted: ArrayRef = match self.direction {
-            Direction::ToNumbers => self.interner.numbers(&array)?,
-            Direction::ToTexts => take(&as_texts(&self.interner.texts().as_array())?, &array, None)?,
-            Direction::ToDictionary => {
+        let converted: ArrayRef = match self.form {
+            Form::Numbers => self.interner.numbers(&array)?,
+            Form::Texts => take(&as_texts(&self.interner.texts().as_array())?, &array, None)?,
+            Form::Dictionary => {
                 let keys = cast(&array, &DataType::Int32)?;
                 let keys = keys.as_primitive::<Int32Type>().clone();
                 Arc::new(DictionaryArray::try_new(keys, self.interner.texts().as_array())?)

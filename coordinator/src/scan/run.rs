@@ -125,9 +125,12 @@ pub async fn run_scan(
         }
         findings.extend(findings_of(analysis, &batches, options.config));
         tables.push(ResultTable { name: analysis.id.to_owned(), batches: without_hidden(&batches)? });
-        if let Some((name, compute)) = analysis.companion {
+        if let Some(companion) = &analysis.companion {
             let frame = task_session(options.engine.runtime()).read_batches(batches)?;
-            tables.push(ResultTable { name: name.to_owned(), batches: compute(frame)?.collect().await? });
+            tables.push(ResultTable {
+                name: companion.name.to_owned(),
+                batches: (companion.compute)(frame)?.collect().await?,
+            });
         }
     }
     let suites: BTreeMap<Suite, SuiteScore> = signals

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Both suites by Hindcast against the same thirteen analyses in DuckDB, in turn, on one lake, without a cache.
 
-usage: duckdb.py HINDCAST [--rounds 5] [--threads 2] [--lake DIR]
+usage: peer.py HINDCAST [--rounds 5] [--threads 2] [--lake DIR]
 
 Each round runs, one after the other: hindcast with the default preset, hindcast with the notebook preset, the thirteen
 queries, and a query that only decodes the columns once (the floor). Times are wall clock: of the whole process for
@@ -18,7 +18,7 @@ from pathlib import Path
 try:
     import duckdb
 except ImportError:
-    sys.exit("this needs DuckDB: pip install duckdb pyarrow")
+    sys.exit("this needs DuckDB: pip install peer.pyarrow")
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("hindcast")
@@ -87,8 +87,8 @@ QUERIES = {
         USING (DeviceName, InitiatingProcessId)""",
     "egress_spikes": f"""
         SELECT * FROM (
-            SELECT *, sum(sent) OVER (PARTITION BY DeviceName ORDER BY hour ROWS BETWEEN 23 PRECEDING AND CURRENT ROW) / 24 baseline
-            FROM (SELECT DeviceName, date_trunc('hour', "Timestamp") hour, sum(BytesSent) sent FROM {NETWORK} GROUP BY ALL))
+            SELECT *, sum(sent) OVER (PARTITION BY DeviceName ORDER BY sent_hour ROWS BETWEEN 23 PRECEDING AND CURRENT ROW) / 24 baseline
+            FROM (SELECT DeviceName, date_trunc('hour', "Timestamp") sent_hour, sum(BytesSent) sent FROM {NETWORK} GROUP BY ALL))
         WHERE sent > 3 * baseline ORDER BY sent DESC""",
     "storage_audit": f"SELECT * FROM {AUDIT} WHERE regexp_matches(lower(OperationName), 'storageaccounts|accesskeys|listkeys|setserviceproperties')",
 }
