@@ -2,19 +2,14 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
-use datafusion::functions::core::expr_fn::coalesce;
-use datafusion::functions_aggregate::count::count_udaf;
-use datafusion::functions_aggregate::sum::sum_udaf;
-use datafusion::logical_expr::expr::WindowFunction;
-use datafusion::logical_expr::{
-    Expr, ExprFunctionExt, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, cast,
-    ident, lit, when,
-};
+use datafusion::functions::core::expr_fn::get_field;
+use datafusion::logical_expr::{ExprFunctionExt, cast, ident, lit, when};
 use datafusion::prelude::DataFrame;
 
 use super::{Analysis, Inputs, Requirement, Suite, time_of_micros};
-use crate::config::{Baseline, EgressSpikes};
+use crate::config::Baseline;
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
+use crate::functions::{Trail, trailing};
 use crate::time::MICROS_PER_SECOND;
 
 pub(super) static ANALYSIS: Analysis = Analysis {
@@ -56,16 +51,14 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let parameters = &inputs.config.egress_spikes;
-    let frame = frame_of(parameters);
-    let over_frame = |function| -> Result<Expr> {
-        let call =
-            WindowFunction::new(WindowFunctionDefinition::AggregateUDF(function), vec![ident("bytes_sent")]);
-        Expr::WindowFunction(Box::new(call))
-            .partition_by(vec![ident("device_name")])
-            .order_by(vec![ident("hour_index").sort(true, false)])
-            .window_frame(frame.clone())
-            .build()
+    let trail = match parameters.baseline {
+        Baseline::PrecedingHours => Trail::Positions(parameters.hours),
+        Baseline::LastRows => Trail::Rows(parameters.hours.unsigned_abs() as usize),
     };
+    let before = trailing(ident("hour_index"), ident("bytes_sent"), trail)
+        .partition_by(vec![ident("device_name")])
+        .order_by(vec![ident("hour_index").sort(true, false)])
+        .build()?;
     let bytes = cast(ident("bytes_sent"), DataType::Float64);
     let is_spike = bytes
         .clone()
@@ -74,18 +67,15 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
         .and(ident("bytes_sent").gt_eq(lit(parameters.min_bytes)));
     inputs
         .merged("device_hours")?
+        .with_column("before", before)?
         .select(vec![
             ident("device_name"),
             ident("hour_index"),
             ident("bytes_sent"),
-            over_frame(sum_udaf())?.alias("frame_bytes"),
-            over_frame(count_udaf())?.alias("_hours_seen"),
+            (cast(get_field(ident("before"), "sum"), DataType::Float64) / lit(parameters.hours as f64))
+                .alias("baseline"),
+            get_field(ident("before"), "count").alias("_hours_seen"),
         ])?
-        .with_column(
-            "baseline",
-            cast(coalesce(vec![ident("frame_bytes"), lit(0i64)]), DataType::Float64)
-                / lit(parameters.hours as f64),
-        )?
         .filter(is_spike)?
         .select(vec![
             ident("device_name"),
@@ -97,21 +87,4 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
                 .alias("ratio"),
             ident("_hours_seen"),
         ])
-}
-
-fn frame_of(parameters: &EgressSpikes) -> WindowFrame {
-    let whole_hours = |hours| ScalarValue::Int64(Some(hours));
-    let rows = |count: i64| ScalarValue::UInt64(Some(count.unsigned_abs()));
-    match parameters.baseline {
-        Baseline::PrecedingHours => WindowFrame::new_bounds(
-            WindowFrameUnits::Range,
-            WindowFrameBound::Preceding(whole_hours(parameters.hours)),
-            WindowFrameBound::Preceding(whole_hours(1)),
-        ),
-        Baseline::LastRows => WindowFrame::new_bounds(
-            WindowFrameUnits::Rows,
-            WindowFrameBound::Preceding(rows(parameters.hours - 1)),
-            WindowFrameBound::CurrentRow,
-        ),
-    }
 }

@@ -18,13 +18,15 @@ use super::plan::JobPlanner;
 use crate::Result;
 use crate::catalog::Location;
 
+/// Tasks under way for each thread: a task waits for its slowest rollup, and the other task then has the thread.
+const TASKS_PER_THREAD: usize = 2;
 /// Memory a task should have to itself: with less, fewer tasks run at once, since each holds a dozen groupings and sorts.
 const TASK_MEMORY_BYTES: usize = 64 << 20;
 
 /// What the embedded engine may use.
 #[derive(Debug, Clone)]
 pub struct LocalOptions {
-    /// Tasks that run at once, where memory allows.
+    /// Threads to keep busy.
     pub threads: usize,
     /// Bytes that grouping, sorting and joining may hold together; beyond them they spill to disk.
     pub memory_bytes: usize,
@@ -51,7 +53,7 @@ impl Local {
             .with_default_features()
             .with_query_planner(Arc::new(JobPlanner))
             .build();
-        let tasks = options.threads.min(options.memory_bytes / TASK_MEMORY_BYTES).max(1);
+        let tasks = (options.threads * TASKS_PER_THREAD).min(options.memory_bytes / TASK_MEMORY_BYTES).max(1);
         let engine = Self { session: SessionContext::new_with_state(state), tasks };
         for location in locations {
             engine.reach(location)?;

@@ -38,13 +38,16 @@ fn properties(schema: &SchemaRef) -> Result<WriterProperties> {
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
     for field in schema.fields() {
-        if let DataType::List(item) = field.data_type() {
-            // Sorted times: small differences, no value twice in a list.
-            let path = ColumnPath::from(vec![field.name().clone(), "list".into(), item.name().clone()]);
-            builder = builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
-        }
+        let path = match field.data_type() {
+            DataType::Int64 | DataType::Timestamp(_, _) => vec![field.name().clone()],
+            DataType::List(item) => vec![field.name().clone(), "list".into(), item.name().clone()],
+            _ => continue,
+        };
+        // Counts, sums and times: few repeat, and a dictionary would be built only to be given up.
+        let path = ColumnPath::from(path);
+        builder = builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
     }
     Ok(builder.build())
 }

@@ -10,6 +10,7 @@ mod only_where;
 mod rounding;
 mod sorted_distinct;
 mod text;
+mod trailing;
 
 pub use beacon_gaps::beacon_gaps;
 pub use bucket::{BUCKETS, bucket_of};
@@ -20,3 +21,4 @@ pub use matches::matches;
 pub use only_where::only_where;
 pub use rounding::round_half_up;
 pub use sorted_distinct::sorted_distinct;
+pub use trailing::{Trail, trailing};

@@ -1,0 +1,134 @@
+//! `trailing`: what came before each row of an ordered partition, summed in one pass over the whole of it.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StructArray};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Int64Type};
+use datafusion::common::Result;
+use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
+use datafusion::logical_expr::{Expr, PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
+
+/// Which rows count as before a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Trail {
+    /// Those whose position is 1 to this many below the row's own.
+    Positions(i64),
+    /// This many rows, the row itself the last of them.
+    Rows(usize),
+}
+
+/// Sum and number of the values before each row, as a struct of `sum` and `count`; nulls are in neither.
+///
+/// A window function of a partition ordered by `position`, a whole number such as the hour.
+pub fn trailing(position: Expr, value: Expr, trail: Trail) -> Expr {
+    let signature = Signature::any(2, Volatility::Immutable);
+    WindowUDF::from(Trailing { signature, trail }).call(vec![position, value])
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Trailing {
+    signature: Signature,
+    trail: Trail,
+}
+
+fn fields() -> Fields {
+    Fields::from(vec![Field::new("sum", DataType::Int64, false), Field::new("count", DataType::Int64, false)])
+}
+
+impl WindowUDFImpl for Trailing {
+    fn name(&self) -> &str {
+        "trailing"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn partition_evaluator(&self, _: PartitionEvaluatorArgs) -> Result<Box<dyn PartitionEvaluator>> {
+        Ok(Box::new(self.trail))
+    }
+
+    fn field(&self, arguments: WindowUDFFieldArgs) -> Result<FieldRef> {
+        Ok(Arc::new(Field::new(arguments.name(), DataType::Struct(fields()), false)))
+    }
+}
+
+impl PartitionEvaluator for Trail {
+    fn evaluate_all(&mut self, values: &[ArrayRef], num_rows: usize) -> Result<ArrayRef> {
+        let positions = values[0].as_primitive::<Int64Type>().values();
+        let amounts = values[1].as_primitive::<Int64Type>();
+        // Only rows in [first, end) count; both bounds only ever move on.
+        let (mut first, mut end) = (0, 0);
+        let (mut sum, mut count) = (0, 0);
+        let (mut sums, mut counts) = (Vec::with_capacity(num_rows), Vec::with_capacity(num_rows));
+        let amount = |row: usize| amounts.is_valid(row).then(|| amounts.value(row));
+        for row in 0..num_rows {
+            let (from, to) = match *self {
+                Trail::Rows(length) => ((row + 1).saturating_sub(length), row + 1),
+                Trail::Positions(span) => {
+                    let mut from = first;
+                    while positions[from] < positions[row] - span {
+                        from += 1;
+                    }
+                    let mut to = end;
+                    while to < row && positions[to] < positions[row] {
+                        to += 1;
+                    }
+                    (from, to)
+                }
+            };
+            for gained in (end..to).filter_map(amount) {
+                sum += gained;
+                count += 1;
+            }
+            for lost in (first..from.min(to)).filter_map(amount) {
+                sum -= lost;
+                count -= 1;
+            }
+            (first, end) = (from.min(to), to);
+            sums.push(sum);
+            counts.push(count);
+        }
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(Int64Array::from(sums)), Arc::new(Int64Array::from(counts))];
+        Ok(Arc::new(StructArray::new(fields(), columns, None)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn evaluated(mut trail: Trail, rows: &[(i64, Option<i64>)]) -> Vec<(i64, i64)> {
+        let positions: ArrayRef = Arc::new(rows.iter().map(|row| Some(row.0)).collect::<Int64Array>());
+        let amounts: ArrayRef = Arc::new(rows.iter().map(|row| row.1).collect::<Int64Array>());
+        let result = trail.evaluate_all(&[positions, amounts], rows.len()).unwrap();
+        let column =
+            |index: usize| result.as_struct().column(index).as_primitive::<Int64Type>().values().to_vec();
+        column(0).into_iter().zip(column(1)).collect()
+    }
+
+    proptest! {
+        /// One pass gives what looking back from every row does.
+        #[test]
+        fn one_pass_equals_looking_back(
+            mut rows in prop::collection::vec((0i64..60, prop::option::of(0i64..100)), 0..50),
+            span in 1i64..30,
+        ) {
+            rows.sort_by_key(|row| row.0);
+            rows.dedup_by_key(|row| row.0);
+            let sums = |chosen: Vec<i64>| (chosen.iter().sum::<i64>(), chosen.len() as i64);
+            let by_position: Vec<_> = rows.iter().map(|(position, _)| {
+                let is_before = |row: &&(i64, Option<i64>)| row.0 < *position && row.0 >= position - span;
+                sums(rows.iter().filter(is_before).filter_map(|row| row.1).collect())
+            }).collect();
+            prop_assert_eq!(evaluated(Trail::Positions(span), &rows), by_position);
+            let length = span as usize;
+            let by_rows: Vec<_> = (0..rows.len()).map(|row| {
+                sums(rows[(row + 1).saturating_sub(length)..=row].iter().filter_map(|row| row.1).collect())
+            }).collect();
+            prop_assert_eq!(evaluated(Trail::Rows(length), &rows), by_rows);
+        }
+    }
+}
