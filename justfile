@@ -7,7 +7,7 @@ demo:
 
 # All tests
 test:
-    cargo test --workspace
+    tests/run
 
 # What CI runs
 ci:

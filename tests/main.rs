@@ -8,6 +8,7 @@ mod bad_input;
 mod demo_truth;
 mod lake_forms;
 mod notebook_parity;
+mod object_stores;
 mod real_data;
 mod same_bytes;
 mod scan_command;

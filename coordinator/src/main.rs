@@ -1,6 +1,7 @@
 //! The `hindcast` binary: wires the commands to what they run.
 
 mod cli;
+mod correlate;
 mod demo;
 mod inventory;
 mod output;

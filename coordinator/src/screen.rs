@@ -102,6 +102,7 @@ pub fn print_result(plan: &ScanPlan, result: &ScanResult, out: &Path, elapsed: D
         }
     }
     println!("{:<13} {:>3} points  {}", "risk", result.risk.score, result.risk.level.name());
+    println!("{:<13} {:>3}", "incidents", result.incidents.len());
     print_coverage(&result.coverage.tables, result.coverage.complete);
     let (computed, units) = result.computed_units;
     let rows: u64 = result.coverage.tables.iter().map(|entry| entry.rows).sum();

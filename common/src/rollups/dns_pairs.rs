@@ -3,10 +3,9 @@
 use datafusion::common::Result;
 use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::DataFrame;
-use serde_json::{Value, json};
 
 use super::MeasureKind::{Count, CountOf, Max, Min, Sum};
-use super::{Rollup, Shape, measure, of_vendor};
+use super::{Rollup, Shape, measure, of_vendor, vendor_only};
 use crate::config::{Config, Patterns};
 use crate::functions::matches;
 
@@ -25,7 +24,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
         "ReceivedBytes",
     ],
     bucket_key: "source_ip",
-    parameters,
+    parameters: vendor_only,
     prepare,
     shape: Shape::Groups {
         keys: &["source_ip", "destination_ip"],
@@ -40,10 +39,6 @@ pub(super) static ROLLUP: Rollup = Rollup {
         ],
     },
 };
-
-fn parameters(config: &Config) -> Value {
-    json!({ "vendor": config.firewall.vendor })
-}
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
     let is_dns = ident("DestinationPort")

@@ -22,7 +22,7 @@ use datafusion::common::Result;
 use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
 use datafusion::logical_expr::{Expr, cast, ident, lit};
 use datafusion::prelude::DataFrame;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::functions::{Interner, bucket_of, sorted_distinct};
@@ -224,6 +224,11 @@ fn floor_time(column: &str, step_us: i64) -> Expr {
 /// Rows of the firewall suite's vendor.
 fn of_vendor(config: &Config) -> Expr {
     ident("DeviceVendor").eq(lit(config.firewall.vendor.as_str()))
+}
+
+/// For rollups that depend on the vendor alone.
+fn vendor_only(config: &Config) -> Value {
+    json!({ "vendor": config.firewall.vendor })
 }
 
 fn no_parameters(_: &Config) -> Value {

@@ -3,10 +3,9 @@
 use datafusion::common::Result;
 use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::DataFrame;
-use serde_json::{Value, json};
 
 use super::MeasureKind::Count;
-use super::{Rollup, Shape, measure, of_vendor};
+use super::{Rollup, Shape, measure, of_vendor, vendor_only};
 use crate::config::Config;
 
 pub(super) static ROLLUP: Rollup = Rollup {
@@ -15,14 +14,10 @@ pub(super) static ROLLUP: Rollup = Rollup {
     tables: &["CommonSecurityLog"],
     columns: &["TimeGenerated", "DeviceVendor", "DeviceEventClassID", "DestinationPort", "Protocol"],
     bucket_key: "destination_port",
-    parameters,
+    parameters: vendor_only,
     prepare,
     shape: Shape::Groups { keys: &["destination_port", "protocol"], measures: &[measure("sessions", Count)] },
 };
-
-fn parameters(config: &Config) -> Value {
-    json!({ "vendor": config.firewall.vendor })
-}
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
     table

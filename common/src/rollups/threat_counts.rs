@@ -3,10 +3,9 @@
 use datafusion::common::Result;
 use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::DataFrame;
-use serde_json::{Value, json};
 
 use super::MeasureKind::Count;
-use super::{Rollup, Shape, measure, of_vendor};
+use super::{Rollup, Shape, measure, of_vendor, vendor_only};
 use crate::config::Config;
 
 pub(super) static ROLLUP: Rollup = Rollup {
@@ -22,14 +21,10 @@ pub(super) static ROLLUP: Rollup = Rollup {
         "LogSeverity",
     ],
     bucket_key: "activity",
-    parameters,
+    parameters: vendor_only,
     prepare,
     shape: Shape::Groups { keys: &["activity", "action", "severity"], measures: &[measure("events", Count)] },
 };
-
-fn parameters(config: &Config) -> Value {
-    json!({ "vendor": config.firewall.vendor })
-}
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
     table.filter(of_vendor(config).and(ident("DeviceEventClassID").eq(lit("THREAT"))))?.select(vec![

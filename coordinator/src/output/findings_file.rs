@@ -14,25 +14,31 @@ use super::{Format, ocsf, tables};
 
 /// Writes `findings.parquet` and `findings.jsonl`.
 pub(super) fn write(findings: &[Finding], folder: &Path, formats: &[Format], version: &str) -> Result<()> {
-    let as_ocsf = formats.contains(&Format::Ocsf);
-    let mut lines = Vec::new();
-    for finding in findings {
-        let written = if as_ocsf {
-            serde_json::to_writer(&mut lines, &ocsf::detection_finding(finding, version))
-        } else {
-            serde_json::to_writer(&mut lines, finding)
-        };
-        written.map_err(|error| Error::Internal(error.to_string()))?;
-        lines.push(b'\n');
-    }
     let path = folder.join("findings.jsonl");
-    fs::write(&path, lines).map_err(Error::io(format!("writing {}", path.display())))?;
+    if formats.contains(&Format::Ocsf) {
+        write_lines(findings.iter().map(|finding| ocsf::detection_finding(finding, version)), &path)?;
+    } else {
+        write_lines(findings, &path)?;
+    }
 
     let path = folder.join("findings.parquet");
     let action = format!("writing {}", path.display());
     let file = File::create(&path).map_err(Error::io(action.as_str()))?;
     let batch = batch_of(findings).map_err(|error| Error::Engine(error.into()))?;
     tables::write_parquet(file, &[batch]).map_err(|error| Error::io(action)(std::io::Error::other(error)))
+}
+
+/// Writes one JSON value a line.
+pub(super) fn write_lines<T: serde::Serialize>(
+    values: impl IntoIterator<Item = T>,
+    path: &Path,
+) -> Result<()> {
+    let mut lines = Vec::new();
+    for value in values {
+        serde_json::to_writer(&mut lines, &value).map_err(|error| Error::Internal(error.to_string()))?;
+        lines.push(b'\n');
+    }
+    fs::write(path, lines).map_err(Error::io(format!("writing {}", path.display())))
 }
 
 /// One row a finding; lists and objects as JSON text.

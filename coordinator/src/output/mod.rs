@@ -76,6 +76,7 @@ impl OutputFolder {
             write_tables()?;
             findings.join().unwrap_or_else(|_| Err(Error::Internal("writing the findings stopped".into())))
         })?;
+        findings_file::write_lines(&result.incidents, &folder.join("incidents.jsonl"))?;
         write_json(&folder.join("summary.json"), summary)
     }
 

@@ -20,6 +20,8 @@ pub struct Summary {
     pub risk: Risk,
     /// Number of findings.
     pub findings: usize,
+    /// Number of incidents.
+    pub incidents: usize,
     /// Analyses that did not run, and why.
     pub disabled: BTreeMap<&'static str, String>,
     /// What was looked at.
@@ -43,6 +45,7 @@ pub fn summary_of(plan: &ScanPlan, result: &ScanResult, config: &Config) -> Resu
         suites: result.suites.iter().map(|(suite, score)| (suite.name(), score.clone())).collect(),
         risk: result.risk.clone(),
         findings: result.findings.len(),
+        incidents: result.incidents.len(),
         disabled: plan
             .disabled
             .iter()

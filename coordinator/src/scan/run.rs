@@ -12,6 +12,8 @@ use hindcast_common::findings::{Finding, Row, findings_of};
 use hindcast_common::functions::BUCKETS;
 use hindcast_common::{Error, Result};
 
+use crate::correlate::{Incident, incidents_of};
+
 use super::coverage::{Coverage, coverage_of};
 use super::ledger::{RollupRun, UnitRecord};
 use super::plan::ScanPlan;
@@ -68,6 +70,8 @@ pub struct ScanResult {
     pub tables: Vec<ResultTable>,
     /// Findings, in the order of their analyses and rows.
     pub findings: Vec<Finding>,
+    /// Incidents, worst first.
+    pub incidents: Vec<Incident>,
     /// Suite scores.
     pub suites: BTreeMap<Suite, SuiteScore>,
     /// The run's score.
@@ -142,6 +146,7 @@ pub async fn run_scan(
         risk: run_risk(&suites, &options.config.score),
         suites,
         tables,
+        incidents: incidents_of(&findings),
         findings,
         coverage: coverage_of(plan, &records),
         computed_units: (computed, records.len()),

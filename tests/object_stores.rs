@@ -1,0 +1,142 @@
+//! The same scan over an S3 store: the same bytes, and state that a second scan finds. Needs moto's server on the path
+//! (`tests/run` installs it); without it the test says so and does nothing.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use object_store::ObjectStoreExt;
+use object_store::aws::AmazonS3Builder;
+
+use crate::support::{Place, stderr, stdout};
+
+const BUCKET: &str = "telemetry";
+
+/// An S3 store in a process of its own, ended with the test.
+struct Store {
+    server: Child,
+    port: u16,
+}
+
+impl Store {
+    fn start() -> Option<Self> {
+        let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+        let server = Command::new("moto_server")
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(server) = server else {
+            assert!(std::env::var_os("HINDCAST_REQUIRE_STORES").is_none(), "moto_server is not on the path");
+            println!("skipped: moto_server is not on the path");
+            return None;
+        };
+        let store = Self { server, port };
+        store.create_bucket();
+        Some(store)
+    }
+
+    /// The server takes seconds to come up.
+    fn create_bucket(&self) {
+        for _ in 0..300 {
+            if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
+                let request = format!(
+                    "PUT /{BUCKET} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                );
+                stream.write_all(request.as_bytes()).expect("a request");
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).expect("an answer");
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("the store did not come up");
+    }
+
+    fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn upload(&self, lake: &Path) {
+        let client = AmazonS3Builder::new()
+            .with_bucket_name(BUCKET)
+            .with_endpoint(self.endpoint())
+            .with_allow_http(true)
+            .with_region("us-east-1")
+            .with_access_key_id("test")
+            .with_secret_access_key("test")
+            .build()
+            .expect("a client");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let mut folders = vec![lake.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for path in
+                std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
+            {
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let relative =
+                    path.strip_prefix(lake).expect("below the lake").to_string_lossy().into_owned();
+                let bytes = std::fs::read(&path).expect("a file");
+                let target = object_store::path::Path::from(format!("soc/lake/{relative}"));
+                runtime.block_on(client.put(&target, bytes.into())).expect("uploaded");
+            }
+        }
+    }
+
+    fn hindcast(&self, arguments: &str) -> std::process::Output {
+        Command::new(env!("CARGO_BIN_EXE_hindcast"))
+            .args(arguments.split_whitespace())
+            .env("AWS_ENDPOINT", self.endpoint())
+            .env("AWS_ALLOW_HTTP", "true")
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .output()
+            .expect("the binary runs")
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[test]
+fn a_lake_and_its_state_in_s3() {
+    let Some(store) = Store::start() else { return };
+    let place = Place::with_demo("--days 2 --rows-per-day 5000 --seed 6");
+    store.upload(&place.lake());
+    place.scan_well("");
+    let scan = |out: &str| {
+        let out = place.path(out).display().to_string();
+        let output = store.hindcast(&format!(
+            "scan --lake s3://{BUCKET}/soc/lake --state s3://{BUCKET}/state --format json,parquet --out {out}"
+        ));
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    assert!(scan("first").contains("12 of 12 units computed"));
+    assert!(scan("second").contains("0 of 12 units computed"));
+    for out in ["first", "second"] {
+        for name in ["tables/beaconing.parquet", "findings.jsonl", "summary.json"] {
+            let bytes = |folder: &str| std::fs::read(place.path(folder).join(name)).expect("a file");
+            assert!(bytes("out") == bytes(out), "{out}: {name} differs from the local scan's");
+        }
+    }
+    let saved = store.hindcast(&format!("tables --lake s3://{BUCKET}/soc/lake save Copy_SPRK"));
+    assert!(stdout(&saved).contains("read back"), "{}", stderr(&saved));
+    assert!(
+        store
+            .hindcast(&format!("tables --lake s3://{BUCKET}/soc/lake delete Copy_SPRK --yes"))
+            .status
+            .success()
+    );
+}
