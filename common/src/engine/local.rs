@@ -15,6 +15,7 @@ use futures::StreamExt;
 
 use super::Engine;
 use super::plan::JobPlanner;
+use super::session::BATCH_ROWS;
 use crate::Result;
 use crate::catalog::Location;
 
@@ -48,7 +49,7 @@ impl Local {
             .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
             .build_arc()?;
         let state = SessionStateBuilder::new()
-            .with_config(SessionConfig::new().with_target_partitions(options.threads))
+            .with_config(SessionConfig::new().with_target_partitions(options.threads).with_batch_size(BATCH_ROWS))
             .with_runtime_env(runtime)
             .with_default_features()
             .with_query_planner(Arc::new(JobPlanner))

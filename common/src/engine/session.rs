@@ -12,10 +12,14 @@ use crate::catalog::Location;
 /// Bytes a sort sets aside for merging its spilled runs; a task holds several sorts in a small budget.
 const SORT_RESERVATION_BYTES: usize = 1 << 20;
 
+/// Rows of a batch: enough that the cost of handing one on does not show beside that of its rows.
+pub(super) const BATCH_ROWS: usize = 32 << 10;
+
 /// A session of one partition on `runtime`.
 pub fn task_session(runtime: Arc<RuntimeEnv>) -> SessionContext {
     let mut config = SessionConfig::new()
         .with_target_partitions(1)
+        .with_batch_size(BATCH_ROWS)
         .with_sort_spill_reservation_bytes(SORT_RESERVATION_BYTES)
         .with_collect_statistics(false);
     config.options_mut().execution.parquet.pushdown_filters = false;
