@@ -15,7 +15,7 @@ use futures::StreamExt;
 
 use super::Engine;
 use super::plan::JobPlanner;
-use super::session::BATCH_ROWS;
+use super::session::batch_rows;
 use crate::Result;
 use crate::catalog::Location;
 
@@ -49,7 +49,11 @@ impl Local {
             .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
             .build_arc()?;
         let state = SessionStateBuilder::new()
-            .with_config(SessionConfig::new().with_target_partitions(options.threads).with_batch_size(BATCH_ROWS))
+            .with_config(
+                SessionConfig::new()
+                    .with_target_partitions(options.threads)
+                    .with_batch_size(batch_rows(&runtime)),
+            )
             .with_runtime_env(runtime)
             .with_default_features()
             .with_query_planner(Arc::new(JobPlanner))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
@@ -13,17 +14,29 @@ use crate::catalog::Location;
 const SORT_RESERVATION_BYTES: usize = 1 << 20;
 
 /// Rows of a batch: enough that the cost of handing one on does not show beside that of its rows.
-pub(super) const BATCH_ROWS: usize = 32 << 10;
+const BATCH_ROWS: usize = 64 << 10;
+/// Rows of a batch where memory is short: a sort must hold a few.
+const SMALL_BATCH_ROWS: usize = 8 << 10;
+/// Memory below which it is short.
+const SHORT_MEMORY_BYTES: usize = 256 << 20;
 
 /// A session of one partition on `runtime`.
 pub fn task_session(runtime: Arc<RuntimeEnv>) -> SessionContext {
     let mut config = SessionConfig::new()
         .with_target_partitions(1)
-        .with_batch_size(BATCH_ROWS)
+        .with_batch_size(batch_rows(&runtime))
         .with_sort_spill_reservation_bytes(SORT_RESERVATION_BYTES)
         .with_collect_statistics(false);
     config.options_mut().execution.parquet.pushdown_filters = false;
     SessionContext::new_with_config_rt(config, runtime)
+}
+
+/// Rows of a batch that suit the runtime's memory. No result depends on it.
+pub(super) fn batch_rows(runtime: &RuntimeEnv) -> usize {
+    match runtime.memory_pool.memory_limit() {
+        MemoryLimit::Finite(bytes) if bytes < SHORT_MEMORY_BYTES => SMALL_BATCH_ROWS,
+        _ => BATCH_ROWS,
+    }
 }
 
 /// The place `url` names, reached by the client the engine already has for its store.
