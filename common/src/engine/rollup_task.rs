@@ -44,7 +44,7 @@ pub(super) fn start(
         let Job::Rollup(rollup_job) = &*job else {
             return Err(DataFusionError::Internal("a rollup task was given another job".into()));
         };
-        let result = match run_unit(rollup_job, &rollup_job.units[unit], &context).await {
+        let result = match run_within_memory(rollup_job, &rollup_job.units[unit], &context).await {
             Ok(manifests) => Ok(manifests),
             // Bad input fails its unit and is told; everything else fails the job.
             Err(Error::Input(fault)) => Err(fault),
@@ -53,6 +53,30 @@ pub(super) fn start(
         encode_outcome(&outcome_schema, &UnitOutcome { unit, result })
     };
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(outcome))))
+}
+
+/// Runs a unit; where its rollups together need more memory than there is, one after the other, reading anew for each.
+async fn run_within_memory(
+    job: &RollupJob,
+    unit: &RollupUnit,
+    context: &TaskContext,
+) -> crate::Result<Vec<Manifest>> {
+    match run_unit(job, unit, context).await {
+        Err(Error::Engine(error)) if is_exhausted(&error) && unit.rollups.len() > 1 => {
+            tracing::debug!(date = %unit.date, "short of memory: one rollup at a time");
+            let mut manifests = Vec::new();
+            for rollup in &unit.rollups {
+                let alone = RollupUnit { rollups: vec![rollup.clone()], ..unit.clone() };
+                manifests.extend(run_unit(job, &alone, context).await?);
+            }
+            Ok(manifests)
+        }
+        result => result,
+    }
+}
+
+fn is_exhausted(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
 
 async fn run_unit(job: &RollupJob, unit: &RollupUnit, context: &TaskContext) -> crate::Result<Vec<Manifest>> {
