@@ -8,6 +8,7 @@ use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::logical_expr::{ident, lit};
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
@@ -23,9 +24,11 @@ use crate::rollups::{BUCKET_COLUMN, Rollup};
 
 /// Result batches that may wait for a slow reader.
 const WAITING_BATCHES: usize = 4;
-/// Bytes of stored state that a shard's task merges once and holds for all its analyses. Beyond it each analysis
+/// Most bytes of stored state that a shard's task merges once and holds for all its analyses. Beyond it each analysis
 /// merges anew, streaming, within the memory budget.
 const HELD_STATE_BYTES: u64 = 32 << 20;
+/// Part of the memory budget, as its divisor, that held state may take as stored; merged it is several times larger.
+const HELD_STATE_PART: u64 = 32;
 
 /// Starts task `shard` of a merge job; it gives the rows of all its analyses.
 pub(super) fn start(
@@ -70,12 +73,16 @@ struct Shard<'a> {
 impl<'a> Shard<'a> {
     async fn open(job: &'a MergeJob, shard: usize, context: &'a TaskContext) -> Result<Self> {
         let session = task_session(context.runtime_env());
+        let held_bytes = match context.memory_pool().memory_limit() {
+            MemoryLimit::Finite(bytes) => HELD_STATE_BYTES.min(bytes as u64 / HELD_STATE_PART),
+            _ => HELD_STATE_BYTES,
+        };
         let mut opened = Self { job, buckets: job.shards[shard], session, context, held: BTreeMap::new() };
         for (id, files) in &job.inputs {
             let readers = job.analyses.iter().filter_map(|id| Analysis::by_id(id));
             let is_shared = readers.filter(|analysis| analysis.rollups.contains(&id.as_str())).count() > 1;
             let bytes: u64 = files.iter().map(|file| file.bytes).sum();
-            if is_shared && bytes / (job.shards.len() as u64) <= HELD_STATE_BYTES {
+            if is_shared && bytes / (job.shards.len() as u64) <= held_bytes {
                 let frame = opened.stored(id, files.clone(), Scope::Shard)?;
                 let schema = Arc::clone(frame.schema().inner());
                 let table = MemTable::try_new(schema, vec![frame.collect().await?])?;
