@@ -17,7 +17,7 @@ use crate::{Error, Result};
 
 /// Listings under way at once.
 const CONCURRENT_LISTINGS: usize = 16;
-/// Files of a date folder whose footers are read to learn the table's columns: the first and the last.
+/// Dates at most, spread over the window, whose first and last file tell which columns a table has.
 const SAMPLED_DATES: usize = 64;
 
 /// A lake with its configuration applied.

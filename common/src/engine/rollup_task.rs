@@ -59,7 +59,7 @@ pub(super) fn start(
 async fn run_within_memory(
     job: &RollupJob,
     unit: &RollupUnit,
-    context: &TaskContext,
+    context: &Arc<TaskContext>,
 ) -> crate::Result<Vec<Manifest>> {
     match run_unit(job, unit, context).await {
         Err(Error::Engine(error)) if is_exhausted(&error) && unit.rollups.len() > 1 => {
@@ -79,7 +79,11 @@ fn is_exhausted(error: &DataFusionError) -> bool {
     matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
 
-async fn run_unit(job: &RollupJob, unit: &RollupUnit, context: &TaskContext) -> crate::Result<Vec<Manifest>> {
+async fn run_unit(
+    job: &RollupJob,
+    unit: &RollupUnit,
+    context: &Arc<TaskContext>,
+) -> crate::Result<Vec<Manifest>> {
     let table_ref = &job.tables[unit.table];
     let table = open_table(table_ref, context)?;
     let state = StateStore::new(open_location(&job.state_url, context)?);
@@ -202,7 +206,7 @@ impl<'a> UnitReader<'a> {
 
     async fn read_all(
         &mut self,
-        context: &TaskContext,
+        context: &Arc<TaskContext>,
         feeds: &[mpsc::Sender<RecordBatch>],
     ) -> crate::Result<()> {
         for file in &self.unit.files {
@@ -219,12 +223,12 @@ impl<'a> UnitReader<'a> {
     async fn read_file(
         &mut self,
         file: &LakeFile,
-        context: &TaskContext,
+        context: &Arc<TaskContext>,
         feeds: &[mpsc::Sender<RecordBatch>],
     ) -> crate::Result<()> {
         let clip = self.unit.is_clipped.then_some(self.window);
         let scan = file_scan(self.table, self.columns, file, clip, &self.unreadable).await?;
-        let mut batches = scan.execute(0, Arc::new(own_context(context)))?;
+        let mut batches = scan.execute(0, Arc::clone(context))?;
         while let Some(batch) = batches.next().await.transpose()? {
             let Some(taken) = self.take(batch)? else { continue };
             for feed in feeds {
@@ -283,14 +287,13 @@ impl<'a> UnitReader<'a> {
 
     /// The error of reading `file`, as an input fault with its place where the file is to blame.
     async fn explain(&self, file: &LakeFile, error: DataFusionError) -> Error {
+        if is_exhausted(&error) {
+            return Error::Engine(error);
+        }
         let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
         while let Some(cause) = source {
             if let Some(Error::Input(fault)) = cause.downcast_ref::<Error>() {
                 return Error::Input(InputFault { file: file.path.clone(), ..fault.clone() });
-            }
-            if matches!(cause.downcast_ref::<DataFusionError>(), Some(DataFusionError::ResourcesExhausted(_)))
-            {
-                return Error::Engine(error);
             }
             source = cause.source();
         }
@@ -302,18 +305,4 @@ impl<'a> UnitReader<'a> {
             reason: error.to_string(),
         }))
     }
-}
-
-/// The task's context for a scan of its own.
-fn own_context(context: &TaskContext) -> TaskContext {
-    TaskContext::new(
-        context.task_id(),
-        context.session_id(),
-        context.session_config().clone(),
-        context.scalar_functions().clone(),
-        context.higher_order_functions().clone(),
-        context.aggregate_functions().clone(),
-        context.window_functions().clone(),
-        context.runtime_env(),
-    )
 }
