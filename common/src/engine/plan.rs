@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -10,7 +11,7 @@ use datafusion::common::{Result, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
+use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::{
@@ -53,7 +54,8 @@ impl ExtensionPlanner for JobPlanner {
         let Some(node) = node.as_any().downcast_ref::<JobNode>() else {
             return Ok(None);
         };
-        Ok(Some(Arc::new(JobExec::new(Arc::clone(&node.job))?)))
+        let schema = Arc::clone(UserDefinedLogicalNodeCore::schema(node).inner());
+        Ok(Some(Arc::new(JobExec::new(Arc::clone(&node.job), schema))))
     }
 }
 
@@ -65,14 +67,14 @@ pub(super) struct JobExec {
 }
 
 impl JobExec {
-    pub(super) fn new(job: Arc<Job>) -> Result<Self> {
+    pub(super) fn new(job: Arc<Job>, schema: SchemaRef) -> Self {
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(job.schema()?),
+            EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(job.tasks()),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Ok(Self { job, properties: Arc::new(properties) })
+        Self { job, properties: Arc::new(properties) }
     }
 }
 
