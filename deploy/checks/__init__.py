@@ -1,0 +1,1 @@
+"""What deploy/validate runs. A check is a function of the root of the repository that yields what is wrong."""
