@@ -21,3 +21,16 @@ bench:
 # The notebook preset against frames the notebooks made in Spark of the same lake
 parity lake frames:
     HINDCAST_PARITY_LAKE={{lake}} HINDCAST_PARITY_FRAMES={{frames}} cargo test --test hindcast notebook_parity -- --nocapture
+
+# The cluster beside the embedded scan, on one and two workers, and what its cache saves
+bench-cluster:
+    cargo build --release
+    python3 benches/cluster.py target/release/hindcast
+
+# So many seeded fault runs, from a seed on
+chaos runs="200" seed="1":
+    HINDCAST_CHAOS_RUNS={{runs}} HINDCAST_CHAOS_SEED={{seed}} tests/run --test hindcast chaos -- --nocapture
+
+# The deployment files: schemas, references, flows, metrics, alerts; with "--planted" that it sees errors
+deploy-check *arguments:
+    deploy/validate {{arguments}}

@@ -1,10 +1,15 @@
 //! Drives the `hindcast` binary as a person would: demo lakes, small lakes written row by row, broken lakes, real data.
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
+mod faulty_store;
+mod sandbox;
 mod support;
 
 mod analysis_cases;
 mod bad_input;
+mod chaos;
+mod cluster;
+mod cluster_security;
 mod demo_truth;
 mod lake_forms;
 mod notebook_parity;

@@ -12,16 +12,16 @@ use object_store::aws::AmazonS3Builder;
 
 use crate::support::{Place, stderr, stdout};
 
-const BUCKET: &str = "telemetry";
+pub const BUCKET: &str = "telemetry";
 
 /// An S3 store in a process of its own, ended with the test.
-struct Store {
+pub struct Store {
     server: Child,
     port: u16,
 }
 
 impl Store {
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
         let server = Command::new("moto_server")
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
@@ -60,7 +60,16 @@ impl Store {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    fn upload(&self, lake: &Path) {
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What a process needs to reach the store.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        environment(self.port)
+    }
+
+    pub fn upload(&self, lake: &Path) {
         let client = AmazonS3Builder::new()
             .with_bucket_name(BUCKET)
             .with_endpoint(self.endpoint())
@@ -92,14 +101,23 @@ impl Store {
     fn hindcast(&self, arguments: &str) -> std::process::Output {
         Command::new(env!("CARGO_BIN_EXE_hindcast"))
             .args(arguments.split_whitespace())
-            .env("AWS_ENDPOINT", self.endpoint())
-            .env("AWS_ALLOW_HTTP", "true")
-            .env("AWS_REGION", "us-east-1")
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .envs(self.environment())
             .output()
             .expect("the binary runs")
     }
+}
+
+/// What a process needs to reach a store at `port` of this machine.
+pub fn environment(port: u16) -> Vec<(String, String)> {
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let values = [
+        ("AWS_ENDPOINT", endpoint.as_str()),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ];
+    values.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }
 
 impl Drop for Store {

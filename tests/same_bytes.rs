@@ -11,7 +11,7 @@ use crate::support::{Place, hindcast, row, stderr};
 const DEMO: &str = "--days 3 --rows-per-day 12000 --seed 3";
 
 /// Every file of a result folder, by its name in it.
-fn files_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn files_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
         let name = entry.file_name().expect("a name").to_string_lossy().into_owned();
@@ -26,7 +26,7 @@ fn files_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-fn assert_same(left: &BTreeMap<String, Vec<u8>>, right: &BTreeMap<String, Vec<u8>>, what: &str) {
+pub fn assert_same(left: &BTreeMap<String, Vec<u8>>, right: &BTreeMap<String, Vec<u8>>, what: &str) {
     assert_eq!(left.keys().collect::<Vec<_>>(), right.keys().collect::<Vec<_>>(), "{what}");
     for (name, bytes) in left {
         assert!(*bytes == right[name], "{what}: {name} differs");

@@ -81,6 +81,24 @@ impl Error {
     }
 }
 
+/// The failure of `error` as one of the store while reading `path`, where a store's failure is behind it. A file that
+/// is gone or changed is no failure of its store: asking again changes nothing.
+pub fn store_failure(path: &str, error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    let mut cause = Some(error);
+    while let Some(current) = cause {
+        if let Some(failure) = current.downcast_ref::<object_store::Error>() {
+            let is_of_file = matches!(
+                failure,
+                object_store::Error::NotFound { .. } | object_store::Error::Precondition { .. }
+            );
+            let source = object_store::Error::Generic { store: "store", source: failure.to_string().into() };
+            return (!is_of_file).then(|| Error::storage(format!("reading {path}"))(source));
+        }
+        cause = current.source();
+    }
+    None
+}
+
 impl From<InputFault> for Error {
     fn from(fault: InputFault) -> Self {
         Error::Input(fault)

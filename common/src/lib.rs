@@ -3,11 +3,14 @@
 
 pub mod analyses;
 pub mod catalog;
+pub mod cluster;
 pub mod config;
 pub mod engine;
 pub mod error;
 pub mod findings;
 pub mod functions;
+pub mod operation;
+pub mod retry;
 pub mod rollups;
 pub mod time;
 

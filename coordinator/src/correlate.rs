@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use hindcast_common::analyses::Suite;
 use hindcast_common::findings::{Entity, EntityKind, Finding, Severity, Stage};
 use hindcast_common::time::{MICROS_PER_DAY, parse_time_us};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Longest time between two findings of an entity that belong together.
 const WITHIN_US: i64 = MICROS_PER_DAY;
 
 /// Findings that tell one story.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Incident {
     /// Hash of its first finding: it stays the same when later findings join.
     pub id: String,
@@ -32,7 +32,7 @@ pub struct Incident {
 }
 
 /// An entity that several findings name.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tie {
     /// The entity.
     #[serde(flatten)]

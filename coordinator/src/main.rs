@@ -1,9 +1,14 @@
 //! The `hindcast` binary: wires the commands to what they run.
 
+mod api;
 mod cli;
+mod client;
+mod cluster;
 mod correlate;
 mod demo;
 mod inventory;
+mod jobs;
+mod lakes;
 mod output;
 mod save;
 mod scan;
@@ -14,10 +19,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_env("HINDCAST_LOG"))
-        .with_writer(std::io::stderr)
-        .init();
     match cli::run(cli::Cli::parse()) {
         Ok(outcome) => outcome.exit_code(),
         Err(error) => {

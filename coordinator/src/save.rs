@@ -6,6 +6,7 @@ use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::execution::TaskContext;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{ident, lit};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
@@ -17,7 +18,7 @@ use hindcast_common::catalog::{
     Lake, LakeFile, LakeTable, Location, TableSpec, UnreadableCounts, file_scan, parquet_footer,
 };
 use hindcast_common::config::Config;
-use hindcast_common::engine::{Local, task_session};
+use hindcast_common::engine::task_session;
 use hindcast_common::functions::is_external;
 use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
 use hindcast_common::{Error, Result};
@@ -48,7 +49,7 @@ pub struct Saved {
 pub async fn save(
     lake: &Lake,
     config: &Config,
-    engine: &Local,
+    runtime: &Arc<RuntimeEnv>,
     name: &str,
     window: Option<Window>,
 ) -> Result<Saved> {
@@ -57,7 +58,6 @@ pub async fn save(
     let Some(source) = tables.iter().find(|table| table.spec.name == SOURCE_TABLE) else {
         return Err(Error::Config(format!("the lake has no table {SOURCE_TABLE}")));
     };
-    engine.reach(&source.location)?;
     let window = match (window, source.dates.first(), source.dates.last()) {
         (Some(window), _, _) => window,
         (None, Some(first), Some(last)) => {
@@ -69,14 +69,14 @@ pub async fn save(
     let mut saved = Saved { rows_written: 0, files_written: 0, rows_in_table: 0 };
     for folder in source.folders(&window).await? {
         for file in &folder.files {
-            let rows = save_file(source, file, folder.date, &window, config, engine, &target).await?;
+            let rows = save_file(source, file, folder.date, &window, config, runtime, &target).await?;
             saved.rows_written += rows;
             saved.files_written += u64::from(rows > 0);
         }
     }
     for (_, files) in crate::inventory::existing(lake.root(), name).await? {
         for file in &files {
-            let (rows, _) = parquet_footer(&target, file).await.map_err(Error::Input)?;
+            let (rows, _) = parquet_footer(&target, file).await?;
             saved.rows_in_table += rows;
         }
     }
@@ -107,13 +107,13 @@ async fn save_file(
     date: NaiveDate,
     window: &Window,
     config: &Config,
-    engine: &Local,
+    runtime: &Arc<RuntimeEnv>,
     target: &Location,
 ) -> Result<u64> {
     let columns: Vec<&str> = source.spec.columns.iter().map(|column| column.name).collect();
     let unreadable = UnreadableCounts::of(source.spec);
     let scan = file_scan(source, &columns, file, None, &unreadable).await?;
-    let session = task_session(engine.runtime());
+    let session = task_session(Arc::clone(runtime));
     let feed = ScanFeed { schema: scan.schema(), scan };
     let table = StreamingTable::try_new(feed.scan.schema(), vec![Arc::new(feed)])?;
     let rows = enriched(session.read_table(Arc::new(table))?, window, config)?;

@@ -1,16 +1,17 @@
 //! What a person sees of a scan: before, during and after.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
-use hindcast_common::time::format_micros;
+use hindcast_common::engine::UnitFault;
 use hindcast_common::{Error, Result};
+use hindcast_proto::v1::Job;
 use indicatif::{ProgressDrawTarget, ProgressStyle};
-use serde_json::{Value, json};
 
-use crate::scan::{CoverageEntry, PlannedTable, Progress, ScanPlan, ScanResult, Status};
+use crate::scan::{CoverageEntry, PlanOutline, Progress, Report, ScanResult, Status, UnitOutline};
 
 /// Coverage lines shown; the rest is counted, and is whole in summary.json.
 const SHOWN_GAPS: usize = 12;
@@ -31,84 +32,79 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
 }
 
 /// Prints what will be scanned.
-///
-/// # Errors
-/// Where the plan can't be written as JSON.
-pub fn print_plan(plan: &ScanPlan, as_json: bool) -> Result<()> {
-    if as_json {
-        return print_json(&plan_json(plan));
-    }
-    println!("window    {} to {}", format_micros(plan.window.from_us), format_micros(plan.window.to_us));
-    for planned in &plan.tables {
-        let (files, size) = planned.size();
-        let dates = dates_of(planned);
-        println!("table     {:<22} {dates}, {files} files, {}", planned.table.spec.name, bytes(size));
+pub fn print_plan(plan: &PlanOutline) {
+    println!("window    {} to {}", plan.window.from, plan.window.to);
+    for table in &plan.tables {
+        let dates = dates_told(&table.dates);
+        println!("table     {:<22} {dates}, {} files, {}", table.table, table.files, bytes(table.bytes));
     }
     for name in &plan.missing_tables {
         println!("table     {name:<22} not in the lake");
     }
     let mut by_suite: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for analysis in &plan.analyses {
-        by_suite.entry(analysis.suite.name()).or_default().push(analysis.id);
+        by_suite.entry(&analysis.suite).or_default().push(&analysis.id);
     }
     for (suite, analyses) in by_suite {
         println!("analyses  {suite}: {}", analyses.join(", "));
     }
-    for disabled in &plan.disabled {
-        println!("disabled  {}: {}", disabled.analysis.id, disabled.reason);
+    for (analysis, reason) in &plan.disabled {
+        println!("disabled  {analysis}: {reason}");
+    }
+}
+
+/// Prints what would be scanned, and the units it is cut into.
+///
+/// # Errors
+/// Where it can't be written as JSON.
+pub fn print_dry_run(plan: &PlanOutline, units: &[UnitOutline], as_json: bool) -> Result<()> {
+    if as_json {
+        let mut value = serde_json::to_value(plan).map_err(|error| Error::Internal(error.to_string()))?;
+        value["units"] = serde_json::to_value(units).map_err(|error| Error::Internal(error.to_string()))?;
+        return print_json(&value);
+    }
+    print_plan(plan);
+    println!("units     {}", units.len());
+    for unit in units {
+        let cut = if unit.is_clipped { ", cut by the window" } else { "" };
+        let (files, size) = (unit.files, bytes(unit.bytes));
+        println!(
+            "  {:<22} {} {files} files, {size}{cut}: {}",
+            unit.table,
+            unit.date,
+            unit.rollups.join(", ")
+        );
     }
     Ok(())
 }
 
-fn dates_of(planned: &PlannedTable) -> String {
-    match (planned.folders.first(), planned.folders.last()) {
-        (Some(first), Some(last)) if first.date == last.date => format!("{}", first.date),
-        (Some(first), Some(last)) => {
-            format!("{} to {} ({} dates)", first.date, last.date, planned.folders.len())
-        }
+fn dates_told(dates: &[String]) -> String {
+    match (dates.first(), dates.last()) {
+        (Some(first), Some(last)) if first == last => first.clone(),
+        (Some(first), Some(last)) => format!("{first} to {last} ({} dates)", dates.len()),
         _ => "no date in the window".into(),
     }
 }
 
-fn plan_json(plan: &ScanPlan) -> Value {
-    let tables: Vec<Value> = plan
-        .tables
-        .iter()
-        .map(|planned| {
-            let (files, size) = planned.size();
-            let dates: Vec<String> = planned.folders.iter().map(|folder| folder.date.to_string()).collect();
-            json!({ "table": planned.table.spec.name, "dates": dates, "files": files, "bytes": size })
-        })
-        .collect();
-    let disabled: BTreeMap<&str, &str> =
-        plan.disabled.iter().map(|disabled| (disabled.analysis.id, disabled.reason.as_str())).collect();
-    json!({
-        "window": { "from": format_micros(plan.window.from_us), "to": format_micros(plan.window.to_us) },
-        "tables": tables,
-        "missing_tables": plan.missing_tables,
-        "analyses": plan.analyses.iter().map(|analysis| analysis.id).collect::<Vec<_>>(),
-        "disabled": disabled,
-    })
-}
-
 /// Prints what a scan found and where it is.
-pub fn print_result(plan: &ScanPlan, result: &ScanResult, out: &Path, elapsed: Duration) {
+pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) {
+    let Report { outline, summary, incidents, computed_units, .. } = &result.report;
     println!();
-    for (suite, score) in &result.suites {
-        println!("{:<13} {:>3} points  {}", suite.name(), score.score, score.level.name());
+    for (suite, score) in &summary.suites {
+        println!("{suite:<13} {:>3} points  {}", score.score, score.level.name());
         for (signal, rows) in &score.signals {
             let findings = result.findings.iter().filter(|finding| finding.analysis == *signal).count();
             println!("  {signal:<22} {rows:>8} rows  {findings:>6} findings");
         }
     }
-    println!("{:<13} {:>3} points  {}", "risk", result.risk.score, result.risk.level.name());
-    println!("{:<13} {:>3}", "incidents", result.incidents.len());
-    print_coverage(&result.coverage.tables, result.coverage.complete);
-    let (computed, units) = result.computed_units;
-    let rows: u64 = result.coverage.tables.iter().map(|entry| entry.rows).sum();
+    println!("{:<13} {:>3} points  {}", "risk", summary.risk.score, summary.risk.level.name());
+    println!("{:<13} {:>3}", "incidents", incidents.len());
+    print_coverage(&summary.coverage.tables, summary.coverage.complete);
+    let (computed, units) = computed_units;
+    let rows: u64 = summary.coverage.tables.iter().map(|entry| entry.rows).sum();
     println!(
         "{} analyses of {rows} rows in {:.1} s; {computed} of {units} units computed, {} from the cache",
-        plan.analyses.len(),
+        outline.analyses.len(),
         elapsed.as_secs_f64(),
         units - computed,
     );
@@ -166,11 +162,59 @@ impl ProgressBar {
     }
 }
 
+/// How far a job is, in a few words.
+pub fn progress_told(job: &Job) -> String {
+    let Some(told) = job.progress else { return String::new() };
+    let failures = if told.failures > 0 { format!(", {} failures", told.failures) } else { String::new() };
+    let merging = if told.merging { ", merging" } else { "" };
+    let done = told.units_done + told.units_cached;
+    format!("{done} of {} units{merging}{failures}", told.units)
+}
+
+/// The bar of a coordinator's job.
+pub struct JobBar {
+    bar: indicatif::ProgressBar,
+    is_planned: Cell<bool>,
+    is_told: bool,
+}
+
+impl JobBar {
+    /// A bar that shows itself only where `is_told` and standard error is a terminal.
+    pub fn new(is_told: bool) -> Self {
+        Self { bar: ProgressBar::new(is_told).bar, is_planned: Cell::new(false), is_told }
+    }
+
+    /// Shows a job as it stands; its plan once it is there.
+    pub fn show(&self, job: &Job) {
+        if self.is_told && !job.outline.is_empty() && !self.is_planned.replace(true) {
+            if let Ok(outline) = serde_json::from_str(&job.outline) {
+                print_plan(&outline);
+            }
+            self.bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        let told = job.progress.unwrap_or_default();
+        self.bar.set_length(told.bytes);
+        self.bar.set_position(told.bytes_done);
+        self.bar.set_message(progress_told(job));
+    }
+
+    /// Takes the bar off the screen.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 impl Progress for ProgressBar {
     fn planned(&self, units: u64, bytes: u64) {
         self.bar.set_length(bytes);
         self.bar.set_message(format!("{units} units"));
         self.bar.enable_steady_tick(Duration::from_millis(200));
+    }
+
+    fn cached(&self, _: u64) {}
+
+    fn unit_failed(&self, fault: &UnitFault) {
+        tracing::debug!(?fault, "unit failed");
     }
 
     fn unit_done(&self, bytes: u64) {

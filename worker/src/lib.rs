@@ -1,1 +1,8 @@
-//! The worker process: it has no code of its own yet; `scan` runs the engine in process.
+//! The worker: Ballista's executor, which asks the coordinator for tasks, runs them and holds their results until they
+//! are fetched. It keeps nothing that lasts.
+
+mod drain;
+mod holder;
+mod worker;
+
+pub use worker::{WorkerOptions, run_worker};

@@ -96,11 +96,9 @@ impl Lake {
     /// # Errors
     /// [`Error::Storage`] where a listing fails, [`Error::Config`] where a mapped URL is malformed.
     pub async fn tables(&self) -> Result<Vec<LakeTable>> {
-        let found: Vec<Option<LakeTable>> = futures::stream::iter(TABLES)
-            .map(|spec| self.table(spec))
-            .buffered(CONCURRENT_LISTINGS)
-            .try_collect()
-            .await?;
+        let reads: Vec<_> = TABLES.iter().map(|spec| self.table(spec)).collect();
+        let found: Vec<Option<LakeTable>> =
+            futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
 
@@ -131,8 +129,10 @@ impl LakeTable {
     /// [`Error::Storage`] where a listing fails.
     pub async fn folders(&self, window: &Window) -> Result<Vec<DateFolder>> {
         let slack_days = self.mapping.folder_slack_days;
-        futures::stream::iter(self.dates.iter().filter(|date| window.touches_date(**date, slack_days)))
-            .map(|date| async move { Ok(DateFolder { date: *date, files: self.files_of(*date).await? }) })
+        let touched: Vec<NaiveDate> =
+            self.dates.iter().copied().filter(|date| window.touches_date(*date, slack_days)).collect();
+        futures::stream::iter(touched)
+            .map(|date| async move { Ok(DateFolder { date, files: self.files_of(date).await? }) })
             .buffered(CONCURRENT_LISTINGS)
             .try_collect()
             .await
@@ -159,11 +159,9 @@ impl LakeTable {
             .flat_map(|folder| [folder.files.first(), folder.files.last()])
             .flatten()
             .collect();
-        let found: Vec<Option<BTreeSet<String>>> = futures::stream::iter(sampled)
-            .map(|file| self.file_columns(file))
-            .buffered(CONCURRENT_LISTINGS)
-            .collect()
-            .await;
+        let reads: Vec<_> = sampled.into_iter().map(|file| self.file_columns(file)).collect();
+        let found: Vec<Option<BTreeSet<String>>> =
+            futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS).collect().await;
         let physical: BTreeSet<String> = found.iter().flatten().flatten().cloned().collect();
         let readable = found.iter().any(Option::is_some);
         let names = self.spec.columns.iter().map(|column| column.name);

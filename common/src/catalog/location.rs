@@ -2,14 +2,24 @@
 
 use std::path::{Component, Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use datafusion::datasource::object_store::ObjectStoreUrl;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, RetryConfig};
 use url::Url;
 
 use crate::{Error, Result};
+
+/// Times a store's client tries a request again, with exponential back-off; what fails then is tried again as a unit.
+const REQUEST_RETRIES: usize = 5;
+/// Longest time the tries of one request take together.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A folder in an object store, with the client that reaches it.
 #[derive(Debug, Clone)]
@@ -25,21 +35,25 @@ impl Location {
     /// # Errors
     /// [`Error::Config`] where the URL is malformed or of an unknown kind.
     pub fn parse(text: &str) -> Result<Self> {
+        Self::parse_with(text, |url| {
+            open_store(url)
+                .map_err(|error| Error::Config(format!("{text:?} is not a place Hindcast can read: {error}")))
+        })
+    }
+
+    /// The place `text` names, in the store that `open` gives for its URL: one that is open already.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the URL is malformed or of an unknown kind, and those of `open`.
+    pub fn parse_with(text: &str, open: impl FnOnce(&Url) -> Result<Arc<dyn ObjectStore>>) -> Result<Self> {
         let url = match Url::parse(text) {
             // A one-letter scheme is a drive, not a store.
             Ok(url) if url.scheme().len() > 1 => url,
             _ => file_url(text)?,
         };
-        let malformed = |error: object_store::Error| {
-            Error::Config(format!("{text:?} is not a place Hindcast can read: {error}"))
-        };
-        let (store, prefix) = object_store::parse_url_opts(&url, std::env::vars()).map_err(malformed)?;
-        Ok(Self { url, store: Arc::from(store), prefix })
-    }
-
-    /// The same place, reached by another client.
-    pub fn with_store(self, store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, ..self }
+        let (_, prefix) = ObjectStoreScheme::parse(&url)
+            .map_err(|error| Error::Config(format!("{text:?} is not a place Hindcast can read: {error}")))?;
+        Ok(Self { store: open(&url)?, url, prefix })
     }
 
     /// The URL, as given; a local path as `file://`.
@@ -94,6 +108,31 @@ impl Location {
             Err(error) => Err(failed(error)),
         }
     }
+}
+
+/// A client for the store of `url`.
+fn open_store(url: &Url) -> Result<Arc<dyn ObjectStore>, Box<dyn std::error::Error>> {
+    let (scheme, _) = ObjectStoreScheme::parse(url)?;
+    let retry = RetryConfig {
+        max_retries: REQUEST_RETRIES,
+        retry_timeout: REQUEST_TIMEOUT,
+        ..RetryConfig::default()
+    };
+    // The builders take from the environment what concerns them.
+    let store: Arc<dyn ObjectStore> = match scheme {
+        ObjectStoreScheme::Local => Arc::new(LocalFileSystem::new()),
+        ObjectStoreScheme::AmazonS3 => {
+            Arc::new(AmazonS3Builder::from_env().with_url(url.as_str()).with_retry(retry).build()?)
+        }
+        ObjectStoreScheme::MicrosoftAzure => {
+            Arc::new(MicrosoftAzureBuilder::from_env().with_url(url.as_str()).with_retry(retry).build()?)
+        }
+        ObjectStoreScheme::GoogleCloudStorage => {
+            Arc::new(GoogleCloudStorageBuilder::from_env().with_url(url.as_str()).with_retry(retry).build()?)
+        }
+        _ => return Err("its kind of store is not known".into()),
+    };
+    Ok(store)
 }
 
 fn file_url(text: &str) -> Result<Url> {

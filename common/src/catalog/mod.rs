@@ -6,6 +6,7 @@ mod location;
 mod normalise;
 mod scan;
 mod store_reader;
+mod stores;
 mod tables;
 
 pub use diagnose::locate_fault;
@@ -14,4 +15,5 @@ pub use location::Location;
 pub use normalise::UnreadableCounts;
 pub use scan::{canonical_schema, canonical_type, file_scan, state_scan};
 pub use store_reader::parquet_footer;
+pub use stores::Stores;
 pub use tables::{ColumnKind, ColumnSpec, TABLES, TableSpec};

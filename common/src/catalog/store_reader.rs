@@ -21,7 +21,7 @@ use super::location::Location;
 use super::scan::canonical_type;
 use super::tables::ColumnKind;
 use crate::Error;
-use crate::error::InputFault;
+use crate::error::{InputFault, store_failure};
 
 /// Bytes read from a file's end in the first request: most footers fit.
 pub(super) const FOOTER_HINT_BYTES: usize = 512 << 10;
@@ -42,8 +42,8 @@ impl StoreReader {
 /// Number of rows and the schema of a file, from its footer.
 ///
 /// # Errors
-/// What is wrong with the file, where its footer can't be read.
-pub async fn parquet_footer(location: &Location, file: &LakeFile) -> Result<(u64, SchemaRef), InputFault> {
+/// [`Error::Input`] where the footer can't be read, [`Error::Storage`] where the store fails.
+pub async fn parquet_footer(location: &Location, file: &LakeFile) -> Result<(u64, SchemaRef), Error> {
     let reader = StoreReader::new(location, file);
     match ParquetRecordBatchStreamBuilder::new(reader).await {
         Ok(builder) => {
@@ -105,13 +105,15 @@ fn only_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
     })
 }
 
-fn no_parquet(file: &LakeFile, error: &ParquetError) -> InputFault {
-    InputFault {
-        file: file.path.clone(),
-        row_group: None,
-        column: None,
-        reason: format!("is not a whole Parquet file: {error}"),
-    }
+fn no_parquet(file: &LakeFile, error: &ParquetError) -> Error {
+    store_failure(&file.path, error).unwrap_or_else(|| {
+        Error::Input(InputFault {
+            file: file.path.clone(),
+            row_group: None,
+            column: None,
+            reason: format!("is not a whole Parquet file: {error}"),
+        })
+    })
 }
 
 fn from_store(error: object_store::Error) -> ParquetError {

@@ -1,6 +1,6 @@
 //! Jobs as data: all a task needs to know, so that it can run on any machine; and what tasks send back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
@@ -47,6 +47,8 @@ pub struct RollupJob {
     pub state_url: String,
     /// Rows outside it are not taken.
     pub window: Window,
+    /// The trace the job belongs to.
+    pub trace: HashMap<String, String>,
     /// The tasks.
     pub units: Vec<RollupUnit>,
 }
@@ -73,7 +75,7 @@ pub struct MergeJob {
     pub config: Config,
     /// Folder of the state.
     pub state_url: String,
-    /// Ranges of buckets `[from, to)`, one a task.
+    /// The tasks: ranges of buckets `[from, to)`.
     pub shards: Vec<(u8, u8)>,
     /// State files, by rollup. A rollup that is not here has no table in the lake.
     pub inputs: BTreeMap<String, Vec<LakeFile>>,
@@ -81,6 +83,8 @@ pub struct MergeJob {
     pub columns: BTreeMap<String, BTreeSet<String>>,
     /// Ids of the analyses to run.
     pub analyses: Vec<String>,
+    /// The trace the job belongs to.
+    pub trace: HashMap<String, String>,
 }
 
 /// What became of a unit.
@@ -89,7 +93,32 @@ pub struct UnitOutcome {
     /// Index of the unit in its job.
     pub unit: usize,
     /// Manifests of the state committed, or why there is none.
-    pub result: std::result::Result<Vec<Manifest>, InputFault>,
+    pub result: std::result::Result<Vec<Manifest>, UnitFault>,
+}
+
+/// Why a unit has no state, by what can be done about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnitFault {
+    /// A file can't be read as what it should be: trying again changes nothing.
+    Input(InputFault),
+    /// The store failed, at this file where it was one: another time it may not.
+    Storage {
+        /// The file that was being read; none where state was being written.
+        file: Option<String>,
+        /// The store's own words.
+        reason: String,
+    },
+    /// What ran it failed or was lost, each time it was tried, for a reason that may lie in any of its files.
+    Failed(String),
+}
+
+/// One task as a worker gets it, beside the job without its tasks.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Task<W> {
+    /// Index in its job.
+    pub(super) index: usize,
+    /// A [`RollupUnit`], or the range of buckets of a shard.
+    pub(super) work: W,
 }
 
 impl Job {
@@ -111,10 +140,31 @@ impl Job {
             Job::Merge(job) => job.shards.len(),
         }
     }
+
+    /// The job without its tasks, and each [`Task`] as JSON.
+    pub(super) fn split(&self) -> Result<(Job, Vec<String>)> {
+        match self {
+            Job::Rollup(job) => {
+                Ok((Job::Rollup(RollupJob { units: vec![], ..job.clone() }), task_texts(&job.units)?))
+            }
+            Job::Merge(job) => {
+                Ok((Job::Merge(MergeJob { shards: vec![], ..job.clone() }), task_texts(&job.shards)?))
+            }
+        }
+    }
+}
+
+fn task_texts<W: Serialize>(works: &[W]) -> Result<Vec<String>> {
+    let text = |(index, work)| serde_json::to_string(&Task { index, work }).map_err(json_error);
+    works.iter().enumerate().map(text).collect()
+}
+
+pub(super) fn json_error(error: serde_json::Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }
 
 pub(super) fn encode_outcome(schema: &SchemaRef, outcome: &UnitOutcome) -> Result<RecordBatch> {
-    let json = serde_json::to_string(outcome).map_err(|error| DataFusionError::External(Box::new(error)))?;
+    let json = serde_json::to_string(outcome).map_err(json_error)?;
     Ok(RecordBatch::try_new(Arc::clone(schema), vec![Arc::new(StringArray::from(vec![json]))])?)
 }
 
@@ -128,5 +178,5 @@ pub fn decode_outcomes(batch: &RecordBatch) -> Result<Vec<UnitOutcome>> {
         .as_string_opt::<i32>()
         .ok_or_else(|| DataFusionError::Internal("a batch is not of a rollup job".into()))?;
     let outcomes = texts.iter().flatten().map(serde_json::from_str);
-    outcomes.collect::<Result<_, _>>().map_err(|error| DataFusionError::External(Box::new(error)))
+    outcomes.collect::<Result<_, _>>().map_err(json_error)
 }

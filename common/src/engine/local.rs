@@ -1,5 +1,6 @@
 //! The engine in this process: DataFusion with a memory budget that spills to disk. No server, no ports.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,7 +18,7 @@ use super::Engine;
 use super::plan::JobPlanner;
 use super::session::batch_rows;
 use crate::Result;
-use crate::catalog::Location;
+use crate::catalog::Stores;
 
 /// Tasks under way for each thread: a task waits for its slowest rollup, and the other task then has the thread.
 const TASKS_PER_THREAD: usize = 2;
@@ -33,6 +34,28 @@ pub struct LocalOptions {
     pub memory_bytes: usize,
 }
 
+impl LocalOptions {
+    /// Tasks that may be under way at once.
+    pub fn tasks(&self) -> usize {
+        (self.threads * TASKS_PER_THREAD).min(self.memory_bytes / TASK_MEMORY_BYTES).max(1)
+    }
+}
+
+/// A runtime whose tasks share `memory_bytes`, spill to `scratch` (the system's temporary folder where none is named)
+/// and reach any store the environment has credentials for.
+///
+/// # Errors
+/// [`crate::Error::Engine`] where it can't be built.
+pub fn runtime(memory_bytes: usize, scratch: Option<&Path>) -> Result<Arc<RuntimeEnv>> {
+    let mut builder = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(memory_bytes)))
+        .with_object_store_registry(Arc::new(Stores::default()));
+    if let Some(scratch) = scratch {
+        builder = builder.with_temp_file_path(scratch);
+    }
+    Ok(builder.build_arc()?)
+}
+
 /// DataFusion in this process.
 pub struct Local {
     session: SessionContext,
@@ -40,14 +63,12 @@ pub struct Local {
 }
 
 impl Local {
-    /// An engine that reaches the stores of `locations`.
+    /// An engine that reaches any store the environment has credentials for.
     ///
     /// # Errors
-    /// [`crate::Error::Engine`] where the runtime can't be built, [`crate::Error::Config`] for a location without root.
-    pub fn new(options: &LocalOptions, locations: &[&Location]) -> Result<Self> {
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
-            .build_arc()?;
+    /// [`crate::Error::Engine`] where the runtime can't be built.
+    pub fn new(options: &LocalOptions) -> Result<Self> {
+        let runtime = runtime(options.memory_bytes, None)?;
         let state = SessionStateBuilder::new()
             .with_config(
                 SessionConfig::new()
@@ -58,22 +79,7 @@ impl Local {
             .with_default_features()
             .with_query_planner(Arc::new(JobPlanner))
             .build();
-        let tasks = (options.threads * TASKS_PER_THREAD).min(options.memory_bytes / TASK_MEMORY_BYTES).max(1);
-        let engine = Self { session: SessionContext::new_with_state(state), tasks };
-        for location in locations {
-            engine.reach(location)?;
-        }
-        Ok(engine)
-    }
-
-    /// Makes the store of `location` reachable for tasks.
-    ///
-    /// # Errors
-    /// [`crate::Error::Config`] for a location without root.
-    pub fn reach(&self, location: &Location) -> Result<()> {
-        let root = location.store_url()?;
-        self.runtime().register_object_store(root.as_ref(), Arc::clone(location.store()));
-        Ok(())
+        Ok(Self { session: SessionContext::new_with_state(state), tasks: options.tasks() })
     }
 
     /// The memory pool, disk manager and object stores.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, new_null_array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, new_null_array};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{Result, internal_datafusion_err, internal_err};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::SessionContext;
 
@@ -75,7 +76,7 @@ impl MergeRows {
         Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
     }
 
-    /// The rows of each analysis among `batches`, with its own columns. A batch holds rows of one analysis.
+    /// The rows of each analysis among `batches`, with its own columns. An engine may have joined or cut batches.
     ///
     /// # Errors
     /// Where a batch is not of this job.
@@ -86,15 +87,18 @@ impl MergeRows {
             let indices: Vec<usize> =
                 names.iter().map(|name| self.schema.index_of(name)).collect::<Result<_, _>>()?;
             let schema = Arc::new(self.schema.project(&indices)?);
-            let is_own = |batch: &&RecordBatch| {
-                batch
-                    .column(0)
-                    .as_any()
-                    .downcast_ref::<StringArray>()
-                    .is_some_and(|owners| owners.iter().next().flatten() == Some(analysis.as_str()))
-            };
-            let own = batches.iter().filter(is_own).map(|batch| batch.project(&indices));
-            results.push((analysis.clone(), schema, own.collect::<Result<_, _>>()?));
+            let mut own = Vec::new();
+            for batch in batches {
+                let owners = batch.column(0).as_string_opt::<i32>().ok_or_else(|| {
+                    internal_datafusion_err!("a batch is not of a merge job: it says not whose its rows are")
+                })?;
+                let is_own: BooleanArray =
+                    owners.iter().map(|owner| Some(owner == Some(analysis.as_str()))).collect();
+                if is_own.true_count() > 0 {
+                    own.push(filter_record_batch(&batch.project(&indices)?, &is_own)?);
+                }
+            }
+            results.push((analysis.clone(), schema, own));
         }
         Ok(results)
     }

@@ -14,12 +14,15 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::{DataFrame, SessionContext};
 use futures::StreamExt;
+use tracing::{Instrument, Span};
 
-use super::job::{Job, MergeJob};
+use super::job::{Job, MergeJob, Task};
 use super::merge_rows::MergeRows;
 use super::session::{open_location, task_session};
 use super::state_table::StateTable;
 use crate::analyses::{Analysis, Inputs, Scope};
+use crate::functions::BUCKETS;
+use crate::operation::{TaskGuard, continue_trace};
 use crate::rollups::{BUCKET_COLUMN, Rollup};
 
 /// Result batches that may wait for a slow reader.
@@ -30,33 +33,40 @@ const HELD_STATE_BYTES: u64 = 32 << 20;
 /// Part of the memory budget, as its divisor, that held state may take as stored; merged it is several times larger.
 const HELD_STATE_PART: u64 = 32;
 
-/// Starts task `shard` of a merge job; it gives the rows of all its analyses.
+/// Starts the task of a shard of a merge job; it gives the rows of all its analyses.
 pub(super) fn start(
     job: Arc<Job>,
     schema: SchemaRef,
-    shard: usize,
+    task: Task<(u8, u8)>,
     context: Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
     let mut results = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING_BATCHES);
     let sender = results.tx();
-    results.spawn(async move {
-        let Job::Merge(job) = &*job else {
-            return Err(DataFusionError::Internal("a merge task was given another job".into()));
-        };
-        let shard = Shard::open(job, shard, &context).await?;
-        for id in &job.analyses {
-            let analysis = analysis(id)?;
-            let frame = result(analysis, job, &|rollup, scope| shard.merged(rollup, scope))?;
-            let mut rows = analysis.cut(frame, &job.config)?.execute_stream().await?;
-            while let Some(batch) = rows.next().await.transpose()? {
-                // A reader that has gone wants no more.
-                if sender.send(MergeRows::widen(&schema, id, &batch)).await.is_err() {
-                    return Ok(());
+    let span = tracing::info_span!("shard", from = task.work.0, to = task.work.1);
+    results.spawn(
+        async move {
+            let Job::Merge(job) = &*job else {
+                return Err(DataFusionError::Internal("a merge task was given another job".into()));
+            };
+            let guard = TaskGuard::start();
+            continue_trace(&Span::current(), &job.trace);
+            let shard = Shard::open(job, task.work, &context).await?;
+            for id in &job.analyses {
+                let analysis = analysis(id)?;
+                let frame = result(analysis, job, &|rollup, scope| shard.merged(rollup, scope))?;
+                let mut rows = analysis.cut(frame, &job.config)?.execute_stream().await?;
+                while let Some(batch) = rows.next().await.transpose()? {
+                    // A reader that has gone wants no more.
+                    if sender.send(MergeRows::widen(&schema, id, &batch)).await.is_err() {
+                        return Ok(());
+                    }
                 }
             }
+            guard.end(true);
+            Ok(())
         }
-        Ok(())
-    });
+        .instrument(span),
+    );
     Ok(results.build())
 }
 
@@ -71,18 +81,19 @@ struct Shard<'a> {
 }
 
 impl<'a> Shard<'a> {
-    async fn open(job: &'a MergeJob, shard: usize, context: &'a TaskContext) -> Result<Self> {
+    async fn open(job: &'a MergeJob, buckets: (u8, u8), context: &'a TaskContext) -> Result<Self> {
         let session = task_session(context.runtime_env());
         let held_bytes = match context.memory_pool().memory_limit() {
             MemoryLimit::Finite(bytes) => HELD_STATE_BYTES.min(bytes as u64 / HELD_STATE_PART),
             _ => HELD_STATE_BYTES,
         };
-        let mut opened = Self { job, buckets: job.shards[shard], session, context, held: BTreeMap::new() };
+        let mut opened = Self { job, buckets, session, context, held: BTreeMap::new() };
+        let share = |bytes: u64| bytes * u64::from(buckets.1 - buckets.0) / u64::from(BUCKETS);
         for (id, files) in &job.inputs {
             let readers = job.analyses.iter().filter_map(|id| Analysis::by_id(id));
             let is_shared = readers.filter(|analysis| analysis.rollups.contains(&id.as_str())).count() > 1;
             let bytes: u64 = files.iter().map(|file| file.bytes).sum();
-            if is_shared && bytes / (job.shards.len() as u64) <= held_bytes {
+            if is_shared && share(bytes) <= held_bytes {
                 let frame = opened.stored(id, files.clone(), Scope::Shard)?;
                 let schema = Arc::clone(frame.schema().inner());
                 let table = MemTable::try_new(schema, vec![frame.collect().await?])?;

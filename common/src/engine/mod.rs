@@ -3,6 +3,7 @@
 //! A [`RollupJob`] reads files and commits state; a [`MergeJob`] reads state and gives result rows. Both are leaf
 //! extension nodes whose partitions are independent tasks, so any engine may run them in any order, twice or elsewhere.
 
+mod codec;
 mod job;
 mod local;
 mod merge_rows;
@@ -13,18 +14,21 @@ mod rollup_task;
 mod session;
 mod state;
 mod state_table;
+mod tasks;
 mod write_state;
 
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 
-pub use job::{Job, MergeJob, RollupJob, RollupUnit, TableRef, UnitOutcome, decode_outcomes};
-pub use local::{Local, LocalOptions};
+pub use codec::JobCodec;
+pub use job::{Job, MergeJob, RollupJob, RollupUnit, TableRef, UnitFault, UnitOutcome, decode_outcomes};
+pub use local::{Local, LocalOptions, runtime};
 pub use merge_rows::MergeRows;
 pub use node::job_plan;
 pub use session::task_session;
 pub use state::{Manifest, StateStore, UnitStats, unit_key};
+pub use tasks::JobTasks;
 
 use crate::Result;
 

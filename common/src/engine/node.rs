@@ -9,6 +9,7 @@ use datafusion::common::{DFSchema, DFSchemaRef, Result};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 
 use super::job::Job;
+use super::tasks::JobTasks;
 
 /// The logical plan of a job.
 ///
@@ -22,8 +23,14 @@ pub fn job_plan(job: Job) -> Result<LogicalPlan> {
 /// Leaf node that holds a job. Two nodes are the same only where they are one job.
 #[derive(Debug, Clone)]
 pub(super) struct JobNode {
-    pub(super) job: Arc<Job>,
+    job: Arc<Job>,
     schema: DFSchemaRef,
+}
+
+impl JobNode {
+    pub(super) fn tasks(&self) -> Result<JobTasks> {
+        JobTasks::new(&self.job, Arc::clone(self.schema.inner()))
+    }
 }
 
 impl PartialEq for JobNode {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::array::AsArray;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
@@ -11,15 +12,20 @@ use datafusion::common::{Result, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SendableRecordBatchStream,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+    SendableRecordBatchStream,
 };
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use futures::future::ready;
+use futures::{TryStreamExt, stream};
+use serde::de::DeserializeOwned;
 
-use super::job::Job;
+use super::job::{Job, Task, json_error};
 use super::node::JobNode;
 use super::{merge_task, rollup_task};
 
@@ -54,33 +60,41 @@ impl ExtensionPlanner for JobPlanner {
         let Some(node) = node.as_any().downcast_ref::<JobNode>() else {
             return Ok(None);
         };
-        let schema = Arc::clone(UserDefinedLogicalNodeCore::schema(node).inner());
-        Ok(Some(Arc::new(JobExec::new(Arc::clone(&node.job), schema))))
+        let tasks = node.tasks()?;
+        let all: Vec<usize> = (0..tasks.count()).collect();
+        tasks.plan(&all).map(Some)
     }
 }
 
-/// Runs the tasks of a job.
+/// Runs the tasks of a job: each partition of its input holds one, as text. So an engine that hands out partitions of
+/// leaves hands out tasks, and a worker gets no other's.
 #[derive(Debug)]
 pub(super) struct JobExec {
+    /// The job, without its tasks.
     job: Arc<Job>,
+    tasks: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
 }
 
 impl JobExec {
-    pub(super) fn new(job: Arc<Job>, schema: SchemaRef) -> Self {
+    pub(super) fn new(job: Arc<Job>, schema: SchemaRef, tasks: Arc<dyn ExecutionPlan>) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
-            Partitioning::UnknownPartitioning(job.tasks()),
+            Partitioning::UnknownPartitioning(tasks.output_partitioning().partition_count()),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { job, properties: Arc::new(properties) }
+        Self { job, tasks, properties: Arc::new(properties) }
+    }
+
+    pub(super) fn job(&self) -> &Job {
+        &self.job
     }
 }
 
 impl DisplayAs for JobExec {
     fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: tasks={}", self.name(), self.job.tasks())
+        write!(formatter, "{}", self.name())
     }
 }
 
@@ -97,7 +111,11 @@ impl ExecutionPlan for JobExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
+        vec![&self.tasks]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
     }
 
     fn apply_expressions(
@@ -109,15 +127,44 @@ impl ExecutionPlan for JobExec {
 
     fn with_new_children(
         self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.is_empty() { Ok(self) } else { internal_err!("{} takes no input", self.name()) }
+        match (children.pop(), children.is_empty()) {
+            (Some(tasks), true) => Ok(Arc::new(Self::new(Arc::clone(&self.job), self.schema(), tasks))),
+            _ => internal_err!("{} takes one input", self.name()),
+        }
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        match &*self.job {
-            Job::Rollup(_) => rollup_task::start(Arc::clone(&self.job), self.schema(), partition, context),
-            Job::Merge(_) => merge_task::start(Arc::clone(&self.job), self.schema(), partition, context),
-        }
+        let texts = self.tasks.execute(partition, Arc::clone(&context))?;
+        let (job, schema) = (Arc::clone(&self.job), self.schema());
+        let start = move |text: String| -> Result<SendableRecordBatchStream> {
+            let (job, schema, context) = (Arc::clone(&job), Arc::clone(&schema), Arc::clone(&context));
+            match *job {
+                Job::Rollup(_) => rollup_task::start(job, schema, parse(&text)?, context),
+                Job::Merge(_) => merge_task::start(job, schema, parse(&text)?, context),
+            }
+        };
+        let rows = texts
+            .map_ok(|batch| {
+                stream::iter(
+                    batch
+                        .column(0)
+                        .as_string::<i32>()
+                        .iter()
+                        .flatten()
+                        .map(str::to_owned)
+                        .map(Ok)
+                        .collect::<Vec<_>>(),
+                )
+            })
+            .try_flatten()
+            .and_then(move |text| ready(start(text)))
+            .try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }
+}
+
+fn parse<W: DeserializeOwned>(text: &str) -> Result<Task<W>> {
+    serde_json::from_str(text).map_err(json_error)
 }

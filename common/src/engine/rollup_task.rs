@@ -1,5 +1,7 @@
 //! One task of a rollup job: reads a unit's files once, feeds every rollup in that pass, commits their state.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
@@ -15,44 +17,67 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
-use futures::{StreamExt, stream};
+use futures::future::try_join_all;
+use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
+use tracing::{Instrument, Span};
 
-use super::job::{Job, RollupJob, RollupUnit, TableRef, UnitOutcome, encode_outcome};
+use super::job::{Job, RollupJob, RollupUnit, TableRef, Task, UnitFault, UnitOutcome, encode_outcome};
 use super::session::{open_location, task_session};
 use super::state::{EncodedState, Manifest, StateStore, UnitStats, unit_key};
 use super::write_state::encode_state;
 use crate::catalog::{
     LakeFile, LakeTable, TableSpec, UnreadableCounts, canonical_schema, file_scan, locate_fault,
 };
-use crate::error::{Error, InputFault};
+use crate::error::{Error, InputFault, store_failure};
+use crate::operation::{TaskGuard, continue_trace};
 use crate::rollups::{BUCKET_COLUMN, Rollup};
 use crate::time::Window;
 
 /// Batches that may wait for a rollup slower than the reader.
 const WAITING_BATCHES: usize = 2;
 
-/// Starts task `unit` of a rollup job; it gives one outcome.
+/// Starts the task of a unit of a rollup job; it gives one outcome, whatever happens to the unit.
 pub(super) fn start(
     job: Arc<Job>,
     schema: SchemaRef,
-    unit: usize,
+    task: Task<RollupUnit>,
     context: Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
     let outcome_schema = Arc::clone(&schema);
+    let span = tracing::info_span!("unit", date = %task.work.date, files = task.work.files.len());
     let outcome = async move {
+        let guard = TaskGuard::start();
         let Job::Rollup(rollup_job) = &*job else {
             return Err(DataFusionError::Internal("a rollup task was given another job".into()));
         };
-        let result = match run_within_memory(rollup_job, &rollup_job.units[unit], &context).await {
-            Ok(manifests) => Ok(manifests),
-            // Bad input fails its unit and is told; everything else fails the job.
-            Err(Error::Input(fault)) => Err(fault),
-            Err(other) => return Err(other.into()),
+        continue_trace(&Span::current(), &rollup_job.trace);
+        // A decoder that panics on a strange file must not take other units with it.
+        let run = AssertUnwindSafe(run_within_memory(rollup_job, &task.work, &context));
+        let result = match run.catch_unwind().await {
+            Ok(result) => result.map_err(|error| fault_of(error, &task.work)),
+            Err(panic) => Err(UnitFault::Failed(format!("its task panicked: {}", panic_text(&*panic)))),
         };
-        encode_outcome(&outcome_schema, &UnitOutcome { unit, result })
+        guard.end(result.is_ok());
+        encode_outcome(&outcome_schema, &UnitOutcome { unit: task.index, result })
     };
-    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(outcome))))
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(outcome.instrument(span)))))
+}
+
+fn fault_of(error: Error, unit: &RollupUnit) -> UnitFault {
+    match error {
+        Error::Input(fault) => UnitFault::Input(fault),
+        Error::Storage { action, source } => UnitFault::Storage {
+            file: unit.files.iter().find(|file| action.ends_with(&file.path)).map(|file| file.path.clone()),
+            reason: format!("{action}: {source}"),
+        },
+        other => UnitFault::Failed(other.to_string()),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
 }
 
 /// Runs a unit; where its rollups together need more memory than there is, one after the other, reading anew for each.
@@ -92,6 +117,16 @@ async fn run_unit(
         .iter()
         .map(|id| Rollup::by_id(id).ok_or_else(|| Error::Internal(format!("there is no rollup {id}"))))
         .collect::<crate::Result<Vec<_>>>()?;
+    let keys = rollups
+        .iter()
+        .map(|rollup| unit_key(rollup, &job.config, table_ref, unit.date, &unit.files))
+        .collect::<crate::Result<Vec<_>>>()?;
+    // An engine may run a task again whose first attempt ended well but was not heard of.
+    let finds = keys.iter().map(|key| state.find(key, &job.window));
+    let found: Vec<Manifest> = try_join_all(finds).await?.into_iter().flatten().collect();
+    if found.len() == rollups.len() {
+        return Ok(found);
+    }
     let columns = columns_read(table.spec, &rollups);
     let schema = canonical_schema(table.spec, &columns);
 
@@ -125,9 +160,8 @@ async fn run_unit(
     tracing::debug!(table = table_ref.name, date = %unit.date, rows = stats.rows, "unit read");
 
     let mut manifests = Vec::new();
-    for (rollup, encoded) in rollups.iter().zip(states) {
-        let key = unit_key(rollup, &job.config, table_ref, unit.date, &unit.files)?;
-        manifests.push(state.commit(&key, rollup, &stats, unit, &job.window, encoded).await?);
+    for ((rollup, key), encoded) in rollups.iter().zip(&keys).zip(states) {
+        manifests.push(state.commit(key, rollup, &stats, unit, &job.window, encoded).await?);
     }
     Ok(manifests)
 }
@@ -296,6 +330,9 @@ impl<'a> UnitReader<'a> {
                 return Error::Input(InputFault { file: file.path.clone(), ..fault.clone() });
             }
             source = cause.source();
+        }
+        if let Some(failure) = store_failure(&file.path, &error) {
+            return failure;
         }
         let fault = locate_fault(self.table, file, self.columns).await;
         Error::Input(fault.unwrap_or_else(|| InputFault {

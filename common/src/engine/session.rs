@@ -41,7 +41,5 @@ pub(super) fn batch_rows(runtime: &RuntimeEnv) -> usize {
 
 /// The place `url` names, reached by the client the engine already has for its store.
 pub(super) fn open_location(url: &str, context: &TaskContext) -> Result<Location> {
-    let location = Location::parse(url)?;
-    let store = context.runtime_env().object_store(location.store_url()?)?;
-    Ok(location.with_store(store))
+    Location::parse_with(url, |url| Ok(context.runtime_env().object_store_registry.get_store(url)?))
 }

@@ -1,13 +1,8 @@
-//! Values several commands take: sizes, times, lakes and configuration files.
+//! Values several commands take: sizes, configuration files, the connection to a coordinator.
 
 use std::path::{Path, PathBuf};
 
-use hindcast_common::catalog::{Lake, Location};
-use hindcast_common::config::{Config, Layer};
 use hindcast_common::{Error, Result};
-
-/// Name of a lake's own configuration, in its root.
-const LAKE_CONFIG: &str = "hindcast.toml";
 
 /// Processors this process may use.
 pub(super) fn available_threads() -> usize {
@@ -32,36 +27,13 @@ pub(super) fn parse_bytes(text: &str) -> Result<usize, String> {
     number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or_else(|| "the size is out of range".into())
 }
 
-/// The lake at `url` and the parameters of a run over it: the preset, then the lake's own file, then `--config`.
+/// The text of a configuration file.
 ///
 /// # Errors
-/// [`Error::Config`] where the lake is not there or a file is wrong.
-pub(super) async fn open_lake(url: &str, preset: &str, config_file: Option<&Path>) -> Result<(Lake, Config)> {
-    let root = Location::parse(url)?;
-    let lake_name = format!("{}/{LAKE_CONFIG}", url.trim_end_matches('/'));
-    let lake_text = match root.read(LAKE_CONFIG).await? {
-        Some(bytes) => Some(
-            String::from_utf8(bytes.to_vec())
-                .map_err(|_| Error::Config(format!("{lake_name} is not UTF-8 text")))?,
-        ),
-        None => None,
-    };
-    let own_name = config_file.map(|path| path.display().to_string()).unwrap_or_default();
-    let own_text = config_file
-        .map(|path| {
-            std::fs::read_to_string(path)
-                .map_err(|error| Error::Config(format!("reading the configuration {own_name}: {error}")))
-        })
-        .transpose()?;
-    let mut layers = Vec::new();
-    if let Some(text) = &lake_text {
-        layers.push(Layer { name: &lake_name, text });
-    }
-    if let Some(text) = &own_text {
-        layers.push(Layer { name: &own_name, text });
-    }
-    let config = Config::load(preset, &layers)?;
-    Ok((Lake::open(root, &config)?, config))
+/// [`Error::Config`] where it can't be read.
+pub(super) fn read_config(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Error::Config(format!("reading the configuration {}: {error}", path.display())))
 }
 
 /// Where state is kept unless `--state` says otherwise: the user's cache folder.

@@ -1,14 +1,22 @@
 //! The command line: arguments, exit codes, and the hand-over to what does the work.
 
 mod arguments;
+mod certificates;
+mod coordinator;
 mod demo;
+mod jobs;
 mod scan;
 mod tables;
+mod worker;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use hindcast_common::operation::start_tracing;
 use hindcast_common::{Error, Result};
+
+/// What servers log unless HINDCAST_LOG says otherwise: their own doings, and only trouble of what they are built on.
+const SERVER_LOG: &str = "warn,hindcast=info,hindcast_common=info,hindcast_worker=info";
 
 /// Detections over months of security telemetry in a data lake.
 #[derive(Debug, Parser)]
@@ -26,6 +34,14 @@ enum Command {
     Scan(scan::ScanArguments),
     /// Show, save and delete tables of a lake
     Tables(tables::TablesArguments),
+    /// Accept scans as jobs and have workers run them
+    Coordinator(coordinator::CoordinatorArguments),
+    /// Run tasks of a coordinator's jobs
+    Worker(worker::WorkerArguments),
+    /// Show, watch and cancel a coordinator's jobs
+    Jobs(jobs::JobsArguments),
+    /// Make certificates for trying out a cluster
+    Certificates(certificates::CertificatesArguments),
 }
 
 /// How a command ended, where it did not fail.
@@ -69,19 +85,36 @@ impl Outcome {
 /// # Errors
 /// As the command's own work fails.
 pub fn run(cli: Cli) -> Result<Outcome> {
+    let threads = arguments::available_threads();
     match cli.command {
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Scan(arguments) => runtime(arguments.threads())?.block_on(scan::run(&arguments)),
-        Command::Tables(arguments) => {
-            runtime(arguments::available_threads())?.block_on(tables::run(&arguments))
+        Command::Certificates(arguments) => certificates::run(&arguments),
+        Command::Scan(arguments) => block_on(arguments.threads(), "hindcast", "error", scan::run(&arguments)),
+        Command::Tables(arguments) => block_on(threads, "hindcast", "error", tables::run(&arguments)),
+        Command::Jobs(arguments) => block_on(threads, "hindcast", "error", jobs::run(&arguments)),
+        Command::Coordinator(arguments) => {
+            block_on(arguments.threads(), "hindcast-coordinator", SERVER_LOG, coordinator::run(&arguments))
+        }
+        Command::Worker(arguments) => {
+            block_on(arguments.threads(), "hindcast-worker", SERVER_LOG, worker::run(&arguments))
         }
     }
 }
 
-fn runtime(threads: usize) -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs a command that waits for others, with its logs and traces as `service`.
+fn block_on(
+    threads: usize,
+    service: &'static str,
+    log: &str,
+    command: impl Future<Output = Result<Outcome>>,
+) -> Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()
         .build()
-        .map_err(Error::io("starting threads"))
+        .map_err(Error::io("starting threads"))?;
+    runtime.block_on(async {
+        let _tracing = start_tracing(service, log)?;
+        command.await
+    })
 }

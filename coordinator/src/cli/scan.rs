@@ -3,16 +3,20 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use hindcast_common::analyses::{ANALYSES, Analysis, Suite};
 use hindcast_common::catalog::Location;
 use hindcast_common::engine::{Local, LocalOptions, StateStore};
 use hindcast_common::time::{parse_duration, parse_time};
 use hindcast_common::{Error, Result};
+use hindcast_proto::v1::{JobState, ScanRequest};
 
 use super::Outcome;
-use super::arguments::{available_threads, default_state, open_lake, parse_bytes};
-use crate::output::{Format, OutputFolder, Summary, check_replaceable, summary_of};
-use crate::scan::{Level, RunOptions, ScanRequest, WindowRequest, plan_scan, run_scan};
+use super::arguments::{available_threads, default_state, parse_bytes, read_config};
+use crate::client::{Client, Credentials};
+use crate::lakes::Access;
+use crate::output::{Format, OutputFolder, check_replaceable};
+use crate::scan::{
+    Level, PlanOutline, RunOptions, ScanResult, Summary, prepare, question_of, run_scan, units_of,
+};
 use crate::screen;
 
 /// Arguments of `hindcast scan`.
@@ -21,6 +25,7 @@ use crate::screen;
   hindcast scan --lake demo-lake
   hindcast scan --lake s3://telemetry/lake --last 24h --fail-on high
   hindcast scan --lake lake --from 2026-01-05 --to 2026-01-12 --suite firewall --format parquet,csv,xlsx
+  hindcast scan --lake s3://telemetry/lake --coordinator soc.example:7480 --tls certificates/client --token-file token
   hindcast scan --lake lake --only beaconing,egress_spikes --preset notebook --dry-run
 
 Exit status: 0 done; 1 failed; 2 bad arguments or configuration; 3 incomplete coverage; 4 --fail-on reached")]
@@ -67,6 +72,11 @@ pub struct ScanArguments {
     /// Memory for grouping, sorting and joining, beyond which they spill to disk
     #[arg(long, default_value = "4GiB", value_name = "SIZE", value_parser = parse_bytes)]
     memory: usize,
+    /// Have this coordinator scan: HOST:PORT
+    #[arg(long, value_name = "URL", conflicts_with_all = ["state", "threads", "memory"])]
+    coordinator: Option<String>,
+    #[command(flatten)]
+    credentials: Credentials,
     /// End with 0 even where files could not be read
     #[arg(long)]
     allow_partial: bool,
@@ -98,93 +108,105 @@ impl ScanArguments {
     }
 
     fn request(&self) -> Result<ScanRequest> {
-        let window = match &self.last {
-            Some(span) => WindowRequest::Last(parse_duration(span)?),
-            None => {
-                let bound = |text: &Option<String>| text.as_deref().map(parse_time).transpose();
-                WindowRequest::Between(bound(&self.from)?, bound(&self.to)?)
-            }
-        };
-        let only = self.only.iter().map(|name| analysis_named(name)).collect::<Result<Vec<_>>>()?;
-        let suites = if self.suite.is_empty() {
-            Suite::ALL.to_vec()
-        } else {
-            self.suite.iter().map(|name| suite_named(name)).collect::<Result<_>>()?
-        };
-        if let Some(other) = only.iter().find(|analysis| !suites.contains(&analysis.suite)) {
-            return Err(Error::Config(format!(
-                "{} is of the suite {}, which --suite leaves out",
-                other.id,
-                other.suite.name()
-            )));
-        }
-        Ok(ScanRequest { window, suites, only })
+        let bound = |text: &Option<String>| text.as_deref().map(parse_time).transpose();
+        let config_name = self.config.as_ref().map(|path| path.display().to_string());
+        Ok(ScanRequest {
+            lake: self.lake.clone(),
+            from_us: bound(&self.from)?,
+            to_us: bound(&self.to)?,
+            last_us: self.last.as_deref().map(parse_duration).transpose()?,
+            suites: self.suite.clone(),
+            analyses: self.only.clone(),
+            preset: self.preset.clone(),
+            config: self.config.as_deref().map(read_config).transpose()?.unwrap_or_default(),
+            config_name: config_name.unwrap_or_default(),
+            no_cache: self.no_cache,
+        })
     }
-}
-
-fn analysis_named(name: &str) -> Result<&'static Analysis> {
-    let names = || ANALYSES.iter().map(|analysis| analysis.id);
-    Analysis::by_id(name).ok_or_else(|| unknown("analysis", name, names()))
-}
-
-fn suite_named(name: &str) -> Result<Suite> {
-    let found = Suite::ALL.into_iter().find(|suite| suite.name() == name);
-    found.ok_or_else(|| unknown("suite", name, Suite::ALL.iter().map(|suite| suite.name())))
-}
-
-fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
-    let known: Vec<&str> = known.collect();
-    let nearest = known
-        .iter()
-        .max_by(|left, right| strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name)));
-    let hint = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
-    Error::Config(format!("there is no {kind} {name:?}{hint} Known: {}", known.join(", ")))
 }
 
 /// Runs the command.
 pub(super) async fn run(arguments: &ScanArguments) -> Result<Outcome> {
     let started = std::time::Instant::now();
     let request = arguments.request()?;
-    let (lake, config) = open_lake(&arguments.lake, &arguments.preset, arguments.config.as_deref()).await?;
-    // State of a run without a cache lives on disk too, outside the memory budget.
-    let scratch = tempfile::tempdir().map_err(Error::io("creating a temporary folder"))?;
-    let state = StateStore::new(state_location(arguments, scratch.path())?);
-    let options = LocalOptions { threads: arguments.threads(), memory_bytes: arguments.memory };
-    let engine = Local::new(&options, &[lake.root(), state.location()])?;
-    let plan = plan_scan(&lake, &request, &engine).await?;
-    if arguments.dry_run {
-        screen::print_plan(&plan, arguments.json)?;
-        return Ok(Outcome::Done);
-    }
-    check_replaceable(&arguments.out)?;
     let is_told = !arguments.quiet && !arguments.json;
-    if is_told {
-        screen::print_plan(&plan, false)?;
-    }
-    let run = RunOptions {
-        engine: &engine,
-        state: &state,
-        use_cache: !arguments.no_cache,
-        shards: options.threads,
-        config: &config,
+    let result = match &arguments.coordinator {
+        Some(address) if !arguments.dry_run => remote(arguments, address, request, is_told).await?,
+        _ => match here(arguments, request, is_told).await? {
+            Some(result) => result,
+            None => return Ok(Outcome::Done),
+        },
     };
-    tracing::debug!(tables = plan.tables.len(), "planned");
-    let progress = screen::ProgressBar::new(is_told);
-    let result = run_scan(&plan, &run, &progress).await;
-    progress.finish();
-    let result = result?;
-    let summary = summary_of(&plan, &result, &config)?;
     let folder = OutputFolder::create(&arguments.out)?;
-    folder.write(&result, &summary, &arguments.format)?;
+    folder.write(&result, &arguments.format)?;
     let out = folder.publish()?;
     tracing::debug!("results written");
     if is_told {
-        screen::print_result(&plan, &result, &out, started.elapsed());
+        screen::print_result(&result, &out, started.elapsed());
     }
     if arguments.json {
-        screen::print_json(&summary)?;
+        screen::print_json(&result.report.summary)?;
     }
-    Ok(outcome(arguments, &summary))
+    Ok(outcome(arguments, &result.report.summary))
+}
+
+/// Scans in this process; nothing where only the plan was wanted.
+async fn here(arguments: &ScanArguments, request: ScanRequest, is_told: bool) -> Result<Option<ScanResult>> {
+    let options = LocalOptions { threads: arguments.threads(), memory_bytes: arguments.memory };
+    let engine = Local::new(&options)?;
+    let prepared = prepare(&request, &Access::Any, &engine.runtime()).await?;
+    let outline = PlanOutline::of(&prepared.plan);
+    if arguments.dry_run {
+        screen::print_dry_run(&outline, &units_of(&prepared.plan), arguments.json)?;
+        return Ok(None);
+    }
+    check_replaceable(&arguments.out)?;
+    if is_told {
+        screen::print_plan(&outline);
+    }
+    // State of a run without a cache lives on disk too, outside the memory budget.
+    let scratch = tempfile::tempdir().map_err(Error::io("creating a temporary folder"))?;
+    let state = StateStore::new(state_location(arguments, scratch.path())?);
+    let run = RunOptions {
+        engine: &engine,
+        runtime: engine.runtime(),
+        state: &state,
+        use_cache: !arguments.no_cache,
+        shards: options.threads,
+        config: &prepared.config,
+    };
+    let progress = screen::ProgressBar::new(is_told);
+    let result = run_scan(&prepared.plan, &run, &progress).await;
+    progress.finish();
+    result.map(Some)
+}
+
+/// Has a coordinator scan, and fetches what it found.
+async fn remote(
+    arguments: &ScanArguments,
+    address: &str,
+    mut request: ScanRequest,
+    is_told: bool,
+) -> Result<ScanResult> {
+    check_replaceable(&arguments.out)?;
+    question_of(&request)?;
+    // The coordinator has another working folder.
+    request.lake = Location::parse(&request.lake)?.url().to_owned();
+    let mut client = Client::new(address, &arguments.credentials)?;
+    let job = client.submit(request).await?;
+    if is_told {
+        println!("job       {}", job.id);
+    }
+    let progress = screen::JobBar::new(is_told);
+    let ended = client.watch(&job.id, |job| progress.show(job)).await;
+    progress.finish();
+    let ended = ended?;
+    match ended.state() {
+        JobState::Done => client.result(&ended.id).await,
+        JobState::Cancelled => Err(Error::Internal(format!("job {} was cancelled", ended.id))),
+        _ if ended.is_bad_request => Err(Error::Config(ended.error)),
+        _ => Err(Error::Internal(ended.error)),
+    }
 }
 
 fn state_location(arguments: &ScanArguments, scratch: &std::path::Path) -> Result<Location> {

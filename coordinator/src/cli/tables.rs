@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use hindcast_common::engine::{Local, LocalOptions};
+use hindcast_common::config::Layer;
+use hindcast_common::engine::runtime;
 use hindcast_common::time::{Window, parse_time};
 use hindcast_common::{Error, Result};
 
 use super::Outcome;
-use super::arguments::{available_threads, open_lake};
+use super::arguments::read_config;
 use crate::inventory::{self, DateEntry, TableDetail, TableEntry};
+use crate::lakes::{Access, open_lake};
 use crate::{save, screen};
 
 /// Memory of the engine that enriches rows to be saved: it streams them.
@@ -68,7 +70,10 @@ enum Action {
 
 /// Runs the command.
 pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
-    let (lake, config) = open_lake(&arguments.lake, "default", arguments.config.as_deref()).await?;
+    let own_text = arguments.config.as_deref().map(read_config).transpose()?;
+    let own_name = arguments.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let own = own_text.as_ref().map(|text| Layer { name: &own_name, text });
+    let (lake, config) = open_lake(&arguments.lake, "default", own, &Access::Any).await?;
     let root = lake.root();
     match arguments.action.as_ref().unwrap_or(&Action::List) {
         Action::List => {
@@ -94,9 +99,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
                 (Some(from), Some(to)) => Some(Window::new(parse_time(from)?, parse_time(to)?)?),
                 _ => None,
             };
-            let options = LocalOptions { threads: available_threads(), memory_bytes: SAVE_MEMORY_BYTES };
-            let engine = Local::new(&options, &[root])?;
-            let saved = save::save(&lake, &config, &engine, table, window).await?;
+            let saved = save::save(&lake, &config, &runtime(SAVE_MEMORY_BYTES, None)?, table, window).await?;
             println!(
                 "{table}: {} rows written in {} files; read back, the table has {} rows",
                 saved.rows_written, saved.files_written, saved.rows_in_table

@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use hindcast_common::findings::Finding;
 use hindcast_common::{Error, Result};
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub(super) fn write(findings: &[Finding], folder: &Path, formats: &[Format], ver
     let path = folder.join("findings.parquet");
     let action = format!("writing {}", path.display());
     let file = File::create(&path).map_err(Error::io(action.as_str()))?;
-    let batch = batch_of(findings).map_err(|error| Error::Engine(error.into()))?;
+    let batch = findings_batch(findings)?;
     tables::write_parquet(file, &[batch]).map_err(|error| Error::io(action)(std::io::Error::other(error)))
 }
 
@@ -41,8 +41,14 @@ pub(super) fn write_lines<T: serde::Serialize>(
     fs::write(path, lines).map_err(Error::io(format!("writing {}", path.display())))
 }
 
+/// Columns that hold JSON text.
+const JSON_COLUMNS: [&str; 3] = ["entities", "techniques", "evidence"];
+
 /// One row a finding; lists and objects as JSON text.
-fn batch_of(findings: &[Finding]) -> Result<RecordBatch, arrow::error::ArrowError> {
+///
+/// # Errors
+/// [`Error::Engine`] where the columns do not fit each other.
+pub fn findings_batch(findings: &[Finding]) -> Result<RecordBatch> {
     let json = |value: &dyn Fn(&Finding) -> Value| -> Vec<Option<String>> {
         findings.iter().map(|finding| Some(value(finding).to_string())).collect()
     };
@@ -75,7 +81,35 @@ fn batch_of(findings: &[Finding]) -> Result<RecordBatch, arrow::error::ArrowErro
         fields.push(Field::new(name, DataType::Int64, true));
         columns.push(Arc::new(Int64Array::from(values)));
     }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| Error::Engine(error.into()))
+}
+
+/// The findings of batches made by [`findings_batch`].
+///
+/// # Errors
+/// [`Error::Internal`] where the batches are others.
+pub fn findings_of_batches(batches: &[RecordBatch]) -> Result<Vec<Finding>> {
+    let strange = |what: &dyn std::fmt::Display| Error::Internal(format!("a finding can't be read: {what}"));
+    let mut findings = Vec::new();
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            let mut object = serde_json::Map::new();
+            for (column, field) in batch.columns().iter().zip(batch.schema().fields()) {
+                let value = match (column.as_string_opt::<i32>(), column.as_primitive_opt::<Int64Type>()) {
+                    _ if column.is_null(row) => Value::Null,
+                    (Some(texts), _) if JSON_COLUMNS.contains(&field.name().as_str()) => {
+                        serde_json::from_str(texts.value(row)).map_err(|error| strange(&error))?
+                    }
+                    (Some(texts), _) => Value::from(texts.value(row)),
+                    (None, Some(numbers)) => Value::from(numbers.value(row)),
+                    (None, None) => return Err(strange(&field.data_type())),
+                };
+                object.insert(field.name().clone(), value);
+            }
+            findings.push(serde_json::from_value(Value::Object(object)).map_err(|error| strange(&error))?);
+        }
+    }
+    Ok(findings)
 }
 
 fn unquoted(text: Option<String>) -> Option<String> {

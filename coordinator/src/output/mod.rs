@@ -2,7 +2,6 @@
 
 mod findings_file;
 mod ocsf;
-mod summary;
 mod tables;
 mod workbook;
 
@@ -11,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use hindcast_common::{Error, Result};
 
-pub use summary::{Summary, summary_of};
+pub use findings_file::{findings_batch, findings_of_batches};
+pub use tables::plain;
 
 use crate::scan::ScanResult;
 
@@ -58,7 +58,8 @@ impl OutputFolder {
     ///
     /// # Errors
     /// [`Error::Io`] where a file can't be written.
-    pub fn write(&self, result: &ScanResult, summary: &Summary, formats: &[Format]) -> Result<()> {
+    pub fn write(&self, result: &ScanResult, formats: &[Format]) -> Result<()> {
+        let summary = &result.report.summary;
         let folder = self.draft.path();
         let tables = folder.join("tables");
         fs::create_dir(&tables).map_err(Error::io(format!("creating {}", tables.display())))?;
@@ -76,7 +77,7 @@ impl OutputFolder {
             write_tables()?;
             findings.join().unwrap_or_else(|_| Err(Error::Internal("writing the findings stopped".into())))
         })?;
-        findings_file::write_lines(&result.incidents, &folder.join("incidents.jsonl"))?;
+        findings_file::write_lines(&result.report.incidents, &folder.join("incidents.jsonl"))?;
         write_json(&folder.join("summary.json"), summary)
     }
 

@@ -71,7 +71,7 @@ fn write_json(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
 }
 
 /// The batch with plain strings: not every reader of Parquet knows Arrow's string views.
-fn plain(batch: &RecordBatch) -> Result<RecordBatch> {
+pub fn plain(batch: &RecordBatch) -> Result<RecordBatch> {
     let is_view = |field: &Field| *field.data_type() == DataType::Utf8View;
     let schema = batch.schema();
     let fields: Vec<Field> = schema

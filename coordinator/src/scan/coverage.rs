@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ledger::UnitRecord;
 use super::plan::ScanPlan;
 
 /// What became of a table's date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Read.
@@ -23,7 +23,7 @@ pub enum Status {
 }
 
 /// One table and date.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CoverageEntry {
     /// The table.
     pub table: String,
@@ -42,7 +42,7 @@ pub struct CoverageEntry {
 }
 
 /// Coverage of a scan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Coverage {
     /// Every table and date of the window.
     pub tables: Vec<CoverageEntry>,

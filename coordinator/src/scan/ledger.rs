@@ -1,11 +1,17 @@
 //! What has been computed of a scan: finds committed state, runs what is missing, keeps what failed.
 
+use std::time::Duration;
+
 use futures::{StreamExt, TryStreamExt, stream};
+use hindcast_common::catalog::LakeFile;
 use hindcast_common::config::Config;
 use hindcast_common::engine::{
-    Engine, Job, Manifest, RollupJob, RollupUnit, StateStore, TableRef, decode_outcomes, job_plan, unit_key,
+    Engine, Job, Manifest, RollupJob, RollupUnit, StateStore, TableRef, UnitFault, decode_outcomes, job_plan,
+    unit_key,
 };
 use hindcast_common::error::InputFault;
+use hindcast_common::operation::current_trace;
+use hindcast_common::retry::with_retries;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::time::Window;
 use hindcast_common::{Error, Result};
@@ -15,6 +21,10 @@ use super::units::unit_bytes;
 
 /// State look-ups under way at once.
 const CONCURRENT_LOOKUPS: usize = 32;
+/// Times a unit is tried where the store fails.
+const STORE_ATTEMPTS: u32 = 4;
+/// Wait before a second try; doubled for each further one.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
 
 /// A unit with all its state, or with what is wrong.
 #[derive(Debug)]
@@ -27,6 +37,26 @@ pub(super) struct UnitRecord {
     pub(super) faults: Vec<InputFault>,
     /// Whether any of the state had to be computed.
     pub(super) was_computed: bool,
+    /// Times the store has failed it.
+    store_failures: u32,
+    /// Files to be tried one by one, since the unit as a whole failed for a reason that may lie in any of them.
+    suspects: Vec<LakeFile>,
+    /// Whether they have been.
+    was_probed: bool,
+}
+
+impl UnitRecord {
+    fn new(unit: RollupUnit, manifests: Vec<Manifest>) -> Self {
+        Self {
+            unit,
+            manifests,
+            faults: Vec::new(),
+            was_computed: false,
+            store_failures: 0,
+            suspects: Vec::new(),
+            was_probed: false,
+        }
+    }
 }
 
 /// What a scan's rollups are computed with.
@@ -54,13 +84,18 @@ impl RollupRun<'_> {
                 .try_collect()
                 .await?
         } else {
-            let fresh = |unit| UnitRecord { unit, manifests: vec![], faults: vec![], was_computed: false };
-            units.into_iter().map(fresh).collect()
+            units.into_iter().map(|unit| UnitRecord::new(unit, vec![])).collect()
         };
+        let cached = records.iter().filter(|record| is_complete(record)).count();
+        progress.cached(cached as u64);
         loop {
             let pending = self.pending(&records);
             if pending.is_empty() {
                 return Ok(records);
+            }
+            let failures = pending.iter().map(|(index, _)| records[*index].store_failures).max();
+            if let Some(failures @ 1..) = failures {
+                tokio::time::sleep(FIRST_BACK_OFF * 2u32.pow(failures - 1)).await;
             }
             self.run(&pending, &mut records, progress).await?;
         }
@@ -70,15 +105,20 @@ impl RollupRun<'_> {
         let mut manifests = Vec::new();
         for id in &unit.rollups {
             let key = unit_key(rollup(id)?, self.config, &self.tables[unit.table], unit.date, &unit.files)?;
-            manifests.extend(self.state.find(&key, &self.window).await?);
+            manifests.extend(with_retries(|| self.state.find(&key, &self.window)).await?);
         }
-        Ok(UnitRecord { unit, manifests, faults: vec![], was_computed: false })
+        Ok(UnitRecord::new(unit, manifests))
     }
 
     /// Units with rollups still to compute, largest first, each with its index in `records`.
     fn pending(&self, records: &[UnitRecord]) -> Vec<(usize, RollupUnit)> {
         let mut pending: Vec<(usize, RollupUnit)> = Vec::new();
         for (index, record) in records.iter().enumerate() {
+            if !record.suspects.is_empty() {
+                let alone = |file: &LakeFile| RollupUnit { files: vec![file.clone()], ..record.unit.clone() };
+                pending.extend(record.suspects.iter().map(|file| (index, alone(file))));
+                continue;
+            }
             let is_missing = |id: &&String| !record.manifests.iter().any(|manifest| manifest.rollup == **id);
             let rollups: Vec<String> = record.unit.rollups.iter().filter(is_missing).cloned().collect();
             if !rollups.is_empty() && !record.unit.files.is_empty() {
@@ -100,6 +140,7 @@ impl RollupRun<'_> {
             tables: self.tables.clone(),
             state_url: self.state.location().url().to_owned(),
             window: self.window,
+            trace: current_trace(),
             units: pending.iter().map(|(_, unit)| unit.clone()).collect(),
         };
         let mut outcomes = self.engine.run(job_plan(Job::Rollup(job))?).await?;
@@ -109,11 +150,12 @@ impl RollupRun<'_> {
                 let record = &mut records[*index];
                 record.was_computed = true;
                 match outcome.result {
-                    Ok(manifests) => {
+                    Ok(manifests) if record.suspects.is_empty() => {
                         progress.unit_done(unit_bytes(unit));
                         record.manifests.extend(manifests);
                     }
-                    Err(fault) => set_aside(record, fault)?,
+                    Ok(_) => record.suspects.retain(|suspect| suspect != &unit.files[0]),
+                    Err(fault) => handle(record, unit, fault, progress)?,
                 }
             }
         }
@@ -121,10 +163,52 @@ impl RollupRun<'_> {
     }
 }
 
+fn is_complete(record: &UnitRecord) -> bool {
+    record.unit.rollups.iter().all(|id| record.manifests.iter().any(|manifest| manifest.rollup == *id))
+}
+
+/// Decides what becomes of a unit that failed: tried again, tried file by file, or read without a file.
+fn handle(
+    record: &mut UnitRecord,
+    unit: &RollupUnit,
+    fault: UnitFault,
+    progress: &dyn Progress,
+) -> Result<()> {
+    progress.unit_failed(&fault);
+    let blame = |file: &str, reason: String| InputFault {
+        file: file.to_owned(),
+        row_group: None,
+        column: None,
+        reason,
+    };
+    match fault {
+        UnitFault::Input(fault) => set_aside(record, fault),
+        UnitFault::Storage { .. } if record.store_failures + 1 < STORE_ATTEMPTS => {
+            record.store_failures += 1;
+            Ok(())
+        }
+        // Should a further file fail, the store has been given its chances.
+        UnitFault::Storage { file: Some(file), reason } => {
+            set_aside(record, blame(&file, format!("not read after {STORE_ATTEMPTS} attempts: {reason}")))
+        }
+        UnitFault::Storage { file: None, reason } | UnitFault::Failed(reason) => {
+            if unit.files.len() > 1 && !record.was_probed {
+                record.suspects = unit.files.clone();
+                record.was_probed = true;
+                return Ok(());
+            }
+            let mut paths: Vec<&str> = unit.files.iter().map(|file| file.path.as_str()).collect();
+            paths.dedup();
+            paths.into_iter().try_for_each(|path| set_aside(record, blame(path, reason.clone())))
+        }
+    }
+}
+
 /// Takes the faulty file out of the unit, so that the rest is read without it.
 fn set_aside(record: &mut UnitRecord, fault: InputFault) -> Result<()> {
     let files_before = record.unit.files.len();
     record.unit.files.retain(|file| file.path != fault.file);
+    record.suspects.retain(|file| file.path != fault.file);
     if record.unit.files.len() == files_before {
         return Err(Error::Internal(format!("a unit failed for a file it does not have: {fault}")));
     }

@@ -3,11 +3,15 @@
 mod coverage;
 mod ledger;
 mod plan;
+mod report;
+mod request;
 mod run;
 mod score;
 mod units;
 
-pub use coverage::{Coverage, CoverageEntry, Status};
-pub use plan::{PlannedTable, ScanPlan, ScanRequest, WindowRequest, plan_scan};
+pub use coverage::{CoverageEntry, Status};
+pub use report::{PlanOutline, Report, Summary};
+pub use request::{prepare, question_of};
 pub use run::{Progress, ResultTable, RunOptions, ScanResult, run_scan};
-pub use score::{Level, Risk, SuiteScore};
+pub use score::Level;
+pub use units::{UnitOutline, units_of};

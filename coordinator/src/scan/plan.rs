@@ -1,22 +1,24 @@
 //! Plans a scan from listings alone: the window, the analyses that can run, and the files they read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::compute::max;
 use datafusion::arrow::datatypes::TimestampMicrosecondType;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::StreamExt;
 use hindcast_common::analyses::{ANALYSES, Analysis, Suite};
 use hindcast_common::catalog::{DateFolder, Lake, LakeTable, UnreadableCounts, file_scan};
-use hindcast_common::engine::{Local, task_session};
+use hindcast_common::engine::task_session;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
 use hindcast_common::{Error, Result};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-pub struct ScanRequest {
+pub struct Question {
     /// Which span of time.
     pub window: WindowRequest,
     /// Suites to run.
@@ -83,7 +85,7 @@ impl PlannedTable {
 ///
 /// # Errors
 /// [`Error::Config`] where no table or no file is in the window, [`Error::Storage`] where a listing fails.
-pub async fn plan_scan(lake: &Lake, request: &ScanRequest, engine: &Local) -> Result<ScanPlan> {
+pub async fn plan_scan(lake: &Lake, request: &Question, runtime: &Arc<RuntimeEnv>) -> Result<ScanPlan> {
     let wanted: Vec<&'static Analysis> = ANALYSES
         .iter()
         .copied()
@@ -101,10 +103,7 @@ pub async fn plan_scan(lake: &Lake, request: &ScanRequest, engine: &Local) -> Re
             wanted_names.iter().copied().collect::<Vec<_>>().join(", ")
         )));
     }
-    for table in &tables {
-        engine.reach(&table.location)?;
-    }
-    let window = resolve_window(&request.window, &tables, engine).await?;
+    let window = resolve_window(&request.window, &tables, runtime).await?;
 
     let mut in_window = Vec::new();
     let mut columns = BTreeMap::new();
@@ -215,7 +214,11 @@ fn dates_held<'a>(tables: impl Iterator<Item = &'a LakeTable>) -> String {
     }
 }
 
-async fn resolve_window(request: &WindowRequest, tables: &[LakeTable], engine: &Local) -> Result<Window> {
+async fn resolve_window(
+    request: &WindowRequest,
+    tables: &[LakeTable],
+    runtime: &Arc<RuntimeEnv>,
+) -> Result<Window> {
     let dates: BTreeSet<NaiveDate> = tables.iter().flat_map(|table| table.dates.iter().copied()).collect();
     let (Some(first), Some(last)) = (dates.first(), dates.last()) else {
         return Err(Error::Config("the lake has no date folder".into()));
@@ -231,14 +234,14 @@ async fn resolve_window(request: &WindowRequest, tables: &[LakeTable], engine: &
             )
         }
         WindowRequest::Last(length_us) => {
-            let newest_us = newest_row(tables, engine).await?;
+            let newest_us = newest_row(tables, runtime).await?;
             Window::new(newest_us + 1 - length_us, newest_us + 1)
         }
     }
 }
 
 /// The newest instant in the lake: that of the newest folder of each table that has one.
-async fn newest_row(tables: &[LakeTable], engine: &Local) -> Result<i64> {
+async fn newest_row(tables: &[LakeTable], runtime: &Arc<RuntimeEnv>) -> Result<i64> {
     let mut newest: Option<i64> = None;
     for table in tables {
         for date in table.dates.iter().rev() {
@@ -251,7 +254,7 @@ async fn newest_row(tables: &[LakeTable], engine: &Local) -> Result<i64> {
                 else {
                     continue;
                 };
-                let mut batches = scan.execute(0, task_session(engine.runtime()).task_ctx())?;
+                let mut batches = scan.execute(0, task_session(Arc::clone(runtime)).task_ctx())?;
                 while let Some(Ok(batch)) = batches.next().await {
                     in_folder =
                         in_folder.max(max(batch.column(0).as_primitive::<TimestampMicrosecondType>()));

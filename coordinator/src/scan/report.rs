@@ -1,21 +1,99 @@
-//! `summary.json`: scores, coverage and what the run was, for scripts.
+//! What a finished scan tells, in a form that travels: the plan's outline, the summary, the incidents.
 
 use std::collections::BTreeMap;
 
 use hindcast_common::Result;
 use hindcast_common::config::Config;
 use hindcast_common::time::format_micros;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::scan::{Coverage, Risk, ScanPlan, ScanResult, SuiteScore};
+use super::coverage::Coverage;
+use super::plan::ScanPlan;
+use super::score::{Risk, SuiteScore};
+use crate::correlate::Incident;
 
-/// What scripts read of a run. The same input gives the same summary: it holds no clock.
-#[derive(Debug, Serialize)]
+/// What will be scanned, as people and scripts see it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlanOutline {
+    /// The window.
+    pub window: WindowTold,
+    /// Tables and what is read of them.
+    pub tables: Vec<TableOutline>,
+    /// Tables the analyses want and the lake lacks.
+    pub missing_tables: Vec<String>,
+    /// Analyses that run, by suite, in the order of reports.
+    pub analyses: Vec<AnalysisOutline>,
+    /// Analyses that can't run, and why.
+    pub disabled: BTreeMap<String, String>,
+}
+
+/// A window, RFC 3339.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WindowTold {
+    /// First instant.
+    pub from: String,
+    /// First instant after it.
+    pub to: String,
+}
+
+/// A table of a plan.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TableOutline {
+    /// Its name.
+    pub table: String,
+    /// Dates in the window.
+    pub dates: Vec<String>,
+    /// Files in them.
+    pub files: u64,
+    /// Bytes of those.
+    pub bytes: u64,
+}
+
+/// An analysis of a plan.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AnalysisOutline {
+    /// Its name.
+    pub id: String,
+    /// Its suite.
+    pub suite: String,
+}
+
+impl PlanOutline {
+    /// The outline of `plan`.
+    pub fn of(plan: &ScanPlan) -> Self {
+        let tables = plan.tables.iter().map(|planned| {
+            let (files, bytes) = planned.size();
+            let dates = planned.folders.iter().map(|folder| folder.date.to_string()).collect();
+            TableOutline { table: planned.table.spec.name.to_owned(), dates, files, bytes }
+        });
+        let analyses = plan.analyses.iter().map(|analysis| AnalysisOutline {
+            id: analysis.id.to_owned(),
+            suite: analysis.suite.name().to_owned(),
+        });
+        Self {
+            window: WindowTold {
+                from: format_micros(plan.window.from_us),
+                to: format_micros(plan.window.to_us),
+            },
+            tables: tables.collect(),
+            missing_tables: plan.missing_tables.iter().map(|&name| name.to_owned()).collect(),
+            analyses: analyses.collect(),
+            disabled: plan
+                .disabled
+                .iter()
+                .map(|disabled| (disabled.analysis.id.to_owned(), disabled.reason.clone()))
+                .collect(),
+        }
+    }
+}
+
+/// `summary.json`: what scripts read of a run. The same input gives the same summary: it holds no clock.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Summary {
-    /// The window, RFC 3339.
-    pub window: BTreeMap<&'static str, String>,
+    /// The window.
+    pub window: WindowTold,
     /// Score and level by suite.
-    pub suites: BTreeMap<&'static str, SuiteScore>,
+    pub suites: BTreeMap<String, SuiteScore>,
     /// Score and level of the run.
     pub risk: Risk,
     /// Number of findings.
@@ -23,7 +101,7 @@ pub struct Summary {
     /// Number of incidents.
     pub incidents: usize,
     /// Analyses that did not run, and why.
-    pub disabled: BTreeMap<&'static str, String>,
+    pub disabled: BTreeMap<String, String>,
     /// What was looked at.
     pub coverage: Coverage,
     /// Version of Hindcast.
@@ -32,27 +110,52 @@ pub struct Summary {
     pub config_hash: String,
 }
 
-/// The summary of a finished scan.
-///
-/// # Errors
-/// Where the parameters can't be hashed.
-pub fn summary_of(plan: &ScanPlan, result: &ScanResult, config: &Config) -> Result<Summary> {
-    Ok(Summary {
-        window: BTreeMap::from([
-            ("from", format_micros(plan.window.from_us)),
-            ("to", format_micros(plan.window.to_us)),
-        ]),
-        suites: result.suites.iter().map(|(suite, score)| (suite.name(), score.clone())).collect(),
-        risk: result.risk.clone(),
-        findings: result.findings.len(),
-        incidents: result.incidents.len(),
-        disabled: plan
-            .disabled
-            .iter()
-            .map(|disabled| (disabled.analysis.id, disabled.reason.clone()))
-            .collect(),
-        coverage: result.coverage.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        config_hash: config.hash()?,
-    })
+/// What a scan found, but for its tables and findings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    /// What was to be scanned.
+    pub outline: PlanOutline,
+    /// Names of the result tables, in the order of reports.
+    pub tables: Vec<String>,
+    /// Scores and coverage.
+    pub summary: Summary,
+    /// Incidents, worst first.
+    pub incidents: Vec<Incident>,
+    /// Units whose state was computed, of all.
+    pub computed_units: (usize, usize),
+}
+
+/// What a summary is made of, beside the plan.
+pub(super) struct Scores {
+    pub(super) suites: BTreeMap<String, SuiteScore>,
+    pub(super) risk: Risk,
+    pub(super) findings: usize,
+    pub(super) coverage: Coverage,
+}
+
+impl Report {
+    /// # Errors
+    /// Where the parameters can't be hashed.
+    pub(super) fn new(
+        plan: &ScanPlan,
+        config: &Config,
+        scores: Scores,
+        tables: Vec<String>,
+        incidents: Vec<Incident>,
+        computed_units: (usize, usize),
+    ) -> Result<Self> {
+        let outline = PlanOutline::of(plan);
+        let summary = Summary {
+            window: outline.window.clone(),
+            suites: scores.suites,
+            risk: scores.risk,
+            findings: scores.findings,
+            incidents: incidents.len(),
+            disabled: outline.disabled.clone(),
+            coverage: scores.coverage,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config_hash: config.hash()?,
+        };
+        Ok(Self { outline, tables, summary, incidents, computed_units })
+    }
 }

@@ -1,23 +1,30 @@
 //! Runs a planned scan: rollups, merge, result tables, findings, scores, coverage.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::analyses::{Analysis, HIDDEN_PREFIX, Suite};
 use hindcast_common::catalog::LakeFile;
 use hindcast_common::config::Config;
-use hindcast_common::engine::{Engine, Job, Local, MergeJob, MergeRows, StateStore, job_plan, task_session};
+use hindcast_common::engine::{
+    Engine, Job, MergeJob, MergeRows, StateStore, UnitFault, job_plan, task_session,
+};
 use hindcast_common::findings::{Finding, Row, findings_of};
 use hindcast_common::functions::BUCKETS;
+use hindcast_common::operation::current_trace;
+use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 
-use crate::correlate::{Incident, incidents_of};
+use crate::correlate::incidents_of;
 
-use super::coverage::{Coverage, coverage_of};
+use super::coverage::coverage_of;
 use super::ledger::{RollupRun, UnitRecord};
 use super::plan::ScanPlan;
-use super::score::{Risk, SuiteScore, run_risk, suite_score};
+use super::report::{Report, Scores};
+use super::score::{SuiteScore, run_risk, suite_score};
 use super::units::{cut, unit_bytes};
 
 /// Merge jobs under way at once.
@@ -26,7 +33,9 @@ const CONCURRENT_MERGES: usize = 2;
 /// How a scan is run.
 pub struct RunOptions<'a> {
     /// The engine.
-    pub engine: &'a Local,
+    pub engine: &'a dyn Engine,
+    /// Memory and stores of this process, for what is made of results.
+    pub runtime: Arc<RuntimeEnv>,
     /// Where state is kept.
     pub state: &'a StateStore,
     /// Whether state may be there from earlier.
@@ -41,8 +50,12 @@ pub struct RunOptions<'a> {
 pub trait Progress: Send + Sync {
     /// What lies ahead: units and their bytes.
     fn planned(&self, units: u64, bytes: u64);
+    /// So many units have their state from earlier.
+    fn cached(&self, units: u64);
     /// A unit was read.
     fn unit_done(&self, bytes: u64);
+    /// A unit failed; it may be tried again.
+    fn unit_failed(&self, fault: &UnitFault);
     /// All units are read; results are being computed.
     fn merging(&self);
 }
@@ -70,16 +83,8 @@ pub struct ScanResult {
     pub tables: Vec<ResultTable>,
     /// Findings, in the order of their analyses and rows.
     pub findings: Vec<Finding>,
-    /// Incidents, worst first.
-    pub incidents: Vec<Incident>,
-    /// Suite scores.
-    pub suites: BTreeMap<Suite, SuiteScore>,
-    /// The run's score.
-    pub risk: Risk,
-    /// What was looked at.
-    pub coverage: Coverage,
-    /// Units whose state was computed, of all.
-    pub computed_units: (usize, usize),
+    /// Everything else.
+    pub report: Report,
 }
 
 /// Runs `plan`.
@@ -112,9 +117,8 @@ pub async fn run_scan(
     let mut results: BTreeMap<&str, RecordBatch> = BTreeMap::new();
     // Two merges at once: while one orders its result, the other's tasks use the threads.
     let groups = by_rollups(&plan.analyses);
-    let mut merges = stream::iter(&groups)
-        .map(|group| merge(group, plan, options, &state))
-        .buffer_unordered(CONCURRENT_MERGES);
+    let merges: Vec<_> = groups.iter().map(|group| merge(group, plan, options, &state)).collect();
+    let mut merges = stream::iter(merges).buffer_unordered(CONCURRENT_MERGES);
     while let Some(merged) = merges.try_next().await? {
         results.extend(merged);
     }
@@ -130,7 +134,7 @@ pub async fn run_scan(
         findings.extend(findings_of(analysis, &batches, options.config));
         tables.push(ResultTable { name: analysis.id.to_owned(), batches: without_hidden(&batches)? });
         if let Some(companion) = &analysis.companion {
-            let frame = task_session(options.engine.runtime()).read_batches(batches)?;
+            let frame = task_session(Arc::clone(&options.runtime)).read_batches(batches)?;
             tables.push(ResultTable {
                 name: companion.name.to_owned(),
                 batches: (companion.compute)(frame)?.collect().await?,
@@ -142,15 +146,16 @@ pub async fn run_scan(
         .map(|(suite, signals)| (suite, suite_score(signals, &options.config.score)))
         .collect();
     let computed = records.iter().filter(|record| record.was_computed).count();
-    Ok(ScanResult {
+    let scores = Scores {
         risk: run_risk(&suites, &options.config.score),
-        suites,
-        tables,
-        incidents: incidents_of(&findings),
-        findings,
+        suites: suites.into_iter().map(|(suite, score)| (suite.name().to_owned(), score)).collect(),
+        findings: findings.len(),
         coverage: coverage_of(plan, &records),
-        computed_units: (computed, records.len()),
-    })
+    };
+    let computed_units = (computed, records.len());
+    let names = tables.iter().map(|table| table.name.clone()).collect();
+    let report = Report::new(plan, options.config, scores, names, incidents_of(&findings), computed_units)?;
+    Ok(ScanResult { tables, findings, report })
 }
 
 /// State files by rollup.
@@ -185,6 +190,7 @@ async fn merge(
         config: options.config.clone(),
         state_url: options.state.location().url().to_owned(),
         shards: shards(options.shards),
+        trace: current_trace(),
         inputs: state
             .iter()
             .filter(|(id, _)| is_read(id))
@@ -194,8 +200,11 @@ async fn merge(
         analyses: analyses.iter().map(|analysis| analysis.id.to_owned()).collect(),
     };
     let rows = MergeRows::of(&job)?;
-    let batches: Vec<RecordBatch> =
-        options.engine.run(job_plan(Job::Merge(job))?).await?.try_collect().await?;
+    let batches: Vec<RecordBatch> = with_retries(|| async {
+        let rows = options.engine.run(job_plan(Job::Merge(job.clone()))?).await?;
+        Ok(rows.try_collect().await?)
+    })
+    .await?;
     let mut results = Vec::new();
     for (analysis, (_, schema, own)) in analyses.iter().zip(rows.split(&batches)?) {
         results.push((analysis.id, analysis.ordered(&schema, &own, options.config)?));

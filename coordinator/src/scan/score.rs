@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use hindcast_common::analyses::Suite;
 use hindcast_common::config::Score;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How bad a score is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
     /// Nothing was found.
@@ -42,7 +42,7 @@ impl Level {
 }
 
 /// A suite's score: the sum of `min(rows, cap)` over its signals.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SuiteScore {
     /// The sum.
     pub score: u64,
@@ -53,7 +53,7 @@ pub struct SuiteScore {
 }
 
 /// The run's score.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Risk {
     /// Points of all suites together.
     pub score: u64,

@@ -3,6 +3,8 @@
 use hindcast_common::catalog::LakeFile;
 use hindcast_common::engine::{RollupUnit, TableRef};
 
+use serde::Serialize;
+
 use super::plan::ScanPlan;
 
 /// Bytes of files a unit reads: small enough to spread and to try again, large enough to be worth a task.
@@ -32,6 +34,37 @@ pub(super) fn cut(plan: &ScanPlan) -> (Vec<TableRef>, Vec<RollupUnit>) {
         }
     }
     (tables, units)
+}
+
+/// The units of a plan as `--dry-run` shows them.
+pub fn units_of(plan: &ScanPlan) -> Vec<UnitOutline> {
+    let (tables, units) = cut(plan);
+    let outline = |unit: &RollupUnit| UnitOutline {
+        table: tables[unit.table].name.clone(),
+        date: unit.date.to_string(),
+        files: unit.files.len(),
+        bytes: unit_bytes(unit),
+        is_clipped: unit.is_clipped,
+        rollups: unit.rollups.clone(),
+    };
+    units.iter().map(outline).collect()
+}
+
+/// A unit: files of one table and date that a task reads once for all rollups of the table.
+#[derive(Debug, Serialize)]
+pub struct UnitOutline {
+    /// The table.
+    pub table: String,
+    /// The date of its folder.
+    pub date: String,
+    /// Files, or parts of one.
+    pub files: usize,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Whether the window cuts the date, so that its state is kept for this window only.
+    pub is_clipped: bool,
+    /// What is computed of them.
+    pub rollups: Vec<String>,
 }
 
 /// Files in groups of about [`UNIT_BYTES`], in their order; a larger file is cut into ranges.

@@ -1,0 +1,106 @@
+//! Addresses of cluster processes: how to reach them, and when plain text will do.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ballista_core::extension::EndpointOverrideFn;
+use tonic::transport::{Endpoint, Server};
+
+use super::tls::{NODE_NAME, Tls};
+use crate::{Error, Result};
+
+/// Longest time to open a connection: a host that is gone must not hold up the others.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Silence after which a connection is asked whether it is alive, and the time it has to answer. A cut cable or a
+/// stopped process sends no reset.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// How a cluster address is written, for error messages.
+pub const CLUSTER_ADDRESS_HELP: &str = "give it as HOST:PORT or https://HOST:PORT";
+
+/// How to reach the process at `address`. With `tls`, a node must show its [`NODE_NAME`]; any other server the name in
+/// the address.
+///
+/// # Errors
+/// [`Error::Config`] where the address can't be read.
+pub fn connect_endpoint(address: &str, tls: Option<&Tls>, is_node: bool) -> Result<Endpoint> {
+    let bare = address.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let wrong = |error: tonic::transport::Error| {
+        Error::Config(format!("{address:?} is no address of a coordinator ({error}): {CLUSTER_ADDRESS_HELP}"))
+    };
+    let endpoint = Endpoint::from_shared(format!("{scheme}://{bare}")).map_err(wrong)?;
+    let endpoint = endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_while_idle(true);
+    match tls {
+        Some(tls) => endpoint.tls_config(tls.client(is_node.then_some(NODE_NAME))).map_err(wrong),
+        None => Ok(endpoint),
+    }
+}
+
+/// Ballista's hook for its own connections between nodes.
+pub fn node_endpoints(tls: Option<Tls>) -> EndpointOverrideFn {
+    Arc::new(move |endpoint: Endpoint| Ok(connect_endpoint(&endpoint.uri().to_string(), tls.as_ref(), true)?))
+}
+
+/// A server's settings, so that peers that vanish are noticed.
+///
+/// # Errors
+/// [`Error::Config`] where certificate and key can't be used.
+pub fn serve(tls: Option<&Tls>) -> Result<Server> {
+    let server = Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE));
+    match tls {
+        Some(tls) => server
+            .tls_config(tls.server())
+            .map_err(|error| Error::Config(format!("the TLS certificate and key can't be used: {error}"))),
+        None => Ok(server),
+    }
+}
+
+/// Whether the host of `address` is this machine.
+pub fn is_loopback(address: &str) -> bool {
+    let bare = address.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
+    let host = bare.parse::<SocketAddr>().map(|address| address.ip().to_string());
+    let host = host.unwrap_or_else(|_| bare.rsplit_once(':').map_or(bare, |(host, _)| host).to_owned());
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Fails where `address` would be spoken to in plain text beyond this machine without that having been asked for.
+///
+/// # Errors
+/// [`Error::Config`] then.
+pub fn check_plain_text(address: &str, tls: Option<&Tls>, is_insecure: bool) -> Result<()> {
+    if tls.is_some() || is_insecure || is_loopback(address) {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
+        "{address} is not on this machine: give --tls DIR, or --insecure to speak in plain text"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_may_be_spoken_to_in_plain_text() {
+        for address in ["127.0.0.1:7480", "localhost:7480", "http://127.0.0.1:1/", "[::1]:7480"] {
+            assert!(is_loopback(address), "{address}");
+            check_plain_text(address, None, false).unwrap();
+        }
+        for address in ["0.0.0.0:7480", "10.0.0.1:7480", "coordinator:7480", "https://localhost.example:7480"]
+        {
+            assert!(!is_loopback(address), "{address}");
+            assert!(check_plain_text(address, None, false).is_err());
+            check_plain_text(address, None, true).unwrap();
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What coordinator and workers must agree on: who may speak with whom, and how Ballista is set.
+
+mod endpoint;
+mod session;
+mod tls;
+
+pub use endpoint::{
+    CLUSTER_ADDRESS_HELP, check_plain_text, connect_endpoint, is_loopback, node_endpoints, serve,
+};
+pub use session::{JOB_CODEC_MESSAGE_BYTES, ballista_session, job_codec};
+pub use tls::{NODE_NAME, Tls, is_node};

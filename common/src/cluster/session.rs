@@ -1,0 +1,41 @@
+//! Ballista's settings, the same on both sides.
+
+use std::sync::Arc;
+
+use ballista_core::config::{
+    BALLISTA_ADAPTIVE_PLANNER_ENABLED, BALLISTA_CLIENT_GRPC_CONNECT_TIMEOUT_SECONDS,
+    BALLISTA_CLIENT_GRPC_MAX_MESSAGE_SIZE, BALLISTA_CLIENT_GRPC_TIMEOUT_SECONDS, BALLISTA_CLIENT_USE_TLS,
+    BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK,
+};
+use ballista_core::extension::SessionConfigExt;
+use ballista_core::serde::BallistaPhysicalExtensionCodec;
+use datafusion::prelude::SessionConfig;
+use datafusion_proto::physical_plan::PhysicalExtensionCodec;
+
+use crate::engine::JobCodec;
+
+/// Largest message between nodes: a task comes with the list of all state its job merges.
+pub const JOB_CODEC_MESSAGE_BYTES: usize = 64 << 20;
+
+/// Jobs beside Ballista's own nodes.
+pub fn job_codec() -> Arc<dyn PhysicalExtensionCodec> {
+    Arc::new(JobCodec::beside(Arc::new(BallistaPhysicalExtensionCodec::default())))
+}
+
+/// Ballista's session settings: one partition a task, so that each is retried and counted alone, and the planner that
+/// takes a plan as it is.
+pub fn ballista_session(use_tls: bool) -> SessionConfig {
+    let use_tls = use_tls.to_string();
+    let max_message = JOB_CODEC_MESSAGE_BYTES.to_string();
+    let settings = [
+        (BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, "1"),
+        (BALLISTA_ADAPTIVE_PLANNER_ENABLED, "false"),
+        (BALLISTA_CLIENT_USE_TLS, &use_tls),
+        (BALLISTA_CLIENT_GRPC_MAX_MESSAGE_SIZE, &max_message),
+        (BALLISTA_CLIENT_GRPC_CONNECT_TIMEOUT_SECONDS, "5"),
+        (BALLISTA_CLIENT_GRPC_TIMEOUT_SECONDS, "20"),
+    ];
+    settings
+        .into_iter()
+        .fold(SessionConfig::new_with_ballista(), |config, (key, value)| config.set_str(key, value))
+}

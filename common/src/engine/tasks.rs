@@ -1,0 +1,85 @@
+//! A job cut into what travels: the job without its tasks, and each task on its own.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{Result, internal_datafusion_err, internal_err};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::job::{Job, UnitFault, UnitOutcome, encode_outcome};
+use super::node::JobNode;
+use super::plan::JobExec;
+
+/// A job ready to be handed out in any portions.
+#[derive(Debug, Clone)]
+pub struct JobTasks {
+    header: Arc<Job>,
+    texts: Vec<String>,
+    schema: SchemaRef,
+}
+
+impl JobTasks {
+    pub(super) fn new(job: &Job, schema: SchemaRef) -> Result<Self> {
+        let (header, texts) = job.split()?;
+        Ok(Self { header: Arc::new(header), texts, schema })
+    }
+
+    /// The tasks of a plan made by [`super::job_plan`].
+    ///
+    /// # Errors
+    /// Where the plan is another.
+    pub fn of(plan: &LogicalPlan) -> Result<Self> {
+        match plan {
+            LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<JobNode>() {
+                Some(node) => node.tasks(),
+                None => internal_err!("the plan is no job"),
+            },
+            _ => internal_err!("the plan is no job"),
+        }
+    }
+
+    /// Number of tasks.
+    pub fn count(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Schema of what the tasks give.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// A plan with one partition for each of `tasks`, in their order.
+    ///
+    /// # Errors
+    /// Where there is no such task.
+    pub fn plan(&self, tasks: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = Arc::new(Schema::new(vec![Field::new("task", DataType::Utf8, false)]));
+        let partition = |task: &usize| {
+            let text = self.texts.get(*task).ok_or_else(|| internal_datafusion_err!("no task {task}"))?;
+            let texts = Arc::new(StringArray::from(vec![text.as_str()]));
+            Ok(vec![RecordBatch::try_new(Arc::clone(&schema), vec![texts])?])
+        };
+        let partitions = tasks.iter().map(partition).collect::<Result<Vec<_>>>()?;
+        let source = MemorySourceConfig::try_new_exec(&partitions, Arc::clone(&schema), None)?;
+        Ok(Arc::new(JobExec::new(Arc::clone(&self.header), self.schema(), source)))
+    }
+
+    /// What stands for a task that could not be brought to an end: an outcome that says so for a unit.
+    ///
+    /// # Errors
+    /// The reason itself, where the job is worth nothing without this task.
+    pub fn given_up(&self, task: usize, reason: &str) -> Result<RecordBatch> {
+        match *self.header {
+            Job::Rollup(_) => {
+                let result = Err(UnitFault::Failed(reason.to_owned()));
+                encode_outcome(&self.schema, &UnitOutcome { unit: task, result })
+            }
+            Job::Merge(_) => Err(datafusion::error::DataFusionError::Execution(format!(
+                "shard {task} could not be merged: {reason}"
+            ))),
+        }
+    }
+}

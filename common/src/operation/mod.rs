@@ -1,0 +1,11 @@
+//! What operators see of a process: metrics, health, traces.
+
+mod http;
+mod metrics;
+mod signals;
+mod traces;
+
+pub use http::{Health, serve_http};
+pub use metrics::{TaskGuard, counters, gauge, register};
+pub use signals::terminated;
+pub use traces::{Tracing, continue_trace, current_trace, start_tracing};

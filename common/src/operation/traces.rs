@@ -1,0 +1,79 @@
+//! Logs to standard error, and spans by OTLP where `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::SpanExporter;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+use crate::{Error, Result};
+
+/// Keeps the exporter; dropped at the end of the process, it sends what it still holds.
+pub struct Tracing {
+    provider: Option<SdkTracerProvider>,
+}
+
+impl Drop for Tracing {
+    fn drop(&mut self) {
+        if let Some(provider) = &self.provider {
+            // At the end of the process there is nobody left to tell.
+            let _ = provider.shutdown();
+        }
+    }
+}
+
+/// Starts logging and, where it is configured, the export of spans as `service`. `HINDCAST_LOG` filters both (such as
+/// `info` or `hindcast=debug`); `HINDCAST_LOG_FORMAT=json` writes a JSON object a line.
+///
+/// # Errors
+/// [`Error::Config`] where the collector's address can't be used. Needs a Tokio runtime where one is configured.
+pub fn start_tracing(service: &'static str, default_filter: &str) -> Result<Tracing> {
+    let filter = || match std::env::var("HINDCAST_LOG") {
+        Ok(filter) => EnvFilter::new(filter),
+        Err(_) => EnvFilter::new(default_filter),
+    };
+    let is_json = std::env::var("HINDCAST_LOG_FORMAT").is_ok_and(|format| format == "json");
+    let lines = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let lines = if is_json { lines.json().boxed() } else { lines.boxed() };
+    let provider = exporter(service)?;
+    let spans = provider.as_ref().map(|provider| {
+        tracing_opentelemetry::layer().with_tracer(provider.tracer(service)).with_filter(filter())
+    });
+    tracing_subscriber::registry().with(lines.with_filter(filter())).with(spans).init();
+    Ok(Tracing { provider })
+}
+
+/// The trace the current span belongs to, to be sent along with work, as W3C Trace Context.
+pub fn current_trace() -> HashMap<String, String> {
+    let mut carrier = HashMap::new();
+    TraceContextPropagator::new().inject_context(&Span::current().context(), &mut carrier);
+    carrier
+}
+
+/// Makes `span` a part of the trace its work came with.
+pub fn continue_trace(span: &Span, carrier: &HashMap<String, String>) {
+    let parent = TraceContextPropagator::new().extract(carrier);
+    // It fails only where no layer exports spans: then there is no trace to continue.
+    let _ = span.set_parent(parent);
+}
+
+fn exporter(service: &'static str) -> Result<Option<SdkTracerProvider>> {
+    if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_none() {
+        return Ok(None);
+    }
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .build()
+        .map_err(|error| Error::Config(format!("OTEL_EXPORTER_OTLP_ENDPOINT can't be used: {error}")))?;
+    let resource = Resource::builder().with_service_name(service).build();
+    Ok(Some(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build()))
+}

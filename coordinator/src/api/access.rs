@@ -1,0 +1,58 @@
+//! Who may do what: people by bearer tokens, workers by the name in their certificates.
+
+use hindcast_common::cluster::is_node;
+use sha2::{Digest, Sha256};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Status};
+
+use super::settings::{Role, Token};
+
+/// The tokens that are accepted.
+#[derive(Debug)]
+pub(super) struct Keys {
+    tokens: Vec<Token>,
+}
+
+impl Keys {
+    pub(super) fn new(tokens: &[Token]) -> Self {
+        Self { tokens: tokens.to_vec() }
+    }
+
+    /// The name of whoever asks, where the token allows `role`; without configured tokens all may do all.
+    pub(super) fn check(&self, metadata: &MetadataMap, role: Role) -> Result<String, Status> {
+        if self.tokens.is_empty() {
+            return Ok(String::new());
+        }
+        let header = metadata.get("authorization").and_then(|value| value.to_str().ok());
+        let Some(token) = header.and_then(|header| header.strip_prefix("Bearer ")) else {
+            return Err(Status::unauthenticated("a bearer token is needed: --token-file or HINDCAST_TOKEN"));
+        };
+        // Hashes are compared, so the time it takes says nothing of the token.
+        let hash: String = Sha256::digest(token.trim()).iter().map(|byte| format!("{byte:02x}")).collect();
+        match self.tokens.iter().find(|known| known.sha256.eq_ignore_ascii_case(&hash)) {
+            Some(known) if known.role >= role => Ok(known.name.clone()),
+            Some(known) => {
+                tracing::warn!(token = known.name, "refused: the token only allows reading");
+                Err(Status::permission_denied("this token allows only reading"))
+            }
+            None => {
+                tracing::warn!("refused: an unknown token");
+                Err(Status::unauthenticated("the token is not known"))
+            }
+        }
+    }
+}
+
+/// Lets only nodes through, where certificates say who is one.
+pub(super) fn only_nodes(
+    is_checked: bool,
+) -> impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
+    move |request: Request<()>| {
+        let is_known = request.peer_certs().is_some_and(|certificates| is_node(&certificates));
+        if is_checked && !is_known {
+            tracing::warn!("refused: a client that is no node spoke to the scheduler");
+            return Err(Status::permission_denied("only workers may speak to the scheduler"));
+        }
+        Ok(request)
+    }
+}

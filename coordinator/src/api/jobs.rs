@@ -1,0 +1,92 @@
+//! The gRPC service of jobs.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::{Stream, stream};
+use hindcast_common::Error;
+use hindcast_proto::v1::jobs_server::Jobs;
+use hindcast_proto::v1::{Job, JobId, JobList, JobState, ListRequest, SubmitRequest};
+use tonic::{Request, Response, Status};
+
+use super::access::Keys;
+use super::settings::Role;
+use crate::jobs::{JobBoard, is_open};
+
+pub(super) struct JobsApi {
+    board: Arc<JobBoard>,
+    keys: Arc<Keys>,
+}
+
+impl JobsApi {
+    pub(super) fn new(board: Arc<JobBoard>, keys: Arc<Keys>) -> Self {
+        Self { board, keys }
+    }
+}
+
+/// An error as people's commands tell it apart.
+pub(super) fn status_of(error: &Error) -> Status {
+    match error {
+        Error::Config(text) => Status::invalid_argument(text.clone()),
+        Error::Storage { .. } => Status::unavailable(error.to_string()),
+        Error::Internal(text) => Status::resource_exhausted(text.clone()),
+        other => Status::internal(other.to_string()),
+    }
+}
+
+fn unknown(id: &str) -> Status {
+    Status::not_found(format!("there is no job {id}"))
+}
+
+#[tonic::async_trait]
+impl Jobs for JobsApi {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<Job, Status>> + Send>>;
+
+    async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<Job>, Status> {
+        let by = self.keys.check(request.metadata(), Role::Submit)?;
+        let SubmitRequest { id, scan } = request.into_inner();
+        let scan = scan.ok_or_else(|| Status::invalid_argument("the request names no scan"))?;
+        let job = self.board.submit(&id, scan, &by).await;
+        job.map(Response::new).map_err(|error| status_of(&error))
+    }
+
+    async fn get(&self, request: Request<JobId>) -> Result<Response<Job>, Status> {
+        self.keys.check(request.metadata(), Role::Read)?;
+        let id = request.into_inner().id;
+        let mut job = self.board.snapshot(&id).ok_or_else(|| unknown(&id))?;
+        if job.state() == JobState::Done {
+            let report = self.board.report(&id).await.map_err(|error| status_of(&error))?;
+            job.report = report.unwrap_or_default();
+        }
+        Ok(Response::new(job))
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<JobList>, Status> {
+        self.keys.check(request.metadata(), Role::Read)?;
+        Ok(Response::new(JobList { jobs: self.board.list() }))
+    }
+
+    async fn cancel(&self, request: Request<JobId>) -> Result<Response<Job>, Status> {
+        self.keys.check(request.metadata(), Role::Submit)?;
+        let id = request.into_inner().id;
+        self.board.snapshot(&id).ok_or_else(|| unknown(&id))?;
+        self.board.cancel(&id).await.map(Response::new).map_err(|error| status_of(&error))
+    }
+
+    async fn watch(&self, request: Request<JobId>) -> Result<Response<Self::WatchStream>, Status> {
+        self.keys.check(request.metadata(), Role::Read)?;
+        let id = request.into_inner().id;
+        let changes = self.board.watch(&id).ok_or_else(|| unknown(&id))?;
+        // As it stands, then each change; the one that ends the job is the last.
+        let told = stream::unfold(Some((changes, true)), |state| async move {
+            let (mut changes, is_first) = state?;
+            if !is_first {
+                changes.changed().await.ok()?;
+            }
+            let job = changes.borrow_and_update().clone();
+            let next = is_open(&job).then_some((changes, false));
+            Some((Ok(job), next))
+        });
+        Ok(Response::new(Box::pin(told)))
+    }
+}

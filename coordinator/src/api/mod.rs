@@ -1,0 +1,122 @@
+//! What a coordinator serves: jobs and results to people, Ballista's scheduler to workers, all on one address.
+
+mod access;
+mod jobs;
+mod results;
+mod settings;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use hindcast_common::cluster::{Tls, check_plain_text, is_loopback, serve};
+use hindcast_common::engine::{LocalOptions, runtime};
+use hindcast_common::operation::{Health, gauge, serve_http, terminated};
+use hindcast_common::{Error, Result};
+use hindcast_proto::v1::jobs_server::JobsServer;
+use tokio::net::TcpListener;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::server::TcpIncoming;
+
+pub use settings::Settings;
+
+use crate::cluster::{Cluster, ClusterOptions};
+use crate::jobs::{JobBoard, JobLimits, register_metrics};
+use crate::lakes::Access;
+use access::Keys;
+
+/// Streams one connection may have open: a worker's asking, a person's watching and fetching.
+const STREAMS_PER_CONNECTION: u32 = 64;
+
+/// Runs a coordinator until SIGTERM or Ctrl-C. What has not ended then is gone on with by the next.
+///
+/// # Errors
+/// [`Error::Config`] for settings that can't be used, [`Error::Io`] where an address can't be listened on,
+/// [`Error::Storage`] where the state can't be read.
+pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOptions) -> Result<()> {
+    let listen = settings.listen.to_string();
+    check_plain_text(&listen, tls.as_ref(), settings.insecure)?;
+    if settings.tokens.is_empty() && !settings.insecure && !is_loopback(&listen) {
+        return Err(Error::Config(format!(
+            "anybody with a certificate could submit jobs at {listen}: configure [[tokens]], or give --insecure"
+        )));
+    }
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(Error::io(format!("listening on {}", settings.listen)))?;
+    let address = listener.local_addr().map_err(Error::io("reading the address listened on"))?;
+    let access = Access::Only(settings.lakes()?);
+    let limits =
+        JobLimits { concurrent: settings.limits.concurrent_jobs, queued: settings.limits.queued_jobs };
+    let cluster = Arc::new(Cluster::start(cluster_options(&settings, tls.clone())).await?);
+    register_metrics();
+    let recovered = Arc::new(AtomicBool::new(false));
+    let http = serve_http(settings.http, readiness(&cluster, &recovered)).await?;
+    tokio::spawn(meter(Arc::clone(&cluster)));
+
+    let runtime = runtime(own.memory_bytes, None)?;
+    let board = JobBoard::recover(settings.state()?, Arc::clone(&cluster), runtime, access, limits).await?;
+    recovered.store(true, Ordering::Relaxed);
+
+    let keys = Arc::new(Keys::new(&settings.tokens));
+    let jobs = JobsServer::new(jobs::JobsApi::new(Arc::clone(&board), Arc::clone(&keys)))
+        .max_decoding_message_size(settings.limits.request_bytes)
+        .max_encoding_message_size(settings.limits.message_bytes);
+    let results = FlightServiceServer::new(results::ResultsApi::new(board, keys))
+        .max_decoding_message_size(settings.limits.request_bytes)
+        .max_encoding_message_size(settings.limits.message_bytes);
+    let scheduler = InterceptedService::new(cluster.service(), access::only_nodes(tls.is_some()));
+    tracing::info!(%address, %http, tls = tls.is_some(), "coordinator started");
+    println!("coordinator at {address}, metrics and health at {http}");
+    let served = serve(tls.as_ref())?
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .add_service(jobs)
+        .add_service(results)
+        .add_service(scheduler)
+        .serve_with_incoming(TcpIncoming::from(listener));
+    // Streams of watchers and workers never end by themselves, and the ledger holds all there is to keep.
+    tokio::select! {
+        ended = served => ended.map_err(|error| Error::Internal(format!("serving failed: {error}"))),
+        () = terminated() => Ok(()),
+    }
+}
+
+fn readiness(cluster: &Arc<Cluster>, recovered: &Arc<AtomicBool>) -> Health {
+    let (cluster, recovered) = (Arc::clone(cluster), Arc::clone(recovered));
+    Arc::new(move || match (recovered.load(Ordering::Relaxed), cluster.has_workers()) {
+        (false, _) => Err("reading the ledger of jobs".to_owned()),
+        (true, false) => Err("no worker is there".to_owned()),
+        (true, true) => Ok(()),
+    })
+}
+
+fn cluster_options(settings: &Settings, tls: Option<Tls>) -> ClusterOptions {
+    ClusterOptions {
+        tls,
+        worker_timeout: Duration::from_secs(settings.faults.worker_timeout_seconds),
+        stall: Duration::from_secs(settings.faults.stall_seconds),
+        attempts: settings.faults.attempts,
+    }
+}
+
+/// Keeps the gauges of workers up to date.
+async fn meter(cluster: Arc<Cluster>) {
+    let workers = gauge("hindcast_workers", "Workers that have given a sign of life");
+    let slots = gauge("hindcast_worker_slots", "Tasks that all workers run at once");
+    loop {
+        let (count, capacity) = cluster.capacity().await;
+        workers.set(count as i64);
+        slots.set(capacity as i64);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// The address in `text`.
+///
+/// # Errors
+/// [`Error::Config`] where it is none.
+pub fn parse_address(text: &str) -> Result<SocketAddr> {
+    text.parse().map_err(|_| Error::Config(format!("{text:?} is no IP:PORT to listen on")))
+}

@@ -1,0 +1,147 @@
+//! Result tables and findings of jobs by Arrow Flight: the ticket is the text `<job id>/<table>`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arrow::ipc::writer::IpcWriteOptions;
+use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo,
+    HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaAsIpc, SchemaResult, Ticket,
+};
+use futures::{Stream, StreamExt, stream};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::access::Keys;
+use super::jobs::status_of;
+use super::settings::Role;
+use crate::jobs::JobBoard;
+
+pub(super) struct ResultsApi {
+    board: Arc<JobBoard>,
+    keys: Arc<Keys>,
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl ResultsApi {
+    pub(super) fn new(board: Arc<JobBoard>, keys: Arc<Keys>) -> Self {
+        Self { board, keys }
+    }
+
+    async fn info(&self, id: &str, table: &str) -> Result<FlightInfo, Status> {
+        let batches = self.table(id, table).await?;
+        let rows: usize = batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
+        let ticket = Ticket::new(format!("{id}/{table}"));
+        let info = FlightInfo::new()
+            .try_with_schema(&batches[0].schema())
+            .map_err(|error| Status::internal(error.to_string()))?;
+        Ok(info
+            .with_descriptor(FlightDescriptor::new_path(vec![id.to_owned(), table.to_owned()]))
+            .with_endpoint(FlightEndpoint::new().with_ticket(ticket))
+            .with_total_records(rows as i64))
+    }
+
+    async fn table(&self, id: &str, table: &str) -> Result<Vec<arrow::array::RecordBatch>, Status> {
+        let found = self.board.table(id, table).await.map_err(|error| status_of(&error))?;
+        found.ok_or_else(|| Status::not_found(format!("job {id} has no result table {table}")))
+    }
+}
+
+fn path_of(descriptor: &FlightDescriptor) -> Result<(&str, &str), Status> {
+    match descriptor.path.as_slice() {
+        [id, table] => Ok((id, table)),
+        _ => Err(Status::invalid_argument("the path is a job's id and the name of a table")),
+    }
+}
+
+#[tonic::async_trait]
+impl FlightService for ResultsApi {
+    type HandshakeStream = Answers<HandshakeResponse>;
+    type ListFlightsStream = Answers<FlightInfo>;
+    type DoGetStream = Answers<FlightData>;
+    type DoPutStream = Answers<PutResult>;
+    type DoExchangeStream = Answers<FlightData>;
+    type DoActionStream = Answers<arrow_flight::Result>;
+    type ListActionsStream = Answers<ActionType>;
+
+    async fn list_flights(
+        &self,
+        request: Request<Criteria>,
+    ) -> Result<Response<Self::ListFlightsStream>, Status> {
+        self.keys.check(request.metadata(), Role::Read)?;
+        let id = String::from_utf8_lossy(&request.get_ref().expression).into_owned();
+        let names = self.board.tables(&id).await.map_err(|error| status_of(&error))?;
+        let mut infos = Vec::new();
+        for name in names {
+            infos.push(Ok(self.info(&id, &name).await?));
+        }
+        Ok(Response::new(Box::pin(stream::iter(infos))))
+    }
+
+    async fn get_flight_info(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.keys.check(request.metadata(), Role::Read)?;
+        let (id, table) = path_of(request.get_ref())?;
+        Ok(Response::new(self.info(id, table).await?))
+    }
+
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        self.keys.check(request.metadata(), Role::Read)?;
+        let (id, table) = path_of(request.get_ref())?;
+        let batches = self.table(id, table).await?;
+        let schema = batches[0].schema();
+        let options = IpcWriteOptions::default();
+        let schema = SchemaAsIpc::new(&schema, &options);
+        let schema = schema
+            .try_into()
+            .map_err(|error: arrow::error::ArrowError| Status::internal(error.to_string()))?;
+        Ok(Response::new(schema))
+    }
+
+    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        self.keys.check(request.metadata(), Role::Read)?;
+        let text = String::from_utf8_lossy(&request.get_ref().ticket).into_owned();
+        let (id, table) =
+            text.split_once('/').ok_or_else(|| Status::invalid_argument("the ticket is <job id>/<table>"))?;
+        let batches = self.table(id, table).await?;
+        let schema = batches[0].schema();
+        let rows = stream::iter(batches.into_iter().map(Ok::<_, FlightError>));
+        let encoded = FlightDataEncoderBuilder::new().with_schema(schema).build(rows);
+        Ok(Response::new(Box::pin(encoded.map(|data| data.map_err(Status::from)))))
+    }
+
+    async fn handshake(
+        &self,
+        _: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
+        Err(Status::unimplemented("give the token as a bearer token with each call"))
+    }
+
+    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        Err(Status::unimplemented("results are there once their job is done"))
+    }
+
+    async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+        Err(Status::unimplemented("results are only read"))
+    }
+
+    async fn do_exchange(
+        &self,
+        _: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+        Err(Status::unimplemented("results are only read"))
+    }
+
+    async fn do_action(&self, _: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        Err(Status::unimplemented("there are no actions"))
+    }
+
+    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        Ok(Response::new(Box::pin(stream::empty())))
+    }
+}

@@ -1,0 +1,155 @@
+//! The engine that runs jobs on workers: Ballista's scheduler in this process, and what it needs round it so that a job
+//! ends whatever becomes of workers.
+
+mod fetch;
+mod portion;
+mod sight;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
+use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
+use ballista_scheduler::cluster::BallistaCluster;
+use ballista_scheduler::config::SchedulerConfig;
+use ballista_scheduler::metrics::default_metrics_collector;
+use ballista_scheduler::scheduler_server::SchedulerServer;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::prelude::SessionContext;
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use futures::{StreamExt, TryStreamExt, stream};
+use hindcast_common::cluster::{JOB_CODEC_MESSAGE_BYTES, Tls, ballista_session, job_codec, node_endpoints};
+use hindcast_common::engine::{Engine, JobTasks};
+use hindcast_common::{Error, Result};
+
+use fetch::Fetcher;
+use portion::Portion;
+
+pub(crate) use portion::METRICS;
+
+type Scheduler = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
+
+/// Tasks of one Ballista job: enough to keep many workers busy, few enough to be counted and tried again at once.
+const PORTION_TASKS: usize = 256;
+/// Portions of a job under way at once, so that the last tasks of one do not leave workers idle.
+const CONCURRENT_PORTIONS: usize = 2;
+/// Batches that may wait for a slow reader.
+const WAITING_BATCHES: usize = 64;
+/// Time between looks for workers that are gone.
+const EXPIRY_CHECK_SECONDS: u64 = 2;
+/// Time a finished Ballista job's results stay with the workers; they are fetched while it runs.
+const KEEP_RESULTS_SECONDS: u64 = 60;
+
+/// How the cluster is run.
+#[derive(Debug, Clone)]
+pub struct ClusterOptions {
+    /// Certificates for speaking with workers; plain text where absent.
+    pub tls: Option<Tls>,
+    /// Without a sign of life for so long a worker's tasks are given to others.
+    pub worker_timeout: Duration,
+    /// Without a task done for so long a Ballista job is cancelled, and what it lacks is submitted again.
+    pub stall: Duration,
+    /// Times in a row that a portion may fail without any task done, before its tasks are tried one by one.
+    pub attempts: u32,
+}
+
+/// DataFusion Ballista as an engine.
+pub struct Cluster {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    scheduler: Scheduler,
+    session: Arc<SessionContext>,
+    fetcher: Fetcher,
+    options: ClusterOptions,
+}
+
+impl Cluster {
+    /// Starts the scheduler; workers then join through [`Cluster::service`].
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where Ballista does not start.
+    pub async fn start(options: ClusterOptions) -> Result<Self> {
+        let use_tls = options.tls.is_some();
+        let settings = Arc::new(move || ballista_session(use_tls));
+        let builder =
+            |config| Ok(SessionStateBuilder::new().with_default_features().with_config(config).build());
+        let config = SchedulerConfig {
+            scheduling_policy: TaskSchedulingPolicy::PullStaged,
+            executor_timeout_seconds: options.worker_timeout.as_secs().max(1),
+            expire_dead_executor_interval_seconds: EXPIRY_CHECK_SECONDS,
+            // With no worker left jobs wait; the deadlines here are what ends them.
+            no_executors_grace_period_seconds: u64::from(u32::MAX),
+            finished_job_data_clean_up_interval_seconds: KEEP_RESULTS_SECONDS,
+            finished_job_state_clean_up_interval_seconds: KEEP_RESULTS_SECONDS,
+            grpc_server_max_decoding_message_size: JOB_CODEC_MESSAGE_BYTES as u32,
+            grpc_server_max_encoding_message_size: JOB_CODEC_MESSAGE_BYTES as u32,
+            override_config_producer: Some(settings.clone()),
+            override_session_builder: Some(Arc::new(builder)),
+            override_physical_codec: Some(job_codec()),
+            override_create_grpc_client_endpoint: Some(node_endpoints(options.tls.clone())),
+            use_tls,
+            ..SchedulerConfig::default()
+        };
+        let failed = |error| Error::Internal(format!("Ballista's scheduler does not start: {error}"));
+        let ballista =
+            BallistaCluster::new_memory(config.scheduler_id.clone(), Arc::new(builder), settings.clone());
+        let codec = BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), job_codec());
+        let metrics = default_metrics_collector().map_err(failed)?;
+        let endpoint = config.scheduler_endpoint();
+        let mut scheduler = Scheduler::new(endpoint, ballista, codec, Arc::new(config), metrics);
+        scheduler.init().await.map_err(failed)?;
+        let session = Arc::new(SessionContext::new_with_state(builder(settings())?));
+        let fetcher = Fetcher::new(options.tls.clone(), options.worker_timeout);
+        Ok(Self { inner: Arc::new(Inner { scheduler, session, fetcher, options }) })
+    }
+
+    /// Ballista's service for workers. It asks nobody who they are: it must be served to nodes only.
+    pub fn service(&self) -> SchedulerGrpcServer<Scheduler> {
+        SchedulerGrpcServer::new(self.inner.scheduler.clone())
+            .max_decoding_message_size(JOB_CODEC_MESSAGE_BYTES)
+            .max_encoding_message_size(JOB_CODEC_MESSAGE_BYTES)
+    }
+
+    /// Whether a worker is there.
+    pub fn has_workers(&self) -> bool {
+        self.inner.scheduler.is_ready()
+    }
+
+    /// Workers, and the tasks they run at once together.
+    pub async fn capacity(&self) -> (usize, usize) {
+        let workers = self.inner.scheduler.state.executor_manager.get_executors_state().await;
+        let slots = |workers: &[(ballista_core::serde::scheduler::ExecutorMetadata, _, _)]| {
+            workers
+                .iter()
+                .map(|(worker, _, _): &(_, Option<Duration>, Vec<_>)| worker.specification.vcores as usize)
+                .sum()
+        };
+        workers.map_or((0, 0), |workers| (workers.len(), slots(&workers)))
+    }
+}
+
+#[async_trait]
+impl Engine for Cluster {
+    async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
+        let tasks = Arc::new(JobTasks::of(&plan)?);
+        let mut results = RecordBatchReceiverStreamBuilder::new(tasks.schema(), WAITING_BATCHES);
+        let sender = results.tx();
+        let inner = Arc::clone(&self.inner);
+        results.spawn(async move {
+            let all: Vec<usize> = (0..tasks.count()).collect();
+            let portions = all
+                .chunks(PORTION_TASKS)
+                .map(|part| Portion::new(Arc::clone(&inner), Arc::clone(&tasks), part, sender.clone()).run());
+            let portions: Vec<_> = portions.collect();
+            stream::iter(portions).buffer_unordered(CONCURRENT_PORTIONS).try_collect().await
+        });
+        Ok(results.build())
+    }
+}

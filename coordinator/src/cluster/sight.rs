@@ -1,0 +1,101 @@
+//! What Ballista knows of a job: which partitions are done and where they lie, which are tried too often, how it ended.
+
+use std::collections::HashMap;
+
+use ballista_core::JobId;
+use ballista_core::serde::protobuf::{job_status, task_status};
+use ballista_core::serde::scheduler::{PartitionId, ShuffleLayout};
+use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
+
+use super::Scheduler;
+
+/// A partition that a worker holds, as it is to be asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) executor: String,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) partition: PartitionId,
+    pub(super) file: Option<u64>,
+    pub(super) layout: ShuffleLayout,
+}
+
+/// A job as it stands.
+#[derive(Debug)]
+pub(super) enum Sight {
+    /// Not ended.
+    Running {
+        /// Partitions done.
+        held: HashMap<usize, Held>,
+        /// The most times that one partition has been started.
+        starts: usize,
+    },
+    /// Ended well.
+    Done(HashMap<usize, Held>),
+    /// Ended otherwise.
+    Failed(String),
+}
+
+/// Looks at a job. Its stages never have more than one level: the first running one is the job.
+pub(super) async fn look(scheduler: &Scheduler, job: &JobId) -> Sight {
+    let running = scheduler.state.task_manager.get_running_job_cache();
+    if let Some(cached) = running.get(job) {
+        let graph = cached.execution_graph.read().await;
+        let stage = graph.stages().values().find_map(|stage| match stage {
+            ExecutionStage::Running(stage) => Some(stage),
+            _ => None,
+        });
+        if let Some(stage) = stage {
+            let (stage_id, tasks) = (stage.stage_id, stage.task_infos.clone());
+            drop(graph);
+            return of_tasks(scheduler, job, stage_id, &tasks).await;
+        }
+    }
+    match scheduler.state.task_manager.get_job_status(job).await {
+        Ok(Some(status)) => of_status(status.status),
+        // It has not got round to the job yet.
+        Ok(None) => of_status(None),
+        Err(error) => Sight::Failed(error.to_string()),
+    }
+}
+
+async fn of_tasks(scheduler: &Scheduler, job: &JobId, stage_id: usize, tasks: &[TaskInfo]) -> Sight {
+    let mut held = HashMap::new();
+    let mut starts: HashMap<usize, usize> = HashMap::new();
+    for task in tasks {
+        for partition in &task.global_input_partition_ids {
+            *starts.entry(*partition).or_default() += 1;
+        }
+        let task_status::Status::Successful(success) = &task.task_status else { continue };
+        let worker = scheduler.state.executor_manager.get_executor_metadata(&success.executor_id).await;
+        let Ok(worker) = worker else { continue };
+        for written in &success.partitions {
+            let index = written.partition_id as usize;
+            let partition = PartitionId { job_id: job.clone(), stage_id, partition_id: index };
+            let layout =
+                if written.is_sort_shuffle { ShuffleLayout::Sort } else { ShuffleLayout::Passthrough };
+            let (executor, host) = (worker.id.clone(), worker.host.clone());
+            let file = written.file_id;
+            held.insert(index, Held { executor, host, port: worker.port, partition, file, layout });
+        }
+    }
+    Sight::Running { held, starts: starts.into_values().max().unwrap_or(0) }
+}
+
+fn of_status(status: Option<job_status::Status>) -> Sight {
+    match status {
+        Some(job_status::Status::Successful(job)) => {
+            let held = job.partition_location.into_iter().filter_map(|location| {
+                let layout = location.layout();
+                let worker = location.executor_meta?;
+                let partition: PartitionId = location.partition_id?.into();
+                let (executor, host, port) = (worker.id, worker.host, worker.port as u16);
+                let index = partition.partition_id;
+                Some((index, Held { executor, host, port, partition, file: location.file_id, layout }))
+            });
+            Sight::Done(held.collect())
+        }
+        Some(job_status::Status::Failed(job)) => Sight::Failed(job.error),
+        _ => Sight::Running { held: HashMap::new(), starts: 0 },
+    }
+}

@@ -1,0 +1,146 @@
+//! The ledger of jobs: objects below the state, each put once, so that a coordinator that starts finds what another left.
+//!
+//! `jobs/<id>/submitted.pb` is the job as it was accepted, `ended.pb` as it ended; `report.json` and `tables/<name>.arrow`
+//! are its results. A job without `ended.pb` is to be gone on with.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use hindcast_common::catalog::Location;
+use hindcast_common::{Error, Result};
+use hindcast_proto::v1::Job;
+use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use prost::Message;
+
+/// Objects read at once when a coordinator starts.
+const CONCURRENT_READS: usize = 32;
+
+/// Jobs below a state location.
+#[derive(Debug, Clone)]
+pub(super) struct JobLedger {
+    root: Location,
+}
+
+impl JobLedger {
+    pub(super) fn new(state: &Location) -> Self {
+        Self { root: state.join("jobs") }
+    }
+
+    /// Where a job's own things are.
+    pub(super) fn folder(&self, id: &str) -> Location {
+        self.root.join(id)
+    }
+
+    /// All jobs as they were last written, oldest first: their ids are times.
+    pub(super) async fn all(&self) -> Result<BTreeMap<String, Job>> {
+        let listed = self.root.store().list_with_delimiter(Some(self.root.prefix())).await;
+        let listed = listed.map_err(Error::storage(format!("listing {}", self.root.url())))?;
+        let ids: Vec<String> = listed
+            .common_prefixes
+            .iter()
+            .filter_map(|path| Some(path.parts().next_back()?.as_ref().to_owned()))
+            .collect();
+        let jobs: Vec<Option<Job>> = stream::iter(ids)
+            .map(|id| async move { self.read(&id).await })
+            .buffered(CONCURRENT_READS)
+            .try_collect()
+            .await?;
+        Ok(jobs.into_iter().flatten().map(|job| (job.id.clone(), job)).collect())
+    }
+
+    /// A job as it was last written.
+    pub(super) async fn read(&self, id: &str) -> Result<Option<Job>> {
+        for name in ["ended.pb", "submitted.pb"] {
+            let path = format!("{id}/{name}");
+            if let Some(bytes) = self.root.read(&path).await? {
+                let job = Job::decode(bytes);
+                return job.map(Some).map_err(|error| Error::Internal(format!("{path} is no job: {error}")));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes a job down as accepted; false where there is one of its id.
+    pub(super) async fn submit(&self, job: &Job) -> Result<bool> {
+        self.create(&format!("{}/submitted.pb", job.id), job.encode_to_vec()).await
+    }
+
+    /// Writes a job down as ended; false where it has already ended otherwise.
+    pub(super) async fn end(&self, job: &Job) -> Result<bool> {
+        self.create(&format!("{}/ended.pb", job.id), job.encode_to_vec()).await
+    }
+
+    async fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool> {
+        let path = self.root.child(name);
+        let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.root.store().put_opts(&path, PutPayload::from(bytes), create).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(Error::storage(format!("writing {path}"))(error)),
+        }
+    }
+
+    /// Writes a result down; the same again where it is there.
+    pub(super) async fn put(&self, id: &str, name: &str, bytes: Vec<u8>) -> Result<()> {
+        let path = self.root.child(&format!("{id}/{name}"));
+        let put = self.root.store().put(&path, PutPayload::from(bytes)).await;
+        put.map(drop).map_err(Error::storage(format!("writing {path}")))
+    }
+
+    pub(super) async fn get(&self, id: &str, name: &str) -> Result<Option<Bytes>> {
+        self.root.read(&format!("{id}/{name}")).await
+    }
+
+    /// Names of the result tables there are.
+    pub(super) async fn tables(&self, id: &str) -> Result<Vec<String>> {
+        let folder = self.root.child(&format!("{id}/tables"));
+        let found: Vec<_> = self
+            .root
+            .store()
+            .list(Some(&folder))
+            .try_collect()
+            .await
+            .map_err(Error::storage(format!("listing {folder}")))?;
+        let mut names: Vec<String> = found
+            .iter()
+            .filter_map(|object| Some(object.location.filename()?.strip_suffix(".arrow")?.to_owned()))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Removes all below a job's `name`.
+    pub(super) async fn remove(&self, id: &str, name: &str) -> Result<()> {
+        let folder = self.root.child(&format!("{id}/{name}"));
+        let store = self.root.store();
+        let paths = store.list(Some(&folder)).map_ok(|object| object.location).boxed();
+        let removed = store.delete_stream(paths).try_collect::<Vec<_>>().await;
+        removed.map(drop).map_err(Error::storage(format!("deleting {folder}")))
+    }
+}
+
+/// Batches of one schema as an Arrow IPC stream.
+pub(super) fn encode_table(batches: &[RecordBatch]) -> Result<Vec<u8>> {
+    let write = || -> std::result::Result<Vec<u8>, arrow::error::ArrowError> {
+        let first = batches.first().ok_or_else(|| arrow::error::ArrowError::IpcError("no batch".into()))?;
+        let mut writer = StreamWriter::try_new(Vec::new(), &first.schema())?;
+        batches.iter().try_for_each(|batch| writer.write(batch))?;
+        writer.into_inner()
+    };
+    write().map_err(|error| Error::Engine(error.into()))
+}
+
+/// The batches of an Arrow IPC stream; at least one, which may be empty.
+pub(super) fn decode_table(bytes: Bytes) -> Result<Vec<RecordBatch>> {
+    let read = || -> std::result::Result<Vec<RecordBatch>, arrow::error::ArrowError> {
+        let reader = StreamReader::try_new(std::io::Cursor::new(bytes), None)?;
+        let schema = reader.schema();
+        let batches = reader.collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(if batches.is_empty() { vec![RecordBatch::new_empty(schema)] } else { batches })
+    };
+    read().map_err(|error| Error::Engine(error.into()))
+}

@@ -1,0 +1,85 @@
+//! Runs one job on the cluster and leaves its results in the ledger.
+
+use std::sync::Arc;
+
+use hindcast_common::engine::StateStore;
+use hindcast_common::functions::BUCKETS;
+use hindcast_common::retry::with_retries;
+use hindcast_common::{Error, Result};
+use hindcast_proto::v1::{Job, JobState};
+use tokio::sync::watch;
+
+use super::JobBoard;
+use super::ledger::encode_table;
+use super::progress::JobProgress;
+use crate::output::{findings_batch, plain};
+use crate::scan::{PlanOutline, RunOptions, ScanResult, prepare, run_scan};
+
+/// Name under which the findings of a job are kept and fetched, beside its tables.
+pub(crate) const FINDINGS: &str = "findings";
+
+/// Runs the job in `sender` once its turn has come, and writes down how it ended.
+pub(super) async fn run_job(board: Arc<JobBoard>, sender: watch::Sender<Job>) {
+    // The semaphore is never closed.
+    let _turn = board.running.acquire().await;
+    sender.send_modify(|job| job.state = JobState::Running.into());
+    board.count();
+    let result = run(Arc::clone(&board), sender.clone()).await;
+    let job = sender.borrow().clone();
+    let ended = match &result {
+        Ok(()) => Job { state: JobState::Done.into(), ..job },
+        Err(error) => Job {
+            state: JobState::Failed.into(),
+            error: error.to_string(),
+            is_bad_request: matches!(error, Error::Config(_)),
+            ..job
+        },
+    };
+    if let Err(error) = board.end(ended).await {
+        // Nobody is told it has ended: the next coordinator goes on with it.
+        tracing::error!(%error, "the end of a job could not be written down");
+    }
+}
+
+async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
+    let job = sender.borrow().clone();
+    let request = job.scan.clone().unwrap_or_default();
+    let prepared = prepare(&request, &board.access, &board.runtime).await?;
+    let outline = to_json(&PlanOutline::of(&prepared.plan))?;
+    sender.send_modify(|job| job.outline = outline);
+    let state = match request.no_cache {
+        true => StateStore::new(board.ledger.folder(&job.id).join("state")),
+        false => StateStore::new(board.state.clone()),
+    };
+    let (_, slots) = board.cluster.capacity().await;
+    let options = RunOptions {
+        engine: &*board.cluster,
+        runtime: Arc::clone(&board.runtime),
+        state: &state,
+        // A job that is gone on with finds what it had computed, also where it keeps it for itself.
+        use_cache: true,
+        shards: slots.clamp(1, usize::from(BUCKETS)),
+        config: &prepared.config,
+    };
+    let progress = JobProgress(sender.clone());
+    let result = run_scan(&prepared.plan, &options, &progress).await?;
+    with_retries(|| keep(&board, &job.id, &result)).await?;
+    if request.no_cache {
+        with_retries(|| board.ledger.remove(&job.id, "state")).await?;
+    }
+    Ok(())
+}
+
+async fn keep(board: &JobBoard, id: &str, result: &ScanResult) -> Result<()> {
+    for table in &result.tables {
+        let batches = table.batches.iter().map(plain).collect::<Result<Vec<_>>>()?;
+        board.ledger.put(id, &format!("tables/{}.arrow", table.name), encode_table(&batches)?).await?;
+    }
+    let findings = encode_table(&[findings_batch(&result.findings)?])?;
+    board.ledger.put(id, &format!("tables/{FINDINGS}.arrow"), findings).await?;
+    board.ledger.put(id, "report.json", to_json(&result.report)?.into_bytes()).await
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::Internal(error.to_string()))
+}

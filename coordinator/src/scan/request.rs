@@ -1,0 +1,87 @@
+//! A scan as it is asked for, by the command line or over the network, made into a plan.
+
+use std::sync::Arc;
+
+use datafusion::execution::runtime_env::RuntimeEnv;
+use hindcast_common::analyses::{ANALYSES, Analysis, Suite};
+use hindcast_common::config::{Config, Layer};
+use hindcast_common::retry::with_retries;
+use hindcast_common::{Error, Result};
+use hindcast_proto::v1::ScanRequest;
+
+use super::plan::{Question, ScanPlan, WindowRequest, plan_scan};
+use crate::lakes::{Access, open_lake};
+
+/// A plan with the parameters it is to be run with.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Parameters.
+    pub config: Config,
+    /// What to read and compute.
+    pub plan: ScanPlan,
+}
+
+/// What `request` asks for, as far as that is known without looking at the lake.
+///
+/// # Errors
+/// [`Error::Config`] for an unknown suite, analysis or preset, a wrong window or a wrong configuration.
+pub fn question_of(request: &ScanRequest) -> Result<Question> {
+    let window = match request.last_us {
+        Some(length_us) if length_us > 0 => WindowRequest::Last(length_us),
+        Some(_) => return Err(Error::Config("the window has no length".into())),
+        None => WindowRequest::Between(request.from_us, request.to_us),
+    };
+    let only = request.analyses.iter().map(|name| analysis_named(name)).collect::<Result<Vec<_>>>()?;
+    let suites = if request.suites.is_empty() {
+        Suite::ALL.to_vec()
+    } else {
+        request.suites.iter().map(|name| suite_named(name)).collect::<Result<_>>()?
+    };
+    if let Some(other) = only.iter().find(|analysis| !suites.contains(&analysis.suite)) {
+        return Err(Error::Config(format!(
+            "{} is of the suite {}, which --suite leaves out",
+            other.id,
+            other.suite.name()
+        )));
+    }
+    Config::load(&request.preset, &own_layer(request).into_iter().collect::<Vec<_>>())?;
+    Ok(Question { window, suites, only })
+}
+
+/// Plans `request`, within what `access` allows.
+///
+/// # Errors
+/// As [`question_of`], and [`Error::Config`] where the lake may not be read or holds nothing of the window.
+pub async fn prepare(request: &ScanRequest, access: &Access, runtime: &Arc<RuntimeEnv>) -> Result<Prepared> {
+    let question = question_of(request)?;
+    with_retries(|| async {
+        let (lake, config) = open_lake(&request.lake, &request.preset, own_layer(request), access).await?;
+        let plan = plan_scan(&lake, &question, runtime).await?;
+        Ok(Prepared { config, plan })
+    })
+    .await
+}
+
+fn own_layer(request: &ScanRequest) -> Option<Layer<'_>> {
+    let layer = Layer { name: &request.config_name, text: &request.config };
+    (!request.config.is_empty()).then_some(layer)
+}
+
+fn analysis_named(name: &str) -> Result<&'static Analysis> {
+    let names = || ANALYSES.iter().map(|analysis| analysis.id);
+    Analysis::by_id(name).ok_or_else(|| unknown("analysis", name, names()))
+}
+
+fn suite_named(name: &str) -> Result<Suite> {
+    let found = Suite::ALL.into_iter().find(|suite| suite.name() == name);
+    found.ok_or_else(|| unknown("suite", name, Suite::ALL.iter().map(|suite| suite.name())))
+}
+
+fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
+    let known: Vec<&str> = known.collect();
+    let nearest = known
+        .iter()
+        .max_by(|left, right| strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name)));
+    let hint = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
+    Error::Config(format!("there is no {kind} {name:?}{hint} Known: {}", known.join(", ")))
+}

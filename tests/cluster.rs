@@ -1,0 +1,215 @@
+//! The same scan on a cluster: the same bytes out, on any number of workers and store; and nothing lost when parts of it
+//! come and go.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::object_stores::{BUCKET, Store};
+use crate::same_bytes::{assert_same, files_of};
+use crate::sandbox::{Sandbox, Setup};
+use crate::support::{Place, hindcast, stderr, stdout};
+
+const DEMO: &str = "--days 3 --rows-per-day 12000 --seed 3";
+
+#[test]
+fn workers_change_nothing() {
+    let place = Place::with_demo(DEMO);
+    place.scan_well("");
+    let quiet = files_of(&place.out());
+    let mut sandbox = Sandbox::start(&place, Setup::local(&place), 1);
+    for workers in [1, 2, 4] {
+        while sandbox.worker_count() < workers {
+            sandbox.add_worker("");
+        }
+        let out = place.path(&format!("out-{workers}"));
+        let output = sandbox.scan(&out, "--no-cache");
+        assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
+        assert_same(&quiet, &files_of(&out), &format!("here and on {workers} workers"));
+    }
+    // The default keeps rollups for the next job, and says so.
+    let told = stdout(&sandbox.scan(&place.path("first"), ""));
+    assert!(told.contains("18 of 18 units computed"), "{told}");
+    let told = stdout(&sandbox.scan(&place.path("second"), ""));
+    assert!(told.contains("0 of 18 units computed"), "{told}");
+    assert_same(&quiet, &files_of(&place.path("second")), "here and from the cache");
+    let metrics = sandbox.get("/metrics").expect("metrics");
+    for line in ["hindcast_units_done_total 72", "hindcast_units_cached_total 18", "hindcast_units_queued 0"]
+    {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+}
+
+#[test]
+fn jobs_are_listed_watched_and_cancelled() {
+    let place = Place::with_demo("--days 1 --rows-per-day 2000 --seed 3");
+    let sandbox = Sandbox::start(&place, Setup::local(&place), 1);
+    let output = sandbox.scan(&place.out(), "--quiet");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let jobs: Vec<Value> =
+        serde_json::from_slice(&sandbox.hindcast("jobs list --json").stdout).expect("jobs");
+    assert_eq!(jobs.len(), 1);
+    assert_eq!(jobs[0]["state"], "done");
+    let id = jobs[0]["id"].as_str().expect("an id");
+    let job: Value =
+        serde_json::from_slice(&sandbox.hindcast(&format!("jobs get {id} --json")).stdout).expect("a job");
+    assert_eq!(job["report"]["summary"]["coverage"]["complete"], true);
+    assert!(stdout(&sandbox.hindcast(&format!("jobs watch {id}"))).contains("done"));
+    // What has ended stays as it ended.
+    assert!(stdout(&sandbox.hindcast(&format!("jobs cancel {id}"))).contains("done"));
+    let unknown = sandbox.hindcast("jobs get 01a20ac3-32dc-7536-81c3-a2ae14b70c83");
+    assert_eq!(unknown.status.code(), Some(2), "{}", stderr(&unknown));
+
+    // Without workers a job waits, until it is cancelled.
+    sandbox.signal_worker(0, "KILL");
+    let waiting = sandbox.begin_scan(&place.path("never"), "--no-cache --quiet");
+    let open = || -> Option<String> {
+        let jobs: Vec<Value> = serde_json::from_slice(&sandbox.hindcast("jobs list --json").stdout).ok()?;
+        jobs.iter().find(|job| job["state"] == "running").and_then(|job| Some(job["id"].as_str()?.to_owned()))
+    };
+    let start = Instant::now();
+    let id = loop {
+        if let Some(id) = open() {
+            break id;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "{}", sandbox.logs());
+    };
+    assert!(stdout(&sandbox.hindcast(&format!("jobs cancel {id}"))).contains("cancelled"));
+    let output = sandbox.finish(waiting);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("was cancelled"), "{}", stderr(&output));
+    assert!(!place.path("never").exists());
+}
+
+#[test]
+fn a_coordinator_that_starts_again_goes_on_with_what_is_missing() {
+    let place = Place::with_demo("--days 6 --rows-per-day 6000 --seed 3");
+    place.scan_well("");
+    let mut sandbox = Sandbox::start(&place, Setup::local(&place).impatient(), 2);
+    let out = place.path("resumed");
+    let scan = sandbox.begin_scan(&out, "");
+    let start = Instant::now();
+    let done = |metrics: &str| -> u64 {
+        let line = metrics.lines().find(|line| line.starts_with("hindcast_units_done_total"));
+        line.and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or_default()
+    };
+    // Killed with half of its 36 units done.
+    let killed_at = loop {
+        let so_far = sandbox.get("/metrics").map(|metrics| done(&metrics)).unwrap_or_default();
+        if so_far >= 18 {
+            break so_far;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{}", sandbox.logs());
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    sandbox.kill_coordinator();
+    sandbox.start_coordinator();
+    let output = sandbox.finish(scan);
+    assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
+    assert_same(&files_of(&place.out()), &files_of(&out), "undisturbed and resumed");
+    let again = done(&sandbox.get("/metrics").expect("metrics"));
+    assert!(again <= 36 - killed_at, "{killed_at} units were done, and {again} again");
+}
+
+#[test]
+fn all_workers_restarted_during_a_scan_lose_nothing() {
+    let place = Place::with_demo("--days 6 --rows-per-day 6000 --seed 3");
+    place.scan_well("");
+    let mut sandbox = Sandbox::start(&place, Setup::local(&place), 2);
+    let out = place.path("rolled");
+    let scan = sandbox.begin_scan(&out, "--no-cache");
+    for worker in 0..2 {
+        std::thread::sleep(Duration::from_millis(300));
+        sandbox.add_worker("");
+        sandbox.signal_worker(worker, "TERM");
+    }
+    let output = sandbox.finish(scan);
+    assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
+    assert_same(&files_of(&place.out()), &files_of(&out), "undisturbed and rolled");
+    (0..2).for_each(|worker| sandbox.wait_for_end(worker));
+    let metrics = sandbox.get("/metrics").expect("metrics");
+    assert!(!metrics.contains("reason=\"stalled\""), "{metrics}");
+}
+
+#[test]
+fn a_bad_file_is_named_and_the_rest_delivered() {
+    let place = Place::with_demo("--days 2 --rows-per-day 2000 --seed 3");
+    let folder = place.lake().join("CommonSecurityLog/date=2026-01-05");
+    let file = fs::read_dir(&folder).expect("a folder").next().expect("a file").expect("an entry").path();
+    let bytes = fs::read(&file).expect("a file");
+    fs::write(&file, &bytes[..bytes.len() / 2]).expect("half a file");
+    let here = place.scan("");
+    assert_eq!(here.status.code(), Some(3));
+    let sandbox = Sandbox::start(&place, Setup::local(&place), 2);
+    let out = place.path("remote");
+    let output = sandbox.scan(&out, "");
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert_same(&files_of(&place.out()), &files_of(&out), "here and on workers");
+    assert!(stdout(&output).contains(file.file_name().expect("a name").to_str().expect("text")));
+}
+
+#[test]
+fn a_cluster_over_an_s3_store() {
+    let Some(store) = Store::start() else { return };
+    let place = Place::with_demo("--days 2 --rows-per-day 5000 --seed 6");
+    store.upload(&place.lake());
+    place.scan_well("");
+    let setup = Setup {
+        lake: format!("s3://{BUCKET}/soc/lake"),
+        state: format!("s3://{BUCKET}/state"),
+        environment: store.environment(),
+        ..Setup::local(&place)
+    };
+    let sandbox = Sandbox::start(&place, setup, 2);
+    for (out, units) in [("first", "12 of 12 units computed"), ("second", "0 of 12 units computed")] {
+        let output = sandbox.scan(&place.path(out), "");
+        assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
+        assert!(stdout(&output).contains(units), "{}", stdout(&output));
+        assert_same(&files_of(&place.out()), &files_of(&place.path(out)), out);
+    }
+}
+
+/// Two hosts, each a network namespace, with a cable between them that is cut.
+#[test]
+fn a_connection_cut_between_hosts() {
+    let ip = |line: &str| {
+        Command::new("ip").args(line.split_whitespace()).output().is_ok_and(|done| done.status.success())
+    };
+    let name = format!("hc{}", std::process::id());
+    if !ip(&format!("netns add {name}")) {
+        println!("skipped: network namespaces can't be made here");
+        return;
+    }
+    let (near, far) = (format!("{name}a"), format!("{name}b"));
+    let subnet = 10 + std::process::id() % 200;
+    assert!(ip(&format!("link add {near} type veth peer name {far} netns {name}")));
+    assert!(ip(&format!("addr add 10.99.{subnet}.1/24 dev {near}")) && ip(&format!("link set {near} up")));
+    assert!(ip(&format!("-n {name} addr add 10.99.{subnet}.2/24 dev {far}")));
+    assert!(ip(&format!("-n {name} link set {far} up")));
+
+    let place = Place::with_demo("--days 4 --rows-per-day 6000 --seed 3");
+    place.scan_well("");
+    let certificates = place.path("certificates");
+    let made = hindcast(&format!("certificates {} --host 10.99.{subnet}.1", certificates.display()));
+    assert!(made.status.success(), "{}", stderr(&made));
+    let mut setup = Setup::local(&place).impatient();
+    setup.certificates = Some(certificates);
+    setup.config = format!("insecure = true\n{}", setup.config);
+    let mut sandbox = Sandbox::start_at(&place, setup, &format!("10.99.{subnet}.1"), 1);
+    sandbox.add_worker_at(&format!("ip netns exec {name}"), &format!("10.99.{subnet}.2"));
+    std::thread::sleep(Duration::from_secs(2));
+    let out = place.path("cut");
+    let scan = sandbox.begin_scan(&out, "--no-cache");
+    std::thread::sleep(Duration::from_millis(400));
+    assert!(ip(&format!("link set {near} down")));
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(ip(&format!("link set {near} up")));
+    let output = sandbox.finish(scan);
+    let told = sandbox.logs();
+    drop(sandbox);
+    assert!(ip(&format!("netns del {name}")));
+    assert!(output.status.success(), "{}\n{told}", stderr(&output));
+    assert_same(&files_of(&place.out()), &files_of(&out), "undisturbed and cut");
+}

@@ -1,0 +1,296 @@
+//! A cluster of real processes over loopback or network namespaces: a coordinator and workers that can be killed, stopped,
+//! told to leave and cut off.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::Place;
+
+/// Longest time a process may take to come up.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// Longest time a scan may take, whatever happens.
+const SCAN_LIMIT: Duration = Duration::from_secs(240);
+
+/// How a sandbox is set up.
+#[derive(Clone)]
+pub struct Setup {
+    /// Lakes the coordinator reads.
+    pub lake: String,
+    pub state: String,
+    /// The rest of the coordinator's configuration, TOML.
+    pub config: String,
+    /// Environment of all processes, such as a store's address.
+    pub environment: Vec<(String, String)>,
+    /// Folder of certificates made by `hindcast certificates`; plain text without.
+    pub certificates: Option<PathBuf>,
+}
+
+impl Setup {
+    /// The lake of a place in a local folder, with the state beside it.
+    pub fn local(place: &Place) -> Self {
+        Self {
+            lake: place.lake().display().to_string(),
+            state: place.path("state").display().to_string(),
+            config: String::new(),
+            environment: Vec::new(),
+            certificates: None,
+        }
+    }
+
+    /// Deadlines short enough for a test to see them pass.
+    pub fn impatient(mut self) -> Self {
+        self.config += "\n[faults]\nworker_timeout_seconds = 3\nstall_seconds = 8\nattempts = 3\n";
+        self
+    }
+}
+
+/// A process that ends with the test.
+struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    fn signal(&self, name: &str) {
+        let _ = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A running cluster.
+pub struct Sandbox {
+    setup: Setup,
+    folder: PathBuf,
+    coordinator: Option<Process>,
+    workers: Vec<Process>,
+    /// Address of the coordinator for people and workers.
+    host: String,
+    pub port: u16,
+    pub http: u16,
+    started: usize,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port()
+}
+
+impl Sandbox {
+    pub fn start(place: &Place, setup: Setup, workers: usize) -> Self {
+        Self::start_at(place, setup, "127.0.0.1", workers)
+    }
+
+    /// A cluster whose coordinator listens at `host`.
+    pub fn start_at(place: &Place, setup: Setup, host: &str, workers: usize) -> Self {
+        let folder = place.path("cluster");
+        fs::create_dir_all(&folder).expect("a folder");
+        let (coordinator, started) = (None, 0);
+        let (port, http) = (free_port(), free_port());
+        let host = host.to_owned();
+        let mut sandbox = Self { setup, folder, coordinator, workers: vec![], host, port, http, started };
+        sandbox.start_coordinator();
+        for _ in 0..workers {
+            sandbox.add_worker("");
+        }
+        sandbox.wait_until_ready();
+        sandbox
+    }
+
+    fn spawn(&mut self, arguments: Vec<String>, prefix: &str) -> Process {
+        self.started += 1;
+        let log = self.folder.join(format!("{}-{}.log", arguments[0], self.started));
+        let mut line: Vec<String> = prefix.split_whitespace().map(str::to_owned).collect();
+        line.push(env!("CARGO_BIN_EXE_hindcast").to_owned());
+        line.extend(arguments);
+        let output = File::create(&log).expect("a log");
+        let mut command = Command::new(&line[0]);
+        command
+            .args(&line[1..])
+            .envs(self.setup.environment.iter().cloned())
+            .stdout(output.try_clone().expect("the log again"))
+            .stderr(output);
+        Process { child: command.spawn().expect("a process"), log }
+    }
+
+    fn tls(&self, role: &str) -> Vec<String> {
+        let folder = self.setup.certificates.as_ref().map(|folder| folder.join(role).display().to_string());
+        folder.map_or_else(Vec::new, |folder| vec!["--tls".to_owned(), folder])
+    }
+
+    pub fn start_coordinator(&mut self) {
+        let config = self.folder.join("coordinator.toml");
+        let text =
+            format!("lakes = [{:?}]\nstate = {:?}\n{}", self.setup.lake, self.setup.state, self.setup.config);
+        fs::write(&config, text).expect("a configuration");
+        let line = format!(
+            "coordinator --config {} --listen {}:{} --http 127.0.0.1:{} --threads 2",
+            config.display(),
+            self.host,
+            self.port,
+            self.http
+        );
+        let arguments = line.split_whitespace().map(str::to_owned).chain(self.tls("coordinator")).collect();
+        self.coordinator = Some(self.spawn(arguments, ""));
+        self.until("the coordinator answers", |sandbox| sandbox.get("/healthz").is_some());
+    }
+
+    /// Adds a worker started behind `prefix`, such as another program that starts it.
+    pub fn add_worker(&mut self, prefix: &str) {
+        self.add_worker_at(prefix, "127.0.0.1");
+    }
+
+    /// Adds a worker whose results are fetched at `host`.
+    pub fn add_worker_at(&mut self, prefix: &str, host: &str) {
+        let line = format!(
+            "worker --coordinator {}:{} --listen {host}:0 --http {host}:0 --threads 1 --work-dir {}",
+            self.host,
+            self.port,
+            self.folder.display()
+        );
+        let arguments = line.split_whitespace().map(str::to_owned).chain(self.tls("worker")).collect();
+        let worker = self.spawn(arguments, prefix);
+        self.workers.push(worker);
+    }
+
+    pub fn wait_until_ready(&mut self) {
+        self.until("a worker is there", |sandbox| {
+            sandbox.get("/readyz").is_some_and(|answer| answer.starts_with("ready"))
+        });
+    }
+
+    fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
+        let start = Instant::now();
+        while !is_so(self) {
+            assert!(start.elapsed() < START_LIMIT, "not so after {START_LIMIT:?}: {what}\n{}", self.logs());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The answer of the coordinator's HTTP port.
+    pub fn get(&self, path: &str) -> Option<String> {
+        http_get(self.http, path)
+    }
+
+    pub fn worker_count(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Sends a signal to a worker: KILL, STOP, CONT, TERM.
+    pub fn signal_worker(&self, worker: usize, signal: &str) {
+        if let Some(worker) = self.workers.get(worker) {
+            worker.signal(signal);
+        }
+    }
+
+    /// Waits until a worker that was told to leave has left.
+    pub fn wait_for_end(&mut self, worker: usize) {
+        self.until("the worker has left", |sandbox| sandbox.workers[worker].has_ended());
+    }
+
+    pub fn kill_coordinator(&mut self) {
+        if let Some(coordinator) = &self.coordinator {
+            coordinator.signal("KILL");
+        }
+        self.coordinator = None;
+    }
+
+    /// What all processes said last, for messages.
+    pub fn logs(&self) -> String {
+        self.last_lines(15)
+    }
+
+    /// All that all processes said.
+    pub fn whole_logs(&self) -> String {
+        self.last_lines(usize::MAX)
+    }
+
+    fn last_lines(&self, count: usize) -> String {
+        let processes = self.coordinator.iter().chain(&self.workers);
+        let tail = |process: &Process| {
+            let log = process.log();
+            let lines: Vec<&str> = log.lines().rev().take(count).collect();
+            let told: Vec<&str> = lines.into_iter().rev().collect();
+            format!("--- {}\n{}\n", process.log.display(), told.join("\n"))
+        };
+        processes.map(tail).collect()
+    }
+
+    /// The arguments with which a person reaches the coordinator.
+    pub fn connection(&self) -> Vec<String> {
+        let mut arguments = vec!["--coordinator".to_owned(), format!("{}:{}", self.host, self.port)];
+        arguments.extend(self.tls("client"));
+        arguments
+    }
+
+    /// Runs `hindcast` with `arguments` and the connection.
+    pub fn hindcast(&self, arguments: &str) -> Output {
+        let process = self.begin(arguments);
+        self.finish(process)
+    }
+
+    /// Begins a scan of the lake into `out`.
+    pub fn begin_scan(&self, out: &Path, arguments: &str) -> Child {
+        self.begin(&format!(
+            "scan --lake {} --out {} --format parquet,json {arguments}",
+            self.setup.lake,
+            out.display()
+        ))
+    }
+
+    /// Scans the lake into `out`.
+    pub fn scan(&self, out: &Path, arguments: &str) -> Output {
+        let process = self.begin_scan(out, arguments);
+        self.finish(process)
+    }
+
+    fn begin(&self, arguments: &str) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_hindcast"))
+            .args(arguments.split_whitespace())
+            .args(self.connection())
+            .envs(self.setup.environment.iter().cloned())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs")
+    }
+
+    /// Waits for a scan that was begun.
+    pub fn finish(&self, mut process: Child) -> Output {
+        let start = Instant::now();
+        while process.try_wait().expect("a process").is_none() {
+            if start.elapsed() > SCAN_LIMIT {
+                let _ = process.kill();
+                panic!("the scan did not end within {SCAN_LIMIT:?}\n{}", self.logs());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        process.wait_with_output().expect("its output")
+    }
+}
+
+/// The body of an answer of a local HTTP server, where it has one.
+pub fn http_get(port: u16, path: &str) -> Option<String> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
+}

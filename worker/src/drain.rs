@@ -1,0 +1,58 @@
+//! Leaving without losing anything: no more tasks, the end of those under way, their results fetched.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ballista_executor::executor::{Executor, TasksDrainedFuture};
+use tokio::sync::Semaphore;
+
+/// Time after the last task's end in which its result is reported and fetched: a worker without a free slot reports
+/// every 5 s, and the coordinator fetches what is reported at once.
+const LAST_FETCH: Duration = Duration::from_secs(8);
+
+/// Whether a worker is leaving.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flag(Arc<AtomicBool>);
+
+impl Flag {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A worker's way out.
+pub(crate) struct Drain {
+    slots: Arc<Semaphore>,
+    slot_count: usize,
+    executor: Arc<Executor>,
+    flag: Flag,
+}
+
+impl Drain {
+    pub(crate) fn new(slots: Arc<Semaphore>, slot_count: usize, executor: Arc<Executor>) -> Self {
+        Self { slots, slot_count, executor, flag: Flag::default() }
+    }
+
+    pub(crate) fn flag(&self) -> Flag {
+        self.flag.clone()
+    }
+
+    /// Returns once all tasks have ended and their results had time to be fetched, or after `timeout`.
+    pub(crate) async fn run(&self, timeout: Duration) {
+        self.flag.0.store(true, Ordering::Relaxed);
+        let had_tasks = self.executor.active_task_count() > 0;
+        let ended = async {
+            // Slots that are taken are not offered to the coordinator; the last is taken when the last task ends.
+            let _slots = self.slots.acquire_many(self.slot_count as u32).await;
+            TasksDrainedFuture(Arc::clone(&self.executor)).await;
+            if had_tasks {
+                tokio::time::sleep(LAST_FETCH).await;
+            }
+        };
+        if tokio::time::timeout(timeout, ended).await.is_err() {
+            let left = self.executor.active_task_count();
+            tracing::warn!(tasks = left, "left before all tasks ended: others will run them again");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What a worker serves to its coordinator: results of tasks by Arrow Flight, and cancelling.
+
+use std::sync::Arc;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use ballista_core::JobId;
+use ballista_core::error::BallistaError;
+use ballista_core::serde::protobuf::executor_grpc_server::{ExecutorGrpc, ExecutorGrpcServer};
+use ballista_core::serde::protobuf::{
+    CancelTasksParams, CancelTasksResult, LaunchMultiTaskParams, LaunchMultiTaskResult, LaunchTaskParams,
+    LaunchTaskResult, RemoveJobDataParams, RemoveJobDataResult, StopExecutorParams, StopExecutorResult,
+};
+use ballista_executor::execution_engine::QueryStageExecutor;
+use ballista_executor::executor::Executor;
+use ballista_executor::flight_service::BallistaFlightService;
+use ballista_executor::metrics::ExecutorMetricsCollector;
+use hindcast_common::Result;
+use hindcast_common::cluster::{JOB_CODEC_MESSAGE_BYTES, Tls, is_node, serve};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+/// Serves results and cancelling to nodes; with `tls`, to nobody else.
+pub(crate) fn serve_results(
+    listener: TcpListener,
+    executor: Arc<Executor>,
+    tls: Option<&Tls>,
+) -> Result<JoinHandle<std::result::Result<(), BallistaError>>> {
+    let is_checked = tls.is_some();
+    let only_nodes = move |request: Request<()>| -> std::result::Result<Request<()>, Status> {
+        let is_known = request.peer_certs().is_some_and(|certificates| is_node(&certificates));
+        if is_checked && !is_known {
+            return Err(Status::permission_denied("only the coordinator may ask a worker"));
+        }
+        Ok(request)
+    };
+    let flight = FlightServiceServer::new(BallistaFlightService::new(executor.work_dir.clone()))
+        .max_decoding_message_size(JOB_CODEC_MESSAGE_BYTES)
+        .max_encoding_message_size(JOB_CODEC_MESSAGE_BYTES);
+    let control = ExecutorGrpcServer::new(Control { executor });
+    let served = serve(tls)?
+        .add_service(tonic::service::interceptor::InterceptedService::new(flight, only_nodes))
+        .add_service(tonic::service::interceptor::InterceptedService::new(control, only_nodes))
+        .serve_with_incoming(TcpIncoming::from(listener));
+    Ok(tokio::spawn(async move { served.await.map_err(BallistaError::TonicError) }))
+}
+
+/// The part of Ballista's executor protocol that a worker which asks for its tasks still needs.
+struct Control {
+    executor: Arc<Executor>,
+}
+
+#[tonic::async_trait]
+impl ExecutorGrpc for Control {
+    async fn launch_task(
+        &self,
+        _: Request<LaunchTaskParams>,
+    ) -> std::result::Result<Response<LaunchTaskResult>, Status> {
+        Err(Status::unimplemented("this worker asks for its tasks"))
+    }
+
+    async fn launch_multi_task(
+        &self,
+        _: Request<LaunchMultiTaskParams>,
+    ) -> std::result::Result<Response<LaunchMultiTaskResult>, Status> {
+        Err(Status::unimplemented("this worker asks for its tasks"))
+    }
+
+    /// Sent to a worker that was not heard of for long. It goes on: with its next sign of life it is one again.
+    async fn stop_executor(
+        &self,
+        request: Request<StopExecutorParams>,
+    ) -> std::result::Result<Response<StopExecutorResult>, Status> {
+        tracing::warn!(reason = request.get_ref().reason, "the coordinator had given this worker up");
+        Ok(Response::new(StopExecutorResult {}))
+    }
+
+    async fn cancel_tasks(
+        &self,
+        request: Request<CancelTasksParams>,
+    ) -> std::result::Result<Response<CancelTasksResult>, Status> {
+        let mut cancelled = true;
+        for task in request.into_inner().task_infos {
+            let job = JobId::from(task.job_id);
+            let found = self.executor.cancel_task(job, task.stage_id as usize, task.task_id as usize).await;
+            cancelled &= found.unwrap_or(false);
+        }
+        Ok(Response::new(CancelTasksResult { cancelled }))
+    }
+
+    async fn remove_job_data(
+        &self,
+        _: Request<RemoveJobDataParams>,
+    ) -> std::result::Result<Response<RemoveJobDataResult>, Status> {
+        Err(Status::unimplemented("this worker is told with its tasks"))
+    }
+}
+
+/// Ballista offers each task's plan metrics here; what operators see is counted by the tasks themselves.
+pub(crate) struct Forget;
+
+impl ExecutorMetricsCollector for Forget {
+    fn record_stage(&self, _: &JobId, _: usize, _: usize, _: Arc<dyn QueryStageExecutor>) {}
+}

@@ -1,0 +1,186 @@
+//! Starts a worker's parts and ends them in order.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ballista_core::error::BallistaError;
+use ballista_core::registry::BallistaFunctionRegistry;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
+use ballista_executor::execution_engine::DefaultExecutionEngine;
+use ballista_executor::execution_loop::poll_loop;
+use ballista_executor::executor::Executor;
+use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
+use ballista_executor::health::ExecutorHealth;
+use datafusion::execution::memory_pool::MemoryLimit;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use hindcast_common::cluster::{
+    JOB_CODEC_MESSAGE_BYTES, Tls, ballista_session, check_plain_text, connect_endpoint, job_codec,
+};
+use hindcast_common::engine::{LocalOptions, runtime};
+use hindcast_common::operation::{gauge, serve_http, terminated};
+use hindcast_common::{Error, Result};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::drain::Drain;
+use crate::holder::{Forget, serve_results};
+
+/// How a worker runs.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// Address of the coordinator.
+    pub coordinator: String,
+    /// Where results are served to it.
+    pub listen: SocketAddr,
+    /// Where metrics and health are served.
+    pub http: SocketAddr,
+    /// Host under which the coordinator reaches `listen`; the address of the way to it where absent.
+    pub advertise: Option<String>,
+    /// Threads and memory of its tasks.
+    pub tasks: LocalOptions,
+    /// Folder for spilling and results; a temporary one where absent. What is in it is lost with the worker.
+    pub scratch: Option<PathBuf>,
+    /// Certificates; plain text where absent.
+    pub tls: Option<Tls>,
+    /// Whether plain text may leave this machine.
+    pub is_insecure: bool,
+    /// Longest time its tasks are waited for when it is told to leave.
+    pub drain_timeout: Duration,
+}
+
+/// Runs until SIGTERM or Ctrl-C, then takes no more tasks, ends those it has, lets their results be fetched, and leaves.
+///
+/// # Errors
+/// [`Error::Config`] for addresses that can't be used, [`Error::Io`] where one can't be listened on.
+pub async fn run_worker(options: WorkerOptions) -> Result<()> {
+    check_plain_text(&options.coordinator, options.tls.as_ref(), options.is_insecure)?;
+    check_plain_text(&options.listen.to_string(), options.tls.as_ref(), options.is_insecure)?;
+    let scratch = match &options.scratch {
+        Some(folder) => tempfile::Builder::new().prefix("hindcast-worker-").tempdir_in(folder),
+        None => tempfile::tempdir(),
+    };
+    let scratch = scratch.map_err(Error::io("creating the scratch folder"))?;
+    let runtime = runtime(options.tasks.memory_bytes, Some(scratch.path()))?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(Error::io(format!("listening on {}", options.listen)))?;
+    let port = listener.local_addr().map_err(Error::io("reading the address listened on"))?.port();
+    let host = match &options.advertise {
+        Some(host) => host.clone(),
+        None => own_address(&options)?.to_string(),
+    };
+
+    let work_folder = scratch.path().display().to_string();
+    let executor = Arc::new(executor(&options, &host, port, &work_folder, &runtime));
+    let results = serve_results(listener, Arc::clone(&executor), options.tls.as_ref())?;
+    let slots = Arc::new(Semaphore::new(executor.vcores));
+    let health = ExecutorHealth::new();
+    let endpoint = connect_endpoint(&options.coordinator, options.tls.as_ref(), true)?;
+    let scheduler = SchedulerGrpcClient::new(endpoint.connect_lazy())
+        .max_decoding_message_size(JOB_CODEC_MESSAGE_BYTES)
+        .max_encoding_message_size(JOB_CODEC_MESSAGE_BYTES);
+    let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> =
+        BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), job_codec());
+    let polls = tokio::spawn(poll_loop(
+        scheduler,
+        Arc::clone(&executor),
+        codec,
+        None,
+        Some(Arc::clone(&slots)),
+        health.clone(),
+    ));
+
+    let drain = Drain::new(slots, executor.vcores, Arc::clone(&executor));
+    let is_draining = drain.flag();
+    let ready = move || match (is_draining.is_set(), health.is_ready()) {
+        (true, _) => Err("draining".to_owned()),
+        (false, false) => Err("the coordinator does not answer".to_owned()),
+        (false, true) => Ok(()),
+    };
+    let http = serve_http(options.http, Arc::new(ready)).await?;
+    let meter = tokio::spawn(meter(runtime, executor.vcores));
+    tracing::info!(id = executor.metadata.id, address = %format!("{host}:{port}"), %http, slots = executor.vcores, "worker started");
+
+    tokio::select! {
+        ended = polls => return Err(stopped("asking for tasks", ended)),
+        ended = results => return Err(stopped("serving results", ended)),
+        () = terminated() => {}
+    }
+    tracing::info!("told to leave: taking no more tasks");
+    drain.run(options.drain_timeout).await;
+    meter.abort();
+    tracing::info!("left");
+    Ok(())
+}
+
+fn executor(
+    options: &WorkerOptions,
+    host: &str,
+    port: u16,
+    work_folder: &str,
+    runtime: &Arc<RuntimeEnv>,
+) -> Executor {
+    let slots = options.tasks.tasks();
+    let process = Arc::new(ExecutorProcessConfig {
+        executor_id: uuid::Uuid::now_v7().to_string(),
+        external_host: Some(host.to_owned()),
+        port,
+        grpc_port: port,
+        ..ExecutorProcessConfig::default()
+    });
+    let use_tls = options.tls.is_some();
+    let runtime = Arc::clone(runtime);
+    Executor::new(
+        structure_executor_metadata(&process, slots as u32),
+        work_folder,
+        Arc::new(move |_| Ok(Arc::clone(&runtime))),
+        Arc::new(move || ballista_session(use_tls)),
+        Arc::new(BallistaFunctionRegistry::default()),
+        Arc::new(Forget),
+        slots,
+        Arc::new(DefaultExecutionEngine::new()),
+    )
+}
+
+/// The address this machine has on the way to the coordinator.
+fn own_address(options: &WorkerOptions) -> Result<IpAddr> {
+    if !options.listen.ip().is_unspecified() {
+        return Ok(options.listen.ip());
+    }
+    let bare = options.coordinator.trim_start_matches("https://").trim_start_matches("http://");
+    // A datagram socket that is connected sends nothing, but knows its own end.
+    let socket = UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.connect(bare).map(|()| socket));
+    let address = socket.and_then(|socket| socket.local_addr());
+    address.map(|address| address.ip()).map_err(|error| {
+        Error::Config(format!("no way to {} ({error}): give --advertise HOST", options.coordinator))
+    })
+}
+
+/// Keeps the gauges of memory up to date.
+async fn meter(runtime: Arc<RuntimeEnv>, slots: usize) {
+    gauge("hindcast_worker_slots", "Tasks this worker runs at once").set(slots as i64);
+    let limit = gauge("hindcast_memory_limit_bytes", "Most that grouping, sorting and joining may hold");
+    let reserved = gauge("hindcast_memory_pool_bytes", "Held by grouping, sorting and joining");
+    if let MemoryLimit::Finite(bytes) = runtime.memory_pool.memory_limit() {
+        limit.set(bytes as i64);
+    }
+    loop {
+        reserved.set(runtime.memory_pool.reserved() as i64);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn stopped(
+    part: &str,
+    ended: std::result::Result<std::result::Result<(), BallistaError>, tokio::task::JoinError>,
+) -> Error {
+    Error::Internal(match ended {
+        Ok(Ok(())) => format!("{part} ended"),
+        Ok(Err(error)) => format!("{part} failed: {error}"),
+        Err(error) => format!("{part} stopped: {error}"),
+    })
+}
