@@ -18,8 +18,8 @@ use crate::support::{Place, read_json, stderr};
 const DEMO: &str = "--days 4 --rows-per-day 6000 --seed 9";
 /// Runs where nothing else is said.
 const RUNS: u64 = 20;
-/// Memory a worker may take that is to run out of it: enough to start, too little for its tasks.
-const LITTLE_MEMORY_KIB: u64 = 900_000;
+/// Memory that a worker may take beyond what it has when it is idle, where it is to run out of it.
+const SPARE_MEMORY_KIB: u64 = 2000;
 
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +86,9 @@ fn seeded_fault_runs() {
 /// A scan during which processes are disturbed. Nothing of the lake is, so it must come out whole.
 fn process_run(place: &Place, kind: Kind, random: &mut ChaCha8Rng, seed: u64) -> Outcome {
     let mut sandbox = Sandbox::start(place, Setup::local(place).impatient(), 2);
+    if kind == Kind::WorkerOutOfMemory {
+        assert!(sandbox.starve_worker(0, SPARE_MEMORY_KIB), "prlimit is needed");
+    }
     let out = place.path(&format!("chaos-{seed}"));
     let scan = sandbox.begin_scan(&out, "--no-cache");
     let pause = |random: &mut ChaCha8Rng, longest_ms: u64| {
@@ -109,11 +112,7 @@ fn process_run(place: &Place, kind: Kind, random: &mut ChaCha8Rng, seed: u64) ->
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
-        Kind::WorkerOutOfMemory => {
-            sandbox.add_worker(&format!("prlimit --as={}", LITTLE_MEMORY_KIB << 10));
-            pause(random, 1000);
-            sandbox.signal_worker(0, "KILL");
-        }
+        Kind::WorkerOutOfMemory => {}
         Kind::AllWorkersKilled => {
             (0..2).for_each(|worker| sandbox.signal_worker(worker, "KILL"));
             pause(random, 2000);
@@ -136,12 +135,22 @@ fn process_run(place: &Place, kind: Kind, random: &mut ChaCha8Rng, seed: u64) ->
     let output = sandbox.finish(scan);
     assert!(output.status.success(), "seed {seed}, {kind:?}: {}\n{}", stderr(&output), sandbox.logs());
     assert_same(&files_of(&place.out()), &files_of(&out), &format!("seed {seed}, {kind:?}"));
+    tell_retries(&mut sandbox);
     Outcome::Whole
+}
+
+/// Prints what the run took to come out well.
+fn tell_retries(sandbox: &mut Sandbox) {
+    let metrics = sandbox.get("/metrics").unwrap_or_default();
+    let retries: Vec<&str> =
+        metrics.lines().filter_map(|line| line.strip_prefix("hindcast_retries_total")).collect();
+    println!("retries {retries:?}, {} workers ended", sandbox.ended_workers());
 }
 
 /// A scan of a store whose requests fail now and then, or of one file always.
 fn store_run(place: &Place, store: &Store, kind: Kind, seed: u64) -> Outcome {
-    let poison = (kind == Kind::StorePoisoned).then(|| "CommonSecurityLog/date=2026-01-06".to_owned());
+    let poison =
+        (kind == Kind::StorePoisoned).then(|| "soc/lake/CommonSecurityLog/date=2026-01-06".to_owned());
     let faulty = FaultyStore::start(
         store.port(),
         StoreFaults {
@@ -160,9 +169,10 @@ fn store_run(place: &Place, store: &Store, kind: Kind, seed: u64) -> Outcome {
         environment: environment(faulty.port()),
         ..Setup::local(place).impatient()
     };
-    let sandbox = Sandbox::start(place, setup, 2);
+    let mut sandbox = Sandbox::start(place, setup, 2);
     let out = place.path(&format!("chaos-{seed}"));
     let output = sandbox.scan(&out, "");
+    tell_retries(&mut sandbox);
     assert!(faulty.injected() > 0, "seed {seed}: no request failed");
     match output.status.code() {
         Some(0) => {

@@ -198,6 +198,23 @@ impl Sandbox {
         }
     }
 
+    /// Lets a worker have hardly more memory than it has now; whether that could be done.
+    pub fn starve_worker(&self, worker: usize, spare_kib: u64) -> bool {
+        let id = self.workers[worker].child.id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+        let size_kib: u64 =
+            size.and_then(|size| size.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0);
+        let limit = format!("--as={}", (size_kib + spare_kib) << 10);
+        let done = Command::new("prlimit").args(["--pid", &id.to_string(), &limit]).status();
+        done.is_ok_and(|status| status.success())
+    }
+
+    /// Workers that have ended.
+    pub fn ended_workers(&mut self) -> usize {
+        self.workers.iter_mut().map(|worker| usize::from(worker.has_ended())).sum()
+    }
+
     /// Waits until a worker that was told to leave has left.
     pub fn wait_for_end(&mut self, worker: usize) {
         self.until("the worker has left", |sandbox| sandbox.workers[worker].has_ended());

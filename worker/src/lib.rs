@@ -3,6 +3,7 @@
 
 mod drain;
 mod holder;
+mod sickness;
 mod worker;
 
 pub use worker::{WorkerOptions, run_worker};

@@ -9,7 +9,6 @@ use ballista_core::error::BallistaError;
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
-use ballista_executor::execution_engine::DefaultExecutionEngine;
 use ballista_executor::execution_loop::poll_loop;
 use ballista_executor::executor::Executor;
 use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
@@ -28,6 +27,7 @@ use tokio::sync::Semaphore;
 
 use crate::drain::Drain;
 use crate::holder::{Forget, serve_results};
+use crate::sickness::{Sickness, Watched};
 
 /// How a worker runs.
 #[derive(Debug, Clone)]
@@ -75,7 +75,9 @@ pub async fn run_worker(options: WorkerOptions) -> Result<()> {
     };
 
     let work_folder = scratch.path().display().to_string();
-    let executor = Arc::new(executor(&options, &host, port, &work_folder, &runtime));
+    let sickness = Sickness::default();
+    let watched = Arc::new(Watched::new(sickness.clone()));
+    let executor = Arc::new(executor(&options, &host, port, &work_folder, &runtime, watched));
     let results = serve_results(listener, Arc::clone(&executor), options.tls.as_ref())?;
     let slots = Arc::new(Semaphore::new(executor.vcores));
     let health = ExecutorHealth::new();
@@ -108,6 +110,9 @@ pub async fn run_worker(options: WorkerOptions) -> Result<()> {
     tokio::select! {
         ended = polls => return Err(stopped("asking for tasks", ended)),
         ended = results => return Err(stopped("serving results", ended)),
+        () = sickness.noticed() => {
+            return Err(Error::Internal("task after task failed here: leaving it to others".into()));
+        }
         () = terminated() => {}
     }
     tracing::info!("told to leave: taking no more tasks");
@@ -123,6 +128,7 @@ fn executor(
     port: u16,
     work_folder: &str,
     runtime: &Arc<RuntimeEnv>,
+    engine: Arc<Watched>,
 ) -> Executor {
     let slots = options.tasks.tasks();
     let process = Arc::new(ExecutorProcessConfig {
@@ -142,7 +148,7 @@ fn executor(
         Arc::new(BallistaFunctionRegistry::default()),
         Arc::new(Forget),
         slots,
-        Arc::new(DefaultExecutionEngine::new()),
+        engine,
     )
 }
 

@@ -5,6 +5,7 @@ use std::path::Path as FilePath;
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use super::location::Location;
 use super::store_reader::parquet_footer;
 use super::tables::{TABLES, TableSpec};
 use crate::config::{Config, TableMapping};
+use crate::retry::with_retries;
 use crate::time::Window;
 use crate::{Error, Result};
 
@@ -186,19 +188,22 @@ impl LakeTable {
 /// [`Error::Storage`] where the listing fails.
 pub async fn date_files(location: &Location, date: NaiveDate) -> Result<Vec<LakeFile>> {
     let folder = location.child(&format!("date={date}"));
-    let mut files: Vec<LakeFile> = location
-        .store()
-        .list(Some(&folder))
-        .try_filter(|object| futures::future::ready(is_data_file(&object.location)))
-        .map_ok(|object| LakeFile {
+    let objects: Vec<ObjectMeta> = with_retries(|| async {
+        let objects = location.store().list(Some(&folder)).try_collect().await;
+        objects.map_err(Error::storage(format!("listing {folder}")))
+    })
+    .await?;
+    let is_wanted = |object: &ObjectMeta| is_data_file(&object.location);
+    let mut files: Vec<LakeFile> = objects
+        .into_iter()
+        .filter(is_wanted)
+        .map(|object| LakeFile {
             path: object.location.to_string(),
             bytes: object.size,
             etag: object.e_tag,
             range: None,
         })
-        .try_collect()
-        .await
-        .map_err(Error::storage(format!("listing {folder}")))?;
+        .collect();
     files.sort_by(|left, right| left.path.cmp(&right.path));
     Ok(files)
 }
@@ -208,11 +213,11 @@ pub async fn date_files(location: &Location, date: NaiveDate) -> Result<Vec<Lake
 /// # Errors
 /// [`Error::Storage`] where the listing fails.
 pub async fn date_folders(location: &Location) -> Result<BTreeSet<NaiveDate>> {
-    let listing = location
-        .store()
-        .list_with_delimiter(Some(location.prefix()))
-        .await
-        .map_err(Error::storage(format!("listing {}", location.url())))?;
+    let listing = with_retries(|| async {
+        let listing = location.store().list_with_delimiter(Some(location.prefix())).await;
+        listing.map_err(Error::storage(format!("listing {}", location.url())))
+    })
+    .await?;
     Ok(listing
         .common_prefixes
         .iter()

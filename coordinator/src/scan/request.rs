@@ -5,7 +5,6 @@ use std::sync::Arc;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use hindcast_common::analyses::{ANALYSES, Analysis, Suite};
 use hindcast_common::config::{Config, Layer};
-use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::ScanRequest;
 
@@ -54,12 +53,9 @@ pub fn question_of(request: &ScanRequest) -> Result<Question> {
 /// As [`question_of`], and [`Error::Config`] where the lake may not be read or holds nothing of the window.
 pub async fn prepare(request: &ScanRequest, access: &Access, runtime: &Arc<RuntimeEnv>) -> Result<Prepared> {
     let question = question_of(request)?;
-    with_retries(|| async {
-        let (lake, config) = open_lake(&request.lake, &request.preset, own_layer(request), access).await?;
-        let plan = plan_scan(&lake, &question, runtime).await?;
-        Ok(Prepared { config, plan })
-    })
-    .await
+    let (lake, config) = open_lake(&request.lake, &request.preset, own_layer(request), access).await?;
+    let plan = plan_scan(&lake, &question, runtime).await?;
+    Ok(Prepared { config, plan })
 }
 
 fn own_layer(request: &ScanRequest) -> Option<Layer<'_>> {
