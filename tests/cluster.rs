@@ -134,6 +134,35 @@ fn all_workers_restarted_during_a_scan_lose_nothing() {
 }
 
 #[test]
+fn only_what_is_new_is_computed() {
+    let place = Place::with_demo("--days 4 --rows-per-day 3000 --seed 3 --start 2026-01-05");
+    let sandbox = Sandbox::start(&place, Setup::local(&place), 2);
+    let told = |arguments: &str| {
+        let output = sandbox.scan(&place.path("cached"), arguments);
+        assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
+        stdout(&output)
+    };
+    let expect = |arguments: &str, units: &str| {
+        let told = told(arguments);
+        assert!(told.contains(units), "{arguments}: not {units} in {told}");
+    };
+    let moved = "--from 2026-01-06 --to 2026-01-09";
+    expect("--from 2026-01-05 --to 2026-01-08", "18 of 18 units computed");
+    expect(moved, "6 of 18 units computed");
+    // A late file: the unit it comes into, of one table and date, and nothing else.
+    let folder = place.lake().join("CommonSecurityLog/date=2026-01-07");
+    let file = fs::read_dir(&folder).expect("a folder").next().expect("a file").expect("an entry").path();
+    fs::copy(&file, folder.join("late.parquet")).expect("a late file");
+    expect(moved, "1 of 18 units computed");
+    // Thresholds are applied to what is kept.
+    let config = place.path("own.toml");
+    fs::write(&config, "[beaconing]\nmax_jitter = 0.1").expect("a file");
+    expect(&format!("{moved} --config {}", config.display()), "0 of 18 units computed");
+    place.scan_well(&format!("{moved} --config {}", config.display()));
+    assert_same(&files_of(&place.out()), &files_of(&place.path("cached")), "here and from the cache");
+}
+
+#[test]
 fn a_bad_file_is_named_and_the_rest_delivered() {
     let place = Place::with_demo("--days 2 --rows-per-day 2000 --seed 3");
     let folder = place.lake().join("CommonSecurityLog/date=2026-01-05");

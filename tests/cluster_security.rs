@@ -159,6 +159,29 @@ fn people_do_not_speak_to_the_scheduler_and_requests_are_bounded() {
 }
 
 #[test]
+fn no_more_jobs_are_taken_than_may_wait() {
+    let place = Place::with_demo("--days 1 --rows-per-day 500 --seed 3");
+    let mut setup = Setup::local(&place).impatient();
+    setup.config += "[limits]\nconcurrent_jobs = 1\nqueued_jobs = 1\n";
+    let sandbox = Sandbox::start(&place, setup, 1);
+    // Without its worker no job ends.
+    sandbox.signal_worker(0, "STOP");
+    let mut waiting: Vec<_> =
+        (0..2).map(|job| sandbox.begin_scan(&place.path(&format!("out-{job}")), "--quiet")).collect();
+    let start = std::time::Instant::now();
+    while stdout(&sandbox.hindcast("jobs list")).lines().count() < 2 {
+        assert!(start.elapsed().as_secs() < 30, "{}", sandbox.logs());
+    }
+    let output = sandbox.scan(&place.path("out-2"), "");
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(stderr(&output).contains("takes no more"), "{}", stderr(&output));
+    sandbox.signal_worker(0, "CONT");
+    for scan in waiting.drain(..) {
+        assert!(sandbox.finish(scan).status.success(), "{}", sandbox.logs());
+    }
+}
+
+#[test]
 fn plain_text_stays_on_this_machine() {
     let place = Place::new();
     let state = place.path("state").display().to_string();

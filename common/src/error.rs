@@ -36,6 +36,9 @@ pub enum Error {
     /// The query engine failed.
     #[error("{0}")]
     Engine(#[from] DataFusionError),
+    /// More is asked for than is taken at once: later it may be.
+    #[error("{0}")]
+    Busy(String),
     /// State or results do not have the shape this version writes.
     #[error("{0}")]
     Internal(String),

@@ -1,6 +1,6 @@
 //! Jobs as data: all a task needs to know, so that it can run on any machine; and what tasks send back.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
@@ -14,6 +14,7 @@ use super::state::Manifest;
 use crate::catalog::LakeFile;
 use crate::config::{Config, TableMapping};
 use crate::error::InputFault;
+use crate::operation::Origin;
 use crate::time::Window;
 
 /// Work for the engine.
@@ -47,8 +48,8 @@ pub struct RollupJob {
     pub state_url: String,
     /// Rows outside it are not taken.
     pub window: Window,
-    /// The trace the job belongs to.
-    pub trace: HashMap<String, String>,
+    /// Whose work it is.
+    pub origin: Origin,
     /// The tasks.
     pub units: Vec<RollupUnit>,
 }
@@ -83,8 +84,8 @@ pub struct MergeJob {
     pub columns: BTreeMap<String, BTreeSet<String>>,
     /// Ids of the analyses to run.
     pub analyses: Vec<String>,
-    /// The trace the job belongs to.
-    pub trace: HashMap<String, String>,
+    /// Whose work it is.
+    pub origin: Origin,
 }
 
 /// What became of a unit.
@@ -130,6 +131,14 @@ impl Job {
         match self {
             Job::Rollup(_) => Ok(Arc::new(Schema::new(vec![Field::new("outcome", DataType::Utf8, false)]))),
             Job::Merge(job) => Ok(MergeRows::of(job)?.schema()),
+        }
+    }
+
+    /// Whose work it is.
+    pub(super) fn origin(&self) -> &Origin {
+        match self {
+            Job::Rollup(job) => &job.origin,
+            Job::Merge(job) => &job.origin,
         }
     }
 

@@ -14,7 +14,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::{DataFrame, SessionContext};
 use futures::StreamExt;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use super::job::{Job, MergeJob, Task};
 use super::merge_rows::MergeRows;
@@ -22,7 +22,7 @@ use super::session::{open_location, task_session};
 use super::state_table::StateTable;
 use crate::analyses::{Analysis, Inputs, Scope};
 use crate::functions::BUCKETS;
-use crate::operation::{TaskGuard, continue_trace};
+use crate::operation::TaskGuard;
 use crate::rollups::{BUCKET_COLUMN, Rollup};
 
 /// Result batches that may wait for a slow reader.
@@ -42,14 +42,15 @@ pub(super) fn start(
 ) -> Result<SendableRecordBatchStream> {
     let mut results = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING_BATCHES);
     let sender = results.tx();
-    let span = tracing::info_span!("shard", from = task.work.0, to = task.work.1);
+    let origin = job.origin();
+    let span = tracing::info_span!("shard", job = origin.job, index = task.index);
+    origin.adopt(&span);
     results.spawn(
         async move {
             let Job::Merge(job) = &*job else {
                 return Err(DataFusionError::Internal("a merge task was given another job".into()));
             };
             let guard = TaskGuard::start();
-            continue_trace(&Span::current(), &job.trace);
             let shard = Shard::open(job, task.work, &context).await?;
             for id in &job.analyses {
                 let analysis = analysis(id)?;

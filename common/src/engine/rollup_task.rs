@@ -20,7 +20,7 @@ use datafusion::prelude::SessionContext;
 use futures::future::try_join_all;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use super::job::{Job, RollupJob, RollupUnit, TableRef, Task, UnitFault, UnitOutcome, encode_outcome};
 use super::session::{open_location, task_session};
@@ -30,7 +30,7 @@ use crate::catalog::{
     LakeFile, LakeTable, TableSpec, UnreadableCounts, canonical_schema, file_scan, locate_fault,
 };
 use crate::error::{Error, InputFault, store_failure};
-use crate::operation::{TaskGuard, continue_trace};
+use crate::operation::TaskGuard;
 use crate::rollups::{BUCKET_COLUMN, Rollup};
 use crate::time::Window;
 
@@ -45,13 +45,14 @@ pub(super) fn start(
     context: Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
     let outcome_schema = Arc::clone(&schema);
-    let span = tracing::info_span!("unit", date = %task.work.date, files = task.work.files.len());
+    let origin = job.origin();
+    let span = tracing::info_span!("unit", job = origin.job, index = task.index, date = %task.work.date);
+    origin.adopt(&span);
     let outcome = async move {
         let guard = TaskGuard::start();
         let Job::Rollup(rollup_job) = &*job else {
             return Err(DataFusionError::Internal("a rollup task was given another job".into()));
         };
-        continue_trace(&Span::current(), &rollup_job.trace);
         // A decoder that panics on a strange file must not take other units with it.
         let run = AssertUnwindSafe(run_within_memory(rollup_job, &task.work, &context));
         let result = match run.catch_unwind().await {

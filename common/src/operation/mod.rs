@@ -8,4 +8,4 @@ mod traces;
 pub use http::{Health, serve_http};
 pub use metrics::{TaskGuard, counters, gauge, register};
 pub use signals::terminated;
-pub use traces::{Tracing, continue_trace, current_trace, start_tracing};
+pub use traces::{Origin, Tracing, start_tracing};

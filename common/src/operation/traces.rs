@@ -9,6 +9,7 @@ use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use serde::{Deserialize, Serialize};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::SubscriberExt;
@@ -52,18 +53,28 @@ pub fn start_tracing(service: &'static str, default_filter: &str) -> Result<Trac
     Ok(Tracing { provider })
 }
 
-/// The trace the current span belongs to, to be sent along with work, as W3C Trace Context.
-pub fn current_trace() -> HashMap<String, String> {
-    let mut carrier = HashMap::new();
-    TraceContextPropagator::new().inject_context(&Span::current().context(), &mut carrier);
-    carrier
+/// Whose work a task is, and the trace it belongs to: sent along with it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Origin {
+    /// Id of the coordinator's job; empty for a scan in this process.
+    pub job: String,
+    /// W3C Trace Context.
+    trace: HashMap<String, String>,
 }
 
-/// Makes `span` a part of the trace its work came with.
-pub fn continue_trace(span: &Span, carrier: &HashMap<String, String>) {
-    let parent = TraceContextPropagator::new().extract(carrier);
-    // It fails only where no layer exports spans: then there is no trace to continue.
-    let _ = span.set_parent(parent);
+impl Origin {
+    /// Work of `job`, in the trace of the current span.
+    pub fn here(job: &str) -> Self {
+        let mut trace = HashMap::new();
+        TraceContextPropagator::new().inject_context(&Span::current().context(), &mut trace);
+        Self { job: job.to_owned(), trace }
+    }
+
+    /// Makes `span`, which has not been entered yet, a part of the trace its work came with.
+    pub fn adopt(&self, span: &Span) {
+        // It fails only where no layer exports spans: then there is no trace to continue.
+        let _ = span.set_parent(TraceContextPropagator::new().extract(&self.trace));
+    }
 }
 
 fn exporter(service: &'static str) -> Result<Option<SdkTracerProvider>> {

@@ -29,7 +29,7 @@ pub(super) fn status_of(error: &Error) -> Status {
     match error {
         Error::Config(text) => Status::invalid_argument(text.clone()),
         Error::Storage { .. } => Status::unavailable(error.to_string()),
-        Error::Internal(text) => Status::resource_exhausted(text.clone()),
+        Error::Busy(text) => Status::resource_exhausted(text.clone()),
         other => Status::internal(other.to_string()),
     }
 }

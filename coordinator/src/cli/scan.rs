@@ -174,6 +174,7 @@ async fn here(arguments: &ScanArguments, request: ScanRequest, is_told: bool) ->
         use_cache: !arguments.no_cache,
         shards: options.threads,
         config: &prepared.config,
+        job: "",
     };
     let progress = screen::ProgressBar::new(is_told);
     let result = run_scan(&prepared.plan, &run, &progress).await;

@@ -256,7 +256,7 @@ fn error_of(status: Status) -> Error {
         Code::Unauthenticated | Code::PermissionDenied => {
             Error::Config(format!("the coordinator refuses: {told}"))
         }
-        Code::ResourceExhausted => Error::Internal(format!("the coordinator takes no more: {told}")),
+        Code::ResourceExhausted => Error::Busy(format!("the coordinator takes no more: {told}")),
         _ => Error::Internal(format!("the coordinator does not answer: {told}")),
     }
 }

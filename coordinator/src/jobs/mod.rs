@@ -90,7 +90,7 @@ impl JobBoard {
     /// Accepts a job, or gives the one there is of that id.
     ///
     /// # Errors
-    /// [`Error::Config`] for a request that can't be run or may not be; [`Error::Internal`] where too many wait.
+    /// [`Error::Config`] for a request that can't be run or may not be; [`Error::Busy`] where too many wait.
     pub async fn submit(self: &Arc<Self>, id: &str, scan: ScanRequest, by: &str) -> Result<Job> {
         let id = uuid::Uuid::parse_str(id)
             .map_err(|_| Error::Config("the id of a job is a UUID".into()))?
@@ -103,7 +103,7 @@ impl JobBoard {
         self.access.check(&Location::parse(&scan.lake)?)?;
         let waiting = self.entries().values().filter(|entry| is_open(&entry.job.borrow())).count();
         if waiting >= self.limits.concurrent + self.limits.queued {
-            return Err(Error::Internal(format!("{waiting} jobs are waiting or running: try again later")));
+            return Err(Error::Busy(format!("{waiting} jobs are waiting or running: try again later")));
         }
         let job = Job {
             id: id.clone(),
@@ -113,18 +113,18 @@ impl JobBoard {
             submitted_us: now_us(),
             ..Job::default()
         };
-        if !self.ledger.submit(&job).await? {
-            // Written by a request that was cut off before its answer.
-            return self
-                .snapshot(&id)
-                .ok_or_else(|| Error::Internal(format!("job {id} was submitted twice at once")));
-        }
+        // It may be there already: from a request whose answer was lost, or our own write tried again.
+        let job = match self.ledger.submit(&job).await? {
+            true => job,
+            false => with_retries(|| self.ledger.read(&id)).await?.unwrap_or(job),
+        };
         tracing::info!(job = id, lake = job.scan.as_ref().map(|scan| scan.lake.as_str()), by, "job accepted");
-        self.enter(job.clone(), true);
+        let is_open = is_open(&job);
+        self.enter(job.clone(), is_open);
         Ok(job)
     }
 
-    /// Takes a job on the board, and starts its work where it is open.
+    /// Takes a job on the board where it is not on it yet, and starts its work where it is open.
     fn enter(self: &Arc<Self>, mut job: Job, is_open: bool) {
         let id = job.id.clone();
         if is_open {
@@ -133,6 +133,9 @@ impl JobBoard {
         }
         let (sender, _) = watch::channel(job);
         let mut entries = self.entries();
+        if entries.contains_key(&id) {
+            return;
+        }
         let work = is_open.then(|| {
             let span = tracing::info_span!("job", job = id);
             tokio::spawn(run::run_job(Arc::clone(self), sender.clone()).instrument(span)).abort_handle()

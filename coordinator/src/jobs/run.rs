@@ -60,6 +60,7 @@ async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
         use_cache: true,
         shards: slots.clamp(1, usize::from(BUCKETS)),
         config: &prepared.config,
+        job: &job.id,
     };
     let progress = JobProgress(sender.clone());
     let result = run_scan(&prepared.plan, &options, &progress).await?;

@@ -10,7 +10,7 @@ use hindcast_common::engine::{
     unit_key,
 };
 use hindcast_common::error::InputFault;
-use hindcast_common::operation::current_trace;
+use hindcast_common::operation::Origin;
 use hindcast_common::retry::with_retries;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::time::Window;
@@ -64,6 +64,8 @@ pub(super) struct RollupRun<'a> {
     pub(super) engine: &'a dyn Engine,
     pub(super) state: &'a StateStore,
     pub(super) config: &'a Config,
+    /// Id of the coordinator's job.
+    pub(super) job: &'a str,
     pub(super) window: Window,
     pub(super) tables: Vec<TableRef>,
     /// Whether state may be there from earlier.
@@ -140,7 +142,7 @@ impl RollupRun<'_> {
             tables: self.tables.clone(),
             state_url: self.state.location().url().to_owned(),
             window: self.window,
-            trace: current_trace(),
+            origin: Origin::here(self.job),
             units: pending.iter().map(|(_, unit)| unit.clone()).collect(),
         };
         let mut outcomes = self.engine.run(job_plan(Job::Rollup(job))?).await?;
@@ -221,3 +223,7 @@ fn set_aside(record: &mut UnitRecord, fault: InputFault) -> Result<()> {
 fn rollup(id: &str) -> Result<&'static Rollup> {
     Rollup::by_id(id).ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

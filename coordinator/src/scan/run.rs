@@ -14,7 +14,7 @@ use hindcast_common::engine::{
 };
 use hindcast_common::findings::{Finding, Row, findings_of};
 use hindcast_common::functions::BUCKETS;
-use hindcast_common::operation::current_trace;
+use hindcast_common::operation::Origin;
 use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 
@@ -44,6 +44,8 @@ pub struct RunOptions<'a> {
     pub shards: usize,
     /// Parameters.
     pub config: &'a Config,
+    /// Id of the coordinator's job; empty for a scan in this process.
+    pub job: &'a str,
 }
 
 /// Told how far a scan is.
@@ -102,6 +104,7 @@ pub async fn run_scan(
         engine: options.engine,
         state: options.state,
         config: options.config,
+        job: options.job,
         window: plan.window,
         tables,
         use_cache: options.use_cache,
@@ -190,7 +193,7 @@ async fn merge(
         config: options.config.clone(),
         state_url: options.state.location().url().to_owned(),
         shards: shards(options.shards),
-        trace: current_trace(),
+        origin: Origin::here(options.job),
         inputs: state
             .iter()
             .filter(|(id, _)| is_read(id))
