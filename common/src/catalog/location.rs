@@ -14,6 +14,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, RetryConfig};
 use url::Url;
 
+use crate::retry::with_retries;
 use crate::{Error, Result};
 
 /// Times a store's client tries a request again, with exponential back-off; what fails then is tried again as a unit.
@@ -102,11 +103,14 @@ impl Location {
     pub async fn read(&self, relative: &str) -> Result<Option<Bytes>> {
         let path = self.child(relative);
         let failed = |error| Error::storage(format!("reading {path}"))(error);
-        match self.store.get(&path).await {
-            Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(failed(error)),
-        }
+        with_retries(|| async {
+            match self.store.get(&path).await {
+                Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(failed(error)),
+            }
+        })
+        .await
     }
 }
 

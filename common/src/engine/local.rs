@@ -21,7 +21,7 @@ use crate::Result;
 use crate::catalog::Stores;
 
 /// Tasks under way for each thread: a task waits for its slowest rollup, and the other task then has the thread.
-const TASKS_PER_THREAD: usize = 2;
+pub const TASKS_PER_THREAD: usize = 2;
 /// Memory a task should have to itself: with less, fewer tasks run at once, since each holds a dozen groupings and sorts.
 const TASK_MEMORY_BYTES: usize = 64 << 20;
 

@@ -44,7 +44,11 @@ enum Action {
 pub(super) async fn run(arguments: &JobsArguments) -> Result<Outcome> {
     let mut client = Client::new(&arguments.connection.coordinator, &arguments.connection.credentials)?;
     let tell = |job: &Job| -> Result<()> {
-        if arguments.json { screen::print_json(&told(job)?) } else { Ok(print_job(job)) }
+        if arguments.json {
+            return screen::print_json(&told(job)?);
+        }
+        print_job(job);
+        Ok(())
     };
     let id = arguments.id.as_deref().unwrap_or_default();
     let job = match arguments.action {

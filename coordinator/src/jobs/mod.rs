@@ -116,7 +116,7 @@ impl JobBoard {
         // It may be there already: from a request whose answer was lost, or our own write tried again.
         let job = match self.ledger.submit(&job).await? {
             true => job,
-            false => with_retries(|| self.ledger.read(&id)).await?.unwrap_or(job),
+            false => self.ledger.read(&id).await?.unwrap_or(job),
         };
         tracing::info!(job = id, lake = job.scan.as_ref().map(|scan| scan.lake.as_str()), by, "job accepted");
         let is_open = is_open(&job);

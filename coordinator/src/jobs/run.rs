@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hindcast_common::engine::StateStore;
+use hindcast_common::engine::{StateStore, TASKS_PER_THREAD};
 use hindcast_common::functions::BUCKETS;
 use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
@@ -58,7 +58,8 @@ async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
         state: &state,
         // A job that is gone on with finds what it had computed, also where it keeps it for itself.
         use_cache: true,
-        shards: slots.clamp(1, usize::from(BUCKETS)),
+        // One a thread, as in one process: each reads all state files for its buckets.
+        shards: (slots / TASKS_PER_THREAD).clamp(1, usize::from(BUCKETS)),
         config: &prepared.config,
         job: &job.id,
     };

@@ -11,7 +11,6 @@ use hindcast_common::engine::{
 };
 use hindcast_common::error::InputFault;
 use hindcast_common::operation::Origin;
-use hindcast_common::retry::with_retries;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::time::Window;
 use hindcast_common::{Error, Result};
@@ -107,7 +106,7 @@ impl RollupRun<'_> {
         let mut manifests = Vec::new();
         for id in &unit.rollups {
             let key = unit_key(rollup(id)?, self.config, &self.tables[unit.table], unit.date, &unit.files)?;
-            manifests.extend(with_retries(|| self.state.find(&key, &self.window)).await?);
+            manifests.extend(self.state.find(&key, &self.window).await?);
         }
         Ok(UnitRecord::new(unit, manifests))
     }
