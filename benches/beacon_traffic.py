@@ -90,8 +90,8 @@ def beacons(traffic):
 
 
 def odd_beacons(traffic):
-    """What the grid lacks: beacons that change their interval, alternate between two, run in office hours only, or share
-    one controller among several victims."""
+    """What the grid lacks: beacons that change their interval, alternate between two, run in office hours only, have other
+    sessions of the pair among them, share one controller among several victims, or hide behind an address many talk to."""
     dice = traffic.dice
     for _ in range(traffic.repeats * 2):
         middle = dice.uniform(4, 10) * DAY
@@ -102,6 +102,15 @@ def odd_beacons(traffic):
         traffic.add("beacon: two intervals in turn", dice.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.1))
         times = traffic.office_hours(traffic.clock(900, 0.2))
         traffic.add("beacon: host off outside office hours", dice.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.1))
+        times = traffic.clock(600, 0.2)
+        times = np.concatenate([times, dice.uniform(0, END, len(times) // 4)])
+        traffic.add("beacon: a fifth of the sessions at random", dice.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.3))
+        front = traffic.address()
+        times = traffic.clock(600, 0.2)
+        traffic.add("beacon: behind a front of 60 hosts", dice.choice(traffic.hosts[200:]), front, times, traffic.sizes(len(times), 400, 0.3))
+        for host in dice.choice(traffic.hosts[:200], 59, replace=False):
+            times = traffic.office_hours(dice.uniform(0, END, 60))
+            traffic.add("visits to a front that hides a beacon", host, front, times, traffic.sizes(len(times), 1_500, 1.2))
         controller = traffic.address()
         for victim in dice.choice(traffic.hosts, 6, replace=False):
             times = traffic.clock(600, 0.2, start=5 * DAY)

@@ -146,3 +146,58 @@ pub(super) fn severity(row: &Row<'_>, score: &str) -> Severity {
 pub(super) fn confidence(row: &Row<'_>, score: &str) -> u8 {
     (95.0 * row.number(score).unwrap_or(0.0).clamp(0.0, 1.0)).round() as u8
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+    use arrow::compute::concat_batches;
+    use arrow::datatypes::Float64Type;
+    use datafusion::prelude::SessionContext;
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn texts(values: &[&str]) -> ArrayRef {
+        Arc::new(StringArray::from(values.to_vec()))
+    }
+
+    /// Scores of pairs with the same own score, whose destinations have 1, 2, 50, 100 sources of 100, or are unknown.
+    fn scores(total: i64) -> Vec<f64> {
+        let names = ["one", "two", "many", "all", "unknown"];
+        let session = SessionContext::new();
+        let pairs = RecordBatch::try_from_iter([
+            ("destination_ip", texts(&names)),
+            ("_own_score", Arc::new(Float64Array::from(vec![0.8; 5])) as ArrayRef),
+        ])
+        .unwrap();
+        let prevalence = RecordBatch::try_from_iter([
+            ("kind", texts(&["ip", "ip", "ip", "ip", "device"])),
+            ("name", texts(&names)),
+            ("distinct_sources", Arc::new(Int64Array::from(vec![1, 2, total / 2, total, 7])) as ArrayRef),
+            ("total_sources", Arc::new(Int64Array::from(vec![total; 5])) as ArrayRef),
+        ])
+        .unwrap();
+        let frame =
+            with_prevalence(session.read_batch(pairs).unwrap(), session.read_batch(prevalence).unwrap());
+        let frame = frame
+            .unwrap()
+            .sort(vec![ident("score").sort(false, false), ident("destination_ip").sort(true, false)]);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let batches = runtime.block_on(frame.unwrap().collect()).unwrap();
+        let rows = concat_batches(&batches[0].schema(), &batches).unwrap();
+        assert_eq!(rows.column_by_name("destination_ip").unwrap().len(), 5);
+        assert!(rows.column_by_name("_own_score").is_none());
+        rows.column_by_name("score").unwrap().as_primitive::<Float64Type>().values().to_vec()
+    }
+
+    #[test]
+    fn the_more_sources_talk_to_a_destination_the_lower_the_score() {
+        // One source and an unknown destination count as rare; all sources as nothing.
+        let of_hundred = scores(100);
+        assert_eq!((of_hundred[0], of_hundred[1], of_hundred[4]), (0.8, 0.8, 0.0));
+        assert!((of_hundred[2] - 0.8 * (1.0 - 2f64.ln() / 100f64.ln())).abs() < 1e-4, "{of_hundred:?}");
+        assert!(of_hundred.windows(2).all(|pair| pair[1] <= pair[0]), "{of_hundred:?}");
+        // Of four sources, all four: the network is too small for that to count for much.
+        assert!(scores(4)[4] > 0.4, "{:?}", scores(4));
+    }
+}
