@@ -6,12 +6,13 @@ use datafusion::functions_aggregate::expr_fn::{max, min};
 use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Inputs, Requirement, Suite};
+use super::{Analysis, Inputs, Locations, Requirement, Suite};
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
 use crate::functions::{beacon_gaps, sorted_distinct};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "beaconing",
+    version: 1,
     suite: Suite::Firewall,
     title: "Sessions to external addresses at regular gaps",
     rollups: &["flow_pairs"],
@@ -20,7 +21,9 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         tables: &["CommonSecurityLog"],
         columns: &["DeviceVendor", "DeviceEventClassID", "SourceIP", "DestinationIP"],
     }],
+    locations: Locations::Unused,
     run,
+    finish: None,
     order: &[("jitter", false)],
     limit: None,
     companion: None,
