@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod cluster;
 pub mod config;
 pub mod engine;
+pub mod entities;
 pub mod error;
 pub mod findings;
 pub mod functions;

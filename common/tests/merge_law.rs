@@ -26,6 +26,11 @@ fn texts(column: &str) -> Vec<Option<&'static str>> {
         "DeviceVendor" => vec!["Palo Alto Networks", "Palo Alto Networks", "Fortinet"],
         "DeviceEventClassID" => vec!["TRAFFIC", "TRAFFIC", "THREAT", "SYSTEM"],
         "SimplifiedDeviceAction" => vec!["Allowed", "Blocked", "Reset"],
+        "LocalIP" | "ClientIP" | "Client_IPAddress" => {
+            vec!["10.0.0.1", "[2a01::1]:443", "10.0.0.1:80", "<null>"]
+        }
+        "UserId" => vec!["Ada@corp.example", "ada@corp.example", "bob@corp.example"],
+        "UserType" => vec!["Regular", "Regular", "Admin"],
         "SourceIP" | "DestinationIP" => vec!["10.0.0.1", "203.0.113.7", "2a01::1", "not an address"],
         "ApplicationProtocol" => vec!["dns-base", "ssl", "DNS"],
         "ProcessCommandLine" => vec!["7z a x.7z y", "azcopy copy a b", "notepad", "tar czf a.tgz b"],

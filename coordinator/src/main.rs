@@ -10,9 +10,11 @@ mod inventory;
 mod jobs;
 mod lakes;
 mod output;
+mod risk;
 mod save;
 mod scan;
 mod screen;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -7,14 +7,20 @@ use std::path::Path;
 use std::time::Duration;
 
 use hindcast_common::engine::UnitFault;
+use hindcast_common::entities::EntityKind;
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::Job;
 use indicatif::{ProgressDrawTarget, ProgressStyle};
 
+use crate::correlate::Incident;
 use crate::scan::{CoverageEntry, PlanOutline, Progress, Report, ScanResult, Status, UnitOutline};
 
 /// Coverage lines shown; the rest is counted, and is whole in summary.json.
 const SHOWN_GAPS: usize = 12;
+/// Incidents shown, the worst first.
+const SHOWN_INCIDENTS: usize = 5;
+/// Devices and users shown of an incident.
+const SHOWN_NAMES: usize = 4;
 
 /// A size for people.
 pub fn bytes(bytes: u64) -> String {
@@ -97,8 +103,17 @@ pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) {
             println!("  {signal:<22} {rows:>8} rows  {findings:>6} findings");
         }
     }
-    println!("{:<13} {:>3} points  {}", "risk", summary.risk.score, summary.risk.level.name());
+    println!("{:<13} {:>3} of 100  {}", "risk", summary.risk.score, summary.risk.level.name());
+    for (list, count) in &summary.suppressed {
+        println!("  {count} findings set aside by the watchlist {list}");
+    }
     println!("{:<13} {:>3}", "incidents", incidents.len());
+    for incident in incidents.iter().take(SHOWN_INCIDENTS) {
+        println!("  {:>3}  {}", incident.risk.score, incident_told(incident));
+    }
+    if incidents.len() > SHOWN_INCIDENTS {
+        println!("  and {} more in incidents.jsonl", incidents.len() - SHOWN_INCIDENTS);
+    }
     print_coverage(&summary.coverage.tables, summary.coverage.complete);
     let (computed, units) = computed_units;
     let rows: u64 = summary.coverage.tables.iter().map(|entry| entry.rows).sum();
@@ -109,6 +124,22 @@ pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) {
         units - computed,
     );
     println!("results in {}", out.display());
+}
+
+/// An incident in a line: when, what, and who.
+fn incident_told(incident: &Incident) -> String {
+    let stages: Vec<String> =
+        incident.stages.iter().map(|stage| format!("{stage:?}").to_lowercase()).collect();
+    let is_who = |kind| matches!(kind, EntityKind::Device | EntityKind::User);
+    let who: Vec<&str> = incident
+        .entities
+        .iter()
+        .filter(|entity| is_who(entity.kind))
+        .take(SHOWN_NAMES)
+        .map(|entity| entity.name.as_str())
+        .collect();
+    let since = incident.first_seen.as_deref().unwrap_or_default();
+    format!("{since}  {}: {} findings, {}", stages.join(" > "), incident.findings.len(), who.join(", "))
 }
 
 fn print_coverage(entries: &[CoverageEntry], complete: bool) {

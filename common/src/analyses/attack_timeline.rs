@@ -5,10 +5,11 @@ use datafusion::functions_aggregate::expr_fn::{count, count_distinct, max, min};
 use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Companion, Inputs, Requirement, Suite};
+use super::{Analysis, Companion, Inputs, Locations, Requirement, Suite};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "attack_timeline",
+    version: 1,
     suite: Suite::Firewall,
     title: "Suspicious events over time",
     rollups: &["attack_events"],
@@ -23,7 +24,9 @@ pub(super) static ANALYSIS: Analysis = Analysis {
             "DestinationIP",
         ],
     }],
+    locations: Locations::Unused,
     run,
+    finish: None,
     order: &[("time_generated", false)],
     limit: None,
     companion: Some(Companion { name: "attack_timeline_summary", compute: summary }),

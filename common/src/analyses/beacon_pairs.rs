@@ -10,8 +10,11 @@ use datafusion::prelude::DataFrame;
 
 use super::Inputs;
 use crate::config::{BeaconScores, Config};
+use crate::entities::EntityKind;
 use crate::findings::{Row, Severity};
-use crate::functions::{CLASSES_AN_OCTAVE, beacon_gaps, beacon_rhythm, round_half_up, sorted_distinct};
+use crate::functions::{
+    CLASSES_AN_OCTAVE, beacon_gaps, beacon_rhythm, canonical_address, round_half_up, sorted_distinct,
+};
 
 /// Octaves (doublings) of deviation at which sizes count as not alike at all: a beacon's polls differ by less than one, what
 /// people send by two.
@@ -116,7 +119,7 @@ fn known_service(parameters: &BeaconScores) -> Result<(Expr, Expr)> {
 /// (Spärck Jones 1972) as part of its maximum, 1 for a destination of one source, 0 for one of all. The score is `_own_score` times
 /// that; a destination of which nothing is known counts as rare.
 pub(super) fn with_prevalence(pairs: DataFrame, prevalence: DataFrame) -> Result<DataFrame> {
-    let of_addresses = prevalence.filter(ident("kind").eq(lit("ip")))?.select(vec![
+    let of_addresses = prevalence.filter(ident("kind").eq(lit(EntityKind::Ip.name())))?.select(vec![
         ident("name").alias("_destination"),
         ident("distinct_sources").alias("destination_sources"),
         ident("total_sources").alias("_total_sources"),
@@ -127,7 +130,11 @@ pub(super) fn with_prevalence(pairs: DataFrame, prevalence: DataFrame) -> Result
     let rarity = when(ident("destination_sources").is_not_null(), round_half_up(rarity, 4)).end()?;
     let score = ident("_own_score") * coalesce(vec![ident("prevalence_score"), lit(1.0)]);
     pairs
-        .join_on(of_addresses, JoinType::Left, vec![ident("destination_ip").eq(ident("_destination"))])?
+        .join_on(
+            of_addresses,
+            JoinType::Left,
+            vec![canonical_address(ident("destination_ip")).eq(ident("_destination"))],
+        )?
         .with_column("prevalence_score", rarity)?
         .with_column("score", round_half_up(score, 4))?
         .drop_columns(&["_destination", "_total_sources", "_own_score"])
@@ -163,7 +170,7 @@ mod tests {
 
     /// Scores of pairs with the same own score, whose destinations have 1, 2, 50, 100 sources of 100, or are unknown.
     fn scores(total: i64) -> Vec<f64> {
-        let names = ["one", "two", "many", "all", "unknown"];
+        let names = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"];
         let session = SessionContext::new();
         let pairs = RecordBatch::try_from_iter([
             ("destination_ip", texts(&names)),

@@ -5,12 +5,16 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{cast, ident, lit};
 use datafusion::prelude::DataFrame;
 
-use super::beacon_pairs::{confidence, gap, is_in_beaconing, pairs, severity, with_own_scores};
-use super::{Analysis, Inputs, Requirement, Suite};
-use crate::findings::{EntityKind, FindingRule, Period, Stage, technique};
+use super::beacon_pairs::{
+    confidence, gap, is_in_beaconing, pairs, severity, with_own_scores, with_prevalence,
+};
+use super::{Analysis, Context, Inputs, Locations, Requirement, Suite};
+use crate::entities::EntityKind;
+use crate::findings::{FindingRule, Period, Stage, technique};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "beacon_scores",
+    version: 1,
     suite: Suite::Firewall,
     title: "Sessions to external addresses that keep time, scored as beacons",
     rollups: &["flow_pairs"],
@@ -19,7 +23,9 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         tables: &["CommonSecurityLog"],
         columns: &["DeviceVendor", "DeviceEventClassID", "SourceIP", "DestinationIP"],
     }],
+    locations: Locations::Unused,
     run,
+    finish: Some(finish),
     order: &[("score", true)],
     limit: None,
     companion: None,
@@ -67,23 +73,42 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
                 .gt_eq(lit(parameters.min_beats))
                 .and(ident("timing_score").gt_eq(lit(parameters.min_timing))),
         )?
-        .select(vec![
-            ident("source_ip"),
-            ident("destination_ip"),
-            ident("sessions"),
-            ident("interval_s"),
-            ident("second_interval_s"),
-            ident("beats"),
-            ident("missed_beats"),
-            ident("timing_score"),
-            ident("size_score"),
-            ident("coverage_score"),
-            ident("service_factor"),
-            ident("known_service"),
-            ident("destination_port"),
-            ident("_first_seen").alias("first_seen"),
-            ident("_last_seen").alias("last_seen"),
-            ident("_in_beaconing"),
-            ident("_own_score"),
+        .drop_columns(&[
+            "seconds",
+            "gaps",
+            "rhythm",
+            "bytes_sent",
+            "size_classes",
+            "size_class_squares",
+            "lowest_port",
+            "highest_port",
         ])
+}
+
+fn finish(candidates: DataFrame, context: &Context<'_>) -> Result<DataFrame> {
+    let columns = [
+        "source_ip",
+        "destination_ip",
+        "sessions",
+        "interval_s",
+        "second_interval_s",
+        "beats",
+        "missed_beats",
+        "timing_score",
+        "size_score",
+        "coverage_score",
+        "prevalence_score",
+        "service_factor",
+        "score",
+        "destination_sources",
+        "destination_port",
+        "known_service",
+        "first_seen",
+        "last_seen",
+        "_in_beaconing",
+    ];
+    with_prevalence(candidates, context.prevalence.clone())?
+        .with_column_renamed("_first_seen", "first_seen")?
+        .with_column_renamed("_last_seen", "last_seen")?
+        .select_columns(&columns)
 }

@@ -4,12 +4,16 @@ use datafusion::common::Result;
 use datafusion::logical_expr::ident;
 use datafusion::prelude::DataFrame;
 
-use super::beacon_pairs::{confidence, gap, is_in_beaconing, pairs, severity, with_own_scores};
-use super::{Analysis, Inputs, Requirement, Suite};
-use crate::findings::{EntityKind, FindingRule, Period, Stage, technique};
+use super::beacon_pairs::{
+    confidence, gap, is_in_beaconing, pairs, severity, with_own_scores, with_prevalence,
+};
+use super::{Analysis, Context, Inputs, Locations, Requirement, Suite};
+use crate::entities::EntityKind;
+use crate::findings::{FindingRule, Period, Stage, technique};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "beaconing",
+    version: 2,
     suite: Suite::Firewall,
     title: "Sessions to external addresses at regular gaps",
     rollups: &["flow_pairs"],
@@ -18,7 +22,9 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         tables: &["CommonSecurityLog"],
         columns: &["DeviceVendor", "DeviceEventClassID", "SourceIP", "DestinationIP"],
     }],
+    locations: Locations::Unused,
     run,
+    finish: Some(finish),
     order: &[("jitter", false)],
     limit: None,
     companion: None,
@@ -34,8 +40,8 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         last_seen: "_last_seen",
         period: Period::Window,
         is_finding: |_, _| true,
-        severity: |row| severity(row, "_own_score"),
-        confidence: |row| confidence(row, "_own_score"),
+        severity: |row| severity(row, "_score"),
+        confidence: |row| confidence(row, "_score"),
         explain: |row| {
             format!(
                 "{} gaps of {:.1} s on average, jitter {:.3}",
@@ -62,4 +68,11 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
         ident("_last_seen"),
         ident("_own_score"),
     ])
+}
+
+/// Adds the score that severity and confidence come from, hidden: the table keeps the notebook's columns.
+fn finish(listed: DataFrame, context: &Context<'_>) -> Result<DataFrame> {
+    with_prevalence(listed, context.prevalence.clone())?
+        .with_column_renamed("score", "_score")?
+        .drop_columns(&["destination_sources", "prevalence_score"])
 }

@@ -8,13 +8,14 @@ use datafusion::logical_expr::{cast, ident, lit, when};
 use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 
-use super::{Analysis, Inputs, Requirement, Suite};
+use super::{Analysis, Inputs, Locations, Requirement, Suite};
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
 use crate::functions::storage_account;
 use crate::time::MICROS_PER_SECOND;
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "cli_storage_uploads",
+    version: 1,
     suite: Suite::Exfiltration,
     title: "Uploads to cloud storage by command-line tools",
     rollups: &["cli_processes", "storage_connections"],
@@ -23,7 +24,9 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         Requirement { tables: &["DeviceProcessEvents"], columns: &["DeviceName", "ProcessCommandLine"] },
         Requirement { tables: &["DeviceNetworkEvents"], columns: &["DeviceName", "RemoteUrl"] },
     ],
+    locations: Locations::Unused,
     run,
+    finish: None,
     order: &[("timestamp", false), ("network_timestamp", false)],
     limit: None,
     companion: None,

@@ -5,13 +5,14 @@ use datafusion::common::{JoinType, Result};
 use datafusion::logical_expr::{cast, ident, lit};
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Inputs, Requirement, Suite};
+use super::{Analysis, Inputs, Locations, Requirement, Suite};
 use crate::config::{Config, Patterns};
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
 use crate::functions::matches;
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "compression_staging",
+    version: 1,
     suite: Suite::Exfiltration,
     title: "Archives created and staged",
     rollups: &["staging_processes", "staged_files"],
@@ -20,7 +21,9 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         Requirement { tables: &["DeviceProcessEvents"], columns: &["DeviceName", "ProcessCommandLine"] },
         Requirement { tables: &["DeviceFileEvents"], columns: &["DeviceName", "FileName", "FolderPath"] },
     ],
+    locations: Locations::Unused,
     run,
+    finish: None,
     order: &[("timestamp", false)],
     limit: None,
     companion: None,

@@ -5,12 +5,13 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{cast, ident, lit, when};
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Inputs, Requirement, Suite, megabytes};
+use super::{Analysis, Inputs, Locations, Requirement, Suite, megabytes};
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
 use crate::functions::{is_external, round_half_up};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "data_exfiltration",
+    version: 1,
     suite: Suite::Firewall,
     title: "Large transfers to external addresses",
     rollups: &["flow_pairs"],
@@ -26,7 +27,9 @@ pub(super) static ANALYSIS: Analysis = Analysis {
             "ReceivedBytes",
         ],
     }],
+    locations: Locations::Unused,
     run,
+    finish: None,
     order: &[("total_sent_mb", true), ("source_ip", false), ("destination_ip", false)],
     limit: Some(|config| config.data_exfiltration.limit),
     companion: None,

@@ -6,11 +6,12 @@ use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
 use datafusion::logical_expr::{cast, ident, lit};
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Inputs, Requirement, Suite};
+use super::{Analysis, Inputs, Locations, Requirement, Suite};
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "dns_tunneling",
+    version: 1,
     suite: Suite::Firewall,
     title: "DNS payload sizes by source",
     rollups: &["dns_pairs"],
@@ -27,7 +28,9 @@ pub(super) static ANALYSIS: Analysis = Analysis {
             "ReceivedBytes",
         ],
     }],
+    locations: Locations::Unused,
     run,
+    finish: None,
     order: &[("avg_sent_bytes", true)],
     limit: None,
     companion: None,

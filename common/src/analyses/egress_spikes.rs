@@ -6,7 +6,7 @@ use datafusion::functions::core::expr_fn::get_field;
 use datafusion::logical_expr::{ExprFunctionExt, cast, ident, lit, when};
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Inputs, Requirement, Suite, time_of_micros};
+use super::{Analysis, Inputs, Locations, Requirement, Suite, time_of_micros};
 use crate::config::Baseline;
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
 use crate::functions::{Trail, trailing};
@@ -14,12 +14,15 @@ use crate::time::MICROS_PER_SECOND;
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "egress_spikes",
+    version: 1,
     suite: Suite::Exfiltration,
     title: "Spikes of bytes sent by device and hour",
     rollups: &["device_hours"],
     optional_rollups: &[],
     requires: &[Requirement { tables: &["DeviceNetworkEvents"], columns: &["DeviceName", "BytesSent"] }],
+    locations: Locations::Unused,
     run,
+    finish: None,
     order: &[("bytes_sent", true), ("hour", false)],
     limit: None,
     companion: None,

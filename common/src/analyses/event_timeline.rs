@@ -5,10 +5,11 @@ use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::ident;
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Inputs, Requirement, Suite};
+use super::{Analysis, Inputs, Locations, Requirement, Suite};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "event_timeline",
+    version: 1,
     suite: Suite::Firewall,
     title: "Events over time by class",
     rollups: &["event_bins"],
@@ -17,7 +18,9 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         tables: &["CommonSecurityLog"],
         columns: &["DeviceVendor", "DeviceEventClassID"],
     }],
+    locations: Locations::Unused,
     run,
+    finish: None,
     order: &[("time_bin", false)],
     limit: None,
     companion: None,

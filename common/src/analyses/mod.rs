@@ -6,17 +6,19 @@ mod beacon_scores;
 mod beaconing;
 mod cli_storage_uploads;
 mod compression_staging;
+pub mod correlation;
 mod data_exfiltration;
 mod dns_tunneling;
 mod egress_spikes;
 mod event_timeline;
+mod inputs;
 mod port_usage;
+mod side_tables;
 mod storage_audit;
 mod threat_breakdown;
 mod top_talkers;
 mod traffic_overview;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -26,6 +28,9 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, SortExpr, cast, ident, lit};
 use datafusion::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
+
+pub use inputs::{Context, Inputs, Scope};
+pub use side_tables::{LOCATIONS, SideTable, WANTED_ENTITIES};
 
 use crate::config::Config;
 use crate::findings::FindingRule;
@@ -52,7 +57,7 @@ pub static ANALYSES: &[&Analysis] = &[
 /// Columns whose names start with this serve findings and are not written to result tables.
 pub const HIDDEN_PREFIX: char = '_';
 
-/// The analyses of one notebook.
+/// The analyses of one notebook, or those that tie the suites together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Suite {
@@ -60,17 +65,23 @@ pub enum Suite {
     Exfiltration,
     /// Palo Alto firewall investigation.
     Firewall,
+    /// Office 365 explorer.
+    Office365,
+    /// What correlation across the suites asks of the rollups once it knows what to ask for: see [`correlation`].
+    Correlation,
 }
 
 impl Suite {
-    /// All suites, in the order of reports.
-    pub const ALL: [Suite; 2] = [Suite::Exfiltration, Suite::Firewall];
+    /// The suites that can be asked for, in the order of reports.
+    pub const ALL: [Suite; 3] = [Suite::Exfiltration, Suite::Firewall, Suite::Office365];
 
     /// The suite's name in arguments and output.
     pub fn name(self) -> &'static str {
         match self {
             Suite::Exfiltration => "exfiltration",
             Suite::Firewall => "firewall",
+            Suite::Office365 => "office365",
+            Suite::Correlation => "correlation",
         }
     }
 }
@@ -89,6 +100,8 @@ pub struct Requirement {
 pub struct Analysis {
     /// Name of the analysis and of its result table.
     pub id: &'static str,
+    /// Raised whenever the meaning of its table or findings changes, so that two runs can be told apart by it.
+    pub version: u32,
     /// Its suite.
     pub suite: Suite,
     /// What it shows, for people.
@@ -99,8 +112,12 @@ pub struct Analysis {
     pub optional_rollups: &'static [&'static str],
     /// What the lake must have.
     pub requires: &'static [Requirement],
+    /// Whether it needs to know where addresses are.
+    pub locations: Locations,
     /// One shard's result, in no order. Every group of rows that belong together lies in one shard.
     pub run: fn(&Inputs<'_>) -> Result<DataFrame>,
+    /// What is still to be done with the whole result, where no shard alone knows enough.
+    pub finish: Option<fn(DataFrame, &Context<'_>) -> Result<DataFrame>>,
     /// Columns that order the result, descending where `true`; ties are ordered by all columns. Those of a result with
     /// a limit leave no ties.
     pub order: &'static [(&'static str, bool)],
@@ -121,47 +138,21 @@ pub struct Companion {
     pub compute: fn(DataFrame) -> Result<DataFrame>,
 }
 
-/// What an analysis is given of one shard.
-pub struct Inputs<'a> {
-    /// Parameters of the run.
-    pub config: &'a Config,
-    /// Columns the lake has, by table.
-    pub columns: &'a BTreeMap<String, BTreeSet<String>>,
-    /// Opens the merged state of a rollup; `None` where the lake has no table for it.
-    pub open: &'a dyn Fn(&str, Scope) -> Result<Option<DataFrame>>,
-}
-
-/// Which part of a rollup is opened.
+/// Whether an analysis needs to know where addresses are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// The keys of this shard.
-    Shard,
-    /// All keys.
-    Whole,
-}
-
-impl Inputs<'_> {
-    /// The merged state of a rollup, of this shard's keys.
-    fn merged(&self, rollup: &str) -> Result<DataFrame> {
-        (self.open)(rollup, Scope::Shard)?.ok_or_else(|| {
-            datafusion::error::DataFusionError::Internal(format!("rollup {rollup} is not among the inputs"))
-        })
-    }
-
-    /// The merged state of a rollup, of all keys; `None` where the lake has no table for it.
-    fn whole(&self, rollup: &str) -> Result<Option<DataFrame>> {
-        (self.open)(rollup, Scope::Whole)
-    }
-
-    fn has_column(&self, table: &str, column: &str) -> bool {
-        self.columns.get(table).is_some_and(|columns| columns.contains(column))
-    }
+pub enum Locations {
+    /// It does not ask.
+    Unused,
+    /// It does without where no location database is given.
+    Optional,
+    /// It can't run without a location database.
+    Required,
 }
 
 impl Analysis {
-    /// The analysis of that id.
+    /// The analysis of that id, those of correlation included.
     pub fn by_id(id: &str) -> Option<&'static Analysis> {
-        ANALYSES.iter().copied().find(|analysis| analysis.id == id)
+        ANALYSES.iter().chain(correlation::QUESTIONS).copied().find(|analysis| analysis.id == id)
     }
 
     /// The first rows of one shard's result, of which the whole result's first rows are among; all without a limit.

@@ -3,10 +3,11 @@
 use datafusion::common::Result;
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Inputs, Requirement, Suite};
+use super::{Analysis, Inputs, Locations, Requirement, Suite};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "port_usage",
+    version: 1,
     suite: Suite::Firewall,
     title: "Ports and protocols with the most sessions",
     rollups: &["port_sessions"],
@@ -15,7 +16,9 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         tables: &["CommonSecurityLog"],
         columns: &["DeviceVendor", "DeviceEventClassID", "DestinationPort", "Protocol"],
     }],
+    locations: Locations::Unused,
     run,
+    finish: None,
     order: &[("sessions", true), ("destination_port", false), ("protocol", false)],
     limit: Some(|config| config.port_usage.limit),
     companion: None,

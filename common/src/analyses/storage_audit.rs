@@ -3,17 +3,20 @@
 use datafusion::common::Result;
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Inputs, Requirement, Suite};
+use super::{Analysis, Inputs, Locations, Requirement, Suite};
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "storage_audit",
+    version: 1,
     suite: Suite::Exfiltration,
     title: "Operations on storage keys and settings",
     rollups: &["storage_audit_rows"],
     optional_rollups: &[],
     requires: &[Requirement { tables: &["AuditLogs"], columns: &["OperationName"] }],
+    locations: Locations::Unused,
     run,
+    finish: None,
     order: &[("time_generated", false)],
     limit: None,
     companion: None,

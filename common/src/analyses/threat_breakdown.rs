@@ -3,10 +3,11 @@
 use datafusion::common::Result;
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Inputs, Requirement, Suite};
+use super::{Analysis, Inputs, Locations, Requirement, Suite};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "threat_breakdown",
+    version: 1,
     suite: Suite::Firewall,
     title: "Threats by activity, action and severity",
     rollups: &["threat_counts"],
@@ -15,7 +16,9 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         tables: &["CommonSecurityLog"],
         columns: &["DeviceVendor", "DeviceEventClassID", "Activity", "SimplifiedDeviceAction", "LogSeverity"],
     }],
+    locations: Locations::Unused,
     run,
+    finish: None,
     order: &[("events", true)],
     limit: None,
     companion: None,

@@ -4,10 +4,11 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Inputs, Requirement, Suite, megabytes};
+use super::{Analysis, Inputs, Locations, Requirement, Suite, megabytes};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "top_talkers",
+    version: 1,
     suite: Suite::Firewall,
     title: "Pairs with the most sessions",
     rollups: &["flow_pairs"],
@@ -23,7 +24,9 @@ pub(super) static ANALYSIS: Analysis = Analysis {
             "ReceivedBytes",
         ],
     }],
+    locations: Locations::Unused,
     run,
+    finish: None,
     order: &[("sessions", true), ("source_ip", false), ("destination_ip", false)],
     limit: Some(|config| config.top_talkers.limit),
     companion: None,

@@ -5,10 +5,11 @@ use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::ident;
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Inputs, Requirement, Suite};
+use super::{Analysis, Inputs, Locations, Requirement, Suite};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "traffic_overview",
+    version: 1,
     suite: Suite::Firewall,
     title: "Events by class and action",
     rollups: &["event_bins"],
@@ -17,7 +18,9 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         tables: &["CommonSecurityLog"],
         columns: &["DeviceVendor", "DeviceEventClassID", "SimplifiedDeviceAction"],
     }],
+    locations: Locations::Unused,
     run,
+    finish: None,
     order: &[("events", true)],
     limit: None,
     companion: None,

@@ -2,6 +2,7 @@
 
 mod patterns;
 mod sections;
+mod watchlist;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use patterns::{Patterns, Rule};
 pub use sections::*;
+pub use watchlist::{Effect, Watchlist, WatchlistIndex};
 
 use crate::functions::PrivateSpace;
 use crate::{Error, Result};
@@ -31,6 +33,12 @@ pub struct Config {
     pub firewall: Firewall,
     /// Suite scores.
     pub score: Score,
+    /// Risk of entities, incidents and the run.
+    pub risk: Risk,
+    /// What makes incidents of findings.
+    pub incidents: Incidents,
+    /// Entities a company knows something of.
+    pub watchlists: Vec<Watchlist>,
     /// Lake tables written by `tables save`.
     pub save: Save,
     /// `compression_staging`.
@@ -88,14 +96,26 @@ impl Config {
             }
         }
         for layer in layers {
-            // Read on its own first: only then do errors carry the line in the user's file.
-            toml::from_str::<Config>(layer.text).map_err(|error| layer_error(layer, &error))?;
+            Self::check_layer(layer)?;
             lay_over(&mut merged, parse_table(layer)?);
         }
         let config: Config =
             merged.try_into().map_err(|error: toml::de::Error| Error::Config(error.message().to_owned()))?;
         config.check()?;
         Ok(config)
+    }
+
+    /// Whether a layer can be read, on its own: only then do errors carry the line in the user's file.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the layer and the line of what is wrong in it.
+    pub fn check_layer(layer: &Layer<'_>) -> Result<()> {
+        toml::from_str::<Config>(layer.text).map(drop).map_err(|error| layer_error(layer, &error))
+    }
+
+    /// What tasks need of it: no watchlist, which may be long and is applied to their results.
+    pub fn for_tasks(&self) -> Self {
+        Self { watchlists: Vec::new(), ..self.clone() }
     }
 
     /// Hash of every parameter, hexadecimal: two runs with the same hash computed the same thing.
@@ -128,6 +148,8 @@ impl Config {
                 )));
             }
         }
+        self.risk.check()?;
+        self.watchlists.iter().try_for_each(Watchlist::check)?;
         if self.save.suffix.is_empty() {
             return Err(Error::Config("save.suffix must not be empty".into()));
         }

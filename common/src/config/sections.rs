@@ -61,6 +61,65 @@ pub struct Score {
     pub high: u64,
 }
 
+/// `[risk]`: how findings add up to a risk of 0 to 100; docs/risk.md has the formula.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Risk {
+    /// Probability that a finding of low severity and full confidence is an attack.
+    pub low: f64,
+    /// The same of medium severity.
+    pub medium: f64,
+    /// The same of high severity.
+    pub high: f64,
+    /// The same of critical severity.
+    pub critical: f64,
+    /// What each further finding of the same analysis counts, of the one before.
+    pub repeat: f64,
+    /// Evidence that each further tactic of an incident adds.
+    pub tactic: f64,
+    /// Part of the evidence beside the worst case that counts in the run's risk.
+    pub rest: f64,
+    /// Sources that an address's share of sources is at least counted against.
+    pub min_sources: u64,
+    /// Risk from which the level is MEDIUM.
+    pub medium_level: u64,
+    /// Risk from which the level is HIGH.
+    pub high_level: u64,
+}
+
+impl Risk {
+    pub(super) fn check(&self) -> Result<()> {
+        let parts = [
+            ("low", self.low),
+            ("medium", self.medium),
+            ("high", self.high),
+            ("critical", self.critical),
+            ("repeat", self.repeat),
+            ("rest", self.rest),
+        ];
+        match parts.iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
+            Some((name, value)) => {
+                Err(crate::Error::Config(format!("risk.{name} must be at least 0 and below 1, not {value}")))
+            }
+            None if !(self.tactic >= 0.0 && self.tactic.is_finite()) => {
+                Err(crate::Error::Config(format!("risk.tactic must be at least 0, not {}", self.tactic)))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// `[incidents]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Incidents {
+    /// Longest time between two findings of an entity that belong together.
+    pub within: Span,
+    /// Most that an address or account may be tied to on a day, or sources an address may have, to tie findings: a proxy,
+    /// a service account or an update server has more.
+    pub max_shared: u64,
+}
+
 /// `[save]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -80,6 +80,8 @@ pub struct MergeJob {
     pub shards: Vec<(u8, u8)>,
     /// State files, by rollup. A rollup that is not here has no table in the lake.
     pub inputs: BTreeMap<String, Vec<LakeFile>>,
+    /// Side tables, by name.
+    pub side_tables: BTreeMap<String, LakeFile>,
     /// Columns the lake has, by table.
     pub columns: BTreeMap<String, BTreeSet<String>>,
     /// Ids of the analyses to run.

@@ -10,8 +10,10 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::SessionContext;
 
 use super::job::MergeJob;
-use super::merge_task::{analysis, result, rollup};
+use super::merge_task::{analysis, rollup};
 use super::state_table::state_schema;
+use crate::analyses::{Inputs, SideTable};
+use crate::functions::BUCKETS;
 
 const ANALYSIS_COLUMN: &str = "analysis";
 
@@ -37,10 +39,21 @@ impl MergeRows {
             let table = EmptyTable::new(state_schema(rollup, &job.config, &session)?);
             rollup.merge(session.read_table(Arc::new(table))?).map(Some)
         };
+        let open_side = |table: &SideTable| {
+            let is_given = job.side_tables.contains_key(table.name);
+            is_given.then(|| session.read_table(Arc::new(EmptyTable::new(table.schema())))).transpose()
+        };
+        let inputs = Inputs {
+            config: &job.config,
+            columns: &job.columns,
+            open: &open,
+            open_side: &open_side,
+            buckets: (0, BUCKETS),
+        };
         let mut columns_of = Vec::new();
         let mut all: Vec<FieldRef> = vec![Arc::new(Field::new(ANALYSIS_COLUMN, DataType::Utf8, false))];
         for id in &job.analyses {
-            let columns = Arc::clone(result(analysis(id)?, job, &open)?.schema().inner());
+            let columns = Arc::clone((analysis(id)?.run)(&inputs)?.schema().inner());
             for field in columns.fields() {
                 match all.iter().find(|known| known.name() == field.name()) {
                     None => all.push(Arc::new(field.as_ref().clone().with_nullable(true))),

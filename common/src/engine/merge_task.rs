@@ -19,8 +19,8 @@ use tracing::Instrument;
 use super::job::{Job, MergeJob, Task};
 use super::merge_rows::MergeRows;
 use super::session::{open_location, task_session};
-use super::state_table::StateTable;
-use crate::analyses::{Analysis, Inputs, Scope};
+use super::state_table::{StateTable, state_schema};
+use crate::analyses::{Analysis, Inputs, Scope, SideTable};
 use crate::functions::BUCKETS;
 use crate::operation::TaskGuard;
 use crate::rollups::{BUCKET_COLUMN, Rollup};
@@ -54,7 +54,14 @@ pub(super) fn start(
             let shard = Shard::open(job, task.work, &context).await?;
             for id in &job.analyses {
                 let analysis = analysis(id)?;
-                let frame = result(analysis, job, &|rollup, scope| shard.merged(rollup, scope))?;
+                let open = |rollup: &str, scope| shard.merged(rollup, scope);
+                let frame = (analysis.run)(&Inputs {
+                    config: &job.config,
+                    columns: &job.columns,
+                    open: &open,
+                    open_side: &|table| shard.side(table),
+                    buckets: shard.buckets,
+                })?;
                 let mut rows = analysis.cut(frame, &job.config)?.execute_stream().await?;
                 while let Some(batch) = rows.next().await.transpose()? {
                     // A reader that has gone wants no more.
@@ -114,11 +121,18 @@ impl<'a> Shard<'a> {
         }
     }
 
+    fn side(&self, table: &SideTable) -> Result<Option<DataFrame>> {
+        let Some(file) = self.job.side_tables.get(table.name) else { return Ok(None) };
+        let store = open_location(&self.job.state_url, self.context)?.store_url()?;
+        let rows = StateTable::new(table.schema(), store, vec![file.clone()]);
+        self.session.read_table(Arc::new(rows)).map(Some)
+    }
+
     fn stored(&self, id: &str, files: Vec<crate::catalog::LakeFile>, scope: Scope) -> Result<DataFrame> {
         let rollup = rollup(id)?;
         let store = open_location(&self.job.state_url, self.context)?.store_url()?;
-        let table = StateTable::new(rollup, &self.job.config, &self.session, store, files)?;
-        let states = self.session.read_table(Arc::new(table))?;
+        let schema = state_schema(rollup, &self.job.config, &self.session)?;
+        let states = self.session.read_table(Arc::new(StateTable::new(schema, store, files)))?;
         rollup.merge(match scope {
             Scope::Whole => states,
             Scope::Shard => {
@@ -127,14 +141,6 @@ impl<'a> Shard<'a> {
             }
         })
     }
-}
-
-pub(super) fn result(
-    analysis: &Analysis,
-    job: &MergeJob,
-    open: &dyn Fn(&str, Scope) -> Result<Option<DataFrame>>,
-) -> Result<DataFrame> {
-    (analysis.run)(&Inputs { config: &job.config, columns: &job.columns, open })
 }
 
 pub(super) fn analysis(id: &str) -> Result<&'static Analysis> {

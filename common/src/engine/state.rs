@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use arrow::array::RecordBatch;
 use chrono::NaiveDate;
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde::{Deserialize, Serialize};
 
 use super::job::{RollupUnit, TableRef};
+use super::write_state::encode_batch;
+use crate::analyses::SideTable;
 use crate::catalog::{LakeFile, Location};
 use crate::config::Config;
 use crate::rollups::Rollup;
@@ -129,6 +132,14 @@ impl StateStore {
             Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(manifest),
             Err(error) => Err(Error::storage(format!("committing {path}"))(error)),
         }
+    }
+
+    /// Puts a side table's rows beside the state, under their content's hash.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the store fails.
+    pub async fn put_side_table(&self, table: &SideTable, rows: &RecordBatch) -> Result<LakeFile> {
+        self.put_data(&format!("side/{}", table.name), encode_batch(rows)?).await
     }
 
     async fn put_data(&self, key: &str, bytes: Vec<u8>) -> Result<LakeFile> {

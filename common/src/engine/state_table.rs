@@ -1,4 +1,4 @@
-//! State files of one rollup as a table, with the buckets of a shard.
+//! State files of one rollup, or a side table's file, as a table.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::catalog::{LakeFile, TableSpec, canonical_schema, state_scan};
 use crate::config::Config;
 use crate::rollups::Rollup;
 
-/// State files of one rollup.
+/// Files of one schema below the state's folder.
 #[derive(Debug)]
 pub(super) struct StateTable {
     store: ObjectStoreUrl,
@@ -28,15 +28,9 @@ pub(super) struct StateTable {
 }
 
 impl StateTable {
-    /// The state `files` of `rollup`, all in one store.
-    pub(super) fn new(
-        rollup: &Rollup,
-        config: &Config,
-        session: &SessionContext,
-        store: ObjectStoreUrl,
-        files: Vec<LakeFile>,
-    ) -> Result<Self> {
-        Ok(Self { store, schema: state_schema(rollup, config, session)?, files })
+    /// State `files` of `schema`, all in one store.
+    pub(super) fn new(schema: SchemaRef, store: ObjectStoreUrl, files: Vec<LakeFile>) -> Self {
+        Self { store, schema, files }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Encodes a stream of state rows, ordered by bucket, as one Parquet file.
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::Result;
 use datafusion::physical_plan::SendableRecordBatchStream;
@@ -31,6 +32,14 @@ pub(super) async fn encode_state(mut rows: SendableRecordBatchStream) -> Result<
     }
     let bytes = writer.map(ArrowWriter::into_inner).transpose()?.unwrap_or_default();
     Ok(EncodedState { bytes, rows: count })
+}
+
+/// A batch as a Parquet file, with its schema where it has no row.
+pub(super) fn encode_batch(rows: &RecordBatch) -> Result<Vec<u8>> {
+    let schema = rows.schema();
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties(&schema)?))?;
+    writer.write(rows)?;
+    Ok(writer.into_inner()?)
 }
 
 fn properties(schema: &SchemaRef) -> Result<WriterProperties> {

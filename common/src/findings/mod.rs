@@ -1,5 +1,6 @@
 //! Findings: rows worth an analyst's time, in one schema for all analyses.
 
+mod attack;
 mod json;
 mod row;
 mod rule;
@@ -11,12 +12,14 @@ use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use attack::Tactic;
 pub use json::json_values;
 pub use row::Row;
-pub use rule::{EntityKind, FindingRule, Period, Severity, Stage, Technique, technique};
+pub use rule::{FindingRule, Period, Severity, Stage, Technique, technique};
 
 use crate::analyses::{Analysis, Suite};
 use crate::config::Config;
+pub use crate::entities::{Entity, EntityKind};
 use crate::time::{MICROS_PER_DAY, MICROS_PER_SECOND, format_micros};
 
 /// One finding.
@@ -44,21 +47,22 @@ pub struct Finding {
     pub stage: Stage,
     /// Who and what is involved.
     pub entities: BTreeSet<Entity>,
-    /// ATT&CK techniques.
+    /// ATT&CK techniques, the one it shows most first.
     pub techniques: Vec<Technique>,
     /// What was seen, in a sentence.
     pub explanation: String,
     /// The strongest row behind it.
     pub evidence: Value,
+    /// Watchlists that name one of its entities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watchlists: Vec<String>,
 }
 
-/// A device, user, address, URL or storage account.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Entity {
-    /// Which of these it is.
-    pub kind: EntityKind,
-    /// Its name, as the row gives it.
-    pub name: String,
+impl Finding {
+    /// The tactic of the technique it shows most.
+    pub fn tactic(&self) -> Option<Tactic> {
+        attack::tactic_of(&self.techniques.first()?.id)
+    }
 }
 
 /// The findings of an analysis, in order of their first rows.
@@ -67,21 +71,20 @@ pub fn findings_of(analysis: &Analysis, table: &[RecordBatch], config: &Config) 
         return Vec::new();
     };
     let mut groups: Vec<Group<'_>> = Vec::new();
-    let mut group_of_key: HashMap<(Vec<Option<&str>>, Option<i64>), usize> = HashMap::new();
+    let mut group_of_key: HashMap<(BTreeSet<Entity>, Option<i64>), usize> = HashMap::new();
     for batch in table {
         for index in 0..batch.num_rows() {
             let row = Row::new(batch, index);
             if !(rule.is_finding)(&row, config) {
                 continue;
             }
-            let names: Vec<Option<&str>> = rule.entities.iter().map(|(_, column)| row.text(column)).collect();
-            let key = (names, period_start(rule.period, row.micros(rule.first_seen)));
-            let period_us = key.1;
+            let key = (entities_of(rule, &row), period_start(rule.period, row.micros(rule.first_seen)));
             match group_of_key.entry(key) {
                 Entry::Occupied(group) => groups[*group.get()].add(rule, row),
                 Entry::Vacant(vacant) => {
-                    vacant.insert(groups.len());
-                    groups.push(Group::new(rule, row, period_us));
+                    let (entities, period_us) = vacant.key().clone();
+                    groups.push(Group::new(rule, row, entities, period_us));
+                    vacant.insert(groups.len() - 1);
                 }
             }
         }
@@ -89,8 +92,15 @@ pub fn findings_of(analysis: &Analysis, table: &[RecordBatch], config: &Config) 
     groups.iter().map(|group| group.finding(analysis, rule)).collect()
 }
 
+/// Who and what a row names, under canonical names.
+pub fn entities_of(rule: &FindingRule, row: &Row<'_>) -> BTreeSet<Entity> {
+    let named = rule.entities.iter();
+    named.filter_map(|(kind, column)| Entity::of(*kind, row.text(column)?)).collect()
+}
+
 /// Rows that are one finding: the same entities in the same period.
 struct Group<'a> {
+    entities: BTreeSet<Entity>,
     strongest: Row<'a>,
     strength: (Severity, u8),
     rows: u64,
@@ -100,8 +110,9 @@ struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn new(rule: &FindingRule, row: Row<'a>, period_us: Option<i64>) -> Self {
+    fn new(rule: &FindingRule, row: Row<'a>, entities: BTreeSet<Entity>, period_us: Option<i64>) -> Self {
         Self {
+            entities,
             strength: ((rule.severity)(&row), (rule.confidence)(&row)),
             rows: 1,
             first_us: row.micros(rule.first_seen),
@@ -123,19 +134,12 @@ impl<'a> Group<'a> {
     }
 
     fn finding(&self, analysis: &Analysis, rule: &FindingRule) -> Finding {
-        let entities: BTreeSet<Entity> = rule
-            .entities
-            .iter()
-            .filter_map(|(kind, column)| {
-                Some(Entity { kind: *kind, name: self.strongest.text(column)?.to_owned() })
-            })
-            .collect();
         let mut explanation = (rule.explain)(&self.strongest);
         if self.rows > 1 {
             explanation.push_str(&format!(" ({} rows in all)", self.rows));
         }
         Finding {
-            id: finding_id(analysis.id, &entities, self.period_us),
+            id: finding_id(analysis.id, &self.entities, self.period_us),
             analysis: analysis.id.to_owned(),
             suite: analysis.suite,
             title: rule.title.to_owned(),
@@ -145,10 +149,11 @@ impl<'a> Group<'a> {
             last_seen: self.last_us.map(format_micros),
             rows: self.rows,
             stage: rule.stage,
-            entities,
+            entities: self.entities.clone(),
             techniques: rule.techniques.to_vec(),
             explanation,
             evidence: self.strongest.to_json(),
+            watchlists: Vec::new(),
         }
     }
 }
@@ -167,10 +172,26 @@ fn finding_id(analysis: &str, entities: &BTreeSet<Entity>, period_us: Option<i64
     hasher.update(analysis.as_bytes());
     for entity in entities {
         // Lengths keep two different lists from giving the same bytes.
+        let name = entity.full_name.as_ref().unwrap_or(&entity.name);
         hasher.update(&[0, entity.kind as u8]);
-        hasher.update(&(entity.name.len() as u64).to_le_bytes());
-        hasher.update(entity.name.as_bytes());
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
     }
     hasher.update(&period_us.unwrap_or(i64::MIN).to_le_bytes());
     hasher.finalize().to_hex()[..24].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyses::ANALYSES;
+
+    #[test]
+    fn every_technique_a_finding_shows_has_its_tactic() {
+        for rule in ANALYSES.iter().filter_map(|analysis| analysis.finding.as_ref()) {
+            for technique in rule.techniques {
+                assert!(attack::tactic_of(&technique.id).is_some(), "{}", technique.id);
+            }
+        }
+    }
 }

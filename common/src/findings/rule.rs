@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::row::Row;
 use crate::config::Config;
+use crate::entities::EntityKind;
 
 /// How rows of an analysis become findings.
 #[derive(Debug)]
@@ -32,22 +33,6 @@ pub struct FindingRule {
     pub explain: fn(&Row<'_>) -> String,
 }
 
-/// What an entity is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EntityKind {
-    /// A host.
-    Device,
-    /// An account.
-    User,
-    /// An address.
-    Ip,
-    /// A URL or host name.
-    Url,
-    /// A cloud storage account.
-    StorageAccount,
-}
-
 /// How bad a finding is, in rising order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -58,6 +43,8 @@ pub enum Severity {
     Medium,
     /// Worth looking at now.
     High,
+    /// Known to be bad, such as a certain finding that names an entity of a watchlist.
+    Critical,
 }
 
 impl Severity {
@@ -67,6 +54,7 @@ impl Severity {
             Severity::Low => "low",
             Severity::Medium => "medium",
             Severity::High => "high",
+            Severity::Critical => "critical",
         }
     }
 }
@@ -83,7 +71,7 @@ pub enum Stage {
     Beacon,
     /// Data leaves in bulk.
     Egress,
-    /// Keys and settings are touched.
+    /// Keys, settings and mailboxes are touched.
     Audit,
 }
 

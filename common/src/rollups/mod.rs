@@ -6,10 +6,14 @@
 mod attack_events;
 mod blob_writes;
 mod cli_processes;
+mod device_accounts;
+mod device_addresses;
 mod device_hours;
 mod dns_pairs;
 mod event_bins;
+mod firewall_identities;
 mod flow_pairs;
+mod office_identities;
 mod port_sessions;
 mod staged_files;
 mod staging_processes;
@@ -19,23 +23,29 @@ mod threat_counts;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::Result;
+use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
 use datafusion::logical_expr::{Expr, cast, ident, lit};
 use datafusion::prelude::DataFrame;
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::functions::{Interner, bucket_of, sorted_distinct};
+use crate::functions::{Interner, address_or_text, bucket_of, sorted_distinct};
+use crate::time::MICROS_PER_DAY;
 
 /// Every rollup. A new one is a file beside this one and a line here.
 pub static ROLLUPS: &[&Rollup] = &[
     &attack_events::ROLLUP,
     &blob_writes::ROLLUP,
     &cli_processes::ROLLUP,
+    &device_accounts::ROLLUP,
+    &device_addresses::ROLLUP,
     &device_hours::ROLLUP,
     &dns_pairs::ROLLUP,
     &event_bins::ROLLUP,
+    &firewall_identities::ROLLUP,
     &flow_pairs::ROLLUP,
+    &office_identities::ROLLUP,
     &port_sessions::ROLLUP,
     &staged_files::ROLLUP,
     &staging_processes::ROLLUP,
@@ -213,6 +223,16 @@ impl Measure {
 /// Microseconds since the epoch of a time column.
 fn micros(column: &str) -> Expr {
     cast(ident(column), DataType::Int64)
+}
+
+/// Whole UTC days since the epoch of a time column.
+fn day_of(column: &str) -> Expr {
+    micros(column) / lit(MICROS_PER_DAY)
+}
+
+/// The address of an OfficeActivity row: Client_IPAddress where it has one, else ClientIP; without a port.
+fn office_address() -> Expr {
+    coalesce(vec![address_or_text(ident("Client_IPAddress")), address_or_text(ident("ClientIP"))])
 }
 
 /// A time column cut down to a multiple of `step_us`, as a time.

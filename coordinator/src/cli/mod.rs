@@ -7,6 +7,7 @@ mod demo;
 mod jobs;
 mod scan;
 mod tables;
+mod watchlist_files;
 mod worker;
 
 use std::process::ExitCode;

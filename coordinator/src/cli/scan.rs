@@ -10,13 +10,13 @@ use hindcast_common::{Error, Result};
 use hindcast_proto::v1::{JobState, ScanRequest};
 
 use super::Outcome;
-use super::arguments::{available_threads, default_state, parse_bytes, read_config};
+use super::arguments::{available_threads, default_state, parse_bytes};
+use super::watchlist_files::read_config_with_watchlists;
 use crate::client::{Client, Credentials};
 use crate::lakes::Access;
 use crate::output::{Format, OutputFolder, check_replaceable};
-use crate::scan::{
-    Level, PlanOutline, RunOptions, ScanResult, Summary, prepare, question_of, run_scan, units_of,
-};
+use crate::risk::Level;
+use crate::scan::{PlanOutline, RunOptions, ScanResult, Summary, prepare, question_of, run_scan, units_of};
 use crate::screen;
 
 /// Arguments of `hindcast scan`.
@@ -118,7 +118,7 @@ impl ScanArguments {
             suites: self.suite.clone(),
             analyses: self.only.clone(),
             preset: self.preset.clone(),
-            config: self.config.as_deref().map(read_config).transpose()?.unwrap_or_default(),
+            config: self.config.as_deref().map(read_config_with_watchlists).transpose()?.unwrap_or_default(),
             config_name: config_name.unwrap_or_default(),
             no_cache: self.no_cache,
         })

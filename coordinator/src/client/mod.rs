@@ -17,7 +17,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use crate::jobs::{FINDINGS, is_open};
+use crate::jobs::{FINDINGS, SUPPRESSED, is_open};
 use crate::output::findings_of_batches;
 use crate::scan::{Report, ResultTable, ScanResult};
 
@@ -177,7 +177,8 @@ impl Client {
             tables.push(ResultTable { name: name.clone(), batches: self.table(id, name).await? });
         }
         let findings = findings_of_batches(&self.table(id, FINDINGS).await?)?;
-        Ok(ScanResult { tables, findings, report })
+        let suppressed = findings_of_batches(&self.table(id, SUPPRESSED).await?)?;
+        Ok(ScanResult { tables, findings, suppressed, report })
     }
 
     async fn table(&mut self, id: &str, name: &str) -> Result<Vec<RecordBatch>> {

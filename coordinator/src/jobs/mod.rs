@@ -23,7 +23,7 @@ use crate::cluster::Cluster;
 use crate::lakes::Access;
 use crate::scan::question_of;
 pub(crate) use progress::register_metrics;
-pub(crate) use run::FINDINGS;
+pub(crate) use run::{FINDINGS, SUPPRESSED};
 
 use ledger::{JobLedger, decode_table};
 

@@ -17,6 +17,8 @@ use crate::scan::{PlanOutline, RunOptions, ScanResult, prepare, run_scan};
 
 /// Name under which the findings of a job are kept and fetched, beside its tables.
 pub(crate) const FINDINGS: &str = "findings";
+/// The same of those that an allow-list set aside.
+pub(crate) const SUPPRESSED: &str = "suppressed";
 
 /// Runs the job in `sender` once its turn has come, and writes down how it ended.
 pub(super) async fn run_job(board: Arc<JobBoard>, sender: watch::Sender<Job>) {
@@ -77,8 +79,10 @@ async fn keep(board: &JobBoard, id: &str, result: &ScanResult) -> Result<()> {
         let batches = table.batches.iter().map(plain).collect::<Result<Vec<_>>>()?;
         board.ledger.put(id, &format!("tables/{}.arrow", table.name), encode_table(&batches)?).await?;
     }
-    let findings = encode_table(&[findings_batch(&result.findings)?])?;
-    board.ledger.put(id, &format!("tables/{FINDINGS}.arrow"), findings).await?;
+    for (name, findings) in [(FINDINGS, &result.findings), (SUPPRESSED, &result.suppressed)] {
+        let findings = encode_table(&[findings_batch(findings)?])?;
+        board.ledger.put(id, &format!("tables/{name}.arrow"), findings).await?;
+    }
     board.ledger.put(id, "report.json", to_json(&result.report)?.into_bytes()).await
 }
 

@@ -42,7 +42,7 @@ pub(super) fn write_lines<T: serde::Serialize>(
 }
 
 /// Columns that hold JSON text.
-const JSON_COLUMNS: [&str; 3] = ["entities", "techniques", "evidence"];
+const JSON_COLUMNS: [&str; 4] = ["entities", "techniques", "evidence", "watchlists"];
 
 /// One row a finding; lists and objects as JSON text.
 ///
@@ -66,6 +66,7 @@ pub fn findings_batch(findings: &[Finding]) -> Result<RecordBatch> {
         ("entities", json(&|f| serde_json::json!(f.entities))),
         ("techniques", json(&|f| serde_json::json!(f.techniques))),
         ("evidence", json(&|f| f.evidence.clone())),
+        ("watchlists", json(&|f| serde_json::json!(f.watchlists))),
     ];
     let numbers: Vec<(&str, Vec<i64>)> = vec![
         ("confidence", findings.iter().map(|f| i64::from(f.confidence)).collect()),

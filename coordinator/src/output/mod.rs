@@ -77,7 +77,9 @@ impl OutputFolder {
             write_tables()?;
             findings.join().unwrap_or_else(|_| Err(Error::Internal("writing the findings stopped".into())))
         })?;
+        findings_file::write_lines(&result.suppressed, &folder.join("suppressed.jsonl"))?;
         findings_file::write_lines(&result.report.incidents, &folder.join("incidents.jsonl"))?;
+        findings_file::write_lines(&result.report.entities, &folder.join("entities.jsonl"))?;
         write_json(&folder.join("summary.json"), summary)
     }
 

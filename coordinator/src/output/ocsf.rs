@@ -14,6 +14,7 @@ pub(super) fn detection_finding(finding: &Finding, version: &str) -> Value {
         Severity::Low => (2, "Low"),
         Severity::Medium => (3, "Medium"),
         Severity::High => (4, "High"),
+        Severity::Critical => (5, "Critical"),
     };
     let attacks: Vec<Value> = finding
         .techniques

@@ -137,7 +137,7 @@ impl RollupRun<'_> {
         progress: &dyn Progress,
     ) -> Result<()> {
         let job = RollupJob {
-            config: self.config.clone(),
+            config: self.config.for_tasks(),
             tables: self.tables.clone(),
             state_url: self.state.location().url().to_owned(),
             window: self.window,

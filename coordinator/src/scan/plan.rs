@@ -9,7 +9,8 @@ use datafusion::arrow::compute::max;
 use datafusion::arrow::datatypes::TimestampMicrosecondType;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::StreamExt;
-use hindcast_common::analyses::{ANALYSES, Analysis, Suite};
+use hindcast_common::analyses::correlation::{ENTITY_TIES, OFFICE_ADDRESSES};
+use hindcast_common::analyses::{ANALYSES, Analysis, Locations, Suite};
 use hindcast_common::catalog::{DateFolder, Lake, LakeTable, UnreadableCounts, file_scan};
 use hindcast_common::engine::task_session;
 use hindcast_common::rollups::Rollup;
@@ -194,13 +195,24 @@ fn rollups_by_table(
     columns: &BTreeMap<String, BTreeSet<String>>,
 ) -> BTreeMap<&'static str, Vec<&'static Rollup>> {
     let mut by_table: BTreeMap<&'static str, Vec<&'static Rollup>> = BTreeMap::new();
+    let table_of = |rollup: &Rollup| rollup.tables.iter().copied().find(|table| columns.contains_key(*table));
     for rollup in analyses.iter().flat_map(|analysis| rollups_of(analysis)) {
-        let Some(table) = rollup.tables.iter().copied().find(|table| columns.contains_key(*table)) else {
-            continue;
-        };
+        let Some(table) = table_of(rollup) else { continue };
         let rollups = by_table.entry(table).or_default();
         if !rollups.iter().any(|chosen| chosen.id == rollup.id) {
             rollups.push(rollup);
+        }
+    }
+    let asks = |analysis: &&Analysis| analysis.finding.is_some() || analysis.locations != Locations::Unused;
+    if analyses.iter().any(asks) {
+        // Correlation asks only of tables that are read anyway.
+        for rollup in [ENTITY_TIES, OFFICE_ADDRESSES].into_iter().flat_map(rollups_of) {
+            let rollups = table_of(rollup).and_then(|table| by_table.get_mut(table));
+            if let Some(rollups) =
+                rollups.filter(|rollups| !rollups.iter().any(|chosen| chosen.id == rollup.id))
+            {
+                rollups.push(rollup);
+            }
         }
     }
     by_table

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::coverage::Coverage;
 use super::plan::ScanPlan;
-use super::score::{Risk, SuiteScore};
-use crate::correlate::Incident;
+use super::score::SuiteScore;
+use crate::correlate::{Hub, Incident};
+use crate::risk::{DayRisk, EntityRisk, RunRisk};
 
 /// What will be scanned, as people and scripts see it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -95,11 +96,17 @@ pub struct Summary {
     /// Score and level by suite.
     pub suites: BTreeMap<String, SuiteScore>,
     /// Score and level of the run.
-    pub risk: Risk,
+    pub risk: RunRisk,
+    /// The same of each day of the window.
+    pub risk_by_day: Vec<DayRisk>,
     /// Number of findings.
     pub findings: usize,
+    /// Findings that an allow-list set aside, by its name.
+    pub suppressed: BTreeMap<String, u64>,
     /// Number of incidents.
     pub incidents: usize,
+    /// What several findings name and is too common to tie them.
+    pub hubs: Vec<Hub>,
     /// Analyses that did not run, and why.
     pub disabled: BTreeMap<String, String>,
     /// What was looked at.
@@ -121,16 +128,24 @@ pub struct Report {
     pub summary: Summary,
     /// Incidents, worst first.
     pub incidents: Vec<Incident>,
+    /// Everybody and everything that findings name, with its risk, highest first.
+    pub entities: Vec<EntityRisk>,
     /// Units whose state was computed, of all.
     pub computed_units: (usize, usize),
 }
 
-/// What a summary is made of, beside the plan.
-pub(super) struct Scores {
+/// What a scan came to, beside the plan.
+pub(super) struct Outcome {
     pub(super) suites: BTreeMap<String, SuiteScore>,
-    pub(super) risk: Risk,
+    pub(super) risk: RunRisk,
+    pub(super) risk_by_day: Vec<DayRisk>,
     pub(super) findings: usize,
+    pub(super) suppressed: BTreeMap<String, u64>,
+    pub(super) incidents: Vec<Incident>,
+    pub(super) hubs: Vec<Hub>,
+    pub(super) entities: Vec<EntityRisk>,
     pub(super) coverage: Coverage,
+    pub(super) computed_units: (usize, usize),
 }
 
 impl Report {
@@ -139,23 +154,31 @@ impl Report {
     pub(super) fn new(
         plan: &ScanPlan,
         config: &Config,
-        scores: Scores,
+        outcome: Outcome,
         tables: Vec<String>,
-        incidents: Vec<Incident>,
-        computed_units: (usize, usize),
     ) -> Result<Self> {
         let outline = PlanOutline::of(plan);
         let summary = Summary {
             window: outline.window.clone(),
-            suites: scores.suites,
-            risk: scores.risk,
-            findings: scores.findings,
-            incidents: incidents.len(),
+            suites: outcome.suites,
+            risk: outcome.risk,
+            risk_by_day: outcome.risk_by_day,
+            findings: outcome.findings,
+            suppressed: outcome.suppressed,
+            incidents: outcome.incidents.len(),
+            hubs: outcome.hubs,
             disabled: outline.disabled.clone(),
-            coverage: scores.coverage,
+            coverage: outcome.coverage,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config_hash: config.hash()?,
         };
-        Ok(Self { outline, tables, summary, incidents, computed_units })
+        Ok(Self {
+            outline,
+            tables,
+            summary,
+            incidents: outcome.incidents,
+            entities: outcome.entities,
+            computed_units: outcome.computed_units,
+        })
     }
 }

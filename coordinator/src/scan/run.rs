@@ -5,30 +5,24 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use futures::{StreamExt, TryStreamExt, stream};
-use hindcast_common::analyses::{Analysis, HIDDEN_PREFIX, Suite};
-use hindcast_common::catalog::LakeFile;
+use hindcast_common::analyses::{Context, HIDDEN_PREFIX, Suite};
 use hindcast_common::config::Config;
-use hindcast_common::engine::{
-    Engine, Job, MergeJob, MergeRows, StateStore, UnitFault, job_plan, task_session,
-};
+use hindcast_common::engine::{Engine, StateStore, UnitFault, task_session};
 use hindcast_common::findings::{Finding, Row, findings_of};
-use hindcast_common::functions::BUCKETS;
-use hindcast_common::operation::Origin;
-use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 
 use crate::correlate::incidents_of;
+use crate::risk::{Assessor, run_risk};
+use crate::watch::Watched;
 
+use super::context::EntityContext;
 use super::coverage::coverage_of;
 use super::ledger::{RollupRun, UnitRecord};
+use super::merge::Merger;
 use super::plan::ScanPlan;
-use super::report::{Report, Scores};
-use super::score::{SuiteScore, run_risk, suite_score};
+use super::report::{Outcome, Report};
+use super::score::suite_score;
 use super::units::{cut, unit_bytes};
-
-/// Merge jobs under way at once.
-const CONCURRENT_MERGES: usize = 2;
 
 /// How a scan is run.
 pub struct RunOptions<'a> {
@@ -85,6 +79,8 @@ pub struct ScanResult {
     pub tables: Vec<ResultTable>,
     /// Findings, in the order of their analyses and rows.
     pub findings: Vec<Finding>,
+    /// Findings that an allow-list set aside, in the same order.
+    pub suppressed: Vec<Finding>,
     /// Everything else.
     pub report: Report,
 }
@@ -112,19 +108,14 @@ pub async fn run_scan(
     let records = rollups.complete(units, progress).await?;
     tracing::debug!(units = records.len(), "rollups complete");
     progress.merging();
-    let state = state_files(plan, &records);
+    let mut merger = Merger::new(plan, options, &records);
+    let mut results = merger.run(&plan.analyses).await?;
+    let context = EntityContext::learn(&mut merger, &plan.analyses, &results, options.config).await?;
+    finish(plan, options, &context, &mut results).await?;
 
     let mut tables = Vec::new();
-    let mut findings = Vec::new();
+    let mut raised = Vec::new();
     let mut signals: BTreeMap<Suite, BTreeMap<String, u64>> = BTreeMap::new();
-    let mut results: BTreeMap<&str, RecordBatch> = BTreeMap::new();
-    // Two merges at once: while one orders its result, the other's tasks use the threads.
-    let groups = by_rollups(&plan.analyses);
-    let merges: Vec<_> = groups.iter().map(|group| merge(group, plan, options, &state)).collect();
-    let mut merges = stream::iter(merges).buffer_unordered(CONCURRENT_MERGES);
-    while let Some(merged) = merges.try_next().await? {
-        results.extend(merged);
-    }
     for analysis in &plan.analyses {
         let batches: Vec<RecordBatch> = results.remove(analysis.id).into_iter().collect();
         let of_suite = signals.entry(analysis.suite).or_default();
@@ -134,7 +125,7 @@ pub async fn run_scan(
             let count = rows.filter(|row| (rule.is_finding)(row, options.config)).count();
             of_suite.insert(analysis.id.to_owned(), count as u64);
         }
-        findings.extend(findings_of(analysis, &batches, options.config));
+        raised.extend(findings_of(analysis, &batches, options.config));
         tables.push(ResultTable { name: analysis.id.to_owned(), batches: without_hidden(&batches)? });
         if let Some(companion) = &analysis.companion {
             let frame = task_session(Arc::clone(&options.runtime)).read_batches(batches)?;
@@ -144,95 +135,68 @@ pub async fn run_scan(
             });
         }
     }
-    let suites: BTreeMap<Suite, SuiteScore> = signals
-        .into_iter()
-        .map(|(suite, signals)| (suite, suite_score(signals, &options.config.score)))
-        .collect();
-    let computed = records.iter().filter(|record| record.was_computed).count();
-    let scores = Scores {
-        risk: run_risk(&suites, &options.config.score),
-        suites: suites.into_iter().map(|(suite, score)| (suite.name().to_owned(), score)).collect(),
-        findings: findings.len(),
-        coverage: coverage_of(plan, &records),
-    };
-    let computed_units = (computed, records.len());
+    let watched = Watched::of(raised, &options.config.watchlists);
+    let outcome = judge(plan, options.config, &records, &context, &watched, signals);
     let names = tables.iter().map(|table| table.name.clone()).collect();
-    let report = Report::new(plan, options.config, scores, names, incidents_of(&findings), computed_units)?;
-    Ok(ScanResult { tables, findings, report })
+    let report = Report::new(plan, options.config, outcome, names)?;
+    Ok(ScanResult { tables, findings: watched.findings, suppressed: watched.suppressed, report })
 }
 
-/// State files by rollup.
-fn state_files(plan: &ScanPlan, records: &[UnitRecord]) -> BTreeMap<String, Vec<LakeFile>> {
-    let mut files: BTreeMap<String, Vec<LakeFile>> = plan
-        .tables
-        .iter()
-        .flat_map(|planned| &planned.rollups)
-        .map(|rollup| (rollup.id.to_owned(), Vec::new()))
-        .collect();
-    for manifest in records.iter().flat_map(|record| &record.manifests) {
-        if let (Some(files), Some(data)) = (files.get_mut(&manifest.rollup), &manifest.data) {
-            files.push(data.clone());
-        }
+/// Scores, incidents, risks and coverage of what was found.
+fn judge(
+    plan: &ScanPlan,
+    config: &Config,
+    records: &[UnitRecord],
+    context: &EntityContext,
+    watched: &Watched,
+    mut signals: BTreeMap<Suite, BTreeMap<String, u64>>,
+) -> Outcome {
+    let suppressed_rows = watched.suppressed_rows();
+    for (id, rows) in signals.values_mut().flatten() {
+        *rows -= suppressed_rows.get(id.as_str()).copied().unwrap_or_default().min(*rows);
     }
-    files
+    let scored = signals
+        .into_iter()
+        .map(|(suite, signals)| (suite.name().to_owned(), suite_score(signals, &config.score)));
+    let findings = &watched.findings;
+    let assessor = Assessor::new(config, &context.prevalence);
+    let (incidents, hubs) = incidents_of(findings, &context.ties, &context.prevalence, &assessor, config);
+    let entities = assessor.entities(findings);
+    let (risk, risk_by_day) = run_risk(&assessor, findings, &incidents, &entities, &plan.window.dates());
+    let computed = records.iter().filter(|record| record.was_computed).count();
+    Outcome {
+        suites: scored.collect(),
+        risk,
+        risk_by_day,
+        findings: findings.len(),
+        suppressed: watched.suppressed_by_list(),
+        incidents,
+        hubs,
+        entities,
+        coverage: coverage_of(plan, records),
+        computed_units: (computed, records.len()),
+    }
 }
 
-/// The whole results of analyses that read the same state, each in its order.
-async fn merge(
-    analyses: &[&'static Analysis],
+/// Finishes the results that no shard alone could, with what is known of their entities.
+async fn finish(
     plan: &ScanPlan,
     options: &RunOptions<'_>,
-    state: &BTreeMap<String, Vec<LakeFile>>,
-) -> Result<Vec<(&'static str, RecordBatch)>> {
-    let is_read = |id: &str| {
-        analyses
-            .iter()
-            .any(|analysis| analysis.rollups.contains(&id) || analysis.optional_rollups.contains(&id))
-    };
-    let job = MergeJob {
-        config: options.config.clone(),
-        state_url: options.state.location().url().to_owned(),
-        shards: shards(options.shards),
-        origin: Origin::here(options.job),
-        inputs: state
-            .iter()
-            .filter(|(id, _)| is_read(id))
-            .map(|(id, files)| (id.clone(), files.clone()))
-            .collect(),
-        columns: plan.columns.clone(),
-        analyses: analyses.iter().map(|analysis| analysis.id.to_owned()).collect(),
-    };
-    let rows = MergeRows::of(&job)?;
-    let batches: Vec<RecordBatch> = with_retries(|| async {
-        let rows = options.engine.run(job_plan(Job::Merge(job.clone()))?).await?;
-        Ok(rows.try_collect().await?)
-    })
-    .await?;
-    let mut results = Vec::new();
-    for (analysis, (_, schema, own)) in analyses.iter().zip(rows.split(&batches)?) {
-        results.push((analysis.id, analysis.ordered(&schema, &own, options.config)?));
+    context: &EntityContext,
+    results: &mut BTreeMap<&'static str, RecordBatch>,
+) -> Result<()> {
+    for analysis in &plan.analyses {
+        let Some(finish) = analysis.finish else { continue };
+        let Some(rows) = results.remove(analysis.id) else { continue };
+        let session = task_session(Arc::clone(&options.runtime));
+        let prevalence = session.read_batch(context.prevalence_rows()?)?;
+        let known = Context { config: options.config, prevalence };
+        let frame = finish(session.read_batch(rows)?, &known)?;
+        let schema = Arc::clone(frame.schema().inner());
+        let whole = analysis.ordered(&schema, &frame.collect().await?, options.config)?;
+        results.insert(analysis.id, whole);
     }
-    tracing::debug!(analyses = ?results.iter().map(|(id, _)| id).collect::<Vec<_>>(), "merged");
-    Ok(results)
-}
-
-/// Analyses that read the same rollups, together: they share one merge.
-fn by_rollups(analyses: &[&'static Analysis]) -> Vec<Vec<&'static Analysis>> {
-    let mut groups: Vec<Vec<&'static Analysis>> = Vec::new();
-    for &analysis in analyses {
-        match groups.iter_mut().find(|group| group[0].rollups == analysis.rollups) {
-            Some(group) => group.push(analysis),
-            None => groups.push(vec![analysis]),
-        }
-    }
-    groups
-}
-
-/// All buckets, in `count` ranges as even as they can be.
-fn shards(count: usize) -> Vec<(u8, u8)> {
-    let count = count.clamp(1, usize::from(BUCKETS));
-    let bound = |shard: usize| (usize::from(BUCKETS) * shard / count) as u8;
-    (0..count).map(|shard| (bound(shard), bound(shard + 1))).collect()
+    Ok(())
 }
 
 fn without_hidden(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
@@ -244,19 +208,4 @@ fn without_hidden(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
     };
     let projected: Result<Vec<_>, _> = batches.iter().map(shown).collect();
     projected.map_err(|error| Error::Engine(error.into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_cover_every_bucket_once() {
-        for count in [1, 2, 3, 7, 64, 1000] {
-            let ranges = shards(count);
-            assert_eq!(ranges.first().map(|range| range.0), Some(0));
-            assert_eq!(ranges.last().map(|range| range.1), Some(BUCKETS));
-            assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "{ranges:?}");
-        }
-    }
 }

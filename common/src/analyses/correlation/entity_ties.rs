@@ -1,0 +1,107 @@
+//! Entities that rows name together: a device and its address, an account and a device, an account and an address.
+//!
+//! By day, since addresses move. `degree` says how many the address or account is tied to on that day in that table: a
+//! proxy or a service account has many, and ties nothing.
+
+use datafusion::common::{JoinType, Result, internal_datafusion_err};
+use datafusion::functions_aggregate::expr_fn::{count, sum};
+use datafusion::logical_expr::{Expr, ident, lit};
+use datafusion::prelude::DataFrame;
+
+use super::super::{Analysis, Inputs, Locations, Suite, time_of_micros};
+use super::wanted;
+use crate::entities::EntityKind;
+use crate::functions::account_name;
+use crate::time::MICROS_PER_DAY;
+
+pub(super) static ANALYSIS: Analysis = Analysis {
+    id: "entity_ties",
+    version: 1,
+    suite: Suite::Correlation,
+    title: "Entities that rows name together, by day",
+    rollups: &[],
+    optional_rollups: &["device_addresses", "device_accounts", "firewall_identities", "office_identities"],
+    requires: &[],
+    locations: Locations::Unused,
+    run,
+    finish: None,
+    order: &[("date", false)],
+    limit: None,
+    companion: None,
+    finding: None,
+};
+
+/// Two columns of a rollup that its rows name together.
+struct Pair {
+    rollup: &'static str,
+    table: &'static str,
+    /// The column by which the rollup is sharded, so that all ties of one of its values are in one shard.
+    hub: (EntityKind, &'static str),
+    other: (EntityKind, &'static str),
+}
+
+const ADDRESS: (EntityKind, &str) = (EntityKind::Ip, "address");
+const ACCOUNT: (EntityKind, &str) = (EntityKind::User, "account");
+const DEVICE: (EntityKind, &str) = (EntityKind::Device, "device");
+
+const PAIRS: [Pair; 5] = [
+    Pair { rollup: "device_addresses", table: "DeviceNetworkEvents", hub: ADDRESS, other: DEVICE },
+    Pair { rollup: "device_accounts", table: "DeviceNetworkEvents", hub: ACCOUNT, other: DEVICE },
+    Pair { rollup: "firewall_identities", table: "CommonSecurityLog", hub: ADDRESS, other: ACCOUNT },
+    Pair { rollup: "firewall_identities", table: "CommonSecurityLog", hub: ADDRESS, other: DEVICE },
+    Pair { rollup: "office_identities", table: "OfficeActivity", hub: ADDRESS, other: ACCOUNT },
+];
+
+fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+    let mut all: Option<DataFrame> = None;
+    for pair in &PAIRS {
+        let Some(state) = inputs.merged_if_there(pair.rollup)? else { continue };
+        let ties = ties(inputs, state, pair)?;
+        all = Some(match all {
+            Some(others) => others.union(ties)?,
+            None => ties,
+        });
+    }
+    all.ok_or_else(|| internal_datafusion_err!("there is no rollup that ties entities among the inputs"))
+}
+
+fn ties(inputs: &Inputs<'_>, state: DataFrame, pair: &Pair) -> Result<DataFrame> {
+    let (hub_kind, hub) = pair.hub;
+    let (other_kind, other) = pair.other;
+    let rows = state
+        .filter(ident(other).is_not_null())?
+        .aggregate(
+            vec![ident("day"), ident(hub).alias("name"), ident(other).alias("other_name")],
+            vec![sum(ident("events")).alias("events")],
+        )?
+        .with_column("key", key(hub_kind, "name"))?
+        .with_column("other_key", key(other_kind, "other_name"))?;
+    let named_by = |column: &str, kind| {
+        rows.clone().join(wanted(inputs, kind)?, JoinType::LeftSemi, &[column], &["wanted"], None)
+    };
+    let hits = named_by("key", hub_kind)?.union(named_by("other_key", other_kind)?)?.distinct()?;
+    let hubs = hits
+        .clone()
+        .select(vec![ident("day").alias("hub_day"), ident("name").alias("hub_name")])?
+        .distinct()?;
+    let degrees =
+        rows.join(hubs, JoinType::LeftSemi, &["day", "name"], &["hub_day", "hub_name"], None)?.aggregate(
+            vec![ident("day").alias("hub_day"), ident("name").alias("hub_name")],
+            vec![count(lit(1i64)).alias("degree")],
+        )?;
+    hits.join(degrees, JoinType::Inner, &["day", "name"], &["hub_day", "hub_name"], None)?.select(vec![
+        lit(pair.table).alias("table"),
+        time_of_micros(ident("day") * lit(MICROS_PER_DAY)).alias("date"),
+        lit(hub_kind.name()).alias("kind"),
+        ident("name"),
+        lit(other_kind.name()).alias("other_kind"),
+        ident("other_name"),
+        ident("events"),
+        ident("degree"),
+    ])
+}
+
+/// The canonical name by which an entity is wanted.
+fn key(kind: EntityKind, column: &str) -> Expr {
+    if kind == EntityKind::User { account_name(ident(column)) } else { ident(column) }
+}

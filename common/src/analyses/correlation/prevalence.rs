@@ -1,0 +1,43 @@
+//! How many sources talk to each wanted address, of all sources. Each shard counts its own sources; the sums over shards
+//! are exact, since a source lies in one shard. The row without a name counts all.
+
+use arrow::datatypes::DataType;
+use datafusion::common::{JoinType, Result, ScalarValue};
+use datafusion::functions_aggregate::expr_fn::count_distinct;
+use datafusion::logical_expr::{ident, lit};
+use datafusion::prelude::DataFrame;
+
+use super::super::{Analysis, Inputs, Locations, Suite};
+use super::wanted;
+use crate::entities::EntityKind;
+use crate::functions::canonical_address;
+
+pub(super) static ANALYSIS: Analysis = Analysis {
+    id: "prevalence",
+    version: 1,
+    suite: Suite::Correlation,
+    title: "Sources by destination",
+    rollups: &["flow_pairs"],
+    optional_rollups: &[],
+    requires: &[],
+    locations: Locations::Unused,
+    run,
+    finish: None,
+    order: &[("name", false)],
+    limit: None,
+    companion: None,
+    finding: None,
+};
+
+fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+    let pairs = inputs.merged("flow_pairs")?;
+    let sources = || count_distinct(ident("source_ip")).alias("sources");
+    let of_wanted = pairs
+        .clone()
+        .select(vec![ident("source_ip"), canonical_address(ident("destination_ip")).alias("name")])?
+        .join(wanted(inputs, EntityKind::Ip)?, JoinType::LeftSemi, &["name"], &["wanted"], None)?
+        .aggregate(vec![ident("name")], vec![sources()])?;
+    let no_name = lit(ScalarValue::try_from(&DataType::Utf8View)?).alias("name");
+    let of_all = pairs.aggregate(vec![], vec![sources()])?.select(vec![no_name, ident("sources")])?;
+    of_wanted.union(of_all)
+}

@@ -1,0 +1,57 @@
+//! Small tables that a coordinator makes for a merge job and puts beside the state: where addresses are, which entities matter.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+/// A table beside the state.
+#[derive(Debug)]
+pub struct SideTable {
+    /// Its name.
+    pub name: &'static str,
+    /// Its columns.
+    columns: &'static [(&'static str, DataType)],
+}
+
+/// Where addresses are: one row an address that the location database knows.
+pub static LOCATIONS: SideTable = SideTable {
+    name: "locations",
+    columns: &[
+        // Canonical text of the address.
+        ("address", DataType::Utf8View),
+        // ISO 3166-1 alpha-2.
+        ("country_code", DataType::Utf8View),
+        ("country", DataType::Utf8View),
+        ("city", DataType::Utf8View),
+        // Degrees, WGS 84.
+        ("latitude", DataType::Float64),
+        ("longitude", DataType::Float64),
+    ],
+};
+
+/// Entities of which correlation wants to know more: those that candidate rows name.
+pub static WANTED_ENTITIES: SideTable = SideTable {
+    name: "wanted_entities",
+    columns: &[
+        // As `EntityKind` is written.
+        ("kind", DataType::Utf8View),
+        // Canonical name.
+        ("name", DataType::Utf8View),
+    ],
+};
+
+/// Every side table.
+static SIDE_TABLES: &[&SideTable] = &[&LOCATIONS, &WANTED_ENTITIES];
+
+impl SideTable {
+    /// The side table of that name.
+    pub fn by_name(name: &str) -> Option<&'static SideTable> {
+        SIDE_TABLES.iter().copied().find(|table| table.name == name)
+    }
+
+    /// Its schema; every column may be null.
+    pub fn schema(&self) -> SchemaRef {
+        let field = |(name, data_type): &(&str, DataType)| Field::new(*name, data_type.clone(), true);
+        Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
+    }
+}

@@ -1,0 +1,171 @@
+//! Watchlists: entities a company knows something of, and what a finding that names one becomes.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::entities::{Entity, EntityKind};
+use crate::{Error, Result};
+
+/// `[[watchlists]]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watchlist {
+    /// What it is called in output.
+    pub name: String,
+    /// What its entries are.
+    pub kind: EntityKind,
+    /// What a finding that names one of them becomes.
+    pub effect: Effect,
+    /// For `weigh`: what the evidence of a finding is multiplied by; at least 1.
+    #[serde(default = "one")]
+    pub weight: f64,
+    /// For `allow`: the analyses whose findings it lets pass; all where empty.
+    #[serde(default)]
+    pub analyses: Vec<String>,
+    /// A CSV file with a header row, beside the configuration file; read before the scan starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Its column; the first where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// The entries: names, and for addresses also networks.
+    #[serde(default)]
+    pub entries: BTreeSet<String>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// What a watchlist does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Raises the severity by a step: known to be bad.
+    Raise,
+    /// Multiplies the evidence: an asset of high value.
+    Weigh,
+    /// Sets the finding aside, counted: known to be harmless.
+    Allow,
+}
+
+impl Watchlist {
+    pub(super) fn check(&self) -> Result<()> {
+        if let Some(file) = &self.file {
+            return Err(Error::Config(format!(
+                "watchlist {}: the file {file} is not read here: only the file named by --config may name others",
+                self.name
+            )));
+        }
+        // Not a number fails too.
+        if !(self.weight >= 1.0 && self.weight.is_finite()) {
+            return Err(Error::Config(format!(
+                "watchlist {}: weight must be at least 1, not {}",
+                self.name, self.weight
+            )));
+        }
+        Ok(())
+    }
+
+    /// The entries in the form findings are looked up in.
+    pub fn index(&self) -> WatchlistIndex {
+        let mut index = WatchlistIndex { kind: self.kind, ..WatchlistIndex::default() };
+        for entry in &self.entries {
+            match entry.trim().parse::<IpNet>() {
+                Ok(network) if self.kind == EntityKind::Ip => index.networks.push(network),
+                _ => index.names.extend(Entity::of(self.kind, entry)),
+            }
+        }
+        index
+    }
+}
+
+/// A watchlist's entries, ready to be looked up.
+#[derive(Debug)]
+pub struct WatchlistIndex {
+    kind: EntityKind,
+    names: BTreeSet<Entity>,
+    networks: Vec<IpNet>,
+}
+
+impl Default for WatchlistIndex {
+    fn default() -> Self {
+        Self { kind: EntityKind::Ip, names: BTreeSet::new(), networks: Vec::new() }
+    }
+}
+
+impl WatchlistIndex {
+    /// Whether `entity` is on the list. A user listed without a domain is any domain's.
+    pub fn has(&self, entity: &Entity) -> bool {
+        if entity.kind != self.kind {
+            return false;
+        }
+        let first = Entity { full_name: None, ..entity.clone() };
+        let is_named = self
+            .names
+            .range(first..)
+            .take_while(|listed| listed.name == entity.name)
+            .any(|listed| entity.kind != EntityKind::User || domains_agree(listed, entity));
+        is_named
+            || entity
+                .name
+                .parse::<IpAddr>()
+                .is_ok_and(|address| self.networks.iter().any(|network| network.contains(&address)))
+    }
+}
+
+fn domains_agree(listed: &Entity, entity: &Entity) -> bool {
+    match (listed.domain(), entity.domain()) {
+        (Some(listed), Some(named)) => listed == named,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(kind: EntityKind, entries: &[&str]) -> WatchlistIndex {
+        Watchlist {
+            name: "mine".into(),
+            kind,
+            effect: Effect::Raise,
+            weight: 1.0,
+            analyses: Vec::new(),
+            file: None,
+            column: None,
+            entries: entries.iter().map(|entry| (*entry).to_owned()).collect(),
+        }
+        .index()
+    }
+
+    fn has(index: &WatchlistIndex, kind: EntityKind, name: &str) -> bool {
+        index.has(&Entity::of(kind, name).unwrap())
+    }
+
+    #[test]
+    fn entries_match_by_canonical_name_and_network() {
+        let addresses = index(EntityKind::Ip, &["192.0.2.7:443", "198.51.100.0/24", "2001:DB8::1"]);
+        for address in ["192.0.2.7", "198.51.100.200", "2001:db8:0::1", "::ffff:192.0.2.7"] {
+            assert!(has(&addresses, EntityKind::Ip, address), "{address}");
+        }
+        assert!(!has(&addresses, EntityKind::Ip, "192.0.2.8"));
+        assert!(!has(&addresses, EntityKind::Device, "192.0.2.7"));
+        let devices = index(EntityKind::Device, &["DC-1.corp.example"]);
+        assert!(has(&devices, EntityKind::Device, "dc-1"));
+        assert!(!has(&devices, EntityKind::Device, "dc-10"));
+    }
+
+    #[test]
+    fn a_listed_domain_must_agree() {
+        let users = index(EntityKind::User, &["ada@corp.example", "bob"]);
+        assert!(has(&users, EntityKind::User, "CORP\\Ada"));
+        assert!(has(&users, EntityKind::User, "ada"));
+        assert!(!has(&users, EntityKind::User, "ada@other.example"));
+        assert!(has(&users, EntityKind::User, "bob@other.example"));
+        assert!(!has(&users, EntityKind::User, "bobby"));
+    }
+}

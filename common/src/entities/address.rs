@@ -1,0 +1,57 @@
+//! Addresses as logs write them: with ports, brackets, zones, or IPv4 mapped into IPv6.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// The canonical text of an address (RFC 5952; IPv4 where it is mapped into IPv6), without a port; `None` for other text.
+pub fn address_of(text: &str) -> Option<String> {
+    let text = text.trim();
+    let parsed = text.parse::<IpAddr>().or_else(|_| without_port(text).parse::<IpAddr>());
+    Some(parsed.ok()?.to_canonical().to_string())
+}
+
+/// As [`address_of`]; text that is no address stays as it is, and `None` stands for no text: empty, or `<null>`.
+pub fn address_or_text_of(text: &str) -> Option<Cow<'_, str>> {
+    let text = text.trim();
+    if text.is_empty() || text == "<null>" {
+        return None;
+    }
+    Some(address_of(text).map_or(Cow::Borrowed(text), Cow::Owned))
+}
+
+/// `1.2.3.4:443`, `[v6]:443`, `[v6]` and `v6%zone` without what is not the address.
+fn without_port(text: &str) -> &str {
+    let bare = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((inside, _)) => inside,
+        // One colon is a port's; more are an IPv6 address's own.
+        None => match text.split_once(':') {
+            Some((address, port)) if !port.contains(':') => address,
+            _ => text,
+        },
+    };
+    bare.split_once('%').map_or(bare, |(address, _)| address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_brackets_zones_and_mappings_are_cut() {
+        for (text, address) in [
+            ("192.0.2.1", "192.0.2.1"),
+            (" 192.0.2.1:443 ", "192.0.2.1"),
+            ("[2001:DB8::1]:36185", "2001:db8::1"),
+            ("[2001:db8:0:0::1]", "2001:db8::1"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+        ] {
+            assert_eq!(address_of(text).as_deref(), Some(address), "{text}");
+        }
+        for text in ["", "xxx.xx.x.xx", "host:443", "<null>", "1.2.3"] {
+            assert_eq!(address_of(text), None, "{text}");
+        }
+        assert_eq!(address_or_text_of("host:443").as_deref(), Some("host:443"));
+        assert_eq!(address_or_text_of(" <null>"), None);
+    }
+}

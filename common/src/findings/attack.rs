@@ -1,0 +1,41 @@
+//! ATT&CK (Enterprise, version 16.1): the tactic each technique here is counted under.
+
+use serde::{Deserialize, Serialize};
+
+/// A tactic of MITRE ATT&CK.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tactic {
+    /// TA0001
+    InitialAccess,
+    /// TA0003
+    Persistence,
+    /// TA0006
+    CredentialAccess,
+    /// TA0009
+    Collection,
+    /// TA0011
+    CommandAndControl,
+    /// TA0010
+    Exfiltration,
+}
+
+/// Techniques by the tactic they serve here; sub-techniques are their technique's. A technique that serves several is
+/// under the one it shows in telemetry such as this.
+const TACTIC_OF: [(&str, Tactic); 9] = [
+    ("T1078", Tactic::InitialAccess),
+    ("T1098", Tactic::Persistence),
+    ("T1552", Tactic::CredentialAccess),
+    ("T1074", Tactic::Collection),
+    ("T1560", Tactic::Collection),
+    ("T1071", Tactic::CommandAndControl),
+    ("T1573", Tactic::CommandAndControl),
+    ("T1048", Tactic::Exfiltration),
+    ("T1567", Tactic::Exfiltration),
+];
+
+/// The tactic of a technique's id, such as `T1560.001`.
+pub(super) fn tactic_of(technique: &str) -> Option<Tactic> {
+    let technique = technique.split('.').next().unwrap_or(technique);
+    TACTIC_OF.iter().find(|(id, _)| *id == technique).map(|(_, tactic)| *tactic)
+}

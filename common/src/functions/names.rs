@@ -1,0 +1,130 @@
+//! Names of entities in their canonical form, as [`crate::entities`] defines it; of a dictionary, once a value.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, DictionaryArray, StringArray, StringViewArray};
+use arrow::datatypes::{DataType, Int32Type};
+use datafusion::common::Result;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use super::text::{OfDictionary, as_texts};
+use crate::entities::{UserName, address_of, address_or_text_of, host_name};
+
+/// The canonical text of an address; null where the text is none.
+pub fn canonical_address(text: Expr) -> Expr {
+    Form::Address.call(text)
+}
+
+/// As [`canonical_address`], with text that is no address as it is; null where it is empty or `<null>`.
+pub fn address_or_text(text: Expr) -> Expr {
+    Form::AddressOrText.call(text)
+}
+
+/// The short, lower-cased name of a host; null where it is empty.
+pub fn canonical_host(text: Expr) -> Expr {
+    Form::Host.call(text)
+}
+
+/// Lower-cased text; null where it is empty or `<null>`.
+pub fn lowered_name(text: Expr) -> Expr {
+    Form::Lowered.call(text)
+}
+
+/// The account of a user name, lower-cased, without its domain; null where it is empty.
+pub fn account_name(text: Expr) -> Expr {
+    Form::Account.call(text)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Form {
+    Address,
+    AddressOrText,
+    Host,
+    Lowered,
+    Account,
+}
+
+impl Form {
+    fn call(self, text: Expr) -> Expr {
+        let signature = Signature::any(1, Volatility::Immutable);
+        let of_dictionary = OfDictionary::default();
+        ScalarUDF::from(NameForm { signature, form: self, of_dictionary }).call(vec![text])
+    }
+
+    fn of(self, text: &str) -> Option<String> {
+        let named = |text: &str| {
+            let lowered = text.trim().to_lowercase();
+            (!lowered.is_empty() && lowered != "<null>").then_some(lowered)
+        };
+        match self {
+            Form::Address => address_of(text),
+            Form::AddressOrText => address_or_text_of(text).map(|text| text.into_owned()),
+            Form::Host => named(text).map(|name| host_name(&name).to_owned()),
+            Form::Lowered => named(text),
+            Form::Account => named(text).map(|name| UserName::parse(&name).account.to_owned()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct NameForm {
+    signature: Signature,
+    form: Form,
+    of_dictionary: OfDictionary<ArrayRef>,
+}
+
+impl PartialEq for NameForm {
+    fn eq(&self, other: &Self) -> bool {
+        self.form == other.form
+    }
+}
+
+impl Eq for NameForm {}
+
+impl Hash for NameForm {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.form.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for NameForm {
+    fn name(&self) -> &str {
+        match self.form {
+            Form::Address => "canonical_address",
+            Form::AddressOrText => "address_or_text",
+            Form::Host => "canonical_host",
+            Form::Lowered => "lowered_name",
+            Form::Account => "account_name",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        Ok(match arguments {
+            [DataType::Dictionary(keys, _)] => DataType::Dictionary(keys.clone(), Box::new(DataType::Utf8)),
+            _ => DataType::Utf8View,
+        })
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let array: ArrayRef = args.args[0].to_array(args.number_rows)?;
+        let form = |text: Option<&str>| text.and_then(|text| self.form.of(text));
+        let named: ArrayRef = match array.as_dictionary_opt::<Int32Type>() {
+            Some(dictionary) => {
+                let values = self.of_dictionary.get_or_compute(dictionary.values(), |values| {
+                    let named: StringArray = as_texts(values)?.iter().map(form).collect();
+                    Ok(Arc::new(named) as ArrayRef)
+                })?;
+                Arc::new(DictionaryArray::try_new(dictionary.keys().clone(), Arc::clone(&values))?)
+            }
+            None => Arc::new(as_texts(&array)?.iter().map(form).collect::<StringViewArray>()),
+        };
+        Ok(ColumnarValue::Array(named))
+    }
+}

@@ -1,0 +1,110 @@
+//! Watchlist files: CSV beside the configuration file that names them, read before a scan starts, so that a coordinator
+//! needs no file of the person who asks.
+
+use std::path::Path;
+
+use hindcast_common::config::{Config, Layer};
+use hindcast_common::{Error, Result};
+
+use super::arguments::read_config;
+
+/// The text of a configuration file, with the entries of its watchlists in the place of the files they lie in.
+///
+/// # Errors
+/// [`Error::Config`] where a file can't be read, or lacks the column, naming it.
+pub(super) fn read_config_with_watchlists(path: &Path) -> Result<String> {
+    let text = read_config(path)?;
+    // Its own errors carry its own lines: before anything is put in.
+    let shown = path.display().to_string();
+    Config::check_layer(&Layer { name: &shown, text: &text })?;
+    let mut table: toml::Table =
+        toml::from_str(&text).map_err(|error| Error::Config(format!("{shown}: {error}")))?;
+    let lists = table.get_mut("watchlists").and_then(toml::Value::as_array_mut);
+    let mut has_files = false;
+    for list in lists.into_iter().flatten().filter_map(toml::Value::as_table_mut) {
+        let Some(toml::Value::String(file)) = list.remove("file") else { continue };
+        has_files = true;
+        let column = list.remove("column");
+        let file = path.parent().unwrap_or(Path::new("")).join(file);
+        let read = entries(&file, column.as_ref().and_then(toml::Value::as_str))?;
+        let known = list.entry("entries").or_insert_with(|| toml::Value::Array(Vec::new()));
+        if let Some(known) = known.as_array_mut() {
+            known.extend(read.into_iter().map(toml::Value::String));
+        }
+    }
+    if !has_files {
+        return Ok(text);
+    }
+    toml::to_string(&table).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// The cells of a column, the first where none is named, without those that are empty.
+fn entries(file: &Path, column: Option<&str>) -> Result<Vec<String>> {
+    let failed =
+        |error: csv::Error| Error::Config(format!("reading the watchlist {}: {error}", file.display()));
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(file).map_err(failed)?;
+    let headers = reader.headers().map_err(failed)?.clone();
+    let named = |wanted: &str| {
+        headers.iter().position(|header| header.trim_start_matches('\u{feff}').trim() == wanted)
+    };
+    let index = match column {
+        None => 0,
+        Some(wanted) => named(wanted).ok_or_else(|| {
+            let held: Vec<&str> = headers.iter().collect();
+            Error::Config(format!(
+                "the watchlist {} has no column {wanted:?}: it has {}",
+                file.display(),
+                held.join(", ")
+            ))
+        })?,
+    };
+    let mut entries = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(failed)?;
+        entries.extend(record.get(index).map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned));
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_come_from_the_column_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(
+            folder.path().join("bad.csv"),
+            "\u{feff}note,ip\nseen,192.0.2.7\n\"a, b\",198.51.100.0/24\n,\n",
+        )
+        .unwrap();
+        let config = folder.path().join("own.toml");
+        let write = |column: &str| {
+            let list = "[[watchlists]]\nname = 'bad'\nkind = 'ip'\neffect = 'raise'\nfile = 'bad.csv'";
+            std::fs::write(&config, format!("{list}\ncolumn = '{column}'\n")).unwrap();
+            read_config_with_watchlists(&config)
+        };
+        let text = write("ip").unwrap();
+        let config_read = Config::load("default", &[Layer { name: "own", text: &text }]).unwrap();
+        let entries: Vec<&str> = config_read.watchlists[0].entries.iter().map(String::as_str).collect();
+        assert_eq!(entries, ["192.0.2.7", "198.51.100.0/24"]);
+        let error = write("address").unwrap_err().to_string();
+        assert!(
+            error.contains("bad.csv") && error.contains("address") && error.contains("note, ip"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("own.toml");
+        std::fs::write(
+            &config,
+            "[[watchlists]]\nname = 'bad'\nkind = 'ip'\neffect = 'raise'\nfile = 'gone.csv'",
+        )
+        .unwrap();
+        let error = read_config_with_watchlists(&config).unwrap_err().to_string();
+        assert!(error.contains("gone.csv"), "{error}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Incidents of linked findings, ordered along the kill chain, each with what ties it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hindcast_common::analyses::Suite;
+use hindcast_common::config::Config;
+use hindcast_common::entities::Entity;
+use hindcast_common::findings::{Finding, Severity, Stage, Tactic};
+use hindcast_common::time::MICROS_PER_DAY;
+use serde::{Deserialize, Serialize};
+
+use super::groups::Groups;
+use super::links::{Hubs, Keys, Link, Placed, shared, tied};
+use super::{EntityTie, Prevalence};
+use crate::risk::{Assessed, Assessor};
+
+/// Findings that tell one story.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Incident {
+    /// Hash of its first finding: it stays the same when later findings join.
+    pub id: String,
+    /// Its risk, 0 to 100, and what makes it up.
+    #[serde(flatten)]
+    pub risk: Assessed,
+    /// Severity of its worst finding.
+    pub severity: Severity,
+    /// First instant of its findings, RFC 3339.
+    pub first_seen: Option<String>,
+    /// Last instant of its findings, RFC 3339.
+    pub last_seen: Option<String>,
+    /// Suites that take part.
+    pub suites: BTreeSet<Suite>,
+    /// Tactics that its findings show.
+    pub tactics: BTreeSet<Tactic>,
+    /// Stages of the kill chain, in its order.
+    pub stages: BTreeSet<Stage>,
+    /// Everybody and everything that its findings name.
+    pub entities: BTreeSet<Entity>,
+    /// What ties its findings.
+    pub ties: Vec<Tie>,
+    /// Ids of all findings, along the kill chain and then by time.
+    pub findings: Vec<String>,
+}
+
+/// Why findings belong together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Tie {
+    /// The entity that all of them name; with `other`, the one by way of which they are tied.
+    #[serde(flatten)]
+    pub entity: Entity,
+    /// What rows name together with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<Entity>,
+    /// Those rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<TieRows>,
+    /// Ids of the findings.
+    pub findings: Vec<String>,
+}
+
+/// Rows that tie two entities.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TieRows {
+    /// Their table.
+    pub table: String,
+    /// Their day, UTC.
+    pub date: String,
+    /// Their number.
+    pub rows: u64,
+    /// How many the entity is tied to that day in that table.
+    pub degree: u64,
+}
+
+/// An address or account that several findings name, and that is too common to tie them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hub {
+    /// Which.
+    #[serde(flatten)]
+    pub entity: Entity,
+    /// Most that it is tied to on a day, or sources that talk to it.
+    pub degree: u64,
+    /// Findings that name it.
+    pub findings: u64,
+}
+
+impl Tie {
+    pub(super) fn shared(entity: &Entity, findings: Vec<String>) -> Self {
+        Self { entity: entity.clone(), other: None, rows: None, findings }
+    }
+
+    pub(super) fn by_rows(tie: &EntityTie, findings: Vec<String>) -> Self {
+        let rows =
+            TieRows { table: tie.table.clone(), date: tie.date.clone(), rows: tie.rows, degree: tie.degree };
+        Self { entity: tie.hub.clone(), other: Some(tie.other.clone()), rows: Some(rows), findings }
+    }
+}
+
+/// The incidents among `findings`, worst first, and what was too common to tie any.
+pub fn incidents_of(
+    findings: &[Finding],
+    ties: &[EntityTie],
+    prevalence: &Prevalence,
+    assessor: &Assessor<'_>,
+    config: &Config,
+) -> (Vec<Incident>, Vec<Hub>) {
+    let placed: Vec<Placed<'_>> = findings.iter().filter_map(Placed::of).collect();
+    let named = placed.iter().flat_map(|place| &place.finding.entities);
+    let keys = Keys::of(named.chain(ties.iter().flat_map(|tie| [&tie.hub, &tie.other])));
+    let hubs = Hubs::of(&placed, ties, prevalence, &keys, config.incidents.max_shared);
+    let within_us = config.incidents.within.0.unwrap_or(i64::MAX).max(MICROS_PER_DAY / 24);
+    let mut links = shared(&placed, &keys, &hubs, within_us);
+    links.extend(tied(&placed, ties, &keys, &hubs));
+
+    let mut groups = Groups::new(placed.len());
+    for link in &links {
+        link.findings.windows(2).for_each(|pair| groups.unite(pair[0], pair[1]));
+    }
+    let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for index in 0..placed.len() {
+        members.entry(groups.root(index)).or_default().push(index);
+    }
+    let mut links_of: BTreeMap<usize, Vec<&Link>> = BTreeMap::new();
+    for link in &links {
+        links_of.entry(groups.root(link.findings[0])).or_default().push(link);
+    }
+    let mut incidents: Vec<Incident> = members
+        .into_iter()
+        .filter_map(|(root, members)| incident(&placed, &members, links_of.get(&root)?, assessor))
+        .collect();
+    incidents.sort_by(|left, right| {
+        let worst_first = right.risk.score.cmp(&left.risk.score).then(right.severity.cmp(&left.severity));
+        worst_first.then(left.first_seen.cmp(&right.first_seen)).then(left.id.cmp(&right.id))
+    });
+    (incidents, hubs.told(&placed, &keys))
+}
+
+/// The incident of these findings; `None` where they are of one suite and one tactic.
+fn incident(
+    placed: &[Placed<'_>],
+    members: &[usize],
+    links: &[&Link],
+    assessor: &Assessor<'_>,
+) -> Option<Incident> {
+    let findings: Vec<&Finding> = members.iter().map(|index| placed[*index].finding).collect();
+    let suites: BTreeSet<Suite> = findings.iter().map(|finding| finding.suite).collect();
+    let tactics: BTreeSet<Tactic> = findings.iter().filter_map(|finding| finding.tactic()).collect();
+    if suites.len() < 2 && tactics.len() < 2 {
+        return None;
+    }
+    let id_of = |index: &usize| placed[*index].finding.id.as_str();
+    let first = members.iter().min_by_key(|index| (placed[**index].first_us, id_of(index)))?;
+    let last = members.iter().max_by_key(|index| placed[**index].last_us)?;
+    let mut chain = members.to_vec();
+    chain.sort_by_key(|index| (placed[*index].finding.stage, placed[*index].first_us, id_of(index)));
+    let hash = blake3::hash(format!("incident {}", id_of(first)).as_bytes()).to_hex();
+    Some(Incident {
+        id: hash[..24].to_owned(),
+        risk: assessor.incident(&findings),
+        severity: findings.iter().map(|finding| finding.severity).max()?,
+        first_seen: placed[*first].finding.first_seen.clone(),
+        last_seen: placed[*last].finding.last_seen.clone(),
+        suites,
+        tactics,
+        stages: findings.iter().map(|finding| finding.stage).collect(),
+        entities: findings.iter().flat_map(|finding| finding.entities.iter().cloned()).collect(),
+        ties: in_order(links),
+        findings: chain.iter().map(|index| id_of(index).to_owned()).collect(),
+    })
+}
+
+/// Ties in an order of their own: by entity, then by rows.
+fn in_order(links: &[&Link]) -> Vec<Tie> {
+    let mut ties: Vec<Tie> = links.iter().map(|link| link.tie.clone()).collect();
+    ties.sort();
+    ties
+}

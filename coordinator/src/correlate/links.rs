@@ -1,0 +1,205 @@
+//! What links findings: an entity they share within the time window, or rows of a day that tie two entities of theirs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hindcast_common::entities::{Entity, EntityKind};
+use hindcast_common::findings::Finding;
+use hindcast_common::time::{MICROS_PER_DAY, parse_time_us};
+
+use super::incident::{Hub, Tie};
+use super::{EntityTie, Prevalence};
+
+/// A finding with its place in time.
+pub(super) struct Placed<'a> {
+    pub(super) finding: &'a Finding,
+    pub(super) first_us: i64,
+    pub(super) last_us: i64,
+}
+
+impl<'a> Placed<'a> {
+    pub(super) fn of(finding: &'a Finding) -> Option<Self> {
+        let first_us = parse_time_us(finding.first_seen.as_deref()?)?;
+        let last_us = finding.last_seen.as_deref().and_then(parse_time_us).unwrap_or(first_us);
+        Some(Self { finding, first_us, last_us: last_us.max(first_us) })
+    }
+
+    fn is_active_on(&self, day: i64) -> bool {
+        (self.first_us.div_euclid(MICROS_PER_DAY)..=self.last_us.div_euclid(MICROS_PER_DAY)).contains(&day)
+    }
+}
+
+/// Findings that belong together, and why.
+pub(super) struct Link {
+    /// Indices of the findings, at least two.
+    pub(super) findings: Vec<usize>,
+    pub(super) tie: Tie,
+}
+
+/// Whom an entity is, where two domains may have an account of the same name.
+type Key = (EntityKind, String, Option<String>);
+
+/// Entities under their keys: an account without a domain is that of the only domain that is seen with it.
+pub(super) struct Keys {
+    domains: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Keys {
+    pub(super) fn of<'a>(entities: impl Iterator<Item = &'a Entity>) -> Self {
+        let mut domains: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for entity in entities {
+            if let Some(domain) = entity.domain() {
+                domains.entry(entity.name.clone()).or_default().insert(domain.to_owned());
+            }
+        }
+        Self { domains }
+    }
+
+    pub(super) fn key(&self, entity: &Entity) -> Key {
+        let seen = match entity.kind {
+            EntityKind::User => self.domains.get(&entity.name),
+            _ => None,
+        };
+        let domain = match (entity.domain(), seen) {
+            (Some(domain), _) => Some(domain.to_owned()),
+            (None, Some(seen)) if seen.len() == 1 => seen.first().cloned(),
+            _ => None,
+        };
+        (entity.kind, entity.name.clone(), domain)
+    }
+}
+
+/// Addresses and accounts too common to tie anything.
+pub(super) struct Hubs(BTreeMap<Key, (Entity, u64)>);
+
+impl Hubs {
+    pub(super) fn of(
+        placed: &[Placed<'_>],
+        ties: &[EntityTie],
+        prevalence: &Prevalence,
+        keys: &Keys,
+        max_shared: u64,
+    ) -> Self {
+        let mut hubs: BTreeMap<Key, (Entity, u64)> = BTreeMap::new();
+        let mut note = |entity: &Entity, degree: u64| {
+            if degree > max_shared {
+                let known = hubs.entry(keys.key(entity)).or_insert_with(|| (entity.clone(), degree));
+                known.1 = known.1.max(degree);
+                fuller(&mut known.0, entity);
+            }
+        };
+        ties.iter().for_each(|tie| note(&tie.hub, tie.degree));
+        for entity in placed.iter().flat_map(|place| &place.finding.entities) {
+            note(entity, prevalence.of(entity).unwrap_or_default());
+        }
+        Self(hubs)
+    }
+
+    fn has(&self, key: &Key) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Those that several findings name, with how many.
+    pub(super) fn told(&self, placed: &[Placed<'_>], keys: &Keys) -> Vec<Hub> {
+        let mut named: BTreeMap<Key, u64> = BTreeMap::new();
+        for entity in placed.iter().flat_map(|place| &place.finding.entities) {
+            *named.entry(keys.key(entity)).or_default() += 1;
+        }
+        let hub = |(key, (entity, degree)): (&Key, &(Entity, u64))| {
+            let findings = named.get(key).copied().filter(|count| *count > 1)?;
+            Some(Hub { entity: entity.clone(), degree: *degree, findings })
+        };
+        self.0.iter().filter_map(hub).collect()
+    }
+}
+
+/// Runs of findings that name the same entity, each within `within_us` of the one before.
+pub(super) fn shared(placed: &[Placed<'_>], keys: &Keys, hubs: &Hubs, within_us: i64) -> Vec<Link> {
+    let mut by_entity: BTreeMap<Key, (Entity, Vec<usize>)> = BTreeMap::new();
+    for (index, place) in placed.iter().enumerate() {
+        for entity in &place.finding.entities {
+            let key = keys.key(entity);
+            // A storage host or its URL is everybody's; who sends there is what ties.
+            if entity.kind != EntityKind::Url && !hubs.has(&key) {
+                let named = by_entity.entry(key).or_insert_with(|| (entity.clone(), Vec::new()));
+                fuller(&mut named.0, entity);
+                named.1.push(index);
+            }
+        }
+    }
+    let mut links = Vec::new();
+    for (entity, mut indices) in by_entity.into_values() {
+        indices.sort_by_key(|index| (placed[*index].first_us, &placed[*index].finding.id));
+        let mut run: Vec<usize> = Vec::new();
+        let mut run_end_us = i64::MIN;
+        let mut close = |run: Vec<usize>| {
+            if run.len() > 1 {
+                let tie = Tie::shared(&entity, ids(placed, &run));
+                links.push(Link { findings: run, tie });
+            }
+        };
+        for index in indices {
+            if !run.is_empty() && placed[index].first_us > run_end_us.saturating_add(within_us) {
+                close(std::mem::take(&mut run));
+                run_end_us = i64::MIN;
+            }
+            run_end_us = run_end_us.max(placed[index].last_us);
+            run.push(index);
+        }
+        close(run);
+    }
+    links
+}
+
+/// Findings of a day whose entities rows of that day name together, directly or over a third entity.
+pub(super) fn tied(placed: &[Placed<'_>], ties: &[EntityTie], keys: &Keys, hubs: &Hubs) -> Vec<Link> {
+    let mut named: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
+    for (index, place) in placed.iter().enumerate() {
+        for entity in &place.finding.entities {
+            named.entry(keys.key(entity)).or_default().push(index);
+        }
+    }
+    let active = |key: &Key, day: i64| -> Vec<usize> {
+        let indices = named.get(key).into_iter().flatten().copied();
+        indices.filter(|index| placed[*index].is_active_on(day)).collect()
+    };
+    // All that an address or account is tied to on a day belongs together, by way of it.
+    let mut by_hub: BTreeMap<(i64, Key), Vec<&EntityTie>> = BTreeMap::new();
+    for tie in ties {
+        let key = keys.key(&tie.hub);
+        if !hubs.has(&key) && !hubs.has(&keys.key(&tie.other)) {
+            by_hub.entry((tie.day, key)).or_default().push(tie);
+        }
+    }
+    let mut links = Vec::new();
+    for ((day, hub), ties) in by_hub {
+        let mut through: BTreeSet<usize> = active(&hub, day).into_iter().collect();
+        let mut told = Vec::new();
+        for tie in ties {
+            let others = active(&keys.key(&tie.other), day);
+            if !others.is_empty() {
+                through.extend(others);
+                told.push(tie);
+            }
+        }
+        let mut findings: Vec<usize> = through.into_iter().collect();
+        findings.sort_by_key(|index| (placed[*index].first_us, &placed[*index].finding.id));
+        if findings.len() > 1 {
+            for tie in told {
+                let tie = Tie::by_rows(tie, ids(placed, &findings));
+                links.push(Link { findings: findings.clone(), tie });
+            }
+        }
+    }
+    links
+}
+
+/// Keeps the fuller name of one entity, whichever comes first.
+fn fuller(known: &mut Entity, other: &Entity) {
+    if other > known {
+        *known = other.clone();
+    }
+}
+
+fn ids(placed: &[Placed<'_>], indices: &[usize]) -> Vec<String> {
+    indices.iter().map(|index| placed[*index].finding.id.clone()).collect()
+}

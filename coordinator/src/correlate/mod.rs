@@ -1,0 +1,52 @@
+//! Incidents: findings of several suites or tactics that belong together by an entity they share, or by two entities that
+//! rows of the same day name together.
+
+mod groups;
+mod incident;
+mod links;
+
+use std::collections::BTreeMap;
+
+use hindcast_common::entities::{Entity, EntityKind};
+use serde::{Deserialize, Serialize};
+
+pub use incident::{Hub, Incident, incidents_of};
+
+/// Rows of a day that name two entities together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntityTie {
+    /// The table of the rows.
+    pub table: String,
+    /// The day, UTC.
+    pub date: String,
+    /// The same in whole days since 1970.
+    #[serde(skip)]
+    pub day: i64,
+    /// The address or account.
+    pub hub: Entity,
+    /// What it is tied to.
+    pub other: Entity,
+    /// Rows that name both.
+    pub rows: u64,
+    /// How many the address or account is tied to that day in that table.
+    pub degree: u64,
+}
+
+/// How many sources of the firewall's talk to an address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prevalence {
+    /// Sources by address.
+    pub sources: BTreeMap<String, u64>,
+    /// Sources in all.
+    pub total: u64,
+}
+
+impl Prevalence {
+    /// Sources of an address, where it was asked for.
+    pub fn of(&self, entity: &Entity) -> Option<u64> {
+        (entity.kind == EntityKind::Ip).then(|| self.sources.get(&entity.name).copied()).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests;

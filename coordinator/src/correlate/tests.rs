@@ -1,0 +1,201 @@
+//! Which findings become one incident, and which do not.
+
+use std::collections::BTreeSet;
+
+use hindcast_common::analyses::Suite;
+use hindcast_common::config::Config;
+use hindcast_common::findings::{Finding, Severity, Stage, technique};
+use hindcast_common::time::{MICROS_PER_DAY, parse_time_us};
+use proptest::prelude::*;
+
+use super::*;
+use crate::risk::Assessor;
+
+const DEVICE: EntityKind = EntityKind::Device;
+const USER: EntityKind = EntityKind::User;
+const IP: EntityKind = EntityKind::Ip;
+
+fn finding(id: &str, stage: Stage, time: &str, named: &[(EntityKind, &str)]) -> Finding {
+    let (suite, shown) = match stage {
+        Stage::Staging => (Suite::Exfiltration, "T1560.001"),
+        Stage::Upload => (Suite::Exfiltration, "T1567.002"),
+        Stage::Beacon => (Suite::Firewall, "T1071"),
+        Stage::Egress => (Suite::Exfiltration, "T1048"),
+        Stage::Audit => (Suite::Office365, "T1078.004"),
+    };
+    Finding {
+        id: id.into(),
+        analysis: format!("{stage:?}"),
+        suite,
+        title: String::new(),
+        severity: Severity::Medium,
+        confidence: 60,
+        first_seen: Some(time.into()),
+        last_seen: Some(time.into()),
+        rows: 1,
+        stage,
+        entities: named.iter().filter_map(|(kind, name)| Entity::of(*kind, name)).collect(),
+        techniques: vec![technique(shown, "")],
+        explanation: String::new(),
+        evidence: serde_json::Value::Null,
+        watchlists: Vec::new(),
+    }
+}
+
+fn tie(date: &str, hub: (EntityKind, &str), other: (EntityKind, &str), degree: u64) -> EntityTie {
+    EntityTie {
+        table: "DeviceNetworkEvents".into(),
+        date: date.into(),
+        day: parse_time_us(&format!("{date}T00:00:00Z")).unwrap() / MICROS_PER_DAY,
+        hub: Entity::of(hub.0, hub.1).unwrap(),
+        other: Entity::of(other.0, other.1).unwrap(),
+        rows: 3,
+        degree,
+    }
+}
+
+fn incidents(findings: &[Finding], ties: &[EntityTie], prevalence: &Prevalence) -> (Vec<Incident>, Vec<Hub>) {
+    let config = Config::load("default", &[]).unwrap();
+    incidents_of(findings, ties, prevalence, &Assessor::new(&config, prevalence), &config)
+}
+
+fn of(findings: &[Finding], ties: &[EntityTie]) -> Vec<Incident> {
+    incidents(findings, ties, &Prevalence::default()).0
+}
+
+#[test]
+fn stages_of_one_device_within_a_day_are_one_incident_along_the_kill_chain() {
+    let incidents = of(
+        &[
+            finding("egress", Stage::Egress, "2026-01-01T09:00:00Z", &[(DEVICE, "WS-1.corp.example")]),
+            finding("staging", Stage::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-1")]),
+            finding("elsewhere", Stage::Egress, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-2")]),
+            finding("days later", Stage::Upload, "2026-01-03T10:00:01Z", &[(DEVICE, "ws-1")]),
+        ],
+        &[],
+    );
+    assert_eq!(incidents.len(), 1);
+    assert_eq!(incidents[0].findings, ["staging", "egress"]);
+    assert_eq!(incidents[0].ties[0].entity.name, "ws-1");
+    assert_eq!(incidents[0].first_seen.as_deref(), Some("2026-01-01T09:00:00Z"));
+}
+
+#[test]
+fn one_tactic_of_one_suite_alone_is_no_incident() {
+    let staging = |id: &str| finding(id, Stage::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-1")]);
+    assert!(of(&[staging("a"), staging("b")], &[]).is_empty());
+    assert!(of(&[], &[]).is_empty());
+}
+
+/// Staging on a device, a beacon of its address, a mailbox opened by its user: three names, tied by rows of the day.
+#[test]
+fn rows_that_name_two_entities_tie_suites_together() {
+    let findings = [
+        finding(
+            "mailbox",
+            Stage::Audit,
+            "2026-01-01T20:00:00Z",
+            &[(USER, "Ada@corp.example"), (IP, "203.0.113.9")],
+        ),
+        finding("staging", Stage::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-1")]),
+        finding("beacon", Stage::Beacon, "2026-01-01T12:00:00Z", &[(IP, "10.0.0.1"), (IP, "198.51.100.7")]),
+    ];
+    let ties = [
+        tie("2026-01-01", (IP, "10.0.0.1"), (DEVICE, "WS-1"), 1),
+        tie("2026-01-01", (IP, "10.0.0.1"), (USER, "CORP\\ada"), 1),
+    ];
+    let incidents = of(&findings, &ties);
+    assert_eq!(incidents.len(), 1);
+    assert_eq!(incidents[0].findings, ["staging", "beacon", "mailbox"]);
+    let rows: Vec<_> = incidents[0].ties.iter().filter_map(|tie| tie.rows.as_ref()).collect();
+    assert!(rows.len() == 2 && rows.iter().all(|rows| rows.date == "2026-01-01" && rows.rows == 3));
+    assert!(of(&findings, &ties[..1]).iter().all(|incident| incident.findings.len() == 2));
+}
+
+/// An address that two devices had on different days joins neither to the other.
+#[test]
+fn an_address_that_moved_does_not_join_its_devices() {
+    let findings = [
+        finding("on a", Stage::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "a")]),
+        finding("on b", Stage::Upload, "2026-01-02T09:00:00Z", &[(DEVICE, "b")]),
+    ];
+    let ties = [
+        tie("2026-01-01", (IP, "10.0.0.1"), (DEVICE, "a"), 1),
+        tie("2026-01-02", (IP, "10.0.0.1"), (DEVICE, "b"), 1),
+    ];
+    assert!(of(&findings, &ties).is_empty());
+    // On one day they would be.
+    let same_day = [ties[0].clone(), tie("2026-01-01", (IP, "10.0.0.1"), (DEVICE, "b"), 2)];
+    let moved = finding("on b", Stage::Upload, "2026-01-01T12:00:00Z", &[(DEVICE, "b")]);
+    assert_eq!(of(&[findings[0].clone(), moved], &same_day).len(), 1);
+}
+
+/// A proxy that many devices go through, and a server that many sources talk to, tie nothing, and are shown.
+#[test]
+fn what_everybody_shares_ties_nothing() {
+    let proxied = |id: &str, stage, device| finding(id, stage, "2026-01-01T10:00:00Z", &[(DEVICE, device)]);
+    let findings = [
+        proxied("on a", Stage::Staging, "a"),
+        proxied("on b", Stage::Upload, "b"),
+        finding("from 1", Stage::Beacon, "2026-01-01T10:00:00Z", &[(IP, "10.0.0.1"), (IP, "198.51.100.7")]),
+        finding("from 2", Stage::Egress, "2026-01-01T11:00:00Z", &[(IP, "10.0.0.2"), (IP, "198.51.100.7")]),
+    ];
+    let through = |device| tie("2026-01-01", (IP, "10.0.0.254"), (DEVICE, device), 400);
+    let ties = [through("a"), through("b")];
+    let update_server = Prevalence { sources: [("198.51.100.7".to_owned(), 300)].into(), total: 400 };
+    let (found, hubs) = incidents(&findings, &ties, &update_server);
+    assert!(found.is_empty(), "{found:#?}");
+    assert_eq!(hubs.len(), 1);
+    assert_eq!((hubs[0].entity.name.as_str(), hubs[0].degree, hubs[0].findings), ("198.51.100.7", 300, 2));
+    // Two sources alone make it one story.
+    let rare = Prevalence { sources: [("198.51.100.7".to_owned(), 2)].into(), total: 400 };
+    assert_eq!(incidents(&findings, &ties, &rare).0.len(), 1);
+}
+
+#[test]
+fn two_domains_may_have_an_account_of_one_name() {
+    let at = |id: &str, stage, user| finding(id, stage, "2026-01-01T10:00:00Z", &[(USER, user)]);
+    let findings =
+        [at("here", Stage::Staging, "CORP\\admin"), at("there", Stage::Audit, "admin@other.example")];
+    assert!(of(&findings, &[]).is_empty());
+    let same = [at("here", Stage::Staging, "CORP\\admin"), at("there", Stage::Audit, "admin@corp.example")];
+    assert_eq!(of(&same, &[]).len(), 1);
+    let bare = [at("here", Stage::Staging, "admin"), at("there", Stage::Audit, "admin@corp.example")];
+    assert_eq!(of(&bare, &[]).len(), 1);
+}
+
+#[test]
+fn an_incident_keeps_its_id_when_the_window_grows() {
+    let early = [
+        finding("staging", Stage::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-1")]),
+        finding("upload", Stage::Upload, "2026-01-01T11:00:00Z", &[(DEVICE, "ws-1")]),
+    ];
+    let later = finding("egress", Stage::Egress, "2026-01-02T09:00:00Z", &[(DEVICE, "ws-1")]);
+    let before = of(&early, &[]);
+    let after = of(&[early.as_slice(), &[later]].concat(), &[]);
+    assert_eq!(before[0].id, after[0].id);
+    assert_eq!((before[0].findings.len(), after[0].findings.len()), (2, 3));
+}
+
+proptest! {
+    /// The order in which findings and ties come does not matter.
+    #[test]
+    fn incidents_depend_on_the_set_of_findings_alone(
+        seeds in prop::collection::vec((0usize..5, 0u8..4, 0u8..30), 1..24).prop_shuffle(),
+    ) {
+        let stages = [Stage::Staging, Stage::Upload, Stage::Beacon, Stage::Egress, Stage::Audit];
+        let unique: BTreeSet<_> = seeds.iter().copied().collect();
+        let make = |(stage, device, hour): &(usize, u8, u8)| {
+            let time = format!("2026-01-{:02}T{:02}:00:00Z", 1 + hour / 24, hour % 24);
+            finding(&format!("{stage} {device} {hour}"), stages[*stage], &time, &[(DEVICE, &format!("ws-{device}"))])
+        };
+        let sorted: Vec<Finding> = unique.iter().map(make).collect();
+        let mut seen = BTreeSet::new();
+        let shuffled: Vec<Finding> = seeds.iter().filter(|seed| seen.insert(**seed)).map(make).collect();
+        let told = |incidents: &[Incident]| serde_json::to_string(incidents).unwrap();
+        let ties: Vec<EntityTie> =
+            (0..3).map(|n| tie("2026-01-01", (IP, "10.0.0.1"), (DEVICE, &format!("ws-{n}")), 3)).collect();
+        let reversed: Vec<EntityTie> = ties.iter().rev().cloned().collect();
+        prop_assert_eq!(told(&of(&sorted, &ties)), told(&of(&shuffled, &reversed)));
+    }
+}

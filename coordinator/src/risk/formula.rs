@@ -1,0 +1,149 @@
+//! The formula: independent evidence adds up in logarithms, repeats of one analysis count ever less, and the score is
+//! shared out among what made it, in whole points.
+
+use std::collections::BTreeMap;
+
+use hindcast_common::config::Risk;
+use serde::{Deserialize, Serialize};
+
+/// How bad a risk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Level {
+    /// Nothing was found.
+    None,
+    /// Something was found.
+    Low,
+    /// Worth looking at.
+    Medium,
+    /// Worth looking at now.
+    High,
+}
+
+impl Level {
+    /// The name in output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::None => "NONE",
+            Level::Low => "LOW",
+            Level::Medium => "MEDIUM",
+            Level::High => "HIGH",
+        }
+    }
+
+    /// The level of `score`, where MEDIUM and HIGH begin at these.
+    pub fn of(score: u64, medium: u64, high: u64) -> Self {
+        match score {
+            0 => Level::None,
+            score if score >= high => Level::High,
+            score if score >= medium => Level::Medium,
+            _ => Level::Low,
+        }
+    }
+}
+
+/// A risk with what makes it up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assessed {
+    /// 0 to 100.
+    pub score: u64,
+    /// What it amounts to.
+    pub level: Level,
+    /// What made it, most first; the points add up to the score.
+    pub contributions: Vec<Contribution>,
+}
+
+/// What part of a risk comes from where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contribution {
+    /// A finding's id, or what else adds to the risk.
+    pub from: String,
+    /// Points of the score.
+    pub points: u64,
+}
+
+/// Evidence of an attack: the negative logarithm of the probability that there is none.
+#[derive(Debug, Clone)]
+pub(super) struct Evidence {
+    /// Where it comes from.
+    pub(super) what: String,
+    /// Evidence of one group is not independent.
+    pub(super) group: String,
+    pub(super) amount: f64,
+}
+
+impl Evidence {
+    /// Evidence that is independent of all other.
+    pub(super) fn alone(what: String, amount: f64) -> Self {
+        Self { what, group: String::new(), amount }
+    }
+}
+
+/// The sum of amounts of one group, each further one counting `repeat` of the one before, the strongest first.
+pub(super) fn damped_sum(mut amounts: Vec<f64>, repeat: f64) -> f64 {
+    amounts.sort_by(|left, right| right.total_cmp(left));
+    let mut factor = 1.0;
+    amounts.into_iter().fold(0.0, |sum, amount| {
+        let sum = sum + amount * factor;
+        factor *= repeat;
+        sum
+    })
+}
+
+/// Evidence with each further piece of one group counting `repeat` of the one before, the strongest first.
+pub(super) fn damped(mut evidence: Vec<Evidence>, repeat: f64) -> Vec<Evidence> {
+    evidence.sort_by(|left, right| {
+        let by_group = left.group.cmp(&right.group);
+        by_group.then(right.amount.total_cmp(&left.amount)).then_with(|| left.what.cmp(&right.what))
+    });
+    let mut factor_of: BTreeMap<String, f64> = BTreeMap::new();
+    for piece in &mut evidence {
+        let factor = factor_of.entry(piece.group.clone()).or_insert(1.0);
+        piece.amount *= *factor;
+        *factor *= repeat;
+    }
+    evidence
+}
+
+/// The score of evidence: 100 (1 - exp(-sum)), in whole points that the contributions add up to. Evidence at all is at
+/// least one point.
+pub(super) fn assess(mut evidence: Vec<Evidence>, risk: &Risk) -> Assessed {
+    evidence
+        .sort_by(|left, right| right.amount.total_cmp(&left.amount).then_with(|| left.what.cmp(&right.what)));
+    let sum: f64 = evidence.iter().map(|piece| piece.amount).sum();
+    let score = match sum > 0.0 {
+        true => (100.0 * (1.0 - (-sum).exp())).round().clamp(1.0, 100.0) as u64,
+        false => 0,
+    };
+    let points = shared_out(score, &evidence, sum);
+    let contribution = |(piece, points): (Evidence, u64)| Contribution { from: piece.what, points };
+    Assessed {
+        score,
+        level: Level::of(score, risk.medium_level, risk.high_level),
+        contributions: evidence.into_iter().zip(points).map(contribution).collect(),
+    }
+}
+
+/// Whole points in proportion to amounts, by largest remainders (Hamilton's method); `evidence` is in falling order.
+fn shared_out(score: u64, evidence: &[Evidence], sum: f64) -> Vec<u64> {
+    let exact: Vec<f64> = evidence
+        .iter()
+        .map(|piece| if sum > 0.0 { score as f64 * piece.amount / sum } else { 0.0 })
+        .collect();
+    let mut points: Vec<u64> = exact.iter().map(|share| share.floor() as u64).collect();
+    let mut by_remainder: Vec<usize> = (0..points.len()).collect();
+    by_remainder.sort_by(|left, right| {
+        let remainder = |index: &usize| exact[*index] - exact[*index].floor();
+        remainder(right).total_cmp(&remainder(left)).then(left.cmp(right))
+    });
+    // Rounding of the shares can leave a point more than there are pieces, or one too few.
+    let mut missing = score.saturating_sub(points.iter().sum());
+    for index in by_remainder.iter().cycle().take(points.len() * 2) {
+        if missing == 0 {
+            break;
+        }
+        points[*index] += 1;
+        missing -= 1;
+    }
+    points
+}

@@ -1,0 +1,154 @@
+//! The risk of a run, from that of its incidents and entities, for the whole window and by day.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+use hindcast_common::findings::{Finding, Tactic};
+use hindcast_common::time::{date_of_us, parse_time_us};
+use serde::{Deserialize, Serialize};
+
+use super::formula::{Assessed, Evidence, Level, assess, damped_sum};
+use super::{Assessor, EntityRisk};
+use crate::correlate::Incident;
+
+/// The run's score.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRisk {
+    /// 0 to 100.
+    pub score: u64,
+    /// What it amounts to.
+    pub level: Level,
+    /// What made it; the points add up to the score.
+    pub explanation: Vec<String>,
+}
+
+/// The score of a day: of the findings whose evidence reaches into it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayRisk {
+    /// The day, UTC.
+    pub date: NaiveDate,
+    /// 0 to 100.
+    pub score: u64,
+    /// What it amounts to.
+    pub level: Level,
+    /// Findings of the day.
+    pub findings: u64,
+}
+
+/// The risk of the run and of each of its days: the worst incident or entity whole, and part of all the evidence there is.
+pub fn run_risk(
+    assessor: &Assessor<'_>,
+    findings: &[Finding],
+    incidents: &[Incident],
+    entities: &[EntityRisk],
+    dates: &[NaiveDate],
+) -> (RunRisk, Vec<DayRisk>) {
+    let weighed: Vec<Weighed<'_>> = findings.iter().map(|finding| Weighed::of(finding, assessor)).collect();
+    let cases = Cases::new(findings, incidents, entities);
+    let whole = cases.assess(assessor, &weighed, |_| true);
+    let explanation =
+        whole.contributions.iter().map(|part| format!("{} points: {}", part.points, part.from)).collect();
+    let of_day = |date: &NaiveDate| {
+        let is_active = |piece: &Weighed<'_>| piece.first <= Some(*date) && piece.last >= Some(*date);
+        let risk = cases.assess(assessor, &weighed, is_active);
+        let findings = weighed.iter().filter(|piece| is_active(piece)).count() as u64;
+        DayRisk { date: *date, score: risk.score, level: risk.level, findings }
+    };
+    let risk = RunRisk { score: whole.score, level: whole.level, explanation };
+    (risk, dates.iter().map(of_day).collect())
+}
+
+/// A finding's evidence and days.
+struct Weighed<'a> {
+    analysis: &'a str,
+    tactic: Option<Tactic>,
+    amount: f64,
+    first: Option<NaiveDate>,
+    last: Option<NaiveDate>,
+}
+
+impl<'a> Weighed<'a> {
+    fn of(finding: &'a Finding, assessor: &Assessor<'_>) -> Self {
+        let day = |text: &Option<String>| text.as_deref().and_then(parse_time_us).map(date_of_us);
+        let first = day(&finding.first_seen);
+        Self {
+            analysis: &finding.analysis,
+            tactic: finding.tactic(),
+            amount: assessor.amount(finding),
+            first,
+            last: day(&finding.last_seen).max(first),
+        }
+    }
+}
+
+/// Incidents and entities, each of which may be the worst of a run.
+struct Cases {
+    names: Vec<String>,
+    incidents: usize,
+    /// The cases each finding is part of.
+    of_finding: Vec<Vec<usize>>,
+}
+
+impl Cases {
+    fn new(findings: &[Finding], incidents: &[Incident], entities: &[EntityRisk]) -> Self {
+        let mut names: Vec<String> =
+            incidents.iter().map(|incident| format!("incident {}", incident.id)).collect();
+        let mut cases_of_id: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (case, incident) in incidents.iter().enumerate() {
+            for id in &incident.findings {
+                cases_of_id.entry(id).or_default().push(case);
+            }
+        }
+        let mut case_of_entity = BTreeMap::new();
+        for risk in entities {
+            let (kind, name) = (risk.entity.kind, risk.entity.name.as_str());
+            case_of_entity.insert((kind, name), names.len());
+            names.push(format!("{} {name}", kind.name()));
+        }
+        let of_finding = findings.iter().map(|finding| {
+            let named = finding.entities.iter();
+            let of_entities = named.filter_map(|e| case_of_entity.get(&(e.kind, e.name.as_str())));
+            let of_incidents = cases_of_id.get(finding.id.as_str()).into_iter().flatten();
+            of_incidents.chain(of_entities).copied().collect()
+        });
+        Self { of_finding: of_finding.collect(), incidents: incidents.len(), names }
+    }
+
+    fn assess(
+        &self,
+        assessor: &Assessor<'_>,
+        weighed: &[Weighed<'_>],
+        is_taken: impl Fn(&Weighed<'_>) -> bool,
+    ) -> Assessed {
+        let risk = &assessor.config.risk;
+        let mut by_case: BTreeMap<usize, Vec<&Weighed<'_>>> = BTreeMap::new();
+        let mut by_analysis: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for (piece, cases) in weighed.iter().zip(&self.of_finding).filter(|(piece, _)| is_taken(piece)) {
+            cases.iter().for_each(|case| by_case.entry(*case).or_default().push(piece));
+            by_analysis.entry(piece.analysis).or_default().push(piece.amount);
+        }
+        // The first of equals: incidents come before entities.
+        let mut worst: Option<(f64, usize)> = None;
+        for (case, pieces) in by_case {
+            let mut amounts: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+            pieces.iter().for_each(|piece| amounts.entry(piece.analysis).or_default().push(piece.amount));
+            let mut total: f64 = amounts.into_values().map(|amounts| damped_sum(amounts, risk.repeat)).sum();
+            if case < self.incidents {
+                let tactics: BTreeSet<Tactic> = pieces.iter().filter_map(|piece| piece.tactic).collect();
+                total += assessor.tactics_evidence(tactics.len());
+            }
+            if total > 0.0 && worst.is_none_or(|(most, _)| total > most) {
+                worst = Some((total, case));
+            }
+        }
+        let mut parts: Vec<Evidence> = Vec::new();
+        if let Some((amount, case)) = worst {
+            parts.push(Evidence::alone(format!("the worst, {}", self.names[case]), amount));
+        }
+        for (analysis, amounts) in by_analysis {
+            let what = format!("{} findings of {analysis}", amounts.len());
+            parts.push(Evidence::alone(what, damped_sum(amounts, risk.repeat) * risk.rest));
+        }
+        assess(parts, risk)
+    }
+}

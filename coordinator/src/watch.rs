@@ -1,0 +1,81 @@
+//! Watchlists, applied to findings: raised, or set aside and counted.
+
+use std::collections::BTreeMap;
+
+use hindcast_common::config::{Effect, Watchlist, WatchlistIndex};
+use hindcast_common::entities::Entity;
+use hindcast_common::findings::{Finding, Severity};
+
+/// Findings after the watchlists.
+#[derive(Debug, Default)]
+pub struct Watched {
+    /// Findings that stay, those on a list with its name.
+    pub findings: Vec<Finding>,
+    /// Findings that an allow-list sets aside, with its name.
+    pub suppressed: Vec<Finding>,
+}
+
+impl Watched {
+    /// Applies `lists` to `findings`, which keep their order.
+    pub fn of(findings: Vec<Finding>, lists: &[Watchlist]) -> Self {
+        let indices: Vec<(&Watchlist, WatchlistIndex)> =
+            lists.iter().map(|list| (list, list.index())).collect();
+        let mut watched = Self::default();
+        for mut finding in findings {
+            let mut is_allowed = false;
+            let mut raised = 0;
+            for (list, index) in &indices {
+                let Some(entity) = finding.entities.iter().find(|entity| index.has(entity)) else { continue };
+                let is_meant = list.analyses.is_empty() || list.analyses.contains(&finding.analysis);
+                match list.effect {
+                    Effect::Allow if !is_meant => continue,
+                    Effect::Allow => is_allowed = true,
+                    Effect::Raise => raised += 1,
+                    Effect::Weigh => {}
+                }
+                finding.explanation.push_str(&told(list, entity));
+                finding.watchlists.push(list.name.clone());
+            }
+            // Two lists that name it raise it no further than one.
+            if raised > 0 {
+                finding.severity = above(finding.severity);
+            }
+            if is_allowed {
+                watched.suppressed.push(finding);
+            } else {
+                watched.findings.push(finding);
+            }
+        }
+        watched
+    }
+
+    /// Rows of suppressed findings, by analysis.
+    pub fn suppressed_rows(&self) -> BTreeMap<&str, u64> {
+        let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
+        for finding in &self.suppressed {
+            *rows.entry(&finding.analysis).or_default() += finding.rows;
+        }
+        rows
+    }
+
+    /// Suppressed findings, by the list that names them.
+    pub fn suppressed_by_list(&self) -> BTreeMap<String, u64> {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for list in self.suppressed.iter().flat_map(|finding| &finding.watchlists) {
+            *counts.entry(list.clone()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+fn told(list: &Watchlist, entity: &Entity) -> String {
+    format!("; {} {} is on the watchlist {}", entity.kind.name(), entity.name, list.name)
+}
+
+fn above(severity: Severity) -> Severity {
+    match severity {
+        Severity::Low => Severity::Medium,
+        Severity::Medium => Severity::High,
+        Severity::High | Severity::Critical => Severity::Critical,
+    }
+}
