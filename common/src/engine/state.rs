@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
+use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +129,20 @@ impl StateStore {
             // Another attempt was first: what it committed is as good, being of the same inputs.
             Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(manifest),
             Err(error) => Err(Error::storage(format!("committing {path}"))(error)),
+        }
+    }
+
+    /// Forgets the state whose data is at `data_path`, so that it is not found again.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the store fails.
+    pub async fn forget(&self, data_path: &str) -> Result<()> {
+        // Data is beside its manifest, named as it with the content's hash in between.
+        let key = data_path.rsplitn(3, '.').last().unwrap_or(data_path);
+        let path = Path::from(format!("{key}.json"));
+        match self.location.store().delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(Error::storage(format!("deleting {path}"))(error)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::engine::{StateStore, TASKS_PER_THREAD};
 use hindcast_common::functions::BUCKETS;
 use hindcast_common::retry::with_retries;
@@ -15,8 +16,15 @@ use super::progress::JobProgress;
 use crate::output::{findings_batch, plain};
 use crate::scan::{PlanOutline, RunOptions, ScanResult, prepare, run_scan};
 
+/// Results written at once.
+const CONCURRENT_PUTS: usize = 8;
+
 /// Name under which the findings of a job are kept and fetched, beside its tables.
 pub(crate) const FINDINGS: &str = "findings";
+
+/// Merges at once: all of a scan, since most are small, and each takes its time to be handed out and heard of. Workers
+/// bound how many of their tasks run.
+const CONCURRENT_MERGES: usize = 16;
 
 /// Runs the job in `sender` once its turn has come, and writes down how it ended.
 pub(super) async fn run_job(board: Arc<JobBoard>, sender: watch::Sender<Job>) {
@@ -60,6 +68,7 @@ async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
         use_cache: true,
         // One a thread, as in one process: each reads all state files for its buckets.
         shards: (slots / TASKS_PER_THREAD).clamp(1, usize::from(BUCKETS)),
+        concurrent_merges: CONCURRENT_MERGES,
         config: &prepared.config,
         job: &job.id,
     };
@@ -73,13 +82,15 @@ async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
 }
 
 async fn keep(board: &JobBoard, id: &str, result: &ScanResult) -> Result<()> {
+    let mut kept = vec![("report.json".to_owned(), to_json(&result.report)?.into_bytes())];
     for table in &result.tables {
         let batches = table.batches.iter().map(plain).collect::<Result<Vec<_>>>()?;
-        board.ledger.put(id, &format!("tables/{}.arrow", table.name), encode_table(&batches)?).await?;
+        kept.push((format!("tables/{}.arrow", table.name), encode_table(&batches)?));
     }
     let findings = encode_table(&[findings_batch(&result.findings)?])?;
-    board.ledger.put(id, &format!("tables/{FINDINGS}.arrow"), findings).await?;
-    board.ledger.put(id, "report.json", to_json(&result.report)?.into_bytes()).await
+    kept.push((format!("tables/{FINDINGS}.arrow"), findings));
+    let puts: Vec<_> = kept.into_iter().map(|(name, bytes)| board.ledger.put(id, name, bytes)).collect();
+    stream::iter(puts).buffer_unordered(CONCURRENT_PUTS).try_collect().await
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String> {

@@ -2,6 +2,7 @@
 
 mod coverage;
 mod ledger;
+mod merge;
 mod plan;
 mod report;
 mod request;

@@ -5,30 +5,21 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use futures::{StreamExt, TryStreamExt, stream};
-use hindcast_common::analyses::{Analysis, HIDDEN_PREFIX, Suite};
-use hindcast_common::catalog::LakeFile;
+use hindcast_common::analyses::{HIDDEN_PREFIX, Suite};
 use hindcast_common::config::Config;
-use hindcast_common::engine::{
-    Engine, Job, MergeJob, MergeRows, StateStore, UnitFault, job_plan, task_session,
-};
+use hindcast_common::engine::{Engine, StateStore, UnitFault, task_session};
 use hindcast_common::findings::{Finding, Row, findings_of};
-use hindcast_common::functions::BUCKETS;
-use hindcast_common::operation::Origin;
-use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 
 use crate::correlate::incidents_of;
 
 use super::coverage::coverage_of;
-use super::ledger::{RollupRun, UnitRecord};
+use super::ledger::RollupRun;
+use super::merge::merge_all;
 use super::plan::ScanPlan;
 use super::report::{Report, Scores};
 use super::score::{SuiteScore, run_risk, suite_score};
 use super::units::{cut, unit_bytes};
-
-/// Merge jobs under way at once.
-const CONCURRENT_MERGES: usize = 2;
 
 /// How a scan is run.
 pub struct RunOptions<'a> {
@@ -40,8 +31,10 @@ pub struct RunOptions<'a> {
     pub state: &'a StateStore,
     /// Whether state may be there from earlier.
     pub use_cache: bool,
-    /// Merge tasks.
+    /// Tasks of a merge job.
     pub shards: usize,
+    /// Merge jobs under way at once.
+    pub concurrent_merges: usize,
     /// Parameters.
     pub config: &'a Config,
     /// Id of the coordinator's job; empty for a scan in this process.
@@ -109,22 +102,14 @@ pub async fn run_scan(
         tables,
         use_cache: options.use_cache,
     };
-    let records = rollups.complete(units, progress).await?;
+    let mut records = rollups.complete(units, progress).await?;
     tracing::debug!(units = records.len(), "rollups complete");
     progress.merging();
-    let state = state_files(plan, &records);
+    let mut results = merge_all(plan, options, &rollups, &mut records, progress).await?;
 
     let mut tables = Vec::new();
     let mut findings = Vec::new();
     let mut signals: BTreeMap<Suite, BTreeMap<String, u64>> = BTreeMap::new();
-    let mut results: BTreeMap<&str, RecordBatch> = BTreeMap::new();
-    // Two merges at once: while one orders its result, the other's tasks use the threads.
-    let groups = by_rollups(&plan.analyses);
-    let merges: Vec<_> = groups.iter().map(|group| merge(group, plan, options, &state)).collect();
-    let mut merges = stream::iter(merges).buffer_unordered(CONCURRENT_MERGES);
-    while let Some(merged) = merges.try_next().await? {
-        results.extend(merged);
-    }
     for analysis in &plan.analyses {
         let batches: Vec<RecordBatch> = results.remove(analysis.id).into_iter().collect();
         let of_suite = signals.entry(analysis.suite).or_default();
@@ -161,80 +146,6 @@ pub async fn run_scan(
     Ok(ScanResult { tables, findings, report })
 }
 
-/// State files by rollup.
-fn state_files(plan: &ScanPlan, records: &[UnitRecord]) -> BTreeMap<String, Vec<LakeFile>> {
-    let mut files: BTreeMap<String, Vec<LakeFile>> = plan
-        .tables
-        .iter()
-        .flat_map(|planned| &planned.rollups)
-        .map(|rollup| (rollup.id.to_owned(), Vec::new()))
-        .collect();
-    for manifest in records.iter().flat_map(|record| &record.manifests) {
-        if let (Some(files), Some(data)) = (files.get_mut(&manifest.rollup), &manifest.data) {
-            files.push(data.clone());
-        }
-    }
-    files
-}
-
-/// The whole results of analyses that read the same state, each in its order.
-async fn merge(
-    analyses: &[&'static Analysis],
-    plan: &ScanPlan,
-    options: &RunOptions<'_>,
-    state: &BTreeMap<String, Vec<LakeFile>>,
-) -> Result<Vec<(&'static str, RecordBatch)>> {
-    let is_read = |id: &str| {
-        analyses
-            .iter()
-            .any(|analysis| analysis.rollups.contains(&id) || analysis.optional_rollups.contains(&id))
-    };
-    let job = MergeJob {
-        config: options.config.clone(),
-        state_url: options.state.location().url().to_owned(),
-        shards: shards(options.shards),
-        origin: Origin::here(options.job),
-        inputs: state
-            .iter()
-            .filter(|(id, _)| is_read(id))
-            .map(|(id, files)| (id.clone(), files.clone()))
-            .collect(),
-        columns: plan.columns.clone(),
-        analyses: analyses.iter().map(|analysis| analysis.id.to_owned()).collect(),
-    };
-    let rows = MergeRows::of(&job)?;
-    let batches: Vec<RecordBatch> = with_retries(|| async {
-        let rows = options.engine.run(job_plan(Job::Merge(job.clone()))?).await?;
-        Ok(rows.try_collect().await?)
-    })
-    .await?;
-    let mut results = Vec::new();
-    for (analysis, (_, schema, own)) in analyses.iter().zip(rows.split(&batches)?) {
-        results.push((analysis.id, analysis.ordered(&schema, &own, options.config)?));
-    }
-    tracing::debug!(analyses = ?results.iter().map(|(id, _)| id).collect::<Vec<_>>(), "merged");
-    Ok(results)
-}
-
-/// Analyses that read the same rollups, together: they share one merge.
-fn by_rollups(analyses: &[&'static Analysis]) -> Vec<Vec<&'static Analysis>> {
-    let mut groups: Vec<Vec<&'static Analysis>> = Vec::new();
-    for &analysis in analyses {
-        match groups.iter_mut().find(|group| group[0].rollups == analysis.rollups) {
-            Some(group) => group.push(analysis),
-            None => groups.push(vec![analysis]),
-        }
-    }
-    groups
-}
-
-/// All buckets, in `count` ranges as even as they can be.
-fn shards(count: usize) -> Vec<(u8, u8)> {
-    let count = count.clamp(1, usize::from(BUCKETS));
-    let bound = |shard: usize| (usize::from(BUCKETS) * shard / count) as u8;
-    (0..count).map(|shard| (bound(shard), bound(shard + 1))).collect()
-}
-
 fn without_hidden(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
     let shown = |batch: &RecordBatch| {
         let schema = batch.schema();
@@ -244,19 +155,4 @@ fn without_hidden(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
     };
     let projected: Result<Vec<_>, _> = batches.iter().map(shown).collect();
     projected.map_err(|error| Error::Engine(error.into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_cover_every_bucket_once() {
-        for count in [1, 2, 3, 7, 64, 1000] {
-            let ranges = shards(count);
-            assert_eq!(ranges.first().map(|range| range.0), Some(0));
-            assert_eq!(ranges.last().map(|range| range.1), Some(BUCKETS));
-            assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "{ranges:?}");
-        }
-    }
 }
