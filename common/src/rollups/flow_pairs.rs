@@ -13,7 +13,7 @@ use crate::time::MICROS_PER_SECOND;
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "flow_pairs",
-    version: 1,
+    version: 2,
     tables: &["CommonSecurityLog"],
     columns: &[
         "TimeGenerated",
@@ -24,7 +24,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
         "SentBytes",
         "ReceivedBytes",
     ],
-    bucket_key: "source_ip",
+    bucket_key: &["source_ip", "destination_ip"],
     parameters,
     prepare,
     shape: Shape::Groups {
