@@ -34,3 +34,9 @@ chaos runs="200" seed="1":
 # The deployment files: schemas, references, flows, metrics, alerts; with "--planted" that it sees errors
 deploy-check *arguments:
     deploy/validate {{arguments}}
+
+# Beacon scores on generated truth: recall by jitter, interval and loss, precision, ranks of benign services (docs/beacons.md)
+beacon-quality *arguments:
+    cargo build --bin hindcast
+    test -x target/beacon-venv/bin/python || (python3 -m venv target/beacon-venv && target/beacon-venv/bin/pip -q install numpy pyarrow)
+    target/beacon-venv/bin/python benches/beacon_quality.py target/debug/hindcast {{arguments}}
