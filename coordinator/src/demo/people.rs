@@ -1,6 +1,6 @@
 //! The company's people as its Office tenant knows them: their names there, and the addresses they come from.
 
-use std::net::IpAddr;
+use std::net::Ipv6Addr;
 
 use super::dice::{Dice, mix};
 use super::places::{HOME_TOWNS, OFFICES, Place};
@@ -66,18 +66,20 @@ impl Person {
 
 impl ClientAddress {
     fn new(address: &str, number: usize) -> Self {
-        let port = |place: u64| 49_152 + mix(number as u64 * 4 + place) % 16_384;
-        let with_port = |place| match address.parse() {
-            Ok(IpAddr::V6(_)) => format!("[{address}]:{}", port(place)),
-            _ => format!("{address}:{}", port(place)),
-        };
-        Self { plain: address.to_owned(), with_ports: [0, 1, 2, 3].map(with_port) }
+        let port = |place: u64| 49_152 + (mix(number as u64 * 4 + place) & 0x3FFF) as i64;
+        let with_ports = [0, 1, 2, 3].map(|place| with_port(address, port(place)));
+        Self { plain: address.to_owned(), with_ports }
     }
 
     /// One of the forms with a port.
     pub(crate) fn with_port(&self, dice: &mut Dice) -> &str {
         dice.pick(&self.with_ports)
     }
+}
+
+/// An address with a port, as logs write it.
+pub(crate) fn with_port(address: &str, port: i64) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 
 fn home_address(town: &Place, number: usize) -> String {
@@ -87,7 +89,7 @@ fn home_address(town: &Place, number: usize) -> String {
             let mut groups = network.network().segments();
             groups[3] = house as u16;
             groups[7] = 0x20 + (mix(house as u64) & 0xFF) as u16;
-            std::net::Ipv6Addr::from(groups).to_string()
+            Ipv6Addr::from(groups).to_string()
         }
         // The last octet of a home is never 0 or 255.
         _ => town.address((house / 250 * 256 + house % 250 + 2) as u32),

@@ -20,11 +20,11 @@ pub(crate) struct Place {
 
 /// No one lives where an office is: at work and at home a person is in two cities, with one address in each, as
 /// `multi_location_users` counts them.
-pub(crate) const OFFICES: [Place; 2] = [
+pub(crate) static OFFICES: [Place; 2] = [
     at_home(v4([192, 0, 2, 0], 28), None, "Amsterdam", (52.3676, 4.9041)),
     at_home(v4([192, 0, 2, 16], 28), None, "Eindhoven", (51.4416, 5.4697)),
 ];
-pub(crate) const HOME_TOWNS: [Place; 5] = [
+pub(crate) static HOME_TOWNS: [Place; 5] = [
     at_home(v4([198, 18, 0, 0], 19), Some(v6(0xf000)), "Utrecht", (52.0907, 5.1214)),
     at_home(v4([198, 18, 32, 0], 19), Some(v6(0xf001)), "Haarlem", (52.3874, 4.6462)),
     at_home(v4([198, 18, 64, 0], 19), Some(v6(0xf002)), "Leiden", (52.1601, 4.4970)),
@@ -46,8 +46,7 @@ pub(crate) const SEOUL: Place =
 /// Every place of the demo.
 pub(crate) fn all() -> impl Iterator<Item = &'static Place> {
     static ABROAD: [Place; 5] = [LISBON, SINGAPORE, TORONTO, SAO_PAULO, SEOUL];
-    static AT_HOME: ([Place; 2], [Place; 5]) = (OFFICES, HOME_TOWNS);
-    AT_HOME.0.iter().chain(&AT_HOME.1).chain(&ABROAD)
+    OFFICES.iter().chain(&HOME_TOWNS).chain(&ABROAD)
 }
 
 impl Place {

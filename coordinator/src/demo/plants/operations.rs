@@ -1,10 +1,11 @@
 //! Planted rows of OfficeActivity: a person's operations from an address, one or many.
 
-use super::super::office::{ORGANIZATION, OfficeRow, Operation, document_url, office_id};
-use super::super::people::Person;
+use super::super::office::{
+    FILE_READ, LOGGED_IN, MAIL_READ, ORGANIZATION, OfficeRow, Operation, document_url, office_id,
+};
+use super::super::people::{Person, with_port};
 use super::super::truth::PlantedRows;
 use super::{DAY_US, HOUR_US, Planner, text};
-use crate::demo::office::{FILE_READ, LOGGED_IN, MAIL_READ};
 
 /// Who comes from where, and with what.
 pub(super) struct Access<'a> {
@@ -41,12 +42,12 @@ pub(super) fn operation(
         "Exchange" => {
             row.user_key = text(&person.key);
             row.user_id = text(&person.user_id_as_written);
-            row.client = None;
-            row.mail_client = Some(if port % 4 == 0 {
-                format!("{}:{port}", access.address)
-            } else {
-                access.address.into()
-            });
+            let and_port = Some(with_port(access.address, port));
+            match (operation.record_type, port % 4) {
+                ("ExchangeAdmin", _) => row.client = and_port,
+                (_, 0) => (row.client, row.mail_client) = (None, and_port),
+                _ => (row.client, row.mail_client) = (None, text(access.address)),
+            }
         }
         "SharePoint" => {
             row.object = Some(document_url(&mut planner.dice));

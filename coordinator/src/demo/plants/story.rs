@@ -71,15 +71,18 @@ pub(super) fn plant(planner: &mut Planner, shares: &Shares, world: &World) {
     attacks.push(inbox_rule(planner, person, time));
 
     attacks.retain(|attack| attack.planted.rows > 0);
-    let (Some(first), Some(last)) = (attacks.first(), attacks.last()) else { return };
+    let moments = |of: fn(&Attack) -> i64| attacks.iter().map(of);
+    let first_seen = moments(|attack| attack.planted.first_seen).min();
+    let last_seen = moments(|attack| attack.planted.last_seen).max();
+    let (Some(first_seen), Some(last_seen)) = (first_seen, last_seen) else { return };
     planner.plan.incidents.push(PlantedIncident {
         id: "story",
         attacks: attacks.iter().map(|attack| attack.id.clone()).collect(),
         device: host.name.clone(),
         address: host.address.clone(),
         user: person.user_id.clone(),
-        first_seen: first.planted.first_seen,
-        last_seen: last.planted.last_seen,
+        first_seen,
+        last_seen,
     });
     attacks.into_iter().for_each(|attack| planner.finish(attack));
 }
