@@ -22,10 +22,10 @@ bench:
 parity lake frames:
     HINDCAST_PARITY_LAKE={{lake}} HINDCAST_PARITY_FRAMES={{frames}} cargo test --test hindcast notebook_parity -- --nocapture
 
-# The cluster beside the embedded scan, on one and two workers, and what its cache saves
-bench-cluster:
+# The cluster beside the embedded scan, on one and two workers, with a hot key (needs pyarrow), and what its cache saves
+bench-cluster *arguments:
     cargo build --release
-    python3 benches/cluster.py target/release/hindcast
+    python3 benches/cluster.py target/release/hindcast {{arguments}}
 
 # So many seeded fault runs, from a seed on
 chaos runs="200" seed="1":

@@ -17,13 +17,13 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
-use futures::future::try_join_all;
+use futures::future::join_all;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use super::job::{Job, RollupJob, RollupUnit, TableRef, Task, UnitFault, UnitOutcome, encode_outcome};
-use super::session::{open_location, task_session};
+use super::session::{is_exhausted, open_location, task_session};
 use super::state::{EncodedState, Manifest, StateStore, UnitStats, unit_key};
 use super::write_state::encode_state;
 use crate::catalog::{
@@ -49,7 +49,7 @@ pub(super) fn start(
     let span = tracing::info_span!("unit", job = origin.job, index = task.index, date = %task.work.date);
     origin.adopt(&span);
     let outcome = async move {
-        let guard = TaskGuard::start();
+        let guard = TaskGuard::start("rollup");
         let Job::Rollup(rollup_job) = &*job else {
             return Err(DataFusionError::Internal("a rollup task was given another job".into()));
         };
@@ -101,10 +101,6 @@ async fn run_within_memory(
     }
 }
 
-fn is_exhausted(error: &DataFusionError) -> bool {
-    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
-}
-
 async fn run_unit(
     job: &RollupJob,
     unit: &RollupUnit,
@@ -124,7 +120,8 @@ async fn run_unit(
         .collect::<crate::Result<Vec<_>>>()?;
     // An engine may run a task again whose first attempt ended well but was not heard of.
     let finds = keys.iter().map(|key| state.find(key, &job.window));
-    let found: Vec<Manifest> = try_join_all(finds).await?.into_iter().flatten().collect();
+    // State that can't be looked up is as good as absent.
+    let found: Vec<Manifest> = join_all(finds).await.into_iter().flatten().flatten().collect();
     if found.len() == rollups.len() {
         return Ok(found);
     }

@@ -25,7 +25,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
         "SentBytes",
         "ReceivedBytes",
     ],
-    bucket_key: "source_ip",
+    bucket_key: &["source_ip", "destination_ip"],
     parameters,
     prepare,
     shape: Shape::Groups {

@@ -4,6 +4,7 @@ mod arguments;
 mod certificates;
 mod coordinator;
 mod demo;
+mod diff;
 mod jobs;
 mod scan;
 mod tables;
@@ -33,6 +34,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Run detections over a window of a lake
     Scan(scan::ScanArguments),
+    /// Compare two scans: findings added, gone and changed, and why
+    Diff(diff::DiffArguments),
     /// Show, save and delete tables of a lake
     Tables(tables::TablesArguments),
     /// Accept scans as jobs and have workers run them
@@ -90,6 +93,7 @@ pub fn run(cli: Cli) -> Result<Outcome> {
     match cli.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Certificates(arguments) => certificates::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Scan(arguments) => block_on(arguments.threads(), "hindcast", "error", scan::run(&arguments)),
         Command::Tables(arguments) => block_on(threads, "hindcast", "error", tables::run(&arguments)),
         Command::Jobs(arguments) => block_on(threads, "hindcast", "error", jobs::run(&arguments)),

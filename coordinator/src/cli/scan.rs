@@ -19,6 +19,9 @@ use crate::risk::Level;
 use crate::scan::{PlanOutline, RunOptions, ScanResult, Summary, prepare, question_of, run_scan, units_of};
 use crate::screen;
 
+/// Merges at once in this process: while one orders its result, the other's tasks use the threads.
+const CONCURRENT_MERGES: usize = 2;
+
 /// Arguments of `hindcast scan`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -173,6 +176,7 @@ async fn here(arguments: &ScanArguments, request: ScanRequest, is_told: bool) ->
         state: &state,
         use_cache: !arguments.no_cache,
         shards: options.threads,
+        concurrent_merges: CONCURRENT_MERGES,
         config: &prepared.config,
         job: "",
     };

@@ -34,8 +34,10 @@ pub struct RunOptions<'a> {
     pub state: &'a StateStore,
     /// Whether state may be there from earlier.
     pub use_cache: bool,
-    /// Merge tasks.
+    /// Tasks of a merge job.
     pub shards: usize,
+    /// Merge jobs under way at once.
+    pub concurrent_merges: usize,
     /// Parameters.
     pub config: &'a Config,
     /// Id of the coordinator's job; empty for a scan in this process.
@@ -108,9 +110,10 @@ pub async fn run_scan(
     let records = rollups.complete(units, progress).await?;
     tracing::debug!(units = records.len(), "rollups complete");
     progress.merging();
-    let mut merger = Merger::new(plan, options, &records);
+    let mut merger = Merger::new(plan, options, &rollups, progress, records);
     let mut results = merger.run(&plan.analyses).await?;
     let context = EntityContext::learn(&mut merger, &plan.analyses, &results, options.config).await?;
+    let records = merger.into_records();
     finish(plan, options, &context, &mut results).await?;
 
     let mut tables = Vec::new();
