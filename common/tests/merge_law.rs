@@ -38,6 +38,13 @@ fn texts(column: &str) -> Vec<Option<&'static str>> {
         "FileName" => vec!["loot.zip", "a.7z", "notes.txt"],
         "FolderPath" => vec!["C:\\Windows\\Temp", "/srv/staging", "C:\\Docs"],
         "OperationName" => vec!["PutBlob", "GetBlob", "microsoft.storage/storageaccounts/listkeys/action"],
+        "UserType" => vec!["Regular", "Admin"],
+        "RecordType" => vec!["SharePointFileOperation", "ExchangeItem"],
+        "ClientIP" | "Client_IPAddress" => {
+            vec!["203.0.113.7", "203.0.113.7:443", "[2A01::1]:36185", "2a01::1", "<null>", ""]
+        }
+        "UserId" => vec!["Ada@corp.example", "ada@corp.example", "bob@corp.example", "<null>"],
+        "UserAgent" => vec!["Edge", "curl", ""],
         "StatusCode" => vec!["201", "403"],
         _ => vec!["one", "Two", "drei"],
     };

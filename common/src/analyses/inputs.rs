@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::common::{JoinType, Result, ScalarValue, internal_datafusion_err};
-use datafusion::logical_expr::{Expr, lit};
+use datafusion::logical_expr::{Expr, ident, lit};
 use datafusion::prelude::DataFrame;
 
 use super::{LOCATIONS, SideTable};

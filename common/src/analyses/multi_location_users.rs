@@ -90,7 +90,7 @@ fn explain(row: &Row<'_>) -> String {
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let parameters = &inputs.config.multi_location_users;
     let activity = inputs.merged("office_accounts")?;
-    let addresses_of_pair: Expr = WindowFunction::new(count_udaf().into(), vec![ident("address")]).into();
+    let addresses_of_pair: Expr = WindowFunction::new(count_udaf(), vec![ident("address")]).into();
     let in_places = activity
         .clone()
         .aggregate(

@@ -68,7 +68,7 @@ fn explain(row: &Row<'_>) -> String {
     let country = row.text("country_code").map_or_else(
         || "no known country".to_owned(),
         |code| match row.number("_country_share").filter(|_| is_from_rare_country(row)) {
-            Some(share) => format!("{code}, whence {:.2} % of the operations come", 100.0 * share),
+            Some(share) => format!("{code} ({:.2} % of all located operations)", 100.0 * share),
             None => code.to_owned(),
         },
     );
@@ -80,7 +80,7 @@ fn explain(row: &Row<'_>) -> String {
         Some(1) => "once".to_owned(),
         events => format!("{} times", events.unwrap_or_default()),
     };
-    format!("{sensitive}{operation} from {country} with {agent}, seen {times} in the window")
+    format!("{sensitive}{operation} with {agent} from {country}, seen {times} in the window")
 }
 
 /// The shard's rare combinations; and how many events it has of each country, as rows without an operation that carry
@@ -137,7 +137,7 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
 
 /// Tells of each combination whether its country is a rare one in the whole tenant.
 fn finish(rows: DataFrame, context: &Context<'_>) -> Result<DataFrame> {
-    let whole = |column: &str| -> Expr { WindowFunction::new(sum_udaf().into(), vec![ident(column)]).into() };
+    let whole = |column: &str| -> Expr { WindowFunction::new(sum_udaf(), vec![ident(column)]).into() };
     let as_float = |expression: Expr| cast(expression, DataType::Float64);
     let shares = rows
         .clone()
