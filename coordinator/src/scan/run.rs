@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use hindcast_common::analyses::{Context, HIDDEN_PREFIX, Suite};
+use hindcast_common::analyses::correlation::OFFICE_ADDRESSES;
+use hindcast_common::analyses::{Context, HIDDEN_PREFIX, LOCATIONS, Locations, Suite};
 use hindcast_common::config::Config;
 use hindcast_common::engine::{Engine, StateStore, UnitFault, task_session};
 use hindcast_common::findings::{Finding, Row, findings_of};
 use hindcast_common::{Error, Result};
 
 use crate::correlate::incidents_of;
+use crate::locations::LocationDatabase;
 use crate::risk::{Assessor, run_risk};
 use crate::watch::Watched;
 
@@ -42,6 +44,8 @@ pub struct RunOptions<'a> {
     pub config: &'a Config,
     /// Id of the coordinator's job; empty for a scan in this process.
     pub job: &'a str,
+    /// Where addresses are, for the analyses that ask.
+    pub locations: Option<&'a LocationDatabase>,
 }
 
 /// Told how far a scan is.
@@ -111,6 +115,7 @@ pub async fn run_scan(
     tracing::debug!(units = records.len(), "rollups complete");
     progress.merging();
     let mut merger = Merger::new(plan, options, &rollups, progress, records);
+    put_locations(&mut merger, plan, options).await?;
     let mut results = merger.run(&plan.analyses).await?;
     let context = EntityContext::learn(&mut merger, &plan.analyses, &results, options.config).await?;
     let records = merger.into_records();
@@ -179,6 +184,19 @@ fn judge(
         coverage: coverage_of(plan, records),
         computed_units: (computed, records.len()),
     }
+}
+
+/// Puts where the lake's client addresses are beside the state, where an analysis asks and a database tells.
+async fn put_locations(merger: &mut Merger<'_>, plan: &ScanPlan, options: &RunOptions<'_>) -> Result<()> {
+    let is_asked = plan.analyses.iter().any(|analysis| analysis.locations != Locations::Unused);
+    let Some(database) = options.locations.filter(|_| is_asked && merger.has_state_for(OFFICE_ADDRESSES))
+    else {
+        return Ok(());
+    };
+    let answers = merger.run(&[OFFICE_ADDRESSES]).await?;
+    let Some(addresses) = answers.get(OFFICE_ADDRESSES.id) else { return Ok(()) };
+    let rows = (0..addresses.num_rows()).map(|index| Row::new(addresses, index));
+    merger.put_beside(&LOCATIONS, &database.locate(rows.filter_map(|row| row.text("address")))?).await
 }
 
 /// Finishes the results that no shard alone could, with what is known of their entities.
