@@ -73,7 +73,7 @@ impl ClientAddress {
 
     /// One of the forms with a port.
     pub(crate) fn with_port(&self, dice: &mut Dice) -> &str {
-        dice.pick(&self.with_ports)
+        dice.pick::<String>(&self.with_ports)
     }
 }
 
