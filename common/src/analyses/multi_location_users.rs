@@ -140,7 +140,7 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
 /// In how many countries each account was, and the shortest time between two of them (microseconds; null in one alone).
 fn travels(inputs: &Inputs<'_>, activity: DataFrame) -> Result<DataFrame> {
     let before = |column: &str| {
-        lag(ident(column), None, None)
+        lag(ident(column), Some(1), None)
             .partition_by(vec![ident("user")])
             .order_by(vec![ident("first_us").sort(true, false), ident("country_code").sort(true, false)])
             .build()

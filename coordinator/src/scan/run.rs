@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::DataFrame;
 use hindcast_common::analyses::correlation::OFFICE_ADDRESSES;
 use hindcast_common::analyses::{Context, HIDDEN_PREFIX, LOCATIONS, Locations, Suite};
 use hindcast_common::config::Config;
@@ -137,10 +139,8 @@ pub async fn run_scan(
         tables.push(ResultTable { name: analysis.id.to_owned(), batches: without_hidden(&batches)? });
         if let Some(companion) = &analysis.companion {
             let frame = task_session(Arc::clone(&options.runtime)).read_batches(batches)?;
-            tables.push(ResultTable {
-                name: companion.name.to_owned(),
-                batches: (companion.compute)(frame)?.collect().await?,
-            });
+            let rows = whole((companion.compute)(frame)?).await?;
+            tables.push(ResultTable { name: companion.name.to_owned(), batches: vec![rows] });
         }
     }
     let watched = Watched::of(raised, &options.config.watchlists);
@@ -218,6 +218,12 @@ async fn finish(
         results.insert(analysis.id, whole);
     }
     Ok(())
+}
+
+/// All rows of a frame as one batch, which has its columns where there is none.
+async fn whole(frame: DataFrame) -> Result<RecordBatch> {
+    let schema = Arc::clone(frame.schema().inner());
+    concat_batches(&schema, &frame.collect().await?).map_err(|error| Error::Engine(error.into()))
 }
 
 fn without_hidden(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
