@@ -8,6 +8,7 @@ use hindcast_common::analyses::ANALYSES;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::location_database::write_location_database;
 use crate::support::{Place, stderr};
 
 /// A case: a lake of few rows and what one analysis makes of it.
@@ -16,7 +17,7 @@ use crate::support::{Place, stderr};
 struct Case {
     /// What it shows.
     name: String,
-    /// Arguments beside the lake.
+    /// Arguments beside the lake; `{geoip}` is a database of the places in `location_database.rs`.
     #[serde(default)]
     arguments: String,
     /// Configuration laid over the preset.
@@ -71,7 +72,10 @@ fn check(analysis: &str, case: &Case) {
     }
     let config = place.path("case.toml");
     fs::write(&config, &case.config).expect("a configuration file");
-    let output = place.scan(&format!("--only {analysis} --config {} {}", config.display(), case.arguments));
+    let geoip = place.path("geoip.mmdb");
+    write_location_database(&geoip);
+    let arguments = case.arguments.replace("{geoip}", &geoip.display().to_string());
+    let output = place.scan(&format!("--only {analysis} --config {} {arguments}", config.display()));
     assert!(output.status.success(), "{analysis}, {}: {}", case.name, stderr(&output));
     let rows = place.table(analysis);
     assert_eq!(rows.len(), case.expect.len(), "{analysis}, {}: {rows:#?}", case.name);

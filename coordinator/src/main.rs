@@ -10,6 +10,7 @@ mod demo;
 mod inventory;
 mod jobs;
 mod lakes;
+mod locations;
 mod output;
 mod risk;
 mod save;

@@ -14,6 +14,7 @@ use super::arguments::{available_threads, default_state, parse_bytes};
 use super::watchlist_files::read_config_with_watchlists;
 use crate::client::{Client, Credentials};
 use crate::lakes::Access;
+use crate::locations::LocationDatabase;
 use crate::output::{Format, OutputFolder, check_replaceable};
 use crate::risk::Level;
 use crate::scan::{PlanOutline, RunOptions, ScanResult, Summary, prepare, question_of, run_scan, units_of};
@@ -29,6 +30,7 @@ const CONCURRENT_MERGES: usize = 2;
   hindcast scan --lake s3://telemetry/lake --last 24h --fail-on high
   hindcast scan --lake lake --from 2026-01-05 --to 2026-01-12 --suite firewall --format parquet,csv,xlsx
   hindcast scan --lake s3://telemetry/lake --coordinator soc.example:7480 --tls certificates/client --token-file token
+  hindcast scan --lake lake --suite office365 --geoip GeoLite2-City.mmdb
   hindcast scan --lake lake --only beaconing,egress_spikes --preset notebook --dry-run
 
 Exit status: 0 done; 1 failed; 2 bad arguments or configuration; 3 incomplete coverage; 4 --fail-on reached")]
@@ -57,6 +59,9 @@ pub struct ScanArguments {
     /// Parameters and table mappings laid over the preset
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Where addresses are: a database of cities or countries in MaxMind's format
+    #[arg(long, value_name = "FILE.mmdb")]
+    geoip: Option<PathBuf>,
     /// Folder for the results
     #[arg(long, default_value = "hindcast-out", value_name = "DIR")]
     out: PathBuf,
@@ -157,7 +162,8 @@ pub(super) async fn run(arguments: &ScanArguments) -> Result<Outcome> {
 async fn here(arguments: &ScanArguments, request: ScanRequest, is_told: bool) -> Result<Option<ScanResult>> {
     let options = LocalOptions { threads: arguments.threads(), memory_bytes: arguments.memory };
     let engine = Local::new(&options)?;
-    let prepared = prepare(&request, &Access::Any, &engine.runtime()).await?;
+    let locations = arguments.geoip.as_deref().map(LocationDatabase::open).transpose()?;
+    let prepared = prepare(&request, &Access::Any, locations.as_ref(), &engine.runtime()).await?;
     let outline = PlanOutline::of(&prepared.plan);
     if arguments.dry_run {
         screen::print_dry_run(&outline, &units_of(&prepared.plan), arguments.json)?;
@@ -179,6 +185,7 @@ async fn here(arguments: &ScanArguments, request: ScanRequest, is_told: bool) ->
         concurrent_merges: CONCURRENT_MERGES,
         config: &prepared.config,
         job: "",
+        locations: locations.as_ref(),
     };
     let progress = screen::ProgressBar::new(is_told);
     let result = run_scan(&prepared.plan, &run, &progress).await;
@@ -193,6 +200,12 @@ async fn remote(
     mut request: ScanRequest,
     is_told: bool,
 ) -> Result<ScanResult> {
+    if arguments.geoip.is_some() {
+        return Err(Error::Config(
+            "a coordinator locates addresses by its own database: give --geoip to `hindcast coordinator`, not to the scan"
+                .into(),
+        ));
+    }
     check_replaceable(&arguments.out)?;
     question_of(&request)?;
     // The coordinator has another working folder.

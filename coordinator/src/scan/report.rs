@@ -11,6 +11,7 @@ use super::coverage::Coverage;
 use super::plan::ScanPlan;
 use super::score::SuiteScore;
 use crate::correlate::{Hub, Incident};
+use crate::locations::LocationSource;
 use crate::risk::{DayRisk, EntityRisk, RunRisk};
 
 /// What will be scanned, as people and scripts see it.
@@ -26,6 +27,9 @@ pub struct PlanOutline {
     pub analyses: Vec<AnalysisOutline>,
     /// Analyses that can't run, and why.
     pub disabled: BTreeMap<String, String>,
+    /// The location database there is.
+    #[serde(default)]
+    pub locations: Option<LocationSource>,
 }
 
 /// A window, RFC 3339.
@@ -84,6 +88,7 @@ impl PlanOutline {
                 .iter()
                 .map(|disabled| (disabled.analysis.id.to_owned(), disabled.reason.clone()))
                 .collect(),
+            locations: plan.locations.clone(),
         }
     }
 }
@@ -111,6 +116,9 @@ pub struct Summary {
     pub analyses: BTreeMap<String, u32>,
     /// Analyses that did not run, and why.
     pub disabled: BTreeMap<String, String>,
+    /// The location database that was used: another one may place addresses elsewhere.
+    #[serde(default)]
+    pub locations: Option<LocationSource>,
     /// What was looked at.
     pub coverage: Coverage,
     /// Version of Hindcast.
@@ -177,6 +185,7 @@ impl Report {
                 .map(|analysis| (analysis.id.to_owned(), analysis.version))
                 .collect(),
             disabled: outline.disabled.clone(),
+            locations: outline.locations.clone(),
             coverage: outcome.coverage,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config_hash: config.hash()?,
