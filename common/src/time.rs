@@ -7,6 +7,8 @@ use crate::{Error, Result};
 
 /// Microseconds in a second.
 pub const MICROS_PER_SECOND: i64 = 1_000_000;
+/// Microseconds in an hour.
+pub const MICROS_PER_HOUR: i64 = 3_600 * MICROS_PER_SECOND;
 /// Microseconds in a day.
 pub const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 

@@ -6,6 +6,7 @@ mod client;
 mod cluster;
 mod correlate;
 mod demo;
+mod entity_page;
 mod inventory;
 mod jobs;
 mod lakes;

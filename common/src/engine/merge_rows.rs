@@ -49,6 +49,7 @@ impl MergeRows {
             open: &open,
             open_side: &open_side,
             buckets: (0, BUCKETS),
+            investigated: job.investigated,
         };
         let mut columns_of = Vec::new();
         let mut all: Vec<FieldRef> = vec![Arc::new(Field::new(ANALYSIS_COLUMN, DataType::Utf8, false))];

@@ -61,6 +61,7 @@ pub(super) fn start(
                     open: &open,
                     open_side: &|table| shard.side(table),
                     buckets: shard.buckets,
+                    investigated: job.investigated,
                 })?;
                 let mut rows = analysis.cut(frame, &job.config)?.execute_stream().await?;
                 while let Some(batch) = rows.next().await.transpose()? {

@@ -23,4 +23,5 @@ pub use names::{account_name, address_or_text, canonical_address, canonical_host
 pub use only_where::only_where;
 pub use rounding::round_half_up;
 pub use sorted_distinct::sorted_distinct;
+pub(crate) use text::as_texts;
 pub use trailing::{Trail, trailing};

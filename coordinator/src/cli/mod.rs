@@ -4,7 +4,9 @@ mod arguments;
 mod certificates;
 mod coordinator;
 mod demo;
+mod investigate;
 mod jobs;
+mod run;
 mod scan;
 mod tables;
 mod watchlist_files;
@@ -33,6 +35,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Run detections over a window of a lake
     Scan(scan::ScanArguments),
+    /// Show everything about one user, device or address
+    Investigate(investigate::InvestigateArguments),
     /// Show, save and delete tables of a lake
     Tables(tables::TablesArguments),
     /// Accept scans as jobs and have workers run them
@@ -91,6 +95,9 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Certificates(arguments) => certificates::run(&arguments),
         Command::Scan(arguments) => block_on(arguments.threads(), "hindcast", "error", scan::run(&arguments)),
+        Command::Investigate(arguments) => {
+            block_on(arguments.threads(), "hindcast", "error", investigate::run(&arguments))
+        }
         Command::Tables(arguments) => block_on(threads, "hindcast", "error", tables::run(&arguments)),
         Command::Jobs(arguments) => block_on(threads, "hindcast", "error", jobs::run(&arguments)),
         Command::Coordinator(arguments) => {

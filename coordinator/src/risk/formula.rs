@@ -43,7 +43,7 @@ impl Level {
 }
 
 /// A risk with what makes it up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assessed {
     /// 0 to 100.
     pub score: u64,

@@ -105,7 +105,7 @@ impl RollupRun<'_> {
     async fn look_up(&self, unit: RollupUnit) -> Result<UnitRecord> {
         let mut manifests = Vec::new();
         for id in &unit.rollups {
-            let key = unit_key(rollup(id)?, self.config, &self.tables[unit.table], unit.date, &unit.files)?;
+            let key = unit_key(rollup(id)?, self.config, &self.tables[unit.table], &unit)?;
             manifests.extend(self.state.find(&key, &self.window).await?);
         }
         Ok(UnitRecord::new(unit, manifests))

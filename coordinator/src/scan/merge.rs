@@ -92,6 +92,7 @@ impl<'a> Merger<'a> {
             side_tables: self.side_tables.clone(),
             columns: self.plan.columns.clone(),
             analyses: analyses.iter().map(|analysis| analysis.id.to_owned()).collect(),
+            investigated: self.plan.investigated.as_ref().map(|entity| entity.kind),
         };
         let rows = MergeRows::of(&job)?;
         let batches: Vec<RecordBatch> = with_retries(|| async {

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use hindcast_common::Result;
 use hindcast_common::config::Config;
+use hindcast_common::entities::{Entity, EntityKind};
 use hindcast_common::time::format_micros;
 use serde::{Deserialize, Serialize};
 
-use super::coverage::Coverage;
+use super::coverage::{Coverage, ReadTold};
 use super::plan::ScanPlan;
 use super::score::SuiteScore;
 use crate::correlate::{Hub, Incident};
-use crate::risk::{DayRisk, EntityRisk, RunRisk};
+use crate::risk::{Assessed, DayRisk, EntityRisk, RunRisk};
 
 /// What will be scanned, as people and scripts see it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct PlanOutline {
     pub analyses: Vec<AnalysisOutline>,
     /// Analyses that can't run, and why.
     pub disabled: BTreeMap<String, String>,
+    /// The entity whose rows alone are looked at, where one is investigated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub investigated: Option<Entity>,
 }
 
 /// A window, RFC 3339.
@@ -84,6 +88,7 @@ impl PlanOutline {
                 .iter()
                 .map(|disabled| (disabled.analysis.id.to_owned(), disabled.reason.clone()))
                 .collect(),
+            investigated: plan.investigated.clone(),
         }
     }
 }
@@ -109,12 +114,42 @@ pub struct Summary {
     pub hubs: Vec<Hub>,
     /// Analyses that did not run, and why.
     pub disabled: BTreeMap<String, String>,
+    /// The entity that was investigated, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<EntityTold>,
     /// What was looked at.
     pub coverage: Coverage,
     /// Version of Hindcast.
     pub version: String,
     /// Hash of all parameters.
     pub config_hash: String,
+}
+
+/// An entity that was investigated.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EntityTold {
+    /// What it is.
+    pub kind: EntityKind,
+    /// Its canonical name.
+    pub name: String,
+    /// The name it was asked for by, lower-cased.
+    pub asked: String,
+    /// Names by which rows name it, as they write them, with how many rows do.
+    pub names: BTreeMap<String, u64>,
+    /// Its rows in the window.
+    pub rows: u64,
+    /// First instant of them, RFC 3339.
+    pub first_seen: Option<String>,
+    /// Last instant of them, RFC 3339.
+    pub last_seen: Option<String>,
+    /// Its risk, 0 to 100: of all findings in its rows, also where they name it by an address of the day.
+    pub risk: Assessed,
+    /// What was read to find them.
+    pub read: ReadTold,
+    /// Dates of tables that were not read, since they can't hold any.
+    pub dates_passed_over: u64,
+    /// Where it has no row: names of its kind that are like it.
+    pub similar_names: Vec<String>,
 }
 
 /// What a scan found, but for its tables and findings.
@@ -145,6 +180,7 @@ pub(super) struct Outcome {
     pub(super) hubs: Vec<Hub>,
     pub(super) entities: Vec<EntityRisk>,
     pub(super) coverage: Coverage,
+    pub(super) entity: Option<EntityTold>,
     pub(super) computed_units: (usize, usize),
 }
 
@@ -168,6 +204,7 @@ impl Report {
             incidents: outcome.incidents.len(),
             hubs: outcome.hubs,
             disabled: outline.disabled.clone(),
+            entity: outcome.entity,
             coverage: outcome.coverage,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config_hash: config.hash()?,
