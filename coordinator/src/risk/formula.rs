@@ -7,10 +7,11 @@ use hindcast_common::config::Risk;
 use serde::{Deserialize, Serialize};
 
 /// How bad a risk is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
     /// Nothing was found.
+    #[default]
     None,
     /// Something was found.
     Low,

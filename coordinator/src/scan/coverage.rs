@@ -93,7 +93,7 @@ pub(super) fn coverage_of(
     records: &[UnitRecord],
     looked: Option<&LookedUp<'_>>,
 ) -> Coverage {
-    let is_passed_over = |folder| looked.is_some_and(|looked| looked.passed_over.contains(folder));
+    let is_passed_over = |folder| looked.is_some_and(|looked| looked.passed_over.contains(&folder));
     let mut by_folder: BTreeMap<(usize, NaiveDate), Vec<&UnitRecord>> = BTreeMap::new();
     for record in records {
         by_folder.entry((record.unit.table, record.unit.date)).or_default().push(record);
@@ -109,7 +109,7 @@ pub(super) fn coverage_of(
             let has_folder = planned.folders.iter().any(|folder| folder.date == date);
             tables.push(match by_folder.get(&(index, date)) {
                 Some(units) => entry_of(name, date, units),
-                None if is_passed_over(&(index, date)) => unread(name, date, Status::Empty, CANNOT_NAME),
+                None if is_passed_over((index, date)) => unread(name, date, Status::Empty, CANNOT_NAME),
                 None if has_folder => unread(name, date, Status::Empty, "the folder has no Parquet file"),
                 None => unread(name, date, Status::Missing, "the table has no folder of this date"),
             });

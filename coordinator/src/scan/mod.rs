@@ -12,7 +12,7 @@ mod run;
 mod score;
 mod units;
 
-pub use coverage::{CANNOT_NAME, CoverageEntry, ReadTold, Status};
+pub use coverage::{CANNOT_NAME, CoverageEntry, Status};
 pub use investigate::TOO_MANY;
 pub use report::{EntityTold, PlanOutline, Report, Summary};
 pub use request::{prepare, question_of};
