@@ -14,107 +14,122 @@ use crate::same_bytes::{assert_same, files_of};
 use crate::sandbox::{Sandbox, Setup};
 use crate::support::{Place, batch_of, row, stderr, stdout};
 
+type Rows = Vec<BTreeMap<String, Value>>;
+
+const FIRST: &str = "2026-03-01";
+const SECOND: &str = "2026-03-02";
+
+fn at(date: &str, time: &str) -> Value {
+    json!(format!("{date}T{time}Z"))
+}
+
+fn connection(
+    date: &str,
+    device: &str,
+    address: &str,
+    account: &str,
+    remote: &str,
+) -> BTreeMap<String, Value> {
+    row([
+        ("Timestamp", at(date, "08:00:00")),
+        ("DeviceName", json!(device)),
+        ("LocalIP", json!(address)),
+        ("RemoteIP", json!(remote)),
+        ("InitiatingProcessAccountName", json!(account)),
+    ])
+}
+
+fn session(date: &str, source: &str, destination: &str) -> BTreeMap<String, Value> {
+    row([
+        ("TimeGenerated", at(date, "09:00:00")),
+        ("DeviceVendor", json!("Palo Alto Networks")),
+        ("DeviceEventClassID", json!("TRAFFIC")),
+        ("SourceIP", json!(source)),
+        ("DestinationIP", json!(destination)),
+        ("SentBytes", json!(5_000_000)),
+        ("ReceivedBytes", json!(0)),
+    ])
+}
+
+fn process(device: &str, account: &str, command: &str) -> BTreeMap<String, Value> {
+    row([
+        ("Timestamp", at(FIRST, "10:00:00")),
+        ("DeviceName", json!(device)),
+        ("InitiatingProcessAccountName", json!(account)),
+        ("FileName", json!("7z.exe")),
+        ("ProcessCommandLine", json!(command)),
+    ])
+}
+
+fn upload(date: &str, caller: &str, account: &str) -> BTreeMap<String, Value> {
+    row([
+        ("TimeGenerated", at(date, "11:00:00")),
+        ("CallerIpAddress", json!(caller)),
+        ("AccountName", json!(account)),
+        ("OperationName", json!("PutBlob")),
+    ])
+}
+
+fn audit(by: &str) -> BTreeMap<String, Value> {
+    row([
+        ("TimeGenerated", at(FIRST, "12:00:00")),
+        ("OperationName", json!("Microsoft.Storage/storageAccounts/listKeys/action")),
+        ("InitiatedBy", json!(json!({ "user": { "userPrincipalName": by } }).to_string())),
+    ])
+}
+
 /// Two devices, two users whose names begin alike, and an address that moves from one device to the other overnight.
 fn place() -> Place {
+    let file = row([
+        ("Timestamp", at(FIRST, "10:01:00")),
+        ("DeviceName", json!("ws-1")),
+        ("FileName", json!("loot.7z")),
+        ("FolderPath", json!("c:\\temp")),
+    ]);
+    let tables: Vec<(&str, &str, Rows)> = vec![
+        (
+            "DeviceNetworkEvents",
+            FIRST,
+            vec![
+                connection(FIRST, "WS-1", "10.0.0.5", "CORP\\ada", "203.0.113.9"),
+                connection(FIRST, "ws-2", "10.0.0.6", "adam", "203.0.113.8"),
+            ],
+        ),
+        (
+            "DeviceNetworkEvents",
+            SECOND,
+            vec![
+                connection(SECOND, "ws-1.corp.example", "10.0.0.7", "Ada", "203.0.113.9"),
+                connection(SECOND, "ws-2", "10.0.0.5", "adam", "203.0.113.8"),
+            ],
+        ),
+        ("CommonSecurityLog", FIRST, vec![session(FIRST, "10.0.0.5", "198.51.100.1")]),
+        (
+            "CommonSecurityLog",
+            SECOND,
+            vec![session(SECOND, "10.0.0.5", "198.51.100.2"), session(SECOND, "10.0.0.7", "198.51.100.3")],
+        ),
+        ("DeviceFileEvents", FIRST, vec![file]),
+        (
+            "DeviceProcessEvents",
+            FIRST,
+            vec![
+                process("ws-1", "ada@corp.example", "7z a loot.7z c:\\finance"),
+                process("ws-2", "adam", "7z a other.7z c:\\plans"),
+            ],
+        ),
+        (
+            "StorageBlobLogs",
+            FIRST,
+            vec![upload(FIRST, "10.0.0.5:4711", "loot"), upload(FIRST, "10.0.0.6", "x")],
+        ),
+        ("StorageBlobLogs", SECOND, vec![upload(SECOND, "10.0.0.5", "other")]),
+        ("AuditLogs", FIRST, vec![audit("ada@corp.example"), audit("adam@corp.example")]),
+    ];
     let place = Place::new();
-    let connection = |time: &str, device: &str, address: &str, account: &str, remote: &str| {
-        row([
-            ("Timestamp", json!(time)),
-            ("DeviceName", json!(device)),
-            ("LocalIP", json!(address)),
-            ("RemoteIP", json!(remote)),
-            ("InitiatingProcessAccountName", json!(account)),
-        ])
-    };
-    let session = |time: &str, source: &str, destination: &str| {
-        row([
-            ("TimeGenerated", json!(time)),
-            ("DeviceVendor", json!("Palo Alto Networks")),
-            ("DeviceEventClassID", json!("TRAFFIC")),
-            ("SourceIP", json!(source)),
-            ("DestinationIP", json!(destination)),
-            ("SentBytes", json!(5_000_000)),
-        ])
-    };
-    let process = |time: &str, device: &str, account: &str, command: &str| {
-        row([
-            ("Timestamp", json!(time)),
-            ("DeviceName", json!(device)),
-            ("InitiatingProcessAccountName", json!(account)),
-            ("FileName", json!("7z.exe")),
-            ("ProcessCommandLine", json!(command)),
-        ])
-    };
-    let upload = |time: &str, caller: &str, account: &str| {
-        row([
-            ("TimeGenerated", json!(time)),
-            ("CallerIpAddress", json!(caller)),
-            ("AccountName", json!(account)),
-            ("OperationName", json!("PutBlob")),
-        ])
-    };
-    let audit = |time: &str, by: &str| {
-        row([
-            ("TimeGenerated", json!(time)),
-            ("OperationName", json!("Microsoft.Storage/storageAccounts/listKeys/action")),
-            ("InitiatedBy", json!(json!({ "user": { "userPrincipalName": by } }).to_string())),
-        ])
-    };
-    let [first, second] = ["2026-03-01", "2026-03-02"];
-    let write = |table: &str, date: &str, rows: &[BTreeMap<String, Value>]| {
-        place.write_rows(table, date, "part-0.parquet", rows);
-    };
-    let at = |date: &str, time: &str| format!("{date}T{time}Z");
-    write(
-        "DeviceNetworkEvents",
-        first,
-        &[
-            connection(&at(first, "08:00:00"), "WS-1", "10.0.0.5", "CORP\\ada", "203.0.113.9"),
-            connection(&at(first, "08:00:00"), "ws-2", "10.0.0.6", "adam", "203.0.113.8"),
-        ],
-    );
-    write(
-        "DeviceNetworkEvents",
-        second,
-        &[
-            connection(&at(second, "08:00:00"), "ws-1.corp.example", "10.0.0.7", "Ada", "203.0.113.9"),
-            connection(&at(second, "08:00:00"), "ws-2", "10.0.0.5", "adam", "203.0.113.8"),
-        ],
-    );
-    write("CommonSecurityLog", first, &[session(&at(first, "09:00:00"), "10.0.0.5", "198.51.100.1")]);
-    write(
-        "CommonSecurityLog",
-        second,
-        &[
-            session(&at(second, "09:00:00"), "10.0.0.5", "198.51.100.2"),
-            session(&at(second, "09:00:00"), "10.0.0.7", "198.51.100.3"),
-        ],
-    );
-    write(
-        "DeviceProcessEvents",
-        first,
-        &[
-            process(&at(first, "10:00:00"), "ws-1", "ada@corp.example", "7z a loot.7z c:\\finance"),
-            process(&at(first, "10:00:00"), "ws-2", "adam", "7z a other.7z c:\\plans"),
-        ],
-    );
-    write(
-        "StorageBlobLogs",
-        first,
-        &[
-            upload(&at(first, "11:00:00"), "10.0.0.5:4711", "loot"),
-            upload(&at(first, "11:00:00"), "10.0.0.6", "x"),
-        ],
-    );
-    write("StorageBlobLogs", second, &[upload(&at(second, "11:00:00"), "10.0.0.5", "other")]);
-    write(
-        "AuditLogs",
-        first,
-        &[
-            audit(&at(first, "12:00:00"), "ada@corp.example"),
-            audit(&at(first, "12:00:00"), "adam@corp.example"),
-        ],
-    );
+    for (table, date, rows) in tables {
+        place.write_rows(table, date, "part-0.parquet", &rows);
+    }
     place
 }
 
@@ -141,8 +156,8 @@ fn a_device_has_the_address_of_each_day_and_no_other_devices_rows() {
     let summary = place.summary();
     let entity = &summary["entity"];
     assert_eq!(entity["name"], "ws-1");
-    assert_eq!(entity["rows"], 6, "{entity:#}");
-    assert_eq!(entity["names"], json!({ "WS-1": 1, "ws-1.corp.example": 1, "ws-1": 1 }));
+    assert_eq!(entity["rows"], 7, "{entity:#}");
+    assert_eq!(entity["names"], json!({ "WS-1": 1, "ws-1.corp.example": 1, "ws-1": 2 }));
     // The table of twenty is the device's own, and its findings are.
     let exfiltration = place.table("data_exfiltration");
     assert_eq!(column(&exfiltration, "destination_ip"), texts(&["198.51.100.1", "198.51.100.3"]));

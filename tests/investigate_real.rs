@@ -40,7 +40,8 @@ fn read_csv(path: &Path) -> Vec<Row> {
 
 /// `4/28/2021, 3:05:26.000 PM`, as the portal writes times, as RFC 3339.
 fn with_portal_time(mut row: Row) -> Row {
-    let text = row.remove("TimeGenerated [UTC]").unwrap_or_default();
+    let text = ["TimeGenerated [UTC]", "Start_Time [UTC]"].iter().find_map(|name| row.remove(*name));
+    let text = text.unwrap_or_default();
     let text = text.as_str().unwrap_or_default().to_owned();
     let time = chrono::NaiveDateTime::parse_from_str(&text, "%m/%d/%Y, %I:%M:%S%.f %p").expect("a time");
     row.insert("TimeGenerated".into(), json!(time.and_utc().to_rfc3339()));
