@@ -22,10 +22,10 @@ bench:
 parity lake frames:
     HINDCAST_PARITY_LAKE={{lake}} HINDCAST_PARITY_FRAMES={{frames}} cargo test --test hindcast notebook_parity -- --nocapture
 
-# The cluster beside the embedded scan, on one and two workers, and what its cache saves
-bench-cluster:
+# The cluster beside the embedded scan, on one and two workers, with a hot key (needs pyarrow), and what its cache saves
+bench-cluster *arguments:
     cargo build --release
-    python3 benches/cluster.py target/release/hindcast
+    python3 benches/cluster.py target/release/hindcast {{arguments}}
 
 # So many seeded fault runs, from a seed on
 chaos runs="200" seed="1":
@@ -34,3 +34,9 @@ chaos runs="200" seed="1":
 # The deployment files: schemas, references, flows, metrics, alerts; with "--planted" that it sees errors
 deploy-check *arguments:
     deploy/validate {{arguments}}
+
+# Beacon scores on generated truth: recall by jitter, interval and loss, precision, ranks of benign services (docs/beacons.md)
+beacon-quality *arguments:
+    cargo build --bin hindcast
+    test -x target/beacon-venv/bin/python || (python3 -m venv target/beacon-venv && target/beacon-venv/bin/pip -q install numpy pyarrow)
+    target/beacon-venv/bin/python benches/beacon_quality.py target/debug/hindcast {{arguments}}

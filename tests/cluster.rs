@@ -163,6 +163,51 @@ fn only_what_is_new_is_computed() {
 }
 
 #[test]
+fn state_that_can_not_be_read_is_computed_again() {
+    let place = Place::with_demo("--days 3 --rows-per-day 3000 --seed 3 --start 2026-01-05");
+    place.scan_well("");
+    let quiet = files_of(&place.out());
+    let sandbox = Sandbox::start(&place, Setup::local(&place), 2);
+    let scan = |out: &str| {
+        let output = sandbox.scan(&place.path(out), "");
+        assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
+        assert_same(&quiet, &files_of(&place.path(out)), out);
+        stdout(&output)
+    };
+    scan("first");
+    let state_of = |table_and_date: &str, rollup: &str, extension: &str| {
+        let folder = place.path("state").join(table_and_date).join(rollup);
+        let found = fs::read_dir(&folder).expect("state").map(|entry| entry.expect("an entry").path());
+        let mut of_kind = found.filter(|path| path.extension().is_some_and(|found| found == extension));
+        of_kind.next().unwrap_or_else(|| panic!("no {extension} in {}", folder.display()))
+    };
+    // One file is gone, one is cut short, and of one even what names it can't be opened.
+    let gone = state_of("CommonSecurityLog/date=2026-01-05", "flow_pairs", "parquet");
+    fs::remove_file(&gone).expect("removed");
+    let cut = state_of("CommonSecurityLog/date=2026-01-06", "event_bins", "parquet");
+    let bytes = fs::read(&cut).expect("state");
+    fs::write(&cut, &bytes[..bytes.len() / 2]).expect("half of it");
+    let named = state_of("DeviceNetworkEvents/date=2026-01-07", "device_hours", "json");
+    fs::remove_file(&named).expect("removed");
+    std::os::unix::fs::symlink(&named, &named).expect("a link to itself");
+    let told = scan("second");
+    assert!(told.contains("3 of 18 units computed"), "{told}");
+    assert_eq!(fs::read(&cut).expect("state"), bytes);
+    fs::remove_file(&named).expect("removed");
+    scan("third");
+    let told = scan("fourth");
+    assert!(told.contains("0 of 18 units computed"), "{told}");
+    // The same without a cluster.
+    fs::remove_file(&gone).expect("removed");
+    let (lake, state, out) = (place.lake(), place.path("state"), place.path("here"));
+    let folders = format!("--lake {} --state {} --out {}", lake.display(), state.display(), out.display());
+    let output = hindcast(&format!("scan {folders} --format parquet,json"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("1 of 18 units computed"), "{}", stdout(&output));
+    assert_same(&quiet, &files_of(&out), "here");
+}
+
+#[test]
 fn a_bad_file_is_named_and_the_rest_delivered() {
     let place = Place::with_demo("--days 2 --rows-per-day 2000 --seed 3");
     let folder = place.lake().join("CommonSecurityLog/date=2026-01-05");

@@ -5,15 +5,18 @@ use serde_json::Value;
 use crate::support::{Place, read_json, stderr};
 
 /// Rows beside the planted ones that the default preset may report on this lake, by analysis: none of the exact
-/// detections, a few beacons by chance, and the largest ordinary transfers that fill the table of twenty.
+/// detections, a few beacons by chance, and the largest ordinary transfers that fill the table of twenty, of which six
+/// are planted: three alone, the story's, and two of look-alikes.
 const OTHERS_ALLOWED: [(&str, usize); 6] = [
     ("compression_staging", 0),
     ("cli_storage_uploads", 0),
     ("storage_audit", 0),
     ("egress_spikes", 0),
     ("beaconing", 5),
-    ("data_exfiltration", 17),
+    ("data_exfiltration", 14),
 ];
+/// Analyses whose planted rows are checked in the lake itself (`coordinator/src/demo/tests/office.rs`).
+const READ_FROM_THE_LAKE: [&str; 2] = ["multi_location_users", "rare_combinations"];
 
 #[test]
 fn every_planted_attack_is_found_and_others_are_few() {
@@ -21,13 +24,21 @@ fn every_planted_attack_is_found_and_others_are_few() {
     place.scan_well("");
     let truth: Value = read_json(&place.lake().join("truth.json"));
     let attacks = truth["attacks"].as_array().expect("attacks");
-    let missed: Vec<&Value> =
-        attacks.iter().filter(|attack| matching_rows(&place, attack).is_empty()).collect();
+    let missed: Vec<&Value> = attacks
+        .iter()
+        .filter(|attack| !READ_FROM_THE_LAKE.iter().any(|analysis| attack["analysis"] == *analysis))
+        .filter(|attack| matching_rows(&place, attack).is_empty())
+        .collect();
     assert!(missed.is_empty(), "{missed:#?}");
     assert!(attacks.iter().any(|attack| attack["id"] == "beacon-86400s-1pct"), "a daily beacon is planted");
 
+    // What a look-alike may show is neither an attack nor a surprise.
+    let lookalikes = truth["lookalikes"].as_array().expect("lookalikes");
+    let shown = lookalikes.iter().flat_map(|lookalike| lookalike["may_show"].as_array().expect("rows"));
+    let known: Vec<&Value> = attacks.iter().chain(shown).collect();
     for (analysis, allowed) in OTHERS_ALLOWED {
-        let planted: Vec<&Value> = attacks.iter().filter(|attack| attack["analysis"] == analysis).collect();
+        let planted: Vec<&Value> =
+            known.iter().copied().filter(|known| known["analysis"] == analysis).collect();
         let is_planted = |row: &Value| planted.iter().any(|attack| is_match(row, attack));
         let others = place.table(analysis).iter().filter(|row| !is_planted(row)).count();
         println!("{analysis}: {} planted, {others} other rows", planted.len());

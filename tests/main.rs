@@ -21,3 +21,5 @@ mod same_bytes;
 mod scan_command;
 mod tables_command;
 mod tidy;
+mod traces;
+mod watchlists;

@@ -4,6 +4,7 @@ mod api;
 mod cli;
 mod client;
 mod cluster;
+mod compare;
 mod correlate;
 mod demo;
 mod entity_page;

@@ -137,14 +137,14 @@ pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) {
 fn incident_told(incident: &Incident) -> String {
     let stages: Vec<String> =
         incident.stages.iter().map(|stage| format!("{stage:?}").to_lowercase()).collect();
-    let is_who = |kind| matches!(kind, EntityKind::Device | EntityKind::User);
-    let who: Vec<&str> = incident
-        .entities
-        .iter()
-        .filter(|entity| is_who(entity.kind))
-        .take(SHOWN_NAMES)
-        .map(|entity| entity.name.as_str())
-        .collect();
+    let of_kinds = |kinds: &[EntityKind]| -> Vec<&str> {
+        let named = incident.entities.iter().filter(|entity| kinds.contains(&entity.kind));
+        named.take(SHOWN_NAMES).map(|entity| entity.name.as_str()).collect()
+    };
+    let mut who = of_kinds(&[EntityKind::Device, EntityKind::User]);
+    if who.is_empty() {
+        who = of_kinds(&[EntityKind::Ip]);
+    }
     let since = incident.first_seen.as_deref().unwrap_or_default();
     format!("{since}  {}: {} findings, {}", stages.join(" > "), incident.findings.len(), who.join(", "))
 }

@@ -1,18 +1,19 @@
 //! Pairs whose sessions to an external address come at regular gaps.
 
 use datafusion::common::Result;
-use datafusion::functions::core::expr_fn::get_field;
-use datafusion::functions_aggregate::expr_fn::{max, min};
-use datafusion::logical_expr::{ident, lit};
+use datafusion::logical_expr::ident;
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Inputs, Locations, Requirement, Suite};
-use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
-use crate::functions::{beacon_gaps, sorted_distinct};
+use super::beacon_pairs::{
+    confidence, gap, is_in_beaconing, pairs, severity, with_own_scores, with_prevalence,
+};
+use super::{Analysis, Context, Inputs, Locations, Requirement, Suite};
+use crate::entities::EntityKind;
+use crate::findings::{FindingRule, Period, Stage, technique};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "beaconing",
-    version: 1,
+    version: 2,
     suite: Suite::Firewall,
     title: "Sessions to external addresses at regular gaps",
     rollups: &["flow_pairs"],
@@ -23,7 +24,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     }],
     locations: Locations::Unused,
     run,
-    finish: None,
+    finish: Some(finish),
     order: &[("jitter", false)],
     limit: None,
     companion: None,
@@ -39,16 +40,8 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         last_seen: "_last_seen",
         period: Period::Window,
         is_finding: |_, _| true,
-        severity: |row| match (row.integer("intervals"), row.number("jitter")) {
-            (Some(intervals), Some(jitter)) if intervals >= 20 && jitter < 0.25 => Severity::High,
-            (Some(intervals), _) if intervals >= 10 => Severity::Medium,
-            _ => Severity::Low,
-        },
-        confidence: |row| {
-            let regularity = 1.0 - row.number("jitter").unwrap_or(1.0).min(1.0);
-            let evidence = (row.number("intervals").unwrap_or(0.0) / 20.0).min(1.0);
-            (90.0 * regularity * evidence).round() as u8
-        },
+        severity: |row| severity(row, "_score"),
+        confidence: |row| confidence(row, "_score"),
         explain: |row| {
             format!(
                 "{} gaps of {:.1} s on average, jitter {:.3}",
@@ -61,34 +54,25 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 };
 
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
-    let parameters = &inputs.config.beaconing;
-    let gap = |name: &str| get_field(ident("gaps"), name);
-    inputs
-        .merged("flow_pairs")?
-        .aggregate(
-            vec![ident("source_ip"), ident("destination_ip")],
-            vec![
-                sorted_distinct(ident("external_seconds")).alias("seconds"),
-                min(ident("first_seen")).alias("_first_seen"),
-                max(ident("last_seen")).alias("_last_seen"),
-            ],
-        )?
-        .with_column("gaps", beacon_gaps(ident("seconds")))?
-        .select(vec![
-            ident("source_ip"),
-            ident("destination_ip"),
-            gap("avg_delta").alias("avg_delta"),
-            gap("std_delta").alias("std_delta"),
-            gap("min_delta").alias("min_delta"),
-            gap("max_delta").alias("max_delta"),
-            gap("intervals").alias("intervals"),
-            gap("jitter").alias("jitter"),
-            ident("_first_seen"),
-            ident("_last_seen"),
-        ])?
-        .filter(
-            ident("intervals")
-                .gt_eq(lit(parameters.min_intervals))
-                .and(ident("jitter").lt(lit(parameters.max_jitter))),
-        )
+    let listed = pairs(inputs)?.filter(is_in_beaconing(inputs.config))?;
+    with_own_scores(listed, inputs.config)?.select(vec![
+        ident("source_ip"),
+        ident("destination_ip"),
+        gap("avg_delta").alias("avg_delta"),
+        gap("std_delta").alias("std_delta"),
+        gap("min_delta").alias("min_delta"),
+        gap("max_delta").alias("max_delta"),
+        gap("intervals").alias("intervals"),
+        gap("jitter").alias("jitter"),
+        ident("_first_seen"),
+        ident("_last_seen"),
+        ident("_own_score"),
+    ])
+}
+
+/// Adds the score that severity and confidence come from, hidden: the table keeps the notebook's columns.
+fn finish(listed: DataFrame, context: &Context<'_>) -> Result<DataFrame> {
+    with_prevalence(listed, context.prevalence.clone())?
+        .with_column_renamed("score", "_score")?
+        .drop_columns(&["destination_sources", "prevalence_score"])
 }

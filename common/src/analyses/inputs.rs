@@ -60,7 +60,7 @@ impl Inputs<'_> {
 
     /// Whether a key is one of this shard's: for what does not come from a rollup of that key.
     pub(super) fn in_shard(&self, key: Expr) -> Expr {
-        let bucket = bucket_of(key);
+        let bucket = bucket_of(vec![key]);
         bucket.clone().gt_eq(lit(self.buckets.0)).and(bucket.lt(lit(self.buckets.1)))
     }
 

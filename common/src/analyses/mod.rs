@@ -1,6 +1,8 @@
 //! Analyses: relational steps from merged rollups to one result table each, and the findings a table raises.
 
 mod attack_timeline;
+mod beacon_pairs;
+mod beacon_scores;
 mod beaconing;
 mod cli_storage_uploads;
 mod compression_staging;
@@ -46,6 +48,7 @@ pub static ANALYSES: &[&Analysis] = &[
     &top_talkers::ANALYSIS,
     &port_usage::ANALYSIS,
     &beaconing::ANALYSIS,
+    &beacon_scores::ANALYSIS,
     &dns_tunneling::ANALYSIS,
     &data_exfiltration::ANALYSIS,
     &threat_breakdown::ANALYSIS,

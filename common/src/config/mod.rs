@@ -57,6 +57,8 @@ pub struct Config {
     pub port_usage: Limit,
     /// `beaconing`.
     pub beaconing: Beaconing,
+    /// `beacon_scores`.
+    pub beacon_scores: BeaconScores,
     /// `dns_tunneling`.
     pub dns_tunneling: DnsTunneling,
     /// `data_exfiltration`.
@@ -137,6 +139,15 @@ impl Config {
         positive("top_talkers", "limit", self.top_talkers.limit as i64)?;
         positive("port_usage", "limit", self.port_usage.limit as i64)?;
         positive("data_exfiltration", "limit", self.data_exfiltration.limit as i64)?;
+        positive("beacon_scores", "min_beats", self.beacon_scores.min_beats)?;
+        for service in &self.beacon_scores.known_services {
+            if !(0.0..=1.0).contains(&service.factor) {
+                return Err(Error::Config(format!(
+                    "beacon_scores.known_services: the factor of {} must be 0 to 1, not {}",
+                    service.name, service.factor
+                )));
+            }
+        }
         self.risk.check()?;
         self.watchlists.iter().try_for_each(Watchlist::check)?;
         if self.save.suffix.is_empty() {
@@ -209,6 +220,9 @@ mod tests {
         );
         assert!(Config::load("notebok", &[]).is_err());
         assert!(load_user("[event_timeline]\nbin_minutes = 0").is_err());
+        let service = "known_services = [{ name = 'poll', port = 9, factor = 1.5 }]";
+        let error = load_user(&format!("[beacon_scores]\n{service}")).unwrap_err().to_string();
+        assert!(error.contains("poll") && error.contains("1.5"), "{error}");
     }
 
     #[test]

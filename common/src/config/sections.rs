@@ -227,6 +227,32 @@ pub struct Beaconing {
     pub min_intervals: i64,
 }
 
+/// `[beacon_scores]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BeaconScores {
+    /// Beats a pair must have to be listed.
+    pub min_beats: i64,
+    /// Timing score from which a pair is listed.
+    pub min_timing: f64,
+    /// Score from which a listed pair is a finding.
+    pub min_score: f64,
+    /// Periodic services known by their port.
+    pub known_services: Vec<KnownService>,
+}
+
+/// A service that is periodic by nature, with what its pairs' scores are multiplied by.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownService {
+    /// What it is, for people.
+    pub name: String,
+    /// The destination port that all sessions of the pair must have.
+    pub port: i64,
+    /// 0 to 1.
+    pub factor: f64,
+}
+
 /// `[dns_tunneling]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -12,6 +12,8 @@ use super::plan::JobExec;
 
 /// What a job's bytes begin with; no protobuf message does.
 const MARK: &[u8] = b"\xffhindcast job\0";
+/// A job goes out with each of its tasks, and a merge names all state it reads: 1.9 MB for 10,000 files, 0.4 MB compressed.
+const COMPRESSION_LEVEL: i32 = 1;
 
 /// Writes and reads the nodes of jobs; all others are left to the engine's own codec.
 #[derive(Debug)]
@@ -34,11 +36,12 @@ impl PhysicalExtensionCodec for JobCodec {
         context: &TaskContext,
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Some(json) = bytes.strip_prefix(MARK) else {
+        let Some(compressed) = bytes.strip_prefix(MARK) else {
             return self.engine.try_decode(bytes, inputs, context, converter);
         };
         let tasks = inputs.first().ok_or_else(|| internal_datafusion_err!("a job came without tasks"))?;
-        let job: Job = serde_json::from_slice(json).map_err(json_error)?;
+        let json = zstd::decode_all(compressed)?;
+        let job: Job = serde_json::from_slice(&json).map_err(json_error)?;
         let schema = job.schema()?;
         Ok(Arc::new(JobExec::new(Arc::new(job), schema, Arc::clone(tasks))))
     }
@@ -51,10 +54,65 @@ impl PhysicalExtensionCodec for JobCodec {
     ) -> Result<()> {
         match node.downcast_ref::<JobExec>() {
             Some(node) => {
+                let json = serde_json::to_vec(node.job()).map_err(json_error)?;
                 bytes.extend_from_slice(MARK);
-                serde_json::to_writer(bytes, node.job()).map_err(json_error)
+                bytes.extend(zstd::encode_all(json.as_slice(), COMPRESSION_LEVEL)?);
+                Ok(())
             }
             None => self.engine.try_encode(node, bytes, converter),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::job::MergeJob;
+    use super::super::tasks::JobTasks;
+    use super::*;
+    use crate::catalog::LakeFile;
+    use crate::cluster::{JOB_CODEC_MESSAGE_BYTES, job_codec};
+    use crate::config::Config;
+    use crate::functions::BUCKETS;
+    use crate::operation::Origin;
+
+    /// Tasks that one answer may hand to a worker: it has that many free slots.
+    const TASKS_OF_ONE_ANSWER: usize = BUCKETS as usize;
+
+    #[test]
+    fn tasks_of_a_merge_over_ten_thousand_units_fit_a_message() {
+        let file = |unit: u32| {
+            let hash = blake3::hash(&unit.to_le_bytes()).to_hex();
+            let (key, content) = (&hash[..32], &hash[32..48]);
+            let folder = "telemetry-state/hindcast/CommonSecurityLog/date=2026-01-05/flow_pairs";
+            let path = format!("{folder}/{key}.{content}.parquet");
+            LakeFile { path, bytes: 1_000_000 + u64::from(unit), etag: None, range: None }
+        };
+        let job = Job::Merge(MergeJob {
+            config: Config::load("default", &[]).unwrap(),
+            state_url: "s3://telemetry-state/hindcast".into(),
+            shards: vec![(0, 1)],
+            inputs: BTreeMap::from([("flow_pairs".to_owned(), (0..10_000).map(file).collect())]),
+            side_tables: BTreeMap::new(),
+            columns: BTreeMap::new(),
+            analyses: vec!["beaconing".into(), "top_talkers".into()],
+            origin: Origin::default(),
+        });
+        let schema = job.schema().unwrap();
+        let json_bytes = serde_json::to_vec(&job).unwrap().len();
+        let plan = JobTasks::new(&job, schema).unwrap().plan(&[0]).unwrap();
+        let codec = job_codec();
+        let mut encoded = Vec::new();
+        let converter = datafusion_proto::physical_plan::DefaultPhysicalProtoConverter {};
+        codec.try_encode(Arc::clone(&plan), &mut encoded, &converter).unwrap();
+        println!("{json_bytes} bytes of JSON, {} as they travel", encoded.len());
+        assert!(encoded.len() * TASKS_OF_ONE_ANSWER < JOB_CODEC_MESSAGE_BYTES / 2, "{}", encoded.len());
+
+        let context = TaskContext::default();
+        let inputs = [Arc::clone(plan.children()[0])];
+        let decoded = codec.try_decode(&encoded, &inputs, &context, &converter).unwrap();
+        let decoded = serde_json::to_vec(decoded.downcast_ref::<JobExec>().unwrap().job()).unwrap();
+        assert_eq!(decoded, serde_json::to_vec(plan.downcast_ref::<JobExec>().unwrap().job()).unwrap());
     }
 }

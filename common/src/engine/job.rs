@@ -121,6 +121,15 @@ pub enum UnitFault {
     Failed(String),
 }
 
+/// A state file that a merge can't read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateFault {
+    /// Path of the file below its store.
+    pub file: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// One task as a worker gets it, beside the job without its tasks.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Task<W> {

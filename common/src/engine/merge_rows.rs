@@ -1,4 +1,5 @@
-//! Rows of several analyses in one stream: the columns of all, and a first one that says whose row it is.
+//! Rows of several analyses in one stream: the columns of all, a first one that says whose row it is, and one for state
+//! that could not be read, in rows that are no analysis's.
 
 use std::sync::Arc;
 
@@ -9,13 +10,16 @@ use datafusion::common::{Result, internal_datafusion_err, internal_err};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::SessionContext;
 
-use super::job::MergeJob;
+use super::job::{MergeJob, StateFault, json_error};
 use super::merge_task::{analysis, rollup};
 use super::state_table::state_schema;
 use crate::analyses::{Inputs, SideTable};
 use crate::functions::BUCKETS;
 
 const ANALYSIS_COLUMN: &str = "analysis";
+const FAULT_COLUMN: &str = "state_fault";
+/// The analysis of rows with a fault.
+const NO_ANALYSIS: &str = "";
 
 /// The columns of the analyses of a merge job.
 #[derive(Debug)]
@@ -52,7 +56,10 @@ impl MergeRows {
             investigated: job.investigated,
         };
         let mut columns_of = Vec::new();
-        let mut all: Vec<FieldRef> = vec![Arc::new(Field::new(ANALYSIS_COLUMN, DataType::Utf8, false))];
+        let mut all: Vec<FieldRef> = vec![
+            Arc::new(Field::new(ANALYSIS_COLUMN, DataType::Utf8, false)),
+            Arc::new(Field::new(FAULT_COLUMN, DataType::Utf8, true)),
+        ];
         for id in &job.analyses {
             let columns = Arc::clone((analysis(id)?.run)(&inputs)?.schema().inner());
             for field in columns.fields() {
@@ -88,6 +95,31 @@ impl MergeRows {
             });
         }
         Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+    }
+
+    /// Rows that say what state can't be read.
+    pub(super) fn of_faults(schema: &SchemaRef, faults: &[StateFault]) -> Result<RecordBatch> {
+        let texts =
+            faults.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>().map_err(json_error)?;
+        let rows =
+            RecordBatch::try_from_iter([(FAULT_COLUMN, Arc::new(StringArray::from(texts)) as ArrayRef)])?;
+        Self::widen(schema, NO_ANALYSIS, &rows)
+    }
+
+    /// What state could not be read: the rows then are not those of the whole result.
+    ///
+    /// # Errors
+    /// Where a batch is not of this job.
+    pub fn faults(&self, batches: &[RecordBatch]) -> Result<Vec<StateFault>> {
+        let mut faults = Vec::new();
+        for batch in batches {
+            let texts = batch.column_by_name(FAULT_COLUMN).and_then(|column| column.as_string_opt::<i32>());
+            let texts = texts.ok_or_else(|| internal_datafusion_err!("a batch is not of a merge job"))?;
+            for text in texts.iter().flatten() {
+                faults.push(serde_json::from_str(text).map_err(json_error)?);
+            }
+        }
+        Ok(faults)
     }
 
     /// The rows of each analysis among `batches`, with its own columns. An engine may have joined or cut batches.

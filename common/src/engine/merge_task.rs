@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::datasource::MemTable;
@@ -13,20 +14,26 @@ use datafusion::logical_expr::{ident, lit};
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::{DataFrame, SessionContext};
-use futures::StreamExt;
+use futures::future::ready;
+use futures::{StreamExt, stream};
+use tokio::sync::mpsc::Sender;
 use tracing::Instrument;
 
-use super::job::{Job, MergeJob, Task};
+use super::job::{Job, MergeJob, StateFault, Task};
 use super::merge_rows::MergeRows;
-use super::session::{open_location, task_session};
+use super::session::{is_exhausted, open_location, task_session};
 use super::state_table::{StateTable, state_schema};
 use crate::analyses::{Analysis, Inputs, Scope, SideTable};
+use crate::catalog::LakeFile;
 use crate::functions::BUCKETS;
 use crate::operation::TaskGuard;
+use crate::retry::with_retries;
 use crate::rollups::{BUCKET_COLUMN, Rollup};
 
 /// Result batches that may wait for a slow reader.
 const WAITING_BATCHES: usize = 4;
+/// State files read at once to find those that can't be.
+const CONCURRENT_CHECKS: usize = 32;
 /// Most bytes of stored state that a shard's task merges once and holds for all its analyses. Beyond it each analysis
 /// merges anew, streaming, within the memory budget.
 const HELD_STATE_BYTES: u64 = 32 << 20;
@@ -50,26 +57,14 @@ pub(super) fn start(
             let Job::Merge(job) = &*job else {
                 return Err(DataFusionError::Internal("a merge task was given another job".into()));
             };
-            let guard = TaskGuard::start();
-            let shard = Shard::open(job, task.work, &context).await?;
-            for id in &job.analyses {
-                let analysis = analysis(id)?;
-                let open = |rollup: &str, scope| shard.merged(rollup, scope);
-                let frame = (analysis.run)(&Inputs {
-                    config: &job.config,
-                    columns: &job.columns,
-                    open: &open,
-                    open_side: &|table| shard.side(table),
-                    buckets: shard.buckets,
-                    investigated: job.investigated,
-                })?;
-                let mut rows = analysis.cut(frame, &job.config)?.execute_stream().await?;
-                while let Some(batch) = rows.next().await.transpose()? {
-                    // A reader that has gone wants no more.
-                    if sender.send(MergeRows::widen(&schema, id, &batch)).await.is_err() {
-                        return Ok(());
-                    }
+            let guard = TaskGuard::start("merge");
+            if let Err(error) = merge(job, task.work, &schema, &sender, &context).await {
+                let faults = find_unreadable(job, task.work, &context, &error).await?;
+                if faults.is_empty() {
+                    return Err(error);
                 }
+                // A reader that has gone wants no more.
+                let _ = sender.send(MergeRows::of_faults(&schema, &faults)).await;
             }
             guard.end(true);
             Ok(())
@@ -77,6 +72,54 @@ pub(super) fn start(
         .instrument(span),
     );
     Ok(results.build())
+}
+
+/// Sends the rows of all analyses of a shard.
+async fn merge(
+    job: &MergeJob,
+    buckets: (u8, u8),
+    schema: &SchemaRef,
+    sender: &Sender<Result<RecordBatch>>,
+    context: &TaskContext,
+) -> Result<()> {
+    let mut shard = Shard::new(job, buckets, context);
+    shard.hold_shared().await?;
+    for id in &job.analyses {
+        let analysis = analysis(id)?;
+        let open = |rollup: &str, scope| shard.merged(rollup, scope);
+        let frame = (analysis.run)(&Inputs {
+            config: &job.config,
+            columns: &job.columns,
+            open: &open,
+            open_side: &|table| shard.side(table),
+            buckets,
+            investigated: job.investigated,
+        })?;
+        let mut rows = analysis.cut(frame, &job.config)?.execute_stream().await?;
+        while let Some(batch) = rows.next().await.transpose()? {
+            // A reader that has gone wants no more.
+            if sender.send(MergeRows::widen(schema, id, &batch)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The state files that can't be read, one by one, where that may be behind `error`.
+async fn find_unreadable(
+    job: &MergeJob,
+    buckets: (u8, u8),
+    context: &TaskContext,
+    error: &DataFusionError,
+) -> Result<Vec<StateFault>> {
+    if is_exhausted(error) {
+        return Ok(Vec::new());
+    }
+    let shard = Shard::new(job, buckets, context);
+    let inputs = job.inputs.iter().flat_map(|(id, files)| files.iter().map(move |file| (id, file)));
+    let checks: Vec<_> = inputs.map(|(id, file)| shard.check(id, file)).collect();
+    Ok(stream::iter(checks).buffer_unordered(CONCURRENT_CHECKS).filter_map(ready).collect().await)
 }
 
 /// One shard's state.
@@ -90,26 +133,31 @@ struct Shard<'a> {
 }
 
 impl<'a> Shard<'a> {
-    async fn open(job: &'a MergeJob, buckets: (u8, u8), context: &'a TaskContext) -> Result<Self> {
+    fn new(job: &'a MergeJob, buckets: (u8, u8), context: &'a TaskContext) -> Self {
         let session = task_session(context.runtime_env());
-        let held_bytes = match context.memory_pool().memory_limit() {
+        Self { job, buckets, session, context, held: BTreeMap::new() }
+    }
+
+    /// Merges what more than one analysis reads once, where it is small, and holds it.
+    async fn hold_shared(&mut self) -> Result<()> {
+        let held_bytes = match self.context.memory_pool().memory_limit() {
             MemoryLimit::Finite(bytes) => HELD_STATE_BYTES.min(bytes as u64 / HELD_STATE_PART),
             _ => HELD_STATE_BYTES,
         };
-        let mut opened = Self { job, buckets, session, context, held: BTreeMap::new() };
-        let share = |bytes: u64| bytes * u64::from(buckets.1 - buckets.0) / u64::from(BUCKETS);
-        for (id, files) in &job.inputs {
-            let readers = job.analyses.iter().filter_map(|id| Analysis::by_id(id));
+        let (from, to) = self.buckets;
+        let share = |bytes: u64| bytes * u64::from(to - from) / u64::from(BUCKETS);
+        for (id, files) in &self.job.inputs {
+            let readers = self.job.analyses.iter().filter_map(|id| Analysis::by_id(id));
             let is_shared = readers.filter(|analysis| analysis.rollups.contains(&id.as_str())).count() > 1;
             let bytes: u64 = files.iter().map(|file| file.bytes).sum();
             if is_shared && share(bytes) <= held_bytes {
-                let frame = opened.stored(id, files.clone(), Scope::Shard)?;
+                let frame = self.stored(id, files.clone(), Scope::Shard)?;
                 let schema = Arc::clone(frame.schema().inner());
                 let table = MemTable::try_new(schema, vec![frame.collect().await?])?;
-                opened.held.insert(id, Arc::new(table));
+                self.held.insert(id, Arc::new(table));
             }
         }
-        Ok(opened)
+        Ok(())
     }
 
     fn merged(&self, id: &str, scope: Scope) -> Result<Option<DataFrame>> {
@@ -129,18 +177,38 @@ impl<'a> Shard<'a> {
         self.session.read_table(Arc::new(rows)).map(Some)
     }
 
-    fn stored(&self, id: &str, files: Vec<crate::catalog::LakeFile>, scope: Scope) -> Result<DataFrame> {
-        let rollup = rollup(id)?;
+    fn stored(&self, id: &str, files: Vec<LakeFile>, scope: Scope) -> Result<DataFrame> {
+        rollup(id)?.merge(self.states(id, files, scope)?)
+    }
+
+    fn states(&self, id: &str, files: Vec<LakeFile>, scope: Scope) -> Result<DataFrame> {
         let store = open_location(&self.job.state_url, self.context)?.store_url()?;
-        let schema = state_schema(rollup, &self.job.config, &self.session)?;
+        let schema = state_schema(rollup(id)?, &self.job.config, &self.session)?;
         let states = self.session.read_table(Arc::new(StateTable::new(schema, store, files)))?;
-        rollup.merge(match scope {
-            Scope::Whole => states,
+        let (from, to) = self.buckets;
+        match scope {
+            Scope::Whole => Ok(states),
             Scope::Shard => {
-                let (from, to) = self.buckets;
-                states.filter(ident(BUCKET_COLUMN).gt_eq(lit(from)).and(ident(BUCKET_COLUMN).lt(lit(to))))?
+                states.filter(ident(BUCKET_COLUMN).gt_eq(lit(from)).and(ident(BUCKET_COLUMN).lt(lit(to))))
             }
-        })
+        }
+    }
+
+    /// What is wrong with a file, by reading what this shard reads of it.
+    async fn check(&self, id: &str, file: &LakeFile) -> Option<StateFault> {
+        // The store may fail a good file now and then.
+        let ended = with_retries(|| async { Ok(self.read_alone(id, file).await?) }).await;
+        ended.err().map(|error| StateFault { file: file.path.clone(), reason: error.to_string() })
+    }
+
+    async fn read_alone(&self, id: &str, file: &LakeFile) -> Result<()> {
+        // Optional rollups are what analyses open whole.
+        let mut readers = self.job.analyses.iter().filter_map(|id| Analysis::by_id(id));
+        let is_whole = readers.any(|analysis| analysis.optional_rollups.contains(&id));
+        let scope = if is_whole { Scope::Whole } else { Scope::Shard };
+        let mut rows = self.states(id, vec![file.clone()], scope)?.execute_stream().await?;
+        while rows.next().await.transpose()?.is_some() {}
+        Ok(())
     }
 }
 

@@ -23,7 +23,9 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 
 pub use codec::JobCodec;
-pub use job::{Job, MergeJob, RollupJob, RollupUnit, TableRef, UnitFault, UnitOutcome, decode_outcomes};
+pub use job::{
+    Job, MergeJob, RollupJob, RollupUnit, StateFault, TableRef, UnitFault, UnitOutcome, decode_outcomes,
+};
 pub use local::{Local, LocalOptions, TASKS_PER_THREAD, runtime};
 pub use merge_rows::MergeRows;
 pub use node::job_plan;

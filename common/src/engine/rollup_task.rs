@@ -16,15 +16,15 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
-use futures::future::try_join_all;
+use futures::future::join_all;
 use futures::{FutureExt, stream};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use super::job::{Job, RollupJob, RollupUnit, TableRef, Task, UnitFault, UnitOutcome, encode_outcome};
-use super::session::{open_location, task_session};
+use super::session::{is_exhausted, open_location, task_session};
 use super::state::{EncodedState, Manifest, StateStore, unit_key};
-use super::unit_reader::{UnitReader, is_exhausted};
+use super::unit_reader::UnitReader;
 use super::write_state::encode_state;
 use crate::catalog::{LakeTable, TableSpec, canonical_schema};
 use crate::error::Error;
@@ -47,7 +47,7 @@ pub(super) fn start(
     let span = tracing::info_span!("unit", job = origin.job, index = task.index, date = %task.work.date);
     origin.adopt(&span);
     let outcome = async move {
-        let guard = TaskGuard::start();
+        let guard = TaskGuard::start("rollup");
         let Job::Rollup(rollup_job) = &*job else {
             return Err(DataFusionError::Internal("a rollup task was given another job".into()));
         };
@@ -118,7 +118,8 @@ async fn run_unit(
         .collect::<crate::Result<Vec<_>>>()?;
     // An engine may run a task again whose first attempt ended well but was not heard of.
     let finds = keys.iter().map(|key| state.find(key, &job.window));
-    let found: Vec<Manifest> = try_join_all(finds).await?.into_iter().flatten().collect();
+    // State that can't be looked up is as good as absent.
+    let found: Vec<Manifest> = join_all(finds).await.into_iter().flatten().flatten().collect();
     if found.len() == rollups.len() {
         return Ok(found);
     }

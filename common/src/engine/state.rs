@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
+use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +143,20 @@ impl StateStore {
     /// [`Error::Storage`] where the store fails.
     pub async fn put_side_table(&self, table: &SideTable, rows: &RecordBatch) -> Result<LakeFile> {
         self.put_data(&format!("side/{}", table.name), encode_batch(rows)?).await
+    }
+
+    /// Forgets the state whose data is at `data_path`, so that it is not found again.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the store fails.
+    pub async fn forget(&self, data_path: &str) -> Result<()> {
+        // Data is beside its manifest, named as it with the content's hash in between.
+        let key = data_path.rsplitn(3, '.').last().unwrap_or(data_path);
+        let path = Path::from(format!("{key}.json"));
+        match self.location.store().delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(Error::storage(format!("deleting {path}"))(error)),
+        }
     }
 
     async fn put_data(&self, key: &str, bytes: Vec<u8>) -> Result<LakeFile> {

@@ -11,6 +11,7 @@ use futures::StreamExt;
 use tokio::sync::mpsc;
 
 use super::job::RollupUnit;
+use super::session::is_exhausted;
 use super::state::UnitStats;
 use crate::catalog::{
     LakeFile, LakeTable, RowGroups, UnreadableCounts, file_scan, locate_fault, row_groups_that_may_hold,
@@ -18,11 +19,6 @@ use crate::catalog::{
 use crate::error::{Error, InputFault, store_failure};
 use crate::selection::{RowSelector, SelectionStats};
 use crate::time::Window;
-
-/// Whether memory ran out.
-pub(super) fn is_exhausted(error: &DataFusionError) -> bool {
-    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
-}
 
 /// A unit's files, the window and the entity whose rows are taken of them.
 pub(super) struct UnitReader<'a> {

@@ -17,20 +17,29 @@ pub const BUCKETS: u8 = 64;
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// The bucket of a text key, `0..BUCKETS`: FNV-1a (Fowler, Noll, Vo), folded; null is bucket 0.
-pub fn bucket_of(key: Expr) -> Expr {
-    ScalarUDF::from(BucketOf { signature: Signature::any(1, Volatility::Immutable) }).call(vec![key])
+/// The bucket of a key of one or more texts, `0..BUCKETS`: FNV-1a (Fowler, Noll, Vo) of each, folded, and added up with
+/// each but the last times a prime. A null counts as 0, so that a key of one null is in bucket 0.
+pub fn bucket_of(key: Vec<Expr>) -> Expr {
+    ScalarUDF::from(BucketOf { signature: Signature::variadic_any(Volatility::Immutable) }).call(key)
 }
 
-fn buckets_of(keys: &ArrayRef) -> Result<UInt8Array> {
-    let bucket = |key: Option<&str>| Some(key.map_or(0, |key| bucket_of_bytes(key.as_bytes())));
-    Ok(as_texts(keys)?.iter().map(bucket).collect())
+fn hashes_of(texts: &ArrayRef) -> Result<Vec<u64>> {
+    let hash = |text: Option<&str>| text.map_or(0, |text| hash_of(text.as_bytes()));
+    Ok(as_texts(texts)?.iter().map(hash).collect())
 }
 
-fn bucket_of_bytes(key: &[u8]) -> u8 {
-    let hash = key.iter().fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME));
-    let folded = hash ^ (hash >> 32);
-    (folded % u64::from(BUCKETS)) as u8
+fn hash_of(text: &[u8]) -> u64 {
+    let hash = text.iter().fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME));
+    hash ^ (hash >> 32)
+}
+
+/// The hash of each row's text; of a dictionary, once a value.
+fn row_hashes(array: &ArrayRef) -> Result<Vec<u64>> {
+    let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() else {
+        return hashes_of(array);
+    };
+    let of_values = hashes_of(dictionary.values())?;
+    Ok(dictionary.keys().iter().map(|key| key.map_or(0, |key| of_values[key as usize])).collect())
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -52,35 +61,62 @@ impl ScalarUDFImpl for BucketOf {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let array = args.args[0].to_array(args.number_rows)?;
-        let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() else {
-            return Ok(ColumnarValue::Array(Arc::new(buckets_of(&array)?)));
-        };
-        let of_values = buckets_of(dictionary.values())?;
-        let bucket = |key: Option<i32>| key.map_or(0, |key| of_values.value(key as usize));
-        let buckets: UInt8Array = dictionary.keys().iter().map(|key| Some(bucket(key))).collect();
+        let mut sums = vec![0u64; args.number_rows];
+        for column in &args.args {
+            let hashes = row_hashes(&column.to_array(args.number_rows)?)?;
+            for (sum, hash) in sums.iter_mut().zip(hashes) {
+                *sum = sum.wrapping_mul(FNV_PRIME).wrapping_add(hash);
+            }
+        }
+        let buckets: UInt8Array = sums.iter().map(|sum| Some((sum % u64::from(BUCKETS)) as u8)).collect();
         Ok(ColumnarValue::Array(Arc::new(buckets)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{DictionaryArray, StringArray};
+    use arrow::datatypes::{Field, UInt8Type};
+    use datafusion::config::ConfigOptions;
+
     use super::*;
+
+    fn buckets(columns: Vec<ArrayRef>) -> Vec<u8> {
+        let number_rows = columns[0].len();
+        let args = ScalarFunctionArgs {
+            args: columns.into_iter().map(ColumnarValue::Array).collect(),
+            arg_fields: vec![],
+            number_rows,
+            return_field: Arc::new(Field::new("bucket", DataType::UInt8, false)),
+            config_options: Arc::new(ConfigOptions::default()),
+        };
+        let function = BucketOf { signature: Signature::variadic_any(Volatility::Immutable) };
+        let buckets = function.invoke_with_args(args).unwrap().to_array(number_rows).unwrap();
+        buckets.as_primitive::<UInt8Type>().values().to_vec()
+    }
 
     #[test]
     fn buckets_never_change() {
         // Stored state depends on these values.
-        let seen: Vec<u8> =
-            ["", "10.0.0.1", "srv-01"].iter().map(|key| bucket_of_bytes(key.as_bytes())).collect();
-        assert_eq!(seen, vec![1, 16, 42]);
+        let texts = [Some(""), Some("10.0.0.1"), Some("srv-01"), None];
+        let plain = || Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
+        let dictionary = Arc::new(texts.into_iter().collect::<DictionaryArray<Int32Type>>()) as ArrayRef;
+        assert_eq!(buckets(vec![plain()]), [1, 16, 42, 0]);
+        assert_eq!(buckets(vec![Arc::clone(&dictionary)]), [1, 16, 42, 0]);
+        let of_pairs = buckets(vec![plain(), plain()]);
+        assert_eq!(of_pairs, buckets(vec![dictionary, plain()]));
+        assert_eq!(of_pairs, [52, 0, 8, 0]);
     }
 
     #[test]
     fn keys_spread_over_all_buckets() {
-        let mut counts = [0u32; BUCKETS as usize];
-        for host in 0..6_400 {
-            counts[bucket_of_bytes(format!("10.0.{}.{}", host / 250, host % 250).as_bytes()) as usize] += 1;
+        let address = |host: usize| format!("10.0.{}.{}", host / 250, host % 250);
+        let many: ArrayRef = Arc::new(StringArray::from_iter_values((0..6_400).map(address)));
+        let one: ArrayRef = Arc::new(StringArray::from(vec!["10.0.0.1"; 6_400]));
+        for key in [vec![Arc::clone(&many)], vec![Arc::clone(&one), Arc::clone(&many)], vec![many, one]] {
+            let mut counts = [0u32; BUCKETS as usize];
+            buckets(key).into_iter().for_each(|bucket| counts[usize::from(bucket)] += 1);
+            assert!(counts.iter().all(|count| (50..200).contains(count)), "{counts:?}");
         }
-        assert!(counts.iter().all(|count| (50..200).contains(count)), "{counts:?}");
     }
 }

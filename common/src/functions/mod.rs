@@ -1,6 +1,7 @@
 //! Scalar and aggregate functions the rollups and analyses use beside DataFusion's own.
 
 mod beacon_gaps;
+mod beacon_rhythm;
 mod bucket;
 mod external_address;
 mod hosts;
@@ -9,11 +10,13 @@ mod matches;
 mod names;
 mod only_where;
 mod rounding;
+mod size_class;
 mod sorted_distinct;
 mod text;
 mod trailing;
 
 pub use beacon_gaps::beacon_gaps;
+pub use beacon_rhythm::beacon_rhythm;
 pub use bucket::{BUCKETS, bucket_of};
 pub use external_address::{PrivateSpace, is_external};
 pub use hosts::storage_account;
@@ -22,6 +25,7 @@ pub use matches::matches;
 pub use names::{account_name, address_or_text, canonical_address, canonical_host, lowered_name};
 pub use only_where::only_where;
 pub use rounding::round_half_up;
+pub use size_class::{CLASSES_AN_OCTAVE, size_class};
 pub use sorted_distinct::sorted_distinct;
 pub(crate) use text::as_texts;
 pub use trailing::{Trail, trailing};

@@ -108,7 +108,7 @@ const fn activity(
         version: 1,
         tables,
         columns,
-        bucket_key: "what",
+        bucket_key: &["what"],
         parameters: no_parameters,
         prepare,
         shape: Shape::Groups { keys: &["hour", "what", "source", "destination"], measures: MEASURES },

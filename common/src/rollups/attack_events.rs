@@ -10,7 +10,7 @@ use crate::config::Config;
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "attack_events",
-    version: 1,
+    version: 2,
     tables: &["CommonSecurityLog"],
     columns: &[
         "TimeGenerated",
@@ -26,7 +26,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
         "ApplicationProtocol",
         "SourceUserName",
     ],
-    bucket_key: "source_ip",
+    bucket_key: &["source_ip", "destination_ip"],
     parameters,
     prepare,
     shape: Shape::Rows,

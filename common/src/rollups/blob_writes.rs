@@ -16,7 +16,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
     version: 1,
     tables: &["StorageBlobLogs", "BlobServiceLogs"],
     columns: &["TimeGenerated", "AccountName", "OperationName", "StatusCode"],
-    bucket_key: "blob_account",
+    bucket_key: &["blob_account"],
     parameters,
     prepare,
     shape: Shape::Groups { keys: &["blob_account", "write_second"], measures: &[measure("writes", Count)] },

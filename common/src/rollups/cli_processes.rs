@@ -20,7 +20,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
         "ProcessCommandLine",
         "InitiatingProcessId",
     ],
-    bucket_key: "device_name",
+    bucket_key: &["device_name"],
     parameters,
     prepare,
     shape: Shape::Rows,

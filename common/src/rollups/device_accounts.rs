@@ -14,7 +14,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
     version: 1,
     tables: &["DeviceNetworkEvents"],
     columns: &["Timestamp", "DeviceName", "InitiatingProcessAccountName"],
-    bucket_key: "account",
+    bucket_key: &["account"],
     parameters: no_parameters,
     prepare,
     shape: Shape::Groups { keys: &["day", "account", "device"], measures: &[measure("events", Count)] },

@@ -14,7 +14,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
     version: 1,
     tables: &["DeviceNetworkEvents"],
     columns: &["Timestamp", "DeviceName", "LocalIP"],
-    bucket_key: "address",
+    bucket_key: &["address"],
     parameters: no_parameters,
     prepare,
     shape: Shape::Groups { keys: &["day", "address", "device"], measures: &[measure("events", Count)] },

@@ -14,7 +14,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
     version: 1,
     tables: &["DeviceNetworkEvents"],
     columns: &["Timestamp", "DeviceName", "BytesSent"],
-    bucket_key: "device_name",
+    bucket_key: &["device_name"],
     parameters: no_parameters,
     prepare,
     shape: Shape::Groups {

@@ -23,7 +23,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
         "SentBytes",
         "ReceivedBytes",
     ],
-    bucket_key: "source_ip",
+    bucket_key: &["source_ip"],
     parameters: vendor_only,
     prepare,
     shape: Shape::Groups {

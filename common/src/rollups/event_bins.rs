@@ -15,7 +15,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
     version: 1,
     tables: &["CommonSecurityLog"],
     columns: &["TimeGenerated", "DeviceVendor", "DeviceEventClassID", "SimplifiedDeviceAction"],
-    bucket_key: "event_class",
+    bucket_key: &["event_class"],
     parameters,
     prepare,
     shape: Shape::Groups {

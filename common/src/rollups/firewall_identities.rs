@@ -1,4 +1,5 @@
-//! Which user and host the firewall saw behind which address, by day.
+//! Which user and host the firewall saw behind which address, by day; also addresses with neither, so that all sources can
+//! be counted.
 
 use datafusion::common::Result;
 use datafusion::logical_expr::ident;
@@ -14,7 +15,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
     version: 1,
     tables: &["CommonSecurityLog"],
     columns: &["TimeGenerated", "DeviceVendor", "SourceIP", "SourceUserName", "SourceHostName"],
-    bucket_key: "address",
+    bucket_key: &["address"],
     parameters: vendor_only,
     prepare,
     shape: Shape::Groups {
@@ -24,7 +25,6 @@ pub(super) static ROLLUP: Rollup = Rollup {
 };
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
-    let is_named = ident("account").is_not_null().or(ident("device").is_not_null());
     table
         .filter(of_vendor(config))?
         .select(vec![
@@ -33,5 +33,5 @@ fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
             lowered_name(ident("SourceUserName")).alias("account"),
             canonical_host(ident("SourceHostName")).alias("device"),
         ])?
-        .filter(ident("address").is_not_null().and(is_named))
+        .filter(ident("address").is_not_null())
 }

@@ -81,8 +81,9 @@ pub struct Rollup {
     pub tables: &'static [&'static str],
     /// Columns it reads.
     pub columns: &'static [&'static str],
-    /// Output column whose value decides the bucket.
-    pub bucket_key: &'static str,
+    /// Output columns whose values decide the bucket: as many as the analyses allow, which need rows that belong together
+    /// in one bucket, so that a busy source or device is spread over several tasks.
+    pub bucket_key: &'static [&'static str],
     /// The parameters its state depends on: a change of these, and only of these, recomputes it.
     pub parameters: fn(&Config) -> Value,
     /// The rows it takes, with the columns `shape` names.
@@ -153,7 +154,10 @@ impl Rollup {
                 group(prepared, keys, measures, Measure::of_rows, Interner::dictionary_of)?
             }
         };
-        state.with_column(BUCKET_COLUMN, bucket_of(ident(self.bucket_key)))
+        state.with_column(
+            BUCKET_COLUMN,
+            bucket_of(self.bucket_key.iter().map(|column| ident(*column)).collect()),
+        )
     }
 
     /// The united state of several, as read back from storage.

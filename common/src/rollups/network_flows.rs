@@ -28,7 +28,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
         "AllowedOutFlows",
         "AllowedInFlows",
     ],
-    bucket_key: "l7_protocol",
+    bucket_key: &["l7_protocol"],
     parameters: no_parameters,
     prepare,
     shape: Shape::Groups {

@@ -14,7 +14,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
     version: 1,
     tables: &["OfficeActivity"],
     columns: &["TimeGenerated", "UserId", "ClientIP", "Client_IPAddress"],
-    bucket_key: "address",
+    bucket_key: &["address"],
     parameters: no_parameters,
     prepare,
     shape: Shape::Groups { keys: &["day", "address", "account"], measures: &[measure("events", Count)] },

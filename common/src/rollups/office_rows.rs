@@ -24,7 +24,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
         "UserAgent",
         "OfficeObjectId",
     ],
-    bucket_key: "operation",
+    bucket_key: &["operation"],
     parameters: no_parameters,
     prepare,
     shape: Shape::Rows,

@@ -13,7 +13,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
     version: 1,
     tables: &["CommonSecurityLog"],
     columns: &["TimeGenerated", "DeviceVendor", "DeviceEventClassID", "DestinationPort", "Protocol"],
-    bucket_key: "destination_port",
+    bucket_key: &["destination_port"],
     parameters: vendor_only,
     prepare,
     shape: Shape::Groups { keys: &["destination_port", "protocol"], measures: &[measure("sessions", Count)] },

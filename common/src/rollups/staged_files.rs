@@ -14,7 +14,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
     version: 1,
     tables: &["DeviceFileEvents"],
     columns: &["Timestamp", "DeviceName", "FileName", "FolderPath"],
-    bucket_key: "staged_device_name",
+    bucket_key: &["staged_device_name"],
     parameters,
     prepare,
     shape: Shape::Rows,

@@ -14,7 +14,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
     version: 1,
     tables: &["AuditLogs"],
     columns: &["TimeGenerated", "OperationName", "ResultDescription", "InitiatedBy", "TargetResources"],
-    bucket_key: "operation_name",
+    bucket_key: &["operation_name"],
     parameters,
     prepare,
     shape: Shape::Rows,

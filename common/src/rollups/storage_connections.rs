@@ -14,7 +14,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
     version: 1,
     tables: &["DeviceNetworkEvents"],
     columns: &["Timestamp", "DeviceName", "InitiatingProcessId", "RemoteUrl", "BytesSent"],
-    bucket_key: "network_device_name",
+    bucket_key: &["network_device_name"],
     parameters,
     prepare,
     shape: Shape::Rows,

@@ -20,7 +20,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
         "SimplifiedDeviceAction",
         "LogSeverity",
     ],
-    bucket_key: "activity",
+    bucket_key: &["activity"],
     parameters: vendor_only,
     prepare,
     shape: Shape::Groups { keys: &["activity", "action", "severity"], measures: &[measure("events", Count)] },

@@ -104,7 +104,7 @@ fn cluster_options(settings: &Settings, tls: Option<Tls>) -> ClusterOptions {
 /// Keeps the gauges of workers up to date.
 async fn meter(cluster: Arc<Cluster>) {
     let workers = gauge("hindcast_workers", "Workers that have given a sign of life");
-    let slots = gauge("hindcast_worker_slots", "Tasks that all workers run at once");
+    let slots = gauge("hindcast_cluster_slots", "Tasks that all workers run at once");
     loop {
         let (count, capacity) = cluster.capacity().await;
         workers.set(count as i64);

@@ -14,9 +14,9 @@ use crate::demo::{DemoError, DemoOptions, generate};
 #[command(after_help = "Examples:
   hindcast demo demo-lake
   hindcast demo demo-lake --days 30 --rows-per-day 1000000
-  hindcast scan --lake demo-lake")]
+  hindcast scan --lake demo-lake --geoip demo-lake/geoip.mmdb")]
 pub struct DemoArguments {
-    /// Folder to write the lake and truth.json to
+    /// Folder to write the lake to, with truth.json (what was planted) and geoip.mmdb (where its addresses are)
     out: PathBuf,
     /// Days of telemetry
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=3660))]
@@ -50,7 +50,8 @@ pub(super) fn run(arguments: &DemoArguments) -> Result<Outcome> {
         summary.planted,
         arguments.out.join("truth.json").display()
     );
-    println!("next: hindcast scan --lake {}", arguments.out.display());
+    let lake = arguments.out.display();
+    println!("next: hindcast scan --lake {lake} --geoip {lake}/geoip.mmdb");
     Ok(Outcome::Done)
 }
 

@@ -4,6 +4,7 @@ mod arguments;
 mod certificates;
 mod coordinator;
 mod demo;
+mod diff;
 mod investigate;
 mod jobs;
 mod run;
@@ -37,6 +38,8 @@ enum Command {
     Scan(scan::ScanArguments),
     /// Show everything about one user, device or address
     Investigate(investigate::InvestigateArguments),
+    /// Compare two scans: findings added, gone and changed, and why
+    Diff(diff::DiffArguments),
     /// Show, save and delete tables of a lake
     Tables(tables::TablesArguments),
     /// Accept scans as jobs and have workers run them
@@ -94,6 +97,7 @@ pub fn run(cli: Cli) -> Result<Outcome> {
     match cli.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Certificates(arguments) => certificates::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Scan(arguments) => block_on(arguments.threads(), "hindcast", "error", scan::run(&arguments)),
         Command::Investigate(arguments) => {
             block_on(arguments.threads(), "hindcast", "error", investigate::run(&arguments))

@@ -17,6 +17,9 @@ use crate::output::{Format, OutputFolder, check_replaceable};
 use crate::scan::{PlanOutline, RunOptions, ScanResult, Summary, prepare, question_of, run_scan, units_of};
 use crate::screen;
 
+/// Merges at once in this process: while one orders its result, the other's tasks use the threads.
+const CONCURRENT_MERGES: usize = 2;
+
 /// Which rows are looked at, how, and where the results go.
 #[derive(Debug, clap::Args)]
 pub struct RunArguments {
@@ -154,6 +157,7 @@ impl RunArguments {
             state: &state,
             use_cache: !self.no_cache,
             shards: options.threads,
+            concurrent_merges: CONCURRENT_MERGES,
             config: &prepared.config,
             job: "",
         };

@@ -4,7 +4,7 @@ use super::columns::{Count, OrdinaryRows, Port, Text, table};
 use super::conversations::Conversations;
 use super::dice::{Dice, Quantiles, scale};
 use super::periodic;
-use super::world::{Host, Peer, Role, SPIKE_HOSTS, World};
+use super::world::{Host, KEPT_HOSTS, Peer, Role, World};
 
 table! {
     /// A row of CommonSecurityLog.
@@ -180,7 +180,7 @@ impl<'a> FirewallDay<'a> {
         set_application(row, (application, "udp", 53), "Internal");
         if bits >> 2 & 31 == 0 {
             // The two internal resolvers ask the public ones.
-            self.set_host(row, &self.world.hosts[SPIKE_HOSTS + (bits >> 8 & 1) as usize]);
+            self.set_host(row, &self.world.hosts[KEPT_HOSTS + (bits >> 8 & 1) as usize]);
             row.destination_address = Some(*self.dice.pick(&PUBLIC_RESOLVERS));
             row.direction = Some("Outbound");
         } else {

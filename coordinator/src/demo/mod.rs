@@ -1,4 +1,4 @@
-//! The demo lake: made-up logs of a made-up company with planted attacks, and the truth about them.
+//! The demo lake: made-up logs of a made-up company with planted attacks and look-alikes, and the truth about them.
 //!
 //! Equal options give equal bytes. Ordinary rows are made day by day and never held; planted rows are all held.
 
@@ -9,8 +9,13 @@ mod conversations;
 mod dice;
 mod files;
 mod firewall;
+mod flows;
+mod geoip;
 mod network;
+mod office;
+mod people;
 mod periodic;
+mod places;
 mod plants;
 mod process;
 mod storage;
@@ -84,6 +89,14 @@ pub enum DemoError {
         /// What the Parquet writer said.
         source: ParquetError,
     },
+    /// The location database could not be put together.
+    #[error("cannot make {}: {source}", path.display())]
+    Location {
+        /// The file it is written to.
+        path: PathBuf,
+        /// What its writer said.
+        source: mmdb_writer::Error,
+    },
     /// The folder holds something already.
     #[error("{} exists and is not empty", path.display())]
     NotEmpty {
@@ -113,7 +126,7 @@ impl DemoError {
 /// Microseconds of a day.
 const DAY_US: i64 = 86_400_000_000;
 
-/// Writes the lake and its `truth.json`, which comes last and so marks a finished lake.
+/// Writes the lake, its location database, and `truth.json`, which comes last and so marks a finished lake.
 ///
 /// `on_day` is called after each finished day with its date and rows.
 pub fn generate(
@@ -134,7 +147,8 @@ pub fn generate(
         summary.bytes += written.bytes;
         on_day(*date, written.rows);
     }
-    truth::write(options, &makers.plan.attacks)?;
+    geoip::write(options)?;
+    truth::write(options, &makers.plan)?;
     Ok(summary)
 }
 

@@ -1,7 +1,7 @@
 //! Benign periodic traffic of the firewall table: clock queries, update checks and monitoring keep-alives.
 
 use super::firewall::{FirewallDay, FirewallRow, set_application, set_peer, set_traffic};
-use super::world::SPIKE_HOSTS;
+use super::world::KEPT_HOSTS;
 
 const DAY_US: i64 = 86_400_000_000;
 /// Of every this many rows, the first [`CLOCK_ROWS`] + [`UPDATE_ROWS`] + [`KEEP_ALIVE_ROWS`] are periodic.
@@ -62,9 +62,9 @@ fn clock_query<'a>(day: &mut FirewallDay<'a>, number: u64, total: u64, row: &mut
 }
 
 fn update_check<'a>(day: &mut FirewallDay<'a>, number: u64, total: u64, row: &mut FirewallRow<&'a str>) {
-    let clients_at_most = day.world.hosts.len() - SPIKE_HOSTS;
+    let clients_at_most = day.world.hosts.len() - KEPT_HOSTS;
     let (client, _) = tick(number, total, UPDATE_CHECKS, clients_at_most);
-    day.set_host(row, &day.world.hosts[SPIKE_HOSTS + client]);
+    day.set_host(row, &day.world.hosts[KEPT_HOSTS + client]);
     // Clients spread their checks at random, so the jitter is wide.
     row.time = day.midnight_us + day.dice.between(0, DAY_US);
     row.destination_address = Some(*day.dice.pick(&UPDATE_SERVERS));

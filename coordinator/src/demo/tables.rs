@@ -1,4 +1,4 @@
-//! The six tables of the lake: how the rows of a day are shared out among them, and written one table at a time.
+//! The tables of the lake: how the rows of a day are shared out among them, and written one table at a time.
 
 use std::path::Path;
 
@@ -11,7 +11,9 @@ use super::conversations::Conversations;
 use super::dice::Dice;
 use super::files::{self, Documents, FileDay};
 use super::firewall::{self, FirewallDay, SessionSizes};
+use super::flows::{self, FlowDay};
 use super::network::{self, NetworkDay};
+use super::office::{self, OfficeDay, OfficeDocuments};
 use super::plants::Plan;
 use super::process::{self, ProcessDay};
 use super::storage::{self, BlobDay, Blobs};
@@ -28,6 +30,8 @@ pub(crate) struct Shares {
     pub(crate) file: u64,
     pub(crate) blob: u64,
     pub(crate) audit: u64,
+    pub(crate) office: u64,
+    pub(crate) flows: u64,
 }
 
 impl Shares {
@@ -35,15 +39,10 @@ impl Shares {
     pub(crate) fn of(rows_per_day: u64) -> Self {
         // In thousandths, and without overflow for any count.
         let share = |thousandths: u64| (u128::from(rows_per_day) * u128::from(thousandths) / 1000) as u64;
-        let (network, process, file, blob, audit) = (share(200), share(120), share(60), share(15), share(5));
-        Self {
-            firewall: rows_per_day - network - process - file - blob - audit,
-            network,
-            process,
-            file,
-            blob,
-            audit,
-        }
+        let (network, process, file, blob) = (share(200), share(105), share(45), share(15));
+        let (audit, office, flows) = (share(5), share(25), share(5));
+        let firewall = rows_per_day - network - process - file - blob - audit - office - flows;
+        Self { firewall, network, process, file, blob, audit, office, flows }
     }
 
     /// Managed hosts of a company with so many rows: about three connections a host and hour.
@@ -62,6 +61,7 @@ pub(crate) struct Makers {
     documents: Documents,
     blobs: Blobs,
     directory: Directory,
+    office_documents: OfficeDocuments,
     pub(crate) plan: Plan,
 }
 
@@ -85,6 +85,7 @@ impl Makers {
             documents: Documents::new(options.seed),
             blobs: Blobs::new(options.seed, &world),
             directory: Directory::new(options.seed, &world),
+            office_documents: OfficeDocuments::new(options.seed),
             plan: Plan::new(options, &shares, &world),
             world,
         }
@@ -105,6 +106,8 @@ impl Makers {
             self.write_file(&day)?,
             self.write_blob(&day)?,
             self.write_audit(&day)?,
+            self.write_office(&day)?,
+            self.write_flows(&day)?,
         ];
         let mut sum = Written::default();
         for part in parts {
@@ -166,6 +169,18 @@ impl Makers {
         let (world, directory, midnight_us) = (&self.world, &self.directory, day.midnight_us);
         let ordinary = AuditDay { world, directory, dice: self.dice(day, "audit"), midnight_us };
         self.write(day, audit::TABLE, 1, ordinary, self.shares.audit, &self.plan.audit[day.number])
+    }
+
+    fn write_office(&self, day: &Day) -> Result<Written, DemoError> {
+        let (world, documents, midnight_us) = (&self.world, &self.office_documents, day.midnight_us);
+        let ordinary = OfficeDay { world, documents, dice: self.dice(day, "office"), midnight_us };
+        self.write(day, office::TABLE, 2, ordinary, self.shares.office, &self.plan.office[day.number])
+    }
+
+    fn write_flows(&self, day: &Day) -> Result<Written, DemoError> {
+        let (world, midnight_us) = (&self.world, day.midnight_us);
+        let ordinary = FlowDay { world, dice: self.dice(day, "flows"), midnight_us };
+        self.write(day, flows::TABLE, 1, ordinary, self.shares.flows, &self.plan.flows[day.number])
     }
 
     fn write<R: OrdinaryRows>(

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say where
 
+mod office;
+mod story;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,15 +64,24 @@ fn batches(folder: &Path, table: &str) -> Vec<RecordBatch> {
     all
 }
 
+/// A table's rows as texts of these columns; a null is `None`.
+fn rows<const N: usize>(folder: &Path, table: &str, columns: [&str; N]) -> Vec<[Option<String>; N]> {
+    let mut all = Vec::new();
+    for batch in batches(folder, table) {
+        let texts =
+            columns.map(|column| cast(batch.column_by_name(column).unwrap(), &DataType::Utf8).unwrap());
+        let text = |column: usize, row: usize| {
+            let column = texts[column].as_any().downcast_ref::<StringArray>().unwrap();
+            column.is_valid(row).then(|| column.value(row).to_owned())
+        };
+        all.extend((0..batch.num_rows()).map(|row| std::array::from_fn(|column| text(column, row))));
+    }
+    all
+}
+
 /// The different texts of a column.
 fn values(folder: &Path, table: &str, column: &str) -> HashSet<String> {
-    let mut found = HashSet::new();
-    for batch in batches(folder, table) {
-        let texts = cast(batch.column_by_name(column).unwrap(), &DataType::Utf8).unwrap();
-        let texts = texts.as_any().downcast_ref::<StringArray>().unwrap();
-        found.extend(texts.iter().flatten().map(str::to_owned));
-    }
-    found
+    rows(folder, table, [column]).into_iter().filter_map(|[value]| value).collect()
 }
 
 #[test]
@@ -87,19 +99,23 @@ fn rows_are_as_many_as_asked_for_and_planted() {
         let (folder, summary, finished) = make(days, rows_per_day, 1);
         let truth = truth(folder.path());
         let attacks = truth["attacks"].as_array().unwrap();
-        let planted: u64 = attacks.iter().map(|attack| attack["rows"].as_u64().unwrap()).sum();
+        let lookalikes = truth["lookalikes"].as_array().unwrap();
+        let planted: u64 =
+            attacks.iter().chain(lookalikes).map(|planted| planted["rows"].as_u64().unwrap()).sum();
         assert_eq!(summary.rows, u64::from(days) * rows_per_day + planted);
         assert_eq!(summary.planted, attacks.len() as u64);
         assert_eq!(finished.len(), days as usize);
         assert_eq!(finished.iter().map(|(_, rows)| rows).sum::<u64>(), summary.rows);
         let files = contents(folder.path());
-        assert_eq!(summary.files + 1, files.len() as u64);
-        let bytes: usize = files.values().map(Vec::len).sum();
-        assert_eq!(summary.bytes, (bytes - files[Path::new("lake/truth.json")].len()) as u64);
+        let (others, parquet): (Vec<_>, Vec<_>) =
+            files.iter().partition(|(path, _)| path.extension().is_none_or(|ending| ending != "parquet"));
+        assert_eq!(others.len(), 2, "truth and locations");
+        assert_eq!(summary.files, parquet.len() as u64);
+        assert_eq!(summary.bytes, parquet.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>());
         let read: usize =
             ["CommonSecurityLog", "DeviceNetworkEvents", "DeviceProcessEvents", "DeviceFileEvents"]
                 .into_iter()
-                .chain(["StorageBlobLogs", "AuditLogs"])
+                .chain(["StorageBlobLogs", "AuditLogs", "OfficeActivity", "AzureNetworkAnalytics_CL"])
                 .flat_map(|table| batches(folder.path(), table))
                 .map(|batch| batch.num_rows())
                 .sum();
@@ -118,6 +134,9 @@ fn entities_of_the_truth_are_in_the_data() {
         ("source_ip", "CommonSecurityLog", "SourceIP"),
         ("destination_ip", "CommonSecurityLog", "DestinationIP"),
         ("initiated_by", "AuditLogs", "InitiatedBy"),
+        ("user", "OfficeActivity", "UserId"),
+        ("operation", "OfficeActivity", "Operation"),
+        ("user_agent", "OfficeActivity", "UserAgent"),
     ];
     let known: BTreeMap<&str, HashSet<String>> = tables
         .iter()
@@ -136,7 +155,7 @@ fn entities_of_the_truth_are_in_the_data() {
         }
     }
     let analyses: HashSet<&str> = attacks.iter().map(|attack| attack["analysis"].as_str().unwrap()).collect();
-    assert_eq!(analyses.len(), 8);
+    assert_eq!(analyses.len(), 10);
 }
 
 #[test]
@@ -164,8 +183,10 @@ fn sizes_from_nothing_up_are_written() {
 fn shares_add_up() {
     for rows_per_day in [0, 1, 999, 200_000, u64::MAX] {
         let shares = Shares::of(rows_per_day);
-        let rest = shares.network + shares.process + shares.file + shares.blob + shares.audit;
-        assert_eq!(shares.firewall + rest, rows_per_day);
+        let endpoint = shares.network + shares.process + shares.file;
+        let cloud = shares.blob + shares.audit + shares.office + shares.flows;
+        assert_eq!(shares.firewall + endpoint + cloud, rows_per_day);
+        assert!(shares.firewall >= rows_per_day / 5 * 3);
     }
 }
 

@@ -8,7 +8,54 @@ use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 use serde_json::json;
 
+use super::plants::Plan;
 use super::{DemoError, DemoOptions};
+
+/// Result columns and the values that identify the rows of one thing.
+pub(crate) type Entities = BTreeMap<&'static str, String>;
+
+/// The planted rows of one thing: how many, where and when.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PlantedRows {
+    #[serde(serialize_with = "as_rfc3339")]
+    pub(crate) first_seen: i64,
+    #[serde(serialize_with = "as_rfc3339")]
+    pub(crate) last_seen: i64,
+    /// In all tables.
+    pub(crate) rows: u64,
+    /// The same by table.
+    pub(crate) rows_by_table: BTreeMap<&'static str, u64>,
+}
+
+impl PlantedRows {
+    /// No rows yet.
+    pub(crate) fn new() -> Self {
+        Self { first_seen: i64::MAX, last_seen: i64::MIN, rows: 0, rows_by_table: BTreeMap::new() }
+    }
+
+    /// Counts a planted row at `time_us` (microseconds since 1970 UTC).
+    pub(crate) fn count_row(&mut self, table: &'static str, time_us: i64) {
+        self.first_seen = self.first_seen.min(time_us);
+        self.last_seen = self.last_seen.max(time_us);
+        self.rows += 1;
+        *self.rows_by_table.entry(table).or_default() += 1;
+    }
+
+    /// Counts the rows of another thing as its own.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.last_seen = self.last_seen.max(other.last_seen);
+        self.count_scenery(other);
+    }
+
+    /// Counts rows that only set the scene: first and last seen stay those of the thing itself.
+    pub(crate) fn count_scenery(&mut self, scenery: &Self) {
+        self.rows += scenery.rows;
+        for (table, rows) in &scenery.rows_by_table {
+            *self.rows_by_table.entry(table).or_default() += rows;
+        }
+    }
+}
 
 /// One planted attack, as `truth.json` lists it.
 #[derive(Clone, Debug, Serialize)]
@@ -21,16 +68,9 @@ pub(crate) struct Attack {
     pub(crate) intensity: String,
     /// ATT&CK technique id.
     pub(crate) technique: &'static str,
-    /// Result columns and the values that identify its rows.
-    pub(crate) entities: BTreeMap<&'static str, String>,
-    #[serde(serialize_with = "as_rfc3339")]
-    pub(crate) first_seen: i64,
-    #[serde(serialize_with = "as_rfc3339")]
-    pub(crate) last_seen: i64,
-    /// Planted rows in all tables.
-    pub(crate) rows: u64,
-    /// The same by table.
-    pub(crate) rows_by_table: BTreeMap<&'static str, u64>,
+    pub(crate) entities: Entities,
+    #[serde(flatten)]
+    pub(crate) planted: PlantedRows,
 }
 
 impl Attack {
@@ -42,10 +82,7 @@ impl Attack {
             intensity: intensity.to_owned(),
             technique,
             entities: BTreeMap::new(),
-            first_seen: i64::MAX,
-            last_seen: i64::MIN,
-            rows: 0,
-            rows_by_table: BTreeMap::new(),
+            planted: PlantedRows::new(),
         }
     }
 
@@ -54,13 +91,54 @@ impl Attack {
         self.entities.insert(column, value.to_owned());
         self
     }
+}
 
-    /// Counts a planted row at `time_us` (microseconds since 1970 UTC).
-    pub(crate) fn count_row(&mut self, table: &'static str, time_us: i64) {
-        self.first_seen = self.first_seen.min(time_us);
-        self.last_seen = self.last_seen.max(time_us);
-        self.rows += 1;
-        *self.rows_by_table.entry(table).or_default() += 1;
+/// Attacks that are one story, and should be found as one incident.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PlantedIncident {
+    pub(crate) id: &'static str,
+    /// The ids of its attacks, in the order in which they happened.
+    pub(crate) attacks: Vec<String>,
+    pub(crate) device: String,
+    pub(crate) address: String,
+    pub(crate) user: String,
+    #[serde(serialize_with = "as_rfc3339")]
+    pub(crate) first_seen: i64,
+    #[serde(serialize_with = "as_rfc3339")]
+    pub(crate) last_seen: i64,
+}
+
+/// Something that looks like an attack, or ties attacks that have nothing to do with each other.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Lookalike {
+    pub(crate) id: &'static str,
+    /// Why it is harmless.
+    pub(crate) why: &'static str,
+    /// Rows that analyses may show of it.
+    pub(crate) may_show: Vec<Shown>,
+    /// Ids of attacks it touches, each of which stands alone: no incident may hold two of them.
+    pub(crate) attacks: Vec<String>,
+    #[serde(flatten)]
+    pub(crate) planted: PlantedRows,
+}
+
+/// Rows of an analysis, by their entities.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Shown {
+    analysis: &'static str,
+    entities: Entities,
+}
+
+impl Lookalike {
+    /// A look-alike without rows yet.
+    pub(crate) fn new(id: &'static str, why: &'static str) -> Self {
+        Self { id, why, may_show: Vec::new(), attacks: Vec::new(), planted: PlantedRows::new() }
+    }
+
+    /// Adds rows that an analysis may show of it.
+    pub(crate) fn shows(&mut self, analysis: &'static str, entities: &[(&'static str, &str)]) {
+        let entities = entities.iter().map(|(column, value)| (*column, (*value).to_owned())).collect();
+        self.may_show.push(Shown { analysis, entities });
     }
 }
 
@@ -74,9 +152,9 @@ fn as_rfc3339<S: serde::Serializer>(time_us: &i64, serializer: S) -> Result<S::O
 }
 
 /// Writes `OUT/truth.json`. The folder itself is not named in it, so that equal options give equal bytes anywhere.
-pub(crate) fn write(options: &DemoOptions, attacks: &[Attack]) -> Result<(), DemoError> {
-    let mut sorted: Vec<&Attack> = attacks.iter().collect();
-    sorted.sort_by(|one, other| one.id.cmp(&other.id));
+pub(crate) fn write(options: &DemoOptions, plan: &Plan) -> Result<(), DemoError> {
+    let mut attacks: Vec<&Attack> = plan.attacks.iter().collect();
+    attacks.sort_by(|one, other| one.id.cmp(&other.id));
     let truth = json!({
         "options": {
             "days": options.days,
@@ -84,7 +162,9 @@ pub(crate) fn write(options: &DemoOptions, attacks: &[Attack]) -> Result<(), Dem
             "seed": options.seed,
             "start": options.start.to_string(),
         },
-        "attacks": sorted,
+        "attacks": attacks,
+        "incidents": plan.incidents,
+        "lookalikes": plan.lookalikes,
     });
     let path: &Path = &options.out.join("truth.json");
     fs::write(path, format!("{truth:#}\n")).map_err(|source| DemoError::io(path, source))

@@ -1,6 +1,7 @@
 //! The made-up company of the demo lake: its hosts, people and addresses, and the internet it talks to.
 
 use super::dice::{Dice, Quantiles};
+use super::people::Person;
 
 /// What a host is: decides its file system, its processes and its daily rhythm.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,8 +47,10 @@ impl Peer {
 
 /// Everything ordinary rows choose from.
 pub(crate) struct World {
-    /// The first [`SPIKE_HOSTS`] are flat-rate servers kept for planted egress spikes.
+    /// The first [`SPIKE_HOSTS`] are flat-rate servers kept for planted egress spikes, the next one for the story.
     pub(crate) hosts: Vec<Host>,
+    /// The main users of the workstations, in the order of these: the first is the story's.
+    pub(crate) people: Vec<Person>,
     /// Addresses the firewall sees and no endpoint agent does: printers, cameras, guests.
     pub(crate) unmanaged: Vec<String>,
     pub(crate) internal_servers: Vec<Peer>,
@@ -61,12 +64,18 @@ pub(crate) struct World {
 
 /// Hosts whose ordinary traffic is the flat baseline of a planted egress spike.
 pub(crate) const SPIKE_HOSTS: usize = 3;
+/// The workstation of the story that goes through all suites.
+pub(crate) const STORY_HOST: usize = SPIKE_HOSTS;
+/// Hosts at the start of the list that are kept for planted attacks.
+pub(crate) const KEPT_HOSTS: usize = SPIKE_HOSTS + 1;
 /// The device on the allow-list, which creates archives by day and night.
 pub(crate) const BACKUP_DEVICE: &str = "backup-server01";
 /// The account on the allow-list.
 pub(crate) const BACKUP_ACCOUNT: &str = "backup-svc";
 /// Flat bytes an hour of the first [`SPIKE_HOSTS`] hosts.
 pub(crate) const SPIKE_HOURLY_BYTES: f64 = 400_000.0;
+/// The same of the story's workstation: so low that its small upload makes no spike.
+pub(crate) const STORY_HOURLY_BYTES: f64 = 250_000.0;
 
 const OFFICE_HOURS: [f64; 24] = [
     0.35, 0.3, 0.3, 0.3, 0.35, 0.5, 0.9, 1.5, 2.1, 2.4, 2.5, 2.4, 2.0, 2.2, 2.4, 2.3, 2.1, 1.7, 1.2, 0.9,
@@ -126,6 +135,12 @@ impl World {
     pub(crate) fn new(seed: u64, host_count: usize) -> Self {
         let mut dice = Dice::new(seed, 0, "world");
         let hosts: Vec<Host> = (0..host_count).map(|number| host(number, &mut dice)).collect();
+        let people = hosts
+            .iter()
+            .enumerate()
+            .filter(|(_, host)| host.role == Role::Workstation)
+            .map(|(number, host)| Person::new(&host.account, number))
+            .collect();
         let unmanaged =
             (0..host_count / 8 + 1).map(|n| format!("192.168.{}.{}", 10 + n / 250, 2 + n % 250)).collect();
         let internal_servers = (0..(host_count / 12).clamp(6, 120))
@@ -140,6 +155,7 @@ impl World {
             .collect();
         Self {
             hosts,
+            people,
             unmanaged,
             internal_servers,
             external,
@@ -162,11 +178,16 @@ fn host(number: usize, dice: &mut Dice) -> Host {
     let is_spike_host = number < SPIKE_HOSTS;
     let role = match dice.below(100) {
         _ if is_spike_host => Role::WindowsServer,
+        _ if number == STORY_HOST => Role::Workstation,
         0..75 => Role::Workstation,
         75..87 => Role::WindowsServer,
         _ => Role::LinuxServer,
     };
-    let hourly_bytes = if is_spike_host { SPIKE_HOURLY_BYTES } else { 60_000.0 + 240_000.0 * dice.unit() };
+    let hourly_bytes = match number {
+        _ if is_spike_host => SPIKE_HOURLY_BYTES,
+        STORY_HOST => STORY_HOURLY_BYTES,
+        _ => 60_000.0 + 240_000.0 * dice.unit(),
+    };
     let address = format!("10.{}.{}.{}", 20 + number / 50_000, number / 200 % 250, 10 + number % 200);
     host_of(role, number, address, hourly_bytes, dice)
 }

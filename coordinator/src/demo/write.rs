@@ -17,8 +17,17 @@ const ROW_GROUP_ROWS: usize = 200_000;
 /// Rows a file has at most, about.
 const FILE_ROWS: u64 = 800_000;
 /// Columns of values so various that a dictionary would only be tried and given up.
-const PLAIN_COLUMNS: [&str; 6] =
-    ["TimeGenerated", "Timestamp", "SentBytes", "ReceivedBytes", "BytesSent", "FileSize"];
+const PLAIN_COLUMNS: [&str; 9] = [
+    "TimeGenerated",
+    "Timestamp",
+    "SentBytes",
+    "ReceivedBytes",
+    "BytesSent",
+    "FileSize",
+    "OfficeId",
+    "FlowStartTime",
+    "FlowEndTime",
+];
 
 /// One table's day: where it goes, how it is cut, and its rows.
 pub(crate) struct DayOfTable<'a, R: OrdinaryRows> {

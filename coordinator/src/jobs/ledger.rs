@@ -85,7 +85,7 @@ impl JobLedger {
     }
 
     /// Writes a result down; the same again where it is there.
-    pub(super) async fn put(&self, id: &str, name: &str, bytes: Vec<u8>) -> Result<()> {
+    pub(super) async fn put(&self, id: &str, name: String, bytes: Vec<u8>) -> Result<()> {
         let path = self.root.child(&format!("{id}/{name}"));
         let put = self.root.store().put(&path, PutPayload::from(bytes)).await;
         put.map(drop).map_err(Error::storage(format!("writing {path}")))

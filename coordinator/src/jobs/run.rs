@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::engine::{StateStore, TASKS_PER_THREAD};
 use hindcast_common::functions::BUCKETS;
 use hindcast_common::retry::with_retries;
@@ -15,10 +16,17 @@ use super::progress::JobProgress;
 use crate::output::{findings_batch, plain};
 use crate::scan::{PlanOutline, RunOptions, ScanResult, prepare, run_scan};
 
+/// Results written at once.
+const CONCURRENT_PUTS: usize = 8;
+
 /// Name under which the findings of a job are kept and fetched, beside its tables.
 pub(crate) const FINDINGS: &str = "findings";
 /// The same of those that an allow-list set aside.
 pub(crate) const SUPPRESSED: &str = "suppressed";
+
+/// Merges at once: all of a scan, since most are small, and each takes its time to be handed out and heard of. Workers
+/// bound how many of their tasks run.
+const CONCURRENT_MERGES: usize = 16;
 
 /// Runs the job in `sender` once its turn has come, and writes down how it ended.
 pub(super) async fn run_job(board: Arc<JobBoard>, sender: watch::Sender<Job>) {
@@ -62,6 +70,7 @@ async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
         use_cache: true,
         // One a thread, as in one process: each reads all state files for its buckets.
         shards: (slots / TASKS_PER_THREAD).clamp(1, usize::from(BUCKETS)),
+        concurrent_merges: CONCURRENT_MERGES,
         config: &prepared.config,
         job: &job.id,
     };
@@ -75,15 +84,16 @@ async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
 }
 
 async fn keep(board: &JobBoard, id: &str, result: &ScanResult) -> Result<()> {
+    let mut kept = vec![("report.json".to_owned(), to_json(&result.report)?.into_bytes())];
     for table in &result.tables {
         let batches = table.batches.iter().map(plain).collect::<Result<Vec<_>>>()?;
-        board.ledger.put(id, &format!("tables/{}.arrow", table.name), encode_table(&batches)?).await?;
+        kept.push((format!("tables/{}.arrow", table.name), encode_table(&batches)?));
     }
     for (name, findings) in [(FINDINGS, &result.findings), (SUPPRESSED, &result.suppressed)] {
-        let findings = encode_table(&[findings_batch(findings)?])?;
-        board.ledger.put(id, &format!("tables/{name}.arrow"), findings).await?;
+        kept.push((format!("tables/{name}.arrow"), encode_table(&[findings_batch(findings)?])?));
     }
-    board.ledger.put(id, "report.json", to_json(&result.report)?.into_bytes()).await
+    let puts: Vec<_> = kept.into_iter().map(|(name, bytes)| board.ledger.put(id, name, bytes)).collect();
+    stream::iter(puts).buffer_unordered(CONCURRENT_PUTS).try_collect().await
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String> {

@@ -80,6 +80,7 @@ impl OutputFolder {
         findings_file::write_lines(&result.suppressed, &folder.join("suppressed.jsonl"))?;
         findings_file::write_lines(&result.report.incidents, &folder.join("incidents.jsonl"))?;
         findings_file::write_lines(&result.report.entities, &folder.join("entities.jsonl"))?;
+        write_json(&folder.join("parameters.json"), &result.report.parameters)?;
         write_json(&folder.join("summary.json"), summary)
     }
 

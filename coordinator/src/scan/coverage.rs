@@ -122,7 +122,7 @@ pub(super) fn coverage_of(
     }
     tables.sort_by(|left, right| (&left.table, left.date).cmp(&(&right.table, right.date)));
     if let Some(looked) = looked {
-        add_faults(&mut tables, &looked.records, looked.tables());
+        add_faults(&mut tables, looked.identities.records(), looked.tables());
     }
     let complete = tables.iter().all(|entry| entry.status != Status::Failed);
     Coverage { tables, complete }

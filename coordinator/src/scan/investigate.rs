@@ -20,7 +20,7 @@ use hindcast_common::{Error, Result};
 
 use super::context::{ties, wanted_rows};
 use super::coverage::ReadTold;
-use super::ledger::UnitRecord;
+use super::ledger::{RollupRun, UnitRecord};
 use super::merge::Merger;
 use super::plan::{PlannedTable, ScanPlan};
 use super::report::EntityTold;
@@ -48,9 +48,7 @@ pub(super) struct LookedUp<'a> {
     pub(super) ties: Vec<EntityTie>,
     /// State of all rows that say who is who.
     pub(super) identities: Merger<'a>,
-    /// The units of that state.
-    pub(super) records: Vec<UnitRecord>,
-    /// Their tables.
+    /// Its tables.
     planned: &'a [PlannedTable],
     /// Units whose selected rows are there already.
     pub(super) selected: Vec<UnitRecord>,
@@ -71,19 +69,20 @@ pub(super) fn identity_plan(plan: &ScanPlan) -> ScanPlan {
 }
 
 impl<'a> LookedUp<'a> {
-    /// Looks up who `entity` is tied to, by the rows of `identities`.
+    /// Looks up who the entity of the plan `identities` is tied to.
     pub(super) async fn of(
-        entity: &Entity,
-        plan: &ScanPlan,
         identities: &'a ScanPlan,
         options: &'a RunOptions<'a>,
-        progress: &dyn Progress,
+        rollups: &'a RollupRun<'a>,
+        progress: &'a dyn Progress,
     ) -> Result<Self> {
-        let (tables, units) = cut(identities);
+        let entity = identities.investigated.as_ref();
+        let entity = entity.ok_or_else(|| Error::Internal("nobody is to be looked up".into()))?;
+        let (_, units) = cut(identities);
         // What its rows will take to read is known only then.
         progress.planned(units.len() as u64, units.iter().map(unit_bytes).sum());
-        let records = rollup_run(identities, options, tables).complete(units, progress).await?;
-        let mut merger = Merger::new(identities, options, &records);
+        let records = rollups.complete(units, progress).await?;
+        let mut merger = Merger::new(identities, options, rollups, progress, records);
         let mut selection = Selection::of(entity.clone());
         let mut known = Vec::new();
         if merger.has_state_for(ENTITY_TIES) {
@@ -99,22 +98,19 @@ impl<'a> LookedUp<'a> {
             Some(TiedName { day: tie.day, kind: other.kind, name: other.name.clone() })
         });
         selection.tied = names.collect();
-        let mut looked = Self {
+        Ok(Self {
             selection,
             config: options.config,
             ties: known,
             identities: merger,
-            records,
             planned: &identities.tables,
             selected: Vec::new(),
             passed_over: BTreeSet::new(),
-        };
-        looked.find_users_addresses(plan, options, progress).await?;
-        Ok(looked)
+        })
     }
 
     /// Reads a user's rows of OfficeActivity first, where flows are to be looked through for the addresses in them.
-    async fn find_users_addresses(
+    pub(super) async fn find_users_addresses(
         &mut self,
         plan: &ScanPlan,
         options: &RunOptions<'_>,
@@ -127,12 +123,13 @@ impl<'a> LookedUp<'a> {
         {
             return Ok(());
         }
-        let (tables, units) = cut(plan);
-        let is_office = |unit: &RollupUnit| tables[unit.table].name == "OfficeActivity";
-        let units: Vec<RollupUnit> = units.into_iter().filter(is_office).collect();
-        let units = self.select(plan, units);
-        self.selected = rollup_run(plan, options, tables).complete(units, progress).await?;
-        let answers = Merger::new(plan, options, &self.selected).run(&[USERS_ADDRESSES]).await?;
+        let rollups = rollup_run(plan, options);
+        let is_office = |unit: &RollupUnit| rollups.tables[unit.table].name == "OfficeActivity";
+        let units = self.select(plan, cut(plan).1.into_iter().filter(is_office).collect());
+        let records = rollups.complete(units, progress).await?;
+        let mut merger = Merger::new(plan, options, &rollups, progress, records);
+        let answers = merger.run(&[USERS_ADDRESSES]).await?;
+        self.selected = merger.into_records();
         let addresses = answers.get(USERS_ADDRESSES.id);
         self.selection.users_addresses = addresses.map(|rows| texts(rows, "address")).unwrap_or_default();
         Ok(())
@@ -188,7 +185,7 @@ impl<'a> LookedUp<'a> {
     }
 
     /// Names of the window that are like the one that was asked for, the most alike first.
-    async fn similar_names(&self) -> Result<Vec<String>> {
+    async fn similar_names(&mut self) -> Result<Vec<String>> {
         if !self.identities.has_state_for(KNOWN_NAMES) {
             return Ok(Vec::new());
         }
@@ -205,7 +202,7 @@ impl<'a> LookedUp<'a> {
     }
 
     /// The entity as its rows, `selected`, tell of it.
-    pub(super) async fn told(&self, selected: &[UnitRecord]) -> Result<EntityTold> {
+    pub(super) async fn told(&mut self, selected: &[UnitRecord]) -> Result<EntityTold> {
         let mut told = EntityTold {
             kind: self.selection.entity.kind,
             name: self.selection.entity.name.clone(),

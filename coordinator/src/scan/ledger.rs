@@ -1,16 +1,18 @@
 //! What has been computed of a scan: finds committed state, runs what is missing, keeps what failed.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::catalog::LakeFile;
 use hindcast_common::config::Config;
 use hindcast_common::engine::{
-    Engine, Job, Manifest, RollupJob, RollupUnit, StateStore, TableRef, UnitFault, decode_outcomes, job_plan,
-    unit_key,
+    Engine, Job, Manifest, RollupJob, RollupUnit, StateFault, StateStore, TableRef, UnitFault,
+    decode_outcomes, job_plan, unit_key,
 };
 use hindcast_common::error::InputFault;
 use hindcast_common::operation::Origin;
+use hindcast_common::retry::with_retries;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::time::Window;
 use hindcast_common::{Error, Result};
@@ -20,6 +22,8 @@ use super::units::unit_bytes;
 
 /// State look-ups under way at once.
 const CONCURRENT_LOOKUPS: usize = 32;
+/// Look-ups that may fail in a scan, whose state is then taken to be absent: where more do, the store is not there.
+const MOST_FAILED_LOOKUPS: u32 = 32;
 /// Times a unit is tried where the store fails.
 const STORE_ATTEMPTS: u32 = 4;
 /// Wait before a second try; doubled for each further one.
@@ -78,9 +82,10 @@ impl RollupRun<'_> {
         units: Vec<RollupUnit>,
         progress: &dyn Progress,
     ) -> Result<Vec<UnitRecord>> {
+        let failures = AtomicU32::new(0);
         let mut records: Vec<UnitRecord> = if self.use_cache {
             stream::iter(units)
-                .map(|unit| self.look_up(unit))
+                .map(|unit| self.look_up(unit, &failures))
                 .buffered(CONCURRENT_LOOKUPS)
                 .try_collect()
                 .await?
@@ -89,24 +94,58 @@ impl RollupRun<'_> {
         };
         let cached = records.iter().filter(|record| is_complete(record)).count();
         progress.cached(cached as u64);
+        self.run_to_end(&mut records, progress).await?;
+        Ok(records)
+    }
+
+    /// Forgets state that can't be read, and computes it anew.
+    pub(super) async fn compute_again(
+        &self,
+        records: &mut [UnitRecord],
+        unreadable: &[StateFault],
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        for fault in unreadable {
+            tracing::warn!(
+                file = fault.file,
+                reason = fault.reason,
+                "state can't be read: computing it again"
+            );
+            with_retries(|| self.state.forget(&fault.file)).await?;
+        }
+        let is_readable = |manifest: &Manifest| {
+            let file = manifest.data.as_ref().map(|data| data.path.as_str());
+            !unreadable.iter().any(|fault| Some(fault.file.as_str()) == file)
+        };
+        records.iter_mut().for_each(|record| record.manifests.retain(is_readable));
+        self.run_to_end(records, progress).await
+    }
+
+    async fn run_to_end(&self, records: &mut [UnitRecord], progress: &dyn Progress) -> Result<()> {
         loop {
-            let pending = self.pending(&records);
+            let pending = self.pending(records);
             if pending.is_empty() {
-                return Ok(records);
+                return Ok(());
             }
             let failures = pending.iter().map(|(index, _)| records[*index].store_failures).max();
             if let Some(failures @ 1..) = failures {
                 tokio::time::sleep(FIRST_BACK_OFF * 2u32.pow(failures - 1)).await;
             }
-            self.run(&pending, &mut records, progress).await?;
+            self.run(&pending, records, progress).await?;
         }
     }
 
-    async fn look_up(&self, unit: RollupUnit) -> Result<UnitRecord> {
+    async fn look_up(&self, unit: RollupUnit, failures: &AtomicU32) -> Result<UnitRecord> {
         let mut manifests = Vec::new();
         for id in &unit.rollups {
             let key = unit_key(rollup(id)?, self.config, &self.tables[unit.table], &unit)?;
-            manifests.extend(self.state.find(&key, &self.window).await?);
+            match self.state.find(&key, &self.window).await {
+                Ok(found) => manifests.extend(found),
+                Err(error) if failures.fetch_add(1, Ordering::Relaxed) < MOST_FAILED_LOOKUPS => {
+                    tracing::warn!(%error, key, "state can't be looked up: taken to be absent");
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(UnitRecord::new(unit, manifests))
     }

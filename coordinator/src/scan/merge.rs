@@ -1,52 +1,71 @@
-//! Merge jobs: analyses that read the same state, run together over all shards.
+//! The second half of a scan: state to results, and state that can't be read computed again.
 
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use futures::{StreamExt, TryStreamExt, stream};
-use hindcast_common::Result;
 use hindcast_common::analyses::{Analysis, SideTable};
 use hindcast_common::catalog::LakeFile;
-use hindcast_common::engine::{Job, MergeJob, MergeRows, job_plan};
+use hindcast_common::engine::{Job, MergeJob, MergeRows, StateFault, job_plan};
 use hindcast_common::functions::BUCKETS;
 use hindcast_common::operation::Origin;
 use hindcast_common::retry::with_retries;
+use hindcast_common::{Error, Result};
 
-use super::ledger::UnitRecord;
+use super::ledger::{RollupRun, UnitRecord};
 use super::plan::ScanPlan;
-use super::run::RunOptions;
+use super::run::{Progress, RunOptions};
 
-/// Merge jobs under way at once: while one orders its result, the other's tasks use the threads.
-const CONCURRENT_MERGES: usize = 2;
+/// Times in a scan that state is computed again because it can't be read. State is a cache: it costs time, never a scan.
+const MOST_REPAIRS: u32 = 3;
+
+/// Analyses that read the same rollups: they share one merge.
+type Group = Vec<&'static Analysis>;
+/// Results by analysis.
+pub(super) type Results = BTreeMap<&'static str, RecordBatch>;
+/// The results of a group, or what state can't be read.
+type Merged = std::result::Result<Vec<(&'static str, RecordBatch)>, Vec<StateFault>>;
 
 /// The state of a window, and what is put beside it, ready for analyses to be run on.
 pub(super) struct Merger<'a> {
     plan: &'a ScanPlan,
     options: &'a RunOptions<'a>,
-    /// State files by rollup.
-    state: BTreeMap<String, Vec<LakeFile>>,
+    rollups: &'a RollupRun<'a>,
+    progress: &'a dyn Progress,
+    records: Vec<UnitRecord>,
     side_tables: BTreeMap<String, LakeFile>,
+    repairs: u32,
 }
 
 impl<'a> Merger<'a> {
     /// The state that `records` came to.
-    pub(super) fn new(plan: &'a ScanPlan, options: &'a RunOptions<'a>, records: &[UnitRecord]) -> Self {
-        let planned = plan.tables.iter().flat_map(|planned| &planned.rollups);
-        let mut state: BTreeMap<String, Vec<LakeFile>> =
-            planned.map(|rollup| (rollup.id.to_owned(), Vec::new())).collect();
-        for manifest in records.iter().flat_map(|record| &record.manifests) {
-            if let (Some(files), Some(data)) = (state.get_mut(&manifest.rollup), &manifest.data) {
-                files.push(data.clone());
-            }
-        }
-        Self { plan, options, state, side_tables: BTreeMap::new() }
+    pub(super) fn new(
+        plan: &'a ScanPlan,
+        options: &'a RunOptions<'a>,
+        rollups: &'a RollupRun<'a>,
+        progress: &'a dyn Progress,
+        records: Vec<UnitRecord>,
+    ) -> Self {
+        Self { plan, options, rollups, progress, records, side_tables: BTreeMap::new(), repairs: 0 }
     }
 
-    /// Whether there is state of one of the rollups that `analysis` reads.
+    /// The units of the state.
+    pub(super) fn records(&self) -> &[UnitRecord] {
+        &self.records
+    }
+
+    /// The units, with all that had to be computed again.
+    pub(super) fn into_records(self) -> Vec<UnitRecord> {
+        self.records
+    }
+
+    /// Whether there is state of the rollups that `analysis` reads.
     pub(super) fn has_state_for(&self, analysis: &Analysis) -> bool {
-        let mut rollups = analysis.rollups.iter().chain(analysis.optional_rollups);
-        rollups.any(|id| self.state.contains_key(*id))
+        let planned = || self.plan.tables.iter().flat_map(|planned| &planned.rollups);
+        let is_planned = |id: &&str| planned().any(|rollup| rollup.id == *id);
+        let has_optional = analysis.optional_rollups.iter().any(|id| is_planned(id));
+        analysis.rollups.iter().all(|id| is_planned(id)) && (has_optional || !analysis.rollups.is_empty())
     }
 
     /// Puts a side table where every task finds it.
@@ -56,37 +75,52 @@ impl<'a> Merger<'a> {
         Ok(())
     }
 
-    /// The whole results of `analyses`: in their order, but for those that are still to be finished.
-    pub(super) async fn run(
-        &self,
-        analyses: &[&'static Analysis],
-    ) -> Result<BTreeMap<&'static str, RecordBatch>> {
-        let groups = by_rollups(analyses);
-        let merges: Vec<_> = groups.iter().map(|group| self.merge(group)).collect();
-        let mut merges = stream::iter(merges).buffer_unordered(CONCURRENT_MERGES);
-        let mut results = BTreeMap::new();
-        while let Some(merged) = merges.try_next().await? {
-            results.extend(merged);
+    /// The whole results of `analyses`: in their order, but for those that are still to be finished. State that can't be
+    /// read is computed again.
+    pub(super) async fn run(&mut self, analyses: &[&'static Analysis]) -> Result<Results> {
+        let mut results = Results::new();
+        let mut groups = by_rollups(analyses);
+        loop {
+            let state = state_files(self.plan, &self.records);
+            // The longest first: others then fill what it leaves free.
+            groups.sort_by_key(|group| std::cmp::Reverse(state_bytes(group, &state)));
+            let merges: Vec<_> = groups.iter().map(|group| self.merge(group, &state)).collect();
+            let mut merges = stream::iter(merges).buffer_unordered(self.options.concurrent_merges);
+            let mut faults = Vec::new();
+            while let Some(merged) = merges.try_next().await? {
+                match merged {
+                    Ok(of_group) => results.extend(of_group),
+                    Err(of_group) => faults.extend(of_group),
+                }
+            }
+            drop(merges);
+            let Some(fault) = faults.first() else { return Ok(results) };
+            if self.repairs == MOST_REPAIRS {
+                let StateFault { file, reason } = fault;
+                return Err(Error::Internal(format!(
+                    "state can't be read, also after it was computed again: {file}: {reason}"
+                )));
+            }
+            self.repairs += 1;
+            self.rollups.compute_again(&mut self.records, &faults, self.progress).await?;
+            groups.retain(|group| group.iter().any(|analysis| !results.contains_key(analysis.id)));
         }
-        Ok(results)
     }
 
-    async fn merge(&self, analyses: &[&'static Analysis]) -> Result<Vec<(&'static str, RecordBatch)>> {
-        let is_read = |id: &str| {
-            analyses
-                .iter()
-                .any(|analysis| analysis.rollups.contains(&id) || analysis.optional_rollups.contains(&id))
-        };
+    async fn merge(
+        &self,
+        analyses: &[&'static Analysis],
+        state: &BTreeMap<String, Vec<LakeFile>>,
+    ) -> Result<Merged> {
         let options = self.options;
         let job = MergeJob {
             config: options.config.for_tasks(),
             state_url: options.state.location().url().to_owned(),
             shards: shards(options.shards),
             origin: Origin::here(options.job),
-            inputs: self
-                .state
+            inputs: state
                 .iter()
-                .filter(|(id, _)| is_read(id))
+                .filter(|(id, _)| reads(analyses, id))
                 .map(|(id, files)| (id.clone(), files.clone()))
                 .collect(),
             side_tables: self.side_tables.clone(),
@@ -100,23 +134,54 @@ impl<'a> Merger<'a> {
             Ok(rows.try_collect().await?)
         })
         .await?;
+        let faults = rows.faults(&batches)?;
+        if !faults.is_empty() {
+            return Ok(Err(faults));
+        }
         let mut results = Vec::new();
         for (analysis, (_, schema, own)) in analyses.iter().zip(rows.split(&batches)?) {
             let whole = match analysis.finish {
-                Some(_) => concat_batches(&schema, &own)
-                    .map_err(|error| hindcast_common::Error::Engine(error.into()))?,
+                Some(_) => concat_batches(&schema, &own).map_err(|error| Error::Engine(error.into()))?,
                 None => analysis.ordered(&schema, &own, options.config)?,
             };
             results.push((analysis.id, whole));
         }
         tracing::debug!(analyses = ?results.iter().map(|(id, _)| id).collect::<Vec<_>>(), "merged");
-        Ok(results)
+        Ok(Ok(results))
     }
 }
 
-/// Analyses that read the same rollups, together: they share one merge.
-fn by_rollups(analyses: &[&'static Analysis]) -> Vec<Vec<&'static Analysis>> {
-    let mut groups: Vec<Vec<&'static Analysis>> = Vec::new();
+/// State files by rollup.
+fn state_files(plan: &ScanPlan, records: &[UnitRecord]) -> BTreeMap<String, Vec<LakeFile>> {
+    let mut files: BTreeMap<String, Vec<LakeFile>> = plan
+        .tables
+        .iter()
+        .flat_map(|planned| &planned.rollups)
+        .map(|rollup| (rollup.id.to_owned(), Vec::new()))
+        .collect();
+    for manifest in records.iter().flat_map(|record| &record.manifests) {
+        if let (Some(files), Some(data)) = (files.get_mut(&manifest.rollup), &manifest.data) {
+            files.push(data.clone());
+        }
+    }
+    files
+}
+
+/// Whether an analysis of the group reads the rollup.
+fn reads(group: &[&'static Analysis], rollup: &str) -> bool {
+    let reads = |analysis: &&Analysis| {
+        analysis.rollups.contains(&rollup) || analysis.optional_rollups.contains(&rollup)
+    };
+    group.iter().any(reads)
+}
+
+fn state_bytes(group: &[&'static Analysis], state: &BTreeMap<String, Vec<LakeFile>>) -> u64 {
+    let read = state.iter().filter(|(id, _)| reads(group, id));
+    read.flat_map(|(_, files)| files).map(|file| file.bytes).sum()
+}
+
+fn by_rollups(analyses: &[&'static Analysis]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
     for &analysis in analyses {
         match groups.iter_mut().find(|group| group[0].rollups == analysis.rollups) {
             Some(group) => group.push(analysis),

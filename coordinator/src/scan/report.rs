@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_common::Result;
 use hindcast_common::config::Config;
 use hindcast_common::entities::{Entity, EntityKind};
 use hindcast_common::time::format_micros;
+use hindcast_common::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::coverage::{Coverage, ReadTold};
@@ -112,6 +112,8 @@ pub struct Summary {
     pub incidents: usize,
     /// What several findings name and is too common to tie them.
     pub hubs: Vec<Hub>,
+    /// Analyses that ran, with the version of their rules.
+    pub analyses: BTreeMap<String, u32>,
     /// Analyses that did not run, and why.
     pub disabled: BTreeMap<String, String>,
     /// The entity that was investigated, where one was.
@@ -161,6 +163,8 @@ pub struct Report {
     pub tables: Vec<String>,
     /// Scores and coverage.
     pub summary: Summary,
+    /// Every parameter of the run, as a configuration file has them.
+    pub parameters: serde_json::Value,
     /// Incidents, worst first.
     pub incidents: Vec<Incident>,
     /// Everybody and everything that findings name, with its risk, highest first.
@@ -203,6 +207,11 @@ impl Report {
             suppressed: outcome.suppressed,
             incidents: outcome.incidents.len(),
             hubs: outcome.hubs,
+            analyses: plan
+                .analyses
+                .iter()
+                .map(|analysis| (analysis.id.to_owned(), analysis.version))
+                .collect(),
             disabled: outline.disabled.clone(),
             entity: outcome.entity,
             coverage: outcome.coverage,
@@ -213,6 +222,7 @@ impl Report {
             outline,
             tables,
             summary,
+            parameters: serde_json::to_value(config).map_err(|error| Error::Internal(error.to_string()))?,
             incidents: outcome.incidents,
             entities: outcome.entities,
             computed_units: outcome.computed_units,

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use hindcast_common::analyses::{Context, HIDDEN_PREFIX, Suite};
 use hindcast_common::config::Config;
-use hindcast_common::engine::{Engine, StateStore, TableRef, UnitFault, task_session};
+use hindcast_common::engine::{Engine, StateStore, UnitFault, task_session};
 use hindcast_common::findings::{Finding, Row, findings_of};
 use hindcast_common::{Error, Result};
 
@@ -35,8 +35,10 @@ pub struct RunOptions<'a> {
     pub state: &'a StateStore,
     /// Whether state may be there from earlier.
     pub use_cache: bool,
-    /// Merge tasks.
+    /// Tasks of a merge job.
     pub shards: usize,
+    /// Merge jobs under way at once.
+    pub concurrent_merges: usize,
     /// Parameters.
     pub config: &'a Config,
     /// Id of the coordinator's job; empty for a scan in this process.
@@ -96,16 +98,20 @@ pub async fn run_scan(
     progress: &dyn Progress,
 ) -> Result<ScanResult> {
     let identities = plan.investigated.as_ref().map(|_| identity_plan(plan));
-    let mut looked = match (&plan.investigated, &identities) {
-        (Some(entity), Some(identities)) => {
-            Some(LookedUp::of(entity, plan, identities, options, progress).await?)
+    let lookups = identities.as_ref().map(|identities| rollup_run(identities, options));
+    let mut looked = match (&identities, &lookups) {
+        (Some(identities), Some(lookups)) => {
+            let mut looked = LookedUp::of(identities, options, lookups, progress).await?;
+            looked.find_users_addresses(plan, options, progress).await?;
+            Some(looked)
         }
         _ => None,
     };
-    let records = read(plan, options, looked.as_mut(), progress).await?;
+    let rollups = rollup_run(plan, options);
+    let records = read(plan, &rollups, looked.as_mut(), progress).await?;
     tracing::debug!(units = records.len(), "rollups complete");
     progress.merging();
-    let mut merger = Merger::new(plan, options, &records);
+    let mut merger = Merger::new(plan, options, &rollups, progress, records);
     if let Some(looked) = &looked {
         looked.put_own_addresses(&mut merger, plan).await?;
     }
@@ -113,6 +119,7 @@ pub async fn run_scan(
     // Who is tied to whom is told by all rows, also where an entity's alone are looked at.
     let told_by = looked.as_mut().map_or(&mut merger, |looked| &mut looked.identities);
     let context = EntityContext::learn(told_by, &plan.analyses, &results, options.config).await?;
+    let records = merger.into_records();
     finish(plan, options, &context, &mut results).await?;
 
     let mut tables: Vec<ResultTable> = looked.iter().map(LookedUp::ties_table).collect::<Result<_>>()?;
@@ -141,7 +148,7 @@ pub async fn run_scan(
         }
     }
     let watched = Watched::of(raised, &options.config.watchlists);
-    let entity = match &looked {
+    let entity = match &mut looked {
         Some(looked) => Some(looked.told(&records).await?),
         None => None,
     };
@@ -183,7 +190,7 @@ fn judge(
     let (risk, risk_by_day) = run_risk(&assessor, findings, &incidents, &entities, &plan.window.dates());
     let risk_of_all =
         |told| EntityTold { risk: assessor.of(&findings.iter().collect::<Vec<_>>(), 0.0), ..told };
-    let all_records = || records.iter().chain(looked.iter().flat_map(|looked| &looked.records));
+    let all_records = || records.iter().chain(looked.iter().flat_map(|looked| looked.identities.records()));
     let computed = all_records().filter(|record| record.was_computed).count();
     Outcome {
         suites: scored.collect(),
@@ -201,18 +208,14 @@ fn judge(
 }
 
 /// How a plan's rollups are computed.
-pub(super) fn rollup_run<'a>(
-    plan: &ScanPlan,
-    options: &'a RunOptions<'a>,
-    tables: Vec<TableRef>,
-) -> RollupRun<'a> {
+pub(super) fn rollup_run<'a>(plan: &ScanPlan, options: &'a RunOptions<'a>) -> RollupRun<'a> {
     RollupRun {
         engine: options.engine,
         state: options.state,
         config: options.config,
         job: options.job,
         window: plan.window,
-        tables,
+        tables: cut(plan).0,
         use_cache: options.use_cache,
     }
 }
@@ -220,16 +223,17 @@ pub(super) fn rollup_run<'a>(
 /// Brings the units to their state: all of the plan, or those that can hold the rows of the entity `looked` up.
 async fn read(
     plan: &ScanPlan,
-    options: &RunOptions<'_>,
+    rollups: &RollupRun<'_>,
     looked: Option<&mut LookedUp<'_>>,
     progress: &dyn Progress,
 ) -> Result<Vec<UnitRecord>> {
-    let (tables, units) = cut(plan);
+    let (_, units) = cut(plan);
     let (units, selected, behind) = match looked {
         Some(looked) => {
             let units = looked.select(plan, units);
             let selected = std::mem::take(&mut looked.selected);
-            let behind = looked.records.iter().chain(&selected).map(|record| unit_bytes(&record.unit));
+            let behind =
+                looked.identities.records().iter().chain(&selected).map(|record| unit_bytes(&record.unit));
             let behind: Vec<u64> = behind.collect();
             (units, selected, behind)
         }
@@ -237,7 +241,7 @@ async fn read(
     };
     let bytes = units.iter().map(unit_bytes).chain(behind.iter().copied()).sum();
     progress.planned((units.len() + behind.len()) as u64, bytes);
-    let mut records = rollup_run(plan, options, tables).complete(units, progress).await?;
+    let mut records = rollups.complete(units, progress).await?;
     records.extend(selected);
     Ok(records)
 }

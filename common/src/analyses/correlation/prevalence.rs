@@ -1,5 +1,6 @@
-//! How many sources talk to each wanted address, of all sources. Each shard counts its own sources; the sums over shards
-//! are exact, since a source lies in one shard. The row without a name counts all.
+//! How many sources talk to each wanted address, of all sources. Each shard counts its own; the sums over shards are exact,
+//! since a pair of source and destination lies in one shard, and so does a source where all are counted. The row without
+//! a name counts all.
 
 use arrow::datatypes::DataType;
 use datafusion::common::{JoinType, Result, ScalarValue};
@@ -17,7 +18,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     version: 1,
     suite: Suite::Correlation,
     title: "Sources by destination",
-    rollups: &["flow_pairs"],
+    rollups: &["flow_pairs", "firewall_identities"],
     optional_rollups: &[],
     requires: &[],
     locations: Locations::Unused,
@@ -30,14 +31,15 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 };
 
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
-    let pairs = inputs.merged("flow_pairs")?;
-    let sources = || count_distinct(ident("source_ip")).alias("sources");
-    let of_wanted = pairs
-        .clone()
+    let of_wanted = inputs
+        .merged("flow_pairs")?
         .select(vec![ident("source_ip"), canonical_address(ident("destination_ip")).alias("name")])?
         .join(wanted(inputs, EntityKind::Ip)?, JoinType::LeftSemi, &["name"], &["wanted"], None)?
-        .aggregate(vec![ident("name")], vec![sources()])?;
+        .aggregate(vec![ident("name")], vec![count_distinct(ident("source_ip")).alias("sources")])?;
     let no_name = lit(ScalarValue::try_from(&DataType::Utf8View)?).alias("name");
-    let of_all = pairs.aggregate(vec![], vec![sources()])?.select(vec![no_name, ident("sources")])?;
+    let of_all = inputs
+        .merged("firewall_identities")?
+        .aggregate(vec![], vec![count_distinct(ident("address")).alias("sources")])?
+        .select(vec![no_name, ident("sources")])?;
     of_wanted.union(of_all)
 }

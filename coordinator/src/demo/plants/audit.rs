@@ -30,7 +30,7 @@ pub(super) fn plant(planner: &mut Planner) {
                 initiated_by: text(&initiated_by),
                 targets: Some(target("Microsoft.Storage/storageAccounts", storage_account)),
             };
-            planner.add_audit(&mut attack, row);
+            planner.add_audit(&mut attack.planted, row);
         }
         planner.finish(attack);
     }

@@ -1,6 +1,7 @@
 //! Planted `beaconing`: small sessions to one external address at nearly equal intervals.
 
 use super::super::truth::Attack;
+use super::super::world::Host;
 use super::sessions::session;
 use super::{HOUR_US, MINUTE_US, Planner, SECOND_US};
 
@@ -29,28 +30,38 @@ pub(super) fn plant(planner: &mut Planner) {
         }
         let source = planner.source();
         let destination = format!("203.0.113.{}", 10 + place);
-        let Case { interval_s, jitter_percent, .. } = *case;
-        let mut attack = Attack::new(
-            &format!("beacon-{interval_s}s-{jitter_percent}pct"),
-            "beaconing",
-            &format!("every {interval_s} s, jitter {jitter_percent} %"),
-            "T1071",
-        )
-        .entity("source_ip", &source.address)
-        .entity("destination_ip", &destination);
-        let (start, end) = period(planner, case);
-        let mut time = start;
-        while time < end {
-            let mut row = session(time, &source, &destination);
-            row.sent_bytes = Some(planner.dice.between(180, 640));
-            row.received_bytes = Some(planner.dice.between(150, 900));
-            planner.add_firewall(&mut attack, row);
-            // An interval never shrinks below a fifth, so that time goes on.
-            let stretch = (1.0 + jitter_percent as f64 / 100.0 * planner.dice.normal()).max(0.2);
-            time += ((interval_s * SECOND_US) as f64 * stretch) as i64;
-        }
+        let id = format!("beacon-{}s-{}pct", case.interval_s, case.jitter_percent);
+        let period = period(planner, case);
+        let attack =
+            call(planner, &id, (&source, &destination), (case.interval_s, case.jitter_percent), period);
         planner.finish(attack);
     }
+}
+
+/// A beacon from a host to an address: seconds between its sessions, their jitter in hundredths, and the moments
+/// (microseconds since 1970 UTC) of the first session and of the end it stays before.
+pub(super) fn call(
+    planner: &mut Planner,
+    id: &str,
+    (source, destination): (&Host, &str),
+    (interval_s, jitter_percent): (i64, i64),
+    (start, end): (i64, i64),
+) -> Attack {
+    let intensity = format!("every {interval_s} s, jitter {jitter_percent} %");
+    let mut attack = Attack::new(id, "beaconing", &intensity, "T1071")
+        .entity("source_ip", &source.address)
+        .entity("destination_ip", destination);
+    let mut time = start;
+    while time < end {
+        let mut row = session(time, source, destination);
+        row.sent_bytes = Some(planner.dice.between(180, 640));
+        row.received_bytes = Some(planner.dice.between(150, 900));
+        planner.add_firewall(&mut attack.planted, row);
+        // An interval never shrinks below a fifth, so that time goes on.
+        let stretch = (1.0 + jitter_percent as f64 / 100.0 * planner.dice.normal()).max(0.2);
+        time += ((interval_s * SECOND_US) as f64 * stretch) as i64;
+    }
+    attack
 }
 
 /// The beacon's first moment and the end it stays before.

@@ -26,7 +26,7 @@ pub(super) fn plant(planner: &mut Planner) {
             row.destination_port = Some(53);
             row.sent_bytes = Some(mean_bytes * planner.dice.between(80, 121) / 100);
             row.received_bytes = Some(planner.dice.between(100, 400));
-            planner.add_firewall(&mut attack, row);
+            planner.add_firewall(&mut attack.planted, row);
         }
         planner.finish(attack);
     }

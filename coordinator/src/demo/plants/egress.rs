@@ -5,7 +5,7 @@ use chrono::SecondsFormat;
 use super::super::network::NetworkRow;
 use super::super::tables::Shares;
 use super::super::truth::{Attack, rfc3339};
-use super::super::world::{SPIKE_HOSTS, SPIKE_HOURLY_BYTES, World};
+use super::super::world::{Host, SPIKE_HOSTS, SPIKE_HOURLY_BYTES, World};
 use super::{HOUR_US, Planner, text};
 
 /// The hour's bytes as a multiple of the host's ordinary hour.
@@ -15,39 +15,54 @@ const ROWS: i64 = 30;
 const BASELINE_ROWS: u64 = 12;
 
 pub(super) fn plant(planner: &mut Planner, shares: &Shares, world: &World) {
-    if shares.network / (world.hosts.len() as u64) < BASELINE_ROWS {
+    if !has_baseline(shares, world) {
         return;
     }
     for (place, factor) in FACTORS.into_iter().enumerate() {
         let host = &world.hosts[place];
         let hour = spike_hour(planner, place as i64);
-        let mut attack = Attack::new(
-            &format!("egress-{factor}x"),
-            "egress_spikes",
-            &format!("about {factor} times the hourly baseline"),
-            "T1048",
-        )
-        .entity("device_name", &host.name)
-        .entity("hour", &rfc3339(hour, SecondsFormat::Secs));
         // The host's ordinary rows of that hour come on top.
-        let bytes = (factor as f64 - 0.5) * SPIKE_HOURLY_BYTES / ROWS as f64;
-        for _ in 0..ROWS {
-            let row = NetworkRow {
-                time: hour + planner.dice.between(0, HOUR_US),
-                device: text(&host.name),
-                account: text("system"),
-                process_id: Some(planner.process_id()),
-                remote_url: None,
-                remote_address: Some(format!("198.51.100.{}", 200 + place)),
-                remote_port: Some(443),
-                local_address: text(&host.address),
-                bytes_sent: Some((bytes * (0.9 + 0.2 * planner.dice.unit())) as i64),
-                action: text("ConnectionSuccess"),
-            };
-            planner.add_network(&mut attack, row);
-        }
+        let bytes = (factor as f64 - 0.5) * SPIKE_HOURLY_BYTES;
+        let destination = format!("198.51.100.{}", 200 + place);
+        let attack =
+            spike(planner, (&format!("egress-{factor}x"), factor), (host, &destination), hour, bytes);
         planner.finish(attack);
     }
+}
+
+/// Whether hosts have connections enough in their ordinary hours.
+pub(super) fn has_baseline(shares: &Shares, world: &World) -> bool {
+    shares.network / (world.hosts.len() as u64) >= BASELINE_ROWS
+}
+
+/// An hour in which a host sends `bytes` to an address: about `factor` times what it sends in others.
+pub(super) fn spike(
+    planner: &mut Planner,
+    (id, factor): (&str, i64),
+    (host, destination): (&Host, &str),
+    hour: i64,
+    bytes: f64,
+) -> Attack {
+    let intensity = format!("about {factor} times the hourly baseline");
+    let mut attack = Attack::new(id, "egress_spikes", &intensity, "T1048")
+        .entity("device_name", &host.name)
+        .entity("hour", &rfc3339(hour, SecondsFormat::Secs));
+    for _ in 0..ROWS {
+        let row = NetworkRow {
+            time: hour + planner.dice.between(0, HOUR_US),
+            device: text(&host.name),
+            account: text("system"),
+            process_id: Some(planner.process_id()),
+            remote_url: None,
+            remote_address: text(destination),
+            remote_port: Some(443),
+            local_address: text(&host.address),
+            bytes_sent: Some((bytes / ROWS as f64 * (0.9 + 0.2 * planner.dice.unit())) as i64),
+            action: text("ConnectionSuccess"),
+        };
+        planner.add_network(&mut attack.planted, row);
+    }
+    attack
 }
 
 /// The start of the spike's hour: after a full day of baseline, or at 20:00 where there is one day only.

@@ -1,6 +1,7 @@
 //! Planted `data_exfiltration`: a few sessions that send hundreds of megabytes and get little back.
 
-use super::super::truth::Attack;
+use super::super::truth::{Attack, PlantedRows};
+use super::super::world::Host;
 use super::sessions::session;
 use super::{HOUR_US, MINUTE_US, Planner};
 
@@ -11,29 +12,43 @@ pub(super) fn plant(planner: &mut Planner) {
     for (turn, (name, total_mib, sessions)) in CASES.into_iter().enumerate() {
         let source = planner.source();
         let destination = format!("198.51.100.{}", 10 + turn);
-        let mut time = planner.moment_of_turn(turn as i64 * 2 + 4, 5 * HOUR_US);
-        let end = time + 5 * HOUR_US;
-        let mut attack = Attack::new(
-            &format!("exfiltration-{name}"),
-            "data_exfiltration",
-            &format!("{total_mib} MiB in {sessions} sessions"),
-            "T1048",
-        )
-        .entity("source_ip", &source.address)
-        .entity("destination_ip", &destination);
-        let mean_bytes = total_mib * 1_048_576 / sessions;
-        let mut remaining = total_mib * 1_048_576;
-        for number in 0..sessions {
-            let is_last = number + 1 == sessions;
-            let sent = if is_last { remaining } else { mean_bytes * planner.dice.between(60, 130) / 100 };
-            remaining -= sent;
-            let mut row = session(time, &source, &destination);
-            row.sent_bytes = Some(sent);
-            row.received_bytes = Some(sent / planner.dice.between(200, 2_000));
-            planner.add_firewall(&mut attack, row);
-            time += pause(planner, (end - time) / (sessions - number));
-        }
+        let start = planner.moment_of_turn(turn as i64 * 2 + 4, 5 * HOUR_US);
+        let mut attack =
+            attack(&format!("exfiltration-{name}"), &source.address, &destination, total_mib, sessions);
+        let period = (start, start + 5 * HOUR_US);
+        transfer(planner, &mut attack.planted, (&[source], &destination), (total_mib, sessions), period);
         planner.finish(attack);
+    }
+}
+
+/// A large transfer between two addresses, without rows yet.
+pub(super) fn attack(id: &str, source: &str, destination: &str, total_mib: i64, sessions: i64) -> Attack {
+    let intensity = format!("{total_mib} MiB in {sessions} sessions");
+    Attack::new(id, "data_exfiltration", &intensity, "T1048")
+        .entity("source_ip", source)
+        .entity("destination_ip", destination)
+}
+
+/// Sessions from the hosts in turn to an address, between two moments (microseconds since 1970 UTC).
+pub(super) fn transfer(
+    planner: &mut Planner,
+    planted: &mut PlantedRows,
+    (sources, destination): (&[Host], &str),
+    (total_mib, sessions): (i64, i64),
+    (start, end): (i64, i64),
+) {
+    let mut time = start;
+    let mean_bytes = total_mib * 1_048_576 / sessions;
+    let mut remaining = total_mib * 1_048_576;
+    for (number, source) in (0..sessions).zip(sources.iter().cycle()) {
+        let is_last = number + 1 == sessions;
+        let sent = if is_last { remaining } else { mean_bytes * planner.dice.between(60, 130) / 100 };
+        remaining -= sent;
+        let mut row = session(time, source, destination);
+        row.sent_bytes = Some(sent);
+        row.received_bytes = Some(sent / planner.dice.between(200, 2_000));
+        planner.add_firewall(planted, row);
+        time += pause(planner, (end - time) / (sessions - number));
     }
 }
 

@@ -1,12 +1,17 @@
-//! The planted attacks: one file a kind, each on hosts and addresses that no other attack uses.
+//! The planted attacks and look-alikes: one file a kind, each on hosts and addresses that no other one uses.
 
 mod audit;
 mod beacons;
+mod combinations;
 mod dns;
 mod egress;
 mod exfiltration;
+mod locations;
+mod lookalikes;
+mod operations;
 mod sessions;
 mod staging;
+mod story;
 mod threats;
 mod uploads;
 
@@ -15,11 +20,14 @@ use super::columns::Timed;
 use super::dice::Dice;
 use super::files::{self, FileRow};
 use super::firewall::{self, FirewallRow};
+use super::flows::{self, FlowRow};
 use super::network::{self, NetworkRow};
+use super::office::{self, OfficeRow};
+use super::people::Person;
 use super::process::{self, ProcessRow};
 use super::storage::{self, BlobRow};
 use super::tables::Shares;
-use super::truth::Attack;
+use super::truth::{Attack, Lookalike, PlantedIncident, PlantedRows};
 use super::world::{Host, Role, World, victim};
 use super::{DAY_US, DemoOptions, midnight_us};
 
@@ -31,9 +39,11 @@ const HOUR_US: i64 = 60 * MINUTE_US;
 /// The planted rows of one table, by day.
 type ByDay<Row> = Vec<Vec<Row>>;
 
-/// All planted rows, and the attacks they make.
+/// All planted rows, and the attacks and look-alikes they make.
 pub(crate) struct Plan {
     pub(crate) attacks: Vec<Attack>,
+    pub(crate) incidents: Vec<PlantedIncident>,
+    pub(crate) lookalikes: Vec<Lookalike>,
     /// Endpoints under attack, which have ordinary processes and files but no ordinary connections.
     pub(crate) victims: Vec<Host>,
     pub(crate) firewall: ByDay<FirewallRow<String>>,
@@ -42,6 +52,8 @@ pub(crate) struct Plan {
     pub(crate) file: ByDay<FileRow<String>>,
     pub(crate) blob: ByDay<BlobRow<String>>,
     pub(crate) audit: ByDay<AuditRow<String>>,
+    pub(crate) office: ByDay<OfficeRow<String>>,
+    pub(crate) flows: ByDay<FlowRow<String>>,
 }
 
 impl Plan {
@@ -50,6 +62,8 @@ impl Plan {
         let days = options.days as usize;
         let plan = Self {
             attacks: Vec::new(),
+            incidents: Vec::new(),
+            lookalikes: Vec::new(),
             victims: Vec::new(),
             firewall: vec![Vec::new(); days],
             network: vec![Vec::new(); days],
@@ -57,6 +71,8 @@ impl Plan {
             file: vec![Vec::new(); days],
             blob: vec![Vec::new(); days],
             audit: vec![Vec::new(); days],
+            office: vec![Vec::new(); days],
+            flows: vec![Vec::new(); days],
         };
         let dice = Dice::new(options.seed, 0, "plants");
         let mut planner =
@@ -69,6 +85,10 @@ impl Plan {
         dns::plant(&mut planner);
         exfiltration::plant(&mut planner);
         threats::plant(&mut planner);
+        locations::plant(&mut planner);
+        combinations::plant(&mut planner);
+        story::plant(&mut planner, shares, world);
+        lookalikes::plant(&mut planner, world);
         planner.plan
     }
 }
@@ -97,11 +117,22 @@ impl Planner {
         victim(Role::Workstation, 200 + self.sources, &mut self.dice)
     }
 
+    /// A new person whose account is under attack, and nothing else.
+    fn person(&mut self) -> Person {
+        let account = self.source().account;
+        // Beyond the numbers of the people of ordinary hosts.
+        Person::new(&account, 5_000 + self.sources)
+    }
+
+    /// The start of the day whose turn it is, in microseconds since 1970 UTC.
+    fn day_of_turn(&self, turn: i64) -> i64 {
+        self.start_us + turn.rem_euclid(self.days.max(1)) * DAY_US
+    }
+
     /// A random moment of the day whose turn it is for the attack of this number, so that attacks spread over the days.
     /// It lies between 01:00 and 22:00 less `length_us`, to leave room for what follows.
     fn moment_of_turn(&mut self, turn: i64, length_us: i64) -> i64 {
-        let day = turn.rem_euclid(self.days.max(1));
-        self.start_us + day * DAY_US + self.dice.between(HOUR_US, 22 * HOUR_US - length_us)
+        self.day_of_turn(turn) + self.dice.between(HOUR_US, 22 * HOUR_US - length_us)
     }
 
     /// The process id of a planted process: beyond those of ordinary ones.
@@ -111,41 +142,55 @@ impl Planner {
 
     /// Lists an attack, unless none of its rows fell within the days of the lake.
     fn finish(&mut self, attack: Attack) {
-        if attack.rows > 0 {
+        if attack.planted.rows > 0 {
             self.plan.attacks.push(attack);
         }
     }
 
-    fn add_firewall(&mut self, attack: &mut Attack, row: FirewallRow<String>) {
-        add(&mut self.plan.firewall, self.start_us, attack, firewall::TABLE, row);
+    fn add_firewall(&mut self, planted: &mut PlantedRows, row: FirewallRow<String>) {
+        add(&mut self.plan.firewall, self.start_us, planted, firewall::TABLE, row);
     }
 
-    fn add_network(&mut self, attack: &mut Attack, row: NetworkRow<String>) {
-        add(&mut self.plan.network, self.start_us, attack, network::TABLE, row);
+    fn add_network(&mut self, planted: &mut PlantedRows, row: NetworkRow<String>) {
+        add(&mut self.plan.network, self.start_us, planted, network::TABLE, row);
     }
 
-    fn add_process(&mut self, attack: &mut Attack, row: ProcessRow<String>) {
-        add(&mut self.plan.process, self.start_us, attack, process::TABLE, row);
+    fn add_process(&mut self, planted: &mut PlantedRows, row: ProcessRow<String>) {
+        add(&mut self.plan.process, self.start_us, planted, process::TABLE, row);
     }
 
-    fn add_file(&mut self, attack: &mut Attack, row: FileRow<String>) {
-        add(&mut self.plan.file, self.start_us, attack, files::TABLE, row);
+    fn add_file(&mut self, planted: &mut PlantedRows, row: FileRow<String>) {
+        add(&mut self.plan.file, self.start_us, planted, files::TABLE, row);
     }
 
-    fn add_blob(&mut self, attack: &mut Attack, row: BlobRow<String>) {
-        add(&mut self.plan.blob, self.start_us, attack, storage::TABLE, row);
+    fn add_blob(&mut self, planted: &mut PlantedRows, row: BlobRow<String>) {
+        add(&mut self.plan.blob, self.start_us, planted, storage::TABLE, row);
     }
 
-    fn add_audit(&mut self, attack: &mut Attack, row: AuditRow<String>) {
-        add(&mut self.plan.audit, self.start_us, attack, audit_logs::TABLE, row);
+    fn add_audit(&mut self, planted: &mut PlantedRows, row: AuditRow<String>) {
+        add(&mut self.plan.audit, self.start_us, planted, audit_logs::TABLE, row);
+    }
+
+    fn add_office(&mut self, planted: &mut PlantedRows, row: OfficeRow<String>) {
+        add(&mut self.plan.office, self.start_us, planted, office::TABLE, row);
+    }
+
+    fn add_flow(&mut self, planted: &mut PlantedRows, row: FlowRow<String>) {
+        add(&mut self.plan.flows, self.start_us, planted, flows::TABLE, row);
     }
 }
 
 /// Adds a row to the day it belongs to and counts it; one outside the days of the lake is left out.
-fn add<Row: Timed>(days: &mut ByDay<Row>, start_us: i64, attack: &mut Attack, table: &'static str, row: Row) {
+fn add<Row: Timed>(
+    days: &mut ByDay<Row>,
+    start_us: i64,
+    planted: &mut PlantedRows,
+    table: &'static str,
+    row: Row,
+) {
     let day = usize::try_from((row.time_us() - start_us).div_euclid(DAY_US));
     if let Some(rows) = day.ok().and_then(|day| days.get_mut(day)) {
-        attack.count_row(table, row.time_us());
+        planted.count_row(table, row.time_us());
         rows.push(row);
     }
 }

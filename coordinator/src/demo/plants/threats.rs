@@ -39,7 +39,7 @@ pub(super) fn plant(planner: &mut Planner) {
             threat.destination_port = Some(port);
             threat.sent_bytes = Some(planner.dice.between(300, 4_000));
             threat.received_bytes = Some(planner.dice.between(0, 600));
-            planner.add_firewall(&mut attack, threat);
+            planner.add_firewall(&mut attack.planted, threat);
         }
         planner.finish(attack);
     }

@@ -1,0 +1,224 @@
+"""Three weeks of firewall sessions whose truth is known: beacons over a grid, among benign traffic, much of it periodic.
+
+A pair is a dict: label (what it is), cell (of a beacon: jitter, interval, loss), source, destination, port, protocol,
+times (float64 seconds since the start, sorted) and sent (bytes of each session). All of it follows from the seed.
+
+Benign traffic is made after how such services are known to behave, not measured: intervals are those the products
+document or are commonly seen with, sizes and jitter are assumptions. `benign` has one function a kind.
+"""
+import numpy as np
+
+DAYS = 21
+DAY, HOUR = 86_400, 3_600
+END = DAYS * DAY
+START_US = 1_772_409_600_000_000  # 2026-03-02T00:00:00Z, a Monday
+HOSTS, SERVERS = 300, 30
+
+JITTERS = [0, 10, 20, 30, 50]
+# Interval, and how long such a beacon is watched: operators use short sleeps for short work.
+INTERVALS = {"1 s": (1, 1 * HOUR), "10 s": (10, 4 * HOUR), "60 s": (60, 2 * DAY), "5 min": (300, 7 * DAY),
+             "1 h": (HOUR, 14 * DAY), "1 day": (DAY, DAYS * DAY)}
+LOSSES = [0, 10, 25, 50]
+
+
+class Traffic:
+    """Collects pairs; addresses are dealt out so that every service has its own."""
+
+    def __init__(self, seed, repeats):
+        self.dice = np.random.default_rng(seed)
+        self.repeats = repeats
+        self.pairs = []
+        self.addresses = 0
+        self.hosts = [f"10.1.{number // 200}.{number % 200 + 1}" for number in range(HOSTS)]
+        self.servers = [f"10.9.0.{number + 1}" for number in range(SERVERS)]
+
+    def address(self):
+        self.addresses += 1
+        return f"198.{18 + self.addresses // 60_000}.{self.addresses // 250 % 250}.{self.addresses % 250 + 1}"
+
+    def add(self, label, source, destination, times, sent, port=443, protocol="TCP", cell=None):
+        times = np.asarray(times, dtype=float)
+        keep = (times >= 0) & (times < END)
+        times, sent = times[keep], np.broadcast_to(sent, keep.shape)[keep]
+        order = np.argsort(times, kind="stable")
+        if len(times):
+            self.pairs.append(dict(label=label, cell=cell, source=source, destination=destination, port=port,
+                                   protocol=protocol, times=times[order], sent=sent[order].astype(np.int64)))
+
+    def sizes(self, count, middle, sigma):
+        """Log-normal sizes with that median and that deviation of the natural logarithm."""
+        return np.exp(np.log(middle) + sigma * self.dice.standard_normal(count)).astype(np.int64) + 1
+
+    def clock(self, interval, jitter, start=0.0, end=END):
+        """A sleep loop: each gap is the interval times 1 plus or minus the jitter, uniform."""
+        count = int((end - start) / interval / max(1 - jitter, 0.4)) + 2
+        gaps = interval * (1 + jitter * self.dice.uniform(-1, 1, count))
+        times = start + self.dice.uniform(0, interval) + np.cumsum(gaps)
+        return times[times < end]
+
+    def office_hours(self, times, begin=8.5, end=17.5):
+        """Of these times, those of a working day's office hours; each day the person comes and goes at another minute."""
+        day, hour = (times // DAY).astype(int), times % DAY / HOUR
+        early = self.dice.uniform(begin - 0.7, begin + 0.7, DAYS)[np.clip(day, 0, DAYS - 1)]
+        late = self.dice.uniform(end - 0.9, end + 0.9, DAYS)[np.clip(day, 0, DAYS - 1)]
+        return times[(hour >= early) & (hour < late) & (day % 7 < 5)]
+
+
+def beacons(traffic):
+    """`repeats` beacons a cell of the grid. Every other one draws sleeps from interval*(1-j)..interval (Cobalt Strike's way),
+    the others from interval*(1-j)..interval*(1+j) (Empire's, Sliver's); a tenth opens bursts of two to four sessions."""
+    dice = traffic.dice
+    for jitter in JITTERS:
+        for name, (interval, length) in INTERVALS.items():
+            for loss in LOSSES:
+                for repeat in range(traffic.repeats):
+                    start = dice.uniform(0, END - length)
+                    count = int(length / interval * 2) + 2
+                    draw = dice.uniform(-1, 0 if repeat % 2 else 1, count)
+                    times = start + np.cumsum(interval * (1 + jitter / 100 * draw))
+                    times = times[times < start + length] + dice.uniform(0, 0.05)
+                    times = times[dice.uniform(size=len(times)) >= loss / 100]
+                    if repeat % 10 == 9 and interval >= 60:
+                        extra = [times + dice.uniform(0.2, 3, len(times)) for _ in range(dice.integers(1, 4))]
+                        times = np.concatenate([times, *extra])
+                    sent = traffic.sizes(len(times), dice.integers(180, 1_500), dice.choice([0.02, 0.15, 0.35]))
+                    tasked = dice.uniform(size=len(times)) < 0.01  # now and then the beacon has something to tell
+                    sent[tasked] *= dice.integers(5, 200, len(times))[tasked]
+                    port = int(dice.choice([443, 443, 443, 80, 8443]))
+                    traffic.add("beacon", dice.choice(traffic.hosts + traffic.servers), traffic.address(), times, sent, port,
+                                cell=(jitter, name, loss))
+
+
+def odd_beacons(traffic):
+    """What the grid lacks: beacons that change their interval, alternate between two, run in office hours only, have other
+    sessions of the pair among them, share one controller among several victims, or hide behind an address many talk to."""
+    dice = traffic.dice
+    for _ in range(traffic.repeats * 2):
+        middle = dice.uniform(4, 10) * DAY
+        times = np.concatenate([traffic.clock(60, 0.1, middle - DAY, middle), traffic.clock(HOUR, 0.1, middle, middle + 9 * DAY)])
+        traffic.add("beacon: changed interval", dice.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.1))
+        gaps = np.tile([240.0, 1_020.0], 700) * (1 + 0.1 * dice.uniform(-1, 1, 1_400))
+        times = dice.uniform(0, 8 * DAY) + np.cumsum(gaps)
+        traffic.add("beacon: two intervals in turn", dice.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.1))
+        times = traffic.office_hours(traffic.clock(900, 0.2))
+        traffic.add("beacon: host off outside office hours", dice.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.1))
+        times = traffic.clock(600, 0.2)
+        times = np.concatenate([times, dice.uniform(0, END, len(times) // 4)])
+        traffic.add("beacon: a fifth of the sessions at random", dice.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.3))
+        front = traffic.address()
+        times = traffic.clock(600, 0.2)
+        traffic.add("beacon: behind a front of 60 hosts", dice.choice(traffic.hosts[200:]), front, times, traffic.sizes(len(times), 400, 0.3))
+        for host in dice.choice(traffic.hosts[:200], 59, replace=False):
+            times = traffic.office_hours(dice.uniform(0, END, 60))
+            traffic.add("visits to a front that hides a beacon", host, front, times, traffic.sizes(len(times), 1_500, 1.2))
+        controller = traffic.address()
+        for victim in dice.choice(traffic.hosts, 6, replace=False):
+            times = traffic.clock(600, 0.2, start=5 * DAY)
+            traffic.add("beacon: one controller, six victims", victim, controller, times, traffic.sizes(len(times), 400, 0.1))
+
+
+def ntp(traffic):
+    servers = [traffic.address() for _ in range(4)]
+    for host in traffic.hosts + traffic.servers:
+        for server in traffic.dice.choice(servers, 2, replace=False):
+            traffic.add("NTP, four servers", host, server, traffic.clock(2_048, 0.01), 76, 123, "UDP")
+    for host in traffic.hosts[:12]:  # appliances that each ask another server of the public pool
+        traffic.add("NTP, a pool server of its own", host, traffic.address(), traffic.clock(1_024, 0.02), 76, 123, "UDP")
+
+
+def updates(traffic):
+    fronts = [traffic.address() for _ in range(3)]
+    for host in traffic.hosts:
+        times = traffic.clock(5 * HOUR, 0.15)
+        traffic.add("update check, all hosts", host, traffic.dice.choice(fronts), times, traffic.sizes(len(times), 1_300, 0.2))
+    vendor = traffic.address()
+    for host in traffic.dice.choice(traffic.hosts, 60, replace=False):
+        times = traffic.clock(HOUR, 0.05)
+        traffic.add("update check, a fifth of the hosts", host, vendor, times, traffic.sizes(len(times), 900, 0.05))
+    for host in traffic.dice.choice(traffic.hosts, 4, replace=False):
+        times = traffic.clock(DAY, 0.02)
+        traffic.add("licence check, one host", host, traffic.address(), times, traffic.sizes(len(times), 700, 0.05))
+
+
+def keep_alives(traffic):
+    pool = [traffic.address() for _ in range(12)]
+    for host in traffic.hosts[:150]:
+        times = traffic.clock(1_680, 0.1)
+        traffic.add("push keep-alive", host, traffic.dice.choice(pool), times, traffic.sizes(len(times), 180, 0.1),
+                    int(traffic.dice.choice([5223, 5228])))
+    chat = [traffic.address() for _ in range(6)]
+    for host in traffic.hosts[100:220]:
+        times = traffic.office_hours(traffic.clock(300, 0.1))
+        traffic.add("chat keep-alive, office hours", host, traffic.dice.choice(chat), times, traffic.sizes(len(times), 350, 0.3))
+
+
+def monitoring(traffic):
+    collectors = [traffic.address() for _ in range(2)]
+    for server in traffic.servers:
+        times = traffic.clock(300, 0.02)
+        traffic.add("monitoring agent, all servers", server, traffic.dice.choice(collectors), times, traffic.sizes(len(times), 4_000, 0.3))
+    for host in traffic.dice.choice(traffic.hosts, 3, replace=False):
+        times = traffic.clock(600, 0.01)
+        traffic.add("sensor, one host", host, traffic.address(), times, traffic.sizes(len(times), 420, 0.03))
+
+
+def mail(traffic):
+    fronts = [traffic.address() for _ in range(2)]
+    for host in traffic.hosts[:80]:
+        times = traffic.office_hours(traffic.clock(600, 0.03))
+        traffic.add("mail polling, office hours", host, traffic.dice.choice(fronts), times, traffic.sizes(len(times), 800, 0.5), 993)
+
+
+def backups(traffic):
+    for server in traffic.servers[:8]:
+        nights = np.arange(DAYS) * DAY + 2 * HOUR + traffic.dice.uniform(0, 1_200, DAYS)
+        times = np.concatenate([night + traffic.dice.uniform(0, 5_400, 12) for night in nights])
+        traffic.add("nightly backup", server, traffic.address(), times, traffic.sizes(len(times), 300_000_000, 0.8))
+
+
+def people(traffic):
+    """Visits at office hours: a site is opened some times a day, pages at log-normal pauses, each page some connections."""
+    popular = [traffic.address() for _ in range(150)]
+    weights = 1 / np.arange(1, 151)
+    for host in traffic.hosts:
+        visited = list(traffic.dice.choice(popular, 14, replace=False, p=weights / weights.sum()))
+        visited += [traffic.address() for _ in range(5)]  # sites that only this person reads
+        for site in visited:
+            visits = traffic.dice.uniform(0, END, int(traffic.dice.integers(10, 160)))
+            visits = traffic.office_hours(visits)
+            times = []
+            for visit in visits:
+                pages = visit + np.cumsum(np.exp(np.log(40) + 1.2 * traffic.dice.standard_normal(traffic.dice.integers(1, 9))))
+                times += [page + traffic.dice.uniform(0, 3) for page in pages for _ in range(traffic.dice.integers(1, 4))]
+            traffic.add("browsing", host, site, times, traffic.sizes(len(times), 1_500, 1.2))
+
+
+def services(traffic):
+    """Traffic that is not periodic and yet goes on by night: interfaces called at random, and bursts from delivery networks."""
+    for server in traffic.servers:
+        for _ in range(4):
+            gaps = traffic.dice.exponential(traffic.dice.choice([120, 900, 5_000]), 3_000)
+            times = traffic.dice.uniform(0, 3 * DAY) + np.cumsum(gaps)
+            traffic.add("interface called at random", server, traffic.address(), times, traffic.sizes(len(times), 900, 0.3))
+    edges = [traffic.address() for _ in range(40)]
+    for host in traffic.hosts:
+        for edge in traffic.dice.choice(edges, 3, replace=False):
+            bursts = traffic.office_hours(traffic.dice.uniform(0, END, 40))
+            times = np.concatenate([burst + traffic.dice.exponential(1.5, 25).cumsum() for burst in bursts] or [[]])
+            traffic.add("delivery network bursts", host, edge, times, traffic.sizes(len(times), 2_000, 1.0))
+    for host in traffic.hosts[::6]:  # seconds on end with sessions: a large download in many parts
+        start = traffic.dice.uniform(0, END - HOUR)
+        times = start + np.cumsum(traffic.dice.exponential(0.25, 4_000))
+        traffic.add("download in parts", host, traffic.address(), times, traffic.sizes(len(times), 1_200, 0.5))
+
+
+BENIGN = [ntp, updates, keep_alives, monitoring, mail, backups, people, services]
+
+
+def generate(seed, repeats):
+    traffic = Traffic(seed, repeats)
+    beacons(traffic)
+    odd_beacons(traffic)
+    for kind in BENIGN:
+        kind(traffic)
+    return traffic.pairs

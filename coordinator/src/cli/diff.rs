@@ -1,0 +1,68 @@
+//! `hindcast diff`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use hindcast_common::Result;
+
+use super::Outcome;
+use crate::compare::{Comparison, Difference, compare};
+use crate::screen;
+
+/// Differences shown of a kind; `--json` has all.
+const SHOWN: usize = 20;
+
+/// Arguments of `hindcast diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hindcast diff monday-out tuesday-out
+  hindcast diff before after --json | jq '.gone[].why'")]
+pub struct DiffArguments {
+    /// Result folder of the first scan
+    #[arg(value_name = "OUT_A")]
+    before: PathBuf,
+    /// Result folder of the second scan
+    #[arg(value_name = "OUT_B")]
+    after: PathBuf,
+    /// Print everything as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &DiffArguments) -> Result<Outcome> {
+    let comparison = compare(&arguments.before, &arguments.after)?;
+    if arguments.json {
+        screen::print_json(&comparison)?;
+    } else {
+        print(&comparison);
+    }
+    Ok(Outcome::Done)
+}
+
+fn print(comparison: &Comparison) {
+    println!("risk      {} of 100, then {}", comparison.risk.0, comparison.risk.1);
+    println!("same      {}", comparison.same);
+    for (name, differences) in
+        [("added", &comparison.added), ("gone", &comparison.gone), ("changed", &comparison.changed)]
+    {
+        println!("{name:<9} {}", differences.len());
+        differences.iter().take(SHOWN).for_each(print_difference);
+        if differences.len() > SHOWN {
+            println!("  and {} more: --json has all", differences.len() - SHOWN);
+        }
+    }
+}
+
+fn print_difference(difference: &Difference) {
+    let finding = &difference.finding;
+    let names: Vec<&str> = finding.entities.iter().map(|entity| entity.name.as_str()).collect();
+    let when = finding.first_seen.as_deref().unwrap_or_default();
+    println!("  {:<8} {when}  {}: {}", finding.severity.name(), finding.title, names.join(", "));
+    for (field, (one, other)) in difference.fields.iter().filter(|(field, _)| **field != "evidence") {
+        println!("           {field}: {one}, then {other}");
+    }
+    for reason in &difference.why {
+        println!("           {reason}");
+    }
+}

@@ -1,0 +1,102 @@
+//! Two finished scans beside each other: findings added, gone and changed, and why.
+
+mod reasons;
+mod stored;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use hindcast_common::Result;
+use hindcast_common::findings::Finding;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+pub use reasons::Reason;
+use stored::StoredScan;
+
+/// What two scans differ in.
+#[derive(Debug, Serialize)]
+pub struct Comparison {
+    /// Risk of the run, before and after.
+    pub risk: (u64, u64),
+    /// Findings that only the second has.
+    pub added: Vec<Difference>,
+    /// Findings that only the first has.
+    pub gone: Vec<Difference>,
+    /// Findings that both have and tell differently.
+    pub changed: Vec<Difference>,
+    /// Findings that are the same in both.
+    pub same: u64,
+}
+
+/// A finding that two scans tell differently.
+#[derive(Debug, Serialize)]
+pub struct Difference {
+    /// As the second scan has it, or the first where it is gone.
+    pub finding: Finding,
+    /// Fields that differ, before and after.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<&'static str, (Value, Value)>,
+    /// Why, as far as the two scans' own account of themselves tells.
+    pub why: Vec<Reason>,
+}
+
+/// Compares the results in two folders.
+///
+/// # Errors
+/// [`hindcast_common::Error::Config`] where a folder holds no result of a scan.
+pub fn compare(before: &Path, after: &Path) -> Result<Comparison> {
+    let (before, after) = (StoredScan::open(before)?, StoredScan::open(after)?);
+    let ids: BTreeSet<&String> = before.findings.keys().chain(after.findings.keys()).collect();
+    let mut comparison = Comparison {
+        risk: (before.summary.risk.score, after.summary.risk.score),
+        added: Vec::new(),
+        gone: Vec::new(),
+        changed: Vec::new(),
+        same: 0,
+    };
+    for id in ids {
+        let difference = |finding: &Finding, fields| Difference {
+            finding: finding.clone(),
+            fields,
+            why: reasons::of(finding, &before, &after),
+        };
+        match (before.findings.get(id), after.findings.get(id)) {
+            (None, Some(added)) => comparison.added.push(difference(added, BTreeMap::new())),
+            (Some(gone), None) => comparison.gone.push(difference(gone, BTreeMap::new())),
+            (Some(one), Some(other)) if one != other => {
+                comparison.changed.push(difference(other, fields(one, other)));
+            }
+            (Some(_), Some(_)) => comparison.same += 1,
+            (None, None) => {}
+        }
+    }
+    for list in [&mut comparison.added, &mut comparison.gone, &mut comparison.changed] {
+        list.sort_by(|left, right| {
+            let (left, right) = (&left.finding, &right.finding);
+            right
+                .severity
+                .cmp(&left.severity)
+                .then_with(|| left.first_seen.cmp(&right.first_seen))
+                .then_with(|| left.id.cmp(&right.id))
+        });
+    }
+    Ok(comparison)
+}
+
+fn fields(one: &Finding, other: &Finding) -> BTreeMap<&'static str, (Value, Value)> {
+    let told = |finding: &Finding| {
+        [
+            ("severity", json!(finding.severity)),
+            ("confidence", json!(finding.confidence)),
+            ("rows", json!(finding.rows)),
+            ("first_seen", json!(finding.first_seen)),
+            ("last_seen", json!(finding.last_seen)),
+            ("explanation", json!(finding.explanation)),
+            ("evidence", finding.evidence.clone()),
+            ("watchlists", json!(finding.watchlists)),
+        ]
+    };
+    let pairs = told(one).into_iter().zip(told(other));
+    pairs.filter(|(one, other)| one.1 != other.1).map(|(one, other)| (one.0, (one.1, other.1))).collect()
+}
