@@ -97,6 +97,7 @@ mod tests {
             side_tables: BTreeMap::new(),
             columns: BTreeMap::new(),
             analyses: vec!["beaconing".into(), "top_talkers".into()],
+            investigated: None,
             origin: Origin::default(),
         });
         let schema = job.schema().unwrap();

@@ -93,6 +93,7 @@ async fn merge(
             open: &open,
             open_side: &|table| shard.side(table),
             buckets,
+            investigated: job.investigated,
         })?;
         let mut rows = analysis.cut(frame, &job.config)?.execute_stream().await?;
         while let Some(batch) = rows.next().await.transpose()? {
