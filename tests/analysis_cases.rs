@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hindcast_common::analyses::ANALYSES;
+use hindcast_common::analyses::investigation::INVESTIGATION;
+use hindcast_common::analyses::{ANALYSES, Analysis};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,6 +21,9 @@ struct Case {
     /// Arguments beside the lake; `{geoip}` is a database of the places in `location_database.rs`.
     #[serde(default)]
     arguments: String,
+    /// Kind and name of the entity that is investigated, where not all rows are scanned.
+    #[serde(default)]
+    investigate: Option<String>,
     /// Configuration laid over the preset.
     #[serde(default)]
     config: String,
@@ -35,13 +39,17 @@ struct Cases {
     case: Vec<Case>,
 }
 
+fn all() -> impl Iterator<Item = &'static Analysis> {
+    ANALYSES.iter().chain(INVESTIGATION).copied()
+}
+
 fn case_file(analysis: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases").join(format!("{analysis}.toml"))
 }
 
 #[test]
 fn every_analysis_has_cases_that_hit_and_that_miss() {
-    for analysis in ANALYSES {
+    for analysis in all() {
         let cases = read_cases(analysis.id);
         let inputs: usize = cases.iter().flat_map(|case| case.rows.values()).map(Vec::len).sum();
         assert!(inputs > 0 && cases.iter().any(|case| !case.expect.is_empty()), "{}", analysis.id);
@@ -50,9 +58,10 @@ fn every_analysis_has_cases_that_hit_and_that_miss() {
 
 #[test]
 fn analyses_give_what_their_cases_say() {
-    for analysis in ANALYSES {
-        for case in read_cases(analysis.id) {
-            check(analysis.id, &case);
+    // The table of ties is no analysis of its own: it is what an investigation begins with.
+    for id in all().map(|analysis| analysis.id).chain(["entity_ties"]) {
+        for case in read_cases(id) {
+            check(id, &case);
         }
     }
 }
@@ -74,8 +83,12 @@ fn check(analysis: &str, case: &Case) {
     fs::write(&config, &case.config).expect("a configuration file");
     let geoip = place.path("geoip.mmdb");
     write_location_database(&geoip);
-    let arguments = case.arguments.replace("{geoip}", &geoip.display().to_string());
-    let output = place.scan(&format!("--only {analysis} --config {} {arguments}", config.display()));
+    let own = case.arguments.replace("{geoip}", &geoip.display().to_string());
+    let arguments = format!("--config {} {own}", config.display());
+    let output = match &case.investigate {
+        Some(entity) => place.investigate(entity, &arguments),
+        None => place.scan(&format!("--only {analysis} {arguments}")),
+    };
     assert!(output.status.success(), "{analysis}, {}: {}", case.name, stderr(&output));
     let rows = place.table(analysis);
     assert_eq!(rows.len(), case.expect.len(), "{analysis}, {}: {rows:#?}", case.name);

@@ -12,6 +12,8 @@ mod chaos;
 mod cluster;
 mod cluster_security;
 mod demo_truth;
+mod investigate;
+mod investigate_real;
 mod lake_forms;
 mod notebook_parity;
 mod object_stores;

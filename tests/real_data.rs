@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::support::{Place, row};
 
-type Row = BTreeMap<String, Value>;
+pub type Row = BTreeMap<String, Value>;
 
 /// The folder of samples; says so and gives nothing where there is none.
-fn samples() -> Option<PathBuf> {
+pub fn samples() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let folder = std::env::var_os("HINDCAST_SAMPLES").map_or(beside, PathBuf::from);
     if folder.is_dir() {
@@ -23,7 +23,7 @@ fn samples() -> Option<PathBuf> {
 }
 
 /// Writes rows to the folders of their dates.
-fn write_by_date(place: &Place, table: &str, time_column: &str, rows: Vec<Row>) {
+pub fn write_by_date(place: &Place, table: &str, time_column: &str, rows: Vec<Row>) {
     let mut dates: BTreeMap<String, Vec<Row>> = BTreeMap::new();
     for row in rows {
         let date = row[time_column].as_str().expect("a time")[..10].to_owned();

@@ -70,6 +70,15 @@ impl Place {
         ))
     }
 
+    /// Investigates `entity` (kind and name) without a cache into `out`, with `arguments` beside.
+    pub fn investigate(&self, entity: &str, arguments: &str) -> Output {
+        hindcast(&format!(
+            "investigate {entity} --lake {} --out {} --no-cache --format json,parquet {arguments}",
+            self.lake().display(),
+            self.out().display()
+        ))
+    }
+
     /// As [`Place::scan`], which must end with 0.
     pub fn scan_well(&self, arguments: &str) {
         let output = self.scan(arguments);

@@ -13,6 +13,7 @@ pub mod functions;
 pub mod operation;
 pub mod retry;
 pub mod rollups;
+pub mod selection;
 pub mod time;
 
 pub use error::{Error, Result};

@@ -7,6 +7,7 @@ mod cluster;
 mod compare;
 mod correlate;
 mod demo;
+mod entity_page;
 mod inventory;
 mod jobs;
 mod lakes;

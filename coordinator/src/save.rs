@@ -112,7 +112,7 @@ async fn save_file(
 ) -> Result<u64> {
     let columns: Vec<&str> = source.spec.columns.iter().map(|column| column.name).collect();
     let unreadable = UnreadableCounts::of(source.spec);
-    let scan = file_scan(source, &columns, file, None, &unreadable).await?;
+    let scan = file_scan(source, &columns, file, None, None, &unreadable).await?;
     let session = task_session(Arc::clone(runtime));
     let feed = ScanFeed { schema: scan.schema(), scan };
     let table = StreamingTable::try_new(feed.scan.schema(), vec![Arc::new(feed)])?;

@@ -13,7 +13,10 @@ use hindcast_proto::v1::Job;
 use indicatif::{ProgressDrawTarget, ProgressStyle};
 
 use crate::correlate::Incident;
-use crate::scan::{CoverageEntry, PlanOutline, Progress, Report, ScanResult, Status, UnitOutline};
+use crate::entity_page::print_entity_page;
+use crate::scan::{
+    CANNOT_NAME, CoverageEntry, PlanOutline, Progress, Report, ScanResult, Status, UnitOutline,
+};
 
 /// Coverage lines shown; the rest is counted, and is whole in summary.json.
 const SHOWN_GAPS: usize = 12;
@@ -39,6 +42,9 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
 
 /// Prints what will be scanned.
 pub fn print_plan(plan: &PlanOutline) {
+    if let Some(entity) = &plan.investigated {
+        println!("{:<9} {}", entity.kind.name(), entity.full_name.as_ref().unwrap_or(&entity.name));
+    }
     println!("window    {} to {}", plan.window.from, plan.window.to);
     for table in &plan.tables {
         let dates = dates_told(&table.dates);
@@ -98,6 +104,7 @@ fn dates_told(dates: &[String]) -> String {
 /// Prints what a scan found and where it is.
 pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) {
     let Report { outline, summary, incidents, computed_units, .. } = &result.report;
+    print_entity_page(result);
     println!();
     for (suite, score) in &summary.suites {
         println!("{suite:<13} {:>3} points  {}", score.score, score.level.name());
@@ -156,7 +163,10 @@ fn print_coverage(entries: &[CoverageEntry], complete: bool) {
         if complete { "" } else { ": INCOMPLETE" }
     );
     // A table the lake never had was told before the scan; here each line is a surprise.
-    let is_gap = |entry: &&CoverageEntry| entry.reason.is_some() && entry.status != Status::Missing;
+    // A date that can't hold an investigated entity's rows is counted on its page.
+    let is_gap = |entry: &&CoverageEntry| {
+        entry.reason.as_deref().is_some_and(|reason| reason != CANNOT_NAME) && entry.status != Status::Missing
+    };
     let mut gaps: Vec<&CoverageEntry> = entries.iter().filter(is_gap).collect();
     gaps.sort_by_key(|entry| entry.status != Status::Failed);
     for entry in gaps.iter().take(SHOWN_GAPS) {

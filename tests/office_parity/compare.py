@@ -92,8 +92,8 @@ def located(rows, database):
     return rows
 
 
-def grouped(rows, keys, **columns):
-    return rows.groupby(keys, dropna=False).agg(**columns).reset_index()
+def grouped(frame, keys, **columns):
+    return frame.groupby(keys, dropna=False).agg(**columns).reset_index()
 
 
 def tables_of(rows, has_database):

@@ -8,6 +8,7 @@ use datafusion::prelude::DataFrame;
 
 use super::{LOCATIONS, SideTable};
 use crate::config::Config;
+use crate::entities::EntityKind;
 use crate::functions::bucket_of;
 
 /// What an analysis is given of one shard.
@@ -22,6 +23,8 @@ pub struct Inputs<'a> {
     pub open_side: &'a dyn Fn(&SideTable) -> Result<Option<DataFrame>>,
     /// The shard: its buckets `[from, to)`.
     pub buckets: (u8, u8),
+    /// What the one entity is whose rows alone are among the inputs; absent where all rows are.
+    pub investigated: Option<EntityKind>,
 }
 
 /// Which part of a rollup is opened.

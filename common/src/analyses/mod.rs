@@ -12,6 +12,7 @@ mod dns_tunneling;
 mod egress_spikes;
 mod event_timeline;
 mod inputs;
+pub mod investigation;
 mod ip_locations;
 mod ip_variability;
 mod multi_location_users;
@@ -39,7 +40,7 @@ use datafusion::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
 pub use inputs::{Context, Inputs, Scope};
-pub use side_tables::{LOCATIONS, SideTable, WANTED_ENTITIES};
+pub use side_tables::{LOCATIONS, OWN_ADDRESSES, SideTable, WANTED_ENTITIES};
 
 use crate::config::Config;
 use crate::findings::FindingRule;
@@ -88,6 +89,8 @@ pub enum Suite {
     Office365,
     /// What correlation across the suites asks of the rollups once it knows what to ask for: see [`correlation`].
     Correlation,
+    /// What an investigation of one entity shows beside the suites: see [`investigation`].
+    Investigation,
 }
 
 impl Suite {
@@ -101,6 +104,7 @@ impl Suite {
             Suite::Firewall => "firewall",
             Suite::Office365 => "office365",
             Suite::Correlation => "correlation",
+            Suite::Investigation => "investigation",
         }
     }
 }
@@ -169,9 +173,10 @@ pub enum Locations {
 }
 
 impl Analysis {
-    /// The analysis of that id, those of correlation included.
+    /// The analysis of that id, those of correlation and of investigations included.
     pub fn by_id(id: &str) -> Option<&'static Analysis> {
-        ANALYSES.iter().chain(correlation::QUESTIONS).copied().find(|analysis| analysis.id == id)
+        let others = [correlation::QUESTIONS, investigation::INVESTIGATION, investigation::QUESTIONS];
+        ANALYSES.iter().chain(others.into_iter().flatten()).copied().find(|analysis| analysis.id == id)
     }
 
     /// The first rows of one shard's result, of which the whole result's first rows are among; all without a limit.

@@ -41,8 +41,10 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         first_seen: "_first_seen",
         last_seen: "_last_seen",
         period: Period::Window,
-        // Addresses that no database places say nothing of where an account is.
-        is_finding: |row, _| row.text("country_code").is_some() || countries(row) > 1,
+        // Rows of nobody accuse nobody, and addresses that no database places say nothing of where an account is.
+        is_finding: |row, _| {
+            row.text("user").is_some() && (row.text("country_code").is_some() || countries(row) > 1)
+        },
         severity: |row| match (countries(row) > 1, travelled_too_fast(row)) {
             (true, true) => Severity::High,
             (true, false) => Severity::Medium,

@@ -5,7 +5,7 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::{JoinType, Result, ScalarValue};
-use datafusion::functions_aggregate::expr_fn::{count_distinct, first_value, max, min, sum};
+use datafusion::functions_aggregate::expr_fn::{count, count_distinct, first_value, max, min, sum};
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{Expr, cast, ident, lit, when};
@@ -68,7 +68,7 @@ fn explain(row: &Row<'_>) -> String {
     let country = row.text("country_code").map_or_else(
         || "no known country".to_owned(),
         |code| match row.number("_country_share").filter(|_| is_from_rare_country(row)) {
-            Some(share) => format!("{code} ({:.2} % of all located operations)", 100.0 * share),
+            Some(share) => format!("{code} ({:.2} % of what users do)", 100.0 * share),
             None => code.to_owned(),
         },
     );
@@ -83,8 +83,9 @@ fn explain(row: &Row<'_>) -> String {
     format!("{sensitive}{operation} with {agent} from {country}, seen {times} in the window")
 }
 
-/// The shard's rare combinations; and how many events it has of each country, as rows without an operation that carry
-/// them in `_country_events`.
+/// The shard's rare combinations; and how many pairs of operation and user it has from each country, as rows without an
+/// operation that carry them in `_country_pairs`. Pairs, not events: reading mail in bulk makes no country common. An
+/// operation is in one shard, so the sums over shards are exact.
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let parameters = &inputs.config.rare_combinations;
     let located = inputs.with_places(inputs.merged("office_operations")?)?;
@@ -120,15 +121,17 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
             ident("earliest").alias("first_seen"),
             ident("latest").alias("last_seen"),
             cast(is_sensitive, DataType::Int64).alias("_is_sensitive"),
-            no(&DataType::Int64)?.alias("_country_events"),
+            no(&DataType::Int64)?.alias("_country_pairs"),
         ])?;
     let by_country = located
         .filter(ident("country_code").is_not_null())?
-        .aggregate(vec![ident("country_code")], vec![sum(ident("events")).alias("_country_events")])?;
+        .select(vec![ident("country_code"), ident("operation"), ident("user")])?
+        .distinct()?
+        .aggregate(vec![ident("country_code")], vec![count(lit(1i64)).alias("_country_pairs")])?;
     let mut columns = Vec::new();
     for field in rare.schema().fields() {
         columns.push(match field.name().as_str() {
-            name @ ("country_code" | "_country_events") => ident(name),
+            name @ ("country_code" | "_country_pairs") => ident(name),
             name => no(field.data_type())?.alias(name),
         });
     }
@@ -141,18 +144,18 @@ fn finish(rows: DataFrame, context: &Context<'_>) -> Result<DataFrame> {
     let as_float = |expression: Expr| cast(expression, DataType::Float64);
     let shares = rows
         .clone()
-        .filter(ident("_country_events").is_not_null())?
+        .filter(ident("_country_pairs").is_not_null())?
         .aggregate(
             vec![ident("country_code").alias("country_of_share")],
-            vec![sum(ident("_country_events")).alias("country_events")],
+            vec![sum(ident("_country_pairs")).alias("country_pairs")],
         )?
-        .with_column("all_events", whole("country_events"))?
+        .with_column("all_pairs", whole("country_pairs"))?
         .select(vec![
             ident("country_of_share"),
-            (as_float(ident("country_events")) / as_float(ident("all_events"))).alias("_country_share"),
+            (as_float(ident("country_pairs")) / as_float(ident("all_pairs"))).alias("_country_share"),
         ])?;
     let is_rare = ident("_country_share").lt_eq(lit(context.config.rare_combinations.rare_country_share));
-    let combinations = rows.filter(ident("_country_events").is_null())?.drop_columns(&["_country_events"])?;
+    let combinations = rows.filter(ident("_country_pairs").is_null())?.drop_columns(&["_country_pairs"])?;
     combinations
         .join(shares, JoinType::Left, &["country_code"], &["country_of_share"], None)?
         .drop_columns(&["country_of_share"])?

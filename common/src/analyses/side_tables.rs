@@ -40,8 +40,19 @@ pub static WANTED_ENTITIES: SideTable = SideTable {
     ],
 };
 
+/// Addresses that are the investigated entity's, by day.
+pub static OWN_ADDRESSES: SideTable = SideTable {
+    name: "own_addresses",
+    columns: &[
+        // Canonical text of the address.
+        ("address", DataType::Utf8View),
+        // Whole days since 1970, UTC.
+        ("day", DataType::Int64),
+    ],
+};
+
 /// Every side table.
-static SIDE_TABLES: &[&SideTable] = &[&LOCATIONS, &WANTED_ENTITIES];
+static SIDE_TABLES: &[&SideTable] = &[&LOCATIONS, &OWN_ADDRESSES, &WANTED_ENTITIES];
 
 impl SideTable {
     /// The side table of that name.

@@ -18,6 +18,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::lake::{LakeFile, LakeTable};
 use super::normalise::{NormaliserFactory, UnreadableCounts};
+use super::row_groups::RowGroups;
 use super::store_reader::{FOOTER_HINT_BYTES, stored_schema};
 use super::tables::{ColumnKind, TableSpec};
 use crate::time::Window;
@@ -39,8 +40,8 @@ pub fn canonical_schema(spec: &TableSpec, columns: &[&str]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// A scan of one file with [`canonical_schema`]. A `clip` prunes row groups and pages outside it by their statistics;
-/// rows outside it can remain.
+/// A scan of one file with [`canonical_schema`], of its `groups` alone where they are given. A `clip` prunes row groups
+/// and pages outside it by their statistics; rows outside it can remain.
 ///
 /// # Errors
 /// [`crate::Error::Input`] where the file is no whole Parquet file.
@@ -49,6 +50,7 @@ pub async fn file_scan(
     columns: &[&str],
     file: &LakeFile,
     clip: Option<&Window>,
+    groups: Option<&RowGroups>,
     unreadable: &UnreadableCounts,
 ) -> crate::Result<Arc<dyn ExecutionPlan>> {
     let schema = canonical_schema(table.spec, columns);
@@ -56,9 +58,13 @@ pub async fn file_scan(
     if let Some(clip) = clip {
         source = source.with_predicate(within(&schema, table.spec.time_column, clip)?);
     }
+    let mut partitioned = partitioned_file(file);
+    if let Some(groups) = groups {
+        partitioned = partitioned.with_extension(groups.access_plan());
+    }
     let factory = NormaliserFactory::new(table, unreadable.clone());
     let config = FileScanConfigBuilder::new(table.location.store_url()?, Arc::new(source))
-        .with_file(partitioned_file(file).with_arrow_schema(stored_schema(table, file).await?))
+        .with_file(partitioned.with_arrow_schema(stored_schema(table, file).await?))
         .with_expr_adapter(Some(Arc::new(factory)))
         .build();
     Ok(DataSourceExec::from_data_source(config))

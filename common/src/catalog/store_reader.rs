@@ -94,7 +94,7 @@ pub(super) async fn stored_schema(table: &LakeTable, file: &LakeFile) -> Result<
 
 /// Whether every data page of a column chunk refers to its dictionary. A chunk whose dictionary grew too large goes on
 /// in plain pages, and reading that as a dictionary would build one anew.
-fn only_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
+pub(super) fn only_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
     if let Some(mask) = chunk.page_encoding_stats_mask() {
         return mask.is_only(Encoding::RLE_DICTIONARY) || mask.is_only(Encoding::PLAIN_DICTIONARY);
     }
@@ -105,7 +105,7 @@ fn only_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
     })
 }
 
-fn no_parquet(file: &LakeFile, error: &ParquetError) -> Error {
+pub(super) fn no_parquet(file: &LakeFile, error: &ParquetError) -> Error {
     store_failure(&file.path, error).unwrap_or_else(|| {
         Error::Input(InputFault {
             file: file.path.clone(),

@@ -309,7 +309,7 @@ pub struct MultiLocationUsers {
 pub struct RareCombinations {
     /// Events up to which a combination is listed.
     pub max_events: i64,
-    /// Part of all located events up to which a country is a rare one.
+    /// Part of all pairs of a user and an operation up to which the country they come from is a rare one.
     pub rare_country_share: f64,
     /// Operations that read mail in bulk, hand out access or hide traces, any case.
     pub sensitive_operations: Vec<String>,

@@ -13,8 +13,10 @@ use super::merge_rows::MergeRows;
 use super::state::Manifest;
 use crate::catalog::LakeFile;
 use crate::config::{Config, TableMapping};
+use crate::entities::EntityKind;
 use crate::error::InputFault;
 use crate::operation::Origin;
+use crate::selection::Selection;
 use crate::time::Window;
 
 /// Work for the engine.
@@ -67,6 +69,8 @@ pub struct RollupUnit {
     pub is_clipped: bool,
     /// Ids of the rollups to compute.
     pub rollups: Vec<String>,
+    /// The rows they are computed of; all where absent.
+    pub selection: Option<Selection>,
 }
 
 /// Reads state, merges it and runs the analyses that share it. One task a shard.
@@ -86,6 +90,8 @@ pub struct MergeJob {
     pub columns: BTreeMap<String, BTreeSet<String>>,
     /// Ids of the analyses to run.
     pub analyses: Vec<String>,
+    /// What the one entity is whose rows the state is of; absent where it is of all.
+    pub investigated: Option<EntityKind>,
     /// Whose work it is.
     pub origin: Origin,
 }

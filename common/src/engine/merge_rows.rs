@@ -53,6 +53,7 @@ impl MergeRows {
             open: &open,
             open_side: &open_side,
             buckets: (0, BUCKETS),
+            investigated: job.investigated,
         };
         let mut columns_of = Vec::new();
         let mut all: Vec<FieldRef> = vec![

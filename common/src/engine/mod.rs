@@ -15,6 +15,7 @@ mod session;
 mod state;
 mod state_table;
 mod tasks;
+mod unit_reader;
 mod write_state;
 
 use async_trait::async_trait;

@@ -4,9 +4,8 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::{filter_record_batch, max, min};
-use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::Result;
 use datafusion::common::runtime::SpawnedTask;
@@ -18,21 +17,20 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
 use futures::future::join_all;
-use futures::{FutureExt, StreamExt, stream};
+use futures::{FutureExt, stream};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use super::job::{Job, RollupJob, RollupUnit, TableRef, Task, UnitFault, UnitOutcome, encode_outcome};
 use super::session::{is_exhausted, open_location, task_session};
-use super::state::{EncodedState, Manifest, StateStore, UnitStats, unit_key};
+use super::state::{EncodedState, Manifest, StateStore, unit_key};
+use super::unit_reader::UnitReader;
 use super::write_state::encode_state;
-use crate::catalog::{
-    LakeFile, LakeTable, TableSpec, UnreadableCounts, canonical_schema, file_scan, locate_fault,
-};
-use crate::error::{Error, InputFault, store_failure};
+use crate::catalog::{LakeTable, TableSpec, canonical_schema};
+use crate::error::Error;
 use crate::operation::TaskGuard;
 use crate::rollups::{BUCKET_COLUMN, Rollup};
-use crate::time::Window;
+use crate::selection::Selection;
 
 /// Batches that may wait for a rollup slower than the reader.
 const WAITING_BATCHES: usize = 2;
@@ -116,7 +114,7 @@ async fn run_unit(
         .collect::<crate::Result<Vec<_>>>()?;
     let keys = rollups
         .iter()
-        .map(|rollup| unit_key(rollup, &job.config, table_ref, unit.date, &unit.files))
+        .map(|rollup| unit_key(rollup, &job.config, table_ref, unit))
         .collect::<crate::Result<Vec<_>>>()?;
     // An engine may run a task again whose first attempt ended well but was not heard of.
     let finds = keys.iter().map(|key| state.find(key, &job.window));
@@ -125,7 +123,7 @@ async fn run_unit(
     if found.len() == rollups.len() {
         return Ok(found);
     }
-    let columns = columns_read(table.spec, &rollups);
+    let columns = columns_read(table.spec, &rollups, unit.selection.as_ref());
     let schema = canonical_schema(table.spec, &columns);
 
     let session = task_session(context.runtime_env());
@@ -171,8 +169,17 @@ fn open_table(table: &TableRef, context: &TaskContext) -> crate::Result<LakeTabl
     Ok(LakeTable { spec, location, mapping: table.mapping.clone(), dates: Default::default() })
 }
 
-fn columns_read(spec: &'static TableSpec, rollups: &[&Rollup]) -> Vec<&'static str> {
-    let is_read = |name: &str| name == spec.time_column || rollups.iter().any(|r| r.columns.contains(&name));
+fn columns_read(
+    spec: &'static TableSpec,
+    rollups: &[&Rollup],
+    selection: Option<&Selection>,
+) -> Vec<&'static str> {
+    let named_by = selection.map(|selection| selection.columns(spec)).unwrap_or_default();
+    let is_read = |name: &str| {
+        name == spec.time_column
+            || named_by.contains(name)
+            || rollups.iter().any(|rollup| rollup.columns.contains(&name))
+    };
     spec.columns.iter().map(|column| column.name).filter(|name| is_read(name)).collect()
 }
 
@@ -212,132 +219,5 @@ impl PartitionStream for Feed {
             Some((Ok(batch), Some(receiver)))
         });
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches))
-    }
-}
-
-/// Reads a unit's files in turn, cuts them to the window, and counts.
-struct UnitReader<'a> {
-    table: &'a LakeTable,
-    unit: &'a RollupUnit,
-    window: &'a Window,
-    columns: &'a [&'static str],
-    unreadable: UnreadableCounts,
-    stats: UnitStats,
-}
-
-impl<'a> UnitReader<'a> {
-    fn new(
-        table: &'a LakeTable,
-        unit: &'a RollupUnit,
-        window: &'a Window,
-        columns: &'a [&'static str],
-    ) -> Self {
-        let unreadable = UnreadableCounts::of(table.spec);
-        Self { table, unit, window, columns, unreadable, stats: UnitStats::default() }
-    }
-
-    async fn read_all(
-        &mut self,
-        context: &Arc<TaskContext>,
-        feeds: &[mpsc::Sender<RecordBatch>],
-    ) -> crate::Result<()> {
-        for file in &self.unit.files {
-            if let Err(error) = self.read_file(file, context, feeds).await {
-                return Err(match error {
-                    Error::Engine(error) => self.explain(file, error).await,
-                    other => other,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    async fn read_file(
-        &mut self,
-        file: &LakeFile,
-        context: &Arc<TaskContext>,
-        feeds: &[mpsc::Sender<RecordBatch>],
-    ) -> crate::Result<()> {
-        let clip = self.unit.is_clipped.then_some(self.window);
-        let scan = file_scan(self.table, self.columns, file, clip, &self.unreadable).await?;
-        let mut batches = scan.execute(0, Arc::clone(context))?;
-        while let Some(batch) = batches.next().await.transpose()? {
-            let Some(taken) = self.take(batch)? else { continue };
-            for feed in feeds {
-                // The receiver is gone only where its rollup failed: its own error says why.
-                let sent = feed.send(taken.clone()).await;
-                sent.map_err(|_| Error::Internal("a rollup stopped before its input ended".into()))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The rows of the batch that lie in the window; `None` where none do.
-    fn take(&mut self, batch: RecordBatch) -> crate::Result<Option<RecordBatch>> {
-        let Some(column) = batch.column_by_name(self.table.spec.time_column) else {
-            return Err(Error::Internal(format!(
-                "a scan lacks its time column {}",
-                self.table.spec.time_column
-            )));
-        };
-        let times = column.as_primitive::<TimestampMicrosecondType>();
-        let (first, last) = (min(times), max(times));
-        let all_inside = times.null_count() == 0
-            && first.is_some_and(|first| first >= self.window.from_us)
-            && last.is_some_and(|last| last < self.window.to_us);
-        if all_inside {
-            self.count_taken(batch.num_rows(), first, last);
-            return Ok(Some(batch));
-        }
-        let inside: BooleanArray = times
-            .iter()
-            .map(|time| {
-                Some(time.is_some_and(|time| time >= self.window.from_us && time < self.window.to_us))
-            })
-            .collect();
-        self.stats.rows_without_time += times.null_count() as u64;
-        self.stats.rows_outside += (batch.num_rows() - times.null_count() - inside.true_count()) as u64;
-        if inside.true_count() == 0 {
-            return Ok(None);
-        }
-        let taken = filter_record_batch(&batch, &inside).map_err(DataFusionError::from)?;
-        let bounds =
-            times.iter().flatten().filter(|time| *time >= self.window.from_us && *time < self.window.to_us);
-        self.count_taken(taken.num_rows(), bounds.clone().min(), bounds.max());
-        Ok(Some(taken))
-    }
-
-    fn count_taken(&mut self, rows: usize, first: Option<i64>, last: Option<i64>) {
-        self.stats.rows += rows as u64;
-        self.stats.min_us = [self.stats.min_us, first].into_iter().flatten().min();
-        self.stats.max_us = self.stats.max_us.max(last);
-    }
-
-    fn finish(self) -> UnitStats {
-        UnitStats { unreadable: self.unreadable.counts(), ..self.stats }
-    }
-
-    /// The error of reading `file`, as an input fault with its place where the file is to blame.
-    async fn explain(&self, file: &LakeFile, error: DataFusionError) -> Error {
-        if is_exhausted(&error) {
-            return Error::Engine(error);
-        }
-        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-        while let Some(cause) = source {
-            if let Some(Error::Input(fault)) = cause.downcast_ref::<Error>() {
-                return Error::Input(InputFault { file: file.path.clone(), ..fault.clone() });
-            }
-            source = cause.source();
-        }
-        if let Some(failure) = store_failure(&file.path, &error) {
-            return failure;
-        }
-        let fault = locate_fault(self.table, file, self.columns).await;
-        Error::Input(fault.unwrap_or_else(|| InputFault {
-            file: file.path.clone(),
-            row_group: None,
-            column: None,
-            reason: error.to_string(),
-        }))
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
-use chrono::NaiveDate;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde::{Deserialize, Serialize};
@@ -14,6 +13,7 @@ use crate::analyses::SideTable;
 use crate::catalog::{LakeFile, Location};
 use crate::config::Config;
 use crate::rollups::Rollup;
+use crate::selection::{SELECTION_VERSION, SelectionStats};
 use crate::time::Window;
 use crate::{Error, Result};
 
@@ -32,6 +32,9 @@ pub struct UnitStats {
     pub max_us: Option<i64>,
     /// Values that could not be read as their column's type, by column.
     pub unreadable: BTreeMap<String, u64>,
+    /// Where only an entity's rows are taken, and the other counts are of those: what was read to find them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionStats>,
 }
 
 /// The committed state of one rollup over one unit's files.
@@ -53,21 +56,20 @@ pub struct StateStore {
     location: Location,
 }
 
-/// Key of a rollup's state over files: everything the state depends on.
+/// Key of a rollup's state over a unit's files: everything the state depends on.
 ///
 /// # Errors
 /// [`Error::Internal`] where the parts can't be written as JSON.
-pub fn unit_key(
-    rollup: &Rollup,
-    config: &Config,
-    table: &TableRef,
-    date: NaiveDate,
-    files: &[LakeFile],
-) -> Result<String> {
-    let parts = (rollup.version, (rollup.parameters)(config), &table.url, &table.mapping.columns, files);
-    let json = serde_json::to_vec(&parts).map_err(|error| Error::Internal(error.to_string()))?;
+pub fn unit_key(rollup: &Rollup, config: &Config, table: &TableRef, unit: &RollupUnit) -> Result<String> {
+    let parts =
+        (rollup.version, (rollup.parameters)(config), &table.url, &table.mapping.columns, &unit.files);
+    let mut json = serde_json::to_vec(&parts).map_err(|error| Error::Internal(error.to_string()))?;
+    if let Some(selection) = &unit.selection {
+        let own = serde_json::to_vec(&(SELECTION_VERSION, selection));
+        json.extend(own.map_err(|error| Error::Internal(error.to_string()))?);
+    }
     let hash = blake3::hash(&json).to_hex();
-    Ok(format!("{}/date={date}/{}/{}", table.name, rollup.id, &hash[..32]))
+    Ok(format!("{}/date={}/{}/{}", table.name, unit.date, rollup.id, &hash[..32]))
 }
 
 /// Key of state that holds only the rows of `window`, where the files have others too.

@@ -27,4 +27,5 @@ pub use only_where::only_where;
 pub use rounding::round_half_up;
 pub use size_class::{CLASSES_AN_OCTAVE, size_class};
 pub use sorted_distinct::sorted_distinct;
+pub(crate) use text::as_texts;
 pub use trailing::{Trail, trailing};

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, DictionaryArray, StringArray, StringViewArray};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, StringArray, StringViewArray};
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
@@ -121,7 +121,13 @@ impl ScalarUDFImpl for NameForm {
                     let named: StringArray = as_texts(values)?.iter().map(form).collect();
                     Ok(Arc::new(named) as ArrayRef)
                 })?;
-                Arc::new(DictionaryArray::try_new(dictionary.keys().clone(), Arc::clone(&values))?)
+                // A cast looks for nulls among the keys alone.
+                let is_named = |key: &i32| usize::try_from(*key).is_ok_and(|key| values.is_valid(key));
+                let keys: PrimitiveArray<Int32Type> = match values.null_count() {
+                    0 => dictionary.keys().clone(),
+                    _ => dictionary.keys().iter().map(|key| key.filter(is_named)).collect(),
+                };
+                Arc::new(DictionaryArray::try_new(keys, Arc::clone(&values))?)
             }
             None => Arc::new(as_texts(&array)?.iter().map(form).collect::<StringViewArray>()),
         };

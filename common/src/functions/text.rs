@@ -15,7 +15,7 @@ pub(super) fn text_argument(args: &ScalarFunctionArgs, index: usize) -> Result<S
 }
 
 /// Any array as texts.
-pub(super) fn as_texts(array: &ArrayRef) -> Result<StringViewArray> {
+pub(crate) fn as_texts(array: &ArrayRef) -> Result<StringViewArray> {
     let array = match array.data_type() {
         DataType::Utf8View => Arc::clone(array),
         _ => cast(array, &DataType::Utf8View)?,

@@ -3,6 +3,7 @@
 //! A rollup is either groups with measures (counts, sums, extremes, sets) or the rows that match a pattern, as a
 //! multiset. Both unite exactly in any split and order, so files, dates, shards and attempts leave no trace.
 
+mod activity;
 mod attack_events;
 mod blob_writes;
 mod cli_processes;
@@ -13,10 +14,12 @@ mod dns_pairs;
 mod event_bins;
 mod firewall_identities;
 mod flow_pairs;
+mod network_flows;
 mod office_accounts;
 mod office_hours;
 mod office_identities;
 mod office_operations;
+mod office_rows;
 mod port_sessions;
 mod staged_files;
 mod staging_processes;
@@ -38,6 +41,14 @@ use crate::time::{MICROS_PER_DAY, MICROS_PER_HOUR};
 
 /// Every rollup. A new one is a file beside this one and a line here.
 pub static ROLLUPS: &[&Rollup] = &[
+    &activity::AUDITS,
+    &activity::BLOBS,
+    &activity::CONNECTIONS,
+    &activity::FILES,
+    &activity::FLOWS,
+    &activity::OFFICE,
+    &activity::PROCESSES,
+    &activity::SESSIONS,
     &attack_events::ROLLUP,
     &blob_writes::ROLLUP,
     &cli_processes::ROLLUP,
@@ -48,10 +59,12 @@ pub static ROLLUPS: &[&Rollup] = &[
     &event_bins::ROLLUP,
     &firewall_identities::ROLLUP,
     &flow_pairs::ROLLUP,
+    &network_flows::ROLLUP,
     &office_accounts::ROLLUP,
     &office_hours::ROLLUP,
     &office_identities::ROLLUP,
     &office_operations::ROLLUP,
+    &office_rows::ROLLUP,
     &port_sessions::ROLLUP,
     &staged_files::ROLLUP,
     &staging_processes::ROLLUP,
@@ -271,8 +284,12 @@ fn office_users_only(config: &Config) -> Value {
 
 /// A time column cut down to a multiple of `step_us`, as a time.
 fn floor_time(column: &str, step_us: i64) -> Expr {
-    let floored = micros(column) / lit(step_us) * lit(step_us);
-    cast(floored, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))
+    time_of(micros(column) / lit(step_us) * lit(step_us))
+}
+
+/// A UTC time from microseconds since the epoch.
+fn time_of(micros: Expr) -> Expr {
+    cast(micros, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))
 }
 
 /// Rows of the firewall suite's vendor.

@@ -5,7 +5,9 @@ mod certificates;
 mod coordinator;
 mod demo;
 mod diff;
+mod investigate;
 mod jobs;
+mod run;
 mod scan;
 mod tables;
 mod watchlist_files;
@@ -34,6 +36,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Run detections over a window of a lake
     Scan(scan::ScanArguments),
+    /// Show everything about one user, device or address
+    Investigate(investigate::InvestigateArguments),
     /// Compare two scans: findings added, gone and changed, and why
     Diff(diff::DiffArguments),
     /// Show, save and delete tables of a lake
@@ -95,6 +99,9 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Certificates(arguments) => certificates::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Scan(arguments) => block_on(arguments.threads(), "hindcast", "error", scan::run(&arguments)),
+        Command::Investigate(arguments) => {
+            block_on(arguments.threads(), "hindcast", "error", investigate::run(&arguments))
+        }
         Command::Tables(arguments) => block_on(threads, "hindcast", "error", tables::run(&arguments)),
         Command::Jobs(arguments) => block_on(threads, "hindcast", "error", jobs::run(&arguments)),
         Command::Coordinator(arguments) => {

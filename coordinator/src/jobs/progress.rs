@@ -47,7 +47,7 @@ impl Progress for JobProgress {
 
     fn cached(&self, units: u64) {
         CACHED.inc_by(units);
-        self.change(|told| told.units_cached = units);
+        self.change(|told| told.units_cached += units);
     }
 
     fn unit_done(&self, bytes: u64) {

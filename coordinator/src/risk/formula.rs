@@ -7,10 +7,11 @@ use hindcast_common::config::Risk;
 use serde::{Deserialize, Serialize};
 
 /// How bad a risk is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
     /// Nothing was found.
+    #[default]
     None,
     /// Something was found.
     Low,
@@ -43,7 +44,7 @@ impl Level {
 }
 
 /// A risk with what makes it up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assessed {
     /// 0 to 100.
     pub score: u64,

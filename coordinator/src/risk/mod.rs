@@ -77,7 +77,8 @@ impl<'a> Assessor<'a> {
         self.of(findings, self.tactics_evidence(tactics.len()))
     }
 
-    fn of(&self, findings: &[&Finding], tactics_evidence: f64) -> Assessed {
+    /// The risk of all `findings`, where what they have in common adds `tactics_evidence`.
+    pub fn of(&self, findings: &[&Finding], tactics_evidence: f64) -> Assessed {
         let mut parts = damped(self.evidence(findings), self.config.risk.repeat);
         if tactics_evidence > 0.0 {
             parts.push(Evidence::alone("several tactics".into(), tactics_evidence));

@@ -84,14 +84,14 @@ fn wanted(
     wanted
 }
 
-fn wanted_rows(wanted: &BTreeSet<(EntityKind, String)>) -> Result<RecordBatch> {
+pub(super) fn wanted_rows(wanted: &BTreeSet<(EntityKind, String)>) -> Result<RecordBatch> {
     let kinds = StringViewArray::from_iter_values(wanted.iter().map(|(kind, _)| kind.name()));
     let names = StringViewArray::from_iter_values(wanted.iter().map(|(_, name)| name));
     RecordBatch::try_new(WANTED_ENTITIES.schema(), vec![Arc::new(kinds), Arc::new(names)])
         .map_err(|error| Error::Engine(error.into()))
 }
 
-fn ties(rows: &RecordBatch) -> Vec<EntityTie> {
+pub(super) fn ties(rows: &RecordBatch) -> Vec<EntityTie> {
     let tie = |row: Row<'_>| {
         let entity =
             |kind: &str, name: &str| Entity::of(EntityKind::by_name(row.text(kind)?)?, row.text(name)?);

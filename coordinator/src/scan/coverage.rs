@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
+use hindcast_common::selection::SelectionStats;
 use serde::{Deserialize, Serialize};
 
+use super::investigate::LookedUp;
 use super::ledger::UnitRecord;
-use super::plan::ScanPlan;
+use super::plan::{PlannedTable, ScanPlan};
 
 /// What became of a table's date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,37 @@ pub struct CoverageEntry {
     pub bytes: u64,
     /// What was not read, and why; absent where all was.
     pub reason: Option<String>,
+    /// Where an entity's rows alone were looked for: the row groups read of all, and the bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<ReadTold>,
+}
+
+/// What was read, of what there is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadTold {
+    /// Row groups of the files.
+    pub row_groups: u64,
+    /// Row groups read.
+    pub row_groups_read: u64,
+    /// Bytes of all row groups.
+    pub bytes: u64,
+    /// Bytes of those read.
+    pub bytes_read: u64,
+}
+
+impl ReadTold {
+    /// Adds what was read elsewhere.
+    pub(super) fn add(&mut self, more: &Self) {
+        self.row_groups += more.row_groups;
+        self.row_groups_read += more.row_groups_read;
+        self.bytes += more.bytes;
+        self.bytes_read += more.bytes_read;
+    }
+
+    pub(super) fn of(stats: &SelectionStats) -> Self {
+        let SelectionStats { row_groups, row_groups_read, bytes, bytes_read, .. } = *stats;
+        Self { row_groups, row_groups_read, bytes, bytes_read }
+    }
 }
 
 /// Coverage of a scan.
@@ -50,8 +83,17 @@ pub struct Coverage {
     pub complete: bool,
 }
 
-/// The coverage a plan's units came to.
-pub(super) fn coverage_of(plan: &ScanPlan, records: &[UnitRecord]) -> Coverage {
+/// Why a date was passed over that can't hold an entity's rows.
+pub const CANNOT_NAME: &str =
+    "not read: no row of this date can name the entity, and nothing ties it to a name there";
+
+/// The coverage a plan's units came to; of an entity's, with what looking it up came to.
+pub(super) fn coverage_of(
+    plan: &ScanPlan,
+    records: &[UnitRecord],
+    looked: Option<&LookedUp<'_>>,
+) -> Coverage {
+    let is_passed_over = |folder| looked.is_some_and(|looked| looked.passed_over.contains(&folder));
     let mut by_folder: BTreeMap<(usize, NaiveDate), Vec<&UnitRecord>> = BTreeMap::new();
     for record in records {
         by_folder.entry((record.unit.table, record.unit.date)).or_default().push(record);
@@ -67,6 +109,7 @@ pub(super) fn coverage_of(plan: &ScanPlan, records: &[UnitRecord]) -> Coverage {
             let has_folder = planned.folders.iter().any(|folder| folder.date == date);
             tables.push(match by_folder.get(&(index, date)) {
                 Some(units) => entry_of(name, date, units),
+                None if is_passed_over((index, date)) => unread(name, date, Status::Empty, CANNOT_NAME),
                 None if has_folder => unread(name, date, Status::Empty, "the folder has no Parquet file"),
                 None => unread(name, date, Status::Missing, "the table has no folder of this date"),
             });
@@ -78,13 +121,35 @@ pub(super) fn coverage_of(plan: &ScanPlan, records: &[UnitRecord]) -> Coverage {
         }
     }
     tables.sort_by(|left, right| (&left.table, left.date).cmp(&(&right.table, right.date)));
+    if let Some(looked) = looked {
+        add_faults(&mut tables, looked.identities.records(), looked.tables());
+    }
     let complete = tables.iter().all(|entry| entry.status != Status::Failed);
     Coverage { tables, complete }
 }
 
+/// Adds the files that could not be read when it was looked up who is who.
+fn add_faults(entries: &mut [CoverageEntry], records: &[UnitRecord], tables: &[PlannedTable]) {
+    for record in records.iter().filter(|record| !record.faults.is_empty()) {
+        let table = tables[record.unit.table].table.spec.name;
+        let is_entry = |entry: &&mut CoverageEntry| entry.table == table && entry.date == record.unit.date;
+        let Some(entry) = entries.iter_mut().find(is_entry) else { continue };
+        entry.status = Status::Failed;
+        for fault in &record.faults {
+            let told = fault.to_string();
+            let reason = entry.reason.get_or_insert_default();
+            // The same file failed when its rows were looked for, if they were.
+            if !reason.contains(&fault.file) {
+                let separator = if reason.is_empty() { "" } else { "; " };
+                reason.push_str(&format!("{separator}{told}"));
+            }
+        }
+    }
+}
+
 fn unread(table: &str, date: NaiveDate, status: Status, reason: &str) -> CoverageEntry {
     let reason = Some(reason.to_owned());
-    CoverageEntry { table: table.to_owned(), date, status, files: 0, rows: 0, bytes: 0, reason }
+    CoverageEntry { table: table.to_owned(), date, status, files: 0, rows: 0, bytes: 0, reason, read: None }
 }
 
 fn entry_of(table: &str, date: NaiveDate, units: &[&UnitRecord]) -> CoverageEntry {
@@ -120,6 +185,12 @@ fn entry_of(table: &str, date: NaiveDate, units: &[&UnitRecord]) -> CoverageEntr
         rows,
         bytes: units.iter().map(|unit| super::units::unit_bytes(&unit.unit)).sum(),
         reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
+        read: stats.iter().filter_map(|stats| stats.selection.as_ref()).map(ReadTold::of).reduce(
+            |mut all, more| {
+                all.add(&more);
+                all
+            },
+        ),
     }
 }
 

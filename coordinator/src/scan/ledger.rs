@@ -138,7 +138,7 @@ impl RollupRun<'_> {
     async fn look_up(&self, unit: RollupUnit, failures: &AtomicU32) -> Result<UnitRecord> {
         let mut manifests = Vec::new();
         for id in &unit.rollups {
-            let key = unit_key(rollup(id)?, self.config, &self.tables[unit.table], unit.date, &unit.files)?;
+            let key = unit_key(rollup(id)?, self.config, &self.tables[unit.table], &unit)?;
             match self.state.find(&key, &self.window).await {
                 Ok(found) => manifests.extend(found),
                 Err(error) if failures.fetch_add(1, Ordering::Relaxed) < MOST_FAILED_LOOKUPS => {

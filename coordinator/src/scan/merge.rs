@@ -50,6 +50,11 @@ impl<'a> Merger<'a> {
         Self { plan, options, rollups, progress, records, side_tables: BTreeMap::new(), repairs: 0 }
     }
 
+    /// The units of the state.
+    pub(super) fn records(&self) -> &[UnitRecord] {
+        &self.records
+    }
+
     /// The units, with all that had to be computed again.
     pub(super) fn into_records(self) -> Vec<UnitRecord> {
         self.records
@@ -121,6 +126,7 @@ impl<'a> Merger<'a> {
             side_tables: self.side_tables.clone(),
             columns: self.plan.columns.clone(),
             analyses: analyses.iter().map(|analysis| analysis.id.to_owned()).collect(),
+            investigated: self.plan.investigated.as_ref().map(|entity| entity.kind),
         };
         let rows = MergeRows::of(&job)?;
         let batches: Vec<RecordBatch> = with_retries(|| async {

@@ -2,6 +2,7 @@
 
 mod context;
 mod coverage;
+mod investigate;
 mod ledger;
 mod merge;
 mod plan;
@@ -11,8 +12,9 @@ mod run;
 mod score;
 mod units;
 
-pub use coverage::{CoverageEntry, Status};
-pub use report::{PlanOutline, Report, Summary};
+pub use coverage::{CANNOT_NAME, CoverageEntry, Status};
+pub use investigate::TOO_MANY;
+pub use report::{EntityTold, PlanOutline, Report, Summary};
 pub use request::{prepare, question_of};
 pub use run::{Progress, ResultTable, RunOptions, ScanResult, run_scan};
 pub use units::{UnitOutline, units_of};

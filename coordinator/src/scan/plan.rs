@@ -10,9 +10,11 @@ use datafusion::arrow::datatypes::TimestampMicrosecondType;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::StreamExt;
 use hindcast_common::analyses::correlation::{ENTITY_TIES, OFFICE_ADDRESSES};
+use hindcast_common::analyses::investigation::INVESTIGATION;
 use hindcast_common::analyses::{ANALYSES, Analysis, Locations, Suite};
 use hindcast_common::catalog::{DateFolder, Lake, LakeTable, UnreadableCounts, file_scan};
 use hindcast_common::engine::task_session;
+use hindcast_common::entities::Entity;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
 use hindcast_common::{Error, Result};
@@ -32,6 +34,8 @@ pub struct Question {
     pub suites: Vec<Suite>,
     /// Analyses to run; all of the suites where empty.
     pub only: Vec<&'static Analysis>,
+    /// The entity whose rows alone are looked at; all rows where absent.
+    pub investigated: Option<Entity>,
 }
 
 /// A window as a person asks for it, in microseconds.
@@ -44,7 +48,7 @@ pub enum WindowRequest {
 }
 
 /// What will be read and computed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ScanPlan {
     /// The window.
     pub window: Window,
@@ -60,6 +64,8 @@ pub struct ScanPlan {
     pub columns: BTreeMap<String, BTreeSet<String>>,
     /// The location database there is.
     pub locations: Option<LocationSource>,
+    /// The entity whose rows alone are looked at; all rows where absent.
+    pub investigated: Option<Entity>,
 }
 
 /// An analysis that can't run.
@@ -72,7 +78,7 @@ pub struct Disabled {
 }
 
 /// A table and what is read of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PlannedTable {
     /// The table.
     pub table: LakeTable,
@@ -100,12 +106,7 @@ pub async fn plan_scan(
     locations: Option<LocationSource>,
     runtime: &Arc<RuntimeEnv>,
 ) -> Result<ScanPlan> {
-    let wanted: Vec<&'static Analysis> = ANALYSES
-        .iter()
-        .copied()
-        .filter(|analysis| request.suites.contains(&analysis.suite))
-        .filter(|analysis| request.only.is_empty() || request.only.iter().any(|only| only.id == analysis.id))
-        .collect();
+    let wanted = wanted(request);
     let found: Vec<LakeTable> = lake.tables().await?;
     let wanted_names = tables_of(&wanted);
     let tables: Vec<LakeTable> =
@@ -150,7 +151,17 @@ pub async fn plan_scan(
         .copied()
         .filter(|name| !columns.contains_key(*name) && !has_substitute(name, &columns))
         .collect();
-    Ok(ScanPlan { window, analyses, disabled, tables, missing_tables, columns, locations })
+    let investigated = request.investigated.clone();
+    Ok(ScanPlan { window, analyses, disabled, tables, missing_tables, columns, locations, investigated })
+}
+
+fn wanted(request: &Question) -> Vec<&'static Analysis> {
+    let of_suites = ANALYSES
+        .iter()
+        .filter(|analysis| request.suites.contains(&analysis.suite))
+        .filter(|analysis| request.only.is_empty() || request.only.iter().any(|only| only.id == analysis.id));
+    let of_investigation = request.investigated.iter().flat_map(|_| INVESTIGATION);
+    of_investigation.chain(of_suites).copied().collect()
 }
 
 fn rollups_of(analysis: &Analysis) -> impl Iterator<Item = &'static Rollup> {
@@ -279,7 +290,8 @@ async fn newest_row(tables: &[LakeTable], runtime: &Arc<RuntimeEnv>) -> Result<i
             for file in &files {
                 let unreadable = UnreadableCounts::of(table.spec);
                 // A file that can't be read is told when it is scanned; it has no newest row.
-                let Ok(scan) = file_scan(table, &[table.spec.time_column], file, None, &unreadable).await
+                let Ok(scan) =
+                    file_scan(table, &[table.spec.time_column], file, None, None, &unreadable).await
                 else {
                     continue;
                 };

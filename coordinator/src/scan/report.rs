@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use hindcast_common::config::Config;
+use hindcast_common::entities::{Entity, EntityKind};
 use hindcast_common::time::format_micros;
 use hindcast_common::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::coverage::Coverage;
+use super::coverage::{Coverage, ReadTold};
 use super::plan::ScanPlan;
 use super::score::SuiteScore;
 use crate::correlate::{Hub, Incident};
 use crate::locations::LocationSource;
-use crate::risk::{DayRisk, EntityRisk, RunRisk};
+use crate::risk::{Assessed, DayRisk, EntityRisk, RunRisk};
 
 /// What will be scanned, as people and scripts see it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct PlanOutline {
     /// The location database there is.
     #[serde(default)]
     pub locations: Option<LocationSource>,
+    /// The entity whose rows alone are looked at, where one is investigated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub investigated: Option<Entity>,
 }
 
 /// A window, RFC 3339.
@@ -89,6 +93,7 @@ impl PlanOutline {
                 .map(|disabled| (disabled.analysis.id.to_owned(), disabled.reason.clone()))
                 .collect(),
             locations: plan.locations.clone(),
+            investigated: plan.investigated.clone(),
         }
     }
 }
@@ -119,12 +124,42 @@ pub struct Summary {
     /// The location database that was used: another one may place addresses elsewhere.
     #[serde(default)]
     pub locations: Option<LocationSource>,
+    /// The entity that was investigated, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<EntityTold>,
     /// What was looked at.
     pub coverage: Coverage,
     /// Version of Hindcast.
     pub version: String,
     /// Hash of all parameters.
     pub config_hash: String,
+}
+
+/// An entity that was investigated.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EntityTold {
+    /// What it is.
+    pub kind: EntityKind,
+    /// Its canonical name.
+    pub name: String,
+    /// The name it was asked for by, lower-cased.
+    pub asked: String,
+    /// Names by which rows name it, as they write them, with how many rows do.
+    pub names: BTreeMap<String, u64>,
+    /// Its rows in the window.
+    pub rows: u64,
+    /// First instant of them, RFC 3339.
+    pub first_seen: Option<String>,
+    /// Last instant of them, RFC 3339.
+    pub last_seen: Option<String>,
+    /// Its risk, 0 to 100: of all findings in its rows, also where they name it by an address of the day.
+    pub risk: Assessed,
+    /// What was read to find them.
+    pub read: ReadTold,
+    /// Dates of tables that were not read, since they can't hold any.
+    pub dates_passed_over: u64,
+    /// Where it has no row: names of its kind that are like it.
+    pub similar_names: Vec<String>,
 }
 
 /// What a scan found, but for its tables and findings.
@@ -157,6 +192,7 @@ pub(super) struct Outcome {
     pub(super) hubs: Vec<Hub>,
     pub(super) entities: Vec<EntityRisk>,
     pub(super) coverage: Coverage,
+    pub(super) entity: Option<EntityTold>,
     pub(super) computed_units: (usize, usize),
 }
 
@@ -186,6 +222,7 @@ impl Report {
                 .collect(),
             disabled: outline.disabled.clone(),
             locations: outline.locations.clone(),
+            entity: outcome.entity,
             coverage: outcome.coverage,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config_hash: config.hash()?,

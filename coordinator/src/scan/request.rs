@@ -5,8 +5,9 @@ use std::sync::Arc;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use hindcast_common::analyses::{ANALYSES, Analysis, Suite};
 use hindcast_common::config::{Config, Layer};
+use hindcast_common::entities::{Entity, EntityKind, address_of};
 use hindcast_common::{Error, Result};
-use hindcast_proto::v1::ScanRequest;
+use hindcast_proto::v1::{Investigation, ScanRequest};
 
 use super::plan::{Question, ScanPlan, WindowRequest, plan_scan};
 use crate::lakes::{Access, open_lake};
@@ -44,8 +45,9 @@ pub fn question_of(request: &ScanRequest) -> Result<Question> {
             other.suite.name()
         )));
     }
+    let investigated = request.investigation.as_ref().map(entity_of).transpose()?;
     Config::load(&request.preset, &own_layer(request).into_iter().collect::<Vec<_>>())?;
-    Ok(Question { window, suites, only })
+    Ok(Question { window, suites, only, investigated })
 }
 
 /// Plans `request`, within what `access` allows and the location database `locations` makes possible.
@@ -69,9 +71,26 @@ fn own_layer(request: &ScanRequest) -> Option<Layer<'_>> {
     (!request.config.is_empty()).then_some(layer)
 }
 
+/// Kinds of entities that can be investigated.
+const INVESTIGATED_KINDS: [EntityKind; 3] = [EntityKind::User, EntityKind::Device, EntityKind::Ip];
+
+fn entity_of(asked: &Investigation) -> Result<Entity> {
+    let kind = EntityKind::by_name(&asked.kind).filter(|kind| INVESTIGATED_KINDS.contains(kind));
+    let kind = kind.ok_or_else(|| {
+        let known = INVESTIGATED_KINDS.iter().map(|kind| kind.name());
+        unknown("kind of entity to investigate", &asked.kind, known)
+    })?;
+    if kind == EntityKind::Ip && address_of(&asked.name).is_none() {
+        return Err(Error::Config(format!("{:?} is no address", asked.name)));
+    }
+    Entity::of(kind, &asked.name)
+        .ok_or_else(|| Error::Config(format!("name the {} to investigate", kind.name())))
+}
+
 fn analysis_named(name: &str) -> Result<&'static Analysis> {
     let names = || ANALYSES.iter().map(|analysis| analysis.id);
-    Analysis::by_id(name).ok_or_else(|| unknown("analysis", name, names()))
+    let found = ANALYSES.iter().copied().find(|analysis| analysis.id == name);
+    found.ok_or_else(|| unknown("analysis", name, names()))
 }
 
 fn suite_named(name: &str) -> Result<Suite> {

@@ -21,10 +21,11 @@ use crate::watch::Watched;
 
 use super::context::EntityContext;
 use super::coverage::coverage_of;
+use super::investigate::{LookedUp, identity_plan};
 use super::ledger::{RollupRun, UnitRecord};
 use super::merge::Merger;
 use super::plan::ScanPlan;
-use super::report::{Outcome, Report};
+use super::report::{EntityTold, Outcome, Report};
 use super::score::suite_score;
 use super::units::{cut, unit_bytes};
 
@@ -102,40 +103,48 @@ pub async fn run_scan(
     options: &RunOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<ScanResult> {
-    let (tables, units) = cut(plan);
-    progress.planned(units.len() as u64, units.iter().map(unit_bytes).sum());
-    let rollups = RollupRun {
-        engine: options.engine,
-        state: options.state,
-        config: options.config,
-        job: options.job,
-        window: plan.window,
-        tables,
-        use_cache: options.use_cache,
+    let identities = plan.investigated.as_ref().map(|_| identity_plan(plan));
+    let lookups = identities.as_ref().map(|identities| rollup_run(identities, options));
+    let mut looked = match (&identities, &lookups) {
+        (Some(identities), Some(lookups)) => {
+            let mut looked = LookedUp::of(identities, options, lookups, progress).await?;
+            looked.find_users_addresses(plan, options, progress).await?;
+            Some(looked)
+        }
+        _ => None,
     };
-    let records = rollups.complete(units, progress).await?;
+    let rollups = rollup_run(plan, options);
+    let records = read(plan, &rollups, looked.as_mut(), progress).await?;
     tracing::debug!(units = records.len(), "rollups complete");
     progress.merging();
     let mut merger = Merger::new(plan, options, &rollups, progress, records);
     put_locations(&mut merger, plan, options).await?;
+    if let Some(looked) = &looked {
+        looked.put_own_addresses(&mut merger, plan).await?;
+    }
     let mut results = merger.run(&plan.analyses).await?;
-    let context = EntityContext::learn(&mut merger, &plan.analyses, &results, options.config).await?;
+    // Who is tied to whom is told by all rows, also where an entity's alone are looked at.
+    let told_by = looked.as_mut().map_or(&mut merger, |looked| &mut looked.identities);
+    let context = EntityContext::learn(told_by, &plan.analyses, &results, options.config).await?;
     let records = merger.into_records();
     finish(plan, options, &context, &mut results).await?;
 
-    let mut tables = Vec::new();
+    let mut tables: Vec<ResultTable> = looked.iter().map(LookedUp::ties_table).collect::<Result<_>>()?;
     let mut raised = Vec::new();
     let mut signals: BTreeMap<Suite, BTreeMap<String, u64>> = BTreeMap::new();
     for analysis in &plan.analyses {
         let batches: Vec<RecordBatch> = results.remove(analysis.id).into_iter().collect();
-        let of_suite = signals.entry(analysis.suite).or_default();
+        if Suite::ALL.contains(&analysis.suite) {
+            signals.entry(analysis.suite).or_default();
+        }
         if let Some(rule) = &analysis.finding {
             let rows =
                 batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |i| Row::new(batch, i)));
             let count = rows.filter(|row| (rule.is_finding)(row, options.config)).count();
-            of_suite.insert(analysis.id.to_owned(), count as u64);
+            signals.entry(analysis.suite).or_default().insert(analysis.id.to_owned(), count as u64);
         }
-        raised.extend(findings_of(analysis, &batches, options.config));
+        let found = findings_of(analysis, &batches, options.config).into_iter();
+        raised.extend(found.filter(|finding| looked.as_ref().is_none_or(|looked| looked.is_about(finding))));
         tables.push(ResultTable { name: analysis.id.to_owned(), batches: without_hidden(&batches)? });
         if let Some(companion) = &analysis.companion {
             let frame = task_session(Arc::clone(&options.runtime)).read_batches(batches)?;
@@ -144,18 +153,30 @@ pub async fn run_scan(
         }
     }
     let watched = Watched::of(raised, &options.config.watchlists);
-    let outcome = judge(plan, options.config, &records, &context, &watched, signals);
+    let entity = match &mut looked {
+        Some(looked) => Some(looked.told(&records).await?),
+        None => None,
+    };
+    let seen = Seen { records: &records, looked: looked.as_ref(), context: &context, entity };
+    let outcome = judge(plan, options.config, seen, &watched, signals);
     let names = tables.iter().map(|table| table.name.clone()).collect();
     let report = Report::new(plan, options.config, outcome, names)?;
     Ok(ScanResult { tables, findings: watched.findings, suppressed: watched.suppressed, report })
+}
+
+/// What was read, and what is known of who is in it.
+struct Seen<'a> {
+    records: &'a [UnitRecord],
+    looked: Option<&'a LookedUp<'a>>,
+    context: &'a EntityContext,
+    entity: Option<EntityTold>,
 }
 
 /// Scores, incidents, risks and coverage of what was found.
 fn judge(
     plan: &ScanPlan,
     config: &Config,
-    records: &[UnitRecord],
-    context: &EntityContext,
+    seen: Seen<'_>,
     watched: &Watched,
     mut signals: BTreeMap<Suite, BTreeMap<String, u64>>,
 ) -> Outcome {
@@ -166,12 +187,16 @@ fn judge(
     let scored = signals
         .into_iter()
         .map(|(suite, signals)| (suite.name().to_owned(), suite_score(signals, &config.score)));
+    let Seen { records, looked, context, entity } = seen;
     let findings = &watched.findings;
     let assessor = Assessor::new(config, &context.prevalence);
     let (incidents, hubs) = incidents_of(findings, &context.ties, &context.prevalence, &assessor, config);
     let entities = assessor.entities(findings);
     let (risk, risk_by_day) = run_risk(&assessor, findings, &incidents, &entities, &plan.window.dates());
-    let computed = records.iter().filter(|record| record.was_computed).count();
+    let risk_of_all =
+        |told| EntityTold { risk: assessor.of(&findings.iter().collect::<Vec<_>>(), 0.0), ..told };
+    let all_records = || records.iter().chain(looked.iter().flat_map(|looked| looked.identities.records()));
+    let computed = all_records().filter(|record| record.was_computed).count();
     Outcome {
         suites: scored.collect(),
         risk,
@@ -181,8 +206,9 @@ fn judge(
         incidents,
         hubs,
         entities,
-        coverage: coverage_of(plan, records),
-        computed_units: (computed, records.len()),
+        entity: entity.map(risk_of_all),
+        coverage: coverage_of(plan, records, looked),
+        computed_units: (computed, all_records().count()),
     }
 }
 
@@ -197,6 +223,45 @@ async fn put_locations(merger: &mut Merger<'_>, plan: &ScanPlan, options: &RunOp
     let Some(addresses) = answers.get(OFFICE_ADDRESSES.id) else { return Ok(()) };
     let rows = (0..addresses.num_rows()).map(|index| Row::new(addresses, index));
     merger.put_beside(&LOCATIONS, &database.locate(rows.filter_map(|row| row.text("address")))?).await
+}
+
+/// How a plan's rollups are computed.
+pub(super) fn rollup_run<'a>(plan: &ScanPlan, options: &'a RunOptions<'a>) -> RollupRun<'a> {
+    RollupRun {
+        engine: options.engine,
+        state: options.state,
+        config: options.config,
+        job: options.job,
+        window: plan.window,
+        tables: cut(plan).0,
+        use_cache: options.use_cache,
+    }
+}
+
+/// Brings the units to their state: all of the plan, or those that can hold the rows of the entity `looked` up.
+async fn read(
+    plan: &ScanPlan,
+    rollups: &RollupRun<'_>,
+    looked: Option<&mut LookedUp<'_>>,
+    progress: &dyn Progress,
+) -> Result<Vec<UnitRecord>> {
+    let (_, units) = cut(plan);
+    let (units, selected, behind) = match looked {
+        Some(looked) => {
+            let units = looked.select(plan, units);
+            let selected = std::mem::take(&mut looked.selected);
+            let behind =
+                looked.identities.records().iter().chain(&selected).map(|record| unit_bytes(&record.unit));
+            let behind: Vec<u64> = behind.collect();
+            (units, selected, behind)
+        }
+        None => (units, Vec::new(), Vec::new()),
+    };
+    let bytes = units.iter().map(unit_bytes).chain(behind.iter().copied()).sum();
+    progress.planned((units.len() + behind.len()) as u64, bytes);
+    let mut records = rollups.complete(units, progress).await?;
+    records.extend(selected);
+    Ok(records)
 }
 
 /// Finishes the results that no shard alone could, with what is known of their entities.

@@ -29,6 +29,7 @@ pub(super) fn cut(plan: &ScanPlan) -> (Vec<TableRef>, Vec<RollupUnit>) {
                     files,
                     is_clipped: !plan.window.covers_date(folder.date),
                     rollups: planned.rollups.iter().map(|rollup| rollup.id.to_owned()).collect(),
+                    selection: None,
                 });
             }
         }

@@ -1,0 +1,71 @@
+//! Whom the entity talks to: the other end of its connections, sessions, flows and requests to storage.
+
+use arrow::datatypes::DataType;
+use datafusion::common::{JoinType, Result, internal_datafusion_err};
+use datafusion::functions_aggregate::expr_fn::sum;
+use datafusion::logical_expr::{cast, ident, lit, when};
+use datafusion::prelude::DataFrame;
+
+use super::super::{Analysis, Inputs, Locations, OWN_ADDRESSES, Suite};
+use super::{ACTIVITY, ACTIVITY_ROLLUPS, ActivityOf, first_seen, last_seen, together, total};
+use crate::functions::canonical_address;
+use crate::time::MICROS_PER_DAY;
+
+pub(super) static ANALYSIS: Analysis = Analysis {
+    id: "entity_peers",
+    version: 1,
+    suite: Suite::Investigation,
+    title: "Whom it talks to",
+    rollups: &[],
+    optional_rollups: ACTIVITY_ROLLUPS,
+    requires: &[],
+    locations: Locations::Unused,
+    run,
+    finish: None,
+    order: &[("rows", true)],
+    limit: None,
+    companion: None,
+    finding: None,
+};
+
+fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+    let mut all = Vec::new();
+    for activity in ACTIVITY {
+        let Some(state) = inputs.whole(activity.rollup)? else { continue };
+        all.push(peers(inputs, state, activity)?);
+    }
+    together(all)
+}
+
+fn peers(inputs: &Inputs<'_>, state: DataFrame, activity: &ActivityOf) -> Result<DataFrame> {
+    let own =
+        inputs.side(&OWN_ADDRESSES)?.ok_or_else(|| internal_datafusion_err!("no addresses are given"))?;
+    let own = own.select(vec![ident("address").alias("own_address"), ident("day").alias("own_day")])?;
+    let day = cast(ident("hour"), DataType::Int64) / lit(MICROS_PER_DAY);
+    let is_own = ident("own_address").is_not_null();
+    // The entity is at one end, be it by an address of the day: the other is whom it talks to.
+    let peer = when(is_own.clone(), ident("source")).otherwise(ident("destination"))?;
+    let kind = when(is_own, lit(activity.source_kind)).otherwise(lit(activity.destination_kind))?;
+    let is_address = canonical_address(ident("peer")).is_not_null();
+    state
+        .filter(ident("destination").is_not_null())?
+        .with_column("day", day)?
+        .join(own, JoinType::Left, &["destination", "day"], &["own_address", "own_day"], None)?
+        .with_column("peer", peer)?
+        .with_column("kind", kind)?
+        .filter(inputs.in_shard(ident("peer")).and(ident("peer").is_not_null()))?
+        .with_column("kind", when(is_address, lit("ip")).otherwise(ident("kind"))?)?
+        .aggregate(
+            vec![ident("peer"), ident("kind")],
+            vec![sum(ident("events")).alias("rows"), total("bytes"), first_seen(), last_seen()],
+        )?
+        .select(vec![
+            ident("peer"),
+            cast(ident("kind"), DataType::Utf8View).alias("kind"),
+            lit(activity.table_in(inputs)).alias("table"),
+            ident("rows"),
+            ident("bytes"),
+            ident("first_seen"),
+            ident("last_seen"),
+        ])
+}

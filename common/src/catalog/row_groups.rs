@@ -1,0 +1,231 @@
+//! Which row groups of a file can hold a value, by the dictionaries of its columns.
+//!
+//! A column chunk whose data pages all refer to its dictionary page holds the values of that page and no other. So
+//! a small read tells that a row group holds no such value, whatever its case and form: statistics could not.
+
+use std::io::Cursor;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccess};
+use parquet::arrow::ParquetRecordBatchStreamBuilder;
+use parquet::basic::Type;
+use parquet::column::page::{Page, PageReader};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
+
+use super::lake::{LakeFile, LakeTable};
+use super::store_reader::{StoreReader, no_parquet, only_dictionary_pages};
+use crate::Error;
+
+/// A larger dictionary is not worth reading beside its column.
+const LONGEST_DICTIONARY_BYTES: u64 = 8 << 20;
+
+/// Row groups of a file, and whether each is to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowGroups {
+    /// By index in the file: bytes as stored, and whether it is to be read; `None` where it is of another range of the file.
+    groups: Vec<Option<(u64, bool)>>,
+}
+
+/// A dictionary page that tells whether its row group can hold a value.
+struct Dictionary<'a> {
+    group: usize,
+    /// Index among the columns asked for.
+    column: usize,
+    chunk: &'a ColumnChunkMetaData,
+    range: Range<u64>,
+}
+
+impl RowGroups {
+    /// Number and bytes of all, and of those to be read.
+    pub fn counts(&self) -> [(u64, u64); 2] {
+        let sum = |is_counted: fn(bool) -> bool| {
+            let counted = self.groups.iter().flatten().filter(|(_, is_read)| is_counted(*is_read));
+            counted.fold((0, 0), |(count, bytes), (more, _)| (count + 1, bytes + more))
+        };
+        [sum(|_| true), sum(|is_read| is_read)]
+    }
+
+    /// As DataFusion takes it.
+    pub(super) fn access_plan(&self) -> ParquetAccessPlan {
+        let access = |group: &Option<(u64, bool)>| match group {
+            Some((_, true)) => RowGroupAccess::Scan,
+            _ => RowGroupAccess::Skip,
+        };
+        ParquetAccessPlan::new(self.groups.iter().map(access).collect())
+    }
+}
+
+/// The row groups of `file` that can hold, in any of `columns`, a value that is as `may_hold` says.
+///
+/// # Errors
+/// [`Error::Input`] where the file is no whole Parquet file, [`Error::Storage`] where the store fails.
+pub async fn row_groups_that_may_hold(
+    table: &LakeTable,
+    file: &LakeFile,
+    columns: &[&str],
+    may_hold: impl Fn(&str, &str) -> bool,
+) -> Result<RowGroups, Error> {
+    let reader = StoreReader::new(&table.location, file);
+    let builder =
+        ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|error| no_parquet(file, &error))?;
+    let metadata = Arc::clone(builder.metadata());
+    let leaves: Vec<Leaf> =
+        columns.iter().map(|column| Leaf::of(&metadata, table.physical_name(column))).collect();
+    let mut groups = Vec::new();
+    let mut dictionaries = Vec::new();
+    for (index, group) in metadata.row_groups().iter().enumerate() {
+        let is_of_range = file.range.is_none_or(|range| is_in_range(group, range));
+        let told: Vec<Told<'_>> = leaves.iter().map(|leaf| leaf.tells(group)).collect();
+        let must_read = told.iter().any(|told| matches!(told, Told::Nothing));
+        groups.push(is_of_range.then(|| (group.compressed_size().unsigned_abs(), must_read)));
+        if must_read || !is_of_range {
+            continue;
+        }
+        for (column, told) in told.into_iter().enumerate() {
+            if let Told::Values(chunk, range) = told {
+                dictionaries.push(Dictionary { group: index, column, chunk, range });
+            }
+        }
+    }
+    let ranges: Vec<Range<u64>> = dictionaries.iter().map(|dictionary| dictionary.range.clone()).collect();
+    let path = file.store_path();
+    let pages = table.location.store().get_ranges(&path, &ranges).await;
+    let pages = pages.map_err(|error| no_parquet(file, &ParquetError::External(Box::new(error))))?;
+    for (dictionary, page) in dictionaries.iter().zip(pages) {
+        let Some(Some((_, is_read))) = groups.get_mut(dictionary.group) else { continue };
+        if !*is_read {
+            let column = columns[dictionary.column];
+            // A page that can't be decoded is read with its row group, where what is wrong is told.
+            *is_read = dictionary.any_value(page, |value| may_hold(column, value)).unwrap_or(true);
+        }
+    }
+    Ok(RowGroups { groups })
+}
+
+/// As the engine decides which range of a file a row group belongs to.
+fn is_in_range(group: &RowGroupMetaData, (start, end): (u64, u64)) -> bool {
+    let first = group.column(0);
+    let offset = first.dictionary_page_offset().unwrap_or_else(|| first.data_page_offset()).unsigned_abs();
+    offset >= start && offset < end
+}
+
+/// How a file stores a column.
+enum Leaf {
+    /// It does not.
+    Absent,
+    /// As a column of text.
+    Text(usize),
+    /// In another way, in which no dictionary tells what it holds.
+    Other,
+}
+
+/// What the footer tells of a column in a row group.
+enum Told<'a> {
+    /// All its values are null.
+    NoValue,
+    /// Its values are those of the dictionary there.
+    Values(&'a ColumnChunkMetaData, Range<u64>),
+    /// It may hold anything.
+    Nothing,
+}
+
+impl Leaf {
+    fn of(metadata: &ParquetMetaData, name: &str) -> Self {
+        let schema = metadata.file_metadata().schema_descr();
+        let mut leaves = (0..schema.num_columns())
+            .filter(|leaf| schema.column(*leaf).path().parts().first().is_some_and(|root| root == name));
+        match leaves.next() {
+            None => Leaf::Absent,
+            Some(leaf)
+                if schema.column(leaf).path().parts().len() == 1
+                    && schema.column(leaf).physical_type() == Type::BYTE_ARRAY =>
+            {
+                Leaf::Text(leaf)
+            }
+            Some(_) => Leaf::Other,
+        }
+    }
+
+    fn tells<'a>(&self, group: &'a RowGroupMetaData) -> Told<'a> {
+        let chunk = match self {
+            Leaf::Absent => return Told::NoValue,
+            Leaf::Other => return Told::Nothing,
+            Leaf::Text(leaf) => group.column(*leaf),
+        };
+        let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
+        if nulls.is_some_and(|nulls| nulls == chunk.num_values().unsigned_abs()) {
+            return Told::NoValue;
+        }
+        let first_data = chunk.data_page_offset().unsigned_abs();
+        match chunk.dictionary_page_offset().map(i64::unsigned_abs) {
+            Some(start)
+                if start > 0
+                    && start < first_data
+                    && first_data - start <= LONGEST_DICTIONARY_BYTES
+                    && only_dictionary_pages(chunk) =>
+            {
+                Told::Values(chunk, start..first_data)
+            }
+            _ => Told::Nothing,
+        }
+    }
+}
+
+impl Dictionary<'_> {
+    /// Whether any value of the dictionary in `bytes` is as `test` says.
+    fn any_value(&self, bytes: Bytes, test: impl Fn(&str) -> bool) -> Result<bool, ParquetError> {
+        let part = Arc::new(FilePart { start: self.range.start, bytes });
+        let mut pages = SerializedPageReader::new(part, self.chunk, 0, None)?;
+        let Some(Page::DictionaryPage { buf, num_values, .. }) = pages.get_next_page()? else {
+            return Err(ParquetError::General("a column chunk does not begin with its dictionary".into()));
+        };
+        let mut values = buf;
+        for _ in 0..num_values {
+            let cut_short = || ParquetError::EOF("a dictionary is cut short".into());
+            let length = values.try_get_u32_le().map_err(|_| cut_short())? as usize;
+            if values.remaining() < length {
+                return Err(cut_short());
+            }
+            let value = values.split_to(length);
+            // What is no text can't be told here.
+            let text = std::str::from_utf8(&value).map_err(|error| ParquetError::External(error.into()))?;
+            if test(text) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Bytes of a file from `start` on, under their offsets in the file.
+struct FilePart {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Length for FilePart {
+    fn len(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+impl ChunkReader for FilePart {
+    type T = Cursor<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        self.get_bytes(start, self.len().saturating_sub(start) as usize).map(Cursor::new)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let from = start.checked_sub(self.start).map(|from| from as usize);
+        let part = from.filter(|from| from.saturating_add(length) <= self.bytes.len());
+        let from =
+            part.ok_or_else(|| ParquetError::EOF("outside the part of the file that was read".into()))?;
+        Ok(self.bytes.slice(from..from + length))
+    }
+}

@@ -1,0 +1,301 @@
+//! Tells an entity's rows among those of a batch; of a dictionary, each value is looked at once.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::array::{Array, ArrayData, AsArray, BooleanArray, DictionaryArray, Int64Array, RecordBatch};
+use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
+use datafusion::common::{Result, internal_datafusion_err};
+use serde::{Deserialize, Serialize};
+
+use super::words::find_word;
+use super::{Form, Naming, Role, Selection};
+use crate::catalog::TableSpec;
+use crate::entities::{EntityKind, address_or_text_of, host_name};
+use crate::functions::as_texts;
+use crate::time::{MICROS_PER_DAY, Window};
+
+/// What was read, and what was not, to find an entity's rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelectionStats {
+    /// Row groups of the files.
+    pub row_groups: u64,
+    /// Row groups read.
+    pub row_groups_read: u64,
+    /// Bytes of all row groups, as stored.
+    pub bytes: u64,
+    /// Bytes of those read.
+    pub bytes_read: u64,
+    /// Names by which rows name the entity, as they write them, and how many rows do.
+    pub names: BTreeMap<String, u64>,
+}
+
+/// Tells the rows of one table that a [`Selection`] is of.
+#[derive(Debug)]
+pub struct RowSelector<'a> {
+    selection: &'a Selection,
+    table: &'static TableSpec,
+    window: &'a Window,
+    /// Days on which a name is tied to the entity.
+    tied_days: HashMap<(EntityKind, &'a str), Vec<i64>>,
+    columns: Vec<Column>,
+    names: BTreeMap<String, u64>,
+}
+
+/// A naming column with what is known of the values of the dictionary met last.
+#[derive(Debug)]
+struct Column {
+    naming: &'static Naming,
+    last: Option<(ArrayData, Vec<Hit>)>,
+}
+
+/// Whether a value makes its row the entity's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Hit {
+    /// It says nothing.
+    Empty,
+    /// It is another's.
+    No,
+    /// Whatever the day; with the name as it is written, where it is the entity's own.
+    Always(Option<String>),
+    /// On these days.
+    On(Vec<i64>),
+}
+
+/// What is known of a batch's rows.
+struct Marks {
+    days: Int64Array,
+    in_window: Vec<bool>,
+    own: Vec<bool>,
+    tied: Vec<bool>,
+    /// Whether the row says whose it is, where not every row does.
+    is_known: Vec<bool>,
+}
+
+impl<'a> RowSelector<'a> {
+    /// A selector for rows of `table`. The names that rows outside `window` give the entity are not counted.
+    pub fn new(selection: &'a Selection, table: &'static TableSpec, window: &'a Window) -> Self {
+        let mut tied_days: HashMap<(EntityKind, &str), Vec<i64>> = HashMap::new();
+        for tied in &selection.tied {
+            tied_days.entry((tied.kind, &tied.name)).or_default().push(tied.day);
+        }
+        let columns = selection.namings(table).map(|naming| Column { naming, last: None }).collect();
+        Self { selection, table, window, tied_days, columns, names: BTreeMap::new() }
+    }
+
+    /// Columns whose values may make a row the entity's: a row group that has none such is not read.
+    pub fn columns(&self) -> Vec<&'static str> {
+        let mut names: Vec<&'static str> = self.columns.iter().map(|column| column.naming.column).collect();
+        names.dedup();
+        names
+    }
+
+    /// Whether a value of a column may make a row the entity's.
+    pub fn may_select(&self, column: &str, value: &str) -> bool {
+        let mut of_column = self.columns.iter().filter(|known| known.naming.column == column);
+        of_column.any(|known| matches!(self.hit(known.naming, value), Hit::Always(_) | Hit::On(_)))
+    }
+
+    /// Which rows of `batch` are the entity's.
+    ///
+    /// # Errors
+    /// Where the batch lacks a column or has it as another type.
+    pub fn select(&mut self, batch: &RecordBatch) -> Result<BooleanArray> {
+        let rows = batch.num_rows();
+        let time = batch.column_by_name(self.table.time_column);
+        let time = time
+            .and_then(|time| time.as_primitive_opt::<TimestampMicrosecondType>())
+            .ok_or_else(|| internal_datafusion_err!("a batch of {} lacks its time", self.table.name))?;
+        let mut marks = Marks {
+            days: time.unary(|micros| micros.div_euclid(MICROS_PER_DAY)),
+            in_window: time
+                .iter()
+                .map(|time| time.is_some_and(|time| time >= self.window.from_us && time < self.window.to_us))
+                .collect(),
+            own: vec![false; rows],
+            tied: vec![false; rows],
+            is_known: vec![false; rows],
+        };
+        let mut columns = std::mem::take(&mut self.columns);
+        for column in &mut columns {
+            self.mark(column, batch, &mut marks)?;
+        }
+        self.columns = columns;
+        let Marks { own, tied, is_known, .. } = marks;
+        Ok((0..rows).map(|row| Some(own[row] || (tied[row] && !is_known[row]))).collect())
+    }
+
+    /// Names by which the rows seen so far, in the window, name the entity.
+    pub fn into_names(self) -> BTreeMap<String, u64> {
+        self.names
+    }
+
+    fn mark(&mut self, column: &mut Column, batch: &RecordBatch, marks: &mut Marks) -> Result<()> {
+        let role = column.naming.role;
+        let texts = texts_of(batch, column.naming.column)?;
+        let instead_of = match role {
+            Role::OwnUnless(other) => Some(texts_of(batch, other)?),
+            _ => None,
+        };
+        let hits = self.hits(column, texts)?;
+        let mut counts = vec![0u64; hits.len()];
+        for (row, key) in texts.keys().iter().enumerate() {
+            let Some(value) = key.and_then(|key| usize::try_from(key).ok()) else { continue };
+            if instead_of.is_some_and(|other| has_text(other, row)) {
+                continue;
+            }
+            marks.is_known[row] |= role == Role::OwnWhereKnown && hits[value] != Hit::Empty;
+            match &hits[value] {
+                Hit::Empty | Hit::No => {}
+                Hit::Always(_) => {
+                    marks.own[row] = true;
+                    counts[value] += u64::from(marks.in_window[row]);
+                }
+                Hit::On(days) => {
+                    marks.tied[row] |= marks.days.is_valid(row) && days.contains(&marks.days.value(row));
+                }
+            }
+        }
+        for (hit, count) in hits.iter().zip(counts) {
+            if let (Hit::Always(Some(name)), 1..) = (hit, count) {
+                *self.names.entry(name.clone()).or_default() += count;
+            }
+        }
+        Ok(())
+    }
+
+    fn hits<'b>(&self, column: &'b mut Column, texts: &DictionaryArray<Int32Type>) -> Result<&'b Vec<Hit>> {
+        // Readers wrap the same buffers anew for each batch, so the buffers are what tells.
+        let data = texts.values().to_data();
+        if !column.last.as_ref().is_some_and(|(last, _)| last.ptr_eq(&data)) {
+            let values = as_texts(texts.values())?;
+            let hit = |value: Option<&str>| value.map_or(Hit::Empty, |value| self.hit(column.naming, value));
+            column.last = Some((data, values.iter().map(hit).collect()));
+        }
+        let last = column.last.as_ref().map(|(_, hits)| hits);
+        last.ok_or_else(|| internal_datafusion_err!("no values were looked at"))
+    }
+
+    fn hit(&self, naming: &Naming, value: &str) -> Hit {
+        if value.trim().is_empty() || value == "<null>" {
+            return Hit::Empty;
+        }
+        let mut test = |name: &str| match naming.role {
+            Role::Tied => self.tied_on(naming.kind, name),
+            Role::UsersAddress => self.is_users(name).then_some(Hit::Always(None)),
+            Role::Own | Role::OwnWhereKnown | Role::OwnUnless(_) => {
+                let contains =
+                    naming.form == Form::Contains && name.to_lowercase().contains(self.selection.term());
+                (contains || self.selection.is_named(name)).then(|| Hit::Always(Some(name.to_owned())))
+            }
+        };
+        let hit = match naming.form {
+            Form::Mentions => find_word(value, &mut test),
+            Form::Is | Form::Contains => test(value),
+        };
+        hit.unwrap_or(Hit::No)
+    }
+
+    fn is_users(&self, name: &str) -> bool {
+        let addresses = &self.selection.users_addresses;
+        address_or_text_of(name).is_some_and(|address| addresses.contains(address.as_ref()))
+    }
+
+    fn tied_on(&self, kind: EntityKind, name: &str) -> Option<Hit> {
+        let lowered = name.trim().to_lowercase();
+        let name: Cow<'_, str> = match kind {
+            EntityKind::Device => host_name(&lowered).into(),
+            _ => address_or_text_of(&lowered)?,
+        };
+        self.tied_days.get(&(kind, name.as_ref())).map(|days| Hit::On(days.clone()))
+    }
+}
+
+fn texts_of<'b>(batch: &'b RecordBatch, column: &str) -> Result<&'b DictionaryArray<Int32Type>> {
+    let texts = batch.column_by_name(column).and_then(|array| array.as_dictionary_opt::<Int32Type>());
+    texts.ok_or_else(|| internal_datafusion_err!("a batch lacks the texts of {column}"))
+}
+
+fn has_text(texts: &DictionaryArray<Int32Type>, row: usize) -> bool {
+    let values = texts.values().as_string_opt::<i32>();
+    let value = texts.key(row).and_then(|key| values.map(|values| values.value(key)));
+    value.is_some_and(|value| !value.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, TimestampMicrosecondArray};
+
+    use super::*;
+    use crate::entities::Entity;
+    use crate::selection::TiedName;
+
+    /// A batch of days and texts, a column of each name.
+    fn batch(days: &[i64], columns: &[(&str, &[Option<&str>])]) -> RecordBatch {
+        let times = days.iter().map(|day| day * MICROS_PER_DAY + 1);
+        let mut arrays: Vec<(&str, ArrayRef)> =
+            vec![("TimeGenerated", Arc::new(TimestampMicrosecondArray::from_iter_values(times)))];
+        for (name, texts) in columns {
+            let texts: DictionaryArray<Int32Type> = texts.iter().copied().collect();
+            arrays.push((name, Arc::new(texts)));
+        }
+        RecordBatch::try_from_iter_with_nullable(arrays.into_iter().map(|(name, array)| (name, array, true)))
+            .unwrap()
+    }
+
+    fn selected(selection: &Selection, table: &str, batch: &RecordBatch) -> Vec<usize> {
+        let window = Window::new(0, 9 * MICROS_PER_DAY).unwrap();
+        let mut selector = RowSelector::new(selection, TableSpec::by_name(table).unwrap(), &window);
+        let mask = selector.select(batch).unwrap();
+        (0..batch.num_rows()).filter(|row| mask.value(*row)).collect()
+    }
+
+    #[test]
+    fn a_firewall_row_is_a_devices_by_its_name_or_else_by_its_address_of_the_day() {
+        let mut device = Selection::of(Entity::of(EntityKind::Device, "ws-1").unwrap());
+        device.tied.insert(TiedName { day: 1, kind: EntityKind::Ip, name: "10.0.0.5".into() });
+        let rows = batch(
+            &[1, 2, 1, 1, 2, 1],
+            &[
+                ("SourceHostName", &[None, None, Some("ws-2"), Some("WS-1.corp"), Some("ws-1"), Some("")]),
+                (
+                    "SourceIP",
+                    &[Some("10.0.0.5"), Some("10.0.0.5"), Some("10.0.0.5"), None, None, Some("9.9.9.9")],
+                ),
+                ("DestinationIP", &[None, None, None, None, None, Some("::ffff:10.0.0.5")]),
+            ],
+        );
+        // Row 1 is of the day on which another device had the address, row 2 says it is another's.
+        assert_eq!(selected(&device, "CommonSecurityLog", &rows), [0, 3, 4, 5]);
+    }
+
+    #[test]
+    fn cloud_ids_contain_the_term_and_lists_stand_in_where_the_rows_own_address_is_missing() {
+        let ada = Selection::of(Entity::of(EntityKind::User, "CORP\\Ada").unwrap());
+        let rows = batch(
+            &[1, 1, 1],
+            &[
+                ("UserId", &[Some("ada@corp.example"), Some("Adam@corp.example"), Some("eve")]),
+                ("UserKey", &[None, None, Some("i:0h.f|membership|xADAx@live.com")]),
+            ],
+        );
+        assert_eq!(selected(&ada, "OfficeActivity", &rows), [0, 1, 2]);
+
+        let ip = Selection::of(Entity::of(EntityKind::Ip, "13.71.172.130").unwrap());
+        let list = Some("['13.71.172.130', '13.71.172.128']");
+        let none = [None, None, None];
+        let rows = batch(
+            &[1, 1, 1],
+            &[
+                ("VMIPAddress", &none),
+                ("SrcIP", &none),
+                ("DestIP", &none),
+                ("AllExtIPs", &[Some("13.71.172.130"), Some("13.71.172.128"), None]),
+                ("PublicIPs", &[list, list, list]),
+            ],
+        );
+        assert_eq!(selected(&ip, "AzureNetworkAnalytics_CL", &rows), [0, 2]);
+    }
+}

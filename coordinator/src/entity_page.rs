@@ -1,0 +1,177 @@
+//! What a person sees of an investigated entity: who it is, what was found, what it did, whom it talks to, what was read.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use hindcast_common::findings::{Finding, Row};
+use hindcast_common::time::format_micros;
+
+use crate::scan::{EntityTold, ScanResult, TOO_MANY};
+use crate::screen::bytes;
+
+/// Lines shown of each part; the rest is counted, and is whole in the result tables.
+const SHOWN: usize = 8;
+
+/// Prints the page of the entity that `result` is of; nothing where it is of all rows.
+pub fn print_entity_page(result: &ScanResult) {
+    let Some(entity) = &result.report.summary.entity else { return };
+    for line in page(result, entity) {
+        println!("{line}");
+    }
+}
+
+fn page(result: &ScanResult, entity: &EntityTold) -> Vec<String> {
+    let mut lines = vec![String::new(), format!("{:<10}{}", entity.kind.name(), entity.asked)];
+    let read = &entity.read;
+    if entity.rows == 0 {
+        lines.push(format!("{:<10}no row of the window names it", ""));
+        if !entity.similar_names.is_empty() {
+            lines.push(format!("{:<10}did you mean {}?", "", entity.similar_names.join(", ")));
+        }
+    } else {
+        let names: Vec<String> = entity.names.iter().map(|(name, rows)| format!("{name} ({rows})")).collect();
+        if !names.is_empty() {
+            lines.push(format!("{:<10}{}", "named", shortened(&names, ", ")));
+        }
+        let span = [&entity.first_seen, &entity.last_seen].map(|time| time.as_deref().unwrap_or("?"));
+        lines.push(format!("{:<10}{}, {} to {}", "rows", entity.rows, span[0], span[1]));
+        let risk = &entity.risk;
+        lines.push(format!("{:<10}{} of 100, {}", "risk", risk.score, risk.level.name()));
+        section(&mut lines, "findings", findings(result, entity));
+        section(&mut lines, "tied to", ties(result));
+        section(&mut lines, "did", activity(result));
+        section(&mut lines, "talks to", peers(result));
+        section(&mut lines, "places", places(result));
+    }
+    lines.push(format!(
+        "{:<10}{} of {} row groups, {} of {}; {} table dates passed over",
+        "read",
+        read.row_groups_read,
+        read.row_groups,
+        bytes(read.bytes_read),
+        bytes(read.bytes),
+        entity.dates_passed_over
+    ));
+    lines
+}
+
+fn section(lines: &mut Vec<String>, title: &str, rows: Vec<String>) {
+    for (index, row) in rows.iter().take(SHOWN).enumerate() {
+        lines.push(format!("{:<10}{row}", if index == 0 { title } else { "" }));
+    }
+    if rows.len() > SHOWN {
+        lines.push(format!("{:<10}and {} more", "", rows.len() - SHOWN));
+    }
+}
+
+fn shortened(parts: &[String], separator: &str) -> String {
+    match parts.len() {
+        count if count > SHOWN => {
+            format!("{} and {} more", parts[..SHOWN].join(separator), count - SHOWN)
+        }
+        _ => parts.join(separator),
+    }
+}
+
+/// Findings with what they add to the risk, most first.
+fn findings(result: &ScanResult, entity: &EntityTold) -> Vec<String> {
+    let parts = entity.risk.contributions.iter().map(|part| (part.from.as_str(), part.points));
+    let points: BTreeMap<&str, u64> = parts.collect();
+    let of = |finding: &Finding| points.get(finding.id.as_str()).copied().unwrap_or_default();
+    let mut findings: Vec<&Finding> = result.findings.iter().collect();
+    findings.sort_by_key(|finding| (Reverse((of(finding), finding.severity)), &finding.first_seen));
+    let told = findings.iter().map(|finding| {
+        let time = finding.first_seen.as_deref().unwrap_or_default();
+        let severity = finding.severity.name();
+        format!("+{:<3} {severity:<8} {time:.19}  {}: {}", of(finding), finding.analysis, finding.explanation)
+    });
+    told.collect()
+}
+
+/// The rows of a result table; none where it is not there.
+fn rows<'a>(result: &'a ScanResult, table: &str) -> Vec<Row<'a>> {
+    let found = result.tables.iter().find(|known| known.name == table);
+    let batches = found.iter().flat_map(|table| &table.batches);
+    batches.flat_map(|batch| (0..batch.num_rows()).map(move |index| Row::new(batch, index))).collect()
+}
+
+fn count(row: &Row<'_>, column: &str) -> u64 {
+    row.integer(column).unwrap_or_default().unsigned_abs()
+}
+
+/// What is known of one tied name over the days.
+#[derive(Default)]
+struct Tied {
+    days: BTreeSet<i64>,
+    rows: u64,
+    most_shared: u64,
+    is_shared: bool,
+}
+
+fn ties(result: &ScanResult) -> Vec<String> {
+    let mut by_name: BTreeMap<(&str, &str), Tied> = BTreeMap::new();
+    for row in rows(result, "entity_ties") {
+        let (Some(kind), Some(name), Some(day)) = (row.text("kind"), row.text("name"), row.micros("date"))
+        else {
+            continue;
+        };
+        let tied = by_name.entry((kind, name)).or_default();
+        tied.days.insert(day);
+        tied.rows += count(&row, "rows");
+        tied.most_shared = tied.most_shared.max(count(&row, "degree"));
+        tied.is_shared |= row.text("followed") == Some(TOO_MANY);
+    }
+    let mut by_rows: Vec<_> = by_name.into_iter().collect();
+    by_rows.sort_by_key(|(name, tied)| (Reverse(tied.rows), *name));
+    let told = by_rows.into_iter().map(|((kind, name), tied)| {
+        let dates = [tied.days.first(), tied.days.last()].map(|day| date_told(day.copied()));
+        let days = match tied.days.len() {
+            1 => dates[0].clone(),
+            count => format!("{} to {} ({count} days)", dates[0], dates[1]),
+        };
+        let shared = match tied.is_shared {
+            true => format!("; shared by {}, so it stands for nobody", tied.most_shared),
+            false => String::new(),
+        };
+        format!("{kind:<7} {name}: {} rows, {days}{shared}", tied.rows)
+    });
+    told.collect()
+}
+
+fn date_told(day_us: Option<i64>) -> String {
+    day_us.map(|micros| format_micros(micros)[..10].to_owned()).unwrap_or_default()
+}
+
+fn activity(result: &ScanResult) -> Vec<String> {
+    let mut by_what: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for row in rows(result, "entity_activity") {
+        let what = (row.text("table").unwrap_or_default(), row.text("what").unwrap_or("(unnamed)"));
+        *by_what.entry(what).or_default() += count(&row, "rows");
+    }
+    let mut by_rows: Vec<_> = by_what.into_iter().collect();
+    by_rows.sort_by_key(|(what, rows)| (Reverse(*rows), *what));
+    by_rows.into_iter().map(|((table, what), rows)| format!("{table}: {what}, {rows} rows")).collect()
+}
+
+fn peers(result: &ScanResult) -> Vec<String> {
+    let told = rows(result, "entity_peers").into_iter().map(|row| {
+        let [kind, peer, table] =
+            ["kind", "peer", "table"].map(|column| row.text(column).unwrap_or_default());
+        let size = match row.integer("bytes") {
+            Some(size) => format!(", {}", bytes(size.unsigned_abs())),
+            None => String::new(),
+        };
+        format!("{kind:<7} {peer}: {} rows of {table}{size}", count(&row, "rows"))
+    });
+    told.collect()
+}
+
+fn places(result: &ScanResult) -> Vec<String> {
+    let told = rows(result, "user_activity_map").into_iter().map(|row| {
+        let place: Vec<&str> =
+            ["city", "country"].into_iter().filter_map(|column| row.text(column)).collect();
+        let place = if place.is_empty() { "somewhere".to_owned() } else { place.join(", ") };
+        format!("{}: {place}, {} operations", row.text("ip").unwrap_or_default(), count(&row, "operations"))
+    });
+    told.collect()
+}
