@@ -50,11 +50,7 @@ pub(super) fn start(
     let mut results = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING_BATCHES);
     let sender = results.tx();
     let origin = job.origin();
-    let analyses = match &*job {
-        Job::Merge(job) => job.analyses.join(" "),
-        Job::Rollup(_) => String::new(),
-    };
-    let span = tracing::info_span!("shard", job = origin.job, index = task.index, analyses);
+    let span = tracing::info_span!("shard", job = origin.job, index = task.index);
     origin.adopt(&span);
     results.spawn(
         async move {
