@@ -231,8 +231,8 @@ impl<'a> OfficeDay<'a> {
         if operation.workload == "AzureActiveDirectory" {
             row.actor_address = row.client;
         }
-        // Some rows say nothing of where they come from.
-        if bits >> 5 & 0x7F == 0 {
+        // Some rows say nothing of where they come from: of one operation alone, or they were rare combinations.
+        if operation.name == MAIL_READ.name && bits >> 5 & 31 == 0 {
             row.client = Some("<null>");
             row.mail_client = Some("");
             row.actor_address = None;

@@ -60,7 +60,7 @@ pub(super) fn plant(planner: &mut Planner) {
         let mut attack = Attack::new(case.id, "rare_combinations", &intensity, "T1078.004")
             .entity("user", &person.user_id)
             .entity("operation", case.operation.name)
-            .entity("country", country)
+            .entity("country_code", country)
             .entity("user_agent", user_agent);
         let access = Access { person: &person, address, user_agent };
         let period = (start, start + 6 * HOUR_US);

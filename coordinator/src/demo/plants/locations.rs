@@ -48,6 +48,6 @@ pub(super) fn attack(id: &str, person: &Person, place: &Place, addresses: u32) -
     let intensity = format!("{addresses} addresses in {}, {}", place.city, place.country_name);
     Attack::new(id, "multi_location_users", &intensity, "T1078.004")
         .entity("user", &person.user_id)
-        .entity("country", place.country)
+        .entity("country_code", place.country)
         .entity("city", place.city)
 }

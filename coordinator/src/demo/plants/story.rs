@@ -132,7 +132,7 @@ fn inbox_rule(planner: &mut Planner, person: &Person, time_us: i64) -> Attack {
         Attack::new("story-7-inbox-rule", "rare_combinations", "seen once in the lake", "T1078.004")
             .entity("user", &person.user_id)
             .entity("operation", INBOX_RULE.name)
-            .entity("country", SINGAPORE.country);
+            .entity("country_code", SINGAPORE.country);
     let address = &SINGAPORE.address(60);
     let access = Access { person, address, user_agent: INTRUDER_BROWSER };
     let row = operation(planner, time_us, &access, &INBOX_RULE);

@@ -30,7 +30,7 @@ pub(super) fn plant(planner: &mut Planner) {
     }
     lookalike.shows(
         "multi_location_users",
-        &[("user", &person.user_id), ("country", LISBON.country), ("city", LISBON.city)],
+        &[("user", &person.user_id), ("country_code", LISBON.country), ("city", LISBON.city)],
     );
     finish(planner, lookalike);
 }
