@@ -22,6 +22,11 @@ bench:
 parity lake frames:
     HINDCAST_PARITY_LAKE={{lake}} HINDCAST_PARITY_FRAMES={{frames}} cargo test --test hindcast notebook_parity -- --nocapture
 
+# The Office 365 suite against the same tables in pandas: pip install pandas pyarrow maxminddb mmdb-writer
+office-parity *arguments:
+    cargo build --release
+    python3 tests/office_parity/compare.py target/release/hindcast {{arguments}}
+
 # The cluster beside the embedded scan, on one and two workers, with a hot key (needs pyarrow), and what its cache saves
 bench-cluster *arguments:
     cargo build --release

@@ -125,8 +125,12 @@ def phases(events):
 
 
 def task_seconds(events, kind):
-    ended = [event["fields"] for event in events if event["fields"].get("message") == "task ended"]
-    return [fields["elapsed_ms"] / 1000 for fields in ended if fields["kind"] == kind]
+    """Seconds of the tasks of that kind which took longest together: all rollups, or the shards of one merge."""
+    groups = {}
+    for event in events:
+        if event["fields"].get("message") == "task ended" and event["fields"]["kind"] == kind:
+            groups.setdefault(event["span"].get("analyses"), []).append(event["fields"]["elapsed_ms"] / 1000)
+    return max(groups.values(), key=sum)
 
 
 def scan_on(workers, arguments, lake, work):

@@ -9,6 +9,7 @@ use hindcast_common::analyses::{ANALYSES, Analysis};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::location_database::write_location_database;
 use crate::support::{Place, stderr};
 
 /// A case: a lake of few rows and what one analysis makes of it.
@@ -17,7 +18,7 @@ use crate::support::{Place, stderr};
 struct Case {
     /// What it shows.
     name: String,
-    /// Arguments beside the lake.
+    /// Arguments beside the lake; `{geoip}` is a database of the places in `location_database.rs`.
     #[serde(default)]
     arguments: String,
     /// Kind and name of the entity that is investigated, where not all rows are scanned.
@@ -80,7 +81,10 @@ fn check(analysis: &str, case: &Case) {
     }
     let config = place.path("case.toml");
     fs::write(&config, &case.config).expect("a configuration file");
-    let arguments = format!("--config {} {}", config.display(), case.arguments);
+    let geoip = place.path("geoip.mmdb");
+    write_location_database(&geoip);
+    let own = case.arguments.replace("{geoip}", &geoip.display().to_string());
+    let arguments = format!("--config {} {own}", config.display());
     let output = match &case.investigate {
         Some(entity) => place.investigate(entity, &arguments),
         None => place.scan(&format!("--only {analysis} {arguments}")),

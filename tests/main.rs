@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 mod faulty_store;
+mod location_database;
 mod sandbox;
 mod support;
 
@@ -16,6 +17,7 @@ mod investigate_real;
 mod lake_forms;
 mod notebook_parity;
 mod object_stores;
+mod office365;
 mod real_data;
 mod same_bytes;
 mod scan_command;

@@ -1,7 +1,7 @@
 //! Telemetry by others with known right answers, where the folder that holds it is there (`HINDCAST_SAMPLES`, or
 //! `../shared/data` beside the checkout).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -116,4 +116,91 @@ fn labelled_egress_spikes_are_reported_where_the_factor_is_below_them() {
         "by bytes the first two are labelled: {:?}",
         &spikes[..3]
     );
+}
+
+const LAB: &str = "sentinel-training-lab";
+
+/// Rows of a portal's CSV export, empty cells left out: its headers say `[UTC]` and its times read
+/// `4/28/2021, 3:05:26.000 PM`.
+fn exported_activity(samples: &Path, name: &str) -> Vec<Row> {
+    let text = fs::read_to_string(samples.join(LAB).join(name)).expect("the sample");
+    let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    let headers: Vec<String> = reader.headers().expect("headers").iter().map(str::to_owned).collect();
+    let rows = reader.records().map(|record| {
+        let record = record.expect("a record");
+        let cells = headers.iter().zip(&record).filter(|(_, cell)| !cell.is_empty());
+        let mut row: Row = cells.map(|(name, cell)| (name.clone(), json!(cell))).collect();
+        // One of the two exports has no TimeGenerated.
+        let told = row.get("TimeGenerated [UTC]").or(row.get("Start_Time [UTC]"));
+        let time = chrono::NaiveDateTime::parse_from_str(
+            told.and_then(Value::as_str).expect("a time"),
+            "%m/%d/%Y, %I:%M:%S%.f %p",
+        );
+        row.insert("TimeGenerated".into(), json!(time.expect("a time").and_utc().to_rfc3339()));
+        row
+    });
+    rows.collect()
+}
+
+fn sum(rows: &[Value], column: &str, is_counted: impl Fn(&Value) -> bool) -> i64 {
+    rows.iter().filter(|row| is_counted(row)).filter_map(|row| row[column].as_i64()).sum()
+}
+
+/// What is known of a demo tenant's export. Its one `New-InboxRule` is logged as an administrator's, so that the
+/// default, people alone, does not see it.
+#[test]
+fn exported_office_activity_tells_what_is_known_of_it() {
+    let Some(samples) = samples() else { return };
+    let place = Place::new();
+    write_by_date(
+        &place,
+        "OfficeActivity",
+        "TimeGenerated",
+        exported_activity(&samples, "office_activity.csv"),
+    );
+    let config = place.path("all.toml");
+    fs::write(&config, "[office365]\nuser_types = []\n[top_accounts]\nlimit = 1000").expect("written");
+    place.scan_well(&format!("--suite office365 --config {}", config.display()));
+    let busy = place.table("top_accounts");
+    let is_adele = |row: &Value| row["account"] == "adelev";
+    assert_eq!((sum(&busy, "operations", is_adele), sum(&busy, "operations", |_| true)), (151, 266));
+    let addresses: BTreeSet<&str> =
+        busy.iter().filter(|row| is_adele(row)).filter_map(|row| row["ip"].as_str()).collect();
+    assert_eq!(addresses.len(), 10, "{addresses:?}");
+    let summary = place.table("operation_summary");
+    for operation in ["New-InboxRule", "AnonymousLinkCreated"] {
+        assert_eq!(sum(&summary, "operations", |row| row["operation"] == operation), 1, "{operation}");
+    }
+    let rule =
+        place.findings().into_iter().find(|finding| finding["evidence"]["operation"] == "New-InboxRule");
+    assert_eq!(rule.expect("a finding")["severity"], "medium");
+
+    place.scan_well("--suite office365");
+    let summary = place.table("operation_summary");
+    assert_eq!(sum(&summary, "operations", |_| true), 256);
+    assert_eq!(sum(&summary, "operations", |row| row["operation"] == "AnonymousLinkCreated"), 1);
+    assert_eq!(sum(&summary, "operations", |row| row["operation"] == "New-InboxRule"), 0);
+}
+
+/// Two rules made from two ports of one address: one combination, from one canonical address.
+#[test]
+fn ports_are_no_addresses() {
+    let Some(samples) = samples() else { return };
+    let place = Place::new();
+    let rows = exported_activity(&samples, "office_activity_inbox_rule.csv");
+    assert_eq!(rows.len(), 2);
+    // The export leaves out what none of its rows has.
+    let rows = rows.into_iter().map(|mut row| {
+        row.insert("UserAgent".into(), json!(""));
+        row
+    });
+    write_by_date(&place, "OfficeActivity", "TimeGenerated", rows.collect());
+    let config = place.path("all.toml");
+    fs::write(&config, "[office365]\nuser_types = []").expect("written");
+    place.scan_well(&format!("--suite office365 --config {}", config.display()));
+    let rare = place.table("rare_combinations");
+    assert_eq!(rare.len(), 1);
+    assert_eq!((&rare[0]["operation"], &rare[0]["events"]), (&json!("New-InboxRule"), &json!(2)));
+    assert_eq!(rare[0]["ip"], "2a01:110:8068:7:9bf8:aa87:e00a:5f1f");
+    assert!(place.table("ip_variability").is_empty());
 }

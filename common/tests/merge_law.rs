@@ -27,9 +27,9 @@ fn texts(column: &str) -> Vec<Option<&'static str>> {
         "DeviceEventClassID" => vec!["TRAFFIC", "TRAFFIC", "THREAT", "SYSTEM"],
         "SimplifiedDeviceAction" => vec!["Allowed", "Blocked", "Reset"],
         "LocalIP" | "ClientIP" | "Client_IPAddress" => {
-            vec!["10.0.0.1", "[2a01::1]:443", "10.0.0.1:80", "<null>"]
+            vec!["10.0.0.1", "[2A01::1]:443", "2a01::1", "10.0.0.1:80", "<null>", ""]
         }
-        "UserId" => vec!["Ada@corp.example", "ada@corp.example", "bob@corp.example"],
+        "UserId" => vec!["Ada@corp.example", "ada@corp.example", "bob@corp.example", "<null>"],
         "UserType" => vec!["Regular", "Regular", "Admin"],
         "SourceIP" | "DestinationIP" => vec!["10.0.0.1", "203.0.113.7", "2a01::1", "not an address"],
         "ApplicationProtocol" => vec!["dns-base", "ssl", "DNS"],
@@ -38,6 +38,8 @@ fn texts(column: &str) -> Vec<Option<&'static str>> {
         "FileName" => vec!["loot.zip", "a.7z", "notes.txt"],
         "FolderPath" => vec!["C:\\Windows\\Temp", "/srv/staging", "C:\\Docs"],
         "OperationName" => vec!["PutBlob", "GetBlob", "microsoft.storage/storageaccounts/listkeys/action"],
+        "RecordType" => vec!["SharePointFileOperation", "ExchangeItem"],
+        "UserAgent" => vec!["Edge", "curl", ""],
         "StatusCode" => vec!["201", "403"],
         _ => vec!["one", "Two", "drei"],
     };

@@ -11,6 +11,7 @@ mod entity_page;
 mod inventory;
 mod jobs;
 mod lakes;
+mod locations;
 mod output;
 mod risk;
 mod save;

@@ -60,6 +60,9 @@ pub fn print_plan(plan: &PlanOutline) {
     for (suite, analyses) in by_suite {
         println!("analyses  {suite}: {}", analyses.join(", "));
     }
+    if let Some(locations) = &plan.locations {
+        println!("locations {}, built {}", locations.database, locations.built);
+    }
     for (analysis, reason) in &plan.disabled {
         println!("disabled  {analysis}: {reason}");
     }

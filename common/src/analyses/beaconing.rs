@@ -44,10 +44,11 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         confidence: |row| confidence(row, "_score"),
         explain: |row| {
             format!(
-                "{} gaps of {:.1} s on average, jitter {:.3}",
+                "{} gaps of {:.1} s on average, jitter {:.3}, beacon score {:.2}",
                 row.integer("intervals").unwrap_or_default(),
                 row.number("avg_delta").unwrap_or_default(),
                 row.number("jitter").unwrap_or_default(),
+                row.number("_score").unwrap_or_default(),
             )
         },
     }),

@@ -13,10 +13,19 @@ mod egress_spikes;
 mod event_timeline;
 mod inputs;
 pub mod investigation;
+mod ip_locations;
+mod ip_variability;
+mod multi_location_users;
+mod operation_matrix;
+mod operation_matrix_by_ip;
+mod operation_summary;
+mod operation_timeline;
 mod port_usage;
+mod rare_combinations;
 mod side_tables;
 mod storage_audit;
 mod threat_breakdown;
+mod top_accounts;
 mod top_talkers;
 mod traffic_overview;
 
@@ -36,6 +45,7 @@ pub use side_tables::{LOCATIONS, OWN_ADDRESSES, SideTable, WANTED_ENTITIES};
 use crate::config::Config;
 use crate::findings::FindingRule;
 use crate::functions::round_half_up;
+use crate::time::MICROS_PER_HOUR;
 
 /// Every analysis, in the order of reports. A new one is a file beside this one and a line here.
 pub static ANALYSES: &[&Analysis] = &[
@@ -53,6 +63,15 @@ pub static ANALYSES: &[&Analysis] = &[
     &data_exfiltration::ANALYSIS,
     &threat_breakdown::ANALYSIS,
     &attack_timeline::ANALYSIS,
+    &operation_summary::ANALYSIS,
+    &ip_variability::ANALYSIS,
+    &multi_location_users::ANALYSIS,
+    &operation_matrix::ANALYSIS,
+    &operation_matrix_by_ip::ANALYSIS,
+    &ip_locations::ANALYSIS,
+    &operation_timeline::ANALYSIS,
+    &top_accounts::ANALYSIS,
+    &rare_combinations::ANALYSIS,
 ];
 
 /// Columns whose names start with this serve findings and are not written to result tables.
@@ -211,6 +230,11 @@ const BYTES_PER_MEGABYTE: f64 = 1_048_576.0;
 /// Bytes as megabytes (1,048,576 bytes), rounded to two decimals.
 fn megabytes(bytes: Expr) -> Expr {
     round_half_up(cast(bytes, DataType::Float64) / lit(BYTES_PER_MEGABYTE), 2)
+}
+
+/// The start of an hour from whole hours since the epoch.
+fn time_of_hour(hour_index: Expr) -> Expr {
+    time_of_micros(hour_index * lit(MICROS_PER_HOUR))
 }
 
 /// A UTC time from microseconds since the epoch.

@@ -31,6 +31,8 @@ pub struct Config {
     pub network: PrivateSpace,
     /// Rows of the firewall suite.
     pub firewall: Firewall,
+    /// Rows of the Office 365 suite.
+    pub office365: Office365,
     /// Suite scores.
     pub score: Score,
     /// Risk of entities, incidents and the run.
@@ -65,6 +67,12 @@ pub struct Config {
     pub data_exfiltration: DataExfiltration,
     /// `attack_timeline`.
     pub attack_timeline: AttackTimeline,
+    /// `multi_location_users`.
+    pub multi_location_users: MultiLocationUsers,
+    /// `top_accounts`.
+    pub top_accounts: Limit,
+    /// `rare_combinations`.
+    pub rare_combinations: RareCombinations,
 }
 
 /// A configuration file's text and the name to call it by in errors.
@@ -148,6 +156,7 @@ impl Config {
                 )));
             }
         }
+        positive("top_accounts", "limit", self.top_accounts.limit as i64)?;
         self.risk.check()?;
         self.watchlists.iter().try_for_each(Watchlist::check)?;
         if self.save.suffix.is_empty() {

@@ -49,6 +49,14 @@ pub struct Firewall {
     pub vendor: String,
 }
 
+/// `[office365]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Office365 {
+    /// `UserType` of the rows the suite reads; all rows where empty.
+    pub user_types: Vec<String>,
+}
+
 /// `[score]`: a suite's score is the sum of `min(rows, cap)` over its signals.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -283,6 +291,28 @@ pub struct AttackTimeline {
     pub min_sent_bytes: i64,
     /// Bytes sent above which a DNS row is on the timeline.
     pub min_dns_sent_bytes: i64,
+}
+
+/// `[multi_location_users]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MultiLocationUsers {
+    /// Distinct addresses an account must have in a place to be listed.
+    pub min_ips: i64,
+    /// Time within which nobody gets from one country to another.
+    pub travel_window: Span,
+}
+
+/// `[rare_combinations]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RareCombinations {
+    /// Events up to which a combination is listed.
+    pub max_events: i64,
+    /// Part of all pairs of a user and an operation up to which the country they come from is a rare one.
+    pub rare_country_share: f64,
+    /// Operations that read mail in bulk, hand out access or hide traces, any case.
+    pub sensitive_operations: Vec<String>,
 }
 
 impl Config {

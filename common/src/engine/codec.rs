@@ -12,7 +12,7 @@ use super::plan::JobExec;
 
 /// What a job's bytes begin with; no protobuf message does.
 const MARK: &[u8] = b"\xffhindcast job\0";
-/// A job goes out with each of its tasks, and a merge names all state it reads: 1.9 MB for 10,000 files, 0.4 MB compressed.
+/// A job goes out with each of its tasks, and a merge names all state it reads: 1.8 MB for 10,000 files, 0.3 MB compressed.
 const COMPRESSION_LEVEL: i32 = 1;
 
 /// Writes and reads the nodes of jobs; all others are left to the engine's own codec.

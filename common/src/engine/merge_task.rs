@@ -50,7 +50,11 @@ pub(super) fn start(
     let mut results = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING_BATCHES);
     let sender = results.tx();
     let origin = job.origin();
-    let span = tracing::info_span!("shard", job = origin.job, index = task.index);
+    let analyses = match &*job {
+        Job::Merge(job) => job.analyses.join(" "),
+        Job::Rollup(_) => String::new(),
+    };
+    let span = tracing::info_span!("shard", job = origin.job, index = task.index, analyses);
     origin.adopt(&span);
     results.spawn(
         async move {

@@ -15,7 +15,10 @@ mod event_bins;
 mod firewall_identities;
 mod flow_pairs;
 mod network_flows;
+mod office_accounts;
+mod office_hours;
 mod office_identities;
+mod office_operations;
 mod office_rows;
 mod port_sessions;
 mod staged_files;
@@ -33,8 +36,8 @@ use datafusion::prelude::DataFrame;
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::functions::{Interner, address_or_text, bucket_of, sorted_distinct};
-use crate::time::MICROS_PER_DAY;
+use crate::functions::{Interner, address_or_text, bucket_of, only_where, sorted_distinct};
+use crate::time::{MICROS_PER_DAY, MICROS_PER_HOUR};
 
 /// Every rollup. A new one is a file beside this one and a line here.
 pub static ROLLUPS: &[&Rollup] = &[
@@ -57,7 +60,10 @@ pub static ROLLUPS: &[&Rollup] = &[
     &firewall_identities::ROLLUP,
     &flow_pairs::ROLLUP,
     &network_flows::ROLLUP,
+    &office_accounts::ROLLUP,
+    &office_hours::ROLLUP,
     &office_identities::ROLLUP,
+    &office_operations::ROLLUP,
     &office_rows::ROLLUP,
     &port_sessions::ROLLUP,
     &staged_files::ROLLUP,
@@ -247,9 +253,33 @@ fn day_of(column: &str) -> Expr {
     micros(column) / lit(MICROS_PER_DAY)
 }
 
+/// Whole hours since the epoch of a time column.
+fn hour_of(column: &str) -> Expr {
+    micros(column) / lit(MICROS_PER_HOUR)
+}
+
 /// The address of an OfficeActivity row: Client_IPAddress where it has one, else ClientIP; without a port.
 fn office_address() -> Expr {
     coalesce(vec![address_or_text(ident("Client_IPAddress")), address_or_text(ident("ClientIP"))])
+}
+
+/// The user agent of an OfficeActivity row; exports write none as empty text or as null, which is the same.
+fn named_agent() -> Expr {
+    only_where(ident("UserAgent"), ident("UserAgent").not_eq(lit("")))
+}
+
+/// OfficeActivity rows of the kinds of users that the suite looks at.
+fn of_office_users(config: &Config) -> Expr {
+    let types = &config.office365.user_types;
+    if types.is_empty() {
+        return lit(true);
+    }
+    ident("UserType").in_list(types.iter().map(|user_type| lit(user_type.as_str())).collect(), false)
+}
+
+/// For rollups that depend on the kinds of users alone.
+fn office_users_only(config: &Config) -> Value {
+    json!({ "user_types": config.office365.user_types })
 }
 
 /// A time column cut down to a multiple of `step_us`, as a time.

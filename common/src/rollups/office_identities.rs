@@ -27,5 +27,6 @@ fn prepare(table: DataFrame, _: &Config) -> Result<DataFrame> {
             office_address().alias("address"),
             lowered_name(ident("UserId")).alias("account"),
         ])?
-        .filter(ident("address").is_not_null().and(ident("account").is_not_null()))
+        // An address is located whether or not an account is named beside it.
+        .filter(ident("address").is_not_null())
 }

@@ -23,8 +23,9 @@ use tonic::transport::server::TcpIncoming;
 pub use settings::Settings;
 
 use crate::cluster::{Cluster, ClusterOptions};
-use crate::jobs::{JobBoard, JobLimits, register_metrics};
+use crate::jobs::{JobBoard, JobLimits, JobMeans, register_metrics};
 use crate::lakes::Access;
+use crate::locations::LocationDatabase;
 use access::Keys;
 
 /// Streams one connection may have open: a worker's asking, a person's watching and fetching.
@@ -43,6 +44,7 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
             "anybody with a certificate could submit jobs at {listen}: configure [[tokens]], or give --insecure"
         )));
     }
+    let locations = settings.geoip.as_deref().map(LocationDatabase::open).transpose()?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(Error::io(format!("listening on {}", settings.listen)))?;
@@ -57,7 +59,8 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
     tokio::spawn(meter(Arc::clone(&cluster)));
 
     let runtime = runtime(own.memory_bytes, None)?;
-    let board = JobBoard::recover(settings.state()?, Arc::clone(&cluster), runtime, access, limits).await?;
+    let means = JobMeans { cluster: Arc::clone(&cluster), runtime, access, locations };
+    let board = JobBoard::recover(settings.state()?, means, limits).await?;
     recovered.store(true, Ordering::Relaxed);
 
     let keys = Arc::new(Keys::new(&settings.tokens));

@@ -19,6 +19,8 @@ pub struct Settings {
     pub state: String,
     /// URLs of the lakes that jobs may name.
     pub lakes: Vec<String>,
+    /// Database of where addresses are, in MaxMind's format.
+    pub geoip: Option<PathBuf>,
     /// Folder of `ca.crt`, `tls.crt` and `tls.key`.
     pub tls: Option<PathBuf>,
     /// Whether plain text and missing tokens are allowed beyond this machine.
@@ -86,6 +88,7 @@ impl Default for Settings {
             http: SocketAddr::from(([127, 0, 0, 1], 7481)),
             state: String::new(),
             lakes: Vec::new(),
+            geoip: None,
             tls: None,
             insecure: false,
             tokens: Vec::new(),

@@ -34,6 +34,9 @@ pub struct CoordinatorArguments {
     /// Where rollups and the ledger of jobs are kept
     #[arg(long, value_name = "URL")]
     state: Option<String>,
+    /// Where addresses are, for all jobs: a database of cities or countries in MaxMind's format
+    #[arg(long, value_name = "FILE.mmdb")]
+    geoip: Option<PathBuf>,
     /// Folder of ca.crt, tls.crt and tls.key
     #[arg(long, value_name = "DIR")]
     tls: Option<PathBuf>,
@@ -69,6 +72,7 @@ impl CoordinatorArguments {
             settings.state = state.clone();
         }
         settings.lakes.extend(self.allow_lake.iter().cloned());
+        settings.geoip = self.geoip.clone().or(settings.geoip);
         settings.tls = self.tls.clone().or(settings.tls);
         settings.insecure |= self.insecure;
         Ok(settings)

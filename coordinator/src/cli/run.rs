@@ -13,6 +13,7 @@ use super::arguments::{available_threads, default_state, parse_bytes};
 use super::watchlist_files::read_config_with_watchlists;
 use crate::client::{Client, Credentials};
 use crate::lakes::Access;
+use crate::locations::LocationDatabase;
 use crate::output::{Format, OutputFolder, check_replaceable};
 use crate::scan::{PlanOutline, RunOptions, ScanResult, Summary, prepare, question_of, run_scan, units_of};
 use crate::screen;
@@ -41,6 +42,9 @@ pub struct RunArguments {
     /// Parameters and table mappings laid over the preset
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Where addresses are: a database of cities or countries in MaxMind's format
+    #[arg(long, value_name = "FILE.mmdb")]
+    geoip: Option<PathBuf>,
     /// Folder for the results
     #[arg(long, default_value = "hindcast-out", value_name = "DIR")]
     out: PathBuf,
@@ -138,7 +142,8 @@ impl RunArguments {
     async fn here(&self, request: ScanRequest) -> Result<Option<ScanResult>> {
         let options = LocalOptions { threads: self.threads(), memory_bytes: self.memory };
         let engine = Local::new(&options)?;
-        let prepared = prepare(&request, &Access::Any, &engine.runtime()).await?;
+        let locations = self.geoip.as_deref().map(LocationDatabase::open).transpose()?;
+        let prepared = prepare(&request, &Access::Any, locations.as_ref(), &engine.runtime()).await?;
         let outline = PlanOutline::of(&prepared.plan);
         if self.dry_run {
             screen::print_dry_run(&outline, &units_of(&prepared.plan), self.json)?;
@@ -160,6 +165,7 @@ impl RunArguments {
             concurrent_merges: CONCURRENT_MERGES,
             config: &prepared.config,
             job: "",
+            locations: locations.as_ref(),
         };
         let progress = screen::ProgressBar::new(self.is_told());
         let result = run_scan(&prepared.plan, &run, &progress).await;
@@ -169,6 +175,12 @@ impl RunArguments {
 
     /// Has a coordinator run it, and fetches what it found.
     async fn remote(&self, address: &str, mut request: ScanRequest) -> Result<ScanResult> {
+        if self.geoip.is_some() {
+            return Err(Error::Config(
+                "a coordinator locates addresses by its own database: give --geoip to `hindcast coordinator`, not here"
+                    .into(),
+            ));
+        }
         check_replaceable(&self.out)?;
         question_of(&request)?;
         // The coordinator has another working folder.

@@ -16,6 +16,7 @@ use crate::scan::Summary;
   hindcast scan --lake s3://telemetry/lake --last 24h --fail-on high
   hindcast scan --lake lake --from 2026-01-05 --to 2026-01-12 --suite firewall --format parquet,csv,xlsx
   hindcast scan --lake s3://telemetry/lake --coordinator soc.example:7480 --tls certificates/client --token-file token
+  hindcast scan --lake lake --suite office365 --geoip GeoLite2-City.mmdb
   hindcast scan --lake lake --only beaconing,egress_spikes --preset notebook --dry-run
 
 Exit status: 0 done; 1 failed; 2 bad arguments or configuration; 3 incomplete coverage; 4 --fail-on reached")]

@@ -19,7 +19,7 @@ use super::sight::{Held, Sight, look};
 use super::{Inner, Scheduler};
 
 /// Time between looks at a job.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Results fetched at once.
 const CONCURRENT_FETCHES: usize = 8;
 /// Times a result is asked for from the same worker.
@@ -120,7 +120,7 @@ impl Portion {
     /// Without workers there is nothing to try; they may come at any time.
     async fn wait_for_workers(&self) {
         while !self.inner.scheduler.is_ready() {
-            tokio::time::sleep(LOOK_INTERVAL * 4).await;
+            tokio::time::sleep(LOOK_INTERVAL * 10).await;
         }
     }
 

@@ -21,6 +21,7 @@ use tracing::Instrument;
 
 use crate::cluster::Cluster;
 use crate::lakes::Access;
+use crate::locations::LocationDatabase;
 use crate::scan::question_of;
 pub(crate) use progress::register_metrics;
 pub(crate) use run::{FINDINGS, SUPPRESSED};
@@ -42,13 +43,23 @@ pub struct JobLimits {
     pub queued: usize,
 }
 
+/// What jobs are run with.
+pub struct JobMeans {
+    /// The workers.
+    pub cluster: Arc<Cluster>,
+    /// Memory and stores of this process.
+    pub runtime: Arc<RuntimeEnv>,
+    /// What jobs may read.
+    pub access: Access,
+    /// Where addresses are.
+    pub locations: Option<LocationDatabase>,
+}
+
 /// All jobs of a coordinator.
 pub struct JobBoard {
     ledger: JobLedger,
     state: Location,
-    cluster: Arc<Cluster>,
-    runtime: Arc<RuntimeEnv>,
-    access: Access,
+    means: JobMeans,
     limits: JobLimits,
     running: Arc<Semaphore>,
     entries: Mutex<BTreeMap<String, Entry>>,
@@ -65,18 +76,12 @@ impl JobBoard {
     ///
     /// # Errors
     /// [`Error::Storage`] where the ledger can't be read.
-    pub async fn recover(
-        state: Location,
-        cluster: Arc<Cluster>,
-        runtime: Arc<RuntimeEnv>,
-        access: Access,
-        limits: JobLimits,
-    ) -> Result<Arc<Self>> {
+    pub async fn recover(state: Location, means: JobMeans, limits: JobLimits) -> Result<Arc<Self>> {
         let ledger = JobLedger::new(&state);
         let found = with_retries(|| ledger.all()).await?;
         let running = Arc::new(Semaphore::new(limits.concurrent));
         let entries = Mutex::default();
-        let board = Arc::new(Self { ledger, state, cluster, runtime, access, limits, running, entries });
+        let board = Arc::new(Self { ledger, state, means, limits, running, entries });
         for job in found.into_values() {
             let is_open = is_open(&job);
             if is_open {
@@ -100,7 +105,7 @@ impl JobBoard {
             return Ok(job);
         }
         question_of(&scan)?;
-        self.access.check(&Location::parse(&scan.lake)?)?;
+        self.means.access.check(&Location::parse(&scan.lake)?)?;
         let waiting = self.entries().values().filter(|entry| is_open(&entry.job.borrow())).count();
         if waiting >= self.limits.concurrent + self.limits.queued {
             return Err(Error::Busy(format!("{waiting} jobs are waiting or running: try again later")));

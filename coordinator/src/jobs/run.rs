@@ -54,17 +54,18 @@ pub(super) async fn run_job(board: Arc<JobBoard>, sender: watch::Sender<Job>) {
 async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
     let job = sender.borrow().clone();
     let request = job.scan.clone().unwrap_or_default();
-    let prepared = prepare(&request, &board.access, &board.runtime).await?;
+    let means = &board.means;
+    let prepared = prepare(&request, &means.access, means.locations.as_ref(), &means.runtime).await?;
     let outline = to_json(&PlanOutline::of(&prepared.plan))?;
     sender.send_modify(|job| job.outline = outline);
     let state = match request.no_cache {
         true => StateStore::new(board.ledger.folder(&job.id).join("state")),
         false => StateStore::new(board.state.clone()),
     };
-    let (_, slots) = board.cluster.capacity().await;
+    let (_, slots) = means.cluster.capacity().await;
     let options = RunOptions {
-        engine: &*board.cluster,
-        runtime: Arc::clone(&board.runtime),
+        engine: &*means.cluster,
+        runtime: Arc::clone(&means.runtime),
         state: &state,
         // A job that is gone on with finds what it had computed, also where it keeps it for itself.
         use_cache: true,
@@ -73,6 +74,7 @@ async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
         concurrent_merges: CONCURRENT_MERGES,
         config: &prepared.config,
         job: &job.id,
+        locations: means.locations.as_ref(),
     };
     let progress = JobProgress(sender.clone());
     let result = run_scan(&prepared.plan, &options, &progress).await?;

@@ -19,6 +19,12 @@ use hindcast_common::rollups::Rollup;
 use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
 use hindcast_common::{Error, Result};
 
+use crate::locations::LocationSource;
+
+/// Why an analysis that tells where addresses are does not run.
+const NO_LOCATIONS: &str =
+    "it needs to know where addresses are: give --geoip FILE.mmdb, on a cluster to the coordinator";
+
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub struct Question {
@@ -56,6 +62,8 @@ pub struct ScanPlan {
     pub missing_tables: Vec<&'static str>,
     /// Columns the lake has in the window, by table.
     pub columns: BTreeMap<String, BTreeSet<String>>,
+    /// The location database there is.
+    pub locations: Option<LocationSource>,
     /// The entity whose rows alone are looked at; all rows where absent.
     pub investigated: Option<Entity>,
 }
@@ -88,11 +96,16 @@ impl PlannedTable {
     }
 }
 
-/// Plans `request` over `lake`.
+/// Plans `request` over `lake`, with what the location database `locations` allows.
 ///
 /// # Errors
 /// [`Error::Config`] where no table or no file is in the window, [`Error::Storage`] where a listing fails.
-pub async fn plan_scan(lake: &Lake, request: &Question, runtime: &Arc<RuntimeEnv>) -> Result<ScanPlan> {
+pub async fn plan_scan(
+    lake: &Lake,
+    request: &Question,
+    locations: Option<LocationSource>,
+    runtime: &Arc<RuntimeEnv>,
+) -> Result<ScanPlan> {
     let wanted = wanted(request);
     let found: Vec<LakeTable> = lake.tables().await?;
     let wanted_names = tables_of(&wanted);
@@ -124,7 +137,7 @@ pub async fn plan_scan(lake: &Lake, request: &Question, runtime: &Arc<RuntimeEnv
         )));
     }
 
-    let (analyses, disabled) = enabled(&wanted, &columns);
+    let (analyses, disabled) = enabled(&wanted, &columns, locations.is_some());
     let chosen = rollups_by_table(&analyses, &columns);
     let tables = in_window
         .into_iter()
@@ -139,7 +152,7 @@ pub async fn plan_scan(lake: &Lake, request: &Question, runtime: &Arc<RuntimeEnv
         .filter(|name| !columns.contains_key(*name) && !has_substitute(name, &columns))
         .collect();
     let investigated = request.investigated.clone();
-    Ok(ScanPlan { window, analyses, disabled, tables, missing_tables, columns, investigated })
+    Ok(ScanPlan { window, analyses, disabled, tables, missing_tables, columns, locations, investigated })
 }
 
 fn wanted(request: &Question) -> Vec<&'static Analysis> {
@@ -175,11 +188,15 @@ fn has_substitute(name: &str, columns: &BTreeMap<String, BTreeSet<String>>) -> b
 fn enabled(
     wanted: &[&'static Analysis],
     columns: &BTreeMap<String, BTreeSet<String>>,
+    has_locations: bool,
 ) -> (Vec<&'static Analysis>, Vec<Disabled>) {
     let mut analyses = Vec::new();
     let mut disabled = Vec::new();
     for &analysis in wanted {
-        match missing_for(analysis, columns) {
+        let lacks_locations = analysis.locations == Locations::Required && !has_locations;
+        let reason =
+            missing_for(analysis, columns).or_else(|| lacks_locations.then(|| NO_LOCATIONS.to_owned()));
+        match reason {
             None => analyses.push(analysis),
             Some(reason) => disabled.push(Disabled { analysis, reason }),
         }

@@ -12,6 +12,7 @@ use super::coverage::{Coverage, ReadTold};
 use super::plan::ScanPlan;
 use super::score::SuiteScore;
 use crate::correlate::{Hub, Incident};
+use crate::locations::LocationSource;
 use crate::risk::{Assessed, DayRisk, EntityRisk, RunRisk};
 
 /// What will be scanned, as people and scripts see it.
@@ -27,6 +28,9 @@ pub struct PlanOutline {
     pub analyses: Vec<AnalysisOutline>,
     /// Analyses that can't run, and why.
     pub disabled: BTreeMap<String, String>,
+    /// The location database there is.
+    #[serde(default)]
+    pub locations: Option<LocationSource>,
     /// The entity whose rows alone are looked at, where one is investigated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub investigated: Option<Entity>,
@@ -88,6 +92,7 @@ impl PlanOutline {
                 .iter()
                 .map(|disabled| (disabled.analysis.id.to_owned(), disabled.reason.clone()))
                 .collect(),
+            locations: plan.locations.clone(),
             investigated: plan.investigated.clone(),
         }
     }
@@ -116,6 +121,9 @@ pub struct Summary {
     pub analyses: BTreeMap<String, u32>,
     /// Analyses that did not run, and why.
     pub disabled: BTreeMap<String, String>,
+    /// The location database that was used: another one may place addresses elsewhere.
+    #[serde(default)]
+    pub locations: Option<LocationSource>,
     /// The entity that was investigated, where one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity: Option<EntityTold>,
@@ -213,6 +221,7 @@ impl Report {
                 .map(|analysis| (analysis.id.to_owned(), analysis.version))
                 .collect(),
             disabled: outline.disabled.clone(),
+            locations: outline.locations.clone(),
             entity: outcome.entity,
             coverage: outcome.coverage,
             version: env!("CARGO_PKG_VERSION").to_owned(),

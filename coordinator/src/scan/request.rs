@@ -11,6 +11,7 @@ use hindcast_proto::v1::{Investigation, ScanRequest};
 
 use super::plan::{Question, ScanPlan, WindowRequest, plan_scan};
 use crate::lakes::{Access, open_lake};
+use crate::locations::LocationDatabase;
 
 /// A plan with the parameters it is to be run with.
 #[derive(Debug)]
@@ -49,14 +50,19 @@ pub fn question_of(request: &ScanRequest) -> Result<Question> {
     Ok(Question { window, suites, only, investigated })
 }
 
-/// Plans `request`, within what `access` allows.
+/// Plans `request`, within what `access` allows and the location database `locations` makes possible.
 ///
 /// # Errors
 /// As [`question_of`], and [`Error::Config`] where the lake may not be read or holds nothing of the window.
-pub async fn prepare(request: &ScanRequest, access: &Access, runtime: &Arc<RuntimeEnv>) -> Result<Prepared> {
+pub async fn prepare(
+    request: &ScanRequest,
+    access: &Access,
+    locations: Option<&LocationDatabase>,
+    runtime: &Arc<RuntimeEnv>,
+) -> Result<Prepared> {
     let question = question_of(request)?;
     let (lake, config) = open_lake(&request.lake, &request.preset, own_layer(request), access).await?;
-    let plan = plan_scan(&lake, &question, runtime).await?;
+    let plan = plan_scan(&lake, &question, locations.map(LocationDatabase::source), runtime).await?;
     Ok(Prepared { config, plan })
 }
 

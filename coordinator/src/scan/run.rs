@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use hindcast_common::analyses::{Context, HIDDEN_PREFIX, Suite};
+use datafusion::prelude::DataFrame;
+use hindcast_common::analyses::correlation::OFFICE_ADDRESSES;
+use hindcast_common::analyses::{Context, HIDDEN_PREFIX, LOCATIONS, Locations, Suite};
 use hindcast_common::config::Config;
 use hindcast_common::engine::{Engine, StateStore, UnitFault, task_session};
 use hindcast_common::findings::{Finding, Row, findings_of};
 use hindcast_common::{Error, Result};
 
 use crate::correlate::incidents_of;
+use crate::locations::LocationDatabase;
 use crate::risk::{Assessor, run_risk};
 use crate::watch::Watched;
 
@@ -43,6 +47,8 @@ pub struct RunOptions<'a> {
     pub config: &'a Config,
     /// Id of the coordinator's job; empty for a scan in this process.
     pub job: &'a str,
+    /// Where addresses are, for the analyses that ask.
+    pub locations: Option<&'a LocationDatabase>,
 }
 
 /// Told how far a scan is.
@@ -112,6 +118,7 @@ pub async fn run_scan(
     tracing::debug!(units = records.len(), "rollups complete");
     progress.merging();
     let mut merger = Merger::new(plan, options, &rollups, progress, records);
+    put_locations(&mut merger, plan, options).await?;
     if let Some(looked) = &looked {
         looked.put_own_addresses(&mut merger, plan).await?;
     }
@@ -141,10 +148,8 @@ pub async fn run_scan(
         tables.push(ResultTable { name: analysis.id.to_owned(), batches: without_hidden(&batches)? });
         if let Some(companion) = &analysis.companion {
             let frame = task_session(Arc::clone(&options.runtime)).read_batches(batches)?;
-            tables.push(ResultTable {
-                name: companion.name.to_owned(),
-                batches: (companion.compute)(frame)?.collect().await?,
-            });
+            let rows = whole((companion.compute)(frame)?).await?;
+            tables.push(ResultTable { name: companion.name.to_owned(), batches: vec![rows] });
         }
     }
     let watched = Watched::of(raised, &options.config.watchlists);
@@ -207,6 +212,19 @@ fn judge(
     }
 }
 
+/// Puts where the lake's client addresses are beside the state, where an analysis asks and a database tells.
+async fn put_locations(merger: &mut Merger<'_>, plan: &ScanPlan, options: &RunOptions<'_>) -> Result<()> {
+    let is_asked = plan.analyses.iter().any(|analysis| analysis.locations != Locations::Unused);
+    let Some(database) = options.locations.filter(|_| is_asked && merger.has_state_for(OFFICE_ADDRESSES))
+    else {
+        return Ok(());
+    };
+    let answers = merger.run(&[OFFICE_ADDRESSES]).await?;
+    let Some(addresses) = answers.get(OFFICE_ADDRESSES.id) else { return Ok(()) };
+    let rows = (0..addresses.num_rows()).map(|index| Row::new(addresses, index));
+    merger.put_beside(&LOCATIONS, &database.locate(rows.filter_map(|row| row.text("address")))?).await
+}
+
 /// How a plan's rollups are computed.
 pub(super) fn rollup_run<'a>(plan: &ScanPlan, options: &'a RunOptions<'a>) -> RollupRun<'a> {
     RollupRun {
@@ -265,6 +283,12 @@ async fn finish(
         results.insert(analysis.id, whole);
     }
     Ok(())
+}
+
+/// All rows of a frame as one batch, which has its columns where there is none.
+async fn whole(frame: DataFrame) -> Result<RecordBatch> {
+    let schema = Arc::clone(frame.schema().inner());
+    concat_batches(&schema, &frame.collect().await?).map_err(|error| Error::Engine(error.into()))
 }
 
 fn without_hidden(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {

@@ -1,8 +1,12 @@
 //! Gaps between a pair's sessions, and how well they fit a clock that jitters and loses beats.
 
+use super::chance::credit_by_chance;
+
 /// A gap may span so many intervals; longer ones are pauses (a host that was off), which speak neither way but by number.
 pub(super) const MOST_INTERVALS: f64 = 8.0;
-/// What a gap over `k` intervals counts: 0.8 to the power `k - 1`, and nothing where it is less than half of one. At half of
+/// What each further interval of a gap takes off its worth.
+pub(super) const WORTH_OF_NEXT_INTERVAL: f64 = 0.8;
+/// What a gap over `k` intervals counts: that to the power `k - 1`, and nothing where it is less than half of one. At half of
 /// all beats lost, the mean is 0.83 of that of a whole rhythm.
 const WORTH_OF_INTERVALS: [f64; 9] = [0.0, 1.0, 0.8, 0.64, 0.512, 0.409_6, 0.327_68, 0.262_144, 0.209_715_2];
 /// Gaps at chance level that are assumed beside those seen, so that few gaps prove little (additive smoothing).
@@ -13,17 +17,13 @@ const BURST_PART: f64 = 0.1;
 const LONGEST_BURST_S: f64 = 60.0;
 /// Room that is left above chance at least: where every second has sessions nearly for sure, the last bit is noise.
 const LEAST_ROOM: f64 = 0.1;
-/// Cells an interval is cut into where arrivals by chance are summed up, and most cells in all.
-const CELLS_AN_INTERVAL: f64 = 16.0;
-const MOST_CELLS: f64 = 1_024.0;
-
 /// The distinct gaps of a sorted set of whole seconds with their numbers, ascending. Distinct gaps that add up to a span
 /// are at most √(2 · span) many, 2,300 in a month: that bounds the cost of all below, however many seconds there are.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gaps(Vec<(f64, f64)>);
 
 /// How well gaps fit an interval, or two.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Fit {
     /// 0 where no better than chance, 1 where perfect.
     pub(super) timing: f64,
@@ -88,54 +88,84 @@ impl Gaps {
         interval
     }
 
-    /// Mean credit of the gaps, less the part that comes too early: the [`Gaps::fit`] is not above it, and costs far more.
-    pub(super) fn most_timing(&self, intervals: &[f64], burst: f64) -> f64 {
-        let half = shortest_of(intervals) / 2.0;
-        let (mut credits, mut early, mut total) = (0.0, 0.0, 0.0);
-        for (gap, count) in self.0.iter().filter(|(gap, _)| *gap >= burst) {
-            credits += count * credit_of_any(*gap, intervals);
-            early += if *gap < half { *count } else { 0.0 };
-            total += count;
-        }
-        if total == 0.0 { 0.0 } else { credits / total * (1.0 - early / total) }
-    }
-
     /// How well the gaps fit `intervals`, of which the first is the dominant one; `sessions_a_second` is the mean number of
-    /// sessions in a second that has any. Gaps below `burst` seconds lie within a beat and are left out.
+    /// sessions in a second that has any. Gaps below `burst` seconds lie within a beat and are left out. Nothing where the
+    /// timing is not above `least_timing`.
     ///
     /// A gap of `x` intervals has the credit `(1 - |x - k|) · 0.8^(k - 1)`, `k` being `x` rounded, 1 to 8; else none. The
     /// mean credit `c` is set against the credit `e` that arrivals without memory (a Poisson process) of the same rate would
     /// have: `(c - e) / (1 - e)`, as Cohen's kappa corrects for chance. Gaps shorter than half an interval, which a
     /// sleeping program does not make and people do, take their part off once more.
-    pub(super) fn fit(&self, intervals: &[f64], burst: f64, sessions_a_second: f64) -> Fit {
+    pub(super) fn fit(
+        &self,
+        intervals: &[f64],
+        burst: f64,
+        sessions_a_second: f64,
+        least_timing: f64,
+    ) -> Option<Fit> {
+        let tally = self.tally(intervals, burst);
+        // Against no chance at all the timing is highest.
+        if tally.in_run == 0.0 || tally.timing(0.0) <= least_timing {
+            return None;
+        }
+        // Sessions a second within the run. Where single seconds count, those with several sessions count as such.
+        let mean_s = tally.in_run_s / tally.in_run;
+        let rate = if burst <= 1.0 { sessions_a_second / mean_s } else { 1.0 / (mean_s - burst).max(1.0) };
+        let mut timing = tally.timing(credit_by_chance(&intervals[..1], rate, burst));
+        if intervals.len() > 1 && timing > least_timing {
+            // More intervals have more by chance, which is costly to sum up: only where it can matter.
+            timing = tally.timing(credit_by_chance(intervals, rate, burst));
+        }
+        (timing > least_timing).then_some(Fit { timing, missed: tally.missed })
+    }
+
+    fn tally(&self, intervals: &[f64], burst: f64) -> Tally {
         let dominant = intervals[0];
-        let least = shortest_of(intervals);
-        let longest = (MOST_INTERVALS + 0.5) * dominant;
-        let (mut credits, mut early, mut missed, mut total) = (0.0, 0.0, 0.0, 0.0);
-        let (mut in_run, mut in_run_s) = (0.0, 0.0);
+        let half = shortest_of(intervals) / 2.0;
+        let longest = longest_of_run(dominant);
+        let mut tally = Tally::default();
         for (gap, count) in self.0.iter().filter(|(gap, _)| *gap >= burst) {
-            credits += count * credit_of_any(*gap, intervals);
-            total += count;
-            early += if *gap < least / 2.0 { *count } else { 0.0 };
+            tally.credits += count * credit_of_any(*gap, intervals);
+            tally.total += count;
+            tally.early += if *gap < half { *count } else { 0.0 };
             if *gap < longest {
-                in_run += count;
-                in_run_s += count * gap;
+                tally.in_run += count;
+                tally.in_run_s += count * gap;
                 if !intervals[1..].iter().any(|second| is_about(*gap, *second)) {
-                    missed += count * ((gap / dominant + 0.5).floor() - 1.0).max(0.0);
+                    tally.missed += count * whole_intervals(gap / dominant).saturating_sub(1) as f64;
                 }
             }
         }
-        if in_run == 0.0 {
-            return Fit { timing: 0.0, missed: 0.0 };
-        }
-        // Sessions a second within the run. Where single seconds count, those with several sessions count as such.
-        let mean_s = in_run_s / in_run;
-        let rate = if burst <= 1.0 { sessions_a_second / mean_s } else { 1.0 / (mean_s - burst).max(1.0) };
-        let by_chance = credit_by_chance(intervals, rate, burst, longest) * in_run / total;
-        let mean_credit = (credits + ASSUMED_GAPS * by_chance) / (total + ASSUMED_GAPS);
-        let above_chance = (mean_credit - by_chance) / (1.0 - by_chance).max(LEAST_ROOM);
-        Fit { timing: above_chance.max(0.0) * (1.0 - early / total), missed }
+        tally
     }
+}
+
+/// Sums over the gaps.
+#[derive(Debug, Default)]
+struct Tally {
+    credits: f64,
+    total: f64,
+    /// Gaps shorter than half an interval.
+    early: f64,
+    /// Gaps that are no pauses, and their seconds.
+    in_run: f64,
+    in_run_s: f64,
+    missed: f64,
+}
+
+impl Tally {
+    /// The timing score where gaps in the run have that mean credit by chance.
+    fn timing(&self, by_chance: f64) -> f64 {
+        let by_chance = by_chance * self.in_run / self.total;
+        let mean_credit = (self.credits + ASSUMED_GAPS * by_chance) / (self.total + ASSUMED_GAPS);
+        let above_chance = (mean_credit - by_chance) / (1.0 - by_chance).max(LEAST_ROOM);
+        above_chance.max(0.0) * (1.0 - self.early / self.total)
+    }
+}
+
+/// Gaps from this many seconds on are pauses.
+pub(super) fn longest_of_run(interval: f64) -> f64 {
+    (MOST_INTERVALS + 0.5) * interval
 }
 
 /// Gaps below this many seconds lie within one beat; 1 where none do.
@@ -148,13 +178,17 @@ pub(super) fn is_about(gap: f64, interval: f64) -> bool {
     (0.5..1.5).contains(&(gap / interval))
 }
 
-fn shortest_of(intervals: &[f64]) -> f64 {
+pub(super) fn shortest_of(intervals: &[f64]) -> f64 {
     intervals.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
-fn credit(gap_in_intervals: f64) -> f64 {
+fn whole_intervals(gap_in_intervals: f64) -> usize {
     // Gaps are positive: the cast rounds down, and is several times faster than `floor` where that is a call.
-    let whole = (gap_in_intervals + 0.5) as usize;
+    (gap_in_intervals + 0.5) as usize
+}
+
+fn credit(gap_in_intervals: f64) -> f64 {
+    let whole = whole_intervals(gap_in_intervals);
     match WORTH_OF_INTERVALS.get(whole) {
         Some(worth) => (1.0 - (gap_in_intervals - whole as f64).abs()) * worth,
         None => 0.0,
@@ -163,23 +197,7 @@ fn credit(gap_in_intervals: f64) -> f64 {
 
 /// The most that a gap is worth by any of the intervals. Those beside the dominant one have no missed beats, and half the room
 /// for jitter: two wide humps would cover what any people's sessions do.
-fn credit_of_any(gap: f64, intervals: &[f64]) -> f64 {
+pub(super) fn credit_of_any(gap: f64, intervals: &[f64]) -> f64 {
     let others = intervals[1..].iter().map(|interval| 1.0 - 2.0 * (gap / interval - 1.0).abs());
     others.fold(credit(gap / intervals[0]), f64::max)
-}
-
-/// Mean credit of gaps from `shortest` to `longest` seconds between arrivals without memory, so many a second.
-fn credit_by_chance(intervals: &[f64], arrivals_a_second: f64, shortest: f64, longest: f64) -> f64 {
-    let least = shortest_of(intervals);
-    let step = (least / CELLS_AN_INTERVAL).max(longest / MOST_CELLS).floor().max(1.0);
-    let shrink = (-arrivals_a_second * step).exp();
-    let (mut credits, mut weights, mut weight, mut gap) = (0.0, 0.0, 1.0, shortest);
-    while gap < longest {
-        // A cell of whole seconds counts by its middle.
-        credits += weight * credit_of_any(gap + (step - 1.0) / 2.0, intervals);
-        weights += weight;
-        weight *= shrink;
-        gap += step;
-    }
-    credits / weights
 }

@@ -1,5 +1,6 @@
 //! `beacon_rhythm`: the interval of a pair's sessions, and how well they keep it though beats jitter or are lost.
 
+mod chance;
 mod gaps;
 mod rhythm;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::gaps::{Gaps, MOST_INTERVALS, burst_below, is_about};
 /// Fewest gaps a rhythm is made of.
 const FEWEST_GAPS: usize = 4;
 /// Ratio of neighbouring intervals that are tried between the shortest and the longest gap; what is found is refined.
-const STEP_OF_TRIED: f64 = 1.25;
+const STEP_OF_TRIED: f64 = 1.4;
 /// Most frequent gaps that are tried beside those.
 const FREQUENT_TRIED: usize = 8;
 /// Fewest beats, and gaps that the first interval leaves unexplained, in number and part, for a second one.
@@ -14,6 +14,8 @@ const FEWEST_GAPS_OF_SECOND: f64 = 6.0;
 const LEAST_PART_OF_SECOND: f64 = 0.15;
 /// Two intervals explain more than one by their number alone: what they explain counts so much less.
 const WORTH_OF_TWO: f64 = 0.95;
+/// Timing that two intervals must have to be taken for such.
+const LEAST_TIMING_OF_TWO: f64 = 0.3;
 /// A slot of coverage is so many intervals wide, so that at half of all beats lost one in sixteen is empty, and at least an hour.
 const INTERVALS_A_SLOT: f64 = 4.0;
 const SHORTEST_SLOT_S: f64 = 3_600.0;
@@ -49,7 +51,7 @@ impl Rhythm {
         let beats = beats_of(seconds, burst);
         let gaps = Gaps::of(&beats);
         let interval = gaps.refined(interval);
-        let alone = gaps.fit(&[interval], burst, sessions_a_second);
+        let alone = gaps.fit(&[interval], burst, sessions_a_second, 0.0).unwrap_or_default();
         let mut rhythm = Self {
             interval_s: interval,
             second_interval_s: None,
@@ -75,12 +77,11 @@ impl Rhythm {
         tried.extend([0.1, 0.25, 0.5, 0.75, 0.9].iter().filter_map(|part| rest.quantile(*part)));
         for second in tried {
             let second = rest.refined(second);
-            let is_multiple = is_of_lost_beats(second / first);
-            if is_multiple || WORTH_OF_TWO * gaps.most_timing(&[first, second], burst) <= self.timing {
+            if is_of_lost_beats(second / first) {
                 continue;
             }
-            let fit = gaps.fit(&[first, second], burst, sessions_a_second);
-            if WORTH_OF_TWO * fit.timing > self.timing {
+            let least = (self.timing / WORTH_OF_TWO).max(LEAST_TIMING_OF_TWO);
+            if let Some(fit) = gaps.fit(&[first, second], burst, sessions_a_second, least) {
                 self.timing = WORTH_OF_TWO * fit.timing;
                 self.missed_beats = fit.missed;
                 self.second_interval_s = Some(second);
@@ -100,21 +101,10 @@ fn dominant_interval(gaps: &Gaps, sessions_a_second: f64) -> Option<f64> {
     }
     tried.sort_by(f64::total_cmp);
     tried.dedup();
-    // Chance is costly: best prospects first, until none of those left can be better than what is found.
-    let mut prospects: Vec<(f64, f64)> = tried
-        .into_iter()
-        .map(|interval| (gaps.most_timing(&[interval], burst_below(interval)), interval))
-        .collect();
-    prospects.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.total_cmp(&other.1)));
-    let mut best = (0.0, prospects.first()?.1);
-    for (most, interval) in prospects {
-        if most <= best.0 {
-            break;
-        }
-        let timing = gaps.fit(&[interval], burst_below(interval), sessions_a_second).timing;
-        if timing > best.0 {
-            best = (timing, interval);
-        }
+    let mut best = (0.0, *tried.first()?);
+    for interval in tried {
+        let fit = gaps.fit(&[interval], burst_below(interval), sessions_a_second, best.0);
+        best = fit.map_or(best, |fit| (fit.timing, interval));
     }
     Some(best.1)
 }

@@ -61,9 +61,10 @@ pub(super) fn plant(planner: &mut Planner, shares: &Shares, world: &World) {
         let size = ("story-4-egress", (bytes / STORY_HOURLY_BYTES) as i64);
         attacks.push(spike(planner, size, (host, TRANSFER_ADDRESS), at(18 * 60), bytes));
     }
+    // The firewall logs sessions as they end.
     let (id, size) = ("story-5-transfer", (TRANSFER_MIB, TRANSFER_SESSIONS));
     let mut transfer = exfiltration::attack(id, &host.address, TRANSFER_ADDRESS, size.0, size.1);
-    let (hosts, period) = (std::slice::from_ref(host), (at(18 * 60 + 2), at(18 * 60 + 58)));
+    let (hosts, period) = (std::slice::from_ref(host), (at(18 * 60 + 20), at(18 * 60 + 58)));
     exfiltration::transfer(planner, &mut transfer.planted, (hosts, TRANSFER_ADDRESS), size, period);
     attacks.push(transfer);
     attacks.push(mailbox(planner, person, (at(19 * 60 + 10), at(22 * 60))));

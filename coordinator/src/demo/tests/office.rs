@@ -57,7 +57,7 @@ fn seen(folder: &Path) -> Vec<Seen> {
         let (user, operation) = (user.unwrap().to_lowercase(), operation.unwrap());
         seen.push(Seen { user, operation, address, agent: agent.unwrap_or_default(), country, city });
     }
-    assert!(seen.len() > 2_000);
+    assert!(!seen.is_empty());
     seen
 }
 

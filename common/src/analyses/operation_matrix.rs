@@ -1,0 +1,32 @@
+//! Operations by the place they come from.
+
+use datafusion::common::Result;
+use datafusion::functions_aggregate::expr_fn::sum;
+use datafusion::logical_expr::ident;
+use datafusion::prelude::DataFrame;
+
+use super::{Analysis, Inputs, Locations, Requirement, Suite};
+
+pub(super) static ANALYSIS: Analysis = Analysis {
+    id: "operation_matrix",
+    version: 1,
+    suite: Suite::Office365,
+    title: "Office 365 operations by country and city",
+    rollups: &["office_operations"],
+    optional_rollups: &[],
+    requires: &[Requirement { tables: &["OfficeActivity"], columns: &["UserType", "Operation", "ClientIP"] }],
+    locations: Locations::Required,
+    run,
+    finish: None,
+    order: &[("country_code", false), ("city", false), ("operation", false)],
+    limit: None,
+    companion: None,
+    finding: None,
+};
+
+fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+    inputs.with_places(inputs.merged("office_operations")?)?.aggregate(
+        vec![ident("country_code"), ident("city"), ident("operation")],
+        vec![sum(ident("events")).alias("operations")],
+    )
+}

@@ -1,0 +1,75 @@
+//! The credit that gaps of arrivals without memory have by chance.
+
+use super::gaps::{MOST_INTERVALS, WORTH_OF_NEXT_INTERVAL, credit_of_any, longest_of_run, shortest_of};
+
+/// Intervals, in seconds, from which on whole seconds are as good as continuous time.
+const CONTINUOUS_FROM_S: f64 = 16.0;
+/// Cells an interval is cut into where chance is summed up, and most cells in all.
+const CELLS_AN_INTERVAL: f64 = 16.0;
+const MOST_CELLS: f64 = 1_024.0;
+/// Arrivals an interval beyond which hardly a gap is long enough to have any credit.
+const MOST_ARRIVALS: f64 = 50.0;
+
+/// Mean credit by `intervals` of the gaps between arrivals without memory, so many a second: of gaps from `burst` seconds to
+/// the longest that is no pause.
+pub(super) fn credit_by_chance(intervals: &[f64], arrivals_a_second: f64, burst: f64) -> f64 {
+    match intervals {
+        [interval] if *interval >= CONTINUOUS_FROM_S => {
+            integrated(arrivals_a_second * interval, burst / interval)
+        }
+        _ => summed(intervals, arrivals_a_second, burst),
+    }
+}
+
+/// Gaps `x`, in intervals, have the density `r e^(-r (x - b)) / (1 - e^(-r (8.5 - b)))` from `b` on, `r` being arrivals an
+/// interval. Against the credit `0.8^(k - 1) (1 - |x - k|)` that is a geometric sum over `k` of
+/// `A = ∫ r e^(-r u) (1 - |u|) du` from -1/2 to 1/2, which is `sinh(r / 2) + (2 / r) (cosh(r / 2) - 1)`.
+fn integrated(arrivals: f64, burst: f64) -> f64 {
+    if arrivals > MOST_ARRIVALS {
+        return 0.0;
+    }
+    let half = arrivals / 2.0;
+    let of_one_interval = half.sinh() + (half.cosh() - 1.0) / half;
+    let ratio = WORTH_OF_NEXT_INTERVAL * (-arrivals).exp();
+    let of_all = (1.0 - ratio.powi(MOST_INTERVALS as i32)) / (1.0 - ratio);
+    let within_run = 1.0 - (-arrivals * (MOST_INTERVALS + 0.5 - burst)).exp();
+    of_one_interval * (-arrivals * (1.0 - burst)).exp() * of_all / within_run
+}
+
+/// The same over whole seconds, for whatever intervals.
+fn summed(intervals: &[f64], arrivals_a_second: f64, burst: f64) -> f64 {
+    let longest = longest_of_run(intervals[0]);
+    let step = (shortest_of(intervals) / CELLS_AN_INTERVAL).max(longest / MOST_CELLS).floor().max(1.0);
+    let shrink = (-arrivals_a_second * step).exp();
+    let (mut credits, mut weights, mut weight, mut gap) = (0.0, 0.0, 1.0, burst);
+    while gap < longest {
+        // A cell of whole seconds counts by its middle.
+        credits += weight * credit_of_any(gap + (step - 1.0) / 2.0, intervals);
+        weights += weight;
+        weight *= shrink;
+        gap += step;
+    }
+    credits / weights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_integral_is_what_the_sum_comes_to() {
+        for (interval, burst) in [(160.0, 16.0), (3_600.0, 60.0), (86_400.0, 60.0)] {
+            for arrivals in [0.15, 0.5, 1.0, 2.0, 8.0, 30.0] {
+                let (sum, integral) =
+                    (summed(&[interval], arrivals / interval, burst), integrated(arrivals, burst / interval));
+                assert!((sum - integral).abs() < 0.02, "{interval} s, {arrivals}: {sum}, {integral}");
+            }
+        }
+    }
+
+    #[test]
+    fn nearly_no_gap_is_long_enough_where_arrivals_are_many() {
+        assert!(integrated(MOST_ARRIVALS, 0.1) < 1e-6);
+        assert_eq!(integrated(MOST_ARRIVALS * 2.0, 0.1), 0.0);
+    }
+}
