@@ -10,7 +10,7 @@ use datafusion::arrow::datatypes::TimestampMicrosecondType;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::StreamExt;
 use hindcast_common::analyses::correlation::{ENTITY_TIES, OFFICE_ADDRESSES};
-use hindcast_common::analyses::investigation::INVESTIGATION;
+use hindcast_common::analyses::investigation::{INVESTIGATION, OF_ALL_ROWS};
 use hindcast_common::analyses::{ANALYSES, Analysis, Locations, Suite};
 use hindcast_common::catalog::{DateFolder, Lake, LakeTable, UnreadableCounts, file_scan};
 use hindcast_common::engine::task_session;
@@ -24,6 +24,9 @@ use crate::locations::LocationSource;
 /// Why an analysis that tells where addresses are does not run.
 const NO_LOCATIONS: &str =
     "it needs to know where addresses are: give --geoip FILE.mmdb, on a cluster to the coordinator";
+
+/// Why an analysis that compares with all others does not run on one entity's rows.
+const NO_OTHERS: &str = "it says how rare something is among the rows of all: a scan does";
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -137,7 +140,8 @@ pub async fn plan_scan(
         )));
     }
 
-    let (analyses, disabled) = enabled(&wanted, &columns, locations.is_some());
+    let (analyses, disabled) =
+        enabled(&wanted, &columns, locations.is_some(), request.investigated.is_some());
     let chosen = rollups_by_table(&analyses, &columns);
     let tables = in_window
         .into_iter()
@@ -189,13 +193,16 @@ fn enabled(
     wanted: &[&'static Analysis],
     columns: &BTreeMap<String, BTreeSet<String>>,
     has_locations: bool,
+    is_of_one: bool,
 ) -> (Vec<&'static Analysis>, Vec<Disabled>) {
     let mut analyses = Vec::new();
     let mut disabled = Vec::new();
     for &analysis in wanted {
         let lacks_locations = analysis.locations == Locations::Required && !has_locations;
-        let reason =
-            missing_for(analysis, columns).or_else(|| lacks_locations.then(|| NO_LOCATIONS.to_owned()));
+        let lacks_others = is_of_one && OF_ALL_ROWS.contains(&analysis.id);
+        let reason = missing_for(analysis, columns)
+            .or_else(|| lacks_locations.then(|| NO_LOCATIONS.to_owned()))
+            .or_else(|| lacks_others.then(|| NO_OTHERS.to_owned()));
         match reason {
             None => analyses.push(analysis),
             Some(reason) => disabled.push(Disabled { analysis, reason }),

@@ -14,14 +14,14 @@ mod user_network_flows_timeline;
 mod user_network_flows_totals;
 mod users_addresses;
 
-use datafusion::common::{JoinType, Result, ScalarValue};
+use datafusion::common::{JoinType, Result};
 use datafusion::functions_aggregate::expr_fn::{count, count_distinct, max, min, sum};
 use datafusion::logical_expr::{Expr, cast, ident, lit};
 use datafusion::prelude::DataFrame;
 
 use arrow::datatypes::DataType;
 
-use super::{Analysis, Inputs, LOCATIONS, Requirement};
+use super::{Analysis, Inputs, Requirement};
 
 /// The analyses of an investigation, in the order of reports.
 pub static INVESTIGATION: &[&Analysis] = &[
@@ -36,6 +36,9 @@ pub static INVESTIGATION: &[&Analysis] = &[
     &user_network_flows_totals::ANALYSIS,
     &user_network_flows_timeline::ANALYSIS,
 ];
+
+/// Analyses of the suites that say how rare something is among the rows of all: of one entity's alone all is rare.
+pub static OF_ALL_ROWS: &[&str] = &["rare_combinations"];
 
 /// What an investigation asks of the rollups to find its rows.
 pub(super) static QUESTIONS: &[&Analysis] = &[&known_names::ANALYSIS, &users_addresses::ANALYSIS];
@@ -104,22 +107,10 @@ fn operations() -> Expr {
     count(lit(1i64)).alias("operations")
 }
 
-/// Of rows with an address in the column `ip`, where that is: null where nobody knows.
+/// Rows with the place of their column `ip` beside them.
 fn with_places(inputs: &Inputs<'_>, rows: DataFrame) -> Result<DataFrame> {
-    let schema = LOCATIONS.schema();
-    let Some(locations) = inputs.side(&LOCATIONS)? else {
-        return schema.fields().iter().skip(1).try_fold(rows, |rows, field| {
-            let nothing = lit(ScalarValue::try_from(field.data_type())?);
-            rows.with_column(field.name(), nothing)
-        });
-    };
-    rows.with_column("ip", cast(ident("ip"), DataType::Utf8View))?.join(
-        locations,
-        JoinType::Left,
-        &["ip"],
-        &["address"],
-        None,
-    )
+    let rows = rows.with_column("address", cast(ident("ip"), DataType::Utf8View))?;
+    inputs.with_places(rows)
 }
 
 /// The flows of the entity's rows; of a user, those with the addresses at which the user was seen in the cloud.
@@ -158,4 +149,16 @@ fn last_seen() -> Expr {
 
 fn distinct(column: &str, name: &str) -> Expr {
     count_distinct(ident(column)).alias(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn analyses_that_need_the_rows_of_all_are_of_a_suite() {
+        for id in OF_ALL_ROWS {
+            assert!(super::super::ANALYSES.iter().any(|analysis| analysis.id == *id), "{id}");
+        }
+    }
 }
