@@ -1,6 +1,5 @@
 //! How many sources talk to each wanted address, of all sources. Each shard counts its own; the sums over shards are exact,
-//! since a pair of source and destination lies in one shard, and so does a source where all are counted. The row without
-//! a name counts all.
+//! since a source lies in one shard of either rollup. The row without a name counts all.
 
 use arrow::datatypes::DataType;
 use datafusion::common::{JoinType, Result, ScalarValue};
