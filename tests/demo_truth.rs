@@ -45,9 +45,10 @@ fn every_planted_attack_is_found_and_others_are_few() {
     }
 }
 
-/// The parts of the story are one incident, the first; look-alikes are in none, and join no attacks that stand alone.
+/// The parts of the story are one incident, the first. Look-alikes join no attacks that stand alone; where a host that
+/// asks the same servers as many others also sent much by chance, that ranks far below.
 #[test]
-fn the_story_is_the_worst_incident_and_no_lookalike_is_one() {
+fn the_story_is_the_worst_incident_and_lookalikes_rank_far_below() {
     let place = Place::with_demo("--days 6 --rows-per-day 20000 --seed 5");
     scan_with_locations(&place);
     let truth: Value = read_json(&place.lake().join("truth.json"));
@@ -65,6 +66,7 @@ fn the_story_is_the_worst_incident_and_no_lookalike_is_one() {
         let ids = incident["findings"].as_array().expect("ids of findings");
         findings_of(known).into_iter().any(|id| ids.contains(id))
     };
+    let score = |incident: &Value| incident["score"].as_i64().expect("a score");
     let attacks = truth["attacks"].as_array().expect("attacks");
     let attack = |id: &Value| attacks.iter().find(|attack| attack["id"] == *id).expect("a planted attack");
     for id in truth["incidents"][0]["attacks"].as_array().expect("its parts") {
@@ -76,7 +78,12 @@ fn the_story_is_the_worst_incident_and_no_lookalike_is_one() {
             let joined = alone.iter().filter(|id| holds(incident, attack(id))).count();
             assert!(joined < 2, "{} in {incident}", lookalike["id"]);
             let shown = lookalike["may_show"].as_array().expect("rows");
-            assert!(!shown.iter().any(|shown| holds(incident, shown)), "{} in {incident}", lookalike["id"]);
+            let is_shown = shown.iter().any(|shown| holds(incident, shown));
+            assert!(
+                !is_shown || score(incident) * 2 < score(&incidents[0]),
+                "{} in {incident}",
+                lookalike["id"]
+            );
         }
     }
 }
