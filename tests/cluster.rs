@@ -31,12 +31,12 @@ fn workers_change_nothing() {
     }
     // The default keeps rollups for the next job, and says so.
     let told = stdout(&sandbox.scan(&place.path("first"), ""));
-    assert!(told.contains("18 of 18 units computed"), "{told}");
+    assert!(told.contains("21 of 21 units computed"), "{told}");
     let told = stdout(&sandbox.scan(&place.path("second"), ""));
-    assert!(told.contains("0 of 18 units computed"), "{told}");
+    assert!(told.contains("0 of 21 units computed"), "{told}");
     assert_same(&quiet, &files_of(&place.path("second")), "here and from the cache");
     let metrics = sandbox.get("/metrics").expect("metrics");
-    for line in ["hindcast_units_done_total 72", "hindcast_units_cached_total 18", "hindcast_units_queued 0"]
+    for line in ["hindcast_units_done_total 84", "hindcast_units_cached_total 21", "hindcast_units_queued 0"]
     {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
@@ -95,10 +95,10 @@ fn a_coordinator_that_starts_again_goes_on_with_what_is_missing() {
         let line = metrics.lines().find(|line| line.starts_with("hindcast_units_done_total"));
         line.and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or_default()
     };
-    // Killed with half of its 36 units done.
+    // Killed with half of its 42 units done.
     let killed_at = loop {
         let so_far = sandbox.get("/metrics").map(|metrics| done(&metrics)).unwrap_or_default();
-        if so_far >= 18 {
+        if so_far >= 21 {
             break so_far;
         }
         assert!(start.elapsed() < Duration::from_secs(60), "{}", sandbox.logs());
@@ -110,7 +110,7 @@ fn a_coordinator_that_starts_again_goes_on_with_what_is_missing() {
     assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
     assert_same(&files_of(&place.out()), &files_of(&out), "undisturbed and resumed");
     let again = done(&sandbox.get("/metrics").expect("metrics"));
-    assert!(again <= 36 - killed_at, "{killed_at} units were done, and {again} again");
+    assert!(again <= 42 - killed_at, "{killed_at} units were done, and {again} again");
 }
 
 #[test]
@@ -147,17 +147,17 @@ fn only_what_is_new_is_computed() {
         assert!(told.contains(units), "{arguments}: not {units} in {told}");
     };
     let moved = "--from 2026-01-06 --to 2026-01-09";
-    expect("--from 2026-01-05 --to 2026-01-08", "18 of 18 units computed");
-    expect(moved, "6 of 18 units computed");
+    expect("--from 2026-01-05 --to 2026-01-08", "21 of 21 units computed");
+    expect(moved, "7 of 21 units computed");
     // A late file: the unit it comes into, of one table and date, and nothing else.
     let folder = place.lake().join("CommonSecurityLog/date=2026-01-07");
     let file = fs::read_dir(&folder).expect("a folder").next().expect("a file").expect("an entry").path();
     fs::copy(&file, folder.join("late.parquet")).expect("a late file");
-    expect(moved, "1 of 18 units computed");
+    expect(moved, "1 of 21 units computed");
     // Thresholds are applied to what is kept.
     let config = place.path("own.toml");
     fs::write(&config, "[beaconing]\nmax_jitter = 0.1").expect("a file");
-    expect(&format!("{moved} --config {}", config.display()), "0 of 18 units computed");
+    expect(&format!("{moved} --config {}", config.display()), "0 of 21 units computed");
     place.scan_well(&format!("{moved} --config {}", config.display()));
     assert_same(&files_of(&place.out()), &files_of(&place.path("cached")), "here and from the cache");
 }
@@ -191,19 +191,19 @@ fn state_that_can_not_be_read_is_computed_again() {
     fs::remove_file(&named).expect("removed");
     std::os::unix::fs::symlink(&named, &named).expect("a link to itself");
     let told = scan("second");
-    assert!(told.contains("3 of 18 units computed"), "{told}");
+    assert!(told.contains("3 of 21 units computed"), "{told}");
     assert_eq!(fs::read(&cut).expect("state"), bytes);
     fs::remove_file(&named).expect("removed");
     scan("third");
     let told = scan("fourth");
-    assert!(told.contains("0 of 18 units computed"), "{told}");
+    assert!(told.contains("0 of 21 units computed"), "{told}");
     // The same without a cluster.
     fs::remove_file(&gone).expect("removed");
     let (lake, state, out) = (place.lake(), place.path("state"), place.path("here"));
     let folders = format!("--lake {} --state {} --out {}", lake.display(), state.display(), out.display());
     let output = hindcast(&format!("scan {folders} --format parquet,json"));
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stdout(&output).contains("1 of 18 units computed"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("1 of 21 units computed"), "{}", stdout(&output));
     assert_same(&quiet, &files_of(&out), "here");
 }
 
@@ -237,7 +237,7 @@ fn a_cluster_over_an_s3_store() {
         ..Setup::local(&place)
     };
     let sandbox = Sandbox::start(&place, setup, 2);
-    for (out, units) in [("first", "12 of 12 units computed"), ("second", "0 of 12 units computed")] {
+    for (out, units) in [("first", "14 of 14 units computed"), ("second", "0 of 14 units computed")] {
         let output = sandbox.scan(&place.path(out), "");
         assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
         assert!(stdout(&output).contains(units), "{}", stdout(&output));

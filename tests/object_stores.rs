@@ -141,8 +141,8 @@ fn a_lake_and_its_state_in_s3() {
         assert!(output.status.success(), "{}", stderr(&output));
         stdout(&output)
     };
-    assert!(scan("first").contains("12 of 12 units computed"));
-    assert!(scan("second").contains("0 of 12 units computed"));
+    assert!(scan("first").contains("14 of 14 units computed"));
+    assert!(scan("second").contains("0 of 14 units computed"));
     for out in ["first", "second"] {
         for name in ["tables/beaconing.parquet", "findings.jsonl", "summary.json"] {
             let bytes = |folder: &str| std::fs::read(place.path(folder).join(name)).expect("a file");

@@ -61,16 +61,16 @@ fn a_cached_scan_gives_what_a_fresh_one_does() {
     let (first, _) = scan("");
     let (second, told) = scan("");
     assert_same(&first, &second, "first and cached scan");
-    assert!(told.contains("0 of 18 units computed"), "{told}");
+    assert!(told.contains("0 of 21 units computed"), "{told}");
     // Thresholds and allow-lists are applied to the state: no unit is read again.
     let config = place.path("own.toml");
     fs::write(&config, "[beaconing]\nmax_jitter = 0.1\n[compression_staging]\nallowed_accounts = []")
         .expect("a file");
     let (_, told) = scan(&format!("--config {}", config.display()));
-    assert!(told.contains("0 of 18 units computed"), "{told}");
+    assert!(told.contains("0 of 21 units computed"), "{told}");
     // A window that cuts dates takes its rows from the whole dates' own, and agrees with a fresh scan.
     let (cut, told) = scan("--from 2026-01-05T06:00:00Z --to 2026-01-07");
-    assert!(told.contains("6 of 12 units computed"), "{told}");
+    assert!(told.contains("7 of 14 units computed"), "{told}");
     place.scan_well("--from 2026-01-05T06:00:00Z --to 2026-01-07");
     assert_same(&cut, &files_of(&place.out()), "a cut window, cached and fresh");
 }

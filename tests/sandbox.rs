@@ -288,16 +288,18 @@ impl Sandbox {
     }
 
     /// Waits for a scan that was begun.
-    pub fn finish(&self, mut process: Child) -> Output {
-        let start = Instant::now();
-        while process.try_wait().expect("a process").is_none() {
-            if start.elapsed() > SCAN_LIMIT {
-                let _ = process.kill();
+    pub fn finish(&self, process: Child) -> Output {
+        let id = process.id().to_string();
+        let (sender, ended) = std::sync::mpsc::channel();
+        // What it prints is read while it runs: a pipe holds little.
+        std::thread::spawn(move || sender.send(process.wait_with_output()));
+        match ended.recv_timeout(SCAN_LIMIT) {
+            Ok(output) => output.expect("its output"),
+            Err(_) => {
+                let _ = Command::new("kill").args(["-KILL", &id]).status();
                 panic!("the scan did not end within {SCAN_LIMIT:?}\n{}", self.logs());
             }
-            std::thread::sleep(Duration::from_millis(20));
         }
-        process.wait_with_output().expect("its output")
     }
 }
 

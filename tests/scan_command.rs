@@ -18,14 +18,15 @@ fn a_dry_run_tells_and_writes_nothing() {
         assert!(told.contains(word), "{word}: {told}");
     }
     let plan: Value = serde_json::from_str(&stdout(&place.scan("--dry-run --json"))).expect("JSON");
-    assert_eq!(plan["analyses"].as_array().map(Vec::len), Some(14));
+    assert_eq!(plan["analyses"].as_array().map(Vec::len), Some(20));
 }
 
 #[test]
 fn a_missing_table_or_column_disables_only_what_needs_it() {
     let place = Place::with_demo(DEMO);
     fs::remove_dir_all(place.lake().join("AuditLogs")).expect("removed");
-    place.scan_well("");
+    let geoip = place.lake().join("geoip.mmdb");
+    place.scan_well(&format!("--geoip {}", geoip.display()));
     let summary = place.summary();
     assert_eq!(
         summary["disabled"].as_object().map(|d| d.keys().cloned().collect::<Vec<_>>()),

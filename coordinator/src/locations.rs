@@ -1,6 +1,7 @@
 //! Where addresses are, from a database in MaxMind's format.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -103,9 +104,9 @@ impl LocationDatabase {
             let Some(address) = text.parse().ok().filter(|address| self.can_hold(address)) else { continue };
             let found = self.reader.lookup(address).map_err(|error| unreadable(&self.name, &error))?;
             let Some(offset) = found.offset() else { continue };
-            if !records.contains_key(&offset) {
+            if let Entry::Vacant(vacant) = records.entry(offset) {
                 let record = found.decode().map_err(|error| unreadable(&self.name, &error))?;
-                records.insert(offset, record.unwrap_or_default());
+                vacant.insert(record.unwrap_or_default());
             }
             located.push((text, offset));
         }

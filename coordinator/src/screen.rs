@@ -142,7 +142,10 @@ fn incident_told(incident: &Incident) -> String {
         incident.stages.iter().map(|stage| format!("{stage:?}").to_lowercase()).collect();
     let of_kinds = |kinds: &[EntityKind]| -> Vec<&str> {
         let named = incident.entities.iter().filter(|entity| kinds.contains(&entity.kind));
-        named.take(SHOWN_NAMES).map(|entity| entity.name.as_str()).collect()
+        let mut names: Vec<&str> = named.map(|entity| entity.name.as_str()).collect();
+        names.dedup();
+        names.truncate(SHOWN_NAMES);
+        names
     };
     let mut who = of_kinds(&[EntityKind::Device, EntityKind::User]);
     if who.is_empty() {

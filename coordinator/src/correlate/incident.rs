@@ -125,7 +125,10 @@ pub fn incidents_of(
     }
     let mut incidents: Vec<Incident> = members
         .into_iter()
-        .filter_map(|(root, members)| incident(&placed, &members, links_of.get(&root)?, assessor))
+        .filter_map(|(root, members)| {
+            let is_telling = |place: &Placed<'_>| !hubs.are_named_by(place, &keys);
+            incident(&placed, &members, links_of.get(&root)?, assessor, &is_telling)
+        })
         .collect();
     incidents.sort_by(|left, right| {
         let worst_first = right.risk.score.cmp(&left.risk.score).then(right.severity.cmp(&left.severity));
@@ -140,10 +143,14 @@ fn incident(
     members: &[usize],
     links: &[&Link],
     assessor: &Assessor<'_>,
+    is_telling: &dyn Fn(&Placed<'_>) -> bool,
 ) -> Option<Incident> {
     let findings: Vec<&Finding> = members.iter().map(|index| placed[*index].finding).collect();
-    let suites: BTreeSet<Suite> = findings.iter().map(|finding| finding.suite).collect();
-    let tactics: BTreeSet<Tactic> = findings.iter().filter_map(|finding| finding.tactic()).collect();
+    // What everybody does, such as asking an update server at regular times, makes no incident of what else a host does.
+    let telling = members.iter().map(|index| &placed[*index]).filter(|place| is_telling(place));
+    let telling: Vec<&Finding> = telling.map(|place| place.finding).collect();
+    let suites: BTreeSet<Suite> = telling.iter().map(|finding| finding.suite).collect();
+    let tactics: BTreeSet<Tactic> = telling.iter().filter_map(|finding| finding.tactic()).collect();
     if suites.len() < 2 && tactics.len() < 2 {
         return None;
     }

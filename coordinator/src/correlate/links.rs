@@ -98,6 +98,11 @@ impl Hubs {
         self.0.contains_key(key)
     }
 
+    /// Whether a finding names one of them.
+    pub(super) fn are_named_by(&self, place: &Placed<'_>, keys: &Keys) -> bool {
+        place.finding.entities.iter().any(|entity| self.has(&keys.key(entity)))
+    }
+
     /// Those that several findings name, with how many.
     pub(super) fn told(&self, placed: &[Placed<'_>], keys: &Keys) -> Vec<Hub> {
         let mut named: BTreeMap<Key, u64> = BTreeMap::new();

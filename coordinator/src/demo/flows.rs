@@ -135,8 +135,8 @@ fn set_inbound<'row>(row: &mut FlowRow<&'row str>, place: usize, external: &'row
     row.allowed_in_flows = Some(flows);
 }
 
-fn set_protocol<'row>(
-    row: &mut FlowRow<&'row str>,
+fn set_protocol(
+    row: &mut FlowRow<&str>,
     (l4_protocol, l7_protocol, port): (&'static str, &'static str, i32),
     direction: &'static str,
 ) {

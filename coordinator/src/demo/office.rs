@@ -82,8 +82,11 @@ const CHAT_AGENT: &str = "Teams/24.295 (Windows NT 10.0)";
 /// Every row of this many has a mail rule; every one of the other many is a machine's or an administrator's.
 const ROWS_PER_INBOX_RULE: u64 = 500;
 const ROWS_PER_MACHINE_ROW: u64 = 64;
-/// User type, name, record type, operation, workload and result of what is not a regular user's.
-const MACHINES: [(&str, &str, &str, &str, &str, Option<&str>); 5] = [
+/// User type, name, record type, operation, workload and result.
+type MachineRow =
+    (&'static str, &'static str, &'static str, &'static str, &'static str, Option<&'static str>);
+/// What is not a regular user's.
+const MACHINES: [MachineRow; 5] = [
     ("System", "DlpPolicyEventBasedAssistant", "ComplianceDLPSharePoint", "DLPRuleMatch", "OneDrive", None),
     ("System", "app@sharepoint", "SharePoint", "ListUpdated", "SharePoint", None),
     ("Admin", "NT AUTHORITY\\SYSTEM (w3wp)", "ExchangeAdmin", "Set-Mailbox", "Exchange", Some("True")),
@@ -200,7 +203,7 @@ impl<'a> OfficeDay<'a> {
     /// Two days of three are spent at the office, from eight to six; a person has one place at any time.
     fn is_at_office(&self, place: usize, moment_us: i64) -> bool {
         let hour = moment_us / 3_600_000_000;
-        (8..18).contains(&hour) && mix(place as u64 ^ self.midnight_us as u64) % 3 != 0
+        (8..18).contains(&hour) && !mix(place as u64 ^ self.midnight_us as u64).is_multiple_of(3)
     }
 
     fn set_address<'row>(

@@ -64,8 +64,8 @@ impl<'a> Merger<'a> {
     pub(super) fn has_state_for(&self, analysis: &Analysis) -> bool {
         let planned = || self.plan.tables.iter().flat_map(|planned| &planned.rollups);
         let is_planned = |id: &&str| planned().any(|rollup| rollup.id == *id);
-        let has_optional = analysis.optional_rollups.iter().any(|id| is_planned(id));
-        analysis.rollups.iter().all(|id| is_planned(id)) && (has_optional || !analysis.rollups.is_empty())
+        let has_optional = analysis.optional_rollups.iter().any(&is_planned);
+        analysis.rollups.iter().all(is_planned) && (has_optional || !analysis.rollups.is_empty())
     }
 
     /// Puts a side table where every task finds it.
