@@ -3,7 +3,7 @@
 # The main job: a demo lake, scanned
 demo:
     cargo run --release --bin hindcast -- demo target/demo-lake
-    cargo run --release --bin hindcast -- scan --lake target/demo-lake --out target/demo-out
+    cargo run --release --bin hindcast -- scan --lake target/demo-lake --geoip target/demo-lake/geoip.mmdb --out target/demo-out
 
 # All tests
 test:
