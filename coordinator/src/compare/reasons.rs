@@ -14,9 +14,6 @@ use serde_json::Value;
 use super::stored::StoredScan;
 use crate::scan::CoverageEntry;
 
-/// Sections of the configuration on which every analysis depends, or none: where tables are shows in the data, and scores and
-/// watchlists are told apart elsewhere.
-const NOT_OF_AN_ANALYSIS: [&str; 6] = ["tables", "score", "save", "risk", "incidents", "watchlists"];
 /// Sections that several analyses of a suite share.
 const SHARED: [(&str, &str); 2] = [("network", "firewall"), ("firewall", "firewall")];
 
@@ -109,7 +106,7 @@ fn parameters(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec
     let sections = SHARED.iter().filter(|(_, suite)| analysis.is_some_and(|a| a.suite.name() == *suite));
     let sections = sections.map(|(section, _)| *section).chain([finding.analysis.as_str()]);
     let mut reasons = Vec::new();
-    for section in sections.filter(|section| !NOT_OF_AN_ANALYSIS.contains(section)) {
+    for section in sections {
         let (one, other) = (&before.parameters[section], &after.parameters[section]);
         let mut changes = Vec::new();
         differing(section, one, other, &mut changes);

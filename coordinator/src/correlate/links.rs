@@ -9,6 +9,13 @@ use hindcast_common::time::{MICROS_PER_DAY, parse_time_us};
 use super::incident::{Hub, Tie};
 use super::{EntityTie, Prevalence};
 
+/// First and last instant of a finding, in microseconds since 1970; `None` where it tells no first.
+pub(crate) fn span_us(finding: &Finding) -> Option<(i64, i64)> {
+    let first_us = parse_time_us(finding.first_seen.as_deref()?)?;
+    let last_us = finding.last_seen.as_deref().and_then(parse_time_us).unwrap_or(first_us);
+    Some((first_us, last_us.max(first_us)))
+}
+
 /// A finding with its place in time.
 pub(super) struct Placed<'a> {
     pub(super) finding: &'a Finding,
@@ -18,9 +25,8 @@ pub(super) struct Placed<'a> {
 
 impl<'a> Placed<'a> {
     pub(super) fn of(finding: &'a Finding) -> Option<Self> {
-        let first_us = parse_time_us(finding.first_seen.as_deref()?)?;
-        let last_us = finding.last_seen.as_deref().and_then(parse_time_us).unwrap_or(first_us);
-        Some(Self { finding, first_us, last_us: last_us.max(first_us) })
+        let (first_us, last_us) = span_us(finding)?;
+        Some(Self { finding, first_us, last_us })
     }
 
     fn is_active_on(&self, day: i64) -> bool {

@@ -11,6 +11,7 @@ use hindcast_common::entities::{Entity, EntityKind};
 use serde::{Deserialize, Serialize};
 
 pub use incident::{Hub, Incident, incidents_of};
+pub(crate) use links::span_us;
 
 /// Rows of a day that name two entities together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

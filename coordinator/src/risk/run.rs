@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use hindcast_common::findings::{Finding, Tactic};
-use hindcast_common::time::{date_of_us, parse_time_us};
+use hindcast_common::time::date_of_us;
 use serde::{Deserialize, Serialize};
 
 use super::formula::{Assessed, Evidence, Level, assess, damped_sum};
 use super::{Assessor, EntityRisk};
-use crate::correlate::Incident;
+use crate::correlate::{Incident, span_us};
 
 /// The run's score.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +49,8 @@ pub fn run_risk(
     let explanation =
         whole.contributions.iter().map(|part| format!("{} points: {}", part.points, part.from)).collect();
     let of_day = |date: &NaiveDate| {
-        let is_active = |piece: &Weighed<'_>| piece.first <= Some(*date) && piece.last >= Some(*date);
+        let is_active =
+            |piece: &Weighed<'_>| piece.days.is_some_and(|(first, last)| (first..=last).contains(date));
         let risk = cases.assess(assessor, &weighed, is_active);
         let findings = weighed.iter().filter(|piece| is_active(piece)).count() as u64;
         DayRisk { date: *date, score: risk.score, level: risk.level, findings }
@@ -63,21 +64,14 @@ struct Weighed<'a> {
     analysis: &'a str,
     tactic: Option<Tactic>,
     amount: f64,
-    first: Option<NaiveDate>,
-    last: Option<NaiveDate>,
+    /// The first and the last.
+    days: Option<(NaiveDate, NaiveDate)>,
 }
 
 impl<'a> Weighed<'a> {
     fn of(finding: &'a Finding, assessor: &Assessor<'_>) -> Self {
-        let day = |text: &Option<String>| text.as_deref().and_then(parse_time_us).map(date_of_us);
-        let first = day(&finding.first_seen);
-        Self {
-            analysis: &finding.analysis,
-            tactic: finding.tactic(),
-            amount: assessor.amount(finding),
-            first,
-            last: day(&finding.last_seen).max(first),
-        }
+        let days = span_us(finding).map(|(first_us, last_us)| (date_of_us(first_us), date_of_us(last_us)));
+        Self { analysis: &finding.analysis, tactic: finding.tactic(), amount: assessor.amount(finding), days }
     }
 }
 
