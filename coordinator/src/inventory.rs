@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
+use hindcast_common::catalog::changes::hidden_files;
 use hindcast_common::catalog::{LakeFile, Location, parquet_footer};
 use hindcast_common::{Error, Result};
 use object_store::ObjectStoreExt;
@@ -43,6 +44,8 @@ pub struct TableDetail {
     pub entry: TableEntry,
     /// Column names and types, of all files together.
     pub columns: Vec<ColumnEntry>,
+    /// Files whose columns were read.
+    pub files_read: u64,
 }
 
 /// A column as files store it.
@@ -52,6 +55,10 @@ pub struct ColumnEntry {
     pub name: String,
     /// Arrow types, one where all files agree.
     pub types: Vec<String>,
+    /// Files that have it.
+    pub files: u64,
+    /// Whether every row of those files is null, as far as their statistics tell.
+    pub always_null: bool,
 }
 
 /// Names of the folders below `root` that hold `date=` folders, with their dates and sizes.
@@ -83,6 +90,7 @@ pub async fn show(root: &Location, table: &str) -> Result<TableDetail> {
     let folder = root.join(table);
     let mut columns: Vec<ColumnEntry> = Vec::new();
     let mut entries = Vec::new();
+    let mut files_read = 0;
     for (date, files) in existing(root, table).await? {
         let mut entry = date_entry(date, &files);
         let footers: Vec<_> = futures::stream::iter(&files)
@@ -93,10 +101,12 @@ pub async fn show(root: &Location, table: &str) -> Result<TableDetail> {
         let mut rows = 0;
         for footer in footers {
             match footer {
-                Ok((file_rows, schema)) => {
-                    rows += file_rows;
-                    schema.fields().iter().for_each(|field| {
-                        add_column(&mut columns, field.name(), &field.data_type().to_string());
+                Ok(footer) => {
+                    rows += footer.rows;
+                    files_read += 1;
+                    footer.schema.fields().iter().for_each(|field| {
+                        let is_null = footer.nulls.get(field.name()) == Some(&footer.rows);
+                        add_column(&mut columns, field.name(), &field.data_type().to_string(), is_null);
                     });
                 }
                 Err(fault) => entry.unreadable.push(fault.to_string()),
@@ -105,7 +115,7 @@ pub async fn show(root: &Location, table: &str) -> Result<TableDetail> {
         entry.rows = entry.unreadable.is_empty().then_some(rows);
         entries.push(entry);
     }
-    Ok(TableDetail { entry: TableEntry { table: table.to_owned(), dates: entries }, columns })
+    Ok(TableDetail { entry: TableEntry { table: table.to_owned(), dates: entries }, columns, files_read })
 }
 
 /// Deletes every object of a table; gives their number.
@@ -142,9 +152,10 @@ pub async fn existing(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Ve
 
 async fn dates(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
     let folder = root.join(table);
+    let hidden = hidden_files(root).await?;
     let mut found = Vec::new();
     for date in hindcast_common::catalog::date_folders(&folder).await? {
-        found.push((date, hindcast_common::catalog::date_files(&folder, date).await?));
+        found.push((date, hindcast_common::catalog::date_files(&folder, date, &hidden).await?));
     }
     Ok(found)
 }
@@ -159,10 +170,16 @@ fn date_entry(date: NaiveDate, files: &[LakeFile]) -> DateEntry {
     }
 }
 
-fn add_column(columns: &mut Vec<ColumnEntry>, name: &str, data_type: &str) {
-    match columns.iter_mut().find(|column| column.name == name) {
-        Some(column) if column.types.iter().any(|known| known == data_type) => {}
-        Some(column) => column.types.push(data_type.to_owned()),
-        None => columns.push(ColumnEntry { name: name.to_owned(), types: vec![data_type.to_owned()] }),
+fn add_column(columns: &mut Vec<ColumnEntry>, name: &str, data_type: &str, is_null: bool) {
+    let place = columns.iter().position(|column| column.name == name).unwrap_or_else(|| {
+        let (name, types) = (name.to_owned(), Vec::new());
+        columns.push(ColumnEntry { name, types, files: 0, always_null: true });
+        columns.len() - 1
+    });
+    let column = &mut columns[place];
+    column.files += 1;
+    column.always_null &= is_null;
+    if !column.types.iter().any(|known| known == data_type) {
+        column.types.push(data_type.to_owned());
     }
 }

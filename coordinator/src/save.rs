@@ -76,8 +76,7 @@ pub async fn save(
     }
     for (_, files) in crate::inventory::existing(lake.root(), name).await? {
         for file in &files {
-            let (rows, _) = parquet_footer(&target, file).await?;
-            saved.rows_in_table += rows;
+            saved.rows_in_table += parquet_footer(&target, file).await?.rows;
         }
     }
     Ok(saved)
@@ -114,8 +113,7 @@ async fn save_file(
     let unreadable = UnreadableCounts::of(source.spec);
     let scan = file_scan(source, &columns, file, None, None, &unreadable).await?;
     let session = task_session(Arc::clone(runtime));
-    let feed = ScanFeed { schema: scan.schema(), scan };
-    let table = StreamingTable::try_new(feed.scan.schema(), vec![Arc::new(feed)])?;
+    let table = StreamingTable::try_new(scan.schema(), vec![Arc::new(ScanFeed::new(scan))])?;
     let rows = enriched(session.read_table(Arc::new(table))?, window, config)?;
     let mut batches = rows.execute_stream().await?;
     let mut first = None;
@@ -147,9 +145,16 @@ async fn save_file(
 
 /// A scan of one file as a table.
 #[derive(Debug)]
-struct ScanFeed {
+pub(crate) struct ScanFeed {
     schema: SchemaRef,
     scan: Arc<dyn ExecutionPlan>,
+}
+
+impl ScanFeed {
+    /// The rows of `scan`, which has one partition.
+    pub(crate) fn new(scan: Arc<dyn ExecutionPlan>) -> Self {
+        Self { schema: scan.schema(), scan }
+    }
 }
 
 impl PartitionStream for ScanFeed {

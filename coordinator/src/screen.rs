@@ -203,6 +203,12 @@ impl ProgressBar {
         Self { bar }
     }
 
+    /// Shows how many bytes are done.
+    pub fn set_bytes(&self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+    }
+
     /// Takes the bar off the screen.
     pub fn finish(&self) {
         self.bar.finish_and_clear();

@@ -1,7 +1,8 @@
 //! Which tables, dates and files a lake holds. Only listings are read here, and footers for column names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path as FilePath;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
@@ -9,6 +10,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
+use super::changes::hidden_files;
 use super::location::Location;
 use super::store_reader::parquet_footer;
 use super::tables::{TABLES, TableSpec};
@@ -62,6 +64,8 @@ pub struct LakeTable {
     pub mapping: TableMapping,
     /// Dates of all its folders, in or out of any window.
     pub dates: BTreeSet<NaiveDate>,
+    /// Files of a change under way, which are not read.
+    pub hidden: Arc<HashSet<String>>,
 }
 
 impl Lake {
@@ -98,13 +102,18 @@ impl Lake {
     /// # Errors
     /// [`Error::Storage`] where a listing fails, [`Error::Config`] where a mapped URL is malformed.
     pub async fn tables(&self) -> Result<Vec<LakeTable>> {
-        let reads: Vec<_> = TABLES.iter().map(|spec| self.table(spec)).collect();
+        let hidden = Arc::new(hidden_files(&self.root).await?);
+        let reads: Vec<_> = TABLES.iter().map(|spec| self.table(spec, &hidden)).collect();
         let found: Vec<Option<LakeTable>> =
             futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
 
-    async fn table(&self, spec: &'static TableSpec) -> Result<Option<LakeTable>> {
+    async fn table(
+        &self,
+        spec: &'static TableSpec,
+        hidden: &Arc<HashSet<String>>,
+    ) -> Result<Option<LakeTable>> {
         let mapping = self.mappings.get(spec.name).cloned().unwrap_or_default();
         let location = match (&mapping.url, &mapping.workspace) {
             (Some(url), _) => Location::parse(url)?,
@@ -112,7 +121,8 @@ impl Lake {
             (None, None) => self.root.join(spec.name),
         };
         let dates = date_folders(&location).await?;
-        Ok((!dates.is_empty()).then_some(LakeTable { spec, location, mapping, dates }))
+        let hidden = Arc::clone(hidden);
+        Ok((!dates.is_empty()).then_some(LakeTable { spec, location, mapping, dates, hidden }))
     }
 }
 
@@ -145,7 +155,7 @@ impl LakeTable {
     /// # Errors
     /// [`Error::Storage`] where the listing fails.
     pub async fn files_of(&self, date: NaiveDate) -> Result<Vec<LakeFile>> {
-        date_files(&self.location, date).await
+        date_files(&self.location, date, &self.hidden).await
     }
 
     /// The columns, by Hindcast's names, that the first or last readable file of the sampled dates has.
@@ -177,23 +187,28 @@ impl LakeTable {
     }
 
     async fn file_columns(&self, file: &LakeFile) -> Option<BTreeSet<String>> {
-        let (_, schema) = parquet_footer(&self.location, file).await.ok()?;
-        Some(schema.fields().iter().map(|field| field.name().clone()).collect())
+        let footer = parquet_footer(&self.location, file).await.ok()?;
+        Some(footer.schema.fields().iter().map(|field| field.name().clone()).collect())
     }
 }
 
-/// The Parquet files of the `date=` folder of a table at `location`, at any depth, by path.
+/// The Parquet files of the `date=` folder of a table at `location`, at any depth, by path, without `hidden` ones.
 ///
 /// # Errors
 /// [`Error::Storage`] where the listing fails.
-pub async fn date_files(location: &Location, date: NaiveDate) -> Result<Vec<LakeFile>> {
+pub async fn date_files(
+    location: &Location,
+    date: NaiveDate,
+    hidden: &HashSet<String>,
+) -> Result<Vec<LakeFile>> {
     let folder = location.child(&format!("date={date}"));
     let objects: Vec<ObjectMeta> = with_retries(|| async {
         let objects = location.store().list(Some(&folder)).try_collect().await;
         objects.map_err(Error::storage(format!("listing {folder}")))
     })
     .await?;
-    let is_wanted = |object: &ObjectMeta| is_data_file(&object.location);
+    let is_wanted =
+        |object: &ObjectMeta| is_data_file(&object.location) && !hidden.contains(object.location.as_ref());
     let mut files: Vec<LakeFile> = objects
         .into_iter()
         .filter(is_wanted)

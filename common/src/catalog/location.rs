@@ -11,7 +11,7 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, RetryConfig};
 use url::Url;
 
 use crate::retry::with_retries;
@@ -109,6 +109,19 @@ impl Location {
                 Err(object_store::Error::NotFound { .. }) => Ok(None),
                 Err(error) => Err(failed(error)),
             }
+        })
+        .await
+    }
+
+    /// Puts an object of this store, in place of one that is there.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the store fails.
+    pub async fn put(&self, path: &Path, content: Vec<u8>) -> Result<()> {
+        let payload = PutPayload::from(content);
+        with_retries(|| async {
+            let put = self.store.put(path, payload.clone()).await;
+            put.map(|_| ()).map_err(Error::storage(format!("writing {path}")))
         })
         .await
     }

@@ -306,7 +306,8 @@ fn to_integer(plain: &ArrayRef) -> Result<(ArrayRef, u64)> {
     Ok((readable, unreadable))
 }
 
-fn integer_of_text(text: &str) -> Option<i64> {
+/// The whole number `text` tells, such as `7` or `7.0`, in the range Hindcast reads.
+pub fn integer_of_text(text: &str) -> Option<i64> {
     let text = text.trim();
     let number = text.parse::<i64>().ok().or_else(|| {
         let float = text.parse::<f64>().ok()?;

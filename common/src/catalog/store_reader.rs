@@ -1,17 +1,20 @@
 //! Reads a Parquet file of an object store directly, where no query is run over it.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::array::AsArray;
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{FutureExt, TryFutureExt};
+use futures::{FutureExt, TryFutureExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::{Encoding, PageType};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
@@ -39,19 +42,62 @@ impl StoreReader {
     }
 }
 
-/// Number of rows and the schema of a file, from its footer.
+/// What a file's footer tells.
+#[derive(Debug, Clone)]
+pub struct Footer {
+    /// Rows.
+    pub rows: u64,
+    /// Columns.
+    pub schema: SchemaRef,
+    /// Nulls by column, where every row group's statistics tell them.
+    pub nulls: BTreeMap<String, u64>,
+}
+
+/// A file's footer.
 ///
 /// # Errors
 /// [`Error::Input`] where the footer can't be read, [`Error::Storage`] where the store fails.
-pub async fn parquet_footer(location: &Location, file: &LakeFile) -> Result<(u64, SchemaRef), Error> {
+pub async fn parquet_footer(location: &Location, file: &LakeFile) -> Result<Footer, Error> {
     let reader = StoreReader::new(location, file);
-    match ParquetRecordBatchStreamBuilder::new(reader).await {
-        Ok(builder) => {
-            let rows: i64 = builder.metadata().file_metadata().num_rows();
-            Ok((rows.unsigned_abs(), Arc::clone(builder.schema())))
-        }
-        Err(error) => Err(no_parquet(file, &error)),
+    let builder =
+        ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|error| no_parquet(file, &error))?;
+    let metadata = builder.metadata();
+    let parquet_schema = metadata.file_metadata().schema_descr();
+    let nulls_of = |leaf: usize| {
+        let groups = metadata.row_groups().iter();
+        groups.map(|group| group.column(leaf).statistics()?.null_count_opt()).sum::<Option<u64>>()
+    };
+    Ok(Footer {
+        rows: metadata.file_metadata().num_rows().unsigned_abs(),
+        schema: Arc::clone(builder.schema()),
+        nulls: (0..parquet_schema.num_columns())
+            .filter_map(|leaf| Some((parquet_schema.column(leaf).path().string(), nulls_of(leaf)?)))
+            .collect(),
+    })
+}
+
+/// Calls `each` with the values of one column of a file, read as text; with none where the file lacks it.
+///
+/// # Errors
+/// [`Error::Input`] where the file can't be read, [`Error::Storage`] where the store fails.
+pub async fn column_texts(
+    location: &Location,
+    file: &LakeFile,
+    column: &str,
+    mut each: impl FnMut(&str),
+) -> Result<(), Error> {
+    let failed = |error: ParquetError| no_parquet(file, &error);
+    let builder =
+        ParquetRecordBatchStreamBuilder::new(StoreReader::new(location, file)).await.map_err(failed)?;
+    let leaves = builder.parquet_schema().columns();
+    let Some(leaf) = leaves.iter().position(|leaf| leaf.path().string() == column) else { return Ok(()) };
+    let mask = ProjectionMask::leaves(builder.parquet_schema(), [leaf]);
+    let mut batches = builder.with_projection(mask).build().map_err(failed)?;
+    while let Some(batch) = batches.try_next().await.map_err(failed)? {
+        let texts = cast(batch.column(0), &DataType::Utf8).map_err(|error| failed(error.into()))?;
+        texts.as_string::<i32>().iter().flatten().for_each(&mut each);
     }
+    Ok(())
 }
 
 /// The Arrow schema to read `file` with: as stored, with text that is a dictionary throughout read as such.

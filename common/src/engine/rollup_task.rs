@@ -166,7 +166,13 @@ fn open_table(table: &TableRef, context: &TaskContext) -> crate::Result<LakeTabl
     let spec = TableSpec::by_name(&table.name)
         .ok_or_else(|| Error::Internal(format!("there is no table {}", table.name)))?;
     let location = open_location(&table.url, context)?;
-    Ok(LakeTable { spec, location, mapping: table.mapping.clone(), dates: Default::default() })
+    Ok(LakeTable {
+        spec,
+        location,
+        mapping: table.mapping.clone(),
+        dates: Default::default(),
+        hidden: Default::default(),
+    })
 }
 
 fn columns_read(

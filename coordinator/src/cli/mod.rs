@@ -5,6 +5,7 @@ mod certificates;
 mod coordinator;
 mod demo;
 mod diff;
+mod import;
 mod investigate;
 mod jobs;
 mod run;
@@ -38,9 +39,11 @@ enum Command {
     Scan(scan::ScanArguments),
     /// Show everything about one user, device or address
     Investigate(investigate::InvestigateArguments),
+    /// Write raw logs into a lake's layout
+    Import(import::ImportArguments),
     /// Compare two scans: findings added, gone and changed, and why
     Diff(diff::DiffArguments),
-    /// Show, save and delete tables of a lake
+    /// Show, save, compact and delete tables of a lake
     Tables(tables::TablesArguments),
     /// Accept scans as jobs and have workers run them
     Coordinator(coordinator::CoordinatorArguments),
@@ -101,6 +104,9 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Scan(arguments) => block_on(arguments.threads(), "hindcast", "error", scan::run(&arguments)),
         Command::Investigate(arguments) => {
             block_on(arguments.threads(), "hindcast", "error", investigate::run(&arguments))
+        }
+        Command::Import(arguments) => {
+            block_on(arguments.threads(), "hindcast", "error", import::run(&arguments))
         }
         Command::Tables(arguments) => block_on(threads, "hindcast", "error", tables::run(&arguments)),
         Command::Jobs(arguments) => block_on(threads, "hindcast", "error", jobs::run(&arguments)),

@@ -7,15 +7,18 @@ use hindcast_common::config::Layer;
 use hindcast_common::engine::runtime;
 use hindcast_common::time::{Window, parse_time};
 use hindcast_common::{Error, Result};
+use serde::Serialize;
 
 use super::Outcome;
 use super::arguments::read_config;
+use crate::compact::compact;
 use crate::inventory::{self, DateEntry, TableDetail, TableEntry};
 use crate::lakes::{Access, open_lake};
-use crate::{save, screen};
+use crate::telemetry::{self, Telemetry};
+use crate::{import, save, screen};
 
-/// Memory of the engine that enriches rows to be saved: it streams them.
-const SAVE_MEMORY_BYTES: usize = 256 << 20;
+/// Memory of the engine that streams, sorts or counts rows.
+const MEMORY_BYTES: usize = 256 << 20;
 
 /// Arguments of `hindcast tables`.
 #[derive(Debug, Args)]
@@ -23,6 +26,7 @@ const SAVE_MEMORY_BYTES: usize = 256 << 20;
   hindcast tables --lake demo-lake
   hindcast tables --lake demo-lake show CommonSecurityLog
   hindcast tables --lake demo-lake save PaloAlto_Investigation_SPRK --from 2026-01-05 --to 2026-01-06
+  hindcast tables --lake demo-lake compact CommonSecurityLog
   hindcast tables --lake demo-lake delete PaloAlto_Investigation_SPRK --yes")]
 pub struct TablesArguments {
     /// The lake: a path, file://, s3://, az://, abfss:// or gs:// URL
@@ -42,10 +46,19 @@ pub struct TablesArguments {
 enum Action {
     /// Tables, dates, files and bytes (the default)
     List,
-    /// Rows by date, and columns
+    /// Rows by date, columns, and whether the telemetry is whole: gaps, silent devices, null columns, drift
     Show {
         /// The table
         table: String,
+        #[command(flatten)]
+        window: WindowArguments,
+    },
+    /// Merge small files of a table's dates into few
+    Compact {
+        /// The table
+        table: String,
+        #[command(flatten)]
+        window: WindowArguments,
     },
     /// Delete a table and all its files
     Delete {
@@ -59,13 +72,29 @@ enum Action {
     Save {
         /// The table, ending in the configured suffix (_SPRK)
         table: String,
-        /// First instant: a date or RFC 3339, UTC
-        #[arg(long, value_name = "T", requires = "to")]
-        from: Option<String>,
-        /// First instant after the window
-        #[arg(long, value_name = "T", requires = "from")]
-        to: Option<String>,
+        #[command(flatten)]
+        window: WindowArguments,
     },
+}
+
+/// Part of a table; all of it where none is named.
+#[derive(Debug, Args)]
+struct WindowArguments {
+    /// First instant: a date or RFC 3339, UTC
+    #[arg(long, value_name = "T", requires = "to")]
+    from: Option<String>,
+    /// First instant after the window
+    #[arg(long, value_name = "T", requires = "from")]
+    to: Option<String>,
+}
+
+impl WindowArguments {
+    fn window(&self) -> Result<Option<Window>> {
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) => Window::new(parse_time(from)?, parse_time(to)?).map(Some),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// Runs the command.
@@ -80,9 +109,30 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
             let tables = inventory::list(root).await?;
             if arguments.json { screen::print_json(&tables)? } else { tables.iter().for_each(print_entry) }
         }
-        Action::Show { table } => {
+        Action::Show { table, window } => {
             let detail = inventory::show(root, table).await?;
-            if arguments.json { screen::print_json(&detail)? } else { print_detail(&detail) }
+            let runtime = runtime(MEMORY_BYTES, None)?;
+            let telemetry = telemetry::examine(&lake, &detail, window.window()?.as_ref(), &runtime).await?;
+            if arguments.json {
+                screen::print_json(&Shown { detail: &detail, telemetry: &telemetry })?;
+            } else {
+                print_detail(&detail);
+                print_telemetry(table, &telemetry);
+            }
+        }
+        Action::Compact { table, window } => {
+            let window = window.window()?;
+            let is_wanted = |date| window.is_none_or(|window| window.covers_date(date));
+            let done = compact(root, table, is_wanted, &runtime(MEMORY_BYTES, None)?).await?;
+            if arguments.json {
+                screen::print_json(&done)?;
+            } else {
+                let (before, after) = (screen::bytes(done.bytes_before), screen::bytes(done.bytes_after));
+                println!(
+                    "{table}: {} small files of {} dates ({before}) are now {} ({after}), {} rows",
+                    done.files_before, done.dates, done.files_after, done.rows
+                );
+            }
         }
         Action::Delete { table, yes } => {
             if !yes {
@@ -92,14 +142,12 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
                 )));
             }
             let objects = inventory::delete(root, table).await?;
+            import::forget(root, table).await?;
             println!("{table} deleted: {objects} files");
         }
-        Action::Save { table, from, to } => {
-            let window = match (from, to) {
-                (Some(from), Some(to)) => Some(Window::new(parse_time(from)?, parse_time(to)?)?),
-                _ => None,
-            };
-            let saved = save::save(&lake, &config, &runtime(SAVE_MEMORY_BYTES, None)?, table, window).await?;
+        Action::Save { table, window } => {
+            let window = window.window()?;
+            let saved = save::save(&lake, &config, &runtime(MEMORY_BYTES, None)?, table, window).await?;
             println!(
                 "{table}: {} rows written in {} files; read back, the table has {} rows",
                 saved.rows_written, saved.files_written, saved.rows_in_table
@@ -107,6 +155,24 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// What `show` prints as JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    detail: &'a TableDetail,
+    telemetry: &'a Telemetry,
+}
+
+/// Prints what is wrong with a table's telemetry; that nothing is, too.
+pub(super) fn print_telemetry(table: &str, telemetry: &Telemetry) {
+    let lines = telemetry.lines();
+    println!(
+        "\ntelemetry of {table}: {}",
+        if lines.is_empty() { "nothing stands out" } else { "" }.trim_end()
+    );
+    lines.iter().for_each(|line| println!("  {line}"));
 }
 
 fn print_entry(entry: &TableEntry) {

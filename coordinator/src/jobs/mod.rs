@@ -262,8 +262,13 @@ pub fn outcome(state: JobState) -> &'static str {
     }
 }
 
-/// Microseconds since 1970. Only when a job was accepted and ended is told by the clock, never a result.
+/// The clock. Only when a job was accepted and ended, and how old a change left behind is, is told by it, never a result.
 #[allow(clippy::disallowed_methods)]
+pub fn now() -> chrono::DateTime<chrono::Utc> {
+    chrono::Utc::now()
+}
+
+/// Microseconds since 1970.
 fn now_us() -> i64 {
-    chrono::Utc::now().timestamp_micros()
+    now().timestamp_micros()
 }

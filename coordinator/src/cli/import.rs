@@ -1,0 +1,149 @@
+//! `hindcast import`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use hindcast_common::Result;
+use hindcast_common::catalog::Location;
+use hindcast_common::engine::runtime;
+
+use super::Outcome;
+use super::arguments::{available_threads, parse_bytes, read_config};
+use super::tables::print_telemetry;
+use crate::compact::compact;
+use crate::import::{FileReport, ImportReport, ImportRequest, import};
+use crate::lakes::{Access, open_lake};
+use crate::{inventory, jobs, screen, telemetry};
+
+/// Columns with unreadable values, and kinds of records set aside, that are shown of a file.
+const SHOWN_KINDS: usize = 8;
+
+/// Arguments of `hindcast import`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hindcast import exports/*.csv --table OfficeActivity --lake lake
+  hindcast import conn.log.gz http.log.gz --lake s3://soc/lake
+  hindcast import az://insights-logs-advancedhunting-deviceprocessevents/ --lake az://soc/lake
+  hindcast import proxy.ndjson --mapping proxy.toml --lake lake --record-id EventId
+
+What a file is, is told by its content: CSV, NDJSON, JSON arrays, CEF, Zeek or Parquet, alone or in gzip, zstd or zip.
+A file that was imported before, by its content, is passed over.")]
+pub struct ImportArguments {
+    /// Files or folders: paths or URLs
+    #[arg(required = true)]
+    files: Vec<String>,
+    /// The lake to write to
+    #[arg(long, value_name = "URL")]
+    lake: String,
+    /// The table, where records do not tell it
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+    /// What the files are, in place of recognising it: defender-stream, monitor-export, portal-csv, office-audit, cef,
+    /// zeek, sysmon or generic
+    #[arg(long, value_name = "NAME", conflicts_with = "mapping")]
+    source: Option<String>,
+    /// A file that says which fields become which columns
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+    /// Stop at the first record that can't be read, and import nothing
+    #[arg(long)]
+    strict: bool,
+    /// Keep of rows of one date with the same value of this column only the first
+    #[arg(long, value_name = "COLUMN")]
+    record_id: Option<String>,
+    /// Threads; all processors unless given
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Memory for merging small files
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_bytes)]
+    memory: usize,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+    /// Print nothing but errors
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl ImportArguments {
+    /// Threads to run on.
+    pub(super) fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(available_threads).max(1)
+    }
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
+    let mapping = match &arguments.mapping {
+        Some(path) => Some((path.display().to_string(), read_config(path)?)),
+        None => None,
+    };
+    let request = ImportRequest {
+        files: arguments.files.clone(),
+        lake: Location::parse(&arguments.lake)?,
+        table: arguments.table.clone(),
+        source: arguments.source.clone(),
+        mapping,
+        strict: arguments.strict,
+        record_id: arguments.record_id.clone(),
+        threads: arguments.threads(),
+        now: jobs::now(),
+    };
+    let is_told = !arguments.quiet && !arguments.json;
+    let bar = screen::ProgressBar::new(is_told);
+    let report = import(&request, |done, total| bar.set_bytes(done, total)).await;
+    bar.finish();
+    let report = report?;
+    let runtime = runtime(arguments.memory, None)?;
+    for (table, told) in &report.tables {
+        compact(&request.lake, table, |date| told.dates.contains(&date), &runtime).await?;
+    }
+    if arguments.json {
+        screen::print_json(&report)?;
+    }
+    if is_told {
+        print_report(&report);
+        let (lake, _) = open_lake(&arguments.lake, "default", None, &Access::Any).await?;
+        for table in report.tables.keys() {
+            let detail = inventory::show(lake.root(), table).await?;
+            print_telemetry(table, &telemetry::examine(&lake, &detail, None, &runtime).await?);
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn print_report(report: &ImportReport) {
+    report.files.iter().for_each(print_file);
+    for (table, told) in &report.tables {
+        let (first, last) = (told.dates.first(), told.dates.last());
+        let dates = first.zip(last).map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
+        println!("table     {table}: {} rows, {}{dates}", told.rows, screen::bytes(told.bytes));
+    }
+    if report.duplicates > 0 {
+        println!("left out  {} rows whose record id is there already", report.duplicates);
+    }
+    for file in &report.reject_files {
+        println!("rejects   {} records: {file}", report.rejects());
+    }
+}
+
+fn print_file(file: &FileReport) {
+    if file.already_imported {
+        println!("file      {}: imported before, nothing to do", file.file);
+        return;
+    }
+    let rows: Vec<String> = file.rows.iter().map(|(table, rows)| format!("{rows} of {table}")).collect();
+    let rows = if rows.is_empty() { "no rows".to_owned() } else { rows.join(", ") };
+    println!("file      {} ({}): {rows}, {} rejected", file.file, file.source, file.rejects);
+    let mut kinds: Vec<_> = file.set_aside.iter().collect();
+    kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let all: u64 = file.set_aside.values().sum();
+    if all > 0 {
+        let told: Vec<String> =
+            kinds.iter().take(SHOWN_KINDS).map(|(kind, count)| format!("{kind} ({count})")).collect();
+        println!("          {all} records of no table: {}", told.join(", "));
+    }
+    for (column, count) in file.unreadable.iter().take(SHOWN_KINDS) {
+        println!("          {count} values of {column} are not of its type, and null");
+    }
+}

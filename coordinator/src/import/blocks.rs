@@ -1,0 +1,176 @@
+//! A file's text in blocks of whole records.
+
+use std::sync::Arc;
+
+use hindcast_common::{Error, Result};
+
+use super::format::Reading;
+use super::framing::{Framed, Span};
+use super::inputs::{Bytestream, Input, read_up_to};
+use super::rejects::Reject;
+
+/// Bytes read at once.
+const BLOCK_BYTES: usize = 4 << 20;
+/// Bytes from which what has no end is no record.
+const MAX_RECORD_BYTES: usize = 16 << 20;
+/// Bytes that tell what a file is.
+const SAMPLE_BYTES: usize = 256 << 10;
+
+/// Records that tell what a file is.
+const SAMPLE_RECORDS: usize = 20;
+
+/// Some records of a file.
+pub(super) struct Block {
+    /// The file, by its place among the inputs.
+    pub(super) input: usize,
+    /// How the records are read.
+    pub(super) reading: Arc<Reading>,
+    /// The text.
+    pub(super) bytes: Vec<u8>,
+    /// Line of the text's first byte, counted from 0.
+    pub(super) first_line: u64,
+    /// The records.
+    pub(super) spans: Vec<Span>,
+    /// What is none.
+    pub(super) rejects: Vec<Reject>,
+}
+
+/// Reads one file block by block.
+pub(super) struct Blocks {
+    input: usize,
+    stream: Bytestream,
+    reading: Arc<Reading>,
+    /// Text read and not yet handed out.
+    pending: Vec<u8>,
+    line: u64,
+    is_last: bool,
+    /// Whether the text up to the next line's end belongs to a record that was given up.
+    skipping: bool,
+    /// What made the file end before its end.
+    failure: Option<String>,
+    is_done: bool,
+}
+
+impl Blocks {
+    /// The blocks of `file`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it can't be opened, [`Error::Config`] where its kind is not known.
+    pub(super) fn open(input: usize, file: &Input) -> Result<Self> {
+        let mut blocks = Self {
+            input,
+            stream: file.open()?,
+            reading: Arc::new(Reading::lines()),
+            pending: Vec::new(),
+            line: 0,
+            is_last: false,
+            skipping: false,
+            failure: None,
+            is_done: false,
+        };
+        blocks.fill(SAMPLE_BYTES);
+        if let (true, Some(reason)) = (blocks.pending.is_empty(), &blocks.failure) {
+            return Err(Error::Config(format!("{}: {reason}", file.name)));
+        }
+        if blocks.pending.starts_with("\u{feff}".as_bytes()) {
+            blocks.pending.drain(..3);
+        }
+        let (reading, header_bytes) = Reading::of(&blocks.pending);
+        blocks.line = newlines(&blocks.pending[..header_bytes]);
+        blocks.pending.drain(..header_bytes);
+        blocks.reading = Arc::new(reading);
+        Ok(blocks)
+    }
+
+    /// The first records, and how they are read; to tell what the file is.
+    pub(super) fn sample(&self) -> (Arc<Reading>, Vec<&[u8]>) {
+        let (reading, framed) = Reading::cut(&self.reading, &self.pending, self.is_last);
+        // Where the text starts with a header of its own, the records come behind it.
+        let (reading, offset, framed) = if framed.spans.is_empty() && framed.consumed > 0 {
+            let (reading, behind) = Reading::cut(&reading, &self.pending[framed.consumed..], self.is_last);
+            (reading, framed.consumed, behind)
+        } else {
+            (reading, 0, framed)
+        };
+        let records = framed.spans.iter().take(SAMPLE_RECORDS);
+        let records = records.map(|span| &self.pending[offset + span.start..offset + span.end]).collect();
+        (reading, records)
+    }
+
+    /// The next block; `None` after the last. A file that breaks off, such as a cut archive, ends with a reject.
+    pub(super) fn next(&mut self) -> Option<Block> {
+        while !self.is_done {
+            if !self.is_last && self.pending.len() < BLOCK_BYTES {
+                self.fill(BLOCK_BYTES);
+            }
+            if self.skipping && !self.skip() {
+                continue;
+            }
+            let mut block = self.cut();
+            if self.is_last {
+                self.is_done = true;
+                if let Some(reason) = self.failure.take() {
+                    block.rejects.push(Reject::new(newlines(&block.bytes), reason, b""));
+                }
+                return Some(block);
+            }
+            if block.bytes.is_empty() {
+                self.grow_or_give_up(&mut block);
+            }
+            if !block.bytes.is_empty() || !block.rejects.is_empty() {
+                return Some(block);
+            }
+        }
+        None
+    }
+
+    /// The whole records of the pending text, taken out of it.
+    fn cut(&mut self) -> Block {
+        let (reading, Framed { spans, rejects, consumed }) =
+            Reading::cut(&self.reading, &self.pending, self.is_last);
+        let rest = self.pending.split_off(consumed);
+        let bytes = std::mem::replace(&mut self.pending, rest);
+        let first_line = self.line;
+        self.line += newlines(&bytes);
+        let used = std::mem::replace(&mut self.reading, reading);
+        Block { input: self.input, reading: used, bytes, first_line, spans, rejects }
+    }
+
+    /// Reads on where a record is longer than a block, up to what a record may have.
+    fn grow_or_give_up(&mut self, block: &mut Block) {
+        if self.pending.len() < MAX_RECORD_BYTES {
+            self.fill(BLOCK_BYTES);
+            return;
+        }
+        let reason = format!("has no end within {} MiB", MAX_RECORD_BYTES >> 20);
+        block.rejects.push(Reject::new(0, reason, &self.pending));
+        self.skipping = true;
+        self.skip();
+    }
+
+    /// Drops the pending text up to its first line's end; tells whether there was one, or the file ended.
+    fn skip(&mut self) -> bool {
+        match memchr::memchr(b'\n', &self.pending) {
+            Some(end) => {
+                self.pending.drain(..=end);
+                self.line += 1;
+                self.skipping = false;
+            }
+            None => self.pending.clear(),
+        }
+        !self.skipping || self.is_last
+    }
+
+    fn fill(&mut self, bytes: usize) {
+        let filled = self.pending.len();
+        self.pending.resize(filled + bytes, 0);
+        let (length, failure) = read_up_to(&mut self.stream, &mut self.pending[filled..]);
+        self.pending.truncate(filled + length);
+        self.is_last = length < bytes;
+        self.failure = failure.map(|error| format!("the file can't be read to its end: {error}"));
+    }
+}
+
+fn newlines(text: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', text).count() as u64
+}

@@ -1,0 +1,181 @@
+//! Common Event Format, alone or behind a syslog header: seven header fields and `key=value` extensions.
+
+use std::borrow::Cow;
+
+use super::format::Record;
+
+/// The header's fields, by the names CommonSecurityLog gives them.
+const HEADER: [&str; 7] = [
+    "CEFVersion",
+    "DeviceVendor",
+    "DeviceProduct",
+    "DeviceVersion",
+    "DeviceEventClassID",
+    "Activity",
+    "LogSeverity",
+];
+
+/// Types of PAN-OS logs. PAN-OS writes them as the event's name, and the subtype as its class, the reverse of what its
+/// logging service writes and CommonSecurityLog's readers expect.
+const PAN_OS_TYPES: [&str; 13] = [
+    "TRAFFIC",
+    "THREAT",
+    "URL",
+    "DATA",
+    "WILDFIRE",
+    "CONFIG",
+    "SYSTEM",
+    "HIPMATCH",
+    "GLOBALPROTECT",
+    "USERID",
+    "DECRYPTION",
+    "AUTHENTICATION",
+    "TUNNEL",
+];
+
+/// Adds the fields of the message in `text` to `record`.
+///
+/// # Errors
+/// Why it is no CEF message.
+pub(super) fn read<'a>(text: &'a str, record: &mut Record<'a>) -> Result<(), String> {
+    let start = text.find("CEF:").ok_or("has no CEF header")?;
+    if let Some(time) = syslog_time(&text[..start]) {
+        record.push((Cow::Borrowed("SyslogTime"), time));
+    }
+    let mut rest = &text[start + 4..];
+    for name in HEADER {
+        let end = unescaped_at(rest, '|').ok_or("has fewer than seven header fields")?;
+        record.push((Cow::Borrowed(name), unescape(&rest[..end])));
+        rest = &rest[end + 1..];
+    }
+    sort_type_and_subtype(record);
+    extensions(rest.trim_end(), record);
+    Ok(())
+}
+
+fn sort_type_and_subtype(record: &mut Record<'_>) {
+    let at = |name: &str| record.iter().position(|(field, _)| field == name);
+    let (Some(vendor), Some(class), Some(activity)) =
+        (at("DeviceVendor"), at("DeviceEventClassID"), at("Activity"))
+    else {
+        return;
+    };
+    if record[vendor].1 == "Palo Alto Networks" && PAN_OS_TYPES.contains(&record[activity].1.as_ref()) {
+        let subtype = std::mem::replace(&mut record[class].1, Cow::Borrowed(""));
+        record[class].1 = std::mem::replace(&mut record[activity].1, subtype);
+    }
+}
+
+/// The time of an RFC 5424 header; that of RFC 3164 tells no year.
+fn syslog_time(header: &str) -> Option<Cow<'_, str>> {
+    header
+        .split_whitespace()
+        .map(|word| word.split_once('>').map_or(word, |(_, rest)| rest))
+        .find(|word| word.len() >= 19 && word.as_bytes().get(4) == Some(&b'-') && word.contains('T'))
+        .map(Cow::Borrowed)
+}
+
+/// A value runs up to the space before the next key, so it may hold spaces.
+fn extensions<'a>(text: &'a str, record: &mut Record<'a>) {
+    let mut equals = Vec::new();
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'\\' => escaped = !escaped,
+            b'=' if !escaped => equals.push(at),
+            _ => {}
+        }
+        escaped = escaped && byte == b'\\';
+    }
+    // Keys are what stands before each `=`, up to the last space, where that has no other character than a key may.
+    let mut keys: Vec<(usize, usize)> = Vec::new();
+    for equal in equals {
+        let start = text[..equal].rfind([' ', '\t']).map_or(0, |space| space + 1);
+        let is_key = start < equal
+            && text[start..equal].bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-[]".contains(&b));
+        if is_key && keys.last().is_none_or(|(_, last)| start > *last) {
+            keys.push((start, equal));
+        }
+    }
+    for (index, (start, equal)) in keys.iter().enumerate() {
+        let end = keys.get(index + 1).map_or(text.len(), |(next, _)| next - 1);
+        let value = text[equal + 1..end.max(equal + 1)].trim_end();
+        if !value.is_empty() {
+            record.push((Cow::Borrowed(&text[*start..*equal]), unescape(value)));
+        }
+    }
+}
+
+/// Where `wanted` stands without a backslash before it.
+fn unescaped_at(text: &str, wanted: char) -> Option<usize> {
+    let mut escaped = false;
+    for (at, character) in text.char_indices() {
+        if character == wanted && !escaped {
+            return Some(at);
+        }
+        escaped = character == '\\' && !escaped;
+    }
+    None
+}
+
+fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match (character, characters.clone().next()) {
+            ('\\', Some(next @ ('\\' | '=' | '|'))) => plain.push(next),
+            ('\\', Some('n')) => plain.push('\n'),
+            ('\\', Some('r')) => plain.push('\r'),
+            _ => {
+                plain.push(character);
+                continue;
+            }
+        }
+        characters.next();
+    }
+    Cow::Owned(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(text: &str) -> Vec<(String, String)> {
+        let mut record = Record::new();
+        read(text, &mut record).unwrap();
+        record.into_iter().skip(1).map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+    }
+
+    fn value(fields: &[(String, String)], name: &str) -> String {
+        fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
+    #[test]
+    fn headers_and_extensions_are_fields() {
+        let found = fields(
+            "<14>1 2026-01-05T08:00:00Z fw - - - - CEF:0|Palo Alto Networks|PAN-OS|11.1|end|TRAFFIC|1|src=10.0.0.1 \
+             msg=two words, a\\=b and c:\\\\d act=allow empty= out=12 request=http://x/?q=1&r=2 in=34",
+        );
+        assert_eq!(value(&found, "DeviceEventClassID"), "TRAFFIC");
+        assert_eq!(value(&found, "Activity"), "end");
+        assert_eq!(value(&found, "msg"), "two words, a=b and c:\\d");
+        assert_eq!(value(&found, "request"), "http://x/?q=1&r=2");
+        assert_eq!((value(&found, "out"), value(&found, "in")), ("12".into(), "34".into()));
+        assert!(value(&found, "empty").is_empty());
+        let service = fields("CEF:0|Palo Alto Networks|LF|2.0|THREAT|spyware \\| x|3|act=alert");
+        assert_eq!(
+            (value(&service, "DeviceEventClassID"), value(&service, "Activity")),
+            ("THREAT".into(), "spyware | x".into())
+        );
+    }
+
+    #[test]
+    fn what_is_no_message_says_so() {
+        for text in ["hello", "CEF:0|a|b", "CEF:"] {
+            assert!(read(text, &mut Record::new()).is_err(), "{text}");
+        }
+    }
+}

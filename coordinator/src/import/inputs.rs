@@ -1,0 +1,285 @@
+//! Files to import: where they lie, what identifies their content, and their bytes without compression.
+
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::json::LineDelimitedWriter;
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use futures::{StreamExt, TryStreamExt};
+use hindcast_common::catalog::Location;
+use hindcast_common::retry::with_retries;
+use hindcast_common::{Error, Result};
+use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tokio::runtime::Handle;
+use zip::ZipArchive;
+
+/// Bytes asked of a store at once.
+const FETCH_BYTES: u64 = 8 << 20;
+
+/// A file to import. What is appended to it after it was listed is not read.
+#[derive(Debug, Clone)]
+pub(super) struct Input {
+    /// Its path, for people.
+    pub(super) name: String,
+    /// Size in bytes, as it lies.
+    pub(super) bytes: u64,
+    /// BLAKE3 of its bytes, in hexadecimal.
+    pub(super) content: String,
+    place: Location,
+    path: Path,
+    /// Bytes of all inputs read so far, for progress.
+    bytes_read: Arc<AtomicU64>,
+}
+
+/// The files that `names` name, paths or URLs; of a folder, all files below it whose names do not start with `.` or `_`.
+///
+/// # Errors
+/// [`Error::Config`] where there is no such file or folder, [`Error::Storage`] where a store fails.
+pub(super) async fn list(
+    names: &[String],
+    threads: usize,
+    bytes_read: &Arc<AtomicU64>,
+) -> Result<Vec<Input>> {
+    let mut found = Vec::new();
+    for name in names {
+        let place = Location::parse(name)?;
+        match place.store().head(place.prefix()).await {
+            Ok(object) => found.push((place, object)),
+            Err(StoreError::NotFound { .. }) => {
+                let mut below: Vec<ObjectMeta> = place
+                    .store()
+                    .list(Some(place.prefix()))
+                    .try_collect()
+                    .await
+                    .map_err(Error::storage(format!("listing {name}")))?;
+                below.retain(|object| {
+                    object.location.filename().is_some_and(|name| !name.starts_with(['.', '_']))
+                });
+                below.sort_by(|left, right| left.location.cmp(&right.location));
+                if below.is_empty() {
+                    return Err(Error::Config(format!("there is no file {name}, and nothing below it")));
+                }
+                found.extend(below.into_iter().map(|object| (place.clone(), object)));
+            }
+            Err(error) => return Err(Error::storage(format!("reading {name}"))(error)),
+        }
+    }
+    let inputs = found.into_iter().map(|(place, object)| {
+        let bytes_read = Arc::clone(bytes_read);
+        tokio::task::spawn_blocking(move || {
+            let mut input = Input {
+                name: name_of(&place, &object.location),
+                bytes: object.size,
+                content: String::new(),
+                place,
+                path: object.location,
+                bytes_read,
+            };
+            input.content = input.hash()?;
+            Ok(input)
+        })
+    });
+    // Spawned as they are taken, so that only so many are open at once.
+    futures::stream::iter(inputs)
+        .buffered(threads)
+        .map(|joined| joined.map_err(|error| Error::Internal(error.to_string()))?)
+        .try_collect()
+        .await
+}
+
+/// The file that a place is.
+#[cfg(test)]
+pub(super) async fn of_place(place: Location) -> Input {
+    let object = place.store().head(place.prefix()).await.unwrap();
+    Input {
+        name: "file".into(),
+        bytes: object.size,
+        content: String::new(),
+        path: object.location,
+        place,
+        bytes_read: Arc::default(),
+    }
+}
+
+/// The path as a person gave it: a local one without `file://`.
+fn name_of(place: &Location, path: &Path) -> String {
+    let url = place.url().trim_end_matches('/');
+    match url.strip_prefix("file://") {
+        Some(_) => format!("/{path}"),
+        None => match path.as_ref().strip_prefix(place.prefix().as_ref()) {
+            Some(below) => format!("{url}{below}"),
+            None => path.to_string(),
+        },
+    }
+}
+
+/// The bytes of an input.
+pub(super) type Bytestream = Box<dyn Read + Send>;
+
+impl Input {
+    fn hash(&self) -> Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        // Hashing is not what progress is shown of.
+        let copied = io::copy(&mut self.reader(Arc::default()), &mut hasher);
+        copied.map_err(Error::io(format!("reading {}", self.name)))?;
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
+    fn reader(&self, bytes_read: Arc<AtomicU64>) -> ObjectReader {
+        ObjectReader {
+            place: self.place.clone(),
+            path: self.path.clone(),
+            size: self.bytes,
+            at: 0,
+            fetched: Bytes::new(),
+            handle: Handle::current(),
+            bytes_read,
+        }
+    }
+
+    /// The file's text: decompressed where it is gzip, zstd or a zip of one file, and rows as NDJSON where it is Parquet.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it can't be read, [`Error::Config`] where it is of a kind that can't be imported.
+    pub(super) fn open(&self) -> Result<Bytestream> {
+        let failed = |error| Error::io(format!("reading {}", self.name))(error);
+        let mut reader = self.reader(Arc::clone(&self.bytes_read));
+        let mut magic = [0; 4];
+        let length = match read_up_to(&mut reader, &mut magic) {
+            (_, Some(error)) => return Err(failed(error)),
+            (length, None) => length,
+        };
+        reader.seek(SeekFrom::Start(0)).map_err(failed)?;
+        match &magic[..length] {
+            [0x1f, 0x8b, ..] => Ok(Box::new(MultiGzDecoder::new(BufReader::new(reader)))),
+            [0x28, 0xb5, 0x2f, 0xfd] => Ok(Box::new(zstd::Decoder::new(reader).map_err(failed)?)),
+            b"PK\x03\x04" => self.open_zip(reader),
+            b"PAR1" => self.open_parquet(),
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+                Err(Error::Config(format!("{} is UTF-16 text: convert it to UTF-8 first", self.name)))
+            }
+            _ => Ok(Box::new(reader)),
+        }
+    }
+
+    fn open_zip(&self, reader: ObjectReader) -> Result<Bytestream> {
+        let unreadable = |reason: String| Error::Config(format!("{}: {reason}", self.name));
+        let mut archive = ZipArchive::new(reader).map_err(|error| unreadable(error.to_string()))?;
+        if archive.len() != 1 {
+            return Err(unreadable(format!(
+                "the archive holds {} files: unpack it, and import them",
+                archive.len()
+            )));
+        }
+        piped(move |target| {
+            let mut file = archive.by_index(0).map_err(io::Error::other)?;
+            io::copy(&mut file, target).map(|_| ())
+        })
+    }
+
+    /// Rows as NDJSON, so that one way of reading serves all.
+    fn open_parquet(&self) -> Result<Bytestream> {
+        let mut bytes = Vec::new();
+        self.reader(Arc::clone(&self.bytes_read))
+            .read_to_end(&mut bytes)
+            .map_err(Error::io(format!("reading {}", self.name)))?;
+        let rows = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))
+            .and_then(|builder| builder.build())
+            .map_err(|error| Error::Config(format!("{} can't be read as Parquet: {error}", self.name)))?;
+        piped(move |target| {
+            for batch in rows {
+                let batch = batch.map_err(io::Error::other)?;
+                LineDelimitedWriter::new(&mut *target).write(&batch).map_err(io::Error::other)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What `write` writes, from a thread of its own, as something to read. Its failure is the last thing read.
+fn piped(write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static) -> Result<Bytestream> {
+    let (receiver, mut sender) = io::pipe().map_err(Error::io("making a pipe"))?;
+    let writer = std::thread::spawn(move || write(&mut sender));
+    Ok(Box::new(Piped { receiver, writer: Some(writer) }))
+}
+
+struct Piped {
+    receiver: io::PipeReader,
+    writer: Option<std::thread::JoinHandle<io::Result<()>>>,
+}
+
+impl Read for Piped {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.receiver.read(buffer)?;
+        if length == 0
+            && !buffer.is_empty()
+            && let Some(writer) = self.writer.take()
+        {
+            writer.join().unwrap_or_else(|_| Err(io::Error::other("reading stopped")))?;
+        }
+        Ok(length)
+    }
+}
+
+/// An object of a store as a file, read in large pieces; used on threads that may block.
+struct ObjectReader {
+    place: Location,
+    path: Path,
+    size: u64,
+    at: u64,
+    fetched: Bytes,
+    handle: Handle,
+    bytes_read: Arc<AtomicU64>,
+}
+
+impl Read for ObjectReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.fetched.is_empty() && self.at < self.size {
+            let range = self.at..self.size.min(self.at + FETCH_BYTES);
+            let store = self.place.store();
+            let fetch = with_retries(|| async {
+                store
+                    .get_range(&self.path, range.clone())
+                    .await
+                    .map_err(Error::storage(format!("reading {}", self.path)))
+            });
+            self.fetched = self.handle.block_on(fetch).map_err(io::Error::other)?;
+        }
+        let length = buffer.len().min(self.fetched.len());
+        buffer[..length].copy_from_slice(&self.fetched.split_to(length));
+        self.at += length as u64;
+        self.bytes_read.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(length)
+    }
+}
+
+impl Seek for ObjectReader {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        let target = match position {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::End(offset) => self.size.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.at.checked_add_signed(offset),
+        };
+        self.at = target.ok_or_else(|| io::Error::other("a place before the file's start"))?;
+        self.fetched = Bytes::new();
+        Ok(self.at)
+    }
+}
+
+/// Fills `buffer` as far as there is something to read: the bytes read, and the failure that came after them.
+pub(super) fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> (usize, Option<io::Error>) {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(length) => filled += length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (filled, Some(error)),
+        }
+    }
+    (filled, None)
+}

@@ -1,0 +1,69 @@
+//! How the files of a lake are laid out: compression, row groups, pages, statistics and filters fit for pruning.
+
+use std::io::Write;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use hindcast_common::Error;
+use hindcast_common::Result;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use super::source::time_column;
+
+/// Size towards which files are made; scans cut units of about this size.
+pub(crate) const TARGET_FILE_BYTES: u64 = 64 << 20;
+/// Files below this are merged where a date has several.
+pub(crate) const SMALL_FILE_BYTES: u64 = TARGET_FILE_BYTES / 4;
+/// Rows of a row group: few enough that one device's rows are a group or two of its date.
+const ROW_GROUP_ROWS: usize = 128 << 10;
+/// Distinct values for which a Bloom filter is sized; one in a hundred look-ups of an absent value then reads in vain.
+const FILTERED_VALUES: u64 = 20_000;
+/// Columns by which other engines look rows up; Hindcast itself asks the dictionaries.
+const FILTERED_COLUMNS: [&str; 6] =
+    ["DeviceName", "SourceIP", "DestinationIP", "RemoteIP", "CallerIpAddress", "UserId"];
+
+/// A writer of a table's file.
+///
+/// # Errors
+/// [`Error::Engine`] where the schema can't be written as Parquet.
+pub(crate) fn writer<W: Write + Send>(
+    target: W,
+    schema: &SchemaRef,
+    table: &str,
+    cluster: Option<&str>,
+) -> Result<ArrowWriter<W>> {
+    let properties = properties(schema, table, cluster)?;
+    ArrowWriter::try_new(target, schema.clone(), Some(properties)).map_err(as_engine)
+}
+
+fn properties(schema: &Schema, table: &str, cluster: Option<&str>) -> Result<WriterProperties> {
+    let place = |name: &str| schema.index_of(name).ok().map(|place| place as i32);
+    let order = cluster.into_iter().chain([time_column(table)]).filter_map(place);
+    let order = order.map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: true });
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).map_err(as_engine)?))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_sorting_columns(Some(order.collect()))
+        .set_created_by("hindcast import".to_owned());
+    for field in schema.fields() {
+        let path = ColumnPath::from(field.name().as_str());
+        if FILTERED_COLUMNS.contains(&field.name().as_str()) {
+            properties = properties
+                .set_column_bloom_filter_enabled(path.clone(), true)
+                .set_column_bloom_filter_max_ndv(path.clone(), FILTERED_VALUES);
+        }
+        // Times and sizes are so various that a dictionary would only be tried and given up.
+        if matches!(field.data_type(), DataType::Timestamp(_, _)) {
+            properties = properties.set_column_dictionary_enabled(path, false);
+        }
+    }
+    Ok(properties.build())
+}
+
+fn as_engine(error: parquet::errors::ParquetError) -> Error {
+    Error::Engine(error.into())
+}

@@ -1,0 +1,155 @@
+//! Puts an import's files in place, all at once, and remembers by content what was imported.
+
+use std::collections::HashSet;
+use std::fs;
+
+use futures::{StreamExt, TryStreamExt};
+use hindcast_common::catalog::Location;
+use hindcast_common::catalog::changes::{self, Change, hidden_files};
+use hindcast_common::retry::with_retries;
+use hindcast_common::{Error, Result};
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStoreExt};
+
+use super::Contents;
+use super::inputs::Input;
+use super::rejects::RejectFile;
+use super::report::FileReport;
+use super::runs::Staged;
+
+/// Where a lake remembers what was imported: a folder a content, in it one a table, in it the change that brought it.
+const IMPORTED: &str = "_hindcast/imports";
+/// Where records that can't be read are told.
+const REJECTS: &str = "_hindcast/rejects";
+/// Files put at once.
+const CONCURRENT_PUTS: usize = 4;
+
+/// Contents that were imported into `table`, or into any where none is named.
+///
+/// # Errors
+/// [`Error::Storage`] where the store fails.
+pub(super) async fn imported(lake: &Location, table: Option<&str>) -> Result<Contents> {
+    let hidden = hidden_files(lake).await?;
+    let markers = markers(lake, "").await?;
+    let is_seen = |marker: &&Marker| {
+        !hidden.contains(marker.path.as_ref()) && table.is_none_or(|table| table == marker.table)
+    };
+    Ok(markers.iter().filter(is_seen).map(|marker| marker.content.clone()).collect())
+}
+
+/// Forgets what was imported into `table`, which is deleted.
+///
+/// # Errors
+/// [`Error::Storage`] where the store fails.
+pub(crate) async fn forget(lake: &Location, table: &str) -> Result<()> {
+    for marker in markers(lake, "").await?.iter().filter(|marker| marker.table == table) {
+        let deleted = lake.store().delete(&marker.path).await;
+        deleted.map_err(Error::storage(format!("deleting {}", marker.path)))?;
+    }
+    Ok(())
+}
+
+/// That a content was imported into a table.
+struct Marker {
+    path: Path,
+    content: String,
+    table: String,
+    change: String,
+}
+
+async fn markers(lake: &Location, content: &str) -> Result<Vec<Marker>> {
+    let folder = lake.child(&format!("{IMPORTED}/{content}"));
+    let objects: Vec<ObjectMeta> = with_retries(|| async {
+        let listed = lake.store().list(Some(&folder)).try_collect().await;
+        listed.map_err(Error::storage(format!("listing {folder}")))
+    })
+    .await?;
+    let root = lake.child(IMPORTED);
+    let marker = |object: ObjectMeta| {
+        let parts: Vec<String> =
+            object.location.prefix_match(&root)?.map(|part| part.as_ref().to_owned()).collect();
+        let [content, table, change] = <[String; 3]>::try_from(parts).ok()?;
+        Some(Marker { path: object.location, content, table, change })
+    };
+    Ok(objects.into_iter().filter_map(marker).collect())
+}
+
+/// Puts everything in place: files, rejects, and what was imported. Gives the place of the rejects, where there are any.
+///
+/// # Errors
+/// [`Error::Storage`] where the store fails, [`Error::Config`] where another process imports one of the files: nothing
+/// is then seen of it.
+pub(super) async fn publish(
+    lake: &Location,
+    id: &str,
+    staged: &[Staged],
+    rejects: RejectFile,
+    inputs: &[Input],
+    files: &[FileReport],
+) -> Result<Option<String>> {
+    let targets: Vec<Path> = staged
+        .iter()
+        .enumerate()
+        .map(|(number, file)| {
+            lake.child(&format!("{}/date={}/{id}-{number:04}.parquet", file.table, file.date))
+        })
+        .collect();
+    let markers: Vec<Path> = inputs
+        .iter()
+        .zip(files)
+        .flat_map(|(input, file)| {
+            let tables = file.rows.keys();
+            tables.map(|table| lake.child(&format!("{IMPORTED}/{}/{table}/{id}", input.content)))
+        })
+        .collect();
+    let reject_path = lake.child(&format!("{REJECTS}/{id}.jsonl"));
+    let reject_file = rejects.finish()?;
+    let rejected = reject_file.as_ref().map(|_| &reject_path);
+    let adds = targets.iter().chain(&markers).chain(rejected).map(Path::to_string).collect();
+    let change = Change { id: id.to_owned(), adds, replaces: Vec::new() };
+    changes::begin(lake, &change).await?;
+    let put = async {
+        let puts = staged.iter().zip(&targets).map(|(file, target)| async move {
+            let failed = Error::io(format!("reading {}", file.path.display()));
+            let bytes = fs::read(&file.path).map_err(failed)?;
+            lake.put(target, bytes).await
+        });
+        futures::stream::iter(puts).buffer_unordered(CONCURRENT_PUTS).try_collect::<()>().await?;
+        if let Some(mut file) = reject_file {
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut file, &mut bytes).map_err(Error::io("reading rejects"))?;
+            lake.put(&reject_path, bytes).await?;
+        }
+        for marker in &markers {
+            lake.put(marker, Vec::new()).await?;
+        }
+        only_here(lake, id, inputs, files).await
+    };
+    if let Err(error) = put.await {
+        changes::abort(lake, &change).await?;
+        return Err(error);
+    }
+    changes::commit(lake, &change).await?;
+    let url = format!("{}/{REJECTS}/{id}.jsonl", lake.url().trim_end_matches('/'));
+    Ok(change.adds.contains(&reject_path.to_string()).then_some(url))
+}
+
+/// Sees to it that no other change brings the same content to the same table: one under way is taken back.
+async fn only_here(lake: &Location, id: &str, inputs: &[Input], files: &[FileReport]) -> Result<()> {
+    let mut undone = HashSet::new();
+    for (input, file) in inputs.iter().zip(files) {
+        for marker in markers(lake, &input.content).await? {
+            let is_other = marker.change != id && file.rows.contains_key(&marker.table);
+            if !is_other || !undone.insert(marker.change.clone()) {
+                continue;
+            }
+            if !changes::undo(lake, &marker.change).await? {
+                return Err(Error::Config(format!(
+                    "{} was imported by another process meanwhile",
+                    input.name
+                )));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! Records that can't be read: which, where and why.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use hindcast_common::{Error, Result};
+use serde::Serialize;
+
+/// Bytes of a rejected record that are kept.
+const KEPT_BYTES: usize = 64 << 10;
+
+/// A piece of text that is no record of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reject {
+    /// Its line, counted from where its block starts.
+    pub(super) line: u64,
+    /// Why.
+    pub(super) reason: String,
+    /// The text, what is no UTF-8 replaced, cut where it is long.
+    pub(super) text: String,
+    /// Its whole length in bytes.
+    pub(super) bytes: usize,
+}
+
+impl Reject {
+    pub(super) fn new(line: u64, reason: impl Into<String>, text: &[u8]) -> Self {
+        let kept = &text[..text.len().min(KEPT_BYTES)];
+        let text_kept = String::from_utf8_lossy(kept).trim_end_matches(['\r', '\n']).to_owned();
+        Self { line, reason: reason.into(), text: text_kept, bytes: text.len() }
+    }
+}
+
+/// A line of a reject file.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: &'a str,
+    line: u64,
+    reason: &'a str,
+    bytes: usize,
+    text: &'a str,
+}
+
+/// The reject file in the making: JSON lines with file, line (from 1), reason, length and text.
+pub(super) struct RejectFile {
+    target: BufWriter<File>,
+    count: u64,
+}
+
+impl RejectFile {
+    /// A file that is gone when this is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it can't be made.
+    pub(super) fn create() -> Result<Self> {
+        let file = tempfile::tempfile().map_err(Error::io("making a file for rejects"))?;
+        Ok(Self { target: BufWriter::new(file), count: 0 })
+    }
+
+    /// Adds a reject of `file`, whose block starts at line `first_line`, counted from 0.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it can't be written.
+    pub(super) fn add(&mut self, file: &str, first_line: u64, reject: &Reject) -> Result<()> {
+        let line = Line {
+            file,
+            line: first_line + reject.line + 1,
+            reason: &reject.reason,
+            bytes: reject.bytes,
+            text: &reject.text,
+        };
+        let mut json = serde_json::to_vec(&line).map_err(|error| Error::Internal(error.to_string()))?;
+        json.push(b'\n');
+        self.count += 1;
+        self.target.write_all(&json).map_err(Error::io("writing rejects"))
+    }
+
+    /// The file's content; `None` where there was no reject.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it can't be read back.
+    pub(super) fn finish(self) -> Result<Option<File>> {
+        if self.count == 0 {
+            return Ok(None);
+        }
+        let mut file =
+            self.target.into_inner().map_err(|error| Error::io("writing rejects")(error.into_error()))?;
+        std::io::Seek::rewind(&mut file).map_err(Error::io("reading rejects"))?;
+        Ok(Some(file))
+    }
+}

@@ -1,0 +1,379 @@
+//! Records become rows of a table: columns grow as fields appear, in Arrow's types.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayBuilder, ArrayRef, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+};
+use arrow::datatypes::{DataType, Field, Schema};
+use hindcast_common::catalog::{ColumnKind, TableSpec, canonical_type, integer_of_text};
+use hindcast_common::{Error, Result};
+
+use super::format::Record;
+use super::instants::instant_us;
+use super::source::{TableRule, cluster_column, time_column};
+
+/// What a portal appends to the name of a column of times.
+const UTC_SUFFIX: &str = " [UTC]";
+/// Fields that hold the time where a rule names none and the table's own column is not there.
+const TIME_FIELDS: [&str; 7] =
+    ["TimeGenerated", "Timestamp", "ReceiptTime", "Start_Time", "time", "@timestamp", "EventTime"];
+/// Columns a table may have.
+const MAX_COLUMNS: usize = 4_000;
+
+/// Rows of one table in the making.
+pub(super) struct Rows<'r> {
+    table: String,
+    rule: &'r TableRule,
+    unset: &'r [String],
+    spec: Option<&'static TableSpec>,
+    columns: Vec<Column>,
+    by_name: HashMap<String, usize>,
+    /// Which columns a field goes to. Records of a source have the same fields in the same order, mostly.
+    targets: HashMap<String, Arc<[Target]>>,
+    in_order: Vec<(String, Arc<[Target]>)>,
+    rows: usize,
+    unreadable: BTreeMap<String, u64>,
+}
+
+struct Column {
+    name: String,
+    kind: ColumnKind,
+    builder: Builder,
+    /// The place in the record of this row's value, as yet, behind the rank of its field.
+    value: Option<(usize, usize)>,
+}
+
+enum Builder {
+    Text(StringBuilder),
+    Integer(Int64Builder),
+    Time(TimestampMicrosecondBuilder),
+}
+
+/// A column a field goes to, and its rank among that column's fields: the least is the best.
+struct Target {
+    column: usize,
+    rank: usize,
+}
+
+/// Rows of one table, done.
+pub(super) struct TableRows {
+    /// The table.
+    pub(super) table: String,
+    /// The column that clusters its rows, where it has one.
+    pub(super) cluster: Option<String>,
+    /// The rows.
+    pub(super) batch: RecordBatch,
+    /// Values that became null since they are not of their column's type, by column.
+    pub(super) unreadable: BTreeMap<String, u64>,
+}
+
+impl<'r> Rows<'r> {
+    /// No rows yet, with the columns of the rule.
+    pub(super) fn new(table: &str, rule: &'r TableRule, unset: &'r [String]) -> Self {
+        let mut rows = Self {
+            table: table.to_owned(),
+            rule,
+            unset,
+            spec: TableSpec::by_name(table),
+            columns: Vec::new(),
+            by_name: HashMap::new(),
+            targets: HashMap::new(),
+            in_order: Vec::new(),
+            rows: 0,
+            unreadable: BTreeMap::new(),
+        };
+        // The time is the first column.
+        rows.column(time_column(table), false);
+        for column in rule.constants.keys() {
+            rows.column(column, false);
+        }
+        rows
+    }
+
+    /// Adds a record as a row.
+    ///
+    /// # Errors
+    /// Why it can't be a row of the table: above all that it has no time.
+    pub(super) fn push(&mut self, record: &Record<'_>) -> Result<(), String> {
+        let taken = self.take(record);
+        if taken.is_err() {
+            self.columns.iter_mut().for_each(|column| column.value = None);
+        }
+        taken?;
+        self.append(record);
+        Ok(())
+    }
+
+    /// Finds each column's value in the record.
+    fn take(&mut self, record: &Record<'_>) -> Result<(), String> {
+        for (place, (name, value)) in record.iter().enumerate() {
+            if self.unset.iter().any(|unset| unset == value) {
+                continue;
+            }
+            let targets = self.targets_of(place, name)?;
+            for target in targets.iter() {
+                self.offer(target, place, record);
+            }
+        }
+        let Some((_, place)) = self.columns[0].value else {
+            return Err(format!("has no {}", self.columns[0].name));
+        };
+        let time = &record[place].1;
+        instant_us(time).map(|_| ()).ok_or_else(|| format!("{time:?} is not a time"))
+    }
+
+    /// The rows as a batch.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where columns do not fit together.
+    pub(super) fn finish(self) -> Result<Option<TableRows>> {
+        if self.rows == 0 {
+            return Ok(None);
+        }
+        let (mut fields, mut arrays) = (Vec::new(), Vec::<ArrayRef>::new());
+        for column in self.columns {
+            fields.push(Field::new(column.name, stored_type(column.kind), true));
+            arrays.push(match column.builder {
+                Builder::Text(mut builder) => Arc::new(builder.finish()),
+                Builder::Integer(mut builder) => Arc::new(builder.finish()),
+                Builder::Time(mut builder) => Arc::new(builder.finish().with_timezone("UTC")),
+            });
+        }
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        let cluster = cluster_column(&self.table, self.rule.cluster_by.as_deref()).map(str::to_owned);
+        Ok(Some(TableRows { table: self.table, cluster, batch, unreadable: self.unreadable }))
+    }
+
+    fn append(&mut self, record: &Record<'_>) {
+        for column in &mut self.columns {
+            let value = match column.value.take() {
+                Some((_, place)) => Some(translated(self.rule, &column.name, &record[place].1)),
+                None => self.rule.constants.get(&column.name).map(String::as_str),
+            };
+            if !column.builder.append(value) {
+                *self.unreadable.entry(column.name.clone()).or_default() += 1;
+            }
+        }
+        self.rows += 1;
+    }
+
+    /// Puts a value to a column, unless a better field's is there. What gives way is kept under its field's own name.
+    fn offer(&mut self, target: &Target, place: usize, record: &Record<'_>) {
+        let column = &mut self.columns[target.column];
+        let giving_way = match column.value {
+            Some((rank, _)) if rank <= target.rank => (rank < target.rank).then_some(place),
+            earlier => {
+                column.value = Some((target.rank, place));
+                earlier.map(|(_, place)| place)
+            }
+        };
+        if let Some(place) = giving_way
+            && let field = record[place].0.as_ref()
+            && field != self.columns[target.column].name
+        {
+            let spare = self.column(field, false);
+            self.columns[spare].value.get_or_insert((usize::MAX, place));
+        }
+    }
+
+    fn targets_of(&mut self, place: usize, field: &str) -> Result<Arc<[Target]>, String> {
+        if let Some((name, targets)) = self.in_order.get(place)
+            && name == field
+        {
+            return Ok(Arc::clone(targets));
+        }
+        let targets = match self.targets.get(field) {
+            Some(targets) => Arc::clone(targets),
+            None => {
+                let targets = self.new_targets(field)?;
+                self.targets.insert(field.to_owned(), Arc::clone(&targets));
+                targets
+            }
+        };
+        if self.in_order.len() == place {
+            self.in_order.push((field.to_owned(), Arc::clone(&targets)));
+        } else if let Some(entry) = self.in_order.get_mut(place) {
+            *entry = (field.to_owned(), Arc::clone(&targets));
+        }
+        Ok(targets)
+    }
+
+    fn new_targets(&mut self, field: &str) -> Result<Arc<[Target]>, String> {
+        if self.columns.len() >= MAX_COLUMNS {
+            return Err(format!("the table has {MAX_COLUMNS} columns: {field} would be one more"));
+        }
+        let (plain, is_time) = match field.strip_suffix(UTC_SUFFIX) {
+            Some(plain) => (plain, true),
+            None => (field, false),
+        };
+        let mut targets = Vec::new();
+        if let Some(rank) = self.rank_as_time(plain) {
+            targets.push(Target { column: 0, rank });
+        }
+        let rule = self.rule;
+        for (column, fields) in &rule.columns {
+            if let Some(rank) = fields.all().iter().position(|name| name == plain) {
+                targets.push(Target { column: self.column(column, is_time), rank });
+            }
+        }
+        if targets.is_empty() {
+            targets.push(Target { column: self.column(plain, is_time), rank: 0 });
+        }
+        Ok(targets.into())
+    }
+
+    /// How good a field is as the row's time.
+    fn rank_as_time(&self, field: &str) -> Option<usize> {
+        match self.rule.time.as_slice() {
+            [] if field == self.columns[0].name => Some(0),
+            [] => TIME_FIELDS.iter().position(|name| *name == field).map(|rank| rank + 1),
+            told => told.iter().position(|name| name == field),
+        }
+    }
+
+    /// The place of a column, which is made where there is none.
+    fn column(&mut self, name: &str, is_time: bool) -> usize {
+        if let Some(column) = self.by_name.get(name) {
+            return *column;
+        }
+        let known = self.spec.and_then(|spec| spec.column(name)).map(|column| column.kind);
+        let told = self.rule.types.get(name).map(|kind| ColumnKind::from(*kind));
+        let is_time = is_time || name == time_column(&self.table);
+        let kind = known.or(told).unwrap_or(if is_time { ColumnKind::Time } else { ColumnKind::Text });
+        let column =
+            Column { name: name.to_owned(), kind, builder: Builder::new(kind, self.rows), value: None };
+        self.columns.push(column);
+        self.by_name.insert(name.to_owned(), self.columns.len() - 1);
+        self.columns.len() - 1
+    }
+}
+
+impl Builder {
+    /// A builder that has so many nulls.
+    fn new(kind: ColumnKind, nulls: usize) -> Self {
+        let mut builder = match kind {
+            ColumnKind::Text => Builder::Text(StringBuilder::new()),
+            ColumnKind::Integer => Builder::Integer(Int64Builder::new()),
+            ColumnKind::Time => Builder::Time(TimestampMicrosecondBuilder::new()),
+        };
+        match &mut builder {
+            Builder::Text(builder) => (0..nulls).for_each(|_| builder.append_null()),
+            Builder::Integer(builder) => builder.append_nulls(nulls),
+            Builder::Time(builder) => builder.append_nulls(nulls),
+        }
+        debug_assert_eq!(builder.len(), nulls);
+        builder
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Builder::Text(builder) => builder.len(),
+            Builder::Integer(builder) => builder.len(),
+            Builder::Time(builder) => builder.len(),
+        }
+    }
+
+    /// Appends a value; false where it is none of the column's type, and null was appended.
+    fn append(&mut self, value: Option<&str>) -> bool {
+        let number = |parse: fn(&str) -> Option<i64>| {
+            let parsed = value.and_then(parse);
+            (parsed, parsed.is_some() || value.is_none_or(|text| text.trim().is_empty()))
+        };
+        match self {
+            Builder::Text(builder) => {
+                builder.append_option(value);
+                true
+            }
+            Builder::Integer(builder) => {
+                let (parsed, is_read) = number(integer_of_text);
+                builder.append_option(parsed);
+                is_read
+            }
+            Builder::Time(builder) => {
+                let (parsed, is_read) = number(instant_us);
+                builder.append_option(parsed);
+                is_read
+            }
+        }
+    }
+}
+
+/// The value a column has for a field's value.
+fn translated<'a>(rule: &'a TableRule, column: &str, value: &'a str) -> &'a str {
+    let behind = rule.behind.get(column).and_then(|mark| value.rsplit_once(mark.as_str()));
+    let value = behind.map_or(value, |(_, rest)| rest);
+    rule.values.get(column).and_then(|values| values.get(value)).map_or(value, String::as_str)
+}
+
+/// The Arrow type a column is written as.
+pub(super) fn stored_type(kind: ColumnKind) -> DataType {
+    match kind {
+        ColumnKind::Text => DataType::Utf8,
+        ColumnKind::Time | ColumnKind::Integer => canonical_type(kind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    use arrow::array::AsArray;
+    use arrow::datatypes::Int64Type;
+
+    fn record(fields: &[(&'static str, &'static str)]) -> Record<'static> {
+        fields.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect()
+    }
+
+    #[test]
+    fn columns_grow_and_keep_what_they_are_given() {
+        let rule: TableRule = toml::from_str(
+            "time = [\"ts\", \"old\"]\ncolumns = { SourceIP = [\"a\", \"b\"], DeviceAction = \"act\", \
+             SimplifiedDeviceAction = \"act\" }\nconstants = { DeviceVendor = \"V\" }\n[values.SimplifiedDeviceAction]\ndrop = \"Dropped\"",
+        )
+        .unwrap();
+        let mut rows = Rows::new("CommonSecurityLog", &rule, &[]);
+        rows.push(&record(&[("ts", "1619622326"), ("b", "2.2.2.2"), ("act", "drop")])).unwrap();
+        rows.push(&record(&[
+            ("old", "1619622326"),
+            ("b", "3.3.3.3"),
+            ("a", "1.1.1.1"),
+            ("SentBytes", "7.0"),
+        ]))
+        .unwrap();
+        assert!(rows.push(&record(&[("a", "9.9.9.9")])).is_err());
+        rows.push(&record(&[
+            ("ts", "1619622326"),
+            ("SentBytes", "many"),
+            ("late [UTC]", "4/28/2021, 3:05:26 PM"),
+        ]))
+        .unwrap();
+        let done = rows.finish().unwrap().unwrap();
+        let text = |name: &str| -> Vec<Option<String>> {
+            let column = done.batch.column_by_name(name).unwrap().as_string::<i32>();
+            column.iter().map(|value| value.map(str::to_owned)).collect()
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(text("SourceIP"), [some("2.2.2.2"), some("1.1.1.1"), None]);
+        assert_eq!(text("DeviceAction"), [some("drop"), None, None]);
+        assert_eq!(text("SimplifiedDeviceAction"), [some("Dropped"), None, None]);
+        assert_eq!(text("DeviceVendor"), [some("V"), some("V"), some("V")]);
+        let sent = done.batch.column_by_name("SentBytes").unwrap().as_primitive::<Int64Type>();
+        assert_eq!(sent.iter().collect::<Vec<_>>(), [None, Some(7), None]);
+        assert_eq!(done.unreadable, BTreeMap::from([("SentBytes".to_owned(), 1)]));
+        assert_eq!(done.batch.column_by_name("late").unwrap().null_count(), 2);
+    }
+
+    #[test]
+    fn what_gives_way_is_kept_under_its_own_name() {
+        let rule: TableRule = toml::from_str("columns = { SourceIP = [\"a\", \"b\"] }").unwrap();
+        let mut rows = Rows::new("CommonSecurityLog", &rule, &[]);
+        rows.push(&record(&[("TimeGenerated", "2021-04-28"), ("a", "1.1.1.1"), ("b", "2.2.2.2")])).unwrap();
+        let done = rows.finish().unwrap().unwrap();
+        let spare = done.batch.column_by_name("b").unwrap().as_string::<i32>();
+        assert_eq!(spare.value(0), "2.2.2.2");
+    }
+}

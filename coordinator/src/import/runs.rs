@@ -1,0 +1,178 @@
+//! Rows in order, written as the files of their dates: clustered by shard key, then time.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, new_null_array};
+use arrow::compute::{concat, take};
+use arrow::datatypes::{Schema, SchemaRef, TimestampMicrosecondType};
+use chrono::NaiveDate;
+use hindcast_common::catalog::TableSpec;
+use hindcast_common::time::date_of_us;
+use hindcast_common::{Error, Result};
+
+use super::layout;
+use super::source::time_column;
+
+/// Rows handed to the file writer at once.
+const WRITE_ROWS: usize = 64 << 10;
+
+/// A file of a table's date, waiting in a temporary folder.
+#[derive(Debug)]
+pub(super) struct Staged {
+    /// The table.
+    pub(super) table: String,
+    /// The date of all its rows.
+    pub(super) date: NaiveDate,
+    /// Where it waits.
+    pub(super) path: PathBuf,
+    /// Its rows.
+    pub(super) rows: u64,
+    /// Its size in bytes.
+    pub(super) bytes: u64,
+}
+
+/// One batch of all columns of `batches`, the time first, then the cluster column, then what is known of the table, then
+/// the others as they appeared.
+///
+/// # Errors
+/// [`Error::Internal`] where a column has two types.
+pub(super) fn united(table: &str, cluster: Option<&str>, batches: &[RecordBatch]) -> Result<RecordBatch> {
+    let schema = united_schema(table, cluster, batches);
+    let internal = |error: arrow::error::ArrowError| Error::Internal(error.to_string());
+    let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        let parts: Vec<ArrayRef> = batches
+            .iter()
+            .map(|batch| match batch.column_by_name(field.name()) {
+                Some(column) => Arc::clone(column),
+                None => new_null_array(field.data_type(), batch.num_rows()),
+            })
+            .collect();
+        let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+        columns.push(concat(&parts).map_err(internal)?);
+    }
+    RecordBatch::try_new(schema, columns).map_err(internal)
+}
+
+fn united_schema(table: &str, cluster: Option<&str>, batches: &[RecordBatch]) -> SchemaRef {
+    let known = TableSpec::by_name(table);
+    let mut fields = Vec::new();
+    let mut seen = HashSet::new();
+    for batch in batches {
+        for field in batch.schema().fields() {
+            if seen.insert(field.name().clone()) {
+                fields.push(Arc::clone(field));
+            }
+        }
+    }
+    let rank = |name: &str| match known
+        .and_then(|spec| spec.columns.iter().position(|column| column.name == name))
+    {
+        _ if name == time_column(table) => 0,
+        _ if Some(name) == cluster => 1,
+        Some(place) => 2 + place,
+        None => usize::MAX,
+    };
+    // Stable: what is not known stays in the order of its appearance.
+    fields.sort_by_key(|field| rank(field.name()));
+    Arc::new(Schema::new(fields))
+}
+
+/// Writes `rows` to a file a date in `folder`, named after `number`; a row whose `record_id` is in `seen` is left out.
+///
+/// # Errors
+/// [`Error::Io`] where a file can't be written.
+pub(super) fn write(
+    table: &str,
+    cluster: Option<&str>,
+    rows: &RecordBatch,
+    keep: Option<&[bool]>,
+    folder: &std::path::Path,
+    number: usize,
+) -> Result<Vec<Staged>> {
+    let mut staged = Vec::new();
+    for (date, order) in ordered_by_date(table, cluster, rows, keep)? {
+        let path = folder.join(format!("{number}-{table}-{date}.parquet"));
+        let bytes = write_file(&path, table, cluster, rows, &order)?;
+        staged.push(Staged { table: table.to_owned(), date, path, rows: order.len() as u64, bytes });
+    }
+    Ok(staged)
+}
+
+fn write_file(
+    path: &PathBuf,
+    table: &str,
+    cluster: Option<&str>,
+    rows: &RecordBatch,
+    order: &[u32],
+) -> Result<u64> {
+    let failed = |error: parquet::errors::ParquetError| {
+        Error::io(format!("writing {}", path.display()))(std::io::Error::other(error))
+    };
+    let file = File::create(path).map_err(Error::io(format!("creating {}", path.display())))?;
+    let mut writer = layout::writer(file, &rows.schema(), table, cluster)?;
+    for chunk in order.chunks(WRITE_ROWS) {
+        let indices = UInt32Array::from(chunk.to_vec());
+        let columns: std::result::Result<Vec<ArrayRef>, _> =
+            rows.columns().iter().map(|column| take(column, &indices, None)).collect();
+        let columns = columns.map_err(|error| Error::Internal(error.to_string()))?;
+        let batch = RecordBatch::try_new(rows.schema(), columns)
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        writer.write(&batch).map_err(failed)?;
+    }
+    writer.close().map_err(failed)?;
+    Ok(std::fs::metadata(path).map_err(Error::io(format!("reading {}", path.display())))?.len())
+}
+
+/// The places of the kept rows, by date, in the order in which they are written.
+fn ordered_by_date(
+    table: &str,
+    cluster: Option<&str>,
+    rows: &RecordBatch,
+    keep: Option<&[bool]>,
+) -> Result<BTreeMap<NaiveDate, Vec<u32>>> {
+    let no_time = || Error::Internal(format!("rows of {table} without {}", time_column(table)));
+    let times = rows
+        .column_by_name(time_column(table))
+        .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
+        .ok_or_else(no_time)?;
+    let ranks = cluster.and_then(|name| rows.column_by_name(name)).map(ranks);
+    let mut places: Vec<(NaiveDate, u32, i64, u32)> = (0..rows.num_rows())
+        .filter(|row| keep.is_none_or(|keep| keep[*row]))
+        .map(|row| {
+            let rank = ranks.as_ref().map_or(0, |ranks| ranks[row]);
+            (date_of_us(times.value(row)), rank, times.value(row), row as u32)
+        })
+        .collect();
+    places.sort_unstable();
+    let mut by_date: BTreeMap<NaiveDate, Vec<u32>> = BTreeMap::new();
+    for (date, _, _, row) in places {
+        by_date.entry(date).or_default().push(row);
+    }
+    Ok(by_date)
+}
+
+/// Each row's place among the distinct texts of a column; null comes first.
+fn ranks(column: &ArrayRef) -> Vec<u32> {
+    let Some(texts) = column.as_string_opt::<i32>() else { return vec![0; column.len()] };
+    let mut numbers: HashMap<&str, u32> = HashMap::new();
+    let mut distinct: Vec<&str> = Vec::new();
+    let numbered: Vec<Option<u32>> = texts
+        .iter()
+        .map(|text| {
+            let text = text?;
+            Some(*numbers.entry(text).or_insert_with(|| {
+                distinct.push(text);
+                distinct.len() as u32 - 1
+            }))
+        })
+        .collect();
+    let mut sorted: Vec<u32> = (0..distinct.len() as u32).collect();
+    sorted.sort_unstable_by_key(|number| distinct[*number as usize]);
+    let mut rank_of = vec![0; distinct.len()];
+    sorted.iter().zip(1..).for_each(|(number, rank)| rank_of[*number as usize] = rank);
+    numbered.into_iter().map(|number| number.map_or(0, |number| rank_of[number as usize])).collect()
+}

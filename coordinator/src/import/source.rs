@@ -1,0 +1,299 @@
+//! Where records come from, as data: which fields become which columns of which table. Built-in sources and a user's own
+//! mapping file are the same kind of file.
+
+use std::collections::BTreeMap;
+
+use hindcast_common::catalog::{ColumnKind, TableSpec};
+use hindcast_common::{Error, Result};
+use serde::Deserialize;
+
+use super::format::Record;
+
+/// The built-in sources, in the order in which records are recognised.
+const BUILT_IN: [(&str, &str); 8] = [
+    ("defender-stream", include_str!("../../data/import/defender-stream.toml")),
+    ("office-audit", include_str!("../../data/import/office-audit.toml")),
+    ("cef", include_str!("../../data/import/cef.toml")),
+    ("zeek", include_str!("../../data/import/zeek.toml")),
+    ("sysmon", include_str!("../../data/import/sysmon.toml")),
+    ("monitor-export", include_str!("../../data/import/monitor-export.toml")),
+    ("portal-csv", include_str!("../../data/import/portal-csv.toml")),
+    ("generic", include_str!("../../data/import/generic.toml")),
+];
+
+/// One source.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Source {
+    /// Its name.
+    #[serde(skip)]
+    pub(super) name: String,
+    /// Sets of fields; a record with all of one set is of this source.
+    #[serde(default)]
+    recognised_by: Vec<Vec<String>>,
+    /// Fields whose objects are replaced by their fields, in turn.
+    #[serde(default)]
+    pub(super) flatten: Vec<String>,
+    /// Values that stand for one that is not there.
+    #[serde(default)]
+    pub(super) unset: Vec<String>,
+    /// Field that tells what a record no table takes is, for the report.
+    #[serde(default)]
+    pub(super) kind: Option<String>,
+    /// The first that fits a record takes it.
+    pub(super) tables: Vec<TableRule>,
+}
+
+/// How records become rows of a table.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TableRule {
+    /// The table.
+    #[serde(default)]
+    pub(super) table: Option<String>,
+    /// Or the field that names it,
+    #[serde(default)]
+    pub(super) named_by: Option<String>,
+    /// less this beginning,
+    #[serde(default)]
+    pub(super) name_prefix: String,
+    /// by other names.
+    #[serde(default)]
+    pub(super) names: BTreeMap<String, String>,
+    /// Taken only where the table is asked for by name.
+    #[serde(default)]
+    pub(super) on_request: bool,
+    /// Fields a record must have.
+    #[serde(default)]
+    has: Vec<String>,
+    /// Values of which a field must have one.
+    #[serde(default)]
+    when: BTreeMap<String, Vec<String>>,
+    /// Fields that may hold the row's time, the best first.
+    #[serde(default)]
+    pub(super) time: Vec<String>,
+    /// Column, and the fields that may hold it, the best first.
+    #[serde(default)]
+    pub(super) columns: BTreeMap<String, OneOrMore>,
+    /// Column, and the value all rows have.
+    #[serde(default)]
+    pub(super) constants: BTreeMap<String, String>,
+    /// Column, and its values by other values.
+    #[serde(default)]
+    pub(super) values: BTreeMap<String, BTreeMap<String, String>>,
+    /// Column, and the text behind the last of which its value begins.
+    #[serde(default)]
+    pub(super) behind: BTreeMap<String, String>,
+    /// Column, and its type where it is not text.
+    #[serde(default)]
+    pub(super) types: BTreeMap<String, TypeName>,
+    /// Column that clusters rows, where the table is none Hindcast reads.
+    #[serde(default)]
+    pub(super) cluster_by: Option<String>,
+}
+
+/// A field, or several.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum OneOrMore {
+    /// One.
+    One(String),
+    /// Several, the best first.
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    pub(super) fn all(&self) -> &[String] {
+        match self {
+            OneOrMore::One(name) => std::slice::from_ref(name),
+            OneOrMore::More(names) => names,
+        }
+    }
+}
+
+/// A column's type in a mapping file.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TypeName {
+    /// UTC microseconds.
+    Time,
+    /// Text.
+    Text,
+    /// A whole number.
+    Integer,
+}
+
+impl From<TypeName> for ColumnKind {
+    fn from(name: TypeName) -> Self {
+        match name {
+            TypeName::Time => ColumnKind::Time,
+            TypeName::Text => ColumnKind::Text,
+            TypeName::Integer => ColumnKind::Integer,
+        }
+    }
+}
+
+/// What is to be done with a record.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Route<'s, 'r> {
+    /// It is a row of a table, by the rule of this place in the list.
+    Row(usize, &'r str),
+    /// No rule takes it: of this kind.
+    Nowhere(&'r str),
+    /// The rule that takes it tells no table, and none was asked for.
+    Unnamed(&'s str),
+}
+
+impl Source {
+    /// Names of the built-in sources.
+    pub(super) fn names() -> Vec<&'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// The built-in source of that name.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where there is none, with the names there are.
+    pub(super) fn built_in(name: &str) -> Result<Self> {
+        let found = BUILT_IN.iter().find(|(known, _)| *known == name);
+        let (name, text) = found.ok_or_else(|| {
+            Error::Config(format!("there is no source {name:?}; there are {}", Self::names().join(", ")))
+        })?;
+        Self::parse(name, text)
+    }
+
+    /// The source a mapping file describes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where it is no such file, with line and column.
+    pub(super) fn parse(name: &str, text: &str) -> Result<Self> {
+        let mut source: Source =
+            toml::from_str(text).map_err(|error| Error::Config(format!("{name}: {error}")))?;
+        source.name = name.to_owned();
+        Ok(source)
+    }
+
+    /// The built-in source of records like these; the generic one where none is recognised.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where a built-in source is broken.
+    pub(super) fn of_records(records: &[Record<'_>]) -> Result<Self> {
+        for name in Self::names() {
+            let source = Self::built_in(name)?;
+            let is_all = |record: &Record<'_>, set: &[String]| {
+                set.iter().all(|wanted| record.iter().any(|(field, _)| field == wanted))
+            };
+            if records.iter().any(|record| source.recognised_by.iter().any(|set| is_all(record, set))) {
+                return Ok(source);
+            }
+        }
+        Self::built_in("generic")
+    }
+
+    /// Where `record` goes: to the table `asked` for, where one is.
+    pub(super) fn route<'s, 'r>(&'s self, record: &'r Record<'_>, asked: Option<&'r str>) -> Route<'s, 'r>
+    where
+        's: 'r,
+    {
+        let kind = self.kind.as_deref().and_then(|kind| value(record, kind));
+        for (index, rule) in self.tables.iter().enumerate() {
+            if !rule.takes(record) {
+                continue;
+            }
+            let named = rule.table.as_deref().or_else(|| rule.name_in(record));
+            match (named, asked) {
+                (Some(named), Some(asked)) if named == asked => return Route::Row(index, named),
+                (Some(_), Some(_)) if rule.table.is_some() => {}
+                (_, Some(asked)) if rule.table.is_none() => return Route::Row(index, asked),
+                (Some(named), None) if !rule.on_request => return Route::Row(index, named),
+                (None, None) if kind.is_none() => return Route::Unnamed(&self.name),
+                _ => {}
+            }
+        }
+        Route::Nowhere(kind.unwrap_or("of no kind that is told"))
+    }
+}
+
+impl TableRule {
+    fn takes(&self, record: &Record<'_>) -> bool {
+        let has = |field: &String| value(record, field).is_some();
+        let is = |(field, values): (&String, &Vec<String>)| {
+            value(record, field).is_some_and(|value| values.iter().any(|wanted| wanted == value))
+        };
+        self.has.iter().all(has) && self.when.iter().all(is)
+    }
+
+    fn name_in<'r>(&'r self, record: &'r Record<'_>) -> Option<&'r str> {
+        let told = value(record, self.named_by.as_deref()?)?;
+        let name = self.names.get(told).map_or(told, String::as_str);
+        Some(name.strip_prefix(&self.name_prefix).unwrap_or(name)).filter(|name| is_table_name(name))
+    }
+}
+
+/// Whether `name` can be the name of a table and its folder.
+pub(super) fn is_table_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 128 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn value<'r>(record: &'r Record<'_>, field: &str) -> Option<&'r str> {
+    record.iter().find(|(name, _)| name == field).map(|(_, value)| value.as_ref())
+}
+
+/// The column that holds a row's time in a table.
+pub(crate) fn time_column(table: &str) -> &str {
+    TableSpec::by_name(table).map_or("TimeGenerated", |spec| spec.time_column)
+}
+
+/// The column whose values cluster a table's rows, where it has one.
+pub(crate) fn cluster_column<'a>(table: &str, told: Option<&'a str>) -> Option<&'a str> {
+    TableSpec::by_name(table).map_or(told, |spec| spec.shard_key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    fn record(fields: &[(&'static str, &'static str)]) -> Record<'static> {
+        fields.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect()
+    }
+
+    #[test]
+    fn built_in_sources_are_whole_and_name_columns_that_exist() {
+        for name in Source::names() {
+            let source = Source::built_in(name).unwrap();
+            for rule in &source.tables {
+                let Some(table) = &rule.table else { continue };
+                let spec = TableSpec::by_name(table).expect("a table Hindcast reads");
+                for column in rule.behind.keys().chain(rule.values.keys()) {
+                    let is_made = rule.columns.contains_key(column);
+                    assert!(is_made && spec.column(column).is_some(), "{name}: {column}");
+                }
+                assert!(!rule.time.is_empty(), "{name}: {table} has no time");
+            }
+        }
+    }
+
+    #[test]
+    fn records_are_recognised_and_routed() {
+        let of =
+            |fields: &[(&'static str, &'static str)]| Source::of_records(&[record(fields)]).unwrap().name;
+        assert_eq!(of(&[("uid", "C"), ("id_orig_h", "10.0.0.1")]), "zeek");
+        assert_eq!(of(&[("TenantId", "x"), ("TimeGenerated", "x"), ("Type", "AuditLogs")]), "monitor-export");
+        assert_eq!(of(&[("anything", "x")]), "generic");
+        let zeek = Source::built_in("zeek").unwrap();
+        let conn = record(&[("uid", "C"), ("conn_state", "SF")]);
+        assert!(matches!(zeek.route(&conn, None), Route::Row(_, "CommonSecurityLog")));
+        assert!(matches!(
+            zeek.route(&conn, Some("DeviceNetworkEvents")),
+            Route::Row(_, "DeviceNetworkEvents")
+        ));
+        assert_eq!(zeek.route(&record(&[("@stream", "ntp")]), None), Route::Nowhere("ntp"));
+        let stream = Source::built_in("defender-stream").unwrap();
+        let event = record(&[("category", "AdvancedHunting-DeviceFileEvents")]);
+        assert!(matches!(stream.route(&event, None), Route::Row(_, "DeviceFileEvents")));
+        let generic = Source::built_in("generic").unwrap();
+        assert!(matches!(generic.route(&conn, None), Route::Unnamed(_)));
+        assert!(matches!(generic.route(&conn, Some("Own")), Route::Row(_, "Own")));
+    }
+}

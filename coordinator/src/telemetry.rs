@@ -1,0 +1,255 @@
+//! Whether a table's telemetry is whole: hours without rows, devices that fell silent, columns that are always null.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::functions::datetime::expr_fn::date_bin;
+use datafusion::functions_aggregate::expr_fn::{count, max};
+use datafusion::logical_expr::{ident, lit};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::DataFrame;
+use datafusion::scalar::ScalarValue;
+use hindcast_common::Result;
+use hindcast_common::catalog::{Lake, LakeTable, UnreadableCounts, file_scan};
+use hindcast_common::engine::task_session;
+use hindcast_common::time::{MICROS_PER_HOUR, Window, date_of_us, date_start_us, format_micros};
+use serde::Serialize;
+
+use crate::inventory::TableDetail;
+use crate::save::ScanFeed;
+
+/// Time after its last row from which a device is silent.
+const SILENT_AFTER_US: i64 = 24 * MICROS_PER_HOUR;
+/// Gaps and devices that are told one by one.
+const TOLD: usize = 20;
+/// Nanoseconds of an hour, for date_bin.
+const HOUR_NANOS: i64 = 3_600_000_000_000;
+
+/// What a table's rows tell about the telemetry itself.
+#[derive(Debug, Default, Serialize)]
+pub struct Telemetry {
+    /// Rows without a time.
+    pub rows_without_time: u64,
+    /// Hours from the first row's to the last row's.
+    pub hours: u64,
+    /// Those without any row.
+    pub empty_hours: u64,
+    /// The longest gaps.
+    pub gaps: Vec<Gap>,
+    /// What the table is sharded by.
+    pub key: Option<String>,
+    /// Its distinct values.
+    pub keys: u64,
+    /// Those whose last row is more than a day before the table's last, though they were seen on several dates.
+    pub silent: u64,
+    /// Those that fell silent last.
+    pub silent_keys: Vec<SilentKey>,
+    /// Columns without any value.
+    pub always_null: Vec<String>,
+    /// Columns of several types, or that some files lack: `name: why`.
+    pub drift: Vec<String>,
+}
+
+/// Hours without rows, one after the other.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// First instant without rows.
+    pub from: String,
+    /// First instant after it.
+    pub to: String,
+    /// Hours.
+    pub hours: u64,
+}
+
+/// A device, address or user that fell silent.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct SilentKey {
+    /// Its name.
+    pub key: String,
+    /// Its last row.
+    pub last_seen: String,
+}
+
+/// Examines the rows of `table` in `window`, or all.
+///
+/// # Errors
+/// [`hindcast_common::Error::Input`] where a file can't be read, [`hindcast_common::Error::Storage`] where the store fails.
+pub async fn examine(
+    lake: &Lake,
+    detail: &TableDetail,
+    window: Option<&Window>,
+    runtime: &Arc<RuntimeEnv>,
+) -> Result<Telemetry> {
+    let mut telemetry = Telemetry::default();
+    for column in &detail.columns {
+        if column.always_null {
+            telemetry.always_null.push(column.name.clone());
+        }
+        if column.types.len() > 1 {
+            telemetry.drift.push(format!("{}: stored as {}", column.name, column.types.join(" and ")));
+        } else if column.files < detail.files_read {
+            let (some, all) = (column.files, detail.files_read);
+            telemetry.drift.push(format!("{}: in {some} of {all} files", column.name));
+        }
+    }
+    let tables = lake.tables().await?;
+    let Some(table) = tables.iter().find(|table| table.spec.name == detail.entry.table) else {
+        return Ok(telemetry);
+    };
+    let key = table.spec.shard_key;
+    let mut rows: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut keys: BTreeMap<String, Seen> = BTreeMap::new();
+    for date in table.dates.iter().filter(|date| window.is_none_or(|window| window.touches_date(**date, 0))) {
+        for file in table.files_of(*date).await? {
+            let columns: Vec<&str> = [table.spec.time_column].into_iter().chain(key).collect();
+            let unreadable = UnreadableCounts::of(table.spec);
+            let scan = file_scan(table, &columns, &file, window, None, &unreadable).await?;
+            let frame = frame(scan, runtime)?;
+            telemetry.rows_without_time += add_hours(table, frame.clone(), &mut rows).await?;
+            if let Some(key) = key {
+                add_keys(table, key, frame, &mut keys).await?;
+            }
+        }
+    }
+    telemetry.key = key.map(str::to_owned);
+    telemetry.set_gaps(&rows);
+    telemetry.set_silent(keys);
+    Ok(telemetry)
+}
+
+#[derive(Default)]
+struct Seen {
+    last_us: i64,
+    dates: u64,
+    last_date_us: i64,
+}
+
+fn frame(scan: Arc<dyn ExecutionPlan>, runtime: &Arc<RuntimeEnv>) -> Result<DataFrame> {
+    let table = StreamingTable::try_new(scan.schema(), vec![Arc::new(ScanFeed::new(scan))])?;
+    Ok(task_session(Arc::clone(runtime)).read_table(Arc::new(table))?)
+}
+
+/// Adds a file's rows by hour; gives those without a time.
+async fn add_hours(table: &LakeTable, frame: DataFrame, rows: &mut BTreeMap<i64, i64>) -> Result<u64> {
+    let hour = ScalarValue::IntervalMonthDayNano(Some(arrow::datatypes::IntervalMonthDayNano {
+        months: 0,
+        days: 0,
+        nanoseconds: HOUR_NANOS,
+    }));
+    let origin = lit(ScalarValue::TimestampMicrosecond(Some(0), Some("UTC".into())));
+    let bin = date_bin(lit(hour), ident(table.spec.time_column), origin).alias("hour");
+    let mut without = 0;
+    for batch in frame.aggregate(vec![bin], vec![count(lit(1)).alias("rows")])?.collect().await? {
+        let micros = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
+        let hours = cast(batch.column(0), &micros).map_err(datafusion::error::DataFusionError::from)?;
+        let hours = hours.as_primitive::<TimestampMicrosecondType>();
+        let counts = batch.column(1).as_primitive::<Int64Type>();
+        for (hour, count) in hours.iter().zip(counts.values()) {
+            match hour {
+                Some(hour) => *rows.entry(hour).or_default() += count,
+                None => without += count.unsigned_abs(),
+            }
+        }
+    }
+    Ok(without)
+}
+
+/// Adds when a file's keys were last seen. Files come by date, so a date's files count once.
+async fn add_keys(
+    table: &LakeTable,
+    key: &str,
+    frame: DataFrame,
+    keys: &mut BTreeMap<String, Seen>,
+) -> Result<()> {
+    let last = max(ident(table.spec.time_column)).alias("last");
+    for batch in frame.aggregate(vec![ident(key)], vec![last])?.collect().await? {
+        let names =
+            cast(batch.column(0), &DataType::Utf8).map_err(datafusion::error::DataFusionError::from)?;
+        let lasts = batch.column(1).as_primitive::<TimestampMicrosecondType>();
+        for (name, last_us) in names.as_string::<i32>().iter().zip(lasts.iter()) {
+            let (Some(name), Some(last_us)) = (name, last_us) else { continue };
+            let seen = keys.entry(name.to_owned()).or_default();
+            let date_us = date_start_us(date_of_us(last_us));
+            seen.dates += u64::from(seen.dates == 0 || date_us != seen.last_date_us);
+            seen.last_date_us = date_us;
+            seen.last_us = seen.last_us.max(last_us);
+        }
+    }
+    Ok(())
+}
+
+impl Telemetry {
+    fn set_gaps(&mut self, rows: &BTreeMap<i64, i64>) {
+        let (Some((first, _)), Some((last, _))) = (rows.first_key_value(), rows.last_key_value()) else {
+            return;
+        };
+        self.hours = ((last - first) / MICROS_PER_HOUR).unsigned_abs() + 1;
+        self.empty_hours = self.hours - rows.len() as u64;
+        let following = rows.keys().skip(1);
+        let mut gaps: Vec<(i64, i64)> = rows
+            .keys()
+            .zip(following)
+            .filter(|(hour, next)| **next - **hour > MICROS_PER_HOUR)
+            .map(|(hour, next)| (hour + MICROS_PER_HOUR, *next))
+            .collect();
+        gaps.sort_by_key(|(from, to)| (from - to, *from));
+        gaps.truncate(TOLD);
+        gaps.sort_unstable();
+        self.gaps = gaps
+            .into_iter()
+            .map(|(from, to)| Gap {
+                from: format_micros(from),
+                to: format_micros(to),
+                hours: ((to - from) / MICROS_PER_HOUR).unsigned_abs(),
+            })
+            .collect();
+    }
+
+    fn set_silent(&mut self, keys: BTreeMap<String, Seen>) {
+        self.keys = keys.len() as u64;
+        let Some(newest) = keys.values().map(|seen| seen.last_us).max() else { return };
+        let mut silent: Vec<(i64, String)> = keys
+            .into_iter()
+            .filter(|(_, seen)| seen.dates > 1 && newest - seen.last_us > SILENT_AFTER_US)
+            .map(|(key, seen)| (-seen.last_us, key))
+            .collect();
+        silent.sort_unstable();
+        self.silent = silent.len() as u64;
+        self.silent_keys = silent
+            .into_iter()
+            .take(TOLD)
+            .map(|(last, key)| SilentKey { key, last_seen: format_micros(-last) })
+            .collect();
+    }
+
+    /// The findings as lines for people.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.rows_without_time > 0 {
+            lines.push(format!("{} rows have no time that can be read", self.rows_without_time));
+        }
+        if self.empty_hours > 0 {
+            lines.push(format!("{} of {} hours have no rows:", self.empty_hours, self.hours));
+            let gap = |gap: &Gap| format!("  {} to {} ({} h)", gap.from, gap.to, gap.hours);
+            lines.extend(self.gaps.iter().map(gap));
+        }
+        if let Some(key) = self.key.as_ref().filter(|_| self.silent > 0) {
+            lines.push(format!(
+                "{} of {} values of {key} fell silent a day or more ago:",
+                self.silent, self.keys
+            ));
+            let silent = |silent: &SilentKey| format!("  {}, last seen {}", silent.key, silent.last_seen);
+            lines.extend(self.silent_keys.iter().map(silent));
+        }
+        if !self.always_null.is_empty() {
+            lines.push(format!("always null: {}", self.always_null.join(", ")));
+        }
+        lines.extend(self.drift.iter().map(|drift| format!("drift: {drift}")));
+        lines
+    }
+}
