@@ -32,6 +32,15 @@ bench-cluster *arguments:
     cargo build --release
     python3 benches/cluster.py target/release/hindcast {{arguments}}
 
+# Importing 5 GB of NDJSON beside DuckDB's COPY: rate and memory (needs duckdb)
+bench-import *arguments:
+    cargo build --release
+    python3 benches/import.py target/release/hindcast {{arguments}}
+
+# Inputs broken at random, so many of each of five kinds: no panic, no lost record
+mutations runs="2000":
+    HINDCAST_MUTATIONS={{runs}} cargo test -p hindcast-coordinator --bins mutations
+
 # So many seeded fault runs, from a seed on
 chaos runs="200" seed="1":
     HINDCAST_CHAOS_RUNS={{runs}} HINDCAST_CHAOS_SEED={{seed}} tests/run --test hindcast chaos -- --nocapture

@@ -21,6 +21,7 @@ fn traffic(rows: u64, first_id: u64) -> String {
             "DeviceEventClassID": "TRAFFIC",
             "SourceIP": format!("10.0.{}.{}", id % 7, id % 250),
             "DestinationIP": "198.51.100.7",
+            "SimplifiedDeviceAction": "Allowed",
             "SentBytes": id,
             "Extra": {"flow": id},
             "RecordId": format!("r{id}"),
@@ -192,7 +193,9 @@ fn small_files_are_merged() {
                     ("SourceIP", json!(format!("10.0.0.{}", number % 5))),
                     ("DeviceVendor", json!("Palo Alto Networks")),
                     ("DeviceEventClassID", json!("TRAFFIC")),
+                    ("DestinationIP", json!("198.51.100.7")),
                     ("SentBytes", json!(number)),
+                    ("ReceivedBytes", json!(1)),
                 ])
             })
             .collect();
@@ -238,7 +241,7 @@ fn gaps_silent_devices_and_drift_are_told() {
     assert_eq!((&telemetry["hours"], &telemetry["empty_hours"]), (&json!(75), &json!(70)));
     assert_eq!(telemetry["gaps"][1]["hours"], 47);
     assert_eq!(telemetry["silent_keys"], json!([{"key": "quiet", "last_seen": "2026-01-06T01:00:00Z"}]));
-    assert_eq!(telemetry["drift"], json!(["New: in 1 of 3 files"]));
+    assert_eq!(telemetry["drift"], json!(["New is in 1 of 3 files"]));
 }
 
 #[test]
@@ -247,11 +250,13 @@ fn a_mapping_file_names_columns() {
     let mapping = place.file(
         "proxy.toml",
         "[[tables]]\ntable = \"CommonSecurityLog\"\ntime = [\"when\"]\n[tables.columns]\nSourceIP = \"client\"\n\
-         SentBytes = [\"up\", \"bytes_up\"]\n[tables.constants]\nDeviceVendor = \"Palo Alto Networks\"\n\
-         DeviceEventClassID = \"TRAFFIC\"\n",
+         SentBytes = [\"up\", \"bytes_up\"]\nReceivedBytes = \"down\"\n[tables.constants]\nDeviceVendor = \"Palo Alto Networks\"\n\
+         DeviceEventClassID = \"TRAFFIC\"\nDestinationIP = \"198.51.100.7\"\n",
     );
-    let file = place
-        .file("proxy.csv", "when;client;bytes_up;note\n1767571200;10.0.0.1;7;a\n1767571201;10.0.0.1;8;b\n");
+    let file = place.file(
+        "proxy.csv",
+        "when;client;bytes_up;down;note\n1767571200;10.0.0.1;7;1;a\n1767571201;10.0.0.1;8;1;b\n",
+    );
     place.import(&file, &format!("--mapping {mapping}"));
     place.scan_well("--suite firewall");
     let talkers = place.table("top_talkers");

@@ -27,6 +27,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    end_quietly_where_nobody_reads();
     match cli::run(cli::Cli::parse()) {
         Ok(outcome) => outcome.exit_code(),
         Err(error) => {
@@ -34,4 +35,16 @@ fn main() -> ExitCode {
             cli::Outcome::of_error(&error).exit_code()
         }
     }
+}
+
+/// What is printed to a pipe that was closed (`| head`) is not wanted any more; the standard library panics there.
+fn end_quietly_where_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let told = panic.payload_as_str().unwrap_or_default();
+        if told.starts_with("failed printing to stdout: Broken pipe") {
+            std::process::exit(0);
+        }
+        usual(panic);
+    }));
 }

@@ -11,11 +11,10 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::functions::datetime::expr_fn::date_bin;
 use datafusion::functions_aggregate::expr_fn::{count, max};
 use datafusion::logical_expr::{ident, lit};
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 use hindcast_common::Result;
-use hindcast_common::catalog::{Lake, LakeTable, UnreadableCounts, file_scan};
+use hindcast_common::catalog::{Lake, LakeFile, LakeTable, UnreadableCounts, file_scan};
 use hindcast_common::engine::task_session;
 use hindcast_common::time::{MICROS_PER_HOUR, Window, date_of_us, date_start_us, format_micros};
 use serde::Serialize;
@@ -51,7 +50,7 @@ pub struct Telemetry {
     pub silent_keys: Vec<SilentKey>,
     /// Columns without any value.
     pub always_null: Vec<String>,
-    /// Columns of several types, or that some files lack: `name: why`.
+    /// Columns of several types, or that some files lack.
     pub drift: Vec<String>,
 }
 
@@ -91,10 +90,10 @@ pub async fn examine(
             telemetry.always_null.push(column.name.clone());
         }
         if column.types.len() > 1 {
-            telemetry.drift.push(format!("{}: stored as {}", column.name, column.types.join(" and ")));
+            telemetry.drift.push(format!("{} is stored as {}", column.name, column.types.join(" and ")));
         } else if column.files < detail.files_read {
             let (some, all) = (column.files, detail.files_read);
-            telemetry.drift.push(format!("{}: in {some} of {all} files", column.name));
+            telemetry.drift.push(format!("{} is in {some} of {all} files", column.name));
         }
     }
     let tables = lake.tables().await?;
@@ -106,13 +105,11 @@ pub async fn examine(
     let mut keys: BTreeMap<String, Seen> = BTreeMap::new();
     for date in table.dates.iter().filter(|date| window.is_none_or(|window| window.touches_date(**date, 0))) {
         for file in table.files_of(*date).await? {
-            let columns: Vec<&str> = [table.spec.time_column].into_iter().chain(key).collect();
-            let unreadable = UnreadableCounts::of(table.spec);
-            let scan = file_scan(table, &columns, &file, window, None, &unreadable).await?;
-            let frame = frame(scan, runtime)?;
-            telemetry.rows_without_time += add_hours(table, frame.clone(), &mut rows).await?;
+            let times = frame(table, &[table.spec.time_column], &file, window, runtime).await?;
+            telemetry.rows_without_time += add_hours(table, times, &mut rows).await?;
             if let Some(key) = key {
-                add_keys(table, key, frame, &mut keys).await?;
+                let seen = frame(table, &[table.spec.time_column, key], &file, window, runtime).await?;
+                add_keys(table, key, seen, &mut keys).await?;
             }
         }
     }
@@ -129,9 +126,18 @@ struct Seen {
     last_date_us: i64,
 }
 
-fn frame(scan: Arc<dyn ExecutionPlan>, runtime: &Arc<RuntimeEnv>) -> Result<DataFrame> {
-    let table = StreamingTable::try_new(scan.schema(), vec![Arc::new(ScanFeed::new(scan))])?;
-    Ok(task_session(Arc::clone(runtime)).read_table(Arc::new(table))?)
+/// Columns of a file. Whoever reads them twice needs two: a scan's stream is used up.
+async fn frame(
+    table: &LakeTable,
+    columns: &[&str],
+    file: &LakeFile,
+    window: Option<&Window>,
+    runtime: &Arc<RuntimeEnv>,
+) -> Result<DataFrame> {
+    let unreadable = UnreadableCounts::of(table.spec);
+    let scan = file_scan(table, columns, file, window, None, &unreadable).await?;
+    let rows = StreamingTable::try_new(scan.schema(), vec![Arc::new(ScanFeed::new(scan))])?;
+    Ok(task_session(Arc::clone(runtime)).read_table(Arc::new(rows))?)
 }
 
 /// Adds a file's rows by hour; gives those without a time.
@@ -246,10 +252,13 @@ impl Telemetry {
             let silent = |silent: &SilentKey| format!("  {}, last seen {}", silent.key, silent.last_seen);
             lines.extend(self.silent_keys.iter().map(silent));
         }
-        if !self.always_null.is_empty() {
-            lines.push(format!("always null: {}", self.always_null.join(", ")));
+        for (what, told) in [("always null", &self.always_null), ("columns differ", &self.drift)] {
+            if !told.is_empty() {
+                let more = told.len().saturating_sub(TOLD);
+                let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+                lines.push(format!("{what}: {}{more}", told[..told.len().min(TOLD)].join(", ")));
+            }
         }
-        lines.extend(self.drift.iter().map(|drift| format!("drift: {drift}")));
         lines
     }
 }

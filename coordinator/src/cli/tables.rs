@@ -168,10 +168,8 @@ struct Shown<'a> {
 /// Prints what is wrong with a table's telemetry; that nothing is, too.
 pub(super) fn print_telemetry(table: &str, telemetry: &Telemetry) {
     let lines = telemetry.lines();
-    println!(
-        "\ntelemetry of {table}: {}",
-        if lines.is_empty() { "nothing stands out" } else { "" }.trim_end()
-    );
+    let verdict = if lines.is_empty() { " nothing stands out" } else { "" };
+    println!("\ntelemetry of {table}:{verdict}");
     lines.iter().for_each(|line| println!("  {line}"));
 }
 

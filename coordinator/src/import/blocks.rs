@@ -107,7 +107,8 @@ impl Blocks {
                 continue;
             }
             let mut block = self.cut();
-            if self.is_last {
+            // A header among the rows ends a block before the text does.
+            if self.is_last && (self.pending.is_empty() || block.bytes.is_empty()) {
                 self.is_done = true;
                 if let Some(reason) = self.failure.take() {
                     block.rejects.push(Reject::new(newlines(&block.bytes), reason, b""));

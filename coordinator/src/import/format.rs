@@ -10,6 +10,9 @@ use super::json;
 /// A record: names and values as text, in the order told. What is null or absent has no entry; what is nested is JSON.
 pub(super) type Record<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
+/// Lines that tell what kind of text a file is.
+const TELLING_LINES: usize = 20;
+
 /// How a file's text is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reading {
@@ -38,24 +41,27 @@ impl Reading {
         Self { framing: Framing::Lines, kind: Kind::Json }
     }
 
-    /// How text that begins with `sample` is read, and the length of its header.
+    /// How text that begins with `sample` is read, and the length of its header. Its first lines decide together: one
+    /// of them may be broken.
     pub(super) fn of(sample: &[u8]) -> (Self, usize) {
         let start = sample.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        let first_line = sample[start..].split(|byte| *byte == b'\n').next().unwrap_or_default();
-        match first_line {
-            [b'[', ..] => (Self { framing: Framing::Documents, kind: Kind::Json }, 0),
-            [b'{', ..] => {
-                let mut record = Record::new();
-                let whole =
-                    std::str::from_utf8(first_line).is_ok_and(|line| json::read(line, &mut record).is_ok());
-                let is_envelope = record.len() == 1 && matches!(record[0].0.as_ref(), "records" | "value");
-                let framing = if whole && !is_envelope { Framing::Lines } else { Framing::Documents };
-                (Self { framing, kind: Kind::Json }, 0)
-            }
-            [b'#', ..] => (Self { framing: Framing::Lines, kind: Kind::Zeek(ZeekHeader::default()) }, 0),
-            _ if memchr::memmem::find(first_line, b"CEF:").is_some() => {
-                (Self { framing: Framing::Lines, kind: Kind::Cef }, 0)
-            }
+        let lines: Vec<&[u8]> = sample[start..].split(|byte| *byte == b'\n').take(TELLING_LINES).collect();
+        let most = |is_so: &dyn Fn(&[u8]) -> bool| {
+            let told = lines.iter().filter(|line| !line.is_empty());
+            2 * told.clone().filter(|line| is_so(line)).count() > told.count()
+        };
+        let kind = |framing, kind| (Self { framing, kind }, 0);
+        if most(&|line| memchr::memmem::find(line, b"CEF:").is_some()) {
+            return kind(Framing::Lines, Kind::Cef);
+        }
+        if lines.iter().any(|line| line.starts_with(b"#fields")) {
+            return kind(Framing::Lines, Kind::Zeek(ZeekHeader::default()));
+        }
+        if most(&is_document) {
+            return kind(Framing::Lines, Kind::Json);
+        }
+        match sample.get(start) {
+            Some(b'[' | b'{') => kind(Framing::Documents, Kind::Json),
             _ => Self::csv(sample),
         }
     }
@@ -114,6 +120,14 @@ impl Reading {
             Kind::Zeek(header) => header.row(text, record),
         }
     }
+}
+
+/// Whether a line is a whole JSON object, and no envelope that only holds a list of them.
+fn is_document(line: &[u8]) -> bool {
+    let mut record = Record::new();
+    let is_whole = std::str::from_utf8(line).is_ok_and(|line| json::read(line, &mut record).is_ok());
+    let is_envelope = record.len() == 1 && matches!(record[0].0.as_ref(), "records" | "value");
+    is_whole && !is_envelope
 }
 
 fn csv_cells<'a>(

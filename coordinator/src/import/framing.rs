@@ -229,13 +229,13 @@ pub(super) fn told(error: &serde_json::Error) -> String {
     text.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
-/// Bytes before the place of `error` in `text`.
+/// Bytes before what `error` stumbled over in `text`: that can be where the next record begins.
 fn offset_of(error: &serde_json::Error, text: &[u8]) -> usize {
     let line_start = match error.line() {
         0 | 1 => 0,
         line => memchr::memchr_iter(b'\n', text).nth(line - 2).map_or(text.len(), |newline| newline + 1),
     };
-    line_start + error.column()
+    line_start + error.column().saturating_sub(1)
 }
 
 /// Length of the beginning of an envelope `{"records": [`, where `text` starts with one.
