@@ -33,7 +33,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 pub use report::{FileReport, ImportReport};
 
-pub(crate) use layout::{SMALL_FILE_BYTES, TARGET_FILE_BYTES, writer};
+pub(crate) use layout::{SMALL_FILE_BYTES, TARGET_FILE_BYTES, TINY_FILE_BYTES, writer};
 pub(crate) use publish::forget;
 pub(crate) use source::{cluster_column, time_column};
 
