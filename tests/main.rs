@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 mod faulty_store;
+mod listeners;
 mod location_database;
 mod sandbox;
 mod support;
@@ -22,6 +23,7 @@ mod office365;
 mod real_data;
 mod same_bytes;
 mod scan_command;
+mod sinks;
 mod tables_command;
 mod tidy;
 mod traces;

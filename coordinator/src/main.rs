@@ -17,6 +17,7 @@ mod risk;
 mod save;
 mod scan;
 mod screen;
+mod sinks;
 mod watch;
 
 use std::process::ExitCode;
