@@ -54,3 +54,9 @@ beacon-quality *arguments:
     cargo build --bin hindcast
     test -x target/beacon-venv/bin/python || (python3 -m venv target/beacon-venv && target/beacon-venv/bin/pip -q install numpy pyarrow)
     target/beacon-venv/bin/python benches/beacon_quality.py target/debug/hindcast {{arguments}}
+
+# Every export of a demo lake's scan opened by somebody else's reader
+exports-check *arguments:
+    cargo build --bin hindcast
+    test -x target/exports-venv/bin/python || (python3 -m venv target/exports-venv && target/exports-venv/bin/pip -q install -r tests/exports/requirements.txt)
+    target/exports-venv/bin/python tests/exports/check.py target/debug/hindcast {{arguments}}

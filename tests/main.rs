@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 mod faulty_store;
+mod listeners;
 mod location_database;
 mod sandbox;
 mod support;
@@ -12,6 +13,7 @@ mod chaos;
 mod cluster;
 mod cluster_security;
 mod demo_truth;
+mod exports;
 mod import;
 mod investigate;
 mod investigate_real;
@@ -22,6 +24,7 @@ mod office365;
 mod real_data;
 mod same_bytes;
 mod scan_command;
+mod sinks;
 mod tables_command;
 mod tidy;
 mod traces;

@@ -19,6 +19,7 @@ mod risk;
 mod save;
 mod scan;
 mod screen;
+mod sinks;
 mod telemetry;
 mod watch;
 

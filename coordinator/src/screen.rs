@@ -17,6 +17,7 @@ use crate::entity_page::print_entity_page;
 use crate::scan::{
     CANNOT_NAME, CoverageEntry, PlanOutline, Progress, Report, ScanResult, Status, UnitOutline,
 };
+use crate::sinks::Delivery;
 
 /// Coverage lines shown; the rest is counted, and is whole in summary.json.
 const SHOWN_GAPS: usize = 12;
@@ -134,6 +135,16 @@ pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) {
         units - computed,
     );
     println!("results in {}", out.display());
+}
+
+/// Prints what was pushed to whom; why something was not is in the log.
+pub fn print_deliveries(deliveries: &[Delivery]) {
+    for Delivery { sink, findings, failure } in deliveries {
+        match failure {
+            None => println!("sent to       {sink}: {findings} findings"),
+            Some(_) => println!("NOT sent to   {sink}: {findings} findings"),
+        }
+    }
 }
 
 /// An incident in a line: when, what, and who.

@@ -23,7 +23,7 @@ use tonic::transport::server::TcpIncoming;
 pub use settings::Settings;
 
 use crate::cluster::{Cluster, ClusterOptions};
-use crate::jobs::{JobBoard, JobLimits, JobMeans, register_metrics};
+use crate::jobs::{JobBoard, JobLimits, JobMeans, keep_schedules, register_metrics};
 use crate::lakes::Access;
 use crate::locations::LocationDatabase;
 use access::Keys;
@@ -44,12 +44,15 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
             "anybody with a certificate could submit jobs at {listen}: configure [[tokens]], or give --insecure"
         )));
     }
+    let sinks = settings.sinks()?;
+    let schedules = settings.schedules()?;
+    let access = Access::Only(settings.lakes()?);
+    schedules.iter().try_for_each(|schedule| schedule.check(&access))?;
     let locations = settings.geoip.as_deref().map(LocationDatabase::open).transpose()?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(Error::io(format!("listening on {}", settings.listen)))?;
     let address = listener.local_addr().map_err(Error::io("reading the address listened on"))?;
-    let access = Access::Only(settings.lakes()?);
     let limits =
         JobLimits { concurrent: settings.limits.concurrent_jobs, queued: settings.limits.queued_jobs };
     let cluster = Arc::new(Cluster::start(cluster_options(&settings, tls.clone())).await?);
@@ -59,9 +62,10 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
     tokio::spawn(meter(Arc::clone(&cluster)));
 
     let runtime = runtime(own.memory_bytes, None)?;
-    let means = JobMeans { cluster: Arc::clone(&cluster), runtime, access, locations };
+    let means = JobMeans { cluster: Arc::clone(&cluster), runtime, access, locations, sinks };
     let board = JobBoard::recover(settings.state()?, means, limits).await?;
     recovered.store(true, Ordering::Relaxed);
+    tokio::spawn(keep_schedules(Arc::clone(&board), schedules));
 
     let keys = Arc::new(Keys::new(&settings.tokens));
     let jobs = JobsServer::new(jobs::JobsApi::new(Arc::clone(&board), Arc::clone(&keys)))
