@@ -136,6 +136,9 @@ fn print_file(file: &FileReport) {
     let rows: Vec<String> = file.rows.iter().map(|(table, rows)| format!("{rows} of {table}")).collect();
     let rows = if rows.is_empty() { "no rows".to_owned() } else { rows.join(", ") };
     println!("file      {} ({}): {rows}, {} rejected", file.file, file.source, file.rejects);
+    if let Some(first) = &file.first_reject {
+        println!("          first reject: {first}");
+    }
     let mut kinds: Vec<_> = file.set_aside.iter().collect();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let all: u64 = file.set_aside.values().sum();

@@ -148,10 +148,11 @@ impl<'a> Group<'a> {
     fn take(&mut self, parsed: Parsed) -> Result<()> {
         let file = &mut self.files[parsed.input];
         for reject in &parsed.rejects {
+            let told = format!("line {}: {}", parsed.first_line + reject.line + 1, reject.reason);
             if self.request.strict {
-                let line = parsed.first_line + reject.line + 1;
-                return Err(Error::Config(format!("{}, line {line}: {}", file.file, reject.reason)));
+                return Err(Error::Config(format!("{}, {told}", file.file)));
             }
+            file.first_reject.get_or_insert(told);
             self.rejects.add(&file.file, parsed.first_line, reject)?;
         }
         file.rejects += parsed.rejects.len() as u64;

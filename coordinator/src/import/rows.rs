@@ -17,8 +17,19 @@ use super::source::{TableRule, cluster_column, time_column};
 /// What a portal appends to the name of a column of times.
 const UTC_SUFFIX: &str = " [UTC]";
 /// Fields that hold the time where a rule names none and the table's own column is not there.
-const TIME_FIELDS: [&str; 7] =
-    ["TimeGenerated", "Timestamp", "ReceiptTime", "Start_Time", "time", "@timestamp", "EventTime"];
+const TIME_FIELDS: [&str; 11] = [
+    "TimeGenerated",
+    "Timestamp",
+    "ReceiptTime",
+    "Start_Time",
+    "StartTime",
+    "CreatedDateTime",
+    "time",
+    "timestamp",
+    "@timestamp",
+    "EventTime",
+    "EndTime",
+];
 /// Columns a table may have.
 const MAX_COLUMNS: usize = 4_000;
 
