@@ -2,6 +2,7 @@
 
 mod findings_file;
 mod ocsf;
+mod report;
 mod tables;
 mod workbook;
 
@@ -28,6 +29,8 @@ pub enum Format {
     Xlsx,
     /// findings.jsonl as OCSF Detection Findings
     Ocsf,
+    /// `report.html`, everything on one page
+    Html,
 }
 
 /// A result folder in the making. Dropped before [`OutputFolder::publish`], it leaves nothing.
@@ -70,12 +73,19 @@ impl OutputFolder {
             }
             Ok(())
         };
-        // Two files' worth of encoding at once: tables here, findings beside.
+        let write_report = || match formats.contains(&Format::Html) {
+            true => report::write(result, &folder.join("report.html")),
+            false => Ok(()),
+        };
+        // Two files' worth of encoding at once: tables here, findings and the report beside.
         std::thread::scope(|scope| {
-            let findings =
-                scope.spawn(|| findings_file::write(&result.findings, folder, formats, &summary.version));
+            let beside = scope.spawn(|| {
+                findings_file::write(&result.findings, folder, formats, &summary.version)?;
+                write_report()
+            });
             write_tables()?;
-            findings.join().unwrap_or_else(|_| Err(Error::Internal("writing the findings stopped".into())))
+            let stopped = || Error::Internal("writing the findings or the report stopped".into());
+            beside.join().unwrap_or_else(|_| Err(stopped()))
         })?;
         findings_file::write_lines(&result.suppressed, &folder.join("suppressed.jsonl"))?;
         findings_file::write_lines(&result.report.incidents, &folder.join("incidents.jsonl"))?;

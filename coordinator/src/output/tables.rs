@@ -23,7 +23,7 @@ pub(super) fn write(table: &ResultTable, folder: &Path, formats: &[Format]) -> R
             Format::Parquet => write_parquet,
             Format::Csv => write_csv,
             Format::Json => write_json,
-            Format::Xlsx | Format::Ocsf => continue,
+            Format::Xlsx | Format::Ocsf | Format::Html => continue,
         };
         let extension = match format {
             Format::Csv => "csv",
