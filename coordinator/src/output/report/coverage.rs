@@ -86,7 +86,7 @@ fn reasons(entries: &[CoverageEntry]) -> Vec<Reason> {
             Status::Empty => 2,
             Status::Missing => 3,
         };
-        dates_of.entry((rank, &entry.table, reason)).or_default().push(entry);
+        dates_of.entry((rank, entry.table.as_str(), reason)).or_default().push(entry);
     }
     let told = dates_of.into_iter().map(|((rank, table, reason), entries)| {
         let (status, status_class) = [

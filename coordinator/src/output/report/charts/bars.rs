@@ -52,7 +52,7 @@ pub(super) fn stacked(
     let groups = series.iter().map(|name| Some(*name)).chain(has_others.then_some(None));
     Some(groups.fold(chart, |chart, group| {
         let value = |name: &&String| match group {
-            Some(series) => cells.get(&((*name).clone(), series.clone())).copied().unwrap_or_default(),
+            Some(own) => cells.get(&((*name).clone(), own.clone())).copied().unwrap_or_default(),
             None => rest(&cells, name, &series),
         };
         let mut trace = json!({

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::areas::areas;
 use super::bars::{MOST_BARS, stacked};
 use super::points::{Point, Series, cut, points};
-use super::{BLUE, BLUES, COLOURS, Chart, GREY, RED, label, long_label, number, text_or};
+use super::{BLUE, COLOURS, Chart, GREY, RED, label, long_label, number, text_or};
 use crate::output::report::told;
 
 const NONE: &str = "(none)";
@@ -233,7 +233,7 @@ pub(super) fn data_exfiltration(rows: &[Row<'_>]) -> Option<Chart> {
         x: number(row, "total_sent_mb").into(),
         y: number(row, "ratio").into(),
         amount: number(row, "sessions"),
-        shade: number(row, "total_sent_mb").max(1e-9).log10(),
+        shade: 0.0,
         told: format!(
             "{}<br>{} MB sent, {} MB received, {} sessions",
             long_label(&pair(row)),
@@ -243,7 +243,7 @@ pub(super) fn data_exfiltration(rows: &[Row<'_>]) -> Option<Chart> {
         ),
     };
     let series = Series { name: String::new(), colour: Some(RED), points: rows.iter().map(point).collect() };
-    let chart = points("Large transfers: sent by ratio", 400, vec![series], &json!({ "scale": BLUES }));
+    let chart = points("Large transfers: sent by ratio", 400, vec![series], &Value::Null);
     Some(chart.noted("area: sessions").noted(note).laid_out(json!({
         "xaxis": { "type": "log", "title": { "text": "MB sent" } },
         "yaxis": { "type": "log", "title": { "text": "sent / received" } },

@@ -26,7 +26,7 @@ pub(in super::super) fn coverage(entries: &[CoverageEntry]) -> Option<Chart> {
         let cell = |table, date| of.get(&(table, date)).map_or(Value::Null, |entry| value(entry));
         tables.iter().map(|table| dates.iter().map(|date| cell(*table, *date)).collect()).collect()
     };
-    let told = |entry: &CoverageEntry| {
+    let told = |entry: &CoverageEntry| -> Value {
         let (rows, files) = (told::count(entry.rows), told::count(entry.files));
         let reason =
             entry.reason.as_deref().map(|reason| format!("<br>{}", long_label(reason))).unwrap_or_default();
@@ -133,6 +133,7 @@ pub(super) fn matrix(
 }
 
 /// A place on the map.
+#[derive(Clone)]
 pub(super) struct Place {
     pub(super) longitude: f64,
     pub(super) latitude: f64,
@@ -146,10 +147,8 @@ pub(super) fn map(title: &str, what: &str, places: Vec<Place>) -> Option<Chart> 
     let mut by_point: BTreeMap<(i64, i64), Place> = BTreeMap::new();
     for place in places {
         let key = ((place.longitude * 100.0).round() as i64, (place.latitude * 100.0).round() as i64);
-        match by_point.entry(key) {
-            std::collections::btree_map::Entry::Occupied(mut known) => known.get_mut().amount += place.amount,
-            std::collections::btree_map::Entry::Vacant(vacant) => drop(vacant.insert(place)),
-        }
+        let known = by_point.entry(key).or_insert(Place { amount: 0.0, ..place.clone() });
+        known.amount += place.amount;
     }
     let mut places: Vec<Place> = by_point.into_values().collect();
     let all = places.len();

@@ -88,7 +88,8 @@ pub(in super::super) fn incident(findings: &[&Finding]) -> Option<Chart> {
         }
         let (mut times, mut tactics) = (Vec::new(), Vec::new());
         for finding in &of_severity {
-            let span = [&finding.first_seen, &finding.last_seen].map(|time| json!(told::time(time.as_deref())));
+            let first = finding.first_seen.as_deref();
+            let span = [first, finding.last_seen.as_deref().or(first)].map(|time| json!(told::time(time)));
             times.extend(span.into_iter().chain([Value::Null]));
             tactics.extend([row_of(finding).into(), row_of(finding).into(), Value::Null]);
         }
