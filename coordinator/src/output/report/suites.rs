@@ -13,6 +13,9 @@ use super::table::Table;
 use super::{Source, told};
 use crate::scan::ResultTable;
 
+/// Rows of a table that is open from the start.
+const OPEN_ROWS: usize = 20;
+
 /// A suite's section.
 #[derive(Template)]
 #[template(path = "report/suite.html")]
@@ -42,6 +45,8 @@ struct AnalysisCard {
     findings: Option<String>,
     charts: Vec<PlacedChart>,
     table: Table,
+    /// Whether the table is open: it is short, and no chart shows it.
+    is_open: bool,
 }
 
 /// The sections of the suites that have results, or were to have some.
@@ -91,12 +96,17 @@ fn card(table: &ResultTable, title: String, source: &Source<'_>, charts: &mut Ch
     let drawn = charts::of_table(table, &source.config);
     let raises = Analysis::by_id(&table.name).is_some_and(|analysis| analysis.finding.is_some());
     let findings = source.result.findings.iter().filter(|finding| finding.analysis == table.name).count();
+    let mut placed: Vec<PlacedChart> = drawn.into_iter().map(|chart| charts.place(chart)).collect();
+    if let [only] = placed.as_mut_slice() {
+        only.heading.clear();
+    }
     AnalysisCard {
+        is_open: placed.is_empty() && (1..=OPEN_ROWS).contains(&table.rows()),
         title,
         name: table.name.clone(),
         rows: told::count(table.rows() as u64),
         findings: raises.then(|| told::count(findings as u64)),
-        charts: drawn.into_iter().map(|chart| charts.place(chart)).collect(),
+        charts: placed,
         table: Table::of(table),
     }
 }

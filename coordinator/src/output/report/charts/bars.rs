@@ -38,7 +38,7 @@ pub(super) fn stacked(
     }
     let series = largest(&of_series, MOST_SERIES);
     let names: Vec<String> = labels.iter().map(|name| label(name)).collect();
-    let chart = Chart::new(title, 70 + 22 * labels.len().max(3))
+    let chart = Chart::new(title, 80 + 22 * labels.len().max(3) + 11 * series.len())
         .noted(told::cut(labels.len(), of_label.len(), "bars, the longest"))
         .laid_out(json!({
             "barmode": "stack",

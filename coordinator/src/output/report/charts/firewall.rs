@@ -95,6 +95,7 @@ impl Tree {
                 "textinfo": "label+percent root",
                 "hovertemplate": format!("%{{label}}: %{{value:,}} {what}, %{{percentRoot:.1%}}<extra></extra>"),
                 "marker": { "colors": colours, "line": { "width": 1.5, "color": "rgba(128,128,128,0.6)" } },
+                "insidetextorientation": "horizontal",
                 "tiling": { "pad": 2 },
                 "pathbar": { "visible": false },
             }))

@@ -13,6 +13,8 @@ use crate::screen::bytes;
 /// Rows and columns of a matrix shown, those with the most.
 const MOST_ROWS: usize = 30;
 const MOST_COLUMNS: usize = 25;
+/// Places named on a map.
+const MOST_NAMES: usize = 40;
 /// Places on a map, those with the most.
 const MOST_PLACES: usize = 1_000;
 
@@ -162,10 +164,10 @@ pub(super) fn map(title: &str, what: &str, places: Vec<Place>) -> Option<Chart> 
         .noted(told::cut(places.len(), all, "places"))
         .with(json!({
             "type": "scatter",
-            "mode": if places.len() <= 40 { "markers+text" } else { "markers" },
+            "mode": "markers+text",
             "x": of(&|place| place.longitude.into()),
             "y": of(&|place| place.latitude.into()),
-            "text": of(&|place| label(&place.name).into()),
+            "text": names_apart(&places),
             "textposition": "top center",
             "customdata": of(&told),
             "hovertemplate": "%{customdata}<extra></extra>",
@@ -176,4 +178,22 @@ pub(super) fn map(title: &str, what: &str, places: Vec<Place>) -> Option<Chart> 
             "yaxis": { "range": [-70, 85], "dtick": 30, "ticksuffix": "\u{b0}", "zeroline": true, "title": { "text": "latitude" } },
         }));
     (!places.is_empty()).then_some(chart)
+}
+
+/// The names of places, but for those so near to one of more that the names would overlap.
+fn names_apart(places: &[Place]) -> Vec<String> {
+    let mut named: Vec<&Place> = Vec::new();
+    let mut names = Vec::with_capacity(places.len());
+    for place in places {
+        let is_near = |other: &&Place| {
+            (place.longitude - other.longitude).abs() < 24.0 && (place.latitude - other.latitude).abs() < 8.0
+        };
+        if named.len() == MOST_NAMES || named.iter().any(is_near) {
+            names.push(String::new());
+            continue;
+        }
+        named.push(place);
+        names.push(label(&place.name));
+    }
+    names
 }

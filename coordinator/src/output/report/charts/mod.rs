@@ -48,6 +48,8 @@ pub(super) struct PlacedChart {
     /// Which of the data.
     pub(super) index: usize,
     pub(super) title: String,
+    /// The title where it is shown; empty where what is around says the same.
+    pub(super) heading: String,
     /// What to know of it; may be empty.
     pub(super) note: String,
 }
@@ -60,7 +62,12 @@ impl Charts {
     /// Takes a chart's data and gives its place.
     pub(super) fn place(&mut self, chart: Chart) -> PlacedChart {
         self.0.push(json!({ "data": chart.data, "layout": chart.layout }));
-        PlacedChart { index: self.0.len() - 1, title: chart.title, note: chart.note }
+        PlacedChart {
+            index: self.0.len() - 1,
+            heading: chart.title.clone(),
+            title: chart.title,
+            note: chart.note,
+        }
     }
 
     /// The data of all.
