@@ -3,6 +3,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use super::table::text_class;
 use super::{Source, told};
 use crate::risk::EntityRisk;
 
@@ -24,6 +25,7 @@ impl HtmlSafe for Entities {}
 struct EntityRow {
     kind: String,
     name: String,
+    name_class: &'static str,
     score: u64,
     level: &'static str,
     level_class: &'static str,
@@ -53,9 +55,11 @@ fn row(risk: &EntityRisk, source: &Source<'_>) -> EntityRow {
         let rest: u64 = contributions[SHOWN_PARTS..].iter().map(|part| part.points).sum();
         parts.push(format!("{rest}: {} more", told::count((contributions.len() - SHOWN_PARTS) as u64)));
     }
+    let name = told::text(risk.entity.full_name.as_ref().unwrap_or(&risk.entity.name));
     EntityRow {
         kind: risk.entity.kind.name().replace('_', " "),
-        name: told::text(risk.entity.full_name.as_ref().unwrap_or(&risk.entity.name)),
+        name_class: text_class(name.chars().count()),
+        name,
         score: risk.risk.score,
         level: risk.risk.level.name(),
         level_class: told::level_class(risk.risk.level),

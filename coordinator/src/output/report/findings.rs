@@ -44,11 +44,7 @@ struct FindingRow {
 impl Findings {
     pub(super) fn of(source: &Source<'_>) -> Self {
         let result = source.result;
-        let mut all: Vec<&Finding> = result.findings.iter().collect();
-        all.sort_by_key(|finding| {
-            (Reverse((finding.severity, finding.confidence)), &finding.first_seen, &finding.id)
-        });
-        let findings: Vec<FindingRow> = all.iter().take(SHOWN_FINDINGS).map(|finding| row(finding)).collect();
+        let findings: Vec<FindingRow> = worst(&result.findings).into_iter().map(row).collect();
         let rows = result.suppressed.iter().take(SHOWN_SUPPRESSED).map(|finding| {
             vec![
                 told::text(&finding.watchlists.join(", ")),
@@ -60,7 +56,11 @@ impl Findings {
         let columns = [("watchlists", "text"), ("first seen", "time"), ("finding", "text"), ("seen", "long")];
         let allowed = &result.report.summary.suppressed;
         Self {
-            note: told::cut(findings.len(), all.len(), "findings, the worst; all are in findings.jsonl"),
+            note: told::cut(
+                findings.len(),
+                result.findings.len(),
+                "findings, the worst; all are in findings.jsonl",
+            ),
             findings,
             allowed: allowed.iter().map(|(list, count)| (told::text(list), told::count(*count))).collect(),
             suppressed: Table::new(
@@ -71,6 +71,16 @@ impl Findings {
             ),
         }
     }
+}
+
+/// The findings that are shown, the worst first; equals by time.
+fn worst(findings: &[Finding]) -> Vec<&Finding> {
+    let mut all: Vec<&Finding> = findings.iter().collect();
+    all.sort_by_key(|finding| {
+        (Reverse((finding.severity, finding.confidence)), &finding.first_seen, &finding.id)
+    });
+    all.truncate(SHOWN_FINDINGS);
+    all
 }
 
 fn row(finding: &Finding) -> FindingRow {
@@ -86,5 +96,58 @@ fn row(finding: &Finding) -> FindingRow {
         entities: finding.entities.iter().map(told::entity).collect(),
         techniques: techniques.join(", "),
         evidence: evidence(finding),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use hindcast_common::analyses::Suite;
+    use hindcast_common::findings::{Severity, Stage};
+    use serde_json::json;
+
+    use super::*;
+
+    fn finding(index: u8, severity: Severity) -> Finding {
+        Finding {
+            id: format!("{index:03}"),
+            analysis: "beaconing".into(),
+            suite: Suite::Firewall,
+            title: "Beacon".into(),
+            severity,
+            confidence: index % 100,
+            first_seen: Some("2026-01-05T06:00:00Z".into()),
+            last_seen: None,
+            rows: 1,
+            stage: Stage::Beacon,
+            entities: BTreeSet::new(),
+            techniques: Vec::new(),
+            explanation: String::new(),
+            evidence: json!({ "command": "<script>", "bytes": 3, "user": null }),
+            watchlists: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_worst_come_first_and_the_rest_is_cut() {
+        let mut findings: Vec<Finding> = (0..=SHOWN_FINDINGS).map(|_| finding(1, Severity::Low)).collect();
+        findings.extend([
+            finding(40, Severity::High),
+            finding(90, Severity::High),
+            finding(2, Severity::Critical),
+        ]);
+        let shown = worst(&findings);
+        assert_eq!(shown.len(), SHOWN_FINDINGS);
+        let first: Vec<&str> = shown[..4].iter().map(|finding| finding.id.as_str()).collect();
+        assert_eq!(first, ["002", "090", "040", "001"]);
+    }
+
+    #[test]
+    fn evidence_is_told_by_column() {
+        let evidence = evidence(&finding(1, Severity::Low));
+        let told: Vec<(&str, &str)> =
+            evidence.iter().map(|(column, value)| (column.as_str(), value.as_str())).collect();
+        assert_eq!(told, [("bytes", "3"), ("command", "<script>")]);
     }
 }

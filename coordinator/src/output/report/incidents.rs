@@ -164,10 +164,7 @@ pub(super) fn evidence(finding: &Finding) -> Vec<(String, String)> {
 
 fn tie(tie: &Tie) -> String {
     let name = told::entity(&tie.entity);
-    let findings = match tie.findings.len() {
-        1 => "1 finding".to_owned(),
-        count => format!("{} findings", told::count(count as u64)),
-    };
+    let findings = told::counted(tie.findings.len(), "finding");
     match (&tie.other, &tie.rows) {
         (Some(other), Some(rows)) => format!(
             "{name} is named together with {} by {} rows of {} on {}; it ties {findings}",

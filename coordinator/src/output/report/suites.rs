@@ -104,8 +104,8 @@ fn card(table: &ResultTable, title: String, source: &Source<'_>, charts: &mut Ch
         is_open: placed.is_empty() && (1..=OPEN_ROWS).contains(&table.rows()),
         title,
         name: table.name.clone(),
-        rows: told::count(table.rows() as u64),
-        findings: raises.then(|| told::count(findings as u64)),
+        rows: told::counted(table.rows(), "row"),
+        findings: raises.then(|| told::counted(findings, "finding")),
         charts: placed,
         table: Table::of(table),
     }

@@ -12,7 +12,7 @@ use crate::scan::ResultTable;
 /// Rows shown of a result table.
 pub(super) const SHOWN_ROWS: usize = 100;
 /// A text column is as wide as its longest text, up to this; beyond it lines break.
-const UNBROKEN_CHARACTERS: usize = 24;
+const UNBROKEN_CHARACTERS: usize = 34;
 const SHORT_CHARACTERS: usize = 60;
 
 /// A table.
@@ -69,7 +69,8 @@ impl Table {
     }
 }
 
-fn text_class(longest: usize) -> &'static str {
+/// The class of a column of texts whose longest has so many characters.
+pub(super) fn text_class(longest: usize) -> &'static str {
     match longest {
         ..=UNBROKEN_CHARACTERS => "keep",
         ..=SHORT_CHARACTERS => "text",

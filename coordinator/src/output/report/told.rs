@@ -14,6 +14,11 @@ pub(super) fn count(number: u64) -> String {
     grouped(&number.to_string())
 }
 
+/// So many of something: `1 row`, `1,730 rows`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    format!("{} {what}{}", count(number as u64), if number == 1 { "" } else { "s" })
+}
+
 /// A whole number that may be negative.
 pub(super) fn integer(number: i64) -> String {
     let sign = if number < 0 { "-" } else { "" };
@@ -142,6 +147,7 @@ mod tests {
     fn numbers_are_grouped() {
         assert_eq!([0, 12, 999, 1_000, 1_234_567].map(count).join(" "), "0 12 999 1,000 1,234,567");
         assert_eq!(integer(-1_234), "-1,234");
+        assert_eq!([0, 1, 1_730].map(|rows| counted(rows, "row")).join(", "), "0 rows, 1 row, 1,730 rows");
         assert_eq!([0.0, 0.5, -1.25, 12_345.678_9, 3.0].map(decimal).join(" "), "0 0.5 -1.25 12,345.679 3");
         assert_eq!(decimal(0.000_12), "1.2e-4");
     }

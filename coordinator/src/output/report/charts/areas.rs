@@ -54,7 +54,7 @@ pub(super) fn areas(
         let mut trace = json!({
             "type": "scatter",
             "mode": "lines",
-            "line": { "width": 0.5, "shape": "hv" },
+            "line": { "width": 0, "shape": "hv" },
             "stackgroup": "all",
             "x0": told::instant(start * wide_us),
             "dx": wide_us / 1_000,
