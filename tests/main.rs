@@ -22,6 +22,7 @@ mod notebook_parity;
 mod object_stores;
 mod office365;
 mod real_data;
+mod report;
 mod same_bytes;
 mod scan_command;
 mod sinks;

@@ -38,7 +38,7 @@ fn threads_change_nothing() {
     let place = Place::with_demo(DEMO);
     let results = [1, 2, 7].map(|threads| {
         place.scan_well(&format!(
-            "--threads {threads} --format parquet,csv,json,jsonl,xlsx,navigator,timesketch,asim,stix,ocsf"
+            "--threads {threads} --format parquet,csv,json,jsonl,xlsx,navigator,timesketch,asim,stix,ocsf,html"
         ));
         files_of(&place.out())
     });

@@ -50,7 +50,7 @@ pub struct RunArguments {
     #[arg(long, default_value = "hindcast-out", value_name = "DIR")]
     out: PathBuf,
     /// Formats of the results
-    #[arg(long, value_delimiter = ',', default_value = "parquet", value_name = "FORMAT,..")]
+    #[arg(long, value_delimiter = ',', default_value = "parquet,html", value_name = "FORMAT,..")]
     format: Vec<Format>,
     /// Where rollups are kept for the next scan [default: the user's cache folder]
     #[arg(long, value_name = "URL")]

@@ -5,6 +5,7 @@ mod findings_file;
 mod json;
 mod navigator;
 mod ocsf;
+mod report;
 mod risks;
 mod stix;
 mod tables;
@@ -44,6 +45,8 @@ pub enum Format {
     Asim,
     /// `stix.json`, a STIX 2.1 bundle
     Stix,
+    /// `report.html`, everything on one page
+    Html,
 }
 
 /// A file beside the tables that is written for one format.
@@ -53,7 +56,8 @@ struct Export {
     bytes: fn(&ScanResult) -> Result<Vec<u8>>,
 }
 
-const EXPORTS: [Export; 8] = [
+const EXPORTS: [Export; 9] = [
+    Export { format: Format::Html, file: "report.html", bytes: report::page },
     Export { format: Format::Csv, file: "findings.csv", bytes: findings_file::findings_csv },
     Export { format: Format::Csv, file: "incidents.csv", bytes: findings_file::incidents_csv },
     Export { format: Format::Xlsx, file: "tables.xlsx", bytes: workbook::workbook },
@@ -106,7 +110,7 @@ impl OutputFolder {
             }
             Ok(())
         };
-        // Two files' worth of encoding at once: tables here, findings beside.
+        // Two files' worth of encoding at once: tables and exports here, findings beside.
         std::thread::scope(|scope| {
             let findings =
                 scope.spawn(|| findings_file::write(&result.findings, folder, formats, &summary.version));
