@@ -15,6 +15,7 @@ mod cluster_security;
 mod demo_truth;
 mod exports;
 mod import;
+mod import_sources;
 mod investigate;
 mod investigate_real;
 mod lake_forms;
