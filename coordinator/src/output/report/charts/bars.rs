@@ -24,14 +24,7 @@ pub(super) fn stacked(
     axis: &str,
     values: impl Iterator<Item = (String, String, f64)>,
 ) -> Option<Chart> {
-    let mut cells: BTreeMap<(String, String), f64> = BTreeMap::new();
-    let mut of_label: BTreeMap<String, f64> = BTreeMap::new();
-    let mut of_series: BTreeMap<String, f64> = BTreeMap::new();
-    for (label, series, value) in values {
-        *of_label.entry(label.clone()).or_default() += value;
-        *of_series.entry(series.clone()).or_default() += value;
-        *cells.entry((label, series)).or_default() += value;
-    }
+    let Sums { cells, of_row: of_label, of_column: of_series } = Sums::of(values);
     let labels = largest(&of_label, MOST_BARS);
     if labels.is_empty() {
         return None;
@@ -73,6 +66,26 @@ pub(super) fn stacked(
 
 fn positions(count: usize) -> Vec<usize> {
     (0..count).collect()
+}
+
+/// Values summed by row and column label, and by each of these alone.
+#[derive(Default)]
+pub(super) struct Sums {
+    pub(super) cells: BTreeMap<(String, String), f64>,
+    pub(super) of_row: BTreeMap<String, f64>,
+    pub(super) of_column: BTreeMap<String, f64>,
+}
+
+impl Sums {
+    pub(super) fn of(values: impl Iterator<Item = (String, String, f64)>) -> Self {
+        let mut sums = Self::default();
+        for (row, column, value) in values {
+            *sums.of_row.entry(row.clone()).or_default() += value;
+            *sums.of_column.entry(column.clone()).or_default() += value;
+            *sums.cells.entry((row, column)).or_default() += value;
+        }
+        sums
+    }
 }
 
 /// What a label has in the series that are not shown by themselves.

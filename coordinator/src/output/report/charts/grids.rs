@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::bars::largest;
+use super::bars::{Sums, largest};
 use super::{BLUE, BLUES, Chart, diameters, label, long_label};
 use crate::output::report::told;
 use crate::scan::{CoverageEntry, Status};
@@ -80,14 +80,7 @@ pub(super) fn matrix(
     what: &str,
     values: impl Iterator<Item = (String, String, f64)>,
 ) -> Option<Chart> {
-    let mut cells: BTreeMap<(String, String), f64> = BTreeMap::new();
-    let mut of_row: BTreeMap<String, f64> = BTreeMap::new();
-    let mut of_column: BTreeMap<String, f64> = BTreeMap::new();
-    for (row, column, value) in values {
-        *of_row.entry(row.clone()).or_default() += value;
-        *of_column.entry(column.clone()).or_default() += value;
-        *cells.entry((row, column)).or_default() += value;
-    }
+    let Sums { cells, of_row, of_column } = Sums::of(values);
     let rows = largest(&of_row, MOST_ROWS);
     let columns = largest(&of_column, MOST_COLUMNS);
     if rows.is_empty() {
