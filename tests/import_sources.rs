@@ -20,6 +20,10 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
+    cloud_cases().into_iter().chain(sensor_cases()).collect()
+}
+
+fn cloud_cases() -> Vec<Case> {
     let defender = r#"{"time":"2026-01-05T08:00:01Z","tenantId":"t","operationName":"Publish","category":"AdvancedHunting-DeviceNetworkEvents","properties":{"Timestamp":"2026-01-05T08:00:00.1234567Z","DeviceName":"ws-1","RemoteIP":"198.51.100.7","RemotePort":443,"AdditionalFields":"{\"a\":1}"}}"#;
     let storage = r#"{"time":"2026-01-05T08:00:00Z","resourceId":"/subscriptions/x","category":"StorageWrite","operationName":"PutBlob","statusCode":201,"callerIpAddress":"203.0.113.9:4711","uri":"https://a.blob.core.windows.net/c/b","properties":{"accountName":"a","requestBodySize":1048576}}"#;
     let audit = r#"{"CreationTime":"2026-01-05T08:00:00","Id":"e1","Operation":"FileDownloaded","RecordType":6,"UserType":0,"Workload":"OneDrive","UserId":"ada@corp.example","ClientIP":"203.0.113.9","ObjectId":"https://x/y.docx"}"#;
@@ -63,7 +67,13 @@ fn cases() -> Vec<Case> {
                 ("CallerIpAddress", "203.0.113.9:4711"),
             ],
         },
-        Case { name: "audit.json", text: format!("[{audit}]"), source: "office-audit", table: "OfficeActivity", row: audit_row },
+        Case {
+            name: "audit.json",
+            text: format!("[{audit}]"),
+            source: "office-audit",
+            table: "OfficeActivity",
+            row: audit_row,
+        },
         Case {
             name: "audit.csv",
             text: format!(
@@ -74,6 +84,11 @@ fn cases() -> Vec<Case> {
             table: "OfficeActivity",
             row: audit_row,
         },
+    ]
+}
+
+fn sensor_cases() -> Vec<Case> {
+    vec![
         Case {
             name: "fw.log",
             text: "<14>Jan  5 08:00:00 fw1 CEF:0|Palo Alto Networks|PAN-OS|11.1.2|end|TRAFFIC|1|rt=Jan 05 2026 08:00:00 GMT \

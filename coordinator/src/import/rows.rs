@@ -97,7 +97,11 @@ impl<'r> Rows<'r> {
         };
         // The time is the first column.
         rows.column(time_column(table), false);
-        for column in rule.constants.keys() {
+        // What a rule fills is there though no record has it: an analysis that needs it runs.
+        let is_known = |column: &&String| rows.spec.is_some_and(|spec| spec.column(column).is_some());
+        let filled: Vec<&String> =
+            rule.constants.keys().chain(rule.columns.keys().filter(is_known)).collect();
+        for column in filled {
             rows.column(column, false);
         }
         rows
