@@ -3,6 +3,7 @@
 
 mod faulty_store;
 mod location_database;
+mod page_client;
 mod sandbox;
 mod support;
 
@@ -14,6 +15,7 @@ mod cluster_security;
 mod demo_truth;
 mod investigate;
 mod investigate_real;
+mod job_pages;
 mod lake_forms;
 mod notebook_parity;
 mod object_stores;
@@ -24,4 +26,5 @@ mod scan_command;
 mod tables_command;
 mod tidy;
 mod traces;
+mod view_pages;
 mod watchlists;

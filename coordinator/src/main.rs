@@ -13,11 +13,13 @@ mod jobs;
 mod lakes;
 mod locations;
 mod output;
+mod results;
 mod risk;
 mod save;
 mod scan;
 mod screen;
 mod watch;
+mod web;
 
 use std::process::ExitCode;
 

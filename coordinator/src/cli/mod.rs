@@ -10,6 +10,7 @@ mod jobs;
 mod run;
 mod scan;
 mod tables;
+mod view;
 mod watchlist_files;
 mod worker;
 
@@ -40,6 +41,8 @@ enum Command {
     Investigate(investigate::InvestigateArguments),
     /// Compare two scans: findings added, gone and changed, and why
     Diff(diff::DiffArguments),
+    /// Show the results of a scan as pages in a browser
+    View(view::ViewArguments),
     /// Show, save and delete tables of a lake
     Tables(tables::TablesArguments),
     /// Accept scans as jobs and have workers run them
@@ -102,6 +105,7 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Investigate(arguments) => {
             block_on(arguments.threads(), "hindcast", "error", investigate::run(&arguments))
         }
+        Command::View(arguments) => block_on(threads, "hindcast", "warn", view::run(&arguments)),
         Command::Tables(arguments) => block_on(threads, "hindcast", "error", tables::run(&arguments)),
         Command::Jobs(arguments) => block_on(threads, "hindcast", "error", jobs::run(&arguments)),
         Command::Coordinator(arguments) => {

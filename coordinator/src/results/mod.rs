@@ -1,0 +1,187 @@
+//! The results of a finished scan, read once and kept so that pages can search them: from its folder, or from a job.
+
+mod fields;
+mod query;
+mod search;
+
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use hindcast_common::Result;
+use hindcast_common::entities::{Entity, EntityKind};
+use hindcast_common::findings::Finding;
+use serde_json::Value;
+
+pub use fields::{FIELDS, STAGES, stage_name, tactic_name};
+pub use query::Query;
+pub use search::Found;
+
+use crate::compare::{StoredScan, read_lines};
+use crate::correlate::Incident;
+use crate::risk::EntityRisk;
+use crate::scan::Report;
+
+/// What a scan found, with what finds it again.
+pub struct Results {
+    /// Summary, parameters and findings as they were written.
+    pub scan: StoredScan,
+    /// Worst first.
+    pub incidents: Vec<Incident>,
+    /// Highest risk first.
+    pub entities: Vec<EntityRisk>,
+    /// Findings in the order of pages: highest risk first.
+    entries: Vec<Entry>,
+    by_id: HashMap<String, usize>,
+    by_entity: HashMap<(EntityKind, String), Vec<usize>>,
+    /// Columns of all evidence.
+    columns: BTreeSet<String>,
+}
+
+/// A finding with what pages and searches ask of it.
+pub struct Entry {
+    pub finding: Arc<Finding>,
+    /// Highest risk of its incident and of those it names, 0 to 100.
+    pub risk: u64,
+    /// The incident it is in.
+    pub incident_id: Option<String>,
+    pub stage: &'static str,
+    pub tactic: Option<&'static str>,
+    /// All its text, lower-cased, for words that may be anywhere.
+    text: String,
+}
+
+impl Results {
+    /// Reads the folder of a finished scan.
+    ///
+    /// # Errors
+    /// [`hindcast_common::Error::Config`] where it holds no result of a scan.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let incidents = read_lines(&folder.join("incidents.jsonl"))?;
+        let entities = read_lines(&folder.join("entities.jsonl"))?;
+        Ok(Self::new(StoredScan::open(folder)?, incidents, entities))
+    }
+
+    /// The results of a job, from its report and findings.
+    pub fn of_job(report: Report, findings: Vec<Finding>, suppressed: Vec<Finding>) -> Self {
+        let Report { summary, parameters, incidents, entities, .. } = report;
+        Self::new(StoredScan::new(summary, parameters, findings, suppressed), incidents, entities)
+    }
+
+    fn new(scan: StoredScan, incidents: Vec<Incident>, entities: Vec<EntityRisk>) -> Self {
+        let entries = entries(&scan, &incidents, &entities);
+        let mut by_id = HashMap::new();
+        let mut by_entity: HashMap<(EntityKind, String), Vec<usize>> = HashMap::new();
+        let mut columns = BTreeSet::new();
+        for (index, entry) in entries.iter().enumerate() {
+            by_id.insert(entry.finding.id.clone(), index);
+            let keys: BTreeSet<_> = entry.finding.entities.iter().map(|e| (e.kind, e.name.clone())).collect();
+            keys.into_iter().for_each(|key| by_entity.entry(key).or_default().push(index));
+            for column in entry.finding.evidence.as_object().into_iter().flatten().map(|(name, _)| name) {
+                if !columns.contains(column) {
+                    columns.insert(column.clone());
+                }
+            }
+        }
+        Self { scan, incidents, entities, entries, by_id, by_entity, columns }
+    }
+
+    /// Columns that evidence has and queries may name.
+    pub fn columns(&self) -> &BTreeSet<String> {
+        &self.columns
+    }
+
+    /// A finding by its id.
+    pub fn finding(&self, id: &str) -> Option<&Entry> {
+        self.by_id.get(id).map(|index| &self.entries[*index])
+    }
+
+    /// An incident by its id.
+    pub fn incident(&self, id: &str) -> Option<&Incident> {
+        self.incidents.iter().find(|incident| incident.id == id)
+    }
+
+    /// The risk of an entity.
+    pub fn entity(&self, kind: EntityKind, name: &str) -> Option<&EntityRisk> {
+        self.entities.iter().find(|risk| risk.entity.kind == kind && risk.entity.name == name)
+    }
+
+    /// Findings that name an entity, highest risk first.
+    pub fn naming(&self, kind: EntityKind, name: &str) -> impl Iterator<Item = &Entry> {
+        let found = self.by_entity.get(&(kind, name.to_owned()));
+        found.into_iter().flatten().map(|index| &self.entries[*index])
+    }
+
+    /// Incidents that name an entity, worst first.
+    pub fn incidents_of(&self, kind: EntityKind, name: &str) -> impl Iterator<Item = &Incident> {
+        let is_it = move |entity: &Entity| entity.kind == kind && entity.name == name;
+        self.incidents.iter().filter(move |incident| incident.entities.iter().any(is_it))
+    }
+}
+
+/// All findings with what is asked of them, in the order of pages.
+fn entries(scan: &StoredScan, incidents: &[Incident], entities: &[EntityRisk]) -> Vec<Entry> {
+    let mut incident_of: HashMap<&str, &Incident> = HashMap::new();
+    for incident in incidents {
+        for id in &incident.findings {
+            incident_of.entry(id).or_insert(incident);
+        }
+    }
+    let risks: HashMap<(EntityKind, &str), u64> =
+        entities.iter().map(|e| ((e.entity.kind, e.entity.name.as_str()), e.risk.score)).collect();
+    let entry = |finding: &Arc<Finding>| {
+        let incident = incident_of.get(finding.id.as_str());
+        let named = finding.entities.iter().filter_map(|e| risks.get(&(e.kind, e.name.as_str())).copied());
+        Entry {
+            risk: named.chain(incident.map(|incident| incident.risk.score)).max().unwrap_or_default(),
+            incident_id: incident.map(|incident| incident.id.clone()),
+            stage: stage_name(finding.stage),
+            tactic: finding.tactic().map(tactic_name),
+            text: text_of(finding),
+            finding: Arc::clone(finding),
+        }
+    };
+    let mut entries: Vec<Entry> = scan.findings.values().map(entry).collect();
+    entries.sort_by(by_risk);
+    entries
+}
+
+/// Highest risk first, then the worst, the likeliest, the earliest.
+fn by_risk(left: &Entry, right: &Entry) -> Ordering {
+    let (one, other) = (&*left.finding, &*right.finding);
+    (right.risk, other.severity, other.confidence)
+        .cmp(&(left.risk, one.severity, one.confidence))
+        .then_with(|| one.first_seen.cmp(&other.first_seen))
+        .then_with(|| one.id.cmp(&other.id))
+}
+
+impl Entry {
+    /// Texts of these columns of the evidence.
+    fn texts<'a>(&'a self, columns: &'static [&'static str]) -> impl Iterator<Item = &'a str> {
+        columns.iter().filter_map(|column| self.finding.evidence.get(column)?.as_str())
+    }
+
+    /// The score of a beacon, 0 to 1. The table of `beaconing` has none: its findings' confidence is 95 times the score.
+    fn beacon(&self) -> Option<f64> {
+        match self.finding.analysis.as_str() {
+            "beacon_scores" => self.finding.evidence.get("score").and_then(Value::as_f64),
+            "beaconing" => Some((f64::from(self.finding.confidence) / 0.95).round() / 100.0),
+            _ => None,
+        }
+    }
+}
+
+fn text_of(finding: &Finding) -> String {
+    let mut text = format!("{}\n{}\n{}", finding.title, finding.analysis, finding.explanation);
+    let names = finding.entities.iter().map(|entity| entity.full_name.as_ref().unwrap_or(&entity.name));
+    let evidence = finding.evidence.as_object().into_iter().flatten().filter_map(|(_, value)| value.as_str());
+    for part in names.map(String::as_str).chain(evidence) {
+        text.push('\n');
+        text.push_str(part);
+    }
+    text.to_lowercase()
+}
+
+#[cfg(test)]
+mod tests;

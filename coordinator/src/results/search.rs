@@ -1,0 +1,152 @@
+//! Searches findings: a pass over all of them in memory, then the page that is asked for.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use super::fields::{Field, Told};
+use super::query::{Clause, Condition, Query, Test};
+use super::{Entry, Results};
+
+/// What a search found.
+pub struct Found<'a> {
+    /// Findings that match.
+    pub total: usize,
+    /// Those of the page.
+    pub page: Vec<&'a Entry>,
+    /// Matches by severity, of those there are, worst first.
+    pub severities: Vec<(&'static str, usize)>,
+    /// Matches by analysis, most first.
+    pub analyses: Vec<(&'a str, usize)>,
+}
+
+impl Results {
+    /// The findings that match `query`, from the one at `offset` on, at most `limit`.
+    pub fn search(&self, query: &Query, offset: usize, limit: usize) -> Found<'_> {
+        let mut matching: Vec<&Entry> = self.entries.iter().filter(|entry| query.matches(entry)).collect();
+        let mut severities = BTreeMap::new();
+        let mut analyses: BTreeMap<&str, usize> = BTreeMap::new();
+        for entry in &matching {
+            *severities.entry(entry.finding.severity).or_insert(0) += 1;
+            *analyses.entry(&entry.finding.analysis).or_insert(0) += 1;
+        }
+        if !query.sort.is_empty() {
+            matching = sorted(matching, &query.sort);
+        }
+        let mut analyses: Vec<(&str, usize)> = analyses.into_iter().collect();
+        analyses.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+        Found {
+            total: matching.len(),
+            page: matching.into_iter().skip(offset).take(limit).collect(),
+            severities: severities.into_iter().rev().map(|(level, count)| (level.name(), count)).collect(),
+            analyses,
+        }
+    }
+}
+
+/// By these fields; what has none comes last, and what is equal stays in order of risk.
+fn sorted<'a>(entries: Vec<&'a Entry>, sort: &[(Field, bool)]) -> Vec<&'a Entry> {
+    let value = |field: &Field, entry: &'a Entry| {
+        let mut value = None;
+        field.any(entry, true, &mut |told| {
+            value = Some(told);
+            true
+        });
+        value
+    };
+    let mut keyed: Vec<(Vec<Option<Told<'a>>>, &Entry)> = entries
+        .into_iter()
+        .map(|entry| (sort.iter().map(|(field, _)| value(field, entry)).collect(), entry))
+        .collect();
+    keyed.sort_by(|(left, _), (right, _)| {
+        let pairs = left.iter().zip(right).zip(sort);
+        let orders = pairs.map(|((left, right), (_, is_down))| match (left, right) {
+            (Some(left), Some(right)) if *is_down => compared(*right, *left),
+            (Some(left), Some(right)) => compared(*left, *right),
+            (left, right) => left.is_none().cmp(&right.is_none()),
+        });
+        orders.fold(Ordering::Equal, Ordering::then)
+    });
+    keyed.into_iter().map(|(_, entry)| entry).collect()
+}
+
+fn compared(left: Told<'_>, right: Told<'_>) -> Ordering {
+    match (left, right) {
+        (Told::Number(left), Told::Number(right)) => left.total_cmp(&right),
+        (Told::Text(left), Told::Text(right)) => left.cmp(right),
+        (Told::Number(_), Told::Text(_)) => Ordering::Less,
+        (Told::Text(_), Told::Number(_)) => Ordering::Greater,
+    }
+}
+
+impl Query {
+    fn matches(&self, entry: &Entry) -> bool {
+        self.clauses.iter().all(|clause| clause.holds(entry))
+    }
+}
+
+impl Clause {
+    fn holds(&self, entry: &Entry) -> bool {
+        let holds = match &self.condition {
+            Condition::Word(word) => entry.text.contains(word),
+            Condition::Field(field, test) => {
+                let is_ordered = !matches!(test, Test::Is(..));
+                field.any(entry, is_ordered, &mut |told| test.holds(told))
+            }
+        };
+        holds == self.is_wanted
+    }
+}
+
+impl Test {
+    fn holds(&self, told: Told<'_>) -> bool {
+        match (self, told) {
+            (Test::Is(_, number), Told::Number(value)) => *number == Some(value),
+            (Test::Is(pattern, _), Told::Text(text)) => is_like(text, pattern),
+            (Test::Number(order, number), Told::Number(value)) => order.holds(value.total_cmp(number)),
+            (Test::Text(order, bound), Told::Text(text)) => {
+                order.holds(text.to_lowercase().as_str().cmp(bound))
+            }
+            (Test::Number(..), Told::Text(_)) | (Test::Text(..), Told::Number(_)) => false,
+        }
+    }
+}
+
+/// Whether `text` is as the lower-cased `pattern` has it, where `*` stands for any text.
+fn is_like(text: &str, pattern: &str) -> bool {
+    if !pattern.contains('*') && text.is_ascii() {
+        return text.eq_ignore_ascii_case(pattern);
+    }
+    let lowered = text.to_lowercase();
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| lowered.strip_prefix(first)) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_like;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (text, pattern, is_so) in [
+            ("Ada", "ada", true),
+            ("adam", "ada", false),
+            ("adam", "ada*", true),
+            ("ws-ops-0003", "ws-*-0003", true),
+            ("ws-0003", "ws-*-0003", false),
+            ("abcabc", "*bc", true),
+            ("anything", "*", true),
+            ("ÄRGER", "ä*r", true),
+            ("aba", "ab*ba", false),
+        ] {
+            assert_eq!(is_like(text, pattern), is_so, "{text} {pattern}");
+        }
+    }
+}
