@@ -11,7 +11,7 @@ use hindcast_proto::v1::{Job, JobState};
 use serde_json::Value;
 
 use super::Site;
-use super::frame::{Frame, Parameters, Problem, page, time_told, words};
+use super::frame::{Frame, Parameters, Problem, counted, page, time_told, words};
 use super::guard::Viewer;
 use super::jobs::lake_of;
 use super::runs::{JobRuns, Runs};
@@ -42,7 +42,7 @@ struct Compared {
     before: String,
     after: String,
     risk: (u64, u64),
-    same: u64,
+    same: String,
     groups: Vec<Group>,
 }
 
@@ -155,7 +155,7 @@ fn told(comparison: &Comparison, before: &Side, after: &Side) -> Compared {
         before: before.name.clone(),
         after: after.name.clone(),
         risk: comparison.risk,
-        same: comparison.same,
+        same: counted(comparison.same, "finding"),
         groups: vec![
             group("added", &comparison.added, after),
             group("gone", &comparison.gone, before),

@@ -8,7 +8,7 @@ use axum::extract::RawQuery;
 use axum::response::Response;
 use hindcast_common::entities::{Entity, EntityKind};
 
-use super::frame::{Frame, Parameters, Problem, grouped, link, page, words};
+use super::frame::{Frame, Parameters, Problem, counted, link, page, words};
 use super::incidents::{IncidentLine, contributions};
 use super::scope::{EntityLink, FindingLine, Scope};
 use crate::risk::EntityRisk;
@@ -73,7 +73,7 @@ pub(super) async fn list(scope: Scope, RawQuery(query): RawQuery) -> Response {
                 is_chosen: known.name() == kind,
             })
             .into(),
-        total: grouped(asked.len() as u64),
+        total: counted(asked.len() as u64, "entity"),
         previous: (number > 1).then(|| at(number - 1)),
         next: (first + lines.len() < asked.len()).then(|| at(number + 1)),
         name: parameters.get("name").to_owned(),
@@ -87,7 +87,7 @@ fn line(scope: &Scope, risk: &EntityRisk) -> EntityLine {
         score: risk.risk.score,
         level: risk.risk.level.name(),
         findings: scope.results.naming(risk.entity.kind, &risk.entity.name).count(),
-        sources: risk.sources.map(grouped),
+        sources: risk.sources.map(|sources| counted(sources, "source")),
     }
 }
 
@@ -142,11 +142,11 @@ pub(super) async fn entity(scope: Scope, RawQuery(query): RawQuery) -> Result<Re
         full_name: risk.entity.full_name.clone(),
         score: risk.risk.score,
         level: risk.risk.level.name(),
-        sources: risk.sources.map(grouped),
+        sources: risk.sources.map(|sources| counted(sources, "source")),
         contributions: contributions(&scope, &risk.risk.contributions),
         incidents: scope.results.incidents_of(kind, name).map(|i| IncidentLine::of(&scope, i)).collect(),
         findings: entries.iter().take(SHOWN).map(|entry| scope.line(entry)).collect(),
-        total: grouped(entries.len() as u64),
+        total: counted(entries.len() as u64, "finding"),
         search: scope.search(&format!("{}:{quoted}", kind.name())),
         ties: ties(&scope, kind, name),
         beside: beside(&scope, kind, name),
@@ -168,7 +168,7 @@ fn ties(scope: &Scope, kind: EntityKind, name: &str) -> Vec<TieLine> {
         };
         Some(TieLine {
             other: scope.entity(other),
-            rows: grouped(rows.rows),
+            rows: counted(rows.rows, "row"),
             table: rows.table.clone(),
             date: rows.date.clone(),
         })
@@ -195,7 +195,7 @@ fn beside(scope: &Scope, kind: EntityKind, name: &str) -> Vec<(EntityLink, Strin
             name: name.to_owned(),
             href: scope.entity_path(kind, name),
         };
-        (link, grouped(count))
+        (link, counted(count, "finding"))
     });
     links.collect()
 }

@@ -8,7 +8,7 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::frame::{Frame, Parameters, Problem, grouped, link, page, time_told, words};
+use super::frame::{Frame, Parameters, Problem, counted, grouped, link, page, time_told, words};
 use super::scope::{EntityLink, FindingLine, Scope};
 use crate::results::{FIELDS, Query};
 
@@ -48,6 +48,7 @@ struct FindingsPage {
 /// A column's heading.
 struct Column {
     label: &'static str,
+    class: &'static str,
     href: String,
     /// As `aria-sort` has it.
     sort: &'static str,
@@ -81,7 +82,7 @@ pub(super) async fn list(scope: Scope, RawQuery(query): RawQuery) -> Response {
     let answer = page(&FindingsPage {
         frame: scope.frame("Findings", "/findings"),
         action: scope.path("/findings"),
-        total: grouped(found.total as u64),
+        total: counted(found.total as u64, "finding"),
         from: offset + 1,
         to: offset + lines.len(),
         columns: COLUMNS.iter().map(|(label, field)| column(&scope, &text, label, field)).collect(),
@@ -122,7 +123,8 @@ fn column(scope: &Scope, query: &str, label: &'static str, field: &str) -> Colum
         // What is worst, largest or newest first.
         _ => ("none", format!("-{field}")),
     };
-    Column { label, href: scope.search(format!("{rest} sort:{next}").trim()), sort }
+    let class = if matches!(field, "risk" | "confidence") { "number" } else { "" };
+    Column { label, class, href: scope.search(format!("{rest} sort:{next}").trim()), sort }
 }
 
 fn narrowed(scope: &Scope, query: &str, found: &crate::results::Found<'_>) -> Vec<Narrowed> {
@@ -168,7 +170,7 @@ struct FindingPage {
 struct IncidentLink {
     href: String,
     score: u64,
-    findings: usize,
+    findings: String,
     points: u64,
 }
 
@@ -213,7 +215,7 @@ pub(super) async fn finding(
         incident: incident.map(|incident| IncidentLink {
             href: scope.incident_path(&incident.id),
             score: incident.risk.score,
-            findings: incident.findings.len(),
+            findings: counted(incident.findings.len() as u64, "finding"),
             points: points_of(&incident.risk.contributions),
         }),
         points: risks.collect(),

@@ -146,6 +146,15 @@ pub(super) fn grouped(number: u64) -> String {
     told
 }
 
+/// `1 finding`, `2 findings`.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    match (number, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(stem)) => format!("{} {stem}ies", grouped(number)),
+        (_, None) => format!("{} {what}s", grouped(number)),
+    }
+}
+
 /// `initial_access` as `initial access`.
 pub(super) fn words(name: &str) -> String {
     name.replace('_', " ")
@@ -161,6 +170,10 @@ mod tests {
         assert_eq!(link("/a", &[]), "/a");
         assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(grouped(999), "999");
+        assert_eq!(
+            [counted(1, "entity"), counted(2, "entity"), counted(0, "row")],
+            ["1 entity", "2 entities", "0 rows"]
+        );
         assert_eq!(time_told(Some("2026-01-08T07:46:51.018895Z")), "2026-01-08 07:46:51");
         let parameters = Parameters::parse(b"q=+a+b+&s=1&s=2");
         assert_eq!((parameters.get("q"), parameters.all("s").count(), parameters.get("x")), ("a b", 2, ""));

@@ -6,7 +6,7 @@ use axum::response::Response;
 use hindcast_common::entities::EntityKind;
 use hindcast_common::findings::Stage;
 
-use super::frame::{Frame, Problem, grouped, page, time_told, words};
+use super::frame::{Frame, Problem, counted, grouped, page, time_told, words};
 use super::scope::{EntityLink, FindingLine, Scope};
 use crate::correlate::{Incident, Tie};
 use crate::results::{STAGES, stage_name, tactic_name};
@@ -26,7 +26,7 @@ pub(super) struct IncidentLine {
     pub(super) first_seen: String,
     pub(super) last_seen: String,
     pub(super) stages: String,
-    pub(super) findings: usize,
+    pub(super) findings: String,
     pub(super) names: Vec<EntityLink>,
     pub(super) more_names: usize,
 }
@@ -48,7 +48,7 @@ impl IncidentLine {
             first_seen: time_told(incident.first_seen.as_deref()),
             last_seen: time_told(incident.last_seen.as_deref()),
             stages: stages.join(" › "),
-            findings: incident.findings.len(),
+            findings: counted(incident.findings.len() as u64, "finding"),
             more_names: named.len().saturating_sub(SHOWN_NAMES),
             names: named.into_iter().take(SHOWN_NAMES).map(|entity| scope.entity(entity)).collect(),
         }
@@ -70,7 +70,7 @@ pub(super) async fn list(scope: Scope) -> Response {
         frame: scope.frame("Incidents", "/incidents"),
         lines: scope.results.incidents.iter().map(|incident| IncidentLine::of(&scope, incident)).collect(),
         hubs: hubs
-            .map(|hub| (scope.entity(&hub.entity), grouped(hub.degree), grouped(hub.findings)))
+            .map(|hub| (scope.entity(&hub.entity), grouped(hub.degree), counted(hub.findings, "finding")))
             .collect(),
     })
 }
@@ -100,7 +100,7 @@ struct TieTold {
     entity: EntityLink,
     other: Option<EntityLink>,
     rows: Option<String>,
-    findings: usize,
+    findings: String,
 }
 
 pub(super) async fn incident(
@@ -155,12 +155,12 @@ fn tie_told(scope: &Scope, tie: &Tie) -> TieTold {
     let rows = tie
         .rows
         .as_ref()
-        .map(|rows| format!("{} rows of {} on {}", grouped(rows.rows), rows.table, rows.date));
+        .map(|rows| format!("{} of {} on {}", counted(rows.rows, "row"), rows.table, rows.date));
     TieTold {
         entity: scope.entity(&tie.entity),
         other: tie.other.as_ref().map(|other| scope.entity(other)),
         rows,
-        findings: tie.findings.len(),
+        findings: counted(tie.findings.len() as u64, "finding"),
     }
 }
 

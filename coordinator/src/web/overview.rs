@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 use chrono::NaiveDate;
 
-use super::frame::{Frame, grouped, page, time_told};
+use super::frame::{Frame, counted, grouped, page, time_told};
 use super::incidents::IncidentLine;
 use super::scope::{EntityLink, Scope};
 use crate::scan::{CoverageEntry, Status};
@@ -33,12 +33,12 @@ struct OverviewPage {
     chart_width: usize,
     suites: Vec<SuiteTold>,
     incidents: Vec<IncidentLine>,
-    all_incidents: usize,
+    all_incidents: String,
     entities: Vec<(EntityLink, u64, &'static str)>,
     all_entities: String,
     findings: String,
     counts: Counts,
-    suppressed: Vec<(String, u64)>,
+    suppressed: Vec<(String, String)>,
     disabled: Vec<(String, String)>,
     locations: Option<String>,
     paths: Paths,
@@ -129,6 +129,7 @@ pub(super) async fn overview(scope: Scope) -> Response {
             .collect(),
     });
     let worst = scope.results.entities.iter().take(SHOWN);
+    let suppressed = summary.suppressed.iter();
     page(&OverviewPage {
         frame: scope.frame("Overview", "/overview"),
         from: time_told(Some(&summary.window.from)),
@@ -141,12 +142,12 @@ pub(super) async fn overview(scope: Scope) -> Response {
         chart_width: (summary.risk_by_day.len() * DAY_WIDTH).max(1),
         suites: suites.collect(),
         incidents: scope.results.incidents.iter().take(SHOWN).map(|i| IncidentLine::of(&scope, i)).collect(),
-        all_incidents: scope.results.incidents.len(),
+        all_incidents: counted(scope.results.incidents.len() as u64, "incident"),
         entities: worst.map(|e| (scope.entity(&e.entity), e.risk.score, e.risk.level.name())).collect(),
-        all_entities: grouped(scope.results.entities.len() as u64),
-        findings: grouped(summary.findings as u64),
+        all_entities: counted(scope.results.entities.len() as u64, "entity"),
+        findings: counted(summary.findings as u64, "finding"),
         counts: Counts::of(&scope),
-        suppressed: summary.suppressed.clone().into_iter().collect(),
+        suppressed: suppressed.map(|(list, count)| (list.clone(), counted(*count, "finding"))).collect(),
         disabled: summary.disabled.clone().into_iter().collect(),
         locations: summary
             .locations
