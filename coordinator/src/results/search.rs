@@ -29,13 +29,14 @@ impl Results {
             *severities.entry(entry.finding.severity).or_insert(0) += 1;
             *analyses.entry(&entry.finding.analysis).or_insert(0) += 1;
         }
+        let total = matching.len();
         if !query.sort.is_empty() {
-            matching = sorted(matching, &query.sort);
+            matching = first_sorted(matching, &query.sort, offset.saturating_add(limit));
         }
         let mut analyses: Vec<(&str, usize)> = analyses.into_iter().collect();
         analyses.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
         Found {
-            total: matching.len(),
+            total,
             page: matching.into_iter().skip(offset).take(limit).collect(),
             severities: severities.into_iter().rev().map(|(level, count)| (level.name(), count)).collect(),
             analyses,
@@ -43,8 +44,11 @@ impl Results {
     }
 }
 
-/// By these fields; what has none comes last, and what is equal stays in order of risk.
-fn sorted<'a>(entries: Vec<&'a Entry>, sort: &[(Field, bool)]) -> Vec<&'a Entry> {
+/// An entry with what it is sorted by, and its place in order of risk.
+type Keyed<'a> = (Vec<Option<Told<'a>>>, usize, &'a Entry);
+
+/// The first `count` by these fields; what has none comes last, and what is equal stays in order of risk.
+fn first_sorted<'a>(entries: Vec<&'a Entry>, sort: &[(Field, bool)], count: usize) -> Vec<&'a Entry> {
     let value = |field: &Field, entry: &'a Entry| {
         let mut value = None;
         field.any(entry, true, &mut |told| {
@@ -53,20 +57,26 @@ fn sorted<'a>(entries: Vec<&'a Entry>, sort: &[(Field, bool)]) -> Vec<&'a Entry>
         });
         value
     };
-    let mut keyed: Vec<(Vec<Option<Told<'a>>>, &Entry)> = entries
-        .into_iter()
-        .map(|entry| (sort.iter().map(|(field, _)| value(field, entry)).collect(), entry))
-        .collect();
-    keyed.sort_by(|(left, _), (right, _)| {
-        let pairs = left.iter().zip(right).zip(sort);
+    let key = |(place, entry): (usize, &'a Entry)| -> Keyed<'a> {
+        (sort.iter().map(|(field, _)| value(field, entry)).collect(), place, entry)
+    };
+    let mut keyed: Vec<Keyed<'a>> = entries.into_iter().enumerate().map(key).collect();
+    let order = |left: &Keyed<'a>, right: &Keyed<'a>| {
+        let pairs = left.0.iter().zip(&right.0).zip(sort);
         let orders = pairs.map(|((left, right), (_, is_down))| match (left, right) {
             (Some(left), Some(right)) if *is_down => compared(*right, *left),
             (Some(left), Some(right)) => compared(*left, *right),
             (left, right) => left.is_none().cmp(&right.is_none()),
         });
-        orders.fold(Ordering::Equal, Ordering::then)
-    });
-    keyed.into_iter().map(|(_, entry)| entry).collect()
+        orders.fold(Ordering::Equal, Ordering::then).then(left.1.cmp(&right.1))
+    };
+    // A page is a small part: what comes after it needs no order.
+    if count < keyed.len() {
+        keyed.select_nth_unstable_by(count, order);
+        keyed.truncate(count);
+    }
+    keyed.sort_unstable_by(order);
+    keyed.into_iter().map(|(_, _, entry)| entry).collect()
 }
 
 fn compared(left: Told<'_>, right: Told<'_>) -> Ordering {

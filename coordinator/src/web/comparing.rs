@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Site;
 use super::frame::{Frame, Parameters, Problem, counted, page, time_told, words};
 use super::guard::Viewer;
-use super::jobs::lake_of;
+use super::jobs::{asked_of, lake_of};
 use super::runs::{JobRuns, Runs};
 use super::scope::{Scope, site_tabs};
 use crate::compare::{Comparison, Difference, compare_scans};
@@ -111,7 +111,12 @@ pub(super) async fn compare(
 fn choices(jobs: &JobRuns, before: &str, after: &str) -> Vec<Choice> {
     let done = jobs.board.list().into_iter().filter(|job| job.state() == JobState::Done);
     let choice = |job: Job| Choice {
-        label: format!("{}, {}", time_told(Some(&format_micros(job.submitted_us))), lake_of(&job)),
+        label: format!(
+            "{}, {}, {}",
+            time_told(Some(&format_micros(job.submitted_us))),
+            lake_of(&job),
+            asked_of(&job)
+        ),
         is_before: job.id == before,
         is_after: job.id == after,
         id: job.id,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
-use hindcast_common::time::format_micros;
+use hindcast_common::time::{MICROS_PER_HOUR, format_micros};
 use hindcast_proto::v1::{Job, JobState};
 
 use super::Site;
@@ -15,7 +15,7 @@ use super::overview::overview;
 use super::runs::{JobRuns, Runs};
 use super::scope::{Scope, site_tabs};
 use crate::jobs::{is_open, outcome};
-use crate::screen::{bytes, progress_told};
+use crate::screen::{bytes, units_told};
 
 /// Jobs shown, the newest.
 const SHOWN: usize = 200;
@@ -30,6 +30,25 @@ pub(super) fn jobs_of(site: &Site) -> Result<&JobRuns, Problem> {
 
 pub(super) fn lake_of(job: &Job) -> &str {
     job.scan.as_ref().map_or("", |scan| scan.lake.as_str())
+}
+
+/// What a job was asked for: the entity or suites, and the window.
+pub(super) fn asked_of(job: &Job) -> String {
+    let Some(scan) = &job.scan else { return String::new() };
+    let what = match &scan.investigation {
+        Some(entity) => format!("{} {}", entity.kind, entity.name),
+        None if scan.suites.is_empty() => "all suites".to_owned(),
+        None => scan.suites.join(", "),
+    };
+    let date = |micros: i64| time_told(Some(&format_micros(micros)));
+    let window = match (scan.last_us, scan.from_us, scan.to_us) {
+        (Some(last_us), ..) => format!("; last {} h", last_us / MICROS_PER_HOUR),
+        (None, Some(from), Some(to)) => format!("; {} to {}", date(from), date(to)),
+        (None, Some(from), None) => format!("; from {}", date(from)),
+        (None, None, Some(to)) => format!("; to {}", date(to)),
+        (None, None, None) => String::new(),
+    };
+    what + &window
 }
 
 /// A frame outside any run.
@@ -51,11 +70,12 @@ struct JobTold {
     is_open: bool,
     is_done: bool,
     lake: String,
+    asked: String,
     by: String,
     submitted: String,
     ended: String,
     progress: String,
-    /// Bytes done and in all, for a bar; units where no bytes are to be read.
+    /// Units done and in all, for a bar.
     done: u64,
     of: u64,
     read: String,
@@ -64,7 +84,9 @@ struct JobTold {
 
 impl JobTold {
     fn of(job: &Job) -> Self {
-        let told = job.progress.unwrap_or_default();
+        let mut told = job.progress.unwrap_or_default();
+        // What has ended is no longer at it.
+        told.merging &= is_open(job);
         let time = |micros: i64| (micros > 0).then(|| format_micros(micros));
         let is_done = job.state() == JobState::Done;
         Self {
@@ -74,13 +96,18 @@ impl JobTold {
             is_open: is_open(job),
             is_done,
             lake: lake_of(job).to_owned(),
+            asked: asked_of(job),
             by: job.submitted_by.clone(),
             submitted: time_told(time(job.submitted_us).as_deref()),
             ended: time_told(time(job.ended_us).as_deref()),
-            progress: progress_told(job),
+            progress: job.progress.map(|_| units_told(&told)).unwrap_or_default(),
             done: if is_done { 1 } else { told.units_done + told.units_cached },
             of: if is_done { 1 } else { told.units },
-            read: format!("{} of {}", bytes(told.bytes_done), bytes(told.bytes)),
+            read: if told.bytes == 0 {
+                String::new()
+            } else {
+                format!("{} of {}", bytes(told.bytes_done), bytes(told.bytes))
+            },
             error: job.error.clone(),
         }
     }
