@@ -144,10 +144,10 @@ impl Field {
         let finding = &*entry.finding;
         let mut text = |text: &'a str| visit(Told::Text(text));
         match self {
-            Field::Severity if is_ordered => visit(Told::Number(rank(finding.severity))),
-            Field::Severity => text(finding.severity.name()),
-            Field::Suite => text(finding.suite.name()),
-            Field::Analysis => text(&finding.analysis),
+            Field::Severity if is_ordered => visit(Told::Number(rank(entry.severity))),
+            Field::Severity => text(entry.severity.name()),
+            Field::Suite => text(entry.suite.name()),
+            Field::Analysis => text(&entry.analysis),
             Field::Stage => text(entry.stage),
             Field::Tactic => entry.tactic.is_some_and(text),
             Field::Technique => finding.techniques.iter().any(|technique| {
@@ -159,9 +159,9 @@ impl Field {
                 let mut of_kind = finding.entities.iter().filter(|e| kind.is_none_or(|kind| e.kind == kind));
                 of_kind.any(|entity| text(&entity.name) || entity.full_name.as_deref().is_some_and(&mut text))
             }
-            Field::Source => entry.texts(&["source_ip", "ip"]).any(text),
-            Field::Destination => entry.texts(&["destination_ip", "remote_url"]).any(text),
-            Field::Beacon => entry.beacon().is_some_and(|score| visit(Told::Number(score))),
+            Field::Source => entry.source.as_deref().is_some_and(text),
+            Field::Destination => entry.destination.as_deref().is_some_and(text),
+            Field::Beacon => entry.beacon.is_some_and(|score| visit(Told::Number(score))),
             Field::Risk => visit(Told::Number(entry.risk as f64)),
             Field::Confidence => visit(Told::Number(f64::from(finding.confidence))),
             Field::Rows => visit(Told::Number(finding.rows as f64)),

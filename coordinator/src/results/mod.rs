@@ -10,8 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hindcast_common::Result;
+use hindcast_common::analyses::Suite;
 use hindcast_common::entities::{Entity, EntityKind};
-use hindcast_common::findings::Finding;
+use hindcast_common::findings::{Finding, Severity};
+use hindcast_common::time::parse_time_us;
 use serde_json::Value;
 
 pub use fields::{FIELDS, STAGES, stage_name, tactic_name};
@@ -39,17 +41,28 @@ pub struct Results {
     columns: BTreeSet<String>,
 }
 
-/// A finding with what pages and searches ask of it.
+/// A finding with what pages and searches ask of it. What is asked most lies here, side by side for all findings: a
+/// search goes through them all, and following pointers is what costs it time.
 pub struct Entry {
     pub finding: Arc<Finding>,
     /// Highest risk of its incident and of those it names, 0 to 100.
     pub risk: u64,
     /// The incident it is in.
-    pub incident_id: Option<String>,
+    pub incident_id: Option<Arc<str>>,
     pub stage: &'static str,
     pub tactic: Option<&'static str>,
+    suite: Suite,
+    severity: Severity,
+    analysis: Arc<str>,
+    first_us: Option<i64>,
+    last_us: Option<i64>,
+    /// Address, and address or host, of its evidence.
+    source: Option<Box<str>>,
+    destination: Option<Box<str>>,
+    /// Score of a beacon, 0 to 1.
+    beacon: Option<f64>,
     /// All its text, lower-cased, for words that may be anywhere.
-    text: String,
+    text: Box<str>,
 }
 
 impl Results {
@@ -122,53 +135,67 @@ impl Results {
 
 /// All findings with what is asked of them, in the order of pages.
 fn entries(scan: &StoredScan, incidents: &[Incident], entities: &[EntityRisk]) -> Vec<Entry> {
-    let mut incident_of: HashMap<&str, &Incident> = HashMap::new();
+    let mut incident_of: HashMap<&str, (u64, Arc<str>)> = HashMap::new();
     for incident in incidents {
+        let told = (incident.risk.score, Arc::from(incident.id.as_str()));
         for id in &incident.findings {
-            incident_of.entry(id).or_insert(incident);
+            incident_of.entry(id).or_insert_with(|| told.clone());
         }
     }
     let risks: HashMap<(EntityKind, &str), u64> =
         entities.iter().map(|e| ((e.entity.kind, e.entity.name.as_str()), e.risk.score)).collect();
-    let entry = |finding: &Arc<Finding>| {
-        let incident = incident_of.get(finding.id.as_str());
+    let risk_of = |finding: &Finding| {
         let named = finding.entities.iter().filter_map(|e| risks.get(&(e.kind, e.name.as_str())).copied());
-        Entry {
-            risk: named.chain(incident.map(|incident| incident.risk.score)).max().unwrap_or_default(),
-            incident_id: incident.map(|incident| incident.id.clone()),
-            stage: stage_name(finding.stage),
-            tactic: finding.tactic().map(tactic_name),
-            text: text_of(finding),
-            finding: Arc::clone(finding),
-        }
+        named.chain(incident_of.get(finding.id.as_str()).map(|(score, _)| *score)).max().unwrap_or_default()
     };
-    let mut entries: Vec<Entry> = scan.findings.values().map(entry).collect();
-    entries.sort_by(by_risk);
+    let mut ranked: Vec<(u64, &Arc<Finding>)> =
+        scan.findings.values().map(|finding| (risk_of(finding), finding)).collect();
+    ranked.sort_by(|left, right| by_risk(*left, *right));
+    let mut names: HashMap<&str, Arc<str>> = HashMap::new();
+    let entry = |(risk, finding): (u64, &Arc<Finding>), analysis: &Arc<str>| Entry {
+        risk,
+        incident_id: incident_of.get(finding.id.as_str()).map(|(_, id)| Arc::clone(id)),
+        stage: stage_name(finding.stage),
+        tactic: finding.tactic().map(tactic_name),
+        suite: finding.suite,
+        severity: finding.severity,
+        analysis: Arc::clone(analysis),
+        first_us: finding.first_seen.as_deref().and_then(parse_time_us),
+        last_us: finding.last_seen.as_deref().and_then(parse_time_us),
+        source: column_of(finding, &["source_ip", "ip"]),
+        destination: column_of(finding, &["destination_ip", "remote_url"]),
+        beacon: beacon_of(finding),
+        text: text_of(finding).into(),
+        finding: Arc::clone(finding),
+    };
+    let mut entries = Vec::with_capacity(ranked.len());
+    for (risk, finding) in ranked {
+        let name = names.entry(&finding.analysis).or_insert_with(|| Arc::from(finding.analysis.as_str()));
+        entries.push(entry((risk, finding), name));
+    }
     entries
 }
 
 /// Highest risk first, then the worst, the likeliest, the earliest.
-fn by_risk(left: &Entry, right: &Entry) -> Ordering {
-    let (one, other) = (&*left.finding, &*right.finding);
-    (right.risk, other.severity, other.confidence)
-        .cmp(&(left.risk, one.severity, one.confidence))
+fn by_risk(left: (u64, &Arc<Finding>), right: (u64, &Arc<Finding>)) -> Ordering {
+    let (one, other) = (left.1, right.1);
+    (right.0, other.severity, other.confidence)
+        .cmp(&(left.0, one.severity, one.confidence))
         .then_with(|| one.first_seen.cmp(&other.first_seen))
         .then_with(|| one.id.cmp(&other.id))
 }
 
-impl Entry {
-    /// Texts of these columns of the evidence.
-    fn texts<'a>(&'a self, columns: &'static [&'static str]) -> impl Iterator<Item = &'a str> {
-        columns.iter().filter_map(|column| self.finding.evidence.get(column)?.as_str())
-    }
+/// The text of the first of these columns that the evidence has.
+fn column_of(finding: &Finding, columns: &[&str]) -> Option<Box<str>> {
+    columns.iter().find_map(|column| finding.evidence.get(column)?.as_str()).map(Box::from)
+}
 
-    /// The score of a beacon, 0 to 1. The table of `beaconing` has none: its findings' confidence is 95 times the score.
-    fn beacon(&self) -> Option<f64> {
-        match self.finding.analysis.as_str() {
-            "beacon_scores" => self.finding.evidence.get("score").and_then(Value::as_f64),
-            "beaconing" => Some((f64::from(self.finding.confidence) / 0.95).round() / 100.0),
-            _ => None,
-        }
+/// The score of a beacon, 0 to 1. The table of `beaconing` has none: its findings' confidence is 95 times the score.
+fn beacon_of(finding: &Finding) -> Option<f64> {
+    match finding.analysis.as_str() {
+        "beacon_scores" => finding.evidence.get("score").and_then(Value::as_f64),
+        "beaconing" => Some((f64::from(finding.confidence) / 0.95).round() / 100.0),
+        _ => None,
     }
 }
 

@@ -26,8 +26,8 @@ impl Results {
         let mut severities = BTreeMap::new();
         let mut analyses: BTreeMap<&str, usize> = BTreeMap::new();
         for entry in &matching {
-            *severities.entry(entry.finding.severity).or_insert(0) += 1;
-            *analyses.entry(&entry.finding.analysis).or_insert(0) += 1;
+            *severities.entry(entry.severity).or_insert(0) += 1;
+            *analyses.entry(&entry.analysis).or_insert(0) += 1;
         }
         let total = matching.len();
         if !query.sort.is_empty() {
@@ -44,31 +44,22 @@ impl Results {
     }
 }
 
-/// An entry with what it is sorted by, and its place in order of risk.
-type Keyed<'a> = (Vec<Option<Told<'a>>>, usize, &'a Entry);
+/// An entry with what it is sorted by first, and its place in order of risk.
+type Keyed<'a> = (Option<Told<'a>>, usize, &'a Entry);
 
 /// The first `count` by these fields; what has none comes last, and what is equal stays in order of risk.
 fn first_sorted<'a>(entries: Vec<&'a Entry>, sort: &[(Field, bool)], count: usize) -> Vec<&'a Entry> {
-    let value = |field: &Field, entry: &'a Entry| {
-        let mut value = None;
-        field.any(entry, true, &mut |told| {
-            value = Some(told);
-            true
-        });
-        value
-    };
-    let key = |(place, entry): (usize, &'a Entry)| -> Keyed<'a> {
-        (sort.iter().map(|(field, _)| value(field, entry)).collect(), place, entry)
-    };
+    let Some(((first, is_down), others)) = sort.split_first() else { return entries };
+    let key = |(place, entry): (usize, &'a Entry)| -> Keyed<'a> { (sort_value(first, entry), place, entry) };
     let mut keyed: Vec<Keyed<'a>> = entries.into_iter().enumerate().map(key).collect();
     let order = |left: &Keyed<'a>, right: &Keyed<'a>| {
-        let pairs = left.0.iter().zip(&right.0).zip(sort);
-        let orders = pairs.map(|((left, right), (_, is_down))| match (left, right) {
-            (Some(left), Some(right)) if *is_down => compared(*right, *left),
-            (Some(left), Some(right)) => compared(*left, *right),
-            (left, right) => left.is_none().cmp(&right.is_none()),
-        });
-        orders.fold(Ordering::Equal, Ordering::then).then(left.1.cmp(&right.1))
+        let by_others = || {
+            let orders = others.iter().map(|(field, is_down)| {
+                ordered(sort_value(field, left.2), sort_value(field, right.2), *is_down)
+            });
+            orders.fold(Ordering::Equal, Ordering::then)
+        };
+        ordered(left.0, right.0, *is_down).then_with(by_others).then(left.1.cmp(&right.1))
     };
     // A page is a small part: what comes after it needs no order.
     if count < keyed.len() {
@@ -77,6 +68,30 @@ fn first_sorted<'a>(entries: Vec<&'a Entry>, sort: &[(Field, bool)], count: usiz
     }
     keyed.sort_unstable_by(order);
     keyed.into_iter().map(|(_, _, entry)| entry).collect()
+}
+
+/// What an entry is sorted by.
+fn sort_value<'a>(field: &Field, entry: &'a Entry) -> Option<Told<'a>> {
+    let time = |micros: Option<i64>| micros.map(|micros| Told::Number(micros as f64));
+    match field {
+        Field::First => return time(entry.first_us),
+        Field::Last => return time(entry.last_us),
+        _ => {}
+    }
+    let mut value = None;
+    field.any(entry, true, &mut |told| {
+        value = Some(told);
+        true
+    });
+    value
+}
+
+fn ordered(left: Option<Told<'_>>, right: Option<Told<'_>>, is_down: bool) -> Ordering {
+    match (left, right) {
+        (Some(left), Some(right)) if is_down => compared(right, left),
+        (Some(left), Some(right)) => compared(left, right),
+        (left, right) => left.is_none().cmp(&right.is_none()),
+    }
 }
 
 fn compared(left: Told<'_>, right: Told<'_>) -> Ordering {
