@@ -193,6 +193,8 @@ def the_cluster(watched, url, worker):
     page.locator("a.open").first.click()
     expect(page.get_by_role("heading", name="Along the kill chain")).to_be_visible()
     watched.shoot("incident")
+    for href in page.locator("main a").evaluate_all("links => links.map(link => link.href)"):
+        assert page.request.get(href).status == 200, href
     page.get_by_role("link", name="Entities", exact=True).click()
     watched.shoot("entities")
     page.get_by_role("link", name="Coverage", exact=True).click()

@@ -124,39 +124,44 @@ pub(super) async fn entity(scope: Scope, RawQuery(query): RawQuery) -> Result<Re
     let kind = EntityKind::by_name(parameters.get("kind")).ok_or_else(unknown)?;
     // Any form of a name leads to the page of its canonical one; what is one already stays so.
     let asked = parameters.get("name");
-    let canonical = Entity::of(kind, asked).map(|entity| entity.name);
-    let names = [Some(asked.to_owned()), canonical];
-    let risk =
-        names.iter().flatten().find_map(|name| scope.results.entity(kind, name)).ok_or_else(unknown)?;
-    let name = risk.entity.name.as_str();
+    let canonical = Entity::of(kind, asked).map_or_else(|| asked.to_owned(), |entity| entity.name);
+    let risks = [asked, canonical.as_str()].map(|name| scope.results.entity(kind, name));
+    let risk = risks.into_iter().flatten().next();
+    let name = risk.map_or(canonical.as_str(), |risk| risk.entity.name.as_str());
+    let ties = ties(&scope, kind, name);
+    // What ties findings need not be named by one.
+    if risk.is_none() && ties.is_empty() {
+        return Err(unknown());
+    }
     let entries: Vec<_> = scope.results.naming(kind, name).collect();
     let quoted = if name.contains([' ', '\t', '"']) || name.is_empty() {
         format!("\"{}\"", name.replace('"', "*"))
     } else {
         name.to_owned()
     };
+    let assessed = risk.map(|risk| risk.risk.clone()).unwrap_or_default();
     Ok(page(&EntityPage {
         frame: scope.frame(name, ""),
         kind: words(kind.name()),
         name: name.to_owned(),
-        full_name: risk.entity.full_name.clone(),
-        score: risk.risk.score,
-        level: risk.risk.level.name(),
-        sources: risk.sources.map(|sources| counted(sources, "source")),
-        contributions: contributions(&scope, &risk.risk.contributions),
+        full_name: risk.and_then(|risk| risk.entity.full_name.clone()),
+        score: assessed.score,
+        level: assessed.level.name(),
+        sources: risk.and_then(|risk| risk.sources).map(|sources| counted(sources, "source")),
+        contributions: contributions(&scope, &assessed.contributions),
         incidents: scope.results.incidents_of(kind, name).map(|i| IncidentLine::of(&scope, i)).collect(),
         findings: entries.iter().take(SHOWN).map(|entry| scope.line(entry)).collect(),
         total: counted(entries.len() as u64, "finding"),
         search: scope.search(&format!("{}:{quoted}", kind.name())),
-        ties: ties(&scope, kind, name),
+        ties,
         beside: beside(&scope, kind, name),
     }))
 }
 
-/// Rows that tie the entity to another, of the incidents that name it.
+/// Rows that tie the entity to another, of all incidents.
 fn ties(scope: &Scope, kind: EntityKind, name: &str) -> Vec<TieLine> {
     let is_it = |entity: &Entity| entity.kind == kind && entity.name == name;
-    let ties = scope.results.incidents_of(kind, name).flat_map(|incident| &incident.ties);
+    let ties = scope.results.incidents.iter().flat_map(|incident| &incident.ties);
     let lines = ties.filter_map(|tie| {
         let (other, rows) = (tie.other.as_ref()?, tie.rows.as_ref()?);
         let other = if is_it(&tie.entity) {
