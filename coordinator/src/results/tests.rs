@@ -14,7 +14,7 @@ const SEVERITIES: [&str; 4] = ["low", "medium", "high", "critical"];
 
 /// A finding of its number: beacons, every third an upload by a user.
 fn finding(number: usize) -> Finding {
-    let is_upload = number % 3 == 0;
+    let is_upload = number.is_multiple_of(3);
     let source = format!("10.{}.{}.{}", number / 65_536 % 256, number / 256 % 256, number % 256);
     let user = format!("user{}", number % 500);
     let value = json!({
@@ -137,7 +137,7 @@ fn a_hundred_thousand_findings_are_searched_while_one_waits() {
         let total = results.search(&query, 0, 50).total;
         let elapsed = started.elapsed();
         println!("{text:?}: {total} findings in {elapsed:?}");
-        // Unoptimised, and beside other tests: the figure of a release build is in docs/web.md.
+        // Unoptimised, and beside other tests: docs/web.md has the figures.
         assert!(elapsed < Duration::from_secs(2), "{text}: {elapsed:?}");
     }
 }

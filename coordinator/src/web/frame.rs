@@ -138,7 +138,7 @@ pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut told = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             told.push('\u{202f}');
         }
         told.push(digit);
