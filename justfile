@@ -18,6 +18,16 @@ bench:
     cargo build --release
     python3 benches/peer.py target/release/hindcast
 
+# How long pages take over 100,000 findings (needs pyarrow)
+bench-pages *arguments:
+    cargo build --release
+    python3 benches/pages.py target/release/hindcast {{arguments}}
+
+# The pages in a real browser; with "--screenshots DIR" each is kept at two widths, light and dark
+browser *arguments:
+    cargo build --bin hindcast
+    tests/browser/run target/debug/hindcast {{arguments}}
+
 # The notebook preset against frames the notebooks made in Spark of the same lake
 parity lake frames:
     HINDCAST_PARITY_LAKE={{lake}} HINDCAST_PARITY_FRAMES={{frames}} cargo test --test hindcast notebook_parity -- --nocapture

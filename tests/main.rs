@@ -4,6 +4,7 @@
 mod faulty_store;
 mod listeners;
 mod location_database;
+mod page_client;
 mod sandbox;
 mod support;
 
@@ -18,6 +19,7 @@ mod import;
 mod import_sources;
 mod investigate;
 mod investigate_real;
+mod job_pages;
 mod lake_forms;
 mod notebook_parity;
 mod object_stores;
@@ -30,4 +32,5 @@ mod sinks;
 mod tables_command;
 mod tidy;
 mod traces;
+mod view_pages;
 mod watchlists;

@@ -15,6 +15,7 @@ mod jobs;
 mod lakes;
 mod locations;
 mod output;
+mod results;
 mod risk;
 mod save;
 mod scan;
@@ -22,6 +23,7 @@ mod screen;
 mod sinks;
 mod telemetry;
 mod watch;
+mod web;
 
 use std::process::ExitCode;
 

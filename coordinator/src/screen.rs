@@ -9,7 +9,7 @@ use std::time::Duration;
 use hindcast_common::engine::UnitFault;
 use hindcast_common::entities::EntityKind;
 use hindcast_common::{Error, Result};
-use hindcast_proto::v1::Job;
+use hindcast_proto::v1::{Job, Progress as JobProgress};
 use indicatif::{ProgressDrawTarget, ProgressStyle};
 
 use crate::correlate::Incident;
@@ -228,7 +228,11 @@ impl ProgressBar {
 
 /// How far a job is, in a few words.
 pub fn progress_told(job: &Job) -> String {
-    let Some(told) = job.progress else { return String::new() };
+    job.progress.as_ref().map(units_told).unwrap_or_default()
+}
+
+/// How many units are done, in a few words.
+pub fn units_told(told: &JobProgress) -> String {
     let failures = if told.failures > 0 { format!(", {} failures", told.failures) } else { String::new() };
     let merging = if told.merging { ", merging" } else { "" };
     let done = told.units_done + told.units_cached;

@@ -19,6 +19,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Address of metrics and health.
     pub http: SocketAddr,
+    /// Address of the pages for people's browsers; none where it is not given.
+    pub web: Option<SocketAddr>,
     /// URL of the state: rollups and the ledger of jobs.
     pub state: String,
     /// URLs of the lakes that jobs may name.
@@ -94,6 +96,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7480)),
             http: SocketAddr::from(([127, 0, 0, 1], 7481)),
+            web: None,
             state: String::new(),
             lakes: Vec::new(),
             geoip: None,
