@@ -33,12 +33,19 @@ pub(super) struct Group<'a> {
     run: BTreeMap<String, Waiting>,
     run_bytes: usize,
     runs: usize,
-    writing: Option<JoinHandle<Result<(Vec<Staged>, u64)>>>,
+    writing: Option<JoinHandle<Result<WrittenRun>>>,
     staged: Vec<Staged>,
     rejects: RejectFile,
     duplicates: Option<Arc<Mutex<Duplicates>>>,
     duplicate_rows: u64,
     files: Vec<FileReport>,
+}
+
+/// A run's files, and how many rows were left out as duplicates.
+#[derive(Default)]
+struct WrittenRun {
+    staged: Vec<Staged>,
+    duplicates: u64,
 }
 
 /// Rows of a table that wait to be written.
@@ -190,9 +197,9 @@ impl<'a> Group<'a> {
 
     async fn wait_for_writing(&mut self) -> Result<()> {
         if let Some(writing) = self.writing.take() {
-            let (staged, dropped) = writing.await.map_err(internal)??;
-            self.staged.extend(staged);
-            self.duplicate_rows += dropped;
+            let written = writing.await.map_err(internal)??;
+            self.staged.extend(written.staged);
+            self.duplicate_rows += written.duplicates;
         }
         Ok(())
     }
@@ -202,15 +209,14 @@ fn internal(error: tokio::task::JoinError) -> Error {
     Error::Internal(error.to_string())
 }
 
-/// Writes each table's rows; gives the files and how many rows were left out as duplicates.
+/// Writes each table's rows.
 fn write_tables(
     run: BTreeMap<String, Waiting>,
     folder: &Path,
     number: usize,
     duplicates: Option<&Mutex<Duplicates>>,
-) -> Result<(Vec<Staged>, u64)> {
-    let mut staged = Vec::new();
-    let mut dropped = 0;
+) -> Result<WrittenRun> {
+    let mut written = WrittenRun::default();
     for (table, waiting) in run {
         let cluster = waiting.cluster.as_deref();
         let rows = runs::united(&table, cluster, &waiting.batches)?;
@@ -221,8 +227,8 @@ fn write_tables(
             }
             None => None,
         };
-        dropped += keep.iter().flatten().filter(|keep| !**keep).count() as u64;
-        staged.extend(runs::write(&table, cluster, &rows, keep.as_deref(), folder, number)?);
+        written.duplicates += keep.iter().flatten().filter(|keep| !**keep).count() as u64;
+        written.staged.extend(runs::write(&table, cluster, &rows, keep.as_deref(), folder, number)?);
     }
-    Ok((staged, dropped))
+    Ok(written)
 }

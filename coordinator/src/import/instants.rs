@@ -26,7 +26,7 @@ pub(super) fn instant_us(text: &str) -> Option<i64> {
         true => since_epoch_us(text)?,
         false => parse_time_us(text).or_else(|| {
             let parse = |form: &&str| NaiveDateTime::parse_from_str(text, form).ok();
-            FORMS.iter().find_map(|form| parse(&form)).map(|time| time.and_utc().timestamp_micros())
+            FORMS.iter().find_map(parse).map(|time| time.and_utc().timestamp_micros())
         })?,
     };
     let year_start = |year| chrono::NaiveDate::from_ymd_opt(year, 1, 1).map(date_start_us);

@@ -71,10 +71,12 @@ impl Table {
 
 /// The class of a column of texts whose longest has so many characters.
 pub(super) fn text_class(longest: usize) -> &'static str {
-    match longest {
-        ..=UNBROKEN_CHARACTERS => "keep",
-        ..=SHORT_CHARACTERS => "text",
-        _ => "long",
+    if longest <= UNBROKEN_CHARACTERS {
+        "keep"
+    } else if longest <= SHORT_CHARACTERS {
+        "text"
+    } else {
+        "long"
     }
 }
 
