@@ -11,8 +11,8 @@ use crate::same_bytes::{assert_same, files_of};
 use crate::sandbox::{Sandbox, Setup};
 use crate::support::{Place, hindcast, read_json, stderr, stdout};
 
-const DEMO: &str = "--days 3 --rows-per-day 4000 --seed 3";
-const SPAN: &str = "--from 2026-01-05 --to 2026-01-08";
+const DEMO: &str = "--days 2 --rows-per-day 4000 --seed 3";
+const SPAN: &str = "--from 2026-01-05 --to 2026-01-07";
 
 fn arguments(place: &Place, out: &str, more: &str) -> String {
     format!("backfill --lake {} --out {} {more}", place.lake().display(), place.path(out).display())
@@ -54,18 +54,18 @@ fn assert_row_is_its_scan(place: &Place, row: &Value) {
 fn each_row_is_the_scan_of_its_window() {
     let place = Place::with_demo(DEMO);
     let told = backfill(&place, "days", &format!("--no-cache {SPAN}"));
-    assert!(told.contains("3 of 3 windows computed"), "{told}");
+    assert!(told.contains("2 of 2 windows computed"), "{told}");
     let days = rows(&place, "days");
-    assert_eq!(days.len(), 3);
+    assert_eq!(days.len(), 2);
     assert!(days.iter().any(|row| row["risk"]["score"].as_u64() > Some(0)));
     days.iter().for_each(|row| assert_row_is_its_scan(&place, row));
 
     // Windows that cut dates, and one after all data.
-    let odd = "--no-cache --from 2026-01-06T07:30:00Z --to 2026-01-10 --window 20h --step 31h";
+    let odd = "--no-cache --from 2026-01-05T07:30:00Z --to 2026-01-09 --window 20h --step 31h";
     backfill(&place, "odd", odd);
     let cut = rows(&place, "odd");
     assert_eq!(cut.len(), 3);
-    assert_eq!(cut[1]["from"], "2026-01-07T14:30:00Z");
+    assert_eq!(cut[1]["from"], "2026-01-06T14:30:00Z");
     assert_row_is_its_scan(&place, &cut[0]);
     let last = &cut[2];
     assert_eq!((&last["risk"], &last["complete"]), (&Value::Null, &json!(true)));
@@ -97,7 +97,8 @@ fn rows_are_the_same_as_parquet_and_the_chart_is_whole() {
 fn a_killed_backfill_goes_on_and_a_late_file_costs_its_windows() {
     let place = Place::with_demo(DEMO);
     let state = place.path("state");
-    let quarters = format!("{SPAN} --window 6h --step 6h --state {}", state.display());
+    let windows = format!("{SPAN} --window 6h --step 6h --suite exfiltration");
+    let quarters = format!("{windows} --state {}", state.display());
     let mut killed = Command::new(env!("CARGO_BIN_EXE_hindcast"))
         .args(arguments(&place, "out", &quarters).split_whitespace())
         .stdout(Stdio::null())
@@ -105,53 +106,54 @@ fn a_killed_backfill_goes_on_and_a_late_file_costs_its_windows() {
         .expect("the binary runs");
     let kept = || fs::read_dir(state.join("backfill")).map_or(0, |folder| folder.count());
     let start = Instant::now();
-    while kept() < 5 {
+    while kept() < 3 {
         assert!(start.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(5));
     }
     killed.kill().expect("killed");
     killed.wait().expect("ended");
     let done = kept();
-    assert!(done < 12 && !place.path("out").exists(), "{done} windows were done");
+    assert!(done < 8 && !place.path("out").exists(), "{done} windows were done");
     let computed = |told: &str| -> usize {
         let line = told.lines().find(|line| line.contains("windows computed")).expect("a line");
         line.split(' ').next().and_then(|count| count.parse().ok()).expect("a count")
     };
     let left = computed(&backfill(&place, "out", &quarters));
     // A row may have been on its way when the kill came.
-    assert!((11..=12).contains(&(done + left)), "{done} done, then {left} computed");
+    assert!((7..=8).contains(&(done + left)), "{done} done, then {left} computed");
     assert_eq!(computed(&backfill(&place, "again", &quarters)), 0);
-    let quiet = format!("{SPAN} --window 6h --step 6h --no-cache --threads 1");
-    backfill(&place, "fresh", &quiet);
+    backfill(&place, "fresh", &format!("{windows} --no-cache --threads 1"));
     for out in ["out", "again"] {
         assert_same(&files_of(&place.path("fresh")), &files_of(&place.path(out)), out);
     }
 
     // Other parameters are other rows; a late file changes the windows of its date.
-    assert_eq!(computed(&backfill(&place, "out", &format!("{quarters} --suite office365"))), 12);
+    let to_compute = |more: &str| {
+        backfill(&place, "out", &format!("{quarters} --dry-run {more}")).matches("to compute").count()
+    };
+    assert_eq!((to_compute(""), to_compute("--preset notebook")), (0, 8));
     let folder = place.lake().join("DeviceFileEvents/date=2026-01-06");
     let file = fs::read_dir(&folder).expect("files").next().expect("a file").expect("an entry").path();
     fs::copy(file, folder.join("late.parquet")).expect("copied");
-    let dry = backfill(&place, "out", &format!("{quarters} --dry-run"));
-    assert_eq!(dry.matches("to compute").count(), 4, "{dry}");
+    assert_eq!(to_compute(""), 4);
     assert_eq!(computed(&backfill(&place, "out", &quarters)), 4);
 }
 
 #[test]
-fn sliding_windows_compute_a_day_once() {
+fn windows_share_the_state_of_whole_days() {
     let place = Place::with_demo(DEMO);
     let state = place.path("state");
-    let pairs = format!("{SPAN} --window 48h --step 24h --state {}", state.display());
-    assert!(backfill(&place, "pairs", &pairs).contains("2 of 2 windows computed"));
+    let cheap = format!("{SPAN} --suite exfiltration --state {}", state.display());
+    assert!(backfill(&place, "days", &cheap).contains("2 of 2 windows computed"));
     let of_state = |table: &str| {
         let dates = fs::read_dir(state.join(table)).expect("state").count();
         (dates, files_of(&state.join(table)).keys().filter(|name| name.ends_with(".json")).count())
     };
     let (dates, manifests) = of_state("DeviceFileEvents");
-    assert_eq!((dates, manifests % 3), (3, 0), "a manifest a date and rollup");
-    backfill(&place, "days", &format!("{SPAN} --state {}", state.display()));
+    assert_eq!((dates, manifests % 2), (2, 0), "a manifest a date and rollup");
+    let told = backfill(&place, "both", &format!("{cheap} --window 48h --step 24h"));
+    assert!(told.contains("1 of 1 windows computed"), "{told}");
     assert_eq!(of_state("DeviceFileEvents"), (dates, manifests), "days are there already");
-    assert_row_is_its_scan(&place, &rows(&place, "pairs")[1]);
 }
 
 #[test]
@@ -194,13 +196,13 @@ fn a_cluster_gives_the_same_rows() {
         stdout(&output)
     };
     let told = there(&sandbox, "there");
-    assert!(told.contains("3 of 3 windows computed"), "{told}");
+    assert!(told.contains("2 of 2 windows computed"), "{told}");
     assert_same(&files_of(&place.path("here")), &files_of(&place.path("there")), "here and on a cluster");
     // Another coordinator over the same state knows the rows.
     sandbox.kill_coordinator();
     sandbox.start_coordinator();
     sandbox.wait_until_ready();
     let told = there(&sandbox, "again");
-    assert!(told.contains("0 of 3 windows computed"), "{told}");
+    assert!(told.contains("0 of 2 windows computed"), "{told}");
     assert_same(&files_of(&place.path("here")), &files_of(&place.path("again")), "here and kept there");
 }

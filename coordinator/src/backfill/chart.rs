@@ -26,12 +26,13 @@ const STYLE: &str = "
   --high: #f0705f; --medium: #e8a33d; --low: #6ba8e5; --none: #6b7486; --gap: #262d3b; } }
 body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--back); max-width: 1040px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.05rem; margin: 1.6rem 0 .3rem; } p { margin: .3rem 0; } .dim, figcaption { color: var(--dim); }
-figure { margin: 0; } svg { width: 100%; height: auto; display: block; } svg text { fill: var(--dim); font-size: 12px; }
+figure { margin: 0; overflow-x: auto; } figure svg { width: 100%; min-width: 680px; height: auto; display: block; } svg text { fill: var(--dim); font-size: 12px; }
 .HIGH { fill: var(--high); } .MEDIUM { fill: var(--medium); } .LOW { fill: var(--low); } .NONE { fill: var(--none); } .gap { fill: var(--gap); }
 .grid { stroke: var(--line); } .cut { fill: none; stroke: var(--high); stroke-dasharray: 3 2; }
-.key svg { display: inline; width: .8em; height: .8em; } .key span { margin-right: 1.2em; }
+.key svg { width: .8em; height: .8em; } .key span { margin-right: 1.2em; white-space: nowrap; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(--line); } th:first-child, td:first-child, .text { text-align: left; }
+th, td { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; } th:first-child, td:first-child, .text { text-align: left; }
+td:last-child { white-space: normal; min-width: 12rem; }
 @media print { body { margin: 0; max-width: none; } figure, tr { break-inside: avoid; } }";
 
 /// One bar: a window, or the worst of several.
@@ -72,7 +73,8 @@ fn head(page: &mut String, summary: &BackfillSummary) {
     let _ = writeln!(
         page,
         "<p>{windows} windows of {window}, one every {step}, from {} to {} (UTC). Each is what a scan of that window gives.</p>",
-        span.from, span.to
+        instant(&span.from),
+        instant(&span.to)
     );
     if let Some(highest) = &summary.highest {
         let _ = writeln!(
@@ -80,8 +82,8 @@ fn head(page: &mut String, summary: &BackfillSummary) {
             "<p>Highest: <b>{} {}</b> in {} to {}.</p><ul>",
             highest.risk.score,
             highest.risk.level.name(),
-            highest.window.from,
-            highest.window.to
+            instant(&highest.window.from),
+            instant(&highest.window.to)
         );
         for part in &highest.risk.explanation {
             let _ = writeln!(page, "<li>{}</li>", escaped(part));
@@ -168,13 +170,14 @@ fn chart(
             );
         }
         if index % every == 0 {
-            let date = escaped(bar.row.from.get(..10).unwrap_or_default());
-            let _ = writeln!(
-                page,
-                "<text x=\"{:.1}\" y=\"{:.1}\">{date}</text>",
-                LEFT + slot * index as f64,
-                full_height - 4.0
-            );
+            let start = LEFT + slot * index as f64;
+            // Near the right edge there is no room for text after the bar.
+            let (x, anchor) = match start > full_width - 80.0 {
+                true => (start + slot, "end"),
+                false => (start, "start"),
+            };
+            let (y, told) = (full_height - 4.0, axis_told(&bar.row.from));
+            let _ = writeln!(page, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{told}</text>");
         }
     }
     page.push_str("</svg>");
@@ -237,8 +240,8 @@ fn table(page: &mut String, rows: &[WindowRow]) {
         let _ = write!(
             page,
             "<tr><td>{}</td><td class=\"text\">{}</td><td>{}</td><td class=\"text\">{}</td>",
-            escaped(&row.from),
-            escaped(&row.to),
+            instant(&row.from),
+            instant(&row.to),
             risk.map_or_else(String::new, |risk| risk.score.to_string()),
             risk.map_or("", |risk| risk.level.name())
         );
@@ -259,6 +262,19 @@ fn table(page: &mut String, rows: &[WindowRow]) {
         );
     }
     page.push_str("</tbody></table></div>\n");
+}
+
+/// An instant; midnights as their date.
+fn instant(text: &str) -> String {
+    escaped(text.strip_suffix("T00:00:00Z").unwrap_or(text))
+}
+
+/// An instant below a chart: midnights as their date, others without year and seconds.
+fn axis_told(text: &str) -> String {
+    match (text.ends_with("T00:00:00Z"), text.get(5..16)) {
+        (false, Some(short)) => escaped(&short.replace('T', " ")),
+        _ => instant(text),
+    }
 }
 
 /// Text as HTML shows it: what logs and file names hold stays text.

@@ -23,8 +23,10 @@ use crate::output::check_replaceable;
 use crate::scan::{RunOptions, WindowPlanner, question_of};
 use crate::screen;
 
-/// Windows under way at once: while one merges, the other reads.
-const CONCURRENT_WINDOWS: usize = 2;
+/// Windows under way at once in this process, where there are threads for them: each holds its state in memory.
+const MOST_WINDOWS_HERE: usize = 4;
+/// Jobs of a coordinator under way at once: while one merges, the other reads.
+const CONCURRENT_JOBS: usize = 2;
 /// Wait before a coordinator that takes no more is asked again.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
 /// Times it is asked.
@@ -128,9 +130,9 @@ pub(super) async fn run(arguments: &BackfillArguments) -> Result<Outcome> {
     })
 }
 
-/// Windows to have under way at once. Those that overlap would compute the same state side by side.
-fn at_once(series: &WindowSeries) -> usize {
-    if series.overlap() { 1 } else { CONCURRENT_WINDOWS }
+/// Windows to have under way at once, `most` or fewer. Those that overlap would compute the same state side by side.
+fn at_once(series: &WindowSeries, most: usize) -> usize {
+    if series.overlap() { 1 } else { most.min(series.windows().len()).max(1) }
 }
 
 /// Computes the windows in this process; nothing where they were only to be shown.
@@ -147,12 +149,14 @@ async fn here(
     // Windows share what they compute, also where nothing is to be kept.
     let scratch = tempfile::tempdir().map_err(Error::io("creating a temporary folder"))?;
     let state = StateStore::new(means.state_location(scratch.path())?);
+    let windows_at_once = at_once(series, local.threads.min(MOST_WINDOWS_HERE));
     let options = RunOptions {
         engine: &engine,
         runtime: engine.runtime(),
         state: &state,
         use_cache: true,
-        shards: local.threads,
+        // Windows side by side keep the threads busy at less cost than shards, each of which is planned anew.
+        shards: local.threads.div_ceil(windows_at_once),
         concurrent_merges: CONCURRENT_MERGES,
         config: &planner.config,
         job: "",
@@ -162,8 +166,7 @@ async fn here(
     if arguments.dry_run {
         let looks: Vec<_> =
             windows.iter().map(|window| look_at_window(&planner, *window, &options)).collect();
-        let planned: Vec<PlannedWindow> =
-            stream::iter(looks).buffered(CONCURRENT_WINDOWS).try_collect().await?;
+        let planned: Vec<PlannedWindow> = stream::iter(looks).buffered(windows_at_once).try_collect().await?;
         print_dry_run(series, &planned);
         return Ok(None);
     }
@@ -181,7 +184,7 @@ async fn here(
     };
     let work: Vec<_> = windows.into_iter().map(computed).collect();
     let outcomes: Result<Vec<WindowOutcome>> =
-        stream::iter(work).buffered(at_once(series)).try_collect().await;
+        stream::iter(work).buffered(windows_at_once).try_collect().await;
     bar.finish();
     outcomes.map(Some)
 }
@@ -223,7 +226,7 @@ async fn remote(
     };
     let work: Vec<_> = requests.into_iter().map(computed).collect();
     let outcomes: Result<Vec<WindowOutcome>> =
-        stream::iter(work).buffered(at_once(series)).try_collect().await;
+        stream::iter(work).buffered(at_once(series, CONCURRENT_JOBS)).try_collect().await;
     bar.finish();
     outcomes
 }
