@@ -50,9 +50,9 @@ pub(super) fn page(rows: &[WindowRow], summary: &BackfillSummary) -> String {
     // The page is data: nothing is fetched and no script runs, whatever a log holds.
     page.push_str("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">");
     // Writing to a string never fails.
-    let _ = write!(
+    let _ = writeln!(
         page,
-        "<title>Hindcast backfill</title><style>{STYLE}</style></head><body>\n<h1>Risk by window</h1>\n"
+        "<title>Hindcast backfill</title><style>{STYLE}</style></head><body>\n<h1>Risk by window</h1>"
     );
     head(&mut page, summary);
     let risk = |row: &WindowRow| row.risk.as_ref().map(|risk| (risk.score, risk.level));
