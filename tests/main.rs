@@ -9,6 +9,7 @@ mod sandbox;
 mod support;
 
 mod analysis_cases;
+mod backfill;
 mod bad_input;
 mod chaos;
 mod cluster;

@@ -1,6 +1,7 @@
 //! The `hindcast` binary: wires the commands to what they run.
 
 mod api;
+mod backfill;
 mod cli;
 mod client;
 mod cluster;

@@ -1,8 +1,9 @@
 //! Which tables, dates and files a lake holds. Only listings are read here, and footers for column names.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
 use std::path::Path as FilePath;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
@@ -66,6 +67,15 @@ pub struct LakeTable {
     pub dates: BTreeSet<NaiveDate>,
     /// Files of a change under way, which are not read.
     pub hidden: Arc<HashSet<String>>,
+    /// What has been asked of the store already. Clones share it.
+    pub known: Arc<KnownFiles>,
+}
+
+/// Listings and columns that were read of a table: the plans of many windows ask for the same ones.
+#[derive(Debug, Default)]
+pub struct KnownFiles {
+    by_date: Mutex<HashMap<NaiveDate, Vec<LakeFile>>>,
+    columns_by_path: Mutex<HashMap<String, BTreeSet<String>>>,
 }
 
 impl Lake {
@@ -121,8 +131,8 @@ impl Lake {
             (None, None) => self.root.join(spec.name),
         };
         let dates = date_folders(&location).await?;
-        let hidden = Arc::clone(hidden);
-        Ok((!dates.is_empty()).then_some(LakeTable { spec, location, mapping, dates, hidden }))
+        let (hidden, known) = (Arc::clone(hidden), Arc::default());
+        Ok((!dates.is_empty()).then_some(LakeTable { spec, location, mapping, dates, hidden, known }))
     }
 }
 
@@ -150,12 +160,16 @@ impl LakeTable {
             .await
     }
 
-    /// The Parquet files of one date folder, at any depth, by path.
+    /// The Parquet files of one date folder, at any depth, by path, as they were when they were first asked for.
     ///
     /// # Errors
     /// [`Error::Storage`] where the listing fails.
     pub async fn files_of(&self, date: NaiveDate) -> Result<Vec<LakeFile>> {
-        date_files(&self.location, date, &self.hidden).await
+        if let Some(files) = known(&self.known.by_date, &date) {
+            return Ok(files);
+        }
+        let files = date_files(&self.location, date, &self.hidden).await?;
+        Ok(remember(&self.known.by_date, date, files))
     }
 
     /// The columns, by Hindcast's names, that the first or last readable file of the sampled dates has.
@@ -187,9 +201,22 @@ impl LakeTable {
     }
 
     async fn file_columns(&self, file: &LakeFile) -> Option<BTreeSet<String>> {
+        if let Some(columns) = known(&self.known.columns_by_path, &file.path) {
+            return Some(columns);
+        }
         let footer = parquet_footer(&self.location, file).await.ok()?;
-        Some(footer.schema.fields().iter().map(|field| field.name().clone()).collect())
+        let columns = footer.schema.fields().iter().map(|field| field.name().clone()).collect();
+        Some(remember(&self.known.columns_by_path, file.path.clone(), columns))
     }
+}
+
+fn known<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: &K) -> Option<V> {
+    answers.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+}
+
+/// Keeps the answer that came first, and gives it.
+fn remember<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: K, answer: V) -> V {
+    answers.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(answer).clone()
 }
 
 /// The Parquet files of the `date=` folder of a table at `location`, at any depth, by path, without `hidden` ones.

@@ -12,7 +12,7 @@ mod stores;
 mod tables;
 
 pub use diagnose::locate_fault;
-pub use lake::{DateFolder, Lake, LakeFile, LakeTable, date_files, date_folders};
+pub use lake::{DateFolder, KnownFiles, Lake, LakeFile, LakeTable, date_files, date_folders};
 pub use location::Location;
 pub use normalise::{UnreadableCounts, integer_of_text};
 pub use row_groups::{RowGroups, row_groups_that_may_hold};

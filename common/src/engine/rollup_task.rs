@@ -172,6 +172,7 @@ fn open_table(table: &TableRef, context: &TaskContext) -> crate::Result<LakeTabl
         mapping: table.mapping.clone(),
         dates: Default::default(),
         hidden: Default::default(),
+        known: Default::default(),
     })
 }
 

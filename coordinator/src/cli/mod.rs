@@ -1,6 +1,7 @@
 //! The command line: arguments, exit codes, and the hand-over to what does the work.
 
 mod arguments;
+mod backfill;
 mod certificates;
 mod coordinator;
 mod demo;
@@ -8,6 +9,7 @@ mod diff;
 mod import;
 mod investigate;
 mod jobs;
+mod means;
 mod run;
 mod scan;
 mod tables;
@@ -38,6 +40,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Run detections over a window of a lake
     Scan(scan::ScanArguments),
+    /// Scan window after window over months: a row and a risk for each
+    Backfill(backfill::BackfillArguments),
     /// Show everything about one user, device or address
     Investigate(investigate::InvestigateArguments),
     /// Write raw logs into a lake's layout
@@ -105,6 +109,9 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Certificates(arguments) => certificates::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Scan(arguments) => block_on(arguments.threads(), "hindcast", "error", scan::run(&arguments)),
+        Command::Backfill(arguments) => {
+            block_on(arguments.threads(), "hindcast", "error", backfill::run(&arguments))
+        }
         Command::Investigate(arguments) => {
             block_on(arguments.threads(), "hindcast", "error", investigate::run(&arguments))
         }

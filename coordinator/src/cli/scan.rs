@@ -41,11 +41,23 @@ pub struct ScanArguments {
     fail_on: Option<FailOn>,
 }
 
+/// Levels that `--fail-on` takes.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum FailOn {
+pub(super) enum FailOn {
     Low,
     Medium,
     High,
+}
+
+impl FailOn {
+    /// The level itself.
+    pub(super) fn level(self) -> Level {
+        match self {
+            FailOn::Low => Level::Low,
+            FailOn::Medium => Level::Medium,
+            FailOn::High => Level::High,
+        }
+    }
 }
 
 impl ScanArguments {
@@ -68,11 +80,7 @@ pub(super) async fn run(arguments: &ScanArguments) -> Result<Outcome> {
 }
 
 fn outcome(arguments: &ScanArguments, summary: &Summary) -> Outcome {
-    let threshold = arguments.fail_on.map(|level| match level {
-        FailOn::Low => Level::Low,
-        FailOn::Medium => Level::Medium,
-        FailOn::High => Level::High,
-    });
+    let threshold = arguments.fail_on.map(FailOn::level);
     if arguments.run.is_incomplete(summary) {
         Outcome::Incomplete
     } else if threshold.is_some_and(|threshold| summary.risk.level >= threshold) {

@@ -11,7 +11,8 @@ use futures::{StreamExt, TryStreamExt};
 use hindcast_common::cluster::{Tls, check_plain_text, connect_endpoint};
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::jobs_client::JobsClient;
-use hindcast_proto::v1::{Job, JobId, ListRequest, ScanRequest, SubmitRequest};
+use hindcast_proto::v1::{Job, JobId, JobState, ListRequest, ScanRequest, SubmitRequest};
+use serde::de::DeserializeOwned;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
@@ -54,7 +55,8 @@ pub struct Credentials {
 
 type Authorised = InterceptedService<Channel, Bearer>;
 
-/// A connected client.
+/// A connected client. Clones share the connection.
+#[derive(Clone)]
 pub struct Client {
     jobs: JobsClient<Authorised>,
     results: FlightServiceClient<Authorised>,
@@ -169,9 +171,7 @@ impl Client {
     /// # Errors
     /// Where its results can't be fetched.
     pub async fn result(&mut self, id: &str) -> Result<ScanResult> {
-        let job = self.get(id).await?;
-        let report: Report = serde_json::from_str(&job.report)
-            .map_err(|error| Error::Internal(format!("the report of job {id} can't be read: {error}")))?;
+        let report: Report = self.report(id).await?;
         let mut tables = Vec::new();
         for name in &report.tables {
             tables.push(ResultTable { name: name.clone(), batches: self.table(id, name).await? });
@@ -179,6 +179,16 @@ impl Client {
         let findings = findings_of_batches(&self.table(id, FINDINGS).await?)?;
         let suppressed = findings_of_batches(&self.table(id, SUPPRESSED).await?)?;
         Ok(ScanResult { tables, findings, suppressed, report })
+    }
+
+    /// The report of a job that is done.
+    ///
+    /// # Errors
+    /// Where it can't be fetched, or is of another kind.
+    pub async fn report<T: DeserializeOwned>(&mut self, id: &str) -> Result<T> {
+        let job = self.get(id).await?;
+        serde_json::from_str(&job.report)
+            .map_err(|error| Error::Internal(format!("the report of job {id} can't be read: {error}")))
     }
 
     async fn table(&mut self, id: &str, name: &str) -> Result<Vec<RecordBatch>> {
@@ -194,6 +204,19 @@ impl Client {
             (true, None) => Err(Error::Internal(format!("fetching {name}: it came without a schema"))),
             (false, _) => Ok(batches),
         }
+    }
+}
+
+/// Fails where a job that has ended has no result, as it failed.
+///
+/// # Errors
+/// [`Error::Config`] where the request was to blame, else [`Error::Internal`].
+pub fn check_done(job: &Job) -> Result<()> {
+    match job.state() {
+        JobState::Done => Ok(()),
+        JobState::Cancelled => Err(Error::Internal(format!("job {} was cancelled", job.id))),
+        _ if job.is_bad_request => Err(Error::Config(job.error.clone())),
+        _ => Err(Error::Internal(job.error.clone())),
     }
 }
 

@@ -3,10 +3,12 @@
 use std::sync::{Arc, LazyLock};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use hindcast_common::config::Config;
 use hindcast_common::engine::{StateStore, TASKS_PER_THREAD};
 use hindcast_common::functions::BUCKETS;
 use hindcast_common::operation::counters;
 use hindcast_common::retry::with_retries;
+use hindcast_common::time::Window;
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::{Job, JobState};
 use prometheus::IntCounterVec;
@@ -15,8 +17,9 @@ use tokio::sync::watch;
 use super::JobBoard;
 use super::ledger::encode_table;
 use super::progress::JobProgress;
+use crate::backfill::row_of_window;
 use crate::output::{findings_batch, plain};
-use crate::scan::{PlanOutline, RunOptions, ScanResult, prepare, run_scan};
+use crate::scan::{PlanOutline, RunOptions, ScanResult, WindowPlanner, prepare, run_scan};
 use crate::sinks::{RunEnd, tell_all};
 
 static DELIVERIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -41,11 +44,18 @@ pub(super) async fn run_job(board: Arc<JobBoard>, sender: watch::Sender<Job>) {
     let _turn = board.running.acquire().await;
     sender.send_modify(|job| job.state = JobState::Running.into());
     board.count();
-    let result = run(Arc::clone(&board), sender.clone()).await;
+    let is_of_backfill = sender.borrow().scan.as_ref().is_some_and(|scan| scan.backfill_window);
+    let result = if is_of_backfill {
+        run_window(&board, &sender).await
+    } else {
+        let result = run(Arc::clone(&board), sender.clone()).await;
+        let job = sender.borrow().clone();
+        push(&board, &job, &result).await;
+        result.map(|_| ())
+    };
     let job = sender.borrow().clone();
-    push(&board, &job, &result).await;
     let ended = match &result {
-        Ok(_) => Job { state: JobState::Done.into(), ..job },
+        Ok(()) => Job { state: JobState::Done.into(), ..job },
         Err(error) => Job {
             state: JobState::Failed.into(),
             error: error.to_string(),
@@ -83,20 +93,7 @@ async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<ScanRes
         true => StateStore::new(board.ledger.folder(&job.id).join("state")),
         false => StateStore::new(board.state.clone()),
     };
-    let (_, slots) = means.cluster.capacity().await;
-    let options = RunOptions {
-        engine: &*means.cluster,
-        runtime: Arc::clone(&means.runtime),
-        state: &state,
-        // A job that is gone on with finds what it had computed, also where it keeps it for itself.
-        use_cache: true,
-        // One a thread, as in one process: each reads all state files for its buckets.
-        shards: (slots / TASKS_PER_THREAD).clamp(1, usize::from(BUCKETS)),
-        concurrent_merges: CONCURRENT_MERGES,
-        config: &prepared.config,
-        job: &job.id,
-        locations: means.locations.as_ref(),
-    };
+    let options = options(&board, &state, &prepared.config, &job.id).await;
     let progress = JobProgress(sender.clone());
     let result = run_scan(&prepared.plan, &options, &progress).await?;
     with_retries(|| keep(&board, &job.id, &result)).await?;
@@ -104,6 +101,47 @@ async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<ScanRes
         with_retries(|| board.ledger.remove(&job.id, "state")).await?;
     }
     Ok(result)
+}
+
+/// Runs a job that is one window of a backfill: its report is the window's row.
+async fn run_window(board: &JobBoard, sender: &watch::Sender<Job>) -> Result<()> {
+    let job = sender.borrow().clone();
+    let request = job.scan.clone().unwrap_or_default();
+    let means = &board.means;
+    let (Some(from_us), Some(to_us)) = (request.from_us, request.to_us) else {
+        return Err(Error::Config("a window of a backfill has two bounds".into()));
+    };
+    let window = Window::new(from_us, to_us)?;
+    let planner = WindowPlanner::open(&request, &means.access, means.locations.as_ref()).await?;
+    let state = StateStore::new(board.state.clone());
+    let options = options(board, &state, &planner.config, &job.id).await;
+    let outcome = row_of_window(&planner, window, &options, &JobProgress(sender.clone())).await?;
+    let report = to_json(&outcome)?.into_bytes();
+    with_retries(|| board.ledger.put(&job.id, "report.json".to_owned(), report.clone())).await
+}
+
+/// How the cluster runs a job.
+async fn options<'a>(
+    board: &'a JobBoard,
+    state: &'a StateStore,
+    config: &'a Config,
+    job: &'a str,
+) -> RunOptions<'a> {
+    let means = &board.means;
+    let (_, slots) = means.cluster.capacity().await;
+    RunOptions {
+        engine: &*means.cluster,
+        runtime: Arc::clone(&means.runtime),
+        state,
+        // A job that is gone on with finds what it had computed, also where it keeps it for itself.
+        use_cache: true,
+        // One a thread, as in one process: each reads all state files for its buckets.
+        shards: (slots / TASKS_PER_THREAD).clamp(1, usize::from(BUCKETS)),
+        concurrent_merges: CONCURRENT_MERGES,
+        config,
+        job,
+        locations: means.locations.as_ref(),
+    }
 }
 
 async fn keep(board: &JobBoard, id: &str, result: &ScanResult) -> Result<()> {

@@ -31,7 +31,7 @@ pub(super) fn write(findings: &[Finding], folder: &Path, formats: &[Format], ver
 }
 
 /// Writes one JSON value a line.
-pub(super) fn write_lines<T: serde::Serialize>(
+pub(crate) fn write_lines<T: serde::Serialize>(
     values: impl IntoIterator<Item = T>,
     path: &Path,
 ) -> Result<()> {

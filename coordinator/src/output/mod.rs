@@ -17,8 +17,10 @@ use std::path::{Path, PathBuf};
 
 use hindcast_common::{Error, Result};
 
+pub(crate) use findings_file::write_lines;
 pub use findings_file::{findings_batch, findings_of_batches};
 pub use tables::plain;
+pub(crate) use tables::write_parquet;
 
 use crate::scan::ScanResult;
 
@@ -90,6 +92,11 @@ impl OutputFolder {
             .tempdir_in(&parent)
             .map_err(Error::io(format!("creating a folder in {}", parent.display())))?;
         Ok(Self { target, draft })
+    }
+
+    /// Where the draft is.
+    pub fn path(&self) -> &Path {
+        self.draft.path()
     }
 
     /// Writes everything of `result`.
@@ -164,7 +171,8 @@ pub fn check_replaceable(target: &Path) -> Result<()> {
     Err(Error::Config(format!("{} exists and is no result of a scan: name another --out", target.display())))
 }
 
-fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+/// Writes a value as JSON for people and scripts.
+pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
     let mut json = serde_json::to_vec_pretty(value).map_err(|error| Error::Internal(error.to_string()))?;
     json.push(b'\n');
     fs::write(path, json).map_err(Error::io(format!("writing {}", path.display())))

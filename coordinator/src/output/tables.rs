@@ -40,7 +40,7 @@ pub(super) fn write(table: &ResultTable, folder: &Path, formats: &[Format]) -> R
 type Writer = fn(File, &[RecordBatch]) -> Result<(), BoxedError>;
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
-pub(super) fn write_parquet(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
+pub(crate) fn write_parquet(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
     let properties =
         WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
     let mut writer = ArrowWriter::try_new(file, batches[0].schema(), Some(properties))?;

@@ -12,9 +12,11 @@ mod run;
 mod score;
 mod units;
 
-pub use coverage::{CANNOT_NAME, CoverageEntry, Status};
+pub use coverage::{CANNOT_NAME, Coverage, CoverageEntry, Status};
 pub use investigate::TOO_MANY;
-pub use report::{EntityTold, PlanOutline, Report, Summary};
-pub use request::{prepare, question_of};
+pub use plan::ScanPlan;
+pub use report::{EntityTold, PlanOutline, Report, Summary, WindowTold};
+pub use request::{WindowPlanner, prepare, question_of};
 pub use run::{Progress, ResultTable, RunOptions, ScanResult, run_scan};
+pub use score::SuiteScore;
 pub use units::{UnitOutline, units_of};

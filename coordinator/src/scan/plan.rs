@@ -109,9 +109,26 @@ pub async fn plan_scan(
     locations: Option<LocationSource>,
     runtime: &Arc<RuntimeEnv>,
 ) -> Result<ScanPlan> {
-    let wanted = wanted(request);
+    let tables = tables_for(lake, request).await?;
+    let window = resolve_window(&request.window, &tables, runtime).await?;
+    let plan = plan_window(&tables, request, window, locations).await?;
+    plan.ok_or_else(|| {
+        Error::Config(format!(
+            "the lake has no file between {} and {}{}",
+            hindcast_common::time::format_micros(window.from_us),
+            hindcast_common::time::format_micros(window.to_us),
+            dates_held(tables.iter()),
+        ))
+    })
+}
+
+/// The tables of `lake` that `request` reads, whatever the window.
+///
+/// # Errors
+/// [`Error::Config`] where there is none, [`Error::Storage`] where a listing fails.
+pub(super) async fn tables_for(lake: &Lake, request: &Question) -> Result<Vec<LakeTable>> {
     let found: Vec<LakeTable> = lake.tables().await?;
-    let wanted_names = tables_of(&wanted);
+    let wanted_names = tables_of(&wanted(request));
     let tables: Vec<LakeTable> =
         found.into_iter().filter(|table| wanted_names.contains(table.spec.name)).collect();
     if tables.is_empty() {
@@ -121,23 +138,30 @@ pub async fn plan_scan(
             wanted_names.iter().copied().collect::<Vec<_>>().join(", ")
         )));
     }
-    let window = resolve_window(&request.window, &tables, runtime).await?;
+    Ok(tables)
+}
 
+/// Plans `window` of `request` over its `tables`; nothing where they have no file in it.
+///
+/// # Errors
+/// [`Error::Storage`] where a listing fails.
+pub(super) async fn plan_window(
+    tables: &[LakeTable],
+    request: &Question,
+    window: Window,
+    locations: Option<LocationSource>,
+) -> Result<Option<ScanPlan>> {
+    let wanted = wanted(request);
     let mut in_window = Vec::new();
     let mut columns = BTreeMap::new();
     for table in tables {
         let folders = table.folders(&window).await?;
         let names: BTreeSet<String> = table.columns(&folders).await?.into_iter().map(str::to_owned).collect();
         columns.insert(table.spec.name.to_owned(), names);
-        in_window.push((table, folders));
+        in_window.push((table.clone(), folders));
     }
     if in_window.iter().all(|(_, folders)| folders.iter().all(|folder| folder.files.is_empty())) {
-        return Err(Error::Config(format!(
-            "the lake has no file between {} and {}{}",
-            hindcast_common::time::format_micros(window.from_us),
-            hindcast_common::time::format_micros(window.to_us),
-            dates_held(in_window.iter().map(|(table, _)| table)),
-        )));
+        return Ok(None);
     }
 
     let (analyses, disabled) =
@@ -150,13 +174,21 @@ pub async fn plan_scan(
             Some(PlannedTable { table, folders, rollups })
         })
         .collect();
-    let missing_tables = wanted_names
-        .iter()
-        .copied()
+    let missing_tables = tables_of(&wanted)
+        .into_iter()
         .filter(|name| !columns.contains_key(*name) && !has_substitute(name, &columns))
         .collect();
     let investigated = request.investigated.clone();
-    Ok(ScanPlan { window, analyses, disabled, tables, missing_tables, columns, locations, investigated })
+    Ok(Some(ScanPlan {
+        window,
+        analyses,
+        disabled,
+        tables,
+        missing_tables,
+        columns,
+        locations,
+        investigated,
+    }))
 }
 
 fn wanted(request: &Question) -> Vec<&'static Analysis> {

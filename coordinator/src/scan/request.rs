@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use hindcast_common::analyses::{ANALYSES, Analysis, Suite};
+use hindcast_common::catalog::LakeTable;
 use hindcast_common::config::{Config, Layer};
 use hindcast_common::entities::{Entity, EntityKind, address_of};
+use hindcast_common::time::Window;
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::{Investigation, ScanRequest};
 
-use super::plan::{Question, ScanPlan, WindowRequest, plan_scan};
+use super::plan::{Question, ScanPlan, WindowRequest, plan_scan, plan_window, tables_for};
 use crate::lakes::{Access, open_lake};
-use crate::locations::LocationDatabase;
+use crate::locations::{LocationDatabase, LocationSource};
 
 /// A plan with the parameters it is to be run with.
 #[derive(Debug)]
@@ -64,6 +66,41 @@ pub async fn prepare(
     let (lake, config) = open_lake(&request.lake, &request.preset, own_layer(request), access).await?;
     let plan = plan_scan(&lake, &question, locations.map(LocationDatabase::source), runtime).await?;
     Ok(Prepared { config, plan })
+}
+
+/// A lake of which window after window is to be planned: what they share is looked up once.
+#[derive(Debug)]
+pub struct WindowPlanner {
+    /// Parameters.
+    pub config: Config,
+    question: Question,
+    tables: Vec<LakeTable>,
+    locations: Option<LocationSource>,
+}
+
+impl WindowPlanner {
+    /// A planner of what `request` asks for, whatever its window.
+    ///
+    /// # Errors
+    /// As [`prepare`], but for a window without data.
+    pub async fn open(
+        request: &ScanRequest,
+        access: &Access,
+        locations: Option<&LocationDatabase>,
+    ) -> Result<Self> {
+        let question = question_of(request)?;
+        let (lake, config) = open_lake(&request.lake, &request.preset, own_layer(request), access).await?;
+        let tables = tables_for(&lake, &question).await?;
+        Ok(Self { config, question, tables, locations: locations.map(LocationDatabase::source) })
+    }
+
+    /// The plan of a scan of `window`; nothing where the lake has no file in it.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where a listing fails.
+    pub async fn plan(&self, window: Window) -> Result<Option<ScanPlan>> {
+        plan_window(&self.tables, &self.question, window, self.locations.clone()).await
+    }
 }
 
 fn own_layer(request: &ScanRequest) -> Option<Layer<'_>> {

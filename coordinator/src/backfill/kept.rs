@@ -1,0 +1,53 @@
+//! Rows of finished windows, kept below the state under a key of everything they depend on, so that a backfill goes on
+//! where another ended, and a late file has only its windows computed again.
+
+use hindcast_common::config::Config;
+use hindcast_common::engine::StateStore;
+use hindcast_common::{Error, Result};
+
+use super::WindowRow;
+use crate::scan::ScanPlan;
+
+/// Raised where the same scan makes another row.
+const ROW_VERSION: u32 = 1;
+
+/// Where the row of `plan` is kept: its window, the files, what is computed of them, and every parameter.
+pub(super) fn key(plan: &ScanPlan, config: &Config) -> Result<String> {
+    let analyses: Vec<_> = plan.analyses.iter().map(|analysis| (analysis.id, analysis.version)).collect();
+    let disabled: Vec<_> =
+        plan.disabled.iter().map(|disabled| (disabled.analysis.id, disabled.reason.as_str())).collect();
+    let tables = plan.tables.iter().map(|planned| {
+        let rollups: Vec<_> = planned.rollups.iter().map(|rollup| (rollup.id, rollup.version)).collect();
+        let folders: Vec<_> = planned.folders.iter().map(|folder| (folder.date, &folder.files)).collect();
+        let table = &planned.table;
+        (table.spec.name, table.location.url(), &table.mapping, rollups, folders)
+    });
+    let parts = (
+        // Findings, incidents and risks are made by code that has no version of its own.
+        (ROW_VERSION, env!("CARGO_PKG_VERSION"), config.hash()?),
+        plan.window,
+        (analyses, disabled, &plan.missing_tables),
+        tables.collect::<Vec<_>>(),
+        (&plan.columns, &plan.locations, &plan.investigated),
+    );
+    let json = serde_json::to_vec(&parts).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(format!("backfill/{}.json", &blake3::hash(&json).to_hex()[..32]))
+}
+
+/// The row under `key`. State is a cache: a row that can't be read is computed again.
+pub(super) async fn find(state: &StateStore, key: &str) -> Option<WindowRow> {
+    match state.location().read(key).await {
+        Ok(bytes) => serde_json::from_slice(&bytes?).ok(),
+        Err(error) => {
+            tracing::warn!(%error, key, "a window's row can't be looked up: taken to be absent");
+            None
+        }
+    }
+}
+
+/// Keeps `row` under `key`. Two that put it put the same.
+pub(super) async fn keep(state: &StateStore, key: &str, row: &WindowRow) -> Result<()> {
+    let json = serde_json::to_vec(row).map_err(|error| Error::Internal(error.to_string()))?;
+    let place = state.location();
+    place.put(&place.child(key), json).await
+}

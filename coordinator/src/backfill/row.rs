@@ -1,0 +1,97 @@
+//! One window's row: what its scan's summary says, in short.
+
+use std::collections::BTreeMap;
+
+use hindcast_common::findings::Severity;
+use hindcast_common::time::{Window, format_micros};
+use serde::{Deserialize, Serialize};
+
+use crate::risk::RunRisk;
+use crate::scan::{Coverage, ScanResult, Status, SuiteScore, WindowTold};
+
+/// Severities in the order of columns.
+pub const SEVERITIES: [Severity; 4] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
+
+/// A window's row. Parts that `summary.json` has too are as they are there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowRow {
+    /// First instant, RFC 3339.
+    pub from: String,
+    /// First instant after it.
+    pub to: String,
+    /// Score and level by suite.
+    pub suites: BTreeMap<String, SuiteScore>,
+    /// Score and level of the window; none where there was no data to look at.
+    pub risk: Option<RunRisk>,
+    /// Findings by severity.
+    pub findings: BTreeMap<String, u64>,
+    /// Findings that allow-lists set aside.
+    pub suppressed: u64,
+    /// Number of incidents.
+    pub incidents: u64,
+    /// Rows of all tables in the window.
+    pub rows: u64,
+    /// Whether every file in the window was read.
+    pub complete: bool,
+    /// What was not read, or why there is no risk.
+    pub reason: Option<String>,
+}
+
+impl WindowRow {
+    /// The row of the scan that came to `result`.
+    pub(super) fn of(result: &ScanResult) -> Self {
+        let summary = &result.report.summary;
+        let WindowTold { from, to } = summary.window.clone();
+        let of_severity = |severity: Severity| {
+            result.findings.iter().filter(|finding| finding.severity == severity).count()
+        };
+        Self {
+            from,
+            to,
+            suites: summary.suites.clone(),
+            risk: Some(summary.risk.clone()),
+            findings: counted(|severity| of_severity(severity) as u64),
+            suppressed: summary.suppressed.values().sum(),
+            incidents: summary.incidents as u64,
+            rows: summary.coverage.tables.iter().map(|entry| entry.rows).sum(),
+            complete: summary.coverage.complete,
+            reason: failures(&summary.coverage),
+        }
+    }
+
+    /// The row of a window in which the lake has no file.
+    pub(super) fn without_data(window: &Window) -> Self {
+        Self {
+            from: format_micros(window.from_us),
+            to: format_micros(window.to_us),
+            suites: BTreeMap::new(),
+            risk: None,
+            findings: counted(|_| 0),
+            suppressed: 0,
+            incidents: 0,
+            rows: 0,
+            complete: true,
+            reason: Some("the lake has no file in this window".into()),
+        }
+    }
+
+    /// Findings of any severity.
+    pub fn all_findings(&self) -> u64 {
+        self.findings.values().sum()
+    }
+}
+
+fn counted(count: impl Fn(Severity) -> u64) -> BTreeMap<String, u64> {
+    SEVERITIES.map(|severity| (severity.name().to_owned(), count(severity))).into_iter().collect()
+}
+
+/// What could not be read, by table and date; nothing where all could.
+fn failures(coverage: &Coverage) -> Option<String> {
+    let failed = coverage.tables.iter().filter(|entry| entry.status == Status::Failed);
+    let told: Vec<String> = failed
+        .map(|entry| {
+            format!("{} {}: {}", entry.table, entry.date, entry.reason.as_deref().unwrap_or("failed"))
+        })
+        .collect();
+    (!told.is_empty()).then(|| told.join("; "))
+}

@@ -1,0 +1,145 @@
+//! What a person sees of a backfill: before, during and after.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use hindcast_common::engine::UnitFault;
+use hindcast_common::time::format_micros;
+use indicatif::{ProgressDrawTarget, ProgressStyle};
+
+use super::files::BackfillSummary;
+use super::row::WindowRow;
+use super::windows::{WindowSeries, length_told};
+use super::{PlannedWindow, WindowOutcome};
+use crate::scan::Progress;
+use crate::screen::bytes;
+
+/// Windows shown, those of the highest risk; all are in backfill.jsonl.
+const SHOWN_WINDOWS: usize = 10;
+/// Incomplete windows shown.
+const SHOWN_GAPS: usize = 5;
+
+/// Prints which windows there are.
+pub fn print_windows(series: &WindowSeries) {
+    let windows = series.windows();
+    println!(
+        "windows   {} of {}, every {}, in {} to {}",
+        windows.len(),
+        length_told(series.length_us),
+        length_told(series.step_us),
+        format_micros(series.span.from_us),
+        format_micros(series.span.to_us)
+    );
+    let left_over_us = series.left_over_us();
+    if left_over_us > 0 {
+        println!("          the last {} are in no whole window", length_told(left_over_us));
+    }
+}
+
+/// Prints what would be computed.
+pub fn print_dry_run(series: &WindowSeries, windows: &[PlannedWindow]) {
+    print_windows(series);
+    for PlannedWindow { window, plan, is_kept } in windows {
+        let sizes = plan.iter().flat_map(|plan| &plan.tables).map(|planned| planned.size());
+        let (files, size) = sizes.fold((0, 0), |(files, size), more| (files + more.0, size + more.1));
+        let what = match (plan, is_kept) {
+            (None, _) => "no file",
+            (Some(_), true) => "kept from earlier",
+            (Some(_), false) => "to compute",
+        };
+        let (from, to) = (format_micros(window.from_us), format_micros(window.to_us));
+        println!("  {from} to {to}  {files:>5} files, {:>10}: {what}", bytes(size));
+    }
+}
+
+/// Prints what the windows came to and where it is.
+pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: &Path, elapsed: Duration) {
+    let rows: Vec<&WindowRow> = outcomes.iter().map(|outcome| &outcome.row).collect();
+    let mut by_risk: Vec<(u64, &WindowRow)> =
+        rows.iter().filter_map(|row| Some((row.risk.as_ref()?.score, *row))).collect();
+    by_risk.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    println!();
+    for (score, row) in by_risk.iter().take(SHOWN_WINDOWS) {
+        let suites: Vec<String> =
+            row.suites.iter().map(|(suite, scored)| format!("{suite} {}", scored.score)).collect();
+        println!(
+            "{}  risk {score:>3}  {:<6}  {}; {} findings, {} incidents",
+            row.from,
+            row.risk.as_ref().map_or("", |risk| risk.level.name()),
+            suites.join(", "),
+            row.all_findings(),
+            row.incidents
+        );
+    }
+    if by_risk.len() > SHOWN_WINDOWS {
+        println!("and {} more of lower risk in backfill.jsonl", by_risk.len() - SHOWN_WINDOWS);
+    }
+    let levels: Vec<String> =
+        summary.levels.iter().map(|(level, count)| format!("{count} {level}")).collect();
+    println!("levels        {}", if levels.is_empty() { "none".to_owned() } else { levels.join(", ") });
+    if summary.windows_without_data > 0 {
+        println!("without data  {} windows", summary.windows_without_data);
+    }
+    let gaps: Vec<&&WindowRow> = rows.iter().filter(|row| !row.complete).collect();
+    if !gaps.is_empty() {
+        println!("INCOMPLETE    {} windows", gaps.len());
+        for row in gaps.iter().take(SHOWN_GAPS) {
+            println!("  {}  {}", row.from, row.reason.as_deref().unwrap_or_default());
+        }
+    }
+    let computed = outcomes.iter().filter(|outcome| outcome.was_computed).count();
+    println!(
+        "{computed} of {} windows computed in {:.1} s, {} kept from earlier",
+        outcomes.len(),
+        elapsed.as_secs_f64(),
+        outcomes.len() - computed - summary.windows_without_data
+    );
+    println!("results in {}", out.display());
+}
+
+/// A bar by windows; nothing where standard error is no terminal.
+pub struct WindowsBar {
+    bar: indicatif::ProgressBar,
+}
+
+impl WindowsBar {
+    /// A bar of `windows` that shows itself only where `is_wanted` and standard error is a terminal.
+    pub fn new(windows: usize, is_wanted: bool) -> Self {
+        let target = match is_wanted && std::io::stderr().is_terminal() {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bar = indicatif::ProgressBar::with_draw_target(Some(windows as u64), target);
+        if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos} of {len} windows, {eta} left") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar }
+    }
+
+    /// A window is done.
+    pub fn done(&self) {
+        self.bar.inc(1);
+    }
+
+    /// Takes the bar off the screen.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Of a window's own scan only trouble is told.
+impl Progress for WindowsBar {
+    fn planned(&self, _: u64, _: u64) {}
+
+    fn cached(&self, _: u64) {}
+
+    fn unit_done(&self, _: u64) {}
+
+    fn unit_failed(&self, fault: &UnitFault) {
+        tracing::debug!(?fault, "unit failed");
+    }
+
+    fn merging(&self) {}
+}

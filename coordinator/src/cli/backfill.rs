@@ -1,0 +1,250 @@
+//! `hindcast backfill`
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use futures::{StreamExt, TryStreamExt, stream};
+use hindcast_common::engine::{Local, StateStore};
+use hindcast_common::time::{Window, parse_duration, parse_time};
+use hindcast_common::{Error, Result};
+use hindcast_proto::v1::ScanRequest;
+
+use super::Outcome;
+use super::means::{CONCURRENT_MERGES, MeansArguments};
+use super::scan::FailOn;
+use crate::backfill::{
+    BackfillSummary, PlannedWindow, WindowOutcome, WindowSeries, WindowsBar, look_at_window, print_dry_run,
+    print_result, print_windows, row_of_window, write,
+};
+use crate::client::{Client, check_done};
+use crate::lakes::Access;
+use crate::output::check_replaceable;
+use crate::scan::{RunOptions, WindowPlanner, question_of};
+use crate::screen;
+
+/// Windows under way at once in this process, where there are threads for them: each holds its state in memory.
+const MOST_WINDOWS_HERE: usize = 4;
+/// Jobs of a coordinator under way at once: while one merges, the other reads.
+const CONCURRENT_JOBS: usize = 2;
+/// Wait before a coordinator that takes no more is asked again.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
+/// Times it is asked.
+const BUSY_ATTEMPTS: u32 = 300;
+
+/// Arguments of `hindcast backfill`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hindcast backfill --lake s3://telemetry/lake --from 2026-01-01 --to 2026-04-01
+  hindcast backfill --lake lake --from 2026-01-01 --to 2026-04-01 --window 7d --step 1d --suite firewall --out weeks
+  hindcast backfill --lake lake --from 2026-01-05 --to 2026-01-06 --window 1h --step 1h --state state
+  hindcast backfill --lake lake --from 2026-01-01 --to 2026-04-01 --dry-run
+  hindcast backfill --lake s3://telemetry/lake --from 2026-01-01 --to 2026-04-01 --coordinator soc.example:7480 --token-file token
+
+Each row is what a scan of that window gives. Started again, it goes on with the windows that are missing or whose
+files, parameters or analyses have changed.
+
+Exit status: 0 done; 1 failed; 2 bad arguments or configuration; 3 incomplete coverage; 4 --fail-on reached by a window")]
+pub struct BackfillArguments {
+    #[command(flatten)]
+    means: MeansArguments,
+    /// Start of the first window: a date or RFC 3339, UTC
+    #[arg(long, value_name = "T")]
+    from: String,
+    /// No window reaches beyond this
+    #[arg(long, value_name = "T")]
+    to: String,
+    /// Length of a window: 90m, 24h, 7d
+    #[arg(long, default_value = "24h", value_name = "SPAN")]
+    window: String,
+    /// From the start of one window to that of the next
+    #[arg(long, default_value = "24h", value_name = "SPAN")]
+    step: String,
+    /// Suites to run
+    #[arg(long, value_delimiter = ',', value_name = "SUITE,..")]
+    suite: Vec<String>,
+    /// Analyses to run
+    #[arg(long, value_delimiter = ',', value_name = "ANALYSIS,..")]
+    only: Vec<String>,
+    /// Folder for the results
+    #[arg(long, default_value = "hindcast-out", value_name = "DIR")]
+    out: PathBuf,
+    /// Show which windows would be computed, and stop
+    #[arg(long, conflicts_with_all = ["coordinator", "json"])]
+    dry_run: bool,
+    /// End with 4 where a window's level is this or higher
+    #[arg(long, value_name = "LEVEL")]
+    fail_on: Option<FailOn>,
+}
+
+impl BackfillArguments {
+    /// Threads of the whole process.
+    pub(super) fn threads(&self) -> usize {
+        self.means.threads()
+    }
+
+    fn series(&self) -> Result<WindowSeries> {
+        let span = Window::new(parse_time(&self.from)?, parse_time(&self.to)?)?;
+        WindowSeries::new(span, parse_duration(&self.window)?, parse_duration(&self.step)?)
+    }
+
+    fn request(&self) -> Result<ScanRequest> {
+        Ok(ScanRequest {
+            suites: self.suite.clone(),
+            analyses: self.only.clone(),
+            backfill_window: true,
+            ..self.means.request()?
+        })
+    }
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: &BackfillArguments) -> Result<Outcome> {
+    let started = Instant::now();
+    let series = arguments.series()?;
+    let request = arguments.request()?;
+    check_replaceable(&arguments.out)?;
+    let means = &arguments.means;
+    let outcomes = match &means.coordinator {
+        Some(address) => remote(arguments, &series, address, request).await?,
+        None => match here(arguments, &series, request).await? {
+            Some(outcomes) => outcomes,
+            None => return Ok(Outcome::Done),
+        },
+    };
+    let rows: Vec<_> = outcomes.iter().map(|outcome| outcome.row.clone()).collect();
+    let summary = BackfillSummary::of(&series, &rows);
+    let out = write(&arguments.out, &rows, &summary)?;
+    if means.is_told() {
+        print_result(&outcomes, &summary, &out, started.elapsed());
+    }
+    if means.json {
+        screen::print_json(&summary)?;
+    }
+    Ok(if means.is_incomplete(summary.complete) {
+        Outcome::Incomplete
+    } else if arguments.fail_on.is_some_and(|threshold| summary.level() >= threshold.level()) {
+        Outcome::LevelReached
+    } else {
+        Outcome::Done
+    })
+}
+
+/// Windows to have under way at once, `most` or fewer. Those that overlap would compute the same state side by side.
+fn at_once(series: &WindowSeries, most: usize) -> usize {
+    if series.overlap() { 1 } else { most.min(series.windows().len()).max(1) }
+}
+
+/// Computes the windows in this process; nothing where they were only to be shown.
+async fn here(
+    arguments: &BackfillArguments,
+    series: &WindowSeries,
+    request: ScanRequest,
+) -> Result<Option<Vec<WindowOutcome>>> {
+    let means = &arguments.means;
+    let local = means.local_options();
+    let engine = Local::new(&local)?;
+    let locations = means.locations()?;
+    let planner = WindowPlanner::open(&request, &Access::Any, locations.as_ref()).await?;
+    // Windows share what they compute, also where nothing is to be kept.
+    let scratch = tempfile::tempdir().map_err(Error::io("creating a temporary folder"))?;
+    let state = StateStore::new(means.state_location(scratch.path())?);
+    let windows_at_once = at_once(series, local.threads.min(MOST_WINDOWS_HERE));
+    let options = RunOptions {
+        engine: &engine,
+        runtime: engine.runtime(),
+        state: &state,
+        use_cache: true,
+        // Windows side by side keep the threads busy at less cost than shards, each of which is planned anew.
+        shards: local.threads.div_ceil(windows_at_once),
+        concurrent_merges: CONCURRENT_MERGES,
+        config: &planner.config,
+        job: "",
+        locations: locations.as_ref(),
+    };
+    let windows = series.windows();
+    if arguments.dry_run {
+        let looks: Vec<_> =
+            windows.iter().map(|window| look_at_window(&planner, *window, &options)).collect();
+        let planned: Vec<PlannedWindow> = stream::iter(looks).buffered(windows_at_once).try_collect().await?;
+        print_dry_run(series, &planned);
+        return Ok(None);
+    }
+    if means.is_told() {
+        print_windows(series);
+    }
+    let bar = WindowsBar::new(windows.len(), means.is_told());
+    let computed = |window: Window| {
+        let (planner, options, bar) = (&planner, &options, &bar);
+        async move {
+            let outcome = row_of_window(planner, window, options, bar).await?;
+            bar.done();
+            Ok(outcome)
+        }
+    };
+    let work: Vec<_> = windows.into_iter().map(computed).collect();
+    let outcomes: Result<Vec<WindowOutcome>> =
+        stream::iter(work).buffered(windows_at_once).try_collect().await;
+    bar.finish();
+    outcomes.map(Some)
+}
+
+/// Has a coordinator compute each window as a job of its own.
+async fn remote(
+    arguments: &BackfillArguments,
+    series: &WindowSeries,
+    address: &str,
+    request: ScanRequest,
+) -> Result<Vec<WindowOutcome>> {
+    let means = &arguments.means;
+    if means.no_cache {
+        return Err(Error::Config(
+            "the windows of a backfill share the coordinator's state: leave out --no-cache".into(),
+        ));
+    }
+    let of_window = |window: Window| {
+        let (from_us, to_us) = (Some(window.from_us), Some(window.to_us));
+        ScanRequest { from_us, to_us, ..request.clone() }
+    };
+    let windows = series.windows();
+    let requests: Vec<ScanRequest> = windows.into_iter().map(of_window).collect();
+    if let Some(first) = requests.first() {
+        question_of(first)?;
+    }
+    let client = Client::new(address, &means.credentials)?;
+    if means.is_told() {
+        print_windows(series);
+    }
+    let bar = WindowsBar::new(requests.len(), means.is_told());
+    let computed = |request: ScanRequest| {
+        let (mut client, bar) = (client.clone(), &bar);
+        async move {
+            let outcome = window_job(&mut client, means.for_coordinator(request)?).await?;
+            bar.done();
+            Ok(outcome)
+        }
+    };
+    let work: Vec<_> = requests.into_iter().map(computed).collect();
+    let outcomes: Result<Vec<WindowOutcome>> =
+        stream::iter(work).buffered(at_once(series, CONCURRENT_JOBS)).try_collect().await;
+    bar.finish();
+    outcomes
+}
+
+/// The row of one window, from a job of the coordinator.
+async fn window_job(client: &mut Client, request: ScanRequest) -> Result<WindowOutcome> {
+    let mut attempts = 0;
+    let job = loop {
+        match client.submit(request.clone()).await {
+            // Others' jobs come to an end.
+            Err(Error::Busy(_)) if attempts < BUSY_ATTEMPTS => {
+                attempts += 1;
+                tokio::time::sleep(BUSY_WAIT).await;
+            }
+            submitted => break submitted?,
+        }
+    };
+    let ended = client.watch(&job.id, |_| {}).await?;
+    check_done(&ended)?;
+    client.report(&ended.id).await
+}

@@ -1,0 +1,208 @@
+//! Backfills: each row is that of the scan of its window, here and on a cluster; what is done is not done again.
+
+use std::fs::{self, File};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::{Value, json};
+
+use crate::same_bytes::{assert_same, files_of};
+use crate::sandbox::{Sandbox, Setup};
+use crate::support::{Place, hindcast, read_json, stderr, stdout};
+
+const DEMO: &str = "--days 2 --rows-per-day 4000 --seed 3";
+const SPAN: &str = "--from 2026-01-05 --to 2026-01-07";
+
+fn arguments(place: &Place, out: &str, more: &str) -> String {
+    format!("backfill --lake {} --out {} {more}", place.lake().display(), place.path(out).display())
+}
+
+/// A backfill into `out` that must end with 0; what it printed.
+fn backfill(place: &Place, out: &str, more: &str) -> String {
+    let output = hindcast(&arguments(place, out, more));
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output)
+}
+
+fn rows(place: &Place, out: &str) -> Vec<Value> {
+    let text = fs::read_to_string(place.path(out).join("backfill.jsonl")).expect("backfill.jsonl");
+    text.lines().map(|line| serde_json::from_str(line).expect("a row")).collect()
+}
+
+/// Checks a row against a scan of its window.
+fn assert_row_is_its_scan(place: &Place, row: &Value) {
+    let (from, to) = (row["from"].as_str().expect("from"), row["to"].as_str().expect("to"));
+    place.scan_well(&format!("--from {from} --to {to}"));
+    let summary = place.summary();
+    assert_eq!((&row["from"], &row["to"]), (&summary["window"]["from"], &summary["window"]["to"]));
+    for part in ["suites", "risk", "incidents"] {
+        assert_eq!(row[part], summary[part], "{part} of {from}");
+    }
+    assert_eq!(row["complete"], summary["coverage"]["complete"]);
+    let findings = place.findings();
+    for severity in ["critical", "high", "medium", "low"] {
+        let count = findings.iter().filter(|finding| finding["severity"] == severity).count();
+        assert_eq!(row["findings"][severity], json!(count), "{severity} of {from}");
+    }
+    let tables = summary["coverage"]["tables"].as_array().expect("coverage");
+    let scanned: u64 = tables.iter().filter_map(|entry| entry["rows"].as_u64()).sum();
+    assert_eq!(row["rows"], json!(scanned));
+}
+
+#[test]
+fn each_row_is_the_scan_of_its_window() {
+    let place = Place::with_demo(DEMO);
+    let told = backfill(&place, "days", &format!("--no-cache {SPAN}"));
+    assert!(told.contains("2 of 2 windows computed"), "{told}");
+    let days = rows(&place, "days");
+    assert_eq!(days.len(), 2);
+    assert!(days.iter().any(|row| row["risk"]["score"].as_u64() > Some(0)));
+    days.iter().for_each(|row| assert_row_is_its_scan(&place, row));
+
+    // Windows that cut dates, and one after all data.
+    let odd = "--no-cache --from 2026-01-05T07:30:00Z --to 2026-01-09 --window 20h --step 31h";
+    backfill(&place, "odd", odd);
+    let cut = rows(&place, "odd");
+    assert_eq!(cut.len(), 3);
+    assert_eq!(cut[1]["from"], "2026-01-06T14:30:00Z");
+    assert_row_is_its_scan(&place, &cut[0]);
+    let last = &cut[2];
+    assert_eq!((&last["risk"], &last["complete"]), (&Value::Null, &json!(true)));
+    assert!(last["reason"].as_str().is_some_and(|reason| reason.contains("no file")));
+    assert_eq!(read_json::<Value>(&place.path("odd/summary.json"))["windows_without_data"], 1);
+}
+
+#[test]
+fn rows_are_the_same_as_parquet_and_the_chart_is_whole() {
+    let place = Place::with_demo("--days 1 --rows-per-day 2000 --seed 3");
+    let told = backfill(&place, "out", "--no-cache --from 2026-01-05 --to 2026-01-06 --window 12h --step 6h");
+    assert!(told.contains("3 of 3 windows computed"), "{told}");
+    let file = File::open(place.path("out/backfill.parquet")).expect("backfill.parquet");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("a reader");
+    let batches: Vec<_> = reader.map(|batch| batch.expect("rows")).collect();
+    let names: Vec<String> = batches[0].schema().fields().iter().map(|field| field.name().clone()).collect();
+    for name in
+        ["from", "to", "firewall_score", "firewall_level", "risk", "risk_level", "findings_high", "complete"]
+    {
+        assert!(names.iter().any(|known| known == name), "{name} in {names:?}");
+    }
+    assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), rows(&place, "out").len());
+    let page = fs::read_to_string(place.path("out/backfill.html")).expect("backfill.html");
+    assert!(page.contains("<svg") && page.trim_end().ends_with("</html>"));
+    assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("<script"));
+}
+
+#[test]
+fn a_killed_backfill_goes_on_and_a_late_file_costs_its_windows() {
+    let place = Place::with_demo(DEMO);
+    let state = place.path("state");
+    let windows = format!("{SPAN} --window 6h --step 6h --suite exfiltration");
+    let quarters = format!("{windows} --state {}", state.display());
+    let mut killed = Command::new(env!("CARGO_BIN_EXE_hindcast"))
+        .args(arguments(&place, "out", &quarters).split_whitespace())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let kept = || fs::read_dir(state.join("backfill")).map_or(0, |folder| folder.count());
+    let start = Instant::now();
+    while kept() < 3 {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    killed.kill().expect("killed");
+    killed.wait().expect("ended");
+    let done = kept();
+    assert!(done < 8 && !place.path("out").exists(), "{done} windows were done");
+    let computed = |told: &str| -> usize {
+        let line = told.lines().find(|line| line.contains("windows computed")).expect("a line");
+        line.split(' ').next().and_then(|count| count.parse().ok()).expect("a count")
+    };
+    let left = computed(&backfill(&place, "out", &quarters));
+    // A row may have been on its way when the kill came.
+    assert!((7..=8).contains(&(done + left)), "{done} done, then {left} computed");
+    assert_eq!(computed(&backfill(&place, "again", &quarters)), 0);
+    backfill(&place, "fresh", &format!("{windows} --no-cache --threads 1"));
+    for out in ["out", "again"] {
+        assert_same(&files_of(&place.path("fresh")), &files_of(&place.path(out)), out);
+    }
+
+    // Other parameters are other rows; a late file changes the windows of its date.
+    let to_compute = |more: &str| {
+        backfill(&place, "out", &format!("{quarters} --dry-run {more}")).matches("to compute").count()
+    };
+    assert_eq!((to_compute(""), to_compute("--preset notebook")), (0, 8));
+    let folder = place.lake().join("DeviceFileEvents/date=2026-01-06");
+    let file = fs::read_dir(&folder).expect("files").next().expect("a file").expect("an entry").path();
+    fs::copy(file, folder.join("late.parquet")).expect("copied");
+    assert_eq!(to_compute(""), 4);
+    assert_eq!(computed(&backfill(&place, "out", &quarters)), 4);
+}
+
+#[test]
+fn windows_share_the_state_of_whole_days() {
+    let place = Place::with_demo(DEMO);
+    let state = place.path("state");
+    let cheap = format!("{SPAN} --suite exfiltration --state {}", state.display());
+    assert!(backfill(&place, "days", &cheap).contains("2 of 2 windows computed"));
+    let of_state = |table: &str| {
+        let dates = fs::read_dir(state.join(table)).expect("state").count();
+        (dates, files_of(&state.join(table)).keys().filter(|name| name.ends_with(".json")).count())
+    };
+    let (dates, manifests) = of_state("DeviceFileEvents");
+    assert_eq!((dates, manifests % 2), (2, 0), "a manifest a date and rollup");
+    let told = backfill(&place, "both", &format!("{cheap} --window 48h --step 24h"));
+    assert!(told.contains("1 of 1 windows computed"), "{told}");
+    assert_eq!(of_state("DeviceFileEvents"), (dates, manifests), "days are there already");
+}
+
+#[test]
+fn exit_codes_are_those_of_scans() {
+    let place = Place::with_demo("--days 2 --rows-per-day 2000 --seed 3");
+    let run = |more: &str| -> Output { hindcast(&arguments(&place, "out", &format!("--no-cache {more}"))) };
+    let span = "--from 2026-01-05 --to 2026-01-07";
+    assert_eq!(run(&format!("{span} --fail-on low --quiet")).status.code(), Some(4));
+    let wrong = [
+        ("--from 2026-01-05 --to 2026-01-05T12:00:00Z", "no window of 24h fits"),
+        ("--from 2026-01-07 --to 2026-01-05", "the window is empty"),
+        ("--from 2026-01-05 --to 2026-01-07 --step 0h", "have a length"),
+        ("--from 2026-01-05 --to 2026-01-07 --only beconing", "did you mean beaconing"),
+        ("--from 2026-01-05 --to 2026-01-07 --coordinator 127.0.0.1:1", "leave out --no-cache"),
+    ];
+    for (arguments, message) in wrong {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {}", stderr(&output));
+        assert!(stderr(&output).contains(message), "{arguments}: {}", stderr(&output));
+    }
+    fs::write(place.lake().join("DeviceFileEvents/date=2026-01-06/torn.parquet"), "PAR1").expect("written");
+    let output = run(&format!("{span} --json"));
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&summary["complete"], &summary["windows_incomplete"]), (&json!(false), &json!(1)));
+    let rows = rows(&place, "out");
+    assert_eq!((&rows[0]["complete"], &rows[1]["complete"]), (&json!(true), &json!(false)));
+    assert!(rows[1]["reason"].as_str().is_some_and(|reason| reason.contains("torn.parquet")));
+    assert_eq!(run(&format!("{span} --allow-partial --quiet")).status.code(), Some(0));
+}
+
+#[test]
+fn a_cluster_gives_the_same_rows() {
+    let place = Place::with_demo(DEMO);
+    backfill(&place, "here", &format!("--no-cache {SPAN} --window 24h --step 24h"));
+    let mut sandbox = Sandbox::start(&place, Setup::local(&place), 2);
+    let there = |sandbox: &Sandbox, out: &str| {
+        let output = sandbox.hindcast(&arguments(&place, out, &format!("{SPAN} --window 24h --step 24h")));
+        assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
+        stdout(&output)
+    };
+    let told = there(&sandbox, "there");
+    assert!(told.contains("2 of 2 windows computed"), "{told}");
+    assert_same(&files_of(&place.path("here")), &files_of(&place.path("there")), "here and on a cluster");
+    // Another coordinator over the same state knows the rows.
+    sandbox.kill_coordinator();
+    sandbox.start_coordinator();
+    sandbox.wait_until_ready();
+    let told = there(&sandbox, "again");
+    assert!(told.contains("0 of 2 windows computed"), "{told}");
+    assert_same(&files_of(&place.path("here")), &files_of(&place.path("again")), "here and kept there");
+}
