@@ -54,3 +54,9 @@ beacon-quality *arguments:
     cargo build --bin hindcast
     test -x target/beacon-venv/bin/python || (python3 -m venv target/beacon-venv && target/beacon-venv/bin/pip -q install numpy pyarrow)
     target/beacon-venv/bin/python benches/beacon_quality.py target/debug/hindcast {{arguments}}
+
+# Results and rollups by other readers: ADBC's Flight SQL driver, pyarrow, pandas; with "--notebook docs/notebook.ipynb" it runs the notebook
+flight-sql *arguments:
+    cargo build --bin hindcast
+    test -x target/python-venv/bin/python || (python3 -m venv target/python-venv && target/python-venv/bin/pip -q install adbc-driver-flightsql pyarrow pandas matplotlib nbconvert ipykernel)
+    target/python-venv/bin/python tests/flight_sql/check.py target/debug/hindcast {{arguments}}

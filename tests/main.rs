@@ -12,6 +12,7 @@ mod chaos;
 mod cluster;
 mod cluster_security;
 mod demo_truth;
+mod flight_sql;
 mod import;
 mod investigate;
 mod investigate_real;

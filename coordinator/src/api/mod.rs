@@ -4,6 +4,7 @@ mod access;
 mod jobs;
 mod results;
 mod settings;
+mod sql;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -64,10 +65,11 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
     recovered.store(true, Ordering::Relaxed);
 
     let keys = Arc::new(Keys::new(&settings.tokens));
+    let sql = sql::SqlApi::new(Arc::clone(&board), settings.sql.clone())?;
     let jobs = JobsServer::new(jobs::JobsApi::new(Arc::clone(&board), Arc::clone(&keys)))
         .max_decoding_message_size(settings.limits.request_bytes)
         .max_encoding_message_size(settings.limits.message_bytes);
-    let results = FlightServiceServer::new(results::ResultsApi::new(board, keys))
+    let results = FlightServiceServer::new(results::ResultsApi::new(board, sql, keys))
         .max_decoding_message_size(settings.limits.request_bytes)
         .max_encoding_message_size(settings.limits.message_bytes);
     let scheduler = InterceptedService::new(cluster.service(), access::only_nodes(tls.is_some()));

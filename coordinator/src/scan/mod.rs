@@ -14,6 +14,7 @@ mod units;
 
 pub use coverage::{CANNOT_NAME, CoverageEntry, Status};
 pub use investigate::TOO_MANY;
+pub use merge::RollupFiles;
 pub use report::{EntityTold, PlanOutline, Report, Summary};
 pub use request::{prepare, question_of};
 pub use run::{Progress, ResultTable, RunOptions, ScanResult, run_scan};
