@@ -125,7 +125,7 @@ impl Default for Limits {
 
 impl Default for SqlLimits {
     fn default() -> Self {
-        Self { concurrent: 4, seconds: 60, rows: 1_000_000, memory_bytes: 128 << 20, scratch_bytes: 8 << 30 }
+        Self { concurrent: 4, seconds: 60, rows: 1_000_000, memory_bytes: 128 << 20, scratch_bytes: 1 << 30 }
     }
 }
 
