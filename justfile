@@ -18,6 +18,16 @@ bench:
     cargo build --release
     python3 benches/peer.py target/release/hindcast
 
+# How long pages take over 100,000 findings (needs pyarrow)
+bench-pages *arguments:
+    cargo build --release
+    python3 benches/pages.py target/release/hindcast {{arguments}}
+
+# The pages in a real browser; with "--screenshots DIR" each is kept at two widths, light and dark
+browser *arguments:
+    cargo build --bin hindcast
+    tests/browser/run target/debug/hindcast {{arguments}}
+
 # The notebook preset against frames the notebooks made in Spark of the same lake
 parity lake frames:
     HINDCAST_PARITY_LAKE={{lake}} HINDCAST_PARITY_FRAMES={{frames}} cargo test --test hindcast notebook_parity -- --nocapture
@@ -55,8 +65,14 @@ beacon-quality *arguments:
     test -x target/beacon-venv/bin/python || (python3 -m venv target/beacon-venv && target/beacon-venv/bin/pip -q install numpy pyarrow)
     target/beacon-venv/bin/python benches/beacon_quality.py target/debug/hindcast {{arguments}}
 
+# Every export of a demo lake's scan opened by somebody else's reader
+exports-check *arguments:
+    cargo build --bin hindcast
+    test -x target/exports-venv/bin/python || (python3 -m venv target/exports-venv && target/exports-venv/bin/pip -q install -r tests/exports/requirements.txt)
+    target/exports-venv/bin/python tests/exports/check.py target/debug/hindcast {{arguments}}
+
 # Results and rollups by other readers: ADBC's Flight SQL driver, pyarrow, pandas; with "--notebook docs/notebook.ipynb" it runs the notebook
 flight-sql *arguments:
     cargo build --bin hindcast
-    test -x target/python-venv/bin/python || (python3 -m venv target/python-venv && target/python-venv/bin/pip -q install adbc-driver-flightsql pyarrow pandas matplotlib nbconvert ipykernel)
+    test -x target/python-venv/bin/python || (python3 -m venv target/python-venv && target/python-venv/bin/pip -q install -r tests/flight_sql/requirements.txt)
     target/python-venv/bin/python tests/flight_sql/check.py target/debug/hindcast {{arguments}}

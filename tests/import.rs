@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{Place, hindcast, row, stderr, stdout};
 
 /// Rows of traffic, a second apart, as exported from a workspace: an id each, a nested column and one that is null.
-fn traffic(rows: u64, first_id: u64) -> String {
+pub fn traffic(rows: u64, first_id: u64) -> String {
     let row = |id: u64| {
         let time = 1_767_571_200 + id;
         json!({

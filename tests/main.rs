@@ -2,7 +2,9 @@
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 mod faulty_store;
+mod listeners;
 mod location_database;
+mod page_client;
 mod sandbox;
 mod support;
 
@@ -12,18 +14,24 @@ mod chaos;
 mod cluster;
 mod cluster_security;
 mod demo_truth;
+mod exports;
 mod flight_sql;
 mod import;
+mod import_sources;
 mod investigate;
 mod investigate_real;
+mod job_pages;
 mod lake_forms;
 mod notebook_parity;
 mod object_stores;
 mod office365;
 mod real_data;
+mod report;
 mod same_bytes;
 mod scan_command;
+mod sinks;
 mod tables_command;
 mod tidy;
 mod traces;
+mod view_pages;
 mod watchlists;

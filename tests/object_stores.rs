@@ -158,3 +158,32 @@ fn a_lake_and_its_state_in_s3() {
             .success()
     );
 }
+
+/// Logs in a bucket become a lake in a bucket, once, and are scanned there.
+#[test]
+fn logs_in_s3_become_a_lake_in_s3() {
+    let Some(store) = Store::start() else { return };
+    let place = Place::new();
+    let logs = place.path("logs");
+    std::fs::create_dir_all(logs.join("y=2026")).expect("a folder");
+    for (name, first) in [("one.ndjson", 0), ("y=2026/two.ndjson", 500)] {
+        std::fs::write(logs.join(name), crate::import::traffic(500, first)).expect("written");
+    }
+    store.upload(&logs);
+    let import = || {
+        let output = store.hindcast(&format!(
+            "import s3://{BUCKET}/soc/lake --lake s3://{BUCKET}/imported --threads 2 --json"
+        ));
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("a report")
+    };
+    let first = import();
+    assert_eq!(first["tables"]["CommonSecurityLog"]["rows"], 1000, "{first}");
+    assert!(import()["tables"].as_object().is_some_and(serde_json::Map::is_empty));
+    let out = place.out().display().to_string();
+    let scan =
+        format!("scan --lake s3://{BUCKET}/imported --no-cache --suite firewall --format json --out {out}");
+    let output = store.hindcast(&scan);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(place.table("traffic_overview")[0]["events"], 1000);
+}

@@ -37,7 +37,9 @@ pub fn assert_same(left: &BTreeMap<String, Vec<u8>>, right: &BTreeMap<String, Ve
 fn threads_change_nothing() {
     let place = Place::with_demo(DEMO);
     let results = [1, 2, 7].map(|threads| {
-        place.scan_well(&format!("--threads {threads} --format parquet,csv,json,xlsx"));
+        place.scan_well(&format!(
+            "--threads {threads} --format parquet,csv,json,jsonl,xlsx,navigator,timesketch,asim,stix,ocsf,html"
+        ));
         files_of(&place.out())
     });
     assert!(results[0].len() > 40);

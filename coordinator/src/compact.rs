@@ -15,7 +15,7 @@ use hindcast_common::{Error, Result};
 use object_store::path::Path;
 use serde::Serialize;
 
-use crate::import::{SMALL_FILE_BYTES, TARGET_FILE_BYTES, cluster_column, time_column, writer};
+use crate::import::{TARGET_FILE_BYTES, cluster_column, time_column, writer};
 use crate::inventory;
 
 /// What compaction did.
@@ -35,7 +35,8 @@ pub struct Compacted {
     pub rows: u64,
 }
 
-/// Merges the small files of the dates that `wanted` takes, date by date. A scan sees the old files or the new ones.
+/// Merges the files of less than `small_bytes` of the dates that `wanted` takes, date by date. A scan sees the old files or
+/// the new ones.
 ///
 /// # Errors
 /// [`Error::Config`] where there is no such table or two files store a column as types that do not fit together;
@@ -43,12 +44,13 @@ pub struct Compacted {
 pub async fn compact(
     lake: &Location,
     table: &str,
+    small_bytes: u64,
     wanted: impl Fn(NaiveDate) -> bool,
     runtime: &Arc<RuntimeEnv>,
 ) -> Result<Compacted> {
     let mut compacted = Compacted::default();
     for (date, files) in inventory::existing(lake, table).await? {
-        let small: Vec<LakeFile> = files.into_iter().filter(|file| file.bytes < SMALL_FILE_BYTES).collect();
+        let small: Vec<LakeFile> = files.into_iter().filter(|file| file.bytes < small_bytes).collect();
         if small.len() > 1 && wanted(date) {
             compact_date(lake, table, date, &small, runtime, &mut compacted).await?;
         }

@@ -15,12 +15,15 @@ mod jobs;
 mod lakes;
 mod locations;
 mod output;
+mod results;
 mod risk;
 mod save;
 mod scan;
 mod screen;
+mod sinks;
 mod telemetry;
 mod watch;
+mod web;
 
 use std::process::ExitCode;
 

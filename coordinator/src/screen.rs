@@ -9,7 +9,7 @@ use std::time::Duration;
 use hindcast_common::engine::UnitFault;
 use hindcast_common::entities::EntityKind;
 use hindcast_common::{Error, Result};
-use hindcast_proto::v1::Job;
+use hindcast_proto::v1::{Job, Progress as JobProgress};
 use indicatif::{ProgressDrawTarget, ProgressStyle};
 
 use crate::correlate::Incident;
@@ -17,6 +17,7 @@ use crate::entity_page::print_entity_page;
 use crate::scan::{
     CANNOT_NAME, CoverageEntry, PlanOutline, Progress, Report, ScanResult, Status, UnitOutline,
 };
+use crate::sinks::Delivery;
 
 /// Coverage lines shown; the rest is counted, and is whole in summary.json.
 const SHOWN_GAPS: usize = 12;
@@ -136,6 +137,16 @@ pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) {
     println!("results in {}", out.display());
 }
 
+/// Prints what was pushed to whom; why something was not is in the log.
+pub fn print_deliveries(deliveries: &[Delivery]) {
+    for Delivery { sink, findings, failure } in deliveries {
+        match failure {
+            None => println!("sent to       {sink}: {findings} findings"),
+            Some(_) => println!("NOT sent to   {sink}: {findings} findings"),
+        }
+    }
+}
+
 /// An incident in a line: when, what, and who.
 fn incident_told(incident: &Incident) -> String {
     let stages: Vec<String> =
@@ -217,7 +228,11 @@ impl ProgressBar {
 
 /// How far a job is, in a few words.
 pub fn progress_told(job: &Job) -> String {
-    let Some(told) = job.progress else { return String::new() };
+    job.progress.as_ref().map(units_told).unwrap_or_default()
+}
+
+/// How many units are done, in a few words.
+pub fn units_told(told: &JobProgress) -> String {
     let failures = if told.failures > 0 { format!(", {} failures", told.failures) } else { String::new() };
     let merging = if told.merging { ", merging" } else { "" };
     let done = told.units_done + told.units_cached;

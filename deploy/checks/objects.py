@@ -6,7 +6,8 @@ from urllib.parse import urlparse
 from . import documented
 
 # Secrets that are made outside: by the component cert-manager, or by hand as deploy/README.md says.
-MADE_OUTSIDE = {"hindcast-coordinator-tls", "hindcast-worker-tls"}
+OF_NODES = {"hindcast-coordinator-tls", "hindcast-worker-tls"}
+MADE_OUTSIDE = {*OF_NODES, "hindcast-client-tls", "hindcast-scan-token"}
 
 
 def named(things, kind):
@@ -14,7 +15,10 @@ def named(things, kind):
 
 
 def workloads(things):
-    return [thing for thing in things if thing["kind"] in ("Deployment", "StatefulSet", "DaemonSet", "Job")]
+    found = [thing for thing in things if thing["kind"] in ("Deployment", "StatefulSet", "DaemonSet", "Job")]
+    # A CronJob as the job it makes.
+    jobs = [thing for thing in things if thing["kind"] == "CronJob"]
+    return found + [{**thing, "spec": thing["spec"]["jobTemplate"]["spec"]} for thing in jobs]
 
 
 def containers(workload):
@@ -42,7 +46,8 @@ def wrong_selectors(things):
                 if port["targetPort"] not in (*ports(workload), *ports(workload).values()):
                     yield f"Service {name}: {workload['metadata']['name']} has no port {port['targetPort']}"
     for workload in workloads(things):
-        if not selects(workload["spec"]["selector"]["matchLabels"], workload):
+        # A job is given its selector by the cluster.
+        if "selector" in workload["spec"] and not selects(workload["spec"]["selector"]["matchLabels"], workload):
             yield f"{workload['metadata']['name']} does not select its own pods"
         for spread in workload["spec"]["template"]["spec"].get("topologySpreadConstraints", []):
             if not selects(spread["labelSelector"]["matchLabels"], workload):
@@ -79,7 +84,7 @@ def wrong_names(things):
         if certificate["spec"]["issuerRef"]["name"] not in issuers:
             yield f"Certificate {name}: there is no issuer {certificate['spec']['issuerRef']['name']}"
         is_node = "node.hindcast.internal" in certificate["spec"].get("dnsNames", [])
-        if is_node != (certificate["spec"]["secretName"] in MADE_OUTSIDE):
+        if is_node != (certificate["spec"]["secretName"] in OF_NODES):
             yield f"Certificate {name} must{' not' if is_node else ''} be a node's"
 
 
@@ -132,6 +137,9 @@ def wrong_arguments(root, things):
         for one in containers(workload):
             if re.search(r"(^|/)hindcast(:|@|$)", one["image"]):
                 yield from documented.wrong_arguments(root, where, one["args"])
+                if one["args"][0] == "scan":
+                    yield from wrong_address(where, flag(one, "--coordinator"), services)
+                    yield from wrong_scan(where, one, workload)
     for workload in named(things, "Deployment").values():
         one, where = workload["spec"]["template"]["spec"]["containers"][0], workload["metadata"]["name"]
         if one["name"] == "coordinator":
@@ -154,6 +162,16 @@ def wrong_arguments(root, things):
             if metric not in documented.metrics(root):
                 yield f"ScaledObject {name}: {documented.PAGE} knows no metric {metric}"
             yield from wrong_address(f"ScaledObject {name}", trigger["metadata"]["url"], services)
+
+
+def wrong_scan(where, container, workload):
+    """A scan's files lie in what is mounted."""
+    mounted = [mount["mountPath"] for mount in container["volumeMounts"]]
+    for name in ("--tls", "--token-file", "--out"):
+        if not any(flag(container, name).startswith(path) for path in mounted):
+            yield f"{where}: {name} is in no volume"
+    if workload["spec"]["template"]["metadata"]["labels"].get("hindcast-client") != "true":
+        yield f"{where} is no client by its labels"
 
 
 def wrong_ports(where, workload, listen, http):

@@ -1,6 +1,9 @@
-//! ATT&CK (Enterprise, version 16.1): the tactic each technique here is counted under.
+//! ATT&CK (Enterprise): the tactic each technique here is counted under.
 
 use serde::{Deserialize, Serialize};
+
+/// The version of ATT&CK that techniques and tactics here are of.
+pub const ATTACK_VERSION: &str = "16.1";
 
 /// A tactic of MITRE ATT&CK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,6 +21,37 @@ pub enum Tactic {
     CommandAndControl,
     /// TA0010
     Exfiltration,
+}
+
+impl Tactic {
+    /// Its id in ATT&CK.
+    pub fn id(self) -> &'static str {
+        match self {
+            Tactic::InitialAccess => "TA0001",
+            Tactic::Persistence => "TA0003",
+            Tactic::CredentialAccess => "TA0006",
+            Tactic::Collection => "TA0009",
+            Tactic::CommandAndControl => "TA0011",
+            Tactic::Exfiltration => "TA0010",
+        }
+    }
+
+    /// Its name in ATT&CK.
+    pub fn title(self) -> &'static str {
+        match self {
+            Tactic::InitialAccess => "Initial Access",
+            Tactic::Persistence => "Persistence",
+            Tactic::CredentialAccess => "Credential Access",
+            Tactic::Collection => "Collection",
+            Tactic::CommandAndControl => "Command and Control",
+            Tactic::Exfiltration => "Exfiltration",
+        }
+    }
+
+    /// Its short name in ATT&CK's data, such as `command-and-control`.
+    pub fn short_name(self) -> String {
+        self.title().to_lowercase().replace(' ', "-")
+    }
 }
 
 /// Techniques by the tactic they serve here; sub-techniques are their technique's. A technique that serves several is

@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use attack::Tactic;
+pub use attack::{ATTACK_VERSION, Tactic};
 pub use json::json_values;
 pub use row::Row;
 pub use rule::{FindingRule, Period, Severity, Stage, Technique, technique};

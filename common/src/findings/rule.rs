@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::attack::{Tactic, tactic_of};
 use super::row::Row;
 use crate::config::Config;
 use crate::entities::EntityKind;
@@ -93,6 +94,23 @@ pub struct Technique {
     pub id: std::borrow::Cow<'static, str>,
     /// Its name.
     pub name: std::borrow::Cow<'static, str>,
+}
+
+impl Technique {
+    /// The tactic it is counted under here.
+    pub fn tactic(&self) -> Option<Tactic> {
+        tactic_of(&self.id)
+    }
+
+    /// The technique a sub-technique belongs to, such as `T1560` of `T1560.001`; none where it is none.
+    pub fn parent(&self) -> Option<&str> {
+        self.id.split_once('.').map(|(parent, _)| parent)
+    }
+
+    /// Its page.
+    pub fn url(&self) -> String {
+        format!("https://attack.mitre.org/techniques/{}/", self.id.replace('.', "/"))
+    }
 }
 
 /// A technique known at compile time.

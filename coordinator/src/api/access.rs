@@ -9,7 +9,7 @@ use super::settings::{Role, Token};
 
 /// The tokens that are accepted.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     tokens: Vec<Token>,
 }
 
@@ -27,12 +27,10 @@ impl Keys {
         let Some(token) = header.and_then(|header| header.strip_prefix("Bearer ")) else {
             return Err(Status::unauthenticated("a bearer token is needed: --token-file or HINDCAST_TOKEN"));
         };
-        // Hashes are compared, so the time it takes says nothing of the token.
-        let hash: String = Sha256::digest(token.trim()).iter().map(|byte| format!("{byte:02x}")).collect();
-        match self.tokens.iter().find(|known| known.sha256.eq_ignore_ascii_case(&hash)) {
-            Some(known) if known.role >= role => Ok(known.name.clone()),
-            Some(known) => {
-                tracing::warn!(token = known.name, "refused: the token only allows reading");
+        match self.holder(token) {
+            Some((name, allowed)) if allowed >= role => Ok(name.to_owned()),
+            Some((name, _)) => {
+                tracing::warn!(token = name, "refused: the token only allows reading");
                 Err(Status::permission_denied("this token allows only reading"))
             }
             None => {
@@ -40,6 +38,14 @@ impl Keys {
                 Err(Status::unauthenticated("the token is not known"))
             }
         }
+    }
+
+    /// Whose a token is, and what it allows.
+    pub(crate) fn holder(&self, token: &str) -> Option<(&str, Role)> {
+        // Hashes are compared, so the time it takes says nothing of the token.
+        let hash: String = Sha256::digest(token.trim()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let known = self.tokens.iter().find(|known| known.sha256.eq_ignore_ascii_case(&hash))?;
+        Some((&known.name, known.role))
     }
 }
 

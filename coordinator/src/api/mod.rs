@@ -21,13 +21,15 @@ use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 
+pub(crate) use access::Keys;
+pub(crate) use settings::Role;
 pub use settings::Settings;
 
 use crate::cluster::{Cluster, ClusterOptions};
-use crate::jobs::{JobBoard, JobLimits, JobMeans, register_metrics};
+use crate::jobs::{JobBoard, JobLimits, JobMeans, keep_schedules, register_metrics};
 use crate::lakes::Access;
 use crate::locations::LocationDatabase;
-use access::Keys;
+use crate::web::{JobRuns, Runs, serve_pages};
 
 /// Streams one connection may have open: a worker's asking, a person's watching and fetching.
 const STREAMS_PER_CONNECTION: u32 = 64;
@@ -38,19 +40,18 @@ const STREAMS_PER_CONNECTION: u32 = 64;
 /// [`Error::Config`] for settings that can't be used, [`Error::Io`] where an address can't be listened on,
 /// [`Error::Storage`] where the state can't be read.
 pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOptions) -> Result<()> {
-    let listen = settings.listen.to_string();
-    check_plain_text(&listen, tls.as_ref(), settings.insecure)?;
-    if settings.tokens.is_empty() && !settings.insecure && !is_loopback(&listen) {
-        return Err(Error::Config(format!(
-            "anybody with a certificate could submit jobs at {listen}: configure [[tokens]], or give --insecure"
-        )));
+    for listen in [Some(settings.listen), settings.web].into_iter().flatten() {
+        check_exposure(&listen.to_string(), &settings, tls.as_ref())?;
     }
+    let sinks = settings.sinks()?;
+    let schedules = settings.schedules()?;
+    let access = Access::Only(settings.lakes()?);
+    schedules.iter().try_for_each(|schedule| schedule.check(&access))?;
     let locations = settings.geoip.as_deref().map(LocationDatabase::open).transpose()?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(Error::io(format!("listening on {}", settings.listen)))?;
     let address = listener.local_addr().map_err(Error::io("reading the address listened on"))?;
-    let access = Access::Only(settings.lakes()?);
     let limits =
         JobLimits { concurrent: settings.limits.concurrent_jobs, queued: settings.limits.queued_jobs };
     let cluster = Arc::new(Cluster::start(cluster_options(&settings, tls.clone())).await?);
@@ -60,12 +61,19 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
     tokio::spawn(meter(Arc::clone(&cluster)));
 
     let runtime = runtime(own.memory_bytes, None)?;
-    let means = JobMeans { cluster: Arc::clone(&cluster), runtime, access, locations };
+    let means = JobMeans { cluster: Arc::clone(&cluster), runtime, access, locations, sinks };
     let board = JobBoard::recover(settings.state()?, means, limits).await?;
     recovered.store(true, Ordering::Relaxed);
+    tokio::spawn(keep_schedules(Arc::clone(&board), schedules));
 
     let keys = Arc::new(Keys::new(&settings.tokens));
     let sql = sql::SqlApi::new(Arc::clone(&board), settings.sql.clone())?;
+    if let Some(listen) = settings.web {
+        let runs = Runs::Jobs(JobRuns::new(Arc::clone(&board), settings.lakes.clone()));
+        let keys = (!settings.tokens.is_empty()).then(|| Arc::clone(&keys));
+        let url = serve_pages(listen, settings.tls.as_deref(), runs, keys).await?;
+        println!("pages at {url}");
+    }
     let jobs = JobsServer::new(jobs::JobsApi::new(Arc::clone(&board), Arc::clone(&keys)))
         .max_decoding_message_size(settings.limits.request_bytes)
         .max_encoding_message_size(settings.limits.message_bytes);
@@ -86,6 +94,17 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
         ended = served => ended.map_err(|error| Error::Internal(format!("serving failed: {error}"))),
         () = terminated() => Ok(()),
     }
+}
+
+/// Fails where `listen` would let in anybody, or in plain text, from beyond this machine without that having been said.
+fn check_exposure(listen: &str, settings: &Settings, tls: Option<&Tls>) -> Result<()> {
+    check_plain_text(listen, tls, settings.insecure)?;
+    if settings.tokens.is_empty() && !settings.insecure && !is_loopback(listen) {
+        return Err(Error::Config(format!(
+            "anybody who reaches {listen} could submit jobs: configure [[tokens]], or give --insecure"
+        )));
+    }
+    Ok(())
 }
 
 fn readiness(cluster: &Arc<Cluster>, recovered: &Arc<AtomicBool>) -> Health {

@@ -1,11 +1,15 @@
 //! The coordinator's own configuration: where it listens, who may do what, which lakes it reads, its bounds.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use hindcast_common::catalog::Location;
 use hindcast_common::{Error, Result};
 use serde::Deserialize;
+
+use crate::jobs::{Schedule, ScheduleSettings};
+use crate::sinks::{Sink, SinkSettings};
 
 /// A coordinator's configuration, TOML. Flags of the command line win over it.
 #[derive(Debug, Clone, Deserialize)]
@@ -15,6 +19,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Address of metrics and health.
     pub http: SocketAddr,
+    /// Address of the pages for people's browsers; none where it is not given.
+    pub web: Option<SocketAddr>,
     /// URL of the state: rollups and the ledger of jobs.
     pub state: String,
     /// URLs of the lakes that jobs may name.
@@ -33,6 +39,10 @@ pub struct Settings {
     pub sql: SqlLimits,
     /// Deadlines and attempts.
     pub faults: Faults,
+    /// Where findings are pushed.
+    pub sinks: Vec<SinkSettings>,
+    /// Jobs it submits by itself.
+    pub schedule: Vec<ScheduleSettings>,
 }
 
 /// A bearer token, by its hash.
@@ -104,6 +114,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7480)),
             http: SocketAddr::from(([127, 0, 0, 1], 7481)),
+            web: None,
             state: String::new(),
             lakes: Vec::new(),
             geoip: None,
@@ -113,6 +124,8 @@ impl Default for Settings {
             limits: Limits::default(),
             sql: SqlLimits::default(),
             faults: Faults::default(),
+            sinks: Vec::new(),
+            schedule: Vec::new(),
         }
     }
 }
@@ -175,6 +188,26 @@ impl Settings {
     /// [`Error::Config`] for a URL that can't be read.
     pub(super) fn lakes(&self) -> Result<Vec<Location>> {
         self.lakes.iter().map(|url| Location::parse(url)).collect()
+    }
+
+    /// The sinks, ready to be sent to.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for one that can't be used.
+    pub(super) fn sinks(&self) -> Result<Vec<Sink>> {
+        self.sinks.iter().map(Sink::open).collect()
+    }
+
+    /// The jobs it submits by itself.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for one that can't be run, or two of one name.
+    pub(super) fn schedules(&self) -> Result<Vec<Schedule>> {
+        let names: BTreeSet<&str> = self.schedule.iter().map(|one| one.name.as_str()).collect();
+        if names.len() < self.schedule.len() {
+            return Err(Error::Config("two schedules have the same name: a job's id is made of it".into()));
+        }
+        self.schedule.iter().map(Schedule::of).collect()
     }
 
     /// Where the state is.

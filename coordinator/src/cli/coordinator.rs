@@ -15,6 +15,7 @@ use crate::api::{Settings, parse_address, run_coordinator};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hindcast coordinator --allow-lake /srv/lake --state /srv/state
+  hindcast coordinator --allow-lake /srv/lake --state /srv/state --web 127.0.0.1:7484
   hindcast coordinator --config coordinator.toml --listen 0.0.0.0:7480 --tls certificates/coordinator
 
 Workers and lake must see state and lakes under the same URLs. docs/operations.md tells the configuration file.")]
@@ -28,6 +29,9 @@ pub struct CoordinatorArguments {
     /// Address for metrics and health [default: 127.0.0.1:7481]
     #[arg(long, value_name = "ADDR")]
     http: Option<String>,
+    /// Address of the pages for people's browsers; none without
+    #[arg(long, value_name = "ADDR")]
+    web: Option<String>,
     /// A lake that jobs may name, and all below it
     #[arg(long, value_name = "URL")]
     allow_lake: Vec<String>,
@@ -67,6 +71,9 @@ impl CoordinatorArguments {
         }
         if let Some(http) = &self.http {
             settings.http = parse_address(http)?;
+        }
+        if let Some(web) = &self.web {
+            settings.web = Some(parse_address(web)?);
         }
         if let Some(state) = &self.state {
             settings.state = state.clone();

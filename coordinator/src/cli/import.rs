@@ -11,7 +11,7 @@ use super::Outcome;
 use super::arguments::{available_threads, parse_bytes, read_config};
 use super::tables::print_telemetry;
 use crate::compact::compact;
-use crate::import::{FileReport, ImportReport, ImportRequest, import};
+use crate::import::{FileReport, ImportReport, ImportRequest, TINY_FILE_BYTES, import};
 use crate::lakes::{Access, open_lake};
 use crate::{inventory, jobs, screen, telemetry};
 
@@ -54,7 +54,7 @@ pub struct ImportArguments {
     /// Threads; all processors unless given
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Memory for merging small files
+    /// Memory for merging files of less than 4 MiB
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_bytes)]
     memory: usize,
     /// Print JSON instead of text
@@ -96,7 +96,8 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
     let report = report?;
     let runtime = runtime(arguments.memory, None)?;
     for (table, told) in &report.tables {
-        compact(&request.lake, table, |date| told.dates.contains(&date), &runtime).await?;
+        let is_touched = |date| told.dates.contains(&date);
+        compact(&request.lake, table, TINY_FILE_BYTES, is_touched, &runtime).await?;
     }
     if arguments.json {
         screen::print_json(&report)?;
@@ -135,6 +136,9 @@ fn print_file(file: &FileReport) {
     let rows: Vec<String> = file.rows.iter().map(|(table, rows)| format!("{rows} of {table}")).collect();
     let rows = if rows.is_empty() { "no rows".to_owned() } else { rows.join(", ") };
     println!("file      {} ({}): {rows}, {} rejected", file.file, file.source, file.rejects);
+    if let Some(first) = &file.first_reject {
+        println!("          first reject: {first}");
+    }
     let mut kinds: Vec<_> = file.set_aside.iter().collect();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let all: u64 = file.set_aside.values().sum();

@@ -52,7 +52,7 @@ pub(super) async fn run(arguments: &InvestigateArguments) -> Result<Outcome> {
     };
     let investigation = Investigation { kind: kind.name().to_owned(), name: arguments.name.clone() };
     let request = ScanRequest { investigation: Some(investigation), ..arguments.run.request()? };
-    Ok(match arguments.run.run(request).await? {
+    Ok(match arguments.run.run(request, &[]).await? {
         Some(summary) if arguments.run.is_incomplete(&summary) => Outcome::Incomplete,
         _ => Outcome::Done,
     })

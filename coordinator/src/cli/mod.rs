@@ -11,6 +11,7 @@ mod jobs;
 mod run;
 mod scan;
 mod tables;
+mod view;
 mod watchlist_files;
 mod worker;
 
@@ -43,6 +44,8 @@ enum Command {
     Import(import::ImportArguments),
     /// Compare two scans: findings added, gone and changed, and why
     Diff(diff::DiffArguments),
+    /// Show the results of a scan as pages in a browser
+    View(view::ViewArguments),
     /// Show, save, compact and delete tables of a lake
     Tables(tables::TablesArguments),
     /// Accept scans as jobs and have workers run them
@@ -108,6 +111,7 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Import(arguments) => {
             block_on(arguments.threads(), "hindcast", "error", import::run(&arguments))
         }
+        Command::View(arguments) => block_on(threads, "hindcast", "warn", view::run(&arguments)),
         Command::Tables(arguments) => block_on(threads, "hindcast", "error", tables::run(&arguments)),
         Command::Jobs(arguments) => block_on(threads, "hindcast", "error", jobs::run(&arguments)),
         Command::Coordinator(arguments) => {

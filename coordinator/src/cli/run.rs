@@ -17,6 +17,7 @@ use crate::locations::LocationDatabase;
 use crate::output::{Format, OutputFolder, check_replaceable};
 use crate::scan::{PlanOutline, RunOptions, ScanResult, Summary, prepare, question_of, run_scan, units_of};
 use crate::screen;
+use crate::sinks::{RunEnd, Sink, tell_all};
 
 /// Merges at once in this process: while one orders its result, the other's tasks use the threads.
 const CONCURRENT_MERGES: usize = 2;
@@ -49,7 +50,7 @@ pub struct RunArguments {
     #[arg(long, default_value = "hindcast-out", value_name = "DIR")]
     out: PathBuf,
     /// Formats of the results
-    #[arg(long, value_delimiter = ',', default_value = "parquet", value_name = "FORMAT,..")]
+    #[arg(long, value_delimiter = ',', default_value = "parquet,html", value_name = "FORMAT,..")]
     format: Vec<Format>,
     /// Where rollups are kept for the next scan [default: the user's cache folder]
     #[arg(long, value_name = "URL")]
@@ -110,9 +111,14 @@ impl RunArguments {
         })
     }
 
-    /// Runs `request` and writes what it found; nothing comes back where only the plan was wanted.
-    pub(super) async fn run(&self, request: ScanRequest) -> Result<Option<Summary>> {
+    /// Runs `request`, writes what it found and pushes it to `sinks`; nothing comes back where only the plan was wanted.
+    pub(super) async fn run(&self, request: ScanRequest, sinks: &[Sink]) -> Result<Option<Summary>> {
         let started = Instant::now();
+        if self.coordinator.is_some() && !sinks.is_empty() {
+            return Err(Error::Config(
+                "a coordinator pushes to its own sinks: give them to `hindcast coordinator`, not here".into(),
+            ));
+        }
         let result = match &self.coordinator {
             Some(address) if !self.dry_run => self.remote(address, request).await?,
             _ => match self.here(request).await? {
@@ -126,6 +132,11 @@ impl RunArguments {
         tracing::debug!("results written");
         if self.is_told() {
             screen::print_result(&result, &out, started.elapsed());
+        }
+        // The results are there, whatever becomes of this.
+        let deliveries = tell_all(sinks, RunEnd { job: "", outcome: Ok(&result) }).await;
+        if self.is_told() {
+            screen::print_deliveries(&deliveries);
         }
         if self.json {
             screen::print_json(&result.report.summary)?;

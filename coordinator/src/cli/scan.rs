@@ -1,5 +1,7 @@
 //! `hindcast scan`
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use hindcast_common::Result;
 use hindcast_proto::v1::ScanRequest;
@@ -8,6 +10,7 @@ use super::Outcome;
 use super::run::RunArguments;
 use crate::risk::Level;
 use crate::scan::Summary;
+use crate::sinks::read_sinks;
 
 /// Arguments of `hindcast scan`.
 #[derive(Debug, Args)]
@@ -17,6 +20,7 @@ use crate::scan::Summary;
   hindcast scan --lake lake --from 2026-01-05 --to 2026-01-12 --suite firewall --format parquet,csv,xlsx
   hindcast scan --lake s3://telemetry/lake --coordinator soc.example:7480 --tls certificates/client --token-file token
   hindcast scan --lake lake --suite office365 --geoip GeoLite2-City.mmdb
+  hindcast scan --lake s3://telemetry/lake --last 24h --format parquet,ocsf,stix --sinks sinks.toml
   hindcast scan --lake lake --only beaconing,egress_spikes --preset notebook --dry-run
 
 Exit status: 0 done; 1 failed; 2 bad arguments or configuration; 3 incomplete coverage; 4 --fail-on reached")]
@@ -29,6 +33,9 @@ pub struct ScanArguments {
     /// Analyses to run
     #[arg(long, value_delimiter = ',', value_name = "ANALYSIS,..")]
     only: Vec<String>,
+    /// Where findings are pushed once the results are written: webhooks and syslog collectors
+    #[arg(long, value_name = "FILE")]
+    sinks: Option<PathBuf>,
     /// End with 4 where the run's level is this or higher
     #[arg(long, value_name = "LEVEL")]
     fail_on: Option<FailOn>,
@@ -50,12 +57,13 @@ impl ScanArguments {
 
 /// Runs the command.
 pub(super) async fn run(arguments: &ScanArguments) -> Result<Outcome> {
+    let sinks = arguments.sinks.as_deref().map(read_sinks).transpose()?.unwrap_or_default();
     let request = ScanRequest {
         suites: arguments.suite.clone(),
         analyses: arguments.only.clone(),
         ..arguments.run.request()?
     };
-    let summary = arguments.run.run(request).await?;
+    let summary = arguments.run.run(request, &sinks).await?;
     Ok(summary.map_or(Outcome::Done, |summary| outcome(arguments, &summary)))
 }
 

@@ -123,7 +123,9 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
         Action::Compact { table, window } => {
             let window = window.window()?;
             let is_wanted = |date| window.is_none_or(|window| window.covers_date(date));
-            let done = compact(root, table, is_wanted, &runtime(MEMORY_BYTES, None)?).await?;
+            let done =
+                compact(root, table, import::SMALL_FILE_BYTES, is_wanted, &runtime(MEMORY_BYTES, None)?)
+                    .await?;
             if arguments.json {
                 screen::print_json(&done)?;
             } else {

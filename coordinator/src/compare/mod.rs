@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use reasons::Reason;
-use stored::StoredScan;
+pub use stored::{StoredScan, read_lines};
 
 /// What two scans differ in.
 #[derive(Debug, Serialize)]
@@ -46,7 +46,11 @@ pub struct Difference {
 /// # Errors
 /// [`hindcast_common::Error::Config`] where a folder holds no result of a scan.
 pub fn compare(before: &Path, after: &Path) -> Result<Comparison> {
-    let (before, after) = (StoredScan::open(before)?, StoredScan::open(after)?);
+    Ok(compare_scans(&StoredScan::open(before)?, &StoredScan::open(after)?))
+}
+
+/// Compares two scans that were read.
+pub fn compare_scans(before: &StoredScan, after: &StoredScan) -> Comparison {
     let ids: BTreeSet<&String> = before.findings.keys().chain(after.findings.keys()).collect();
     let mut comparison = Comparison {
         risk: (before.summary.risk.score, after.summary.risk.score),
@@ -59,7 +63,7 @@ pub fn compare(before: &Path, after: &Path) -> Result<Comparison> {
         let difference = |finding: &Finding, fields| Difference {
             finding: finding.clone(),
             fields,
-            why: reasons::of(finding, &before, &after),
+            why: reasons::of(finding, before, after),
         };
         match (before.findings.get(id), after.findings.get(id)) {
             (None, Some(added)) => comparison.added.push(difference(added, BTreeMap::new())),
@@ -81,7 +85,7 @@ pub fn compare(before: &Path, after: &Path) -> Result<Comparison> {
                 .then_with(|| left.id.cmp(&right.id))
         });
     }
-    Ok(comparison)
+    comparison
 }
 
 fn fields(one: &Finding, other: &Finding) -> BTreeMap<&'static str, (Value, Value)> {

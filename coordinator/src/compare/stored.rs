@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use hindcast_common::findings::Finding;
 use hindcast_common::{Error, Result};
@@ -13,25 +14,43 @@ use serde_json::Value;
 use crate::output::findings_of_batches;
 use crate::scan::Summary;
 
-/// What a result folder says of its scan.
-pub(super) struct StoredScan {
-    pub(super) summary: Summary,
+/// What a scan says of itself and of its findings.
+pub struct StoredScan {
+    /// Scores and coverage.
+    pub summary: Summary,
     /// Every parameter, by section.
-    pub(super) parameters: Value,
+    pub parameters: Value,
     /// Findings by id.
-    pub(super) findings: BTreeMap<String, Finding>,
+    pub findings: BTreeMap<String, Arc<Finding>>,
     /// Findings that an allow-list set aside, by id.
-    pub(super) suppressed: BTreeMap<String, Finding>,
+    pub suppressed: BTreeMap<String, Arc<Finding>>,
 }
 
 impl StoredScan {
-    pub(super) fn open(folder: &Path) -> Result<Self> {
-        Ok(Self {
-            summary: read_json(&folder.join("summary.json"))?,
-            parameters: read_json(&folder.join("parameters.json"))?,
-            findings: read_findings(&folder.join("findings.parquet"))?,
-            suppressed: read_lines(&folder.join("suppressed.jsonl"))?,
-        })
+    /// A scan of which all is known.
+    pub fn new(
+        summary: Summary,
+        parameters: Value,
+        findings: Vec<Finding>,
+        suppressed: Vec<Finding>,
+    ) -> Self {
+        let by_id = |findings: Vec<Finding>| {
+            findings.into_iter().map(|finding| (finding.id.clone(), Arc::new(finding))).collect()
+        };
+        Self { summary, parameters, findings: by_id(findings), suppressed: by_id(suppressed) }
+    }
+
+    /// Reads a result folder.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where it holds no result of a scan.
+    pub fn open(folder: &Path) -> Result<Self> {
+        Ok(Self::new(
+            read_json(&folder.join("summary.json"))?,
+            read_json(&folder.join("parameters.json"))?,
+            read_findings(&folder.join("findings.parquet"))?,
+            read_lines(&folder.join("suppressed.jsonl"))?,
+        ))
     }
 }
 
@@ -44,20 +63,21 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_str(&text).map_err(|error| unreadable(path, &error))
 }
 
-fn read_lines(path: &Path) -> Result<BTreeMap<String, Finding>> {
+/// The values of a file that has one a line.
+///
+/// # Errors
+/// [`Error::Config`] where they are of another kind.
+pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-    let findings = text.lines().map(serde_json::from_str::<Finding>);
-    let by_id = findings.map(|finding| finding.map(|finding| (finding.id.clone(), finding)));
-    by_id.collect::<Result<_, _>>().map_err(|error| unreadable(path, &error))
+    text.lines().map(serde_json::from_str).collect::<Result<_, _>>().map_err(|error| unreadable(path, &error))
 }
 
 /// From Parquet: the lines beside it may be of another schema.
-fn read_findings(path: &Path) -> Result<BTreeMap<String, Finding>> {
+fn read_findings(path: &Path) -> Result<Vec<Finding>> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
         .and_then(ParquetRecordBatchReaderBuilder::build)
         .map_err(|error| unreadable(path, &error))?;
     let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(path, &error))?;
-    let findings = findings_of_batches(&batches).map_err(|error| unreadable(path, &error))?;
-    Ok(findings.into_iter().map(|finding| (finding.id.clone(), finding)).collect())
+    findings_of_batches(&batches).map_err(|error| unreadable(path, &error))
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use hindcast_common::entities::{Entity, EntityKind};
 use serde::{Deserialize, Serialize};
 
-pub use incident::{Hub, Incident, incidents_of};
+pub use incident::{Hub, Incident, Tie, incidents_of};
 pub(crate) use links::span_us;
 
 /// Rows of a day that name two entities together.

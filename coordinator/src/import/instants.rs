@@ -5,10 +5,9 @@ use hindcast_common::time::{MICROS_PER_SECOND, date_start_us, parse_time_us};
 
 /// Forms beside ISO 8601, all without a zone and taken as UTC: of a portal's export, of CEF and syslog, and of the
 /// management API's exports.
-const FORMS: [&str; 6] = [
+const FORMS: [&str; 5] = [
     "%m/%d/%Y, %I:%M:%S%.f %p",
     "%b %d %Y %H:%M:%S%.f",
-    "%b %d %Y %H:%M:%S%.f UTC",
     "%m/%d/%Y %I:%M:%S%.f %p",
     "%Y/%m/%d %H:%M:%S%.f",
     "%d/%b/%Y:%H:%M:%S%.f",
@@ -22,6 +21,7 @@ const LAST_YEAR: i32 = 2200;
 /// nanoseconds since the epoch, told apart by their size. Nothing outside the years 1990 to 2200 is one.
 pub(super) fn instant_us(text: &str) -> Option<i64> {
     let text = text.trim();
+    let text = text.strip_suffix(" UTC").or_else(|| text.strip_suffix(" GMT")).unwrap_or(text);
     let micros = match text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         true => since_epoch_us(text)?,
         false => parse_time_us(text).or_else(|| {
@@ -62,6 +62,7 @@ mod tests {
             "4/28/2021 3:05:26 PM",
             "Apr 28 2021 15:05:26",
             "Apr 28 2021 15:05:26 UTC",
+            "Apr 28 2021 15:05:26 GMT",
             "2021/04/28 15:05:26",
             "2021-04-28 15:05:26.000",
             "1619622326",

@@ -1,6 +1,7 @@
 //! JSON objects as fields: text unescaped, numbers as they are written, nested values as their JSON.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
@@ -39,6 +40,18 @@ pub(super) fn flatten(record: &mut Record<'_>, names: &[String]) {
                     record.extend(inner.into_iter().map(|(field, value)| (owned(field), owned(value))));
                 }
             }
+        }
+    }
+}
+
+/// Gives fields their other names.
+pub(super) fn rename(record: &mut Record<'_>, names: &BTreeMap<String, String>) {
+    if names.is_empty() {
+        return;
+    }
+    for (field, _) in record.iter_mut() {
+        if let Some(name) = names.get(field.as_ref()) {
+            *field = Cow::Owned(name.clone());
         }
     }
 }

@@ -15,8 +15,10 @@ use super::source::time_column;
 
 /// Size towards which files are made; scans cut units of about this size.
 pub(crate) const TARGET_FILE_BYTES: u64 = 64 << 20;
-/// Files below this are merged where a date has several.
+/// Files below this are merged where a date has several and that is asked for.
 pub(crate) const SMALL_FILE_BYTES: u64 = TARGET_FILE_BYTES / 4;
+/// Files below this are merged after an import: so many that opening them costs more than writing them anew.
+pub(crate) const TINY_FILE_BYTES: u64 = 4 << 20;
 /// Rows of a row group: few enough that one device's rows are a group or two of its date.
 const ROW_GROUP_ROWS: usize = 128 << 10;
 /// Distinct values for which a Bloom filter is sized; one in a hundred look-ups of an absent value then reads in vain.

@@ -8,7 +8,7 @@ use hindcast_common::{Error, Result};
 
 use super::blocks::Block;
 use super::format::Record;
-use super::json::flatten;
+use super::json::{flatten, rename};
 use super::rejects::Reject;
 use super::rows::{Rows, TableRows};
 use super::source::{Route, Source};
@@ -44,6 +44,7 @@ pub(super) fn parse(block: Block, source: &Arc<Source>, asked: Option<&str>) -> 
             continue;
         }
         flatten(&mut record, &source.flatten);
+        rename(&mut record, &source.renames);
         let (rule, table) = match source.route(&record, asked) {
             Route::Row(rule, table) => (rule, table.to_owned()),
             Route::Nowhere(kind) => {

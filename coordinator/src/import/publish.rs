@@ -11,7 +11,6 @@ use hindcast_common::{Error, Result};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
-use super::Contents;
 use super::inputs::Input;
 use super::rejects::RejectFile;
 use super::report::FileReport;
@@ -28,7 +27,7 @@ const CONCURRENT_PUTS: usize = 4;
 ///
 /// # Errors
 /// [`Error::Storage`] where the store fails.
-pub(super) async fn imported(lake: &Location, table: Option<&str>) -> Result<Contents> {
+pub(super) async fn imported(lake: &Location, table: Option<&str>) -> Result<HashSet<String>> {
     let hidden = hidden_files(lake).await?;
     let markers = markers(lake, "").await?;
     let is_seen = |marker: &&Marker| {

@@ -35,6 +35,9 @@ pub struct FileReport {
     pub rows: BTreeMap<String, u64>,
     /// Records that can't be read.
     pub rejects: u64,
+    /// Line and reason of the first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_reject: Option<String>,
     /// Records no table takes, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub set_aside: BTreeMap<String, u64>,

@@ -17,8 +17,19 @@ use super::source::{TableRule, cluster_column, time_column};
 /// What a portal appends to the name of a column of times.
 const UTC_SUFFIX: &str = " [UTC]";
 /// Fields that hold the time where a rule names none and the table's own column is not there.
-const TIME_FIELDS: [&str; 7] =
-    ["TimeGenerated", "Timestamp", "ReceiptTime", "Start_Time", "time", "@timestamp", "EventTime"];
+const TIME_FIELDS: [&str; 11] = [
+    "TimeGenerated",
+    "Timestamp",
+    "ReceiptTime",
+    "Start_Time",
+    "StartTime",
+    "CreatedDateTime",
+    "time",
+    "timestamp",
+    "@timestamp",
+    "EventTime",
+    "EndTime",
+];
 /// Columns a table may have.
 const MAX_COLUMNS: usize = 4_000;
 
@@ -86,7 +97,11 @@ impl<'r> Rows<'r> {
         };
         // The time is the first column.
         rows.column(time_column(table), false);
-        for column in rule.constants.keys() {
+        // What a rule fills is there though no record has it: an analysis that needs it runs.
+        let is_known = |column: &&String| rows.spec.is_some_and(|spec| spec.column(column).is_some());
+        let filled: Vec<&String> =
+            rule.constants.keys().chain(rule.columns.keys().filter(is_known)).collect();
+        for column in filled {
             rows.column(column, false);
         }
         rows

@@ -34,6 +34,9 @@ pub(super) struct Source {
     /// Fields whose objects are replaced by their fields, in turn.
     #[serde(default)]
     pub(super) flatten: Vec<String>,
+    /// Fields, and what they are called in all that follows.
+    #[serde(default)]
+    pub(super) renames: BTreeMap<String, String>,
     /// Values that stand for one that is not there.
     #[serde(default)]
     pub(super) unset: Vec<String>,

@@ -3,6 +3,7 @@
 mod ledger;
 mod progress;
 mod run;
+mod schedule;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -24,8 +25,10 @@ use crate::cluster::Cluster;
 use crate::lakes::Access;
 use crate::locations::LocationDatabase;
 use crate::scan::{RollupFiles, question_of};
+use crate::sinks::Sink;
 pub(crate) use progress::register_metrics;
 pub(crate) use run::{FINDINGS, SUPPRESSED};
+pub(crate) use schedule::{Schedule, ScheduleSettings, keep_schedules};
 
 use ledger::{JobLedger, decode_table};
 
@@ -54,6 +57,8 @@ pub struct JobMeans {
     pub access: Access,
     /// Where addresses are.
     pub locations: Option<LocationDatabase>,
+    /// Where findings are pushed at the end of a job.
+    pub sinks: Vec<Sink>,
 }
 
 /// All jobs of a coordinator.

@@ -1,13 +1,15 @@
 //! Runs one job on the cluster and leaves its results in the ledger.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::engine::{StateStore, TASKS_PER_THREAD};
 use hindcast_common::functions::BUCKETS;
+use hindcast_common::operation::counters;
 use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::{Job, JobState};
+use prometheus::IntCounterVec;
 use tokio::sync::watch;
 
 use super::JobBoard;
@@ -15,6 +17,11 @@ use super::ledger::encode_table;
 use super::progress::JobProgress;
 use crate::output::{findings_batch, plain};
 use crate::scan::{PlanOutline, RunOptions, ScanResult, prepare, run_scan};
+use crate::sinks::{RunEnd, tell_all};
+
+static DELIVERIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counters("hindcast_sink_deliveries_total", "Runs told to sinks, by outcome", &["outcome"])
+});
 
 /// Results written at once.
 const CONCURRENT_PUTS: usize = 8;
@@ -39,8 +46,9 @@ pub(super) async fn run_job(board: Arc<JobBoard>, sender: watch::Sender<Job>) {
     board.count();
     let result = run(Arc::clone(&board), sender.clone()).await;
     let job = sender.borrow().clone();
+    push(&board, &job, &result).await;
     let ended = match &result {
-        Ok(()) => Job { state: JobState::Done.into(), ..job },
+        Ok(_) => Job { state: JobState::Done.into(), ..job },
         Err(error) => Job {
             state: JobState::Failed.into(),
             error: error.to_string(),
@@ -54,7 +62,20 @@ pub(super) async fn run_job(board: Arc<JobBoard>, sender: watch::Sender<Job>) {
     }
 }
 
-async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
+/// Tells the sinks, before the end is written down: a coordinator that dies here tells them again rather than never. What
+/// a person looks into is not news to them.
+async fn push(board: &JobBoard, job: &Job, result: &Result<ScanResult>) {
+    if job.scan.as_ref().is_some_and(|scan| scan.investigation.is_some()) {
+        return;
+    }
+    let end = RunEnd { job: &job.id, outcome: result.as_ref() };
+    for delivery in tell_all(&board.means.sinks, end).await {
+        let outcome = if delivery.failure.is_none() { "sent" } else { "failed" };
+        DELIVERIES.with_label_values(&[outcome]).inc();
+    }
+}
+
+async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<ScanResult> {
     let job = sender.borrow().clone();
     let request = job.scan.clone().unwrap_or_default();
     let means = &board.means;
@@ -88,7 +109,7 @@ async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
     } else {
         with_retries(|| board.ledger.remove(&job.id, "state")).await?;
     }
-    Ok(())
+    Ok(result)
 }
 
 async fn keep(board: &JobBoard, id: &str, result: &ScanResult) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Findings as Parquet and JSON lines.
+//! Findings and incidents as Parquet, CSV and JSON lines.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -10,7 +10,9 @@ use hindcast_common::findings::Finding;
 use hindcast_common::{Error, Result};
 use serde_json::Value;
 
-use super::{Format, ocsf, tables};
+use super::{Format, json, ocsf, tables};
+use crate::correlate::Incident;
+use crate::scan::ScanResult;
 
 /// Writes `findings.parquet` and `findings.jsonl`.
 pub(super) fn write(findings: &[Finding], folder: &Path, formats: &[Format], version: &str) -> Result<()> {
@@ -33,12 +35,24 @@ pub(super) fn write_lines<T: serde::Serialize>(
     values: impl IntoIterator<Item = T>,
     path: &Path,
 ) -> Result<()> {
-    let mut lines = Vec::new();
-    for value in values {
-        serde_json::to_writer(&mut lines, &value).map_err(|error| Error::Internal(error.to_string()))?;
-        lines.push(b'\n');
-    }
-    fs::write(path, lines).map_err(Error::io(format!("writing {}", path.display())))
+    fs::write(path, json::lines(values)?).map_err(Error::io(format!("writing {}", path.display())))
+}
+
+/// `findings.csv`.
+pub(super) fn findings_csv(result: &ScanResult) -> Result<Vec<u8>> {
+    csv(&findings_batch(&result.findings)?)
+}
+
+/// `incidents.csv`.
+pub(super) fn incidents_csv(result: &ScanResult) -> Result<Vec<u8>> {
+    csv(&incidents_batch(&result.report.incidents)?)
+}
+
+fn csv(batch: &RecordBatch) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let written = tables::write_csv(&mut bytes, std::slice::from_ref(batch));
+    written.map_err(|error| Error::Internal(format!("writing CSV: {error}")))?;
+    Ok(bytes)
 }
 
 /// Columns that hold JSON text.
@@ -72,6 +86,36 @@ pub fn findings_batch(findings: &[Finding]) -> Result<RecordBatch> {
         ("confidence", findings.iter().map(|f| i64::from(f.confidence)).collect()),
         ("rows", findings.iter().map(|f| f.rows as i64).collect()),
     ];
+    batch_of(texts, numbers)
+}
+
+/// One row an incident; lists and objects as JSON text.
+///
+/// # Errors
+/// [`Error::Engine`] where the columns do not fit each other.
+pub(super) fn incidents_batch(incidents: &[Incident]) -> Result<RecordBatch> {
+    let json = |value: &dyn Fn(&Incident) -> Value| -> Vec<Option<String>> {
+        incidents.iter().map(|incident| Some(value(incident).to_string())).collect()
+    };
+    let text = |value: &dyn Fn(&Incident) -> Option<String>| incidents.iter().map(value).collect::<Vec<_>>();
+    let texts: Vec<(&str, Vec<Option<String>>)> = vec![
+        ("id", text(&|i| Some(i.id.clone()))),
+        ("level", text(&|i| Some(i.risk.level.name().into()))),
+        ("severity", text(&|i| Some(i.severity.name().into()))),
+        ("first_seen", text(&|i| i.first_seen.clone())),
+        ("last_seen", text(&|i| i.last_seen.clone())),
+        ("suites", json(&|i| serde_json::json!(i.suites))),
+        ("tactics", json(&|i| serde_json::json!(i.tactics))),
+        ("stages", json(&|i| serde_json::json!(i.stages))),
+        ("entities", json(&|i| serde_json::json!(i.entities))),
+        ("ties", json(&|i| serde_json::json!(i.ties))),
+        ("findings", json(&|i| serde_json::json!(i.findings))),
+    ];
+    let risks = incidents.iter().map(|incident| incident.risk.score as i64).collect();
+    batch_of(texts, vec![("risk", risks)])
+}
+
+fn batch_of(texts: Vec<(&str, Vec<Option<String>>)>, numbers: Vec<(&str, Vec<i64>)>) -> Result<RecordBatch> {
     let mut fields = Vec::new();
     let mut columns: Vec<arrow::array::ArrayRef> = Vec::new();
     for (name, values) in texts {

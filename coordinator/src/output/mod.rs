@@ -1,8 +1,15 @@
 //! What a scan leaves behind: a folder written beside its place and renamed into it.
 
+mod asim;
 mod findings_file;
+mod json;
+mod navigator;
 mod ocsf;
+mod report;
+mod risks;
+mod stix;
 mod tables;
+mod timesketch;
 mod workbook;
 
 use std::fs;
@@ -15,20 +22,51 @@ pub use tables::plain;
 
 use crate::scan::ScanResult;
 
-/// A format of result tables or findings.
+/// A format of result tables, findings and incidents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// `tables/<analysis>.parquet`
     Parquet,
-    /// `tables/<analysis>.csv`
+    /// `tables/<analysis>.csv`, `findings.csv` and `incidents.csv`
     Csv,
     /// `tables/<analysis>.json`, an array of objects
     Json,
-    /// `tables.xlsx`, a sheet a table
+    /// `tables/<analysis>.jsonl`, an object a line
+    Jsonl,
+    /// `tables.xlsx`, a sheet for findings, incidents and each table
     Xlsx,
-    /// findings.jsonl as OCSF Detection Findings
+    /// `findings.jsonl` as OCSF Detection Findings, and `incidents.ocsf.jsonl`
     Ocsf,
+    /// `navigator.json`, a layer for the ATT&CK Navigator
+    Navigator,
+    /// `timesketch.jsonl`, a timeline
+    Timesketch,
+    /// `asim_alert_event.jsonl`, for Microsoft Sentinel
+    Asim,
+    /// `stix.json`, a STIX 2.1 bundle
+    Stix,
+    /// `report.html`, everything on one page
+    Html,
 }
+
+/// A file beside the tables that is written for one format.
+struct Export {
+    format: Format,
+    file: &'static str,
+    bytes: fn(&ScanResult) -> Result<Vec<u8>>,
+}
+
+const EXPORTS: [Export; 9] = [
+    Export { format: Format::Html, file: "report.html", bytes: report::page },
+    Export { format: Format::Csv, file: "findings.csv", bytes: findings_file::findings_csv },
+    Export { format: Format::Csv, file: "incidents.csv", bytes: findings_file::incidents_csv },
+    Export { format: Format::Xlsx, file: "tables.xlsx", bytes: workbook::workbook },
+    Export { format: Format::Ocsf, file: "incidents.ocsf.jsonl", bytes: ocsf::incident_findings },
+    Export { format: Format::Navigator, file: "navigator.json", bytes: navigator::layer },
+    Export { format: Format::Timesketch, file: "timesketch.jsonl", bytes: timesketch::events },
+    Export { format: Format::Asim, file: "asim_alert_event.jsonl", bytes: asim::alert_events },
+    Export { format: Format::Stix, file: "stix.json", bytes: stix::bundle },
+];
 
 /// A result folder in the making. Dropped before [`OutputFolder::publish`], it leaves nothing.
 pub struct OutputFolder {
@@ -65,12 +103,14 @@ impl OutputFolder {
         fs::create_dir(&tables).map_err(Error::io(format!("creating {}", tables.display())))?;
         let write_tables = || -> Result<()> {
             result.tables.iter().try_for_each(|table| tables::write(table, &tables, formats))?;
-            if formats.contains(&Format::Xlsx) {
-                workbook::write(&result.tables, &folder.join("tables.xlsx"))?;
+            for export in EXPORTS.iter().filter(|export| formats.contains(&export.format)) {
+                let path = folder.join(export.file);
+                fs::write(&path, (export.bytes)(result)?)
+                    .map_err(Error::io(format!("writing {}", path.display())))?;
             }
             Ok(())
         };
-        // Two files' worth of encoding at once: tables here, findings beside.
+        // Two files' worth of encoding at once: tables and exports here, findings beside.
         std::thread::scope(|scope| {
             let findings =
                 scope.spawn(|| findings_file::write(&result.findings, folder, formats, &summary.version));

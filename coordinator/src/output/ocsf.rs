@@ -1,27 +1,25 @@
-//! Findings as OCSF Detection Findings (class 2004 of the Open Cybersecurity Schema Framework, version 1.3.0).
+//! Findings and incidents as events of the Open Cybersecurity Schema Framework: Detection Finding (class 2004) and Incident
+//! Finding (2005).
 
-use hindcast_common::findings::{Entity, EntityKind, Finding, Severity};
+use std::collections::{BTreeMap, BTreeSet};
+
+use hindcast_common::Result;
+use hindcast_common::entities::{Entity, EntityKind};
+use hindcast_common::findings::{ATTACK_VERSION, Finding, Severity, Technique};
 use hindcast_common::time::parse_time_us;
 use serde_json::{Value, json};
 
-const OCSF_VERSION: &str = "1.3.0";
-const ATTACK_VERSION: &str = "16.1";
+use super::json::{fullest, lines, without_nulls};
+use crate::correlate::Incident;
+use crate::risk::Level;
+use crate::scan::ScanResult;
+
+const OCSF_VERSION: &str = "1.8.0";
 
 /// The event of one finding. Its time is that of the last evidence, so the same finding is the same event.
 pub(super) fn detection_finding(finding: &Finding, version: &str) -> Value {
-    let millis = |text: &Option<String>| text.as_deref().and_then(parse_time_us).map(|micros| micros / 1_000);
-    let (severity_id, severity) = match finding.severity {
-        Severity::Low => (2, "Low"),
-        Severity::Medium => (3, "Medium"),
-        Severity::High => (4, "High"),
-        Severity::Critical => (5, "Critical"),
-    };
-    let attacks: Vec<Value> = finding
-        .techniques
-        .iter()
-        .map(|technique| json!({ "version": ATTACK_VERSION, "technique": { "uid": technique.id, "name": technique.name } }))
-        .collect();
-    json!({
+    let (severity_id, severity) = severity_of(finding.severity);
+    without_nulls(json!({
         "category_uid": 2,
         "category_name": "Findings",
         "class_uid": 2004,
@@ -41,33 +39,124 @@ pub(super) fn detection_finding(finding: &Finding, version: &str) -> Value {
         "confidence_score": finding.confidence,
         "count": finding.rows,
         "message": finding.explanation,
-        "metadata": {
-            "version": OCSF_VERSION,
-            "uid": finding.id,
-            "product": { "name": "Hindcast", "vendor_name": "Hindcast", "version": version },
-        },
-        "finding_info": {
-            "uid": finding.id,
-            "title": finding.title,
-            "desc": finding.explanation,
-            "first_seen_time": millis(&finding.first_seen),
-            "last_seen_time": millis(&finding.last_seen),
-            "analytic": { "uid": finding.analysis, "name": finding.analysis, "type_id": 1, "type": "Rule" },
-            "attacks": attacks,
-        },
+        "metadata": metadata(&finding.id, version),
+        "finding_info": finding_info(finding),
         "evidences": [{ "data": finding.evidence }],
         "observables": finding.entities.iter().map(observable).collect::<Vec<_>>(),
+    }))
+}
+
+/// A line an incident.
+pub(super) fn incident_findings(result: &ScanResult) -> Result<Vec<u8>> {
+    let findings: BTreeMap<&str, &Finding> =
+        result.findings.iter().map(|finding| (finding.id.as_str(), finding)).collect();
+    let version = &result.report.summary.version;
+    lines(result.report.incidents.iter().map(|incident| {
+        let members = incident.findings.iter().filter_map(|id| findings.get(id.as_str()).copied());
+        incident_finding(incident, &members.collect::<Vec<_>>(), version)
+    }))
+}
+
+fn incident_finding(incident: &Incident, findings: &[&Finding], version: &str) -> Value {
+    let (severity_id, severity) = severity_of(incident.severity);
+    let priority_id = match incident.risk.level {
+        Level::None => None,
+        Level::Low => Some((1, "Low")),
+        Level::Medium => Some((2, "Medium")),
+        Level::High => Some((3, "High")),
+    };
+    let techniques: BTreeMap<&str, &Technique> =
+        findings.iter().flat_map(|finding| &finding.techniques).map(|one| (&*one.id, one)).collect();
+    let titles: BTreeSet<&str> = findings.iter().map(|finding| finding.title.as_str()).collect();
+    let told = titles.into_iter().collect::<Vec<_>>().join("; ");
+    without_nulls(json!({
+        "category_uid": 2,
+        "category_name": "Findings",
+        "class_uid": 2005,
+        "class_name": "Incident Finding",
+        "activity_id": 1,
+        "activity_name": "Create",
+        "type_uid": 200_501,
+        "type_name": "Incident Finding: Create",
+        "time": millis(&incident.last_seen).unwrap_or_default(),
+        "start_time": millis(&incident.first_seen),
+        "end_time": millis(&incident.last_seen),
+        "severity_id": severity_id,
+        "severity": severity,
+        "priority_id": priority_id.map(|(id, _)| id),
+        "priority": priority_id.map(|(_, name)| name),
+        "status_id": 1,
+        "status": "New",
+        // The class must name somebody, and nobody has it yet.
+        "assignee_group": { "name": "Unassigned" },
+        "count": findings.len(),
+        "desc": told,
+        "message": format!("{} findings that belong together, risk {} of 100", findings.len(), incident.risk.score),
+        "metadata": metadata(&incident.id, version),
+        "finding_info_list": findings.iter().map(|finding| finding_info(finding)).collect::<Vec<_>>(),
+        "attacks": techniques.values().map(|technique| attack(technique)).collect::<Vec<_>>(),
+        "observables": incident.entities.iter().map(observable).collect::<Vec<_>>(),
+        // What the class has no field for.
+        "unmapped": {
+            "risk_score": incident.risk.score,
+            "stages": incident.stages,
+            "suites": incident.suites,
+            "ties": incident.ties,
+        },
+    }))
+}
+
+fn millis(text: &Option<String>) -> Option<i64> {
+    text.as_deref().and_then(parse_time_us).map(|micros| micros.div_euclid(1_000))
+}
+
+fn severity_of(severity: Severity) -> (u8, &'static str) {
+    match severity {
+        Severity::Low => (2, "Low"),
+        Severity::Medium => (3, "Medium"),
+        Severity::High => (4, "High"),
+        Severity::Critical => (5, "Critical"),
+    }
+}
+
+fn metadata(uid: &str, version: &str) -> Value {
+    json!({
+        "version": OCSF_VERSION,
+        "uid": uid,
+        "product": { "name": "Hindcast", "vendor_name": "Hindcast", "version": version },
     })
+}
+
+fn finding_info(finding: &Finding) -> Value {
+    json!({
+        "uid": finding.id,
+        "title": finding.title,
+        "desc": finding.explanation,
+        "first_seen_time": millis(&finding.first_seen),
+        "last_seen_time": millis(&finding.last_seen),
+        "analytic": { "uid": finding.analysis, "name": finding.analysis, "type_id": 1, "type": "Rule" },
+        "attacks": finding.techniques.iter().map(attack).collect::<Vec<_>>(),
+    })
+}
+
+fn attack(technique: &Technique) -> Value {
+    let named = json!({ "uid": technique.id, "name": technique.name, "src_url": technique.url() });
+    let tactic = technique.tactic().map(|tactic| json!({ "uid": tactic.id(), "name": tactic.title() }));
+    let (whole, sub) = match technique.parent() {
+        Some(parent) => (json!({ "uid": parent }), named),
+        None => (named, Value::Null),
+    };
+    json!({ "version": ATTACK_VERSION, "tactic": tactic, "technique": whole, "sub_technique": sub })
 }
 
 fn observable(entity: &Entity) -> Value {
     // Type identifiers of OCSF's observable object.
-    let (type_id, type_name, name) = match entity.kind {
-        EntityKind::Device => (1, "Hostname", "device.hostname"),
-        EntityKind::Ip => (2, "IP Address", "endpoint.ip"),
-        EntityKind::User => (4, "User Name", "actor.user.name"),
-        EntityKind::Url => (6, "URL String", "url.url_string"),
-        EntityKind::StorageAccount => (10, "Resource UID", "resource.uid"),
+    let (type_id, type_name) = match entity.kind {
+        EntityKind::Device => (1, "Hostname"),
+        EntityKind::Ip => (2, "IP Address"),
+        EntityKind::User => (4, "User Name"),
+        EntityKind::Url => (6, "URL String"),
+        EntityKind::StorageAccount => (10, "Resource UID"),
     };
-    json!({ "type_id": type_id, "type": type_name, "name": name, "value": entity.name })
+    json!({ "type_id": type_id, "type": type_name, "value": fullest(entity) })
 }

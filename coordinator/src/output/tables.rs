@@ -1,12 +1,14 @@
-//! Result tables as Parquet, CSV and JSON.
+//! Result tables as Parquet, CSV, JSON and JSON lines.
 
 use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::json::writer::{JsonArray, JsonFormat, LineDelimited};
 use hindcast_common::{Error, Result};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -19,16 +21,13 @@ use crate::scan::ResultTable;
 pub(super) fn write(table: &ResultTable, folder: &Path, formats: &[Format]) -> Result<()> {
     let batches = table.batches.iter().map(plain).collect::<Result<Vec<_>>>()?;
     for format in formats {
-        let write: fn(File, &[RecordBatch]) -> Result<(), BoxedError> = match format {
-            Format::Parquet => write_parquet,
-            Format::Csv => write_csv,
-            Format::Json => write_json,
-            Format::Xlsx | Format::Ocsf => continue,
-        };
-        let extension = match format {
-            Format::Csv => "csv",
-            Format::Json => "json",
-            _ => "parquet",
+        let (extension, write) = match format {
+            Format::Parquet => ("parquet", write_parquet as Writer),
+            Format::Csv => ("csv", write_csv as Writer),
+            Format::Json => ("json", write_json as Writer),
+            Format::Jsonl => ("jsonl", write_jsonl as Writer),
+            // Those have no file a table.
+            _ => continue,
         };
         let path = folder.join(format!("{}.{extension}", table.name));
         let action = format!("writing {}", path.display());
@@ -38,6 +37,7 @@ pub(super) fn write(table: &ResultTable, folder: &Path, formats: &[Format]) -> R
     Ok(())
 }
 
+type Writer = fn(File, &[RecordBatch]) -> Result<(), BoxedError>;
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) fn write_parquet(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
@@ -51,7 +51,7 @@ pub(super) fn write_parquet(file: File, batches: &[RecordBatch]) -> Result<(), B
     Ok(())
 }
 
-fn write_csv(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
+pub(super) fn write_csv(file: impl Write, batches: &[RecordBatch]) -> Result<(), BoxedError> {
     let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(file);
     for batch in batches {
         writer.write(batch)?;
@@ -60,9 +60,16 @@ fn write_csv(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
 }
 
 fn write_json(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
-    let mut writer = arrow::json::WriterBuilder::new()
-        .with_explicit_nulls(true)
-        .build::<_, arrow::json::writer::JsonArray>(std::io::BufWriter::new(file));
+    write_json_as::<JsonArray>(file, batches)
+}
+
+fn write_jsonl(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
+    write_json_as::<LineDelimited>(file, batches)
+}
+
+fn write_json_as<F: JsonFormat>(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
+    let builder = arrow::json::WriterBuilder::new().with_explicit_nulls(true);
+    let mut writer = builder.build::<_, F>(BufWriter::new(file));
     for batch in batches {
         writer.write(batch)?;
     }

@@ -1,6 +1,4 @@
-//! Result tables as one workbook, a sheet a table.
-
-use std::path::Path;
+//! Findings, incidents and result tables as one workbook, a sheet each.
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
@@ -8,7 +6,8 @@ use hindcast_common::time::format_micros;
 use hindcast_common::{Error, Result};
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, Worksheet, XlsxError};
 
-use crate::scan::ResultTable;
+use super::findings_file::{findings_batch, incidents_batch};
+use crate::scan::{ResultTable, ScanResult};
 
 /// Rows a sheet can hold, the header included.
 const SHEET_ROWS: usize = 1_048_576;
@@ -17,20 +16,25 @@ const CELL_CHARACTERS: usize = 32_767;
 /// Whole numbers beyond this are written as text: a cell's number is a double.
 const EXACT_INTEGER: i64 = 1 << 53;
 
-/// Writes all tables. A table too long for a sheet is cut, and its last row says so.
-pub(super) fn write(tables: &[ResultTable], path: &Path) -> Result<()> {
-    let build = || -> Result<(), XlsxError> {
+/// The workbook. A table too long for a sheet is cut, and its last row says so.
+pub(super) fn workbook(result: &ScanResult) -> Result<Vec<u8>> {
+    let sheet = |name: &str, batch| ResultTable { name: name.to_owned(), batches: vec![batch] };
+    let firsts = [
+        sheet("findings", findings_batch(&result.findings)?),
+        sheet("incidents", incidents_batch(&result.report.incidents)?),
+    ];
+    let build = || -> Result<Vec<u8>, XlsxError> {
         let mut workbook = Workbook::new();
         // A fixed time of creation: the same result is the same bytes.
         let created = ExcelDateTime::from_ymd(2000, 1, 1)?;
         workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
-        for table in tables {
+        for table in firsts.iter().chain(&result.tables) {
             let sheet = workbook.add_worksheet().set_name(&table.name)?;
             write_sheet(sheet, table)?;
         }
-        workbook.save(path)
+        workbook.save_to_buffer()
     };
-    build().map_err(|error| Error::io(format!("writing {}", path.display()))(std::io::Error::other(error)))
+    build().map_err(|error| Error::Internal(format!("making tables.xlsx: {error}")))
 }
 
 fn write_sheet(sheet: &mut Worksheet, table: &ResultTable) -> Result<(), XlsxError> {
@@ -75,9 +79,11 @@ fn write_row(sheet: &mut Worksheet, row: u32, batch: &RecordBatch, index: usize)
             }
             // Text is written as text: what looks like a formula in a log stays one line of a log.
             _ => {
-                let text = array
-                    .as_string_view_opt()
-                    .map_or_else(String::new, |texts| texts.value(index).to_owned());
+                let text = match (array.as_string_view_opt(), array.as_string_opt::<i32>()) {
+                    (Some(texts), _) => texts.value(index),
+                    (None, Some(texts)) => texts.value(index),
+                    (None, None) => "",
+                };
                 let fitting: String = text.chars().take(CELL_CHARACTERS).collect();
                 sheet.write_string(row, column, fitting)?;
             }

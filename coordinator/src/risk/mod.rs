@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::correlate::Prevalence;
 
-pub use formula::{Assessed, Level};
+pub use formula::{Assessed, Contribution, Level};
 pub use run::{DayRisk, RunRisk, run_risk};
 
 use formula::{Evidence, assess, damped};

@@ -1,0 +1,46 @@
+// Draws the charts of a report from the data beside them, and filters its list of findings. Nothing is fetched.
+"use strict";
+(() => {
+  const charts = JSON.parse(document.getElementById("chart-data").textContent);
+  const places = [...document.querySelectorAll(".chart[data-chart]")];
+  const chartOf = (place) => charts[Number(place.dataset.chart)];
+  const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+
+  // The page has its length from the start, so that nothing jumps while charts come.
+  for (const place of places) place.style.height = `${chartOf(place).layout.height}px`;
+
+  const waiting = [...places];
+  const drawNext = () => {
+    const place = waiting.shift();
+    if (!place) return false;
+    const { data, layout } = chartOf(place);
+    Plotly.newPlot(place, data, layout, config);
+    return true;
+  };
+  const drawAll = () => {
+    if (drawNext()) setTimeout(drawAll, 0);
+    else document.documentElement.dataset.charts = "drawn";
+  };
+  drawAll();
+
+  // A sheet of paper is narrower than most windows.
+  const fit = (width) => {
+    while (drawNext());
+    for (const place of places) Plotly.relayout(place, { width, autosize: width === null });
+  };
+  window.addEventListener("beforeprint", () => fit(680));
+  window.addEventListener("afterprint", () => fit(null));
+
+  const filter = document.getElementById("filter");
+  const rows = [...document.querySelectorAll("#findings-table tbody tr")];
+  if (filter) {
+    filter.hidden = false;
+    filter.addEventListener("input", () => {
+      const words = filter.value.toLowerCase().split(/\s+/);
+      for (const row of rows) {
+        const text = row.textContent.toLowerCase();
+        row.hidden = !words.every((word) => text.includes(word));
+      }
+    });
+  }
+})();

@@ -1,0 +1,60 @@
+//! `hindcast view`
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use clap::Args;
+use hindcast_common::Result;
+use hindcast_common::cluster::check_plain_text;
+use hindcast_common::operation::terminated;
+
+use super::Outcome;
+use crate::api::parse_address;
+use crate::web::{Folder, Runs, serve_pages};
+
+/// Arguments of `hindcast view`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hindcast view hindcast-out
+  hindcast view tuesday-out --against monday-out --listen 127.0.0.1:8000 --no-open")]
+pub struct ViewArguments {
+    /// Result folder of a scan
+    #[arg(value_name = "OUT")]
+    out: PathBuf,
+    /// Result folder of an earlier scan to compare it with
+    #[arg(long, value_name = "DIR")]
+    against: Option<PathBuf>,
+    /// Address of the pages; with port 0, any free port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    listen: String,
+    /// Don't open a browser
+    #[arg(long)]
+    no_open: bool,
+    /// Show them in plain text, and to anybody, beyond this machine
+    #[arg(long)]
+    insecure: bool,
+}
+
+/// Runs the command, until Ctrl-C.
+pub(super) async fn run(arguments: &ViewArguments) -> Result<Outcome> {
+    check_plain_text(&arguments.listen, None, arguments.insecure)?;
+    let listen = parse_address(&arguments.listen)?;
+    let folder = Folder::open(&arguments.out, arguments.against.as_deref())?;
+    let url = serve_pages(listen, None, Runs::Folder(folder), None).await?;
+    println!("{} at {url}, until Ctrl-C", arguments.out.display());
+    if !arguments.no_open {
+        open(&url);
+    }
+    terminated().await;
+    Ok(Outcome::Done)
+}
+
+/// Opens the person's browser, where there is one; the URL is printed all the same.
+fn open(url: &str) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let quiet = Stdio::null;
+    let started = Command::new(opener).arg(url).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn();
+    if let Err(error) = started {
+        tracing::debug!(%error, "no browser could be opened");
+    }
+}

@@ -1,0 +1,130 @@
+//! Findings as alerts of Microsoft Sentinel's normalised schema: ASIM AlertEvent.
+
+use hindcast_common::Result;
+use hindcast_common::entities::{Entity, EntityKind};
+use hindcast_common::findings::{Finding, Severity};
+use serde_json::{Value, json};
+
+use super::json::{fullest, lines, of_kind, without_nulls};
+use super::risks::Risks;
+use crate::scan::ScanResult;
+
+const SCHEMA_VERSION: &str = "0.1";
+
+/// A line a finding. What the schema has one field for is the first named; all are in AdditionalFields.
+pub(super) fn alert_events(result: &ScanResult) -> Result<Vec<u8>> {
+    let risks = Risks::of(result);
+    let summary = &result.report.summary;
+    lines(result.findings.iter().map(|finding| {
+        let first = finding.first_seen.as_ref().unwrap_or(&summary.window.from);
+        let last = finding.last_seen.as_ref().unwrap_or(first);
+        let mut event = json!({
+            "TimeGenerated": last,
+            "EventSchema": "AlertEvent",
+            "EventSchemaVersion": SCHEMA_VERSION,
+            "EventVendor": "Hindcast",
+            "EventProduct": "Hindcast",
+            "EventProductVersion": summary.version,
+            "EventType": "Alert",
+            "EventSubType": "Suspicious Activity",
+            "EventCount": 1,
+            "EventStartTime": first,
+            "EventEndTime": last,
+            "EventUid": finding.id,
+            "EventMessage": finding.explanation,
+            "EventSeverity": severity(finding.severity),
+            "EventOriginalSeverity": finding.severity,
+            "AlertId": finding.id,
+            "AlertName": finding.title,
+            "AlertDescription": finding.explanation,
+            "AlertStatus": "Active",
+            "AlertVerdict": "Unknown",
+            "DetectionMethod": "Behavioral Analytics",
+            "RuleName": finding.analysis,
+            "Rule": finding.analysis,
+            "ThreatCategory": "Unknown",
+            "ThreatConfidence": finding.confidence,
+            "ThreatRiskLevel": risks.score(finding),
+            "AttackTactics": finding.tactic().map(|tactic| tactic.title()),
+            "AttackTechniques": techniques(finding),
+            "AdditionalFields": {
+                "Entities": finding.entities,
+                "Evidence": finding.evidence,
+                "Rows": finding.rows,
+                "Suite": finding.suite,
+                "Watchlists": finding.watchlists,
+            },
+        });
+        put_entities(&mut event, finding);
+        without_nulls(event)
+    }))
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => "Low",
+        Severity::Medium => "Medium",
+        Severity::High | Severity::Critical => "High",
+    }
+}
+
+fn techniques(finding: &Finding) -> Option<String> {
+    let told = finding.techniques.iter().map(|technique| format!("{} ({})", technique.name, technique.id));
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
+fn put_entities(event: &mut Value, finding: &Finding) {
+    let first = |kind| of_kind(finding, kind).next();
+    if let Some(device) = first(EntityKind::Device) {
+        event["DvcHostname"] = device.name.clone().into();
+        event["Hostname"] = device.name.clone().into();
+        event["Dvc"] = fullest(device).into();
+        if let Some((_, domain)) = fullest(device).split_once('.').filter(|_| device.full_name.is_some()) {
+            event["DvcFQDN"] = fullest(device).into();
+            event["DvcDomain"] = domain.into();
+            event["DvcDomainType"] = "FQDN".into();
+        }
+    }
+    if let Some(address) = source(finding).or_else(|| first(EntityKind::Ip).map(|ip| ip.name.clone())) {
+        if event.get("Dvc").is_none() {
+            event["Dvc"] = address.clone().into();
+        }
+        event["IpAddr"] = address.clone().into();
+        event["DvcIpAddr"] = address.into();
+    }
+    if let Some(user) = first(EntityKind::User) {
+        event["Username"] = fullest(user).into();
+        event["User"] = fullest(user).into();
+        event["UsernameType"] = username_type(user).into();
+    }
+    if let Some(url) = first(EntityKind::Url) {
+        event["Url"] = url.name.clone().into();
+    }
+    if let Some(entity) = finding.entities.first() {
+        event["IndicatorType"] = match entity.kind {
+            EntityKind::Device => "Host",
+            EntityKind::User => "User",
+            EntityKind::Ip => "Ip",
+            EntityKind::Url => "Url",
+            EntityKind::StorageAccount => "Cloud Resource",
+        }
+        .into();
+        event["IndicatorAssociation"] = "Associated".into();
+    }
+}
+
+/// The address of the two a finding names from which it came.
+fn source(finding: &Finding) -> Option<String> {
+    let told = finding.evidence.get("source_ip")?.as_str()?;
+    let source = Entity::of(EntityKind::Ip, told)?;
+    of_kind(finding, EntityKind::Ip).find(|ip| ip.name == source.name).map(|ip| ip.name.clone())
+}
+
+fn username_type(user: &Entity) -> &'static str {
+    match fullest(user) {
+        name if name.contains('\\') => "Windows",
+        name if name.contains('@') => "UPN",
+        _ => "Simple",
+    }
+}

@@ -1,0 +1,45 @@
+//! What the JSON exports have in common.
+
+use hindcast_common::entities::{Entity, EntityKind};
+use hindcast_common::findings::Finding;
+use hindcast_common::{Error, Result};
+use serde_json::Value;
+
+/// The value without the fields that are null, at any depth: schemas take a field for absent or well typed.
+pub(super) fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let set = fields.into_iter().filter(|(_, field)| !field.is_null());
+            Value::Object(set.map(|(name, field)| (name, without_nulls(field))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
+        plain => plain,
+    }
+}
+
+/// One JSON value a line.
+pub(super) fn lines<T: serde::Serialize>(values: impl IntoIterator<Item = T>) -> Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for value in values {
+        serde_json::to_writer(&mut lines, &value).map_err(|error| Error::Internal(error.to_string()))?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}
+
+/// A value as a file for people to look into.
+pub(super) fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    let mut json = serde_json::to_vec_pretty(value).map_err(|error| Error::Internal(error.to_string()))?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+/// The entities of a kind that a finding names.
+pub(super) fn of_kind(finding: &Finding, kind: EntityKind) -> impl Iterator<Item = &Entity> {
+    finding.entities.iter().filter(move |entity| entity.kind == kind)
+}
+
+/// The name that says most.
+pub(super) fn fullest(entity: &Entity) -> &str {
+    entity.full_name.as_ref().unwrap_or(&entity.name)
+}

@@ -1,0 +1,192 @@
+//! Heat maps: coverage by table and date, and amounts by two labels; and the map of places.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::bars::{Sums, largest};
+use super::{BLUE, BLUES, Chart, diameters, label, long_label};
+use crate::output::report::told;
+use crate::scan::{CoverageEntry, Status};
+use crate::screen::bytes;
+
+/// Rows and columns of a matrix shown, those with the most.
+const MOST_ROWS: usize = 30;
+const MOST_COLUMNS: usize = 25;
+/// Places named on a map.
+const MOST_NAMES: usize = 40;
+/// Places on a map, those with the most.
+const MOST_PLACES: usize = 1_000;
+
+/// What became of each table's dates.
+pub(in super::super) fn coverage(entries: &[CoverageEntry]) -> Option<Chart> {
+    let tables: BTreeSet<&str> = entries.iter().map(|entry| entry.table.as_str()).collect();
+    let dates: BTreeSet<_> = entries.iter().map(|entry| entry.date).collect();
+    let of: BTreeMap<_, _> =
+        entries.iter().map(|entry| ((entry.table.as_str(), entry.date), entry)).collect();
+    let cells = |value: &dyn Fn(&CoverageEntry) -> Value| -> Vec<Vec<Value>> {
+        let cell = |table, date| of.get(&(table, date)).map_or(Value::Null, |entry| value(entry));
+        tables.iter().map(|table| dates.iter().map(|date| cell(*table, *date)).collect()).collect()
+    };
+    let told = |entry: &CoverageEntry| -> Value {
+        let (rows, files) = (told::count(entry.rows), told::count(entry.files));
+        let reason =
+            entry.reason.as_deref().map(|reason| format!("<br>{}", long_label(reason))).unwrap_or_default();
+        format!("{}: {rows} rows, {files} files, {}{reason}", status(entry.status).1, bytes(entry.bytes))
+            .into()
+    };
+    let colours = ["#2f9e6e", "#a9c4e8", "#8b95a3", "#d9534f"];
+    let scale: Vec<Value> =
+        (0..8).map(|end| json!([f64::from((end + 1) / 2) / 4.0, colours[end as usize / 2]])).collect();
+    let chart = Chart::new("Tables by date", 90 + 26 * tables.len()).with(json!({
+        "type": "heatmap",
+        "x": dates.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "y": tables.iter().map(|table| label(table)).collect::<Vec<_>>(),
+        "z": cells(&|entry| status(entry.status).0.into()),
+        "customdata": cells(&told),
+        "hovertemplate": "%{y}, %{x|%Y-%m-%d}<br>%{customdata}<extra></extra>",
+        "colorscale": scale,
+        "zmin": -0.5,
+        "zmax": 3.5,
+        "xgap": if dates.len() > 120 { 0 } else { 2 },
+        "ygap": 2,
+        "showscale": false,
+    }));
+    let keys = [Status::Scanned, Status::Empty, Status::Missing, Status::Failed].map(status);
+    let chart = keys.into_iter().zip(colours).fold(chart, |chart, ((_, name), colour)| {
+        // A heat map has no legend: marks that are nowhere do.
+        let marker = json!({ "color": colour, "symbol": "square", "size": 11 });
+        chart.with(json!({ "type": "scatter", "mode": "markers", "x": [null], "y": [null], "name": name, "marker": marker }))
+    });
+    let chart = chart.laid_out(json!({
+        "xaxis": { "type": "date", "showgrid": false, "dtick": if dates.len() <= 14 { json!(86_400_000) } else { Value::Null }, "tickformat": "%d %b" },
+        "yaxis": { "type": "category", "autorange": "reversed", "showgrid": false },
+    }));
+    (!entries.is_empty()).then_some(chart)
+}
+
+fn status(status: Status) -> (u8, &'static str) {
+    match status {
+        Status::Scanned => (0, "scanned"),
+        Status::Empty => (1, "empty"),
+        Status::Missing => (2, "missing"),
+        Status::Failed => (3, "failed"),
+    }
+}
+
+/// Amounts by row and column label: the rows and columns with the most, the shade on a logarithmic scale.
+pub(super) fn matrix(
+    title: &str,
+    what: &str,
+    values: impl Iterator<Item = (String, String, f64)>,
+) -> Option<Chart> {
+    let Sums { cells, of_row, of_column } = Sums::of(values);
+    let rows = largest(&of_row, MOST_ROWS);
+    let columns = largest(&of_column, MOST_COLUMNS);
+    if rows.is_empty() {
+        return None;
+    }
+    let value = |row: &String, column: &String| cells.get(&(row.clone(), column.clone())).copied();
+    let of = |cell: &dyn Fn(&String, &String) -> Value| -> Vec<Vec<Value>> {
+        rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect()
+    };
+    let told = |row: &String, column: &String| {
+        let amount = told::decimal(value(row, column).unwrap_or_default());
+        json!(format!("{}<br>{}<br>{amount} {what}", long_label(row), long_label(column)))
+    };
+    let shade =
+        |row: &String, column: &String| json!(value(row, column).map(|amount| (1.0 + amount).log10()));
+    let largest_shade = cells.values().map(|amount| (1.0 + amount).log10()).fold(0.0, f64::max);
+    let ticks: Vec<f64> =
+        (0..).map(|power| 10f64.powi(power)).take_while(|tick| tick.log10() <= largest_shade).collect();
+    let names = |keys: &[&String]| keys.iter().map(|key| label(key)).collect::<Vec<_>>();
+    let numbers = |count: usize| (0..count).collect::<Vec<usize>>();
+    let chart = Chart::new(title, 190 + 22 * rows.len())
+        .noted(told::cut(rows.len(), of_row.len(), "rows"))
+        .noted(told::cut(columns.len(), of_column.len(), "columns"))
+        .with(json!({
+            "type": "heatmap",
+            "z": of(&shade),
+            "customdata": of(&told),
+            "hovertemplate": "%{customdata}<extra></extra>",
+            "colorscale": BLUES,
+            "zmin": 0,
+            "xgap": 2,
+            "ygap": 2,
+            "colorbar": {
+                "thickness": 12,
+                "outlinewidth": 0,
+                "tickvals": ticks.iter().map(|tick| (1.0 + tick).log10()).collect::<Vec<_>>(),
+                "ticktext": ticks.iter().map(|tick| told::decimal(*tick)).collect::<Vec<_>>(),
+            },
+        }))
+        .laid_out(json!({
+            "xaxis": { "tickvals": numbers(columns.len()), "ticktext": names(&columns), "tickangle": -45, "showgrid": false },
+            "yaxis": { "tickvals": numbers(rows.len()), "ticktext": names(&rows), "autorange": "reversed", "showgrid": false },
+        }));
+    Some(chart)
+}
+
+/// A place on the map.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) longitude: f64,
+    pub(super) latitude: f64,
+    pub(super) amount: f64,
+    /// What is told of it, as a log or database has it.
+    pub(super) name: String,
+}
+
+/// Places on a plain grid of longitude and latitude: a map with tiles or outlines would have to be fetched.
+pub(super) fn map(title: &str, what: &str, places: Vec<Place>) -> Option<Chart> {
+    let mut by_point: BTreeMap<(i64, i64), Place> = BTreeMap::new();
+    for place in places {
+        let key = ((place.longitude * 100.0).round() as i64, (place.latitude * 100.0).round() as i64);
+        let known = by_point.entry(key).or_insert(Place { amount: 0.0, ..place.clone() });
+        known.amount += place.amount;
+    }
+    let mut places: Vec<Place> = by_point.into_values().collect();
+    let all = places.len();
+    places.sort_by(|left, right| right.amount.total_cmp(&left.amount));
+    places.truncate(MOST_PLACES);
+    let of = |value: &dyn Fn(&Place) -> Value| places.iter().map(value).collect::<Vec<_>>();
+    let told =
+        |place: &Place| json!(format!("{}: {} {what}", long_label(&place.name), told::decimal(place.amount)));
+    let sizes = diameters(&places.iter().map(|place| place.amount).collect::<Vec<_>>());
+    let chart = Chart::new(title, 420)
+        .noted(told::cut(places.len(), all, "places"))
+        .with(json!({
+            "type": "scatter",
+            "mode": "markers+text",
+            "x": of(&|place| place.longitude.into()),
+            "y": of(&|place| place.latitude.into()),
+            "text": names_apart(&places),
+            "textposition": "top center",
+            "customdata": of(&told),
+            "hovertemplate": "%{customdata}<extra></extra>",
+            "marker": { "size": sizes, "color": BLUE, "opacity": 0.7 },
+        }))
+        .laid_out(json!({
+            "xaxis": { "range": [-180, 180], "dtick": 30, "ticksuffix": "\u{b0}", "zeroline": true, "title": { "text": "longitude" } },
+            "yaxis": { "range": [-70, 85], "dtick": 30, "ticksuffix": "\u{b0}", "zeroline": true, "title": { "text": "latitude" } },
+        }));
+    (!places.is_empty()).then_some(chart)
+}
+
+/// The names of places, but for those so near to one of more that the names would overlap.
+fn names_apart(places: &[Place]) -> Vec<String> {
+    let mut named: Vec<&Place> = Vec::new();
+    let mut names = Vec::with_capacity(places.len());
+    for place in places {
+        let is_near = |other: &&Place| {
+            (place.longitude - other.longitude).abs() < 24.0 && (place.latitude - other.latitude).abs() < 8.0
+        };
+        if named.len() == MOST_NAMES || named.iter().any(is_near) {
+            names.push(String::new());
+            continue;
+        }
+        named.push(place);
+        names.push(label(&place.name));
+    }
+    names
+}

@@ -1,0 +1,95 @@
+//! What charts keep of hostile and of many rows.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use hindcast_common::config::Config;
+
+use super::points::MOST_POINTS;
+use super::*;
+
+const HOSTILE: &str = "<a href='javascript:alert(1)'>x</a><b>&lt;";
+
+fn table(name: &str, columns: Vec<(&str, ArrayRef)>) -> ResultTable {
+    ResultTable { name: name.into(), batches: vec![RecordBatch::try_from_iter(columns).unwrap()] }
+}
+
+fn texts(text: &str, rows: usize) -> ArrayRef {
+    Arc::new(StringArray::from(vec![text; rows]))
+}
+
+fn numbers(rows: usize) -> ArrayRef {
+    Arc::new(Int64Array::from_iter_values(1..=rows as i64))
+}
+
+fn times(rows: usize) -> ArrayRef {
+    Arc::new(
+        TimestampMicrosecondArray::from_iter_values((0..rows as i64).map(|n| n * 1_000_000))
+            .with_timezone("UTC"),
+    )
+}
+
+fn drawn(table: &ResultTable) -> Vec<Chart> {
+    of_table(table, &Config::load("default", &[]).unwrap())
+}
+
+#[test]
+fn plotly_gets_no_markup_of_a_log() {
+    let overview = table(
+        "traffic_overview",
+        vec![("event_class", texts(HOSTILE, 1)), ("action", texts(HOSTILE, 1)), ("events", numbers(1))],
+    );
+    let threats = table(
+        "threat_breakdown",
+        vec![("activity", texts(HOSTILE, 1)), ("action", texts(HOSTILE, 1)), ("events", numbers(1))],
+    );
+    let matrix = table(
+        "operation_matrix_by_ip",
+        vec![("ip", texts(HOSTILE, 1)), ("operation", texts(HOSTILE, 1)), ("operations", numbers(1))],
+    );
+    for table in [overview, threats, matrix] {
+        let charts = drawn(&table);
+        assert_eq!(charts.len(), 1, "{}", table.name);
+        let data = serde_json::to_string(&(&charts[0].data, &charts[0].layout)).unwrap();
+        assert!(!data.contains("<a") && !data.contains("<b>") && data.contains("&lt;a href"), "{data}");
+    }
+}
+
+#[test]
+fn many_events_are_cut_and_the_chart_says_so() {
+    let rows = MOST_POINTS + 500;
+    let timeline = table(
+        "attack_timeline",
+        vec![
+            ("time_generated", times(rows)),
+            ("event_class", texts("TRAFFIC", rows)),
+            ("activity", texts("end", rows)),
+            ("action", texts("Allowed", rows)),
+            ("source_ip", texts("10.0.0.1", rows)),
+            ("destination_ip", texts("203.0.113.1", rows)),
+            ("destination_port", numbers(rows)),
+            ("bytes_sent", numbers(rows)),
+        ],
+    );
+    let chart = drawn(&timeline).remove(0);
+    assert_eq!(chart.data[0]["x"].as_array().map(Vec::len), Some(MOST_POINTS));
+    assert!(chart.note.contains("showing 3,000 of 3,500 events"), "{}", chart.note);
+}
+
+#[test]
+fn long_labels_are_cut_on_axes_and_whole_under_the_pointer() {
+    let long = "x".repeat(100);
+    let threats = table(
+        "threat_breakdown",
+        vec![("activity", texts(&long, 1)), ("action", texts("Blocked", 1)), ("events", numbers(1))],
+    );
+    let chart = drawn(&threats).remove(0);
+    assert_eq!(chart.data[0]["customdata"][0], long.as_str());
+    let tick = chart.layout["yaxis"]["ticktext"][0].as_str().unwrap();
+    assert_eq!(tick.chars().count(), LABEL_CHARACTERS);
+}
+
+#[test]
+fn a_table_without_rows_has_no_chart() {
+    assert!(drawn(&table("threat_breakdown", vec![("activity", texts("", 0))])).is_empty());
+}

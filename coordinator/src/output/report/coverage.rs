@@ -1,0 +1,106 @@
+//! What was looked at and what was not: a heat map of tables and dates, and every reason.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use super::charts::{self, Charts, PlacedChart};
+use super::table::Table;
+use super::{Source, told};
+use crate::scan::{CoverageEntry, Status};
+use crate::screen::bytes;
+
+/// Reasons shown.
+const SHOWN_REASONS: usize = 200;
+
+/// The section.
+#[derive(Template)]
+#[template(path = "report/coverage.html")]
+pub(super) struct CoverageSection {
+    complete: bool,
+    chart: Option<PlacedChart>,
+    tables: Table,
+    reasons: Vec<Reason>,
+    reasons_note: String,
+}
+
+impl HtmlSafe for CoverageSection {}
+
+/// Dates of a table with the same fate.
+struct Reason {
+    table: String,
+    dates: String,
+    status: &'static str,
+    status_class: &'static str,
+    reason: String,
+}
+
+impl CoverageSection {
+    pub(super) fn of(source: &Source<'_>, charts: &mut Charts) -> Self {
+        let coverage = &source.result.report.summary.coverage;
+        let reasons = reasons(&coverage.tables);
+        let all = reasons.len();
+        let shown: Vec<Reason> = reasons.into_iter().take(SHOWN_REASONS).collect();
+        Self {
+            complete: coverage.complete,
+            chart: charts::coverage(&coverage.tables).map(|chart| charts.place(chart)),
+            tables: tables(&coverage.tables),
+            reasons_note: told::cut(shown.len(), all, "reasons; all are in summary.json"),
+            reasons: shown,
+        }
+    }
+}
+
+/// What was read of each table.
+fn tables(entries: &[CoverageEntry]) -> Table {
+    let mut by_table: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
+    for entry in entries {
+        let sums = by_table.entry(&entry.table).or_default();
+        let more = [u64::from(entry.status == Status::Scanned), entry.files, entry.rows, entry.bytes];
+        sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+    }
+    let rows = by_table.iter().map(|(table, [dates, files, rows, size])| {
+        vec![(*table).to_owned(), told::count(*dates), told::count(*files), told::count(*rows), bytes(*size)]
+    });
+    let rows: Vec<_> = rows.collect();
+    let all = rows.len();
+    let columns = [
+        ("table", "keep"),
+        ("dates scanned", "number"),
+        ("files", "number"),
+        ("rows", "number"),
+        ("bytes", "number"),
+    ];
+    Table::new(&columns, rows, all, "tables")
+}
+
+/// Everything that was not read whole, failures first; dates of a table with the same reason together.
+fn reasons(entries: &[CoverageEntry]) -> Vec<Reason> {
+    let mut dates_of: BTreeMap<(u8, &str, &str), Vec<&CoverageEntry>> = BTreeMap::new();
+    for entry in entries {
+        let Some(reason) = entry.reason.as_deref() else { continue };
+        let rank = match entry.status {
+            Status::Failed => 0,
+            Status::Scanned => 1,
+            Status::Empty => 2,
+            Status::Missing => 3,
+        };
+        dates_of.entry((rank, entry.table.as_str(), reason)).or_default().push(entry);
+    }
+    let told = dates_of.into_iter().map(|((rank, table, reason), entries)| {
+        let (status, status_class) = [
+            ("failed", "status-failed"),
+            ("scanned", "status-scanned"),
+            ("empty", "status-empty"),
+            ("missing", "status-missing"),
+        ][usize::from(rank)];
+        let dates = match entries.as_slice() {
+            [only] => only.date.to_string(),
+            [first, .., last] => format!("{} to {} ({} dates)", first.date, last.date, entries.len()),
+            [] => String::new(),
+        };
+        Reason { table: told::text(table), dates, status, status_class, reason: told::text(reason) }
+    });
+    told.collect()
+}

@@ -1,0 +1,106 @@
+//! What is embedded in a report beside text: scripts, styles and the charts' data, and the policy that lets a browser run
+//! these and nothing else.
+
+use std::fmt::{self, Display};
+
+use askama::filters::HtmlSafe;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+/// Plotly, which build.rs takes out of its crate.
+const PLOTLY: &str = include_str!(concat!(env!("OUT_DIR"), "/plotly.min.js"));
+const STYLE: &str = include_str!("../../../assets/style.css");
+const SCRIPT: &str = include_str!("../../../assets/report.js");
+
+/// Text that goes into the page as it is. Only what this file makes is: none of it comes from a log unescaped.
+pub(super) struct Trusted<T>(T);
+
+impl<T: Display> Display for Trusted<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl<T: Display> HtmlSafe for Trusted<T> {}
+
+/// Scripts, styles, data and policy of a report.
+pub(super) struct Embedded {
+    pub(super) policy: Trusted<String>,
+    pub(super) style: Trusted<&'static str>,
+    pub(super) plotly: Trusted<&'static str>,
+    pub(super) script: Trusted<&'static str>,
+    pub(super) data: Trusted<String>,
+}
+
+impl Embedded {
+    /// With `charts` as the data of the page's charts.
+    pub(super) fn new(charts: &serde_json::Value) -> Self {
+        Self {
+            policy: Trusted(policy(&[PLOTLY, SCRIPT], STYLE)),
+            style: Trusted(STYLE),
+            plotly: Trusted(PLOTLY),
+            script: Trusted(SCRIPT),
+            data: Trusted(json_in_html(charts)),
+        }
+    }
+}
+
+/// JSON that no reader of HTML takes for anything else, whatever its texts are.
+fn json_in_html(value: &serde_json::Value) -> String {
+    let json = value.to_string();
+    let mut safe = String::with_capacity(json.len() + json.len() / 16);
+    for character in json.chars() {
+        match character {
+            '<' => safe.push_str("\\u003c"),
+            '>' => safe.push_str("\\u003e"),
+            '&' => safe.push_str("\\u0026"),
+            '\u{2028}' => safe.push_str("\\u2028"),
+            '\u{2029}' => safe.push_str("\\u2029"),
+            plain => safe.push(plain),
+        }
+    }
+    safe
+}
+
+/// Content-Security-Policy: these scripts and styles by their hashes, images the charts make, and no request at all.
+/// Plotly adds one empty style sheet and sets style attributes.
+fn policy(scripts: &[&str], style: &str) -> String {
+    let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text.as_bytes())));
+    let scripts: Vec<String> = scripts.iter().map(|script| hash(script)).collect();
+    format!(
+        "default-src 'none'; script-src {}; style-src {} {}; style-src-attr 'unsafe-inline'; img-src data: blob:; \
+         base-uri 'none'; form-action 'none'",
+        scripts.join(" "),
+        hash(style),
+        hash("")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn data_can_not_leave_its_element() {
+        let hostile = json!(["</script><script>alert(1)</script>", "<!--", "]]>&amp;", "\u{2028}\u{2029}"]);
+        let embedded = json_in_html(&hostile);
+        assert!(!embedded.contains(['<', '>', '&', '\u{2028}', '\u{2029}']), "{embedded}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&embedded).unwrap(), hostile);
+    }
+
+    #[test]
+    fn the_chart_library_is_one_script() {
+        assert!(PLOTLY.len() > 1_000_000 && PLOTLY.contains("plotly.js v"));
+        assert!(!PLOTLY.contains("</script") && !PLOTLY.contains("<!--"));
+    }
+
+    #[test]
+    fn nothing_but_the_hashed_runs() {
+        let policy = policy(&["alert(1)"], "p {}");
+        assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
+        assert!(!policy.contains("http") && !policy.contains("script-src 'unsafe"), "{policy}");
+    }
+}

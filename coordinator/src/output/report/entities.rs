@@ -1,0 +1,70 @@
+//! Devices, users and addresses with the highest risk, and what makes it up.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use super::table::text_class;
+use super::{Source, told};
+use crate::risk::EntityRisk;
+
+/// Entities shown, those of the highest risk.
+const SHOWN_ENTITIES: usize = 40;
+/// Contributions shown of each.
+const SHOWN_PARTS: usize = 3;
+
+/// The section.
+#[derive(Template)]
+#[template(path = "report/entities.html")]
+pub(super) struct Entities {
+    entities: Vec<EntityRow>,
+    note: String,
+}
+
+impl HtmlSafe for Entities {}
+
+struct EntityRow {
+    kind: String,
+    name: String,
+    name_class: &'static str,
+    score: u64,
+    level: &'static str,
+    level_class: &'static str,
+    findings: String,
+    sources: String,
+    parts: String,
+}
+
+impl Entities {
+    pub(super) fn of(source: &Source<'_>) -> Self {
+        let all = &source.result.report.entities;
+        let entities: Vec<EntityRow> =
+            all.iter().take(SHOWN_ENTITIES).map(|entity| row(entity, source)).collect();
+        let what = "entities, those of the highest risk; all are in entities.jsonl";
+        Self { note: told::cut(entities.len(), all.len(), what), entities }
+    }
+}
+
+fn row(risk: &EntityRisk, source: &Source<'_>) -> EntityRow {
+    let contributions = &risk.risk.contributions;
+    let mut parts: Vec<String> = contributions
+        .iter()
+        .take(SHOWN_PARTS)
+        .map(|part| format!("{}: {}", part.points, source.contributor(&part.from)))
+        .collect();
+    if contributions.len() > SHOWN_PARTS {
+        let rest: u64 = contributions[SHOWN_PARTS..].iter().map(|part| part.points).sum();
+        parts.push(format!("{rest}: {} more", told::count((contributions.len() - SHOWN_PARTS) as u64)));
+    }
+    let name = told::text(risk.entity.full_name.as_ref().unwrap_or(&risk.entity.name));
+    EntityRow {
+        kind: risk.entity.kind.name().replace('_', " "),
+        name_class: text_class(name.chars().count()),
+        name,
+        score: risk.risk.score,
+        level: risk.risk.level.name(),
+        level_class: told::level_class(risk.risk.level),
+        findings: told::count(contributions.len() as u64),
+        sources: risk.sources.map(told::count).unwrap_or_default(),
+        parts: parts.join("; "),
+    }
+}

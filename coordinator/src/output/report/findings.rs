@@ -1,0 +1,153 @@
+//! The findings, the worst first, each with the row behind it; and those that an allow-list set aside.
+
+use std::cmp::Reverse;
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use hindcast_common::findings::Finding;
+
+use super::incidents::evidence;
+use super::table::Table;
+use super::{Source, told};
+
+/// Findings shown.
+const SHOWN_FINDINGS: usize = 500;
+/// Findings set aside that are shown.
+const SHOWN_SUPPRESSED: usize = 50;
+
+/// The section.
+#[derive(Template)]
+#[template(path = "report/findings.html")]
+pub(super) struct Findings {
+    findings: Vec<FindingRow>,
+    note: String,
+    /// By allow-list, how many it set aside.
+    allowed: Vec<(String, String)>,
+    suppressed: Table,
+}
+
+impl HtmlSafe for Findings {}
+
+struct FindingRow {
+    severity: &'static str,
+    severity_class: &'static str,
+    confidence: u8,
+    time: String,
+    title: String,
+    analysis: String,
+    explanation: String,
+    entities: Vec<String>,
+    techniques: String,
+    evidence: Vec<(String, String)>,
+}
+
+impl Findings {
+    pub(super) fn of(source: &Source<'_>) -> Self {
+        let result = source.result;
+        let findings: Vec<FindingRow> = worst(&result.findings).into_iter().map(row).collect();
+        let rows = result.suppressed.iter().take(SHOWN_SUPPRESSED).map(|finding| {
+            vec![
+                told::text(&finding.watchlists.join(", ")),
+                told::time(finding.first_seen.as_deref()),
+                finding.title.clone(),
+                told::text(&finding.explanation),
+            ]
+        });
+        let columns = [("watchlists", "text"), ("first seen", "time"), ("finding", "text"), ("seen", "long")];
+        let allowed = &result.report.summary.suppressed;
+        Self {
+            note: told::cut(
+                findings.len(),
+                result.findings.len(),
+                "findings, the worst; all are in findings.jsonl",
+            ),
+            findings,
+            allowed: allowed.iter().map(|(list, count)| (told::text(list), told::count(*count))).collect(),
+            suppressed: Table::new(
+                &columns,
+                rows.collect(),
+                result.suppressed.len(),
+                "findings set aside; all are in suppressed.jsonl",
+            ),
+        }
+    }
+}
+
+/// The findings that are shown, the worst first; equals by time.
+fn worst(findings: &[Finding]) -> Vec<&Finding> {
+    let mut all: Vec<&Finding> = findings.iter().collect();
+    all.sort_by_key(|finding| {
+        (Reverse((finding.severity, finding.confidence)), &finding.first_seen, &finding.id)
+    });
+    all.truncate(SHOWN_FINDINGS);
+    all
+}
+
+fn row(finding: &Finding) -> FindingRow {
+    let techniques: Vec<&str> = finding.techniques.iter().map(|technique| technique.id.as_ref()).collect();
+    FindingRow {
+        severity: finding.severity.name(),
+        severity_class: told::severity_class(finding.severity),
+        confidence: finding.confidence,
+        time: told::time(finding.first_seen.as_deref()),
+        title: finding.title.clone(),
+        analysis: finding.analysis.clone(),
+        explanation: told::text(&finding.explanation),
+        entities: finding.entities.iter().map(told::entity).collect(),
+        techniques: techniques.join(", "),
+        evidence: evidence(finding),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use hindcast_common::analyses::Suite;
+    use hindcast_common::findings::{Severity, Stage};
+    use serde_json::json;
+
+    use super::*;
+
+    fn finding(index: u8, severity: Severity) -> Finding {
+        Finding {
+            id: format!("{index:03}"),
+            analysis: "beaconing".into(),
+            suite: Suite::Firewall,
+            title: "Beacon".into(),
+            severity,
+            confidence: index % 100,
+            first_seen: Some("2026-01-05T06:00:00Z".into()),
+            last_seen: None,
+            rows: 1,
+            stage: Stage::Beacon,
+            entities: BTreeSet::new(),
+            techniques: Vec::new(),
+            explanation: String::new(),
+            evidence: json!({ "command": "<script>", "bytes": 3, "user": null }),
+            watchlists: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_worst_come_first_and_the_rest_is_cut() {
+        let mut findings: Vec<Finding> = (0..=SHOWN_FINDINGS).map(|_| finding(1, Severity::Low)).collect();
+        findings.extend([
+            finding(40, Severity::High),
+            finding(90, Severity::High),
+            finding(2, Severity::Critical),
+        ]);
+        let shown = worst(&findings);
+        assert_eq!(shown.len(), SHOWN_FINDINGS);
+        let first: Vec<&str> = shown[..4].iter().map(|finding| finding.id.as_str()).collect();
+        assert_eq!(first, ["002", "090", "040", "001"]);
+    }
+
+    #[test]
+    fn evidence_is_told_by_column() {
+        let evidence = evidence(&finding(1, Severity::Low));
+        let told: Vec<(&str, &str)> =
+            evidence.iter().map(|(column, value)| (column.as_str(), value.as_str())).collect();
+        assert_eq!(told, [("bytes", "3"), ("command", "<script>")]);
+    }
+}

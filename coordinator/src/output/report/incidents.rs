@@ -1,0 +1,178 @@
+//! Incidents: each as a timeline along the kill chain, a list of its findings in order, and what ties them.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use hindcast_common::findings::Finding;
+
+use super::charts::{self, Charts, PlacedChart};
+use super::investigated::span;
+use super::table::Table;
+use super::{Source, told};
+use crate::correlate::{Incident, Tie};
+
+/// Incidents shown, the worst.
+pub(super) const SHOWN_INCIDENTS: usize = 20;
+/// Findings, ties and entities shown of each.
+const SHOWN_STEPS: usize = 40;
+const SHOWN_TIES: usize = 40;
+const SHOWN_ENTITIES: usize = 24;
+/// Marks on an incident's timeline.
+const SHOWN_MARKS: usize = 500;
+const SHOWN_HUBS: usize = 30;
+
+/// The section.
+#[derive(Template)]
+#[template(path = "report/incidents.html")]
+pub(super) struct Incidents {
+    incidents: Vec<IncidentCard>,
+    note: String,
+    hubs: Table,
+}
+
+impl HtmlSafe for Incidents {}
+
+/// An incident.
+struct IncidentCard {
+    id: String,
+    score: u64,
+    level_class: &'static str,
+    level: &'static str,
+    severity: &'static str,
+    severity_class: &'static str,
+    span: String,
+    chain: String,
+    suites: String,
+    tactics: String,
+    entities: Vec<String>,
+    entities_note: String,
+    timeline: Option<PlacedChart>,
+    steps: Vec<Step>,
+    steps_note: String,
+    /// Points that come from no finding alone, such as from several tactics.
+    others: Vec<(u64, String)>,
+    ties: Vec<String>,
+    ties_note: String,
+}
+
+/// A finding of an incident.
+struct Step {
+    time: String,
+    stage: String,
+    title: String,
+    severity: &'static str,
+    severity_class: &'static str,
+    explanation: String,
+    entities: String,
+    points: u64,
+    /// Column and value of the row behind it.
+    evidence: Vec<(String, String)>,
+}
+
+impl Incidents {
+    pub(super) fn of(source: &Source<'_>, charts: &mut Charts) -> Self {
+        let report = &source.result.report;
+        let shown = report.incidents.iter().take(SHOWN_INCIDENTS);
+        let incidents: Vec<_> = shown.map(|incident| card(incident, source, charts)).collect();
+        let hubs = &report.summary.hubs;
+        let rows = hubs
+            .iter()
+            .take(SHOWN_HUBS)
+            .map(|hub| vec![told::entity(&hub.entity), told::count(hub.degree), told::count(hub.findings)]);
+        let columns = [("entity", "text"), ("tied to or talked to by", "number"), ("findings", "number")];
+        Self {
+            note: told::cut(
+                incidents.len(),
+                report.incidents.len(),
+                "incidents, the worst; all are in incidents.jsonl",
+            ),
+            incidents,
+            hubs: Table::new(&columns, rows.collect(), hubs.len(), "names"),
+        }
+    }
+}
+
+fn card(incident: &Incident, source: &Source<'_>, charts: &mut Charts) -> IncidentCard {
+    let findings: Vec<&Finding> =
+        incident.findings.iter().filter_map(|id| source.by_id.get(id.as_str()).copied()).collect();
+    let points: BTreeMap<&str, u64> =
+        incident.risk.contributions.iter().map(|part| (part.from.as_str(), part.points)).collect();
+    let marks = &findings[..findings.len().min(SHOWN_MARKS)];
+    let timeline = charts::incident(marks).map(|chart| {
+        let mut placed = charts.place(chart);
+        placed.note = told::cut(marks.len(), findings.len(), "findings");
+        placed
+    });
+    let steps: Vec<Step> = findings.iter().take(SHOWN_STEPS).map(|finding| step(finding, &points)).collect();
+    let is_other = |from: &str| !source.by_id.contains_key(from);
+    let others = incident.risk.contributions.iter().filter(|part| is_other(&part.from));
+    let ties: Vec<String> = incident.ties.iter().take(SHOWN_TIES).map(tie).collect();
+    let names: Vec<String> = incident.entities.iter().take(SHOWN_ENTITIES).map(told::entity).collect();
+    let stages: Vec<String> = incident.stages.iter().map(|stage| told::stage(*stage)).collect();
+    let tactics: Vec<&str> = incident.tactics.iter().map(|tactic| told::tactic(*tactic)).collect();
+    let suites: Vec<&str> = incident.suites.iter().map(|suite| suite.name()).collect();
+    IncidentCard {
+        id: incident.id.clone(),
+        score: incident.risk.score,
+        level_class: told::level_class(incident.risk.level),
+        level: incident.risk.level.name(),
+        severity: incident.severity.name(),
+        severity_class: told::severity_class(incident.severity),
+        span: span(incident.first_seen.as_deref(), incident.last_seen.as_deref()),
+        chain: stages.join(" > "),
+        suites: suites.join(", "),
+        tactics: tactics.join(", "),
+        entities_note: told::cut(names.len(), incident.entities.len(), "names"),
+        entities: names,
+        timeline,
+        steps_note: told::cut(steps.len(), findings.len(), "findings"),
+        steps,
+        others: others.map(|part| (part.points, told::text(&part.from))).collect(),
+        ties_note: told::cut(ties.len(), incident.ties.len(), "ties"),
+        ties,
+    }
+}
+
+fn step(finding: &Finding, points: &BTreeMap<&str, u64>) -> Step {
+    let entities: Vec<String> = finding.entities.iter().map(told::entity).collect();
+    Step {
+        time: span(finding.first_seen.as_deref(), finding.last_seen.as_deref()),
+        stage: told::stage(finding.stage),
+        title: finding.title.clone(),
+        severity: finding.severity.name(),
+        severity_class: told::severity_class(finding.severity),
+        explanation: told::text(&finding.explanation),
+        entities: entities.join(", "),
+        points: points.get(finding.id.as_str()).copied().unwrap_or_default(),
+        evidence: evidence(finding),
+    }
+}
+
+/// The row behind a finding, column by column; what is null is left out.
+pub(super) fn evidence(finding: &Finding) -> Vec<(String, String)> {
+    let columns = finding.evidence.as_object().into_iter().flatten();
+    let told = columns.filter(|(_, value)| !value.is_null()).map(|(column, value)| {
+        let value = match value.as_str() {
+            Some(text) => told::text(text),
+            None => told::text(&value.to_string()),
+        };
+        (told::text(column), value)
+    });
+    told.collect()
+}
+
+fn tie(tie: &Tie) -> String {
+    let name = told::entity(&tie.entity);
+    let findings = told::counted(tie.findings.len(), "finding");
+    match (&tie.other, &tie.rows) {
+        (Some(other), Some(rows)) => format!(
+            "{name} is named together with {} by {} rows of {} on {}; it ties {findings}",
+            told::entity(other),
+            told::count(rows.rows),
+            rows.table,
+            rows.date,
+        ),
+        _ => format!("{name} is named by {findings}"),
+    }
+}

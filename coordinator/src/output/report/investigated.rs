@@ -1,0 +1,85 @@
+//! Who was investigated, where one entity was: its names, rows and risk.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use super::table::Table;
+use super::{Source, told};
+use crate::screen::bytes;
+
+/// Names shown, those of the most rows.
+const SHOWN_NAMES: usize = 20;
+/// Contributions to its risk shown.
+const SHOWN_PARTS: usize = 30;
+
+/// The section.
+#[derive(Template)]
+#[template(path = "report/investigated.html")]
+pub(super) struct Investigated {
+    score: u64,
+    level: &'static str,
+    level_class: &'static str,
+    facts: Vec<(String, String)>,
+    parts: Table,
+}
+
+impl HtmlSafe for Investigated {}
+
+impl Investigated {
+    pub(super) fn of(source: &Source<'_>) -> Option<Self> {
+        let entity = source.result.report.summary.entity.as_ref()?;
+        let mut names: Vec<_> = entity.names.iter().collect();
+        names.sort_by(|left, right| right.1.cmp(left.1).then(left.0.cmp(right.0)));
+        let told_names: Vec<String> = names
+            .iter()
+            .take(SHOWN_NAMES)
+            .map(|(name, rows)| format!("{} ({})", told::text(name), told::count(**rows)))
+            .collect();
+        let cut = told::cut(told_names.len(), names.len(), "names");
+        let read = &entity.read;
+        let mut facts = vec![
+            ("asked for", format!("{} {}", entity.kind.name(), told::text(&entity.asked))),
+            ("rows", told::count(entity.rows)),
+            ("seen", span(entity.first_seen.as_deref(), entity.last_seen.as_deref())),
+            ("named", [told_names.join(", "), cut].join(" ").trim().to_owned()),
+            (
+                "read",
+                format!(
+                    "{} of {} row groups, {} of {}; {} table dates passed over",
+                    told::count(read.row_groups_read),
+                    told::count(read.row_groups),
+                    bytes(read.bytes_read),
+                    bytes(read.bytes),
+                    told::count(entity.dates_passed_over)
+                ),
+            ),
+        ];
+        if !entity.similar_names.is_empty() {
+            facts.push(("similar names", told::text(&entity.similar_names.join(", "))));
+        }
+        let contributions = &entity.risk.contributions;
+        let rows = contributions.iter().take(SHOWN_PARTS).map(|part| {
+            let finding = source.by_id.get(part.from.as_str());
+            let told = finding.map_or_else(String::new, |finding| told::text(&finding.explanation));
+            vec![told::count(part.points), source.contributor(&part.from), told]
+        });
+        let columns = [("points", "number"), ("from", "text"), ("seen", "long")];
+        Some(Self {
+            score: entity.risk.score,
+            level: entity.risk.level.name(),
+            level_class: told::level_class(entity.risk.level),
+            facts: facts
+                .into_iter()
+                .filter(|(_, told)| !told.is_empty())
+                .map(|(k, v)| (k.to_owned(), v))
+                .collect(),
+            parts: Table::new(&columns, rows.collect(), contributions.len(), "contributions"),
+        })
+    }
+}
+
+/// A span of time.
+pub(super) fn span(first: Option<&str>, last: Option<&str>) -> String {
+    let (first, last) = (told::time(first), told::time(last));
+    if first == last || last.is_empty() { first } else { format!("{first} to {last}") }
+}

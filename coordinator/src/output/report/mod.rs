@@ -1,0 +1,101 @@
+//! `report.html`: a scan's result as one file that opens offline. It is made of the result alone, so that the same result
+//! is the same bytes; docs/report.md says what is in it and how it is kept safe.
+
+mod charts;
+mod coverage;
+mod embedded;
+mod entities;
+mod findings;
+mod incidents;
+mod investigated;
+mod overview;
+mod parameters;
+mod suites;
+mod table;
+mod told;
+
+use std::collections::HashMap;
+
+use askama::Template;
+use hindcast_common::config::Config;
+use hindcast_common::findings::Finding;
+use hindcast_common::{Error, Result};
+
+use crate::scan::ScanResult;
+
+/// The page.
+#[derive(Template)]
+#[template(path = "report/page.html")]
+struct Page {
+    embedded: embedded::Embedded,
+    title: String,
+    from: String,
+    to: String,
+    version: String,
+    config_hash: String,
+    overview: overview::Overview,
+    investigated: Option<investigated::Investigated>,
+    incidents: incidents::Incidents,
+    entities: entities::Entities,
+    findings: findings::Findings,
+    suites: Vec<suites::SuiteSection>,
+    parameters: parameters::Parameters,
+    coverage: coverage::CoverageSection,
+}
+
+/// What all sections look at.
+struct Source<'a> {
+    result: &'a ScanResult,
+    config: Config,
+    by_id: HashMap<&'a str, &'a Finding>,
+}
+
+impl<'a> Source<'a> {
+    fn of(result: &'a ScanResult) -> Result<Self> {
+        let config = serde_json::from_value(result.report.parameters.clone())
+            .map_err(|error| Error::Internal(format!("reading the parameters of the run: {error}")))?;
+        let by_id = result.findings.iter().map(|finding| (finding.id.as_str(), finding)).collect();
+        Ok(Self { result, config, by_id })
+    }
+
+    /// What a contribution to a risk comes from: a finding's title where it is one's id.
+    fn contributor(&self, from: &str) -> String {
+        self.by_id.get(from).map_or_else(|| told::text(from), |finding| finding.title.clone())
+    }
+}
+
+/// The report of `result`.
+///
+/// # Errors
+/// [`Error::Internal`] where a template or the run's parameters are broken.
+pub(super) fn page(result: &ScanResult) -> Result<Vec<u8>> {
+    let source = Source::of(result)?;
+    let summary = &result.report.summary;
+    let mut charts = charts::Charts::default();
+    let overview = overview::Overview::of(&source, &mut charts);
+    let investigated = investigated::Investigated::of(&source);
+    let incidents = incidents::Incidents::of(&source, &mut charts);
+    let suites = suites::sections(&source, &mut charts);
+    let coverage = coverage::CoverageSection::of(&source, &mut charts);
+    let page = Page {
+        title: match &summary.entity {
+            Some(entity) => format!("{} {}", entity.kind.name(), told::text(&entity.asked)),
+            None => "Scan report".to_owned(),
+        },
+        from: told::time(Some(&summary.window.from)),
+        to: told::time(Some(&summary.window.to)),
+        version: summary.version.clone(),
+        config_hash: summary.config_hash.chars().take(12).collect(),
+        overview,
+        investigated,
+        incidents,
+        entities: entities::Entities::of(&source),
+        findings: findings::Findings::of(&source),
+        suites,
+        parameters: parameters::Parameters::of(&source),
+        coverage,
+        embedded: embedded::Embedded::new(&charts.into_data()),
+    };
+    let html = page.render().map_err(|error| Error::Internal(format!("making the report: {error}")))?;
+    Ok(html.into_bytes())
+}

@@ -1,0 +1,120 @@
+//! The first section: how bad it is and why, by suite and by day.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use hindcast_common::analyses::Suite;
+
+use super::charts::{self, Charts, PlacedChart};
+use super::incidents::SHOWN_INCIDENTS;
+use super::{Source, told};
+use crate::scan::Status;
+
+/// The section.
+#[derive(Template)]
+#[template(path = "report/overview.html")]
+pub(super) struct Overview {
+    score: u64,
+    level: &'static str,
+    level_class: &'static str,
+    explanation: Vec<Part>,
+    facts: Vec<(String, String)>,
+    suites: Vec<SuiteScoreCard>,
+    days: Option<PlacedChart>,
+    /// Table dates of which something could not be read.
+    failed: usize,
+}
+
+impl HtmlSafe for Overview {}
+
+/// What part of the score comes from where.
+struct Part {
+    points: u64,
+    from: String,
+    /// The incident it is of, where the page shows it.
+    incident: Option<String>,
+}
+
+/// A suite's score.
+struct SuiteScoreCard {
+    id: &'static str,
+    title: &'static str,
+    score: u64,
+    level: &'static str,
+    level_class: &'static str,
+    signals: Vec<(String, String)>,
+}
+
+impl Overview {
+    pub(super) fn of(source: &Source<'_>, charts: &mut Charts) -> Self {
+        let report = &source.result.report;
+        let summary = &report.summary;
+        let shown: Vec<&str> =
+            report.incidents.iter().take(SHOWN_INCIDENTS).map(|incident| incident.id.as_str()).collect();
+        let part = |told: &String| {
+            let (points, from) = told.split_once(" points: ").unwrap_or(("0", told));
+            let incident = from.rsplit_once("incident ").map(|(_, id)| id).filter(|id| shown.contains(id));
+            Part {
+                points: points.parse().unwrap_or_default(),
+                from: told::text(from),
+                incident: incident.map(str::to_owned),
+            }
+        };
+        let suites = Suite::ALL.into_iter().filter_map(|suite| {
+            let score = summary.suites.get(suite.name())?;
+            Some(SuiteScoreCard {
+                id: suite.name(),
+                title: suite_title(suite),
+                score: score.score,
+                level: score.level.name(),
+                level_class: told::level_class(score.level),
+                signals: score.signals.iter().map(|(id, rows)| (id.clone(), told::count(*rows))).collect(),
+            })
+        });
+        let failed = summary.coverage.tables.iter().filter(|entry| entry.status == Status::Failed).count();
+        Self {
+            score: summary.risk.score,
+            level: summary.risk.level.name(),
+            level_class: told::level_class(summary.risk.level),
+            explanation: summary.risk.explanation.iter().map(part).collect(),
+            facts: facts(source),
+            suites: suites.collect(),
+            days: charts::risk_by_day(&summary.risk_by_day).map(|chart| charts.place(chart)),
+            failed,
+        }
+    }
+}
+
+fn facts(source: &Source<'_>) -> Vec<(String, String)> {
+    let report = &source.result.report;
+    let entries = &report.summary.coverage.tables;
+    let rows = entries.iter().map(|entry| entry.rows).sum();
+    let scanned = entries.iter().filter(|entry| entry.status == Status::Scanned).count();
+    let number = |count: usize| told::count(count as u64);
+    let mut facts = vec![
+        ("incidents".to_owned(), number(report.incidents.len())),
+        ("findings".to_owned(), number(source.result.findings.len())),
+        ("set aside".to_owned(), number(source.result.suppressed.len())),
+        ("entities".to_owned(), number(report.entities.len())),
+        ("rows read".to_owned(), told::count(rows)),
+        ("table dates".to_owned(), format!("{} scanned of {}", number(scanned), number(entries.len()))),
+        ("analyses".to_owned(), number(report.outline.analyses.len())),
+    ];
+    if let Some(locations) = &report.summary.locations {
+        facts.push((
+            "locations".to_owned(),
+            told::text(&format!("{}, built {}", locations.database, locations.built)),
+        ));
+    }
+    facts
+}
+
+/// What a suite is called on the page.
+pub(super) fn suite_title(suite: Suite) -> &'static str {
+    match suite {
+        Suite::Exfiltration => "Data staging and exfiltration",
+        Suite::Firewall => "Firewall",
+        Suite::Office365 => "Office 365",
+        Suite::Correlation => "Correlation",
+        Suite::Investigation => "Activity",
+    }
+}

@@ -1,0 +1,95 @@
+//! What the run was told: allow-lists and watchlists, and every parameter.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use hindcast_common::config::{Effect, Patterns};
+use serde_json::Value;
+
+use super::table::Table;
+use super::{Source, told};
+
+/// The section.
+#[derive(Template)]
+#[template(path = "report/parameters.html")]
+pub(super) struct Parameters {
+    allow_lists: Vec<(&'static str, Vec<String>)>,
+    watchlists: Table,
+    sections: Vec<(String, Vec<(String, String)>)>,
+}
+
+impl HtmlSafe for Parameters {}
+
+impl Parameters {
+    pub(super) fn of(source: &Source<'_>) -> Self {
+        let config = &source.config;
+        let staging = &config.compression_staging;
+        let patterns = |list: &Patterns| list.rules().iter().map(|rule| told::text(&rule.pattern)).collect();
+        let texts = |list: &[String]| list.iter().map(|text| told::text(text)).collect();
+        let allow_lists = vec![
+            ("commands of compression_staging", patterns(&staging.allowed_commands)),
+            ("folders of compression_staging", patterns(&staging.allowed_paths)),
+            ("accounts of compression_staging", texts(&staging.allowed_accounts)),
+            ("devices of compression_staging", texts(&staging.allowed_devices)),
+            (
+                "addresses that count as inside",
+                config_texts(&source.result.report.parameters["network"]["private"]),
+            ),
+        ];
+        let rows = config.watchlists.iter().map(|list| {
+            let effect = match list.effect {
+                Effect::Raise => "raises the severity".to_owned(),
+                Effect::Weigh => format!("weighs {} times", told::decimal(list.weight)),
+                Effect::Allow => "sets findings aside".to_owned(),
+            };
+            let analyses = if list.analyses.is_empty() { "all".to_owned() } else { list.analyses.join(", ") };
+            let entries = told::count(list.entries.len() as u64);
+            vec![told::text(&list.name), list.kind.name().to_owned(), effect, told::text(&analyses), entries]
+        });
+        let columns = [
+            ("watchlist", "text"),
+            ("kind", "keep"),
+            ("effect", "keep"),
+            ("analyses", "text"),
+            ("entries", "number"),
+        ];
+        Self {
+            allow_lists,
+            watchlists: Table::new(&columns, rows.collect(), config.watchlists.len(), "watchlists"),
+            sections: sections(&source.result.report.parameters),
+        }
+    }
+}
+
+fn config_texts(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(told::text).collect()
+}
+
+/// Every section with its parameters; watchlists are told by themselves.
+fn sections(parameters: &Value) -> Vec<(String, Vec<(String, String)>)> {
+    let sections = parameters.as_object().into_iter().flatten().filter(|(name, _)| *name != "watchlists");
+    let told = sections.map(|(name, values)| {
+        let values = values.as_object().into_iter().flatten();
+        (name.clone(), values.map(|(key, value)| (key.clone(), parameter(value))).collect())
+    });
+    told.filter(|(_, values): &(_, Vec<_>)| !values.is_empty()).collect()
+}
+
+/// A value on a line; of a pattern the pattern alone, without its cases.
+fn parameter(value: &Value) -> String {
+    match value {
+        Value::String(text) => told::text(text),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => {
+            let told = items.iter().map(|item| match item.get("pattern").and_then(Value::as_str) {
+                Some(pattern) => told::text(pattern),
+                None => parameter(item),
+            });
+            told.collect::<Vec<_>>().join("  |  ")
+        }
+        Value::Object(fields) => {
+            let told = fields.iter().map(|(key, value)| format!("{} {}", told::text(key), parameter(value)));
+            told.collect::<Vec<_>>().join(" ")
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,127 @@
+//! Each suite: its score with the signals that make it, and every analysis with its charts and first rows.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use hindcast_common::analyses::investigation::INVESTIGATION;
+use hindcast_common::analyses::{ANALYSES, Analysis, Suite};
+
+use super::charts::{self, Charts, PlacedChart};
+use super::overview::suite_title;
+use super::table::Table;
+use super::{Source, told};
+use crate::scan::ResultTable;
+
+/// Rows of a table that is open from the start.
+const OPEN_ROWS: usize = 20;
+
+/// A suite's section.
+#[derive(Template)]
+#[template(path = "report/suite.html")]
+pub(super) struct SuiteSection {
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    score: Option<Score>,
+    analyses: Vec<AnalysisCard>,
+    /// Analyses that did not run, and why.
+    disabled: Vec<(String, String)>,
+}
+
+impl HtmlSafe for SuiteSection {}
+
+struct Score {
+    score: u64,
+    level: &'static str,
+    level_class: &'static str,
+    /// How the signals add up.
+    sum: String,
+}
+
+struct AnalysisCard {
+    title: String,
+    name: String,
+    rows: String,
+    findings: Option<String>,
+    charts: Vec<PlacedChart>,
+    table: Table,
+    /// Whether the table is open: it is short, and no chart shows it.
+    is_open: bool,
+}
+
+/// The sections of the suites that have results, or were to have some.
+pub(super) fn sections(source: &Source<'_>, charts: &mut Charts) -> Vec<SuiteSection> {
+    let mut by_suite: BTreeMap<Suite, Vec<AnalysisCard>> = BTreeMap::new();
+    for table in &source.result.tables {
+        let (suite, title) = described(&table.name);
+        by_suite.entry(suite).or_default().push(card(table, title, source, charts));
+    }
+    let mut disabled: BTreeMap<Suite, Vec<(String, String)>> = BTreeMap::new();
+    for (analysis, reason) in &source.result.report.summary.disabled {
+        disabled.entry(described(analysis).0).or_default().push((analysis.clone(), told::text(reason)));
+    }
+    // What one entity did comes before what the suites make of it.
+    let order = [Suite::Investigation, Suite::Exfiltration, Suite::Firewall, Suite::Office365];
+    let section = |suite: Suite| {
+        let analyses = by_suite.remove(&suite).unwrap_or_default();
+        let disabled = disabled.remove(&suite).unwrap_or_default();
+        let is_there = !analyses.is_empty() || !disabled.is_empty();
+        is_there.then(|| SuiteSection {
+            id: suite.name(),
+            title: suite_title(suite),
+            score: score(suite, source),
+            analyses,
+            disabled,
+        })
+    };
+    order.into_iter().filter_map(section).collect()
+}
+
+fn score(suite: Suite, source: &Source<'_>) -> Option<Score> {
+    let score = source.result.report.summary.suites.get(suite.name())?;
+    let cap = source.config.score.cap;
+    let signals = score.signals.iter().map(|(id, rows)| {
+        let cut = if *rows > cap { format!(" of {}", told::count(*rows)) } else { String::new() };
+        format!("{id} {}{cut}", (*rows).min(cap))
+    });
+    Some(Score {
+        score: score.score,
+        level: score.level.name(),
+        level_class: told::level_class(score.level),
+        sum: format!("rows of each signal, {cap} at most: {}", signals.collect::<Vec<_>>().join(" + ")),
+    })
+}
+
+fn card(table: &ResultTable, title: String, source: &Source<'_>, charts: &mut Charts) -> AnalysisCard {
+    let drawn = charts::of_table(table, &source.config);
+    let raises = Analysis::by_id(&table.name).is_some_and(|analysis| analysis.finding.is_some());
+    let findings = source.result.findings.iter().filter(|finding| finding.analysis == table.name).count();
+    let mut placed: Vec<PlacedChart> = drawn.into_iter().map(|chart| charts.place(chart)).collect();
+    if let [only] = placed.as_mut_slice() {
+        only.heading.clear();
+    }
+    AnalysisCard {
+        is_open: placed.is_empty() && (1..=OPEN_ROWS).contains(&table.rows()),
+        title,
+        name: table.name.clone(),
+        rows: told::counted(table.rows(), "row"),
+        findings: raises.then(|| told::counted(findings, "finding")),
+        charts: placed,
+        table: Table::of(table),
+    }
+}
+
+/// The suite of a result table, and what it shows.
+fn described(table: &str) -> (Suite, String) {
+    if let Some(analysis) = Analysis::by_id(table) {
+        return (analysis.suite, analysis.title.to_owned());
+    }
+    let mut known = ANALYSES.iter().chain(INVESTIGATION);
+    let is_companion =
+        |analysis: &&&Analysis| analysis.companion.as_ref().is_some_and(|other| other.name == table);
+    match known.find(is_companion) {
+        Some(analysis) => (analysis.suite, format!("{}: summed up", analysis.title)),
+        // An investigation's table of ties belongs to no analysis.
+        None => (Suite::Investigation, "Names tied to it, by day".to_owned()),
+    }
+}

@@ -1,0 +1,136 @@
+//! A table of the report: its first rows, with what was cut.
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::util::display::array_value_to_string;
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use super::told;
+use crate::scan::ResultTable;
+
+/// Rows shown of a result table.
+pub(super) const SHOWN_ROWS: usize = 100;
+/// A text column is as wide as its longest text, up to this; beyond it lines break.
+const UNBROKEN_CHARACTERS: usize = 34;
+const SHORT_CHARACTERS: usize = 60;
+
+/// A table.
+#[derive(Template)]
+#[template(path = "report/table.html")]
+pub(super) struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<String>>,
+    note: String,
+}
+
+impl HtmlSafe for Table {}
+
+struct Column {
+    name: String,
+    class: &'static str,
+}
+
+impl Table {
+    /// A table of texts. `all` is how many rows there are, `what` what they are.
+    pub(super) fn new(
+        columns: &[(&str, &'static str)],
+        rows: Vec<Vec<String>>,
+        all: usize,
+        what: &str,
+    ) -> Self {
+        let columns = columns.iter().map(|&(name, class)| Column { name: name.to_owned(), class });
+        Self { columns: columns.collect(), note: told::cut(rows.len(), all, what), rows }
+    }
+
+    /// The first rows of a result table.
+    pub(super) fn of(table: &ResultTable) -> Self {
+        let mut rows = Vec::new();
+        for batch in &table.batches {
+            let wanted = batch.num_rows().min(SHOWN_ROWS - rows.len());
+            rows.extend((0..wanted).map(|index| row(batch, index)));
+        }
+        let schema = table.batches[0].schema();
+        let columns = schema.fields().iter().enumerate().map(|(column, field)| Column {
+            name: field.name().clone(),
+            class: match field.data_type() {
+                DataType::Int64 | DataType::Float64 => "number",
+                DataType::Timestamp(_, _) => "time",
+                _ => text_class(rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()),
+            },
+        });
+        let columns = columns.collect();
+        Self { columns, note: told::cut(rows.len(), table.rows(), "rows"), rows }
+    }
+
+    /// Whether it has no row.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// The class of a column of texts whose longest has so many characters.
+pub(super) fn text_class(longest: usize) -> &'static str {
+    match longest {
+        ..=UNBROKEN_CHARACTERS => "keep",
+        ..=SHORT_CHARACTERS => "text",
+        _ => "long",
+    }
+}
+
+fn row(batch: &RecordBatch, index: usize) -> Vec<String> {
+    let schema = batch.schema();
+    let cells = batch.columns().iter().zip(schema.fields());
+    cells.map(|(column, field)| cell(column, index, field.name())).collect()
+}
+
+fn cell(column: &dyn Array, index: usize, name: &str) -> String {
+    if column.is_null(index) {
+        return String::new();
+    }
+    match column.data_type() {
+        DataType::Utf8View => told::text(column.as_string_view().value(index)),
+        DataType::Utf8 => told::text(column.as_string::<i32>().value(index)),
+        DataType::Int64 => {
+            let value = column.as_primitive::<Int64Type>().value(index);
+            // A port is a name, not an amount.
+            if name.ends_with("port") { value.to_string() } else { told::integer(value) }
+        }
+        DataType::Float64 => told::decimal(column.as_primitive::<Float64Type>().value(index)),
+        DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, _) => {
+            told::instant(column.as_primitive::<TimestampMicrosecondType>().value(index))
+        }
+        _ => told::text(&array_value_to_string(column, index).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+
+    use super::*;
+
+    fn table(texts: Vec<&str>) -> ResultTable {
+        let numbers: ArrayRef =
+            Arc::new(Int64Array::from_iter_values((0..texts.len() as i64).map(|n| n * 1_000)));
+        let texts: ArrayRef = Arc::new(StringArray::from(texts));
+        let batch = RecordBatch::try_from_iter([("what", texts), ("bytes", numbers)]).unwrap();
+        ResultTable { name: "t".into(), batches: vec![batch.clone(), batch] }
+    }
+
+    #[test]
+    fn rows_are_cut_over_batches() {
+        let told = Table::of(&table(vec!["a"; 70])).render().unwrap();
+        assert_eq!(told.matches("<tr>").count(), 1 + SHOWN_ROWS);
+        assert!(told.contains("showing 100 of 140 rows") && told.contains(">69,000<"), "{told}");
+    }
+
+    #[test]
+    fn texts_are_escaped() {
+        let told = Table::of(&table(vec!["<script>alert(1)</script>\" onload=\"x"])).render().unwrap();
+        assert!(!told.contains("<script>") && !told.contains("\" onload"), "{told}");
+        assert!(told.contains("&#60;script&#62;"), "{told}");
+    }
+}

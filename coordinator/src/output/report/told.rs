@@ -1,0 +1,175 @@
+//! How values are told to people: numbers, times, texts of any length, and lists that are cut and say so.
+
+use hindcast_common::entities::Entity;
+use hindcast_common::findings::{Severity, Stage, Tactic};
+use hindcast_common::time::{MICROS_PER_SECOND, format_micros};
+
+use crate::risk::Level;
+
+/// Characters shown of a text.
+pub(super) const LONGEST_TEXT: usize = 400;
+
+/// A whole number with its thousands apart.
+pub(super) fn count(number: u64) -> String {
+    grouped(&number.to_string())
+}
+
+/// So many of something: `1 row`, `1,730 rows`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    format!("{} {what}{}", count(number as u64), if number == 1 { "" } else { "s" })
+}
+
+/// A whole number that may be negative.
+pub(super) fn integer(number: i64) -> String {
+    let sign = if number < 0 { "-" } else { "" };
+    format!("{sign}{}", count(number.unsigned_abs()))
+}
+
+/// A number with at most three decimals.
+pub(super) fn decimal(number: f64) -> String {
+    if !number.is_finite() {
+        return number.to_string();
+    }
+    if number != 0.0 && number.abs() < 0.001 {
+        return format!("{number:.1e}");
+    }
+    let text = format!("{:.3}", number.abs());
+    let (whole, decimals) = text.split_once('.').unwrap_or((&text, ""));
+    let decimals = decimals.trim_end_matches('0');
+    let point = if decimals.is_empty() { "" } else { "." };
+    let sign = if number < 0.0 { "-" } else { "" };
+    format!("{sign}{}{point}{decimals}", grouped(whole))
+}
+
+fn grouped(digits: &str) -> String {
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// An instant to the second, in UTC: `2026-01-05 06:00:00`.
+pub(super) fn instant(micros: i64) -> String {
+    time(Some(&format_micros(micros.div_euclid(MICROS_PER_SECOND) * MICROS_PER_SECOND)))
+}
+
+/// An RFC 3339 time in UTC, to the second; empty where there is none.
+pub(super) fn time(rfc3339: Option<&str>) -> String {
+    let text = rfc3339.unwrap_or_default().trim_end_matches('Z');
+    let text = text.split('.').next().unwrap_or(text);
+    text.replacen('T', " ", 1)
+}
+
+/// Text of a log as it is shown: on a line, at most [`LONGEST_TEXT`] characters, and with what would be invisible or
+/// turn the direction of writing spelt out.
+pub(super) fn text(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len().min(LONGEST_TEXT));
+    for (index, character) in text.chars().enumerate() {
+        if index == LONGEST_TEXT {
+            shown.push_str(&format!(" ... ({} characters)", count(text.chars().count() as u64)));
+            break;
+        }
+        match character {
+            '\n' | '\r' | '\t' => shown.push(' '),
+            hidden if is_hidden(hidden) => shown.extend(hidden.escape_unicode()),
+            plain => shown.push(plain),
+        }
+    }
+    shown
+}
+
+/// Control characters, and the format characters that reorder or hide text.
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// What is said of a list of which `shown` of `all` are there; nothing where all are.
+pub(super) fn cut(shown: usize, all: usize, what: &str) -> String {
+    match shown < all {
+        true => format!("showing {} of {} {what}", count(shown as u64), count(all as u64)),
+        false => String::new(),
+    }
+}
+
+/// An entity with its kind.
+pub(super) fn entity(entity: &Entity) -> String {
+    let name = entity.full_name.as_ref().unwrap_or(&entity.name);
+    format!("{} {}", entity.kind.name().replace('_', " "), text(name))
+}
+
+/// The CSS class of a level.
+pub(super) fn level_class(level: Level) -> &'static str {
+    match level {
+        Level::None => "level-none",
+        Level::Low => "level-low",
+        Level::Medium => "level-medium",
+        Level::High => "level-high",
+    }
+}
+
+/// The CSS class of a severity.
+pub(super) fn severity_class(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => "level-low",
+        Severity::Medium => "level-medium",
+        Severity::High => "level-high",
+        Severity::Critical => "level-critical",
+    }
+}
+
+/// The name of a stage.
+pub(super) fn stage(stage: Stage) -> String {
+    format!("{stage:?}").to_lowercase()
+}
+
+/// ATT&CK's name of a tactic.
+pub(super) fn tactic(tactic: Tactic) -> &'static str {
+    match tactic {
+        Tactic::InitialAccess => "Initial Access",
+        Tactic::Persistence => "Persistence",
+        Tactic::CredentialAccess => "Credential Access",
+        Tactic::Collection => "Collection",
+        Tactic::CommandAndControl => "Command and Control",
+        Tactic::Exfiltration => "Exfiltration",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([0, 12, 999, 1_000, 1_234_567].map(count).join(" "), "0 12 999 1,000 1,234,567");
+        assert_eq!(integer(-1_234), "-1,234");
+        assert_eq!([0, 1, 1_730].map(|rows| counted(rows, "row")).join(", "), "0 rows, 1 row, 1,730 rows");
+        assert_eq!([0.0, 0.5, -1.25, 12_345.678_9, 3.0].map(decimal).join(" "), "0 0.5 -1.25 12,345.679 3");
+        assert_eq!(decimal(0.000_12), "1.2e-4");
+    }
+
+    #[test]
+    fn times_are_short() {
+        assert_eq!(time(Some("2026-01-05T06:00:00.123Z")), "2026-01-05 06:00:00");
+        assert_eq!(time(None), "");
+        assert_eq!(instant(1_500_000), "1970-01-01 00:00:01");
+    }
+
+    #[test]
+    fn a_text_is_cut_and_hides_nothing() {
+        let long = "x".repeat(1_500);
+        assert_eq!(text(&long), format!("{} ... (1,500 characters)", &long[..LONGEST_TEXT]));
+        assert_eq!(text("a\u{202e}b\nc\0"), "a\\u{202e}b c\\u{0}");
+        assert_eq!(text("zażółć 名"), "zażółć 名");
+    }
+
+    #[test]
+    fn a_cut_list_says_so() {
+        assert_eq!(cut(500, 12_345, "findings"), "showing 500 of 12,345 findings");
+        assert_eq!(cut(5, 5, "findings"), "");
+    }
+}

@@ -1,0 +1,43 @@
+//! The risk that a finding carries into an export: that of the worst incident it is part of, or entity it names.
+
+use std::collections::BTreeMap;
+
+use hindcast_common::entities::EntityKind;
+use hindcast_common::findings::Finding;
+
+use crate::scan::ScanResult;
+
+/// Risks by what findings have to do with.
+pub(super) struct Risks<'a> {
+    entities: BTreeMap<(EntityKind, &'a str), u64>,
+    incidents: BTreeMap<&'a str, u64>,
+}
+
+impl<'a> Risks<'a> {
+    pub(super) fn of(result: &'a ScanResult) -> Self {
+        let entities = result.report.entities.iter();
+        let mut incidents = BTreeMap::new();
+        for incident in &result.report.incidents {
+            for finding in &incident.findings {
+                let worst = incidents.entry(finding.as_str()).or_default();
+                *worst = incident.risk.score.max(*worst);
+            }
+        }
+        Self {
+            entities: entities
+                .map(|told| ((told.entity.kind, &*told.entity.name), told.risk.score))
+                .collect(),
+            incidents,
+        }
+    }
+
+    /// 0 to 100.
+    pub(super) fn score(&self, finding: &Finding) -> u64 {
+        let of_entities = finding
+            .entities
+            .iter()
+            .filter_map(|entity| self.entities.get(&(entity.kind, entity.name.as_str())));
+        let of_incident = self.incidents.get(finding.id.as_str());
+        of_entities.chain(of_incident).copied().max().unwrap_or_default()
+    }
+}

@@ -1,0 +1,247 @@
+//! Fields a query may name, and what a finding has in each.
+
+use std::collections::BTreeSet;
+
+use hindcast_common::analyses::{ANALYSES, Suite};
+use hindcast_common::entities::EntityKind;
+use hindcast_common::findings::{Severity, Stage, Tactic};
+use serde_json::Value;
+
+use super::Entry;
+
+/// A field of findings.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Field {
+    Severity,
+    Suite,
+    Analysis,
+    Stage,
+    Tactic,
+    Technique,
+    Title,
+    /// Of any kind where none is named.
+    Entity(Option<EntityKind>),
+    Source,
+    Destination,
+    Beacon,
+    Risk,
+    Confidence,
+    Rows,
+    First,
+    Last,
+    Incident,
+    Watchlist,
+    Id,
+    /// A column of the row behind the finding.
+    Evidence(String),
+}
+
+/// Name, field, an example of its use and what it is, in the order of the help.
+pub static FIELDS: [(&str, Field, &str, &str); 22] = [
+    ("severity", Field::Severity, "severity:>=high", "low, medium, high or critical"),
+    ("risk", Field::Risk, "risk:>=70", "highest risk of its incident and of those it names, 0 to 100"),
+    ("confidence", Field::Confidence, "confidence:>80", "how likely it is true, 0 to 100"),
+    ("suite", Field::Suite, "suite:firewall", "exfiltration, firewall or office365"),
+    ("analysis", Field::Analysis, "analysis:beaconing", "the analysis that raised it"),
+    ("tactic", Field::Tactic, "tactic:exfiltration", "ATT&CK tactic"),
+    ("technique", Field::Technique, "technique:T1567", "ATT&CK technique, with those below it"),
+    ("stage", Field::Stage, "stage:upload", "step of the kill chain"),
+    ("user", Field::Entity(Some(EntityKind::User)), "user:ada*", "an account it names"),
+    ("device", Field::Entity(Some(EntityKind::Device)), "device:ws-0*", "a device it names"),
+    ("ip", Field::Entity(Some(EntityKind::Ip)), "ip:10.1.2.3", "an address it names"),
+    ("url", Field::Entity(Some(EntityKind::Url)), "url:*.example", "a URL or host it names"),
+    (
+        "storage_account",
+        Field::Entity(Some(EntityKind::StorageAccount)),
+        "storage_account:corp*",
+        "a storage account it names",
+    ),
+    ("entity", Field::Entity(None), "entity:ada", "anybody or anything it names"),
+    ("src", Field::Source, "src:10.1.2.3", "source address"),
+    ("dst", Field::Destination, "dst:203.0.113.*", "destination address or host"),
+    ("beacon", Field::Beacon, "beacon:>=0.9", "score of a beacon, 0 to 1"),
+    ("first", Field::First, "first:>=2026-01-08", "when it began, UTC"),
+    ("last", Field::Last, "last:<2026-01-09T12", "when it ended, UTC"),
+    ("rows", Field::Rows, "rows:>100", "rows behind it"),
+    ("watchlist", Field::Watchlist, "watchlist:*", "a watchlist that names it"),
+    ("title", Field::Title, "title:*tunnel*", "what it is"),
+];
+
+/// Fields that pages link to and nobody types.
+static UNLISTED: [(&str, Field); 2] = [("incident", Field::Incident), ("id", Field::Id)];
+
+/// What a finding has in a field.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Told<'a> {
+    Text(&'a str),
+    Number(f64),
+}
+
+impl Field {
+    /// The field called `name`, where evidence has these columns.
+    pub(super) fn named(name: &str, columns: &BTreeSet<String>) -> Result<Self, String> {
+        let lowered = name.to_lowercase();
+        let listed = FIELDS.iter().map(|(name, field, ..)| (*name, field));
+        let mut known = listed.clone().chain(UNLISTED.iter().map(|(name, field)| (*name, field)));
+        if let Some((_, field)) = known.find(|(name, _)| *name == lowered) {
+            return Ok(field.clone());
+        }
+        if columns.contains(&lowered) {
+            return Ok(Field::Evidence(lowered));
+        }
+        let names = listed.map(|(name, _)| name).chain(columns.iter().map(String::as_str));
+        Err(format!(
+            "there is no field {name:?}{}; put words with a colon in quotation marks",
+            nearest(&lowered, names)
+        ))
+    }
+
+    /// Whether it is compared as text in which earlier times come first.
+    pub(super) fn is_time(&self) -> bool {
+        matches!(self, Field::First | Field::Last)
+    }
+
+    fn is_number(&self) -> bool {
+        matches!(self, Field::Beacon | Field::Risk | Field::Confidence | Field::Rows)
+    }
+
+    /// A value as it may be asked for, for messages.
+    pub(super) fn example(&self) -> &'static str {
+        let found = FIELDS.iter().find(|(_, field, ..)| field == self);
+        found.and_then(|(_, _, example, _)| Some(example.split_once(':')?.1)).unwrap_or("value")
+    }
+
+    /// Fails where no finding of this version can have `value`.
+    pub(super) fn check(&self, name: &str, value: &str) -> Result<(), String> {
+        if self.is_number() {
+            let is_number = value.parse::<f64>().is_ok();
+            let message = || format!("{name} is a number, as in {name}:{}", self.example());
+            return if is_number { Ok(()) } else { Err(message()) };
+        }
+        let known: Vec<&str> = match self {
+            Field::Severity => SEVERITIES.map(Severity::name).into(),
+            Field::Suite => Suite::ALL.map(Suite::name).into(),
+            Field::Analysis => ANALYSES.iter().map(|analysis| analysis.id).collect(),
+            Field::Stage => STAGES.map(stage_name).into(),
+            Field::Tactic => TACTICS.map(tactic_name).into(),
+            _ => return Ok(()),
+        };
+        if value.contains('*') || known.contains(&value) {
+            return Ok(());
+        }
+        let hint = nearest(value, known.iter().copied());
+        Err(format!("there is no {name} {value:?}{hint}; known: {}", known.join(", ")))
+    }
+
+    /// Shows `visit` what the finding has, until it is content; whether it was. As ranks, where `is_ordered` and there
+    /// are any.
+    pub(super) fn any<'a>(
+        &self,
+        entry: &'a Entry,
+        is_ordered: bool,
+        visit: &mut dyn FnMut(Told<'a>) -> bool,
+    ) -> bool {
+        let finding = &*entry.finding;
+        let mut text = |text: &'a str| visit(Told::Text(text));
+        match self {
+            Field::Severity if is_ordered => visit(Told::Number(rank(entry.severity))),
+            Field::Severity => text(entry.severity.name()),
+            Field::Suite => text(entry.suite.name()),
+            Field::Analysis => text(&entry.analysis),
+            Field::Stage => text(entry.stage),
+            Field::Tactic => entry.tactic.is_some_and(text),
+            Field::Technique => finding.techniques.iter().any(|technique| {
+                // T1560 is that and all below it.
+                text(&technique.id) || technique.id.split_once('.').is_some_and(|(whole, _)| text(whole))
+            }),
+            Field::Title => text(&finding.title),
+            Field::Entity(kind) => {
+                let mut of_kind = finding.entities.iter().filter(|e| kind.is_none_or(|kind| e.kind == kind));
+                of_kind.any(|entity| text(&entity.name) || entity.full_name.as_deref().is_some_and(&mut text))
+            }
+            Field::Source => entry.source.as_deref().is_some_and(text),
+            Field::Destination => entry.destination.as_deref().is_some_and(text),
+            Field::Beacon => entry.beacon.is_some_and(|score| visit(Told::Number(score))),
+            Field::Risk => visit(Told::Number(entry.risk as f64)),
+            Field::Confidence => visit(Told::Number(f64::from(finding.confidence))),
+            Field::Rows => visit(Told::Number(finding.rows as f64)),
+            Field::First => finding.first_seen.as_deref().is_some_and(text),
+            Field::Last => finding.last_seen.as_deref().is_some_and(text),
+            Field::Incident => entry.incident_id.as_deref().is_some_and(text),
+            Field::Watchlist => finding.watchlists.iter().any(|list| text(list)),
+            Field::Id => text(&finding.id),
+            Field::Evidence(column) => match finding.evidence.get(column) {
+                Some(Value::String(value)) => text(value),
+                Some(Value::Number(value)) => value.as_f64().is_some_and(|value| visit(Told::Number(value))),
+                Some(Value::Bool(value)) => text(if *value { "true" } else { "false" }),
+                _ => false,
+            },
+        }
+    }
+}
+
+const SEVERITIES: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
+/// The kill chain, in its order.
+pub const STAGES: [Stage; 5] = [Stage::Staging, Stage::Upload, Stage::Beacon, Stage::Egress, Stage::Audit];
+/// Tactics that findings may show, in the order of ATT&CK.
+const TACTICS: [Tactic; 6] = [
+    Tactic::InitialAccess,
+    Tactic::Persistence,
+    Tactic::CredentialAccess,
+    Tactic::Collection,
+    Tactic::CommandAndControl,
+    Tactic::Exfiltration,
+];
+
+/// The name of a stage in output.
+pub fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Staging => "staging",
+        Stage::Upload => "upload",
+        Stage::Beacon => "beacon",
+        Stage::Egress => "egress",
+        Stage::Audit => "audit",
+    }
+}
+
+/// The name of a tactic in output.
+pub fn tactic_name(tactic: Tactic) -> &'static str {
+    match tactic {
+        Tactic::InitialAccess => "initial_access",
+        Tactic::Persistence => "persistence",
+        Tactic::CredentialAccess => "credential_access",
+        Tactic::Collection => "collection",
+        Tactic::CommandAndControl => "command_and_control",
+        Tactic::Exfiltration => "exfiltration",
+    }
+}
+
+fn rank(severity: Severity) -> f64 {
+    f64::from(severity as u8) + 1.0
+}
+
+/// The rank of a severity by its name.
+pub(super) fn severity_rank(name: &str) -> Option<f64> {
+    SEVERITIES.into_iter().find(|severity| severity.name() == name).map(rank)
+}
+
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let scored = known.map(|known| (strsim::jaro_winkler(known, name), known));
+    let best = scored.filter(|(score, _)| *score > 0.7).max_by(|left, right| left.0.total_cmp(&right.0));
+    best.map(|(_, name)| format!("; did you mean {name}?")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_and_tactics_have_the_names_they_are_written_with() {
+        for stage in STAGES {
+            assert_eq!(serde_json::to_value(stage).unwrap(), stage_name(stage));
+        }
+        for tactic in TACTICS {
+            assert_eq!(serde_json::to_value(tactic).unwrap(), tactic_name(tactic));
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Searches findings: a pass over all of them in memory, then the page that is asked for.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use super::fields::{Field, Told};
+use super::query::{Clause, Condition, Query, Test};
+use super::{Entry, Results};
+
+/// What a search found.
+pub struct Found<'a> {
+    /// Findings that match.
+    pub total: usize,
+    /// Those of the page.
+    pub page: Vec<&'a Entry>,
+    /// Matches by severity, of those there are, worst first.
+    pub severities: Vec<(&'static str, usize)>,
+    /// Matches by analysis, most first.
+    pub analyses: Vec<(&'a str, usize)>,
+}
+
+impl Results {
+    /// The findings that match `query`, from the one at `offset` on, at most `limit`.
+    pub fn search(&self, query: &Query, offset: usize, limit: usize) -> Found<'_> {
+        let mut matching: Vec<&Entry> = self.entries.iter().filter(|entry| query.matches(entry)).collect();
+        let mut severities = BTreeMap::new();
+        let mut analyses: BTreeMap<&str, usize> = BTreeMap::new();
+        for entry in &matching {
+            *severities.entry(entry.severity).or_insert(0) += 1;
+            *analyses.entry(&entry.analysis).or_insert(0) += 1;
+        }
+        let total = matching.len();
+        if !query.sort.is_empty() {
+            matching = first_sorted(matching, &query.sort, offset.saturating_add(limit));
+        }
+        let mut analyses: Vec<(&str, usize)> = analyses.into_iter().collect();
+        analyses.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+        Found {
+            total,
+            page: matching.into_iter().skip(offset).take(limit).collect(),
+            severities: severities.into_iter().rev().map(|(level, count)| (level.name(), count)).collect(),
+            analyses,
+        }
+    }
+}
+
+/// An entry with what it is sorted by first, and its place in order of risk.
+type Keyed<'a> = (Option<Told<'a>>, usize, &'a Entry);
+
+/// The first `count` by these fields; what has none comes last, and what is equal stays in order of risk.
+fn first_sorted<'a>(entries: Vec<&'a Entry>, sort: &[(Field, bool)], count: usize) -> Vec<&'a Entry> {
+    let Some(((first, is_down), others)) = sort.split_first() else { return entries };
+    let key = |(place, entry): (usize, &'a Entry)| -> Keyed<'a> { (sort_value(first, entry), place, entry) };
+    let mut keyed: Vec<Keyed<'a>> = entries.into_iter().enumerate().map(key).collect();
+    let order = |left: &Keyed<'a>, right: &Keyed<'a>| {
+        let by_others = || {
+            let orders = others.iter().map(|(field, is_down)| {
+                ordered(sort_value(field, left.2), sort_value(field, right.2), *is_down)
+            });
+            orders.fold(Ordering::Equal, Ordering::then)
+        };
+        ordered(left.0, right.0, *is_down).then_with(by_others).then(left.1.cmp(&right.1))
+    };
+    // A page is a small part: what comes after it needs no order.
+    if count < keyed.len() {
+        keyed.select_nth_unstable_by(count, order);
+        keyed.truncate(count);
+    }
+    keyed.sort_unstable_by(order);
+    keyed.into_iter().map(|(_, _, entry)| entry).collect()
+}
+
+/// What an entry is sorted by.
+fn sort_value<'a>(field: &Field, entry: &'a Entry) -> Option<Told<'a>> {
+    let time = |micros: Option<i64>| micros.map(|micros| Told::Number(micros as f64));
+    match field {
+        Field::First => return time(entry.first_us),
+        Field::Last => return time(entry.last_us),
+        _ => {}
+    }
+    let mut value = None;
+    field.any(entry, true, &mut |told| {
+        value = Some(told);
+        true
+    });
+    value
+}
+
+fn ordered(left: Option<Told<'_>>, right: Option<Told<'_>>, is_down: bool) -> Ordering {
+    match (left, right) {
+        (Some(left), Some(right)) if is_down => compared(right, left),
+        (Some(left), Some(right)) => compared(left, right),
+        (left, right) => left.is_none().cmp(&right.is_none()),
+    }
+}
+
+fn compared(left: Told<'_>, right: Told<'_>) -> Ordering {
+    match (left, right) {
+        (Told::Number(left), Told::Number(right)) => left.total_cmp(&right),
+        (Told::Text(left), Told::Text(right)) => left.cmp(right),
+        (Told::Number(_), Told::Text(_)) => Ordering::Less,
+        (Told::Text(_), Told::Number(_)) => Ordering::Greater,
+    }
+}
+
+impl Query {
+    fn matches(&self, entry: &Entry) -> bool {
+        self.clauses.iter().all(|clause| clause.holds(entry))
+    }
+}
+
+impl Clause {
+    fn holds(&self, entry: &Entry) -> bool {
+        let holds = match &self.condition {
+            Condition::Word(word) => entry.text.contains(word),
+            Condition::Field(field, test) => {
+                let is_ordered = !matches!(test, Test::Is(..));
+                field.any(entry, is_ordered, &mut |told| test.holds(told))
+            }
+        };
+        holds == self.is_wanted
+    }
+}
+
+impl Test {
+    fn holds(&self, told: Told<'_>) -> bool {
+        match (self, told) {
+            (Test::Is(_, number), Told::Number(value)) => *number == Some(value),
+            (Test::Is(pattern, _), Told::Text(text)) => is_like(text, pattern),
+            (Test::Number(order, number), Told::Number(value)) => order.holds(value.total_cmp(number)),
+            (Test::Text(order, bound), Told::Text(text)) => {
+                order.holds(text.to_lowercase().as_str().cmp(bound))
+            }
+            (Test::Number(..), Told::Text(_)) | (Test::Text(..), Told::Number(_)) => false,
+        }
+    }
+}
+
+/// Whether `text` is as the lower-cased `pattern` has it, where `*` stands for any text.
+fn is_like(text: &str, pattern: &str) -> bool {
+    if !pattern.contains('*') && text.is_ascii() {
+        return text.eq_ignore_ascii_case(pattern);
+    }
+    let lowered = text.to_lowercase();
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| lowered.strip_prefix(first)) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_like;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (text, pattern, is_so) in [
+            ("Ada", "ada", true),
+            ("adam", "ada", false),
+            ("adam", "ada*", true),
+            ("ws-ops-0003", "ws-*-0003", true),
+            ("ws-0003", "ws-*-0003", false),
+            ("abcabc", "*bc", true),
+            ("anything", "*", true),
+            ("ÄRGER", "ä*r", true),
+            ("aba", "ab*ba", false),
+        ] {
+            assert_eq!(is_like(text, pattern), is_so, "{text} {pattern}");
+        }
+    }
+}

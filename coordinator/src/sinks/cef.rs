@@ -1,0 +1,164 @@
+//! Findings in ArcSight's Common Event Format, version 0.
+
+use std::net::IpAddr;
+
+use hindcast_common::entities::EntityKind;
+use hindcast_common::findings::{Finding, Severity};
+use hindcast_common::time::parse_time_us;
+
+use super::RunEnd;
+
+/// Longest text of a field, as the format has it.
+const LONGEST_VALUE: usize = 1_023;
+
+/// The event of a finding. The rule is its class, so that a collector can count by it.
+pub(super) fn of_finding(finding: &Finding) -> String {
+    let severity = match finding.severity {
+        Severity::Low => 3,
+        Severity::Medium => 5,
+        Severity::High => 8,
+        Severity::Critical => 10,
+    };
+    let mut fields = Fields::default();
+    fields.put("externalId", &finding.id);
+    fields.put("cat", finding.suite.name());
+    fields.put_time("start", finding.first_seen.as_deref());
+    fields.put_time("end", finding.last_seen.as_deref());
+    fields.put("cnt", &finding.rows.to_string());
+    put_names(&mut fields, finding);
+    put_addresses(&mut fields, finding);
+    fields.put_labelled("cn1", "confidence", &finding.confidence.to_string());
+    let techniques: Vec<&str> = finding.techniques.iter().map(|technique| &*technique.id).collect();
+    fields.put_labelled("cs1", "techniques", &techniques.join(","));
+    let entities = finding.entities.iter().map(|entity| format!("{}:{}", entity.kind.name(), entity.name));
+    fields.put_labelled("cs2", "entities", &entities.collect::<Vec<_>>().join(","));
+    fields.put("msg", &finding.explanation);
+    event(&finding.analysis, &finding.title, severity, &fields)
+}
+
+/// The event of a run's end.
+pub(super) fn of_run(end: RunEnd<'_>) -> String {
+    let mut fields = Fields::default();
+    if !end.job.is_empty() {
+        fields.put("externalId", end.job);
+    }
+    match end.outcome {
+        Ok(result) => {
+            let summary = &result.report.summary;
+            fields.put_time("start", Some(&summary.window.from));
+            fields.put_time("end", Some(&summary.window.to));
+            fields.put_labelled("cn1", "findings", &summary.findings.to_string());
+            fields.put_labelled("cn2", "incidents", &summary.incidents.to_string());
+            fields.put_labelled("cn3", "risk", &summary.risk.score.to_string());
+            fields.put("outcome", if summary.coverage.complete { "complete" } else { "incomplete" });
+            event("run_end", "Scan ended", 0, &fields)
+        }
+        Err(error) => {
+            fields.put("outcome", "failed");
+            fields.put("reason", &error.to_string());
+            event("run_end", "Scan failed", 5, &fields)
+        }
+    }
+}
+
+fn event(class: &str, name: &str, severity: u8, fields: &Fields) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let (class, name) = (header(class), header(name));
+    format!("CEF:0|Hindcast|Hindcast|{version}|{class}|{name}|{severity}|{}", fields.0)
+}
+
+fn put_names(fields: &mut Fields, finding: &Finding) {
+    for (kind, key) in
+        [(EntityKind::Device, "dvchost"), (EntityKind::User, "suser"), (EntityKind::Url, "request")]
+    {
+        if let Some(entity) = finding.entities.iter().find(|entity| entity.kind == kind) {
+            fields.put(key, entity.full_name.as_ref().unwrap_or(&entity.name));
+        }
+    }
+}
+
+/// Who talked to whom, where the evidence tells. The format keeps IPv6 addresses apart.
+fn put_addresses(fields: &mut Fields, finding: &Finding) {
+    let told = |column: &str| finding.evidence.get(column)?.as_str()?.parse::<IpAddr>().ok();
+    let source = told("source_ip").or_else(|| told("ip"));
+    for (address, plain, wide, label) in [
+        (source, "src", "c6a2", "Source IPv6 Address"),
+        (told("destination_ip"), "dst", "c6a3", "Destination IPv6 Address"),
+    ] {
+        match address {
+            Some(IpAddr::V4(address)) => fields.put(plain, &address.to_string()),
+            Some(IpAddr::V6(address)) => fields.put_labelled(wide, label, &address.to_string()),
+            None => {}
+        }
+    }
+}
+
+/// `key=value` pairs.
+#[derive(Default)]
+struct Fields(String);
+
+impl Fields {
+    fn put(&mut self, key: &str, value: &str) {
+        if !self.0.is_empty() {
+            self.0.push(' ');
+        }
+        self.0.push_str(key);
+        self.0.push('=');
+        for character in value.chars().take(LONGEST_VALUE) {
+            match character {
+                '\\' => self.0.push_str("\\\\"),
+                '=' => self.0.push_str("\\="),
+                '\n' => self.0.push_str("\\n"),
+                '\r' => self.0.push_str("\\r"),
+                other => self.0.push(printable(other)),
+            }
+        }
+    }
+
+    fn put_labelled(&mut self, key: &str, label: &str, value: &str) {
+        self.put(key, value);
+        self.put(&format!("{key}Label"), label);
+    }
+
+    /// Milliseconds since 1970.
+    fn put_time(&mut self, key: &str, text: Option<&str>) {
+        if let Some(micros) = text.and_then(parse_time_us) {
+            self.put(key, &micros.div_euclid(1_000).to_string());
+        }
+    }
+}
+
+/// A field of the header: one line, without a bar of its own.
+fn header(text: &str) -> String {
+    let mut told = String::new();
+    for character in text.chars().take(LONGEST_VALUE) {
+        match character {
+            '\\' => told.push_str("\\\\"),
+            '|' => told.push_str("\\|"),
+            other => told.push(printable(other)),
+        }
+    }
+    told
+}
+
+/// A control character, such as one that moves a terminal's cursor, as a space.
+fn printable(character: char) -> char {
+    if character.is_control() { ' ' } else { character }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_values_stay_in_their_field() {
+        let mut fields = Fields::default();
+        fields.put("msg", "a=b\\c\nCEF:0|x\r\u{1b}[31m|");
+        fields.put("suser", "ada");
+        assert_eq!(fields.0, "msg=a\\=b\\\\c\\nCEF:0|x\\r [31m| suser=ada");
+        assert_eq!(header("a|b\\c\nd"), "a\\|b\\\\c d");
+        let mut long = Fields::default();
+        long.put("msg", &"ü".repeat(2_000));
+        assert_eq!(long.0.chars().count(), "msg=".len() + LONGEST_VALUE);
+    }
+}

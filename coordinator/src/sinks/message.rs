@@ -1,0 +1,86 @@
+//! What a webhook is sent: the run, and findings in portions.
+
+use hindcast_common::findings::Finding;
+use serde_json::{Value, json};
+
+use super::RunEnd;
+
+/// Findings in one message.
+const PORTION: usize = 200;
+
+/// The messages of a run's end: at least one, so that a run without findings can be told of.
+pub(super) fn messages(end: RunEnd<'_>, findings: &[&Finding]) -> Vec<Value> {
+    let run = run(end);
+    let portions: Vec<&[&Finding]> =
+        if findings.is_empty() { vec![findings] } else { findings.chunks(PORTION).collect() };
+    let parts = portions.len();
+    let message = |(index, portion): (usize, &&[&Finding])| {
+        json!({
+            "source": "hindcast",
+            "version": env!("CARGO_PKG_VERSION"),
+            "run": run,
+            "part": index + 1,
+            "parts": parts,
+            "findings": portion,
+            // With the first: those that its findings are part of.
+            "incidents": if index == 0 { incidents(end, findings) } else { Vec::new() },
+        })
+    };
+    portions.iter().enumerate().map(message).collect()
+}
+
+fn run(end: RunEnd<'_>) -> Value {
+    let job = (!end.job.is_empty()).then_some(end.job);
+    match end.outcome {
+        Ok(result) => {
+            let summary = &result.report.summary;
+            json!({
+                "job": job,
+                "state": "done",
+                "window": summary.window,
+                "risk": { "score": summary.risk.score, "level": summary.risk.level },
+                "findings": summary.findings,
+                "incidents": summary.incidents,
+                "complete": summary.coverage.complete,
+                "config_hash": summary.config_hash,
+            })
+        }
+        Err(error) => json!({ "job": job, "state": "failed", "error": error.to_string() }),
+    }
+}
+
+fn incidents(end: RunEnd<'_>, findings: &[&Finding]) -> Vec<Value> {
+    let Ok(result) = end.outcome else { return Vec::new() };
+    let sent: std::collections::BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
+    let incidents = result.report.incidents.iter();
+    let told = incidents.filter(|incident| incident.findings.iter().any(|id| sent.contains(id.as_str())));
+    told.map(|incident| json!(incident)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use hindcast_common::Error;
+
+    use super::*;
+
+    #[test]
+    fn many_findings_go_in_portions_and_none_in_one() {
+        let finding: Finding = serde_json::from_value(json!({
+            "id": "a", "analysis": "beaconing", "suite": "firewall", "title": "A beacon", "severity": "high",
+            "confidence": 70, "first_seen": null, "last_seen": null, "rows": 1, "stage": "beacon", "entities": [],
+            "techniques": [], "explanation": "it beats", "evidence": {},
+        }))
+        .unwrap();
+        let failed = Error::Busy("the store is away".into());
+        let end = RunEnd { job: "7", outcome: Err(&failed) };
+        let all = vec![&finding; 2 * PORTION + 1];
+        let told = messages(end, &all);
+        let counts: Vec<_> =
+            told.iter().map(|message| message["findings"].as_array().map(Vec::len)).collect();
+        assert_eq!(counts, [Some(PORTION), Some(PORTION), Some(1)]);
+        assert_eq!((&told[2]["part"], &told[2]["parts"]), (&json!(3), &json!(3)));
+        let none = messages(end, &[]);
+        assert_eq!(none.len(), 1);
+        assert_eq!(none[0]["run"], json!({ "job": "7", "state": "failed", "error": "the store is away" }));
+    }
+}

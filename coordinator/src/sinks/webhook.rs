@@ -1,0 +1,111 @@
+//! JSON over HTTP, by the client that also speaks to object stores.
+
+use std::time::Duration;
+
+use hindcast_common::cluster::is_loopback;
+use hindcast_common::findings::Finding;
+use hindcast_common::{Error, Result};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode, Url};
+
+use super::message::messages;
+use super::settings::SinkSettings;
+use super::{Failure, RunEnd, with_tries};
+
+/// Longest time a connection may take to come up.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Where messages are posted.
+pub(super) struct Webhook {
+    client: Client,
+    url: Url,
+}
+
+impl std::fmt::Debug for Webhook {
+    /// Without the path, which may be a secret, and without what the client adds.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Webhook({})", self.url.host_str().unwrap_or_default())
+    }
+}
+
+impl Webhook {
+    pub(super) fn open(settings: &SinkSettings) -> Result<Self> {
+        let url = settings.address()?;
+        match url.scheme() {
+            "https" => {}
+            "http" if settings.insecure || is_here(&url) => {}
+            "http" => {
+                return Err(
+                    settings.wrong("it is not on this machine: give an https URL, or insecure = true")
+                );
+            }
+            _ => return Err(settings.wrong("the URL of a webhook starts with https://")),
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, variable) in &settings.headers_from_env {
+            let header: HeaderName =
+                name.parse().map_err(|_| settings.wrong(&format!("{name:?} is no name of a header")))?;
+            let mut value: HeaderValue =
+                settings.secret(variable)?.trim().parse().map_err(|_| {
+                    settings.wrong(&format!("{variable} has characters a header can't carry"))
+                })?;
+            value.set_sensitive(true);
+            headers.insert(header, value);
+        }
+        // Whoever answers does not choose where findings and headers go next.
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_DEADLINE)
+            .default_headers(headers)
+            .user_agent(concat!("hindcast/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let client = client.map_err(|error| Error::Internal(format!("making an HTTP client: {error}")))?;
+        Ok(Self { client, url })
+    }
+
+    /// Posts all messages, one after another.
+    pub(super) async fn send(
+        &self,
+        end: RunEnd<'_>,
+        findings: &[&Finding],
+    ) -> std::result::Result<(), String> {
+        for message in messages(end, findings) {
+            let body = message.to_string();
+            with_tries(|| self.post(body.clone())).await?;
+        }
+        Ok(())
+    }
+
+    async fn post(&self, body: String) -> std::result::Result<(), Failure> {
+        let request = self.client.post(self.url.clone()).body(body);
+        let answer = request.send().await.map_err(|error| Failure::passing(causes(&error.without_url())))?;
+        let status = answer.status();
+        let told = format!("it answered {status}");
+        if status.is_success() {
+            return Ok(());
+        }
+        let is_busy = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+        if status.is_server_error() || is_busy {
+            return Err(Failure::passing(told));
+        }
+        Err(Failure::lasting(told))
+    }
+}
+
+fn is_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    is_loopback(&format!("{host}:{}", url.port_or_known_default().unwrap_or_default()))
+}
+
+/// An error and what is behind it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        told = format!("{told}: {current}");
+        cause = current.source();
+    }
+    told
+}

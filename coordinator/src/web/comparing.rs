@@ -1,0 +1,191 @@
+//! Two runs beside each other: findings added, gone and changed, and why.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Extension, RawQuery, State};
+use axum::response::Response;
+use hindcast_common::Error;
+use hindcast_common::time::format_micros;
+use hindcast_proto::v1::{Job, JobState};
+use serde_json::Value;
+
+use super::Site;
+use super::frame::{Frame, Parameters, Problem, counted, page, time_told, words};
+use super::guard::Viewer;
+use super::jobs::{asked_of, lake_of};
+use super::runs::{JobRuns, Runs};
+use super::scope::{Scope, site_tabs};
+use crate::compare::{Comparison, Difference, compare_scans};
+use crate::results::Results;
+
+/// Differences shown of a kind; the rest is counted.
+const SHOWN: usize = 200;
+
+#[derive(Template)]
+#[template(path = "web/compare.html")]
+struct ComparePage {
+    frame: Frame,
+    choices: Vec<Choice>,
+    comparison: Option<Compared>,
+}
+
+/// A run that can be chosen.
+struct Choice {
+    id: String,
+    label: String,
+    is_before: bool,
+    is_after: bool,
+}
+
+struct Compared {
+    before: String,
+    after: String,
+    risk: (u64, u64),
+    same: String,
+    groups: Vec<Group>,
+}
+
+struct Group {
+    name: &'static str,
+    count: usize,
+    more: usize,
+    lines: Vec<Line>,
+}
+
+struct Line {
+    severity: &'static str,
+    first_seen: String,
+    title: String,
+    names: String,
+    explanation: String,
+    /// Of its page, in the run that has it.
+    href: Option<String>,
+    /// Field, before, after.
+    fields: Vec<(String, String, String)>,
+    why: Vec<String>,
+}
+
+pub(super) async fn compare(
+    State(site): State<Arc<Site>>,
+    Extension(viewer): Extension<Viewer>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    match &site.runs {
+        Runs::Folder(folder) => {
+            let Some((earlier, results)) = &folder.earlier else {
+                return Err(Problem::not_found("there is no other run: start view with --against DIR"));
+            };
+            let scope = Scope::of(&site, "", viewer).await?;
+            // The pages of the earlier run are not served.
+            let before = Side { name: earlier.clone(), base: None, results: Arc::clone(results) };
+            let after = Side {
+                name: folder.name.clone(),
+                base: Some(String::new()),
+                results: Arc::clone(&folder.results),
+            };
+            let comparison = Some(compared(before, after).await?);
+            let frame = scope.frame("Compare", "/compare");
+            Ok(page(&ComparePage { frame, choices: Vec::new(), comparison }))
+        }
+        Runs::Jobs(jobs) => {
+            let parameters = Parameters::of(query.as_ref());
+            let (before, after) = (parameters.get("before"), parameters.get("after"));
+            let comparison = if before.is_empty() || after.is_empty() {
+                None
+            } else {
+                Some(compared(Side::of(jobs, before).await?, Side::of(jobs, after).await?).await?)
+            };
+            let frame = Frame {
+                title: "Compare".into(),
+                site: site_tabs(true, true, "/compare"),
+                run: Vec::new(),
+                run_name: String::new(),
+                viewer,
+            };
+            Ok(page(&ComparePage { frame, choices: choices(jobs, before, after), comparison }))
+        }
+    }
+}
+
+fn choices(jobs: &JobRuns, before: &str, after: &str) -> Vec<Choice> {
+    let done = jobs.board.list().into_iter().filter(|job| job.state() == JobState::Done);
+    let choice = |job: Job| Choice {
+        label: format!(
+            "{}, {}, {}",
+            time_told(Some(&format_micros(job.submitted_us))),
+            lake_of(&job),
+            asked_of(&job)
+        ),
+        is_before: job.id == before,
+        is_after: job.id == after,
+        id: job.id,
+    };
+    done.map(choice).collect()
+}
+
+/// One of the two runs.
+struct Side {
+    name: String,
+    /// Path below which its pages are, where they are served.
+    base: Option<String>,
+    results: Arc<Results>,
+}
+
+impl Side {
+    async fn of(jobs: &JobRuns, id: &str) -> Result<Self, Problem> {
+        let results = jobs.results(id).await?;
+        Ok(Self { name: format!("job {id}"), base: Some(format!("/jobs/{id}")), results })
+    }
+}
+
+async fn compared(before: Side, after: Side) -> Result<Compared, Problem> {
+    let compare = move || {
+        let comparison = compare_scans(&before.results.scan, &after.results.scan);
+        told(&comparison, &before, &after)
+    };
+    // Runs that share little take their time.
+    let compared = tokio::task::spawn_blocking(compare).await;
+    compared.map_err(|_| Error::Internal("comparing stopped".into()).into())
+}
+
+fn told(comparison: &Comparison, before: &Side, after: &Side) -> Compared {
+    let group = |name, differences: &[Difference], side: &Side| Group {
+        name,
+        count: differences.len(),
+        more: differences.len().saturating_sub(SHOWN),
+        lines: differences.iter().take(SHOWN).map(|difference| line(difference, side)).collect(),
+    };
+    Compared {
+        before: before.name.clone(),
+        after: after.name.clone(),
+        risk: comparison.risk,
+        same: counted(comparison.same, "finding"),
+        groups: vec![
+            group("added", &comparison.added, after),
+            group("gone", &comparison.gone, before),
+            group("changed", &comparison.changed, after),
+        ],
+    }
+}
+
+fn line(difference: &Difference, side: &Side) -> Line {
+    let finding = &difference.finding;
+    let mut names: Vec<&str> = finding.entities.iter().map(|entity| entity.name.as_str()).collect();
+    names.dedup();
+    let fields = difference.fields.iter().filter(|(field, _)| **field != "evidence");
+    Line {
+        severity: finding.severity.name(),
+        first_seen: time_told(finding.first_seen.as_deref()),
+        title: finding.title.clone(),
+        names: names.join(", "),
+        explanation: finding.explanation.clone(),
+        href: side.base.as_ref().map(|base| format!("{base}/findings/{}", finding.id)),
+        fields: fields.map(|(field, (one, other))| (words(field), value(one), value(other))).collect(),
+        why: difference.why.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn value(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

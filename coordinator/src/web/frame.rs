@@ -1,0 +1,181 @@
+//! What all pages share: the frame round them, answers, links, and how times and numbers are written.
+
+use askama::Template;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
+use hindcast_common::Error;
+use url::form_urlencoded;
+
+use super::guard::Viewer;
+
+/// What is round a page.
+pub(super) struct Frame {
+    /// The page's own name.
+    pub(super) title: String,
+    /// Pages of the site, then those of the run.
+    pub(super) site: Vec<Tab>,
+    pub(super) run: Vec<Tab>,
+    /// Which run it is of.
+    pub(super) run_name: String,
+    pub(super) viewer: Viewer,
+}
+
+/// A link of the navigation.
+pub(super) struct Tab {
+    pub(super) href: String,
+    pub(super) label: &'static str,
+    pub(super) is_current: bool,
+}
+
+#[derive(Template)]
+#[template(path = "web/problem.html")]
+struct ProblemPage<'a> {
+    status: StatusCode,
+    text: &'a str,
+}
+
+/// Why there is no page, for people.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    text: String,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self { status, text: text.into() }
+    }
+
+    pub(super) fn not_found(text: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, text)
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let status = match error {
+            Error::Config(_) => StatusCode::BAD_REQUEST,
+            Error::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
+            Error::Storage { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let page = page(&ProblemPage { status: self.status, text: &self.text });
+        (self.status, page).into_response()
+    }
+}
+
+/// A rendered page.
+pub(super) fn page(template: &impl Template) -> Response {
+    match template.render() {
+        Ok(html) => Html(html).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered").into_response()
+        }
+    }
+}
+
+/// Sends the browser on to `to` with a new request.
+pub(super) fn see_other(to: &str) -> Response {
+    match HeaderValue::from_str(to) {
+        Ok(to) => (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response(),
+        Err(_) => Problem::new(StatusCode::BAD_REQUEST, "that is no address of a page").into_response(),
+    }
+}
+
+/// A path with parameters.
+pub(super) fn link(path: &str, parameters: &[(&str, &str)]) -> String {
+    let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    if encoded.is_empty() { path.to_owned() } else { format!("{path}?{encoded}") }
+}
+
+/// Parameters of a link or a form.
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    pub(super) fn parse(text: &[u8]) -> Self {
+        Self(form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    pub(super) fn of(query: Option<&String>) -> Self {
+        Self::parse(query.map_or(&[], |query| query.as_bytes()))
+    }
+
+    /// The first of that name, without spaces round it; empty where there is none.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.all(name).next().unwrap_or_default()
+    }
+
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.trim())
+    }
+}
+
+/// An RFC 3339 time to the second, as people read it.
+pub(super) fn time_told(time: Option<&str>) -> String {
+    let time = time.unwrap_or_default();
+    let to_the_second = time.get(..19).unwrap_or(time);
+    to_the_second.replace('T', " ")
+}
+
+/// A number with its thousands apart.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut told = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            told.push('\u{202f}');
+        }
+        told.push(digit);
+    }
+    told
+}
+
+/// `1 finding`, `2 findings`.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    match (number, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(stem)) => format!("{} {stem}ies", grouped(number)),
+        (_, None) => format!("{} {what}s", grouped(number)),
+    }
+}
+
+/// `initial_access` as `initial access`.
+pub(super) fn words(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_and_numbers_are_written_for_their_readers() {
+        assert_eq!(link("/a", &[("q", "user:\"x y\" &<"), ("p", "2")]), "/a?q=user%3A%22x+y%22+%26%3C&p=2");
+        assert_eq!(link("/a", &[]), "/a");
+        assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(
+            [counted(1, "entity"), counted(2, "entity"), counted(0, "row")],
+            ["1 entity", "2 entities", "0 rows"]
+        );
+        assert_eq!(time_told(Some("2026-01-08T07:46:51.018895Z")), "2026-01-08 07:46:51");
+        let parameters = Parameters::parse(b"q=+a+b+&s=1&s=2");
+        assert_eq!((parameters.get("q"), parameters.all("s").count(), parameters.get("x")), ("a b", 2, ""));
+    }
+}

@@ -1,0 +1,175 @@
+//! Incidents of a run: the list, and one along the kill chain with what ties it.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::response::Response;
+use hindcast_common::entities::EntityKind;
+use hindcast_common::findings::Stage;
+
+use super::frame::{Frame, Problem, counted, grouped, page, time_told, words};
+use super::scope::{EntityLink, FindingLine, Scope};
+use crate::correlate::{Incident, Tie};
+use crate::results::{STAGES, stage_name, tactic_name};
+
+/// Names shown of an incident in a list.
+const SHOWN_NAMES: usize = 4;
+
+/// Parts of a risk shown.
+const SHOWN_PARTS: usize = 50;
+
+/// An incident in a list.
+pub(super) struct IncidentLine {
+    pub(super) href: String,
+    pub(super) score: u64,
+    pub(super) level: &'static str,
+    pub(super) severity: &'static str,
+    pub(super) first_seen: String,
+    pub(super) last_seen: String,
+    pub(super) stages: String,
+    pub(super) findings: String,
+    pub(super) names: Vec<EntityLink>,
+    pub(super) more_names: usize,
+}
+
+impl IncidentLine {
+    pub(super) fn of(scope: &Scope, incident: &Incident) -> Self {
+        let is_somebody = |kind: EntityKind| matches!(kind, EntityKind::Device | EntityKind::User);
+        let mut named: Vec<_> = incident.entities.iter().filter(|entity| is_somebody(entity.kind)).collect();
+        if named.is_empty() {
+            named = incident.entities.iter().collect();
+        }
+        named.dedup_by(|left, right| (left.kind, &left.name) == (right.kind, &right.name));
+        let stages: Vec<&str> = incident.stages.iter().map(|stage| stage_name(*stage)).collect();
+        Self {
+            href: scope.incident_path(&incident.id),
+            score: incident.risk.score,
+            level: incident.risk.level.name(),
+            severity: incident.severity.name(),
+            first_seen: time_told(incident.first_seen.as_deref()),
+            last_seen: time_told(incident.last_seen.as_deref()),
+            stages: stages.join(" › "),
+            findings: counted(incident.findings.len() as u64, "finding"),
+            more_names: named.len().saturating_sub(SHOWN_NAMES),
+            names: named.into_iter().take(SHOWN_NAMES).map(|entity| scope.entity(entity)).collect(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "web/incidents.html")]
+struct IncidentsPage {
+    frame: Frame,
+    lines: Vec<IncidentLine>,
+    /// Entities too common to tie anything, with to how many each is tied.
+    hubs: Vec<(EntityLink, String, String)>,
+}
+
+pub(super) async fn list(scope: Scope) -> Response {
+    let hubs = scope.results.scan.summary.hubs.iter();
+    page(&IncidentsPage {
+        frame: scope.frame("Incidents", "/incidents"),
+        lines: scope.results.incidents.iter().map(|incident| IncidentLine::of(&scope, incident)).collect(),
+        hubs: hubs
+            .map(|hub| (scope.entity(&hub.entity), grouped(hub.degree), counted(hub.findings, "finding")))
+            .collect(),
+    })
+}
+
+#[derive(Template)]
+#[template(path = "web/incident.html")]
+struct IncidentPage {
+    frame: Frame,
+    line: IncidentLine,
+    suites: String,
+    tactics: String,
+    /// Every step of the kill chain, in its order.
+    chain: Vec<Step>,
+    ties: Vec<TieTold>,
+    entities: Vec<EntityLink>,
+    contributions: Vec<(u64, String, Option<String>)>,
+    search: String,
+}
+
+struct Step {
+    stage: &'static str,
+    what: &'static str,
+    findings: Vec<FindingLine>,
+}
+
+struct TieTold {
+    entity: EntityLink,
+    other: Option<EntityLink>,
+    rows: Option<String>,
+    findings: String,
+}
+
+pub(super) async fn incident(
+    scope: Scope,
+    Path(parameters): Path<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    let id = parameters.last().map_or("", |(_, value)| value.as_str());
+    let incident =
+        scope.results.incident(id).ok_or_else(|| Problem::not_found("there is no such incident"))?;
+    let line = IncidentLine::of(&scope, incident);
+    let step = |stage: Stage| Step {
+        stage: stage_name(stage),
+        what: what_happens(stage),
+        findings: incident
+            .findings
+            .iter()
+            .filter_map(|id| scope.results.finding(id))
+            .filter(|entry| entry.finding.stage == stage)
+            .map(|entry| scope.line(entry))
+            .collect(),
+    };
+    let tactics: Vec<String> = incident.tactics.iter().map(|tactic| words(tactic_name(*tactic))).collect();
+    let suites: Vec<&str> = incident.suites.iter().map(|suite| suite.name()).collect();
+    let mut entities: Vec<EntityLink> = incident.entities.iter().map(|named| scope.entity(named)).collect();
+    entities.dedup_by(|left, right| left.href == right.href);
+    Ok(page(&IncidentPage {
+        frame: scope.frame("Incident", "/incidents"),
+        suites: suites.join(", "),
+        tactics: tactics.join(", "),
+        chain: STAGES.into_iter().map(step).collect(),
+        ties: incident.ties.iter().map(|tie| tie_told(&scope, tie)).collect(),
+        contributions: contributions(&scope, &incident.risk.contributions),
+        search: scope.search(&format!("incident:{}", incident.id)),
+        entities,
+        line,
+    }))
+}
+
+/// The largest parts of a risk: points, what they are for, and the finding's page where it is one.
+pub(super) fn contributions(
+    scope: &Scope,
+    parts: &[crate::risk::Contribution],
+) -> Vec<(u64, String, Option<String>)> {
+    let told = parts.iter().take(SHOWN_PARTS).map(|part| match scope.line_of(&part.from) {
+        Some(line) => (part.points, format!("{}, {}", line.title, line.first_seen), Some(line.href)),
+        None => (part.points, part.from.clone(), None),
+    });
+    told.collect()
+}
+
+fn tie_told(scope: &Scope, tie: &Tie) -> TieTold {
+    let rows = tie
+        .rows
+        .as_ref()
+        .map(|rows| format!("{} of {} on {}", counted(rows.rows, "row"), rows.table, rows.date));
+    TieTold {
+        entity: scope.entity(&tie.entity),
+        other: tie.other.as_ref().map(|other| scope.entity(other)),
+        rows,
+        findings: counted(tie.findings.len() as u64, "finding"),
+    }
+}
+
+fn what_happens(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Staging => "data is gathered and packed",
+        Stage::Upload => "data is sent by a tool made for it",
+        Stage::Beacon => "a host calls out",
+        Stage::Egress => "data leaves in bulk",
+        Stage::Audit => "keys, settings and mailboxes are touched",
+    }
+}

@@ -1,0 +1,193 @@
+//! Jobs of a coordinator, with how far they are. What changes is a part of its page, which the script asks for again.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Extension, Path, State};
+use axum::response::Response;
+use hindcast_common::time::{MICROS_PER_HOUR, format_micros};
+use hindcast_proto::v1::{Job, JobState};
+
+use super::Site;
+use super::frame::{Frame, Problem, page, time_told};
+use super::guard::Viewer;
+use super::overview::overview;
+use super::runs::{JobRuns, Runs};
+use super::scope::{Scope, site_tabs};
+use crate::jobs::{is_open, outcome};
+use crate::screen::{bytes, units_told};
+
+/// Jobs shown, the newest.
+const SHOWN: usize = 200;
+
+/// The jobs of a site that has some.
+pub(super) fn jobs_of(site: &Site) -> Result<&JobRuns, Problem> {
+    match &site.runs {
+        Runs::Jobs(jobs) => Ok(jobs),
+        Runs::Folder(_) => Err(Problem::not_found("there are no jobs here")),
+    }
+}
+
+pub(super) fn lake_of(job: &Job) -> &str {
+    job.scan.as_ref().map_or("", |scan| scan.lake.as_str())
+}
+
+/// What a job was asked for: the entity or suites, and the window.
+pub(super) fn asked_of(job: &Job) -> String {
+    let Some(scan) = &job.scan else { return String::new() };
+    let what = match &scan.investigation {
+        Some(entity) => format!("{} {}", entity.kind, entity.name),
+        None if scan.suites.is_empty() => "all suites".to_owned(),
+        None => scan.suites.join(", "),
+    };
+    let date = |micros: i64| time_told(Some(&format_micros(micros)));
+    let window = match (scan.last_us, scan.from_us, scan.to_us) {
+        (Some(last_us), ..) => format!("; last {} h", last_us / MICROS_PER_HOUR),
+        (None, Some(from), Some(to)) => format!("; {} to {}", date(from), date(to)),
+        (None, Some(from), None) => format!("; from {}", date(from)),
+        (None, None, Some(to)) => format!("; to {}", date(to)),
+        (None, None, None) => String::new(),
+    };
+    what + &window
+}
+
+/// A frame outside any run.
+pub(super) fn frame(title: &str, path: &str, viewer: &Viewer) -> Frame {
+    Frame {
+        title: title.to_owned(),
+        site: site_tabs(true, true, path),
+        run: Vec::new(),
+        run_name: String::new(),
+        viewer: viewer.clone(),
+    }
+}
+
+/// A job as pages show it.
+struct JobTold {
+    id: String,
+    href: String,
+    state: &'static str,
+    is_open: bool,
+    is_done: bool,
+    lake: String,
+    asked: String,
+    by: String,
+    submitted: String,
+    ended: String,
+    progress: String,
+    /// Units done and in all, for a bar.
+    done: u64,
+    of: u64,
+    read: String,
+    error: String,
+}
+
+impl JobTold {
+    fn of(job: &Job) -> Self {
+        let mut told = job.progress.unwrap_or_default();
+        // What has ended is no longer at it.
+        told.merging &= is_open(job);
+        let time = |micros: i64| (micros > 0).then(|| format_micros(micros));
+        let is_done = job.state() == JobState::Done;
+        Self {
+            id: job.id.clone(),
+            href: format!("/jobs/{}", job.id),
+            state: outcome(job.state()),
+            is_open: is_open(job),
+            is_done,
+            lake: lake_of(job).to_owned(),
+            asked: asked_of(job),
+            by: job.submitted_by.clone(),
+            submitted: time_told(time(job.submitted_us).as_deref()),
+            ended: time_told(time(job.ended_us).as_deref()),
+            progress: job.progress.map(|_| units_told(&told)).unwrap_or_default(),
+            done: if is_done { 1 } else { told.units_done + told.units_cached },
+            of: if is_done { 1 } else { told.units },
+            read: if told.bytes == 0 {
+                String::new()
+            } else {
+                format!("{} of {}", bytes(told.bytes_done), bytes(told.bytes))
+            },
+            error: job.error.clone(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "web/jobs.html")]
+struct JobsPage {
+    frame: Frame,
+    rows: JobRows,
+}
+
+#[derive(Template)]
+#[template(path = "web/job_rows.html")]
+struct JobRows {
+    jobs: Vec<JobTold>,
+    more: usize,
+}
+
+impl JobRows {
+    fn of(jobs: &JobRuns) -> Self {
+        let all = jobs.board.list();
+        Self {
+            more: all.len().saturating_sub(SHOWN),
+            jobs: all.iter().take(SHOWN).map(JobTold::of).collect(),
+        }
+    }
+}
+
+pub(super) async fn list(
+    State(site): State<Arc<Site>>,
+    Extension(viewer): Extension<Viewer>,
+) -> Result<Response, Problem> {
+    let rows = JobRows::of(jobs_of(&site)?);
+    Ok(page(&JobsPage { frame: frame("Jobs", "/", &viewer), rows }))
+}
+
+/// The part of the list that changes.
+pub(super) async fn rows(State(site): State<Arc<Site>>) -> Result<Response, Problem> {
+    Ok(page(&JobRows::of(jobs_of(&site)?)))
+}
+
+#[derive(Template)]
+#[template(path = "web/job.html")]
+struct JobPage {
+    frame: Frame,
+    progress: JobProgress,
+}
+
+#[derive(Template)]
+#[template(path = "web/job_progress.html")]
+struct JobProgress {
+    job: JobTold,
+    may_submit: bool,
+}
+
+fn job_of(site: &Site, id: &str) -> Result<Job, Problem> {
+    jobs_of(site)?.board.snapshot(id).ok_or_else(|| Problem::not_found("there is no such job"))
+}
+
+/// A job that goes on or has no results; otherwise the first page of its results.
+pub(super) async fn job(
+    State(site): State<Arc<Site>>,
+    Extension(viewer): Extension<Viewer>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let job = job_of(&site, &id)?;
+    if job.state() == JobState::Done {
+        return Ok(overview(Scope::of(&site, &id, viewer).await?).await);
+    }
+    let progress = JobProgress { job: JobTold::of(&job), may_submit: viewer.may_submit };
+    Ok(page(&JobPage { frame: frame("Job", "", &viewer), progress }))
+}
+
+/// The part of its page that changes.
+pub(super) async fn progress(
+    State(site): State<Arc<Site>>,
+    Extension(viewer): Extension<Viewer>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let job = JobTold::of(&job_of(&site, &id)?);
+    Ok(page(&JobProgress { job, may_submit: viewer.may_submit }))
+}

@@ -1,0 +1,94 @@
+//! HTTPS with the server's certificate. Browsers have no certificate of ours to show: people show tokens.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::Listener;
+use hindcast_common::{Error, Result};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::server::TlsStream;
+
+/// Longest a browser may take to agree on a key.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that have agreed and not been taken.
+const WAITING: usize = 16;
+
+type Connection = (TlsStream<TcpStream>, SocketAddr);
+
+/// Takes connections and hands on those that have agreed on a key, so that a slow one holds up no other.
+pub(super) struct TlsListener {
+    agreed: mpsc::Receiver<Connection>,
+    address: SocketAddr,
+}
+
+impl TlsListener {
+    /// A listener with the certificate `tls.crt` and key `tls.key` of `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where they can't be used.
+    pub(super) fn new(listener: TcpListener, folder: &Path) -> Result<Self> {
+        let acceptor = acceptor(folder)?;
+        let address = listener.local_addr().map_err(Error::io("reading the address listened on"))?;
+        let (sender, agreed) = mpsc::channel(WAITING);
+        tokio::spawn(take(listener, acceptor, sender));
+        Ok(Self { agreed, address })
+    }
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> Connection {
+        match self.agreed.recv().await {
+            Some(connection) => connection,
+            // The sender lives as long as the process.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+}
+
+async fn take(mut listener: TcpListener, acceptor: TlsAcceptor, agreed: mpsc::Sender<Connection>) {
+    loop {
+        // The plain listener waits and tries again where a connection can't be taken.
+        let (stream, address) = Listener::accept(&mut listener).await;
+        let (acceptor, agreed) = (acceptor.clone(), agreed.clone());
+        tokio::spawn(async move {
+            match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => drop(agreed.send((stream, address)).await),
+                Ok(Err(error)) => tracing::debug!(%error, "no agreement with a browser"),
+                Err(_) => tracing::debug!("a browser took too long to agree"),
+            }
+        });
+    }
+}
+
+fn acceptor(folder: &Path) -> Result<TlsAcceptor> {
+    let wrong = |name: &str, error: &dyn std::fmt::Display| {
+        Error::Config(format!("{}: {error}", folder.join(name).display()))
+    };
+    let certificates = CertificateDer::pem_file_iter(folder.join("tls.crt"))
+        .and_then(Iterator::collect)
+        .map_err(|error| wrong("tls.crt", &error))?;
+    let key =
+        PrivateKeyDer::from_pem_file(folder.join("tls.key")).map_err(|error| wrong("tls.key", &error))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, key))
+        .map_err(|error| wrong("tls.crt", &error))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

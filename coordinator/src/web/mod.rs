@@ -1,0 +1,112 @@
+//! Pages for people: a coordinator's jobs and their results, or the results in one folder. Rendered here, so that a
+//! browser needs to run next to nothing, and everything that comes out of logs is escaped in one place.
+
+mod assets;
+mod comparing;
+mod entities;
+mod findings;
+mod frame;
+mod guard;
+mod incidents;
+mod jobs;
+mod listener;
+mod login;
+mod overview;
+mod runs;
+mod scope;
+mod submitting;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use hindcast_common::{Error, Result};
+use tokio::net::TcpListener;
+
+pub(crate) use runs::{Folder, JobRuns, Runs};
+
+use crate::api::Keys;
+use frame::Problem;
+use listener::TlsListener;
+
+/// Bytes of a form.
+const FORM_BYTES: usize = 64 << 10;
+
+/// What all pages are made from.
+pub(crate) struct Site {
+    runs: Runs,
+    /// Who may look and submit; anybody where there are none.
+    keys: Option<Arc<Keys>>,
+    /// Whether only this machine can reach it, and so only its own names are those of the site.
+    is_loopback: bool,
+    is_https: bool,
+}
+
+/// Serves the pages at `listen`, with the certificate in the folder `tls` where one is given, until the process ends;
+/// gives the URL of the first page.
+///
+/// # Errors
+/// [`Error::Io`] where the address can't be listened on, [`Error::Config`] where the certificate can't be used.
+pub(crate) async fn serve_pages(
+    listen: SocketAddr,
+    tls: Option<&Path>,
+    runs: Runs,
+    keys: Option<Arc<Keys>>,
+) -> Result<String> {
+    let listener =
+        TcpListener::bind(listen).await.map_err(Error::io(format!("listening on {listen} for pages")))?;
+    let bound = listener.local_addr().map_err(Error::io("reading the address listened on"))?;
+    let is_https = tls.is_some();
+    let site = Arc::new(Site { runs, keys, is_loopback: bound.ip().is_loopback(), is_https });
+    let pages = pages(site);
+    match tls {
+        None => tokio::spawn(async move { told(axum::serve(listener, pages).await) }),
+        Some(folder) => {
+            let listener = TlsListener::new(listener, folder)?;
+            tokio::spawn(async move { told(axum::serve(listener, pages).await) })
+        }
+    };
+    Ok(format!("{}://{bound}/", if is_https { "https" } else { "http" }))
+}
+
+fn told(ended: std::io::Result<()>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "the pages stopped");
+    }
+}
+
+fn pages(site: Arc<Site>) -> Router {
+    let own = match &site.runs {
+        Runs::Folder(_) => run_pages("").route("/", get(overview::overview)),
+        Runs::Jobs(_) => run_pages("/jobs/{job}")
+            .route("/", get(jobs::list))
+            .route("/jobs", get(jobs::rows).post(submitting::submit))
+            .route("/jobs/{job}", get(jobs::job))
+            .route("/jobs/{job}/progress", get(jobs::progress))
+            .route("/jobs/{job}/cancel", post(submitting::cancel))
+            .route("/submit", get(submitting::form))
+            .route("/login", get(login::form).post(login::login))
+            .route("/logout", post(login::logout)),
+    };
+    own.route("/compare", get(comparing::compare))
+        .route("/assets/{name}", get(assets::asset))
+        .fallback(async || Problem::not_found("there is no such page"))
+        .layer(DefaultBodyLimit::max(FORM_BYTES))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), guard::guard))
+        .with_state(site)
+}
+
+/// The pages of one run, below `base`.
+fn run_pages(base: &str) -> Router<Arc<Site>> {
+    Router::new()
+        .route(&format!("{base}/findings"), get(findings::list))
+        .route(&format!("{base}/findings/{{id}}"), get(findings::finding))
+        .route(&format!("{base}/incidents"), get(incidents::list))
+        .route(&format!("{base}/incidents/{{id}}"), get(incidents::incident))
+        .route(&format!("{base}/entities"), get(entities::list))
+        .route(&format!("{base}/entity"), get(entities::entity))
+        .route(&format!("{base}/coverage"), get(overview::coverage))
+}

@@ -1,0 +1,290 @@
+//! The first page of a run, score, days, suites and the worst of what was found; and its coverage.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use askama::Template;
+use axum::response::Response;
+use chrono::NaiveDate;
+
+use super::frame::{Frame, counted, grouped, page, time_told};
+use super::incidents::IncidentLine;
+use super::scope::{EntityLink, Scope};
+use crate::scan::{CoverageEntry, Status};
+use crate::screen::bytes;
+
+/// Incidents and entities shown, the worst.
+const SHOWN: usize = 8;
+/// Height of the chart of days, in its own units.
+const CHART_HEIGHT: u64 = 100;
+/// Width of a day in it, with the gap to the next.
+const DAY_WIDTH: usize = 24;
+
+#[derive(Template)]
+#[template(path = "web/overview.html")]
+struct OverviewPage {
+    frame: Frame,
+    from: String,
+    to: String,
+    version: String,
+    score: u64,
+    level: &'static str,
+    explanation: Vec<Explained>,
+    days: Vec<Day>,
+    chart_width: usize,
+    suites: Vec<SuiteTold>,
+    incidents: Vec<IncidentLine>,
+    all_incidents: String,
+    entities: Vec<(EntityLink, u64, &'static str)>,
+    all_entities: String,
+    findings: String,
+    counts: Counts,
+    suppressed: Vec<(String, String)>,
+    disabled: Vec<(String, String)>,
+    locations: Option<String>,
+    paths: Paths,
+}
+
+/// Where the lists are.
+struct Paths {
+    findings: String,
+    incidents: String,
+    entities: String,
+    coverage: String,
+}
+
+/// A line of what makes the score.
+struct Explained {
+    points: String,
+    what: String,
+    href: Option<String>,
+}
+
+struct Day {
+    date: String,
+    score: u64,
+    level: &'static str,
+    findings: String,
+    href: String,
+    /// Of its bar.
+    x: usize,
+    y: u64,
+}
+
+struct SuiteTold {
+    name: String,
+    score: u64,
+    level: &'static str,
+    signals: Vec<Signal>,
+}
+
+struct Signal {
+    name: String,
+    rows: String,
+    findings: String,
+    href: String,
+}
+
+/// Table dates by what became of them.
+struct Counts {
+    scanned: usize,
+    empty: usize,
+    missing: usize,
+    failed: usize,
+    is_complete: bool,
+}
+
+impl Counts {
+    fn of(scope: &Scope) -> Self {
+        let coverage = &scope.results.scan.summary.coverage;
+        let count = |status| coverage.tables.iter().filter(|entry| entry.status == status).count();
+        Self {
+            scanned: count(Status::Scanned),
+            empty: count(Status::Empty),
+            missing: count(Status::Missing),
+            failed: count(Status::Failed),
+            is_complete: coverage.complete,
+        }
+    }
+}
+
+pub(super) async fn overview(scope: Scope) -> Response {
+    let summary = &scope.results.scan.summary;
+    let mut of_analysis: BTreeMap<&str, u64> = BTreeMap::new();
+    for finding in scope.results.scan.findings.values() {
+        *of_analysis.entry(&finding.analysis).or_default() += 1;
+    }
+    let suites = summary.suites.iter().map(|(name, suite)| SuiteTold {
+        name: name.clone(),
+        score: suite.score,
+        level: suite.level.name(),
+        signals: suite
+            .signals
+            .iter()
+            .map(|(name, rows)| Signal {
+                name: name.clone(),
+                rows: grouped(*rows),
+                findings: grouped(of_analysis.get(name.as_str()).copied().unwrap_or_default()),
+                href: scope.search(&format!("analysis:{name}")),
+            })
+            .collect(),
+    });
+    let worst = scope.results.entities.iter().take(SHOWN);
+    let suppressed = summary.suppressed.iter();
+    page(&OverviewPage {
+        frame: scope.frame("Overview", "/overview"),
+        from: time_told(Some(&summary.window.from)),
+        to: time_told(Some(&summary.window.to)),
+        version: summary.version.clone(),
+        score: summary.risk.score,
+        level: summary.risk.level.name(),
+        explanation: summary.risk.explanation.iter().map(|line| explained(&scope, line)).collect(),
+        days: days(&scope),
+        chart_width: (summary.risk_by_day.len() * DAY_WIDTH).max(1),
+        suites: suites.collect(),
+        incidents: scope.results.incidents.iter().take(SHOWN).map(|i| IncidentLine::of(&scope, i)).collect(),
+        all_incidents: counted(scope.results.incidents.len() as u64, "incident"),
+        entities: worst.map(|e| (scope.entity(&e.entity), e.risk.score, e.risk.level.name())).collect(),
+        all_entities: counted(scope.results.entities.len() as u64, "entity"),
+        findings: counted(summary.findings as u64, "finding"),
+        counts: Counts::of(&scope),
+        suppressed: suppressed.map(|(list, count)| (list.clone(), counted(*count, "finding"))).collect(),
+        disabled: summary.disabled.clone().into_iter().collect(),
+        locations: summary
+            .locations
+            .as_ref()
+            .map(|source| format!("{}, built {}", source.database, source.built)),
+        paths: Paths {
+            findings: scope.path("/findings"),
+            incidents: scope.path("/incidents"),
+            entities: scope.path("/entities"),
+            coverage: scope.path("/coverage"),
+        },
+    })
+}
+
+/// `65 points: the worst, incident ID` and `5 points: 3 findings of ANALYSIS`, with what they link to.
+fn explained(scope: &Scope, line: &str) -> Explained {
+    let (points, what) = line.split_once(" points: ").unwrap_or(("", line));
+    let of_incident = what.split_once("incident ").map(|(_, id)| id);
+    let incident = of_incident.and_then(|id| scope.results.incident(id));
+    let analysis = what.split_once("findings of ").map(|(_, analysis)| analysis);
+    let href = match (incident, analysis) {
+        (Some(incident), _) => Some(scope.incident_path(&incident.id)),
+        (None, Some(analysis)) => Some(scope.search(&format!("analysis:{analysis}"))),
+        (None, None) => None,
+    };
+    Explained { points: points.to_owned(), what: what.to_owned(), href }
+}
+
+fn days(scope: &Scope) -> Vec<Day> {
+    let days = scope.results.scan.summary.risk_by_day.iter().enumerate();
+    let told = days.map(|(index, day)| {
+        // The findings of a day are those that had begun and not ended: times compare as text.
+        let next = day.date.succ_opt().unwrap_or(day.date);
+        Day {
+            href: scope.search(&format!("first:<{next} last:>={}", day.date)),
+            date: day.date.to_string(),
+            score: day.score,
+            level: day.level.name(),
+            findings: grouped(day.findings),
+            x: index * DAY_WIDTH,
+            y: CHART_HEIGHT - day.score.min(CHART_HEIGHT),
+        }
+    });
+    told.collect()
+}
+
+#[derive(Template)]
+#[template(path = "web/coverage.html")]
+struct CoveragePage {
+    frame: Frame,
+    counts: Counts,
+    dates: Vec<String>,
+    tables: Vec<CoverageRow>,
+    gaps: Vec<Gap>,
+}
+
+struct CoverageRow {
+    table: String,
+    cells: Vec<Cell>,
+    rows: String,
+    bytes: String,
+}
+
+struct Cell {
+    status: &'static str,
+    text: String,
+    title: String,
+}
+
+/// Something that was not read, and why.
+struct Gap {
+    table: String,
+    date: String,
+    status: &'static str,
+    reason: String,
+}
+
+pub(super) async fn coverage(scope: Scope) -> Response {
+    let entries = &scope.results.scan.summary.coverage.tables;
+    let dates: BTreeSet<NaiveDate> = entries.iter().map(|entry| entry.date).collect();
+    let mut by_table: BTreeMap<&str, BTreeMap<NaiveDate, &CoverageEntry>> = BTreeMap::new();
+    for entry in entries {
+        by_table.entry(&entry.table).or_default().insert(entry.date, entry);
+    }
+    let tables = by_table.iter().map(|(table, of_date)| CoverageRow {
+        table: (*table).to_owned(),
+        cells: dates.iter().map(|date| cell(of_date.get(date).copied())).collect(),
+        rows: grouped(of_date.values().map(|entry| entry.rows).sum()),
+        bytes: bytes(of_date.values().map(|entry| entry.bytes).sum()),
+    });
+    let mut gaps: Vec<&CoverageEntry> = entries.iter().filter(|entry| entry.reason.is_some()).collect();
+    gaps.sort_by_key(|entry| entry.status != Status::Failed);
+    let gaps = gaps.into_iter().map(|entry| Gap {
+        table: entry.table.clone(),
+        date: entry.date.to_string(),
+        status: status_name(entry.status),
+        reason: entry.reason.clone().unwrap_or_default(),
+    });
+    page(&CoveragePage {
+        frame: scope.frame("Coverage", "/coverage"),
+        counts: Counts::of(&scope),
+        tables: tables.collect(),
+        gaps: gaps.collect(),
+        // The year is the same in nearly all.
+        dates: dates.iter().map(|date| date.to_string()).collect(),
+    })
+}
+
+fn cell(entry: Option<&CoverageEntry>) -> Cell {
+    let Some(entry) = entry else {
+        return Cell { status: "none", text: String::new(), title: "not looked at".into() };
+    };
+    let status = status_name(entry.status);
+    let text = match entry.status {
+        Status::Scanned | Status::Empty => short(entry.rows),
+        Status::Missing => "—".into(),
+        Status::Failed => format!("! {}", short(entry.rows)),
+    };
+    let title = format!("{status}: {} rows in {} files, {}", entry.rows, entry.files, bytes(entry.bytes));
+    Cell { status, text, title }
+}
+
+fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Scanned => "scanned",
+        Status::Empty => "empty",
+        Status::Missing => "missing",
+        Status::Failed => "failed",
+    }
+}
+
+/// A number of rows in few characters.
+fn short(rows: u64) -> String {
+    match rows {
+        0..1_000 => rows.to_string(),
+        1_000..1_000_000 => format!("{}k", rows / 1_000),
+        1_000_000..1_000_000_000 => format!("{}M", rows / 1_000_000),
+        _ => format!("{}G", rows / 1_000_000_000),
+    }
+}
