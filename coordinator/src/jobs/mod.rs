@@ -220,11 +220,12 @@ impl JobBoard {
         bytes.map(decode_table).transpose()
     }
 
-    /// Ids of the jobs that are done, newest first.
+    /// Ids of the jobs that are done, the one that ended last first.
     pub fn done(&self) -> Vec<String> {
-        let entries = self.entries();
-        let is_done = |entry: &Entry| entry.job.borrow().state() == JobState::Done;
-        entries.iter().rev().filter(|(_, entry)| is_done(entry)).map(|(id, _)| id.clone()).collect()
+        let jobs = self.list().into_iter().filter(|job| job.state() == JobState::Done);
+        let mut ended: Vec<(i64, String)> = jobs.map(|job| (job.ended_us, job.id)).collect();
+        ended.sort_by(|one, other| other.cmp(one));
+        ended.into_iter().map(|(_, id)| id).collect()
     }
 
     /// How stores are reached.

@@ -1,4 +1,4 @@
-//! Jobs as a catalog of SQL: a schema a job that is done, named by its id, and `latest` for the newest.
+//! Jobs as a catalog of SQL: a schema a job that is done, named by its id, and `latest` for the one that ended last.
 //!
 //! A table is read when a query names it. Nothing else can be named: no file, no URL, no other lake.
 
@@ -23,7 +23,7 @@ use crate::scan::Report;
 
 /// The only catalog.
 pub(super) const CATALOG: &str = "hindcast";
-/// The schema of the newest job that is done.
+/// The schema of the job that ended last.
 pub(super) const LATEST: &str = "latest";
 /// What the names of rollups' tables begin with.
 const ROLLUP_PREFIX: &str = "rollup_";

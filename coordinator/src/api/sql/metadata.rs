@@ -32,7 +32,7 @@ pub(super) fn table_types(query: CommandGetTableTypes) -> Result<RecordBatch, St
     builder.build().map_err(failed)
 }
 
-/// A schema a job that is done, and that of the newest.
+/// A schema a job that is done, and that of the last.
 pub(super) fn schemas(queries: &Queries, query: CommandGetDbSchemas) -> Result<RecordBatch, Status> {
     let mut builder = query.into_builder();
     let done = queries.done();

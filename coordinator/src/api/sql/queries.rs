@@ -73,7 +73,7 @@ impl Queries {
         self.catalog(self.latest())
     }
 
-    /// Ids of the jobs that are done, newest first.
+    /// Ids of the jobs that are done, the one that ended last first.
     pub(super) fn done(&self) -> Vec<String> {
         self.board.done()
     }

@@ -15,7 +15,7 @@ pub(super) struct Statement {
     /// The query.
     #[prost(string, tag = "1")]
     pub(super) sql: String,
-    /// The newest job that was done; empty where there was none.
+    /// The job that had ended last; empty where there was none.
     #[prost(string, tag = "2")]
     pub(super) latest: String,
     /// One row of values as an Arrow IPC stream; empty where none were given.
