@@ -222,8 +222,11 @@ impl JobBoard {
 
     /// Ids of the jobs that are done, the one that ended last first.
     pub fn done(&self) -> Vec<String> {
-        let jobs = self.list().into_iter().filter(|job| job.state() == JobState::Done);
-        let mut ended: Vec<(i64, String)> = jobs.map(|job| (job.ended_us, job.id)).collect();
+        let ended = |(id, entry): (&String, &Entry)| {
+            let job = entry.job.borrow();
+            (job.state() == JobState::Done).then(|| (job.ended_us, id.clone()))
+        };
+        let mut ended: Vec<(i64, String)> = self.entries().iter().filter_map(ended).collect();
         ended.sort_by(|one, other| other.cmp(one));
         ended.into_iter().map(|(_, id)| id).collect()
     }
