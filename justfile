@@ -70,3 +70,9 @@ exports-check *arguments:
     cargo build --bin hindcast
     test -x target/exports-venv/bin/python || (python3 -m venv target/exports-venv && target/exports-venv/bin/pip -q install -r tests/exports/requirements.txt)
     target/exports-venv/bin/python tests/exports/check.py target/debug/hindcast {{arguments}}
+
+# Results and rollups by other readers: ADBC's Flight SQL driver, pyarrow, pandas; with "--notebook docs/notebook.ipynb" it runs the notebook
+flight-sql *arguments:
+    cargo build --bin hindcast
+    test -x target/python-venv/bin/python || (python3 -m venv target/python-venv && target/python-venv/bin/pip -q install -r tests/flight_sql/requirements.txt)
+    target/python-venv/bin/python tests/flight_sql/check.py target/debug/hindcast {{arguments}}

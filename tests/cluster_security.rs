@@ -16,8 +16,8 @@ use crate::same_bytes::{assert_same, files_of};
 use crate::sandbox::{Sandbox, Setup};
 use crate::support::{Place, hindcast, stderr, stdout};
 
-const SUBMIT: &str = "analyst-secret-1";
-const READ: &str = "viewer-secret-2";
+pub const SUBMIT: &str = "analyst-secret-1";
+pub const READ: &str = "viewer-secret-2";
 
 fn certificates(place: &Place, name: &str) -> PathBuf {
     let folder = place.path(name);
@@ -26,7 +26,7 @@ fn certificates(place: &Place, name: &str) -> PathBuf {
     folder
 }
 
-fn guarded(place: &Place) -> Setup {
+pub fn guarded(place: &Place) -> Setup {
     let hash =
         |token: &str| -> String { Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect() };
     let token = |name: &str, role: &str, token: &str| {
@@ -40,7 +40,7 @@ fn guarded(place: &Place) -> Setup {
 }
 
 /// A person's command with a token, and certificates of `folder` or none.
-fn ask(sandbox: &Sandbox, arguments: &str, token: &str, folder: Option<&Path>) -> Output {
+pub fn ask(sandbox: &Sandbox, arguments: &str, token: &str, folder: Option<&Path>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hindcast"));
     command
         .args(arguments.split_whitespace())
@@ -125,7 +125,7 @@ fn only_listed_lakes_are_read() {
 }
 
 /// A connection with certificates of `folder`, past what the command line checks.
-async fn channel(sandbox: &Sandbox, folder: &Path) -> Channel {
+pub async fn channel(sandbox: &Sandbox, folder: &Path) -> Channel {
     let tls = Tls::load(folder).expect("certificates");
     let endpoint = Endpoint::from_shared(format!("https://127.0.0.1:{}", sandbox.port)).expect("an address");
     endpoint.tls_config(tls.client(None)).expect("a TLS setting").connect().await.expect("a connection")

@@ -16,6 +16,7 @@ mod cluster;
 mod cluster_security;
 mod demo_truth;
 mod exports;
+mod flight_sql;
 mod import;
 mod import_sources;
 mod investigate;

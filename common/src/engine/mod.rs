@@ -31,6 +31,7 @@ pub use merge_rows::MergeRows;
 pub use node::job_plan;
 pub use session::task_session;
 pub use state::{Manifest, StateStore, UnitStats, unit_key};
+pub use state_table::merged_state;
 pub use tasks::JobTasks;
 
 use crate::Result;

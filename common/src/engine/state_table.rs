@@ -13,9 +13,9 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{DataFrame, SessionContext};
 
-use crate::catalog::{LakeFile, TableSpec, canonical_schema, state_scan};
+use crate::catalog::{LakeFile, Location, TableSpec, canonical_schema, state_scan};
 use crate::config::Config;
 use crate::rollups::Rollup;
 
@@ -41,6 +41,22 @@ pub(super) fn state_schema(rollup: &Rollup, config: &Config, session: &SessionCo
     })?;
     let table = session.read_table(Arc::new(EmptyTable::new(canonical_schema(spec, rollup.columns))))?;
     Ok(Arc::clone(rollup.build(table, config)?.schema().inner()))
+}
+
+/// The united state of a rollup's `files` below `state`, as a query that has not run.
+///
+/// # Errors
+/// Where the state's URL or the rollup's plan can't be used.
+pub fn merged_state(
+    rollup: &Rollup,
+    config: &Config,
+    state: &Location,
+    files: Vec<LakeFile>,
+    session: &SessionContext,
+) -> crate::Result<DataFrame> {
+    let schema = state_schema(rollup, config, session)?;
+    let table = StateTable::new(schema, state.store_url()?, files);
+    Ok(rollup.merge(session.read_table(Arc::new(table))?)?)
 }
 
 #[async_trait]

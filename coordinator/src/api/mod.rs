@@ -4,6 +4,7 @@ mod access;
 mod jobs;
 mod results;
 mod settings;
+mod sql;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,6 +67,7 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
     tokio::spawn(keep_schedules(Arc::clone(&board), schedules));
 
     let keys = Arc::new(Keys::new(&settings.tokens));
+    let sql = sql::SqlApi::new(Arc::clone(&board), settings.sql.clone())?;
     if let Some(listen) = settings.web {
         let runs = Runs::Jobs(JobRuns::new(Arc::clone(&board), settings.lakes.clone()));
         let keys = (!settings.tokens.is_empty()).then(|| Arc::clone(&keys));
@@ -75,7 +77,7 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
     let jobs = JobsServer::new(jobs::JobsApi::new(Arc::clone(&board), Arc::clone(&keys)))
         .max_decoding_message_size(settings.limits.request_bytes)
         .max_encoding_message_size(settings.limits.message_bytes);
-    let results = FlightServiceServer::new(results::ResultsApi::new(board, keys))
+    let results = FlightServiceServer::new(results::ResultsApi::new(board, sql, keys))
         .max_decoding_message_size(settings.limits.request_bytes)
         .max_encoding_message_size(settings.limits.message_bytes);
     let scheduler = InterceptedService::new(cluster.service(), access::only_nodes(tls.is_some()));

@@ -1,4 +1,5 @@
-//! Result tables and findings of jobs by Arrow Flight: the ticket is the text `<job id>/<table>`.
+//! Result tables and findings of jobs by Arrow Flight: the ticket is the text `<job id>/<table>`. What is Flight SQL is
+//! handed on, once the token is checked.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,18 +18,20 @@ use tonic::{Request, Response, Status, Streaming};
 use super::access::Keys;
 use super::jobs::status_of;
 use super::settings::Role;
+use super::sql::{SqlApi, is_sql};
 use crate::jobs::JobBoard;
 
 pub(super) struct ResultsApi {
     board: Arc<JobBoard>,
+    sql: SqlApi,
     keys: Arc<Keys>,
 }
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl ResultsApi {
-    pub(super) fn new(board: Arc<JobBoard>, keys: Arc<Keys>) -> Self {
-        Self { board, keys }
+    pub(super) fn new(board: Arc<JobBoard>, sql: SqlApi, keys: Arc<Keys>) -> Self {
+        Self { board, sql, keys }
     }
 
     async fn info(&self, id: &str, table: &str) -> Result<FlightInfo, Status> {
@@ -86,12 +89,19 @@ impl FlightService for ResultsApi {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         self.keys.check(request.metadata(), Role::Read)?;
+        if is_sql(&request.get_ref().cmd) {
+            return self.sql.get_flight_info(request).await;
+        }
         let (id, table) = path_of(request.get_ref())?;
         Ok(Response::new(self.info(id, table).await?))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
         self.keys.check(request.metadata(), Role::Read)?;
+        if is_sql(&request.get_ref().cmd) {
+            let info = self.sql.get_flight_info(request).await?.into_inner();
+            return Ok(Response::new(SchemaResult { schema: info.schema }));
+        }
         let (id, table) = path_of(request.get_ref())?;
         let batches = self.table(id, table).await?;
         let schema = batches[0].schema();
@@ -105,6 +115,9 @@ impl FlightService for ResultsApi {
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         self.keys.check(request.metadata(), Role::Read)?;
+        if is_sql(&request.get_ref().ticket) {
+            return self.sql.do_get(request).await;
+        }
         let text = String::from_utf8_lossy(&request.get_ref().ticket).into_owned();
         let (id, table) =
             text.split_once('/').ok_or_else(|| Status::invalid_argument("the ticket is <job id>/<table>"))?;
@@ -126,8 +139,13 @@ impl FlightService for ResultsApi {
         Err(Status::unimplemented("results are there once their job is done"))
     }
 
-    async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        Err(Status::unimplemented("results are only read"))
+    /// Only the parameters of prepared statements are taken.
+    async fn do_put(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoPutStream>, Status> {
+        self.keys.check(request.metadata(), Role::Read)?;
+        self.sql.do_put(request).await
     }
 
     async fn do_exchange(
@@ -137,11 +155,16 @@ impl FlightService for ResultsApi {
         Err(Status::unimplemented("results are only read"))
     }
 
-    async fn do_action(&self, _: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        Err(Status::unimplemented("there are no actions"))
+    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        self.keys.check(request.metadata(), Role::Read)?;
+        self.sql.do_action(request).await
     }
 
-    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        Ok(Response::new(Box::pin(stream::empty())))
+    async fn list_actions(
+        &self,
+        request: Request<Empty>,
+    ) -> Result<Response<Self::ListActionsStream>, Status> {
+        self.keys.check(request.metadata(), Role::Read)?;
+        self.sql.list_actions(request).await
     }
 }

@@ -35,6 +35,8 @@ pub struct Settings {
     pub tokens: Vec<Token>,
     /// Bounds of what is accepted.
     pub limits: Limits,
+    /// Bounds of queries by SQL.
+    pub sql: SqlLimits,
     /// Deadlines and attempts.
     pub faults: Faults,
     /// Where findings are pushed.
@@ -79,6 +81,22 @@ pub struct Limits {
     pub message_bytes: usize,
 }
 
+/// Bounds of queries by SQL.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SqlLimits {
+    /// Queries run at once; more are refused.
+    pub concurrent: usize,
+    /// Seconds that one may take, with the time its rows take to be fetched.
+    pub seconds: u64,
+    /// Rows that one may have.
+    pub rows: usize,
+    /// Bytes that all queries' grouping, sorting and joining may hold together, beside the memory of jobs.
+    pub memory_bytes: usize,
+    /// Bytes that they may spill to disk beyond it.
+    pub scratch_bytes: u64,
+}
+
 /// Deadlines and attempts.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -104,6 +122,7 @@ impl Default for Settings {
             insecure: false,
             tokens: Vec::new(),
             limits: Limits::default(),
+            sql: SqlLimits::default(),
             faults: Faults::default(),
             sinks: Vec::new(),
             schedule: Vec::new(),
@@ -114,6 +133,12 @@ impl Default for Settings {
 impl Default for Limits {
     fn default() -> Self {
         Self { concurrent_jobs: 4, queued_jobs: 100, request_bytes: 1 << 20, message_bytes: 64 << 20 }
+    }
+}
+
+impl Default for SqlLimits {
+    fn default() -> Self {
+        Self { concurrent: 4, seconds: 60, rows: 1_000_000, memory_bytes: 128 << 20, scratch_bytes: 1 << 30 }
     }
 }
 
@@ -143,6 +168,10 @@ impl Settings {
             ("limits.concurrent_jobs", settings.limits.concurrent_jobs),
             ("limits.request_bytes", settings.limits.request_bytes),
             ("limits.message_bytes", settings.limits.message_bytes),
+            ("sql.concurrent", settings.sql.concurrent),
+            ("sql.seconds", settings.sql.seconds as usize),
+            ("sql.rows", settings.sql.rows),
+            ("sql.memory_bytes", settings.sql.memory_bytes),
             ("faults.worker_timeout_seconds", settings.faults.worker_timeout_seconds as usize),
             ("faults.stall_seconds", settings.faults.stall_seconds as usize),
             ("faults.attempts", settings.faults.attempts as usize),
@@ -209,6 +238,7 @@ mod tests {
             ("[[tokens]]\nname = \"a\"\nrole = \"admin\"\nsha256 = \"00\"", "unknown variant"),
             ("[[tokens]]\nname = \"a\"\nrole = \"read\"\nsha256 = \"00\"", "64 hexadecimal"),
             ("[faults]\nattempts = 0", "faults.attempts"),
+            ("[sql]\nseconds = 0", "sql.seconds"),
         ] {
             let error = Settings::parse("c.toml", text).unwrap_err().to_string();
             assert!(error.contains(hint) && error.contains("c.toml"), "{error}");

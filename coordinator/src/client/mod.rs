@@ -178,7 +178,7 @@ impl Client {
         }
         let findings = findings_of_batches(&self.table(id, FINDINGS).await?)?;
         let suppressed = findings_of_batches(&self.table(id, SUPPRESSED).await?)?;
-        Ok(ScanResult { tables, findings, suppressed, report })
+        Ok(ScanResult { tables, findings, suppressed, report, rollups: Vec::new() })
     }
 
     /// The report of a job that is done.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
+use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use hindcast_common::catalog::Location;
 use hindcast_common::operation::{counters, register};
@@ -23,7 +24,7 @@ use tracing::Instrument;
 use crate::cluster::Cluster;
 use crate::lakes::Access;
 use crate::locations::LocationDatabase;
-use crate::scan::question_of;
+use crate::scan::{RollupFiles, question_of};
 use crate::sinks::Sink;
 pub(crate) use progress::register_metrics;
 pub(crate) use run::{FINDINGS, SUPPRESSED};
@@ -217,6 +218,37 @@ impl JobBoard {
         }
         let bytes = self.ledger.get(id, &format!("tables/{name}.arrow")).await?;
         bytes.map(decode_table).transpose()
+    }
+
+    /// Ids of the jobs that are done, the one that ended last first.
+    pub fn done(&self) -> Vec<String> {
+        let ended = |(id, entry): (&String, &Entry)| {
+            let job = entry.job.borrow();
+            (job.state() == JobState::Done).then(|| (job.ended_us, id.clone()))
+        };
+        let mut ended: Vec<(i64, String)> = self.entries().iter().filter_map(ended).collect();
+        ended.sort_by(|one, other| other.cmp(one));
+        ended.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// How stores are reached.
+    pub fn object_stores(&self) -> Arc<dyn ObjectStoreRegistry> {
+        Arc::clone(&self.means.runtime.object_store_registry)
+    }
+
+    /// Which state of rollups a job was computed from; none of a job that kept none.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where that can't be read.
+    pub async fn rollups(&self, id: &str) -> Result<Vec<RollupFiles>> {
+        let Some(bytes) = self.ledger.get(id, run::ROLLUPS).await? else { return Ok(Vec::new()) };
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Error::Internal(format!("the rollups of job {id} can't be read: {error}")))
+    }
+
+    /// Where rollups are kept.
+    pub fn state(&self) -> &Location {
+        &self.state
     }
 
     /// Writes a job down as ended and tells those who watch it. The first end counts.

@@ -34,6 +34,9 @@ pub(crate) const FINDINGS: &str = "findings";
 /// The same of those that an allow-list set aside.
 pub(crate) const SUPPRESSED: &str = "suppressed";
 
+/// Where it is written which rollups' state a job was computed from.
+pub(super) const ROLLUPS: &str = "rollups.json";
+
 /// Merges at once: all of a scan, since most are small, and each takes its time to be handed out and heard of. Workers
 /// bound how many of their tasks run.
 const CONCURRENT_MERGES: usize = 16;
@@ -97,7 +100,10 @@ async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<ScanRes
     let progress = JobProgress(sender.clone());
     let result = run_scan(&prepared.plan, &options, &progress).await?;
     with_retries(|| keep(&board, &job.id, &result)).await?;
-    if request.no_cache {
+    if !request.no_cache {
+        let rollups = to_json(&result.rollups)?.into_bytes();
+        with_retries(|| board.ledger.put(&job.id, ROLLUPS.to_owned(), rollups.clone())).await?;
+    } else {
         with_retries(|| board.ledger.remove(&job.id, "state")).await?;
     }
     Ok(result)

@@ -11,7 +11,9 @@ use hindcast_common::engine::{Job, MergeJob, MergeRows, StateFault, job_plan};
 use hindcast_common::functions::BUCKETS;
 use hindcast_common::operation::Origin;
 use hindcast_common::retry::with_retries;
+use hindcast_common::rollups::Rollup;
 use hindcast_common::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 use super::ledger::{RollupRun, UnitRecord};
 use super::plan::ScanPlan;
@@ -149,6 +151,26 @@ impl<'a> Merger<'a> {
         tracing::debug!(analyses = ?results.iter().map(|(id, _)| id).collect::<Vec<_>>(), "merged");
         Ok(Ok(results))
     }
+}
+
+/// Where the state of a rollup lies that a scan was computed from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RollupFiles {
+    /// The rollup.
+    pub rollup: String,
+    /// Its version then.
+    pub version: u32,
+    /// Its files, below the state.
+    pub files: Vec<LakeFile>,
+}
+
+/// All state that `records` came to.
+pub(super) fn rollup_files(plan: &ScanPlan, records: &[UnitRecord]) -> Vec<RollupFiles> {
+    let of_rollup = |(rollup, files): (String, Vec<LakeFile>)| {
+        let version = Rollup::by_id(&rollup)?.version;
+        Some(RollupFiles { rollup, version, files })
+    };
+    state_files(plan, records).into_iter().filter_map(of_rollup).collect()
 }
 
 /// State files by rollup.

@@ -14,6 +14,7 @@ mod units;
 
 pub use coverage::{CANNOT_NAME, Coverage, CoverageEntry, Status};
 pub use investigate::TOO_MANY;
+pub use merge::RollupFiles;
 pub use plan::ScanPlan;
 pub use report::{EntityTold, PlanOutline, Report, Summary, WindowTold};
 pub use request::{WindowPlanner, prepare, question_of};

@@ -23,7 +23,7 @@ use super::context::EntityContext;
 use super::coverage::coverage_of;
 use super::investigate::{LookedUp, identity_plan};
 use super::ledger::{RollupRun, UnitRecord};
-use super::merge::Merger;
+use super::merge::{Merger, RollupFiles, rollup_files};
 use super::plan::ScanPlan;
 use super::report::{EntityTold, Outcome, Report};
 use super::score::suite_score;
@@ -92,6 +92,8 @@ pub struct ScanResult {
     pub suppressed: Vec<Finding>,
     /// Everything else.
     pub report: Report,
+    /// The rollups' state behind it; empty where the result was fetched from a coordinator.
+    pub rollups: Vec<RollupFiles>,
 }
 
 /// Runs `plan`.
@@ -161,7 +163,8 @@ pub async fn run_scan(
     let outcome = judge(plan, options.config, seen, &watched, signals);
     let names = tables.iter().map(|table| table.name.clone()).collect();
     let report = Report::new(plan, options.config, outcome, names)?;
-    Ok(ScanResult { tables, findings: watched.findings, suppressed: watched.suppressed, report })
+    let rollups = rollup_files(plan, &records);
+    Ok(ScanResult { tables, findings: watched.findings, suppressed: watched.suppressed, report, rollups })
 }
 
 /// What was read, and what is known of who is in it.

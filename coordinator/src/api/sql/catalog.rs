@@ -1,0 +1,147 @@
+//! Jobs as a catalog of SQL: a schema a job that is done, named by its id, and `latest` for the one that ended last.
+//!
+//! A table is read when a query names it. Nothing else can be named: no file, no URL, no other lake.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::common::Result;
+use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use hindcast_common::Error;
+use hindcast_common::config::Config;
+use hindcast_common::engine::{merged_state, task_session};
+use hindcast_common::rollups::Rollup;
+use hindcast_proto::v1::JobState;
+
+use super::told::{TOLD_TABLES, told_table};
+use crate::jobs::JobBoard;
+use crate::scan::Report;
+
+/// The only catalog.
+pub(super) const CATALOG: &str = "hindcast";
+/// The schema of the job that ended last.
+pub(super) const LATEST: &str = "latest";
+/// What the names of rollups' tables begin with.
+const ROLLUP_PREFIX: &str = "rollup_";
+
+/// All jobs that are done.
+pub(super) struct JobCatalog {
+    pub(super) board: Arc<JobBoard>,
+    pub(super) runtime: Arc<RuntimeEnv>,
+    /// The job that `latest` stands for.
+    pub(super) latest: String,
+}
+
+/// The tables of one job.
+pub(super) struct JobTables {
+    board: Arc<JobBoard>,
+    runtime: Arc<RuntimeEnv>,
+    id: String,
+}
+
+impl fmt::Debug for JobCatalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JobCatalog")
+    }
+}
+
+impl fmt::Debug for JobTables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JobTables({})", self.id)
+    }
+}
+
+impl JobCatalog {
+    /// The tables of the job that a schema's `name` stands for.
+    pub(super) fn tables(&self, name: &str) -> Option<JobTables> {
+        let id = if name == LATEST { &self.latest } else { name };
+        let is_done = self.board.snapshot(id).is_some_and(|job| job.state() == JobState::Done);
+        is_done.then(|| JobTables {
+            board: Arc::clone(&self.board),
+            runtime: Arc::clone(&self.runtime),
+            id: id.to_owned(),
+        })
+    }
+}
+
+impl CatalogProvider for JobCatalog {
+    fn schema_names(&self) -> Vec<String> {
+        vec![LATEST.to_owned()]
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        self.tables(name).map(|tables| Arc::new(tables) as _)
+    }
+}
+
+impl JobTables {
+    /// Names of all tables, in order.
+    pub(super) async fn names(&self) -> hindcast_common::Result<Vec<String>> {
+        let mut names = self.board.tables(&self.id).await?;
+        names.extend(TOLD_TABLES.iter().map(|name| (*name).to_owned()));
+        let rollups = self.board.rollups(&self.id).await?;
+        names.extend(rollups.iter().map(|files| format!("{ROLLUP_PREFIX}{}", files.rollup)));
+        names.sort();
+        Ok(names)
+    }
+
+    async fn find(&self, name: &str) -> hindcast_common::Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(id) = name.strip_prefix(ROLLUP_PREFIX) {
+            return self.rollup(id).await;
+        }
+        let batches = match TOLD_TABLES.contains(&name) {
+            true => Some(vec![told_table(name, &self.report().await?)?]),
+            false => self.board.table(&self.id, name).await?,
+        };
+        let Some(batches) = batches else { return Ok(None) };
+        Ok(Some(Arc::new(MemTable::try_new(batches[0].schema(), vec![batches])?)))
+    }
+
+    async fn report(&self) -> hindcast_common::Result<Report> {
+        let text = self.board.report(&self.id).await?.unwrap_or_default();
+        serde_json::from_str(&text)
+            .map_err(|error| Error::Internal(format!("the report of job {} can't be read: {error}", self.id)))
+    }
+
+    /// The united state of a rollup over the job's window.
+    async fn rollup(&self, id: &str) -> hindcast_common::Result<Option<Arc<dyn TableProvider>>> {
+        let kept = self.board.rollups(&self.id).await?.into_iter().find(|files| files.rollup == id);
+        let (Some(kept), Some(rollup)) = (kept, Rollup::by_id(id)) else { return Ok(None) };
+        if kept.version != rollup.version {
+            return Err(Error::Config(format!(
+                "the state of {id} that job {} used is of another version: scan again",
+                self.id
+            )));
+        }
+        let parameters = self.report().await?.parameters;
+        let config: Config = serde_json::from_value(parameters).map_err(|error| {
+            Error::Internal(format!("the parameters of job {} can't be read: {error}", self.id))
+        })?;
+        let session = task_session(Arc::clone(&self.runtime));
+        let state = merged_state(rollup, &config, self.board.state(), kept.files, &session)?;
+        Ok(Some(state.into_view()))
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for JobTables {
+    fn table_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        self.find(name).await.map_err(|error| match error {
+            Error::Engine(error) => error,
+            other => DataFusionError::External(Box::new(other)),
+        })
+    }
+
+    /// Asked of nobody: queries look tables up by `table`.
+    fn table_exist(&self, _: &str) -> bool {
+        false
+    }
+}

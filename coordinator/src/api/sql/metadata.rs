@@ -1,0 +1,111 @@
+//! What clients ask of a database they know nothing of: its catalog, schemas, tables and abilities.
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
+use arrow_flight::sql::{
+    CommandGetCatalogs, CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables, SqlInfo,
+    SqlSupportedTransaction,
+};
+use datafusion::catalog::SchemaProvider;
+use tonic::Status;
+
+use super::catalog::{CATALOG, LATEST};
+use super::plain::sent_schema;
+use super::queries::Queries;
+use crate::api::jobs::status_of;
+
+/// The only type of table.
+const TABLE_TYPE: &str = "TABLE";
+/// Jobs that are listed. Those before them are there for whoever knows their id.
+const LISTED_JOBS: usize = 50;
+
+pub(super) fn catalogs(query: CommandGetCatalogs) -> Result<RecordBatch, Status> {
+    let mut builder = query.into_builder();
+    builder.append(CATALOG);
+    builder.build().map_err(failed)
+}
+
+pub(super) fn table_types(query: CommandGetTableTypes) -> Result<RecordBatch, Status> {
+    let mut builder = query.into_builder();
+    builder.append(TABLE_TYPE);
+    builder.build().map_err(failed)
+}
+
+/// A schema a job that is done, and that of the last.
+pub(super) fn schemas(queries: &Queries, query: CommandGetDbSchemas) -> Result<RecordBatch, Status> {
+    let mut builder = query.into_builder();
+    let done = queries.done();
+    if !done.is_empty() {
+        builder.append(CATALOG, LATEST);
+    }
+    for id in done.iter().take(LISTED_JOBS) {
+        builder.append(CATALOG, id);
+    }
+    builder.build().map_err(failed)
+}
+
+/// The tables of the schemas asked for; they are read only where their columns are wanted too.
+pub(super) async fn tables(queries: &Queries, query: CommandGetTables) -> Result<RecordBatch, Status> {
+    let of_schemas = CommandGetDbSchemas {
+        catalog: query.catalog.clone(),
+        db_schema_filter_pattern: query.db_schema_filter_pattern.clone(),
+    };
+    let schemas = schemas(queries, of_schemas)?;
+    let wants_columns = query.include_schema;
+    let catalog = queries.catalog_now();
+    let mut builder = query.into_builder();
+    let names = schemas.column(1).as_string_opt::<i32>();
+    for schema in names.iter().flat_map(|names| names.iter().flatten()) {
+        let Some(tables) = catalog.tables(schema) else { continue };
+        for name in tables.names().await.map_err(|error| status_of(&error))? {
+            let columns = match wants_columns {
+                // State of another version has no columns that could be told.
+                true => tables.table(&name).await.ok().flatten().map(|table| table.schema()),
+                false => None,
+            };
+            let columns = columns.map_or_else(arrow::datatypes::Schema::empty, |columns| {
+                sent_schema(&columns).as_ref().clone()
+            });
+            builder.append(CATALOG, schema, &name, TABLE_TYPE, &columns).map_err(failed)?;
+        }
+    }
+    builder.build().map_err(failed)
+}
+
+/// What the server is and can do.
+pub(super) fn sql_info() -> Result<SqlInfoData, Status> {
+    let mut builder = SqlInfoDataBuilder::new();
+    builder.append(SqlInfo::FlightSqlServerName, "Hindcast");
+    builder.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
+    // Of the format, not of the library.
+    builder.append(SqlInfo::FlightSqlServerArrowVersion, "1.3");
+    builder.append(SqlInfo::FlightSqlServerReadOnly, true);
+    builder.append(SqlInfo::FlightSqlServerSql, true);
+    builder.append(SqlInfo::FlightSqlServerSubstrait, false);
+    builder.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::None as i32);
+    builder.append(SqlInfo::FlightSqlServerCancel, false);
+    builder.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
+    builder.build().map_err(failed)
+}
+
+pub(super) fn failed(error: impl Into<FlightError>) -> Status {
+    match error.into() {
+        FlightError::ExternalError(error) => Status::internal(error.to_string()),
+        error => Status::from(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_can_do_is_told() {
+        let all = sql_info().unwrap();
+        let told = all.record_batch([SqlInfo::FlightSqlServerReadOnly as u32]).unwrap();
+        assert_eq!(told.num_rows(), 1);
+        assert_eq!(catalogs(CommandGetCatalogs {}).unwrap().num_rows(), 1);
+        assert_eq!(table_types(CommandGetTableTypes {}).unwrap().num_rows(), 1);
+    }
+}
