@@ -6,6 +6,7 @@ use clap::Args;
 use hindcast_common::Result;
 use hindcast_common::catalog::Location;
 use hindcast_common::engine::runtime;
+use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
 
 use super::Outcome;
 use super::arguments::{available_threads, parse_bytes, read_config};
@@ -105,9 +106,11 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
     if is_told {
         print_report(&report);
         let (lake, _) = open_lake(&arguments.lake, "default", None, &Access::Any).await?;
-        for table in report.tables.keys() {
+        for (table, told) in &report.tables {
+            let (Some(first), Some(last)) = (told.dates.first(), told.dates.last()) else { continue };
+            let window = Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)?;
             let detail = inventory::show(lake.root(), table).await?;
-            print_telemetry(table, &telemetry::examine(&lake, &detail, None, &runtime).await?);
+            print_telemetry(table, &telemetry::examine(&lake, &detail, Some(&window), &runtime).await?);
         }
     }
     Ok(Outcome::Done)
