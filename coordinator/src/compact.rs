@@ -105,10 +105,8 @@ async fn merge(
     target: impl Fn(u64) -> Path,
 ) -> Result<(u64, u64, u64)> {
     let root = lake.store_url()?;
-    let urls: Vec<String> = small
-        .iter()
-        .map(|file| format!("{}{}", root.as_str().trim_end_matches('/').to_owned() + "/", file.path))
-        .collect();
+    let root = root.as_str().trim_end_matches('/');
+    let urls: Vec<String> = small.iter().map(|file| format!("{root}/{}", file.path)).collect();
     let rows = session.read_parquet(urls, ParquetReadOptions::default()).await?;
     let schema = Arc::new(rows.schema().as_arrow().clone());
     let cluster = cluster_column(table, None).filter(|name| schema.index_of(name).is_ok());

@@ -149,8 +149,7 @@ pub fn print_deliveries(deliveries: &[Delivery]) {
 
 /// An incident in a line: when, what, and who.
 fn incident_told(incident: &Incident) -> String {
-    let stages: Vec<String> =
-        incident.stages.iter().map(|stage| format!("{stage:?}").to_lowercase()).collect();
+    let stages: Vec<&str> = incident.stages.iter().map(|stage| stage.name()).collect();
     let of_kinds = |kinds: &[EntityKind]| -> Vec<&str> {
         let named = incident.entities.iter().filter(|entity| kinds.contains(&entity.kind));
         let mut names: Vec<&str> = named.map(|entity| entity.name.as_str()).collect();

@@ -24,6 +24,28 @@ pub enum Tactic {
 }
 
 impl Tactic {
+    /// All, in the order of ATT&CK's matrix, which is that of an attack.
+    pub const ALL: [Tactic; 6] = [
+        Tactic::InitialAccess,
+        Tactic::Persistence,
+        Tactic::CredentialAccess,
+        Tactic::Collection,
+        Tactic::CommandAndControl,
+        Tactic::Exfiltration,
+    ];
+
+    /// Its name in output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tactic::InitialAccess => "initial_access",
+            Tactic::Persistence => "persistence",
+            Tactic::CredentialAccess => "credential_access",
+            Tactic::Collection => "collection",
+            Tactic::CommandAndControl => "command_and_control",
+            Tactic::Exfiltration => "exfiltration",
+        }
+    }
+
     /// Its id in ATT&CK.
     pub fn id(self) -> &'static str {
         match self {

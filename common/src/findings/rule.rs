@@ -76,6 +76,22 @@ pub enum Stage {
     Audit,
 }
 
+impl Stage {
+    /// All, in their order.
+    pub const ALL: [Stage; 5] = [Stage::Staging, Stage::Upload, Stage::Beacon, Stage::Egress, Stage::Audit];
+
+    /// Its name in output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Staging => "staging",
+            Stage::Upload => "upload",
+            Stage::Beacon => "beacon",
+            Stage::Egress => "egress",
+            Stage::Audit => "audit",
+        }
+    }
+}
+
 /// Span within which rows of the same entities are one finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Period {

@@ -122,8 +122,8 @@ impl Field {
             Field::Severity => SEVERITIES.map(Severity::name).into(),
             Field::Suite => Suite::ALL.map(Suite::name).into(),
             Field::Analysis => ANALYSES.iter().map(|analysis| analysis.id).collect(),
-            Field::Stage => STAGES.map(stage_name).into(),
-            Field::Tactic => TACTICS.map(tactic_name).into(),
+            Field::Stage => Stage::ALL.map(Stage::name).into(),
+            Field::Tactic => Tactic::ALL.map(Tactic::name).into(),
             _ => return Ok(()),
         };
         if value.contains('*') || known.contains(&value) {
@@ -181,40 +181,6 @@ impl Field {
 }
 
 const SEVERITIES: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
-/// The kill chain, in its order.
-pub const STAGES: [Stage; 5] = [Stage::Staging, Stage::Upload, Stage::Beacon, Stage::Egress, Stage::Audit];
-/// Tactics that findings may show, in the order of ATT&CK.
-const TACTICS: [Tactic; 6] = [
-    Tactic::InitialAccess,
-    Tactic::Persistence,
-    Tactic::CredentialAccess,
-    Tactic::Collection,
-    Tactic::CommandAndControl,
-    Tactic::Exfiltration,
-];
-
-/// The name of a stage in output.
-pub fn stage_name(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Staging => "staging",
-        Stage::Upload => "upload",
-        Stage::Beacon => "beacon",
-        Stage::Egress => "egress",
-        Stage::Audit => "audit",
-    }
-}
-
-/// The name of a tactic in output.
-pub fn tactic_name(tactic: Tactic) -> &'static str {
-    match tactic {
-        Tactic::InitialAccess => "initial_access",
-        Tactic::Persistence => "persistence",
-        Tactic::CredentialAccess => "credential_access",
-        Tactic::Collection => "collection",
-        Tactic::CommandAndControl => "command_and_control",
-        Tactic::Exfiltration => "exfiltration",
-    }
-}
 
 fn rank(severity: Severity) -> f64 {
     f64::from(severity as u8) + 1.0
@@ -237,11 +203,11 @@ mod tests {
 
     #[test]
     fn stages_and_tactics_have_the_names_they_are_written_with() {
-        for stage in STAGES {
-            assert_eq!(serde_json::to_value(stage).unwrap(), stage_name(stage));
+        for stage in Stage::ALL {
+            assert_eq!(serde_json::to_value(stage).unwrap(), stage.name());
         }
-        for tactic in TACTICS {
-            assert_eq!(serde_json::to_value(tactic).unwrap(), tactic_name(tactic));
+        for tactic in Tactic::ALL {
+            assert_eq!(serde_json::to_value(tactic).unwrap(), tactic.name());
         }
     }
 }

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use hindcast_common::Result;
 use hindcast_common::analyses::Suite;
 use hindcast_common::entities::{Entity, EntityKind};
-use hindcast_common::findings::{Finding, Severity};
+use hindcast_common::findings::{Finding, Severity, Tactic};
 use hindcast_common::time::parse_time_us;
 use serde_json::Value;
 
-pub use fields::{FIELDS, STAGES, stage_name, tactic_name};
+pub use fields::FIELDS;
 pub use query::Query;
 pub use search::Found;
 
@@ -155,8 +155,8 @@ fn entries(scan: &StoredScan, incidents: &[Incident], entities: &[EntityRisk]) -
     let entry = |(risk, finding): (u64, &Arc<Finding>), analysis: &Arc<str>| Entry {
         risk,
         incident_id: incident_of.get(finding.id.as_str()).map(|(_, id)| Arc::clone(id)),
-        stage: stage_name(finding.stage),
-        tactic: finding.tactic().map(tactic_name),
+        stage: finding.stage.name(),
+        tactic: finding.tactic().map(Tactic::name),
         suite: finding.suite,
         severity: finding.severity,
         analysis: Arc::clone(analysis),

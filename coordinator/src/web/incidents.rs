@@ -9,7 +9,6 @@ use hindcast_common::findings::Stage;
 use super::frame::{Frame, Problem, counted, grouped, page, time_told, words};
 use super::scope::{EntityLink, FindingLine, Scope};
 use crate::correlate::{Incident, Tie};
-use crate::results::{STAGES, stage_name, tactic_name};
 
 /// Names shown of an incident in a list.
 const SHOWN_NAMES: usize = 4;
@@ -39,7 +38,7 @@ impl IncidentLine {
             named = incident.entities.iter().collect();
         }
         named.dedup_by(|left, right| (left.kind, &left.name) == (right.kind, &right.name));
-        let stages: Vec<&str> = incident.stages.iter().map(|stage| stage_name(*stage)).collect();
+        let stages: Vec<&str> = incident.stages.iter().map(|stage| stage.name()).collect();
         Self {
             href: scope.incident_path(&incident.id),
             score: incident.risk.score,
@@ -112,7 +111,7 @@ pub(super) async fn incident(
         scope.results.incident(id).ok_or_else(|| Problem::not_found("there is no such incident"))?;
     let line = IncidentLine::of(&scope, incident);
     let step = |stage: Stage| Step {
-        stage: stage_name(stage),
+        stage: stage.name(),
         what: what_happens(stage),
         findings: incident
             .findings
@@ -122,7 +121,7 @@ pub(super) async fn incident(
             .map(|entry| scope.line(entry))
             .collect(),
     };
-    let tactics: Vec<String> = incident.tactics.iter().map(|tactic| words(tactic_name(*tactic))).collect();
+    let tactics: Vec<String> = incident.tactics.iter().map(|tactic| words(tactic.name())).collect();
     let suites: Vec<&str> = incident.suites.iter().map(|suite| suite.name()).collect();
     let mut entities: Vec<EntityLink> = incident.entities.iter().map(|named| scope.entity(named)).collect();
     entities.dedup_by(|left, right| left.href == right.href);
@@ -130,7 +129,7 @@ pub(super) async fn incident(
         frame: scope.frame("Incident", "/incidents"),
         suites: suites.join(", "),
         tactics: tactics.join(", "),
-        chain: STAGES.into_iter().map(step).collect(),
+        chain: Stage::ALL.into_iter().map(step).collect(),
         ties: incident.ties.iter().map(|tie| tie_told(&scope, tie)).collect(),
         contributions: contributions(&scope, &incident.risk.contributions),
         search: scope.search(&format!("incident:{}", incident.id)),

@@ -59,7 +59,7 @@ struct IncidentCard {
 /// A finding of an incident.
 struct Step {
     time: String,
-    stage: String,
+    stage: &'static str,
     title: String,
     severity: &'static str,
     severity_class: &'static str,
@@ -109,8 +109,8 @@ fn card(incident: &Incident, source: &Source<'_>, charts: &mut Charts) -> Incide
     let others = incident.risk.contributions.iter().filter(|part| is_other(&part.from));
     let ties: Vec<String> = incident.ties.iter().take(SHOWN_TIES).map(tie).collect();
     let names: Vec<String> = incident.entities.iter().take(SHOWN_ENTITIES).map(told::entity).collect();
-    let stages: Vec<String> = incident.stages.iter().map(|stage| told::stage(*stage)).collect();
-    let tactics: Vec<&str> = incident.tactics.iter().map(|tactic| told::tactic(*tactic)).collect();
+    let stages: Vec<&str> = incident.stages.iter().map(|stage| stage.name()).collect();
+    let tactics: Vec<&str> = incident.tactics.iter().map(|tactic| tactic.title()).collect();
     let suites: Vec<&str> = incident.suites.iter().map(|suite| suite.name()).collect();
     IncidentCard {
         id: incident.id.clone(),
@@ -138,7 +138,7 @@ fn step(finding: &Finding, points: &BTreeMap<&str, u64>) -> Step {
     let entities: Vec<String> = finding.entities.iter().map(told::entity).collect();
     Step {
         time: span(finding.first_seen.as_deref(), finding.last_seen.as_deref()),
-        stage: told::stage(finding.stage),
+        stage: finding.stage.name(),
         title: finding.title.clone(),
         severity: finding.severity.name(),
         severity_class: told::severity_class(finding.severity),

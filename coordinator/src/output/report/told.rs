@@ -1,7 +1,7 @@
 //! How values are told to people: numbers, times, texts of any length, and lists that are cut and say so.
 
 use hindcast_common::entities::Entity;
-use hindcast_common::findings::{Severity, Stage, Tactic};
+use hindcast_common::findings::Severity;
 use hindcast_common::time::{MICROS_PER_SECOND, format_micros};
 
 use crate::risk::Level;
@@ -119,23 +119,6 @@ pub(super) fn severity_class(severity: Severity) -> &'static str {
         Severity::Medium => "level-medium",
         Severity::High => "level-high",
         Severity::Critical => "level-critical",
-    }
-}
-
-/// The name of a stage.
-pub(super) fn stage(stage: Stage) -> String {
-    format!("{stage:?}").to_lowercase()
-}
-
-/// ATT&CK's name of a tactic.
-pub(super) fn tactic(tactic: Tactic) -> &'static str {
-    match tactic {
-        Tactic::InitialAccess => "Initial Access",
-        Tactic::Persistence => "Persistence",
-        Tactic::CredentialAccess => "Credential Access",
-        Tactic::Collection => "Collection",
-        Tactic::CommandAndControl => "Command and Control",
-        Tactic::Exfiltration => "Exfiltration",
     }
 }
 

@@ -170,7 +170,7 @@ fn incident_objects(incident: &Incident, observed: &BTreeMap<&str, String>, wind
     let micros = |text: &Option<String>| text.as_deref().and_then(parse_time_us);
     let first_us = micros(&incident.first_seen).unwrap_or(window_us);
     let last_us = micros(&incident.last_seen).unwrap_or(first_us).max(first_us);
-    let stages = incident.stages.iter().map(|stage| format!("{stage:?}").to_lowercase());
+    let stages = incident.stages.iter().map(|stage| stage.name());
     let stages = stages.collect::<Vec<_>>().join(", ");
     let whole = with(
         object("incident", &incident.id, first_us, last_us),

@@ -7,15 +7,6 @@ use super::{Chart, long_label};
 use crate::output::report::told;
 use crate::risk::{DayRisk, Level};
 
-/// Tactics in the order of ATT&CK's matrix, which is that of an attack.
-const TACTICS: [Tactic; 6] = [
-    Tactic::InitialAccess,
-    Tactic::Persistence,
-    Tactic::CredentialAccess,
-    Tactic::Collection,
-    Tactic::CommandAndControl,
-    Tactic::Exfiltration,
-];
 const UNKNOWN_TACTIC: &str = "no tactic";
 const SEVERITIES: [(Severity, &str); 4] = [
     (Severity::Critical, "#b03a83"),
@@ -64,8 +55,8 @@ pub(in super::super) fn risk_by_day(days: &[DayRisk]) -> Option<Chart> {
 
 /// An incident's findings: tactic upwards, time to the right; a bar is the time a finding's evidence spans.
 pub(in super::super) fn incident(findings: &[&Finding]) -> Option<Chart> {
-    let row_of = |finding: &Finding| finding.tactic().map_or(UNKNOWN_TACTIC, told::tactic);
-    let mut rows: Vec<&str> = TACTICS.map(told::tactic).to_vec();
+    let row_of = |finding: &Finding| finding.tactic().map_or(UNKNOWN_TACTIC, Tactic::title);
+    let mut rows: Vec<&str> = Tactic::ALL.map(Tactic::title).to_vec();
     rows.push(UNKNOWN_TACTIC);
     rows.retain(|row| findings.iter().any(|finding| row_of(finding) == *row));
     let chart = Chart::new("Findings along the kill chain", 110 + 46 * rows.len().max(2)).laid_out(json!({
