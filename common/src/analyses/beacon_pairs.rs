@@ -4,7 +4,6 @@ use arrow::datatypes::DataType;
 use datafusion::common::{JoinType, Result, ScalarValue};
 use datafusion::functions::core::expr_fn::{coalesce, get_field, greatest, least};
 use datafusion::functions::math::expr_fn::{ln, sqrt};
-use datafusion::functions_aggregate::expr_fn::{max, min, sum};
 use datafusion::logical_expr::{Expr, cast, ident, lit, when};
 use datafusion::prelude::DataFrame;
 
@@ -12,9 +11,7 @@ use super::Inputs;
 use crate::config::{BeaconScores, Config};
 use crate::entities::EntityKind;
 use crate::findings::{Row, Severity};
-use crate::functions::{
-    CLASSES_AN_OCTAVE, beacon_gaps, beacon_rhythm, canonical_address, round_half_up, sorted_distinct,
-};
+use crate::functions::{CLASSES_AN_OCTAVE, beacon_gaps, beacon_rhythm, canonical_address, round_half_up};
 
 /// Octaves (doublings) of deviation at which sizes count as not alike at all: a beacon's polls differ by less than one, what
 /// people send by two.
@@ -29,24 +26,27 @@ const FEWEST_SOURCES: f64 = 20.0;
 const MEDIUM_FROM: f64 = 0.5;
 const HIGH_FROM: f64 = 0.75;
 
-/// One row a pair, with `seconds` (to external addresses only), `sessions`, their sizes and ports, and the statistics of its `gaps`.
-pub(super) fn pairs(inputs: &Inputs<'_>) -> Result<DataFrame> {
+/// One row a pair that may have `fewest_gaps` gaps, with `seconds` (to external addresses only), `sessions`, their sizes and
+/// ports, and the statistics of its `gaps`.
+pub(super) fn pairs(inputs: &Inputs<'_>, fewest_gaps: i64) -> Result<DataFrame> {
+    let sessions = ident("sessions") + ident("threat_sessions");
     inputs
         .merged("flow_pairs")?
-        .aggregate(
-            vec![ident("source_ip"), ident("destination_ip")],
-            vec![
-                sorted_distinct(ident("external_seconds")).alias("seconds"),
-                sum(ident("sessions")).alias("sessions"),
-                sum(ident("bytes_sent")).alias("bytes_sent"),
-                sum(ident("size_classes")).alias("size_classes"),
-                sum(ident("size_class_squares")).alias("size_class_squares"),
-                min(ident("lowest_port")).alias("lowest_port"),
-                max(ident("highest_port")).alias("highest_port"),
-                min(ident("first_seen")).alias("_first_seen"),
-                max(ident("last_seen")).alias("_last_seen"),
-            ],
-        )?
+        .filter(sessions.clone().gt(lit(fewest_gaps)))?
+        .select(vec![
+            ident("source_ip"),
+            ident("destination_ip"),
+            ident("external_seconds").alias("seconds"),
+            sessions.clone().alias("sessions"),
+            ident("size_classes"),
+            ident("size_class_squares"),
+            ident("lowest_port"),
+            ident("highest_port"),
+            ident("first_seen"),
+            ident("threat_first_seen"),
+            ident("last_seen"),
+            ident("threat_last_seen"),
+        ])?
         .with_column("gaps", beacon_gaps(ident("seconds")))
 }
 
@@ -61,7 +61,7 @@ pub(super) fn is_in_beaconing(config: &Config) -> Expr {
     gap("intervals").gt_eq(lit(parameters.min_intervals)).and(gap("jitter").lt(lit(parameters.max_jitter)))
 }
 
-/// The pairs with all scores that a pair alone has, and `_own_score`, what they come to.
+/// The pairs with all scores that a pair alone has, their `_first_seen` and `_last_seen`, and `_own_score`, what they come to.
 ///
 /// `_own_score` is `√timing · (1 + context) / 2 · service`, where `context` is the mean of size and coverage, of those known: no
 /// size or persistence makes a beacon of what keeps no time, and timing alone comes half way. The root spreads the lower half,
@@ -79,6 +79,8 @@ pub(super) fn with_own_scores(pairs: DataFrame, config: &Config) -> Result<DataF
     }
     let (service, factor) = known_service(&config.beacon_scores)?;
     scored
+        .with_column("_first_seen", least(vec![ident("first_seen"), ident("threat_first_seen")]))?
+        .with_column("_last_seen", greatest(vec![ident("last_seen"), ident("threat_last_seen")]))?
         .with_column("size_score", size_score()?)?
         .with_column("destination_port", port)?
         .with_column("known_service", service)?
@@ -98,7 +100,7 @@ fn size_score() -> Result<Expr> {
     let alike = within(lit(1.0) - deviation / lit(OCTAVES_NOT_ALIKE));
     let small =
         within((lit(OCTAVES_OF_TRANSFER) - octaves(mean)) / lit(OCTAVES_OF_TRANSFER - OCTAVES_OF_POLL));
-    when(ident("bytes_sent").is_not_null(), round_half_up(alike * small, 4)).end()
+    when(ident("size_classes").is_not_null(), round_half_up(alike * small, 4)).end()
 }
 
 /// Name and factor of the known service at the pair's port: null and 1 where there is none.

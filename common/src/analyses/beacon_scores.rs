@@ -64,8 +64,9 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let parameters = &inputs.config.beacon_scores;
-    let candidates = pairs(inputs)?
-        .filter(gap("intervals").gt_eq(lit(parameters.min_beats - 1)))?
+    let fewest_gaps = parameters.min_beats - 1;
+    let candidates = pairs(inputs, fewest_gaps)?
+        .filter(gap("intervals").gt_eq(lit(fewest_gaps)))?
         .with_column("_in_beaconing", cast(is_in_beaconing(inputs.config), DataType::Int64))?;
     with_own_scores(candidates, inputs.config)?
         .filter(
@@ -77,11 +78,14 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
             "seconds",
             "gaps",
             "rhythm",
-            "bytes_sent",
             "size_classes",
             "size_class_squares",
             "lowest_port",
             "highest_port",
+            "first_seen",
+            "threat_first_seen",
+            "last_seen",
+            "threat_last_seen",
         ])
 }
 

@@ -76,11 +76,8 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     .otherwise(ident("total_sent_mb"))?;
     inputs
         .merged("flow_pairs")?
-        .filter(
-            ident("event_class")
-                .eq(lit("TRAFFIC"))
-                .and(is_external(ident("destination_ip"), &config.network)),
-        )?
+        .filter(megabytes(ident("bytes_sent")).gt(lit(config.data_exfiltration.min_sent_mb)))?
+        .filter(is_external(ident("destination_ip"), &config.network))?
         .select(vec![
             ident("source_ip"),
             ident("destination_ip"),
@@ -91,6 +88,5 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
             ident("first_seen"),
             ident("last_seen"),
         ])?
-        .filter(ident("total_sent_mb").gt(lit(config.data_exfiltration.min_sent_mb)))?
         .with_column("ratio", ratio)
 }

@@ -32,6 +32,8 @@ pub struct Inputs<'a> {
 pub enum Scope {
     /// The keys of this shard.
     Shard,
+    /// The keys of this shard as they are stored: a key may come several times, and text may be a dictionary.
+    Unmerged,
     /// All keys.
     Whole,
 }
@@ -40,6 +42,12 @@ impl Inputs<'_> {
     /// The merged state of a rollup, of this shard's keys.
     pub(super) fn merged(&self, rollup: &str) -> Result<DataFrame> {
         (self.open)(rollup, Scope::Shard)?
+            .ok_or_else(|| internal_datafusion_err!("rollup {rollup} is not among the inputs"))
+    }
+
+    /// The state of a rollup as it is stored, of this shard's keys: for what comes out the same however often a key comes.
+    pub(super) fn unmerged(&self, rollup: &str) -> Result<DataFrame> {
+        (self.open)(rollup, Scope::Unmerged)?
             .ok_or_else(|| internal_datafusion_err!("rollup {rollup} is not among the inputs"))
     }
 

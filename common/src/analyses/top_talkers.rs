@@ -34,7 +34,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 };
 
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
-    inputs.merged("flow_pairs")?.filter(ident("event_class").eq(lit("TRAFFIC")))?.select(vec![
+    inputs.merged("flow_pairs")?.filter(ident("sessions").gt(lit(0)))?.select(vec![
         ident("source_ip"),
         ident("destination_ip"),
         ident("sessions"),

@@ -13,7 +13,7 @@ use datafusion::prelude::SessionContext;
 use super::job::{MergeJob, StateFault, json_error};
 use super::merge_task::{analysis, rollup};
 use super::state_table::state_schema;
-use crate::analyses::{Inputs, SideTable};
+use crate::analyses::{Inputs, Scope, SideTable};
 use crate::functions::BUCKETS;
 
 const ANALYSIS_COLUMN: &str = "analysis";
@@ -35,13 +35,14 @@ impl MergeRows {
     /// Where the job names an analysis or rollup there is none of, or two analyses differ in a column's type.
     pub fn of(job: &MergeJob) -> Result<Self> {
         let session = SessionContext::new();
-        let open = |id: &str, _| {
+        let open = |id: &str, scope| {
             if !job.inputs.contains_key(id) {
                 return Ok(None);
             }
             let rollup = rollup(id)?;
             let table = EmptyTable::new(state_schema(rollup, &job.config, &session)?);
-            rollup.merge(session.read_table(Arc::new(table))?).map(Some)
+            let states = session.read_table(Arc::new(table))?;
+            if scope == Scope::Unmerged { Ok(Some(states)) } else { rollup.merge(states).map(Some) }
         };
         let open_side = |table: &SideTable| {
             let is_given = job.side_tables.contains_key(table.name);

@@ -178,7 +178,8 @@ impl<'a> Shard<'a> {
     }
 
     fn stored(&self, id: &str, files: Vec<LakeFile>, scope: Scope) -> Result<DataFrame> {
-        rollup(id)?.merge(self.states(id, files, scope)?)
+        let states = self.states(id, files, scope)?;
+        if scope == Scope::Unmerged { Ok(states) } else { rollup(id)?.merge(states) }
     }
 
     fn states(&self, id: &str, files: Vec<LakeFile>, scope: Scope) -> Result<DataFrame> {
@@ -188,7 +189,7 @@ impl<'a> Shard<'a> {
         let (from, to) = self.buckets;
         match scope {
             Scope::Whole => Ok(states),
-            Scope::Shard => {
+            Scope::Shard | Scope::Unmerged => {
                 states.filter(ident(BUCKET_COLUMN).gt_eq(lit(from)).and(ident(BUCKET_COLUMN).lt(lit(to))))
             }
         }

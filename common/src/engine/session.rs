@@ -29,6 +29,8 @@ pub fn task_session(runtime: Arc<RuntimeEnv>) -> SessionContext {
         .with_sort_spill_reservation_bytes(SORT_RESERVATION_BYTES)
         .with_collect_statistics(false);
     config.options_mut().execution.parquet.pushdown_filters = false;
+    // Moving field accesses below a costly function computes it once more for each, and fails over tables in memory.
+    config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
     SessionContext::new_with_config_rt(config, runtime)
 }
 

@@ -6,8 +6,10 @@ use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, Int64Builder, Struc
 use arrow::datatypes::{DataType, Field, Fields, Int64Type};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
+
+use super::costly;
 
 /// Gap statistics of sorted, distinct whole seconds, as a struct:
 /// `avg_delta`, `std_delta` (seconds), `min_delta`, `max_delta` (whole seconds), `intervals`, `jitter`.
@@ -15,7 +17,7 @@ use datafusion::logical_expr::{
 /// `std_delta` is the sample standard deviation and `jitter` is `std_delta / avg_delta`; they are null where
 /// fewer than two (for the former) or one gap is there. Sums are exact integers, so the result depends on the set alone.
 pub fn beacon_gaps(seconds: Expr) -> Expr {
-    ScalarUDF::from(BeaconGaps { signature: Signature::any(1, Volatility::Immutable) }).call(vec![seconds])
+    ScalarUDF::from(BeaconGaps { signature: costly(1) }).call(vec![seconds])
 }
 
 /// The statistics of one pair.

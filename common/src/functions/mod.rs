@@ -15,6 +15,8 @@ mod sorted_distinct;
 mod text;
 mod trailing;
 
+use datafusion::logical_expr::{Signature, Volatility};
+
 pub use beacon_gaps::beacon_gaps;
 pub use beacon_rhythm::beacon_rhythm;
 pub use bucket::{BUCKETS, bucket_of};
@@ -29,3 +31,9 @@ pub use size_class::{CLASSES_AN_OCTAVE, size_class};
 pub use sorted_distinct::sorted_distinct;
 pub(crate) use text::as_texts;
 pub use trailing::{Trail, trailing};
+
+/// Of a function of `arguments` arguments that costs much a row. Said to be volatile, though it is not: the optimiser otherwise
+/// puts the call in the place of every use of its result, fields of a struct and filters among them, and below other filters.
+fn costly(arguments: usize) -> Signature {
+    Signature::any(arguments, Volatility::Volatile)
+}

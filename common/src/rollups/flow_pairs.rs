@@ -1,11 +1,11 @@
-//! Sessions of each source and destination by event class: serves top talkers, beaconing and data exfiltration.
+//! Sessions of each source and destination: serves top talkers, beaconing, beacon scores and data exfiltration.
 
 use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, ident, lit};
 use datafusion::prelude::DataFrame;
 use serde_json::{Value, json};
 
-use super::MeasureKind::{Count, Max, Min, Set, Sum};
+use super::MeasureKind::{CountOf, Max, Min, Set, Sum};
 use super::{Rollup, Shape, measure, micros, of_vendor};
 use crate::config::Config;
 use crate::functions::{is_external, only_where, size_class};
@@ -13,7 +13,7 @@ use crate::time::MICROS_PER_SECOND;
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "flow_pairs",
-    version: 3,
+    version: 4,
     tables: &["CommonSecurityLog"],
     columns: &[
         "TimeGenerated",
@@ -30,15 +30,20 @@ pub(super) static ROLLUP: Rollup = Rollup {
     parameters,
     prepare,
     shape: Shape::Groups {
-        keys: &["source_ip", "destination_ip", "event_class"],
+        keys: &["source_ip", "destination_ip"],
         measures: &[
-            measure("sessions", Count),
+            // Of TRAFFIC alone.
+            measure("sessions", CountOf("time")),
             measure("bytes_sent", Sum("sent")),
             measure("bytes_received", Sum("received")),
             measure("max_bytes_sent", Max("sent")),
             measure("first_seen", Min("time")),
             measure("last_seen", Max("time")),
-            // Whole seconds of the sessions to external addresses: what beacon gaps are computed from.
+            // Of THREAT alone.
+            measure("threat_sessions", CountOf("threat_time")),
+            measure("threat_first_seen", Min("threat_time")),
+            measure("threat_last_seen", Max("threat_time")),
+            // Whole seconds of the sessions of both to external addresses: what beacon gaps are computed from.
             measure("external_seconds", Set("external_second")),
             // And of these sessions: sum and sum of squares of their size classes, and the ports they went to.
             measure("size_classes", Sum("size_class")),
@@ -54,22 +59,25 @@ fn parameters(config: &Config) -> Value {
 }
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
-    let class = ident("DeviceEventClassID");
+    let class = || ident("DeviceEventClassID");
+    let of_traffic = |column: &str| only_where(ident(column), class().eq(lit("TRAFFIC")));
+    let of_threat = |column: &str| only_where(ident(column), class().eq(lit("THREAT")));
     let of_external = |value: Expr| only_where(value, is_external(ident("DestinationIP"), &config.network));
-    let size = size_class(ident("SentBytes"));
+    // Null where no size is known, as sizes of which none is known add up to.
+    let size = only_where(size_class(ident("SentBytes")), ident("SentBytes").is_not_null());
     let second = micros("TimeGenerated") / lit(MICROS_PER_SECOND);
-    table
-        .filter(of_vendor(config).and(class.clone().in_list(vec![lit("TRAFFIC"), lit("THREAT")], false)))?
-        .select(vec![
+    table.filter(of_vendor(config).and(class().in_list(vec![lit("TRAFFIC"), lit("THREAT")], false)))?.select(
+        vec![
             ident("SourceIP").alias("source_ip"),
             ident("DestinationIP").alias("destination_ip"),
-            class.alias("event_class"),
-            ident("SentBytes").alias("sent"),
-            ident("ReceivedBytes").alias("received"),
-            ident("TimeGenerated").alias("time"),
+            of_traffic("SentBytes").alias("sent"),
+            of_traffic("ReceivedBytes").alias("received"),
+            of_traffic("TimeGenerated").alias("time"),
+            of_threat("TimeGenerated").alias("threat_time"),
             of_external(second).alias("external_second"),
             of_external(size.clone()).alias("size_class"),
             of_external(size.clone() * size).alias("size_class_squared"),
             of_external(ident("DestinationPort")).alias("external_port"),
-        ])
+        ],
+    )
 }

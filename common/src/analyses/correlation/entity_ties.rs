@@ -76,10 +76,15 @@ fn ties(inputs: &Inputs<'_>, state: DataFrame, pair: &Pair) -> Result<DataFrame>
         )?
         .with_column("key", key(hub_kind, "name"))?
         .with_column("other_key", key(other_kind, "other_name"))?;
-    let named_by = |column: &str, kind| {
-        rows.clone().join(wanted(inputs, kind)?, JoinType::LeftSemi, &[column], &["wanted"], None)
-    };
-    let hits = named_by("key", hub_kind)?.union(named_by("other_key", other_kind)?)?.distinct()?;
+    let mut hits = rows.clone();
+    for (key, kind, flag) in
+        [("key", hub_kind, "is_hub_wanted"), ("other_key", other_kind, "is_other_wanted")]
+    {
+        let wanted = wanted(inputs, kind)?.with_column_renamed("wanted", flag)?;
+        hits = hits.join(wanted, JoinType::Left, &[key], &[flag], None)?;
+    }
+    let hits =
+        hits.filter(ident("is_hub_wanted").is_not_null().or(ident("is_other_wanted").is_not_null()))?;
     let hubs = hits
         .clone()
         .select(vec![ident("day").alias("hub_day"), ident("name").alias("hub_name")])?

@@ -4,7 +4,7 @@
 use arrow::datatypes::DataType;
 use datafusion::common::{JoinType, Result, ScalarValue};
 use datafusion::functions_aggregate::expr_fn::count_distinct;
-use datafusion::logical_expr::{ident, lit};
+use datafusion::logical_expr::{Expr, cast, ident, lit};
 use datafusion::prelude::DataFrame;
 
 use super::super::{Analysis, Inputs, Locations, Suite};
@@ -30,15 +30,19 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 };
 
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+    let text = |expression: Expr| cast(expression, DataType::Utf8View);
     let of_wanted = inputs
-        .merged("flow_pairs")?
-        .select(vec![ident("source_ip"), canonical_address(ident("destination_ip")).alias("name")])?
+        .unmerged("flow_pairs")?
+        .select(vec![
+            text(ident("source_ip")).alias("source_ip"),
+            text(canonical_address(ident("destination_ip"))).alias("name"),
+        ])?
         .join(wanted(inputs, EntityKind::Ip)?, JoinType::LeftSemi, &["name"], &["wanted"], None)?
         .aggregate(vec![ident("name")], vec![count_distinct(ident("source_ip")).alias("sources")])?;
     let no_name = lit(ScalarValue::try_from(&DataType::Utf8View)?).alias("name");
     let of_all = inputs
-        .merged("firewall_identities")?
-        .aggregate(vec![], vec![count_distinct(ident("address")).alias("sources")])?
+        .unmerged("firewall_identities")?
+        .aggregate(vec![], vec![count_distinct(text(ident("address"))).alias("sources")])?
         .select(vec![no_name, ident("sources")])?;
     of_wanted.union(of_all)
 }

@@ -12,9 +12,10 @@ use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, Int64Builder, Struc
 use arrow::datatypes::{DataType, Field, Fields, Int64Type};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 
+use super::costly;
 use rhythm::Rhythm;
 
 /// The rhythm of sorted, distinct whole seconds in which a pair had so many sessions, as a struct: `interval_s` and
@@ -28,8 +29,7 @@ use rhythm::Rhythm;
 /// must beat what chance gives, is from BAYWATCH (Hu et al., DSN 2016), which permutes the series where here arrivals
 /// without memory are summed up. Coverage is RITA's duration score, by slots as wide as the interval needs.
 pub fn beacon_rhythm(seconds: Expr, sessions: Expr) -> Expr {
-    ScalarUDF::from(BeaconRhythm { signature: Signature::any(2, Volatility::Immutable) })
-        .call(vec![seconds, sessions])
+    ScalarUDF::from(BeaconRhythm { signature: costly(2) }).call(vec![seconds, sessions])
 }
 
 fn rhythm_fields() -> Fields {

@@ -1,5 +1,6 @@
 //! Charts of the firewall suite: those of its notebook.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use hindcast_common::config::Config;
@@ -264,10 +265,9 @@ pub(super) fn attack_timeline(rows: &[Row<'_>]) -> Option<Chart> {
     let mut rows: Vec<Row<'_>> =
         rows.iter().filter(|row| row.integer("destination_port").is_some()).copied().collect();
     // A stable order, so that the cut is the same in every run.
-    rows.sort_by(|left, right| {
-        let key = |row: &Row<'_>| (text_or(row, "event_class", NONE) != "THREAT", -number(row, "bytes_sent"));
-        let (left, right) = (key(left), key(right));
-        left.0.cmp(&right.0).then(left.1.total_cmp(&right.1))
+    rows.sort_by_cached_key(|row| {
+        let is_threat = text_or(row, "event_class", NONE) == "THREAT";
+        (Reverse(is_threat), Reverse(row.integer("bytes_sent").unwrap_or_default()))
     });
     let (rows, note) = cut(rows, "events, threats first, then those that sent most");
     let point = |row: &Row<'_>| Point {
