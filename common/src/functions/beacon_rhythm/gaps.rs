@@ -17,10 +17,30 @@ const BURST_PART: f64 = 0.1;
 const LONGEST_BURST_S: f64 = 60.0;
 /// Room that is left above chance at least: where every second has sessions nearly for sure, the last bit is noise.
 const LEAST_ROOM: f64 = 0.1;
+
 /// The distinct gaps of a sorted set of whole seconds with their numbers, ascending. Distinct gaps that add up to a span
 /// are at most √(2 · span) many, 2,300 in a month: that bounds the cost of all below, however many seconds there are.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Gaps(Vec<(f64, f64)>);
+#[derive(Debug, Clone)]
+pub(super) struct Gaps {
+    distinct: Vec<Gap>,
+    /// What lies below the end.
+    all: Below,
+}
+
+/// Gaps of one length, in seconds.
+#[derive(Debug, Clone, Copy)]
+struct Gap {
+    length: f64,
+    count: f64,
+    below: Below,
+}
+
+/// Number and seconds of all gaps that are shorter: whole numbers, so that differences of them are exact.
+#[derive(Debug, Clone, Copy, Default)]
+struct Below {
+    count: f64,
+    seconds: f64,
+}
 
 /// How well gaps fit an interval, or two.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -36,56 +56,77 @@ impl Gaps {
         let mut lengths: Vec<i64> = seconds.windows(2).map(|pair| pair[1] - pair[0]).collect();
         lengths.sort_unstable();
         let runs = lengths.chunk_by(|one, next| one == next);
-        Self(runs.map(|run| (run[0] as f64, run.len() as f64)).collect())
+        Self::of_distinct(runs.map(|run| (run[0] as f64, run.len() as f64)))
+    }
+
+    /// Gaps from ascending lengths and their numbers.
+    fn of_distinct(lengths: impl Iterator<Item = (f64, f64)>) -> Self {
+        let mut all = Below::default();
+        let distinct = lengths.map(|(length, count)| {
+            let below = all;
+            all = Below { count: below.count + count, seconds: below.seconds + count * length };
+            Gap { length, count, below }
+        });
+        Self { distinct: distinct.collect(), all }
     }
 
     /// The gaps that `wanted` takes.
     pub(super) fn only(&self, wanted: impl Fn(f64) -> bool) -> Self {
-        Self(self.0.iter().copied().filter(|(gap, _)| wanted(*gap)).collect())
+        let lengths = self.distinct.iter().map(|gap| (gap.length, gap.count));
+        Self::of_distinct(lengths.filter(|(length, _)| wanted(*length)))
     }
 
     pub(super) fn shortest(&self) -> Option<f64> {
-        self.0.first().map(|(gap, _)| *gap)
+        self.distinct.first().map(|gap| gap.length)
     }
 
     pub(super) fn longest(&self) -> Option<f64> {
-        self.0.last().map(|(gap, _)| *gap)
+        self.distinct.last().map(|gap| gap.length)
     }
 
     pub(super) fn count(&self) -> f64 {
-        self.0.iter().map(|(_, count)| count).sum()
+        self.all.count
     }
 
     /// The most frequent gaps, the shorter first among equals.
     pub(super) fn most_frequent(&self, wanted: usize) -> Vec<f64> {
-        let mut by_count = self.0.clone();
+        let mut by_count: Vec<(f64, f64)> = self.distinct.iter().map(|gap| (gap.length, gap.count)).collect();
         by_count.sort_by(|one, other| other.1.total_cmp(&one.1));
-        by_count.iter().take(wanted).map(|(gap, _)| *gap).collect()
+        by_count.iter().take(wanted).map(|(length, _)| *length).collect()
     }
 
     /// The gap below which that part of all gaps lies.
     pub(super) fn quantile(&self, part: f64) -> Option<f64> {
         let wanted = part * self.count();
-        let mut below = 0.0;
-        self.0.iter().find_map(|(gap, count)| {
-            below += count;
-            (below > wanted).then_some(*gap)
-        })
+        self.distinct.iter().find(|gap| gap.below.count + gap.count > wanted).map(|gap| gap.length)
     }
 
     /// The mean of the gaps within half an interval of it, again until it hardly moves: the interval itself.
     pub(super) fn refined(&self, mut interval: f64) -> f64 {
         for _ in 0..3 {
-            let first = self.0.partition_point(|(gap, _)| *gap < 0.5 * interval);
-            let about = self.0[first..].iter().take_while(|(gap, _)| *gap < 1.5 * interval);
-            let (sum, count) =
-                about.fold((0.0, 0.0), |(sum, count), (gap, number)| (sum + gap * number, count + number));
-            if count == 0.0 || sum == interval * count {
+            let about = self.between(0.5 * interval, 1.5 * interval);
+            if about.count == 0.0 || about.seconds == interval * about.count {
                 break;
             }
-            interval = sum / count;
+            interval = about.seconds / about.count;
         }
         interval
+    }
+
+    /// Place of the first gap that is not shorter.
+    fn place(&self, length: f64) -> usize {
+        self.distinct.partition_point(|gap| gap.length < length)
+    }
+
+    /// The gaps shorter than the one at that place.
+    fn below(&self, place: usize) -> Below {
+        self.distinct.get(place).map_or(self.all, |gap| gap.below)
+    }
+
+    /// Number and seconds of the gaps from one length to below another.
+    fn between(&self, from: f64, to: f64) -> Below {
+        let (from, to) = (self.below(self.place(from)), self.below(self.place(to)));
+        Below { count: to.count - from.count, seconds: to.seconds - from.seconds }
     }
 
     /// How well the gaps fit `intervals`, of which the first is the dominant one; `sessions_a_second` is the mean number of
@@ -103,6 +144,9 @@ impl Gaps {
         sessions_a_second: f64,
         least_timing: f64,
     ) -> Option<Fit> {
+        if self.most_timing(intervals, burst) <= least_timing {
+            return None;
+        }
         let tally = self.tally(intervals, burst);
         // Against no chance at all the timing is highest.
         if tally.in_run == 0.0 || tally.timing(0.0) <= least_timing {
@@ -119,21 +163,38 @@ impl Gaps {
         (timing > least_timing).then_some(Fit { timing, missed: tally.missed })
     }
 
+    /// What the timing is at most, by how many gaps lie where they have credit at all: told without looking at each.
+    fn most_timing(&self, intervals: &[f64], burst: f64) -> f64 {
+        let [interval] = intervals else { return 1.0 };
+        let total = self.all.count - self.below(self.place(burst)).count;
+        let from = (interval / 2.0).max(burst);
+        let late = self.all.count - self.below(self.place(from)).count;
+        let once = self.between(from, 1.5 * interval).count;
+        let more = self.between(1.5 * interval, longest_of_run(*interval)).count;
+        // A little more, for what the rounding of a credit's own sum may add.
+        (once + WORTH_OF_NEXT_INTERVAL * more) / (total + ASSUMED_GAPS) * (late / total) + 1e-9
+    }
+
     fn tally(&self, intervals: &[f64], burst: f64) -> Tally {
         let dominant = intervals[0];
-        let half = shortest_of(intervals) / 2.0;
-        let longest = longest_of_run(dominant);
-        let mut tally = Tally::default();
-        for (gap, count) in self.0.iter().filter(|(gap, _)| *gap >= burst) {
-            tally.credits += count * credit_of_any(*gap, intervals);
-            tally.total += count;
-            tally.early += if *gap < half { *count } else { 0.0 };
-            if *gap < longest {
-                tally.in_run += count;
-                tally.in_run_s += count * gap;
-                if !intervals[1..].iter().any(|second| is_about(*gap, *second)) {
-                    tally.missed += count * whole_intervals(gap / dominant).saturating_sub(1) as f64;
-                }
+        let burst = self.place(burst);
+        let half = self.place(shortest_of(intervals) / 2.0).max(burst);
+        let run = self.place(longest_of_run(dominant)).max(burst);
+        let credited = intervals[1..].iter().map(|second| self.place(1.5 * second)).fold(run, usize::max);
+        let (before, early, in_run) = (self.below(burst), self.below(half), self.below(run));
+        let mut tally = Tally {
+            credits: 0.0,
+            total: self.all.count - before.count,
+            early: early.count - before.count,
+            in_run: in_run.count - before.count,
+            in_run_s: in_run.seconds - before.seconds,
+            missed: 0.0,
+        };
+        // Gaps shorter than half of an interval have no credit, and none to miss.
+        for (place, Gap { length, count, .. }) in self.distinct.iter().enumerate().take(credited).skip(half) {
+            tally.credits += count * credit_of_any(*length, intervals);
+            if place < run && !intervals[1..].iter().any(|second| is_about(*length, *second)) {
+                tally.missed += count * whole_intervals(length / dominant).saturating_sub(1) as f64;
             }
         }
         tally
