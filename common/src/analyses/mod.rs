@@ -32,7 +32,7 @@ mod traffic_overview;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take};
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
 use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, SortExpr, cast, ident, lit};
@@ -193,17 +193,19 @@ impl Analysis {
         result.sort(order)?.limit(0, Some(limit(config)))
     }
 
-    /// All shards' results in their total order, cut to the limit, as one batch.
+    /// All shards' results in their total order, cut to the limit, as one batch. A result of millions of rows is held twice
+    /// meanwhile, not more.
     ///
     /// # Errors
     /// Where the batches are not of `schema`.
     pub fn ordered(
         &self,
         schema: &SchemaRef,
-        batches: &[RecordBatch],
+        batches: Vec<RecordBatch>,
         config: &Config,
     ) -> Result<RecordBatch> {
-        let all = concat_batches(schema, batches)?;
+        let all = concat_batches(schema, &batches)?;
+        drop(batches);
         let order: Vec<SortColumn> = self
             .total_order(schema)
             .into_iter()
@@ -213,7 +215,10 @@ impl Analysis {
             })
             .collect();
         let first = lexsort_to_indices(&order, self.limit.map(|limit| limit(config)))?;
-        Ok(take_record_batch(&all, &first)?)
+        drop(order);
+        let (_, columns, _) = all.into_parts();
+        let ordered = columns.into_iter().map(|column| take(&column, &first, None));
+        Ok(RecordBatch::try_new(Arc::clone(schema), ordered.collect::<Result<_, _>>()?)?)
     }
 
     /// Columns that order a result, descending where `true`: the analysis's own, then all others.

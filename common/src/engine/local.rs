@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
@@ -15,6 +14,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 
 use super::Engine;
+use super::memory::Budget;
 use super::plan::JobPlanner;
 use super::session::batch_rows;
 use crate::Result;
@@ -48,7 +48,7 @@ impl LocalOptions {
 /// [`crate::Error::Engine`] where it can't be built.
 pub fn runtime(memory_bytes: usize, scratch: Option<&Path>) -> Result<Arc<RuntimeEnv>> {
     let mut builder = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(memory_bytes)))
+        .with_memory_pool(Arc::new(Budget::new(memory_bytes)))
         .with_object_store_registry(Arc::new(Stores::default()));
     if let Some(scratch) = scratch {
         builder = builder.with_temp_file_path(scratch);

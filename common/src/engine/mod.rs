@@ -6,6 +6,7 @@
 mod codec;
 mod job;
 mod local;
+mod memory;
 mod merge_rows;
 mod merge_task;
 mod node;

@@ -12,8 +12,9 @@ use parquet::schema::types::ColumnPath;
 
 use super::state::EncodedState;
 
-/// Rows of a row group: small, so that a shard reads little beyond its own buckets.
+/// Rows of a row group and of a page: small, so that a shard reads little beyond its own buckets.
 const ROW_GROUP_ROWS: usize = 64 << 10;
+const PAGE_ROWS: usize = 8 << 10;
 
 /// The whole stream as a Parquet file; nothing where it has no row.
 pub(super) async fn encode_state(mut rows: SendableRecordBatchStream) -> Result<EncodedState> {
@@ -45,7 +46,8 @@ pub(super) fn encode_batch(rows: &RecordBatch) -> Result<Vec<u8>> {
 fn properties(schema: &SchemaRef) -> Result<WriterProperties> {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS);
     for field in schema.fields() {
         let path = match field.data_type() {
             DataType::Int64 | DataType::Timestamp(_, _) => vec![field.name().clone()],

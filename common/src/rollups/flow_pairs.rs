@@ -36,14 +36,15 @@ pub(super) static ROLLUP: Rollup = Rollup {
             measure("sessions", CountOf("time")),
             measure("bytes_sent", Sum("sent")),
             measure("bytes_received", Sum("received")),
-            measure("max_bytes_sent", Max("sent")),
-            measure("first_seen", Min("time")),
-            measure("last_seen", Max("time")),
             // Of THREAT alone.
             measure("threat_sessions", CountOf("threat_time")),
-            measure("threat_first_seen", Min("threat_time")),
-            measure("threat_last_seen", Max("threat_time")),
-            // Whole seconds of the sessions of both to external addresses: what beacon gaps are computed from.
+            // Only to external addresses, which are few: no analysis asks it of others.
+            measure("max_bytes_sent", Max("external_sent")),
+            measure("first_seen", Min("external_time")),
+            measure("last_seen", Max("external_time")),
+            measure("threat_first_seen", Min("external_threat_time")),
+            measure("threat_last_seen", Max("external_threat_time")),
+            // Whole seconds of the sessions of both: what beacon gaps are computed from.
             measure("external_seconds", Set("external_second")),
             // And of these sessions: sum and sum of squares of their size classes, and the ports they went to.
             measure("size_classes", Sum("size_class")),
@@ -74,6 +75,9 @@ fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
             of_traffic("ReceivedBytes").alias("received"),
             of_traffic("TimeGenerated").alias("time"),
             of_threat("TimeGenerated").alias("threat_time"),
+            of_external(of_traffic("SentBytes")).alias("external_sent"),
+            of_external(of_traffic("TimeGenerated")).alias("external_time"),
+            of_external(of_threat("TimeGenerated")).alias("external_threat_time"),
             of_external(second).alias("external_second"),
             of_external(size.clone()).alias("size_class"),
             of_external(size.clone() * size).alias("size_class_squared"),

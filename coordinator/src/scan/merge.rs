@@ -22,6 +22,9 @@ use super::run::{Progress, RunOptions};
 /// Times in a scan that state is computed again because it can't be read. State is a cache: it costs time, never a scan.
 const MOST_REPAIRS: u32 = 3;
 
+/// Bytes of stored state that a merge's task takes. Merged they are some ten times larger, and held for all its analyses.
+const SHARD_STATE_BYTES: u64 = 8 << 20;
+
 /// Analyses that read the same rollups: they share one merge.
 type Group = Vec<&'static Analysis>;
 /// Results by analysis.
@@ -109,16 +112,12 @@ impl<'a> Merger<'a> {
         }
     }
 
-    async fn merge(
-        &self,
-        analyses: &[&'static Analysis],
-        state: &BTreeMap<String, Vec<LakeFile>>,
-    ) -> Result<Merged> {
+    async fn merge(&self, analyses: &Group, state: &BTreeMap<String, Vec<LakeFile>>) -> Result<Merged> {
         let options = self.options;
         let job = MergeJob {
             config: options.config.for_tasks(),
             state_url: options.state.location().url().to_owned(),
-            shards: shards(options.shards),
+            shards: shards(shard_count(options.shards, state_bytes(analyses, state))),
             origin: Origin::here(options.job),
             inputs: state
                 .iter()
@@ -141,10 +140,12 @@ impl<'a> Merger<'a> {
             return Ok(Err(faults));
         }
         let mut results = Vec::new();
-        for (analysis, (_, schema, own)) in analyses.iter().zip(rows.split(&batches)?) {
+        let own_of_each = rows.split(&batches)?;
+        drop(batches);
+        for (analysis, (_, schema, own)) in analyses.iter().zip(own_of_each) {
             let whole = match analysis.finish {
                 Some(_) => concat_batches(&schema, &own).map_err(|error| Error::Engine(error.into()))?,
-                None => analysis.ordered(&schema, &own, options.config)?,
+                None => analysis.ordered(&schema, own, options.config)?,
             };
             results.push((analysis.id, whole));
         }
@@ -197,7 +198,7 @@ fn reads(group: &[&'static Analysis], rollup: &str) -> bool {
     group.iter().any(reads)
 }
 
-fn state_bytes(group: &[&'static Analysis], state: &BTreeMap<String, Vec<LakeFile>>) -> u64 {
+fn state_bytes(group: &Group, state: &BTreeMap<String, Vec<LakeFile>>) -> u64 {
     let read = state.iter().filter(|(id, _)| reads(group, id));
     read.flat_map(|(_, files)| files).map(|file| file.bytes).sum()
 }
@@ -211,6 +212,11 @@ fn by_rollups(analyses: &[&'static Analysis]) -> Vec<Group> {
         }
     }
     groups
+}
+
+/// Shards of a merge of so many bytes of state: as many as there may be tasks, or more where the state is large.
+fn shard_count(tasks: usize, bytes: u64) -> usize {
+    tasks.max(usize::try_from(bytes / SHARD_STATE_BYTES).unwrap_or(usize::MAX))
 }
 
 /// All buckets, in `count` ranges as even as they can be.

@@ -282,7 +282,7 @@ async fn finish(
         let known = Context { config: options.config, prevalence };
         let frame = finish(session.read_batch(rows)?, &known)?;
         let schema = Arc::clone(frame.schema().inner());
-        let whole = analysis.ordered(&schema, &frame.collect().await?, options.config)?;
+        let whole = analysis.ordered(&schema, frame.collect().await?, options.config)?;
         results.insert(analysis.id, whole);
     }
     Ok(())
