@@ -42,6 +42,11 @@ bench-cluster *arguments:
     cargo build --release
     python3 benches/cluster.py target/release/hindcast {{arguments}}
 
+# A month beside DuckDB, Spark and the floor; costs by days and rows, rollups' bytes, memory (needs duckdb and pyarrow; takes an hour)
+bench-months *arguments:
+    cargo build --release
+    python3 benches/months.py target/release/hindcast {{arguments}}
+
 # Importing 5 GB of NDJSON beside DuckDB's COPY: rate and memory (needs duckdb)
 bench-import *arguments:
     cargo build --release
