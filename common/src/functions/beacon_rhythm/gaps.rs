@@ -101,6 +101,11 @@ impl Gaps {
         self.distinct.iter().find(|gap| gap.below.count + gap.count > wanted).map(|gap| gap.length)
     }
 
+    /// Whether any gap is that interval, give or take half of it.
+    pub(super) fn has_about(&self, interval: f64) -> bool {
+        self.between(0.5 * interval, 1.5 * interval).count > 0.0
+    }
+
     /// The mean of the gaps within half an interval of it, again until it hardly moves: the interval itself.
     pub(super) fn refined(&self, mut interval: f64) -> f64 {
         for _ in 0..3 {

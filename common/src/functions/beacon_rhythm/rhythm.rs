@@ -96,7 +96,10 @@ fn dominant_interval(gaps: &Gaps, sessions_a_second: f64) -> Option<f64> {
     let mut tried = gaps.most_frequent(FREQUENT_TRIED);
     let mut interval = shortest;
     while interval <= longest * STEP_OF_TRIED {
-        tried.push(gaps.refined(interval));
+        // An interval that no gap comes near is nobody's clock.
+        if gaps.has_about(interval) {
+            tried.push(gaps.refined(interval));
+        }
         interval *= STEP_OF_TRIED;
     }
     tried.sort_by(f64::total_cmp);
