@@ -12,21 +12,22 @@ GIB, MIB = 2**30, 2**20
 
 # name: (value, unit, what, how it is measured)
 CONSTANTS = {
-    "rollup": (33.0, "s/GiB", "processor time of reading and grouping, a GiB of Parquet", "scan --threads 1, first minus again"),
-    "merge": (41.0, "s/GiB", "processor time of merging and analysing, a GiB of Parquet in the window", "scan --threads 1, again"),
-    "state": (0.27, "", "bytes of state, of those of the lake", "du of the state"),
-    "unit_overhead": (0.010, "s", "processor time of a unit with hardly any rows", "240 units of 250 rows, first minus again, a unit"),
-    "task_overhead": (0.005, "s", "processor time of a merge task with hardly any state", "the same lake, again, a merge task"),
-    "merge_spread": (10.0, "", "the longest merge task, in means", "bench-cluster --part hot-key"),
-    "coordinator_unit": (0.0025, "s", "coordinator's processor time a unit", "bench-capacity, 10,000 units"),
-    "coordinator_task": (0.002, "s", "coordinator's processor time a merge task", "bench-capacity, again"),
-    "coordinator_idle": (0.0001, "", "processors of the coordinator, a worker without work", "bench-capacity, 500 workers"),
-    "coordinator_unit_bytes": (18 * 1024, "B", "coordinator's memory a unit", "bench-capacity, peak of 10,000 less that of 1,000"),
-    "lake_gets": (3.0, "", "GET a file of the lake", "benches/requests.py, first"),
-    "state_files": (2.9, "", "state files a unit", "benches/requests.py: rollups that a unit feeds, by tables"),
-    "merge_gets": (7.8, "", "GET a state file and shard, all analyses together", "benches/requests.py, --threads 1, 2, 4"),
-    "merge_bytes": (0.54 * MIB, "B", "bytes read again a state file and shard (footers)", "the same"),
-    "message_bytes": (30, "B", "of a message, a state file that a merge names", "the codec's test: 0.3 MB for 10,000"),
+    "rollup": (33.0, "s/GiB", "processor time of reading and grouping, a GiB of Parquet", "scan: first less again"),
+    "merge": (36.0, "s/GiB", "processor time of merging and analysing, a GiB of Parquet in the window", "scan, again: 3 days less 1 day (`--to`)"),
+    "state": (0.27, "", "bytes of state, of those of the lake", "scan: size of the state"),
+    "unit_overhead": (0.014, "s", "processor time of a unit with hardly any rows", "small lake: first less again, a unit"),
+    "task_overhead": (0.05, "s", "processor time of a merge task with hardly any state", "scan, again: 1 day less `merge`, a task"),
+    "file_overhead": (0.0015, "s", "processor time of a state file with hardly any rows, a shard", "small lake: again less `task_overhead`, a file"),
+    "merge_spread": (10.0, "", "the longest merge task, in means", "`just bench-cluster --part hot-key`"),
+    "state_files": (5.7, "", "state files a unit, each table by its bytes", "`--dry-run`: rollups that a unit feeds"),
+    "coordinator_unit": (0.0021, "s", "coordinator's processor time a unit", "bench-capacity: first less again"),
+    "coordinator_task": (0.0023, "s", "coordinator's processor time a merge task", "bench-capacity: again"),
+    "coordinator_idle": (0.0001, "", "processors of the coordinator, a worker without work", "bench-capacity"),
+    "coordinator_unit_bytes": (11 * 1024, "B", "coordinator's memory a unit", "bench-capacity: peak at 10,000 less at 1,000"),
+    "lake_gets": (3.0, "", "GET a file of the lake", "bench-requests, first"),
+    "merge_gets": (7.8, "", "GET a state file and shard, all analyses together", "bench-requests, `--threads` 1, 2 and 4"),
+    "merge_bytes": (0.54 * MIB, "B", "read again a state file and shard: footers", "bench-requests, `--threads` 1, 2 and 4"),
+    "message_bytes": (30, "B", "of a message, a state file that a merge names", "test of the codec: 0.3 MB for 10,000"),
 }
 VALUE = {name: value for name, (value, *_) in CONSTANTS.items()}
 
@@ -52,6 +53,7 @@ class Window:
         cost = self.new_bytes / GIB * VALUE["rollup"] + self.new_units * VALUE["unit_overhead"]
         self.rollup_limits = {"workers": cost / cores, "coordinator": self.new_units * VALUE["coordinator_unit"]}
         work = bytes_read / GIB * VALUE["merge"] + self.tasks * VALUE["task_overhead"]
+        work += self.state_files * self.shards * VALUE["file_overhead"]
         self.merge_gets = self.state_files * self.shards * VALUE["merge_gets"]
         self.merge_bytes = bytes_read * VALUE["state"] + self.state_files * self.shards * VALUE["merge_bytes"]
         self.merge_limits = {
@@ -71,9 +73,9 @@ class Window:
         return max(limits, key=limits.get)
 
 
-def files_a_message_holds(slots):
-    """State files of one analysis's window, so that a worker can be sent a task for each slot at once."""
-    return MESSAGE_BYTES / slots / VALUE["message_bytes"]
+def files_a_message_holds():
+    """State files that one merge task can name: it goes out in one message."""
+    return MESSAGE_BYTES / VALUE["message_bytes"]
 
 
 def span(seconds):
@@ -128,19 +130,20 @@ def requests(arguments):
         lists = 1 + window.units / 1000 + window.state_files * 2 / 1000
         gets, puts = window.units * VALUE["lake_gets"] + window.state_files * 2, window.state_files * 2
         price = (gets + window.merge_gets) / 1000 * GET_PRICE + (puts + lists) / 1000 * PUT_PRICE
-        named = window.units * FIREWALL / files_a_message_holds(arguments.cores * TASKS_PER_THREAD)
+        named = window.units * FIREWALL
+        sent = named * VALUE["message_bytes"] * window.tasks
         rows.append((
             days, count(window.units), count(lists), count(gets), count(puts), count(window.merge_gets),
-            f"{window.merge_bytes / 1e12:.3g} TB", f"{price:,.0f}", f"{window.units * VALUE['coordinator_unit_bytes'] / GIB:.2g} GiB", f"{100 * named:.0f} %"))
-    table(("days", "units", "LIST", "GET of units", "PUT", "GET of merges", "read by merges", "$", "coordinator's memory", "of a message's room"), rows)
+            f"{window.merge_bytes / 1e12:.3g} TB", f"{price:,.0f}", f"{window.units * VALUE['coordinator_unit_bytes'] / GIB:.2g} GiB", f"{sent / GIB:.2g} GiB", f"{100 * named / files_a_message_holds():.1f} %"))
+    table(("days", "units", "LIST", "GET of units", "PUT", "GET of merges", "read by merges", "$", "coordinator's memory", "sent with merge tasks", "of the longest message"), rows)
 
 
 def most(arguments):
-    files = files_a_message_holds(arguments.cores * TASKS_PER_THREAD)
+    files = files_a_message_holds()
     window = files * UNIT_BYTES / FIREWALL
-    print(f"A window holds at most {count(files)} state files of one rollup: {window / 1e12:.3g} TB of lake, "
-          f"{window / arguments.bytes_per_day:.2g} days of {arguments.bytes_per_day / 1e12:g} TB, or "
-          f"{arguments.days} days of {window / arguments.days / 1e9:.3g} GB.")
+    print(f"A window can hold {count(files)} state files of one rollup: {window / 1e12:.3g} TB of lake, or {arguments.days} days of {window / arguments.days / 1e12:.2g} TB.")
+    cores = 1 / VALUE["coordinator_unit"] * (UNIT_BYTES / GIB * VALUE["rollup"] + VALUE["unit_overhead"])
+    print(f"The coordinator hands out {1 / VALUE['coordinator_unit']:.0f} units a second, as many as {cores / arguments.cores:.0f} workers of {arguments.cores} cores compute.")
 
 
 def numbers(text):

@@ -21,6 +21,10 @@ use tonic::{Request, Response, Status};
 
 use super::Scheduler;
 
+/// Most tasks in one answer. A worker asks again at once, so this spreads the tasks of a small job over all workers, and a
+/// message never has to hold the state files of many merge tasks.
+const TASKS_OF_AN_ANSWER: u32 = 1;
+
 type Answer<T> = Result<Response<T>, Status>;
 
 /// Ballista's scheduler, as workers reach it.
@@ -47,8 +51,10 @@ impl Asked {
 
 #[tonic::async_trait]
 impl SchedulerGrpc for Asked {
-    async fn poll_work(&self, request: Request<PollWorkParams>) -> Answer<PollWorkResult> {
+    async fn poll_work(&self, mut request: Request<PollWorkParams>) -> Answer<PollWorkResult> {
         let is_idle = self.is_idle(request.get_ref());
+        let asks = request.get_mut();
+        asks.num_free_vcores = asks.num_free_vcores.min(TASKS_OF_AN_ANSWER);
         // From before it is looked for tasks: those that come in between must not be missed.
         let mut work = pin!(self.work.notified());
         work.as_mut().enable();
