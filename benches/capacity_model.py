@@ -34,6 +34,7 @@ VALUE = {name: value for name, (value, *_) in CONSTANTS.items()}
 # Of the code.
 UNIT_BYTES = 64 * MIB
 SHARDS, GROUPS, MESSAGE_BYTES, TASKS_PER_THREAD = 64, 12, 64 * MIB, 2
+TASKS_OF_AN_ANSWER = 4
 # Assumed: time to the first byte of a GET, and a store's prices a thousand.
 LATENCY, GET_PRICE, PUT_PRICE = 0.03, 0.0004, 0.005
 # Of the generated lake: part of the bytes that lies in the firewall's table, whose units are most.
@@ -74,8 +75,8 @@ class Window:
 
 
 def files_a_message_holds():
-    """State files that one merge task can name: it goes out in one message."""
-    return MESSAGE_BYTES / VALUE["message_bytes"]
+    """State files that a merge task can name, so that as many tasks as one answer holds fit a message."""
+    return MESSAGE_BYTES / TASKS_OF_AN_ANSWER / VALUE["message_bytes"]
 
 
 def span(seconds):

@@ -21,9 +21,9 @@ use tonic::{Request, Response, Status};
 
 use super::Scheduler;
 
-/// Most tasks in one answer. A worker asks again at once, so this spreads the tasks of a small job over all workers, and a
-/// message never has to hold the state files of many merge tasks.
-const TASKS_OF_AN_ANSWER: u32 = 1;
+/// Most tasks in one answer. A worker asks again at once, so few of them spread the tasks of a small job over many workers, and
+/// keep messages small: each task of a merge names all state. Fewer still cost the scheduler more than they save.
+const TASKS_OF_AN_ANSWER: u32 = 4;
 
 type Answer<T> = Result<Response<T>, Status>;
 
