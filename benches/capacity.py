@@ -74,7 +74,10 @@ class Cluster:
     def __init__(self, arguments, lake, state, workers):
         self.port, http, self.log = free_port(), free_port(), f"{state}.log"
         line = [arguments.binary, "coordinator", "--allow-lake", lake, "--state", state, "--threads", "2"]
-        line += ["--listen", f"127.0.0.1:{self.port}", "--http", f"127.0.0.1:{http}"]
+        line += ["--listen", f"127.0.0.1:{self.port}", "--http", f"127.0.0.1:{http}", "--config", f"{state}.toml"]
+        with open(f"{state}.toml", "w") as settings:
+            # Hundreds of workers on these processors may be slow, and are not to be taken for gone.
+            settings.write("[faults]\nworker_timeout_seconds = 300\nstall_seconds = 600\n")
         environment = dict(os.environ, HINDCAST_LOG="warn,hindcast=debug", HINDCAST_LOG_FORMAT="json")
         with open(self.log, "w") as log:
             self.coordinator = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=log, env=environment)
