@@ -47,6 +47,20 @@ bench-months *arguments:
     cargo build --release
     python3 benches/months.py target/release/hindcast {{arguments}}
 
+# What a coordinator bears: the real one, with up to 500 workers whose tasks are empty and 10,000 units
+bench-capacity *arguments:
+    cargo build --release --workspace --bin hindcast --example empty_workers
+    python3 benches/capacity.py target/release/hindcast target/release/examples/empty_workers {{arguments}}
+
+# What a scan of a lake asks of an object store: requests and bytes, cold and with all state there
+bench-requests lake *arguments:
+    cargo build --release
+    python3 benches/requests.py target/release/hindcast {{lake}} {{arguments}}
+
+# The tables of docs/capacity.md, from its constants
+capacity-model *arguments:
+    python3 benches/capacity_model.py {{arguments}}
+
 # Importing 5 GB of NDJSON beside DuckDB's COPY: rate and memory (needs duckdb)
 bench-import *arguments:
     cargo build --release

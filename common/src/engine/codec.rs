@@ -54,14 +54,18 @@ impl PhysicalExtensionCodec for JobCodec {
     ) -> Result<()> {
         match node.downcast_ref::<JobExec>() {
             Some(node) => {
-                let json = serde_json::to_vec(node.job()).map_err(json_error)?;
                 bytes.extend_from_slice(MARK);
-                bytes.extend(zstd::encode_all(json.as_slice(), COMPRESSION_LEVEL)?);
+                bytes.extend_from_slice(node.encoded(encode)?);
                 Ok(())
             }
             None => self.engine.try_encode(node, bytes, converter),
         }
     }
+}
+
+fn encode(job: &Job) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec(job).map_err(json_error)?;
+    Ok(zstd::encode_all(json.as_slice(), COMPRESSION_LEVEL)?)
 }
 
 #[cfg(test)]

@@ -30,8 +30,9 @@ pub use job::{
 pub use local::{Local, LocalOptions, TASKS_PER_THREAD, runtime};
 pub use merge_rows::MergeRows;
 pub use node::job_plan;
+pub use plan::job_in;
 pub use session::task_session;
-pub use state::{Manifest, StateStore, UnitStats, unit_key};
+pub use state::{Committed, EncodedState, Manifest, StateStore, UnitStats, unit_key};
 pub use state_table::merged_state;
 pub use tasks::JobTasks;
 

@@ -1,7 +1,7 @@
 //! A job as a physical plan: one partition a task, no input, no shuffle.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::AsArray;
 use arrow::datatypes::SchemaRef;
@@ -74,6 +74,8 @@ pub(super) struct JobExec {
     job: Arc<Job>,
     tasks: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
+    /// The job as it travels: it goes out with each of its tasks.
+    encoded: Arc<OnceLock<Vec<u8>>>,
 }
 
 impl JobExec {
@@ -84,11 +86,20 @@ impl JobExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { job, tasks, properties: Arc::new(properties) }
+        Self { job, tasks, properties: Arc::new(properties), encoded: Arc::default() }
     }
 
     pub(super) fn job(&self) -> &Job {
         &self.job
+    }
+
+    /// The job's bytes, which `encode` makes once for all its tasks.
+    pub(super) fn encoded(&self, encode: impl FnOnce(&Job) -> Result<Vec<u8>>) -> Result<&[u8]> {
+        if self.encoded.get().is_none() {
+            // Should another have been faster, its bytes are the same.
+            let _ = self.encoded.set(encode(&self.job)?);
+        }
+        Ok(self.encoded.get().map_or(&[], Vec::as_slice))
     }
 }
 
@@ -130,7 +141,10 @@ impl ExecutionPlan for JobExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(tasks), true) => Ok(Arc::new(Self::new(Arc::clone(&self.job), self.schema(), tasks))),
+            (Some(tasks), true) => {
+                let encoded = Arc::clone(&self.encoded);
+                Ok(Arc::new(Self { encoded, ..Self::new(Arc::clone(&self.job), self.schema(), tasks) }))
+            }
             _ => internal_err!("{} takes one input", self.name()),
         }
     }
@@ -163,6 +177,11 @@ impl ExecutionPlan for JobExec {
             .try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }
+}
+
+/// The job whose tasks `plan` runs, where it is a job's node: without its tasks, which its input holds as text.
+pub fn job_in(plan: &dyn ExecutionPlan) -> Option<&Job> {
+    plan.downcast_ref::<JobExec>().map(JobExec::job)
 }
 
 fn parse<W: DeserializeOwned>(text: &str) -> Result<Task<W>> {

@@ -1,8 +1,11 @@
 //! The state of rollups in object storage: keyed by what went into it, committed once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use arrow::array::RecordBatch;
+use chrono::NaiveDate;
+use futures::TryStreamExt;
+use futures::future::ready;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde::{Deserialize, Serialize};
@@ -16,6 +19,9 @@ use crate::rollups::Rollup;
 use crate::selection::{SELECTION_VERSION, SelectionStats};
 use crate::time::Window;
 use crate::{Error, Result};
+
+/// What the name of a manifest ends in, after its key.
+const MANIFEST_ENDING: &str = ".json";
 
 /// What was read of a unit's files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +54,12 @@ pub struct Manifest {
     pub data: Option<LakeFile>,
     /// Rows of the state.
     pub state_rows: u64,
+}
+
+/// The manifests in a table's date folder.
+#[derive(Debug)]
+pub struct Committed {
+    manifests: HashSet<Path>,
 }
 
 /// Where state is kept.
@@ -88,6 +100,18 @@ impl StateStore {
         &self.location
     }
 
+    /// What has been committed of a table's date, as a listing tells it.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the listing fails.
+    pub async fn committed(&self, table: &str, date: NaiveDate) -> Result<Committed> {
+        let folder = self.location.child(&format!("{table}/date={date}"));
+        let objects = self.location.store().list(Some(&folder)).map_ok(|object| object.location);
+        let manifests = objects.try_filter(|path| ready(path.as_ref().ends_with(MANIFEST_ENDING)));
+        let manifests = manifests.try_collect().await;
+        Ok(Committed { manifests: manifests.map_err(Error::storage(format!("listing {folder}")))? })
+    }
+
     /// The state of a unit and rollup for `window`, where it has been committed.
     ///
     /// # Errors
@@ -103,8 +127,30 @@ impl StateStore {
         self.read_manifest(&clipped_key(key, window)).await
     }
 
+    /// As [`StateStore::find`], asking for nothing that is not in `committed`.
+    ///
+    /// # Errors
+    /// As those of [`StateStore::find`].
+    pub async fn find_in(
+        &self,
+        committed: &Committed,
+        key: &str,
+        window: &Window,
+    ) -> Result<Option<Manifest>> {
+        let is_there = |key: &str| committed.manifests.contains(&self.manifest_path(key));
+        if is_there(key) || is_there(&clipped_key(key, window)) {
+            self.find(key, window).await
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn manifest_path(&self, key: &str) -> Path {
+        self.location.child(&format!("{key}{MANIFEST_ENDING}"))
+    }
+
     async fn read_manifest(&self, key: &str) -> Result<Option<Manifest>> {
-        let bytes = self.location.read(&format!("{key}.json")).await?;
+        let bytes = self.location.read(&format!("{key}{MANIFEST_ENDING}")).await?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
@@ -128,7 +174,7 @@ impl StateStore {
         let manifest =
             Manifest { rollup: rollup.id.to_owned(), stats: stats.clone(), data, state_rows: state.rows };
         let json = serde_json::to_vec(&manifest).map_err(|error| Error::Internal(error.to_string()))?;
-        let path = self.location.child(&format!("{key}.json"));
+        let path = self.manifest_path(&key);
         let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.location.store().put_opts(&path, PutPayload::from(json), create).await {
             // Another attempt was first: what it committed is as good, being of the same inputs.
@@ -152,7 +198,7 @@ impl StateStore {
     pub async fn forget(&self, data_path: &str) -> Result<()> {
         // Data is beside its manifest, named as it with the content's hash in between.
         let key = data_path.rsplitn(3, '.').last().unwrap_or(data_path);
-        let path = Path::from(format!("{key}.json"));
+        let path = Path::from(format!("{key}{MANIFEST_ENDING}"));
         match self.location.store().delete(&path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(Error::storage(format!("deleting {path}"))(error)),

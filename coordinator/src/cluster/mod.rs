@@ -1,6 +1,7 @@
 //! The engine that runs jobs on workers: Ballista's scheduler in this process, and what it needs round it so that a job
 //! ends whatever becomes of workers.
 
+mod asked;
 mod fetch;
 mod portion;
 mod sight;
@@ -22,11 +23,14 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::SessionContext;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use hindcast_common::cluster::{JOB_CODEC_MESSAGE_BYTES, Tls, ballista_session, job_codec, node_endpoints};
 use hindcast_common::engine::{Engine, JobTasks};
 use hindcast_common::{Error, Result};
+use tokio::sync::Notify;
 
+use asked::Asked;
 use fetch::Fetcher;
 use portion::Portion;
 
@@ -36,8 +40,15 @@ type Scheduler = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
 /// Tasks of one Ballista job: enough to keep many workers busy, few enough to be counted and tried again at once.
 const PORTION_TASKS: usize = 256;
-/// Portions of a job under way at once, so that the last tasks of one do not leave workers idle.
-const CONCURRENT_PORTIONS: usize = 2;
+/// Portions of a job under way at once beyond those that fill all slots, so that the last tasks of one do not leave workers
+/// idle.
+const SPARE_PORTIONS: usize = 1;
+/// Time between looks for workers that have joined a job under way.
+const CAPACITY_CHECK: Duration = Duration::from_secs(1);
+/// Longest time that a worker without work waits for an answer, which is its sign of life.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(5);
+/// Part of the worker timeout, as its divisor, that such a wait may take.
+const PATIENCE_PART: u32 = 3;
 /// Batches that may wait for a slow reader.
 const WAITING_BATCHES: usize = 64;
 /// Time between looks for workers that are gone.
@@ -65,6 +76,8 @@ pub struct Cluster {
 
 struct Inner {
     scheduler: Scheduler,
+    /// Told when a job has tasks.
+    work: Arc<Notify>,
     session: Arc<SessionContext>,
     fetcher: Fetcher,
     options: ClusterOptions,
@@ -80,7 +93,10 @@ impl Cluster {
         let settings = Arc::new(move || ballista_session(use_tls));
         let builder =
             |config| Ok(SessionStateBuilder::new().with_default_features().with_config(config).build());
+        let work = Arc::new(Notify::new());
+        let announced = Arc::clone(&work);
         let config = SchedulerConfig {
+            on_work_available: Some(Arc::new(move |_| announced.notify_waiters())),
             scheduling_policy: TaskSchedulingPolicy::PullStaged,
             executor_timeout_seconds: options.worker_timeout.as_secs().max(1),
             expire_dead_executor_interval_seconds: EXPIRY_CHECK_SECONDS,
@@ -107,12 +123,14 @@ impl Cluster {
         scheduler.init().await.map_err(failed)?;
         let session = Arc::new(SessionContext::new_with_state(builder(settings())?));
         let fetcher = Fetcher::new(options.tls.clone(), options.worker_timeout);
-        Ok(Self { inner: Arc::new(Inner { scheduler, session, fetcher, options }) })
+        Ok(Self { inner: Arc::new(Inner { scheduler, work, session, fetcher, options }) })
     }
 
     /// Ballista's service for workers. It asks nobody who they are: it must be served to nodes only.
-    pub fn service(&self) -> SchedulerGrpcServer<Scheduler> {
-        SchedulerGrpcServer::new(self.inner.scheduler.clone())
+    pub fn service(&self) -> SchedulerGrpcServer<Asked> {
+        let Inner { scheduler, work, options, .. } = &*self.inner;
+        let patience = (options.worker_timeout / PATIENCE_PART).min(LONGEST_PATIENCE);
+        SchedulerGrpcServer::new(Asked { scheduler: scheduler.clone(), work: Arc::clone(work), patience })
             .max_decoding_message_size(JOB_CODEC_MESSAGE_BYTES)
             .max_encoding_message_size(JOB_CODEC_MESSAGE_BYTES)
     }
@@ -124,7 +142,13 @@ impl Cluster {
 
     /// Workers, and the tasks they run at once together.
     pub async fn capacity(&self) -> (usize, usize) {
-        let workers = self.inner.scheduler.state.executor_manager.get_executors_state().await;
+        self.inner.capacity().await
+    }
+}
+
+impl Inner {
+    async fn capacity(&self) -> (usize, usize) {
+        let workers = self.scheduler.state.executor_manager.get_executors_state().await;
         let slots = |workers: &[(ballista_core::serde::scheduler::ExecutorMetadata, _, _)]| {
             workers
                 .iter()
@@ -132,6 +156,25 @@ impl Cluster {
                 .sum()
         };
         workers.map_or((0, 0), |workers| (workers.len(), slots(&workers)))
+    }
+
+    /// Runs all portions, at any time as many as fill the workers there are.
+    async fn run_all(&self, portions: Vec<Portion>) -> datafusion::common::Result<()> {
+        let mut waiting = portions.into_iter();
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            let (_, slots) = self.capacity().await;
+            let most = slots.div_ceil(PORTION_TASKS).max(1) + SPARE_PORTIONS;
+            let room = most.saturating_sub(under_way.len());
+            under_way.extend(waiting.by_ref().take(room).map(Portion::run));
+            tokio::select! {
+                ended = under_way.next() => match ended {
+                    Some(ended) => ended?,
+                    None => return Ok(()),
+                },
+                () = tokio::time::sleep(CAPACITY_CHECK), if waiting.len() > 0 => {}
+            }
+        }
     }
 }
 
@@ -146,9 +189,8 @@ impl Engine for Cluster {
             let all: Vec<usize> = (0..tasks.count()).collect();
             let portions = all
                 .chunks(PORTION_TASKS)
-                .map(|part| Portion::new(Arc::clone(&inner), Arc::clone(&tasks), part, sender.clone()).run());
-            let portions: Vec<_> = portions.collect();
-            stream::iter(portions).buffer_unordered(CONCURRENT_PORTIONS).try_collect().await
+                .map(|part| Portion::new(Arc::clone(&inner), Arc::clone(&tasks), part, sender.clone()));
+            inner.run_all(portions.collect()).await
         });
         Ok(results.build())
     }

@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::catalog::LakeFile;
 use hindcast_common::config::Config;
 use hindcast_common::engine::{
-    Engine, Job, Manifest, RollupJob, RollupUnit, StateFault, StateStore, TableRef, UnitFault,
+    Committed, Engine, Job, Manifest, RollupJob, RollupUnit, StateFault, StateStore, TableRef, UnitFault,
     decode_outcomes, job_plan, unit_key,
 };
 use hindcast_common::error::InputFault;
@@ -16,12 +17,15 @@ use hindcast_common::retry::with_retries;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::time::Window;
 use hindcast_common::{Error, Result};
+use tokio::sync::Semaphore;
 
 use super::run::Progress;
 use super::units::unit_bytes;
 
+/// Folders of state that are looked at beside each other.
+const CONCURRENT_FOLDERS: usize = 16;
 /// State look-ups under way at once.
-const CONCURRENT_LOOKUPS: usize = 32;
+const CONCURRENT_LOOKUPS: usize = 128;
 /// Look-ups that may fail in a scan, whose state is then taken to be absent: where more do, the store is not there.
 const MOST_FAILED_LOOKUPS: u32 = 32;
 /// Times a unit is tried where the store fails.
@@ -82,17 +86,14 @@ impl RollupRun<'_> {
         units: Vec<RollupUnit>,
         progress: &dyn Progress,
     ) -> Result<Vec<UnitRecord>> {
-        let failures = AtomicU32::new(0);
+        tracing::debug!(units = units.len(), "planned");
         let mut records: Vec<UnitRecord> = if self.use_cache {
-            stream::iter(units)
-                .map(|unit| self.look_up(unit, &failures))
-                .buffered(CONCURRENT_LOOKUPS)
-                .try_collect()
-                .await?
+            self.look_up_all(units).await?
         } else {
             units.into_iter().map(|unit| UnitRecord::new(unit, vec![])).collect()
         };
         let cached = records.iter().filter(|record| is_complete(record)).count();
+        tracing::debug!(cached, "state looked up");
         progress.cached(cached as u64);
         self.run_to_end(&mut records, progress).await?;
         Ok(records)
@@ -135,19 +136,67 @@ impl RollupRun<'_> {
         }
     }
 
-    async fn look_up(&self, unit: RollupUnit, failures: &AtomicU32) -> Result<UnitRecord> {
-        let mut manifests = Vec::new();
-        for id in &unit.rollups {
-            let key = unit_key(rollup(id)?, self.config, &self.tables[unit.table], &unit)?;
-            match self.state.find(&key, &self.window).await {
-                Ok(found) => manifests.extend(found),
-                Err(error) if failures.fetch_add(1, Ordering::Relaxed) < MOST_FAILED_LOOKUPS => {
-                    tracing::warn!(%error, key, "state can't be looked up: taken to be absent");
+    /// All units, in their order, with the state that is there.
+    async fn look_up_all(&self, units: Vec<RollupUnit>) -> Result<Vec<UnitRecord>> {
+        let lookups = Lookups { failures: AtomicU32::new(0), turns: Semaphore::new(CONCURRENT_LOOKUPS) };
+        let mut folders: Vec<Vec<RollupUnit>> = Vec::new();
+        for unit in units {
+            match folders.last_mut() {
+                Some(folder) if (folder[0].table, folder[0].date) == (unit.table, unit.date) => {
+                    folder.push(unit)
                 }
-                Err(error) => return Err(error),
+                _ => folders.push(vec![unit]),
             }
         }
+        let folders: Vec<_> = folders.into_iter().map(|units| self.look_up_folder(units, &lookups)).collect();
+        let records: Vec<Vec<UnitRecord>> =
+            stream::iter(folders).buffered(CONCURRENT_FOLDERS).try_collect().await?;
+        Ok(records.into_iter().flatten().collect())
+    }
+
+    /// Units of one table and date. A listing tells what is not there, a thousand objects a request.
+    async fn look_up_folder(&self, units: Vec<RollupUnit>, lookups: &Lookups) -> Result<Vec<UnitRecord>> {
+        let (table, date) = (&self.tables[units[0].table].name, units[0].date);
+        let committed = self.state.committed(table, date).await;
+        // What can't be listed is asked for.
+        let committed = committed.inspect_err(|error| tracing::warn!(%error, "state can't be listed")).ok();
+        let units: Vec<_> =
+            units.into_iter().map(|unit| self.look_up(unit, committed.as_ref(), lookups)).collect();
+        stream::iter(units).buffered(CONCURRENT_LOOKUPS).try_collect().await
+    }
+
+    async fn look_up(
+        &self,
+        unit: RollupUnit,
+        committed: Option<&Committed>,
+        lookups: &Lookups,
+    ) -> Result<UnitRecord> {
+        let finds = unit.rollups.iter().map(|id| self.look_up_state(&unit, id, committed, lookups));
+        let manifests = try_join_all(finds).await?.into_iter().flatten().collect();
         Ok(UnitRecord::new(unit, manifests))
+    }
+
+    async fn look_up_state(
+        &self,
+        unit: &RollupUnit,
+        id: &str,
+        committed: Option<&Committed>,
+        lookups: &Lookups,
+    ) -> Result<Option<Manifest>> {
+        let key = unit_key(rollup(id)?, self.config, &self.tables[unit.table], unit)?;
+        // The semaphore is never closed.
+        let _turn = lookups.turns.acquire().await;
+        let found = match committed {
+            Some(committed) => self.state.find_in(committed, &key, &self.window).await,
+            None => self.state.find(&key, &self.window).await,
+        };
+        match found {
+            Err(error) if lookups.failures.fetch_add(1, Ordering::Relaxed) < MOST_FAILED_LOOKUPS => {
+                tracing::warn!(%error, key, "state can't be looked up: taken to be absent");
+                Ok(None)
+            }
+            found => found,
+        }
     }
 
     /// Units with rollups still to compute, largest first, each with its index in `records`.
@@ -201,6 +250,12 @@ impl RollupRun<'_> {
         }
         Ok(())
     }
+}
+
+/// What all look-ups of a scan share.
+struct Lookups {
+    failures: AtomicU32,
+    turns: Semaphore,
 }
 
 fn is_complete(record: &UnitRecord) -> bool {

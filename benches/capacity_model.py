@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""The tables of docs/capacity.md, from a few measured constants: change them here, and print the tables anew.
+
+    benches/capacity_model.py [--bytes-per-day 1e12] [--days 180] [--cores 8] [--workers 1,10,100,500]
+
+Each constant says which command gives it. Everything else is arithmetic, and so extrapolated.
+"""
+
+import argparse
+
+GIB, MIB = 2**30, 2**20
+
+# name: (value, unit, what, how it is measured)
+CONSTANTS = {
+    "rollup": (33.0, "s/GiB", "processor time of reading and grouping, a GiB of Parquet", "scan: first less again"),
+    "merge": (36.0, "s/GiB", "processor time of merging and analysing, a GiB of Parquet in the window", "scan, again: 3 days less 1 day (`--to`)"),
+    "state": (0.27, "", "bytes of state, of those of the lake", "scan: size of the state"),
+    "unit_overhead": (0.014, "s", "processor time of a unit with hardly any rows", "small lake: first less again, a unit"),
+    "task_overhead": (0.05, "s", "processor time of a merge task with hardly any state", "scan, again: 1 day less `merge`, a task"),
+    "file_overhead": (0.0015, "s", "processor time of a state file with hardly any rows, a shard", "small lake: again less `task_overhead`, a file"),
+    "merge_spread": (10.0, "", "the longest merge task, in means", "`just bench-cluster --part hot-key`"),
+    "state_files": (5.7, "", "state files a unit, each table by its bytes", "`--dry-run`: rollups that a unit feeds"),
+    "coordinator_unit": (0.0021, "s", "coordinator's processor time a unit", "bench-capacity: first less again"),
+    "coordinator_task": (0.0023, "s", "coordinator's processor time a merge task", "bench-capacity: again"),
+    "coordinator_idle": (0.0001, "", "processors of the coordinator, a worker without work", "bench-capacity"),
+    "coordinator_unit_bytes": (11 * 1024, "B", "coordinator's memory a unit", "bench-capacity: peak at 10,000 less at 1,000"),
+    "lake_gets": (3.0, "", "GET a file of the lake", "bench-requests, first"),
+    "merge_gets": (7.8, "", "GET a state file and shard, all analyses together", "bench-requests, `--threads` 1, 2 and 4"),
+    "merge_bytes": (0.54 * MIB, "B", "read again a state file and shard: footers", "bench-requests, `--threads` 1, 2 and 4"),
+    "message_bytes": (30, "B", "of a message, a state file that a merge names", "test of the codec: 0.3 MB for 10,000"),
+}
+VALUE = {name: value for name, (value, *_) in CONSTANTS.items()}
+
+# Of the code.
+UNIT_BYTES = 64 * MIB
+SHARDS, GROUPS, MESSAGE_BYTES, TASKS_PER_THREAD = 64, 12, 64 * MIB, 2
+TASKS_OF_AN_ANSWER = 4
+# Assumed: time to the first byte of a GET, and a store's prices a thousand.
+LATENCY, GET_PRICE, PUT_PRICE = 0.03, 0.0004, 0.005
+# Of the generated lake: part of the bytes that lies in the firewall's table, whose units are most.
+FIREWALL = 0.66
+
+
+class Window:
+    """A scan of so many bytes on so many processors."""
+
+    def __init__(self, bytes_read, cores, new=1.0):
+        self.cores, self.new_bytes = cores, bytes_read * new
+        self.units = bytes_read / UNIT_BYTES
+        self.new_units = self.units * new
+        self.shards = max(1, min(SHARDS, cores))
+        self.tasks = self.shards * GROUPS
+        self.state_files = self.units * VALUE["state_files"]
+        cost = self.new_bytes / GIB * VALUE["rollup"] + self.new_units * VALUE["unit_overhead"]
+        self.rollup_limits = {"workers": cost / cores, "coordinator": self.new_units * VALUE["coordinator_unit"]}
+        work = bytes_read / GIB * VALUE["merge"] + self.tasks * VALUE["task_overhead"]
+        work += self.state_files * self.shards * VALUE["file_overhead"]
+        self.merge_gets = self.state_files * self.shards * VALUE["merge_gets"]
+        self.merge_bytes = bytes_read * VALUE["state"] + self.state_files * self.shards * VALUE["merge_bytes"]
+        self.merge_limits = {
+            "workers": work / cores,
+            "longest task": work * VALUE["merge_spread"] / self.tasks,
+            "requests": self.merge_gets * LATENCY / min(cores * TASKS_PER_THREAD, self.tasks),
+            "coordinator": self.tasks * VALUE["coordinator_task"],
+        }
+
+    def rollups(self):
+        return max(self.rollup_limits.values())
+
+    def merges(self):
+        return max(self.merge_limits.values())
+
+    def limit(self, limits):
+        return max(limits, key=limits.get)
+
+
+def files_a_message_holds():
+    """State files that a merge task can name, so that as many tasks as one answer holds fit a message."""
+    return MESSAGE_BYTES / TASKS_OF_AN_ANSWER / VALUE["message_bytes"]
+
+
+def span(seconds):
+    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {name}"
+    return f"{seconds:.2g} s"
+
+
+def count(number):
+    for size, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.3g}{name}"
+    return f"{number:.0f}"
+
+
+def table(head, rows):
+    print("| " + " | ".join(head) + " |\n|" + " --- |" * len(head))
+    for row in rows:
+        print("| " + " | ".join(str(cell) for cell in row) + " |")
+    print()
+
+
+def constants():
+    def shown(value, unit):
+        return {"B": f"{value / 1024:.3g} KiB" if value >= 1024 else f"{value:.0f} B", "s": f"{1000 * value:.3g} ms"}.get(unit, f"{value:g} {unit}".strip())
+    rows = [(f"`{name}`", shown(value, unit), what, how) for name, (value, unit, what, how) in CONSTANTS.items()]
+    table(("constant", "value", "what", "from"), rows)
+
+
+def times(arguments):
+    rows = []
+    for workers in arguments.workers:
+        cores = workers * arguments.cores
+        day = Window(arguments.bytes_per_day, cores)
+        span_of_all = Window(arguments.bytes_per_day * arguments.days, cores)
+        moved = Window(arguments.bytes_per_day * arguments.days, cores, 1 / arguments.days)
+        rows.append((
+            workers, span(day.rollups()), f"{span(day.merges())} ({day.limit(day.merge_limits)})",
+            span(arguments.days * (day.rollups() + day.merges())), span(span_of_all.rollups()),
+            f"{span(span_of_all.merges())} ({span_of_all.limit(span_of_all.merge_limits)})",
+            span(moved.rollups() + moved.merges()), f"{day.new_bytes / day.rollups() / 1e6:,.0f} MB/s"))
+    table(("workers", "a day: rollups", "a day: merges (limit)", f"backfill, {arguments.days} windows of a day",
+           f"one window of {arguments.days} days: rollups", "its merges (limit)", "the same moved by a day", "lake read at"), rows)
+
+
+def requests(arguments):
+    cores = max(arguments.workers) * arguments.cores
+    rows = []
+    for days in (1, 7, 30, arguments.days):
+        window = Window(arguments.bytes_per_day * days, cores)
+        lists = 1 + window.units / 1000 + window.state_files * 2 / 1000
+        gets, puts = window.units * VALUE["lake_gets"] + window.state_files * 2, window.state_files * 2
+        price = (gets + window.merge_gets) / 1000 * GET_PRICE + (puts + lists) / 1000 * PUT_PRICE
+        named = window.units * FIREWALL
+        sent = named * VALUE["message_bytes"] * window.tasks
+        rows.append((
+            days, count(window.units), count(lists), count(gets), count(puts), count(window.merge_gets),
+            f"{window.merge_bytes / 1e12:.3g} TB", f"{price:,.0f}", f"{window.units * VALUE['coordinator_unit_bytes'] / GIB:.2g} GiB", f"{sent / GIB:.2g} GiB", f"{100 * named / files_a_message_holds():.1f} %"))
+    table(("days", "units", "LIST", "GET of units", "PUT", "GET of merges", "read by merges", "$", "coordinator's memory", "sent with merge tasks", "of the longest message"), rows)
+
+
+def most(arguments):
+    files = files_a_message_holds()
+    window = files * UNIT_BYTES / FIREWALL
+    print(f"A window can hold {count(files)} state files of one rollup: {window / 1e12:.3g} TB of lake, or {arguments.days} days of {window / arguments.days / 1e12:.2g} TB.")
+    cores = 1 / VALUE["coordinator_unit"] * (UNIT_BYTES / GIB * VALUE["rollup"] + VALUE["unit_overhead"])
+    print(f"The coordinator hands out {1 / VALUE['coordinator_unit']:.0f} units a second, as many as {cores / arguments.cores:.0f} workers of {arguments.cores} cores compute.")
+
+
+def numbers(text):
+    return [int(number) for number in text.split(",")]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bytes-per-day", type=float, default=1e12)
+    parser.add_argument("--days", type=int, default=180)
+    parser.add_argument("--cores", type=int, default=8, help="of a worker")
+    parser.add_argument("--workers", type=numbers, default=[1, 10, 100, 500])
+    arguments = parser.parse_args()
+    constants()
+    times(arguments)
+    requests(arguments)
+    most(arguments)
+
+
+if __name__ == "__main__":
+    main()

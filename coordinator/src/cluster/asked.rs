@@ -1,0 +1,130 @@
+//! What workers ask the scheduler. One that has nothing to do is answered when there is something, so that many idle workers
+//! cost little: they would ask twenty times a second each.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
+use ballista_core::serde::protobuf::{
+    CancelJobParams, CancelJobResult, CleanJobDataParams, CleanJobDataResult, CreateUpdateSessionParams,
+    CreateUpdateSessionResult, ExecuteQueryParams, ExecuteQueryResult, ExecutorStoppedParams,
+    ExecutorStoppedResult, GetJobMetricsParams, GetJobMetricsResult, GetJobStatusParams, GetJobStatusResult,
+    HeartBeatParams, HeartBeatResult, PollWorkParams, PollWorkResult, RegisterExecutorParams,
+    RegisterExecutorResult, RemoveSessionParams, RemoveSessionResult, UpdateTaskStatusParams,
+    UpdateTaskStatusResult,
+};
+use ballista_core::serde::scheduler::ExecutorSpecification;
+use futures::stream::BoxStream;
+use tokio::sync::Notify;
+use tonic::{Request, Response, Status};
+
+use super::Scheduler;
+
+/// Most tasks in one answer. A worker asks again at once, so few of them spread the tasks of a small job over many workers, and
+/// keep messages small: each task of a merge names all state. Fewer still cost the scheduler more than they save.
+const TASKS_OF_AN_ANSWER: u32 = 4;
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// Ballista's scheduler, as workers reach it.
+pub struct Asked {
+    pub(super) scheduler: Scheduler,
+    /// Tells all that wait when a job has tasks.
+    pub(super) work: Arc<Notify>,
+    /// Longest time a worker waits for an answer; well below that after which it would be taken for gone.
+    pub(super) patience: Duration,
+}
+
+impl Asked {
+    /// Whether the worker that asks has been here before, runs nothing and has nothing to tell. Others must not wait: what
+    /// a running task comes to is told when its worker asks next.
+    fn is_idle(&self, asks: &PollWorkParams) -> bool {
+        let Some(worker) = &asks.metadata else { return false };
+        let Some(specification) = &worker.specification else { return false };
+        let slots: ExecutorSpecification = specification.clone().into();
+        asks.task_status.is_empty()
+            && asks.num_free_vcores >= slots.vcores
+            && self.scheduler.state.executor_manager.get_executor_hearbeat(&worker.id).is_some()
+    }
+}
+
+#[tonic::async_trait]
+impl SchedulerGrpc for Asked {
+    async fn poll_work(&self, mut request: Request<PollWorkParams>) -> Answer<PollWorkResult> {
+        let is_idle = self.is_idle(request.get_ref());
+        let asks = request.get_mut();
+        asks.num_free_vcores = asks.num_free_vcores.min(TASKS_OF_AN_ANSWER);
+        // From before it is looked for tasks: those that come in between must not be missed.
+        let mut work = pin!(self.work.notified());
+        work.as_mut().enable();
+        let answer = self.scheduler.poll_work(request).await?;
+        let has_nothing = answer.get_ref().tasks.is_empty() && answer.get_ref().jobs_to_clean.is_empty();
+        if is_idle && has_nothing {
+            // It asks again by itself, whether there is work now or its patience has ended.
+            let _ = tokio::time::timeout(self.patience, work).await;
+        }
+        Ok(answer)
+    }
+
+    async fn register_executor(&self, _: Request<RegisterExecutorParams>) -> Answer<RegisterExecutorResult> {
+        Err(unused())
+    }
+
+    async fn heart_beat_from_executor(&self, _: Request<HeartBeatParams>) -> Answer<HeartBeatResult> {
+        Err(unused())
+    }
+
+    async fn update_task_status(&self, _: Request<UpdateTaskStatusParams>) -> Answer<UpdateTaskStatusResult> {
+        Err(unused())
+    }
+
+    async fn create_update_session(
+        &self,
+        _: Request<CreateUpdateSessionParams>,
+    ) -> Answer<CreateUpdateSessionResult> {
+        Err(unused())
+    }
+
+    async fn remove_session(&self, _: Request<RemoveSessionParams>) -> Answer<RemoveSessionResult> {
+        Err(unused())
+    }
+
+    type ExecuteQueryPushStream = BoxStream<'static, Result<GetJobStatusResult, Status>>;
+
+    async fn execute_query_push(
+        &self,
+        _: Request<ExecuteQueryParams>,
+    ) -> Answer<Self::ExecuteQueryPushStream> {
+        Err(unused())
+    }
+
+    async fn execute_query(&self, _: Request<ExecuteQueryParams>) -> Answer<ExecuteQueryResult> {
+        Err(unused())
+    }
+
+    async fn get_job_status(&self, _: Request<GetJobStatusParams>) -> Answer<GetJobStatusResult> {
+        Err(unused())
+    }
+
+    async fn get_job_metrics(&self, _: Request<GetJobMetricsParams>) -> Answer<GetJobMetricsResult> {
+        Err(unused())
+    }
+
+    async fn executor_stopped(&self, _: Request<ExecutorStoppedParams>) -> Answer<ExecutorStoppedResult> {
+        Err(unused())
+    }
+
+    async fn cancel_job(&self, _: Request<CancelJobParams>) -> Answer<CancelJobResult> {
+        Err(unused())
+    }
+
+    async fn clean_job_data(&self, _: Request<CleanJobDataParams>) -> Answer<CleanJobDataResult> {
+        Err(unused())
+    }
+}
+
+/// The rest of Ballista's protocol: for workers that are sent their tasks, and for clients, which here have a service of their own.
+fn unused() -> Status {
+    Status::unimplemented("workers ask for tasks here, and nothing else is served")
+}

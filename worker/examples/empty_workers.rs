@@ -1,0 +1,272 @@
+//! Many workers in one process, whose tasks are empty: they ask for tasks, report them and serve their results as a worker
+//! does, so that what a coordinator bears can be measured (`just bench-capacity`).
+//!
+//! `empty_workers COORDINATOR WORKERS SLOTS TASK_MS` runs until SIGTERM, and then prints how many tasks it has run.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use ballista_core::JobId;
+use ballista_core::registry::BallistaFunctionRegistry;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
+use ballista_executor::execution_engine::{DefaultExecutionEngine, ExecutionEngine, QueryStageExecutor};
+use ballista_executor::execution_loop::poll_loop;
+use ballista_executor::executor::Executor;
+use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
+use ballista_executor::flight_service::BallistaFlightService;
+use ballista_executor::health::ExecutorHealth;
+use ballista_executor::metrics::LoggingMetricsCollector;
+use datafusion::arrow::array::{AsArray, RecordBatch, StringArray};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, internal_datafusion_err};
+use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
+    ReplaceChildrenOptions, SendableRecordBatchStream,
+};
+use datafusion::prelude::SessionConfig;
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use futures::{TryStreamExt, stream};
+use hindcast_common::catalog::Location;
+use hindcast_common::cluster::{
+    JOB_CODEC_MESSAGE_BYTES, ballista_session, connect_endpoint, job_codec, serve,
+};
+use hindcast_common::engine::{
+    EncodedState, Job, Manifest, RollupJob, RollupUnit, StateStore, UnitOutcome, UnitStats, job_in, unit_key,
+};
+use hindcast_common::operation::terminated;
+use hindcast_common::rollups::Rollup;
+use hindcast_common::{Error, Result as OwnResult};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tonic::transport::server::TcpIncoming;
+
+/// Threads that ask, report and serve, for all workers together.
+const SERVING_THREADS: usize = 2;
+
+/// What tasks do instead of their work.
+#[derive(Debug, Default)]
+struct Emptiness {
+    /// How long each takes, asleep.
+    task_time: Duration,
+    state: OnceLock<StateStore>,
+    rollup_tasks: AtomicU64,
+    merge_tasks: AtomicU64,
+}
+
+/// A task of a rollup job, as it travels.
+#[derive(Deserialize)]
+struct UnitTask {
+    index: usize,
+    work: RollupUnit,
+}
+
+impl Emptiness {
+    /// The rows of the tasks in `texts`: what a unit gives, and of a merge none.
+    async fn run(
+        &self,
+        node: &dyn ExecutionPlan,
+        texts: SendableRecordBatchStream,
+    ) -> Result<Vec<RecordBatch>> {
+        let job = job_in(node).ok_or_else(|| internal_datafusion_err!("a task is of no job"))?;
+        let mut rows = Vec::new();
+        for batch in texts.try_collect::<Vec<_>>().await? {
+            for text in batch.column(0).as_string::<i32>().iter().flatten() {
+                tokio::time::sleep(self.task_time).await;
+                match job {
+                    Job::Rollup(job) => {
+                        let outcome = self.outcome(job, text).await?;
+                        let outcome = StringArray::from(vec![to_json(&outcome)?]);
+                        rows.push(RecordBatch::try_new(node.schema(), vec![Arc::new(outcome)])?);
+                        self.rollup_tasks.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Job::Merge(_) => {
+                        self.merge_tasks.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn outcome(&self, job: &RollupJob, text: &str) -> Result<UnitOutcome> {
+        let task: UnitTask = serde_json::from_str(text).map_err(external)?;
+        let state = match self.state.get() {
+            Some(state) => state,
+            None => {
+                let state = StateStore::new(Location::parse(&job.state_url).map_err(external)?);
+                self.state.get_or_init(|| state)
+            }
+        };
+        let mut manifests = Vec::new();
+        for id in &task.work.rollups {
+            manifests.push(commit(state, job, &task.work, id).await.map_err(external)?);
+        }
+        Ok(UnitOutcome { unit: task.index, result: Ok(manifests) })
+    }
+}
+
+/// Commits state as a unit does: a file, though of one byte, and its manifest. So merges have as much to name as in earnest.
+async fn commit(state: &StateStore, job: &RollupJob, unit: &RollupUnit, id: &str) -> OwnResult<Manifest> {
+    let rollup = Rollup::by_id(id).ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))?;
+    let key = unit_key(rollup, &job.config, &job.tables[unit.table], unit)?;
+    let encoded = EncodedState { bytes: vec![0], rows: 1 };
+    state.commit(&key, rollup, &UnitStats::default(), unit, &job.window, encoded).await
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(external)
+}
+
+fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+/// Stands for a job's node.
+#[derive(Debug)]
+struct EmptyExec {
+    node: Arc<dyn ExecutionPlan>,
+    emptiness: Arc<Emptiness>,
+}
+
+impl DisplayAs for EmptyExec {
+    fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.name())
+    }
+}
+
+impl ExecutionPlan for EmptyExec {
+    fn name(&self) -> &str {
+        "EmptyExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.node.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let texts = self.node.children()[0].execute(partition, context)?;
+        let (node, emptiness) = (Arc::clone(&self.node), Arc::clone(&self.emptiness));
+        let rows = stream::once(async move { emptiness.run(&*node, texts).await });
+        let rows = rows.map_ok(|batches| stream::iter(batches.into_iter().map(Ok))).try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+    }
+}
+
+/// Ballista's engine, which writes what tasks give, with the tasks emptied.
+struct EmptyEngine {
+    engine: DefaultExecutionEngine,
+    emptiness: Arc<Emptiness>,
+}
+
+impl ExecutionEngine for EmptyEngine {
+    fn create_query_stage_exec(
+        &self,
+        job: JobId,
+        stage: usize,
+        task: usize,
+        partitions: Vec<usize>,
+        plan: Arc<dyn ExecutionPlan>,
+        folder: &str,
+        config: &SessionConfig,
+    ) -> Result<Arc<dyn QueryStageExecutor>> {
+        let node = Arc::clone(plan.children()[0]);
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        let empty = Arc::new(EmptyExec { node, emptiness: Arc::clone(&self.emptiness) });
+        let plan = plan.replace_children(vec![empty], options)?;
+        self.engine.create_query_stage_exec(job, stage, task, partitions, plan, folder, config)
+    }
+}
+
+/// Starts one worker; its parts run until the process ends.
+async fn start_worker(
+    coordinator: &str,
+    slots: usize,
+    folder: &Path,
+    engine: Arc<EmptyEngine>,
+) -> OwnResult<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Error::io("listening"))?;
+    let port = listener.local_addr().map_err(Error::io("reading the address listened on"))?.port();
+    let process = Arc::new(ExecutorProcessConfig {
+        executor_id: uuid::Uuid::now_v7().to_string(),
+        external_host: Some("127.0.0.1".to_owned()),
+        port,
+        grpc_port: port,
+        ..ExecutorProcessConfig::default()
+    });
+    let folder = folder.join(&process.executor_id).display().to_string();
+    let runtime = Arc::new(RuntimeEnv::default());
+    let executor = Arc::new(Executor::new(
+        structure_executor_metadata(&process, slots as u32),
+        &folder,
+        Arc::new(move |_| Ok(Arc::clone(&runtime))),
+        Arc::new(|| ballista_session(false)),
+        Arc::new(BallistaFunctionRegistry::default()),
+        Arc::new(LoggingMetricsCollector::default()),
+        slots,
+        engine,
+    ));
+    let flight = FlightServiceServer::new(BallistaFlightService::new(folder))
+        .max_decoding_message_size(JOB_CODEC_MESSAGE_BYTES)
+        .max_encoding_message_size(JOB_CODEC_MESSAGE_BYTES);
+    let served = serve(None)?.add_service(flight).serve_with_incoming(TcpIncoming::from(listener));
+    tokio::spawn(served);
+    let scheduler = SchedulerGrpcClient::new(connect_endpoint(coordinator, None, true)?.connect_lazy())
+        .max_decoding_message_size(JOB_CODEC_MESSAGE_BYTES)
+        .max_encoding_message_size(JOB_CODEC_MESSAGE_BYTES);
+    let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> =
+        BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), job_codec());
+    tokio::spawn(poll_loop(scheduler, executor, codec, None, None, ExecutorHealth::new()));
+    Ok(())
+}
+
+async fn run(coordinator: &str, workers: usize, slots: usize, task_time: Duration) -> OwnResult<()> {
+    let scratch = tempfile::tempdir().map_err(Error::io("creating the scratch folder"))?;
+    let emptiness = Arc::new(Emptiness { task_time, ..Emptiness::default() });
+    let engine = EmptyEngine { engine: DefaultExecutionEngine::new(), emptiness: Arc::clone(&emptiness) };
+    let engine = Arc::new(engine);
+    for _ in 0..workers {
+        start_worker(coordinator, slots, scratch.path(), Arc::clone(&engine)).await?;
+    }
+    terminated().await;
+    let of = |tasks: &AtomicU64| tasks.load(Ordering::Relaxed);
+    println!("{} rollup tasks, {} merge tasks", of(&emptiness.rollup_tasks), of(&emptiness.merge_tasks));
+    Ok(())
+}
+
+fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [coordinator, workers, slots, task_ms] = &arguments[..] else {
+        return Err("usage: empty_workers COORDINATOR WORKERS SLOTS TASK_MS".into());
+    };
+    let task_time = Duration::from_millis(task_ms.parse()?);
+    let (workers, slots) = (workers.parse()?, slots.parse()?);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(SERVING_THREADS).enable_all().build()?;
+    runtime.block_on(run(coordinator, workers, slots, task_time))?;
+    Ok(())
+}
