@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::Result;
@@ -21,6 +23,9 @@ const SMALL_BATCH_ROWS: usize = 8 << 10;
 /// Memory below which it is short.
 const SHORT_MEMORY_BYTES: usize = 256 << 20;
 
+/// Name of DataFusion's rule that moves filters down, of which there are two, the second with an addition.
+const FILTER_PUSHDOWN: &str = "FilterPushdown";
+
 /// A session of one partition on `runtime`.
 pub fn task_session(runtime: Arc<RuntimeEnv>) -> SessionContext {
     let mut config = SessionConfig::new()
@@ -31,7 +36,17 @@ pub fn task_session(runtime: Arc<RuntimeEnv>) -> SessionContext {
     config.options_mut().execution.parquet.pushdown_filters = false;
     // Moving field accesses below a costly function computes it once more for each, and fails over tables in memory.
     config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
-    SessionContext::new_with_config_rt(config, runtime)
+    let mut rules = PhysicalOptimizer::new().rules;
+    // It moves filters below what computes the columns they ask about, volatile or not, and puts the computation into each
+    // of them. Scans get their filters from the logical plan.
+    rules.retain(|rule| !rule.name().starts_with(FILTER_PUSHDOWN));
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_physical_optimizer_rules(rules)
+        .build();
+    SessionContext::new_with_state(state)
 }
 
 /// Rows of a batch that suit the runtime's memory. No result depends on it.
@@ -50,4 +65,39 @@ pub(super) fn open_location(url: &str, context: &TaskContext) -> Result<Location
 /// Whether the memory budget was too small.
 pub(super) fn is_exhausted(error: &DataFusionError) -> bool {
     matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch};
+    use arrow::datatypes::Int64Type;
+    use datafusion::functions::core::expr_fn::get_field;
+    use datafusion::logical_expr::{ident, lit};
+    use datafusion::physical_plan::displayable;
+
+    use super::*;
+    use crate::functions::beacon_rhythm;
+
+    /// Filters on several fields of its result, and those fields as columns, must not make a costly function run again.
+    #[tokio::test]
+    async fn a_costly_function_is_in_a_plan_once() {
+        let seconds = ListArray::from_iter_primitive::<Int64Type, _, _>([Some((0..9).map(Some))]);
+        let rows = RecordBatch::try_from_iter([
+            ("seconds", Arc::new(seconds) as ArrayRef),
+            ("sessions", Arc::new(Int64Array::from(vec![9]))),
+        ]);
+        let session = task_session(Arc::new(RuntimeEnv::default()));
+        let field = |name: &str| get_field(ident("rhythm"), name);
+        let frame = session
+            .read_batch(rows.unwrap())
+            .and_then(|rows| rows.with_column("rhythm", beacon_rhythm(ident("seconds"), ident("sessions"))))
+            .and_then(|rows| {
+                rows.with_column("beats", field("beats"))?.with_column("timing", field("timing_score"))
+            })
+            .and_then(|rows| rows.filter(ident("beats").gt(lit(5)).and(ident("timing").gt(lit(0.2)))))
+            .and_then(|rows| rows.drop_columns(&["rhythm", "seconds"]));
+        let plan = frame.unwrap().create_physical_plan().await.unwrap();
+        let text = displayable(plan.as_ref()).indent(false).to_string();
+        assert_eq!(text.matches("beacon_rhythm(").count(), 1, "{text}");
+    }
 }
