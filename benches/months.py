@@ -196,7 +196,7 @@ def sizes(state, lake):
 
 def memory(bench):
     plenty = report("plenty (16 GiB)", bench.scan("--no-cache", "--memory", "16GiB", out="plenty"))
-    steps = [(budget, limit) for budget in bench.arguments.memory for limit in (None, bench.arguments.hard_limit) if limit is None or os.geteuid() == 0]
+    steps = [(budget, limit) for budget in bench.arguments.memory for limit in {None, bench.arguments.hard_limit if os.geteuid() == 0 else None}]
     for budget, limit in steps:
         shutil.rmtree(bench.work / "short", ignore_errors=True)
         name = f"--memory {budget}" + (f", hard limit {limit} MiB" if limit else "")

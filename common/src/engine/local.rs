@@ -23,7 +23,7 @@ use crate::catalog::Stores;
 /// Tasks under way for each thread: a task waits for its slowest rollup, and the other task then has the thread.
 pub const TASKS_PER_THREAD: usize = 2;
 /// Memory a task should have to itself: with less, fewer tasks run at once, since each holds a dozen groupings and sorts.
-const TASK_MEMORY_BYTES: usize = 64 << 20;
+const TASK_MEMORY_BYTES: usize = 256 << 20;
 
 /// What the embedded engine may use.
 #[derive(Debug, Clone)]
