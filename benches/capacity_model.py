@@ -35,6 +35,7 @@ VALUE = {name: value for name, (value, *_) in CONSTANTS.items()}
 UNIT_BYTES = 64 * MIB
 SHARDS, GROUPS, MESSAGE_BYTES, TASKS_PER_THREAD = 64, 12, 64 * MIB, 2
 TASKS_OF_AN_ANSWER = 4
+SHARD_STATE_BYTES = 8 * MIB
 # Assumed: time to the first byte of a GET, and a store's prices a thousand.
 LATENCY, GET_PRICE, PUT_PRICE = 0.03, 0.0004, 0.005
 # Of the generated lake: part of the bytes that lies in the firewall's table, whose units are most.
@@ -48,7 +49,7 @@ class Window:
         self.cores, self.new_bytes = cores, bytes_read * new
         self.units = bytes_read / UNIT_BYTES
         self.new_units = self.units * new
-        self.shards = max(1, min(SHARDS, cores))
+        self.shards = max(1, min(SHARDS, max(cores, int(bytes_read * VALUE["state"] / SHARD_STATE_BYTES))))
         self.tasks = self.shards * GROUPS
         self.state_files = self.units * VALUE["state_files"]
         cost = self.new_bytes / GIB * VALUE["rollup"] + self.new_units * VALUE["unit_overhead"]
