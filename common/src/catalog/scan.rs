@@ -19,7 +19,7 @@ use datafusion::scalar::ScalarValue;
 use super::lake::{LakeFile, LakeTable};
 use super::normalise::{NormaliserFactory, UnreadableCounts};
 use super::row_groups::RowGroups;
-use super::store_reader::{FOOTER_HINT_BYTES, stored_schema};
+use super::store_reader::{FOOTER_HINT_BYTES, STATE_FOOTER_HINT_BYTES, stored_schema};
 use super::tables::{ColumnKind, TableSpec};
 use crate::time::Window;
 
@@ -54,7 +54,7 @@ pub async fn file_scan(
     unreadable: &UnreadableCounts,
 ) -> crate::Result<Arc<dyn ExecutionPlan>> {
     let schema = canonical_schema(table.spec, columns);
-    let mut source = parquet_source(&schema);
+    let mut source = parquet_source(&schema, FOOTER_HINT_BYTES);
     if let Some(clip) = clip {
         source = source.with_predicate(within(&schema, table.spec.time_column, clip)?);
     }
@@ -78,7 +78,7 @@ pub fn state_scan(
     projection: Option<&Vec<usize>>,
     predicate: Option<Arc<dyn PhysicalExpr>>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let mut source = parquet_source(schema);
+    let mut source = parquet_source(schema, STATE_FOOTER_HINT_BYTES);
     if let Some(predicate) = predicate {
         source = source.with_predicate(predicate);
     }
@@ -89,13 +89,13 @@ pub fn state_scan(
     Ok(DataSourceExec::from_data_source(config))
 }
 
-fn parquet_source(schema: &SchemaRef) -> ParquetSource {
+fn parquet_source(schema: &SchemaRef, footer_hint: usize) -> ParquetSource {
     let mut options = TableParquetOptions::default();
     options.global.coerce_int96 = Some("us".into());
     options.global.pushdown_filters = false;
     ParquetSource::new(TableSchema::from(Arc::clone(schema)))
         .with_table_parquet_options(options)
-        .with_metadata_size_hint(FOOTER_HINT_BYTES)
+        .with_metadata_size_hint(footer_hint)
 }
 
 fn partitioned_file(file: &LakeFile) -> PartitionedFile {

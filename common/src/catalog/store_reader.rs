@@ -28,6 +28,8 @@ use crate::error::{InputFault, store_failure};
 
 /// Bytes read from a file's end in the first request: most footers fit.
 pub(super) const FOOTER_HINT_BYTES: usize = 512 << 10;
+/// The same of a state file, which each shard of a merge reads: they have few columns and row groups.
+pub(super) const STATE_FOOTER_HINT_BYTES: usize = 128 << 10;
 
 /// One file of a store, for the Parquet crate's readers.
 pub(super) struct StoreReader {
