@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 from cluster import free_port, run
 
@@ -72,7 +73,7 @@ class Cluster:
     """A coordinator, and a process with all the workers."""
 
     def __init__(self, arguments, lake, state, workers):
-        self.port, http, self.log = free_port(), free_port(), f"{state}.log"
+        self.binary, self.port, http, self.log = arguments.binary, free_port(), free_port(), f"{state}.log"
         line = [arguments.binary, "coordinator", "--allow-lake", lake, "--state", state, "--threads", "2"]
         line += ["--listen", f"127.0.0.1:{self.port}", "--http", f"127.0.0.1:{http}", "--config", f"{state}.toml"]
         with open(f"{state}.toml", "w") as settings:
@@ -91,7 +92,6 @@ class Cluster:
             time.sleep(0.1)
 
     def metric(self, name):
-        import urllib.request
         try:
             text = urllib.request.urlopen(self.metrics).read().decode()
         except OSError:
@@ -115,7 +115,7 @@ class Cluster:
 def scan(cluster, lake, out, days):
     """A scan of the whole lake: its seconds in all and by phase, and what the coordinator and the workers used for it."""
     before, events_before = [usage(cluster.coordinator), usage(cluster.workers)], len(cluster.events())
-    line = [cluster_binary(cluster), "scan", "--lake", lake, "--out", out, "--coordinator", f"127.0.0.1:{cluster.port}", "--json"]
+    line = [cluster.binary, "scan", "--lake", lake, "--out", out, "--coordinator", f"127.0.0.1:{cluster.port}", "--json"]
     line += ["--from", str(FIRST_DAY), "--to", str(FIRST_DAY + datetime.timedelta(days))]
     started = time.monotonic()
     done = subprocess.run(line, capture_output=True, text=True)
@@ -134,10 +134,6 @@ def scan(cluster, lake, out, days):
     coverage = json.loads(done.stdout)
     again = [event["fields"] for event in events if event["fields"].get("message") == "submitting again"]
     return {"seconds": seconds, "coordinator": used[0], "workers": used[1], "phases": phases, "summary": coverage, "again": again}
-
-
-def cluster_binary(cluster):
-    return os.readlink(f"/proc/{cluster.coordinator.pid}/exe")
 
 
 def measure(arguments, lake, units, workers, work):

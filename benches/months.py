@@ -18,6 +18,7 @@ import argparse
 import collections
 import datetime
 import filecmp
+import itertools
 import json
 import os
 import shutil
@@ -196,8 +197,9 @@ def sizes(state, lake):
 
 def memory(bench):
     plenty = report("plenty (16 GiB)", bench.scan("--no-cache", "--memory", "16GiB", out="plenty"))
-    steps = [(budget, limit) for budget in bench.arguments.memory for limit in {None, bench.arguments.hard_limit if os.geteuid() == 0 else None}]
-    for budget, limit in steps:
+    hard = bench.arguments.hard_limit
+    limits = [None, hard] if hard and os.geteuid() == 0 else [None]
+    for budget, limit in itertools.product(bench.arguments.memory, limits):
         shutil.rmtree(bench.work / "short", ignore_errors=True)
         name = f"--memory {budget}" + (f", hard limit {limit} MiB" if limit else "")
         done = report(name, bench.scan("--no-cache", "--memory", budget, out="short", limit_bytes=limit * MEBIBYTE if limit else None))

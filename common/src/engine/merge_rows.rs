@@ -11,9 +11,9 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::SessionContext;
 
 use super::job::{MergeJob, StateFault, json_error};
-use super::merge_task::{analysis, rollup};
+use super::merge_task::{analysis, opened, rollup};
 use super::state_table::state_schema;
-use crate::analyses::{Inputs, Scope, SideTable};
+use crate::analyses::{Inputs, SideTable};
 use crate::functions::BUCKETS;
 
 const ANALYSIS_COLUMN: &str = "analysis";
@@ -41,8 +41,7 @@ impl MergeRows {
             }
             let rollup = rollup(id)?;
             let table = EmptyTable::new(state_schema(rollup, &job.config, &session)?);
-            let states = session.read_table(Arc::new(table))?;
-            if scope == Scope::Unmerged { Ok(Some(states)) } else { rollup.merge(states).map(Some) }
+            opened(rollup, session.read_table(Arc::new(table))?, scope).map(Some)
         };
         let open_side = |table: &SideTable| {
             let is_given = job.side_tables.contains_key(table.name);

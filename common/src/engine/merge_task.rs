@@ -178,8 +178,7 @@ impl<'a> Shard<'a> {
     }
 
     fn stored(&self, id: &str, files: Vec<LakeFile>, scope: Scope) -> Result<DataFrame> {
-        let states = self.states(id, files, scope)?;
-        if scope == Scope::Unmerged { Ok(states) } else { rollup(id)?.merge(states) }
+        opened(rollup(id)?, self.states(id, files, scope)?, scope)
     }
 
     fn states(&self, id: &str, files: Vec<LakeFile>, scope: Scope) -> Result<DataFrame> {
@@ -211,6 +210,11 @@ impl<'a> Shard<'a> {
         while rows.next().await.transpose()?.is_some() {}
         Ok(())
     }
+}
+
+/// A rollup's stored states as an analysis opens them.
+pub(super) fn opened(rollup: &Rollup, states: DataFrame, scope: Scope) -> Result<DataFrame> {
+    if scope == Scope::Unmerged { Ok(states) } else { rollup.merge(states) }
 }
 
 pub(super) fn analysis(id: &str) -> Result<&'static Analysis> {

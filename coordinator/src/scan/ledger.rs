@@ -160,9 +160,7 @@ impl RollupRun<'_> {
         let committed = self.state.committed(table, date).await;
         // What can't be listed is asked for.
         let committed = committed.inspect_err(|error| tracing::warn!(%error, "state can't be listed")).ok();
-        let units: Vec<_> =
-            units.into_iter().map(|unit| self.look_up(unit, committed.as_ref(), lookups)).collect();
-        stream::iter(units).buffered(CONCURRENT_LOOKUPS).try_collect().await
+        try_join_all(units.into_iter().map(|unit| self.look_up(unit, committed.as_ref(), lookups))).await
     }
 
     async fn look_up(

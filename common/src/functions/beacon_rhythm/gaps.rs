@@ -101,21 +101,24 @@ impl Gaps {
         self.distinct.iter().find(|gap| gap.below.count + gap.count > wanted).map(|gap| gap.length)
     }
 
-    /// Whether any gap is that interval, give or take half of it.
-    pub(super) fn has_about(&self, interval: f64) -> bool {
-        self.between(0.5 * interval, 1.5 * interval).count > 0.0
-    }
-
-    /// The mean of the gaps within half an interval of it, again until it hardly moves: the interval itself.
-    pub(super) fn refined(&self, mut interval: f64) -> f64 {
+    /// The mean of the gaps within half an interval of it, again until it hardly moves: the interval itself. None where no gap
+    /// comes near.
+    pub(super) fn refined(&self, tried: f64) -> Option<f64> {
+        let mut refined = None;
         for _ in 0..3 {
+            let interval = refined.unwrap_or(tried);
             let about = self.between(0.5 * interval, 1.5 * interval);
-            if about.count == 0.0 || about.seconds == interval * about.count {
+            if about.count == 0.0 {
                 break;
             }
-            interval = about.seconds / about.count;
+            // Already the mean: no division may move it.
+            let is_mean = about.seconds == interval * about.count;
+            refined = Some(if is_mean { interval } else { about.seconds / about.count });
+            if is_mean {
+                break;
+            }
         }
-        interval
+        refined
     }
 
     /// Place of the first gap that is not shorter.

@@ -50,7 +50,7 @@ impl Rhythm {
         let burst = burst_below(interval);
         let beats = beats_of(seconds, burst);
         let gaps = Gaps::of(&beats);
-        let interval = gaps.refined(interval);
+        let interval = gaps.refined(interval).unwrap_or(interval);
         let alone = gaps.fit(&[interval], burst, sessions_a_second, 0.0).unwrap_or_default();
         let mut rhythm = Self {
             interval_s: interval,
@@ -76,7 +76,7 @@ impl Rhythm {
         let mut tried = rest.most_frequent(FREQUENT_TRIED);
         tried.extend([0.1, 0.25, 0.5, 0.75, 0.9].iter().filter_map(|part| rest.quantile(*part)));
         for second in tried {
-            let second = rest.refined(second);
+            let second = rest.refined(second).unwrap_or(second);
             if is_of_lost_beats(second / first) {
                 continue;
             }
@@ -97,9 +97,7 @@ fn dominant_interval(gaps: &Gaps, sessions_a_second: f64) -> Option<f64> {
     let mut interval = shortest;
     while interval <= longest * STEP_OF_TRIED {
         // An interval that no gap comes near is nobody's clock.
-        if gaps.has_about(interval) {
-            tried.push(gaps.refined(interval));
-        }
+        tried.extend(gaps.refined(interval));
         interval *= STEP_OF_TRIED;
     }
     tried.sort_by(f64::total_cmp);
