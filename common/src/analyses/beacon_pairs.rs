@@ -65,13 +65,15 @@ pub(super) fn is_in_beaconing(config: &Config) -> Expr {
 ///
 /// `_own_score` is `√timing · (1 + context) / 2 · service`, where `context` is the mean of size and coverage, of those known: no
 /// size or persistence makes a beacon of what keeps no time, and timing alone comes half way. The root spreads the lower half,
-/// where jitter and loss lie: at 50 % of both a beacon's timing is a third, chance's next to nothing.
-pub(super) fn with_own_scores(pairs: DataFrame, config: &Config) -> Result<DataFrame> {
+/// where jitter and loss lie: at 50 % of both a beacon's timing is a third, chance's next to nothing. Scores of a pair whose timing
+/// is far below `least_timing` are null.
+pub(super) fn with_own_scores(pairs: DataFrame, config: &Config, least_timing: f64) -> Result<DataFrame> {
     let port = when(ident("lowest_port").eq(ident("highest_port")), ident("lowest_port")).end()?;
     let context =
         (coalesce(vec![ident("size_score"), ident("coverage_score")]) + ident("coverage_score")) / lit(2.0);
     let own = sqrt(ident("timing_score")) * (lit(1.0) + context) / lit(2.0) * ident("service_factor");
-    let mut scored = pairs.with_column("rhythm", beacon_rhythm(ident("seconds"), ident("sessions")))?;
+    let rhythm = beacon_rhythm(ident("seconds"), ident("sessions"), least_timing);
+    let mut scored = pairs.with_column("rhythm", rhythm)?;
     for field in
         ["interval_s", "second_interval_s", "beats", "missed_beats", "timing_score", "coverage_score"]
     {

@@ -14,7 +14,7 @@ use crate::findings::{FindingRule, Period, Stage, technique};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "beacon_scores",
-    version: 1,
+    version: 2,
     suite: Suite::Firewall,
     title: "Sessions to external addresses that keep time, scored as beacons",
     rollups: &["flow_pairs"],
@@ -68,7 +68,7 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let candidates = pairs(inputs, fewest_gaps)?
         .filter(gap("intervals").gt_eq(lit(fewest_gaps)))?
         .with_column("_in_beaconing", cast(is_in_beaconing(inputs.config), DataType::Int64))?;
-    with_own_scores(candidates, inputs.config)?
+    with_own_scores(candidates, inputs.config, parameters.min_timing)?
         .filter(
             ident("beats")
                 .gt_eq(lit(parameters.min_beats))

@@ -3,6 +3,7 @@
 //! A [`RollupJob`] reads files and commits state; a [`MergeJob`] reads state and gives result rows. Both are leaf
 //! extension nodes whose partitions are independent tasks, so any engine may run them in any order, twice or elsewhere.
 
+mod by_bucket;
 mod codec;
 mod job;
 mod local;
@@ -10,6 +11,7 @@ mod memory;
 mod merge_rows;
 mod merge_task;
 mod node;
+mod once;
 mod plan;
 mod rollup_task;
 mod session;

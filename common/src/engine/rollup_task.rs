@@ -2,26 +2,25 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::Result;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
-use datafusion::logical_expr::ident;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
 use futures::future::join_all;
 use futures::{FutureExt, stream};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
+use super::by_bucket::by_bucket;
 use super::job::{Job, RollupJob, RollupUnit, TableRef, Task, UnitFault, UnitOutcome, encode_outcome};
+use super::once::once;
 use super::session::{is_exhausted, open_location, task_session};
 use super::state::{EncodedState, Manifest, StateStore, unit_key};
 use super::unit_reader::UnitReader;
@@ -29,7 +28,7 @@ use super::write_state::encode_state;
 use crate::catalog::{LakeTable, TableSpec, canonical_schema};
 use crate::error::Error;
 use crate::operation::TaskGuard;
-use crate::rollups::{BUCKET_COLUMN, Rollup};
+use crate::rollups::Rollup;
 use crate::selection::Selection;
 
 /// Batches that may wait for a rollup slower than the reader.
@@ -197,34 +196,12 @@ async fn spawn_rollup(
     schema: &SchemaRef,
     batches: mpsc::Receiver<RecordBatch>,
 ) -> Result<SpawnedTask<Result<EncodedState>>> {
-    let feed = Feed { schema: Arc::clone(schema), batches: Mutex::new(Some(batches)) };
-    let table = StreamingTable::try_new(Arc::clone(schema), vec![Arc::new(feed)])?;
-    let state = rollup
-        .build(session.read_table(Arc::new(table))?, &job.config)?
-        .sort(vec![ident(BUCKET_COLUMN).sort(true, false)])?;
-    let rows = state.execute_stream().await?;
-    Ok(SpawnedTask::spawn(encode_state(rows)))
-}
-
-/// The reader's end of a rollup's input.
-#[derive(Debug)]
-struct Feed {
-    schema: SchemaRef,
-    batches: Mutex<Option<mpsc::Receiver<RecordBatch>>>,
-}
-
-impl PartitionStream for Feed {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let receiver = self.batches.lock().ok().and_then(|mut slot| slot.take());
-        let batches = stream::unfold(receiver, |receiver| async {
-            let mut receiver = receiver?;
-            let batch = receiver.recv().await?;
-            Some((Ok(batch), Some(receiver)))
-        });
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches))
-    }
+    let feed = stream::unfold(batches, |mut batches| async {
+        let batch = batches.recv().await?;
+        Some((Ok(batch), batches))
+    });
+    let rows = once(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), feed)))?;
+    let state = rollup.build(session.read_table(Arc::new(rows))?, &job.config)?.execute_stream().await?;
+    let session = session.clone();
+    Ok(SpawnedTask::spawn(async move { encode_state(by_bucket(state, &session).await?).await }))
 }

@@ -29,14 +29,15 @@ mod threat_counts;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::Result;
-use datafusion::functions::core::expr_fn::coalesce;
-use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
+use datafusion::functions::core::expr_fn::{coalesce, get_field};
 use datafusion::logical_expr::{Expr, cast, ident, lit};
 use datafusion::prelude::DataFrame;
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::functions::{Interner, address_or_text, bucket_of, only_where, sorted_distinct};
+use crate::functions::{
+    Interner, Operation, address_or_text, bucket_of, first_of, measures, only_where, paired, second_of, sorted_distinct,
+};
 use crate::time::{MICROS_PER_DAY, MICROS_PER_HOUR};
 
 /// Every rollup. A new one is a file beside this one and a line here.
@@ -75,6 +76,9 @@ pub static ROLLUPS: &[&Rollup] = &[
 
 /// Column that holds a state row's shard bucket.
 pub const BUCKET_COLUMN: &str = "bucket";
+/// Columns of a grouping's result that are taken apart again.
+const PAIR_COLUMN: &str = "_pair";
+const MEASURES_COLUMN: &str = "_measures";
 
 /// One rollup: what it keeps of a table, and how.
 #[derive(Debug)]
@@ -180,30 +184,69 @@ impl Rollup {
     }
 }
 
-/// Groups a frame with its text keys as numbers, and gives the keys back in the form `texts_again` makes.
+/// A text key while it is grouped as a number.
+struct TextKey<'a> {
+    name: &'a str,
+    interner: Interner,
+}
+
+impl TextKey<'_> {
+    fn number(&self) -> Expr {
+        self.interner.numbers_of(ident(self.name))
+    }
+}
+
+/// Groups a frame with its text keys as numbers, the first two of them as one, and gives the keys back in the form that
+/// `texts_again` makes. `measured` says what is done with which column for a measure, a set where nothing else is.
 fn group(
     frame: DataFrame,
     keys: &[&str],
-    measures: &[Measure],
-    aggregate: fn(&Measure) -> Expr,
+    kept: &[Measure],
+    measured: fn(&Measure) -> (Option<Operation>, Expr),
     texts_again: fn(&Interner, Expr) -> Expr,
 ) -> Result<DataFrame> {
-    let mut key_numbers = Vec::new();
-    let mut columns = Vec::new();
-    for key in keys {
-        let data_type = frame.schema().field_with_unqualified_name(key)?.data_type();
+    let (mut grouped, mut texts) = (Vec::new(), Vec::new());
+    for name in keys {
+        let data_type = frame.schema().field_with_unqualified_name(name)?.data_type();
         if matches!(data_type, DataType::Utf8View | DataType::Dictionary(_, _)) {
-            let interner = Interner::default();
-            key_numbers.push(interner.numbers_of(ident(*key)).alias(*key));
-            columns.push(texts_again(&interner, ident(*key)).alias(*key));
+            texts.push(TextKey { name, interner: Interner::default() });
         } else {
-            key_numbers.push(ident(*key));
-            columns.push(ident(*key));
+            grouped.push(ident(*name));
         }
     }
-    columns.extend(measures.iter().map(|measure| ident(measure.name)));
-    let measured = measures.iter().map(|measure| aggregate(measure).alias(measure.name)).collect();
-    frame.aggregate(key_numbers, measured)?.select(columns)
+    let (pair, alone) = texts.split_at(if texts.len() < 2 { 0 } else { 2 });
+    if let [first, second] = pair {
+        grouped.push(paired(first.number(), second.number()).alias(PAIR_COLUMN));
+    }
+    grouped.extend(alone.iter().map(|text| text.number().alias(text.name)));
+
+    let key_again = |name: &&str| match texts.iter().position(|text| text.name == *name) {
+        None => ident(*name),
+        Some(place) => {
+            let number = match (place, pair) {
+                (0, [_, _]) => first_of(ident(PAIR_COLUMN)),
+                (1, [_, _]) => second_of(ident(PAIR_COLUMN)),
+                _ => ident(*name),
+            };
+            texts_again(&texts[place].interner, number).alias(*name)
+        }
+    };
+    let mut columns: Vec<Expr> = keys.iter().map(key_again).collect();
+    let (mut aggregates, mut side_by_side) = (Vec::new(), Vec::new());
+    for measure in kept {
+        match measured(measure) {
+            (Some(operation), column) => {
+                side_by_side.push((measure.name, operation, column));
+                columns.push(get_field(ident(MEASURES_COLUMN), measure.name).alias(measure.name));
+            }
+            (None, column) => {
+                aggregates.push(sorted_distinct(column).alias(measure.name));
+                columns.push(ident(measure.name));
+            }
+        }
+    }
+    aggregates.push(measures(side_by_side).alias(MEASURES_COLUMN));
+    frame.aggregate(grouped, aggregates)?.select(columns)
 }
 
 /// Rows with dictionaries as texts, as state is stored.
@@ -221,25 +264,25 @@ fn with_plain_texts(rows: DataFrame) -> Result<DataFrame> {
 }
 
 impl Measure {
-    fn of_rows(&self) -> Expr {
+    fn of_rows(&self) -> (Option<Operation>, Expr) {
         match self.kind {
-            MeasureKind::Count => count(lit(1i64)),
-            MeasureKind::CountOf(column) => count(ident(column)),
-            MeasureKind::Sum(column) => sum(ident(column)),
-            MeasureKind::Min(column) => min(ident(column)),
-            MeasureKind::Max(column) => max(ident(column)),
-            MeasureKind::Set(column) => sorted_distinct(ident(column)),
+            MeasureKind::Count => (Some(Operation::Count), lit(1i64)),
+            MeasureKind::CountOf(column) => (Some(Operation::Count), ident(column)),
+            MeasureKind::Sum(column) => (Some(Operation::Sum), ident(column)),
+            MeasureKind::Min(column) => (Some(Operation::Min), ident(column)),
+            MeasureKind::Max(column) => (Some(Operation::Max), ident(column)),
+            MeasureKind::Set(column) => (None, ident(column)),
         }
     }
 
-    fn of_states(&self) -> Expr {
-        let state = ident(self.name);
-        match self.kind {
-            MeasureKind::Count | MeasureKind::CountOf(_) | MeasureKind::Sum(_) => sum(state),
-            MeasureKind::Min(_) => min(state),
-            MeasureKind::Max(_) => max(state),
-            MeasureKind::Set(_) => sorted_distinct(state),
-        }
+    fn of_states(&self) -> (Option<Operation>, Expr) {
+        let operation = match self.kind {
+            MeasureKind::Count | MeasureKind::CountOf(_) | MeasureKind::Sum(_) => Some(Operation::Sum),
+            MeasureKind::Min(_) => Some(Operation::Min),
+            MeasureKind::Max(_) => Some(Operation::Max),
+            MeasureKind::Set(_) => None,
+        };
+        (operation, ident(self.name))
     }
 }
 

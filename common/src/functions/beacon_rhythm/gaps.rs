@@ -13,6 +13,8 @@ const WORTH_OF_INTERVALS: [f64; 9] = [0.0, 1.0, 0.8, 0.64, 0.512, 0.409_6, 0.327
 const ASSUMED_GAPS: f64 = 4.0;
 /// Gaps below this part of the interval lie within one beat, which opened several sessions.
 const BURST_PART: f64 = 0.1;
+/// Distinct lengths up to which one is found by looking at all.
+const FEW_LENGTHS: usize = 32;
 /// A beat lasts no longer, in seconds, whatever the interval: a visit of minutes is no beat of an hourly rhythm.
 const LONGEST_BURST_S: f64 = 60.0;
 /// Room that is left above chance at least: where every second has sessions nearly for sure, the last bit is noise.
@@ -20,19 +22,13 @@ const LEAST_ROOM: f64 = 0.1;
 
 /// The distinct gaps of a sorted set of whole seconds with their numbers, ascending. Distinct gaps that add up to a span
 /// are at most √(2 · span) many, 2,300 in a month: that bounds the cost of all below, however many seconds there are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Gaps {
-    distinct: Vec<Gap>,
-    /// What lies below the end.
-    all: Below,
-}
-
-/// Gaps of one length, in seconds.
-#[derive(Debug, Clone, Copy)]
-struct Gap {
-    length: f64,
-    count: f64,
-    below: Below,
+    /// In seconds.
+    lengths: Vec<f64>,
+    counts: Vec<f64>,
+    /// What is shorter than each, and than the end.
+    below: Vec<Below>,
 }
 
 /// Number and seconds of all gaps that are shorter: whole numbers, so that differences of them are exact.
@@ -60,37 +56,47 @@ impl Gaps {
     }
 
     /// Gaps from ascending lengths and their numbers.
-    fn of_distinct(lengths: impl Iterator<Item = (f64, f64)>) -> Self {
-        let mut all = Below::default();
-        let distinct = lengths.map(|(length, count)| {
-            let below = all;
-            all = Below { count: below.count + count, seconds: below.seconds + count * length };
-            Gap { length, count, below }
-        });
-        Self { distinct: distinct.collect(), all }
+    fn of_distinct(distinct: impl Iterator<Item = (f64, f64)>) -> Self {
+        let mut gaps = Self { below: vec![Below::default()], ..Self::default() };
+        for (length, count) in distinct {
+            let all = gaps.all();
+            gaps.lengths.push(length);
+            gaps.counts.push(count);
+            gaps.below.push(Below { count: all.count + count, seconds: all.seconds + count * length });
+        }
+        gaps
+    }
+
+    /// Distinct lengths with their numbers, ascending.
+    fn distinct(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.lengths.iter().copied().zip(self.counts.iter().copied())
+    }
+
+    /// What lies below the end.
+    fn all(&self) -> Below {
+        self.below.last().copied().unwrap_or_default()
     }
 
     /// The gaps that `wanted` takes.
     pub(super) fn only(&self, wanted: impl Fn(f64) -> bool) -> Self {
-        let lengths = self.distinct.iter().map(|gap| (gap.length, gap.count));
-        Self::of_distinct(lengths.filter(|(length, _)| wanted(*length)))
+        Self::of_distinct(self.distinct().filter(|(length, _)| wanted(*length)))
     }
 
     pub(super) fn shortest(&self) -> Option<f64> {
-        self.distinct.first().map(|gap| gap.length)
+        self.lengths.first().copied()
     }
 
     pub(super) fn longest(&self) -> Option<f64> {
-        self.distinct.last().map(|gap| gap.length)
+        self.lengths.last().copied()
     }
 
     pub(super) fn count(&self) -> f64 {
-        self.all.count
+        self.all().count
     }
 
-    /// The most frequent gaps, the shorter first among equals.
+    /// The most frequent of the gaps that occur more than once, the shorter first among equals.
     pub(super) fn most_frequent(&self, wanted: usize) -> Vec<f64> {
-        let mut by_count: Vec<(f64, f64)> = self.distinct.iter().map(|gap| (gap.length, gap.count)).collect();
+        let mut by_count: Vec<(f64, f64)> = self.distinct().filter(|(_, count)| *count > 1.0).collect();
         by_count.sort_by(|one, other| other.1.total_cmp(&one.1));
         by_count.iter().take(wanted).map(|(length, _)| *length).collect()
     }
@@ -98,7 +104,8 @@ impl Gaps {
     /// The gap below which that part of all gaps lies.
     pub(super) fn quantile(&self, part: f64) -> Option<f64> {
         let wanted = part * self.count();
-        self.distinct.iter().find(|gap| gap.below.count + gap.count > wanted).map(|gap| gap.length)
+        let place = self.below.iter().skip(1).position(|to_here| to_here.count > wanted);
+        place.map(|place| self.lengths[place])
     }
 
     /// The mean of the gaps within half an interval of it, again until it hardly moves: the interval itself. None where no gap
@@ -123,17 +130,17 @@ impl Gaps {
 
     /// Place of the first gap that is not shorter.
     fn place(&self, length: f64) -> usize {
-        self.distinct.partition_point(|gap| gap.length < length)
-    }
-
-    /// The gaps shorter than the one at that place.
-    fn below(&self, place: usize) -> Below {
-        self.distinct.get(place).map_or(self.all, |gap| gap.below)
+        // Few are counted faster than they are searched.
+        if self.lengths.len() <= FEW_LENGTHS {
+            self.lengths.iter().map(|shorter| usize::from(*shorter < length)).sum()
+        } else {
+            self.lengths.partition_point(|shorter| *shorter < length)
+        }
     }
 
     /// Number and seconds of the gaps from one length to below another.
     fn between(&self, from: f64, to: f64) -> Below {
-        let (from, to) = (self.below(self.place(from)), self.below(self.place(to)));
+        let (from, to) = (self.below[self.place(from)], self.below[self.place(to)]);
         Below { count: to.count - from.count, seconds: to.seconds - from.seconds }
     }
 
@@ -174,9 +181,9 @@ impl Gaps {
     /// What the timing is at most, by how many gaps lie where they have credit at all: told without looking at each.
     fn most_timing(&self, intervals: &[f64], burst: f64) -> f64 {
         let [interval] = intervals else { return 1.0 };
-        let total = self.all.count - self.below(self.place(burst)).count;
+        let total = self.count() - self.below[self.place(burst)].count;
         let from = (interval / 2.0).max(burst);
-        let late = self.all.count - self.below(self.place(from)).count;
+        let late = self.count() - self.below[self.place(from)].count;
         let once = self.between(from, 1.5 * interval).count;
         let more = self.between(1.5 * interval, longest_of_run(*interval)).count;
         // A little more, for what the rounding of a credit's own sum may add.
@@ -189,19 +196,19 @@ impl Gaps {
         let half = self.place(shortest_of(intervals) / 2.0).max(burst);
         let run = self.place(longest_of_run(dominant)).max(burst);
         let credited = intervals[1..].iter().map(|second| self.place(1.5 * second)).fold(run, usize::max);
-        let (before, early, in_run) = (self.below(burst), self.below(half), self.below(run));
+        let (before, early, in_run) = (self.below[burst], self.below[half], self.below[run]);
         let mut tally = Tally {
             credits: 0.0,
-            total: self.all.count - before.count,
+            total: self.count() - before.count,
             early: early.count - before.count,
             in_run: in_run.count - before.count,
             in_run_s: in_run.seconds - before.seconds,
             missed: 0.0,
         };
         // Gaps shorter than half of an interval have no credit, and none to miss.
-        for (place, Gap { length, count, .. }) in self.distinct.iter().enumerate().take(credited).skip(half) {
-            tally.credits += count * credit_of_any(*length, intervals);
-            if place < run && !intervals[1..].iter().any(|second| is_about(*length, *second)) {
+        for (place, (length, count)) in self.distinct().enumerate().take(credited).skip(half) {
+            tally.credits += count * credit_of_any(length, intervals);
+            if place < run && !intervals[1..].iter().any(|second| is_about(length, *second)) {
                 tally.missed += count * whole_intervals(length / dominant).saturating_sub(1) as f64;
             }
         }

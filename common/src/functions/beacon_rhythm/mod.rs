@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, Int64Builder, StructArray};
 use arrow::datatypes::{DataType, Field, Fields, Int64Type};
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, lit,
 };
 
 use super::costly;
@@ -20,7 +20,8 @@ use rhythm::Rhythm;
 
 /// The rhythm of sorted, distinct whole seconds in which a pair had so many sessions, as a struct: `interval_s` and
 /// `second_interval_s` (seconds, one decimal; the latter null where one interval explains it), `beats`, `missed_beats`,
-/// `timing_score` and `coverage_score` (0 to 1, four decimals). All null where there are fewer than five seconds.
+/// `timing_score` and `coverage_score` (0 to 1, four decimals). All null where there are fewer than five seconds, or where the
+/// timing is far below `least_timing`: what nobody asks for is not computed. At 0 every pair of five seconds has a rhythm.
 ///
 /// The result depends on the set and the number alone: gaps are counted, and sums run in ascending order of gaps.
 ///
@@ -28,8 +29,8 @@ use rhythm::Rhythm;
 /// as the score RITA's (Active Countermeasures); that gaps of whole multiples are lost beats, and that a candidate
 /// must beat what chance gives, is from BAYWATCH (Hu et al., DSN 2016), which permutes the series where here arrivals
 /// without memory are summed up. Coverage is RITA's duration score, by slots as wide as the interval needs.
-pub fn beacon_rhythm(seconds: Expr, sessions: Expr) -> Expr {
-    ScalarUDF::from(BeaconRhythm { signature: costly(2) }).call(vec![seconds, sessions])
+pub fn beacon_rhythm(seconds: Expr, sessions: Expr, least_timing: f64) -> Expr {
+    ScalarUDF::from(BeaconRhythm { signature: costly(3) }).call(vec![seconds, sessions, lit(least_timing)])
 }
 
 fn rhythm_fields() -> Fields {
@@ -71,11 +72,15 @@ impl ScalarUDFImpl for BeaconRhythm {
         let seconds = lists.values().as_primitive::<Int64Type>().values();
         let sessions = args.args[1].to_array(args.number_rows)?;
         let sessions = sessions.as_primitive::<Int64Type>();
+        let ColumnarValue::Scalar(ScalarValue::Float64(Some(least_timing))) = args.args[2] else {
+            return internal_err!("beacon_rhythm takes its least timing as a number");
+        };
         let mut floats: [Float64Builder; 4] = std::array::from_fn(|_| Float64Builder::new());
         let (mut beats, mut missed) = (Int64Builder::new(), Int64Builder::new());
         for row in 0..lists.len() {
             let (start, end) = (lists.value_offsets()[row], lists.value_offsets()[row + 1]);
-            let rhythm = Rhythm::of(&seconds[start as usize..end as usize], sessions.value(row));
+            let of_pair = &seconds[start as usize..end as usize];
+            let rhythm = Rhythm::of(of_pair, sessions.value(row), least_timing);
             let rhythm = rhythm.as_ref();
             floats[0].append_option(rhythm.map(|r| rounded(r.interval_s, 10.0)));
             floats[1].append_option(rhythm.and_then(|r| r.second_interval_s).map(|s| rounded(s, 10.0)));

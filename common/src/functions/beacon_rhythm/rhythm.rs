@@ -5,7 +5,7 @@ use super::gaps::{Gaps, MOST_INTERVALS, burst_below, is_about};
 /// Fewest gaps a rhythm is made of.
 const FEWEST_GAPS: usize = 4;
 /// Ratio of neighbouring intervals that are tried between the shortest and the longest gap; what is found is refined.
-const STEP_OF_TRIED: f64 = 1.4;
+const STEP_OF_TRIED: f64 = 2.0;
 /// Most frequent gaps that are tried beside those.
 const FREQUENT_TRIED: usize = 8;
 /// Fewest beats, and gaps that the first interval leaves unexplained, in number and part, for a second one.
@@ -16,6 +16,8 @@ const LEAST_PART_OF_SECOND: f64 = 0.15;
 const WORTH_OF_TWO: f64 = 0.95;
 /// Timing that two intervals must have to be taken for such.
 const LEAST_TIMING_OF_TWO: f64 = 0.3;
+/// Part of the timing asked for that the best interval must have among the plain gaps: told apart, beats keep better time.
+const PART_OF_LEAST: f64 = 0.5;
 /// A slot of coverage is so many intervals wide, so that at half of all beats lost one in sixteen is empty, and at least an hour.
 const INTERVALS_A_SLOT: f64 = 4.0;
 const SHORTEST_SLOT_S: f64 = 3_600.0;
@@ -40,13 +42,14 @@ pub(super) struct Rhythm {
 }
 
 impl Rhythm {
-    /// The rhythm of `sessions` sessions at these sorted distinct seconds; none where they are too few.
-    pub(super) fn of(seconds: &[i64], sessions: i64) -> Option<Self> {
+    /// The rhythm of `sessions` sessions at these sorted distinct seconds; none where they are too few, or where no interval's
+    /// timing comes to half of `least_timing` before beats are told from sessions.
+    pub(super) fn of(seconds: &[i64], sessions: i64, least_timing: f64) -> Option<Self> {
         if seconds.len() <= FEWEST_GAPS {
             return None;
         }
         let sessions_a_second = (sessions as f64 / seconds.len() as f64).max(1.0);
-        let interval = dominant_interval(&Gaps::of(seconds), sessions_a_second)?;
+        let interval = dominant_interval(&Gaps::of(seconds), sessions_a_second, PART_OF_LEAST * least_timing)?;
         let burst = burst_below(interval);
         let beats = beats_of(seconds, burst);
         let gaps = Gaps::of(&beats);
@@ -91,7 +94,7 @@ impl Rhythm {
 }
 
 /// The interval that the gaps fit best.
-fn dominant_interval(gaps: &Gaps, sessions_a_second: f64) -> Option<f64> {
+fn dominant_interval(gaps: &Gaps, sessions_a_second: f64, least_timing: f64) -> Option<f64> {
     let (shortest, longest) = (gaps.shortest()?, gaps.longest()?);
     let mut tried = gaps.most_frequent(FREQUENT_TRIED);
     let mut interval = shortest;
@@ -102,12 +105,13 @@ fn dominant_interval(gaps: &Gaps, sessions_a_second: f64) -> Option<f64> {
     }
     tried.sort_by(f64::total_cmp);
     tried.dedup();
-    let mut best = (0.0, *tried.first()?);
+    // Where nothing is asked of the timing, there is always an interval.
+    let mut best = (least_timing, tried.first().copied().filter(|_| least_timing <= 0.0));
     for interval in tried {
         let fit = gaps.fit(&[interval], burst_below(interval), sessions_a_second, best.0);
-        best = fit.map_or(best, |fit| (fit.timing, interval));
+        best = fit.map_or(best, |fit| (fit.timing, Some(interval)));
     }
-    Some(best.1)
+    best.1
 }
 
 /// Whether that many intervals are whole ones, give or take a twentieth: beats that got lost are the simpler explanation.

@@ -22,7 +22,7 @@ fn spread(count: usize) -> impl Iterator<Item = f64> {
 }
 
 fn rhythm(seconds: &[i64]) -> Rhythm {
-    Rhythm::of(seconds, seconds.len() as i64).unwrap()
+    Rhythm::of(seconds, seconds.len() as i64, 0.0).unwrap()
 }
 
 fn jittered(interval: f64, jitter: f64, count: usize) -> Vec<i64> {
@@ -41,8 +41,8 @@ fn a_perfect_clock_has_its_interval_and_nearly_the_full_score() {
 #[test]
 fn every_second_counts_as_a_clock_only_where_each_second_has_one_session() {
     let seconds: Vec<i64> = (0..600).collect();
-    assert!(Rhythm::of(&seconds, 600).unwrap().timing > 0.9);
-    assert!(Rhythm::of(&seconds, 2_400).unwrap().timing < 0.5);
+    assert!(Rhythm::of(&seconds, 600, 0.0).unwrap().timing > 0.9);
+    assert!(Rhythm::of(&seconds, 2_400, 0.0).unwrap().timing < 0.5);
 }
 
 #[test]
@@ -100,8 +100,17 @@ fn coverage_is_of_the_time_from_first_to_last_or_a_day() {
 
 #[test]
 fn fewer_than_four_gaps_are_no_rhythm() {
-    assert_eq!(Rhythm::of(&[0, 60, 120, 180], 4), None);
-    assert_eq!(Rhythm::of(&[], 0), None);
+    assert_eq!(Rhythm::of(&[0, 60, 120, 180], 4, 0.0), None);
+    assert_eq!(Rhythm::of(&[], 0, 0.0), None);
+}
+
+#[test]
+fn a_rhythm_far_below_the_timing_asked_for_is_not_computed() {
+    let (clock, people) = (after(vec![300.0; 40]), after(spread(400).map(|part| -900.0 * (1.0 - part).ln())));
+    let of = |seconds: &[i64], least| Rhythm::of(seconds, seconds.len() as i64, least);
+    assert_eq!(of(&clock, 0.5), of(&clock, 0.0));
+    assert!(of(&people, 0.0).is_some_and(|rhythm| rhythm.timing < 0.3));
+    assert_eq!(of(&people, 0.9), None);
 }
 
 proptest! {

@@ -1,0 +1,137 @@
+//! A unit's state in the order of its buckets, as it is stored.
+
+use std::mem::size_of;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, RecordBatch};
+use arrow::compute::interleave;
+use arrow::datatypes::{Int32Type, SchemaRef, UInt8Type};
+use datafusion::common::{Result, internal_datafusion_err};
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::logical_expr::ident;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::prelude::SessionContext;
+use futures::{StreamExt, stream};
+
+use super::once::once;
+use super::session::batch_rows;
+use crate::functions::BUCKETS;
+use crate::rollups::BUCKET_COLUMN;
+
+/// The rows by bucket; within one by their first column where that is a dictionary, so that equal keys lie together.
+///
+/// A unit's state is small: it is held, and placed by counting. Where memory is too short for that DataFusion sorts it, by bucket alone,
+/// and spills.
+pub(super) async fn by_bucket(
+    mut rows: SendableRecordBatchStream,
+    session: &SessionContext,
+) -> Result<SendableRecordBatchStream> {
+    let runtime = session.runtime_env();
+    let held = MemoryConsumer::new("state by bucket").with_can_spill(true).register(&runtime.memory_pool);
+    let schema = rows.schema();
+    let mut batches = Vec::new();
+    while let Some(batch) = rows.next().await.transpose()? {
+        let is_held = held.try_grow(bytes_of(&batch)?).is_ok();
+        batches.push(batch);
+        if !is_held {
+            held.free();
+            let all = stream::iter(batches.into_iter().map(Ok)).chain(rows);
+            let all = RecordBatchStreamAdapter::new(Arc::clone(&schema), all);
+            return sorted(Box::pin(all), session).await;
+        }
+    }
+    let order = order_of(&batches)?;
+    let (columns, chunk_rows) = (Arc::clone(&schema), batch_rows(&runtime));
+    let chunks = (0..order.len()).step_by(chunk_rows).map(move |start| {
+        // The reservation lives as long as what it stands for.
+        let _ = &held;
+        rows_at(&batches, &columns, &order[start..order.len().min(start + chunk_rows)])
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter(chunks))))
+}
+
+fn bytes_of(batch: &RecordBatch) -> Result<usize> {
+    let mut bytes = 0;
+    for column in batch.columns() {
+        // Dictionaries are shared by all batches.
+        bytes += match column.as_dictionary_opt::<Int32Type>() {
+            Some(dictionary) => dictionary.keys().len() * size_of::<i32>(),
+            None => column.to_data().get_slice_memory_size()?,
+        };
+    }
+    Ok(bytes)
+}
+
+/// Batch and row of each row, in order.
+fn order_of(batches: &[RecordBatch]) -> Result<Vec<(usize, usize)>> {
+    let sizes = batches.iter().map(RecordBatch::num_rows).enumerate();
+    let mut order: Vec<(usize, usize)> =
+        sizes.flat_map(|(batch, rows)| (0..rows).map(move |row| (batch, row))).collect();
+    let first_keys = batches.iter().map(|batch| batch.column(0).as_dictionary_opt::<Int32Type>());
+    if let Some(first_keys) = first_keys.collect::<Option<Vec<_>>>() {
+        let values = first_keys.iter().map(|keys| keys.values().len()).max().unwrap_or_default();
+        let keys = first_keys.iter().map(|dictionary| dictionary.keys()).collect::<Vec<_>>();
+        // Null keys come after all others.
+        let place = |(batch, row): (usize, usize)| {
+            if keys[batch].is_valid(row) { keys[batch].value(row) as usize } else { values }
+        };
+        order = counted(&order, values + 1, place);
+    }
+    let buckets = batches.iter().map(|batch| {
+        let column = batch.column_by_name(BUCKET_COLUMN).and_then(|column| column.as_primitive_opt::<UInt8Type>());
+        column.ok_or_else(|| internal_datafusion_err!("state has no buckets"))
+    });
+    let buckets = buckets.collect::<Result<Vec<_>>>()?;
+    Ok(counted(&order, usize::from(BUCKETS), |(batch, row)| usize::from(buckets[batch].value(row))))
+}
+
+/// The same in the order of their places, which are below `places`; those of one place stay in order.
+fn counted(
+    order: &[(usize, usize)],
+    places: usize,
+    place: impl Fn((usize, usize)) -> usize,
+) -> Vec<(usize, usize)> {
+    let mut next = vec![0; places + 1];
+    for row in order {
+        next[place(*row) + 1] += 1;
+    }
+    for index in 0..places {
+        next[index + 1] += next[index];
+    }
+    let mut placed = vec![(0, 0); order.len()];
+    for row in order {
+        let slot = &mut next[place(*row)];
+        placed[*slot] = *row;
+        *slot += 1;
+    }
+    placed
+}
+
+/// The rows at those places. Dictionaries that all batches share stay as they are.
+fn rows_at(batches: &[RecordBatch], schema: &SchemaRef, places: &[(usize, usize)]) -> Result<RecordBatch> {
+    let column_at = |index: usize| -> Result<ArrayRef> {
+        let parts: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(index).as_ref()).collect();
+        let dictionaries = parts.iter().map(|part| part.as_dictionary_opt::<Int32Type>());
+        if let Some(dictionaries) = dictionaries.collect::<Option<Vec<_>>>()
+            && let [first, others @ ..] = dictionaries.as_slice()
+            && others.iter().all(|other| Arc::ptr_eq(other.values(), first.values()))
+        {
+            let keys: Vec<&dyn Array> = dictionaries.iter().map(|part| part.keys() as &dyn Array).collect();
+            let keys = interleave(&keys, places)?;
+            let keys = keys.as_primitive::<Int32Type>().clone();
+            return Ok(Arc::new(DictionaryArray::try_new(keys, Arc::clone(first.values()))?));
+        }
+        Ok(interleave(&parts, places)?)
+    };
+    let columns = (0..schema.fields().len()).map(column_at).collect::<Result<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+async fn sorted(
+    rows: SendableRecordBatchStream,
+    session: &SessionContext,
+) -> Result<SendableRecordBatchStream> {
+    let frame = session.read_table(Arc::new(once(rows)?))?;
+    frame.sort(vec![ident(BUCKET_COLUMN).sort(true, false)])?.execute_stream().await
+}

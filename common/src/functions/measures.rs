@@ -1,0 +1,328 @@
+//! `measures`: counts, sums and extremes of a group, all in one pass and side by side in memory.
+//!
+//! An accumulator for each measure keeps an array of all groups, so a row touches as many distant places as there are measures; here
+//! it touches one.
+
+use std::mem::size_of;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StructArray};
+use arrow::buffer::NullBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::{
+    DataType, Field, FieldRef, Fields, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
+use datafusion::common::{Result, exec_err, internal_err};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature, Volatility,
+};
+
+/// Rows that are folded measure by measure before the next: the places of their groups stay in the processor's cache.
+const BLOCK_ROWS: usize = 1_024;
+/// A group's measures follow one cell that says, bit by bit, which of them have a value.
+const MOST_MEASURES: usize = 63;
+
+/// What becomes of a column's values. Nulls are left out; a sum or an extreme of none is null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// How many there are.
+    Count,
+    /// Their sum, which wraps as DataFusion's does.
+    Sum,
+    /// The smallest.
+    Min,
+    /// The largest.
+    Max,
+}
+
+/// Measures of a group by name, as a struct. Columns are 64-bit integers or times in microseconds.
+pub fn measures(named: Vec<(&'static str, Operation, Expr)>) -> Expr {
+    let parts = named.iter().map(|(name, operation, _)| (*name, *operation)).collect();
+    let signature = Signature::any(named.len(), Volatility::Immutable);
+    let columns = named.into_iter().map(|(_, _, column)| column).collect();
+    AggregateUDF::from(Measures { signature, parts }).call(columns)
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Measures {
+    signature: Signature,
+    parts: Vec<(&'static str, Operation)>,
+}
+
+impl Measures {
+    fn fields(&self, types: &[DataType]) -> Fields {
+        let typed = self.parts.iter().zip(types);
+        let fields = typed.map(|((name, operation), column)| match operation {
+            Operation::Count => Field::new(*name, DataType::Int64, false),
+            _ => Field::new(*name, column.clone(), true),
+        });
+        fields.collect()
+    }
+}
+
+impl AggregateUDFImpl for Measures {
+    fn name(&self) -> &str {
+        "measures"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        let is_known = |column: &DataType| {
+            matches!(column, DataType::Int64 | DataType::Timestamp(TimeUnit::Microsecond, _))
+        };
+        match types.iter().zip(&self.parts).find(|(column, part)| !is_known(column) && part.1 != Operation::Count) {
+            Some((column, (name, _))) => internal_err!("{name} can't be measured of {column}"),
+            None if types.len() > MOST_MEASURES => internal_err!("more than {MOST_MEASURES} measures"),
+            None => Ok(DataType::Struct(self.fields(types))),
+        }
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        let types: Vec<DataType> = args.input_fields.iter().map(|field| field.data_type().clone()).collect();
+        let named = |field: &FieldRef| {
+            let name = format!("{}[{}]", args.name, field.name());
+            Arc::new(field.as_ref().clone().with_name(name).with_nullable(true))
+        };
+        Ok(self.fields(&types).iter().map(named).collect())
+    }
+
+    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        internal_err!("measures are of groups")
+    }
+
+    fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        let DataType::Struct(fields) = args.return_field.data_type() else {
+            return internal_err!("measures are a struct");
+        };
+        let operations = self.parts.iter().map(|(_, operation)| *operation).collect();
+        Ok(Box::new(Groups::new(operations, fields.clone())))
+    }
+}
+
+/// The measures of all groups.
+#[derive(Debug)]
+struct Groups {
+    operations: Vec<Operation>,
+    fields: Fields,
+    /// A group's cells before its first row.
+    blank: Vec<i64>,
+    /// The cells of one group after those of another.
+    cells: Vec<i64>,
+}
+
+impl Groups {
+    fn new(operations: Vec<Operation>, fields: Fields) -> Self {
+        let start = |operation: &Operation| match operation {
+            Operation::Count | Operation::Sum => 0,
+            Operation::Min => i64::MAX,
+            Operation::Max => i64::MIN,
+        };
+        let blank = std::iter::once(0).chain(operations.iter().map(start)).collect();
+        Self { operations, fields, blank, cells: Vec::new() }
+    }
+
+    fn grow(&mut self, group_count: usize) {
+        let missing = (group_count * self.blank.len()).saturating_sub(self.cells.len());
+        self.cells.reserve(missing);
+        for _ in 0..missing / self.blank.len() {
+            self.cells.extend_from_slice(&self.blank);
+        }
+    }
+
+    /// Folds columns into the groups of their rows, each by what `operation_of` makes of its measure's.
+    fn fold(
+        &mut self,
+        columns: &[ArrayRef],
+        group_indices: &[usize],
+        filter: Option<&BooleanArray>,
+        group_count: usize,
+        operation_of: fn(Operation) -> Operation,
+    ) -> Result<()> {
+        self.grow(group_count);
+        let taken = filter.map(|filter| match filter.nulls() {
+            Some(valid) => NullBuffer::new(filter.values() & valid.inner()),
+            None => NullBuffer::new(filter.values().clone()),
+        });
+        let mut sources = Vec::new();
+        for (column, operation) in columns.iter().zip(&self.operations) {
+            let operation = operation_of(*operation);
+            let numbers = if operation == Operation::Count { None } else { Some(whole_numbers(column)?) };
+            sources.push((operation, numbers, NullBuffer::union(column.logical_nulls().as_ref(), taken.as_ref())));
+        }
+        for start in (0..group_indices.len()).step_by(BLOCK_ROWS) {
+            let rows = start..group_indices.len().min(start + BLOCK_ROWS);
+            for (measure, (operation, numbers, valid)) in sources.iter().enumerate() {
+                let rows = rows.clone().filter(|row| valid.as_ref().is_none_or(|valid| valid.is_valid(*row)));
+                let numbers = numbers.unwrap_or_default();
+                match operation {
+                    Operation::Count => self.each(measure, rows, group_indices, |cell, _| *cell += 1),
+                    Operation::Sum => self.each(measure, rows, group_indices, |cell, row| {
+                        *cell = cell.wrapping_add(numbers[row]);
+                    }),
+                    Operation::Min => {
+                        self.each(measure, rows, group_indices, |cell, row| *cell = numbers[row].min(*cell));
+                    }
+                    Operation::Max => {
+                        self.each(measure, rows, group_indices, |cell, row| *cell = numbers[row].max(*cell));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn each(
+        &mut self,
+        measure: usize,
+        rows: impl Iterator<Item = usize>,
+        group_indices: &[usize],
+        apply: impl Fn(&mut i64, usize),
+    ) {
+        let width = self.blank.len();
+        for row in rows {
+            let cells = &mut self.cells[group_indices[row] * width..][..width];
+            cells[0] |= 1 << measure;
+            apply(&mut cells[measure + 1], row);
+        }
+    }
+
+    /// The measures of the groups that leave; later groups move up.
+    fn take(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        let width = self.blank.len();
+        let leaving = match emit_to {
+            EmitTo::All => std::mem::take(&mut self.cells),
+            EmitTo::First(count) => {
+                let staying = self.cells.split_off(count * width);
+                std::mem::replace(&mut self.cells, staying)
+            }
+        };
+        let column = |(measure, operation): (usize, &Operation)| -> Result<ArrayRef> {
+            let values = leaving.chunks_exact(width).map(|cells| cells[measure + 1]).collect();
+            let has_value = || leaving.chunks_exact(width).map(|cells| cells[0] >> measure & 1 == 1);
+            let is_count = *operation == Operation::Count;
+            let valid = (!is_count).then(|| has_value().collect::<NullBuffer>());
+            let numbers = Int64Array::new(values, valid.filter(|valid| valid.null_count() > 0));
+            Ok(cast(&numbers, self.fields[measure].data_type())?)
+        };
+        self.operations.iter().enumerate().map(column).collect()
+    }
+}
+
+/// The values of a column, also where they are null.
+fn whole_numbers(column: &ArrayRef) -> Result<&[i64]> {
+    match column.data_type() {
+        DataType::Int64 => Ok(column.as_primitive::<Int64Type>().values()),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            Ok(column.as_primitive::<TimestampMicrosecondType>().values())
+        }
+        other => exec_err!("measures are of whole numbers and times, not {other}"),
+    }
+}
+
+/// States of counts are added up.
+fn of_states(operation: Operation) -> Operation {
+    if operation == Operation::Count { Operation::Sum } else { operation }
+}
+
+impl GroupsAccumulator for Groups {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.fold(values, group_indices, opt_filter, total_num_groups, |operation| operation)
+    }
+
+    fn merge_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.fold(values, group_indices, None, total_num_groups, of_states)
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        let columns = self.take(emit_to)?;
+        Ok(Arc::new(StructArray::try_new(self.fields.clone(), columns, None)?))
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        self.take(emit_to)
+    }
+
+    fn convert_to_state(
+        &self,
+        values: &[ArrayRef],
+        opt_filter: Option<&BooleanArray>,
+    ) -> Result<Vec<ArrayRef>> {
+        let mut rows_as_groups = Self::new(self.operations.clone(), self.fields.clone());
+        let groups: Vec<usize> = (0..values[0].len()).collect();
+        rows_as_groups.update_batch(values, &groups, opt_filter, groups.len())?;
+        rows_as_groups.state(EmitTo::All)
+    }
+
+    fn size(&self) -> usize {
+        self.cells.capacity() * size_of::<i64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Operation::{Count, Max, Min, Sum};
+
+    fn groups() -> Groups {
+        let fields = ["rows", "sum", "least", "most"].map(|name| Field::new(name, DataType::Int64, true));
+        Groups::new(vec![Count, Sum, Min, Max], Fields::from(fields.to_vec()))
+    }
+
+    fn column(values: &[Option<i64>]) -> [ArrayRef; 4] {
+        let array: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
+        [(); 4].map(|()| Arc::clone(&array))
+    }
+
+    fn rows(columns: Vec<ArrayRef>) -> Vec<[Option<i64>; 4]> {
+        let cell = |column: &ArrayRef, row| {
+            column.is_valid(row).then(|| column.as_primitive::<Int64Type>().value(row))
+        };
+        let count = columns[0].len();
+        (0..count).map(|row| std::array::from_fn(|measure| cell(&columns[measure], row))).collect()
+    }
+
+    #[test]
+    fn nulls_and_filtered_rows_are_left_out() {
+        let mut all = groups();
+        let keep = BooleanArray::from(vec![Some(true), Some(true), None, Some(false), Some(true)]);
+        let values = column(&[Some(7), None, Some(9), Some(-9), Some(-2)]);
+        all.update_batch(&values, &[0, 1, 0, 0, 0], Some(&keep), 2).unwrap();
+        let expected = [[Some(2), Some(5), Some(-2), Some(7)], [Some(0), None, None, None]];
+        assert_eq!(rows(all.state(EmitTo::All).unwrap()), expected);
+    }
+
+    #[test]
+    fn groups_that_leave_early_unite_with_those_that_stay() {
+        let values: Vec<Option<i64>> = (0..5_000).map(|row| (row % 7 != 3).then_some(row * row % 1_013)).collect();
+        let of_rows: Vec<usize> = (0..5_000).map(|row| row * 31 % 11).collect();
+        let (mut whole, mut part, mut united) = (groups(), groups(), groups());
+        whole.update_batch(&column(&values), &of_rows, None, 11).unwrap();
+        part.update_batch(&column(&values[..2_000]), &of_rows[..2_000], None, 11).unwrap();
+        united.update_batch(&column(&values[2_000..]), &of_rows[2_000..], None, 11).unwrap();
+        let head = part.state(EmitTo::First(4)).unwrap();
+        united.merge_batch(&head, &[0, 1, 2, 3], 11).unwrap();
+        let tail = part.state(EmitTo::All).unwrap();
+        united.merge_batch(&tail, &[4, 5, 6, 7, 8, 9, 10], 11).unwrap();
+        assert_eq!(rows(united.state(EmitTo::All).unwrap()), rows(whole.state(EmitTo::All).unwrap()));
+    }
+}
