@@ -31,11 +31,12 @@ CONSTANTS = {
 }
 VALUE = {name: value for name, (value, *_) in CONSTANTS.items()}
 
-# Of the code.
-UNIT_BYTES = 64 * MIB
+# Of the code. Units of a large date are larger: about 64 of them, up to the most.
+FEWEST_UNIT_BYTES, MOST_UNIT_BYTES, UNITS_A_DATE = 64 * MIB, 512 * MIB, 64
 SHARDS, GROUPS, MESSAGE_BYTES, TASKS_PER_THREAD = 64, 12, 64 * MIB, 2
 TASKS_OF_AN_ANSWER = 4
-SHARD_STATE_BYTES = 8 * MIB
+SHARD_STATE_BYTES = 16 * MIB
+CONCURRENT_STATE_FILES = 4
 # Assumed: time to the first byte of a GET, and a store's prices a thousand.
 LATENCY, GET_PRICE, PUT_PRICE = 0.03, 0.0004, 0.005
 # Of the generated lake: part of the bytes that lies in the firewall's table, whose units are most.

@@ -13,7 +13,8 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, lit};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::scalar::ScalarValue;
 
 use super::lake::{LakeFile, LakeTable};
@@ -22,6 +23,11 @@ use super::row_groups::RowGroups;
 use super::store_reader::{FOOTER_HINT_BYTES, STATE_FOOTER_HINT_BYTES, stored_schema};
 use super::tables::{ColumnKind, TableSpec};
 use crate::time::Window;
+
+/// How addresses of the local file system start, as a store.
+const LOCAL_STORE: &str = "file:";
+/// State files that are read at once elsewhere: most of reading one is waiting for its store.
+const CONCURRENT_STATE_FILES: usize = 4;
 
 /// The Arrow type a column is read as.
 pub fn canonical_type(kind: ColumnKind) -> DataType {
@@ -70,7 +76,7 @@ pub async fn file_scan(
     Ok(DataSourceExec::from_data_source(config))
 }
 
-/// A scan of state files of one schema, in one partition, with the columns of `projection`.
+/// A scan of state files of one schema, in one partition and no order, with the columns of `projection`.
 pub fn state_scan(
     store: &ObjectStoreUrl,
     schema: &SchemaRef,
@@ -82,11 +88,15 @@ pub fn state_scan(
     if let Some(predicate) = predicate {
         source = source.with_predicate(predicate);
     }
+    let at_once = if store.as_str().starts_with(LOCAL_STORE) { 1 } else { CONCURRENT_STATE_FILES };
+    let groups = FileGroup::new(files.iter().map(partitioned_file).collect()).split_files(at_once);
     let config = FileScanConfigBuilder::new(store.clone(), Arc::new(source))
-        .with_file_group(FileGroup::new(files.iter().map(partitioned_file).collect()))
+        .with_file_groups(groups)
         .with_projection_indices(projection.cloned())?
         .build();
-    Ok(DataSourceExec::from_data_source(config))
+    let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+    let parts = scan.output_partitioning().partition_count();
+    Ok(if parts == 1 { scan } else { Arc::new(CoalescePartitionsExec::new(scan)) })
 }
 
 fn parquet_source(schema: &SchemaRef, footer_hint: usize) -> ParquetSource {

@@ -79,7 +79,8 @@ fn order_of(batches: &[RecordBatch]) -> Result<Vec<(usize, usize)>> {
         order = counted(&order, values + 1, place);
     }
     let buckets = batches.iter().map(|batch| {
-        let column = batch.column_by_name(BUCKET_COLUMN).and_then(|column| column.as_primitive_opt::<UInt8Type>());
+        let column =
+            batch.column_by_name(BUCKET_COLUMN).and_then(|column| column.as_primitive_opt::<UInt8Type>());
         column.ok_or_else(|| internal_datafusion_err!("state has no buckets"))
     });
     let buckets = buckets.collect::<Result<Vec<_>>>()?;
@@ -134,4 +135,68 @@ async fn sorted(
 ) -> Result<SendableRecordBatchStream> {
     let frame = session.read_table(Arc::new(once(rows)?))?;
     frame.sort(vec![ident(BUCKET_COLUMN).sort(true, false)])?.execute_stream().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use arrow::array::{Int64Array, UInt8Array};
+    use arrow::compute::concat_batches;
+    use arrow::datatypes::Int64Type;
+    use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+    use futures::TryStreamExt;
+
+    use super::super::session::task_session;
+    use super::*;
+
+    const BATCHES: i64 = 300;
+    const ROWS: i64 = 600;
+
+    /// Batches of keys, of which some are null, with the number of each row and its bucket.
+    fn batches() -> Vec<RecordBatch> {
+        let dictionary: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["c", "a", "b"]));
+        let batch = |first: i64| {
+            let numbers: Vec<i64> = (first..first + ROWS).collect();
+            let key = |number: &i64| (number % 4 != 3).then_some((number % 4) as i32);
+            let keys: arrow::array::Int32Array = numbers.iter().map(key).collect();
+            let keys = DictionaryArray::try_new(keys, Arc::clone(&dictionary)).unwrap();
+            let buckets: UInt8Array = numbers.iter().map(|number| Some((number * 7 % 64) as u8)).collect();
+            let columns: [(&str, ArrayRef); 3] = [
+                ("key", Arc::new(keys)),
+                ("number", Arc::new(Int64Array::from(numbers))),
+                (BUCKET_COLUMN, Arc::new(buckets)),
+            ];
+            RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)))
+                .unwrap()
+        };
+        (0..BATCHES).map(|number| batch(number * ROWS)).collect()
+    }
+
+    /// Bucket, key and number of each row as they come with so much memory.
+    async fn placed(memory_bytes: usize) -> Vec<(u8, i32, i64)> {
+        let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc().unwrap();
+        let batches = batches();
+        let schema = batches[0].schema();
+        let rows =
+            RecordBatchStreamAdapter::new(Arc::clone(&schema), stream::iter(batches.into_iter().map(Ok)));
+        let rows = by_bucket(Box::pin(rows), &task_session(runtime)).await.unwrap();
+        let rows = concat_batches(&schema, &rows.try_collect::<Vec<_>>().await.unwrap()).unwrap();
+        let keys = rows.column(0).as_dictionary::<Int32Type>().keys();
+        let numbers = rows.column(1).as_primitive::<Int64Type>();
+        let buckets = rows.column(2).as_primitive::<UInt8Type>();
+        let key = |row| if keys.is_valid(row) { keys.value(row) } else { i32::MAX };
+        (0..rows.num_rows()).map(|row| (buckets.value(row), key(row), numbers.value(row))).collect()
+    }
+
+    #[tokio::test]
+    async fn rows_come_by_bucket_then_key_and_where_memory_is_short_by_bucket() {
+        let held = placed(1 << 30).await;
+        assert!(held.is_sorted());
+        // Enough for a sort that spills, and not for all rows.
+        let spilled = placed(2_200_000).await;
+        assert!(spilled.is_sorted_by_key(|(bucket, ..)| *bucket) && !spilled.is_sorted());
+        let all = BTreeSet::from_iter(spilled);
+        assert!(all.len() as i64 == BATCHES * ROWS && all == BTreeSet::from_iter(held));
+    }
 }

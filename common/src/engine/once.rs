@@ -37,7 +37,8 @@ impl PartitionStream for Once {
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let rows = self.rows.lock().ok().and_then(|mut slot| slot.take());
         rows.unwrap_or_else(|| {
-            let read_before = stream::iter([Err(internal_datafusion_err!("a stream was read a second time"))]);
+            let read_before =
+                stream::iter([Err(internal_datafusion_err!("a stream was read a second time"))]);
             Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), read_before))
         })
     }

@@ -90,7 +90,9 @@ mod tests {
         let field = |name: &str| get_field(ident("rhythm"), name);
         let frame = session
             .read_batch(rows.unwrap())
-            .and_then(|rows| rows.with_column("rhythm", beacon_rhythm(ident("seconds"), ident("sessions"), 0.0)))
+            .and_then(|rows| {
+                rows.with_column("rhythm", beacon_rhythm(ident("seconds"), ident("sessions"), 0.0))
+            })
             .and_then(|rows| {
                 rows.with_column("beats", field("beats"))?.with_column("timing", field("timing_score"))
             })

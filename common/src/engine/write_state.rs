@@ -49,16 +49,19 @@ fn properties(schema: &SchemaRef) -> Result<WriterProperties> {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS);
     for field in schema.fields() {
-        let path = match field.data_type() {
-            DataType::Int64 | DataType::Timestamp(_, _) => vec![field.name().clone()],
-            DataType::List(item) => vec![field.name().clone(), "list".into(), item.name().clone()],
+        // Of sums and counts, which follow no order, the high bytes are alike; times differ by little.
+        let (path, encoding) = match field.data_type() {
+            DataType::Int64 => (vec![field.name().clone()], Encoding::BYTE_STREAM_SPLIT),
+            DataType::Timestamp(_, _) => (vec![field.name().clone()], Encoding::DELTA_BINARY_PACKED),
+            DataType::List(item) => {
+                (vec![field.name().clone(), "list".into(), item.name().clone()], Encoding::BYTE_STREAM_SPLIT)
+            }
             _ => continue,
         };
-        // Counts, sums and times: few repeat, and a dictionary would be built only to be given up.
+        // Few repeat, and a dictionary would be built only to be given up.
         let path = ColumnPath::from(path);
-        builder = builder
-            .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+        builder =
+            builder.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding);
     }
     Ok(builder.build())
 }

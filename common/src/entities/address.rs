@@ -1,13 +1,17 @@
 //! Addresses as logs write them: with ports, brackets, zones, or IPv4 mapped into IPv6.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The canonical text of an address (RFC 5952; IPv4 where it is mapped into IPv6), without a port; `None` for other text.
-pub fn address_of(text: &str) -> Option<String> {
+pub fn address_of(text: &str) -> Option<Cow<'_, str>> {
     let text = text.trim();
+    if text.parse::<Ipv4Addr>().is_ok() {
+        // IPv4 has one form alone.
+        return Some(Cow::Borrowed(text));
+    }
     let parsed = text.parse::<IpAddr>().or_else(|_| without_port(text).parse::<IpAddr>());
-    Some(parsed.ok()?.to_canonical().to_string())
+    Some(Cow::Owned(parsed.ok()?.to_canonical().to_string()))
 }
 
 /// As [`address_of`]; text that is no address stays as it is, and `None` stands for no text: empty, or `<null>`.
@@ -16,7 +20,7 @@ pub fn address_or_text_of(text: &str) -> Option<Cow<'_, str>> {
     if text.is_empty() || text == "<null>" {
         return None;
     }
-    Some(address_of(text).map_or(Cow::Borrowed(text), Cow::Owned))
+    Some(address_of(text).unwrap_or(Cow::Borrowed(text)))
 }
 
 /// `1.2.3.4:443`, `[v6]:443`, `[v6]` and `v6%zone` without what is not the address.

@@ -7,11 +7,10 @@ use std::mem::size_of;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StructArray};
+use arrow::array::NullBufferBuilder;
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
-use arrow::datatypes::{
-    DataType, Field, FieldRef, Fields, Int64Type, TimeUnit, TimestampMicrosecondType,
-};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Int64Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{Result, exec_err, internal_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
@@ -74,7 +73,11 @@ impl AggregateUDFImpl for Measures {
         let is_known = |column: &DataType| {
             matches!(column, DataType::Int64 | DataType::Timestamp(TimeUnit::Microsecond, _))
         };
-        match types.iter().zip(&self.parts).find(|(column, part)| !is_known(column) && part.1 != Operation::Count) {
+        match types
+            .iter()
+            .zip(&self.parts)
+            .find(|(column, part)| !is_known(column) && part.1 != Operation::Count)
+        {
             Some((column, (name, _))) => internal_err!("{name} can't be measured of {column}"),
             None if types.len() > MOST_MEASURES => internal_err!("more than {MOST_MEASURES} measures"),
             None => Ok(DataType::Struct(self.fields(types))),
@@ -155,43 +158,44 @@ impl Groups {
         for (column, operation) in columns.iter().zip(&self.operations) {
             let operation = operation_of(*operation);
             let numbers = if operation == Operation::Count { None } else { Some(whole_numbers(column)?) };
-            sources.push((operation, numbers, NullBuffer::union(column.logical_nulls().as_ref(), taken.as_ref())));
+            sources.push((
+                operation,
+                numbers,
+                NullBuffer::union(column.logical_nulls().as_ref(), taken.as_ref()),
+            ));
         }
         for start in (0..group_indices.len()).step_by(BLOCK_ROWS) {
-            let rows = start..group_indices.len().min(start + BLOCK_ROWS);
+            let groups = &group_indices[start..group_indices.len().min(start + BLOCK_ROWS)];
             for (measure, (operation, numbers, valid)) in sources.iter().enumerate() {
-                let rows = rows.clone().filter(|row| valid.as_ref().is_none_or(|valid| valid.is_valid(*row)));
-                let numbers = numbers.unwrap_or_default();
+                let block =
+                    Block { start, groups, valid: valid.as_ref(), numbers: numbers.unwrap_or_default() };
                 match operation {
-                    Operation::Count => self.each(measure, rows, group_indices, |cell, _| *cell += 1),
-                    Operation::Sum => self.each(measure, rows, group_indices, |cell, row| {
-                        *cell = cell.wrapping_add(numbers[row]);
-                    }),
-                    Operation::Min => {
-                        self.each(measure, rows, group_indices, |cell, row| *cell = numbers[row].min(*cell));
-                    }
-                    Operation::Max => {
-                        self.each(measure, rows, group_indices, |cell, row| *cell = numbers[row].max(*cell));
-                    }
+                    Operation::Count => self.each(measure, &block, |cell, _| cell + 1),
+                    Operation::Sum => self.each(measure, &block, i64::wrapping_add),
+                    Operation::Min => self.each(measure, &block, i64::min),
+                    Operation::Max => self.each(measure, &block, i64::max),
                 }
             }
         }
         Ok(())
     }
 
+    /// Puts what `united` makes of a measure and a value in the measure's place, for each row of a block that has a value.
     #[inline]
-    fn each(
-        &mut self,
-        measure: usize,
-        rows: impl Iterator<Item = usize>,
-        group_indices: &[usize],
-        apply: impl Fn(&mut i64, usize),
-    ) {
-        let width = self.blank.len();
-        for row in rows {
-            let cells = &mut self.cells[group_indices[row] * width..][..width];
-            cells[0] |= 1 << measure;
-            apply(&mut cells[measure + 1], row);
+    fn each(&mut self, measure: usize, block: &Block<'_>, united: impl Fn(i64, i64) -> i64) {
+        let (width, bit) = (self.blank.len(), 1 << measure);
+        let cells = &mut self.cells[..];
+        let mut fold = |row: usize| {
+            let group = &mut cells[block.groups[row] * width..][..width];
+            let number = block.numbers.get(block.start + row).copied().unwrap_or_default();
+            group[0] |= bit;
+            group[measure + 1] = united(group[measure + 1], number);
+        };
+        match block.valid {
+            None => (0..block.groups.len()).for_each(fold),
+            Some(valid) => {
+                valid.inner().slice(block.start, block.groups.len()).set_indices().for_each(&mut fold);
+            }
         }
     }
 
@@ -205,16 +209,35 @@ impl Groups {
                 std::mem::replace(&mut self.cells, staying)
             }
         };
-        let column = |(measure, operation): (usize, &Operation)| -> Result<ArrayRef> {
-            let values = leaving.chunks_exact(width).map(|cells| cells[measure + 1]).collect();
-            let has_value = || leaving.chunks_exact(width).map(|cells| cells[0] >> measure & 1 == 1);
-            let is_count = *operation == Operation::Count;
-            let valid = (!is_count).then(|| has_value().collect::<NullBuffer>());
-            let numbers = Int64Array::new(values, valid.filter(|valid| valid.null_count() > 0));
-            Ok(cast(&numbers, self.fields[measure].data_type())?)
-        };
-        self.operations.iter().enumerate().map(column).collect()
+        let group_count = leaving.len() / width;
+        let empty = || (Vec::with_capacity(group_count), NullBufferBuilder::new(group_count));
+        let mut columns: Vec<(Vec<i64>, NullBufferBuilder)> =
+            self.operations.iter().map(|_| empty()).collect();
+        for block in leaving.chunks(BLOCK_ROWS * width) {
+            for (measure, (values, has_value)) in columns.iter_mut().enumerate() {
+                values.extend(block.chunks_exact(width).map(|cells| cells[measure + 1]));
+                if self.operations[measure] != Operation::Count {
+                    block
+                        .chunks_exact(width)
+                        .for_each(|cells| has_value.append(cells[0] >> measure & 1 == 1));
+                }
+            }
+        }
+        let typed = columns.into_iter().zip(self.fields.iter()).map(|((values, mut has_value), field)| {
+            Ok(cast(&Int64Array::new(values.into(), has_value.finish()), field.data_type())?)
+        });
+        typed.collect()
     }
+}
+
+/// Rows that follow each other: their groups, and where they have which value of a column.
+struct Block<'a> {
+    start: usize,
+    groups: &'a [usize],
+    /// Of the whole column.
+    valid: Option<&'a NullBuffer>,
+    /// Of the whole column; none where only their number counts.
+    numbers: &'a [i64],
 }
 
 /// The values of a column, also where they are null.
@@ -313,7 +336,8 @@ mod tests {
 
     #[test]
     fn groups_that_leave_early_unite_with_those_that_stay() {
-        let values: Vec<Option<i64>> = (0..5_000).map(|row| (row % 7 != 3).then_some(row * row % 1_013)).collect();
+        let values: Vec<Option<i64>> =
+            (0..5_000).map(|row| (row % 7 != 3).then_some(row * row % 1_013)).collect();
         let of_rows: Vec<usize> = (0..5_000).map(|row| row * 31 % 11).collect();
         let (mut whole, mut part, mut united) = (groups(), groups(), groups());
         whole.update_batch(&column(&values), &of_rows, None, 11).unwrap();

@@ -1,5 +1,6 @@
 //! Names of entities in their canonical form, as [`crate::entities`] defines it; of a dictionary, once a value.
 
+use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -54,17 +55,17 @@ impl Form {
         ScalarUDF::from(NameForm { signature, form: self, of_dictionary }).call(vec![text])
     }
 
-    fn of(self, text: &str) -> Option<String> {
+    fn of(self, text: &str) -> Option<Cow<'_, str>> {
         let named = |text: &str| {
             let lowered = text.trim().to_lowercase();
             (!lowered.is_empty() && lowered != "<null>").then_some(lowered)
         };
         match self {
             Form::Address => address_of(text),
-            Form::AddressOrText => address_or_text_of(text).map(|text| text.into_owned()),
-            Form::Host => named(text).map(|name| host_name(&name).to_owned()),
-            Form::Lowered => named(text),
-            Form::Account => named(text).map(|name| UserName::parse(&name).account.to_owned()),
+            Form::AddressOrText => address_or_text_of(text),
+            Form::Host => named(text).map(|name| Cow::Owned(host_name(&name).to_owned())),
+            Form::Lowered => named(text).map(Cow::Owned),
+            Form::Account => named(text).map(|name| Cow::Owned(UserName::parse(&name).account.to_owned())),
         }
     }
 }
@@ -114,11 +115,11 @@ impl ScalarUDFImpl for NameForm {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let array: ArrayRef = args.args[0].to_array(args.number_rows)?;
-        let form = |text: Option<&str>| text.and_then(|text| self.form.of(text));
         let named: ArrayRef = match array.as_dictionary_opt::<Int32Type>() {
             Some(dictionary) => {
                 let values = self.of_dictionary.get_or_compute(dictionary.values(), |values| {
-                    let named: StringArray = as_texts(values)?.iter().map(form).collect();
+                    let named: StringArray =
+                        as_texts(values)?.iter().map(|text| self.form.of(text?)).collect();
                     Ok(Arc::new(named) as ArrayRef)
                 })?;
                 // A cast looks for nulls among the keys alone.
@@ -129,7 +130,9 @@ impl ScalarUDFImpl for NameForm {
                 };
                 Arc::new(DictionaryArray::try_new(keys, Arc::clone(&values))?)
             }
-            None => Arc::new(as_texts(&array)?.iter().map(form).collect::<StringViewArray>()),
+            None => Arc::new(
+                as_texts(&array)?.iter().map(|text| self.form.of(text?)).collect::<StringViewArray>(),
+            ),
         };
         Ok(ColumnarValue::Array(named))
     }

@@ -36,7 +36,8 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::functions::{
-    Interner, Operation, address_or_text, bucket_of, first_of, measures, only_where, paired, second_of, sorted_distinct,
+    Interner, Operation, address_or_text, bucket_of, first_of, measures, only_where, paired, second_of,
+    sorted_distinct,
 };
 use crate::time::{MICROS_PER_DAY, MICROS_PER_HOUR};
 

@@ -23,7 +23,7 @@ use super::run::{Progress, RunOptions};
 const MOST_REPAIRS: u32 = 3;
 
 /// Bytes of stored state that a merge's task takes. Merged they are some ten times larger, and held for all its analyses.
-const SHARD_STATE_BYTES: u64 = 8 << 20;
+const SHARD_STATE_BYTES: u64 = 16 << 20;
 
 /// Analyses that read the same rollups: they share one merge.
 type Group = Vec<&'static Analysis>;

@@ -7,9 +7,11 @@ use serde::Serialize;
 
 use super::plan::ScanPlan;
 
-/// Bytes of files a unit reads: small enough to spread and to try again, large enough to be worth a task.
-/// Part of the identity of cached state, so it does not follow threads or workers.
-const UNIT_BYTES: u64 = 64 << 20;
+/// Fewest and most bytes of files a unit reads: small enough to spread and to try again, large enough to be worth a task.
+const FEWEST_UNIT_BYTES: u64 = 64 << 20;
+const MOST_UNIT_BYTES: u64 = 512 << 20;
+/// Units that a large date is cut into, about: each leaves files of state, which every merge of the date reads.
+const UNITS_A_DATE: u64 = 64;
 
 /// The tables of a plan, as tasks find them, and units for all their files.
 pub(super) fn cut(plan: &ScanPlan) -> (Vec<TableRef>, Vec<RollupUnit>) {
@@ -22,7 +24,8 @@ pub(super) fn cut(plan: &ScanPlan) -> (Vec<TableRef>, Vec<RollupUnit>) {
             mapping: planned.table.mapping.clone(),
         });
         for folder in &planned.folders {
-            for files in groups(&folder.files) {
+            let of_date = folder.files.iter().map(|file| file.bytes).sum();
+            for files in groups(&folder.files, bytes_of_unit(of_date)) {
                 units.push(RollupUnit {
                     table: index,
                     date: folder.date,
@@ -68,13 +71,19 @@ pub struct UnitOutline {
     pub rollups: Vec<String>,
 }
 
-/// Files in groups of about [`UNIT_BYTES`], in their order; a larger file is cut into ranges.
-fn groups(files: &[LakeFile]) -> Vec<Vec<LakeFile>> {
+/// Bytes that units of a date of so many read. Units are part of the identity of cached state: they do not follow threads or
+/// workers, and by powers of two they seldom change where a late file comes.
+fn bytes_of_unit(of_date: u64) -> u64 {
+    (of_date / UNITS_A_DATE).next_power_of_two().clamp(FEWEST_UNIT_BYTES, MOST_UNIT_BYTES)
+}
+
+/// Files in groups of about `most_bytes`, in their order; a larger file is cut into ranges.
+fn groups(files: &[LakeFile], most_bytes: u64) -> Vec<Vec<LakeFile>> {
     let mut groups: Vec<Vec<LakeFile>> = Vec::new();
-    let mut open_bytes = UNIT_BYTES;
-    for part in files.iter().flat_map(ranges) {
+    let mut open_bytes = most_bytes;
+    for part in files.iter().flat_map(|file| ranges(file, most_bytes)) {
         let part_bytes = part.range.map_or(part.bytes, |(start, end)| end - start);
-        if open_bytes + part_bytes > UNIT_BYTES || groups.is_empty() {
+        if open_bytes + part_bytes > most_bytes || groups.is_empty() {
             groups.push(Vec::new());
             open_bytes = 0;
         }
@@ -86,8 +95,8 @@ fn groups(files: &[LakeFile]) -> Vec<Vec<LakeFile>> {
     groups
 }
 
-fn ranges(file: &LakeFile) -> Vec<LakeFile> {
-    let parts = file.bytes.div_ceil(UNIT_BYTES).max(1);
+fn ranges(file: &LakeFile, most_bytes: u64) -> Vec<LakeFile> {
+    let parts = file.bytes.div_ceil(most_bytes).max(1);
     if parts == 1 {
         return vec![file.clone()];
     }
@@ -110,8 +119,8 @@ mod tests {
 
     #[test]
     fn small_files_share_a_unit_and_large_ones_are_cut() {
-        let cut =
-            groups(&[file("a", 40 << 20), file("b", 20 << 20), file("c", 10 << 20), file("d", 150 << 20)]);
+        let files = [file("a", 40 << 20), file("b", 20 << 20), file("c", 10 << 20), file("d", 150 << 20)];
+        let cut = groups(&files, 64 << 20);
         let paths: Vec<Vec<&str>> =
             cut.iter().map(|group| group.iter().map(|f| f.path.as_str()).collect()).collect();
         assert_eq!(paths, [vec!["a", "b"], vec!["c", "d"], vec!["d"], vec!["d"]]);
@@ -119,6 +128,14 @@ mod tests {
         assert_eq!(covered.first().map(|r| r.0), Some(0));
         assert_eq!(covered.last().map(|r| r.1), Some(150 << 20));
         assert!(covered.windows(2).all(|pair| pair[0].1 == pair[1].0));
-        assert!(groups(&[]).is_empty());
+        assert!(groups(&[], 64 << 20).is_empty());
+    }
+
+    #[test]
+    fn units_of_a_large_date_are_larger() {
+        let mebibytes = |of_date: u64| bytes_of_unit(of_date) >> 20;
+        assert_eq!([0, 1 << 20, 4 << 30].map(mebibytes), [64; 3]);
+        assert_eq!([5 << 30, 8 << 30, 9 << 30].map(mebibytes), [128, 128, 256]);
+        assert_eq!([1 << 40, u64::MAX >> 8].map(mebibytes), [512; 2]);
     }
 }

@@ -3,14 +3,14 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::{JoinType, Result, ScalarValue};
-use datafusion::functions_aggregate::expr_fn::count_distinct;
-use datafusion::logical_expr::{Expr, cast, ident, lit};
+use datafusion::functions_aggregate::expr_fn::{count, count_distinct};
+use datafusion::logical_expr::{cast, ident, lit};
 use datafusion::prelude::DataFrame;
 
 use super::super::{Analysis, Inputs, Locations, Suite};
 use super::wanted;
 use crate::entities::EntityKind;
-use crate::functions::canonical_address;
+use crate::functions::{Interner, canonical_address, first_of, paired, second_of};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "prevalence",
@@ -30,19 +30,26 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 };
 
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
-    let text = |expression: Expr| cast(expression, DataType::Utf8View);
-    let of_wanted = inputs
+    let (names, sources) = (Interner::default(), Interner::default());
+    let pairs = paired(
+        names.numbers_of(canonical_address(ident("destination_ip"))),
+        sources.numbers_of(ident("source_ip")),
+    );
+    let of_named = inputs
         .unmerged("flow_pairs")?
-        .select(vec![
-            text(ident("source_ip")).alias("source_ip"),
-            text(canonical_address(ident("destination_ip"))).alias("name"),
-        ])?
-        .join(wanted(inputs, EntityKind::Ip)?, JoinType::LeftSemi, &["name"], &["wanted"], None)?
-        .aggregate(vec![ident("name")], vec![count_distinct(ident("source_ip")).alias("sources")])?;
+        .aggregate(vec![pairs.alias("pair")], vec![])?
+        .aggregate(
+            vec![first_of(ident("pair")).alias("number")],
+            // A null is no source.
+            vec![count(second_of(ident("pair"))).alias("sources")],
+        )?
+        .select(vec![names.texts_of(ident("number")).alias("name"), ident("sources")])?
+        .join(wanted(inputs, EntityKind::Ip)?, JoinType::LeftSemi, &["name"], &["wanted"], None)?;
     let no_name = lit(ScalarValue::try_from(&DataType::Utf8View)?).alias("name");
+    let address = cast(ident("address"), DataType::Utf8View);
     let of_all = inputs
         .unmerged("firewall_identities")?
-        .aggregate(vec![], vec![count_distinct(text(ident("address"))).alias("sources")])?
+        .aggregate(vec![], vec![count_distinct(address).alias("sources")])?
         .select(vec![no_name, ident("sources")])?;
-    of_wanted.union(of_all)
+    of_named.union(of_all)
 }

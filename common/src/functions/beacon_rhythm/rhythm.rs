@@ -49,7 +49,8 @@ impl Rhythm {
             return None;
         }
         let sessions_a_second = (sessions as f64 / seconds.len() as f64).max(1.0);
-        let interval = dominant_interval(&Gaps::of(seconds), sessions_a_second, PART_OF_LEAST * least_timing)?;
+        let interval =
+            dominant_interval(&Gaps::of(seconds), sessions_a_second, PART_OF_LEAST * least_timing)?;
         let burst = burst_below(interval);
         let beats = beats_of(seconds, burst);
         let gaps = Gaps::of(&beats);
