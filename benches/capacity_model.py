@@ -7,6 +7,7 @@ Each constant says which command gives it. Everything else is arithmetic, and so
 """
 
 import argparse
+import math
 
 GIB, MIB = 2**30, 2**20
 
@@ -39,16 +40,23 @@ SHARD_STATE_BYTES = 16 * MIB
 CONCURRENT_STATE_FILES = 4
 # Assumed: time to the first byte of a GET, and a store's prices a thousand.
 LATENCY, GET_PRICE, PUT_PRICE = 0.03, 0.0004, 0.005
-# Of the generated lake: part of the bytes that lies in the firewall's table, whose units are most.
-FIREWALL = 0.66
+# Of the generated lake: parts of the bytes that lie in its tables, the firewall's first, whose units are most.
+TABLES = (0.66, 0.15, 0.08, 0.05, 0.06)
+
+
+def unit_bytes(of_date):
+    """Bytes of a unit, of a table's date of so many."""
+    return min(MOST_UNIT_BYTES, max(FEWEST_UNIT_BYTES, 2 ** math.ceil(math.log2(max(of_date / UNITS_A_DATE, 1)))))
 
 
 class Window:
-    """A scan of so many bytes on so many processors."""
+    """A scan of so many days of so many bytes on so many processors, of which a part is new."""
 
-    def __init__(self, bytes_read, cores, new=1.0):
+    def __init__(self, bytes_a_day, days, cores, new=1.0):
+        bytes_read = bytes_a_day * days
         self.cores, self.new_bytes = cores, bytes_read * new
-        self.units = bytes_read / UNIT_BYTES
+        of_tables = [bytes_read * part / unit_bytes(bytes_a_day * part) for part in TABLES]
+        self.units, self.firewall_units = sum(of_tables), of_tables[0]
         self.new_units = self.units * new
         self.shards = max(1, min(SHARDS, max(cores, int(bytes_read * VALUE["state"] / SHARD_STATE_BYTES))))
         self.tasks = self.shards * GROUPS
@@ -62,7 +70,7 @@ class Window:
         self.merge_limits = {
             "workers": work / cores,
             "longest task": work * VALUE["merge_spread"] / self.tasks,
-            "requests": self.merge_gets * LATENCY / min(cores * TASKS_PER_THREAD, self.tasks),
+            "requests": self.merge_gets * LATENCY / min(cores * TASKS_PER_THREAD, self.tasks) / CONCURRENT_STATE_FILES,
             "coordinator": self.tasks * VALUE["coordinator_task"],
         }
 
@@ -113,9 +121,9 @@ def times(arguments):
     rows = []
     for workers in arguments.workers:
         cores = workers * arguments.cores
-        day = Window(arguments.bytes_per_day, cores)
-        span_of_all = Window(arguments.bytes_per_day * arguments.days, cores)
-        moved = Window(arguments.bytes_per_day * arguments.days, cores, 1 / arguments.days)
+        day = Window(arguments.bytes_per_day, 1, cores)
+        span_of_all = Window(arguments.bytes_per_day, arguments.days, cores)
+        moved = Window(arguments.bytes_per_day, arguments.days, cores, 1 / arguments.days)
         rows.append((
             workers, span(day.rollups()), f"{span(day.merges())} ({day.limit(day.merge_limits)})",
             span(arguments.days * (day.rollups() + day.merges())), span(span_of_all.rollups()),
@@ -129,11 +137,11 @@ def requests(arguments):
     cores = max(arguments.workers) * arguments.cores
     rows = []
     for days in (1, 7, 30, arguments.days):
-        window = Window(arguments.bytes_per_day * days, cores)
+        window = Window(arguments.bytes_per_day, days, cores)
         lists = 1 + window.units / 1000 + window.state_files * 2 / 1000
         gets, puts = window.units * VALUE["lake_gets"] + window.state_files * 2, window.state_files * 2
         price = (gets + window.merge_gets) / 1000 * GET_PRICE + (puts + lists) / 1000 * PUT_PRICE
-        named = window.units * FIREWALL
+        named = window.firewall_units
         sent = named * VALUE["message_bytes"] * window.tasks
         rows.append((
             days, count(window.units), count(lists), count(gets), count(puts), count(window.merge_gets),
@@ -143,10 +151,10 @@ def requests(arguments):
 
 def most(arguments):
     files = files_a_message_holds()
-    window = files * UNIT_BYTES / FIREWALL
-    print(f"A window can hold {count(files)} state files of one rollup: {window / 1e12:.3g} TB of lake, or {arguments.days} days of {window / arguments.days / 1e12:.2g} TB.")
-    cores = 1 / VALUE["coordinator_unit"] * (UNIT_BYTES / GIB * VALUE["rollup"] + VALUE["unit_overhead"])
-    print(f"The coordinator hands out {1 / VALUE['coordinator_unit']:.0f} units a second, as many as {cores / arguments.cores:.0f} workers of {arguments.cores} cores compute.")
+    day = Window(arguments.bytes_per_day, 1, 1)
+    print(f"A window can hold {count(files)} state files of one rollup: {files / day.firewall_units:.0f} days of {arguments.bytes_per_day / 1e12:.2g} TB.")
+    of_unit = arguments.bytes_per_day / day.units / GIB * VALUE["rollup"] + VALUE["unit_overhead"]
+    print(f"The coordinator hands out {1 / VALUE['coordinator_unit']:.0f} units a second, as many as {of_unit / VALUE['coordinator_unit'] / arguments.cores:.0f} workers of {arguments.cores} cores compute.")
 
 
 def numbers(text):

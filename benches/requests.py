@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """What a scan asks of an object store: requests and bytes by method, of the lake and of the state, cold and with all state there.
 
-    benches/requests.py BINARY LAKE [--threads 2] [further arguments of scan]
+    benches/requests.py BINARY LAKE [--threads 2] [--latency-ms 0] [further arguments of scan]
 
 The store is a stand-in for S3 in this process, on loopback, which knows what Hindcast asks for: GET with ranges, HEAD, PUT, conditional PUT,
-DELETE and LIST. It serves LAKE's files and keeps the state in a temporary folder.
+DELETE and LIST. It serves LAKE's files, keeps the state in a temporary folder, and begins each answer after the latency.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.parse
 from xml.sax.saxutils import escape
 
@@ -31,6 +32,11 @@ class Store(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+    def parse_request(self):
+        is_whole = super().parse_request()
+        time.sleep(self.server.latency)
+        return is_whole
 
     def place(self):
         bucket, _, key = urllib.parse.unquote(self.path.split("?")[0]).lstrip("/").partition("/")
@@ -133,16 +139,17 @@ class Store(http.server.BaseHTTPRequestHandler):
 
 
 def scan(arguments, server, out):
-    """A scan; gives what it asked for."""
+    """A scan; gives its seconds, and what it asked for."""
     server.counts.clear()
     server.bytes.clear()
     endpoint = f"http://127.0.0.1:{server.server_address[1]}"
     environment = dict(os.environ, AWS_ENDPOINT=endpoint, AWS_ALLOW_HTTP="true", AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b", AWS_REGION="us-east-1")
     line = [arguments.binary, "scan", "--lake", "s3://lake", "--state", "s3://state", "--threads", str(arguments.threads), "--out", out, "--quiet"]
+    started = time.monotonic()
     done = subprocess.run(line + arguments.extra, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
-    return dict(server.counts), dict(server.bytes)
+    return time.monotonic() - started, dict(server.counts), dict(server.bytes)
 
 
 def main():
@@ -150,16 +157,18 @@ def main():
     parser.add_argument("binary")
     parser.add_argument("lake")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--latency-ms", type=float, default=0)
     arguments, arguments.extra = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="hindcast-requests-") as work:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Store)
-        server.daemon_threads = True
+        server.daemon_threads, server.latency = True, arguments.latency_ms / 1000
         server.lock, server.counts, server.bytes = threading.RLock(), collections.Counter(), collections.Counter()
         server.buckets = {"lake": arguments.lake, "state": f"{work}/state"}
         os.makedirs(server.buckets["state"])
         threading.Thread(target=server.serve_forever, daemon=True).start()
         for name in ("first", "again"):
-            counts, sent = scan(arguments, server, f"{work}/out")
+            seconds, counts, sent = scan(arguments, server, f"{work}/out")
+            print(f"{name}  {seconds:.1f} s")
             for (bucket, method), count in sorted(counts.items()):
                 print(f"{name}  {bucket:<5} {method:<16} {count:>8}  {sent[bucket, method] / 2**20:>9.1f} MiB")
         files = [os.path.join(folder, name) for folder, _, names in os.walk(f"{work}/state") for name in names]

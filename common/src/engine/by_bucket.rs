@@ -161,7 +161,8 @@ mod tests {
             let key = |number: &i64| (number % 4 != 3).then_some((number % 4) as i32);
             let keys: arrow::array::Int32Array = numbers.iter().map(key).collect();
             let keys = DictionaryArray::try_new(keys, Arc::clone(&dictionary)).unwrap();
-            let buckets: UInt8Array = numbers.iter().map(|number| Some((number * 7 % 64) as u8)).collect();
+            let buckets: UInt8Array =
+                numbers.iter().map(|number| Some((number / 4 * 7 % 64) as u8)).collect();
             let columns: [(&str, ArrayRef); 3] = [
                 ("key", Arc::new(keys)),
                 ("number", Arc::new(Int64Array::from(numbers))),

@@ -140,8 +140,10 @@ impl MergeRows {
                 })?;
                 let is_own: BooleanArray =
                     owners.iter().map(|owner| Some(owner == Some(analysis.as_str()))).collect();
-                if is_own.true_count() > 0 {
-                    own.push(filter_record_batch(&batch.project(&indices)?, &is_own)?);
+                match is_own.true_count() {
+                    0 => {}
+                    count if count == batch.num_rows() => own.push(batch.project(&indices)?),
+                    _ => own.push(filter_record_batch(&batch.project(&indices)?, &is_own)?),
                 }
             }
             results.push((analysis.clone(), schema, own));

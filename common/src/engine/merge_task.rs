@@ -38,7 +38,7 @@ const CONCURRENT_CHECKS: usize = 32;
 /// merges anew, streaming, within the memory budget.
 const HELD_STATE_BYTES: u64 = 32 << 20;
 /// Part of the memory budget, as its divisor, that held state may take as stored; merged it is several times larger.
-const HELD_STATE_PART: u64 = 32;
+const HELD_STATE_PART: u64 = 64;
 
 /// Starts the task of a shard of a merge job; it gives the rows of all its analyses.
 pub(super) fn start(

@@ -13,7 +13,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use futures::{FutureExt, stream};
 use tokio::sync::mpsc;
 use tracing::Instrument;
@@ -154,11 +154,10 @@ async fn run_unit(
     let stats = reader.finish();
     tracing::debug!(table = table_ref.name, date = %unit.date, rows = stats.rows, "unit read");
 
-    let mut manifests = Vec::new();
-    for ((rollup, key), encoded) in rollups.iter().zip(&keys).zip(states) {
-        manifests.push(state.commit(key, rollup, &stats, unit, &job.window, encoded).await?);
-    }
-    Ok(manifests)
+    let committed = rollups.iter().zip(&keys).zip(states);
+    let committed = committed
+        .map(|((rollup, key), encoded)| state.commit(key, rollup, &stats, unit, &job.window, encoded));
+    try_join_all(committed).await
 }
 
 fn open_table(table: &TableRef, context: &TaskContext) -> crate::Result<LakeTable> {

@@ -6,8 +6,8 @@
 use std::mem::size_of;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StructArray};
 use arrow::array::NullBufferBuilder;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StructArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Int64Type, TimeUnit, TimestampMicrosecondType};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::json::writer::{JsonArray, JsonFormat, LineDelimited};
 use hindcast_common::{Error, Result};
 use parquet::arrow::ArrowWriter;
@@ -17,9 +17,11 @@ use parquet::file::properties::WriterProperties;
 use super::Format;
 use crate::scan::ResultTable;
 
+/// Rows that are written at a time.
+const PART_ROWS: usize = 64 << 10;
+
 /// Writes one table in each of the formats that has a file a table.
 pub(super) fn write(table: &ResultTable, folder: &Path, formats: &[Format]) -> Result<()> {
-    let batches = table.batches.iter().map(plain).collect::<Result<Vec<_>>>()?;
     for format in formats {
         let (extension, write) = match format {
             Format::Parquet => ("parquet", write_parquet as Writer),
@@ -32,7 +34,7 @@ pub(super) fn write(table: &ResultTable, folder: &Path, formats: &[Format]) -> R
         let path = folder.join(format!("{}.{extension}", table.name));
         let action = format!("writing {}", path.display());
         let file = File::create(&path).map_err(Error::io(action.as_str()))?;
-        write(file, &batches).map_err(|error| Error::io(action)(std::io::Error::other(error)))?;
+        write(file, &table.batches).map_err(|error| Error::io(action)(std::io::Error::other(error)))?;
     }
     Ok(())
 }
@@ -43,9 +45,9 @@ type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) fn write_parquet(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
     let properties =
         WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
-    let mut writer = ArrowWriter::try_new(file, batches[0].schema(), Some(properties))?;
-    for batch in batches {
-        writer.write(batch)?;
+    let mut writer = ArrowWriter::try_new(file, plain_schema(&batches[0].schema()), Some(properties))?;
+    for part in plain_parts(batches) {
+        writer.write(&part?)?;
     }
     writer.close()?;
     Ok(())
@@ -53,8 +55,8 @@ pub(crate) fn write_parquet(file: File, batches: &[RecordBatch]) -> Result<(), B
 
 pub(super) fn write_csv(file: impl Write, batches: &[RecordBatch]) -> Result<(), BoxedError> {
     let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(file);
-    for batch in batches {
-        writer.write(batch)?;
+    for part in plain_parts(batches) {
+        writer.write(&part?)?;
     }
     Ok(())
 }
@@ -70,32 +72,37 @@ fn write_jsonl(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
 fn write_json_as<F: JsonFormat>(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
     let builder = arrow::json::WriterBuilder::new().with_explicit_nulls(true);
     let mut writer = builder.build::<_, F>(BufWriter::new(file));
-    for batch in batches {
-        writer.write(batch)?;
+    for part in plain_parts(batches) {
+        writer.write(&part?)?;
     }
     writer.finish()?;
     Ok(())
 }
 
+/// Batches in parts of [`PART_ROWS`] with plain strings: as a whole, a result of millions of rows would be held twice.
+fn plain_parts(batches: &[RecordBatch]) -> impl Iterator<Item = Result<RecordBatch>> {
+    batches.iter().flat_map(|batch| {
+        // A batch without rows is a part too: it has columns.
+        let starts = (0..batch.num_rows().max(1)).step_by(PART_ROWS);
+        starts.map(move |start| plain(&batch.slice(start, PART_ROWS.min(batch.num_rows() - start))))
+    })
+}
+
+fn plain_schema(schema: &Schema) -> SchemaRef {
+    let plain_field = |field: &FieldRef| {
+        let is_view = *field.data_type() == DataType::Utf8View;
+        let plain_type = if is_view { DataType::Utf8 } else { field.data_type().clone() };
+        Field::new(field.name(), plain_type, true)
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(plain_field).collect::<Vec<_>>()))
+}
+
 /// The batch with plain strings: not every reader of Parquet knows Arrow's string views.
 pub fn plain(batch: &RecordBatch) -> Result<RecordBatch> {
-    let is_view = |field: &Field| *field.data_type() == DataType::Utf8View;
-    let schema = batch.schema();
-    let fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|field| {
-            let plain_type = if is_view(field) { DataType::Utf8 } else { field.data_type().clone() };
-            Field::new(field.name(), plain_type, true)
-        })
-        .collect();
-    let target: SchemaRef = Arc::new(Schema::new(fields));
+    let target = plain_schema(&batch.schema());
     let convert = || {
-        let columns = batch
-            .columns()
-            .iter()
-            .zip(target.fields())
-            .map(|(column, field)| cast(column, field.data_type()));
+        let typed = batch.columns().iter().zip(target.fields());
+        let columns = typed.map(|(column, field)| cast(column, field.data_type()));
         RecordBatch::try_new(Arc::clone(&target), columns.collect::<Result<_, _>>()?)
     };
     convert().map_err(|error| Error::Engine(error.into()))
