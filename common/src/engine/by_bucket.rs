@@ -149,13 +149,14 @@ mod tests {
 
     use super::super::session::task_session;
     use super::*;
+    use crate::functions::as_texts;
 
     const BATCHES: i64 = 300;
     const ROWS: i64 = 600;
 
     /// Batches of keys, of which some are null, with the number of each row and its bucket.
     fn batches() -> Vec<RecordBatch> {
-        let dictionary: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["c", "a", "b"]));
+        let dictionary: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["a", "b", "c"]));
         let batch = |first: i64| {
             let numbers: Vec<i64> = (first..first + ROWS).collect();
             let key = |number: &i64| (number % 4 != 3).then_some((number % 4) as i32);
@@ -175,7 +176,7 @@ mod tests {
     }
 
     /// Bucket, key and number of each row as they come with so much memory.
-    async fn placed(memory_bytes: usize) -> Vec<(u8, i32, i64)> {
+    async fn placed(memory_bytes: usize) -> Vec<(u8, String, i64)> {
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc().unwrap();
         let batches = batches();
         let schema = batches[0].schema();
@@ -183,10 +184,11 @@ mod tests {
             RecordBatchStreamAdapter::new(Arc::clone(&schema), stream::iter(batches.into_iter().map(Ok)));
         let rows = by_bucket(Box::pin(rows), &task_session(runtime)).await.unwrap();
         let rows = concat_batches(&schema, &rows.try_collect::<Vec<_>>().await.unwrap()).unwrap();
-        let keys = rows.column(0).as_dictionary::<Int32Type>().keys();
+        let keys = as_texts(rows.column(0)).unwrap();
         let numbers = rows.column(1).as_primitive::<Int64Type>();
         let buckets = rows.column(2).as_primitive::<UInt8Type>();
-        let key = |row| if keys.is_valid(row) { keys.value(row) } else { i32::MAX };
+        let key =
+            |row| if keys.is_valid(row) { keys.value(row).to_owned() } else { "null comes last".to_owned() };
         (0..rows.num_rows()).map(|row| (buckets.value(row), key(row), numbers.value(row))).collect()
     }
 
