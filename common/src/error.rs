@@ -84,6 +84,11 @@ impl Error {
     }
 }
 
+/// Whether the memory budget was too small.
+pub fn is_exhausted(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
+}
+
 /// The failure of `error` as one of the store while reading `path`, where a store's failure is behind it. A file that
 /// is gone or changed is no failure of its store: asking again changes nothing.
 pub fn store_failure(path: &str, error: &(dyn std::error::Error + 'static)) -> Option<Error> {

@@ -17,7 +17,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use futures::FutureExt;
-use hindcast_common::error::store_failure;
+use hindcast_common::error::{is_exhausted, store_failure};
 use tokio::sync::Notify;
 
 /// Tasks that fail in a row before the worker is taken to be at fault. Units report their own trouble as results, so a
@@ -50,10 +50,6 @@ impl Sickness {
             }
         }
     }
-}
-
-fn is_exhausted(error: &DataFusionError) -> bool {
-    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
 
 /// Ballista's engine, with the ends of its tasks noted.

@@ -21,10 +21,11 @@ use tracing::Instrument;
 
 use super::job::{Job, MergeJob, StateFault, Task};
 use super::merge_rows::MergeRows;
-use super::session::{is_exhausted, open_location, task_session};
+use super::session::{open_location, task_session};
 use super::state_table::{StateTable, state_schema};
 use crate::analyses::{Analysis, Inputs, Scope, SideTable};
 use crate::catalog::LakeFile;
+use crate::error::is_exhausted;
 use crate::functions::BUCKETS;
 use crate::operation::TaskGuard;
 use crate::retry::with_retries;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryLimit;
@@ -60,11 +59,6 @@ pub(super) fn batch_rows(runtime: &RuntimeEnv) -> usize {
 /// The place `url` names, reached by the client the engine already has for its store.
 pub(super) fn open_location(url: &str, context: &TaskContext) -> Result<Location> {
     Location::parse_with(url, |url| Ok(context.runtime_env().object_store_registry.get_store(url)?))
-}
-
-/// Whether the memory budget was too small.
-pub(super) fn is_exhausted(error: &DataFusionError) -> bool {
-    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
 
 #[cfg(test)]

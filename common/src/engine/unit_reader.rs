@@ -11,12 +11,11 @@ use futures::StreamExt;
 use tokio::sync::mpsc;
 
 use super::job::RollupUnit;
-use super::session::is_exhausted;
 use super::state::UnitStats;
 use crate::catalog::{
     LakeFile, LakeTable, RowGroups, UnreadableCounts, file_scan, locate_fault, row_groups_that_may_hold,
 };
-use crate::error::{Error, InputFault, store_failure};
+use crate::error::{Error, InputFault, is_exhausted, store_failure};
 use crate::selection::{RowSelector, SelectionStats};
 use crate::time::Window;
 

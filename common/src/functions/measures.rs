@@ -6,8 +6,7 @@
 use std::mem::size_of;
 use std::sync::Arc;
 
-use arrow::array::NullBufferBuilder;
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, NullBufferBuilder, StructArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Int64Type, TimeUnit, TimestampMicrosecondType};
@@ -16,6 +15,8 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature, Volatility,
 };
+
+use super::rows_as_groups;
 
 /// Rows that are folded measure by measure before the next: the places of their groups stay in the processor's cache.
 const BLOCK_ROWS: usize = 1_024;
@@ -290,10 +291,7 @@ impl GroupsAccumulator for Groups {
         values: &[ArrayRef],
         opt_filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let mut rows_as_groups = Self::new(self.operations.clone(), self.fields.clone());
-        let groups: Vec<usize> = (0..values[0].len()).collect();
-        rows_as_groups.update_batch(values, &groups, opt_filter, groups.len())?;
-        rows_as_groups.state(EmitTo::All)
+        rows_as_groups(Self::new(self.operations.clone(), self.fields.clone()), values, opt_filter)
     }
 
     fn size(&self) -> usize {

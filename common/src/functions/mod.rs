@@ -17,7 +17,9 @@ mod sorted_distinct;
 mod text;
 mod trailing;
 
-use datafusion::logical_expr::{Signature, Volatility};
+use arrow::array::{ArrayRef, BooleanArray};
+use datafusion::common::Result;
+use datafusion::logical_expr::{EmitTo, GroupsAccumulator, Signature, Volatility};
 
 pub use beacon_gaps::beacon_gaps;
 pub use beacon_rhythm::beacon_rhythm;
@@ -40,4 +42,15 @@ pub use trailing::{Trail, trailing};
 /// puts the call in the place of every use of its result, fields of a struct and filters among them, and below other filters.
 fn costly(arguments: usize) -> Signature {
     Signature::any(arguments, Volatility::Volatile)
+}
+
+/// The state of an accumulator, a new one, in which each row is a group of its own.
+fn rows_as_groups(
+    mut accumulator: impl GroupsAccumulator,
+    values: &[ArrayRef],
+    filter: Option<&BooleanArray>,
+) -> Result<Vec<ArrayRef>> {
+    let groups: Vec<usize> = (0..values[0].len()).collect();
+    accumulator.update_batch(values, &groups, filter, groups.len())?;
+    accumulator.state(EmitTo::All)
 }

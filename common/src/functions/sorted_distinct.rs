@@ -12,6 +12,8 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature, Volatility,
 };
 
+use super::rows_as_groups;
+
 /// The distinct numbers of a group, ascending, as a list.
 ///
 /// Takes 64-bit integers, or lists of them (stored state), which it unites. Nulls are left out.
@@ -207,10 +209,7 @@ impl GroupsAccumulator for Sets {
         values: &[ArrayRef],
         opt_filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let mut rows_as_groups = Sets::default();
-        let groups: Vec<usize> = (0..values[0].len()).collect();
-        rows_as_groups.update_batch(values, &groups, opt_filter, groups.len())?;
-        rows_as_groups.state(EmitTo::All)
+        rows_as_groups(Sets::default(), values, opt_filter)
     }
 
     fn size(&self) -> usize {
