@@ -3,24 +3,30 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::array::RecordBatch;
+use hindcast_common::Result;
 use hindcast_common::findings::{Finding, Row};
 use hindcast_common::time::format_micros;
 
-use crate::scan::{EntityTold, ScanResult, TOO_MANY};
+use crate::scan::{EntityTold, ResultTable, ScanResult, TOO_MANY};
 use crate::screen::bytes;
 
 /// Lines shown of each part; the rest is counted, and is whole in the result tables.
 const SHOWN: usize = 8;
 
 /// Prints the page of the entity that `result` is of; nothing where it is of all rows.
-pub fn print_entity_page(result: &ScanResult) {
-    let Some(entity) = &result.report.summary.entity else { return };
-    for line in page(result, entity) {
+///
+/// # Errors
+/// Where a result table can't be read.
+pub fn print_entity_page(result: &ScanResult) -> Result<()> {
+    let Some(entity) = &result.report.summary.entity else { return Ok(()) };
+    for line in page(result, entity)? {
         println!("{line}");
     }
+    Ok(())
 }
 
-fn page(result: &ScanResult, entity: &EntityTold) -> Vec<String> {
+fn page(result: &ScanResult, entity: &EntityTold) -> Result<Vec<String>> {
     let mut lines = vec![String::new(), format!("{:<10}{}", entity.kind.name(), entity.asked)];
     let read = &entity.read;
     if entity.rows == 0 {
@@ -38,10 +44,10 @@ fn page(result: &ScanResult, entity: &EntityTold) -> Vec<String> {
         let risk = &entity.risk;
         lines.push(format!("{:<10}{} of 100, {}", "risk", risk.score, risk.level.name()));
         section(&mut lines, "findings", findings(result, entity));
-        section(&mut lines, "tied to", ties(result));
-        section(&mut lines, "did", activity(result));
-        section(&mut lines, "talks to", peers(result));
-        section(&mut lines, "places", places(result));
+        section(&mut lines, "tied to", ties(&batches_of(result, "entity_ties")?));
+        section(&mut lines, "did", activity(&batches_of(result, "entity_activity")?));
+        section(&mut lines, "talks to", peers(&batches_of(result, "entity_peers")?));
+        section(&mut lines, "places", places(&batches_of(result, "user_activity_map")?));
     }
     lines.push(format!(
         "{:<10}{} of {} row groups, {} of {}; {} table dates passed over",
@@ -52,7 +58,7 @@ fn page(result: &ScanResult, entity: &EntityTold) -> Vec<String> {
         bytes(read.bytes),
         entity.dates_passed_over
     ));
-    lines
+    Ok(lines)
 }
 
 fn section(lines: &mut Vec<String>, title: &str, rows: Vec<String>) {
@@ -89,10 +95,13 @@ fn findings(result: &ScanResult, entity: &EntityTold) -> Vec<String> {
 }
 
 /// The rows of a result table; none where it is not there.
-fn rows<'a>(result: &'a ScanResult, table: &str) -> Vec<Row<'a>> {
+fn batches_of(result: &ScanResult, table: &str) -> Result<Vec<RecordBatch>> {
     let found = result.tables.iter().find(|known| known.name == table);
-    let batches = found.iter().flat_map(|table| &table.batches);
-    batches.flat_map(|batch| (0..batch.num_rows()).map(move |index| Row::new(batch, index))).collect()
+    found.map_or_else(|| Ok(Vec::new()), ResultTable::batches)
+}
+
+fn rows(batches: &[RecordBatch]) -> impl Iterator<Item = Row<'_>> {
+    batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |index| Row::new(batch, index)))
 }
 
 fn count(row: &Row<'_>, column: &str) -> u64 {
@@ -108,9 +117,9 @@ struct Tied {
     is_shared: bool,
 }
 
-fn ties(result: &ScanResult) -> Vec<String> {
+fn ties(batches: &[RecordBatch]) -> Vec<String> {
     let mut by_name: BTreeMap<(&str, &str), Tied> = BTreeMap::new();
-    for row in rows(result, "entity_ties") {
+    for row in rows(batches) {
         let (Some(kind), Some(name), Some(day)) = (row.text("kind"), row.text("name"), row.micros("date"))
         else {
             continue;
@@ -142,9 +151,9 @@ fn date_told(day_us: Option<i64>) -> String {
     day_us.map(|micros| format_micros(micros)[..10].to_owned()).unwrap_or_default()
 }
 
-fn activity(result: &ScanResult) -> Vec<String> {
+fn activity(batches: &[RecordBatch]) -> Vec<String> {
     let mut by_what: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for row in rows(result, "entity_activity") {
+    for row in rows(batches) {
         let what = (row.text("table").unwrap_or_default(), row.text("what").unwrap_or("(unnamed)"));
         *by_what.entry(what).or_default() += count(&row, "rows");
     }
@@ -153,8 +162,8 @@ fn activity(result: &ScanResult) -> Vec<String> {
     by_rows.into_iter().map(|((table, what), rows)| format!("{table}: {what}, {rows} rows")).collect()
 }
 
-fn peers(result: &ScanResult) -> Vec<String> {
-    let told = rows(result, "entity_peers").into_iter().map(|row| {
+fn peers(batches: &[RecordBatch]) -> Vec<String> {
+    let told = rows(batches).map(|row| {
         let [kind, peer, table] =
             ["kind", "peer", "table"].map(|column| row.text(column).unwrap_or_default());
         let size = match row.integer("bytes") {
@@ -166,8 +175,8 @@ fn peers(result: &ScanResult) -> Vec<String> {
     told.collect()
 }
 
-fn places(result: &ScanResult) -> Vec<String> {
-    let told = rows(result, "user_activity_map").into_iter().map(|row| {
+fn places(batches: &[RecordBatch]) -> Vec<String> {
+    let told = rows(batches).map(|row| {
         let place: Vec<&str> =
             ["city", "country"].into_iter().filter_map(|column| row.text(column)).collect();
         let place = if place.is_empty() { "somewhere".to_owned() } else { place.join(", ") };

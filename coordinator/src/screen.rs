@@ -103,9 +103,12 @@ fn dates_told(dates: &[String]) -> String {
 }
 
 /// Prints what a scan found and where it is.
-pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) {
+///
+/// # Errors
+/// Where a result table can't be read.
+pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) -> Result<()> {
     let Report { outline, summary, incidents, computed_units, .. } = &result.report;
-    print_entity_page(result);
+    print_entity_page(result)?;
     println!();
     for (suite, score) in &summary.suites {
         println!("{suite:<13} {:>3} points  {}", score.score, score.level.name());
@@ -135,6 +138,7 @@ pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) {
         units - computed,
     );
     println!("results in {}", out.display());
+    Ok(())
 }
 
 /// Prints what was pushed to whom; why something was not is in the log.

@@ -179,6 +179,11 @@ impl Analysis {
         ANALYSES.iter().chain(others.into_iter().flatten()).copied().find(|analysis| analysis.id == id)
     }
 
+    /// Whether people ask for its table by its suite; others answer questions of a scan or of an investigation.
+    pub fn is_reported(&self) -> bool {
+        Suite::ALL.contains(&self.suite)
+    }
+
     /// The first rows of one shard's result, of which the whole result's first rows are among; all without a limit.
     ///
     /// # Errors
@@ -193,8 +198,7 @@ impl Analysis {
         result.sort(order)?.limit(0, Some(limit(config)))
     }
 
-    /// All shards' results in their total order, cut to the limit, as one batch. A result of millions of rows is held twice
-    /// meanwhile, not more.
+    /// All shards' results in their total order, cut to the limit, as one batch. They are held twice meanwhile.
     ///
     /// # Errors
     /// Where the batches are not of `schema`.
@@ -219,6 +223,16 @@ impl Analysis {
         let (_, columns, _) = all.into_parts();
         let ordered = columns.into_iter().map(|column| take(&column, &first, None));
         Ok(RecordBatch::try_new(Arc::clone(schema), ordered.collect::<Result<_, _>>()?)?)
+    }
+
+    /// As [`Analysis::ordered`], of a frame, which may be larger than memory.
+    ///
+    /// # Errors
+    /// Where the plan can't be built.
+    pub fn ordered_frame(&self, result: DataFrame, config: &Config) -> Result<DataFrame> {
+        let order = self.total_order(result.schema().as_arrow()).into_iter();
+        let order = order.map(|(column, descending)| ident(column).sort(!descending, false));
+        result.sort(order.collect())?.limit(0, self.limit.map(|limit| limit(config)))
     }
 
     /// Columns that order a result, descending where `true`: the analysis's own, then all others.

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::chart;
 use super::row::{SEVERITIES, WindowRow};
 use super::windows::{WindowSeries, length_told};
-use crate::output::{OutputFolder, write_json, write_lines, write_parquet};
+use crate::output::{OutputFolder, write_batch, write_json, write_lines};
 use crate::risk::{Level, RunRisk};
 use crate::scan::WindowTold;
 
@@ -102,7 +102,7 @@ pub fn write(out: &Path, rows: &[WindowRow], summary: &BackfillSummary) -> Resul
     let path = folder.path().join("backfill.parquet");
     let action = format!("writing {}", path.display());
     let file = File::create(&path).map_err(Error::io(action.as_str()))?;
-    write_parquet(file, &[batch(rows)?]).map_err(|error| Error::io(action)(std::io::Error::other(error)))?;
+    write_batch(file, &batch(rows)?).map_err(|error| Error::io(action)(std::io::Error::other(error)))?;
     write_lines(rows, &folder.path().join("backfill.jsonl"))?;
     let page = folder.path().join("backfill.html");
     fs::write(&page, chart::page(rows, summary)).map_err(Error::io(format!("writing {}", page.display())))?;

@@ -78,7 +78,7 @@ impl RunArguments {
         let out = folder.publish()?;
         tracing::debug!("results written");
         if self.means.is_told() {
-            screen::print_result(&result, &out, started.elapsed());
+            screen::print_result(&result, &out, started.elapsed())?;
         }
         // The results are there, whatever becomes of this.
         let deliveries = tell_all(sinks, RunEnd { job: "", outcome: Ok(&result) }).await;

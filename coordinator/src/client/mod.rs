@@ -174,7 +174,7 @@ impl Client {
         let report: Report = self.report(id).await?;
         let mut tables = Vec::new();
         for name in &report.tables {
-            tables.push(ResultTable { name: name.clone(), batches: self.table(id, name).await? });
+            tables.push(ResultTable::held(name, &self.table(id, name).await?)?);
         }
         let findings = findings_of_batches(&self.table(id, FINDINGS).await?)?;
         let suppressed = findings_of_batches(&self.table(id, SUPPRESSED).await?)?;

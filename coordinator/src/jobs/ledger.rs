@@ -124,14 +124,16 @@ impl JobLedger {
 }
 
 /// Batches of one schema as an Arrow IPC stream.
-pub(super) fn encode_table(batches: &[RecordBatch]) -> Result<Vec<u8>> {
-    let write = || -> std::result::Result<Vec<u8>, arrow::error::ArrowError> {
-        let first = batches.first().ok_or_else(|| arrow::error::ArrowError::IpcError("no batch".into()))?;
-        let mut writer = StreamWriter::try_new(Vec::new(), &first.schema())?;
-        batches.iter().try_for_each(|batch| writer.write(batch))?;
-        writer.into_inner()
+pub(super) fn encode_table(batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<Vec<u8>> {
+    let failed = |error: arrow::error::ArrowError| Error::Engine(error.into());
+    let mut batches = batches.peekable();
+    let Some(Ok(first)) = batches.peek() else {
+        let error = batches.next().and_then(Result::err);
+        return Err(error.unwrap_or_else(|| Error::Internal("a table without a batch".into())));
     };
-    write().map_err(|error| Error::Engine(error.into()))
+    let mut writer = StreamWriter::try_new(Vec::new(), first.schema_ref()).map_err(failed)?;
+    batches.try_for_each(|batch| writer.write(&batch?).map_err(failed))?;
+    writer.into_inner().map_err(failed)
 }
 
 /// The batches of an Arrow IPC stream; at least one, which may be empty.

@@ -1,5 +1,6 @@
 //! Runs one job on the cluster and leaves its results in the ledger.
 
+use std::iter;
 use std::sync::{Arc, LazyLock};
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -153,11 +154,11 @@ async fn options<'a>(
 async fn keep(board: &JobBoard, id: &str, result: &ScanResult) -> Result<()> {
     let mut kept = vec![("report.json".to_owned(), to_json(&result.report)?.into_bytes())];
     for table in &result.tables {
-        let batches = table.batches.iter().map(plain).collect::<Result<Vec<_>>>()?;
-        kept.push((format!("tables/{}.arrow", table.name), encode_table(&batches)?));
+        let parts = table.parts().map(|part| plain(&part?));
+        kept.push((format!("tables/{}.arrow", table.name), encode_table(parts)?));
     }
     for (name, findings) in [(FINDINGS, &result.findings), (SUPPRESSED, &result.suppressed)] {
-        kept.push((format!("tables/{name}.arrow"), encode_table(&[findings_batch(findings)?])?));
+        kept.push((format!("tables/{name}.arrow"), encode_table(iter::once(findings_batch(findings)))?));
     }
     let puts: Vec<_> = kept.into_iter().map(|(name, bytes)| board.ledger.put(id, name, bytes)).collect();
     stream::iter(puts).buffer_unordered(CONCURRENT_PUTS).try_collect().await

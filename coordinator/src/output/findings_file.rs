@@ -27,7 +27,7 @@ pub(super) fn write(findings: &[Finding], folder: &Path, formats: &[Format], ver
     let action = format!("writing {}", path.display());
     let file = File::create(&path).map_err(Error::io(action.as_str()))?;
     let batch = findings_batch(findings)?;
-    tables::write_parquet(file, &[batch]).map_err(|error| Error::io(action)(std::io::Error::other(error)))
+    tables::write_batch(file, &batch).map_err(|error| Error::io(action)(std::io::Error::other(error)))
 }
 
 /// Writes one JSON value a line.
@@ -50,7 +50,7 @@ pub(super) fn incidents_csv(result: &ScanResult) -> Result<Vec<u8>> {
 
 fn csv(batch: &RecordBatch) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let written = tables::write_csv(&mut bytes, std::slice::from_ref(batch));
+    let written = tables::write_csv_batch(&mut bytes, batch);
     written.map_err(|error| Error::Internal(format!("writing CSV: {error}")))?;
     Ok(bytes)
 }

@@ -20,7 +20,9 @@ use hindcast_common::{Error, Result};
 pub(crate) use findings_file::write_lines;
 pub use findings_file::{findings_batch, findings_of_batches};
 pub use tables::plain;
-pub(crate) use tables::write_parquet;
+#[cfg(test)]
+pub(crate) use tables::write as write_table;
+pub(crate) use tables::{PART_ROWS, write_batch};
 
 use crate::scan::ScanResult;
 

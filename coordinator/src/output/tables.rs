@@ -17,11 +17,11 @@ use parquet::file::properties::WriterProperties;
 use super::Format;
 use crate::scan::ResultTable;
 
-/// Rows that are written at a time.
-const PART_ROWS: usize = 64 << 10;
+/// Rows that are written at a time: as a whole, a result of millions of rows would be held once more.
+pub(crate) const PART_ROWS: usize = 64 << 10;
 
 /// Writes one table in each of the formats that has a file a table.
-pub(super) fn write(table: &ResultTable, folder: &Path, formats: &[Format]) -> Result<()> {
+pub(crate) fn write(table: &ResultTable, folder: &Path, formats: &[Format]) -> Result<()> {
     for format in formats {
         let (extension, write) = match format {
             Format::Parquet => ("parquet", write_parquet as Writer),
@@ -34,58 +34,86 @@ pub(super) fn write(table: &ResultTable, folder: &Path, formats: &[Format]) -> R
         let path = folder.join(format!("{}.{extension}", table.name));
         let action = format!("writing {}", path.display());
         let file = File::create(&path).map_err(Error::io(action.as_str()))?;
-        write(file, &table.batches).map_err(|error| Error::io(action)(std::io::Error::other(error)))?;
+        write(file, &mut parts(table)).map_err(|error| Error::io(action)(std::io::Error::other(error)))?;
     }
     Ok(())
 }
 
-type Writer = fn(File, &[RecordBatch]) -> Result<(), BoxedError>;
-type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+type Writer = fn(File, PartsInTurn<'_>) -> Result<(), BoxedError>;
+/// Batches one after the other; at least one, which may be empty, tells the columns.
+type PartsInTurn<'a> = &'a mut dyn Iterator<Item = Result<RecordBatch>>;
+pub(super) type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
-pub(crate) fn write_parquet(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
+/// One batch as Parquet.
+pub(crate) fn write_batch(file: File, batch: &RecordBatch) -> Result<(), BoxedError> {
+    write_parquet(file, &mut cut(Ok(batch.clone())))
+}
+
+/// One batch as CSV.
+pub(super) fn write_csv_batch(file: impl Write, batch: &RecordBatch) -> Result<(), BoxedError> {
+    csv(file, &mut cut(Ok(batch.clone())))
+}
+
+fn write_parquet(file: File, parts: PartsInTurn<'_>) -> Result<(), BoxedError> {
     let properties =
         WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
-    let mut writer = ArrowWriter::try_new(file, plain_schema(&batches[0].schema()), Some(properties))?;
-    for part in plain_parts(batches) {
+    let first = parts.next().ok_or("a table without columns")??;
+    let mut writer = ArrowWriter::try_new(file, first.schema(), Some(properties))?;
+    writer.write(&first)?;
+    for part in parts {
         writer.write(&part?)?;
     }
     writer.close()?;
     Ok(())
 }
 
-pub(super) fn write_csv(file: impl Write, batches: &[RecordBatch]) -> Result<(), BoxedError> {
+fn write_csv(file: File, parts: PartsInTurn<'_>) -> Result<(), BoxedError> {
+    csv(file, parts)
+}
+
+fn csv(file: impl Write, parts: PartsInTurn<'_>) -> Result<(), BoxedError> {
     let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(file);
-    for part in plain_parts(batches) {
+    for part in parts {
         writer.write(&part?)?;
     }
     Ok(())
 }
 
-fn write_json(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
-    write_json_as::<JsonArray>(file, batches)
+fn write_json(file: File, parts: PartsInTurn<'_>) -> Result<(), BoxedError> {
+    write_json_as::<JsonArray>(file, parts)
 }
 
-fn write_jsonl(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
-    write_json_as::<LineDelimited>(file, batches)
+fn write_jsonl(file: File, parts: PartsInTurn<'_>) -> Result<(), BoxedError> {
+    write_json_as::<LineDelimited>(file, parts)
 }
 
-fn write_json_as<F: JsonFormat>(file: File, batches: &[RecordBatch]) -> Result<(), BoxedError> {
+fn write_json_as<F: JsonFormat>(file: File, parts: PartsInTurn<'_>) -> Result<(), BoxedError> {
     let builder = arrow::json::WriterBuilder::new().with_explicit_nulls(true);
     let mut writer = builder.build::<_, F>(BufWriter::new(file));
-    for part in plain_parts(batches) {
+    for part in parts {
         writer.write(&part?)?;
     }
     writer.finish()?;
     Ok(())
 }
 
-/// Batches in parts of [`PART_ROWS`] with plain strings: as a whole, a result of millions of rows would be held twice.
-fn plain_parts(batches: &[RecordBatch]) -> impl Iterator<Item = Result<RecordBatch>> {
-    batches.iter().flat_map(|batch| {
-        // A batch without rows is a part too: it has columns.
-        let starts = (0..batch.num_rows().max(1)).step_by(PART_ROWS);
-        starts.map(move |start| plain(&batch.slice(start, PART_ROWS.min(batch.num_rows() - start))))
-    })
+/// The parts of a table, none longer than [`PART_ROWS`], with plain strings.
+fn parts(table: &ResultTable) -> impl Iterator<Item = Result<RecordBatch>> {
+    table.parts().flat_map(cut)
+}
+
+/// A batch in parts of [`PART_ROWS`] with plain strings.
+fn cut(batch: Result<RecordBatch>) -> Box<dyn Iterator<Item = Result<RecordBatch>>> {
+    match batch {
+        Ok(batch) => {
+            // A batch without rows is a part too: it has columns.
+            let starts = (0..batch.num_rows().max(1)).step_by(PART_ROWS);
+            Box::new(
+                starts.map(move |start| plain(&batch.slice(start, PART_ROWS.min(batch.num_rows() - start)))),
+            )
+        }
+        Err(error) => Box::new(std::iter::once(Err(error))),
+    }
 }
 
 fn plain_schema(schema: &Schema) -> SchemaRef {

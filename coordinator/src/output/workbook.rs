@@ -7,6 +7,7 @@ use hindcast_common::{Error, Result};
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, Worksheet, XlsxError};
 
 use super::findings_file::{findings_batch, incidents_batch};
+use super::tables::BoxedError;
 use crate::scan::{ResultTable, ScanResult};
 
 /// Rows a sheet can hold, the header included.
@@ -18,12 +19,11 @@ const EXACT_INTEGER: i64 = 1 << 53;
 
 /// The workbook. A table too long for a sheet is cut, and its last row says so.
 pub(super) fn workbook(result: &ScanResult) -> Result<Vec<u8>> {
-    let sheet = |name: &str, batch| ResultTable { name: name.to_owned(), batches: vec![batch] };
     let firsts = [
-        sheet("findings", findings_batch(&result.findings)?),
-        sheet("incidents", incidents_batch(&result.report.incidents)?),
+        ResultTable::held("findings", &[findings_batch(&result.findings)?])?,
+        ResultTable::held("incidents", &[incidents_batch(&result.report.incidents)?])?,
     ];
-    let build = || -> Result<Vec<u8>, XlsxError> {
+    let build = || -> Result<Vec<u8>, BoxedError> {
         let mut workbook = Workbook::new();
         // A fixed time of creation: the same result is the same bytes.
         let created = ExcelDateTime::from_ymd(2000, 1, 1)?;
@@ -32,19 +32,20 @@ pub(super) fn workbook(result: &ScanResult) -> Result<Vec<u8>> {
             let sheet = workbook.add_worksheet().set_name(&table.name)?;
             write_sheet(sheet, table)?;
         }
-        workbook.save_to_buffer()
+        Ok(workbook.save_to_buffer()?)
     };
     build().map_err(|error| Error::Internal(format!("making tables.xlsx: {error}")))
 }
 
-fn write_sheet(sheet: &mut Worksheet, table: &ResultTable) -> Result<(), XlsxError> {
-    let schema = table.batches[0].schema();
+fn write_sheet(sheet: &mut Worksheet, table: &ResultTable) -> Result<(), BoxedError> {
+    let schema = table.schema();
     for (column, field) in schema.fields().iter().enumerate() {
         sheet.write_string(0, column as u16, field.name())?;
     }
     sheet.set_freeze_panes(1, 0)?;
     let mut row = 1;
-    for batch in &table.batches {
+    for part in table.parts() {
+        let batch = &part?;
         for index in 0..batch.num_rows() {
             if row == SHEET_ROWS - 1 && table.rows() > SHEET_ROWS - 1 {
                 let left_out = table.rows() - (SHEET_ROWS - 2);

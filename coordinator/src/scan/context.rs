@@ -1,6 +1,6 @@
 //! What is asked about the entities of candidate rows: what rows tie them to, and how common they are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
@@ -12,7 +12,8 @@ use hindcast_common::findings::{Row, entities_of};
 use hindcast_common::time::{MICROS_PER_DAY, format_micros};
 use hindcast_common::{Error, Result};
 
-use super::merge::Merger;
+use super::merge::{Merger, Results};
+use super::spilled::Whole;
 use crate::correlate::{EntityTie, Prevalence};
 
 /// What is known of the entities that rows name.
@@ -29,7 +30,7 @@ impl EntityContext {
     pub(super) async fn learn(
         merger: &mut Merger<'_>,
         analyses: &[&'static Analysis],
-        results: &BTreeMap<&'static str, RecordBatch>,
+        results: &Results,
         config: &Config,
     ) -> Result<Self> {
         let wanted = wanted(analyses, results, config);
@@ -41,8 +42,8 @@ impl EntityContext {
         merger.put_beside(&WANTED_ENTITIES, &wanted_rows(&wanted)?).await?;
         let answers = merger.run(&questions).await?;
         Ok(Self {
-            ties: answers.get(ENTITY_TIES.id).map(ties).unwrap_or_default(),
-            prevalence: answers.get(PREVALENCE.id).map(prevalence).unwrap_or_default(),
+            ties: answers.get(ENTITY_TIES.id).and_then(Whole::held).map(ties).unwrap_or_default(),
+            prevalence: answers.get(PREVALENCE.id).and_then(Whole::held).map(prevalence).unwrap_or_default(),
         })
     }
 
@@ -68,12 +69,13 @@ impl EntityContext {
 
 fn wanted(
     analyses: &[&'static Analysis],
-    results: &BTreeMap<&'static str, RecordBatch>,
+    results: &Results,
     config: &Config,
 ) -> BTreeSet<(EntityKind, String)> {
     let mut wanted = BTreeSet::new();
     for analysis in analyses {
-        let (Some(rule), Some(rows)) = (&analysis.finding, results.get(analysis.id)) else { continue };
+        let rows = results.get(analysis.id).and_then(Whole::held);
+        let (Some(rule), Some(rows)) = (&analysis.finding, rows) else { continue };
         let candidates = (0..rows.num_rows()).map(|index| Row::new(rows, index));
         // What is not finished can't be judged yet.
         let candidates = candidates.filter(|row| analysis.finish.is_some() || (rule.is_finding)(row, config));

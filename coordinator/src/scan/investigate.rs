@@ -24,7 +24,9 @@ use super::ledger::{RollupRun, UnitRecord};
 use super::merge::Merger;
 use super::plan::{PlannedTable, ScanPlan};
 use super::report::EntityTold;
-use super::run::{Progress, ResultTable, RunOptions, rollup_run};
+use super::run::{Progress, RunOptions, rollup_run};
+use super::spilled::Whole;
+use super::table::ResultTable;
 use super::units::{cut, unit_bytes};
 use crate::correlate::EntityTie;
 use crate::risk::Assessed;
@@ -89,7 +91,7 @@ impl<'a> LookedUp<'a> {
             let wanted = BTreeSet::from([(entity.kind, entity.name.clone())]);
             merger.put_beside(&WANTED_ENTITIES, &wanted_rows(&wanted)?).await?;
             let answers = merger.run(&[ENTITY_TIES]).await?;
-            known = answers.get(ENTITY_TIES.id).map(ties).unwrap_or_default();
+            known = answers.get(ENTITY_TIES.id).and_then(Whole::held).map(ties).unwrap_or_default();
             known.retain(|tie| own_and_other(&selection, tie).is_some());
         }
         let followed = known.iter().filter(|tie| follow(&selection, tie, options.config) == FOLLOWED);
@@ -130,7 +132,7 @@ impl<'a> LookedUp<'a> {
         let mut merger = Merger::new(plan, options, &rollups, progress, records);
         let answers = merger.run(&[USERS_ADDRESSES]).await?;
         self.selected = merger.into_records();
-        let addresses = answers.get(USERS_ADDRESSES.id);
+        let addresses = answers.get(USERS_ADDRESSES.id).and_then(Whole::held);
         self.selection.users_addresses = addresses.map(|rows| texts(rows, "address")).unwrap_or_default();
         Ok(())
     }
@@ -190,7 +192,8 @@ impl<'a> LookedUp<'a> {
             return Ok(Vec::new());
         }
         let answers = self.identities.run(&[KNOWN_NAMES]).await?;
-        let known = answers.get(KNOWN_NAMES.id).map(|rows| texts(rows, "name")).unwrap_or_default();
+        let known = answers.get(KNOWN_NAMES.id).and_then(Whole::held);
+        let known = known.map(|rows| texts(rows, "name")).unwrap_or_default();
         let asked = self.selection.asked();
         let mut alike: Vec<(f64, String)> = known
             .into_iter()
@@ -260,7 +263,7 @@ impl<'a> LookedUp<'a> {
         let columns = columns.into_iter().map(|(name, array)| (name, array, true));
         let batch = RecordBatch::try_from_iter_with_nullable(columns);
         let batch = batch.map_err(|error| Error::Engine(error.into()))?;
-        Ok(ResultTable { name: TIES_TABLE.to_owned(), batches: vec![batch] })
+        ResultTable::held(TIES_TABLE, &[batch])
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::analyses::{Analysis, SideTable};
 use hindcast_common::catalog::LakeFile;
@@ -18,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::ledger::{RollupRun, UnitRecord};
 use super::plan::ScanPlan;
 use super::run::{Progress, RunOptions};
+use super::spilled::{Gathered, Whole};
 
 /// Times in a scan that state is computed again because it can't be read. State is a cache: it costs time, never a scan.
 const MOST_REPAIRS: u32 = 3;
@@ -28,9 +28,9 @@ const SHARD_STATE_BYTES: u64 = 16 << 20;
 /// Analyses that read the same rollups: they share one merge.
 type Group = Vec<&'static Analysis>;
 /// Results by analysis.
-pub(super) type Results = BTreeMap<&'static str, RecordBatch>;
+pub(super) type Results = BTreeMap<&'static str, Whole>;
 /// The results of a group, or what state can't be read.
-type Merged = std::result::Result<Vec<(&'static str, RecordBatch)>, Vec<StateFault>>;
+type Merged = std::result::Result<Vec<(&'static str, Whole)>, Vec<StateFault>>;
 
 /// The state of a window, and what is put beside it, ready for analyses to be run on.
 pub(super) struct Merger<'a> {
@@ -129,28 +129,39 @@ impl<'a> Merger<'a> {
             analyses: analyses.iter().map(|analysis| analysis.id.to_owned()).collect(),
             investigated: self.plan.investigated.as_ref().map(|entity| entity.kind),
         };
-        let rows = MergeRows::of(&job)?;
-        let batches: Vec<RecordBatch> = with_retries(|| async {
-            let rows = options.engine.run(job_plan(Job::Merge(job.clone()))?).await?;
-            Ok(rows.try_collect().await?)
-        })
-        .await?;
-        let faults = rows.faults(&batches)?;
-        if !faults.is_empty() {
-            return Ok(Err(faults));
-        }
+        let gathered = match with_retries(|| self.gather(&job, analyses)).await? {
+            Ok(gathered) => gathered,
+            Err(faults) => return Ok(Err(faults)),
+        };
         let mut results = Vec::new();
-        let own_of_each = rows.split(&batches)?;
-        drop(batches);
-        for (analysis, (_, schema, own)) in analyses.iter().zip(own_of_each) {
-            let whole = match analysis.finish {
-                Some(_) => concat_batches(&schema, &own).map_err(|error| Error::Engine(error.into()))?,
-                None => analysis.ordered(&schema, own, options.config)?,
-            };
+        for (analysis, rows) in analyses.iter().zip(gathered) {
+            let whole = rows.finish(analysis, options.config, &options.runtime).await?;
             results.push((analysis.id, whole));
         }
         tracing::debug!(analyses = ?results.iter().map(|(id, _)| id).collect::<Vec<_>>(), "merged");
         Ok(Ok(results))
+    }
+
+    /// Runs the job; gives the rows of each of its analyses, or what state can't be read.
+    async fn gather(
+        &self,
+        job: &MergeJob,
+        analyses: &Group,
+    ) -> Result<std::result::Result<Vec<Gathered>, Vec<StateFault>>> {
+        let rows = MergeRows::of(job)?;
+        let mut faults = Vec::new();
+        let mut gathered: Vec<Gathered> = (analyses.iter().zip(rows.split(&[])?))
+            .map(|(analysis, (_, schema, _))| Gathered::new(analysis, schema))
+            .collect();
+        let mut batches = self.options.engine.run(job_plan(Job::Merge(job.clone()))?).await?;
+        while let Some(batch) = batches.try_next().await? {
+            let batches = [batch];
+            faults.extend(rows.faults(&batches)?);
+            for (of_analysis, (_, _, own)) in gathered.iter_mut().zip(rows.split(&batches)?) {
+                own.into_iter().try_for_each(|rows| of_analysis.add(rows, &self.options.runtime))?;
+            }
+        }
+        Ok(if faults.is_empty() { Ok(gathered) } else { Err(faults) })
     }
 }
 

@@ -10,6 +10,8 @@ mod report;
 mod request;
 mod run;
 mod score;
+mod spilled;
+mod table;
 mod units;
 
 pub use coverage::{CANNOT_NAME, Coverage, CoverageEntry, Status};
@@ -18,6 +20,7 @@ pub use merge::RollupFiles;
 pub use plan::ScanPlan;
 pub use report::{EntityTold, PlanOutline, Report, Summary, WindowTold};
 pub use request::{WindowPlanner, prepare, question_of};
-pub use run::{Progress, ResultTable, RunOptions, ScanResult, run_scan};
+pub use run::{Progress, RunOptions, ScanResult, run_scan};
 pub use score::SuiteScore;
+pub use table::ResultTable;
 pub use units::{UnitOutline, units_of};

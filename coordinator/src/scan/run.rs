@@ -8,7 +8,7 @@ use arrow::compute::concat_batches;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::DataFrame;
 use hindcast_common::analyses::correlation::OFFICE_ADDRESSES;
-use hindcast_common::analyses::{Context, HIDDEN_PREFIX, LOCATIONS, Locations, Suite};
+use hindcast_common::analyses::{Context, LOCATIONS, Locations, Suite};
 use hindcast_common::config::Config;
 use hindcast_common::engine::{Engine, StateStore, UnitFault, task_session};
 use hindcast_common::findings::{Finding, Row, findings_of};
@@ -23,10 +23,12 @@ use super::context::EntityContext;
 use super::coverage::coverage_of;
 use super::investigate::{LookedUp, identity_plan};
 use super::ledger::{RollupRun, UnitRecord};
-use super::merge::{Merger, RollupFiles, rollup_files};
+use super::merge::{Merger, Results, RollupFiles, rollup_files};
 use super::plan::ScanPlan;
 use super::report::{EntityTold, Outcome, Report};
 use super::score::suite_score;
+use super::spilled::Whole;
+use super::table::ResultTable;
 use super::units::{cut, unit_bytes};
 
 /// How a scan is run.
@@ -63,22 +65,6 @@ pub trait Progress: Send + Sync {
     fn unit_failed(&self, fault: &UnitFault);
     /// All units are read; results are being computed.
     fn merging(&self);
-}
-
-/// One result table.
-#[derive(Debug)]
-pub struct ResultTable {
-    /// Its name.
-    pub name: String,
-    /// Its rows in their order, without hidden columns; at least one batch, which may be empty.
-    pub batches: Vec<RecordBatch>,
-}
-
-impl ResultTable {
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.batches.iter().map(RecordBatch::num_rows).sum()
-    }
 }
 
 /// What a scan found.
@@ -135,24 +121,29 @@ pub async fn run_scan(
     let mut raised = Vec::new();
     let mut signals: BTreeMap<Suite, BTreeMap<String, u64>> = BTreeMap::new();
     for analysis in &plan.analyses {
-        let batches: Vec<RecordBatch> = results.remove(analysis.id).into_iter().collect();
-        if Suite::ALL.contains(&analysis.suite) {
+        let whole = results.remove(analysis.id);
+        let whole = whole.ok_or_else(|| Error::Internal(format!("{} was merged to nothing", analysis.id)))?;
+        if analysis.is_reported() {
             signals.entry(analysis.suite).or_default();
         }
-        if let Some(rule) = &analysis.finding {
-            let rows =
-                batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |i| Row::new(batch, i)));
-            let count = rows.filter(|row| (rule.is_finding)(row, options.config)).count();
+        if let (Some(rule), Some(rows)) = (&analysis.finding, whole.held()) {
+            let candidates = (0..rows.num_rows()).map(|index| Row::new(rows, index));
+            let count = candidates.filter(|row| (rule.is_finding)(row, options.config)).count();
             signals.entry(analysis.suite).or_default().insert(analysis.id.to_owned(), count as u64);
+            let found = findings_of(analysis, std::slice::from_ref(rows), options.config).into_iter();
+            raised.extend(
+                found.filter(|finding| looked.as_ref().is_none_or(|looked| looked.is_about(finding))),
+            );
         }
-        let found = findings_of(analysis, &batches, options.config).into_iter();
-        raised.extend(found.filter(|finding| looked.as_ref().is_none_or(|looked| looked.is_about(finding))));
-        tables.push(ResultTable { name: analysis.id.to_owned(), batches: without_hidden(&batches)? });
-        if let Some(companion) = &analysis.companion {
-            let frame = task_session(Arc::clone(&options.runtime)).read_batches(batches)?;
-            let rows = whole((companion.compute)(frame)?).await?;
-            tables.push(ResultTable { name: companion.name.to_owned(), batches: vec![rows] });
-        }
+        let companion = match &analysis.companion {
+            Some(companion) => {
+                let rows = all((companion.compute)(whole.frame(&options.runtime)?)?).await?;
+                Some(ResultTable::held(companion.name, &[rows])?)
+            }
+            None => None,
+        };
+        tables.push(whole.into_table(analysis.id)?);
+        tables.extend(companion);
     }
     let watched = Watched::of(raised, &options.config.watchlists);
     let entity = match &mut looked {
@@ -223,7 +214,7 @@ async fn put_locations(merger: &mut Merger<'_>, plan: &ScanPlan, options: &RunOp
         return Ok(());
     };
     let answers = merger.run(&[OFFICE_ADDRESSES]).await?;
-    let Some(addresses) = answers.get(OFFICE_ADDRESSES.id) else { return Ok(()) };
+    let Some(addresses) = answers.get(OFFICE_ADDRESSES.id).and_then(Whole::held) else { return Ok(()) };
     let rows = (0..addresses.num_rows()).map(|index| Row::new(addresses, index));
     merger.put_beside(&LOCATIONS, &database.locate(rows.filter_map(|row| row.text("address")))?).await
 }
@@ -272,7 +263,7 @@ async fn finish(
     plan: &ScanPlan,
     options: &RunOptions<'_>,
     context: &EntityContext,
-    results: &mut BTreeMap<&'static str, RecordBatch>,
+    results: &mut Results,
 ) -> Result<()> {
     for analysis in &plan.analyses {
         let Some(finish) = analysis.finish else { continue };
@@ -280,27 +271,16 @@ async fn finish(
         let session = task_session(Arc::clone(&options.runtime));
         let prevalence = session.read_batch(context.prevalence_rows()?)?;
         let known = Context { config: options.config, prevalence };
-        let frame = finish(session.read_batch(rows)?, &known)?;
+        let frame = finish(rows.frame(&options.runtime)?, &known)?;
         let schema = Arc::clone(frame.schema().inner());
         let whole = analysis.ordered(&schema, frame.collect().await?, options.config)?;
-        results.insert(analysis.id, whole);
+        results.insert(analysis.id, Whole::Held(whole));
     }
     Ok(())
 }
 
 /// All rows of a frame as one batch, which has its columns where there is none.
-async fn whole(frame: DataFrame) -> Result<RecordBatch> {
+async fn all(frame: DataFrame) -> Result<RecordBatch> {
     let schema = Arc::clone(frame.schema().inner());
     concat_batches(&schema, &frame.collect().await?).map_err(|error| Error::Engine(error.into()))
-}
-
-fn without_hidden(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
-    let shown = |batch: &RecordBatch| {
-        let schema = batch.schema();
-        let is_shown = |column: &usize| !schema.field(*column).name().starts_with(HIDDEN_PREFIX);
-        let columns: Vec<usize> = (0..batch.num_columns()).filter(is_shown).collect();
-        batch.project(&columns)
-    };
-    let projected: Result<Vec<_>, _> = batches.iter().map(shown).collect();
-    projected.map_err(|error| Error::Engine(error.into()))
 }

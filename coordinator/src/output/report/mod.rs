@@ -75,7 +75,7 @@ pub(super) fn page(result: &ScanResult) -> Result<Vec<u8>> {
     let overview = overview::Overview::of(&source, &mut charts);
     let investigated = investigated::Investigated::of(&source);
     let incidents = incidents::Incidents::of(&source, &mut charts);
-    let suites = suites::sections(&source, &mut charts);
+    let suites = suites::sections(&source, &mut charts)?;
     let coverage = coverage::CoverageSection::of(&source, &mut charts);
     let page = Page {
         title: match &summary.entity {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use hindcast_common::Result;
 use hindcast_common::analyses::investigation::INVESTIGATION;
 use hindcast_common::analyses::{ANALYSES, Analysis, Suite};
 
@@ -50,11 +51,11 @@ struct AnalysisCard {
 }
 
 /// The sections of the suites that have results, or were to have some.
-pub(super) fn sections(source: &Source<'_>, charts: &mut Charts) -> Vec<SuiteSection> {
+pub(super) fn sections(source: &Source<'_>, charts: &mut Charts) -> Result<Vec<SuiteSection>> {
     let mut by_suite: BTreeMap<Suite, Vec<AnalysisCard>> = BTreeMap::new();
     for table in &source.result.tables {
         let (suite, title) = described(&table.name);
-        by_suite.entry(suite).or_default().push(card(table, title, source, charts));
+        by_suite.entry(suite).or_default().push(card(table, title, source, charts)?);
     }
     let mut disabled: BTreeMap<Suite, Vec<(String, String)>> = BTreeMap::new();
     for (analysis, reason) in &source.result.report.summary.disabled {
@@ -74,7 +75,7 @@ pub(super) fn sections(source: &Source<'_>, charts: &mut Charts) -> Vec<SuiteSec
             disabled,
         })
     };
-    order.into_iter().filter_map(section).collect()
+    Ok(order.into_iter().filter_map(section).collect())
 }
 
 fn score(suite: Suite, source: &Source<'_>) -> Option<Score> {
@@ -92,23 +93,28 @@ fn score(suite: Suite, source: &Source<'_>) -> Option<Score> {
     })
 }
 
-fn card(table: &ResultTable, title: String, source: &Source<'_>, charts: &mut Charts) -> AnalysisCard {
-    let drawn = charts::of_table(table, &source.config);
+fn card(
+    table: &ResultTable,
+    title: String,
+    source: &Source<'_>,
+    charts: &mut Charts,
+) -> Result<AnalysisCard> {
+    let drawn = charts::of_table(table, &source.config)?;
     let raises = Analysis::by_id(&table.name).is_some_and(|analysis| analysis.finding.is_some());
     let findings = source.result.findings.iter().filter(|finding| finding.analysis == table.name).count();
     let mut placed: Vec<PlacedChart> = drawn.into_iter().map(|chart| charts.place(chart)).collect();
     if let [only] = placed.as_mut_slice() {
         only.heading.clear();
     }
-    AnalysisCard {
+    Ok(AnalysisCard {
         is_open: placed.is_empty() && (1..=OPEN_ROWS).contains(&table.rows()),
         title,
         name: table.name.clone(),
         rows: told::counted(table.rows(), "row"),
         findings: raises.then(|| told::counted(findings, "finding")),
         charts: placed,
-        table: Table::of(table),
-    }
+        table: Table::of(table)?,
+    })
 }
 
 /// The suite of a result table, and what it shows.

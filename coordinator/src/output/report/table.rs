@@ -5,6 +5,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondTyp
 use arrow::util::display::array_value_to_string;
 use askama::Template;
 use askama::filters::HtmlSafe;
+use hindcast_common::Result;
 
 use super::told;
 use crate::scan::ResultTable;
@@ -44,13 +45,20 @@ impl Table {
     }
 
     /// The first rows of a result table.
-    pub(super) fn of(table: &ResultTable) -> Self {
+    ///
+    /// # Errors
+    /// Where a long table can't be read.
+    pub(super) fn of(table: &ResultTable) -> Result<Self> {
         let mut rows = Vec::new();
-        for batch in &table.batches {
-            let wanted = batch.num_rows().min(SHOWN_ROWS - rows.len());
-            rows.extend((0..wanted).map(|index| row(batch, index)));
+        for part in table.parts() {
+            let part = part?;
+            let wanted = part.num_rows().min(SHOWN_ROWS - rows.len());
+            rows.extend((0..wanted).map(|index| row(&part, index)));
+            if rows.len() == SHOWN_ROWS {
+                break;
+            }
         }
-        let schema = table.batches[0].schema();
+        let schema = table.schema();
         let columns = schema.fields().iter().enumerate().map(|(column, field)| Column {
             name: field.name().clone(),
             class: match field.data_type() {
@@ -60,7 +68,7 @@ impl Table {
             },
         });
         let columns = columns.collect();
-        Self { columns, note: told::cut(rows.len(), table.rows(), "rows"), rows }
+        Ok(Self { columns, note: told::cut(rows.len(), table.rows(), "rows"), rows })
     }
 
     /// Whether it has no row.
@@ -119,19 +127,20 @@ mod tests {
             Arc::new(Int64Array::from_iter_values((0..texts.len() as i64).map(|n| n * 1_000)));
         let texts: ArrayRef = Arc::new(StringArray::from(texts));
         let batch = RecordBatch::try_from_iter([("what", texts), ("bytes", numbers)]).unwrap();
-        ResultTable { name: "t".into(), batches: vec![batch.clone(), batch] }
+        ResultTable::held("t", &[batch.clone(), batch]).unwrap()
     }
 
     #[test]
     fn rows_are_cut_over_batches() {
-        let told = Table::of(&table(vec!["a"; 70])).render().unwrap();
+        let told = Table::of(&table(vec!["a"; 70])).unwrap().render().unwrap();
         assert_eq!(told.matches("<tr>").count(), 1 + SHOWN_ROWS);
         assert!(told.contains("showing 100 of 140 rows") && told.contains(">69,000<"), "{told}");
     }
 
     #[test]
     fn texts_are_escaped() {
-        let told = Table::of(&table(vec!["<script>alert(1)</script>\" onload=\"x"])).render().unwrap();
+        let told =
+            Table::of(&table(vec!["<script>alert(1)</script>\" onload=\"x"])).unwrap().render().unwrap();
         assert!(!told.contains("<script>") && !told.contains("\" onload"), "{told}");
         assert!(told.contains("&#60;script&#62;"), "{told}");
     }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use hindcast_common::Result;
 use hindcast_common::config::Config;
 use hindcast_common::findings::Row;
 use hindcast_common::time::MICROS_PER_SECOND;
@@ -10,9 +11,10 @@ use serde_json::{Value, json};
 
 use super::areas::areas;
 use super::bars::{MOST_BARS, stacked};
-use super::points::{Point, Series, cut, points};
+use super::points::{Point, Series, cut, first_by, points};
 use super::{BLUE, COLOURS, Chart, GREY, RED, label, long_label, number, text_or};
 use crate::output::report::told;
+use crate::scan::ResultTable;
 
 const NONE: &str = "(none)";
 
@@ -261,15 +263,17 @@ pub(super) fn threat_breakdown(rows: &[Row<'_>]) -> Option<Chart> {
 }
 
 /// Every suspicious event: when, to which port, how much was sent.
-pub(super) fn attack_timeline(rows: &[Row<'_>]) -> Option<Chart> {
-    let mut rows: Vec<Row<'_>> =
-        rows.iter().filter(|row| row.integer("destination_port").is_some()).copied().collect();
-    // A stable order, so that the cut is the same in every run.
-    rows.sort_by_cached_key(|row| {
+///
+/// # Errors
+/// Where a long table can't be read.
+pub(super) fn attack_timeline(table: &ResultTable) -> Result<Option<Chart>> {
+    let (batch, all) = first_by(table, |row| {
+        row.integer("destination_port")?;
         let is_threat = text_or(row, "event_class", NONE) == "THREAT";
-        (Reverse(is_threat), Reverse(row.integer("bytes_sent").unwrap_or_default()))
-    });
-    let (rows, note) = cut(rows, "events, threats first, then those that sent most");
+        Some((Reverse(is_threat), Reverse(row.integer("bytes_sent").unwrap_or_default())))
+    })?;
+    let rows: Vec<Row<'_>> = (0..batch.num_rows()).map(|index| Row::new(&batch, index)).collect();
+    let note = told::cut(rows.len(), all, "events, threats first, then those that sent most");
     let point = |row: &Row<'_>| Point {
         x: told::instant(row.micros("time_generated").unwrap_or_default()).into(),
         y: row.integer("destination_port").unwrap_or_default().into(),
@@ -302,5 +306,5 @@ pub(super) fn attack_timeline(rows: &[Row<'_>]) -> Option<Chart> {
         "xaxis": { "type": "date" },
         "yaxis": { "type": "log", "title": { "text": "destination port" }, "tickvals": [22, 53, 80, 443, 1_000, 3_389, 8_080, 20_000, 65_535], "tickformat": "d" },
     }));
-    (!is_empty).then_some(chart)
+    Ok((!is_empty).then_some(chart))
 }

@@ -10,6 +10,7 @@ mod office365;
 mod points;
 mod summary;
 
+use hindcast_common::Result;
 use hindcast_common::config::Config;
 use hindcast_common::findings::Row;
 use serde_json::{Value, json};
@@ -133,14 +134,21 @@ fn lay_over(below: &mut Value, changes: Value) {
 }
 
 /// The charts of a result table; none where it has no row or there is nothing to draw.
-pub(super) fn of_table(table: &ResultTable, config: &Config) -> Vec<Chart> {
-    let rows: Vec<Row<'_>> = table
-        .batches
+///
+/// # Errors
+/// Where a long table can't be read.
+pub(super) fn of_table(table: &ResultTable, config: &Config) -> Result<Vec<Chart>> {
+    if table.name == "attack_timeline" {
+        // Rows of a log, of which there may be more than memory holds.
+        return Ok(firewall::attack_timeline(table)?.into_iter().collect());
+    }
+    let batches = table.batches()?;
+    let rows: Vec<Row<'_>> = batches
         .iter()
         .flat_map(|batch| (0..batch.num_rows()).map(move |index| Row::new(batch, index)))
         .collect();
     if rows.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let charts = match table.name.as_str() {
         "compression_staging" => exfiltration::compression_staging(&rows),
@@ -156,14 +164,13 @@ pub(super) fn of_table(table: &ResultTable, config: &Config) -> Vec<Chart> {
         "dns_tunneling" => firewall::dns_tunneling(&rows, config),
         "data_exfiltration" => firewall::data_exfiltration(&rows),
         "threat_breakdown" => firewall::threat_breakdown(&rows),
-        "attack_timeline" => firewall::attack_timeline(&rows),
         "operation_summary" => office365::operation_summary(&rows),
         "ip_variability" => office365::ip_variability(&rows),
         "multi_location_users" => office365::multi_location_users(&rows),
         "operation_matrix" => office365::operation_matrix(&rows),
         "operation_matrix_by_ip" => office365::operation_matrix_by_ip(&rows),
         "ip_locations" => office365::ip_locations(&rows),
-        "operation_timeline" => return office365::operation_timeline(&rows),
+        "operation_timeline" => return Ok(office365::operation_timeline(&rows)),
         "top_accounts_pivot" => office365::top_accounts(&rows),
         "entity_activity" => investigation::entity_activity(&rows),
         "entity_peers" => investigation::entity_peers(&rows),
@@ -173,7 +180,7 @@ pub(super) fn of_table(table: &ResultTable, config: &Config) -> Vec<Chart> {
         "user_network_flows_timeline" => investigation::flow_timeline(&rows),
         _ => None,
     };
-    charts.into_iter().collect()
+    Ok(charts.into_iter().collect())
 }
 
 /// Text of a log as Plotly shows it as such. Plotly reads `<b>`, `<a href>` and entities in every label.

@@ -11,7 +11,7 @@ use super::*;
 const HOSTILE: &str = "<a href='javascript:alert(1)'>x</a><b>&lt;";
 
 fn table(name: &str, columns: Vec<(&str, ArrayRef)>) -> ResultTable {
-    ResultTable { name: name.into(), batches: vec![RecordBatch::try_from_iter(columns).unwrap()] }
+    ResultTable::held(name, &[RecordBatch::try_from_iter(columns).unwrap()]).unwrap()
 }
 
 fn texts(text: &str, rows: usize) -> ArrayRef {
@@ -30,7 +30,7 @@ fn times(rows: usize) -> ArrayRef {
 }
 
 fn drawn(table: &ResultTable) -> Vec<Chart> {
-    of_table(table, &Config::load("default", &[]).unwrap())
+    of_table(table, &Config::load("default", &[]).unwrap()).unwrap()
 }
 
 #[test]

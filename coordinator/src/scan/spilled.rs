@@ -1,0 +1,239 @@
+//! Rows of a long result: put in a temporary file as they come, then ordered into another, within the memory budget.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::{BatchCoalescer, concat_batches};
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::error::DataFusionError;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SendableRecordBatchStream, SpillFile, TaskContext};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::prelude::DataFrame;
+use futures::{StreamExt, stream};
+use hindcast_common::analyses::{Analysis, HIDDEN_PREFIX};
+use hindcast_common::config::Config;
+use hindcast_common::engine::task_session;
+use hindcast_common::{Error, Result};
+
+use super::table::ResultTable;
+use crate::output::{PART_ROWS, plain};
+
+/// Rows of one analysis that are held; those of a longer result go to a file. No result depends on it.
+const HELD_ROWS: usize = 2 * PART_ROWS;
+
+/// Rows in a temporary file, which goes with the last who reads it.
+#[derive(Clone)]
+pub(super) struct SpilledRows {
+    file: Arc<dyn SpillFile>,
+    schema: SchemaRef,
+    count: usize,
+}
+
+impl std::fmt::Debug for SpilledRows {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SpilledRows").field("path", &self.file.path()).finish_non_exhaustive()
+    }
+}
+
+impl SpilledRows {
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The rows as they were put there.
+    pub(super) fn parts(&self) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<>> {
+        let file = File::open(path_of(&self.file)?).map_err(Error::io("reading rows that were put aside"))?;
+        let parts = StreamReader::try_new(BufReader::new(file), None).map_err(engine)?;
+        Ok(parts.map(|part| part.map_err(engine)))
+    }
+
+    /// The rows as a table, which can be read again.
+    pub(super) fn frame(&self, runtime: &Arc<RuntimeEnv>) -> Result<DataFrame> {
+        let table = StreamingTable::try_new(Arc::clone(&self.schema), vec![Arc::new(self.clone())])?;
+        Ok(task_session(Arc::clone(runtime)).read_table(Arc::new(table))?)
+    }
+}
+
+impl PartitionStream for SpilledRows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let external = |error| DataFusionError::External(Box::new(error));
+        let parts = match self.parts() {
+            Ok(parts) => stream::iter(parts.map(move |part| part.map_err(external))).boxed(),
+            Err(error) => stream::iter([Err(external(error))]).boxed(),
+        };
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), parts))
+    }
+}
+
+/// A file that rows are put in.
+struct Spill {
+    file: Arc<dyn SpillFile>,
+    writer: StreamWriter<BufWriter<File>>,
+    schema: SchemaRef,
+    count: usize,
+}
+
+impl Spill {
+    fn create(runtime: &RuntimeEnv, schema: &SchemaRef) -> Result<Self> {
+        let file = runtime.disk_manager.create_tmp_file("putting rows of a result aside")?;
+        let action = "putting rows of a result aside";
+        let opened = File::create(path_of(&file)?).map_err(Error::io(action))?;
+        let writer = StreamWriter::try_new(BufWriter::new(opened), schema).map_err(engine)?;
+        Ok(Self { file, writer, schema: Arc::clone(schema), count: 0 })
+    }
+
+    fn put(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.count += rows.num_rows();
+        self.writer.write(rows).map_err(engine)
+    }
+
+    fn finish(mut self) -> Result<SpilledRows> {
+        self.writer.finish().map_err(engine)?;
+        Ok(SpilledRows { file: self.file, schema: self.schema, count: self.count })
+    }
+}
+
+/// The rows of one analysis as they come from its shards.
+pub(super) struct Gathered {
+    schema: SchemaRef,
+    may_spill: bool,
+    held: Vec<RecordBatch>,
+    held_rows: usize,
+    spill: Option<Spill>,
+}
+
+/// The whole result of one analysis: in its order, but where it is still to be finished.
+pub(super) enum Whole {
+    Held(RecordBatch),
+    Spilled(SpilledRows),
+}
+
+impl Whole {
+    /// The rows, where they are held: always where findings are made of them or questions are answered by them.
+    pub(super) fn held(&self) -> Option<&RecordBatch> {
+        match self {
+            Whole::Held(rows) => Some(rows),
+            Whole::Spilled(_) => None,
+        }
+    }
+
+    /// The rows as a table.
+    pub(super) fn frame(&self, runtime: &Arc<RuntimeEnv>) -> Result<DataFrame> {
+        match self {
+            Whole::Held(rows) => Ok(task_session(Arc::clone(runtime)).read_batch(rows.clone())?),
+            Whole::Spilled(rows) => rows.frame(runtime),
+        }
+    }
+
+    /// What people see of it.
+    pub(super) fn into_table(self, name: &str) -> Result<ResultTable> {
+        match self {
+            Whole::Held(rows) => ResultTable::held(name, &[rows]),
+            Whole::Spilled(rows) => Ok(ResultTable::spilled(name, rows)),
+        }
+    }
+}
+
+impl Gathered {
+    /// None yet, of `schema`. Rows that findings are made of, that questions are answered by or that are still to be
+    /// finished are held: those are needed together.
+    pub(super) fn new(analysis: &Analysis, schema: SchemaRef) -> Self {
+        let is_shown_only = analysis.finding.is_none() && analysis.finish.is_none();
+        let has_hidden = schema.fields().iter().any(|field| field.name().starts_with(HIDDEN_PREFIX));
+        let may_spill = analysis.is_reported() && is_shown_only && !has_hidden;
+        Self { schema, may_spill, held: Vec::new(), held_rows: 0, spill: None }
+    }
+
+    /// Takes rows.
+    pub(super) fn add(&mut self, rows: RecordBatch, runtime: &RuntimeEnv) -> Result<()> {
+        self.held_rows += rows.num_rows();
+        self.held.push(rows);
+        if self.may_spill && self.held_rows > HELD_ROWS { self.put_aside(runtime) } else { Ok(()) }
+    }
+
+    fn put_aside(&mut self, runtime: &RuntimeEnv) -> Result<()> {
+        self.held_rows = 0;
+        for batch in std::mem::take(&mut self.held) {
+            // Plain strings: a batch of string views would drag along all that its views point into.
+            let rows = plain(&batch)?;
+            let spill = match &mut self.spill {
+                Some(spill) => spill,
+                None => self.spill.insert(Spill::create(runtime, rows.schema_ref())?),
+            };
+            spill.put(&rows)?;
+        }
+        Ok(())
+    }
+
+    /// The whole result.
+    pub(super) async fn finish(
+        mut self,
+        analysis: &Analysis,
+        config: &Config,
+        runtime: &Arc<RuntimeEnv>,
+    ) -> Result<Whole> {
+        if self.spill.is_some() {
+            self.put_aside(runtime)?;
+        }
+        match self.spill {
+            Some(spill) => ordered(&spill.finish()?, analysis, config, runtime).await.map(Whole::Spilled),
+            None if analysis.finish.is_some() => {
+                concat_batches(&self.schema, &self.held).map_err(engine).map(Whole::Held)
+            }
+            None => Ok(Whole::Held(analysis.ordered(&self.schema, self.held, config)?)),
+        }
+    }
+}
+
+/// The rows in the order of the analysis's result, cut to its limit.
+async fn ordered(
+    rows: &SpilledRows,
+    analysis: &Analysis,
+    config: &Config,
+    runtime: &Arc<RuntimeEnv>,
+) -> Result<SpilledRows> {
+    let frame = analysis.ordered_frame(rows.frame(runtime)?, config)?;
+    let mut batches = frame.execute_stream().await?;
+    let mut spill = Spill::create(runtime, &rows.schema)?;
+    // The same parts whatever the batches: so are the bytes of what is written of them.
+    let mut parts = BatchCoalescer::new(Arc::clone(&rows.schema), PART_ROWS);
+    while let Some(batch) = batches.next().await.transpose()? {
+        parts.push_batch(batch).map_err(engine)?;
+        while let Some(part) = parts.next_completed_batch() {
+            spill.put(&part)?;
+        }
+    }
+    parts.finish_buffered_batch().map_err(engine)?;
+    while let Some(part) = parts.next_completed_batch() {
+        spill.put(&part)?;
+    }
+    spill.finish()
+}
+
+fn path_of(file: &Arc<dyn SpillFile>) -> Result<&Path> {
+    file.path().ok_or_else(|| Error::Internal("temporary files are on no disk".into()))
+}
+
+fn engine(error: arrow::error::ArrowError) -> Error {
+    Error::Engine(error.into())
+}
+
+#[cfg(test)]
+#[path = "spilled_tests.rs"]
+mod tests;

@@ -1,0 +1,79 @@
+//! A result in a file is the same as one in memory, down to the bytes that are written of it.
+
+use std::fs;
+use std::path::Path;
+
+use arrow::array::{ArrayRef, Int64Array, StringViewArray, TimestampMicrosecondArray};
+use hindcast_common::engine::runtime;
+
+use super::*;
+use crate::output::{Format, write_table};
+
+const ROWS: usize = 3 * PART_ROWS + 17;
+const BATCH_ROWS: usize = 5_000;
+
+/// Rows in no order, with equal times, nulls and equal rows among them.
+fn rows() -> RecordBatch {
+    let shuffled = |index: usize| (index * 48_271) % ROWS;
+    let times: TimestampMicrosecondArray =
+        (0..ROWS).map(|index| Some((shuffled(index) / 7) as i64 * 1_000_000)).collect();
+    let texts: StringViewArray =
+        (0..ROWS).map(|index| (index % 5 > 0).then(|| format!("host-{}", shuffled(index) % 1_000))).collect();
+    let sizes: Int64Array =
+        (0..ROWS).map(|index| (index % 3 > 0).then_some((shuffled(index) % 90) as i64)).collect();
+    let columns: [(&str, ArrayRef); 3] = [
+        ("time_generated", Arc::new(times.with_timezone("UTC"))),
+        ("source_ip", Arc::new(texts)),
+        ("bytes_sent", Arc::new(sizes)),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
+}
+
+async fn whole(may_spill: bool, memory_bytes: usize) -> Whole {
+    let (analysis, all) = (Analysis::by_id("attack_timeline").unwrap(), rows());
+    let (config, runtime) = (Config::load("default", &[]).unwrap(), runtime(memory_bytes, None).unwrap());
+    let mut gathered = Gathered::new(analysis, all.schema());
+    assert!(gathered.may_spill);
+    gathered.may_spill = may_spill;
+    for start in (0..ROWS).step_by(BATCH_ROWS) {
+        gathered.add(all.slice(start, BATCH_ROWS.min(ROWS - start)), &runtime).unwrap();
+    }
+    gathered.finish(analysis, &config, &runtime).await.unwrap()
+}
+
+fn written(table: &ResultTable, folder: &Path) -> Vec<Vec<u8>> {
+    fs::create_dir(folder).unwrap();
+    write_table(table, folder, &[Format::Parquet, Format::Csv, Format::Json, Format::Jsonl]).unwrap();
+    let files = ["t.parquet", "t.csv", "t.json", "t.jsonl"];
+    files.iter().map(|file| fs::read(folder.join(file)).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_result_in_a_file_is_that_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = whole(false, 1 << 30).await;
+    assert!(matches!(held, Whole::Held(_)));
+    let held = held.into_table("t").unwrap();
+    assert_eq!(held.rows(), ROWS);
+    let bytes = written(&held, &folder.path().join("held"));
+    // With plenty of memory, and with so little that the sort puts runs aside.
+    for (name, memory_bytes) in [("plenty", 1 << 30), ("little", 8 << 20)] {
+        let spilled = whole(true, memory_bytes).await;
+        assert!(matches!(spilled, Whole::Spilled(_)));
+        let spilled = spilled.into_table("t").unwrap();
+        assert_eq!(spilled.rows(), ROWS);
+        assert!(written(&spilled, &folder.path().join(name)) == bytes, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn rows_in_a_file_can_be_read_again_and_go_with_their_last_reader() {
+    let Whole::Spilled(rows) = whole(true, 1 << 30).await else { panic!("held") };
+    let path = path_of(&rows.file).unwrap().to_owned();
+    for _ in 0..2 {
+        let count: usize = rows.parts().unwrap().map(|part| part.unwrap().num_rows()).sum();
+        assert_eq!(count, ROWS);
+    }
+    drop(rows);
+    assert!(!path.exists());
+}
