@@ -225,14 +225,9 @@ impl Analysis {
         Ok(RecordBatch::try_new(Arc::clone(schema), ordered.collect::<Result<_, _>>()?)?)
     }
 
-    /// As [`Analysis::ordered`], of a frame, which may be larger than memory.
-    ///
-    /// # Errors
-    /// Where the plan can't be built.
-    pub fn ordered_frame(&self, result: DataFrame, config: &Config) -> Result<DataFrame> {
-        let order = self.total_order(result.schema().as_arrow()).into_iter();
-        let order = order.map(|(column, descending)| ident(column).sort(!descending, false));
-        result.sort(order.collect())?.limit(0, self.limit.map(|limit| limit(config)))
+    /// The column that orders a result first, descending where `true`; none of a result without columns.
+    pub fn leading_column(&self, schema: &Schema) -> Option<(String, bool)> {
+        self.total_order(schema).into_iter().next()
     }
 
     /// Columns that order a result, descending where `true`: the analysis's own, then all others.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use datafusion::common::exec_datafusion_err;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::LogicalPlan;
@@ -12,6 +13,7 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{ExecutionPlanProperties, SendableRecordBatchStream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
+use tokio::sync::Semaphore;
 
 use super::Engine;
 use super::memory::Budget;
@@ -60,6 +62,8 @@ pub fn runtime(memory_bytes: usize, scratch: Option<&Path>) -> Result<Arc<Runtim
 pub struct Local {
     session: SessionContext,
     tasks: usize,
+    /// One for each task under way, of all jobs together: jobs side by side would hold so much more memory.
+    slots: Arc<Semaphore>,
 }
 
 impl Local {
@@ -79,7 +83,9 @@ impl Local {
             .with_default_features()
             .with_query_planner(Arc::new(JobPlanner))
             .build();
-        Ok(Self { session: SessionContext::new_with_state(state), tasks: options.tasks() })
+        let tasks = options.tasks();
+        let slots = Arc::new(Semaphore::new(tasks));
+        Ok(Self { session: SessionContext::new_with_state(state), tasks, slots })
     }
 
     /// The memory pool, disk manager and object stores.
@@ -97,9 +103,10 @@ impl Engine for Local {
         let next_task = Arc::new(AtomicUsize::new(0));
         for _ in 0..self.tasks.min(tasks) {
             let (plan, next_task, sender) = (Arc::clone(&plan), Arc::clone(&next_task), outcome.tx());
-            let context = self.session.task_ctx();
+            let (context, slots) = (self.session.task_ctx(), Arc::clone(&self.slots));
             outcome.spawn(async move {
                 loop {
+                    let _slot = slots.acquire().await.map_err(|error| exec_datafusion_err!("{error}"))?;
                     let task = next_task.fetch_add(1, Ordering::Relaxed);
                     if task >= tasks {
                         return Ok(());

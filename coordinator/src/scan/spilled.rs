@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::compute::{BatchCoalescer, concat_batches};
+use arrow::compute::{BatchCoalescer, concat_batches, partition};
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
@@ -14,6 +14,7 @@ use datafusion::catalog::streaming::StreamingTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SpillFile, TaskContext};
+use datafusion::logical_expr::ident;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::DataFrame;
@@ -152,9 +153,10 @@ impl Whole {
 
 impl Gathered {
     /// None yet, of `schema`. Rows that findings are made of, that questions are answered by or that are still to be
-    /// finished are held: those are needed together.
+    /// finished or cut are held: those are needed together.
     pub(super) fn new(analysis: &Analysis, schema: SchemaRef) -> Self {
-        let is_shown_only = analysis.finding.is_none() && analysis.finish.is_none();
+        let is_shown_only =
+            analysis.finding.is_none() && analysis.finish.is_none() && analysis.limit.is_none();
         let has_hidden = schema.fields().iter().any(|field| field.name().starts_with(HIDDEN_PREFIX));
         let may_spill = analysis.is_reported() && is_shown_only && !has_hidden;
         Self { schema, may_spill, held: Vec::new(), held_rows: 0, spill: None }
@@ -201,29 +203,60 @@ impl Gathered {
     }
 }
 
-/// The rows in the order of the analysis's result, cut to its limit.
+/// The rows in the order of the analysis's result.
+///
+/// DataFusion sorts them by the leading column alone: with more than one its sort holds all rows a second time, as keys, when it
+/// has to make room, and fails where they do not fit. Rows of neighbouring values are then ordered by all columns in memory.
 async fn ordered(
     rows: &SpilledRows,
     analysis: &Analysis,
     config: &Config,
     runtime: &Arc<RuntimeEnv>,
 ) -> Result<SpilledRows> {
-    let frame = analysis.ordered_frame(rows.frame(runtime)?, config)?;
-    let mut batches = frame.execute_stream().await?;
-    let mut spill = Spill::create(runtime, &rows.schema)?;
+    let schema = &rows.schema;
+    let leading = analysis.leading_column(schema);
+    let (column, descending) = leading.ok_or_else(|| Error::Internal("a result without columns".into()))?;
+    let sorted = rows.frame(runtime)?.sort(vec![ident(&column).sort(!descending, false)])?;
+    let mut batches = sorted.execute_stream().await?;
+    let mut spill = Spill::create(runtime, schema)?;
     // The same parts whatever the batches: so are the bytes of what is written of them.
-    let mut parts = BatchCoalescer::new(Arc::clone(&rows.schema), PART_ROWS);
-    while let Some(batch) = batches.next().await.transpose()? {
-        parts.push_batch(batch).map_err(engine)?;
+    let mut parts = BatchCoalescer::new(Arc::clone(schema), PART_ROWS);
+    let (mut waiting, mut waiting_rows, mut wanted_rows) = (Vec::new(), 0, PART_ROWS);
+    loop {
+        let batch = batches.next().await.transpose()?;
+        let is_end = batch.is_none();
+        waiting_rows += batch.as_ref().map_or(0, RecordBatch::num_rows);
+        waiting.extend(batch);
+        if !is_end && waiting_rows < wanted_rows {
+            continue;
+        }
+        let all = concat_batches(schema, &waiting).map_err(engine)?;
+        // Of the last value there may be more.
+        let known = if is_end { all.num_rows() } else { start_of_last_value(&all, &column)? };
+        let ordered = analysis.ordered(schema, vec![all.slice(0, known)], config)?;
+        parts.push_batch(ordered).map_err(engine)?;
         while let Some(part) = parts.next_completed_batch() {
             spill.put(&part)?;
         }
+        if is_end {
+            break;
+        }
+        waiting_rows = all.num_rows() - known;
+        waiting = vec![all.slice(known, waiting_rows)];
+        wanted_rows = PART_ROWS.max(2 * waiting_rows);
     }
     parts.finish_buffered_batch().map_err(engine)?;
     while let Some(part) = parts.next_completed_batch() {
         spill.put(&part)?;
     }
     spill.finish()
+}
+
+/// The first of the rows at the end that have the same value.
+fn start_of_last_value(rows: &RecordBatch, column: &str) -> Result<usize> {
+    let values = rows.column_by_name(column).into_iter().cloned().collect::<Vec<_>>();
+    let ranges = partition(&values).map_err(engine)?.ranges();
+    Ok(ranges.last().map_or(0, |range| range.start))
 }
 
 fn path_of(file: &Arc<dyn SpillFile>) -> Result<&Path> {

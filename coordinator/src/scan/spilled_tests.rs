@@ -21,9 +21,13 @@ fn rows() -> RecordBatch {
         (0..ROWS).map(|index| (index % 5 > 0).then(|| format!("host-{}", shuffled(index) % 1_000))).collect();
     let sizes: Int64Array =
         (0..ROWS).map(|index| (index % 3 > 0).then_some((shuffled(index) % 90) as i64)).collect();
-    let columns: [(&str, ArrayRef); 3] = [
+    let long: StringViewArray = (0..ROWS)
+        .map(|index| Some(format!("https://files.example.com/a/long/path/{:040}", shuffled(index) % 9)))
+        .collect();
+    let columns: [(&str, ArrayRef); 4] = [
         ("time_generated", Arc::new(times.with_timezone("UTC"))),
         ("source_ip", Arc::new(texts)),
+        ("request_url", Arc::new(long)),
         ("bytes_sent", Arc::new(sizes)),
     ];
     RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
