@@ -94,7 +94,7 @@ fn findings(result: &ScanResult, entity: &EntityTold) -> Vec<String> {
     told.collect()
 }
 
-/// The rows of a result table; none where it is not there.
+/// The batches of a result table; none where it is not there.
 fn batches_of(result: &ScanResult, table: &str) -> Result<Vec<RecordBatch>> {
     let found = result.tables.iter().find(|known| known.name == table);
     found.map_or_else(|| Ok(Vec::new()), ResultTable::batches)

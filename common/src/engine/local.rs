@@ -106,11 +106,11 @@ impl Engine for Local {
             let (context, slots) = (self.session.task_ctx(), Arc::clone(&self.slots));
             outcome.spawn(async move {
                 loop {
-                    let _slot = slots.acquire().await.map_err(|error| exec_datafusion_err!("{error}"))?;
                     let task = next_task.fetch_add(1, Ordering::Relaxed);
                     if task >= tasks {
                         return Ok(());
                     }
+                    let _slot = slots.acquire().await.map_err(|error| exec_datafusion_err!("{error}"))?;
                     let mut batches = plan.execute(task, Arc::clone(&context))?;
                     while let Some(batch) = batches.next().await {
                         if sender.send(batch).await.is_err() {

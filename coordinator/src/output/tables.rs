@@ -15,7 +15,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::Format;
-use crate::scan::ResultTable;
+use crate::scan::{Parts, ResultTable};
 
 /// Rows that are written at a time: as a whole, a result of millions of rows would be held once more.
 pub(crate) const PART_ROWS: usize = 64 << 10;
@@ -34,27 +34,26 @@ pub(crate) fn write(table: &ResultTable, folder: &Path, formats: &[Format]) -> R
         let path = folder.join(format!("{}.{extension}", table.name));
         let action = format!("writing {}", path.display());
         let file = File::create(&path).map_err(Error::io(action.as_str()))?;
-        write(file, &mut parts(table)).map_err(|error| Error::io(action)(std::io::Error::other(error)))?;
+        write(file, Box::new(table.parts().flat_map(cut)))
+            .map_err(|error| Error::io(action)(std::io::Error::other(error)))?;
     }
     Ok(())
 }
 
-type Writer = fn(File, PartsInTurn<'_>) -> Result<(), BoxedError>;
-/// Batches one after the other; at least one, which may be empty, tells the columns.
-type PartsInTurn<'a> = &'a mut dyn Iterator<Item = Result<RecordBatch>>;
+type Writer = fn(File, Parts<'_>) -> Result<(), BoxedError>;
 pub(super) type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One batch as Parquet.
 pub(crate) fn write_batch(file: File, batch: &RecordBatch) -> Result<(), BoxedError> {
-    write_parquet(file, &mut cut(Ok(batch.clone())))
+    write_parquet(file, cut(Ok(batch.clone())))
 }
 
 /// One batch as CSV.
 pub(super) fn write_csv_batch(file: impl Write, batch: &RecordBatch) -> Result<(), BoxedError> {
-    csv(file, &mut cut(Ok(batch.clone())))
+    write_csv(file, cut(Ok(batch.clone())))
 }
 
-fn write_parquet(file: File, parts: PartsInTurn<'_>) -> Result<(), BoxedError> {
+fn write_parquet(file: File, mut parts: Parts<'_>) -> Result<(), BoxedError> {
     let properties =
         WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
     let first = parts.next().ok_or("a table without columns")??;
@@ -67,11 +66,7 @@ fn write_parquet(file: File, parts: PartsInTurn<'_>) -> Result<(), BoxedError> {
     Ok(())
 }
 
-fn write_csv(file: File, parts: PartsInTurn<'_>) -> Result<(), BoxedError> {
-    csv(file, parts)
-}
-
-fn csv(file: impl Write, parts: PartsInTurn<'_>) -> Result<(), BoxedError> {
+fn write_csv(file: impl Write, parts: Parts<'_>) -> Result<(), BoxedError> {
     let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(file);
     for part in parts {
         writer.write(&part?)?;
@@ -79,15 +74,15 @@ fn csv(file: impl Write, parts: PartsInTurn<'_>) -> Result<(), BoxedError> {
     Ok(())
 }
 
-fn write_json(file: File, parts: PartsInTurn<'_>) -> Result<(), BoxedError> {
+fn write_json(file: File, parts: Parts<'_>) -> Result<(), BoxedError> {
     write_json_as::<JsonArray>(file, parts)
 }
 
-fn write_jsonl(file: File, parts: PartsInTurn<'_>) -> Result<(), BoxedError> {
+fn write_jsonl(file: File, parts: Parts<'_>) -> Result<(), BoxedError> {
     write_json_as::<LineDelimited>(file, parts)
 }
 
-fn write_json_as<F: JsonFormat>(file: File, parts: PartsInTurn<'_>) -> Result<(), BoxedError> {
+fn write_json_as<F: JsonFormat>(file: File, parts: Parts<'_>) -> Result<(), BoxedError> {
     let builder = arrow::json::WriterBuilder::new().with_explicit_nulls(true);
     let mut writer = builder.build::<_, F>(BufWriter::new(file));
     for part in parts {
@@ -97,13 +92,8 @@ fn write_json_as<F: JsonFormat>(file: File, parts: PartsInTurn<'_>) -> Result<()
     Ok(())
 }
 
-/// The parts of a table, none longer than [`PART_ROWS`], with plain strings.
-fn parts(table: &ResultTable) -> impl Iterator<Item = Result<RecordBatch>> {
-    table.parts().flat_map(cut)
-}
-
 /// A batch in parts of [`PART_ROWS`] with plain strings.
-fn cut(batch: Result<RecordBatch>) -> Box<dyn Iterator<Item = Result<RecordBatch>>> {
+fn cut(batch: Result<RecordBatch>) -> Parts<'static> {
     match batch {
         Ok(batch) => {
             // A batch without rows is a part too: it has columns.

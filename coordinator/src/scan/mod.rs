@@ -22,5 +22,5 @@ pub use report::{EntityTold, PlanOutline, Report, Summary, WindowTold};
 pub use request::{WindowPlanner, prepare, question_of};
 pub use run::{Progress, RunOptions, ScanResult, run_scan};
 pub use score::SuiteScore;
-pub use table::ResultTable;
+pub use table::{Parts, ResultTable};
 pub use units::{UnitOutline, units_of};

@@ -84,29 +84,27 @@ impl PartitionStream for SpilledRows {
 
 /// A file that rows are put in.
 struct Spill {
-    file: Arc<dyn SpillFile>,
+    rows: SpilledRows,
     writer: StreamWriter<BufWriter<File>>,
-    schema: SchemaRef,
-    count: usize,
 }
 
 impl Spill {
     fn create(runtime: &RuntimeEnv, schema: &SchemaRef) -> Result<Self> {
-        let file = runtime.disk_manager.create_tmp_file("putting rows of a result aside")?;
         let action = "putting rows of a result aside";
+        let file = runtime.disk_manager.create_tmp_file(action)?;
         let opened = File::create(path_of(&file)?).map_err(Error::io(action))?;
         let writer = StreamWriter::try_new(BufWriter::new(opened), schema).map_err(engine)?;
-        Ok(Self { file, writer, schema: Arc::clone(schema), count: 0 })
+        Ok(Self { rows: SpilledRows { file, schema: Arc::clone(schema), count: 0 }, writer })
     }
 
     fn put(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.count += rows.num_rows();
+        self.rows.count += rows.num_rows();
         self.writer.write(rows).map_err(engine)
     }
 
     fn finish(mut self) -> Result<SpilledRows> {
         self.writer.finish().map_err(engine)?;
-        Ok(SpilledRows { file: self.file, schema: self.schema, count: self.count })
+        Ok(self.rows)
     }
 }
 
@@ -235,21 +233,19 @@ async fn ordered(
         let known = if is_end { all.num_rows() } else { start_of_last_value(&all, &column)? };
         let ordered = analysis.ordered(schema, vec![all.slice(0, known)], config)?;
         parts.push_batch(ordered).map_err(engine)?;
+        if is_end {
+            parts.finish_buffered_batch().map_err(engine)?;
+        }
         while let Some(part) = parts.next_completed_batch() {
             spill.put(&part)?;
         }
         if is_end {
-            break;
+            return spill.finish();
         }
         waiting_rows = all.num_rows() - known;
         waiting = vec![all.slice(known, waiting_rows)];
         wanted_rows = PART_ROWS.max(2 * waiting_rows);
     }
-    parts.finish_buffered_batch().map_err(engine)?;
-    while let Some(part) = parts.next_completed_batch() {
-        spill.put(&part)?;
-    }
-    spill.finish()
 }
 
 /// The first of the rows at the end that have the same value.

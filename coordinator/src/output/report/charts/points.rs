@@ -1,10 +1,7 @@
 //! Marks in a plane: one a row, its area an amount.
 
-use std::collections::BinaryHeap;
-
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
-use arrow::error::ArrowError;
+use arrow::array::RecordBatch;
+use arrow::compute::interleave_record_batch;
 use hindcast_common::findings::Row;
 use hindcast_common::{Error, Result};
 use serde_json::{Value, json};
@@ -90,41 +87,67 @@ pub(super) fn first_by<K: Ord>(
     table: &ResultTable,
     key: impl Fn(&Row<'_>) -> Option<K>,
 ) -> Result<(RecordBatch, usize)> {
-    let failed = |error: ArrowError| Error::Engine(error.into());
-    // The last of the first on top, to give way.
-    let mut first: BinaryHeap<(K, usize)> = BinaryHeap::new();
-    let (mut all, mut start) = (0, 0);
+    let mut rows = RecordBatch::new_empty(table.schema());
+    let mut keys: Vec<K> = Vec::new();
+    let mut all = 0;
     for part in table.parts() {
         let part = part?;
-        for index in 0..part.num_rows() {
-            let Some(key) = key(&Row::new(&part, index)) else { continue };
+        let is_full = keys.len() == MOST_POINTS;
+        // Those from earlier parts come before others of their key: the sort keeps that order.
+        let mut candidates: Vec<(K, (usize, usize))> =
+            keys.drain(..).zip((0..).map(|row| (0, row))).collect();
+        let earlier = candidates.len();
+        for row in 0..part.num_rows() {
+            let Some(key) = key(&Row::new(&part, row)) else { continue };
             all += 1;
-            if first.len() < MOST_POINTS {
-                first.push((key, start + index));
-            } else if let Some(mut last) = first.peek_mut()
-                && (&key, start + index) < (&last.0, last.1)
-            {
-                *last = (key, start + index);
+            if !is_full || key < candidates[earlier - 1].0 {
+                candidates.push((key, (1, row)));
             }
         }
-        start += part.num_rows();
+        candidates.sort_by(|(one, _), (other, _)| one.cmp(other));
+        candidates.truncate(MOST_POINTS);
+        let places: Vec<(usize, usize)>;
+        (keys, places) = candidates.into_iter().unzip();
+        rows =
+            interleave_record_batch(&[&rows, &part], &places).map_err(|error| Error::Engine(error.into()))?;
     }
-    let first: Vec<usize> = first.into_sorted_vec().into_iter().map(|(_, position)| position).collect();
-    let mut by_position: Vec<(usize, usize)> = first.iter().copied().zip(0..).collect();
-    by_position.sort_unstable();
-    let (mut taken, mut start) = (Vec::new(), 0);
-    let mut wanted = by_position.iter().peekable();
-    for part in table.parts() {
-        let part = part?;
-        let end = start + part.num_rows();
-        let own = std::iter::from_fn(|| wanted.next_if(|(position, _)| *position < end));
-        let own: UInt32Array = own.map(|(position, _)| (position - start) as u32).collect();
-        taken.push(take_record_batch(&part, &own).map_err(failed)?);
-        start = end;
+    Ok((rows, all))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array};
+
+    use super::*;
+
+    #[test]
+    fn the_first_rows_over_all_parts_are_those_of_a_stable_sort() {
+        let part = |rows: std::ops::Range<i64>| {
+            let keys =
+                Int64Array::from_iter(rows.clone().map(|row| (row % 11 > 0).then_some(row * 7_919 % 500)));
+            let names = Int64Array::from_iter_values(rows);
+            RecordBatch::try_from_iter([("key", Arc::new(keys) as ArrayRef), ("name", Arc::new(names))])
+                .unwrap()
+        };
+        let most = MOST_POINTS as i64;
+        let parts = [
+            part(0..10),
+            part(10..most),
+            part(most..most),
+            part(most..2 * most),
+            part(2 * most..2 * most + 7),
+        ];
+        let table = ResultTable::held("t", &parts).unwrap();
+        let (rows, all) = first_by(&table, |row| row.integer("key")).unwrap();
+
+        let mut expected: Vec<i64> = (0..2 * most + 7).filter(|row| row % 11 > 0).collect();
+        assert_eq!(all, expected.len());
+        expected.sort_by_key(|row| row * 7_919 % 500);
+        expected.truncate(MOST_POINTS);
+        let found: Vec<i64> =
+            (0..rows.num_rows()).filter_map(|row| Row::new(&rows, row).integer("name")).collect();
+        assert_eq!(found, expected);
     }
-    let rows = concat_batches(&table.schema(), &taken).map_err(failed)?;
-    // From the table's order to the key's.
-    let mut places = vec![0; first.len()];
-    by_position.iter().zip(0..).for_each(|((_, rank), place)| places[*rank] = place);
-    Ok((take_record_batch(&rows, &UInt32Array::from(places)).map_err(failed)?, all))
 }
