@@ -182,7 +182,7 @@ fn state_that_can_not_be_read_is_computed_again() {
         of_kind.next().unwrap_or_else(|| panic!("no {extension} in {}", folder.display()))
     };
     // One file is gone, one is cut short, and of one even what names it can't be opened.
-    let gone = state_of("CommonSecurityLog/date=2026-01-05", "flow_pairs", "parquet");
+    let gone = state_of("CommonSecurityLog/date=2026-01-05", "external_pairs", "parquet");
     fs::remove_file(&gone).expect("removed");
     let cut = state_of("CommonSecurityLog/date=2026-01-06", "event_bins", "parquet");
     let bytes = fs::read(&cut).expect("state");

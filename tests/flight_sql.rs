@@ -103,7 +103,7 @@ async fn asks_for_results(place: &Place, reader: &mut Client, id: &str) {
     assert_eq!(number(reader, "SELECT count(*) FROM risk_by_day").await, 1);
 
     // Rollups: of all traffic, not only of what was found.
-    let pairs = query(reader, "SELECT * FROM rollup_flow_pairs LIMIT 5").await.expect("rows");
+    let pairs = query(reader, "SELECT * FROM rollup_internal_pairs LIMIT 5").await.expect("rows");
     assert_eq!(pairs.iter().map(RecordBatch::num_rows).sum::<usize>(), 5);
     let told = number(reader, "SELECT count(*) FROM (SELECT DISTINCT * FROM rollup_threat_counts)").await;
     assert_eq!(told, number(reader, "SELECT count(*) FROM rollup_threat_counts").await);
@@ -143,7 +143,8 @@ async fn asks_what_there_is(reader: &mut Client, id: &str) {
         };
         let info = reader.get_tables(of_latest).await.expect("tables");
         let tables = texts(&fetch(reader, info).await.expect("rows"), "table_name");
-        for name in ["beaconing", "entities", "findings", "incidents", "rollup_flow_pairs", "suppressed"] {
+        for name in ["beaconing", "entities", "findings", "incidents", "rollup_internal_pairs", "suppressed"]
+        {
             assert!(tables.contains(&name.to_owned()), "{name} is not in {tables:?}");
         }
     }

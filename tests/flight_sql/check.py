@@ -134,19 +134,21 @@ def check_results(connection, out):
 
 
 def check_rollups(connection, out):
-    """Top talkers computed again out of a rollup, and its sums by SQL and by pandas."""
+    """Top talkers looked up in the rollups they come from, and sums by SQL and by pandas."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT * FROM rollup_flow_pairs")
+        both = "SELECT source_ip, destination_ip, sessions FROM rollup_{}_pairs"
+        cursor.execute(f"{both.format('external')} UNION ALL {both.format('internal')}")
         pairs = cursor.fetch_df()
-        cursor.execute("SELECT count(*) AS pairs, sum(sessions) AS sessions FROM rollup_flow_pairs")
-        counted = cursor.fetch_df().iloc[0]
-    assert counted["pairs"] == len(pairs) and counted["sessions"] == pairs["sessions"].sum()
-    traffic = pairs[pairs["event_class"] == "TRAFFIC"]
-    by_pair = traffic.groupby(["source_ip", "destination_ip"])["sessions"].sum()
+        cursor.execute("SELECT sum(sessions) AS sessions FROM rollup_internal_pairs")
+        internal = cursor.fetch_df().iloc[0]["sessions"]
+        cursor.execute("SELECT sum(sessions) AS sessions FROM rollup_external_pairs")
+        external = cursor.fetch_df().iloc[0]["sessions"]
+    assert internal + external == pairs["sessions"].sum()
+    by_pair = pairs.set_index(["source_ip", "destination_ip"])["sessions"]
     talkers = pandas.read_parquet(out / "tables/top_talkers.parquet")
     for talker in talkers.itertuples():
         assert by_pair[talker.source_ip, talker.destination_ip] == talker.sessions
-    print(f"rollup_flow_pairs: {len(pairs)} rows; all {len(talkers)} top talkers' sessions are its sums")
+    print(f"rollups of pairs: {len(pairs)} rows; all {len(talkers)} top talkers' sessions are theirs")
 
 
 def check_metadata(connection):
@@ -157,7 +159,7 @@ def check_metadata(connection):
         schema["db_schema_name"]: sorted(table["table_name"] for table in schema["db_schema_tables"])
         for catalog in objects for schema in catalog["catalog_db_schemas"]
     }
-    assert {"findings", "incidents", "rollup_flow_pairs"} <= set(schemas["latest"]), schemas
+    assert {"findings", "incidents", "rollup_external_pairs"} <= set(schemas["latest"]), schemas
     columns = connection.adbc_get_table_schema("findings", db_schema_filter="latest")
     assert "severity" in columns.names, columns
     assert connection.adbc_get_table_types() == ["TABLE"]

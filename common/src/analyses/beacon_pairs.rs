@@ -26,17 +26,17 @@ const FEWEST_SOURCES: f64 = 20.0;
 const MEDIUM_FROM: f64 = 0.5;
 const HIGH_FROM: f64 = 0.75;
 
-/// One row a pair that may have `fewest_gaps` gaps, with `seconds` (to external addresses only), `sessions`, their sizes and
+/// One row a pair with an external address that may have `fewest_gaps` gaps, with `seconds`, `sessions`, their sizes and
 /// ports, and the statistics of its `gaps`.
 pub(super) fn pairs(inputs: &Inputs<'_>, fewest_gaps: i64) -> Result<DataFrame> {
     let sessions = ident("sessions") + ident("threat_sessions");
     inputs
-        .merged("flow_pairs")?
+        .merged("external_pairs")?
         .filter(sessions.clone().gt(lit(fewest_gaps)))?
         .select(vec![
             ident("source_ip"),
             ident("destination_ip"),
-            ident("external_seconds").alias("seconds"),
+            ident("seconds"),
             sessions.clone().alias("sessions"),
             ident("size_classes"),
             ident("size_class_squares"),

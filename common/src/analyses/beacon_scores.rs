@@ -17,7 +17,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     version: 2,
     suite: Suite::Firewall,
     title: "Sessions to external addresses that keep time, scored as beacons",
-    rollups: &["flow_pairs"],
+    rollups: &["external_pairs"],
     optional_rollups: &[],
     requires: &[Requirement {
         tables: &["CommonSecurityLog"],

@@ -16,7 +16,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     version: 2,
     suite: Suite::Firewall,
     title: "Sessions to external addresses at regular gaps",
-    rollups: &["flow_pairs"],
+    rollups: &["external_pairs"],
     optional_rollups: &[],
     requires: &[Requirement {
         tables: &["CommonSecurityLog"],

@@ -7,14 +7,14 @@ use datafusion::prelude::DataFrame;
 
 use super::{Analysis, Inputs, Locations, Requirement, Suite, megabytes};
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
-use crate::functions::{is_external, round_half_up};
+use crate::functions::round_half_up;
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "data_exfiltration",
     version: 1,
     suite: Suite::Firewall,
     title: "Large transfers to external addresses",
-    rollups: &["flow_pairs"],
+    rollups: &["external_pairs"],
     optional_rollups: &[],
     requires: &[Requirement {
         tables: &["CommonSecurityLog"],
@@ -75,9 +75,8 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     )
     .otherwise(ident("total_sent_mb"))?;
     inputs
-        .merged("flow_pairs")?
+        .merged("external_pairs")?
         .filter(megabytes(ident("bytes_sent")).gt(lit(config.data_exfiltration.min_sent_mb)))?
-        .filter(is_external(ident("destination_ip"), &config.network))?
         .select(vec![
             ident("source_ip"),
             ident("destination_ip"),

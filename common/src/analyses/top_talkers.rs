@@ -11,7 +11,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     version: 1,
     suite: Suite::Firewall,
     title: "Pairs with the most sessions",
-    rollups: &["flow_pairs"],
+    rollups: &["external_pairs", "internal_pairs"],
     optional_rollups: &[],
     requires: &[Requirement {
         tables: &["CommonSecurityLog"],
@@ -34,12 +34,15 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 };
 
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
-    inputs.merged("flow_pairs")?.filter(ident("sessions").gt(lit(0)))?.select(vec![
-        ident("source_ip"),
-        ident("destination_ip"),
-        ident("sessions"),
-        ident("bytes_sent"),
-        ident("bytes_received"),
-        megabytes(ident("bytes_sent") + ident("bytes_received")).alias("total_mb"),
-    ])
+    let sessions = |rollup: &str| {
+        inputs.merged(rollup)?.filter(ident("sessions").gt(lit(0)))?.select(vec![
+            ident("source_ip"),
+            ident("destination_ip"),
+            ident("sessions"),
+            ident("bytes_sent"),
+            ident("bytes_received"),
+            megabytes(ident("bytes_sent") + ident("bytes_received")).alias("total_mb"),
+        ])
+    };
+    sessions("external_pairs")?.union(sessions("internal_pairs")?)
 }

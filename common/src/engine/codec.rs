@@ -100,7 +100,7 @@ mod tests {
         let file = |unit: u32| {
             let hash = blake3::hash(&unit.to_le_bytes()).to_hex();
             let (key, content) = (&hash[..32], &hash[32..48]);
-            let folder = "telemetry-state/hindcast/CommonSecurityLog/date=2026-01-05/flow_pairs";
+            let folder = "telemetry-state/hindcast/CommonSecurityLog/date=2026-01-05/external_pairs";
             let path = format!("{folder}/{key}.{content}.parquet");
             LakeFile { path, bytes: 1_000_000 + u64::from(unit), etag: None, range: None }
         };
@@ -108,7 +108,7 @@ mod tests {
             config: Config::load("default", &[]).unwrap(),
             state_url: "s3://telemetry-state/hindcast".into(),
             shards: vec![(0, 1)],
-            inputs: BTreeMap::from([("flow_pairs".to_owned(), (0..10_000).map(file).collect())]),
+            inputs: BTreeMap::from([("external_pairs".to_owned(), (0..10_000).map(file).collect())]),
             side_tables: BTreeMap::new(),
             columns: BTreeMap::new(),
             analyses: vec!["beaconing".into(), "top_talkers".into()],

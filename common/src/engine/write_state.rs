@@ -50,16 +50,15 @@ fn properties(schema: &SchemaRef) -> Result<WriterProperties> {
         .set_data_page_row_count_limit(PAGE_ROWS);
     for field in schema.fields() {
         // Of sums and counts, which follow no order, the high bytes are alike; times differ by little.
-        let (path, encoding) = match field.data_type() {
-            DataType::Int64 => (vec![field.name().clone()], Encoding::BYTE_STREAM_SPLIT),
-            DataType::Timestamp(_, _) => (vec![field.name().clone()], Encoding::DELTA_BINARY_PACKED),
-            DataType::List(item) => {
-                (vec![field.name().clone(), "list".into(), item.name().clone()], Encoding::BYTE_STREAM_SPLIT)
-            }
+        let encoding = match field.data_type() {
+            DataType::Int64 => Encoding::BYTE_STREAM_SPLIT,
+            DataType::Timestamp(_, _) => Encoding::DELTA_BINARY_PACKED,
+            // Packed sets, of which most are short.
+            DataType::Binary => Encoding::DELTA_LENGTH_BYTE_ARRAY,
             _ => continue,
         };
         // Few repeat, and a dictionary would be built only to be given up.
-        let path = ColumnPath::from(path);
+        let path = ColumnPath::from(field.name().as_str());
         builder =
             builder.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding);
     }

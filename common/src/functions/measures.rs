@@ -20,6 +20,8 @@ use super::rows_as_groups;
 
 /// Rows that are folded measure by measure before the next: the places of their groups stay in the processor's cache.
 const BLOCK_ROWS: usize = 1_024;
+/// Groups whose cells are one piece of memory.
+const PIECE_GROUPS: usize = 8_192;
 /// A group's measures follow one cell that says, bit by bit, which of them have a value.
 const MOST_MEASURES: usize = 63;
 
@@ -34,6 +36,13 @@ pub enum Operation {
     Min,
     /// The largest.
     Max,
+}
+
+impl Operation {
+    /// What unites its states: counts are added up.
+    pub(crate) fn of_states(self) -> Self {
+        if self == Self::Count { Self::Sum } else { self }
+    }
 }
 
 /// Measures of a group by name, as a struct. Columns are 64-bit integers or times in microseconds.
@@ -116,10 +125,53 @@ impl AggregateUDFImpl for Measures {
 struct Groups {
     operations: Vec<Operation>,
     fields: Fields,
+    cells: Cells,
+}
+
+/// The cells of one group after those of another, in pieces: one array of all would be copied whole as it grows.
+#[derive(Debug)]
+struct Cells {
     /// A group's cells before its first row.
     blank: Vec<i64>,
-    /// The cells of one group after those of another.
-    cells: Vec<i64>,
+    pieces: Vec<Vec<i64>>,
+    group_count: usize,
+}
+
+impl Cells {
+    fn new(blank: Vec<i64>) -> Self {
+        Self { blank, pieces: Vec::new(), group_count: 0 }
+    }
+
+    fn grow(&mut self, group_count: usize) {
+        while self.group_count < group_count {
+            let place = self.group_count % PIECE_GROUPS;
+            if place == 0 {
+                self.pieces.push(Vec::new());
+            }
+            let new = (group_count - self.group_count).min(PIECE_GROUPS - place);
+            if let Some(piece) = self.pieces.last_mut() {
+                piece.extend(std::iter::repeat_n(&self.blank, new).flatten());
+            }
+            self.group_count += new;
+        }
+    }
+
+    /// Cells of the first groups, which leave; later groups move up.
+    fn take(&mut self, group_count: usize) -> Vec<Vec<i64>> {
+        if group_count == self.group_count {
+            self.group_count = 0;
+            return std::mem::take(&mut self.pieces);
+        }
+        let mut leaving = std::mem::take(&mut self.pieces).concat();
+        let staying = leaving.split_off(group_count * self.blank.len());
+        self.group_count -= group_count;
+        self.pieces = staying.chunks(PIECE_GROUPS * self.blank.len()).map(<[i64]>::to_vec).collect();
+        vec![leaving]
+    }
+
+    fn bytes(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.capacity() * size_of::<i64>()).sum()
+    }
 }
 
 impl Groups {
@@ -130,15 +182,7 @@ impl Groups {
             Operation::Max => i64::MIN,
         };
         let blank = std::iter::once(0).chain(operations.iter().map(start)).collect();
-        Self { operations, fields, blank, cells: Vec::new() }
-    }
-
-    fn grow(&mut self, group_count: usize) {
-        let missing = (group_count * self.blank.len()).saturating_sub(self.cells.len());
-        self.cells.reserve(missing);
-        for _ in 0..missing / self.blank.len() {
-            self.cells.extend_from_slice(&self.blank);
-        }
+        Self { operations, fields, cells: Cells::new(blank) }
     }
 
     /// Folds columns into the groups of their rows, each by what `operation_of` makes of its measure's.
@@ -150,7 +194,7 @@ impl Groups {
         group_count: usize,
         operation_of: fn(Operation) -> Operation,
     ) -> Result<()> {
-        self.grow(group_count);
+        self.cells.grow(group_count);
         let taken = filter.map(|filter| match filter.nulls() {
             Some(valid) => NullBuffer::new(filter.values() & valid.inner()),
             None => NullBuffer::new(filter.values().clone()),
@@ -184,10 +228,11 @@ impl Groups {
     /// Puts what `united` makes of a measure and a value in the measure's place, for each row of a block that has a value.
     #[inline]
     fn each(&mut self, measure: usize, block: &Block<'_>, united: impl Fn(i64, i64) -> i64) {
-        let (width, bit) = (self.blank.len(), 1 << measure);
-        let cells = &mut self.cells[..];
+        let (width, bit) = (self.cells.blank.len(), 1 << measure);
+        let pieces = &mut self.cells.pieces[..];
         let mut fold = |row: usize| {
-            let group = &mut cells[block.groups[row] * width..][..width];
+            let (piece, place) = (block.groups[row] / PIECE_GROUPS, block.groups[row] % PIECE_GROUPS);
+            let group = &mut pieces[piece][place * width..][..width];
             let number = block.numbers.get(block.start + row).copied().unwrap_or_default();
             group[0] |= bit;
             group[measure + 1] = united(group[measure + 1], number);
@@ -202,19 +247,16 @@ impl Groups {
 
     /// The measures of the groups that leave; later groups move up.
     fn take(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        let width = self.blank.len();
-        let leaving = match emit_to {
-            EmitTo::All => std::mem::take(&mut self.cells),
-            EmitTo::First(count) => {
-                let staying = self.cells.split_off(count * width);
-                std::mem::replace(&mut self.cells, staying)
-            }
+        let width = self.cells.blank.len();
+        let group_count = match emit_to {
+            EmitTo::All => self.cells.group_count,
+            EmitTo::First(count) => count,
         };
-        let group_count = leaving.len() / width;
+        let leaving = self.cells.take(group_count);
         let empty = || (Vec::with_capacity(group_count), NullBufferBuilder::new(group_count));
         let mut columns: Vec<(Vec<i64>, NullBufferBuilder)> =
             self.operations.iter().map(|_| empty()).collect();
-        for block in leaving.chunks(BLOCK_ROWS * width) {
+        for block in leaving.iter().flat_map(|piece| piece.chunks(BLOCK_ROWS * width)) {
             for (measure, (values, has_value)) in columns.iter_mut().enumerate() {
                 values.extend(block.chunks_exact(width).map(|cells| cells[measure + 1]));
                 if self.operations[measure] != Operation::Count {
@@ -252,11 +294,6 @@ fn whole_numbers(column: &ArrayRef) -> Result<&[i64]> {
     }
 }
 
-/// States of counts are added up.
-fn of_states(operation: Operation) -> Operation {
-    if operation == Operation::Count { Operation::Sum } else { operation }
-}
-
 impl GroupsAccumulator for Groups {
     fn update_batch(
         &mut self,
@@ -274,7 +311,7 @@ impl GroupsAccumulator for Groups {
         group_indices: &[usize],
         total_num_groups: usize,
     ) -> Result<()> {
-        self.fold(values, group_indices, None, total_num_groups, of_states)
+        self.fold(values, group_indices, None, total_num_groups, Operation::of_states)
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
@@ -295,7 +332,7 @@ impl GroupsAccumulator for Groups {
     }
 
     fn size(&self) -> usize {
-        self.cells.capacity() * size_of::<i64>()
+        self.cells.bytes()
     }
 }
 

@@ -12,11 +12,12 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature, Volatility,
 };
 
+use super::packed_set::unpack;
 use super::rows_as_groups;
 
 /// The distinct numbers of a group, ascending, as a list.
 ///
-/// Takes 64-bit integers, or lists of them (stored state), which it unites. Nulls are left out.
+/// Takes 64-bit integers, or sets of them, which it unites: lists, or packed as state is stored. Nulls are left out.
 pub fn sorted_distinct(values: Expr) -> Expr {
     AggregateUDF::from(SortedDistinct { signature: Signature::any(1, Volatility::Immutable) })
         .call(vec![values])
@@ -98,7 +99,15 @@ impl Sets {
                     }
                 }
             }
-            other => return exec_err!("sorted_distinct takes whole numbers or lists of them, not {other}"),
+            DataType::Binary => {
+                let packed = values.as_binary::<i32>();
+                for row in 0..packed.len() {
+                    if let Some(group) = group_of_row(row).filter(|_| packed.is_valid(row)) {
+                        unpack(packed.value(row), |member| self.push(group, member))?;
+                    }
+                }
+            }
+            other => return exec_err!("sorted_distinct takes whole numbers or sets of them, not {other}"),
         }
         Ok(())
     }

@@ -12,8 +12,9 @@ mod device_addresses;
 mod device_hours;
 mod dns_pairs;
 mod event_bins;
+mod external_pairs;
 mod firewall_identities;
-mod flow_pairs;
+mod internal_pairs;
 mod network_flows;
 mod office_accounts;
 mod office_hours;
@@ -36,8 +37,8 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::functions::{
-    Interner, Operation, address_or_text, bucket_of, first_of, measures, only_where, paired, second_of,
-    sorted_distinct,
+    Interner, Operation, address_or_text, bucket_of, first_of, measures, only_where, packed_set, paired,
+    second_of, sorted_distinct,
 };
 use crate::time::{MICROS_PER_DAY, MICROS_PER_HOUR};
 
@@ -59,8 +60,9 @@ pub static ROLLUPS: &[&Rollup] = &[
     &device_hours::ROLLUP,
     &dns_pairs::ROLLUP,
     &event_bins::ROLLUP,
+    &external_pairs::ROLLUP,
     &firewall_identities::ROLLUP,
-    &flow_pairs::ROLLUP,
+    &internal_pairs::ROLLUP,
     &network_flows::ROLLUP,
     &office_accounts::ROLLUP,
     &office_hours::ROLLUP,
@@ -161,9 +163,7 @@ impl Rollup {
         let prepared = (self.prepare)(table, config)?;
         let state = match &self.shape {
             Shape::Rows => with_plain_texts(prepared)?,
-            Shape::Groups { keys, measures } => {
-                group(prepared, keys, measures, Measure::of_rows, Interner::dictionary_of)?
-            }
+            Shape::Groups { keys, measures } => group(prepared, keys, measures, Grouped::Rows)?,
         };
         state.with_column(
             BUCKET_COLUMN,
@@ -178,9 +178,7 @@ impl Rollup {
     pub fn merge(&self, states: DataFrame) -> Result<DataFrame> {
         match &self.shape {
             Shape::Rows => states.drop_columns(&[BUCKET_COLUMN]),
-            Shape::Groups { keys, measures } => {
-                group(states, keys, measures, Measure::of_states, Interner::texts_of)
-            }
+            Shape::Groups { keys, measures } => group(states, keys, measures, Grouped::States),
         }
     }
 }
@@ -197,15 +195,16 @@ impl TextKey<'_> {
     }
 }
 
-/// Groups a frame with its text keys as numbers, the first two of them as one, and gives the keys back in the form that
-/// `texts_again` makes. `measured` says what is done with which column for a measure, a set where nothing else is.
-fn group(
-    frame: DataFrame,
-    keys: &[&str],
-    kept: &[Measure],
-    measured: fn(&Measure) -> (Option<Operation>, Expr),
-    texts_again: fn(&Interner, Expr) -> Expr,
-) -> Result<DataFrame> {
+/// What is grouped: a table's rows, or states of such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grouped {
+    Rows,
+    States,
+}
+
+/// Groups a frame with its text keys as numbers, the first two of them as one. Keys of rows come back as dictionaries, and their sets
+/// packed, as state is stored; of states as texts and lists.
+fn group(frame: DataFrame, keys: &[&str], kept: &[Measure], of: Grouped) -> Result<DataFrame> {
     let (mut grouped, mut texts) = (Vec::new(), Vec::new());
     for name in keys {
         let data_type = frame.schema().field_with_unqualified_name(name)?.data_type();
@@ -229,20 +228,28 @@ fn group(
                 (1, [_, _]) => second_of(ident(PAIR_COLUMN)),
                 _ => ident(*name),
             };
-            texts_again(&texts[place].interner, number).alias(*name)
+            let interner = &texts[place].interner;
+            match of {
+                Grouped::Rows => interner.dictionary_of(number),
+                Grouped::States => interner.texts_of(number),
+            }
+            .alias(*name)
         }
     };
     let mut columns: Vec<Expr> = keys.iter().map(key_again).collect();
     let (mut aggregates, mut side_by_side) = (Vec::new(), Vec::new());
     for measure in kept {
-        match measured(measure) {
+        match measure.of(of) {
             (Some(operation), column) => {
                 side_by_side.push((measure.name, operation, column));
                 columns.push(get_field(ident(MEASURES_COLUMN), measure.name).alias(measure.name));
             }
             (None, column) => {
                 aggregates.push(sorted_distinct(column).alias(measure.name));
-                columns.push(ident(measure.name));
+                columns.push(match of {
+                    Grouped::Rows => packed_set(ident(measure.name)).alias(measure.name),
+                    Grouped::States => ident(measure.name),
+                });
             }
         }
     }
@@ -265,25 +272,20 @@ fn with_plain_texts(rows: DataFrame) -> Result<DataFrame> {
 }
 
 impl Measure {
-    fn of_rows(&self) -> (Option<Operation>, Expr) {
-        match self.kind {
+    /// What is done with which column for it; a set where nothing else is.
+    fn of(&self, grouped: Grouped) -> (Option<Operation>, Expr) {
+        let (of_rows, column) = match self.kind {
             MeasureKind::Count => (Some(Operation::Count), lit(1i64)),
             MeasureKind::CountOf(column) => (Some(Operation::Count), ident(column)),
             MeasureKind::Sum(column) => (Some(Operation::Sum), ident(column)),
             MeasureKind::Min(column) => (Some(Operation::Min), ident(column)),
             MeasureKind::Max(column) => (Some(Operation::Max), ident(column)),
             MeasureKind::Set(column) => (None, ident(column)),
-        }
-    }
-
-    fn of_states(&self) -> (Option<Operation>, Expr) {
-        let operation = match self.kind {
-            MeasureKind::Count | MeasureKind::CountOf(_) | MeasureKind::Sum(_) => Some(Operation::Sum),
-            MeasureKind::Min(_) => Some(Operation::Min),
-            MeasureKind::Max(_) => Some(Operation::Max),
-            MeasureKind::Set(_) => None,
         };
-        (operation, ident(self.name))
+        match grouped {
+            Grouped::Rows => (of_rows, column),
+            Grouped::States => (of_rows.map(Operation::of_states), ident(self.name)),
+        }
     }
 }
 

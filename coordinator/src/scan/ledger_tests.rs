@@ -87,7 +87,7 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
         date,
         files: tables[0].files_of(date).await.unwrap(),
         is_clipped: false,
-        rollups: vec!["event_bins".into(), "flow_pairs".into()],
+        rollups: vec!["event_bins".into(), "external_pairs".into()],
         selection: None,
     };
     let engine = Fragile {

@@ -1,5 +1,5 @@
 //! How many sources talk to each wanted address, of all sources. Each shard counts its own; the sums over shards are exact,
-//! since a source lies in one shard of either rollup. The row without a name counts all.
+//! since a source lies in one shard of each rollup. The row without a name counts all.
 
 use arrow::datatypes::DataType;
 use datafusion::common::{JoinType, Result, ScalarValue};
@@ -17,7 +17,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     version: 1,
     suite: Suite::Correlation,
     title: "Sources by destination",
-    rollups: &["flow_pairs", "firewall_identities"],
+    rollups: &["external_pairs", "internal_pairs", "firewall_identities"],
     optional_rollups: &[],
     requires: &[],
     locations: Locations::Unused,
@@ -35,8 +35,9 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
         names.numbers_of(canonical_address(ident("destination_ip"))),
         sources.numbers_of(ident("source_ip")),
     );
-    let of_named = inputs
-        .unmerged("flow_pairs")?
+    let addresses = |rollup: &str| inputs.unmerged(rollup)?.select_columns(&["source_ip", "destination_ip"]);
+    let of_named = addresses("external_pairs")?
+        .union(addresses("internal_pairs")?)?
         .aggregate(vec![pairs.alias("pair")], vec![])?
         .aggregate(
             vec![first_of(ident("pair")).alias("number")],
