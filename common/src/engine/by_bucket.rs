@@ -3,9 +3,9 @@
 use std::mem::size_of;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, RecordBatch};
-use arrow::compute::interleave;
-use arrow::datatypes::{Int32Type, SchemaRef, UInt8Type};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, new_empty_array};
+use arrow::compute::{concat, take};
+use arrow::datatypes::{FieldRef, Int32Type, SchemaRef, UInt8Type};
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::ident;
@@ -41,12 +41,12 @@ pub(super) async fn by_bucket(
             return sorted(Box::pin(all), session).await;
         }
     }
-    let order = order_of(&batches)?;
-    let (columns, chunk_rows) = (Arc::clone(&schema), batch_rows(&runtime));
-    let chunks = (0..order.len()).step_by(chunk_rows).map(move |start| {
+    let rows = placed(batches, &schema)?;
+    let chunk_rows = batch_rows(&runtime);
+    let chunks = (0..rows.num_rows()).step_by(chunk_rows).map(move |start| {
         // The reservation lives as long as what it stands for.
         let _ = &held;
-        rows_at(&batches, &columns, &order[start..order.len().min(start + chunk_rows)])
+        Ok(rows.slice(start, chunk_rows.min(rows.num_rows() - start)))
     });
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter(chunks))))
 }
@@ -63,70 +63,53 @@ fn bytes_of(batch: &RecordBatch) -> Result<usize> {
     Ok(bytes)
 }
 
-/// Batch and row of each row, in order.
-fn order_of(batches: &[RecordBatch]) -> Result<Vec<(usize, usize)>> {
-    let sizes = batches.iter().map(RecordBatch::num_rows).enumerate();
-    let mut order: Vec<(usize, usize)> =
-        sizes.flat_map(|(batch, rows)| (0..rows).map(move |row| (batch, row))).collect();
-    let first_keys = batches.iter().map(|batch| batch.column(0).as_dictionary_opt::<Int32Type>());
-    if let Some(first_keys) = first_keys.collect::<Option<Vec<_>>>() {
-        let values = first_keys.iter().map(|keys| keys.values().len()).max().unwrap_or_default();
-        let keys = first_keys.iter().map(|dictionary| dictionary.keys()).collect::<Vec<_>>();
-        // Null keys come after all others.
-        let place = |(batch, row): (usize, usize)| {
-            if keys[batch].is_valid(row) { keys[batch].value(row) as usize } else { values }
-        };
-        order = counted(&order, values + 1, place);
+/// The rows in order, as one batch. A column's old form goes before the next is looked at.
+fn placed(batches: Vec<RecordBatch>, schema: &SchemaRef) -> Result<RecordBatch> {
+    let mut parts: Vec<Vec<ArrayRef>> = vec![Vec::new(); schema.fields().len()];
+    for batch in batches {
+        parts.iter_mut().zip(batch.columns()).for_each(|(parts, column)| parts.push(Arc::clone(column)));
     }
-    let buckets = batches.iter().map(|batch| {
-        let column =
-            batch.column_by_name(BUCKET_COLUMN).and_then(|column| column.as_primitive_opt::<UInt8Type>());
-        column.ok_or_else(|| internal_datafusion_err!("state has no buckets"))
-    });
-    let buckets = buckets.collect::<Result<Vec<_>>>()?;
-    Ok(counted(&order, usize::from(BUCKETS), |(batch, row)| usize::from(buckets[batch].value(row))))
+    let whole = |(parts, field): (Vec<ArrayRef>, &FieldRef)| match &parts[..] {
+        [] => Ok(new_empty_array(field.data_type())),
+        parts => concat(&parts.iter().map(|part| part.as_ref()).collect::<Vec<_>>()),
+    };
+    let columns = parts.into_iter().zip(schema.fields()).map(whole).collect::<Result<Vec<_>, _>>()?;
+    let order = order_of(&RecordBatch::try_new(Arc::clone(schema), columns.clone())?)?;
+    let columns = columns.into_iter().map(|column| take(&column, &order, None));
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<Vec<_>, _>>()?)?)
 }
 
-/// The same in the order of their places, which are below `places`; those of one place stay in order.
-fn counted(
-    order: &[(usize, usize)],
-    places: usize,
-    place: impl Fn((usize, usize)) -> usize,
-) -> Vec<(usize, usize)> {
+/// The numbers of the rows, in order.
+fn order_of(rows: &RecordBatch) -> Result<UInt32Array> {
+    let mut order: Vec<u32> = (0..rows.num_rows() as u32).collect();
+    if let Some(first_keys) = rows.column(0).as_dictionary_opt::<Int32Type>() {
+        let (keys, values) = (first_keys.keys(), first_keys.values().len());
+        // Null keys come after all others.
+        let place = |row: usize| if keys.is_valid(row) { keys.value(row) as usize } else { values };
+        order = counted(&order, values + 1, place);
+    }
+    let buckets =
+        rows.column_by_name(BUCKET_COLUMN).and_then(|column| column.as_primitive_opt::<UInt8Type>());
+    let buckets = buckets.ok_or_else(|| internal_datafusion_err!("state has no buckets"))?;
+    Ok(counted(&order, usize::from(BUCKETS), |row| usize::from(buckets.value(row))).into())
+}
+
+/// The same rows in the order of their places, which are below `places`; those of one place stay in order.
+fn counted(order: &[u32], places: usize, place: impl Fn(usize) -> usize) -> Vec<u32> {
     let mut next = vec![0; places + 1];
     for row in order {
-        next[place(*row) + 1] += 1;
+        next[place(*row as usize) + 1] += 1;
     }
     for index in 0..places {
         next[index + 1] += next[index];
     }
-    let mut placed = vec![(0, 0); order.len()];
+    let mut placed = vec![0; order.len()];
     for row in order {
-        let slot = &mut next[place(*row)];
+        let slot = &mut next[place(*row as usize)];
         placed[*slot] = *row;
         *slot += 1;
     }
     placed
-}
-
-/// The rows at those places. Dictionaries that all batches share stay as they are.
-fn rows_at(batches: &[RecordBatch], schema: &SchemaRef, places: &[(usize, usize)]) -> Result<RecordBatch> {
-    let column_at = |index: usize| -> Result<ArrayRef> {
-        let parts: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(index).as_ref()).collect();
-        let dictionaries = parts.iter().map(|part| part.as_dictionary_opt::<Int32Type>());
-        if let Some(dictionaries) = dictionaries.collect::<Option<Vec<_>>>()
-            && let [first, others @ ..] = dictionaries.as_slice()
-            && others.iter().all(|other| Arc::ptr_eq(other.values(), first.values()))
-        {
-            let keys: Vec<&dyn Array> = dictionaries.iter().map(|part| part.keys() as &dyn Array).collect();
-            let keys = interleave(&keys, places)?;
-            let keys = keys.as_primitive::<Int32Type>().clone();
-            return Ok(Arc::new(DictionaryArray::try_new(keys, Arc::clone(first.values()))?));
-        }
-        Ok(interleave(&parts, places)?)
-    };
-    let columns = (0..schema.fields().len()).map(column_at).collect::<Result<Vec<_>>>()?;
-    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
 async fn sorted(
@@ -141,7 +124,7 @@ async fn sorted(
 mod tests {
     use std::collections::BTreeSet;
 
-    use arrow::array::{Int64Array, UInt8Array};
+    use arrow::array::{DictionaryArray, Int64Array, UInt8Array};
     use arrow::compute::concat_batches;
     use arrow::datatypes::Int64Type;
     use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -176,7 +159,7 @@ mod tests {
     }
 
     /// Bucket, key and number of each row as they come with so much memory.
-    async fn placed(memory_bytes: usize) -> Vec<(u8, String, i64)> {
+    async fn placed_within(memory_bytes: usize) -> Vec<(u8, String, i64)> {
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc().unwrap();
         let batches = batches();
         let schema = batches[0].schema();
@@ -194,10 +177,10 @@ mod tests {
 
     #[tokio::test]
     async fn rows_come_by_bucket_then_key_and_where_memory_is_short_by_bucket() {
-        let held = placed(1 << 30).await;
+        let held = placed_within(1 << 30).await;
         assert!(held.is_sorted());
         // Enough for a sort that spills, and not for all rows.
-        let spilled = placed(2_200_000).await;
+        let spilled = placed_within(2_200_000).await;
         assert!(spilled.is_sorted_by_key(|(bucket, ..)| *bucket) && !spilled.is_sorted());
         let all = BTreeSet::from_iter(spilled);
         assert!(all.len() as i64 == BATCHES * ROWS && all == BTreeSet::from_iter(held));

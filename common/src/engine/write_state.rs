@@ -7,10 +7,11 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::state::EncodedState;
+use crate::rollups::BUCKET_COLUMN;
 
 /// Rows of a row group and of a page: small, so that a shard reads little beyond its own buckets.
 const ROW_GROUP_ROWS: usize = 64 << 10;
@@ -46,6 +47,9 @@ pub(super) fn encode_batch(rows: &RecordBatch) -> Result<Vec<u8>> {
 fn properties(schema: &SchemaRef) -> Result<WriterProperties> {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        // Readers leave out rows by their bucket and by nothing else.
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_column_statistics_enabled(ColumnPath::from(BUCKET_COLUMN), EnabledStatistics::Page)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS);
     for field in schema.fields() {

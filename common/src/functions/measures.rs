@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
 use super::rows_as_groups;
 
 /// Rows that are folded measure by measure before the next: the places of their groups stay in the processor's cache.
-const BLOCK_ROWS: usize = 1_024;
+const BLOCK_ROWS: usize = 256;
 /// Groups whose cells are one piece of memory.
 const PIECE_GROUPS: usize = 8_192;
 /// A group's measures follow one cell that says, bit by bit, which of them have a value.
