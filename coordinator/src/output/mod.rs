@@ -110,21 +110,22 @@ impl OutputFolder {
         let folder = self.draft.path();
         let tables = folder.join("tables");
         fs::create_dir(&tables).map_err(Error::io(format!("creating {}", tables.display())))?;
-        let write_tables = || -> Result<()> {
-            result.tables.iter().try_for_each(|table| tables::write(table, &tables, formats))?;
-            for export in EXPORTS.iter().filter(|export| formats.contains(&export.format)) {
+        let write_tables =
+            || result.tables.iter().try_for_each(|table| tables::write(table, &tables, formats));
+        let write_exports = || {
+            EXPORTS.iter().filter(|export| formats.contains(&export.format)).try_for_each(|export| {
                 let path = folder.join(export.file);
                 fs::write(&path, (export.bytes)(result)?)
-                    .map_err(Error::io(format!("writing {}", path.display())))?;
-            }
-            Ok(())
+                    .map_err(Error::io(format!("writing {}", path.display())))
+            })
         };
-        // Two files' worth of encoding at once: tables and exports here, findings beside.
         std::thread::scope(|scope| {
             let findings =
                 scope.spawn(|| findings_file::write(&result.findings, folder, formats, &summary.version));
-            write_tables()?;
-            findings.join().unwrap_or_else(|_| Err(Error::Internal("writing the findings stopped".into())))
+            let exports = scope.spawn(write_exports);
+            let tables = write_tables();
+            let stopped = |_| Err(Error::Internal("writing results stopped".into()));
+            tables.and(exports.join().unwrap_or_else(stopped)).and(findings.join().unwrap_or_else(stopped))
         })?;
         findings_file::write_lines(&result.suppressed, &folder.join("suppressed.jsonl"))?;
         findings_file::write_lines(&result.report.incidents, &folder.join("incidents.jsonl"))?;

@@ -52,12 +52,14 @@ impl Gaps {
         let mut lengths: Vec<i64> = seconds.windows(2).map(|pair| pair[1] - pair[0]).collect();
         lengths.sort_unstable();
         let runs = lengths.chunk_by(|one, next| one == next);
-        Self::of_distinct(runs.map(|run| (run[0] as f64, run.len() as f64)))
+        Self::of_distinct(runs.map(|run| (run[0] as f64, run.len() as f64)), lengths.len())
     }
 
-    /// Gaps from ascending lengths and their numbers.
-    fn of_distinct(distinct: impl Iterator<Item = (f64, f64)>) -> Self {
-        let mut gaps = Self { below: vec![Below::default()], ..Self::default() };
+    /// Gaps from at most `most` ascending lengths and their numbers.
+    fn of_distinct(distinct: impl Iterator<Item = (f64, f64)>, most: usize) -> Self {
+        let mut below = Vec::with_capacity(most + 1);
+        below.push(Below::default());
+        let mut gaps = Self { lengths: Vec::with_capacity(most), counts: Vec::with_capacity(most), below };
         for (length, count) in distinct {
             let all = gaps.all();
             gaps.lengths.push(length);
@@ -79,7 +81,7 @@ impl Gaps {
 
     /// The gaps that `wanted` takes.
     pub(super) fn only(&self, wanted: impl Fn(f64) -> bool) -> Self {
-        Self::of_distinct(self.distinct().filter(|(length, _)| wanted(*length)))
+        Self::of_distinct(self.distinct().filter(|(length, _)| wanted(*length)), self.lengths.len())
     }
 
     pub(super) fn shortest(&self) -> Option<f64> {
