@@ -16,6 +16,9 @@ use crate::engine::JobCodec;
 
 /// Largest message between nodes: a task comes with the list of all state its job merges.
 pub const JOB_CODEC_MESSAGE_BYTES: usize = 64 << 20;
+/// Most tasks that a worker is given at once. It asks again at once, so few of them spread the tasks of a small job over many workers,
+/// and keep messages small. Fewer still cost the scheduler more than they save.
+pub const TASKS_OF_AN_ANSWER: u32 = 4;
 
 /// Jobs beside Ballista's own nodes.
 pub fn job_codec() -> Arc<dyn PhysicalExtensionCodec> {

@@ -87,28 +87,27 @@ mod tests {
     use super::super::tasks::JobTasks;
     use super::*;
     use crate::catalog::LakeFile;
-    use crate::cluster::{JOB_CODEC_MESSAGE_BYTES, job_codec};
+    use crate::cluster::{JOB_CODEC_MESSAGE_BYTES, TASKS_OF_AN_ANSWER, job_codec};
     use crate::config::Config;
-    use crate::functions::BUCKETS;
     use crate::operation::Origin;
-
-    /// Tasks that one answer may hand to a worker: it has that many free slots.
-    const TASKS_OF_ONE_ANSWER: usize = BUCKETS as usize;
 
     #[test]
     fn tasks_of_a_merge_over_ten_thousand_units_fit_a_message() {
-        let file = |unit: u32| {
-            let hash = blake3::hash(&unit.to_le_bytes()).to_hex();
-            let (key, content) = (&hash[..32], &hash[32..48]);
-            let folder = "telemetry-state/hindcast/CommonSecurityLog/date=2026-01-05/external_pairs";
-            let path = format!("{folder}/{key}.{content}.parquet");
-            LakeFile { path, bytes: 1_000_000 + u64::from(unit), etag: None, range: None }
+        let files = |rollup: &str| {
+            let file = |unit: u32| {
+                let hash = blake3::hash(format!("{rollup} {unit}").as_bytes()).to_hex();
+                let (key, content) = (&hash[..32], &hash[32..48]);
+                let folder = format!("telemetry-state/hindcast/CommonSecurityLog/date=2026-01-05/{rollup}");
+                let path = format!("{folder}/{key}.{content}.parquet");
+                LakeFile { path, bytes: 1_000_000 + u64::from(unit), etag: None, range: None }
+            };
+            (rollup.to_owned(), (0..10_000).map(file).collect())
         };
         let job = Job::Merge(MergeJob {
             config: Config::load("default", &[]).unwrap(),
             state_url: "s3://telemetry-state/hindcast".into(),
             shards: vec![(0, 1)],
-            inputs: BTreeMap::from([("external_pairs".to_owned(), (0..10_000).map(file).collect())]),
+            inputs: ["external_pairs", "internal_pairs"].map(files).into(),
             side_tables: BTreeMap::new(),
             columns: BTreeMap::new(),
             analyses: vec!["beaconing".into(), "top_talkers".into()],
@@ -123,7 +122,11 @@ mod tests {
         let converter = datafusion_proto::physical_plan::DefaultPhysicalProtoConverter {};
         codec.try_encode(Arc::clone(&plan), &mut encoded, &converter).unwrap();
         println!("{json_bytes} bytes of JSON, {} as they travel", encoded.len());
-        assert!(encoded.len() * TASKS_OF_ONE_ANSWER < JOB_CODEC_MESSAGE_BYTES / 2, "{}", encoded.len());
+        assert!(
+            encoded.len() * (TASKS_OF_AN_ANSWER as usize) < JOB_CODEC_MESSAGE_BYTES / 2,
+            "{}",
+            encoded.len()
+        );
 
         let context = TaskContext::default();
         let inputs = [Arc::clone(plan.children()[0])];

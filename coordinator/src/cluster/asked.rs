@@ -16,14 +16,11 @@ use ballista_core::serde::protobuf::{
 };
 use ballista_core::serde::scheduler::ExecutorSpecification;
 use futures::stream::BoxStream;
+use hindcast_common::cluster::TASKS_OF_AN_ANSWER;
 use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
 
 use super::Scheduler;
-
-/// Most tasks in one answer. A worker asks again at once, so few of them spread the tasks of a small job over many workers, and
-/// keep messages small: each task of a merge names all state. Fewer still cost the scheduler more than they save.
-const TASKS_OF_AN_ANSWER: u32 = 4;
 
 type Answer<T> = Result<Response<T>, Status>;
 

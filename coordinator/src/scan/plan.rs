@@ -9,7 +9,7 @@ use datafusion::arrow::compute::max;
 use datafusion::arrow::datatypes::TimestampMicrosecondType;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::StreamExt;
-use hindcast_common::analyses::correlation::{ENTITY_TIES, OFFICE_ADDRESSES};
+use hindcast_common::analyses::correlation::{ENTITY_TIES, OFFICE_ADDRESSES, PREVALENCE};
 use hindcast_common::analyses::investigation::{INVESTIGATION, OF_ALL_ROWS};
 use hindcast_common::analyses::{ANALYSES, Analysis, Locations, Suite};
 use hindcast_common::catalog::{DateFolder, Lake, LakeTable, UnreadableCounts, file_scan};
@@ -272,8 +272,11 @@ fn rollups_by_table(
     }
     let asks = |analysis: &&Analysis| analysis.finding.is_some() || analysis.locations != Locations::Unused;
     if analyses.iter().any(asks) {
-        // Correlation asks only of tables that are read anyway.
-        for rollup in [ENTITY_TIES, OFFICE_ADDRESSES].into_iter().flat_map(rollups_of) {
+        // Correlation asks only of tables that are read anyway; of pairs of addresses, which are many, only where an analysis does.
+        let mut read = analyses.iter().flat_map(|analysis| analysis.rollups);
+        let reads_pairs = read.any(|id| PREVALENCE.rollups.contains(id));
+        let questions = [ENTITY_TIES, OFFICE_ADDRESSES].into_iter().chain(reads_pairs.then_some(PREVALENCE));
+        for rollup in questions.flat_map(rollups_of) {
             let rollups = table_of(rollup).and_then(|table| by_table.get_mut(table));
             if let Some(rollups) =
                 rollups.filter(|rollups| !rollups.iter().any(|chosen| chosen.id == rollup.id))
