@@ -31,21 +31,25 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let (names, sources) = (Interner::default(), Interner::default());
-    let pairs = paired(
-        names.numbers_of(canonical_address(ident("destination_ip"))),
-        sources.numbers_of(ident("source_ip")),
-    );
-    let addresses = |rollup: &str| inputs.unmerged(rollup)?.select_columns(&["source_ip", "destination_ip"]);
-    let of_named = addresses("external_pairs")?
-        .union(addresses("internal_pairs")?)?
-        .aggregate(vec![pairs.alias("pair")], vec![])?
+    let pairs_of = |rollup: &str| {
+        inputs.unmerged(rollup)?.select(vec![
+            names.numbers_of(canonical_address(ident("destination_ip"))).alias("number"),
+            sources.numbers_of(ident("source_ip")).alias("source"),
+        ])
+    };
+    let pairs = pairs_of("external_pairs")?.union(pairs_of("internal_pairs")?)?;
+    let wanted =
+        wanted(inputs, EntityKind::Ip)?.select(vec![names.numbers_of(ident("wanted")).alias("wanted")])?;
+    // The wanted are few: they are what the join holds, and other pairs are gone before any is grouped.
+    let of_named = wanted
+        .join(pairs, JoinType::RightSemi, &["wanted"], &["number"], None)?
+        .aggregate(vec![paired(ident("number"), ident("source")).alias("pair")], vec![])?
         .aggregate(
             vec![first_of(ident("pair")).alias("number")],
             // A null is no source.
             vec![count(second_of(ident("pair"))).alias("sources")],
         )?
-        .select(vec![names.texts_of(ident("number")).alias("name"), ident("sources")])?
-        .join(wanted(inputs, EntityKind::Ip)?, JoinType::LeftSemi, &["name"], &["wanted"], None)?;
+        .select(vec![names.texts_of(ident("number")).alias("name"), ident("sources")])?;
     let no_name = lit(ScalarValue::try_from(&DataType::Utf8View)?).alias("name");
     let address = cast(ident("address"), DataType::Utf8View);
     let of_all = inputs
