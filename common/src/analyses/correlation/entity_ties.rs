@@ -81,7 +81,8 @@ fn ties(inputs: &Inputs<'_>, state: DataFrame, pair: &Pair) -> Result<DataFrame>
         [("key", hub_kind, "is_hub_wanted"), ("other_key", other_kind, "is_other_wanted")]
     {
         let wanted = wanted(inputs, kind)?.with_column_renamed("wanted", flag)?;
-        hits = hits.join(wanted, JoinType::Left, &[key], &[flag], None)?;
+        // Joins hold their left side: what is asked for, which is little.
+        hits = wanted.join(hits, JoinType::Right, &[flag], &[key], None)?;
     }
     let hits =
         hits.filter(ident("is_hub_wanted").is_not_null().or(ident("is_other_wanted").is_not_null()))?;
@@ -90,7 +91,7 @@ fn ties(inputs: &Inputs<'_>, state: DataFrame, pair: &Pair) -> Result<DataFrame>
         .select(vec![ident("day").alias("hub_day"), ident("name").alias("hub_name")])?
         .distinct()?;
     let degrees =
-        rows.join(hubs, JoinType::LeftSemi, &["day", "name"], &["hub_day", "hub_name"], None)?.aggregate(
+        hubs.join(rows, JoinType::RightSemi, &["hub_day", "hub_name"], &["day", "name"], None)?.aggregate(
             vec![ident("day").alias("hub_day"), ident("name").alias("hub_name")],
             vec![count(lit(1i64)).alias("degree")],
         )?;
