@@ -1,7 +1,6 @@
 //! Sets of whole numbers as they are stored: a first number and the differences to the next, each in as few bytes as it needs.
 //!
-//! A day's session seconds of a lake took 57 % of the bytes that they took as lists of numbers, split by bytes, and are read without
-//! looking at each.
+//! The session seconds of ten days took 71 % of the bytes that they took as lists of numbers, split by bytes.
 
 use std::sync::Arc;
 

@@ -65,24 +65,32 @@ pub(super) fn sessions(table: DataFrame, config: &Config) -> Result<DataFrame> {
     table.filter(of_vendor(config).and(is_session))
 }
 
+/// The pair a row belongs to, and what is kept of TRAFFIC whatever its destination.
+pub(super) fn traffic() -> Vec<Expr> {
+    vec![
+        ident("SourceIP").alias("source_ip"),
+        ident("DestinationIP").alias("destination_ip"),
+        of_class("TRAFFIC", "SentBytes").alias("sent"),
+        of_class("TRAFFIC", "ReceivedBytes").alias("received"),
+        of_class("TRAFFIC", "TimeGenerated").alias("time"),
+    ]
+}
+
 /// A column of rows of that class; null for others.
-pub(super) fn of_class(class: &str, column: &str) -> Expr {
+fn of_class(class: &str, column: &str) -> Expr {
     only_where(ident(column), ident("DeviceEventClassID").eq(lit(class)))
 }
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
     // Null where no size is known, as sizes of which none is known add up to.
     let size = only_where(size_class(ident("SentBytes")), ident("SentBytes").is_not_null());
-    sessions(table, config)?.filter(is_external(ident("DestinationIP"), &config.network))?.select(vec![
-        ident("SourceIP").alias("source_ip"),
-        ident("DestinationIP").alias("destination_ip"),
-        of_class("TRAFFIC", "SentBytes").alias("sent"),
-        of_class("TRAFFIC", "ReceivedBytes").alias("received"),
-        of_class("TRAFFIC", "TimeGenerated").alias("time"),
+    let mut columns = traffic();
+    columns.extend([
         of_class("THREAT", "TimeGenerated").alias("threat_time"),
         (micros("TimeGenerated") / lit(MICROS_PER_SECOND)).alias("second"),
         size.clone().alias("size_class"),
         (size.clone() * size).alias("size_class_squared"),
         ident("DestinationPort").alias("port"),
-    ])
+    ]);
+    sessions(table, config)?.filter(is_external(ident("DestinationIP"), &config.network))?.select(columns)
 }

@@ -6,7 +6,7 @@ use datafusion::logical_expr::ident;
 use datafusion::prelude::DataFrame;
 
 use super::MeasureKind::{CountOf, Sum};
-use super::external_pairs::{of_class, parameters, sessions};
+use super::external_pairs::{parameters, sessions, traffic};
 use super::{Rollup, Shape, measure};
 use crate::config::Config;
 use crate::functions::is_external;
@@ -42,11 +42,5 @@ pub(super) static ROLLUP: Rollup = Rollup {
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
     // What is no address is not external either.
     let is_internal = is_external(ident("DestinationIP"), &config.network).is_not_true();
-    sessions(table, config)?.filter(is_internal)?.select(vec![
-        ident("SourceIP").alias("source_ip"),
-        ident("DestinationIP").alias("destination_ip"),
-        of_class("TRAFFIC", "SentBytes").alias("sent"),
-        of_class("TRAFFIC", "ReceivedBytes").alias("received"),
-        of_class("TRAFFIC", "TimeGenerated").alias("time"),
-    ])
+    sessions(table, config)?.filter(is_internal)?.select(traffic())
 }
