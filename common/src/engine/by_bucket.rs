@@ -19,7 +19,8 @@ use super::session::batch_rows;
 use crate::functions::BUCKETS;
 use crate::rollups::BUCKET_COLUMN;
 
-/// The rows by bucket; within one by their first column where that is a dictionary, so that equal keys lie together.
+/// The rows by bucket; within one by their first columns as far as those are dictionaries, so that equal keys lie together and
+/// others in the order in which they were met.
 ///
 /// A unit's state is small: it is held, and placed by counting. Where memory is too short for that DataFusion sorts it, by bucket alone,
 /// and spills.
@@ -82,8 +83,11 @@ fn placed(batches: Vec<RecordBatch>, schema: &SchemaRef) -> Result<RecordBatch> 
 /// The numbers of the rows, in order.
 fn order_of(rows: &RecordBatch) -> Result<UInt32Array> {
     let mut order: Vec<u32> = (0..rows.num_rows() as u32).collect();
-    if let Some(first_keys) = rows.column(0).as_dictionary_opt::<Int32Type>() {
-        let (keys, values) = (first_keys.keys(), first_keys.values().len());
+    let dictionaries: Vec<_> =
+        rows.columns().iter().map_while(|column| column.as_dictionary_opt::<Int32Type>()).collect();
+    // The last first: what is placed later keeps that order where it is equal.
+    for dictionary in dictionaries.into_iter().rev() {
+        let (keys, values) = (dictionary.keys(), dictionary.values().len());
         // Null keys come after all others.
         let place = |row: usize| if keys.is_valid(row) { keys.value(row) as usize } else { values };
         order = counted(&order, values + 1, place);
@@ -137,18 +141,21 @@ mod tests {
     const BATCHES: i64 = 300;
     const ROWS: i64 = 600;
 
-    /// Batches of keys, of which some are null, with the number of each row and its bucket.
+    /// Batches of two keys, of which some are null, with the number of each row and its bucket.
     fn batches() -> Vec<RecordBatch> {
         let dictionary: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["a", "b", "c"]));
         let batch = |first: i64| {
             let numbers: Vec<i64> = (first..first + ROWS).collect();
-            let key = |number: &i64| (number % 4 != 3).then_some((number % 4) as i32);
-            let keys: arrow::array::Int32Array = numbers.iter().map(key).collect();
-            let keys = DictionaryArray::try_new(keys, Arc::clone(&dictionary)).unwrap();
+            let keys = |step: i64| -> ArrayRef {
+                let key = |number: &i64| Some((number / step % 4) as i32).filter(|key| *key != 3);
+                let keys: arrow::array::Int32Array = numbers.iter().map(key).collect();
+                Arc::new(DictionaryArray::try_new(keys, Arc::clone(&dictionary)).unwrap())
+            };
             let buckets: UInt8Array =
                 numbers.iter().map(|number| Some((number / 4 * 7 % 64) as u8)).collect();
-            let columns: [(&str, ArrayRef); 3] = [
-                ("key", Arc::new(keys)),
+            let columns: [(&str, ArrayRef); 4] = [
+                ("source", keys(1)),
+                ("destination", keys(5)),
                 ("number", Arc::new(Int64Array::from(numbers))),
                 (BUCKET_COLUMN, Arc::new(buckets)),
             ];
@@ -158,8 +165,8 @@ mod tests {
         (0..BATCHES).map(|number| batch(number * ROWS)).collect()
     }
 
-    /// Bucket, key and number of each row as they come with so much memory.
-    async fn placed_within(memory_bytes: usize) -> Vec<(u8, String, i64)> {
+    /// Bucket, keys and number of each row as they come with so much memory.
+    async fn placed_within(memory_bytes: usize) -> Vec<(u8, [String; 2], i64)> {
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc().unwrap();
         let batches = batches();
         let schema = batches[0].schema();
@@ -167,16 +174,18 @@ mod tests {
             RecordBatchStreamAdapter::new(Arc::clone(&schema), stream::iter(batches.into_iter().map(Ok)));
         let rows = by_bucket(Box::pin(rows), &task_session(runtime)).await.unwrap();
         let rows = concat_batches(&schema, &rows.try_collect::<Vec<_>>().await.unwrap()).unwrap();
-        let keys = as_texts(rows.column(0)).unwrap();
-        let numbers = rows.column(1).as_primitive::<Int64Type>();
-        let buckets = rows.column(2).as_primitive::<UInt8Type>();
-        let key =
-            |row| if keys.is_valid(row) { keys.value(row).to_owned() } else { "null comes last".to_owned() };
-        (0..rows.num_rows()).map(|row| (buckets.value(row), key(row), numbers.value(row))).collect()
+        let keys = [0, 1].map(|column| as_texts(rows.column(column)).unwrap());
+        let numbers = rows.column(2).as_primitive::<Int64Type>();
+        let buckets = rows.column(3).as_primitive::<UInt8Type>();
+        let keys_of = |row| {
+            keys.each_ref()
+                .map(|keys| if keys.is_valid(row) { keys.value(row) } else { "null comes last" }.to_owned())
+        };
+        (0..rows.num_rows()).map(|row| (buckets.value(row), keys_of(row), numbers.value(row))).collect()
     }
 
     #[tokio::test]
-    async fn rows_come_by_bucket_then_key_and_where_memory_is_short_by_bucket() {
+    async fn rows_come_by_bucket_then_keys_and_where_memory_is_short_by_bucket() {
         let held = placed_within(1 << 30).await;
         assert!(held.is_sorted());
         // Enough for a sort that spills, and not for all rows.

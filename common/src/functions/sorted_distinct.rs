@@ -17,10 +17,11 @@ use super::rows_as_groups;
 
 /// The distinct numbers of a group, ascending, as a list.
 ///
-/// Takes 64-bit integers, or sets of them, which it unites: lists, or packed as state is stored. Nulls are left out.
-pub fn sorted_distinct(values: Expr) -> Expr {
-    AggregateUDF::from(SortedDistinct { signature: Signature::any(1, Volatility::Immutable) })
-        .call(vec![values])
+/// Takes 64-bit integers, or sets of them, which it unites: lists; or as state is stored, three columns, of packed sets and of their
+/// first and last numbers. Nulls are left out.
+pub fn sorted_distinct(values: Vec<Expr>) -> Expr {
+    let signature = Signature::any(values.len(), Volatility::Immutable);
+    AggregateUDF::from(SortedDistinct { signature }).call(values)
 }
 
 fn list_item() -> FieldRef {
@@ -76,7 +77,12 @@ impl Sets {
         self.members.push(member);
     }
 
-    fn append(&mut self, values: &ArrayRef, group_of_row: impl Fn(usize) -> Option<usize>) -> Result<()> {
+    fn append(
+        &mut self,
+        arguments: &[ArrayRef],
+        group_of_row: impl Fn(usize) -> Option<usize>,
+    ) -> Result<()> {
+        let values = &arguments[0];
         match values.data_type() {
             DataType::Int64 => {
                 let numbers = values.as_primitive::<Int64Type>();
@@ -100,11 +106,20 @@ impl Sets {
                 }
             }
             DataType::Binary => {
+                let [_, first, last] = arguments else {
+                    return exec_err!("sorted_distinct takes packed sets with their first and last");
+                };
                 let packed = values.as_binary::<i32>();
+                let (first, last) = (first.as_primitive::<Int64Type>(), last.as_primitive::<Int64Type>());
                 for row in 0..packed.len() {
-                    if let Some(group) = group_of_row(row).filter(|_| packed.is_valid(row)) {
-                        unpack(packed.value(row), |member| self.push(group, member))?;
+                    let Some(group) = group_of_row(row).filter(|_| packed.is_valid(row)) else {
+                        continue;
+                    };
+                    if first.is_null(row) || last.is_null(row) {
+                        return exec_err!("a packed set has no first or last");
                     }
+                    let each = |member| self.push(group, member);
+                    unpack(first.value(row), packed.value(row), last.value(row), each)?;
                 }
             }
             other => return exec_err!("sorted_distinct takes whole numbers or sets of them, not {other}"),
@@ -189,7 +204,7 @@ impl GroupsAccumulator for Sets {
         total_num_groups: usize,
     ) -> Result<()> {
         self.group_count = total_num_groups;
-        self.append(&values[0], |row| {
+        self.append(values, |row| {
             opt_filter
                 .is_none_or(|filter| filter.is_valid(row) && filter.value(row))
                 .then(|| group_indices[row])
@@ -233,7 +248,7 @@ struct OneGroup(Sets);
 impl Accumulator for OneGroup {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         self.0.group_count = 1;
-        self.0.append(&values[0], |_| Some(0))
+        self.0.append(values, |_| Some(0))
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {

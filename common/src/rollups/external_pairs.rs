@@ -5,15 +5,18 @@ use datafusion::logical_expr::{Expr, ident, lit};
 use datafusion::prelude::DataFrame;
 use serde_json::{Value, json};
 
-use super::MeasureKind::{CountOf, Max, Min, Set, Sum};
-use super::{Rollup, Shape, measure, micros, of_vendor};
+use super::MeasureKind::{CountOf, Max, Min, Seconds, Sum};
+use super::grouping::second;
+use super::{Rollup, Shape, measure, of_vendor};
 use crate::config::Config;
 use crate::functions::{is_external, only_where, size_class};
-use crate::time::MICROS_PER_SECOND;
+
+/// Extremes of the times of sessions.
+const ENDS: [&str; 4] = ["first_seen", "last_seen", "threat_first_seen", "threat_last_seen"];
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "external_pairs",
-    version: 1,
+    version: 2,
     tables: &["CommonSecurityLog"],
     columns: &[
         "TimeGenerated",
@@ -44,7 +47,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
             measure("threat_first_seen", Min("threat_time")),
             measure("threat_last_seen", Max("threat_time")),
             // Whole seconds of the sessions of both: what beacon gaps are computed from.
-            measure("seconds", Set("second")),
+            measure("seconds", Seconds { of: "second", ends: &ENDS }),
             // And of these sessions: sum and sum of squares of their size classes, and the ports they went to.
             measure("size_classes", Sum("size_class")),
             measure("size_class_squares", Sum("size_class_squared")),
@@ -87,7 +90,7 @@ fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
     let mut columns = traffic();
     columns.extend([
         of_class("THREAT", "TimeGenerated").alias("threat_time"),
-        (micros("TimeGenerated") / lit(MICROS_PER_SECOND)).alias("second"),
+        second(ident("TimeGenerated")).alias("second"),
         size.clone().alias("size_class"),
         (size.clone() * size).alias("size_class_squared"),
         ident("DestinationPort").alias("port"),

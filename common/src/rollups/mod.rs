@@ -14,6 +14,7 @@ mod dns_pairs;
 mod event_bins;
 mod external_pairs;
 mod firewall_identities;
+mod grouping;
 mod internal_pairs;
 mod network_flows;
 mod office_accounts;
@@ -30,16 +31,14 @@ mod threat_counts;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::Result;
-use datafusion::functions::core::expr_fn::{coalesce, get_field};
+use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::{Expr, cast, ident, lit};
 use datafusion::prelude::DataFrame;
 use serde_json::{Value, json};
 
+use self::grouping::{Grouped, group};
 use crate::config::Config;
-use crate::functions::{
-    Interner, Operation, address_or_text, bucket_of, first_of, measures, only_where, packed_set, paired,
-    second_of, sorted_distinct,
-};
+use crate::functions::{address_or_text, bucket_of, only_where};
 use crate::time::{MICROS_PER_DAY, MICROS_PER_HOUR};
 
 /// Every rollup. A new one is a file beside this one and a line here.
@@ -79,9 +78,6 @@ pub static ROLLUPS: &[&Rollup] = &[
 
 /// Column that holds a state row's shard bucket.
 pub const BUCKET_COLUMN: &str = "bucket";
-/// Columns of a grouping's result that are taken apart again.
-const PAIR_COLUMN: &str = "_pair";
-const MEASURES_COLUMN: &str = "_measures";
 
 /// One rollup: what it keeps of a table, and how.
 #[derive(Debug)]
@@ -141,8 +137,13 @@ pub enum MeasureKind {
     Min(&'static str),
     /// Largest value of a column.
     Max(&'static str),
-    /// Sorted distinct values of a whole-number column.
-    Set(&'static str),
+    /// Sorted distinct whole seconds of times.
+    Seconds {
+        /// The column of those seconds.
+        of: &'static str,
+        /// All measures that are extremes of those times.
+        ends: &'static [&'static str],
+    },
 }
 
 const fn measure(name: &'static str, kind: MeasureKind) -> Measure {
@@ -183,80 +184,6 @@ impl Rollup {
     }
 }
 
-/// A text key while it is grouped as a number.
-struct TextKey<'a> {
-    name: &'a str,
-    interner: Interner,
-}
-
-impl TextKey<'_> {
-    fn number(&self) -> Expr {
-        self.interner.numbers_of(ident(self.name))
-    }
-}
-
-/// What is grouped: a table's rows, or states of such.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Grouped {
-    Rows,
-    States,
-}
-
-/// Groups a frame with its text keys as numbers, the first two of them as one. Keys of rows come back as dictionaries, and their sets
-/// packed, as state is stored; of states as texts and lists.
-fn group(frame: DataFrame, keys: &[&str], kept: &[Measure], of: Grouped) -> Result<DataFrame> {
-    let (mut grouped, mut texts) = (Vec::new(), Vec::new());
-    for name in keys {
-        let data_type = frame.schema().field_with_unqualified_name(name)?.data_type();
-        if matches!(data_type, DataType::Utf8View | DataType::Dictionary(_, _)) {
-            texts.push(TextKey { name, interner: Interner::default() });
-        } else {
-            grouped.push(ident(*name));
-        }
-    }
-    let (pair, alone) = texts.split_at(if texts.len() < 2 { 0 } else { 2 });
-    if let [first, second] = pair {
-        grouped.push(paired(first.number(), second.number()).alias(PAIR_COLUMN));
-    }
-    grouped.extend(alone.iter().map(|text| text.number().alias(text.name)));
-
-    let key_again = |name: &&str| match texts.iter().position(|text| text.name == *name) {
-        None => ident(*name),
-        Some(place) => {
-            let number = match (place, pair) {
-                (0, [_, _]) => first_of(ident(PAIR_COLUMN)),
-                (1, [_, _]) => second_of(ident(PAIR_COLUMN)),
-                _ => ident(*name),
-            };
-            let interner = &texts[place].interner;
-            match of {
-                Grouped::Rows => interner.dictionary_of(number),
-                Grouped::States => interner.texts_of(number),
-            }
-            .alias(*name)
-        }
-    };
-    let mut columns: Vec<Expr> = keys.iter().map(key_again).collect();
-    let (mut aggregates, mut side_by_side) = (Vec::new(), Vec::new());
-    for measure in kept {
-        match measure.of(of) {
-            (Some(operation), column) => {
-                side_by_side.push((measure.name, operation, column));
-                columns.push(get_field(ident(MEASURES_COLUMN), measure.name).alias(measure.name));
-            }
-            (None, column) => {
-                aggregates.push(sorted_distinct(column).alias(measure.name));
-                columns.push(match of {
-                    Grouped::Rows => packed_set(ident(measure.name)).alias(measure.name),
-                    Grouped::States => ident(measure.name),
-                });
-            }
-        }
-    }
-    aggregates.push(measures(side_by_side).alias(MEASURES_COLUMN));
-    frame.aggregate(grouped, aggregates)?.select(columns)
-}
-
 /// Rows with dictionaries as texts, as state is stored.
 fn with_plain_texts(rows: DataFrame) -> Result<DataFrame> {
     let columns: Vec<Expr> = rows
@@ -269,24 +196,6 @@ fn with_plain_texts(rows: DataFrame) -> Result<DataFrame> {
         })
         .collect();
     rows.select(columns)
-}
-
-impl Measure {
-    /// What is done with which column for it; a set where nothing else is.
-    fn of(&self, grouped: Grouped) -> (Option<Operation>, Expr) {
-        let (of_rows, column) = match self.kind {
-            MeasureKind::Count => (Some(Operation::Count), lit(1i64)),
-            MeasureKind::CountOf(column) => (Some(Operation::Count), ident(column)),
-            MeasureKind::Sum(column) => (Some(Operation::Sum), ident(column)),
-            MeasureKind::Min(column) => (Some(Operation::Min), ident(column)),
-            MeasureKind::Max(column) => (Some(Operation::Max), ident(column)),
-            MeasureKind::Set(column) => (None, ident(column)),
-        };
-        match grouped {
-            Grouped::Rows => (of_rows, column),
-            Grouped::States => (of_rows.map(Operation::of_states), ident(self.name)),
-        }
-    }
 }
 
 /// Microseconds since the epoch of a time column.

@@ -1,0 +1,165 @@
+//! Groups of a rollup: of a table's rows, as state is stored, and of states.
+//!
+//! What one measure says of another is stored once: a largest value that is also the smallest, or the sum, is null, and a set is
+//! without its ends.
+
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
+use datafusion::functions::core::expr_fn::{coalesce, get_field, greatest, least, nullif};
+use datafusion::logical_expr::{Expr, cast, ident, lit};
+use datafusion::prelude::DataFrame;
+
+use super::{Measure, MeasureKind};
+use crate::functions::{
+    Interner, Operation, first_of, measures, packed_set, paired, second_of, sorted_distinct,
+};
+use crate::time::MICROS_PER_SECOND;
+
+/// Columns of a grouping's result that are taken apart again.
+const PAIR_COLUMN: &str = "_pair";
+const MEASURES_COLUMN: &str = "_measures";
+
+/// What is grouped: a table's rows, or states of such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grouped {
+    Rows,
+    States,
+}
+
+/// A text key while it is grouped as a number.
+struct TextKey<'a> {
+    name: &'a str,
+    interner: Interner,
+}
+
+impl TextKey<'_> {
+    fn number(&self) -> Expr {
+        self.interner.numbers_of(ident(self.name))
+    }
+}
+
+/// Groups a frame with its text keys as numbers, the first two of them as one. Rows become state as it is stored, with keys as
+/// dictionaries; states become one with keys as texts, sets as lists and nothing left out.
+pub(super) fn group(frame: DataFrame, keys: &[&str], kept: &[Measure], of: Grouped) -> Result<DataFrame> {
+    let (mut grouped, mut texts) = (Vec::new(), Vec::new());
+    for name in keys {
+        let data_type = frame.schema().field_with_unqualified_name(name)?.data_type();
+        if matches!(data_type, DataType::Utf8View | DataType::Dictionary(_, _)) {
+            texts.push(TextKey { name, interner: Interner::default() });
+        } else {
+            grouped.push(ident(*name));
+        }
+    }
+    let (pair, alone) = texts.split_at(if texts.len() < 2 { 0 } else { 2 });
+    if let [first, second] = pair {
+        grouped.push(paired(first.number(), second.number()).alias(PAIR_COLUMN));
+    }
+    grouped.extend(alone.iter().map(|text| text.number().alias(text.name)));
+
+    let key_again = |name: &&str| match texts.iter().position(|text| text.name == *name) {
+        None => ident(*name),
+        Some(place) => {
+            let number = match (place, pair) {
+                (0, [_, _]) => first_of(ident(PAIR_COLUMN)),
+                (1, [_, _]) => second_of(ident(PAIR_COLUMN)),
+                _ => ident(*name),
+            };
+            let interner = &texts[place].interner;
+            match of {
+                Grouped::Rows => interner.dictionary_of(number),
+                Grouped::States => interner.texts_of(number),
+            }
+            .alias(*name)
+        }
+    };
+    let mut columns: Vec<Expr> = keys.iter().map(key_again).collect();
+    let (mut aggregates, mut side_by_side) = (Vec::new(), Vec::new());
+    for measure in kept {
+        match (measure.operation(), of) {
+            (Some(operation), Grouped::Rows) => {
+                side_by_side.push((measure.name, operation, measure.of_rows()));
+                columns.push(measure.stored(kept).alias(measure.name));
+            }
+            (Some(operation), Grouped::States) => {
+                side_by_side.push((measure.name, operation.of_states(), measure.of_state(kept)));
+                columns.push(united(measure.name).alias(measure.name));
+            }
+            (None, Grouped::Rows) => {
+                aggregates.push(sorted_distinct(vec![measure.of_rows()]).alias(measure.name));
+                columns.push(packed_set(ident(measure.name)).alias(measure.name));
+            }
+            (None, Grouped::States) => {
+                aggregates.push(sorted_distinct(measure.set_of_state()).alias(measure.name));
+                columns.push(ident(measure.name));
+            }
+        }
+    }
+    aggregates.push(measures(side_by_side).alias(MEASURES_COLUMN));
+    frame.aggregate(grouped, aggregates)?.select(columns)
+}
+
+/// A measure of the rows or states grouped.
+fn united(name: &str) -> Expr {
+    get_field(ident(MEASURES_COLUMN), name)
+}
+
+impl Measure {
+    /// What is done for it; nothing where it is a set.
+    fn operation(&self) -> Option<Operation> {
+        match self.kind {
+            MeasureKind::Count | MeasureKind::CountOf(_) => Some(Operation::Count),
+            MeasureKind::Sum(_) => Some(Operation::Sum),
+            MeasureKind::Min(_) => Some(Operation::Min),
+            MeasureKind::Max(_) => Some(Operation::Max),
+            MeasureKind::Seconds { .. } => None,
+        }
+    }
+
+    /// What it is of, in a table's rows.
+    fn of_rows(&self) -> Expr {
+        match self.kind {
+            MeasureKind::Count => lit(1i64),
+            MeasureKind::CountOf(column)
+            | MeasureKind::Sum(column)
+            | MeasureKind::Min(column)
+            | MeasureKind::Max(column)
+            | MeasureKind::Seconds { of: column, .. } => ident(column),
+        }
+    }
+
+    /// The measure that a largest value of one row is equal to.
+    fn twin(&self, kept: &[Measure]) -> Option<&'static str> {
+        let MeasureKind::Max(of) = self.kind else { return None };
+        let is_twin = |other: &&Measure| matches!(other.kind, MeasureKind::Min(column) | MeasureKind::Sum(column) if column == of);
+        kept.iter().find(is_twin).map(|twin| twin.name)
+    }
+
+    /// As state has it: null where it is as its twin.
+    fn stored(&self, kept: &[Measure]) -> Expr {
+        match self.twin(kept) {
+            Some(twin) => nullif(united(self.name), united(twin)),
+            None => united(self.name),
+        }
+    }
+
+    /// Out of state.
+    fn of_state(&self, kept: &[Measure]) -> Expr {
+        match self.twin(kept) {
+            Some(twin) => coalesce(vec![ident(self.name), ident(twin)]),
+            None => ident(self.name),
+        }
+    }
+
+    /// A set's stored form, and its first and last number.
+    fn set_of_state(&self) -> Vec<Expr> {
+        let MeasureKind::Seconds { ends, .. } = self.kind else { return vec![ident(self.name)] };
+        // Of a largest time that is not stored the smallest is among them.
+        let ends: Vec<Expr> = ends.iter().map(|name| ident(*name)).collect();
+        vec![ident(self.name), second(least(ends.clone())), second(greatest(ends))]
+    }
+}
+
+/// The whole second of a time, as a rollup's rows have it.
+pub(super) fn second(time: Expr) -> Expr {
+    cast(time, DataType::Int64) / lit(MICROS_PER_SECOND)
+}
