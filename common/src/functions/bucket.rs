@@ -1,5 +1,6 @@
 //! The shard bucket of a key: a small hash that is the same on every machine and version.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, UInt8Array};
@@ -9,7 +10,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::text::as_texts;
+use super::text::{OfDictionary, as_texts};
 
 /// Buckets a rollup's state is cut into; a shard is a range of them.
 pub const BUCKETS: u8 = 64;
@@ -20,7 +21,7 @@ const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 /// The bucket of a key of one or more texts, `0..BUCKETS`: FNV-1a (Fowler, Noll, Vo) of each, folded, and added up with
 /// each but the last times a prime. A null counts as 0, so that a key of one null is in bucket 0.
 pub fn bucket_of(key: Vec<Expr>) -> Expr {
-    ScalarUDF::from(BucketOf { signature: Signature::variadic_any(Volatility::Immutable) }).call(key)
+    ScalarUDF::from(BucketOf::new(key.len())).call(key)
 }
 
 fn hashes_of(texts: &ArrayRef) -> Result<Vec<u64>> {
@@ -34,17 +35,40 @@ fn hash_of(text: &[u8]) -> u64 {
 }
 
 /// The hash of each row's text; of a dictionary, once a value.
-fn row_hashes(array: &ArrayRef) -> Result<Vec<u64>> {
+fn row_hashes(array: &ArrayRef, of_dictionary: &OfDictionary<Vec<u64>>) -> Result<Vec<u64>> {
     let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() else {
         return hashes_of(array);
     };
-    let of_values = hashes_of(dictionary.values())?;
+    let of_values = of_dictionary.get_or_compute(dictionary.values(), hashes_of)?;
     Ok(dictionary.keys().iter().map(|key| key.map_or(0, |key| of_values[key as usize])).collect())
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct BucketOf {
     signature: Signature,
+    /// One a column of the key.
+    of_dictionaries: Vec<OfDictionary<Vec<u64>>>,
+}
+
+impl BucketOf {
+    fn new(columns: usize) -> Self {
+        let of_dictionaries = (0..columns).map(|_| OfDictionary::default()).collect();
+        Self { signature: Signature::any(columns, Volatility::Immutable), of_dictionaries }
+    }
+}
+
+impl PartialEq for BucketOf {
+    fn eq(&self, other: &Self) -> bool {
+        self.signature == other.signature
+    }
+}
+
+impl Eq for BucketOf {}
+
+impl Hash for BucketOf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.signature.hash(state);
+    }
 }
 
 impl ScalarUDFImpl for BucketOf {
@@ -62,8 +86,8 @@ impl ScalarUDFImpl for BucketOf {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let mut sums = vec![0u64; args.number_rows];
-        for column in &args.args {
-            let hashes = row_hashes(&column.to_array(args.number_rows)?)?;
+        for (column, of_dictionary) in args.args.iter().zip(&self.of_dictionaries) {
+            let hashes = row_hashes(&column.to_array(args.number_rows)?, of_dictionary)?;
             for (sum, hash) in sums.iter_mut().zip(hashes) {
                 *sum = sum.wrapping_mul(FNV_PRIME).wrapping_add(hash);
             }
@@ -90,7 +114,7 @@ mod tests {
             return_field: Arc::new(Field::new("bucket", DataType::UInt8, false)),
             config_options: Arc::new(ConfigOptions::default()),
         };
-        let function = BucketOf { signature: Signature::variadic_any(Volatility::Immutable) };
+        let function = BucketOf::new(args.args.len());
         let buckets = function.invoke_with_args(args).unwrap().to_array(number_rows).unwrap();
         buckets.as_primitive::<UInt8Type>().values().to_vec()
     }

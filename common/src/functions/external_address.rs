@@ -12,7 +12,7 @@ use datafusion::logical_expr::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::text::{OfDictionary, test_each};
+use super::text::{OfDictionary, Tested, test_each};
 
 /// The networks that count as inside, and exceptions that count as outside nonetheless.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub fn is_external(address: Expr, space: &PrivateSpace) -> Expr {
 struct IsExternal {
     signature: Signature,
     space: PrivateSpace,
-    of_dictionary: OfDictionary<BooleanArray>,
+    of_dictionary: OfDictionary<Tested>,
 }
 
 impl PartialEq for IsExternal {

@@ -84,7 +84,12 @@ impl Texts {
     }
 
     fn numbers(&mut self, array: &ArrayRef) -> Result<UInt32Array> {
-        Ok(as_texts(array)?.iter().map(|text| text.map(|text| self.number(text))).collect())
+        let mut number = |text: Option<&str>| text.map(|text| self.number(text));
+        // The values of dictionaries, which need no views of them.
+        if let Some(texts) = array.as_string_opt::<i32>() {
+            return Ok(texts.iter().map(number).collect());
+        }
+        Ok(as_texts(array)?.iter().map(&mut number).collect())
     }
 
     fn as_array(&mut self) -> ArrayRef {

@@ -9,7 +9,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::text::{OfDictionary, test_each};
+use super::text::{OfDictionary, Tested, test_each};
 use crate::config::Patterns;
 
 /// Whether the lower-cased text matches any of the patterns; null text is null.
@@ -26,7 +26,7 @@ pub fn matches(text: Expr, patterns: &Patterns) -> Expr {
 struct Matches {
     signature: Signature,
     patterns: Patterns,
-    of_dictionary: OfDictionary<BooleanArray>,
+    of_dictionary: OfDictionary<Tested>,
 }
 
 impl PartialEq for Matches {

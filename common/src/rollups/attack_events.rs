@@ -5,8 +5,9 @@ use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::DataFrame;
 use serde_json::{Value, json};
 
-use super::{Rollup, Shape, of_vendor};
+use super::{Rollup, Shape, of_class, of_vendor};
 use crate::config::Config;
+use crate::functions::is_one_of;
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "attack_events",
@@ -38,11 +39,9 @@ fn parameters(config: &Config) -> Value {
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
     let limits = &config.attack_timeline;
-    let actions = limits.actions.iter().map(|action| lit(action.as_str())).collect();
     let sent = ident("SentBytes");
-    let is_suspicious = ident("DeviceEventClassID")
-        .eq(lit("THREAT"))
-        .or(ident("SimplifiedDeviceAction").in_list(actions, false))
+    let is_suspicious = of_class(&["THREAT"])
+        .or(is_one_of(ident("SimplifiedDeviceAction"), &limits.actions))
         .or(sent.clone().gt(lit(limits.min_sent_bytes)))
         .or(ident("DestinationPort").eq(lit(53i64)).and(sent.clone().gt(lit(limits.min_dns_sent_bytes))));
     table.filter(of_vendor(config).and(is_suspicious))?.select(vec![

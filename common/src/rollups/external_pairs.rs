@@ -1,13 +1,13 @@
 //! Sessions of each source and external destination: serves beaconing, beacon scores, data exfiltration and top talkers.
 
 use datafusion::common::Result;
-use datafusion::logical_expr::{Expr, ident, lit};
+use datafusion::logical_expr::{Expr, ident};
 use datafusion::prelude::DataFrame;
 use serde_json::{Value, json};
 
 use super::MeasureKind::{CountOf, Max, Min, Seconds, Sum};
 use super::grouping::second;
-use super::{Rollup, Shape, measure, of_vendor};
+use super::{Rollup, Shape, measure, of_class, of_vendor};
 use crate::config::Config;
 use crate::functions::{is_external, only_where, size_class};
 
@@ -64,7 +64,7 @@ pub(super) fn parameters(config: &Config) -> Value {
 
 /// The vendor's TRAFFIC and THREAT rows.
 pub(super) fn sessions(table: DataFrame, config: &Config) -> Result<DataFrame> {
-    let is_session = ident("DeviceEventClassID").in_list(vec![lit("TRAFFIC"), lit("THREAT")], false);
+    let is_session = of_class(&["TRAFFIC", "THREAT"]);
     table.filter(of_vendor(config).and(is_session))
 }
 
@@ -73,15 +73,15 @@ pub(super) fn traffic() -> Vec<Expr> {
     vec![
         ident("SourceIP").alias("source_ip"),
         ident("DestinationIP").alias("destination_ip"),
-        of_class("TRAFFIC", "SentBytes").alias("sent"),
-        of_class("TRAFFIC", "ReceivedBytes").alias("received"),
-        of_class("TRAFFIC", "TimeGenerated").alias("time"),
+        only_of("TRAFFIC", "SentBytes").alias("sent"),
+        only_of("TRAFFIC", "ReceivedBytes").alias("received"),
+        only_of("TRAFFIC", "TimeGenerated").alias("time"),
     ]
 }
 
 /// A column of rows of that class; null for others.
-fn of_class(class: &str, column: &str) -> Expr {
-    only_where(ident(column), ident("DeviceEventClassID").eq(lit(class)))
+fn only_of(class: &str, column: &str) -> Expr {
+    only_where(ident(column), of_class(&[class]))
 }
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
@@ -89,7 +89,7 @@ fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
     let size = only_where(size_class(ident("SentBytes")), ident("SentBytes").is_not_null());
     let mut columns = traffic();
     columns.extend([
-        of_class("THREAT", "TimeGenerated").alias("threat_time"),
+        only_of("THREAT", "TimeGenerated").alias("threat_time"),
         second(ident("TimeGenerated")).alias("second"),
         size.clone().alias("size_class"),
         (size.clone() * size).alias("size_class_squared"),

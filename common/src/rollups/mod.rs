@@ -38,7 +38,7 @@ use serde_json::{Value, json};
 
 use self::grouping::{Grouped, group};
 use crate::config::Config;
-use crate::functions::{address_or_text, bucket_of, only_where};
+use crate::functions::{address_or_text, bucket_of, is_one_of, only_where};
 use crate::time::{MICROS_PER_DAY, MICROS_PER_HOUR};
 
 /// Every rollup. A new one is a file beside this one and a line here.
@@ -162,14 +162,13 @@ impl Rollup {
     /// Where the plan can't be built from the frame's columns.
     pub fn build(&self, table: DataFrame, config: &Config) -> Result<DataFrame> {
         let prepared = (self.prepare)(table, config)?;
-        let state = match &self.shape {
-            Shape::Rows => with_plain_texts(prepared)?,
-            Shape::Groups { keys, measures } => group(prepared, keys, measures, Grouped::Rows)?,
-        };
-        state.with_column(
-            BUCKET_COLUMN,
-            bucket_of(self.bucket_key.iter().map(|column| ident(*column)).collect()),
-        )
+        let bucket = bucket_of(self.bucket_key.iter().map(|column| ident(*column)).collect());
+        match &self.shape {
+            Shape::Rows => with_plain_texts(prepared.with_column(BUCKET_COLUMN, bucket)?),
+            Shape::Groups { keys, measures } => {
+                group(prepared, keys, measures, Grouped::Rows)?.with_column(BUCKET_COLUMN, bucket)
+            }
+        }
     }
 
     /// The united state of several, as read back from storage.
@@ -229,7 +228,7 @@ fn of_office_users(config: &Config) -> Expr {
     if types.is_empty() {
         return lit(true);
     }
-    ident("UserType").in_list(types.iter().map(|user_type| lit(user_type.as_str())).collect(), false)
+    is_one_of(ident("UserType"), types)
 }
 
 /// For rollups that depend on the kinds of users alone.
@@ -249,7 +248,12 @@ fn time_of(micros: Expr) -> Expr {
 
 /// Rows of the firewall suite's vendor.
 fn of_vendor(config: &Config) -> Expr {
-    ident("DeviceVendor").eq(lit(config.firewall.vendor.as_str()))
+    is_one_of(ident("DeviceVendor"), &[&config.firewall.vendor])
+}
+
+/// Firewall rows of these event classes.
+fn of_class(classes: &[&str]) -> Expr {
+    is_one_of(ident("DeviceEventClassID"), classes)
 }
 
 /// For rollups that depend on the vendor alone.

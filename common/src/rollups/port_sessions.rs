@@ -1,11 +1,11 @@
 //! TRAFFIC sessions by destination port and protocol.
 
 use datafusion::common::Result;
-use datafusion::logical_expr::{ident, lit};
+use datafusion::logical_expr::ident;
 use datafusion::prelude::DataFrame;
 
 use super::MeasureKind::Count;
-use super::{Rollup, Shape, measure, of_vendor, vendor_only};
+use super::{Rollup, Shape, measure, of_class, of_vendor, vendor_only};
 use crate::config::Config;
 
 pub(super) static ROLLUP: Rollup = Rollup {
@@ -21,6 +21,6 @@ pub(super) static ROLLUP: Rollup = Rollup {
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
     table
-        .filter(of_vendor(config).and(ident("DeviceEventClassID").eq(lit("TRAFFIC"))))?
+        .filter(of_vendor(config).and(of_class(&["TRAFFIC"])))?
         .select(vec![ident("DestinationPort").alias("destination_port"), ident("Protocol").alias("protocol")])
 }

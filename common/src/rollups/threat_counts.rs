@@ -1,11 +1,11 @@
 //! THREAT events by activity, action and severity.
 
 use datafusion::common::Result;
-use datafusion::logical_expr::{ident, lit};
+use datafusion::logical_expr::ident;
 use datafusion::prelude::DataFrame;
 
 use super::MeasureKind::Count;
-use super::{Rollup, Shape, measure, of_vendor, vendor_only};
+use super::{Rollup, Shape, measure, of_class, of_vendor, vendor_only};
 use crate::config::Config;
 
 pub(super) static ROLLUP: Rollup = Rollup {
@@ -27,7 +27,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
 };
 
 fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
-    table.filter(of_vendor(config).and(ident("DeviceEventClassID").eq(lit("THREAT"))))?.select(vec![
+    table.filter(of_vendor(config).and(of_class(&["THREAT"])))?.select(vec![
         ident("Activity").alias("activity"),
         ident("SimplifiedDeviceAction").alias("action"),
         ident("LogSeverity").alias("severity"),
