@@ -32,7 +32,8 @@ pub struct Inputs<'a> {
 pub enum Scope {
     /// The keys of this shard.
     Shard,
-    /// The keys of this shard as they are stored: a key may come several times, and text may be a dictionary.
+    /// The keys of this shard as they are stored: a key may come several times, text may be a dictionary, and measures leave out
+    /// what others say.
     Unmerged,
     /// All keys.
     Whole,

@@ -24,6 +24,8 @@ const MOST_REPAIRS: u32 = 3;
 
 /// Bytes of stored state that a merge's task takes. Merged they are some ten times larger, and held for all its analyses.
 const SHARD_STATE_BYTES: u64 = 16 << 20;
+/// Rows of stored state that a merge's task takes where analyses share what it merged, which is then held with its texts.
+const SHARED_STATE_ROWS: u64 = 512 << 10;
 
 /// Analyses that read the same rollups: they share one merge.
 type Group = Vec<&'static Analysis>;
@@ -117,7 +119,7 @@ impl<'a> Merger<'a> {
         let job = MergeJob {
             config: options.config.for_tasks(),
             state_url: options.state.location().url().to_owned(),
-            shards: shards(shard_count(options.shards, state_bytes(analyses, state))),
+            shards: shards(self.shard_count(analyses, state)),
             origin: Origin::here(options.job),
             inputs: state
                 .iter()
@@ -140,6 +142,16 @@ impl<'a> Merger<'a> {
         }
         tracing::debug!(analyses = ?results.iter().map(|(id, _)| id).collect::<Vec<_>>(), "merged");
         Ok(Ok(results))
+    }
+
+    /// As many shards as there may be tasks, or more where the state is large.
+    fn shard_count(&self, analyses: &Group, state: &BTreeMap<String, Vec<LakeFile>>) -> usize {
+        let is_shared = analyses.len() > 1;
+        let manifests = self.records.iter().flat_map(|record| &record.manifests);
+        let of_group = manifests.filter(|manifest| is_shared && reads(analyses, &manifest.rollup));
+        let shared_rows: u64 = of_group.map(|manifest| manifest.state_rows).sum();
+        let count = (state_bytes(analyses, state) / SHARD_STATE_BYTES).max(shared_rows / SHARED_STATE_ROWS);
+        self.options.shards.max(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     /// Runs the job; gives the rows of each of its analyses, or what state can't be read.
@@ -223,11 +235,6 @@ fn by_rollups(analyses: &[&'static Analysis]) -> Vec<Group> {
         }
     }
     groups
-}
-
-/// Shards of a merge of so many bytes of state: as many as there may be tasks, or more where the state is large.
-fn shard_count(tasks: usize, bytes: u64) -> usize {
-    tasks.max(usize::try_from(bytes / SHARD_STATE_BYTES).unwrap_or(usize::MAX))
 }
 
 /// All buckets, in `count` ranges as even as they can be.
