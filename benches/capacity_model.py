@@ -13,15 +13,15 @@ GIB, MIB = 2**30, 2**20
 
 # name: (value, unit, what, how it is measured)
 CONSTANTS = {
-    "rollup": (33.0, "s/GiB", "processor time of reading and grouping, a GiB of Parquet", "scan: first less again"),
-    "merge": (21.0, "s/GiB", "processor time of merging and analysing, a GiB of Parquet in the window", "scan, again: 3 days less 1 day (`--to`)"),
-    "state": (0.19, "", "bytes of state, of those of the lake", "scan: size of the state"),
-    "unit_overhead": (0.014, "s", "processor time of a unit with hardly any rows", "small lake: first less again, a unit"),
-    "task_overhead": (0.06, "s", "processor time of a merge task with hardly any state", "scan, again: 1 day less `merge`, a task"),
-    "file_overhead": (0.0015, "s", "processor time of a state file with hardly any rows, a shard", "small lake: again less `task_overhead`, a file"),
+    "rollup": (37.0, "s/GiB", "processor time of reading and grouping, a GiB of Parquet", "scan: first less again"),
+    "merge": (13.5, "s/GiB", "processor time of merging and analysing, a GiB of Parquet in the window", "scan, again: 3 days less 1 day (`--to`)"),
+    "state": (0.13, "", "bytes of state, of those of the lake", "scan: size of the state"),
+    "unit_overhead": (0.0105, "s", "processor time of a unit with hardly any rows", "small lake: first less again, a unit"),
+    "task_overhead": (0.04, "s", "processor time of a merge task with hardly any state", "scan, again: 1 day less `merge`, a task"),
+    "file_overhead": (0.0006, "s", "processor time of a state file with hardly any rows, a shard", "small lake: again less `task_overhead`, a file"),
     "merge_spread": (10.0, "", "the longest merge task, in means", "`just bench-cluster --part hot-key`"),
-    "state_files": (5.7, "", "state files a unit, each table by its bytes", "`--dry-run`: rollups that a unit feeds"),
-    "coordinator_unit": (0.0011, "s", "coordinator's processor time a unit", "bench-capacity, 10,000 units, first"),
+    "state_files": (6.4, "", "state files a unit, each table by its bytes", "`--dry-run`: rollups that a unit feeds"),
+    "coordinator_unit": (0.0009, "s", "coordinator's processor time a unit", "bench-capacity, 10,000 units, first"),
     "coordinator_task": (0.0017, "s", "coordinator's processor time a merge task", "bench-capacity, 1,000 units, again"),
     "coordinator_idle": (0.0001, "", "processors of the coordinator, a worker without work", "bench-capacity"),
     "coordinator_unit_bytes": (16 * 1024, "B", "coordinator's memory a unit", "bench-capacity: peak at 10,000 less at 1,000"),

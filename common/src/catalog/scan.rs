@@ -16,11 +16,12 @@ use datafusion::physical_expr::expressions::{BinaryExpr, Column, lit};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::scalar::ScalarValue;
+use object_store::ObjectStore;
 
 use super::lake::{LakeFile, LakeTable};
 use super::normalise::{NormaliserFactory, UnreadableCounts};
 use super::row_groups::RowGroups;
-use super::store_reader::{FOOTER_HINT_BYTES, STATE_FOOTER_HINT_BYTES, stored_schema};
+use super::store_reader::{FOOTER_HINT_BYTES, StateReaders, stored_schema};
 use super::tables::{ColumnKind, TableSpec};
 use crate::time::Window;
 
@@ -60,7 +61,7 @@ pub async fn file_scan(
     unreadable: &UnreadableCounts,
 ) -> crate::Result<Arc<dyn ExecutionPlan>> {
     let schema = canonical_schema(table.spec, columns);
-    let mut source = parquet_source(&schema, FOOTER_HINT_BYTES);
+    let mut source = parquet_source(&schema).with_metadata_size_hint(FOOTER_HINT_BYTES);
     if let Some(clip) = clip {
         source = source.with_predicate(within(&schema, table.spec.time_column, clip)?);
     }
@@ -76,21 +77,24 @@ pub async fn file_scan(
     Ok(DataSourceExec::from_data_source(config))
 }
 
-/// A scan of state files of one schema, in one partition and no order, with the columns of `projection`.
+/// A scan of state files of one schema in `store`, which lies at `url`, in one partition and no order, with the columns of
+/// `projection`.
 pub fn state_scan(
-    store: &ObjectStoreUrl,
+    url: &ObjectStoreUrl,
+    store: Arc<dyn ObjectStore>,
     schema: &SchemaRef,
     files: &[LakeFile],
     projection: Option<&Vec<usize>>,
     predicate: Option<Arc<dyn PhysicalExpr>>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let mut source = parquet_source(schema, STATE_FOOTER_HINT_BYTES);
+    let readers = Arc::new(StateReaders(store));
+    let mut source = parquet_source(schema).with_parquet_file_reader_factory(readers);
     if let Some(predicate) = predicate {
         source = source.with_predicate(predicate);
     }
-    let at_once = if store.as_str().starts_with(LOCAL_STORE) { 1 } else { CONCURRENT_STATE_FILES };
+    let at_once = if url.as_str().starts_with(LOCAL_STORE) { 1 } else { CONCURRENT_STATE_FILES };
     let groups = FileGroup::new(files.iter().map(partitioned_file).collect()).split_files(at_once);
-    let config = FileScanConfigBuilder::new(store.clone(), Arc::new(source))
+    let config = FileScanConfigBuilder::new(url.clone(), Arc::new(source))
         .with_file_groups(groups)
         .with_projection_indices(projection.cloned())?
         .build();
@@ -99,13 +103,11 @@ pub fn state_scan(
     Ok(if parts == 1 { scan } else { Arc::new(CoalescePartitionsExec::new(scan)) })
 }
 
-fn parquet_source(schema: &SchemaRef, footer_hint: usize) -> ParquetSource {
+fn parquet_source(schema: &SchemaRef) -> ParquetSource {
     let mut options = TableParquetOptions::default();
     options.global.coerce_int96 = Some("us".into());
     options.global.pushdown_filters = false;
-    ParquetSource::new(TableSchema::from(Arc::clone(schema)))
-        .with_table_parquet_options(options)
-        .with_metadata_size_hint(footer_hint)
+    ParquetSource::new(TableSchema::from(Arc::clone(schema))).with_table_parquet_options(options)
 }
 
 fn partitioned_file(file: &LakeFile) -> PartitionedFile {

@@ -1,4 +1,4 @@
-//! Reads a Parquet file of an object store directly, where no query is run over it.
+//! Reads a Parquet file of an object store: where no query is run over it, and state.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,10 +8,13 @@ use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::future::{BoxFuture, ready};
 use futures::{FutureExt, TryFutureExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
@@ -28,19 +31,52 @@ use crate::error::{InputFault, store_failure};
 
 /// Bytes read from a file's end in the first request: most footers fit.
 pub(super) const FOOTER_HINT_BYTES: usize = 512 << 10;
-/// The same of a state file, which each shard of a merge reads: they have few columns and row groups.
-pub(super) const STATE_FOOTER_HINT_BYTES: usize = 128 << 10;
+/// The same of a state file, which each shard of a merge reads: they have few columns and row groups. Most are no larger.
+const STATE_FOOTER_HINT_BYTES: usize = 128 << 10;
 
-/// One file of a store, for the Parquet crate's readers.
+/// One file of a store, for the Parquet crate's readers. What the request for the footer brought is kept: a file that is no longer
+/// takes one request.
 pub(super) struct StoreReader {
     store: Arc<dyn ObjectStore>,
     path: Path,
     bytes: u64,
+    footer_hint: usize,
+    /// The end of the file, once it was asked for.
+    tail: Bytes,
 }
 
 impl StoreReader {
     pub(super) fn new(location: &Location, file: &LakeFile) -> Self {
-        Self { store: Arc::clone(location.store()), path: file.store_path(), bytes: file.bytes }
+        let store = Arc::clone(location.store());
+        Self::of(store, file.store_path(), file.bytes, FOOTER_HINT_BYTES)
+    }
+
+    fn of(store: Arc<dyn ObjectStore>, path: Path, bytes: u64, footer_hint: usize) -> Self {
+        Self { store, path, bytes, footer_hint, tail: Bytes::new() }
+    }
+
+    /// The range, where it lies in the tail.
+    fn in_tail(&self, range: &Range<u64>) -> Option<Bytes> {
+        let start = range.start.checked_sub(self.bytes - self.tail.len() as u64)?;
+        let is_within = range.start <= range.end && range.end <= self.bytes;
+        is_within.then(|| self.tail.slice(start as usize..(start + range.end - range.start) as usize))
+    }
+}
+
+/// Readers of state files, for queries.
+#[derive(Debug)]
+pub(super) struct StateReaders(pub(super) Arc<dyn ObjectStore>);
+
+impl ParquetFileReaderFactory for StateReaders {
+    fn create_reader(
+        &self,
+        _: usize,
+        file: PartitionedFile,
+        _: Option<usize>,
+        _: &ExecutionPlanMetricsSet,
+    ) -> datafusion::common::Result<Box<dyn AsyncFileReader + Send>> {
+        let ObjectMeta { location, size, .. } = file.object_meta;
+        Ok(Box::new(StoreReader::of(Arc::clone(&self.0), location, size, STATE_FOOTER_HINT_BYTES)))
     }
 }
 
@@ -170,7 +206,20 @@ fn from_store(error: object_store::Error) -> ParquetError {
 
 impl AsyncFileReader for StoreReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
-        self.store.get_range(&self.path, range).map_err(from_store).boxed()
+        match self.in_tail(&range) {
+            Some(bytes) => ready(Ok(bytes)).boxed(),
+            None => self.store.get_range(&self.path, range).map_err(from_store).boxed(),
+        }
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
+        match ranges.iter().map(|range| self.in_tail(range)).collect() {
+            Some(all) => ready(Ok(all)).boxed(),
+            // The store asks for neighbouring ranges together.
+            None => {
+                async move { self.store.get_ranges(&self.path, &ranges).await.map_err(from_store) }.boxed()
+            }
+        }
     }
 
     fn get_metadata<'a>(
@@ -179,11 +228,65 @@ impl AsyncFileReader for StoreReader {
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
         async move {
             let bytes = self.bytes;
+            let start = bytes.saturating_sub(self.footer_hint as u64);
+            self.tail = self.get_bytes(start..bytes).await?;
+            if self.tail.len() as u64 != bytes - start {
+                return Err(ParquetError::EOF(format!("it should have {bytes} bytes")));
+            }
             let reader = ParquetMetaDataReader::new()
                 .with_arrow_reader_options(options)
-                .with_prefetch_hint(Some(FOOTER_HINT_BYTES));
+                .with_prefetch_hint(Some(self.tail.len()));
             Ok(Arc::new(reader.load_and_finish(self, bytes).await?))
         }
         .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use arrow::datatypes::Int64Type;
+    use object_store::memory::InMemory;
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+
+    const ROWS: i64 = 20_000;
+
+    /// The numbers of a file of so many, when it is gone from the store once its footer is read.
+    async fn read_without_store(footer_hint: usize, is_deleted: bool) -> Result<Vec<i64>> {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..ROWS));
+        let batch = RecordBatch::try_from_iter([("number", numbers)])?;
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None)?;
+        writer.write(&batch)?;
+        let (file, path) = (writer.into_inner()?, Path::from("state.parquet"));
+        let (store, bytes) = (Arc::new(InMemory::new()), file.len() as u64);
+        store.put(&path, file.into()).await.map_err(from_store)?;
+        let reader = StoreReader::of(Arc::clone(&store) as _, path.clone(), bytes, footer_hint);
+        let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
+        if is_deleted {
+            store.delete(&path).await.map_err(from_store)?;
+        }
+        let batches: Vec<RecordBatch> = builder.build()?.try_collect().await?;
+        let numbers = |batch: &RecordBatch| batch.column(0).as_primitive::<Int64Type>().values().to_vec();
+        Ok(batches.iter().flat_map(numbers).collect())
+    }
+
+    #[tokio::test]
+    async fn a_file_no_longer_than_the_hint_takes_one_request() {
+        let all: Vec<i64> = (0..ROWS).collect();
+        assert_eq!(read_without_store(1 << 20, true).await.unwrap(), all);
+        read_without_store(64, true).await.unwrap_err();
+        assert_eq!(read_without_store(64, false).await.unwrap(), all);
+        // Part of the rows lies in the tail.
+        assert_eq!(read_without_store(10_000, false).await.unwrap(), all);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_cut_is_no_parquet() {
+        let (store, path) = (Arc::new(InMemory::new()), Path::from("state.parquet"));
+        store.put(&path, vec![0; 50].into()).await.unwrap();
+        let mut reader = StoreReader::of(store, path, 100, 80);
+        assert!(reader.get_metadata(None).await.unwrap_err().to_string().contains("100 bytes"));
     }
 }

@@ -95,6 +95,7 @@ impl TableProvider for StateTable {
             }
             None => None,
         };
-        state_scan(&self.store, &self.schema, &self.files, projection, predicate)
+        let store = session.runtime_env().object_store(&self.store)?;
+        state_scan(&self.store, store, &self.schema, &self.files, projection, predicate)
     }
 }
