@@ -19,15 +19,15 @@ CONSTANTS = {
     "unit_overhead": (0.0105, "s", "processor time of a unit with hardly any rows", "small lake: first less again, a unit"),
     "task_overhead": (0.04, "s", "processor time of a merge task with hardly any state", "scan, again: 1 day less `merge`, a task"),
     "file_overhead": (0.0006, "s", "processor time of a state file with hardly any rows, a shard", "small lake: again less `task_overhead`, a file"),
-    "merge_spread": (10.0, "", "the longest merge task, in means", "`just bench-cluster --part hot-key`"),
+    "merge_spread": (5.2, "", "the longest merge task, in means", "`just bench-cluster --part hot-key`"),
     "state_files": (6.4, "", "state files a unit, each table by its bytes", "`--dry-run`: rollups that a unit feeds"),
     "coordinator_unit": (0.0009, "s", "coordinator's processor time a unit", "bench-capacity, 10,000 units, first"),
     "coordinator_task": (0.0017, "s", "coordinator's processor time a merge task", "bench-capacity, 1,000 units, again"),
     "coordinator_idle": (0.0001, "", "processors of the coordinator, a worker without work", "bench-capacity"),
     "coordinator_unit_bytes": (16 * 1024, "B", "coordinator's memory a unit", "bench-capacity: peak at 10,000 less at 1,000"),
     "lake_gets": (3.0, "", "GET a file of the lake", "bench-requests, first"),
-    "merge_gets": (7.8, "", "GET a state file and shard, all analyses together", "bench-requests, `--threads` 1, 2 and 4"),
-    "merge_bytes": (0.16 * MIB, "B", "read again a state file and shard: footers", "bench-requests, less 384 KiB since footers are asked for with 128 KiB"),
+    "merge_gets": (4.3, "", "GET a state file and shard, all analyses together", "bench-requests, `--threads` 1, 2 and 4"),
+    "merge_bytes": (0.44 * MIB, "B", "read again a state file and shard: ends of files of 128 KiB, with footers", "bench-requests, `--threads` 1, 2 and 4"),
     "message_bytes": (30, "B", "of a message, a state file that a merge names", "test of the codec: 0.3 MB for 10,000"),
 }
 VALUE = {name: value for name, (value, *_) in CONSTANTS.items()}
