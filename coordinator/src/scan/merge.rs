@@ -24,6 +24,8 @@ const MOST_REPAIRS: u32 = 3;
 
 /// Bytes of stored state that a merge's task takes. Merged they are some ten times larger, and held for all its analyses.
 const SHARD_STATE_BYTES: u64 = 16 << 20;
+/// Bytes below which state is not divided further: every shard asks for something of every file.
+const LEAST_SHARD_BYTES: u64 = 256 << 10;
 /// Rows of stored state that a merge's task takes where analyses share what it merged, which is then held with its texts.
 const SHARED_STATE_ROWS: u64 = 512 << 10;
 
@@ -144,14 +146,16 @@ impl<'a> Merger<'a> {
         Ok(Ok(results))
     }
 
-    /// As many shards as there may be tasks, or more where the state is large.
+    /// As many shards as there may be tasks, more where the state is large, fewer where it is small.
     fn shard_count(&self, analyses: &Group, state: &BTreeMap<String, Vec<LakeFile>>) -> usize {
         let is_shared = analyses.len() > 1;
         let manifests = self.records.iter().flat_map(|record| &record.manifests);
         let of_group = manifests.filter(|manifest| is_shared && reads(analyses, &manifest.rollup));
         let shared_rows: u64 = of_group.map(|manifest| manifest.state_rows).sum();
-        let count = (state_bytes(analyses, state) / SHARD_STATE_BYTES).max(shared_rows / SHARED_STATE_ROWS);
-        self.options.shards.max(usize::try_from(count).unwrap_or(usize::MAX))
+        let bytes = state_bytes(analyses, state);
+        let large = (bytes / SHARD_STATE_BYTES).max(shared_rows / SHARED_STATE_ROWS);
+        let count = large.max(self.options.shards as u64).min(1 + bytes / LEAST_SHARD_BYTES);
+        usize::try_from(count).unwrap_or(usize::MAX)
     }
 
     /// Runs the job; gives the rows of each of its analyses, or what state can't be read.
