@@ -36,7 +36,7 @@ VALUE = {name: value for name, (value, *_) in CONSTANTS.items()}
 FEWEST_UNIT_BYTES, MOST_UNIT_BYTES, UNITS_A_DATE = 64 * MIB, 512 * MIB, 64
 SHARDS, GROUPS, MESSAGE_BYTES, TASKS_PER_THREAD = 64, 12, 64 * MIB, 2
 TASKS_OF_AN_ANSWER = 4
-SHARD_STATE_BYTES = 16 * MIB
+SHARD_STATE_BYTES, LEAST_SHARD_BYTES = 16 * MIB, 256 * 1024
 CONCURRENT_STATE_FILES = 4
 # Assumed: time to the first byte of a GET, and a store's prices a thousand.
 LATENCY, GET_PRICE, PUT_PRICE = 0.03, 0.0004, 0.005
@@ -58,7 +58,8 @@ class Window:
         of_tables = [bytes_read * part / unit_bytes(bytes_a_day * part) for part in TABLES]
         self.units, self.firewall_units = sum(of_tables), of_tables[0]
         self.new_units = self.units * new
-        self.shards = max(1, min(SHARDS, max(cores, int(bytes_read * VALUE["state"] / SHARD_STATE_BYTES))))
+        state_bytes = bytes_read * VALUE["state"]
+        self.shards = min(SHARDS, max(cores, int(state_bytes / SHARD_STATE_BYTES)), 1 + int(state_bytes / LEAST_SHARD_BYTES))
         self.tasks = self.shards * GROUPS
         self.state_files = self.units * VALUE["state_files"]
         cost = self.new_bytes / GIB * VALUE["rollup"] + self.new_units * VALUE["unit_overhead"]
