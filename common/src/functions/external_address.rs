@@ -1,18 +1,13 @@
 //! Which addresses lie outside private space.
 
-use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
-use arrow::array::BooleanArray;
-use arrow::datatypes::DataType;
-use datafusion::common::Result;
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use arrow::array::{BooleanArray, StringViewArray};
+use datafusion::logical_expr::Expr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::text::{OfDictionary, Tested, test_each};
+use super::text_test::{TextTest, tested};
 
 /// The networks that count as inside, and exceptions that count as outside nonetheless.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -38,53 +33,17 @@ impl PrivateSpace {
 
 /// True where the text is an address outside private space; false or null for the rest, null included.
 pub fn is_external(address: Expr, space: &PrivateSpace) -> Expr {
-    ScalarUDF::from(IsExternal {
-        signature: Signature::any(1, Volatility::Immutable),
-        space: space.clone(),
-        of_dictionary: OfDictionary::default(),
-    })
-    .call(vec![address])
+    tested(address, IsExternal(space.clone()))
 }
 
-#[derive(Debug)]
-struct IsExternal {
-    signature: Signature,
-    space: PrivateSpace,
-    of_dictionary: OfDictionary<Tested>,
-}
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct IsExternal(PrivateSpace);
 
-impl PartialEq for IsExternal {
-    fn eq(&self, other: &Self) -> bool {
-        self.space == other.space
-    }
-}
+impl TextTest for IsExternal {
+    const NAME: &'static str = "is_external";
 
-impl Eq for IsExternal {}
-
-impl Hash for IsExternal {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.space.hash(state);
-    }
-}
-
-impl ScalarUDFImpl for IsExternal {
-    fn name(&self) -> &str {
-        "is_external"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Boolean)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        test_each(&args, &self.of_dictionary, |addresses| {
-            let is_external =
-                |address: Option<&str>| address.is_some_and(|text| self.space.is_external(text));
-            addresses.iter().map(|address| Some(is_external(address))).collect::<BooleanArray>()
-        })
+    fn of(&self, addresses: &StringViewArray) -> BooleanArray {
+        let is_external = |address: Option<&str>| address.is_some_and(|text| self.0.is_external(text));
+        addresses.iter().map(|address| Some(is_external(address))).collect()
     }
 }

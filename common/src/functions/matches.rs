@@ -2,36 +2,23 @@
 
 use std::hash::{Hash, Hasher};
 
-use arrow::array::BooleanArray;
-use arrow::datatypes::DataType;
-use datafusion::common::Result;
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use arrow::array::{BooleanArray, StringViewArray};
+use datafusion::logical_expr::Expr;
 
-use super::text::{OfDictionary, Tested, test_each};
+use super::text_test::{TextTest, tested};
 use crate::config::Patterns;
 
 /// Whether the lower-cased text matches any of the patterns; null text is null.
 pub fn matches(text: Expr, patterns: &Patterns) -> Expr {
-    ScalarUDF::from(Matches {
-        signature: Signature::any(1, Volatility::Immutable),
-        patterns: patterns.clone(),
-        of_dictionary: OfDictionary::default(),
-    })
-    .call(vec![text])
+    tested(text, Matches(patterns.clone()))
 }
 
 #[derive(Debug)]
-struct Matches {
-    signature: Signature,
-    patterns: Patterns,
-    of_dictionary: OfDictionary<Tested>,
-}
+struct Matches(Patterns);
 
 impl PartialEq for Matches {
     fn eq(&self, other: &Self) -> bool {
-        self.patterns.source() == other.patterns.source()
+        self.0.source() == other.0.source()
     }
 }
 
@@ -39,30 +26,15 @@ impl Eq for Matches {}
 
 impl Hash for Matches {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.patterns.source().hash(state);
+        self.0.source().hash(state);
     }
 }
 
-impl ScalarUDFImpl for Matches {
-    fn name(&self) -> &str {
-        "matches"
-    }
+impl TextTest for Matches {
+    const NAME: &'static str = "matches";
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Boolean)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        test_each(&args, &self.of_dictionary, |texts| {
-            let mut scratch = String::new();
-            texts
-                .iter()
-                .map(|text| text.map(|text| self.patterns.is_match(text, &mut scratch)))
-                .collect::<BooleanArray>()
-        })
+    fn of(&self, texts: &StringViewArray) -> BooleanArray {
+        let mut scratch = String::new();
+        texts.iter().map(|text| text.map(|text| self.0.is_match(text, &mut scratch))).collect()
     }
 }

@@ -17,6 +17,7 @@ mod rounding;
 mod size_class;
 mod sorted_distinct;
 mod text;
+mod text_test;
 mod trailing;
 
 use arrow::array::{ArrayRef, BooleanArray};

@@ -1,64 +1,23 @@
 //! Which texts are one of a few.
 
-use std::hash::{Hash, Hasher};
+use arrow::array::{BooleanArray, StringViewArray};
+use datafusion::logical_expr::Expr;
 
-use arrow::array::BooleanArray;
-use arrow::datatypes::DataType;
-use datafusion::common::Result;
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
-
-use super::text::{OfDictionary, Tested, test_each};
+use super::text_test::{TextTest, tested};
 
 /// Whether the text is one of `texts`; null text is null. As `IN` is, but of a dictionary it compares each value once.
 pub fn is_one_of<T: AsRef<str>>(text: Expr, texts: &[T]) -> Expr {
-    ScalarUDF::from(IsOneOf {
-        signature: Signature::any(1, Volatility::Immutable),
-        texts: texts.iter().map(|text| text.as_ref().to_owned()).collect(),
-        of_dictionary: OfDictionary::default(),
-    })
-    .call(vec![text])
+    tested(text, IsOneOf(texts.iter().map(|text| text.as_ref().to_owned()).collect()))
 }
 
-#[derive(Debug)]
-struct IsOneOf {
-    signature: Signature,
-    texts: Vec<String>,
-    of_dictionary: OfDictionary<Tested>,
-}
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct IsOneOf(Vec<String>);
 
-impl PartialEq for IsOneOf {
-    fn eq(&self, other: &Self) -> bool {
-        self.texts == other.texts
-    }
-}
+impl TextTest for IsOneOf {
+    const NAME: &'static str = "is_one_of";
 
-impl Eq for IsOneOf {}
-
-impl Hash for IsOneOf {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.texts.hash(state);
-    }
-}
-
-impl ScalarUDFImpl for IsOneOf {
-    fn name(&self) -> &str {
-        "is_one_of"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Boolean)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        test_each(&args, &self.of_dictionary, |texts| {
-            let is_one = |text: &str| self.texts.iter().any(|one| one == text);
-            texts.iter().map(|text| text.map(is_one)).collect::<BooleanArray>()
-        })
+    fn of(&self, texts: &StringViewArray) -> BooleanArray {
+        let is_one = |text: &str| self.0.iter().any(|one| one == text);
+        texts.iter().map(|text| text.map(is_one)).collect()
     }
 }

@@ -1,15 +1,14 @@
 //! Successful writes to storage accounts, by second.
 
 use datafusion::common::Result;
-use datafusion::logical_expr::{ident, lit};
+use datafusion::logical_expr::ident;
 use datafusion::prelude::DataFrame;
 use serde_json::{Value, json};
 
 use super::MeasureKind::Count;
-use super::{Rollup, Shape, measure, micros};
+use super::{Rollup, Shape, measure, second_of_time};
 use crate::config::{Config, Patterns};
 use crate::functions::matches;
-use crate::time::MICROS_PER_SECOND;
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "blob_writes",
@@ -33,6 +32,6 @@ fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
     let was_refused = matches(ident("StatusCode"), &Patterns::starting_with(&["4", "5"]));
     table.filter(is_write.and(was_refused.is_not_true()))?.select(vec![
         ident("AccountName").alias("blob_account"),
-        (micros("TimeGenerated") / lit(MICROS_PER_SECOND)).alias("write_second"),
+        second_of_time(ident("TimeGenerated")).alias("write_second"),
     ])
 }

@@ -6,8 +6,7 @@ use datafusion::prelude::DataFrame;
 use serde_json::{Value, json};
 
 use super::MeasureKind::{CountOf, Max, Min, Seconds, Sum};
-use super::grouping::second;
-use super::{Rollup, Shape, measure, of_class, of_vendor};
+use super::{Rollup, Shape, measure, of_class, of_vendor, second_of_time};
 use crate::config::Config;
 use crate::functions::{is_external, only_where, size_class};
 
@@ -90,7 +89,7 @@ fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
     let mut columns = traffic();
     columns.extend([
         only_of("THREAT", "TimeGenerated").alias("threat_time"),
-        second(ident("TimeGenerated")).alias("second"),
+        second_of_time(ident("TimeGenerated")).alias("second"),
         size.clone().alias("size_class"),
         (size.clone() * size).alias("size_class_squared"),
         ident("DestinationPort").alias("port"),

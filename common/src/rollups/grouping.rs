@@ -6,14 +6,13 @@
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::functions::core::expr_fn::{coalesce, get_field, greatest, least, nullif};
-use datafusion::logical_expr::{Expr, cast, ident, lit};
+use datafusion::logical_expr::{Expr, ident, lit};
 use datafusion::prelude::DataFrame;
 
-use super::{Measure, MeasureKind};
+use super::{Measure, MeasureKind, second_of_time};
 use crate::functions::{
     Interner, Operation, first_of, measures, packed_set, paired, second_of, sorted_distinct,
 };
-use crate::time::MICROS_PER_SECOND;
 
 /// Columns of a grouping's result that are taken apart again.
 const PAIR_COLUMN: &str = "_pair";
@@ -155,11 +154,6 @@ impl Measure {
         let MeasureKind::Seconds { ends, .. } = self.kind else { return vec![ident(self.name)] };
         // Of a largest time that is not stored the smallest is among them.
         let ends: Vec<Expr> = ends.iter().map(|name| ident(*name)).collect();
-        vec![ident(self.name), second(least(ends.clone())), second(greatest(ends))]
+        vec![ident(self.name), second_of_time(least(ends.clone())), second_of_time(greatest(ends))]
     }
-}
-
-/// The whole second of a time, as a rollup's rows have it.
-pub(super) fn second(time: Expr) -> Expr {
-    cast(time, DataType::Int64) / lit(MICROS_PER_SECOND)
 }

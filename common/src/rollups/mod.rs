@@ -39,7 +39,7 @@ use serde_json::{Value, json};
 use self::grouping::{Grouped, group};
 use crate::config::Config;
 use crate::functions::{address_or_text, bucket_of, is_one_of, only_where};
-use crate::time::{MICROS_PER_DAY, MICROS_PER_HOUR};
+use crate::time::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND};
 
 /// Every rollup. A new one is a file beside this one and a line here.
 pub static ROLLUPS: &[&Rollup] = &[
@@ -200,6 +200,11 @@ fn with_plain_texts(rows: DataFrame) -> Result<DataFrame> {
 /// Microseconds since the epoch of a time column.
 fn micros(column: &str) -> Expr {
     cast(ident(column), DataType::Int64)
+}
+
+/// Whole seconds since the epoch of a time.
+fn second_of_time(time: Expr) -> Expr {
+    cast(time, DataType::Int64) / lit(MICROS_PER_SECOND)
 }
 
 /// Whole UTC days since the epoch of a time column.
