@@ -33,7 +33,7 @@ CONSTANTS = {
 VALUE = {name: value for name, (value, *_) in CONSTANTS.items()}
 
 # Of the code. Units of a large date are larger: about 64 of them, up to the most.
-FEWEST_UNIT_BYTES, MOST_UNIT_BYTES, UNITS_A_DATE = 64 * MIB, 512 * MIB, 64
+FEWEST_UNIT_BYTES, MOST_UNIT_BYTES, UNITS_A_DATE = 256 * MIB, 512 * MIB, 64
 SHARDS, GROUPS, MESSAGE_BYTES, TASKS_PER_THREAD = 64, 12, 64 * MIB, 2
 TASKS_OF_AN_ANSWER = 4
 SHARD_STATE_BYTES, LEAST_SHARD_BYTES = 16 * MIB, 256 * 1024

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::plan::ScanPlan;
 
-/// Fewest and most bytes of files a unit reads: small enough to spread and to try again, large enough to be worth a task.
-const FEWEST_UNIT_BYTES: u64 = 64 << 20;
+/// Fewest and most bytes of files a unit reads: small enough to spread and to try again, large enough that the keys of a date,
+/// which each of its units groups and keeps anew, are not kept many times.
+const FEWEST_UNIT_BYTES: u64 = 256 << 20;
 const MOST_UNIT_BYTES: u64 = 512 << 20;
 /// Units that a large date is cut into, about: each leaves files of state, which every merge of the date reads.
 const UNITS_A_DATE: u64 = 64;
@@ -134,8 +135,7 @@ mod tests {
     #[test]
     fn units_of_a_large_date_are_larger() {
         let mebibytes = |of_date: u64| bytes_of_unit(of_date) >> 20;
-        assert_eq!([0, 1 << 20, 4 << 30].map(mebibytes), [64; 3]);
-        assert_eq!([5 << 30, 8 << 30, 9 << 30].map(mebibytes), [128, 128, 256]);
-        assert_eq!([1 << 40, u64::MAX >> 8].map(mebibytes), [512; 2]);
+        assert_eq!([0, 1 << 20, 16 << 30].map(mebibytes), [256; 3]);
+        assert_eq!([17 << 30, 1 << 40, u64::MAX >> 8].map(mebibytes), [512; 3]);
     }
 }
