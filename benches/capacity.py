@@ -3,7 +3,7 @@
 
     benches/capacity.py BINARY EMPTY_WORKERS [--units 1000,10000] [--workers 1,10,100,500] [--slots 16] [--task-ms 0] [--days 180]
 
-The lake has so many files of 256 MiB, all but the footer a hole, and so as many units. EMPTY_WORKERS is the example of that name of the
+The lake has so many files of 512 MiB, all but the footer a hole, and so as many units. EMPTY_WORKERS is the example of that name of the
 worker crate: its workers ask for tasks, report them and serve results as a worker does, on loopback, and commit a unit's state as files of
 one byte; merges read nothing. Each line is a cluster of its own with a state folder of its own: processor seconds while it idles, then a
 scan of all, and the same again with all state there. The coordinator's processor seconds are of its process alone; but machine and
@@ -24,7 +24,7 @@ import urllib.request
 
 from cluster import free_port, run
 
-UNIT_BYTES = 256 << 20
+UNIT_BYTES = 512 << 20
 IDLE_SECONDS = 5
 FIRST_DAY = datetime.date(2026, 1, 1)
 # Of twelve units: about what a day of the generated lake holds of each.

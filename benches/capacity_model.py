@@ -7,7 +7,6 @@ Each constant says which command gives it. Everything else is arithmetic, and so
 """
 
 import argparse
-import math
 
 GIB, MIB = 2**30, 2**20
 
@@ -32,8 +31,8 @@ CONSTANTS = {
 }
 VALUE = {name: value for name, (value, *_) in CONSTANTS.items()}
 
-# Of the code. Units of a large date are larger: about 64 of them, up to the most.
-FEWEST_UNIT_BYTES, MOST_UNIT_BYTES, UNITS_A_DATE = 256 * MIB, 512 * MIB, 64
+# Of the code.
+UNIT_BYTES = 512 * MIB
 SHARDS, GROUPS, MESSAGE_BYTES, TASKS_PER_THREAD = 64, 12, 64 * MIB, 2
 TASKS_OF_AN_ANSWER = 4
 SHARD_STATE_BYTES, LEAST_SHARD_BYTES = 16 * MIB, 256 * 1024
@@ -44,18 +43,13 @@ LATENCY, GET_PRICE, PUT_PRICE = 0.03, 0.0004, 0.005
 TABLES = (0.66, 0.15, 0.08, 0.05, 0.06)
 
 
-def unit_bytes(of_date):
-    """Bytes of a unit, of a table's date of so many."""
-    return min(MOST_UNIT_BYTES, max(FEWEST_UNIT_BYTES, 2 ** math.ceil(math.log2(max(of_date / UNITS_A_DATE, 1)))))
-
-
 class Window:
     """A scan of so many days of so many bytes on so many processors, of which a part is new."""
 
     def __init__(self, bytes_a_day, days, cores, new=1.0):
         bytes_read = bytes_a_day * days
         self.cores, self.new_bytes = cores, bytes_read * new
-        of_tables = [bytes_read * part / unit_bytes(bytes_a_day * part) for part in TABLES]
+        of_tables = [max(days, bytes_read * part / UNIT_BYTES) for part in TABLES]
         self.units, self.firewall_units = sum(of_tables), of_tables[0]
         self.new_units = self.units * new
         state_bytes = bytes_read * VALUE["state"]

@@ -7,12 +7,10 @@ use serde::Serialize;
 
 use super::plan::ScanPlan;
 
-/// Fewest and most bytes of files a unit reads: small enough to spread and to try again, large enough that the keys of a date,
-/// which each of its units groups and keeps anew, are not kept many times.
-const FEWEST_UNIT_BYTES: u64 = 256 << 20;
-const MOST_UNIT_BYTES: u64 = 512 << 20;
-/// Units that a large date is cut into, about: each leaves files of state, which every merge of the date reads.
-const UNITS_A_DATE: u64 = 64;
+/// Bytes of files a unit reads: small enough to spread and to try again, large enough that the keys of a date, which each of its
+/// units groups and keeps anew, are not kept many times. Units are part of the identity of cached state: they do not follow
+/// threads or workers.
+const UNIT_BYTES: u64 = 512 << 20;
 
 /// The tables of a plan, as tasks find them, and units for all their files.
 pub(super) fn cut(plan: &ScanPlan) -> (Vec<TableRef>, Vec<RollupUnit>) {
@@ -25,8 +23,7 @@ pub(super) fn cut(plan: &ScanPlan) -> (Vec<TableRef>, Vec<RollupUnit>) {
             mapping: planned.table.mapping.clone(),
         });
         for folder in &planned.folders {
-            let of_date = folder.files.iter().map(|file| file.bytes).sum();
-            for files in groups(&folder.files, bytes_of_unit(of_date)) {
+            for files in groups(&folder.files, UNIT_BYTES) {
                 units.push(RollupUnit {
                     table: index,
                     date: folder.date,
@@ -70,12 +67,6 @@ pub struct UnitOutline {
     pub is_clipped: bool,
     /// What is computed of them.
     pub rollups: Vec<String>,
-}
-
-/// Bytes that units of a date of so many read. Units are part of the identity of cached state: they do not follow threads or
-/// workers, and by powers of two they seldom change where a late file comes.
-fn bytes_of_unit(of_date: u64) -> u64 {
-    (of_date / UNITS_A_DATE).next_power_of_two().clamp(FEWEST_UNIT_BYTES, MOST_UNIT_BYTES)
 }
 
 /// Files in groups of about `most_bytes`, in their order; a larger file is cut into ranges.
@@ -130,12 +121,5 @@ mod tests {
         assert_eq!(covered.last().map(|r| r.1), Some(150 << 20));
         assert!(covered.windows(2).all(|pair| pair[0].1 == pair[1].0));
         assert!(groups(&[], 64 << 20).is_empty());
-    }
-
-    #[test]
-    fn units_of_a_large_date_are_larger() {
-        let mebibytes = |of_date: u64| bytes_of_unit(of_date) >> 20;
-        assert_eq!([0, 1 << 20, 16 << 30].map(mebibytes), [256; 3]);
-        assert_eq!([17 << 30, 1 << 40, u64::MAX >> 8].map(mebibytes), [512; 3]);
     }
 }
