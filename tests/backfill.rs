@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
+use crate::page_client::get;
 use crate::same_bytes::{assert_same, files_of};
-use crate::sandbox::{Sandbox, Setup};
+use crate::sandbox::{Sandbox, Setup, free_port};
 use crate::support::{Place, hindcast, read_json, stderr, stdout};
 
 const DEMO: &str = "--days 2 --rows-per-day 4000 --seed 3";
@@ -189,7 +190,9 @@ fn exit_codes_are_those_of_scans() {
 fn a_cluster_gives_the_same_rows() {
     let place = Place::with_demo(DEMO);
     backfill(&place, "here", &format!("--no-cache {SPAN} --window 24h --step 24h"));
-    let mut sandbox = Sandbox::start(&place, Setup::local(&place), 2);
+    let web = free_port();
+    let setup = Setup { config: format!("web = \"127.0.0.1:{web}\"\n"), ..Setup::local(&place) };
+    let mut sandbox = Sandbox::start(&place, setup, 2);
     let there = |sandbox: &Sandbox, out: &str| {
         let output = sandbox.hindcast(&arguments(&place, out, &format!("{SPAN} --window 24h --step 24h")));
         assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
@@ -198,6 +201,7 @@ fn a_cluster_gives_the_same_rows() {
     let told = there(&sandbox, "there");
     assert!(told.contains("2 of 2 windows computed"), "{told}");
     assert_same(&files_of(&place.path("here")), &files_of(&place.path("there")), "here and on a cluster");
+    assert_pages_show_the_rows(&place, web, &sandbox);
     // Another coordinator over the same state knows the rows.
     sandbox.kill_coordinator();
     sandbox.start_coordinator();
@@ -205,4 +209,32 @@ fn a_cluster_gives_the_same_rows() {
     let told = there(&sandbox, "again");
     assert!(told.contains("0 of 2 windows computed"), "{told}");
     assert_same(&files_of(&place.path("here")), &files_of(&place.path("again")), "here and kept there");
+}
+
+/// Checks the page of each window's job, and that none is taken for a scan that has results.
+fn assert_pages_show_the_rows(place: &Place, web: u16, sandbox: &Sandbox) {
+    let listed = stdout(&sandbox.hindcast("jobs list --json"));
+    let jobs: Vec<Value> = serde_json::from_str(&listed).expect("jobs");
+    let pages =
+        jobs.iter().map(|job| get(web, &format!("/jobs/{}", job["id"].as_str().expect("an id"))).body);
+    let pages: Vec<String> = pages.collect();
+    for row in rows(place, "there") {
+        let risk = format!("\">{}</span> of 100", row["risk"]["score"]);
+        let day = row["from"].as_str().expect("from").split('T').next().expect("a day").to_owned();
+        let of_day: Vec<&String> =
+            pages.iter().filter(|page| page.contains(&format!("note\"><time>{day}"))).collect();
+        let [page] = of_day[..] else { panic!("{} pages of {day}: {pages:?}", of_day.len()) };
+        assert!(page.contains(&risk) && page.contains("Computed by this job"), "{page}");
+        let form =
+            page.split("href=\"/submit?").nth(1).and_then(|rest| rest.split('"').next()).expect("a link");
+        let filled = get(web, &format!("/submit?{}", form.replace("&amp;", "&").replace("&#38;", "&"))).body;
+        assert!(
+            filled.contains(&format!("name=\"from\" value=\"{}\"", row["from"].as_str().unwrap())),
+            "{filled}"
+        );
+    }
+    assert!(get(web, "/").body.contains("; of a backfill"));
+    let id = jobs[0]["id"].as_str().expect("an id");
+    assert!(!get(web, "/compare").body.contains(id));
+    assert_eq!(get(web, &format!("/jobs/{id}/findings")).status, 404);
 }

@@ -74,6 +74,12 @@ fn results_and_rollups_are_asked_for_by_sql() {
     let jobs: serde_json::Value =
         serde_json::from_str(&stdout(&ask(&sandbox, "jobs list --json", READ, Some(&folder)))).expect("jobs");
     let id = jobs[0]["id"].as_str().expect("an id").to_owned();
+    // A window of a backfill leaves nothing to ask for: `latest` stays the scan.
+    let span = "--suite firewall --from 2026-01-05 --to 2026-01-06";
+    let (lake, out) = (place.lake(), place.path("windows"));
+    let windows = format!("backfill --lake {} --out {} {span}", lake.display(), out.display());
+    let output = ask(&sandbox, &windows, SUBMIT, Some(&folder));
+    assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let mut reader = client(&sandbox, &place, READ).await;

@@ -220,11 +220,11 @@ impl JobBoard {
         bytes.map(decode_table).transpose()
     }
 
-    /// Ids of the jobs that are done, the one that ended last first.
-    pub fn done(&self) -> Vec<String> {
+    /// Ids of the jobs that have results, the one that ended last first.
+    pub fn with_results(&self) -> Vec<String> {
         let ended = |(id, entry): (&String, &Entry)| {
             let job = entry.job.borrow();
-            (job.state() == JobState::Done).then(|| (job.ended_us, id.clone()))
+            has_results(&job).then(|| (job.ended_us, id.clone()))
         };
         let mut ended: Vec<(i64, String)> = self.entries().iter().filter_map(ended).collect();
         ended.sort_by(|one, other| other.cmp(one));
@@ -285,6 +285,16 @@ impl JobBoard {
 /// Whether a job has not ended.
 pub fn is_open(job: &Job) -> bool {
     matches!(job.state(), JobState::Queued | JobState::Running)
+}
+
+/// Whether a job is one window of a backfill: it leaves a row and no tables or findings.
+pub fn is_of_backfill(job: &Job) -> bool {
+    job.scan.as_ref().is_some_and(|scan| scan.backfill_window)
+}
+
+/// Whether a job is done and has left a scan's results.
+pub fn has_results(job: &Job) -> bool {
+    job.state() == JobState::Done && !is_of_backfill(job)
 }
 
 /// The name of a state, for people and metrics.

@@ -15,9 +15,9 @@ use hindcast_proto::v1::{Job, JobState};
 use prometheus::IntCounterVec;
 use tokio::sync::watch;
 
-use super::JobBoard;
 use super::ledger::encode_table;
 use super::progress::JobProgress;
+use super::{JobBoard, is_of_backfill};
 use crate::backfill::row_of_window;
 use crate::output::{findings_batch, plain};
 use crate::scan::{PlanOutline, RunOptions, ScanResult, WindowPlanner, prepare, run_scan};
@@ -48,8 +48,8 @@ pub(super) async fn run_job(board: Arc<JobBoard>, sender: watch::Sender<Job>) {
     let _turn = board.running.acquire().await;
     sender.send_modify(|job| job.state = JobState::Running.into());
     board.count();
-    let is_of_backfill = sender.borrow().scan.as_ref().is_some_and(|scan| scan.backfill_window);
-    let result = if is_of_backfill {
+    let is_window = is_of_backfill(&sender.borrow());
+    let result = if is_window {
         run_window(&board, &sender).await
     } else {
         let result = run(Arc::clone(&board), sender.clone()).await;

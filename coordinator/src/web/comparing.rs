@@ -7,7 +7,7 @@ use axum::extract::{Extension, RawQuery, State};
 use axum::response::Response;
 use hindcast_common::Error;
 use hindcast_common::time::format_micros;
-use hindcast_proto::v1::{Job, JobState};
+use hindcast_proto::v1::Job;
 use serde_json::Value;
 
 use super::Site;
@@ -17,6 +17,7 @@ use super::jobs::{asked_of, lake_of};
 use super::runs::{JobRuns, Runs};
 use super::scope::{Scope, site_tabs};
 use crate::compare::{Comparison, Difference, compare_scans};
+use crate::jobs::has_results;
 use crate::results::Results;
 
 /// Differences shown of a kind; the rest is counted.
@@ -109,7 +110,7 @@ pub(super) async fn compare(
 }
 
 fn choices(jobs: &JobRuns, before: &str, after: &str) -> Vec<Choice> {
-    let done = jobs.board.list().into_iter().filter(|job| job.state() == JobState::Done);
+    let with_results = jobs.board.list().into_iter().filter(has_results);
     let choice = |job: Job| Choice {
         label: format!(
             "{}, {}, {}",
@@ -121,7 +122,7 @@ fn choices(jobs: &JobRuns, before: &str, after: &str) -> Vec<Choice> {
         is_after: job.id == after,
         id: job.id,
     };
-    done.map(choice).collect()
+    with_results.map(choice).collect()
 }
 
 /// One of the two runs.

@@ -14,7 +14,8 @@ use super::guard::Viewer;
 use super::overview::overview;
 use super::runs::{JobRuns, Runs};
 use super::scope::{Scope, site_tabs};
-use crate::jobs::{is_open, outcome};
+use super::windows::window;
+use crate::jobs::{is_of_backfill, is_open, outcome};
 use crate::screen::{bytes, units_told};
 
 /// Jobs shown, the newest.
@@ -32,7 +33,7 @@ pub(super) fn lake_of(job: &Job) -> &str {
     job.scan.as_ref().map_or("", |scan| scan.lake.as_str())
 }
 
-/// What a job was asked for: the entity or suites, and the window.
+/// What a job was asked for: the entity or suites, the window, and whether only its row.
 pub(super) fn asked_of(job: &Job) -> String {
     let Some(scan) = &job.scan else { return String::new() };
     let what = match &scan.investigation {
@@ -48,7 +49,8 @@ pub(super) fn asked_of(job: &Job) -> String {
         (None, None, Some(to)) => format!("; to {}", date(to)),
         (None, None, None) => String::new(),
     };
-    what + &window
+    let backfill = if is_of_backfill(job) { "; of a backfill" } else { "" };
+    what + &window + backfill
 }
 
 /// A frame outside any run.
@@ -168,13 +170,16 @@ fn job_of(site: &Site, id: &str) -> Result<Job, Problem> {
     jobs_of(site)?.board.snapshot(id).ok_or_else(|| Problem::not_found("there is no such job"))
 }
 
-/// A job that goes on or has no results; otherwise the first page of its results.
+/// A job that goes on or has no results; otherwise the first page of its results, or the row of a window of a backfill.
 pub(super) async fn job(
     State(site): State<Arc<Site>>,
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let job = job_of(&site, &id)?;
+    if job.state() == JobState::Done && is_of_backfill(&job) {
+        return window(&site, &job, &viewer).await;
+    }
     if job.state() == JobState::Done {
         return Ok(overview(Scope::of(&site, &id, viewer).await?).await);
     }

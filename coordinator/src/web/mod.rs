@@ -15,6 +15,7 @@ mod overview;
 mod runs;
 mod scope;
 mod submitting;
+mod windows;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -5,11 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hindcast_common::{Error, Result};
-use hindcast_proto::v1::JobState;
 use tokio::sync::OnceCell;
 
 use super::frame::Problem;
-use crate::jobs::{FINDINGS, JobBoard, SUPPRESSED};
+use crate::jobs::{FINDINGS, JobBoard, SUPPRESSED, has_results};
 use crate::output::findings_of_batches;
 use crate::results::Results;
 
@@ -59,12 +58,12 @@ impl JobRuns {
         Self { board, lakes, kept: Mutex::default() }
     }
 
-    /// The results of a job that is done.
+    /// The results of a job that has some.
     pub(super) async fn results(&self, id: &str) -> Result<Arc<Results>, Problem> {
         let Some(job) = self.board.snapshot(id) else {
             return Err(Problem::not_found("there is no such job"));
         };
-        if job.state() != JobState::Done {
+        if !has_results(&job) {
             return Err(Problem::not_found("this job has no results"));
         }
         let kept = self.kept(id);

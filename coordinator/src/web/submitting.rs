@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::body::Bytes;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hindcast_common::analyses::Suite;
@@ -37,8 +37,8 @@ struct SubmitPage {
 
 impl SubmitPage {
     fn new(viewer: &Viewer, lakes: &[String], filled: &Parameters, problem: Option<String>) -> Self {
-        let is_first = problem.is_none();
         let chosen: Vec<&str> = filled.all("suite").collect();
+        let is_first = problem.is_none() && chosen.is_empty();
         Self {
             frame: frame("Submit a scan", "/submit", viewer),
             problem,
@@ -60,12 +60,13 @@ impl SubmitPage {
 pub(super) async fn form(
     State(site): State<Arc<Site>>,
     Extension(viewer): Extension<Viewer>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let jobs = jobs_of(&site)?;
     if !viewer.may_submit {
         return Err(Problem::new(StatusCode::FORBIDDEN, "this token allows only reading"));
     }
-    Ok(page(&SubmitPage::new(&viewer, &jobs.lakes, &Parameters::of(None), None)))
+    Ok(page(&SubmitPage::new(&viewer, &jobs.lakes, &Parameters::of(query.as_ref()), None)))
 }
 
 pub(super) async fn submit(

@@ -1,4 +1,4 @@
-//! Jobs as a catalog of SQL: a schema a job that is done, named by its id, and `latest` for the one that ended last.
+//! Jobs as a catalog of SQL: a schema a job that has results, named by its id, and `latest` for the one that ended last.
 //!
 //! A table is read when a query names it. Nothing else can be named: no file, no URL, no other lake.
 
@@ -15,10 +15,9 @@ use hindcast_common::Error;
 use hindcast_common::config::Config;
 use hindcast_common::engine::{merged_state, task_session};
 use hindcast_common::rollups::Rollup;
-use hindcast_proto::v1::JobState;
 
 use super::told::{TOLD_TABLES, told_table};
-use crate::jobs::JobBoard;
+use crate::jobs::{JobBoard, has_results};
 use crate::scan::Report;
 
 /// The only catalog.
@@ -28,7 +27,7 @@ pub(super) const LATEST: &str = "latest";
 /// What the names of rollups' tables begin with.
 const ROLLUP_PREFIX: &str = "rollup_";
 
-/// All jobs that are done.
+/// All jobs that have results.
 pub(super) struct JobCatalog {
     pub(super) board: Arc<JobBoard>,
     pub(super) runtime: Arc<RuntimeEnv>,
@@ -59,8 +58,8 @@ impl JobCatalog {
     /// The tables of the job that a schema's `name` stands for.
     pub(super) fn tables(&self, name: &str) -> Option<JobTables> {
         let id = if name == LATEST { &self.latest } else { name };
-        let is_done = self.board.snapshot(id).is_some_and(|job| job.state() == JobState::Done);
-        is_done.then(|| JobTables {
+        let has_results = self.board.snapshot(id).is_some_and(|job| has_results(&job));
+        has_results.then(|| JobTables {
             board: Arc::clone(&self.board),
             runtime: Arc::clone(&self.runtime),
             id: id.to_owned(),

@@ -32,14 +32,14 @@ pub(super) fn table_types(query: CommandGetTableTypes) -> Result<RecordBatch, St
     builder.build().map_err(failed)
 }
 
-/// A schema a job that is done, and that of the last.
+/// A schema a job that has results, and that of the last.
 pub(super) fn schemas(queries: &Queries, query: CommandGetDbSchemas) -> Result<RecordBatch, Status> {
     let mut builder = query.into_builder();
-    let done = queries.done();
-    if !done.is_empty() {
+    let jobs = queries.jobs();
+    if !jobs.is_empty() {
         builder.append(CATALOG, LATEST);
     }
-    for id in done.iter().take(LISTED_JOBS) {
+    for id in jobs.iter().take(LISTED_JOBS) {
         builder.append(CATALOG, id);
     }
     builder.build().map_err(failed)

@@ -73,13 +73,13 @@ impl Queries {
         self.catalog(self.latest())
     }
 
-    /// Ids of the jobs that are done, the one that ended last first.
-    pub(super) fn done(&self) -> Vec<String> {
-        self.board.done()
+    /// Ids of the jobs that have results, the one that ended last first.
+    pub(super) fn jobs(&self) -> Vec<String> {
+        self.board.with_results()
     }
 
     fn latest(&self) -> String {
-        self.board.done().into_iter().next().unwrap_or_default()
+        self.board.with_results().into_iter().next().unwrap_or_default()
     }
 
     /// A statement of `sql`, for which `latest` is what it is now.

@@ -1,0 +1,74 @@
+//! The page of a job that was one window of a backfill: its row, and the way to the findings behind it.
+
+use askama::Template;
+use axum::response::Response;
+use hindcast_common::Error;
+use hindcast_proto::v1::Job;
+
+use super::Site;
+use super::frame::{Frame, Problem, counted, grouped, link, page, time_told};
+use super::guard::Viewer;
+use super::jobs::{frame, jobs_of, lake_of};
+use crate::backfill::{WindowOutcome, WindowRow};
+
+#[derive(Template)]
+#[template(path = "web/window.html")]
+struct WindowPage {
+    frame: Frame,
+    from: String,
+    to: String,
+    lake: String,
+    risk: Option<RiskTold>,
+    /// Name, score and level.
+    suites: Vec<(String, u64, &'static str)>,
+    /// Severity and number of findings.
+    findings: Vec<(String, String)>,
+    incidents: String,
+    rows: String,
+    reason: Option<String>,
+    was_computed: bool,
+    /// The form that submits the scan behind the row.
+    scan: Option<String>,
+}
+
+struct RiskTold {
+    score: u64,
+    level: &'static str,
+    explanation: Vec<String>,
+}
+
+/// The row that `job` came to.
+pub(super) async fn window(site: &Site, job: &Job, viewer: &Viewer) -> Result<Response, Problem> {
+    let report = jobs_of(site)?.board.report(&job.id).await.map_err(Problem::from)?.unwrap_or_default();
+    let outcome: WindowOutcome = serde_json::from_str(&report)
+        .map_err(|error| Error::Internal(format!("the row of job {} can't be read: {error}", job.id)))?;
+    let WindowOutcome { row, was_computed } = outcome;
+    let severities = row.findings.iter().filter(|(_, count)| **count > 0);
+    Ok(page(&WindowPage {
+        frame: frame("Window of a backfill", "", viewer),
+        from: time_told(Some(&row.from)),
+        to: time_told(Some(&row.to)),
+        lake: lake_of(job).to_owned(),
+        risk: row.risk.as_ref().map(|risk| RiskTold {
+            score: risk.score,
+            level: risk.level.name(),
+            explanation: risk.explanation.clone(),
+        }),
+        suites: row.suites.iter().map(|(name, s)| (name.clone(), s.score, s.level.name())).collect(),
+        findings: severities.map(|(severity, count)| (severity.clone(), grouped(*count))).collect(),
+        incidents: counted(row.incidents, "incident"),
+        rows: counted(row.rows, "row"),
+        scan: viewer.may_submit.then(|| scan_of(job, &row)),
+        reason: row.reason,
+        was_computed,
+    }))
+}
+
+/// The form of a scan, filled in as the row's was.
+fn scan_of(job: &Job, row: &WindowRow) -> String {
+    let Some(scan) = &job.scan else { return "/submit".to_owned() };
+    let mut filled = vec![("lake", scan.lake.as_str()), ("from", &row.from), ("to", &row.to)];
+    filled.extend(scan.suites.iter().map(|suite| ("suite", suite.as_str())));
+    filled.push(("preset", &scan.preset));
+    link("/submit", &filled)
+}
