@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::scan::{Progress, RunOptions, ScanPlan, WindowPlanner, run_scan};
 
 pub use files::{BackfillSummary, write};
-pub use row::WindowRow;
+pub use row::{SEVERITIES, WindowRow};
 pub use told::{WindowsBar, print_dry_run, print_result, print_windows};
 pub use windows::WindowSeries;
 

@@ -3,13 +3,14 @@
 use askama::Template;
 use axum::response::Response;
 use hindcast_common::Error;
+use hindcast_common::findings::Severity;
 use hindcast_proto::v1::Job;
 
 use super::Site;
 use super::frame::{Frame, Problem, counted, grouped, link, page, time_told};
 use super::guard::Viewer;
 use super::jobs::{frame, jobs_of, lake_of};
-use crate::backfill::{WindowOutcome, WindowRow};
+use crate::backfill::{SEVERITIES, WindowOutcome, WindowRow};
 
 #[derive(Template)]
 #[template(path = "web/window.html")]
@@ -22,7 +23,7 @@ struct WindowPage {
     /// Name, score and level.
     suites: Vec<(String, u64, &'static str)>,
     /// Severity and number of findings.
-    findings: Vec<(String, String)>,
+    findings: Vec<(&'static str, String)>,
     incidents: String,
     rows: String,
     reason: Option<String>,
@@ -43,7 +44,9 @@ pub(super) async fn window(site: &Site, job: &Job, viewer: &Viewer) -> Result<Re
     let outcome: WindowOutcome = serde_json::from_str(&report)
         .map_err(|error| Error::Internal(format!("the row of job {} can't be read: {error}", job.id)))?;
     let WindowOutcome { row, was_computed } = outcome;
-    let severities = row.findings.iter().filter(|(_, count)| **count > 0);
+    let count = |severity: Severity| row.findings.get(severity.name()).copied().unwrap_or_default();
+    let findings = SEVERITIES.map(|severity| (severity.name(), count(severity)));
+    let findings = findings.into_iter().filter(|(_, count)| *count > 0);
     Ok(page(&WindowPage {
         frame: frame("Window of a backfill", "", viewer),
         from: time_told(Some(&row.from)),
@@ -55,7 +58,7 @@ pub(super) async fn window(site: &Site, job: &Job, viewer: &Viewer) -> Result<Re
             explanation: risk.explanation.clone(),
         }),
         suites: row.suites.iter().map(|(name, s)| (name.clone(), s.score, s.level.name())).collect(),
-        findings: severities.map(|(severity, count)| (severity.clone(), grouped(*count))).collect(),
+        findings: findings.map(|(severity, count)| (severity, grouped(count))).collect(),
         incidents: counted(row.incidents, "incident"),
         rows: counted(row.rows, "row"),
         scan: viewer.may_submit.then(|| scan_of(job, &row)),
