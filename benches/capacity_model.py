@@ -12,11 +12,11 @@ GIB, MIB = 2**30, 2**20
 
 # name: (value, unit, what, how it is measured)
 CONSTANTS = {
-    "rollup": (37.0, "s/GiB", "processor time of reading and grouping, a GiB of Parquet", "scan: first less again"),
-    "merge": (13.5, "s/GiB", "processor time of merging and analysing, a GiB of Parquet in the window", "scan, again: 3 days less 1 day (`--to`)"),
-    "state": (0.13, "", "bytes of state, of those of the lake", "scan: size of the state"),
+    "rollup": (43.0, "s/GiB", "processor time of reading and grouping, a GiB of Parquet", "scan: first less again"),
+    "merge": (12.0, "s/GiB", "processor time of merging and analysing, a GiB of Parquet in the window", "scan, again: less `task_overhead`, 27 tasks"),
+    "state": (0.094, "", "bytes of state, of those of the lake", "scan: size of the state"),
     "unit_overhead": (0.0105, "s", "processor time of a unit with hardly any rows", "small lake: first less again, a unit"),
-    "task_overhead": (0.04, "s", "processor time of a merge task with hardly any state", "scan, again: 1 day less `merge`, a task"),
+    "task_overhead": (0.04, "s", "processor time of a merge task with hardly any state", "scan of 1.8 million rows, again: less `merge`, a task"),
     "file_overhead": (0.0006, "s", "processor time of a state file with hardly any rows, a shard", "small lake: again less `task_overhead`, a file"),
     "merge_spread": (5.2, "", "the longest merge task, in means", "`just bench-cluster --part hot-key`"),
     "state_files": (6.4, "", "state files a unit, each table by its bytes", "`--dry-run`: rollups that a unit feeds"),

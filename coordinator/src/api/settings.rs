@@ -144,7 +144,7 @@ impl Default for SqlLimits {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { worker_timeout_seconds: 30, stall_seconds: 120, attempts: 4 }
+        Self { worker_timeout_seconds: 30, stall_seconds: 600, attempts: 4 }
     }
 }
 
