@@ -5,7 +5,7 @@
 
 The lake has so many files of 512 MiB, all but the footer a hole, and so as many units. EMPTY_WORKERS is the example of that name of the
 worker crate: its workers ask for tasks, report them and serve results as a worker does, on loopback, and commit a unit's state as files of
-one byte; merges read nothing. Each line is a cluster of its own with a state folder of its own: processor seconds while it idles, then a
+32 KiB; merges read nothing. Each line is a cluster of its own with a state folder of its own: processor seconds while it idles, then a
 scan of all, and the same again with all state there. The coordinator's processor seconds are of its process alone; but machine and
 disk are shared with the simulator, so times are upper bounds. Where a unit is not run, or is run more than once, it says so and fails.
 """

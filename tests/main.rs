@@ -4,6 +4,7 @@
 mod faulty_store;
 mod listeners;
 mod location_database;
+mod lost_answers;
 mod page_client;
 mod sandbox;
 mod support;

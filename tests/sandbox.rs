@@ -156,6 +156,13 @@ impl Sandbox {
         self.add_worker_at(prefix, "127.0.0.1");
     }
 
+    /// Adds a worker that reaches the coordinator through `port` of this machine.
+    pub fn add_worker_through(&mut self, port: u16) {
+        let own = std::mem::replace(&mut self.port, port);
+        self.add_worker("");
+        self.port = own;
+    }
+
     /// Adds a worker whose results are fetched at `host`.
     pub fn add_worker_at(&mut self, prefix: &str, host: &str) {
         let line = format!(

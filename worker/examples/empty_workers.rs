@@ -52,6 +52,8 @@ use tonic::transport::server::TcpIncoming;
 
 /// Threads that ask, report and serve, for all workers together.
 const SERVING_THREADS: usize = 2;
+/// Bytes of a state file: enough that merges of a thousand units have as many tasks as large state has.
+const STATE_BYTES: usize = 32 << 10;
 
 /// What tasks do instead of their work.
 #[derive(Debug, Default)]
@@ -115,11 +117,11 @@ impl Emptiness {
     }
 }
 
-/// Commits state as a unit does: a file, though of one byte, and its manifest. So merges have as much to name as in earnest.
+/// Commits state as a unit does: a file, though of nothing, and its manifest. So merges have as much to name as in earnest.
 async fn commit(state: &StateStore, job: &RollupJob, unit: &RollupUnit, id: &str) -> OwnResult<Manifest> {
     let rollup = Rollup::by_id(id).ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))?;
     let key = unit_key(rollup, &job.config, &job.tables[unit.table], unit)?;
-    let encoded = EncodedState { bytes: vec![0], rows: 1 };
+    let encoded = EncodedState { bytes: vec![0; STATE_BYTES], rows: 1 };
     state.commit(&key, rollup, &UnitStats::default(), unit, &job.window, encoded).await
 }
 

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
 
 use super::Scheduler;
+use super::idle::IdleWorkers;
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -31,6 +32,8 @@ pub struct Asked {
     pub(super) work: Arc<Notify>,
     /// Longest time a worker waits for an answer; well below that after which it would be taken for gone.
     pub(super) patience: Duration,
+    /// Who says that it has nothing to do.
+    pub(super) idle: Arc<IdleWorkers>,
 }
 
 impl Asked {
@@ -50,13 +53,16 @@ impl Asked {
 impl SchedulerGrpc for Asked {
     async fn poll_work(&self, mut request: Request<PollWorkParams>) -> Answer<PollWorkResult> {
         let is_idle = self.is_idle(request.get_ref());
+        let worker = request.get_ref().metadata.as_ref().map(|worker| worker.id.clone());
         let asks = request.get_mut();
         asks.num_free_vcores = asks.num_free_vcores.min(TASKS_OF_AN_ANSWER);
         // From before it is looked for tasks: those that come in between must not be missed.
         let mut work = pin!(self.work.notified());
         work.as_mut().enable();
         let answer = self.scheduler.poll_work(request).await?;
+        let worker = worker.unwrap_or_default();
         let has_nothing = answer.get_ref().tasks.is_empty() && answer.get_ref().jobs_to_clean.is_empty();
+        self.idle.note(&worker, is_idle && has_nothing);
         if is_idle && has_nothing {
             // It asks again by itself, whether there is work now or its patience has ended.
             let _ = tokio::time::timeout(self.patience, work).await;

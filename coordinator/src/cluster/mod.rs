@@ -3,6 +3,7 @@
 
 mod asked;
 mod fetch;
+mod idle;
 mod portion;
 mod sight;
 
@@ -32,6 +33,7 @@ use tokio::sync::Notify;
 
 use asked::Asked;
 use fetch::Fetcher;
+use idle::IdleWorkers;
 use portion::Portion;
 
 pub(crate) use portion::METRICS;
@@ -69,6 +71,13 @@ pub struct ClusterOptions {
     pub attempts: u32,
 }
 
+impl ClusterOptions {
+    /// Longest time that a worker without work waits for an answer.
+    fn patience(&self) -> Duration {
+        (self.worker_timeout / PATIENCE_PART).min(LONGEST_PATIENCE)
+    }
+}
+
 /// DataFusion Ballista as an engine.
 pub struct Cluster {
     inner: Arc<Inner>,
@@ -78,6 +87,7 @@ struct Inner {
     scheduler: Scheduler,
     /// Told when a job has tasks.
     work: Arc<Notify>,
+    idle: Arc<IdleWorkers>,
     session: Arc<SessionContext>,
     fetcher: Fetcher,
     options: ClusterOptions,
@@ -123,14 +133,20 @@ impl Cluster {
         scheduler.init().await.map_err(failed)?;
         let session = Arc::new(SessionContext::new_with_state(builder(settings())?));
         let fetcher = Fetcher::new(options.tls.clone(), options.worker_timeout);
-        Ok(Self { inner: Arc::new(Inner { scheduler, work, session, fetcher, options }) })
+        let idle = Arc::default();
+        Ok(Self { inner: Arc::new(Inner { scheduler, work, idle, session, fetcher, options }) })
     }
 
     /// Ballista's service for workers. It asks nobody who they are: it must be served to nodes only.
     pub fn service(&self) -> SchedulerGrpcServer<Asked> {
-        let Inner { scheduler, work, options, .. } = &*self.inner;
-        let patience = (options.worker_timeout / PATIENCE_PART).min(LONGEST_PATIENCE);
-        SchedulerGrpcServer::new(Asked { scheduler: scheduler.clone(), work: Arc::clone(work), patience })
+        let Inner { scheduler, work, idle, options, .. } = &*self.inner;
+        let asked = Asked {
+            scheduler: scheduler.clone(),
+            work: Arc::clone(work),
+            patience: options.patience(),
+            idle: Arc::clone(idle),
+        };
+        SchedulerGrpcServer::new(asked)
             .max_decoding_message_size(JOB_CODEC_MESSAGE_BYTES)
             .max_encoding_message_size(JOB_CODEC_MESSAGE_BYTES)
     }
@@ -160,6 +176,9 @@ impl Inner {
 
     /// Runs all portions, at any time as many as fill the workers there are.
     async fn run_all(&self, portions: Vec<Portion>) -> datafusion::common::Result<()> {
+        if let Ok(workers) = self.scheduler.state.executor_manager.get_executors_state().await {
+            self.idle.keep(|id| workers.iter().any(|(worker, _, _)| worker.id == id));
+        }
         let mut waiting = portions.into_iter();
         let mut under_way = FuturesUnordered::new();
         loop {

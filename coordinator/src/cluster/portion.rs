@@ -26,6 +26,8 @@ const CONCURRENT_FETCHES: usize = 8;
 const FETCH_ATTEMPTS: u32 = 3;
 /// Times a task is started in one Ballista job: the first, and again when its worker was lost.
 const MOST_STARTS: usize = 3;
+/// Times that a worker may wait for an answer, after which one that was idle all the while is taken at its word.
+const FORGOTTEN_AFTER: u32 = 3;
 /// Wait before a second submission; doubled for each further one that fails.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
 /// Longest such wait.
@@ -157,10 +159,26 @@ impl Portion {
                         "workers were lost with the same task {starts} times"
                     )));
                 }
+                Sight::Running { running, .. } if !has_more && self.is_forgotten(now, held, &running) => {
+                    return Err(Setback::Lost("workers know nothing of the tasks they were given".into()));
+                }
                 _ if last_progress.elapsed() > deadline => return Err(Setback::Stalled(deadline)),
                 _ => {}
             }
         }
+    }
+
+    /// Whether all that is missing is with workers that say they have nothing to do.
+    fn is_forgotten(
+        &self,
+        now: &[usize],
+        held: &HashMap<usize, Held>,
+        running: &HashMap<usize, String>,
+    ) -> bool {
+        let limit = self.inner.options.patience() * FORGOTTEN_AFTER;
+        let is_idle = |worker: &String| self.inner.idle.has_been_for(worker, limit);
+        let mut missing = now.iter().enumerate().filter(|(_, task)| self.missing.contains(task));
+        missing.all(|(index, _)| held.contains_key(&index) || running.get(&index).is_some_and(is_idle))
     }
 
     /// Results that are there and not passed on yet, but for those that a worker has failed to hand over.

@@ -29,6 +29,8 @@ pub(super) enum Sight {
         held: HashMap<usize, Held>,
         /// The most times that one partition has been started.
         starts: usize,
+        /// Partitions under way, with the worker of each.
+        running: HashMap<usize, String>,
     },
     /// Ended well.
     Done(HashMap<usize, Held>),
@@ -62,9 +64,14 @@ pub(super) async fn look(scheduler: &Scheduler, job: &JobId) -> Sight {
 async fn of_tasks(scheduler: &Scheduler, job: &JobId, stage_id: usize, tasks: &[TaskInfo]) -> Sight {
     let mut held = HashMap::new();
     let mut starts: HashMap<usize, usize> = HashMap::new();
+    let mut running = HashMap::new();
     for task in tasks {
         for partition in &task.global_input_partition_ids {
             *starts.entry(*partition).or_default() += 1;
+        }
+        if let task_status::Status::Running(at) = &task.task_status {
+            running
+                .extend(task.global_input_partition_ids.iter().map(|index| (*index, at.executor_id.clone())));
         }
         let task_status::Status::Successful(success) = &task.task_status else { continue };
         let worker = scheduler.state.executor_manager.get_executor_metadata(&success.executor_id).await;
@@ -79,7 +86,7 @@ async fn of_tasks(scheduler: &Scheduler, job: &JobId, stage_id: usize, tasks: &[
             held.insert(index, Held { executor, host, port: worker.port, partition, file, layout });
         }
     }
-    Sight::Running { held, starts: starts.into_values().max().unwrap_or(0) }
+    Sight::Running { held, starts: starts.into_values().max().unwrap_or(0), running }
 }
 
 fn of_status(status: Option<job_status::Status>) -> Sight {
@@ -96,6 +103,6 @@ fn of_status(status: Option<job_status::Status>) -> Sight {
             Sight::Done(held.collect())
         }
         Some(job_status::Status::Failed(job)) => Sight::Failed(job.error),
-        _ => Sight::Running { held: HashMap::new(), starts: 0 },
+        _ => Sight::Running { held: HashMap::new(), starts: 0, running: HashMap::new() },
     }
 }
