@@ -220,7 +220,8 @@ fn assert_pages_show_the_rows(place: &Place, web: u16, sandbox: &Sandbox) {
     let pages: Vec<String> = pages.collect();
     for row in rows(place, "there") {
         let risk = format!("\">{}</span> of 100", row["risk"]["score"]);
-        let day = row["from"].as_str().expect("from").split('T').next().expect("a day").to_owned();
+        let from = row["from"].as_str().expect("from");
+        let day = from.split('T').next().expect("a day");
         let of_day: Vec<&String> =
             pages.iter().filter(|page| page.contains(&format!("note\"><time>{day}"))).collect();
         let [page] = of_day[..] else { panic!("{} pages of {day}: {pages:?}", of_day.len()) };
@@ -228,10 +229,7 @@ fn assert_pages_show_the_rows(place: &Place, web: u16, sandbox: &Sandbox) {
         let form =
             page.split("href=\"/submit?").nth(1).and_then(|rest| rest.split('"').next()).expect("a link");
         let filled = get(web, &format!("/submit?{}", form.replace("&amp;", "&").replace("&#38;", "&"))).body;
-        assert!(
-            filled.contains(&format!("name=\"from\" value=\"{}\"", row["from"].as_str().unwrap())),
-            "{filled}"
-        );
+        assert!(filled.contains(&format!("name=\"from\" value=\"{}\"", from)), "{filled}");
     }
     assert!(get(web, "/").body.contains("; of a backfill"));
     let id = jobs[0]["id"].as_str().expect("an id");
