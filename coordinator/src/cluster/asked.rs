@@ -53,17 +53,17 @@ impl Asked {
 impl SchedulerGrpc for Asked {
     async fn poll_work(&self, mut request: Request<PollWorkParams>) -> Answer<PollWorkResult> {
         let is_idle = self.is_idle(request.get_ref());
-        let worker = request.get_ref().metadata.as_ref().map(|worker| worker.id.clone());
+        let worker = request.get_ref().metadata.as_ref().map(|worker| worker.id.clone()).unwrap_or_default();
+        let since = self.idle.asks(&worker);
         let asks = request.get_mut();
         asks.num_free_vcores = asks.num_free_vcores.min(TASKS_OF_AN_ANSWER);
         // From before it is looked for tasks: those that come in between must not be missed.
         let mut work = pin!(self.work.notified());
         work.as_mut().enable();
         let answer = self.scheduler.poll_work(request).await?;
-        let worker = worker.unwrap_or_default();
         let has_nothing = answer.get_ref().tasks.is_empty() && answer.get_ref().jobs_to_clean.is_empty();
-        self.idle.note(&worker, is_idle && has_nothing);
         if is_idle && has_nothing {
+            self.idle.rests(worker, since);
             // It asks again by itself, whether there is work now or its patience has ended.
             let _ = tokio::time::timeout(self.patience, work).await;
         }

@@ -12,14 +12,15 @@ pub(super) struct IdleWorkers {
 }
 
 impl IdleWorkers {
-    /// A worker has asked: it has nothing to do, and was given nothing; or it has.
-    pub(super) fn note(&self, worker: &str, is_idle: bool) {
-        let mut since = self.since();
-        if !is_idle {
-            since.remove(worker);
-        } else if !since.contains_key(worker) {
-            since.insert(worker.to_owned(), Instant::now());
-        }
+    /// A worker asks. Until it is known what it gets it is not idle: what it is given shows in a job before its answer is
+    /// written. Since when it was.
+    pub(super) fn asks(&self, worker: &str) -> Option<Instant> {
+        self.since().remove(worker)
+    }
+
+    /// A worker has nothing to do and was given nothing, as `since` then where it was idle before it asked.
+    pub(super) fn rests(&self, worker: String, since: Option<Instant>) {
+        self.since().insert(worker, since.unwrap_or_else(Instant::now));
     }
 
     /// Whether a worker has been idle for so long.
@@ -45,12 +46,17 @@ mod tests {
     fn idleness_ends_with_work_and_counts_from_its_first_word() {
         let idle = IdleWorkers::default();
         let moment = Duration::from_millis(20);
-        idle.note("a", true);
-        idle.note("b", true);
+        let rests = |worker: &str, since| idle.rests(worker.to_owned(), since);
+        for worker in ["a", "b"] {
+            rests(worker, idle.asks(worker));
+        }
         std::thread::sleep(moment * 2);
-        idle.note("a", true);
-        idle.note("b", false);
-        idle.note("b", true);
+        let since = idle.asks("a");
+        assert!(!idle.has_been_for("a", moment));
+        rests("a", since);
+        // Given something, then idle again.
+        idle.asks("b");
+        rests("b", idle.asks("b"));
         assert!(idle.has_been_for("a", moment));
         assert!(!idle.has_been_for("b", moment) && !idle.has_been_for("c", Duration::ZERO));
         idle.keep(|worker| worker == "b");

@@ -67,7 +67,7 @@ pub(super) async fn window(site: &Site, job: &Job, viewer: &Viewer) -> Result<Re
     }))
 }
 
-/// The form of a scan, filled in as the row's was.
+/// The form of a scan, filled in as the row's was as far as it has fields for it.
 fn scan_of(job: &Job, row: &WindowRow) -> String {
     let Some(scan) = &job.scan else { return "/submit".to_owned() };
     let mut filled = vec![("lake", scan.lake.as_str()), ("from", &row.from), ("to", &row.to)];
