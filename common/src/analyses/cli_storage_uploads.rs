@@ -1,16 +1,16 @@
 //! Transfer tools whose process connects to object storage, corroborated by the storage account's own log.
 
-use arrow::datatypes::DataType;
 use datafusion::common::{JoinType, Result};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::sum;
-use datafusion::logical_expr::{cast, ident, lit, when};
+use datafusion::logical_expr::{Expr, ident, lit, when};
 use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 
 use super::{Analysis, Inputs, Locations, Requirement, Suite};
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
 use crate::functions::storage_account;
+use crate::rollups::second_of_time;
 use crate::time::MICROS_PER_SECOND;
 
 pub(super) static ANALYSIS: Analysis = Analysis {
@@ -121,6 +121,7 @@ fn corroboration(uploads: &DataFrame, writes: DataFrame, window_us: Option<i64>)
     )
 }
 
-fn network_second() -> datafusion::logical_expr::Expr {
-    cast(ident("network_timestamp"), DataType::Int64) / lit(MICROS_PER_SECOND)
+/// As `write_second` of the rollup, which it is joined with.
+fn network_second() -> Expr {
+    second_of_time(ident("network_timestamp"))
 }

@@ -10,7 +10,7 @@ use super::{Analysis, Inputs, Locations, Requirement, Suite, time_of_micros};
 use crate::config::Baseline;
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
 use crate::functions::{Trail, trailing};
-use crate::time::MICROS_PER_SECOND;
+use crate::time::MICROS_PER_HOUR;
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "egress_spikes",
@@ -82,7 +82,7 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
         .filter(is_spike)?
         .select(vec![
             ident("device_name"),
-            time_of_micros(ident("hour_index") * lit(3_600 * MICROS_PER_SECOND)).alias("hour"),
+            time_of_micros(ident("hour_index") * lit(MICROS_PER_HOUR)).alias("hour"),
             ident("bytes_sent"),
             ident("baseline"),
             when(ident("baseline").gt(lit(0.0)), bytes / ident("baseline"))

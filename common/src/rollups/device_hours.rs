@@ -1,13 +1,12 @@
 //! Bytes sent by device and hour.
 
 use datafusion::common::Result;
-use datafusion::logical_expr::{ident, lit};
+use datafusion::logical_expr::ident;
 use datafusion::prelude::DataFrame;
 
 use super::MeasureKind::Sum;
-use super::{Rollup, Shape, measure, micros, no_parameters};
+use super::{Rollup, Shape, hour_of, measure, no_parameters};
 use crate::config::Config;
-use crate::time::MICROS_PER_SECOND;
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "device_hours",
@@ -27,7 +26,7 @@ fn prepare(table: DataFrame, _: &Config) -> Result<DataFrame> {
     table.select(vec![
         ident("DeviceName").alias("device_name"),
         // Whole hours since the epoch: windows over it count missing hours.
-        (micros("Timestamp") / lit(3_600 * MICROS_PER_SECOND)).alias("hour_index"),
+        hour_of("Timestamp").alias("hour_index"),
         ident("BytesSent").alias("sent"),
     ])
 }

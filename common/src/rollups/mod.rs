@@ -203,7 +203,7 @@ fn micros(column: &str) -> Expr {
 }
 
 /// Whole seconds since the epoch of a time.
-fn second_of_time(time: Expr) -> Expr {
+pub(crate) fn second_of_time(time: Expr) -> Expr {
     cast(time, DataType::Int64) / lit(MICROS_PER_SECOND)
 }
 

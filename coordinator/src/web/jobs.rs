@@ -15,7 +15,7 @@ use super::overview::overview;
 use super::runs::{JobRuns, Runs};
 use super::scope::{Scope, site_tabs};
 use super::windows::window;
-use crate::jobs::{is_of_backfill, is_open, outcome};
+use crate::jobs::{has_results, is_of_backfill, is_open, outcome};
 use crate::screen::{bytes, units_told};
 
 /// Jobs shown, the newest.
@@ -177,11 +177,11 @@ pub(super) async fn job(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let job = job_of(&site, &id)?;
-    if job.state() == JobState::Done && is_of_backfill(&job) {
-        return window(&site, &job, &viewer).await;
+    if has_results(&job) {
+        return Ok(overview(Scope::of(&site, &id, viewer).await?).await);
     }
     if job.state() == JobState::Done {
-        return Ok(overview(Scope::of(&site, &id, viewer).await?).await);
+        return window(&site, &job, &viewer).await;
     }
     let progress = JobProgress { job: JobTold::of(&job), may_submit: viewer.may_submit };
     Ok(page(&JobPage { frame: frame("Job", "", &viewer), progress }))

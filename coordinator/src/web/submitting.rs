@@ -38,7 +38,7 @@ struct SubmitPage {
 impl SubmitPage {
     fn new(viewer: &Viewer, lakes: &[String], filled: &Parameters, problem: Option<String>) -> Self {
         let chosen: Vec<&str> = filled.all("suite").collect();
-        let is_first = problem.is_none() && chosen.is_empty();
+        let are_all = problem.is_none() && chosen.is_empty();
         Self {
             frame: frame("Submit a scan", "/submit", viewer),
             problem,
@@ -51,7 +51,7 @@ impl SubmitPage {
             last: filled.get("last").to_owned(),
             from: filled.get("from").to_owned(),
             to: filled.get("to").to_owned(),
-            suites: Suite::ALL.map(|s| (s.name(), is_first || chosen.contains(&s.name()))).into(),
+            suites: Suite::ALL.map(|s| (s.name(), are_all || chosen.contains(&s.name()))).into(),
             presets: PRESETS.map(|preset| (preset, preset == filled.get("preset"))).into(),
         }
     }

@@ -11,6 +11,7 @@ use super::frame::{Frame, Problem, counted, grouped, link, page, time_told};
 use super::guard::Viewer;
 use super::jobs::{frame, jobs_of, lake_of};
 use crate::backfill::{SEVERITIES, WindowOutcome, WindowRow};
+use crate::risk::RunRisk;
 
 #[derive(Template)]
 #[template(path = "web/window.html")]
@@ -19,7 +20,7 @@ struct WindowPage {
     from: String,
     to: String,
     lake: String,
-    risk: Option<RiskTold>,
+    risk: Option<RunRisk>,
     /// Name, score and level.
     suites: Vec<(String, u64, &'static str)>,
     /// Severity and number of findings.
@@ -30,12 +31,6 @@ struct WindowPage {
     was_computed: bool,
     /// The form that submits the scan behind the row.
     scan: Option<String>,
-}
-
-struct RiskTold {
-    score: u64,
-    level: &'static str,
-    explanation: Vec<String>,
 }
 
 /// The row that `job` came to.
@@ -52,16 +47,12 @@ pub(super) async fn window(site: &Site, job: &Job, viewer: &Viewer) -> Result<Re
         from: time_told(Some(&row.from)),
         to: time_told(Some(&row.to)),
         lake: lake_of(job).to_owned(),
-        risk: row.risk.as_ref().map(|risk| RiskTold {
-            score: risk.score,
-            level: risk.level.name(),
-            explanation: risk.explanation.clone(),
-        }),
         suites: row.suites.iter().map(|(name, s)| (name.clone(), s.score, s.level.name())).collect(),
         findings: findings.map(|(severity, count)| (severity, grouped(count))).collect(),
         incidents: counted(row.incidents, "incident"),
         rows: counted(row.rows, "row"),
         scan: viewer.may_submit.then(|| scan_of(job, &row)),
+        risk: row.risk,
         reason: row.reason,
         was_computed,
     }))
