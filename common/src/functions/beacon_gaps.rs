@@ -32,11 +32,17 @@ struct Gaps {
 
 impl Gaps {
     fn of(seconds: &[i64]) -> Option<Self> {
-        let gaps = || seconds.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 0);
-        let count = gaps().count() as i64;
-        let (shortest, longest) = (gaps().min()?, gaps().max()?);
-        let sum: i128 = gaps().map(i128::from).sum();
-        let sum_of_squares: i128 = gaps().map(|gap| i128::from(gap) * i128::from(gap)).sum();
+        let (first, last) = (seconds.first()?, seconds.last()?);
+        let (mut shortest, mut longest, mut sum_of_squares) = (i64::MAX, 0, 0);
+        for pair in seconds.windows(2) {
+            let gap = pair[1] - pair[0];
+            (shortest, longest) = (shortest.min(gap), longest.max(gap));
+            sum_of_squares += i128::from(gap) * i128::from(gap);
+        }
+        let (count, sum) = (seconds.len() as i64 - 1, i128::from(last - first));
+        if count == 0 {
+            return None;
+        }
         let n = i128::from(count);
         // Var = (n Σx² − (Σx)²) / (n (n − 1)): the numerator is exact in integers.
         let deviation = (count > 1).then(|| {

@@ -154,7 +154,7 @@ impl Sets {
 
     fn emit(&mut self, emit_to: EmitTo) -> ArrayRef {
         let (group_count, groups, members) = self.take(emit_to);
-        // Counting sort by group, then each group's run is sorted and made distinct.
+        // Counting sort by group, then each group's run is sorted and made distinct, in place.
         let mut next_slot = vec![0usize; group_count + 1];
         for group in &groups {
             next_slot[*group as usize + 1] += 1;
@@ -169,23 +169,23 @@ impl Sets {
             by_group[*slot] = *member;
             *slot += 1;
         }
-        let mut values = Vec::with_capacity(by_group.len());
-        let mut lengths = Vec::with_capacity(group_count);
-        for group in 0..group_count {
-            let run = &mut by_group[starts[group]..starts[group + 1]];
-            run.sort_unstable();
-            let before = values.len();
-            for member in run.iter() {
-                if values.len() == before || values.last() != Some(member) {
-                    values.push(*member);
+        let (mut kept, mut lengths) = (0, Vec::with_capacity(group_count));
+        for ends in starts.windows(2) {
+            by_group[ends[0]..ends[1]].sort_unstable();
+            let before = kept;
+            for place in ends[0]..ends[1] {
+                if kept == before || by_group[kept - 1] != by_group[place] {
+                    by_group[kept] = by_group[place];
+                    kept += 1;
                 }
             }
-            lengths.push(values.len() - before);
+            lengths.push(kept - before);
         }
+        by_group.truncate(kept);
         Arc::new(ListArray::new(
             list_item(),
             OffsetBuffer::from_lengths(lengths),
-            Arc::new(Int64Array::from(values)),
+            Arc::new(Int64Array::from(by_group)),
             None,
         ))
     }
