@@ -26,18 +26,17 @@ const FEWEST_SOURCES: f64 = 20.0;
 const MEDIUM_FROM: f64 = 0.5;
 const HIGH_FROM: f64 = 0.75;
 
-/// One row a pair with an external address that may have `fewest_gaps` gaps, with `seconds`, `sessions`, their sizes and
-/// ports, and the statistics of its `gaps`.
-pub(super) fn pairs(inputs: &Inputs<'_>, fewest_gaps: i64) -> Result<DataFrame> {
+/// One row a pair with an external address, with `seconds`, `sessions`, their sizes and ports, and the statistics of its `gaps`.
+pub(super) fn pairs(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let sessions = ident("sessions") + ident("threat_sessions");
+    // None is left out before its gaps are known: a filter copies the seconds of all that it keeps.
     inputs
         .merged("external_pairs")?
-        .filter(sessions.clone().gt(lit(fewest_gaps)))?
         .select(vec![
             ident("source_ip"),
             ident("destination_ip"),
             ident("seconds"),
-            sessions.clone().alias("sessions"),
+            sessions.alias("sessions"),
             ident("size_classes"),
             ident("size_class_squares"),
             ident("lowest_port"),

@@ -65,7 +65,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let parameters = &inputs.config.beacon_scores;
     let fewest_gaps = parameters.min_beats - 1;
-    let candidates = pairs(inputs, fewest_gaps)?
+    let candidates = pairs(inputs)?
         .filter(gap("intervals").gt_eq(lit(fewest_gaps)))?
         .with_column("_in_beaconing", cast(is_in_beaconing(inputs.config), DataType::Int64))?;
     with_own_scores(candidates, inputs.config, parameters.min_timing)?

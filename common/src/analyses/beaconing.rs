@@ -55,8 +55,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 };
 
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
-    let listed =
-        pairs(inputs, inputs.config.beaconing.min_intervals)?.filter(is_in_beaconing(inputs.config))?;
+    let listed = pairs(inputs)?.filter(is_in_beaconing(inputs.config))?;
     with_own_scores(listed, inputs.config, 0.0)?.select(vec![
         ident("source_ip"),
         ident("destination_ip"),

@@ -63,18 +63,38 @@ impl AggregateUDFImpl for SortedDistinct {
     }
 }
 
+/// Members of one piece: one array of all would be copied whole as it grows.
+const PIECE_MEMBERS: usize = 64 << 10;
+
 /// Members of all groups in arrival order: appending is a push, and sorting waits until a group is asked for.
 #[derive(Debug, Default)]
 struct Sets {
+    pieces: Vec<Piece>,
+    group_count: usize,
+}
+
+#[derive(Debug, Default)]
+struct Piece {
     group_of_member: Vec<u32>,
     members: Vec<i64>,
-    group_count: usize,
+}
+
+impl Piece {
+    fn each(&self) -> impl Iterator<Item = (usize, i64)> {
+        let groups = self.group_of_member.iter().map(|group| *group as usize);
+        groups.zip(self.members.iter().copied())
+    }
 }
 
 impl Sets {
     fn push(&mut self, group: usize, member: i64) {
-        self.group_of_member.push(group as u32);
-        self.members.push(member);
+        match self.pieces.last_mut() {
+            Some(piece) if piece.members.len() < PIECE_MEMBERS => {
+                piece.group_of_member.push(group as u32);
+                piece.members.push(member);
+            }
+            _ => self.pieces.push(Piece { group_of_member: vec![group as u32], members: vec![member] }),
+        }
     }
 
     fn append(
@@ -127,47 +147,44 @@ impl Sets {
         Ok(())
     }
 
-    /// The members of the groups that leave, by group; those of later groups stay and are renumbered.
-    fn take(&mut self, emit_to: EmitTo) -> (usize, Vec<u32>, Vec<i64>) {
-        let leaving = match emit_to {
+    /// The members of the groups that leave; those of later groups stay and are renumbered.
+    fn take(&mut self, emit_to: EmitTo) -> Self {
+        let group_count = match emit_to {
             EmitTo::All => self.group_count,
             EmitTo::First(count) => count,
         };
-        let groups = std::mem::take(&mut self.group_of_member);
-        let members = std::mem::take(&mut self.members);
-        if leaving == self.group_count {
-            self.group_count = 0;
-            return (leaving, groups, members);
+        let all = std::mem::take(self);
+        if group_count == all.group_count {
+            return all;
         }
-        let (mut leaving_groups, mut leaving_members) = (Vec::new(), Vec::new());
-        for (group, member) in groups.into_iter().zip(members) {
-            if (group as usize) < leaving {
-                leaving_groups.push(group);
-                leaving_members.push(member);
-            } else {
-                self.push(group as usize - leaving, member);
+        let mut leaving = Self { group_count, ..Self::default() };
+        self.group_count = all.group_count - group_count;
+        for (group, member) in all.pieces.iter().flat_map(Piece::each) {
+            match group.checked_sub(group_count) {
+                None => leaving.push(group, member),
+                Some(group) => self.push(group, member),
             }
         }
-        self.group_count -= leaving;
-        (leaving, leaving_groups, leaving_members)
+        leaving
     }
 
     fn emit(&mut self, emit_to: EmitTo) -> ArrayRef {
-        let (group_count, groups, members) = self.take(emit_to);
+        let Self { pieces, group_count } = self.take(emit_to);
         // Counting sort by group, then each group's run is sorted and made distinct, in place.
         let mut next_slot = vec![0usize; group_count + 1];
-        for group in &groups {
-            next_slot[*group as usize + 1] += 1;
+        for (group, _) in pieces.iter().flat_map(Piece::each) {
+            next_slot[group + 1] += 1;
         }
         for group in 0..group_count {
             next_slot[group + 1] += next_slot[group];
         }
         let starts = next_slot.clone();
-        let mut by_group = vec![0i64; members.len()];
-        for (group, member) in groups.iter().zip(&members) {
-            let slot = &mut next_slot[*group as usize];
-            by_group[*slot] = *member;
-            *slot += 1;
+        let mut by_group = vec![0i64; starts[group_count]];
+        for piece in pieces {
+            for (group, member) in piece.each() {
+                by_group[next_slot[group]] = member;
+                next_slot[group] += 1;
+            }
         }
         let (mut kept, mut lengths) = (0, Vec::with_capacity(group_count));
         for ends in starts.windows(2) {
@@ -191,7 +208,10 @@ impl Sets {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.group_of_member.capacity() * size_of::<u32>() + self.members.capacity() * size_of::<i64>()
+        let bytes = |piece: &Piece| {
+            piece.group_of_member.capacity() * size_of::<u32>() + piece.members.capacity() * size_of::<i64>()
+        };
+        self.pieces.iter().map(bytes).sum()
     }
 }
 
@@ -280,6 +300,23 @@ mod tests {
             .iter()
             .map(|list| list.map(|l| l.as_primitive::<Int64Type>().values().to_vec()).unwrap_or_default())
             .collect()
+    }
+
+    #[test]
+    fn members_of_many_pieces_leave_in_two_steps() {
+        let row_count = 3 * PIECE_MEMBERS as i64 + 7;
+        let members: ArrayRef =
+            Arc::new(Int64Array::from_iter_values((0..row_count).map(|row| row * 31 % 1_013)));
+        let group_of_row: Vec<usize> = (0..row_count as usize).map(|row| row % 7).collect();
+        let mut sets = Sets::default();
+        sets.update_batch(&[members], &group_of_row, None, 7).unwrap();
+        assert_eq!(sets.pieces.len(), 4);
+        let first = lists(&sets.state(EmitTo::First(3)).unwrap()[0]);
+        let rest = lists(&sets.evaluate(EmitTo::All).unwrap());
+        // Seven, and 31, share no factor with 1,013: each group meets every member.
+        let every: Vec<i64> = (0..1_013).collect();
+        assert_eq!((first, rest), (vec![every.clone(); 3], vec![every; 4]));
+        assert_eq!(sets.heap_bytes(), 0);
     }
 
     proptest! {

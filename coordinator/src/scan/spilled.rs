@@ -29,6 +29,9 @@ use crate::output::{PART_ROWS, plain};
 
 /// Rows of one analysis that are held; those of a longer result go to a file. No result depends on it.
 const HELD_ROWS: usize = 2 * PART_ROWS;
+/// Rows that are put aside and read back together before they are ordered: jemalloc gives pages of more than 8 MiB back at once,
+/// and each such block would take new ones.
+const BLOCK_ROWS: usize = 8 << 10;
 
 /// Rows in a temporary file, which goes with the last who reads it.
 #[derive(Clone)]
@@ -176,7 +179,9 @@ impl Gathered {
                 Some(spill) => spill,
                 None => self.spill.insert(Spill::create(runtime, rows.schema_ref())?),
             };
-            spill.put(&rows)?;
+            for start in (0..rows.num_rows()).step_by(BLOCK_ROWS) {
+                spill.put(&rows.slice(start, BLOCK_ROWS.min(rows.num_rows() - start)))?;
+            }
         }
         Ok(())
     }
