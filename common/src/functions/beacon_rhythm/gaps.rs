@@ -38,6 +38,14 @@ struct Below {
     seconds: f64,
 }
 
+/// Places among the lengths that part gaps within a beat, those shorter than half an interval, those of a run, and pauses.
+#[derive(Debug, Clone, Copy)]
+struct Cuts {
+    burst: usize,
+    half: usize,
+    run: usize,
+}
+
 /// How well gaps fit an interval, or two.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Fit {
@@ -161,10 +169,11 @@ impl Gaps {
         sessions_a_second: f64,
         least_timing: f64,
     ) -> Option<Fit> {
-        if self.most_timing(intervals, burst) <= least_timing {
+        let cuts = self.cuts(intervals, burst);
+        if self.most_timing(intervals, &cuts) <= least_timing {
             return None;
         }
-        let tally = self.tally(intervals, burst);
+        let tally = self.tally(intervals, &cuts);
         // Against no chance at all the timing is highest.
         if tally.in_run == 0.0 || tally.timing(0.0) <= least_timing {
             return None;
@@ -180,23 +189,28 @@ impl Gaps {
         (timing > least_timing).then_some(Fit { timing, missed: tally.missed })
     }
 
-    /// What the timing is at most, by how many gaps lie where they have credit at all: told without looking at each.
-    fn most_timing(&self, intervals: &[f64], burst: f64) -> f64 {
-        let [interval] = intervals else { return 1.0 };
-        let total = self.count() - self.below[self.place(burst)].count;
-        let from = (interval / 2.0).max(burst);
-        let late = self.count() - self.below[self.place(from)].count;
-        let once = self.between(from, 1.5 * interval).count;
-        let more = self.between(1.5 * interval, longest_of_run(*interval)).count;
-        // A little more, for what the rounding of a credit's own sum may add.
-        (once + WORTH_OF_NEXT_INTERVAL * more) / (total + ASSUMED_GAPS) * (late / total) + 1e-9
+    fn cuts(&self, intervals: &[f64], burst: f64) -> Cuts {
+        let burst = self.place(burst);
+        Cuts {
+            burst,
+            half: self.place(shortest_of(intervals) / 2.0).max(burst),
+            run: self.place(longest_of_run(intervals[0])).max(burst),
+        }
     }
 
-    fn tally(&self, intervals: &[f64], burst: f64) -> Tally {
+    /// What the timing is at most, by how many gaps lie where they have credit at all: told without looking at each.
+    fn most_timing(&self, intervals: &[f64], cuts: &Cuts) -> f64 {
+        let [interval] = intervals else { return 1.0 };
+        let [burst, half, run] = [cuts.burst, cuts.half, cuts.run].map(|place| self.below[place].count);
+        let next = self.below[self.place(1.5 * interval)].count;
+        let (total, late) = (self.count() - burst, self.count() - half);
+        // A little more, for what the rounding of a credit's own sum may add.
+        (next - half + WORTH_OF_NEXT_INTERVAL * (run - next)) / (total + ASSUMED_GAPS) * (late / total) + 1e-9
+    }
+
+    fn tally(&self, intervals: &[f64], cuts: &Cuts) -> Tally {
         let dominant = intervals[0];
-        let burst = self.place(burst);
-        let half = self.place(shortest_of(intervals) / 2.0).max(burst);
-        let run = self.place(longest_of_run(dominant)).max(burst);
+        let Cuts { burst, half, run } = *cuts;
         let credited = intervals[1..].iter().map(|second| self.place(1.5 * second)).fold(run, usize::max);
         let (before, early, in_run) = (self.below[burst], self.below[half], self.below[run]);
         let mut tally = Tally {
