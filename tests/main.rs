@@ -23,6 +23,7 @@ mod import_sources;
 mod investigate;
 mod investigate_real;
 mod job_pages;
+mod lake_files;
 mod lake_forms;
 mod notebook_parity;
 mod object_stores;

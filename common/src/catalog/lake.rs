@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
-use std::path::Path as FilePath;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectMeta;
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
+use object_store::{ListResult, ObjectMeta};
 use serde::{Deserialize, Serialize};
 
 use super::changes::hidden_files;
@@ -24,6 +23,8 @@ use crate::{Error, Result};
 const CONCURRENT_LISTINGS: usize = 16;
 /// Dates at most, spread over the window, whose first and last file tell which columns a table has.
 const SAMPLED_DATES: usize = 64;
+/// Files at most that are searched for columns which those lack, spread over the window.
+const SEARCHED_FILES: usize = 1_000;
 
 /// A lake with its configuration applied.
 #[derive(Debug, Clone)]
@@ -84,10 +85,13 @@ impl Lake {
     /// # Errors
     /// [`Error::Config`] where a local lake does not exist, or a mapping names an unknown table or column.
     pub fn open(root: Location, config: &Config) -> Result<Self> {
-        if let Some(path) = root.url().strip_prefix("file://")
-            && !FilePath::new(path).is_dir()
+        if let Some(path) = root.local_path()
+            && !path.is_dir()
         {
-            return Err(Error::Config(format!("there is no lake at {path}: the folder does not exist")));
+            return Err(Error::Config(format!(
+                "there is no lake at {}: the folder does not exist",
+                path.display()
+            )));
         }
         for (name, mapping) in &config.tables {
             let spec = TableSpec::by_name(name).ok_or_else(|| {
@@ -130,7 +134,9 @@ impl Lake {
             (None, Some(workspace)) => self.root.join(workspace).join(spec.name),
             (None, None) => self.root.join(spec.name),
         };
-        let dates = date_folders(&location).await?;
+        let listing = listed(&location).await?;
+        tell_unread(&listing);
+        let dates = dates_in(&listing);
         let (hidden, known) = (Arc::clone(hidden), Arc::default());
         Ok((!dates.is_empty()).then_some(LakeTable { spec, location, mapping, dates, hidden, known }))
     }
@@ -172,7 +178,8 @@ impl LakeTable {
         Ok(remember(&self.known.by_date, date, files))
     }
 
-    /// The columns, by Hindcast's names, that the first or last readable file of the sampled dates has.
+    /// The columns, by Hindcast's names, that any of the files looked at has: of the first and last of sampled dates, and where
+    /// these lack any, of many more.
     ///
     /// # Errors
     /// [`Error::Storage`] where a store fails; files that are not Parquet are passed over here and fail when scanned.
@@ -185,14 +192,24 @@ impl LakeTable {
             .flat_map(|folder| [folder.files.first(), folder.files.last()])
             .flatten()
             .collect();
-        let reads: Vec<_> = sampled.into_iter().map(|file| self.file_columns(file)).collect();
+        let mut physical = self.columns_of(sampled).await;
+        let is_there = |physical: &BTreeSet<String>, name: &str| physical.contains(self.physical_name(name));
+        let names = || self.spec.columns.iter().map(|column| column.name);
+        if names().any(|name| !is_there(&physical, name)) {
+            let files: Vec<&LakeFile> = folders.iter().flat_map(|folder| &folder.files).collect();
+            let step = files.len().div_ceil(SEARCHED_FILES).max(1);
+            physical.extend(self.columns_of(files.into_iter().step_by(step).collect()).await);
+        }
+        // With no readable file nothing is known: the scan then says what is wrong with each.
+        Ok(names().filter(|name| physical.is_empty() || is_there(&physical, name)).collect())
+    }
+
+    /// The columns that any of `files` has, as the lake calls them.
+    async fn columns_of(&self, files: Vec<&LakeFile>) -> BTreeSet<String> {
+        let reads: Vec<_> = files.into_iter().map(|file| self.file_columns(file)).collect();
         let found: Vec<Option<BTreeSet<String>>> =
             futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS).collect().await;
-        let physical: BTreeSet<String> = found.iter().flatten().flatten().cloned().collect();
-        let readable = found.iter().any(Option::is_some);
-        let names = self.spec.columns.iter().map(|column| column.name);
-        // With no readable file nothing is known: the scan then says what is wrong with each.
-        Ok(names.filter(|name| !readable || physical.contains(self.physical_name(name))).collect())
+        found.into_iter().flatten().flatten().collect()
     }
 
     /// What the lake calls a column.
@@ -234,8 +251,9 @@ pub async fn date_files(
         objects.map_err(Error::storage(format!("listing {folder}")))
     })
     .await?;
-    let is_wanted =
-        |object: &ObjectMeta| is_data_file(&object.location) && !hidden.contains(object.location.as_ref());
+    let is_wanted = |object: &ObjectMeta| {
+        is_data_file(&folder, &object.location) && !hidden.contains(object.location.as_ref())
+    };
     let mut files: Vec<LakeFile> = objects
         .into_iter()
         .filter(is_wanted)
@@ -255,18 +273,43 @@ pub async fn date_files(
 /// # Errors
 /// [`Error::Storage`] where the listing fails.
 pub async fn date_folders(location: &Location) -> Result<BTreeSet<NaiveDate>> {
-    let listing = with_retries(|| async {
+    Ok(dates_in(&listed(location).await?))
+}
+
+async fn listed(location: &Location) -> Result<ListResult> {
+    with_retries(|| async {
         let listing = location.store().list_with_delimiter(Some(location.prefix())).await;
         listing.map_err(Error::storage(format!("listing {}", location.url())))
     })
-    .await?;
-    Ok(listing
-        .common_prefixes
-        .iter()
-        .filter_map(|prefix| prefix.filename()?.strip_prefix("date=")?.parse().ok())
-        .collect())
+    .await
 }
 
-fn is_data_file(path: &Path) -> bool {
-    path.filename().is_some_and(|name| name.ends_with(".parquet") && !name.starts_with(['_', '.']))
+fn dates_in(listing: &ListResult) -> BTreeSet<NaiveDate> {
+    listing.common_prefixes.iter().filter_map(date_of).collect()
+}
+
+fn date_of(folder: &Path) -> Option<NaiveDate> {
+    let text = folder.filename()?.strip_prefix("date=")?;
+    // `date=2026-1-6` would be looked for where it is not.
+    text.parse().ok().filter(|date: &NaiveDate| date.to_string() == text)
+}
+
+/// Warns of what lies beside a table's date folders: it is not read.
+fn tell_unread(listing: &ListResult) {
+    let is_own = |path: &&Path| path.filename().is_some_and(|name| name.starts_with(['_', '.']));
+    let folders = listing.common_prefixes.iter().filter(|folder| date_of(folder).is_none());
+    let files = listing.objects.iter().map(|object| &object.location).filter(|path| is_parquet(path));
+    for path in folders.chain(files).filter(|path| !is_own(path)) {
+        tracing::warn!(target: "lake", %path, "not read: it is no date=YYYY-MM-DD folder, and in none");
+    }
+}
+
+/// Whether `path` is a Parquet file of `folder`, and lies in none of its folders that writers keep for what is not committed.
+fn is_data_file(folder: &Path, path: &Path) -> bool {
+    let is_committed = |name: PathPart<'_>| !name.as_ref().starts_with(['_', '.']);
+    is_parquet(path) && path.prefix_match(folder).is_some_and(|mut below| below.all(is_committed))
+}
+
+fn is_parquet(path: &Path) -> bool {
+    path.filename().is_some_and(|name| name.to_ascii_lowercase().ends_with(".parquet"))
 }

@@ -62,6 +62,11 @@ impl Location {
         self.url.as_str()
     }
 
+    /// The folder on this machine's disk; none where it is in another store.
+    pub fn local_path(&self) -> Option<PathBuf> {
+        (self.url.scheme() == "file").then(|| self.url.to_file_path().ok()).flatten()
+    }
+
     /// The client.
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
@@ -187,6 +192,10 @@ mod tests {
         assert_eq!(local.child("AuditLogs/date=2026-01-01").as_ref(), "tmp/lake/AuditLogs/date=2026-01-01");
         assert_eq!(local.join("T").prefix().as_ref(), "tmp/lake/T");
         assert!(Location::parse("ftp://host/lake").is_err());
+        let odd = Location::parse("/tmp/soc lake/ü%20").unwrap();
+        assert_eq!(odd.join("T").local_path(), Some(PathBuf::from("/tmp/soc lake/ü%20/T")));
+        assert_eq!(odd.join("T").prefix().as_ref(), odd.child("T").as_ref());
+        assert_eq!(Location::parse("s3://bucket/lake").unwrap().local_path(), None);
         assert_eq!(Location::parse("/tmp/no/such/../lake").unwrap().prefix().as_ref(), "tmp/no/lake");
     }
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Int64Array, PrimitiveArray, RecordBatch, StringArray,
-    StringViewArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, RecordBatch, StringArray, StringViewArray,
+    TimestampMicrosecondArray,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Int32Type, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
@@ -20,6 +20,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
 
+use super::integers::to_integer;
 use super::lake::LakeTable;
 use super::scan::canonical_type;
 use super::tables::ColumnKind;
@@ -27,9 +28,6 @@ use crate::config::TableMapping;
 use crate::error::InputFault;
 use crate::time::parse_time_us;
 use crate::{Error, catalog::TableSpec};
-
-/// Whole numbers outside `0..=MAX_INTEGER` are unreadable: no session sends a pebibyte, and sums can't overflow.
-const MAX_INTEGER: i64 = 1 << 50;
 
 /// Values that could not be read as their column's type, counted by column.
 #[derive(Debug, Clone, Default)]
@@ -178,7 +176,7 @@ fn reading_of(kind: ColumnKind, stored: &DataType) -> Reading {
     }
 }
 
-fn lossless_options() -> CastOptions<'static> {
+pub(super) fn lossless_options() -> CastOptions<'static> {
     CastOptions { safe: true, ..CastOptions::default() }
 }
 
@@ -257,7 +255,12 @@ fn convert(stored: &ArrayRef, kind: ColumnKind) -> Result<(ArrayRef, u64)> {
         _ => Arc::clone(stored),
     };
     match kind {
-        ColumnKind::Text => Ok((to_text(&plain)?, 0)),
+        ColumnKind::Text => {
+            let texts = to_text(&plain)?;
+            // Bytes that are no UTF-8.
+            let unreadable = texts.logical_null_count().saturating_sub(plain.logical_null_count());
+            Ok((texts, unreadable as u64))
+        }
         ColumnKind::Time => {
             let texts = cast_with_options(&plain, &DataType::Utf8View, &lossless_options())?;
             Ok(parse_each(texts.as_string_view(), parse_time_us, |values| {
@@ -282,42 +285,8 @@ fn to_text(plain: &ArrayRef) -> Result<ArrayRef> {
     Ok(Arc::new(DictionaryArray::try_new(keys, texts)?))
 }
 
-fn to_integer(plain: &ArrayRef) -> Result<(ArrayRef, u64)> {
-    let numbers = match plain.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-            let texts = cast_with_options(plain, &DataType::Utf8View, &lossless_options())?;
-            return Ok(parse_each(texts.as_string_view(), integer_of_text, |values| {
-                Arc::new(Int64Array::from(values))
-            }));
-        }
-        DataType::Int64 => Arc::clone(plain),
-        _ => cast_with_options(plain, &DataType::Int64, &lossless_options())?,
-    };
-    let nulls_before = plain.null_count();
-    let numbers = numbers.as_primitive::<Int64Type>();
-    let in_range = |value: i64| (0..=MAX_INTEGER).contains(&value);
-    let out_of_range = numbers.iter().flatten().any(|value| !in_range(value));
-    let readable: ArrayRef = if out_of_range {
-        Arc::new(numbers.iter().map(|value| value.filter(|v| in_range(*v))).collect::<Int64Array>())
-    } else {
-        Arc::new(numbers.clone())
-    };
-    let unreadable = (readable.null_count() - nulls_before) as u64;
-    Ok((readable, unreadable))
-}
-
-/// The whole number `text` tells, such as `7` or `7.0`, in the range Hindcast reads.
-pub fn integer_of_text(text: &str) -> Option<i64> {
-    let text = text.trim();
-    let number = text.parse::<i64>().ok().or_else(|| {
-        let float = text.parse::<f64>().ok()?;
-        (float.fract() == 0.0 && float.abs() <= MAX_INTEGER as f64).then_some(float as i64)
-    })?;
-    (0..=MAX_INTEGER).contains(&number).then_some(number)
-}
-
 /// Parses each text; empty text is null as it stands, other text that can't be parsed is null and counted.
-fn parse_each(
+pub(super) fn parse_each(
     texts: &StringViewArray,
     parse: impl Fn(&str) -> Option<i64>,
     build: impl Fn(Vec<Option<i64>>) -> ArrayRef,
@@ -338,36 +307,22 @@ fn parse_each(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Decimal128Array, Float64Array, StructArray, UInt64Array};
-    use arrow::datatypes::Field;
+    use arrow::array::{BinaryArray, StructArray};
+    use arrow::datatypes::{Field, Int64Type};
 
-    fn integers(stored: ArrayRef) -> (Vec<Option<i64>>, u64) {
-        let (array, unreadable) = convert(&stored, ColumnKind::Integer).unwrap();
-        (array.as_primitive::<Int64Type>().iter().collect(), unreadable)
+    #[test]
+    fn dictionaries_are_read_by_their_values() {
+        let ports: DictionaryArray<Int32Type> = vec!["80", "443", "80"].into_iter().collect();
+        let (numbers, unreadable) = convert(&(Arc::new(ports) as ArrayRef), ColumnKind::Integer).unwrap();
+        assert_eq!(numbers.as_primitive::<Int64Type>().values(), &[80, 443, 80]);
+        assert_eq!(unreadable, 0);
     }
 
     #[test]
-    fn whole_numbers_are_read_from_any_type() {
-        let texts = Arc::new(StringArray::from(vec![
-            Some("12"),
-            Some(" 7.0 "),
-            Some(""),
-            Some("x"),
-            None,
-            Some("-3"),
-        ]));
-        assert_eq!(integers(texts), (vec![Some(12), Some(7), None, None, None, None], 2));
-        let big = Arc::new(UInt64Array::from(vec![Some(5), Some(u64::MAX), None]));
-        assert_eq!(integers(big), (vec![Some(5), None, None], 1));
-        let decimals =
-            Arc::new(Decimal128Array::from(vec![500, 700]).with_precision_and_scale(10, 2).unwrap());
-        assert_eq!(integers(decimals), (vec![Some(5), Some(7)], 0));
-        let floats = Arc::new(Float64Array::from(vec![3.0, f64::NAN, 1e300]));
-        assert_eq!(integers(floats), (vec![Some(3), None, None], 2));
-        let huge = Arc::new(Int64Array::from(vec![1, i64::MAX, -1]));
-        assert_eq!(integers(huge), (vec![Some(1), None, None], 2));
-        let dictionary: DictionaryArray<Int32Type> = vec!["80", "443", "80"].into_iter().collect();
-        assert_eq!(integers(Arc::new(dictionary)), (vec![Some(80), Some(443), Some(80)], 0));
+    fn bytes_that_are_no_text_are_counted() {
+        let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![Some(&b"Allow"[..]), Some(b"Caf\xe9"), None]));
+        let (texts, unreadable) = convert(&bytes, ColumnKind::Text).unwrap();
+        assert_eq!((texts.logical_null_count(), unreadable), (2, 1));
     }
 
     #[test]

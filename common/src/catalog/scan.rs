@@ -23,7 +23,7 @@ use super::normalise::{NormaliserFactory, UnreadableCounts};
 use super::row_groups::RowGroups;
 use super::store_reader::{FOOTER_HINT_BYTES, StateReaders, stored_schema};
 use super::tables::{ColumnKind, TableSpec};
-use crate::time::Window;
+use crate::time::{MICROS_PER_SECOND, Window};
 
 /// How addresses of the local file system start, as a store.
 const LOCAL_STORE: &str = "file:";
@@ -120,10 +120,17 @@ fn partitioned_file(file: &LakeFile) -> PartitionedFile {
     }
 }
 
+/// Rows of `clip` and few others, for pruning: a file's coarser times are compared with bounds cut to their unit, so bounds are rounded
+/// outwards, to whole seconds.
 fn within(schema: &SchemaRef, time_column: &str, clip: &Window) -> crate::Result<Arc<dyn PhysicalExpr>> {
     let time: Arc<dyn PhysicalExpr> = Arc::new(Column::new_with_schema(time_column, schema)?);
-    let bound = |micros: i64| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
-    let from = Arc::new(BinaryExpr::new(Arc::clone(&time), Operator::GtEq, bound(clip.from_us)));
-    let to = Arc::new(BinaryExpr::new(time, Operator::Lt, bound(clip.to_us)));
+    let bound = |seconds: i64| {
+        let micros = seconds.saturating_mul(MICROS_PER_SECOND);
+        lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
+    };
+    let first = clip.from_us.div_euclid(MICROS_PER_SECOND);
+    let end = clip.to_us.saturating_add(MICROS_PER_SECOND - 1).div_euclid(MICROS_PER_SECOND);
+    let from = Arc::new(BinaryExpr::new(Arc::clone(&time), Operator::GtEq, bound(first)));
+    let to = Arc::new(BinaryExpr::new(time, Operator::Lt, bound(end)));
     Ok(Arc::new(BinaryExpr::new(from, Operator::And, to)))
 }

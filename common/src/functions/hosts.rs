@@ -21,7 +21,9 @@ pub fn storage_account(url: Expr) -> Expr {
 fn account_of(url: &str) -> Option<String> {
     let lowered = url.to_ascii_lowercase();
     let after_scheme = lowered.split_once("://").map_or(lowered.as_str(), |(_, rest)| rest);
-    let host = after_scheme.split(['/', ':', '?']).next()?;
+    let authority = after_scheme.split(['/', '?', '#']).next()?;
+    let after_login = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
+    let host = after_login.split(':').next()?.trim_end_matches('.');
     let account = host.strip_suffix(BLOB_HOST_SUFFIX)?;
     // A private endpoint puts a label between: account.privatelink.blob.core.windows.net.
     account.split('.').next().filter(|name| !name.is_empty()).map(str::to_owned)
@@ -63,6 +65,8 @@ mod tests {
         assert_eq!(account_of("https://Loot01.blob.core.windows.net/c/x?sig=1").as_deref(), Some("loot01"));
         assert_eq!(account_of("loot01.blob.core.windows.net:443").as_deref(), Some("loot01"));
         assert_eq!(account_of("a.privatelink.blob.core.windows.net").as_deref(), Some("a"));
+        assert_eq!(account_of("https://u:p@loot01.blob.core.windows.net./x").as_deref(), Some("loot01"));
+        assert_eq!(account_of("loot01.blob.core.windows.net#f").as_deref(), Some("loot01"));
         assert_eq!(account_of("s3.amazonaws.com/bucket"), None);
     }
 }

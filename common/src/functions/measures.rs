@@ -216,7 +216,7 @@ impl Groups {
                     Block { start, groups, valid: valid.as_ref(), numbers: numbers.unwrap_or_default() };
                 match operation {
                     Operation::Count => self.each(measure, &block, |cell, _| cell + 1),
-                    Operation::Sum => self.each(measure, &block, i64::wrapping_add),
+                    Operation::Sum => self.each(measure, &block, i64::saturating_add),
                     Operation::Min => self.each(measure, &block, i64::min),
                     Operation::Max => self.each(measure, &block, i64::max),
                 }

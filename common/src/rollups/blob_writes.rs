@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::MeasureKind::Count;
 use super::{Rollup, Shape, measure, second_of_time};
 use crate::config::{Config, Patterns};
-use crate::functions::matches;
+use crate::functions::{lowered_name, matches};
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "blob_writes",
-    version: 1,
+    version: 2,
     tables: &["StorageBlobLogs", "BlobServiceLogs"],
     columns: &["TimeGenerated", "AccountName", "OperationName", "StatusCode"],
     bucket_key: &["blob_account"],
@@ -31,7 +31,7 @@ fn prepare(table: DataFrame, config: &Config) -> Result<DataFrame> {
     // A refused write (4xx, 5xx) wrote nothing; a row without a status is taken at its word.
     let was_refused = matches(ident("StatusCode"), &Patterns::starting_with(&["4", "5"]));
     table.filter(is_write.and(was_refused.is_not_true()))?.select(vec![
-        ident("AccountName").alias("blob_account"),
+        lowered_name(ident("AccountName")).alias("blob_account"),
         second_of_time(ident("TimeGenerated")).alias("write_second"),
     ])
 }

@@ -1,0 +1,150 @@
+//! Which files, columns and rows of a lake are read: what is committed, whatever file has a column, up to the newest row.
+
+use std::fs;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Date32Array, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray,
+};
+use arrow::datatypes::{Field, Schema};
+use serde_json::json;
+
+use crate::support::{Place, run, stderr, stdout};
+
+const DATE: &str = "2026-02-01";
+/// 2026-02-01T00:00:00Z, in days and seconds since 1970.
+const DAY: i32 = 20_485;
+const MIDNIGHT_SECONDS: i64 = 1_769_904_000;
+
+/// Three sessions of 10 bytes each at the times given.
+fn sessions(times: ArrayRef, has_sent: bool) -> RecordBatch {
+    let text = |value: &str| Arc::new(StringArray::from(vec![value; 3])) as ArrayRef;
+    let mut columns = vec![
+        ("TimeGenerated", times),
+        ("DeviceVendor", text("Palo Alto Networks")),
+        ("DeviceEventClassID", text("TRAFFIC")),
+        ("SourceIP", text("10.0.0.1")),
+        ("DestinationIP", text("203.0.113.9")),
+        ("ReceivedBytes", Arc::new(Int32Array::from(vec![1; 3])) as ArrayRef),
+    ];
+    if has_sent {
+        columns.push(("SentBytes", Arc::new(Int32Array::from(vec![10; 3]))));
+    }
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
+    let arrays = columns.into_iter().map(|(_, array)| array).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("a batch")
+}
+
+/// The same second three times, so that it is the least of its row group and the newest of the lake.
+fn of_one_second() -> ArrayRef {
+    Arc::new(TimestampMillisecondArray::from(vec![(MIDNIGHT_SECONDS + 60) * 1_000; 3]))
+}
+
+fn sessions_and_bytes(place: &Place) -> (i64, i64) {
+    let talkers = place.table("top_talkers");
+    let of = |name: &str| talkers.first().and_then(|row| row[name].as_i64()).unwrap_or_default();
+    (of("sessions"), of("bytes_sent"))
+}
+
+#[test]
+fn the_newest_rows_are_read_whatever_their_unit() {
+    let second = MIDNIGHT_SECONDS + 60;
+    let forms: [(&str, ArrayRef); 5] = [
+        ("seconds", Arc::new(TimestampSecondArray::from(vec![second; 3]))),
+        ("milliseconds", of_one_second()),
+        ("microseconds", Arc::new(TimestampMicrosecondArray::from(vec![second * 1_000_000; 3]))),
+        ("nanoseconds", Arc::new(TimestampNanosecondArray::from(vec![second * 1_000_000_000; 3]))),
+        ("days", Arc::new(Date32Array::from(vec![DAY; 3]))),
+    ];
+    for (form, times) in forms {
+        let place = Place::new();
+        place.write_batch("CommonSecurityLog", DATE, "a.parquet", &sessions(times, true));
+        for window in ["--last 24h", "--to 2026-02-01T00:01:00.0005Z", "--to 2026-02-01T12:00:00Z"] {
+            place.scan_well(&format!("--only top_talkers {window}"));
+            assert_eq!(sessions_and_bytes(&place), (3, 30), "{form}, {window}");
+        }
+    }
+}
+
+#[test]
+fn a_row_from_a_clock_that_is_ahead_moves_no_window() {
+    let place = Place::new();
+    place.write_batch("CommonSecurityLog", DATE, "a.parquet", &sessions(of_one_second(), true));
+    let ahead = Arc::new(TimestampSecondArray::from(vec![4_070_995_200; 3]));
+    place.write_batch("CommonSecurityLog", "2099-01-02", "a.parquet", &sessions(ahead, true));
+    let output = place.scan("--only top_talkers --last 24h");
+    assert_eq!(sessions_and_bytes(&place), (3, 30), "{}", stdout(&output));
+    assert!(stderr(&output).contains("later than tomorrow"), "{}", stderr(&output));
+    // Where there is nothing else, it is what there is.
+    fs::remove_dir_all(place.lake().join(format!("CommonSecurityLog/date={DATE}"))).expect("removed");
+    place.scan_well("--only top_talkers --last 24h");
+    assert_eq!(sessions_and_bytes(&place), (3, 30));
+}
+
+#[test]
+fn a_column_that_one_file_of_many_has_is_there() {
+    let place = Place::new();
+    for (file, has_sent) in [("a.parquet", false), ("b.parquet", true), ("c.parquet", false)] {
+        place.write_batch("CommonSecurityLog", DATE, file, &sessions(of_one_second(), has_sent));
+    }
+    place.scan_well("--only top_talkers");
+    assert_eq!(sessions_and_bytes(&place), (9, 30));
+}
+
+#[test]
+fn what_is_not_committed_or_of_no_date_is_not_read() {
+    let place = Place::new();
+    let written = place.write_batch("CommonSecurityLog", DATE, "a.parquet", &sessions(of_one_second(), true));
+    let table = place.lake().join("CommonSecurityLog");
+    let copies = [
+        "date=2026-02-01/_temporary/0/task_1/part-0.parquet",
+        "date=2026-02-01/.staging/b.parquet",
+        "date=2026-2-2/c.parquet",
+        "loose.parquet",
+    ];
+    for copy in copies {
+        let copy = table.join(copy);
+        fs::create_dir_all(copy.parent().expect("a folder")).expect("a folder");
+        fs::copy(&written, copy).expect("copied");
+    }
+    let output = place.scan("--only top_talkers");
+    assert_eq!(sessions_and_bytes(&place), (3, 30));
+    for unread in ["date=2026-2-2", "loose.parquet"] {
+        assert!(stderr(&output).contains(unread), "{}", stderr(&output));
+    }
+    // A folder below the date and capital letters make no difference.
+    fs::create_dir_all(table.join("date=2026-02-01/hour=00")).expect("a folder");
+    fs::copy(&written, table.join("date=2026-02-01/hour=00/D.PARQUET")).expect("copied");
+    place.scan_well("--only top_talkers");
+    assert_eq!(sessions_and_bytes(&place), (6, 60));
+}
+
+#[test]
+fn a_local_lake_may_have_any_name() {
+    let place = Place::new();
+    place.write_batch("CommonSecurityLog", DATE, "a.parquet", &sessions(of_one_second(), true));
+    let (lake, out) = (place.path("soc lake 50% ü"), place.out());
+    fs::rename(place.lake(), &lake).expect("renamed");
+    let (lake, out) = (lake.display().to_string(), out.display().to_string());
+    let scan =
+        ["scan", "--lake", &lake, "--out", &out, "--no-cache", "--format", "json", "--only", "top_talkers"];
+    let output = run(&scan);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(sessions_and_bytes(&place), (3, 30));
+    let output = run(&["tables", "--lake", &lake, "--json", "show", "CommonSecurityLog"]);
+    assert!(output.status.success() && stdout(&output).contains("SentBytes"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_quiet_scan_says_what_it_could_not_read() {
+    let place = Place::new();
+    place.write_batch("CommonSecurityLog", DATE, "a.parquet", &sessions(of_one_second(), true));
+    fs::write(place.lake().join(format!("CommonSecurityLog/date={DATE}/torn.parquet")), "PAR1")
+        .expect("written");
+    let output = place.scan("--only top_talkers --quiet");
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(3), ""));
+    assert!(stderr(&output).contains("torn.parquet"), "{}", stderr(&output));
+    assert_eq!(place.coverage("CommonSecurityLog", DATE)["status"], json!("failed"));
+}
