@@ -15,7 +15,7 @@ use indicatif::{ProgressDrawTarget, ProgressStyle};
 use crate::correlate::Incident;
 use crate::entity_page::print_entity_page;
 use crate::scan::{
-    CANNOT_NAME, CoverageEntry, PlanOutline, Progress, Report, ScanResult, Status, UnitOutline,
+    CANNOT_NAME, CoverageEntry, NO_FOLDER, PlanOutline, Progress, Report, ScanResult, Status, UnitOutline,
 };
 use crate::sinks::Delivery;
 
@@ -169,6 +169,14 @@ fn incident_told(incident: &Incident) -> String {
     format!("{since}  {}: {} findings, {}", stages.join(" > "), incident.findings.len(), who.join(", "))
 }
 
+/// Tells on standard error what could not be read, for those who are told nothing else.
+pub fn print_unread(entries: &[CoverageEntry]) {
+    for entry in entries.iter().filter(|entry| entry.status == Status::Failed) {
+        let reason = entry.reason.as_deref().unwrap_or("failed");
+        eprintln!("error: not read: {} {}: {reason}", entry.table, entry.date);
+    }
+}
+
 fn print_coverage(entries: &[CoverageEntry], complete: bool) {
     let count = |status| entries.iter().filter(|entry| entry.status == status).count();
     println!(
@@ -181,8 +189,9 @@ fn print_coverage(entries: &[CoverageEntry], complete: bool) {
     );
     // A table the lake never had was told before the scan; here each line is a surprise.
     // A date that can't hold an investigated entity's rows is counted on its page.
-    let is_gap = |entry: &&CoverageEntry| {
-        entry.reason.as_deref().is_some_and(|reason| reason != CANNOT_NAME) && entry.status != Status::Missing
+    let is_gap = |entry: &&CoverageEntry| match entry.reason.as_deref() {
+        Some(reason) => reason != CANNOT_NAME && (entry.status != Status::Missing || reason == NO_FOLDER),
+        None => false,
     };
     let mut gaps: Vec<&CoverageEntry> = entries.iter().filter(is_gap).collect();
     gaps.sort_by_key(|entry| entry.status != Status::Failed);

@@ -7,7 +7,7 @@ use hindcast_common::time::{Window, format_micros};
 use serde::{Deserialize, Serialize};
 
 use crate::risk::RunRisk;
-use crate::scan::{Coverage, ScanResult, Status, SuiteScore, WindowTold};
+use crate::scan::{Coverage, NO_FOLDER, ScanResult, Status, SuiteScore, WindowTold};
 
 /// Severities in the order of columns.
 pub const SEVERITIES: [Severity; 4] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
@@ -33,8 +33,10 @@ pub struct WindowRow {
     pub rows: u64,
     /// Whether every file in the window was read.
     pub complete: bool,
-    /// What was not read, or why there is no risk.
+    /// What was not read, what the lake has no file of though it has the table, or why there is no risk.
     pub reason: Option<String>,
+    /// Analyses that did not run, and why.
+    pub disabled: BTreeMap<String, String>,
 }
 
 impl WindowRow {
@@ -55,7 +57,8 @@ impl WindowRow {
             incidents: summary.incidents as u64,
             rows: summary.coverage.tables.iter().map(|entry| entry.rows).sum(),
             complete: summary.coverage.complete,
-            reason: failures(&summary.coverage),
+            reason: unread(&summary.coverage),
+            disabled: summary.disabled.clone(),
         }
     }
 
@@ -72,6 +75,7 @@ impl WindowRow {
             rows: 0,
             complete: true,
             reason: Some("the lake has no file in this window".into()),
+            disabled: BTreeMap::new(),
         }
     }
 
@@ -85,10 +89,13 @@ fn counted(count: impl Fn(Severity) -> u64) -> BTreeMap<String, u64> {
     SEVERITIES.map(|severity| (severity.name().to_owned(), count(severity))).into_iter().collect()
 }
 
-/// What could not be read, by table and date; nothing where all could.
-fn failures(coverage: &Coverage) -> Option<String> {
-    let failed = coverage.tables.iter().filter(|entry| entry.status == Status::Failed);
-    let told: Vec<String> = failed
+/// What could not be read or is not there, by table and date; nothing where all was read.
+fn unread(coverage: &Coverage) -> Option<String> {
+    let not_read = coverage
+        .tables
+        .iter()
+        .filter(|entry| entry.status == Status::Failed || entry.reason.as_deref() == Some(NO_FOLDER));
+    let told: Vec<String> = not_read
         .map(|entry| {
             format!("{} {}: {}", entry.table, entry.date, entry.reason.as_deref().unwrap_or("failed"))
         })

@@ -1,5 +1,6 @@
 //! What a person sees of a backfill: before, during and after.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
@@ -87,6 +88,18 @@ pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: 
         for row in gaps.iter().take(SHOWN_GAPS) {
             println!("  {}  {}", row.from, row.reason.as_deref().unwrap_or_default());
         }
+    }
+    let lacking: Vec<&&WindowRow> =
+        rows.iter().filter(|row| row.complete && row.risk.is_some() && row.reason.is_some()).collect();
+    if !lacking.is_empty() {
+        println!("no files of   {} windows have no file of a table that the lake has", lacking.len());
+        for row in lacking.iter().take(SHOWN_GAPS) {
+            println!("  {}  {}", row.from, row.reason.as_deref().unwrap_or_default());
+        }
+    }
+    let disabled: BTreeMap<&String, &String> = rows.iter().flat_map(|row| &row.disabled).collect();
+    for (analysis, reason) in disabled {
+        println!("disabled      {analysis}: {reason}");
     }
     let computed = outcomes.iter().filter(|outcome| outcome.was_computed).count();
     println!(

@@ -23,6 +23,8 @@ use clap::{Parser, Subcommand};
 use hindcast_common::operation::start_tracing;
 use hindcast_common::{Error, Result};
 
+/// What commands log unless HINDCAST_LOG says otherwise: trouble, and what of a lake they pass over.
+const COMMAND_LOG: &str = "error,lake=warn";
 /// What servers log unless HINDCAST_LOG says otherwise: their own doings, and only trouble of what they are built on.
 const SERVER_LOG: &str = "warn,hindcast=info,hindcast_common=info,hindcast_worker=info";
 
@@ -108,19 +110,21 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Certificates(arguments) => certificates::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
-        Command::Scan(arguments) => block_on(arguments.threads(), "hindcast", "error", scan::run(&arguments)),
+        Command::Scan(arguments) => {
+            block_on(arguments.threads(), "hindcast", COMMAND_LOG, scan::run(&arguments))
+        }
         Command::Backfill(arguments) => {
-            block_on(arguments.threads(), "hindcast", "error", backfill::run(&arguments))
+            block_on(arguments.threads(), "hindcast", COMMAND_LOG, backfill::run(&arguments))
         }
         Command::Investigate(arguments) => {
-            block_on(arguments.threads(), "hindcast", "error", investigate::run(&arguments))
+            block_on(arguments.threads(), "hindcast", COMMAND_LOG, investigate::run(&arguments))
         }
         Command::Import(arguments) => {
-            block_on(arguments.threads(), "hindcast", "error", import::run(&arguments))
+            block_on(arguments.threads(), "hindcast", COMMAND_LOG, import::run(&arguments))
         }
         Command::View(arguments) => block_on(threads, "hindcast", "warn", view::run(&arguments)),
-        Command::Tables(arguments) => block_on(threads, "hindcast", "error", tables::run(&arguments)),
-        Command::Jobs(arguments) => block_on(threads, "hindcast", "error", jobs::run(&arguments)),
+        Command::Tables(arguments) => block_on(threads, "hindcast", COMMAND_LOG, tables::run(&arguments)),
+        Command::Jobs(arguments) => block_on(threads, "hindcast", COMMAND_LOG, jobs::run(&arguments)),
         Command::Coordinator(arguments) => {
             block_on(arguments.threads(), "hindcast-coordinator", SERVER_LOG, coordinator::run(&arguments))
         }

@@ -79,6 +79,8 @@ impl RunArguments {
         tracing::debug!("results written");
         if self.means.is_told() {
             screen::print_result(&result, &out, started.elapsed())?;
+        } else {
+            screen::print_unread(&result.report.summary.coverage.tables);
         }
         // The results are there, whatever becomes of this.
         let deliveries = tell_all(sinks, RunEnd { job: "", outcome: Ok(&result) }).await;

@@ -83,6 +83,8 @@ pub struct Coverage {
     pub complete: bool,
 }
 
+/// Why a date of a table that the lake has is missing.
+pub const NO_FOLDER: &str = "the table has no folder of this date";
 /// Why a date was passed over that can't hold an entity's rows.
 pub const CANNOT_NAME: &str =
     "not read: no row of this date can name the entity, and nothing ties it to a name there";
@@ -111,7 +113,7 @@ pub(super) fn coverage_of(
                 Some(units) => entry_of(name, date, units),
                 None if is_passed_over((index, date)) => unread(name, date, Status::Empty, CANNOT_NAME),
                 None if has_folder => unread(name, date, Status::Empty, "the folder has no Parquet file"),
-                None => unread(name, date, Status::Missing, "the table has no folder of this date"),
+                None => unread(name, date, Status::Missing, NO_FOLDER),
             });
         }
     }

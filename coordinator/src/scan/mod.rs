@@ -5,6 +5,7 @@ mod coverage;
 mod investigate;
 mod ledger;
 mod merge;
+mod newest;
 mod plan;
 mod report;
 mod request;
@@ -14,7 +15,7 @@ mod spilled;
 mod table;
 mod units;
 
-pub use coverage::{CANNOT_NAME, Coverage, CoverageEntry, Status};
+pub use coverage::{CANNOT_NAME, Coverage, CoverageEntry, NO_FOLDER, Status};
 pub use investigate::TOO_MANY;
 pub use merge::RollupFiles;
 pub use plan::ScanPlan;

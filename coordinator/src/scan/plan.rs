@@ -4,21 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use datafusion::arrow::array::AsArray;
-use datafusion::arrow::compute::max;
-use datafusion::arrow::datatypes::TimestampMicrosecondType;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use futures::StreamExt;
 use hindcast_common::analyses::correlation::{ENTITY_TIES, OFFICE_ADDRESSES, PREVALENCE};
 use hindcast_common::analyses::investigation::{INVESTIGATION, OF_ALL_ROWS};
 use hindcast_common::analyses::{ANALYSES, Analysis, Locations, Suite};
-use hindcast_common::catalog::{DateFolder, Lake, LakeTable, UnreadableCounts, file_scan};
-use hindcast_common::engine::task_session;
+use hindcast_common::catalog::{DateFolder, Lake, LakeTable};
 use hindcast_common::entities::Entity;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
 use hindcast_common::{Error, Result};
 
+use super::newest::newest_row;
 use crate::locations::LocationSource;
 
 /// Why an analysis that tells where addresses are does not run.
@@ -320,34 +316,4 @@ async fn resolve_window(
             Window::new(newest_us + 1 - length_us, newest_us + 1)
         }
     }
-}
-
-/// The newest instant in the lake: that of the newest folder of each table that has one.
-async fn newest_row(tables: &[LakeTable], runtime: &Arc<RuntimeEnv>) -> Result<i64> {
-    let mut newest: Option<i64> = None;
-    for table in tables {
-        for date in table.dates.iter().rev() {
-            let files = table.files_of(*date).await?;
-            let mut in_folder: Option<i64> = None;
-            for file in &files {
-                let unreadable = UnreadableCounts::of(table.spec);
-                // A file that can't be read is told when it is scanned; it has no newest row.
-                let Ok(scan) =
-                    file_scan(table, &[table.spec.time_column], file, None, None, &unreadable).await
-                else {
-                    continue;
-                };
-                let mut batches = scan.execute(0, task_session(Arc::clone(runtime)).task_ctx())?;
-                while let Some(Ok(batch)) = batches.next().await {
-                    in_folder =
-                        in_folder.max(max(batch.column(0).as_primitive::<TimestampMicrosecondType>()));
-                }
-            }
-            newest = newest.max(in_folder);
-            if in_folder.is_some() {
-                break;
-            }
-        }
-    }
-    newest.ok_or_else(|| Error::Config("the lake has no row to count back from".into()))
 }
