@@ -10,7 +10,9 @@ fn tables(place: &Place, arguments: &str) -> std::process::Output {
 
 #[test]
 fn enriched_rows_are_saved_read_back_and_deleted() {
-    let place = Place::with_demo("--days 2 --rows-per-day 3000 --seed 2");
+    let place = Place::with_demo("--days 3 --rows-per-day 3000 --seed 2");
+    std::fs::rename(place.lake().join("CommonSecurityLog/date=2026-01-07"), place.path("later"))
+        .expect("moved");
     let listed = stdout(&tables(&place, ""));
     assert!(listed.contains("CommonSecurityLog") && listed.contains("(2 dates)"), "{listed}");
 
@@ -46,6 +48,17 @@ fn enriched_rows_are_saved_read_back_and_deleted() {
     let by_days = ["--from 2026-01-05 --to 2026-01-06", "--from 2026-01-06 --to 2026-01-07"]
         .map(|window| tables(&place, &format!("save ByDay_SPRK {window}")));
     assert!(stdout(&by_days[1]).contains(&format!("the table has {rows} rows")), "{}", stdout(&by_days[1]));
+
+    // A date more makes the window longer, and doubles no row of the others.
+    std::fs::rename(place.path("later"), place.lake().join("CommonSecurityLog/date=2026-01-07"))
+        .expect("moved");
+    let in_table = |name: &str| {
+        let told = stdout(&hindcast_save(&place, name));
+        let (_, count) = told.split_once("the table has ").expect("a count");
+        count.split(' ').next().and_then(|count| count.parse::<u64>().ok()).expect("a number")
+    };
+    let grown = in_table("PaloAlto_Investigation_SPRK");
+    assert!(grown > rows && grown == in_table("Fresh_SPRK"), "{rows}, then {grown}");
 
     let kept = tables(&place, "delete ByDay_SPRK");
     assert_eq!(kept.status.code(), Some(2));

@@ -42,7 +42,9 @@ pub struct Saved {
 
 /// Appends the vendor's rows in `window` to the table `name`, with `TotalBytes` and `IsExternal`.
 ///
-/// A file's name is made of what it was computed from: saving the same rows again replaces them, it doubles none.
+/// A file's name is made of the source file, of what of its dates the window holds, and of the vendor: saving the same rows again,
+/// in a longer window too, replaces them and doubles none. Rows are doubled where one window cuts a date and another holds more
+/// of it, and where the source's files were put together in between.
 ///
 /// # Errors
 /// [`Error::Config`] for a name without the suffix, or where the lake has no firewall table.
@@ -125,7 +127,7 @@ async fn save_file(
     }
     let Some(first) = first else { return Ok(0) };
 
-    let origin = serde_json::to_vec(&(file, window, &config.firewall, &config.network))
+    let origin = serde_json::to_vec(&(file, held_of(source, date, window), &config.firewall.vendor))
         .map_err(|error| Error::Internal(error.to_string()))?;
     let path = target.child(&format!("date={date}/part-{}.parquet", &blake3::hash(&origin).to_hex()[..16]));
     let properties = WriterProperties::builder()
@@ -141,6 +143,13 @@ async fn save_file(
     }
     writer.close().await.map_err(as_engine)?;
     Ok(count)
+}
+
+/// What `window` holds of the days whose rows a folder of `date` may have.
+fn held_of(source: &LakeTable, date: NaiveDate, window: &Window) -> (i64, i64) {
+    let slack_us = i64::from(source.mapping.folder_slack_days) * MICROS_PER_DAY;
+    let start_us = date_start_us(date);
+    (window.from_us.max(start_us - slack_us), window.to_us.min(start_us + MICROS_PER_DAY + slack_us))
 }
 
 /// A scan of one file as a table.

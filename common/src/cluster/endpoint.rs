@@ -78,6 +78,9 @@ pub fn is_loopback(address: &str) -> bool {
 /// # Errors
 /// [`Error::Config`] then.
 pub fn check_plain_text(address: &str, tls: Option<&Tls>, is_insecure: bool) -> Result<()> {
+    if tls.is_none() && !is_insecure && address.starts_with("https://") {
+        return Err(Error::Config(format!("{address} asks for TLS: give --tls DIR")));
+    }
     if tls.is_some() || is_insecure || is_loopback(address) {
         return Ok(());
     }
@@ -89,6 +92,12 @@ pub fn check_plain_text(address: &str, tls: Option<&Tls>, is_insecure: bool) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_asks_for_tls_is_not_spoken_to_in_plain_text() {
+        let refused = check_plain_text("https://localhost:7480", None, false).unwrap_err();
+        assert!(refused.to_string().contains("--tls DIR"), "{refused}");
+    }
 
     #[test]
     fn only_this_machine_may_be_spoken_to_in_plain_text() {

@@ -5,7 +5,7 @@ mod metrics;
 mod signals;
 mod traces;
 
-pub use http::{Health, serve_http};
+pub use http::{Health, answer, serve_http};
 pub use metrics::{TaskGuard, counters, gauge, register};
 pub use signals::terminated;
 pub use traces::{Origin, Tracing, start_tracing};

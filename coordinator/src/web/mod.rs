@@ -24,6 +24,7 @@ use std::sync::Arc;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
+use hindcast_common::operation::answer;
 use hindcast_common::{Error, Result};
 use tokio::net::TcpListener;
 
@@ -64,19 +65,10 @@ pub(crate) async fn serve_pages(
     let site = Arc::new(Site { runs, keys, is_loopback: bound.ip().is_loopback(), is_https });
     let pages = pages(site);
     match tls {
-        None => tokio::spawn(async move { told(axum::serve(listener, pages).await) }),
-        Some(folder) => {
-            let listener = TlsListener::new(listener, folder)?;
-            tokio::spawn(async move { told(axum::serve(listener, pages).await) })
-        }
+        None => tokio::spawn(answer(listener, pages)),
+        Some(folder) => tokio::spawn(answer(TlsListener::new(listener, folder)?, pages)),
     };
     Ok(format!("{}://{bound}/", if is_https { "https" } else { "http" }))
-}
-
-fn told(ended: std::io::Result<()>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "the pages stopped");
-    }
 }
 
 fn pages(site: Arc<Site>) -> Router {
