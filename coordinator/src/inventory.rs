@@ -131,8 +131,8 @@ pub async fn delete(root: &Location, table: &str) -> Result<u64> {
         root.store().delete(&object.location).await.map_err(failed)?;
     }
     // Object stores have no folders; on a disk the empty ones would stay.
-    if let Some(path) = root.join(table).url().strip_prefix("file://") {
-        std::fs::remove_dir_all(path).map_err(Error::io(format!("removing {path}")))?;
+    if let Some(path) = root.join(table).local_path() {
+        std::fs::remove_dir_all(&path).map_err(Error::io(format!("removing {}", path.display())))?;
     }
     Ok(objects.len() as u64)
 }

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 
 use super::access::Keys;
 use super::settings::Role;
-use crate::jobs::{JobBoard, is_open};
+use crate::jobs::{JobBoard, is_open, without_config};
 
 pub(super) struct JobsApi {
     board: Arc<JobBoard>,
@@ -63,7 +63,8 @@ impl Jobs for JobsApi {
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<JobList>, Status> {
         self.keys.check(request.metadata(), Role::Read)?;
-        Ok(Response::new(JobList { jobs: self.board.list() }))
+        let jobs = self.board.list().into_iter().map(without_config).collect();
+        Ok(Response::new(JobList { jobs }))
     }
 
     async fn cancel(&self, request: Request<JobId>) -> Result<Response<Job>, Status> {
@@ -83,7 +84,7 @@ impl Jobs for JobsApi {
             if !is_first {
                 changes.changed().await.ok()?;
             }
-            let job = changes.borrow_and_update().clone();
+            let job = without_config(changes.borrow_and_update().clone());
             let next = is_open(&job).then_some((changes, false));
             Some((Ok(job), next))
         });

@@ -143,9 +143,13 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
                     "nothing was deleted: give --yes to delete all of {table}"
                 )));
             }
-            let objects = inventory::delete(root, table).await?;
-            import::forget(root, table).await?;
-            println!("{table} deleted: {objects} files");
+            // First, and also where the table is gone: what is remembered as imported can't be imported again.
+            let forgotten = import::forget(root, table).await?;
+            match inventory::delete(root, table).await {
+                Ok(objects) => println!("{table} deleted: {objects} files"),
+                Err(Error::Config(_)) if forgotten > 0 => println!("{table} was deleted before"),
+                Err(error) => return Err(error),
+            }
         }
         Action::Save { table, window } => {
             let window = window.window()?;

@@ -127,14 +127,19 @@ impl<'a> Group<'a> {
             })
             .try_buffered(self.request.threads);
         let mut parsed = std::pin::pin!(parsed);
-        while let Some(parsed) = parsed.try_next().await? {
+        let name = self.inputs[index].name.clone();
+        let of_file = |error| match error {
+            Error::Config(reason) => Error::Config(format!("{name}: {reason}")),
+            other => other,
+        };
+        while let Some(parsed) = parsed.try_next().await.map_err(of_file)? {
             self.take(parsed)?;
             progress();
             if self.run_bytes >= RUN_BYTES {
                 self.write_run().await?;
             }
         }
-        Ok(())
+        self.inputs[index].check_whole()
     }
 
     fn source_of(&self, blocks: &Blocks) -> Result<Arc<Source>> {

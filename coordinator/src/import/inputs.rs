@@ -1,8 +1,8 @@
 //! Files to import: where they lie, what identifies their content, and their bytes without compression.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arrow::json::LineDelimitedWriter;
 use bytes::Bytes;
@@ -33,6 +33,8 @@ pub(super) struct Input {
     path: Path,
     /// Bytes of all inputs read so far, for progress.
     bytes_read: Arc<AtomicU64>,
+    /// Why the store did not give it to its end.
+    failure: Arc<OnceLock<String>>,
 }
 
 /// The files that `names` name, paths or URLs; of a folder, all files below it whose names do not start with `.` or `_`.
@@ -78,6 +80,7 @@ pub(super) async fn list(
                 place,
                 path: object.location,
                 bytes_read,
+                failure: Arc::default(),
             };
             input.content = input.hash()?;
             Ok(input)
@@ -102,13 +105,14 @@ pub(super) async fn of_place(place: Location) -> Input {
         path: object.location,
         place,
         bytes_read: Arc::default(),
+        failure: Arc::default(),
     }
 }
 
 /// The path as a person gave it: a local one without `file://`.
 fn name_of(place: &Location, path: &Path) -> String {
     let url = place.url().trim_end_matches('/');
-    match url.strip_prefix("file://") {
+    match place.local_path() {
         Some(_) => format!("/{path}"),
         None => match path.as_ref().strip_prefix(place.prefix().as_ref()) {
             Some(below) => format!("{url}{below}"),
@@ -129,6 +133,17 @@ impl Input {
         Ok(hasher.finalize().to_hex().to_string())
     }
 
+    /// Whether the store gave all that was asked of it. A file that breaks off by itself, such as a cut archive, is read as far as it
+    /// goes; one that its store broke off is not imported, as the next attempt may have it whole.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it did not.
+    pub(super) fn check_whole(&self) -> Result<()> {
+        self.failure.get().map_or(Ok(()), |reason| {
+            Err(Error::io(format!("reading {}", self.name))(io::Error::other(reason.clone())))
+        })
+    }
+
     fn reader(&self, bytes_read: Arc<AtomicU64>) -> ObjectReader {
         ObjectReader {
             place: self.place.clone(),
@@ -138,6 +153,7 @@ impl Input {
             fetched: Bytes::new(),
             handle: Handle::current(),
             bytes_read,
+            failure: Arc::clone(&self.failure),
         }
     }
 
@@ -234,6 +250,7 @@ struct ObjectReader {
     fetched: Bytes,
     handle: Handle,
     bytes_read: Arc<AtomicU64>,
+    failure: Arc<OnceLock<String>>,
 }
 
 impl Read for ObjectReader {
@@ -247,7 +264,10 @@ impl Read for ObjectReader {
                     .await
                     .map_err(Error::storage(format!("reading {}", self.path)))
             });
-            self.fetched = self.handle.block_on(fetch).map_err(io::Error::other)?;
+            self.fetched = self.handle.block_on(fetch).map_err(|error| {
+                self.failure.get_or_init(|| error.to_string());
+                io::Error::other(error)
+            })?;
         }
         let length = buffer.len().min(self.fetched.len());
         buffer[..length].copy_from_slice(&self.fetched.split_to(length));
@@ -282,4 +302,46 @@ pub(super) fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> (usize, O
         }
     }
     (filled, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::blocks::Blocks;
+    use super::*;
+    use object_store::memory::InMemory;
+
+    /// An input of `text`, of which the store has `missing` bytes less than it told.
+    async fn input(text: Vec<u8>, missing: u64) -> Input {
+        let place = Location::parse_with("s3://memory/file", |_| Ok(Arc::new(InMemory::new()))).unwrap();
+        place.store().put(place.prefix(), text.into()).await.unwrap();
+        let mut input = of_place(place).await;
+        input.bytes += missing;
+        input
+    }
+
+    fn read(input: Input) -> Result<()> {
+        let mut blocks = Blocks::open(0, &input)?;
+        while blocks.next().is_some() {}
+        input.check_whole()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_a_store_breaks_off_is_no_file_that_ends_early() {
+        // The text ends where a fetch does, so that the next one fails.
+        let text = b"{\"a\":\"0123456789abcdef0123456\"}\n".repeat(FETCH_BYTES as usize / 32);
+        assert_eq!(text.len() as u64, FETCH_BYTES);
+        for (missing, is_whole) in [(0, true), (FETCH_BYTES, false)] {
+            let input = input(text.clone(), missing).await;
+            let read = tokio::task::spawn_blocking(move || read(input)).await.unwrap();
+            assert_eq!(read.is_ok(), is_whole, "{missing}: {read:?}");
+        }
+        // A cut archive is as short as it is.
+        let mut packed = Vec::new();
+        flate2::read::GzEncoder::new(&text[..], flate2::Compression::fast())
+            .read_to_end(&mut packed)
+            .unwrap();
+        packed.truncate(packed.len() - 10);
+        let input = input(packed, 0).await;
+        tokio::task::spawn_blocking(move || read(input)).await.unwrap().unwrap();
+    }
 }

@@ -2,14 +2,17 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use hindcast_common::catalog::Location;
 use hindcast_common::catalog::changes::{self, Change, hidden_files};
 use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
+use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
+use tokio::io::AsyncWriteExt;
 
 use super::inputs::Input;
 use super::rejects::RejectFile;
@@ -36,16 +39,18 @@ pub(super) async fn imported(lake: &Location, table: Option<&str>) -> Result<Has
     Ok(markers.iter().filter(is_seen).map(|marker| marker.content.clone()).collect())
 }
 
-/// Forgets what was imported into `table`, which is deleted.
+/// Forgets what was imported into `table`, which is deleted; gives how many files that were.
 ///
 /// # Errors
 /// [`Error::Storage`] where the store fails.
-pub(crate) async fn forget(lake: &Location, table: &str) -> Result<()> {
-    for marker in markers(lake, "").await?.iter().filter(|marker| marker.table == table) {
+pub(crate) async fn forget(lake: &Location, table: &str) -> Result<usize> {
+    let mut forgotten = markers(lake, "").await?;
+    forgotten.retain(|marker| marker.table == table);
+    for marker in &forgotten {
         let deleted = lake.store().delete(&marker.path).await;
         deleted.map_err(Error::storage(format!("deleting {}", marker.path)))?;
     }
-    Ok(())
+    Ok(forgotten.len())
 }
 
 /// That a content was imported into a table.
@@ -114,10 +119,11 @@ pub(super) async fn publish(
             lake.put(target, bytes).await
         });
         futures::stream::iter(puts).buffer_unordered(CONCURRENT_PUTS).try_collect::<()>().await?;
-        if let Some(mut file) = reject_file {
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut file, &mut bytes).map_err(Error::io("reading rejects"))?;
-            lake.put(&reject_path, bytes).await?;
+        if let Some(file) = reject_file {
+            let mut target = BufWriter::new(Arc::clone(lake.store()), reject_path.clone());
+            let copied = tokio::io::copy(&mut tokio::fs::File::from_std(file), &mut target).await;
+            copied.map_err(Error::io(format!("writing {reject_path}")))?;
+            target.shutdown().await.map_err(Error::io(format!("writing {reject_path}")))?;
         }
         for marker in &markers {
             lake.put(marker, Vec::new()).await?;

@@ -4,6 +4,7 @@
 //! are its results. A job without `ended.pb` is to be gone on with.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
@@ -13,8 +14,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::catalog::Location;
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::Job;
+use object_store::buffered::BufWriter;
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use prost::Message;
+use tokio::io::AsyncWriteExt;
 
 /// Objects read at once when a coordinator starts.
 const CONCURRENT_READS: usize = 32;
@@ -91,6 +94,37 @@ impl JobLedger {
         put.map(drop).map_err(Error::storage(format!("writing {path}")))
     }
 
+    /// Writes a result table down as an Arrow IPC stream, part by part; `batches` are of one schema, at least one.
+    pub(super) async fn put_table(
+        &self,
+        id: &str,
+        name: &str,
+        batches: impl Iterator<Item = Result<RecordBatch>> + Send,
+    ) -> Result<()> {
+        let path = self.root.child(&format!("{id}/tables/{name}.arrow"));
+        let unwritten = |error: std::io::Error| {
+            let source = object_store::Error::Generic { store: "results", source: Box::new(error) };
+            Error::storage(format!("writing {path}"))(source)
+        };
+        let failed = |error: arrow::error::ArrowError| Error::Engine(error.into());
+        let mut target = BufWriter::new(Arc::clone(self.root.store()), path.clone());
+        let mut writer: Option<StreamWriter<Vec<u8>>> = None;
+        for batch in batches {
+            let batch = batch?;
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                none => none.insert(StreamWriter::try_new(Vec::new(), batch.schema_ref()).map_err(failed)?),
+            };
+            writer.write(&batch).map_err(failed)?;
+            let encoded = std::mem::take(writer.get_mut());
+            target.put(Bytes::from(encoded)).await.map_err(|error| unwritten(error.into()))?;
+        }
+        let writer = writer.ok_or_else(|| Error::Internal("a table without a batch".into()))?;
+        let end = writer.into_inner().map_err(failed)?;
+        target.put(Bytes::from(end)).await.map_err(|error| unwritten(error.into()))?;
+        target.shutdown().await.map_err(unwritten)
+    }
+
     pub(super) async fn get(&self, id: &str, name: &str) -> Result<Option<Bytes>> {
         self.root.read(&format!("{id}/{name}")).await
     }
@@ -121,19 +155,6 @@ impl JobLedger {
         let removed = store.delete_stream(paths).try_collect::<Vec<_>>().await;
         removed.map(drop).map_err(Error::storage(format!("deleting {folder}")))
     }
-}
-
-/// Batches of one schema as an Arrow IPC stream.
-pub(super) fn encode_table(batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<Vec<u8>> {
-    let failed = |error: arrow::error::ArrowError| Error::Engine(error.into());
-    let mut batches = batches.peekable();
-    let Some(Ok(first)) = batches.peek() else {
-        let error = batches.next().and_then(Result::err);
-        return Err(error.unwrap_or_else(|| Error::Internal("a table without a batch".into())));
-    };
-    let mut writer = StreamWriter::try_new(Vec::new(), first.schema_ref()).map_err(failed)?;
-    batches.try_for_each(|batch| writer.write(&batch?).map_err(failed))?;
-    writer.into_inner().map_err(failed)
 }
 
 /// The batches of an Arrow IPC stream; at least one, which may be empty.

@@ -7,6 +7,7 @@ mod schedule;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use datafusion::execution::object_store::ObjectStoreRegistry;
@@ -18,7 +19,7 @@ use hindcast_common::{Error, Result};
 use hindcast_proto::v1::{Job, JobState, ScanRequest};
 use prometheus::{IntCounterVec, IntGaugeVec, Opts};
 use tokio::sync::{Semaphore, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tracing::Instrument;
 
 use crate::cluster::Cluster;
@@ -31,6 +32,10 @@ pub(crate) use run::{FINDINGS, SUPPRESSED};
 pub(crate) use schedule::{Schedule, ScheduleSettings, keep_schedules};
 
 use ledger::{JobLedger, decode_table};
+
+/// Waits between attempts to write down that a job has ended: the first, and the longest.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 static JOBS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     register(IntGaugeVec::new(Opts::new("hindcast_jobs", "Jobs that have not ended, by state"), &["state"]))
@@ -142,14 +147,17 @@ impl JobBoard {
             job.state = JobState::Queued.into();
             job.progress = None;
         }
-        let (sender, _) = watch::channel(job);
+        let (sender, _) = watch::channel(if is_open { job } else { without_config(job) });
         let mut entries = self.entries();
         if entries.contains_key(&id) {
             return;
         }
         let work = is_open.then(|| {
             let span = tracing::info_span!("job", job = id);
-            tokio::spawn(run::run_job(Arc::clone(self), sender.clone()).instrument(span)).abort_handle()
+            let work = tokio::spawn(run::run_job(Arc::clone(self), sender.clone()).instrument(span));
+            let handle = work.abort_handle();
+            tokio::spawn(Arc::clone(self).stand_by(work, sender.clone()));
+            handle
         });
         entries.insert(id, Entry { job: sender, work });
         drop(entries);
@@ -176,13 +184,15 @@ impl JobBoard {
     /// # Errors
     /// [`Error::Config`] where there is none of that id, [`Error::Storage`] where the ledger can't be written.
     pub async fn cancel(&self, id: &str) -> Result<Job> {
-        let work = self.entries().get_mut(id).map(|entry| entry.work.take());
+        let work = self.entries().get(id).map(|entry| entry.work.clone());
         let Some(work) = work else { return Err(Error::Config(format!("there is no job {id}"))) };
         if let Some(work) = work {
             work.abort();
             let job = self.snapshot(id).unwrap_or_default();
             if is_open(&job) {
-                self.end(Job { state: JobState::Cancelled.into(), ..job }).await?;
+                // Where that fails the job stays open, and can be cancelled again.
+                let ended = Job { state: JobState::Cancelled.into(), ..job };
+                with_retries(|| self.end(ended.clone())).await?;
                 self.ledger.remove(id, "state").await?;
             }
         }
@@ -251,6 +261,25 @@ impl JobBoard {
         &self.state
     }
 
+    /// Ends a job as failed whose work broke off.
+    async fn stand_by(self: Arc<Self>, work: JoinHandle<()>, sender: watch::Sender<Job>) {
+        if work.await.is_err_and(|error| error.is_panic()) {
+            let error = "an error in Hindcast: the coordinator's log has it".to_owned();
+            let job = sender.borrow().clone();
+            self.end_surely(Job { state: JobState::Failed.into(), error, ..job }).await;
+        }
+    }
+
+    /// As [`JobBoard::end`], until it is written down: who waits for the job, and the queue, wait for that.
+    async fn end_surely(&self, job: Job) {
+        let mut wait = FIRST_WAIT;
+        while let Err(error) = self.end(job.clone()).await {
+            tracing::error!(job = job.id, %error, "the end of a job could not be written down: trying again");
+            tokio::time::sleep(wait).await;
+            wait = LONGEST_WAIT.min(2 * wait);
+        }
+    }
+
     /// Writes a job down as ended and tells those who watch it. The first end counts.
     async fn end(&self, job: Job) -> Result<()> {
         let id = job.id.clone();
@@ -264,7 +293,7 @@ impl JobBoard {
         tracing::info!(job = id, state = ended.state().as_str_name(), error = ended.error, "job ended");
         if let Some(entry) = self.entries().get_mut(&id) {
             entry.work = None;
-            entry.job.send_replace(ended);
+            entry.job.send_replace(without_config(ended));
         }
         self.count();
         Ok(())
@@ -280,6 +309,14 @@ impl JobBoard {
             JOBS.with_label_values(&[outcome(state)]).set(count as i64);
         }
     }
+}
+
+/// A job without the text of its configuration, which may hold long watchlists: only running it needs that, and the ledger has it.
+pub fn without_config(mut job: Job) -> Job {
+    if let Some(scan) = &mut job.scan {
+        scan.config = String::new();
+    }
+    job
 }
 
 /// Whether a job has not ended.

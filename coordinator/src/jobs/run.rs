@@ -15,7 +15,6 @@ use hindcast_proto::v1::{Job, JobState};
 use prometheus::IntCounterVec;
 use tokio::sync::watch;
 
-use super::ledger::encode_table;
 use super::progress::JobProgress;
 use super::{JobBoard, is_of_backfill};
 use crate::backfill::row_of_window;
@@ -58,6 +57,12 @@ pub(super) async fn run_job(board: Arc<JobBoard>, sender: watch::Sender<Job>) {
         result.map(|_| ())
     };
     let job = sender.borrow().clone();
+    // What a job without a cache kept for itself goes, however it ended.
+    if job.scan.as_ref().is_some_and(|scan| scan.no_cache)
+        && let Err(error) = with_retries(|| board.ledger.remove(&job.id, "state")).await
+    {
+        tracing::warn!(%error, "the state of a job without a cache could not be removed");
+    }
     let ended = match &result {
         Ok(()) => Job { state: JobState::Done.into(), ..job },
         Err(error) => Job {
@@ -67,10 +72,7 @@ pub(super) async fn run_job(board: Arc<JobBoard>, sender: watch::Sender<Job>) {
             ..job
         },
     };
-    if let Err(error) = board.end(ended).await {
-        // Nobody is told it has ended: the next coordinator goes on with it.
-        tracing::error!(%error, "the end of a job could not be written down");
-    }
+    board.end_surely(ended).await;
 }
 
 /// Tells the sinks, before the end is written down: a coordinator that dies here tells them again rather than never. What
@@ -104,8 +106,6 @@ async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<ScanRes
     if !request.no_cache {
         let rollups = to_json(&result.rollups)?.into_bytes();
         with_retries(|| board.ledger.put(&job.id, ROLLUPS.to_owned(), rollups.clone())).await?;
-    } else {
-        with_retries(|| board.ledger.remove(&job.id, "state")).await?;
     }
     Ok(result)
 }
@@ -152,16 +152,16 @@ async fn options<'a>(
 }
 
 async fn keep(board: &JobBoard, id: &str, result: &ScanResult) -> Result<()> {
-    let mut kept = vec![("report.json".to_owned(), to_json(&result.report)?.into_bytes())];
-    for table in &result.tables {
-        let parts = table.parts().map(|part| plain(&part?));
-        kept.push((format!("tables/{}.arrow", table.name), encode_table(parts)?));
-    }
+    let ledger = &board.ledger;
+    let tables = result.tables.iter();
+    let tables: Vec<_> = tables
+        .map(|table| ledger.put_table(id, &table.name, table.parts().map(|part| plain(&part?))))
+        .collect();
+    stream::iter(tables).buffer_unordered(CONCURRENT_PUTS).try_collect::<()>().await?;
     for (name, findings) in [(FINDINGS, &result.findings), (SUPPRESSED, &result.suppressed)] {
-        kept.push((format!("tables/{name}.arrow"), encode_table(iter::once(findings_batch(findings)))?));
+        ledger.put_table(id, name, iter::once(findings_batch(findings))).await?;
     }
-    let puts: Vec<_> = kept.into_iter().map(|(name, bytes)| board.ledger.put(id, name, bytes)).collect();
-    stream::iter(puts).buffer_unordered(CONCURRENT_PUTS).try_collect().await
+    ledger.put(id, "report.json".to_owned(), to_json(&result.report)?.into_bytes()).await
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String> {

@@ -25,7 +25,7 @@ enum Rows {
 }
 
 /// Parts of a table, one after the other; at least one, which may be empty.
-pub type Parts<'a> = Box<dyn Iterator<Item = Result<RecordBatch>> + 'a>;
+pub type Parts<'a> = Box<dyn Iterator<Item = Result<RecordBatch>> + Send + 'a>;
 
 impl ResultTable {
     /// A table of `batches`, of which there is at least one.
