@@ -182,6 +182,29 @@ fn a_killed_import_leaves_nothing_half() {
     assert_eq!(place.import(&file, "")["files"][0]["already_imported"], true);
 }
 
+/// Killed between a table's files and what is remembered of them, deleting can be run again, and so can the import.
+#[test]
+fn a_killed_deletion_can_be_ended() {
+    let place = Place::new();
+    let file = place.file("rows.ndjson", traffic(10, 0));
+    let lake = place.lake().display().to_string();
+    let delete = || hindcast(&format!("tables --lake {lake} delete CommonSecurityLog --yes"));
+    for gone in ["CommonSecurityLog", "_hindcast/imports"] {
+        place.import(&file, "");
+        assert_eq!(place.rows("CommonSecurityLog"), 10);
+        fs::remove_dir_all(place.lake().join(gone)).expect("removed");
+        let deleted = delete();
+        assert!(deleted.status.success(), "without {gone}: {}", stderr(&deleted));
+        assert!(!place.lake().join("CommonSecurityLog").exists(), "without {gone}");
+        assert_eq!(place.import(&file, "")["files"][0]["already_imported"], false, "without {gone}");
+        assert_eq!(place.rows("CommonSecurityLog"), 10);
+        assert!(delete().status.success());
+    }
+    let again = delete();
+    assert_eq!(again.status.code(), Some(2));
+    assert!(stderr(&again).contains("there is no table"), "{}", stderr(&again));
+}
+
 #[test]
 fn small_files_are_merged() {
     let place = Place::new();

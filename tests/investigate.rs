@@ -181,6 +181,11 @@ fn a_user_is_one_however_written_and_not_the_one_whose_name_begins_the_same() {
         assert_eq!(entity["name"], "ada");
         let names = json!({ "CORP\\ada": 1, "Ada": 1, "ada@corp.example": 2 });
         assert_eq!((&entity["names"], &entity["rows"]), (&names, &json!(4)), "{name}");
+        let found = place.findings();
+        let audits = found.iter().filter(|finding| finding["analysis"] == "storage_audit");
+        let entities = audits.filter_map(|finding| finding["entities"].as_array()).flatten();
+        let named: Vec<&str> = entities.filter_map(|entity| entity["name"].as_str()).collect();
+        assert_eq!(named, ["ada"], "{name}");
     }
     // Of another domain only the rows that name none.
     investigate_well(&place, "user OTHER\\ada", "");

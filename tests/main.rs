@@ -14,6 +14,7 @@ mod backfill;
 mod bad_input;
 mod chaos;
 mod cluster;
+mod cluster_jobs;
 mod cluster_security;
 mod demo_truth;
 mod exports;

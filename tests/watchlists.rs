@@ -1,10 +1,12 @@
 //! Watchlists over a cached scan, and `diff` telling what they and other changes did.
 
+use std::collections::BTreeSet;
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Place, hindcast, stderr, stdout};
+use crate::location_database::write_location_database;
+use crate::support::{Place, hindcast, row, stderr, stdout};
 
 /// Scans with a cache into `out`, with `arguments` beside; the units computed are printed in the last lines.
 fn scan(place: &Place, out: &str, arguments: &str) -> String {
@@ -123,6 +125,60 @@ fn a_difference_is_put_down_to_parameters_data_or_window() {
             || reasons.contains("0 rows"),
         "{reasons}"
     );
+}
+
+#[test]
+fn a_difference_is_put_down_to_the_location_database() {
+    let place = Place::with_demo("--days 2 --rows-per-day 12000 --seed 4");
+    let other = place.path("other.mmdb");
+    write_location_database(&other);
+    let own = place.lake().join("geoip.mmdb");
+    scan(&place, "own", &format!("--suite office365 --geoip {}", own.display()));
+    scan(&place, "other", &format!("--suite office365 --geoip {}", other.display()));
+    let difference = diff(&place, "own", "other");
+    let gone = difference["gone"].as_array().expect("a list");
+    assert!(gone.iter().any(|one| one["finding"]["analysis"] == "multi_location_users"), "{difference}");
+    for one in gone {
+        assert_eq!(one["why"][0]["kind"], "locations", "{one}");
+        let what = one["why"][0]["what"].as_str().expect("a text");
+        assert!(
+            what.starts_with("Hindcast-Demo-City, built ") && what.contains(", then Test-City"),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn an_allow_list_knows_who_an_audit_row_names_as_json() {
+    let place = Place::new();
+    let audit = |by: Value| {
+        row([
+            ("TimeGenerated", json!("2026-03-01T12:00:00Z")),
+            ("OperationName", json!("ListKeys")),
+            ("InitiatedBy", json!(by.to_string())),
+        ])
+    };
+    let user = |name: &str, address: &str| {
+        audit(json!({ "user": { "id": "7", "userPrincipalName": name, "ipAddress": address } }))
+    };
+    let app = audit(json!({ "app": { "displayName": "Sync", "servicePrincipalId": "9" } }));
+    let rows = [user("Contractor.K@corp.example", "192.0.2.7:443"), user("ada@corp.example", ""), app];
+    place.write_rows("AuditLogs", "2026-03-01", "part-0.parquet", &rows);
+    scan(&place, "plain", "--only storage_audit");
+    let named: BTreeSet<String> = lines(&place, "plain", "findings.jsonl")
+        .iter()
+        .flat_map(|finding| finding["entities"].as_array().expect("entities"))
+        .map(|entity| format!("{} {}", entity["kind"], entity["name"]).replace('"', ""))
+        .collect();
+    let expected = ["ip 192.0.2.7", "user ada", "user contractor.k", "user sync"];
+    assert_eq!(named, BTreeSet::from(expected.map(str::to_owned)));
+
+    let config = place.path("own.toml");
+    let list = "[[watchlists]]\nname = 'known'\nkind = 'user'\neffect = 'allow'\nentries = ['contractor.k']";
+    fs::write(&config, list).expect("written");
+    scan(&place, "listed", &format!("--only storage_audit --config {}", config.display()));
+    assert_eq!(lines(&place, "listed", "findings.jsonl").len(), 2);
+    assert_eq!(summary(&place, "listed")["suppressed"]["known"], 1);
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub enum Error {
 /// What is wrong with an input file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct InputFault {
-    /// Path of the file below its store.
+    /// The file, by its path as listings give it: below its store, absolute on this machine's disk.
     pub file: String,
     /// Row group, counted from 0, where it is known.
     pub row_group: Option<usize>,

@@ -73,7 +73,7 @@ async fn compact_date(
     let change = Change {
         id: id.clone(),
         adds: (0..most).map(|number| target(number).to_string()).collect(),
-        replaces: small.iter().map(|file| file.path.clone()).collect(),
+        replaces: small.iter().map(|file| file.store_path().to_string()).collect(),
     };
     let session = task_session(Arc::clone(runtime));
     changes::begin(lake, &change).await?;
@@ -106,7 +106,7 @@ async fn merge(
 ) -> Result<(u64, u64, u64)> {
     let root = lake.store_url()?;
     let root = root.as_str().trim_end_matches('/');
-    let urls: Vec<String> = small.iter().map(|file| format!("{root}/{}", file.path)).collect();
+    let urls: Vec<String> = small.iter().map(|file| format!("{root}/{}", file.store_path())).collect();
     let rows = session.read_parquet(urls, ParquetReadOptions::default()).await?;
     let schema = Arc::new(rows.schema().as_arrow().clone());
     let cluster = cluster_column(table, None).filter(|name| schema.index_of(name).is_ok());

@@ -118,12 +118,14 @@ pub async fn show(root: &Location, table: &str) -> Result<TableDetail> {
     Ok(TableDetail { entry: TableEntry { table: table.to_owned(), dates: entries }, columns, files_read })
 }
 
-/// Deletes every object of a table; gives their number.
+/// Deletes every object of a table; gives their number, `None` where there is no such table.
 ///
 /// # Errors
-/// [`Error::Config`] where there is no such table, [`Error::Storage`] where the store fails.
-pub async fn delete(root: &Location, table: &str) -> Result<u64> {
-    existing(root, table).await?;
+/// [`Error::Storage`] where the store fails.
+pub async fn delete(root: &Location, table: &str) -> Result<Option<u64>> {
+    if found(root, table).await?.is_empty() {
+        return Ok(None);
+    }
     let folder = root.child(table);
     let failed = |error| Error::storage(format!("deleting {folder}"))(error);
     let objects: Vec<_> = root.store().list(Some(&folder)).try_collect().await.map_err(failed)?;
@@ -134,7 +136,7 @@ pub async fn delete(root: &Location, table: &str) -> Result<u64> {
     if let Some(path) = root.join(table).local_path() {
         std::fs::remove_dir_all(&path).map_err(Error::io(format!("removing {}", path.display())))?;
     }
-    Ok(objects.len() as u64)
+    Ok(Some(objects.len() as u64))
 }
 
 /// The files of a table that has a date folder.
@@ -142,12 +144,19 @@ pub async fn delete(root: &Location, table: &str) -> Result<u64> {
 /// # Errors
 /// [`Error::Config`] where `table` is no name of a table in the lake.
 pub async fn existing(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
+    let found = found(root, table).await?;
+    if found.is_empty() { Err(absent(root, table)) } else { Ok(found) }
+}
+
+/// The error that `table` is no name of a table in the lake.
+pub fn absent(root: &Location, table: &str) -> Error {
+    Error::Config(format!("there is no table {table:?} in {}", root.url()))
+}
+
+/// The files of a table by date; of what is no table, none.
+async fn found(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
     let is_name = !table.is_empty() && !table.contains(['/', '\\']) && table != "." && table != "..";
-    let found = if is_name { dates(root, table).await? } else { Vec::new() };
-    if found.is_empty() {
-        return Err(Error::Config(format!("there is no table {table:?} in {}", root.url())));
-    }
-    Ok(found)
+    if is_name { dates(root, table).await } else { Ok(Vec::new()) }
 }
 
 async fn dates(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {

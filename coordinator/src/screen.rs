@@ -14,6 +14,7 @@ use indicatif::{ProgressDrawTarget, ProgressStyle};
 
 use crate::correlate::Incident;
 use crate::entity_page::print_entity_page;
+use crate::jobs::is_open;
 use crate::scan::{
     CANNOT_NAME, CoverageEntry, NO_FOLDER, PlanOutline, Progress, Report, ScanResult, Status, UnitOutline,
 };
@@ -240,7 +241,11 @@ impl ProgressBar {
 
 /// How far a job is, in a few words.
 pub fn progress_told(job: &Job) -> String {
-    job.progress.as_ref().map(units_told).unwrap_or_default()
+    let merging = |told: &JobProgress| told.merging && is_open(job);
+    job.progress
+        .as_ref()
+        .map(|told| units_told(&JobProgress { merging: merging(told), ..*told }))
+        .unwrap_or_default()
 }
 
 /// How many units are done, in a few words.

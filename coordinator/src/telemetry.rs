@@ -89,8 +89,9 @@ pub async fn examine(
         if column.always_null {
             telemetry.always_null.push(column.name.clone());
         }
-        if column.types.len() > 1 {
-            telemetry.drift.push(format!("{} is stored as {}", column.name, column.types.join(" and ")));
+        let types = distinct_types(&column.types);
+        if types.len() > 1 {
+            telemetry.drift.push(format!("{} is stored as {}", column.name, types.join(" and ")));
         } else if column.files < detail.files_read {
             let (some, all) = (column.files, detail.files_read);
             telemetry.drift.push(format!("{} is in {some} of {all} files", column.name));
@@ -117,6 +118,25 @@ pub async fn examine(
     telemetry.set_gaps(&rows);
     telemetry.set_silent(keys);
     Ok(telemetry)
+}
+
+/// Arrow types, as they are written, that differ in what they hold: all that hold text are one, however it is laid out.
+fn distinct_types(types: &[String]) -> Vec<&str> {
+    let mut distinct: Vec<&str> = Vec::new();
+    for data_type in types.iter().map(String::as_str) {
+        let is_known = |known: &&str| *known == data_type || (is_text(known) && is_text(data_type));
+        if !distinct.iter().any(is_known) {
+            distinct.push(data_type);
+        }
+    }
+    distinct
+}
+
+/// Whether an Arrow type, as it is written, is one of text or a dictionary of such.
+fn is_text(data_type: &str) -> bool {
+    let inner = data_type.strip_prefix("Dictionary(").and_then(|inner| inner.strip_suffix(')'));
+    let values = inner.and_then(|inner| inner.split_once(", ")).map_or(data_type, |(_, values)| values);
+    matches!(values, "Utf8" | "LargeUtf8" | "Utf8View")
 }
 
 #[derive(Default)]
@@ -260,5 +280,35 @@ impl Telemetry {
             }
         }
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::TimeUnit;
+
+    use super::*;
+
+    #[test]
+    fn texts_are_one_type_however_they_are_laid_out() {
+        let dictionary = |values| DataType::Dictionary(Box::new(DataType::Int32), Box::new(values));
+        let distinct = |types: &[DataType]| -> Vec<String> {
+            let types: Vec<String> = types.iter().map(ToString::to_string).collect();
+            distinct_types(&types).into_iter().map(str::to_owned).collect()
+        };
+        let texts = [
+            DataType::Utf8View,
+            DataType::Utf8,
+            DataType::LargeUtf8,
+            dictionary(DataType::Utf8),
+            dictionary(DataType::Utf8View),
+        ];
+        assert_eq!(distinct(&texts), ["Utf8View"]);
+        let numbers = dictionary(DataType::Int64);
+        let others = [DataType::Utf8, DataType::Int64, numbers, DataType::Utf8View, DataType::Binary];
+        assert_eq!(distinct(&others), ["Utf8", "Int64", "Dictionary(Int32, Int64)", "Binary"]);
+        let times =
+            [TimeUnit::Millisecond, TimeUnit::Microsecond].map(|unit| DataType::Timestamp(unit, None));
+        assert_eq!(distinct(&times).len(), 2);
     }
 }

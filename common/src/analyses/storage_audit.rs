@@ -1,14 +1,16 @@
 //! Audited operations on storage keys and settings.
 
 use datafusion::common::Result;
+use datafusion::logical_expr::ident;
 use datafusion::prelude::DataFrame;
 
 use super::{Analysis, Inputs, Locations, Requirement, Suite};
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
+use crate::functions::{initiator, initiator_address};
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "storage_audit",
-    version: 1,
+    version: 2,
     suite: Suite::Exfiltration,
     title: "Operations on storage keys and settings",
     rollups: &["storage_audit_rows"],
@@ -27,7 +29,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
             technique("T1098", "Account Manipulation"),
         ],
         stage: Stage::Audit,
-        entities: &[(EntityKind::User, "initiated_by")],
+        entities: &[(EntityKind::User, "_initiator"), (EntityKind::Ip, "_initiator_address")],
         first_seen: "time_generated",
         last_seen: "time_generated",
         period: Period::Day,
@@ -43,5 +45,8 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 };
 
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
-    inputs.merged("storage_audit_rows")
+    inputs
+        .merged("storage_audit_rows")?
+        .with_column("_initiator", initiator(ident("initiated_by")))?
+        .with_column("_initiator_address", initiator_address(ident("initiated_by")))
 }

@@ -138,7 +138,7 @@ async fn finish(lake: &Location, change: &Change, paths: &[String], forgotten: b
         with_retries(|| async {
             match lake.store().delete(&path).await {
                 Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
-                Err(error) => Err(Error::storage(format!("deleting {path}"))(error)),
+                Err(error) => Err(Error::storage(format!("deleting {}", lake.name_of(&path)))(error)),
             }
         })
         .await?;
@@ -162,7 +162,7 @@ async fn found(lake: &Location) -> Result<Vec<Found>> {
             .list(Some(&folder))
             .try_collect()
             .await
-            .map_err(Error::storage(format!("listing {folder}")))
+            .map_err(Error::storage(format!("listing {}", lake.name_of(&folder))))
     })
     .await?;
     let mut lists = BTreeMap::new();
@@ -176,8 +176,10 @@ async fn found(lake: &Location) -> Result<Vec<Found>> {
         // The decision first: where the list is read after it, the list is whole or gone.
         let decision = lake.read(&format!("{FOLDER}/{id}{DECISION}")).await?;
         let Some(list) = lake.read(&format!("{FOLDER}/{id}{LIST}")).await? else { continue };
-        let change = serde_json::from_slice(&list)
-            .map_err(|error| Error::Config(format!("{folder}/{id}{LIST} is no list of a change: {error}")))?;
+        let change = serde_json::from_slice(&list).map_err(|error| {
+            let name = lake.name_of(&object(lake, &id, LIST));
+            Error::Config(format!("{name} is no list of a change: {error}"))
+        })?;
         found.push(Found { change, is_committed: decision.map(|told| told == COMMITTED), written });
     }
     Ok(found)
@@ -190,7 +192,7 @@ async fn put_once(lake: &Location, path: &Path, content: &[u8]) -> Result<bool> 
         match lake.store().put_opts(path, payload, PutMode::Create.into()).await {
             Ok(_) => Ok(true),
             Err(StoreError::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(Error::storage(format!("writing {path}"))(error)),
+            Err(error) => Err(Error::storage(format!("writing {}", lake.name_of(path)))(error)),
         }
     })
     .await

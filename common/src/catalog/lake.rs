@@ -36,7 +36,7 @@ pub struct Lake {
 /// One Parquet file, by what identifies its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LakeFile {
-    /// Path below the store's root.
+    /// Path below the store's root; on this machine's disk absolute, as [`Location::name_of`] writes it.
     pub path: String,
     /// Size in bytes.
     pub bytes: u64,
@@ -135,7 +135,7 @@ impl Lake {
             (None, None) => self.root.join(spec.name),
         };
         let listing = listed(&location).await?;
-        tell_unread(&listing);
+        tell_unread(&location, &listing);
         let dates = dates_in(&listing);
         let (hidden, known) = (Arc::clone(hidden), Arc::default());
         Ok((!dates.is_empty()).then_some(LakeTable { spec, location, mapping, dates, hidden, known }))
@@ -248,7 +248,7 @@ pub async fn date_files(
     let folder = location.child(&format!("date={date}"));
     let objects: Vec<ObjectMeta> = with_retries(|| async {
         let objects = location.store().list(Some(&folder)).try_collect().await;
-        objects.map_err(Error::storage(format!("listing {folder}")))
+        objects.map_err(Error::storage(format!("listing {}", location.name_of(&folder))))
     })
     .await?;
     let is_wanted = |object: &ObjectMeta| {
@@ -258,7 +258,7 @@ pub async fn date_files(
         .into_iter()
         .filter(is_wanted)
         .map(|object| LakeFile {
-            path: object.location.to_string(),
+            path: location.name_of(&object.location),
             bytes: object.size,
             etag: object.e_tag,
             range: None,
@@ -295,11 +295,12 @@ fn date_of(folder: &Path) -> Option<NaiveDate> {
 }
 
 /// Warns of what lies beside a table's date folders: it is not read.
-fn tell_unread(listing: &ListResult) {
+fn tell_unread(location: &Location, listing: &ListResult) {
     let is_own = |path: &&Path| path.filename().is_some_and(|name| name.starts_with(['_', '.']));
     let folders = listing.common_prefixes.iter().filter(|folder| date_of(folder).is_none());
     let files = listing.objects.iter().map(|object| &object.location).filter(|path| is_parquet(path));
     for path in folders.chain(files).filter(|path| !is_own(path)) {
+        let path = location.name_of(path);
         tracing::warn!(target: "lake", %path, "not read: it is no date=YYYY-MM-DD folder, and in none");
     }
 }

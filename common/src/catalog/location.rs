@@ -86,6 +86,11 @@ impl Location {
         Ok(ObjectStoreUrl::parse(root)?)
     }
 
+    /// What a file of this store is called in messages: on this machine's disk by its absolute path, elsewhere below the store's root.
+    pub fn name_of(&self, path: &Path) -> String {
+        if self.url.scheme() == "file" { format!("/{path}") } else { path.to_string() }
+    }
+
     /// A folder or file below this one.
     pub fn child(&self, relative: &str) -> Path {
         relative
@@ -107,7 +112,7 @@ impl Location {
     /// [`Error::Storage`] where the store fails otherwise.
     pub async fn read(&self, relative: &str) -> Result<Option<Bytes>> {
         let path = self.child(relative);
-        let failed = |error| Error::storage(format!("reading {path}"))(error);
+        let failed = |error| Error::storage(format!("reading {}", self.name_of(&path)))(error);
         with_retries(|| async {
             match self.store.get(&path).await {
                 Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
@@ -126,7 +131,7 @@ impl Location {
         let payload = PutPayload::from(content);
         with_retries(|| async {
             let put = self.store.put(path, payload.clone()).await;
-            put.map(|_| ()).map_err(Error::storage(format!("writing {path}")))
+            put.map(|_| ()).map_err(Error::storage(format!("writing {}", self.name_of(path))))
         })
         .await
     }
@@ -195,7 +200,9 @@ mod tests {
         let odd = Location::parse("/tmp/soc lake/ü%20").unwrap();
         assert_eq!(odd.join("T").local_path(), Some(PathBuf::from("/tmp/soc lake/ü%20/T")));
         assert_eq!(odd.join("T").prefix().as_ref(), odd.child("T").as_ref());
-        assert_eq!(Location::parse("s3://bucket/lake").unwrap().local_path(), None);
+        assert_eq!(odd.name_of(&odd.join("T").child("a.parquet")), "/tmp/soc lake/ü%20/T/a.parquet");
+        let cloud = Location::parse("s3://bucket/lake").unwrap();
+        assert_eq!((cloud.local_path(), cloud.name_of(cloud.prefix())), (None, "lake".to_owned()));
         assert_eq!(Location::parse("/tmp/no/such/../lake").unwrap().prefix().as_ref(), "tmp/no/lake");
     }
 }

@@ -118,7 +118,8 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] naming the layer and the line of what is wrong in it.
     pub fn check_layer(layer: &Layer<'_>) -> Result<()> {
-        toml::from_str::<Config>(layer.text).map(drop).map_err(|error| layer_error(layer, &error))
+        toml::from_str::<Config>(layer.text).map_err(|error| layer_error(layer, &error))?;
+        watchlist::check_entries(layer)
     }
 
     /// What tasks need of it: no watchlist, which may be long and is applied to their results.
@@ -232,6 +233,23 @@ mod tests {
         let service = "known_services = [{ name = 'poll', port = 9, factor = 1.5 }]";
         let error = load_user(&format!("[beacon_scores]\n{service}")).unwrap_err().to_string();
         assert!(error.contains("poll") && error.contains("1.5"), "{error}");
+    }
+
+    #[test]
+    fn an_entry_that_is_no_address_is_named_with_its_list_and_line() {
+        let list = |kind: &str, entries: &str| {
+            let head = format!("[[watchlists]]\nname = 'bad'\nkind = '{kind}'\neffect = 'raise'");
+            format!("{head}\nentries = [\n{entries}\n]\n")
+        };
+        let good = "'192.0.2.7', '192.0.2.7:443',\n'198.51.100.0/24', '[2001:DB8::1]', '2001:db8::/32'";
+        load_user(&list("ip", good)).unwrap();
+        load_user(&list("device", "'not-an-ip'")).unwrap();
+        for entry in ["not-an-ip", "192.0.2.300", "198.51.100.0/33", ""] {
+            let text = format!("# {entry}\n{}", list("ip", &format!("'192.0.2.7',\n'{entry}',")));
+            let error = load_user(&text).unwrap_err().to_string();
+            let told = format!("mine.toml, line 8: watchlist bad: {entry:?} is no address and no network");
+            assert!(error.contains(&told), "{error}");
+        }
     }
 
     #[test]

@@ -5,8 +5,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use toml::Spanned;
 
-use crate::entities::{Entity, EntityKind};
+use super::Layer;
+use crate::entities::{Entity, EntityKind, address_of};
 use crate::{Error, Result};
 
 /// `[[watchlists]]`
@@ -70,6 +72,16 @@ impl Watchlist {
         Ok(())
     }
 
+    /// Whether `entry` can be in a list of this kind: in one of addresses, an address or a network.
+    pub fn is_entry(kind: EntityKind, entry: &str) -> bool {
+        kind != EntityKind::Ip || entry.trim().parse::<IpNet>().is_ok() || address_of(entry).is_some()
+    }
+
+    /// What is wrong with an entry of the list `name` that is none, at `place`.
+    pub fn no_entry(place: &str, name: &str, entry: &str) -> Error {
+        Error::Config(format!("{place}: watchlist {name}: {entry:?} is no address and no network"))
+    }
+
     /// The entries in the form findings are looked up in.
     pub fn index(&self) -> WatchlistIndex {
         let mut index = WatchlistIndex { kind: self.kind, ..WatchlistIndex::default() };
@@ -81,6 +93,36 @@ impl Watchlist {
         }
         index
     }
+}
+
+/// What of a configuration file tells where the entries of its watchlists stand.
+#[derive(Deserialize)]
+struct Written {
+    #[serde(default)]
+    watchlists: Vec<WrittenList>,
+}
+
+#[derive(Deserialize)]
+struct WrittenList {
+    name: String,
+    kind: EntityKind,
+    #[serde(default)]
+    entries: Vec<Spanned<String>>,
+}
+
+/// Checks the entries of the watchlists in `layer`, which was read as a configuration already.
+pub(super) fn check_entries(layer: &Layer<'_>) -> Result<()> {
+    let written: Written = toml::from_str(layer.text).map_err(|error| super::layer_error(layer, &error))?;
+    for list in &written.watchlists {
+        let is_none = |entry: &&Spanned<String>| !Watchlist::is_entry(list.kind, entry.get_ref());
+        if let Some(entry) = list.entries.iter().find(is_none) {
+            let before = layer.text.bytes().take(entry.span().start);
+            let line = before.filter(|byte| *byte == b'\n').count() + 1;
+            let place = format!("{}, line {line}", layer.name);
+            return Err(Watchlist::no_entry(&place, &list.name, entry.get_ref()));
+        }
+    }
+    Ok(())
 }
 
 /// A watchlist's entries, ready to be looked up.

@@ -73,8 +73,10 @@ pub struct StateStore {
 /// # Errors
 /// [`Error::Internal`] where the parts can't be written as JSON.
 pub fn unit_key(rollup: &Rollup, config: &Config, table: &TableRef, unit: &RollupUnit) -> Result<String> {
-    let parts =
-        (rollup.version, (rollup.parameters)(config), &table.url, &table.mapping.columns, &unit.files);
+    // Files are told by their paths below the store's root, whatever they are called in messages.
+    let stored = |file: &LakeFile| LakeFile { path: file.store_path().to_string(), ..file.clone() };
+    let files: Vec<LakeFile> = unit.files.iter().map(stored).collect();
+    let parts = (rollup.version, (rollup.parameters)(config), &table.url, &table.mapping.columns, files);
     let mut json = serde_json::to_vec(&parts).map_err(|error| Error::Internal(error.to_string()))?;
     if let Some(selection) = &unit.selection {
         let own = serde_json::to_vec(&(SELECTION_VERSION, selection));
@@ -109,7 +111,8 @@ impl StateStore {
         let objects = self.location.store().list(Some(&folder)).map_ok(|object| object.location);
         let manifests = objects.try_filter(|path| ready(path.as_ref().ends_with(MANIFEST_ENDING)));
         let manifests = manifests.try_collect().await;
-        Ok(Committed { manifests: manifests.map_err(Error::storage(format!("listing {folder}")))? })
+        let action = format!("listing {}", self.location.name_of(&folder));
+        Ok(Committed { manifests: manifests.map_err(Error::storage(action))? })
     }
 
     /// The state of a unit and rollup for `window`, where it has been committed.
@@ -179,7 +182,7 @@ impl StateStore {
         match self.location.store().put_opts(&path, PutPayload::from(json), create).await {
             // Another attempt was first: what it committed is as good, being of the same inputs.
             Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(manifest),
-            Err(error) => Err(Error::storage(format!("committing {path}"))(error)),
+            Err(error) => Err(Error::storage(format!("committing {}", self.location.name_of(&path)))(error)),
         }
     }
 
@@ -201,7 +204,7 @@ impl StateStore {
         let path = Path::from(format!("{key}{MANIFEST_ENDING}"));
         match self.location.store().delete(&path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(Error::storage(format!("deleting {path}"))(error)),
+            Err(error) => Err(Error::storage(format!("deleting {}", self.location.name_of(&path)))(error)),
         }
     }
 
@@ -213,7 +216,7 @@ impl StateStore {
             .store()
             .put(&path, PutPayload::from(bytes))
             .await
-            .map_err(Error::storage(format!("writing {path}")))?;
+            .map_err(Error::storage(format!("writing {}", self.location.name_of(&path))))?;
         Ok(LakeFile { path: path.to_string(), bytes: length, etag: None, range: None })
     }
 }

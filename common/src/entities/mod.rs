@@ -4,6 +4,7 @@
 //! before `@` or behind a domain's backslash, an address to its canonical text without a port.
 
 mod address;
+mod initiator;
 mod user;
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 pub use address::{address_of, address_or_text_of};
+pub use initiator::{initiator_address_of, initiator_of};
 pub use user::UserName;
 
 /// What an entity is.

@@ -32,7 +32,10 @@ pub use hosts::storage_account;
 pub use interned::Interner;
 pub use matches::matches;
 pub use measures::{Operation, measures};
-pub use names::{account_name, address_or_text, canonical_address, canonical_host, lowered_name};
+pub use names::{
+    account_name, address_or_text, canonical_address, canonical_host, initiator, initiator_address,
+    lowered_name,
+};
 pub use one_of::is_one_of;
 pub use only_where::only_where;
 pub use packed_set::packed_set;

@@ -12,7 +12,9 @@ use datafusion::logical_expr::{
 };
 
 use super::text::{OfDictionary, as_texts};
-use crate::entities::{UserName, address_of, address_or_text_of, host_name};
+use crate::entities::{
+    UserName, address_of, address_or_text_of, host_name, initiator_address_of, initiator_of,
+};
 
 /// The canonical text of an address; null where the text is none.
 pub fn canonical_address(text: Expr) -> Expr {
@@ -39,6 +41,16 @@ pub fn account_name(text: Expr) -> Expr {
     Form::Account.call(text)
 }
 
+/// Who acted, of `InitiatedBy` of an audit row; null where it names nobody.
+pub fn initiator(text: Expr) -> Expr {
+    Form::Initiator.call(text)
+}
+
+/// The canonical address that `InitiatedBy` of an audit row tells; null where it tells none.
+pub fn initiator_address(text: Expr) -> Expr {
+    Form::InitiatorAddress.call(text)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Form {
     Address,
@@ -46,6 +58,8 @@ enum Form {
     Host,
     Lowered,
     Account,
+    Initiator,
+    InitiatorAddress,
 }
 
 impl Form {
@@ -66,6 +80,8 @@ impl Form {
             Form::Host => named(text).map(|name| Cow::Owned(host_name(&name).to_owned())),
             Form::Lowered => named(text).map(Cow::Owned),
             Form::Account => named(text).map(|name| Cow::Owned(UserName::parse(&name).account.to_owned())),
+            Form::Initiator => initiator_of(text),
+            Form::InitiatorAddress => initiator_address_of(text).map(Cow::Owned),
         }
     }
 }
@@ -99,6 +115,8 @@ impl ScalarUDFImpl for NameForm {
             Form::Host => "canonical_host",
             Form::Lowered => "lowered_name",
             Form::Account => "account_name",
+            Form::Initiator => "initiator",
+            Form::InitiatorAddress => "initiator_address",
         }
     }
 

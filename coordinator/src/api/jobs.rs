@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 
 use super::access::Keys;
 use super::settings::Role;
-use crate::jobs::{JobBoard, is_open, without_config};
+use crate::jobs::{JobBoard, is_open};
 
 pub(super) struct JobsApi {
     board: Arc<JobBoard>,
@@ -63,15 +63,19 @@ impl Jobs for JobsApi {
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<JobList>, Status> {
         self.keys.check(request.metadata(), Role::Read)?;
-        let jobs = self.board.list().into_iter().map(without_config).collect();
-        Ok(Response::new(JobList { jobs }))
+        Ok(Response::new(JobList { jobs: self.board.list() }))
     }
 
     async fn cancel(&self, request: Request<JobId>) -> Result<Response<Job>, Status> {
         self.keys.check(request.metadata(), Role::Submit)?;
         let id = request.into_inner().id;
         self.board.snapshot(&id).ok_or_else(|| unknown(&id))?;
-        self.board.cancel(&id).await.map(Response::new).map_err(|error| status_of(&error))
+        let job = self.board.cancel(&id).await.map_err(|error| status_of(&error))?;
+        if is_open(&job) {
+            let why = if job.error.is_empty() { "its end is being written down" } else { job.error.as_str() };
+            return Err(Status::aborted(format!("job {id} was stopped, but has not ended: {why}")));
+        }
+        Ok(Response::new(job))
     }
 
     async fn watch(&self, request: Request<JobId>) -> Result<Response<Self::WatchStream>, Status> {
@@ -84,7 +88,7 @@ impl Jobs for JobsApi {
             if !is_first {
                 changes.changed().await.ok()?;
             }
-            let job = without_config(changes.borrow_and_update().clone());
+            let job = changes.borrow_and_update().clone();
             let next = is_open(&job).then_some((changes, false));
             Some((Ok(job), next))
         });

@@ -1,5 +1,7 @@
 //! `hindcast jobs`
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use hindcast_common::time::format_micros;
 use hindcast_common::{Error, Result};
@@ -7,25 +9,34 @@ use hindcast_proto::v1::{Job, JobState};
 
 use super::Outcome;
 use crate::client::{Client, Connection};
-use crate::jobs::outcome;
+use crate::jobs::{has_results, is_of_backfill, outcome};
+use crate::output::{Format, OutputFolder, check_replaceable};
+use crate::scan::PlanOutline;
 use crate::screen;
 
 /// Arguments of `hindcast jobs`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hindcast jobs list --coordinator 127.0.0.1:7480
+  hindcast jobs fetch 0198f1c2-… --coordinator 127.0.0.1:7480 --out nightly --format parquet,html,csv
   hindcast jobs watch 0198f1c2-… --coordinator soc.example:7480 --tls certificates/client --token-file token")]
 pub struct JobsArguments {
     /// What to do
     action: Action,
     /// Which job
-    #[arg(required_if_eq_any = [("action", "get"), ("action", "watch"), ("action", "cancel")])]
+    #[arg(required_if_eq_any = [("action", "get"), ("action", "watch"), ("action", "cancel"), ("action", "fetch")])]
     id: Option<String>,
     #[command(flatten)]
     connection: Connection,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
+    /// With fetch: folder for the results
+    #[arg(long, default_value = "hindcast-out", value_name = "DIR")]
+    out: PathBuf,
+    /// With fetch: formats of the results
+    #[arg(long, value_delimiter = ',', default_value = "parquet,html", value_name = "FORMAT,..")]
+    format: Vec<Format>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,6 +49,8 @@ enum Action {
     Watch,
     /// End a job
     Cancel,
+    /// Write the results of a job that is done into a folder, as `scan` does
+    Fetch,
 }
 
 /// Runs the command.
@@ -63,6 +76,7 @@ pub(super) async fn run(arguments: &JobsArguments) -> Result<Outcome> {
         }
         Action::Get => client.get(id).await?,
         Action::Cancel => client.cancel(id).await?,
+        Action::Fetch => fetch(arguments, &mut client, id).await?,
         Action::Watch => {
             let is_told = !arguments.json;
             client
@@ -81,18 +95,54 @@ pub(super) async fn run(arguments: &JobsArguments) -> Result<Outcome> {
     })
 }
 
+/// Writes what a job found into a folder; gives the job.
+async fn fetch(arguments: &JobsArguments, client: &mut Client, id: &str) -> Result<Job> {
+    let job = client.get(id).await?;
+    if !has_results(&job) {
+        let why = match is_of_backfill(&job) {
+            true => "is a window of a backfill, and leaves a row alone",
+            false => outcome(job.state()),
+        };
+        return Err(Error::Config(format!("job {id} has no results to fetch: it {why}")));
+    }
+    check_replaceable(&arguments.out)?;
+    let folder = OutputFolder::create(&arguments.out)?;
+    folder.write(&client.result(id).await?, &arguments.format)?;
+    let out = folder.publish()?;
+    if !arguments.json {
+        println!("results in {}", out.display());
+    }
+    Ok(job)
+}
+
+/// The window a job was asked for or, once it is planned, has.
+fn window_of(job: &Job) -> String {
+    let planned = serde_json::from_str::<PlanOutline>(&job.outline).map(|outline| outline.window);
+    let asked = |bound: Option<i64>| bound.map_or_else(|| "…".to_owned(), format_micros);
+    match (planned, &job.scan) {
+        (Ok(window), _) => format!("{} to {}", window.from, window.to),
+        (Err(_), Some(scan)) if scan.from_us.or(scan.to_us).is_some() => {
+            format!("{} to {}", asked(scan.from_us), asked(scan.to_us))
+        }
+        _ => "no window yet".to_owned(),
+    }
+}
+
 fn lake_of(job: &Job) -> &str {
     job.scan.as_ref().map_or("", |scan| scan.lake.as_str())
 }
 
 fn print_line(job: &Job) {
-    println!("{}  {:<9}  {:<24}  {}", job.id, outcome(job.state()), screen::progress_told(job), lake_of(job));
+    let (state, progress) = (outcome(job.state()), screen::progress_told(job));
+    let by = if job.submitted_by.is_empty() { String::new() } else { format!("  by {}", job.submitted_by) };
+    println!("{}  {state:<9}  {progress:<24}  {}  {}{by}", job.id, window_of(job), lake_of(job));
 }
 
 fn print_job(job: &Job) {
     println!("job        {}", job.id);
     println!("state      {}", outcome(job.state()));
     println!("lake       {}", lake_of(job));
+    println!("window     {}", window_of(job));
     if !job.submitted_by.is_empty() {
         println!("by         {}", job.submitted_by);
     }

@@ -145,10 +145,10 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
             }
             // First, and also where the table is gone: what is remembered as imported can't be imported again.
             let forgotten = import::forget(root, table).await?;
-            match inventory::delete(root, table).await {
-                Ok(objects) => println!("{table} deleted: {objects} files"),
-                Err(Error::Config(_)) if forgotten > 0 => println!("{table} was deleted before"),
-                Err(error) => return Err(error),
+            match inventory::delete(root, table).await? {
+                Some(objects) => println!("{table} deleted: {objects} files"),
+                None if forgotten > 0 => println!("{table} was deleted before: its imports are forgotten"),
+                None => return Err(inventory::absent(root, table)),
             }
         }
         Action::Save { table, window } => {

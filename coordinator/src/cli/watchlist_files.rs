@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use hindcast_common::config::{Config, Layer};
+use hindcast_common::config::{Config, Layer, Watchlist};
+use hindcast_common::entities::EntityKind;
 use hindcast_common::{Error, Result};
 
 use super::arguments::read_config;
@@ -11,7 +12,7 @@ use super::arguments::read_config;
 /// The text of a configuration file, with the entries of its watchlists in the place of the files they lie in.
 ///
 /// # Errors
-/// [`Error::Config`] where a file can't be read, or lacks the column, naming it.
+/// [`Error::Config`] where a file can't be read, lacks the column, or has what its list can't hold, naming it.
 pub(super) fn read_config_with_watchlists(path: &Path) -> Result<String> {
     let text = read_config(path)?;
     // Its own errors carry its own lines: before anything is put in.
@@ -26,7 +27,16 @@ pub(super) fn read_config_with_watchlists(path: &Path) -> Result<String> {
         has_files = true;
         let column = list.remove("column");
         let file = path.parent().unwrap_or(Path::new("")).join(file);
-        let read = entries(&file, column.as_ref().and_then(toml::Value::as_str))?;
+        let text_of = |key: &str| list.get(key).and_then(toml::Value::as_str).unwrap_or_default();
+        let kind = EntityKind::by_name(text_of("kind"));
+        let mut read = Vec::new();
+        for (line, entry) in entries(&file, column.as_ref().and_then(toml::Value::as_str))? {
+            if kind.is_some_and(|kind| !Watchlist::is_entry(kind, &entry)) {
+                let place = format!("{}, line {line}", file.display());
+                return Err(Watchlist::no_entry(&place, text_of("name"), &entry));
+            }
+            read.push(entry);
+        }
         let known = list.entry("entries").or_insert_with(|| toml::Value::Array(Vec::new()));
         if let Some(known) = known.as_array_mut() {
             known.extend(read.into_iter().map(toml::Value::String));
@@ -38,8 +48,8 @@ pub(super) fn read_config_with_watchlists(path: &Path) -> Result<String> {
     toml::to_string(&table).map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// The cells of a column, the first where none is named, without those that are empty.
-fn entries(file: &Path, column: Option<&str>) -> Result<Vec<String>> {
+/// The cells of a column, the first where none is named, with their lines and without those that are empty.
+fn entries(file: &Path, column: Option<&str>) -> Result<Vec<(u64, String)>> {
     let failed =
         |error: csv::Error| Error::Config(format!("reading the watchlist {}: {error}", file.display()));
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(file).map_err(failed)?;
@@ -61,7 +71,9 @@ fn entries(file: &Path, column: Option<&str>) -> Result<Vec<String>> {
     let mut entries = Vec::new();
     for record in reader.records() {
         let record = record.map_err(failed)?;
-        entries.extend(record.get(index).map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned));
+        let line = record.position().map_or(0, csv::Position::line);
+        let cell = record.get(index).map(str::trim).filter(|cell| !cell.is_empty());
+        entries.extend(cell.map(|cell| (line, cell.to_owned())));
     }
     Ok(entries)
 }
@@ -93,6 +105,21 @@ mod tests {
             error.contains("bad.csv") && error.contains("address") && error.contains("note, ip"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_cell_that_is_no_address_is_named_with_its_file_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("own.toml");
+        std::fs::write(folder.path().join("bad.csv"), "ip\n192.0.2.7\nnot-an-ip\n").unwrap();
+        let write = |kind: &str| {
+            let list = format!("[[watchlists]]\nname = 'bad'\nkind = '{kind}'\neffect = 'raise'");
+            std::fs::write(&config, format!("{list}\nfile = 'bad.csv'\n")).unwrap();
+            read_config_with_watchlists(&config)
+        };
+        let error = write("ip").unwrap_err().to_string();
+        assert!(error.contains("bad.csv, line 3: watchlist bad: \"not-an-ip\" is no address"), "{error}");
+        write("device").unwrap();
     }
 
     #[test]

@@ -280,6 +280,8 @@ fn error_of(status: Status) -> Error {
         Code::Unauthenticated | Code::PermissionDenied => {
             Error::Config(format!("the coordinator refuses: {told}"))
         }
+        // It has answered: what was asked for is not done yet.
+        Code::Aborted => Error::Internal(told),
         Code::ResourceExhausted => Error::Busy(format!("the coordinator takes no more: {told}")),
         _ => Error::Internal(format!("the coordinator does not answer: {told}")),
     }

@@ -1,10 +1,10 @@
-//! Why two scans tell a finding differently: window, watchlists, rule version, parameters or data.
+//! Why two scans tell a finding differently: window, watchlists, rule version, parameters, location database or data.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use chrono::NaiveDate;
-use hindcast_common::analyses::Analysis;
+use hindcast_common::analyses::{Analysis, Locations};
 use hindcast_common::findings::Finding;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::time::{date_of_us, parse_time_us};
@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::stored::StoredScan;
+use crate::locations::LocationSource;
 use crate::scan::CoverageEntry;
 
 /// Sections that several analyses of a suite share.
@@ -31,6 +32,8 @@ pub enum Reason {
     RuleVersion(String),
     /// A parameter of the analysis differs.
     Parameters(String),
+    /// The location database, which the analysis asks, is another one.
+    Locations(String),
     /// A table and date that the analysis reads differs.
     Data(String),
     /// None of the above: another version of Hindcast, or rows that changed without a change in number and size.
@@ -45,6 +48,7 @@ impl fmt::Display for Reason {
             Reason::Watchlist(what) => write!(formatter, "watchlist: {what}"),
             Reason::RuleVersion(what) => write!(formatter, "rule version: {what}"),
             Reason::Parameters(what) => write!(formatter, "parameters: {what}"),
+            Reason::Locations(what) => write!(formatter, "locations: {what}"),
             Reason::Data(what) => write!(formatter, "data: {what}"),
             Reason::Unknown(what) => write!(formatter, "unknown: {what}"),
         }
@@ -80,6 +84,7 @@ pub(super) fn of(finding: &Finding, before: &StoredScan, after: &StoredScan) -> 
     }
     reasons.extend(rule_version(finding, before, after));
     reasons.extend(parameters(finding, before, after));
+    reasons.extend(locations(finding, before, after));
     if !reasons.iter().any(|reason| matches!(reason, Reason::Window(_) | Reason::NotRun(_))) {
         reasons.extend(data(finding, before, after));
     }
@@ -113,6 +118,19 @@ fn parameters(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec
         reasons.extend(changes.into_iter().map(Reason::Parameters));
     }
     reasons
+}
+
+/// Another location database, where the analysis asks one and ran in both scans.
+fn locations(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Option<Reason> {
+    let is_asked = Analysis::by_id(&finding.analysis)?.locations != Locations::Unused;
+    let ran = |scan: &StoredScan| scan.summary.analyses.contains_key(&finding.analysis);
+    let (one, other) = (&before.summary.locations, &after.summary.locations);
+    (is_asked && ran(before) && ran(after) && one != other)
+        .then(|| Reason::Locations(format!("{}, then {}", database(one.as_ref()), database(other.as_ref()))))
+}
+
+fn database(locations: Option<&LocationSource>) -> String {
+    locations.map_or("none".to_owned(), |source| format!("{}, built {}", source.database, source.built))
 }
 
 fn differing(path: &str, one: &Value, other: &Value, changes: &mut Vec<String>) {

@@ -38,6 +38,7 @@ pub(super) struct Block {
 /// Reads one file block by block.
 pub(super) struct Blocks {
     input: usize,
+    file: Input,
     stream: Bytestream,
     reading: Arc<Reading>,
     /// Text read and not yet handed out.
@@ -46,7 +47,7 @@ pub(super) struct Blocks {
     is_last: bool,
     /// Whether the text up to the next line's end belongs to a record that was given up.
     skipping: bool,
-    /// What made the file end before its end.
+    /// What made the file end before its end, though the store gave all its bytes.
     failure: Option<String>,
     is_done: bool,
 }
@@ -55,10 +56,11 @@ impl Blocks {
     /// The blocks of `file`.
     ///
     /// # Errors
-    /// [`Error::Io`] where it can't be opened, [`Error::Config`] where its kind is not known.
+    /// [`Error::Io`] where it can't be opened or its store breaks off, [`Error::Config`] where its kind is not known.
     pub(super) fn open(input: usize, file: &Input) -> Result<Self> {
         let mut blocks = Self {
             input,
+            file: file.clone(),
             stream: file.open()?,
             reading: Arc::new(Reading::lines()),
             pending: Vec::new(),
@@ -68,7 +70,7 @@ impl Blocks {
             failure: None,
             is_done: false,
         };
-        blocks.fill(SAMPLE_BYTES);
+        blocks.fill(SAMPLE_BYTES)?;
         if let (true, Some(reason)) = (blocks.pending.is_empty(), &blocks.failure) {
             return Err(Error::Config(format!("{}: {reason}", file.name)));
         }
@@ -97,11 +99,14 @@ impl Blocks {
         (reading, records)
     }
 
-    /// The next block; `None` after the last. A file that breaks off, such as a cut archive, ends with a reject.
-    pub(super) fn next(&mut self) -> Option<Block> {
+    /// The next block; `None` after the last. A file that breaks off by itself, such as a cut archive, ends with a reject.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file's store breaks off.
+    pub(super) fn next(&mut self) -> Result<Option<Block>> {
         while !self.is_done {
             if !self.is_last && self.pending.len() < BLOCK_BYTES {
-                self.fill(BLOCK_BYTES);
+                self.fill(BLOCK_BYTES)?;
             }
             if self.skipping && !self.skip() {
                 continue;
@@ -113,16 +118,16 @@ impl Blocks {
                 if let Some(reason) = self.failure.take() {
                     block.rejects.push(Reject::new(newlines(&block.bytes), reason, b""));
                 }
-                return Some(block);
+                return Ok(Some(block));
             }
             if block.bytes.is_empty() {
-                self.grow_or_give_up(&mut block);
+                self.grow_or_give_up(&mut block)?;
             }
             if !block.bytes.is_empty() || !block.rejects.is_empty() {
-                return Some(block);
+                return Ok(Some(block));
             }
         }
-        None
+        Ok(None)
     }
 
     /// The whole records of the pending text, taken out of it.
@@ -138,15 +143,15 @@ impl Blocks {
     }
 
     /// Reads on where a record is longer than a block, up to what a record may have.
-    fn grow_or_give_up(&mut self, block: &mut Block) {
+    fn grow_or_give_up(&mut self, block: &mut Block) -> Result<()> {
         if self.pending.len() < MAX_RECORD_BYTES {
-            self.fill(BLOCK_BYTES);
-            return;
+            return self.fill(BLOCK_BYTES);
         }
         let reason = format!("has no end within {} MiB", MAX_RECORD_BYTES >> 20);
         block.rejects.push(Reject::new(0, reason, &self.pending));
         self.skipping = true;
         self.skip();
+        Ok(())
     }
 
     /// Drops the pending text up to its first line's end; tells whether there was one, or the file ended.
@@ -162,13 +167,18 @@ impl Blocks {
         !self.skipping || self.is_last
     }
 
-    fn fill(&mut self, bytes: usize) {
+    fn fill(&mut self, bytes: usize) -> Result<()> {
         let filled = self.pending.len();
         self.pending.resize(filled + bytes, 0);
         let (length, failure) = read_up_to(&mut self.stream, &mut self.pending[filled..]);
         self.pending.truncate(filled + length);
         self.is_last = length < bytes;
+        // What the store broke off has more to it: that is no end of the file.
+        if self.is_last {
+            self.file.check_whole()?;
+        }
         self.failure = failure.map(|error| format!("the file can't be read to its end: {error}"));
+        Ok(())
     }
 }
 

@@ -116,8 +116,8 @@ impl<'a> Group<'a> {
         let asked = self.request.table.clone();
         let parsed =
             futures::stream::try_unfold(blocks, |mut blocks| async move {
-                let next = spawn_blocking(move || blocks.next().map(|block| (block, blocks)));
-                next.await.map_err(internal)
+                let read = move || blocks.next().map(|next| next.map(|block| (block, blocks)));
+                spawn_blocking(read).await.map_err(internal)?
             })
             .map_ok(|block| {
                 let (source, asked) = (Arc::clone(&source), asked.clone());
@@ -139,7 +139,7 @@ impl<'a> Group<'a> {
                 self.write_run().await?;
             }
         }
-        self.inputs[index].check_whole()
+        Ok(())
     }
 
     fn source_of(&self, blocks: &Blocks) -> Result<Arc<Source>> {

@@ -3,6 +3,8 @@
 mod blocks;
 mod cef;
 mod duplicates;
+#[cfg(test)]
+mod failures;
 mod format;
 mod framing;
 mod group;

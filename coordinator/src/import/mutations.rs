@@ -151,7 +151,7 @@ async fn ids_of(text: Vec<u8>, column: &'static str) -> BTreeSet<String> {
             .collect();
         let source = Arc::new(Source::of_records(&records).unwrap());
         drop(records);
-        while let Some(block) = blocks.next() {
+        while let Some(block) = blocks.next().unwrap() {
             let asked = (source.name == "portal-csv" || source.name == "generic").then_some("Own");
             for rows in parse(block, &source, asked).unwrap().tables {
                 if let Some(found) = rows.batch.column_by_name(column) {

@@ -1,7 +1,8 @@
 //! Puts an import's files in place, all at once, and remembers by content what was imported.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Seek};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
@@ -11,8 +12,8 @@ use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt};
-use tokio::io::AsyncWriteExt;
+use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
+use tokio::io::{AsyncWriteExt, BufReader};
 
 use super::inputs::Input;
 use super::rejects::RejectFile;
@@ -25,6 +26,8 @@ const IMPORTED: &str = "_hindcast/imports";
 const REJECTS: &str = "_hindcast/rejects";
 /// Files put at once.
 const CONCURRENT_PUTS: usize = 4;
+/// Bytes of rejects read at once.
+const REJECT_READ_BYTES: usize = 1 << 20;
 
 /// Contents that were imported into `table`, or into any where none is named.
 ///
@@ -119,11 +122,8 @@ pub(super) async fn publish(
             lake.put(target, bytes).await
         });
         futures::stream::iter(puts).buffer_unordered(CONCURRENT_PUTS).try_collect::<()>().await?;
-        if let Some(file) = reject_file {
-            let mut target = BufWriter::new(Arc::clone(lake.store()), reject_path.clone());
-            let copied = tokio::io::copy(&mut tokio::fs::File::from_std(file), &mut target).await;
-            copied.map_err(Error::io(format!("writing {reject_path}")))?;
-            target.shutdown().await.map_err(Error::io(format!("writing {reject_path}")))?;
+        if let Some(file) = &reject_file {
+            put_rejects(lake, &reject_path, file).await?;
         }
         for marker in &markers {
             lake.put(marker, Vec::new()).await?;
@@ -137,6 +137,30 @@ pub(super) async fn publish(
     changes::commit(lake, &change).await?;
     let url = format!("{}/{REJECTS}/{id}.jsonl", lake.url().trim_end_matches('/'));
     Ok(change.adds.contains(&reject_path.to_string()).then_some(url))
+}
+
+/// Puts the rejects part by part, so that they need not fit in memory.
+async fn put_rejects(lake: &Location, path: &Path, rejects: &File) -> Result<()> {
+    let failed = |error: io::Error| match error.downcast::<StoreError>() {
+        Ok(failure) => Error::storage(format!("writing {path}"))(failure),
+        Err(error) => Error::io(format!("writing {path}"))(error),
+    };
+    with_retries(|| async {
+        let mut source = rejects.try_clone().map_err(Error::io("reading rejects"))?;
+        source.rewind().map_err(Error::io("reading rejects"))?;
+        let mut source = BufReader::with_capacity(REJECT_READ_BYTES, tokio::fs::File::from_std(source));
+        let mut target =
+            BufWriter::new(Arc::clone(lake.store()), path.clone()).with_max_concurrency(CONCURRENT_PUTS);
+        if let Err(error) = tokio::io::copy_buf(&mut source, &mut target).await {
+            // The parts already put are not seen; that they could not be deleted is no reason of its own.
+            if let Err(left) = target.abort().await {
+                tracing::warn!(%path, error = %left, "parts of an upload are left in the store");
+            }
+            return Err(failed(error));
+        }
+        target.shutdown().await.map_err(failed)
+    })
+    .await
 }
 
 /// Sees to it that no other change brings the same content to the same table: one under way is taken back.

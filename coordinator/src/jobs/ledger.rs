@@ -13,11 +13,13 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::catalog::Location;
 use hindcast_common::{Error, Result};
-use hindcast_proto::v1::Job;
+use hindcast_proto::v1::{Job, ScanRequest};
 use object_store::buffered::BufWriter;
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use prost::Message;
 use tokio::io::AsyncWriteExt;
+
+use super::without_config;
 
 /// Objects read at once when a coordinator starts.
 const CONCURRENT_READS: usize = 32;
@@ -55,16 +57,29 @@ impl JobLedger {
         Ok(jobs.into_iter().flatten().map(|job| (job.id.clone(), job)).collect())
     }
 
-    /// A job as it was last written.
+    /// A job as it was last written, without the text of its configuration.
     pub(super) async fn read(&self, id: &str) -> Result<Option<Job>> {
         for name in ["ended.pb", "submitted.pb"] {
-            let path = format!("{id}/{name}");
-            if let Some(bytes) = self.root.read(&path).await? {
-                let job = Job::decode(bytes);
-                return job.map(Some).map_err(|error| Error::Internal(format!("{path} is no job: {error}")));
+            if let Some(job) = self.written(id, name).await? {
+                return Ok(Some(without_config(job)));
             }
         }
         Ok(None)
+    }
+
+    /// What a job was asked for, with its configuration.
+    pub(super) async fn request(&self, id: &str) -> Result<ScanRequest> {
+        let job = self.written(id, "submitted.pb").await?;
+        job.and_then(|job| job.scan).ok_or_else(|| {
+            Error::Internal(format!("what job {id} was asked for has been deleted from the state"))
+        })
+    }
+
+    async fn written(&self, id: &str, name: &str) -> Result<Option<Job>> {
+        let path = format!("{id}/{name}");
+        let Some(bytes) = self.root.read(&path).await? else { return Ok(None) };
+        let job = Job::decode(bytes);
+        job.map(Some).map_err(|error| Error::Internal(format!("{path} is no job: {error}")))
     }
 
     /// Writes a job down as accepted; false where there is one of its id.
@@ -72,9 +87,14 @@ impl JobLedger {
         self.create(&format!("{}/submitted.pb", job.id), job.encode_to_vec()).await
     }
 
-    /// Writes a job down as ended; false where it has already ended otherwise.
-    pub(super) async fn end(&self, job: &Job) -> Result<bool> {
-        self.create(&format!("{}/ended.pb", job.id), job.encode_to_vec()).await
+    /// Writes a job down as ended; gives it as it ended, which is otherwise where that was written before.
+    pub(super) async fn end(&self, job: &Job) -> Result<Job> {
+        let path = format!("{}/ended.pb", job.id);
+        if self.create(&path, job.encode_to_vec()).await? {
+            return Ok(job.clone());
+        }
+        let earlier = self.written(&job.id, "ended.pb").await?;
+        earlier.map(without_config).ok_or_else(|| Error::Internal(format!("{path} can't be read")))
     }
 
     async fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool> {
@@ -166,4 +186,35 @@ pub(super) fn decode_table(bytes: Bytes) -> Result<Vec<RecordBatch>> {
         Ok(if batches.is_empty() { vec![RecordBatch::new_empty(schema)] } else { batches })
     };
     read().map_err(|error| Error::Engine(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use hindcast_proto::v1::JobState;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    fn job(state: JobState, config: &str) -> Job {
+        let scan = ScanRequest { lake: "/lake".into(), config: config.into(), ..ScanRequest::default() };
+        Job { id: "one".into(), state: state.into(), scan: Some(scan), ..Job::default() }
+    }
+
+    #[tokio::test]
+    async fn the_first_end_counts_and_the_request_alone_has_the_configuration() {
+        let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
+        let ledger = JobLedger::new(&state);
+        assert!(ledger.request("one").await.is_err());
+        let submitted = job(JobState::Queued, "[beaconing]");
+        assert!(ledger.submit(&submitted).await.unwrap());
+        assert!(!ledger.submit(&submitted).await.unwrap());
+        assert_eq!(ledger.read("one").await.unwrap(), Some(job(JobState::Queued, "")));
+
+        let failed = job(JobState::Failed, "");
+        assert_eq!(ledger.end(&failed).await.unwrap(), failed);
+        // As one from before had it.
+        assert_eq!(ledger.end(&job(JobState::Done, "[beaconing]")).await.unwrap(), failed);
+        assert_eq!(ledger.all().await.unwrap().into_values().collect::<Vec<_>>(), [failed]);
+        assert_eq!(ledger.request("one").await.unwrap(), submitted.scan.unwrap());
+    }
 }

@@ -1,5 +1,6 @@
 //! Jobs of a coordinator: accepted, queued, run on the cluster, and kept in the ledger.
 
+mod end;
 mod ledger;
 mod progress;
 mod run;
@@ -7,7 +8,6 @@ mod schedule;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use datafusion::execution::object_store::ObjectStoreRegistry;
@@ -18,8 +18,7 @@ use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::{Job, JobState, ScanRequest};
 use prometheus::{IntCounterVec, IntGaugeVec, Opts};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::sync::{Notify, Semaphore, watch};
 use tracing::Instrument;
 
 use crate::cluster::Cluster;
@@ -32,10 +31,6 @@ pub(crate) use run::{FINDINGS, SUPPRESSED};
 pub(crate) use schedule::{Schedule, ScheduleSettings, keep_schedules};
 
 use ledger::{JobLedger, decode_table};
-
-/// Waits between attempts to write down that a job has ended: the first, and the longest.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 static JOBS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     register(IntGaugeVec::new(Opts::new("hindcast_jobs", "Jobs that have not ended, by state"), &["state"]))
@@ -77,9 +72,10 @@ pub struct JobBoard {
 }
 
 struct Entry {
+    /// Without the text of its configuration.
     job: watch::Sender<Job>,
-    /// Ends its work; none where it has ended.
-    work: Option<AbortHandle>,
+    /// Told that its work is to end.
+    stop: Arc<Notify>,
 }
 
 impl JobBoard {
@@ -131,8 +127,8 @@ impl JobBoard {
         };
         // It may be there already: from a request whose answer was lost, or our own write tried again.
         let job = match self.ledger.submit(&job).await? {
-            true => job,
-            false => self.ledger.read(&id).await?.unwrap_or(job),
+            true => without_config(job),
+            false => self.ledger.read(&id).await?.unwrap_or_else(|| without_config(job)),
         };
         tracing::info!(job = id, lake = job.scan.as_ref().map(|scan| scan.lake.as_str()), by, "job accepted");
         let is_open = is_open(&job);
@@ -147,19 +143,18 @@ impl JobBoard {
             job.state = JobState::Queued.into();
             job.progress = None;
         }
-        let (sender, _) = watch::channel(if is_open { job } else { without_config(job) });
+        let (sender, _) = watch::channel(job);
+        let stop = Arc::new(Notify::new());
         let mut entries = self.entries();
         if entries.contains_key(&id) {
             return;
         }
-        let work = is_open.then(|| {
+        if is_open {
             let span = tracing::info_span!("job", job = id);
-            let work = tokio::spawn(run::run_job(Arc::clone(self), sender.clone()).instrument(span));
-            let handle = work.abort_handle();
-            tokio::spawn(Arc::clone(self).stand_by(work, sender.clone()));
-            handle
-        });
-        entries.insert(id, Entry { job: sender, work });
+            let work = end::see_through(Arc::clone(self), sender.clone(), Arc::clone(&stop));
+            tokio::spawn(work.instrument(span));
+        }
+        entries.insert(id, Entry { job: sender, stop });
         drop(entries);
         self.count();
     }
@@ -177,26 +172,6 @@ impl JobBoard {
     /// All jobs, newest first.
     pub fn list(&self) -> Vec<Job> {
         self.entries().values().rev().map(|entry| entry.job.borrow().clone()).collect()
-    }
-
-    /// Ends a job that has not ended.
-    ///
-    /// # Errors
-    /// [`Error::Config`] where there is none of that id, [`Error::Storage`] where the ledger can't be written.
-    pub async fn cancel(&self, id: &str) -> Result<Job> {
-        let work = self.entries().get(id).map(|entry| entry.work.clone());
-        let Some(work) = work else { return Err(Error::Config(format!("there is no job {id}"))) };
-        if let Some(work) = work {
-            work.abort();
-            let job = self.snapshot(id).unwrap_or_default();
-            if is_open(&job) {
-                // Where that fails the job stays open, and can be cancelled again.
-                let ended = Job { state: JobState::Cancelled.into(), ..job };
-                with_retries(|| self.end(ended.clone())).await?;
-                self.ledger.remove(id, "state").await?;
-            }
-        }
-        self.snapshot(id).ok_or_else(|| Error::Config(format!("there is no job {id}")))
     }
 
     /// The report of a job that is done, JSON.
@@ -261,44 +236,6 @@ impl JobBoard {
         &self.state
     }
 
-    /// Ends a job as failed whose work broke off.
-    async fn stand_by(self: Arc<Self>, work: JoinHandle<()>, sender: watch::Sender<Job>) {
-        if work.await.is_err_and(|error| error.is_panic()) {
-            let error = "an error in Hindcast: the coordinator's log has it".to_owned();
-            let job = sender.borrow().clone();
-            self.end_surely(Job { state: JobState::Failed.into(), error, ..job }).await;
-        }
-    }
-
-    /// As [`JobBoard::end`], until it is written down: who waits for the job, and the queue, wait for that.
-    async fn end_surely(&self, job: Job) {
-        let mut wait = FIRST_WAIT;
-        while let Err(error) = self.end(job.clone()).await {
-            tracing::error!(job = job.id, %error, "the end of a job could not be written down: trying again");
-            tokio::time::sleep(wait).await;
-            wait = LONGEST_WAIT.min(2 * wait);
-        }
-    }
-
-    /// Writes a job down as ended and tells those who watch it. The first end counts.
-    async fn end(&self, job: Job) -> Result<()> {
-        let id = job.id.clone();
-        let mut ended = Job { ended_us: now_us(), ..job };
-        if !self.ledger.end(&ended).await?
-            && let Some(earlier) = self.ledger.read(&id).await?
-        {
-            ended = earlier;
-        }
-        FINISHED.with_label_values(&[outcome(ended.state())]).inc();
-        tracing::info!(job = id, state = ended.state().as_str_name(), error = ended.error, "job ended");
-        if let Some(entry) = self.entries().get_mut(&id) {
-            entry.work = None;
-            entry.job.send_replace(without_config(ended));
-        }
-        self.count();
-        Ok(())
-    }
-
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -311,8 +248,9 @@ impl JobBoard {
     }
 }
 
-/// A job without the text of its configuration, which may hold long watchlists: only running it needs that, and the ledger has it.
-pub fn without_config(mut job: Job) -> Job {
+/// A job without the text of its configuration, which may hold long watchlists: only running it needs that, and the ledger
+/// has it.
+fn without_config(mut job: Job) -> Job {
     if let Some(scan) = &mut job.scan {
         scan.config = String::new();
     }

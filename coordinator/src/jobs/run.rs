@@ -15,6 +15,7 @@ use hindcast_proto::v1::{Job, JobState};
 use prometheus::IntCounterVec;
 use tokio::sync::watch;
 
+use super::end::caught;
 use super::progress::JobProgress;
 use super::{JobBoard, is_of_backfill};
 use crate::backfill::row_of_window;
@@ -41,38 +42,27 @@ pub(super) const ROLLUPS: &str = "rollups.json";
 /// bound how many of their tasks run.
 const CONCURRENT_MERGES: usize = 16;
 
-/// Runs the job in `sender` once its turn has come, and writes down how it ended.
-pub(super) async fn run_job(board: Arc<JobBoard>, sender: watch::Sender<Job>) {
+/// Runs the job in `sender` once its turn has come.
+///
+/// # Errors
+/// As its work fails.
+pub(super) async fn run_job(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
     // The semaphore is never closed.
     let _turn = board.running.acquire().await;
     sender.send_modify(|job| job.state = JobState::Running.into());
     board.count();
     let is_window = is_of_backfill(&sender.borrow());
     let result = if is_window {
-        run_window(&board, &sender).await
+        caught(run_window(Arc::clone(&board), sender.clone())).await
     } else {
-        let result = run(Arc::clone(&board), sender.clone()).await;
+        let result = caught(run(Arc::clone(&board), sender.clone())).await;
         let job = sender.borrow().clone();
         push(&board, &job, &result).await;
         result.map(|_| ())
     };
     let job = sender.borrow().clone();
-    // What a job without a cache kept for itself goes, however it ended.
-    if job.scan.as_ref().is_some_and(|scan| scan.no_cache)
-        && let Err(error) = with_retries(|| board.ledger.remove(&job.id, "state")).await
-    {
-        tracing::warn!(%error, "the state of a job without a cache could not be removed");
-    }
-    let ended = match &result {
-        Ok(()) => Job { state: JobState::Done.into(), ..job },
-        Err(error) => Job {
-            state: JobState::Failed.into(),
-            error: error.to_string(),
-            is_bad_request: matches!(error, Error::Config(_)),
-            ..job
-        },
-    };
-    board.end_surely(ended).await;
+    board.forget_state(&job).await;
+    result
 }
 
 /// Tells the sinks, before the end is written down: a coordinator that dies here tells them again rather than never. What
@@ -89,31 +79,31 @@ async fn push(board: &JobBoard, job: &Job, result: &Result<ScanResult>) {
 }
 
 async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<ScanResult> {
-    let job = sender.borrow().clone();
-    let request = job.scan.clone().unwrap_or_default();
+    let id = sender.borrow().id.clone();
+    let request = board.ledger.request(&id).await?;
     let means = &board.means;
     let prepared = prepare(&request, &means.access, means.locations.as_ref(), &means.runtime).await?;
     let outline = to_json(&PlanOutline::of(&prepared.plan))?;
     sender.send_modify(|job| job.outline = outline);
     let state = match request.no_cache {
-        true => StateStore::new(board.ledger.folder(&job.id).join("state")),
+        true => StateStore::new(board.ledger.folder(&id).join("state")),
         false => StateStore::new(board.state.clone()),
     };
-    let options = options(&board, &state, &prepared.config, &job.id).await;
+    let options = options(&board, &state, &prepared.config, &id).await;
     let progress = JobProgress(sender.clone());
     let result = run_scan(&prepared.plan, &options, &progress).await?;
-    with_retries(|| keep(&board, &job.id, &result)).await?;
+    with_retries(|| keep(&board, &id, &result)).await?;
     if !request.no_cache {
         let rollups = to_json(&result.rollups)?.into_bytes();
-        with_retries(|| board.ledger.put(&job.id, ROLLUPS.to_owned(), rollups.clone())).await?;
+        with_retries(|| board.ledger.put(&id, ROLLUPS.to_owned(), rollups.clone())).await?;
     }
     Ok(result)
 }
 
 /// Runs a job that is one window of a backfill: its report is the window's row.
-async fn run_window(board: &JobBoard, sender: &watch::Sender<Job>) -> Result<()> {
-    let job = sender.borrow().clone();
-    let request = job.scan.clone().unwrap_or_default();
+async fn run_window(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
+    let id = sender.borrow().id.clone();
+    let request = board.ledger.request(&id).await?;
     let means = &board.means;
     let (Some(from_us), Some(to_us)) = (request.from_us, request.to_us) else {
         return Err(Error::Config("a window of a backfill has two bounds".into()));
@@ -121,10 +111,10 @@ async fn run_window(board: &JobBoard, sender: &watch::Sender<Job>) -> Result<()>
     let window = Window::new(from_us, to_us)?;
     let planner = WindowPlanner::open(&request, &means.access, means.locations.as_ref()).await?;
     let state = StateStore::new(board.state.clone());
-    let options = options(board, &state, &planner.config, &job.id).await;
-    let outcome = row_of_window(&planner, window, &options, &JobProgress(sender.clone())).await?;
+    let options = options(&board, &state, &planner.config, &id).await;
+    let outcome = row_of_window(&planner, window, &options, &JobProgress(sender)).await?;
     let report = to_json(&outcome)?.into_bytes();
-    with_retries(|| board.ledger.put(&job.id, "report.json".to_owned(), report.clone())).await
+    with_retries(|| board.ledger.put(&id, "report.json".to_owned(), report.clone())).await
 }
 
 /// How the cluster runs a job.

@@ -1,0 +1,141 @@
+//! Jobs of a cluster that end whatever fails, leave nothing behind, and are listed without what only their run needs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::same_bytes::{assert_same, files_of};
+use crate::sandbox::{Sandbox, Setup};
+use crate::support::{Place, stderr, stdout};
+
+const DEMO: &str = "--days 1 --rows-per-day 2000 --seed 3 --start 2026-01-05";
+
+fn jobs(sandbox: &Sandbox) -> Vec<Value> {
+    let listed = sandbox.hindcast("jobs list --json");
+    serde_json::from_slice(&listed.stdout).unwrap_or_else(|_| panic!("{}", stderr(&listed)))
+}
+
+/// The id of the job that runs, once it is planned.
+fn planned_job(sandbox: &Sandbox) -> String {
+    let start = Instant::now();
+    loop {
+        let jobs = jobs(sandbox);
+        let planned = jobs.iter().find(|job| job["state"] == "running" && job["progress"]["units"] != 0);
+        if let Some(id) = planned.and_then(|job| job["id"].as_str()) {
+            return id.to_owned();
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "{}", sandbox.logs());
+    }
+}
+
+/// Files below a folder in which others may be at work: one that is not whole yet has a number behind its name.
+fn file_count(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let count = |path: PathBuf| match path.is_dir() {
+        true => file_count(&path),
+        false => usize::from(!path.display().to_string().contains('#')),
+    };
+    entries.map(count).sum()
+}
+
+#[test]
+fn an_end_is_tried_until_it_can_be_written() {
+    let place = Place::with_demo(DEMO);
+    let mut sandbox = Sandbox::start(&place, Setup::local(&place), 1);
+    sandbox.signal_worker(0, "KILL");
+    let scan = sandbox.begin_scan(&place.path("never"), "--quiet");
+    let id = planned_job(&sandbox);
+    // A file in the place of its folder: nothing can be written there.
+    let (folder, aside) = (place.path("state/jobs").join(&id), place.path("aside"));
+    fs::rename(&folder, &aside).expect("moved");
+    fs::write(&folder, "").expect("a file");
+    for _ in 0..2 {
+        let refused = sandbox.hindcast(&format!("jobs cancel {id}"));
+        assert_eq!(refused.status.code(), Some(1), "{}", stdout(&refused));
+        assert!(stderr(&refused).contains("can't be written down yet: writing"), "{}", stderr(&refused));
+    }
+    let told = stdout(&sandbox.hindcast(&format!("jobs get {id}")));
+    assert!(told.contains("running") && told.contains("can't be written down yet"), "{told}");
+    fs::remove_file(&folder).expect("removed");
+    fs::rename(&aside, &folder).expect("moved back");
+    let cancelled = sandbox.hindcast(&format!("jobs cancel {id}"));
+    assert!(stdout(&cancelled).contains("cancelled"), "{}", stderr(&cancelled));
+    let output = sandbox.finish(scan);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("was cancelled"), "{}", stderr(&output));
+    // The next coordinator does not begin it again.
+    sandbox.kill_coordinator();
+    sandbox.start_coordinator();
+    let told = stdout(&sandbox.hindcast(&format!("jobs get {id}")));
+    assert!(told.contains("cancelled") && !told.contains("written down"), "{told}");
+}
+
+#[test]
+fn a_job_without_a_cache_leaves_no_state_however_it_ends() {
+    let place = Place::with_demo(DEMO);
+    let sandbox = Sandbox::start(&place, Setup::local(&place), 1);
+    let begin = |out: &str| {
+        sandbox.signal_worker(0, "STOP");
+        let scan = sandbox.begin_scan(&place.path(out), "--no-cache --quiet");
+        let id = planned_job(&sandbox);
+        // Its results can't be written: a file is where their folder belongs.
+        let folder = place.path("state/jobs").join(&id);
+        fs::write(folder.join("tables"), "").expect("a file");
+        sandbox.signal_worker(0, "CONT");
+        (scan, id, folder.join("state"))
+    };
+    let (scan, _, state) = begin("failed");
+    let output = sandbox.finish(scan);
+    assert_eq!(output.status.code(), Some(1), "{}", sandbox.logs());
+    assert!(stderr(&output).contains("writing"), "{}", stderr(&output));
+    assert!(state.exists() && file_count(&state) == 0, "{} has files", state.display());
+
+    let (scan, id, state) = begin("cancelled");
+    let start = Instant::now();
+    let until = |what: &str, is_so: &dyn Fn() -> bool| {
+        while !is_so() {
+            assert!(start.elapsed() < Duration::from_secs(60), "not so: {what}\n{}", sandbox.logs());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    until("it has state", &|| file_count(&state) > 0);
+    sandbox.signal_worker(0, "STOP");
+    let cancelled = sandbox.hindcast(&format!("jobs cancel {id}"));
+    assert!(stdout(&cancelled).contains("cancelled"), "{}{}", stdout(&cancelled), stderr(&cancelled));
+    until("its state is gone", &|| file_count(&state) == 0);
+    assert_eq!(sandbox.finish(scan).status.code(), Some(1));
+}
+
+#[test]
+fn a_long_configuration_is_there_for_its_job_and_in_no_list() {
+    let place = Place::with_demo(DEMO);
+    let config = place.path("own.toml");
+    let names: Vec<String> = (0..24_000).map(|number| format!("'watched-{number}'")).collect();
+    let list = "[[watchlists]]\nname = 'many'\nkind = 'device'\neffect = 'raise'\nentries = ";
+    fs::write(&config, format!("{list}[{}]\n", names.join(", "))).expect("a file");
+    // Less than four of it.
+    let setup = Setup { config: "[limits]\nmessage_bytes = 1400000\n".into(), ..Setup::local(&place) };
+    let mut sandbox = Sandbox::start(&place, setup, 1);
+    let with_config = format!("--config {} --quiet", config.display());
+    let windows = "--from 2026-01-05 --to 2026-01-06 --window 6h --step 6h";
+    let folders = format!("--lake {} --out {}", place.lake().display(), place.path("windows").display());
+    let output = sandbox.hindcast(&format!("backfill {folders} {windows} {with_config}"));
+    assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
+    assert_eq!(jobs(&sandbox).len(), 4);
+
+    // What is read again to go on with a job has it.
+    sandbox.signal_worker(0, "STOP");
+    let out = place.path("resumed");
+    let scan = sandbox.begin_scan(&out, &with_config);
+    planned_job(&sandbox);
+    sandbox.kill_coordinator();
+    sandbox.start_coordinator();
+    sandbox.signal_worker(0, "CONT");
+    let output = sandbox.finish(scan);
+    assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
+    place.scan_well(&with_config);
+    assert_same(&files_of(&place.out()), &files_of(&out), "here and resumed");
+    assert_eq!(jobs(&sandbox).len(), 5);
+}
