@@ -24,7 +24,7 @@ fn enriched_rows_are_saved_read_back_and_deleted() {
     let saved = hindcast_save(&place, "PaloAlto_Investigation_SPRK");
     assert!(saved.status.success(), "{}", stderr(&saved));
     let shown: Value =
-        serde_json::from_str(&stdout(&tables(&place, "--json show PaloAlto_Investigation_SPRK")))
+        serde_json::from_str(&stdout(&tables(&place, "show PaloAlto_Investigation_SPRK --json")))
             .expect("JSON");
     let dates = shown["dates"].as_array().expect("dates");
     let rows: u64 = dates.iter().filter_map(|date| date["rows"].as_u64()).sum();

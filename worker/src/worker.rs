@@ -60,7 +60,8 @@ pub async fn run_worker(options: WorkerOptions) -> Result<()> {
     check_plain_text(&options.coordinator, options.tls.as_ref(), options.is_insecure)?;
     check_plain_text(&options.listen.to_string(), options.tls.as_ref(), options.is_insecure)?;
     let scratch = match &options.scratch {
-        Some(folder) => tempfile::Builder::new().prefix("hindcast-worker-").tempdir_in(folder),
+        Some(folder) => std::fs::create_dir_all(folder)
+            .and_then(|()| tempfile::Builder::new().prefix("hindcast-worker-").tempdir_in(folder)),
         None => tempfile::tempdir(),
     };
     let scratch = scratch.map_err(Error::io("creating the scratch folder"))?;

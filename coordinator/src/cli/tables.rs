@@ -36,7 +36,7 @@ pub struct TablesArguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON instead of text
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
     action: Option<Action>,
