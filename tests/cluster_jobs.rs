@@ -137,5 +137,19 @@ fn a_long_configuration_is_there_for_its_job_and_in_no_list() {
     assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
     place.scan_well(&with_config);
     assert_same(&files_of(&place.out()), &files_of(&out), "here and resumed");
-    assert_eq!(jobs(&sandbox).len(), 5);
+    let jobs = jobs(&sandbox);
+    assert_eq!(jobs.len(), 5);
+
+    // What a job found can be fetched later; a window of a backfill leaves a row alone.
+    let fetch = |job: &Value, out: &Path| {
+        let id = job["id"].as_str().expect("an id");
+        sandbox.hindcast(&format!("jobs fetch {id} --out {} --format json,parquet", out.display()))
+    };
+    let fetched = place.path("fetched");
+    let output = fetch(&jobs[0], &fetched);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_same(&files_of(&out), &files_of(&fetched), "fetched");
+    let refused = fetch(&jobs[4], &place.path("window"));
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("a window of a backfill"), "{}", stderr(&refused));
 }

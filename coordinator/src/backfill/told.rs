@@ -82,21 +82,11 @@ pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: 
     if summary.windows_without_data > 0 {
         println!("without data  {} windows", summary.windows_without_data);
     }
-    let gaps: Vec<&&WindowRow> = rows.iter().filter(|row| !row.complete).collect();
-    if !gaps.is_empty() {
-        println!("INCOMPLETE    {} windows", gaps.len());
-        for row in gaps.iter().take(SHOWN_GAPS) {
-            println!("  {}  {}", row.from, row.reason.as_deref().unwrap_or_default());
-        }
-    }
-    let lacking: Vec<&&WindowRow> =
-        rows.iter().filter(|row| row.complete && row.risk.is_some() && row.reason.is_some()).collect();
-    if !lacking.is_empty() {
-        println!("no files of   {} windows have no file of a table that the lake has", lacking.len());
-        for row in lacking.iter().take(SHOWN_GAPS) {
-            println!("  {}  {}", row.from, row.reason.as_deref().unwrap_or_default());
-        }
-    }
+    let (complete, gaps): (Vec<&WindowRow>, Vec<&WindowRow>) = rows.iter().partition(|row| row.complete);
+    print_reasons("INCOMPLETE   ", "windows", &gaps);
+    let is_lacking = |row: &&WindowRow| row.risk.is_some() && row.reason.is_some();
+    let lacking: Vec<&WindowRow> = complete.into_iter().filter(is_lacking).collect();
+    print_reasons("no files of  ", "windows have no file of a table that the lake has", &lacking);
     let disabled: BTreeMap<&String, &String> = rows.iter().flat_map(|row| &row.disabled).collect();
     for (analysis, reason) in disabled {
         println!("disabled      {analysis}: {reason}");
@@ -109,6 +99,16 @@ pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: 
         outcomes.len() - computed - summary.windows_without_data
     );
     println!("results in {}", out.display());
+}
+
+/// Prints how many rows are so, and the reasons of the first; nothing where none is.
+fn print_reasons(title: &str, what: &str, rows: &[&WindowRow]) {
+    if !rows.is_empty() {
+        println!("{title} {} {what}", rows.len());
+    }
+    for row in rows.iter().take(SHOWN_GAPS) {
+        println!("  {}  {}", row.from, row.reason.as_deref().unwrap_or_default());
+    }
 }
 
 /// A bar by windows; nothing where standard error is no terminal.

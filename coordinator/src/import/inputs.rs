@@ -113,7 +113,7 @@ pub(super) async fn of_place(place: Location) -> Input {
 fn name_of(place: &Location, path: &Path) -> String {
     let url = place.url().trim_end_matches('/');
     match place.local_path() {
-        Some(_) => format!("/{path}"),
+        Some(_) => place.name_of(path),
         None => match path.as_ref().strip_prefix(place.prefix().as_ref()) {
             Some(below) => format!("{url}{below}"),
             None => path.to_string(),
