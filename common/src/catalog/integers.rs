@@ -32,7 +32,8 @@ pub(super) fn to_integer(plain: &ArrayRef) -> Result<(ArrayRef, u64)> {
         }
         _ => cast_with_options(plain, &DataType::Int64, &lossless_options())?,
     };
-    let nulls_before = plain.null_count();
+    // A column of the type null has no bitmap of nulls.
+    let nulls_before = plain.logical_null_count();
     let numbers = numbers.as_primitive::<Int64Type>();
     let in_range = |value: i64| (0..=MAX_INTEGER).contains(&value);
     let out_of_range = numbers.iter().flatten().any(|value| !in_range(value));
@@ -67,7 +68,7 @@ pub fn integer_of_text(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Decimal128Array, Decimal256Array, Float64Array, StringArray, UInt64Array};
+    use arrow::array::{Decimal128Array, Decimal256Array, Float64Array, NullArray, StringArray, UInt64Array};
     use arrow::datatypes::i256;
 
     fn integers(stored: ArrayRef) -> (Vec<Option<i64>>, u64) {
@@ -96,6 +97,7 @@ mod tests {
         assert_eq!(integers(wide), (vec![Some(6), None], 1));
         let floats = Arc::new(Float64Array::from(vec![3.0, 7.5, f64::NAN, 1e300]));
         assert_eq!(integers(floats), (vec![Some(3), None, None, None], 3));
+        assert_eq!(integers(Arc::new(NullArray::new(2))), (vec![None, None], 0));
         let huge = Arc::new(Int64Array::from(vec![1, i64::MAX, -1]));
         assert_eq!(integers(huge), (vec![Some(1), None, None], 2));
     }

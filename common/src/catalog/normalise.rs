@@ -11,7 +11,7 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
@@ -22,6 +22,7 @@ use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapter
 
 use super::integers::to_integer;
 use super::lake::LakeTable;
+use super::nanos::{is_nanos, to_micros};
 use super::scan::canonical_type;
 use super::tables::ColumnKind;
 use crate::config::TableMapping;
@@ -89,8 +90,12 @@ struct Normaliser {
 
 impl PhysicalExprAdapter for Normaliser {
     fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+        if let Some(column) = expr.downcast_ref::<Column>() {
+            return self.read_as_canonical(column.name());
+        }
+        // Within a predicate, by which row groups and pages are left out.
         expr.transform(|node| match node.downcast_ref::<Column>() {
-            Some(column) => Ok(Transformed::yes(self.read_as_canonical(column.name())?)),
+            Some(column) => Ok(Transformed::yes(self.compared(column.name())?)),
             None => Ok(Transformed::no(node)),
         })
         .data()
@@ -98,6 +103,19 @@ impl PhysicalExprAdapter for Normaliser {
 }
 
 impl Normaliser {
+    /// The column as predicates compare it: a plain cast, unlike our own expressions, lets the engine prune by statistics. Bounds
+    /// leave room for what a cast rounds.
+    fn compared(&self, name: &str) -> Result<Arc<dyn PhysicalExpr>> {
+        let read = self.read_as_canonical(name)?;
+        match read.downcast_ref::<Normalise>() {
+            Some(converted) if is_nanos(&converted.source.data_type(&self.file_schema)?) => {
+                let (source, target) = (Arc::clone(&converted.source), canonical_type(converted.kind));
+                Ok(Arc::new(CastExpr::new(source, target, Some(lossless_options()))))
+            }
+            _ => Ok(read),
+        }
+    }
+
     fn read_as_canonical(&self, name: &str) -> Result<Arc<dyn PhysicalExpr>> {
         let Some(column) = self.spec.column(name) else {
             return Err(DataFusionError::Internal(format!("{name} is not a column of {}", self.spec.name)));
@@ -117,7 +135,6 @@ impl Normaliser {
         let source: Arc<dyn PhysicalExpr> = Arc::new(Column::new(physical_name, index));
         match reading_of(column.kind, stored) {
             Reading::AsIs => Ok(source),
-            // A plain cast, unlike our own expression, lets the engine prune row groups by time.
             Reading::Cast => Ok(Arc::new(CastExpr::new(source, target, Some(lossless_options())))),
             Reading::Convert => Ok(Arc::new(Normalise {
                 source,
@@ -143,14 +160,15 @@ fn fault(column: &str, reason: String) -> DataFusionError {
         .into()
 }
 
-enum Reading {
+/// How a stored type becomes a column's.
+pub(super) enum Reading {
     AsIs,
     Cast,
     Convert,
     Impossible,
 }
 
-fn reading_of(kind: ColumnKind, stored: &DataType) -> Reading {
+pub(super) fn reading_of(kind: ColumnKind, stored: &DataType) -> Reading {
     if *stored == canonical_type(kind) && kind != ColumnKind::Integer {
         return Reading::AsIs;
     }
@@ -161,6 +179,8 @@ fn reading_of(kind: ColumnKind, stored: &DataType) -> Reading {
     let is_text = matches!(stored, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     match kind {
         ColumnKind::Time => match stored {
+            // A cast would round times before 1970 up.
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => Reading::Convert,
             DataType::Timestamp(_, _) | DataType::Date32 | DataType::Date64 => Reading::Cast,
             DataType::Null => Reading::Convert,
             _ if is_text => Reading::Convert,
@@ -249,7 +269,7 @@ impl PhysicalExpr for Normalise {
 }
 
 /// The array as `kind`, and how many values that were there became null.
-fn convert(stored: &ArrayRef, kind: ColumnKind) -> Result<(ArrayRef, u64)> {
+pub(super) fn convert(stored: &ArrayRef, kind: ColumnKind) -> Result<(ArrayRef, u64)> {
     let plain = match stored.data_type() {
         DataType::Dictionary(_, values) => cast_with_options(stored, values, &lossless_options())?,
         _ => Arc::clone(stored),
@@ -261,6 +281,7 @@ fn convert(stored: &ArrayRef, kind: ColumnKind) -> Result<(ArrayRef, u64)> {
             let unreadable = texts.logical_null_count().saturating_sub(plain.logical_null_count());
             Ok((texts, unreadable as u64))
         }
+        ColumnKind::Time if is_nanos(plain.data_type()) => Ok((to_micros(&plain)?, 0)),
         ColumnKind::Time => {
             let texts = cast_with_options(&plain, &DataType::Utf8View, &lossless_options())?;
             Ok(parse_each(texts.as_string_view(), parse_time_us, |values| {

@@ -105,7 +105,7 @@ const fn activity(
 ) -> Rollup {
     Rollup {
         id,
-        version: 1,
+        version: 2,
         tables,
         columns,
         bucket_key: &["what"],

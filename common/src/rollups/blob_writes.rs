@@ -12,7 +12,7 @@ use crate::functions::{lowered_name, matches};
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "blob_writes",
-    version: 2,
+    version: 3,
     tables: &["StorageBlobLogs", "BlobServiceLogs"],
     columns: &["TimeGenerated", "AccountName", "OperationName", "StatusCode"],
     bucket_key: &["blob_account"],

@@ -11,7 +11,7 @@ use crate::functions::{canonical_host, lowered_name};
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "device_accounts",
-    version: 1,
+    version: 2,
     tables: &["DeviceNetworkEvents"],
     columns: &["Timestamp", "DeviceName", "InitiatingProcessAccountName"],
     bucket_key: &["account"],

@@ -11,7 +11,7 @@ use crate::functions::{canonical_address, canonical_host};
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "device_addresses",
-    version: 1,
+    version: 2,
     tables: &["DeviceNetworkEvents"],
     columns: &["Timestamp", "DeviceName", "LocalIP"],
     bucket_key: &["address"],

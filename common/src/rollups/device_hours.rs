@@ -10,7 +10,7 @@ use crate::config::Config;
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "device_hours",
-    version: 1,
+    version: 2,
     tables: &["DeviceNetworkEvents"],
     columns: &["Timestamp", "DeviceName", "BytesSent"],
     bucket_key: &["device_name"],

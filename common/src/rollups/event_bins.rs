@@ -12,7 +12,7 @@ use crate::time::MICROS_PER_SECOND;
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "event_bins",
-    version: 1,
+    version: 2,
     tables: &["CommonSecurityLog"],
     columns: &["TimeGenerated", "DeviceVendor", "DeviceEventClassID", "SimplifiedDeviceAction"],
     bucket_key: &["event_class"],

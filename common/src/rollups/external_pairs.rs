@@ -15,7 +15,7 @@ const ENDS: [&str; 4] = ["first_seen", "last_seen", "threat_first_seen", "threat
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "external_pairs",
-    version: 2,
+    version: 3,
     tables: &["CommonSecurityLog"],
     columns: &[
         "TimeGenerated",

@@ -12,7 +12,7 @@ use crate::functions::{canonical_address, canonical_host, lowered_name};
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "firewall_identities",
-    version: 1,
+    version: 2,
     tables: &["CommonSecurityLog"],
     columns: &["TimeGenerated", "DeviceVendor", "SourceIP", "SourceUserName", "SourceHostName"],
     bucket_key: &["address"],

@@ -38,7 +38,7 @@ use serde_json::{Value, json};
 
 use self::grouping::{Grouped, group};
 use crate::config::Config;
-use crate::functions::{address_or_text, bucket_of, is_one_of, only_where};
+use crate::functions::{address_or_text, bucket_of, floor_div, is_one_of, only_where};
 use crate::time::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND};
 
 /// Every rollup. A new one is a file beside this one and a line here.
@@ -204,17 +204,17 @@ fn micros(column: &str) -> Expr {
 
 /// Whole seconds since the epoch of a time.
 pub(crate) fn second_of_time(time: Expr) -> Expr {
-    cast(time, DataType::Int64) / lit(MICROS_PER_SECOND)
+    floor_div(cast(time, DataType::Int64), MICROS_PER_SECOND)
 }
 
 /// Whole UTC days since the epoch of a time column.
 fn day_of(column: &str) -> Expr {
-    micros(column) / lit(MICROS_PER_DAY)
+    floor_div(micros(column), MICROS_PER_DAY)
 }
 
 /// Whole hours since the epoch of a time column.
 fn hour_of(column: &str) -> Expr {
-    micros(column) / lit(MICROS_PER_HOUR)
+    floor_div(micros(column), MICROS_PER_HOUR)
 }
 
 /// The address of an OfficeActivity row: Client_IPAddress where it has one, else ClientIP; without a port.
@@ -243,7 +243,7 @@ fn office_users_only(config: &Config) -> Value {
 
 /// A time column cut down to a multiple of `step_us`, as a time.
 fn floor_time(column: &str, step_us: i64) -> Expr {
-    time_of(micros(column) / lit(step_us) * lit(step_us))
+    time_of(floor_div(micros(column), step_us) * lit(step_us))
 }
 
 /// A UTC time from microseconds since the epoch.

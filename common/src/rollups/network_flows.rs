@@ -9,12 +9,12 @@ use datafusion::prelude::DataFrame;
 use super::MeasureKind::Sum;
 use super::{Rollup, Shape, measure, no_parameters};
 use crate::config::Config;
-use crate::functions::address_or_text;
+use crate::functions::{address_or_text, floor_div};
 use crate::time::MICROS_PER_HOUR;
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "network_flows",
-    version: 1,
+    version: 2,
     tables: &["AzureNetworkAnalytics_CL"],
     columns: &[
         "TimeGenerated",
@@ -39,7 +39,7 @@ pub(super) static ROLLUP: Rollup = Rollup {
 
 fn prepare(table: DataFrame, _: &Config) -> Result<DataFrame> {
     let start_us = cast(coalesce(vec![ident("FlowStartTime"), ident("TimeGenerated")]), DataType::Int64);
-    let hour = super::time_of(start_us / lit(MICROS_PER_HOUR) * lit(MICROS_PER_HOUR));
+    let hour = super::time_of(floor_div(start_us, MICROS_PER_HOUR) * lit(MICROS_PER_HOUR));
     let counted = |column: &str| coalesce(vec![ident(column), lit(0i64)]);
     table.select(vec![
         hour.alias("hour"),

@@ -14,7 +14,7 @@ use crate::functions::lowered_name;
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "office_accounts",
-    version: 1,
+    version: 2,
     tables: &["OfficeActivity"],
     columns: &[
         "TimeGenerated",

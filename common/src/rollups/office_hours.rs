@@ -11,7 +11,7 @@ use crate::functions::only_where;
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "office_hours",
-    version: 1,
+    version: 2,
     tables: &["OfficeActivity"],
     columns: &["TimeGenerated", "UserType", "RecordType", "Operation"],
     bucket_key: &["operation"],

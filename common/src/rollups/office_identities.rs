@@ -11,7 +11,7 @@ use crate::functions::lowered_name;
 
 pub(super) static ROLLUP: Rollup = Rollup {
     id: "office_identities",
-    version: 1,
+    version: 2,
     tables: &["OfficeActivity"],
     columns: &["TimeGenerated", "UserId", "ClientIP", "Client_IPAddress"],
     bucket_key: &["address"],

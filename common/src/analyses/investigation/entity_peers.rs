@@ -8,7 +8,7 @@ use datafusion::prelude::DataFrame;
 
 use super::super::{Analysis, Inputs, Locations, OWN_ADDRESSES, Suite};
 use super::{ACTIVITY, ACTIVITY_ROLLUPS, ActivityOf, first_seen, last_seen, together, total};
-use crate::functions::canonical_address;
+use crate::functions::{canonical_address, floor_div};
 use crate::time::MICROS_PER_DAY;
 
 pub(super) static ANALYSIS: Analysis = Analysis {
@@ -41,7 +41,7 @@ fn peers(inputs: &Inputs<'_>, state: DataFrame, activity: &ActivityOf) -> Result
     let own =
         inputs.side(&OWN_ADDRESSES)?.ok_or_else(|| internal_datafusion_err!("no addresses are given"))?;
     let own = own.select(vec![ident("address").alias("own_address"), ident("day").alias("own_day")])?;
-    let day = cast(ident("hour"), DataType::Int64) / lit(MICROS_PER_DAY);
+    let day = floor_div(cast(ident("hour"), DataType::Int64), MICROS_PER_DAY);
     let is_own = ident("own_address").is_not_null();
     // The entity is at one end, be it by an address of the day: the other is whom it talks to.
     let peer = when(is_own.clone(), ident("source")).otherwise(ident("destination"))?;

@@ -7,6 +7,7 @@ use datafusion::prelude::DataFrame;
 
 use super::super::{Analysis, Inputs, Locations, Suite, time_of_micros};
 use super::{OFFICE, operations};
+use crate::functions::floor_div;
 use crate::time::MICROS_PER_HOUR;
 
 pub(super) static ANALYSIS: Analysis = Analysis {
@@ -28,7 +29,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
 
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let time_us = cast(ident("time"), DataType::Int64);
-    let hour = time_of_micros(time_us / lit(MICROS_PER_HOUR) * lit(MICROS_PER_HOUR));
+    let hour = time_of_micros(floor_div(time_us, MICROS_PER_HOUR) * lit(MICROS_PER_HOUR));
     inputs
         .merged("office_rows")?
         .with_column("hour", hour)?
