@@ -92,7 +92,8 @@ impl Store {
                 let relative =
                     path.strip_prefix(lake).expect("below the lake").to_string_lossy().into_owned();
                 let bytes = std::fs::read(&path).expect("a file");
-                let target = object_store::path::Path::from(format!("soc/lake/{relative}"));
+                // By its name as it stands: `%` in it is no encoding of ours.
+                let target = object_store::path::Path::parse(format!("soc/lake/{relative}")).expect("a path");
                 runtime.block_on(client.put(&target, bytes.into())).expect("uploaded");
             }
         }
@@ -186,4 +187,87 @@ fn logs_in_s3_become_a_lake_in_s3() {
     let output = store.hindcast(&scan);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(place.table("traffic_overview")[0]["events"], 1000);
+}
+
+/// Names as Spark writes them, and whatever else a key may hold: scanned, merged and imported beside without a row lost.
+#[test]
+fn keys_are_what_they_are_in_s3() {
+    let Some(store) = Store::start() else { return };
+    let place = Place::new();
+    let events = |hour: u32| {
+        let event = [
+            ("TimeGenerated", serde_json::json!(format!("2026-03-01T{hour:02}:00:00Z"))),
+            ("DeviceVendor", serde_json::json!("Palo Alto Networks")),
+            ("DeviceEventClassID", serde_json::json!("TRAFFIC")),
+            ("SimplifiedDeviceAction", serde_json::json!("Allowed")),
+        ];
+        [crate::support::row(event)]
+    };
+    let names = ["ts=2026-03-01 05%3A00%3A00/part-0", "a", "b#1", "c%20d", "what?", "e f"];
+    for (name, hour) in names.iter().zip(0..) {
+        let scratch = place.write_rows("CommonSecurityLog", "2026-03-01", "scratch", &events(hour));
+        let target = scratch.with_file_name(format!("{name}.parquet"));
+        std::fs::create_dir_all(target.parent().expect("a folder")).expect("a folder");
+        std::fs::rename(scratch, target).expect("moved");
+    }
+    store.upload(&place.lake());
+    let lake = format!("s3://{BUCKET}/soc/lake");
+    let counted = || {
+        let out = place.out().display().to_string();
+        let output = store.hindcast(&format!(
+            "scan --lake {lake} --no-cache --only traffic_overview --format json --out {out}"
+        ));
+        assert!(output.status.success(), "{}", stderr(&output));
+        place.table("traffic_overview")[0]["events"].as_i64()
+    };
+    assert_eq!(counted(), Some(6));
+    let merged = store.hindcast(&format!("tables --lake {lake} --json compact CommonSecurityLog"));
+    assert!(merged.status.success(), "{}", stderr(&merged));
+    let report: serde_json::Value = serde_json::from_slice(&merged.stdout).expect("a report");
+    assert_eq!((&report["files_before"], &report["files_after"]), (&5.into(), &1.into()), "{report}");
+    assert_eq!(counted(), Some(6));
+    let file = place.path("more.ndjson");
+    let line = r#"{"TimeGenerated":"2026-03-01T12:00:00Z","DeviceVendor":"Palo Alto Networks","DeviceEventClassID":"TRAFFIC","SimplifiedDeviceAction":"Allowed"}"#;
+    std::fs::write(&file, line).expect("written");
+    let imported =
+        store.hindcast(&format!("import {} --table CommonSecurityLog --lake {lake}", file.display()));
+    assert!(imported.status.success(), "{}", stderr(&imported));
+    assert_eq!(counted(), Some(7));
+}
+
+/// A table's log is found in a bucket too, in the lake's folder and where a table is mapped to.
+#[test]
+fn a_log_in_s3_is_found() {
+    let Some(store) = Store::start() else { return };
+    let place = Place::new();
+    let event = [
+        ("TimeGenerated", serde_json::json!("2026-03-01T10:00:00Z")),
+        ("DeviceVendor", serde_json::json!("Palo Alto Networks")),
+    ];
+    let file =
+        place.write_rows("CommonSecurityLog", "2026-03-01", "a.parquet", &[crate::support::row(event)]);
+    let table = file.ancestors().nth(2).expect("the table").to_owned();
+    std::fs::create_dir(table.join("_delta_log")).expect("a folder");
+    std::fs::write(table.join("_delta_log/00000000000000000000.json"), "{}").expect("written");
+    store.upload(&place.lake());
+    let lake = format!("s3://{BUCKET}/soc/lake");
+    let config = place.path("mapped.toml");
+    let mapping = format!("[tables.CommonSecurityLog]\nurl = '{lake}/CommonSecurityLog'\n");
+    std::fs::write(&config, mapping).expect("written");
+    let (out, elsewhere) = (place.out().display().to_string(), place.path("elsewhere"));
+    std::fs::create_dir(&elsewhere).expect("a folder");
+    for arguments in [
+        format!("scan --lake {lake} --no-cache --suite firewall --out {out}"),
+        format!(
+            "scan --lake {} --config {} --no-cache --suite firewall --out {out}",
+            elsewhere.display(),
+            config.display()
+        ),
+        format!("tables --lake {lake} compact CommonSecurityLog"),
+        format!("tables --lake {lake} delete CommonSecurityLog --yes"),
+    ] {
+        let refused = store.hindcast(&arguments);
+        assert_eq!(refused.status.code(), Some(2), "{arguments}: {}", stdout(&refused));
+        assert!(stderr(&refused).contains("a Delta Lake table"), "{arguments}: {}", stderr(&refused));
+    }
 }

@@ -3,7 +3,9 @@
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
 use hindcast_common::catalog::changes::hidden_files;
-use hindcast_common::catalog::{LakeFile, Location, parquet_footer};
+use hindcast_common::catalog::{
+    LakeFile, Location, LoggedTable, date_files, log_of, parquet_footer, refuse_log, table_folder,
+};
 use hindcast_common::{Error, Result};
 use object_store::ObjectStoreExt;
 use serde::Serialize;
@@ -18,6 +20,9 @@ pub struct TableEntry {
     pub table: String,
     /// Its dates.
     pub dates: Vec<DateEntry>,
+    /// Why it is neither read nor written; absent where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// What a table holds of a date.
@@ -61,7 +66,8 @@ pub struct ColumnEntry {
     pub always_null: bool,
 }
 
-/// Names of the folders below `root` that hold `date=` folders, with their dates and sizes.
+/// Names of the folders below `root` that hold `date=` folders, with their dates and sizes; and of those whose log Hindcast does not
+/// read, which are refused.
 ///
 /// # Errors
 /// [`Error::Storage`] where a listing fails.
@@ -73,10 +79,16 @@ pub async fn list(root: &Location) -> Result<Vec<TableEntry>> {
         .map_err(Error::storage(format!("listing {}", root.url())))?;
     let mut tables = Vec::new();
     for name in listing.common_prefixes.iter().filter_map(|prefix| prefix.filename()) {
+        let table = name.to_owned();
+        if let Some(kind) = log_of(&root.join(name)).await? {
+            let logged = LoggedTable { name: table.clone(), url: root.join(name).url().to_owned(), kind };
+            tables.push(TableEntry { table, dates: Vec::new(), refused: Some(logged.to_string()) });
+            continue;
+        }
         let dates = dates(root, name).await?;
         if !dates.is_empty() {
             let dates = dates.into_iter().map(|(date, files)| date_entry(date, &files)).collect();
-            tables.push(TableEntry { table: name.to_owned(), dates });
+            tables.push(TableEntry { table, dates, refused: None });
         }
     }
     Ok(tables)
@@ -85,7 +97,7 @@ pub async fn list(root: &Location) -> Result<Vec<TableEntry>> {
 /// Rows by date and columns of one table.
 ///
 /// # Errors
-/// [`Error::Config`] where there is no such table, [`Error::Storage`] where a listing fails.
+/// As [`existing`].
 pub async fn show(root: &Location, table: &str) -> Result<TableDetail> {
     let folder = root.join(table);
     let mut columns: Vec<ColumnEntry> = Vec::new();
@@ -115,13 +127,14 @@ pub async fn show(root: &Location, table: &str) -> Result<TableDetail> {
         entry.rows = entry.unreadable.is_empty().then_some(rows);
         entries.push(entry);
     }
-    Ok(TableDetail { entry: TableEntry { table: table.to_owned(), dates: entries }, columns, files_read })
+    let entry = TableEntry { table: table.to_owned(), dates: entries, refused: None };
+    Ok(TableDetail { entry, columns, files_read })
 }
 
 /// Deletes every object of a table; gives their number, `None` where there is no such table.
 ///
 /// # Errors
-/// [`Error::Storage`] where the store fails.
+/// [`Error::Config`] where the table has a log, [`Error::Storage`] where the store fails.
 pub async fn delete(root: &Location, table: &str) -> Result<Option<u64>> {
     if found(root, table).await?.is_empty() {
         return Ok(None);
@@ -142,7 +155,7 @@ pub async fn delete(root: &Location, table: &str) -> Result<Option<u64>> {
 /// The files of a table that has a date folder.
 ///
 /// # Errors
-/// [`Error::Config`] where `table` is no name of a table in the lake.
+/// [`Error::Config`] where `table` is no name of a table in the lake, or has a log; [`Error::Storage`] where a listing fails.
 pub async fn existing(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
     let found = found(root, table).await?;
     if found.is_empty() { Err(absent(root, table)) } else { Ok(found) }
@@ -153,18 +166,22 @@ pub fn absent(root: &Location, table: &str) -> Error {
     Error::Config(format!("there is no table {table:?} in {}", root.url()))
 }
 
-/// The files of a table by date; of what is no table, none.
+/// The files of a table by date; of what is no table, none. Fails for a table that has a log.
 async fn found(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
     let is_name = !table.is_empty() && !table.contains(['/', '\\']) && table != "." && table != "..";
-    if is_name { dates(root, table).await } else { Ok(Vec::new()) }
+    if !is_name {
+        return Ok(Vec::new());
+    }
+    refuse_log(&root.join(table), table).await?;
+    dates(root, table).await
 }
 
 async fn dates(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
     let folder = root.join(table);
     let hidden = hidden_files(root).await?;
     let mut found = Vec::new();
-    for date in hindcast_common::catalog::date_folders(&folder).await? {
-        found.push((date, hindcast_common::catalog::date_files(&folder, date, &hidden).await?));
+    for date in table_folder(&folder).await?.0 {
+        found.push((date, date_files(&folder, date, &hidden).await?));
     }
     Ok(found)
 }

@@ -1,6 +1,6 @@
 //! Opens lakes with their own configuration, and decides which places a request may name.
 
-use hindcast_common::catalog::{Lake, Location};
+use hindcast_common::catalog::{Lake, Location, refuse_log};
 use hindcast_common::config::{Config, Layer};
 use hindcast_common::{Error, Result};
 
@@ -60,7 +60,7 @@ impl Access {
 /// The lake at `url` and the parameters of a run over it: the preset, then the lake's own file, then `own`.
 ///
 /// # Errors
-/// [`Error::Config`] where the lake is not there or may not be read, or a file is wrong.
+/// [`Error::Config`] where the lake is not there, may not be read or is itself a table with a log, or a file is wrong.
 pub async fn open_lake(
     url: &str,
     preset: &str,
@@ -81,7 +81,9 @@ pub async fn open_lake(
     let layers: Vec<Layer<'_>> = lake_layer.into_iter().chain(own).collect();
     let config = Config::load(preset, &layers)?;
     access.check_mappings(&root, &config)?;
-    Ok((Lake::open(root, &config)?, config))
+    let lake = Lake::open(root, &config)?;
+    refuse_log(lake.root(), "the lake").await?;
+    Ok((lake, config))
 }
 
 #[cfg(test)]

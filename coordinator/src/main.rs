@@ -15,6 +15,7 @@ mod inventory;
 mod jobs;
 mod lakes;
 mod locations;
+mod merge;
 mod output;
 mod results;
 mod risk;

@@ -15,7 +15,7 @@ use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use hindcast_common::catalog::{
-    Lake, LakeFile, LakeTable, Location, TableSpec, UnreadableCounts, file_scan, parquet_footer,
+    Lake, LakeFile, LakeTable, Location, TableSpec, UnreadableCounts, file_scan, parquet_footer, refuse_log,
 };
 use hindcast_common::config::Config;
 use hindcast_common::engine::task_session;
@@ -47,7 +47,7 @@ pub struct Saved {
 /// of it, and where the source's files were put together in between.
 ///
 /// # Errors
-/// [`Error::Config`] for a name without the suffix, or where the lake has no firewall table.
+/// [`Error::Config`] for a name without the suffix, where the lake has no firewall table, and where either table has a log.
 pub async fn save(
     lake: &Lake,
     config: &Config,
@@ -56,8 +56,11 @@ pub async fn save(
     window: Option<Window>,
 ) -> Result<Saved> {
     check_name(name, config)?;
-    let tables = lake.tables().await?;
-    let Some(source) = tables.iter().find(|table| table.spec.name == SOURCE_TABLE) else {
+    let target = lake.root().join(name);
+    refuse_log(&target, name).await?;
+    let found = lake.tables(|table| table == SOURCE_TABLE).await?;
+    let tables = found.all_readable(|_| String::new())?;
+    let Some(source) = tables.first() else {
         return Err(Error::Config(format!("the lake has no table {SOURCE_TABLE}")));
     };
     let window = match (window, source.dates.first(), source.dates.last()) {
@@ -67,7 +70,6 @@ pub async fn save(
         }
         _ => return Err(Error::Config(format!("{SOURCE_TABLE} has no date"))),
     };
-    let target = lake.root().join(name);
     let mut saved = Saved { rows_written: 0, files_written: 0, rows_in_table: 0 };
     for folder in source.folders(&window).await? {
         for file in &folder.files {

@@ -97,8 +97,9 @@ pub async fn examine(
             telemetry.drift.push(format!("{} is in {some} of {all} files", column.name));
         }
     }
-    let tables = lake.tables().await?;
-    let Some(table) = tables.iter().find(|table| table.spec.name == detail.entry.table) else {
+    let found = lake.tables(|name| name == detail.entry.table).await?;
+    let tables = found.all_readable(|_| String::new())?;
+    let Some(table) = tables.first() else {
         return Ok(telemetry);
     };
     let key = table.spec.shard_key;

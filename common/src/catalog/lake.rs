@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::changes::hidden_files;
 use super::location::Location;
 use super::store_reader::parquet_footer;
+use super::table_log::{LogKind, LoggedTable, log_in};
 use super::tables::{TABLES, TableSpec};
 use crate::config::{Config, TableMapping};
 use crate::retry::with_retries;
@@ -72,6 +73,21 @@ pub struct LakeTable {
     pub known: Arc<KnownFiles>,
 }
 
+/// The tables that were looked for and are there.
+#[derive(Debug, Default)]
+pub struct FoundTables {
+    /// Those that can be read.
+    pub readable: Vec<LakeTable>,
+    /// Those that can't, since a log says which of their files count.
+    pub logged: Vec<LoggedTable>,
+}
+
+/// A table that is there.
+enum Found {
+    Readable(Box<LakeTable>),
+    Logged(LoggedTable),
+}
+
 /// Listings and columns that were read of a table: the plans of many windows ask for the same ones.
 #[derive(Debug, Default)]
 pub struct KnownFiles {
@@ -111,23 +127,27 @@ impl Lake {
         &self.root
     }
 
-    /// The known tables this lake has, with their dates.
+    /// The tables this lake has of those that `is_wanted` names, with their dates.
     ///
     /// # Errors
     /// [`Error::Storage`] where a listing fails, [`Error::Config`] where a mapped URL is malformed.
-    pub async fn tables(&self) -> Result<Vec<LakeTable>> {
+    pub async fn tables(&self, is_wanted: impl Fn(&str) -> bool) -> Result<FoundTables> {
         let hidden = Arc::new(hidden_files(&self.root).await?);
-        let reads: Vec<_> = TABLES.iter().map(|spec| self.table(spec, &hidden)).collect();
-        let found: Vec<Option<LakeTable>> =
-            futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS).try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
+        let wanted = TABLES.iter().filter(|spec| is_wanted(spec.name));
+        let reads: Vec<_> = wanted.map(|spec| self.table(spec, &hidden)).collect();
+        let mut reads = futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS);
+        let mut found = FoundTables::default();
+        while let Some(table) = reads.try_next().await? {
+            match table {
+                Some(Found::Readable(table)) => found.readable.push(*table),
+                Some(Found::Logged(table)) => found.logged.push(table),
+                None => {}
+            }
+        }
+        Ok(found)
     }
 
-    async fn table(
-        &self,
-        spec: &'static TableSpec,
-        hidden: &Arc<HashSet<String>>,
-    ) -> Result<Option<LakeTable>> {
+    async fn table(&self, spec: &'static TableSpec, hidden: &Arc<HashSet<String>>) -> Result<Option<Found>> {
         let mapping = self.mappings.get(spec.name).cloned().unwrap_or_default();
         let location = match (&mapping.url, &mapping.workspace) {
             (Some(url), _) => Location::parse(url)?,
@@ -135,10 +155,31 @@ impl Lake {
             (None, None) => self.root.join(spec.name),
         };
         let listing = listed(&location).await?;
+        if let Some(kind) = log_in(&location, &listing).await? {
+            let (name, url) = (spec.name.to_owned(), location.url().to_owned());
+            return Ok(Some(Found::Logged(LoggedTable { name, url, kind })));
+        }
         tell_unread(&location, &listing);
         let dates = dates_in(&listing);
+        if dates.is_empty() {
+            return Ok(None);
+        }
         let (hidden, known) = (Arc::clone(hidden), Arc::default());
-        Ok((!dates.is_empty()).then_some(LakeTable { spec, location, mapping, dates, hidden, known }))
+        let table = LakeTable { spec, location, mapping, dates, hidden, known };
+        Ok(Some(Found::Readable(Box::new(table))))
+    }
+}
+
+impl FoundTables {
+    /// The tables, where all that were asked for can be read; `advice` of the first that can't ends its refusal.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a table that has a log.
+    pub fn all_readable(self, advice: impl FnOnce(&LoggedTable) -> String) -> Result<Vec<LakeTable>> {
+        match self.logged.first() {
+            None => Ok(self.readable),
+            Some(table) => Err(table.refused(&advice(table))),
+        }
     }
 }
 
@@ -268,15 +309,20 @@ pub async fn date_files(
     Ok(files)
 }
 
-/// The dates of a table's `date=YYYY-MM-DD` folders.
+/// The dates of a table's `date=YYYY-MM-DD` folders, and what keeps its log, where it has one.
 ///
 /// # Errors
-/// [`Error::Storage`] where the listing fails.
-pub async fn date_folders(location: &Location) -> Result<BTreeSet<NaiveDate>> {
-    Ok(dates_in(&listed(location).await?))
+/// [`Error::Storage`] where a listing fails.
+pub async fn table_folder(location: &Location) -> Result<(BTreeSet<NaiveDate>, Option<LogKind>)> {
+    let listing = listed(location).await?;
+    Ok((dates_in(&listing), log_in(location, &listing).await?))
 }
 
-async fn listed(location: &Location) -> Result<ListResult> {
+/// What lies directly in the folder.
+///
+/// # Errors
+/// [`Error::Storage`] where the store fails.
+pub(super) async fn listed(location: &Location) -> Result<ListResult> {
     with_retries(|| async {
         let listing = location.store().list_with_delimiter(Some(location.prefix())).await;
         listing.map_err(Error::storage(format!("listing {}", location.url())))

@@ -10,7 +10,7 @@ use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
 use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, RetryConfig};
 use url::Url;
 
@@ -91,18 +91,22 @@ impl Location {
         if self.url.scheme() == "file" { format!("/{path}") } else { path.to_string() }
     }
 
-    /// A folder or file below this one.
+    /// A folder or file below this one, by its name as it stands: `%`, `#` and `?` have no meaning of their own.
     pub fn child(&self, relative: &str) -> Path {
+        // What no name may be, such as `..`, is encoded, so that it leads nowhere else.
+        let part_of = |part| PathPart::parse(part).unwrap_or_else(|_| PathPart::from(part));
         relative
             .split('/')
             .filter(|part| !part.is_empty())
-            .fold(self.prefix.clone(), |path, part| path.join(part))
+            .fold(self.prefix.clone(), |path, part| path.join(part_of(part)))
     }
 
-    /// A location below this one, in the same store.
+    /// A location below this one, in the same store; `relative` is read as by [`Self::child`].
     pub fn join(&self, relative: &str) -> Self {
         let mut url = self.url.clone();
-        url.set_path(&format!("{}/{}", self.url.path().trim_end_matches('/'), relative));
+        // `%` alone is taken for an encoding; the URL encodes the rest itself.
+        let relative_url = relative.replace('%', "%25");
+        url.set_path(&format!("{}/{relative_url}", self.url.path().trim_end_matches('/')));
         Self { url, store: Arc::clone(&self.store), prefix: self.child(relative) }
     }
 
@@ -202,6 +206,15 @@ mod tests {
         assert_eq!(odd.join("T").prefix().as_ref(), odd.child("T").as_ref());
         assert_eq!(odd.name_of(&odd.join("T").child("a.parquet")), "/tmp/soc lake/ü%20/T/a.parquet");
         let cloud = Location::parse("s3://bucket/lake").unwrap();
+        for (place, root) in [(&odd, "/tmp/soc lake/ü%20"), (&cloud, "lake")] {
+            for name in ["50%", "a%20b", "#1", "what?", "a b", "ü", "ts=2026-03-01 05%3A00"] {
+                let below = place.join(name);
+                assert_eq!(below.name_of(below.prefix()), format!("{root}/{name}"));
+                // As another process opens it.
+                assert_eq!(Location::parse(below.url()).unwrap().prefix(), below.prefix(), "{name}");
+                assert_eq!(place.child(name), *below.prefix());
+            }
+        }
         assert_eq!((cloud.local_path(), cloud.name_of(cloud.prefix())), (None, "lake".to_owned()));
         assert_eq!(Location::parse("/tmp/no/such/../lake").unwrap().prefix().as_ref(), "tmp/no/lake");
     }

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use clap::Args;
 use hindcast_common::Result;
 use hindcast_common::catalog::Location;
+use hindcast_common::config::TableMapping;
 use hindcast_common::engine::runtime;
 use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
 
 use super::Outcome;
 use super::arguments::{available_threads, parse_bytes, read_config};
 use super::tables::print_telemetry;
-use crate::compact::compact;
+use crate::compact::{Wanted, compact};
 use crate::import::{FileReport, ImportReport, ImportRequest, TINY_FILE_BYTES, import};
 use crate::lakes::{Access, open_lake};
+use crate::merge::LeftAlone;
 use crate::{inventory, jobs, screen, telemetry};
 
 /// Columns with unreadable values, and kinds of records set aside, that are shown of a file.
@@ -97,8 +99,15 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
     let report = report?;
     let runtime = runtime(arguments.memory, None)?;
     for (table, told) in &report.tables {
-        let is_touched = |date| told.dates.contains(&date);
-        compact(&request.lake, table, TINY_FILE_BYTES, is_touched, &runtime).await?;
+        let wanted = Wanted {
+            small_bytes: TINY_FILE_BYTES,
+            dates: &|date| told.dates.contains(&date),
+            is_own_only: true,
+            mapping: &TableMapping::default(),
+        };
+        for LeftAlone { file, reason } in compact(&request.lake, table, &wanted, &runtime).await?.left_alone {
+            tracing::warn!(target: "lake", file, reason, "not merged with the other small files of its date");
+        }
     }
     if arguments.json {
         screen::print_json(&report)?;

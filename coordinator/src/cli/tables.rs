@@ -11,14 +11,18 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::arguments::read_config;
-use crate::compact::compact;
+use crate::compact::{Wanted, compact};
 use crate::inventory::{self, DateEntry, TableDetail, TableEntry};
 use crate::lakes::{Access, open_lake};
+use crate::merge::LeftAlone;
 use crate::telemetry::{self, Telemetry};
 use crate::{import, save, screen};
 
 /// Memory of the engine that streams, sorts or counts rows.
 const MEMORY_BYTES: usize = 256 << 20;
+
+/// Files that are shown one by one.
+const SHOWN_FILES: usize = 20;
 
 /// Arguments of `hindcast tables`.
 #[derive(Debug, Args)]
@@ -122,10 +126,13 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
         }
         Action::Compact { table, window } => {
             let window = window.window()?;
-            let is_wanted = |date| window.is_none_or(|window| window.covers_date(date));
-            let done =
-                compact(root, table, import::SMALL_FILE_BYTES, is_wanted, &runtime(MEMORY_BYTES, None)?)
-                    .await?;
+            let wanted = Wanted {
+                small_bytes: import::SMALL_FILE_BYTES,
+                dates: &|date| window.is_none_or(|window| window.covers_date(date)),
+                is_own_only: false,
+                mapping: &config.tables.get(table).cloned().unwrap_or_default(),
+            };
+            let done = compact(root, table, &wanted, &runtime(MEMORY_BYTES, None)?).await?;
             if arguments.json {
                 screen::print_json(&done)?;
             } else {
@@ -134,6 +141,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
                     "{table}: {} small files of {} dates ({before}) are now {} ({after}), {} rows",
                     done.files_before, done.dates, done.files_after, done.rows
                 );
+                print_left_alone(&done.left_alone);
             }
         }
         Action::Delete { table, yes } => {
@@ -163,6 +171,15 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// Says which small files were not merged, and why.
+fn print_left_alone(files: &[LeftAlone]) {
+    let shown = files.iter().take(SHOWN_FILES);
+    shown.for_each(|LeftAlone { file, reason }| println!("left as it is: {file}: {reason}"));
+    if files.len() > SHOWN_FILES {
+        println!("left as they are: {} files more, which --json names", files.len() - SHOWN_FILES);
+    }
+}
+
 /// What `show` prints as JSON.
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -180,6 +197,9 @@ pub(super) fn print_telemetry(table: &str, telemetry: &Telemetry) {
 }
 
 fn print_entry(entry: &TableEntry) {
+    if let Some(reason) = &entry.refused {
+        println!("{:<30} refused: {reason}", entry.table);
+    }
     let files: u64 = entry.dates.iter().map(|date| date.files).sum();
     let size: u64 = entry.dates.iter().map(|date| date.bytes).sum();
     let (Some(first), Some(last)) = (entry.dates.first(), entry.dates.last()) else { return };

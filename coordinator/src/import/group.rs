@@ -1,11 +1,12 @@
 //! Files that come into the lake together: read one after the other, their blocks side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
+use hindcast_common::catalog::refuse_log;
 use hindcast_common::{Error, Result};
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -33,6 +34,8 @@ pub(super) struct Group<'a> {
     run: BTreeMap<String, Waiting>,
     run_bytes: usize,
     runs: usize,
+    /// Tables that are known to have no log: they may be written to.
+    plain: BTreeSet<String>,
     writing: Option<JoinHandle<Result<WrittenRun>>>,
     staged: Vec<Staged>,
     rejects: RejectFile,
@@ -83,6 +86,7 @@ impl<'a> Group<'a> {
             run: BTreeMap::new(),
             run_bytes: 0,
             runs: 0,
+            plain: BTreeSet::new(),
             writing: None,
             staged: Vec::new(),
             rejects: RejectFile::create()?,
@@ -192,6 +196,11 @@ impl<'a> Group<'a> {
         if run.is_empty() {
             return Ok(());
         }
+        for table in run.keys() {
+            if self.plain.insert(table.clone()) {
+                refuse_log(&self.request.lake.join(table), table).await?;
+            }
+        }
         let (folder, number) = (self.scratch.path().to_owned(), self.runs);
         self.runs += 1;
         let duplicates = self.duplicates.clone();
@@ -224,16 +233,20 @@ fn write_tables(
     let mut written = WrittenRun::default();
     for (table, waiting) in run {
         let cluster = waiting.cluster.as_deref();
-        let rows = runs::united(&table, cluster, &waiting.batches)?;
+        let united = runs::united(&table, cluster, &waiting.batches)?;
         drop(waiting.batches);
-        let keep = match duplicates {
-            Some(duplicates) => {
-                Some(duplicates.lock().unwrap_or_else(PoisonError::into_inner).first_of_each(&table, &rows)?)
-            }
-            None => None,
-        };
-        written.duplicates += keep.iter().flatten().filter(|keep| !**keep).count() as u64;
-        written.staged.extend(runs::write(&table, cluster, &rows, keep.as_deref(), folder, number)?);
+        for (part, rows) in united.iter().enumerate() {
+            let keep = match duplicates {
+                Some(duplicates) => {
+                    let mut duplicates = duplicates.lock().unwrap_or_else(PoisonError::into_inner);
+                    Some(duplicates.first_of_each(&table, rows)?)
+                }
+                None => None,
+            };
+            written.duplicates += keep.iter().flatten().filter(|keep| !**keep).count() as u64;
+            let run = format!("{number}-{part}");
+            written.staged.extend(runs::write(&table, cluster, rows, keep.as_deref(), folder, &run)?);
+        }
     }
     Ok(written)
 }

@@ -5,13 +5,11 @@ use std::io::Write;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use hindcast_common::Error;
 use hindcast_common::Result;
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-
-use super::source::time_column;
 
 /// Size towards which files are made; scans cut units of about this size.
 pub(crate) const TARGET_FILE_BYTES: u64 = 64 << 20;
@@ -21,36 +19,39 @@ pub(crate) const SMALL_FILE_BYTES: u64 = TARGET_FILE_BYTES / 4;
 pub(crate) const TINY_FILE_BYTES: u64 = 4 << 20;
 /// Rows of a row group: few enough that one device's rows are a group or two of its date.
 const ROW_GROUP_ROWS: usize = 128 << 10;
+/// What a file that Hindcast wrote into a lake names as its writer.
+pub(crate) const WRITTEN_BY: &str = "hindcast import";
 /// Distinct values for which a Bloom filter is sized; one in a hundred look-ups of an absent value then reads in vain.
 const FILTERED_VALUES: u64 = 20_000;
 /// Columns by which other engines look rows up; Hindcast itself asks the dictionaries.
 const FILTERED_COLUMNS: [&str; 6] =
     ["DeviceName", "SourceIP", "DestinationIP", "RemoteIP", "CallerIpAddress", "UserId"];
 
-/// A writer of a table's file.
+/// A writer of a table's file, whose rows come in the order of the columns `order`; those that are not there are passed over.
 ///
 /// # Errors
 /// [`Error::Engine`] where the schema can't be written as Parquet.
 pub(crate) fn writer<W: Write + Send>(
     target: W,
     schema: &SchemaRef,
-    table: &str,
-    cluster: Option<&str>,
+    order: &[&str],
 ) -> Result<ArrowWriter<W>> {
-    let properties = properties(schema, table, cluster)?;
+    let properties = properties(schema, order)?;
     ArrowWriter::try_new(target, schema.clone(), Some(properties)).map_err(as_engine)
 }
 
-fn properties(schema: &Schema, table: &str, cluster: Option<&str>) -> Result<WriterProperties> {
-    let place = |name: &str| schema.index_of(name).ok().map(|place| place as i32);
-    let order = cluster.into_iter().chain([time_column(table)]).filter_map(place);
-    let order = order.map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: true });
+fn properties(schema: &Schema, order: &[&str]) -> Result<WriterProperties> {
+    let leaves = ArrowSchemaConverter::new().convert(schema).map_err(as_engine)?;
+    // Counted by leaves: a nested column that comes before has several, and is none to order by.
+    let place = |name: &str| leaves.columns().iter().position(|leaf| leaf.path().parts() == [name]);
+    let sorting = |place| SortingColumn { column_idx: place as i32, descending: false, nulls_first: true };
+    let order = order.iter().filter_map(|name| place(name)).map(sorting);
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).map_err(as_engine)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(Some(order.collect()))
-        .set_created_by("hindcast import".to_owned());
+        .set_created_by(WRITTEN_BY.to_owned());
     for field in schema.fields() {
         let path = ColumnPath::from(field.name().as_str());
         if FILTERED_COLUMNS.contains(&field.name().as_str()) {

@@ -26,14 +26,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
-use hindcast_common::catalog::{Location, changes};
+use hindcast_common::catalog::{Location, changes, refuse_log};
 use hindcast_common::{Error, Result};
 
 pub use report::{FileReport, ImportReport};
 
-pub(crate) use layout::{SMALL_FILE_BYTES, TARGET_FILE_BYTES, TINY_FILE_BYTES, writer};
+pub(crate) use layout::{SMALL_FILE_BYTES, TARGET_FILE_BYTES, TINY_FILE_BYTES, WRITTEN_BY, writer};
 pub(crate) use publish::forget;
-pub(crate) use source::{cluster_column, time_column};
 
 use group::Group;
 use source::Source;
@@ -67,7 +66,7 @@ pub struct ImportRequest {
 /// Imports files; `progress` is told bytes done and bytes in all.
 ///
 /// # Errors
-/// [`Error::Config`] for files, sources and tables that are not there, and with `strict` for a record that can't be
+/// [`Error::Config`] for files, sources and tables that are not there, for tables that have a log, and with `strict` for a record that can't be
 /// read; [`Error::Storage`] and [`Error::Io`] where reading or writing fails. What was not put in place then is not seen.
 pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Result<ImportReport> {
     if let Some(table) = request.table.as_deref().filter(|table| !source::is_table_name(table)) {
@@ -80,6 +79,10 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
         (None, Some(name)) => Some(Arc::new(Source::built_in(name)?)),
         (None, None) => None,
     };
+    refuse_log(&request.lake, "the lake").await?;
+    if let Some(table) = &request.table {
+        refuse_log(&request.lake.join(table), table).await?;
+    }
     changes::recover(&request.lake, request.now).await?;
     let bytes_read = Arc::new(AtomicU64::new(0));
     let inputs = inputs::list(&request.files, request.threads, &bytes_read).await?;

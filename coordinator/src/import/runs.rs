@@ -1,13 +1,13 @@
 //! Rows in order, written as the files of their dates: clustered by shard key, then time.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, new_null_array};
-use arrow::compute::{concat, take};
-use arrow::datatypes::{Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take};
+use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
 use chrono::NaiveDate;
 use hindcast_common::catalog::TableSpec;
 use hindcast_common::time::date_of_us;
@@ -15,6 +15,7 @@ use hindcast_common::{Error, Result};
 
 use super::layout;
 use super::source::time_column;
+use crate::merge;
 
 /// Rows handed to the file writer at once.
 const WRITE_ROWS: usize = 64 << 10;
@@ -34,40 +35,45 @@ pub(super) struct Staged {
     pub(super) bytes: u64,
 }
 
-/// One batch of all columns of `batches`, the time first, then the cluster column, then what is known of the table, then
-/// the others as they appeared.
+/// The rows of `batches`, with all their columns: the time first, then the cluster column, then what is known of the table, then
+/// the others as they appeared. One batch, unless a column has types of which none holds the values of both: then several.
 ///
 /// # Errors
-/// [`Error::Internal`] where a column has two types.
-pub(super) fn united(table: &str, cluster: Option<&str>, batches: &[RecordBatch]) -> Result<RecordBatch> {
-    let schema = united_schema(table, cluster, batches);
+/// [`Error::Internal`] where Arrow can't put the rows together.
+pub(super) fn united(
+    table: &str,
+    cluster: Option<&str>,
+    batches: &[RecordBatch],
+) -> Result<Vec<RecordBatch>> {
     let internal = |error: arrow::error::ArrowError| Error::Internal(error.to_string());
-    let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
-    for field in schema.fields() {
-        let parts: Vec<ArrayRef> = batches
-            .iter()
-            .map(|batch| match batch.column_by_name(field.name()) {
-                Some(column) => Arc::clone(column),
-                None => new_null_array(field.data_type(), batch.num_rows()),
-            })
-            .collect();
-        let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
-        columns.push(concat(&parts).map_err(internal)?);
-    }
-    RecordBatch::try_new(schema, columns).map_err(internal)
-}
-
-fn united_schema(table: &str, cluster: Option<&str>, batches: &[RecordBatch]) -> SchemaRef {
-    let known = TableSpec::by_name(table);
-    let mut fields = Vec::new();
-    let mut seen = HashSet::new();
+    let mut groups: Vec<(Schema, Vec<&RecordBatch>)> = Vec::new();
     for batch in batches {
-        for field in batch.schema().fields() {
-            if seen.insert(field.name().clone()) {
-                fields.push(Arc::clone(field));
+        let mut with_batch = groups.iter_mut().filter_map(|(schema, members)| {
+            let united = merge::unite(schema, batch.schema_ref()).ok()?;
+            let is_lossless = members.iter().chain([&batch]).all(|rows| merge::keeps_all(rows, &united));
+            is_lossless.then_some((united, schema, members))
+        });
+        match with_batch.next() {
+            Some((united, schema, members)) => {
+                *schema = united;
+                members.push(batch);
             }
+            None => groups.push((batch.schema_ref().as_ref().clone(), vec![batch])),
         }
     }
+    let rows_of = |(schema, members): (Schema, Vec<&RecordBatch>)| {
+        let schema = in_order(table, cluster, &schema);
+        let widened = members.into_iter().map(|batch| merge::widen_batch(batch, &schema));
+        concat_batches(&schema, &widened.collect::<std::result::Result<Vec<_>, _>>()?)
+    };
+    groups.into_iter().map(|group| rows_of(group).map_err(internal)).collect()
+}
+
+/// The schema with its columns in the order in which they are written; each can be null.
+fn in_order(table: &str, cluster: Option<&str>, schema: &Schema) -> SchemaRef {
+    let known = TableSpec::by_name(table);
+    let mut fields: Vec<Field> =
+        schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
     let rank = |name: &str| match known
         .and_then(|spec| spec.columns.iter().position(|column| column.name == name))
     {
@@ -81,7 +87,7 @@ fn united_schema(table: &str, cluster: Option<&str>, batches: &[RecordBatch]) ->
     Arc::new(Schema::new(fields))
 }
 
-/// Writes `rows` to a file a date in `folder`, named after `number`; a row whose `record_id` is in `seen` is left out.
+/// Writes `rows` to one file per date in `folder`, named after `run`; of rows that `keep` is given for, those it says.
 ///
 /// # Errors
 /// [`Error::Io`] where a file can't be written.
@@ -91,11 +97,11 @@ pub(super) fn write(
     rows: &RecordBatch,
     keep: Option<&[bool]>,
     folder: &std::path::Path,
-    number: usize,
+    run: &str,
 ) -> Result<Vec<Staged>> {
     let mut staged = Vec::new();
     for (date, order) in ordered_by_date(table, cluster, rows, keep)? {
-        let path = folder.join(format!("{number}-{table}-{date}.parquet"));
+        let path = folder.join(format!("{run}-{table}-{date}.parquet"));
         let bytes = write_file(&path, table, cluster, rows, &order)?;
         staged.push(Staged { table: table.to_owned(), date, path, rows: order.len() as u64, bytes });
     }
@@ -113,7 +119,8 @@ fn write_file(
         Error::io(format!("writing {}", path.display()))(std::io::Error::other(error))
     };
     let file = File::create(path).map_err(Error::io(format!("creating {}", path.display())))?;
-    let mut writer = layout::writer(file, &rows.schema(), table, cluster)?;
+    let in_order: Vec<&str> = cluster.into_iter().chain([time_column(table)]).collect();
+    let mut writer = layout::writer(file, &rows.schema(), &in_order)?;
     for chunk in order.chunks(WRITE_ROWS) {
         let indices = UInt32Array::from(chunk.to_vec());
         let columns: std::result::Result<Vec<ArrayRef>, _> =
@@ -175,4 +182,38 @@ fn ranks(column: &ArrayRef) -> Vec<u32> {
     let mut rank_of = vec![0; distinct.len()];
     sorted.iter().zip(1..).for_each(|(number, rank)| rank_of[*number as usize] = rank);
     numbered.into_iter().map(|number| number.map_or(0, |number| rank_of[number as usize])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, StringArray, TimestampMicrosecondArray};
+
+    use super::*;
+
+    fn batch(column: &str, values: ArrayRef) -> RecordBatch {
+        let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0]).with_timezone("UTC"));
+        RecordBatch::try_from_iter_with_nullable([(column, values, true), ("TimeGenerated", time, true)])
+            .unwrap()
+    }
+
+    #[test]
+    fn rows_are_put_together_unless_no_type_holds_both() {
+        let text = || Arc::new(StringArray::from(vec!["7"])) as ArrayRef;
+        let number = Arc::new(Int64Array::from(vec![7])) as ArrayRef;
+        let batches = [batch("Note", text()), batch("Note", number), batch("Other", text())];
+        let united = united("AuditLogs", Some("Other"), &batches).unwrap();
+        let shapes: Vec<(usize, Vec<String>)> = united
+            .iter()
+            .map(|rows| {
+                let names = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
+                (rows.num_rows(), names)
+            })
+            .collect();
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let expected =
+            [(2, names(&["TimeGenerated", "Other", "Note"])), (1, names(&["TimeGenerated", "Note"]))];
+        assert_eq!(shapes, expected);
+        assert_eq!(united[0].column_by_name("Note").unwrap().as_string::<i32>().value(0), "7");
+        assert!(united[0].column_by_name("Note").unwrap().is_null(1));
+    }
 }

@@ -121,12 +121,21 @@ pub async fn plan_scan(
 /// The tables of `lake` that `request` reads, whatever the window.
 ///
 /// # Errors
-/// [`Error::Config`] where there is none, [`Error::Storage`] where a listing fails.
+/// [`Error::Config`] where there is none, or one has a log; [`Error::Storage`] where a listing fails.
 pub(super) async fn tables_for(lake: &Lake, request: &Question) -> Result<Vec<LakeTable>> {
-    let found: Vec<LakeTable> = lake.tables().await?;
-    let wanted_names = tables_of(&wanted(request));
-    let tables: Vec<LakeTable> =
-        found.into_iter().filter(|table| wanted_names.contains(table.spec.name)).collect();
+    let wanted = wanted(request);
+    let wanted_names = tables_of(&wanted);
+    let mut found = lake.tables(|name| wanted_names.contains(name)).await?;
+    let readable: BTreeSet<&str> = found.readable.iter().map(|table| table.spec.name).collect();
+    found.logged.retain(|logged| wanted.iter().any(|analysis| reads(analysis, &logged.name, &readable)));
+    let tables = found.all_readable(|logged| {
+        let reads_it = |analysis: &&&'static Analysis| reads(analysis, &logged.name, &BTreeSet::new());
+        let readers: Vec<&str> = wanted.iter().filter(reads_it).map(|analysis| analysis.id).collect();
+        match readers.len() < wanted.len() {
+            true => format!("; or leave out, by --suite or --only, what reads it: {}", readers.join(", ")),
+            false => String::new(),
+        }
+    })?;
     if tables.is_empty() {
         return Err(Error::Config(format!(
             "{} holds none of the tables these analyses read ({}), as folders <Table>/date=YYYY-MM-DD",
@@ -135,6 +144,14 @@ pub(super) async fn tables_for(lake: &Lake, request: &Question) -> Result<Vec<La
         )));
     }
     Ok(tables)
+}
+
+/// Whether an analysis reads the table `name`: one that comes before it in a rollup's list, where it is `readable`, stands in for it.
+fn reads(analysis: &Analysis, name: &str, readable: &BTreeSet<&str>) -> bool {
+    rollups_of(analysis).any(|rollup| {
+        let before = rollup.tables.iter().position(|table| *table == name);
+        before.is_some_and(|place| !rollup.tables[..place].iter().any(|table| readable.contains(table)))
+    })
 }
 
 /// Plans `window` of `request` over its `tables`; nothing where they have no file in it.

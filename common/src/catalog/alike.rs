@@ -1,0 +1,79 @@
+//! Whether a column is read as the same values from two types that files store it as.
+
+use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
+use arrow::compute::cast_with_options;
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
+
+use super::normalise::{Reading, convert, lossless_options, reading_of};
+use super::scan::canonical_type;
+use super::tables::ColumnKind;
+
+/// Whether Hindcast reads the same values of a column of `kind` from both arrays, and can't read as many.
+pub fn reads_alike(kind: ColumnKind, left: &ArrayRef, right: &ArrayRef) -> bool {
+    match (reading(kind, left), reading(kind, right)) {
+        (Ok(Some((left, left_unreadable))), Ok(Some((right, right_unreadable)))) => {
+            left_unreadable == right_unreadable && left.to_data() == right.to_data()
+        }
+        (Ok(None), Ok(None)) => true,
+        _ => false,
+    }
+}
+
+/// Whether a file that lacks a column of `kind` reads as one that stores nulls of `data_type`.
+pub fn reads_as_absent(kind: ColumnKind, data_type: &DataType) -> bool {
+    matches!(reading(kind, &new_null_array(data_type, 1)), Ok(Some((_, 0))))
+}
+
+/// The values as they are read, and how many can't be; nothing where the type itself can't.
+fn reading(kind: ColumnKind, stored: &ArrayRef) -> Result<Option<(ArrayRef, u64)>> {
+    let (read, unreadable) = match reading_of(kind, stored.data_type()) {
+        Reading::AsIs => (stored.clone(), 0),
+        Reading::Cast => (cast_with_options(stored, &canonical_type(kind), &lossless_options())?, 0),
+        Reading::Convert => convert(stored, kind)?,
+        Reading::Impossible => return Ok(None),
+    };
+    // Dictionaries are compared by what they hold.
+    let plain = match read.as_any_dictionary_opt() {
+        Some(dictionary) => cast_with_options(&read, dictionary.values().data_type(), &lossless_options())?,
+        None => read,
+    };
+    Ok(Some((plain, unreadable)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{BooleanArray, Float64Array, Int64Array, NullArray, TimestampMillisecondArray};
+
+    use super::*;
+
+    #[test]
+    fn a_number_reads_alike_as_a_number_and_differs_as_text() {
+        let whole: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
+        let float: ArrayRef = Arc::new(Float64Array::from(vec![Some(7.0), None]));
+        assert!(reads_alike(ColumnKind::Integer, &whole, &float));
+        assert!(!reads_alike(ColumnKind::Text, &whole, &float));
+        let fraction: ArrayRef = Arc::new(Float64Array::from(vec![Some(7.9), None]));
+        assert!(!reads_alike(ColumnKind::Integer, &whole, &fraction));
+    }
+
+    #[test]
+    fn times_read_alike_by_their_instants() {
+        let berlin: ArrayRef =
+            Arc::new(TimestampMillisecondArray::from(vec![1_000]).with_timezone("Europe/Berlin"));
+        let naive: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![1_000]));
+        assert!(reads_alike(ColumnKind::Time, &berlin, &naive));
+        assert!(!reads_alike(ColumnKind::Text, &berlin, &naive));
+    }
+
+    #[test]
+    fn what_can_be_read_of_a_file_that_lacks_a_column() {
+        let unset: ArrayRef = Arc::new(NullArray::new(3));
+        let switched: ArrayRef = Arc::new(BooleanArray::from(vec![None; 3]));
+        assert!(!reads_alike(ColumnKind::Integer, &unset, &switched));
+        assert!(reads_as_absent(ColumnKind::Text, &DataType::Boolean));
+        assert!(!reads_as_absent(ColumnKind::Integer, &DataType::Boolean));
+    }
+}

@@ -1,0 +1,172 @@
+//! A Parquet file with all its columns in the types it stores: for whoever writes its rows anew and must lose nothing.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{
+    DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
+    TimestampSecondType,
+};
+use futures::{Stream, TryStreamExt};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::basic::Type as PhysicalType;
+use parquet::errors::ParquetError;
+
+use super::lake::LakeFile;
+use super::location::Location;
+use super::store_reader::{StoreReader, no_parquet};
+use crate::error::InputFault;
+use crate::time::MICROS_PER_SECOND;
+use crate::{Error, Result};
+
+/// Rows read at once.
+const BATCH_ROWS: usize = 8_192;
+
+/// A file whose footer is read.
+#[derive(Debug, Clone)]
+pub struct StoredFile {
+    location: Location,
+    file: LakeFile,
+    footer: ArrowReaderMetadata,
+}
+
+impl StoredFile {
+    /// Reads the footer of `file`. INT96 times are taken as microseconds: as nanoseconds they would end in 2262.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the file is no whole Parquet file, [`Error::Storage`] where the store fails.
+    pub async fn open(location: &Location, file: &LakeFile) -> Result<Self> {
+        let mut reader = StoreReader::new(location, file);
+        let footer = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await;
+        let footer = footer.map_err(|error| no_parquet(file, &error))?;
+        let stored = Self { location: location.clone(), file: file.clone(), footer };
+        match stored.int96_columns().is_empty() {
+            true => Ok(stored),
+            false => stored.with_int96_as(TimeUnit::Microsecond),
+        }
+    }
+
+    /// The file.
+    pub fn file(&self) -> &LakeFile {
+        &self.file
+    }
+
+    /// Its columns.
+    pub fn schema(&self) -> &SchemaRef {
+        self.footer.schema()
+    }
+
+    /// Its rows, as the footer says.
+    pub fn rows(&self) -> u64 {
+        self.footer.metadata().file_metadata().num_rows().unsigned_abs()
+    }
+
+    /// The program that wrote it, as the footer says.
+    pub fn written_by(&self) -> Option<&str> {
+        self.footer.metadata().file_metadata().created_by()
+    }
+
+    /// Its rows, with the named columns or all, in the file's order.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; so does the stream.
+    pub fn read(
+        &self,
+        columns: Option<&[String]>,
+    ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + use<>> {
+        let reader = StoreReader::new(&self.location, &self.file);
+        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, self.footer.clone());
+        let places = columns.map(|columns| {
+            let fields = self.schema().fields().iter().enumerate();
+            fields.filter(|(_, field)| columns.contains(field.name())).map(|(place, _)| place)
+        });
+        let mask = match places {
+            Some(places) => ProjectionMask::roots(builder.parquet_schema(), places),
+            None => ProjectionMask::all(),
+        };
+        let file = self.file.clone();
+        let failed = move |error: ParquetError| no_parquet(&file, &error);
+        let batches = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(&failed)?;
+        Ok(batches.map_err(failed))
+    }
+
+    /// A column of INT96 times of which microseconds do not hold every one.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn finer_than_micros(&self) -> Result<Option<String>> {
+        let columns = self.int96_columns();
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        let [mut seconds, mut micros, mut nanos] = [
+            Box::pin(self.with_int96_as(TimeUnit::Second)?.read(Some(&columns))?),
+            Box::pin(self.read(Some(&columns))?),
+            Box::pin(self.with_int96_as(TimeUnit::Nanosecond)?.read(Some(&columns))?),
+        ];
+        while let (Some(s), Some(us), Some(ns)) =
+            (seconds.try_next().await?, micros.try_next().await?, nanos.try_next().await?)
+        {
+            for column in &columns {
+                if !are_micros(column, &s, &us, &ns) {
+                    return Ok(Some(column.clone()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Names of the columns of INT96 times.
+    fn int96_columns(&self) -> Vec<String> {
+        let leaves = self.footer.metadata().file_metadata().schema_descr().columns();
+        let int96 = leaves.iter().filter(|leaf| leaf.physical_type() == PhysicalType::INT96);
+        int96.filter_map(|leaf| leaf.path().parts().first().cloned()).collect()
+    }
+
+    fn with_int96_as(&self, unit: TimeUnit) -> Result<Self> {
+        let int96 = self.int96_columns();
+        let mut fields = Vec::new();
+        for field in self.schema().fields() {
+            let field = field.as_ref().clone();
+            fields.push(match field.data_type() {
+                DataType::Timestamp(_, zone) if int96.contains(field.name()) => {
+                    let in_unit = DataType::Timestamp(unit, zone.clone());
+                    field.with_data_type(in_unit)
+                }
+                _ if int96.contains(field.name()) => return Err(self.nested_int96(&field)),
+                _ => field,
+            });
+        }
+        let schema = Schema::new_with_metadata(fields, self.schema().metadata().clone());
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+        let footer = ArrowReaderMetadata::try_new(Arc::clone(self.footer.metadata()), options);
+        let footer = footer.map_err(|error| no_parquet(&self.file, &error))?;
+        Ok(Self { footer, ..self.clone() })
+    }
+
+    fn nested_int96(&self, field: &Field) -> Error {
+        Error::Input(InputFault {
+            file: self.file.path.clone(),
+            row_group: None,
+            column: Some(field.name().clone()),
+            reason: "has INT96 times within a nested type".into(),
+        })
+    }
+}
+
+/// Whether `micros` hold the column's times whole: `seconds` say that they did not overflow, `nanos` that nothing is below them.
+fn are_micros(column: &str, seconds: &RecordBatch, micros: &RecordBatch, nanos: &RecordBatch) -> bool {
+    let (Some(seconds), Some(micros), Some(nanos)) =
+        (seconds.column_by_name(column), micros.column_by_name(column), nanos.column_by_name(column))
+    else {
+        return false;
+    };
+    let seconds = seconds.as_primitive::<TimestampSecondType>();
+    let micros = micros.as_primitive::<TimestampMicrosecondType>();
+    let nanos = nanos.as_primitive::<TimestampNanosecondType>();
+    (0..micros.len()).filter(|row| micros.is_valid(*row)).all(|row| {
+        let us = micros.value(row);
+        us.div_euclid(MICROS_PER_SECOND) == seconds.value(row) && us.wrapping_mul(1_000) == nanos.value(row)
+    })
+}

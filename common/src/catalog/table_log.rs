@@ -1,0 +1,147 @@
+//! Tables whose log says which of their files count (Delta Lake, Iceberg, Hudi): found by their folders, and refused by name.
+
+use std::fmt;
+
+use object_store::ListResult;
+
+use super::lake::listed;
+use super::location::Location;
+use crate::{Error, Result};
+
+/// What keeps a table's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogKind {
+    /// Delta Lake: `_delta_log/`.
+    Delta,
+    /// Apache Iceberg: `metadata/*.metadata.json`.
+    Iceberg,
+    /// Apache Hudi: `.hoodie/`.
+    Hudi,
+}
+
+/// A table that is not read or written, since its log says which of its files count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedTable {
+    /// Its name.
+    pub name: String,
+    /// URL of its folder.
+    pub url: String,
+    /// What keeps its log.
+    pub kind: LogKind,
+}
+
+impl LogKind {
+    /// The folder of the log, below the table's.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Delta => "_delta_log",
+            Self::Iceberg => "metadata",
+            Self::Hudi => ".hoodie",
+        }
+    }
+}
+
+impl fmt::Display for LogKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Delta => "a Delta Lake table",
+            Self::Iceberg => "an Apache Iceberg table",
+            Self::Hudi => "an Apache Hudi table",
+        })
+    }
+}
+
+impl fmt::Display for LoggedTable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, url, kind } = self;
+        write!(
+            formatter,
+            "{name} ({url}) is {kind}: its log in {}/ says which files count, and Hindcast does not read it",
+            kind.folder()
+        )
+    }
+}
+
+impl LoggedTable {
+    /// The error that this table is not read or written; `advice` ends the sentence on what works instead.
+    pub fn refused(&self, advice: &str) -> Error {
+        let plain = match self.name.as_str() {
+            "the lake" => "plain Parquet folders <Table>/date=YYYY-MM-DD".to_owned(),
+            name => format!("plain Parquet folders {name}/date=YYYY-MM-DD"),
+        };
+        Error::Config(format!(
+            "{self}. Nothing was read or written. Export its current rows to {plain} in another place, with what \
+             writes the table, and name that lake{advice}"
+        ))
+    }
+}
+
+/// What keeps the log of the table at `location`; none where it has none, or is not there.
+///
+/// # Errors
+/// [`Error::Storage`] where a listing fails.
+pub async fn log_of(location: &Location) -> Result<Option<LogKind>> {
+    log_in(location, &listed(location).await?).await
+}
+
+/// Fails where the table `name` at `location` has a log.
+///
+/// # Errors
+/// [`Error::Config`] then, [`Error::Storage`] where a listing fails.
+pub async fn refuse_log(location: &Location, name: &str) -> Result<()> {
+    match log_of(location).await? {
+        None => Ok(()),
+        Some(kind) => {
+            let (name, url) = (name.to_owned(), location.url().to_owned());
+            Err(LoggedTable { name, url, kind }.refused(""))
+        }
+    }
+}
+
+/// What keeps the log of the table at `location`, whose folder `listing` is of.
+pub(super) async fn log_in(location: &Location, listing: &ListResult) -> Result<Option<LogKind>> {
+    let has =
+        |kind: LogKind| listing.common_prefixes.iter().any(|folder| folder.filename() == Some(kind.folder()));
+    if has(LogKind::Delta) {
+        return Ok(Some(LogKind::Delta));
+    }
+    if has(LogKind::Hudi) {
+        return Ok(Some(LogKind::Hudi));
+    }
+    if has(LogKind::Iceberg) {
+        let metadata = listed(&location.join(LogKind::Iceberg.folder())).await?;
+        let is_metadata = |name: &str| name.contains(".metadata.json");
+        let mut names = metadata.objects.iter().filter_map(|object| object.location.filename());
+        return Ok(names.any(is_metadata).then_some(LogKind::Iceberg));
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn logs_are_known_by_their_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Location::parse(&folder.path().display().to_string()).unwrap();
+        for (file, expected) in [
+            ("plain/date=2026-01-05/a.parquet", None),
+            ("plain2/metadata/notes.json", None),
+            ("delta/_delta_log/00000000000000000000.json", Some(LogKind::Delta)),
+            ("iceberg/metadata/v1.metadata.json", Some(LogKind::Iceberg)),
+            ("packed/metadata/00001-ab.gz.metadata.json", Some(LogKind::Iceberg)),
+            ("hudi/.hoodie/hoodie.properties", Some(LogKind::Hudi)),
+        ] {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "{}").unwrap();
+            let table = file.split('/').next().unwrap();
+            assert_eq!(log_of(&place.join(table)).await.unwrap(), expected, "{file}");
+            assert_eq!(refuse_log(&place.join(table), table).await.is_ok(), expected.is_none(), "{file}");
+        }
+        assert_eq!(log_of(&place.join("absent")).await.unwrap(), None);
+    }
+}

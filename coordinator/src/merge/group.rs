@@ -1,0 +1,224 @@
+//! Which files can become one without loss: by their schemas, and where that depends on them, by their values.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use futures::TryStreamExt;
+use hindcast_common::catalog::{
+    ColumnKind, LakeFile, Location, StoredFile, TableSpec, reads_alike, reads_as_absent,
+};
+use hindcast_common::config::TableMapping;
+use hindcast_common::{Error, Result};
+use serde::Serialize;
+
+use super::fields::{alone, unite};
+use super::types::roomy;
+use super::widen::{is_exact, widen};
+
+/// A file that is not merged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftAlone {
+    /// Its path.
+    pub file: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// How Hindcast reads the columns of a table; those of a table it does not know, not at all.
+#[derive(Debug, Clone)]
+pub(crate) struct Columns {
+    spec: Option<&'static TableSpec>,
+    mapping: TableMapping,
+}
+
+impl Columns {
+    /// Those of `table`, which the lake calls as `mapping` says.
+    pub(crate) fn of(table: &str, mapping: &TableMapping) -> Self {
+        Self { spec: TableSpec::by_name(table), mapping: mapping.clone() }
+    }
+
+    fn physical<'a>(&'a self, name: &'a str) -> &'a str {
+        self.mapping.columns.get(name).map_or(name, String::as_str)
+    }
+
+    /// As what a column of files is read.
+    fn kind(&self, physical: &str) -> Option<ColumnKind> {
+        let columns = self.spec?.columns.iter();
+        columns.into_iter().find(|column| self.physical(column.name) == physical).map(|column| column.kind)
+    }
+
+    /// The column of times.
+    pub(crate) fn time(&self) -> &str {
+        self.physical(self.spec.map_or("TimeGenerated", |spec| spec.time_column))
+    }
+
+    /// The column by whose values rows lie together.
+    pub(crate) fn cluster(&self) -> Option<&str> {
+        self.spec?.shard_key.map(|key| self.physical(key))
+    }
+}
+
+/// Files whose rows have one schema.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// The schema of all their rows.
+    pub(crate) schema: SchemaRef,
+    /// The files.
+    pub(crate) files: Vec<StoredFile>,
+}
+
+/// Cuts `files` into groups of which each can become one file; with those that can't become one with any other, and why.
+/// The files come in the order of their paths, and each goes to the first group that takes it.
+///
+/// # Errors
+/// [`Error::Storage`] where the store fails.
+pub(crate) async fn groups(
+    location: &Location,
+    files: &[LakeFile],
+    columns: &Columns,
+) -> Result<(Vec<Group>, Vec<LeftAlone>)> {
+    let mut groups: Vec<(Group, Option<String>)> = Vec::new();
+    let mut left = Vec::new();
+    for file in files {
+        let stored = match open(location, file).await? {
+            Ok(stored) => stored,
+            Err(reason) => {
+                left.push(LeftAlone { file: file.path.clone(), reason });
+                continue;
+            }
+        };
+        let mut misfit = None;
+        let mut taken = false;
+        for (group, _) in &mut groups {
+            match group.schema_with(&stored, columns).await? {
+                Ok(schema) => {
+                    group.schema = schema;
+                    group.files.push(stored.clone());
+                    taken = true;
+                    break;
+                }
+                Err(reason) => misfit = misfit.or(Some(reason)),
+            }
+        }
+        if !taken {
+            match alone(stored.schema()) {
+                Ok(schema) => {
+                    groups.push((Group { schema: Arc::new(schema), files: vec![stored] }, misfit));
+                }
+                Err(reason) => left.push(LeftAlone { file: file.path.clone(), reason: reason.to_string() }),
+            }
+        }
+    }
+    let only = |group: &Group| group.files.first().map(|stored| stored.file().path.clone());
+    let first_misfit = groups.iter().find_map(|(_, misfit)| misfit.clone());
+    let (merged, single): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(group, _)| group.files.len() > 1);
+    for (group, misfit) in single {
+        // The first of all files did not fail to fit: a later one did.
+        let (Some(file), Some(reason)) = (only(&group), misfit.or(first_misfit.clone())) else { continue };
+        left.push(LeftAlone { file, reason });
+    }
+    Ok((merged.into_iter().map(|(group, _)| group).collect(), left))
+}
+
+/// The file, or why it can't be written anew.
+async fn open(location: &Location, file: &LakeFile) -> Result<Result<StoredFile, String>> {
+    let opened = async {
+        let stored = StoredFile::open(location, file).await?;
+        let finer = stored.finer_than_micros().await?;
+        Ok((stored, finer))
+    };
+    match opened.await {
+        Ok((stored, None)) => Ok(Ok(stored)),
+        Ok((_, Some(column))) => {
+            Ok(Err(format!("column {column} has INT96 times that microseconds do not hold whole")))
+        }
+        Err(Error::Input(fault)) => Ok(Err(fault.to_string())),
+        Err(error) => Err(error),
+    }
+}
+
+impl Group {
+    /// The schema of this group with `file`, or why there is none.
+    async fn schema_with(&self, file: &StoredFile, columns: &Columns) -> Result<Result<SchemaRef, String>> {
+        let schema = match unite(&self.schema, file.schema()) {
+            Ok(schema) => schema,
+            Err(misfit) => return Ok(Err(misfit.to_string())),
+        };
+        let time = columns.time();
+        if self.schema.index_of(time).is_ok() != file.schema().index_of(time).is_ok() {
+            return Ok(Err(format!("column {time}, the time of rows, is not in every file")));
+        }
+        if let Err(reason) = survives(file, file.schema(), &schema, columns).await? {
+            return Ok(Err(reason));
+        }
+        let members = if schema.fields() == self.schema.fields() { &[] } else { self.files.as_slice() };
+        for member in members {
+            // What a member was already checked to be is not checked again.
+            if let Err(reason) = survives(member, &self.schema, &schema, columns).await? {
+                return Ok(Err(reason));
+            }
+        }
+        Ok(Ok(Arc::new(schema)))
+    }
+}
+
+/// Whether every value of `file` is itself, and read as before, in the types of `schema` that differ from those of `known`; if not, why.
+async fn survives(
+    file: &StoredFile,
+    known: &Schema,
+    schema: &Schema,
+    columns: &Columns,
+) -> Result<Result<(), String>> {
+    let mut changed: Vec<String> = Vec::new();
+    for field in schema.fields() {
+        let (name, data_type) = (field.name(), field.data_type());
+        match file.schema().field_with_name(name) {
+            Ok(own) => {
+                let was = known.field_with_name(name).map_or(own.data_type(), |field| field.data_type());
+                if roomy(was) != *data_type && roomy(own.data_type()) != *data_type {
+                    changed.push(name.clone());
+                }
+            }
+            Err(_) => {
+                if columns.kind(name).is_some_and(|kind| !reads_as_absent(kind, data_type)) {
+                    return Ok(Err(format!(
+                        "column {name} can't be read as {data_type}, and some files lack it"
+                    )));
+                }
+            }
+        }
+    }
+    if changed.is_empty() {
+        return Ok(Ok(()));
+    }
+    let mut batches = std::pin::pin!(file.read(Some(&changed))?);
+    loop {
+        let batch = match batches.try_next().await {
+            Ok(Some(batch)) => batch,
+            Ok(None) => return Ok(Ok(())),
+            Err(Error::Input(fault)) => return Ok(Err(fault.to_string())),
+            Err(error) => return Err(error),
+        };
+        if let Some(reason) = lost(&batch, schema, columns) {
+            return Ok(Err(format!("{reason} ({})", file.file().path)));
+        }
+    }
+}
+
+/// What of the rows would not survive in the types of `schema`.
+fn lost(batch: &RecordBatch, schema: &Schema, columns: &Columns) -> Option<String> {
+    let own = batch.schema();
+    own.fields().iter().zip(batch.columns()).find_map(|(field, before)| {
+        let (name, own) = (field.name(), before.data_type());
+        let target: &DataType = schema.field_with_name(name).ok()?.data_type();
+        let Ok(after) = widen(before, target) else {
+            return Some(format!("column {name}: {target} does not hold every value of type {own}"));
+        };
+        if !is_exact(before, &after) {
+            return Some(format!("column {name}: {target} does not hold every value of type {own} exactly"));
+        }
+        let reads_otherwise = columns.kind(name).is_some_and(|kind| !reads_alike(kind, before, &after));
+        reads_otherwise.then(|| format!("column {name}: values of type {own} are read otherwise as {target}"))
+    })
+}
