@@ -159,3 +159,58 @@ fn hostile_names_stay_text() {
     let alerts = lines(&place, "asim_alert_event.jsonl");
     assert_eq!(alerts[0]["Username"], lowered.as_str());
 }
+
+/// One who stages files, of this account, by this command.
+fn staging(place: &Place, account: &str, command: &str) {
+    let device = "ws-1";
+    let process = row([
+        ("Timestamp", json!("2026-01-05T10:00:00Z")),
+        ("DeviceName", json!(device)),
+        ("InitiatingProcessAccountName", json!(account)),
+        ("ProcessCommandLine", json!(command)),
+    ]);
+    let file = row([
+        ("Timestamp", json!("2026-01-05T10:01:00Z")),
+        ("DeviceName", json!(device)),
+        ("FileName", json!("out.zip")),
+        ("FolderPath", json!("C:\\Temp")),
+    ]);
+    place.write_rows("DeviceProcessEvents", "2026-01-05", "a.parquet", &[process]);
+    place.write_rows("DeviceFileEvents", "2026-01-05", "a.parquet", &[file]);
+}
+
+#[test]
+fn a_text_longer_than_a_cell_is_cut_and_nothing_lost() {
+    let place = Place::new();
+    // Each of these characters is two in a workbook.
+    let command = format!("zip -r out.zip {}", "\u{1f600}".repeat(20_000));
+    staging(&place, "ada", &command);
+    place.scan_well("--only compression_staging --format xlsx,jsonl,csv");
+    let workbook = fs::read(place.out().join("tables.xlsx")).expect("a workbook");
+    assert!(workbook.starts_with(b"PK"));
+    let whole = fs::read_to_string(place.out().join("tables/compression_staging.jsonl")).expect("rows");
+    assert!(whole.contains(&"\u{1f600}".repeat(20_000)), "the other formats have all of it");
+    assert_eq!(place.findings().len(), 1);
+}
+
+#[test]
+fn formulas_are_escaped_where_that_is_asked_for() {
+    let place = Place::new();
+    staging(&place, "=cmd|'/c calc'!a1", "zip -r out.zip docs");
+    let cells = |arguments: &str| -> BTreeSet<String> {
+        place.scan_well(&format!("--only compression_staging --format csv {arguments}"));
+        let mut found = BTreeSet::new();
+        for file in ["tables/compression_staging.csv", "findings.csv"] {
+            let mut reader = csv::Reader::from_path(place.out().join(file)).expect("a CSV");
+            for record in reader.records() {
+                found.extend(record.expect("a row").iter().map(str::to_owned));
+            }
+        }
+        found
+    };
+    let begins = |cells: &BTreeSet<String>, sign: &str| cells.iter().any(|cell| cell.starts_with(sign));
+    let plain = cells("");
+    assert!(begins(&plain, "=cmd|") && !begins(&plain, "'=cmd|"), "{plain:?}");
+    let escaped = cells("--csv-escape-formulas");
+    assert!(begins(&escaped, "'=cmd|") && !begins(&escaped, "="), "{escaped:?}");
+}

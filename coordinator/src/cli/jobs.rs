@@ -10,7 +10,7 @@ use hindcast_proto::v1::{Job, JobState};
 use super::Outcome;
 use crate::client::{Client, Connection};
 use crate::jobs::{has_results, is_of_backfill, outcome};
-use crate::output::{Format, OutputFolder, check_replaceable};
+use crate::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
 use crate::scan::PlanOutline;
 use crate::screen;
 
@@ -37,6 +37,9 @@ pub struct JobsArguments {
     /// With fetch: formats of the results
     #[arg(long, value_delimiter = ',', default_value = "parquet,html", value_name = "FORMAT,..")]
     format: Vec<Format>,
+    /// With fetch: in CSV, put an apostrophe before text that a spreadsheet would take for a formula
+    #[arg(long)]
+    csv_escape_formulas: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -90,7 +93,7 @@ pub(super) async fn run(arguments: &JobsArguments) -> Result<Outcome> {
     };
     tell(&job)?;
     Ok(match (arguments.action, job.state()) {
-        (Action::Watch, JobState::Failed | JobState::Cancelled) => Outcome::Failed,
+        (Action::Watch, JobState::Failed | JobState::Cancelled | JobState::Unreadable) => Outcome::Failed,
         _ => Outcome::Done,
     })
 }
@@ -107,11 +110,13 @@ async fn fetch(arguments: &JobsArguments, client: &mut Client, id: &str) -> Resu
     }
     check_replaceable(&arguments.out)?;
     let folder = OutputFolder::create(&arguments.out)?;
-    folder.write(&client.result(id).await?, &arguments.format)?;
+    let choice = Choice { formats: &arguments.format, escapes_formulas: arguments.csv_escape_formulas };
+    let unwritten = folder.write(&client.result(id).await?, choice)?;
     let out = folder.publish()?;
     if !arguments.json {
         println!("results in {}", out.display());
     }
+    check_written(&unwritten, &out)?;
     Ok(job)
 }
 

@@ -11,7 +11,7 @@ use hindcast_proto::v1::ScanRequest;
 use super::means::{CONCURRENT_MERGES, MeansArguments};
 use crate::client::{Client, check_done};
 use crate::lakes::Access;
-use crate::output::{Format, OutputFolder, check_replaceable};
+use crate::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
 use crate::scan::{PlanOutline, RunOptions, ScanResult, Summary, prepare, run_scan, units_of};
 use crate::screen;
 use crate::sinks::{RunEnd, Sink, tell_all};
@@ -36,6 +36,9 @@ pub struct RunArguments {
     /// Formats of the results
     #[arg(long, value_delimiter = ',', default_value = "parquet,html", value_name = "FORMAT,..")]
     format: Vec<Format>,
+    /// In CSV, put an apostrophe before text that a spreadsheet would take for a formula
+    #[arg(long)]
+    csv_escape_formulas: bool,
     /// Show what would be scanned, and stop
     #[arg(long)]
     dry_run: bool,
@@ -74,7 +77,8 @@ impl RunArguments {
             },
         };
         let folder = OutputFolder::create(&self.out)?;
-        folder.write(&result, &self.format)?;
+        let choice = Choice { formats: &self.format, escapes_formulas: self.csv_escape_formulas };
+        let unwritten = folder.write(&result, choice)?;
         let out = folder.publish()?;
         tracing::debug!("results written");
         if self.means.is_told() {
@@ -90,6 +94,7 @@ impl RunArguments {
         if self.means.json {
             screen::print_json(&result.report.summary)?;
         }
+        check_written(&unwritten, &out)?;
         Ok(Some(result.report.summary))
     }
 

@@ -10,7 +10,7 @@ use hindcast_common::findings::Finding;
 use hindcast_common::{Error, Result};
 use serde_json::Value;
 
-use super::{Format, json, ocsf, tables};
+use super::{Choice, Format, json, ocsf, tables};
 use crate::correlate::Incident;
 use crate::scan::ScanResult;
 
@@ -39,18 +39,18 @@ pub(crate) fn write_lines<T: serde::Serialize>(
 }
 
 /// `findings.csv`.
-pub(super) fn findings_csv(result: &ScanResult) -> Result<Vec<u8>> {
-    csv(&findings_batch(&result.findings)?)
+pub(super) fn findings_csv(result: &ScanResult, choice: Choice<'_>) -> Result<Vec<u8>> {
+    csv(&findings_batch(&result.findings)?, choice)
 }
 
 /// `incidents.csv`.
-pub(super) fn incidents_csv(result: &ScanResult) -> Result<Vec<u8>> {
-    csv(&incidents_batch(&result.report.incidents)?)
+pub(super) fn incidents_csv(result: &ScanResult, choice: Choice<'_>) -> Result<Vec<u8>> {
+    csv(&incidents_batch(&result.report.incidents)?, choice)
 }
 
-fn csv(batch: &RecordBatch) -> Result<Vec<u8>> {
+fn csv(batch: &RecordBatch, choice: Choice<'_>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let written = tables::write_csv_batch(&mut bytes, batch);
+    let written = tables::write_csv_batch(&mut bytes, batch, choice);
     written.map_err(|error| Error::Internal(format!("writing CSV: {error}")))?;
     Ok(bytes)
 }

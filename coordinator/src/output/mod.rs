@@ -1,6 +1,7 @@
 //! What a scan leaves behind: a folder written beside its place and renamed into it.
 
 mod asim;
+mod escape;
 mod findings_file;
 mod json;
 mod navigator;
@@ -10,6 +11,7 @@ mod risks;
 mod stix;
 mod tables;
 mod timesketch;
+mod unwritten;
 mod workbook;
 
 use std::fs;
@@ -23,6 +25,7 @@ pub use tables::plain;
 #[cfg(test)]
 pub(crate) use tables::write as write_table;
 pub(crate) use tables::{PART_ROWS, write_batch};
+pub use unwritten::{Unwritten, check_written};
 
 use crate::scan::ScanResult;
 
@@ -53,24 +56,54 @@ pub enum Format {
     Html,
 }
 
+/// Which files are written of a result, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice<'a> {
+    /// The formats.
+    pub formats: &'a [Format],
+    /// Whether cells of CSV that a spreadsheet would take for formulas are made text.
+    pub escapes_formulas: bool,
+}
+
 /// A file beside the tables that is written for one format.
 struct Export {
     format: Format,
     file: &'static str,
-    bytes: fn(&ScanResult) -> Result<Vec<u8>>,
+    bytes: fn(&ScanResult, Choice<'_>) -> Result<Vec<u8>>,
 }
 
 const EXPORTS: [Export; 9] = [
-    Export { format: Format::Html, file: "report.html", bytes: report::page },
+    Export { format: Format::Html, file: "report.html", bytes: |result, _| report::page(result) },
     Export { format: Format::Csv, file: "findings.csv", bytes: findings_file::findings_csv },
     Export { format: Format::Csv, file: "incidents.csv", bytes: findings_file::incidents_csv },
-    Export { format: Format::Xlsx, file: "tables.xlsx", bytes: workbook::workbook },
-    Export { format: Format::Ocsf, file: "incidents.ocsf.jsonl", bytes: ocsf::incident_findings },
-    Export { format: Format::Navigator, file: "navigator.json", bytes: navigator::layer },
-    Export { format: Format::Timesketch, file: "timesketch.jsonl", bytes: timesketch::events },
-    Export { format: Format::Asim, file: "asim_alert_event.jsonl", bytes: asim::alert_events },
-    Export { format: Format::Stix, file: "stix.json", bytes: stix::bundle },
+    Export { format: Format::Xlsx, file: "tables.xlsx", bytes: |result, _| workbook::workbook(result) },
+    Export {
+        format: Format::Ocsf,
+        file: "incidents.ocsf.jsonl",
+        bytes: |result, _| ocsf::incident_findings(result),
+    },
+    Export { format: Format::Navigator, file: "navigator.json", bytes: |result, _| navigator::layer(result) },
+    Export {
+        format: Format::Timesketch,
+        file: "timesketch.jsonl",
+        bytes: |result, _| timesketch::events(result),
+    },
+    Export {
+        format: Format::Asim,
+        file: "asim_alert_event.jsonl",
+        bytes: |result, _| asim::alert_events(result),
+    },
+    Export { format: Format::Stix, file: "stix.json", bytes: |result, _| stix::bundle(result) },
 ];
+
+impl Export {
+    fn write(&self, result: &ScanResult, choice: Choice<'_>, folder: &Path) -> Result<(), Unwritten> {
+        unwritten::whole_or_none(&folder.join(self.file), self.file, |path| {
+            let bytes = (self.bytes)(result, choice)?;
+            fs::write(path, bytes).map_err(Error::io(format!("writing {}", path.display())))
+        })
+    }
+}
 
 /// A result folder in the making. Dropped before [`OutputFolder::publish`], it leaves nothing.
 pub struct OutputFolder {
@@ -101,37 +134,36 @@ impl OutputFolder {
         self.draft.path()
     }
 
-    /// Writes everything of `result`.
+    /// Writes everything of `result`; gives the exports that failed, each of which loses its own file only.
     ///
     /// # Errors
-    /// [`Error::Io`] where a file can't be written.
-    pub fn write(&self, result: &ScanResult, formats: &[Format]) -> Result<()> {
+    /// [`Error::Io`] where a file that every result has can't be written.
+    pub fn write(&self, result: &ScanResult, choice: Choice<'_>) -> Result<Vec<Unwritten>> {
         let summary = &result.report.summary;
         let folder = self.draft.path();
         let tables = folder.join("tables");
         fs::create_dir(&tables).map_err(Error::io(format!("creating {}", tables.display())))?;
         let write_tables =
-            || result.tables.iter().try_for_each(|table| tables::write(table, &tables, formats));
+            || result.tables.iter().flat_map(|table| tables::write(table, &tables, choice)).collect();
         let write_exports = || {
-            EXPORTS.iter().filter(|export| formats.contains(&export.format)).try_for_each(|export| {
-                let path = folder.join(export.file);
-                fs::write(&path, (export.bytes)(result)?)
-                    .map_err(Error::io(format!("writing {}", path.display())))
-            })
+            let chosen = EXPORTS.iter().filter(|export| choice.formats.contains(&export.format));
+            chosen.filter_map(|export| export.write(result, choice, folder).err()).collect()
         };
-        std::thread::scope(|scope| {
-            let findings =
-                scope.spawn(|| findings_file::write(&result.findings, folder, formats, &summary.version));
+        let unwritten = std::thread::scope(|scope| {
+            let findings = scope
+                .spawn(|| findings_file::write(&result.findings, folder, choice.formats, &summary.version));
             let exports = scope.spawn(write_exports);
-            let tables = write_tables();
-            let stopped = |_| Err(Error::Internal("writing results stopped".into()));
-            tables.and(exports.join().unwrap_or_else(stopped)).and(findings.join().unwrap_or_else(stopped))
+            let mut unwritten: Vec<Unwritten> = write_tables();
+            let stopped = || Error::Internal("writing results stopped".into());
+            unwritten.extend::<Vec<Unwritten>>(exports.join().map_err(|_| stopped())?);
+            findings.join().unwrap_or_else(|_| Err(stopped())).map(|()| unwritten)
         })?;
         findings_file::write_lines(&result.suppressed, &folder.join("suppressed.jsonl"))?;
         findings_file::write_lines(&result.report.incidents, &folder.join("incidents.jsonl"))?;
         findings_file::write_lines(&result.report.entities, &folder.join("entities.jsonl"))?;
         write_json(&folder.join("parameters.json"), &result.report.parameters)?;
-        write_json(&folder.join("summary.json"), summary)
+        write_json(&folder.join("summary.json"), summary)?;
+        Ok(unwritten)
     }
 
     /// Puts the folder in its place, replacing an earlier result.

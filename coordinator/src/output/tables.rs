@@ -14,30 +14,39 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::Format;
+use super::escape::escaped;
+use super::unwritten::{Unwritten, whole_or_none};
+use super::{Choice, Format};
 use crate::scan::{Parts, ResultTable};
 
 /// Rows that are written at a time: as a whole, a result of millions of rows would be held once more.
 pub(crate) const PART_ROWS: usize = 64 << 10;
 
-/// Writes one table in each of the formats that has a file a table.
-pub(crate) fn write(table: &ResultTable, folder: &Path, formats: &[Format]) -> Result<()> {
-    for format in formats {
+/// Writes one table in each of the formats that has a file a table; gives the files that failed.
+pub(crate) fn write(table: &ResultTable, folder: &Path, choice: Choice<'_>) -> Vec<Unwritten> {
+    let write_as = |format: &Format| {
         let (extension, write) = match format {
             Format::Parquet => ("parquet", write_parquet as Writer),
             Format::Csv => ("csv", write_csv as Writer),
             Format::Json => ("json", write_json as Writer),
             Format::Jsonl => ("jsonl", write_jsonl as Writer),
             // Those have no file a table.
-            _ => continue,
+            _ => return None,
         };
-        let path = folder.join(format!("{}.{extension}", table.name));
-        let action = format!("writing {}", path.display());
-        let file = File::create(&path).map_err(Error::io(action.as_str()))?;
-        write(file, Box::new(table.parts().flat_map(cut)))
-            .map_err(|error| Error::io(action)(std::io::Error::other(error)))?;
-    }
-    Ok(())
+        let name = format!("{}.{extension}", table.name);
+        let written = whole_or_none(&folder.join(&name), &format!("tables/{name}"), |path| {
+            let action = format!("writing {}", path.display());
+            let file = File::create(path).map_err(Error::io(action.as_str()))?;
+            let parts: Parts<'_> = Box::new(table.parts().flat_map(cut));
+            let parts = match format {
+                Format::Csv if choice.escapes_formulas => escaped(parts),
+                _ => parts,
+            };
+            write(file, parts).map_err(|error| Error::io(action)(std::io::Error::other(error)))
+        });
+        written.err()
+    };
+    choice.formats.iter().filter_map(write_as).collect()
 }
 
 type Writer = fn(File, Parts<'_>) -> Result<(), BoxedError>;
@@ -49,8 +58,13 @@ pub(crate) fn write_batch(file: File, batch: &RecordBatch) -> Result<(), BoxedEr
 }
 
 /// One batch as CSV.
-pub(super) fn write_csv_batch(file: impl Write, batch: &RecordBatch) -> Result<(), BoxedError> {
-    write_csv(file, cut(Ok(batch.clone())))
+pub(super) fn write_csv_batch(
+    file: impl Write,
+    batch: &RecordBatch,
+    choice: Choice<'_>,
+) -> Result<(), BoxedError> {
+    let parts = cut(Ok(batch.clone()));
+    write_csv(file, if choice.escapes_formulas { escaped(parts) } else { parts })
 }
 
 fn write_parquet(file: File, mut parts: Parts<'_>) -> Result<(), BoxedError> {

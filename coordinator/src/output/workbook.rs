@@ -12,8 +12,8 @@ use crate::scan::{ResultTable, ScanResult};
 
 /// Rows a sheet can hold, the header included.
 const SHEET_ROWS: usize = 1_048_576;
-/// Characters a cell can hold.
-const CELL_CHARACTERS: usize = 32_767;
+/// UTF-16 code units a cell can hold: one beyond the first 65,536 characters is two.
+const CELL_UNITS: usize = 32_767;
 /// Whole numbers beyond this are written as text: a cell's number is a double.
 const EXACT_INTEGER: i64 = 1 << 53;
 
@@ -85,10 +85,37 @@ fn write_row(sheet: &mut Worksheet, row: u32, batch: &RecordBatch, index: usize)
                     (None, Some(texts)) => texts.value(index),
                     (None, None) => "",
                 };
-                let fitting: String = text.chars().take(CELL_CHARACTERS).collect();
-                sheet.write_string(row, column, fitting)?;
+                sheet.write_string(row, column, fitting(text))?;
             }
         }
     }
     Ok(())
+}
+
+/// As much of `text` as a cell can hold.
+fn fitting(text: &str) -> &str {
+    let mut units = 0;
+    let end = text.char_indices().find(|(_, character)| {
+        units += character.len_utf16();
+        units > CELL_UNITS
+    });
+    end.map_or(text, |(end, _)| &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_cut_by_utf16_units_and_between_characters() {
+        let units = |text: &str| text.encode_utf16().count();
+        let emoji = "\u{1f600}".repeat(20_000);
+        assert_eq!(units(fitting(&emoji)), CELL_UNITS - 1);
+        let (most, more) = ("ä".repeat(CELL_UNITS), "ä".repeat(CELL_UNITS + 1));
+        assert_eq!(fitting(&most), most);
+        assert_eq!(fitting(&more), most);
+        assert_eq!(fitting(""), "");
+        let mut workbook = Workbook::new();
+        workbook.add_worksheet().write_string(0, 0, fitting(&emoji)).unwrap();
+    }
 }
