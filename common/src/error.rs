@@ -2,6 +2,8 @@
 
 use datafusion::error::DataFusionError;
 
+use crate::catalog::confined::Refused;
+
 /// Result of anything in Hindcast that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -71,10 +73,13 @@ impl std::fmt::Display for InputFault {
 }
 
 impl Error {
-    /// An [`Error::Storage`] that says what was being done.
+    /// An [`Error::Storage`] that says what was being done; an [`Error::Config`] where a path of a lake may not be followed.
     pub fn storage(action: impl Into<String>) -> impl FnOnce(object_store::Error) -> Self {
         let action = action.into();
-        move |source| Self::Storage { action, source }
+        move |source| match Refused::of(&source) {
+            Some(refused) => Self::Config(format!("{action}: {refused}")),
+            None => Self::Storage { action, source },
+        }
     }
 
     /// An [`Error::Io`] that says what was being done.

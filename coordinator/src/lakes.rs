@@ -1,11 +1,17 @@
 //! Opens lakes with their own configuration, and decides which places a request may name.
 
+use std::time::Duration;
+
 use hindcast_common::catalog::{Lake, Location, refuse_log};
 use hindcast_common::config::{Config, Layer};
 use hindcast_common::{Error, Result};
 
 /// Name of a lake's own configuration, in its root.
 const LAKE_CONFIG: &str = "hindcast.toml";
+/// Bytes it may have.
+const LAKE_CONFIG_BYTES: u64 = 4 << 20;
+/// Longest that reading it may take.
+const LAKE_CONFIG_TIME: Duration = Duration::from_secs(30);
 
 /// Places that may be read.
 #[derive(Debug)]
@@ -24,9 +30,15 @@ impl Access {
     pub fn check(&self, place: &Location) -> Result<()> {
         let Access::Only(listed) = self else { return Ok(()) };
         let root = place.store_url()?;
-        let is_within = |listed: &Location| {
-            listed.store_url().is_ok_and(|listed_root| listed_root == root)
-                && place.prefix().prefix_matches(listed.prefix())
+        // On this machine's disk by where links lead, whatever the form of the address.
+        let real = place.real_path();
+        let is_within = |listed: &Location| match (&real, listed.real_path()) {
+            (Some(real), Some(listed)) => real.starts_with(listed),
+            (None, None) => {
+                listed.store_url().is_ok_and(|listed_root| listed_root == root)
+                    && place.prefix().prefix_matches(listed.prefix())
+            }
+            _ => false,
         };
         if listed.iter().any(is_within) {
             return Ok(());
@@ -37,6 +49,16 @@ impl Access {
             place.url(),
             if names.is_empty() { "it lists none".to_owned() } else { names.join(", ") }
         )))
+    }
+
+    /// A place as it is to be read: no link in it leads to one that is not listed.
+    fn confine(&self, place: Location) -> Location {
+        match self {
+            Access::Any => place,
+            Access::Only(listed) => {
+                place.confined(listed.iter().filter_map(Location::real_path).collect::<Vec<_>>().into())
+            }
+        }
     }
 
     /// Fails where a mapping leads to a place that is not listed.
@@ -69,8 +91,9 @@ pub async fn open_lake(
 ) -> Result<(Lake, Config)> {
     let root = Location::parse(url)?;
     access.check(&root)?;
+    let root = access.confine(root);
     let lake_name = format!("{}/{LAKE_CONFIG}", url.trim_end_matches('/'));
-    let lake_text = match root.read(LAKE_CONFIG).await? {
+    let lake_text = match root.read_bounded(LAKE_CONFIG, LAKE_CONFIG_BYTES, LAKE_CONFIG_TIME).await? {
         Some(bytes) => Some(
             String::from_utf8(bytes.to_vec())
                 .map_err(|_| Error::Config(format!("{lake_name} is not UTF-8 text")))?,
@@ -114,6 +137,77 @@ mod tests {
             assert!(access.check(&place(url)).is_err(), "{url}");
         }
         assert!(Access::Only(vec![]).check(&place("/srv")).is_err());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn no_form_of_an_address_leads_out_by_a_link() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for name in ["lakes/a/AuditLogs/date=2026-01-01", "secret/AuditLogs/date=2026-01-01"] {
+            std::fs::create_dir_all(path(name)).unwrap();
+        }
+        symlink(path("secret"), path("lakes/out")).unwrap();
+        symlink(path("lakes/a"), path("lakes/in")).unwrap();
+        symlink(path("lakes"), path("listed")).unwrap();
+        let access = Access::Only(vec![place(&path("listed"))]);
+        for url in [path("lakes/in"), format!("file://{}", path("lakes/in")), path("listed/a")] {
+            access.check(&place(&url)).unwrap();
+        }
+        for name in [
+            "lakes/out",
+            "lakes/out/AuditLogs",
+            "lakes/a/../out",
+            "lakes/%6fut",
+            "lakes/a/%2e%2e/out",
+            "lakes/out/../secret",
+            "lakes/../secret",
+        ] {
+            for url in [path(name), format!("file://{}", path(name))] {
+                // A path takes percent signs for what they are: there is none of that name, and nothing behind it.
+                let is_other = !url.starts_with("file") && name.contains('%');
+                assert_eq!(access.check(&place(&url)).is_ok(), is_other, "{url}");
+            }
+        }
+        // And none within the lake, whether it stands for the file, a table, or is mapped.
+        symlink(path("secret/AuditLogs"), path("lakes/a/OfficeActivity")).unwrap();
+        let (lake, _) = open_lake(&path("lakes/a"), "default", None, &access).await.unwrap();
+        let error = lake.tables().await.unwrap_err();
+        assert!(matches!(&error, Error::Config(text) if text.contains("secret/AuditLogs")), "{error}");
+        let mapped = format!("[tables.AuditLogs]\nurl = \"file://{}\"", path("lakes/out/AuditLogs"));
+        std::fs::write(path("lakes/a/hindcast.toml"), mapped).unwrap();
+        assert!(open_lake(&path("lakes/a"), "default", None, &access).await.is_err());
+        std::fs::remove_file(path("lakes/a/hindcast.toml")).unwrap();
+        std::fs::write(path("secret/own.toml"), "").unwrap();
+        symlink(path("secret/own.toml"), path("lakes/a/hindcast.toml")).unwrap();
+        let error = open_lake(&path("lakes/a"), "default", None, &access).await.unwrap_err();
+        assert!(matches!(&error, Error::Config(text) if text.contains("secret/own.toml")), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_lakes_file_is_a_regular_one_and_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = folder.path().display().to_string();
+        let file = folder.path().join(LAKE_CONFIG);
+        let refused = async |hint: &str| {
+            let opened =
+                tokio::time::timeout(Duration::from_secs(5), open_lake(&lake, "default", None, &Access::Any));
+            let error = opened.await.expect("it does not wait").unwrap_err();
+            let is_told =
+                matches!(&error, Error::Config(text) if text.contains(hint) && text.contains(LAKE_CONFIG));
+            assert!(is_told, "{error}");
+        };
+        assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+        refused("no regular file").await;
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        refused("no regular file").await;
+        std::fs::remove_dir(&file).unwrap();
+        // A length that is not on the disk.
+        std::fs::File::create(&file).unwrap().set_len(10 << 30).unwrap();
+        refused("longer than").await;
     }
 
     #[test]

@@ -150,7 +150,7 @@ impl Lake {
     async fn table(&self, spec: &'static TableSpec, hidden: &Arc<HashSet<String>>) -> Result<Option<Found>> {
         let mapping = self.mappings.get(spec.name).cloned().unwrap_or_default();
         let location = match (&mapping.url, &mapping.workspace) {
-            (Some(url), _) => Location::parse(url)?,
+            (Some(url), _) => self.root.elsewhere(url)?,
             (None, Some(workspace)) => self.root.join(workspace).join(spec.name),
             (None, None) => self.root.join(spec.name),
         };

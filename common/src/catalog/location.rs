@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use datafusion::datasource::object_store::ObjectStoreUrl;
+use futures::TryStreamExt;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
@@ -14,6 +15,7 @@ use object_store::path::{Path, PathPart};
 use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, RetryConfig};
 use url::Url;
 
+use super::confined::{Confined, real_path};
 use crate::retry::with_retries;
 use crate::{Error, Result};
 
@@ -28,6 +30,8 @@ pub struct Location {
     url: Url,
     store: Arc<dyn ObjectStore>,
     prefix: Path,
+    /// Folders of this machine's disk out of which no link may lead, without links; any where absent.
+    confines: Option<Arc<[PathBuf]>>,
 }
 
 impl Location {
@@ -54,7 +58,39 @@ impl Location {
         };
         let (_, prefix) = ObjectStoreScheme::parse(&url)
             .map_err(|error| Error::Config(format!("{text:?} is not a place Hindcast can read: {error}")))?;
-        Ok(Self { store: open(&url)?, url, prefix })
+        Ok(Self { store: open(&url)?, url, prefix, confines: None })
+    }
+
+    /// The same place; where it is on this machine's disk, no path below it is followed that leads out of `confines`.
+    pub fn confined(self, confines: Arc<[PathBuf]>) -> Self {
+        if self.url.scheme() != "file" {
+            return Self { confines: Some(confines), ..self };
+        }
+        let store = Arc::new(Confined::new(Arc::clone(&confines)));
+        Self { store, confines: Some(confines), ..self }
+    }
+
+    /// Another place, confined as this one is.
+    ///
+    /// # Errors
+    /// As [`Location::parse`].
+    pub fn elsewhere(&self, text: &str) -> Result<Self> {
+        let place = Self::parse(text)?;
+        Ok(match &self.confines {
+            Some(confines) => place.confined(Arc::clone(confines)),
+            None => place,
+        })
+    }
+
+    /// The folder on this machine's disk without links, as far as it exists; none where it is in another store.
+    pub fn real_path(&self) -> Option<PathBuf> {
+        self.file_path(&self.prefix).map(|path| real_path(&path))
+    }
+
+    /// Where an object of this store is on this machine's disk; none where it is in another store.
+    fn file_path(&self, path: &Path) -> Option<PathBuf> {
+        let is_local = self.url.scheme() == "file";
+        is_local.then(|| LocalFileSystem::new().path_to_filesystem(path).ok()).flatten()
     }
 
     /// The URL, as given; a local path as `file://`.
@@ -107,7 +143,8 @@ impl Location {
         // `%` alone is taken for an encoding; the URL encodes the rest itself.
         let relative_url = relative.replace('%', "%25");
         url.set_path(&format!("{}/{relative_url}", self.url.path().trim_end_matches('/')));
-        Self { url, store: Arc::clone(&self.store), prefix: self.child(relative) }
+        let (store, confines) = (Arc::clone(&self.store), self.confines.clone());
+        Self { url, store, prefix: self.child(relative), confines }
     }
 
     /// The bytes of a file below this folder; `None` where there is none.
@@ -123,6 +160,58 @@ impl Location {
                 Err(object_store::Error::NotFound { .. }) => Ok(None),
                 Err(error) => Err(failed(error)),
             }
+        })
+        .await
+    }
+
+    /// The bytes of a file of `most` bytes at most below this folder, taken within `longest`; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where it is no regular file or too long, [`Error::Storage`] where the store fails or takes too long.
+    pub async fn read_bounded(&self, relative: &str, most: u64, longest: Duration) -> Result<Option<Bytes>> {
+        let place = self.name_of(&self.child(relative));
+        let read = tokio::time::timeout(longest, self.read_within(relative, most)).await;
+        read.unwrap_or_else(|_| {
+            let source = format!("it took longer than {} s", longest.as_secs()).into();
+            let source = object_store::Error::Generic { store: "store", source };
+            Err(Error::storage(format!("reading {place}"))(source))
+        })
+    }
+
+    async fn read_within(&self, relative: &str, most: u64) -> Result<Option<Bytes>> {
+        let path = self.child(relative);
+        let place = self.name_of(&path);
+        let too_long = || Error::Config(format!("{place} is longer than {most} bytes"));
+        if let Some(file) = self.file_path(&path) {
+            // A pipe is waited for as soon as it is opened.
+            match tokio::fs::metadata(&file).await {
+                Ok(found) if !found.is_file() => {
+                    return Err(Error::Config(format!("{place} is no regular file")));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(Error::io(format!("reading {place}"))(error)),
+            }
+        }
+        let failed = |error| Error::storage(format!("reading {place}"))(error);
+        with_retries(|| async {
+            let found = match self.store.get(&path).await {
+                Ok(found) => found,
+                Err(object_store::Error::NotFound { .. }) => return Ok(None),
+                Err(error) => return Err(failed(error)),
+            };
+            if found.meta.size > most {
+                return Err(too_long());
+            }
+            let mut parts = found.into_stream();
+            let mut bytes = Vec::new();
+            while let Some(part) = parts.try_next().await.map_err(failed)? {
+                bytes.extend_from_slice(&part);
+                if bytes.len() as u64 > most {
+                    return Err(too_long());
+                }
+            }
+            Ok(Some(bytes.into()))
         })
         .await
     }

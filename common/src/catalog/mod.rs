@@ -2,6 +2,7 @@
 
 mod alike;
 pub mod changes;
+pub(crate) mod confined;
 mod diagnose;
 mod integers;
 mod lake;

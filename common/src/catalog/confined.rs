@@ -1,0 +1,288 @@
+//! A local store out of which no link leads: whoever may write to a lake must not thereby say what else a coordinator reads.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+
+/// Entries of a listing that are looked at together.
+const LOOKED_AT: usize = 1_000;
+
+/// Why a path of a lake is not followed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    /// A link.
+    #[error("{} leads to {}, which is in none of the places that may be read", .link.display(), .target.display())]
+    LeadsOut {
+        /// The path that was asked for.
+        link: PathBuf,
+        /// Where it is.
+        target: PathBuf,
+    },
+    /// A pipe, a device or the like, which may never end.
+    #[error("{} is no regular file", .0.display())]
+    NoFile(PathBuf),
+}
+
+impl Refused {
+    /// What of `error` says that a path is refused.
+    pub(crate) fn of(error: &Error) -> Option<&Self> {
+        match error {
+            Error::PermissionDenied { source, .. } => source.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// This machine's disk, below certain folders.
+#[derive(Debug, Clone)]
+pub(super) struct Confined {
+    disk: Arc<LocalFileSystem>,
+    /// Without links.
+    roots: Arc<[PathBuf]>,
+}
+
+impl Confined {
+    /// What lies below `roots`, themselves without links.
+    pub(super) fn new(roots: Arc<[PathBuf]>) -> Self {
+        Self { disk: Arc::new(LocalFileSystem::new()), roots }
+    }
+
+    async fn check(&self, path: &Path) -> Result<()> {
+        let (this, path) = (self.clone(), path.clone());
+        blocking(move || this.look_at(&path, &mut HashMap::new())).await?
+    }
+
+    /// Fails where `path` is not below the roots, or neither file nor folder. `folders` are those whose place is known.
+    fn look_at(&self, path: &Path, folders: &mut HashMap<PathBuf, PathBuf>) -> Result<()> {
+        let link = self.disk.path_to_filesystem(path)?;
+        let refused = |why: Refused| Error::PermissionDenied { path: path.to_string(), source: why.into() };
+        let found = fs::symlink_metadata(&link);
+        let is_link = found.as_ref().is_ok_and(fs::Metadata::is_symlink);
+        let target = match (link.parent(), link.file_name()) {
+            (Some(folder), Some(name)) if !is_link => match folders.get(folder) {
+                Some(real) => real.join(name),
+                None => {
+                    let real = real_path(folder);
+                    folders.insert(folder.to_owned(), real.clone());
+                    real.join(name)
+                }
+            },
+            _ => real_path(&link),
+        };
+        if !self.roots.iter().any(|root| target.starts_with(root)) {
+            return Err(refused(Refused::LeadsOut { link, target }));
+        }
+        // One that is not there is told by whoever reads it.
+        let kind = if is_link { fs::metadata(&link) } else { found };
+        match kind {
+            Ok(kind) if !kind.is_file() && !kind.is_dir() => Err(refused(Refused::NoFile(link))),
+            _ => Ok(()),
+        }
+    }
+
+    fn look_at_all(&self, entries: Vec<Result<ObjectMeta>>) -> Vec<Result<ObjectMeta>> {
+        let mut folders = HashMap::new();
+        let looked_at = entries.into_iter().map(|entry| {
+            let entry = entry?;
+            self.look_at(&entry.location, &mut folders)?;
+            Ok(entry)
+        });
+        looked_at.collect()
+    }
+}
+
+/// `path` without links and `..`, as far as it exists.
+pub(super) fn real_path(path: &FilePath) -> PathBuf {
+    let mut missing = Vec::new();
+    let mut rest = path;
+    loop {
+        match (rest.canonicalize(), rest.parent(), rest.file_name()) {
+            (Ok(real), ..) => return missing.iter().rev().fold(real, |real, name| real.join(name)),
+            (Err(_), Some(parent), Some(name)) => {
+                missing.push(name);
+                rest = parent;
+            }
+            _ => return path.to_owned(),
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|source| Error::JoinError { source })
+}
+
+impl fmt::Display for Confined {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.disk.fmt(formatter)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Confined {
+    async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.check(path).await?;
+        self.disk.put_opts(path, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        path: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.check(path).await?;
+        self.disk.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.check(path).await?;
+        self.disk.get_opts(path, options).await
+    }
+
+    async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.check(path).await?;
+        self.disk.get_ranges(path, ranges).await
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let this = self.clone();
+        let checked = paths.then(move |path| {
+            let this = this.clone();
+            async move {
+                let path = path?;
+                this.check(&path).await?;
+                Ok(path)
+            }
+        });
+        self.disk.delete_stream(checked.boxed())
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let (this, folder) = (self.clone(), prefix.cloned().unwrap_or_default());
+        let entries = self.disk.list(prefix);
+        let checked = async move {
+            let entries = match this.check(&folder).await {
+                Ok(()) => entries,
+                Err(error) => stream::iter([Err(error)]).boxed(),
+            };
+            entries.ready_chunks(LOOKED_AT).then(move |chunk| {
+                let this = this.clone();
+                async move {
+                    let looked_at = blocking(move || this.look_at_all(chunk)).await;
+                    stream::iter(looked_at.unwrap_or_else(|error| vec![Err(error)]))
+                }
+            })
+        };
+        stream::once(checked).flatten().flatten().boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.check(&prefix.cloned().unwrap_or_default()).await?;
+        let listed = self.disk.list_with_delimiter(prefix).await?;
+        let this = self.clone();
+        blocking(move || {
+            let mut folders = HashMap::new();
+            let files = listed.objects.iter().map(|object| &object.location);
+            let mut paths = listed.common_prefixes.iter().chain(files);
+            paths.try_for_each(|path| this.look_at(path, &mut folders))?;
+            Ok(listed)
+        })
+        .await?
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.check(from).await?;
+        self.check(to).await?;
+        self.disk.copy_opts(from, to, options).await
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use futures::TryStreamExt;
+    use object_store::ObjectStoreExt;
+
+    use super::*;
+
+    struct Place {
+        folder: tempfile::TempDir,
+        store: Confined,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let real = folder.path().canonicalize().unwrap();
+            for path in ["lake/T/date=2026-01-01", "secret/T"] {
+                fs::create_dir_all(real.join(path)).unwrap();
+            }
+            for path in ["lake/T/date=2026-01-01/a.parquet", "secret/T/b.parquet", "secret/c.toml"] {
+                fs::write(real.join(path), "bytes").unwrap();
+            }
+            Self { store: Confined::new(Arc::new([real.join("lake")])), folder }
+        }
+
+        fn path(&self, name: &str) -> Path {
+            Path::from_absolute_path(self.folder.path().canonicalize().unwrap().join(name)).unwrap()
+        }
+
+        fn link(&self, target: &str, name: &str) {
+            symlink(target, self.folder.path().join(name)).unwrap();
+        }
+
+        async fn listed(&self, name: &str) -> Result<Vec<ObjectMeta>> {
+            self.store.list(Some(&self.path(name))).try_collect().await
+        }
+    }
+
+    fn is_refused<T: fmt::Debug>(result: Result<T>) {
+        let error = result.unwrap_err();
+        assert!(Refused::of(&error).is_some(), "{error}");
+    }
+
+    #[tokio::test]
+    async fn links_within_are_followed_and_links_out_are_not() {
+        let place = Place::new();
+        place.link("date=2026-01-01", "lake/T/date=2026-01-02");
+        assert_eq!(place.listed("lake/T").await.unwrap().len(), 2);
+        let linked = place.path("lake/T/date=2026-01-02/a.parquet");
+        assert_eq!(place.store.get(&linked).await.unwrap().bytes().await.unwrap().as_ref(), b"bytes");
+        place.link("../secret/c.toml", "lake/hindcast.toml");
+        is_refused(place.store.get(&place.path("lake/hindcast.toml")).await);
+        is_refused(place.store.list_with_delimiter(Some(&place.path("lake"))).await);
+        place.link("../secret/T", "lake/U");
+        is_refused(place.listed("lake/U").await);
+        is_refused(place.store.get(&place.path("lake/U/b.parquet")).await);
+        place.link("../../../secret/T/b.parquet", "lake/T/date=2026-01-01/b.parquet");
+        is_refused(place.listed("lake/T").await);
+        is_refused(place.store.get(&place.path("secret/c.toml")).await);
+        // What is not there is not there, and nothing worse.
+        let missing = place.store.get(&place.path("lake/none.toml")).await.unwrap_err();
+        assert!(matches!(missing, Error::NotFound { .. }), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn a_pipe_is_no_file() {
+        let place = Place::new();
+        let pipe = place.folder.path().join("lake/T/date=2026-01-01/p.parquet");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        is_refused(place.store.get(&place.path("lake/T/date=2026-01-01/p.parquet")).await);
+        // A listing leaves it out by itself.
+        assert_eq!(place.listed("lake/T").await.unwrap().len(), 1);
+    }
+}
