@@ -3,6 +3,7 @@
 
 mod drain;
 mod holder;
+mod patience;
 mod sickness;
 mod worker;
 

@@ -27,6 +27,7 @@ use tokio::sync::Semaphore;
 
 use crate::drain::Drain;
 use crate::holder::{Forget, serve_results};
+use crate::patience::Patient;
 use crate::sickness::{Sickness, Watched};
 
 /// How a worker runs.
@@ -83,7 +84,7 @@ pub async fn run_worker(options: WorkerOptions) -> Result<()> {
     let slots = Arc::new(Semaphore::new(executor.vcores));
     let health = ExecutorHealth::new();
     let endpoint = connect_endpoint(&options.coordinator, options.tls.as_ref(), true)?;
-    let scheduler = SchedulerGrpcClient::new(endpoint.connect_lazy())
+    let scheduler = SchedulerGrpcClient::new(Patient::new(endpoint.connect_lazy()))
         .max_decoding_message_size(JOB_CODEC_MESSAGE_BYTES)
         .max_encoding_message_size(JOB_CODEC_MESSAGE_BYTES);
     let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> =
