@@ -15,10 +15,9 @@ use ballista_executor::executor::Executor;
 use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::metrics::ExecutorMetricsCollector;
 use hindcast_common::Result;
-use hindcast_common::cluster::{JOB_CODEC_MESSAGE_BYTES, Tls, is_node, serve};
+use hindcast_common::cluster::{JOB_CODEC_MESSAGE_BYTES, Tls, comes_from_node, connections, seat_of, serve};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 /// Serves results and cancelling to nodes; with `tls`, to nobody else.
@@ -29,9 +28,11 @@ pub(crate) fn serve_results(
 ) -> Result<JoinHandle<std::result::Result<(), BallistaError>>> {
     let is_checked = tls.is_some();
     let only_nodes = move |request: Request<()>| -> std::result::Result<Request<()>, Status> {
-        let is_known = request.peer_certs().is_some_and(|certificates| is_node(&certificates));
-        if is_checked && !is_known {
+        if is_checked && !comes_from_node(&request) {
             return Err(Status::permission_denied("only the coordinator may ask a worker"));
+        }
+        if let Some(seat) = seat_of(&request) {
+            seat.asked_by_node();
         }
         Ok(request)
     };
@@ -42,7 +43,7 @@ pub(crate) fn serve_results(
     let served = serve(tls)?
         .add_service(tonic::service::interceptor::InterceptedService::new(flight, only_nodes))
         .add_service(tonic::service::interceptor::InterceptedService::new(control, only_nodes))
-        .serve_with_incoming(TcpIncoming::from(listener));
+        .serve_with_incoming(connections(listener));
     Ok(tokio::spawn(async move { served.await.map_err(BallistaError::TonicError) }))
 }
 

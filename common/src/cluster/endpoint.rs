@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ballista_core::extension::EndpointOverrideFn;
+use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::{Endpoint, Server};
 
 use super::tls::{NODE_NAME, Tls};
+use crate::operation::{Seated, Seats, seated};
 use crate::{Error, Result};
 
 /// Longest time to open a connection: a host that is gone must not hold up the others.
@@ -15,6 +17,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Silence after which a connection is asked whether it is alive, and the time it has to answer. A cut cable or a
 /// stopped process sends no reset.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Connections of one server at once: of hundreds of workers and people. Each takes a file descriptor.
+const MOST_CONNECTIONS: usize = 2_048;
+/// Longest until the first request that may be asked, with the time to agree on keys.
+const FIRST_REQUEST: Duration = Duration::from_secs(15);
 
 /// How a cluster address is written, for error messages.
 pub const CLUSTER_ADDRESS_HELP: &str = "give it as HOST:PORT or https://HOST:PORT";
@@ -63,6 +70,14 @@ pub fn serve(tls: Option<&Tls>) -> Result<Server> {
             .map_err(|error| Error::Config(format!("the TLS certificate and key can't be used: {error}"))),
         None => Ok(server),
     }
+}
+
+/// The connections of `listener` for such a server. Who has asked nothing that may be asked in time has to leave, and where all seats are
+/// taken, who has least claim to one.
+pub fn connections(
+    listener: TcpListener,
+) -> impl futures::Stream<Item = std::io::Result<Seated<TcpStream>>> + Send {
+    seated(listener, Seats::with_patience(MOST_CONNECTIONS, FIRST_REQUEST))
 }
 
 /// Whether the host of `address` is this machine.

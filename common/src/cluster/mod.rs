@@ -5,7 +5,7 @@ mod session;
 mod tls;
 
 pub use endpoint::{
-    CLUSTER_ADDRESS_HELP, check_plain_text, connect_endpoint, is_loopback, node_endpoints, serve,
+    CLUSTER_ADDRESS_HELP, check_plain_text, connect_endpoint, connections, is_loopback, node_endpoints, serve,
 };
 pub use session::{JOB_CODEC_MESSAGE_BYTES, TASKS_OF_AN_ANSWER, ballista_session, job_codec};
-pub use tls::{NODE_NAME, Tls, is_node};
+pub use tls::{NODE_NAME, Tls, comes_from_node, seat_of};

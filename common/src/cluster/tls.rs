@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use rustls_pki_types::ServerName;
+use tonic::Request;
+use tonic::transport::server::TlsConnectInfo;
 use tonic::transport::{Certificate, CertificateDer, ClientTlsConfig, Identity, ServerTlsConfig};
 use webpki::EndEntityCert;
 
+use crate::operation::Seat;
 use crate::{Error, Result};
 
 /// The DNS name in the certificates of coordinator and workers. Only who has it may speak Ballista's protocol, which
@@ -58,8 +61,20 @@ impl Tls {
     }
 }
 
+/// Whether a request over a connection with a [`Seat`] comes from a coordinator or worker, by its certificate.
+pub fn comes_from_node<T>(request: &Request<T>) -> bool {
+    let info = request.extensions().get::<TlsConnectInfo<Seat>>();
+    info.and_then(TlsConnectInfo::peer_certs).is_some_and(|certificates| is_node(&certificates))
+}
+
+/// The seat of the connection that a request came over.
+pub fn seat_of<T>(request: &Request<T>) -> Option<&Seat> {
+    let extensions = request.extensions();
+    extensions.get::<Seat>().or_else(|| extensions.get::<TlsConnectInfo<Seat>>().map(TlsConnectInfo::get_ref))
+}
+
 /// Whether the first of a peer's certificates is that of a coordinator or worker.
-pub fn is_node(certificates: &[CertificateDer<'static>]) -> bool {
+fn is_node(certificates: &[CertificateDer<'static>]) -> bool {
     let (Some(first), Ok(name)) = (certificates.first(), ServerName::try_from(NODE_NAME)) else {
         return false;
     };

@@ -1,6 +1,8 @@
 //! Who may do what: people by bearer tokens, workers by the name in their certificates.
 
-use hindcast_common::cluster::is_node;
+use std::sync::Arc;
+
+use hindcast_common::cluster::{comes_from_node, seat_of};
 use sha2::{Digest, Sha256};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
@@ -54,10 +56,25 @@ pub(super) fn only_nodes(
     is_checked: bool,
 ) -> impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
     move |request: Request<()>| {
-        let is_known = request.peer_certs().is_some_and(|certificates| is_node(&certificates));
-        if is_checked && !is_known {
+        if is_checked && !comes_from_node(&request) {
             tracing::warn!("refused: a client that is no node spoke to the scheduler");
             return Err(Status::permission_denied("only workers may speak to the scheduler"));
+        }
+        if let Some(seat) = seat_of(&request) {
+            seat.asked_by_node();
+        }
+        Ok(request)
+    }
+}
+
+/// Lets only those through who may read, before the rest of their request is taken. What else it needs is checked by who answers it.
+pub(super) fn only_holders(
+    keys: Arc<Keys>,
+) -> impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
+    move |request: Request<()>| {
+        keys.check(request.metadata(), Role::Read)?;
+        if let Some(seat) = seat_of(&request) {
+            seat.asked_by_person();
         }
         Ok(request)
     }

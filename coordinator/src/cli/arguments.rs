@@ -36,6 +36,17 @@ pub(super) fn read_config(path: &Path) -> Result<String> {
         .map_err(|error| Error::Config(format!("reading the configuration {}: {error}", path.display())))
 }
 
+/// Files and connections that a server is to have room for.
+const SERVER_FILES: u64 = 16_384;
+
+/// Lets this process have as many files and connections open as it is allowed to, up to what a server needs.
+pub(super) fn raise_file_limit() {
+    match rlimit::increase_nofile_limit(SERVER_FILES) {
+        Ok(limit) => tracing::debug!(limit, "files and connections at once"),
+        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
+    }
+}
+
 /// Where state is kept unless `--state` says otherwise: the user's cache folder.
 ///
 /// # Errors

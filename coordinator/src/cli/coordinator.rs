@@ -8,7 +8,7 @@ use hindcast_common::cluster::Tls;
 use hindcast_common::engine::LocalOptions;
 
 use super::Outcome;
-use super::arguments::{available_threads, parse_bytes, read_config};
+use super::arguments::{available_threads, parse_bytes, raise_file_limit, read_config};
 use crate::api::{Settings, parse_address, run_coordinator};
 
 /// Arguments of `hindcast coordinator`.
@@ -89,6 +89,7 @@ impl CoordinatorArguments {
 /// Runs the command.
 pub(super) async fn run(arguments: &CoordinatorArguments) -> Result<Outcome> {
     let settings = arguments.settings()?;
+    raise_file_limit();
     let tls = settings.tls.as_deref().map(Tls::load).transpose()?;
     let own = LocalOptions { threads: arguments.threads(), memory_bytes: arguments.memory };
     run_coordinator(settings, tls, own).await?;

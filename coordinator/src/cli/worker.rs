@@ -11,7 +11,7 @@ use hindcast_common::time::parse_duration;
 use hindcast_worker::{WorkerOptions, run_worker};
 
 use super::Outcome;
-use super::arguments::{available_threads, parse_bytes};
+use super::arguments::{available_threads, parse_bytes, raise_file_limit};
 use crate::api::parse_address;
 
 /// Arguments of `hindcast worker`.
@@ -63,6 +63,7 @@ impl WorkerArguments {
 
 /// Runs the command.
 pub(super) async fn run(arguments: &WorkerArguments) -> Result<Outcome> {
+    raise_file_limit();
     let drain_us = parse_duration(&arguments.drain_timeout)?;
     run_worker(WorkerOptions {
         coordinator: arguments.coordinator.clone(),

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hindcast_common::cluster::is_loopback;
+use hindcast_common::operation::Seat;
 
 use super::Site;
 use super::frame::{Problem, link, see_other};
@@ -41,6 +42,12 @@ pub(super) struct Viewer {
 pub(super) async fn guard(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     let mut response = match admitted(&site, &request) {
         Ok(viewer) => {
+            // Who has shown a token keeps the connection before those who have not.
+            if !viewer.name.is_empty()
+                && let Some(seat) = request.extensions().get::<Seat>()
+            {
+                seat.asked_by_person();
+            }
             request.extensions_mut().insert(viewer);
             next.run(request).await
         }

@@ -1,12 +1,10 @@
 //! HTTPS with the server's certificate. Browsers have no certificate of ours to show: people show tokens.
 
-use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::Listener;
+use hindcast_common::operation::{Connections, MOST_HTTP_CONNECTIONS, Seat, Seated, Seats};
 use hindcast_common::{Error, Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -22,12 +20,11 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that have agreed and not been taken.
 const WAITING: usize = 16;
 
-type Connection = (TlsStream<TcpStream>, SocketAddr);
+type Connection = (TlsStream<Seated<TcpStream>>, Seat);
 
 /// Takes connections and hands on those that have agreed on a key, so that a slow one holds up no other.
 pub(super) struct TlsListener {
     agreed: mpsc::Receiver<Connection>,
-    address: SocketAddr,
 }
 
 impl TlsListener {
@@ -37,16 +34,14 @@ impl TlsListener {
     /// [`Error::Config`] where they can't be used.
     pub(super) fn new(listener: TcpListener, folder: &Path) -> Result<Self> {
         let acceptor = acceptor(folder)?;
-        let address = listener.local_addr().map_err(Error::io("reading the address listened on"))?;
         let (sender, agreed) = mpsc::channel(WAITING);
         tokio::spawn(take(listener, acceptor, sender));
-        Ok(Self { agreed, address })
+        Ok(Self { agreed })
     }
 }
 
-impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
+impl Connections for TlsListener {
+    type Io = TlsStream<Seated<TcpStream>>;
 
     async fn accept(&mut self) -> Connection {
         match self.agreed.recv().await {
@@ -55,20 +50,16 @@ impl Listener for TlsListener {
             None => std::future::pending().await,
         }
     }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
 }
 
-async fn take(mut listener: TcpListener, acceptor: TlsAcceptor, agreed: mpsc::Sender<Connection>) {
+async fn take(listener: TcpListener, acceptor: TlsAcceptor, agreed: mpsc::Sender<Connection>) {
+    let seats = Seats::new(MOST_HTTP_CONNECTIONS);
     loop {
-        // The plain listener waits and tries again where a connection can't be taken.
-        let (stream, address) = Listener::accept(&mut listener).await;
-        let (acceptor, agreed) = (acceptor.clone(), agreed.clone());
+        let stream = seats.accept(&listener).await;
+        let (acceptor, agreed, seat) = (acceptor.clone(), agreed.clone(), stream.seat().clone());
         tokio::spawn(async move {
             match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => drop(agreed.send((stream, address)).await),
+                Ok(Ok(stream)) => drop(agreed.send((stream, seat)).await),
                 Ok(Err(error)) => tracing::debug!(%error, "no agreement with a browser"),
                 Err(_) => tracing::debug!("a browser took too long to agree"),
             }

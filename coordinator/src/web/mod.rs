@@ -21,10 +21,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use hindcast_common::operation::answer;
+use hindcast_common::operation::{Plain, answer};
 use hindcast_common::{Error, Result};
 use tokio::net::TcpListener;
 
@@ -33,9 +32,6 @@ pub(crate) use runs::{Folder, JobRuns, Runs};
 use crate::api::Keys;
 use frame::Problem;
 use listener::TlsListener;
-
-/// Bytes of a form.
-const FORM_BYTES: usize = 64 << 10;
 
 /// What all pages are made from.
 pub(crate) struct Site {
@@ -65,7 +61,7 @@ pub(crate) async fn serve_pages(
     let site = Arc::new(Site { runs, keys, is_loopback: bound.ip().is_loopback(), is_https });
     let pages = pages(site);
     match tls {
-        None => tokio::spawn(answer(listener, pages)),
+        None => tokio::spawn(answer(Plain::new(listener), pages)),
         Some(folder) => tokio::spawn(answer(TlsListener::new(listener, folder)?, pages)),
     };
     Ok(format!("{}://{bound}/", if is_https { "https" } else { "http" }))
@@ -87,7 +83,6 @@ fn pages(site: Arc<Site>) -> Router {
     own.route("/compare", get(comparing::compare))
         .route("/assets/{name}", get(assets::asset))
         .fallback(async || Problem::not_found("there is no such page"))
-        .layer(DefaultBodyLimit::max(FORM_BYTES))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), guard::guard))
         .with_state(site)
 }
