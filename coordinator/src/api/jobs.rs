@@ -6,21 +6,22 @@ use std::sync::Arc;
 use futures::{Stream, stream};
 use hindcast_common::Error;
 use hindcast_proto::v1::jobs_server::Jobs;
-use hindcast_proto::v1::{Job, JobId, JobList, JobState, ListRequest, SubmitRequest};
-use tonic::{Request, Response, Status};
+use hindcast_proto::v1::{ConfigPart, Job, JobId, JobList, JobState, KeptConfig, ListRequest, SubmitRequest};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::access::Keys;
-use super::settings::Role;
+use super::settings::{Limits, Role};
 use crate::jobs::{JobBoard, is_open};
 
 pub(super) struct JobsApi {
     board: Arc<JobBoard>,
     keys: Arc<Keys>,
+    limits: Limits,
 }
 
 impl JobsApi {
-    pub(super) fn new(board: Arc<JobBoard>, keys: Arc<Keys>) -> Self {
-        Self { board, keys }
+    pub(super) fn new(board: Arc<JobBoard>, keys: Arc<Keys>, limits: Limits) -> Self {
+        Self { board, keys, limits }
     }
 }
 
@@ -42,6 +43,26 @@ fn unknown(id: &str) -> Status {
 impl Jobs for JobsApi {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<Job, Status>> + Send>>;
 
+    async fn keep_config(
+        &self,
+        request: Request<Streaming<ConfigPart>>,
+    ) -> Result<Response<KeptConfig>, Status> {
+        self.keys.check(request.metadata(), Role::Submit)?;
+        let mut parts = request.into_inner();
+        let mut text = Vec::new();
+        while let Some(part) = parts.message().await? {
+            text.extend(part.text);
+            let most = self.limits.config_bytes;
+            if text.len() > most {
+                return Err(Status::invalid_argument(format!(
+                    "the configuration is longer than the {most} bytes of the coordinator's limits.config_bytes"
+                )));
+            }
+        }
+        let hash = self.board.keep_config(text).await.map_err(|error| status_of(&error))?;
+        Ok(Response::new(KeptConfig { hash }))
+    }
+
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<Job>, Status> {
         let by = self.keys.check(request.metadata(), Role::Submit)?;
         let SubmitRequest { id, scan } = request.into_inner();
@@ -55,7 +76,7 @@ impl Jobs for JobsApi {
         let id = request.into_inner().id;
         let mut job = self.board.snapshot(&id).ok_or_else(|| unknown(&id))?;
         if job.state() == JobState::Done {
-            let report = self.board.report(&id).await.map_err(|error| status_of(&error))?;
+            let report = self.board.results().report(&id).await.map_err(|error| status_of(&error))?;
             job.report = report.unwrap_or_default();
         }
         Ok(Response::new(job))

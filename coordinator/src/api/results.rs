@@ -4,6 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
@@ -12,14 +13,14 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo,
     HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaAsIpc, SchemaResult, Ticket,
 };
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::access::Keys;
 use super::jobs::status_of;
 use super::settings::Role;
 use super::sql::{SqlApi, is_sql};
-use crate::jobs::JobBoard;
+use crate::jobs::{JobBoard, StoredTable};
 
 pub(super) struct ResultsApi {
     board: Arc<JobBoard>,
@@ -35,11 +36,12 @@ impl ResultsApi {
     }
 
     async fn info(&self, id: &str, table: &str) -> Result<FlightInfo, Status> {
-        let batches = self.table(id, table).await?;
-        let rows: usize = batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
+        let found = self.table(id, table).await?;
+        let count = |rows: usize, batch: RecordBatch| async move { Ok(rows + batch.num_rows()) };
+        let rows = found.batches().try_fold(0, count).await.map_err(|error| status_of(&error))?;
         let ticket = Ticket::new(format!("{id}/{table}"));
         let info = FlightInfo::new()
-            .try_with_schema(&batches[0].schema())
+            .try_with_schema(&found.schema())
             .map_err(|error| Status::internal(error.to_string()))?;
         Ok(info
             .with_descriptor(FlightDescriptor::new_path(vec![id.to_owned(), table.to_owned()]))
@@ -47,7 +49,7 @@ impl ResultsApi {
             .with_total_records(rows as i64))
     }
 
-    async fn table(&self, id: &str, table: &str) -> Result<Vec<arrow::array::RecordBatch>, Status> {
+    async fn table(&self, id: &str, table: &str) -> Result<StoredTable, Status> {
         let found = self.board.table(id, table).await.map_err(|error| status_of(&error))?;
         found.ok_or_else(|| Status::not_found(format!("job {id} has no result table {table}")))
     }
@@ -76,7 +78,10 @@ impl FlightService for ResultsApi {
     ) -> Result<Response<Self::ListFlightsStream>, Status> {
         self.keys.check(request.metadata(), Role::Read)?;
         let id = String::from_utf8_lossy(&request.get_ref().expression).into_owned();
-        let names = self.board.tables(&id).await.map_err(|error| status_of(&error))?;
+        if self.board.snapshot(&id).is_none() {
+            return Err(Status::not_found(format!("there is no job {id}")));
+        }
+        let names = self.board.results().tables(&id).await.map_err(|error| status_of(&error))?;
         let mut infos = Vec::new();
         for name in names {
             infos.push(Ok(self.info(&id, &name).await?));
@@ -103,8 +108,7 @@ impl FlightService for ResultsApi {
             return Ok(Response::new(SchemaResult { schema: info.schema }));
         }
         let (id, table) = path_of(request.get_ref())?;
-        let batches = self.table(id, table).await?;
-        let schema = batches[0].schema();
+        let schema = self.table(id, table).await?.schema();
         let options = IpcWriteOptions::default();
         let schema = SchemaAsIpc::new(&schema, &options);
         let schema = schema
@@ -121,10 +125,9 @@ impl FlightService for ResultsApi {
         let text = String::from_utf8_lossy(&request.get_ref().ticket).into_owned();
         let (id, table) =
             text.split_once('/').ok_or_else(|| Status::invalid_argument("the ticket is <job id>/<table>"))?;
-        let batches = self.table(id, table).await?;
-        let schema = batches[0].schema();
-        let rows = stream::iter(batches.into_iter().map(Ok::<_, FlightError>));
-        let encoded = FlightDataEncoderBuilder::new().with_schema(schema).build(rows);
+        let found = self.table(id, table).await?;
+        let rows = found.batches().map_err(|error| FlightError::from(status_of(&error)));
+        let encoded = FlightDataEncoderBuilder::new().with_schema(found.schema()).build(rows);
         Ok(Response::new(Box::pin(encoded.map(|data| data.map_err(Status::from)))))
     }
 

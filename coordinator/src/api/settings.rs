@@ -79,6 +79,8 @@ pub struct Limits {
     pub request_bytes: usize,
     /// Bytes of an answer to them.
     pub message_bytes: usize,
+    /// Bytes of a configuration, with the entries of its watchlists, which comes in parts.
+    pub config_bytes: usize,
 }
 
 /// Bounds of queries by SQL.
@@ -132,7 +134,13 @@ impl Default for Settings {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { concurrent_jobs: 4, queued_jobs: 100, request_bytes: 1 << 20, message_bytes: 64 << 20 }
+        Self {
+            concurrent_jobs: 4,
+            queued_jobs: 100,
+            request_bytes: 1 << 20,
+            message_bytes: 64 << 20,
+            config_bytes: 32 << 20,
+        }
     }
 }
 
@@ -168,6 +176,7 @@ impl Settings {
             ("limits.concurrent_jobs", settings.limits.concurrent_jobs),
             ("limits.request_bytes", settings.limits.request_bytes),
             ("limits.message_bytes", settings.limits.message_bytes),
+            ("limits.config_bytes", settings.limits.config_bytes),
             ("sql.concurrent", settings.sql.concurrent),
             ("sql.seconds", settings.sql.seconds as usize),
             ("sql.rows", settings.sql.rows),

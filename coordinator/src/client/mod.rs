@@ -1,18 +1,22 @@
 //! A person's side of a coordinator: submits jobs, watches them, fetches what they found.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow_flight::Ticket;
 use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::cluster::{Tls, check_plain_text, connect_endpoint};
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::jobs_client::JobsClient;
-use hindcast_proto::v1::{Job, JobId, JobState, ListRequest, ScanRequest, SubmitRequest};
+use hindcast_proto::v1::{ConfigPart, Job, JobId, JobState, ListRequest, ScanRequest, SubmitRequest};
 use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
@@ -24,6 +28,10 @@ use crate::scan::{Report, ResultTable, ScanResult};
 
 /// Largest answer taken.
 const ANSWER_BYTES: usize = 64 << 20;
+/// Longest configuration that is part of a request.
+const INLINE_CONFIG_BYTES: usize = 64 << 10;
+/// Bytes of one part of a longer one.
+const CONFIG_PART_BYTES: usize = 64 << 10;
 /// Times in a row that a coordinator may not answer before it is given up: it may be starting again.
 const ATTEMPTS: u32 = 40;
 /// Longest wait between them.
@@ -60,6 +68,8 @@ type Authorised = InterceptedService<Channel, Bearer>;
 pub struct Client {
     jobs: JobsClient<Authorised>,
     results: FlightServiceClient<Authorised>,
+    /// Hashes of the configurations that the coordinator was given.
+    kept: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// Adds the token to each call. It is not shown by `Debug`.
@@ -90,6 +100,7 @@ impl Client {
         Ok(Self {
             jobs: jobs.max_decoding_message_size(ANSWER_BYTES),
             results: results.max_decoding_message_size(ANSWER_BYTES),
+            kept: Arc::default(),
         })
     }
 
@@ -97,13 +108,41 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Config`] where the coordinator refuses it.
-    pub async fn submit(&mut self, scan: ScanRequest) -> Result<Job> {
+    pub async fn submit(&mut self, mut scan: ScanRequest) -> Result<Job> {
+        if scan.config.len() > INLINE_CONFIG_BYTES {
+            scan.config_hash = self.keep_config(&scan.config).await?;
+            scan.config = String::new();
+        }
         let id = uuid::Uuid::now_v7().to_string();
         let mut failures = 0;
         loop {
             let request = SubmitRequest { id: id.clone(), scan: Some(scan.clone()) };
             match self.jobs.submit(request).await {
                 Ok(job) => return Ok(job.into_inner()),
+                Err(status) => back_off(status, &mut failures).await?,
+            }
+        }
+    }
+
+    /// Gives the coordinator a configuration that is too long for a request; gives the hash that requests name it by.
+    async fn keep_config(&mut self, config: &str) -> Result<String> {
+        let hash = blake3::hash(config.as_bytes()).to_hex().to_string();
+        if self.kept.lock().await.contains(&hash) {
+            return Ok(hash);
+        }
+        let mut failures = 0;
+        loop {
+            let parts: Vec<ConfigPart> = config
+                .as_bytes()
+                .chunks(CONFIG_PART_BYTES)
+                .map(|part| ConfigPart { text: part.to_vec() })
+                .collect();
+            match self.jobs.keep_config(stream::iter(parts)).await {
+                Ok(kept) => {
+                    let hash = kept.into_inner().hash;
+                    self.kept.lock().await.insert(hash.clone());
+                    return Ok(hash);
+                }
                 Err(status) => back_off(status, &mut failures).await?,
             }
         }
@@ -191,17 +230,31 @@ impl Client {
             .map_err(|error| Error::Internal(format!("the report of job {id} can't be read: {error}")))
     }
 
+    /// A table of a job. A coordinator that starts again meanwhile is waited for, and asked anew.
     async fn table(&mut self, id: &str, name: &str) -> Result<Vec<RecordBatch>> {
+        let mut failures = 0;
+        loop {
+            match self.table_at_once(id, name).await {
+                Ok(batches) => return Ok(batches),
+                Err(status) => back_off(status, &mut failures).await?,
+            }
+        }
+    }
+
+    async fn table_at_once(&mut self, id: &str, name: &str) -> std::result::Result<Vec<RecordBatch>, Status> {
         let ticket = Ticket::new(format!("{id}/{name}"));
-        let data = self.results.do_get(ticket).await.map_err(error_of)?.into_inner();
+        let data = self.results.do_get(ticket).await?.into_inner();
         let mut rows = FlightRecordBatchStream::new_from_flight_data(data.map_err(Into::into));
         let mut batches = Vec::new();
         while let Some(batch) = rows.next().await {
-            batches.push(batch.map_err(|error| Error::Internal(format!("fetching {name}: {error}")))?);
+            batches.push(batch.map_err(|error| match error {
+                FlightError::Tonic(status) => *status,
+                other => Status::data_loss(format!("fetching {name}: {other}")),
+            })?);
         }
         match (batches.is_empty(), rows.schema()) {
             (true, Some(schema)) => Ok(vec![RecordBatch::new_empty(schema.clone())]),
-            (true, None) => Err(Error::Internal(format!("fetching {name}: it came without a schema"))),
+            (true, None) => Err(Status::data_loss(format!("fetching {name}: it came without a schema"))),
             (false, _) => Ok(batches),
         }
     }
@@ -238,15 +291,23 @@ fn token(credentials: &Credentials) -> Result<Option<MetadataValue<Ascii>>> {
 
 /// Waits before another try, or fails where another can't help.
 async fn back_off(status: Status, failures: &mut u32) -> Result<()> {
-    let is_away = matches!(status.code(), Code::Unavailable | Code::Unknown | Code::DeadlineExceeded);
     *failures += 1;
-    if !is_away || is_refused(&status) || *failures >= ATTEMPTS {
+    if !is_away(&status) || is_refused(&status) || *failures >= ATTEMPTS {
         return Err(error_of(status));
     }
     tracing::debug!(%status, failures, "the coordinator does not answer");
     tokio::time::sleep((Duration::from_millis(100) * 2u32.pow((*failures).min(10))).min(LONGEST_BACK_OFF))
         .await;
     Ok(())
+}
+
+/// Whether there was no answer, or one that broke off: then the cause is that of the connection.
+fn is_away(status: &Status) -> bool {
+    match status.code() {
+        Code::Unavailable | Code::Unknown | Code::DeadlineExceeded => true,
+        Code::Internal | Code::Cancelled => std::error::Error::source(status).is_some(),
+        _ => false,
+    }
 }
 
 /// Whether the other side turned the connection down for its certificates: it will again.
@@ -280,8 +341,12 @@ fn error_of(status: Status) -> Error {
         Code::Unauthenticated | Code::PermissionDenied => {
             Error::Config(format!("the coordinator refuses: {told}"))
         }
-        // It has answered: what was asked for is not done yet.
-        Code::Aborted => Error::Internal(told),
+        Code::OutOfRange => Error::Config(format!(
+            "a message between here and the coordinator is too long: {told}; limits.request_bytes of the coordinator bounds \
+             requests, its limits.message_bytes and {ANSWER_BYTES} bytes here bound answers"
+        )),
+        // It has answered: what was asked for is not done yet, or came to nothing.
+        Code::Aborted | Code::DataLoss => Error::Internal(told),
         Code::ResourceExhausted => Error::Busy(format!("the coordinator takes no more: {told}")),
         _ => Error::Internal(format!("the coordinator does not answer: {told}")),
     }

@@ -1,24 +1,24 @@
 //! The ledger of jobs: objects below the state, each put once, so that a coordinator that starts finds what another left.
 //!
 //! `jobs/<id>/submitted.pb` is the job as it was accepted, `ended.pb` as it ended; `report.json` and `tables/<name>.arrow`
-//! are its results. A job without `ended.pb` is to be gone on with.
+//! are its results. A job without `ended.pb` is to be gone on with. Configurations too long for a request lie in `configs/`, by their hash.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::catalog::Location;
 use hindcast_common::{Error, Result};
-use hindcast_proto::v1::{Job, ScanRequest};
+use hindcast_proto::v1::{Job, JobState, ScanRequest};
 use object_store::buffered::BufWriter;
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use prost::Message;
 use tokio::io::AsyncWriteExt;
 
+use super::stored::StoredTable;
 use super::without_config;
 
 /// Objects read at once when a coordinator starts.
@@ -28,11 +28,12 @@ const CONCURRENT_READS: usize = 32;
 #[derive(Debug, Clone)]
 pub(super) struct JobLedger {
     root: Location,
+    configs: Location,
 }
 
 impl JobLedger {
     pub(super) fn new(state: &Location) -> Self {
-        Self { root: state.join("jobs") }
+        Self { root: state.join("jobs"), configs: state.join("configs") }
     }
 
     /// Where a job's own things are.
@@ -40,7 +41,8 @@ impl JobLedger {
         self.root.join(id)
     }
 
-    /// All jobs as they were last written, oldest first: their ids are times.
+    /// All jobs as they were last written, oldest first: their ids are times. One that can't be read is there as such: it must keep no
+    /// other from going on.
     pub(super) async fn all(&self) -> Result<BTreeMap<String, Job>> {
         let listed = self.root.store().list_with_delimiter(Some(self.root.prefix())).await;
         let listed = listed.map_err(Error::storage(format!("listing {}", self.root.url())))?;
@@ -49,12 +51,30 @@ impl JobLedger {
             .iter()
             .filter_map(|path| Some(path.parts().next_back()?.as_ref().to_owned()))
             .collect();
-        let jobs: Vec<Option<Job>> = stream::iter(ids)
-            .map(|id| async move { self.read(&id).await })
+        let jobs: Vec<Option<(String, Job)>> = stream::iter(ids)
+            .map(|id| async move {
+                let job = match self.read(&id).await {
+                    Ok(job) => job?,
+                    Err(error) => self.unreadable(&id, &error).await,
+                };
+                Some((id, job))
+            })
             .buffered(CONCURRENT_READS)
-            .try_collect()
-            .await?;
-        Ok(jobs.into_iter().flatten().map(|job| (job.id.clone(), job)).collect())
+            .collect()
+            .await;
+        Ok(jobs.into_iter().flatten().collect())
+    }
+
+    /// What is known of a job of which something can't be read. Its work is not begun: it may have ended.
+    async fn unreadable(&self, id: &str, error: &Error) -> Job {
+        tracing::error!(job = id, %error, "a job can't be read: it is listed as such, and left alone");
+        let submitted = self.written(id, "submitted.pb").await.ok().flatten().map(without_config);
+        Job {
+            id: id.to_owned(),
+            state: JobState::Unreadable.into(),
+            error: format!("{error}; restore or remove it below the state and start the coordinator again"),
+            ..submitted.unwrap_or_default()
+        }
     }
 
     /// A job as it was last written, without the text of its configuration.
@@ -70,16 +90,52 @@ impl JobLedger {
     /// What a job was asked for, with its configuration.
     pub(super) async fn request(&self, id: &str) -> Result<ScanRequest> {
         let job = self.written(id, "submitted.pb").await?;
-        job.and_then(|job| job.scan).ok_or_else(|| {
+        let scan = job.and_then(|job| job.scan).ok_or_else(|| {
             Error::Internal(format!("what job {id} was asked for has been deleted from the state"))
-        })
+        })?;
+        self.with_config(scan).await
+    }
+
+    /// A request with the text of the configuration that it names by a hash.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where none of that hash was kept.
+    pub(super) async fn with_config(&self, mut scan: ScanRequest) -> Result<ScanRequest> {
+        if scan.config_hash.is_empty() {
+            return Ok(scan);
+        }
+        let hash = &scan.config_hash;
+        let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let text = if is_hash { self.configs.read(&config_file(hash)).await? } else { None };
+        let text = text.filter(|text| blake3::hash(text).to_hex().as_str() == hash);
+        let text = text.and_then(|text| String::from_utf8(text.to_vec()).ok());
+        match text {
+            Some(text) if scan.config.is_empty() => scan.config = text,
+            Some(_) => return Err(Error::Config("give a configuration or its hash, not both".into())),
+            None => return Err(Error::Config(format!("no configuration of the hash {hash:?} is kept here"))),
+        }
+        Ok(scan)
+    }
+
+    /// Keeps the text of a configuration; gives its hash.
+    pub(super) async fn keep_config(&self, text: Vec<u8>) -> Result<String> {
+        if std::str::from_utf8(&text).is_err() {
+            return Err(Error::Config("the configuration is not UTF-8 text".into()));
+        }
+        let hash = blake3::hash(&text).to_hex().to_string();
+        self.configs.put(&self.configs.child(&config_file(&hash)), text).await?;
+        Ok(hash)
     }
 
     async fn written(&self, id: &str, name: &str) -> Result<Option<Job>> {
         let path = format!("{id}/{name}");
         let Some(bytes) = self.root.read(&path).await? else { return Ok(None) };
-        let job = Job::decode(bytes);
-        job.map(Some).map_err(|error| Error::Internal(format!("{path} is no job: {error}")))
+        let place = self.root.name_of(&self.root.child(&path));
+        match Job::decode(bytes) {
+            Ok(job) if job.id == id => Ok(Some(job)),
+            Ok(_) => Err(Error::Internal(format!("{place} is not of this job"))),
+            Err(error) => Err(Error::Internal(format!("{place} is no job: {error}"))),
+        }
     }
 
     /// Writes a job down as accepted; false where there is one of its id.
@@ -149,6 +205,10 @@ impl JobLedger {
         self.root.read(&format!("{id}/{name}")).await
     }
 
+    pub(super) async fn table(&self, id: &str, name: &str) -> Result<Option<StoredTable>> {
+        StoredTable::open(&self.root, self.root.child(&format!("{id}/tables/{name}.arrow"))).await
+    }
+
     /// Names of the result tables there are.
     pub(super) async fn tables(&self, id: &str) -> Result<Vec<String>> {
         let folder = self.root.child(&format!("{id}/tables"));
@@ -177,20 +237,12 @@ impl JobLedger {
     }
 }
 
-/// The batches of an Arrow IPC stream; at least one, which may be empty.
-pub(super) fn decode_table(bytes: Bytes) -> Result<Vec<RecordBatch>> {
-    let read = || -> std::result::Result<Vec<RecordBatch>, arrow::error::ArrowError> {
-        let reader = StreamReader::try_new(std::io::Cursor::new(bytes), None)?;
-        let schema = reader.schema();
-        let batches = reader.collect::<std::result::Result<Vec<_>, _>>()?;
-        Ok(if batches.is_empty() { vec![RecordBatch::new_empty(schema)] } else { batches })
-    };
-    read().map_err(|error| Error::Engine(error.into()))
+fn config_file(hash: &str) -> String {
+    format!("{hash}.toml")
 }
 
 #[cfg(test)]
 mod tests {
-    use hindcast_proto::v1::JobState;
     use object_store::memory::InMemory;
 
     use super::*;
@@ -216,5 +268,47 @@ mod tests {
         assert_eq!(ledger.end(&job(JobState::Done, "[beaconing]")).await.unwrap(), failed);
         assert_eq!(ledger.all().await.unwrap().into_values().collect::<Vec<_>>(), [failed]);
         assert_eq!(ledger.request("one").await.unwrap(), submitted.scan.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_job_that_cannot_be_read_keeps_no_other_back() {
+        let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
+        let ledger = JobLedger::new(&state);
+        ledger.submit(&job(JobState::Queued, "")).await.unwrap();
+        for id in ["half", "empty", "ended"] {
+            let submitted = Job { id: id.into(), ..job(JobState::Queued, "") };
+            ledger.submit(&submitted).await.unwrap();
+        }
+        ledger.put("half", "submitted.pb".into(), b"\xff\xffno job".to_vec()).await.unwrap();
+        // No bytes are a message without fields.
+        ledger.put("empty", "submitted.pb".into(), Vec::new()).await.unwrap();
+        ledger.put("ended", "ended.pb".into(), b"\xff".to_vec()).await.unwrap();
+        let all = ledger.all().await.unwrap();
+        assert_eq!(all["one"], job(JobState::Queued, ""));
+        for (id, file) in [("half", "submitted.pb"), ("empty", "submitted.pb"), ("ended", "ended.pb")] {
+            assert_eq!((all[id].id.as_str(), all[id].state()), (id, JobState::Unreadable));
+            assert!(all[id].error.contains(file), "{}", all[id].error);
+        }
+        assert_eq!(all["ended"].scan.as_ref().map(|scan| scan.lake.as_str()), Some("/lake"));
+    }
+
+    #[tokio::test]
+    async fn a_kept_configuration_is_part_of_the_request() {
+        let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
+        let ledger = JobLedger::new(&state);
+        let hash = ledger.keep_config(b"[beaconing]".to_vec()).await.unwrap();
+        let with_hash = |hash: &str, config: &str| ScanRequest {
+            config_hash: hash.into(),
+            ..job(JobState::Queued, config).scan.unwrap()
+        };
+        let submitted = Job { scan: Some(with_hash(&hash, "")), ..job(JobState::Queued, "") };
+        ledger.submit(&submitted).await.unwrap();
+        assert_eq!(ledger.request("one").await.unwrap().config, "[beaconing]");
+        for hash in [hash.replace(|c: char| c.is_ascii_digit(), "a"), "../jobs/one/submitted".into()] {
+            let error = ledger.with_config(with_hash(&hash, "")).await.unwrap_err().to_string();
+            assert!(error.contains("no configuration of the hash"), "{error}");
+        }
+        assert!(ledger.with_config(with_hash(&hash, "[other]")).await.is_err());
+        assert!(ledger.keep_config(vec![0xff]).await.is_err());
     }
 }

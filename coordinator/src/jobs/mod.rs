@@ -3,13 +3,14 @@
 mod end;
 mod ledger;
 mod progress;
+mod results;
 mod run;
 mod schedule;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::RecordBatch;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use hindcast_common::catalog::Location;
@@ -24,13 +25,15 @@ use tracing::Instrument;
 use crate::cluster::Cluster;
 use crate::lakes::Access;
 use crate::locations::LocationDatabase;
-use crate::scan::{RollupFiles, question_of};
+use crate::scan::question_of;
 use crate::sinks::Sink;
 pub(crate) use progress::register_metrics;
+pub(crate) use results::JobResults;
 pub(crate) use run::{FINDINGS, SUPPRESSED};
 pub(crate) use schedule::{Schedule, ScheduleSettings, keep_schedules};
+pub(crate) use stored::StoredTable;
 
-use ledger::{JobLedger, decode_table};
+use ledger::JobLedger;
 
 static JOBS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     register(IntGaugeVec::new(Opts::new("hindcast_jobs", "Jobs that have not ended, by state"), &["state"]))
@@ -64,7 +67,7 @@ pub struct JobMeans {
 /// All jobs of a coordinator.
 pub struct JobBoard {
     ledger: JobLedger,
-    state: Location,
+    results: JobResults,
     means: JobMeans,
     limits: JobLimits,
     running: Arc<Semaphore>,
@@ -88,7 +91,8 @@ impl JobBoard {
         let found = with_retries(|| ledger.all()).await?;
         let running = Arc::new(Semaphore::new(limits.concurrent));
         let entries = Mutex::default();
-        let board = Arc::new(Self { ledger, state, means, limits, running, entries });
+        let results = JobResults::new(state);
+        let board = Arc::new(Self { ledger, results, means, limits, running, entries });
         for job in found.into_values() {
             let is_open = is_open(&job);
             if is_open {
@@ -111,7 +115,7 @@ impl JobBoard {
         if let Some(job) = self.snapshot(&id) {
             return Ok(job);
         }
-        question_of(&scan)?;
+        question_of(&self.ledger.with_config(scan.clone()).await?)?;
         self.means.access.check(&Location::parse(&scan.lake)?)?;
         let waiting = self.entries().values().filter(|entry| is_open(&entry.job.borrow())).count();
         if waiting >= self.limits.concurrent + self.limits.queued {
@@ -159,6 +163,14 @@ impl JobBoard {
         self.count();
     }
 
+    /// Keeps the text of a configuration for the jobs that name it; gives the hash they name it by.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where it is no text, [`Error::Storage`] where it can't be written.
+    pub async fn keep_config(&self, text: Vec<u8>) -> Result<String> {
+        self.ledger.keep_config(text).await
+    }
+
     /// A job as it stands.
     pub fn snapshot(&self, id: &str) -> Option<Job> {
         self.entries().get(id).map(|entry| entry.job.borrow().clone())
@@ -174,35 +186,18 @@ impl JobBoard {
         self.entries().values().rev().map(|entry| entry.job.borrow().clone()).collect()
     }
 
-    /// The report of a job that is done, JSON.
+    /// What jobs have left.
+    pub fn results(&self) -> &JobResults {
+        &self.results
+    }
+
+    /// A result table of a job that is done.
     ///
     /// # Errors
     /// [`Error::Storage`] where it can't be read.
-    pub async fn report(&self, id: &str) -> Result<Option<String>> {
-        let bytes = self.ledger.get(id, "report.json").await?;
-        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-    }
-
-    /// Names of a job's result tables.
-    ///
-    /// # Errors
-    /// [`Error::Storage`] where they can't be listed.
-    pub async fn tables(&self, id: &str) -> Result<Vec<String>> {
-        self.ledger.tables(id).await
-    }
-
-    /// Rows of a result table of a job that is done; at least one batch.
-    ///
-    /// # Errors
-    /// [`Error::Storage`] where they can't be read.
-    pub async fn table(&self, id: &str, name: &str) -> Result<Option<Vec<RecordBatch>>> {
+    pub async fn table(&self, id: &str, name: &str) -> Result<Option<StoredTable>> {
         let is_done = self.snapshot(id).is_some_and(|job| job.state() == JobState::Done);
-        let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !is_done || !is_plain {
-            return Ok(None);
-        }
-        let bytes = self.ledger.get(id, &format!("tables/{name}.arrow")).await?;
-        bytes.map(decode_table).transpose()
+        if is_done { self.results.table(id, name).await } else { Ok(None) }
     }
 
     /// Ids of the jobs that have results, the one that ended last first.
@@ -219,21 +214,6 @@ impl JobBoard {
     /// How stores are reached.
     pub fn object_stores(&self) -> Arc<dyn ObjectStoreRegistry> {
         Arc::clone(&self.means.runtime.object_store_registry)
-    }
-
-    /// Which state of rollups a job was computed from; none of a job that kept none.
-    ///
-    /// # Errors
-    /// [`Error::Storage`] where that can't be read.
-    pub async fn rollups(&self, id: &str) -> Result<Vec<RollupFiles>> {
-        let Some(bytes) = self.ledger.get(id, run::ROLLUPS).await? else { return Ok(Vec::new()) };
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Error::Internal(format!("the rollups of job {id} can't be read: {error}")))
-    }
-
-    /// Where rollups are kept.
-    pub fn state(&self) -> &Location {
-        &self.state
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -280,6 +260,7 @@ pub fn outcome(state: JobState) -> &'static str {
         JobState::Done => "done",
         JobState::Failed => "failed",
         JobState::Cancelled => "cancelled",
+        JobState::Unreadable => "unreadable",
         JobState::Unspecified => "unknown",
     }
 }

@@ -87,7 +87,7 @@ async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<ScanRes
     sender.send_modify(|job| job.outline = outline);
     let state = match request.no_cache {
         true => StateStore::new(board.ledger.folder(&id).join("state")),
-        false => StateStore::new(board.state.clone()),
+        false => StateStore::new(board.results.state().clone()),
     };
     let options = options(&board, &state, &prepared.config, &id).await;
     let progress = JobProgress(sender.clone());
@@ -110,7 +110,7 @@ async fn run_window(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<
     };
     let window = Window::new(from_us, to_us)?;
     let planner = WindowPlanner::open(&request, &means.access, means.locations.as_ref()).await?;
-    let state = StateStore::new(board.state.clone());
+    let state = StateStore::new(board.results.state().clone());
     let options = options(&board, &state, &planner.config, &id).await;
     let outcome = row_of_window(&planner, window, &options, &JobProgress(sender)).await?;
     let report = to_json(&outcome)?.into_bytes();

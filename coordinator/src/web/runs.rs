@@ -82,9 +82,11 @@ impl JobRuns {
 
     async fn load(&self, id: &str) -> Result<Arc<Results>> {
         let missing = |what: &str| Error::Internal(format!("job {id} has left no {what}"));
-        let report = self.board.report(id).await?.ok_or_else(|| missing("report"))?;
+        let report = self.board.results().report(id).await?.ok_or_else(|| missing("report"))?;
         let findings = self.board.table(id, FINDINGS).await?.ok_or_else(|| missing(FINDINGS))?;
+        let findings = findings.whole().await?;
         let suppressed = self.board.table(id, SUPPRESSED).await?.ok_or_else(|| missing(SUPPRESSED))?;
+        let suppressed = suppressed.whole().await?;
         let read = move || -> Result<Arc<Results>> {
             let report = serde_json::from_str(&report)
                 .map_err(|error| Error::Internal(format!("the report can't be read: {error}")))?;

@@ -1,0 +1,80 @@
+//! What jobs that are done have left. It is read from the ledger alone, so that a process without a board can.
+
+use hindcast_common::catalog::Location;
+use hindcast_common::{Error, Result};
+use uuid::Uuid;
+
+use super::ledger::JobLedger;
+use super::stored::StoredTable;
+use super::{has_results, run};
+use crate::scan::RollupFiles;
+
+/// The results of jobs below a state location.
+#[derive(Debug, Clone)]
+pub struct JobResults {
+    ledger: JobLedger,
+    state: Location,
+}
+
+impl JobResults {
+    /// Those below `state`.
+    pub fn new(state: Location) -> Self {
+        Self { ledger: JobLedger::new(&state), state }
+    }
+
+    /// Whether there is a job of this id that is done and has left a scan's results.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where that can't be read.
+    pub async fn are_there(&self, id: &str) -> Result<bool> {
+        // An id becomes part of a path.
+        if Uuid::parse_str(id).is_err() {
+            return Ok(false);
+        }
+        Ok(self.ledger.read(id).await?.is_some_and(|job| has_results(&job)))
+    }
+
+    /// The report of a job that is done, JSON.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where it can't be read.
+    pub async fn report(&self, id: &str) -> Result<Option<String>> {
+        let bytes = self.ledger.get(id, "report.json").await?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Names of a job's result tables.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where they can't be listed.
+    pub async fn tables(&self, id: &str) -> Result<Vec<String>> {
+        self.ledger.tables(id).await
+    }
+
+    /// A result table of a job that is done.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where it can't be read.
+    pub async fn table(&self, id: &str, name: &str) -> Result<Option<StoredTable>> {
+        let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !is_plain {
+            return Ok(None);
+        }
+        self.ledger.table(id, name).await
+    }
+
+    /// Which state of rollups a job was computed from; none of a job that kept none.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where that can't be read.
+    pub async fn rollups(&self, id: &str) -> Result<Vec<RollupFiles>> {
+        let Some(bytes) = self.ledger.get(id, run::ROLLUPS).await? else { return Ok(Vec::new()) };
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Error::Internal(format!("the rollups of job {id} can't be read: {error}")))
+    }
+
+    /// Where rollups are kept.
+    pub fn state(&self) -> &Location {
+        &self.state
+    }
+}
