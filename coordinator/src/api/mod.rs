@@ -12,18 +12,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
-use hindcast_common::cluster::{Tls, check_plain_text, is_loopback, serve};
+use hindcast_common::cluster::{Tls, check_plain_text, connections, is_loopback, serve};
 use hindcast_common::engine::{LocalOptions, runtime};
 use hindcast_common::operation::{Health, gauge, serve_http, terminated};
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::jobs_server::JobsServer;
 use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::server::TcpIncoming;
 
 pub(crate) use access::Keys;
 pub(crate) use settings::Role;
 pub use settings::Settings;
+pub use sql::answer_query;
 
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::jobs::{JobBoard, JobLimits, JobMeans, keep_schedules, register_metrics};
@@ -33,6 +33,9 @@ use crate::web::{JobRuns, Runs, serve_pages};
 
 /// Streams one connection may have open: a worker's asking, a person's watching and fetching.
 const STREAMS_PER_CONNECTION: u32 = 64;
+
+/// Longest from a request's beginning to that of its answer, unless queries may take longer.
+const LONGEST_REQUEST: Duration = Duration::from_secs(120);
 
 /// Runs a coordinator until SIGTERM or Ctrl-C. What has not ended then is gone on with by the next.
 ///
@@ -67,16 +70,18 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
     tokio::spawn(keep_schedules(Arc::clone(&board), schedules));
 
     let keys = Arc::new(Keys::new(&settings.tokens));
-    let sql = sql::SqlApi::new(Arc::clone(&board), settings.sql.clone())?;
+    let sql = sql::SqlApi::new(Arc::clone(&board), settings.sql.clone()).await?;
     if let Some(listen) = settings.web {
         let runs = Runs::Jobs(JobRuns::new(Arc::clone(&board), settings.lakes.clone()));
         let keys = (!settings.tokens.is_empty()).then(|| Arc::clone(&keys));
         let url = serve_pages(listen, settings.tls.as_deref(), runs, keys).await?;
         println!("pages at {url}");
     }
-    let jobs = JobsServer::new(jobs::JobsApi::new(Arc::clone(&board), Arc::clone(&keys)))
-        .max_decoding_message_size(settings.limits.request_bytes)
-        .max_encoding_message_size(settings.limits.message_bytes);
+    let holders = access::only_holders(Arc::clone(&keys));
+    let jobs =
+        JobsServer::new(jobs::JobsApi::new(Arc::clone(&board), Arc::clone(&keys), settings.limits.clone()))
+            .max_decoding_message_size(settings.limits.request_bytes)
+            .max_encoding_message_size(settings.limits.message_bytes);
     let results = FlightServiceServer::new(results::ResultsApi::new(board, sql, keys))
         .max_decoding_message_size(settings.limits.request_bytes)
         .max_encoding_message_size(settings.limits.message_bytes);
@@ -85,10 +90,11 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
     println!("coordinator at {address}, metrics and health at {http}");
     let served = serve(tls.as_ref())?
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
-        .add_service(jobs)
-        .add_service(results)
+        .timeout(LONGEST_REQUEST.max(Duration::from_secs(settings.sql.seconds.saturating_mul(2))))
+        .add_service(InterceptedService::new(jobs, holders.clone()))
+        .add_service(InterceptedService::new(results, holders))
         .add_service(scheduler)
-        .serve_with_incoming(TcpIncoming::from(listener));
+        .serve_with_incoming(connections(listener));
     // Streams of watchers and workers never end by themselves, and the ledger holds all there is to keep.
     tokio::select! {
         ended = served => ended.map_err(|error| Error::Internal(format!("serving failed: {error}"))),

@@ -10,6 +10,8 @@ mod import;
 mod investigate;
 mod jobs;
 mod means;
+#[cfg(test)]
+mod mutations;
 mod run;
 mod scan;
 mod tables;
@@ -22,6 +24,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use hindcast_common::operation::start_tracing;
 use hindcast_common::{Error, Result};
+
+use crate::api::answer_query;
 
 /// What commands log unless HINDCAST_LOG says otherwise: trouble, and what of a lake they pass over.
 const COMMAND_LOG: &str = "error,lake=warn";
@@ -62,6 +66,9 @@ enum Command {
     Jobs(jobs::JobsArguments),
     /// Make certificates for trying out a cluster
     Certificates(certificates::CertificatesArguments),
+    /// Answer a query of a coordinator, which starts this itself
+    #[command(hide = true)]
+    SqlQuery,
 }
 
 /// How a command ended, where it did not fail.
@@ -110,6 +117,7 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Certificates(arguments) => certificates::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::SqlQuery => answer_query().map(|()| Outcome::Done),
         Command::Scan(arguments) => {
             block_on(arguments.threads(), "hindcast", COMMAND_LOG, scan::run(&arguments))
         }

@@ -5,19 +5,26 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use futures::TryStreamExt;
 use hindcast_common::Error;
 use hindcast_common::config::Config;
 use hindcast_common::engine::{merged_state, task_session};
 use hindcast_common::rollups::Rollup;
 
 use super::told::{TOLD_TABLES, told_table};
-use crate::jobs::{JobBoard, has_results};
+use crate::jobs::{JobResults, StoredTable};
 use crate::scan::Report;
 
 /// The only catalog.
@@ -29,7 +36,7 @@ const ROLLUP_PREFIX: &str = "rollup_";
 
 /// All jobs that have results.
 pub(super) struct JobCatalog {
-    pub(super) board: Arc<JobBoard>,
+    pub(super) results: JobResults,
     pub(super) runtime: Arc<RuntimeEnv>,
     /// The job that `latest` stands for.
     pub(super) latest: String,
@@ -37,7 +44,7 @@ pub(super) struct JobCatalog {
 
 /// The tables of one job.
 pub(super) struct JobTables {
-    board: Arc<JobBoard>,
+    results: JobResults,
     runtime: Arc<RuntimeEnv>,
     id: String,
 }
@@ -55,15 +62,10 @@ impl fmt::Debug for JobTables {
 }
 
 impl JobCatalog {
-    /// The tables of the job that a schema's `name` stands for.
-    pub(super) fn tables(&self, name: &str) -> Option<JobTables> {
+    /// The tables of the job that a schema's `name` stands for, whether there is one or not.
+    pub(super) fn tables(&self, name: &str) -> JobTables {
         let id = if name == LATEST { &self.latest } else { name };
-        let has_results = self.board.snapshot(id).is_some_and(|job| has_results(&job));
-        has_results.then(|| JobTables {
-            board: Arc::clone(&self.board),
-            runtime: Arc::clone(&self.runtime),
-            id: id.to_owned(),
-        })
+        JobTables { results: self.results.clone(), runtime: Arc::clone(&self.runtime), id: id.to_owned() }
     }
 }
 
@@ -73,42 +75,49 @@ impl CatalogProvider for JobCatalog {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        self.tables(name).map(|tables| Arc::new(tables) as _)
+        Some(Arc::new(self.tables(name)))
     }
 }
 
 impl JobTables {
     /// Names of all tables, in order.
     pub(super) async fn names(&self) -> hindcast_common::Result<Vec<String>> {
-        let mut names = self.board.tables(&self.id).await?;
+        if !self.results.are_there(&self.id).await? {
+            return Ok(Vec::new());
+        }
+        let mut names = self.results.tables(&self.id).await?;
         names.extend(TOLD_TABLES.iter().map(|name| (*name).to_owned()));
-        let rollups = self.board.rollups(&self.id).await?;
+        let rollups = self.results.rollups(&self.id).await?;
         names.extend(rollups.iter().map(|files| format!("{ROLLUP_PREFIX}{}", files.rollup)));
         names.sort();
         Ok(names)
     }
 
     async fn find(&self, name: &str) -> hindcast_common::Result<Option<Arc<dyn TableProvider>>> {
+        if !self.results.are_there(&self.id).await? {
+            return Ok(None);
+        }
         if let Some(id) = name.strip_prefix(ROLLUP_PREFIX) {
             return self.rollup(id).await;
         }
-        let batches = match TOLD_TABLES.contains(&name) {
-            true => Some(vec![told_table(name, &self.report().await?)?]),
-            false => self.board.table(&self.id, name).await?,
-        };
-        let Some(batches) = batches else { return Ok(None) };
-        Ok(Some(Arc::new(MemTable::try_new(batches[0].schema(), vec![batches])?)))
+        if TOLD_TABLES.contains(&name) {
+            let rows = told_table(name, &self.report().await?)?;
+            return Ok(Some(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?)));
+        }
+        let Some(table) = self.results.table(&self.id, name).await? else { return Ok(None) };
+        let rows = StoredRows { schema: table.schema(), table };
+        Ok(Some(Arc::new(StreamingTable::try_new(rows.table.schema(), vec![Arc::new(rows)])?)))
     }
 
     async fn report(&self) -> hindcast_common::Result<Report> {
-        let text = self.board.report(&self.id).await?.unwrap_or_default();
+        let text = self.results.report(&self.id).await?.unwrap_or_default();
         serde_json::from_str(&text)
             .map_err(|error| Error::Internal(format!("the report of job {} can't be read: {error}", self.id)))
     }
 
     /// The united state of a rollup over the job's window.
     async fn rollup(&self, id: &str) -> hindcast_common::Result<Option<Arc<dyn TableProvider>>> {
-        let kept = self.board.rollups(&self.id).await?.into_iter().find(|files| files.rollup == id);
+        let kept = self.results.rollups(&self.id).await?.into_iter().find(|files| files.rollup == id);
         let (Some(kept), Some(rollup)) = (kept, Rollup::by_id(id)) else { return Ok(None) };
         if kept.version != rollup.version {
             return Err(Error::Config(format!(
@@ -121,8 +130,26 @@ impl JobTables {
             Error::Internal(format!("the parameters of job {} can't be read: {error}", self.id))
         })?;
         let session = task_session(Arc::clone(&self.runtime));
-        let state = merged_state(rollup, &config, self.board.state(), kept.files, &session)?;
+        let state = merged_state(rollup, &config, self.results.state(), kept.files, &session)?;
         Ok(Some(state.into_view()))
+    }
+}
+
+/// A result table, read from the store each time it is scanned.
+#[derive(Debug)]
+struct StoredRows {
+    schema: SchemaRef,
+    table: StoredTable,
+}
+
+impl PartitionStream for StoredRows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let rows = self.table.batches().map_err(DataFusionError::from);
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows))
     }
 }
 

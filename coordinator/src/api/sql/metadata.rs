@@ -10,9 +10,9 @@ use arrow_flight::sql::{
 use datafusion::catalog::SchemaProvider;
 use tonic::Status;
 
+use super::SqlApi;
 use super::catalog::{CATALOG, LATEST};
 use super::plain::sent_schema;
-use super::queries::Queries;
 use crate::api::jobs::status_of;
 
 /// The only type of table.
@@ -33,9 +33,9 @@ pub(super) fn table_types(query: CommandGetTableTypes) -> Result<RecordBatch, St
 }
 
 /// A schema a job that has results, and that of the last.
-pub(super) fn schemas(queries: &Queries, query: CommandGetDbSchemas) -> Result<RecordBatch, Status> {
+pub(super) fn schemas(api: &SqlApi, query: CommandGetDbSchemas) -> Result<RecordBatch, Status> {
     let mut builder = query.into_builder();
-    let jobs = queries.jobs();
+    let jobs = api.jobs();
     if !jobs.is_empty() {
         builder.append(CATALOG, LATEST);
     }
@@ -46,18 +46,18 @@ pub(super) fn schemas(queries: &Queries, query: CommandGetDbSchemas) -> Result<R
 }
 
 /// The tables of the schemas asked for; they are read only where their columns are wanted too.
-pub(super) async fn tables(queries: &Queries, query: CommandGetTables) -> Result<RecordBatch, Status> {
+pub(super) async fn tables(api: &SqlApi, query: CommandGetTables) -> Result<RecordBatch, Status> {
     let of_schemas = CommandGetDbSchemas {
         catalog: query.catalog.clone(),
         db_schema_filter_pattern: query.db_schema_filter_pattern.clone(),
     };
-    let schemas = schemas(queries, of_schemas)?;
+    let schemas = schemas(api, of_schemas)?;
     let wants_columns = query.include_schema;
-    let catalog = queries.catalog_now();
+    let catalog = api.catalog();
     let mut builder = query.into_builder();
     let names = schemas.column(1).as_string_opt::<i32>();
     for schema in names.iter().flat_map(|names| names.iter().flatten()) {
-        let Some(tables) = catalog.tables(schema) else { continue };
+        let tables = catalog.tables(schema);
         for name in tables.names().await.map_err(|error| status_of(&error))? {
             let columns = match wants_columns {
                 // State of another version has no columns that could be told.

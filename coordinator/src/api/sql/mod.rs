@@ -2,10 +2,16 @@
 //!
 //! Ballista has a Flight SQL service of its own, which is not used: it runs any statement on the workers, with tables over
 //! any file, and is meant for networks where everybody is trusted.
+//!
+//! Each statement is planned and run in a process of its own (`own_process.rs`), which its stack, memory or time ends alone.
 
+mod bounds;
 mod catalog;
+mod frames;
 mod metadata;
+mod own_process;
 mod plain;
+mod processes;
 mod queries;
 mod statement;
 mod told;
@@ -14,11 +20,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
-use arrow::ipc::writer::IpcWriteOptions;
-use arrow_flight::decode::FlightRecordBatchStream;
+use arrow::datatypes::SchemaRef;
 use arrow_flight::encode::FlightDataEncoderBuilder;
-use arrow_flight::error::FlightError;
 use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
@@ -26,9 +29,8 @@ use arrow_flight::sql::{
     CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandPreparedStatementQuery,
     CommandStatementQuery, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
 };
-use arrow_flight::{
-    Action, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket,
-};
+use arrow_flight::{Action, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use hindcast_common::Result as HindcastResult;
 use prost::Message;
@@ -36,13 +38,24 @@ use tonic::{Request, Response, Status};
 
 use super::settings::SqlLimits;
 use crate::jobs::JobBoard;
+use catalog::JobCatalog;
+use frames::{Frame, Outline};
 use metadata::failed;
-use queries::{Queries, status_of_engine};
-use statement::Statement;
+use processes::QueryProcesses;
+use statement::{Seal, Statement};
+
+pub use own_process::answer_query;
+
+/// Bytes of the messages of one row of parameters: they become part of a handle, which each request carries.
+const PARAMETER_BYTES: usize = 512 << 10;
 
 /// Answers statements and what clients ask of a database. Whoever calls has checked who asks.
 pub(super) struct SqlApi {
-    queries: Queries,
+    board: Arc<JobBoard>,
+    /// Stores and memory with which tables are looked at.
+    runtime: Arc<RuntimeEnv>,
+    processes: QueryProcesses,
+    seal: Seal,
 }
 
 type Rows = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
@@ -54,42 +67,91 @@ pub(super) fn is_sql(bytes: &[u8]) -> bool {
 
 impl SqlApi {
     /// # Errors
-    /// Where memory and scratch space for queries can't be set up.
-    pub(super) fn new(board: Arc<JobBoard>, limits: SqlLimits) -> HindcastResult<Self> {
-        Ok(Self { queries: Queries::new(board, limits)? })
+    /// Where the state can't be read or written.
+    pub(super) async fn new(board: Arc<JobBoard>, limits: SqlLimits) -> HindcastResult<Self> {
+        let runtime =
+            RuntimeEnvBuilder::new().with_object_store_registry(board.object_stores()).build_arc()?;
+        let state = board.results().state();
+        let seal = Seal::of(state).await?;
+        let processes = QueryProcesses::new(limits, state.url().to_owned());
+        Ok(Self { board, runtime, processes, seal })
+    }
+
+    /// Ids of the jobs that have results, the one that ended last first.
+    fn jobs(&self) -> Vec<String> {
+        self.board.with_results()
+    }
+
+    fn latest(&self) -> String {
+        self.jobs().into_iter().next().unwrap_or_default()
+    }
+
+    /// The catalog as it is now.
+    fn catalog(&self) -> JobCatalog {
+        let (results, runtime) = (self.board.results().clone(), Arc::clone(&self.runtime));
+        JobCatalog { results, runtime, latest: self.latest() }
+    }
+
+    /// A statement of `sql`, for which `latest` is what it is now.
+    fn statement(&self, sql: String) -> Result<Statement, Status> {
+        bounds::check(&sql)?;
+        Ok(Statement::new(sql, self.latest()))
+    }
+
+    /// What a statement gives and takes, without running it.
+    async fn outline(&self, statement: &Statement) -> Result<Outline, Status> {
+        let mut said = self.processes.start(statement, false)?;
+        match said.next().await.transpose()? {
+            Some(Frame::Outline(bytes)) => {
+                Outline::decode(bytes.as_slice()).map_err(|error| Status::internal(error.to_string()))
+            }
+            _ => Err(Status::internal("the process of the query gave no outline")),
+        }
+    }
+
+    /// Lets `work` be one of the queries that run, for as long as they may.
+    async fn within<T>(&self, work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        let _permit = self.processes.permit()?;
+        let ended = tokio::time::timeout(self.processes.longest(), work).await;
+        ended.unwrap_or_else(|_| Err(self.processes.too_long()))
     }
 
     async fn statement_rows(&self, handle: &[u8]) -> Result<Response<Rows>, Status> {
-        let rows = self.queries.rows(&Statement::from_handle(handle)?).await?;
-        let schema = rows.schema();
-        let rows = rows.map_err(|error| FlightError::from(status_of_engine(error)));
-        let encoded = FlightDataEncoderBuilder::new().with_schema(schema).build(rows);
-        Ok(Response::new(Box::pin(encoded.map_err(Status::from))))
+        let mut said = self.processes.start(&self.seal.open(handle)?, true)?;
+        // What is wrong with a statement shows before its first row.
+        let first = said.next().await.transpose()?;
+        let rows = stream::iter(first.map(Ok)).chain(said).map(|frame| match frame? {
+            Frame::Rows(bytes) => {
+                FlightData::decode(bytes.as_slice()).map_err(|error| Status::internal(error.to_string()))
+            }
+            _ => Err(Status::internal("the process of the query gave no rows")),
+        });
+        Ok(Response::new(Box::pin(rows)))
     }
 }
 
-/// Where rows of `schema` are fetched: here, by a ticket.
-fn info(schema: &Schema, ticket: Vec<u8>, asked: FlightDescriptor) -> Result<Response<FlightInfo>, Status> {
-    let info = FlightInfo::new().try_with_schema(schema).map_err(failed)?;
+/// Where rows of a schema, as an Arrow IPC message, are fetched: here, by a ticket.
+fn info(
+    schema: bytes::Bytes,
+    ticket: Vec<u8>,
+    asked: FlightDescriptor,
+) -> Result<Response<FlightInfo>, Status> {
     let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
+    let info = FlightInfo { schema, ..FlightInfo::new() };
     Ok(Response::new(info.with_endpoint(endpoint).with_descriptor(asked)))
 }
 
 /// An answer about the database is asked for again by the command itself.
 fn same_again(schema: SchemaRef, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
     let asked = request.into_inner();
-    info(&schema, asked.cmd.to_vec(), asked)
+    let schema = FlightInfo::new().try_with_schema(&schema).map_err(failed)?.schema;
+    info(schema, asked.cmd.to_vec(), asked)
 }
 
 fn one(batch: RecordBatch) -> Result<Response<Rows>, Status> {
     let encoder = FlightDataEncoderBuilder::new().with_schema(batch.schema());
     let encoded = encoder.build(stream::iter([Ok(batch)]));
     Ok(Response::new(Box::pin(encoded.map(|data| data.map_err(Status::from)))))
-}
-
-fn encoded(schema: &Schema) -> Result<bytes::Bytes, Status> {
-    let message = IpcMessage::try_from(SchemaAsIpc::new(schema, &IpcWriteOptions::default()));
-    message.map(|IpcMessage(bytes)| bytes).map_err(failed)
 }
 
 #[tonic::async_trait]
@@ -101,10 +163,10 @@ impl FlightSqlService for SqlApi {
         query: CommandStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let statement = self.queries.statement(query.query);
-        let outline = self.queries.outline(&statement).await?;
-        let ticket = TicketStatementQuery { statement_handle: statement.to_handle() };
-        info(&outline.rows, ticket.as_any().encode_to_vec(), request.into_inner())
+        let statement = self.statement(query.query)?;
+        let outline = self.outline(&statement).await?;
+        let ticket = TicketStatementQuery { statement_handle: self.seal.close(&statement) };
+        info(outline.rows, ticket.as_any().encode_to_vec(), request.into_inner())
     }
 
     async fn do_get_statement(
@@ -120,12 +182,12 @@ impl FlightSqlService for SqlApi {
         query: ActionCreatePreparedStatementRequest,
         _: Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
-        let statement = self.queries.statement(query.query);
-        let outline = self.queries.outline(&statement).await?;
+        let statement = self.statement(query.query)?;
+        let outline = self.outline(&statement).await?;
         Ok(ActionCreatePreparedStatementResult {
-            prepared_statement_handle: statement.to_handle(),
-            dataset_schema: encoded(&outline.rows)?,
-            parameter_schema: encoded(&outline.parameters)?,
+            prepared_statement_handle: self.seal.close(&statement),
+            dataset_schema: outline.rows,
+            parameter_schema: outline.parameters,
         })
     }
 
@@ -142,18 +204,24 @@ impl FlightSqlService for SqlApi {
         query: CommandPreparedStatementQuery,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<DoPutPreparedStatementResult, Status> {
-        let mut statement = Statement::from_handle(&query.prepared_statement_handle)?;
-        let data = request.into_inner().map_err(FlightError::from);
-        let mut rows = FlightRecordBatchStream::new_from_flight_data(data);
-        let mut bound = None;
-        while let Some(batch) = rows.try_next().await.map_err(failed)? {
-            if bound.replace(batch).is_some() {
-                return Err(Status::invalid_argument("give one row of parameters"));
+        let mut statement = self.seal.open(&query.prepared_statement_handle)?;
+        let (mut row, mut data, mut bytes) = (Vec::new(), request.into_inner(), 0);
+        while let Some(part) = data.try_next().await? {
+            // The descriptor of the first one was for us.
+            let part = FlightData { flight_descriptor: None, ..part };
+            bytes += part.encoded_len();
+            if bytes > PARAMETER_BYTES {
+                return Err(Status::invalid_argument(format!(
+                    "the parameters have more than {PARAMETER_BYTES} bytes"
+                )));
             }
+            row.push(part);
         }
-        let bound = bound.ok_or_else(|| Status::invalid_argument("give one row of parameters"))?;
-        statement.bind(&bound)?;
-        Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(statement.to_handle()) })
+        statement.bind(&row);
+        // Its process looks into them, and says what is wrong with them.
+        self.outline(&statement).await?;
+        let handle = self.seal.close(&statement);
+        Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(handle) })
     }
 
     async fn get_flight_info_prepared_statement(
@@ -161,9 +229,9 @@ impl FlightSqlService for SqlApi {
         query: CommandPreparedStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let statement = Statement::from_handle(&query.prepared_statement_handle)?;
-        let outline = self.queries.outline(&statement).await?;
-        same_again(outline.rows, request)
+        let outline = self.outline(&self.seal.open(&query.prepared_statement_handle)?).await?;
+        let asked = request.into_inner();
+        info(outline.rows, asked.cmd.to_vec(), asked)
     }
 
     async fn do_get_prepared_statement(
@@ -203,7 +271,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetDbSchemas,
         _: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        one(metadata::schemas(&self.queries, query)?)
+        one(metadata::schemas(self, query)?)
     }
 
     async fn get_flight_info_tables(
@@ -219,7 +287,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetTables,
         _: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        one(self.queries.within(metadata::tables(&self.queries, query)).await?)
+        one(self.within(metadata::tables(self, query)).await?)
     }
 
     async fn get_flight_info_table_types(

@@ -1,15 +1,27 @@
-//! A statement on its way: the text, the job that `latest` was when it was made, and the values of its parameters.
+//! A statement on its way: the text, the job that `latest` was when it was made, and the values of its parameters. What leaves the
+//! coordinator is sealed: it takes back only what it gave out.
 
 use arrow::array::RecordBatch;
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::StreamWriter;
+use arrow_flight::FlightData;
+use arrow_flight::decode::FlightRecordBatchStream;
 use bytes::Bytes;
 use datafusion::common::{ParamValues, ScalarValue};
+use futures::{StreamExt, TryStreamExt, stream};
+use hindcast_common::catalog::Location;
+use hindcast_common::retry::with_retries;
+use hindcast_common::{Error, Result as CommonResult};
+use object_store::{PutMode, PutOptions, PutPayload};
 use prost::Message;
+use ring::rand::{SecureRandom, SystemRandom};
 use tonic::Status;
 
-/// What tickets and prepared statements hold. A coordinator keeps none of it, so any may answer, also one that has started
-/// again.
+/// Name of the key below the state.
+const KEY_FILE: &str = "sql.key";
+/// Bytes of the key and of a seal.
+const SEAL_BYTES: usize = 32;
+
+/// What tickets and prepared statements hold. A coordinator keeps none of it, so any may answer that has the key of the state, also
+/// one that has started again.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Statement {
     /// The query.
@@ -18,9 +30,9 @@ pub(super) struct Statement {
     /// The job that had ended last; empty where there was none.
     #[prost(string, tag = "2")]
     pub(super) latest: String,
-    /// One row of values as an Arrow IPC stream; empty where none were given.
-    #[prost(bytes = "vec", tag = "3")]
-    parameters: Vec<u8>,
+    /// The messages in which one row of values came; none where none were given. Only the query's process looks into them.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    parameters: Vec<Vec<u8>>,
 }
 
 impl Statement {
@@ -28,38 +40,28 @@ impl Statement {
         Self { sql, latest, parameters: Vec::new() }
     }
 
-    pub(super) fn from_handle(handle: &[u8]) -> Result<Self, Status> {
-        Self::decode(handle).map_err(|_| Status::invalid_argument("the handle is none of this coordinator's"))
-    }
-
-    pub(super) fn to_handle(&self) -> Bytes {
-        self.encode_to_vec().into()
-    }
-
-    /// Takes the only row of `batch` as the parameters' values.
-    pub(super) fn bind(&mut self, batch: &RecordBatch) -> Result<(), Status> {
-        if batch.num_rows() != 1 {
-            return Err(Status::invalid_argument("give one row of parameters"));
-        }
-        let write = || {
-            let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
-            writer.write(batch)?;
-            writer.into_inner()
-        };
-        self.parameters = write().map_err(|error| unreadable(&error))?;
-        Ok(())
+    /// Takes the messages of one row as the parameters' values.
+    pub(super) fn bind(&mut self, row: &[FlightData]) {
+        self.parameters = row.iter().map(Message::encode_to_vec).collect();
     }
 
     /// The values of its parameters in their order.
-    pub(super) fn values(&self) -> Result<Option<ParamValues>, Status> {
+    ///
+    /// # Errors
+    /// Where they are not one row.
+    pub(super) async fn values(&self) -> Result<Option<ParamValues>, Status> {
         if self.parameters.is_empty() {
             return Ok(None);
         }
-        let mut reader =
-            StreamReader::try_new(self.parameters.as_slice(), None).map_err(|error| unreadable(&error))?;
-        let batch = reader.next().transpose().map_err(|error| unreadable(&error))?;
-        let row = batch.filter(|batch| batch.num_rows() == 1);
-        let row = row.ok_or_else(|| Status::invalid_argument("there is no row of parameters"))?;
+        let data = self.parameters.iter().map(|bytes| FlightData::decode(bytes.as_slice()));
+        let data: Vec<FlightData> = data.collect::<Result<_, _>>().map_err(|error| unreadable(&error))?;
+        let data = stream::iter(data.into_iter().map(Ok));
+        let rows = FlightRecordBatchStream::new_from_flight_data(data.boxed());
+        let batches: Vec<RecordBatch> = rows.try_collect().await.map_err(|error| unreadable(&error))?;
+        let [row] = batches.as_slice() else { return Err(one_row()) };
+        if row.num_rows() != 1 {
+            return Err(one_row());
+        }
         let values = row.columns().iter().map(|column| ScalarValue::try_from_array(column, 0));
         let values: Vec<ScalarValue> =
             values.collect::<Result<_, _>>().map_err(|error| unreadable(&error))?;
@@ -67,8 +69,69 @@ impl Statement {
     }
 }
 
+fn one_row() -> Status {
+    Status::invalid_argument("give one row of parameters")
+}
+
 fn unreadable(error: &dyn std::fmt::Display) -> Status {
     Status::invalid_argument(format!("the parameters can't be read: {error}"))
+}
+
+/// Makes handles of statements, and tells its own from others.
+pub(super) struct Seal {
+    key: [u8; SEAL_BYTES],
+}
+
+impl Seal {
+    /// The seal of the coordinators of a state; made where there is none yet.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the state can't be read or written, [`Error::Internal`] where its key is none.
+    pub(super) async fn of(state: &Location) -> CommonResult<Self> {
+        let mut key = [0; SEAL_BYTES];
+        SystemRandom::new()
+            .fill(&mut key)
+            .map_err(|_| Error::Internal("the system gives no random numbers".into()))?;
+        let path = state.child(KEY_FILE);
+        let place = state.name_of(&path);
+        with_retries(|| async {
+            let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            let put = state.store().put_opts(&path, PutPayload::from(key.to_vec()), create).await;
+            match put {
+                // It is there: that of a coordinator before.
+                Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+                Err(error) => Err(Error::storage(format!("writing {place}"))(error)),
+            }
+        })
+        .await?;
+        let kept = state.read(KEY_FILE).await?.unwrap_or_default();
+        let key = <[u8; SEAL_BYTES]>::try_from(kept.as_ref());
+        key.map(|key| Self { key }).map_err(|_| {
+            Error::Internal(format!("{place} is no key of {SEAL_BYTES} bytes: remove it, and one is made"))
+        })
+    }
+
+    /// The handle of a statement.
+    pub(super) fn close(&self, statement: &Statement) -> Bytes {
+        let text = statement.encode_to_vec();
+        let seal = blake3::keyed_hash(&self.key, &text);
+        [seal.as_bytes().as_slice(), &text].concat().into()
+    }
+
+    /// The statement of a handle.
+    ///
+    /// # Errors
+    /// Where the handle is none that was closed with this key.
+    pub(super) fn open(&self, handle: &[u8]) -> Result<Statement, Status> {
+        let strange = || Status::invalid_argument("the handle is none of this coordinator's");
+        let (seal, text) = handle.split_at_checked(SEAL_BYTES).ok_or_else(strange)?;
+        let seal = <[u8; SEAL_BYTES]>::try_from(seal).map_err(|_| strange())?;
+        // Compared in the same time however much of it is right.
+        if blake3::keyed_hash(&self.key, text) != blake3::Hash::from(seal) {
+            return Err(strange());
+        }
+        Statement::decode(text).map_err(|_| strange())
+    }
 }
 
 #[cfg(test)]
@@ -77,22 +140,50 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{Int64Array, StringArray};
+    use arrow_flight::encode::FlightDataEncoderBuilder;
+    use object_store::memory::InMemory;
 
-    #[test]
-    fn parameters_travel_in_the_handle() {
+    async fn data_of(rows: usize) -> Vec<FlightData> {
         let columns: Vec<(&str, arrow::array::ArrayRef)> = vec![
             ("1", Arc::new(StringArray::from(vec!["high"]))),
             ("2", Arc::new(Int64Array::from(vec![7]))),
         ];
-        let row = RecordBatch::try_from_iter(columns).unwrap();
+        let row = RecordBatch::try_from_iter(columns).unwrap().slice(0, rows);
+        let encoder = FlightDataEncoderBuilder::new().with_schema(row.schema());
+        encoder.build(stream::iter([Ok(row)])).try_collect().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn parameters_travel_in_the_handle() {
+        let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
         let mut statement = Statement::new("SELECT $1, $2".into(), String::new());
-        assert!(statement.values().unwrap().is_none());
-        statement.bind(&row).unwrap();
-        let read = Statement::from_handle(&statement.to_handle()).unwrap();
-        let Some(ParamValues::List(values)) = read.values().unwrap() else { panic!("no values") };
+        assert!(statement.values().await.unwrap().is_none());
+        statement.bind(&data_of(1).await);
+        let handle = Seal::of(&state).await.unwrap().close(&statement);
+        // As a coordinator that has started again reads it.
+        let seal = Seal::of(&state).await.unwrap();
+        let read = seal.open(&handle).unwrap();
+        let Some(ParamValues::List(values)) = read.values().await.unwrap() else { panic!("no values") };
         let values: Vec<ScalarValue> = values.into_iter().map(|value| value.value).collect();
         assert_eq!(values, [ScalarValue::from("high"), ScalarValue::from(7i64)]);
-        assert!(statement.bind(&row.slice(0, 0)).is_err());
-        assert!(Statement::from_handle(b"\xff\xff\xff").is_err());
+        statement.bind(&data_of(0).await);
+        assert!(statement.values().await.is_err());
+        let other = Location::parse_with("s3://memory/other", |_| Ok(Arc::new(InMemory::new()))).unwrap();
+        assert!(Seal::of(&other).await.unwrap().open(&handle).is_err());
+    }
+
+    #[tokio::test]
+    async fn no_altered_handle_is_taken() {
+        let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
+        let seal = Seal::of(&state).await.unwrap();
+        let handle = seal.close(&Statement::new("SELECT 1".into(), "latest".into()));
+        for at in 0..handle.len() {
+            for bit in 0..8 {
+                let mut altered = handle.to_vec();
+                altered[at] ^= 1 << bit;
+                assert!(seal.open(&altered).is_err(), "byte {at}, bit {bit}");
+            }
+            assert!(seal.open(&handle[..at]).is_err(), "cut at {at}");
+        }
     }
 }

@@ -1,0 +1,74 @@
+//! How long and how entangled a statement may be. It is looked at as a row of tokens, so that nothing here depends on how deep it nests.
+
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Word};
+use tonic::Status;
+
+/// Bytes of a statement.
+const STATEMENT_BYTES: usize = 64 << 10;
+/// Operators, keywords and opening brackets of a statement: each may nest what follows a level deeper. A list of values has one.
+const MOST_OPERATORS: usize = 1_000;
+
+/// Fails for a statement that is too long to be planned.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` naming the bound, or what is no token.
+pub(super) fn check(sql: &str) -> Result<(), Status> {
+    if sql.len() > STATEMENT_BYTES {
+        return Err(Status::invalid_argument(format!(
+            "the statement has {} bytes: {STATEMENT_BYTES} at most are planned",
+            sql.len()
+        )));
+    }
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
+    let tokens = tokens.map_err(|error| Status::invalid_argument(format!("SQL error: {error}")))?;
+    let operators = tokens.iter().filter(|token| may_nest(token)).count();
+    if operators > MOST_OPERATORS {
+        return Err(Status::invalid_argument(format!(
+            "the statement has {operators} operators, keywords and brackets: {MOST_OPERATORS} at most are planned"
+        )));
+    }
+    Ok(())
+}
+
+fn may_nest(token: &Token) -> bool {
+    match token {
+        Token::Word(Word { keyword, quote_style, .. }) => {
+            quote_style.is_none()
+                && !matches!(keyword, Keyword::NoKeyword | Keyword::NULL | Keyword::TRUE | Keyword::FALSE)
+        }
+        Token::Whitespace(_) | Token::Comma | Token::Period | Token::RParen | Token::RBracket => false,
+        Token::Number(..) | Token::Placeholder(_) | Token::SemiColon | Token::EOF => false,
+        Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) | Token::EscapedStringLiteral(_) => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lists_are_taken_and_long_chains_are_not() {
+        let list: Vec<String> = (0..5_000).map(|number| format!("'id{number}'")).collect();
+        check(&format!("SELECT * FROM findings WHERE id IN ({})", list[..4_000].join(", "))).unwrap();
+        let chains = [
+            format!("SELECT 1{}", " + 1".repeat(2_000)),
+            format!("SELECT {}1{}", "(".repeat(2_000), ")".repeat(2_000)),
+            format!("SELECT 1{}", " UNION SELECT 1".repeat(1_000)),
+            format!("SELECT {}1{}", "CASE WHEN true THEN ".repeat(1_000), " END".repeat(1_000)),
+            format!("SELECT {}1{}", "NOT ".repeat(2_000), ""),
+            format!("SELECT 1{}", "::int".repeat(2_000)),
+            format!("SELECT a{} FROM t", "[1]".repeat(2_000)),
+        ];
+        for sql in chains {
+            let refused = check(&sql).unwrap_err();
+            assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+            assert!(refused.message().contains("1000 at most"), "{}", refused.message());
+        }
+        let refused = check(&format!("SELECT '{}'", "x".repeat(70_000))).unwrap_err();
+        assert!(refused.message().contains("65536 at most"), "{}", refused.message());
+        assert!(check("SELECT 'open").is_err());
+    }
+}

@@ -1,0 +1,156 @@
+//! What a coordinator and the process of a query say to each other: the query on its standard input, frames on its standard output.
+
+use std::io::{self, Read, Write};
+
+use prost::Message;
+use tonic::{Code, Status};
+
+use super::statement::Statement;
+
+/// Most bytes of a frame: a row of the result, or an outline.
+pub(super) const FRAME_BYTES: usize = 8 << 20;
+
+/// What a process is to do.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Ask {
+    #[prost(message, required, tag = "1")]
+    pub(super) statement: Statement,
+    /// URL of the state.
+    #[prost(string, tag = "2")]
+    pub(super) state: String,
+    /// Whether it is run, and not only planned.
+    #[prost(bool, tag = "3")]
+    pub(super) is_run: bool,
+    /// Rows that the result may have.
+    #[prost(uint64, tag = "4")]
+    pub(super) rows: u64,
+    /// Seconds after which the process ends, whatever it is at.
+    #[prost(uint64, tag = "5")]
+    pub(super) seconds: u64,
+    /// Bytes that grouping, sorting and joining may hold.
+    #[prost(uint64, tag = "6")]
+    pub(super) memory_bytes: u64,
+    /// Bytes that they may spill.
+    #[prost(uint64, tag = "7")]
+    pub(super) scratch_bytes: u64,
+    /// Folder to spill into.
+    #[prost(string, tag = "8")]
+    pub(super) scratch: String,
+}
+
+/// What a query gives and takes: schemas as Arrow IPC messages.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Outline {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) rows: bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) parameters: bytes::Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Failure {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    text: String,
+}
+
+/// A part of a process's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Frame {
+    /// An encoded [`Outline`].
+    Outline(Vec<u8>),
+    /// An encoded `FlightData`.
+    Rows(Vec<u8>),
+    /// It came to nothing.
+    Failed(Code, String),
+    /// Nothing follows.
+    End,
+}
+
+const OUTLINE: u8 = 1;
+const ROWS: u8 = 2;
+const FAILED: u8 = 3;
+const END: u8 = 4;
+
+impl Frame {
+    pub(super) fn failed(status: &Status) -> Self {
+        Self::Failed(status.code(), status.message().to_owned())
+    }
+
+    /// Writes it: its kind, its length, its bytes.
+    ///
+    /// # Errors
+    /// As `target` fails; where it is too long.
+    pub(super) fn write(&self, target: &mut impl Write) -> io::Result<()> {
+        let failure;
+        let (kind, bytes) = match self {
+            Self::Outline(bytes) => (OUTLINE, bytes.as_slice()),
+            Self::Rows(bytes) => (ROWS, bytes.as_slice()),
+            Self::Failed(code, text) => {
+                failure = Failure { code: *code as i32, text: text.clone() }.encode_to_vec();
+                (FAILED, failure.as_slice())
+            }
+            Self::End => (END, &[] as &[u8]),
+        };
+        let length = u32::try_from(bytes.len()).ok().filter(|length| *length as usize <= FRAME_BYTES);
+        let length = length.ok_or_else(|| io::Error::other("a frame is too long"))?;
+        target.write_all(&[kind])?;
+        target.write_all(&length.to_le_bytes())?;
+        target.write_all(bytes)
+    }
+
+    /// Reads the next one; none where `source` has ended.
+    ///
+    /// # Errors
+    /// As `source` fails; where it is no frame.
+    pub(super) fn read(source: &mut impl Read) -> io::Result<Option<Self>> {
+        let mut kind = [0];
+        if source.read(&mut kind)? == 0 {
+            return Ok(None);
+        }
+        let mut length = [0; 4];
+        source.read_exact(&mut length)?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > FRAME_BYTES {
+            return Err(io::Error::other("a frame is too long"));
+        }
+        let mut bytes = vec![0; length];
+        source.read_exact(&mut bytes)?;
+        Ok(Some(match kind[0] {
+            OUTLINE => Self::Outline(bytes),
+            ROWS => Self::Rows(bytes),
+            FAILED => {
+                let failure = Failure::decode(bytes.as_slice()).map_err(io::Error::other)?;
+                Self::Failed(Code::from_i32(failure.code), failure.text)
+            }
+            END => Self::End,
+            _ => return Err(io::Error::other("a frame of no known kind")),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_as_they_were_sent() {
+        let frames = [
+            Frame::Outline(vec![1, 2]),
+            Frame::Rows(Vec::new()),
+            Frame::Failed(Code::InvalidArgument, "no such table".into()),
+            Frame::End,
+        ];
+        let mut sent = Vec::new();
+        frames.iter().for_each(|frame| frame.write(&mut sent).unwrap());
+        let mut source = sent.as_slice();
+        for frame in frames {
+            assert_eq!(Frame::read(&mut source).unwrap(), Some(frame));
+        }
+        assert_eq!(Frame::read(&mut source).unwrap(), None);
+        assert!(Frame::read(&mut &sent[..4]).is_err());
+        assert!(Frame::read(&mut [ROWS, 255, 255, 255, 255].as_slice()).is_err());
+        assert!(Frame::Rows(vec![0; FRAME_BYTES + 1]).write(&mut Vec::new()).is_err());
+    }
+}
