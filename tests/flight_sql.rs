@@ -14,9 +14,9 @@ use crate::cluster_security::{READ, SUBMIT, ask, channel, guarded};
 use crate::sandbox::{Sandbox, Setup};
 use crate::support::{Place, stderr, stdout};
 
-type Client = FlightSqlServiceClient<Channel>;
+pub type Client = FlightSqlServiceClient<Channel>;
 
-async fn client(sandbox: &Sandbox, place: &Place, token: &str) -> Client {
+pub async fn client(sandbox: &Sandbox, place: &Place, token: &str) -> Client {
     let mut client = Client::new(channel(sandbox, &place.path("certificates/client")).await);
     if !token.is_empty() {
         client.set_token(token.to_owned());
@@ -36,17 +36,17 @@ async fn fetch(client: &mut Client, info: FlightInfo) -> Result<Vec<RecordBatch>
     Ok(batches)
 }
 
-async fn query(client: &mut Client, sql: &str) -> Result<Vec<RecordBatch>, FlightError> {
+pub async fn query(client: &mut Client, sql: &str) -> Result<Vec<RecordBatch>, FlightError> {
     let info = client.execute(sql.to_owned(), None).await?;
     fetch(client, info).await
 }
 
-async fn number(client: &mut Client, sql: &str) -> i64 {
+pub async fn number(client: &mut Client, sql: &str) -> i64 {
     let rows = query(client, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     rows[0].column(0).as_primitive::<Int64Type>().value(0)
 }
 
-async fn refusal(client: &mut Client, sql: &str) -> (Code, String) {
+pub async fn refusal(client: &mut Client, sql: &str) -> (Code, String) {
     match query(client, sql).await {
         Err(FlightError::Tonic(status)) => (status.code(), status.message().to_owned()),
         Err(other) => panic!("{sql}: {other}"),

@@ -5,6 +5,9 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::support::Place;
@@ -228,6 +231,21 @@ impl Sandbox {
         self.until("the worker has left", |sandbox| sandbox.workers[worker].has_ended());
     }
 
+    /// Sets the coordinator up otherwise, once it is started again.
+    pub fn change(&mut self, setup: Setup) {
+        self.setup = setup;
+    }
+
+    /// The most memory that the coordinator has had, KiB.
+    pub fn coordinator_peak_kib(&self) -> u64 {
+        self.coordinator.as_ref().and_then(|process| peak_kib(process.child.id())).unwrap_or_default()
+    }
+
+    /// Watches the processes that the coordinator starts.
+    pub fn watch_children(&self) -> ChildWatch {
+        ChildWatch::of(self.coordinator.as_ref().map_or(0, |process| process.child.id()))
+    }
+
     pub fn kill_coordinator(&mut self) {
         if let Some(coordinator) = &self.coordinator {
             coordinator.signal("KILL");
@@ -284,7 +302,8 @@ impl Sandbox {
         self.finish(process)
     }
 
-    fn begin(&self, arguments: &str) -> Child {
+    /// Begins `hindcast` with `arguments` and the connection.
+    pub fn begin(&self, arguments: &str) -> Child {
         Command::new(env!("CARGO_BIN_EXE_hindcast"))
             .args(arguments.split_whitespace())
             .args(self.connection())
@@ -308,6 +327,50 @@ impl Sandbox {
                 panic!("the scan did not end within {SCAN_LIMIT:?}\n{}", self.logs());
             }
         }
+    }
+}
+
+fn status_number(process: &str, name: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().ok()
+}
+
+fn peak_kib(process: u32) -> Option<u64> {
+    status_number(&process.to_string(), "VmHWM")
+}
+
+/// Looks at the children of a process, many times a second.
+pub struct ChildWatch {
+    is_over: Arc<AtomicBool>,
+    watching: JoinHandle<u64>,
+}
+
+impl ChildWatch {
+    fn of(parent: u32) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&is_over);
+        let watching = std::thread::spawn(move || {
+            let mut most = 0;
+            while !ended.load(Ordering::Relaxed) {
+                let names =
+                    fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
+                for process in names.filter_map(|name| name.into_string().ok()) {
+                    if status_number(&process, "PPid") == Some(u64::from(parent)) {
+                        most = most.max(status_number(&process, "VmHWM").unwrap_or_default());
+                    }
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            most
+        });
+        Self { is_over, watching }
+    }
+
+    /// The most memory that any one has had, KiB.
+    pub fn most_kib(self) -> u64 {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.watching.join().expect("it ends")
     }
 }
 
