@@ -70,6 +70,48 @@ fn wrong_arguments_end_with_2_before_any_scanning() {
 }
 
 #[test]
+fn wrong_parameters_are_named_with_file_and_line() {
+    let place = Place::with_demo(DEMO);
+    let config = place.path("own.toml");
+    let allow = "[[watchlists]]\nname = 'scanners'\nkind = 'ip'\neffect = 'allow'\n";
+    let patterns =
+        "[compression_staging]\nallowed_commands = [{ pattern = 'robocopy', hits = ['copy a b'] }]";
+    let cases = [
+        (
+            "[beaconing]\nmax_jitter = -1",
+            "line 2: beaconing.max_jitter is -1: it must be above 0 and at most 100 (deviation over mean)",
+        ),
+        ("[beacon_scores]\nmin_score = 1.5", "beacon_scores.min_score is 1.5: it must be from 0 to 1"),
+        ("[score]\ncap = 0", "score.cap is 0: it must be from 1 to"),
+        (
+            "[multi_location_users]\ntravel_window = '99999d'",
+            "travel_window is '99999d': it must be from 0s to 36500d",
+        ),
+        (
+            patterns,
+            "line 2: compression_staging.allowed_commands: pattern \"robocopy\" does not match \"copy a b\"",
+        ),
+        (
+            &format!("{allow}analyses = ['beconing']"),
+            "line 5: watchlist scanners: there is no analysis \"beconing\"; did you mean beaconing?",
+        ),
+    ];
+    for (text, message) in cases {
+        fs::write(&config, text).expect("written");
+        let output = place.scan(&format!("--config {}", config.display()));
+        assert_eq!(output.status.code(), Some(2), "{text}: {}", stderr(&output));
+        let told = stderr(&output);
+        assert!(told.contains("own.toml") && told.contains(message), "{message}: {told}");
+    }
+    // The lake's own file too.
+    fs::write(place.lake().join("hindcast.toml"), "[top_talkers]\nlimit = 0").expect("written");
+    let output = place.scan("");
+    assert_eq!(output.status.code(), Some(2));
+    let told = "hindcast.toml, line 2: top_talkers.limit is 0";
+    assert!(stderr(&output).contains(told), "{}", stderr(&output));
+}
+
+#[test]
 fn fail_on_ends_with_4_where_the_level_is_reached() {
     let place = Place::with_demo(DEMO);
     assert_eq!(place.scan("--fail-on high").status.code(), Some(4));

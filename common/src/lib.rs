@@ -10,6 +10,7 @@ pub mod entities;
 pub mod error;
 pub mod findings;
 pub mod functions;
+pub mod nearest;
 pub mod operation;
 pub mod retry;
 pub mod rollups;

@@ -1,6 +1,6 @@
 //! Instants, dates and the half-open window `[from, to)`, all in UTC microseconds.
 
-use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -50,15 +50,14 @@ impl Window {
         start_us - slack_us < self.to_us && start_us + MICROS_PER_DAY + slack_us > self.from_us
     }
 
-    /// The UTC dates the window touches, in order.
-    pub fn dates(&self) -> Vec<NaiveDate> {
-        let mut dates = Vec::new();
-        let mut date = date_of_us(self.from_us);
-        while date_start_us(date) < self.to_us {
-            dates.push(date);
-            date += Duration::days(1);
-        }
-        dates
+    /// The UTC date of its first instant.
+    pub fn first_date(&self) -> NaiveDate {
+        date_of_us(self.from_us)
+    }
+
+    /// The UTC date of its last instant.
+    pub fn last_date(&self) -> NaiveDate {
+        date_of_us(self.to_us - 1)
     }
 }
 
@@ -175,9 +174,9 @@ mod tests {
         let window =
             Window::new(parse_time("2026-01-01T12:00:00Z").unwrap(), parse_time("2026-01-03").unwrap())
                 .unwrap();
-        assert_eq!(window.dates().len(), 2);
-        assert!(!window.covers_date(window.dates()[0]));
-        assert!(window.covers_date(window.dates()[1]));
+        let (first, last) = (window.first_date(), window.last_date());
+        assert_eq!((first.to_string(), last.to_string()), ("2026-01-01".into(), "2026-01-02".into()));
+        assert!(!window.covers_date(first) && window.covers_date(last));
         assert!(Window::new(5, 5).is_err());
     }
 }

@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
+use hindcast_common::analyses::Suite;
 use hindcast_common::engine::UnitFault;
 use hindcast_common::entities::EntityKind;
 use hindcast_common::{Error, Result};
@@ -15,8 +16,10 @@ use indicatif::{ProgressDrawTarget, ProgressStyle};
 use crate::correlate::Incident;
 use crate::entity_page::print_entity_page;
 use crate::jobs::is_open;
+use crate::risk::{Level, RunRisk};
 use crate::scan::{
-    CANNOT_NAME, CoverageEntry, NO_FOLDER, PlanOutline, Progress, Report, ScanResult, Status, UnitOutline,
+    CANNOT_NAME, Coverage, CoverageEntry, NO_FOLDER, PlanOutline, Progress, Report, ScanResult, Status,
+    Summary, UnitOutline,
 };
 use crate::sinks::Delivery;
 
@@ -54,6 +57,9 @@ pub fn print_plan(plan: &PlanOutline) {
     }
     for name in &plan.missing_tables {
         println!("table     {name:<22} not in the lake");
+    }
+    for gap in &plan.gaps {
+        println!("NOT READ  {}", gap.told());
     }
     let mut by_suite: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for analysis in &plan.analyses {
@@ -118,7 +124,8 @@ pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) -> Resul
             println!("  {signal:<22} {rows:>8} rows  {findings:>6} findings");
         }
     }
-    println!("{:<13} {:>3} of 100  {}", "risk", summary.risk.score, summary.risk.level.name());
+    print_unassessed_suites(outline, summary);
+    print_risk(&summary.risk);
     for (list, count) in &summary.suppressed {
         println!("  {count} findings set aside by the watchlist {list}");
     }
@@ -129,9 +136,9 @@ pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) -> Resul
     if incidents.len() > SHOWN_INCIDENTS {
         println!("  and {} more in incidents.jsonl", incidents.len() - SHOWN_INCIDENTS);
     }
-    print_coverage(&summary.coverage.tables, summary.coverage.complete);
+    print_coverage(&summary.coverage);
     let (computed, units) = computed_units;
-    let rows: u64 = summary.coverage.tables.iter().map(|entry| entry.rows).sum();
+    let rows = summary.coverage.rows();
     println!(
         "{} analyses of {rows} rows in {:.1} s; {computed} of {units} units computed, {} from the cache",
         outline.analyses.len(),
@@ -170,39 +177,61 @@ fn incident_told(incident: &Incident) -> String {
     format!("{since}  {}: {} findings, {}", stages.join(" > "), incident.findings.len(), who.join(", "))
 }
 
-/// Tells on standard error what could not be read, for those who are told nothing else.
-pub fn print_unread(entries: &[CoverageEntry]) {
-    for entry in entries.iter().filter(|entry| entry.status == Status::Failed) {
-        let reason = entry.reason.as_deref().unwrap_or("failed");
-        eprintln!("error: not read: {} {}: {reason}", entry.table, entry.date);
+/// Suites that ran and looked at no row: they have no score.
+fn print_unassessed_suites(plan: &PlanOutline, summary: &Summary) {
+    let suites = Suite::ALL.map(Suite::name).into_iter();
+    let ran = suites.filter(|suite| plan.analyses.iter().any(|analysis| analysis.suite == *suite));
+    for suite in ran.filter(|suite| !summary.suites.contains_key(*suite)) {
+        println!("{suite:<13} {}", Level::NotAssessed.name());
     }
 }
 
-fn print_coverage(entries: &[CoverageEntry], complete: bool) {
-    let count = |status| entries.iter().filter(|entry| entry.status == status).count();
+fn print_risk(risk: &RunRisk) {
+    match risk.score {
+        Some(score) => println!("{:<13} {score:>3} of 100  {}", "risk", risk.level.name()),
+        None => {
+            println!("{:<13} {}", "risk", risk.level.name());
+            risk.explanation.iter().for_each(|reason| println!("  {reason}"));
+        }
+    }
+}
+
+/// Tells on standard error what could not be read, for those who are told nothing else.
+pub fn print_unread(summary: &Summary) {
+    summary.coverage.unread().for_each(|unread| eprintln!("error: not read: {unread}"));
+    if !summary.risk.is_assessed() {
+        eprintln!("error: risk {}: {}", summary.risk.level.name(), summary.risk.explanation.join("; "));
+    }
+}
+
+fn print_coverage(coverage: &Coverage) {
+    let Coverage { tables, gaps, complete } = coverage;
     println!(
         "coverage      {} table dates scanned, {} empty, {} missing, {} failed{}",
-        count(Status::Scanned),
-        count(Status::Empty),
-        count(Status::Missing),
-        count(Status::Failed),
-        if complete { "" } else { ": INCOMPLETE" }
+        coverage.count(Status::Scanned),
+        coverage.count(Status::Empty),
+        coverage.count(Status::Missing),
+        coverage.count(Status::Failed),
+        if *complete { "" } else { ": INCOMPLETE" }
     );
+    for gap in gaps {
+        println!("  NOT READ {}", gap.told());
+    }
     // A table the lake never had was told before the scan; here each line is a surprise.
     // A date that can't hold an investigated entity's rows is counted on its page.
-    let is_gap = |entry: &&CoverageEntry| match entry.reason.as_deref() {
+    let is_surprise = |entry: &&CoverageEntry| match entry.reason.as_deref() {
         Some(reason) => reason != CANNOT_NAME && (entry.status != Status::Missing || reason == NO_FOLDER),
         None => false,
     };
-    let mut gaps: Vec<&CoverageEntry> = entries.iter().filter(is_gap).collect();
-    gaps.sort_by_key(|entry| entry.status != Status::Failed);
-    for entry in gaps.iter().take(SHOWN_GAPS) {
+    let mut surprises: Vec<&CoverageEntry> = tables.iter().filter(is_surprise).collect();
+    surprises.sort_by_key(|entry| entry.status != Status::Failed);
+    for entry in surprises.iter().take(SHOWN_GAPS) {
         let reason = entry.reason.as_deref().unwrap_or_default();
         let mark = if entry.status == Status::Failed { "FAILED " } else { "" };
-        println!("  {mark}{} {}: {reason}", entry.table, entry.date);
+        println!("  {mark}{} {}: {reason}", entry.table, entry.when());
     }
-    if gaps.len() > SHOWN_GAPS {
-        println!("  and {} more in summary.json", gaps.len() - SHOWN_GAPS);
+    if surprises.len() > SHOWN_GAPS {
+        println!("  and {} more in summary.json", surprises.len() - SHOWN_GAPS);
     }
 }
 

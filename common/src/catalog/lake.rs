@@ -26,12 +26,23 @@ const CONCURRENT_LISTINGS: usize = 16;
 const SAMPLED_DATES: usize = 64;
 /// Files at most that are searched for columns which those lack, spread over the window.
 const SEARCHED_FILES: usize = 1_000;
+/// Folders at most of those beside a table's dates that are searched for Parquet files.
+const SEARCHED_FOLDERS: usize = 100;
 
 /// A lake with its configuration applied.
 #[derive(Debug, Clone)]
 pub struct Lake {
     root: Location,
     mappings: BTreeMap<String, TableMapping>,
+}
+
+/// Parquet files that lie in a table's folder and in none of its dates.
+#[derive(Debug, Clone)]
+pub struct Unexplained {
+    /// The table.
+    pub table: &'static str,
+    /// The files, and the folders that hold such.
+    pub paths: Vec<String>,
 }
 
 /// One Parquet file, by what identifies its content.
@@ -80,6 +91,8 @@ pub struct FoundTables {
     pub readable: Vec<LakeTable>,
     /// Those that can't, since a log says which of their files count.
     pub logged: Vec<LoggedTable>,
+    /// Parquet files beside the date folders of them, which no layout explains: they are not read.
+    pub unexplained: Vec<Unexplained>,
 }
 
 /// A table that is there.
@@ -137,17 +150,31 @@ impl Lake {
         let reads: Vec<_> = wanted.map(|spec| self.table(spec, &hidden)).collect();
         let mut reads = futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS);
         let mut found = FoundTables::default();
-        while let Some(table) = reads.try_next().await? {
+        while let Some((table, unexplained)) = reads.try_next().await? {
             match table {
                 Some(Found::Readable(table)) => found.readable.push(*table),
                 Some(Found::Logged(table)) => found.logged.push(table),
                 None => {}
             }
+            found.unexplained.extend(unexplained);
         }
         Ok(found)
     }
 
-    async fn table(&self, spec: &'static TableSpec, hidden: &Arc<HashSet<String>>) -> Result<Option<Found>> {
+    /// Names of the folders in the lake's root.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the listing fails.
+    pub async fn folder_names(&self) -> Result<Vec<String>> {
+        let folders = listed(&self.root).await?.common_prefixes;
+        Ok(folders.iter().filter_map(|folder| folder.filename()).map(str::to_owned).collect())
+    }
+
+    async fn table(
+        &self,
+        spec: &'static TableSpec,
+        hidden: &Arc<HashSet<String>>,
+    ) -> Result<(Option<Found>, Option<Unexplained>)> {
         let mapping = self.mappings.get(spec.name).cloned().unwrap_or_default();
         let location = match (&mapping.url, &mapping.workspace) {
             (Some(url), _) => self.root.elsewhere(url)?,
@@ -157,16 +184,17 @@ impl Lake {
         let listing = listed(&location).await?;
         if let Some(kind) = log_in(&location, &listing).await? {
             let (name, url) = (spec.name.to_owned(), location.url().to_owned());
-            return Ok(Some(Found::Logged(LoggedTable { name, url, kind })));
+            return Ok((Some(Found::Logged(LoggedTable { name, url, kind })), None));
         }
-        tell_unread(&location, &listing);
+        let paths = unexplained(&location, &listing).await?;
+        let unexplained = (!paths.is_empty()).then_some(Unexplained { table: spec.name, paths });
         let dates = dates_in(&listing);
         if dates.is_empty() {
-            return Ok(None);
+            return Ok((None, unexplained));
         }
         let (hidden, known) = (Arc::clone(hidden), Arc::default());
         let table = LakeTable { spec, location, mapping, dates, hidden, known };
-        Ok(Some(Found::Readable(Box::new(table))))
+        Ok((Some(Found::Readable(Box::new(table))), unexplained))
     }
 }
 
@@ -251,6 +279,12 @@ impl LakeTable {
         let found: Vec<Option<BTreeSet<String>>> =
             futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS).collect().await;
         found.into_iter().flatten().flatten().collect()
+    }
+
+    /// Names of all columns of those files of `folders` whose columns [`LakeTable::columns`] has looked at, as they are stored.
+    pub fn stored_columns(&self, folders: &[DateFolder]) -> BTreeSet<String> {
+        let files = folders.iter().flat_map(|folder| &folder.files);
+        files.filter_map(|file| known(&self.known.columns_by_path, &file.path)).flatten().collect()
     }
 
     /// What the lake calls a column.
@@ -340,15 +374,33 @@ fn date_of(folder: &Path) -> Option<NaiveDate> {
     text.parse().ok().filter(|date: &NaiveDate| date.to_string() == text)
 }
 
-/// Warns of what lies beside a table's date folders: it is not read.
-fn tell_unread(location: &Location, listing: &ListResult) {
+/// What lies beside a table's date folders and is or holds Parquet files: it is not read, and named in a warning.
+async fn unexplained(location: &Location, listing: &ListResult) -> Result<Vec<String>> {
     let is_own = |path: &&Path| path.filename().is_some_and(|name| name.starts_with(['_', '.']));
-    let folders = listing.common_prefixes.iter().filter(|folder| date_of(folder).is_none());
     let files = listing.objects.iter().map(|object| &object.location).filter(|path| is_parquet(path));
-    for path in folders.chain(files).filter(|path| !is_own(path)) {
-        let path = location.name_of(path);
+    let mut found: Vec<String> =
+        files.filter(|path| !is_own(path)).map(|path| location.name_of(path)).collect();
+    let folders = listing.common_prefixes.iter().filter(|folder| date_of(folder).is_none());
+    for folder in folders.filter(|path| !is_own(path)).take(SEARCHED_FOLDERS) {
+        if holds_parquet(location, folder).await? {
+            found.push(location.name_of(folder));
+        }
+    }
+    for path in &found {
         tracing::warn!(target: "lake", %path, "not read: it is no date=YYYY-MM-DD folder, and in none");
     }
+    Ok(found)
+}
+
+async fn holds_parquet(location: &Location, folder: &Path) -> Result<bool> {
+    let mut objects = location.store().list(Some(folder));
+    while let Some(object) = objects.next().await {
+        let object = object.map_err(Error::storage(format!("listing {}", location.name_of(folder))))?;
+        if is_data_file(folder, &object.location) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether `path` is a Parquet file of `folder`, and lies in none of its folders that writers keep for what is not committed.

@@ -20,7 +20,9 @@ mod tables;
 pub use alike::{reads_alike, reads_as_absent};
 pub use diagnose::locate_fault;
 pub use integers::integer_of_text;
-pub use lake::{DateFolder, FoundTables, KnownFiles, Lake, LakeFile, LakeTable, date_files, table_folder};
+pub use lake::{
+    DateFolder, FoundTables, KnownFiles, Lake, LakeFile, LakeTable, Unexplained, date_files, table_folder,
+};
 pub use location::Location;
 pub use normalise::UnreadableCounts;
 pub use row_groups::{RowGroups, row_groups_that_may_hold};

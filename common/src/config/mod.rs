@@ -1,6 +1,7 @@
 //! Parameters of a run: a preset, then the lake's own file, then the user's, laid over each other.
 
 mod patterns;
+mod ranges;
 mod sections;
 mod watchlist;
 
@@ -109,17 +110,22 @@ impl Config {
         }
         let config: Config =
             merged.try_into().map_err(|error: toml::de::Error| Error::Config(error.message().to_owned()))?;
-        config.check()?;
+        config.check().map_err(|error| in_layers(error, layers))?;
         Ok(config)
     }
 
     /// Whether a layer can be read, on its own: only then do errors carry the line in the user's file.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the layer and the line of what is wrong in it.
+    /// [`Error::Config`] naming the layer and the line of what is wrong in it: a value outside its range, a pattern that
+    /// disagrees with its own cases, a watchlist of an unknown analysis.
     pub fn check_layer(layer: &Layer<'_>) -> Result<()> {
-        toml::from_str::<Config>(layer.text).map_err(|error| layer_error(layer, &error))?;
-        watchlist::check_entries(layer)
+        ranges::check_ranges(layer)?;
+        let own: Config = toml::from_str(layer.text).map_err(|error| layer_error(layer, &error))?;
+        for (list, patterns) in own.pattern_lists() {
+            patterns.check_cases().map_err(|case| case.in_file(layer, list))?;
+        }
+        watchlist::check_lists(layer)
     }
 
     /// What tasks need of it: no watchlist, which may be long and is applied to their results.
@@ -136,35 +142,31 @@ impl Config {
         Ok(blake3::hash(&json).to_hex()[..16].to_owned())
     }
 
+    /// What no value alone tells: two that contradict each other.
     fn check(&self) -> Result<()> {
-        let positive = |section: &str, name: &str, value: i64| {
-            if value > 0 {
-                return Ok(());
-            }
-            Err(Error::Config(format!("{section}.{name} must be above 0, not {value}")))
-        };
-        positive("egress_spikes", "hours", self.egress_spikes.hours)?;
-        positive("event_timeline", "bin_minutes", self.event_timeline.bin_minutes)?;
-        positive("top_talkers", "limit", self.top_talkers.limit as i64)?;
-        positive("port_usage", "limit", self.port_usage.limit as i64)?;
-        positive("data_exfiltration", "limit", self.data_exfiltration.limit as i64)?;
-        positive("beacon_scores", "min_beats", self.beacon_scores.min_beats)?;
-        for service in &self.beacon_scores.known_services {
-            if !(0.0..=1.0).contains(&service.factor) {
-                return Err(Error::Config(format!(
-                    "beacon_scores.known_services: the factor of {} must be 0 to 1, not {}",
-                    service.name, service.factor
-                )));
-            }
+        let (score, risk, spikes) = (&self.score, &self.risk, &self.egress_spikes);
+        ordered(("score.medium", score.medium), ("score.high", score.high))?;
+        ordered(("risk.medium_level", risk.medium_level), ("risk.high_level", risk.high_level))?;
+        if spikes.baseline == Baseline::PrecedingHours && spikes.min_history > spikes.hours {
+            return Err(Error::Config(format!(
+                "egress_spikes.min_history is {}, above the {} of egress_spikes.hours: no hour would be a spike",
+                spikes.min_history, spikes.hours
+            )));
         }
-        positive("top_accounts", "limit", self.top_accounts.limit as i64)?;
-        self.risk.check()?;
         self.watchlists.iter().try_for_each(Watchlist::check)?;
         if self.save.suffix.is_empty() {
             return Err(Error::Config("save.suffix must not be empty".into()));
         }
         Ok(())
     }
+}
+
+/// Fails where the first is above the second.
+fn ordered(lower: (&str, u64), upper: (&str, u64)) -> Result<()> {
+    if lower.1 <= upper.1 {
+        return Ok(());
+    }
+    Err(Error::Config(format!("{} is {}, above the {} of {}", lower.0, lower.1, upper.1, upper.0)))
 }
 
 fn parse_table(layer: &Layer<'_>) -> Result<toml::Table> {
@@ -175,6 +177,15 @@ fn layer_error(layer: &Layer<'_>, error: &toml::de::Error) -> Error {
     match patterns::line_of_bad_pattern(error.message(), layer.text) {
         Some(line) => Error::Config(format!("{}, line {line}: {}", layer.name, error.message())),
         None => Error::Config(format!("{}: {}", layer.name, error.to_string().trim_end())),
+    }
+}
+
+/// An error of values that may stand in several files: named with all of them.
+fn in_layers(error: Error, layers: &[Layer<'_>]) -> Error {
+    let names: Vec<&str> = layers.iter().map(|layer| layer.name).collect();
+    match error {
+        Error::Config(told) if !names.is_empty() => Error::Config(format!("{}: {told}", names.join(" and "))),
+        other => other,
     }
 }
 
@@ -232,7 +243,57 @@ mod tests {
         assert!(load_user("[event_timeline]\nbin_minutes = 0").is_err());
         let service = "known_services = [{ name = 'poll', port = 9, factor = 1.5 }]";
         let error = load_user(&format!("[beacon_scores]\n{service}")).unwrap_err().to_string();
-        assert!(error.contains("poll") && error.contains("1.5"), "{error}");
+        assert!(
+            error.contains("mine.toml, line 2: beacon_scores.known_services[0].factor is 1.5"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn values_that_contradict_each_other_are_refused() {
+        for (text, told) in [
+            (
+                "[risk]\nmedium_level = 80",
+                "mine.toml: risk.medium_level is 80, above the 70 of risk.high_level",
+            ),
+            ("[score]\nmedium = 30", "score.medium is 30, above the 20 of score.high"),
+            ("[egress_spikes]\nmin_history = 25", "egress_spikes.min_history is 25, above the 24"),
+        ] {
+            let error = load_user(text).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_disagrees_with_its_cases_is_refused_where_it_stands() {
+        for (case, told) in [
+            ("hits = ['copy a b']", "pattern \"robocopy\" does not match \"copy a b\", which its hits name"),
+            (
+                "misses = ['ROBOCOPY a b']",
+                "pattern \"robocopy\" matches \"ROBOCOPY a b\", which its misses name",
+            ),
+        ] {
+            let text = format!(
+                "[compression_staging]\nallowed_commands = [\n'fine',\n{{ pattern = 'robocopy', {case} }},\n]"
+            );
+            let error = load_user(&text).unwrap_err().to_string();
+            assert!(error.contains("mine.toml, line 4: compression_staging.allowed_commands: "), "{error}");
+            assert!(error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_watchlist_of_an_unknown_analysis_is_refused_with_the_nearest() {
+        let list =
+            "[[watchlists]]\nname = 'scanners'\nkind = 'ip'\neffect = 'allow'\nentries = ['192.0.2.7']";
+        load_user(&format!("{list}\nanalyses = ['beaconing', 'beacon_scores']")).unwrap();
+        let error = load_user(&format!("{list}\nanalyses = [\n'beaconing',\n'beacon_score']"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("mine.toml, line 8: watchlist scanners: there is no analysis \"beacon_score\"; did you mean beacon_scores?"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+use super::Layer;
 use crate::{Error, Result};
 
 /// Upper bound of one compiled list, in bytes: a longer one is refused rather than filling memory.
@@ -91,20 +92,41 @@ impl Patterns {
     /// Checks every rule against its own cases.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the first pattern and text that disagree.
-    pub fn check_cases(&self) -> Result<()> {
+    /// The first pattern and text that disagree.
+    pub fn check_cases(&self) -> Result<(), BadCase> {
         let mut scratch = String::new();
         for rule in &self.rules {
             let alone = Patterns { rules: vec![rule.clone()], compiled: OnceLock::new() };
             let cases = rule.hits.iter().map(|t| (t, true)).chain(rule.misses.iter().map(|t| (t, false)));
-            for (text, expected) in cases {
-                if alone.is_match(text, &mut scratch) != expected {
-                    let verb = if expected { "does not match" } else { "matches" };
-                    return Err(Error::Config(format!("pattern {:?} {verb} {text:?}", rule.pattern)));
+            for (text, is_hit) in cases {
+                if alone.is_match(text, &mut scratch) != is_hit {
+                    return Err(BadCase { pattern: rule.pattern.clone(), text: text.clone(), is_hit });
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// A pattern that misses a text it must hit, or hits one it must miss.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "pattern {pattern:?} {} {text:?}, which its {} name",
+    if *is_hit { "does not match" } else { "matches" },
+    if *is_hit { "hits" } else { "misses" }
+)]
+pub struct BadCase {
+    pattern: String,
+    text: String,
+    is_hit: bool,
+}
+
+impl BadCase {
+    /// The error of the list `list` of `layer`, with the line where the pattern stands as it is.
+    pub(super) fn in_file(&self, layer: &Layer<'_>, list: &str) -> Error {
+        let line = layer.text.lines().position(|line| line.contains(&self.pattern));
+        let line = line.map(|line| format!(", line {}", line + 1)).unwrap_or_default();
+        Error::Config(format!("{}{line}: {list}: {self}", layer.name))
     }
 }
 

@@ -95,28 +95,6 @@ pub struct Risk {
     pub high_level: u64,
 }
 
-impl Risk {
-    pub(super) fn check(&self) -> Result<()> {
-        let parts = [
-            ("low", self.low),
-            ("medium", self.medium),
-            ("high", self.high),
-            ("critical", self.critical),
-            ("repeat", self.repeat),
-            ("rest", self.rest),
-        ];
-        match parts.iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
-            Some((name, value)) => {
-                Err(crate::Error::Config(format!("risk.{name} must be at least 0 and below 1, not {value}")))
-            }
-            None if !(self.tactic >= 0.0 && self.tactic.is_finite()) => {
-                Err(crate::Error::Config(format!("risk.tactic must be at least 0, not {}", self.tactic)))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
 /// `[incidents]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

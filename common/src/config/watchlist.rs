@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::Layer;
+use super::ranges::line_of;
+use crate::analyses::ANALYSES;
 use crate::entities::{Entity, EntityKind, address_of};
+use crate::nearest::nearest;
 use crate::{Error, Result};
 
 /// `[[watchlists]]`
@@ -21,7 +24,7 @@ pub struct Watchlist {
     pub kind: EntityKind,
     /// What a finding that names one of them becomes.
     pub effect: Effect,
-    /// For `weigh`: what the evidence of a finding is multiplied by; at least 1.
+    /// For `weigh`: what the evidence of a finding is multiplied by; 1 to 1,000.
     #[serde(default = "one")]
     pub weight: f64,
     /// For `allow`: the analyses whose findings it lets pass; all where empty.
@@ -62,13 +65,6 @@ impl Watchlist {
                 self.name
             )));
         }
-        // Not a number fails too.
-        if !(self.weight >= 1.0 && self.weight.is_finite()) {
-            return Err(Error::Config(format!(
-                "watchlist {}: weight must be at least 1, not {}",
-                self.name, self.weight
-            )));
-        }
         Ok(())
     }
 
@@ -95,7 +91,7 @@ impl Watchlist {
     }
 }
 
-/// What of a configuration file tells where the entries of its watchlists stand.
+/// What of a configuration file tells where names and entries of its watchlists stand.
 #[derive(Deserialize)]
 struct Written {
     #[serde(default)]
@@ -107,19 +103,32 @@ struct WrittenList {
     name: String,
     kind: EntityKind,
     #[serde(default)]
+    analyses: Vec<Spanned<String>>,
+    #[serde(default)]
     entries: Vec<Spanned<String>>,
 }
 
-/// Checks the entries of the watchlists in `layer`, which was read as a configuration already.
-pub(super) fn check_entries(layer: &Layer<'_>) -> Result<()> {
+/// Checks the watchlists in `layer`, which was read as a configuration already.
+pub(super) fn check_lists(layer: &Layer<'_>) -> Result<()> {
     let written: Written = toml::from_str(layer.text).map_err(|error| super::layer_error(layer, &error))?;
+    let place =
+        |text: &Spanned<String>| format!("{}, line {}", layer.name, line_of(layer.text, text.span().start));
     for list in &written.watchlists {
+        let names = || ANALYSES.iter().map(|analysis| analysis.id);
+        if let Some(unknown) = list.analyses.iter().find(|name| names().all(|known| known != name.get_ref()))
+        {
+            let hint = nearest(unknown.get_ref(), names()).map(|name| format!("; did you mean {name}?"));
+            return Err(Error::Config(format!(
+                "{}: watchlist {}: there is no analysis {:?}{}",
+                place(unknown),
+                list.name,
+                unknown.get_ref(),
+                hint.unwrap_or_default()
+            )));
+        }
         let is_none = |entry: &&Spanned<String>| !Watchlist::is_entry(list.kind, entry.get_ref());
         if let Some(entry) = list.entries.iter().find(is_none) {
-            let before = layer.text.bytes().take(entry.span().start);
-            let line = before.filter(|byte| *byte == b'\n').count() + 1;
-            let place = format!("{}, line {line}", layer.name);
-            return Err(Watchlist::no_entry(&place, &list.name, entry.get_ref()));
+            return Err(Watchlist::no_entry(&place(entry), &list.name, entry.get_ref()));
         }
     }
     Ok(())

@@ -22,6 +22,7 @@ mod office_hours;
 mod office_identities;
 mod office_operations;
 mod office_rows;
+mod populations;
 mod port_sessions;
 mod staged_files;
 mod staging_processes;
@@ -35,6 +36,8 @@ use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::{Expr, cast, ident, lit};
 use datafusion::prelude::DataFrame;
 use serde_json::{Value, json};
+
+pub use self::populations::{POPULATIONS, Population};
 
 use self::grouping::{Grouped, group};
 use crate::config::Config;

@@ -55,8 +55,7 @@ pub(super) fn page(rows: &[WindowRow], summary: &BackfillSummary) -> String {
         "<title>Hindcast backfill</title><style>{STYLE}</style></head><body>\n<h1>Risk by window</h1>"
     );
     head(&mut page, summary);
-    let risk = |row: &WindowRow| row.risk.as_ref().map(|risk| (risk.score, risk.level));
-    chart(&mut page, "Risk, 0 to 100", rows, Some(100), 220.0, risk);
+    chart(&mut page, "Risk, 0 to 100", rows, Some(100), 220.0, WindowRow::assessed);
     for suite in Suite::ALL.map(Suite::name) {
         if rows.iter().any(|row| row.suites.contains_key(suite)) {
             let score = |row: &WindowRow| row.suites.get(suite).map(|scored| (scored.score, scored.level));
@@ -80,7 +79,7 @@ fn head(page: &mut String, summary: &BackfillSummary) {
         let _ = writeln!(
             page,
             "<p>Highest: <b>{} {}</b> in {} to {}.</p><ul>",
-            highest.risk.score,
+            highest.risk.score.unwrap_or_default(),
             highest.risk.level.name(),
             instant(&highest.window.from),
             instant(&highest.window.to)
@@ -96,8 +95,8 @@ fn head(page: &mut String, summary: &BackfillSummary) {
         ("MEDIUM", "medium"),
         ("LOW", "low"),
         ("NONE", "nothing found"),
-        ("gap", "no data"),
-        ("cut", "a file could not be read"),
+        ("gap", "not assessed"),
+        ("cut", "something was not looked at"),
     ] {
         let _ = write!(
             page,
@@ -222,7 +221,7 @@ fn table(page: &mut String, rows: &[WindowRow]) {
     let mut listed: Vec<&WindowRow> = rows.iter().collect();
     page.push_str("<h2>Windows</h2>");
     if listed.len() > MOST_LISTED {
-        listed.sort_by_key(|row| std::cmp::Reverse(row.risk.as_ref().map(|risk| risk.score)));
+        listed.sort_by_key(|row| std::cmp::Reverse(row.assessed()));
         listed.truncate(MOST_LISTED);
         let _ = write!(
             page,
@@ -236,14 +235,14 @@ fn table(page: &mut String, rows: &[WindowRow]) {
     }
     page.push_str("<th>findings</th><th>critical</th><th>high</th><th>incidents</th><th>rows</th><th class=\"text\">not read</th></tr></thead><tbody>\n");
     for row in listed {
-        let risk = row.risk.as_ref();
+        let risk = row.assessed();
         let _ = write!(
             page,
             "<tr><td>{}</td><td class=\"text\">{}</td><td>{}</td><td class=\"text\">{}</td>",
             instant(&row.from),
             instant(&row.to),
-            risk.map_or_else(String::new, |risk| risk.score.to_string()),
-            risk.map_or("", |risk| risk.level.name())
+            risk.map_or_else(String::new, |(score, _)| score.to_string()),
+            row.level_name()
         );
         for suite in Suite::ALL.map(Suite::name) {
             let score = row.suites.get(suite).map_or_else(String::new, |scored| scored.score.to_string());
@@ -309,7 +308,7 @@ mod tests {
         let series = WindowSeries::new(span, MICROS_PER_DAY, MICROS_PER_DAY).unwrap();
         let row = |(index, window): (usize, Window)| WindowRow {
             risk: (index != 1).then(|| RunRisk {
-                score: (index as u64 * 7) % 101,
+                score: Some((index as u64 * 7) % 101),
                 level: Level::Low,
                 explanation: vec!["5 points: <script>alert(1)</script>".into()],
             }),
@@ -333,7 +332,7 @@ mod tests {
     #[test]
     fn many_windows_share_bars_and_lose_no_peak() {
         let (mut rows, series) = rows(2_500);
-        rows[1_777].risk = Some(RunRisk { score: 100, level: Level::High, explanation: vec![] });
+        rows[1_777].risk = Some(RunRisk { score: Some(100), level: Level::High, explanation: vec![] });
         let page = page(&rows, &BackfillSummary::of(&series, &rows));
         assert!(page.contains("Each bar is the worst of 3 windows"));
         assert!(page.contains("class=\"HIGH\" x"));

@@ -31,13 +31,15 @@ pub struct BackfillSummary {
     pub windows: usize,
     /// Windows in which the lake has no file.
     pub windows_without_data: usize,
-    /// Windows of which a file could not be read.
+    /// Windows that have files of which nothing could be looked at.
+    pub windows_not_assessed: usize,
+    /// Windows of which something could not be looked at.
     pub windows_incomplete: usize,
     /// Windows of each level.
     pub levels: BTreeMap<String, usize>,
     /// The window of the highest risk, the first of equals.
     pub highest: Option<Highest>,
-    /// Whether every file in every window was read.
+    /// Whether all that is there of every window was looked at.
     pub complete: bool,
     /// Version of Hindcast.
     pub version: String,
@@ -61,7 +63,7 @@ impl BackfillSummary {
             *levels.entry(risk.level.name().to_owned()).or_default() += 1;
         }
         let mut highest: Option<(&WindowRow, &RunRisk)> = None;
-        for row in rows {
+        for row in rows.iter().filter(|row| row.assessed().is_some()) {
             let Some(risk) = &row.risk else { continue };
             if highest.is_none_or(|(_, most)| risk.score > most.score) {
                 highest = Some((row, risk));
@@ -76,6 +78,7 @@ impl BackfillSummary {
             step: length_told(series.step_us),
             windows: rows.len(),
             windows_without_data: count(|row| row.risk.is_none()),
+            windows_not_assessed: count(|row| row.risk.is_some() && row.assessed().is_none()),
             windows_incomplete: count(|row| !row.complete),
             levels,
             highest: highest.map(|(row, risk)| Highest {
@@ -89,7 +92,12 @@ impl BackfillSummary {
 
     /// The highest level of any window.
     pub fn level(&self) -> Level {
-        self.highest.as_ref().map_or(Level::None, |highest| highest.risk.level)
+        self.highest.as_ref().map_or(Level::NotAssessed, |highest| highest.risk.level)
+    }
+
+    /// Whether anything was looked at in any window.
+    pub fn is_assessed(&self) -> bool {
+        self.highest.is_some()
     }
 }
 
@@ -131,8 +139,8 @@ fn batch(rows: &[WindowRow]) -> Result<RecordBatch> {
         let levels: StringArray = rows.iter().map(level).collect();
         columns.push((format!("{suite}_level"), Arc::new(levels)));
     }
-    columns.push(("risk".into(), numbers(&|row| row.risk.as_ref().map(|risk| risk.score))));
-    columns.push(("risk_level".into(), texts(rows, |row| row.risk.as_ref().map(|risk| risk.level.name()))));
+    columns.push(("risk".into(), numbers(&|row| row.assessed().map(|(score, _)| score))));
+    columns.push(("risk_level".into(), texts(rows, |row| Some(row.level_name()))));
     columns.push(("findings".into(), numbers(&|row| Some(row.all_findings()))));
     for severity in SEVERITIES.map(|severity| severity.name()) {
         let count = |row: &WindowRow| row.findings.get(severity).copied();

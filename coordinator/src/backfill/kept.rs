@@ -9,7 +9,7 @@ use super::WindowRow;
 use crate::scan::ScanPlan;
 
 /// Raised where the same scan makes another row.
-const ROW_VERSION: u32 = 2;
+const ROW_VERSION: u32 = 3;
 
 /// Where the row of `plan` is kept: its window, the files, what is computed of them, and every parameter.
 pub(super) fn key(plan: &ScanPlan, config: &Config) -> Result<String> {

@@ -6,8 +6,8 @@ use hindcast_common::findings::Severity;
 use hindcast_common::time::{Window, format_micros};
 use serde::{Deserialize, Serialize};
 
-use crate::risk::RunRisk;
-use crate::scan::{Coverage, NO_FOLDER, ScanResult, Status, SuiteScore, WindowTold};
+use crate::risk::{Level, RunRisk};
+use crate::scan::{Coverage, NO_FOLDER, ScanResult, SuiteScore, WindowTold};
 
 /// Severities in the order of columns.
 pub const SEVERITIES: [Severity; 4] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
@@ -21,7 +21,7 @@ pub struct WindowRow {
     pub to: String,
     /// Score and level by suite.
     pub suites: BTreeMap<String, SuiteScore>,
-    /// Score and level of the window; none where there was no data to look at.
+    /// Score and level of the window; none where the lake has no file in it.
     pub risk: Option<RunRisk>,
     /// Findings by severity.
     pub findings: BTreeMap<String, u64>,
@@ -31,9 +31,9 @@ pub struct WindowRow {
     pub incidents: u64,
     /// Rows of all tables in the window.
     pub rows: u64,
-    /// Whether every file in the window was read.
+    /// Whether all that is there of the window was looked at.
     pub complete: bool,
-    /// What was not read, what the lake has no file of though it has the table, or why there is no risk.
+    /// What was not looked at, what the lake has no file of though it has the table, or why there is no risk.
     pub reason: Option<String>,
     /// Analyses that did not run, and why.
     pub disabled: BTreeMap<String, String>,
@@ -55,9 +55,9 @@ impl WindowRow {
             findings: counted(|severity| of_severity(severity) as u64),
             suppressed: summary.suppressed.values().sum(),
             incidents: summary.incidents as u64,
-            rows: summary.coverage.tables.iter().map(|entry| entry.rows).sum(),
+            rows: summary.coverage.rows(),
             complete: summary.coverage.complete,
-            reason: unread(&summary.coverage),
+            reason: unread(&summary.coverage).or_else(|| unassessed(&summary.risk)),
             disabled: summary.disabled.clone(),
         }
     }
@@ -79,6 +79,17 @@ impl WindowRow {
         }
     }
 
+    /// The window's score and level, where anything was looked at.
+    pub fn assessed(&self) -> Option<(u64, Level)> {
+        let risk = self.risk.as_ref()?;
+        Some((risk.score?, risk.level))
+    }
+
+    /// The name of the window's level in output.
+    pub fn level_name(&self) -> &'static str {
+        self.assessed().map_or(Level::NotAssessed, |(_, level)| level).name()
+    }
+
     /// Findings of any severity.
     pub fn all_findings(&self) -> u64 {
         self.findings.values().sum()
@@ -89,16 +100,15 @@ fn counted(count: impl Fn(Severity) -> u64) -> BTreeMap<String, u64> {
     SEVERITIES.map(|severity| (severity.name().to_owned(), count(severity))).into_iter().collect()
 }
 
-/// What could not be read or is not there, by table and date; nothing where all was read.
+/// What was not looked at or is not there, by table and date; nothing where all was.
 fn unread(coverage: &Coverage) -> Option<String> {
-    let not_read = coverage
-        .tables
-        .iter()
-        .filter(|entry| entry.status == Status::Failed || entry.reason.as_deref() == Some(NO_FOLDER));
-    let told: Vec<String> = not_read
-        .map(|entry| {
-            format!("{} {}: {}", entry.table, entry.date, entry.reason.as_deref().unwrap_or("failed"))
-        })
-        .collect();
+    let missing = coverage.tables.iter().filter(|entry| entry.reason.as_deref() == Some(NO_FOLDER));
+    let missing = missing.map(|entry| format!("{} {}: {NO_FOLDER}", entry.table, entry.when()));
+    let told: Vec<String> = coverage.unread().chain(missing).collect();
     (!told.is_empty()).then(|| told.join("; "))
+}
+
+/// Why nothing was assessed.
+fn unassessed(risk: &RunRisk) -> Option<String> {
+    (!risk.is_assessed()).then(|| risk.explanation.join("; "))
 }

@@ -58,7 +58,7 @@ pub fn print_dry_run(series: &WindowSeries, windows: &[PlannedWindow]) {
 pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: &Path, elapsed: Duration) {
     let rows: Vec<&WindowRow> = outcomes.iter().map(|outcome| &outcome.row).collect();
     let mut by_risk: Vec<(u64, &WindowRow)> =
-        rows.iter().filter_map(|row| Some((row.risk.as_ref()?.score, *row))).collect();
+        rows.iter().filter_map(|row| Some((row.assessed()?.0, *row))).collect();
     by_risk.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
     println!();
     for (score, row) in by_risk.iter().take(SHOWN_WINDOWS) {
@@ -67,7 +67,7 @@ pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: 
         println!(
             "{}  risk {score:>3}  {:<6}  {}; {} findings, {} incidents",
             row.from,
-            row.risk.as_ref().map_or("", |risk| risk.level.name()),
+            row.level_name(),
             suites.join(", "),
             row.all_findings(),
             row.incidents
@@ -86,7 +86,9 @@ pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: 
     print_reasons("INCOMPLETE   ", "windows", &gaps);
     let is_lacking = |row: &&WindowRow| row.risk.is_some() && row.reason.is_some();
     let lacking: Vec<&WindowRow> = complete.into_iter().filter(is_lacking).collect();
+    let (lacking, quiet): (Vec<_>, Vec<_>) = lacking.into_iter().partition(|row| row.assessed().is_some());
     print_reasons("no files of  ", "windows have no file of a table that the lake has", &lacking);
+    print_reasons("not assessed ", "windows, in which there was nothing to look at", &quiet);
     let disabled: BTreeMap<&String, &String> = rows.iter().flat_map(|row| &row.disabled).collect();
     for (analysis, reason) in disabled {
         println!("disabled      {analysis}: {reason}");

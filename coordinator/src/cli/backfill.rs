@@ -72,7 +72,7 @@ pub struct BackfillArguments {
     /// Show which windows would be computed, and stop
     #[arg(long, conflicts_with_all = ["coordinator", "json"])]
     dry_run: bool,
-    /// End with 4 where a window's level is this or higher
+    /// End with 4 where a window's level is this or higher, and with 3 where none could be assessed
     #[arg(long, value_name = "LEVEL")]
     fail_on: Option<FailOn>,
 }
@@ -121,7 +121,9 @@ pub(super) async fn run(arguments: &BackfillArguments) -> Result<Outcome> {
     if means.json {
         screen::print_json(&summary)?;
     }
-    Ok(if means.is_incomplete(summary.complete) {
+    // Where no window has a level, none is below the one that is asked for.
+    let has_no_level = arguments.fail_on.is_some() && !summary.is_assessed();
+    Ok(if means.is_incomplete(summary.complete && summary.is_assessed()) || has_no_level {
         Outcome::Incomplete
     } else if arguments.fail_on.is_some_and(|threshold| summary.level() >= threshold.level()) {
         Outcome::LevelReached

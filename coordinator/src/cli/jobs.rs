@@ -11,7 +11,7 @@ use super::Outcome;
 use crate::client::{Client, Connection};
 use crate::jobs::{has_results, is_of_backfill, outcome};
 use crate::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
-use crate::scan::PlanOutline;
+use crate::scan::{PlanOutline, Summary};
 use crate::screen;
 
 /// Arguments of `hindcast jobs`.
@@ -156,8 +156,29 @@ fn print_job(job: &Job) {
         println!("ended      {}", format_micros(job.ended_us));
     }
     println!("progress   {}", screen::progress_told(job));
+    print_risk(job);
     if !job.error.is_empty() {
         println!("error      {}", job.error);
+    }
+}
+
+/// The risk that a scan's or a window's report tells, and what was not looked at for it.
+fn print_risk(job: &Job) {
+    let report: serde_json::Value = serde_json::from_str(&job.report).unwrap_or_default();
+    let (risk, unread) = if is_of_backfill(job) {
+        (&report["row"]["risk"], report["row"]["reason"].as_str().map(str::to_owned))
+    } else {
+        let summary = serde_json::from_value::<Summary>(report["summary"].clone());
+        let reasons = summary.map(|summary| summary.reasons().join("; ")).unwrap_or_default();
+        (&report["summary"]["risk"], Some(reasons).filter(|reasons| !reasons.is_empty()))
+    };
+    let Some(level) = risk["level"].as_str() else { return };
+    match risk["score"].as_u64() {
+        Some(score) => println!("risk       {score} of 100  {level}"),
+        None => println!("risk       {level}"),
+    }
+    if let Some(unread) = unread {
+        println!("not read   {unread}");
     }
 }
 

@@ -48,7 +48,7 @@ pub struct MeansArguments {
     pub(super) coordinator: Option<String>,
     #[command(flatten)]
     pub(super) credentials: Credentials,
-    /// End with 0 even where files could not be read
+    /// End with 0 even where something could not be read or was not looked at
     #[arg(long)]
     allow_partial: bool,
     /// Say nothing but errors
@@ -110,9 +110,9 @@ impl MeansArguments {
         self.geoip.as_deref().map(LocationDatabase::open).transpose()
     }
 
-    /// Whether the exit code is to tell that a run is not `complete`.
-    pub(super) fn is_incomplete(&self, complete: bool) -> bool {
-        !complete && !self.allow_partial
+    /// Whether the exit code is to tell that a run has not looked at the whole.
+    pub(super) fn is_incomplete(&self, is_whole: bool) -> bool {
+        !is_whole && !self.allow_partial
     }
 
     /// Where this process keeps state: in `scratch` where it is to keep none.

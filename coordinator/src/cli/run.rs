@@ -84,7 +84,7 @@ impl RunArguments {
         if self.means.is_told() {
             screen::print_result(&result, &out, started.elapsed())?;
         } else {
-            screen::print_unread(&result.report.summary.coverage.tables);
+            screen::print_unread(&result.report.summary);
         }
         // The results are there, whatever becomes of this.
         let deliveries = tell_all(sinks, RunEnd { job: "", outcome: Ok(&result) }).await;
@@ -98,9 +98,9 @@ impl RunArguments {
         Ok(Some(result.report.summary))
     }
 
-    /// Whether something that could not be read is to be told by the exit code.
+    /// Whether something that was not looked at is to be told by the exit code.
     pub(super) fn is_incomplete(&self, summary: &Summary) -> bool {
-        self.means.is_incomplete(summary.coverage.complete)
+        self.means.is_incomplete(summary.is_whole())
     }
 
     /// Runs in this process; nothing where only the plan was wanted.

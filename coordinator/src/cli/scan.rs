@@ -36,7 +36,7 @@ pub struct ScanArguments {
     /// Where findings are pushed once the results are written: webhooks and syslog collectors
     #[arg(long, value_name = "FILE")]
     sinks: Option<PathBuf>,
-    /// End with 4 where the run's level is this or higher
+    /// End with 4 where the run's level is this or higher, and with 3 where it could not be assessed
     #[arg(long, value_name = "LEVEL")]
     fail_on: Option<FailOn>,
 }
@@ -81,7 +81,9 @@ pub(super) async fn run(arguments: &ScanArguments) -> Result<Outcome> {
 
 fn outcome(arguments: &ScanArguments, summary: &Summary) -> Outcome {
     let threshold = arguments.fail_on.map(FailOn::level);
-    if arguments.run.is_incomplete(summary) {
+    // Of a run that is asked for its level: where there is none, it is not below any.
+    let has_no_level = threshold.is_some() && !summary.risk.is_assessed();
+    if arguments.run.is_incomplete(summary) || has_no_level {
         Outcome::Incomplete
     } else if threshold.is_some_and(|threshold| summary.risk.level >= threshold) {
         Outcome::LevelReached

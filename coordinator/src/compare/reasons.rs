@@ -165,7 +165,7 @@ fn data(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reaso
     let mut of_finding = Vec::new();
     for (table, date) in keys {
         let told = |entries: &[CoverageEntry]| {
-            let entry = entries.iter().find(|entry| entry.table == table && entry.date == date);
+            let entry = entries.iter().find(|entry| entry.table == table && entry.holds(date));
             entry.map_or("not looked at".to_owned(), |e| {
                 format!("{} rows in {} files of {} bytes", e.rows, e.files, e.bytes)
             })
@@ -179,7 +179,20 @@ fn data(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reaso
             all.push(reason);
         }
     }
-    if of_finding.is_empty() { all } else { of_finding }
+    let dates = if of_finding.is_empty() { all } else { of_finding };
+    gaps(&tables, before, after).into_iter().chain(dates).collect()
+}
+
+/// What one of the scans could not look at of the tables, whatever its date.
+fn gaps(tables: &BTreeSet<&str>, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    for (scan, other, which) in [(before, after, "first"), (after, before, "second")] {
+        let others = &other.summary.coverage.gaps;
+        let own = scan.summary.coverage.gaps.iter().filter(|gap| !others.contains(gap));
+        let own = own.filter(|gap| tables.contains(gap.table.as_str()));
+        reasons.extend(own.map(|gap| Reason::Data(format!("in the {which} scan {}", gap.told()))));
+    }
+    reasons
 }
 
 fn is_active_on(finding: &Finding, date: NaiveDate) -> bool {

@@ -39,7 +39,7 @@ pub(super) fn layer(result: &ScanResult) -> Result<Vec<u8>> {
         "gradient": { "colors": COLOURS, "minValue": 0, "maxValue": 100 },
         "metadata": [
             { "name": "window", "value": format!("{} to {}", window.from, window.to) },
-            { "name": "risk of the run", "value": result.report.summary.risk.score.to_string() },
+            { "name": "risk of the run", "value": result.report.summary.risk.score_told() },
         ],
         "selectTechniquesAcrossTactics": true,
         "selectSubtechniquesWithParent": false,

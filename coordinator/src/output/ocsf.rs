@@ -60,7 +60,7 @@ pub(super) fn incident_findings(result: &ScanResult) -> Result<Vec<u8>> {
 fn incident_finding(incident: &Incident, findings: &[&Finding], version: &str) -> Value {
     let (severity_id, severity) = severity_of(incident.severity);
     let priority_id = match incident.risk.level {
-        Level::None => None,
+        Level::NotAssessed | Level::None => None,
         Level::Low => Some((1, "Low")),
         Level::Medium => Some((2, "Medium")),
         Level::High => Some((3, "High")),

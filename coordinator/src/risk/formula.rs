@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
+    /// Nothing was looked at that could have found anything: of a run or a day, never of what findings name.
+    #[serde(rename = "not assessed")]
+    NotAssessed,
     /// Nothing was found.
     #[default]
     None,
@@ -25,6 +28,7 @@ impl Level {
     /// The name in output.
     pub fn name(self) -> &'static str {
         match self {
+            Level::NotAssessed => "not assessed",
             Level::None => "NONE",
             Level::Low => "LOW",
             Level::Medium => "MEDIUM",

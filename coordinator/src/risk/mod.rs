@@ -1,6 +1,7 @@
 //! Risk of entities, incidents and the run: 0 to 100, as contributions that add up exactly. docs/risk.md has the formula
 //! and its sources.
 
+mod days;
 mod formula;
 mod run;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::correlate::Prevalence;
 
+pub use days::days_of;
 pub use formula::{Assessed, Contribution, Level};
 pub use run::{DayRisk, RunRisk, run_risk};
 

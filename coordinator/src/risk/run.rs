@@ -4,22 +4,39 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use hindcast_common::findings::{Finding, Tactic};
-use hindcast_common::time::date_of_us;
 use serde::{Deserialize, Serialize};
 
+use super::days::{DaySpan, days_of_finding};
 use super::formula::{Assessed, Evidence, Level, assess, damped_sum};
 use super::{Assessor, EntityRisk};
-use crate::correlate::{Incident, span_us};
+use crate::correlate::Incident;
 
 /// The run's score.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRisk {
-    /// 0 to 100.
-    pub score: u64,
+    /// 0 to 100; none where nothing was assessed.
+    pub score: Option<u64>,
     /// What it amounts to.
     pub level: Level,
-    /// What made it; the points add up to the score.
+    /// What made it; the points add up to the score. Where nothing was assessed: why.
     pub explanation: Vec<String>,
+}
+
+impl RunRisk {
+    /// The risk of a run that looked at nothing, for these reasons.
+    pub fn not_assessed(reasons: Vec<String>) -> Self {
+        Self { score: None, level: Level::NotAssessed, explanation: reasons }
+    }
+
+    /// The score as a text; why there is none where nothing was assessed.
+    pub fn score_told(&self) -> String {
+        self.score.map_or_else(|| self.level.name().to_owned(), |score| score.to_string())
+    }
+
+    /// Whether anything was looked at that could have found something.
+    pub fn is_assessed(&self) -> bool {
+        self.level != Level::NotAssessed
+    }
 }
 
 /// The score of a day: of the findings whose evidence reaches into it.
@@ -27,36 +44,45 @@ pub struct RunRisk {
 pub struct DayRisk {
     /// The day, UTC.
     pub date: NaiveDate,
-    /// 0 to 100.
-    pub score: u64,
+    /// The last day of a run of days without folders that are all alike; absent for one day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<NaiveDate>,
+    /// 0 to 100; none where no row of the day was looked at.
+    pub score: Option<u64>,
     /// What it amounts to.
     pub level: Level,
     /// Findings of the day.
     pub findings: u64,
 }
 
-/// The risk of the run and of each of its days: the worst incident or entity whole, and part of all the evidence there is.
+/// The risk of the run and of its days: the worst incident or entity whole, and part of all the evidence there is.
 pub fn run_risk(
     assessor: &Assessor<'_>,
     findings: &[Finding],
     incidents: &[Incident],
     entities: &[EntityRisk],
-    dates: &[NaiveDate],
+    days: &[DaySpan],
 ) -> (RunRisk, Vec<DayRisk>) {
     let weighed: Vec<Weighed<'_>> = findings.iter().map(|finding| Weighed::of(finding, assessor)).collect();
     let cases = Cases::new(findings, incidents, entities);
     let whole = cases.assess(assessor, &weighed, |_| true);
     let explanation =
         whole.contributions.iter().map(|part| format!("{} points: {}", part.points, part.from)).collect();
-    let of_day = |date: &NaiveDate| {
+    let of_day = |day: &DaySpan| {
         let is_active =
-            |piece: &Weighed<'_>| piece.days.is_some_and(|(first, last)| (first..=last).contains(date));
-        let risk = cases.assess(assessor, &weighed, is_active);
+            |piece: &Weighed<'_>| piece.days.is_some_and(|(first, last)| (first..=last).contains(&day.first));
         let findings = weighed.iter().filter(|piece| is_active(piece)).count() as u64;
-        DayRisk { date: *date, score: risk.score, level: risk.level, findings }
+        let risk = (day.is_looked_at || findings > 0).then(|| cases.assess(assessor, &weighed, is_active));
+        DayRisk {
+            date: day.first,
+            through: (day.last > day.first).then_some(day.last),
+            score: risk.as_ref().map(|risk| risk.score),
+            level: risk.map_or(Level::NotAssessed, |risk| risk.level),
+            findings,
+        }
     };
-    let risk = RunRisk { score: whole.score, level: whole.level, explanation };
-    (risk, dates.iter().map(of_day).collect())
+    let risk = RunRisk { score: Some(whole.score), level: whole.level, explanation };
+    (risk, days.iter().map(of_day).collect())
 }
 
 /// A finding's evidence and days.
@@ -70,7 +96,7 @@ struct Weighed<'a> {
 
 impl<'a> Weighed<'a> {
     fn of(finding: &'a Finding, assessor: &Assessor<'_>) -> Self {
-        let days = span_us(finding).map(|(first_us, last_us)| (date_of_us(first_us), date_of_us(last_us)));
+        let days = days_of_finding(finding);
         Self { analysis: &finding.analysis, tactic: finding.tactic(), amount: assessor.amount(finding), days }
     }
 }

@@ -4,6 +4,7 @@ use hindcast_common::analyses::Suite;
 use hindcast_common::findings::{Stage, technique};
 use proptest::prelude::*;
 
+use super::days::DaySpan;
 use super::*;
 
 const ANALYSES: [(&str, &str); 4] = [
@@ -162,10 +163,13 @@ fn a_day_is_scored_by_what_reaches_into_it() {
     findings[1].first_seen = Some("2026-01-02T23:00:00Z".into());
     findings[1].last_seen = Some("2026-01-03T01:00:00Z".into());
     let entities = assessor.entities(&findings);
-    let dates: Vec<chrono::NaiveDate> =
-        (1..=4).filter_map(|day| chrono::NaiveDate::from_ymd_opt(2026, 1, day)).collect();
-    let (_, days) = run_risk(&assessor, &findings, &[], &entities, &dates);
-    assert_eq!(days.iter().map(|day| day.findings).collect::<Vec<_>>(), [1, 1, 1, 0]);
-    assert_eq!(days[3].level, Level::None);
-    assert!(days[1].score > 0 && days[1].score == days[2].score);
+    let dates = (1..=5).filter_map(|day| chrono::NaiveDate::from_ymd_opt(2026, 1, day));
+    // Nothing was read of the last.
+    let days =
+        dates.enumerate().map(|(index, date)| DaySpan { first: date, last: date, is_looked_at: index < 4 });
+    let (_, days) = run_risk(&assessor, &findings, &[], &entities, &days.collect::<Vec<_>>());
+    assert_eq!(days.iter().map(|day| day.findings).collect::<Vec<_>>(), [1, 1, 1, 0, 0]);
+    assert_eq!((days[3].score, days[3].level), (Some(0), Level::None));
+    assert_eq!((days[4].score, days[4].level), (None, Level::NotAssessed));
+    assert!(days[1].score > Some(0) && days[1].score == days[2].score);
 }

@@ -1,14 +1,9 @@
-//! What was looked at and what was not: one entry a table and date.
-
-use std::collections::BTreeMap;
+//! What was looked at and what was not: one entry for each table and date, and for runs of dates of which there is nothing;
+//! and what of a table could not be looked at whatever the date.
 
 use chrono::NaiveDate;
 use hindcast_common::selection::SelectionStats;
 use serde::{Deserialize, Serialize};
-
-use super::investigate::LookedUp;
-use super::ledger::UnitRecord;
-use super::plan::{PlannedTable, ScanPlan};
 
 /// What became of a table's date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,17 +15,32 @@ pub enum Status {
     Empty,
     /// Not there.
     Missing,
-    /// A file of it could not be read.
+    /// Something of it could not be read: a file, or the time of a row.
     Failed,
 }
 
-/// One table and date.
+impl Status {
+    /// The name in output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Scanned => "scanned",
+            Status::Empty => "empty",
+            Status::Missing => "missing",
+            Status::Failed => "failed",
+        }
+    }
+}
+
+/// One table and date, or a run of dates of which the table has nothing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CoverageEntry {
     /// The table.
     pub table: String,
-    /// The date of its folder.
+    /// The date of its folder; the first of a run.
     pub date: NaiveDate,
+    /// The last date of a run; absent for one date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<NaiveDate>,
     /// What became of it.
     pub status: Status,
     /// Files read.
@@ -44,6 +54,28 @@ pub struct CoverageEntry {
     /// Where an entity's rows alone were looked for: the row groups read of all, and the bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<ReadTold>,
+}
+
+impl CoverageEntry {
+    /// Dates it is of.
+    pub fn dates(&self) -> u64 {
+        self.through.map_or(1, |last| (last - self.date).num_days().unsigned_abs() + 1)
+    }
+
+    /// Whether it is of `date`.
+    pub fn holds(&self, date: NaiveDate) -> bool {
+        (self.date..=self.through.unwrap_or(self.date)).contains(&date)
+    }
+
+    /// Its date or dates, as people read them.
+    pub fn when(&self) -> String {
+        dates_told(self.date, self.through.unwrap_or(self.date), self.dates())
+    }
+}
+
+/// Dates from one to another, so many, as people read them.
+pub fn dates_told(first: NaiveDate, last: NaiveDate, count: u64) -> String {
+    if first == last { first.to_string() } else { format!("{first} to {last} ({count} dates)") }
 }
 
 /// What was read, of what there is.
@@ -74,13 +106,90 @@ impl ReadTold {
     }
 }
 
+/// Why something that is there was not looked at, whatever its date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapKind {
+    /// The table is there under another name.
+    Table,
+    /// Parquet files lie where no layout explains them.
+    Layout,
+    /// Columns are not there, or under other names.
+    Columns,
+    /// No row has the value that the suite looks for.
+    Rows,
+    /// The newest rows, from which a window is counted back, could not be read.
+    Newest,
+}
+
+/// Something that was to be looked at, is there, and was not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Why.
+    pub kind: GapKind,
+    /// The table.
+    pub table: String,
+    /// The whole, for people.
+    pub reason: String,
+    /// What was looked for: names of tables or columns, or values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub looked_for: Vec<String>,
+    /// What is there: names that are like them, values with the number of their rows, or paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<String>,
+}
+
+impl Gap {
+    /// Table and reason.
+    pub fn told(&self) -> String {
+        format!("{}: {}", self.table, self.reason)
+    }
+}
+
 /// Coverage of a scan.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Coverage {
-    /// Every table and date of the window.
+    /// Every table and date of the window; runs of dates of which a table has nothing are one entry.
     pub tables: Vec<CoverageEntry>,
-    /// Whether every file in the window was read.
+    /// What was not looked at whatever its date.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Gap>,
+    /// Whether all that is there was looked at: no date failed, and there is no gap.
     pub complete: bool,
+}
+
+impl Coverage {
+    /// Dates of tables of that status.
+    pub fn count(&self, status: Status) -> u64 {
+        self.tables.iter().filter(|entry| entry.status == status).map(CoverageEntry::dates).sum()
+    }
+
+    /// Rows of all tables in the window.
+    pub fn rows(&self) -> u64 {
+        self.tables.iter().map(|entry| entry.rows).sum()
+    }
+
+    /// What was not looked at and should have been, gaps first.
+    pub fn unread(&self) -> impl Iterator<Item = String> + '_ {
+        let failed = self.tables.iter().filter(|entry| entry.status == Status::Failed);
+        let failed = failed.map(|entry| {
+            format!("{} {}: {}", entry.table, entry.when(), entry.reason.as_deref().unwrap_or("failed"))
+        });
+        self.gaps.iter().map(Gap::told).chain(failed)
+    }
+
+    /// Dates for a chart with a column for each: all of the window where they are `most` or fewer, else those alone of which
+    /// something is there.
+    pub fn charted_dates(&self, most: usize) -> Vec<NaiveDate> {
+        let first = self.tables.iter().map(|entry| entry.date).min();
+        let last = self.tables.iter().map(|entry| entry.through.unwrap_or(entry.date)).max();
+        let (Some(first), Some(last)) = (first, last) else { return Vec::new() };
+        if (last - first).num_days() < most as i64 {
+            return first.iter_days().take_while(|date| *date <= last).collect();
+        }
+        let single = self.tables.iter().filter(|entry| entry.through.is_none()).map(|entry| entry.date);
+        single.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
 }
 
 /// Why a date of a table that the lake has is missing.
@@ -88,126 +197,3 @@ pub const NO_FOLDER: &str = "the table has no folder of this date";
 /// Why a date was passed over that can't hold an entity's rows.
 pub const CANNOT_NAME: &str =
     "not read: no row of this date can name the entity, and nothing ties it to a name there";
-
-/// The coverage a plan's units came to; of an entity's, with what looking it up came to.
-pub(super) fn coverage_of(
-    plan: &ScanPlan,
-    records: &[UnitRecord],
-    looked: Option<&LookedUp<'_>>,
-) -> Coverage {
-    let is_passed_over = |folder| looked.is_some_and(|looked| looked.passed_over.contains(&folder));
-    let mut by_folder: BTreeMap<(usize, NaiveDate), Vec<&UnitRecord>> = BTreeMap::new();
-    for record in records {
-        by_folder.entry((record.unit.table, record.unit.date)).or_default().push(record);
-    }
-    let mut tables = Vec::new();
-    for (index, planned) in plan.tables.iter().enumerate() {
-        let mut dates: Vec<NaiveDate> = plan.window.dates();
-        dates.extend(planned.folders.iter().map(|folder| folder.date));
-        dates.sort_unstable();
-        dates.dedup();
-        for date in dates {
-            let name = planned.table.spec.name;
-            let has_folder = planned.folders.iter().any(|folder| folder.date == date);
-            tables.push(match by_folder.get(&(index, date)) {
-                Some(units) => entry_of(name, date, units),
-                None if is_passed_over((index, date)) => unread(name, date, Status::Empty, CANNOT_NAME),
-                None if has_folder => unread(name, date, Status::Empty, "the folder has no Parquet file"),
-                None => unread(name, date, Status::Missing, NO_FOLDER),
-            });
-        }
-    }
-    for name in &plan.missing_tables {
-        for date in plan.window.dates() {
-            tables.push(unread(name, date, Status::Missing, "the lake has no such table"));
-        }
-    }
-    tables.sort_by(|left, right| (&left.table, left.date).cmp(&(&right.table, right.date)));
-    if let Some(looked) = looked {
-        add_faults(&mut tables, looked.identities.records(), looked.tables());
-    }
-    let complete = tables.iter().all(|entry| entry.status != Status::Failed);
-    Coverage { tables, complete }
-}
-
-/// Adds the files that could not be read when it was looked up who is who.
-fn add_faults(entries: &mut [CoverageEntry], records: &[UnitRecord], tables: &[PlannedTable]) {
-    for record in records.iter().filter(|record| !record.faults.is_empty()) {
-        let table = tables[record.unit.table].table.spec.name;
-        let is_entry = |entry: &&mut CoverageEntry| entry.table == table && entry.date == record.unit.date;
-        let Some(entry) = entries.iter_mut().find(is_entry) else { continue };
-        entry.status = Status::Failed;
-        for fault in &record.faults {
-            let told = fault.to_string();
-            let reason = entry.reason.get_or_insert_default();
-            // The same file failed when its rows were looked for, if they were.
-            if !reason.contains(&fault.file) {
-                let separator = if reason.is_empty() { "" } else { "; " };
-                reason.push_str(&format!("{separator}{told}"));
-            }
-        }
-    }
-}
-
-fn unread(table: &str, date: NaiveDate, status: Status, reason: &str) -> CoverageEntry {
-    let reason = Some(reason.to_owned());
-    CoverageEntry { table: table.to_owned(), date, status, files: 0, rows: 0, bytes: 0, reason, read: None }
-}
-
-fn entry_of(table: &str, date: NaiveDate, units: &[&UnitRecord]) -> CoverageEntry {
-    let stats: Vec<_> = units.iter().filter_map(|unit| Some(&unit.manifests.first()?.stats)).collect();
-    let rows: u64 = stats.iter().map(|stats| stats.rows).sum();
-    let faults: Vec<_> = units.iter().flat_map(|unit| &unit.faults).collect();
-    let mut paths: Vec<&str> =
-        units.iter().flat_map(|unit| &unit.unit.files).map(|file| file.path.as_str()).collect();
-    paths.dedup();
-    let status = match (faults.is_empty(), rows) {
-        (false, _) => Status::Failed,
-        (true, 0) => Status::Empty,
-        (true, _) => Status::Scanned,
-    };
-    let mut reasons: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    let outside: u64 = stats.iter().map(|stats| stats.rows_outside).sum();
-    let without_time: u64 = stats.iter().map(|stats| stats.rows_without_time).sum();
-    // A folder the window cuts has rows outside it by nature; in a whole one they are worth telling.
-    if outside > 0 && units.iter().any(|unit| !unit.unit.is_clipped) {
-        reasons.push(format!("{outside} rows have a time outside the window"));
-    }
-    if without_time > 0 {
-        reasons.push(format!("{without_time} rows have no readable time"));
-    }
-    for (column, count) in unreadable(units) {
-        reasons.push(format!("{count} values of {column} could not be read and count as null"));
-    }
-    CoverageEntry {
-        table: table.to_owned(),
-        date,
-        status,
-        files: paths.len() as u64,
-        rows,
-        bytes: units.iter().map(|unit| super::units::unit_bytes(&unit.unit)).sum(),
-        reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
-        read: stats.iter().filter_map(|stats| stats.selection.as_ref()).map(ReadTold::of).reduce(
-            |mut all, more| {
-                all.add(&more);
-                all
-            },
-        ),
-    }
-}
-
-/// Unreadable values by column. Rollups computed at different times may have read different columns of a unit.
-fn unreadable(units: &[&UnitRecord]) -> BTreeMap<String, u64> {
-    let mut totals: BTreeMap<String, u64> = BTreeMap::new();
-    for unit in units {
-        let mut of_unit: BTreeMap<&str, u64> = BTreeMap::new();
-        for (column, count) in unit.manifests.iter().flat_map(|manifest| &manifest.stats.unreadable) {
-            let known = of_unit.entry(column).or_default();
-            *known = (*known).max(*count);
-        }
-        for (column, count) in of_unit {
-            *totals.entry(column.to_owned()).or_default() += count;
-        }
-    }
-    totals
-}

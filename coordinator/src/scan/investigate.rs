@@ -160,8 +160,13 @@ impl<'a> LookedUp<'a> {
         selected
     }
 
-    /// Puts the entity's addresses by day where analyses find them.
-    pub(super) async fn put_own_addresses(&self, merger: &mut Merger<'_>, plan: &ScanPlan) -> Result<()> {
+    /// Puts the entity's addresses by day where analyses find them; those that are its own whatever the day, on all `days` of
+    /// its rows (first and last of each run).
+    pub(super) async fn put_own_addresses(
+        &self,
+        merger: &mut Merger<'_>,
+        days: &[(NaiveDate, NaiveDate)],
+    ) -> Result<()> {
         let mut own: BTreeSet<(&str, i64)> = BTreeSet::new();
         let tied = self.selection.tied.iter().filter(|tied| tied.kind == EntityKind::Ip);
         own.extend(tied.map(|tied| (tied.name.as_str(), tied.day)));
@@ -169,7 +174,8 @@ impl<'a> LookedUp<'a> {
         let itself = (entity.kind == EntityKind::Ip).then_some(&entity.name);
         for name in itself.into_iter().chain(&self.selection.users_addresses) {
             let day = |date| date_start_us(date).div_euclid(MICROS_PER_DAY);
-            own.extend(plan.window.dates().into_iter().map(|date| (name.as_str(), day(date))));
+            let days = days.iter().flat_map(|(first, last)| day(*first)..=day(*last));
+            own.extend(days.map(|day| (name.as_str(), day)));
         }
         let addresses = StringViewArray::from_iter_values(own.iter().map(|(name, _)| name));
         let days = Int64Array::from_iter_values(own.iter().map(|(_, day)| *day));

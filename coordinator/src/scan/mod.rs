@@ -1,7 +1,11 @@
 //! A scan: planned from listings, run as a rollup job and a merge job, scored and told.
 
+mod assessment;
 mod context;
 mod coverage;
+mod coverage_of;
+mod filters;
+mod gaps;
 mod investigate;
 mod ledger;
 mod merge;
@@ -11,11 +15,12 @@ mod report;
 mod request;
 mod run;
 mod score;
+mod sources;
 mod spilled;
 mod table;
 mod units;
 
-pub use coverage::{CANNOT_NAME, Coverage, CoverageEntry, NO_FOLDER, Status};
+pub use coverage::{CANNOT_NAME, Coverage, CoverageEntry, Gap, NO_FOLDER, Status, dates_told};
 pub use investigate::TOO_MANY;
 pub use merge::RollupFiles;
 pub use plan::ScanPlan;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::NaiveDate;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use hindcast_common::analyses::correlation::{ENTITY_TIES, OFFICE_ADDRESSES, PREVALENCE};
 use hindcast_common::analyses::investigation::{INVESTIGATION, OF_ALL_ROWS};
@@ -11,10 +10,12 @@ use hindcast_common::analyses::{ANALYSES, Analysis, Locations, Suite};
 use hindcast_common::catalog::{DateFolder, Lake, LakeTable};
 use hindcast_common::entities::Entity;
 use hindcast_common::rollups::Rollup;
-use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
+use hindcast_common::time::Window;
 use hindcast_common::{Error, Result};
 
-use super::newest::newest_row;
+use super::coverage::Gap;
+use super::gaps::{TableColumns, column_gaps};
+use super::sources::Sources;
 use crate::locations::LocationSource;
 
 /// Why an analysis that tells where addresses are does not run.
@@ -59,6 +60,8 @@ pub struct ScanPlan {
     pub tables: Vec<PlannedTable>,
     /// Tables the analyses want and the lake lacks.
     pub missing_tables: Vec<&'static str>,
+    /// What is there and can't be looked at, whatever its date.
+    pub gaps: Vec<Gap>,
     /// Columns the lake has in the window, by table.
     pub columns: BTreeMap<String, BTreeSet<String>>,
     /// The location database there is.
@@ -74,6 +77,8 @@ pub struct Disabled {
     pub analysis: &'static Analysis,
     /// Why.
     pub reason: String,
+    /// The table that is there without columns it needs, and those.
+    pub lacking: Option<(&'static str, Vec<&'static str>)>,
 }
 
 /// A table and what is read of it.
@@ -98,88 +103,68 @@ impl PlannedTable {
 /// Plans `request` over `lake`, with what the location database `locations` allows.
 ///
 /// # Errors
-/// [`Error::Config`] where no table or no file is in the window, [`Error::Storage`] where a listing fails.
+/// [`Error::Config`] where no known table or no file is in the window, [`Error::Storage`] where a listing fails.
 pub async fn plan_scan(
     lake: &Lake,
     request: &Question,
     locations: Option<LocationSource>,
     runtime: &Arc<RuntimeEnv>,
 ) -> Result<ScanPlan> {
-    let tables = tables_for(lake, request).await?;
-    let window = resolve_window(&request.window, &tables, runtime).await?;
-    let plan = plan_window(&tables, request, window, locations).await?;
+    let sources = Sources::of(lake, request).await?;
+    let (window, gaps) = sources.window(&request.window, runtime).await?;
+    let plan = plan_window(&sources, request, window, locations, gaps).await?;
     plan.ok_or_else(|| {
         Error::Config(format!(
             "the lake has no file between {} and {}{}",
             hindcast_common::time::format_micros(window.from_us),
             hindcast_common::time::format_micros(window.to_us),
-            dates_held(tables.iter()),
+            sources.dates_told(),
         ))
     })
 }
 
-/// The tables of `lake` that `request` reads, whatever the window.
-///
-/// # Errors
-/// [`Error::Config`] where there is none, or one has a log; [`Error::Storage`] where a listing fails.
-pub(super) async fn tables_for(lake: &Lake, request: &Question) -> Result<Vec<LakeTable>> {
-    let wanted = wanted(request);
-    let wanted_names = tables_of(&wanted);
-    let mut found = lake.tables(|name| wanted_names.contains(name)).await?;
-    let readable: BTreeSet<&str> = found.readable.iter().map(|table| table.spec.name).collect();
-    found.logged.retain(|logged| wanted.iter().any(|analysis| reads(analysis, &logged.name, &readable)));
-    let tables = found.all_readable(|logged| {
-        let reads_it = |analysis: &&&'static Analysis| reads(analysis, &logged.name, &BTreeSet::new());
-        let readers: Vec<&str> = wanted.iter().filter(reads_it).map(|analysis| analysis.id).collect();
-        match readers.len() < wanted.len() {
-            true => format!("; or leave out, by --suite or --only, what reads it: {}", readers.join(", ")),
-            false => String::new(),
-        }
-    })?;
-    if tables.is_empty() {
-        return Err(Error::Config(format!(
-            "{} holds none of the tables these analyses read ({}), as folders <Table>/date=YYYY-MM-DD",
-            lake.root().url(),
-            wanted_names.iter().copied().collect::<Vec<_>>().join(", ")
-        )));
-    }
-    Ok(tables)
-}
-
 /// Whether an analysis reads the table `name`: one that comes before it in a rollup's list, where it is `readable`, stands in for it.
-fn reads(analysis: &Analysis, name: &str, readable: &BTreeSet<&str>) -> bool {
+pub(super) fn reads(analysis: &Analysis, name: &str, readable: &BTreeSet<&str>) -> bool {
     rollups_of(analysis).any(|rollup| {
         let before = rollup.tables.iter().position(|table| *table == name);
         before.is_some_and(|place| !rollup.tables[..place].iter().any(|table| readable.contains(table)))
     })
 }
 
-/// Plans `window` of `request` over its `tables`; nothing where they have no file in it.
+/// Plans `window` of `request` over `sources`, of which `gaps` are known beside their own; nothing where they are laid out
+/// well and have no file in it.
 ///
 /// # Errors
 /// [`Error::Storage`] where a listing fails.
 pub(super) async fn plan_window(
-    tables: &[LakeTable],
+    sources: &Sources,
     request: &Question,
     window: Window,
     locations: Option<LocationSource>,
+    mut gaps: Vec<Gap>,
 ) -> Result<Option<ScanPlan>> {
     let wanted = wanted(request);
     let mut in_window = Vec::new();
     let mut columns = BTreeMap::new();
-    for table in tables {
+    for table in &sources.tables {
         let folders = table.folders(&window).await?;
         let names: BTreeSet<String> = table.columns(&folders).await?.into_iter().map(str::to_owned).collect();
         columns.insert(table.spec.name.to_owned(), names);
         in_window.push((table.clone(), folders));
     }
-    if in_window.iter().all(|(_, folders)| folders.iter().all(|folder| folder.files.is_empty())) {
+    gaps.extend(sources.gaps.iter().cloned());
+    let mut folders = in_window.iter().flat_map(|(_, folders)| folders);
+    if gaps.is_empty() && !in_window.is_empty() && folders.all(|folder| folder.files.is_empty()) {
         return Ok(None);
     }
 
     let (analyses, disabled) =
         enabled(&wanted, &columns, locations.is_some(), request.investigated.is_some());
     let chosen = rollups_by_table(&analyses, &columns);
+    let known = in_window.iter().filter_map(|(table, folders)| {
+        Some(TableColumns { table, folders, known: columns.get(table.spec.name)? })
+    });
+    gaps.extend(column_gaps(&known.collect::<Vec<_>>(), &disabled, &chosen, &analyses));
     let tables = in_window
         .into_iter()
         .filter_map(|(table, folders)| {
@@ -198,13 +183,15 @@ pub(super) async fn plan_window(
         disabled,
         tables,
         missing_tables,
+        gaps,
         columns,
         locations,
         investigated,
     }))
 }
 
-fn wanted(request: &Question) -> Vec<&'static Analysis> {
+/// The analyses that are asked for, whether or not they can run.
+pub(super) fn wanted(request: &Question) -> Vec<&'static Analysis> {
     let of_suites = ANALYSES
         .iter()
         .filter(|analysis| request.suites.contains(&analysis.suite))
@@ -217,7 +204,8 @@ fn rollups_of(analysis: &Analysis) -> impl Iterator<Item = &'static Rollup> {
     analysis.rollups.iter().chain(analysis.optional_rollups).filter_map(|id| Rollup::by_id(id))
 }
 
-fn tables_of(analyses: &[&'static Analysis]) -> BTreeSet<&'static str> {
+/// Tables that `analyses` read.
+pub(super) fn tables_of(analyses: &[&'static Analysis]) -> BTreeSet<&'static str> {
     analyses
         .iter()
         .flat_map(|analysis| rollups_of(analysis))
@@ -245,26 +233,44 @@ fn enabled(
     for &analysis in wanted {
         let lacks_locations = analysis.locations == Locations::Required && !has_locations;
         let lacks_others = is_of_one && OF_ALL_ROWS.contains(&analysis.id);
-        let reason = missing_for(analysis, columns)
-            .or_else(|| lacks_locations.then(|| NO_LOCATIONS.to_owned()))
-            .or_else(|| lacks_others.then(|| NO_OTHERS.to_owned()));
-        match reason {
-            None => analyses.push(analysis),
-            Some(reason) => disabled.push(Disabled { analysis, reason }),
-        }
+        let lack = lack_of(analysis, columns)
+            .or_else(|| lacks_locations.then(|| Lack::Other(NO_LOCATIONS)))
+            .or_else(|| lacks_others.then(|| Lack::Other(NO_OTHERS)));
+        let (reason, lacking) = match lack {
+            None => {
+                analyses.push(analysis);
+                continue;
+            }
+            Some(Lack::Table(tables)) => (format!("the lake has no table {}", tables.join(" or ")), None),
+            Some(Lack::Columns(table, absent)) => {
+                (format!("{table} has no column {}", absent.join(", ")), Some((table, absent)))
+            }
+            Some(Lack::Other(reason)) => (reason.to_owned(), None),
+        };
+        disabled.push(Disabled { analysis, reason, lacking });
     }
     (analyses, disabled)
 }
 
-fn missing_for(analysis: &Analysis, columns: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
+/// What an analysis lacks.
+enum Lack {
+    /// All of the tables of which one would do.
+    Table(&'static [&'static str]),
+    /// Columns of a table that is there.
+    Columns(&'static str, Vec<&'static str>),
+    /// What is no part of the lake.
+    Other(&'static str),
+}
+
+fn lack_of(analysis: &Analysis, columns: &BTreeMap<String, BTreeSet<String>>) -> Option<Lack> {
     for requirement in analysis.requires {
         let Some(table) = requirement.tables.iter().find(|table| columns.contains_key(**table)) else {
-            return Some(format!("the lake has no table {}", requirement.tables.join(" or ")));
+            return Some(Lack::Table(requirement.tables));
         };
         let absent: Vec<&str> =
             requirement.columns.iter().copied().filter(|column| !columns[*table].contains(*column)).collect();
         if !absent.is_empty() {
-            return Some(format!("{table} has no column {}", absent.join(", ")));
+            return Some(Lack::Columns(table, absent));
         }
     }
     None
@@ -299,38 +305,4 @@ fn rollups_by_table(
         }
     }
     by_table
-}
-
-fn dates_held<'a>(tables: impl Iterator<Item = &'a LakeTable>) -> String {
-    let dates: BTreeSet<NaiveDate> = tables.flat_map(|table| table.dates.iter().copied()).collect();
-    match (dates.first(), dates.last()) {
-        (Some(first), Some(last)) => format!("; its folders go from {first} to {last}"),
-        _ => String::new(),
-    }
-}
-
-async fn resolve_window(
-    request: &WindowRequest,
-    tables: &[LakeTable],
-    runtime: &Arc<RuntimeEnv>,
-) -> Result<Window> {
-    let dates: BTreeSet<NaiveDate> = tables.iter().flat_map(|table| table.dates.iter().copied()).collect();
-    let (Some(first), Some(last)) = (dates.first(), dates.last()) else {
-        return Err(Error::Config("the lake has no date folder".into()));
-    };
-    match *request {
-        WindowRequest::Between(from_us, to_us) => {
-            // Where folders are dated by arrival, the lake's rows reach beyond its folders.
-            let slack_days = tables.iter().map(|table| table.mapping.folder_slack_days).max().unwrap_or(0);
-            let slack_us = i64::from(slack_days) * MICROS_PER_DAY;
-            Window::new(
-                from_us.unwrap_or_else(|| date_start_us(*first) - slack_us),
-                to_us.unwrap_or_else(|| date_start_us(*last) + MICROS_PER_DAY + slack_us),
-            )
-        }
-        WindowRequest::Last(length_us) => {
-            let newest_us = newest_row(tables, runtime).await?;
-            Window::new(newest_us + 1 - length_us, newest_us + 1)
-        }
-    }
 }

@@ -8,7 +8,7 @@ use hindcast_common::time::format_micros;
 use hindcast_common::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::coverage::{Coverage, ReadTold};
+use super::coverage::{Coverage, Gap, ReadTold};
 use super::plan::ScanPlan;
 use super::score::SuiteScore;
 use crate::correlate::{Hub, Incident};
@@ -24,6 +24,9 @@ pub struct PlanOutline {
     pub tables: Vec<TableOutline>,
     /// Tables the analyses want and the lake lacks.
     pub missing_tables: Vec<String>,
+    /// What is there and can't be looked at, whatever its date.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Gap>,
     /// Analyses that run, by suite, in the order of reports.
     pub analyses: Vec<AnalysisOutline>,
     /// Analyses that can't run, and why.
@@ -86,6 +89,7 @@ impl PlanOutline {
             },
             tables: tables.collect(),
             missing_tables: plan.missing_tables.iter().map(|&name| name.to_owned()).collect(),
+            gaps: plan.gaps.clone(),
             analyses: analyses.collect(),
             disabled: plan
                 .disabled
@@ -98,6 +102,19 @@ impl PlanOutline {
     }
 }
 
+impl Summary {
+    /// Whether all that was to be looked at was, and there was something.
+    pub fn is_whole(&self) -> bool {
+        self.coverage.complete && self.risk.is_assessed()
+    }
+
+    /// What was not looked at, and why nothing was where that is so.
+    pub fn reasons(&self) -> Vec<String> {
+        let unread: Vec<String> = self.coverage.unread().collect();
+        if unread.is_empty() && !self.risk.is_assessed() { self.risk.explanation.clone() } else { unread }
+    }
+}
+
 /// `summary.json`: what scripts read of a run. The same input gives the same summary: it holds no clock.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Summary {
@@ -107,7 +124,7 @@ pub struct Summary {
     pub suites: BTreeMap<String, SuiteScore>,
     /// Score and level of the run.
     pub risk: RunRisk,
-    /// The same of each day of the window.
+    /// The same of each day of the window; runs of days without folders are one entry.
     pub risk_by_day: Vec<DayRisk>,
     /// Number of findings.
     pub findings: usize,

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use hindcast_common::analyses::{ANALYSES, Analysis, Suite};
-use hindcast_common::catalog::LakeTable;
 use hindcast_common::config::{Config, Layer};
 use hindcast_common::entities::{Entity, EntityKind, address_of};
+use hindcast_common::nearest::nearest;
 use hindcast_common::time::Window;
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::{Investigation, ScanRequest};
 
-use super::plan::{Question, ScanPlan, WindowRequest, plan_scan, plan_window, tables_for};
+use super::plan::{Question, ScanPlan, WindowRequest, plan_scan, plan_window};
+use super::sources::Sources;
 use crate::lakes::{Access, open_lake};
 use crate::locations::{LocationDatabase, LocationSource};
 
@@ -74,7 +75,7 @@ pub struct WindowPlanner {
     /// Parameters.
     pub config: Config,
     question: Question,
-    tables: Vec<LakeTable>,
+    sources: Sources,
     locations: Option<LocationSource>,
 }
 
@@ -90,8 +91,8 @@ impl WindowPlanner {
     ) -> Result<Self> {
         let question = question_of(request)?;
         let (lake, config) = open_lake(&request.lake, &request.preset, own_layer(request), access).await?;
-        let tables = tables_for(&lake, &question).await?;
-        Ok(Self { config, question, tables, locations: locations.map(LocationDatabase::source) })
+        let sources = Sources::of(&lake, &question).await?;
+        Ok(Self { config, question, sources, locations: locations.map(LocationDatabase::source) })
     }
 
     /// The plan of a scan of `window`; nothing where the lake has no file in it.
@@ -99,7 +100,7 @@ impl WindowPlanner {
     /// # Errors
     /// [`Error::Storage`] where a listing fails.
     pub async fn plan(&self, window: Window) -> Result<Option<ScanPlan>> {
-        plan_window(&self.tables, &self.question, window, self.locations.clone()).await
+        plan_window(&self.sources, &self.question, window, self.locations.clone(), Vec::new()).await
     }
 }
 
@@ -137,9 +138,10 @@ fn suite_named(name: &str) -> Result<Suite> {
 
 fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
     let known: Vec<&str> = known.collect();
-    let nearest = known
-        .iter()
-        .max_by(|left, right| strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name)));
-    let hint = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
-    Error::Config(format!("there is no {kind} {name:?}{hint} Known: {}", known.join(", ")))
+    let hint = nearest(name, known.iter().copied()).map(|nearest| format!("; did you mean {nearest}?"));
+    Error::Config(format!(
+        "there is no {kind} {name:?}{} Known: {}",
+        hint.unwrap_or_default(),
+        known.join(", ")
+    ))
 }

@@ -1,10 +1,11 @@
 //! Runs a planned scan: rollups, merge, result tables, findings, scores, coverage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use chrono::NaiveDate;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::DataFrame;
 use hindcast_common::analyses::correlation::OFFICE_ADDRESSES;
@@ -16,11 +17,14 @@ use hindcast_common::{Error, Result};
 
 use crate::correlate::incidents_of;
 use crate::locations::LocationDatabase;
-use crate::risk::{Assessor, run_risk};
+use crate::risk::{Assessor, RunRisk, days_of, run_risk};
 use crate::watch::Watched;
 
+use super::assessment::Assessment;
 use super::context::EntityContext;
-use super::coverage::coverage_of;
+use super::coverage::Gap;
+use super::coverage_of::{coverage_of, days_read, joined};
+use super::filters::row_gaps;
 use super::investigate::{LookedUp, identity_plan};
 use super::ledger::{RollupRun, UnitRecord};
 use super::merge::{Merger, Results, RollupFiles, rollup_files};
@@ -105,10 +109,11 @@ pub async fn run_scan(
     let records = read(plan, &rollups, looked.as_mut(), progress).await?;
     tracing::debug!(units = records.len(), "rollups complete");
     progress.merging();
+    let days = days_read(&plan.window, records.iter());
     let mut merger = Merger::new(plan, options, &rollups, progress, records);
     put_locations(&mut merger, plan, options).await?;
     if let Some(looked) = &looked {
-        looked.put_own_addresses(&mut merger, plan).await?;
+        looked.put_own_addresses(&mut merger, &days).await?;
     }
     let mut results = merger.run(&plan.analyses).await?;
     // Who is tied to whom is told by all rows, also where an entity's alone are looked at.
@@ -150,7 +155,9 @@ pub async fn run_scan(
         Some(looked) => Some(looked.told(&records).await?),
         None => None,
     };
-    let seen = Seen { records: &records, looked: looked.as_ref(), context: &context, entity };
+    // An entity may have no row of those that a suite takes.
+    let gaps = if looked.is_some() { Vec::new() } else { row_gaps(plan, &records, options).await? };
+    let seen = Seen { records: &records, looked: looked.as_ref(), context: &context, entity, gaps, days };
     let outcome = judge(plan, options.config, seen, &watched, signals);
     let names = tables.iter().map(|table| table.name.clone()).collect();
     let report = Report::new(plan, options.config, outcome, names)?;
@@ -164,6 +171,10 @@ struct Seen<'a> {
     looked: Option<&'a LookedUp<'a>>,
     context: &'a EntityContext,
     entity: Option<EntityTold>,
+    /// Tables of which no row was taken.
+    gaps: Vec<Gap>,
+    /// Days with rows that were read.
+    days: Vec<(NaiveDate, NaiveDate)>,
 }
 
 /// Scores, incidents, risks and coverage of what was found.
@@ -178,21 +189,37 @@ fn judge(
     for (id, rows) in signals.values_mut().flatten() {
         *rows -= suppressed_rows.get(id.as_str()).copied().unwrap_or_default().min(*rows);
     }
+    let Seen { records, looked, context, entity, gaps, days } = seen;
+    let coverage = coverage_of(plan, records, looked, gaps);
+    let assessment = Assessment::of(plan, &coverage);
+    // A suite that looked at no row has no score.
     let scored = signals
         .into_iter()
-        .map(|(suite, signals)| (suite.name().to_owned(), suite_score(signals, &config.score)));
-    let Seen { records, looked, context, entity } = seen;
+        .filter(|(suite, _)| assessment.has(*suite))
+        .map(|(suite, signals)| (suite.name().to_owned(), suite_score(signals, &config.score)))
+        .collect();
     let findings = &watched.findings;
     let assessor = Assessor::new(config, &context.prevalence);
     let (incidents, hubs) = incidents_of(findings, &context.ties, &context.prevalence, &assessor, config);
     let entities = assessor.entities(findings);
-    let (risk, risk_by_day) = run_risk(&assessor, findings, &incidents, &entities, &plan.window.dates());
+    let folders: BTreeSet<NaiveDate> =
+        coverage.tables.iter().filter(|entry| entry.files > 0).map(|entry| entry.date).collect();
+    // Of an entity, days that have none of its rows were looked through too.
+    let looked_through = looked.iter().flat_map(|_| plan.tables.iter().flat_map(|planned| &planned.folders));
+    let looked_through = looked_through.map(|folder| (folder.date, folder.date));
+    let days = joined(days.into_iter().chain(looked_through).collect());
+    let days = days_of(&plan.window, &folders, &days, findings);
+    let (risk, risk_by_day) = run_risk(&assessor, findings, &incidents, &entities, &days);
+    let risk = match assessment {
+        Assessment::Assessed(_) => risk,
+        Assessment::NotAssessed(reasons) => RunRisk::not_assessed(reasons),
+    };
     let risk_of_all =
         |told| EntityTold { risk: assessor.of(&findings.iter().collect::<Vec<_>>(), 0.0), ..told };
     let all_records = || records.iter().chain(looked.iter().flat_map(|looked| looked.identities.records()));
     let computed = all_records().filter(|record| record.was_computed).count();
     Outcome {
-        suites: scored.collect(),
+        suites: scored,
         risk,
         risk_by_day,
         findings: findings.len(),
@@ -201,7 +228,7 @@ fn judge(
         hubs,
         entities,
         entity: entity.map(risk_of_all),
-        coverage: coverage_of(plan, records, looked),
+        coverage,
         computed_units: (computed, all_records().count()),
     }
 }

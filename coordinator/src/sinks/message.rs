@@ -42,6 +42,7 @@ fn run(end: RunEnd<'_>) -> Value {
                 "findings": summary.findings,
                 "incidents": summary.incidents,
                 "complete": summary.coverage.complete,
+                "not_read": summary.reasons(),
                 "config_hash": summary.config_hash,
             })
         }

@@ -42,7 +42,7 @@ struct Choice {
 struct Compared {
     before: String,
     after: String,
-    risk: (u64, u64),
+    risk: (String, String),
     same: String,
     groups: Vec<Group>,
 }
@@ -160,7 +160,7 @@ fn told(comparison: &Comparison, before: &Side, after: &Side) -> Compared {
     Compared {
         before: before.name.clone(),
         after: after.name.clone(),
-        risk: comparison.risk,
+        risk: comparison.risk_told.clone(),
         same: counted(comparison.same, "finding"),
         groups: vec![
             group("added", &comparison.added, after),

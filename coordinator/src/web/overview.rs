@@ -1,6 +1,6 @@
 //! The first page of a run, score, days, suites and the worst of what was found; and its coverage.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::response::Response;
@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use super::frame::{Frame, counted, grouped, page, time_told};
 use super::incidents::IncidentLine;
 use super::scope::{EntityLink, Scope};
-use crate::scan::{CoverageEntry, Status};
+use crate::scan::{CoverageEntry, Gap, Status};
 use crate::screen::bytes;
 
 /// Incidents and entities shown, the worst.
@@ -26,9 +26,11 @@ struct OverviewPage {
     from: String,
     to: String,
     version: String,
-    score: u64,
+    /// None where nothing was assessed.
+    score: Option<u64>,
     level: &'static str,
     explanation: Vec<Explained>,
+    gaps: Vec<String>,
     days: Vec<Day>,
     chart_width: usize,
     suites: Vec<SuiteTold>,
@@ -61,13 +63,14 @@ struct Explained {
 
 struct Day {
     date: String,
-    score: u64,
+    /// None where nothing of it was assessed.
+    score: Option<u64>,
     level: &'static str,
     findings: String,
     href: String,
-    /// Of its bar.
+    /// Of its bar, which a run of days has none of.
     x: usize,
-    y: u64,
+    y: Option<u64>,
 }
 
 struct SuiteTold {
@@ -86,22 +89,21 @@ struct Signal {
 
 /// Table dates by what became of them.
 struct Counts {
-    scanned: usize,
-    empty: usize,
-    missing: usize,
-    failed: usize,
+    scanned: u64,
+    empty: u64,
+    missing: u64,
+    failed: u64,
     is_complete: bool,
 }
 
 impl Counts {
     fn of(scope: &Scope) -> Self {
         let coverage = &scope.results.scan.summary.coverage;
-        let count = |status| coverage.tables.iter().filter(|entry| entry.status == status).count();
         Self {
-            scanned: count(Status::Scanned),
-            empty: count(Status::Empty),
-            missing: count(Status::Missing),
-            failed: count(Status::Failed),
+            scanned: coverage.count(Status::Scanned),
+            empty: coverage.count(Status::Empty),
+            missing: coverage.count(Status::Missing),
+            failed: coverage.count(Status::Failed),
             is_complete: coverage.complete,
         }
     }
@@ -138,6 +140,7 @@ pub(super) async fn overview(scope: Scope) -> Response {
         score: summary.risk.score,
         level: summary.risk.level.name(),
         explanation: summary.risk.explanation.iter().map(|line| explained(&scope, line)).collect(),
+        gaps: summary.coverage.gaps.iter().map(Gap::told).collect(),
         days: days(&scope),
         chart_width: (summary.risk_by_day.len() * DAY_WIDTH).max(1),
         suites: suites.collect(),
@@ -180,15 +183,22 @@ fn days(scope: &Scope) -> Vec<Day> {
     let days = scope.results.scan.summary.risk_by_day.iter().enumerate();
     let told = days.map(|(index, day)| {
         // The findings of a day are those that had begun and not ended: times compare as text.
-        let next = day.date.succ_opt().unwrap_or(day.date);
+        let last = day.through.unwrap_or(day.date);
+        let next = last.succ_opt().unwrap_or(last);
         Day {
             href: scope.search(&format!("first:<{next} last:>={}", day.date)),
-            date: day.date.to_string(),
+            date: match day.through {
+                Some(last) => format!("{} to {last}", day.date),
+                None => day.date.to_string(),
+            },
             score: day.score,
             level: day.level.name(),
             findings: grouped(day.findings),
             x: index * DAY_WIDTH,
-            y: CHART_HEIGHT - day.score.min(CHART_HEIGHT),
+            y: day
+                .score
+                .filter(|_| day.through.is_none())
+                .map(|score| CHART_HEIGHT - score.min(CHART_HEIGHT)),
         }
     });
     told.collect()
@@ -199,10 +209,15 @@ fn days(scope: &Scope) -> Vec<Day> {
 struct CoveragePage {
     frame: Frame,
     counts: Counts,
+    /// What was not looked at whatever its date.
+    not_read: Vec<String>,
     dates: Vec<String>,
     tables: Vec<CoverageRow>,
-    gaps: Vec<Gap>,
+    gaps: Vec<UnreadDates>,
 }
+
+/// Days of a window at most whose dates without data have columns too.
+const MOST_DATES: usize = 400;
 
 struct CoverageRow {
     table: String,
@@ -218,7 +233,7 @@ struct Cell {
 }
 
 /// Something that was not read, and why.
-struct Gap {
+struct UnreadDates {
     table: String,
     date: String,
     status: &'static str,
@@ -226,29 +241,37 @@ struct Gap {
 }
 
 pub(super) async fn coverage(scope: Scope) -> Response {
-    let entries = &scope.results.scan.summary.coverage.tables;
-    let dates: BTreeSet<NaiveDate> = entries.iter().map(|entry| entry.date).collect();
+    let coverage = &scope.results.scan.summary.coverage;
+    let (entries, dates) = (&coverage.tables, coverage.charted_dates(MOST_DATES));
     let mut by_table: BTreeMap<&str, BTreeMap<NaiveDate, &CoverageEntry>> = BTreeMap::new();
     for entry in entries {
         by_table.entry(&entry.table).or_default().insert(entry.date, entry);
     }
     let tables = by_table.iter().map(|(table, of_date)| CoverageRow {
         table: (*table).to_owned(),
-        cells: dates.iter().map(|date| cell(of_date.get(date).copied())).collect(),
+        // The last entry that begins by then is of the date, or none is.
+        cells: dates
+            .iter()
+            .map(|date| {
+                let entry = of_date.range(..=*date).next_back().map(|(_, entry)| *entry);
+                cell(entry.filter(|entry| entry.holds(*date)))
+            })
+            .collect(),
         rows: grouped(of_date.values().map(|entry| entry.rows).sum()),
         bytes: bytes(of_date.values().map(|entry| entry.bytes).sum()),
     });
     let mut gaps: Vec<&CoverageEntry> = entries.iter().filter(|entry| entry.reason.is_some()).collect();
     gaps.sort_by_key(|entry| entry.status != Status::Failed);
-    let gaps = gaps.into_iter().map(|entry| Gap {
+    let gaps = gaps.into_iter().map(|entry| UnreadDates {
         table: entry.table.clone(),
-        date: entry.date.to_string(),
-        status: status_name(entry.status),
+        date: entry.when(),
+        status: entry.status.name(),
         reason: entry.reason.clone().unwrap_or_default(),
     });
     page(&CoveragePage {
         frame: scope.frame("Coverage", "/coverage"),
         counts: Counts::of(&scope),
+        not_read: coverage.gaps.iter().map(Gap::told).collect(),
         tables: tables.collect(),
         gaps: gaps.collect(),
         // The year is the same in nearly all.
@@ -260,7 +283,7 @@ fn cell(entry: Option<&CoverageEntry>) -> Cell {
     let Some(entry) = entry else {
         return Cell { status: "none", text: String::new(), title: "not looked at".into() };
     };
-    let status = status_name(entry.status);
+    let status = entry.status.name();
     let text = match entry.status {
         Status::Scanned | Status::Empty => short(entry.rows),
         Status::Missing => "—".into(),
@@ -268,15 +291,6 @@ fn cell(entry: Option<&CoverageEntry>) -> Cell {
     };
     let title = format!("{status}: {} rows in {} files, {}", entry.rows, entry.files, bytes(entry.bytes));
     Cell { status, text, title }
-}
-
-fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Scanned => "scanned",
-        Status::Empty => "empty",
-        Status::Missing => "missing",
-        Status::Failed => "failed",
-    }
 }
 
 /// A number of rows in few characters.

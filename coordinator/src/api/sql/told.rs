@@ -32,7 +32,7 @@ const INCIDENTS: Columns = (
     &["score"],
 );
 const ENTITIES: Columns = (&["kind", "name", "full_name", "level", "contributions"], &["score", "sources"]);
-const DAYS: Columns = (&["date", "level"], &["score", "findings"]);
+const DAYS: Columns = (&["date", "through", "level"], &["score", "findings"]);
 
 /// The table `name`, one of [`TOLD_TABLES`].
 ///

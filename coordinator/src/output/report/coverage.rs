@@ -8,7 +8,7 @@ use askama::filters::HtmlSafe;
 use super::charts::{self, Charts, PlacedChart};
 use super::table::Table;
 use super::{Source, told};
-use crate::scan::{CoverageEntry, Status};
+use crate::scan::{CoverageEntry, Status, dates_told};
 use crate::screen::bytes;
 
 /// Reasons shown.
@@ -19,6 +19,7 @@ const SHOWN_REASONS: usize = 200;
 #[template(path = "report/coverage.html")]
 pub(super) struct CoverageSection {
     complete: bool,
+    gaps: Vec<String>,
     chart: Option<PlacedChart>,
     tables: Table,
     reasons: Vec<Reason>,
@@ -44,7 +45,8 @@ impl CoverageSection {
         let shown: Vec<Reason> = reasons.into_iter().take(SHOWN_REASONS).collect();
         Self {
             complete: coverage.complete,
-            chart: charts::coverage(&coverage.tables).map(|chart| charts.place(chart)),
+            gaps: coverage.gaps.iter().map(|gap| told::text(&gap.told())).collect(),
+            chart: charts::coverage(coverage).map(|chart| charts.place(chart)),
             tables: tables(&coverage.tables),
             reasons_note: told::cut(shown.len(), all, "reasons; all are in summary.json"),
             reasons: shown,
@@ -57,7 +59,8 @@ fn tables(entries: &[CoverageEntry]) -> Table {
     let mut by_table: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
     for entry in entries {
         let sums = by_table.entry(&entry.table).or_default();
-        let more = [u64::from(entry.status == Status::Scanned), entry.files, entry.rows, entry.bytes];
+        let scanned = if entry.status == Status::Scanned { entry.dates() } else { 0 };
+        let more = [scanned, entry.files, entry.rows, entry.bytes];
         sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
     }
     let rows = by_table.iter().map(|(table, [dates, files, rows, size])| {
@@ -95,10 +98,12 @@ fn reasons(entries: &[CoverageEntry]) -> Vec<Reason> {
             ("empty", "status-empty"),
             ("missing", "status-missing"),
         ][usize::from(rank)];
-        let dates = match entries.as_slice() {
-            [only] => only.date.to_string(),
-            [first, .., last] => format!("{} to {} ({} dates)", first.date, last.date, entries.len()),
-            [] => String::new(),
+        let dates = match (entries.first(), entries.last()) {
+            (Some(first), Some(last)) => {
+                let count = entries.iter().map(|entry| entry.dates()).sum();
+                dates_told(first.date, last.through.unwrap_or(last.date), count)
+            }
+            _ => String::new(),
         };
         Reason { table: told::text(table), dates, status, status_class, reason: told::text(reason) }
     });

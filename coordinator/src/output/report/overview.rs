@@ -7,21 +7,26 @@ use hindcast_common::analyses::Suite;
 use super::charts::{self, Charts, PlacedChart};
 use super::incidents::SHOWN_INCIDENTS;
 use super::{Source, told};
-use crate::scan::Status;
+use crate::scan::{CoverageEntry, Status};
 
 /// The section.
 #[derive(Template)]
 #[template(path = "report/overview.html")]
 pub(super) struct Overview {
-    score: u64,
+    /// None where nothing was assessed.
+    score: Option<u64>,
     level: &'static str,
     level_class: &'static str,
     explanation: Vec<Part>,
+    /// Why nothing was assessed.
+    unassessed: Vec<String>,
     facts: Vec<(String, String)>,
     suites: Vec<SuiteScoreCard>,
     days: Option<PlacedChart>,
     /// Table dates of which something could not be read.
-    failed: usize,
+    failed: u64,
+    /// What was not looked at whatever its date.
+    gaps: Vec<String>,
 }
 
 impl HtmlSafe for Overview {}
@@ -70,25 +75,30 @@ impl Overview {
                 signals: score.signals.iter().map(|(id, rows)| (id.clone(), told::count(*rows))).collect(),
             })
         });
-        let failed = summary.coverage.tables.iter().filter(|entry| entry.status == Status::Failed).count();
+        let (explanation, unassessed) = match summary.risk.is_assessed() {
+            true => (summary.risk.explanation.iter().map(part).collect(), Vec::new()),
+            false => (Vec::new(), summary.risk.explanation.iter().map(|reason| told::text(reason)).collect()),
+        };
         Self {
             score: summary.risk.score,
             level: summary.risk.level.name(),
             level_class: told::level_class(summary.risk.level),
-            explanation: summary.risk.explanation.iter().map(part).collect(),
+            explanation,
+            unassessed,
             facts: facts(source),
             suites: suites.collect(),
             days: charts::risk_by_day(&summary.risk_by_day).map(|chart| charts.place(chart)),
-            failed,
+            failed: summary.coverage.count(Status::Failed),
+            gaps: summary.coverage.gaps.iter().map(|gap| told::text(&gap.told())).collect(),
         }
     }
 }
 
 fn facts(source: &Source<'_>) -> Vec<(String, String)> {
     let report = &source.result.report;
-    let entries = &report.summary.coverage.tables;
-    let rows = entries.iter().map(|entry| entry.rows).sum();
-    let scanned = entries.iter().filter(|entry| entry.status == Status::Scanned).count();
+    let coverage = &report.summary.coverage;
+    let (rows, scanned) = (coverage.rows(), coverage.count(Status::Scanned));
+    let all: u64 = coverage.tables.iter().map(CoverageEntry::dates).sum();
     let number = |count: usize| told::count(count as u64);
     let mut facts = vec![
         ("incidents".to_owned(), number(report.incidents.len())),
@@ -96,7 +106,7 @@ fn facts(source: &Source<'_>) -> Vec<(String, String)> {
         ("set aside".to_owned(), number(source.result.suppressed.len())),
         ("entities".to_owned(), number(report.entities.len())),
         ("rows read".to_owned(), told::count(rows)),
-        ("table dates".to_owned(), format!("{} scanned of {}", number(scanned), number(entries.len()))),
+        ("table dates".to_owned(), format!("{} scanned of {}", told::count(scanned), told::count(all))),
         ("analyses".to_owned(), number(report.outline.analyses.len())),
     ];
     if let Some(locations) = &report.summary.locations {

@@ -105,6 +105,7 @@ pub(super) fn entity(entity: &Entity) -> String {
 /// The CSS class of a level.
 pub(super) fn level_class(level: Level) -> &'static str {
     match level {
+        Level::NotAssessed => "level-unknown",
         Level::None => "level-none",
         Level::Low => "level-low",
         Level::Medium => "level-medium",

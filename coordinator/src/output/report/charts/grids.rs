@@ -2,30 +2,37 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::NaiveDate;
 use serde_json::{Value, json};
 
 use super::bars::{Sums, largest};
 use super::{BLUE, BLUES, Chart, diameters, label, long_label};
 use crate::output::report::told;
-use crate::scan::{CoverageEntry, Status};
+use crate::scan::{Coverage, CoverageEntry, Status};
 use crate::screen::bytes;
 
 /// Rows and columns of a matrix shown, those with the most.
 const MOST_ROWS: usize = 30;
 const MOST_COLUMNS: usize = 25;
+/// Days of a window at most whose dates without data are shown too.
+const MOST_DATES: usize = 800;
 /// Places named on a map.
 const MOST_NAMES: usize = 40;
 /// Places on a map, those with the most.
 const MOST_PLACES: usize = 1_000;
 
 /// What became of each table's dates.
-pub(in super::super) fn coverage(entries: &[CoverageEntry]) -> Option<Chart> {
+pub(in super::super) fn coverage(coverage: &Coverage) -> Option<Chart> {
+    let entries = &coverage.tables;
     let tables: BTreeSet<&str> = entries.iter().map(|entry| entry.table.as_str()).collect();
-    let dates: BTreeSet<_> = entries.iter().map(|entry| entry.date).collect();
+    let dates = coverage.charted_dates(MOST_DATES);
     let of: BTreeMap<_, _> =
         entries.iter().map(|entry| ((entry.table.as_str(), entry.date), entry)).collect();
     let cells = |value: &dyn Fn(&CoverageEntry) -> Value| -> Vec<Vec<Value>> {
-        let cell = |table, date| of.get(&(table, date)).map_or(Value::Null, |entry| value(entry));
+        // The last entry that begins by then is of the date, or none is.
+        let entry = |table, date| of.range((table, NaiveDate::MIN)..=(table, date)).next_back();
+        let entry = |table, date| entry(table, date).filter(|(_, entry)| entry.holds(date));
+        let cell = |table, date| entry(table, date).map_or(Value::Null, |(_, entry)| value(entry));
         tables.iter().map(|table| dates.iter().map(|date| cell(*table, *date)).collect()).collect()
     };
     let told = |entry: &CoverageEntry| -> Value {

@@ -21,17 +21,14 @@ pub(in super::super) fn risk_by_day(days: &[DayRisk]) -> Option<Chart> {
         Level::High => "#d9534f",
         Level::Medium => "#e09b2d",
         Level::Low => "#5b9bd5",
-        Level::None => "#7d8896",
+        Level::NotAssessed | Level::None => "#7d8896",
     };
-    let of = |value: &dyn Fn(&DayRisk) -> Value| days.iter().map(value).collect::<Vec<_>>();
+    // A run of days without data would only make the axis long.
+    let days: Vec<&DayRisk> = days.iter().filter(|day| day.through.is_none()).collect();
+    let of = |value: &dyn Fn(&DayRisk) -> Value| days.iter().map(|day| value(day)).collect::<Vec<_>>();
     let told = |day: &DayRisk| {
-        format!(
-            "{}: {} of 100, {}, {} findings",
-            day.date,
-            day.score,
-            day.level.name(),
-            told::count(day.findings)
-        )
+        let Some(score) = day.score else { return format!("{}: {}", day.date, day.level.name()) };
+        format!("{}: {score} of 100, {}, {} findings", day.date, day.level.name(), told::count(day.findings))
     };
     let chart = Chart::new("Risk by day", 260)
         .with(json!({

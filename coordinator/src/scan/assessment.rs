@@ -1,0 +1,64 @@
+//! Whether a scan looked at anything by which it could have found something. A risk is told only then: nothing found where nothing
+//! was looked at is no all-clear.
+
+use std::collections::BTreeSet;
+
+use hindcast_common::analyses::Suite;
+
+use super::coverage::{Coverage, CoverageEntry, GapKind, Status};
+use super::plan::{ScanPlan, tables_of};
+
+/// Reasons told at most.
+const SHOWN_REASONS: usize = 20;
+
+/// What a scan's coverage and the state of its analyses come to.
+#[derive(Debug)]
+pub(super) enum Assessment {
+    /// Rows were looked at, by analyses of these suites.
+    Assessed(BTreeSet<Suite>),
+    /// No analysis looked at a row, for these reasons.
+    NotAssessed(Vec<String>),
+}
+
+impl Assessment {
+    /// Of a plan that came to `coverage`.
+    pub(super) fn of(plan: &ScanPlan, coverage: &Coverage) -> Self {
+        let has_no_row_taken =
+            |table: &str| coverage.gaps.iter().any(|gap| gap.kind == GapKind::Rows && gap.table == table);
+        // An entity may have no row of a table, which was looked through all the same.
+        let is_looked_at = |entry: &&CoverageEntry| match plan.investigated {
+            Some(_) => matches!(entry.status, Status::Scanned | Status::Empty) || entry.rows > 0,
+            None => entry.rows > 0 && !has_no_row_taken(&entry.table),
+        };
+        let looked_at: BTreeSet<&str> =
+            coverage.tables.iter().filter(is_looked_at).map(|entry| entry.table.as_str()).collect();
+        let has_looked = plan
+            .analyses
+            .iter()
+            .filter(|analysis| tables_of(&[**analysis]).iter().any(|table| looked_at.contains(table)));
+        let suites: BTreeSet<Suite> = has_looked.map(|analysis| analysis.suite).collect();
+        if suites.is_empty() { Self::NotAssessed(reasons(plan, coverage)) } else { Self::Assessed(suites) }
+    }
+
+    /// Whether an analysis of `suite` looked at a row.
+    pub(super) fn has(&self, suite: Suite) -> bool {
+        matches!(self, Self::Assessed(suites) if suites.contains(&suite))
+    }
+}
+
+/// Why nothing was looked at: what could not be, and what analyses lack.
+fn reasons(plan: &ScanPlan, coverage: &Coverage) -> Vec<String> {
+    let mut reasons: Vec<String> = coverage.unread().collect();
+    let lacks: BTreeSet<&str> = plan.disabled.iter().map(|disabled| disabled.reason.as_str()).collect();
+    if plan.analyses.is_empty() {
+        reasons.extend(lacks.into_iter().map(|lack| format!("no analysis could run: {lack}")));
+    } else if reasons.is_empty() {
+        reasons.push("no row lies in the window".to_owned());
+    }
+    if reasons.len() > SHOWN_REASONS {
+        let more = reasons.len() - SHOWN_REASONS;
+        reasons.truncate(SHOWN_REASONS);
+        reasons.push(format!("and {more} more reasons, in the coverage"));
+    }
+    reasons
+}

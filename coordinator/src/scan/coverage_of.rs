@@ -1,0 +1,228 @@
+//! The coverage that a plan's units came to.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use hindcast_common::catalog::TableSpec;
+use hindcast_common::time::{Window, date_of_us};
+
+use super::coverage::{CANNOT_NAME, Coverage, CoverageEntry, Gap, NO_FOLDER, ReadTold, Status};
+use super::investigate::LookedUp;
+use super::ledger::UnitRecord;
+use super::plan::{PlannedTable, ScanPlan};
+
+/// The coverage of a plan's units; of an entity's, with what looking it up came to. `gaps` are those that only its rows tell.
+pub(super) fn coverage_of(
+    plan: &ScanPlan,
+    records: &[UnitRecord],
+    looked: Option<&LookedUp<'_>>,
+    gaps: Vec<Gap>,
+) -> Coverage {
+    let is_passed_over = |folder| looked.is_some_and(|looked| looked.passed_over.contains(&folder));
+    let mut by_folder: BTreeMap<(usize, NaiveDate), Vec<&UnitRecord>> = BTreeMap::new();
+    for record in records {
+        by_folder.entry((record.unit.table, record.unit.date)).or_default().push(record);
+    }
+    let mut tables = Vec::new();
+    for (index, planned) in plan.tables.iter().enumerate() {
+        let spec = planned.table.spec;
+        let dates: Vec<NaiveDate> = planned.folders.iter().map(|folder| folder.date).collect();
+        let missing = |(first, last)| run(spec.name, first, last, NO_FOLDER);
+        tables.extend(runs_between(&plan.window, &dates).into_iter().map(missing));
+        for date in dates {
+            tables.push(match by_folder.get(&(index, date)) {
+                Some(units) => entry_of(spec, date, units),
+                None if is_passed_over((index, date)) => unread(spec.name, date, Status::Empty, CANNOT_NAME),
+                None => unread(spec.name, date, Status::Empty, "the folder has no Parquet file"),
+            });
+        }
+    }
+    for name in &plan.missing_tables {
+        let (first, last) = (plan.window.first_date(), plan.window.last_date());
+        tables.push(run(name, first, last, "the lake has no such table"));
+    }
+    tables.sort_by(|left, right| (&left.table, left.date).cmp(&(&right.table, right.date)));
+    if let Some(looked) = looked {
+        add_faults(&mut tables, looked.identities.records(), looked.tables());
+    }
+    let gaps: Vec<Gap> = plan.gaps.iter().cloned().chain(gaps).collect();
+    let complete = gaps.is_empty() && tables.iter().all(|entry| entry.status != Status::Failed);
+    Coverage { tables, gaps, complete }
+}
+
+/// First and last dates of the runs of `window` that have none of `dates`, which are in order.
+fn runs_between(window: &Window, dates: &[NaiveDate]) -> Vec<(NaiveDate, NaiveDate)> {
+    let mut runs = Vec::new();
+    let mut next = Some(window.first_date());
+    for date in dates {
+        let last = date.pred_opt().map(|last| last.min(window.last_date()));
+        runs.extend(next.zip(last).filter(|(first, last)| first <= last));
+        next = next.max(date.succ_opt());
+    }
+    runs.extend(next.map(|first| (first, window.last_date())).filter(|(first, last)| first <= last));
+    runs
+}
+
+/// Adds the files that could not be read when it was looked up who is who.
+fn add_faults(entries: &mut [CoverageEntry], records: &[UnitRecord], tables: &[PlannedTable]) {
+    for record in records.iter().filter(|record| !record.faults.is_empty()) {
+        let table = tables[record.unit.table].table.spec.name;
+        let is_entry = |entry: &&mut CoverageEntry| entry.table == table && entry.date == record.unit.date;
+        let Some(entry) = entries.iter_mut().find(is_entry) else { continue };
+        entry.status = Status::Failed;
+        for fault in &record.faults {
+            let told = fault.to_string();
+            let reason = entry.reason.get_or_insert_default();
+            // The same file failed when its rows were looked for, if they were.
+            if !reason.contains(&fault.file) {
+                let separator = if reason.is_empty() { "" } else { "; " };
+                reason.push_str(&format!("{separator}{told}"));
+            }
+        }
+    }
+}
+
+fn unread(table: &str, date: NaiveDate, status: Status, reason: &str) -> CoverageEntry {
+    let (through, reason) = (None, Some(reason.to_owned()));
+    CoverageEntry {
+        table: table.to_owned(),
+        date,
+        through,
+        status,
+        files: 0,
+        rows: 0,
+        bytes: 0,
+        reason,
+        read: None,
+    }
+}
+
+/// Dates from `first` to `last` that are not there.
+fn run(table: &str, first: NaiveDate, last: NaiveDate, reason: &str) -> CoverageEntry {
+    CoverageEntry { through: (last > first).then_some(last), ..unread(table, first, Status::Missing, reason) }
+}
+
+fn entry_of(spec: &TableSpec, date: NaiveDate, units: &[&UnitRecord]) -> CoverageEntry {
+    let stats: Vec<_> = units.iter().filter_map(|unit| Some(&unit.manifests.first()?.stats)).collect();
+    let rows: u64 = stats.iter().map(|stats| stats.rows).sum();
+    let faults: Vec<_> = units.iter().flat_map(|unit| &unit.faults).collect();
+    let mut paths: Vec<&str> =
+        units.iter().flat_map(|unit| &unit.unit.files).map(|file| file.path.as_str()).collect();
+    paths.dedup();
+    let mut reasons: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let outside: u64 = stats.iter().map(|stats| stats.rows_outside).sum();
+    let without_time: u64 = stats.iter().map(|stats| stats.rows_without_time).sum();
+    let unreadable = unreadable(units);
+    // Rows of which it is not known when they were belong to no window: they were not looked at. A row that tells no time is as
+    // its writer left it, unless none tells one.
+    let lost_rows = without_time > 0 && (unreadable.contains_key(spec.time_column) || rows + outside == 0);
+    let status = match (faults.is_empty() && !lost_rows, rows) {
+        (false, _) => Status::Failed,
+        (true, 0) => Status::Empty,
+        (true, _) => Status::Scanned,
+    };
+    // A folder the window cuts has rows outside it by nature; in a whole one they are worth telling.
+    if outside > 0 && units.iter().any(|unit| !unit.unit.is_clipped) {
+        reasons.push(format!("{outside} rows have a time outside the window"));
+    }
+    if without_time > 0 {
+        reasons.push(format!("{without_time} rows have no readable time"));
+    }
+    for (column, count) in unreadable {
+        reasons.push(format!("{count} values of {column} could not be read and count as null"));
+    }
+    CoverageEntry {
+        table: spec.name.to_owned(),
+        date,
+        through: None,
+        status,
+        files: paths.len() as u64,
+        rows,
+        bytes: units.iter().map(|unit| super::units::unit_bytes(&unit.unit)).sum(),
+        reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
+        read: stats.iter().filter_map(|stats| stats.selection.as_ref()).map(ReadTold::of).reduce(
+            |mut all, more| {
+                all.add(&more);
+                all
+            },
+        ),
+    }
+}
+
+/// Unreadable values by column. Rollups computed at different times may have read different columns of a unit.
+fn unreadable(units: &[&UnitRecord]) -> BTreeMap<String, u64> {
+    let mut totals: BTreeMap<String, u64> = BTreeMap::new();
+    for unit in units {
+        let mut of_unit: BTreeMap<&str, u64> = BTreeMap::new();
+        for (column, count) in unit.manifests.iter().flat_map(|manifest| &manifest.stats.unreadable) {
+            let known = of_unit.entry(column).or_default();
+            *known = (*known).max(*count);
+        }
+        for (column, count) in of_unit {
+            *totals.entry(column.to_owned()).or_default() += count;
+        }
+    }
+    totals
+}
+
+/// Days of the window with rows that were read: first and last of each run, apart and in order.
+pub(super) fn days_read<'a>(
+    window: &Window,
+    records: impl Iterator<Item = &'a UnitRecord>,
+) -> Vec<(NaiveDate, NaiveDate)> {
+    let spans = records.flat_map(|record| &record.manifests).filter_map(|manifest| {
+        let (first, last) = (date_of_us(manifest.stats.min_us?), date_of_us(manifest.stats.max_us?));
+        Some((first.max(window.first_date()), last.min(window.last_date())))
+    });
+    joined(spans.filter(|(first, last)| first <= last).collect())
+}
+
+/// Spans that touch or overlap as one.
+pub(super) fn joined(mut spans: Vec<(NaiveDate, NaiveDate)>) -> Vec<(NaiveDate, NaiveDate)> {
+    spans.sort_unstable();
+    let mut joined: Vec<(NaiveDate, NaiveDate)> = Vec::new();
+    for (first, last) in spans {
+        match joined.last_mut() {
+            Some(open) if open.1.succ_opt().is_none_or(|next| first <= next) => open.1 = open.1.max(last),
+            _ => joined.push((first, last)),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use hindcast_common::time::parse_time;
+
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn dates_without_a_folder_are_runs() {
+        let runs = |from: &str, to: &str, dates: &[&str]| {
+            let window = Window::new(parse_time(from).unwrap(), parse_time(to).unwrap()).unwrap();
+            let dates: Vec<NaiveDate> = dates.iter().map(|text| day(text)).collect();
+            let runs = runs_between(&window, &dates);
+            runs.iter().map(|(first, last)| format!("{first} {last}")).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(runs("2026-01-01", "2026-01-04", &["2026-01-01", "2026-01-02", "2026-01-03"]), "");
+        assert_eq!(
+            runs("2026-01-01", "2026-01-07T01:00:00Z", &["2026-01-02", "2026-01-04"]),
+            "2026-01-01 2026-01-01, 2026-01-03 2026-01-03, 2026-01-05 2026-01-07"
+        );
+        // Folders beside the window, which hold rows of it.
+        assert_eq!(runs("2026-01-02", "2026-01-04", &["2026-01-01", "2026-01-06"]), "2026-01-02 2026-01-03");
+        assert_eq!(runs("0001-01-01", "9999-12-31", &[]), "0001-01-01 9999-12-30");
+    }
+
+    #[test]
+    fn spans_that_touch_are_one() {
+        let spans =
+            [("2026-01-05", "2026-01-06"), ("2026-01-01", "2026-01-02"), ("2026-01-03", "2026-01-03")];
+        let spans = joined(spans.map(|(first, last)| (day(first), day(last))).to_vec());
+        assert_eq!(spans, [(day("2026-01-01"), day("2026-01-03")), (day("2026-01-05"), day("2026-01-06"))]);
+    }
+}

@@ -1,0 +1,203 @@
+//! Tables of which a suite takes rows of some values alone, where none has them: what its rows have instead.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, AsArray, StringViewArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use futures::StreamExt;
+use hindcast_common::catalog::{LakeFile, UnreadableCounts, file_scan};
+use hindcast_common::config::Config;
+use hindcast_common::engine::task_session;
+use hindcast_common::rollups::{POPULATIONS, Population};
+use hindcast_common::{Error, Result};
+
+use super::coverage::{Gap, GapKind};
+use super::ledger::UnitRecord;
+use super::plan::{PlannedTable, ScanPlan};
+use super::run::RunOptions;
+
+/// Rows at most whose values are counted, once it is known that none is taken.
+const COUNTED_ROWS: u64 = 1_000_000;
+/// Distinct values counted at most; those that come later are counted together.
+const COUNTED_VALUES: usize = 1_000;
+/// Values told, those of the most rows.
+const SHOWN: usize = 5;
+
+/// Tables with rows in the window of which none is one that the suite looks at.
+///
+/// # Errors
+/// [`Error::Internal`] where a column that a plan reads is not read. A file that can't be read is told elsewhere, and passed over.
+pub(super) async fn row_gaps(
+    plan: &ScanPlan,
+    records: &[UnitRecord],
+    options: &RunOptions<'_>,
+) -> Result<Vec<Gap>> {
+    let mut gaps = Vec::new();
+    for (index, planned) in plan.tables.iter().enumerate() {
+        let units: Vec<&UnitRecord> = records.iter().filter(|record| record.unit.table == index).collect();
+        let stats = units.iter().filter_map(|unit| Some(&unit.manifests.first()?.stats));
+        let rows: u64 = stats.map(|stats| stats.rows).sum();
+        let mut looked_for: Vec<LookedFor> = applied(plan, planned, options.config)
+            .map(|population| LookedFor::new(population, options.config, &units))
+            .collect();
+        if rows == 0 || looked_for.iter().all(|one| one.is_found) {
+            continue;
+        }
+        let mut counted = 0;
+        for file in units.iter().flat_map(|unit| &unit.unit.files) {
+            let Some(missed) = looked_for.iter().find(|one| !one.is_found) else { break };
+            if missed.is_absent && counted >= COUNTED_ROWS {
+                break;
+            }
+            counted += count_values(plan, planned, file, &mut looked_for, options).await?;
+        }
+        let missed = looked_for.iter().find(|one| !one.is_found);
+        gaps.extend(missed.map(|missed| missed.gap(rows)));
+    }
+    Ok(gaps)
+}
+
+/// The populations that rollups of a table take rows of.
+fn applied<'a>(
+    plan: &'a ScanPlan,
+    planned: &'a PlannedTable,
+    config: &'a Config,
+) -> impl Iterator<Item = &'static Population> + 'a {
+    let table = planned.table.spec.name;
+    POPULATIONS.iter().filter(move |population| {
+        population.table == table
+            && planned.rollups.iter().any(|rollup| population.rollups.contains(&rollup.id))
+            && plan.columns.get(table).is_some_and(|columns| columns.contains(population.column))
+            && !(population.values)(config).is_empty()
+    })
+}
+
+/// A population, and what is known of the rows that might be of it.
+struct LookedFor {
+    population: &'static Population,
+    values: Vec<String>,
+    /// Values that say as much: a log that has them is written as it should be.
+    usual: &'static [&'static str],
+    /// Whether there is a row of it, or one of a usual value.
+    is_found: bool,
+    /// Whether state says that there is none.
+    is_absent: bool,
+    /// Rows by value of its column; none for null.
+    seen: BTreeMap<Option<String>, u64>,
+    /// Rows of further values.
+    others: u64,
+}
+
+impl LookedFor {
+    fn new(population: &'static Population, config: &Config, units: &[&UnitRecord]) -> Self {
+        let manifests = || units.iter().flat_map(|unit| &unit.manifests);
+        let of = |ids: &'static [&'static str]| {
+            manifests().filter(move |manifest| ids.contains(&manifest.rollup.as_str()))
+        };
+        let is_found = of(population.alone).any(|manifest| manifest.state_rows > 0);
+        let is_absent = !is_found && of(population.all).next().is_some();
+        let values = (population.values)(config);
+        let is_usual = values.iter().any(|value| population.usual.contains(&value.as_str()));
+        Self {
+            population,
+            values,
+            usual: if is_usual { population.usual } else { &[] },
+            is_found,
+            is_absent,
+            seen: BTreeMap::new(),
+            others: 0,
+        }
+    }
+
+    /// Counts a value; whether it is one of those looked for.
+    fn see(&mut self, value: Option<&str>) -> bool {
+        let is_one = value.is_some_and(|value| self.values.iter().any(|one| one == value));
+        self.is_found |= is_one || value.is_some_and(|value| self.usual.contains(&value));
+        if self.is_found {
+            // What others there are matters only where there is none.
+            return is_one;
+        }
+        if let Some(count) = self.seen.get_mut(&value.map(str::to_owned)) {
+            *count += 1;
+        } else if self.seen.len() < COUNTED_VALUES {
+            self.seen.insert(value.map(str::to_owned), 1);
+        } else {
+            self.others += 1;
+        }
+        is_one
+    }
+
+    fn gap(&self, rows: u64) -> Gap {
+        let mut seen: Vec<(&Option<String>, u64)> =
+            self.seen.iter().map(|(value, count)| (value, *count)).collect();
+        seen.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(right.0)));
+        let told = |(value, count): &(&Option<String>, u64)| match value {
+            Some(value) => format!("{value} ({count})"),
+            None => format!("no value ({count})"),
+        };
+        let found: Vec<String> = seen.iter().take(SHOWN).map(told).collect();
+        let counted: u64 = seen.iter().map(|(_, count)| count).sum::<u64>() + self.others;
+        let shown: u64 = seen.iter().take(SHOWN).map(|(_, count)| count).sum();
+        let more = if counted > shown { format!(" and others ({})", counted - shown) } else { String::new() };
+        let column = self.population.column;
+        let by = self.population.parameter.map(|name| format!(", {name}")).unwrap_or_default();
+        Gap {
+            kind: GapKind::Rows,
+            table: self.population.table.to_owned(),
+            reason: format!(
+                "none of its {rows} rows was looked at: {column} is {}{more}, and is to be {}{by}",
+                found.join(", "),
+                self.values.join(" or ")
+            ),
+            looked_for: self.values.clone(),
+            found,
+        }
+    }
+}
+
+/// Counts the values of a file's rows in the window; gives the number of rows.
+async fn count_values(
+    plan: &ScanPlan,
+    planned: &PlannedTable,
+    file: &LakeFile,
+    looked_for: &mut [LookedFor],
+    options: &RunOptions<'_>,
+) -> Result<u64> {
+    let time = planned.table.spec.time_column;
+    let columns: Vec<&str> =
+        [time].into_iter().chain(looked_for.iter().map(|one| one.population.column)).collect();
+    let unreadable = UnreadableCounts::of(planned.table.spec);
+    let scan = file_scan(&planned.table, &columns, file, Some(&plan.window), None, &unreadable).await;
+    let Ok(scan) = scan else { return Ok(0) };
+    let context = task_session(std::sync::Arc::clone(&options.runtime)).task_ctx();
+    let mut batches = scan.execute(0, context)?;
+    let mut rows = 0;
+    while let Some(Ok(batch)) = batches.next().await {
+        let lacks = |name: &str| Error::Internal(format!("a scan lacks its column {name}"));
+        let times = batch.column_by_name(time).ok_or_else(|| lacks(time))?;
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let texts = looked_for.iter().map(|one| {
+            let name = one.population.column;
+            let column = batch.column_by_name(name).ok_or_else(|| lacks(name))?;
+            let texts = cast(column, &DataType::Utf8View).map_err(|error| Error::Engine(error.into()))?;
+            Ok(texts.as_string_view().clone())
+        });
+        let texts: Vec<StringViewArray> = texts.collect::<Result<_>>()?;
+        for (row, time_us) in times.iter().enumerate() {
+            if !time_us.is_some_and(|time_us| (plan.window.from_us..plan.window.to_us).contains(&time_us)) {
+                continue;
+            }
+            rows += 1;
+            for (one, texts) in looked_for.iter_mut().zip(&texts) {
+                if !one.see(texts.is_valid(row).then(|| texts.value(row))) {
+                    break;
+                }
+            }
+        }
+        if looked_for.iter().all(|one| one.is_found) {
+            break;
+        }
+    }
+    Ok(rows)
+}

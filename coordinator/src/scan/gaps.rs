@@ -1,0 +1,150 @@
+//! What is there and can't be looked at, as far as listings and footers tell: tables and columns under other names, files
+//! where no layout explains them, newest dates that can't be read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hindcast_common::analyses::Analysis;
+use hindcast_common::catalog::{DateFolder, LakeTable, TableSpec, Unexplained};
+use hindcast_common::nearest::{is_same_name, nearest};
+use hindcast_common::rollups::Rollup;
+
+use super::coverage::{Gap, GapKind};
+use super::newest::{Newest, UnreadNewest};
+use super::plan::Disabled;
+
+/// Names and paths told of a gap; there may be many more.
+const SHOWN: usize = 3;
+
+/// Files of tables that lie beside their date folders.
+pub(super) fn layout_gaps(unexplained: &[Unexplained]) -> Vec<Gap> {
+    let gap = |Unexplained { table, paths }: &Unexplained| {
+        let shown: Vec<&str> = paths.iter().take(SHOWN).map(String::as_str).collect();
+        let more =
+            if paths.len() > SHOWN { format!(" and {} more", paths.len() - SHOWN) } else { String::new() };
+        Gap {
+            kind: GapKind::Layout,
+            table: (*table).to_owned(),
+            reason: format!(
+                "not read: there are Parquet files in no date=YYYY-MM-DD folder: {}{more}",
+                shown.join(", ")
+            ),
+            looked_for: Vec::new(),
+            found: shown.into_iter().map(str::to_owned).collect(),
+        }
+    };
+    unexplained.iter().map(gap).collect()
+}
+
+/// Tables that the lake lacks and has a folder for whose name is written otherwise.
+pub(super) fn table_gaps(absent: &[&str], folders: &[String]) -> Vec<Gap> {
+    let gap = |table: &&str| {
+        let found = folders.iter().find(|folder| folder != table && is_same_name(folder, table))?;
+        Some(Gap {
+            kind: GapKind::Table,
+            table: (*table).to_owned(),
+            reason: format!("not read: the lake has no such table, but one called {found}"),
+            looked_for: vec![(*table).to_owned()],
+            found: vec![found.clone()],
+        })
+    };
+    absent.iter().filter_map(gap).collect()
+}
+
+/// Newest dates that could not be read to tell where a window ends.
+pub(super) fn newest_gaps(newest: &Newest) -> Vec<Gap> {
+    let gap = |UnreadNewest { table, date, reason }: &UnreadNewest| Gap {
+        kind: GapKind::Newest,
+        table: (*table).to_owned(),
+        reason: format!(
+            "the newest date {date} could not be read, and the window may end too early: {reason}"
+        ),
+        looked_for: Vec::new(),
+        found: Vec::new(),
+    };
+    newest.unread.iter().map(gap).collect()
+}
+
+/// A table of a plan, with what is known of its columns.
+pub(super) struct TableColumns<'a> {
+    pub(super) table: &'a LakeTable,
+    pub(super) folders: &'a [DateFolder],
+    /// Those there are, by Hindcast's names.
+    pub(super) known: &'a BTreeSet<String>,
+}
+
+/// Columns of tables that are there and were looked for in vain: all of a table of which no analysis can run, and else those
+/// whose name is there in another writing. A column that a product does not log is no gap where others of its table serve.
+pub(super) fn column_gaps(
+    tables: &[TableColumns<'_>],
+    disabled: &[Disabled],
+    chosen: &BTreeMap<&'static str, Vec<&'static Rollup>>,
+    enabled: &[&'static Analysis],
+) -> Vec<Gap> {
+    let gap = |table: &TableColumns<'_>| {
+        let spec = table.table.spec;
+        let looked_for = looked_for(spec, disabled, chosen.get(spec.name), enabled);
+        let absent: Vec<&str> =
+            looked_for.into_iter().filter(|column| !table.known.contains(*column)).collect();
+        if absent.is_empty() {
+            return None;
+        }
+        let stored = table.table.stored_columns(table.folders);
+        let known: BTreeSet<&str> =
+            spec.columns.iter().map(|column| table.table.physical_name(column.name)).collect();
+        let others: Vec<&str> =
+            stored.iter().map(String::as_str).filter(|name| !known.contains(name)).collect();
+        let is_there = |column: &&str| others.iter().any(|other| is_same_name(other, column));
+        let is_lacking =
+            |lack: &Disabled| lack.lacking.as_ref().is_some_and(|(table, _)| *table == spec.name);
+        let is_unread = !chosen.contains_key(spec.name) && disabled.iter().any(is_lacking);
+        let needs_time = |column: &&str| *column == spec.time_column;
+        let told: Vec<&str> =
+            absent.into_iter().filter(|column| is_unread || needs_time(column) || is_there(column)).collect();
+        (!told.is_empty()).then(|| column_gap(spec, &told, &others, is_unread))
+    };
+    tables.iter().filter_map(gap).collect()
+}
+
+/// Columns of the table that analyses ask for: those of disabled ones, and those that rollups read.
+fn looked_for(
+    spec: &TableSpec,
+    disabled: &[Disabled],
+    rollups: Option<&Vec<&'static Rollup>>,
+    enabled: &[&'static Analysis],
+) -> BTreeSet<&'static str> {
+    let of_disabled = disabled.iter().filter_map(|lack| lack.lacking.as_ref());
+    let of_disabled = of_disabled.filter(|(table, _)| *table == spec.name).flat_map(|(_, columns)| columns);
+    let required = enabled.iter().flat_map(|analysis| analysis.requires);
+    let required = required.filter(|required| required.tables.contains(&spec.name));
+    let read = rollups.into_iter().flatten().flat_map(|rollup| rollup.columns);
+    let of_table = |column: &&'static str| spec.column(column).is_some();
+    let mut all: BTreeSet<&'static str> =
+        of_disabled.copied().chain(read.copied()).filter(of_table).collect();
+    all.extend(required.flat_map(|required| required.columns));
+    all.insert(spec.time_column);
+    all
+}
+
+fn column_gap(spec: &TableSpec, absent: &[&str], others: &[&str], is_unread: bool) -> Gap {
+    let near = |column: &str| nearest(column, others.iter().copied());
+    let told: Vec<String> = absent
+        .iter()
+        .map(|column| match near(column) {
+            Some(other) => format!("{column} (the nearest there is {other})"),
+            None => (*column).to_owned(),
+        })
+        .collect();
+    let what = if is_unread { "no analysis of it could run" } else { "it was read without some columns" };
+    let found: BTreeSet<&str> = absent.iter().filter_map(|column| near(column)).collect();
+    Gap {
+        kind: GapKind::Columns,
+        table: spec.name.to_owned(),
+        reason: format!(
+            "{what}: it has no column {}. Name them in [tables.{}.columns], docs/configuration.md",
+            told.join(", "),
+            spec.name
+        ),
+        looked_for: absent.iter().map(|column| (*column).to_owned()).collect(),
+        found: found.into_iter().map(str::to_owned).collect(),
+    }
+}
