@@ -98,6 +98,11 @@ pub fn parse_time(text: &str) -> Result<i64> {
 /// As [`parse_time`], with `None` for what is not a time.
 pub fn parse_time_us(text: &str) -> Option<i64> {
     let text = text.trim();
+    // The formats below take years of fewer digits too: 26-01-05 would be a date of the year 26.
+    let has_year = text.len() > 4 && text.bytes().take(4).all(|byte| byte.is_ascii_digit());
+    if !has_year || text.as_bytes()[4] != b'-' {
+        return None;
+    }
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Some(instant.timestamp_micros());
     }
@@ -159,7 +164,9 @@ mod tests {
         ] {
             assert_eq!(parse_time_us(text), Some(noon), "{text}");
         }
-        assert!(parse_time("yesterday").is_err());
+        for text in ["yesterday", "26-01-31", "05-01-20 12:00:00", "+2026-01-31", "12026-01-31"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -7,13 +7,15 @@ use hindcast_common::Result;
 use hindcast_common::catalog::Location;
 use hindcast_common::config::TableMapping;
 use hindcast_common::engine::runtime;
-use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
+use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us, parse_time};
 
 use super::Outcome;
 use super::arguments::{available_threads, parse_bytes, read_config};
 use super::tables::print_telemetry;
 use crate::compact::{Wanted, compact};
-use crate::import::{FileReport, ImportReport, ImportRequest, TINY_FILE_BYTES, import};
+use crate::import::{
+    DateOrder, FileReport, ImportReport, ImportRequest, TINY_FILE_BYTES, TimeOptions, Zone, import,
+};
 use crate::lakes::{Access, open_lake};
 use crate::merge::LeftAlone;
 use crate::{inventory, jobs, screen, telemetry};
@@ -48,6 +50,15 @@ pub struct ImportArguments {
     /// A file that says which fields become which columns
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
+    /// The order of day and month in dates such as 3/5/2026, where a file's own dates do not prove it
+    #[arg(long, value_name = "ORDER", value_enum)]
+    dates: Option<DateOrder>,
+    /// The time zone of times that state none: a name such as Europe/Berlin, or an offset such as +01:00; UTC unless given
+    #[arg(long, value_name = "ZONE", value_parser = parse_zone)]
+    time_zone: Option<Zone>,
+    /// Times without a year are of the last year before this time; before each file's modification unless given
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    logged_before: Option<i64>,
     /// Stop at the first record that can't be read, and import nothing
     #[arg(long)]
     strict: bool,
@@ -75,6 +86,12 @@ impl ImportArguments {
     }
 }
 
+fn parse_zone(text: &str) -> Result<Zone, String> {
+    Zone::parse(text).ok_or_else(|| {
+        "give a name of the IANA database, such as Europe/Berlin, or an offset, such as +01:00".to_owned()
+    })
+}
+
 /// Runs the command.
 pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
     let mapping = match &arguments.mapping {
@@ -89,6 +106,11 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         mapping,
         strict: arguments.strict,
         record_id: arguments.record_id.clone(),
+        times: TimeOptions {
+            dates: arguments.dates,
+            zone: arguments.time_zone.unwrap_or_default(),
+            logged_before_us: arguments.logged_before,
+        },
         threads: arguments.threads(),
         now: jobs::now(),
     };
@@ -161,5 +183,8 @@ fn print_file(file: &FileReport) {
     }
     for (column, count) in file.unreadable.iter().take(SHOWN_KINDS) {
         println!("          {count} values of {column} are not of its type, and null");
+    }
+    for (note, count) in file.notes.iter().take(SHOWN_KINDS) {
+        println!("          {count} rows: {note}");
     }
 }

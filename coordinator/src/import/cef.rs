@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::format::Record;
+use super::times::header_time;
 
 /// The header's fields, by the names CommonSecurityLog gives them.
 const HEADER: [&str; 7] = [
@@ -40,7 +41,7 @@ const PAN_OS_TYPES: [&str; 13] = [
 pub(super) fn read<'a>(text: &'a str, record: &mut Record<'a>) -> Result<(), String> {
     let start = text.find("CEF:").ok_or("has no CEF header")?;
     if let Some(time) = syslog_time(&text[..start]) {
-        record.push((Cow::Borrowed("SyslogTime"), time));
+        record.push((Cow::Borrowed("SyslogTime"), Cow::Borrowed(time)));
     }
     let mut rest = &text[start + 4..];
     for name in HEADER {
@@ -66,13 +67,14 @@ fn sort_type_and_subtype(record: &mut Record<'_>) {
     }
 }
 
-/// The time of an RFC 5424 header; that of RFC 3164 tells no year.
-fn syslog_time(header: &str) -> Option<Cow<'_, str>> {
-    header
-        .split_whitespace()
-        .map(|word| word.split_once('>').map_or(word, |(_, rest)| rest))
-        .find(|word| word.len() >= 19 && word.as_bytes().get(4) == Some(&b'-') && word.contains('T'))
-        .map(Cow::Borrowed)
+/// The time of a syslog header: of RFC 5424, else of RFC 3164, which states no year.
+fn syslog_time(header: &str) -> Option<&str> {
+    let is_dated = |word: &&str| word.len() >= 19 && word.as_bytes()[4] == b'-' && word.contains('T');
+    let dated = header.split([' ', '\t', '>']).find(is_dated);
+    dated.or_else(|| {
+        let starts = std::iter::once(0).chain(header.match_indices([' ', '>']).map(|(at, _)| at + 1));
+        starts.into_iter().find_map(|start| header_time(&header[start..]))
+    })
 }
 
 /// A value runs up to the space before the next key, so it may hold spaces.
@@ -146,7 +148,7 @@ mod tests {
     fn fields(text: &str) -> Vec<(String, String)> {
         let mut record = Record::new();
         read(text, &mut record).unwrap();
-        record.into_iter().skip(1).map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+        record.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
     }
 
     fn value(fields: &[(String, String)], name: &str) -> String {
@@ -165,11 +167,25 @@ mod tests {
         assert_eq!(value(&found, "request"), "http://x/?q=1&r=2");
         assert_eq!((value(&found, "out"), value(&found, "in")), ("12".into(), "34".into()));
         assert!(value(&found, "empty").is_empty());
+        assert_eq!(value(&found, "SyslogTime"), "2026-01-05T08:00:00Z");
         let service = fields("CEF:0|Palo Alto Networks|LF|2.0|THREAT|spyware \\| x|3|act=alert");
         assert_eq!(
             (value(&service, "DeviceEventClassID"), value(&service, "Activity")),
             ("THREAT".into(), "spyware | x".into())
         );
+    }
+
+    #[test]
+    fn headers_without_a_year_give_a_time() {
+        for (header, wanted) in [
+            ("<189>Jan  5 08:00:00 FG1 ", "Jan  5 08:00:00"),
+            ("Jan 05 2026 08:00:00 fw : ", "Jan 05 2026 08:00:00"),
+            ("<14>2026-01-05 08:00:00.5 fw ", "2026-01-05 08:00:00.5"),
+            ("<14>1 2026-01-05T08:00:00+01:00 fw - - - - ", "2026-01-05T08:00:00+01:00"),
+            ("fw-1 ", ""),
+        ] {
+            assert_eq!(value(&fields(&format!("{header}CEF:0|V|P|1|c|n|1|")), "SyslogTime"), wanted);
+        }
     }
 
     #[test]

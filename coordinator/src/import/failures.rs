@@ -21,7 +21,7 @@ use object_store::{
 };
 
 use super::group::Group;
-use super::{ImportReport, ImportRequest, inputs, publish};
+use super::{ImportReport, ImportRequest, TimeOptions, inputs, publish};
 
 /// Rows of the file: more than is fetched at once.
 const ROWS: usize = 12_000;
@@ -73,6 +73,7 @@ impl Failing {
             mapping: None,
             strict,
             record_id: None,
+            times: TimeOptions::default(),
             threads: 2,
             now: DateTime::UNIX_EPOCH,
         };

@@ -14,11 +14,12 @@ use super::blocks::Blocks;
 use super::duplicates::Duplicates;
 use super::format::Record;
 use super::inputs::Input;
-use super::parse::{Parsed, parse};
+use super::parse::{Parsed, gather, parse};
 use super::rejects::RejectFile;
 use super::report::{FileReport, ImportReport};
 use super::runs::{self, Staged};
 use super::source::Source;
+use super::times::{Evidence, TimeOptions, Times};
 use super::{ImportRequest, publish};
 
 /// Bytes of rows in memory that are sorted and written together.
@@ -118,15 +119,17 @@ impl<'a> Group<'a> {
         let source = self.source_of(&blocks)?;
         self.files[index].source.clone_from(&source.name);
         let asked = self.request.table.clone();
+        let times = Arc::new(self.times_of(index, &source));
         let parsed =
             futures::stream::try_unfold(blocks, |mut blocks| async move {
                 let read = move || blocks.next().map(|next| next.map(|block| (block, blocks)));
                 spawn_blocking(read).await.map_err(internal)?
             })
             .map_ok(|block| {
-                let (source, asked) = (Arc::clone(&source), asked.clone());
+                let (source, asked, times) = (Arc::clone(&source), asked.clone(), Arc::clone(&times));
                 async move {
-                    spawn_blocking(move || parse(block, &source, asked.as_deref())).await.map_err(internal)?
+                    let parse = move || parse(block, &source, asked.as_deref(), &times);
+                    spawn_blocking(parse).await.map_err(internal)?
                 }
             })
             .try_buffered(self.request.threads);
@@ -144,6 +147,16 @@ impl<'a> Group<'a> {
             }
         }
         Ok(())
+    }
+
+    /// How the times of a file are read. Whatever its blocks and threads, the file as a whole proves the order of its dates.
+    fn times_of(&self, index: usize, source: &Arc<Source>) -> Times {
+        let input = self.inputs[index].unobserved();
+        let (source, asked) = (Arc::clone(source), self.request.table.clone());
+        let options = self.request.times.clone();
+        let modified_us = input.modified_us;
+        let gather = move || evidence_of(&input, &source, asked.as_deref(), &options);
+        Times::new(self.request.times.clone(), modified_us, Box::new(gather))
     }
 
     fn source_of(&self, blocks: &Blocks) -> Result<Arc<Source>> {
@@ -179,6 +192,9 @@ impl<'a> Group<'a> {
             *file.rows.entry(rows.table.clone()).or_default() += rows.batch.num_rows() as u64;
             for (column, count) in rows.unreadable {
                 *file.unreadable.entry(format!("{}.{column}", rows.table)).or_default() += count;
+            }
+            for (note, count) in rows.notes {
+                *file.notes.entry(note).or_default() += count;
             }
             self.run_bytes += rows.batch.get_array_memory_size();
             let waiting = self.run.entry(rows.table).or_default();
@@ -217,6 +233,22 @@ impl<'a> Group<'a> {
         }
         Ok(())
     }
+}
+
+/// What the dates of a file prove; reads all of it.
+fn evidence_of(
+    input: &Input,
+    source: &Arc<Source>,
+    asked: Option<&str>,
+    options: &TimeOptions,
+) -> Result<Evidence> {
+    let times = Times::without_proof(options.clone());
+    let mut evidence = Evidence::default();
+    let mut blocks = Blocks::open(0, input)?;
+    while let Some(block) = blocks.next()? {
+        gather(&block, source, asked, &times, &mut evidence)?;
+    }
+    Ok(evidence)
 }
 
 fn internal(error: tokio::task::JoinError) -> Error {

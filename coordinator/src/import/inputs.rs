@@ -29,6 +29,8 @@ pub(super) struct Input {
     pub(super) bytes: u64,
     /// BLAKE3 of its bytes, in hexadecimal.
     pub(super) content: String,
+    /// When it was last modified, in UTC microseconds.
+    pub(super) modified_us: i64,
     place: Location,
     path: Path,
     /// Bytes of all inputs read so far, for progress.
@@ -77,6 +79,7 @@ pub(super) async fn list(
                 name: name_of(&place, &object.location),
                 bytes: object.size,
                 content: String::new(),
+                modified_us: object.last_modified.timestamp_micros(),
                 place,
                 path: object.location,
                 bytes_read,
@@ -102,6 +105,7 @@ pub(super) async fn of_place(place: Location) -> Input {
         name: "file".into(),
         bytes: object.size,
         content: String::new(),
+        modified_us: object.last_modified.timestamp_micros(),
         path: object.location,
         place,
         bytes_read: Arc::default(),
@@ -131,6 +135,11 @@ impl Input {
         let copied = io::copy(&mut self.reader(Arc::default()), &mut hasher);
         copied.map_err(Error::io(format!("reading {}", self.name)))?;
         Ok(hasher.finalize().to_hex().to_string())
+    }
+
+    /// The same file, read without progress.
+    pub(super) fn unobserved(&self) -> Self {
+        Self { bytes_read: Arc::default(), ..self.clone() }
     }
 
     /// Whether the store gave all that was asked of it. A file that breaks off by itself, such as a cut archive, is read as

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod cef;
+mod columns;
 mod duplicates;
 #[cfg(test)]
 mod failures;
@@ -9,7 +10,6 @@ mod format;
 mod framing;
 mod group;
 mod inputs;
-mod instants;
 mod json;
 mod layout;
 #[cfg(test)]
@@ -18,9 +18,11 @@ mod parse;
 mod publish;
 mod rejects;
 mod report;
+mod row_time;
 mod rows;
 mod runs;
 mod source;
+mod times;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +32,7 @@ use hindcast_common::catalog::{Location, changes, refuse_log};
 use hindcast_common::{Error, Result};
 
 pub use report::{FileReport, ImportReport};
+pub use times::{DateOrder, TimeOptions, Zone};
 
 pub(crate) use layout::{SMALL_FILE_BYTES, TARGET_FILE_BYTES, TINY_FILE_BYTES, WRITTEN_BY, writer};
 pub(crate) use publish::forget;
@@ -57,6 +60,8 @@ pub struct ImportRequest {
     pub strict: bool,
     /// Column whose value no two rows of a date may share.
     pub record_id: Option<String>,
+    /// How times are read.
+    pub times: TimeOptions,
     /// Threads.
     pub threads: usize,
     /// When the import began; changes of processes that died long before are undone.

@@ -16,6 +16,7 @@ use super::format::Record;
 use super::inputs;
 use super::parse::parse;
 use super::source::Source;
+use super::times::{DateOrder, TimeOptions, Times};
 
 /// Inputs of each kind, unless HINDCAST_MUTATIONS says otherwise.
 const RUNS: u64 = 200;
@@ -151,9 +152,11 @@ async fn ids_of(text: Vec<u8>, column: &'static str) -> BTreeSet<String> {
             .collect();
         let source = Arc::new(Source::of_records(&records).unwrap());
         drop(records);
+        let options = TimeOptions { dates: Some(DateOrder::MonthFirst), ..TimeOptions::default() };
+        let times = Times::without_proof(options);
         while let Some(block) = blocks.next().unwrap() {
             let asked = (source.name == "portal-csv" || source.name == "generic").then_some("Own");
-            for rows in parse(block, &source, asked).unwrap().tables {
+            for rows in parse(block, &source, asked, &times).unwrap().tables {
                 if let Some(found) = rows.batch.column_by_name(column) {
                     ids.extend(found.as_string::<i32>().iter().flatten().map(str::to_owned));
                 }

@@ -8,10 +8,12 @@ use hindcast_common::{Error, Result};
 
 use super::blocks::Block;
 use super::format::Record;
+use super::framing::Span;
 use super::json::{flatten, rename};
 use super::rejects::Reject;
 use super::rows::{Rows, TableRows};
 use super::source::{Route, Source};
+use super::times::{Evidence, Times};
 
 /// What a block held.
 pub(super) struct Parsed {
@@ -30,17 +32,84 @@ pub(super) struct Parsed {
 /// Reads the records of `block` as `source` says, into the table `asked` for where one is.
 ///
 /// # Errors
-/// [`Error::Config`] where no table is named, by records or by `asked`.
-pub(super) fn parse(block: Block, source: &Arc<Source>, asked: Option<&str>) -> Result<Parsed> {
-    let mut rejects = block.rejects;
+/// [`Error::Config`] where no table is named, by records or by `asked`, or where the file's dates can't be read.
+pub(super) fn parse(
+    mut block: Block,
+    source: &Arc<Source>,
+    asked: Option<&str>,
+    times: &Times,
+) -> Result<Parsed> {
+    let mut rejects = std::mem::take(&mut block.rejects);
     let mut set_aside: BTreeMap<String, u64> = BTreeMap::new();
+    let tables = each_row(&block, source, asked, times, |outcome| match outcome {
+        Outcome::Row(rows, record, span) => {
+            if let Err(reason) = rows.push(record) {
+                rejects.push(Reject::new(span.line, reason, &block.bytes[span.start..span.end]));
+            }
+        }
+        Outcome::Unreadable(reason, span) => {
+            rejects.push(Reject::new(span.line, reason, &block.bytes[span.start..span.end]));
+        }
+        Outcome::Nowhere(kind) => {
+            *set_aside.entry(kind.chars().take(64).collect()).or_default() += 1;
+        }
+    })?;
+    times.check()?;
+    let done: Result<Vec<Option<TableRows>>> = tables.into_iter().map(Rows::finish).collect();
+    rejects.sort_by_key(|reject| reject.line);
+    Ok(Parsed {
+        input: block.input,
+        first_line: block.first_line,
+        tables: done?.into_iter().flatten().collect(),
+        rejects,
+        set_aside,
+    })
+}
+
+/// Adds to `evidence` what the dates of a block prove; `times` need not know their order.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn gather(
+    block: &Block,
+    source: &Arc<Source>,
+    asked: Option<&str>,
+    times: &Times,
+    evidence: &mut Evidence,
+) -> Result<()> {
+    each_row(block, source, asked, times, |outcome| {
+        if let Outcome::Row(rows, record, span) = outcome {
+            rows.gather(record, block.first_line + span.line + 1, evidence);
+        }
+    })
+    .map(|_| ())
+}
+
+/// What a record of a block is.
+enum Outcome<'o, 'r, 'b> {
+    /// A row of a table.
+    Row(&'o mut Rows<'r>, &'o Record<'b>, &'o Span),
+    /// None, and why.
+    Unreadable(String, &'o Span),
+    /// Of no table, but of this kind.
+    Nowhere(&'o str),
+}
+
+/// Calls `take` for each record of `block`; gives the tables.
+fn each_row<'r>(
+    block: &Block,
+    source: &'r Source,
+    asked: Option<&str>,
+    times: &'r Times,
+    mut take: impl FnMut(Outcome<'_, 'r, '_>),
+) -> Result<Vec<Rows<'r>>> {
     // By rule, so that one table's rows of two rules are two batches of a run.
-    let mut tables: BTreeMap<(String, usize), Rows<'_>> = BTreeMap::new();
+    let mut tables: BTreeMap<(String, usize), Rows<'r>> = BTreeMap::new();
     let mut record = Record::new();
     for span in &block.spans {
         let text = &block.bytes[span.start..span.end];
         if let Err(reason) = block.reading.read(text, &mut record) {
-            rejects.push(Reject::new(span.line, reason, text));
+            take(Outcome::Unreadable(reason, span));
             continue;
         }
         flatten(&mut record, &source.flatten);
@@ -48,7 +117,7 @@ pub(super) fn parse(block: Block, source: &Arc<Source>, asked: Option<&str>) -> 
         let (rule, table) = match source.route(&record, asked) {
             Route::Row(rule, table) => (rule, table.to_owned()),
             Route::Nowhere(kind) => {
-                *set_aside.entry(kind.chars().take(64).collect()).or_default() += 1;
+                take(Outcome::Nowhere(kind));
                 continue;
             }
             Route::Unnamed(source) => {
@@ -60,21 +129,11 @@ pub(super) fn parse(block: Block, source: &Arc<Source>, asked: Option<&str>) -> 
         let rows = match tables.entry((table, rule)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                let rows = Rows::new(&entry.key().0, &source.tables[rule], &source.unset);
+                let rows = Rows::new(&entry.key().0, &source.tables[rule], &source.unset, times);
                 entry.insert(rows)
             }
         };
-        if let Err(reason) = rows.push(&record) {
-            rejects.push(Reject::new(span.line, reason, text));
-        }
+        take(Outcome::Row(rows, &record, span));
     }
-    rejects.sort_by_key(|reject| reject.line);
-    let done: Result<Vec<Option<TableRows>>> = tables.into_values().map(Rows::finish).collect();
-    Ok(Parsed {
-        input: block.input,
-        first_line: block.first_line,
-        tables: done?.into_iter().flatten().collect(),
-        rejects,
-        set_aside,
-    })
+    Ok(tables.into_values().collect())
 }

@@ -44,6 +44,9 @@ pub struct FileReport {
     /// Values that became null, by table and column: they are not of the column's type.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unreadable: BTreeMap<String, u64>,
+    /// What was assumed of rows, and of how many.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub notes: BTreeMap<String, u64>,
 }
 
 /// What came into a table.

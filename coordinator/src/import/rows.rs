@@ -3,19 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayBuilder, ArrayRef, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
-};
-use arrow::datatypes::{DataType, Field, Schema};
-use hindcast_common::catalog::{ColumnKind, TableSpec, canonical_type, integer_of_text};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema};
+use hindcast_common::catalog::{ColumnKind, TableSpec};
 use hindcast_common::{Error, Result};
 
+use super::columns::{Builder, Column, stored_type};
 use super::format::Record;
-use super::instants::instant_us;
+use super::row_time::{Candidates, TimeReader, UTC_SUFFIX};
 use super::source::{TableRule, cluster_column, time_column};
+use super::times::{Evidence, Times};
 
-/// What a portal appends to the name of a column of times.
-const UTC_SUFFIX: &str = " [UTC]";
 /// Fields that hold the time where a rule names none and the table's own column is not there.
 const TIME_FIELDS: [&str; 11] = [
     "TimeGenerated",
@@ -37,6 +35,7 @@ const MAX_COLUMNS: usize = 4_000;
 pub(super) struct Rows<'r> {
     table: String,
     rule: &'r TableRule,
+    times: &'r Times,
     unset: &'r [String],
     spec: Option<&'static TableSpec>,
     columns: Vec<Column>,
@@ -44,22 +43,13 @@ pub(super) struct Rows<'r> {
     /// Which columns a field goes to. Records of a source have the same fields in the same order, mostly.
     targets: HashMap<String, Arc<[Target]>>,
     in_order: Vec<(String, Arc<[Target]>)>,
+    /// The fields that may hold the time of the record at hand, the best first.
+    candidates: Candidates,
+    /// The time of the record at hand, in UTC microseconds.
+    time_us: i64,
     rows: usize,
     unreadable: BTreeMap<String, u64>,
-}
-
-struct Column {
-    name: String,
-    kind: ColumnKind,
-    builder: Builder,
-    /// The place in the record of this row's value, as yet, behind the rank of its field.
-    value: Option<(usize, usize)>,
-}
-
-enum Builder {
-    Text(StringBuilder),
-    Integer(Int64Builder),
-    Time(TimestampMicrosecondBuilder),
+    notes: BTreeMap<String, u64>,
 }
 
 /// A column a field goes to, and its rank among that column's fields: the least is the best.
@@ -78,22 +68,28 @@ pub(super) struct TableRows {
     pub(super) batch: RecordBatch,
     /// Values that became null since they are not of their column's type, by column.
     pub(super) unreadable: BTreeMap<String, u64>,
+    /// What was assumed of rows, and of how many.
+    pub(super) notes: BTreeMap<String, u64>,
 }
 
 impl<'r> Rows<'r> {
     /// No rows yet, with the columns of the rule.
-    pub(super) fn new(table: &str, rule: &'r TableRule, unset: &'r [String]) -> Self {
+    pub(super) fn new(table: &str, rule: &'r TableRule, unset: &'r [String], times: &'r Times) -> Self {
         let mut rows = Self {
             table: table.to_owned(),
             rule,
+            times,
             unset,
             spec: TableSpec::by_name(table),
             columns: Vec::new(),
             by_name: HashMap::new(),
             targets: HashMap::new(),
             in_order: Vec::new(),
+            candidates: Candidates::new(),
+            time_us: 0,
             rows: 0,
             unreadable: BTreeMap::new(),
+            notes: BTreeMap::new(),
         };
         // The time is the first column.
         rows.column(time_column(table), false);
@@ -121,8 +117,27 @@ impl<'r> Rows<'r> {
         Ok(())
     }
 
-    /// Finds each column's value in the record.
+    /// Adds what the dates of a record prove, which begins in line `line` (from 1), and no row.
+    pub(super) fn gather(&mut self, record: &Record<'_>, line: u64, evidence: &mut Evidence) {
+        let is_offered = self.offer_all(record).is_ok();
+        let is_time = |column: &&Column| column.kind == ColumnKind::Time;
+        let places = self.columns[1..].iter().filter(is_time).filter_map(|column| column.value);
+        let columns: Vec<usize> = places.map(|(_, place)| place).collect();
+        if is_offered {
+            self.time_reader().gather(record, line, (&self.candidates, &columns), evidence);
+        }
+        self.columns.iter_mut().for_each(|column| column.value = None);
+    }
+
+    /// Finds each column's value in the record, and the row's time.
     fn take(&mut self, record: &Record<'_>) -> Result<(), String> {
+        self.offer_all(record)?;
+        self.time_us = self.time_of(record)?;
+        Ok(())
+    }
+
+    fn offer_all(&mut self, record: &Record<'_>) -> Result<(), String> {
+        self.candidates.clear();
         for (place, (name, value)) in record.iter().enumerate() {
             if self.unset.iter().any(|unset| unset == value) {
                 continue;
@@ -132,11 +147,30 @@ impl<'r> Rows<'r> {
                 self.offer(target, place, record);
             }
         }
-        let Some((_, place)) = self.columns[0].value else {
-            return Err(format!("has no {}", self.columns[0].name));
-        };
-        let time = &record[place].1;
-        instant_us(time).map(|_| ()).ok_or_else(|| format!("{time:?} is not a time"))
+        self.candidates.sort_unstable();
+        Ok(())
+    }
+
+    fn time_reader(&self) -> TimeReader<'r> {
+        TimeReader { times: self.times, rule: self.rule }
+    }
+
+    fn time_of(&mut self, record: &Record<'_>) -> Result<i64, String> {
+        let chosen = self.time_reader().choose(record, &self.candidates, &self.columns[0].name)?;
+        if let Some(lost) = chosen.unread {
+            let field = &record[lost].0;
+            let spare = self.column(field, false);
+            self.columns[spare].value.get_or_insert((usize::MAX, lost));
+            self.note(format!("{field} is not a time, and {} is taken", record[chosen.place].0));
+        }
+        if let Some(year) = chosen.reading.assumed_year {
+            self.note(format!("times without a year are read as of {year}"));
+        }
+        Ok(chosen.reading.micros)
+    }
+
+    fn note(&mut self, note: String) {
+        *self.notes.entry(note).or_default() += 1;
     }
 
     /// The rows as a batch.
@@ -147,28 +181,31 @@ impl<'r> Rows<'r> {
         if self.rows == 0 {
             return Ok(None);
         }
-        let (mut fields, mut arrays) = (Vec::new(), Vec::<ArrayRef>::new());
+        let (mut fields, mut arrays) = (Vec::new(), Vec::new());
         for column in self.columns {
             fields.push(Field::new(column.name, stored_type(column.kind), true));
-            arrays.push(match column.builder {
-                Builder::Text(mut builder) => Arc::new(builder.finish()),
-                Builder::Integer(mut builder) => Arc::new(builder.finish()),
-                Builder::Time(mut builder) => Arc::new(builder.finish().with_timezone("UTC")),
-            });
+            arrays.push(column.builder.finish());
         }
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
             .map_err(|error| Error::Internal(error.to_string()))?;
         let cluster = cluster_column(&self.table, self.rule.cluster_by.as_deref()).map(str::to_owned);
-        Ok(Some(TableRows { table: self.table, cluster, batch, unreadable: self.unreadable }))
+        Ok(Some(TableRows { table: self.table, cluster, batch, unreadable: self.unreadable, notes: self.notes }))
     }
 
     fn append(&mut self, record: &Record<'_>) {
-        for column in &mut self.columns {
-            let value = match column.value.take() {
-                Some((_, place)) => Some(translated(self.rule, &column.name, &record[place].1)),
+        let reader = self.time_reader();
+        for (index, column) in self.columns.iter_mut().enumerate() {
+            let place = column.value.take().map(|(_, place)| place);
+            let value = match place {
+                Some(place) => Some(translated(self.rule, &column.name, &record[place].1)),
                 None => self.rule.constants.get(&column.name).map(String::as_str),
             };
-            if !column.builder.append(value) {
+            let time_of = |text: &str| match place {
+                _ if index == 0 => Some(self.time_us),
+                Some(place) => reader.read(record, place, text, &self.candidates).ok().map(|read| read.micros),
+                None => None,
+            };
+            if !column.builder.append(value, time_of) {
                 *self.unreadable.entry(column.name.clone()).or_default() += 1;
             }
         }
@@ -177,6 +214,9 @@ impl<'r> Rows<'r> {
 
     /// Puts a value to a column, unless a better field's is there. What gives way is kept under its field's own name.
     fn offer(&mut self, target: &Target, place: usize, record: &Record<'_>) {
+        if target.column == 0 {
+            self.candidates.push((target.rank, place));
+        }
         let column = &mut self.columns[target.column];
         let giving_way = match column.value {
             Some((rank, _)) if rank <= target.rank => (rank < target.rank).then_some(place),
@@ -266,56 +306,6 @@ impl<'r> Rows<'r> {
     }
 }
 
-impl Builder {
-    /// A builder that has so many nulls.
-    fn new(kind: ColumnKind, nulls: usize) -> Self {
-        let mut builder = match kind {
-            ColumnKind::Text => Builder::Text(StringBuilder::new()),
-            ColumnKind::Integer => Builder::Integer(Int64Builder::new()),
-            ColumnKind::Time => Builder::Time(TimestampMicrosecondBuilder::new()),
-        };
-        match &mut builder {
-            Builder::Text(builder) => (0..nulls).for_each(|_| builder.append_null()),
-            Builder::Integer(builder) => builder.append_nulls(nulls),
-            Builder::Time(builder) => builder.append_nulls(nulls),
-        }
-        debug_assert_eq!(builder.len(), nulls);
-        builder
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Builder::Text(builder) => builder.len(),
-            Builder::Integer(builder) => builder.len(),
-            Builder::Time(builder) => builder.len(),
-        }
-    }
-
-    /// Appends a value; false where it is none of the column's type, and null was appended.
-    fn append(&mut self, value: Option<&str>) -> bool {
-        let number = |parse: fn(&str) -> Option<i64>| {
-            let parsed = value.and_then(parse);
-            (parsed, parsed.is_some() || value.is_none_or(|text| text.trim().is_empty()))
-        };
-        match self {
-            Builder::Text(builder) => {
-                builder.append_option(value);
-                true
-            }
-            Builder::Integer(builder) => {
-                let (parsed, is_read) = number(integer_of_text);
-                builder.append_option(parsed);
-                is_read
-            }
-            Builder::Time(builder) => {
-                let (parsed, is_read) = number(instant_us);
-                builder.append_option(parsed);
-                is_read
-            }
-        }
-    }
-}
-
 /// The value a column has for a field's value.
 fn translated<'a>(rule: &'a TableRule, column: &str, value: &'a str) -> &'a str {
     let behind = rule.behind.get(column).and_then(|mark| value.rsplit_once(mark.as_str()));
@@ -323,16 +313,9 @@ fn translated<'a>(rule: &'a TableRule, column: &str, value: &'a str) -> &'a str 
     rule.values.get(column).and_then(|values| values.get(value)).map_or(value, String::as_str)
 }
 
-/// The Arrow type a column is written as.
-pub(super) fn stored_type(kind: ColumnKind) -> DataType {
-    match kind {
-        ColumnKind::Text => DataType::Utf8,
-        ColumnKind::Time | ColumnKind::Integer => canonical_type(kind),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::times::TimeOptions;
     use super::*;
     use std::borrow::Cow;
 
@@ -350,7 +333,8 @@ mod tests {
              SimplifiedDeviceAction = \"act\" }\nconstants = { DeviceVendor = \"V\" }\n[values.SimplifiedDeviceAction]\ndrop = \"Dropped\"",
         )
         .unwrap();
-        let mut rows = Rows::new("CommonSecurityLog", &rule, &[]);
+        let times = Times::without_proof(TimeOptions::default());
+        let mut rows = Rows::new("CommonSecurityLog", &rule, &[], &times);
         rows.push(&record(&[("ts", "1619622326"), ("b", "2.2.2.2"), ("act", "drop")])).unwrap();
         rows.push(&record(&[
             ("old", "1619622326"),
@@ -363,7 +347,7 @@ mod tests {
         rows.push(&record(&[
             ("ts", "1619622326"),
             ("SentBytes", "many"),
-            ("late [UTC]", "4/28/2021, 3:05:26 PM"),
+            ("late [UTC]", "2021-04-28 15:05:26"),
         ]))
         .unwrap();
         let done = rows.finish().unwrap().unwrap();
@@ -385,7 +369,8 @@ mod tests {
     #[test]
     fn what_gives_way_is_kept_under_its_own_name() {
         let rule: TableRule = toml::from_str("columns = { SourceIP = [\"a\", \"b\"] }").unwrap();
-        let mut rows = Rows::new("CommonSecurityLog", &rule, &[]);
+        let times = Times::without_proof(TimeOptions::default());
+        let mut rows = Rows::new("CommonSecurityLog", &rule, &[], &times);
         rows.push(&record(&[("TimeGenerated", "2021-04-28"), ("a", "1.1.1.1"), ("b", "2.2.2.2")])).unwrap();
         let done = rows.finish().unwrap().unwrap();
         let spare = done.batch.column_by_name("b").unwrap().as_string::<i32>();

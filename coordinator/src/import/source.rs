@@ -75,6 +75,12 @@ pub(super) struct TableRule {
     /// Fields that may hold the row's time, the best first.
     #[serde(default)]
     pub(super) time: Vec<String>,
+    /// Fields whose times are UTC where they state no zone.
+    #[serde(default)]
+    pub(super) utc: Vec<String>,
+    /// Fields that state the zone of the record's other times, the best first.
+    #[serde(default)]
+    pub(super) zone: Vec<String>,
     /// Column, and the fields that may hold it, the best first.
     #[serde(default)]
     pub(super) columns: BTreeMap<String, OneOrMore>,
@@ -198,7 +204,7 @@ impl Source {
     where
         's: 'r,
     {
-        let kind = self.kind.as_deref().and_then(|kind| value(record, kind));
+        let kind = self.kind.as_deref().and_then(|kind| field_value(record, kind));
         for (index, rule) in self.tables.iter().enumerate() {
             if !rule.takes(record) {
                 continue;
@@ -219,15 +225,15 @@ impl Source {
 
 impl TableRule {
     fn takes(&self, record: &Record<'_>) -> bool {
-        let has = |field: &String| value(record, field).is_some();
+        let has = |field: &String| field_value(record, field).is_some();
         let is = |(field, values): (&String, &Vec<String>)| {
-            value(record, field).is_some_and(|value| values.iter().any(|wanted| wanted == value))
+            field_value(record, field).is_some_and(|value| values.iter().any(|wanted| wanted == value))
         };
         self.has.iter().all(has) && self.when.iter().all(is)
     }
 
     fn name_in<'r>(&'r self, record: &'r Record<'_>) -> Option<&'r str> {
-        let told = value(record, self.named_by.as_deref()?)?;
+        let told = field_value(record, self.named_by.as_deref()?)?;
         let name = self.names.get(told).map_or(told, String::as_str);
         Some(name.strip_prefix(&self.name_prefix).unwrap_or(name)).filter(|name| is_table_name(name))
     }
@@ -238,7 +244,8 @@ pub(super) fn is_table_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 128 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-fn value<'r>(record: &'r Record<'_>, field: &str) -> Option<&'r str> {
+/// The value of the first field of that name.
+pub(super) fn field_value<'r>(record: &'r Record<'_>, field: &str) -> Option<&'r str> {
     record.iter().find(|(name, _)| name == field).map(|(_, value)| value.as_ref())
 }
 

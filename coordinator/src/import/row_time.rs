@@ -1,0 +1,96 @@
+//! The time of a row: of the best field of its record that can be read as a time.
+
+use super::format::Record;
+use super::source::{TableRule, field_value};
+use super::times::{Evidence, Reading, Times, Unread, Value};
+
+/// What a portal appends to the name of a column of times.
+pub(super) const UTC_SUFFIX: &str = " [UTC]";
+
+/// The fields of a record that may hold its row's time: their rank, of which the least is the best, and their place.
+pub(super) type Candidates = Vec<(usize, usize)>;
+
+/// The time of a row.
+pub(super) struct Chosen {
+    /// The time.
+    pub(super) reading: Reading,
+    /// The place of its field in the record.
+    pub(super) place: usize,
+    /// The place of the best field, where that can't be read.
+    pub(super) unread: Option<usize>,
+}
+
+/// Reads the times of a file's records as a rule says.
+#[derive(Clone, Copy)]
+pub(super) struct TimeReader<'r> {
+    pub(super) times: &'r Times,
+    pub(super) rule: &'r TableRule,
+}
+
+impl TimeReader<'_> {
+    /// The time of a row: of the best field that can be read. If the field `own`, which the time column is named after,
+    /// can't be read, no other takes its place: its text would be lost.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn choose(self, record: &Record<'_>, candidates: &Candidates, own: &str) -> Result<Chosen, String> {
+        let mut unread = None;
+        for (_, place) in candidates.iter().copied() {
+            let (field, text) = &record[place];
+            let reason = match self.read(record, place, text, candidates) {
+                Ok(reading) => return Ok(Chosen { reading, place, unread: unread.map(|(place, _)| place) }),
+                Err(reason) => reason.reason(text),
+            };
+            let (_, first_reason) = unread.get_or_insert((place, reason));
+            if field.strip_suffix(UTC_SUFFIX).unwrap_or(field) == own {
+                return Err(std::mem::take(first_reason));
+            }
+        }
+        Err(unread.map_or_else(|| format!("has no {own}"), |(_, reason)| reason))
+    }
+
+    /// Reads the field of a record in that place, or `text` as what stands there.
+    pub(super) fn read(
+        self,
+        record: &Record<'_>,
+        place: usize,
+        text: &str,
+        candidates: &Candidates,
+    ) -> Result<Reading, Unread> {
+        let value = Value { text, ..self.value(record, place) };
+        self.times.read(value, || self.dated_us(record, candidates))
+    }
+
+    /// The first time of the record that states its date in full.
+    fn dated_us(self, record: &Record<'_>, candidates: &Candidates) -> Option<i64> {
+        candidates.iter().find_map(|(_, place)| self.times.dated_us(self.value(record, *place)))
+    }
+
+    /// Adds to `evidence` what the dates of a record prove, which begins in line `line` (from 1). Its row has times in
+    /// `columns` beside its own.
+    pub(super) fn gather(
+        self,
+        record: &Record<'_>,
+        line: u64,
+        (candidates, columns): (&Candidates, &[usize]),
+        evidence: &mut Evidence,
+    ) {
+        let dated_us = self.dated_us(record, candidates);
+        let mut is_used = true;
+        for (_, place) in candidates {
+            let value = self.value(record, *place);
+            let may_be_time = self.times.gather(value, line, dated_us, is_used, evidence);
+            is_used &= !may_be_time;
+        }
+        for place in columns {
+            self.times.gather(self.value(record, *place), line, dated_us, true, evidence);
+        }
+    }
+
+    fn value<'v>(self, record: &'v Record<'_>, place: usize) -> Value<'v> {
+        let (field, text) = (record[place].0.as_ref(), record[place].1.as_ref());
+        let is_utc = field.ends_with(UTC_SUFFIX) || self.rule.utc.iter().any(|name| name == field);
+        let record_zone = self.rule.zone.iter().find_map(|name| field_value(record, name));
+        Value { field, text, is_utc, record_zone }
+    }
+}

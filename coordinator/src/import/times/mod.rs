@@ -1,0 +1,295 @@
+//! Times as logs write them. What a text does not say for sure is proven by its file, given by the user, or no time.
+
+mod cursor;
+mod epoch;
+mod order;
+mod written;
+mod year;
+mod zones;
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use chrono::NaiveDate;
+use hindcast_common::time::{MICROS_PER_SECOND, date_start_us};
+use hindcast_common::{Error, Result};
+
+pub use order::DateOrder;
+pub use zones::Zone;
+
+pub(super) use order::Evidence;
+pub(super) use written::header_time;
+
+use epoch::{Number, json_date_us, number};
+use order::{DayMonth, Orders};
+use written::{Written, WrittenDate};
+use zones::Stated;
+
+/// The years 1990 to 2200, in microseconds since 1970: a log can have been written in them.
+const LOGGED_US: std::ops::Range<i64> = 631_152_000 * MICROS_PER_SECOND..7_258_118_400 * MICROS_PER_SECOND;
+
+/// What the user says of the times in files.
+#[derive(Debug, Clone, Default)]
+pub struct TimeOptions {
+    /// The order of day and month in dates of numbers; proven by each file where absent.
+    pub dates: Option<DateOrder>,
+    /// The zone of times that state none.
+    pub zone: Zone,
+    /// The instant, in UTC microseconds, before which times without a year lie; the file's modification where absent.
+    pub logged_before_us: Option<i64>,
+}
+
+/// Goes through a file for what its dates prove.
+type Gather = Box<dyn Fn() -> Result<Evidence> + Send + Sync>;
+
+/// Reads the times of one file.
+pub(super) struct Times {
+    options: TimeOptions,
+    /// No time without a year lies later, in UTC microseconds.
+    latest_us: i64,
+    /// Asked once, by the first date whose order has to be known: what it gives depends on the file alone.
+    gather: Gather,
+    orders: OnceLock<Result<Orders, Error>>,
+}
+
+/// A text to be read as a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Value<'v> {
+    /// The field that holds it.
+    pub(super) field: &'v str,
+    /// The text.
+    pub(super) text: &'v str,
+    /// Whether the field's times are UTC where they state no zone.
+    pub(super) is_utc: bool,
+    /// The zone that the record states for its times.
+    pub(super) record_zone: Option<&'v str>,
+}
+
+/// A time that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// The instant, in UTC microseconds.
+    pub(super) micros: i64,
+    /// The year, where neither the text nor its record states one.
+    pub(super) assumed_year: Option<i32>,
+}
+
+/// Why a text is not read as a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It is none, or none for sure.
+    NoTime,
+    /// Its date does not exist in the order that the file's dates have.
+    NotInOrder(DateOrder),
+    /// Clocks skip it in its zone.
+    Skipped(Zone),
+    /// Its zone, or that of its record, is not known for sure.
+    UnknownZone(String),
+    /// The order of day and month is not known: the file can't be imported.
+    Undecided,
+}
+
+impl Unread {
+    /// The reason, of `text`.
+    pub(super) fn reason(&self, text: &str) -> String {
+        match self {
+            Unread::NoTime | Unread::Undecided => format!("{text:?} is not a time"),
+            Unread::NotInOrder(order) => format!("{text:?} is not a date with {}", order.words()),
+            Unread::Skipped(zone) => {
+                format!("{text:?} does not exist in {zone}, where clocks were put forward over it")
+            }
+            Unread::UnknownZone(name) => {
+                format!("{text:?} is in a time zone that {name:?} does not name for sure; give it with --time-zone")
+            }
+        }
+    }
+}
+
+/// What a text says, before it is an instant.
+enum Said<'t> {
+    Instant(i64),
+    Local(i64),
+    Written(Written<'t>),
+}
+
+impl Times {
+    /// The times of a file that was last modified at `modified_us`, in UTC microseconds.
+    pub(super) fn new(options: TimeOptions, modified_us: i64, gather: Gather) -> Self {
+        let latest_us = options.logged_before_us.unwrap_or(modified_us);
+        Self { options, latest_us, gather, orders: OnceLock::new() }
+    }
+
+    /// Times of no file: nothing proves the order of their dates.
+    pub(super) fn without_proof(options: TimeOptions) -> Self {
+        Self::new(options, 0, Box::new(|| Ok(Evidence::default())))
+    }
+
+    /// Reads `value`. `near` gives another time of the same record, for the year of a time without one.
+    pub(super) fn read(
+        &self,
+        value: Value<'_>,
+        near: impl FnOnce() -> Option<i64>,
+    ) -> Result<Reading, Unread> {
+        let text = plain(value.text);
+        let written = match said(&text).ok_or(Unread::NoTime)? {
+            Said::Instant(micros) => return certain(micros),
+            Said::Local(local_us) => return self.instant(local_us, None, value).and_then(certain),
+            Said::Written(written) => written,
+        };
+        let instant_of = |date| self.instant_on(date, &written, value);
+        match written.date {
+            WrittenDate::Whole(date) => instant_of(date).and_then(certain),
+            WrittenDate::DayMonth(date) => {
+                let date = self.date_of(date, value.field)?;
+                instant_of(date).and_then(certain)
+            }
+            WrittenDate::NoYear { month, day } => {
+                let instant_of = |date| instant_of(date).ok();
+                let (micros, assumed_year) = match near() {
+                    Some(near_us) => (year::nearest((month, day), near_us, instant_of), None),
+                    None => year::latest_not_after((month, day), self.latest_us, instant_of)
+                        .map_or((None, None), |(micros, year)| (Some(micros), Some(year))),
+                };
+                let read = micros.ok_or_else(|| self.why_no_year((month, day), &written, value)).and_then(certain)?;
+                Ok(Reading { assumed_year, ..read })
+            }
+        }
+    }
+
+    /// The instant of `value`, where it states its date in full.
+    pub(super) fn dated_us(&self, value: Value<'_>) -> Option<i64> {
+        let text = plain(value.text);
+        let micros = match said(&text)? {
+            Said::Instant(micros) => Some(micros),
+            Said::Local(local_us) => self.instant(local_us, None, value).ok(),
+            Said::Written(written) => match written.date {
+                WrittenDate::Whole(date) => self.instant_on(date, &written, value).ok(),
+                WrittenDate::DayMonth(_) | WrittenDate::NoYear { .. } => None,
+            },
+        };
+        micros.filter(|micros| LOGGED_US.contains(micros))
+    }
+
+    /// Adds what the date of `value` proves, if its order is not told. `dated_us` is another time of its record: where one order
+    /// alone gives the same second, that is a proof. Says whether the value may be a time.
+    pub(super) fn gather(
+        &self,
+        value: Value<'_>,
+        line: u64,
+        dated_us: Option<i64>,
+        is_used: bool,
+        evidence: &mut Evidence,
+    ) -> bool {
+        let text = plain(value.text);
+        let Some(said) = said(&text) else { return false };
+        let Said::Written(written) = said else { return true };
+        let WrittenDate::DayMonth(date) = written.date else { return true };
+        let is_dated = |order| {
+            let micros = date.date(order).and_then(|date| self.instant_on(date, &written, value).ok());
+            let second = |micros: i64| micros.div_euclid(MICROS_PER_SECOND);
+            micros.is_some() && micros.map(second) == dated_us.map(second)
+        };
+        let proof = date.proof().or_else(|| {
+            match (is_dated(DateOrder::DayFirst), is_dated(DateOrder::MonthFirst)) {
+                (true, false) => Some(DateOrder::DayFirst),
+                (false, true) => Some(DateOrder::MonthFirst),
+                _ => None,
+            }
+        });
+        evidence.add(value.field, (line, value.text), date, proof, is_used);
+        proof.is_some() || date.date(DateOrder::DayFirst).is_some()
+    }
+
+    /// Whether the file's dates could be read.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where their order is not known, [`Error::Io`] where the file's store broke off.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.orders.get() {
+            None | Some(Ok(_)) => Ok(()),
+            Some(Err(Error::Config(reason))) => Err(Error::Config(reason.clone())),
+            Some(Err(Error::Io { action, source })) => {
+                Err(Error::io(action.clone())(std::io::Error::new(source.kind(), source.to_string())))
+            }
+            Some(Err(other)) => Err(Error::Internal(other.to_string())),
+        }
+    }
+
+    fn date_of(&self, date: DayMonth, field: &str) -> Result<NaiveDate, Unread> {
+        if let Some(date) = date.only_date() {
+            return Ok(date);
+        }
+        let order = match self.options.dates {
+            Some(order) => order,
+            None => {
+                let decide = || (self.gather)()?.decide().map_err(Error::Config);
+                let orders = self.orders.get_or_init(decide).as_ref().map_err(|_| Unread::Undecided)?;
+                *orders.get(field).ok_or(Unread::NoTime)?
+            }
+        };
+        date.date(order).ok_or(Unread::NotInOrder(order))
+    }
+
+    fn instant_on(&self, date: NaiveDate, written: &Written<'_>, value: Value<'_>) -> Result<i64, Unread> {
+        if !written.fits(date) {
+            return Err(Unread::NoTime);
+        }
+        self.instant(date_start_us(date) + written.time_us, written.zone, value)
+    }
+
+    /// Why a date without a year is read in none: its zone is not known, or no year has it.
+    fn why_no_year(&self, (month, day): (u32, u32), written: &Written<'_>, value: Value<'_>) -> Unread {
+        let date = year::in_a_leap_year(month, day);
+        let local_us = date.map(|date| date_start_us(date) + written.time_us);
+        let read = local_us.map(|local_us| self.instant(local_us, written.zone, value));
+        read.and_then(Result::err).unwrap_or(Unread::NoTime)
+    }
+
+    /// The instant of a local time: in the zone that its text states, else its field, its record, or the user.
+    fn instant(&self, local_us: i64, stated: Option<Stated<'_>>, value: Value<'_>) -> Result<i64, Unread> {
+        let unknown = |name: &str| Unread::UnknownZone(name.to_owned());
+        let stated = match (stated, value.record_zone) {
+            (Some(stated), _) => Some(stated),
+            (None, Some(text)) if !value.is_utc => Some(Stated::parse(text).ok_or_else(|| unknown(text))?),
+            (None, _) => None,
+        };
+        let zone = match stated {
+            Some(stated) => stated.zone_at(local_us, self.options.zone).ok_or_else(|| match stated {
+                Stated::Abbreviation(name) => unknown(name),
+                Stated::Zone(zone) => unknown(&zone.to_string()),
+            })?,
+            None if value.is_utc => Zone::default(),
+            None => self.options.zone,
+        };
+        zone.instant_us(local_us).ok_or(Unread::Skipped(zone))
+    }
+}
+
+/// The reading of an instant whose year is known, if a log can have been written then.
+fn certain(micros: i64) -> Result<Reading, Unread> {
+    LOGGED_US.contains(&micros).then_some(Reading { micros, assumed_year: None }).ok_or(Unread::NoTime)
+}
+
+fn said(text: &str) -> Option<Said<'_>> {
+    if text.starts_with('/') {
+        return json_date_us(text).map(Said::Instant);
+    }
+    match number(text) {
+        Some(Number::Instant(micros)) => Some(Said::Instant(micros)),
+        Some(Number::Local(local_us)) => Some(Said::Local(local_us)),
+        None if text.is_ascii() => Written::parse(text).map(Said::Written),
+        None => None,
+    }
+}
+
+/// The text without spaces around it, and with plain spaces in it in place of those that do not break lines.
+fn plain(text: &str) -> Cow<'_, str> {
+    let text = text.trim();
+    match text.is_ascii() {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(text.replace(['\u{a0}', '\u{2009}', '\u{202f}'], " ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
