@@ -41,7 +41,8 @@ impl Place {
         serde_json::from_slice(&output.stdout).expect("a report")
     }
 
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+    /// Writes a file beside the lake; its path.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.path(name);
         fs::write(&path, content).expect("a file");
         path.display().to_string()

@@ -24,6 +24,7 @@ mod flight_sql;
 mod hostile_sql;
 mod import;
 mod import_sources;
+mod import_times;
 mod investigate;
 mod investigate_real;
 mod job_pages;

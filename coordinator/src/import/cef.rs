@@ -41,7 +41,7 @@ const PAN_OS_TYPES: [&str; 13] = [
 pub(super) fn read<'a>(text: &'a str, record: &mut Record<'a>) -> Result<(), String> {
     let start = text.find("CEF:").ok_or("has no CEF header")?;
     if let Some(time) = syslog_time(&text[..start]) {
-        record.push((Cow::Borrowed("SyslogTime"), Cow::Borrowed(time)));
+        record.push((Cow::Borrowed("SyslogTime"), time));
     }
     let mut rest = &text[start + 4..];
     for name in HEADER {
@@ -68,13 +68,14 @@ fn sort_type_and_subtype(record: &mut Record<'_>) {
 }
 
 /// The time of a syslog header: of RFC 5424, else of RFC 3164, which states no year.
-fn syslog_time(header: &str) -> Option<&str> {
+fn syslog_time(header: &str) -> Option<Cow<'_, str>> {
     let is_dated = |word: &&str| word.len() >= 19 && word.as_bytes()[4] == b'-' && word.contains('T');
     let dated = header.split([' ', '\t', '>']).find(is_dated);
-    dated.or_else(|| {
-        let starts = std::iter::once(0).chain(header.match_indices([' ', '>']).map(|(at, _)| at + 1));
-        starts.into_iter().find_map(|start| header_time(&header[start..]))
-    })
+    let time = dated.or_else(|| {
+        let mut starts = std::iter::once(0).chain(header.match_indices([' ', '>']).map(|(at, _)| at + 1));
+        starts.find_map(|start| header_time(&header[start..]))
+    });
+    time.map(Cow::Borrowed)
 }
 
 /// A value runs up to the space before the next key, so it may hold spaces.
