@@ -73,7 +73,10 @@ fn a_file_proves_the_order_of_its_dates() {
     let file = place.file("month.csv", hunting_csv(1..=31, true));
     let output = place.try_import(&file, &format!("{HUNTING} --dates month-first"));
     let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
-    assert_eq!((&report["files"][0]["rows"]["DeviceProcessEvents"], &report["files"][0]["rejects"]), (&json!(12), &json!(19)));
+    assert_eq!(
+        (&report["files"][0]["rows"]["DeviceProcessEvents"], &report["files"][0]["rejects"]),
+        (&json!(12), &json!(19))
+    );
     let first = "line 14: \"13/03/2026, 3:40:13.988 pm\" is not a date with the month first";
     assert_eq!(report["files"][0]["first_reject"], first);
 }
@@ -119,7 +122,8 @@ fn a_file_in_two_orders_is_not_imported() {
 fn blocks_and_threads_do_not_decide() {
     let padding = "x".repeat(200);
     let line = |time: String| format!("\"{time}\",pc1,{padding}\n");
-    let mut lines: Vec<String> = (0..40_000).map(|row| line(format!("2026-02-0{}T10:00:00Z", row % 9 + 1))).collect();
+    let mut lines: Vec<String> =
+        (0..40_000).map(|row| line(format!("2026-02-0{}T10:00:00Z", row % 9 + 1))).collect();
     lines.extend((0..40_000).map(|row| line(format!("{}/02/2026 10:00", row % 9 + 1))));
     lines.push(line("13/02/2026 10:00".to_owned()));
     let imported = |threads: &str, lines: &[String]| {
@@ -171,24 +175,30 @@ fn cef_times_have_zones_years_and_second_choices() {
     assert_eq!(found, wanted);
     assert_eq!(report["notes"], json!({"times without a year are read as of 2026": 4}));
 
-    let header = format!("<189>Dec 31 23:59:59 FG1 {CEF}src=10.1.1.5\n<189>Jan  1 00:00:01 FG1 {CEF}src=10.1.1.5\n");
+    let header =
+        format!("<189>Dec 31 23:59:59 FG1 {CEF}src=10.1.1.5\n<189>Jan  1 00:00:01 FG1 {CEF}src=10.1.1.5\n");
     let (found, _) = times(header.clone(), "--logged-before 2026-01-01T00:05:00Z");
     assert_eq!(found, ["2025-12-31T23:59:59Z", "2026-01-01T00:00:01Z"]);
     let (found, _) = times(header, "--logged-before 2026-06-01 --time-zone Europe/Berlin");
     assert_eq!(found, ["2025-12-31T22:59:59Z", "2025-12-31T23:00:01Z"]);
 
-    let second = format!("<14>1 2026-01-05T08:00:00Z fw - - - - {CEF}rt=n/a start=Jan 05 2026 07:59:00 src=10.0.0.6\n");
-    let third = format!("<14>1 2026-01-05T08:00:00Z fw - - - - {CEF}rt=Jan 05 2026 09:00:00 CST src=10.0.0.6\n");
+    let second = format!(
+        "<14>1 2026-01-05T08:00:00Z fw - - - - {CEF}rt=n/a start=Jan 05 2026 07:59:00 src=10.0.0.6\n"
+    );
+    let third =
+        format!("<14>1 2026-01-05T08:00:00Z fw - - - - {CEF}rt=Jan 05 2026 09:00:00 CST src=10.0.0.6\n");
     let (found, report) = times(second + &third, "");
     assert_eq!(found, ["2026-01-05T07:59:00Z", "2026-01-05T08:00:00Z"]);
-    let notes = json!({"rt is not a time, and start is taken": 1, "rt is not a time, and SyslogTime is taken": 1});
+    let notes =
+        json!({"rt is not a time, and start is taken": 1, "rt is not a time, and SyslogTime is taken": 1});
     assert_eq!((&report["notes"], &report["rejects"]), (&notes, &json!(0)));
 }
 
 #[test]
 fn the_zone_that_is_given_holds_for_times_that_state_none() {
     let place = Place::new();
-    let rows = "Timestamp,DeviceName\n2026-07-05 08:00:00,pc1\n2026-07-05T08:00:00Z,pc1\n2026-03-29 02:30:00,pc1\n";
+    let rows =
+        "Timestamp,DeviceName\n2026-07-05 08:00:00,pc1\n2026-07-05T08:00:00Z,pc1\n2026-03-29 02:30:00,pc1\n";
     let file = place.file("rows.csv", rows);
     let output = place.try_import(&file, &format!("{HUNTING} --time-zone Europe/Berlin"));
     assert_eq!(
@@ -202,7 +212,9 @@ fn the_zone_that_is_given_holds_for_times_that_state_none() {
     // What is UTC by its name or its product stays UTC.
     let portal = "TenantId,TimeGenerated [UTC],SourceIP,Type\nt,\"7/15/2026, 8:00:00.000 AM\",10.0.0.1,CommonSecurityLog\n";
     let audit = "{\"CreationTime\":\"2026-07-15T08:00:00\",\"Workload\":\"OneDrive\",\"Operation\":\"FileDownloaded\"}\n";
-    for (name, text, table) in [("portal.csv", portal, "CommonSecurityLog"), ("audit.json", audit, "OfficeActivity")] {
+    for (name, text, table) in
+        [("portal.csv", portal, "CommonSecurityLog"), ("audit.json", audit, "OfficeActivity")]
+    {
         let file = place.file(name, text);
         place.import(&file, "--time-zone Europe/Berlin");
         assert_eq!(place.values(table, "TimeGenerated"), ["2026-07-15T08:00:00Z"], "{name}");
@@ -225,7 +237,8 @@ fn recorded_forms_are_read_as_their_date_or_not_at_all() {
         }
         let times = place.values("CommonSecurityLog", "TimeGenerated");
         assert_eq!(times.len(), 3, "{}", path.display());
-        let is_right = |time: &String| time.starts_with("2026-03-05T") || time.starts_with("2026-03-13T15:40");
+        let is_right =
+            |time: &String| time.starts_with("2026-03-05T") || time.starts_with("2026-03-13T15:40");
         assert!(times.iter().all(is_right), "{}: {times:?}", path.display());
     }
 }

@@ -120,19 +120,18 @@ impl<'a> Group<'a> {
         self.files[index].source.clone_from(&source.name);
         let asked = self.request.table.clone();
         let times = Arc::new(self.times_of(index, &source));
-        let parsed =
-            futures::stream::try_unfold(blocks, |mut blocks| async move {
-                let read = move || blocks.next().map(|next| next.map(|block| (block, blocks)));
-                spawn_blocking(read).await.map_err(internal)?
-            })
-            .map_ok(|block| {
-                let (source, asked, times) = (Arc::clone(&source), asked.clone(), Arc::clone(&times));
-                async move {
-                    let parse = move || parse(block, &source, asked.as_deref(), &times);
-                    spawn_blocking(parse).await.map_err(internal)?
-                }
-            })
-            .try_buffered(self.request.threads);
+        let parsed = futures::stream::try_unfold(blocks, |mut blocks| async move {
+            let read = move || blocks.next().map(|next| next.map(|block| (block, blocks)));
+            spawn_blocking(read).await.map_err(internal)?
+        })
+        .map_ok(|block| {
+            let (source, asked, times) = (Arc::clone(&source), asked.clone(), Arc::clone(&times));
+            async move {
+                let parse = move || parse(block, &source, asked.as_deref(), &times);
+                spawn_blocking(parse).await.map_err(internal)?
+            }
+        })
+        .try_buffered(self.request.threads);
         let mut parsed = std::pin::pin!(parsed);
         let name = self.inputs[index].name.clone();
         let of_file = |error| match error {

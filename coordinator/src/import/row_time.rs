@@ -33,7 +33,12 @@ impl TimeReader<'_> {
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) fn choose(self, record: &Record<'_>, candidates: &Candidates, own: &str) -> Result<Chosen, String> {
+    pub(super) fn choose(
+        self,
+        record: &Record<'_>,
+        candidates: &Candidates,
+        own: &str,
+    ) -> Result<Chosen, String> {
         let mut unread = None;
         for (_, place) in candidates.iter().copied() {
             let (field, text) = &record[place];

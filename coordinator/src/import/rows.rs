@@ -189,7 +189,13 @@ impl<'r> Rows<'r> {
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
             .map_err(|error| Error::Internal(error.to_string()))?;
         let cluster = cluster_column(&self.table, self.rule.cluster_by.as_deref()).map(str::to_owned);
-        Ok(Some(TableRows { table: self.table, cluster, batch, unreadable: self.unreadable, notes: self.notes }))
+        Ok(Some(TableRows {
+            table: self.table,
+            cluster,
+            batch,
+            unreadable: self.unreadable,
+            notes: self.notes,
+        }))
     }
 
     fn append(&mut self, record: &Record<'_>) {
@@ -202,7 +208,9 @@ impl<'r> Rows<'r> {
             };
             let time_of = |text: &str| match place {
                 _ if index == 0 => Some(self.time_us),
-                Some(place) => reader.read(record, place, text, &self.candidates).ok().map(|read| read.micros),
+                Some(place) => {
+                    reader.read(record, place, text, &self.candidates).ok().map(|read| read.micros)
+                }
                 None => None,
             };
             if !column.builder.append(value, time_of) {

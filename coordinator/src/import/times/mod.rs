@@ -99,7 +99,9 @@ impl Unread {
                 format!("{text:?} does not exist in {zone}, where clocks were put forward over it")
             }
             Unread::UnknownZone(name) => {
-                format!("{text:?} is in a time zone that {name:?} does not name for sure; give it with --time-zone")
+                format!(
+                    "{text:?} is in a time zone that {name:?} does not name for sure; give it with --time-zone"
+                )
             }
         }
     }
@@ -150,7 +152,9 @@ impl Times {
                     None => year::latest_not_after((month, day), self.latest_us, instant_of)
                         .map_or((None, None), |(micros, year)| (Some(micros), Some(year))),
                 };
-                let read = micros.ok_or_else(|| self.why_no_year((month, day), &written, value)).and_then(certain)?;
+                let read = micros
+                    .ok_or_else(|| self.why_no_year((month, day), &written, value))
+                    .and_then(certain)?;
                 Ok(Reading { assumed_year, ..read })
             }
         }
@@ -189,13 +193,12 @@ impl Times {
             let second = |micros: i64| micros.div_euclid(MICROS_PER_SECOND);
             micros.is_some() && micros.map(second) == dated_us.map(second)
         };
-        let proof = date.proof().or_else(|| {
-            match (is_dated(DateOrder::DayFirst), is_dated(DateOrder::MonthFirst)) {
+        let proof =
+            date.proof().or_else(|| match (is_dated(DateOrder::DayFirst), is_dated(DateOrder::MonthFirst)) {
                 (true, false) => Some(DateOrder::DayFirst),
                 (false, true) => Some(DateOrder::MonthFirst),
                 _ => None,
-            }
-        });
+            });
         evidence.add(value.field, (line, value.text), date, proof, is_used);
         proof.is_some() || date.date(DateOrder::DayFirst).is_some()
     }

@@ -306,7 +306,11 @@ mod tests {
             ("2016-12-31T23:59:60Z", 86_400, 0, zone("UTC")),
         ] {
             let written = Written::parse(text).unwrap_or_else(|| panic!("{text}"));
-            assert_eq!((written.time_us, written.zone), (seconds * MICROS_PER_SECOND + micros, stated), "{text}");
+            assert_eq!(
+                (written.time_us, written.zone),
+                (seconds * MICROS_PER_SECOND + micros, stated),
+                "{text}"
+            );
         }
     }
 

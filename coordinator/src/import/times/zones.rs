@@ -141,9 +141,8 @@ impl<'t> Stated<'t> {
                 _ => Some(Stated::Abbreviation(text)),
             };
         }
-        let is_abbreviation = |text: &str| {
-            (2..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphabetic())
-        };
+        let is_abbreviation =
+            |text: &str| (2..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphabetic());
         match Zone::parse(text) {
             Some(zone) => Some(Stated::Zone(zone)),
             None => is_abbreviation(text).then_some(Stated::Abbreviation(text)),
