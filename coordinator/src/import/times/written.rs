@@ -116,7 +116,8 @@ fn weekday(cursor: &mut Cursor<'_>) -> Option<Weekday> {
 fn month_of_name(name: &str) -> Option<u32> {
     let is_it = |month: &&str| {
         let is_short = name.len() == 3 || name.eq_ignore_ascii_case("sept");
-        name.eq_ignore_ascii_case(month) || is_short && month[..name.len()].eq_ignore_ascii_case(name)
+        name.eq_ignore_ascii_case(month)
+            || is_short && month.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
     };
     MONTHS.iter().zip(1..).find(|(month, _)| is_it(month)).map(|(_, number)| number)
 }
@@ -278,6 +279,8 @@ mod tests {
             ("Thu Mar 05 2026 06:40:13 GMT+0100 (Central European Standard Time)", whole),
             ("Mar 05 2026 06:40:13.988 GMT", whole),
             ("March 5, 2026 6:40:13 AM", whole),
+            ("Sept. 5 2026", WrittenDate::Whole(NaiveDate::from_ymd_opt(2026, 9, 5).unwrap())),
+            ("May 5 06:40:13", WrittenDate::NoYear { month: 5, day: 5 }),
             ("3/5/2026, 6:40:13.123 AM", open),
             ("03/05/2026 18:41:25.123", open),
             ("3.5.2026", open),
