@@ -177,7 +177,53 @@ fn files() -> impl Strategy<Value = (Vec<(u32, u32)>, bool, u64)> {
     (proptest::collection::vec((1..=28_u32, 1..=12_u32), 1..12), any::<bool>(), any::<u64>())
 }
 
+/// Texts of what times are made of.
+fn scraps() -> impl Strategy<Value = String> {
+    let pieces = [
+        "5",
+        "13",
+        "2026",
+        "05",
+        "06:40",
+        "Mar",
+        "Sept",
+        "Thu",
+        "T",
+        "Z",
+        "PM",
+        "CET",
+        "UTC+1",
+        "+01:00",
+        "+",
+        "-",
+        "/",
+        ".",
+        ",",
+        ":",
+        " ",
+        "[Europe/Berlin]",
+        "[",
+        "(",
+        ")",
+        "/Date(",
+        "\u{e9}",
+        "\u{202f}",
+        "99999999999999999999",
+    ];
+    proptest::collection::vec(proptest::sample::select(pieces.to_vec()), 0..12)
+        .prop_map(|pieces| pieces.concat())
+}
+
 proptest! {
+    /// No text breaks the reading, and what is read is a time that a log can have.
+    #[test]
+    fn any_text_is_a_time_or_none(text in scraps()) {
+        let read = times(&TimeOptions::default(), &[&text]).read(value(&text), || None);
+        let _ = super::header_time(&text);
+        let years = parse_time("1990-01-01").unwrap()..parse_time("2200-01-01").unwrap();
+        prop_assert!(read.is_err() || years.contains(&read.unwrap().micros), "{text}");
+    }
+
     /// Whatever the order of its rows, and whichever is read first, a file's dates are all read as they were written,
     /// or none is.
     #[test]
