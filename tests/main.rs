@@ -26,6 +26,7 @@ mod investigate_real;
 mod job_pages;
 mod lake_files;
 mod lake_forms;
+mod look_back;
 mod notebook_parity;
 mod object_stores;
 mod office365;

@@ -16,7 +16,8 @@ use crate::correlate::Incident;
 use crate::entity_page::print_entity_page;
 use crate::jobs::is_open;
 use crate::scan::{
-    CANNOT_NAME, CoverageEntry, NO_FOLDER, PlanOutline, Progress, Report, ScanResult, Status, UnitOutline,
+    CANNOT_NAME, Coverage, CoverageEntry, NO_FOLDER, PlanOutline, Progress, Report, ScanResult, Status,
+    UnitOutline,
 };
 use crate::sinks::Delivery;
 
@@ -83,7 +84,11 @@ pub fn print_dry_run(plan: &PlanOutline, units: &[UnitOutline], as_json: bool) -
     print_plan(plan);
     println!("units     {}", units.len());
     for unit in units {
-        let cut = if unit.is_clipped { ", cut by the window" } else { "" };
+        let cut = match (unit.is_past, unit.is_clipped) {
+            (true, _) => ", before the window",
+            (false, true) => ", cut by the window",
+            (false, false) => "",
+        };
         let (files, size) = (unit.files, bytes(unit.bytes));
         println!(
             "  {:<22} {} {files} files, {size}{cut}: {}",
@@ -129,7 +134,7 @@ pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) -> Resul
     if incidents.len() > SHOWN_INCIDENTS {
         println!("  and {} more in incidents.jsonl", incidents.len() - SHOWN_INCIDENTS);
     }
-    print_coverage(&summary.coverage.tables, summary.coverage.complete);
+    print_coverage(&summary.coverage);
     let (computed, units) = computed_units;
     let rows: u64 = summary.coverage.tables.iter().map(|entry| entry.rows).sum();
     println!(
@@ -171,23 +176,27 @@ fn incident_told(incident: &Incident) -> String {
 }
 
 /// Tells on standard error what could not be read, for those who are told nothing else.
-pub fn print_unread(entries: &[CoverageEntry]) {
-    for entry in entries.iter().filter(|entry| entry.status == Status::Failed) {
+pub fn print_unread(coverage: &Coverage) {
+    let print = |what: &str, entry: &CoverageEntry| {
         let reason = entry.reason.as_deref().unwrap_or("failed");
-        eprintln!("error: not read: {} {}: {reason}", entry.table, entry.date);
-    }
+        eprintln!("{what}: {} {}: {reason}", entry.table, entry.date);
+    };
+    let unread = coverage.tables.iter().filter(|entry| entry.status == Status::Failed);
+    unread.for_each(|entry| print("error: not read", entry));
+    coverage.unread_past().for_each(|entry| print("warning: not read before the window", entry));
 }
 
-fn print_coverage(entries: &[CoverageEntry], complete: bool) {
-    let count = |status| entries.iter().filter(|entry| entry.status == status).count();
-    println!(
-        "coverage      {} table dates scanned, {} empty, {} missing, {} failed{}",
-        count(Status::Scanned),
-        count(Status::Empty),
-        count(Status::Missing),
-        count(Status::Failed),
-        if complete { "" } else { ": INCOMPLETE" }
-    );
+fn print_coverage(coverage: &Coverage) {
+    let entries = &coverage.tables;
+    let mark = if coverage.complete { "" } else { ": INCOMPLETE" };
+    println!("coverage      {}{mark}", status_counts(entries));
+    if !coverage.look_back.is_empty() {
+        println!("looked back   {}", status_counts(&coverage.look_back));
+    }
+    for entry in coverage.unread_past() {
+        let reason = entry.reason.as_deref().unwrap_or_default();
+        println!("  FAILED before the window: {} {}: {reason}", entry.table, entry.date);
+    }
     // A table the lake never had was told before the scan; here each line is a surprise.
     // A date that can't hold an investigated entity's rows is counted on its page.
     let is_gap = |entry: &&CoverageEntry| match entry.reason.as_deref() {
@@ -204,6 +213,18 @@ fn print_coverage(entries: &[CoverageEntry], complete: bool) {
     if gaps.len() > SHOWN_GAPS {
         println!("  and {} more in summary.json", gaps.len() - SHOWN_GAPS);
     }
+}
+
+/// How many table dates there are of each status.
+pub fn status_counts(entries: &[CoverageEntry]) -> String {
+    let count = |status| entries.iter().filter(|entry| entry.status == status).count();
+    format!(
+        "{} table dates scanned, {} empty, {} missing, {} failed",
+        count(Status::Scanned),
+        count(Status::Empty),
+        count(Status::Missing),
+        count(Status::Failed)
+    )
 }
 
 /// A bar by bytes, with the units done; nothing where standard error is no terminal.

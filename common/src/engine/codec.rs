@@ -106,8 +106,10 @@ mod tests {
         let job = Job::Merge(MergeJob {
             config: Config::load("default", &[]).unwrap(),
             state_url: "s3://telemetry-state/hindcast".into(),
+            window: Window { from_us: 0, to_us: 1 },
             shards: vec![(0, 1)],
             inputs: ["external_pairs", "internal_pairs"].map(files).into(),
+            past: BTreeMap::new(),
             side_tables: BTreeMap::new(),
             columns: BTreeMap::new(),
             analyses: vec!["beaconing".into(), "top_talkers".into()],

@@ -7,7 +7,7 @@ use hindcast_common::time::{Window, format_micros};
 use serde::{Deserialize, Serialize};
 
 use crate::risk::RunRisk;
-use crate::scan::{Coverage, NO_FOLDER, ScanResult, Status, SuiteScore, WindowTold};
+use crate::scan::{Coverage, CoverageEntry, NO_FOLDER, ScanResult, Status, SuiteScore, WindowTold};
 
 /// Severities in the order of columns.
 pub const SEVERITIES: [Severity; 4] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
@@ -95,10 +95,10 @@ fn unread(coverage: &Coverage) -> Option<String> {
         .tables
         .iter()
         .filter(|entry| entry.status == Status::Failed || entry.reason.as_deref() == Some(NO_FOLDER));
-    let told: Vec<String> = not_read
-        .map(|entry| {
-            format!("{} {}: {}", entry.table, entry.date, entry.reason.as_deref().unwrap_or("failed"))
-        })
-        .collect();
+    let told = |entry: &CoverageEntry| {
+        format!("{} {}: {}", entry.table, entry.date, entry.reason.as_deref().unwrap_or("failed"))
+    };
+    let past = coverage.unread_past().map(|entry| format!("looked back at: {}", told(entry)));
+    let told: Vec<String> = not_read.map(told).chain(past).collect();
     (!told.is_empty()).then(|| told.join("; "))
 }

@@ -80,7 +80,7 @@ impl RunArguments {
         if self.means.is_told() {
             screen::print_result(&result, &out, started.elapsed())?;
         } else {
-            screen::print_unread(&result.report.summary.coverage.tables);
+            screen::print_unread(&result.report.summary.coverage);
         }
         // The results are there, whatever becomes of this.
         let deliveries = tell_all(sinks, RunEnd { job: "", outcome: Ok(&result) }).await;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
+use hindcast_common::catalog::DateFolder;
 use hindcast_common::selection::SelectionStats;
+use hindcast_common::time::Window;
 use serde::{Deserialize, Serialize};
 
 use super::investigate::LookedUp;
@@ -81,6 +83,16 @@ pub struct Coverage {
     pub tables: Vec<CoverageEntry>,
     /// Whether every file in the window was read.
     pub complete: bool,
+    /// Every table and date before the window that some analyses look back at. They do without what is not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub look_back: Vec<CoverageEntry>,
+}
+
+impl Coverage {
+    /// What could not be read of the time before the window.
+    pub fn unread_past(&self) -> impl Iterator<Item = &CoverageEntry> {
+        self.look_back.iter().filter(|entry| entry.status == Status::Failed)
+    }
 }
 
 /// Why a date of a table that the lake has is missing.
@@ -89,32 +101,38 @@ pub const NO_FOLDER: &str = "the table has no folder of this date";
 pub const CANNOT_NAME: &str =
     "not read: no row of this date can name the entity, and nothing ties it to a name there";
 
-/// The coverage a plan's units came to; of an entity's, with what looking it up came to.
+/// The coverage a plan's units came to; of an entity's, with what looking it up came to. Units of `past` are of the time before
+/// the window.
 pub(super) fn coverage_of(
     plan: &ScanPlan,
     records: &[UnitRecord],
+    past: &[UnitRecord],
     looked: Option<&LookedUp<'_>>,
 ) -> Coverage {
-    let is_passed_over = |folder| looked.is_some_and(|looked| looked.passed_over.contains(&folder));
-    let mut by_folder: BTreeMap<(usize, NaiveDate), Vec<&UnitRecord>> = BTreeMap::new();
-    for record in records {
-        by_folder.entry((record.unit.table, record.unit.date)).or_default().push(record);
-    }
+    let (of_window, of_past) = (by_folder(records), by_folder(past));
     let mut tables = Vec::new();
+    let mut look_back = Vec::new();
     for (index, planned) in plan.tables.iter().enumerate() {
-        let mut dates: Vec<NaiveDate> = plan.window.dates();
-        dates.extend(planned.folders.iter().map(|folder| folder.date));
-        dates.sort_unstable();
-        dates.dedup();
-        for date in dates {
-            let name = planned.table.spec.name;
-            let has_folder = planned.folders.iter().any(|folder| folder.date == date);
-            tables.push(match by_folder.get(&(index, date)) {
+        let name = planned.table.spec.name;
+        let is_passed_over = |date| looked.is_some_and(|looked| looked.passed_over.contains(&(index, date)));
+        for (date, has_folder) in dates_of(&plan.window, &planned.folders) {
+            tables.push(match of_window.get(&(index, date)) {
                 Some(units) => entry_of(name, date, units),
-                None if is_passed_over((index, date)) => unread(name, date, Status::Empty, CANNOT_NAME),
-                None if has_folder => unread(name, date, Status::Empty, "the folder has no Parquet file"),
-                None => unread(name, date, Status::Missing, NO_FOLDER),
+                None if is_passed_over(date) => unread(name, date, Status::Empty, CANNOT_NAME),
+                None => without_file(name, date, has_folder),
             });
+        }
+        if let Some(past) = &planned.past {
+            let is_passed_over = |date| {
+                looked.is_some() && past.folders.iter().any(|own| own.date == date && !own.files.is_empty())
+            };
+            for (date, has_folder) in dates_of(&past.window, &past.folders) {
+                look_back.push(match of_past.get(&(index, date)) {
+                    Some(units) => entry_of(name, date, units),
+                    None if is_passed_over(date) => unread(name, date, Status::Empty, CANNOT_NAME),
+                    None => without_file(name, date, has_folder),
+                });
+            }
         }
     }
     for name in &plan.missing_tables {
@@ -122,12 +140,35 @@ pub(super) fn coverage_of(
             tables.push(unread(name, date, Status::Missing, "the lake has no such table"));
         }
     }
-    tables.sort_by(|left, right| (&left.table, left.date).cmp(&(&right.table, right.date)));
+    for entries in [&mut tables, &mut look_back] {
+        entries.sort_by(|left, right| (&left.table, left.date).cmp(&(&right.table, right.date)));
+    }
     if let Some(looked) = looked {
         add_faults(&mut tables, looked.identities.records(), looked.tables());
     }
     let complete = tables.iter().all(|entry| entry.status != Status::Failed);
-    Coverage { tables, complete }
+    Coverage { tables, complete, look_back }
+}
+
+fn by_folder(records: &[UnitRecord]) -> BTreeMap<(usize, NaiveDate), Vec<&UnitRecord>> {
+    let mut by_folder: BTreeMap<(usize, NaiveDate), Vec<&UnitRecord>> = BTreeMap::new();
+    for record in records {
+        by_folder.entry((record.unit.table, record.unit.date)).or_default().push(record);
+    }
+    by_folder
+}
+
+/// The dates of `window` and those of `folders`, in order, each with whether there is a folder of it.
+fn dates_of(window: &Window, folders: &[DateFolder]) -> BTreeMap<NaiveDate, bool> {
+    let dates = window.dates().into_iter().map(|date| (date, false));
+    dates.chain(folders.iter().map(|folder| (folder.date, true))).collect()
+}
+
+fn without_file(table: &str, date: NaiveDate, has_folder: bool) -> CoverageEntry {
+    match has_folder {
+        true => unread(table, date, Status::Empty, "the folder has no Parquet file"),
+        false => unread(table, date, Status::Missing, NO_FOLDER),
+    }
 }
 
 /// Adds the files that could not be read when it was looked up who is who.

@@ -4,6 +4,7 @@ mod context;
 mod coverage;
 mod investigate;
 mod ledger;
+mod look_back;
 mod merge;
 mod newest;
 mod plan;

@@ -9,11 +9,13 @@ use hindcast_common::analyses::correlation::{ENTITY_TIES, OFFICE_ADDRESSES, PREV
 use hindcast_common::analyses::investigation::{INVESTIGATION, OF_ALL_ROWS};
 use hindcast_common::analyses::{ANALYSES, Analysis, Locations, Suite};
 use hindcast_common::catalog::{DateFolder, Lake, LakeTable};
+use hindcast_common::config::Config;
 use hindcast_common::entities::Entity;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
 use hindcast_common::{Error, Result};
 
+use super::look_back::{PlannedPast, past_of};
 use super::newest::newest_row;
 use crate::locations::LocationSource;
 
@@ -85,29 +87,32 @@ pub struct PlannedTable {
     pub folders: Vec<DateFolder>,
     /// The rollups its files feed.
     pub rollups: Vec<&'static Rollup>,
+    /// What is read of the time before the window, where an analysis looks back.
+    pub past: Option<PlannedPast>,
 }
 
 impl PlannedTable {
-    /// Files and their bytes.
+    /// Files in the window and their bytes.
     pub fn size(&self) -> (u64, u64) {
         let files = self.folders.iter().flat_map(|folder| &folder.files);
         files.fold((0, 0), |(count, bytes), file| (count + 1, bytes + file.bytes))
     }
 }
 
-/// Plans `request` over `lake`, with what the location database `locations` allows.
+/// Plans `request` over `lake`, with the parameters of `config` and what the location database `locations` allows.
 ///
 /// # Errors
 /// [`Error::Config`] where no table or no file is in the window, [`Error::Storage`] where a listing fails.
 pub async fn plan_scan(
     lake: &Lake,
     request: &Question,
+    config: &Config,
     locations: Option<LocationSource>,
     runtime: &Arc<RuntimeEnv>,
 ) -> Result<ScanPlan> {
     let tables = tables_for(lake, request).await?;
     let window = resolve_window(&request.window, &tables, runtime).await?;
-    let plan = plan_window(&tables, request, window, locations).await?;
+    let plan = plan_window(&tables, request, config, window, locations).await?;
     plan.ok_or_else(|| {
         Error::Config(format!(
             "the lake has no file between {} and {}{}",
@@ -144,6 +149,7 @@ pub(super) async fn tables_for(lake: &Lake, request: &Question) -> Result<Vec<La
 pub(super) async fn plan_window(
     tables: &[LakeTable],
     request: &Question,
+    config: &Config,
     window: Window,
     locations: Option<LocationSource>,
 ) -> Result<Option<ScanPlan>> {
@@ -163,13 +169,12 @@ pub(super) async fn plan_window(
     let (analyses, disabled) =
         enabled(&wanted, &columns, locations.is_some(), request.investigated.is_some());
     let chosen = rollups_by_table(&analyses, &columns);
-    let tables = in_window
-        .into_iter()
-        .filter_map(|(table, folders)| {
-            let rollups = chosen.get(table.spec.name)?.clone();
-            Some(PlannedTable { table, folders, rollups })
-        })
-        .collect();
+    let mut tables = Vec::new();
+    for (table, folders) in in_window {
+        let Some(rollups) = chosen.get(table.spec.name).cloned() else { continue };
+        let past = past_of(&table, &rollups, &analyses, config, &window).await?;
+        tables.push(PlannedTable { table, folders, rollups, past });
+    }
     let missing_tables = tables_of(&wanted)
         .into_iter()
         .filter(|name| !columns.contains_key(*name) && !has_substitute(name, &columns))

@@ -29,7 +29,7 @@ use super::report::{EntityTold, Outcome, Report};
 use super::score::suite_score;
 use super::spilled::Whole;
 use super::table::ResultTable;
-use super::units::{cut, unit_bytes};
+use super::units::{cut, is_past, unit_bytes};
 
 /// How a scan is run.
 pub struct RunOptions<'a> {
@@ -114,7 +114,8 @@ pub async fn run_scan(
     // Who is tied to whom is told by all rows, also where an entity's alone are looked at.
     let told_by = looked.as_mut().map_or(&mut merger, |looked| &mut looked.identities);
     let context = EntityContext::learn(told_by, &plan.analyses, &results, options.config).await?;
-    let records = merger.into_records();
+    let (past, records): (Vec<_>, Vec<_>) =
+        merger.into_records().into_iter().partition(|record| is_past(&record.unit, plan));
     finish(plan, options, &context, &mut results).await?;
 
     let mut tables: Vec<ResultTable> = looked.iter().map(LookedUp::ties_table).collect::<Result<_>>()?;
@@ -150,7 +151,7 @@ pub async fn run_scan(
         Some(looked) => Some(looked.told(&records).await?),
         None => None,
     };
-    let seen = Seen { records: &records, looked: looked.as_ref(), context: &context, entity };
+    let seen = Seen { records: &records, past: &past, looked: looked.as_ref(), context: &context, entity };
     let outcome = judge(plan, options.config, seen, &watched, signals);
     let names = tables.iter().map(|table| table.name.clone()).collect();
     let report = Report::new(plan, options.config, outcome, names)?;
@@ -161,6 +162,8 @@ pub async fn run_scan(
 /// What was read, and what is known of who is in it.
 struct Seen<'a> {
     records: &'a [UnitRecord],
+    /// Those of the time before the window.
+    past: &'a [UnitRecord],
     looked: Option<&'a LookedUp<'a>>,
     context: &'a EntityContext,
     entity: Option<EntityTold>,
@@ -181,7 +184,7 @@ fn judge(
     let scored = signals
         .into_iter()
         .map(|(suite, signals)| (suite.name().to_owned(), suite_score(signals, &config.score)));
-    let Seen { records, looked, context, entity } = seen;
+    let Seen { records, past, looked, context, entity } = seen;
     let findings = &watched.findings;
     let assessor = Assessor::new(config, &context.prevalence);
     let (incidents, hubs) = incidents_of(findings, &context.ties, &context.prevalence, &assessor, config);
@@ -201,7 +204,7 @@ fn judge(
         hubs,
         entities,
         entity: entity.map(risk_of_all),
-        coverage: coverage_of(plan, records, looked),
+        coverage: coverage_of(plan, records, past, looked),
         computed_units: (computed, all_records().count()),
     }
 }
@@ -226,7 +229,6 @@ pub(super) fn rollup_run<'a>(plan: &ScanPlan, options: &'a RunOptions<'a>) -> Ro
         state: options.state,
         config: options.config,
         job: options.job,
-        window: plan.window,
         tables: cut(plan).0,
         use_cache: options.use_cache,
     }
