@@ -90,6 +90,7 @@ mod tests {
     use crate::cluster::{JOB_CODEC_MESSAGE_BYTES, TASKS_OF_AN_ANSWER, job_codec};
     use crate::config::Config;
     use crate::operation::Origin;
+    use crate::time::Window;
 
     #[test]
     fn tasks_of_a_merge_over_ten_thousand_units_fit_a_message() {
