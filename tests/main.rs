@@ -32,6 +32,7 @@ mod lake_files;
 mod lake_forms;
 mod lake_links;
 mod long_windows;
+mod look_back;
 mod merging;
 mod mutated_requests;
 mod not_assessed;

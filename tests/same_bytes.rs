@@ -1,11 +1,13 @@
-//! Same input, same bytes out: whatever the threads, the files, the cache or the memory.
+//! Same input, same bytes out: whatever the threads, the files, the cache, the memory or the cluster.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 
+use crate::sandbox::{Sandbox, Setup};
 use crate::support::{Place, hindcast, row, stderr};
 
 const DEMO: &str = "--days 3 --rows-per-day 12000 --seed 3";
@@ -84,6 +86,33 @@ fn a_small_budget_spills_and_changes_nothing() {
     let roomy = files_of(&place.out());
     place.scan_well("--suite firewall --memory 16MiB");
     assert_same(&roomy, &files_of(&place.out()), "4 GiB and 16 MiB");
+}
+
+/// Results of more rows than a message, a part that is written or what is held in memory has: threads, memory and a cluster
+/// cut them at other places.
+#[test]
+fn long_results_are_the_same_however_they_are_cut() {
+    let place = Place::with_demo("--days 3 --rows-per-day 300000 --seed 3");
+    let config = place.path("own.toml");
+    let more = format!("--config {}", config.display());
+    let sandbox = Sandbox::start(&place, Setup::local(&place), 2);
+    let rows = |name: &str| -> i64 {
+        let file = fs::File::open(place.out().join(format!("tables/{name}.parquet"))).expect("a table");
+        SerializedFileReader::new(file).expect("Parquet").metadata().file_metadata().num_rows()
+    };
+    // With the second configuration the timeline is too long to be held, and goes to a file.
+    for (text, least) in [("", 20_000), ("[attack_timeline]\nmin_sent_bytes = 2500", 140_000)] {
+        fs::write(&config, text).expect("a configuration file");
+        place.scan_well(&format!("--threads 1 {more}"));
+        assert!(rows("attack_timeline") > least && rows("ip_variability") > 3_000);
+        let here = files_of(&place.out());
+        place.scan_well(&format!("--threads 5 --memory 64MiB {more}"));
+        assert_same(&here, &files_of(&place.out()), "1 and 5 threads");
+        let there = place.path("there");
+        let output = sandbox.scan(&there, &format!("--no-cache {more}"));
+        assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
+        assert_same(&here, &files_of(&there), "here and on a cluster");
+    }
 }
 
 /// The same rows in one file, or spread over files and in another order.

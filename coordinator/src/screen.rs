@@ -89,7 +89,11 @@ pub fn print_dry_run(plan: &PlanOutline, units: &[UnitOutline], as_json: bool) -
     print_plan(plan);
     println!("units     {}", units.len());
     for unit in units {
-        let cut = if unit.is_clipped { ", cut by the window" } else { "" };
+        let cut = match (unit.is_past, unit.is_clipped) {
+            (true, _) => ", before the window",
+            (false, true) => ", cut by the window",
+            (false, false) => "",
+        };
         let (files, size) = (unit.files, bytes(unit.bytes));
         println!(
             "  {:<22} {} {files} files, {size}{cut}: {}",
@@ -196,25 +200,26 @@ fn print_risk(risk: &RunRisk) {
     }
 }
 
-/// Tells on standard error what could not be read, for those who are told nothing else.
+/// Prints on standard error what could not be read, for those who are shown nothing else.
 pub fn print_unread(summary: &Summary) {
     summary.coverage.unread().for_each(|unread| eprintln!("error: not read: {unread}"));
+    let past = summary.coverage.unread_past();
+    past.for_each(|entry| eprintln!("warning: not read before the window: {}", entry.unread_text()));
     if !summary.risk.is_assessed() {
         eprintln!("error: risk {}: {}", summary.risk.level.name(), summary.risk.explanation.join("; "));
     }
 }
 
 fn print_coverage(coverage: &Coverage) {
-    let Coverage { tables, gaps, complete } = coverage;
-    println!(
-        "coverage      {} table dates scanned, {} empty, {} missing, {} failed{}",
-        coverage.count(Status::Scanned),
-        coverage.count(Status::Empty),
-        coverage.count(Status::Missing),
-        coverage.count(Status::Failed),
-        if *complete { "" } else { ": INCOMPLETE" }
-    );
-    for gap in gaps {
+    let mark = if coverage.complete { "" } else { ": INCOMPLETE" };
+    println!("coverage      {}{mark}", status_counts(&coverage.tables));
+    if !coverage.look_back.is_empty() {
+        println!("looked back   {}", status_counts(&coverage.look_back));
+    }
+    for entry in coverage.unread_past() {
+        println!("  FAILED before the window: {}", entry.unread_text());
+    }
+    for gap in &coverage.gaps {
         println!("  NOT READ {}", gap.told());
     }
     // A table the lake never had was told before the scan; here each line is a surprise.
@@ -223,7 +228,7 @@ fn print_coverage(coverage: &Coverage) {
         Some(reason) => reason != CANNOT_NAME && (entry.status != Status::Missing || reason == NO_FOLDER),
         None => false,
     };
-    let mut surprises: Vec<&CoverageEntry> = tables.iter().filter(is_surprise).collect();
+    let mut surprises: Vec<&CoverageEntry> = coverage.tables.iter().filter(is_surprise).collect();
     surprises.sort_by_key(|entry| entry.status != Status::Failed);
     for entry in surprises.iter().take(SHOWN_GAPS) {
         let reason = entry.reason.as_deref().unwrap_or_default();
@@ -233,6 +238,20 @@ fn print_coverage(coverage: &Coverage) {
     if surprises.len() > SHOWN_GAPS {
         println!("  and {} more in summary.json", surprises.len() - SHOWN_GAPS);
     }
+}
+
+/// How many table dates there are of each status.
+pub fn status_counts(entries: &[CoverageEntry]) -> String {
+    let count = |status| -> u64 {
+        entries.iter().filter(|entry| entry.status == status).map(CoverageEntry::dates).sum()
+    };
+    format!(
+        "{} table dates scanned, {} empty, {} missing, {} failed",
+        count(Status::Scanned),
+        count(Status::Empty),
+        count(Status::Missing),
+        count(Status::Failed)
+    )
 }
 
 /// A bar by bytes, with the units done; nothing where standard error is no terminal.

@@ -122,7 +122,7 @@ async fn commit(state: &StateStore, job: &RollupJob, unit: &RollupUnit, id: &str
     let rollup = Rollup::by_id(id).ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))?;
     let key = unit_key(rollup, &job.config, &job.tables[unit.table], unit)?;
     let encoded = EncodedState { bytes: vec![0; STATE_BYTES], rows: 1 };
-    state.commit(&key, rollup, &UnitStats::default(), unit, &job.window, encoded).await
+    state.commit(&key, rollup, &UnitStats::default(), unit, &unit.window, encoded).await
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String> {

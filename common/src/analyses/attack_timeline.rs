@@ -25,6 +25,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         ],
     }],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("time_generated", false)],

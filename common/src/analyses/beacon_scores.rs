@@ -24,6 +24,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         columns: &["DeviceVendor", "DeviceEventClassID", "SourceIP", "DestinationIP"],
     }],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: Some(finish),
     order: &[("score", true)],

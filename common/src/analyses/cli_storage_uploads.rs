@@ -1,13 +1,14 @@
 //! Transfer tools whose process connects to object storage, corroborated by the storage account's own log.
 
+use arrow::datatypes::DataType;
 use datafusion::common::{JoinType, Result};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::sum;
-use datafusion::logical_expr::{Expr, ident, lit, when};
+use datafusion::logical_expr::{Expr, cast, ident, lit, when};
 use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 
-use super::{Analysis, Inputs, Locations, Requirement, Suite};
+use super::{Analysis, Inputs, Locations, LookBack, Requirement, Suite};
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
 use crate::functions::storage_account;
 use crate::rollups::second_of_time;
@@ -15,7 +16,7 @@ use crate::time::MICROS_PER_SECOND;
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "cli_storage_uploads",
-    version: 1,
+    version: 2,
     suite: Suite::Exfiltration,
     title: "Uploads to cloud storage by command-line tools",
     rollups: &["cli_processes", "storage_connections"],
@@ -25,6 +26,10 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         Requirement { tables: &["DeviceNetworkEvents"], columns: &["DeviceName", "RemoteUrl"] },
     ],
     locations: Locations::Unused,
+    look_back: Some(LookBack {
+        rollups: &["cli_processes"],
+        start: |config, from_us| Some(from_us.saturating_sub(config.cli_storage_uploads.join_window.0?)),
+    }),
     run,
     finish: None,
     order: &[("timestamp", false), ("network_timestamp", false)],
@@ -42,7 +47,8 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         ],
         first_seen: "timestamp",
         last_seen: "network_timestamp",
-        period: Period::Day,
+        // The process may have begun before the window, where other connections of it were.
+        period: Period::LastDay,
         is_finding: |_, _| true,
         severity: |_| Severity::High,
         confidence: |row| if row.integer("blob_writes").is_some_and(|writes| writes > 0) { 90 } else { 70 },
@@ -65,10 +71,17 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     if has_process_id("DeviceProcessEvents") && has_process_id("DeviceNetworkEvents") {
         join.push(ident("process_id").eq(ident("network_process_id")));
     }
-    let uploads = inputs
-        .merged("cli_processes")?
-        .join_on(inputs.merged("storage_connections")?, JoinType::Inner, join)?
-        .select(vec![
+    if let Some(join_us) = inputs.config.cli_storage_uploads.join_window.0 {
+        // Process ids are used again.
+        let since_start = micros(ident("network_timestamp")) - micros(ident("timestamp"));
+        join.push(since_start.between(lit(0i64), lit(join_us)));
+    }
+    let mut processes = inputs.merged("cli_processes")?;
+    if let Some(past) = inputs.past("cli_processes")? {
+        processes = processes.union(past)?;
+    }
+    let uploads =
+        processes.join_on(inputs.merged("storage_connections")?, JoinType::Inner, join)?.select(vec![
             ident("timestamp"),
             ident("network_timestamp"),
             ident("device_name"),
@@ -97,6 +110,11 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
                 .drop_columns(&["counted_account", "counted_second", "counted_writes"])
         }
     }
+}
+
+/// Microseconds since the epoch of a time.
+fn micros(time: Expr) -> Expr {
+    cast(time, DataType::Int64)
 }
 
 /// Writes to each account around each second an upload connected to it.

@@ -22,6 +22,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         Requirement { tables: &["DeviceFileEvents"], columns: &["DeviceName", "FileName", "FolderPath"] },
     ],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("timestamp", false)],

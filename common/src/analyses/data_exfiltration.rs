@@ -28,6 +28,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         ],
     }],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("total_sent_mb", true), ("source_ip", false), ("destination_ip", false)],

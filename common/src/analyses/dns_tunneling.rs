@@ -29,6 +29,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         ],
     }],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("avg_sent_bytes", true)],

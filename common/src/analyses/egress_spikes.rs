@@ -1,26 +1,28 @@
-//! Hours in which a device sends far more than it did in the hours before.
+//! Hours in which a device sends far more than it did in the hours before, also in those before the window.
 
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions::core::expr_fn::get_field;
-use datafusion::logical_expr::{ExprFunctionExt, cast, ident, lit, when};
+use datafusion::functions_aggregate::expr_fn::{bool_or, sum};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, cast, ident, lit, when};
 use datafusion::prelude::DataFrame;
 
-use super::{Analysis, Inputs, Locations, Requirement, Suite, time_of_micros};
-use crate::config::Baseline;
+use super::{Analysis, Inputs, Locations, LookBack, Requirement, Suite, time_of_micros};
+use crate::config::{Baseline, Config, EgressSpikes};
 use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
 use crate::functions::{Trail, trailing};
 use crate::time::MICROS_PER_HOUR;
 
 pub(super) static ANALYSIS: Analysis = Analysis {
     id: "egress_spikes",
-    version: 1,
+    version: 2,
     suite: Suite::Exfiltration,
     title: "Spikes of bytes sent by device and hour",
     rollups: &["device_hours"],
     optional_rollups: &[],
     requires: &[Requirement { tables: &["DeviceNetworkEvents"], columns: &["DeviceName", "BytesSent"] }],
     locations: Locations::Unused,
+    look_back: Some(LookBack { rollups: &["device_hours"], start: first_hour }),
     run,
     finish: None,
     order: &[("bytes_sent", true), ("hour", false)],
@@ -52,6 +54,29 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     }),
 };
 
+/// Where the first hour begins that counts in the baseline of the window's first hour.
+fn first_hour(config: &Config, from_us: i64) -> Option<i64> {
+    let EgressSpikes { baseline, hours, .. } = config.egress_spikes;
+    let first_of_window = from_us.div_euclid(MICROS_PER_HOUR) * MICROS_PER_HOUR;
+    (baseline == Baseline::PrecedingHours)
+        .then(|| first_of_window.saturating_sub(hours.saturating_mul(MICROS_PER_HOUR)))
+}
+
+/// Bytes by device and hour, those before the window among them, and whether any of the hour's rows lie in the window.
+fn device_hours(inputs: &Inputs<'_>) -> Result<DataFrame> {
+    let columns = |in_window: Expr| {
+        vec![ident("device_name"), ident("hour_index"), ident("bytes_sent"), in_window.alias("_in_window")]
+    };
+    let of_window = inputs.merged("device_hours")?.select(columns(lit(true)))?;
+    let Some(past) = inputs.past("device_hours")? else { return Ok(of_window) };
+    let in_window = (ident("hour_index") * lit(MICROS_PER_HOUR)).gt_eq(lit(inputs.window.from_us));
+    // The window may begin within an hour, which then has rows on both sides.
+    of_window.union(past.select(columns(in_window))?)?.aggregate(
+        vec![ident("device_name"), ident("hour_index")],
+        vec![sum(ident("bytes_sent")).alias("bytes_sent"), bool_or(ident("_in_window")).alias("_in_window")],
+    )
+}
+
 fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let parameters = &inputs.config.egress_spikes;
     let trail = match parameters.baseline {
@@ -68,18 +93,18 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
         .gt(ident("baseline") * lit(parameters.factor))
         .and(ident("_hours_seen").gt_eq(lit(parameters.min_history)))
         .and(ident("bytes_sent").gt_eq(lit(parameters.min_bytes)));
-    inputs
-        .merged("device_hours")?
+    device_hours(inputs)?
         .with_column("before", before)?
         .select(vec![
             ident("device_name"),
             ident("hour_index"),
             ident("bytes_sent"),
+            ident("_in_window"),
             (cast(get_field(ident("before"), "sum"), DataType::Float64) / lit(parameters.hours as f64))
                 .alias("baseline"),
             get_field(ident("before"), "count").alias("_hours_seen"),
         ])?
-        .filter(is_spike)?
+        .filter(is_spike.and(ident("_in_window")))?
         .select(vec![
             ident("device_name"),
             time_of_micros(ident("hour_index") * lit(MICROS_PER_HOUR)).alias("hour"),

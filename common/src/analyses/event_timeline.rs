@@ -19,6 +19,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         columns: &["DeviceVendor", "DeviceEventClassID"],
     }],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("time_bin", false)],

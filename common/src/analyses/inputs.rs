@@ -10,6 +10,7 @@ use super::{LOCATIONS, SideTable};
 use crate::config::Config;
 use crate::entities::EntityKind;
 use crate::functions::bucket_of;
+use crate::time::Window;
 
 /// What an analysis is given of one shard.
 pub struct Inputs<'a> {
@@ -21,6 +22,8 @@ pub struct Inputs<'a> {
     pub open: &'a dyn Fn(&str, Scope) -> Result<Option<DataFrame>>,
     /// Opens a side table; `None` where the job was given none.
     pub open_side: &'a dyn Fn(&SideTable) -> Result<Option<DataFrame>>,
+    /// What results are of.
+    pub window: Window,
     /// The shard: its buckets `[from, to)`.
     pub buckets: (u8, u8),
     /// What the one entity is whose rows alone are among the inputs; absent where all rows are.
@@ -37,6 +40,8 @@ pub enum Scope {
     Unmerged,
     /// All keys.
     Whole,
+    /// The keys of this shard, of what lies before the window: of rollups that an analysis looks back at.
+    Past,
 }
 
 impl Inputs<'_> {
@@ -60,6 +65,12 @@ impl Inputs<'_> {
     /// The merged state of a rollup, of this shard's keys; `None` where the lake has no table for it.
     pub(super) fn merged_if_there(&self, rollup: &str) -> Result<Option<DataFrame>> {
         (self.open)(rollup, Scope::Shard)
+    }
+
+    /// The merged state of a rollup of what lies before the window, of this shard's keys; `None` where nothing is looked back
+    /// at. Rows of the window are in it where a folder from before the window holds them, and are in no other state then.
+    pub(super) fn past(&self, rollup: &str) -> Result<Option<DataFrame>> {
+        (self.open)(rollup, Scope::Past)
     }
 
     /// A side table, whole; `None` where the job was given none.

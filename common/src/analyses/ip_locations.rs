@@ -15,6 +15,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     optional_rollups: &[],
     requires: &[Requirement { tables: &["OfficeActivity"], columns: &["UserType", "ClientIP"] }],
     locations: Locations::Required,
+    look_back: None,
     run,
     finish: Some(finish),
     order: &[("ip", false)],

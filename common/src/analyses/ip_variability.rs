@@ -19,6 +19,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         columns: &["UserType", "Operation", "UserId", "ClientIP"],
     }],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("distinct_ips", true), ("operations", true), ("user", false), ("operation", false)],

@@ -137,6 +137,8 @@ pub struct Analysis {
     pub requires: &'static [Requirement],
     /// Whether it needs to know where addresses are.
     pub locations: Locations,
+    /// What it reads of the time before the window; nothing where absent.
+    pub look_back: Option<LookBack>,
     /// One shard's result, in no order. Every group of rows that belong together lies in one shard.
     pub run: fn(&Inputs<'_>) -> Result<DataFrame>,
     /// What is still to be done with the whole result, where no shard alone knows enough.
@@ -150,6 +152,16 @@ pub struct Analysis {
     pub companion: Option<Companion>,
     /// How rows become findings.
     pub finding: Option<FindingRule>,
+}
+
+/// What an analysis reads of the time before the window, where the lake has it.
+#[derive(Debug)]
+pub struct LookBack {
+    /// Which of its rollups it reads of that time.
+    pub rollups: &'static [&'static str],
+    /// Where that time begins for a window that begins at an instant, both in microseconds; `None` where the parameters ask for
+    /// nothing of it.
+    pub start: fn(&Config, i64) -> Option<i64>,
 }
 
 /// A table computed from the whole result of an analysis.
@@ -269,6 +281,9 @@ mod tests {
                 let required =
                     analysis.requires.iter().any(|requirement| requirement.tables == rollup.tables);
                 assert_eq!(required, analysis.rollups.contains(id), "{}: {id}", analysis.id);
+            }
+            for id in analysis.look_back.iter().flat_map(|look_back| look_back.rollups) {
+                assert!(analysis.rollups.contains(id), "{}: {id}", analysis.id);
             }
         }
     }

@@ -28,6 +28,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         columns: &["UserType", "Operation", "UserId", "ClientIP"],
     }],
     locations: Locations::Required,
+    look_back: None,
     run,
     finish: None,
     order: &[("distinct_ips", true), ("operations", true), ("user", false)],

@@ -16,6 +16,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     optional_rollups: &[],
     requires: &[Requirement { tables: &["OfficeActivity"], columns: &["UserType", "Operation", "ClientIP"] }],
     locations: Locations::Required,
+    look_back: None,
     run,
     finish: None,
     order: &[("country_code", false), ("city", false), ("operation", false)],

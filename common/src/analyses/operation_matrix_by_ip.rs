@@ -16,6 +16,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     optional_rollups: &[],
     requires: &[Requirement { tables: &["OfficeActivity"], columns: &["UserType", "Operation", "ClientIP"] }],
     locations: Locations::Optional,
+    look_back: None,
     run,
     finish: None,
     order: &[("ip", false), ("country_code", false), ("operation", false)],

@@ -22,6 +22,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         columns: &["UserType", "RecordType", "Operation", "UserId", "ClientIP"],
     }],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("operations", true), ("record_type", false), ("operation", false)],

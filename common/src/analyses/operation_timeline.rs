@@ -18,6 +18,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         columns: &["UserType", "RecordType", "Operation"],
     }],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("hour", false), ("operation", false)],

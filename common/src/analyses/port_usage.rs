@@ -17,6 +17,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         columns: &["DeviceVendor", "DeviceEventClassID", "DestinationPort", "Protocol"],
     }],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("sessions", true), ("destination_port", false), ("protocol", false)],

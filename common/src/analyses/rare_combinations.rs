@@ -27,6 +27,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         columns: &["UserType", "Operation", "UserId", "ClientIP", "UserAgent"],
     }],
     locations: Locations::Optional,
+    look_back: None,
     run,
     finish: Some(finish),
     order: &[("events", false), ("country_code", false), ("operation", false), ("user_agent", false)],

@@ -17,6 +17,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     optional_rollups: &[],
     requires: &[Requirement { tables: &["AuditLogs"], columns: &["OperationName"] }],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("time_generated", false)],

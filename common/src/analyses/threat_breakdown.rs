@@ -17,6 +17,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         columns: &["DeviceVendor", "DeviceEventClassID", "Activity", "SimplifiedDeviceAction", "LogSeverity"],
     }],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("events", true)],

@@ -20,6 +20,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         columns: &["UserType", "Operation", "UserId", "ClientIP", "UserAgent"],
     }],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[

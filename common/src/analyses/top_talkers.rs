@@ -25,6 +25,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         ],
     }],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("sessions", true), ("source_ip", false), ("destination_ip", false)],

@@ -19,6 +19,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
         columns: &["DeviceVendor", "DeviceEventClassID", "SimplifiedDeviceAction"],
     }],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("events", true)],

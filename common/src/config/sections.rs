@@ -146,6 +146,8 @@ pub struct CliStorageUploads {
     pub command_patterns: Patterns,
     /// Hosts of object storage.
     pub url_patterns: Patterns,
+    /// Longest time from the start of a process to a connection of it: process ids are used again.
+    pub join_window: Span,
     /// Operations of the blob log that write, any case.
     pub write_operations: Vec<String>,
     /// Time between connection and write, either side, within which a write corroborates.

@@ -90,6 +90,7 @@ mod tests {
     use crate::cluster::{JOB_CODEC_MESSAGE_BYTES, TASKS_OF_AN_ANSWER, job_codec};
     use crate::config::Config;
     use crate::operation::Origin;
+    use crate::time::Window;
 
     #[test]
     fn tasks_of_a_merge_over_ten_thousand_units_fit_a_message() {
@@ -106,8 +107,10 @@ mod tests {
         let job = Job::Merge(MergeJob {
             config: Config::load("default", &[]).unwrap(),
             state_url: "s3://telemetry-state/hindcast".into(),
+            window: Window { from_us: 0, to_us: 1 },
             shards: vec![(0, 1)],
             inputs: ["external_pairs", "internal_pairs"].map(files).into(),
+            past: BTreeMap::new(),
             side_tables: BTreeMap::new(),
             columns: BTreeMap::new(),
             analyses: vec!["beaconing".into(), "top_talkers".into()],

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::merge_rows::MergeRows;
 use super::state::Manifest;
+use crate::analyses::Scope;
 use crate::catalog::LakeFile;
 use crate::config::{Config, TableMapping};
 use crate::entities::EntityKind;
@@ -48,8 +49,6 @@ pub struct RollupJob {
     pub tables: Vec<TableRef>,
     /// Folder of the state.
     pub state_url: String,
-    /// Rows outside it are not taken.
-    pub window: Window,
     /// Whose work it is.
     pub origin: Origin,
     /// The tasks.
@@ -65,6 +64,8 @@ pub struct RollupUnit {
     pub date: NaiveDate,
     /// The files.
     pub files: Vec<LakeFile>,
+    /// Rows outside it are not taken.
+    pub window: Window,
     /// Whether the window cuts the folder's date, so that statistics may prune what it reads.
     pub is_clipped: bool,
     /// Ids of the rollups to compute.
@@ -80,10 +81,14 @@ pub struct MergeJob {
     pub config: Config,
     /// Folder of the state.
     pub state_url: String,
+    /// What results are of.
+    pub window: Window,
     /// The tasks: ranges of buckets `[from, to)`.
     pub shards: Vec<(u8, u8)>,
     /// State files, by rollup. A rollup that is not here has no table in the lake.
     pub inputs: BTreeMap<String, Vec<LakeFile>>,
+    /// State files of what lies before the window, by the rollups that analyses look back at.
+    pub past: BTreeMap<String, Vec<LakeFile>>,
     /// Side tables, by name.
     pub side_tables: BTreeMap<String, LakeFile>,
     /// Columns the lake has, by table.
@@ -94,6 +99,13 @@ pub struct MergeJob {
     pub investigated: Option<EntityKind>,
     /// Whose work it is.
     pub origin: Origin,
+}
+
+impl MergeJob {
+    /// The state files that are opened for `scope`, by rollup.
+    pub(super) fn states(&self, scope: Scope) -> &BTreeMap<String, Vec<LakeFile>> {
+        if scope == Scope::Past { &self.past } else { &self.inputs }
+    }
 }
 
 /// What became of a unit.

@@ -36,7 +36,7 @@ impl MergeRows {
     pub fn of(job: &MergeJob) -> Result<Self> {
         let session = SessionContext::new();
         let open = |id: &str, scope| {
-            if !job.inputs.contains_key(id) {
+            if !job.states(scope).contains_key(id) {
                 return Ok(None);
             }
             let rollup = rollup(id)?;
@@ -52,6 +52,7 @@ impl MergeRows {
             columns: &job.columns,
             open: &open,
             open_side: &open_side,
+            window: job.window,
             buckets: (0, BUCKETS),
             investigated: job.investigated,
         };

@@ -93,6 +93,7 @@ async fn merge(
             columns: &job.columns,
             open: &open,
             open_side: &|table| shard.side(table),
+            window: job.window,
             buckets,
             investigated: job.investigated,
         })?;
@@ -118,7 +119,8 @@ async fn find_unreadable(
         return Ok(Vec::new());
     }
     let shard = Shard::new(job, buckets, context);
-    let inputs = job.inputs.iter().flat_map(|(id, files)| files.iter().map(move |file| (id, file)));
+    let states = job.inputs.iter().chain(&job.past);
+    let inputs = states.flat_map(|(id, files)| files.iter().map(move |file| (id, file)));
     let checks: Vec<_> = inputs.map(|(id, file)| shard.check(id, file)).collect();
     Ok(stream::iter(checks).buffer_unordered(CONCURRENT_CHECKS).filter_map(ready).collect().await)
 }
@@ -162,7 +164,7 @@ impl<'a> Shard<'a> {
     }
 
     fn merged(&self, id: &str, scope: Scope) -> Result<Option<DataFrame>> {
-        match (self.held.get(id), self.job.inputs.get(id)) {
+        match (self.held.get(id), self.job.states(scope).get(id)) {
             (Some(held), _) if scope == Scope::Shard => {
                 self.session.read_table(Arc::clone(held) as Arc<_>).map(Some)
             }
@@ -189,7 +191,7 @@ impl<'a> Shard<'a> {
         let (from, to) = self.buckets;
         match scope {
             Scope::Whole => Ok(states),
-            Scope::Shard | Scope::Unmerged => {
+            Scope::Shard | Scope::Unmerged | Scope::Past => {
                 states.filter(ident(BUCKET_COLUMN).gt_eq(lit(from)).and(ident(BUCKET_COLUMN).lt(lit(to))))
             }
         }

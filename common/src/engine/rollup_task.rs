@@ -116,7 +116,7 @@ async fn run_unit(
         .map(|rollup| unit_key(rollup, &job.config, table_ref, unit))
         .collect::<crate::Result<Vec<_>>>()?;
     // An engine may run a task again whose first attempt ended well but was not heard of.
-    let finds = keys.iter().map(|key| state.find(key, &job.window));
+    let finds = keys.iter().map(|key| state.find(key, &unit.window));
     // State that can't be looked up is as good as absent.
     let found: Vec<Manifest> = join_all(finds).await.into_iter().flatten().flatten().collect();
     if found.len() == rollups.len() {
@@ -134,7 +134,7 @@ async fn run_unit(
         encoders.push(spawn_rollup(rollup, job, &session, &schema, batches).await?);
     }
 
-    let mut reader = UnitReader::new(&table, unit, &job.window, &columns);
+    let mut reader = UnitReader::new(&table, unit, &columns);
     let read = reader.read_all(context, &feeds).await;
     drop(feeds);
     // A rollup that failed closed its feed, so its own error comes before the reader's.
@@ -156,7 +156,7 @@ async fn run_unit(
 
     let committed = rollups.iter().zip(&keys).zip(states);
     let committed = committed
-        .map(|((rollup, key), encoded)| state.commit(key, rollup, &stats, unit, &job.window, encoded));
+        .map(|((rollup, key), encoded)| state.commit(key, rollup, &stats, unit, &unit.window, encoded));
     try_join_all(committed).await
 }
 

@@ -17,13 +17,11 @@ use crate::catalog::{
 };
 use crate::error::{Error, InputFault, is_exhausted, store_failure};
 use crate::selection::{RowSelector, SelectionStats};
-use crate::time::Window;
 
-/// A unit's files, the window and the entity whose rows are taken of them.
+/// A unit's files, and the entity whose rows are taken of them.
 pub(super) struct UnitReader<'a> {
     table: &'a LakeTable,
     unit: &'a RollupUnit,
-    window: &'a Window,
     columns: &'a [&'static str],
     unreadable: UnreadableCounts,
     selector: Option<RowSelector<'a>>,
@@ -31,18 +29,13 @@ pub(super) struct UnitReader<'a> {
 }
 
 impl<'a> UnitReader<'a> {
-    pub(super) fn new(
-        table: &'a LakeTable,
-        unit: &'a RollupUnit,
-        window: &'a Window,
-        columns: &'a [&'static str],
-    ) -> Self {
+    pub(super) fn new(table: &'a LakeTable, unit: &'a RollupUnit, columns: &'a [&'static str]) -> Self {
         let unreadable = UnreadableCounts::of(table.spec);
         let selector =
-            unit.selection.as_ref().map(|selection| RowSelector::new(selection, table.spec, window));
+            unit.selection.as_ref().map(|selection| RowSelector::new(selection, table.spec, &unit.window));
         let read = selector.as_ref().map(|_| SelectionStats::default());
         let stats = UnitStats { selection: read, ..UnitStats::default() };
-        Self { table, unit, window, columns, unreadable, selector, stats }
+        Self { table, unit, columns, unreadable, selector, stats }
     }
 
     pub(super) async fn read_all(
@@ -71,7 +64,7 @@ impl<'a> UnitReader<'a> {
         if groups.as_ref().is_some_and(|groups| groups.counts()[1].0 == 0) {
             return Ok(());
         }
-        let clip = self.unit.is_clipped.then_some(self.window);
+        let clip = self.unit.is_clipped.then_some(&self.unit.window);
         let scan = file_scan(self.table, self.columns, file, clip, groups.as_ref(), &self.unreadable).await?;
         let mut batches = scan.execute(0, Arc::clone(context))?;
         while let Some(batch) = batches.next().await.transpose()? {
@@ -121,19 +114,18 @@ impl<'a> UnitReader<'a> {
             )));
         };
         let times = column.as_primitive::<TimestampMicrosecondType>();
+        let window = &self.unit.window;
         let (first, last) = (min(times), max(times));
         let all_inside = times.null_count() == 0
-            && first.is_some_and(|first| first >= self.window.from_us)
-            && last.is_some_and(|last| last < self.window.to_us);
+            && first.is_some_and(|first| first >= window.from_us)
+            && last.is_some_and(|last| last < window.to_us);
         if all_inside {
             self.count_taken(batch.num_rows(), first, last);
             return Ok(Some(batch));
         }
         let inside: BooleanArray = times
             .iter()
-            .map(|time| {
-                Some(time.is_some_and(|time| time >= self.window.from_us && time < self.window.to_us))
-            })
+            .map(|time| Some(time.is_some_and(|time| time >= window.from_us && time < window.to_us)))
             .collect();
         self.stats.rows_without_time += times.null_count() as u64;
         self.stats.rows_outside += (batch.num_rows() - times.null_count() - inside.true_count()) as u64;
@@ -141,8 +133,7 @@ impl<'a> UnitReader<'a> {
             return Ok(None);
         }
         let taken = filter_record_batch(&batch, &inside).map_err(DataFusionError::from)?;
-        let bounds =
-            times.iter().flatten().filter(|time| *time >= self.window.from_us && *time < self.window.to_us);
+        let bounds = times.iter().flatten().filter(|time| *time >= window.from_us && *time < window.to_us);
         self.count_taken(taken.num_rows(), bounds.clone().min(), bounds.max());
         Ok(Some(taken))
     }

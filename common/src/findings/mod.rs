@@ -78,7 +78,7 @@ pub fn findings_of(analysis: &Analysis, table: &[RecordBatch], config: &Config) 
             if !(rule.is_finding)(&row, config) {
                 continue;
             }
-            let key = (entities_of(rule, &row), period_start(rule.period, row.micros(rule.first_seen)));
+            let key = (entities_of(rule, &row), period_start(rule, &row));
             match group_of_key.entry(key) {
                 Entry::Occupied(group) => groups[*group.get()].add(rule, row),
                 Entry::Vacant(vacant) => {
@@ -158,13 +158,14 @@ impl<'a> Group<'a> {
     }
 }
 
-fn period_start(period: Period, first_us: Option<i64>) -> Option<i64> {
-    let length_us = match period {
-        Period::Hour => 3_600 * MICROS_PER_SECOND,
-        Period::Day => MICROS_PER_DAY,
+fn period_start(rule: &FindingRule, row: &Row<'_>) -> Option<i64> {
+    let (instant, length_us) = match rule.period {
+        Period::Hour => (rule.first_seen, 3_600 * MICROS_PER_SECOND),
+        Period::Day => (rule.first_seen, MICROS_PER_DAY),
+        Period::LastDay => (rule.last_seen, MICROS_PER_DAY),
         Period::Window => return None,
     };
-    first_us.map(|micros| micros.div_euclid(length_us) * length_us)
+    row.micros(instant).map(|micros| micros.div_euclid(length_us) * length_us)
 }
 
 fn finding_id(analysis: &str, entities: &BTreeSet<Entity>, period_us: Option<i64>) -> String {

@@ -99,6 +99,8 @@ pub enum Period {
     Hour,
     /// The UTC day of the first instant.
     Day,
+    /// The UTC day of the last instant.
+    LastDay,
     /// The whole window: the row sums up all of it.
     Window,
 }

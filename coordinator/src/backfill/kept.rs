@@ -1,8 +1,11 @@
 //! Rows of finished windows, kept below the state under a key of everything they depend on, so that a backfill goes on
 //! where another ended, and a late file has only its windows computed again.
 
+use chrono::NaiveDate;
+use hindcast_common::catalog::{DateFolder, LakeFile};
 use hindcast_common::config::Config;
 use hindcast_common::engine::StateStore;
+use hindcast_common::rollups::Rollup;
 use hindcast_common::{Error, Result};
 
 use super::WindowRow;
@@ -16,11 +19,15 @@ pub(super) fn key(plan: &ScanPlan, config: &Config) -> Result<String> {
     let analyses: Vec<_> = plan.analyses.iter().map(|analysis| (analysis.id, analysis.version)).collect();
     let disabled: Vec<_> =
         plan.disabled.iter().map(|disabled| (disabled.analysis.id, disabled.reason.as_str())).collect();
+    let versions = |rollups: &[&'static Rollup]| -> Vec<(&str, u32)> {
+        rollups.iter().map(|rollup| (rollup.id, rollup.version)).collect()
+    };
     let tables = plan.tables.iter().map(|planned| {
-        let rollups: Vec<_> = planned.rollups.iter().map(|rollup| (rollup.id, rollup.version)).collect();
-        let folders: Vec<_> = planned.folders.iter().map(|folder| (folder.date, &folder.files)).collect();
+        let past = planned.past.as_ref();
+        let past = past.map(|past| (past.window, versions(&past.rollups), files_of(&past.folders)));
+        let own = (versions(&planned.rollups), files_of(&planned.folders));
         let table = &planned.table;
-        (table.spec.name, table.location.url(), &table.mapping, rollups, folders)
+        (table.spec.name, table.location.url(), &table.mapping, own, past)
     });
     let parts = (
         // Findings, incidents and risks are made by code that has no version of its own.
@@ -32,6 +39,10 @@ pub(super) fn key(plan: &ScanPlan, config: &Config) -> Result<String> {
     );
     let json = serde_json::to_vec(&parts).map_err(|error| Error::Internal(error.to_string()))?;
     Ok(format!("backfill/{}.json", &blake3::hash(&json).to_hex()[..32]))
+}
+
+fn files_of(folders: &[DateFolder]) -> Vec<(NaiveDate, &[LakeFile])> {
+    folders.iter().map(|folder| (folder.date, folder.files.as_slice())).collect()
 }
 
 /// The row under `key`. State is a cache: a row that can't be read is computed again.

@@ -66,7 +66,7 @@ async fn row_of_plan(
     let result = run_scan(plan, options, progress).await?;
     let row = WindowRow::of(&result);
     // What could not be read may be readable next time.
-    if row.complete {
+    if row.complete && result.report.summary.coverage.unread_past().next().is_none() {
         kept::keep(options.state, &key, &row).await?;
     }
     Ok(WindowOutcome { row, was_computed: true })

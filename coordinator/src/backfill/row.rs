@@ -104,7 +104,8 @@ fn counted(count: impl Fn(Severity) -> u64) -> BTreeMap<String, u64> {
 fn unread(coverage: &Coverage) -> Option<String> {
     let missing = coverage.tables.iter().filter(|entry| entry.reason.as_deref() == Some(NO_FOLDER));
     let missing = missing.map(|entry| format!("{} {}: {NO_FOLDER}", entry.table, entry.when()));
-    let told: Vec<String> = coverage.unread().chain(missing).collect();
+    let past = coverage.unread_past().map(|entry| format!("looked back at: {}", entry.unread_text()));
+    let told: Vec<String> = coverage.unread().chain(missing).chain(past).collect();
     (!told.is_empty()).then(|| told.join("; "))
 }
 

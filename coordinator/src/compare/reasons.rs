@@ -155,7 +155,8 @@ fn data(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reaso
     let rollups = analysis.rollups.iter().chain(analysis.optional_rollups).filter_map(|id| Rollup::by_id(id));
     let tables: BTreeSet<&str> = rollups.flat_map(|rollup| rollup.tables).copied().collect();
     let of_tables = |scan: &StoredScan| -> Vec<CoverageEntry> {
-        let entries = scan.summary.coverage.tables.iter();
+        let coverage = &scan.summary.coverage;
+        let entries = coverage.tables.iter().chain(&coverage.look_back);
         entries.filter(|entry| tables.contains(entry.table.as_str())).cloned().collect()
     };
     let (one, other) = (of_tables(before), of_tables(after));

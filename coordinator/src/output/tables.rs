@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::compute::cast;
+use arrow::compute::{BatchCoalescer, cast};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::json::writer::{JsonArray, JsonFormat, LineDelimited};
 use hindcast_common::{Error, Result};
@@ -37,7 +38,7 @@ pub(crate) fn write(table: &ResultTable, folder: &Path, choice: Choice<'_>) -> V
         let written = whole_or_none(&folder.join(&name), &format!("tables/{name}"), |path| {
             let action = format!("writing {}", path.display());
             let file = File::create(path).map_err(Error::io(action.as_str()))?;
-            let parts: Parts<'_> = Box::new(table.parts().flat_map(cut));
+            let parts = recut(table.parts());
             let parts = match format {
                 Format::Csv if choice.escapes_formulas => escaped(parts),
                 _ => parts,
@@ -54,7 +55,7 @@ pub(super) type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One batch as Parquet.
 pub(crate) fn write_batch(file: File, batch: &RecordBatch) -> Result<(), BoxedError> {
-    write_parquet(file, cut(Ok(batch.clone())))
+    write_parquet(file, recut(alone(batch)))
 }
 
 /// One batch as CSV.
@@ -63,7 +64,7 @@ pub(super) fn write_csv_batch(
     batch: &RecordBatch,
     choice: Choice<'_>,
 ) -> Result<(), BoxedError> {
-    let parts = cut(Ok(batch.clone()));
+    let parts = recut(alone(batch));
     write_csv(file, if choice.escapes_formulas { escaped(parts) } else { parts })
 }
 
@@ -106,17 +107,72 @@ fn write_json_as<F: JsonFormat>(file: File, parts: Parts<'_>) -> Result<(), Boxe
     Ok(())
 }
 
-/// A batch in parts of [`PART_ROWS`] with plain strings.
+fn alone(batch: &RecordBatch) -> Parts<'static> {
+    Box::new(iter::once(Ok(batch.clone())))
+}
+
+/// The rows of `parts` in parts of [`PART_ROWS`] with plain strings, of which only the last is shorter: what a writer makes of
+/// rows, such as the pages of a Parquet file, depends on where they are cut. There is at least one part.
+fn recut(parts: Parts<'_>) -> Parts<'_> {
+    Box::new(Recut { parts: Box::new(parts.flat_map(cut)), joined: None, has_given: false, is_end: false })
+}
+
+struct Recut<'a> {
+    parts: Parts<'a>,
+    joined: Option<BatchCoalescer>,
+    has_given: bool,
+    is_end: bool,
+}
+
+impl Recut<'_> {
+    /// Takes a further part; at the end gives what is left.
+    fn advance(&mut self) -> Result<()> {
+        let arrow = |error: arrow::error::ArrowError| Error::Engine(error.into());
+        match self.parts.next().transpose()? {
+            Some(part) => {
+                let rows = plain(&part)?;
+                let joined = self.joined.get_or_insert_with(|| BatchCoalescer::new(rows.schema(), PART_ROWS));
+                joined.push_batch(rows).map_err(arrow)
+            }
+            None => {
+                self.is_end = true;
+                self.joined.iter_mut().try_for_each(BatchCoalescer::finish_buffered_batch).map_err(arrow)
+            }
+        }
+    }
+}
+
+impl Iterator for Recut<'_> {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(part) = self.joined.as_mut().and_then(BatchCoalescer::next_completed_batch) {
+                self.has_given = true;
+                return Some(Ok(part));
+            }
+            if self.is_end {
+                // Rows there are none of have columns nevertheless.
+                let is_empty = !std::mem::replace(&mut self.has_given, true);
+                let joined = self.joined.as_ref().filter(|_| is_empty)?;
+                return Some(Ok(RecordBatch::new_empty(joined.schema())));
+            }
+            if let Err(error) = self.advance() {
+                (self.is_end, self.has_given) = (true, true);
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+/// A batch in parts that are not longer than [`PART_ROWS`]: with plain strings it takes more memory.
 fn cut(batch: Result<RecordBatch>) -> Parts<'static> {
     match batch {
         Ok(batch) => {
-            // A batch without rows is a part too: it has columns.
             let starts = (0..batch.num_rows().max(1)).step_by(PART_ROWS);
-            Box::new(
-                starts.map(move |start| plain(&batch.slice(start, PART_ROWS.min(batch.num_rows() - start)))),
-            )
+            Box::new(starts.map(move |start| Ok(batch.slice(start, PART_ROWS.min(batch.num_rows() - start)))))
         }
-        Err(error) => Box::new(std::iter::once(Err(error))),
+        Err(error) => Box::new(iter::once(Err(error))),
     }
 }
 

@@ -71,6 +71,11 @@ impl CoverageEntry {
     pub fn when(&self) -> String {
         dates_told(self.date, self.through.unwrap_or(self.date), self.dates())
     }
+
+    /// What of it could not be read, and why, as people read it.
+    pub fn unread_text(&self) -> String {
+        format!("{} {}: {}", self.table, self.when(), self.reason.as_deref().unwrap_or("failed"))
+    }
 }
 
 /// Dates from one to another, so many, as people read them.
@@ -156,9 +161,17 @@ pub struct Coverage {
     pub gaps: Vec<Gap>,
     /// Whether all that is there was looked at: no date failed, and there is no gap.
     pub complete: bool,
+    /// Every table and date before the window that some analyses look back at. They do without what is not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub look_back: Vec<CoverageEntry>,
 }
 
 impl Coverage {
+    /// What could not be read of the time before the window.
+    pub fn unread_past(&self) -> impl Iterator<Item = &CoverageEntry> {
+        self.look_back.iter().filter(|entry| entry.status == Status::Failed)
+    }
+
     /// Dates of tables of that status.
     pub fn count(&self, status: Status) -> u64 {
         self.tables.iter().filter(|entry| entry.status == status).map(CoverageEntry::dates).sum()
@@ -172,9 +185,7 @@ impl Coverage {
     /// What was not looked at and should have been, gaps first.
     pub fn unread(&self) -> impl Iterator<Item = String> + '_ {
         let failed = self.tables.iter().filter(|entry| entry.status == Status::Failed);
-        let failed = failed.map(|entry| {
-            format!("{} {}: {}", entry.table, entry.when(), entry.reason.as_deref().unwrap_or("failed"))
-        });
+        let failed = failed.map(CoverageEntry::unread_text);
         self.gaps.iter().map(Gap::told).chain(failed)
     }
 

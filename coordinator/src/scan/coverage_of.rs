@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use hindcast_common::catalog::TableSpec;
+use hindcast_common::catalog::{DateFolder, TableSpec};
 use hindcast_common::time::{Window, date_of_us};
 
 use super::coverage::{CANNOT_NAME, Coverage, CoverageEntry, Gap, NO_FOLDER, ReadTold, Status};
@@ -11,43 +11,72 @@ use super::investigate::LookedUp;
 use super::ledger::UnitRecord;
 use super::plan::{PlannedTable, ScanPlan};
 
-/// The coverage of a plan's units; of an entity's, with what looking it up came to. `gaps` are those that only its rows tell.
+/// The coverage of a plan's units; of an entity's, with what looking it up came to. Units of `past` are of the time before the
+/// window. `gaps` are those that only its rows tell.
 pub(super) fn coverage_of(
     plan: &ScanPlan,
     records: &[UnitRecord],
+    past: &[UnitRecord],
     looked: Option<&LookedUp<'_>>,
     gaps: Vec<Gap>,
 ) -> Coverage {
-    let is_passed_over = |folder| looked.is_some_and(|looked| looked.passed_over.contains(&folder));
-    let mut by_folder: BTreeMap<(usize, NaiveDate), Vec<&UnitRecord>> = BTreeMap::new();
-    for record in records {
-        by_folder.entry((record.unit.table, record.unit.date)).or_default().push(record);
-    }
-    let mut tables = Vec::new();
+    let (of_window, of_past) = (by_folder(records), by_folder(past));
+    let (mut tables, mut look_back) = (Vec::new(), Vec::new());
     for (index, planned) in plan.tables.iter().enumerate() {
         let spec = planned.table.spec;
-        let dates: Vec<NaiveDate> = planned.folders.iter().map(|folder| folder.date).collect();
-        let missing = |(first, last)| run(spec.name, first, last, NO_FOLDER);
-        tables.extend(runs_between(&plan.window, &dates).into_iter().map(missing));
-        for date in dates {
-            tables.push(match by_folder.get(&(index, date)) {
-                Some(units) => entry_of(spec, date, units),
-                None if is_passed_over((index, date)) => unread(spec.name, date, Status::Empty, CANNOT_NAME),
-                None => unread(spec.name, date, Status::Empty, "the folder has no Parquet file"),
-            });
+        let units = |date: NaiveDate| of_window.get(&(index, date)).map(Vec::as_slice);
+        let is_passed_over = |folder: &DateFolder| {
+            looked.is_some_and(|looked| looked.passed_over.contains(&(index, folder.date)))
+        };
+        tables.extend(entries(spec, &plan.window, &planned.folders, units, is_passed_over));
+        if let Some(past) = &planned.past {
+            let units = |date: NaiveDate| of_past.get(&(index, date)).map(Vec::as_slice);
+            let is_passed_over = |folder: &DateFolder| looked.is_some() && !folder.files.is_empty();
+            look_back.extend(entries(spec, &past.window, &past.folders, units, is_passed_over));
         }
     }
     for name in &plan.missing_tables {
         let (first, last) = (plan.window.first_date(), plan.window.last_date());
         tables.push(run(name, first, last, "the lake has no such table"));
     }
-    tables.sort_by(|left, right| (&left.table, left.date).cmp(&(&right.table, right.date)));
+    for entries in [&mut tables, &mut look_back] {
+        entries.sort_by(|left, right| (&left.table, left.date).cmp(&(&right.table, right.date)));
+    }
     if let Some(looked) = looked {
         add_faults(&mut tables, looked.identities.records(), looked.tables());
     }
     let gaps: Vec<Gap> = plan.gaps.iter().cloned().chain(gaps).collect();
     let complete = gaps.is_empty() && tables.iter().all(|entry| entry.status != Status::Failed);
-    Coverage { tables, gaps, complete }
+    Coverage { tables, gaps, complete, look_back }
+}
+
+fn by_folder(records: &[UnitRecord]) -> BTreeMap<(usize, NaiveDate), Vec<&UnitRecord>> {
+    let mut by_folder: BTreeMap<(usize, NaiveDate), Vec<&UnitRecord>> = BTreeMap::new();
+    for record in records {
+        by_folder.entry((record.unit.table, record.unit.date)).or_default().push(record);
+    }
+    by_folder
+}
+
+/// The entries of a table in `window`: one for each of its folders, and one for each run of dates without a folder.
+fn entries<'a>(
+    spec: &TableSpec,
+    window: &Window,
+    folders: &[DateFolder],
+    units: impl Fn(NaiveDate) -> Option<&'a [&'a UnitRecord]>,
+    is_passed_over: impl Fn(&DateFolder) -> bool,
+) -> Vec<CoverageEntry> {
+    let dates: Vec<NaiveDate> = folders.iter().map(|folder| folder.date).collect();
+    let missing = |(first, last)| run(spec.name, first, last, NO_FOLDER);
+    let mut entries: Vec<CoverageEntry> = runs_between(window, &dates).into_iter().map(missing).collect();
+    for folder in folders {
+        entries.push(match units(folder.date) {
+            Some(units) => entry_of(spec, folder.date, units),
+            None if is_passed_over(folder) => unread(spec.name, folder.date, Status::Empty, CANNOT_NAME),
+            None => unread(spec.name, folder.date, Status::Empty, "the folder has no Parquet file"),
+        });
+    }
+    entries
 }
 
 /// First and last dates of the runs of `window` that have none of `dates`, which are in order.

@@ -27,7 +27,7 @@ use super::report::EntityTold;
 use super::run::{Progress, RunOptions, rollup_run};
 use super::spilled::Whole;
 use super::table::ResultTable;
-use super::units::{cut, unit_bytes};
+use super::units::{cut, is_past, unit_bytes};
 use crate::correlate::EntityTie;
 use crate::risk::Assessed;
 
@@ -63,7 +63,7 @@ pub(super) fn identity_plan(plan: &ScanPlan) -> ScanPlan {
     let of_table = |planned: &PlannedTable| {
         let rollups = ENTITY_TIES.optional_rollups.iter().filter_map(|id| Rollup::by_id(id));
         let rollups = rollups.filter(|rollup| rollup.tables.contains(&planned.table.spec.name)).collect();
-        PlannedTable { rollups, ..planned.clone() }
+        PlannedTable { rollups, past: None, ..planned.clone() }
     };
     let tables: Vec<PlannedTable> = plan.tables.iter().map(of_table).collect();
     let tables = tables.into_iter().filter(|planned| !planned.rollups.is_empty()).collect();
@@ -152,6 +152,7 @@ impl<'a> LookedUp<'a> {
             }
             match self.selection.for_folder(table.spec, unit.date, table.mapping.folder_slack_days) {
                 Some(own) => selected.push(RollupUnit { selection: Some(own), ..unit }),
+                None if is_past(&unit, plan) => {}
                 None => {
                     self.passed_over.insert((unit.table, unit.date));
                 }

@@ -15,7 +15,6 @@ use hindcast_common::error::InputFault;
 use hindcast_common::operation::Origin;
 use hindcast_common::retry::with_retries;
 use hindcast_common::rollups::Rollup;
-use hindcast_common::time::Window;
 use hindcast_common::{Error, Result};
 use tokio::sync::Semaphore;
 
@@ -73,7 +72,6 @@ pub(super) struct RollupRun<'a> {
     pub(super) config: &'a Config,
     /// Id of the coordinator's job.
     pub(super) job: &'a str,
-    pub(super) window: Window,
     pub(super) tables: Vec<TableRef>,
     /// Whether state may be there from earlier.
     pub(super) use_cache: bool,
@@ -185,8 +183,8 @@ impl RollupRun<'_> {
         // The semaphore is never closed.
         let _turn = lookups.turns.acquire().await;
         let found = match committed {
-            Some(committed) => self.state.find_in(committed, &key, &self.window).await,
-            None => self.state.find(&key, &self.window).await,
+            Some(committed) => self.state.find_in(committed, &key, &unit.window).await,
+            None => self.state.find(&key, &unit.window).await,
         };
         match found {
             Err(error) if lookups.failures.fetch_add(1, Ordering::Relaxed) < MOST_FAILED_LOOKUPS => {
@@ -226,7 +224,6 @@ impl RollupRun<'_> {
             config: self.config.for_tasks(),
             tables: self.tables.clone(),
             state_url: self.state.location().url().to_owned(),
-            window: self.window,
             origin: Origin::here(self.job),
             units: pending.iter().map(|(_, unit)| unit.clone()).collect(),
         };

@@ -13,6 +13,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{TryStreamExt, stream};
 use hindcast_common::catalog::{Lake, Location};
 use hindcast_common::engine::{JobTasks, runtime, task_session};
+use hindcast_common::time::Window;
 use parquet::arrow::ArrowWriter;
 
 use super::*;
@@ -86,6 +87,7 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
         table: 0,
         date,
         files: tables[0].files_of(date).await.unwrap(),
+        window: Window::new(1_772_323_200_000_000, 1_772_409_600_000_000).unwrap(),
         is_clipped: false,
         rollups: vec!["event_bins".into(), "external_pairs".into()],
         selection: None,
@@ -100,7 +102,6 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
         state: &state,
         config: &config,
         job: "",
-        window: Window::new(1_772_323_200_000_000, 1_772_409_600_000_000).unwrap(),
         tables: vec![TableRef {
             name: "CommonSecurityLog".into(),
             url: tables[0].location.url().to_owned(),

@@ -18,6 +18,7 @@ use super::ledger::{RollupRun, UnitRecord};
 use super::plan::ScanPlan;
 use super::run::{Progress, RunOptions};
 use super::spilled::{Gathered, Whole};
+use super::units::is_past;
 
 /// Times in a scan that state is computed again because it can't be read. State is a cache: it costs time, never a scan.
 const MOST_REPAIRS: u32 = 3;
@@ -90,9 +91,9 @@ impl<'a> Merger<'a> {
         let mut results = Results::new();
         let mut groups = by_rollups(analyses);
         loop {
-            let state = state_files(self.plan, &self.records);
+            let state = State::of(self.plan, &self.records);
             // The longest first: others then fill what it leaves free.
-            groups.sort_by_key(|group| std::cmp::Reverse(state_bytes(group, &state)));
+            groups.sort_by_key(|group| std::cmp::Reverse(state.bytes(group)));
             let merges: Vec<_> = groups.iter().map(|group| self.merge(group, &state)).collect();
             let mut merges = stream::iter(merges).buffer_unordered(self.options.concurrent_merges);
             let mut faults = Vec::new();
@@ -116,18 +117,16 @@ impl<'a> Merger<'a> {
         }
     }
 
-    async fn merge(&self, analyses: &Group, state: &BTreeMap<String, Vec<LakeFile>>) -> Result<Merged> {
+    async fn merge(&self, analyses: &Group, state: &State) -> Result<Merged> {
         let options = self.options;
         let job = MergeJob {
             config: options.config.for_tasks(),
             state_url: options.state.location().url().to_owned(),
+            window: self.plan.window,
             shards: shards(self.shard_count(analyses, state)),
             origin: Origin::here(options.job),
-            inputs: state
-                .iter()
-                .filter(|(id, _)| reads(analyses, id))
-                .map(|(id, files)| (id.clone(), files.clone()))
-                .collect(),
+            inputs: read_by(analyses, &state.of_window),
+            past: read_by(analyses, &state.past),
             side_tables: self.side_tables.clone(),
             columns: self.plan.columns.clone(),
             analyses: analyses.iter().map(|analysis| analysis.id.to_owned()).collect(),
@@ -147,12 +146,12 @@ impl<'a> Merger<'a> {
     }
 
     /// As many shards as there may be tasks, more where the state is large, fewer where it is small.
-    fn shard_count(&self, analyses: &Group, state: &BTreeMap<String, Vec<LakeFile>>) -> usize {
+    fn shard_count(&self, analyses: &Group, state: &State) -> usize {
         let is_shared = analyses.len() > 1;
         let manifests = self.records.iter().flat_map(|record| &record.manifests);
         let of_group = manifests.filter(|manifest| is_shared && reads(analyses, &manifest.rollup));
         let shared_rows: u64 = of_group.map(|manifest| manifest.state_rows).sum();
-        let bytes = state_bytes(analyses, state);
+        let bytes = state.bytes(analyses);
         let large = (bytes / SHARD_STATE_BYTES).max(shared_rows / SHARED_STATE_ROWS);
         let count = large.max(self.options.shards as u64).min(1 + bytes / LEAST_SHARD_BYTES);
         usize::try_from(count).unwrap_or(usize::MAX)
@@ -192,29 +191,53 @@ pub struct RollupFiles {
     pub files: Vec<LakeFile>,
 }
 
-/// All state that `records` came to.
+/// All state of the window that `records` came to.
 pub(super) fn rollup_files(plan: &ScanPlan, records: &[UnitRecord]) -> Vec<RollupFiles> {
     let of_rollup = |(rollup, files): (String, Vec<LakeFile>)| {
         let version = Rollup::by_id(&rollup)?.version;
         Some(RollupFiles { rollup, version, files })
     };
-    state_files(plan, records).into_iter().filter_map(of_rollup).collect()
+    State::of(plan, records).of_window.into_iter().filter_map(of_rollup).collect()
 }
 
 /// State files by rollup.
-fn state_files(plan: &ScanPlan, records: &[UnitRecord]) -> BTreeMap<String, Vec<LakeFile>> {
-    let mut files: BTreeMap<String, Vec<LakeFile>> = plan
-        .tables
-        .iter()
-        .flat_map(|planned| &planned.rollups)
-        .map(|rollup| (rollup.id.to_owned(), Vec::new()))
-        .collect();
-    for manifest in records.iter().flat_map(|record| &record.manifests) {
-        if let (Some(files), Some(data)) = (files.get_mut(&manifest.rollup), &manifest.data) {
-            files.push(data.clone());
+type FilesByRollup = BTreeMap<String, Vec<LakeFile>>;
+
+/// What units came to.
+struct State {
+    of_window: FilesByRollup,
+    /// What lies before the window, of the rollups that are looked back at.
+    past: FilesByRollup,
+}
+
+impl State {
+    fn of(plan: &ScanPlan, records: &[UnitRecord]) -> Self {
+        let none_of = |rollup: &&Rollup| (rollup.id.to_owned(), Vec::new());
+        let of_window = plan.tables.iter().flat_map(|planned| &planned.rollups);
+        let past = plan.tables.iter().flat_map(|planned| &planned.past).flat_map(|past| &past.rollups);
+        let mut state =
+            Self { of_window: of_window.map(none_of).collect(), past: past.map(none_of).collect() };
+        for record in records {
+            let files = if is_past(&record.unit, plan) { &mut state.past } else { &mut state.of_window };
+            for manifest in &record.manifests {
+                if let (Some(files), Some(data)) = (files.get_mut(&manifest.rollup), &manifest.data) {
+                    files.push(data.clone());
+                }
+            }
         }
+        state
     }
-    files
+
+    /// Bytes that the analyses of a group read.
+    fn bytes(&self, group: &Group) -> u64 {
+        let read = self.of_window.iter().chain(&self.past).filter(|(id, _)| reads(group, id));
+        read.flat_map(|(_, files)| files).map(|file| file.bytes).sum()
+    }
+}
+
+fn read_by(group: &Group, files: &FilesByRollup) -> FilesByRollup {
+    let read = files.iter().filter(|(id, _)| reads(group, id));
+    read.map(|(id, files)| (id.clone(), files.clone())).collect()
 }
 
 /// Whether an analysis of the group reads the rollup.
@@ -223,11 +246,6 @@ fn reads(group: &[&'static Analysis], rollup: &str) -> bool {
         analysis.rollups.contains(&rollup) || analysis.optional_rollups.contains(&rollup)
     };
     group.iter().any(reads)
-}
-
-fn state_bytes(group: &Group, state: &BTreeMap<String, Vec<LakeFile>>) -> u64 {
-    let read = state.iter().filter(|(id, _)| reads(group, id));
-    read.flat_map(|(_, files)| files).map(|file| file.bytes).sum()
 }
 
 fn by_rollups(analyses: &[&'static Analysis]) -> Vec<Group> {

@@ -8,6 +8,7 @@ mod filters;
 mod gaps;
 mod investigate;
 mod ledger;
+mod look_back;
 mod merge;
 mod newest;
 mod plan;

@@ -8,6 +8,7 @@ use hindcast_common::analyses::correlation::{ENTITY_TIES, OFFICE_ADDRESSES, PREV
 use hindcast_common::analyses::investigation::{INVESTIGATION, OF_ALL_ROWS};
 use hindcast_common::analyses::{ANALYSES, Analysis, Locations, Suite};
 use hindcast_common::catalog::{DateFolder, Lake, LakeTable};
+use hindcast_common::config::Config;
 use hindcast_common::entities::Entity;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::time::Window;
@@ -15,6 +16,7 @@ use hindcast_common::{Error, Result};
 
 use super::coverage::Gap;
 use super::gaps::{TableColumns, column_gaps};
+use super::look_back::{PlannedPast, past_of};
 use super::sources::Sources;
 use crate::locations::LocationSource;
 
@@ -90,29 +92,32 @@ pub struct PlannedTable {
     pub folders: Vec<DateFolder>,
     /// The rollups its files feed.
     pub rollups: Vec<&'static Rollup>,
+    /// What is read of the time before the window, where an analysis looks back.
+    pub past: Option<PlannedPast>,
 }
 
 impl PlannedTable {
-    /// Files and their bytes.
+    /// Files in the window and their bytes.
     pub fn size(&self) -> (u64, u64) {
         let files = self.folders.iter().flat_map(|folder| &folder.files);
         files.fold((0, 0), |(count, bytes), file| (count + 1, bytes + file.bytes))
     }
 }
 
-/// Plans `request` over `lake`, with what the location database `locations` allows.
+/// Plans `request` over `lake`, with the parameters of `config` and what the location database `locations` allows.
 ///
 /// # Errors
 /// [`Error::Config`] where no known table or no file is in the window, [`Error::Storage`] where a listing fails.
 pub async fn plan_scan(
     lake: &Lake,
     request: &Question,
+    config: &Config,
     locations: Option<LocationSource>,
     runtime: &Arc<RuntimeEnv>,
 ) -> Result<ScanPlan> {
     let sources = Sources::of(lake, request).await?;
     let (window, gaps) = sources.window(&request.window, runtime).await?;
-    let plan = plan_window(&sources, request, window, locations, gaps).await?;
+    let plan = plan_window(&sources, request, config, window, locations, gaps).await?;
     plan.ok_or_else(|| {
         Error::Config(format!(
             "the lake has no file between {} and {}{}",
@@ -139,6 +144,7 @@ pub(super) fn reads(analysis: &Analysis, name: &str, readable: &BTreeSet<&str>) 
 pub(super) async fn plan_window(
     sources: &Sources,
     request: &Question,
+    config: &Config,
     window: Window,
     locations: Option<LocationSource>,
     mut gaps: Vec<Gap>,
@@ -165,13 +171,12 @@ pub(super) async fn plan_window(
         Some(TableColumns { table, folders, known: columns.get(table.spec.name)? })
     });
     gaps.extend(column_gaps(&known.collect::<Vec<_>>(), &disabled, &chosen, &analyses));
-    let tables = in_window
-        .into_iter()
-        .filter_map(|(table, folders)| {
-            let rollups = chosen.get(table.spec.name)?.clone();
-            Some(PlannedTable { table, folders, rollups })
-        })
-        .collect();
+    let mut tables = Vec::new();
+    for (table, folders) in in_window {
+        let Some(rollups) = chosen.get(table.spec.name).cloned() else { continue };
+        let past = past_of(&table, &rollups, &analyses, config, &window).await?;
+        tables.push(PlannedTable { table, folders, rollups, past });
+    }
     let missing_tables = tables_of(&wanted)
         .into_iter()
         .filter(|name| !columns.contains_key(*name) && !has_substitute(name, &columns))

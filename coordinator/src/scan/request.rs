@@ -65,7 +65,7 @@ pub async fn prepare(
 ) -> Result<Prepared> {
     let question = question_of(request)?;
     let (lake, config) = open_lake(&request.lake, &request.preset, own_layer(request), access).await?;
-    let plan = plan_scan(&lake, &question, locations.map(LocationDatabase::source), runtime).await?;
+    let plan = plan_scan(&lake, &question, &config, locations.map(LocationDatabase::source), runtime).await?;
     Ok(Prepared { config, plan })
 }
 
@@ -100,7 +100,8 @@ impl WindowPlanner {
     /// # Errors
     /// [`Error::Storage`] where a listing fails.
     pub async fn plan(&self, window: Window) -> Result<Option<ScanPlan>> {
-        plan_window(&self.sources, &self.question, window, self.locations.clone(), Vec::new()).await
+        let locations = self.locations.clone();
+        plan_window(&self.sources, &self.question, &self.config, window, locations, Vec::new()).await
     }
 }
 

@@ -33,7 +33,7 @@ use super::report::{EntityTold, Outcome, Report};
 use super::score::suite_score;
 use super::spilled::Whole;
 use super::table::ResultTable;
-use super::units::{cut, unit_bytes};
+use super::units::{cut, is_past, unit_bytes};
 
 /// How a scan is run.
 pub struct RunOptions<'a> {
@@ -109,7 +109,7 @@ pub async fn run_scan(
     let records = read(plan, &rollups, looked.as_mut(), progress).await?;
     tracing::debug!(units = records.len(), "rollups complete");
     progress.merging();
-    let days = days_read(&plan.window, records.iter());
+    let days = days_read(&plan.window, records.iter().filter(|record| !is_past(&record.unit, plan)));
     let mut merger = Merger::new(plan, options, &rollups, progress, records);
     put_locations(&mut merger, plan, options).await?;
     if let Some(looked) = &looked {
@@ -119,7 +119,8 @@ pub async fn run_scan(
     // Who is tied to whom is told by all rows, also where an entity's alone are looked at.
     let told_by = looked.as_mut().map_or(&mut merger, |looked| &mut looked.identities);
     let context = EntityContext::learn(told_by, &plan.analyses, &results, options.config).await?;
-    let records = merger.into_records();
+    let (past, records): (Vec<_>, Vec<_>) =
+        merger.into_records().into_iter().partition(|record| is_past(&record.unit, plan));
     finish(plan, options, &context, &mut results).await?;
 
     let mut tables: Vec<ResultTable> = looked.iter().map(LookedUp::ties_table).collect::<Result<_>>()?;
@@ -157,7 +158,15 @@ pub async fn run_scan(
     };
     // An entity may have no row of those that a suite takes.
     let gaps = if looked.is_some() { Vec::new() } else { row_gaps(plan, &records, options).await? };
-    let seen = Seen { records: &records, looked: looked.as_ref(), context: &context, entity, gaps, days };
+    let seen = Seen {
+        records: &records,
+        past: &past,
+        looked: looked.as_ref(),
+        context: &context,
+        entity,
+        gaps,
+        days,
+    };
     let outcome = judge(plan, options.config, seen, &watched, signals);
     let names = tables.iter().map(|table| table.name.clone()).collect();
     let report = Report::new(plan, options.config, outcome, names)?;
@@ -168,6 +177,8 @@ pub async fn run_scan(
 /// What was read, and what is known of who is in it.
 struct Seen<'a> {
     records: &'a [UnitRecord],
+    /// Those of the time before the window.
+    past: &'a [UnitRecord],
     looked: Option<&'a LookedUp<'a>>,
     context: &'a EntityContext,
     entity: Option<EntityTold>,
@@ -189,8 +200,8 @@ fn judge(
     for (id, rows) in signals.values_mut().flatten() {
         *rows -= suppressed_rows.get(id.as_str()).copied().unwrap_or_default().min(*rows);
     }
-    let Seen { records, looked, context, entity, gaps, days } = seen;
-    let coverage = coverage_of(plan, records, looked, gaps);
+    let Seen { records, past, looked, context, entity, gaps, days } = seen;
+    let coverage = coverage_of(plan, records, past, looked, gaps);
     let assessment = Assessment::of(plan, &coverage);
     // A suite that looked at no row has no score.
     let scored = signals
@@ -253,7 +264,6 @@ pub(super) fn rollup_run<'a>(plan: &ScanPlan, options: &'a RunOptions<'a>) -> Ro
         state: options.state,
         config: options.config,
         job: options.job,
-        window: plan.window,
         tables: cut(plan).0,
         use_cache: options.use_cache,
     }

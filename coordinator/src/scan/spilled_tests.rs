@@ -72,6 +72,25 @@ async fn a_result_in_a_file_is_that_in_memory() {
 }
 
 #[tokio::test]
+async fn what_is_written_does_not_depend_on_where_rows_are_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = whole(false, 1 << 30).await.into_table("t").unwrap();
+    let bytes = written(&whole, &folder.path().join("whole"));
+    let rows = &whole.batches().unwrap()[0];
+    // As a coordinator sends them, and with a part that has no row.
+    for part_rows in [1_000, 14_321, PART_ROWS, 2 * PART_ROWS + 1] {
+        let starts = (0..ROWS).step_by(part_rows);
+        let mut parts: Vec<_> = starts.map(|start| rows.slice(start, part_rows.min(ROWS - start))).collect();
+        parts.insert(1, rows.slice(0, 0));
+        let table = ResultTable::held("t", &parts).unwrap();
+        assert!(written(&table, &folder.path().join(part_rows.to_string())) == bytes, "{part_rows}");
+    }
+    let none = ResultTable::held("t", &[rows.slice(0, 0), rows.slice(0, 0)]).unwrap();
+    let none = written(&none, &folder.path().join("none"));
+    assert_eq!(none[1], b"time_generated,source_ip,request_url,bytes_sent\n");
+}
+
+#[tokio::test]
 async fn rows_in_a_file_can_be_read_again_and_go_with_their_last_reader() {
     let Whole::Spilled(rows) = whole(true, 1 << 30).await else { panic!("held") };
     let path = path_of(&rows.file).unwrap().to_owned();

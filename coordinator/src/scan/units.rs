@@ -1,7 +1,9 @@
 //! Cuts a plan's files into units, the tasks of a rollup job.
 
-use hindcast_common::catalog::LakeFile;
+use hindcast_common::catalog::{DateFolder, LakeFile};
 use hindcast_common::engine::{RollupUnit, TableRef};
+use hindcast_common::rollups::Rollup;
+use hindcast_common::time::Window;
 
 use serde::Serialize;
 
@@ -12,7 +14,7 @@ use super::plan::ScanPlan;
 /// threads or workers.
 const UNIT_BYTES: u64 = 512 << 20;
 
-/// The tables of a plan, as tasks find them, and units for all their files.
+/// The tables of a plan, as tasks find them, and units for all their files: those of the window, and those of the time before it.
 pub(super) fn cut(plan: &ScanPlan) -> (Vec<TableRef>, Vec<RollupUnit>) {
     let mut units = Vec::new();
     let mut tables = Vec::new();
@@ -22,20 +24,42 @@ pub(super) fn cut(plan: &ScanPlan) -> (Vec<TableRef>, Vec<RollupUnit>) {
             url: planned.table.location.url().to_owned(),
             mapping: planned.table.mapping.clone(),
         });
-        for folder in &planned.folders {
-            for files in groups(&folder.files, UNIT_BYTES) {
-                units.push(RollupUnit {
-                    table: index,
-                    date: folder.date,
-                    files,
-                    is_clipped: !plan.window.covers_date(folder.date),
-                    rollups: planned.rollups.iter().map(|rollup| rollup.id.to_owned()).collect(),
-                    selection: None,
-                });
+        if let Some(past) = &planned.past {
+            for folder in &past.folders {
+                let rows = past.rows_of(folder, planned, &plan.window);
+                units.extend(units_of_folder(index, folder, &past.rollups, rows));
             }
+        }
+        for folder in &planned.folders {
+            units.extend(units_of_folder(index, folder, &planned.rollups, plan.window));
         }
     }
     (tables, units)
+}
+
+/// Units for a folder's files, of the rows in `window`.
+fn units_of_folder(
+    table: usize,
+    folder: &DateFolder,
+    rollups: &[&'static Rollup],
+    window: Window,
+) -> impl Iterator<Item = RollupUnit> {
+    let rollups: Vec<String> = rollups.iter().map(|rollup| rollup.id.to_owned()).collect();
+    let (date, is_clipped) = (folder.date, !window.covers_date(folder.date));
+    groups(&folder.files, UNIT_BYTES).into_iter().map(move |files| RollupUnit {
+        table,
+        date,
+        files,
+        window,
+        is_clipped,
+        rollups: rollups.clone(),
+        selection: None,
+    })
+}
+
+/// Whether a unit of `plan` is read for what lies before the window.
+pub(super) fn is_past(unit: &RollupUnit, plan: &ScanPlan) -> bool {
+    unit.window.from_us < plan.window.from_us
 }
 
 /// The units of a plan as `--dry-run` shows them.
@@ -47,6 +71,7 @@ pub fn units_of(plan: &ScanPlan) -> Vec<UnitOutline> {
         files: unit.files.len(),
         bytes: unit_bytes(unit),
         is_clipped: unit.is_clipped,
+        is_past: is_past(unit, plan),
         rollups: unit.rollups.clone(),
     };
     units.iter().map(outline).collect()
@@ -65,6 +90,8 @@ pub struct UnitOutline {
     pub bytes: u64,
     /// Whether the window cuts the date, so that its state is kept for this window only.
     pub is_clipped: bool,
+    /// Whether it is read for what lies before the window, which some analyses look back at.
+    pub is_past: bool,
     /// What is computed of them.
     pub rollups: Vec<String>,
 }

@@ -15,6 +15,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     optional_rollups: &[],
     requires: &[],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("address", false)],

@@ -21,6 +21,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     optional_rollups: &[],
     requires: &[],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("name", false)],

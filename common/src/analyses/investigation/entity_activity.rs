@@ -17,6 +17,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     optional_rollups: ACTIVITY_ROLLUPS,
     requires: &[],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("hour", false), ("table", false)],

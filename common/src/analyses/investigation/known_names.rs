@@ -18,6 +18,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     optional_rollups: &["device_addresses", "device_accounts", "firewall_identities", "office_identities"],
     requires: &[],
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("name", false)],

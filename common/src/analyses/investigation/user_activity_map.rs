@@ -16,6 +16,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     optional_rollups: &[],
     requires: OFFICE,
     locations: Locations::Optional,
+    look_back: None,
     run,
     finish: None,
     order: &[("operations", true)],

@@ -19,6 +19,7 @@ pub(super) static ANALYSIS: Analysis = Analysis {
     optional_rollups: &[],
     requires: OFFICE,
     locations: Locations::Unused,
+    look_back: None,
     run,
     finish: None,
     order: &[("hour", false), ("operation", false)],

@@ -9,7 +9,7 @@ use super::charts::{self, Charts, PlacedChart};
 use super::table::Table;
 use super::{Source, told};
 use crate::scan::{CoverageEntry, Status, dates_told};
-use crate::screen::bytes;
+use crate::screen::{bytes, status_counts};
 
 /// Reasons shown.
 const SHOWN_REASONS: usize = 200;
@@ -24,6 +24,8 @@ pub(super) struct CoverageSection {
     tables: Table,
     reasons: Vec<Reason>,
     reasons_note: String,
+    /// What was looked back at before the window; empty where nothing was.
+    look_back: String,
 }
 
 impl HtmlSafe for CoverageSection {}
@@ -50,6 +52,11 @@ impl CoverageSection {
             tables: tables(&coverage.tables),
             reasons_note: told::cut(shown.len(), all, "reasons; all are in summary.json"),
             reasons: shown,
+            look_back: if coverage.look_back.is_empty() {
+                String::new()
+            } else {
+                status_counts(&coverage.look_back)
+            },
         }
     }
 }

@@ -1,0 +1,59 @@
+//! What a scan reads of the time before its window, for the analyses that look back.
+
+use hindcast_common::Result;
+use hindcast_common::analyses::{Analysis, LookBack};
+use hindcast_common::catalog::{DateFolder, LakeTable};
+use hindcast_common::config::Config;
+use hindcast_common::rollups::Rollup;
+use hindcast_common::time::{Window, date_of_us, date_start_us};
+
+use super::plan::PlannedTable;
+
+/// What is read of a table of the time before the window.
+#[derive(Debug, Clone)]
+pub struct PlannedPast {
+    /// From where on, up to the window's start.
+    pub window: Window,
+    /// The table's folders of that time.
+    pub folders: Vec<DateFolder>,
+    /// The rollups their files feed.
+    pub rollups: Vec<&'static Rollup>,
+}
+
+/// What `analyses` look back at of `table` in a scan of `window`; nothing where they do not.
+///
+/// # Errors
+/// [`hindcast_common::Error::Storage`] where a listing fails.
+pub(super) async fn past_of(
+    table: &LakeTable,
+    rollups: &[&'static Rollup],
+    analyses: &[&'static Analysis],
+    config: &Config,
+    window: &Window,
+) -> Result<Option<PlannedPast>> {
+    let mut start_us = window.from_us;
+    let mut looked_at: Vec<&'static Rollup> = Vec::new();
+    for LookBack { rollups: wanted, start } in analyses.iter().filter_map(|a| a.look_back.as_ref()) {
+        let own = rollups.iter().filter(|rollup| wanted.contains(&rollup.id));
+        let own: Vec<_> = own.filter(|own| !looked_at.iter().any(|known| known.id == own.id)).collect();
+        if let Some(own_start_us) = start(config, window.from_us).filter(|_| !own.is_empty()) {
+            start_us = start_us.min(own_start_us);
+            looked_at.extend(own);
+        }
+    }
+    if start_us >= window.from_us {
+        return Ok(None);
+    }
+    // From a midnight on: the state of whole dates serves other windows too.
+    let past = Window::new(date_start_us(date_of_us(start_us)), window.from_us)?;
+    Ok(Some(PlannedPast { window: past, folders: table.folders(&past).await?, rollups: looked_at }))
+}
+
+impl PlannedPast {
+    /// The rows that are taken of a folder: those before the window, and of a folder that the window's own rows are not read
+    /// from, those in it too, as a longer scan would.
+    pub(super) fn rows_of(&self, folder: &DateFolder, planned: &PlannedTable, window: &Window) -> Window {
+        let is_read = planned.folders.iter().any(|own| own.date == folder.date);
+        if is_read { self.window } else { Window { to_us: window.to_us, ..self.window } }
+    }
+}
