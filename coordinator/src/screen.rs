@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hindcast_common::analyses::Suite;
-use hindcast_common::engine::UnitFault;
+use hindcast_common::engine::{StateFault, UnitFault};
 use hindcast_common::entities::EntityKind;
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::{Job, Progress as JobProgress};
@@ -204,8 +204,15 @@ pub fn print_unread(summary: &Summary) {
     }
 }
 
+/// Warns on standard error of state that was damaged, of which nothing shows in the results.
+pub fn print_replaced(state: &[StateFault]) {
+    for StateFault { file, reason } in state {
+        eprintln!("warning: damaged state was computed again: {file}: {reason}");
+    }
+}
+
 fn print_coverage(coverage: &Coverage) {
-    let Coverage { tables, gaps, complete } = coverage;
+    let Coverage { tables, gaps, complete, .. } = coverage;
     println!(
         "coverage      {} table dates scanned, {} empty, {} missing, {} failed{}",
         coverage.count(Status::Scanned),

@@ -2,7 +2,8 @@
 //! where another ended, and a late file has only its windows computed again.
 
 use hindcast_common::config::Config;
-use hindcast_common::engine::StateStore;
+use hindcast_common::engine::{StateStore, made_by, sealed, unsealed};
+use hindcast_common::rollups::Rollup;
 use hindcast_common::{Error, Result};
 
 use super::WindowRow;
@@ -17,7 +18,8 @@ pub(super) fn key(plan: &ScanPlan, config: &Config) -> Result<String> {
     let disabled: Vec<_> =
         plan.disabled.iter().map(|disabled| (disabled.analysis.id, disabled.reason.as_str())).collect();
     let tables = plan.tables.iter().map(|planned| {
-        let rollups: Vec<_> = planned.rollups.iter().map(|rollup| (rollup.id, rollup.version)).collect();
+        let made_by = |rollup: &&'static Rollup| made_by(rollup).unwrap_or_default();
+        let rollups: Vec<_> = planned.rollups.iter().map(|rollup| (rollup.id, made_by(rollup))).collect();
         let folders: Vec<_> = planned.folders.iter().map(|folder| (folder.date, &folder.files)).collect();
         let table = &planned.table;
         (table.spec.name, table.location.url(), &table.mapping, rollups, folders)
@@ -34,10 +36,16 @@ pub(super) fn key(plan: &ScanPlan, config: &Config) -> Result<String> {
     Ok(format!("backfill/{}.json", &blake3::hash(&json).to_hex()[..32]))
 }
 
-/// The row under `key`. State is a cache: a row that can't be read is computed again.
+/// The row under `key`. State is a cache: a row that is not as it was written is computed again.
 pub(super) async fn find(state: &StateStore, key: &str) -> Option<WindowRow> {
     match state.location().read(key).await {
-        Ok(bytes) => serde_json::from_slice(&bytes?).ok(),
+        Ok(bytes) => {
+            let row: Result<(String, WindowRow), String> = unsealed(&bytes?);
+            let row =
+                row.and_then(|(own, row)| if own == key { Ok(row) } else { Err(format!("it is {own}")) });
+            row.inspect_err(|reason| tracing::warn!(key, reason, "a window's row is not as it was written"))
+                .ok()
+        }
         Err(error) => {
             tracing::warn!(%error, key, "a window's row can't be looked up: taken to be absent");
             None
@@ -47,7 +55,7 @@ pub(super) async fn find(state: &StateStore, key: &str) -> Option<WindowRow> {
 
 /// Keeps `row` under `key`. Two that put it put the same.
 pub(super) async fn keep(state: &StateStore, key: &str, row: &WindowRow) -> Result<()> {
-    let json = serde_json::to_vec(row).map_err(|error| Error::Internal(error.to_string()))?;
+    let json = sealed(&(key, row))?;
     let place = state.location();
     place.put(&place.child(key), json).await
 }

@@ -2,6 +2,7 @@
 //! and what of a table could not be looked at whatever the date.
 
 use chrono::NaiveDate;
+use hindcast_common::engine::StateFault;
 use hindcast_common::selection::SelectionStats;
 use serde::{Deserialize, Serialize};
 
@@ -156,6 +157,9 @@ pub struct Coverage {
     pub gaps: Vec<Gap>,
     /// Whether all that is there was looked at: no date failed, and there is no gap.
     pub complete: bool,
+    /// State from earlier that was damaged and had to be computed again: it changed no result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced_state: Vec<StateFault>,
 }
 
 impl Coverage {
