@@ -59,7 +59,9 @@ impl SealedReader {
     /// The error with the file's name, where it says what is wrong with the file.
     fn named(&self, error: ParquetError) -> ParquetError {
         match error {
-            ParquetError::General(reason) => ParquetError::General(format!("{}: {reason}", self.sealed.path)),
+            ParquetError::General(reason) | ParquetError::EOF(reason) => {
+                ParquetError::General(format!("{}: {reason}", self.sealed.path))
+            }
             other => other,
         }
     }

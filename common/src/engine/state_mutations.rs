@@ -24,7 +24,7 @@ use crate::rollups::BUCKET_COLUMN;
 /// Files of each size, where nothing else is said.
 const RUNS: u64 = 150;
 /// Rows of a file that is read in one request, and of one that is read in parts.
-const SIZES: [i64; 2] = [60, 30_000];
+const SIZES: [i64; 2] = [80, 30_000];
 
 fn runs() -> u64 {
     std::env::var("HINDCAST_MUTATIONS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS)
