@@ -55,16 +55,19 @@ pub fn made_by(rollup: &Rollup) -> Result<String> {
 /// # Errors
 /// Where its plan can't be built.
 fn definition(rollup: &Rollup) -> Result<String> {
+    // Neither depends on the rollup, and both take longer to make than its plan.
+    static DEFAULTS: LazyLock<Result<(Config, SessionContext)>> =
+        LazyLock::new(|| Ok((Config::load("default", &[])?, SessionContext::new())));
     static KNOWN: LazyLock<Mutex<HashMap<&'static str, String>>> = LazyLock::new(Mutex::default);
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(definition) = known().get(rollup.id) {
         return Ok(definition.clone());
     }
-    let config = Config::load("default", &[])?;
-    let plan = built(rollup, &config, &SessionContext::new())?.into_unoptimized_plan();
+    let (config, session) = DEFAULTS.as_ref().map_err(|error| Error::Internal(error.to_string()))?;
+    let frame = built(rollup, config, session)?;
     let Rollup { id, tables, columns, bucket_key, shape, .. } = rollup;
-    let text =
-        format!("{id} {tables:?} {columns:?} {bucket_key:?} {shape:?}\n{}", plan.display_indent_schema());
+    let (plan, state) = (frame.logical_plan().display_indent(), frame.schema());
+    let text = format!("{id} {tables:?} {columns:?} {bucket_key:?} {shape:?}\n{plan}\n{state:?}");
     let hash = blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();
     known().insert(rollup.id, hash.clone());
     Ok(hash)
