@@ -93,14 +93,13 @@ fn the_state_of_fixed_rows_is_pinned() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let states = runtime.expect("threads").block_on(states());
     assert_eq!(states.len(), ROLLUPS.len());
+    let mut text =
+        "# rollup, its version, the catalog's, the functions', rows of its state, their hash\n".to_owned();
+    for (rollup, (version, catalog, functions, rows, hash)) in &states {
+        writeln!(text, "{rollup} {version} {catalog} {functions} {rows} {hash}").expect("text");
+    }
     if std::env::var_os("HINDCAST_GOLDEN").is_some_and(|wish| wish == "write") {
-        let mut text =
-            "# rollup, its version, the catalog's, the functions', rows of its state, their hash\n"
-                .to_owned();
-        for (rollup, (version, catalog, functions, rows, hash)) in &states {
-            writeln!(text, "{rollup} {version} {catalog} {functions} {rows} {hash}").expect("text");
-        }
-        fs::write(&list, text).expect("the list written");
+        fs::write(&list, &text).expect("the list written");
     }
     let pinned = pinned(&list);
     for (rollup, state) in &states {
@@ -114,7 +113,7 @@ fn the_state_of_fixed_rows_is_pinned() {
         let same_versions = (known.0, known.1, known.2) == (*version, *catalog, *functions);
         assert!(
             known.4 == *hash || !same_versions,
-            "state of {rollup} changed: raise its version, or CATALOG_VERSION or FUNCTIONS_VERSION where that is the cause; then write the list anew"
+            "state of {rollup} changed: raise its version, or CATALOG_VERSION or FUNCTIONS_VERSION where that is the cause; then write the list anew:\n{text}"
         );
         assert!(
             known == state,

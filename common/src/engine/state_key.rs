@@ -66,7 +66,7 @@ fn definition(rollup: &Rollup) -> Result<String> {
     let (config, session) = DEFAULTS.as_ref().map_err(|error| Error::Internal(error.to_string()))?;
     let frame = built(rollup, config, session)?;
     let Rollup { id, tables, columns, bucket_key, shape, .. } = rollup;
-    let (plan, state) = (frame.logical_plan().display_indent(), frame.schema());
+    let (plan, state) = (frame.logical_plan().display_indent(), frame.schema().fields());
     let text = format!("{id} {tables:?} {columns:?} {bucket_key:?} {shape:?}\n{plan}\n{state:?}");
     let hash = blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();
     known().insert(rollup.id, hash.clone());
