@@ -66,9 +66,9 @@ bench-import *arguments:
     cargo build --release
     python3 benches/import.py target/release/hindcast {{arguments}}
 
-# Inputs broken at random, so many of each of five kinds: no panic, no lost record
+# Inputs, lake files and state broken at random, so many of each kind: no panic, no lost record, no other result
 mutations runs="2000":
-    HINDCAST_MUTATIONS={{runs}} cargo test -p hindcast-coordinator --bins mutations
+    HINDCAST_MUTATIONS={{runs}} cargo test -p hindcast-common -p hindcast-coordinator --lib --bins --test undecodable_files mutations
 
 # So many seeded fault runs, from a seed on
 chaos runs="200" seed="1":

@@ -172,6 +172,27 @@ fn unreadable_values_are_null_and_counted() {
     );
 }
 
+/// State of a scan that read more columns says nothing of those that this one does not read.
+#[test]
+fn counts_of_unreadable_values_do_not_depend_on_the_cache() {
+    let place = Place::new();
+    let mut odd = session("2026-02-02T11:00:00Z", "203.0.113.9");
+    odd.insert("SentBytes".into(), json!("lots"));
+    place.write_rows("CommonSecurityLog", "2026-02-02", "a.parquet", &[odd]);
+    let (lake, out, state) = (place.lake(), place.out(), place.path("state"));
+    let scan = |arguments: &str| {
+        let line = format!("scan --lake {} --out {} {arguments}", lake.display(), out.display());
+        let output = hindcast(&line);
+        assert!(output.status.success(), "{}", stderr(&output));
+        place.coverage("CommonSecurityLog", "2026-02-02")
+    };
+    let cached = format!("--state {}", state.display());
+    assert!(scan(&cached)["reason"].as_str().is_some_and(|reason| reason.contains("SentBytes")));
+    let fresh = scan("--no-cache --only traffic_overview");
+    assert_eq!(scan(&format!("{cached} --only traffic_overview")), fresh);
+    assert_eq!(fresh["reason"], Value::Null);
+}
+
 #[test]
 fn a_lake_that_is_not_there() {
     let output = hindcast("scan --lake /nowhere/at/all");

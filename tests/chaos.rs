@@ -9,11 +9,12 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
+use crate::damaged_state::{Damage, damage, files_and_replaced};
 use crate::faulty_store::{FaultyStore, StoreFaults};
 use crate::object_stores::{BUCKET, Store, environment};
 use crate::same_bytes::{assert_same, files_of};
 use crate::sandbox::{Sandbox, Setup};
-use crate::support::{Place, read_json, stderr};
+use crate::support::{Place, hindcast, read_json, stderr};
 
 const DEMO: &str = "--days 4 --rows-per-day 6000 --seed 9";
 /// Runs where nothing else is said.
@@ -33,9 +34,10 @@ enum Kind {
     CoordinatorKilled,
     StoreFails,
     StorePoisoned,
+    State(Damage),
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 13] = [
     Kind::WorkerKilled,
     Kind::WorkerHung,
     Kind::WorkerSlow,
@@ -45,6 +47,10 @@ const KINDS: [Kind; 9] = [
     Kind::CoordinatorKilled,
     Kind::StoreFails,
     Kind::StorePoisoned,
+    Kind::State(Damage::Flipped),
+    Kind::State(Damage::Cut),
+    Kind::State(Damage::Swapped),
+    Kind::State(Damage::Moved),
 ];
 
 /// How a run ended.
@@ -75,6 +81,7 @@ fn seeded_fault_runs() {
         let outcome = match (kind, &store) {
             (Kind::StoreFails | Kind::StorePoisoned, Some(store)) => store_run(&place, store, kind, seed),
             (Kind::StoreFails | Kind::StorePoisoned, None) => continue,
+            (Kind::State(damage), _) => state_run(&place, damage, &mut random, seed),
             _ => process_run(&place, kind, &mut random, seed),
         };
         println!("seed {seed}: {kind:?}, {outcome:?}, {:.1} s", start.elapsed().as_secs_f64());
@@ -130,7 +137,7 @@ fn process_run(place: &Place, kind: Kind, random: &mut ChaCha8Rng, seed: u64) ->
             pause(random, 2000);
             sandbox.start_coordinator();
         }
-        Kind::StoreFails | Kind::StorePoisoned => {}
+        Kind::StoreFails | Kind::StorePoisoned | Kind::State(_) => {}
     }
     let output = sandbox.finish(scan);
     assert!(output.status.success(), "seed {seed}, {kind:?}: {}\n{}", stderr(&output), sandbox.logs());
@@ -147,6 +154,26 @@ fn tell_retries(sandbox: &mut Sandbox) {
     println!("retries {retries:?}, {} workers ended", sandbox.ended_workers());
 }
 
+/// A scan with a cache that was damaged since another filled it.
+fn state_run(place: &Place, kind: Damage, random: &mut ChaCha8Rng, seed: u64) -> Outcome {
+    let state = place.path(&format!("state-{seed}"));
+    let out = place.path(&format!("chaos-{seed}"));
+    let scan = |state: &Path| {
+        let (lake, out, state) = (place.lake(), out.display(), state.display());
+        let line =
+            format!("scan --lake {} --out {out} --state {state} --format json,parquet", lake.display());
+        let output = hindcast(&line);
+        assert!(output.status.success(), "seed {seed}, {kind:?}: {}", stderr(&output));
+    };
+    scan(&state);
+    let state = damage(&state, kind, random);
+    scan(&state);
+    let (files, replaced) = files_and_replaced(&out);
+    assert_same(&files_and_replaced(&place.out()).0, &files, &format!("seed {seed}, {kind:?}"));
+    println!("{} files of state computed again", replaced.len());
+    Outcome::Whole
+}
+
 /// A scan of a store whose requests fail now and then, or of one file always.
 fn store_run(place: &Place, store: &Store, kind: Kind, seed: u64) -> Outcome {
     let poison =
@@ -161,6 +188,7 @@ fn store_run(place: &Place, store: &Store, kind: Kind, seed: u64) -> Outcome {
             per_mille_delay: 50,
             delay: Duration::from_millis(150),
             poison,
+            ..StoreFaults::default()
         },
     );
     let setup = Setup {

@@ -25,6 +25,8 @@ pub struct StoreFaults {
     pub delay: Duration,
     /// GET and HEAD of a path with this in it (`%3D` read as `=`) always get 500.
     pub poison: Option<String>,
+    /// PUT of a path with this in it is always denied, as of a store that may only be read.
+    pub refused: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -34,6 +36,7 @@ enum Fault {
     Truncate,
     Delay,
     Poison,
+    Refusal,
 }
 
 /// A request or an answer: its head with the empty line, and its body as it came, chunk lengths included.
@@ -165,6 +168,9 @@ impl Proxy {
         if ["GET", "HEAD"].contains(&method) && of.poison.as_ref().is_some_and(is_in_path) {
             return Some(Fault::Poison);
         }
+        if method == "PUT" && of.refused.as_ref().is_some_and(is_in_path) {
+            return Some(Fault::Refusal);
+        }
         let target = target.split("uploadId=").next().unwrap_or_default();
         let key = format!("{method} {target} {}", request.header("range").unwrap_or_default());
         let mut asked = self.asked.lock().expect("no thread died");
@@ -190,6 +196,7 @@ impl Proxy {
             let answer = match fault {
                 _ if self.is_stopped.load(Ordering::SeqCst) => return Ok(()),
                 Some(Fault::Poison) => Message::failure("500 InternalError"),
+                Some(Fault::Refusal) => Message::failure("403 AccessDenied"),
                 Some(Fault::Error) => Message::failure("503 SlowDown"),
                 _ => request.ask(self.upstream_port).unwrap_or_else(|_| Message::failure("502 NoStore")),
             };

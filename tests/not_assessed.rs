@@ -131,13 +131,24 @@ fn one_column_under_another_name() {
     // Read as null, if nobody said so.
     let place = lake_of(3, |_, row| rename(row, "SentBytes", "bytes_sent"));
     assert_incomplete(&place, &place.scan("--only attack_timeline"), &["SentBytes", "bytes_sent"]);
+    // By a name that nobody can know, or not there at all: most analyses of the table could not run.
+    let place = lake_of(3, |_, row| rename(row, "SourceIP", "client"));
+    assert_incomplete(&place, &place.scan(""), &["SourceIP (the nearest there is client)"]);
+    let place = lake_of(3, |_, row| {
+        row.remove("SourceIP");
+    });
+    assert_incomplete(
+        &place,
+        &place.scan(""),
+        &["it was read without some columns: it has no column SourceIP."],
+    );
     // A time by another name: every file fails, and what might be it is named.
     let place = lake_of(3, |_, row| rename(row, "TimeGenerated", "ts"));
     assert_not_assessed(&place, &place.scan(""), &["TimeGenerated (the nearest there is ts)"]);
 }
 
 #[test]
-fn a_table_or_a_column_that_is_not_there_at_all_is_no_gap() {
+fn a_table_or_a_column_of_few_analyses_that_is_not_there_at_all_is_no_gap() {
     let place = lake_of(3, |_, row| {
         row.remove("LogSeverity");
     });

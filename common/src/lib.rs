@@ -3,6 +3,7 @@
 
 pub mod analyses;
 pub mod catalog;
+pub mod caught;
 pub mod cluster;
 pub mod config;
 pub mod engine;

@@ -43,6 +43,14 @@ fn words(name: &str) -> Vec<String> {
         _ => word,
     };
     let mut words: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).map(whole).collect();
+    // What an address or a port is need not be said twice.
+    let has = |words: &[String], name: &str| words.iter().any(|word| word == name);
+    let (has_ip, has_port) = (has(&words, "ip"), has(&words, "port"));
+    words.retain(|word| match word.as_str() {
+        "addr" | "address" => !has_ip,
+        "no" | "num" | "number" => !has_port,
+        _ => true,
+    });
     words.sort_unstable();
     words
 }
@@ -60,6 +68,8 @@ mod tests {
             assert!(!is_same_name("SourceIP", name), "{name}");
         }
         assert!(is_same_name("DestinationPort", "dst_port") && is_same_name("SentBytes", "bytes_sent"));
+        assert!(is_same_name("SourceIP", "SrcIpAddr") && is_same_name("DestinationPort", "DstPortNumber"));
+        assert!(!is_same_name("SourceIP", "SrcAddr"));
     }
 
     #[test]

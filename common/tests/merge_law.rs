@@ -1,85 +1,21 @@
 //! The law of rollups: state of the parts, united in any order and any shards, is the state of the whole.
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
+mod rows;
+
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::RecordBatch;
 use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::Int32Type;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
-use hindcast_common::catalog::{ColumnKind, TableSpec, canonical_schema};
 use hindcast_common::config::Config;
 use hindcast_common::engine::task_session;
 use hindcast_common::functions::BUCKETS;
 use hindcast_common::rollups::{BUCKET_COLUMN, ROLLUPS, Rollup};
 use proptest::prelude::*;
-
-/// 2026-03-01T23:59:50Z: ten seconds before a midnight, so that gaps span it.
-const BEFORE_MIDNIGHT_US: i64 = 1_772_409_590_000_000;
-
-/// Values a column takes; several match each filter, and null is among them.
-fn texts(column: &str) -> Vec<Option<&'static str>> {
-    let mut pool = match column {
-        "DeviceVendor" => vec!["Palo Alto Networks", "Palo Alto Networks", "Fortinet"],
-        "DeviceEventClassID" => vec!["TRAFFIC", "TRAFFIC", "THREAT", "SYSTEM"],
-        "SimplifiedDeviceAction" => vec!["Allowed", "Blocked", "Reset"],
-        "LocalIP" | "ClientIP" | "Client_IPAddress" => {
-            vec!["10.0.0.1", "[2A01::1]:443", "2a01::1", "10.0.0.1:80", "<null>", ""]
-        }
-        "UserId" => vec!["Ada@corp.example", "ada@corp.example", "bob@corp.example", "<null>"],
-        "UserType" => vec!["Regular", "Regular", "Admin"],
-        "SourceIP" | "DestinationIP" => vec!["10.0.0.1", "203.0.113.7", "2a01::1", "not an address"],
-        "ApplicationProtocol" => vec!["dns-base", "ssl", "DNS"],
-        "ProcessCommandLine" => vec!["7z a x.7z y", "azcopy copy a b", "notepad", "tar czf a.tgz b"],
-        "RemoteUrl" => vec!["https://loot.blob.core.windows.net/c", "example.org"],
-        "FileName" => vec!["loot.zip", "a.7z", "notes.txt"],
-        "FolderPath" => vec!["C:\\Windows\\Temp", "/srv/staging", "C:\\Docs"],
-        "OperationName" => vec!["PutBlob", "GetBlob", "microsoft.storage/storageaccounts/listkeys/action"],
-        "RecordType" => vec!["SharePointFileOperation", "ExchangeItem"],
-        "UserAgent" => vec!["Edge", "curl", ""],
-        "StatusCode" => vec!["201", "403"],
-        _ => vec!["one", "Two", "drei"],
-    };
-    pool.dedup();
-    pool.into_iter().map(Some).chain([None]).collect()
-}
-
-const INTEGERS: [Option<i64>; 7] =
-    [Some(0), Some(53), Some(443), Some(700), Some(600_000), Some(1 << 40), None];
-
-/// A batch of the rollup's columns; each row is a seed for its cells.
-fn batch(rollup: &Rollup, seeds: &[u64]) -> RecordBatch {
-    let spec = TableSpec::by_name(rollup.tables[0]).expect("a table");
-    let schema = canonical_schema(spec, rollup.columns);
-    let columns = schema.fields().iter().enumerate().map(|(position, field)| -> ArrayRef {
-        let kind = spec.column(field.name()).expect("a column").kind;
-        // Each column takes other bits of the seed.
-        let cells = seeds
-            .iter()
-            .map(|seed| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(7 * position as u32));
-        match kind {
-            ColumnKind::Time => {
-                let times = cells.map(|cell| BEFORE_MIDNIGHT_US + (cell % 40) as i64 * 500_000);
-                Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC"))
-            }
-            ColumnKind::Text => {
-                let pool = texts(field.name());
-                Arc::new(
-                    cells
-                        .map(|cell| pool[cell as usize % pool.len()])
-                        .collect::<DictionaryArray<Int32Type>>(),
-                )
-            }
-            ColumnKind::Integer => {
-                Arc::new(cells.map(|cell| INTEGERS[cell as usize % INTEGERS.len()]).collect::<Int64Array>())
-            }
-        }
-    });
-    RecordBatch::try_new(Arc::clone(&schema), columns.collect()).expect("a batch")
-}
+use rows::{batch, rows_of};
 
 struct Bench {
     session: SessionContext,
@@ -113,19 +49,6 @@ impl Bench {
         let states = self.session.read_batch(states).expect("a frame").filter(in_shard).expect("a filter");
         rows_of(&self.collect(rollup.merge(states).expect("a plan")))
     }
-}
-
-/// Rows as text.
-fn rows_of(batch: &RecordBatch) -> Vec<String> {
-    let options = FormatOptions::default().with_null("null");
-    let columns: Vec<ArrayFormatter<'_>> = batch
-        .columns()
-        .iter()
-        .map(|column| ArrayFormatter::try_new(column, &options).expect("a format"))
-        .collect();
-    (0..batch.num_rows())
-        .map(|row| columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|"))
-        .collect()
 }
 
 fn sorted(mut rows: Vec<String>) -> Vec<String> {

@@ -8,14 +8,15 @@ use datafusion::catalog::streaming::StreamingTable;
 use datafusion::execution::TaskContext;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{ident, lit};
+use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
-use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use hindcast_common::catalog::{
-    Lake, LakeFile, LakeTable, Location, TableSpec, UnreadableCounts, file_scan, parquet_footer, refuse_log,
+    FileScan, Lake, LakeFile, LakeTable, Location, TableSpec, UnreadableCounts, file_scan, parquet_footer,
+    refuse_log,
 };
 use hindcast_common::config::Config;
 use hindcast_common::engine::task_session;
@@ -158,12 +159,12 @@ fn held_of(source: &LakeTable, date: NaiveDate, window: &Window) -> (i64, i64) {
 #[derive(Debug)]
 pub(crate) struct ScanFeed {
     schema: SchemaRef,
-    scan: Arc<dyn ExecutionPlan>,
+    scan: FileScan,
 }
 
 impl ScanFeed {
-    /// The rows of `scan`, which has one partition.
-    pub(crate) fn new(scan: Arc<dyn ExecutionPlan>) -> Self {
+    /// The rows of `scan`.
+    pub(crate) fn new(scan: FileScan) -> Self {
         Self { schema: scan.schema(), scan }
     }
 }
@@ -174,7 +175,7 @@ impl PartitionStream for ScanFeed {
     }
 
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        match self.scan.execute(0, context) {
+        match self.scan.execute(context) {
             Ok(batches) => batches,
             Err(error) => Box::pin(RecordBatchStreamAdapter::new(
                 Arc::clone(&self.schema),

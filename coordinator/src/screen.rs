@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hindcast_common::analyses::Suite;
-use hindcast_common::engine::UnitFault;
+use hindcast_common::engine::{StateFault, UnitFault};
 use hindcast_common::entities::EntityKind;
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::{Job, Progress as JobProgress};
@@ -207,6 +207,13 @@ pub fn print_unread(summary: &Summary) {
     past.for_each(|entry| eprintln!("warning: not read before the window: {}", entry.unread_text()));
     if !summary.risk.is_assessed() {
         eprintln!("error: risk {}: {}", summary.risk.level.name(), summary.risk.explanation.join("; "));
+    }
+}
+
+/// Warns on standard error of state that was damaged, of which nothing shows in the results.
+pub fn print_replaced(state: &[StateFault]) {
+    for StateFault { file, reason } in state {
+        eprintln!("warning: damaged state was computed again: {file}: {reason}");
     }
 }
 

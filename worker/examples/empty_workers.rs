@@ -121,7 +121,7 @@ impl Emptiness {
 async fn commit(state: &StateStore, job: &RollupJob, unit: &RollupUnit, id: &str) -> OwnResult<Manifest> {
     let rollup = Rollup::by_id(id).ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))?;
     let key = unit_key(rollup, &job.config, &job.tables[unit.table], unit)?;
-    let encoded = EncodedState { bytes: vec![0; STATE_BYTES], rows: 1 };
+    let encoded = EncodedState { bytes: vec![0; STATE_BYTES], tail_bytes: 0, rows: 1 };
     state.commit(&key, rollup, &UnitStats::default(), unit, &unit.window, encoded).await
 }
 

@@ -1,42 +1,47 @@
 //! Where in a file a fault lies: reads it row group by row group and column by column until something fails.
 
-use futures::StreamExt;
-use parquet::arrow::ParquetRecordBatchStreamBuilder;
+use futures::TryStreamExt;
 use parquet::arrow::ProjectionMask;
+use parquet::errors::ParquetError;
 
 use super::lake::{LakeFile, LakeTable};
-use super::store_reader::StoreReader;
-use crate::error::InputFault;
+use super::store_reader::{opened, panicked};
+use crate::caught::caught;
+use crate::error::{Error, InputFault};
 
 /// Row group and column of the first part of `file` that can't be decoded, if any of `columns` can't.
 pub async fn locate_fault(table: &LakeTable, file: &LakeFile, columns: &[&str]) -> Option<InputFault> {
-    let fault = |row_group, column: Option<&str>, reason: String| {
-        let column = column.map(str::to_owned);
-        Some(InputFault { file: file.path.clone(), row_group, column, reason })
-    };
-    let reader = || StoreReader::new(&table.location, file);
-    let row_groups = match ParquetRecordBatchStreamBuilder::new(reader()).await {
+    let row_groups = match opened(&table.location, file).await {
         Ok(builder) => builder.metadata().num_row_groups(),
-        Err(error) => return fault(None, None, format!("is not a whole Parquet file: {error}")),
+        Err(Error::Input(fault)) => return Some(fault),
+        Err(error) => {
+            let reason = format!("is not a whole Parquet file: {error}");
+            return Some(InputFault { file: file.path.clone(), row_group: None, column: None, reason });
+        }
     };
     for row_group in 0..row_groups {
         for column in columns {
-            let physical_name = table.physical_name(column);
-            let Ok(builder) = ParquetRecordBatchStreamBuilder::new(reader()).await else {
-                continue;
+            let column = table.physical_name(column);
+            let reason = match caught(read_part(table, file, row_group, column)).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(panic) => panicked(&panic),
             };
-            let mask = ProjectionMask::columns(builder.parquet_schema(), [physical_name]);
-            let stream = builder.with_row_groups(vec![row_group]).with_projection(mask).build();
-            let mut stream = match stream {
-                Ok(stream) => stream,
-                Err(error) => return fault(Some(row_group), Some(physical_name), error.to_string()),
-            };
-            while let Some(batch) = stream.next().await {
-                if let Err(error) = batch {
-                    return fault(Some(row_group), Some(physical_name), error.to_string());
-                }
-            }
+            let column = Some(column.to_owned());
+            return Some(InputFault { file: file.path.clone(), row_group: Some(row_group), column, reason });
         }
     }
     None
+}
+
+async fn read_part(
+    table: &LakeTable,
+    file: &LakeFile,
+    row_group: usize,
+    column: &str,
+) -> Result<(), ParquetError> {
+    let Ok(builder) = opened(&table.location, file).await else { return Ok(()) };
+    let mask = ProjectionMask::columns(builder.parquet_schema(), [column]);
+    let rows = builder.with_row_groups(vec![row_group]).with_projection(mask).build()?;
+    rows.try_for_each(|_| async { Ok(()) }).await
 }

@@ -11,11 +11,16 @@ mod nanos;
 mod normalise;
 mod row_groups;
 mod scan;
+mod sealed;
+mod sealed_reader;
 mod store_reader;
 mod stored_file;
 mod stores;
 mod table_log;
 mod tables;
+
+/// How values are read. Raised whenever a file's rows come to be read as others: state is kept under it.
+pub const CATALOG_VERSION: u32 = 1;
 
 pub use alike::{reads_alike, reads_as_absent};
 pub use diagnose::locate_fault;
@@ -26,7 +31,8 @@ pub use lake::{
 pub use location::Location;
 pub use normalise::UnreadableCounts;
 pub use row_groups::{RowGroups, row_groups_that_may_hold};
-pub use scan::{canonical_schema, canonical_type, file_scan, state_scan};
+pub use scan::{FileScan, canonical_schema, canonical_type, file_scan, state_scan};
+pub use sealed::{StateFile, content_hash, seal_of};
 pub use store_reader::{Footer, column_texts, parquet_footer};
 pub use stored_file::StoredFile;
 pub use stores::Stores;

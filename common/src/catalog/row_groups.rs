@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccess};
-use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use parquet::basic::Type;
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::ParquetError;
@@ -18,8 +17,9 @@ use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::lake::{LakeFile, LakeTable};
-use super::store_reader::{StoreReader, no_parquet, only_dictionary_pages};
+use super::store_reader::{no_parquet, only_dictionary_pages, opened};
 use crate::Error;
+use crate::caught::caught_now;
 
 /// A larger dictionary is not worth reading beside its column.
 const LONGEST_DICTIONARY_BYTES: u64 = 8 << 20;
@@ -70,10 +70,7 @@ pub async fn row_groups_that_may_hold(
     columns: &[&str],
     may_hold: impl Fn(&str, &str) -> bool,
 ) -> Result<RowGroups, Error> {
-    let reader = StoreReader::new(&table.location, file);
-    let builder =
-        ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|error| no_parquet(file, &error))?;
-    let metadata = Arc::clone(builder.metadata());
+    let metadata = Arc::clone(opened(&table.location, file).await?.metadata());
     let leaves: Vec<Leaf> =
         columns.iter().map(|column| Leaf::of(&metadata, table.physical_name(column))).collect();
     let mut groups = Vec::new();
@@ -101,7 +98,8 @@ pub async fn row_groups_that_may_hold(
         if !*is_read {
             let column = columns[dictionary.column];
             // A page that can't be decoded is read with its row group, where what is wrong is told.
-            *is_read = dictionary.any_value(page, |value| may_hold(column, value)).unwrap_or(true);
+            let found = caught_now(|| dictionary.any_value(page, |value| may_hold(column, value)));
+            *is_read = found.map_or(true, |found| found.unwrap_or(true));
         }
     }
     Ok(RowGroups { groups })

@@ -1,28 +1,34 @@
 //! Parquet scans: DataFusion's own, with every column read as its table's type.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use datafusion::common::Result;
 use datafusion::common::config::TableParquetOptions;
+use datafusion::common::{Result, exec_err};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::TaskContext;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, lit};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream};
 use datafusion::scalar::ScalarValue;
-use object_store::ObjectStore;
+use futures::StreamExt;
 
 use super::lake::{LakeFile, LakeTable};
+use super::location::Location;
 use super::normalise::{NormaliserFactory, UnreadableCounts};
 use super::row_groups::RowGroups;
-use super::store_reader::{FOOTER_HINT_BYTES, StateReaders, stored_schema};
+use super::sealed::StateFile;
+use super::sealed_reader::SealedReaders;
+use super::store_reader::{FOOTER_HINT_BYTES, panicked, stored_schema};
 use super::tables::{ColumnKind, TableSpec};
+use crate::caught::panic_text;
 use crate::time::{MICROS_PER_SECOND, Window};
 
 /// How addresses of the local file system start, as a store.
@@ -47,6 +53,28 @@ pub fn canonical_schema(spec: &TableSpec, columns: &[&str]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
+/// A scan of one file.
+#[derive(Debug)]
+pub struct FileScan(Arc<dyn ExecutionPlan>);
+
+impl FileScan {
+    /// The columns it gives.
+    pub fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    /// Starts reading. What its decoder panics on is an error of the stream.
+    ///
+    /// # Errors
+    /// Where the scan can't be started.
+    pub fn execute(&self, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let rows = AssertUnwindSafe(self.0.execute(0, context)?).catch_unwind();
+        let rows =
+            rows.map(|batch| batch.unwrap_or_else(|panic| exec_err!("it {}", panicked(panic_text(&*panic)))));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+    }
+}
+
 /// A scan of one file with [`canonical_schema`], of its `groups` alone where they are given. A `clip` prunes row groups
 /// and pages outside it by their statistics; rows outside it can remain.
 ///
@@ -59,7 +87,7 @@ pub async fn file_scan(
     clip: Option<&Window>,
     groups: Option<&RowGroups>,
     unreadable: &UnreadableCounts,
-) -> crate::Result<Arc<dyn ExecutionPlan>> {
+) -> crate::Result<FileScan> {
     let schema = canonical_schema(table.spec, columns);
     let mut source = parquet_source(&schema).with_metadata_size_hint(FOOTER_HINT_BYTES);
     if let Some(clip) = clip {
@@ -74,27 +102,31 @@ pub async fn file_scan(
         .with_file(partitioned.with_arrow_schema(stored_schema(table, file).await?))
         .with_expr_adapter(Some(Arc::new(factory)))
         .build();
-    Ok(DataSourceExec::from_data_source(config))
+    Ok(FileScan(DataSourceExec::from_data_source(config)))
 }
 
-/// A scan of state files of one schema in `store`, which lies at `url`, in one partition and no order, with the columns of
-/// `projection`.
+/// A scan of state files of one schema below `state`, in one partition and no order, with the columns of `projection`. A file that
+/// is not as it was written is an error.
+///
+/// # Errors
+/// Where the state's URL has no usable root, or the projection names no column.
 pub fn state_scan(
-    url: &ObjectStoreUrl,
-    store: Arc<dyn ObjectStore>,
+    state: &Location,
     schema: &SchemaRef,
-    files: &[LakeFile],
+    files: &[StateFile],
     projection: Option<&Vec<usize>>,
     predicate: Option<Arc<dyn PhysicalExpr>>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let readers = Arc::new(StateReaders(store));
+    let url = state.store_url()?;
+    let readers = Arc::new(SealedReaders(Arc::clone(state.store())));
     let mut source = parquet_source(schema).with_parquet_file_reader_factory(readers);
     if let Some(predicate) = predicate {
         source = source.with_predicate(predicate);
     }
     let at_once = if url.as_str().starts_with(LOCAL_STORE) { 1 } else { CONCURRENT_STATE_FILES };
-    let groups = FileGroup::new(files.iter().map(partitioned_file).collect()).split_files(at_once);
-    let config = FileScanConfigBuilder::new(url.clone(), Arc::new(source))
+    let groups =
+        FileGroup::new(files.iter().map(|file| sealed_file(state, file)).collect()).split_files(at_once);
+    let config = FileScanConfigBuilder::new(url, Arc::new(source))
         .with_file_groups(groups)
         .with_projection_indices(projection.cloned())?
         .build();
@@ -108,6 +140,12 @@ fn parquet_source(schema: &SchemaRef) -> ParquetSource {
     options.global.coerce_int96 = Some("us".into());
     options.global.pushdown_filters = false;
     ParquetSource::new(TableSchema::from(Arc::clone(schema))).with_table_parquet_options(options)
+}
+
+fn sealed_file(state: &Location, file: &StateFile) -> PartitionedFile {
+    let mut partitioned = PartitionedFile::new(String::new(), file.bytes);
+    partitioned.object_meta.location = state.child(&file.path);
+    partitioned.with_extension(file.clone())
 }
 
 fn partitioned_file(file: &LakeFile) -> PartitionedFile {

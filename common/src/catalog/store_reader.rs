@@ -1,4 +1,4 @@
-//! Reads a Parquet file of an object store: where no query is run over it, and state.
+//! Reads a Parquet file of an object store where no query is run over it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,13 +8,10 @@ use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
-use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
-use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::future::{BoxFuture, ready};
 use futures::{FutureExt, TryFutureExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
@@ -27,12 +24,11 @@ use super::location::Location;
 use super::scan::canonical_type;
 use super::tables::ColumnKind;
 use crate::Error;
+use crate::caught::caught;
 use crate::error::{InputFault, store_failure};
 
 /// Bytes read from a file's end in the first request: most footers fit.
 pub(super) const FOOTER_HINT_BYTES: usize = 512 << 10;
-/// The same of a state file, which each shard of a merge reads: they have few columns and row groups. Most are no larger.
-const STATE_FOOTER_HINT_BYTES: usize = 128 << 10;
 
 /// One file of a store, for the Parquet crate's readers. What the request for the footer brought is kept: a file that is no longer
 /// takes one request.
@@ -51,32 +47,38 @@ impl StoreReader {
         Self::of(store, file.store_path(), file.bytes, FOOTER_HINT_BYTES)
     }
 
-    fn of(store: Arc<dyn ObjectStore>, path: Path, bytes: u64, footer_hint: usize) -> Self {
+    pub(super) fn of(store: Arc<dyn ObjectStore>, path: Path, bytes: u64, footer_hint: usize) -> Self {
         Self { store, path, bytes, footer_hint, tail: Bytes::new() }
     }
 
+    /// Reads the end of the file: as much as was hinted at.
+    pub(super) async fn read_tail(&mut self) -> Result<()> {
+        let bytes = self.bytes;
+        let start = bytes.saturating_sub(self.footer_hint as u64);
+        self.tail = self.get_bytes(start..bytes).await?;
+        if self.tail.len() as u64 != bytes - start {
+            return Err(ParquetError::EOF(format!("it should have {bytes} bytes")));
+        }
+        Ok(())
+    }
+
+    /// The footer, of which the end of the file was read.
+    pub(super) async fn parse_footer(
+        &mut self,
+        options: Option<&ArrowReaderOptions>,
+    ) -> Result<Arc<ParquetMetaData>> {
+        let bytes = self.bytes;
+        let reader = ParquetMetaDataReader::new()
+            .with_arrow_reader_options(options)
+            .with_prefetch_hint(Some(self.tail.len()));
+        Ok(Arc::new(reader.load_and_finish(self, bytes).await?))
+    }
+
     /// The range, where it lies in the tail.
-    fn in_tail(&self, range: &Range<u64>) -> Option<Bytes> {
+    pub(super) fn in_tail(&self, range: &Range<u64>) -> Option<Bytes> {
         let start = range.start.checked_sub(self.bytes - self.tail.len() as u64)?;
         let is_within = range.start <= range.end && range.end <= self.bytes;
         is_within.then(|| self.tail.slice(start as usize..(start + range.end - range.start) as usize))
-    }
-}
-
-/// Readers of state files, for queries.
-#[derive(Debug)]
-pub(super) struct StateReaders(pub(super) Arc<dyn ObjectStore>);
-
-impl ParquetFileReaderFactory for StateReaders {
-    fn create_reader(
-        &self,
-        _: usize,
-        file: PartitionedFile,
-        _: Option<usize>,
-        _: &ExecutionPlanMetricsSet,
-    ) -> datafusion::common::Result<Box<dyn AsyncFileReader + Send>> {
-        let ObjectMeta { location, size, .. } = file.object_meta;
-        Ok(Box::new(StoreReader::of(Arc::clone(&self.0), location, size, STATE_FOOTER_HINT_BYTES)))
     }
 }
 
@@ -91,14 +93,34 @@ pub struct Footer {
     pub nulls: BTreeMap<String, u64>,
 }
 
+/// A file with its footer and schema read, which a decoder may panic on.
+pub(super) async fn opened(
+    location: &Location,
+    file: &LakeFile,
+) -> Result<ParquetRecordBatchStreamBuilder<StoreReader>, Error> {
+    let opening = ParquetRecordBatchStreamBuilder::new(StoreReader::new(location, file));
+    unless_it_panics(file, opening.map_err(|error| no_parquet(file, &error))).await
+}
+
+/// What reading a part of `file` comes to; a decoder that panics on it is a fault of the file.
+pub(super) async fn unless_it_panics<T>(
+    file: &LakeFile,
+    reading: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    caught(reading).await.unwrap_or_else(|panic| Err(fault(file, panicked(&panic))))
+}
+
+/// The fault of what a decoder panics on.
+pub(super) fn panicked(panic: &str) -> String {
+    format!("can't be decoded: its decoder panicked: {panic}")
+}
+
 /// A file's footer.
 ///
 /// # Errors
 /// [`Error::Input`] where the footer can't be read, [`Error::Storage`] where the store fails.
 pub async fn parquet_footer(location: &Location, file: &LakeFile) -> Result<Footer, Error> {
-    let reader = StoreReader::new(location, file);
-    let builder =
-        ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|error| no_parquet(file, &error))?;
+    let builder = opened(location, file).await?;
     let metadata = builder.metadata();
     let parquet_schema = metadata.file_metadata().schema_descr();
     let nulls_of = |leaf: usize| {
@@ -125,24 +147,24 @@ pub async fn column_texts(
     mut each: impl FnMut(&str),
 ) -> Result<(), Error> {
     let failed = |error: ParquetError| no_parquet(file, &error);
-    let builder =
-        ParquetRecordBatchStreamBuilder::new(StoreReader::new(location, file)).await.map_err(failed)?;
+    let builder = opened(location, file).await?;
     let leaves = builder.parquet_schema().columns();
     let Some(leaf) = leaves.iter().position(|leaf| leaf.path().string() == column) else { return Ok(()) };
     let mask = ProjectionMask::leaves(builder.parquet_schema(), [leaf]);
-    let mut batches = builder.with_projection(mask).build().map_err(failed)?;
-    while let Some(batch) = batches.try_next().await.map_err(failed)? {
-        let texts = cast(batch.column(0), &DataType::Utf8).map_err(|error| failed(error.into()))?;
-        texts.as_string::<i32>().iter().flatten().for_each(&mut each);
-    }
-    Ok(())
+    let reading = async {
+        let mut batches = builder.with_projection(mask).build().map_err(failed)?;
+        while let Some(batch) = batches.try_next().await.map_err(failed)? {
+            let texts = cast(batch.column(0), &DataType::Utf8).map_err(|error| failed(error.into()))?;
+            texts.as_string::<i32>().iter().flatten().for_each(&mut each);
+        }
+        Ok(())
+    };
+    unless_it_panics(file, reading).await
 }
 
 /// The Arrow schema to read `file` with: as stored, with text that is a dictionary throughout read as such.
 pub(super) async fn stored_schema(table: &LakeTable, file: &LakeFile) -> Result<SchemaRef, Error> {
-    let reader = StoreReader::new(&table.location, file);
-    let builder =
-        ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|error| no_parquet(file, &error))?;
+    let builder = opened(&table.location, file).await?;
     let metadata = builder.metadata();
     let is_dictionary = |name: &str| {
         let parquet_schema = metadata.file_metadata().schema_descr();
@@ -190,14 +212,13 @@ pub(super) fn only_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
 }
 
 pub(super) fn no_parquet(file: &LakeFile, error: &ParquetError) -> Error {
-    store_failure(&file.path, error).unwrap_or_else(|| {
-        Error::Input(InputFault {
-            file: file.path.clone(),
-            row_group: None,
-            column: None,
-            reason: format!("is not a whole Parquet file: {error}"),
-        })
-    })
+    store_failure(&file.path, error)
+        .unwrap_or_else(|| fault(file, format!("is not a whole Parquet file: {error}")))
+}
+
+/// The fault of a whole file.
+pub(super) fn fault(file: &LakeFile, reason: String) -> Error {
+    Error::Input(InputFault { file: file.path.clone(), row_group: None, column: None, reason })
 }
 
 fn from_store(error: object_store::Error) -> ParquetError {
@@ -227,16 +248,8 @@ impl AsyncFileReader for StoreReader {
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
         async move {
-            let bytes = self.bytes;
-            let start = bytes.saturating_sub(self.footer_hint as u64);
-            self.tail = self.get_bytes(start..bytes).await?;
-            if self.tail.len() as u64 != bytes - start {
-                return Err(ParquetError::EOF(format!("it should have {bytes} bytes")));
-            }
-            let reader = ParquetMetaDataReader::new()
-                .with_arrow_reader_options(options)
-                .with_prefetch_hint(Some(self.tail.len()));
-            Ok(Arc::new(reader.load_and_finish(self, bytes).await?))
+            self.read_tail().await?;
+            self.parse_footer(options).await
         }
         .boxed()
     }

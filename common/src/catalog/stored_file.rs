@@ -1,5 +1,7 @@
 //! A Parquet file with all its columns in the types it stores: for whoever writes its rows anew and must lose nothing.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -7,7 +9,7 @@ use arrow::datatypes::{
     DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
     TimestampSecondType,
 };
-use futures::{Stream, TryStreamExt};
+use futures::{Stream, StreamExt, TryFutureExt, TryStreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Type as PhysicalType;
@@ -15,7 +17,8 @@ use parquet::errors::ParquetError;
 
 use super::lake::LakeFile;
 use super::location::Location;
-use super::store_reader::{StoreReader, no_parquet};
+use super::store_reader::{StoreReader, fault, no_parquet, panicked, unless_it_panics};
+use crate::caught::panic_text;
 use crate::error::InputFault;
 use crate::time::MICROS_PER_SECOND;
 use crate::{Error, Result};
@@ -38,8 +41,8 @@ impl StoredFile {
     /// [`Error::Input`] where the file is no whole Parquet file, [`Error::Storage`] where the store fails.
     pub async fn open(location: &Location, file: &LakeFile) -> Result<Self> {
         let mut reader = StoreReader::new(location, file);
-        let footer = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await;
-        let footer = footer.map_err(|error| no_parquet(file, &error))?;
+        let footer = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new());
+        let footer = unless_it_panics(file, footer.map_err(|error| no_parquet(file, &error))).await?;
         let stored = Self { location: location.clone(), file: file.clone(), footer };
         match stored.int96_columns().is_empty() {
             true => Ok(stored),
@@ -88,7 +91,10 @@ impl StoredFile {
         let file = self.file.clone();
         let failed = move |error: ParquetError| no_parquet(&file, &error);
         let batches = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(&failed)?;
-        Ok(batches.map_err(failed))
+        let batches = AssertUnwindSafe(batches.map_err(failed)).catch_unwind();
+        let file = self.file.clone();
+        let fault = move |panic: Box<dyn Any + Send>| Err(fault(&file, panicked(panic_text(&*panic))));
+        Ok(batches.map(move |batch| batch.unwrap_or_else(&fault)))
     }
 
     /// A column of INT96 times of which microseconds do not hold every one.

@@ -86,7 +86,7 @@ mod tests {
     use super::super::job::MergeJob;
     use super::super::tasks::JobTasks;
     use super::*;
-    use crate::catalog::LakeFile;
+    use crate::catalog::StateFile;
     use crate::cluster::{JOB_CODEC_MESSAGE_BYTES, TASKS_OF_AN_ANSWER, job_codec};
     use crate::config::Config;
     use crate::operation::Origin;
@@ -98,9 +98,12 @@ mod tests {
             let file = |unit: u32| {
                 let hash = blake3::hash(format!("{rollup} {unit}").as_bytes()).to_hex();
                 let (key, content) = (&hash[..32], &hash[32..48]);
-                let folder = format!("telemetry-state/hindcast/CommonSecurityLog/date=2026-01-05/{rollup}");
-                let path = format!("{folder}/{key}.{content}.parquet");
-                LakeFile { path, bytes: 1_000_000 + u64::from(unit), etag: None, range: None }
+                let path = format!("CommonSecurityLog/date=2026-01-05/{rollup}/{key}.{content}.parquet");
+                StateFile {
+                    path,
+                    bytes: 1_000_000 + u64::from(unit),
+                    tail_bytes: 9_000 + u64::from(unit % 97),
+                }
             };
             (rollup.to_owned(), (0..10_000).map(file).collect())
         };

@@ -9,10 +9,10 @@ use chrono::NaiveDate;
 use datafusion::error::{DataFusionError, Result};
 use serde::{Deserialize, Serialize};
 
+use super::manifest::Manifest;
 use super::merge_rows::MergeRows;
-use super::state::Manifest;
 use crate::analyses::Scope;
-use crate::catalog::LakeFile;
+use crate::catalog::{LakeFile, StateFile};
 use crate::config::{Config, TableMapping};
 use crate::entities::EntityKind;
 use crate::error::InputFault;
@@ -86,11 +86,11 @@ pub struct MergeJob {
     /// The tasks: ranges of buckets `[from, to)`.
     pub shards: Vec<(u8, u8)>,
     /// State files, by rollup. A rollup that is not here has no table in the lake.
-    pub inputs: BTreeMap<String, Vec<LakeFile>>,
+    pub inputs: BTreeMap<String, Vec<StateFile>>,
     /// State files of what lies before the window, by the rollups that analyses look back at.
-    pub past: BTreeMap<String, Vec<LakeFile>>,
+    pub past: BTreeMap<String, Vec<StateFile>>,
     /// Side tables, by name.
-    pub side_tables: BTreeMap<String, LakeFile>,
+    pub side_tables: BTreeMap<String, StateFile>,
     /// Columns the lake has, by table.
     pub columns: BTreeMap<String, BTreeSet<String>>,
     /// Ids of the analyses to run.
@@ -103,7 +103,7 @@ pub struct MergeJob {
 
 impl MergeJob {
     /// The state files that are opened for `scope`, by rollup.
-    pub(super) fn states(&self, scope: Scope) -> &BTreeMap<String, Vec<LakeFile>> {
+    pub(super) fn states(&self, scope: Scope) -> &BTreeMap<String, Vec<StateFile>> {
         if scope == Scope::Past { &self.past } else { &self.inputs }
     }
 }
@@ -124,22 +124,43 @@ pub enum UnitFault {
     Input(InputFault),
     /// The store failed, at this file where it was one: another time it may not.
     Storage {
-        /// The file that was being read; none where state was being written.
+        /// The file that was being read, where it is known.
         file: Option<String>,
         /// The store's own words.
         reason: String,
     },
+    /// State could not be written, in the store's own words: no file is to blame.
+    State(String),
     /// What ran it failed or was lost, each time it was tried, for a reason that may lie in any of its files.
     Failed(String),
 }
 
-/// A state file that a merge can't read.
+/// State that can't be used as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateFault {
-    /// Path of the file below its store.
+    /// Path of the file below the state's folder.
     pub file: String,
     /// Why.
     pub reason: String,
+}
+
+/// Why a shard has no result, where trying again as it is changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MergeFault {
+    /// This state can't be read or merged.
+    State(Vec<StateFault>),
+    /// Merging panics, and on no file alone.
+    Panicked(String),
+}
+
+impl MergeFault {
+    /// It, where it names anything.
+    pub(super) fn if_any(self) -> Option<Self> {
+        match &self {
+            MergeFault::State(faults) if faults.is_empty() => None,
+            _ => Some(self),
+        }
+    }
 }
 
 /// One task as a worker gets it, beside the job without its tasks.

@@ -1,5 +1,5 @@
-//! Rows of several analyses in one stream: the columns of all, a first one that says whose row it is, and one for state
-//! that could not be read, in rows that are no analysis's.
+//! Rows of several analyses in one stream: the columns of all, a first one that says whose row it is, and one that says why a
+//! shard has no result, in rows that are no analysis's.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use datafusion::common::{Result, internal_datafusion_err, internal_err};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::SessionContext;
 
-use super::job::{MergeJob, StateFault, json_error};
+use super::job::{MergeFault, MergeJob, json_error};
 use super::merge_task::{analysis, opened, rollup};
 use super::state_table::state_schema;
 use crate::analyses::{Inputs, SideTable};
 use crate::functions::BUCKETS;
 
 const ANALYSIS_COLUMN: &str = "analysis";
-const FAULT_COLUMN: &str = "state_fault";
+const FAULT_COLUMN: &str = "merge_fault";
 /// The analysis of rows with a fault.
 const NO_ANALYSIS: &str = "";
 
@@ -98,20 +98,18 @@ impl MergeRows {
         Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
     }
 
-    /// Rows that say what state can't be read.
-    pub(super) fn of_faults(schema: &SchemaRef, faults: &[StateFault]) -> Result<RecordBatch> {
-        let texts =
-            faults.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>().map_err(json_error)?;
-        let rows =
-            RecordBatch::try_from_iter([(FAULT_COLUMN, Arc::new(StringArray::from(texts)) as ArrayRef)])?;
+    /// A row that says why there is no result.
+    pub(super) fn of_fault(schema: &SchemaRef, fault: &MergeFault) -> Result<RecordBatch> {
+        let texts = StringArray::from(vec![serde_json::to_string(fault).map_err(json_error)?]);
+        let rows = RecordBatch::try_from_iter([(FAULT_COLUMN, Arc::new(texts) as ArrayRef)])?;
         Self::widen(schema, NO_ANALYSIS, &rows)
     }
 
-    /// What state could not be read: the rows then are not those of the whole result.
+    /// Why shards have no result: the rows then are not those of the whole.
     ///
     /// # Errors
     /// Where a batch is not of this job.
-    pub fn faults(&self, batches: &[RecordBatch]) -> Result<Vec<StateFault>> {
+    pub fn faults(&self, batches: &[RecordBatch]) -> Result<Vec<MergeFault>> {
         let mut faults = Vec::new();
         for batch in batches {
             let texts = batch.column_by_name(FAULT_COLUMN).and_then(|column| column.as_string_opt::<i32>());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::{Result, internal_datafusion_err};
+use datafusion::common::{Result, exec_datafusion_err, internal_datafusion_err};
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
@@ -19,12 +19,13 @@ use futures::{StreamExt, stream};
 use tokio::sync::mpsc::Sender;
 use tracing::Instrument;
 
-use super::job::{Job, MergeJob, StateFault, Task};
+use super::job::{Job, MergeFault, MergeJob, StateFault, Task};
 use super::merge_rows::MergeRows;
 use super::session::{open_location, task_session};
 use super::state_table::{StateTable, state_schema};
 use crate::analyses::{Analysis, Inputs, Scope, SideTable};
-use crate::catalog::LakeFile;
+use crate::catalog::StateFile;
+use crate::caught::caught;
 use crate::error::is_exhausted;
 use crate::functions::BUCKETS;
 use crate::operation::TaskGuard;
@@ -59,13 +60,22 @@ pub(super) fn start(
                 return Err(DataFusionError::Internal("a merge task was given another job".into()));
             };
             let guard = TaskGuard::start("merge");
-            if let Err(error) = merge(job, task.work, &schema, &sender, &context).await {
-                let faults = find_unreadable(job, task.work, &context, &error).await?;
-                if faults.is_empty() {
-                    return Err(error);
+            let fault = match caught(merge(job, task.work, &schema, &sender, &context)).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => {
+                    let faults = find_unreadable(job, task.work, &context, &error).await;
+                    Some(MergeFault::State(faults).if_any().ok_or(error)?)
                 }
+                // It would on any machine: this one is not to blame.
+                Err(panic) => {
+                    let error = exec_datafusion_err!("merging panicked: {panic}");
+                    let faults = find_unreadable(job, task.work, &context, &error).await;
+                    Some(MergeFault::State(faults).if_any().unwrap_or(MergeFault::Panicked(panic)))
+                }
+            };
+            if let Some(fault) = fault {
                 // A reader that has gone wants no more.
-                let _ = sender.send(MergeRows::of_faults(&schema, &faults)).await;
+                let _ = sender.send(MergeRows::of_fault(&schema, &fault)).await;
             }
             guard.end(true);
             Ok(())
@@ -108,21 +118,21 @@ async fn merge(
     Ok(())
 }
 
-/// The state files that can't be read, one by one, where that may be behind `error`.
+/// The state files that can't be read or merged, each by itself, where that may be behind `error`.
 async fn find_unreadable(
     job: &MergeJob,
     buckets: (u8, u8),
     context: &TaskContext,
     error: &DataFusionError,
-) -> Result<Vec<StateFault>> {
+) -> Vec<StateFault> {
     if is_exhausted(error) {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let shard = Shard::new(job, buckets, context);
     let states = job.inputs.iter().chain(&job.past);
     let inputs = states.flat_map(|(id, files)| files.iter().map(move |file| (id, file)));
     let checks: Vec<_> = inputs.map(|(id, file)| shard.check(id, file)).collect();
-    Ok(stream::iter(checks).buffer_unordered(CONCURRENT_CHECKS).filter_map(ready).collect().await)
+    stream::iter(checks).buffer_unordered(CONCURRENT_CHECKS).filter_map(ready).collect().await
 }
 
 /// One shard's state.
@@ -175,19 +185,19 @@ impl<'a> Shard<'a> {
 
     fn side(&self, table: &SideTable) -> Result<Option<DataFrame>> {
         let Some(file) = self.job.side_tables.get(table.name) else { return Ok(None) };
-        let store = open_location(&self.job.state_url, self.context)?.store_url()?;
-        let rows = StateTable::new(table.schema(), store, vec![file.clone()]);
+        let state = open_location(&self.job.state_url, self.context)?;
+        let rows = StateTable::new(table.schema(), state, vec![file.clone()]);
         self.session.read_table(Arc::new(rows)).map(Some)
     }
 
-    fn stored(&self, id: &str, files: Vec<LakeFile>, scope: Scope) -> Result<DataFrame> {
+    fn stored(&self, id: &str, files: Vec<StateFile>, scope: Scope) -> Result<DataFrame> {
         opened(rollup(id)?, self.states(id, files, scope)?, scope)
     }
 
-    fn states(&self, id: &str, files: Vec<LakeFile>, scope: Scope) -> Result<DataFrame> {
-        let store = open_location(&self.job.state_url, self.context)?.store_url()?;
+    fn states(&self, id: &str, files: Vec<StateFile>, scope: Scope) -> Result<DataFrame> {
+        let state = open_location(&self.job.state_url, self.context)?;
         let schema = state_schema(rollup(id)?, &self.job.config, &self.session)?;
-        let states = self.session.read_table(Arc::new(StateTable::new(schema, store, files)))?;
+        let states = self.session.read_table(Arc::new(StateTable::new(schema, state, files)))?;
         let (from, to) = self.buckets;
         match scope {
             Scope::Whole => Ok(states),
@@ -197,19 +207,24 @@ impl<'a> Shard<'a> {
         }
     }
 
-    /// What is wrong with a file, by reading what this shard reads of it.
-    async fn check(&self, id: &str, file: &LakeFile) -> Option<StateFault> {
+    /// What is wrong with a file, by reading and merging what this shard reads of it.
+    async fn check(&self, id: &str, file: &StateFile) -> Option<StateFault> {
         // The store may fail a good file now and then.
-        let ended = with_retries(|| async { Ok(self.read_alone(id, file).await?) }).await;
-        ended.err().map(|error| StateFault { file: file.path.clone(), reason: error.to_string() })
+        let reading = with_retries(|| async { Ok(self.merge_alone(id, file).await?) });
+        let reason = match caught(reading).await {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => format!("reading it panicked: {panic}"),
+        };
+        Some(StateFault { file: file.path.clone(), reason })
     }
 
-    async fn read_alone(&self, id: &str, file: &LakeFile) -> Result<()> {
+    async fn merge_alone(&self, id: &str, file: &StateFile) -> Result<()> {
         // Optional rollups are what analyses open whole.
         let mut readers = self.job.analyses.iter().filter_map(|id| Analysis::by_id(id));
         let is_whole = readers.any(|analysis| analysis.optional_rollups.contains(&id));
         let scope = if is_whole { Scope::Whole } else { Scope::Shard };
-        let mut rows = self.states(id, vec![file.clone()], scope)?.execute_stream().await?;
+        let mut rows = self.stored(id, vec![file.clone()], scope)?.execute_stream().await?;
         while rows.next().await.transpose()?.is_some() {}
         Ok(())
     }

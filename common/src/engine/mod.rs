@@ -7,6 +7,7 @@ mod by_bucket;
 mod codec;
 mod job;
 mod local;
+mod manifest;
 mod memory;
 mod merge_rows;
 mod merge_task;
@@ -16,6 +17,9 @@ mod plan;
 mod rollup_task;
 mod session;
 mod state;
+mod state_key;
+#[cfg(test)]
+mod state_mutations;
 mod state_table;
 mod tasks;
 mod unit_reader;
@@ -27,16 +31,20 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 
 pub use codec::JobCodec;
 pub use job::{
-    Job, MergeJob, RollupJob, RollupUnit, StateFault, TableRef, UnitFault, UnitOutcome, decode_outcomes,
+    Job, MergeFault, MergeJob, RollupJob, RollupUnit, StateFault, TableRef, UnitFault, UnitOutcome,
+    decode_outcomes,
 };
 pub use local::{Local, LocalOptions, TASKS_PER_THREAD, runtime};
+pub use manifest::{Manifest, StateData, UnitStats, sealed, unsealed};
 pub use merge_rows::MergeRows;
 pub use node::job_plan;
 pub use plan::job_in;
 pub use session::task_session;
-pub use state::{Committed, EncodedState, Manifest, StateStore, UnitStats, unit_key};
+pub use state::{Committed, Lookup, StateStore};
+pub use state_key::{made_by, unit_key};
 pub use state_table::merged_state;
 pub use tasks::JobTasks;
+pub use write_state::EncodedState;
 
 use crate::Result;
 

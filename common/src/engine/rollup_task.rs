@@ -1,31 +1,32 @@
 //! One task of a rollup job: reads a unit's files once, feeds every rollup in that pass, commits their state.
 
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::Result;
 use datafusion::common::runtime::SpawnedTask;
-use datafusion::error::DataFusionError;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
 use futures::future::{join_all, try_join_all};
-use futures::{FutureExt, stream};
+use futures::stream;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use super::by_bucket::by_bucket;
 use super::job::{Job, RollupJob, RollupUnit, TableRef, Task, UnitFault, UnitOutcome, encode_outcome};
+use super::manifest::{Manifest, UnitStats};
 use super::once::once;
 use super::session::{open_location, task_session};
-use super::state::{EncodedState, Manifest, StateStore, unit_key};
+use super::state::StateStore;
+use super::state_key::unit_key;
 use super::unit_reader::UnitReader;
-use super::write_state::encode_state;
+use super::write_state::{EncodedState, encode_state};
 use crate::catalog::{LakeTable, TableSpec, canonical_schema};
+use crate::caught::caught;
 use crate::error::{Error, is_exhausted};
 use crate::operation::TaskGuard;
 use crate::rollups::Rollup;
@@ -50,11 +51,10 @@ pub(super) fn start(
         let Job::Rollup(rollup_job) = &*job else {
             return Err(DataFusionError::Internal("a rollup task was given another job".into()));
         };
-        // A decoder that panics on a strange file must not take other units with it.
-        let run = AssertUnwindSafe(run_within_memory(rollup_job, &task.work, &context));
-        let result = match run.catch_unwind().await {
-            Ok(result) => result.map_err(|error| fault_of(error, &task.work)),
-            Err(panic) => Err(UnitFault::Failed(format!("its task panicked: {}", panic_text(&*panic)))),
+        // What panics on strange values must not take other units with it.
+        let result = match caught(run_within_memory(rollup_job, &task.work, &context)).await {
+            Ok(result) => result.map_err(|failure| failure.fault(&task.work)),
+            Err(panic) => Err(UnitFault::Failed(format!("its task panicked: {panic}"))),
         };
         guard.end(result.is_ok());
         encode_outcome(&outcome_schema, &UnitOutcome { unit: task.index, result })
@@ -62,20 +62,42 @@ pub(super) fn start(
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(outcome.instrument(span)))))
 }
 
-fn fault_of(error: Error, unit: &RollupUnit) -> UnitFault {
-    match error {
-        Error::Input(fault) => UnitFault::Input(fault),
-        Error::Storage { action, source } => UnitFault::Storage {
-            file: unit.files.iter().find(|file| action.ends_with(&file.path)).map(|file| file.path.clone()),
-            reason: format!("{action}: {source}"),
-        },
-        other => UnitFault::Failed(other.to_string()),
+/// What failed of a unit.
+enum Failure {
+    /// Reading or computing it.
+    Unit(Error),
+    /// Writing its state.
+    State(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Unit(error)
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
+impl From<DataFusionError> for Failure {
+    fn from(error: DataFusionError) -> Self {
+        Failure::Unit(error.into())
+    }
+}
+
+impl Failure {
+    fn fault(self, unit: &RollupUnit) -> UnitFault {
+        match self {
+            Failure::State(error) => UnitFault::State(error.to_string()),
+            Failure::Unit(Error::Input(fault)) => UnitFault::Input(fault),
+            Failure::Unit(Error::Storage { action, source }) => UnitFault::Storage {
+                file: unit
+                    .files
+                    .iter()
+                    .find(|file| action.ends_with(&file.path))
+                    .map(|file| file.path.clone()),
+                reason: format!("{action}: {source}"),
+            },
+            Failure::Unit(other) => UnitFault::Failed(other.to_string()),
+        }
+    }
 }
 
 /// Runs a unit; where its rollups together need more memory than there is, one after the other, reading anew for each.
@@ -83,9 +105,9 @@ async fn run_within_memory(
     job: &RollupJob,
     unit: &RollupUnit,
     context: &Arc<TaskContext>,
-) -> crate::Result<Vec<Manifest>> {
+) -> Result<Vec<Manifest>, Failure> {
     match run_unit(job, unit, context).await {
-        Err(Error::Engine(error)) if is_exhausted(&error) && unit.rollups.len() > 1 => {
+        Err(Failure::Unit(Error::Engine(error))) if is_exhausted(&error) && unit.rollups.len() > 1 => {
             tracing::debug!(date = %unit.date, "short of memory: one rollup at a time");
             let mut manifests = Vec::new();
             for rollup in &unit.rollups {
@@ -102,10 +124,10 @@ async fn run_unit(
     job: &RollupJob,
     unit: &RollupUnit,
     context: &Arc<TaskContext>,
-) -> crate::Result<Vec<Manifest>> {
+) -> Result<Vec<Manifest>, Failure> {
     let table_ref = &job.tables[unit.table];
     let table = open_table(table_ref, context)?;
-    let state = StateStore::new(open_location(&job.state_url, context)?);
+    let state = &StateStore::new(open_location(&job.state_url, context)?);
     let rollups = unit
         .rollups
         .iter()
@@ -118,7 +140,8 @@ async fn run_unit(
     // An engine may run a task again whose first attempt ended well but was not heard of.
     let finds = keys.iter().map(|key| state.find(key, &unit.window));
     // State that can't be looked up is as good as absent.
-    let found: Vec<Manifest> = join_all(finds).await.into_iter().flatten().flatten().collect();
+    let found: Vec<Manifest> =
+        join_all(finds).await.into_iter().flatten().filter_map(|found| found.manifest).collect();
     if found.len() == rollups.len() {
         return Ok(found);
     }
@@ -147,17 +170,30 @@ async fn run_unit(
                     return Err(error.into());
                 }
             }
-            Err(error) => return Err(Error::Internal(format!("a rollup task stopped: {error}"))),
+            Err(error) => return Err(Error::Internal(format!("a rollup task stopped: {error}")).into()),
         }
     }
     read?;
     let stats = reader.finish();
     tracing::debug!(table = table_ref.name, date = %unit.date, rows = stats.rows, "unit read");
 
-    let committed = rollups.iter().zip(&keys).zip(states);
-    let committed = committed
-        .map(|((rollup, key), encoded)| state.commit(key, rollup, &stats, unit, &unit.window, encoded));
-    try_join_all(committed).await
+    let committed = rollups.iter().zip(&keys).zip(states).map(|((rollup, key), encoded)| {
+        let own = UnitStats { unreadable: unreadable_of(table.spec, rollup, unit, &stats), ..stats.clone() };
+        async move { state.commit(key, rollup, &own, unit, &unit.window, encoded).await }
+    });
+    try_join_all(committed).await.map_err(Failure::State)
+}
+
+/// Values that could not be read of the columns that a rollup depends on: whatever else was read beside it, its manifest is the same.
+fn unreadable_of(
+    spec: &'static TableSpec,
+    rollup: &Rollup,
+    unit: &RollupUnit,
+    stats: &UnitStats,
+) -> BTreeMap<String, u64> {
+    let own = columns_read(spec, &[rollup], unit.selection.as_ref());
+    let counts = stats.unreadable.iter().filter(|(column, _)| own.contains(&column.as_str()));
+    counts.map(|(column, count)| (column.clone(), *count)).collect()
 }
 
 fn open_table(table: &TableRef, context: &TaskContext) -> crate::Result<LakeTable> {

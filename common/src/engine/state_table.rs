@@ -8,39 +8,43 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result};
 use datafusion::datasource::TableType;
 use datafusion::datasource::empty::EmptyTable;
-use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::prelude::{DataFrame, SessionContext};
 
-use crate::catalog::{LakeFile, Location, TableSpec, canonical_schema, state_scan};
+use crate::catalog::{Location, StateFile, TableSpec, canonical_schema, state_scan};
 use crate::config::Config;
 use crate::rollups::Rollup;
 
 /// Files of one schema below the state's folder.
 #[derive(Debug)]
 pub(super) struct StateTable {
-    store: ObjectStoreUrl,
+    state: Location,
     schema: SchemaRef,
-    files: Vec<LakeFile>,
+    files: Vec<StateFile>,
 }
 
 impl StateTable {
-    /// State `files` of `schema`, all in one store.
-    pub(super) fn new(schema: SchemaRef, store: ObjectStoreUrl, files: Vec<LakeFile>) -> Self {
-        Self { store, schema, files }
+    /// State `files` of `schema` below `state`.
+    pub(super) fn new(schema: SchemaRef, state: Location, files: Vec<StateFile>) -> Self {
+        Self { state, schema, files }
     }
 }
 
 /// Schema of a rollup's state, as its own plan gives it.
 pub(super) fn state_schema(rollup: &Rollup, config: &Config, session: &SessionContext) -> Result<SchemaRef> {
+    Ok(Arc::clone(built(rollup, config, session)?.schema().inner()))
+}
+
+/// A rollup over no row.
+pub(super) fn built(rollup: &Rollup, config: &Config, session: &SessionContext) -> Result<DataFrame> {
     let spec = rollup.tables.iter().find_map(|name| TableSpec::by_name(name)).ok_or_else(|| {
         datafusion::error::DataFusionError::Internal(format!("rollup {} reads no known table", rollup.id))
     })?;
     let table = session.read_table(Arc::new(EmptyTable::new(canonical_schema(spec, rollup.columns))))?;
-    Ok(Arc::clone(rollup.build(table, config)?.schema().inner()))
+    rollup.build(table, config)
 }
 
 /// The united state of a rollup's `files` below `state`, as a query that has not run.
@@ -51,11 +55,11 @@ pub fn merged_state(
     rollup: &Rollup,
     config: &Config,
     state: &Location,
-    files: Vec<LakeFile>,
+    files: Vec<StateFile>,
     session: &SessionContext,
 ) -> crate::Result<DataFrame> {
     let schema = state_schema(rollup, config, session)?;
-    let table = StateTable::new(schema, state.store_url()?, files);
+    let table = StateTable::new(schema, state.clone(), files);
     Ok(rollup.merge(session.read_table(Arc::new(table))?)?)
 }
 
@@ -95,7 +99,6 @@ impl TableProvider for StateTable {
             }
             None => None,
         };
-        let store = session.runtime_env().object_store(&self.store)?;
-        state_scan(&self.store, store, &self.schema, &self.files, projection, predicate)
+        state_scan(&self.state, &self.schema, &self.files, projection, predicate)
     }
 }

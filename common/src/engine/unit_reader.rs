@@ -11,7 +11,7 @@ use futures::StreamExt;
 use tokio::sync::mpsc;
 
 use super::job::RollupUnit;
-use super::state::UnitStats;
+use super::manifest::UnitStats;
 use crate::catalog::{
     LakeFile, LakeTable, RowGroups, UnreadableCounts, file_scan, locate_fault, row_groups_that_may_hold,
 };
@@ -66,7 +66,7 @@ impl<'a> UnitReader<'a> {
         }
         let clip = self.unit.is_clipped.then_some(&self.unit.window);
         let scan = file_scan(self.table, self.columns, file, clip, groups.as_ref(), &self.unreadable).await?;
-        let mut batches = scan.execute(0, Arc::clone(context))?;
+        let mut batches = scan.execute(Arc::clone(context))?;
         while let Some(batch) = batches.next().await.transpose()? {
             let Some(selected) = self.select(batch)? else { continue };
             let Some(taken) = self.take(selected)? else { continue };

@@ -10,12 +10,33 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::state::EncodedState;
+use super::manifest::StateData;
+use crate::catalog::{content_hash, seal_of};
 use crate::rollups::BUCKET_COLUMN;
 
 /// Rows of a row group and of a page: small, so that a shard reads little beyond its own buckets.
 const ROW_GROUP_ROWS: usize = 64 << 10;
 const PAGE_ROWS: usize = 8 << 10;
+
+/// State as a sealed Parquet file.
+#[derive(Debug, Default)]
+pub struct EncodedState {
+    /// The file; empty where there is no row.
+    pub bytes: Vec<u8>,
+    /// Bytes of its page indexes and footer.
+    pub tail_bytes: u64,
+    /// Its rows.
+    pub rows: u64,
+}
+
+impl EncodedState {
+    /// The file, for its manifest.
+    pub(super) fn data(&self) -> StateData {
+        let tail = &self.bytes[self.bytes.len() - self.tail_bytes as usize..];
+        let bytes = self.bytes.len() as u64;
+        StateData { content: content_hash(tail), bytes, tail_bytes: self.tail_bytes }
+    }
+}
 
 /// The whole stream as a Parquet file; nothing where it has no row.
 pub(super) async fn encode_state(mut rows: SendableRecordBatchStream) -> Result<EncodedState> {
@@ -32,16 +53,27 @@ pub(super) async fn encode_state(mut rows: SendableRecordBatchStream) -> Result<
         };
         writer.write(&batch)?;
     }
-    let bytes = writer.map(ArrowWriter::into_inner).transpose()?.unwrap_or_default();
-    Ok(EncodedState { bytes, rows: count })
+    writer.map(|writer| sealed_file(writer, count)).transpose().map(Option::unwrap_or_default)
 }
 
 /// A batch as a Parquet file, with its schema where it has no row.
-pub(super) fn encode_batch(rows: &RecordBatch) -> Result<Vec<u8>> {
+pub(super) fn encode_batch(rows: &RecordBatch) -> Result<EncodedState> {
     let schema = rows.schema();
     let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties(&schema)?))?;
     writer.write(rows)?;
-    Ok(writer.into_inner()?)
+    sealed_file(writer, rows.num_rows() as u64)
+}
+
+/// The file of `writer`, with hashes of its pages in its footer.
+fn sealed_file(mut writer: ArrowWriter<Vec<u8>>, rows: u64) -> Result<EncodedState> {
+    writer.flush()?;
+    writer.sync()?;
+    let pages_bytes = writer.inner().len();
+    let seal = seal_of(writer.inner());
+    writer.append_key_value_metadata(seal);
+    let bytes = writer.into_inner()?;
+    let tail_bytes = (bytes.len() - pages_bytes) as u64;
+    Ok(EncodedState { bytes, tail_bytes, rows })
 }
 
 fn properties(schema: &SchemaRef) -> Result<WriterProperties> {

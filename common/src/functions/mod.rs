@@ -48,6 +48,9 @@ pub use sorted_distinct::sorted_distinct;
 pub(crate) use text::as_texts;
 pub use trailing::{Trail, trailing};
 
+/// What functions give, the bucket of a key among it. Raised whenever one gives something else: state is kept under it.
+pub const FUNCTIONS_VERSION: u32 = 1;
+
 /// Of a function of `arguments` arguments that costs much a row. Said to be volatile, though it is not: the optimiser otherwise
 /// puts the call in the place of every use of its result, fields of a struct and filters among them, and below other filters.
 fn costly(arguments: usize) -> Signature {

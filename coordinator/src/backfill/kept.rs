@@ -4,7 +4,7 @@
 use chrono::NaiveDate;
 use hindcast_common::catalog::{DateFolder, LakeFile};
 use hindcast_common::config::Config;
-use hindcast_common::engine::StateStore;
+use hindcast_common::engine::{StateStore, made_by, sealed, unsealed};
 use hindcast_common::rollups::Rollup;
 use hindcast_common::{Error, Result};
 
@@ -19,13 +19,10 @@ pub(super) fn key(plan: &ScanPlan, config: &Config) -> Result<String> {
     let analyses: Vec<_> = plan.analyses.iter().map(|analysis| (analysis.id, analysis.version)).collect();
     let disabled: Vec<_> =
         plan.disabled.iter().map(|disabled| (disabled.analysis.id, disabled.reason.as_str())).collect();
-    let versions = |rollups: &[&'static Rollup]| -> Vec<(&str, u32)> {
-        rollups.iter().map(|rollup| (rollup.id, rollup.version)).collect()
-    };
     let tables = plan.tables.iter().map(|planned| {
         let past = planned.past.as_ref();
-        let past = past.map(|past| (past.window, versions(&past.rollups), files_of(&past.folders)));
-        let own = (versions(&planned.rollups), files_of(&planned.folders));
+        let past = past.map(|past| (past.window, made_by_each(&past.rollups), files_of(&past.folders)));
+        let own = (made_by_each(&planned.rollups), files_of(&planned.folders));
         let table = &planned.table;
         (table.spec.name, table.location.url(), &table.mapping, own, past)
     });
@@ -41,14 +38,25 @@ pub(super) fn key(plan: &ScanPlan, config: &Config) -> Result<String> {
     Ok(format!("backfill/{}.json", &blake3::hash(&json).to_hex()[..32]))
 }
 
+/// What the state of each rollup is made by, as [`made_by`] says it.
+fn made_by_each(rollups: &[&'static Rollup]) -> Vec<(&'static str, String)> {
+    rollups.iter().map(|rollup| (rollup.id, made_by(rollup).unwrap_or_default())).collect()
+}
+
 fn files_of(folders: &[DateFolder]) -> Vec<(NaiveDate, &[LakeFile])> {
     folders.iter().map(|folder| (folder.date, folder.files.as_slice())).collect()
 }
 
-/// The row under `key`. State is a cache: a row that can't be read is computed again.
+/// The row under `key`. State is a cache: a row that is not as it was written is computed again.
 pub(super) async fn find(state: &StateStore, key: &str) -> Option<WindowRow> {
     match state.location().read(key).await {
-        Ok(bytes) => serde_json::from_slice(&bytes?).ok(),
+        Ok(bytes) => {
+            let row: Result<(String, WindowRow), String> = unsealed(&bytes?);
+            let row =
+                row.and_then(|(own, row)| if own == key { Ok(row) } else { Err(format!("it is {own}")) });
+            row.inspect_err(|reason| tracing::warn!(key, reason, "a window's row is not as it was written"))
+                .ok()
+        }
         Err(error) => {
             tracing::warn!(%error, key, "a window's row can't be looked up: taken to be absent");
             None
@@ -58,7 +66,7 @@ pub(super) async fn find(state: &StateStore, key: &str) -> Option<WindowRow> {
 
 /// Keeps `row` under `key`. Two that put it put the same.
 pub(super) async fn keep(state: &StateStore, key: &str, row: &WindowRow) -> Result<()> {
-    let json = serde_json::to_vec(row).map_err(|error| Error::Internal(error.to_string()))?;
+    let json = sealed(&(key, row))?;
     let place = state.location();
     place.put(&place.child(key), json).await
 }

@@ -53,7 +53,7 @@ pub struct MeansArguments {
     allow_partial: bool,
     /// Say nothing but errors
     #[arg(long, conflicts_with = "json")]
-    quiet: bool,
+    pub(super) quiet: bool,
     /// Print summary.json (with --dry-run: the plan) instead of text
     #[arg(long)]
     pub(super) json: bool,

@@ -86,6 +86,9 @@ impl RunArguments {
         } else {
             screen::print_unread(&result.report.summary);
         }
+        if !self.means.quiet {
+            screen::print_replaced(&result.report.summary.coverage.replaced_state);
+        }
         // The results are there, whatever becomes of this.
         let deliveries = tell_all(sinks, RunEnd { job: "", outcome: Ok(&result) }).await;
         if self.means.is_told() {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use futures::{StreamExt, TryStreamExt};
 use hindcast_common::catalog::Location;
+use hindcast_common::caught::{caught_now, panic_text};
 use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 use object_store::path::Path;
@@ -213,9 +214,12 @@ impl Input {
         self.reader(Arc::clone(&self.bytes_read))
             .read_to_end(&mut bytes)
             .map_err(Error::io(format!("reading {}", self.name)))?;
-        let rows = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))
-            .and_then(|builder| builder.build())
-            .map_err(|error| Error::Config(format!("{} can't be read as Parquet: {error}", self.name)))?;
+        let unreadable =
+            |reason: String| Error::Config(format!("{} can't be read as Parquet: {reason}", self.name));
+        let opened = || ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?.build();
+        let rows = caught_now(opened)
+            .map_err(|panic| unreadable(format!("its decoder panicked: {panic}")))?
+            .map_err(|error| unreadable(error.to_string()))?;
         piped(move |target| {
             for batch in rows {
                 let batch = batch.map_err(io::Error::other)?;
@@ -245,7 +249,8 @@ impl Read for Piped {
             && !buffer.is_empty()
             && let Some(writer) = self.writer.take()
         {
-            writer.join().unwrap_or_else(|_| Err(io::Error::other("reading stopped")))?;
+            let panicked = |panic: &str| Err(io::Error::other(format!("its decoder panicked: {panic}")));
+            writer.join().unwrap_or_else(|panic| panicked(panic_text(&*panic)))?;
         }
         Ok(length)
     }

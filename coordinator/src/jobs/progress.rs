@@ -61,7 +61,7 @@ impl Progress for JobProgress {
 
     fn unit_failed(&self, fault: &UnitFault) {
         FAILED.inc();
-        if matches!(fault, UnitFault::Storage { .. }) {
+        if matches!(fault, UnitFault::Storage { .. } | UnitFault::State(_)) {
             METRICS.retries.with_label_values(&["storage"]).inc();
         }
         tracing::warn!(?fault, "a unit failed");

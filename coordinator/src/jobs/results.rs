@@ -1,7 +1,7 @@
 //! What jobs that are done have left. It is read from the ledger alone, so that a process without a board can.
 
+use hindcast_common::Result;
 use hindcast_common::catalog::Location;
-use hindcast_common::{Error, Result};
 use uuid::Uuid;
 
 use super::ledger::JobLedger;
@@ -25,7 +25,7 @@ impl JobResults {
     /// Whether there is a job of this id that is done and has left a scan's results.
     ///
     /// # Errors
-    /// [`Error::Storage`] where that can't be read.
+    /// [`hindcast_common::Error::Storage`] where that can't be read.
     pub async fn are_there(&self, id: &str) -> Result<bool> {
         // An id becomes part of a path.
         if Uuid::parse_str(id).is_err() {
@@ -37,7 +37,7 @@ impl JobResults {
     /// The report of a job that is done, JSON.
     ///
     /// # Errors
-    /// [`Error::Storage`] where it can't be read.
+    /// [`hindcast_common::Error::Storage`] where it can't be read.
     pub async fn report(&self, id: &str) -> Result<Option<String>> {
         let bytes = self.ledger.get(id, "report.json").await?;
         Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
@@ -46,7 +46,7 @@ impl JobResults {
     /// Names of a job's result tables.
     ///
     /// # Errors
-    /// [`Error::Storage`] where they can't be listed.
+    /// [`hindcast_common::Error::Storage`] where they can't be listed.
     pub async fn tables(&self, id: &str) -> Result<Vec<String>> {
         self.ledger.tables(id).await
     }
@@ -54,7 +54,7 @@ impl JobResults {
     /// A result table of a job that is done.
     ///
     /// # Errors
-    /// [`Error::Storage`] where it can't be read.
+    /// [`hindcast_common::Error::Storage`] where it can't be read.
     pub async fn table(&self, id: &str, name: &str) -> Result<Option<StoredTable>> {
         let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !is_plain {
@@ -63,14 +63,16 @@ impl JobResults {
         self.ledger.table(id, name).await
     }
 
-    /// Which state of rollups a job was computed from; none of a job that kept none.
+    /// Which state of rollups a job was computed from; none of a job that kept none, or whose state is kept in another form.
     ///
     /// # Errors
-    /// [`Error::Storage`] where that can't be read.
+    /// [`hindcast_common::Error::Storage`] where that can't be read.
     pub async fn rollups(&self, id: &str) -> Result<Vec<RollupFiles>> {
         let Some(bytes) = self.ledger.get(id, run::ROLLUPS).await? else { return Ok(Vec::new()) };
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Error::Internal(format!("the rollups of job {id} can't be read: {error}")))
+        let rollups = serde_json::from_slice(&bytes);
+        Ok(rollups
+            .inspect_err(|error| tracing::warn!(id, %error, "a job's rollups can't be read"))
+            .unwrap_or_default())
     }
 
     /// Where rollups are kept.

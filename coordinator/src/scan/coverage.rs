@@ -2,6 +2,7 @@
 //! and what of a table could not be looked at whatever the date.
 
 use chrono::NaiveDate;
+use hindcast_common::engine::StateFault;
 use hindcast_common::selection::SelectionStats;
 use serde::{Deserialize, Serialize};
 
@@ -164,6 +165,9 @@ pub struct Coverage {
     /// Every table and date before the window that some analyses look back at. They do without what is not there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub look_back: Vec<CoverageEntry>,
+    /// State from earlier that was damaged and had to be computed again: it changed no result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced_state: Vec<StateFault>,
 }
 
 impl Coverage {

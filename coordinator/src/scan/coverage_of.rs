@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use hindcast_common::catalog::{DateFolder, TableSpec};
+use hindcast_common::engine::StateFault;
 use hindcast_common::time::{Window, date_of_us};
 
 use super::coverage::{CANNOT_NAME, Coverage, CoverageEntry, Gap, NO_FOLDER, ReadTold, Status};
@@ -47,7 +48,12 @@ pub(super) fn coverage_of(
     }
     let gaps: Vec<Gap> = plan.gaps.iter().cloned().chain(gaps).collect();
     let complete = gaps.is_empty() && tables.iter().all(|entry| entry.status != Status::Failed);
-    Coverage { tables, gaps, complete, look_back }
+    let looked_up = looked.iter().flat_map(|looked| looked.identities.records());
+    let replaced = records.iter().chain(past).chain(looked_up).flat_map(|record| &record.replaced);
+    let mut replaced_state: Vec<StateFault> = replaced.cloned().collect();
+    replaced_state.sort_by(|left, right| left.file.cmp(&right.file));
+    replaced_state.dedup_by(|left, right| left.file == right.file);
+    Coverage { tables, gaps, complete, look_back, replaced_state }
 }
 
 fn by_folder(records: &[UnitRecord]) -> BTreeMap<(usize, NaiveDate), Vec<&UnitRecord>> {

@@ -171,7 +171,7 @@ async fn count_values(
     let scan = file_scan(&planned.table, &columns, file, Some(&plan.window), None, &unreadable).await;
     let Ok(scan) = scan else { return Ok(0) };
     let context = task_session(std::sync::Arc::clone(&options.runtime)).task_ctx();
-    let mut batches = scan.execute(0, context)?;
+    let mut batches = scan.execute(context)?;
     let mut rows = 0;
     while let Some(Ok(batch)) = batches.next().await {
         let lacks = |name: &str| Error::Internal(format!("a scan lacks its column {name}"));

@@ -72,8 +72,9 @@ pub(super) struct TableColumns<'a> {
     pub(super) known: &'a BTreeSet<String>,
 }
 
-/// Columns of tables that are there and were looked for in vain: all of a table of which no analysis can run, and else those
-/// whose name is there in another writing. A column that a product does not log is no gap where others of its table serve.
+/// Columns of tables that are there and were looked for in vain: those for want of which most analyses of a table, or all, can't
+/// run, and those whose name is there in another writing. A column that a product does not log, and few analyses ask for, is
+/// no gap.
 pub(super) fn column_gaps(
     tables: &[TableColumns<'_>],
     disabled: &[Disabled],
@@ -93,16 +94,43 @@ pub(super) fn column_gaps(
             spec.columns.iter().map(|column| table.table.physical_name(column.name)).collect();
         let others: Vec<&str> =
             stored.iter().map(String::as_str).filter(|name| !known.contains(name)).collect();
-        let is_there = |column: &&str| others.iter().any(|other| is_same_name(other, column));
-        let is_lacking =
-            |lack: &Disabled| lack.lacking.as_ref().is_some_and(|(table, _)| *table == spec.name);
-        let is_unread = !chosen.contains_key(spec.name) && disabled.iter().any(is_lacking);
-        let needs_time = |column: &&str| *column == spec.time_column;
-        let told: Vec<&str> =
-            absent.into_iter().filter(|column| is_unread || needs_time(column) || is_there(column)).collect();
+        let is_there = |column: &str| others.iter().any(|other| is_same_name(other, column));
+        let lacks = Lacks::of(spec, disabled, enabled);
+        let is_unread = !chosen.contains_key(spec.name) && !lacks.disabled.is_empty();
+        let is_told = |column: &&str| {
+            is_unread || *column == spec.time_column || is_there(column) || lacks.disables_most(column)
+        };
+        let told: Vec<&str> = absent.into_iter().filter(is_told).collect();
         (!told.is_empty()).then(|| column_gap(spec, &told, &others, is_unread))
     };
     tables.iter().filter_map(gap).collect()
+}
+
+/// How many of a table's analyses can't run for want of its columns.
+struct Lacks<'a> {
+    /// The columns that each lacks which can't run.
+    disabled: Vec<&'a [&'static str]>,
+    /// Analyses that need the table and run.
+    enabled: usize,
+}
+
+impl<'a> Lacks<'a> {
+    fn of(spec: &TableSpec, disabled: &'a [Disabled], enabled: &[&'static Analysis]) -> Self {
+        let lacking = disabled.iter().filter_map(|lack| lack.lacking.as_ref());
+        let of_table = lacking.filter(|(table, _)| *table == spec.name);
+        let needs = |analysis: &&&'static Analysis| {
+            analysis.requires.iter().any(|required| required.tables.contains(&spec.name))
+        };
+        Self {
+            disabled: of_table.map(|(_, columns)| columns.as_slice()).collect(),
+            enabled: enabled.iter().filter(needs).count(),
+        }
+    }
+
+    fn disables_most(&self, column: &str) -> bool {
+        let disabled = self.disabled.iter().filter(|columns| columns.contains(&column)).count();
+        2 * disabled > self.disabled.len() + self.enabled
+    }
 }
 
 /// Columns of the table that analyses ask for: those of disabled ones, and those that rollups read.

@@ -8,8 +8,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::catalog::LakeFile;
 use hindcast_common::config::Config;
 use hindcast_common::engine::{
-    Committed, Engine, Job, Manifest, RollupJob, RollupUnit, StateFault, StateStore, TableRef, UnitFault,
-    decode_outcomes, job_plan, unit_key,
+    Committed, Engine, Job, Lookup, Manifest, RollupJob, RollupUnit, StateFault, StateStore, TableRef,
+    UnitFault, decode_outcomes, job_plan, unit_key,
 };
 use hindcast_common::error::InputFault;
 use hindcast_common::operation::Origin;
@@ -43,6 +43,8 @@ pub(super) struct UnitRecord {
     pub(super) faults: Vec<InputFault>,
     /// Whether any of the state had to be computed.
     pub(super) was_computed: bool,
+    /// State from earlier that was damaged, and had to be computed again.
+    pub(super) replaced: Vec<StateFault>,
     /// Times the store has failed it.
     store_failures: u32,
     /// Files to be tried one by one, since the unit as a whole failed for a reason that may lie in any of them.
@@ -58,6 +60,7 @@ impl UnitRecord {
             manifests,
             faults: Vec::new(),
             was_computed: false,
+            replaced: Vec::new(),
             store_failures: 0,
             suspects: Vec::new(),
             was_probed: false,
@@ -98,6 +101,9 @@ impl RollupRun<'_> {
     }
 
     /// Forgets state that can't be read, and computes it anew.
+    ///
+    /// # Errors
+    /// Where no unit has such state, and those of computing it.
     pub(super) async fn compute_again(
         &self,
         records: &mut [UnitRecord],
@@ -105,33 +111,44 @@ impl RollupRun<'_> {
         progress: &dyn Progress,
     ) -> Result<()> {
         for fault in unreadable {
-            tracing::warn!(
-                file = fault.file,
-                reason = fault.reason,
-                "state can't be read: computing it again"
-            );
-            with_retries(|| self.state.forget(&fault.file)).await?;
+            let StateFault { file, reason } = fault;
+            tracing::warn!(file, reason, "state can't be read: computing it again");
+            let is_faulty =
+                |manifest: &Manifest| manifest.file().is_some_and(|of_manifest| of_manifest.path == *file);
+            let mut owners = records.iter_mut().filter(|record| record.manifests.iter().any(is_faulty));
+            let owner = owners.next().ok_or_else(|| {
+                Error::Internal(format!("state can't be read that no unit has: {file}: {reason}"))
+            })?;
+            for manifest in owner.manifests.extract_if(.., |manifest| is_faulty(manifest)) {
+                with_retries(|| self.state.forget(&manifest.key)).await?;
+            }
+            owner.replaced.push(fault.clone());
         }
-        let is_readable = |manifest: &Manifest| {
-            let file = manifest.data.as_ref().map(|data| data.path.as_str());
-            !unreadable.iter().any(|fault| Some(fault.file.as_str()) == file)
-        };
-        records.iter_mut().for_each(|record| record.manifests.retain(is_readable));
         self.run_to_end(records, progress).await
     }
 
     async fn run_to_end(&self, records: &mut [UnitRecord], progress: &dyn Progress) -> Result<()> {
-        loop {
-            let pending = self.pending(records);
-            if pending.is_empty() {
-                return Ok(());
-            }
-            let failures = pending.iter().map(|(index, _)| records[*index].store_failures).max();
-            if let Some(failures @ 1..) = failures {
+        let mut pending = self.pending(records);
+        while !pending.is_empty() {
+            let failures = |records: &[UnitRecord]| -> Vec<u32> {
+                pending.iter().map(|(index, _)| records[*index].store_failures).collect()
+            };
+            let failures_before = failures(records);
+            if let Some(failures @ 1..) = failures_before.iter().max().copied() {
                 tokio::time::sleep(FIRST_BACK_OFF * 2u32.pow(failures - 1)).await;
             }
             self.run(&pending, records, progress).await?;
+            let still_pending = self.pending(records);
+            if still_pending == pending && failures(records) == failures_before {
+                let table = &self.tables[pending[0].1.table].name;
+                let date = pending[0].1.date;
+                return Err(Error::Internal(format!(
+                    "computing {table} of {date} gave no state and no reason"
+                )));
+            }
+            pending = still_pending;
         }
+        Ok(())
     }
 
     /// All units, in their order, with the state that is there.
@@ -168,8 +185,12 @@ impl RollupRun<'_> {
         lookups: &Lookups,
     ) -> Result<UnitRecord> {
         let finds = unit.rollups.iter().map(|id| self.look_up_state(&unit, id, committed, lookups));
-        let manifests = try_join_all(finds).await?.into_iter().flatten().collect();
-        Ok(UnitRecord::new(unit, manifests))
+        let found = try_join_all(finds).await?;
+        let (manifests, damaged): (Vec<_>, Vec<_>) =
+            found.into_iter().map(|found| (found.manifest, found.damaged)).unzip();
+        let mut record = UnitRecord::new(unit, manifests.into_iter().flatten().collect());
+        record.replaced = damaged.into_iter().flatten().collect();
+        Ok(record)
     }
 
     async fn look_up_state(
@@ -178,7 +199,7 @@ impl RollupRun<'_> {
         id: &str,
         committed: Option<&Committed>,
         lookups: &Lookups,
-    ) -> Result<Option<Manifest>> {
+    ) -> Result<Lookup> {
         let key = unit_key(rollup(id)?, self.config, &self.tables[unit.table], unit)?;
         // The semaphore is never closed.
         let _turn = lookups.turns.acquire().await;
@@ -189,9 +210,9 @@ impl RollupRun<'_> {
         match found {
             Err(error) if lookups.failures.fetch_add(1, Ordering::Relaxed) < MOST_FAILED_LOOKUPS => {
                 tracing::warn!(%error, key, "state can't be looked up: taken to be absent");
-                Ok(None)
+                Ok(Lookup::default())
             }
-            found => found,
+            found => found.map_err(|error| self.state.failure("read", error.to_string())),
         }
     }
 
@@ -230,7 +251,8 @@ impl RollupRun<'_> {
         let mut outcomes = self.engine.run(job_plan(Job::Rollup(job))?).await?;
         while let Some(batch) = outcomes.next().await.transpose()? {
             for outcome in decode_outcomes(&batch)? {
-                let (index, unit) = &pending[outcome.unit];
+                let no_unit = || Error::Internal(format!("there is no unit {}", outcome.unit));
+                let (index, unit) = pending.get(outcome.unit).ok_or_else(no_unit)?;
                 let record = &mut records[*index];
                 record.was_computed = true;
                 match outcome.result {
@@ -239,6 +261,9 @@ impl RollupRun<'_> {
                         record.manifests.extend(manifests);
                     }
                     Ok(_) => record.suspects.retain(|suspect| suspect != &unit.files[0]),
+                    Err(UnitFault::State(reason)) if record.store_failures + 1 == STORE_ATTEMPTS => {
+                        return Err(self.state.failure("written", reason));
+                    }
                     Err(fault) => handle(record, unit, fault, progress)?,
                 }
             }
@@ -273,7 +298,7 @@ fn handle(
     };
     match fault {
         UnitFault::Input(fault) => set_aside(record, fault),
-        UnitFault::Storage { .. } if record.store_failures + 1 < STORE_ATTEMPTS => {
+        UnitFault::Storage { .. } | UnitFault::State(_) if record.store_failures + 1 < STORE_ATTEMPTS => {
             record.store_failures += 1;
             Ok(())
         }
@@ -281,7 +306,7 @@ fn handle(
         UnitFault::Storage { file: Some(file), reason } => {
             set_aside(record, blame(&file, format!("not read after {STORE_ATTEMPTS} attempts: {reason}")))
         }
-        UnitFault::Storage { file: None, reason } | UnitFault::Failed(reason) => {
+        UnitFault::Storage { file: None, reason } | UnitFault::State(reason) | UnitFault::Failed(reason) => {
             if unit.files.len() > 1 && !record.was_probed {
                 record.suspects = unit.files.clone();
                 record.was_probed = true;

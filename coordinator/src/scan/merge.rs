@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::analyses::{Analysis, SideTable};
-use hindcast_common::catalog::LakeFile;
-use hindcast_common::engine::{Job, MergeJob, MergeRows, StateFault, job_plan};
+use hindcast_common::catalog::StateFile;
+use hindcast_common::engine::{Job, MergeFault, MergeJob, MergeRows, StateFault, job_plan, made_by};
 use hindcast_common::functions::BUCKETS;
 use hindcast_common::operation::Origin;
 use hindcast_common::retry::with_retries;
@@ -20,7 +20,7 @@ use super::run::{Progress, RunOptions};
 use super::spilled::{Gathered, Whole};
 use super::units::is_past;
 
-/// Times in a scan that state is computed again because it can't be read. State is a cache: it costs time, never a scan.
+/// Times in a scan that a file of state is computed again because it can't be read. State is a cache: it costs time, never a scan.
 const MOST_REPAIRS: u32 = 3;
 
 /// Bytes of stored state that a merge's task takes. Merged they are some ten times larger, and held for all its analyses.
@@ -44,8 +44,9 @@ pub(super) struct Merger<'a> {
     rollups: &'a RollupRun<'a>,
     progress: &'a dyn Progress,
     records: Vec<UnitRecord>,
-    side_tables: BTreeMap<String, LakeFile>,
-    repairs: u32,
+    side_tables: BTreeMap<String, StateFile>,
+    /// How often each file of state was computed again.
+    repairs: BTreeMap<String, u32>,
 }
 
 impl<'a> Merger<'a> {
@@ -57,7 +58,15 @@ impl<'a> Merger<'a> {
         progress: &'a dyn Progress,
         records: Vec<UnitRecord>,
     ) -> Self {
-        Self { plan, options, rollups, progress, records, side_tables: BTreeMap::new(), repairs: 0 }
+        Self {
+            plan,
+            options,
+            rollups,
+            progress,
+            records,
+            side_tables: BTreeMap::new(),
+            repairs: BTreeMap::new(),
+        }
     }
 
     /// The units of the state.
@@ -104,17 +113,28 @@ impl<'a> Merger<'a> {
                 }
             }
             drop(merges);
-            let Some(fault) = faults.first() else { return Ok(results) };
-            if self.repairs == MOST_REPAIRS {
-                let StateFault { file, reason } = fault;
+            if faults.is_empty() {
+                return Ok(results);
+            }
+            self.repair(faults).await?;
+            groups.retain(|group| group.iter().any(|analysis| !results.contains_key(analysis.id)));
+        }
+    }
+
+    /// Computes state anew that can't be read. Several shards and groups may say so of one file.
+    async fn repair(&mut self, mut faults: Vec<StateFault>) -> Result<()> {
+        faults.sort_by(|left, right| left.file.cmp(&right.file));
+        faults.dedup_by(|left, right| left.file == right.file);
+        for StateFault { file, reason } in &faults {
+            let repairs = self.repairs.entry(file.clone()).or_default();
+            *repairs += 1;
+            if *repairs > MOST_REPAIRS {
                 return Err(Error::Internal(format!(
                     "state can't be read, also after it was computed again: {file}: {reason}"
                 )));
             }
-            self.repairs += 1;
-            self.rollups.compute_again(&mut self.records, &faults, self.progress).await?;
-            groups.retain(|group| group.iter().any(|analysis| !results.contains_key(analysis.id)));
         }
+        self.rollups.compute_again(&mut self.records, &faults, self.progress).await
     }
 
     async fn merge(&self, analyses: &Group, state: &State) -> Result<Merged> {
@@ -171,7 +191,16 @@ impl<'a> Merger<'a> {
         let mut batches = self.options.engine.run(job_plan(Job::Merge(job.clone()))?).await?;
         while let Some(batch) = batches.try_next().await? {
             let batches = [batch];
-            faults.extend(rows.faults(&batches)?);
+            for fault in rows.faults(&batches)? {
+                match fault {
+                    MergeFault::State(of_shard) => faults.extend(of_shard),
+                    MergeFault::Panicked(panic) => {
+                        let ids: Vec<_> = analyses.iter().map(|analysis| analysis.id).collect();
+                        let ids = ids.join(", ");
+                        return Err(Error::Internal(format!("merging the state of {ids} panicked: {panic}")));
+                    }
+                }
+            }
             for (of_analysis, (_, _, own)) in gathered.iter_mut().zip(rows.split(&batches)?) {
                 own.into_iter().try_for_each(|rows| of_analysis.add(rows, &self.options.runtime))?;
             }
@@ -185,23 +214,23 @@ impl<'a> Merger<'a> {
 pub struct RollupFiles {
     /// The rollup.
     pub rollup: String,
-    /// Its version then.
-    pub version: u32,
-    /// Its files, below the state.
-    pub files: Vec<LakeFile>,
+    /// What it was made by, as [`made_by`] says it.
+    pub made_by: String,
+    /// Its files.
+    pub files: Vec<StateFile>,
 }
 
 /// All state of the window that `records` came to.
 pub(super) fn rollup_files(plan: &ScanPlan, records: &[UnitRecord]) -> Vec<RollupFiles> {
-    let of_rollup = |(rollup, files): (String, Vec<LakeFile>)| {
-        let version = Rollup::by_id(&rollup)?.version;
-        Some(RollupFiles { rollup, version, files })
+    let of_rollup = |(rollup, files): (String, Vec<StateFile>)| {
+        let made_by = made_by(Rollup::by_id(&rollup)?).ok()?;
+        Some(RollupFiles { rollup, made_by, files })
     };
     State::of(plan, records).of_window.into_iter().filter_map(of_rollup).collect()
 }
 
 /// State files by rollup.
-type FilesByRollup = BTreeMap<String, Vec<LakeFile>>;
+type FilesByRollup = BTreeMap<String, Vec<StateFile>>;
 
 /// What units came to.
 struct State {
@@ -220,8 +249,8 @@ impl State {
         for record in records {
             let files = if is_past(&record.unit, plan) { &mut state.past } else { &mut state.of_window };
             for manifest in &record.manifests {
-                if let (Some(files), Some(data)) = (files.get_mut(&manifest.rollup), &manifest.data) {
-                    files.push(data.clone());
+                if let (Some(files), Some(file)) = (files.get_mut(&manifest.rollup), manifest.file()) {
+                    files.push(file);
                 }
             }
         }

@@ -18,6 +18,8 @@ mod run;
 mod score;
 mod sources;
 mod spilled;
+#[cfg(test)]
+mod state_mutations;
 mod table;
 mod units;
 

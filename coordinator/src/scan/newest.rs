@@ -101,7 +101,7 @@ async fn newest_in(
     let scan = file_scan(table, &[table.spec.time_column], file, None, None, &unreadable).await;
     let scan = scan.map_err(|error| error.to_string())?;
     let failed = |error: datafusion::error::DataFusionError| format!("file {}: {error}", file.path);
-    let mut batches = scan.execute(0, task_session(Arc::clone(runtime)).task_ctx()).map_err(failed)?;
+    let mut batches = scan.execute(task_session(Arc::clone(runtime)).task_ctx()).map_err(failed)?;
     while let Some(batch) = batches.next().await.transpose().map_err(failed)? {
         rows += batch.num_rows();
         for time_us in batch.column(0).as_primitive::<TimestampMicrosecondType>().iter().flatten() {

@@ -20,7 +20,7 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use futures::TryStreamExt;
 use hindcast_common::Error;
 use hindcast_common::config::Config;
-use hindcast_common::engine::{merged_state, task_session};
+use hindcast_common::engine::{made_by, merged_state, task_session};
 use hindcast_common::rollups::Rollup;
 
 use super::told::{TOLD_TABLES, told_table};
@@ -119,7 +119,7 @@ impl JobTables {
     async fn rollup(&self, id: &str) -> hindcast_common::Result<Option<Arc<dyn TableProvider>>> {
         let kept = self.results.rollups(&self.id).await?.into_iter().find(|files| files.rollup == id);
         let (Some(kept), Some(rollup)) = (kept, Rollup::by_id(id)) else { return Ok(None) };
-        if kept.version != rollup.version {
+        if kept.made_by != made_by(rollup)? {
             return Err(Error::Config(format!(
                 "the state of {id} that job {} used is of another version: scan again",
                 self.id
