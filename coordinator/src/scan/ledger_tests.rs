@@ -12,7 +12,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{TryStreamExt, stream};
 use hindcast_common::catalog::{Lake, Location};
-use hindcast_common::engine::{JobTasks, runtime, task_session};
+use hindcast_common::engine::{JobTasks, UnitOutcome, runtime, task_session};
 use hindcast_common::time::Window;
 use parquet::arrow::ArrowWriter;
 
@@ -43,6 +43,20 @@ impl Engine for Fragile {
         }
         let rows = stream::iter(rows.into_iter().map(Ok));
         Ok(Box::pin(RecordBatchStreamAdapter::new(tasks.schema(), rows)))
+    }
+}
+
+/// Says of each unit that it went well, and gives no state.
+struct Idle;
+
+#[async_trait]
+impl Engine for Idle {
+    async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
+        let tasks = JobTasks::of(&plan)?;
+        let outcome = |unit| serde_json::to_string(&UnitOutcome { unit, result: Ok(Vec::new()) }).unwrap();
+        let texts: StringArray = (0..tasks.count()).map(|unit| Some(outcome(unit))).collect();
+        let rows = RecordBatch::try_new(tasks.schema(), vec![Arc::new(texts)]).unwrap();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(tasks.schema(), stream::iter([Ok(rows)]))))
     }
 }
 
@@ -121,4 +135,36 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
     assert!(records[0].manifests.iter().all(|manifest| manifest.stats.rows == 2));
     // Once with the others, once alone.
     assert_eq!(engine.losses.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn units_that_come_to_nothing_again_and_again_are_an_error() {
+    let place = tempfile::tempdir().unwrap();
+    let config = Config::load("default", &[]).unwrap();
+    let state = StateStore::new(Location::parse(&place.path().display().to_string()).unwrap());
+    let file = LakeFile { path: "/lake/a.parquet".into(), bytes: 9, etag: None, range: None };
+    let table = "CommonSecurityLog";
+    let run = RollupRun {
+        engine: &Idle,
+        state: &state,
+        config: &config,
+        job: "",
+        window: Window::new(1_772_323_200_000_000, 1_772_409_600_000_000).unwrap(),
+        tables: vec![TableRef {
+            name: table.into(),
+            url: "file:///lake/".into(),
+            mapping: Default::default(),
+        }],
+        use_cache: true,
+    };
+    let unit = RollupUnit {
+        table: 0,
+        date: "2026-03-01".parse().unwrap(),
+        files: vec![file],
+        is_clipped: false,
+        rollups: vec!["event_bins".into()],
+        selection: None,
+    };
+    let error = run.complete(vec![unit], &Silent).await.unwrap_err().to_string();
+    assert!(error.contains(table) && error.contains("2026-03-01"), "{error}");
 }
