@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
+use crate::chaos_lake::{LakeFault, lake_run};
 use crate::damaged_state::{Damage, damage, files_and_replaced};
 use crate::faulty_store::{FaultyStore, StoreFaults};
 use crate::object_stores::{BUCKET, Store, environment};
@@ -35,9 +36,10 @@ enum Kind {
     StoreFails,
     StorePoisoned,
     State(Damage),
+    Lake(LakeFault),
 }
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 16] = [
     Kind::WorkerKilled,
     Kind::WorkerHung,
     Kind::WorkerSlow,
@@ -51,6 +53,9 @@ const KINDS: [Kind; 13] = [
     Kind::State(Damage::Cut),
     Kind::State(Damage::Swapped),
     Kind::State(Damage::Moved),
+    Kind::Lake(LakeFault::WritersSideBySide),
+    Kind::Lake(LakeFault::ScanBesideWriters),
+    Kind::Lake(LakeFault::ChangeTakenBack),
 ];
 
 /// How a run ended.
@@ -82,6 +87,10 @@ fn seeded_fault_runs() {
             (Kind::StoreFails | Kind::StorePoisoned, Some(store)) => store_run(&place, store, kind, seed),
             (Kind::StoreFails | Kind::StorePoisoned, None) => continue,
             (Kind::State(damage), _) => state_run(&place, damage, &mut random, seed),
+            (Kind::Lake(fault), _) => {
+                lake_run(fault, &mut random, seed);
+                Outcome::Whole
+            }
             _ => process_run(&place, kind, &mut random, seed),
         };
         println!("seed {seed}: {kind:?}, {outcome:?}, {:.1} s", start.elapsed().as_secs_f64());
@@ -137,7 +146,7 @@ fn process_run(place: &Place, kind: Kind, random: &mut ChaCha8Rng, seed: u64) ->
             pause(random, 2000);
             sandbox.start_coordinator();
         }
-        Kind::StoreFails | Kind::StorePoisoned | Kind::State(_) => {}
+        Kind::StoreFails | Kind::StorePoisoned | Kind::State(_) | Kind::Lake(_) => {}
     }
     let output = sandbox.finish(scan);
     assert!(output.status.success(), "seed {seed}, {kind:?}: {}\n{}", stderr(&output), sandbox.logs());

@@ -2,9 +2,8 @@
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
-use hindcast_common::catalog::changes::hidden_files;
 use hindcast_common::catalog::{
-    LakeFile, Location, LoggedTable, date_files, log_of, parquet_footer, refuse_log, table_folder,
+    LakeFile, Location, LoggedTable, log_of, parquet_footer, refuse_log, table_files,
 };
 use hindcast_common::{Error, Result};
 use object_store::ObjectStoreExt;
@@ -85,7 +84,7 @@ pub async fn list(root: &Location) -> Result<Vec<TableEntry>> {
             tables.push(TableEntry { table, dates: Vec::new(), refused: Some(logged.to_string()) });
             continue;
         }
-        let dates = dates(root, name).await?;
+        let dates = table_files(&root.join(name)).await?;
         if !dates.is_empty() {
             let dates = dates.into_iter().map(|(date, files)| date_entry(date, &files)).collect();
             tables.push(TableEntry { table, dates, refused: None });
@@ -173,17 +172,7 @@ async fn found(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeF
         return Ok(Vec::new());
     }
     refuse_log(&root.join(table), table).await?;
-    dates(root, table).await
-}
-
-async fn dates(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
-    let folder = root.join(table);
-    let hidden = hidden_files(root).await?;
-    let mut found = Vec::new();
-    for date in table_folder(&folder).await?.0 {
-        found.push((date, date_files(&folder, date, &hidden).await?));
-    }
-    Ok(found)
+    table_files(&root.join(table)).await
 }
 
 fn date_entry(date: NaiveDate, files: &[LakeFile]) -> DateEntry {

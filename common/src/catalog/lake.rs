@@ -1,16 +1,17 @@
 //! Which tables, dates and files a lake holds. Only listings are read here, and footers for column names.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::{Path, PathPart};
-use object_store::{ListResult, ObjectMeta};
+use object_store::ListResult;
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
-use super::changes::hidden_files;
+use super::changes::View;
+use super::listing::{date_files, is_data_file};
 use super::location::Location;
 use super::store_reader::parquet_footer;
 use super::table_log::{LogKind, LoggedTable, log_in};
@@ -78,8 +79,8 @@ pub struct LakeTable {
     pub mapping: TableMapping,
     /// Dates of all its folders, in or out of any window.
     pub dates: BTreeSet<NaiveDate>,
-    /// Files of a change under way, which are not read.
-    pub hidden: Arc<HashSet<String>>,
+    /// The changes of the lake the table lies in, as they were before its dates were listed. Clones share it.
+    pub view: Arc<Mutex<Option<View>>>,
     /// What has been asked of the store already. Clones share it.
     pub known: Arc<KnownFiles>,
 }
@@ -145,9 +146,9 @@ impl Lake {
     /// # Errors
     /// [`Error::Storage`] where a listing fails, [`Error::Config`] where a mapped URL is malformed.
     pub async fn tables(&self, is_wanted: impl Fn(&str) -> bool) -> Result<FoundTables> {
-        let hidden = Arc::new(hidden_files(&self.root).await?);
+        let view = View::of_lake(&self.root).await?;
         let wanted = TABLES.iter().filter(|spec| is_wanted(spec.name));
-        let reads: Vec<_> = wanted.map(|spec| self.table(spec, &hidden)).collect();
+        let reads: Vec<_> = wanted.map(|spec| self.table(spec, &view)).collect();
         let mut reads = futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS);
         let mut found = FoundTables::default();
         while let Some((table, unexplained)) = reads.try_next().await? {
@@ -170,10 +171,11 @@ impl Lake {
         Ok(folders.iter().filter_map(|folder| folder.filename()).map(str::to_owned).collect())
     }
 
+    /// A table, whose lake's changes are those of `view` where it lies in this lake.
     async fn table(
         &self,
         spec: &'static TableSpec,
-        hidden: &Arc<HashSet<String>>,
+        view: &View,
     ) -> Result<(Option<Found>, Option<Unexplained>)> {
         let mapping = self.mappings.get(spec.name).cloned().unwrap_or_default();
         let location = match (&mapping.url, &mapping.workspace) {
@@ -181,6 +183,8 @@ impl Lake {
             (None, Some(workspace)) => self.root.join(workspace).join(spec.name),
             (None, None) => self.root.join(spec.name),
         };
+        let is_own = mapping.url.is_none() && mapping.workspace.is_none();
+        let view = if is_own { view.clone() } else { View::of_table(&location).await? };
         let listing = listed(&location).await?;
         if let Some(kind) = log_in(&location, &listing).await? {
             let (name, url) = (spec.name.to_owned(), location.url().to_owned());
@@ -192,8 +196,8 @@ impl Lake {
         if dates.is_empty() {
             return Ok((None, unexplained));
         }
-        let (hidden, known) = (Arc::clone(hidden), Arc::default());
-        let table = LakeTable { spec, location, mapping, dates, hidden, known };
+        let (view, known) = (Arc::new(Mutex::new(Some(view))), Arc::default());
+        let table = LakeTable { spec, location, mapping, dates, view, known };
         Ok((Some(Found::Readable(Box::new(table))), unexplained))
     }
 }
@@ -228,11 +232,8 @@ impl LakeTable {
         let slack_days = self.mapping.folder_slack_days;
         let touched: Vec<NaiveDate> =
             self.dates.iter().copied().filter(|date| window.touches_date(*date, slack_days)).collect();
-        futures::stream::iter(touched)
-            .map(|date| async move { Ok(DateFolder { date, files: self.files_of(date).await? }) })
-            .buffered(CONCURRENT_LISTINGS)
-            .try_collect()
-            .await
+        let files = self.listed(&touched).await?;
+        Ok(touched.into_iter().zip(files).map(|(date, files)| DateFolder { date, files }).collect())
     }
 
     /// The Parquet files of one date folder, at any depth, by path, as they were when they were first asked for.
@@ -240,11 +241,22 @@ impl LakeTable {
     /// # Errors
     /// [`Error::Storage`] where the listing fails.
     pub async fn files_of(&self, date: NaiveDate) -> Result<Vec<LakeFile>> {
-        if let Some(files) = known(&self.known.by_date, &date) {
-            return Ok(files);
+        Ok(self.listed(&[date]).await?.pop().unwrap_or_default())
+    }
+
+    /// The files of each of `dates`; what is not known yet is listed under one view of the changes.
+    async fn listed(&self, dates: &[NaiveDate]) -> Result<Vec<Vec<LakeFile>>> {
+        let is_unknown = |date: &NaiveDate| known(&self.known.by_date, date).is_none();
+        let unknown: Vec<NaiveDate> = dates.iter().copied().filter(is_unknown).collect();
+        if !unknown.is_empty() {
+            let view = self.view.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let (view, listed) = date_files(&self.location, &unknown, view).await?;
+            *self.view.lock().unwrap_or_else(PoisonError::into_inner) = Some(view);
+            for (date, files) in unknown.into_iter().zip(listed) {
+                remember(&self.known.by_date, date, files);
+            }
         }
-        let files = date_files(&self.location, date, &self.hidden).await?;
-        Ok(remember(&self.known.by_date, date, files))
+        Ok(dates.iter().map(|date| known(&self.known.by_date, date).unwrap_or_default()).collect())
     }
 
     /// The columns, by Hindcast's names, that any of the files looked at has: of the first and last of sampled dates, and where
@@ -311,38 +323,6 @@ fn remember<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: K, answ
     answers.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(answer).clone()
 }
 
-/// The Parquet files of the `date=` folder of a table at `location`, at any depth, by path, without `hidden` ones.
-///
-/// # Errors
-/// [`Error::Storage`] where the listing fails.
-pub async fn date_files(
-    location: &Location,
-    date: NaiveDate,
-    hidden: &HashSet<String>,
-) -> Result<Vec<LakeFile>> {
-    let folder = location.child(&format!("date={date}"));
-    let objects: Vec<ObjectMeta> = with_retries(|| async {
-        let objects = location.store().list(Some(&folder)).try_collect().await;
-        objects.map_err(Error::storage(format!("listing {}", location.name_of(&folder))))
-    })
-    .await?;
-    let is_wanted = |object: &ObjectMeta| {
-        is_data_file(&folder, &object.location) && !hidden.contains(object.location.as_ref())
-    };
-    let mut files: Vec<LakeFile> = objects
-        .into_iter()
-        .filter(is_wanted)
-        .map(|object| LakeFile {
-            path: location.name_of(&object.location),
-            bytes: object.size,
-            etag: object.e_tag,
-            range: None,
-        })
-        .collect();
-    files.sort_by(|left, right| left.path.cmp(&right.path));
-    Ok(files)
-}
-
 /// The dates of a table's `date=YYYY-MM-DD` folders, and what keeps its log, where it has one.
 ///
 /// # Errors
@@ -403,12 +383,6 @@ async fn holds_parquet(location: &Location, folder: &Path) -> Result<bool> {
     Ok(false)
 }
 
-/// Whether `path` is a Parquet file of `folder`, and lies in none of its folders that writers keep for what is not committed.
-fn is_data_file(folder: &Path, path: &Path) -> bool {
-    let is_committed = |name: PathPart<'_>| !name.as_ref().starts_with(['_', '.']);
-    is_parquet(path) && path.prefix_match(folder).is_some_and(|mut below| below.all(is_committed))
-}
-
-fn is_parquet(path: &Path) -> bool {
+pub(super) fn is_parquet(path: &Path) -> bool {
     path.filename().is_some_and(|name| name.to_ascii_lowercase().ends_with(".parquet"))
 }

@@ -147,6 +147,16 @@ impl Location {
         Self { url, store, prefix: self.child(relative), confines }
     }
 
+    /// The folder this one lies in; `None` at the store's root.
+    pub fn parent(&self) -> Option<Self> {
+        let prefix = self.prefix.parent()?;
+        let path = self.url.path().trim_end_matches('/');
+        let mut url = self.url.clone();
+        url.set_path(&path[..=path.rfind('/')?]);
+        let (store, confines) = (Arc::clone(&self.store), self.confines.clone());
+        Some(Self { url, store, prefix, confines })
+    }
+
     /// The bytes of a file below this folder; `None` where there is none.
     ///
     /// # Errors
@@ -289,6 +299,8 @@ mod tests {
         assert_eq!(local.store_url().unwrap().as_str(), "file:///");
         assert_eq!(local.child("AuditLogs/date=2026-01-01").as_ref(), "tmp/lake/AuditLogs/date=2026-01-01");
         assert_eq!(local.join("T").prefix().as_ref(), "tmp/lake/T");
+        let parent = local.join("T").parent().unwrap();
+        assert_eq!((parent.prefix().as_ref(), parent.local_path()), ("tmp/lake", local.local_path()));
         assert!(Location::parse("ftp://host/lake").is_err());
         let odd = Location::parse("/tmp/soc lake/ü%20").unwrap();
         assert_eq!(odd.join("T").local_path(), Some(PathBuf::from("/tmp/soc lake/ü%20/T")));
@@ -305,6 +317,9 @@ mod tests {
             }
         }
         assert_eq!((cloud.local_path(), cloud.name_of(cloud.prefix())), (None, "lake".to_owned()));
+        let root = cloud.parent().unwrap();
+        assert_eq!((root.prefix().as_ref(), root.child("T").as_ref()), ("", "T"));
+        assert!(root.parent().is_none());
         assert_eq!(Location::parse("/tmp/no/such/../lake").unwrap().prefix().as_ref(), "tmp/no/lake");
     }
 }

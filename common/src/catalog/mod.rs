@@ -6,6 +6,7 @@ pub(crate) mod confined;
 mod diagnose;
 mod integers;
 mod lake;
+mod listing;
 mod location;
 mod nanos;
 mod normalise;
@@ -25,9 +26,8 @@ pub const CATALOG_VERSION: u32 = 1;
 pub use alike::{reads_alike, reads_as_absent};
 pub use diagnose::locate_fault;
 pub use integers::integer_of_text;
-pub use lake::{
-    DateFolder, FoundTables, KnownFiles, Lake, LakeFile, LakeTable, Unexplained, date_files, table_folder,
-};
+pub use lake::{DateFolder, FoundTables, KnownFiles, Lake, LakeFile, LakeTable, Unexplained, table_folder};
+pub use listing::{date_files, table_files};
 pub use location::Location;
 pub use normalise::UnreadableCounts;
 pub use row_groups::{RowGroups, row_groups_that_may_hold};

@@ -205,7 +205,7 @@ fn open_table(table: &TableRef, context: &TaskContext) -> crate::Result<LakeTabl
         location,
         mapping: table.mapping.clone(),
         dates: Default::default(),
-        hidden: Default::default(),
+        view: Default::default(),
         known: Default::default(),
     })
 }

@@ -18,7 +18,7 @@ use crate::import::{
 };
 use crate::lakes::{Access, open_lake};
 use crate::merge::LeftAlone;
-use crate::{inventory, jobs, screen, telemetry};
+use crate::{inventory, screen, telemetry};
 
 /// Columns with unreadable values, and kinds of records set aside, that are shown of a file.
 const SHOWN_KINDS: usize = 8;
@@ -112,7 +112,6 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
             logged_before_us: arguments.logged_before,
         },
         threads: arguments.threads(),
-        now: jobs::now(),
     };
     let is_told = !arguments.quiet && !arguments.json;
     let bar = screen::ProgressBar::new(is_told);

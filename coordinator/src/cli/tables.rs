@@ -141,6 +141,12 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
                     "{table}: {} small files of {} dates ({before}) are now {} ({after}), {} rows",
                     done.files_before, done.dates, done.files_after, done.rows
                 );
+                if done.left_to_others > 0 {
+                    println!(
+                        "{} merges were left: another process changes files of theirs",
+                        done.left_to_others
+                    );
+                }
                 print_left_alone(&done.left_alone);
             }
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::{StreamExt, TryStreamExt};
-use hindcast_common::catalog::{LakeFile, Location, StoredFile};
+use hindcast_common::catalog::{LakeFile, Location, StoredFile, changes};
 use hindcast_common::config::TableMapping;
 use hindcast_common::error::InputFault;
 use hindcast_common::{Error, Result};
@@ -53,12 +53,14 @@ pub struct Compacted {
     pub bytes_after: u64,
     /// Rows in them.
     pub rows: u64,
+    /// Merges that were left, as another process changes files of theirs at the same time.
+    pub left_to_others: u64,
     /// Small files that could not become one with others, and why.
     pub left_alone: Vec<LeftAlone>,
 }
 
 /// Merges small files of the dates wanted, date by date, where no value, row, column or folder of a partition is lost by it.
-/// A scan sees the old files or the new ones.
+/// A scan sees the old files or the new ones. Of two processes that would merge the same file one leaves it.
 ///
 /// # Errors
 /// [`Error::Config`] where there is no such table or a file changed meanwhile, [`Error::Storage`] where the store fails,
@@ -70,6 +72,7 @@ pub async fn compact(
     wanted: &Wanted<'_>,
     runtime: &Arc<RuntimeEnv>,
 ) -> Result<Compacted> {
+    changes::recover(lake).await?;
     let columns = Columns::of(table, wanted.mapping);
     let mut compacted = Compacted::default();
     for (date, files) in inventory::existing(lake, table).await? {
@@ -129,7 +132,7 @@ async fn own(lake: &Location, folder: &Path, files: Vec<LakeFile>) -> Result<Vec
         .await
 }
 
-/// Merges a group without the files of it that turn out to be damaged; whether any were merged.
+/// Merges a group without the files of it that turn out to be damaged; whether any were merged here.
 async fn merge_readable(
     lake: &Location,
     folder: &Path,
@@ -140,7 +143,7 @@ async fn merge_readable(
 ) -> Result<bool> {
     while group.files.len() > 1 {
         let error = match merge_group(lake, folder, &group, columns, runtime, compacted).await {
-            Ok(()) => return Ok(true),
+            Ok(is_merged) => return Ok(is_merged),
             Err(error) => error,
         };
         let damaged = input_fault(&error).and_then(|fault| {

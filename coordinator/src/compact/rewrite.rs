@@ -12,7 +12,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::DataFrame;
 use futures::{StreamExt, TryStreamExt};
-use hindcast_common::catalog::changes::{self, Change};
+use hindcast_common::catalog::changes::{self, Change, Made};
 use hindcast_common::catalog::{LakeFile, Location, StoredFile};
 use hindcast_common::engine::task_session;
 use hindcast_common::{Error, Result};
@@ -23,7 +23,8 @@ use super::{CONCURRENT_LOOKS, Compacted};
 use crate::import::{TARGET_FILE_BYTES, writer};
 use crate::merge::{Columns, Group, Sums, widen_batch};
 
-/// Writes the rows of a group to new files in `folder`, compares them, and puts those in the place of the old ones.
+/// Writes the rows of a group to new files in `folder`, compares them, and puts those in the place of the old ones; false where
+/// another process changes one of them.
 pub(super) async fn merge_group(
     lake: &Location,
     folder: &Path,
@@ -31,7 +32,7 @@ pub(super) async fn merge_group(
     columns: &Columns,
     runtime: &Arc<RuntimeEnv>,
     compacted: &mut Compacted,
-) -> Result<()> {
+) -> Result<bool> {
     let id = format!("compact-{}", uuid::Uuid::now_v7());
     let old: Vec<&LakeFile> = group.files.iter().map(StoredFile::file).collect();
     let bytes_before = old.iter().map(|file| file.bytes).sum::<u64>();
@@ -39,32 +40,28 @@ pub(super) async fn merge_group(
     let most = bytes_before / (TARGET_FILE_BYTES / 2) + 2;
     let targets: Vec<Path> =
         (0..most).map(|number| folder.clone().join(format!("{id}-{number:04}.parquet"))).collect();
-    let change = Change {
-        id,
-        adds: targets.iter().map(Path::to_string).collect(),
-        replaces: old.iter().map(|file| file.store_path().to_string()).collect(),
-    };
-    changes::begin(lake, &change).await?;
+    let replaced: Vec<Path> = old.iter().map(|file| file.store_path()).collect();
+    let change = Change::of(lake, &id, &targets, &replaced)?;
     let merged = async {
         let (new, before) = write(lake, group, &targets, columns, runtime).await?;
         let after = sums_of(lake, &new, &group.schema).await?;
         compare(group, &before, &after)?;
         are_unchanged(lake, &old).await?;
-        Ok((new, before.rows()))
+        Ok(Some((new, before.rows())))
     };
-    match merged.await {
-        Ok((new, rows)) => {
-            changes::commit(lake, &change).await?;
+    match changes::make(lake, &change, merged).await? {
+        Made::Done((new, rows)) => {
             compacted.files_before += old.len() as u64;
             compacted.files_after += new.len() as u64;
             compacted.bytes_before += bytes_before;
             compacted.bytes_after += new.iter().map(|file| file.bytes).sum::<u64>();
             compacted.rows += rows;
-            Ok(())
+            Ok(true)
         }
-        Err(error) => {
-            changes::abort(lake, &change).await?;
-            Err(error)
+        Made::Lost(rival) => {
+            tracing::info!(%folder, ?rival, "left: another process changes files of it");
+            compacted.left_to_others += 1;
+            Ok(false)
         }
     }
 }

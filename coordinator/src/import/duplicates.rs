@@ -6,7 +6,6 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use chrono::NaiveDate;
-use hindcast_common::catalog::changes::hidden_files;
 use hindcast_common::catalog::{Location, column_texts, date_files};
 use hindcast_common::time::date_of_us;
 use hindcast_common::{Error, Result};
@@ -64,9 +63,9 @@ impl Duplicates {
 
     async fn ids_in_lake(&self, table: &str, date: NaiveDate) -> Result<HashSet<u128>> {
         let folder = self.lake.join(table);
-        let hidden = hidden_files(&self.lake).await?;
+        let (_, files) = date_files(&folder, &[date], None).await?;
         let mut seen = HashSet::new();
-        for file in date_files(&folder, date, &hidden).await? {
+        for file in files.into_iter().flatten() {
             column_texts(&folder, &file, &self.column, |id| {
                 seen.insert(digest(id));
             })

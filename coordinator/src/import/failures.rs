@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use chrono::DateTime;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::TryStreamExt;
@@ -75,7 +74,6 @@ impl Failing {
             record_id: None,
             times: TimeOptions::default(),
             threads: 2,
-            now: DateTime::UNIX_EPOCH,
         };
         let mut report = ImportReport::default();
         Group::import(&request, None, vec![input], &mut report, || {}).await?;

@@ -27,7 +27,6 @@ mod times;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chrono::{DateTime, Utc};
 use hindcast_common::catalog::{Location, changes, refuse_log};
 use hindcast_common::{Error, Result};
 
@@ -64,8 +63,6 @@ pub struct ImportRequest {
     pub times: TimeOptions,
     /// Threads.
     pub threads: usize,
-    /// When the import began; changes of processes that died long before are undone.
-    pub now: DateTime<Utc>,
 }
 
 /// Imports files; `progress` is told bytes done and bytes in all.
@@ -88,7 +85,7 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
     if let Some(table) = &request.table {
         refuse_log(&request.lake.join(table), table).await?;
     }
-    changes::recover(&request.lake, request.now).await?;
+    changes::recover(&request.lake).await?;
     let bytes_read = Arc::new(AtomicU64::new(0));
     let inputs = inputs::list(&request.files, request.threads, &bytes_read).await?;
     let total: u64 = inputs.iter().map(|input| input.bytes).sum();

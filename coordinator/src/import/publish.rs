@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Seek};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use hindcast_common::catalog::Location;
-use hindcast_common::catalog::changes::{self, Change, hidden_files};
+use hindcast_common::catalog::changes::{self, Change, Made, View};
 use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 use object_store::buffered::BufWriter;
@@ -26,6 +27,8 @@ const IMPORTED: &str = "_hindcast/imports";
 const REJECTS: &str = "_hindcast/rejects";
 /// Files put at once.
 const CONCURRENT_PUTS: usize = 4;
+/// How long an import that began earlier and brings the same is waited for, before it is taken to be dead.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes of rejects read at once.
 const REJECT_READ_BYTES: usize = 1 << 20;
 
@@ -34,12 +37,17 @@ const REJECT_READ_BYTES: usize = 1 << 20;
 /// # Errors
 /// [`Error::Storage`] where the store fails.
 pub(super) async fn imported(lake: &Location, table: Option<&str>) -> Result<HashSet<String>> {
-    let hidden = hidden_files(lake).await?;
-    let markers = markers(lake, "").await?;
-    let is_seen = |marker: &&Marker| {
-        !hidden.contains(marker.path.as_ref()) && table.is_none_or(|table| table == marker.table)
-    };
-    Ok(markers.iter().filter(is_seen).map(|marker| marker.content.clone()).collect())
+    loop {
+        let mut view = View::of_lake(lake).await?;
+        let markers = markers(lake, "").await?;
+        if !view.still_holds(None).await? {
+            continue;
+        }
+        let is_seen = |marker: &&Marker| {
+            view.shows_change(&marker.change) && table.is_none_or(|table| table == marker.table)
+        };
+        return Ok(markers.iter().filter(is_seen).map(|marker| marker.content.clone()).collect());
+    }
 }
 
 /// Forgets what was imported into `table`, which is deleted; gives how many files that were.
@@ -84,7 +92,7 @@ async fn markers(lake: &Location, content: &str) -> Result<Vec<Marker>> {
 /// Puts everything in place: files, rejects, and what was imported. Gives the place of the rejects, where there are any.
 ///
 /// # Errors
-/// [`Error::Storage`] where the store fails, [`Error::Config`] where another process imports one of the files: nothing
+/// [`Error::Storage`] where the store fails, [`Error::Busy`] where another process imports one of the files: nothing
 /// is then seen of it.
 pub(super) async fn publish(
     lake: &Location,
@@ -112,31 +120,39 @@ pub(super) async fn publish(
     let reject_path = lake.child(&format!("{REJECTS}/{id}.jsonl"));
     let reject_file = rejects.finish()?;
     let rejected = reject_file.as_ref().map(|_| &reject_path);
-    let adds = targets.iter().chain(&markers).chain(rejected).map(Path::to_string).collect();
-    let change = Change { id: id.to_owned(), adds, replaces: Vec::new() };
-    changes::begin(lake, &change).await?;
+    let adds = targets.iter().chain(&markers).chain(rejected);
+    let change = Change::of(lake, id, adds, [])?;
     let put = async {
-        let puts = staged.iter().zip(&targets).map(|(file, target)| async move {
-            let failed = Error::io(format!("reading {}", file.path.display()));
-            let bytes = fs::read(&file.path).map_err(failed)?;
-            lake.put(target, bytes).await
-        });
-        futures::stream::iter(puts).buffer_unordered(CONCURRENT_PUTS).try_collect::<()>().await?;
+        put_files(lake, staged, &targets).await?;
         if let Some(file) = &reject_file {
             put_rejects(lake, &reject_path, file).await?;
         }
         for marker in &markers {
             lake.put(marker, Vec::new()).await?;
         }
-        only_here(lake, id, inputs, files).await
+        only_here(lake, id, inputs, files).await.map(Some)
     };
-    if let Err(error) = put.await {
-        changes::abort(lake, &change).await?;
-        return Err(error);
+    match changes::make(lake, &change, put).await? {
+        Made::Done(()) => {
+            let url = format!("{}/{REJECTS}/{id}.jsonl", lake.url().trim_end_matches('/'));
+            Ok(reject_file.is_some().then_some(url))
+        }
+        Made::Lost(_) => Err(Error::Busy(format!(
+            "another process took the import of {} back, as it had not ended for hours or brings the same: nothing of it is in the \
+             lake; run it again",
+            inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ")
+        ))),
     }
-    changes::commit(lake, &change).await?;
-    let url = format!("{}/{REJECTS}/{id}.jsonl", lake.url().trim_end_matches('/'));
-    Ok(change.adds.contains(&reject_path.to_string()).then_some(url))
+}
+
+/// Puts the files. That one can't be put is told when no other is under way.
+async fn put_files(lake: &Location, staged: &[Staged], targets: &[Path]) -> Result<()> {
+    let puts = staged.iter().zip(targets).map(|(file, target)| async move {
+        let bytes = fs::read(&file.path).map_err(Error::io(format!("reading {}", file.path.display())))?;
+        lake.put(target, bytes).await
+    });
+    let put: Vec<Result<()>> = futures::stream::iter(puts).buffer_unordered(CONCURRENT_PUTS).collect().await;
+    put.into_iter().collect()
 }
 
 /// Puts the rejects part by part, so that they need not fit in memory.
@@ -163,21 +179,19 @@ async fn put_rejects(lake: &Location, path: &Path, rejects: &File) -> Result<()>
     .await
 }
 
-/// Sees to it that no other change brings the same content to the same table: one under way is taken back.
+/// Sees to it that no other change brings the same content to the same table: of two under way one is taken back.
 async fn only_here(lake: &Location, id: &str, inputs: &[Input], files: &[FileReport]) -> Result<()> {
     let mut undone = HashSet::new();
     for (input, file) in inputs.iter().zip(files) {
         for marker in markers(lake, &input.content).await? {
             let is_other = marker.change != id && file.rows.contains_key(&marker.table);
-            if !is_other || !undone.insert(marker.change.clone()) {
+            if !is_other || undone.contains(&marker.change) {
                 continue;
             }
-            if !changes::undo(lake, &marker.change).await? {
-                return Err(Error::Config(format!(
-                    "{} was imported by another process meanwhile",
-                    input.name
-                )));
+            if !changes::prevails(lake, id, &marker.change, PATIENCE).await? {
+                return Err(Error::Busy(format!("{} was imported by another process meanwhile", input.name)));
             }
+            undone.insert(marker.change);
         }
     }
     Ok(())

@@ -1,0 +1,100 @@
+//! Ends what processes left behind: carries out what is decided, takes back what is abandoned, forgets what is long over.
+
+use chrono::{DateTime, Duration, Utc};
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
+
+use super::super::location::Location;
+use super::records::{self, DECISION, ENDED, FOLDER, LIST, Record, Status, TAKEN_BACK};
+use super::{Change, names, take_back};
+use crate::{Error, Result};
+
+/// Age from which a change without a decision is taken to be that of a dead process, by the store's clock.
+const ABANDONED_AFTER: Duration = Duration::hours(6);
+/// How long changes that are over are told; readers trust what they read of changes for half as long.
+const TOLD_FOR: Duration = Duration::hours(2);
+/// An object put to read the store's clock.
+const CLOCK: &str = "clock";
+/// Objects deleted at once.
+const CONCURRENT_DELETES: usize = 16;
+
+/// Ends changes that processes left behind; gives how many were taken back.
+///
+/// # Errors
+/// [`Error::Storage`] where the store fails.
+pub async fn recover(lake: &Location) -> Result<usize> {
+    let found = records::records(lake).await?;
+    if found.values().all(|record| record.status == Status::Aborted && !record.has_list) {
+        return Ok(0);
+    }
+    let now = store_now(lake).await?;
+    let mut taken_back = 0;
+    for (id, record) in found {
+        match record.status {
+            Status::Committed => {
+                if let Some(list) = records::list_of(lake, &id).await? {
+                    carry_out(lake, &list).await?;
+                }
+            }
+            Status::Open if now - record.written > ABANDONED_AFTER => {
+                taken_back += usize::from(take_back(lake, &id).await?);
+            }
+            Status::Aborted if record.has_list => end_aborted(lake, &id, &record, now).await?,
+            Status::Ended if now - record.written > TOLD_FOR => {
+                // In this order: a list alone would be a change that is open.
+                for ending in [LIST, DECISION, ENDED] {
+                    records::forget(lake, &id, ending).await?;
+                }
+            }
+            Status::Open | Status::Aborted | Status::Ended => {}
+        }
+    }
+    Ok(taken_back)
+}
+
+/// Sweeps what was taken back: at once, and when its writer can hardly be alive.
+async fn end_aborted(lake: &Location, id: &str, record: &Record, now: DateTime<Utc>) -> Result<()> {
+    let is_old = now - record.written > ABANDONED_AFTER;
+    let Some(list) = records::list_of(lake, id).await? else { return Ok(()) };
+    if !record.is_taken_back || is_old {
+        sweep_aborted(lake, &list).await?;
+    }
+    if is_old {
+        records::forget(lake, id, LIST).await?;
+    }
+    Ok(())
+}
+
+/// Deletes what a committed change replaces.
+pub(super) async fn carry_out(lake: &Location, change: &Change) -> Result<()> {
+    delete_all(lake, &change.replaces).await?;
+    records::mark(lake, &change.id, ENDED).await
+}
+
+/// Says for ever that a change was taken back, and deletes what it added.
+pub(super) async fn sweep_aborted(lake: &Location, change: &Change) -> Result<()> {
+    records::mark(lake, &change.id, TAKEN_BACK).await?;
+    sweep(lake, change).await
+}
+
+/// Deletes what a change added.
+pub(super) async fn sweep(lake: &Location, change: &Change) -> Result<()> {
+    delete_all(lake, &change.adds).await
+}
+
+async fn delete_all(lake: &Location, paths: &[String]) -> Result<()> {
+    let deletes: Vec<_> = paths
+        .iter()
+        .filter_map(|path| names::absolute(lake, path))
+        .map(|path| async move { records::delete(lake, &path).await })
+        .collect();
+    futures::stream::iter(deletes).buffer_unordered(CONCURRENT_DELETES).try_collect().await
+}
+
+/// What time it is for the store, which dates all objects: clocks of processes need not agree.
+async fn store_now(lake: &Location) -> Result<DateTime<Utc>> {
+    let path = lake.child(&format!("{FOLDER}/{CLOCK}"));
+    lake.put(&path, Vec::new()).await?;
+    let head = lake.store().head(&path).await;
+    Ok(head.map_err(Error::storage(format!("reading {}", lake.name_of(&path))))?.last_modified)
+}

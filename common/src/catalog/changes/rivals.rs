@@ -1,0 +1,110 @@
+//! Changes that can't both be made: who gives way.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use object_store::ObjectMeta;
+
+use super::super::location::Location;
+use super::records::{Status, list_of, records};
+use super::{Change, names, take_back};
+use crate::retry::with_retries;
+use crate::{Error, Result};
+
+/// Looks at most until none is outrun by changes that end meanwhile.
+const MOST_LOOKS: u32 = 100;
+/// Times that a rival is looked at while it is waited for.
+const LOOKS: u32 = 20;
+
+/// Why a change can't be made.
+#[derive(Debug)]
+pub(super) enum Rival {
+    /// Another one comes first.
+    Change(String),
+    /// A file that it would replace is gone.
+    FileGone,
+}
+
+impl Rival {
+    /// The other change, where it is known.
+    pub(super) fn id(self) -> Option<String> {
+        match self {
+            Self::Change(id) => Some(id),
+            Self::FileGone => None,
+        }
+    }
+}
+
+/// What keeps `change`, whose list is put, from being made. Others that give way to it are taken back.
+pub(super) async fn rival(lake: &Location, change: &Change) -> Result<Option<Rival>> {
+    if change.replaces.is_empty() && change.alone.is_empty() {
+        return Ok(None);
+    }
+    'again: for _ in 0..MOST_LOOKS {
+        for (id, record) in records(lake).await? {
+            if id == change.id || !matches!(record.status, Status::Open | Status::Committed) {
+                continue;
+            }
+            let list = match record.list {
+                Some(list) => Some(list),
+                None => list_of(lake, &id).await?,
+            };
+            let Some(list) = list else { continue 'again };
+            let gives_way = record.status == Status::Open && change.precedes(&id);
+            if change.meets(&list) && !(gives_way && take_back(lake, &id).await?) {
+                return Ok(Some(Rival::Change(id)));
+            }
+        }
+        // Changes that were over before deleted what they replaced.
+        let is_whole = change.replaces.is_empty() || all_there(lake, &change.replaces).await?;
+        return Ok((!is_whole).then_some(Rival::FileGone));
+    }
+    Err(Error::Busy(format!("changes of {} end faster than they can be read", lake.url())))
+}
+
+/// Whether all of `paths`, which are data files below `lake`, are there.
+async fn all_there(lake: &Location, paths: &[String]) -> Result<bool> {
+    let folders: BTreeSet<&str> = paths.iter().filter_map(|path| names::date_folder(path)).collect();
+    let mut found = BTreeSet::new();
+    for folder in folders {
+        // The folder is written as the store writes it.
+        let Some(folder) = names::absolute(lake, folder) else { return Ok(false) };
+        let objects: Vec<ObjectMeta> = with_retries(|| async {
+            let listed = lake.store().list(Some(&folder)).try_collect().await;
+            listed.map_err(Error::storage(format!("listing {}", lake.name_of(&folder))))
+        })
+        .await?;
+        found.extend(objects.iter().filter_map(|object| names::below(lake, &object.location)));
+    }
+    Ok(paths.iter().all(|path| found.contains(path)))
+}
+
+/// Waits for a change to be decided, and takes it back where it is not after `patience`. Gives whether it is taken back.
+///
+/// # Errors
+/// [`Error::Storage`] where the store fails.
+pub async fn outlast(lake: &Location, id: &str, patience: Duration) -> Result<bool> {
+    let mut looks = 0;
+    loop {
+        match records(lake).await?.get(id).map(|record| record.status) {
+            Some(Status::Open) if looks < LOOKS && !patience.is_zero() => {
+                looks += 1;
+                tokio::time::sleep(patience / LOOKS).await;
+            }
+            Some(Status::Open) => return take_back(lake, id).await,
+            Some(Status::Aborted) => return Ok(true),
+            Some(Status::Committed | Status::Ended) | None => return Ok(false),
+        }
+    }
+}
+
+/// Whether the change `own` brings what the change `other` brings too, and `other` will not: the one that began later
+/// waits so long for the earlier.
+///
+/// # Errors
+/// [`Error::Storage`] where the store fails.
+pub async fn prevails(lake: &Location, own: &str, other: &str, patience: Duration) -> Result<bool> {
+    let patience = if own < other { Duration::ZERO } else { patience };
+    outlast(lake, other, patience).await
+}

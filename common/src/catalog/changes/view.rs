@@ -1,0 +1,130 @@
+//! What a reader sees of a lake's changes: those that were committed at one moment.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use object_store::path::Path;
+
+use super::super::location::Location;
+use super::names;
+use super::records::{Status, list_of, records};
+use crate::{Error, Result};
+
+/// How long listings may follow on what was read of changes: half as long as changes that are over are told.
+const TRUSTED_FOR: Duration = Duration::from_secs(60 * 60);
+/// Readings at most until none is outrun by changes that end meanwhile.
+const MOST_READS: u32 = 100;
+
+/// The changes of a lake as of one moment.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// None for a table that lies in no lake: at a store's root.
+    lake: Option<Location>,
+    taken: Instant,
+    /// Changes that were committed.
+    committed: HashSet<String>,
+    /// Changes that were not, or began later.
+    hidden: HashSet<String>,
+    /// Files that committed changes replace.
+    replaced: HashSet<Path>,
+}
+
+impl View {
+    /// The changes that concern the table in the folder `table`: those of the lake it lies in, whichever that is.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the store fails.
+    pub async fn of_table(table: &Location) -> Result<Self> {
+        Self::read(table.parent()).await
+    }
+
+    /// The changes of `lake`.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the store fails.
+    pub async fn of_lake(lake: &Location) -> Result<Self> {
+        Self::read(Some(lake.clone())).await
+    }
+
+    async fn read(lake: Option<Location>) -> Result<Self> {
+        'again: for _ in 0..MOST_READS {
+            let mut view = Self {
+                lake: lake.clone(),
+                taken: now(),
+                committed: HashSet::new(),
+                hidden: HashSet::new(),
+                replaced: HashSet::new(),
+            };
+            let Some(lake) = &lake else { return Ok(view) };
+            for (id, record) in records(lake).await? {
+                match record.status {
+                    Status::Open | Status::Aborted => {
+                        view.hidden.insert(id);
+                        continue;
+                    }
+                    Status::Ended => {}
+                    Status::Committed => {
+                        let Some(list) = list_of(lake, &id).await? else { continue 'again };
+                        let replaced = list.replaces.iter().filter_map(|path| names::absolute(lake, path));
+                        view.replaced.extend(replaced);
+                    }
+                }
+                view.committed.insert(id);
+            }
+            return Ok(view);
+        }
+        let lake = lake.as_ref().map(Location::url).unwrap_or_default();
+        Err(Error::Busy(format!("changes of {lake} end faster than they can be read")))
+    }
+
+    /// Whether the file at `path` is to be read.
+    pub fn shows(&self, path: &Path) -> bool {
+        let change = path.filename().and_then(names::change_of);
+        change.is_none_or(|id| self.shows_change(id)) && !self.replaced.contains(path)
+    }
+
+    /// Whether what the change `id` added is to be read.
+    pub fn shows_change(&self, id: &str) -> bool {
+        !self.hidden.contains(id)
+    }
+
+    /// Whether listings made since the view was read hold all that it shows: of the folder `table`, or of what is only
+    /// ever added to. Changes that were committed since are hidden from now on; where one has replaced files of the table, they
+    /// may be gone, and a new view is to be read before listing again, as where this one is too old to be trusted.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the store fails.
+    pub async fn still_holds(&mut self, table: Option<&Location>) -> Result<bool> {
+        let Some(lake) = &self.lake else { return Ok(true) };
+        let mut holds = true;
+        for (id, record) in records(lake).await? {
+            if self.committed.contains(&id) {
+                continue;
+            }
+            if let Some(table) = table.filter(|_| record.is_committed) {
+                holds &= match list_of(lake, &id).await? {
+                    Some(list) => !list.replaces.iter().any(|path| is_in(lake, path, table)),
+                    // Over and forgotten: that takes longer than a view is trusted.
+                    None => false,
+                };
+            }
+            self.hidden.insert(id);
+        }
+        Ok(holds && now().duration_since(self.taken) <= TRUSTED_FOR)
+    }
+}
+
+/// Whether the path below `lake` lies in the folder `table`.
+fn is_in(lake: &Location, path: &str, table: &Location) -> bool {
+    names::absolute(lake, path).is_none_or(|path| path.prefix_matches(table.prefix()))
+}
+
+#[cfg(not(test))]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+fn now() -> Instant {
+    Instant::now() + super::stepped::passed()
+}

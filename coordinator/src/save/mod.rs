@@ -1,0 +1,287 @@
+//! Saves the firewall suite's rows, enriched, as a lake table by date; then reads it back and counts.
+
+mod kept;
+mod staged;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+use chrono::NaiveDate;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::execution::TaskContext;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::logical_expr::{ident, lit};
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::prelude::DataFrame;
+use datafusion::scalar::ScalarValue;
+use futures::StreamExt;
+use hindcast_common::catalog::changes::{self, Change, Made};
+use hindcast_common::catalog::{
+    FileScan, Lake, LakeFile, LakeTable, Location, TableSpec, UnreadableCounts, date_files, file_scan,
+    parquet_footer, refuse_log, table_files,
+};
+use hindcast_common::config::Config;
+use hindcast_common::engine::task_session;
+use hindcast_common::functions::is_external;
+use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
+use hindcast_common::{Error, Result};
+use object_store::path::Path;
+
+use kept::{Replaced, without};
+use staged::{StagedFile, Staging};
+
+const SOURCE_TABLE: &str = "CommonSecurityLog";
+/// Times that a date is saved at most, where other processes change the same date meanwhile.
+const ATTEMPTS: u32 = 8;
+/// How long another process that began earlier is waited for, before it is taken to be dead.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What was saved.
+#[derive(Debug, Default)]
+pub struct Saved {
+    /// Rows written now.
+    pub rows_written: u64,
+    /// Files written now.
+    pub files_written: u64,
+    /// Rows of the whole table, read back.
+    pub rows_in_table: u64,
+}
+
+/// Saves the vendor's rows in `window` to the table `name`, with `TotalBytes` and `IsExternal`: each row once, in the folder of
+/// its own date, whatever was saved before.
+///
+/// Each date is one change. It replaces the saved rows of that vendor and window by those that the source has now; saved rows of other
+/// times stay, and so do those of a date of which the source has none in the window any more.
+///
+/// # Errors
+/// [`Error::Config`] for a name without the suffix, or where the lake has no firewall table, and where either table has a log; [`Error::Busy`] where other
+/// processes keep changing a date. Dates saved before stay saved.
+pub async fn save(
+    lake: &Lake,
+    config: &Config,
+    runtime: &Arc<RuntimeEnv>,
+    name: &str,
+    window: Option<Window>,
+) -> Result<Saved> {
+    check_name(name, config)?;
+    refuse_log(&lake.root().join(name), name).await?;
+    changes::recover(lake.root()).await?;
+    let window = match window {
+        Some(window) => window,
+        None => whole(&source_of(lake).await?)?,
+    };
+    let saving = Saving { lake, config, runtime, name, window };
+    let mut saved = Saved::default();
+    let mut left = None;
+    for _ in 0..ATTEMPTS {
+        let lost = saving.save(left.as_ref(), &mut saved).await?;
+        if lost.is_empty() {
+            let target = lake.root().join(name);
+            for (_, files) in crate::inventory::existing(lake.root(), name).await? {
+                for file in &files {
+                    saved.rows_in_table += parquet_footer(&target, file).await?.rows;
+                }
+            }
+            return Ok(saved);
+        }
+        left = Some(lost);
+    }
+    let dates: Vec<String> = left.iter().flatten().map(NaiveDate::to_string).collect();
+    Err(Error::Busy(format!(
+        "{name}: other processes keep changing {}; save it again later",
+        dates.join(", ")
+    )))
+}
+
+/// Fails for a name that can't be one of a saved table.
+///
+/// # Errors
+/// [`Error::Config`] then.
+fn check_name(name: &str, config: &Config) -> Result<()> {
+    let suffix = &config.save.suffix;
+    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_plain || !name.ends_with(suffix.as_str()) || name.len() == suffix.len() {
+        return Err(Error::Config(format!(
+            "{name:?} can't be the name of a saved table: it takes letters, digits and _, and ends in {suffix}"
+        )));
+    }
+    if TableSpec::by_name(name).is_some() {
+        return Err(Error::Config(format!("{name} is a table that is read, not one to save to")));
+    }
+    Ok(())
+}
+
+/// The firewall table, with its dates as they are now.
+async fn source_of(lake: &Lake) -> Result<LakeTable> {
+    let found = lake.tables(|table| table == SOURCE_TABLE).await?.all_readable(|_| String::new())?;
+    found.into_iter().next().ok_or_else(|| Error::Config(format!("the lake has no table {SOURCE_TABLE}")))
+}
+
+/// All dates of a table.
+fn whole(table: &LakeTable) -> Result<Window> {
+    match (table.dates.first(), table.dates.last()) {
+        (Some(first), Some(last)) => {
+            Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)
+        }
+        _ => Err(Error::Config(format!("{} has no date", table.spec.name))),
+    }
+}
+
+/// What is to be saved, and where.
+struct Saving<'a> {
+    lake: &'a Lake,
+    config: &'a Config,
+    runtime: &'a Arc<RuntimeEnv>,
+    name: &'a str,
+    window: Window,
+}
+
+impl Saving<'_> {
+    /// Saves rows of the dates in `only`, or of all. Gives dates that other processes changed since the saved files were
+    /// listed: what they saved may be newer than what was read of the source here.
+    async fn save(
+        &self,
+        only: Option<&BTreeSet<NaiveDate>>,
+        saved: &mut Saved,
+    ) -> Result<BTreeSet<NaiveDate>> {
+        let target = self.lake.root().join(self.name);
+        let before: BTreeMap<NaiveDate, Vec<LakeFile>> = table_files(&target).await?.into_iter().collect();
+        let source = source_of(self.lake).await?;
+        let mut staging = Staging::new()?;
+        for folder in source.folders(&self.window).await? {
+            for file in &folder.files {
+                self.stage_file(&source, file, only, &mut staging).await?;
+            }
+            staging.flush()?;
+        }
+        let staged = staging.finish()?;
+        let dates = staged.by_date.keys().copied().collect();
+        let replaced = Replaced { window: self.window, vendor: &self.config.firewall.vendor, dates };
+        let mut lost = BTreeSet::new();
+        for (date, files) in &staged.by_date {
+            let existing = before.get(date).map(Vec::as_slice).unwrap_or_default();
+            if self.put_date(*date, files, existing, &replaced).await? {
+                saved.rows_written += files.iter().map(|file| file.rows).sum::<u64>();
+                saved.files_written += files.len() as u64;
+            } else {
+                lost.insert(*date);
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Reads what is to be saved of a file of the source.
+    async fn stage_file(
+        &self,
+        source: &LakeTable,
+        file: &LakeFile,
+        only: Option<&BTreeSet<NaiveDate>>,
+        staging: &mut Staging,
+    ) -> Result<()> {
+        let columns: Vec<&str> = source.spec.columns.iter().map(|column| column.name).collect();
+        let unreadable = UnreadableCounts::of(source.spec);
+        let scan = file_scan(source, &columns, file, Some(&self.window), None, &unreadable).await?;
+        let session = task_session(Arc::clone(self.runtime));
+        let table = StreamingTable::try_new(scan.schema(), vec![Arc::new(ScanFeed::new(scan))])?;
+        let rows = enriched(session.read_table(Arc::new(table))?, &self.window, self.config)?;
+        let mut batches = rows.execute_stream().await?;
+        while let Some(batch) = batches.next().await.transpose()? {
+            staging.write(&batch, source.spec.time_column, only)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the staged rows of a date in place of those they replace, in one change; false where the saved files are no longer
+    /// those of `existing`, or another process changes them.
+    async fn put_date(
+        &self,
+        date: NaiveDate,
+        staged: &[StagedFile],
+        existing: &[LakeFile],
+        replaced: &Replaced<'_>,
+    ) -> Result<bool> {
+        let (lake, name) = (self.lake.root(), self.name);
+        let table = lake.join(name);
+        if files_of(&table, date).await? != existing {
+            return Ok(false);
+        }
+        let kept = without(&table, existing, replaced).await?;
+        let id = format!("save-{}", uuid::Uuid::now_v7());
+        let files: Vec<_> = staged.iter().map(|file| &file.path).chain(&kept.rewritten).collect();
+        let target = |number| lake.child(&format!("{name}/date={date}/{id}-{number:04}.parquet"));
+        let targets: Vec<Path> = (0..files.len()).map(target).collect();
+        let change = Change::of(lake, &id, &targets, &kept.replaced)?.alone();
+        let put = async {
+            // No other save of the date is made beside from here on.
+            if files_of(&table, date).await? != existing {
+                return Ok(None);
+            }
+            for (file, target) in files.iter().zip(&targets) {
+                let content =
+                    std::fs::read(file).map_err(Error::io(format!("reading {}", file.display())))?;
+                lake.put(target, content).await?;
+            }
+            Ok(Some(()))
+        };
+        match changes::make(lake, &change, put).await? {
+            Made::Done(()) => Ok(true),
+            Made::Lost(rival) => {
+                if let Some(rival) = rival {
+                    changes::outlast(lake, &rival, PATIENCE).await?;
+                }
+                Ok(false)
+            }
+        }
+    }
+}
+
+async fn files_of(table: &Location, date: NaiveDate) -> Result<Vec<LakeFile>> {
+    let (_, files) = date_files(table, &[date], None).await?;
+    Ok(files.into_iter().flatten().collect())
+}
+
+/// A scan of one file as a table.
+#[derive(Debug)]
+pub(crate) struct ScanFeed {
+    schema: SchemaRef,
+    scan: FileScan,
+}
+
+impl ScanFeed {
+    /// The rows of `scan`.
+    pub(crate) fn new(scan: FileScan) -> Self {
+        Self { schema: scan.schema(), scan }
+    }
+}
+
+impl PartitionStream for ScanFeed {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        match self.scan.execute(context) {
+            Ok(batches) => batches,
+            Err(error) => Box::pin(RecordBatchStreamAdapter::new(
+                Arc::clone(&self.schema),
+                futures::stream::once(async { Err(error) }),
+            )),
+        }
+    }
+}
+
+/// The vendor's rows of the window, with the notebook's derived columns.
+fn enriched(rows: DataFrame, window: &Window, config: &Config) -> Result<DataFrame> {
+    let bound = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
+    let time = ident("TimeGenerated");
+    let in_window = time.clone().gt_eq(bound(window.from_us)).and(time.lt(bound(window.to_us)));
+    let of_vendor = ident("DeviceVendor").eq(lit(config.firewall.vendor.as_str()));
+    Ok(rows
+        .filter(in_window.and(of_vendor))?
+        .with_column("TotalBytes", ident("SentBytes") + ident("ReceivedBytes"))?
+        .with_column("IsExternal", is_external(ident("DestinationIP"), &config.network))?)
+}
