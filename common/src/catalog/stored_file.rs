@@ -176,3 +176,48 @@ fn are_micros(column: &str, seconds: &RecordBatch, micros: &RecordBatch, nanos: 
         us.div_euclid(MICROS_PER_SECOND) == seconds.value(row) && us.wrapping_mul(1_000) == nanos.value(row)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet::data_type::{Int96, Int96Type};
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use super::*;
+
+    /// The Julian day of 2300-01-01, which nanoseconds of 64 bits do not reach.
+    const DAY_OF_2300: u32 = 2_440_588 + 120_530;
+    const SECONDS_OF_2300: i64 = 120_530 * 86_400;
+
+    /// A file of one row whose time is so many nanoseconds after the midnight of 2300.
+    async fn stored(folder: &std::path::Path, nanos: u32) -> StoredFile {
+        let mut time = Int96::new();
+        time.set_data(nanos, 0, DAY_OF_2300);
+        let schema = Arc::new(parse_message_type("message rows { REQUIRED INT96 t; }").unwrap());
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int96Type>().write_batch(&[time], None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        let content = writer.into_inner().unwrap();
+        let path = folder.join("a.parquet");
+        std::fs::write(&path, &content).unwrap();
+        let place = Location::parse(&folder.display().to_string()).unwrap();
+        let path = place.name_of(&place.child("a.parquet"));
+        let file = LakeFile { path, bytes: content.len() as u64, etag: None, range: None };
+        StoredFile::open(&place, &file).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn int96_times_are_microseconds_and_finer_ones_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = stored(folder.path(), 7_000).await;
+        assert_eq!(whole.finer_than_micros().await.unwrap(), None);
+        let rows: Vec<RecordBatch> = whole.read(None).unwrap().try_collect().await.unwrap();
+        let micros = rows[0].column(0).as_primitive::<TimestampMicrosecondType>();
+        assert_eq!(micros.value(0), SECONDS_OF_2300 * MICROS_PER_SECOND + 7);
+        let finer = stored(folder.path(), 7_001).await;
+        assert_eq!(finer.finer_than_micros().await.unwrap().as_deref(), Some("t"));
+    }
+}
