@@ -14,6 +14,7 @@ use hindcast_common::config::Config;
 use hindcast_common::engine::{Job, MergeFault, MergeJob, MergeRows};
 use hindcast_common::functions::BUCKETS;
 use hindcast_common::operation::Origin;
+use hindcast_common::time::Window;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rows::{SmallLake, parquet_of, table_rows, url_of};
@@ -52,8 +53,10 @@ fn job(lake: &SmallLake, files: &[&StateFile]) -> MergeJob {
     MergeJob {
         config: Config::load("default", &[]).expect("the preset"),
         state_url: url_of(&lake.state()),
+        window: Window::new(0, i64::MAX).expect("a window"),
         shards: vec![(0, 20), (20, BUCKETS)],
         inputs: BTreeMap::from([(ROLLUP.to_owned(), files.iter().map(|file| (*file).clone()).collect())]),
+        past: BTreeMap::new(),
         side_tables: BTreeMap::new(),
         columns: BTreeMap::from([(TABLE.to_owned(), columns)]),
         analyses: vec!["beaconing".into(), "beacon_scores".into()],

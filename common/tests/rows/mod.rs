@@ -165,12 +165,12 @@ impl SmallLake {
                 mapping: TableMapping::default(),
             }],
             state_url: url_of(&self.state()),
-            window: Window::new(DAY_US, DAY_US + 2 * MICROS_PER_DAY).expect("a window"),
             origin: Origin::default(),
             units: vec![RollupUnit {
                 table: 0,
                 date: DATE.parse().expect("a date"),
                 files: vec![file.clone()],
+                window: Window::new(DAY_US, DAY_US + 2 * MICROS_PER_DAY).expect("a window"),
                 is_clipped: false,
                 rollups: rollups.iter().map(|id| (*id).to_owned()).collect(),
                 selection: None,

@@ -161,6 +161,7 @@ async fn units_that_come_to_nothing_again_and_again_are_an_error() {
         table: 0,
         date: "2026-03-01".parse().unwrap(),
         files: vec![file],
+        window: Window::new(1_772_323_200_000_000, 1_772_409_600_000_000).unwrap(),
         is_clipped: false,
         rollups: vec!["event_bins".into()],
         selection: None,
