@@ -149,7 +149,6 @@ async fn units_that_come_to_nothing_again_and_again_are_an_error() {
         state: &state,
         config: &config,
         job: "",
-        window: Window::new(1_772_323_200_000_000, 1_772_409_600_000_000).unwrap(),
         tables: vec![TableRef {
             name: table.into(),
             url: "file:///lake/".into(),
