@@ -51,7 +51,7 @@ impl Place {
         expected.into_iter().for_each(|minute| by_day[(minute / DAY) as usize].push(minute));
         for (day, mut expected) in by_day.into_iter().enumerate() {
             let folder = format!("{SAVED}/date=2026-03-{:02}", day + 1);
-            let sent = self.values(&folder, "SentBytes");
+            let sent = self.values_below(&folder, "SentBytes");
             let mut sent: Vec<i64> = sent.iter().map(|sent| sent.parse().expect("a number")).collect();
             sent.sort_unstable();
             expected.sort_unstable();

@@ -45,7 +45,7 @@ impl Place {
     }
 
     /// The values of a column of all files below a folder of the lake, read or not, in order.
-    pub fn values(&self, folder: &str, column: &str) -> Vec<String> {
+    pub fn values_below(&self, folder: &str, column: &str) -> Vec<String> {
         let mut values = Vec::new();
         for path in parquet_files(&self.lake().join(folder)) {
             let file = File::open(&path).expect("a file");
@@ -64,8 +64,11 @@ impl Place {
     /// Fails unless the table holds the rows of so many files, each once.
     pub fn assert_rows(&self, table: &str, files: u64, what: &str) {
         // Only these columns are saved too: what was sent is the row's number.
-        let mut sent: Vec<u64> =
-            self.values(table, "SentBytes").iter().map(|sent| sent.parse().expect("a number")).collect();
+        let mut sent: Vec<u64> = self
+            .values_below(table, "SentBytes")
+            .iter()
+            .map(|sent| sent.parse().expect("a number"))
+            .collect();
         sent.sort_unstable();
         let expected: Vec<u64> = (0..files * ROWS).collect();
         assert!(sent == expected, "{what}: {} instead of {} rows of {table}", sent.len(), expected.len());
