@@ -31,7 +31,7 @@ impl Place {
     }
 
     /// The values of a column of a table as text, sorted.
-    fn values(&self, table: &str, column: &str) -> Vec<String> {
+    fn column_values(&self, table: &str, column: &str) -> Vec<String> {
         let mut values = Vec::new();
         for path in self.lake_files(table) {
             let file = fs::File::open(path).expect("opened");
@@ -66,7 +66,7 @@ fn a_file_proves_the_order_of_its_dates() {
         let file = place.file("month.csv", hunting_csv(1..=31, is_day_first));
         let report = place.import(&file, HUNTING);
         assert_eq!(report["files"][0]["rejects"], 0);
-        assert_eq!(place.values("DeviceProcessEvents", "Timestamp"), wanted);
+        assert_eq!(place.column_values("DeviceProcessEvents", "Timestamp"), wanted);
     }
     // The other order is given: the days above 12 are rejects that say so.
     let place = Place::new();
@@ -95,12 +95,12 @@ fn a_file_that_proves_nothing_asks_for_the_order() {
 
     place.import(&file, &format!("{HUNTING} --dates day-first"));
     let (third, fourth) = ("2026-03-03T15:40:13.988Z", "2026-03-04T15:40:13.988Z");
-    assert_eq!(place.values("DeviceProcessEvents", "Timestamp"), [third, fourth, fourth]);
+    assert_eq!(place.column_values("DeviceProcessEvents", "Timestamp"), [third, fourth, fourth]);
     // What reads the same in both orders needs none.
     let place = Place::new();
     let file = place.file("days.csv", hunting_csv([3, 3].into_iter(), true));
     place.import(&file, HUNTING);
-    assert_eq!(place.values("DeviceProcessEvents", "Timestamp"), [third, third]);
+    assert_eq!(place.column_values("DeviceProcessEvents", "Timestamp"), [third, third]);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn blocks_and_threads_do_not_decide() {
         place.import(&file, &format!("{HUNTING} --threads {threads}"));
         let files = place.lake_files("DeviceProcessEvents");
         let bytes: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).expect("a file")).collect();
-        (bytes, place.values("DeviceProcessEvents", "Timestamp"))
+        (bytes, place.column_values("DeviceProcessEvents", "Timestamp"))
     };
     let (bytes, times) = imported("1", &lines);
     assert_eq!(times.len(), 80_001);
@@ -150,7 +150,7 @@ fn cef_times_have_zones_years_and_second_choices() {
         let place = Place::new();
         let file = place.file("events.cef", text);
         let report = place.import(&file, arguments);
-        (place.values("CommonSecurityLog", "TimeGenerated"), report["files"][0].clone())
+        (place.column_values("CommonSecurityLog", "TimeGenerated"), report["files"][0].clone())
     };
     let (found, _) = times(format!("{CEF}rt=Jan 05 2026 08:00:00 dtz=America/New_York src=10.0.0.1\n"), "");
     assert_eq!(found, ["2026-01-05T13:00:00Z"]);
@@ -202,7 +202,7 @@ fn the_zone_that_is_given_holds_for_times_that_state_none() {
     let file = place.file("rows.csv", rows);
     let output = place.try_import(&file, &format!("{HUNTING} --time-zone Europe/Berlin"));
     assert_eq!(
-        place.values("DeviceProcessEvents", "Timestamp"),
+        place.column_values("DeviceProcessEvents", "Timestamp"),
         ["2026-07-05T06:00:00Z", "2026-07-05T08:00:00Z"]
     );
     let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
@@ -217,7 +217,7 @@ fn the_zone_that_is_given_holds_for_times_that_state_none() {
     {
         let file = place.file(name, text);
         place.import(&file, "--time-zone Europe/Berlin");
-        assert_eq!(place.values(table, "TimeGenerated"), ["2026-07-15T08:00:00Z"], "{name}");
+        assert_eq!(place.column_values(table, "TimeGenerated"), ["2026-07-15T08:00:00Z"], "{name}");
     }
     let output = place.try_import(&file, "--time-zone Mars");
     assert_eq!(output.status.code(), Some(2));
@@ -235,7 +235,7 @@ fn recorded_forms_are_read_as_their_date_or_not_at_all() {
             println!("not imported: {}", path.display());
             continue;
         }
-        let times = place.values("CommonSecurityLog", "TimeGenerated");
+        let times = place.column_values("CommonSecurityLog", "TimeGenerated");
         assert_eq!(times.len(), 3, "{}", path.display());
         let is_right =
             |time: &String| time.starts_with("2026-03-05T") || time.starts_with("2026-03-13T15:40");
