@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::{Progress, RunOptions, prepare, run_scan};
 use crate::demo::{DemoOptions, generate};
 use crate::lakes::Access;
-use crate::output::{Format, OutputFolder};
+use crate::output::{Choice, Format, OutputFolder};
 
 /// Scans, where nothing else is said.
 const RUNS: u64 = 40;
@@ -62,7 +62,7 @@ impl Bench {
         };
         let result = run_scan(&prepared.plan, &options, &Silent).await?;
         let folder = OutputFolder::create(&self.place.path().join("out"))?;
-        folder.write(&result, &[Format::Json])?;
+        folder.write(&result, Choice { formats: &[Format::Json], escapes_formulas: false })?;
         let mut files = files_below(&folder.publish()?);
         let summary = files.iter_mut().find(|(path, _)| path.ends_with("summary.json")).unwrap().1;
         let mut value: Value = serde_json::from_slice(summary).unwrap();
