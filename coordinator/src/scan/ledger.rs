@@ -115,14 +115,20 @@ impl RollupRun<'_> {
             tracing::warn!(file, reason, "state can't be read: computing it again");
             let is_faulty =
                 |manifest: &Manifest| manifest.file().is_some_and(|of_manifest| of_manifest.path == *file);
-            let mut owners = records.iter_mut().filter(|record| record.manifests.iter().any(is_faulty));
-            let owner = owners.next().ok_or_else(|| {
-                Error::Internal(format!("state can't be read that no unit has: {file}: {reason}"))
-            })?;
-            for manifest in owner.manifests.extract_if(.., |manifest| is_faulty(manifest)) {
+            let mut is_found = false;
+            for record in records.iter_mut() {
+                let faulty: Vec<Manifest> =
+                    record.manifests.extract_if(.., |manifest| is_faulty(manifest)).collect();
+                let Some(manifest) = faulty.first() else { continue };
                 with_retries(|| self.state.forget(&manifest.key)).await?;
+                record.replaced.push(fault.clone());
+                is_found = true;
             }
-            owner.replaced.push(fault.clone());
+            if !is_found {
+                return Err(Error::Internal(format!(
+                    "state can't be read that no unit has: {file}: {reason}"
+                )));
+            }
         }
         self.run_to_end(records, progress).await
     }
