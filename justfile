@@ -69,6 +69,7 @@ bench-import *arguments:
 # Inputs, lake files and state broken at random, so many of each kind: no panic, no lost record, no other result
 mutations runs="2000":
     HINDCAST_MUTATIONS={{runs}} cargo test -p hindcast-common -p hindcast-coordinator --lib --bins --test undecodable_files mutations
+    HINDCAST_MUTATIONS={{runs}} cargo test -p hindcast-coordinator --test hindcast -- broken_requests broken_statements altered_
 
 # So many seeded fault runs, from a seed on
 chaos runs="200" seed="1":
