@@ -208,7 +208,7 @@ fn no_row_of_the_event_classes() {
     for arguments in ["", "--only attack_timeline", "--only beaconing"] {
         let output = place.scan(arguments);
         assert_eq!(output.status.code(), Some(3), "{arguments}: {}", stdout(&output));
-        let told = "DeviceEventClassID is end (7), no value (2), and is to be TRAFFIC or THREAT";
+        let told = "DeviceEventClassID is end (7), no value (2), and only TRAFFIC or THREAT is looked at";
         assert!(stdout(&output).contains(told), "{}", stdout(&output));
         assert_eq!(place.summary()["risk"]["level"], "not assessed");
     }

@@ -141,12 +141,12 @@ impl LookedFor {
         let shown: u64 = seen.iter().take(SHOWN).map(|(_, count)| count).sum();
         let more = if counted > shown { format!(" and others ({})", counted - shown) } else { String::new() };
         let column = self.population.column;
-        let by = self.population.parameter.map(|name| format!(", {name}")).unwrap_or_default();
+        let by = self.population.parameter.map(|name| format!(" ({name})")).unwrap_or_default();
         Gap {
             kind: GapKind::Rows,
             table: self.population.table.to_owned(),
             reason: format!(
-                "none of its {rows} rows was looked at: {column} is {}{more}, and is to be {}{by}",
+                "none of its {rows} rows was looked at: {column} is {}{more}, and only {}{by} is looked at",
                 found.join(", "),
                 self.values.join(" or ")
             ),

@@ -25,7 +25,7 @@ pub(super) fn layout_gaps(unexplained: &[Unexplained]) -> Vec<Gap> {
             kind: GapKind::Layout,
             table: (*table).to_owned(),
             reason: format!(
-                "not read: there are Parquet files in no date=YYYY-MM-DD folder: {}{more}",
+                "there are Parquet files in no date=YYYY-MM-DD folder: {}{more}",
                 shown.join(", ")
             ),
             looked_for: Vec::new(),
@@ -42,7 +42,7 @@ pub(super) fn table_gaps(absent: &[&str], folders: &[String]) -> Vec<Gap> {
         Some(Gap {
             kind: GapKind::Table,
             table: (*table).to_owned(),
-            reason: format!("not read: the lake has no such table, but one called {found}"),
+            reason: format!("the lake has no such table, but one called {found}"),
             looked_for: vec![(*table).to_owned()],
             found: vec![found.clone()],
         })
@@ -162,7 +162,11 @@ fn column_gap(spec: &TableSpec, absent: &[&str], others: &[&str], is_unread: boo
             None => (*column).to_owned(),
         })
         .collect();
-    let what = if is_unread { "no analysis of it could run" } else { "it was read without some columns" };
+    let what = match absent.contains(&spec.time_column) {
+        _ if is_unread => "no analysis of it could run",
+        true => "none of its rows has a time",
+        false => "it was read without some columns",
+    };
     let found: BTreeSet<&str> = absent.iter().filter_map(|column| near(column)).collect();
     Gap {
         kind: GapKind::Columns,
