@@ -136,7 +136,7 @@ fn what_cannot_be_read_is_told_by_line() {
     assert!(stderr(&strict).contains("rows.ndjson, line 4: is no JSON object"), "{}", stderr(&strict));
     assert!(!place.lake().join("CommonSecurityLog").exists());
 
-    let report = place.import(&file, "");
+    let report = place.import(&file, "--allow-rejects 30%");
     assert_eq!(report["files"][0]["rejects"], 2);
     let rejects = report["reject_files"][0].as_str().expect("a file");
     let rejects = fs::read_to_string(rejects.strip_prefix("file://").expect("a path")).expect("rejects");

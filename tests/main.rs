@@ -25,6 +25,8 @@ mod exports;
 mod flight_sql;
 mod hostile_sql;
 mod import;
+mod import_endings;
+mod import_records;
 mod import_sources;
 mod import_times;
 mod investigate;

@@ -7,12 +7,13 @@ mod rows;
 use std::fs;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hindcast_common::Error;
-use hindcast_common::catalog::{Location, TableSpec, column_texts, parquet_footer};
+use hindcast_common::catalog::{Location, TableSpec, file_rows, parquet_footer};
 use hindcast_common::engine::UnitFault;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter, encode_arrow_schema};
@@ -76,7 +77,7 @@ async fn mutations_of_lake_files_are_read_or_named() {
         let file = lake.write(TABLE, &format!("{seed}.parquet"), &broken(&whole, &mut dice));
         // Neither may panic; what they say is theirs.
         let _ = parquet_footer(&location, &file).await;
-        let _ = column_texts(&location, &file, "SourceIP", |_| ()).await;
+        let _ = file_rows(&location, &file, Some("SourceIP"), |_| Ok(())).await;
         match lake.unit(TABLE, &file, &ROLLUPS).await {
             Ok(manifests) => assert_eq!(manifests.len(), 2),
             Err(UnitFault::Input(fault)) => {
@@ -144,7 +145,12 @@ async fn a_page_that_does_not_fit_its_checksum_is_a_fault() {
     let read = async |bytes: &[u8]| {
         let file = lake.write(TABLE, "checksums.parquet", bytes);
         let mut texts = Vec::new();
-        column_texts(&location, &file, "number", |text| texts.push(text.to_owned())).await.map(|()| texts)
+        let read = file_rows(&location, &file, Some("number"), |rows| {
+            let numbers = cast(rows.column(0), &DataType::Utf8).expect("texts");
+            texts.extend(numbers.as_string::<i32>().iter().flatten().map(str::to_owned));
+            Ok(())
+        });
+        read.await.map(|()| texts)
     };
     let whole: Vec<String> = (1000..1064).map(|number| number.to_string()).collect();
     assert_eq!(read(WITH_CHECKSUMS).await.expect("numbers"), whole);

@@ -33,7 +33,7 @@ pub use normalise::UnreadableCounts;
 pub use row_groups::{RowGroups, row_groups_that_may_hold};
 pub use scan::{FileScan, canonical_schema, canonical_type, file_scan, state_scan};
 pub use sealed::{StateFile, content_hash, seal_of};
-pub use store_reader::{Footer, column_texts, parquet_footer};
+pub use store_reader::{Footer, file_rows, parquet_footer};
 pub use stored_file::StoredFile;
 pub use stores::Stores;
 pub use table_log::{LogKind, LoggedTable, log_of, refuse_log};

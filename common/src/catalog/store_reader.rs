@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
-use arrow::compute::cast;
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use futures::future::{BoxFuture, ready};
@@ -136,26 +135,28 @@ pub async fn parquet_footer(location: &Location, file: &LakeFile) -> Result<Foot
     })
 }
 
-/// Calls `each` with the values of one column of a file, read as text; with none where the file lacks it.
+/// Reads a file's rows: all columns, or the one of that name, without which there are none.
 ///
 /// # Errors
-/// [`Error::Input`] where the file can't be read, [`Error::Storage`] where the store fails.
-pub async fn column_texts(
+/// [`Error::Input`] where the file can't be read, those of `each`.
+pub async fn file_rows(
     location: &Location,
     file: &LakeFile,
-    column: &str,
-    mut each: impl FnMut(&str),
-) -> Result<(), Error> {
+    column: Option<&str>,
+    mut each: impl FnMut(&RecordBatch) -> std::result::Result<(), Error>,
+) -> std::result::Result<(), Error> {
     let failed = |error: ParquetError| no_parquet(file, &error);
-    let builder = opened(location, file).await?;
-    let leaves = builder.parquet_schema().columns();
-    let Some(leaf) = leaves.iter().position(|leaf| leaf.path().string() == column) else { return Ok(()) };
-    let mask = ProjectionMask::leaves(builder.parquet_schema(), [leaf]);
+    let mut builder = opened(location, file).await?;
+    if let Some(column) = column {
+        let leaves = builder.parquet_schema().columns();
+        let Some(leaf) = leaves.iter().position(|leaf| leaf.path().string() == column) else { return Ok(()) };
+        let mask = ProjectionMask::leaves(builder.parquet_schema(), [leaf]);
+        builder = builder.with_projection(mask);
+    }
     let reading = async {
-        let mut batches = builder.with_projection(mask).build().map_err(failed)?;
+        let mut batches = builder.build().map_err(failed)?;
         while let Some(batch) = batches.try_next().await.map_err(failed)? {
-            let texts = cast(batch.column(0), &DataType::Utf8).map_err(|error| failed(error.into()))?;
-            texts.as_string::<i32>().iter().flatten().for_each(&mut each);
+            each(&batch)?;
         }
         Ok(())
     };

@@ -32,7 +32,11 @@ const SHOWN_KINDS: usize = 8;
   hindcast import proxy.ndjson --mapping proxy.toml --lake lake --record-id EventId
 
 What a file is, is told by its content: CSV, NDJSON, JSON arrays, CEF, Zeek or Parquet, alone or in gzip, zstd or zip.
-A file that was imported before, by its content, is passed over.")]
+A file that was imported before, by its content, is passed over. A file that can't be read is named, and the others are
+imported without it.
+
+Exit codes: 0 all is imported; 1 nothing is, or writing failed; 2 wrong arguments, or no file can be read; 3 some files
+could not be read, or more records were rejected than --allow-rejects allows.")]
 pub struct ImportArguments {
     /// Files or folders: paths or URLs
     #[arg(required = true)]
@@ -43,8 +47,8 @@ pub struct ImportArguments {
     /// The table, where records do not tell it
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
-    /// What the files are, in place of recognising it: defender-stream, monitor-export, portal-csv, office-audit, cef,
-    /// zeek, sysmon or generic
+    /// What the files are, in place of recognising it: defender-stream, office-audit, cef, zeek, traffic-analytics,
+    /// monitor-export, portal-csv, sysmon or generic
     #[arg(long, value_name = "NAME", conflicts_with = "mapping")]
     source: Option<String>,
     /// A file that says which fields become which columns
@@ -62,7 +66,11 @@ pub struct ImportArguments {
     /// Stop at the first record that can't be read, and import nothing
     #[arg(long)]
     strict: bool,
-    /// Keep of rows of one date with the same value of this column only the first
+    /// Share of records that may be rejected before the import ends with exit code 3
+    #[arg(long, value_name = "N%", default_value = "10%", value_parser = parse_percent)]
+    allow_rejects: f64,
+    /// Leave out rows that are already there: rows of one date with the same value of this column, and the same values in
+    /// all others
     #[arg(long, value_name = "COLUMN")]
     record_id: Option<String>,
     /// Threads; all processors unless given
@@ -143,7 +151,73 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
             print_telemetry(table, &telemetry::examine(&lake, &detail, Some(&window), &runtime).await?);
         }
     }
-    Ok(Outcome::Done)
+    Ok(outcome(&report, arguments.allow_rejects))
+}
+
+/// A share such as `10%`.
+fn parse_percent(text: &str) -> std::result::Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
+    number
+        .filter(|percent| (0.0..=100.0).contains(percent))
+        .ok_or_else(|| format!("{text:?} is no share between 0% and 100%"))
+}
+
+/// How an import ends, and on standard error why, where it did not take in all that it should.
+fn outcome(report: &ImportReport, allowed_percent: f64) -> Outcome {
+    if report.files.iter().all(|file| file.failure.is_none() && !file.already_imported && file.kept() == 0) {
+        eprintln!("error: nothing was imported: {}", nothing_kept(report));
+        return Outcome::Failed;
+    }
+    let mut outcome = Outcome::Done;
+    let failed: Vec<&FileReport> = report.files.iter().filter(|file| file.failure.is_some()).collect();
+    if !failed.is_empty() {
+        let count = failed.len();
+        eprintln!(
+            "error: {count} of {} files could not be read; run the import again when they can be:",
+            report.files.len()
+        );
+        for file in failed {
+            eprintln!("  {}: {}", file.file, file.failure.as_deref().unwrap_or_default());
+        }
+        outcome = Outcome::Incomplete;
+    }
+    for file in report.files.iter().filter(|file| file.rejects > 0 && file.kept() == 0) {
+        let first = file.first_reject.as_deref().unwrap_or_default();
+        eprintln!(
+            "error: nothing of {} was imported, {} records were rejected: {first}",
+            file.file, file.rejects
+        );
+        outcome = Outcome::Incomplete;
+    }
+    let (rejects, records) = (report.rejects(), report.records());
+    if rejects as f64 * 100.0 > allowed_percent * records as f64 {
+        eprintln!(
+            "error: {rejects} of {records} records were rejected, more than --allow-rejects {allowed_percent}% allows"
+        );
+        outcome = Outcome::Incomplete;
+    }
+    outcome
+}
+
+/// Why an import has no row.
+fn nothing_kept(report: &ImportReport) -> String {
+    if let Some(first) = report.files.iter().find_map(|file| file.first_reject.as_deref()) {
+        return format!("{} records were rejected, the first for: {first}", report.rejects());
+    }
+    let kinds: Vec<&str> = report
+        .files
+        .iter()
+        .flat_map(|file| file.set_aside.keys())
+        .map(String::as_str)
+        .take(SHOWN_KINDS)
+        .collect();
+    match kinds.is_empty() {
+        true => "the files hold no records".to_owned(),
+        false => format!(
+            "no table takes records of this kind: {}; --source generic --table NAME imports them with their own columns",
+            kinds.join(", ")
+        ),
+    }
 }
 
 fn print_report(report: &ImportReport) {
@@ -154,7 +228,13 @@ fn print_report(report: &ImportReport) {
         println!("table     {table}: {} rows, {}{dates}", told.rows, screen::bytes(told.bytes));
     }
     if report.duplicates > 0 {
-        println!("left out  {} rows whose record id is there already", report.duplicates);
+        println!(
+            "left out  {} rows that are there already, by record id and all other values",
+            report.duplicates
+        );
+    }
+    if report.changed > 0 {
+        println!("kept      {} rows whose record id is there already, with other values", report.changed);
     }
     for file in &report.reject_files {
         println!("rejects   {} records: {file}", report.rejects());
@@ -164,6 +244,10 @@ fn print_report(report: &ImportReport) {
 fn print_file(file: &FileReport) {
     if file.already_imported {
         println!("file      {}: imported before, nothing to do", file.file);
+        return;
+    }
+    if let Some(reason) = &file.failure {
+        println!("file      {}: not imported: {reason}", file.file);
         return;
     }
     let rows: Vec<String> = file.rows.iter().map(|(table, rows)| format!("{rows} of {table}")).collect();
@@ -179,6 +263,9 @@ fn print_file(file: &FileReport) {
         let told: Vec<String> =
             kinds.iter().take(SHOWN_KINDS).map(|(kind, count)| format!("{kind} ({count})")).collect();
         println!("          {all} records of no table: {}", told.join(", "));
+    }
+    if file.windows_1252 > 0 {
+        println!("          {} records are not UTF-8, and were read as Windows-1252", file.windows_1252);
     }
     for (column, count) in file.unreadable.iter().take(SHOWN_KINDS) {
         println!("          {count} values of {column} are not of its type, and null");

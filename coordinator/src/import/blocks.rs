@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use hindcast_common::{Error, Result};
 
+use super::detect::Sample;
 use super::format::Reading;
 use super::framing::{Framed, Span};
 use super::inputs::{Bytestream, Input, read_up_to};
 use super::rejects::Reject;
+use super::source::Source;
 
 /// Bytes read at once.
 const BLOCK_BYTES: usize = 4 << 20;
@@ -17,7 +19,7 @@ const MAX_RECORD_BYTES: usize = 16 << 20;
 const SAMPLE_BYTES: usize = 256 << 10;
 
 /// Records that tell what a file is.
-const SAMPLE_RECORDS: usize = 20;
+const SAMPLE_RECORDS: usize = 200;
 
 /// Some records of a file.
 pub(super) struct Block {
@@ -53,11 +55,11 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// The blocks of `file`.
+    /// The blocks of `file`, whose source may be `told`.
     ///
     /// # Errors
     /// [`Error::Io`] where it can't be opened or its store breaks off, [`Error::Config`] where its kind is not known.
-    pub(super) fn open(input: usize, file: &Input) -> Result<Self> {
+    pub(super) fn open(input: usize, file: &Input, told: Option<&Source>) -> Result<Self> {
         let mut blocks = Self {
             input,
             file: file.clone(),
@@ -77,8 +79,10 @@ impl Blocks {
         if blocks.pending.starts_with("\u{feff}".as_bytes()) {
             blocks.pending.drain(..3);
         }
-        let (reading, header_bytes) = Reading::of(&blocks.pending);
-        blocks.line = newlines(&blocks.pending[..header_bytes]);
+        let sample = Sample { text: &blocks.pending, is_whole: blocks.is_last };
+        let (reading, header_bytes) =
+            Reading::of(sample, told).map_err(|reason| Error::Config(format!("{}: {reason}", file.name)))?;
+        blocks.line = reading.framing.line_ends(&blocks.pending[..header_bytes]);
         blocks.pending.drain(..header_bytes);
         blocks.reading = Arc::new(reading);
         Ok(blocks)
@@ -99,6 +103,16 @@ impl Blocks {
         (reading, records)
     }
 
+    /// Has records wrap CEF messages, in the field at a path.
+    pub(super) fn unwrap_messages(&mut self, path: String) {
+        self.reading = Arc::new(Reading { messages_in: Some(path), ..self.reading.as_ref().clone() });
+    }
+
+    /// The field in which records wrap CEF messages, where they do.
+    pub(super) fn messages_in(&self) -> Option<String> {
+        self.reading.messages_in.clone()
+    }
+
     /// The next block; `None` after the last. A file that breaks off by itself, such as a cut archive, ends with a reject.
     ///
     /// # Errors
@@ -116,7 +130,8 @@ impl Blocks {
             if self.is_last && (self.pending.is_empty() || block.bytes.is_empty()) {
                 self.is_done = true;
                 if let Some(reason) = self.failure.take() {
-                    block.rejects.push(Reject::new(newlines(&block.bytes), reason, b""));
+                    let line = self.reading.framing.line_ends(&block.bytes);
+                    block.rejects.push(Reject::new(line, reason, b""));
                 }
                 return Ok(Some(block));
             }
@@ -137,7 +152,7 @@ impl Blocks {
         let rest = self.pending.split_off(consumed);
         let bytes = std::mem::replace(&mut self.pending, rest);
         let first_line = self.line;
-        self.line += newlines(&bytes);
+        self.line += self.reading.framing.line_ends(&bytes);
         let used = std::mem::replace(&mut self.reading, reading);
         Block { input: self.input, reading: used, bytes, first_line, spans, rejects }
     }
@@ -154,12 +169,15 @@ impl Blocks {
         Ok(())
     }
 
-    /// Drops the pending text up to its first line's end; tells whether there was one, or the file ended.
+    /// Drops the pending text up to its first line's end, and what else ends lines behind it; tells whether there was one,
+    /// or the file ended.
     fn skip(&mut self) -> bool {
-        match memchr::memchr(b'\n', &self.pending) {
+        match memchr::memchr3(b'\n', b'\r', 0, &self.pending) {
             Some(end) => {
-                self.pending.drain(..=end);
-                self.line += 1;
+                let ends =
+                    self.pending[end..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r' | 0)).count();
+                self.line += self.reading.framing.line_ends(&self.pending[..end + ends]);
+                self.pending.drain(..end + ends);
                 self.skipping = false;
             }
             None => self.pending.clear(),
@@ -180,8 +198,4 @@ impl Blocks {
         self.failure = failure.map(|error| format!("the file can't be read to its end: {error}"));
         Ok(())
     }
-}
-
-fn newlines(text: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', text).count() as u64
 }

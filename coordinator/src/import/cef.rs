@@ -18,7 +18,7 @@ const HEADER: [&str; 7] = [
 
 /// Types of PAN-OS logs. PAN-OS writes them as the event's name, and the subtype as its class, the reverse of what its
 /// logging service writes and CommonSecurityLog's readers expect.
-const PAN_OS_TYPES: [&str; 13] = [
+pub(super) const PAN_OS_TYPES: [&str; 13] = [
     "TRAFFIC",
     "THREAT",
     "URL",
@@ -68,7 +68,7 @@ fn sort_type_and_subtype(record: &mut Record<'_>) {
 }
 
 /// The time of a syslog header: of RFC 5424, else of RFC 3164, which states no year.
-fn syslog_time(header: &str) -> Option<Cow<'_, str>> {
+pub(super) fn syslog_time(header: &str) -> Option<Cow<'_, str>> {
     let is_dated = |word: &&str| word.len() >= 19 && word.as_bytes()[4] == b'-' && word.contains('T');
     let dated = header.split([' ', '\t', '>']).find(is_dated);
     let time = dated.or_else(|| {
@@ -93,7 +93,7 @@ fn extensions<'a>(text: &'a str, record: &mut Record<'a>) {
     // Keys are what stands before each `=`, up to the last space, where that has no other character than a key may.
     let mut keys: Vec<(usize, usize)> = Vec::new();
     for equal in equals {
-        let start = text[..equal].rfind([' ', '\t']).map_or(0, |space| space + 1);
+        let start = text[..equal].rfind([' ', '\t', '\n', '\r']).map_or(0, |space| space + 1);
         let is_key = start < equal
             && text[start..equal].bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-[]".contains(&b));
         if is_key && keys.last().is_none_or(|(_, last)| start > *last) {

@@ -1,24 +1,53 @@
-//! Rows whose record id a row of the same table and date has already, in the lake or in the import.
+//! Rows whose record id a row of the same table and date has already, in the lake or in the import: a row that has the same
+//! values throughout is left out, one that differs is kept.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::ops::AddAssign;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+use arrow::error::ArrowError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::NaiveDate;
-use hindcast_common::catalog::{Location, column_texts, date_files};
+use hindcast_common::catalog::{Location, date_files, file_rows};
 use hindcast_common::time::date_of_us;
 use hindcast_common::{Error, Result};
 use tokio::runtime::Handle;
 
 use super::source::time_column;
 
-/// The record ids seen. A date's are 16 bytes each, as long as the import runs.
+/// What record ids told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    /// Rows left out: a row with the same id has the same values.
+    pub(super) duplicates: u64,
+    /// Rows kept though another row has the same id: other values differ.
+    pub(super) changed: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.duplicates += other.duplicates;
+        self.changed += other.changed;
+    }
+}
+
+/// The record ids seen, and the rows that have them. A date's rows are 32 bytes each, as long as the import runs.
 pub(super) struct Duplicates {
     lake: Location,
     column: String,
-    seen: HashMap<(String, NaiveDate), HashSet<u128>>,
+    seen: HashMap<(String, NaiveDate), Seen>,
     handle: Handle,
+}
+
+/// What a table's date has.
+#[derive(Default)]
+struct Seen {
+    ids: HashSet<u128>,
+    rows: HashSet<u128>,
+    /// Ids of rows in the lake, as long as its rows are not among `rows`.
+    ids_in_lake: HashSet<u128>,
 }
 
 impl Duplicates {
@@ -27,61 +56,145 @@ impl Duplicates {
         Self { lake, column, seen: HashMap::new(), handle: Handle::current() }
     }
 
-    /// Which rows are the first with their id; rows without one are.
+    /// Which rows are kept: those without an id, and the first of those with the same id and values.
     ///
     /// # Errors
     /// [`Error::Config`] where the table has no such column; those of reading the lake.
-    pub(super) fn first_of_each(&mut self, table: &str, rows: &RecordBatch) -> Result<Vec<bool>> {
-        let ids = rows.column_by_name(&self.column).ok_or_else(|| {
-            Error::Config(format!(
-                "rows of {table} have no column {}, by which to tell duplicates",
-                self.column
-            ))
-        })?;
-        let ids = as_text(ids)?;
-        let ids = ids.as_string::<i32>();
+    pub(super) fn first_of_each(
+        &mut self,
+        table: &str,
+        rows: &RecordBatch,
+        counts: &mut Counts,
+    ) -> Result<Vec<bool>> {
+        if rows.column_by_name(&self.column).is_none() {
+            let column = &self.column;
+            return Err(Error::Config(format!(
+                "rows of {table} have no column {column}, by which to tell duplicates"
+            )));
+        }
+        let digests = Digests::of(rows, &self.column)?;
         let times = rows
             .column_by_name(time_column(table))
             .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
             .ok_or_else(|| Error::Internal(format!("rows of {table} without a time")))?;
         let mut keep = Vec::with_capacity(rows.num_rows());
         for row in 0..rows.num_rows() {
-            if ids.is_null(row) {
-                keep.push(true);
-                continue;
-            }
-            let key = (table.to_owned(), date_of_us(times.value(row)));
-            if !self.seen.contains_key(&key) {
-                let in_lake = self.handle.block_on(self.ids_in_lake(table, key.1))?;
-                self.seen.insert(key.clone(), in_lake);
-            }
-            let seen = self.seen.entry(key).or_default();
-            keep.push(seen.insert(digest(ids.value(row))));
+            let is_kept = match digests.id(row)? {
+                None => true,
+                Some(id) => {
+                    self.is_first((table, date_of_us(times.value(row))), id, digests.row(row)?, counts)?
+                }
+            };
+            keep.push(is_kept);
         }
         Ok(keep)
     }
 
-    async fn ids_in_lake(&self, table: &str, date: NaiveDate) -> Result<HashSet<u128>> {
-        let folder = self.lake.join(table);
-        let (_, files) = date_files(&folder, &[date], None).await?;
-        let mut seen = HashSet::new();
-        for file in files.into_iter().flatten() {
-            column_texts(&folder, &file, &self.column, |id| {
-                seen.insert(digest(id));
-            })
-            .await?;
+    fn is_first(
+        &mut self,
+        (table, date): (&str, NaiveDate),
+        id: u128,
+        row: u128,
+        counts: &mut Counts,
+    ) -> Result<bool> {
+        let (lake, column) = (&self.lake, self.column.as_str());
+        let seen = match self.seen.entry((table.to_owned(), date)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let ids = self.handle.block_on(in_lake(lake, table, date, column, Some(column)))?;
+                entry.insert(Seen { ids_in_lake: ids, ..Seen::default() })
+            }
+        };
+        // Rows of the lake are read where one of them can be the same.
+        if seen.ids_in_lake.contains(&id) {
+            seen.rows.extend(self.handle.block_on(in_lake(lake, table, date, column, None))?);
+            seen.ids.extend(std::mem::take(&mut seen.ids_in_lake));
         }
-        Ok(seen)
+        if !seen.rows.insert(row) {
+            counts.duplicates += 1;
+            return Ok(false);
+        }
+        counts.changed += u64::from(!seen.ids.insert(id));
+        Ok(true)
     }
 }
 
-fn as_text(column: &ArrayRef) -> Result<ArrayRef> {
-    cast(column, &DataType::Utf8).map_err(|error| Error::Internal(error.to_string()))
+/// What a date of the lake has: digests of the ids in a column where that is `read` alone, else of whole rows.
+async fn in_lake(
+    lake: &Location,
+    table: &str,
+    date: NaiveDate,
+    column: &str,
+    read: Option<&str>,
+) -> Result<HashSet<u128>> {
+    let folder = lake.join(table);
+    let (_, files) = date_files(&folder, &[date], None).await?;
+    let mut found = HashSet::new();
+    for file in files.into_iter().flatten() {
+        file_rows(&folder, &file, read, |rows| {
+            let digests = Digests::of(rows, column)?;
+            for row in 0..rows.num_rows() {
+                match read {
+                    Some(_) => found.extend(digests.id(row)?),
+                    None => drop(found.insert(digests.row(row)?)),
+                }
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(found)
+}
+
+/// Digests of a batch's rows by their values as text, whatever the order of columns; what is null does not count.
+struct Digests<'b> {
+    /// By name.
+    columns: Vec<(&'b str, &'b dyn Array, ArrayFormatter<'b>)>,
+    id: Option<usize>,
+}
+
+impl<'b> Digests<'b> {
+    fn of(rows: &'b RecordBatch, id: &str) -> Result<Self> {
+        const FORMAT: FormatOptions<'static> = FormatOptions::new();
+        let mut columns = Vec::new();
+        for (field, array) in rows.schema_ref().fields().iter().zip(rows.columns()) {
+            let formatter = ArrayFormatter::try_new(array, &FORMAT).map_err(internal)?;
+            columns.push((field.name().as_str(), array.as_ref(), formatter));
+        }
+        columns.sort_by_key(|(name, ..)| *name);
+        let id = columns.iter().position(|(name, ..)| *name == id);
+        Ok(Self { columns, id })
+    }
+
+    /// The digest of a row's id, where it has one.
+    fn id(&self, row: usize) -> Result<Option<u128>> {
+        let Some((_, array, formatter)) = self.id.map(|id| &self.columns[id]) else { return Ok(None) };
+        if array.is_null(row) {
+            return Ok(None);
+        }
+        let id = formatter.value(row).try_to_string().map_err(internal)?;
+        Ok(Some(half(&blake3::hash(id.as_bytes()))))
+    }
+
+    /// The digest of a whole row.
+    fn row(&self, row: usize) -> Result<u128> {
+        let mut hasher = blake3::Hasher::new();
+        for (name, _, formatter) in self.columns.iter().filter(|(_, array, _)| array.is_valid(row)) {
+            let value = formatter.value(row).try_to_string().map_err(internal)?;
+            for part in [name.as_bytes(), value.as_bytes()] {
+                hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+            }
+        }
+        Ok(half(&hasher.finalize()))
+    }
+}
+
+fn internal(error: ArrowError) -> Error {
+    Error::Internal(error.to_string())
 }
 
 /// Half of a BLAKE3 hash: that two ids share one is out of the question.
-fn digest(id: &str) -> u128 {
-    let hash = blake3::hash(id.as_bytes());
+fn half(hash: &blake3::Hash) -> u128 {
     let mut half = [0; 16];
     half.copy_from_slice(&hash.as_bytes()[..16]);
     u128::from_le_bytes(half)

@@ -77,7 +77,10 @@ impl Failing {
         };
         let mut report = ImportReport::default();
         Group::import(&request, None, vec![input], &mut report, || {}).await?;
-        Ok(report)
+        match report.failures.pop() {
+            Some(failure) => Err(failure),
+            None => Ok(report),
+        }
     }
 }
 

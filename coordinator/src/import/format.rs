@@ -1,92 +1,71 @@
-//! What kind of text a file is, and how one record of it is read as fields.
+//! How one record of a file is read as fields, by what kind of text the file is.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::cef;
+use super::detect::{self, Sample};
+use super::encoding::text_of;
 use super::framing::{Framed, Framing};
 use super::json;
+use super::messages;
+use super::source::Source;
 
 /// A record: names and values as text, in the order told. What is null or absent has no entry; what is nested is JSON.
 pub(super) type Record<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
-/// Lines that tell what kind of text a file is.
-const TELLING_LINES: usize = 20;
-
 /// How a file's text is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reading {
-    framing: Framing,
-    kind: Kind,
+    pub(super) framing: Framing,
+    pub(super) kind: Kind,
+    /// Path of the field whose text is CEF messages, where records wrap them.
+    pub(super) messages_in: Option<String>,
 }
 
+/// What a record is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
+    /// A JSON object, alone or behind a syslog header.
     Json,
-    Csv { header: Vec<String>, delimiter: u8 },
+    /// Cells by the names of a header.
+    Csv {
+        /// The names.
+        header: Vec<String>,
+        /// What stands between cells.
+        delimiter: u8,
+    },
+    /// A CEF message.
     Cef,
+    /// Cells by the names of the last header.
     Zeek(ZeekHeader),
 }
 
 /// What the lines before the rows of a Zeek log say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct ZeekHeader {
+pub(super) struct ZeekHeader {
     fields: Vec<String>,
     path: String,
 }
 
 impl Reading {
+    /// Records as `framing` cuts them, each of a `kind`.
+    pub(super) fn new(framing: Framing, kind: Kind) -> Self {
+        Self { framing, kind, messages_in: None }
+    }
+
     /// JSON, a document a line.
     pub(super) fn lines() -> Self {
-        Self { framing: Framing::Lines, kind: Kind::Json }
+        Self::new(Framing::LINES, Kind::Json)
     }
 
-    /// How text that begins with `sample` is read, and the length of its header. Its first lines decide together: one
-    /// of them may be broken.
-    pub(super) fn of(sample: &[u8]) -> (Self, usize) {
-        let start = sample.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        let lines: Vec<&[u8]> = sample[start..].split(|byte| *byte == b'\n').take(TELLING_LINES).collect();
-        let most = |is_so: &dyn Fn(&[u8]) -> bool| {
-            let told = lines.iter().filter(|line| !line.is_empty());
-            2 * told.clone().filter(|line| is_so(line)).count() > told.count()
-        };
-        let kind = |framing, kind| (Self { framing, kind }, 0);
-        if most(&|line| memchr::memmem::find(line, b"CEF:").is_some()) {
-            return kind(Framing::Lines, Kind::Cef);
-        }
-        if lines.iter().any(|line| line.starts_with(b"#fields")) {
-            return kind(Framing::Lines, Kind::Zeek(ZeekHeader::default()));
-        }
-        if most(&is_document) {
-            return kind(Framing::Lines, Kind::Json);
-        }
-        match sample.get(start) {
-            Some(b'[' | b'{') => kind(Framing::Documents, Kind::Json),
-            _ => Self::csv(sample),
-        }
-    }
-
-    fn csv(sample: &[u8]) -> (Self, usize) {
-        let first_line = sample.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let count = |delimiter: u8| first_line.iter().filter(|byte| **byte == delimiter).count();
-        let delimiter = [b';', b'\t']
-            .into_iter()
-            .fold(b',', |best, delimiter| if count(delimiter) > count(best) { delimiter } else { best });
-        let mut reader =
-            csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).from_reader(sample);
-        let mut names = csv::ByteRecord::new();
-        let _ = reader.read_byte_record(&mut names);
-        let header_bytes = (reader.position().byte() as usize).min(sample.len());
-        let header: Vec<String> = names
-            .iter()
-            .enumerate()
-            .map(|(index, name)| match String::from_utf8_lossy(name).trim() {
-                "" => format!("column_{}", index + 1),
-                name => name.to_owned(),
-            })
-            .collect();
-        let framing = Framing::Csv { cells: header.len(), delimiter };
-        (Self { framing, kind: Kind::Csv { header, delimiter } }, header_bytes)
+    /// How text that begins with `sample` is read, and the length of its header. Where its source is `told`, that says
+    /// whether it is CEF.
+    ///
+    /// # Errors
+    /// Why it can't be read, and what to do.
+    pub(super) fn of(sample: Sample<'_>, told: Option<&Source>) -> Result<(Self, usize), String> {
+        detect::reading_of(sample, told)
     }
 
     /// Cuts `text` into records; a header among the rows changes how those after it are read.
@@ -96,7 +75,7 @@ impl Reading {
         };
         if text.first() == Some(&b'#') {
             let (header, consumed) = header.read(text, is_last);
-            let next = Self { framing: reading.framing, kind: Kind::Zeek(header) };
+            let next = Self { kind: Kind::Zeek(header), ..reading.as_ref().clone() };
             return (Arc::new(next), Framed { consumed, ..Framed::default() });
         }
         match memchr::memmem::find(text, b"\n#") {
@@ -109,25 +88,43 @@ impl Reading {
     ///
     /// # Errors
     /// Why it is no record.
-    pub(super) fn read<'a>(&'a self, text: &'a [u8], record: &mut Record<'a>) -> Result<(), String> {
+    pub(super) fn read<'a>(&'a self, text: &'a str, record: &mut Record<'a>) -> Result<(), String> {
         record.clear();
-        let text = std::str::from_utf8(text)
-            .map_err(|error| format!("is not UTF-8 text, from its byte {} on", error.valid_up_to() + 1))?;
         match &self.kind {
-            Kind::Json => json::read(text, record),
+            Kind::Json => {
+                let (header, document) = document_in(text);
+                if let Some(time) = cef::syslog_time(header) {
+                    record.push((Cow::Borrowed("SyslogTime"), time));
+                }
+                json::read(document, record)
+            }
             Kind::Cef => cef::read(text, record),
             Kind::Csv { header, delimiter } => csv_cells(text, *delimiter, header, record),
             Kind::Zeek(header) => header.row(text, record),
         }
     }
+
+    /// Those of `texts` that can be read as text, and then as records, given to `each` together.
+    pub(super) fn with_records<T>(&self, texts: &[&[u8]], each: impl FnOnce(&[Record<'_>]) -> T) -> T {
+        let texts: Vec<Cow<'_, str>> = texts.iter().filter_map(|text| text_of(text).ok()).collect();
+        let mut records: Vec<Record<'_>> = Vec::new();
+        for text in &texts {
+            let mut record = Record::new();
+            if self.read(text, &mut record).is_ok() {
+                records.push(record);
+            }
+        }
+        each(&records)
+    }
 }
 
-/// Whether a line is a whole JSON object, and no envelope that only holds a list of them.
-fn is_document(line: &[u8]) -> bool {
-    let mut record = Record::new();
-    let is_whole = std::str::from_utf8(line).is_ok_and(|line| json::read(line, &mut record).is_ok());
-    let is_envelope = record.len() == 1 && matches!(record[0].0.as_ref(), "records" | "value");
-    is_whole && !is_envelope
+/// A syslog header, if there is one, and the JSON document behind it, if that is what the text is.
+pub(super) fn document_in(text: &str) -> (&str, &str) {
+    let trimmed = text.trim_start();
+    match trimmed.find('{') {
+        Some(start) if start > 0 && messages::is_record(trimmed.as_bytes()) => trimmed.split_at(start),
+        _ => ("", text),
+    }
 }
 
 fn csv_cells<'a>(
@@ -209,12 +206,13 @@ mod tests {
     use super::*;
 
     fn records(text: &str) -> Vec<String> {
-        let (reading, header_bytes) = Reading::of(text.as_bytes());
+        let sample = Sample { text: text.as_bytes(), is_whole: true };
+        let (reading, header_bytes) = Reading::of(sample, None).unwrap();
         let mut reading = Arc::new(reading);
-        let mut rest = &text.as_bytes()[header_bytes..];
+        let mut rest = &text[header_bytes..];
         let mut told = Vec::new();
         while !rest.is_empty() {
-            let (next, framed) = Reading::cut(&reading, rest, true);
+            let (next, framed) = Reading::cut(&reading, rest.as_bytes(), true);
             for span in &framed.spans {
                 let mut record = Record::new();
                 reading.read(&rest[span.start..span.end], &mut record).unwrap();

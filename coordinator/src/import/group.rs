@@ -11,16 +11,17 @@ use hindcast_common::{Error, Result};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::blocks::Blocks;
-use super::duplicates::Duplicates;
+use super::duplicates::{Counts, Duplicates};
 use super::format::Record;
 use super::inputs::Input;
 use super::parse::{Parsed, gather, parse};
 use super::rejects::RejectFile;
 use super::report::{FileReport, ImportReport};
 use super::runs::{self, Staged};
-use super::source::Source;
+use super::source::{Route, Source};
 use super::times::{Evidence, TimeOptions, Times};
-use super::{ImportRequest, publish};
+use super::wrapped::messages_in;
+use super::{ImportRequest, json, publish};
 
 /// Bytes of rows in memory that are sorted and written together.
 const RUN_BYTES: usize = 128 << 20;
@@ -41,15 +42,25 @@ pub(super) struct Group<'a> {
     staged: Vec<Staged>,
     rejects: RejectFile,
     duplicates: Option<Arc<Mutex<Duplicates>>>,
-    duplicate_rows: u64,
+    counts: Counts,
     files: Vec<FileReport>,
+    /// Why files could not be read.
+    failures: Vec<Error>,
 }
 
-/// A run's files, and how many rows were left out as duplicates.
+/// What ends the reading of a file.
+enum Stop {
+    /// The file can't be read; others can.
+    File(Error),
+    /// The import can't go on.
+    Import(Error),
+}
+
+/// A run's files, and what was told by record ids.
 #[derive(Default)]
 struct WrittenRun {
     staged: Vec<Staged>,
-    duplicates: u64,
+    counts: Counts,
 }
 
 /// Rows of a table that wait to be written.
@@ -60,25 +71,39 @@ struct Waiting {
 }
 
 impl<'a> Group<'a> {
-    /// Imports `inputs`, and adds what became of them to `report`; `progress` is told that there was some.
+    /// Imports `inputs`, and adds what became of them to `report`; `progress` is told that there was some. A file that
+    /// can't be read is named there, and the others are imported without it.
     ///
     /// # Errors
     /// As [`super::import`].
     pub(super) async fn import(
         request: &'a ImportRequest,
         told: Option<Arc<Source>>,
-        inputs: Vec<Input>,
+        mut inputs: Vec<Input>,
         report: &mut ImportReport,
         progress: impl Fn(),
     ) -> Result<()> {
-        if inputs.is_empty() {
-            return Ok(());
+        while !inputs.is_empty() {
+            let mut group = Self::new(request, told.clone(), inputs)?;
+            // A file that breaks off when rows of it are among those of others: these are read again without it.
+            if let Some(broken) = group.read_files(&progress).await? {
+                inputs = group.inputs;
+                inputs.remove(broken);
+                report.files.push(group.files.swap_remove(broken));
+                report.failures.append(&mut group.failures);
+                continue;
+            }
+            return group.publish(report).await;
         }
+        Ok(())
+    }
+
+    fn new(request: &'a ImportRequest, told: Option<Arc<Source>>, inputs: Vec<Input>) -> Result<Self> {
         let duplicates = request
             .record_id
             .as_ref()
             .map(|column| Arc::new(Mutex::new(Duplicates::new(request.lake.clone(), column.clone()))));
-        let mut group = Self {
+        Ok(Self {
             request,
             told,
             files: inputs.iter().map(|input| FileReport::new(&input.name, input.bytes)).collect(),
@@ -92,34 +117,61 @@ impl<'a> Group<'a> {
             staged: Vec::new(),
             rejects: RejectFile::create()?,
             duplicates,
-            duplicate_rows: 0,
-        };
-        for index in 0..group.inputs.len() {
-            group.read_file(index, &progress).await?;
+            counts: Counts::default(),
+            failures: Vec::new(),
+        })
+    }
+
+    /// Reads all files; gives the place of one that broke off when something of it had been taken.
+    async fn read_files(&mut self, progress: &impl Fn()) -> Result<Option<usize>> {
+        for index in 0..self.inputs.len() {
+            match self.read_file(index, progress).await {
+                Ok(()) => {}
+                Err(Stop::File(error)) if !self.request.strict => {
+                    let is_taken = self.files[index].records() > 0;
+                    self.files[index] =
+                        FileReport::failed(&self.inputs[index].name, self.inputs[index].bytes, &error);
+                    self.failures.push(error);
+                    if is_taken {
+                        return Ok(Some(index));
+                    }
+                }
+                Err(Stop::File(error) | Stop::Import(error)) => return Err(error),
+            }
         }
-        group.write_run().await?;
-        group.wait_for_writing().await?;
-        let change = format!("import-{}", uuid::Uuid::now_v7());
-        publish::publish(&request.lake, &change, &group.staged, group.rejects, &group.inputs, &group.files)
-            .await
-            .map(|rejects| report.reject_files.extend(rejects))?;
-        for staged in &group.staged {
+        Ok(None)
+    }
+
+    /// Puts in place what was read, and reports it.
+    async fn publish(mut self, report: &mut ImportReport) -> Result<()> {
+        self.write_run().await?;
+        self.wait_for_writing().await?;
+        if !(self.staged.is_empty() && self.rejects.is_empty()) {
+            let change = format!("import-{}", uuid::Uuid::now_v7());
+            let (staged, lake) = (&self.staged, &self.request.lake);
+            publish::publish(lake, &change, staged, self.rejects, &self.inputs, &self.files)
+                .await
+                .map(|rejects| report.reject_files.extend(rejects))?;
+        }
+        for staged in &self.staged {
             report.tables.entry(staged.table.clone()).or_default().add(staged);
         }
-        report.duplicates += group.duplicate_rows;
-        report.files.append(&mut group.files);
+        report.duplicates += self.counts.duplicates;
+        report.changed += self.counts.changed;
+        report.files.append(&mut self.files);
+        report.failures.append(&mut self.failures);
         Ok(())
     }
 
     /// Reads one file: blocks are parsed side by side, and taken in their order.
-    async fn read_file(&mut self, index: usize, progress: &impl Fn()) -> Result<()> {
-        let input = self.inputs[index].clone();
-        let opened = spawn_blocking(move || Blocks::open(index, &input)).await;
-        let blocks = opened.map_err(internal)??;
-        let source = self.source_of(&blocks)?;
+    async fn read_file(&mut self, index: usize, progress: &impl Fn()) -> std::result::Result<(), Stop> {
+        let (input, told) = (self.inputs[index].clone(), self.told.clone());
+        let opened = spawn_blocking(move || Blocks::open(index, &input, told.as_deref())).await;
+        let mut blocks = opened.map_err(internal).map_err(Stop::Import)?.map_err(Stop::File)?;
+        let source = self.source_of(&mut blocks).map_err(Stop::File)?;
         self.files[index].source.clone_from(&source.name);
         let asked = self.request.table.clone();
-        let times = Arc::new(self.times_of(index, &source));
+        let times = Arc::new(self.times_of(index, &source, blocks.messages_in()));
         let parsed = futures::stream::try_unfold(blocks, |mut blocks| async move {
             let read = move || blocks.next().map(|next| next.map(|block| (block, blocks)));
             spawn_blocking(read).await.map_err(internal)?
@@ -134,43 +186,68 @@ impl<'a> Group<'a> {
         .try_buffered(self.request.threads);
         let mut parsed = std::pin::pin!(parsed);
         let name = self.inputs[index].name.clone();
-        let of_file = |error| match error {
-            Error::Config(reason) => Error::Config(format!("{name}: {reason}")),
-            other => other,
+        let stop = |error| match error {
+            Error::Internal(_) => Stop::Import(error),
+            Error::Config(reason) => Stop::File(Error::Config(format!("{name}: {reason}"))),
+            error => Stop::File(error),
         };
-        while let Some(parsed) = parsed.try_next().await.map_err(of_file)? {
-            self.take(parsed)?;
+        while let Some(parsed) = parsed.try_next().await.map_err(stop)? {
+            self.take(parsed).map_err(Stop::Import)?;
             progress();
             if self.run_bytes >= RUN_BYTES {
-                self.write_run().await?;
+                self.write_run().await.map_err(Stop::Import)?;
             }
         }
         Ok(())
     }
 
     /// How the times of a file are read. Whatever its blocks and threads, the file as a whole proves the order of its dates.
-    fn times_of(&self, index: usize, source: &Arc<Source>) -> Times {
+    fn times_of(&self, index: usize, source: &Arc<Source>, messages_in: Option<String>) -> Times {
         let input = self.inputs[index].unobserved();
-        let (source, asked) = (Arc::clone(source), self.request.table.clone());
+        let (told, source, asked) = (self.told.clone(), Arc::clone(source), self.request.table.clone());
         let options = self.request.times.clone();
         let modified_us = input.modified_us;
-        let gather = move || evidence_of(&input, &source, asked.as_deref(), &options);
+        let gather = move || {
+            let mut blocks = Blocks::open(0, &input, told.as_deref())?;
+            if let Some(path) = messages_in.clone() {
+                blocks.unwrap_messages(path);
+            }
+            evidence_of(blocks, &source, asked.as_deref(), &options)
+        };
         Times::new(self.request.times.clone(), modified_us, Box::new(gather))
     }
 
-    fn source_of(&self, blocks: &Blocks) -> Result<Arc<Source>> {
-        if let Some(source) = &self.told {
-            return Ok(Arc::clone(source));
-        }
+    /// The source of a file, as its first records say where none is told.
+    fn source_of(&self, blocks: &mut Blocks) -> Result<Arc<Source>> {
+        let asked = self.request.table.as_deref();
         let (reading, texts) = blocks.sample();
-        let mut records = Vec::new();
-        for text in texts {
-            let mut record = Record::new();
-            if reading.read(text, &mut record).is_ok() {
-                records.push(record);
+        let (wrapped, source) = reading.with_records(&texts, |records| {
+            let is_cef = self.told.as_ref().is_none_or(|told| told.is_cef);
+            let wrapped = messages_in(records).filter(|_| is_cef);
+            let source = match (&self.told, &wrapped) {
+                (Some(told), _) => Arc::clone(told),
+                (None, Some(_)) => Arc::new(Source::built_in("cef")?),
+                (None, None) => Arc::new(Source::of_records(records, asked)?),
+            };
+            // One record of a table that is not told is a reject; where all are, the table must be said.
+            let is_unnamed = |record: &Record<'_>| {
+                let mut record = record.clone();
+                let _ = json::shape(&mut record, &source);
+                matches!(source.route(&record, asked), Route::Unnamed(_))
+            };
+            if wrapped.is_none() && !records.is_empty() && records.iter().all(is_unnamed) {
+                return Err(Error::Config(format!(
+                    "nothing in the records tells their table (source {}): name it with --table, or say with --mapping \
+                     FILE which fields become which columns",
+                    source.name
+                )));
             }
+            Ok((wrapped, source))
+        })?;
+        if let Some(path) = wrapped {
+            blocks.unwrap_messages(path);
         }
-        Source::of_records(&records).map(Arc::new)
+        Ok(source)
     }
 
     fn take(&mut self, parsed: Parsed) -> Result<()> {
@@ -184,6 +261,7 @@ impl<'a> Group<'a> {
             self.rejects.add(&file.file, parsed.first_line, reject)?;
         }
         file.rejects += parsed.rejects.len() as u64;
+        file.windows_1252 += parsed.windows_1252;
         for (kind, count) in parsed.set_aside {
             *file.set_aside.entry(kind).or_default() += count;
         }
@@ -228,24 +306,23 @@ impl<'a> Group<'a> {
         if let Some(writing) = self.writing.take() {
             let written = writing.await.map_err(internal)??;
             self.staged.extend(written.staged);
-            self.duplicate_rows += written.duplicates;
+            self.counts += written.counts;
         }
         Ok(())
     }
 }
 
-/// What the dates of a file prove; reads all of it.
+/// What the dates of a file prove, which are all its `blocks`.
 fn evidence_of(
-    input: &Input,
-    source: &Arc<Source>,
+    mut blocks: Blocks,
+    source: &Source,
     asked: Option<&str>,
     options: &TimeOptions,
 ) -> Result<Evidence> {
     let times = Times::without_proof(options.clone());
     let mut evidence = Evidence::default();
-    let mut blocks = Blocks::open(0, input)?;
     while let Some(block) = blocks.next()? {
-        gather(&block, source, asked, &times, &mut evidence)?;
+        gather(&block, source, asked, &times, &mut evidence);
     }
     Ok(evidence)
 }
@@ -270,11 +347,10 @@ fn write_tables(
             let keep = match duplicates {
                 Some(duplicates) => {
                     let mut duplicates = duplicates.lock().unwrap_or_else(PoisonError::into_inner);
-                    Some(duplicates.first_of_each(&table, rows)?)
+                    Some(duplicates.first_of_each(&table, rows, &mut written.counts)?)
                 }
                 None => None,
             };
-            written.duplicates += keep.iter().flatten().filter(|keep| !**keep).count() as u64;
             let run = format!("{number}-{part}");
             written.staged.extend(runs::write(&table, cluster, rows, keep.as_deref(), folder, &run)?);
         }

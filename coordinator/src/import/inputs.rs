@@ -4,7 +4,6 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow::json::LineDelimitedWriter;
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use futures::{StreamExt, TryStreamExt};
@@ -17,6 +16,8 @@ use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::runtime::Handle;
 use zip::ZipArchive;
+
+use super::{encoding, parquet_text};
 
 /// Bytes asked of a store at once.
 const FETCH_BYTES: u64 = 8 << 20;
@@ -41,6 +42,7 @@ pub(super) struct Input {
 }
 
 /// The files that `names` name, paths or URLs; of a folder, all files below it whose names do not start with `.` or `_`.
+/// With one that can't be read stands why.
 ///
 /// # Errors
 /// [`Error::Config`] where there is no such file or folder, [`Error::Storage`] where a store fails.
@@ -48,7 +50,7 @@ pub(super) async fn list(
     names: &[String],
     threads: usize,
     bytes_read: &Arc<AtomicU64>,
-) -> Result<Vec<Input>> {
+) -> Result<Vec<(Input, Result<()>)>> {
     let mut found = Vec::new();
     for name in names {
         let place = Location::parse(name)?;
@@ -86,14 +88,14 @@ pub(super) async fn list(
                 bytes_read,
                 failure: Arc::default(),
             };
-            input.content = input.hash()?;
-            Ok(input)
+            let read = input.hash().map(|content| input.content = content);
+            (input, read)
         })
     });
     // Spawned as they are taken, so that only so many are open at once.
     futures::stream::iter(inputs)
         .buffered(threads)
-        .map(|joined| joined.map_err(|error| Error::Internal(error.to_string()))?)
+        .map(|joined| joined.map_err(|error| Error::Internal(error.to_string())))
         .try_collect()
         .await
 }
@@ -167,7 +169,8 @@ impl Input {
         }
     }
 
-    /// The file's text: decompressed where it is gzip, zstd or a zip of one file, and rows as NDJSON where it is Parquet.
+    /// The file's text: decompressed where it is gzip, zstd or a zip of one file, as UTF-8 where it is UTF-16 or UTF-32, and
+    /// rows as NDJSON where it is Parquet.
     ///
     /// # Errors
     /// [`Error::Io`] where it can't be read, [`Error::Config`] where it is of a kind that can't be imported.
@@ -180,35 +183,37 @@ impl Input {
             (length, None) => length,
         };
         reader.seek(SeekFrom::Start(0)).map_err(failed)?;
-        match &magic[..length] {
-            [0x1f, 0x8b, ..] => Ok(Box::new(MultiGzDecoder::new(BufReader::new(reader)))),
-            [0x28, 0xb5, 0x2f, 0xfd] => Ok(Box::new(zstd::Decoder::new(reader).map_err(failed)?)),
-            b"PK\x03\x04" => self.open_zip(reader),
-            b"PAR1" => self.open_parquet(),
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-                Err(Error::Config(format!("{} is UTF-16 text: convert it to UTF-8 first", self.name)))
-            }
-            _ => Ok(Box::new(reader)),
-        }
+        let text: Bytestream = match &magic[..length] {
+            [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(BufReader::new(reader))),
+            [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::Decoder::new(reader).map_err(failed)?),
+            b"PK\x03\x04" => self.open_zip(reader)?,
+            b"PAR1" => return self.open_parquet(),
+            _ => Box::new(reader),
+        };
+        Ok(encoding::decoded(text))
     }
 
     fn open_zip(&self, reader: ObjectReader) -> Result<Bytestream> {
         let unreadable = |reason: String| Error::Config(format!("{}: {reason}", self.name));
         let mut archive = ZipArchive::new(reader)
             .map_err(|error| self.check_whole().err().unwrap_or_else(|| unreadable(error.to_string())))?;
-        if archive.len() != 1 {
-            return Err(unreadable(format!(
-                "the archive holds {} files: unpack it, and import them",
-                archive.len()
-            )));
-        }
+        let is_file = |(_, name): &(usize, &[u8])| !name.ends_with(b"/") && !name.starts_with(b"__MACOSX/");
+        let files: Vec<(usize, &[u8])> = archive.file_names_raw().enumerate().filter(is_file).collect();
+        let &[(index, _)] = files.as_slice() else {
+            let is_document = files.iter().any(|(_, name)| *name == b"[Content_Types].xml");
+            return Err(unreadable(match is_document {
+                true => {
+                    "it is an Office document, such as an Excel workbook: save its rows as CSV".to_owned()
+                }
+                false => format!("the archive holds {} files: unpack it, and import them", files.len()),
+            }));
+        };
         piped(move |target| {
-            let mut file = archive.by_index(0).map_err(io::Error::other)?;
+            let mut file = archive.by_index(index).map_err(io::Error::other)?;
             io::copy(&mut file, target).map(|_| ())
         })
     }
 
-    /// Rows as NDJSON, so that one way of reading serves all.
     fn open_parquet(&self) -> Result<Bytestream> {
         let mut bytes = Vec::new();
         self.reader(Arc::clone(&self.bytes_read))
@@ -223,7 +228,7 @@ impl Input {
         piped(move |target| {
             for batch in rows {
                 let batch = batch.map_err(io::Error::other)?;
-                LineDelimitedWriter::new(&mut *target).write(&batch).map_err(io::Error::other)?;
+                parquet_text::writer(&mut *target).write(&batch).map_err(io::Error::other)?;
             }
             Ok(())
         })

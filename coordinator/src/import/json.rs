@@ -7,8 +7,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::documents::told;
 use super::format::Record;
-use super::framing::told;
+use super::source::Source;
 
 /// Adds the fields of the object that `text` is to `record`.
 ///
@@ -20,32 +21,22 @@ pub(super) fn read<'a>(text: &'a str, record: &mut Record<'a>) -> Result<(), Str
     read.map_err(|error| format!("is no JSON object: {}", told(&error)))
 }
 
-/// Replaces the fields `names` that hold objects by the fields of those objects, in turn.
-pub(super) fn flatten(record: &mut Record<'_>, names: &[String]) {
-    for name in names {
-        let Some(at) = record.iter().position(|(field, value)| field == name && value.starts_with('{'))
-        else {
-            continue;
-        };
-        let (_, value) = record.remove(at);
-        match value {
-            Cow::Borrowed(text) => {
-                let _ = read(text, record);
-            }
-            // An object within a text, such as one in a CSV cell.
-            Cow::Owned(text) => {
-                let mut inner = Record::new();
-                if read(&text, &mut inner).is_ok() {
-                    let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-                    record.extend(inner.into_iter().map(|(field, value)| (owned(field), owned(value))));
-                }
-            }
+/// Gives a record the fields its source's rules name: other names, fields within objects by their paths, and the fields of
+/// objects that are flattened.
+///
+/// # Errors
+/// Which object can't be read, or which name means two fields.
+pub(super) fn shape(record: &mut Record<'_>, source: &Source) -> Result<(), String> {
+    rename(record, &source.renames);
+    for path in &source.paths {
+        if let Some(value) = nested(record, path)? {
+            record.push((Cow::Owned(path.clone()), Cow::Owned(value)));
         }
     }
+    flatten(record, source)
 }
 
-/// Gives fields their other names.
-pub(super) fn rename(record: &mut Record<'_>, names: &BTreeMap<String, String>) {
+fn rename(record: &mut Record<'_>, names: &BTreeMap<String, String>) {
     if names.is_empty() {
         return;
     }
@@ -54,6 +45,102 @@ pub(super) fn rename(record: &mut Record<'_>, names: &BTreeMap<String, String>) 
             *field = Cow::Owned(name.clone());
         }
     }
+}
+
+/// The value at a path of names with dots between, within an object of the record; `None` where the path is the name of a
+/// field, or leads nowhere.
+///
+/// # Errors
+/// Which object on the way can't be read.
+pub(super) fn nested(record: &Record<'_>, path: &str) -> Result<Option<String>, String> {
+    if record.iter().any(|(field, _)| field == path) {
+        return Ok(None);
+    }
+    for (dot, _) in path.match_indices('.') {
+        let (head, rest) = (&path[..dot], &path[dot + 1..]);
+        let Some((_, object)) = record.iter().find(|(field, value)| field == head && is_object(value)) else {
+            continue;
+        };
+        let mut inner = Record::new();
+        read(object, &mut inner).map_err(|reason| broken(head, &reason))?;
+        let found =
+            inner.iter().find(|(field, _)| field == rest).map(|(_, value)| value.clone().into_owned());
+        if let Some(value) = found.map_or_else(|| nested(&inner, rest), |value| Ok(Some(value)))? {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}
+
+fn is_object(value: &str) -> bool {
+    value.trim_start().starts_with('{')
+}
+
+fn broken(field: &str, reason: &str) -> String {
+    let reason = reason.trim_start_matches("is no JSON object: ");
+    format!("its field {field} holds JSON that can't be read: {reason}")
+}
+
+/// Replaces each field that the source says by the fields of the object it holds, in turn.
+fn flatten<'a>(record: &mut Record<'a>, source: &Source) -> Result<(), String> {
+    // Fields that no object held.
+    let mut outer = record.len();
+    for name in &source.flatten {
+        let Some(at) = record.iter().position(|(field, value)| field == name && is_object(value)) else {
+            continue;
+        };
+        let (_, value) = record.remove(at);
+        outer -= usize::from(at < outer);
+        let mut inner: Record<'a> = Record::new();
+        match value {
+            Cow::Borrowed(text) => read(text, &mut inner).map_err(|reason| broken(name, &reason))?,
+            // An object within a text, such as one in a CSV cell.
+            Cow::Owned(text) => {
+                let mut borrowed = Record::new();
+                read(&text, &mut borrowed).map_err(|reason| broken(name, &reason))?;
+                inner = borrowed.into_iter().map(|(field, value)| owned(field, value)).collect();
+            }
+        }
+        rename(&mut inner, &source.renames);
+        let before = record.len();
+        for (field, value) in inner {
+            place(record, (before, outer), name, (field, value), source)?;
+        }
+    }
+    Ok(())
+}
+
+/// A field that borrows nothing.
+pub(super) fn owned(field: Cow<'_, str>, value: Cow<'_, str>) -> (Cow<'static, str>, Cow<'static, str>) {
+    (Cow::Owned(field.into_owned()), Cow::Owned(value.into_owned()))
+}
+
+/// Adds a field of the object `object`, by its own name if that is free among the `before` fields of which `outer` were in
+/// no object, else by its path.
+fn place<'a>(
+    record: &mut Record<'a>,
+    (before, outer): (usize, usize),
+    object: &str,
+    (field, value): (Cow<'a, str>, Cow<'a, str>),
+    source: &Source,
+) -> Result<(), String> {
+    let is_path = |path: &String| {
+        path.strip_prefix(object).and_then(|rest| rest.strip_prefix('.')).is_some_and(|rest| rest == field)
+    };
+    if source.paths.iter().any(is_path) {
+        return Ok(());
+    }
+    match record[..before].iter().position(|(name, _)| *name == field) {
+        None => record.push((field, value)),
+        Some(at) if record[at].1 == value => {}
+        Some(at) if at >= outer && source.names_field(&field) => {
+            return Err(format!(
+                "{field} is in {object} and in another object: the mapping must name it by its path, such as {object}.{field}"
+            ));
+        }
+        Some(_) => record.push((Cow::Owned(format!("{object}.{field}")), value)),
+    }
+    Ok(())
 }
 
 struct Fields<'r, 'a> {
@@ -112,5 +199,53 @@ impl<'de> Visitor<'de> for Name {
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shaped(text: &str, mapping: &str) -> Result<Vec<String>, String> {
+        let source = Source::parse("test", mapping).unwrap();
+        let mut record = Record::new();
+        read(text, &mut record).unwrap();
+        shape(&mut record, &source)?;
+        Ok(record.iter().map(|(field, value)| format!("{field}={value}")).collect())
+    }
+
+    const FLOW: &str = r#"{"id.x":"1","a":"outer","src":{"ip":"10.1.1.5","a":"inner","deep":{"port":5}},"dst":{"ip":"203.0.113.9"}}"#;
+
+    #[test]
+    fn fields_of_objects_have_paths_and_do_not_collide() {
+        let paths = "[[tables]]\ncolumns = { A = \"src.ip\", B = \"dst.ip\", C = \"src.deep.port\", D = \"id.x\", E = \"no.where\" }";
+        let fields = shaped(FLOW, paths).unwrap();
+        assert_eq!(fields[4..], ["dst.ip=203.0.113.9", "src.deep.port=5", "src.ip=10.1.1.5"]);
+        let fields = shaped(FLOW, &format!("flatten = [\"src\", \"dst\"]\n{paths}")).unwrap();
+        let wanted = [
+            "id.x=1",
+            "a=outer",
+            "dst.ip=203.0.113.9",
+            "src.deep.port=5",
+            "src.ip=10.1.1.5",
+            "src.a=inner",
+            "deep={\"port\":5}",
+        ];
+        assert_eq!(fields, wanted);
+        let fields = shaped(FLOW, "flatten = [\"src\", \"dst\"]\ntables = []").unwrap();
+        assert_eq!(fields[2..], ["ip=10.1.1.5", "src.a=inner", "deep={\"port\":5}", "dst.ip=203.0.113.9"]);
+        let both = "flatten = [\"src\", \"dst\"]\n[[tables]]\ncolumns = { A = \"ip\", B = \"ip\" }";
+        assert!(shaped(FLOW, both).unwrap_err().contains("such as dst.ip"));
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_is_no_gap() {
+        let flat = "flatten = [\"data\"]\ntables = []";
+        for text in [r#"{"data":"{\"a\":1,\"b\":\"x"}"#, r#"{"data":" {\"a\":1} x"}"#] {
+            assert!(shaped(text, flat).unwrap_err().contains("data"), "{text}");
+            assert!(shaped(text, "[[tables]]\ntime = [\"data.a\"]").unwrap_err().contains("data"), "{text}");
+        }
+        assert_eq!(shaped(r#"{"data":"text"}"#, flat).unwrap(), ["data=text"]);
+        assert_eq!(shaped(r#"{"data":" {\"a\":1}"}"#, flat).unwrap(), ["a=1"]);
     }
 }

@@ -3,7 +3,12 @@
 mod blocks;
 mod cef;
 mod columns;
+mod counted;
+mod csv_records;
+mod detect;
+mod documents;
 mod duplicates;
+mod encoding;
 #[cfg(test)]
 mod failures;
 mod format;
@@ -12,8 +17,10 @@ mod group;
 mod inputs;
 mod json;
 mod layout;
+mod messages;
 #[cfg(test)]
 mod mutations;
+mod parquet_text;
 mod parse;
 mod publish;
 mod rejects;
@@ -23,6 +30,8 @@ mod rows;
 mod runs;
 mod source;
 mod times;
+mod unsupported;
+mod wrapped;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,11 +74,13 @@ pub struct ImportRequest {
     pub threads: usize,
 }
 
-/// Imports files; `progress` is told bytes done and bytes in all.
+/// Imports files; `progress` is told bytes done and bytes in all. Files that can't be read are named in the report, and the
+/// others are imported without them.
 ///
 /// # Errors
-/// [`Error::Config`] for files, sources and tables that are not there, for tables that have a log, and with `strict` for a record that can't be
-/// read; [`Error::Storage`] and [`Error::Io`] where reading or writing fails. What was not put in place then is not seen.
+/// [`Error::Config`] for files, sources and tables that are not there, for tables that have a log, and with `strict` for a
+/// record or a file that can't be read; where no file can be, why that is; [`Error::Storage`] and [`Error::Io`] where writing
+/// fails. What was not put in place then is not seen.
 pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Result<ImportReport> {
     if let Some(table) = request.table.as_deref().filter(|table| !source::is_table_name(table)) {
         return Err(Error::Config(format!(
@@ -88,12 +99,21 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
     changes::recover(&request.lake).await?;
     let bytes_read = Arc::new(AtomicU64::new(0));
     let inputs = inputs::list(&request.files, request.threads, &bytes_read).await?;
-    let total: u64 = inputs.iter().map(|input| input.bytes).sum();
+    let total: u64 = inputs.iter().map(|(input, _)| input.bytes).sum();
     let mut known = publish::imported(&request.lake, request.table.as_deref()).await?;
     let mut report = ImportReport::default();
     let mut group = Vec::new();
     let mut group_bytes = 0;
-    for input in inputs {
+    for (input, listed) in inputs {
+        match listed {
+            Err(error) if request.strict => return Err(error),
+            Err(error) => {
+                report.files.push(FileReport::failed(&input.name, input.bytes, &error));
+                report.failures.push(error);
+                continue;
+            }
+            Ok(()) => {}
+        }
         if !known.insert(input.content.clone()) {
             bytes_read.fetch_add(input.bytes, Ordering::Relaxed);
             report.files.push(FileReport::already(&input.name, input.bytes));
@@ -112,5 +132,21 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
     }
     Group::import(request, told, group, &mut report, || progress(bytes_read.load(Ordering::Relaxed), total))
         .await?;
-    Ok(report)
+    match report.failures.len() == report.files.len() {
+        true => Err(none_readable(report.failures)),
+        false => Ok(report),
+    }
+}
+
+/// Why none of the files can be read.
+fn none_readable(mut failures: Vec<Error>) -> Error {
+    if failures.len() == 1 {
+        return failures.remove(0);
+    }
+    let reasons: Vec<String> = failures.iter().map(|error| format!("\n  {error}")).collect();
+    let reason = format!("none of the {} files can be read:{}", failures.len(), reasons.concat());
+    match failures.iter().all(|error| matches!(error, Error::Config(_))) {
+        true => Error::Config(reason),
+        false => Error::io("importing")(std::io::Error::other(reason)),
+    }
 }

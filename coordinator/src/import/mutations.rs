@@ -12,7 +12,6 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::blocks::Blocks;
-use super::format::Record;
 use super::inputs;
 use super::parse::parse;
 use super::source::Source;
@@ -141,17 +140,9 @@ async fn ids_of(text: Vec<u8>, column: &'static str) -> BTreeSet<String> {
     let input = inputs::of_place(place).await;
     let read = move || {
         let mut ids = BTreeSet::new();
-        let mut blocks = Blocks::open(0, &input).unwrap();
+        let mut blocks = Blocks::open(0, &input, None).unwrap();
         let (reading, texts) = blocks.sample();
-        let records: Vec<Record<'_>> = texts
-            .into_iter()
-            .filter_map(|text| {
-                let mut record = Record::new();
-                reading.read(text, &mut record).ok().map(|()| record)
-            })
-            .collect();
-        let source = Arc::new(Source::of_records(&records).unwrap());
-        drop(records);
+        let source = reading.with_records(&texts, |records| Source::of_records(records, None).unwrap());
         let options = TimeOptions { dates: Some(DateOrder::MonthFirst), ..TimeOptions::default() };
         let times = Times::without_proof(options);
         while let Some(block) = blocks.next().unwrap() {

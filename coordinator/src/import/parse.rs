@@ -1,19 +1,20 @@
 //! A block of records becomes rows of tables.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
 
-use hindcast_common::{Error, Result};
+use hindcast_common::Result;
 
 use super::blocks::Block;
-use super::format::Record;
-use super::framing::Span;
-use super::json::{flatten, rename};
+use super::encoding::text_of;
+use super::format::{Reading, Record};
+use super::json::shape;
 use super::rejects::Reject;
 use super::rows::{Rows, TableRows};
 use super::source::{Route, Source};
 use super::times::{Evidence, Times};
+use super::wrapped::unwrap;
 
 /// What a block held.
 pub(super) struct Parsed {
@@ -27,113 +28,158 @@ pub(super) struct Parsed {
     pub(super) rejects: Vec<Reject>,
     /// Records of no table, by kind.
     pub(super) set_aside: BTreeMap<String, u64>,
+    /// Records that were read as Windows-1252, as they are no UTF-8.
+    pub(super) windows_1252: u64,
 }
 
 /// Reads the records of `block` as `source` says, into the table `asked` for where one is.
 ///
 /// # Errors
-/// [`Error::Config`] where no table is named, by records or by `asked`, or where the file's dates can't be read.
-pub(super) fn parse(
-    mut block: Block,
-    source: &Arc<Source>,
-    asked: Option<&str>,
-    times: &Times,
-) -> Result<Parsed> {
+/// [`hindcast_common::Error::Config`] where the file's dates can't be read.
+pub(super) fn parse(mut block: Block, source: &Source, asked: Option<&str>, times: &Times) -> Result<Parsed> {
     let mut rejects = std::mem::take(&mut block.rejects);
     let mut set_aside: BTreeMap<String, u64> = BTreeMap::new();
-    let tables = each_row(&block, source, asked, times, |outcome| match outcome {
-        Outcome::Row(rows, record, span) => {
-            if let Err(reason) = rows.push(record) {
-                rejects.push(Reject::new(span.line, reason, &block.bytes[span.start..span.end]));
+    let mut parser = Parser::new(&block.reading, source, asked, times);
+    let mut record = Record::new();
+    for span in &block.spans {
+        let text = &block.bytes[span.start..span.end];
+        let taken = parser.take(text, &mut record, &mut |outcome| match outcome {
+            Outcome::Row(rows, record) => rows.push(record),
+            Outcome::SetAside(kind) => {
+                *set_aside.entry(kind.chars().take(64).collect()).or_default() += 1;
+                Ok(())
             }
+        });
+        if let Err(reason) = taken {
+            rejects.push(Reject::new(span.line, reason, text));
         }
-        Outcome::Unreadable(reason, span) => {
-            rejects.push(Reject::new(span.line, reason, &block.bytes[span.start..span.end]));
-        }
-        Outcome::Nowhere(kind) => {
-            *set_aside.entry(kind.chars().take(64).collect()).or_default() += 1;
-        }
-    })?;
+    }
     times.check()?;
-    let done: Result<Vec<Option<TableRows>>> = tables.into_iter().map(Rows::finish).collect();
     rejects.sort_by_key(|reject| reject.line);
+    let windows_1252 = parser.windows_1252;
+    let done: Result<Vec<Option<TableRows>>> = parser.tables.into_values().map(Rows::finish).collect();
     Ok(Parsed {
         input: block.input,
         first_line: block.first_line,
         tables: done?.into_iter().flatten().collect(),
         rejects,
         set_aside,
+        windows_1252,
     })
 }
 
 /// Adds to `evidence` what the dates of a block prove; `times` need not know their order.
-///
-/// # Errors
-/// As [`parse`].
 pub(super) fn gather(
     block: &Block,
-    source: &Arc<Source>,
+    source: &Source,
     asked: Option<&str>,
     times: &Times,
     evidence: &mut Evidence,
-) -> Result<()> {
-    each_row(block, source, asked, times, |outcome| {
-        if let Outcome::Row(rows, record, span) = outcome {
-            rows.gather(record, block.first_line + span.line + 1, evidence);
-        }
-    })
-    .map(|_| ())
+) {
+    let mut parser = Parser::new(&block.reading, source, asked, times);
+    let mut record = Record::new();
+    for span in &block.spans {
+        let line = block.first_line + span.line + 1;
+        let text = &block.bytes[span.start..span.end];
+        // What can't be read proves nothing.
+        let _ = parser.take(text, &mut record, &mut |outcome| {
+            if let Outcome::Row(rows, record) = outcome {
+                rows.gather(record, line, evidence);
+            }
+            Ok(())
+        });
+    }
 }
 
 /// What a record of a block is.
-enum Outcome<'o, 'r, 'b> {
+enum Outcome<'o, 'p, 'r> {
     /// A row of a table.
-    Row(&'o mut Rows<'r>, &'o Record<'b>, &'o Span),
-    /// None, and why.
-    Unreadable(String, &'o Span),
+    Row(&'o mut Rows<'p>, &'o Record<'r>),
     /// Of no table, but of this kind.
-    Nowhere(&'o str),
+    SetAside(&'o str),
 }
 
-/// Calls `take` for each record of `block`; gives the tables.
-fn each_row<'r>(
-    block: &Block,
-    source: &'r Source,
-    asked: Option<&str>,
-    times: &'r Times,
-    mut take: impl FnMut(Outcome<'_, 'r, '_>),
-) -> Result<Vec<Rows<'r>>> {
-    // By rule, so that one table's rows of two rules are two batches of a run.
-    let mut tables: BTreeMap<(String, usize), Rows<'r>> = BTreeMap::new();
-    let mut record = Record::new();
-    for span in &block.spans {
-        let text = &block.bytes[span.start..span.end];
-        if let Err(reason) = block.reading.read(text, &mut record) {
-            take(Outcome::Unreadable(reason, span));
-            continue;
+/// What is done with a record.
+///
+/// # Errors
+/// Why it can't be done.
+type Each<'e, 'p> = &'e mut dyn FnMut(Outcome<'_, 'p, '_>) -> Result<(), String>;
+
+struct Parser<'p> {
+    reading: &'p Reading,
+    source: &'p Source,
+    asked: Option<&'p str>,
+    times: &'p Times,
+    /// By rule, so that one table's rows of two rules are two batches of a run.
+    tables: BTreeMap<(String, usize), Rows<'p>>,
+    windows_1252: u64,
+}
+
+impl<'p> Parser<'p> {
+    fn new(reading: &'p Reading, source: &'p Source, asked: Option<&'p str>, times: &'p Times) -> Self {
+        Self { reading, source, asked, times, tables: BTreeMap::new(), windows_1252: 0 }
+    }
+
+    /// Reads a record into `record`, whatever that held, and calls `each` for it, or for each message it holds.
+    ///
+    /// # Errors
+    /// Why it can't be read.
+    fn take<'t>(&mut self, text: &'t [u8], record: &mut Record<'t>, each: Each<'_, 'p>) -> Result<(), String>
+    where
+        'p: 't,
+    {
+        match text_of(text)? {
+            Cow::Borrowed(text) => self.take_text(text, record, each),
+            Cow::Owned(text) => {
+                self.windows_1252 += 1;
+                self.take_text(&text, &mut Record::new(), each)
+            }
         }
-        flatten(&mut record, &source.flatten);
-        rename(&mut record, &source.renames);
-        let (rule, table) = match source.route(&record, asked) {
+    }
+
+    fn take_text<'t>(
+        &mut self,
+        text: &'t str,
+        record: &mut Record<'t>,
+        each: Each<'_, 'p>,
+    ) -> Result<(), String>
+    where
+        'p: 't,
+    {
+        let reading = self.reading;
+        reading.read(text, record)?;
+        let Some(path) = &reading.messages_in else { return self.route(record, each) };
+        // Of several messages, one that can't be read costs itself alone; the reject names it.
+        let mut all = Ok(());
+        for message in unwrap(record, path)? {
+            let one = message.and_then(|mut message| self.route(&mut message, each));
+            all = all.and(one);
+        }
+        all
+    }
+
+    /// Finds the table of a record.
+    fn route(&mut self, record: &mut Record<'_>, each: Each<'_, 'p>) -> Result<(), String> {
+        shape(record, self.source)?;
+        let (rule, table) = match self.source.route(record, self.asked) {
             Route::Row(rule, table) => (rule, table.to_owned()),
-            Route::Nowhere(kind) => {
-                take(Outcome::Nowhere(kind));
-                continue;
+            Route::SetAside(kind) => return each(Outcome::SetAside(kind)),
+            Route::Nowhere(source) => {
+                let table = self.asked.map_or(String::new(), |asked| format!(" into {asked}"));
+                return Err(format!("no rule of the source {source} puts it{table}"));
             }
             Route::Unnamed(source) => {
-                return Err(Error::Config(format!(
-                    "nothing in the records tells their table (source {source}): name it with --table"
-                )));
+                return Err(format!("nothing in it tells its table (source {source}): name it with --table"));
             }
         };
-        let rows = match tables.entry((table, rule)) {
+        let rows = match self.tables.entry((table, rule)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                let rows = Rows::new(&entry.key().0, &source.tables[rule], &source.unset, times);
+                let (rule, unset) = (&self.source.tables[rule], &self.source.unset);
+                let rows = Rows::new(&entry.key().0, rule, unset, self.times);
                 entry.insert(rows)
             }
         };
-        take(Outcome::Row(rows, &record, span));
+        each(Outcome::Row(rows, record))
     }
-    Ok(tables.into_values().collect())
 }

@@ -74,6 +74,11 @@ impl RejectFile {
         self.target.write_all(&json).map_err(Error::io("writing rejects"))
     }
 
+    /// Whether there is no reject.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// The file's content; `None` where there was no reject.
     ///
     /// # Errors

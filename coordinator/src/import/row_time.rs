@@ -51,7 +51,13 @@ impl TimeReader<'_> {
                 return Err(std::mem::take(first_reason));
             }
         }
-        Err(unread.map_or_else(|| format!("has no {own}"), |(_, reason)| reason))
+        let missing = || {
+            format!(
+                "has no {own}, nor another field that is known to hold the time: name it in a mapping file (--mapping), as \
+                 in time = [\"when\"]"
+            )
+        };
+        Err(unread.map_or_else(missing, |(_, reason)| reason))
     }
 
     /// Reads the field of a record in that place, or `text` as what stands there.

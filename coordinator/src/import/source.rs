@@ -1,23 +1,26 @@
 //! Where records come from, as data: which fields become which columns of which table. Built-in sources and a user's own
 //! mapping file are the same kind of file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_common::catalog::{ColumnKind, TableSpec};
 use hindcast_common::{Error, Result};
 use serde::Deserialize;
 
 use super::format::Record;
+use super::json;
 
 /// The built-in sources, in the order in which records are recognised.
-const BUILT_IN: [(&str, &str); 8] = [
+const BUILT_IN: [(&str, &str); 9] = [
     ("defender-stream", include_str!("../../data/import/defender-stream.toml")),
     ("office-audit", include_str!("../../data/import/office-audit.toml")),
     ("cef", include_str!("../../data/import/cef.toml")),
     ("zeek", include_str!("../../data/import/zeek.toml")),
-    ("sysmon", include_str!("../../data/import/sysmon.toml")),
+    ("traffic-analytics", include_str!("../../data/import/traffic-analytics.toml")),
     ("monitor-export", include_str!("../../data/import/monitor-export.toml")),
     ("portal-csv", include_str!("../../data/import/portal-csv.toml")),
+    // Behind what exports of a workspace have: its tables of Windows events have these fields too.
+    ("sysmon", include_str!("../../data/import/sysmon.toml")),
     ("generic", include_str!("../../data/import/generic.toml")),
 ];
 
@@ -28,9 +31,12 @@ pub(super) struct Source {
     /// Its name.
     #[serde(skip)]
     pub(super) name: String,
-    /// Sets of fields; a record with all of one set is of this source.
+    /// Sets of fields, by their names or paths; a record with all of one set is of this source.
     #[serde(default)]
     recognised_by: Vec<Vec<String>>,
+    /// Whether records are CEF messages, whatever else the text looks like.
+    #[serde(default)]
+    pub(super) is_cef: bool,
     /// Fields whose objects are replaced by their fields, in turn.
     #[serde(default)]
     pub(super) flatten: Vec<String>,
@@ -40,11 +46,17 @@ pub(super) struct Source {
     /// Values that stand for one that is not there.
     #[serde(default)]
     pub(super) unset: Vec<String>,
-    /// Field that tells what a record no table takes is, for the report.
+    /// Fields that tell what a record no table takes is, for the report.
     #[serde(default)]
-    pub(super) kind: Option<String>,
+    pub(super) kind: Option<OneOrMore>,
     /// The first that fits a record takes it.
     pub(super) tables: Vec<TableRule>,
+    /// Fields that rules name.
+    #[serde(skip)]
+    named: BTreeSet<String>,
+    /// Those of them that can be paths: names of fields within objects, behind the object's and a dot.
+    #[serde(skip)]
+    pub(super) paths: Vec<String>,
 }
 
 /// How records become rows of a table.
@@ -93,6 +105,9 @@ pub(super) struct TableRule {
     /// Column, and the text behind the last of which its value begins.
     #[serde(default)]
     pub(super) behind: BTreeMap<String, String>,
+    /// Column, and the text before the first of which its value ends.
+    #[serde(default)]
+    pub(super) before: BTreeMap<String, String>,
     /// Column, and its type where it is not text.
     #[serde(default)]
     pub(super) types: BTreeMap<String, TypeName>,
@@ -147,8 +162,10 @@ impl From<TypeName> for ColumnKind {
 pub(super) enum Route<'s, 'r> {
     /// It is a row of a table, by the rule of this place in the list.
     Row(usize, &'r str),
-    /// No rule takes it: of this kind.
-    Nowhere(&'r str),
+    /// No rule takes it: of this kind, which the source knows to tell.
+    SetAside(&'r str),
+    /// No rule takes it, and nothing tells what it is.
+    Nowhere(&'s str),
     /// The rule that takes it tells no table, and none was asked for.
     Unnamed(&'s str),
 }
@@ -179,24 +196,44 @@ impl Source {
         let mut source: Source =
             toml::from_str(text).map_err(|error| Error::Config(format!("{name}: {error}")))?;
         source.name = name.to_owned();
+        source.named = source.tables.iter().flat_map(TableRule::named).cloned().collect();
+        source.paths = source.named.iter().filter(|name| name.contains('.')).cloned().collect();
         Ok(source)
     }
 
-    /// The built-in source of records like these; the generic one where none is recognised.
+    /// The built-in source of most of these records; the generic one where none is recognised. Where a table is `asked`
+    /// for, it must have a rule that makes rows of that table of most of them.
     ///
     /// # Errors
     /// [`Error::Internal`] where a built-in source is broken.
-    pub(super) fn of_records(records: &[Record<'_>]) -> Result<Self> {
+    pub(super) fn of_records(records: &[Record<'_>], asked: Option<&str>) -> Result<Self> {
         for name in Self::names() {
             let source = Self::built_in(name)?;
-            let is_all = |record: &Record<'_>, set: &[String]| {
-                set.iter().all(|wanted| record.iter().any(|(field, _)| field == wanted))
+            let most = |is_so: &dyn Fn(&Record<'_>) -> bool| {
+                2 * records.iter().filter(|record| is_so(record)).count() > records.len()
             };
-            if records.iter().any(|record| source.recognised_by.iter().any(|set| is_all(record, set))) {
+            let is_taken = |record: &Record<'_>| {
+                let mut record = record.clone();
+                json::shape(&mut record, &source).is_ok()
+                    && matches!(source.route(&record, asked), Route::Row(..))
+            };
+            if most(&|record| source.is_recognised(record)) && (asked.is_none() || most(&is_taken)) {
                 return Ok(source);
             }
         }
         Self::built_in("generic")
+    }
+
+    fn is_recognised(&self, record: &Record<'_>) -> bool {
+        let has = |name: &String| {
+            record.iter().any(|(field, _)| field == name) || matches!(json::nested(record, name), Ok(Some(_)))
+        };
+        self.recognised_by.iter().any(|set| set.iter().all(has))
+    }
+
+    /// Whether a rule names a field.
+    pub(super) fn names_field(&self, field: &str) -> bool {
+        self.named.contains(field)
     }
 
     /// Where `record` goes: to the table `asked` for, where one is.
@@ -204,7 +241,8 @@ impl Source {
     where
         's: 'r,
     {
-        let kind = self.kind.as_deref().and_then(|kind| field_value(record, kind));
+        let kind = self.kind.iter().flat_map(OneOrMore::all).find_map(|kind| field_value(record, kind));
+        let is_own = asked.is_some_and(|asked| TableSpec::by_name(asked).is_none());
         for (index, rule) in self.tables.iter().enumerate() {
             if !rule.takes(record) {
                 continue;
@@ -212,6 +250,10 @@ impl Source {
             let named = rule.table.as_deref().or_else(|| rule.name_in(record));
             match (named, asked) {
                 (Some(named), Some(asked)) if named == asked => return Route::Row(index, named),
+                // A table of the user's own is made by the rule that would make one of Hindcast's.
+                (Some(_), Some(asked)) if rule.table.is_some() && is_own && !rule.on_request => {
+                    return Route::Row(index, asked);
+                }
                 (Some(_), Some(_)) if rule.table.is_some() => {}
                 (_, Some(asked)) if rule.table.is_none() => return Route::Row(index, asked),
                 (Some(named), None) if !rule.on_request => return Route::Row(index, named),
@@ -219,11 +261,17 @@ impl Source {
                 _ => {}
             }
         }
-        Route::Nowhere(kind.unwrap_or("of no kind that is told"))
+        kind.map_or(Route::Nowhere(&self.name), Route::SetAside)
     }
 }
 
 impl TableRule {
+    /// The fields it names.
+    fn named(&self) -> impl Iterator<Item = &String> {
+        let columns = self.columns.values().flat_map(OneOrMore::all);
+        columns.chain(&self.time).chain(&self.has).chain(self.when.keys()).chain(&self.named_by)
+    }
+
     fn takes(&self, record: &Record<'_>) -> bool {
         let has = |field: &String| field_value(record, field).is_some();
         let is = |(field, values): (&String, &Vec<String>)| {
@@ -275,7 +323,7 @@ mod tests {
             for rule in &source.tables {
                 let Some(table) = &rule.table else { continue };
                 let spec = TableSpec::by_name(table).expect("a table Hindcast reads");
-                for column in rule.behind.keys().chain(rule.values.keys()) {
+                for column in rule.behind.keys().chain(rule.before.keys()).chain(rule.values.keys()) {
                     let is_made = rule.columns.contains_key(column);
                     assert!(is_made && spec.column(column).is_some(), "{name}: {column}");
                 }
@@ -286,8 +334,9 @@ mod tests {
 
     #[test]
     fn records_are_recognised_and_routed() {
-        let of =
-            |fields: &[(&'static str, &'static str)]| Source::of_records(&[record(fields)]).unwrap().name;
+        let of = |fields: &[(&'static str, &'static str)]| {
+            Source::of_records(&[record(fields)], None).unwrap().name
+        };
         assert_eq!(of(&[("uid", "C"), ("id_orig_h", "10.0.0.1")]), "zeek");
         assert_eq!(of(&[("TenantId", "x"), ("TimeGenerated", "x"), ("Type", "AuditLogs")]), "monitor-export");
         assert_eq!(of(&[("anything", "x")]), "generic");
@@ -298,12 +347,34 @@ mod tests {
             zeek.route(&conn, Some("DeviceNetworkEvents")),
             Route::Row(_, "DeviceNetworkEvents")
         ));
-        assert_eq!(zeek.route(&record(&[("@stream", "ntp")]), None), Route::Nowhere("ntp"));
+        assert_eq!(zeek.route(&record(&[("@stream", "ntp")]), None), Route::SetAside("ntp"));
+        assert_eq!(zeek.route(&record(&[("_path", "ssl")]), None), Route::SetAside("ssl"));
+        assert_eq!(zeek.route(&record(&[("uid", "C")]), None), Route::Nowhere("zeek"));
+        assert!(matches!(zeek.route(&conn, Some("Own")), Route::Row(_, "Own")));
+        assert!(matches!(zeek.route(&conn, Some("AuditLogs")), Route::Nowhere(_)));
         let stream = Source::built_in("defender-stream").unwrap();
         let event = record(&[("category", "AdvancedHunting-DeviceFileEvents")]);
         assert!(matches!(stream.route(&event, None), Route::Row(_, "DeviceFileEvents")));
         let generic = Source::built_in("generic").unwrap();
         assert!(matches!(generic.route(&conn, None), Route::Unnamed(_)));
         assert!(matches!(generic.route(&conn, Some("Own")), Route::Row(_, "Own")));
+    }
+
+    #[test]
+    fn most_records_tell_the_source_not_an_odd_one() {
+        let name_of = |records: &[Record<'_>], asked| Source::of_records(records, asked).unwrap().name;
+        let plain = record(&[("TimeGenerated", "2026-01-05T08:00:00Z"), ("SourceIP", "10.0.0.1")]);
+        let mut odd = plain.clone();
+        odd.push((Cow::Borrowed("Event"), Cow::Borrowed("{\"System\":{}}")));
+        assert_eq!(name_of(&[odd.clone()], None), "sysmon");
+        assert_eq!(name_of(&[plain.clone(), odd, plain.clone()], None), "generic");
+        assert_eq!(name_of(&[record(&[("Event", "login"), ("User", "ada")])], None), "generic");
+        let windows = [("EventID", "4688"), ("Channel", "Security")];
+        assert_eq!(name_of(&[record(&windows)], None), "sysmon");
+        assert_eq!(name_of(&[record(&windows)], Some("SecurityEvent")), "generic");
+        let exported = [("TenantId", "t"), ("EventID", "4688"), ("Channel", "Security")];
+        assert_eq!(name_of(&[record(&exported)], None), "portal-csv");
+        let cef = record(&[("CEFVersion", "0"), ("DeviceVendor", "V")]);
+        assert_eq!(name_of(&[cef], Some("MyFirewall")), "cef");
     }
 }

@@ -1,0 +1,160 @@
+//! What kind of text a file is, by its first lines together: no single one of them decides.
+
+use super::encoding::text_of;
+use super::format::{Kind, Reading, Record, ZeekHeader, document_in};
+use super::framing::{Framing, Shape, lines};
+use super::source::Source;
+use super::{counted, documents, json, messages, unsupported};
+
+/// Lines that tell what kind of text a file is.
+const TELLING_LINES: usize = 200;
+
+/// The beginning of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sample<'a> {
+    /// Its text.
+    pub(super) text: &'a [u8],
+    /// Whether that is the whole file.
+    pub(super) is_whole: bool,
+}
+
+impl Sample<'_> {
+    fn framing(self, shape: Shape) -> Framing {
+        let ends = [b'\n', b'\r', 0];
+        let line_end = ends.into_iter().find(|end| memchr::memchr(*end, self.text).is_some());
+        Framing { shape, line_end: line_end.unwrap_or(b'\n') }
+    }
+}
+
+/// How a file that begins with `sample` is read, and the length of its header. Where its source is `told`, that says
+/// whether it is CEF.
+///
+/// # Errors
+/// Why it can't be read, and what to do.
+pub(super) fn reading_of(sample: Sample<'_>, told: Option<&Source>) -> Result<(Reading, usize), String> {
+    if let Some(reason) = unsupported::binary(sample.text) {
+        return Err(reason);
+    }
+    let is_counted = counted::is_in(sample.text, sample.is_whole);
+    let framed = match is_counted {
+        true => counted::records(sample.text, sample.is_whole, b'\n'),
+        false => lines(sample.text, sample.is_whole, b'\n'),
+    };
+    // A single line that is longer than the sample is one as far as it goes.
+    let rest = Some(&sample.text[framed.consumed..]).filter(|_| framed.spans.is_empty());
+    let first: Vec<&[u8]> =
+        framed.spans.iter().take(TELLING_LINES).map(|s| &sample.text[s.start..s.end]).chain(rest).collect();
+    let most =
+        |is_so: &dyn Fn(&[u8]) -> bool| 2 * first.iter().filter(|line| is_so(line)).count() > first.len();
+    let header_free = |shape, kind| Ok((Reading::new(sample.framing(shape), kind), 0));
+    let by_line = |shape| if is_counted { Shape::Counted { has_messages: false } } else { shape };
+
+    if most(&is_document) {
+        return header_free(by_line(Shape::Lines), Kind::Json);
+    }
+    let is_cef = most(&messages::is_in);
+    if is_counted {
+        return match is_cef || told.is_some_and(|source| source.is_cef) {
+            true => header_free(Shape::Counted { has_messages: true }, Kind::Cef),
+            false => Err(unsupported::lines(&first)
+                .unwrap_or_else(|| "its records are neither CEF nor JSON".to_owned())),
+        };
+    }
+    let begins_as_json = matches!(sample.text.trim_ascii_start().first(), Some(b'[' | b'{'));
+    if begins_as_json && !(is_cef && is_broken(sample)) {
+        return header_free(Shape::Documents, Kind::Json);
+    }
+    if is_cef && let Some(csv) = csv_with_messages(sample) {
+        return Ok(csv);
+    }
+    if is_cef {
+        return header_free(Shape::Messages, Kind::Cef);
+    }
+    if first.iter().any(|line| line.starts_with(b"#fields\t")) {
+        return header_free(Shape::Lines, Kind::Zeek(ZeekHeader::default()));
+    }
+    if told.is_some_and(|source| source.is_cef) {
+        return header_free(Shape::Messages, Kind::Cef);
+    }
+    let (reading, header_bytes) = csv(sample);
+    let lines_below: Vec<&[u8]> = first.iter().copied().filter(|line| !is_preamble(line)).collect();
+    let refused = unsupported::lines(&lines_below).or_else(|| match (&reading.kind, told) {
+        (Kind::Csv { header, .. }, None) => unsupported::header(header),
+        _ => None,
+    });
+    refused.map_or(Ok((reading, header_bytes)), Err)
+}
+
+/// Whether a text that begins as JSON is mostly something else.
+fn is_broken(sample: Sample<'_>) -> bool {
+    let framed = documents::documents(sample.text, sample.is_whole, b'\n');
+    framed.rejects.len() > framed.spans.len()
+}
+
+/// Whether a line is a whole JSON object, alone or behind a syslog header, and no envelope that only holds a list of them.
+fn is_document(line: &[u8]) -> bool {
+    let Ok(text) = text_of(line) else { return false };
+    let mut record = Record::new();
+    if json::read(document_in(&text).1, &mut record).is_err() {
+        return false;
+    }
+    let is_list = |(name, value): &(std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
+        documents::LIST_NAMES.contains(&name.as_ref()) && value.starts_with('[')
+    };
+    let others = record.iter().filter(|field| !is_list(field));
+    let is_envelope =
+        record.iter().any(is_list) && others.clone().all(|(name, _)| documents::is_annotation(name));
+    !is_envelope
+}
+
+/// CSV whose cells hold CEF messages: the first line names columns, and most others have as many cells.
+fn csv_with_messages(sample: Sample<'_>) -> Option<(Reading, usize)> {
+    let (reading, header_bytes) = csv(sample);
+    let Kind::Csv { header, .. } = &reading.kind else { return None };
+    if header.len() < 2 || header.iter().any(|name| messages::is_in(name.as_bytes())) {
+        return None;
+    }
+    let framed = reading.framing.cut(&sample.text[header_bytes..], sample.is_whole);
+    (framed.spans.len() > framed.rejects.len()).then_some((reading, header_bytes))
+}
+
+/// Whether a line before the header of a CSV file is none: what PowerShell and Excel put there.
+fn is_preamble(line: &[u8]) -> bool {
+    line.starts_with(b"#TYPE ") || (line.len() <= 8 && line.to_ascii_lowercase().starts_with(b"sep="))
+}
+
+fn csv(sample: Sample<'_>) -> (Reading, usize) {
+    let mut start = 0;
+    let first_line = loop {
+        let rest = &sample.text[start..];
+        let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        let is_blank = rest[..end].trim_ascii().is_empty();
+        if end == rest.len() || !(is_blank || is_preamble(&rest[..end])) {
+            break &rest[..end];
+        }
+        start += end + 1;
+    };
+    let count = |delimiter: u8| first_line.iter().filter(|byte| **byte == delimiter).count();
+    let delimiter = [b';', b'\t']
+        .into_iter()
+        .fold(b',', |best, delimiter| if count(delimiter) > count(best) { delimiter } else { best });
+    let text = &sample.text[start..];
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).from_reader(text);
+    let mut names = csv::ByteRecord::new();
+    let _ = reader.read_byte_record(&mut names);
+    let header_bytes = start + (reader.position().byte() as usize).min(text.len());
+    let name_of = |name: &[u8]| match text_of(name) {
+        Ok(name) => name.trim().to_owned(),
+        Err(_) => String::from_utf8_lossy(name).trim().to_owned(),
+    };
+    let header: Vec<String> = names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| match name_of(name) {
+            name if name.is_empty() => format!("column_{}", index + 1),
+            name => name,
+        })
+        .collect();
+    let framing = sample.framing(Shape::Csv { cells: header.len(), delimiter });
+    (Reading::new(framing, Kind::Csv { header, delimiter }), header_bytes)
+}

@@ -1,0 +1,211 @@
+//! Cuts text into JSON objects, in arrays or envelopes or not, of any number of lines.
+
+use serde::de::IgnoredAny;
+
+use super::framing::{Framed, Span};
+use super::rejects::Reject;
+
+/// Failures within one broken document after which the rest of it is passed over.
+const TRIES_IN_BROKEN_DOCUMENT: usize = 64;
+/// Names of the list that an envelope holds.
+pub(super) const LIST_NAMES: [&str; 3] = ["records", "value", "Records"];
+
+/// Objects one after the other. What stands between them, and envelopes that only hold a list of them, is passed over.
+pub(super) fn documents(text: &[u8], is_last: bool, line_end: u8) -> Framed {
+    let mut framed = Framed::default();
+    let mut counter = LineCounter { line_end, ..LineCounter::default() };
+    let (mut at, mut broken_until, mut tries) = (0, 0, 0);
+    loop {
+        at += text[at..].iter().take_while(|b| b.is_ascii_whitespace() || b",[]}\0".contains(b)).count();
+        if at >= text.len() {
+            break;
+        }
+        if text[at] != b'{' {
+            match member(&text[at..], is_last) {
+                Member::Whole(length) if at >= broken_until => {
+                    at += length;
+                    continue;
+                }
+                Member::Begun if at >= broken_until => break,
+                _ => {}
+            }
+            let end = memchr::memchr(b'{', &text[at..]).map_or(text.len(), |offset| at + offset);
+            if at >= broken_until {
+                framed.rejects.push(Reject::new(counter.line(text, at), "is no JSON object", &text[at..end]));
+            }
+            at = end;
+            continue;
+        }
+        if let Some(length) = envelope(&text[at..]) {
+            at += length;
+            continue;
+        }
+        let mut values = serde_json::Deserializer::from_slice(&text[at..]).into_iter::<IgnoredAny>();
+        match values.next() {
+            Some(Ok(_)) => {
+                let end = at + values.byte_offset();
+                framed.spans.push(Span { start: at, end, line: counter.line(text, at) });
+                at = end;
+            }
+            Some(Err(error)) if error.is_eof() && !is_last => break,
+            Some(Err(error)) => {
+                let end = text.len().min(at + offset_of(&error, &text[at..]).max(1));
+                if at >= broken_until {
+                    let reason = format!("is no JSON: {}", told(&error));
+                    framed.rejects.push(Reject::new(counter.line(text, at), reason, &text[at..end]));
+                    (broken_until, tries) = (end, 0);
+                }
+                // A whole object can lie within what a broken one seems to hold.
+                tries += 1;
+                let from = if tries > TRIES_IN_BROKEN_DOCUMENT { broken_until.max(at + 1) } else { at + 1 };
+                at = memchr::memchr(b'{', &text[from.min(text.len())..])
+                    .map_or(text.len(), |next| from + next);
+            }
+            None => break,
+        }
+    }
+    framed.consumed = at.min(text.len());
+    framed
+}
+
+/// The error without its place, which is one within the record.
+pub(super) fn told(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+/// Bytes before what `error` stumbled over in `text`: that can be where the next record begins.
+fn offset_of(error: &serde_json::Error, text: &[u8]) -> usize {
+    let line_start = match error.line() {
+        0 | 1 => 0,
+        line => memchr::memchr_iter(b'\n', text).nth(line - 2).map_or(text.len(), |newline| newline + 1),
+    };
+    line_start + error.column().saturating_sub(1)
+}
+
+/// What stands where an object is expected.
+enum Member {
+    /// A name such as `@odata.nextLink` and a value that is neither an object nor a list, of so many bytes: what an
+    /// envelope says of its list. Any other name is that of a field whose record is broken.
+    Whole(usize),
+    /// The beginning of one.
+    Begun,
+    /// Something else.
+    Other,
+}
+
+fn member(text: &[u8], is_last: bool) -> Member {
+    let mut at = 0;
+    for part in 0..2 {
+        at += text[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        if matches!(text.get(at), Some(b'{' | b'[')) {
+            return Member::Other;
+        }
+        let is_name = part == 0;
+        let mut values = serde_json::Deserializer::from_slice(&text[at..]).into_iter::<serde_json::Value>();
+        match values.next() {
+            Some(Ok(value)) if is_name && !value.as_str().is_some_and(is_annotation) => return Member::Other,
+            Some(Ok(_)) => at += values.byte_offset(),
+            Some(Err(error)) if error.is_eof() && !is_last => return Member::Begun,
+            None if !is_last => return Member::Begun,
+            _ => return Member::Other,
+        }
+        if is_name {
+            at += text[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            match text.get(at) {
+                Some(b':') => at += 1,
+                None if !is_last => return Member::Begun,
+                _ => return Member::Other,
+            }
+        }
+    }
+    Member::Whole(at)
+}
+
+/// Whether a name is one of OData or JSON schema, not that of a field.
+pub(super) fn is_annotation(name: &str) -> bool {
+    name.starts_with(['@', '$'])
+}
+
+/// Length of the beginning of an envelope, `{"records": [` with what is said of the list before it (`"@odata.context": ..`),
+/// where `text` starts with one.
+fn envelope(text: &[u8]) -> Option<usize> {
+    let skipped = |at: usize| at + text[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let expect = |at: usize, byte: u8| (text.get(skipped(at)) == Some(&byte)).then(|| skipped(at) + 1);
+    let mut at = expect(0, b'{')?;
+    loop {
+        let mut names = serde_json::Deserializer::from_slice(&text[skipped(at)..]).into_iter::<String>();
+        let name = names.next()?.ok()?;
+        at = expect(skipped(at) + names.byte_offset(), b':')?;
+        if LIST_NAMES.contains(&name.as_str()) {
+            let list = expect(at, b'[')?;
+            return matches!(text.get(skipped(list)), Some(b'{' | b']')).then_some(list);
+        }
+        if !is_annotation(&name) {
+            return None;
+        }
+        let mut values = serde_json::Deserializer::from_slice(&text[at..]).into_iter::<IgnoredAny>();
+        values.next()?.ok()?;
+        at = expect(at + values.byte_offset(), b',')?;
+    }
+}
+
+/// Counts lines as it goes.
+#[derive(Default)]
+struct LineCounter {
+    line_end: u8,
+    counted_to: usize,
+    lines: u64,
+}
+
+impl LineCounter {
+    fn line(&mut self, text: &[u8], at: usize) -> u64 {
+        if at > self.counted_to {
+            self.lines += memchr::memchr_iter(self.line_end, &text[self.counted_to..at]).count() as u64;
+            self.counted_to = at;
+        }
+        self.lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &str) -> (Vec<String>, usize) {
+        let framed = documents(text.as_bytes(), true, b'\n');
+        assert_eq!(framed.consumed, text.len());
+        let records = framed.spans.iter().map(|span| text[span.start..span.end].trim().to_owned());
+        (records.collect(), framed.rejects.len())
+    }
+
+    #[test]
+    fn documents_are_found_in_any_wrapping() {
+        let (records, rejects) = texts("[\n {\"a\": [1]},\n {\"b\": {}}\n]\n{\"records\": [{\"c\":1}]}");
+        assert_eq!(records, ["{\"a\": [1]}", "{\"b\": {}}", "{\"c\":1}"]);
+        assert_eq!(rejects, 0);
+        let page = "{\"@odata.context\": \"x\", \"@odata.count\": 2, \"value\": [{\"a\":1}, {\"value\":[1]}], \"@odata.nextLink\": \"y\"}";
+        assert_eq!(texts(&format!("{page}\n{page}")).0.len(), 4);
+        assert_eq!(texts(page), (vec!["{\"a\":1}".to_owned(), "{\"value\":[1]}".to_owned()], 0));
+        assert_eq!(texts("{\"Records\":[]}"), (Vec::new(), 0));
+        let record = "{\"name\":\"x\",\"value\":[{\"k\":1}]}";
+        assert_eq!(texts(record), (vec![record.to_owned()], 0));
+    }
+
+    #[test]
+    fn a_broken_document_takes_no_neighbour_with_it() {
+        for (text, whole) in [
+            ("[{\"a\":\"x},\n{\"b\":1}]", "{\"b\":1}"),
+            ("{\"a\":\"x},{\"b\":1}", "{\"b\":1}"),
+            ("{\"a\":1,{\"b\":1}", "{\"b\":1}"),
+            ("junk {\"b\":1}", "{\"b\":1}"),
+            ("\"junk\" {\"b\":1}", "{\"b\":1}"),
+            ("{\"b\":1}{\"a\":", "{\"b\":1}"),
+        ] {
+            let (records, rejects) = texts(text);
+            assert_eq!((records, rejects), (vec![whole.to_owned()], 1), "{text}");
+        }
+        let deep = "{\"a\":".repeat(100_000);
+        assert_eq!(texts(&deep).1, 1);
+    }
+}

@@ -1,0 +1,110 @@
+//! Rows of Parquet files as NDJSON, so that one way of reading serves all.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, LargeBinaryArray};
+use arrow::datatypes::{DataType, FieldRef};
+use arrow::error::ArrowError;
+use arrow::json::writer::{Encoder, EncoderFactory, EncoderOptions, LineDelimited, NullableEncoder};
+use arrow::json::{Writer, WriterBuilder};
+
+/// A writer of rows as NDJSON: bytes that are text are written as such, others in hexadecimal.
+pub(super) fn writer<W: Write>(target: W) -> Writer<W, LineDelimited> {
+    WriterBuilder::new().with_encoder_factory(Arc::new(TextOfBytes)).build(target)
+}
+
+/// Writes text that a file stores as bytes without saying that it is text, as older writers do.
+#[derive(Debug)]
+struct TextOfBytes;
+
+impl EncoderFactory for TextOfBytes {
+    fn make_default_encoder<'a>(
+        &self,
+        _: &'a FieldRef,
+        array: &'a dyn Array,
+        _: &'a EncoderOptions,
+    ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
+        let encoder: Box<dyn Encoder + 'a> = match array.data_type() {
+            DataType::Binary => Box::new(Bytes(array.as_binary::<i32>())),
+            DataType::LargeBinary => Box::new(Bytes(array.as_binary::<i64>())),
+            DataType::BinaryView => Box::new(Bytes(array.as_binary_view())),
+            DataType::FixedSizeBinary(_) => Box::new(Bytes(array.as_fixed_size_binary())),
+            _ => return Ok(None),
+        };
+        Ok(Some(NullableEncoder::new(encoder, array.nulls().cloned())))
+    }
+}
+
+struct Bytes<'a, A>(&'a A);
+
+/// An array of bytes of some kind.
+trait Values {
+    fn bytes(&self, index: usize) -> &[u8];
+}
+
+impl Values for BinaryArray {
+    fn bytes(&self, index: usize) -> &[u8] {
+        self.value(index)
+    }
+}
+
+impl Values for LargeBinaryArray {
+    fn bytes(&self, index: usize) -> &[u8] {
+        self.value(index)
+    }
+}
+
+impl Values for BinaryViewArray {
+    fn bytes(&self, index: usize) -> &[u8] {
+        self.value(index)
+    }
+}
+
+impl Values for FixedSizeBinaryArray {
+    fn bytes(&self, index: usize) -> &[u8] {
+        self.value(index)
+    }
+}
+
+impl<A: Values> Encoder for Bytes<'_, A> {
+    fn encode(&mut self, index: usize, out: &mut Vec<u8>) {
+        let text = readable(self.0.bytes(index));
+        // Text is always JSON.
+        if let Ok(json) = serde_json::to_vec(&text) {
+            out.extend(json);
+        }
+    }
+}
+
+/// Bytes as text: UTF-8 without control characters, less the NUL bytes that fill a fixed size; else in hexadecimal.
+fn readable(bytes: &[u8]) -> String {
+    let filled = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let is_text =
+        |text: &&str| !text.chars().any(|character| character.is_control() && !character.is_whitespace());
+    match std::str::from_utf8(&bytes[..filled]).ok().filter(is_text) {
+        Some(text) if filled > 0 || bytes.is_empty() => text.to_owned(),
+        _ => bytes.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_text_where_they_can_be() {
+        assert_eq!(readable(b"Palo Alto\n"), "Palo Alto\n");
+        assert_eq!(readable("müller".as_bytes()), "müller");
+        assert_eq!(readable(b"10.1.1.5\0\0"), "10.1.1.5");
+        assert_eq!((readable(b""), readable(b"\0\0")), (String::new(), "0000".to_owned()));
+        assert_eq!(
+            (readable(b"\x0a\x01\x01\x05"), readable(b"\xff\x00")),
+            ("0a010105".into(), "ff00".into())
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! What import does not read, told by a file's beginning, and what to do with it instead.
+
+use super::cef::PAN_OS_TYPES;
+use super::messages;
+
+/// What binary files begin with, what they are, and what makes a file of them that import reads.
+const BINARY: [(&[u8], &str, &str); 14] = [
+    (b"BZh", "compressed with bzip2", "decompress it with bunzip2"),
+    (b"\xfd7zXZ\0", "compressed with xz", "decompress it with unxz"),
+    (b"7z\xbc\xaf", "a 7-Zip archive", "unpack it, and import its files"),
+    (b"Rar!", "a RAR archive", "unpack it, and import its files"),
+    (b"\x04\x22\x4d\x18", "compressed with LZ4", "decompress it with unlz4"),
+    (b"\x1f\x8b", "compressed twice", "decompress it once, and import what comes out"),
+    (b"\x28\xb5\x2f\xfd", "compressed twice", "decompress it once, and import what comes out"),
+    (b"PK\x03\x04", "a zip archive within an archive", "unpack it, and import its files"),
+    (b"PAR1", "Parquet within an archive", "unpack it, and import the Parquet file"),
+    (
+        b"ElfFile\0",
+        "a Windows event log (EVTX)",
+        "convert it to NDJSON, for instance with evtx_dump -o jsonl",
+    ),
+    (b"Obj\x01", "Avro", "convert it to NDJSON or Parquet"),
+    (b"ORC", "ORC", "convert it to Parquet"),
+    (b"%PDF", "a PDF document", "export the records as CSV or JSON"),
+    (b"SQLite format 3\0", "an SQLite database", "export its tables as CSV or NDJSON"),
+];
+
+/// What to do with lines that have fields, which import does not take apart.
+const AS_FIELDS: &str = "convert them to NDJSON or to CSV with a header, and say with --mapping FILE which field becomes which column";
+const AS_CEF: &str = "have the device send CEF, which import reads";
+
+/// Why a file that begins with `text` is not read though it is no text, and what to do.
+pub(super) fn binary(text: &[u8]) -> Option<String> {
+    if let Some((_, what, advice)) = BINARY.iter().find(|(magic, ..)| text.starts_with(magic)) {
+        return Some(format!("the file is {what}: {advice}"));
+    }
+    let is_control = |byte: &&u8| **byte < b' ' && !byte.is_ascii_whitespace() && !matches!(**byte, 0 | 0x1b);
+    let controls = text.iter().filter(is_control).count();
+    (controls * 20 > text.len())
+        .then(|| "the file is no text: convert it to CSV, NDJSON, JSON or Parquet".to_owned())
+}
+
+/// Why text with these first lines is not read, and what to do; `None` where it can be CSV.
+pub(super) fn lines(lines: &[&[u8]]) -> Option<String> {
+    let texts: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(line)).collect();
+    let most =
+        |is_so: &dyn Fn(&str) -> bool| 2 * texts.iter().filter(|text| is_so(text)).count() > texts.len();
+    let first = texts.first()?;
+    if most(&|text| text.contains("LEEF:1.0|") || text.contains("LEEF:2.0|")) {
+        return Some(format!(
+            "its lines are LEEF messages, which import does not read: {AS_CEF}, or {AS_FIELDS}"
+        ));
+    }
+    if most(&is_pan_os) {
+        return Some(format!(
+            "its lines are PAN-OS logs in the format of its own syslog, which import does not read: {AS_CEF} (PAN-OS: \
+             a custom log format in the syslog server profile), or {AS_FIELDS}"
+        ));
+    }
+    if first.trim_start().starts_with('<') && !messages::is_record(first.trim_start().as_bytes()) {
+        return Some(
+            "it is XML or HTML, which import does not read: export the records as JSON or CSV".to_owned(),
+        );
+    }
+    if first.starts_with("#Fields:") || first.starts_with("#Software:") || first.starts_with("#Version:") {
+        return Some(format!("it is a W3C extended log, which import does not read: {AS_FIELDS}"));
+    }
+    if most(&is_pairs) {
+        return Some(format!(
+            "its lines are pairs of key=value, which import does not read: {AS_CEF}, or {AS_FIELDS}"
+        ));
+    }
+    let is_syslog = |text: &str| messages::is_record(text.trim_start().as_bytes()) && !is_row(text);
+    if is_syslog(first) && most(&is_syslog) {
+        return Some(format!(
+            "its lines are syslog messages that hold neither CEF nor JSON: {AS_CEF}, or {AS_FIELDS}; where CEF comes \
+             further below, --source cef reads the file"
+        ));
+    }
+    if is_data(first) {
+        return Some(
+            "its first line is a record, not a header: add a line that names the columns".to_owned(),
+        );
+    }
+    let words = |text: &str| text.split_whitespace().count();
+    let is_spaced = |text: &str| !text.contains([',', ';', '\t']) && words(text) == words(first);
+    (words(first) > 3 && texts.len() > 1 && most(&is_spaced))
+        .then(|| format!("its fields are parted by spaces, which import does not read: {AS_FIELDS}"))
+}
+
+/// Why a CSV file with this header is not read as it is, though a mapping file can read it.
+pub(super) fn header(names: &[String]) -> Option<String> {
+    let has = |wanted: &str| names.iter().any(|name| name == wanted);
+    (has("Receive Time") && has("Threat/Content Type")).then(|| {
+        "it is an export of the web interface of PAN-OS, whose columns need a mapping file (--mapping FILE): \
+         docs/mappings/pan-os-web-export.toml is one"
+            .to_owned()
+    })
+}
+
+/// PAN-OS: a future use field, the time, the serial number and the type, behind a syslog header or not.
+fn is_pan_os(text: &str) -> bool {
+    let mut cells = text.split(',').skip(1);
+    let is_time = |text: &str| text.len() == 19 && text.as_bytes()[4] == b'/' && text.as_bytes()[13] == b':';
+    cells.next().is_some_and(is_time) && cells.nth(1).is_some_and(|kind| PAN_OS_TYPES.contains(&kind))
+}
+
+/// Three words or more that are `key=value`, and most of them: values may hold spaces.
+fn is_pairs(text: &str) -> bool {
+    let is_pair = |word: &&str| {
+        word.split_once('=').is_some_and(|(key, _)| {
+            !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+        })
+    };
+    let pairs = text.split_whitespace().filter(is_pair).count();
+    pairs >= 3 && 2 * pairs > text.split_whitespace().count()
+}
+
+fn cells(text: &str) -> impl Iterator<Item = &str> {
+    text.split([',', ';', '\t']).map(|cell| cell.trim().trim_matches('"'))
+}
+
+/// Whether a line that begins with a time is a row of cells.
+fn is_row(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit()) && cells(text).count() > 2
+}
+
+/// Whether a line that should name columns holds values: an address or a time of day is no name.
+fn is_data(first: &str) -> bool {
+    let is_time = |cell: &str| {
+        let bytes = cell.as_bytes();
+        let is_clock = |at: usize| {
+            bytes.get(at..at + 5).is_some_and(|clock| {
+                clock[2] == b':' && [0, 1, 3, 4].iter().all(|digit| clock[*digit].is_ascii_digit())
+            })
+        };
+        bytes.len() >= 16 && (0..bytes.len()).any(is_clock)
+    };
+    cells(first).any(|cell| cell.parse::<std::net::Ipv4Addr>().is_ok() || is_time(cell))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_read_is_told_with_a_way_out() {
+        for (text, word) in [
+            ("<14>Jan  5 08:00:00 fw LEEF:1.0|P|Q|1|allow|cat=TRAFFIC|src=10.1.1.5|dst=203.0.113.9", "LEEF"),
+            ("1,2026/01/05 08:00:00,0123,TRAFFIC,end,2561,2026/01/05 08:00:00,10.1.1.5", "PAN-OS"),
+            ("Jan  5 08:00:00 PA 1,2026/01/05 08:00:00,0123,THREAT,url,2561", "PAN-OS"),
+            ("date=2026-01-05 time=08:00:00 devname=\"F 1\" srcip=10.1.1.5", "key=value"),
+            ("type=EXECVE msg=audit(1767600000.123:0): argc=3 a0=\"tar\"", "key=value"),
+            ("Jan  5 08:00:00 host sshd[1]: Accepted publickey for ada, from 198.51.100.4", "syslog"),
+            ("<166>Jan 05 2026 08:00:00 asa1 : %ASA-6-302014: Teardown TCP connection", "syslog"),
+            ("2 123456789012 eni-1 10.1.1.5 203.0.113.9 55113 443 6", "spaces"),
+            ("<Event xmlns=\"x\"><System/></Event>", "XML"),
+            ("#Fields: date time s-ip", "W3C"),
+            ("2026-01-05T08:00:00Z,10.1.1.5,203.0.113.9,443", "header"),
+        ] {
+            let reason = lines(&[text.as_bytes(), text.as_bytes()]).unwrap_or_default();
+            assert!(reason.contains(word), "{text}: {reason:?}");
+        }
+        for header in [
+            "TimeGenerated,SourceIP",
+            "Name",
+            "a;b;c",
+            "\"Start time\",\"Source address\",x",
+            "when it was\tby whom it was",
+        ] {
+            assert_eq!(lines(&[header.as_bytes(), b"2026-01-05 08:00:00,1,2"]), None, "{header}");
+        }
+        assert!(binary(b"ElfFile\0\0\0").is_some_and(|reason| reason.contains("evtx_dump")));
+        assert!(binary(b"\x01\x02\x03abc").is_some() && binary("größe\t\"x\"\r\n\0".as_bytes()).is_none());
+    }
+}

@@ -1,0 +1,291 @@
+//! How an import ends: what is not read is refused with a way out, what is rejected shows in the exit code, what can't be
+//! read keeps nothing else back, and no record is taken for another.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
+
+use crate::import::traffic;
+use crate::support::{Place, hindcast, stderr};
+
+/// Formats that are not read, and a word of what is said of each.
+const REFUSED: [(&str, &str, &str); 12] = [
+    (
+        "pan.log",
+        "1,2026/01/05 08:00:00,0123,TRAFFIC,end,2561,2026/01/05 08:00:00,10.1.1.5,203.0.113.9\n",
+        "PAN-OS",
+    ),
+    (
+        "pan.csv",
+        "Domain,Receive Time,Serial #,Type,Threat/Content Type,Source address\n1,2026/01/05 08:00:00,0123,TRAFFIC,end,10.1.1.5\n",
+        "pan-os-web-export.toml",
+    ),
+    (
+        "leef.log",
+        "<14>Jan  5 08:00:00 fw LEEF:1.0|P|Q|11|allow|cat=TRAFFIC|src=10.1.1.5|dst=203.0.113.9\n",
+        "LEEF",
+    ),
+    (
+        "pairs.log",
+        "date=2026-01-05 time=08:00:00 devname=\"FG 1\" srcip=10.1.1.5 sentbyte=5000\n",
+        "key=value",
+    ),
+    ("audit.log", "type=EXECVE msg=audit(1767600000.123:0): argc=3 a0=\"tar\" a1=\"czf\"\n", "key=value"),
+    ("asa.log", "<166>Jan 05 2026 08:00:00 asa1 : %ASA-6-302014: Teardown TCP connection 0\n", "syslog"),
+    ("ssh.log", "Jan  5 08:00:00 host sshd[1]: Accepted publickey for ada from 198.51.100.4\n", "syslog"),
+    (
+        "counted.log",
+        "42 <14>Jan  5 08:00:00 host sshd[1]: Accepted\n42 <14>Jan  5 08:00:00 host sshd[1]: Accepted\n",
+        "syslog",
+    ),
+    (
+        "squid.log",
+        "1767600000.123    150 10.1.1.5 TCP_MISS/200 5000 POST http://up.example/x ada\n1767600000.123    150 10.1.1.5 TCP_MISS/200 5000 POST http://up.example/x ada\n",
+        "spaces",
+    ),
+    ("event.xml", "<Events><Event/></Events>\n", "XML"),
+    ("no-header.csv", "2026-01-05T08:00:00Z,10.1.1.5,203.0.113.9,5000\n", "header"),
+    ("packed.bz2", "BZh91AY&SY", "bunzip2"),
+];
+
+#[test]
+fn what_is_not_read_is_refused_with_a_way_out() {
+    for (name, text, word) in REFUSED {
+        for table in ["", "--table CommonSecurityLog"] {
+            let place = Place::new();
+            let ending = place.import_anyhow(&place.file(name, text), table);
+            assert_eq!(ending.code, Some(2), "{name}: {}", ending.stderr);
+            assert!(
+                ending.stderr.contains(word) && ending.stderr.contains(name),
+                "{name}: {}",
+                ending.stderr
+            );
+            assert!(!place.lake().join("CommonSecurityLog").exists(), "{name}");
+        }
+    }
+}
+
+/// The mapping file that is named for it reads an export of PAN-OS.
+#[test]
+fn a_hint_works_for_its_file() {
+    let place = Place::new();
+    let text = "Domain,Receive Time,Serial #,Type,Threat/Content Type,Generate Time,Source address,Destination address,Action,Bytes Sent\r\n\
+                1,2026/01/05 08:00:00,0123,TRAFFIC,end,2026/01/05 08:00:00,10.1.1.5,203.0.113.9,allow,5000000\r\n";
+    let mapping = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/mappings/pan-os-web-export.toml");
+    place.import(&place.file("log.csv", text), &format!("--mapping {mapping}"));
+    place.scan_well("--suite firewall");
+    let talkers = place.table("top_talkers");
+    assert_eq!(
+        (&talkers[0]["source_ip"], &talkers[0]["bytes_sent"]),
+        (&json!("10.1.1.5"), &json!(5_000_000))
+    );
+
+    let unnamed = place.file("unnamed.ndjson", "{\"ts\":1767600000,\"server_name\":\"x\"}\n");
+    let refused = place.import_anyhow(&unnamed, "");
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("--table"), "{}", refused.stderr);
+    assert_eq!(place.import(&unnamed, "--table Own")["tables"]["Own"]["rows"], 1);
+    let ssl = place.file("ssl.log", "#path\tssl\n#fields\tts\tuid\tserver_name\n1767600000.0\tC0\tx\n");
+    let nothing = place.import_anyhow(&ssl, "");
+    assert_eq!(nothing.code, Some(1));
+    assert!(
+        nothing.stderr.contains("ssl") && nothing.stderr.contains("--source generic --table NAME"),
+        "{}",
+        nothing.stderr
+    );
+    assert_eq!(place.import(&ssl, "--source generic --table Ssl")["tables"]["Ssl"]["rows"], 1);
+}
+
+#[test]
+fn rejects_show_in_the_exit_code() {
+    for (rejects, arguments, code) in [
+        (2, "", 0),
+        (3, "", 3),
+        (3, "--allow-rejects 15%", 0),
+        (1, "--allow-rejects 0", 3),
+        (10, "--allow-rejects 100%", 0),
+    ] {
+        let place = Place::new();
+        let text = traffic(18, 0) + &"{\"broken\n".repeat(rejects);
+        let ending = place.import_anyhow(&place.file("rows.ndjson", text), arguments);
+        assert_eq!(ending.code, Some(code), "{rejects} {arguments}: {}", ending.stderr);
+        assert_eq!(ending.report["tables"]["CommonSecurityLog"]["rows"], 18);
+        assert!(code == 0 || ending.stderr.contains("--allow-rejects"), "{}", ending.stderr);
+    }
+    let place = Place::new();
+    for (text, word) in [
+        ("{\"Records\":[]}", "no records"),
+        ("", "no records"),
+        ("{\"TenantId\":\"t\",\"TimeGenerated\":\"never\",\"Type\":\"Own\"}\n", "is not a time"),
+        ("{\"time\":\"2026-01-05T08:00:00Z\",\"resourceId\":\"x\",\"category\":\"Other\"}\n", "Other"),
+    ] {
+        let ending = place.import_anyhow(&place.file("rows.json", text), "");
+        assert_eq!(ending.code, Some(1), "{text}: {}", ending.stderr);
+        assert!(ending.stderr.contains(word), "{text}: {}", ending.stderr);
+    }
+    // A file of rejects does not hide behind one of rows.
+    let (rows, broken) = (
+        place.file("a.ndjson", traffic(100, 0)),
+        place.file("b.ndjson", "{\"Type\":\"Own\",\"TimeGenerated\":\"x\"}\n"),
+    );
+    let ending = place.import_anyhow(&format!("{rows} {broken}"), "");
+    assert_eq!(ending.code, Some(3));
+    assert!(ending.stderr.contains("b.ndjson"), "{}", ending.stderr);
+    let wrong = place.import_anyhow(&rows, "--allow-rejects lots");
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+}
+
+#[test]
+fn an_unreadable_file_keeps_no_other_back() {
+    let place = Place::new();
+    let folder = place.path("day");
+    fs::create_dir(&folder).expect("a folder");
+    let put = |name: &str, content: &[u8]| fs::write(folder.join(name), content).expect("written");
+    put("1.ndjson", traffic(10, 0).as_bytes());
+    put("2.parquet", b"PAR1 is no Parquet");
+    put("3.log", b"Jan  5 08:00:00 host sshd[1]: Accepted\n");
+    put("4.ndjson", traffic(10, 10).as_bytes());
+    put("5.ndjson", traffic(10, 20).as_bytes());
+    fs::set_permissions(folder.join("5.ndjson"), fs::Permissions::from_mode(0)).expect("locked");
+    let is_root = fs::read(folder.join("5.ndjson")).is_ok();
+    let day = folder.display().to_string();
+    let ending = place.import_anyhow(&day, "");
+    assert_eq!(ending.code, Some(3), "{}", ending.stderr);
+    let failed: Vec<&Value> = ending.report["files"]
+        .as_array()
+        .expect("files")
+        .iter()
+        .filter(|file| file["failure"].is_string())
+        .collect();
+    assert_eq!(failed.len(), if is_root { 2 } else { 3 }, "{}", ending.report);
+    for name in ["2.parquet", "3.log"] {
+        assert!(ending.stderr.contains(name), "{}", ending.stderr);
+    }
+    let rows = ending.report["tables"]["CommonSecurityLog"]["rows"].clone();
+    assert_eq!(rows, if is_root { 30 } else { 20 });
+
+    // Mended, they are all that is left to do.
+    fs::remove_file(folder.join("2.parquet")).expect("removed");
+    put("3.log", traffic(5, 30).as_bytes());
+    fs::set_permissions(folder.join("5.ndjson"), fs::Permissions::from_mode(0o600)).expect("unlocked");
+    let again = place.import(&day, "");
+    assert_eq!(again["tables"]["CommonSecurityLog"]["rows"], if is_root { 5 } else { 15 });
+    let known =
+        again["files"].as_array().expect("files").iter().filter(|file| file["already_imported"] == true);
+    assert_eq!(known.count(), if is_root { 3 } else { 2 });
+
+    put("6.log", b"Jan  5 08:00:00 host sshd[1]: Accepted\n");
+    let lake = place.lake().display().to_string();
+    let strict = hindcast(&format!("import {day} --lake {lake} --strict"));
+    assert_eq!(strict.status.code(), Some(2), "{}", stderr(&strict));
+}
+
+fn audit(id: &str, second: u64, user: &str) -> String {
+    json!({
+        "CreationTime": format!("2026-01-05T08:00:0{second}"), "Id": id, "Operation": "FileDownloaded", "RecordType": 6,
+        "UserType": 0, "Workload": "OneDrive", "ClientIP": "198.51.100.4", "UserId": user,
+    })
+    .to_string()
+}
+
+/// The same Id twice is two records, in a file or in two; `--record-id` leaves out what is the same throughout.
+#[test]
+fn records_are_not_dropped_for_an_id() {
+    let place = Place::new();
+    let two = place
+        .file("two.ndjson", [audit("a", 0, "ada"), audit("a", 1, "ada"), audit("b", 2, "ada")].join("\n"));
+    let three = place.file(
+        "three.json",
+        format!("[{},{},{}]", audit("a", 0, "ada"), audit("b", 2, "bob"), audit("b", 2, "bob")),
+    );
+    place.import(&two, "");
+    assert_eq!(place.import(&three, "")["duplicates"], 0);
+    assert_eq!(place.rows_by("OfficeActivity", "OfficeId").len(), 6);
+    assert_eq!(place.import(&two, "")["files"][0]["already_imported"], true);
+
+    let place = Place::new();
+    let report = place.import(&two, "--record-id OfficeId");
+    assert_eq!((&report["duplicates"], &report["changed"]), (&json!(0), &json!(1)));
+    let report = place.import(&three, "--record-id OfficeId");
+    assert_eq!((&report["duplicates"], &report["changed"]), (&json!(2), &json!(1)));
+    assert_eq!(place.rows_by("OfficeActivity", "OfficeId").len(), 4);
+}
+
+#[test]
+fn audit_records_are_read_as_each_tool_writes_them() {
+    let cell = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let whole = audit("a", 0, "ada");
+    let cut = &whole[..whole.len() - 20];
+    let search = |head: &str| {
+        format!(
+            "{head}\"RecordType\",\"CreationDate\",\"UserIds\",\"AuditData\"\r\n\"SharePointFileOperation\",\"5/01/2026 8:00:00 AM\",\"ada\",{}\r\n",
+            cell(&whole)
+        )
+    };
+    let graph = format!(
+        "{{\"id\":\"a\",\"createdDateTime\":\"2026-01-05T08:00:00Z\",\"auditLogRecordType\":\"sharePointFileOperation\",\"operation\":\
+         \"FileDownloaded\",\"userId\":\"ada\",\"userType\":\"Regular\",\"clientIp\":\"198.51.100.4\",\"auditData\":{whole}}}"
+    );
+    let sdk =
+        format!("{{\"Id\":\"a\",\"UserId\":\"ada\",\"AuditData\":{{\"AdditionalProperties\":{whole}}}}}");
+    for (name, text, rejects) in [
+        ("search.csv", search(""), 0),
+        ("type.csv", search("#TYPE System.Management.Automation.PSCustomObject\r\n"), 0),
+        ("cut.csv", search("") + &format!("\"x\",\"5/01/2026 8:00:00 AM\",\"ada\",{}\r\n", cell(cut)), 1),
+        ("graph.jsonl", format!("{graph}\n"), 0),
+        (
+            "page.json",
+            format!("{{\"@odata.context\": \"x\", \"value\": [{graph}], \"@odata.nextLink\": \"y\"}}"),
+            0,
+        ),
+        ("sdk.jsonl", format!("{sdk}\n"), 0),
+        (
+            "nested.json",
+            format!("[\n{{\"RecordType\": \"x\", \"CreationDate\": \"never\", \"AuditData\": {whole}}}\n]"),
+            0,
+        ),
+    ] {
+        let place = Place::new();
+        let ending = place.import_anyhow(&place.file(name, &text), "--allow-rejects 50");
+        assert_eq!(
+            (ending.code, &ending.report["files"][0]["source"]),
+            (Some(0), &json!("office-audit")),
+            "{name}: {}",
+            ending.stderr
+        );
+        assert_eq!(ending.report["files"][0]["rejects"], rejects, "{name}: {}", ending.report);
+        let rows = place.rows_by("OfficeActivity", "OfficeId");
+        assert_eq!(rows.len(), 1, "{name}");
+        let value = |column: &str| rows[0].get(column).map(String::as_str);
+        assert_eq!(
+            (value("UserId"), value("ClientIP"), value("OfficeId")),
+            (Some("ada"), Some("198.51.100.4"), Some("a")),
+            "{name}"
+        );
+        assert!(value("TimeGenerated").is_some_and(|time| time.starts_with("2026-01-05T08:00:00")), "{name}");
+        if rejects > 0 {
+            let rejects = ending.report["reject_files"][0].as_str().expect("a file");
+            let text = fs::read_to_string(rejects.strip_prefix("file://").expect("a path")).expect("rejects");
+            assert!(text.contains("AuditData") && text.contains("FileDownloaded"), "{text}");
+        }
+    }
+}
+
+/// Columns of a workspace's own logs have their types behind their names.
+#[test]
+fn flows_of_traffic_analytics_have_their_columns() {
+    let place = Place::new();
+    let text = "TenantId,\"TimeGenerated [UTC]\",\"FlowStartTime_t [UTC]\",FlowType_s,VM_s,VMIP_s,PublicIPs_s,L7Protocol_s,FlowDirection_s,AllowedOutFlows_d,Type\n\
+                t,\"1/5/2026, 8:00:00.000 AM\",\"1/5/2026, 8:00:00.000 AM\",ExternalPublic,vm1,10.0.0.4,\"203.0.113.9|1|0|0|0|10|20\",https,O,1,AzureNetworkAnalytics_CL\n";
+    let report = place.import(&place.file("flows.csv", text), "");
+    assert_eq!(report["files"][0]["source"], "traffic-analytics");
+    let row = &place.rows_by("AzureNetworkAnalytics_CL", "VMName")[0];
+    assert_eq!(
+        (row["FlowDirection"].as_str(), row["AllowedOutFlows"].as_str(), row["AllExtIPs"].as_str()),
+        ("O", "1", "203.0.113.9")
+    );
+    let output = place.investigate("ip 203.0.113.9", "--from 2026-01-05 --to 2026-01-06");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(place.table("user_network_flows").len(), 1);
+}
