@@ -117,7 +117,7 @@ fn the_state_of_fixed_rows_is_pinned() {
         );
         assert!(
             known == state,
-            "a version of {rollup} was raised: HINDCAST_GOLDEN=write writes the list anew"
+            "a version of {rollup} was raised: HINDCAST_GOLDEN=write writes the list anew:\n{text}"
         );
     }
     assert_eq!(pinned.len(), states.len(), "the list has rollups that are gone");

@@ -22,7 +22,7 @@ use crate::functions::BUCKETS;
 use crate::rollups::BUCKET_COLUMN;
 
 /// Files of each size, where nothing else is said.
-const RUNS: u64 = 150;
+const RUNS: u64 = 60;
 /// Rows of a file that is read in one request, and of one that is read in parts.
 const SIZES: [i64; 2] = [80, 30_000];
 

@@ -19,7 +19,7 @@ use crate::lakes::Access;
 use crate::output::{Choice, Format, OutputFolder};
 
 /// Scans, where nothing else is said.
-const RUNS: u64 = 40;
+const RUNS: u64 = 12;
 
 struct Silent;
 
