@@ -9,7 +9,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::side_by_side::{ROWS, TABLE, ended, scanned_rows, start};
-use crate::support::{Place, hindcast, stderr};
+use crate::support::{Place, hindcast, stderr, stdout};
 
 /// Longest time before something is started or killed, in milliseconds.
 const LONGEST_MS: u64 = 700;
@@ -97,7 +97,7 @@ fn scan_beside_writers(place: &Place, random: &mut ChaCha8Rng, seed: u64) -> u64
         let (output, rows) = scanned_rows(place, "beside");
         if output.status.code() == Some(3) {
             // A file that was merged after it was listed is named.
-            assert!(stderr(&output).contains(".parquet"), "seed {seed}: {}", stderr(&output));
+            assert!(stdout(&output).contains(".parquet"), "seed {seed}: {}", stdout(&output));
             continue;
         }
         assert_well(&output, seed);

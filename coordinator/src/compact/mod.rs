@@ -13,6 +13,7 @@ use hindcast_common::config::TableMapping;
 use hindcast_common::error::InputFault;
 use hindcast_common::{Error, Result};
 use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectStoreExt};
 use serde::Serialize;
 
 use crate::import::WRITTEN_BY;
@@ -59,6 +60,21 @@ pub struct Compacted {
     pub left_alone: Vec<LeftAlone>,
 }
 
+impl Compacted {
+    /// Files that can't become one with others; those that are gone another process has merged.
+    async fn leave(&mut self, lake: &Location, files: Vec<LeftAlone>) -> Result<()> {
+        for left in files {
+            let path = Path::parse(&left.file).unwrap_or_else(|_| left.file.as_str().into());
+            match lake.store().head(&path).await {
+                Err(StoreError::NotFound { .. }) => self.left_to_others += 1,
+                Err(error) => return Err(Error::storage(format!("reading {}", left.file))(error)),
+                Ok(_) => self.left_alone.push(left),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Merges small files of the dates wanted, date by date, where no value, row, column or folder of a partition is lost by it.
 /// A scan sees the old files or the new ones. Of two processes that would merge the same file one leaves it.
 ///
@@ -85,7 +101,7 @@ pub async fn compact(
         for (folder, files) in by_partition(&date_folder, small.collect()) {
             let files = if wanted.is_own_only { own(lake, &folder, files).await? } else { files };
             let (groups, left_alone) = groups(lake, &files, &columns).await?;
-            compacted.left_alone.extend(left_alone);
+            compacted.leave(lake, left_alone).await?;
             for group in groups {
                 is_merged |= merge_readable(lake, &folder, group, &columns, runtime, &mut compacted).await?;
             }
@@ -152,13 +168,13 @@ async fn merge_readable(
         });
         let Some((place, reason)) = damaged else { return Err(error) };
         let file = group.files.remove(place).file().path.clone();
-        compacted.left_alone.push(LeftAlone { file, reason });
+        compacted.leave(lake, vec![LeftAlone { file, reason }]).await?;
     }
     Ok(false)
 }
 
 /// What is wrong with an input file, where that is behind an error.
-fn input_fault(error: &Error) -> Option<&InputFault> {
+pub(crate) fn input_fault(error: &Error) -> Option<&InputFault> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = cause {
         if let Some(Error::Input(fault)) = current.downcast_ref::<Error>() {

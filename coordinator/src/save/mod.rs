@@ -30,6 +30,9 @@ use hindcast_common::functions::is_external;
 use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
 use hindcast_common::{Error, Result};
 use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectStoreExt};
+
+use crate::compact::input_fault;
 
 use kept::{Replaced, without};
 use staged::{StagedFile, Staging};
@@ -75,25 +78,19 @@ pub async fn save(
         None => whole(&source_of(lake).await?)?,
     };
     let saving = Saving { lake, config, runtime, name, window };
-    let mut saved = Saved::default();
-    let mut left = None;
+    let (mut saved, mut done) = (Saved::default(), BTreeSet::new());
     for _ in 0..ATTEMPTS {
-        let lost = saving.save(left.as_ref(), &mut saved).await?;
-        if lost.is_empty() {
-            let target = lake.root().join(name);
-            for (_, files) in crate::inventory::existing(lake.root(), name).await? {
-                for file in &files {
-                    saved.rows_in_table += parquet_footer(&target, file).await?.rows;
-                }
+        match saving.save(&mut done, &mut saved).await {
+            Ok(true) => return Ok(saved),
+            Ok(false) => {}
+            Err(error) if saving.is_of_file_gone(&error).await? => {
+                tracing::info!(%error, "a file was replaced while it was read: saving again");
             }
-            return Ok(saved);
+            Err(error) => return Err(error),
         }
-        left = Some(lost);
     }
-    let dates: Vec<String> = left.iter().flatten().map(NaiveDate::to_string).collect();
     Err(Error::Busy(format!(
-        "{name}: other processes keep changing {}; save it again later",
-        dates.join(", ")
+        "{name}: other processes keep changing it or {SOURCE_TABLE}; save it again later"
     )))
 }
 
@@ -141,37 +138,60 @@ struct Saving<'a> {
 }
 
 impl Saving<'_> {
-    /// Saves rows of the dates in `only`, or of all. Gives dates that other processes changed since the saved files were
+    /// Saves the rows of dates that are not `done`. False where other processes changed some since the saved files were
     /// listed: what they saved may be newer than what was read of the source here.
-    async fn save(
-        &self,
-        only: Option<&BTreeSet<NaiveDate>>,
-        saved: &mut Saved,
-    ) -> Result<BTreeSet<NaiveDate>> {
+    async fn save(&self, done: &mut BTreeSet<NaiveDate>, saved: &mut Saved) -> Result<bool> {
         let target = self.lake.root().join(self.name);
         let before: BTreeMap<NaiveDate, Vec<LakeFile>> = table_files(&target).await?.into_iter().collect();
         let source = source_of(self.lake).await?;
         let mut staging = Staging::new()?;
         for folder in source.folders(&self.window).await? {
             for file in &folder.files {
-                self.stage_file(&source, file, only, &mut staging).await?;
+                self.stage_file(&source, file, done, &mut staging).await?;
             }
             staging.flush()?;
         }
         let staged = staging.finish()?;
-        let dates = staged.by_date.keys().copied().collect();
+        let dates = staged.by_date.keys().chain(done.iter()).copied().collect();
         let replaced = Replaced { window: self.window, vendor: &self.config.firewall.vendor, dates };
-        let mut lost = BTreeSet::new();
         for (date, files) in &staged.by_date {
             let existing = before.get(date).map(Vec::as_slice).unwrap_or_default();
             if self.put_date(*date, files, existing, &replaced).await? {
                 saved.rows_written += files.iter().map(|file| file.rows).sum::<u64>();
                 saved.files_written += files.len() as u64;
-            } else {
-                lost.insert(*date);
+                done.insert(*date);
             }
         }
-        Ok(lost)
+        let is_whole = staged.by_date.keys().all(|date| done.contains(date));
+        if is_whole {
+            saved.rows_in_table = self.rows_in_table().await?;
+        }
+        Ok(is_whole)
+    }
+
+    async fn rows_in_table(&self) -> Result<u64> {
+        let target = self.lake.root().join(self.name);
+        let mut rows = 0;
+        for (_, files) in crate::inventory::existing(self.lake.root(), self.name).await? {
+            for file in &files {
+                rows += parquet_footer(&target, file).await?.rows;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Whether an error comes of a file that was listed and is no longer there.
+    async fn is_of_file_gone(&self, error: &Error) -> Result<bool> {
+        let Some(fault) = input_fault(error) else { return Ok(is_not_found(error)) };
+        let path = Path::parse(&fault.file).unwrap_or_else(|_| fault.file.as_str().into());
+        for place in [self.lake.root(), &source_of(self.lake).await?.location] {
+            match place.store().head(&path).await {
+                Ok(_) => return Ok(false),
+                Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(Error::storage(format!("reading {}", fault.file))(error)),
+            }
+        }
+        Ok(true)
     }
 
     /// Reads what is to be saved of a file of the source.
@@ -179,7 +199,7 @@ impl Saving<'_> {
         &self,
         source: &LakeTable,
         file: &LakeFile,
-        only: Option<&BTreeSet<NaiveDate>>,
+        done: &BTreeSet<NaiveDate>,
         staging: &mut Staging,
     ) -> Result<()> {
         let columns: Vec<&str> = source.spec.columns.iter().map(|column| column.name).collect();
@@ -190,7 +210,7 @@ impl Saving<'_> {
         let rows = enriched(session.read_table(Arc::new(table))?, &self.window, self.config)?;
         let mut batches = rows.execute_stream().await?;
         while let Some(batch) = batches.next().await.transpose()? {
-            staging.write(&batch, source.spec.time_column, only)?;
+            staging.write(&batch, source.spec.time_column, done)?;
         }
         Ok(())
     }
@@ -237,6 +257,18 @@ impl Saving<'_> {
             }
         }
     }
+}
+
+/// Whether an object was not there, where that is behind an error.
+fn is_not_found(error: &Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(current) = cause {
+        if matches!(current.downcast_ref::<StoreError>(), Some(StoreError::NotFound { .. })) {
+            return true;
+        }
+        cause = current.source();
+    }
+    false
 }
 
 async fn files_of(table: &Location, date: NaiveDate) -> Result<Vec<LakeFile>> {

@@ -59,7 +59,7 @@ impl Staging {
         Ok(Self { folder, open: BTreeMap::new(), done: BTreeMap::new(), files: 0 })
     }
 
-    /// Adds rows, of the dates in `only` or of all, each to the file of its date.
+    /// Adds rows, but of the dates that are `done`, each to the file of its date.
     ///
     /// # Errors
     /// [`Error::Internal`] where the rows have no such time in microseconds, [`Error::Io`] where a file can't be written.
@@ -67,7 +67,7 @@ impl Staging {
         &mut self,
         rows: &RecordBatch,
         time_column: &str,
-        only: Option<&BTreeSet<NaiveDate>>,
+        done: &BTreeSet<NaiveDate>,
     ) -> Result<()> {
         let times = rows
             .column_by_name(time_column)
@@ -75,7 +75,7 @@ impl Staging {
             .ok_or_else(|| Error::Internal(format!("rows without {time_column}")))?;
         let dates: Vec<NaiveDate> = times.values().iter().map(|time_us| date_of_us(*time_us)).collect();
         let distinct: BTreeSet<NaiveDate> = dates.iter().copied().collect();
-        for date in distinct.into_iter().filter(|date| only.is_none_or(|only| only.contains(date))) {
+        for date in distinct.difference(done).copied() {
             let is_of_date: BooleanArray = dates.iter().map(|other| Some(*other == date)).collect();
             let of_date =
                 filter_record_batch(rows, &is_of_date).map_err(|error| Error::Internal(error.to_string()))?;
@@ -166,11 +166,9 @@ mod tests {
         ]));
         let rows = RecordBatch::try_from_iter([("t", times)]).unwrap();
         let mut staging = Staging::new().unwrap();
-        staging.write(&rows, "t", None).unwrap();
+        staging.write(&rows, "t", &BTreeSet::new()).unwrap();
         staging.flush().unwrap();
-        staging
-            .write(&rows, "t", Some(&BTreeSet::from([date_of_us(0), date_of_us(MICROS_PER_DAY)])))
-            .unwrap();
+        staging.write(&rows, "t", &BTreeSet::from([date_of_us(3 * MICROS_PER_DAY)])).unwrap();
         let staged = staging.finish().unwrap();
         let counts: Vec<(String, u64)> =
             staged.by_date.iter().map(|(date, files)| (date.to_string(), files[0].rows)).collect();
