@@ -54,7 +54,7 @@ fn dates_without_folders_are_one_row_each_run() {
     let view = View::start(&place.out(), &[]);
     let page = get(view.port, "/coverage").body;
     assert!(page.contains("0001-01-01 to 2026-01-04 (739620 dates)"), "{page}");
-    assert!(get(view.port, "/overview").body.contains("2026-01-07 to 9999-12-30"));
+    assert!(get(view.port, "/").body.contains("2026-01-07 to 9999-12-30"));
     // A window of the lake's own is told as ever, day by day.
     place.scan_well("");
     let summary = place.summary();

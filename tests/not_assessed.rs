@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Output;
 
+use arrow::array::{Array, RecordBatch, new_null_array};
 use serde_json::{Value, json};
 
 use crate::page_client::{View, get};
 use crate::sandbox::{Sandbox, Setup};
-use crate::support::{Place, hindcast, read_json, row, stderr, stdout};
+use crate::support::{Place, batch_of, hindcast, read_json, row, stderr, stdout};
 
 const TABLE: &str = "CommonSecurityLog";
 const DATE: &str = "2026-02-02";
@@ -242,9 +243,13 @@ fn times_that_can_not_be_read() {
     assert_eq!(place.coverage(TABLE, DATE)["status"], "failed");
     assert_not_assessed(&place, &place.scan("--last 24h"), &["none of its 3 rows has a readable time"]);
     // Rows that tell no time at all.
-    let place = lake_of(3, |_, row| {
-        row.insert("TimeGenerated".to_owned(), Value::Null);
-    });
+    let place = Place::new();
+    let rows = batch_of(&(0..3).map(session).collect::<Vec<_>>());
+    let mut columns = rows.columns().to_vec();
+    let position = rows.schema().index_of("TimeGenerated").expect("a time");
+    columns[position] = new_null_array(columns[position].data_type(), rows.num_rows());
+    let rows = RecordBatch::try_new(rows.schema(), columns).expect("rows");
+    place.write_batch(TABLE, DATE, "a.parquet", &rows);
     assert_not_assessed(&place, &place.scan(""), &["3 rows have no readable time"]);
     // Some of them: the rest is looked at.
     let place = lake_of(3, |index, row| {
@@ -262,8 +267,8 @@ fn newest_dates_that_can_not_be_read() {
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join("a.parquet"), "xxxx").expect("a file");
     let output = place.scan("--last 1h");
-    assert_incomplete(&place, &output, &["the newest date 2026-02-03 could not be read", "a.parquet"]);
     assert_eq!(gap(&place, "newest")["table"], TABLE);
+    assert_incomplete(&place, &output, &["the newest date 2026-02-03 could not be read", "a.parquet"]);
     // The newest of another table does not make up for it.
     place.write_rows(
         "AuditLogs",
@@ -329,7 +334,7 @@ fn a_quiet_scan_and_its_pages_say_so() {
     assert!(!report.contains("Nothing was found."));
     let view = View::start(&place.out(), &[]);
     for (path, words) in [
-        ("/overview", ["not assessed", "This is no all-clear", "Fortinet (280)"]),
+        ("/", ["not assessed", "This is no all-clear", "Fortinet (280)"]),
         ("/coverage", ["Not everything could be read", "Palo Alto Networks", "Fortinet (280)"]),
     ] {
         let page = get(view.port, path).body;

@@ -62,6 +62,7 @@ static RANGES: &[Range] = &[
     range("incidents.max_shared", Closed(0.0, MOST), "entities"),
     range("watchlists.*.weight", Closed(1.0, 1_000.0), "times"),
     range("compression_staging.join_window", Span(0.0, LONGEST_SPAN), ""),
+    range("cli_storage_uploads.join_window", Span(0.0, LONGEST_SPAN), ""),
     range("cli_storage_uploads.corroboration_window", Span(0.0, LONGEST_SPAN), ""),
     range("egress_spikes.hours", Closed(1.0, 8_784.0), "hours"),
     range("egress_spikes.factor", Above(0.0, 1e6), "times"),

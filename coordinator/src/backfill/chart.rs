@@ -32,7 +32,7 @@ figure { margin: 0; overflow-x: auto; } figure svg { width: 100%; min-width: 680
 .key svg { width: .8em; height: .8em; } .key span { margin-right: 1.2em; white-space: nowrap; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; } th:first-child, td:first-child, .text { text-align: left; }
-td:last-child { white-space: normal; min-width: 12rem; }
+.why td { white-space: normal; color: var(--dim); } tr:has(+ .why) td { border-bottom: 0; }
 @media print { body { margin: 0; max-width: none; } figure, tr { break-inside: avoid; } }";
 
 /// One bar: a window, or the worst of several.
@@ -233,7 +233,7 @@ fn table(page: &mut String, rows: &[WindowRow]) {
     for suite in Suite::ALL.map(Suite::name) {
         let _ = write!(page, "<th>{suite}</th>");
     }
-    page.push_str("<th>findings</th><th>critical</th><th>high</th><th>incidents</th><th>rows</th><th class=\"text\">not read</th></tr></thead><tbody>\n");
+    page.push_str("<th>findings</th><th>critical</th><th>high</th><th>incidents</th><th>rows</th></tr></thead><tbody>\n");
     for row in listed {
         let risk = row.assessed();
         let _ = write!(
@@ -251,14 +251,22 @@ fn table(page: &mut String, rows: &[WindowRow]) {
         let of_severity = |severity: &str| row.findings.get(severity).copied().unwrap_or_default();
         let _ = writeln!(
             page,
-            "<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"text\">{}</td></tr>",
+            "<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             row.all_findings(),
             of_severity("critical"),
             of_severity("high"),
             row.incidents,
-            row.rows,
-            escaped(row.reason.as_deref().unwrap_or_default())
+            row.rows
         );
+        if let Some(reason) = &row.reason {
+            // Below the window's row: beside it, a sentence would lie outside the page.
+            let columns = 9 + Suite::ALL.len();
+            let _ = writeln!(
+                page,
+                "<tr class=\"why\"><td class=\"text\" colspan=\"{columns}\">{}</td></tr>",
+                escaped(reason)
+            );
+        }
     }
     page.push_str("</tbody></table></div>\n");
 }

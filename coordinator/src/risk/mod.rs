@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::correlate::Prevalence;
 
-pub use days::days_of;
+pub use days::{DaySpan, days_of};
 pub use formula::{Assessed, Contribution, Level};
 pub use run::{DayRisk, RunRisk, run_risk};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use hindcast_common::analyses::Suite;
 
-use super::coverage::{Coverage, CoverageEntry, GapKind, Status};
+use super::coverage::{Coverage, CoverageEntry, Status};
 use super::plan::{ScanPlan, tables_of};
 
 /// Reasons told at most.
@@ -23,12 +23,10 @@ pub(super) enum Assessment {
 impl Assessment {
     /// Of a plan that came to `coverage`.
     pub(super) fn of(plan: &ScanPlan, coverage: &Coverage) -> Self {
-        let has_no_row_taken =
-            |table: &str| coverage.gaps.iter().any(|gap| gap.kind == GapKind::Rows && gap.table == table);
         // An entity may have no row of a table, which was looked through all the same.
         let is_looked_at = |entry: &&CoverageEntry| match plan.investigated {
             Some(_) => matches!(entry.status, Status::Scanned | Status::Empty) || entry.rows > 0,
-            None => entry.rows > 0 && !has_no_row_taken(&entry.table),
+            None => entry.rows > 0 && coverage.has_rows_taken(&entry.table),
         };
         let looked_at: BTreeSet<&str> =
             coverage.tables.iter().filter(is_looked_at).map(|entry| entry.table.as_str()).collect();
@@ -38,6 +36,11 @@ impl Assessment {
             .filter(|analysis| tables_of(&[**analysis]).iter().any(|table| looked_at.contains(table)));
         let suites: BTreeSet<Suite> = has_looked.map(|analysis| analysis.suite).collect();
         if suites.is_empty() { Self::NotAssessed(reasons(plan, coverage)) } else { Self::Assessed(suites) }
+    }
+
+    /// Whether any analysis looked at a row.
+    pub(super) fn is_assessed(&self) -> bool {
+        matches!(self, Self::Assessed(_))
     }
 
     /// Whether an analysis of `suite` looked at a row.

@@ -17,12 +17,12 @@ use hindcast_common::{Error, Result};
 
 use crate::correlate::incidents_of;
 use crate::locations::LocationDatabase;
-use crate::risk::{Assessor, RunRisk, days_of, run_risk};
+use crate::risk::{Assessor, DaySpan, RunRisk, days_of, run_risk};
 use crate::watch::Watched;
 
 use super::assessment::Assessment;
 use super::context::EntityContext;
-use super::coverage::Gap;
+use super::coverage::{Coverage, Gap};
 use super::coverage_of::{coverage_of, days_read, joined};
 use super::filters::row_gaps;
 use super::investigate::{LookedUp, identity_plan};
@@ -158,15 +158,8 @@ pub async fn run_scan(
     };
     // An entity may have no row of those that a suite takes.
     let gaps = if looked.is_some() { Vec::new() } else { row_gaps(plan, &records, options).await? };
-    let seen = Seen {
-        records: &records,
-        past: &past,
-        looked: looked.as_ref(),
-        context: &context,
-        entity,
-        gaps,
-        days,
-    };
+    let seen =
+        Seen { records: &records, past: &past, looked: looked.as_ref(), context: &context, entity, gaps };
     let outcome = judge(plan, options.config, seen, &watched, signals);
     let names = tables.iter().map(|table| table.name.clone()).collect();
     let report = Report::new(plan, options.config, outcome, names)?;
@@ -184,8 +177,6 @@ struct Seen<'a> {
     entity: Option<EntityTold>,
     /// Tables of which no row was taken.
     gaps: Vec<Gap>,
-    /// Days with rows that were read.
-    days: Vec<(NaiveDate, NaiveDate)>,
 }
 
 /// Scores, incidents, risks and coverage of what was found.
@@ -200,7 +191,7 @@ fn judge(
     for (id, rows) in signals.values_mut().flatten() {
         *rows -= suppressed_rows.get(id.as_str()).copied().unwrap_or_default().min(*rows);
     }
-    let Seen { records, past, looked, context, entity, gaps, days } = seen;
+    let Seen { records, past, looked, context, entity, gaps } = seen;
     let coverage = coverage_of(plan, records, past, looked, gaps);
     let assessment = Assessment::of(plan, &coverage);
     // A suite that looked at no row has no score.
@@ -213,13 +204,7 @@ fn judge(
     let assessor = Assessor::new(config, &context.prevalence);
     let (incidents, hubs) = incidents_of(findings, &context.ties, &context.prevalence, &assessor, config);
     let entities = assessor.entities(findings);
-    let folders: BTreeSet<NaiveDate> =
-        coverage.tables.iter().filter(|entry| entry.files > 0).map(|entry| entry.date).collect();
-    // Of an entity, days that have none of its rows were looked through too.
-    let looked_through = looked.iter().flat_map(|_| plan.tables.iter().flat_map(|planned| &planned.folders));
-    let looked_through = looked_through.map(|folder| (folder.date, folder.date));
-    let days = joined(days.into_iter().chain(looked_through).collect());
-    let days = days_of(&plan.window, &folders, &days, findings);
+    let days = days_told(plan, records, looked, (&coverage, &assessment), findings);
     let (risk, risk_by_day) = run_risk(&assessor, findings, &incidents, &entities, &days);
     let risk = match assessment {
         Assessment::Assessed(_) => risk,
@@ -242,6 +227,28 @@ fn judge(
         coverage,
         computed_units: (computed, all_records().count()),
     }
+}
+
+/// The days of the window, and of which of them anything was looked at.
+fn days_told(
+    plan: &ScanPlan,
+    records: &[UnitRecord],
+    looked: Option<&LookedUp<'_>>,
+    (coverage, assessment): (&Coverage, &Assessment),
+    findings: &[Finding],
+) -> Vec<DaySpan> {
+    let folders: BTreeSet<NaiveDate> =
+        coverage.tables.iter().filter(|entry| entry.files > 0).map(|entry| entry.date).collect();
+    let is_looked_at = |record: &&UnitRecord| {
+        assessment.is_assessed() && coverage.has_rows_taken(plan.tables[record.unit.table].table.spec.name)
+    };
+    let mut days = days_read(&plan.window, records.iter().filter(is_looked_at));
+    if looked.is_some() {
+        // Of an entity, days that have none of its rows were looked through too.
+        let folders = plan.tables.iter().flat_map(|planned| &planned.folders);
+        days.extend(folders.map(|folder| (folder.date, folder.date)));
+    }
+    days_of(&plan.window, &folders, &joined(days), findings)
 }
 
 /// Puts where the lake's client addresses are beside the state, where an analysis asks and a database tells.
