@@ -17,7 +17,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::lake::{LakeFile, LakeTable};
-use super::store_reader::{no_parquet, only_dictionary_pages, opened};
+use super::store_reader::{no_parquet, only_dictionary_pages, opened, unless_it_panics};
 use crate::Error;
 use crate::caught::caught_now;
 
@@ -70,6 +70,15 @@ pub async fn row_groups_that_may_hold(
     columns: &[&str],
     may_hold: impl Fn(&str, &str) -> bool,
 ) -> Result<RowGroups, Error> {
+    unless_it_panics(file, groups_of(table, file, columns, may_hold)).await
+}
+
+async fn groups_of(
+    table: &LakeTable,
+    file: &LakeFile,
+    columns: &[&str],
+    may_hold: impl Fn(&str, &str) -> bool,
+) -> Result<RowGroups, Error> {
     let metadata = Arc::clone(opened(&table.location, file).await?.metadata());
     let leaves: Vec<Leaf> =
         columns.iter().map(|column| Leaf::of(&metadata, table.physical_name(column))).collect();
@@ -99,7 +108,7 @@ pub async fn row_groups_that_may_hold(
             let column = columns[dictionary.column];
             // A page that can't be decoded is read with its row group, where what is wrong is told.
             let found = caught_now(|| dictionary.any_value(page, |value| may_hold(column, value)));
-            *is_read = found.map_or(true, |found| found.unwrap_or(true));
+            *is_read = !matches!(found, Ok(Ok(false)));
         }
     }
     Ok(RowGroups { groups })

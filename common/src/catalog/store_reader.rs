@@ -119,6 +119,10 @@ pub(super) fn panicked(panic: &str) -> String {
 /// # Errors
 /// [`Error::Input`] where the footer can't be read, [`Error::Storage`] where the store fails.
 pub async fn parquet_footer(location: &Location, file: &LakeFile) -> Result<Footer, Error> {
+    unless_it_panics(file, footer_of(location, file)).await
+}
+
+async fn footer_of(location: &Location, file: &LakeFile) -> Result<Footer, Error> {
     let builder = opened(location, file).await?;
     let metadata = builder.metadata();
     let parquet_schema = metadata.file_metadata().schema_descr();
@@ -165,6 +169,10 @@ pub async fn file_rows(
 
 /// The Arrow schema to read `file` with: as stored, with text that is a dictionary throughout read as such.
 pub(super) async fn stored_schema(table: &LakeTable, file: &LakeFile) -> Result<SchemaRef, Error> {
+    unless_it_panics(file, schema_of(table, file)).await
+}
+
+async fn schema_of(table: &LakeTable, file: &LakeFile) -> Result<SchemaRef, Error> {
     let builder = opened(&table.location, file).await?;
     let metadata = builder.metadata();
     let is_dictionary = |name: &str| {
