@@ -266,7 +266,7 @@ impl AsyncFileReader for StoreReader {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use arrow::array::{ArrayRef, AsArray, Int64Array};
     use arrow::datatypes::Int64Type;
     use object_store::memory::InMemory;
     use parquet::arrow::ArrowWriter;
