@@ -169,6 +169,11 @@ fn a_table_under_another_name() {
     audit(&place);
     fs::rename(place.lake().join(TABLE), place.lake().join("commonsecuritylog")).expect("renamed");
     assert_incomplete(&place, &place.scan(""), &["one called commonsecuritylog"]);
+    // A folder of something else is no table.
+    fs::remove_dir_all(place.lake().join("commonsecuritylog")).expect("removed");
+    fs::create_dir_all(place.lake().join("commonsecuritylog/raw")).expect("a folder");
+    fs::write(place.lake().join("commonsecuritylog/raw/a.log"), "a line").expect("a file");
+    place.scan_well("");
 }
 
 #[test]

@@ -162,16 +162,22 @@ impl Lake {
         Ok(found)
     }
 
-    /// Names of the folders in the lake's root.
+    /// Names of the folders in the lake's root that `is_wanted` names and that hold Parquet files.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the listing fails.
-    pub async fn folder_names(&self) -> Result<Vec<String>> {
-        let folders = listed(&self.root).await?.common_prefixes;
-        Ok(folders.iter().filter_map(|folder| folder.filename()).map(str::to_owned).collect())
+    /// [`Error::Storage`] where a listing fails.
+    pub async fn data_folders(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for folder in listed(&self.root).await?.common_prefixes {
+            if let Some(name) = folder.filename().filter(|name| is_wanted(name))
+                && holds_parquet(&self.root, &folder).await?
+            {
+                found.push(name.to_owned());
+            }
+        }
+        Ok(found)
     }
 
-    /// A table, whose lake's changes are those of `view` where it lies in this lake.
     async fn table(
         &self,
         spec: &'static TableSpec,

@@ -35,10 +35,10 @@ pub(super) fn layout_gaps(unexplained: &[Unexplained]) -> Vec<Gap> {
     unexplained.iter().map(gap).collect()
 }
 
-/// Tables that the lake lacks and has a folder for whose name is written otherwise.
+/// Tables that the lake lacks and has one of `folders` for, whose name is written otherwise.
 pub(super) fn table_gaps(absent: &[&str], folders: &[String]) -> Vec<Gap> {
     let gap = |table: &&str| {
-        let found = folders.iter().find(|folder| folder != table && is_same_name(folder, table))?;
+        let found = folders.iter().find(|folder| is_same_name(folder, table))?;
         Some(Gap {
             kind: GapKind::Table,
             table: (*table).to_owned(),

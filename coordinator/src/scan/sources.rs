@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use hindcast_common::analyses::Analysis;
 use hindcast_common::catalog::{FoundTables, Lake, LakeTable};
+use hindcast_common::nearest::is_same_name;
 use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
 use hindcast_common::{Error, Result};
 
@@ -42,7 +43,9 @@ impl Sources {
         let has = |name: &&&str| tables.iter().any(|table| table.spec.name == **name);
         let absent: Vec<&str> = names.iter().filter(|name| !has(name)).copied().collect();
         if !absent.is_empty() {
-            gaps.extend(table_gaps(&absent, &lake.folder_names().await?));
+            let is_like =
+                |folder: &str| absent.iter().any(|table| folder != *table && is_same_name(folder, table));
+            gaps.extend(table_gaps(&absent, &lake.data_folders(is_like).await?));
         }
         let mut dates = dates_of(&tables);
         if tables.is_empty() {
