@@ -84,7 +84,11 @@ fn a_hint_works_for_its_file() {
     let unnamed = place.file("unnamed.ndjson", "{\"ts\":1767600000,\"server_name\":\"x\"}\n");
     let refused = place.import_anyhow(&unnamed, "");
     assert_eq!(refused.code, Some(2));
-    assert!(refused.stderr.contains("--table"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("unnamed.ndjson: ") && refused.stderr.contains("--table"),
+        "{}",
+        refused.stderr
+    );
     assert_eq!(place.import(&unnamed, "--table Own")["tables"]["Own"]["rows"], 1);
     let ssl = place.file("ssl.log", "#path\tssl\n#fields\tts\tuid\tserver_name\n1767600000.0\tC0\tx\n");
     let nothing = place.import_anyhow(&ssl, "");
@@ -94,6 +98,11 @@ fn a_hint_works_for_its_file() {
         "{}",
         nothing.stderr
     );
+    // Also where the lake is not there yet, and for people.
+    let fresh = Place::new();
+    let printed = hindcast(&format!("import {ssl} --lake {}", fresh.lake().display()));
+    assert_eq!(printed.status.code(), Some(1));
+    assert!(stderr(&printed).contains("nothing was imported"), "{}", stderr(&printed));
     assert_eq!(place.import(&ssl, "--source generic --table Ssl")["tables"]["Ssl"]["rows"], 1);
 }
 

@@ -143,6 +143,8 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
     }
     if is_told {
         print_report(&report);
+    }
+    if is_told && !report.tables.is_empty() {
         let (lake, _) = open_lake(&arguments.lake, "default", None, &Access::Any).await?;
         for (table, told) in &report.tables {
             let (Some(first), Some(last)) = (told.dates.first(), told.dates.last()) else { continue };

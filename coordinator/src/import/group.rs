@@ -168,7 +168,13 @@ impl<'a> Group<'a> {
         let (input, told) = (self.inputs[index].clone(), self.told.clone());
         let opened = spawn_blocking(move || Blocks::open(index, &input, told.as_deref())).await;
         let mut blocks = opened.map_err(internal).map_err(Stop::Import)?.map_err(Stop::File)?;
-        let source = self.source_of(&mut blocks).map_err(Stop::File)?;
+        let name = self.inputs[index].name.clone();
+        let stop = |error| match error {
+            Error::Internal(_) => Stop::Import(error),
+            Error::Config(reason) => Stop::File(Error::Config(format!("{name}: {reason}"))),
+            error => Stop::File(error),
+        };
+        let source = self.source_of(&mut blocks).map_err(stop)?;
         self.files[index].source.clone_from(&source.name);
         let asked = self.request.table.clone();
         let times = Arc::new(self.times_of(index, &source, blocks.messages_in()));
@@ -185,12 +191,6 @@ impl<'a> Group<'a> {
         })
         .try_buffered(self.request.threads);
         let mut parsed = std::pin::pin!(parsed);
-        let name = self.inputs[index].name.clone();
-        let stop = |error| match error {
-            Error::Internal(_) => Stop::Import(error),
-            Error::Config(reason) => Stop::File(Error::Config(format!("{name}: {reason}"))),
-            error => Stop::File(error),
-        };
         while let Some(parsed) = parsed.try_next().await.map_err(stop)? {
             self.take(parsed).map_err(Stop::Import)?;
             progress();
