@@ -26,7 +26,7 @@ use super::normalise::{NormaliserFactory, UnreadableCounts};
 use super::row_groups::RowGroups;
 use super::sealed::StateFile;
 use super::sealed_reader::SealedReaders;
-use super::store_reader::{FOOTER_HINT_BYTES, panicked, stored_schema};
+use super::store_reader::{LakeReaders, panicked, stored_schema};
 use super::tables::{ColumnKind, TableSpec};
 use crate::caught::panic_text;
 use crate::time::{MICROS_PER_SECOND, Window};
@@ -89,7 +89,8 @@ pub async fn file_scan(
     unreadable: &UnreadableCounts,
 ) -> crate::Result<FileScan> {
     let schema = canonical_schema(table.spec, columns);
-    let mut source = parquet_source(&schema).with_metadata_size_hint(FOOTER_HINT_BYTES);
+    let readers = Arc::new(LakeReaders(Arc::clone(table.location.store())));
+    let mut source = parquet_source(&schema).with_parquet_file_reader_factory(readers);
     if let Some(clip) = clip {
         source = source.with_predicate(within(&schema, table.spec.time_column, clip)?);
     }

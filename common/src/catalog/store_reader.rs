@@ -7,10 +7,13 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::future::{BoxFuture, ready};
 use futures::{FutureExt, TryFutureExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
@@ -27,7 +30,7 @@ use crate::caught::caught;
 use crate::error::{InputFault, store_failure};
 
 /// Bytes read from a file's end in the first request: most footers fit.
-pub(super) const FOOTER_HINT_BYTES: usize = 512 << 10;
+const FOOTER_HINT_BYTES: usize = 512 << 10;
 
 /// One file of a store, for the Parquet crate's readers. What the request for the footer brought is kept: a file that is no longer
 /// takes one request.
@@ -48,6 +51,15 @@ impl StoreReader {
 
     pub(super) fn of(store: Arc<dyn ObjectStore>, path: Path, bytes: u64, footer_hint: usize) -> Self {
         Self { store, path, bytes, footer_hint, tail: Bytes::new() }
+    }
+
+    /// Fails where the range lies outside the file: then the file is at fault, and no store need be asked.
+    fn check(&self, range: &Range<u64>) -> Result<()> {
+        if range.start <= range.end && range.end <= self.bytes {
+            return Ok(());
+        }
+        let Range { start, end } = range;
+        Err(ParquetError::EOF(format!("it refers to its bytes {start} to {end}, and has {}", self.bytes)))
     }
 
     /// Reads the end of the file: as much as was hinted at.
@@ -78,6 +90,23 @@ impl StoreReader {
         let start = range.start.checked_sub(self.bytes - self.tail.len() as u64)?;
         let is_within = range.start <= range.end && range.end <= self.bytes;
         is_within.then(|| self.tail.slice(start as usize..(start + range.end - range.start) as usize))
+    }
+}
+
+/// Readers of a lake's files, for queries.
+#[derive(Debug)]
+pub(super) struct LakeReaders(pub(super) Arc<dyn ObjectStore>);
+
+impl ParquetFileReaderFactory for LakeReaders {
+    fn create_reader(
+        &self,
+        _: usize,
+        file: PartitionedFile,
+        _: Option<usize>,
+        _: &ExecutionPlanMetricsSet,
+    ) -> datafusion::common::Result<Box<dyn AsyncFileReader + Send>> {
+        let ObjectMeta { location, size, .. } = file.object_meta;
+        Ok(Box::new(StoreReader::of(Arc::clone(&self.0), location, size, FOOTER_HINT_BYTES)))
     }
 }
 
@@ -236,6 +265,9 @@ fn from_store(error: object_store::Error) -> ParquetError {
 
 impl AsyncFileReader for StoreReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
+        if let Err(outside) = self.check(&range) {
+            return ready(Err(outside)).boxed();
+        }
         match self.in_tail(&range) {
             Some(bytes) => ready(Ok(bytes)).boxed(),
             None => self.store.get_range(&self.path, range).map_err(from_store).boxed(),
@@ -243,6 +275,9 @@ impl AsyncFileReader for StoreReader {
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
+        if let Err(outside) = ranges.iter().try_for_each(|range| self.check(range)) {
+            return ready(Err(outside)).boxed();
+        }
         match ranges.iter().map(|range| self.in_tail(range)).collect() {
             Some(all) => ready(Ok(all)).boxed(),
             // The store asks for neighbouring ranges together.
@@ -310,5 +345,22 @@ mod tests {
         store.put(&path, vec![0; 50].into()).await.unwrap();
         let mut reader = StoreReader::of(store, path, 100, 80);
         assert!(reader.get_metadata(None).await.unwrap_err().to_string().contains("100 bytes"));
+    }
+
+    /// The store would fail such a request, and be asked again and again.
+    #[tokio::test]
+    async fn a_range_outside_the_file_is_the_fault_of_the_file() {
+        let (store, path) = (Arc::new(InMemory::new()), Path::from("lake.parquet"));
+        store.put(&path, vec![0; 50].into()).await.unwrap();
+        let mut reader = StoreReader::of(store, path, 50, 8);
+        assert_eq!(reader.get_bytes(10..50).await.unwrap().len(), 40);
+        for range in [10..51, 60..70, Range { start: 9, end: 8 }, 7..u64::MAX] {
+            let alone = reader.get_bytes(range.clone()).await.unwrap_err();
+            let beside = reader.get_byte_ranges(vec![0..4, range]).await.unwrap_err();
+            for error in [alone, beside] {
+                assert!(store_failure("lake.parquet", &error).is_none(), "{error}");
+                assert!(error.to_string().contains("and has 50"), "{error}");
+            }
+        }
     }
 }
