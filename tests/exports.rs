@@ -214,3 +214,25 @@ fn formulas_are_escaped_where_that_is_asked_for() {
     let escaped = cells("--csv-escape-formulas");
     assert!(begins(&escaped, "'=cmd|") && !begins(&escaped, "="), "{escaped:?}");
 }
+
+#[test]
+fn an_export_that_fails_loses_itself_alone() {
+    let place = Place::new();
+    staging(&place, "ada", "zip -r out.zip docs");
+    // The system refuses files as long as the page, and no other.
+    let scan = format!(
+        "trap '' XFSZ; ulimit -f 2000; exec {} scan --lake {} --out {} --no-cache --only compression_staging --format html,csv,jsonl",
+        env!("CARGO_BIN_EXE_hindcast"),
+        place.lake().display(),
+        place.out().display()
+    );
+    let output = std::process::Command::new("sh").args(["-c", &scan]).output().expect("a shell");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("report.html") && told.contains("all others are in"), "{told}");
+    assert!(!place.out().join("report.html").exists());
+    for file in ["summary.json", "findings.csv", "findings.jsonl", "tables/compression_staging.csv"] {
+        assert!(place.out().join(file).exists(), "{file}");
+    }
+    assert_eq!(place.findings().len(), 1);
+}
