@@ -12,6 +12,10 @@ use super::investigate::LookedUp;
 use super::ledger::UnitRecord;
 use super::plan::{PlannedTable, ScanPlan};
 
+/// One row in so many may have a time that can't be read before its date counts as not read: the share of records that an import
+/// may reject.
+const MOST_UNREAD_TIMES: u64 = 10;
+
 /// The coverage of a plan's units; of an entity's, with what looking it up came to. Units of `past` are of the time before the
 /// window. `gaps` are those that only its rows tell.
 pub(super) fn coverage_of(
@@ -148,9 +152,11 @@ fn entry_of(spec: &TableSpec, date: NaiveDate, units: &[&UnitRecord]) -> Coverag
     let outside: u64 = stats.iter().map(|stats| stats.rows_outside).sum();
     let without_time: u64 = stats.iter().map(|stats| stats.rows_without_time).sum();
     let unreadable = unreadable(units);
-    // Rows of which it is not known when they were belong to no window: they were not looked at. A row that tells no time is as
-    // its writer left it, unless none tells one.
-    let lost_rows = without_time > 0 && (unreadable.contains_key(spec.time_column) || rows + outside == 0);
+    // Rows of which it is not known when they were belong to no window: they were not looked at. A few odd ones are counted; where
+    // they are many, their form is one that is not read. A row that has no time is as its writer left it, unless none has one.
+    let all = rows + outside + without_time;
+    let unread_times = unreadable.get(spec.time_column).copied().unwrap_or(0);
+    let lost_rows = without_time > 0 && (unread_times * MOST_UNREAD_TIMES > all || rows + outside == 0);
     let status = match (faults.is_empty() && !lost_rows, rows) {
         (false, _) => Status::Failed,
         (true, 0) => Status::Empty,
