@@ -17,7 +17,7 @@ pub const TABLE: &str = "CommonSecurityLog";
 /// Rows of an import.
 pub const ROWS: u64 = 300;
 /// Tries of each kind.
-const TRIES: u32 = 3;
+const TRIES: u32 = 2;
 
 /// Starts `hindcast` with `arguments`, split at spaces.
 pub fn start(arguments: &str) -> Child {

@@ -156,3 +156,19 @@ async fn lists_of_others_delete_nothing_and_stop_nobody() {
         assert!(lake.store().head(victim).await.is_ok(), "{victim}");
     }
 }
+
+#[tokio::test]
+async fn a_view_that_is_too_old_is_not_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = lake_in(&folder);
+    let world = stepped::World::new();
+    let mut view = View::of_lake(&lake).await.unwrap();
+    assert!(view.still_holds(None).await.unwrap() && view.shows_change(IDS[0]));
+    let list = serde_json::to_string(&change(IDS[0], &[])).unwrap();
+    put(&lake, &format!("_hindcast/changes/{}.json", IDS[0]), &list).await;
+    world.pass(2 * 60 * 60);
+    // What ended meanwhile may be forgotten; what is still told counts.
+    assert!(!view.still_holds(None).await.unwrap());
+    assert!(!view.shows_change(IDS[0]));
+    stepped::World::new();
+}
