@@ -210,7 +210,7 @@ impl ObjectStore for Confined {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
 

@@ -84,11 +84,6 @@ impl ImportReport {
     pub fn records(&self) -> u64 {
         self.files.iter().map(FileReport::records).sum()
     }
-
-    /// Whether a file is imported, by this import or one before.
-    pub fn has_kept(&self) -> bool {
-        self.files.iter().any(|file| file.already_imported || file.kept() > 0)
-    }
 }
 
 impl FileReport {

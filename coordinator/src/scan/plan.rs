@@ -239,8 +239,8 @@ fn enabled(
         let lacks_locations = analysis.locations == Locations::Required && !has_locations;
         let lacks_others = is_of_one && OF_ALL_ROWS.contains(&analysis.id);
         let lack = lack_of(analysis, columns)
-            .or_else(|| lacks_locations.then(|| Lack::Other(NO_LOCATIONS)))
-            .or_else(|| lacks_others.then(|| Lack::Other(NO_OTHERS)));
+            .or_else(|| lacks_locations.then_some(Lack::Other(NO_LOCATIONS)))
+            .or_else(|| lacks_others.then_some(Lack::Other(NO_OTHERS)));
         let (reason, lacking) = match lack {
             None => {
                 analyses.push(analysis);

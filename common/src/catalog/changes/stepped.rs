@@ -166,7 +166,7 @@ impl Stepped {
         self.turn(&Act::Nothing).await;
         let second = self.world.objects(prefix.as_ref())?;
         let middle = first.get(first.len() / 2).map(|meta| meta.location.clone()).unwrap_or_default();
-        let is_low_first = self.world.state.lock().unwrap().acts % 2 == 0;
+        let is_low_first = self.world.state.lock().unwrap().acts.is_multiple_of(2);
         let early = first.into_iter().filter(|meta| (meta.location < middle) == is_low_first);
         let late = second.into_iter().filter(|meta| (meta.location < middle) != is_low_first);
         Ok(early.chain(late).collect())
