@@ -286,7 +286,7 @@ fn audit_records_are_read_as_each_tool_writes_them() {
 fn flows_of_traffic_analytics_have_their_columns() {
     let place = Place::new();
     let text = "TenantId,\"TimeGenerated [UTC]\",\"FlowStartTime_t [UTC]\",FlowType_s,VM_s,VMIP_s,PublicIPs_s,L7Protocol_s,FlowDirection_s,AllowedOutFlows_d,Type\n\
-                t,\"1/5/2026, 8:00:00.000 AM\",\"1/5/2026, 8:00:00.000 AM\",ExternalPublic,vm1,10.0.0.4,\"203.0.113.9|1|0|0|0|10|20\",https,O,1,AzureNetworkAnalytics_CL\n";
+                t,2026-01-05T08:00:00Z,2026-01-05T08:00:00Z,ExternalPublic,vm1,10.0.0.4,\"203.0.113.9|1|0|0|0|10|20\",https,O,1,AzureNetworkAnalytics_CL\n";
     let report = place.import(&place.file("flows.csv", text), "");
     assert_eq!(report["files"][0]["source"], "traffic-analytics");
     let row = &place.rows_by("AzureNetworkAnalytics_CL", "VMName")[0];

@@ -185,7 +185,7 @@ fn messages_wrapped_in_json_and_csv_are_rows() {
         (
             "workspace.csv",
             text("TenantId,\"TimeGenerated [UTC]\",SyslogMessage,Type\n", &|_, m| {
-                format!("t,\"1/5/2026, 8:00:00.000 AM\",{},Syslog\n", in_cell(&m))
+                format!("t,2026-01-05T08:00:00Z,{},Syslog\n", in_cell(&m))
             }),
             "",
         ),
@@ -223,7 +223,7 @@ fn an_odd_record_decides_nothing() {
     };
     let windows = "TenantId,\"TimeGenerated [UTC]\",Computer,Channel,EventID,SourceIP,Type\n".to_owned()
         + &(0..5)
-            .map(|id| format!("t,\"1/5/2026, 8:00:00.000 AM\",pc,Security,4688,10.1.1.{id},SecurityEvent\n"))
+            .map(|id| format!("t,2026-01-05T08:00:00Z,pc,Security,4688,10.1.1.{id},SecurityEvent\n"))
             .collect::<String>();
     for (name, text, arguments, table, rejects) in [
         (

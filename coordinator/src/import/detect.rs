@@ -52,7 +52,7 @@ pub(super) fn reading_of(sample: Sample<'_>, told: Option<&Source>) -> Result<(R
     if most(&is_document) {
         return header_free(by_line(Shape::Lines), Kind::Json);
     }
-    let is_cef = most(&messages::is_in);
+    let is_cef = most(&messages::is_in) || (!is_counted && are_messages(sample));
     if is_counted {
         return match is_cef || told.is_some_and(|source| source.is_cef) {
             true => header_free(Shape::Counted { has_messages: true }, Kind::Cef),
@@ -83,6 +83,16 @@ pub(super) fn reading_of(sample: Sample<'_>, told: Option<&Source>) -> Result<(R
         _ => None,
     });
     refused.map_or(Ok((reading, header_bytes)), Err)
+}
+
+/// Whether most records are CEF messages where these go on over several lines.
+fn are_messages(sample: Sample<'_>) -> bool {
+    if !messages::is_in(sample.text) {
+        return false;
+    }
+    let spans = sample.framing(Shape::Messages).cut(sample.text, sample.is_whole).spans;
+    let count = spans.iter().filter(|span| messages::is_in(&sample.text[span.start..span.end])).count();
+    2 * count > spans.len()
 }
 
 /// Whether a text that begins as JSON is mostly something else.

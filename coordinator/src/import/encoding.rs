@@ -218,7 +218,7 @@ mod tests {
         for text in ["", "a", "\0\0\0\0\0\0\0\0", "{\"a\":1}\n\0\0\0\0\0\0\0\0\0\0{\"a\":2}\n"] {
             assert_eq!(read(text.into()), text.as_bytes());
         }
-        let lone = [&[0x41, 0, 0, 0xd8, 0x42, 0][..], &[0x43, 0].repeat(9)].concat();
+        let lone = [&[0x41, 0, 0x3d, 0xd8, 0x42, 0][..], &[0x43, 0].repeat(9)].concat();
         assert!(read(lone).starts_with(&[b'A', NO_CHARACTER, b'B', b'C']));
     }
 
