@@ -206,7 +206,11 @@ pub fn print_unread(summary: &Summary) {
     let past = summary.coverage.unread_past();
     past.for_each(|entry| eprintln!("warning: not read before the window: {}", entry.unread_text()));
     if !summary.risk.is_assessed() {
-        eprintln!("error: risk {}: {}", summary.risk.level.name(), summary.risk.explanation.join("; "));
+        let is_told = |reason: &&String| summary.coverage.unread().any(|unread| unread == **reason);
+        let others: Vec<&str> =
+            summary.risk.explanation.iter().filter(|reason| !is_told(reason)).map(String::as_str).collect();
+        let others = if others.is_empty() { String::new() } else { format!(": {}", others.join("; ")) };
+        eprintln!("error: risk {}{others}", summary.risk.level.name());
     }
 }
 
