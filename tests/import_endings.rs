@@ -156,7 +156,7 @@ fn an_unreadable_file_keeps_no_other_back() {
     put("3.log", b"Jan  5 08:00:00 host sshd[1]: Accepted\n");
     put("4.ndjson", traffic(10, 10).as_bytes());
     put("5.ndjson", traffic(10, 20).as_bytes());
-    fs::set_permissions(folder.join("5.ndjson"), fs::Permissions::from_mode(0)).expect("locked");
+    fs::set_permissions(folder.join("5.ndjson"), fs::Permissions::from_mode(0o000)).expect("locked");
     let is_root = fs::read(folder.join("5.ndjson")).is_ok();
     let day = folder.display().to_string();
     let ending = place.import_anyhow(&day, "");

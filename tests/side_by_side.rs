@@ -197,7 +197,7 @@ fn a_scan_beside_imports_reads_whole_imports() {
             continue;
         }
         assert!(output.status.success(), "{}", stderr(&output));
-        assert!(rows >= ROWS && rows <= 6 * ROWS && rows % ROWS == 0, "{rows} rows");
+        assert!((ROWS..=6 * ROWS).contains(&rows) && rows % ROWS == 0, "{rows} rows");
         scans += 1;
     }
     assert_all_well(&ended(running));
