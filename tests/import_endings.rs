@@ -72,6 +72,9 @@ fn a_hint_works_for_its_file() {
     let place = Place::new();
     let text = "Domain,Receive Time,Serial #,Type,Threat/Content Type,Generate Time,Source address,Destination address,Action,Bytes Sent\r\n\
                 1,2026/01/05 08:00:00,0123,TRAFFIC,end,2026/01/05 08:00:00,10.1.1.5,203.0.113.9,allow,5000000\r\n";
+    // Most lines are as in its syslog: the header tells them apart.
+    let text =
+        text.to_owned() + &text.lines().skip(1).collect::<String>().replace("5000000", "0\r\n").repeat(3);
     let mapping = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/mappings/pan-os-web-export.toml");
     place.import(&place.file("log.csv", text), &format!("--mapping {mapping}"));
     place.scan_well("--suite firewall");

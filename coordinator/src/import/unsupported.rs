@@ -51,7 +51,7 @@ pub(super) fn lines(lines: &[&[u8]]) -> Option<String> {
             "its lines are LEEF messages, which import does not read: {AS_CEF}, or {AS_FIELDS}"
         ));
     }
-    if most(&is_pan_os) {
+    if is_pan_os(first) && most(&is_pan_os) {
         return Some(format!(
             "its lines are PAN-OS logs in the format of its own syslog, which import does not read: {AS_CEF} (PAN-OS: \
              a custom log format in the syslog server profile), or {AS_FIELDS}"
