@@ -172,6 +172,36 @@ fn unreadable_values_are_null_and_counted() {
     );
 }
 
+/// Of many rows a few may have no time that can be read, and a few rows may have no value in a column that others are chosen by.
+#[test]
+fn odd_rows_are_counted() {
+    let sessions = |rows: usize, odd: usize, column: &str, value: Value| -> Place {
+        let place = Place::new();
+        let rows = (0..rows).map(|index| {
+            let mut row = session("2026-02-02T11:00:00Z", "203.0.113.9");
+            if index < odd {
+                row.insert(column.into(), value.clone());
+            }
+            row
+        });
+        place.write_rows("CommonSecurityLog", "2026-02-02", "a.parquet", &rows.collect::<Vec<_>>());
+        let audit = [("TimeGenerated", json!("2026-02-02T11:00:00Z")), ("OperationName", json!("Read"))];
+        place.write_rows("AuditLogs", "2026-02-02", "a.parquet", &[row(audit)]);
+        place
+    };
+    for (rows, odd, code) in [(12, 1, 0), (12, 2, 3)] {
+        let place = sessions(rows, odd, "TimeGenerated", json!("soon"));
+        assert_eq!(place.scan("").status.code(), Some(code), "{odd} of {rows}");
+        let reason = place.coverage("CommonSecurityLog", "2026-02-02")["reason"].clone();
+        let expected = format!("{odd} rows have no readable time");
+        assert!(reason.as_str().is_some_and(|reason| reason.contains(&expected)), "{reason}");
+    }
+    for (rows, code) in [(3, 0), (12, 3)] {
+        let place = sessions(rows, rows, "DeviceVendor", Value::Null);
+        assert_eq!(place.scan("").status.code(), Some(code), "{rows}");
+    }
+}
+
 /// State of a scan that read more columns says nothing of those that this one does not read.
 #[test]
 fn counts_of_unreadable_values_do_not_depend_on_the_cache() {

@@ -74,9 +74,10 @@ pub(super) struct TableColumns<'a> {
 
 /// Columns of tables that are there and were looked for in vain: those for want of which most analyses of a table, or all, can't
 /// run, and those whose name is there in another writing. A column that a product does not log, and few analyses ask for, is
-/// no gap.
+/// no gap. Nor is one of an investigation (`of_entity`) that only other analyses want: it shows the entity's rows all the same.
 pub(super) fn column_gaps(
     tables: &[TableColumns<'_>],
+    of_entity: bool,
     disabled: &[Disabled],
     chosen: &BTreeMap<&'static str, Vec<&'static Rollup>>,
     enabled: &[&'static Analysis],
@@ -98,7 +99,8 @@ pub(super) fn column_gaps(
         let lacks = Lacks::of(spec, disabled, enabled);
         let is_unread = !chosen.contains_key(spec.name) && !lacks.disabled.is_empty();
         let is_told = |column: &&str| {
-            is_unread || *column == spec.time_column || is_there(column) || lacks.disables_most(column)
+            let is_wanted = !of_entity && lacks.disables_most(column);
+            is_unread || *column == spec.time_column || is_there(column) || is_wanted
         };
         let told: Vec<&str> = absent.into_iter().filter(is_told).collect();
         (!told.is_empty()).then(|| column_gap(spec, &told, &others, is_unread))

@@ -170,7 +170,8 @@ pub(super) async fn plan_window(
     let known = in_window.iter().filter_map(|(table, folders)| {
         Some(TableColumns { table, folders, known: columns.get(table.spec.name)? })
     });
-    gaps.extend(column_gaps(&known.collect::<Vec<_>>(), &disabled, &chosen, &analyses));
+    let (known, of_entity) = (known.collect::<Vec<_>>(), request.investigated.is_some());
+    gaps.extend(column_gaps(&known, of_entity, &disabled, &chosen, &analyses));
     let mut tables = Vec::new();
     for (table, folders) in in_window {
         let Some(rollups) = chosen.get(table.spec.name).cloned() else { continue };
