@@ -375,12 +375,13 @@ fn state_of_an_entitys_rows_is_no_others() {
         (files_of(&place.out()), stdout(&output))
     };
     let (device, _) = run("investigate device ws-1");
-    let (scan, _) = run("scan");
+    // No analysis of the suites can run on this lake's DeviceNetworkEvents.
+    let (scan, _) = run("scan --allow-partial");
     let (other, _) = run("investigate device ws-2");
     let (again, told) = run("investigate device ws-1");
     assert_same(&device, &again, "an investigation and the same after others");
     assert!(told.contains("; 0 of "), "{told}");
     assert!(device["tables/data_exfiltration.json"] != other["tables/data_exfiltration.json"]);
-    place.scan_well("");
+    place.scan_well("--allow-partial");
     assert_same(&scan, &files_of(&place.out()), "a scan beside investigations and a fresh one");
 }

@@ -125,7 +125,7 @@ impl StateStore {
     }
 
     /// Commits the state of one rollup: data first, under its content's hash, then the manifest, which only the
-    /// first of several attempts can put. One that is not as it was written is replaced.
+    /// first of several attempts can put. One that is not as it was written, or can't be read, is replaced.
     ///
     /// # Errors
     /// [`Error::Storage`] where the store fails.
@@ -155,8 +155,10 @@ impl StateStore {
             }
         }
         // Another attempt was first: what it committed is as good, being of the same inputs.
-        if let Some(Ok(committed)) = self.read_manifest(&manifest.key).await? {
-            return Ok(committed);
+        match self.read_manifest(&manifest.key).await {
+            Ok(Some(Ok(committed))) => return Ok(committed),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(key = manifest.key, %error, "a manifest can't be read: replaced"),
         }
         self.location.put(&path, json).await?;
         Ok(manifest)

@@ -202,7 +202,7 @@ impl Source {
     }
 
     /// The built-in source of most of these records; the generic one where none is recognised. Where a table is `asked`
-    /// for, it must have a rule that makes rows of that table of most of them.
+    /// for, it must have a rule for that table, or one that makes rows of it of most of them.
     ///
     /// # Errors
     /// [`Error::Internal`] where a built-in source is broken.
@@ -217,7 +217,10 @@ impl Source {
                 json::shape(&mut record, &source).is_ok()
                     && matches!(source.route(&record, asked), Route::Row(..))
             };
-            if most(&|record| source.is_recognised(record)) && (asked.is_none() || most(&is_taken)) {
+            let has_rule =
+                |asked: &str| source.tables.iter().any(|rule| rule.table.as_deref() == Some(asked));
+            let serves = asked.is_none_or(|asked| has_rule(asked) || most(&is_taken));
+            if most(&|record| source.is_recognised(record)) && serves {
                 return Ok(source);
             }
         }
