@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::damaged_state::files_and_replaced;
 use crate::object_stores::{BUCKET, Store};
 use crate::same_bytes::{assert_same, files_of};
 use crate::sandbox::{Sandbox, Setup};
@@ -166,15 +167,16 @@ fn only_what_is_new_is_computed() {
 fn state_that_can_not_be_read_is_computed_again() {
     let place = Place::with_demo("--days 3 --rows-per-day 3000 --seed 3 --start 2026-01-05");
     place.scan_well("");
-    let quiet = files_of(&place.out());
+    let (quiet, _) = files_and_replaced(&place.out());
     let sandbox = Sandbox::start(&place, Setup::local(&place), 2);
     let scan = |out: &str| {
         let output = sandbox.scan(&place.path(out), "");
         assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
-        assert_same(&quiet, &files_of(&place.path(out)), out);
-        stdout(&output)
+        let (files, replaced) = files_and_replaced(&place.path(out));
+        assert_same(&quiet, &files, out);
+        (stdout(&output), replaced)
     };
-    scan("first");
+    assert!(scan("first").1.is_empty());
     let state_of = |table_and_date: &str, rollup: &str, extension: &str| {
         let folder = place.path("state").join(table_and_date).join(rollup);
         let found = fs::read_dir(&folder).expect("state").map(|entry| entry.expect("an entry").path());
@@ -190,13 +192,14 @@ fn state_that_can_not_be_read_is_computed_again() {
     let named = state_of("DeviceNetworkEvents/date=2026-01-07", "device_hours", "json");
     fs::remove_file(&named).expect("removed");
     std::os::unix::fs::symlink(&named, &named).expect("a link to itself");
-    let told = scan("second");
-    assert!(told.contains("3 of 21 units computed"), "{told}");
+    let (printed, replaced) = scan("second");
+    assert!(printed.contains("3 of 21 units computed"), "{printed}");
+    assert!(!replaced.is_empty(), "{printed}");
     assert_eq!(fs::read(&cut).expect("state"), bytes);
     fs::remove_file(&named).expect("removed");
     scan("third");
-    let told = scan("fourth");
-    assert!(told.contains("0 of 21 units computed"), "{told}");
+    let (printed, replaced) = scan("fourth");
+    assert!(printed.contains("0 of 21 units computed") && replaced.is_empty(), "{printed}");
     // The same without a cluster.
     fs::remove_file(&gone).expect("removed");
     let (lake, state, out) = (place.lake(), place.path("state"), place.path("here"));
@@ -204,7 +207,7 @@ fn state_that_can_not_be_read_is_computed_again() {
     let output = hindcast(&format!("scan {folders} --format parquet,json"));
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stdout(&output).contains("1 of 21 units computed"), "{}", stdout(&output));
-    assert_same(&quiet, &files_of(&out), "here");
+    assert_same(&quiet, &files_and_replaced(&out).0, "here");
 }
 
 #[test]
