@@ -12,7 +12,7 @@ use super::{Change, names};
 use crate::retry::with_retries;
 use crate::{Error, Result};
 
-/// Where a lake's changes are told.
+/// Folder of a lake's lists of changes and decisions.
 pub(super) const FOLDER: &str = "_hindcast/changes";
 /// Ending of a change's list.
 pub(super) const LIST: &str = "json";
@@ -48,7 +48,7 @@ pub(super) struct Record {
     pub(super) written: DateTime<Utc>,
     /// Whether its list is there.
     pub(super) has_list: bool,
-    /// Whether it is told for good that it was taken back.
+    /// Whether the lake keeps for good that it was taken back.
     pub(super) is_taken_back: bool,
     /// Whether it is or was committed.
     pub(super) is_committed: bool,

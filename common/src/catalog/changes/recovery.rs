@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 /// Age from which a change without a decision is taken to be that of a dead process, by the store's clock.
 const ABANDONED_AFTER: Duration = Duration::hours(6);
-/// How long changes that are over are told; readers trust what they read of changes for half as long.
+/// How long the lists of changes that ended are kept; readers trust what they read of changes for half as long.
 const TOLD_FOR: Duration = Duration::hours(2);
 /// An object put to read the store's clock.
 const CLOCK: &str = "clock";
