@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod caught;
 pub mod cluster;
 pub mod config;
+pub mod detections;
 pub mod engine;
 pub mod entities;
 pub mod error;

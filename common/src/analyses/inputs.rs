@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::datatypes::SchemaRef;
 use datafusion::common::{JoinType, Result, ScalarValue, internal_datafusion_err};
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, ident, lit};
 use datafusion::prelude::DataFrame;
 
@@ -20,6 +22,10 @@ pub struct Inputs<'a> {
     pub columns: &'a BTreeMap<String, BTreeSet<String>>,
     /// Opens the merged state of a rollup; `None` where the lake has no table for it.
     pub open: &'a dyn Fn(&str, Scope) -> Result<Option<DataFrame>>,
+    /// The columns of a rollup's merged state, also where it can't be opened.
+    pub schema_of: &'a dyn Fn(&str) -> Result<SchemaRef>,
+    /// The session that runs the analysis.
+    pub session: &'a SessionState,
     /// Opens a side table; `None` where the job was given none.
     pub open_side: &'a dyn Fn(&SideTable) -> Result<Option<DataFrame>>,
     /// What results are of.

@@ -1,78 +1,31 @@
-//! Analyses: relational steps from merged rollups to one result table each, and the findings a table raises.
+//! Analyses: from merged rollups to one result table each, and the findings a table raises. What each computes is data, loaded
+//! by [`crate::detections`]; a few are written in Rust, in [`native`].
 
-mod attack_timeline;
-mod beacon_pairs;
-mod beacon_scores;
-mod beaconing;
-mod cli_storage_uploads;
-mod compression_staging;
 pub mod correlation;
-mod data_exfiltration;
-mod dns_tunneling;
-mod egress_spikes;
-mod event_timeline;
 mod inputs;
 pub mod investigation;
-mod ip_locations;
-mod ip_variability;
-mod multi_location_users;
-mod operation_matrix;
-mod operation_matrix_by_ip;
-mod operation_summary;
-mod operation_timeline;
-mod port_usage;
-mod rare_combinations;
+mod native;
 mod side_tables;
-mod storage_audit;
-mod threat_breakdown;
-mod top_accounts;
-mod top_talkers;
-mod traffic_overview;
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take};
-use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
-use datafusion::common::Result;
-use datafusion::logical_expr::{Expr, SortExpr, cast, ident, lit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{DFSchema, Result, ScalarValue, internal_datafusion_err};
+use datafusion::logical_expr::{EmptyRelation, LogicalPlan, SortExpr, ident};
 use datafusion::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
 pub use inputs::{Context, Inputs, Scope};
+pub(crate) use native::NATIVE;
 pub use side_tables::{LOCATIONS, OWN_ADDRESSES, SideTable, WANTED_ENTITIES};
 
 use crate::config::Config;
+use crate::detections::bindings::{Bindings, Bound};
+use crate::detections::sql::{self, SqlText};
+use crate::detections::About;
 use crate::findings::FindingRule;
-use crate::functions::round_half_up;
-use crate::time::MICROS_PER_HOUR;
-
-/// Every analysis, in the order of reports. A new one is a file beside this one and a line here.
-pub static ANALYSES: &[&Analysis] = &[
-    &compression_staging::ANALYSIS,
-    &cli_storage_uploads::ANALYSIS,
-    &egress_spikes::ANALYSIS,
-    &storage_audit::ANALYSIS,
-    &traffic_overview::ANALYSIS,
-    &event_timeline::ANALYSIS,
-    &top_talkers::ANALYSIS,
-    &port_usage::ANALYSIS,
-    &beaconing::ANALYSIS,
-    &beacon_scores::ANALYSIS,
-    &dns_tunneling::ANALYSIS,
-    &data_exfiltration::ANALYSIS,
-    &threat_breakdown::ANALYSIS,
-    &attack_timeline::ANALYSIS,
-    &operation_summary::ANALYSIS,
-    &ip_variability::ANALYSIS,
-    &multi_location_users::ANALYSIS,
-    &operation_matrix::ANALYSIS,
-    &operation_matrix_by_ip::ANALYSIS,
-    &ip_locations::ANALYSIS,
-    &operation_timeline::ANALYSIS,
-    &top_accounts::ANALYSIS,
-    &rare_combinations::ANALYSIS,
-];
 
 /// Columns whose names start with this serve findings and are not written to result tables.
 pub const HIDDEN_PREFIX: char = '_';
@@ -118,7 +71,7 @@ pub struct Requirement {
     pub columns: &'static [&'static str],
 }
 
-/// One analysis.
+/// One analysis, as a detection's folder defines it. Definitions live as long as the process: each content is loaded once.
 #[derive(Debug)]
 pub struct Analysis {
     /// Name of the analysis and of its result table.
@@ -137,21 +90,34 @@ pub struct Analysis {
     pub requires: &'static [Requirement],
     /// Whether it needs to know where addresses are.
     pub locations: Locations,
+    /// Whether it says how rare something is among the rows of all: of one entity's alone it means nothing.
+    pub is_of_all_rows: bool,
     /// What it reads of the time before the window; nothing where absent.
     pub look_back: Option<LookBack>,
     /// One shard's result, in no order. Every group of rows that belong together lies in one shard.
-    pub run: fn(&Inputs<'_>) -> Result<DataFrame>,
+    pub query: Query,
     /// What is still to be done with the whole result, where no shard alone knows enough.
-    pub finish: Option<fn(DataFrame, &Context<'_>) -> Result<DataFrame>>,
+    pub finish: Option<SqlText>,
     /// Columns that order the result, descending where `true`; ties are ordered by all columns. Those of a result with
     /// a limit leave no ties.
     pub order: &'static [(&'static str, bool)],
-    /// Rows kept of the ordered result; all where absent.
-    pub limit: Option<fn(&Config) -> usize>,
+    /// Name of the parameter that says how many rows of the ordered result are kept; all where absent.
+    pub limit: Option<&'static str>,
     /// A further table computed from the whole result.
     pub companion: Option<Companion>,
     /// How rows become findings.
     pub finding: Option<FindingRule>,
+    /// Parameters, columns, guide and chart.
+    pub about: About,
+}
+
+/// How an analysis computes one shard's result.
+#[derive(Debug, Clone, Copy)]
+pub enum Query {
+    /// By SQL over the rollups.
+    Sql(SqlText),
+    /// By a plan built in Rust.
+    Native(fn(&Inputs<'_>) -> Result<DataFrame>),
 }
 
 /// What an analysis reads of the time before the window, where the lake has it.
@@ -159,9 +125,8 @@ pub struct Analysis {
 pub struct LookBack {
     /// Which of its rollups it reads of that time.
     pub rollups: &'static [&'static str],
-    /// Where that time begins for a window that begins at an instant, both in microseconds; `None` where the parameters ask for
-    /// nothing of it.
-    pub start: fn(&Config, i64) -> Option<i64>,
+    /// Where that time begins, in microseconds: SQL over the parameters and `$window_from`; null where they ask for nothing of it.
+    pub start: SqlText,
 }
 
 /// A table computed from the whole result of an analysis.
@@ -170,13 +135,15 @@ pub struct Companion {
     /// Its name.
     pub name: &'static str,
     /// The table, of the result.
-    pub compute: fn(DataFrame) -> Result<DataFrame>,
+    pub query: SqlText,
 }
 
 /// Whether an analysis needs to know where addresses are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Locations {
     /// It does not ask.
+    #[default]
     Unused,
     /// It does without where no location database is given.
     Optional,
@@ -184,11 +151,89 @@ pub enum Locations {
     Required,
 }
 
+/// What the name of a rollup's table ends in where its rows are those of all shards.
+const OF_ALL_SHARDS: &str = "_all";
+/// What it ends in where they are of the time before the window.
+const OF_THE_PAST: &str = "_past";
+
 impl Analysis {
-    /// The analysis of that id, those of correlation and of investigations included.
-    pub fn by_id(id: &str) -> Option<&'static Analysis> {
-        let others = [correlation::QUESTIONS, investigation::INVESTIGATION, investigation::QUESTIONS];
-        ANALYSES.iter().chain(others.into_iter().flatten()).copied().find(|analysis| analysis.id == id)
+    /// One shard's result.
+    ///
+    /// # Errors
+    /// Where the plan can't be built, naming the file and line of the SQL.
+    pub fn run(&self, inputs: &Inputs<'_>) -> Result<DataFrame> {
+        let sql = match &self.query {
+            Query::Native(run) => return run(inputs),
+            Query::Sql(sql) => sql,
+        };
+        let bindings = self.bindings(inputs.config)?.with_run(&inputs.window, inputs.investigated);
+        sql::query(sql, inputs.session, &|name| self.table(inputs, name), &bindings)
+    }
+
+    /// The values of the names that its SQL may use, but for those of a run.
+    ///
+    /// # Errors
+    /// Where it uses a parameter there is none of.
+    pub fn bindings(&self, config: &Config) -> Result<Bindings> {
+        Ok(Bindings::of(config, self.id, self.about.uses)?)
+    }
+
+    /// A table that its SQL names.
+    fn table(&self, inputs: &Inputs<'_>, name: &str) -> Result<Option<DataFrame>> {
+        if name == LOCATIONS.name {
+            let empty = || empty_frame(inputs, &LOCATIONS.schema());
+            return inputs.side(&LOCATIONS)?.map_or_else(empty, Ok).map(Some);
+        }
+        let is_read = |id: &str| self.rollups.iter().chain(self.optional_rollups).any(|rollup| *rollup == id);
+        let scopes = [("", Scope::Shard), (OF_ALL_SHARDS, Scope::Whole), (OF_THE_PAST, Scope::Past)];
+        let meant = scopes.into_iter().find_map(|(end, scope)| {
+            let id = name.strip_suffix(end)?;
+            is_read(id).then_some((id, scope))
+        });
+        let Some((id, scope)) = meant else { return Ok(None) };
+        match (inputs.open)(id, scope)? {
+            Some(frame) => Ok(Some(frame)),
+            None => empty_frame(inputs, &(inputs.schema_of)(id)?).map(Some),
+        }
+    }
+
+    /// The whole result, from the rows of all shards; only where [`Analysis::finish`] is there.
+    ///
+    /// # Errors
+    /// Where the plan can't be built.
+    pub fn finished(&self, candidates: DataFrame, context: &Context<'_>) -> Result<DataFrame> {
+        let Some(sql) = &self.finish else { return Ok(candidates) };
+        let (session, plan) = candidates.into_parts();
+        let candidates = DataFrame::new(session.clone(), plan);
+        let open = |name: &str| {
+            Ok(match name {
+                "candidates" => Some(candidates.clone()),
+                "prevalence" => Some(context.prevalence.clone()),
+                _ => None,
+            })
+        };
+        sql::query(sql, &session, &open, &self.bindings(context.config)?)
+    }
+
+    /// Where what it reads of the time before the window begins, in microseconds; none where it reads nothing of it.
+    ///
+    /// # Errors
+    /// Where the expression is no whole number.
+    pub fn looks_back_to(&self, config: &Config, from_us: i64) -> Result<Option<i64>> {
+        let Some(look_back) = &self.look_back else { return Ok(None) };
+        let mut bindings = self.bindings(config)?;
+        bindings.insert(crate::detections::bindings::WINDOW_FROM, Bound::Integer(from_us));
+        match sql::constant(&look_back.start, &bindings)? {
+            ScalarValue::Int64(start) => Ok(start),
+            ScalarValue::Null => Ok(None),
+            other => Err(internal_datafusion_err!("{}: the look-back starts at {other}", self.id)),
+        }
+    }
+
+    /// Rows kept of the ordered result; all where absent.
+    pub fn limit(&self, config: &Config) -> Option<usize> {
+        let path = format!("{}.{}", self.id, self.limit?);
+        usize::try_from(config.integer(&path)).ok()
     }
 
     /// Whether people ask for its table by its suite; others answer questions of a scan or of an investigation.
@@ -201,13 +246,13 @@ impl Analysis {
     /// # Errors
     /// Where the plan can't be built.
     pub fn cut(&self, result: DataFrame, config: &Config) -> Result<DataFrame> {
-        let Some(limit) = self.limit else {
+        let Some(limit) = self.limit(config) else {
             return Ok(result);
         };
         // The columns named order a cut result wholly: a group's key is among them.
         let order: Vec<SortExpr> =
             self.order.iter().map(|(column, descending)| ident(*column).sort(!descending, false)).collect();
-        result.sort(order)?.limit(0, Some(limit(config)))
+        result.sort(order)?.limit(0, Some(limit))
     }
 
     /// All shards' results in their total order, cut to the limit, as one batch. They are held twice meanwhile.
@@ -230,7 +275,7 @@ impl Analysis {
                 Some(SortColumn { values: Arc::clone(all.column_by_name(&column)?), options: Some(options) })
             })
             .collect();
-        let first = lexsort_to_indices(&order, self.limit.map(|limit| limit(config)))?;
+        let first = lexsort_to_indices(&order, self.limit(config))?;
         drop(order);
         let (_, columns, _) = all.into_parts();
         let ordered = columns.into_iter().map(|column| take(&column, &first, None));
@@ -251,40 +296,33 @@ impl Analysis {
     }
 }
 
-const BYTES_PER_MEGABYTE: f64 = 1_048_576.0;
-
-/// Bytes as megabytes (1,048,576 bytes), rounded to two decimals.
-fn megabytes(bytes: Expr) -> Expr {
-    round_half_up(cast(bytes, DataType::Float64) / lit(BYTES_PER_MEGABYTE), 2)
-}
-
-/// The start of an hour from whole hours since the epoch.
-fn time_of_hour(hour_index: Expr) -> Expr {
-    time_of_micros(hour_index * lit(MICROS_PER_HOUR))
-}
-
-/// A UTC time from microseconds since the epoch.
-fn time_of_micros(micros: Expr) -> Expr {
-    cast(micros, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rollups::Rollup;
-
-    #[test]
-    fn analyses_name_rollups_that_exist_and_read_tables_they_require() {
-        for analysis in ANALYSES {
-            for id in analysis.rollups.iter().chain(analysis.optional_rollups) {
-                let rollup = Rollup::by_id(id).unwrap_or_else(|| panic!("{}: no rollup {id}", analysis.id));
-                let required =
-                    analysis.requires.iter().any(|requirement| requirement.tables == rollup.tables);
-                assert_eq!(required, analysis.rollups.contains(id), "{}: {id}", analysis.id);
-            }
-            for id in analysis.look_back.iter().flat_map(|look_back| look_back.rollups) {
-                assert!(analysis.rollups.contains(id), "{}: {id}", analysis.id);
-            }
-        }
+impl Companion {
+    /// The table, of an analysis's whole result.
+    ///
+    /// # Errors
+    /// Where the plan can't be built.
+    pub fn compute(&self, result: DataFrame, bindings: &Bindings) -> Result<DataFrame> {
+        let (session, plan) = result.into_parts();
+        let result = DataFrame::new(session.clone(), plan);
+        let open = |name: &str| Ok((name == "result").then(|| result.clone()));
+        sql::query(&self.query, &session, &open, bindings)
     }
+}
+
+/// A table of `schema` without rows, which the optimiser takes away together with what is joined to it.
+fn empty_frame(inputs: &Inputs<'_>, schema: &SchemaRef) -> Result<DataFrame> {
+    let schema = Arc::new(DFSchema::try_from(Arc::clone(schema))?);
+    let plan = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema });
+    Ok(DataFrame::new(inputs.session.clone(), plan))
+}
+
+/// The columns of [`Context::prevalence`].
+pub fn prevalence_schema() -> SchemaRef {
+    let field = |name: &str, data_type| Field::new(name, data_type, true);
+    Arc::new(Schema::new(vec![
+        field("kind", DataType::Utf8View),
+        field("name", DataType::Utf8View),
+        field("distinct_sources", DataType::Int64),
+        field("total_sources", DataType::Int64),
+    ]))
 }

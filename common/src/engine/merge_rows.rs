@@ -1,6 +1,7 @@
 //! Rows of several analyses in one stream: the columns of all, a first one that says whose row it is, and one that says why a
 //! shard has no result, in rows that are no analysis's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, new_null_array};
@@ -13,8 +14,12 @@ use datafusion::prelude::SessionContext;
 use super::job::{MergeFault, MergeJob, json_error};
 use super::merge_task::{analysis, opened, rollup};
 use super::state_table::state_schema;
-use crate::analyses::{Inputs, SideTable};
+use crate::analyses::{Analysis, Inputs, Scope, SideTable};
+use crate::config::Config;
+use crate::catalog::StateFile;
 use crate::functions::BUCKETS;
+use crate::operation::Origin;
+use crate::time::Window;
 
 const ANALYSIS_COLUMN: &str = "analysis";
 const FAULT_COLUMN: &str = "merge_fault";
@@ -28,6 +33,30 @@ pub struct MergeRows {
     schema: SchemaRef,
 }
 
+/// The columns of one shard's result of an analysis, where the lake has all that it reads.
+///
+/// # Errors
+/// Where its plan can't be built.
+pub fn result_columns(analysis: &Analysis, config: &Config) -> Result<SchemaRef> {
+    let rollups = analysis.rollups.iter().chain(analysis.optional_rollups);
+    let inputs: BTreeMap<String, Vec<StateFile>> = rollups.map(|id| ((*id).to_owned(), vec![])).collect();
+    let job = MergeJob {
+        config: config.clone(),
+        past: inputs.clone(),
+        inputs,
+        analyses: vec![analysis.id.to_owned()],
+        state_url: String::new(),
+        window: Window { from_us: 0, to_us: 0 },
+        shards: vec![],
+        side_tables: BTreeMap::new(),
+        columns: BTreeMap::new(),
+        investigated: None,
+        origin: Origin::default(),
+    };
+    let mut columns = MergeRows::of(&job)?.columns_of;
+    columns.pop().map(|(_, schema)| schema).ok_or_else(|| internal_datafusion_err!("no analysis was given"))
+}
+
 impl MergeRows {
     /// The columns each analysis's own plan has, over state without rows.
     ///
@@ -35,13 +64,14 @@ impl MergeRows {
     /// Where the job names an analysis or rollup there is none of, or two analyses differ in a column's type.
     pub fn of(job: &MergeJob) -> Result<Self> {
         let session = SessionContext::new();
-        let open = |id: &str, scope| {
-            if !job.states(scope).contains_key(id) {
-                return Ok(None);
-            }
-            let rollup = rollup(id)?;
+        let empty = |id: &str, scope| {
+            let rollup = rollup(&job.config, id)?;
             let table = EmptyTable::new(state_schema(rollup, &job.config, &session)?);
-            opened(rollup, session.read_table(Arc::new(table))?, scope).map(Some)
+            opened(rollup, session.read_table(Arc::new(table))?, scope)
+        };
+        let open = |id: &str, scope| {
+            let is_there = job.states(scope).contains_key(id);
+            is_there.then(|| empty(id, scope)).transpose()
         };
         let open_side = |table: &SideTable| {
             let is_given = job.side_tables.contains_key(table.name);
@@ -51,6 +81,8 @@ impl MergeRows {
             config: &job.config,
             columns: &job.columns,
             open: &open,
+            schema_of: &|id| Ok(Arc::clone(empty(id, Scope::Shard)?.schema().inner())),
+            session: &session.state(),
             open_side: &open_side,
             window: job.window,
             buckets: (0, BUCKETS),
@@ -62,7 +94,7 @@ impl MergeRows {
             Arc::new(Field::new(FAULT_COLUMN, DataType::Utf8, true)),
         ];
         for id in &job.analyses {
-            let columns = Arc::clone((analysis(id)?.run)(&inputs)?.schema().inner());
+            let columns = Arc::clone(analysis(&job.config, id)?.run(&inputs)?.schema().inner());
             for field in columns.fields() {
                 match all.iter().find(|known| known.name() == field.name()) {
                     None => all.push(Arc::new(field.as_ref().clone().with_nullable(true))),

@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{Result, exec_datafusion_err, internal_datafusion_err};
 use datafusion::datasource::MemTable;
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryLimit;
@@ -26,6 +27,7 @@ use super::state_table::{StateTable, state_schema};
 use crate::analyses::{Analysis, Inputs, Scope, SideTable};
 use crate::catalog::StateFile;
 use crate::caught::caught;
+use crate::config::Config;
 use crate::error::is_exhausted;
 use crate::functions::BUCKETS;
 use crate::operation::TaskGuard;
@@ -96,12 +98,14 @@ async fn merge(
     let mut shard = Shard::new(job, buckets, context);
     shard.hold_shared().await?;
     for id in &job.analyses {
-        let analysis = analysis(id)?;
+        let analysis = analysis(&job.config, id)?;
         let open = |rollup: &str, scope| shard.merged(rollup, scope);
-        let frame = (analysis.run)(&Inputs {
+        let frame = analysis.run(&Inputs {
             config: &job.config,
             columns: &job.columns,
             open: &open,
+            schema_of: &|rollup| shard.schema_of(rollup),
+            session: &shard.session.state(),
             open_side: &|table| shard.side(table),
             window: job.window,
             buckets,
@@ -160,7 +164,7 @@ impl<'a> Shard<'a> {
         let (from, to) = self.buckets;
         let share = |bytes: u64| bytes * u64::from(to - from) / u64::from(BUCKETS);
         for (id, files) in &self.job.inputs {
-            let readers = self.job.analyses.iter().filter_map(|id| Analysis::by_id(id));
+            let readers = self.job.analyses.iter().filter_map(|id| self.job.config.detections.by_id(id));
             let is_shared = readers.filter(|analysis| analysis.rollups.contains(&id.as_str())).count() > 1;
             let bytes: u64 = files.iter().map(|file| file.bytes).sum();
             if is_shared && share(bytes) <= held_bytes {
@@ -183,6 +187,14 @@ impl<'a> Shard<'a> {
         }
     }
 
+    /// The columns of a rollup's merged state.
+    fn schema_of(&self, id: &str) -> Result<SchemaRef> {
+        let rollup = rollup(&self.job.config, id)?;
+        let schema = state_schema(rollup, &self.job.config, &self.session)?;
+        let empty = self.session.read_table(Arc::new(EmptyTable::new(schema)))?;
+        Ok(Arc::clone(opened(rollup, empty, Scope::Shard)?.schema().inner()))
+    }
+
     fn side(&self, table: &SideTable) -> Result<Option<DataFrame>> {
         let Some(file) = self.job.side_tables.get(table.name) else { return Ok(None) };
         let state = open_location(&self.job.state_url, self.context)?;
@@ -191,12 +203,12 @@ impl<'a> Shard<'a> {
     }
 
     fn stored(&self, id: &str, files: Vec<StateFile>, scope: Scope) -> Result<DataFrame> {
-        opened(rollup(id)?, self.states(id, files, scope)?, scope)
+        opened(rollup(&self.job.config, id)?, self.states(id, files, scope)?, scope)
     }
 
     fn states(&self, id: &str, files: Vec<StateFile>, scope: Scope) -> Result<DataFrame> {
         let state = open_location(&self.job.state_url, self.context)?;
-        let schema = state_schema(rollup(id)?, &self.job.config, &self.session)?;
+        let schema = state_schema(rollup(&self.job.config, id)?, &self.job.config, &self.session)?;
         let states = self.session.read_table(Arc::new(StateTable::new(schema, state, files)))?;
         let (from, to) = self.buckets;
         match scope {
@@ -221,7 +233,7 @@ impl<'a> Shard<'a> {
 
     async fn merge_alone(&self, id: &str, file: &StateFile) -> Result<()> {
         // Optional rollups are what analyses open whole.
-        let mut readers = self.job.analyses.iter().filter_map(|id| Analysis::by_id(id));
+        let mut readers = self.job.analyses.iter().filter_map(|id| self.job.config.detections.by_id(id));
         let is_whole = readers.any(|analysis| analysis.optional_rollups.contains(&id));
         let scope = if is_whole { Scope::Whole } else { Scope::Shard };
         let mut rows = self.stored(id, vec![file.clone()], scope)?.execute_stream().await?;
@@ -235,10 +247,10 @@ pub(super) fn opened(rollup: &Rollup, states: DataFrame, scope: Scope) -> Result
     if scope == Scope::Unmerged { Ok(states) } else { rollup.merge(states) }
 }
 
-pub(super) fn analysis(id: &str) -> Result<&'static Analysis> {
-    Analysis::by_id(id).ok_or_else(|| internal_datafusion_err!("there is no analysis {id}"))
+pub(super) fn analysis(config: &Config, id: &str) -> Result<&'static Analysis> {
+    config.detections.by_id(id).ok_or_else(|| internal_datafusion_err!("there is no analysis {id}"))
 }
 
-pub(super) fn rollup(id: &str) -> Result<&'static Rollup> {
-    Rollup::by_id(id).ok_or_else(|| internal_datafusion_err!("there is no rollup {id}"))
+pub(super) fn rollup(config: &Config, id: &str) -> Result<&'static Rollup> {
+    config.detections.rollup(id).ok_or_else(|| internal_datafusion_err!("there is no rollup {id}"))
 }

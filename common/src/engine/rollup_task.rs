@@ -131,7 +131,10 @@ async fn run_unit(
     let rollups = unit
         .rollups
         .iter()
-        .map(|id| Rollup::by_id(id).ok_or_else(|| Error::Internal(format!("there is no rollup {id}"))))
+        .map(|id| {
+            let known = job.config.detections.rollup(id);
+            known.ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))
+        })
         .collect::<crate::Result<Vec<_>>>()?;
     let keys = rollups
         .iter()

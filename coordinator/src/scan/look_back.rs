@@ -1,7 +1,7 @@
 //! What a scan reads of the time before its window, for the analyses that look back.
 
 use hindcast_common::Result;
-use hindcast_common::analyses::{Analysis, LookBack};
+use hindcast_common::analyses::{Analysis};
 use hindcast_common::catalog::{DateFolder, LakeTable};
 use hindcast_common::config::Config;
 use hindcast_common::rollups::Rollup;
@@ -33,10 +33,12 @@ pub(super) async fn past_of(
 ) -> Result<Option<PlannedPast>> {
     let mut start_us = window.from_us;
     let mut looked_at: Vec<&'static Rollup> = Vec::new();
-    for LookBack { rollups: wanted, start } in analyses.iter().filter_map(|a| a.look_back.as_ref()) {
-        let own = rollups.iter().filter(|rollup| wanted.contains(&rollup.id));
+    for analysis in analyses {
+        let Some(look_back) = &analysis.look_back else { continue };
+        let own = rollups.iter().filter(|rollup| look_back.rollups.contains(&rollup.id));
         let own: Vec<_> = own.filter(|own| !looked_at.iter().any(|known| known.id == own.id)).collect();
-        if let Some(own_start_us) = start(config, window.from_us).filter(|_| !own.is_empty()) {
+        let own_start_us = analysis.looks_back_to(config, window.from_us)?;
+        if let Some(own_start_us) = own_start_us.filter(|_| !own.is_empty()) {
             start_us = start_us.min(own_start_us);
             looked_at.extend(own);
         }

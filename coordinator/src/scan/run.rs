@@ -143,7 +143,8 @@ pub async fn run_scan(
         }
         let companion = match &analysis.companion {
             Some(companion) => {
-                let rows = all((companion.compute)(whole.frame(&options.runtime)?)?).await?;
+                let bindings = analysis.bindings(options.config)?;
+                let rows = all(companion.compute(whole.frame(&options.runtime)?, &bindings)?).await?;
                 Some(ResultTable::held(companion.name, &[rows])?)
             }
             None => None,
@@ -310,12 +311,14 @@ async fn finish(
     results: &mut Results,
 ) -> Result<()> {
     for analysis in &plan.analyses {
-        let Some(finish) = analysis.finish else { continue };
+        if analysis.finish.is_none() {
+            continue;
+        }
         let Some(rows) = results.remove(analysis.id) else { continue };
         let session = task_session(Arc::clone(&options.runtime));
         let prevalence = session.read_batch(context.prevalence_rows()?)?;
         let known = Context { config: options.config, prevalence };
-        let frame = finish(rows.frame(&options.runtime)?, &known)?;
+        let frame = analysis.finished(rows.frame(&options.runtime)?, &known)?;
         let schema = Arc::clone(frame.schema().inner());
         let whole = analysis.ordered(&schema, frame.collect().await?, options.config)?;
         results.insert(analysis.id, Whole::Held(whole));

@@ -1,0 +1,132 @@
+//! The values that stand for the `$names` of a SQL text.
+
+use std::collections::BTreeMap;
+
+use datafusion::sql::sqlparser::ast::{Array, Expr, Value};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use serde_json::Value as Json;
+
+use super::parameters::ParameterType;
+use crate::config::Config;
+use crate::entities::EntityKind;
+use crate::time::{Window, parse_duration};
+use crate::{Error, Result};
+
+/// Whole numbers from the run itself that every query may name.
+pub const WINDOW_FROM: &str = "window_from";
+/// The window's end.
+pub const WINDOW_TO: &str = "window_to";
+/// What the one investigated entity is.
+pub const INVESTIGATED: &str = "investigated";
+
+/// One value as SQL takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Bound {
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Float(f64),
+    /// True or false.
+    Boolean(bool),
+    /// Text.
+    Text(String),
+    /// A list of texts.
+    Texts(Vec<String>),
+    /// No whole number, such as of an unlimited span.
+    NoInteger,
+    /// No text.
+    NoText,
+}
+
+/// Values by name.
+#[derive(Debug, Clone, Default)]
+pub struct Bindings(BTreeMap<String, Bound>);
+
+impl Bindings {
+    /// The parameters of `section`, those of other sections that `uses` names (alias and path), and nothing of a run.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where `uses` names a parameter there is none of.
+    pub fn of(config: &Config, section: &str, uses: &[(&str, &str)]) -> Result<Self> {
+        let mut bound = BTreeMap::new();
+        for (name, value) in config.parameters.get(section).into_iter().flatten() {
+            let kind = config.detections.parameter_type(&format!("{section}.{name}"));
+            bound.insert(name.clone(), bound_value(kind, value)?);
+        }
+        for (alias, path) in uses {
+            let value = config
+                .parameter(path)
+                .ok_or_else(|| Error::Config(format!("{section} uses {path}: there is no such parameter")))?;
+            bound.insert((*alias).to_owned(), bound_value(config.detections.parameter_type(path), &value)?);
+        }
+        Ok(Self(bound))
+    }
+
+    /// With the window's bounds (microseconds) and the kind of the one entity that is investigated.
+    #[must_use]
+    pub fn with_run(mut self, window: &Window, investigated: Option<EntityKind>) -> Self {
+        let kind = investigated.map_or(Bound::NoText, |kind| Bound::Text(kind.name().to_owned()));
+        self.insert(WINDOW_FROM, Bound::Integer(window.from_us));
+        self.insert(WINDOW_TO, Bound::Integer(window.to_us));
+        self.insert(INVESTIGATED, kind);
+        self
+    }
+
+    /// Puts a value under a name.
+    pub fn insert(&mut self, name: &str, value: Bound) {
+        self.0.insert(name.to_owned(), value);
+    }
+
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// A value as a literal of SQL's syntax tree; a list is an array of literals.
+    pub(super) fn literal(&self, name: &str) -> Option<Expr> {
+        Some(match self.0.get(name)? {
+            Bound::Integer(number) => Expr::value(Value::Number(number.to_string(), false)),
+            Bound::Float(number) => Expr::value(Value::Number(format!("{number:?}"), false)),
+            Bound::Boolean(value) => Expr::value(Value::Boolean(*value)),
+            Bound::Text(text) => text_literal(text),
+            Bound::Texts(texts) => {
+                Expr::Array(Array { elem: texts.iter().map(|text| text_literal(text)).collect(), named: false })
+            }
+            Bound::NoInteger => none_of("BIGINT")?,
+            Bound::NoText => none_of("VARCHAR")?,
+        })
+    }
+}
+
+fn text_literal(text: &str) -> Expr {
+    Expr::value(Value::SingleQuotedString(text.to_owned()))
+}
+
+/// A null of a type.
+fn none_of(sql_type: &str) -> Option<Expr> {
+    let text = format!("CAST(NULL AS {sql_type})");
+    Parser::new(&GenericDialect {}).try_with_sql(&text).ok()?.parse_expr().ok()
+}
+
+/// A parameter's value, which was checked when it was read.
+fn bound_value(kind: Option<ParameterType>, value: &Json) -> Result<Bound> {
+    let texts = |items: &[Json]| {
+        let text = |item: &Json| item.as_str().or_else(|| item.get("pattern")?.as_str()).map(str::to_owned);
+        items.iter().filter_map(text).collect()
+    };
+    Ok(match (kind, value) {
+        (Some(ParameterType::Span), Json::String(text)) if text == "unlimited" => Bound::NoInteger,
+        (Some(ParameterType::Span), Json::String(text)) => Bound::Integer(parse_duration(text)?),
+        (Some(ParameterType::Records), records) => Bound::Text(records.to_string()),
+        (Some(ParameterType::Float), number) => Bound::Float(number.as_f64().unwrap_or_default()),
+        (_, Json::Bool(value)) => Bound::Boolean(*value),
+        (_, Json::Number(number)) => match number.as_i64() {
+            Some(whole) => Bound::Integer(whole),
+            None => Bound::Float(number.as_f64().unwrap_or_default()),
+        },
+        (_, Json::String(text)) => Bound::Text(text.clone()),
+        (_, Json::Array(items)) => Bound::Texts(texts(items)),
+        (_, other) => return Err(Error::Internal(format!("a parameter has the value {other}"))),
+    })
+}

@@ -1,0 +1,276 @@
+//! Folders of files to analyses and rollups, with the checks that need no plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::de::DeserializeOwned;
+
+use super::definition::{CheckDefinition, ColumnDefinition, DetectionDefinition};
+use super::sql::SqlText;
+use super::{About, Check, ColumnAbout, Detections, Guide};
+use crate::analyses::{Analysis, Companion, LookBack, NATIVE, Query, Requirement, Suite};
+use crate::findings::FindingRule;
+use crate::nearest::nearest;
+use crate::rollups::{Rollup, definition as rollup_definition};
+use crate::{Error, Result};
+
+const DEFINITION: &str = "detection.toml";
+const QUERY: &str = "query.sql";
+const FINISH: &str = "finish.sql";
+const CASES: &str = "cases.toml";
+const ROLLUPS: &str = "rollups";
+
+/// A detection's files by their names, with paths.
+type Folder<'a> = BTreeMap<&'a str, (&'a str, &'a str)>;
+
+/// What `files` define; those of a user come beside the built-in ones.
+pub(super) fn load(
+    files: &[(String, String)],
+    beside: Option<Detections>,
+) -> Result<(Vec<&'static Analysis>, Vec<&'static Rollup>)> {
+    let (folders, rollup_files) = sorted(files)?;
+    let mut rollups: Vec<&'static Rollup> = Vec::new();
+    for (id, (path, text)) in rollup_files {
+        check_id(path, id)?;
+        if beside.is_some_and(|known| known.rollup(id).is_some()) {
+            return Err(Error::Config(format!("{path}: there is a rollup {id} already; choose another name")));
+        }
+        rollups.push(Box::leak(Box::new(rollup_definition::parse(path, text, id)?)));
+    }
+    let known = |id: &str| {
+        rollups.iter().any(|rollup| rollup.id == id) || beside.is_some_and(|known| known.rollup(id).is_some())
+    };
+    let mut analyses: Vec<&'static Analysis> = Vec::new();
+    for (folder, files) in folders {
+        let id = folder.rsplit('/').next().unwrap_or(folder);
+        let (path, _) = files[DEFINITION];
+        check_id(path, id)?;
+        if beside.is_some_and(|known| known.by_id(id).is_some())
+            || analyses.iter().any(|analysis| analysis.id == id)
+        {
+            return Err(Error::Config(format!(
+                "{path}: there is a detection {id} already; choose another name"
+            )));
+        }
+        let analysis = analysis(id, &files, beside.is_some())?;
+        for rollup in analysis.rollups.iter().chain(analysis.optional_rollups) {
+            if !known(rollup) {
+                let all = rollups.iter().map(|rollup| rollup.id);
+                let others = beside.into_iter().flat_map(Detections::rollups).map(|rollup| rollup.id);
+                let near = nearest(rollup, all.chain(others)).unwrap_or_default();
+                return Err(wrong(&files, rollup, &format!("there is no rollup {rollup:?}; did you mean {near}?")));
+            }
+        }
+        analyses.push(Box::leak(Box::new(analysis)));
+    }
+    Ok((analyses, rollups))
+}
+
+/// The files of each detection's folder, and those of rollups, by id.
+#[expect(clippy::type_complexity, reason = "two maps of the one caller")]
+fn sorted(
+    files: &[(String, String)],
+) -> Result<(BTreeMap<&str, Folder<'_>>, BTreeMap<&str, (&str, &str)>)> {
+    let mut folders: BTreeMap<&str, Folder<'_>> = BTreeMap::new();
+    let mut rollups = BTreeMap::new();
+    for (path, text) in files {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if folder.rsplit('/').next() == Some(ROLLUPS) {
+            let id = name.strip_suffix(".toml").ok_or_else(|| {
+                Error::Config(format!("{path}: a rollup is a TOML file; take this one out of the folder"))
+            })?;
+            rollups.insert(id, (path.as_str(), text.as_str()));
+        } else {
+            folders.entry(folder).or_default().insert(name, (path, text));
+        }
+    }
+    for (folder, files) in &folders {
+        if !files.contains_key(DEFINITION) {
+            return Err(Error::Config(format!("{folder}: it holds no {DEFINITION}, so it is no detection")));
+        }
+    }
+    Ok((folders, rollups))
+}
+
+fn analysis(id: &str, files: &Folder<'_>, is_own: bool) -> Result<Analysis> {
+    let (path, text) = files[DEFINITION];
+    let definition: DetectionDefinition = parse(path, text)?;
+    let file = leaked(path);
+    if is_own && !Suite::ALL.contains(&definition.suite) {
+        let names = Suite::ALL.map(Suite::name).join(", ");
+        return Err(wrong(files, "suite", &format!("a detection's suite is one of {names}")));
+    }
+    let companion = definition.companion.as_deref().map(|name| companion(files, name)).transpose()?;
+    let allowed: BTreeSet<String> = [DEFINITION, QUERY, FINISH, CASES]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(definition.companion.as_ref().map(|name| format!("{name}.sql")))
+        .collect();
+    if let Some((_, (path, _))) = files.iter().find(|(name, _)| !allowed.contains(**name)) {
+        return Err(Error::Config(format!(
+            "{path}: no part of a detection has this name; there are {}",
+            allowed.into_iter().collect::<Vec<_>>().join(", ")
+        )));
+    }
+    check_metadata(files, &definition)?;
+    let order: Vec<(&'static str, bool)> = definition
+        .order
+        .iter()
+        .map(|column| match column.strip_prefix('-') {
+            Some(column) => (leaked(column), true),
+            None => (leaked(column), false),
+        })
+        .collect();
+    let inline = |sql: &str| SqlText { file, line: line_of(text, sql), text: leaked(sql) };
+    Ok(Analysis {
+        id: leaked(id),
+        version: definition.version,
+        suite: definition.suite,
+        title: leaked(&definition.title),
+        rollups: list(&definition.rollups),
+        optional_rollups: list(&definition.optional_rollups),
+        requires: leaked_list(
+            definition
+                .requires
+                .iter()
+                .map(|required| Requirement {
+                    tables: list(&required.tables),
+                    columns: list(&required.columns),
+                })
+                .collect(),
+        ),
+        locations: definition.locations,
+        is_of_all_rows: definition.of_all_rows,
+        look_back: definition.look_back.as_ref().map(|look_back| LookBack {
+            rollups: list(&look_back.rollups),
+            start: inline(&look_back.start),
+        }),
+        query: query(id, files, is_own)?,
+        finish: files.get(FINISH).map(|(path, text)| whole(path, text)),
+        order: leaked_list(order),
+        limit: definition.limit.as_deref().map(leaked),
+        companion,
+        finding: definition.finding.map(|finding| FindingRule::load(finding, file, text)).transpose()?,
+        about: About {
+            file,
+            shows: leaked(&definition.shows),
+            is_own,
+            position: definition.position,
+            uses: leaked_list(
+                definition.uses.iter().map(|(alias, path)| (leaked(alias), leaked(path))).collect(),
+            ),
+            checks: definition.checks.iter().map(|check| loaded_check(check, &inline)).collect(),
+            columns: definition.columns.iter().map(column).collect(),
+            parameters: definition.parameters,
+            charts: definition.chart,
+            guide: Guide {
+                benign: definition.guide.benign,
+                confirm: definition.guide.confirm,
+                next: definition.guide.next,
+            },
+        },
+    })
+}
+
+fn loaded_check(check: &CheckDefinition, inline: &dyn Fn(&str) -> SqlText) -> Check {
+    Check { holds: inline(&check.holds), message: leaked(&check.message) }
+}
+
+fn column(column: &ColumnDefinition) -> ColumnAbout {
+    ColumnAbout {
+        name: leaked(&column.name),
+        kind: column.kind,
+        unit: leaked(&column.unit),
+        doc: leaked(&column.doc),
+    }
+}
+
+/// What of the metadata contradicts itself.
+fn check_metadata(files: &Folder<'_>, definition: &DetectionDefinition) -> Result<()> {
+    let columns: BTreeSet<&str> = definition.columns.iter().map(|column| column.name.as_str()).collect();
+    for column in &definition.order {
+        let name = column.trim_start_matches('-');
+        if !columns.contains(name) {
+            return Err(wrong(files, column, &format!("order names {name:?}, which is no column of the result")));
+        }
+    }
+    if let Some(limit) = &definition.limit
+        && !definition.parameters.contains_key(limit)
+    {
+        return Err(wrong(files, limit, &format!("limit names {limit:?}, which is no parameter")));
+    }
+    for rollup in definition.look_back.iter().flat_map(|look_back| &look_back.rollups) {
+        if !definition.rollups.contains(rollup) {
+            return Err(wrong(files, rollup, &format!("it looks back at {rollup:?}, which it does not read")));
+        }
+    }
+    let (path, _) = files[DEFINITION];
+    definition.parameters.iter().try_for_each(|(name, parameter)| parameter.check(path, name))
+}
+
+fn query(id: &str, files: &Folder<'_>, is_own: bool) -> Result<Query> {
+    if let Some((path, text)) = files.get(QUERY) {
+        return Ok(Query::Sql(whole(path, text)));
+    }
+    let native = NATIVE.iter().find(|(known, _)| *known == id && !is_own);
+    native.map(|(_, run)| Query::Native(*run)).ok_or_else(|| {
+        let (path, _) = files[DEFINITION];
+        Error::Config(format!("{path}: there is no {QUERY} beside it"))
+    })
+}
+
+fn companion(files: &Folder<'_>, name: &str) -> Result<Companion> {
+    let file = format!("{name}.sql");
+    let (path, text) = files
+        .get(file.as_str())
+        .ok_or_else(|| wrong(files, name, &format!("there is no {file} beside it, which its companion needs")))?;
+    Ok(Companion { name: leaked(name), query: whole(path, text) })
+}
+
+fn check_id(path: &str, id: &str) -> Result<()> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_name = id.bytes().all(is_plain) && id.starts_with(|first: char| first.is_ascii_lowercase());
+    if is_name && id.len() <= 64 {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
+        "{path}: {id:?} is no name: it takes lower-case letters, digits and _, a letter first, 64 at most"
+    )))
+}
+
+/// TOML of a known form.
+fn parse<T: DeserializeOwned>(path: &str, text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
+        Error::Config(format!("{path}{line}: {}", error.message()))
+    })
+}
+
+/// An error of a `detection.toml`, at the line where `near` stands first.
+fn wrong(files: &Folder<'_>, near: &str, message: &str) -> Error {
+    let (path, text) = files[DEFINITION];
+    Error::Config(format!("{path}, line {}: {message}", line_of(text, near)))
+}
+
+/// The line, counted from 1, on which a part of a text begins; 1 where it is written otherwise there.
+pub(crate) fn line_of(text: &str, part: &str) -> usize {
+    let first = part.lines().find(|line| !line.trim().is_empty()).unwrap_or(part);
+    text.find(first).map_or(1, |place| text[..place].matches('\n').count() + 1)
+}
+
+fn whole(path: &str, text: &str) -> SqlText {
+    SqlText { file: leaked(path), line: 1, text: leaked(text) }
+}
+
+/// Text that lives as long as the process, as definitions do.
+pub(crate) fn leaked(text: &str) -> &'static str {
+    Box::leak(text.to_owned().into_boxed_str())
+}
+
+pub(crate) fn leaked_list<T>(items: Vec<T>) -> &'static [T] {
+    Box::leak(items.into_boxed_slice())
+}
+
+fn list(items: &[String]) -> &'static [&'static str] {
+    leaked_list(items.iter().map(|item| leaked(item)).collect())
+}

@@ -1,0 +1,258 @@
+//! Detections as data: folders of TOML and SQL, the built-in ones and the users' own, loaded by one loader.
+
+pub mod bindings;
+pub mod cases;
+pub mod chart;
+mod check;
+mod definition;
+mod embedded;
+mod load;
+pub mod parameters;
+pub mod sql;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use definition::ColumnType;
+
+use self::chart::ChartDefinition;
+use self::parameters::{ParameterDefinition, ParameterType};
+use self::sql::SqlText;
+use crate::analyses::{Analysis, Suite};
+use crate::config::Config;
+use crate::rollups::Rollup;
+use crate::{Error, Result};
+
+/// What an analysis's metadata says beside how it is computed.
+#[derive(Debug)]
+pub struct About {
+    /// Its `detection.toml`, as errors name it.
+    pub file: &'static str,
+    /// What it shows, in a sentence or two.
+    pub shows: &'static str,
+    /// Whether a user brought it.
+    pub is_own: bool,
+    /// Its place in reports.
+    pub position: u32,
+    /// Its parameters by name.
+    pub parameters: BTreeMap<String, ParameterDefinition>,
+    /// Parameters of other sections that its SQL names: alias and path.
+    pub uses: &'static [(&'static str, &'static str)],
+    /// What parameters must not contradict.
+    pub checks: Vec<Check>,
+    /// The columns of its result, in order.
+    pub columns: Vec<ColumnAbout>,
+    /// How the result is drawn.
+    pub charts: Vec<ChartDefinition>,
+    /// What an analyst should know.
+    pub guide: Guide,
+}
+
+/// A condition over parameters.
+#[derive(Debug)]
+pub struct Check {
+    /// SQL that is true where they agree.
+    pub holds: SqlText,
+    /// What is wrong where they do not: a template over the parameters.
+    pub message: &'static str,
+}
+
+/// A column of a result.
+#[derive(Debug)]
+pub struct ColumnAbout {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: ColumnType,
+    /// Its unit; empty where it has none.
+    pub unit: &'static str,
+    /// What it says.
+    pub doc: &'static str,
+}
+
+/// Advice for who reads a finding.
+#[derive(Debug)]
+pub struct Guide {
+    /// Causes that are harmless.
+    pub benign: Vec<String>,
+    /// How to confirm that it is none of them.
+    pub confirm: Vec<String>,
+    /// What to do next.
+    pub next: Vec<String>,
+}
+
+/// The detections and rollups of a run. Copies are cheap: what they hold is loaded once a content, and stays.
+#[derive(Clone, Copy)]
+pub struct Detections(&'static Loaded);
+
+/// What a set of files comes to.
+struct Loaded {
+    /// Paths and texts of the users' own files.
+    own: Vec<(String, String)>,
+    /// Every analysis in order of position.
+    analyses: Vec<&'static Analysis>,
+    /// Those of the suites that can be asked for.
+    reported: Vec<&'static Analysis>,
+    /// Those of an investigation.
+    investigation: Vec<&'static Analysis>,
+    /// Every rollup in order of id.
+    rollups: Vec<&'static Rollup>,
+}
+
+static BUILT_IN: LazyLock<&'static Loaded> = LazyLock::new(|| {
+    let files: Vec<(String, String)> =
+        embedded::FILES.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+    match load::load(&files, None) {
+        Ok((analyses, rollups)) => Box::leak(Box::new(Loaded::new(Vec::new(), analyses, rollups))),
+        // The tests load them: a binary with broken ones is none that passed.
+        Err(error) => panic!("a built-in detection is broken: {error}"),
+    }
+});
+
+impl Loaded {
+    fn new(
+        own: Vec<(String, String)>,
+        mut analyses: Vec<&'static Analysis>,
+        mut rollups: Vec<&'static Rollup>,
+    ) -> Self {
+        analyses.sort_by_key(|analysis| (analysis.about.position, analysis.id));
+        rollups.sort_by_key(|rollup| rollup.id);
+        let of = |wanted: &dyn Fn(&Analysis) -> bool| {
+            analyses.iter().copied().filter(|analysis| wanted(analysis)).collect()
+        };
+        Self {
+            reported: of(&|analysis| analysis.is_reported()),
+            investigation: of(&|analysis| analysis.suite == Suite::Investigation),
+            own,
+            analyses,
+            rollups,
+        }
+    }
+}
+
+impl Detections {
+    /// Those that come with the binary.
+    pub fn built_in() -> Self {
+        Self(*BUILT_IN)
+    }
+
+    /// Those and the users' own `files`: paths, as errors name them, and texts. A folder with a `detection.toml` is a detection, a
+    /// TOML file in a folder `rollups` a rollup.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and line of what is wrong.
+    pub fn with_own(mut files: Vec<(String, String)>) -> Result<Self> {
+        // Each content is loaded once, and stays for as long as the process.
+        static KNOWN: LazyLock<Mutex<HashMap<Vec<(String, String)>, Detections>>> =
+            LazyLock::new(Mutex::default);
+        if files.is_empty() {
+            return Ok(Self::built_in());
+        }
+        files.sort();
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(detections) = known.get(&files) {
+            return Ok(*detections);
+        }
+        let built_in = Self::built_in();
+        let (mut analyses, mut rollups) = load::load(&files, Some(built_in))?;
+        analyses.extend(&built_in.0.analyses);
+        rollups.extend(&built_in.0.rollups);
+        let loaded = Self(Box::leak(Box::new(Loaded::new(files.clone(), analyses, rollups))));
+        known.insert(files, loaded);
+        Ok(loaded)
+    }
+
+    /// The analyses of the suites, in the order of reports.
+    pub fn analyses(self) -> &'static [&'static Analysis] {
+        &self.0.reported
+    }
+
+    /// The analyses of an investigation, in the order of reports.
+    pub fn investigation(self) -> &'static [&'static Analysis] {
+        &self.0.investigation
+    }
+
+    /// Every analysis, those that answer a scan's own questions included.
+    pub fn all(self) -> &'static [&'static Analysis] {
+        &self.0.analyses
+    }
+
+    /// Every rollup, in order of id.
+    pub fn rollups(self) -> &'static [&'static Rollup] {
+        &self.0.rollups
+    }
+
+    /// The analysis of that id.
+    pub fn by_id(self, id: &str) -> Option<&'static Analysis> {
+        self.0.analyses.iter().copied().find(|analysis| analysis.id == id)
+    }
+
+    /// The rollup of that id.
+    pub fn rollup(self, id: &str) -> Option<&'static Rollup> {
+        self.0.rollups.iter().copied().find(|rollup| rollup.id == id)
+    }
+
+    /// The type of the parameter at `section.name`; none where no detection has it.
+    pub fn parameter_type(self, path: &str) -> Option<ParameterType> {
+        let (section, name) = path.split_once('.')?;
+        Some(self.by_id(section)?.about.parameters.get(name)?.kind)
+    }
+
+    /// Paths and texts of the users' own files.
+    pub fn own(self) -> &'static [(String, String)] {
+        &self.0.own
+    }
+
+    /// Whether there are none but the built-in ones.
+    pub fn are_built_in(&self) -> bool {
+        self.0.own.is_empty()
+    }
+
+    /// Checks the SQL of every detection that a user brought, over tables without rows: names, types, and that the result has the
+    /// columns that are documented.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and line.
+    pub fn check_own(self, config: &Config) -> Result<()> {
+        let own = self.0.analyses.iter().filter(|analysis| analysis.about.is_own);
+        own.copied().try_for_each(|analysis| check::check(analysis, config))
+    }
+
+    /// As [`Detections::check_own`], of one.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and line.
+    pub fn check(analysis: &'static Analysis, config: &Config) -> Result<()> {
+        check::check(analysis, config)
+    }
+}
+
+impl Default for Detections {
+    fn default() -> Self {
+        Self::built_in()
+    }
+}
+
+impl fmt::Debug for Detections {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own: Vec<&str> = self.0.own.iter().map(|(path, _)| path.as_str()).collect();
+        formatter.debug_struct("Detections").field("own", &own).finish_non_exhaustive()
+    }
+}
+
+/// Only the users' own files travel: every process of a version has the built-in ones.
+impl Serialize for Detections {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.own.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Detections {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let files = Vec::<(String, String)>::deserialize(deserializer)?;
+        Self::with_own(files).map_err(|error: Error| serde::de::Error::custom(error))
+    }
+}

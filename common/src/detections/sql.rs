@@ -1,0 +1,284 @@
+//! Plans the SQL of detections and rollups: one SELECT, or one expression, over the tables it is given and nothing else.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{
+    Column, DFSchema, Result, ScalarValue, TableReference, plan_datafusion_err, plan_err,
+};
+use datafusion::datasource::provider_as_source;
+use datafusion::error::DataFusionError;
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+};
+use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use datafusion::sql::sqlparser::ast::{self, VisitMut, visit_expressions_mut};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+
+use super::bindings::Bindings;
+use crate::functions::sql::{ArrayLiterals, register};
+use crate::nearest::nearest;
+
+/// Nesting of expressions and queries beyond which SQL is refused.
+const RECURSION_LIMIT: usize = 50;
+
+/// Functions of the clock and of chance: no result may depend on them.
+const NOT_REPEATABLE: [&str; 7] =
+    ["now", "current_date", "current_time", "current_timestamp", "today", "random", "uuid"];
+
+/// SQL, and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SqlText {
+    /// The file's path, as errors name it.
+    pub file: &'static str,
+    /// The line of the file on which the text begins, counted from 1.
+    pub line: usize,
+    /// The SQL.
+    pub text: &'static str,
+}
+
+/// The functions SQL may call: DataFusion's, but for those over tables, and ours.
+struct Functions {
+    state: SessionState,
+    planners: Vec<Arc<dyn ExprPlanner>>,
+}
+
+static FUNCTIONS: LazyLock<Result<Functions>> = LazyLock::new(|| {
+    let mut state = SessionStateBuilder::new().with_default_features().build();
+    register(&mut state)?;
+    for name in NOT_REPEATABLE {
+        state.deregister_udf(name)?;
+    }
+    let own: [Arc<dyn ExprPlanner>; 1] = [Arc::new(ArrayLiterals)];
+    let planners = own.into_iter().chain(state.expr_planners().iter().map(Arc::clone)).collect();
+    Ok(Functions { state, planners })
+});
+
+fn functions() -> Result<&'static Functions> {
+    FUNCTIONS.as_ref().map_err(|error| DataFusionError::Internal(error.to_string()))
+}
+
+/// A query as a frame of `session`. `tables` opens a table by its name; there is no other.
+///
+/// # Errors
+/// Naming file and line: where the text is no SELECT, or names a table, column, function or parameter there is none of.
+pub fn query(
+    sql: &SqlText,
+    session: &SessionState,
+    tables: &dyn Fn(&str) -> Result<Option<DataFrame>>,
+    bindings: &Bindings,
+) -> Result<DataFrame> {
+    let plan = plan(sql, tables, bindings).map_err(|error| located(sql, error))?;
+    Ok(DataFrame::new(session.clone(), plan))
+}
+
+fn plan(
+    sql: &SqlText,
+    tables: &dyn Fn(&str) -> Result<Option<DataFrame>>,
+    bindings: &Bindings,
+) -> Result<LogicalPlan> {
+    let mut query = parsed(sql.text)?;
+    bind(&mut query, bindings)?;
+    let functions = functions()?;
+    let provider = Provider { functions, tables: Some(tables) };
+    let statement = Statement::Statement(Box::new(ast::Statement::Query(Box::new(query))));
+    SqlToRel::new_with_options(&provider, parser_options()).statement_to_plan(statement)
+}
+
+/// An expression over the columns of `schema`.
+///
+/// # Errors
+/// Naming file and line: where the text is no expression, or names a column, function or parameter there is none of.
+pub fn expression(sql: &SqlText, schema: &DFSchema, bindings: &Bindings) -> Result<Expr> {
+    let planned = || {
+        let dialect = GenericDialect {};
+        let parser = DFParserBuilder::new(sql.text)
+            .with_dialect(&dialect)
+            .with_recursion_limit(RECURSION_LIMIT)
+            .build()?
+            .parse_into_expr();
+        let mut written = parser?;
+        bind(&mut written.expr, bindings)?;
+        let provider = Provider { functions: functions()?, tables: None };
+        let planner = SqlToRel::new_with_options(&provider, parser_options());
+        let expr = planner.sql_to_expr(written.expr, schema, &mut PlannerContext::new())?;
+        Ok(match written.alias {
+            Some(name) => expr.alias(name.value),
+            None => expr,
+        })
+    };
+    planned().map_err(|error| located(sql, error))
+}
+
+/// The value of an expression over parameters alone.
+///
+/// # Errors
+/// Those of [`expression`], and where it is no constant.
+pub fn constant(sql: &SqlText, bindings: &Bindings) -> Result<ScalarValue> {
+    let expr = expression(sql, &DFSchema::empty(), bindings)?;
+    let evaluated = || {
+        let context = SessionContext::new_with_state(functions()?.state.clone());
+        let physical = context.create_physical_expr(expr, &DFSchema::empty())?;
+        let no_columns = arrow::datatypes::Schema::empty();
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(1));
+        let row = arrow::array::RecordBatch::try_new_with_options(Arc::new(no_columns), vec![], &options)?;
+        ScalarValue::try_from_array(physical.evaluate(&row)?.into_array(1)?.as_ref(), 0)
+    };
+    evaluated().map_err(|error| located(sql, error))
+}
+
+/// A session with the functions SQL may call.
+///
+/// # Errors
+/// Where the functions can't be registered.
+pub fn session() -> Result<SessionContext> {
+    Ok(SessionContext::new_with_state(functions()?.state.clone()))
+}
+
+/// The one query of a text.
+fn parsed(text: &str) -> Result<ast::Query> {
+    let dialect = GenericDialect {};
+    let mut statements = DFParserBuilder::new(text)
+        .with_dialect(&dialect)
+        .with_recursion_limit(RECURSION_LIMIT)
+        .build()?
+        .parse_statements()?;
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(Statement::Statement(statement)), true) => match *statement {
+            ast::Statement::Query(query) => Ok(*query),
+            _ => plan_err!("only SELECT is allowed here"),
+        },
+        _ => plan_err!("one SELECT has to stand here, and nothing else"),
+    }
+}
+
+/// Puts the values of parameters in the place of their names.
+fn bind<V: VisitMut>(written: &mut V, bindings: &Bindings) -> Result<()> {
+    let bound = visit_expressions_mut(written, |expr| {
+        let ast::Expr::Value(value) = expr else { return ControlFlow::Continue(()) };
+        let ast::Value::Placeholder(name) = &value.value else { return ControlFlow::Continue(()) };
+        let name = name.trim_start_matches('$');
+        match bindings.literal(name) {
+            Some(literal) => *expr = literal,
+            None => {
+                let near = nearest(name, bindings.names()).map(|near| format!("; did you mean ${near}?"));
+                let near = near.unwrap_or_default();
+                let line = value.span.start.line;
+                return ControlFlow::Break((line, format!("there is no parameter ${name}{near}")));
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    match bound {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break((line, message)) => plan_err!("{message} at Line: {line}"),
+    }
+}
+
+fn parser_options() -> ParserOptions {
+    // Columns of tables have capitals.
+    ParserOptions { enable_ident_normalization: false, collect_spans: true, ..ParserOptions::default() }
+}
+
+/// An error with the file and line it is of.
+fn located(sql: &SqlText, error: DataFusionError) -> DataFusionError {
+    let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
+    let message = error.strip_backtrace();
+    let line = span.map(|span| span.start.line as usize).or_else(|| line_in(&message));
+    let message = message
+        .trim_start_matches("Error during planning: ")
+        .trim_start_matches("SQL error: ")
+        .trim_start_matches("Schema error: ");
+    let place = sql.line + line.unwrap_or(1).max(1) - 1;
+    plan_datafusion_err!("{}, line {place}: {message}", sql.file)
+}
+
+/// The line that a parser's message names.
+fn line_in(message: &str) -> Option<usize> {
+    let (_, rest) = message.split_once("Line: ")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+/// What a query may name.
+struct Provider<'a> {
+    functions: &'a Functions,
+    /// None for an expression.
+    tables: Option<&'a dyn Fn(&str) -> Result<Option<DataFrame>>>,
+}
+
+impl Provider<'_> {
+    fn found<T>(of: &HashMap<String, Arc<T>>, name: &str) -> Option<Arc<T>> {
+        of.get(name).or_else(|| of.get(&name.to_lowercase())).map(Arc::clone)
+    }
+}
+
+impl ContextProvider for Provider<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        let frame = match (&name, self.tables) {
+            (TableReference::Bare { table }, Some(open)) => open(table)?,
+            _ => None,
+        };
+        let frame = frame.ok_or_else(|| {
+            plan_datafusion_err!("there is no table {name}: a query reads the rollups that its detection names")
+        })?;
+        Ok(provider_as_source(frame.into_view()))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        &self.functions.planners
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        Self::found(self.functions.state.scalar_functions(), name)
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        Self::found(self.functions.state.higher_order_functions(), name)
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        Self::found(self.functions.state.aggregate_functions(), name)
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        Self::found(self.functions.state.window_functions(), name)
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.functions.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.functions.state.scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.functions.state.higher_order_functions().keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.functions.state.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.functions.state.window_functions().keys().cloned().collect()
+    }
+}
+
+/// The columns of no table that an expression names, such as those of a rollup's table.
+pub(crate) fn columns_of(expr: &Expr) -> Vec<String> {
+    expr.column_refs().into_iter().map(|Column { name, .. }| name.clone()).collect()
+}
