@@ -1,0 +1,2 @@
+-- An address may come with operations of several shards.
+SELECT DISTINCT * FROM candidates

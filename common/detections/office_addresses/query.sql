@@ -1,0 +1,1 @@
+SELECT DISTINCT address FROM office_identities

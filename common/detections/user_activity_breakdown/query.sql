@@ -1,0 +1,3 @@
+SELECT operation, result_status, ip, count(*) AS operations
+FROM office_rows
+GROUP BY operation, result_status, ip
