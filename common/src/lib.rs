@@ -14,6 +14,7 @@ pub mod findings;
 pub mod functions;
 pub mod nearest;
 pub mod operation;
+pub mod readable;
 pub mod retry;
 pub mod rollups;
 pub mod selection;

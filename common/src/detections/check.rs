@@ -6,8 +6,9 @@ use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
 
+use super::parameters::ParameterType;
 use super::{ColumnAbout, ColumnType, sql};
-use crate::analyses::{Analysis, Context, prevalence_schema};
+use crate::analyses::{Analysis, Context, HIDDEN_PREFIX, prevalence_schema};
 use crate::config::Config;
 use crate::engine::result_columns;
 use crate::findings::judge;
@@ -22,13 +23,12 @@ pub(super) fn check(analysis: &'static Analysis, config: &Config) -> Result<()> 
     let session = sql::session()?;
     let over = |schema: &SchemaRef| session.read_table(Arc::new(EmptyTable::new(Arc::clone(schema))));
     let prevalence = over(&prevalence_schema())?;
-    let whole = analysis
-        .finished(over(&columns)?, &Context { config, prevalence })
-        .map_err(wrong)?;
+    let whole = analysis.finished(over(&columns)?, &Context { config, prevalence }).map_err(wrong)?;
     let result = Arc::clone(whole.schema().inner());
     check_columns(analysis, &result)?;
     if let Some(companion) = &analysis.companion {
-        companion.compute(whole, &analysis.bindings(config)?).map_err(wrong)?;
+        let table = companion.compute(whole, &analysis.bindings(config)?).map_err(wrong)?;
+        check_charts(analysis, companion.name, table.schema().inner())?;
     }
     if let Some(rule) = &analysis.finding {
         let rows = arrow::array::RecordBatch::new_empty(result);
@@ -72,14 +72,34 @@ fn check_columns(analysis: &Analysis, result: &SchemaRef) -> Result<()> {
     Ok(())
 }
 
+/// That charts of the companion table find their columns there.
+fn check_charts(analysis: &Analysis, table: &str, schema: &SchemaRef) -> Result<()> {
+    let shown = schema.fields().iter().filter(|field| !field.name().starts_with(HIDDEN_PREFIX));
+    let columns =
+        shown.filter_map(|field| Some((field.name().as_str(), kind_of(field.data_type())?))).collect();
+    let is_number = |name: &str| {
+        let own = analysis.about.parameters.get(name);
+        own.map_or(analysis.about.uses.iter().any(|(alias, _)| *alias == name), |parameter| {
+            matches!(parameter.kind, ParameterType::Integer | ParameterType::Float)
+        })
+    };
+    let charts = analysis.about.charts.iter().filter(|chart| chart.table() == Some(table));
+    charts.map(|chart| chart.check(&columns, is_number)).try_for_each(|checked| {
+        checked.map_err(|problem| Error::Config(format!("{}: {problem}", analysis.about.file)))
+    })
+}
+
 fn is_of(column: &ColumnAbout, data_type: &DataType) -> bool {
-    match column.kind {
-        ColumnType::Text => {
-            matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
-        }
-        ColumnType::Integer => *data_type == DataType::Int64,
-        ColumnType::Float => *data_type == DataType::Float64,
-        ColumnType::Time => matches!(data_type, DataType::Timestamp(TimeUnit::Microsecond, Some(_))),
-        ColumnType::Boolean => *data_type == DataType::Boolean,
+    kind_of(data_type) == Some(column.kind)
+}
+
+fn kind_of(data_type: &DataType) -> Option<ColumnType> {
+    match data_type {
+        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => Some(ColumnType::Text),
+        DataType::Int64 => Some(ColumnType::Integer),
+        DataType::Float64 => Some(ColumnType::Float),
+        DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => Some(ColumnType::Time),
+        DataType::Boolean => Some(ColumnType::Boolean),
+        _ => None,
     }
 }

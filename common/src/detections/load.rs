@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 
 use super::definition::{CheckDefinition, ColumnDefinition, DetectionDefinition};
+use super::parameters::ParameterType;
 use super::sql::SqlText;
 use super::{About, Check, ColumnAbout, Detections, Guide};
-use crate::analyses::{Analysis, Companion, LookBack, NATIVE, Query, Requirement, Suite};
+use crate::analyses::{Analysis, Companion, HIDDEN_PREFIX, LookBack, NATIVE, Query, Requirement, Suite};
 use crate::findings::FindingRule;
 use crate::nearest::nearest;
 use crate::rollups::{Rollup, definition as rollup_definition};
@@ -32,7 +33,9 @@ pub(super) fn load(
     for (id, (path, text)) in rollup_files {
         check_id(path, id)?;
         if beside.is_some_and(|known| known.rollup(id).is_some()) {
-            return Err(Error::Config(format!("{path}: there is a rollup {id} already; choose another name")));
+            return Err(Error::Config(format!(
+                "{path}: there is a rollup {id} already; choose another name"
+            )));
         }
         rollups.push(Box::leak(Box::new(rollup_definition::parse(path, text, id)?)));
     }
@@ -57,7 +60,11 @@ pub(super) fn load(
                 let all = rollups.iter().map(|rollup| rollup.id);
                 let others = beside.into_iter().flat_map(Detections::rollups).map(|rollup| rollup.id);
                 let near = nearest(rollup, all.chain(others)).unwrap_or_default();
-                return Err(wrong(&files, rollup, &format!("there is no rollup {rollup:?}; did you mean {near}?")));
+                return Err(wrong(
+                    &files,
+                    rollup,
+                    &format!("there is no rollup {rollup:?}; did you mean {near}?"),
+                ));
             }
         }
         analyses.push(Box::leak(Box::new(analysis)));
@@ -67,9 +74,7 @@ pub(super) fn load(
 
 /// The files of each detection's folder, and those of rollups, by id.
 #[expect(clippy::type_complexity, reason = "two maps of the one caller")]
-fn sorted(
-    files: &[(String, String)],
-) -> Result<(BTreeMap<&str, Folder<'_>>, BTreeMap<&str, (&str, &str)>)> {
+fn sorted(files: &[(String, String)]) -> Result<(BTreeMap<&str, Folder<'_>>, BTreeMap<&str, (&str, &str)>)> {
     let mut folders: BTreeMap<&str, Folder<'_>> = BTreeMap::new();
     let mut rollups = BTreeMap::new();
     for (path, text) in files {
@@ -140,10 +145,10 @@ fn analysis(id: &str, files: &Folder<'_>, is_own: bool) -> Result<Analysis> {
         ),
         locations: definition.locations,
         is_of_all_rows: definition.of_all_rows,
-        look_back: definition.look_back.as_ref().map(|look_back| LookBack {
-            rollups: list(&look_back.rollups),
-            start: inline(&look_back.start),
-        }),
+        look_back: definition
+            .look_back
+            .as_ref()
+            .map(|look_back| LookBack { rollups: list(&look_back.rollups), start: inline(&look_back.start) }),
         query: query(id, files, is_own)?,
         finish: files.get(FINISH).map(|(path, text)| whole(path, text)),
         order: leaked_list(order),
@@ -190,7 +195,11 @@ fn check_metadata(files: &Folder<'_>, definition: &DetectionDefinition) -> Resul
     for column in &definition.order {
         let name = column.trim_start_matches('-');
         if !columns.contains(name) {
-            return Err(wrong(files, column, &format!("order names {name:?}, which is no column of the result")));
+            return Err(wrong(
+                files,
+                column,
+                &format!("order names {name:?}, which is no column of the result"),
+            ));
         }
     }
     if let Some(limit) = &definition.limit
@@ -200,11 +209,39 @@ fn check_metadata(files: &Folder<'_>, definition: &DetectionDefinition) -> Resul
     }
     for rollup in definition.look_back.iter().flat_map(|look_back| &look_back.rollups) {
         if !definition.rollups.contains(rollup) {
-            return Err(wrong(files, rollup, &format!("it looks back at {rollup:?}, which it does not read")));
+            return Err(wrong(
+                files,
+                rollup,
+                &format!("it looks back at {rollup:?}, which it does not read"),
+            ));
         }
     }
+    check_charts(files, definition)?;
     let (path, _) = files[DEFINITION];
     definition.parameters.iter().try_for_each(|(name, parameter)| parameter.check(path, name))
+}
+
+/// Charts of a companion table are checked once its columns are known.
+fn check_charts(files: &Folder<'_>, definition: &DetectionDefinition) -> Result<()> {
+    let shown = definition.columns.iter().filter(|column| !column.name.starts_with(HIDDEN_PREFIX));
+    let columns = shown.map(|column| (column.name.as_str(), column.kind)).collect();
+    let is_number = |name: &str| {
+        let own = definition.parameters.get(name);
+        own.map_or(definition.uses.contains_key(name), |parameter| {
+            matches!(parameter.kind, ParameterType::Integer | ParameterType::Float)
+        })
+    };
+    for chart in &definition.chart {
+        let problem = match chart.table() {
+            None => chart.check(&columns, is_number).err(),
+            Some(table) if definition.companion.as_deref() == Some(table) => None,
+            Some(table) => Some(format!("chart {:?}: {table:?} is not the companion", chart.title())),
+        };
+        if let Some(problem) = problem {
+            return Err(wrong(files, chart.title(), &problem));
+        }
+    }
+    Ok(())
 }
 
 fn query(id: &str, files: &Folder<'_>, is_own: bool) -> Result<Query> {
@@ -220,9 +257,9 @@ fn query(id: &str, files: &Folder<'_>, is_own: bool) -> Result<Query> {
 
 fn companion(files: &Folder<'_>, name: &str) -> Result<Companion> {
     let file = format!("{name}.sql");
-    let (path, text) = files
-        .get(file.as_str())
-        .ok_or_else(|| wrong(files, name, &format!("there is no {file} beside it, which its companion needs")))?;
+    let (path, text) = files.get(file.as_str()).ok_or_else(|| {
+        wrong(files, name, &format!("there is no {file} beside it, which its companion needs"))
+    })?;
     Ok(Companion { name: leaked(name), query: whole(path, text) })
 }
 

@@ -3,11 +3,14 @@
 pub mod bindings;
 pub mod cases;
 pub mod chart;
+mod chart_check;
+mod chart_points;
 mod check;
 mod definition;
 mod embedded;
 mod load;
 pub mod parameters;
+pub mod row_text;
 pub mod sql;
 
 use std::collections::{BTreeMap, HashMap};

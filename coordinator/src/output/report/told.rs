@@ -2,7 +2,8 @@
 
 use hindcast_common::entities::Entity;
 use hindcast_common::findings::Severity;
-use hindcast_common::time::{MICROS_PER_SECOND, format_micros};
+use hindcast_common::readable::grouped;
+pub(super) use hindcast_common::readable::{decimal, instant};
 
 use crate::risk::Level;
 
@@ -23,38 +24,6 @@ pub(super) fn counted(number: usize, what: &str) -> String {
 pub(super) fn integer(number: i64) -> String {
     let sign = if number < 0 { "-" } else { "" };
     format!("{sign}{}", count(number.unsigned_abs()))
-}
-
-/// A number with at most three decimals.
-pub(super) fn decimal(number: f64) -> String {
-    if !number.is_finite() {
-        return number.to_string();
-    }
-    if number != 0.0 && number.abs() < 0.001 {
-        return format!("{number:.1e}");
-    }
-    let text = format!("{:.3}", number.abs());
-    let (whole, decimals) = text.split_once('.').unwrap_or((&text, ""));
-    let decimals = decimals.trim_end_matches('0');
-    let point = if decimals.is_empty() { "" } else { "." };
-    let sign = if number < 0.0 { "-" } else { "" };
-    format!("{sign}{}{point}{decimals}", grouped(whole))
-}
-
-fn grouped(digits: &str) -> String {
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// An instant to the second, in UTC: `2026-01-05 06:00:00`.
-pub(super) fn instant(micros: i64) -> String {
-    time(Some(&format_micros(micros.div_euclid(MICROS_PER_SECOND) * MICROS_PER_SECOND)))
 }
 
 /// An RFC 3339 time in UTC, to the second; empty where there is none.
@@ -132,15 +101,12 @@ mod tests {
         assert_eq!([0, 12, 999, 1_000, 1_234_567].map(count).join(" "), "0 12 999 1,000 1,234,567");
         assert_eq!(integer(-1_234), "-1,234");
         assert_eq!([0, 1, 1_730].map(|rows| counted(rows, "row")).join(", "), "0 rows, 1 row, 1,730 rows");
-        assert_eq!([0.0, 0.5, -1.25, 12_345.678_9, 3.0].map(decimal).join(" "), "0 0.5 -1.25 12,345.679 3");
-        assert_eq!(decimal(0.000_12), "1.2e-4");
     }
 
     #[test]
     fn times_are_short() {
         assert_eq!(time(Some("2026-01-05T06:00:00.123Z")), "2026-01-05 06:00:00");
         assert_eq!(time(None), "");
-        assert_eq!(instant(1_500_000), "1970-01-01 00:00:01");
     }
 
     #[test]

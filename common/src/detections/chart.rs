@@ -1,0 +1,304 @@
+//! `[[chart]]` of `detection.toml`: which kind of chart shows a result, and which columns it takes. The coordinator draws it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+pub use super::chart_points::{Axis, Points, Preference, Scale, Shade};
+use super::row_text::RowText;
+
+/// A chart of a result table, by its kind.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ChartDefinition {
+    /// Horizontal bars, the longest first: values summed by label, or by label and series.
+    Bars(Bars),
+    /// The first rows of the table, with a bar for each of several columns.
+    Measures(Measures),
+    /// Shares of a whole on two levels.
+    Parts(Parts),
+    /// Stacked areas over time: values by bin and series.
+    Areas(Areas),
+    /// A mark for each row.
+    Points(Points),
+    /// A grid of two labels, shaded by a value.
+    Matrix(Matrix),
+    /// Places by longitude and latitude.
+    Map(Map),
+}
+
+/// `kind = "bars"`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bars {
+    /// Its title.
+    pub title: String,
+    /// The table it shows: the companion of the detection; its own result if absent.
+    pub table: Option<String>,
+    /// What to know of the chart.
+    #[serde(default)]
+    pub note: String,
+    /// What a bar stands for.
+    pub label: RowText,
+    /// What the parts of a bar stand for.
+    pub series: Option<RowText>,
+    /// The column of the values; each row counts 1 if absent.
+    pub value: Option<String>,
+    /// How the values of a bar are combined.
+    #[serde(default)]
+    pub combine: Combine,
+    /// Title of the axis of values.
+    pub axis: String,
+}
+
+/// How several values of a label are combined.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Combine {
+    /// Their sum.
+    #[default]
+    Sum,
+    /// The largest of them.
+    Max,
+}
+
+/// `kind = "measures"`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measures {
+    /// Its title.
+    pub title: String,
+    /// The table it shows: the companion of the detection; its own result if absent.
+    pub table: Option<String>,
+    /// What to know of the chart.
+    #[serde(default)]
+    pub note: String,
+    /// Which rows are shown if there are more; nothing is said of it if empty.
+    #[serde(default)]
+    pub which: String,
+    /// What a row is called.
+    pub label: RowText,
+    /// How the bars are arranged.
+    pub layout: Layout,
+    /// Title of the axis that the measures share; in panels, each has its own.
+    #[serde(default)]
+    pub axis: String,
+    /// The columns.
+    pub measures: Vec<Measure>,
+    /// Reference lines; not in panels.
+    #[serde(default)]
+    pub lines: Vec<Line>,
+}
+
+/// How the bars of several measures are arranged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// Horizontal bars, a panel for each measure.
+    Panels,
+    /// Vertical bars, those of a row beside each other.
+    Groups,
+}
+
+/// A column of [`Measures`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measure {
+    /// The column.
+    pub column: String,
+    /// What it is called.
+    pub name: String,
+    /// Title of its axis in panels; its name if absent.
+    pub axis: Option<String>,
+    /// Its colour; the next of the palette if absent.
+    pub colour: Option<Colour>,
+    /// Whether its values are rounded to whole ones.
+    #[serde(default)]
+    pub round: bool,
+}
+
+/// `kind = "parts"`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parts {
+    /// Its title.
+    pub title: String,
+    /// The table it shows: the companion of the detection; its own result if absent.
+    pub table: Option<String>,
+    /// What to know of the chart.
+    #[serde(default)]
+    pub note: String,
+    /// Its form.
+    pub shape: Shape,
+    /// Label of the first level.
+    pub inner: RowText,
+    /// Label of the second level.
+    pub outer: RowText,
+    /// The column of the values; each row counts 1 if absent.
+    pub value: Option<String>,
+    /// What the values count.
+    pub unit: String,
+    /// Colours of the labels of the first level, with `*` for all others.
+    #[serde(default)]
+    pub colours: BTreeMap<String, Colour>,
+}
+
+/// The form of [`Parts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// A ring, and around it a ring of the second level.
+    Rings,
+    /// Boxes, and in them boxes of the second level.
+    Boxes,
+}
+
+/// `kind = "areas"`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Areas {
+    /// Its title.
+    pub title: String,
+    /// The table it shows: the companion of the detection; its own result if absent.
+    pub table: Option<String>,
+    /// What to know of the chart.
+    #[serde(default)]
+    pub note: String,
+    /// The column of the starts of bins.
+    pub time: String,
+    /// Width of a bin.
+    pub bin_minutes: Amount,
+    /// What an area stands for.
+    pub series: Option<RowText>,
+    /// The column of the values; each row counts 1 if absent. Rows without a value above 0 are not drawn.
+    pub value: Option<String>,
+    /// Title of the axis of values.
+    pub axis: String,
+    /// Colours of series; the palette's for all others.
+    #[serde(default)]
+    pub colours: BTreeMap<String, Colour>,
+}
+
+/// `kind = "matrix"`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Matrix {
+    /// Its title.
+    pub title: String,
+    /// The table it shows: the companion of the detection; its own result if absent.
+    pub table: Option<String>,
+    /// What to know of the chart.
+    #[serde(default)]
+    pub note: String,
+    /// Label of a row of the grid.
+    pub row: RowText,
+    /// Label of a column of the grid.
+    pub column: RowText,
+    /// The column of the values; each row counts 1 if absent.
+    pub value: Option<String>,
+    /// What the values count.
+    pub unit: String,
+}
+
+/// `kind = "map"`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Map {
+    /// Its title.
+    pub title: String,
+    /// The table it shows: the companion of the detection; its own result if absent.
+    pub table: Option<String>,
+    /// What to know of the chart.
+    #[serde(default)]
+    pub note: String,
+    /// The column of degrees to the east.
+    pub longitude: String,
+    /// The column of degrees to the north.
+    pub latitude: String,
+    /// What a place is called.
+    pub name: RowText,
+    /// The column of the values; each row counts 1 if absent.
+    pub value: Option<String>,
+    /// What the values count.
+    pub unit: String,
+}
+
+/// A line across the chart at a value of its upward axis.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// Where.
+    pub at: Amount,
+    /// What it says: a template over its `value`, such as `a finding from {{ value | number }}`.
+    pub text: String,
+}
+
+/// A number, or a parameter: `$name`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Amount {
+    /// The number.
+    Number(f64),
+    /// The parameter, with its `$`.
+    Parameter(String),
+}
+
+/// A colour that can be told apart from the others on light and on dark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say all")]
+pub enum Colour {
+    Blue,
+    Red,
+    Green,
+    Orange,
+    Violet,
+    Cyan,
+    Pink,
+    Lime,
+    Brown,
+    Grey,
+    PaleBlue,
+}
+
+impl Amount {
+    /// The number, where `parameter` gives the value of a parameter by its name.
+    pub fn value(&self, parameter: impl Fn(&str) -> Option<f64>) -> Option<f64> {
+        match self {
+            Amount::Number(number) => Some(*number),
+            Amount::Parameter(name) => parameter(name.strip_prefix('$')?),
+        }
+    }
+}
+
+/// What every kind of chart has.
+macro_rules! of_each {
+    ($definition:expr, |$chart:ident| $field:expr) => {
+        match $definition {
+            ChartDefinition::Bars($chart) => $field,
+            ChartDefinition::Measures($chart) => $field,
+            ChartDefinition::Parts($chart) => $field,
+            ChartDefinition::Areas($chart) => $field,
+            ChartDefinition::Points($chart) => $field,
+            ChartDefinition::Matrix($chart) => $field,
+            ChartDefinition::Map($chart) => $field,
+        }
+    };
+}
+
+impl ChartDefinition {
+    /// Its title.
+    pub fn title(&self) -> &str {
+        of_each!(self, |chart| &chart.title)
+    }
+
+    /// What to know of it; may be empty.
+    pub fn note(&self) -> &str {
+        of_each!(self, |chart| &chart.note)
+    }
+
+    /// The companion table that it shows; `None` for the detection's own result.
+    pub fn table(&self) -> Option<&str> {
+        of_each!(self, |chart| chart.table.as_deref())
+    }
+}

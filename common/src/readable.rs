@@ -1,0 +1,55 @@
+//! Numbers and instants as people read them.
+
+use crate::time::{MICROS_PER_SECOND, format_micros};
+
+/// A number with its thousands separated and at most three decimals; a number close to zero in scientific notation.
+pub fn decimal(number: f64) -> String {
+    if !number.is_finite() {
+        return number.to_string();
+    }
+    if number != 0.0 && number.abs() < 0.001 {
+        return format!("{number:.1e}");
+    }
+    let text = format!("{:.3}", number.abs());
+    let (whole, decimals) = text.split_once('.').unwrap_or((&text, ""));
+    let decimals = decimals.trim_end_matches('0');
+    let point = if decimals.is_empty() { "" } else { "." };
+    let sign = if number < 0.0 { "-" } else { "" };
+    format!("{sign}{}{point}{decimals}", grouped(whole))
+}
+
+/// Digits with the thousands separated.
+pub fn grouped(digits: &str) -> String {
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// An instant to the second, in UTC: `2026-01-05 06:00:00`.
+pub fn instant(micros: i64) -> String {
+    let text = format_micros(micros.div_euclid(MICROS_PER_SECOND) * MICROS_PER_SECOND);
+    let text = text.trim_end_matches('Z');
+    text.split('.').next().unwrap_or(text).replacen('T', " ", 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([0.0, 0.5, -1.25, 12_345.678_9, 3.0].map(decimal).join(" "), "0 0.5 -1.25 12,345.679 3");
+        assert_eq!(decimal(0.000_12), "1.2e-4");
+        assert_eq!(["0", "999", "1234567"].map(grouped).join(" "), "0 999 1,234,567");
+    }
+
+    #[test]
+    fn instants_are_to_the_second() {
+        assert_eq!(instant(1_500_000), "1970-01-01 00:00:01");
+    }
+}
