@@ -38,6 +38,9 @@ pub enum Error {
     /// The query engine failed.
     #[error("{0}")]
     Engine(#[from] DataFusionError),
+    /// What is asked for is not allowed here; the text says what would allow it.
+    #[error("{0}")]
+    Denied(String),
     /// More is asked for than is taken at once: later it may be.
     #[error("{0}")]
     Busy(String),

@@ -17,6 +17,7 @@ mod lakes;
 mod locations;
 mod merge;
 mod output;
+mod own_detections;
 mod results;
 mod risk;
 mod save;

@@ -29,6 +29,7 @@ impl JobsApi {
 pub(super) fn status_of(error: &Error) -> Status {
     match error {
         Error::Config(text) => Status::invalid_argument(text.clone()),
+        Error::Denied(text) => Status::permission_denied(text.clone()),
         Error::Storage { .. } => Status::unavailable(error.to_string()),
         Error::Busy(text) => Status::resource_exhausted(text.clone()),
         other => Status::internal(other.to_string()),

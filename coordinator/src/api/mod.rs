@@ -49,7 +49,8 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
     let sinks = settings.sinks()?;
     let schedules = settings.schedules()?;
     let access = Access::Only(settings.lakes()?);
-    schedules.iter().try_for_each(|schedule| schedule.check(&access))?;
+    let detections = settings.detections().await?;
+    schedules.iter().try_for_each(|schedule| schedule.check(&access, &detections))?;
     let locations = settings.geoip.as_deref().map(LocationDatabase::open).transpose()?;
     let listener = TcpListener::bind(settings.listen)
         .await
@@ -64,7 +65,7 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
     tokio::spawn(meter(Arc::clone(&cluster)));
 
     let runtime = runtime(own.memory_bytes, None)?;
-    let means = JobMeans { cluster: Arc::clone(&cluster), runtime, access, locations, sinks };
+    let means = JobMeans { cluster: Arc::clone(&cluster), runtime, access, detections, locations, sinks };
     let board = JobBoard::recover(settings.state()?, means, limits).await?;
     recovered.store(true, Ordering::Relaxed);
     tokio::spawn(keep_schedules(Arc::clone(&board), schedules));

@@ -9,6 +9,7 @@ use hindcast_common::{Error, Result};
 use serde::Deserialize;
 
 use crate::jobs::{Schedule, ScheduleSettings};
+use crate::own_detections::{DetectionPolicy, read_folders};
 use crate::sinks::{Sink, SinkSettings};
 
 /// A coordinator's configuration, TOML. Flags of the command line win over it.
@@ -25,6 +26,10 @@ pub struct Settings {
     pub state: String,
     /// URLs of the lakes that jobs may name.
     pub lakes: Vec<String>,
+    /// Folders of detections, paths or URLs, which all jobs have beside the built-in ones.
+    pub detections: Vec<String>,
+    /// Whether requests and the configurations of lakes may bring detections of their own.
+    pub allow_detections: bool,
     /// Database of where addresses are, in MaxMind's format.
     pub geoip: Option<PathBuf>,
     /// Folder of `ca.crt`, `tls.crt` and `tls.key`.
@@ -119,6 +124,8 @@ impl Default for Settings {
             web: None,
             state: String::new(),
             lakes: Vec::new(),
+            detections: Vec::new(),
+            allow_detections: false,
             geoip: None,
             tls: None,
             insecure: false,
@@ -197,6 +204,17 @@ impl Settings {
     /// [`Error::Config`] for a URL that can't be read.
     pub(super) fn lakes(&self) -> Result<Vec<Location>> {
         self.lakes.iter().map(|url| Location::parse(url)).collect()
+    }
+
+    /// Which detections jobs may have.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and line where a detection of its own is wrong, [`Error::Storage`] where a store fails.
+    pub(super) async fn detections(&self) -> Result<DetectionPolicy> {
+        let folders = self.detections.iter().map(|folder| Location::parse(folder));
+        let own = read_folders(&folders.collect::<Result<Vec<_>>>()?).await?;
+        own.load()?;
+        Ok(DetectionPolicy::of_coordinator(own, self.allow_detections))
     }
 
     /// The sinks, ready to be sent to.

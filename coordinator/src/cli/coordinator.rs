@@ -35,6 +35,12 @@ pub struct CoordinatorArguments {
     /// A lake that jobs may name, and all below it
     #[arg(long, value_name = "URL")]
     allow_lake: Vec<String>,
+    /// Folder or URL of detections that all jobs have beside the built-in ones
+    #[arg(long, value_name = "DIR")]
+    detections: Vec<String>,
+    /// Let requests and the configurations of lakes bring detections of their own
+    #[arg(long)]
+    allow_detections: bool,
     /// Where rollups and the ledger of jobs are kept
     #[arg(long, value_name = "URL")]
     state: Option<String>,
@@ -79,6 +85,8 @@ impl CoordinatorArguments {
             settings.state = state.clone();
         }
         settings.lakes.extend(self.allow_lake.iter().cloned());
+        settings.detections.extend(self.detections.iter().cloned());
+        settings.allow_detections |= self.allow_detections;
         settings.geoip = self.geoip.clone().or(settings.geoip);
         settings.tls = self.tls.clone().or(settings.tls);
         settings.insecure |= self.insecure;

@@ -101,7 +101,7 @@ impl Outcome {
     /// How a command that failed with `error` ends.
     pub fn of_error(error: &Error) -> Self {
         match error {
-            Error::Config(_) => Outcome::BadArguments,
+            Error::Config(_) | Error::Denied(_) => Outcome::BadArguments,
             _ => Outcome::Failed,
         }
     }

@@ -113,6 +113,10 @@ impl Client {
             scan.config_hash = self.keep_config(&scan.config).await?;
             scan.config = String::new();
         }
+        if scan.detections.len() > INLINE_CONFIG_BYTES {
+            scan.detections_hash = self.keep_config(&scan.detections).await?;
+            scan.detections = String::new();
+        }
         let id = uuid::Uuid::now_v7().to_string();
         let mut failures = 0;
         loop {

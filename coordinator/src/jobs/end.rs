@@ -45,7 +45,7 @@ pub(super) async fn see_through(board: Arc<JobBoard>, sender: watch::Sender<Job>
         Some(Err(error)) => Job {
             state: JobState::Failed.into(),
             error: error.to_string(),
-            is_bad_request: matches!(error, Error::Config(_)),
+            is_bad_request: matches!(error, Error::Config(_) | Error::Denied(_)),
             ..job.clone()
         },
     };

@@ -96,25 +96,30 @@ impl JobLedger {
         self.with_config(scan).await
     }
 
-    /// A request with the text of the configuration that it names by a hash.
+    /// A request with the texts of the configuration and the detections that it names by a hash.
     ///
     /// # Errors
     /// [`Error::Config`] where none of that hash was kept.
     pub(super) async fn with_config(&self, mut scan: ScanRequest) -> Result<ScanRequest> {
-        if scan.config_hash.is_empty() {
-            return Ok(scan);
-        }
-        let hash = &scan.config_hash;
-        let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let text = if is_hash { self.configs.read(&config_file(hash)).await? } else { None };
-        let text = text.filter(|text| blake3::hash(text).to_hex().as_str() == hash);
-        let text = text.and_then(|text| String::from_utf8(text.to_vec()).ok());
-        match text {
-            Some(text) if scan.config.is_empty() => scan.config = text,
-            Some(_) => return Err(Error::Config("give a configuration or its hash, not both".into())),
-            None => return Err(Error::Config(format!("no configuration of the hash {hash:?} is kept here"))),
-        }
+        self.fill(&mut scan.config, &scan.config_hash, "configuration").await?;
+        self.fill(&mut scan.detections, &scan.detections_hash, "text of detections").await?;
         Ok(scan)
+    }
+
+    /// Puts the kept text of that hash, if one is given, in its place.
+    async fn fill(&self, text: &mut String, hash: &str, what: &str) -> Result<()> {
+        if hash.is_empty() {
+            return Ok(());
+        }
+        let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let kept = if is_hash { self.configs.read(&config_file(hash)).await? } else { None };
+        let kept = kept.filter(|kept| blake3::hash(kept).to_hex().as_str() == hash);
+        match kept.and_then(|kept| String::from_utf8(kept.to_vec()).ok()) {
+            Some(kept) if text.is_empty() => *text = kept,
+            Some(_) => return Err(Error::Config(format!("give a {what} or its hash, not both"))),
+            None => return Err(Error::Config(format!("no {what} of the hash {hash:?} is kept here"))),
+        }
+        Ok(())
     }
 
     /// Keeps the text of a configuration; gives its hash.

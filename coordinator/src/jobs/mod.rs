@@ -25,7 +25,8 @@ use tracing::Instrument;
 use crate::cluster::Cluster;
 use crate::lakes::Access;
 use crate::locations::LocationDatabase;
-use crate::scan::question_of;
+use crate::own_detections::DetectionPolicy;
+use crate::scan::check_request;
 use crate::sinks::Sink;
 pub(crate) use progress::register_metrics;
 pub(crate) use results::JobResults;
@@ -58,6 +59,8 @@ pub struct JobMeans {
     pub runtime: Arc<RuntimeEnv>,
     /// What jobs may read.
     pub access: Access,
+    /// Which detections jobs may have.
+    pub detections: DetectionPolicy,
     /// Where addresses are.
     pub locations: Option<LocationDatabase>,
     /// Where findings are pushed at the end of a job.
@@ -106,7 +109,8 @@ impl JobBoard {
     /// Accepts a job, or gives the one there is of that id.
     ///
     /// # Errors
-    /// [`Error::Config`] for a request that can't be run or may not be; [`Error::Busy`] where too many wait.
+    /// [`Error::Config`] for a request that can't be run, [`Error::Denied`] for detections that are not allowed;
+    /// [`Error::Busy`] where too many wait.
     pub async fn submit(self: &Arc<Self>, id: &str, scan: ScanRequest, by: &str) -> Result<Job> {
         let id = uuid::Uuid::parse_str(id)
             .map_err(|_| Error::Config("the id of a job is a UUID".into()))?
@@ -115,7 +119,7 @@ impl JobBoard {
         if let Some(job) = self.snapshot(&id) {
             return Ok(job);
         }
-        question_of(&self.ledger.with_config(scan.clone()).await?)?;
+        check_request(&self.ledger.with_config(scan.clone()).await?, &self.means.detections)?;
         self.means.access.check(&Location::parse(&scan.lake)?)?;
         let waiting = self.entries().values().filter(|entry| is_open(&entry.job.borrow())).count();
         if waiting >= self.limits.concurrent + self.limits.queued {
@@ -228,11 +232,12 @@ impl JobBoard {
     }
 }
 
-/// A job without the text of its configuration, which may hold long watchlists: only running it needs that, and the ledger
-/// has it.
+/// A job without the texts of its configuration, which may hold long watchlists, and of its detections: only running it needs
+/// them, and the ledger has them.
 fn without_config(mut job: Job) -> Job {
     if let Some(scan) = &mut job.scan {
         scan.config = String::new();
+        scan.detections = String::new();
     }
     job
 }

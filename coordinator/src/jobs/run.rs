@@ -82,7 +82,8 @@ async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<ScanRes
     let id = sender.borrow().id.clone();
     let request = board.ledger.request(&id).await?;
     let means = &board.means;
-    let prepared = prepare(&request, &means.access, means.locations.as_ref(), &means.runtime).await?;
+    let locations = means.locations.as_ref();
+    let prepared = prepare(&request, &means.access, &means.detections, locations, &means.runtime).await?;
     let outline = to_json(&PlanOutline::of(&prepared.plan))?;
     sender.send_modify(|job| job.outline = outline);
     let state = match request.no_cache {
@@ -109,7 +110,8 @@ async fn run_window(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<
         return Err(Error::Config("a window of a backfill has two bounds".into()));
     };
     let window = Window::new(from_us, to_us)?;
-    let planner = WindowPlanner::open(&request, &means.access, means.locations.as_ref()).await?;
+    let locations = means.locations.as_ref();
+    let planner = WindowPlanner::open(&request, &means.access, &means.detections, locations).await?;
     let state = StateStore::new(board.results.state().clone());
     let options = options(&board, &state, &planner.config, &id).await;
     let outcome = row_of_window(&planner, window, &options, &JobProgress(sender)).await?;

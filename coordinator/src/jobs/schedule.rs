@@ -13,7 +13,8 @@ use serde::Deserialize;
 
 use super::{JobBoard, now_us};
 use crate::lakes::Access;
-use crate::scan::question_of;
+use crate::own_detections::DetectionPolicy;
+use crate::scan::check_request;
 
 /// How often the clock is looked at: a job starts at most so late.
 const LOOK: Duration = Duration::from_secs(10);
@@ -70,7 +71,7 @@ impl Schedule {
     /// The schedule of these settings.
     ///
     /// # Errors
-    /// [`Error::Config`] naming what of it can't be read, or what of its scan can't be run.
+    /// [`Error::Config`] naming what of it can't be read.
     pub fn of(settings: &ScheduleSettings) -> Result<Self> {
         let wrong =
             |what: &dyn std::fmt::Display| Error::Config(format!("schedule {:?}: {what}", settings.name));
@@ -91,17 +92,18 @@ impl Schedule {
             preset: settings.preset.clone(),
             ..ScanRequest::default()
         };
-        question_of(&request).map_err(|error| wrong(&error))?;
         let at_us = i64::from(at.num_seconds_from_midnight()) * MICROS_PER_SECOND;
         Ok(Self { name: settings.name.clone(), every_us, at_us, request })
     }
 
-    /// Fails where its lake may not be read.
+    /// Fails where its lake may not be read, or its scan can't be run.
     ///
     /// # Errors
     /// [`Error::Config`] then.
-    pub fn check(&self, access: &Access) -> Result<()> {
-        access.check(&Location::parse(&self.request.lake)?)
+    pub fn check(&self, access: &Access, detections: &DetectionPolicy) -> Result<()> {
+        access.check(&Location::parse(&self.request.lake)?)?;
+        check_request(&self.request, detections)
+            .map_err(|error| Error::Config(format!("schedule {:?}: {error}", self.name)))
     }
 
     /// When the period that `now_us` lies in began. Periods are counted from 1970-01-01.
@@ -156,10 +158,13 @@ mod tests {
     use hindcast_common::time::parse_time;
 
     use super::*;
+    use crate::own_detections::OwnFiles;
 
     fn schedule(text: &str) -> Result<Schedule> {
         let settings = toml::from_str(&format!("name = 'nightly'\nlake = '/lake'\n{text}"));
-        Schedule::of(&settings.map_err(|error: toml::de::Error| Error::Config(error.to_string()))?)
+        let schedule = Schedule::of(&settings.map_err(|error: toml::de::Error| Error::Config(error.to_string()))?)?;
+        let detections = DetectionPolicy::of_coordinator(OwnFiles::default(), false);
+        schedule.check(&Access::Any, &detections).map(|()| schedule)
     }
 
     fn begin(schedule: &Schedule, now: &str) -> String {

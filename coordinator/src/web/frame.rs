@@ -64,6 +64,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let status = match error {
             Error::Config(_) => StatusCode::BAD_REQUEST,
+            Error::Denied(_) => StatusCode::FORBIDDEN,
             Error::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Error::Storage { .. } => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,0 +1,158 @@
+//! The texts of users' own detections and rollups by their paths: what a folder holds and what a request carries.
+
+use std::collections::BTreeMap;
+
+use hindcast_common::detections::Detections;
+use hindcast_common::{Error, Result};
+
+/// Most files of all detections of a run.
+pub(super) const MOST_FILES: usize = 1_000;
+/// Most bytes of one file.
+pub(super) const MOST_FILE_BYTES: u64 = 1 << 20;
+
+/// Texts by path: `<id>/detection.toml`, `<id>/query.sql`, `rollups/<id>.toml`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnFiles(BTreeMap<String, OwnFile>);
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct OwnFile {
+    text: String,
+    /// Where it was read, as errors name it.
+    place: String,
+}
+
+impl OwnFiles {
+    /// Takes in a file that was read at `place`. The same text under the same path counts once.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where another text has its path, the file is too long, or there are too many.
+    pub fn add(&mut self, path: &str, text: String, place: &str) -> Result<()> {
+        if text.len() as u64 > MOST_FILE_BYTES {
+            return Err(Error::Config(format!("{place} is longer than {MOST_FILE_BYTES} bytes")));
+        }
+        if let Some(known) = self.0.get(path) {
+            if known.text == text {
+                return Ok(());
+            }
+            return Err(Error::Config(format!(
+                "two detections have the file {path} with different texts: {} and {place}",
+                known.place
+            )));
+        }
+        if self.0.len() == MOST_FILES {
+            return Err(Error::Config(format!("there are more than {MOST_FILES} files of detections: {place}")));
+        }
+        self.0.insert(path.to_owned(), OwnFile { text, place: place.to_owned() });
+        Ok(())
+    }
+
+    /// These files and those of `others`.
+    ///
+    /// # Errors
+    /// As [`OwnFiles::add`].
+    pub fn joined(mut self, others: &Self) -> Result<Self> {
+        for (path, file) in &others.0 {
+            self.add(path, file.text.clone(), &file.place)?;
+        }
+        Ok(self)
+    }
+
+    /// Whether there is no file.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The built-in detections and these.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the file and line of what is wrong.
+    pub fn load(&self) -> Result<Detections> {
+        if self.is_empty() {
+            return Ok(Detections::built_in());
+        }
+        let files = self.0.iter().map(|(path, file)| (path.clone(), file.text.clone())).collect();
+        Detections::with_own(files).map_err(|error| self.at_place(error))
+    }
+
+    /// An error of the loader, which names files by their paths, with the places where they were read.
+    fn at_place(&self, error: Error) -> Error {
+        let Error::Config(text) = error else { return error };
+        let named = self.0.iter().find_map(|(path, file)| Some((&file.place, text.strip_prefix(path.as_str())?)));
+        Error::Config(match named {
+            Some((place, rest)) => format!("{place}{rest}"),
+            None => text,
+        })
+    }
+
+    /// The files as a request carries them: JSON, texts by path; empty where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where they can't be written as JSON.
+    pub fn to_request(&self) -> Result<String> {
+        if self.is_empty() {
+            return Ok(String::new());
+        }
+        let texts: BTreeMap<&str, &str> =
+            self.0.iter().map(|(path, file)| (path.as_str(), file.text.as_str())).collect();
+        serde_json::to_string(&texts).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// The files that a request carries.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the text is not that of [`OwnFiles::to_request`], or beyond the bounds.
+    pub fn of_request(text: &str) -> Result<Self> {
+        let mut files = Self::default();
+        if text.is_empty() {
+            return Ok(files);
+        }
+        let texts: BTreeMap<String, String> = serde_json::from_str(text)
+            .map_err(|error| Error::Config(format!("the request's detections are not texts by path: {error}")))?;
+        for (path, text) in texts {
+            files.add(&path, text, &path)?;
+        }
+        Ok(files)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(files: &[(&str, &str, &str)]) -> Result<OwnFiles> {
+        let mut all = OwnFiles::default();
+        files.iter().try_for_each(|(path, text, place)| all.add(path, (*text).into(), place)).map(|()| all)
+    }
+
+    #[test]
+    fn the_same_file_counts_once_and_another_of_its_path_is_refused_with_both_places() {
+        let once = of(&[("a/query.sql", "SELECT 1", "/x/a/query.sql")]).unwrap();
+        let twice = once.clone().joined(&of(&[("a/query.sql", "SELECT 1", "/y/a/query.sql")]).unwrap()).unwrap();
+        assert_eq!(once, twice);
+        let other = of(&[("a/query.sql", "SELECT 2", "/y/a/query.sql")]).unwrap();
+        let error = once.joined(&other).unwrap_err().to_string();
+        assert!(error.contains("/x/a/query.sql") && error.contains("/y/a/query.sql"), "{error}");
+    }
+
+    #[test]
+    fn a_request_carries_texts_by_path() {
+        let files = of(&[("a/query.sql", "SELECT '\u{e9}'", "a/query.sql")]).unwrap();
+        assert_eq!(OwnFiles::of_request(&files.to_request().unwrap()).unwrap(), files);
+        assert_eq!(OwnFiles::default().to_request().unwrap(), "");
+        assert!(OwnFiles::of_request("").unwrap().is_empty());
+        assert!(OwnFiles::of_request("[1]").is_err());
+    }
+
+    #[test]
+    fn files_are_bounded_in_length_and_number() {
+        let long = "x".repeat(MOST_FILE_BYTES as usize + 1);
+        assert!(of(&[("a/query.sql", &long, "long.sql")]).unwrap_err().to_string().contains("long.sql"));
+        let mut files = OwnFiles::default();
+        for index in 0..MOST_FILES {
+            files.add(&format!("a/{index}.sql"), String::new(), "x").unwrap();
+        }
+        let error = files.add("a/more.sql", String::new(), "more.sql").unwrap_err().to_string();
+        assert!(error.contains("more than 1000 files") && error.contains("more.sql"), "{error}");
+    }
+}

@@ -1,0 +1,185 @@
+//! Folders of detections: which a configuration names, and the files they hold, on this machine's disk or in an object store.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use hindcast_common::catalog::Location;
+use hindcast_common::retry::with_retries;
+use hindcast_common::{Error, Result};
+use object_store::path::Path;
+use toml::de::{DeTable, DeValue};
+
+use super::files::{MOST_FILE_BYTES, MOST_FILES, OwnFiles};
+
+/// The key of a configuration that names folders of detections.
+const KEY: &str = "detections";
+/// The file that makes a folder a detection.
+const DETECTION_FILE: &str = "detection.toml";
+/// Longest that listing a folder or reading a file of it may take.
+const LONGEST_READ: Duration = Duration::from_secs(30);
+
+/// The folders that a configuration names below `detections`, and its text without that key, with all lines where they were.
+/// A text that is no TOML is given back as it is: whoever reads it says so.
+///
+/// # Errors
+/// [`Error::Config`] naming file and line where the key holds anything but a list of texts.
+pub fn take_folders(name: &str, text: &str) -> Result<(Vec<String>, String)> {
+    let Ok(table) = DeTable::parse(text) else { return Ok((Vec::new(), text.to_owned())) };
+    let Some((key, value)) = table.get_ref().iter().find(|(key, _)| key.get_ref() == KEY) else {
+        return Ok((Vec::new(), text.to_owned()));
+    };
+    let line = 1 + text[..key.span().start].matches('\n').count();
+    let wrong = || Error::Config(format!("{name}, line {line}: {KEY} is a list of folders or URLs"));
+    let DeValue::Array(list) = value.get_ref() else { return Err(wrong()) };
+    let folders = list.iter().map(|folder| folder.get_ref().as_str().map(str::to_owned).ok_or_else(wrong));
+    let folders = folders.collect::<Result<Vec<_>>>()?;
+    let taken = key.span().start..value.span().end;
+    // Errors of the rest keep their lines.
+    let breaks: String = text[taken.clone()].chars().filter(|c| *c == '\n').collect();
+    Ok((folders, format!("{}{breaks}{}", &text[..taken.start], &text[taken.end..])))
+}
+
+/// The files of `folders`, each of which holds detections' folders and `rollups` beside them, or is one detection's folder.
+/// Hidden files and Markdown are passed over.
+///
+/// # Errors
+/// [`Error::Config`] naming a folder without a detection, or the file that can't be one of a detection's;
+/// [`Error::Storage`] where a store fails.
+pub async fn read_folders(folders: &[Location]) -> Result<OwnFiles> {
+    let mut files = OwnFiles::default();
+    for folder in folders {
+        for path in listed(folder).await? {
+            let place = folder.name_of(&folder.child(&path));
+            let bytes = folder.read_bounded(&path, MOST_FILE_BYTES, LONGEST_READ).await?;
+            // Deleted since it was listed.
+            let Some(bytes) = bytes else { continue };
+            let text = String::from_utf8(bytes.to_vec())
+                .map_err(|_| Error::Config(format!("{place} is not UTF-8 text")))?;
+            files.add(&path_of(folder, &path), text, &place)?;
+        }
+    }
+    Ok(files)
+}
+
+/// A file's path as the loader takes it: in a detection's own folder its id comes before it.
+fn path_of(folder: &Location, path: &str) -> String {
+    match (path.contains('/'), folder.prefix().parts().next_back()) {
+        (false, Some(id)) => format!("{}/{path}", id.as_ref()),
+        _ => path.to_owned(),
+    }
+}
+
+/// Paths below the folder of the files it holds, in their order.
+async fn listed(folder: &Location) -> Result<Vec<String>> {
+    let listing = with_retries(|| async {
+        let mut paths = Vec::new();
+        let mut objects = folder.store().list(Some(folder.prefix())).boxed();
+        let failed = |error| Error::storage(format!("listing {}", folder.url()))(error);
+        while let Some(object) = objects.try_next().await.map_err(failed)? {
+            paths.extend(below(folder, &object.location));
+            if paths.len() > MOST_FILES {
+                let url = folder.url();
+                return Err(Error::Config(format!("{url} holds more than {MOST_FILES} files of detections")));
+            }
+        }
+        paths.sort();
+        Ok(paths)
+    });
+    let paths = tokio::time::timeout(LONGEST_READ, listing).await.unwrap_or_else(|_| {
+        let url = folder.url();
+        Err(Error::Config(format!("{url} could not be listed within {} s", LONGEST_READ.as_secs())))
+    })?;
+    let is_detection = |path: &&String| path.rsplit('/').next() == Some(DETECTION_FILE);
+    if !paths.iter().any(|path| is_detection(&path)) {
+        return Err(Error::Config(format!(
+            "{} holds no detection: a folder of detections holds <id>/{DETECTION_FILE}",
+            folder.url()
+        )));
+    }
+    let is_one = paths.iter().any(|path| path == DETECTION_FILE);
+    match paths.iter().find(|path| path.contains('/') == is_one) {
+        Some(stray) if is_one => Err(Error::Config(format!(
+            "{} is no file of the detection in {}",
+            folder.name_of(&folder.child(stray)),
+            folder.url()
+        ))),
+        Some(stray) => Err(Error::Config(format!(
+            "{} lies in no detection's folder",
+            folder.name_of(&folder.child(stray))
+        ))),
+        None => Ok(paths),
+    }
+}
+
+/// The path of a file below the folder; none of what no detection holds: hidden files and folders, and notes.
+fn below(folder: &Location, path: &Path) -> Option<String> {
+    let parts: Vec<String> =
+        path.prefix_match(folder.prefix())?.map(|part| part.as_ref().to_owned()).collect();
+    let is_hidden = parts.iter().any(|part| part.starts_with('.'));
+    let is_note = parts.last().is_none_or(|name| name.ends_with(".md"));
+    (!is_hidden && !is_note).then(|| parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &std::path::Path, path: &str, text: &str) {
+        let file = folder.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+
+    async fn read(folder: &std::path::Path) -> Result<String> {
+        read_folders(&[Location::parse(&folder.display().to_string())?]).await?.to_request()
+    }
+
+    #[test]
+    fn the_key_is_taken_out_and_lines_stay() {
+        let text = "[a]\nb = 1\n";
+        assert_eq!(take_folders("x", text).unwrap(), (vec![], text.to_owned()));
+        let text = "# lake\ndetections = [\n  'own',\n  \"s3://b/d\",\n] # ours\n[a]\nb = 1\n";
+        let (folders, rest) = take_folders("x", text).unwrap();
+        assert_eq!(folders, ["own", "s3://b/d"]);
+        assert_eq!(rest, "# lake\n\n\n\n # ours\n[a]\nb = 1\n");
+        for text in ["a = 1\ndetections = 'own'", "\ndetections = [1]"] {
+            let error = take_folders("mine.toml", text).unwrap_err().to_string();
+            assert!(error.contains("mine.toml, line 2"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_holds_detections_and_rollups_or_is_one() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path();
+        assert!(read(folder).await.unwrap_err().to_string().contains("holds no detection"));
+        write(folder, "mine/detection.toml", "a");
+        write(folder, "mine/query.sql", "b");
+        write(folder, "rollups/pairs.toml", "c");
+        write(folder, ".git/config", "no");
+        write(folder, "README.md", "no");
+        let all = read(folder).await.unwrap();
+        assert_eq!(
+            all,
+            r#"{"mine/detection.toml":"a","mine/query.sql":"b","rollups/pairs.toml":"c"}"#
+        );
+        let one = read(&folder.join("mine")).await.unwrap();
+        assert_eq!(one, r#"{"mine/detection.toml":"a","mine/query.sql":"b"}"#);
+        write(folder, "query.sql", "stray");
+        let error = read(folder).await.unwrap_err().to_string();
+        assert!(error.contains("/query.sql lies in no detection's folder"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn files_that_cannot_be_text_of_a_detection_are_named() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path();
+        write(folder, "mine/detection.toml", "a");
+        std::fs::write(folder.join("mine/query.sql"), [0xff, 0xfe]).unwrap();
+        let error = read(folder).await.unwrap_err().to_string();
+        assert!(error.contains("mine/query.sql is not UTF-8 text"), "{error}");
+        std::fs::File::create(folder.join("mine/query.sql")).unwrap().set_len(2 << 20).unwrap();
+        let error = read(folder).await.unwrap_err().to_string();
+        assert!(error.contains("mine/query.sql is longer than"), "{error}");
+    }
+}
