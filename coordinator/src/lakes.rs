@@ -6,6 +6,8 @@ use hindcast_common::catalog::{Lake, Location, refuse_log};
 use hindcast_common::config::{Config, Layer};
 use hindcast_common::{Error, Result};
 
+use crate::own_detections::{DetectionPolicy, OwnFiles, is_elsewhere, read_folders, take_folders};
+
 /// Name of a lake's own configuration, in its root.
 const LAKE_CONFIG: &str = "hindcast.toml";
 /// Bytes it may have.
@@ -79,15 +81,27 @@ impl Access {
     }
 }
 
-/// The lake at `url` and the parameters of a run over it: the preset, then the lake's own file, then `own`.
+/// What a run has beside the lake's own configuration.
+pub struct LakeLayers<'a> {
+    /// Name of the preset, which lies below the lake's file.
+    pub preset: &'a str,
+    /// What lies over it.
+    pub own: Option<Layer<'a>>,
+    /// Detections beside the built-in ones and the lake's.
+    pub detections: &'a OwnFiles,
+}
+
+/// The lake at `url` and the parameters of a run over it: the preset, then the lake's own file, then that of `layers`; with the
+/// detections of both.
 ///
 /// # Errors
-/// [`Error::Config`] where the lake is not there, may not be read or is itself a table with a log, or a file is wrong.
+/// [`Error::Config`] where the lake is not there, may not be read or is itself a table with a log, or a file is wrong;
+/// [`Error::Denied`] where it brings detections that `policy` does not allow.
 pub async fn open_lake(
     url: &str,
-    preset: &str,
-    own: Option<Layer<'_>>,
+    layers: &LakeLayers<'_>,
     access: &Access,
+    policy: &DetectionPolicy,
 ) -> Result<(Lake, Config)> {
     let root = Location::parse(url)?;
     access.check(&root)?;
@@ -100,13 +114,41 @@ pub async fn open_lake(
         ),
         None => None,
     };
+    let (folders, lake_text) = match lake_text {
+        Some(text) => {
+            let (folders, text) = take_folders(&lake_name, &text)?;
+            (folders, Some(text))
+        }
+        None => (Vec::new(), None),
+    };
+    if !folders.is_empty() {
+        policy.check(&format!("the configuration of the lake, {lake_name},"))?;
+    }
+    let files = detections_of(&root, &folders, access).await?.joined(layers.detections)?;
     let lake_layer = lake_text.as_ref().map(|text| Layer { name: &lake_name, text });
-    let layers: Vec<Layer<'_>> = lake_layer.into_iter().chain(own).collect();
-    let config = Config::load(preset, &layers)?;
+    let texts: Vec<Layer<'_>> = lake_layer.into_iter().chain(layers.own).collect();
+    let config = Config::load_with(layers.preset, &texts, files.load()?)?;
+    files.check(&config)?;
     access.check_mappings(&root, &config)?;
     let lake = Lake::open(root, &config)?;
     refuse_log(lake.root(), "the lake").await?;
     Ok((lake, config))
+}
+
+/// The files of the folders that a lake's configuration names: below the lake, or elsewhere where that may be read.
+async fn detections_of(root: &Location, folders: &[String], access: &Access) -> Result<OwnFiles> {
+    let mut places = Vec::new();
+    for folder in folders {
+        let place = if is_elsewhere(folder) { root.elsewhere(folder)? } else { root.join(below(folder)) };
+        access.check(&place)?;
+        places.push(access.confine(place));
+    }
+    read_folders(&places).await
+}
+
+/// A path below a folder without what says only that it is below it.
+fn below(path: &str) -> &str {
+    path.trim_start_matches("./")
 }
 
 #[cfg(test)]
@@ -115,6 +157,11 @@ mod tests {
 
     fn place(url: &str) -> Location {
         Location::parse(url).unwrap()
+    }
+
+    async fn open(url: &str, access: &Access) -> Result<(Lake, Config)> {
+        let layers = LakeLayers { preset: "default", own: None, detections: &OwnFiles::default() };
+        open_lake(url, &layers, access, &DetectionPolicy::of_own_process()).await
     }
 
     #[test]
@@ -171,18 +218,41 @@ mod tests {
         }
         // And none within the lake, whether it stands for the file, a table, or is mapped.
         symlink(path("secret/AuditLogs"), path("lakes/a/OfficeActivity")).unwrap();
-        let error = open_lake(&path("lakes/a"), "default", None, &access).await.unwrap_err();
+        let error = open(&path("lakes/a"), &access).await.unwrap_err();
         assert!(matches!(&error, Error::Config(text) if text.contains("secret/AuditLogs")), "{error}");
         std::fs::remove_file(path("lakes/a/OfficeActivity")).unwrap();
-        open_lake(&path("lakes/a"), "default", None, &access).await.unwrap();
+        open(&path("lakes/a"), &access).await.unwrap();
         let mapped = format!("[tables.AuditLogs]\nurl = \"file://{}\"", path("lakes/out/AuditLogs"));
         std::fs::write(path("lakes/a/hindcast.toml"), mapped).unwrap();
-        assert!(open_lake(&path("lakes/a"), "default", None, &access).await.is_err());
+        assert!(open(&path("lakes/a"), &access).await.is_err());
         std::fs::remove_file(path("lakes/a/hindcast.toml")).unwrap();
         std::fs::write(path("secret/own.toml"), "").unwrap();
         symlink(path("secret/own.toml"), path("lakes/a/hindcast.toml")).unwrap();
-        let error = open_lake(&path("lakes/a"), "default", None, &access).await.unwrap_err();
+        let error = open(&path("lakes/a"), &access).await.unwrap_err();
         assert!(matches!(&error, Error::Config(text) if text.contains("secret/own.toml")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_lakes_detections_lie_below_it_or_where_may_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for name in ["lakes/a/AuditLogs/date=2026-01-01", "secret/own"] {
+            std::fs::create_dir_all(path(name)).unwrap();
+        }
+        let access = Access::Only(vec![place(&path("lakes"))]);
+        for (named, hint) in [
+            (path("secret/own"), "not among the lakes"),
+            ("../../secret/own".to_owned(), "holds no detection"),
+            ("none".to_owned(), "holds no detection"),
+        ] {
+            std::fs::write(path("lakes/a/hindcast.toml"), format!("detections = [{named:?}]")).unwrap();
+            let error = open(&path("lakes/a"), &access).await.unwrap_err().to_string();
+            assert!(error.contains(hint), "{error}");
+        }
+        let layers = LakeLayers { preset: "default", own: None, detections: &OwnFiles::default() };
+        let strict = DetectionPolicy::of_coordinator(OwnFiles::default(), false);
+        let error = open_lake(&path("lakes/a"), &layers, &access, &strict).await.unwrap_err();
+        assert!(matches!(&error, Error::Denied(text) if text.contains("allow_detections")), "{error}");
     }
 
     #[cfg(unix)]
@@ -192,8 +262,7 @@ mod tests {
         let lake = folder.path().display().to_string();
         let file = folder.path().join(LAKE_CONFIG);
         let refused = async |hint: &str| {
-            let opened =
-                tokio::time::timeout(Duration::from_secs(5), open_lake(&lake, "default", None, &Access::Any));
+            let opened = tokio::time::timeout(Duration::from_secs(5), open(&lake, &Access::Any));
             let error = opened.await.expect("it does not wait").unwrap_err();
             let is_told =
                 matches!(&error, Error::Config(text) if text.contains(hint) && text.contains(LAKE_CONFIG));

@@ -20,7 +20,8 @@ use crate::backfill::{
 use crate::client::{Client, check_done};
 use crate::lakes::Access;
 use crate::output::check_replaceable;
-use crate::scan::{RunOptions, WindowPlanner, question_of};
+use crate::own_detections::DetectionPolicy;
+use crate::scan::{RunOptions, WindowPlanner, check_request};
 use crate::screen;
 
 /// Windows under way at once in this process, where there are threads for them: each holds its state in memory.
@@ -88,12 +89,12 @@ impl BackfillArguments {
         WindowSeries::new(span, parse_duration(&self.window)?, parse_duration(&self.step)?)
     }
 
-    fn request(&self) -> Result<ScanRequest> {
+    async fn request(&self) -> Result<ScanRequest> {
         Ok(ScanRequest {
             suites: self.suite.clone(),
             analyses: self.only.clone(),
             backfill_window: true,
-            ..self.means.request()?
+            ..self.means.request().await?
         })
     }
 }
@@ -102,7 +103,7 @@ impl BackfillArguments {
 pub(super) async fn run(arguments: &BackfillArguments) -> Result<Outcome> {
     let started = Instant::now();
     let series = arguments.series()?;
-    let request = arguments.request()?;
+    let request = arguments.request().await?;
     check_replaceable(&arguments.out)?;
     let means = &arguments.means;
     let outcomes = match &means.coordinator {
@@ -147,7 +148,9 @@ async fn here(
     let local = means.local_options();
     let engine = Local::new(&local)?;
     let locations = means.locations()?;
-    let planner = WindowPlanner::open(&request, &Access::Any, locations.as_ref()).await?;
+    let planner =
+        WindowPlanner::open(&request, &Access::Any, &DetectionPolicy::of_own_process(), locations.as_ref())
+            .await?;
     // Windows share what they compute, also where nothing is to be kept.
     let scratch = tempfile::tempdir().map_err(Error::io("creating a temporary folder"))?;
     let state = StateStore::new(means.state_location(scratch.path())?);
@@ -211,7 +214,7 @@ async fn remote(
     let windows = series.windows();
     let requests: Vec<ScanRequest> = windows.into_iter().map(of_window).collect();
     if let Some(first) = requests.first() {
-        question_of(first)?;
+        check_request(first, &DetectionPolicy::of_own_process())?;
     }
     let client = Client::new(address, &means.credentials)?;
     if means.is_told() {

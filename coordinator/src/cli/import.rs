@@ -16,8 +16,9 @@ use crate::compact::{Wanted, compact};
 use crate::import::{
     DateOrder, FileReport, ImportReport, ImportRequest, TINY_FILE_BYTES, TimeOptions, Zone, import,
 };
-use crate::lakes::{Access, open_lake};
+use crate::lakes::{Access, LakeLayers, open_lake};
 use crate::merge::LeftAlone;
+use crate::own_detections::{DetectionPolicy, OwnFiles};
 use crate::{inventory, screen, telemetry};
 
 /// Columns with unreadable values, and kinds of records set aside, that are shown of a file.
@@ -145,7 +146,9 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         print_report(&report);
     }
     if is_told && !report.tables.is_empty() {
-        let (lake, _) = open_lake(&arguments.lake, "default", None, &Access::Any).await?;
+        let (policy, none) = (DetectionPolicy::of_own_process(), OwnFiles::default());
+        let layers = LakeLayers { preset: "default", own: None, detections: &none };
+        let (lake, _) = open_lake(&arguments.lake, &layers, &Access::Any, &policy).await?;
         for (table, told) in &report.tables {
             let (Some(first), Some(last)) = (told.dates.first(), told.dates.last()) else { continue };
             let window = Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)?;

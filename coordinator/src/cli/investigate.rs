@@ -51,7 +51,7 @@ pub(super) async fn run(arguments: &InvestigateArguments) -> Result<Outcome> {
         Kind::Ip => EntityKind::Ip,
     };
     let investigation = Investigation { kind: kind.name().to_owned(), name: arguments.name.clone() };
-    let request = ScanRequest { investigation: Some(investigation), ..arguments.run.request()? };
+    let request = ScanRequest { investigation: Some(investigation), ..arguments.run.request().await? };
     Ok(match arguments.run.run(request, &[]).await? {
         Some(summary) if arguments.run.is_incomplete(&summary) => Outcome::Incomplete,
         _ => Outcome::Done,

@@ -8,10 +8,11 @@ use hindcast_common::{Error, Result};
 use hindcast_proto::v1::ScanRequest;
 
 use super::arguments::{available_threads, default_state, parse_bytes};
-use super::watchlist_files::read_config_with_watchlists;
+use super::own_files::read_own;
 use crate::client::Credentials;
 use crate::locations::LocationDatabase;
-use crate::scan::question_of;
+use crate::own_detections::DetectionPolicy;
+use crate::scan::check_request;
 
 /// Merges at once in this process: while one orders its result, the other's tasks use the threads.
 pub(super) const CONCURRENT_MERGES: usize = 2;
@@ -28,6 +29,9 @@ pub struct MeansArguments {
     /// Parameters and table mappings laid over the preset
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Folder or URL of detections of your own, beside the built-in ones; may be given several times
+    #[arg(long, value_name = "DIR")]
+    detections: Vec<String>,
     /// Where addresses are: a database of cities or countries in MaxMind's format
     #[arg(long, value_name = "FILE.mmdb")]
     geoip: Option<PathBuf>,
@@ -76,13 +80,15 @@ impl MeansArguments {
     }
 
     /// What is asked for, of all rows and analyses, whatever the window.
-    pub(super) fn request(&self) -> Result<ScanRequest> {
+    pub(super) async fn request(&self) -> Result<ScanRequest> {
+        let (config, detections) = read_own(self.config.as_deref(), &self.detections).await?;
         let config_name = self.config.as_ref().map(|path| path.display().to_string());
         Ok(ScanRequest {
             lake: self.lake.clone(),
             preset: self.preset.clone(),
-            config: self.config.as_deref().map(read_config_with_watchlists).transpose()?.unwrap_or_default(),
+            config,
             config_name: config_name.unwrap_or_default(),
+            detections: detections.to_request()?,
             no_cache: self.no_cache,
             ..ScanRequest::default()
         })
@@ -99,7 +105,7 @@ impl MeansArguments {
                     .into(),
             ));
         }
-        question_of(&request)?;
+        check_request(&request, &DetectionPolicy::of_own_process())?;
         // The coordinator has another working folder.
         request.lake = Location::parse(&request.lake)?.url().to_owned();
         Ok(request)

@@ -12,6 +12,7 @@ mod jobs;
 mod means;
 #[cfg(test)]
 mod mutations;
+mod own_files;
 mod run;
 mod scan;
 mod tables;

@@ -4,10 +4,12 @@
 use std::fs;
 
 use hindcast_common::config::{Config, Layer};
+use hindcast_common::detections::Detections;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::watchlist_files::read_config_with_watchlists;
+use super::arguments::read_config;
+use super::watchlist_files::with_watchlists;
 use crate::api::Settings;
 
 /// Files of each kind, unless HINDCAST_MUTATIONS says otherwise.
@@ -76,7 +78,9 @@ fn broken_watchlists_are_read_or_refused() {
         };
         fs::write(&config, own).unwrap();
         fs::write(folder.path().join("list.csv"), list).unwrap();
-        match read_config_with_watchlists(&config) {
+        let read =
+            read_config(&config).and_then(|text| with_watchlists(&config, text, Detections::built_in()));
+        match read {
             Ok(text) => drop(Config::load("default", &[Layer { name: "own.toml", text: &text }])),
             Err(error) if is_list => {
                 assert!(error.to_string().contains("list.csv"), "seed {seed}: {error}");

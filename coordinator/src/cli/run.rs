@@ -12,6 +12,7 @@ use super::means::{CONCURRENT_MERGES, MeansArguments};
 use crate::client::{Client, check_done};
 use crate::lakes::Access;
 use crate::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
+use crate::own_detections::DetectionPolicy;
 use crate::scan::{PlanOutline, RunOptions, ScanResult, Summary, prepare, run_scan, units_of};
 use crate::screen;
 use crate::sinks::{RunEnd, Sink, tell_all};
@@ -51,13 +52,13 @@ impl RunArguments {
     }
 
     /// What is asked for, of all rows and analyses.
-    pub(super) fn request(&self) -> Result<ScanRequest> {
+    pub(super) async fn request(&self) -> Result<ScanRequest> {
         let bound = |text: &Option<String>| text.as_deref().map(parse_time).transpose();
         Ok(ScanRequest {
             from_us: bound(&self.from)?,
             to_us: bound(&self.to)?,
             last_us: self.last.as_deref().map(parse_duration).transpose()?,
-            ..self.means.request()?
+            ..self.means.request().await?
         })
     }
 
@@ -111,7 +112,14 @@ impl RunArguments {
         let options = self.means.local_options();
         let engine = Local::new(&options)?;
         let locations = self.means.locations()?;
-        let prepared = prepare(&request, &Access::Any, locations.as_ref(), &engine.runtime()).await?;
+        let prepared = prepare(
+            &request,
+            &Access::Any,
+            &DetectionPolicy::of_own_process(),
+            locations.as_ref(),
+            &engine.runtime(),
+        )
+        .await?;
         let outline = PlanOutline::of(&prepared.plan);
         if self.dry_run {
             screen::print_dry_run(&outline, &units_of(&prepared.plan), self.means.json)?;

@@ -73,7 +73,7 @@ pub(super) async fn run(arguments: &ScanArguments) -> Result<Outcome> {
     let request = ScanRequest {
         suites: arguments.suite.clone(),
         analyses: arguments.only.clone(),
-        ..arguments.run.request()?
+        ..arguments.run.request().await?
     };
     let summary = arguments.run.run(request, &sinks).await?;
     Ok(summary.map_or(Outcome::Done, |summary| outcome(arguments, &summary)))

@@ -10,11 +10,12 @@ use hindcast_common::{Error, Result};
 use serde::Serialize;
 
 use super::Outcome;
-use super::arguments::read_config;
+use super::own_files::read_own;
 use crate::compact::{Wanted, compact};
 use crate::inventory::{self, DateEntry, TableDetail, TableEntry};
-use crate::lakes::{Access, open_lake};
+use crate::lakes::{Access, LakeLayers, open_lake};
 use crate::merge::LeftAlone;
+use crate::own_detections::DetectionPolicy;
 use crate::telemetry::{self, Telemetry};
 use crate::{import, save, screen};
 
@@ -103,10 +104,12 @@ impl WindowArguments {
 
 /// Runs the command.
 pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
-    let own_text = arguments.config.as_deref().map(read_config).transpose()?;
-    let own_name = arguments.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-    let own = own_text.as_ref().map(|text| Layer { name: &own_name, text });
-    let (lake, config) = open_lake(&arguments.lake, "default", own, &Access::Any).await?;
+    let (own_text, detections) = read_own(arguments.config.as_deref(), &[]).await?;
+    let own_name = arguments.config.as_ref().map(|path| path.display().to_string());
+    let own = own_name.as_ref().map(|name| Layer { name, text: &own_text });
+    let layers = LakeLayers { preset: "default", own, detections: &detections };
+    let policy = DetectionPolicy::of_own_process();
+    let (lake, config) = open_lake(&arguments.lake, &layers, &Access::Any, &policy).await?;
     let root = lake.root();
     match arguments.action.as_ref().unwrap_or(&Action::List) {
         Action::List => {

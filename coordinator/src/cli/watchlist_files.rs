@@ -4,27 +4,27 @@
 use std::path::Path;
 
 use hindcast_common::config::{Config, Layer, Watchlist};
+use hindcast_common::detections::Detections;
 use hindcast_common::entities::EntityKind;
 use hindcast_common::{Error, Result};
 
-use super::arguments::read_config;
-
-/// The text of a configuration file, with the entries of its watchlists in the place of the files they lie in.
+/// The `text` of the configuration file at `path`, with the entries of its watchlists in the place of the files they lie in.
 ///
 /// # Errors
 /// [`Error::Config`] where a file can't be read, lacks the column, or has what its list can't hold, naming it.
-pub(super) fn read_config_with_watchlists(path: &Path) -> Result<String> {
-    let text = read_config(path)?;
-    // Its own errors carry its own lines: before anything is put in.
+pub(super) fn with_watchlists(path: &Path, text: String, detections: Detections) -> Result<String> {
     let shown = path.display().to_string();
-    Config::check_layer(&Layer { name: &shown, text: &text })?;
     let mut table: toml::Table =
         toml::from_str(&text).map_err(|error| Error::Config(format!("{shown}: {error}")))?;
     let lists = table.get_mut("watchlists").and_then(toml::Value::as_array_mut);
-    let mut has_files = false;
+    let names_file = |list: &toml::Value| list.get("file").is_some();
+    if !lists.as_ref().is_some_and(|lists| lists.iter().any(names_file)) {
+        return Ok(text);
+    }
+    // Its own errors carry its own lines: before anything is put in.
+    Config::check_layer(&Layer { name: &shown, text: &text }, detections)?;
     for list in lists.into_iter().flatten().filter_map(toml::Value::as_table_mut) {
         let Some(toml::Value::String(file)) = list.remove("file") else { continue };
-        has_files = true;
         let column = list.remove("column");
         let file = path.parent().unwrap_or(Path::new("")).join(file);
         let text_of = |key: &str| list.get(key).and_then(toml::Value::as_str).unwrap_or_default();
@@ -41,9 +41,6 @@ pub(super) fn read_config_with_watchlists(path: &Path) -> Result<String> {
         if let Some(known) = known.as_array_mut() {
             known.extend(read.into_iter().map(toml::Value::String));
         }
-    }
-    if !has_files {
-        return Ok(text);
     }
     toml::to_string(&table).map_err(|error| Error::Internal(error.to_string()))
 }
@@ -82,6 +79,10 @@ fn entries(file: &Path, column: Option<&str>) -> Result<Vec<(u64, String)>> {
 mod tests {
     use super::*;
 
+    fn read(path: &Path) -> Result<String> {
+        with_watchlists(path, super::super::arguments::read_config(path)?, Detections::built_in())
+    }
+
     #[test]
     fn entries_come_from_the_column_named() {
         let folder = tempfile::tempdir().unwrap();
@@ -94,7 +95,7 @@ mod tests {
         let write = |column: &str| {
             let list = "[[watchlists]]\nname = 'bad'\nkind = 'ip'\neffect = 'raise'\nfile = 'bad.csv'";
             std::fs::write(&config, format!("{list}\ncolumn = '{column}'\n")).unwrap();
-            read_config_with_watchlists(&config)
+            read(&config)
         };
         let text = write("ip").unwrap();
         let config_read = Config::load("default", &[Layer { name: "own", text: &text }]).unwrap();
@@ -115,7 +116,7 @@ mod tests {
         let write = |kind: &str| {
             let list = format!("[[watchlists]]\nname = 'bad'\nkind = '{kind}'\neffect = 'raise'");
             std::fs::write(&config, format!("{list}\nfile = 'bad.csv'\n")).unwrap();
-            read_config_with_watchlists(&config)
+            read(&config)
         };
         let error = write("ip").unwrap_err().to_string();
         assert!(error.contains("bad.csv, line 3: watchlist bad: \"not-an-ip\" is no address"), "{error}");
@@ -131,7 +132,7 @@ mod tests {
             "[[watchlists]]\nname = 'bad'\nkind = 'ip'\neffect = 'raise'\nfile = 'gone.csv'",
         )
         .unwrap();
-        let error = read_config_with_watchlists(&config).unwrap_err().to_string();
+        let error = read(&config).unwrap_err().to_string();
         assert!(error.contains("gone.csv"), "{error}");
     }
 }

@@ -162,7 +162,8 @@ mod tests {
 
     fn schedule(text: &str) -> Result<Schedule> {
         let settings = toml::from_str(&format!("name = 'nightly'\nlake = '/lake'\n{text}"));
-        let schedule = Schedule::of(&settings.map_err(|error: toml::de::Error| Error::Config(error.to_string()))?)?;
+        let schedule =
+            Schedule::of(&settings.map_err(|error: toml::de::Error| Error::Config(error.to_string()))?)?;
         let detections = DetectionPolicy::of_coordinator(OwnFiles::default(), false);
         schedule.check(&Access::Any, &detections).map(|()| schedule)
     }

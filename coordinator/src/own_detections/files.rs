@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hindcast_common::config::Config;
 use hindcast_common::detections::Detections;
 use hindcast_common::{Error, Result};
 
@@ -41,7 +42,9 @@ impl OwnFiles {
             )));
         }
         if self.0.len() == MOST_FILES {
-            return Err(Error::Config(format!("there are more than {MOST_FILES} files of detections: {place}")));
+            return Err(Error::Config(format!(
+                "there are more than {MOST_FILES} files of detections: {place}"
+            )));
         }
         self.0.insert(path.to_owned(), OwnFile { text, place: place.to_owned() });
         Ok(())
@@ -75,10 +78,19 @@ impl OwnFiles {
         Detections::with_own(files).map_err(|error| self.at_place(error))
     }
 
+    /// Checks the SQL of these detections with the parameters of a run.
+    ///
+    /// # Errors
+    /// As [`OwnFiles::load`].
+    pub fn check(&self, config: &Config) -> Result<()> {
+        config.detections.check_own(config).map_err(|error| self.at_place(error))
+    }
+
     /// An error of the loader, which names files by their paths, with the places where they were read.
     fn at_place(&self, error: Error) -> Error {
         let Error::Config(text) = error else { return error };
-        let named = self.0.iter().find_map(|(path, file)| Some((&file.place, text.strip_prefix(path.as_str())?)));
+        let named =
+            self.0.iter().find_map(|(path, file)| Some((&file.place, text.strip_prefix(path.as_str())?)));
         Error::Config(match named {
             Some((place, rest)) => format!("{place}{rest}"),
             None => text,
@@ -107,8 +119,9 @@ impl OwnFiles {
         if text.is_empty() {
             return Ok(files);
         }
-        let texts: BTreeMap<String, String> = serde_json::from_str(text)
-            .map_err(|error| Error::Config(format!("the request's detections are not texts by path: {error}")))?;
+        let texts: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| {
+            Error::Config(format!("the request's detections are not texts by path: {error}"))
+        })?;
         for (path, text) in texts {
             files.add(&path, text, &path)?;
         }
@@ -128,7 +141,8 @@ mod tests {
     #[test]
     fn the_same_file_counts_once_and_another_of_its_path_is_refused_with_both_places() {
         let once = of(&[("a/query.sql", "SELECT 1", "/x/a/query.sql")]).unwrap();
-        let twice = once.clone().joined(&of(&[("a/query.sql", "SELECT 1", "/y/a/query.sql")]).unwrap()).unwrap();
+        let twice =
+            once.clone().joined(&of(&[("a/query.sql", "SELECT 1", "/y/a/query.sql")]).unwrap()).unwrap();
         assert_eq!(once, twice);
         let other = of(&[("a/query.sql", "SELECT 2", "/y/a/query.sql")]).unwrap();
         let error = once.joined(&other).unwrap_err().to_string();

@@ -8,6 +8,7 @@ use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 use object_store::path::Path;
 use toml::de::{DeTable, DeValue};
+use url::Url;
 
 use super::files::{MOST_FILE_BYTES, MOST_FILES, OwnFiles};
 
@@ -37,6 +38,12 @@ pub fn take_folders(name: &str, text: &str) -> Result<(Vec<String>, String)> {
     // Errors of the rest keep their lines.
     let breaks: String = text[taken.clone()].chars().filter(|c| *c == '\n').collect();
     Ok((folders, format!("{}{breaks}{}", &text[..taken.start], &text[taken.end..])))
+}
+
+/// Whether a folder that a file names lies wherever it says, and not below the place of that file.
+pub fn is_elsewhere(folder: &str) -> bool {
+    // A one-letter scheme is a drive, not a store.
+    folder.starts_with('/') || Url::parse(folder).is_ok_and(|url| url.scheme().len() > 1)
 }
 
 /// The files of `folders`, each of which holds detections' folders and `rollups` beside them, or is one detection's folder.
@@ -159,10 +166,7 @@ mod tests {
         write(folder, ".git/config", "no");
         write(folder, "README.md", "no");
         let all = read(folder).await.unwrap();
-        assert_eq!(
-            all,
-            r#"{"mine/detection.toml":"a","mine/query.sql":"b","rollups/pairs.toml":"c"}"#
-        );
+        assert_eq!(all, r#"{"mine/detection.toml":"a","mine/query.sql":"b","rollups/pairs.toml":"c"}"#);
         let one = read(&folder.join("mine")).await.unwrap();
         assert_eq!(one, r#"{"mine/detection.toml":"a","mine/query.sql":"b"}"#);
         write(folder, "query.sql", "stray");

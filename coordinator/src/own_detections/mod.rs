@@ -5,5 +5,5 @@ mod folders;
 mod policy;
 
 pub use files::OwnFiles;
-pub use folders::{read_folders, take_folders};
+pub use folders::{is_elsewhere, read_folders, take_folders};
 pub use policy::DetectionPolicy;

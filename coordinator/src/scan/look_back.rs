@@ -1,7 +1,7 @@
 //! What a scan reads of the time before its window, for the analyses that look back.
 
 use hindcast_common::Result;
-use hindcast_common::analyses::{Analysis};
+use hindcast_common::analyses::Analysis;
 use hindcast_common::catalog::{DateFolder, LakeTable};
 use hindcast_common::config::Config;
 use hindcast_common::rollups::Rollup;

@@ -28,7 +28,7 @@ pub use investigate::TOO_MANY;
 pub use merge::RollupFiles;
 pub use plan::ScanPlan;
 pub use report::{EntityTold, PlanOutline, Report, Summary, WindowTold};
-pub use request::{WindowPlanner, prepare, question_of};
+pub use request::{WindowPlanner, check_request, prepare};
 pub use run::{Progress, RunOptions, ScanResult, run_scan};
 pub use score::SuiteScore;
 pub use table::{Parts, ResultTable};

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
-use hindcast_common::analyses::{ANALYSES, Analysis, Suite};
+use hindcast_common::analyses::{Analysis, Suite};
+use hindcast_common::catalog::Lake;
 use hindcast_common::config::{Config, Layer};
+use hindcast_common::detections::Detections;
 use hindcast_common::entities::{Entity, EntityKind, address_of};
 use hindcast_common::nearest::nearest;
 use hindcast_common::time::Window;
@@ -13,8 +15,9 @@ use hindcast_proto::v1::{Investigation, ScanRequest};
 
 use super::plan::{Question, ScanPlan, WindowRequest, plan_scan, plan_window};
 use super::sources::Sources;
-use crate::lakes::{Access, open_lake};
+use crate::lakes::{Access, LakeLayers, open_lake};
 use crate::locations::{LocationDatabase, LocationSource};
+use crate::own_detections::{DetectionPolicy, OwnFiles};
 
 /// A plan with the parameters it is to be run with.
 #[derive(Debug)]
@@ -25,17 +28,36 @@ pub struct Prepared {
     pub plan: ScanPlan,
 }
 
-/// What `request` asks for, as far as that is known without looking at the lake.
+/// Fails where `request` can't be run, as far as that is known without looking at the lake. What only the detections of a lake
+/// could bring is left to the run where they are allowed.
+///
+/// # Errors
+/// As [`question_of`], and [`Error::Denied`] where the request brings detections that are not allowed.
+pub fn check_request(request: &ScanRequest, policy: &DetectionPolicy) -> Result<()> {
+    let known = files_of(request, policy)?.load()?;
+    if !policy.allows_others() {
+        return question_of(request, known).map(drop);
+    }
+    let (analyses, config) = (Vec::new(), String::new());
+    question_of(&ScanRequest { analyses, config, ..request.clone() }, known).map(drop)
+}
+
+/// The files of detections that a request is run with, beside those of its lake.
+fn files_of(request: &ScanRequest, policy: &DetectionPolicy) -> Result<OwnFiles> {
+    policy.with(&OwnFiles::of_request(&request.detections)?, "the request")
+}
+
+/// What `request` asks for of the `known` detections.
 ///
 /// # Errors
 /// [`Error::Config`] for an unknown suite, analysis or preset, a wrong window or a wrong configuration.
-pub fn question_of(request: &ScanRequest) -> Result<Question> {
+fn question_of(request: &ScanRequest, known: Detections) -> Result<Question> {
     let window = match request.last_us {
         Some(length_us) if length_us > 0 => WindowRequest::Last(length_us),
         Some(_) => return Err(Error::Config("the window has no length".into())),
         None => WindowRequest::Between(request.from_us, request.to_us),
     };
-    let only = request.analyses.iter().map(|name| analysis_named(name)).collect::<Result<Vec<_>>>()?;
+    let only = request.analyses.iter().map(|name| analysis_named(name, known)).collect::<Result<Vec<_>>>()?;
     let suites = if request.suites.is_empty() {
         Suite::ALL.to_vec()
     } else {
@@ -49,22 +71,22 @@ pub fn question_of(request: &ScanRequest) -> Result<Question> {
         )));
     }
     let investigated = request.investigation.as_ref().map(entity_of).transpose()?;
-    Config::load(&request.preset, &own_layer(request).into_iter().collect::<Vec<_>>())?;
+    Config::load_with(&request.preset, &own_layer(request).into_iter().collect::<Vec<_>>(), known)?;
     Ok(Question { window, suites, only, investigated })
 }
 
-/// Plans `request`, within what `access` allows and the location database `locations` makes possible.
+/// Plans `request`, within what `access` and `policy` allow and the location database `locations` makes possible.
 ///
 /// # Errors
-/// As [`question_of`], and [`Error::Config`] where the lake may not be read or holds nothing of the window.
+/// As [`check_request`], and [`Error::Config`] where the lake may not be read or holds nothing of the window.
 pub async fn prepare(
     request: &ScanRequest,
     access: &Access,
+    policy: &DetectionPolicy,
     locations: Option<&LocationDatabase>,
     runtime: &Arc<RuntimeEnv>,
 ) -> Result<Prepared> {
-    let question = question_of(request)?;
-    let (lake, config) = open_lake(&request.lake, &request.preset, own_layer(request), access).await?;
+    let (lake, question, config) = opened(request, access, policy).await?;
     let plan = plan_scan(&lake, &question, &config, locations.map(LocationDatabase::source), runtime).await?;
     Ok(Prepared { config, plan })
 }
@@ -87,10 +109,10 @@ impl WindowPlanner {
     pub async fn open(
         request: &ScanRequest,
         access: &Access,
+        policy: &DetectionPolicy,
         locations: Option<&LocationDatabase>,
     ) -> Result<Self> {
-        let question = question_of(request)?;
-        let (lake, config) = open_lake(&request.lake, &request.preset, own_layer(request), access).await?;
+        let (lake, question, config) = opened(request, access, policy).await?;
         let sources = Sources::of(&lake, &question).await?;
         Ok(Self { config, question, sources, locations: locations.map(LocationDatabase::source) })
     }
@@ -103,6 +125,20 @@ impl WindowPlanner {
         let locations = self.locations.clone();
         plan_window(&self.sources, &self.question, &self.config, window, locations, Vec::new()).await
     }
+}
+
+/// The lake that `request` names, what it asks for there, and the parameters of the run.
+async fn opened(
+    request: &ScanRequest,
+    access: &Access,
+    policy: &DetectionPolicy,
+) -> Result<(Lake, Question, Config)> {
+    check_request(request, policy)?;
+    let files = files_of(request, policy)?;
+    let layers = LakeLayers { preset: &request.preset, own: own_layer(request), detections: &files };
+    let (lake, config) = open_lake(&request.lake, &layers, access, policy).await?;
+    let question = question_of(request, config.detections)?;
+    Ok((lake, question, config))
 }
 
 fn own_layer(request: &ScanRequest) -> Option<Layer<'_>> {
@@ -126,9 +162,9 @@ fn entity_of(asked: &Investigation) -> Result<Entity> {
         .ok_or_else(|| Error::Config(format!("name the {} to investigate", kind.name())))
 }
 
-fn analysis_named(name: &str) -> Result<&'static Analysis> {
-    let names = || ANALYSES.iter().map(|analysis| analysis.id);
-    let found = ANALYSES.iter().copied().find(|analysis| analysis.id == name);
+fn analysis_named(name: &str, known: Detections) -> Result<&'static Analysis> {
+    let names = || known.analyses().iter().map(|analysis| analysis.id);
+    let found = known.analyses().iter().copied().find(|analysis| analysis.id == name);
     found.ok_or_else(|| unknown("analysis", name, names()))
 }
 

@@ -17,6 +17,7 @@ use super::{Progress, RunOptions, prepare, run_scan};
 use crate::demo::{DemoOptions, generate};
 use crate::lakes::Access;
 use crate::output::{Choice, Format, OutputFolder};
+use crate::own_detections::DetectionPolicy;
 
 /// Scans, where nothing else is said.
 const RUNS: u64 = 12;
@@ -47,7 +48,8 @@ impl Bench {
             analyses: ["beaconing", "top_talkers", "cli_storage_uploads"].map(str::to_owned).into(),
             ..ScanRequest::default()
         };
-        let prepared = prepare(&request, &Access::Any, None, &self.engine.runtime()).await?;
+        let policy = DetectionPolicy::of_own_process();
+        let prepared = prepare(&request, &Access::Any, &policy, None, &self.engine.runtime()).await?;
         let state = StateStore::new(Location::parse(&state.display().to_string())?);
         let options = RunOptions {
             engine: &self.engine,

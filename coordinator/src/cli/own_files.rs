@@ -1,0 +1,39 @@
+//! What a person brings to a run: a configuration file with its watchlists, and folders of detections.
+
+use std::path::Path;
+
+use hindcast_common::Result;
+use hindcast_common::catalog::Location;
+
+use super::arguments::read_config;
+use super::watchlist_files::with_watchlists;
+use crate::own_detections::{OwnFiles, is_elsewhere, read_folders, take_folders};
+
+/// The text of a configuration file, which is empty where none is given, and the detections that it and `folders` name. Folders
+/// in the file lie beside it.
+///
+/// # Errors
+/// [`hindcast_common::Error::Config`] naming what is wrong in which file.
+pub(super) async fn read_own(config: Option<&Path>, folders: &[String]) -> Result<(String, OwnFiles)> {
+    let mut places = Vec::new();
+    let mut text = String::new();
+    if let Some(path) = config {
+        let (named, rest) = take_folders(&path.display().to_string(), &read_config(path)?)?;
+        let beside = path.parent().unwrap_or(Path::new(""));
+        for folder in named {
+            let place =
+                if is_elsewhere(&folder) { folder } else { beside.join(folder).display().to_string() };
+            places.push(Location::parse(&place)?);
+        }
+        text = rest;
+    }
+    for folder in folders {
+        places.push(Location::parse(folder)?);
+    }
+    let files = read_folders(&places).await?;
+    let detections = files.load()?;
+    if let Some(path) = config {
+        text = with_watchlists(path, text, detections)?;
+    }
+    Ok((text, files))
+}
