@@ -1,0 +1,19 @@
+-- The score that severity and confidence come from stays hidden, so that the table has the notebook's columns.
+SELECT source_ip,
+       destination_ip,
+       avg_delta,
+       std_delta,
+       min_delta,
+       max_delta,
+       intervals,
+       jitter,
+       _first_seen,
+       _last_seen,
+       round_half_up(_own_score * coalesce(beacon_prevalence(distinct_sources, total_sources), 1.0), 4) AS _score
+FROM candidates
+LEFT JOIN (
+    SELECT name, distinct_sources, total_sources
+    FROM prevalence
+    WHERE kind = 'ip'
+)
+  ON canonical_address(destination_ip) = name

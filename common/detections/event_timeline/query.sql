@@ -1,0 +1,3 @@
+SELECT time_bin, event_class, sum(events) AS events
+FROM event_bins
+GROUP BY time_bin, event_class

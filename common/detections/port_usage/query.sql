@@ -1,0 +1,2 @@
+SELECT destination_port, protocol, sessions
+FROM port_sessions

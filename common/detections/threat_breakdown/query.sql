@@ -1,0 +1,2 @@
+SELECT activity, action, severity, events
+FROM threat_counts

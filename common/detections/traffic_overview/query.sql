@@ -1,0 +1,3 @@
+SELECT event_class, action, sum(events) AS events
+FROM event_bins
+GROUP BY event_class, action
