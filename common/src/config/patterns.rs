@@ -38,6 +38,35 @@ impl Patterns {
         &self.rules
     }
 
+    /// A list of these regular expressions, without cases.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names the first pattern that does not compile, or says that all of them are too large.
+    pub fn of(patterns: &[impl AsRef<str>]) -> Result<Self> {
+        let rule = |pattern: &str| Rule { pattern: pattern.to_owned(), ..Rule::default() };
+        let rules: Vec<Rule> = patterns.iter().map(|pattern| rule(pattern.as_ref())).collect();
+        let mut list = Self { rules, compiled: OnceLock::new() };
+        if !list.rules.is_empty() {
+            let compiled = compile(&list.source()).map_err(|error| Error::Config(list.fault(error)))?;
+            list.compiled = OnceLock::from(Some(compiled));
+        }
+        Ok(list)
+    }
+
+    /// What is wrong with a list that does not compile.
+    fn fault(&self, of_list: regex::Error) -> String {
+        let fault = |rule: &Rule| {
+            let error = compile(&rule.pattern).err()?;
+            Some(BadPattern { pattern: &rule.pattern, error }.to_string())
+        };
+        self.rules.iter().find_map(fault).unwrap_or_else(|| of_list.to_string())
+    }
+
+    /// A list that matches text holding one of `words`, any case.
+    pub fn containing_any(words: &[impl AsRef<str>]) -> Self {
+        Self::of_literals(words, "", "")
+    }
+
     /// A list that matches text holding `word`, any case.
     pub fn containing(word: &str) -> Self {
         Self::of_literals(&[word], "", "")

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, Int64Builder, StructArray};
-use arrow::datatypes::{DataType, Field, Fields, Int64Type};
+use arrow::array::{Array, ArrayRef, Float64Builder, Int64Builder, StructArray};
+use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 
-use super::costly;
+use super::{costly, lists_of_integers};
 
 /// Gap statistics of sorted, distinct whole seconds, as a struct:
 /// `avg_delta`, `std_delta` (seconds), `min_delta`, `max_delta` (whole seconds), `intervals`, `jitter`.
@@ -84,8 +84,7 @@ impl ScalarUDFImpl for BeaconGaps {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let array = args.args[0].to_array(args.number_rows)?;
-        let lists = array.as_list::<i32>();
-        let seconds = lists.values().as_primitive::<Int64Type>().values();
+        let (lists, seconds) = lists_of_integers(&array, "beacon_gaps")?;
         let (mut average, mut deviation, mut jitter) =
             (Float64Builder::new(), Float64Builder::new(), Float64Builder::new());
         let (mut shortest, mut longest, mut intervals) =

@@ -17,16 +17,19 @@ mod paired;
 mod rounding;
 mod size_class;
 mod sorted_distinct;
+pub mod sql;
 mod text;
 mod text_test;
 mod trailing;
 
-use arrow::array::{ArrayRef, BooleanArray};
-use datafusion::common::Result;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray};
+use arrow::datatypes::Int64Type;
+use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator, Signature, Volatility};
 
 pub use beacon_gaps::beacon_gaps;
 pub use beacon_rhythm::beacon_rhythm;
+use beacon_rhythm::rhythm_of;
 pub use bucket::{BUCKETS, bucket_of};
 pub use external_address::{PrivateSpace, is_external};
 pub use floor_div::floor_div;
@@ -55,6 +58,20 @@ pub const FUNCTIONS_VERSION: u32 = 1;
 /// puts the call in the place of every use of its result, fields of a struct and filters among them, and below other filters.
 fn costly(arguments: usize) -> Signature {
     Signature::any(arguments, Volatility::Volatile)
+}
+
+/// An argument of `function` as 64-bit integers.
+fn integers<'a>(array: &'a ArrayRef, function: &str) -> Result<&'a Int64Array> {
+    let other = || exec_datafusion_err!("{function} takes 64-bit integers, not {}", array.data_type());
+    array.as_primitive_opt::<Int64Type>().ok_or_else(other)
+}
+
+/// An argument of `function` as lists of 64-bit integers, with the numbers of all of them.
+fn lists_of_integers<'a>(array: &'a ArrayRef, function: &str) -> Result<(&'a ListArray, &'a [i64])> {
+    let other = || exec_datafusion_err!("{function} takes lists of integers, not {}", array.data_type());
+    let lists = array.as_list_opt::<i32>().ok_or_else(other)?;
+    let numbers = lists.values().as_primitive_opt::<Int64Type>().ok_or_else(other)?;
+    Ok((lists, numbers.values()))
 }
 
 /// The state of an accumulator, a new one, in which each row is a group of its own.

@@ -3,7 +3,7 @@
 use arrow::array::{Array, AsArray};
 use arrow::compute::{not, nullif, prep_null_mask_filter};
 use arrow::datatypes::DataType;
-use datafusion::common::Result;
+use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -35,7 +35,12 @@ impl ScalarUDFImpl for OnlyWhere {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let values = args.args[0].to_array(args.number_rows)?;
         let condition = args.args[1].to_array(args.number_rows)?;
-        let condition = condition.as_boolean();
+        let Some(condition) = condition.as_boolean_opt() else {
+            return exec_err!(
+                "only_where takes a condition that is true or false, not {}",
+                condition.data_type()
+            );
+        };
         let fails = if condition.null_count() == 0 {
             not(condition)?
         } else {

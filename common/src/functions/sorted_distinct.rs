@@ -13,15 +13,19 @@ use datafusion::logical_expr::{
 };
 
 use super::packed_set::unpack;
-use super::rows_as_groups;
+use super::{lists_of_integers, rows_as_groups};
 
 /// The distinct numbers of a group, ascending, as a list.
 ///
 /// Takes 64-bit integers, or sets of them, which it unites: lists; or as state is stored, three columns, of packed sets and of their
 /// first and last numbers. Nulls are left out.
 pub fn sorted_distinct(values: Vec<Expr>) -> Expr {
-    let signature = Signature::any(values.len(), Volatility::Immutable);
-    AggregateUDF::from(SortedDistinct { signature }).call(values)
+    sorted_distinct_function(values.len()).call(values)
+}
+
+/// The function of [`sorted_distinct`], of so many arguments.
+pub(super) fn sorted_distinct_function(arguments: usize) -> AggregateUDF {
+    AggregateUDF::from(SortedDistinct { signature: Signature::any(arguments, Volatility::Immutable) })
 }
 
 fn list_item() -> FieldRef {
@@ -113,15 +117,14 @@ impl Sets {
                 }
             }
             DataType::List(_) => {
-                let lists = values.as_list::<i32>();
-                let numbers = lists.values().as_primitive::<Int64Type>();
+                let (lists, numbers) = lists_of_integers(values, "sorted_distinct")?;
                 for row in 0..lists.len() {
                     let Some(group) = group_of_row(row).filter(|_| lists.is_valid(row)) else {
                         continue;
                     };
                     let (start, end) = (lists.value_offsets()[row], lists.value_offsets()[row + 1]);
                     for index in start as usize..end as usize {
-                        self.push(group, numbers.value(index));
+                        self.push(group, numbers[index]);
                     }
                 }
             }

@@ -21,8 +21,12 @@ pub enum Trail {
 ///
 /// A window function of a partition ordered by `position`, a whole number such as the hour.
 pub fn trailing(position: Expr, value: Expr, trail: Trail) -> Expr {
-    let signature = Signature::any(2, Volatility::Immutable);
-    WindowUDF::from(Trailing { signature, trail }).call(vec![position, value])
+    trailing_function(trail).call(vec![position, value])
+}
+
+/// The function of [`trailing`].
+pub(super) fn trailing_function(trail: Trail) -> WindowUDF {
+    WindowUDF::from(Trailing { signature: Signature::any(2, Volatility::Immutable), trail })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -8,14 +8,14 @@ mod tests;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, Int64Builder, StructArray};
-use arrow::datatypes::{DataType, Field, Fields, Int64Type};
-use datafusion::common::{Result, ScalarValue, internal_err};
+use arrow::array::{Array, ArrayRef, Float64Builder, Int64Builder, StructArray};
+use arrow::datatypes::{DataType, Field, Fields};
+use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, lit,
 };
 
-use super::costly;
+use super::{costly, integers, lists_of_integers};
 use rhythm::Rhythm;
 
 /// The rhythm of sorted, distinct whole seconds in which a pair had so many sessions, as a struct: `interval_s` and
@@ -30,7 +30,12 @@ use rhythm::Rhythm;
 /// must beat what chance gives, is from BAYWATCH (Hu et al., DSN 2016), which permutes the series where here arrivals
 /// without memory are summed up. Coverage is RITA's duration score, by slots as wide as the interval needs.
 pub fn beacon_rhythm(seconds: Expr, sessions: Expr, least_timing: f64) -> Expr {
-    ScalarUDF::from(BeaconRhythm { signature: costly(3) }).call(vec![seconds, sessions, lit(least_timing)])
+    rhythm_of(seconds, sessions, lit(least_timing))
+}
+
+/// [`beacon_rhythm`] of a timing that is a literal of any type of number.
+pub(super) fn rhythm_of(seconds: Expr, sessions: Expr, least_timing: Expr) -> Expr {
+    ScalarUDF::from(BeaconRhythm { signature: costly(3) }).call(vec![seconds, sessions, least_timing])
 }
 
 fn rhythm_fields() -> Fields {
@@ -46,6 +51,15 @@ fn rhythm_fields() -> Fields {
 
 fn rounded(value: f64, scale: f64) -> f64 {
     (value * scale).round() / scale
+}
+
+fn least_timing(argument: &ColumnarValue) -> Result<f64> {
+    if let ColumnarValue::Scalar(value) = argument
+        && let ScalarValue::Float64(Some(least_timing)) = value.cast_to(&DataType::Float64)?
+    {
+        return Ok(least_timing);
+    }
+    exec_err!("beacon_rhythm takes its least timing as a number that is no column")
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -68,13 +82,10 @@ impl ScalarUDFImpl for BeaconRhythm {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let lists = args.args[0].to_array(args.number_rows)?;
-        let lists = lists.as_list::<i32>();
-        let seconds = lists.values().as_primitive::<Int64Type>().values();
+        let (lists, seconds) = lists_of_integers(&lists, self.name())?;
         let sessions = args.args[1].to_array(args.number_rows)?;
-        let sessions = sessions.as_primitive::<Int64Type>();
-        let ColumnarValue::Scalar(ScalarValue::Float64(Some(least_timing))) = args.args[2] else {
-            return internal_err!("beacon_rhythm takes its least timing as a number");
-        };
+        let sessions = integers(&sessions, self.name())?;
+        let least_timing = least_timing(&args.args[2])?;
         let mut floats: [Float64Builder; 4] = std::array::from_fn(|_| Float64Builder::new());
         let (mut beats, mut missed) = (Int64Builder::new(), Int64Builder::new());
         for row in 0..lists.len() {

@@ -1,0 +1,98 @@
+//! The functions of this folder by the names under which SQL calls them.
+//!
+//! Each scalar function of SQL is a short form: the optimiser replaces every call by the expression that the Rust builder
+//! of the same name gives, so that a plan is the same whether it was written in SQL or in Rust. The expression is a new one for each
+//! call: functions that keep what they computed of a dictionary keep it for one column of one plan.
+//!
+//! What SQL has beside these functions, with the DataFusion features `parquet` and `sql`:
+//! - DataFusion's own scalar, aggregate and window functions, but none of its nested ones (`make_array`, `array_has`, …).
+//! - Fields of structs: `get_field(gaps, 'jitter')`, and `gaps.jitter` or `pairs.gaps.jitter`, which `CoreFunctionPlanner` plans. The form
+//!   `gaps['jitter']` needs `FieldAccessPlanner` of the nested functions, and is an error here.
+//! - Arrays of literals, by [`ArrayLiterals`].
+
+mod array_literals;
+mod beacons;
+mod literals;
+mod names;
+mod numbers;
+mod short_form;
+#[cfg(test)]
+mod tests;
+mod text_tests;
+mod times;
+mod windows;
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::registry::FunctionRegistry;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
+
+pub use array_literals::ArrayLiterals;
+
+use super::sorted_distinct::sorted_distinct_function;
+use short_form::ShortForm;
+
+/// A function of SQL, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Documented {
+    /// Its name.
+    pub name: &'static str,
+    /// Name and type of each argument.
+    pub arguments: &'static [(&'static str, &'static str)],
+    /// Type of the result.
+    pub result: &'static str,
+    /// What it gives.
+    pub doc: &'static str,
+}
+
+const AGGREGATES: &[Documented] = &[Documented {
+    name: "sorted_distinct",
+    arguments: &[("values", "integer or array of integers")],
+    result: "array of integers",
+    doc: "Aggregate: the distinct numbers of a group, ascending; arrays are united. Nulls are left out.",
+}];
+
+/// Every scalar function, in the order of [`documentation`].
+fn short_forms() -> impl Iterator<Item = &'static ShortForm> {
+    [text_tests::FORMS, names::FORMS, times::FORMS, numbers::FORMS, beacons::FORMS].into_iter().flatten()
+}
+
+/// The scalar functions that SQL can call beside DataFusion's own.
+pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
+    short_forms().map(|form| Arc::new(form.function())).collect()
+}
+
+/// The aggregate functions that SQL can call beside DataFusion's own.
+pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
+    vec![Arc::new(sorted_distinct_function(1))]
+}
+
+/// The window functions that SQL can call beside DataFusion's own.
+pub fn window_functions() -> Vec<Arc<WindowUDF>> {
+    windows::functions().into_iter().map(Arc::new).collect()
+}
+
+/// Makes all of them, and arrays of literals, known to the SQL of a session.
+///
+/// # Errors
+/// Where the session takes no functions.
+pub fn register(state: &mut SessionState) -> Result<()> {
+    for function in scalar_functions() {
+        state.register_udf(function)?;
+    }
+    for function in aggregate_functions() {
+        state.register_udaf(function)?;
+    }
+    for function in window_functions() {
+        state.register_udwf(function)?;
+    }
+    state.register_expr_planner(Arc::new(ArrayLiterals))
+}
+
+/// All functions of [`scalar_functions`], [`aggregate_functions`] and [`window_functions`].
+pub fn documentation() -> Vec<Documented> {
+    let scalar = short_forms().map(|form| form.documented);
+    scalar.chain(AGGREGATES.iter().copied()).chain(windows::DOCUMENTED.iter().copied()).collect()
+}

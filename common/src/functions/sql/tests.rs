@@ -1,0 +1,285 @@
+//! Calls in SQL against the Rust builders: the same plans, and the same results with and without the optimiser.
+
+use std::sync::Arc;
+
+use arrow::array::TimestampMicrosecondArray;
+use arrow::array::{
+    ArrayRef, AsArray, BooleanArray, DictionaryArray, Int64Array, ListArray, StringViewArray,
+};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit};
+use arrow::record_batch::RecordBatch;
+use datafusion::common::ScalarValue;
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, ExprFunctionExt, cast, ident, lit, when};
+use datafusion::physical_expr::create_physical_expr;
+use datafusion::physical_plan::displayable;
+use datafusion::prelude::{DataFrame, SessionContext};
+
+use super::*;
+use crate::config::Patterns;
+use crate::functions::{self, PrivateSpace, Trail, trailing};
+
+const RECORDS: &str = r#"[{"name":"ntp","port":123,"factor":0.2},{"name":"other","port":123,"factor":0.5},{"name":"poll","port":9,"factor":1}]"#;
+
+fn batch() -> RecordBatch {
+    let texts = [Some("Rclone.exe copy"), Some("10.0.0.1:443"), Some("8.8.8.8"), None];
+    let column = |array: ArrayRef| array;
+    let times = vec![Some(-1), Some(3_600_000_001), Some(90_000_000_000), None];
+    RecordBatch::try_from_iter_with_nullable([
+        ("text", column(Arc::new(StringViewArray::from(texts.to_vec()))), true),
+        ("named", column(Arc::new(texts.into_iter().collect::<DictionaryArray<Int32Type>>())), true),
+        ("number", column(Arc::new(Int64Array::from(vec![Some(-7), Some(123), Some(9), None]))), true),
+        ("time", column(Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC"))), true),
+        ("flag", column(Arc::new(BooleanArray::from(vec![Some(true), Some(false), None, Some(true)]))), true),
+        (
+            "seconds",
+            column(Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(
+                [9, 3, 0, 6].map(|count| Some((0..count).map(|place| Some(place * 60)))),
+            ))),
+            true,
+        ),
+    ])
+    .unwrap()
+}
+
+/// A session that knows the table `t`.
+fn session() -> SessionContext {
+    let session = SessionContext::new();
+    register(&mut session.state_ref().write()).unwrap();
+    session.register_batch("t", batch()).unwrap();
+    session
+}
+
+/// The text of an optimised plan, where columns are as SQL names them.
+fn plan_of(frame: &DataFrame) -> String {
+    frame.clone().into_optimized_plan().unwrap().display_indent().to_string()
+}
+
+fn time_of(micros: Expr) -> Expr {
+    cast(micros, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))
+}
+
+fn calls() -> Vec<(&'static str, Expr)> {
+    let (text, named, number) = (|| ident("text"), || ident("named"), || ident("number"));
+    let micros = || cast(ident("time"), DataType::Int64);
+    let space = PrivateSpace {
+        private: vec!["10.0.0.0/8".parse().unwrap()],
+        declared_external: vec!["10.9.0.0/16".parse().unwrap()],
+    };
+    vec![
+        (
+            "matches(text, ['^rclone', '\\d:443$'])",
+            functions::matches(text(), &Patterns::of(&["^rclone", "\\d:443$"]).unwrap()),
+        ),
+        ("matches(named, [])", functions::matches(named(), &Patterns::default())),
+        (
+            "equals_any(text, ['8.8.8.8', 'x'])",
+            functions::matches(text(), &Patterns::equal_to(&["8.8.8.8", "x"])),
+        ),
+        (
+            "starts_with_any(named, ['RCLONE'])",
+            functions::matches(named(), &Patterns::starting_with(&["rclone"])),
+        ),
+        ("contains_any(text, ['EXE'])", functions::matches(text(), &Patterns::containing_any(&["exe"]))),
+        ("is_one_of(named, ['8.8.8.8'])", functions::is_one_of(named(), &["8.8.8.8"])),
+        ("is_external(text, ['10.0.0.0/8'], ['10.9.0.0/16'])", functions::is_external(text(), &space)),
+        ("is_empty([])", lit(true)),
+        ("is_empty([1, 2])", lit(false)),
+        ("canonical_address(named)", functions::canonical_address(named())),
+        ("address_or_text(text)", functions::address_or_text(text())),
+        ("canonical_host(named)", functions::canonical_host(named())),
+        ("lowered_name(text)", functions::lowered_name(text())),
+        ("account_name(text)", functions::account_name(text())),
+        ("initiator(text)", functions::initiator(text())),
+        ("initiator_address(text)", functions::initiator_address(text())),
+        ("storage_account(text)", functions::storage_account(text())),
+        (
+            "office_address(text, text)",
+            coalesce(vec![functions::address_or_text(text()), functions::address_or_text(text())]),
+        ),
+        ("micros(time)", micros()),
+        ("second_of(time)", functions::floor_div(micros(), 1_000_000)),
+        ("hour_of(time)", functions::floor_div(micros(), 3_600_000_000)),
+        ("day_of(time)", functions::floor_div(micros(), 86_400_000_000)),
+        (
+            "floor_time(time, 60 * 60000000)",
+            time_of(functions::floor_div(micros(), 3_600_000_000) * lit(3_600_000_000i64)),
+        ),
+        ("time_of_micros(number)", time_of(number())),
+        ("time_of_hour(number)", time_of(number() * lit(3_600_000_000i64))),
+        ("plain(named)", cast(named(), DataType::Utf8View)),
+        ("no_text()", lit(ScalarValue::Utf8View(None))),
+        ("floor_div(number, 60)", functions::floor_div(number(), 60)),
+        (
+            "round_half_up(number / 8.0, 1)",
+            functions::round_half_up(cast(number(), DataType::Float64) / lit(8.0), 1),
+        ),
+        (
+            "megabytes(number)",
+            functions::round_half_up(cast(number(), DataType::Float64) / lit(1_048_576.0), 2),
+        ),
+        ("size_class(number)", functions::size_class(number())),
+        ("only_where(number, flag)", functions::only_where(number(), ident("flag"))),
+        ("beacon_gaps(seconds)", functions::beacon_gaps(ident("seconds"))),
+        ("beacon_rhythm(seconds, number, 0.1)", functions::beacon_rhythm(ident("seconds"), number(), 0.1)),
+    ]
+}
+
+#[tokio::test]
+async fn a_call_in_sql_is_planned_and_computed_as_the_builder_is() {
+    let session = session();
+    for (call, expected) in calls() {
+        let in_sql = session.sql(&format!("SELECT {call} AS x FROM t")).await.unwrap();
+        let table = session.table("t").await.unwrap();
+        let built = table.select(vec![expected.alias("x")]).unwrap();
+        assert_eq!(in_sql.schema().field(0).data_type(), built.schema().field(0).data_type(), "{call}");
+        assert_eq!(plan_of(&in_sql), plan_of(&built), "{call}");
+        let (in_sql, built) = (in_sql.collect().await.unwrap(), built.collect().await.unwrap());
+        assert_eq!(in_sql[0].column(0), built[0].column(0), "{call}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_no_optimiser_saw_gives_the_same() {
+    let session = session();
+    let schema = session.table("t").await.unwrap().schema().clone();
+    for (call, expected) in calls() {
+        let expression = session.parse_sql_expr(call, &schema).unwrap();
+        let simplifier = datafusion::optimizer::simplify_expressions::ExprSimplifier::new(
+            datafusion::logical_expr::simplify::SimplifyContext::default(),
+        );
+        let coerced = simplifier.coerce(expression, &schema).unwrap();
+        let none = PhysicalPlanningContext::default();
+        let physical = create_physical_expr(&coerced, &schema, &ExecutionProps::new(), &none);
+        // Arithmetic in a literal's place is folded by the optimiser alone.
+        let unoptimised = physical.unwrap().evaluate(&batch()).unwrap().to_array(4).unwrap();
+        let built = session.table("t").await.unwrap().select(vec![expected.alias("x")]).unwrap();
+        assert_eq!(&unoptimised, built.collect().await.unwrap()[0].column(0), "{call}");
+    }
+}
+
+#[tokio::test]
+async fn tests_in_filters_leave_nothing_of_their_lists() {
+    let session = session();
+    let sql = "SELECT number FROM t WHERE is_empty([]) OR is_one_of(text, [])";
+    let all = session.sql(sql).await.unwrap();
+    assert!(!plan_of(&all).contains("is_"), "{}", plan_of(&all));
+    let sql = "SELECT number FROM t WHERE (is_empty(['a']) OR is_one_of(text, ['a'])) AND contains_any(named, ['b'])";
+    let some = session.sql(sql).await.unwrap();
+    let tests = functions::is_one_of(ident("text"), &["a"])
+        .and(functions::matches(ident("named"), &Patterns::containing_any(&["b"])));
+    let built = session.table("t").await.unwrap().filter(tests).unwrap().select_columns(&["number"]).unwrap();
+    assert_eq!(plan_of(&some), plan_of(&built));
+}
+
+#[tokio::test]
+async fn known_services_are_the_cases_of_their_records() {
+    let session = session();
+    let sql = format!(
+        "SELECT known_service_name(number, '{RECORDS}') AS name, known_service_factor(number, '{RECORDS}') AS factor FROM t"
+    );
+    let in_sql = session.sql(&sql).await.unwrap();
+    let (mut name, mut factor) = (lit(ScalarValue::Utf8(None)), lit(1.0));
+    for (service, port, times) in [("poll", 9i64, 1.0), ("other", 123, 0.5), ("ntp", 123, 0.2)] {
+        name = when(ident("number").eq(lit(port)), lit(service)).otherwise(name).unwrap();
+        factor = when(ident("number").eq(lit(port)), lit(times)).otherwise(factor).unwrap();
+    }
+    let table = session.table("t").await.unwrap();
+    let built = table.select(vec![name.alias("name"), factor.alias("factor")]).unwrap();
+    assert_eq!(in_sql.schema(), built.schema());
+    assert_eq!(plan_of(&in_sql), plan_of(&built));
+    let rows = in_sql.collect().await.unwrap();
+    let names: Vec<Option<&str>> = rows[0].column(0).as_string::<i32>().iter().collect();
+    assert_eq!(names, [None, Some("ntp"), Some("poll"), None]);
+}
+
+#[tokio::test]
+async fn trailing_windows_take_their_length_from_the_call() {
+    let session = session();
+    for (name, trail) in [("trailing", Trail::Positions(200)), ("trailing_rows", Trail::Rows(200))] {
+        let sql = format!(
+            "SELECT {name}(number, number, 2 * 100) OVER (PARTITION BY flag ORDER BY number) AS x FROM t"
+        );
+        let in_sql = session.sql(&sql).await.unwrap();
+        let window = trailing(ident("number"), ident("number"), trail)
+            .partition_by(vec![ident("flag")])
+            .order_by(vec![ident("number").sort(true, false)])
+            .build()
+            .unwrap();
+        let table = session.table("t").await.unwrap();
+        let built = table.with_column("x", window).unwrap().select_columns(&["x"]).unwrap();
+        let physical = in_sql.clone().create_physical_plan().await.unwrap();
+        let text = displayable(physical.as_ref()).indent(true).to_string();
+        assert!(
+            text.contains("trailing(t.number, t.number) PARTITION BY") || text.contains("AS trailing"),
+            "{text}"
+        );
+        let sum = |rows: Vec<RecordBatch>| -> Vec<i64> {
+            let sums = rows.iter().flat_map(|rows| {
+                rows.column(0).as_struct().column(0).as_primitive::<Int64Type>().values().to_vec()
+            });
+            let mut sums: Vec<i64> = sums.collect();
+            sums.sort_unstable();
+            sums
+        };
+        assert_eq!(sum(in_sql.collect().await.unwrap()), sum(built.collect().await.unwrap()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_has_to_be_known_before_is_asked_for_by_name() {
+    let session = session();
+    for (call, reason) in [
+        ("matches(text, seconds)", "matches: patterns has to be known before the query runs"),
+        ("is_one_of(text, text)", "is_one_of: texts has to be known before the query runs"),
+        ("floor_div(number, number)", "floor_div: step has to be known before the query runs"),
+        ("floor_div(number, 0)", "floor_div: takes a step above 0, not 0"),
+        ("matches(text, ['('])", "matches: pattern `(`: "),
+        ("matches(text, [1])", "matches: takes an array of texts, and 1 is none"),
+        ("matches(text, 'a')", "matches: takes an array, and a is none"),
+        ("is_external(text, ['10.0.0.0/99'], [])", "is_external: \"10.0.0.0/99\" is no network"),
+        (
+            "known_service_name(number, text)",
+            "known_service_name: records has to be known before the query runs",
+        ),
+        (
+            "known_service_factor(number, '{}')",
+            "known_service_factor: takes records of name, port and factor",
+        ),
+        (
+            "trailing(number, number, number) OVER (ORDER BY number)",
+            "trailing: length has to be known before the query runs",
+        ),
+        (
+            "trailing_rows(number, number, 0) OVER (ORDER BY number)",
+            "trailing_rows: takes a length above 0, not 0",
+        ),
+        ("beacon_gaps(text)", "beacon_gaps takes lists of integers, not Utf8View"),
+        ("only_where(text, text)", "only_where takes a condition that is true or false, not Utf8View"),
+        ("is_empty([text])", "an array holds literals only"),
+        ("is_empty(['a', 1])", "an array holds values of one type"),
+    ] {
+        let error = match session.sql(&format!("SELECT {call} FROM t")).await {
+            Ok(frame) => frame.collect().await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert!(error.to_string().contains(reason), "{call}: {error}");
+    }
+}
+
+#[test]
+fn every_function_is_documented_and_none_hides_one_of_datafusion() {
+    let names: Vec<&str> = documentation().iter().map(|documented| documented.name).collect();
+    let count = scalar_functions().len() + aggregate_functions().len() + window_functions().len();
+    assert_eq!(names.len(), count);
+    let session = SessionContext::new();
+    let state = session.state();
+    for name in names {
+        let known = state.scalar_functions().contains_key(name)
+            || state.aggregate_functions().contains_key(name)
+            || state.window_functions().contains_key(name);
+        assert!(!known, "{name}");
+    }
+}
