@@ -193,6 +193,14 @@ impl Detections {
         self.0.analyses.iter().copied().find(|analysis| analysis.id == id)
     }
 
+    /// The analysis whose result table or companion table has this name.
+    pub fn of_table(self, table: &str) -> Option<&'static Analysis> {
+        let is_companion = |analysis: &&&'static Analysis| {
+            analysis.companion.as_ref().is_some_and(|companion| companion.name == table)
+        };
+        self.by_id(table).or_else(|| self.0.analyses.iter().find(is_companion).copied())
+    }
+
     /// The rollup of that id.
     pub fn rollup(self, id: &str) -> Option<&'static Rollup> {
         self.0.rollups.iter().copied().find(|rollup| rollup.id == id)

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use hindcast_common::Result;
+use hindcast_common::detections::chart::{Areas, Colour};
+use hindcast_common::findings::Row;
 use hindcast_common::time::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND};
 use serde_json::json;
 
 use super::bars::largest;
-use super::{Chart, GREY, RED, label};
+use super::definitions::{Parameters, hex, series, value};
+use super::{Chart, GREY, label, neutral};
 use crate::output::report::told;
 
 /// Bins drawn; more are summed to longer ones.
@@ -15,12 +19,32 @@ const MOST_BINS: i64 = 1_500;
 const MOST_SERIES: usize = 9;
 const MINUTE_US: i64 = 60 * MICROS_PER_SECOND;
 
+/// The chart that `definition` describes.
+///
+/// # Errors
+/// If a template is broken.
+pub(super) fn drawn(
+    definition: &Areas,
+    rows: &[Row<'_>],
+    parameters: &Parameters<'_>,
+) -> Result<Option<Chart>> {
+    let minutes = parameters.number(&definition.bin_minutes).unwrap_or(60.0);
+    let series = series(definition.series.as_ref(), rows)?;
+    let values = rows.iter().zip(series).filter_map(|(row, series)| {
+        let value = value(row, definition.value.as_deref());
+        (value > 0.0).then_some((row.micros(&definition.time)?, series, value))
+    });
+    let bin_us = minutes.max(1.0) as i64 * MINUTE_US;
+    Ok(areas(&definition.title, &neutral(&definition.axis), bin_us, values, &definition.colours))
+}
+
 /// Values by time (microseconds since 1970, the start of a bin of `bin_us`) and series.
-pub(super) fn areas(
+fn areas(
     title: &str,
     axis: &str,
     bin_us: i64,
     values: impl Iterator<Item = (i64, String, f64)>,
+    colours: &BTreeMap<String, Colour>,
 ) -> Option<Chart> {
     let values: Vec<(i64, String, f64)> = values.collect();
     let first_us = values.iter().map(|value| value.0).min()?;
@@ -63,8 +87,8 @@ pub(super) fn areas(
         });
         if place == shown.len() {
             trace["line"]["color"] = GREY.into();
-        } else if name == "THREAT" {
-            trace["line"]["color"] = RED.into();
+        } else if let Some(colour) = colours.get(name) {
+            trace["line"]["color"] = hex(*colour).into();
         }
         chart = chart.with(trace);
     }
@@ -108,7 +132,7 @@ mod tests {
     #[test]
     fn every_bin_is_there_and_nothing_is_lost() {
         let values = (0..40).map(|index| (index * 10 * MICROS_PER_HOUR, format!("s{}", index % 12), 1.0));
-        let chart = areas("t", "events", MICROS_PER_HOUR, values).unwrap();
+        let chart = areas("t", "events", MICROS_PER_HOUR, values, &BTreeMap::new()).unwrap();
         assert_eq!(chart.data.len(), MOST_SERIES + 1);
         let sums = chart.data.iter().map(|trace| trace["y"].as_array().unwrap());
         assert!(sums.clone().all(|bins| bins.len() == 391));

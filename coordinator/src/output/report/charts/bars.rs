@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use hindcast_common::Result;
+use hindcast_common::detections::chart::{Bars, Combine};
+use hindcast_common::findings::Row;
 use serde_json::json;
 
-use super::{Chart, GREY, label, long_label};
+use super::definitions::{series, texts, value};
+use super::{Chart, GREY, label, long_label, neutral};
 use crate::output::report::told;
 
 /// Bars shown; the shorter ones are left out.
@@ -13,17 +17,37 @@ pub(super) const MOST_BARS: usize = 20;
 const MOST_SERIES: usize = 9;
 const OTHERS: &str = "others";
 
-/// The largest of `values`, summed by label.
-pub(super) fn bars(title: &str, axis: &str, values: impl Iterator<Item = (String, f64)>) -> Option<Chart> {
-    stacked(title, axis, values.map(|(label, value)| (label, String::new(), value)))
+/// The chart that `definition` describes.
+///
+/// # Errors
+/// If a template is broken.
+pub(super) fn drawn(definition: &Bars, rows: &[Row<'_>]) -> Result<Option<Chart>> {
+    let labels = texts(&definition.label, rows)?;
+    let series = series(definition.series.as_ref(), rows)?;
+    let values = rows.iter().map(|row| value(row, definition.value.as_deref()));
+    let values =
+        labels.into_iter().zip(series).zip(values).map(|((label, series), value)| (label, series, value));
+    let (title, axis) = (&definition.title, &neutral(&definition.axis));
+    Ok(match definition.combine {
+        Combine::Sum => stacked(title, axis, values),
+        Combine::Max => stacked(title, axis, largest_of_each(values)),
+    })
+}
+
+/// The largest value of each label, without series.
+fn largest_of_each(
+    values: impl Iterator<Item = (String, String, f64)>,
+) -> impl Iterator<Item = (String, String, f64)> {
+    let mut most: BTreeMap<String, f64> = BTreeMap::new();
+    for (label, _, value) in values {
+        let known = most.entry(label).or_default();
+        *known = known.max(value);
+    }
+    most.into_iter().map(|(label, value)| (label, String::new(), value))
 }
 
 /// The largest of `values`, summed by label and series: a label's series lie end to end.
-pub(super) fn stacked(
-    title: &str,
-    axis: &str,
-    values: impl Iterator<Item = (String, String, f64)>,
-) -> Option<Chart> {
+fn stacked(title: &str, axis: &str, values: impl Iterator<Item = (String, String, f64)>) -> Option<Chart> {
     let Sums { cells, of_row: of_label, of_column: of_series } = Sums::of(values);
     let labels = largest(&of_label, MOST_BARS);
     if labels.is_empty() {
@@ -64,7 +88,8 @@ pub(super) fn stacked(
     }))
 }
 
-fn positions(count: usize) -> Vec<usize> {
+/// The places of so many bars.
+pub(super) fn positions(count: usize) -> Vec<usize> {
     (0..count).collect()
 }
 

@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
+use hindcast_common::Result;
+use hindcast_common::detections::chart::{Map, Matrix};
+use hindcast_common::findings::Row;
 use serde_json::{Value, json};
 
 use super::bars::{Sums, largest};
-use super::{BLUE, BLUES, Chart, diameters, label, long_label};
+use super::definitions::{reader, texts, value};
+use super::{BLUE, BLUES, Chart, diameters, label, long_label, neutral};
 use crate::output::report::told;
 use crate::scan::{Coverage, CoverageEntry, Status};
 use crate::screen::bytes;
@@ -81,12 +85,37 @@ fn status(status: Status) -> (u8, &'static str) {
     }
 }
 
+/// The grid that `definition` describes.
+///
+/// # Errors
+/// If a template is broken.
+pub(super) fn drawn_matrix(definition: &Matrix, rows: &[Row<'_>]) -> Result<Option<Chart>> {
+    let (names, columns) = (texts(&definition.row, rows)?, texts(&definition.column, rows)?);
+    let values = rows.iter().map(|row| value(row, definition.value.as_deref()));
+    let values =
+        names.into_iter().zip(columns).zip(values).map(|((row, column), value)| (row, column, value));
+    Ok(matrix(&definition.title, &neutral(&definition.unit), values))
+}
+
+/// The map that `definition` describes.
+///
+/// # Errors
+/// If a template is broken.
+pub(super) fn drawn_map(definition: &Map, rows: &[Row<'_>]) -> Result<Option<Chart>> {
+    let name = reader(&definition.name)?;
+    let places = rows.iter().filter_map(|row| {
+        Some(Place {
+            longitude: row.number(&definition.longitude)?,
+            latitude: row.number(&definition.latitude)?,
+            amount: value(row, definition.value.as_deref()),
+            name: name.of(row, str::to_owned),
+        })
+    });
+    Ok(map(&definition.title, &neutral(&definition.unit), places.collect()))
+}
+
 /// Amounts by row and column label: the rows and columns with the most, the shade on a logarithmic scale.
-pub(super) fn matrix(
-    title: &str,
-    what: &str,
-    values: impl Iterator<Item = (String, String, f64)>,
-) -> Option<Chart> {
+fn matrix(title: &str, what: &str, values: impl Iterator<Item = (String, String, f64)>) -> Option<Chart> {
     let Sums { cells, of_row, of_column } = Sums::of(values);
     let rows = largest(&of_row, MOST_ROWS);
     let columns = largest(&of_column, MOST_COLUMNS);
@@ -136,16 +165,16 @@ pub(super) fn matrix(
 
 /// A place on the map.
 #[derive(Clone)]
-pub(super) struct Place {
-    pub(super) longitude: f64,
-    pub(super) latitude: f64,
-    pub(super) amount: f64,
-    /// What is told of it, as a log or database has it.
-    pub(super) name: String,
+struct Place {
+    longitude: f64,
+    latitude: f64,
+    amount: f64,
+    /// What it is called, as a log or database has it.
+    name: String,
 }
 
 /// Places on a plain grid of longitude and latitude: a map with tiles or outlines would have to be fetched.
-pub(super) fn map(title: &str, what: &str, places: Vec<Place>) -> Option<Chart> {
+fn map(title: &str, what: &str, places: Vec<Place>) -> Option<Chart> {
     let mut by_point: BTreeMap<(i64, i64), Place> = BTreeMap::new();
     for place in places {
         let key = ((place.longitude * 100.0).round() as i64, (place.latitude * 100.0).round() as i64);

@@ -1,25 +1,24 @@
-//! Charts of the report, as the data and layout that Plotly draws. Each result table has its own, in [`of_table`].
+//! Charts of the report, as the data and layout that Plotly draws. Those of result tables are defined by the detections, by a few
+//! kinds of chart ([`of_table`]).
 
 mod areas;
 mod bars;
-mod exfiltration;
-mod firewall;
+mod definitions;
 mod grids;
-mod investigation;
-mod office365;
+mod lines;
+mod measures;
+mod parts;
 mod points;
 mod summary;
 
-use hindcast_common::Result;
-use hindcast_common::config::Config;
 use hindcast_common::findings::Row;
 use serde_json::{Value, json};
 
+pub(super) use definitions::of_table;
 pub(super) use grids::coverage;
 pub(super) use summary::{incident, risk_by_day};
 
 use super::told;
-use crate::scan::ResultTable;
 
 /// Colours that can be told apart on light and on dark.
 const COLOURS: [&str; 10] = [
@@ -133,56 +132,6 @@ fn lay_over(below: &mut Value, changes: Value) {
     }
 }
 
-/// The charts of a result table; none where it has no row or there is nothing to draw.
-///
-/// # Errors
-/// Where a long table can't be read.
-pub(super) fn of_table(table: &ResultTable, config: &Config) -> Result<Vec<Chart>> {
-    if table.name == "attack_timeline" {
-        // Rows of a log, of which there may be more than memory holds.
-        return Ok(firewall::attack_timeline(table)?.into_iter().collect());
-    }
-    let batches = table.batches()?;
-    let rows: Vec<Row<'_>> = batches
-        .iter()
-        .flat_map(|batch| (0..batch.num_rows()).map(move |index| Row::new(batch, index)))
-        .collect();
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let charts = match table.name.as_str() {
-        "compression_staging" => exfiltration::compression_staging(&rows),
-        "cli_storage_uploads" => exfiltration::cli_storage_uploads(&rows),
-        "egress_spikes" => exfiltration::egress_spikes(&rows),
-        "storage_audit" => exfiltration::storage_audit(&rows),
-        "traffic_overview" => firewall::traffic_overview(&rows),
-        "event_timeline" => firewall::event_timeline(&rows, config),
-        "top_talkers" => firewall::top_talkers(&rows),
-        "port_usage" => firewall::port_usage(&rows),
-        "beaconing" => firewall::beaconing(&rows),
-        "beacon_scores" => firewall::beacon_scores(&rows, config),
-        "dns_tunneling" => firewall::dns_tunneling(&rows, config),
-        "data_exfiltration" => firewall::data_exfiltration(&rows),
-        "threat_breakdown" => firewall::threat_breakdown(&rows),
-        "operation_summary" => office365::operation_summary(&rows),
-        "ip_variability" => office365::ip_variability(&rows),
-        "multi_location_users" => office365::multi_location_users(&rows),
-        "operation_matrix" => office365::operation_matrix(&rows),
-        "operation_matrix_by_ip" => office365::operation_matrix_by_ip(&rows),
-        "ip_locations" => office365::ip_locations(&rows),
-        "operation_timeline" => return Ok(office365::operation_timeline(&rows)),
-        "top_accounts_pivot" => office365::top_accounts(&rows),
-        "entity_activity" => investigation::entity_activity(&rows),
-        "entity_peers" => investigation::entity_peers(&rows),
-        "user_activity_timeline" => investigation::user_activity_timeline(&rows),
-        "user_activity_map" => investigation::user_activity_map(&rows),
-        "user_network_flows_totals" => investigation::flow_totals(&rows),
-        "user_network_flows_timeline" => investigation::flow_timeline(&rows),
-        _ => None,
-    };
-    Ok(charts.into_iter().collect())
-}
-
 /// Text of a log as Plotly shows it as such. Plotly reads `<b>`, `<a href>` and entities in every label.
 fn label(text: &str) -> String {
     neutral(&shortened(&told::text(text), LABEL_CHARACTERS))
@@ -203,11 +152,6 @@ fn shortened(text: &str, characters: usize) -> String {
     }
     let kept: String = text.chars().take(characters - 1).collect();
     format!("{kept}\u{2026}")
-}
-
-/// A text column, with what stands for none.
-fn text_or<'a>(row: &Row<'a>, column: &str, absent: &'static str) -> &'a str {
-    row.text(column).filter(|text| !text.is_empty()).unwrap_or(absent)
 }
 
 /// A number of a row, 0 where there is none.

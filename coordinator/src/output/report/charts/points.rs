@@ -1,39 +1,199 @@
 //! Marks in a plane: one a row, its area an amount.
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
+use hindcast_common::detections::chart::{Axis, Points, Preference, Shade};
 use hindcast_common::findings::Row;
 use hindcast_common::{Error, Result};
 use serde_json::{Value, json};
 
-use super::{Chart, diameters, label};
+use super::bars::largest;
+use super::definitions::{Parameters, hex, reader, series};
+use super::lines::{Lines, with_lines};
+use super::{BLUE, COLOURS, Chart, GREY, diameters, label, neutral, number};
 use crate::output::report::told;
 use crate::scan::ResultTable;
 
 /// Marks drawn; which ones is for the chart to say.
 pub(super) const MOST_POINTS: usize = 3_000;
 
+/// Series told apart by colour; the smaller ones are grey.
+const MOST_SERIES: usize = 9;
+/// Which series the colours of a definition are for that have none of their own.
+const ALL_OTHERS: &str = "*";
+
+/// The chart that `definition` describes; none without rows.
+///
+/// # Errors
+/// If a long table can't be read, or a template is broken.
+pub(super) fn drawn(
+    definition: &Points,
+    table: &ResultTable,
+    parameters: &Parameters<'_>,
+) -> Result<Option<Chart>> {
+    let preferences: Vec<Preference<'_>> =
+        definition.most.iter().map(|entry| Preference::of(entry)).collect();
+    let (batch, all) = first_by(table, |row| {
+        place(row, &definition.x)?;
+        place(row, &definition.y)?;
+        Some(Rank(preferences.iter().map(|preference| rank(row, *preference)).collect()))
+    })?;
+    let rows: Vec<Row<'_>> = (0..batch.num_rows()).map(|index| Row::new(&batch, index)).collect();
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let scale = definition.shade.as_ref().map_or(Value::Null, scale);
+    let chart = points(&definition.title, definition.height, marks(definition, &rows)?, &scale);
+    let area = definition.size.as_ref().map(|size| format!("area: {}", size.title));
+    let chart = chart
+        .noted(area.unwrap_or_default())
+        .noted(told::cut(rows.len(), all, &definition.which))
+        .laid_out(json!({
+            "xaxis": layout(&definition.x, &rows[0]),
+            "yaxis": layout(&definition.y, &rows[0]),
+        }));
+    let chart =
+        if definition.series.is_some() { chart.laid_out(json!({ "showlegend": true })) } else { chart };
+    let lines = Lines { lines: &definition.lines, is_log: definition.y.log };
+    Ok(Some(with_lines(chart, &lines, parameters)?))
+}
+
+/// Where a row lies on an axis; `None` if it has no place there.
+fn place(row: &Row<'_>, axis: &Axis) -> Option<Value> {
+    if let Some(micros) = row.micros(&axis.column) {
+        return Some(told::instant(micros).into());
+    }
+    match (axis.at_least, row.integer(&axis.column)) {
+        (Some(least), _) => Some(row.number(&axis.column).map_or(least, |value| value.max(least)).into()),
+        (None, Some(whole)) => Some(whole.into()),
+        (None, None) => row.number(&axis.column).map(Value::from),
+    }
+}
+
+fn layout(axis: &Axis, row: &Row<'_>) -> Value {
+    let mut layout = json!({});
+    if row.micros(&axis.column).is_some() {
+        layout["type"] = "date".into();
+    } else if axis.log {
+        layout["type"] = "log".into();
+    }
+    if !axis.title.is_empty() {
+        layout["title"] = json!({ "text": neutral(&axis.title) });
+    }
+    if axis.from_zero {
+        layout["rangemode"] = "tozero".into();
+    }
+    if let Some(range) = axis.range {
+        layout["range"] = json!(range.map(|end| if axis.log { end.log10() } else { end }));
+    }
+    if !axis.ticks.is_empty() {
+        layout["tickvals"] = json!(axis.ticks);
+        layout["tickformat"] = "d".into();
+    }
+    layout
+}
+
+/// Plotly's scale of colours, and its title.
+fn scale(shade: &Shade) -> Value {
+    let last = (shade.colours.len().max(2) - 1) as f64;
+    let steps =
+        shade.colours.iter().enumerate().map(|(index, colour)| json!([index as f64 / last, hex(*colour)]));
+    json!({ "scale": steps.collect::<Vec<_>>(), "title": neutral(&shade.title) })
+}
+
+/// The marks of `rows` by series: the largest series first, so that marks of small ones lie on top.
+fn marks(definition: &Points, rows: &[Row<'_>]) -> Result<Vec<Series>> {
+    let hover = definition.hover.iter().map(reader).collect::<Result<Vec<_>>>()?;
+    let point = |row: &Row<'_>| Point {
+        x: place(row, &definition.x).unwrap_or_default(),
+        y: place(row, &definition.y).unwrap_or_default(),
+        amount: definition.size.as_ref().map_or(1.0, |size| number(row, &size.column)),
+        shade: definition.shade.as_ref().map_or(0.0, |shade| number(row, &shade.column)),
+        told: hover.iter().map(|line| neutral(&line.of(row, told::text))).collect::<Vec<_>>().join("<br>"),
+    };
+    if definition.series.is_none() {
+        let colour = match definition.shade {
+            Some(_) => None,
+            None => Some(definition.colour.map_or(BLUE, hex)),
+        };
+        return Ok(vec![Series { name: String::new(), colour, points: rows.iter().map(point).collect() }]);
+    }
+    let names = series(definition.series.as_ref(), rows)?;
+    let mut counts: BTreeMap<String, f64> = BTreeMap::new();
+    names.iter().for_each(|name| *counts.entry(name.clone()).or_default() += 1.0);
+    let shown = largest(&counts, MOST_SERIES);
+    let of = |wanted: &dyn Fn(&String) -> bool| -> Vec<Point> {
+        let own = rows.iter().zip(&names).filter(|(_, name)| wanted(name));
+        own.map(|(row, _)| point(row)).collect()
+    };
+    let colours = &definition.colours;
+    let mut all: Vec<Series> = shown
+        .iter()
+        .zip(COLOURS)
+        .map(|(name, next)| {
+            let given = colours.get(*name).or_else(|| colours.get(ALL_OTHERS));
+            let colour = Some(given.map_or(next, |colour| hex(*colour)));
+            Series { name: (*name).clone(), colour, points: of(&|other| other == *name) }
+        })
+        .collect();
+    if counts.len() > shown.len() {
+        let points = of(&|name| !shown.contains(&name));
+        all.push(Series { name: "others".to_owned(), colour: Some(GREY), points });
+    }
+    Ok(all)
+}
+
+/// A row's place in the order in which rows are preferred, by several numbers.
+#[derive(PartialEq)]
+struct Rank(Vec<f64>);
+
+impl Eq for Rank {}
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Rank {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let pairs = self.0.iter().zip(&other.0);
+        pairs.map(|(one, other)| one.total_cmp(other)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    }
+}
+
+fn rank(row: &Row<'_>, preference: Preference<'_>) -> f64 {
+    match preference {
+        Preference::Text(column, text) => f64::from(row.text(column) != Some(text)),
+        Preference::Number { column, is_descending: true } => -number(row, column),
+        Preference::Number { column, is_descending: false } => number(row, column),
+    }
+}
+
 /// A mark.
-pub(super) struct Point {
-    pub(super) x: Value,
-    pub(super) y: Value,
+struct Point {
+    x: Value,
+    y: Value,
     /// What its area stands for.
-    pub(super) amount: f64,
+    amount: f64,
     /// What its colour stands for.
-    pub(super) shade: f64,
+    shade: f64,
     /// What is told of it, as Plotly's own text.
-    pub(super) told: String,
+    told: String,
 }
 
 /// A series of marks under one name; without a colour they are shaded by what they say.
-pub(super) struct Series {
-    pub(super) name: String,
-    pub(super) colour: Option<&'static str>,
-    pub(super) points: Vec<Point>,
+struct Series {
+    name: String,
+    colour: Option<&'static str>,
+    points: Vec<Point>,
 }
 
 /// The chart of `series`, whose marks are in proportion over all of them.
-pub(super) fn points(title: &str, height: usize, series: Vec<Series>, scale: &Value) -> Chart {
+fn points(title: &str, height: usize, series: Vec<Series>, scale: &Value) -> Chart {
     let amounts: Vec<f64> =
         series.iter().flat_map(|series| &series.points).map(|point| point.amount).collect();
     let mut sizes = diameters(&amounts).into_iter();
@@ -70,20 +230,12 @@ pub(super) fn points(title: &str, height: usize, series: Vec<Series>, scale: &Va
     })
 }
 
-/// The first [`MOST_POINTS`] of `items`, with what is said where there are more; `which` says which those are.
-pub(super) fn cut<T>(mut items: Vec<T>, which: &str) -> (Vec<T>, String) {
-    let all = items.len();
-    items.truncate(MOST_POINTS);
-    let note = told::cut(items.len(), all, which);
-    (items, note)
-}
-
 /// The [`MOST_POINTS`] rows that come first by `key`, in that order, and how many have one; of the same key, the first in the
 /// table. The table may be larger than memory.
 ///
 /// # Errors
 /// Where it can't be read.
-pub(super) fn first_by<K: Ord>(
+fn first_by<K: Ord>(
     table: &ResultTable,
     key: impl Fn(&Row<'_>) -> Option<K>,
 ) -> Result<(RecordBatch, usize)> {

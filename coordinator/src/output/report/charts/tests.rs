@@ -7,6 +7,7 @@ use hindcast_common::config::Config;
 
 use super::points::MOST_POINTS;
 use super::*;
+use crate::scan::ResultTable;
 
 const HOSTILE: &str = "<a href='javascript:alert(1)'>x</a><b>&lt;";
 

@@ -1,0 +1,107 @@
+//! The first rows of a table, with a bar for each of several columns.
+
+use hindcast_common::Result;
+use hindcast_common::detections::chart::{Layout, Measure, Measures};
+use hindcast_common::findings::Row;
+use serde_json::{Value, json};
+
+use super::bars::{MOST_BARS, positions};
+use super::definitions::{Parameters, hex, texts};
+use super::lines::{Lines, with_lines};
+use super::{COLOURS, Chart, label, long_label, neutral, number};
+use crate::output::report::told;
+
+/// Height of bars beside each other, in pixels.
+const HEIGHT_OF_GROUPS: usize = 380;
+/// Part of the width between two panels.
+const GAP: f64 = 0.04;
+
+/// The chart that `definition` describes.
+///
+/// # Errors
+/// If a template is broken.
+pub(super) fn drawn(
+    definition: &Measures,
+    rows: &[Row<'_>],
+    parameters: &Parameters<'_>,
+) -> Result<Option<Chart>> {
+    let shown = &rows[..rows.len().min(MOST_BARS)];
+    let names = texts(&definition.label, shown)?;
+    let chart = match definition.layout {
+        Layout::Panels => panels(definition, shown, &names),
+        Layout::Groups => {
+            let chart = groups(definition, shown, &names);
+            with_lines(chart, &Lines { lines: &definition.lines, is_log: false }, parameters)?
+        }
+    };
+    let is_told = !definition.which.is_empty();
+    let note = if is_told { told::cut(shown.len(), rows.len(), &definition.which) } else { String::new() };
+    Ok(Some(chart.noted(note)))
+}
+
+fn values(measure: &Measure, rows: &[Row<'_>]) -> Vec<f64> {
+    let value = |row: &Row<'_>| number(row, &measure.column);
+    rows.iter().map(|row| if measure.round { value(row).round() } else { value(row) }).collect()
+}
+
+fn colour(measure: &Measure, index: usize) -> &'static str {
+    measure.colour.map_or(COLOURS[index % COLOURS.len()], hex)
+}
+
+fn long_labels(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| long_label(name)).collect()
+}
+
+fn labels(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| label(name)).collect()
+}
+
+/// Horizontal bars, a panel with its own axis for each measure.
+fn panels(definition: &Measures, rows: &[Row<'_>], names: &[String]) -> Chart {
+    let count = definition.measures.len();
+    let width = (1.0 - GAP * (count as f64 - 1.0)) / count as f64;
+    let mut chart = Chart::new(&definition.title, 90 + 24 * rows.len());
+    let mut layout = json!({
+        "showlegend": false,
+        "bargap": 0.25,
+        "yaxis": { "autorange": "reversed", "tickvals": positions(rows.len()), "ticktext": labels(names), "showgrid": false },
+    });
+    for (index, measure) in definition.measures.iter().enumerate() {
+        let number = if index == 0 { String::new() } else { (index + 1).to_string() };
+        let start = index as f64 * (width + GAP);
+        let title = neutral(measure.axis.as_ref().unwrap_or(&measure.name));
+        layout[format!("xaxis{number}")] = json!({
+            "domain": [start, start + width], "title": { "text": title, "standoff": 8 }, "automargin": true, "zeroline": false, "nticks": 4,
+        });
+        let name = neutral(&measure.name);
+        chart = chart.with(json!({
+            "type": "bar", "orientation": "h", "name": name, "xaxis": format!("x{number}"), "y": positions(rows.len()),
+            "x": values(measure, rows),
+            "customdata": long_labels(names),
+            "hovertemplate": format!("%{{customdata}}: %{{x:,}} {name}<extra></extra>"),
+            "marker": { "color": colour(measure, index) },
+        }));
+    }
+    chart.laid_out(layout)
+}
+
+/// Vertical bars on one axis, those of a row beside each other.
+fn groups(definition: &Measures, rows: &[Row<'_>], names: &[String]) -> Chart {
+    let axis = neutral(&definition.axis);
+    let bar = |(index, measure): (usize, &Measure)| -> Value {
+        let name = neutral(&measure.name);
+        json!({
+            "type": "bar", "name": name, "x": positions(rows.len()),
+            "y": values(measure, rows),
+            "customdata": long_labels(names),
+            "hovertemplate": format!("%{{customdata}}: %{{y:,}} {axis}, {name}<extra></extra>"),
+            "marker": { "color": colour(measure, index) },
+        })
+    };
+    let chart = Chart::new(&definition.title, HEIGHT_OF_GROUPS);
+    definition.measures.iter().enumerate().map(bar).fold(chart, Chart::with).laid_out(json!({
+        "barmode": "group",
+        "xaxis": { "tickvals": positions(rows.len()), "ticktext": labels(names), "tickangle": -45, "showgrid": false },
+        "yaxis": { "title": { "text": axis }, "rangemode": "tozero" },
+    }))
+}
