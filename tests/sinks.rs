@@ -112,7 +112,11 @@ fn no_request_and_no_lake_names_a_sink() {
     fs::write(place.lake().join("hindcast.toml"), sink).expect("a file");
     let output = place.scan("");
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("unknown field `sinks`"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("hindcast.toml, line 1: there is no section sinks"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

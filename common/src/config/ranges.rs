@@ -1,105 +1,47 @@
-//! The range of every numeric parameter, checked where a file is read: a value outside it would find nothing, or all.
-
-use std::fmt;
+//! The range of every number in the sections that detections share; a detection's own parameters carry theirs.
+//! A value outside its range would find nothing, or everything.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Layer;
-use crate::time::{MICROS_PER_SECOND, parse_duration};
-use crate::{Error, Result};
+use super::bounds::Range;
+use crate::Result;
 
-const SECONDS_PER_DAY: f64 = 86_400.0;
 /// Longest length of time: a hundred years.
-const LONGEST_SPAN: f64 = 36_500.0 * SECONDS_PER_DAY;
+const LONGEST_SPAN: f64 = 36_500.0 * 86_400.0;
 /// Largest number of rows, keys or events that a parameter may ask for.
 const MOST: f64 = 1e9;
-/// Largest number of bytes: 1 EiB.
-const MOST_BYTES: f64 = 1_152_921_504_606_846_976.0;
 
-/// A parameter with the values it may have.
-struct Range {
-    /// Where it stands in a file; `*` is any name, or any element of a list.
-    path: &'static str,
-    bounds: Bounds,
-    /// What it counts.
-    unit: &'static str,
-}
-
-enum Bounds {
-    /// From the first to the second.
-    Closed(f64, f64),
-    /// Above the first, up to the second.
-    Above(f64, f64),
-    /// From the first, below the second.
-    Below(f64, f64),
-    /// A length of time from so many seconds to so many, or `unlimited`.
-    Span(f64, f64),
-}
-
-use Bounds::{Above, Below, Closed, Span};
-
-const fn range(path: &'static str, bounds: Bounds, unit: &'static str) -> Range {
-    Range { path, bounds, unit }
-}
-
-static RANGES: &[Range] = &[
-    range("tables.*.folder_slack_days", Closed(0.0, 366.0), "days"),
-    range("score.cap", Closed(1.0, MOST), "points"),
-    range("score.medium", Closed(1.0, MOST), "points"),
-    range("score.high", Closed(1.0, MOST), "points"),
-    range("risk.low", Below(0.0, 1.0), "(a probability)"),
-    range("risk.medium", Below(0.0, 1.0), "(a probability)"),
-    range("risk.high", Below(0.0, 1.0), "(a probability)"),
-    range("risk.critical", Below(0.0, 1.0), "(a probability)"),
-    range("risk.repeat", Below(0.0, 1.0), "(a part of one)"),
-    range("risk.tactic", Closed(0.0, 100.0), "(evidence)"),
-    range("risk.rest", Below(0.0, 1.0), "(a part of one)"),
-    range("risk.min_sources", Closed(0.0, MOST), "sources"),
-    range("risk.medium_level", Closed(1.0, 100.0), "(a risk)"),
-    range("risk.high_level", Closed(1.0, 100.0), "(a risk)"),
-    range("incidents.within", Span(1.0, LONGEST_SPAN), ""),
-    range("incidents.max_shared", Closed(0.0, MOST), "entities"),
-    range("watchlists.*.weight", Closed(1.0, 1_000.0), "times"),
-    range("compression_staging.join_window", Span(0.0, LONGEST_SPAN), ""),
-    range("cli_storage_uploads.join_window", Span(0.0, LONGEST_SPAN), ""),
-    range("cli_storage_uploads.corroboration_window", Span(0.0, LONGEST_SPAN), ""),
-    range("egress_spikes.hours", Closed(1.0, 8_784.0), "hours"),
-    range("egress_spikes.factor", Above(0.0, 1e6), "times"),
-    range("egress_spikes.min_history", Closed(0.0, 8_784.0), "hours"),
-    range("egress_spikes.min_bytes", Closed(0.0, MOST_BYTES), "bytes"),
-    range("event_timeline.bin_minutes", Closed(1.0, 1_440.0), "minutes"),
-    range("top_talkers.limit", Closed(1.0, MOST), "rows"),
-    range("port_usage.limit", Closed(1.0, MOST), "rows"),
-    range("beaconing.max_jitter", Above(0.0, 100.0), "(deviation over mean)"),
-    range("beaconing.min_intervals", Closed(1.0, MOST), "gaps"),
-    range("beacon_scores.min_beats", Closed(1.0, MOST), "beats"),
-    range("beacon_scores.min_timing", Closed(0.0, 1.0), "(a score)"),
-    range("beacon_scores.min_score", Closed(0.0, 1.0), "(a score)"),
-    range("beacon_scores.known_services.*.port", Closed(0.0, 65_535.0), "(a port)"),
-    range("beacon_scores.known_services.*.factor", Closed(0.0, 1.0), "times"),
-    range("dns_tunneling.min_queries", Closed(1.0, MOST), "queries"),
-    range("dns_tunneling.max_average_bytes", Closed(0.0, MOST), "bytes"),
-    range("data_exfiltration.min_sent_mb", Closed(0.0, MOST), "megabytes"),
-    range("data_exfiltration.limit", Closed(1.0, MOST), "rows"),
-    range("attack_timeline.min_sent_bytes", Closed(0.0, MOST_BYTES), "bytes"),
-    range("attack_timeline.min_dns_sent_bytes", Closed(0.0, MOST_BYTES), "bytes"),
-    range("multi_location_users.min_ips", Closed(1.0, MOST), "addresses"),
-    range("multi_location_users.travel_window", Span(0.0, LONGEST_SPAN), ""),
-    range("top_accounts.limit", Closed(1.0, MOST), "rows"),
-    range("rare_combinations.max_events", Closed(1.0, MOST), "events"),
-    range("rare_combinations.rare_country_share", Closed(0.0, 1.0), "(a part of one)"),
+/// Paths of parameters in a file, where `*` is any name or any element of a list, with the values they may have.
+static RANGES: &[(&str, Range)] = &[
+    ("tables.*.folder_slack_days", Range::closed(0.0, 366.0, "days")),
+    ("score.cap", Range::closed(1.0, MOST, "points")),
+    ("score.medium", Range::closed(1.0, MOST, "points")),
+    ("score.high", Range::closed(1.0, MOST, "points")),
+    ("risk.low", Range::below(0.0, 1.0, "(a probability)")),
+    ("risk.medium", Range::below(0.0, 1.0, "(a probability)")),
+    ("risk.high", Range::below(0.0, 1.0, "(a probability)")),
+    ("risk.critical", Range::below(0.0, 1.0, "(a probability)")),
+    ("risk.repeat", Range::below(0.0, 1.0, "(a part of one)")),
+    ("risk.tactic", Range::closed(0.0, 100.0, "(evidence)")),
+    ("risk.rest", Range::below(0.0, 1.0, "(a part of one)")),
+    ("risk.min_sources", Range::closed(0.0, MOST, "sources")),
+    ("risk.medium_level", Range::closed(1.0, 100.0, "(a risk)")),
+    ("risk.high_level", Range::closed(1.0, 100.0, "(a risk)")),
+    ("incidents.within", Range::span(1.0, LONGEST_SPAN)),
+    ("incidents.max_shared", Range::closed(0.0, MOST, "entities")),
+    ("watchlists.*.weight", Range::closed(1.0, 1_000.0, "times")),
 ];
 
-/// Checks every number and length of time that `layer` gives.
+/// Checks every number and length of time that the shared sections of `layer` give.
 ///
 /// # Errors
-/// [`Error::Config`] naming the file, the line, the parameter, its value and its range; and where the text is no TOML.
-pub(super) fn check_ranges(layer: &Layer<'_>) -> Result<()> {
-    let table = DeTable::parse(layer.text).map_err(|error| super::layer_error(layer, &error))?;
-    RANGES.iter().try_for_each(|range| {
-        let segments: Vec<&str> = range.path.split('.').collect();
-        check_table(layer, range, &segments, "", table.get_ref())
+/// [`crate::Error::Config`] naming the file, the line, the parameter, its value and its range.
+pub(super) fn check_ranges(layer: &Layer<'_>, table: &DeTable<'_>) -> Result<()> {
+    RANGES.iter().try_for_each(|(path, range)| {
+        let segments: Vec<&str> = path.split('.').collect();
+        check_table(layer, range, &segments, "", table)
     })
 }
 
@@ -128,7 +70,7 @@ fn check_inner(
     value: &Spanned<DeValue<'_>>,
 ) -> Result<()> {
     match (value.get_ref(), rest) {
-        (_, []) => check_value(layer, range, path, value),
+        (_, []) => range.check(layer, path, value),
         (DeValue::Table(table), _) => check_table(layer, range, rest, path, table),
         (DeValue::Array(list), ["*", rest @ ..]) => {
             let mut elements = list.iter().enumerate();
@@ -136,61 +78,8 @@ fn check_inner(
                 check_inner(layer, range, rest, &format!("{path}[{index}]"), inner)
             })
         }
-        // Of another type than the section has: that is told where the file is read whole.
+        // Of another type than the section has: that is reported where the file is read whole.
         _ => Ok(()),
-    }
-}
-
-fn check_value(layer: &Layer<'_>, range: &Range, path: &str, value: &Spanned<DeValue<'_>>) -> Result<()> {
-    let written = layer.text.get(value.span()).unwrap_or_default();
-    let number = match (value.get_ref(), &range.bounds) {
-        (DeValue::Integer(number), _) => {
-            i128::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number as f64)
-        }
-        (DeValue::Float(number), _) => number.as_str().parse().ok(),
-        (DeValue::String(text), Span(..)) if text != "unlimited" => {
-            parse_duration(text).ok().map(|micros| micros as f64 / MICROS_PER_SECOND as f64)
-        }
-        _ => None,
-    };
-    match number {
-        Some(number) if !range.holds(number) => {
-            let line = line_of(layer.text, value.span().start);
-            Err(Error::Config(format!(
-                "{}, line {line}: {path} is {written}: it must be {range}",
-                layer.name
-            )))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The line of a place in a text, counted from 1.
-pub(super) fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
-}
-
-impl Range {
-    /// What is not a number is in no range.
-    fn holds(&self, number: f64) -> bool {
-        match self.bounds {
-            Closed(least, most) | Span(least, most) => (least..=most).contains(&number),
-            Above(least, most) => number > least && number <= most,
-            Below(least, most) => (least..most).contains(&number),
-        }
-    }
-}
-
-impl fmt::Display for Range {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.bounds {
-            Closed(least, most) => write!(formatter, "from {least} to {most} {}", self.unit),
-            Above(least, most) => write!(formatter, "above {least} and at most {most} {}", self.unit),
-            Below(least, most) => write!(formatter, "at least {least} and below {most} {}", self.unit),
-            Span(least, most) => {
-                write!(formatter, "from {least}s to {}d, or unlimited", most / SECONDS_PER_DAY)
-            }
-        }
     }
 }
 
@@ -199,7 +88,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, PRESETS, SHARED_SECTIONS};
+    use crate::time::parse_duration;
 
     fn numbers(path: &str, value: &Value, found: &mut Vec<String>) {
         match value {
@@ -216,54 +106,42 @@ mod tests {
     }
 
     fn check(text: &str) -> Result<()> {
-        check_ranges(&Layer { name: "mine.toml", text })
+        check_ranges(&Layer { name: "mine.toml", text }, DeTable::parse(text).unwrap().get_ref())
     }
 
     #[test]
-    fn every_number_of_the_presets_has_a_range() {
+    fn every_number_of_the_shared_sections_has_a_range() {
         let own = "[tables.AuditLogs]\nfolder_slack_days = 1\n[[watchlists]]\nname = 'a'\nkind = 'ip'\neffect = 'weigh'\nweight = 2.0";
-        for preset in crate::config::PRESETS {
+        for preset in PRESETS {
             let config = Config::load(preset, &[Layer { name: "mine.toml", text: own }]).unwrap();
+            let mut sections = serde_json::to_value(&config).unwrap();
+            sections.as_object_mut().unwrap().retain(|name, _| SHARED_SECTIONS.contains(&name.as_str()));
             let mut found = Vec::new();
-            numbers("", &serde_json::to_value(&config).unwrap(), &mut found);
+            numbers("", &sections, &mut found);
             found.iter_mut().for_each(|path| *path = path.replace("tables.AuditLogs", "tables.*"));
-            assert!(found.len() >= RANGES.len());
+            assert_eq!(found.len(), RANGES.len());
             for path in found {
-                assert!(RANGES.iter().any(|range| range.path == path), "{path} has no range");
+                assert!(RANGES.iter().any(|(known, _)| *known == path), "{path} has no range");
             }
         }
     }
 
     #[test]
-    fn a_value_outside_is_told_with_its_range() {
-        for (text, told) in [
-            (
-                "[beaconing]\nmax_jitter = -1",
-                "mine.toml, line 2: beaconing.max_jitter is -1: it must be above 0 and at most 100 (deviation over mean)",
-            ),
-            ("[beaconing]\nmax_jitter = 0.0", "beaconing.max_jitter is 0.0"),
-            ("[beaconing]\nmax_jitter = nan", "beaconing.max_jitter is nan"),
-            (
-                "[top_talkers]\n# none\nlimit = 0",
-                "line 3: top_talkers.limit is 0: it must be from 1 to 1000000000 rows",
-            ),
-            ("[top_talkers]\nlimit = -5", "top_talkers.limit is -5"),
-            ("[risk]\nhigh = 1.0", "risk.high is 1.0: it must be at least 0 and below 1"),
+    fn a_value_outside_is_reported_with_its_range() {
+        for (text, expected) in [
+            ("[risk]\nhigh = 1.0", "mine.toml, line 2: risk.high is 1.0: it must be at least 0 and below 1"),
+            ("[risk]\nlow = nan", "risk.low is nan"),
+            ("[score]\n# none\ncap = 0", "line 3: score.cap is 0: it must be from 1 to 1000000000 points"),
             (
                 "[incidents]\nwithin = '0s'",
                 "incidents.within is '0s': it must be from 1s to 36500d, or unlimited",
             ),
             ("tables.AuditLogs.folder_slack_days = 4_000", "tables.AuditLogs.folder_slack_days is 4_000"),
-            (
-                "[beacon_scores]\nknown_services = [{ name = 'a', port = 1, factor = 1 }, { name = 'b', port = 70000, factor = 1 }]",
-                "beacon_scores.known_services[1].port is 70000",
-            ),
             ("[[watchlists]]\nweight = 0.5", "watchlists[0].weight is 0.5: it must be from 1 to 1000 times"),
-            ("[beaconing\n", "mine.toml"),
         ] {
             let error = check(text).unwrap_err().to_string();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
-        check("[incidents]\nwithin = 'unlimited'\n[egress_spikes]\nhours = 0x18\nfactor = 2").unwrap();
+        check("[incidents]\nwithin = 'unlimited'\n[score]\ncap = 0x18").unwrap();
     }
 }

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::Layer;
-use super::ranges::line_of;
-use crate::analyses::ANALYSES;
+use crate::detections::Detections;
 use crate::entities::{Entity, EntityKind, address_of};
 use crate::nearest::nearest;
 use crate::{Error, Result};
@@ -109,12 +108,11 @@ struct WrittenList {
 }
 
 /// Checks the watchlists in `layer`, which was read as a configuration already.
-pub(super) fn check_lists(layer: &Layer<'_>) -> Result<()> {
-    let written: Written = toml::from_str(layer.text).map_err(|error| super::layer_error(layer, &error))?;
-    let place =
-        |text: &Spanned<String>| format!("{}, line {}", layer.name, line_of(layer.text, text.span().start));
+pub(super) fn check_lists(layer: &Layer<'_>, detections: Detections) -> Result<()> {
+    let written: Written = toml::from_str(layer.text).map_err(|error| layer.error(&error))?;
+    let place = |text: &Spanned<String>| format!("{}, line {}", layer.name, layer.line_of(text.span().start));
     for list in &written.watchlists {
-        let names = || ANALYSES.iter().map(|analysis| analysis.id);
+        let names = || detections.analyses().iter().map(|analysis| analysis.id);
         if let Some(unknown) = list.analyses.iter().find(|name| names().all(|known| known != name.get_ref()))
         {
             let hint = nearest(unknown.get_ref(), names()).map(|name| format!("; did you mean {name}?"));

@@ -2,7 +2,8 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use hindcast_common::config::{Effect, Patterns};
+use hindcast_common::config::{Config, Effect};
+use hindcast_common::detections::parameters::ParameterType;
 use serde_json::Value;
 
 use super::table::Table;
@@ -12,7 +13,7 @@ use super::{Source, told};
 #[derive(Template)]
 #[template(path = "report/parameters.html")]
 pub(super) struct Parameters {
-    allow_lists: Vec<(&'static str, Vec<String>)>,
+    allow_lists: Vec<(String, Vec<String>)>,
     watchlists: Table,
     sections: Vec<(String, Vec<(String, String)>)>,
 }
@@ -22,19 +23,6 @@ impl HtmlSafe for Parameters {}
 impl Parameters {
     pub(super) fn of(source: &Source<'_>) -> Self {
         let config = &source.config;
-        let staging = &config.compression_staging;
-        let patterns = |list: &Patterns| list.rules().iter().map(|rule| told::text(&rule.pattern)).collect();
-        let texts = |list: &[String]| list.iter().map(|text| told::text(text)).collect();
-        let allow_lists = vec![
-            ("commands of compression_staging", patterns(&staging.allowed_commands)),
-            ("folders of compression_staging", patterns(&staging.allowed_paths)),
-            ("accounts of compression_staging", texts(&staging.allowed_accounts)),
-            ("devices of compression_staging", texts(&staging.allowed_devices)),
-            (
-                "addresses that count as inside",
-                config_texts(&source.result.report.parameters["network"]["private"]),
-            ),
-        ];
         let rows = config.watchlists.iter().map(|list| {
             let effect = match list.effect {
                 Effect::Raise => "raises the severity".to_owned(),
@@ -53,15 +41,34 @@ impl Parameters {
             ("entries", "number"),
         ];
         Self {
-            allow_lists,
+            allow_lists: allow_lists(config),
             watchlists: Table::new(&columns, rows.collect(), config.watchlists.len(), "watchlists"),
             sections: sections(&source.result.report.parameters),
         }
     }
 }
 
-fn config_texts(list: &Value) -> Vec<String> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(told::text).collect()
+/// What no detection reports: lists whose parameters are called so, those of patterns first, and the network's own addresses.
+fn allow_lists(config: &Config) -> Vec<(String, Vec<String>)> {
+    let entries = |path: &str| config.texts(path).iter().map(|text| told::text(text)).collect();
+    let mut lists = Vec::new();
+    for analysis in config.detections.analyses() {
+        for kind in [ParameterType::Patterns, ParameterType::Texts] {
+            let parameters = analysis.about.parameters.iter().filter(|(_, parameter)| parameter.kind == kind);
+            for (name, _) in parameters {
+                let Some(allowed) = name.strip_prefix("allowed_") else { continue };
+                // Paths are those of folders: a file's own name is not looked at.
+                let allowed =
+                    if allowed == "paths" { "folders".to_owned() } else { allowed.replace('_', " ") };
+                lists.push((
+                    format!("{allowed} of {}", analysis.id),
+                    entries(&format!("{}.{name}", analysis.id)),
+                ));
+            }
+        }
+    }
+    lists.push(("addresses that count as inside".to_owned(), entries("network.private")));
+    lists
 }
 
 /// Every section with its parameters; watchlists are told by themselves.

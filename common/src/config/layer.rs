@@ -1,0 +1,30 @@
+//! A configuration file's text, and errors that name a place in it.
+
+use std::fmt::Display;
+
+use crate::Error;
+
+/// A configuration file's text and the name to call it by in errors.
+pub struct Layer<'a> {
+    /// Path or URL.
+    pub name: &'a str,
+    /// TOML.
+    pub text: &'a str,
+}
+
+impl Layer<'_> {
+    /// The line, counted from 1, of a place in the text.
+    pub(crate) fn line_of(&self, offset: usize) -> usize {
+        self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+    }
+
+    /// What is wrong at a place in the text.
+    pub(crate) fn error_at(&self, offset: usize, what: impl Display) -> Error {
+        Error::Config(format!("{}, line {}: {what}", self.name, self.line_of(offset)))
+    }
+
+    /// What is wrong with the text as TOML, with the lines it shows.
+    pub(crate) fn error(&self, error: &toml::de::Error) -> Error {
+        Error::Config(format!("{}: {}", self.name, error.to_string().trim_end()))
+    }
+}

@@ -1,0 +1,64 @@
+//! Patterns as files write them: alone, or in a table with the texts they must and must not match.
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::did_you_mean;
+use super::values::Given;
+use crate::Result;
+use crate::config::Patterns;
+
+/// The keys of a pattern written as a table.
+const KEYS: [&str; 3] = ["pattern", "hits", "misses"];
+
+/// The pattern of an element of the list that stands at `list`.
+///
+/// # Errors
+/// [`crate::Error::Config`] naming the file and line: where it does not compile, or disagrees with its own cases.
+pub(super) fn pattern(item: &Given<'_>, list: &str) -> Result<String> {
+    let DeValue::Table(table) = item.value.get_ref() else {
+        let pattern = item.text()?;
+        check_compiles(item, pattern)?;
+        return Ok(pattern.to_owned());
+    };
+    if let Some((name, _)) = table.iter().find(|(name, _)| !KEYS.contains(&&**name.get_ref())) {
+        let hint = did_you_mean(name.get_ref(), KEYS.into_iter());
+        let what = format!("{} has no field {}{hint}", item.path, name.get_ref());
+        return Err(item.layer.error_at(name.span().start, what));
+    }
+    let Some(written) = table.get(KEYS[0]) else {
+        return Err(item.fault(format!("{} lacks its field pattern", item.path)));
+    };
+    let path = format!("{}.pattern", item.path);
+    let written = Given { layer: item.layer, path: &path, value: written };
+    let pattern = written.text()?;
+    check_compiles(&written, pattern)?;
+    let alone = Patterns::of([pattern]).map_err(|error| written.fault(format!("{list}: {error}")))?;
+    let mut scratch = String::new();
+    for (key, is_hit) in [("hits", true), ("misses", false)] {
+        for text in texts(item, key, table.get(key))? {
+            if alone.is_match(&text, &mut scratch) != is_hit {
+                let found = if is_hit { "does not match" } else { "matches" };
+                return Err(written
+                    .fault(format!("{list}: pattern {pattern:?} {found} {text:?}, which its {key} name")));
+            }
+        }
+    }
+    Ok(pattern.to_owned())
+}
+
+fn check_compiles(written: &Given<'_>, pattern: &str) -> Result<()> {
+    Patterns::check(pattern).map_err(|error| written.fault(format!("pattern `{pattern}`: {error}")))
+}
+
+/// The texts under `key`; none where it is absent.
+fn texts(item: &Given<'_>, key: &str, written: Option<&Spanned<DeValue<'_>>>) -> Result<Vec<String>> {
+    let Some(written) = written else { return Ok(Vec::new()) };
+    let path = format!("{}.{key}", item.path);
+    let DeValue::Array(items) = written.get_ref() else {
+        let what = format!("{path} must be a list of texts");
+        return Err(item.layer.error_at(written.span().start, what));
+    };
+    let text = |value| Given { layer: item.layer, path: &path, value }.text().map(str::to_owned);
+    items.iter().map(text).collect()
+}
