@@ -6,7 +6,6 @@ use std::fmt;
 use chrono::NaiveDate;
 use hindcast_common::analyses::{Analysis, Locations};
 use hindcast_common::findings::Finding;
-use hindcast_common::rollups::Rollup;
 use hindcast_common::time::{date_of_us, parse_time_us};
 use serde::Serialize;
 use serde_json::Value;
@@ -105,9 +104,19 @@ fn rule_version(finding: &Finding, before: &StoredScan, after: &StoredScan) -> O
     (one != other).then(|| Reason::RuleVersion(format!("{} {one}, then {other}", finding.analysis)))
 }
 
+/// The analysis that raised it, as the later scan has it.
+fn analysis_of(
+    finding: &Finding,
+    before: &StoredScan,
+    after: &StoredScan,
+) -> Option<&'static Analysis> {
+    let id = &finding.analysis;
+    after.detections.by_id(id).or_else(|| before.detections.by_id(id))
+}
+
 /// Parameters of the analysis that differ, the leaves of its own section and of those its suite shares.
 fn parameters(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {
-    let analysis = Analysis::by_id(&finding.analysis);
+    let analysis = analysis_of(finding, before, after);
     let sections = SHARED.iter().filter(|(_, suite)| analysis.is_some_and(|a| a.suite.name() == *suite));
     let sections = sections.map(|(section, _)| *section).chain([finding.analysis.as_str()]);
     let mut reasons = Vec::new();
@@ -122,7 +131,7 @@ fn parameters(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec
 
 /// Another location database, where the analysis asks one and ran in both scans.
 fn locations(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Option<Reason> {
-    let is_asked = Analysis::by_id(&finding.analysis)?.locations != Locations::Unused;
+    let is_asked = analysis_of(finding, before, after)?.locations != Locations::Unused;
     let ran = |scan: &StoredScan| scan.summary.analyses.contains_key(&finding.analysis);
     let (one, other) = (&before.summary.locations, &after.summary.locations);
     (is_asked && ran(before) && ran(after) && one != other)
@@ -151,8 +160,10 @@ fn differing(path: &str, one: &Value, other: &Value, changes: &mut Vec<String>) 
 
 /// Tables and dates the analysis reads whose coverage differs, on the finding's own dates where any of those does.
 fn data(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {
-    let Some(analysis) = Analysis::by_id(&finding.analysis) else { return Vec::new() };
-    let rollups = analysis.rollups.iter().chain(analysis.optional_rollups).filter_map(|id| Rollup::by_id(id));
+    let Some(analysis) = analysis_of(finding, before, after) else { return Vec::new() };
+    let read = analysis.rollups.iter().chain(analysis.optional_rollups);
+    let rollups =
+        read.filter_map(|id| after.detections.rollup(id).or_else(|| before.detections.rollup(id)));
     let tables: BTreeSet<&str> = rollups.flat_map(|rollup| rollup.tables).copied().collect();
     let of_tables = |scan: &StoredScan| -> Vec<CoverageEntry> {
         let coverage = &scan.summary.coverage;

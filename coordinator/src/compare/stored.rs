@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use hindcast_common::detections::Detections;
 use hindcast_common::findings::Finding;
 use hindcast_common::{Error, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -20,6 +21,8 @@ pub struct StoredScan {
     pub summary: Summary,
     /// Every parameter, by section.
     pub parameters: Value,
+    /// The detections it was run with, as far as this version can read them.
+    pub detections: Detections,
     /// Findings by id.
     pub findings: BTreeMap<String, Arc<Finding>>,
     /// Findings that an allow-list set aside, by id.
@@ -37,7 +40,8 @@ impl StoredScan {
         let by_id = |findings: Vec<Finding>| {
             findings.into_iter().map(|finding| (finding.id.clone(), Arc::new(finding))).collect()
         };
-        Self { summary, parameters, findings: by_id(findings), suppressed: by_id(suppressed) }
+        let detections = serde_json::from_value(parameters["detections"].clone()).unwrap_or_default();
+        Self { summary, parameters, detections, findings: by_id(findings), suppressed: by_id(suppressed) }
     }
 
     /// Reads a result folder.

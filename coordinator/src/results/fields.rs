@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use hindcast_common::analyses::{ANALYSES, Suite};
+use hindcast_common::analyses::Suite;
+use hindcast_common::detections::Detections;
 use hindcast_common::entities::EntityKind;
 use hindcast_common::findings::{Severity, Stage, Tactic};
 use serde_json::Value;
@@ -111,8 +112,8 @@ impl Field {
         found.and_then(|(_, _, example, _)| Some(example.split_once(':')?.1)).unwrap_or("value")
     }
 
-    /// Fails where no finding of this version can have `value`.
-    pub(super) fn check(&self, name: &str, value: &str) -> Result<(), String> {
+    /// Fails where no finding of these detections can have `value`.
+    pub(super) fn check(&self, name: &str, value: &str, detections: Detections) -> Result<(), String> {
         if self.is_number() {
             let is_number = value.parse::<f64>().is_ok();
             let message = || format!("{name} is a number, as in {name}:{}", self.example());
@@ -121,7 +122,7 @@ impl Field {
         let known: Vec<&str> = match self {
             Field::Severity => SEVERITIES.map(Severity::name).into(),
             Field::Suite => Suite::ALL.map(Suite::name).into(),
-            Field::Analysis => ANALYSES.iter().map(|analysis| analysis.id).collect(),
+            Field::Analysis => detections.analyses().iter().map(|analysis| analysis.id).collect(),
             Field::Stage => Stage::ALL.map(Stage::name).into(),
             Field::Tactic => Tactic::ALL.map(Tactic::name).into(),
             _ => return Ok(()),

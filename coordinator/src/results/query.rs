@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use hindcast_common::detections::Detections;
+
 use super::fields::{Field, severity_rank};
 
 /// A query, read.
@@ -57,11 +59,15 @@ impl Order {
 }
 
 impl Query {
-    /// Reads `text`, where findings have these columns of evidence.
+    /// Reads `text`, where findings are of these detections and have these columns of evidence.
     ///
     /// # Errors
     /// A message for people where a field or a value is not known.
-    pub fn parse(text: &str, columns: &BTreeSet<String>) -> Result<Self, String> {
+    pub fn parse(
+        text: &str,
+        columns: &BTreeSet<String>,
+        detections: Detections,
+    ) -> Result<Self, String> {
         let mut query = Self::default();
         for token in tokens(text)? {
             let (is_wanted, token) = match token.strip_prefix('-') {
@@ -80,7 +86,7 @@ impl Query {
                 }
                 Some((name, value)) => {
                     let field = Field::named(name, columns)?;
-                    let test = test(name, &field, value)?;
+                    let test = test(name, &field, value, detections)?;
                     query.clauses.push(Clause { is_wanted, condition: Condition::Field(field, test) });
                 }
             }
@@ -121,7 +127,7 @@ fn unquoted(text: &str) -> String {
     text.replace('"', "")
 }
 
-fn test(name: &str, field: &Field, value: &str) -> Result<Test, String> {
+fn test(name: &str, field: &Field, value: &str, detections: Detections) -> Result<Test, String> {
     let orders = [(">=", Order::AtLeast), ("<=", Order::AtMost), (">", Order::More), ("<", Order::Less)];
     let ordered = orders.iter().find_map(|(sign, order)| Some((*order, value.strip_prefix(sign)?)));
     let text = unquoted(ordered.map_or(value, |(_, rest)| rest)).to_lowercase();
@@ -134,7 +140,7 @@ fn test(name: &str, field: &Field, value: &str) -> Result<Test, String> {
     };
     match (ordered, number) {
         (None, _) => {
-            field.check(name, &text)?;
+            field.check(name, &text, detections)?;
             Ok(Test::Is(text, number.filter(|_| *field != Field::Severity)))
         }
         (Some((order, _)), Some(number)) if !field.is_time() => Ok(Test::Number(order, number)),
@@ -152,7 +158,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Query {
-        Query::parse(text, &columns()).unwrap()
+        Query::parse(text, &columns(), Detections::built_in()).unwrap()
     }
 
     #[test]
@@ -201,7 +207,7 @@ mod tests {
             ("user:", "what is it to be"),
             ("\"open", "not closed"),
         ] {
-            let error = Query::parse(text, &columns()).unwrap_err();
+            let error = Query::parse(text, &columns(), Detections::built_in()).unwrap_err();
             assert!(error.contains(hint), "{text}: {error}");
         }
     }

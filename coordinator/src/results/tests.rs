@@ -73,7 +73,7 @@ pub(crate) fn results(count: usize) -> Results {
 }
 
 fn found(results: &Results, text: &str) -> Vec<u64> {
-    let query = Query::parse(text, results.columns()).unwrap();
+    let query = Query::parse(text, results.columns(), results.scan.detections).unwrap();
     results.search(&query, 0, 1_000).page.iter().map(|entry| entry.finding.rows).collect()
 }
 
@@ -117,7 +117,7 @@ fn the_riskiest_come_first_and_a_page_is_a_part() {
     assert_eq!(found.analyses, [("beacon_scores", 8), ("cli_storage_uploads", 4)]);
     assert_eq!(results.search(&Query::default(), 100, 3).page.len(), 0);
     // What lacks a field comes last either way.
-    let ordered = |text: &str| results.search(&Query::parse(text, results.columns()).unwrap(), 0, 12);
+    let ordered = |text: &str| results.search(&Query::parse(text, results.columns(), results.scan.detections).unwrap(), 0, 12);
     assert_eq!(ordered("sort:beacon").page.last().unwrap().finding.suite.name(), "exfiltration");
     assert_eq!(ordered("sort:-beacon").page.last().unwrap().finding.suite.name(), "exfiltration");
 }
@@ -132,7 +132,7 @@ fn a_hundred_thousand_findings_are_searched_while_one_waits() {
         "rclone",
         "bytes_sent:>=500000 sort:-bytes_sent",
     ] {
-        let query = Query::parse(text, results.columns()).unwrap();
+        let query = Query::parse(text, results.columns(), results.scan.detections).unwrap();
         let started = Instant::now();
         let total = results.search(&query, 0, 50).total;
         let elapsed = started.elapsed();

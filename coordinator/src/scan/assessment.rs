@@ -33,7 +33,7 @@ impl Assessment {
         let has_looked = plan
             .analyses
             .iter()
-            .filter(|analysis| tables_of(&[**analysis]).iter().any(|table| looked_at.contains(table)));
+            .filter(|analysis| tables_of(plan.detections, &[**analysis]).iter().any(|table| looked_at.contains(table)));
         let suites: BTreeSet<Suite> = has_looked.map(|analysis| analysis.suite).collect();
         if suites.is_empty() { Self::NotAssessed(reasons(plan, coverage)) } else { Self::Assessed(suites) }
     }

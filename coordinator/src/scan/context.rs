@@ -34,16 +34,17 @@ impl EntityContext {
         config: &Config,
     ) -> Result<Self> {
         let wanted = wanted(analyses, results, config);
+        let questions = [ENTITY_TIES, PREVALENCE].into_iter().filter_map(|id| config.detections.by_id(id));
         let questions: Vec<&'static Analysis> =
-            [ENTITY_TIES, PREVALENCE].into_iter().filter(|question| merger.has_state_for(question)).collect();
+            questions.filter(|question| merger.has_state_for(question)).collect();
         if wanted.is_empty() || questions.is_empty() {
             return Ok(Self::default());
         }
         merger.put_beside(&WANTED_ENTITIES, &wanted_rows(&wanted)?).await?;
         let answers = merger.run(&questions).await?;
         Ok(Self {
-            ties: answers.get(ENTITY_TIES.id).and_then(Whole::held).map(ties).unwrap_or_default(),
-            prevalence: answers.get(PREVALENCE.id).and_then(Whole::held).map(prevalence).unwrap_or_default(),
+            ties: answers.get(ENTITY_TIES).and_then(Whole::held).map(ties).unwrap_or_default(),
+            prevalence: answers.get(PREVALENCE).and_then(Whole::held).map(prevalence).unwrap_or_default(),
         })
     }
 

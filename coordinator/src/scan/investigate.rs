@@ -6,14 +6,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
 use chrono::NaiveDate;
-use hindcast_common::analyses::correlation::ENTITY_TIES;
-use hindcast_common::analyses::investigation::{KNOWN_NAMES, USERS_ADDRESSES};
+use hindcast_common::analyses::correlation::{ENTITY_TIES, KNOWN_NAMES, USERS_ADDRESSES};
 use hindcast_common::analyses::{OWN_ADDRESSES, Suite, WANTED_ENTITIES};
 use hindcast_common::config::Config;
 use hindcast_common::engine::RollupUnit;
 use hindcast_common::entities::{Entity, EntityKind};
 use hindcast_common::findings::{Finding, Row};
-use hindcast_common::rollups::Rollup;
 use hindcast_common::selection::{Selection, TiedName};
 use hindcast_common::time::{MICROS_PER_DAY, date_start_us, format_micros};
 use hindcast_common::{Error, Result};
@@ -60,8 +58,10 @@ pub(super) struct LookedUp<'a> {
 
 /// The plan of what is looked up of all rows before an entity's are selected: the rollups that tie entities.
 pub(super) fn identity_plan(plan: &ScanPlan) -> ScanPlan {
+    let question = plan.detections.by_id(ENTITY_TIES);
     let of_table = |planned: &PlannedTable| {
-        let rollups = ENTITY_TIES.optional_rollups.iter().filter_map(|id| Rollup::by_id(id));
+        let read = question.iter().flat_map(|question| question.optional_rollups);
+        let rollups = read.filter_map(|id| plan.detections.rollup(id));
         let rollups = rollups.filter(|rollup| rollup.tables.contains(&planned.table.spec.name)).collect();
         PlannedTable { rollups, past: None, ..planned.clone() }
     };
@@ -87,11 +87,12 @@ impl<'a> LookedUp<'a> {
         let mut merger = Merger::new(identities, options, rollups, progress, records);
         let mut selection = Selection::of(entity.clone());
         let mut known = Vec::new();
-        if merger.has_state_for(ENTITY_TIES) {
+        let question = options.config.detections.by_id(ENTITY_TIES);
+        if let Some(question) = question.filter(|question| merger.has_state_for(question)) {
             let wanted = BTreeSet::from([(entity.kind, entity.name.clone())]);
             merger.put_beside(&WANTED_ENTITIES, &wanted_rows(&wanted)?).await?;
-            let answers = merger.run(&[ENTITY_TIES]).await?;
-            known = answers.get(ENTITY_TIES.id).and_then(Whole::held).map(ties).unwrap_or_default();
+            let answers = merger.run(&[question]).await?;
+            known = answers.get(ENTITY_TIES).and_then(Whole::held).map(ties).unwrap_or_default();
             known.retain(|tie| own_and_other(&selection, tie).is_some());
         }
         let followed = known.iter().filter(|tie| follow(&selection, tie, options.config) == FOLLOWED);
@@ -130,9 +131,10 @@ impl<'a> LookedUp<'a> {
         let units = self.select(plan, cut(plan).1.into_iter().filter(is_office).collect());
         let records = rollups.complete(units, progress).await?;
         let mut merger = Merger::new(plan, options, &rollups, progress, records);
-        let answers = merger.run(&[USERS_ADDRESSES]).await?;
+        let question = options.config.detections.by_id(USERS_ADDRESSES);
+        let answers = merger.run(question.as_slice()).await?;
         self.selected = merger.into_records();
-        let addresses = answers.get(USERS_ADDRESSES.id).and_then(Whole::held);
+        let addresses = answers.get(USERS_ADDRESSES).and_then(Whole::held);
         self.selection.users_addresses = addresses.map(|rows| texts(rows, "address")).unwrap_or_default();
         Ok(())
     }
@@ -195,11 +197,12 @@ impl<'a> LookedUp<'a> {
 
     /// Names of the window that are like the one that was asked for, the most alike first.
     async fn similar_names(&mut self) -> Result<Vec<String>> {
-        if !self.identities.has_state_for(KNOWN_NAMES) {
+        let question = self.config.detections.by_id(KNOWN_NAMES);
+        let Some(question) = question.filter(|question| self.identities.has_state_for(question)) else {
             return Ok(Vec::new());
-        }
-        let answers = self.identities.run(&[KNOWN_NAMES]).await?;
-        let known = answers.get(KNOWN_NAMES.id).and_then(Whole::held);
+        };
+        let answers = self.identities.run(&[question]).await?;
+        let known = answers.get(KNOWN_NAMES).and_then(Whole::held);
         let known = known.map(|rows| texts(rows, "name")).unwrap_or_default();
         let asked = self.selection.asked();
         let mut alike: Vec<(f64, String)> = known

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use hindcast_common::analyses::correlation::{ENTITY_TIES, OFFICE_ADDRESSES, PREVALENCE};
-use hindcast_common::analyses::investigation::{INVESTIGATION, OF_ALL_ROWS};
-use hindcast_common::analyses::{ANALYSES, Analysis, Locations, Suite};
+use hindcast_common::analyses::{Analysis, Locations, Suite};
 use hindcast_common::catalog::{DateFolder, Lake, LakeTable};
 use hindcast_common::config::Config;
+use hindcast_common::detections::Detections;
 use hindcast_common::entities::Entity;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::time::Window;
@@ -38,6 +38,8 @@ pub struct Question {
     pub only: Vec<&'static Analysis>,
     /// The entity whose rows alone are looked at; all rows where absent.
     pub investigated: Option<Entity>,
+    /// The detections there are.
+    pub detections: Detections,
 }
 
 /// A window as a person asks for it, in microseconds.
@@ -70,6 +72,8 @@ pub struct ScanPlan {
     pub locations: Option<LocationSource>,
     /// The entity whose rows alone are looked at; all rows where absent.
     pub investigated: Option<Entity>,
+    /// The detections there are.
+    pub detections: Detections,
 }
 
 /// An analysis that can't run.
@@ -129,8 +133,13 @@ pub async fn plan_scan(
 }
 
 /// Whether an analysis reads the table `name`: one that comes before it in a rollup's list, where it is `readable`, stands in for it.
-pub(super) fn reads(analysis: &Analysis, name: &str, readable: &BTreeSet<&str>) -> bool {
-    rollups_of(analysis).any(|rollup| {
+pub(super) fn reads(
+    detections: Detections,
+    analysis: &Analysis,
+    name: &str,
+    readable: &BTreeSet<&str>,
+) -> bool {
+    rollups_of(detections, analysis).any(|rollup| {
         let before = rollup.tables.iter().position(|table| *table == name);
         before.is_some_and(|place| !rollup.tables[..place].iter().any(|table| readable.contains(table)))
     })
@@ -166,7 +175,7 @@ pub(super) async fn plan_window(
 
     let (analyses, disabled) =
         enabled(&wanted, &columns, locations.is_some(), request.investigated.is_some());
-    let chosen = rollups_by_table(&analyses, &columns);
+    let chosen = rollups_by_table(request.detections, &analyses, &columns);
     let known = in_window.iter().filter_map(|(table, folders)| {
         Some(TableColumns { table, folders, known: columns.get(table.spec.name)? })
     });
@@ -178,9 +187,11 @@ pub(super) async fn plan_window(
         let past = past_of(&table, &rollups, &analyses, config, &window).await?;
         tables.push(PlannedTable { table, folders, rollups, past });
     }
-    let missing_tables = tables_of(&wanted)
+    let missing_tables = tables_of(request.detections, &wanted)
         .into_iter()
-        .filter(|name| !columns.contains_key(*name) && !has_substitute(name, &columns))
+        .filter(|name| {
+            !columns.contains_key(*name) && !has_substitute(request.detections, name, &columns)
+        })
         .collect();
     let investigated = request.investigated.clone();
     Ok(Some(ScanPlan {
@@ -193,36 +204,48 @@ pub(super) async fn plan_window(
         columns,
         locations,
         investigated,
+        detections: request.detections,
     }))
 }
 
 /// The analyses that are asked for, whether or not they can run.
 pub(super) fn wanted(request: &Question) -> Vec<&'static Analysis> {
-    let of_suites = ANALYSES
+    let of_suites = request
+        .detections
+        .analyses()
         .iter()
         .filter(|analysis| request.suites.contains(&analysis.suite))
         .filter(|analysis| request.only.is_empty() || request.only.iter().any(|only| only.id == analysis.id));
-    let of_investigation = request.investigated.iter().flat_map(|_| INVESTIGATION);
+    let of_investigation = request.investigated.iter().flat_map(|_| request.detections.investigation());
     of_investigation.chain(of_suites).copied().collect()
 }
 
-fn rollups_of(analysis: &Analysis) -> impl Iterator<Item = &'static Rollup> {
-    analysis.rollups.iter().chain(analysis.optional_rollups).filter_map(|id| Rollup::by_id(id))
+fn rollups_of(detections: Detections, analysis: &Analysis) -> impl Iterator<Item = &'static Rollup> {
+    let read = analysis.rollups.iter().chain(analysis.optional_rollups);
+    read.filter_map(move |id| detections.rollup(id))
 }
 
 /// Tables that `analyses` read.
-pub(super) fn tables_of(analyses: &[&'static Analysis]) -> BTreeSet<&'static str> {
+pub(super) fn tables_of(
+    detections: Detections,
+    analyses: &[&'static Analysis],
+) -> BTreeSet<&'static str> {
     analyses
         .iter()
-        .flat_map(|analysis| rollups_of(analysis))
+        .flat_map(|analysis| rollups_of(detections, analysis))
         .flat_map(|rollup| rollup.tables)
         .copied()
         .collect()
 }
 
 /// Whether another table that serves the same rollup is there.
-fn has_substitute(name: &str, columns: &BTreeMap<String, BTreeSet<String>>) -> bool {
-    hindcast_common::rollups::ROLLUPS
+fn has_substitute(
+    detections: Detections,
+    name: &str,
+    columns: &BTreeMap<String, BTreeSet<String>>,
+) -> bool {
+    detections
+        .rollups()
         .iter()
         .filter(|rollup| rollup.tables.contains(&name))
         .any(|rollup| rollup.tables.iter().any(|table| columns.contains_key(*table)))
@@ -238,7 +261,7 @@ fn enabled(
     let mut disabled = Vec::new();
     for &analysis in wanted {
         let lacks_locations = analysis.locations == Locations::Required && !has_locations;
-        let lacks_others = is_of_one && OF_ALL_ROWS.contains(&analysis.id);
+        let lacks_others = is_of_one && analysis.is_of_all_rows;
         let lack = lack_of(analysis, columns)
             .or_else(|| lacks_locations.then_some(Lack::Other(NO_LOCATIONS)))
             .or_else(|| lacks_others.then_some(Lack::Other(NO_OTHERS)));
@@ -283,12 +306,13 @@ fn lack_of(analysis: &Analysis, columns: &BTreeMap<String, BTreeSet<String>>) ->
 }
 
 fn rollups_by_table(
+    detections: Detections,
     analyses: &[&'static Analysis],
     columns: &BTreeMap<String, BTreeSet<String>>,
 ) -> BTreeMap<&'static str, Vec<&'static Rollup>> {
     let mut by_table: BTreeMap<&'static str, Vec<&'static Rollup>> = BTreeMap::new();
     let table_of = |rollup: &Rollup| rollup.tables.iter().copied().find(|table| columns.contains_key(*table));
-    for rollup in analyses.iter().flat_map(|analysis| rollups_of(analysis)) {
+    for rollup in analyses.iter().flat_map(|analysis| rollups_of(detections, analysis)) {
         let Some(table) = table_of(rollup) else { continue };
         let rollups = by_table.entry(table).or_default();
         if !rollups.iter().any(|chosen| chosen.id == rollup.id) {
@@ -299,9 +323,10 @@ fn rollups_by_table(
     if analyses.iter().any(asks) {
         // Correlation asks only of tables that are read anyway; of pairs of addresses, which are many, only where an analysis does.
         let mut read = analyses.iter().flat_map(|analysis| analysis.rollups);
-        let reads_pairs = read.any(|id| PREVALENCE.rollups.contains(id));
-        let questions = [ENTITY_TIES, OFFICE_ADDRESSES].into_iter().chain(reads_pairs.then_some(PREVALENCE));
-        for rollup in questions.flat_map(rollups_of) {
+        let prevalence = detections.by_id(PREVALENCE);
+        let prevalence = prevalence.filter(|question| read.any(|id| question.rollups.contains(id)));
+        let others = [ENTITY_TIES, OFFICE_ADDRESSES].into_iter().filter_map(|id| detections.by_id(id));
+        for rollup in others.chain(prevalence).flat_map(|question| rollups_of(detections, question)) {
             let rollups = table_of(rollup).and_then(|table| by_table.get_mut(table));
             if let Some(rollups) =
                 rollups.filter(|rollups| !rollups.iter().any(|chosen| chosen.id == rollup.id))

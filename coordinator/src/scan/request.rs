@@ -72,7 +72,7 @@ fn question_of(request: &ScanRequest, known: Detections) -> Result<Question> {
     }
     let investigated = request.investigation.as_ref().map(entity_of).transpose()?;
     Config::load_with(&request.preset, &own_layer(request).into_iter().collect::<Vec<_>>(), known)?;
-    Ok(Question { window, suites, only, investigated })
+    Ok(Question { window, suites, only, investigated, detections: known })
 }
 
 /// Plans `request`, within what `access` and `policy` allow and the location database `locations` makes possible.

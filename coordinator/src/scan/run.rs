@@ -255,12 +255,11 @@ fn days_told(
 /// Puts where the lake's client addresses are beside the state, where an analysis asks and a database tells.
 async fn put_locations(merger: &mut Merger<'_>, plan: &ScanPlan, options: &RunOptions<'_>) -> Result<()> {
     let is_asked = plan.analyses.iter().any(|analysis| analysis.locations != Locations::Unused);
-    let Some(database) = options.locations.filter(|_| is_asked && merger.has_state_for(OFFICE_ADDRESSES))
-    else {
-        return Ok(());
-    };
-    let answers = merger.run(&[OFFICE_ADDRESSES]).await?;
-    let Some(addresses) = answers.get(OFFICE_ADDRESSES.id).and_then(Whole::held) else { return Ok(()) };
+    let Some(database) = options.locations.filter(|_| is_asked) else { return Ok(()) };
+    let question = options.config.detections.by_id(OFFICE_ADDRESSES);
+    let Some(question) = question.filter(|question| merger.has_state_for(question)) else { return Ok(()) };
+    let answers = merger.run(&[question]).await?;
+    let Some(addresses) = answers.get(OFFICE_ADDRESSES).and_then(Whole::held) else { return Ok(()) };
     let rows = (0..addresses.num_rows()).map(|index| Row::new(addresses, index));
     merger.put_beside(&LOCATIONS, &database.locate(rows.filter_map(|row| row.text("address")))?).await
 }

@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use hindcast_common::analyses::Analysis;
 use hindcast_common::catalog::{FoundTables, Lake, LakeTable};
+use hindcast_common::detections::Detections;
 use hindcast_common::nearest::is_same_name;
 use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
 use hindcast_common::{Error, Result};
@@ -36,10 +37,10 @@ impl Sources {
     /// where a listing fails.
     pub(super) async fn of(lake: &Lake, request: &Question) -> Result<Self> {
         let wanted = wanted(request);
-        let names = tables_of(&wanted);
+        let names = tables_of(request.detections, &wanted);
         let mut found = lake.tables(|name| names.contains(name)).await?;
         let mut gaps = layout_gaps(&std::mem::take(&mut found.unexplained));
-        let tables = readable(found, &wanted)?;
+        let tables = readable(found, &wanted, request.detections)?;
         let has = |name: &&&str| tables.iter().any(|table| table.spec.name == **name);
         let absent: Vec<&str> = names.iter().filter(|name| !has(name)).copied().collect();
         if !absent.is_empty() {
@@ -111,11 +112,19 @@ impl Sources {
 }
 
 /// The tables of `found`, where none that `wanted` analyses read has a log.
-fn readable(mut found: FoundTables, wanted: &[&'static Analysis]) -> Result<Vec<LakeTable>> {
+fn readable(
+    mut found: FoundTables,
+    wanted: &[&'static Analysis],
+    detections: Detections,
+) -> Result<Vec<LakeTable>> {
     let names: BTreeSet<&str> = found.readable.iter().map(|table| table.spec.name).collect();
-    found.logged.retain(|logged| wanted.iter().any(|analysis| reads(analysis, &logged.name, &names)));
+    found
+        .logged
+        .retain(|logged| wanted.iter().any(|analysis| reads(detections, analysis, &logged.name, &names)));
     found.all_readable(|logged| {
-        let reads_it = |analysis: &&&'static Analysis| reads(analysis, &logged.name, &BTreeSet::new());
+        let reads_it = |analysis: &&&'static Analysis| {
+            reads(detections, analysis, &logged.name, &BTreeSet::new())
+        };
         let readers: Vec<&str> = wanted.iter().filter(reads_it).map(|analysis| analysis.id).collect();
         match readers.len() < wanted.len() {
             true => format!("; or leave out, by --suite or --only, what reads it: {}", readers.join(", ")),

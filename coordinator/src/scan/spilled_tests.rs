@@ -34,8 +34,8 @@ fn rows() -> RecordBatch {
 }
 
 async fn whole(may_spill: bool, memory_bytes: usize) -> Whole {
-    let (analysis, all) = (Analysis::by_id("attack_timeline").unwrap(), rows());
     let (config, runtime) = (Config::load("default", &[]).unwrap(), runtime(memory_bytes, None).unwrap());
+    let (analysis, all) = (config.detections.by_id("attack_timeline").unwrap(), rows());
     let mut gathered = Gathered::new(analysis, all.schema());
     assert!(gathered.may_spill);
     gathered.may_spill = may_spill;

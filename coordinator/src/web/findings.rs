@@ -65,7 +65,8 @@ pub(super) async fn list(scope: Scope, RawQuery(query): RawQuery) -> Response {
     let parameters = Parameters::of(query.as_ref());
     let text = parameters.get("q").to_owned();
     let number = parameters.get("page").parse::<usize>().unwrap_or(1).max(1);
-    let (query, problem) = match Query::parse(&text, scope.results.columns()) {
+    let read = Query::parse(&text, scope.results.columns(), scope.results.scan.detections);
+    let (query, problem) = match read {
         Ok(query) => (query, None),
         Err(problem) => (Query::default(), Some(problem)),
     };

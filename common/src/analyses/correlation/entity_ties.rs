@@ -3,34 +3,17 @@
 //! By day, since addresses move. `degree` says how many the address or account is tied to on that day in that table: a
 //! proxy or a service account has many, and ties nothing.
 
-use datafusion::common::{JoinType, Result, internal_datafusion_err};
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::{JoinType, Result};
 use datafusion::functions_aggregate::expr_fn::{count, sum};
-use datafusion::logical_expr::{Expr, ident, lit};
+use datafusion::logical_expr::{Expr, cast, ident, lit};
 use datafusion::prelude::DataFrame;
 
-use super::super::{Analysis, Inputs, Locations, Suite, time_of_micros};
-use super::wanted;
+use super::super::Inputs;
+use super::{together, wanted};
 use crate::entities::EntityKind;
 use crate::functions::account_name;
 use crate::time::MICROS_PER_DAY;
-
-pub(super) static ANALYSIS: Analysis = Analysis {
-    id: "entity_ties",
-    version: 1,
-    suite: Suite::Correlation,
-    title: "Entities that rows name together, by day",
-    rollups: &[],
-    optional_rollups: &["device_addresses", "device_accounts", "firewall_identities", "office_identities"],
-    requires: &[],
-    locations: Locations::Unused,
-    look_back: None,
-    run,
-    finish: None,
-    order: &[("date", false)],
-    limit: None,
-    companion: None,
-    finding: None,
-};
 
 /// Two columns of a rollup that its rows name together.
 struct Pair {
@@ -53,17 +36,14 @@ const PAIRS: [Pair; 5] = [
     Pair { rollup: "office_identities", table: "OfficeActivity", hub: ADDRESS, other: ACCOUNT },
 ];
 
-fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
-    let mut all: Option<DataFrame> = None;
+/// One shard's ties.
+pub(in crate::analyses) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+    let mut all = Vec::new();
     for pair in &PAIRS {
         let Some(state) = inputs.merged_if_there(pair.rollup)? else { continue };
-        let ties = ties(inputs, state, pair)?;
-        all = Some(match all {
-            Some(others) => others.union(ties)?,
-            None => ties,
-        });
+        all.push(ties(inputs, state, pair)?);
     }
-    all.ok_or_else(|| internal_datafusion_err!("there is no rollup that ties entities among the inputs"))
+    together(all)
 }
 
 fn ties(inputs: &Inputs<'_>, state: DataFrame, pair: &Pair) -> Result<DataFrame> {
@@ -98,7 +78,7 @@ fn ties(inputs: &Inputs<'_>, state: DataFrame, pair: &Pair) -> Result<DataFrame>
         )?;
     hits.join(degrees, JoinType::Inner, &["day", "name"], &["hub_day", "hub_name"], None)?.select(vec![
         lit(pair.table).alias("table"),
-        time_of_micros(ident("day") * lit(MICROS_PER_DAY)).alias("date"),
+        time_of_day(ident("day")).alias("date"),
         lit(hub_kind.name()).alias("kind"),
         ident("name"),
         lit(other_kind.name()).alias("other_kind"),
@@ -106,6 +86,11 @@ fn ties(inputs: &Inputs<'_>, state: DataFrame, pair: &Pair) -> Result<DataFrame>
         ident("events"),
         ident("degree"),
     ])
+}
+
+/// The start of a day from whole days since the epoch.
+fn time_of_day(day: Expr) -> Expr {
+    cast(day * lit(MICROS_PER_DAY), DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))
 }
 
 /// The canonical name by which an entity is wanted.

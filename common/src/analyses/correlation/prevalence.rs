@@ -7,30 +7,13 @@ use datafusion::functions_aggregate::expr_fn::{count, count_distinct};
 use datafusion::logical_expr::{cast, ident, lit};
 use datafusion::prelude::DataFrame;
 
-use super::super::{Analysis, Inputs, Locations, Suite};
+use super::super::Inputs;
 use super::wanted;
 use crate::entities::EntityKind;
 use crate::functions::{Interner, canonical_address, first_of, paired, second_of};
 
-pub(super) static ANALYSIS: Analysis = Analysis {
-    id: "prevalence",
-    version: 1,
-    suite: Suite::Correlation,
-    title: "Sources by destination",
-    rollups: &["external_pairs", "internal_pairs", "firewall_identities"],
-    optional_rollups: &[],
-    requires: &[],
-    locations: Locations::Unused,
-    look_back: None,
-    run,
-    finish: None,
-    order: &[("name", false)],
-    limit: None,
-    companion: None,
-    finding: None,
-};
-
-fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+/// One shard's counts.
+pub(in crate::analyses) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let (names, sources) = (Interner::default(), Interner::default());
     let pairs_of = |rollup: &str| {
         inputs.unmerged(rollup)?.select(vec![

@@ -5,28 +5,12 @@ use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::DataFrame;
 
-use super::super::{Analysis, Inputs, Locations, Suite};
-use super::{ACTIVITY, ACTIVITY_ROLLUPS, first_seen, last_seen, together, total};
+use super::super::Inputs;
+use super::super::correlation::together;
+use super::{ACTIVITY, first_seen, last_seen, total};
 
-pub(super) static ANALYSIS: Analysis = Analysis {
-    id: "entity_activity",
-    version: 1,
-    suite: Suite::Investigation,
-    title: "Activity over time",
-    rollups: &[],
-    optional_rollups: ACTIVITY_ROLLUPS,
-    requires: &[],
-    locations: Locations::Unused,
-    look_back: None,
-    run,
-    finish: None,
-    order: &[("hour", false), ("table", false)],
-    limit: None,
-    companion: None,
-    finding: None,
-};
-
-fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+/// One shard's activity.
+pub(in crate::analyses) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let mut all = Vec::new();
     for activity in ACTIVITY {
         let Some(state) = inputs.merged_if_there(activity.rollup)? else { continue };

@@ -6,30 +6,14 @@ use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::{cast, ident, lit, when};
 use datafusion::prelude::DataFrame;
 
-use super::super::{Analysis, Inputs, Locations, OWN_ADDRESSES, Suite};
-use super::{ACTIVITY, ACTIVITY_ROLLUPS, ActivityOf, first_seen, last_seen, together, total};
+use super::super::correlation::together;
+use super::super::{Inputs, OWN_ADDRESSES};
+use super::{ACTIVITY, ActivityOf, first_seen, last_seen, total};
 use crate::functions::{canonical_address, floor_div};
 use crate::time::MICROS_PER_DAY;
 
-pub(super) static ANALYSIS: Analysis = Analysis {
-    id: "entity_peers",
-    version: 1,
-    suite: Suite::Investigation,
-    title: "Whom it talks to",
-    rollups: &[],
-    optional_rollups: ACTIVITY_ROLLUPS,
-    requires: &[],
-    locations: Locations::Unused,
-    look_back: None,
-    run,
-    finish: None,
-    order: &[("rows", true)],
-    limit: None,
-    companion: None,
-    finding: None,
-};
-
-fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+/// One shard's peers.
+pub(in crate::analyses) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let mut all = Vec::new();
     for activity in ACTIVITY {
         let Some(state) = inputs.whole(activity.rollup)? else { continue };

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use hindcast_common::Result;
-use hindcast_common::analyses::investigation::INVESTIGATION;
-use hindcast_common::analyses::{ANALYSES, Analysis, Suite};
+use hindcast_common::analyses::{Analysis, Suite};
+use hindcast_common::detections::Detections;
 
 use super::charts::{self, Charts, PlacedChart};
 use super::overview::suite_title;
@@ -52,14 +52,15 @@ struct AnalysisCard {
 
 /// The sections of the suites that have results, or were to have some.
 pub(super) fn sections(source: &Source<'_>, charts: &mut Charts) -> Result<Vec<SuiteSection>> {
+    let detections = source.config.detections;
     let mut by_suite: BTreeMap<Suite, Vec<AnalysisCard>> = BTreeMap::new();
     for table in &source.result.tables {
-        let (suite, title) = described(&table.name);
+        let (suite, title) = described(detections, &table.name);
         by_suite.entry(suite).or_default().push(card(table, title, source, charts)?);
     }
     let mut disabled: BTreeMap<Suite, Vec<(String, String)>> = BTreeMap::new();
     for (analysis, reason) in &source.result.report.summary.disabled {
-        disabled.entry(described(analysis).0).or_default().push((analysis.clone(), told::text(reason)));
+        disabled.entry(described(detections, analysis).0).or_default().push((analysis.clone(), told::text(reason)));
     }
     // What one entity did comes before what the suites make of it.
     let order = [Suite::Investigation, Suite::Exfiltration, Suite::Firewall, Suite::Office365];
@@ -100,7 +101,8 @@ fn card(
     charts: &mut Charts,
 ) -> Result<AnalysisCard> {
     let drawn = charts::of_table(table, &source.config)?;
-    let raises = Analysis::by_id(&table.name).is_some_and(|analysis| analysis.finding.is_some());
+    let analysis = source.config.detections.by_id(&table.name);
+    let raises = analysis.is_some_and(|analysis| analysis.finding.is_some());
     let findings = source.result.findings.iter().filter(|finding| finding.analysis == table.name).count();
     let mut placed: Vec<PlacedChart> = drawn.into_iter().map(|chart| charts.place(chart)).collect();
     if let [only] = placed.as_mut_slice() {
@@ -118,13 +120,13 @@ fn card(
 }
 
 /// The suite of a result table, and what it shows.
-fn described(table: &str) -> (Suite, String) {
-    if let Some(analysis) = Analysis::by_id(table) {
+fn described(detections: Detections, table: &str) -> (Suite, String) {
+    if let Some(analysis) = detections.by_id(table) {
         return (analysis.suite, analysis.title.to_owned());
     }
-    let mut known = ANALYSES.iter().chain(INVESTIGATION);
+    let mut known = detections.all().iter();
     let is_companion =
-        |analysis: &&&Analysis| analysis.companion.as_ref().is_some_and(|other| other.name == table);
+        |analysis: &&&'static Analysis| analysis.companion.as_ref().is_some_and(|other| other.name == table);
     match known.find(is_companion) {
         Some(analysis) => (analysis.suite, format!("{}: summed up", analysis.title)),
         // An investigation's table of ties belongs to no analysis.

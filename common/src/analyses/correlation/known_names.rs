@@ -5,27 +5,9 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{cast, ident, lit};
 use datafusion::prelude::DataFrame;
 
-use super::super::{Analysis, Inputs, Locations, Suite};
+use super::super::Inputs;
 use super::together;
 use crate::entities::EntityKind;
-
-pub(super) static ANALYSIS: Analysis = Analysis {
-    id: "known_names",
-    version: 1,
-    suite: Suite::Correlation,
-    title: "Names that rows have",
-    rollups: &[],
-    optional_rollups: &["device_addresses", "device_accounts", "firewall_identities", "office_identities"],
-    requires: &[],
-    locations: Locations::Unused,
-    look_back: None,
-    run,
-    finish: None,
-    order: &[("name", false)],
-    limit: None,
-    companion: None,
-    finding: None,
-};
 
 /// The columns of the rollups that tie entities, by what they name.
 const COLUMNS: [(&str, EntityKind, &str); 9] = [
@@ -40,7 +22,8 @@ const COLUMNS: [(&str, EntityKind, &str); 9] = [
     ("office_identities", EntityKind::User, "account"),
 ];
 
-fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+/// One shard's names.
+pub(in crate::analyses) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let mut all = Vec::new();
     for (rollup, kind, column) in COLUMNS {
         let Some(state) = inputs.merged_if_there(rollup)? else { continue };
