@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::SchemaRef;
-use datafusion::common::{JoinType, Result, ScalarValue, internal_datafusion_err};
+use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, ident, lit};
+use datafusion::logical_expr::{Expr, lit};
 use datafusion::prelude::DataFrame;
 
-use super::{LOCATIONS, SideTable};
+use super::SideTable;
 use crate::config::Config;
 use crate::entities::EntityKind;
 use crate::functions::bucket_of;
@@ -90,22 +90,7 @@ impl Inputs<'_> {
         bucket.clone().gt_eq(lit(self.buckets.0)).and(bucket.lt(lit(self.buckets.1)))
     }
 
-    /// Rows with the place of their column `address` beside them: `country_code`, `country`, `city`, `latitude` and
-    /// `longitude`, null where it is not known.
-    pub(super) fn with_places(&self, rows: DataFrame) -> Result<DataFrame> {
-        let Some(places) = self.side(&LOCATIONS)? else {
-            let mut columns: Vec<Expr> =
-                rows.schema().fields().iter().map(|field| ident(field.name())).collect();
-            for field in LOCATIONS.schema().fields().iter().filter(|field| field.name() != "address") {
-                columns.push(lit(ScalarValue::try_from(field.data_type())?).alias(field.name()));
-            }
-            return rows.select(columns);
-        };
-        let places = places.with_column_renamed("address", "place_address")?;
-        rows.join(places, JoinType::Left, &["address"], &["place_address"], None)?
-            .drop_columns(&["place_address"])
-    }
-
+    /// Whether the lake has a column.
     pub(super) fn has_column(&self, table: &str, column: &str) -> bool {
         self.columns.get(table).is_some_and(|columns| columns.contains(column))
     }

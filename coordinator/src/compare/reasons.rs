@@ -105,11 +105,7 @@ fn rule_version(finding: &Finding, before: &StoredScan, after: &StoredScan) -> O
 }
 
 /// The analysis that raised it, as the later scan has it.
-fn analysis_of(
-    finding: &Finding,
-    before: &StoredScan,
-    after: &StoredScan,
-) -> Option<&'static Analysis> {
+fn analysis_of(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Option<&'static Analysis> {
     let id = &finding.analysis;
     after.detections.by_id(id).or_else(|| before.detections.by_id(id))
 }
@@ -162,8 +158,7 @@ fn differing(path: &str, one: &Value, other: &Value, changes: &mut Vec<String>) 
 fn data(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {
     let Some(analysis) = analysis_of(finding, before, after) else { return Vec::new() };
     let read = analysis.rollups.iter().chain(analysis.optional_rollups);
-    let rollups =
-        read.filter_map(|id| after.detections.rollup(id).or_else(|| before.detections.rollup(id)));
+    let rollups = read.filter_map(|id| after.detections.rollup(id).or_else(|| before.detections.rollup(id)));
     let tables: BTreeSet<&str> = rollups.flat_map(|rollup| rollup.tables).copied().collect();
     let of_tables = |scan: &StoredScan| -> Vec<CoverageEntry> {
         let coverage = &scan.summary.coverage;

@@ -63,11 +63,7 @@ impl Query {
     ///
     /// # Errors
     /// A message for people where a field or a value is not known.
-    pub fn parse(
-        text: &str,
-        columns: &BTreeSet<String>,
-        detections: Detections,
-    ) -> Result<Self, String> {
+    pub fn parse(text: &str, columns: &BTreeSet<String>, detections: Detections) -> Result<Self, String> {
         let mut query = Self::default();
         for token in tokens(text)? {
             let (is_wanted, token) = match token.strip_prefix('-') {

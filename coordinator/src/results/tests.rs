@@ -117,7 +117,9 @@ fn the_riskiest_come_first_and_a_page_is_a_part() {
     assert_eq!(found.analyses, [("beacon_scores", 8), ("cli_storage_uploads", 4)]);
     assert_eq!(results.search(&Query::default(), 100, 3).page.len(), 0);
     // What lacks a field comes last either way.
-    let ordered = |text: &str| results.search(&Query::parse(text, results.columns(), results.scan.detections).unwrap(), 0, 12);
+    let ordered = |text: &str| {
+        results.search(&Query::parse(text, results.columns(), results.scan.detections).unwrap(), 0, 12)
+    };
     assert_eq!(ordered("sort:beacon").page.last().unwrap().finding.suite.name(), "exfiltration");
     assert_eq!(ordered("sort:-beacon").page.last().unwrap().finding.suite.name(), "exfiltration");
 }

@@ -30,10 +30,9 @@ impl Assessment {
         };
         let looked_at: BTreeSet<&str> =
             coverage.tables.iter().filter(is_looked_at).map(|entry| entry.table.as_str()).collect();
-        let has_looked = plan
-            .analyses
-            .iter()
-            .filter(|analysis| tables_of(plan.detections, &[**analysis]).iter().any(|table| looked_at.contains(table)));
+        let has_looked = plan.analyses.iter().filter(|analysis| {
+            tables_of(plan.detections, &[**analysis]).iter().any(|table| looked_at.contains(table))
+        });
         let suites: BTreeSet<Suite> = has_looked.map(|analysis| analysis.suite).collect();
         if suites.is_empty() { Self::NotAssessed(reasons(plan, coverage)) } else { Self::Assessed(suites) }
     }

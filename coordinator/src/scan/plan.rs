@@ -189,9 +189,7 @@ pub(super) async fn plan_window(
     }
     let missing_tables = tables_of(request.detections, &wanted)
         .into_iter()
-        .filter(|name| {
-            !columns.contains_key(*name) && !has_substitute(request.detections, name, &columns)
-        })
+        .filter(|name| !columns.contains_key(*name) && !has_substitute(request.detections, name, &columns))
         .collect();
     let investigated = request.investigated.clone();
     Ok(Some(ScanPlan {
@@ -226,10 +224,7 @@ fn rollups_of(detections: Detections, analysis: &Analysis) -> impl Iterator<Item
 }
 
 /// Tables that `analyses` read.
-pub(super) fn tables_of(
-    detections: Detections,
-    analyses: &[&'static Analysis],
-) -> BTreeSet<&'static str> {
+pub(super) fn tables_of(detections: Detections, analyses: &[&'static Analysis]) -> BTreeSet<&'static str> {
     analyses
         .iter()
         .flat_map(|analysis| rollups_of(detections, analysis))
@@ -239,11 +234,7 @@ pub(super) fn tables_of(
 }
 
 /// Whether another table that serves the same rollup is there.
-fn has_substitute(
-    detections: Detections,
-    name: &str,
-    columns: &BTreeMap<String, BTreeSet<String>>,
-) -> bool {
+fn has_substitute(detections: Detections, name: &str, columns: &BTreeMap<String, BTreeSet<String>>) -> bool {
     detections
         .rollups()
         .iter()

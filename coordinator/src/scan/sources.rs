@@ -122,9 +122,8 @@ fn readable(
         .logged
         .retain(|logged| wanted.iter().any(|analysis| reads(detections, analysis, &logged.name, &names)));
     found.all_readable(|logged| {
-        let reads_it = |analysis: &&&'static Analysis| {
-            reads(detections, analysis, &logged.name, &BTreeSet::new())
-        };
+        let reads_it =
+            |analysis: &&&'static Analysis| reads(detections, analysis, &logged.name, &BTreeSet::new());
         let readers: Vec<&str> = wanted.iter().filter(reads_it).map(|analysis| analysis.id).collect();
         match readers.len() < wanted.len() {
             true => format!("; or leave out, by --suite or --only, what reads it: {}", readers.join(", ")),

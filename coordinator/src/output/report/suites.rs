@@ -60,7 +60,10 @@ pub(super) fn sections(source: &Source<'_>, charts: &mut Charts) -> Result<Vec<S
     }
     let mut disabled: BTreeMap<Suite, Vec<(String, String)>> = BTreeMap::new();
     for (analysis, reason) in &source.result.report.summary.disabled {
-        disabled.entry(described(detections, analysis).0).or_default().push((analysis.clone(), told::text(reason)));
+        disabled
+            .entry(described(detections, analysis).0)
+            .or_default()
+            .push((analysis.clone(), told::text(reason)));
     }
     // What one entity did comes before what the suites make of it.
     let order = [Suite::Investigation, Suite::Exfiltration, Suite::Firewall, Suite::Office365];
