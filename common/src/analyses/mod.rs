@@ -22,9 +22,9 @@ pub(crate) use native::NATIVE;
 pub use side_tables::{LOCATIONS, OWN_ADDRESSES, SideTable, WANTED_ENTITIES};
 
 use crate::config::Config;
+use crate::detections::About;
 use crate::detections::bindings::{Bindings, Bound};
 use crate::detections::sql::{self, SqlText};
-use crate::detections::About;
 use crate::findings::FindingRule;
 
 /// Columns whose names start with this serve findings and are not written to result tables.
@@ -168,6 +168,20 @@ impl Analysis {
         };
         let bindings = self.bindings(inputs.config)?.with_run(&inputs.window, inputs.investigated);
         sql::query(sql, inputs.session, &|name| self.table(inputs, name), &bindings)
+    }
+
+    /// What is told where its SQL fails on rows: file, line and reason. Errors of the planner name file and line themselves.
+    pub fn failure(&self, part: Option<&SqlText>, error: &str) -> String {
+        let folder = self.about.file.trim_end_matches("detection.toml");
+        if let Some(start) = error.find(folder) {
+            return error[start..].to_owned();
+        }
+        match (part, &self.query) {
+            (Some(sql), _) | (None, Query::Sql(sql)) => {
+                format!("{}, line {}: {error}", sql.file, sql.first_line())
+            }
+            (None, Query::Native(_)) => format!("{}: {error}", self.about.file),
+        }
     }
 
     /// The values of the names that its SQL may use, but for those of a run.

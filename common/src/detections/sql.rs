@@ -11,8 +11,8 @@ use datafusion::common::{
 };
 use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
-use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
@@ -43,6 +43,14 @@ pub struct SqlText {
     pub line: usize,
     /// The SQL.
     pub text: &'static str,
+}
+
+impl SqlText {
+    /// The line of the file on which the first of the text stands that is no comment.
+    pub fn first_line(&self) -> usize {
+        let is_said = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with("--");
+        self.line + self.text.lines().position(is_said).unwrap_or_default()
+    }
 }
 
 /// The functions SQL may call: DataFusion's, but for those over tables, and ours.
@@ -228,7 +236,9 @@ impl ContextProvider for Provider<'_> {
             _ => None,
         };
         let frame = frame.ok_or_else(|| {
-            plan_datafusion_err!("there is no table {name}: a query reads the rollups that its detection names")
+            plan_datafusion_err!(
+                "there is no table {name}: a query reads the rollups that its detection names"
+            )
         })?;
         Ok(provider_as_source(frame.into_view()))
     }

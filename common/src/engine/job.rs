@@ -131,6 +131,13 @@ pub enum UnitFault {
     },
     /// State could not be written, in the store's own words: no file is to blame.
     State(String),
+    /// A rollup that a user brought can't be computed of these rows, and no file is to blame: the others can.
+    Rollup {
+        /// Its id.
+        rollup: String,
+        /// Its file, and what failed.
+        reason: String,
+    },
     /// What ran it failed or was lost, each time it was tried, for a reason that may lie in any of its files.
     Failed(String),
 }
@@ -151,6 +158,8 @@ pub enum MergeFault {
     State(Vec<StateFault>),
     /// Merging panics, and on no file alone.
     Panicked(String),
+    /// The SQL of a detection that a user brought fails: its file and line, and why. Nothing else is to blame.
+    Detection(String),
 }
 
 impl MergeFault {

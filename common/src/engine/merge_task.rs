@@ -28,7 +28,7 @@ use crate::analyses::{Analysis, Inputs, Scope, SideTable};
 use crate::catalog::StateFile;
 use crate::caught::caught;
 use crate::config::Config;
-use crate::error::is_exhausted;
+use crate::error::{is_exhausted, store_failure};
 use crate::functions::BUCKETS;
 use crate::operation::TaskGuard;
 use crate::retry::with_retries;
@@ -66,13 +66,15 @@ pub(super) fn start(
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => {
                     let faults = find_unreadable(job, task.work, &context, &error).await;
-                    Some(MergeFault::State(faults).if_any().ok_or(error)?)
+                    let fault = MergeFault::State(faults).if_any().or_else(|| own_fault(job, &error));
+                    Some(fault.ok_or(error)?)
                 }
                 // It would on any machine: this one is not to blame.
                 Err(panic) => {
                     let error = exec_datafusion_err!("merging panicked: {panic}");
                     let faults = find_unreadable(job, task.work, &context, &error).await;
-                    Some(MergeFault::State(faults).if_any().unwrap_or(MergeFault::Panicked(panic)))
+                    let fault = MergeFault::State(faults).if_any().or_else(|| own_fault(job, &error));
+                    Some(fault.unwrap_or(MergeFault::Panicked(panic)))
                 }
             };
             if let Some(fault) = fault {
@@ -85,6 +87,14 @@ pub(super) fn start(
         .instrument(span),
     );
     Ok(results.build())
+}
+
+/// The fault of a detection that a user brought, which is merged alone, where no store is behind `error`.
+fn own_fault(job: &MergeJob, error: &DataFusionError) -> Option<MergeFault> {
+    let [id] = job.analyses.as_slice() else { return None };
+    let own = job.config.detections.by_id(id).filter(|analysis| analysis.about.is_own)?;
+    let is_of_store = store_failure("", error).is_some();
+    (!is_of_store).then(|| MergeFault::Detection(own.failure(None, &error.strip_backtrace())))
 }
 
 /// Sends the rows of all analyses of a shard.

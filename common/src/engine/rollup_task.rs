@@ -27,7 +27,8 @@ use super::unit_reader::UnitReader;
 use super::write_state::{EncodedState, encode_state};
 use crate::catalog::{LakeTable, TableSpec, canonical_schema};
 use crate::caught::caught;
-use crate::error::{Error, is_exhausted};
+use crate::detections::Detections;
+use crate::error::{Error, is_exhausted, store_failure};
 use crate::operation::TaskGuard;
 use crate::rollups::Rollup;
 use crate::selection::Selection;
@@ -68,6 +69,8 @@ enum Failure {
     Unit(Error),
     /// Writing its state.
     State(Error),
+    /// Computing a rollup that a user brought: its id, and why.
+    Rollup(String, String),
 }
 
 impl From<Error> for Failure {
@@ -86,6 +89,7 @@ impl Failure {
     fn fault(self, unit: &RollupUnit) -> UnitFault {
         match self {
             Failure::State(error) => UnitFault::State(error.to_string()),
+            Failure::Rollup(rollup, reason) => UnitFault::Rollup { rollup, reason },
             Failure::Unit(Error::Input(fault)) => UnitFault::Input(fault),
             Failure::Unit(Error::Storage { action, source }) => UnitFault::Storage {
                 file: unit
@@ -117,6 +121,18 @@ async fn run_within_memory(
             Ok(manifests)
         }
         result => result,
+    }
+}
+
+/// A rollup's own failure. One that a user brought fails alone, unless a store or the memory that all share is behind it.
+fn failure_of(rollup: &Rollup, is_alone: bool, error: DataFusionError) -> Failure {
+    let is_others = store_failure("", &error).is_some() || (is_exhausted(&error) && !is_alone);
+    let is_own = Detections::built_in().rollup(rollup.id).is_none();
+    match is_own && !is_others {
+        true => {
+            Failure::Rollup(rollup.id.to_owned(), format!("{}: {}", rollup.file, error.strip_backtrace()))
+        }
+        false => error.into(),
     }
 }
 
@@ -152,12 +168,14 @@ async fn run_unit(
     let schema = canonical_schema(table.spec, &columns);
 
     let session = task_session(context.runtime_env());
+    let is_alone = rollups.len() == 1;
     let mut feeds = Vec::new();
     let mut encoders = Vec::new();
     for rollup in &rollups {
         let (feed, batches) = mpsc::channel(WAITING_BATCHES);
         feeds.push(feed);
-        encoders.push(spawn_rollup(rollup, job, &session, &schema, batches).await?);
+        let encoder = spawn_rollup(rollup, job, &session, &schema, batches).await;
+        encoders.push(encoder.map_err(|error| failure_of(rollup, is_alone, error))?);
     }
 
     let mut reader = UnitReader::new(&table, unit, &columns);
@@ -165,12 +183,14 @@ async fn run_unit(
     drop(feeds);
     // A rollup that failed closed its feed, so its own error comes before the reader's.
     let mut states: Vec<EncodedState> = Vec::new();
-    for encoder in encoders {
+    for (rollup, encoder) in rollups.iter().zip(encoders) {
         match encoder.join().await {
-            Ok(encoded) if read.is_ok() => states.push(encoded?),
+            Ok(encoded) if read.is_ok() => {
+                states.push(encoded.map_err(|error| failure_of(rollup, is_alone, error))?);
+            }
             Ok(encoded) => {
                 if let (Err(error), Err(Error::Internal(_))) = (encoded, &read) {
-                    return Err(error.into());
+                    return Err(failure_of(rollup, is_alone, error));
                 }
             }
             Err(error) => return Err(Error::Internal(format!("a rollup task stopped: {error}")).into()),

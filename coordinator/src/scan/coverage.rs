@@ -126,6 +126,8 @@ pub enum GapKind {
     Rows,
     /// The newest rows, from which a window is counted back, could not be read.
     Newest,
+    /// A detection that a user brought failed.
+    Detection,
 }
 
 /// Something that was to be looked at, is there, and was not.
@@ -133,7 +135,7 @@ pub enum GapKind {
 pub struct Gap {
     /// Why.
     pub kind: GapKind,
-    /// The table.
+    /// The table; of a detection that failed, its id.
     pub table: String,
     /// The whole, for people.
     pub reason: String,

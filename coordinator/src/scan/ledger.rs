@@ -1,6 +1,8 @@
 //! What has been computed of a scan: finds committed state, runs what is missing, keeps what failed.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::try_join_all;
@@ -78,6 +80,8 @@ pub(super) struct RollupRun<'a> {
     pub(super) tables: Vec<TableRef>,
     /// Whether state may be there from earlier.
     pub(super) use_cache: bool,
+    /// Rollups that users brought and that can't be computed, by id, each with the reason.
+    pub(super) lost: Mutex<BTreeMap<String, String>>,
 }
 
 impl RollupRun<'_> {
@@ -254,6 +258,7 @@ impl RollupRun<'_> {
             origin: Origin::here(self.job),
             units: pending.iter().map(|(_, unit)| unit.clone()).collect(),
         };
+        let mut lost = BTreeMap::new();
         let mut outcomes = self.engine.run(job_plan(Job::Rollup(job))?).await?;
         while let Some(batch) = outcomes.next().await.transpose()? {
             for outcome in decode_outcomes(&batch)? {
@@ -267,6 +272,7 @@ impl RollupRun<'_> {
                         record.manifests.extend(manifests);
                     }
                     Ok(_) => record.suspects.retain(|suspect| suspect != &unit.files[0]),
+                    Err(UnitFault::Rollup { rollup, reason }) => keep_least(&mut lost, rollup, reason),
                     Err(UnitFault::State(reason)) if record.store_failures + 1 == STORE_ATTEMPTS => {
                         return Err(self.state.failure("written", reason));
                     }
@@ -274,7 +280,31 @@ impl RollupRun<'_> {
                 }
             }
         }
+        self.lose(lost, records);
         Ok(())
+    }
+
+    /// The rollups that could not be computed, each with the reason.
+    pub(super) fn lost(&self) -> BTreeMap<String, String> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes on without the rollups in `lost`: no unit is to have their state.
+    fn lose(&self, lost: BTreeMap<String, String>, records: &mut [UnitRecord]) {
+        for record in records.iter_mut().filter(|_| !lost.is_empty()) {
+            record.unit.rollups.retain(|id| !lost.contains_key(id));
+            record.manifests.retain(|manifest| !lost.contains_key(&manifest.rollup));
+        }
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).extend(lost);
+    }
+}
+
+/// Keeps the least of the reasons of several units: the same whichever ended first.
+fn keep_least(lost: &mut BTreeMap<String, String>, rollup: String, reason: String) {
+    match lost.get_mut(&rollup) {
+        Some(known) if *known <= reason => {}
+        Some(known) => *known = reason,
+        None => drop(lost.insert(rollup, reason)),
     }
 }
 
@@ -312,7 +342,10 @@ fn handle(
         UnitFault::Storage { file: Some(file), reason } => {
             set_aside(record, blame(&file, format!("not read after {STORE_ATTEMPTS} attempts: {reason}")))
         }
-        UnitFault::Storage { file: None, reason } | UnitFault::State(reason) | UnitFault::Failed(reason) => {
+        UnitFault::Storage { file: None, reason }
+        | UnitFault::State(reason)
+        | UnitFault::Failed(reason)
+        | UnitFault::Rollup { reason, .. } => {
             if unit.files.len() > 1 && !record.was_probed {
                 record.suspects = unit.files.clone();
                 record.was_probed = true;

@@ -122,6 +122,7 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
             mapping: tables[0].mapping.clone(),
         }],
         use_cache: true,
+        lost: Default::default(),
     };
     let records = run.complete(vec![unit], &Silent).await.unwrap();
     let names = |files: &[LakeFile]| -> Vec<String> {
@@ -155,6 +156,7 @@ async fn units_that_come_to_nothing_again_and_again_are_an_error() {
             mapping: Default::default(),
         }],
         use_cache: true,
+        lost: Default::default(),
     };
     let unit = RollupUnit {
         table: 0,

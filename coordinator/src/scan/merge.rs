@@ -1,12 +1,13 @@
 //! The second half of a scan: state to results, and state that can't be read computed again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::analyses::{Analysis, SideTable};
 use hindcast_common::catalog::StateFile;
 use hindcast_common::engine::{Job, MergeFault, MergeJob, MergeRows, StateFault, job_plan, made_by};
+use hindcast_common::error::store_failure;
 use hindcast_common::functions::BUCKETS;
 use hindcast_common::operation::Origin;
 use hindcast_common::retry::with_retries;
@@ -14,6 +15,7 @@ use hindcast_common::rollups::Rollup;
 use hindcast_common::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::failures::Failures;
 use super::ledger::{RollupRun, UnitRecord};
 use super::plan::ScanPlan;
 use super::run::{Progress, RunOptions};
@@ -34,8 +36,16 @@ const SHARED_STATE_ROWS: u64 = 512 << 10;
 type Group = Vec<&'static Analysis>;
 /// Results by analysis.
 pub(super) type Results = BTreeMap<&'static str, Whole>;
-/// The results of a group, or what state can't be read.
-type Merged = std::result::Result<Vec<(&'static str, Whole)>, Vec<StateFault>>;
+/// The results of a group, or why it has none.
+type Merged = std::result::Result<Vec<(&'static str, Whole)>, Trouble>;
+
+/// Why a group has no results, where the scan goes on.
+enum Trouble {
+    /// This state can't be read.
+    State(Vec<StateFault>),
+    /// The one analysis is a user's own, and its SQL fails, in these words.
+    Detection(String),
+}
 
 /// The state of a window, and what is put beside it, ready for analyses to be run on.
 pub(super) struct Merger<'a> {
@@ -47,6 +57,8 @@ pub(super) struct Merger<'a> {
     side_tables: BTreeMap<String, StateFile>,
     /// How often each file of state was computed again.
     repairs: BTreeMap<String, u32>,
+    /// Users' own detections that failed.
+    failures: Failures,
 }
 
 impl<'a> Merger<'a> {
@@ -66,7 +78,13 @@ impl<'a> Merger<'a> {
             records,
             side_tables: BTreeMap::new(),
             repairs: BTreeMap::new(),
+            failures: Failures::default(),
         }
+    }
+
+    /// Users' own detections that failed: they are not among the results.
+    pub(super) fn take_failures(&mut self) -> Failures {
+        std::mem::take(&mut self.failures)
     }
 
     /// The units of the state.
@@ -105,19 +123,26 @@ impl<'a> Merger<'a> {
             groups.sort_by_key(|group| std::cmp::Reverse(state.bytes(group)));
             let merges: Vec<_> = groups.iter().map(|group| self.merge(group, &state)).collect();
             let mut merges = stream::iter(merges).buffer_unordered(self.options.concurrent_merges);
-            let mut faults = Vec::new();
-            while let Some(merged) = merges.try_next().await? {
+            let (mut faults, mut failures) = (Vec::new(), Failures::default());
+            while let Some((group, merged)) = merges.try_next().await? {
                 match merged {
                     Ok(of_group) => results.extend(of_group),
-                    Err(of_group) => faults.extend(of_group),
+                    Err(Trouble::State(of_group)) => faults.extend(of_group),
+                    Err(Trouble::Detection(reason)) => failures.add(group[0], reason),
                 }
             }
             drop(merges);
+            groups.retain(|group| {
+                let is_open = |analysis: &&'static Analysis| {
+                    !results.contains_key(analysis.id) && !failures.has(analysis)
+                };
+                group.iter().any(is_open)
+            });
+            self.failures.extend(failures);
             if faults.is_empty() {
                 return Ok(results);
             }
             self.repair(faults).await?;
-            groups.retain(|group| group.iter().any(|analysis| !results.contains_key(analysis.id)));
         }
     }
 
@@ -137,7 +162,18 @@ impl<'a> Merger<'a> {
         self.rollups.compute_again(&mut self.records, &faults, self.progress).await
     }
 
-    async fn merge(&self, analyses: &Group, state: &State) -> Result<Merged> {
+    /// A group with its results. What fails of a user's own detection, but for a store, is its own trouble.
+    async fn merge<'g>(&self, analyses: &'g Group, state: &State) -> Result<(&'g Group, Merged)> {
+        let merged = match (self.merge_all(analyses, state).await, own_of(analyses)) {
+            (Err(Error::Engine(error)), Some(own)) if store_failure("", &error).is_none() => {
+                Err(Trouble::Detection(own.failure(None, &error.strip_backtrace())))
+            }
+            (merged, _) => merged?,
+        };
+        Ok((analyses, merged))
+    }
+
+    async fn merge_all(&self, analyses: &Group, state: &State) -> Result<Merged> {
         let options = self.options;
         let job = MergeJob {
             config: options.config.for_tasks(),
@@ -154,7 +190,7 @@ impl<'a> Merger<'a> {
         };
         let gathered = match with_retries(|| self.gather(&job, analyses)).await? {
             Ok(gathered) => gathered,
-            Err(faults) => return Ok(Err(faults)),
+            Err(trouble) => return Ok(Err(trouble)),
         };
         let mut results = Vec::new();
         for (analysis, rows) in analyses.iter().zip(gathered) {
@@ -177,14 +213,14 @@ impl<'a> Merger<'a> {
         usize::try_from(count).unwrap_or(usize::MAX)
     }
 
-    /// Runs the job; gives the rows of each of its analyses, or what state can't be read.
+    /// Runs the job; gives the rows of each of its analyses, or why there are none.
     async fn gather(
         &self,
         job: &MergeJob,
         analyses: &Group,
-    ) -> Result<std::result::Result<Vec<Gathered>, Vec<StateFault>>> {
+    ) -> Result<std::result::Result<Vec<Gathered>, Trouble>> {
         let rows = MergeRows::of(job)?;
-        let mut faults = Vec::new();
+        let (mut faults, mut failures) = (Vec::new(), BTreeSet::new());
         let mut gathered: Vec<Gathered> = (analyses.iter().zip(rows.split(&[])?))
             .map(|(analysis, (_, schema, _))| Gathered::new(analysis, schema))
             .collect();
@@ -194,6 +230,7 @@ impl<'a> Merger<'a> {
             for fault in rows.faults(&batches)? {
                 match fault {
                     MergeFault::State(of_shard) => faults.extend(of_shard),
+                    MergeFault::Detection(reason) => drop(failures.insert(reason)),
                     MergeFault::Panicked(panic) => {
                         let ids: Vec<_> = analyses.iter().map(|analysis| analysis.id).collect();
                         let ids = ids.join(", ");
@@ -205,7 +242,12 @@ impl<'a> Merger<'a> {
                 own.into_iter().try_for_each(|rows| of_analysis.add(rows, &self.options.runtime))?;
             }
         }
-        Ok(if faults.is_empty() { Ok(gathered) } else { Err(faults) })
+        // One that fails on state that is to be computed again may not fail on what comes.
+        Ok(match (faults.is_empty(), failures.into_iter().next()) {
+            (true, None) => Ok(gathered),
+            (true, Some(reason)) => Err(Trouble::Detection(reason)),
+            (false, _) => Err(Trouble::State(faults)),
+        })
     }
 }
 
@@ -277,10 +319,19 @@ fn reads(group: &[&'static Analysis], rollup: &str) -> bool {
     group.iter().any(reads)
 }
 
+/// The one analysis of a group that a user brought.
+fn own_of(group: &[&'static Analysis]) -> Option<&'static Analysis> {
+    group.first().copied().filter(|analysis| analysis.about.is_own)
+}
+
+/// Analyses that read the same rollups together; each that a user brought alone, so that no other fails with it.
 fn by_rollups(analyses: &[&'static Analysis]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for &analysis in analyses {
-        match groups.iter_mut().find(|group| group[0].rollups == analysis.rollups) {
+        let shares = |group: &&mut Group| {
+            !analysis.about.is_own && own_of(group).is_none() && group[0].rollups == analysis.rollups
+        };
+        match groups.iter_mut().find(shares) {
             Some(group) => group.push(analysis),
             None => groups.push(vec![analysis]),
         }

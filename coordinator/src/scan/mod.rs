@@ -4,6 +4,7 @@ mod assessment;
 mod context;
 mod coverage;
 mod coverage_of;
+mod failures;
 mod filters;
 mod gaps;
 mod investigate;

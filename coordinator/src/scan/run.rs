@@ -1,7 +1,7 @@
 //! Runs a planned scan: rollups, merge, result tables, findings, scores, coverage.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::DataFrame;
 use hindcast_common::analyses::correlation::OFFICE_ADDRESSES;
-use hindcast_common::analyses::{Context, LOCATIONS, Locations, Suite};
+use hindcast_common::analyses::{Analysis, Context, LOCATIONS, Locations, Suite};
 use hindcast_common::config::Config;
 use hindcast_common::engine::{Engine, StateStore, UnitFault, task_session};
 use hindcast_common::findings::{Finding, Row, findings_of};
@@ -24,6 +24,7 @@ use super::assessment::Assessment;
 use super::context::EntityContext;
 use super::coverage::{Coverage, Gap};
 use super::coverage_of::{coverage_of, days_read, joined};
+use super::failures::Failures;
 use super::filters::row_gaps;
 use super::investigate::{LookedUp, identity_plan};
 use super::ledger::{RollupRun, UnitRecord};
@@ -115,44 +116,26 @@ pub async fn run_scan(
     if let Some(looked) = &looked {
         looked.put_own_addresses(&mut merger, &days).await?;
     }
-    let mut results = merger.run(&plan.analyses).await?;
+    let mut failures = Failures::of_rollups(plan, &rollups.lost());
+    let mut results = merger.run(&failures.spared(plan)).await?;
+    failures.extend(merger.take_failures());
+    failures.judge_early(plan, &mut results, options.config)?;
     // Who is tied to whom is told by all rows, also where an entity's alone are looked at.
     let told_by = looked.as_mut().map_or(&mut merger, |looked| &mut looked.identities);
     let context = EntityContext::learn(told_by, &plan.analyses, &results, options.config).await?;
     let (past, records): (Vec<_>, Vec<_>) =
         merger.into_records().into_iter().partition(|record| is_past(&record.unit, plan));
-    finish(plan, options, &context, &mut results).await?;
+    finish(plan, options, &context, &mut results, &mut failures).await?;
 
-    let mut tables: Vec<ResultTable> = looked.iter().map(LookedUp::ties_table).collect::<Result<_>>()?;
-    let mut raised = Vec::new();
-    let mut signals: BTreeMap<Suite, BTreeMap<String, u64>> = BTreeMap::new();
-    for analysis in &plan.analyses {
-        let whole = results.remove(analysis.id);
-        let whole = whole.ok_or_else(|| Error::Internal(format!("{} was merged to nothing", analysis.id)))?;
-        if analysis.is_reported() {
-            signals.entry(analysis.suite).or_default();
-        }
-        if let (Some(rule), Some(rows)) = (&analysis.finding, whole.held()) {
-            let candidates = (0..rows.num_rows()).map(|index| Row::new(rows, index));
-            let count = candidates.filter(|row| (rule.is_finding)(row, options.config)).count();
-            signals.entry(analysis.suite).or_default().insert(analysis.id.to_owned(), count as u64);
-            let found = findings_of(analysis, std::slice::from_ref(rows), options.config).into_iter();
-            raised.extend(
-                found.filter(|finding| looked.as_ref().is_none_or(|looked| looked.is_about(finding))),
-            );
-        }
-        let companion = match &analysis.companion {
-            Some(companion) => {
-                let bindings = analysis.bindings(options.config)?;
-                let rows = all(companion.compute(whole.frame(&options.runtime)?, &bindings)?).await?;
-                Some(ResultTable::held(companion.name, &[rows])?)
-            }
-            None => None,
-        };
-        tables.push(whole.into_table(analysis.id)?);
-        tables.extend(companion);
+    let mut shown = show_all(plan, options, results, &mut failures).await?;
+    if let Some(looked) = &looked {
+        shown.tables.insert(0, looked.ties_table()?);
+        shown.findings.retain(|finding| looked.is_about(finding));
     }
-    let watched = Watched::of(raised, &options.config.watchlists);
+    let Shown { tables, findings, signals } = shown;
+    let reduced = failures.without(plan);
+    let plan = &reduced;
+    let watched = Watched::of(findings, &options.config.watchlists);
     let entity = match &mut looked {
         Some(looked) => Some(looked.told(&records).await?),
         None => None,
@@ -166,6 +149,68 @@ pub async fn run_scan(
     let report = Report::new(plan, options.config, outcome, names)?;
     let rollups = rollup_files(plan, &records);
     Ok(ScanResult { tables, findings: watched.findings, suppressed: watched.suppressed, report, rollups })
+}
+
+/// What a scan's results come to, but for what is known of their entities.
+#[derive(Default)]
+struct Shown {
+    tables: Vec<ResultTable>,
+    findings: Vec<Finding>,
+    /// Rows that raise findings, by suite and analysis.
+    signals: BTreeMap<Suite, BTreeMap<String, u64>>,
+}
+
+/// The tables and findings of all analyses that have not failed.
+async fn show_all(
+    plan: &ScanPlan,
+    options: &RunOptions<'_>,
+    mut results: Results,
+    failures: &mut Failures,
+) -> Result<Shown> {
+    let mut all = Shown::default();
+    for analysis in failures.spared(plan) {
+        let whole = results.remove(analysis.id);
+        let whole = whole.ok_or_else(|| Error::Internal(format!("{} was merged to nothing", analysis.id)))?;
+        let (tables, found) = match show(analysis, whole, options).await {
+            Ok(shown) => shown,
+            Err(error) => {
+                failures.fail(analysis, None, error)?;
+                continue;
+            }
+        };
+        if analysis.is_reported() {
+            all.signals.entry(analysis.suite).or_default();
+        }
+        if let Some(found) = found {
+            let count = found.iter().map(|finding| finding.rows).sum();
+            all.signals.entry(analysis.suite).or_default().insert(analysis.id.to_owned(), count);
+            all.findings.extend(found);
+        }
+        all.tables.extend(tables);
+    }
+    Ok(all)
+}
+
+/// The tables of one analysis, and its findings where it raises any.
+async fn show(
+    analysis: &'static Analysis,
+    whole: Whole,
+    options: &RunOptions<'_>,
+) -> Result<(Vec<ResultTable>, Option<Vec<Finding>>)> {
+    let found = match (&analysis.finding, whole.held()) {
+        (Some(_), Some(rows)) => Some(findings_of(analysis, std::slice::from_ref(rows), options.config)?),
+        _ => None,
+    };
+    let companion = match &analysis.companion {
+        Some(companion) => {
+            let bindings = analysis.bindings(options.config)?;
+            let rows = all(companion.compute(whole.frame(&options.runtime)?, &bindings)?).await?;
+            Some(ResultTable::held(companion.name, &[rows])?)
+        }
+        None => None,
+    };
+    let tables = [whole.into_table(analysis.id)?].into_iter().chain(companion);
+    Ok((tables.collect(), found))
 }
 
 /// What was read, and what is known of who is in it.
@@ -273,6 +318,7 @@ pub(super) fn rollup_run<'a>(plan: &ScanPlan, options: &'a RunOptions<'a>) -> Ro
         job: options.job,
         tables: cut(plan).0,
         use_cache: options.use_cache,
+        lost: Mutex::default(),
     }
 }
 
@@ -308,21 +354,33 @@ async fn finish(
     options: &RunOptions<'_>,
     context: &EntityContext,
     results: &mut Results,
+    failures: &mut Failures,
 ) -> Result<()> {
-    for analysis in &plan.analyses {
+    for &analysis in &plan.analyses {
         if analysis.finish.is_none() {
             continue;
         }
         let Some(rows) = results.remove(analysis.id) else { continue };
-        let session = task_session(Arc::clone(&options.runtime));
-        let prevalence = session.read_batch(context.prevalence_rows()?)?;
-        let known = Context { config: options.config, prevalence };
-        let frame = analysis.finished(rows.frame(&options.runtime)?, &known)?;
-        let schema = Arc::clone(frame.schema().inner());
-        let whole = analysis.ordered(&schema, frame.collect().await?, options.config)?;
-        results.insert(analysis.id, Whole::Held(whole));
+        match finished(analysis, &rows, options, context).await {
+            Ok(whole) => drop(results.insert(analysis.id, whole)),
+            Err(error) => failures.fail(analysis, analysis.finish.as_ref(), error)?,
+        }
     }
     Ok(())
+}
+
+async fn finished(
+    analysis: &'static Analysis,
+    rows: &Whole,
+    options: &RunOptions<'_>,
+    context: &EntityContext,
+) -> Result<Whole> {
+    let session = task_session(Arc::clone(&options.runtime));
+    let prevalence = session.read_batch(context.prevalence_rows()?)?;
+    let known = Context { config: options.config, prevalence };
+    let frame = analysis.finished(rows.frame(&options.runtime)?, &known)?;
+    let schema = Arc::clone(frame.schema().inner());
+    Ok(Whole::Held(analysis.ordered(&schema, frame.collect().await?, options.config)?))
 }
 
 /// All rows of a frame as one batch, which has its columns where there is none.

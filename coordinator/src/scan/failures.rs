@@ -1,0 +1,120 @@
+//! Users' own detections that fail: each fails alone, and the scan says which, with file and line, and why.
+
+use std::collections::BTreeMap;
+
+use hindcast_common::analyses::Analysis;
+use hindcast_common::config::Config;
+use hindcast_common::detections::sql::SqlText;
+use hindcast_common::error::store_failure;
+use hindcast_common::findings::findings_of;
+use hindcast_common::{Error, Result};
+
+use super::coverage::{Gap, GapKind};
+use super::merge::Results;
+use super::plan::{Disabled, ScanPlan};
+use super::spilled::Whole;
+
+/// Detections that failed, by id, each with the reason.
+#[derive(Debug, Default)]
+pub(super) struct Failures(BTreeMap<&'static str, String>);
+
+impl Failures {
+    /// Those of `plan` that read one of the rollups that could not be computed, whose reasons are given by id.
+    pub(super) fn of_rollups(plan: &ScanPlan, rollups: &BTreeMap<String, String>) -> Self {
+        let mut failures = Self::default();
+        for analysis in &plan.analyses {
+            let mut read = analysis.rollups.iter().chain(analysis.optional_rollups);
+            if let Some(reason) = read.find_map(|id| rollups.get(*id)) {
+                failures.add(analysis, reason.clone());
+            }
+        }
+        failures
+    }
+
+    /// Takes in that `analysis` failed; the first reason counts.
+    pub(super) fn add(&mut self, analysis: &'static Analysis, reason: String) {
+        self.0.entry(analysis.id).or_insert(reason);
+    }
+
+    /// Takes in that `error` came of `analysis`, in that part of its SQL where it is known.
+    ///
+    /// # Errors
+    /// The error itself, where the analysis is none of a user's or a store is behind it.
+    pub(super) fn fail(
+        &mut self,
+        analysis: &'static Analysis,
+        part: Option<&SqlText>,
+        error: Error,
+    ) -> Result<()> {
+        let reason = match &error {
+            Error::Engine(failed) if store_failure("", failed).is_none() => failed.strip_backtrace(),
+            Error::Config(text) => text.clone(),
+            _ => return Err(error),
+        };
+        if !analysis.about.is_own {
+            return Err(error);
+        }
+        self.add(analysis, analysis.failure(part, &reason));
+        Ok(())
+    }
+
+    /// Judges the rows of users' own detections that are whole, so that what is asked of their entities comes of those alone whose
+    /// rules do not fail. Those that fail are taken out of `results`.
+    ///
+    /// # Errors
+    /// As [`Failures::fail`].
+    pub(super) fn judge_early(
+        &mut self,
+        plan: &ScanPlan,
+        results: &mut Results,
+        config: &Config,
+    ) -> Result<()> {
+        for &analysis in &plan.analyses {
+            let rows = results.get(analysis.id).and_then(Whole::held);
+            let Some(rows) = rows.filter(|_| analysis.about.is_own && analysis.finish.is_none()) else {
+                continue;
+            };
+            if let Err(error) = findings_of(analysis, std::slice::from_ref(rows), config) {
+                self.fail(analysis, None, error)?;
+                results.remove(analysis.id);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn extend(&mut self, others: Self) {
+        for (id, reason) in others.0 {
+            self.0.entry(id).or_insert(reason);
+        }
+    }
+
+    pub(super) fn has(&self, analysis: &Analysis) -> bool {
+        self.0.contains_key(analysis.id)
+    }
+
+    /// The analyses of `plan` that have not failed.
+    pub(super) fn spared(&self, plan: &ScanPlan) -> Vec<&'static Analysis> {
+        plan.analyses.iter().copied().filter(|analysis| !self.has(analysis)).collect()
+    }
+
+    /// The plan as it could be carried out: what failed is disabled, and a gap of the coverage.
+    pub(super) fn without(&self, plan: &ScanPlan) -> ScanPlan {
+        let mut plan = plan.clone();
+        let analyses = std::mem::take(&mut plan.analyses);
+        for analysis in analyses {
+            let Some(reason) = self.0.get(analysis.id) else {
+                plan.analyses.push(analysis);
+                continue;
+            };
+            plan.disabled.push(Disabled { analysis, reason: reason.clone(), lacking: None });
+            plan.gaps.push(Gap {
+                kind: GapKind::Detection,
+                table: analysis.id.to_owned(),
+                reason: format!("it failed: {reason}"),
+                looked_for: Vec::new(),
+                found: Vec::new(),
+            });
+        }
+        plan
+    }
+}
