@@ -10,15 +10,17 @@ SELECT source_ip,
        timing_score,
        size_score,
        coverage_score,
-       get_field(service, 'factor') AS service_factor,
-       beacon_own_score(timing_score, size_score, coverage_score, get_field(service, 'factor')) AS _own_score,
+       service_factor,
+       beacon_own_score(timing_score, size_score, coverage_score, service_factor) AS _own_score,
        destination_port,
-       get_field(service, 'name') AS known_service,
+       known_service,
        _first_seen,
        _last_seen,
        _in_beaconing
 FROM (
-    SELECT *, known_service(destination_port, $known_services) AS service
+    SELECT *,
+           known_service_name(destination_port, $known_services) AS known_service,
+           known_service_factor(destination_port, $known_services) AS service_factor
     FROM (
         SELECT source_ip,
                destination_ip,
@@ -31,8 +33,8 @@ FROM (
                beacon_size_score(size_classes, size_class_squares, sessions) AS size_score,
                get_field(rhythm, 'coverage_score') AS coverage_score,
                CASE WHEN lowest_port = highest_port THEN lowest_port END AS destination_port,
-               _first_seen,
-               _last_seen,
+               least(first_seen, threat_first_seen) AS _first_seen,
+               greatest(last_seen, threat_last_seen) AS _last_seen,
                _in_beaconing
         FROM (
             SELECT *,
@@ -49,8 +51,10 @@ FROM (
                        size_class_squares,
                        lowest_port,
                        highest_port,
-                       least(first_seen, threat_first_seen) AS _first_seen,
-                       greatest(last_seen, threat_last_seen) AS _last_seen,
+                       first_seen,
+                       threat_first_seen,
+                       last_seen,
+                       threat_last_seen,
                        beacon_gaps(seconds) AS gaps
                 FROM external_pairs
             )

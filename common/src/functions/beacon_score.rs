@@ -1,0 +1,152 @@
+//! The parts of a beacon's score that come from sums over its pair's sessions, and how they come together. docs/beacons.md has
+//! the formulas with their sources, and what they are worth on generated truth.
+
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
+use datafusion::functions::core::expr_fn::{coalesce, greatest, least};
+use datafusion::functions::math::expr_fn::{ln, sqrt};
+use datafusion::logical_expr::{Expr, cast, lit, when};
+
+use super::{CLASSES_AN_OCTAVE, round_half_up};
+
+/// Octaves (doublings) of deviation at which sizes count as not alike at all: a beacon's polls differ by less than one, what
+/// people send by two.
+const OCTAVES_NOT_ALIKE: f64 = 2.0;
+/// Mean sizes, as binary logarithms of bytes, up to which a session is as small as a poll (8 KiB), and from which on it is
+/// none at all (1 MiB). RITA's first versions scored smallness likewise, up to 8 KiB in all.
+const OCTAVES_OF_POLL: f64 = 13.0;
+const OCTAVES_OF_TRANSFER: f64 = 20.0;
+/// Sources below which a network is too small for prevalence to tell much: it counts as one of so many.
+const FEWEST_SOURCES: f64 = 20.0;
+
+/// How alike and how small what a pair sends is: `max(0, 1 - d / 2) · s`, with `d` the deviation of the sizes' binary logarithms
+/// and `s` falling from 1 at a mean of 8 KiB to 0 at 1 MiB. Null where no size is known.
+///
+/// `size_classes` and `size_class_squares` are sums over `sessions` of [`super::size_class`] and of its square.
+///
+/// # Errors
+/// Where the expression can't be built.
+pub fn beacon_size_score(size_classes: Expr, size_class_squares: Expr, sessions: Expr) -> Result<Expr> {
+    let is_known = size_classes.clone().is_not_null();
+    let sessions = number(sessions);
+    let mean = number(size_classes) / sessions.clone();
+    let variance = number(size_class_squares) / sessions - mean.clone() * mean.clone();
+    let octaves = |classes: Expr| classes / lit(CLASSES_AN_OCTAVE as f64);
+    let within = |value: Expr| least(vec![lit(1.0), greatest(vec![lit(0.0), value])]);
+    let deviation = octaves(sqrt(greatest(vec![lit(0.0), variance])));
+    let alike = within(lit(1.0) - deviation / lit(OCTAVES_NOT_ALIKE));
+    let small =
+        within((lit(OCTAVES_OF_TRANSFER) - octaves(mean)) / lit(OCTAVES_OF_TRANSFER - OCTAVES_OF_POLL));
+    when(is_known, round_half_up(alike * small, 4)).end()
+}
+
+/// What the scores that a pair has of its own come to: `√timing · (1 + context) / 2 · service`, where `context` is the mean of size
+/// and coverage, of those known.
+///
+/// No size or persistence makes a beacon of what keeps no time, and timing alone comes half way. The root spreads the lower half,
+/// where jitter and loss lie: at 50 % of both a beacon's timing is a third, chance's next to nothing.
+pub fn beacon_own_score(
+    timing_score: Expr,
+    size_score: Expr,
+    coverage_score: Expr,
+    service_factor: Expr,
+) -> Expr {
+    let context = (coalesce(vec![size_score, coverage_score.clone()]) + coverage_score) / lit(2.0);
+    sqrt(timing_score) * (lit(1.0) + context) / lit(2.0) * service_factor
+}
+
+/// How rare a destination is: `ln(n / d) / ln n`, with `d` sources of `n` that talk to it. That is the inverse document frequency
+/// (Spärck Jones 1972) as part of its maximum: 1 for a destination of one source, 0 for one of all. Null where `d` is.
+///
+/// # Errors
+/// Where the expression can't be built.
+pub fn beacon_prevalence(distinct_sources: Expr, total_sources: Expr) -> Result<Expr> {
+    let is_known = distinct_sources.clone().is_not_null();
+    let total = greatest(vec![number(total_sources), lit(FEWEST_SOURCES)]);
+    let rarity = ln(total.clone() / number(distinct_sources)) / ln(total);
+    when(is_known, round_half_up(rarity, 4)).end()
+}
+
+fn number(value: Expr) -> Expr {
+    cast(value, DataType::Float64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch};
+    use arrow::compute::concat_batches;
+    use arrow::datatypes::Float64Type;
+    use datafusion::logical_expr::ident;
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+
+    /// The values of `expr` over a row each.
+    fn values(columns: Vec<(&str, ArrayRef)>, expr: Expr) -> Float64Array {
+        let rows = RecordBatch::try_from_iter(columns).unwrap();
+        let frame = SessionContext::new().read_batch(rows).unwrap();
+        let frame = frame.select(vec![expr.alias("value")]).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let batches = runtime.block_on(frame.collect()).unwrap();
+        let all = concat_batches(&batches[0].schema(), &batches).unwrap();
+        all.column(0).as_primitive::<Float64Type>().clone()
+    }
+
+    /// Prevalence of destinations that have 1, 2, half and all sources of `total`.
+    fn prevalences(total: i64) -> Vec<f64> {
+        let sources: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, total / 2, total]));
+        let totals: ArrayRef = Arc::new(Int64Array::from(vec![total; 4]));
+        let expr = beacon_prevalence(ident("sources"), ident("total")).unwrap();
+        values(vec![("sources", sources), ("total", totals)], expr).values().to_vec()
+    }
+
+    #[test]
+    fn the_more_sources_talk_to_a_destination_the_less_it_is_rare() {
+        let of_hundred = prevalences(100);
+        assert_eq!((of_hundred[0], of_hundred[3]), (1.0, 0.0));
+        assert!((of_hundred[1] - (1.0 - 2f64.ln() / 100f64.ln())).abs() < 1e-4, "{of_hundred:?}");
+        assert!(of_hundred.windows(2).all(|pair| pair[1] <= pair[0]), "{of_hundred:?}");
+        // Of four sources, all four: the network is too small for that to count for much.
+        assert!(prevalences(4)[3] > 0.5, "{:?}", prevalences(4));
+    }
+
+    #[test]
+    fn nothing_is_known_of_a_destination_that_was_not_asked_for() {
+        let none: ArrayRef = Arc::new(Int64Array::from(vec![None]));
+        let expr = beacon_prevalence(ident("sources"), ident("total")).unwrap();
+        assert!(values(vec![("sources", Arc::clone(&none)), ("total", none)], expr).is_null(0));
+    }
+
+    #[test]
+    fn small_sizes_that_are_alike_score_one_and_unknown_ones_none() {
+        // Ten sessions of 256 bytes, of 256 and 4,096 bytes in turn, of 1 MiB, and of unknown size.
+        let classes: ArrayRef = Arc::new(Int64Array::from(vec![Some(1_280), Some(1_600), Some(3_200), None]));
+        let squares: ArrayRef =
+            Arc::new(Int64Array::from(vec![Some(163_840), Some(266_240), Some(1_024_000), None]));
+        let sessions: ArrayRef = Arc::new(Int64Array::from(vec![10; 4]));
+        let columns = vec![("classes", classes), ("squares", squares), ("sessions", sessions)];
+        let expr = beacon_size_score(ident("classes"), ident("squares"), ident("sessions")).unwrap();
+        let scores = values(columns, expr);
+        assert_eq!(scores.iter().collect::<Vec<_>>(), [Some(1.0), Some(0.0), Some(0.0), None]);
+    }
+
+    #[test]
+    fn timing_alone_comes_half_way_and_an_unknown_size_counts_as_coverage() {
+        let column = |value: Option<f64>| Arc::new(Float64Array::from(vec![value])) as ArrayRef;
+        let score = |timing, size, coverage, factor| {
+            let columns = vec![
+                ("timing", column(timing)),
+                ("size", column(size)),
+                ("coverage", column(coverage)),
+                ("factor", column(factor)),
+            ];
+            let expr = beacon_own_score(ident("timing"), ident("size"), ident("coverage"), ident("factor"));
+            values(columns, expr).iter().next().flatten()
+        };
+        assert_eq!(score(Some(1.0), Some(0.0), Some(0.0), Some(1.0)), Some(0.5));
+        assert_eq!(score(Some(1.0), None, Some(1.0), Some(0.5)), Some(0.5));
+        assert_eq!(score(None, Some(1.0), None, Some(1.0)), None);
+    }
+}

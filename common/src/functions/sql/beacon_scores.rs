@@ -1,0 +1,55 @@
+//! The parts of a beacon's score, which `beaconing` and `beacon_scores` share.
+
+use super::Documented;
+use super::short_form::{Expansion, ShortForm};
+use crate::functions;
+
+pub(super) const FORMS: &[ShortForm] = &[
+    ShortForm::new(
+        Documented {
+            name: "beacon_size_score",
+            arguments: &[
+                ("size_classes", "integer"),
+                ("size_class_squares", "integer"),
+                ("sessions", "integer"),
+            ],
+            result: "float",
+            doc: "How alike and how small the sizes of sessions are, 0 to 1, from the sums of `size_class` and of its square over the \
+                  sessions; null where no size is known. docs/beacons.md has the formula.",
+        },
+        Expansion::OfLiterals(|arguments| {
+            let [classes, squares, sessions] = [0, 1, 2].map(|place: usize| arguments[place].clone());
+            functions::beacon_size_score(classes, squares, sessions).map(Some)
+        }),
+    ),
+    ShortForm::new(
+        Documented {
+            name: "beacon_own_score",
+            arguments: &[
+                ("timing_score", "float"),
+                ("size_score", "float"),
+                ("coverage_score", "float"),
+                ("service_factor", "float"),
+            ],
+            result: "float",
+            doc: "What the scores that a pair has of its own come to, 0 to 1; null where it has no timing. docs/beacons.md has the \
+                  formula.",
+        },
+        Expansion::OfAny(|arguments| {
+            let [timing, size, coverage, factor] = [0, 1, 2, 3].map(|place: usize| arguments[place].clone());
+            functions::beacon_own_score(timing, size, coverage, factor)
+        }),
+    ),
+    ShortForm::new(
+        Documented {
+            name: "beacon_prevalence",
+            arguments: &[("distinct_sources", "integer"), ("total_sources", "integer")],
+            result: "float",
+            doc: "How rare a destination is that so many of all sources talk to: 1 for one source, 0 for all, of at least 20; null \
+                  where the first is null. docs/beacons.md has the formula.",
+        },
+        Expansion::OfLiterals(|arguments| {
+            functions::beacon_prevalence(arguments[0].clone(), arguments[1].clone()).map(Some)
+        }),
+    ),
+];
