@@ -1,77 +1,27 @@
 //! Transfer tools whose process connects to object storage, corroborated by the storage account's own log.
+//!
+//! In Rust, because the plan depends on which tables and columns the lake has: SQL sees an empty table for one that is missing,
+//! where the count of writes has to be null, and a null for a column that is missing, where the join has to do without it.
 
 use arrow::datatypes::DataType;
-use datafusion::common::{JoinType, Result};
+use datafusion::common::{DataFusionError, JoinType, Result, ScalarValue};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::{Expr, cast, ident, lit, when};
 use datafusion::prelude::DataFrame;
-use datafusion::scalar::ScalarValue;
 
-use super::{Analysis, Inputs, Locations, LookBack, Requirement, Suite};
-use crate::findings::{EntityKind, FindingRule, Period, Severity, Stage, technique};
-use crate::functions::storage_account;
-use crate::rollups::second_of_time;
+use super::Inputs;
+use crate::config::{Config, Span};
+use crate::functions::{floor_div, storage_account};
 use crate::time::MICROS_PER_SECOND;
 
-pub(super) static ANALYSIS: Analysis = Analysis {
-    id: "cli_storage_uploads",
-    version: 2,
-    suite: Suite::Exfiltration,
-    title: "Uploads to cloud storage by command-line tools",
-    rollups: &["cli_processes", "storage_connections"],
-    optional_rollups: &["blob_writes"],
-    requires: &[
-        Requirement { tables: &["DeviceProcessEvents"], columns: &["DeviceName", "ProcessCommandLine"] },
-        Requirement { tables: &["DeviceNetworkEvents"], columns: &["DeviceName", "RemoteUrl"] },
-    ],
-    locations: Locations::Unused,
-    look_back: Some(LookBack {
-        rollups: &["cli_processes"],
-        start: |config, from_us| Some(from_us.saturating_sub(config.cli_storage_uploads.join_window.0?)),
-    }),
-    run,
-    finish: None,
-    order: &[("timestamp", false), ("network_timestamp", false)],
-    limit: None,
-    companion: None,
-    finding: Some(FindingRule {
-        title: "Data uploaded to cloud storage",
-        techniques: &[technique("T1567.002", "Exfiltration Over Web Service: Exfiltration to Cloud Storage")],
-        stage: Stage::Upload,
-        entities: &[
-            (EntityKind::Device, "device_name"),
-            (EntityKind::User, "account_name"),
-            (EntityKind::Url, "remote_url"),
-            (EntityKind::StorageAccount, "_storage_account"),
-        ],
-        first_seen: "timestamp",
-        last_seen: "network_timestamp",
-        // The process may have begun before the window, where other connections of it were.
-        period: Period::LastDay,
-        is_finding: |_, _| true,
-        severity: |_| Severity::High,
-        confidence: |row| if row.integer("blob_writes").is_some_and(|writes| writes > 0) { 90 } else { 70 },
-        explain: |row| {
-            let command = row.text("command_line").unwrap_or_default();
-            let url = row.text("remote_url").unwrap_or_default();
-            let corroboration = match row.integer("blob_writes") {
-                Some(0) => "; the storage log shows no write within the hour".to_owned(),
-                Some(writes) => format!("; the storage log shows {writes} writes within the hour"),
-                None => String::new(),
-            };
-            format!("`{command}` connected to {url}{corroboration}")
-        },
-    }),
-};
-
-fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
+pub(super) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let mut join = vec![ident("device_name").eq(ident("network_device_name"))];
     let has_process_id = |table| inputs.has_column(table, "InitiatingProcessId");
     if has_process_id("DeviceProcessEvents") && has_process_id("DeviceNetworkEvents") {
         join.push(ident("process_id").eq(ident("network_process_id")));
     }
-    if let Some(join_us) = inputs.config.cli_storage_uploads.join_window.0 {
+    if let Some(join_us) = span(inputs.config, "cli_storage_uploads.join_window")? {
         // Process ids are used again.
         let since_start = micros(ident("network_timestamp")) - micros(ident("timestamp"));
         join.push(since_start.between(lit(0i64), lit(join_us)));
@@ -95,8 +45,8 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     match inputs.whole("blob_writes")? {
         None => uploads.with_column("blob_writes", no_count),
         Some(writes) => {
-            let counted =
-                corroboration(&uploads, writes, inputs.config.cli_storage_uploads.corroboration_window.0)?;
+            let window_us = span(inputs.config, "cli_storage_uploads.corroboration_window")?;
+            let counted = corroboration(&uploads, writes, window_us)?;
             let is_same = vec![
                 ident("_storage_account").eq(ident("counted_account")),
                 network_second().eq(ident("counted_second")),
@@ -110,6 +60,14 @@ fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
                 .drop_columns(&["counted_account", "counted_second", "counted_writes"])
         }
     }
+}
+
+/// Microseconds of the span at a path; none where it is unlimited.
+fn span(config: &Config, path: &str) -> Result<Option<i64>> {
+    let value = config.parameter(path);
+    let text = value.as_ref().and_then(|value| value.as_str()).unwrap_or_default();
+    let span = Span::try_from(text.to_owned());
+    span.map(|span| span.0).map_err(|error| DataFusionError::External(Box::new(error)))
 }
 
 /// Microseconds since the epoch of a time.
@@ -141,5 +99,5 @@ fn corroboration(uploads: &DataFrame, writes: DataFrame, window_us: Option<i64>)
 
 /// As `write_second` of the rollup, which it is joined with.
 fn network_second() -> Expr {
-    second_of_time(ident("network_timestamp"))
+    floor_div(micros(ident("network_timestamp")), MICROS_PER_SECOND)
 }

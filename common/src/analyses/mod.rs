@@ -1,6 +1,7 @@
 //! Analyses: from merged rollups to one result table each, and the findings a table raises. What each computes is data, loaded
 //! by [`crate::detections`]; a few are written in Rust, in [`native`].
 
+mod cli_storage_uploads;
 pub mod correlation;
 mod inputs;
 pub mod investigation;

@@ -2,6 +2,7 @@
 
 mod beacon_gaps;
 mod beacon_rhythm;
+mod beacon_score;
 mod bucket;
 mod external_address;
 mod floor_div;
@@ -30,6 +31,7 @@ use datafusion::logical_expr::{EmitTo, GroupsAccumulator, Signature, Volatility}
 pub use beacon_gaps::beacon_gaps;
 pub use beacon_rhythm::beacon_rhythm;
 use beacon_rhythm::rhythm_of;
+pub use beacon_score::{beacon_own_score, beacon_prevalence, beacon_size_score};
 pub use bucket::{BUCKETS, bucket_of};
 pub use external_address::{PrivateSpace, is_external};
 pub use floor_div::floor_div;

@@ -11,6 +11,7 @@
 //! - Arrays of literals, by [`ArrayLiterals`].
 
 mod array_literals;
+mod beacon_scores;
 mod beacons;
 mod literals;
 mod names;
@@ -56,7 +57,15 @@ const AGGREGATES: &[Documented] = &[Documented {
 
 /// Every scalar function, in the order of [`documentation`].
 fn short_forms() -> impl Iterator<Item = &'static ShortForm> {
-    [text_tests::FORMS, names::FORMS, times::FORMS, numbers::FORMS, beacons::FORMS].into_iter().flatten()
+    let all = [
+        text_tests::FORMS,
+        names::FORMS,
+        times::FORMS,
+        numbers::FORMS,
+        beacons::FORMS,
+        beacon_scores::FORMS,
+    ];
+    all.into_iter().flatten()
 }
 
 /// The scalar functions that SQL can call beside DataFusion's own.
