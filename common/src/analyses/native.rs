@@ -5,6 +5,7 @@ use datafusion::common::Result;
 use datafusion::prelude::DataFrame;
 
 use super::Inputs;
+use super::cli_storage_uploads;
 use super::correlation::{entity_ties, known_names, prevalence};
 use super::investigation::{entity_activity, entity_peers};
 
@@ -13,6 +14,7 @@ type Run = fn(&Inputs<'_>) -> Result<DataFrame>;
 
 /// Each with its id.
 pub(crate) static NATIVE: &[(&str, Run)] = &[
+    ("cli_storage_uploads", cli_storage_uploads::run),
     ("entity_activity", entity_activity::run),
     ("entity_peers", entity_peers::run),
     ("entity_ties", entity_ties::run),
