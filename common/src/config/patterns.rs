@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use regex::{Regex, RegexBuilder};
 
+use crate::{Error, Result};
+
 /// Upper bound of one compiled list, in bytes: a longer one is refused rather than filling memory.
 const SIZE_LIMIT_BYTES: usize = 16 << 20;
 
@@ -16,49 +18,27 @@ pub struct Patterns {
 }
 
 impl Patterns {
-    /// The list of `patterns`.
-    ///
-    /// # Errors
-    /// Where one does not compile, or all together are too large.
-    pub fn of(patterns: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, regex::Error> {
-        let list =
-            Self { patterns: patterns.into_iter().map(Into::into).collect(), compiled: OnceLock::new() };
-        if !list.patterns.is_empty() {
-            compile(&list.source())?;
-        }
-        Ok(list)
-    }
-
-    /// Whether a pattern compiles, alone.
-    ///
-    /// # Errors
-    /// Showing where in the pattern it does not.
-    pub fn check(pattern: &str) -> Result<(), regex::Error> {
-        compile(pattern).map(|_| ())
-    }
-
-    /// A list of these regular expressions, without cases.
+    /// The list of these regular expressions.
     ///
     /// # Errors
     /// [`Error::Config`] that names the first pattern that does not compile, or says that all of them are too large.
     pub fn of(patterns: &[impl AsRef<str>]) -> Result<Self> {
-        let rule = |pattern: &str| Rule { pattern: pattern.to_owned(), ..Rule::default() };
-        let rules: Vec<Rule> = patterns.iter().map(|pattern| rule(pattern.as_ref())).collect();
-        let mut list = Self { rules, compiled: OnceLock::new() };
-        if !list.rules.is_empty() {
-            let compiled = compile(&list.source()).map_err(|error| Error::Config(list.fault(error)))?;
+        let patterns = patterns.iter().map(|pattern| pattern.as_ref().to_owned()).collect();
+        let mut list = Self { patterns, compiled: OnceLock::new() };
+        if !list.patterns.is_empty() {
+            let compiled = compile(&list.source()).map_err(|error| Error::Config(list.fault(&error)))?;
             list.compiled = OnceLock::from(Some(compiled));
         }
         Ok(list)
     }
 
     /// What is wrong with a list that does not compile.
-    fn fault(&self, of_list: regex::Error) -> String {
-        let fault = |rule: &Rule| {
-            let error = compile(&rule.pattern).err()?;
-            Some(BadPattern { pattern: &rule.pattern, error }.to_string())
+    fn fault(&self, of_list: &regex::Error) -> String {
+        let fault = |pattern: &String| {
+            let error = compile(pattern).err()?;
+            Some(format!("pattern `{pattern}`: {error}"))
         };
-        self.rules.iter().find_map(fault).unwrap_or_else(|| of_list.to_string())
+        self.patterns.iter().find_map(fault).unwrap_or_else(|| of_list.to_string())
     }
 
     /// A list that matches text holding one of `words`, any case.

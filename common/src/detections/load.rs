@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 
 use super::definition::{CheckDefinition, ColumnDefinition, DetectionDefinition};
-use super::parameters::ParameterType;
+use super::parameters::{ParameterType, read_values};
 use super::sql::SqlText;
 use super::{About, Check, ColumnAbout, Detections, Guide};
 use crate::analyses::{Analysis, Companion, HIDDEN_PREFIX, LookBack, NATIVE, Query, Requirement, Suite};
+use crate::config::{Layer, SHARED_SECTIONS};
 use crate::findings::FindingRule;
 use crate::nearest::nearest;
 use crate::rollups::{Rollup, definition as rollup_definition};
@@ -47,6 +48,11 @@ pub(super) fn load(
         let id = folder.rsplit('/').next().unwrap_or(folder);
         let (path, _) = files[DEFINITION];
         check_id(path, id)?;
+        if id == "detections" || SHARED_SECTIONS.contains(&id) {
+            return Err(Error::Config(format!(
+                "{path}: {id:?} is the name of another section of configuration files; choose another name"
+            )));
+        }
         if beside.is_some_and(|known| known.by_id(id).is_some())
             || analyses.iter().any(|analysis| analysis.id == id)
         {
@@ -98,7 +104,8 @@ fn sorted(files: &[(String, String)]) -> Result<(BTreeMap<&str, Folder<'_>>, BTr
 
 fn analysis(id: &str, files: &Folder<'_>, is_own: bool) -> Result<Analysis> {
     let (path, text) = files[DEFINITION];
-    let definition: DetectionDefinition = parse(path, text)?;
+    let mut definition: DetectionDefinition = parse(path, text)?;
+    read_values(&Layer { name: path, text }, &mut definition.parameters)?;
     let file = leaked(path);
     if is_own && !Suite::ALL.contains(&definition.suite) {
         let names = Suite::ALL.map(Suite::name).join(", ");
@@ -216,9 +223,7 @@ fn check_metadata(files: &Folder<'_>, definition: &DetectionDefinition) -> Resul
             ));
         }
     }
-    check_charts(files, definition)?;
-    let (path, _) = files[DEFINITION];
-    definition.parameters.iter().try_for_each(|(name, parameter)| parameter.check(path, name))
+    check_charts(files, definition)
 }
 
 /// Charts of a companion table are checked once its columns are known.

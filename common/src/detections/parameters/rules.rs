@@ -17,9 +17,7 @@ const KEYS: [&str; 3] = ["pattern", "hits", "misses"];
 /// [`crate::Error::Config`] naming the file and line: where it does not compile, or disagrees with its own cases.
 pub(super) fn pattern(item: &Given<'_>, list: &str) -> Result<String> {
     let DeValue::Table(table) = item.value.get_ref() else {
-        let pattern = item.text()?;
-        check_compiles(item, pattern)?;
-        return Ok(pattern.to_owned());
+        return compiled(item).map(|(pattern, _)| pattern);
     };
     if let Some((name, _)) = table.iter().find(|(name, _)| !KEYS.contains(&&**name.get_ref())) {
         let hint = did_you_mean(name.get_ref(), KEYS.into_iter());
@@ -31,9 +29,7 @@ pub(super) fn pattern(item: &Given<'_>, list: &str) -> Result<String> {
     };
     let path = format!("{}.pattern", item.path);
     let written = Given { layer: item.layer, path: &path, value: written };
-    let pattern = written.text()?;
-    check_compiles(&written, pattern)?;
-    let alone = Patterns::of([pattern]).map_err(|error| written.fault(format!("{list}: {error}")))?;
+    let (pattern, alone) = compiled(&written)?;
     let mut scratch = String::new();
     for (key, is_hit) in [("hits", true), ("misses", false)] {
         for text in texts(item, key, table.get(key))? {
@@ -44,11 +40,14 @@ pub(super) fn pattern(item: &Given<'_>, list: &str) -> Result<String> {
             }
         }
     }
-    Ok(pattern.to_owned())
+    Ok(pattern)
 }
 
-fn check_compiles(written: &Given<'_>, pattern: &str) -> Result<()> {
-    Patterns::check(pattern).map_err(|error| written.fault(format!("pattern `{pattern}`: {error}")))
+/// A pattern, and the list of it alone.
+fn compiled(written: &Given<'_>) -> Result<(String, Patterns)> {
+    let pattern = written.text()?;
+    let alone = Patterns::of(&[pattern]).map_err(|error| written.fault(error))?;
+    Ok((pattern.to_owned(), alone))
 }
 
 /// The texts under `key`; none where it is absent.
