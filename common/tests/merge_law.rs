@@ -11,9 +11,10 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
 use hindcast_common::config::Config;
+use hindcast_common::detections::Detections;
 use hindcast_common::engine::task_session;
 use hindcast_common::functions::BUCKETS;
-use hindcast_common::rollups::{BUCKET_COLUMN, ROLLUPS, Rollup};
+use hindcast_common::rollups::{BUCKET_COLUMN, Rollup};
 use proptest::prelude::*;
 use rows::{batch, rows_of};
 
@@ -66,7 +67,7 @@ proptest! {
         cut in 1u8..BUCKETS,
     ) {
         let bench = Bench::new();
-        for rollup in ROLLUPS {
+        for rollup in Detections::built_in().rollups() {
             let seeds: Vec<u64> = rows.iter().map(|(seed, _)| *seed).collect();
             let whole = bench.state(rollup, batch(rollup, &seeds));
             let expected = sorted(bench.merged(rollup, whole, (0, BUCKETS)));
@@ -92,7 +93,7 @@ proptest! {
 #[test]
 fn generated_rows_give_every_rollup_state() {
     let bench = Bench::new();
-    for rollup in ROLLUPS {
+    for rollup in Detections::built_in().rollups() {
         let seeds: Vec<u64> = (0..500u64).map(|seed| seed.wrapping_mul(0x2545_f491_4f6c_dd1d)).collect();
         let rows = batch(rollup, &seeds);
         let state = bench.state(rollup, rows.clone());

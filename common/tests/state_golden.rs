@@ -13,8 +13,8 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit};
 use hindcast_common::catalog::{CATALOG_VERSION, ColumnKind, TableSpec};
+use hindcast_common::detections::Detections;
 use hindcast_common::functions::FUNCTIONS_VERSION;
-use hindcast_common::rollups::{ROLLUPS, Rollup};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rows::{SmallLake, parquet_of, rows_of, table_rows};
 
@@ -57,7 +57,10 @@ fn text_of(file: &Path) -> (usize, String) {
 async fn states() -> BTreeMap<String, Pinned> {
     let lake = SmallLake::new();
     let mut by_table: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    ROLLUPS.iter().for_each(|rollup| by_table.entry(rollup.tables[0]).or_default().push(rollup.id));
+    let detections = Detections::built_in();
+    for rollup in detections.rollups() {
+        by_table.entry(rollup.tables[0]).or_default().push(rollup.id);
+    }
     let mut states = BTreeMap::new();
     for (table, rollups) in by_table {
         let spec = TableSpec::by_name(table).expect("a table");
@@ -65,7 +68,7 @@ async fn states() -> BTreeMap<String, Pinned> {
         for manifest in lake.unit(table, &file, &rollups).await.expect("state") {
             let file = manifest.file().unwrap_or_else(|| panic!("no state of {}", manifest.rollup));
             let (count, text) = text_of(&lake.state().join(file.path));
-            let version = Rollup::by_id(&manifest.rollup).expect("a rollup").version;
+            let version = detections.rollup(&manifest.rollup).expect("a rollup").version;
             let hash = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
             states.insert(manifest.rollup, (version, CATALOG_VERSION, FUNCTIONS_VERSION, count, hash));
         }
@@ -92,7 +95,7 @@ fn the_state_of_fixed_rows_is_pinned() {
     let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/state_golden.txt");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let states = runtime.expect("threads").block_on(states());
-    assert_eq!(states.len(), ROLLUPS.len());
+    assert_eq!(states.len(), Detections::built_in().rollups().len());
     let mut text =
         "# rollup, its version, the catalog's, the functions', rows of its state, their hash\n".to_owned();
     for (rollup, (version, catalog, functions, rows, hash)) in &states {

@@ -20,6 +20,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use definition::ColumnType;
+pub(crate) use load::{leaked, leaked_list};
 
 use self::chart::ChartDefinition;
 use self::parameters::{ParameterDefinition, ParameterType};
@@ -222,12 +223,15 @@ impl Detections {
         self.0.own.is_empty()
     }
 
-    /// Checks the SQL of every detection that a user brought, over tables without rows: names, types, and that the result has the
-    /// columns that are documented.
+    /// Checks the SQL of every rollup and detection that a user brought, over tables without rows: names, types, and that the
+    /// result has the columns that are documented.
     ///
     /// # Errors
     /// [`Error::Config`] naming file and line.
     pub fn check_own(self, config: &Config) -> Result<()> {
+        let built_in = Self::built_in();
+        let own_rollups = self.0.rollups.iter().filter(|rollup| built_in.rollup(rollup.id).is_none());
+        own_rollups.copied().try_for_each(|rollup| rollup.check(config))?;
         let own = self.0.analyses.iter().filter(|analysis| analysis.about.is_own);
         own.copied().try_for_each(|analysis| check::check(analysis, config))
     }

@@ -35,16 +35,11 @@ impl StateTable {
 
 /// Schema of a rollup's state, as its own plan gives it.
 pub(super) fn state_schema(rollup: &Rollup, config: &Config, session: &SessionContext) -> Result<SchemaRef> {
-    Ok(Arc::clone(built(rollup, config, session)?.schema().inner()))
-}
-
-/// A rollup over no row.
-pub(super) fn built(rollup: &Rollup, config: &Config, session: &SessionContext) -> Result<DataFrame> {
     let spec = rollup.tables.iter().find_map(|name| TableSpec::by_name(name)).ok_or_else(|| {
         datafusion::error::DataFusionError::Internal(format!("rollup {} reads no known table", rollup.id))
     })?;
     let table = session.read_table(Arc::new(EmptyTable::new(canonical_schema(spec, rollup.columns))))?;
-    rollup.build(table, config)
+    Ok(Arc::clone(rollup.build(table, config)?.schema().inner()))
 }
 
 /// The united state of a rollup's `files` below `state`, as a query that has not run.

@@ -6,13 +6,14 @@
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::functions::core::expr_fn::{coalesce, get_field, greatest, least, nullif};
-use datafusion::logical_expr::{Expr, ident, lit};
+use datafusion::logical_expr::{Expr, cast, ident, lit};
 use datafusion::prelude::DataFrame;
 
-use super::{Measure, MeasureKind, second_of_time};
+use super::{Measure, MeasureKind};
 use crate::functions::{
-    Interner, Operation, first_of, measures, packed_set, paired, second_of, sorted_distinct,
+    Interner, Operation, first_of, floor_div, measures, packed_set, paired, second_of, sorted_distinct,
 };
+use crate::time::MICROS_PER_SECOND;
 
 /// Columns of a grouping's result that are taken apart again.
 const PAIR_COLUMN: &str = "_pair";
@@ -95,6 +96,11 @@ pub(super) fn group(frame: DataFrame, keys: &[&str], kept: &[Measure], of: Group
     }
     aggregates.push(measures(side_by_side).alias(MEASURES_COLUMN));
     frame.aggregate(grouped, aggregates)?.select(columns)
+}
+
+/// Whole seconds since the epoch of a time.
+pub(crate) fn second_of_time(time: Expr) -> Expr {
+    floor_div(cast(time, DataType::Int64), MICROS_PER_SECOND)
 }
 
 /// A measure of the rows or states grouped.

@@ -2,82 +2,30 @@
 //!
 //! A rollup is either groups with measures (counts, sums, extremes, sets) or the rows that match a pattern, as a
 //! multiset. Both unite exactly in any split and order, so files, dates, shards and attempts leave no trace.
+//! What a rollup keeps of its table is data: `common/rollups/<id>.toml`, read by [`definition`].
 
-mod activity;
-mod attack_events;
-mod blob_writes;
-mod cli_processes;
-mod device_accounts;
-mod device_addresses;
-mod device_hours;
-mod dns_pairs;
-mod event_bins;
-mod external_pairs;
-mod firewall_identities;
+mod check;
+pub mod definition;
 mod grouping;
-mod internal_pairs;
-mod network_flows;
-mod office_accounts;
-mod office_hours;
-mod office_identities;
-mod office_operations;
-mod office_rows;
 mod populations;
-mod port_sessions;
-mod staged_files;
-mod staging_processes;
-mod storage_audit_rows;
-mod storage_connections;
-mod threat_counts;
+mod row_wise;
+mod shape;
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use datafusion::common::Result;
-use datafusion::functions::core::expr_fn::coalesce;
-use datafusion::logical_expr::{Expr, cast, ident, lit};
+use datafusion::logical_expr::{Expr, cast, ident};
 use datafusion::prelude::DataFrame;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-pub use self::populations::{POPULATIONS, Population};
+pub use self::populations::{POPULATIONS, Population, Share};
+
+pub(crate) use self::grouping::second_of_time;
 
 use self::grouping::{Grouped, group};
 use crate::config::Config;
-use crate::functions::{address_or_text, bucket_of, floor_div, is_one_of, only_where};
-use crate::time::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND};
-
-/// Every rollup. A new one is a file beside this one and a line here.
-pub static ROLLUPS: &[&Rollup] = &[
-    &activity::AUDITS,
-    &activity::BLOBS,
-    &activity::CONNECTIONS,
-    &activity::FILES,
-    &activity::FLOWS,
-    &activity::OFFICE,
-    &activity::PROCESSES,
-    &activity::SESSIONS,
-    &attack_events::ROLLUP,
-    &blob_writes::ROLLUP,
-    &cli_processes::ROLLUP,
-    &device_accounts::ROLLUP,
-    &device_addresses::ROLLUP,
-    &device_hours::ROLLUP,
-    &dns_pairs::ROLLUP,
-    &event_bins::ROLLUP,
-    &external_pairs::ROLLUP,
-    &firewall_identities::ROLLUP,
-    &internal_pairs::ROLLUP,
-    &network_flows::ROLLUP,
-    &office_accounts::ROLLUP,
-    &office_hours::ROLLUP,
-    &office_identities::ROLLUP,
-    &office_operations::ROLLUP,
-    &office_rows::ROLLUP,
-    &port_sessions::ROLLUP,
-    &staged_files::ROLLUP,
-    &staging_processes::ROLLUP,
-    &storage_audit_rows::ROLLUP,
-    &storage_connections::ROLLUP,
-    &threat_counts::ROLLUP,
-];
+use crate::detections::bindings::Bindings;
+use crate::detections::sql::{SqlText, expression};
+use crate::functions::bucket_of;
 
 /// Column that holds a state row's shard bucket.
 pub const BUCKET_COLUMN: &str = "bucket";
@@ -87,27 +35,36 @@ pub const BUCKET_COLUMN: &str = "bucket";
 pub struct Rollup {
     /// Name; also the folder of its state.
     pub id: &'static str,
+    /// Its TOML file, as errors name it.
+    pub file: &'static str,
     /// Raised whenever the meaning of stored state changes.
     pub version: u32,
     /// Tables it reads: the first of these that the lake has.
     pub tables: &'static [&'static str],
-    /// Columns it reads.
+    /// Columns it reads: those that its expressions name, and the table's time column.
     pub columns: &'static [&'static str],
     /// Output columns whose values decide the bucket: as many as the analyses allow, which need rows that belong together
     /// in one bucket, so that a busy source or device is spread over several tasks.
     pub bucket_key: &'static [&'static str],
-    /// The parameters its state depends on: a change of these, and only of these, recomputes it.
-    pub parameters: fn(&Config) -> Value,
-    /// The rows it takes, with the columns `shape` names.
-    pub prepare: fn(DataFrame, &Config) -> Result<DataFrame>,
+    /// The parameters its state depends on, by the names that its expressions give them: name and path. A change of these,
+    /// and only of these, recomputes it.
+    pub uses: &'static [(&'static str, &'static str)],
+    /// The rows it takes of the table; all of them where it is absent.
+    pub filter: Option<SqlText>,
+    /// What it computes of each of those rows, with the names that `shape` refers to.
+    pub select: &'static [SqlText],
     /// What becomes of those rows.
     pub shape: Shape,
+    /// The populations of which it takes rows.
+    pub populations: &'static [(&'static Population, Share)],
+    /// Hash of all that decides what its state holds, however the file is laid out. Neither its version nor its populations do.
+    pub hash: &'static str,
 }
 
 /// What a rollup's state is.
 #[derive(Debug)]
 pub enum Shape {
-    /// One row a distinct key, with measures over its rows.
+    /// One row per distinct key, with measures over its rows.
     Groups {
         /// Columns of the key; null is a value of its own.
         keys: &'static [&'static str],
@@ -125,6 +82,8 @@ pub struct Measure {
     pub name: &'static str,
     /// Which united values it holds.
     pub kind: MeasureKind,
+    /// Its line in the file.
+    pub line: usize,
 }
 
 /// Operations that unite exactly: each is associative and commutative on its state.
@@ -149,22 +108,13 @@ pub enum MeasureKind {
     },
 }
 
-const fn measure(name: &'static str, kind: MeasureKind) -> Measure {
-    Measure { name, kind }
-}
-
 impl Rollup {
-    /// The rollup of that id.
-    pub fn by_id(id: &str) -> Option<&'static Rollup> {
-        ROLLUPS.iter().copied().find(|rollup| rollup.id == id)
-    }
-
     /// State of the rows of `table`, with the bucket of each state row last.
     ///
     /// # Errors
     /// Where the plan can't be built from the frame's columns.
     pub fn build(&self, table: DataFrame, config: &Config) -> Result<DataFrame> {
-        let prepared = (self.prepare)(table, config)?;
+        let prepared = self.prepared(table, config)?;
         let bucket = bucket_of(self.bucket_key.iter().map(|column| ident(*column)).collect());
         match &self.shape {
             Shape::Rows => with_plain_texts(prepared.with_column(BUCKET_COLUMN, bucket)?),
@@ -184,6 +134,37 @@ impl Rollup {
             Shape::Groups { keys, measures } => group(states, keys, measures, Grouped::States),
         }
     }
+
+    /// The values of the parameters that its state depends on.
+    pub fn parameters(&self, config: &Config) -> Value {
+        let value = |path: &str| config.parameter(path).unwrap_or_default();
+        self.uses.iter().map(|(name, path)| (*name, value(path))).collect()
+    }
+
+    /// How much of a population it takes; none where it has nothing to do with it.
+    pub fn share_of(&self, population: &Population) -> Option<Share> {
+        let own = self.populations.iter().find(|(own, _)| own.name == population.name);
+        own.map(|(_, share)| *share)
+    }
+
+    /// The rows it takes, with the columns that `shape` names.
+    fn prepared(&self, table: DataFrame, config: &Config) -> Result<DataFrame> {
+        // Named so that it is no section of the configuration: only `uses` is bound.
+        let bindings = Bindings::of(config, &format!("the rollup {}", self.id), self.uses)?;
+        let taken = match &self.filter {
+            Some(filter) => {
+                let condition = expression(filter, table.schema(), &bindings)?;
+                table.filter(condition)?
+            }
+            None => table,
+        };
+        let columns: Vec<Expr> = self
+            .select
+            .iter()
+            .map(|column| expression(column, taken.schema(), &bindings))
+            .collect::<Result<_>>()?;
+        taken.select(columns)
+    }
 }
 
 /// Rows with dictionaries as texts, as state is stored.
@@ -198,77 +179,4 @@ fn with_plain_texts(rows: DataFrame) -> Result<DataFrame> {
         })
         .collect();
     rows.select(columns)
-}
-
-/// Microseconds since the epoch of a time column.
-fn micros(column: &str) -> Expr {
-    cast(ident(column), DataType::Int64)
-}
-
-/// Whole seconds since the epoch of a time.
-pub(crate) fn second_of_time(time: Expr) -> Expr {
-    floor_div(cast(time, DataType::Int64), MICROS_PER_SECOND)
-}
-
-/// Whole UTC days since the epoch of a time column.
-fn day_of(column: &str) -> Expr {
-    floor_div(micros(column), MICROS_PER_DAY)
-}
-
-/// Whole hours since the epoch of a time column.
-fn hour_of(column: &str) -> Expr {
-    floor_div(micros(column), MICROS_PER_HOUR)
-}
-
-/// The address of an OfficeActivity row: Client_IPAddress where it has one, else ClientIP; without a port.
-fn office_address() -> Expr {
-    coalesce(vec![address_or_text(ident("Client_IPAddress")), address_or_text(ident("ClientIP"))])
-}
-
-/// The user agent of an OfficeActivity row; exports write none as empty text or as null, which is the same.
-fn named_agent() -> Expr {
-    only_where(ident("UserAgent"), ident("UserAgent").not_eq(lit("")))
-}
-
-/// OfficeActivity rows of the kinds of users that the suite looks at.
-fn of_office_users(config: &Config) -> Expr {
-    let types = &config.office365.user_types;
-    if types.is_empty() {
-        return lit(true);
-    }
-    is_one_of(ident("UserType"), types)
-}
-
-/// For rollups that depend on the kinds of users alone.
-fn office_users_only(config: &Config) -> Value {
-    json!({ "user_types": config.office365.user_types })
-}
-
-/// A time column cut down to a multiple of `step_us`, as a time.
-fn floor_time(column: &str, step_us: i64) -> Expr {
-    time_of(floor_div(micros(column), step_us) * lit(step_us))
-}
-
-/// A UTC time from microseconds since the epoch.
-fn time_of(micros: Expr) -> Expr {
-    cast(micros, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))
-}
-
-/// Rows of the firewall suite's vendor.
-fn of_vendor(config: &Config) -> Expr {
-    is_one_of(ident("DeviceVendor"), &[&config.firewall.vendor])
-}
-
-/// Firewall rows of these event classes.
-fn of_class(classes: &[&str]) -> Expr {
-    is_one_of(ident("DeviceEventClassID"), classes)
-}
-
-/// For rollups that depend on the vendor alone.
-fn vendor_only(config: &Config) -> Value {
-    json!({ "vendor": config.firewall.vendor })
-}
-
-fn no_parameters(_: &Config) -> Value {
-    Value::Null
 }

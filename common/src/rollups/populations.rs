@@ -1,10 +1,14 @@
 //! Which rows of a table a suite looks at, by the value of a column: where none has it, the suite has looked at nothing.
 
+use serde::Deserialize;
+
 use crate::config::Config;
 
 /// Rows that have one of some values.
 #[derive(Debug)]
 pub struct Population {
+    /// How rollups call it.
+    pub name: &'static str,
     /// The table.
     pub table: &'static str,
     /// The column.
@@ -16,28 +20,26 @@ pub struct Population {
     pub usual: &'static [&'static str],
     /// The parameter that names them, where one does.
     pub parameter: Option<&'static str>,
-    /// Rollups that take such rows, with or without others.
-    pub rollups: &'static [&'static str],
-    /// Those of them that take no other row: where they have state, there is such a row.
-    pub alone: &'static [&'static str],
-    /// Those of them that take every such row: where they have no state, there is none.
-    pub all: &'static [&'static str],
 }
 
-const SESSIONS: [&str; 4] = ["external_pairs", "internal_pairs", "port_sessions", "threat_counts"];
-const OF_CLASS: [&str; 5] =
-    ["attack_events", "external_pairs", "internal_pairs", "port_sessions", "threat_counts"];
-const OF_VENDOR: [&str; 8] = [
-    "attack_events",
-    "dns_pairs",
-    "event_bins",
-    "external_pairs",
-    "firewall_identities",
-    "internal_pairs",
-    "port_sessions",
-    "threat_counts",
-];
-const OF_OFFICE_USERS: [&str; 3] = ["office_accounts", "office_hours", "office_operations"];
+/// How much of a population a rollup takes, and what beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Share {
+    /// Rows of it, with or without others.
+    Some,
+    /// Rows of it and no others: if the rollup has state, there is such a row.
+    Alone,
+    /// All of its rows and no others: if the rollup has no state, there is none.
+    All,
+}
+
+impl Share {
+    /// Whether no other row is taken.
+    pub fn is_alone(self) -> bool {
+        self != Share::Some
+    }
+}
 
 /// As Microsoft's schema of audit records has them.
 const USER_TYPES: [&str; 9] = [
@@ -52,56 +54,44 @@ const USER_TYPES: [&str; 9] = [
     "SystemPolicy",
 ];
 
-/// Every population. Of those of a table, each is looked for among the rows of the ones before.
+/// Every population. Each is looked for among the rows of those before it that are of the same table.
 pub static POPULATIONS: [Population; 3] = [
     Population {
+        name: "device_vendor",
         table: "CommonSecurityLog",
         column: "DeviceVendor",
         values: |config| vec![config.firewall.vendor.clone()],
         usual: &[],
         parameter: Some("firewall.vendor"),
-        rollups: &OF_VENDOR,
-        alone: &OF_VENDOR,
-        all: &["event_bins"],
     },
     Population {
+        name: "device_event_class_id",
         table: "CommonSecurityLog",
         column: "DeviceEventClassID",
         values: |_| vec!["TRAFFIC".to_owned(), "THREAT".to_owned()],
         usual: &[],
         parameter: None,
-        rollups: &OF_CLASS,
-        // Suspicious events are told by their action too, whatever their class.
-        alone: &SESSIONS,
-        all: &[],
     },
     Population {
+        name: "user_type",
         table: "OfficeActivity",
         column: "UserType",
         values: |config| config.office365.user_types.clone(),
         usual: &USER_TYPES,
         parameter: Some("office365.user_types"),
-        rollups: &OF_OFFICE_USERS,
-        alone: &OF_OFFICE_USERS,
-        all: &OF_OFFICE_USERS,
     },
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollups::Rollup;
+    use crate::detections::Detections;
 
     #[test]
-    fn populations_name_rollups_that_read_their_column() {
+    fn every_population_is_taken_by_a_rollup_that_takes_no_other_row() {
         for population in &POPULATIONS {
-            for id in population.rollups {
-                let rollup = Rollup::by_id(id).unwrap();
-                assert!(rollup.tables.contains(&population.table), "{id}");
-                assert!(rollup.columns.contains(&population.column), "{id}");
-            }
-            let told_by = population.alone.iter().chain(population.all);
-            assert!(told_by.copied().all(|id| population.rollups.contains(&id)));
+            let shares = Detections::built_in().rollups().iter().filter_map(|rollup| rollup.share_of(population));
+            assert!(shares.clone().any(Share::is_alone), "{}", population.name);
         }
     }
 }
