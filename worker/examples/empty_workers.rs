@@ -44,7 +44,6 @@ use hindcast_common::engine::{
     EncodedState, Job, Manifest, RollupJob, RollupUnit, StateStore, UnitOutcome, UnitStats, job_in, unit_key,
 };
 use hindcast_common::operation::terminated;
-use hindcast_common::rollups::Rollup;
 use hindcast_common::{Error, Result as OwnResult};
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -119,7 +118,11 @@ impl Emptiness {
 
 /// Commits state as a unit does: a file, though of nothing, and its manifest. So merges have as much to name as in earnest.
 async fn commit(state: &StateStore, job: &RollupJob, unit: &RollupUnit, id: &str) -> OwnResult<Manifest> {
-    let rollup = Rollup::by_id(id).ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))?;
+    let rollup = job
+        .config
+        .detections
+        .rollup(id)
+        .ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))?;
     let key = unit_key(rollup, &job.config, &job.tables[unit.table], unit)?;
     let encoded = EncodedState { bytes: vec![0; STATE_BYTES], tail_bytes: 0, rows: 1 };
     state.commit(&key, rollup, &UnitStats::default(), unit, &unit.window, encoded).await

@@ -27,7 +27,9 @@ impl Rollup {
             let rows = || session.read_table(Arc::new(EmptyTable::new(Arc::clone(&schema))));
             let prepared = self.prepared(rows()?, config).map_err(|error| self.wrong(&error))?;
             if let Shape::Groups { measures, .. } = &self.shape {
-                measures.iter().try_for_each(|measure| self.check_type(measure, measures, prepared.schema()))?;
+                measures
+                    .iter()
+                    .try_for_each(|measure| self.check_type(measure, measures, prepared.schema()))?;
             }
             let state = self.build(rows()?, config).and_then(DataFrame::into_optimized_plan);
             state.map_err(|error| self.wrong(&error))?;
@@ -70,7 +72,9 @@ impl Rollup {
     /// The planner's own errors name file and line.
     fn wrong(&self, error: &DataFusionError) -> Error {
         match error.find_root() {
-            DataFusionError::Plan(message) if message.starts_with(self.file) => Error::Config(message.clone()),
+            DataFusionError::Plan(message) if message.starts_with(self.file) => {
+                Error::Config(message.clone())
+            }
             DataFusionError::External(error) => Error::Config(format!("{}: {error}", self.file)),
             other => Error::Config(format!("{}: {}", self.file, other.strip_backtrace())),
         }

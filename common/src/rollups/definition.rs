@@ -132,7 +132,8 @@ impl Source<'_> {
         let span = written.span();
         // The text of a string of several lines begins on the line after its quotes.
         let quotes = self.text.get(span.start..).unwrap_or_default();
-        let is_below = ["\"\"\"\n", "\"\"\"\r\n", "'''\n", "'''\r\n"].iter().any(|open| quotes.starts_with(open));
+        let is_below =
+            ["\"\"\"\n", "\"\"\"\r\n", "'''\n", "'''\r\n"].iter().any(|open| quotes.starts_with(open));
         let line = self.line(&span) + usize::from(is_below);
         let parsed = RowWise::parse(written.get_ref())
             .map_err(|Fault { line: own, message }| self.wrong(line + own - 1, message))?;

@@ -42,14 +42,12 @@ fn error_with(from: &str, to: &str) -> String {
 #[test]
 fn columns_are_those_that_expressions_name_and_the_time() {
     let rollup = parsed(GOOD).unwrap();
-    assert_eq!(
-        rollup.columns,
-        ["TimeGenerated", "DeviceVendor", "SourceIP", "DestinationPort", "SentBytes"]
-    );
+    assert_eq!(rollup.columns, ["TimeGenerated", "DeviceVendor", "SourceIP", "DestinationPort", "SentBytes"]);
     assert_eq!(rollup.filter.unwrap().line, 6);
     assert_eq!(rollup.select[1].line, 10);
     assert_eq!(rollup.uses, [("vendor", "firewall.vendor")]);
-    let without_time = parsed("version = 1\ntables = ['AuditLogs']\ncolumns = ['OperationName AS o']\nbucket_key = ['o']");
+    let without_time =
+        parsed("version = 1\ntables = ['AuditLogs']\ncolumns = ['OperationName AS o']\nbucket_key = ['o']");
     assert_eq!(without_time.unwrap().columns, ["TimeGenerated", "OperationName"]);
 }
 
@@ -57,25 +55,57 @@ fn columns_are_those_that_expressions_name_and_the_time() {
 fn errors_name_file_line_and_the_nearest_name() {
     for (from, to, told) in [
         ("version = 1", "versoin = 1", "mine.toml, line 2: unknown field `versoin`"),
-        ("\"CommonSecurityLog\"", "\"CommonSecurityLogs\"", "line 3: there is no table CommonSecurityLogs; did you mean CommonSecurityLog?"),
+        (
+            "\"CommonSecurityLog\"",
+            "\"CommonSecurityLogs\"",
+            "line 3: there is no table CommonSecurityLogs; did you mean CommonSecurityLog?",
+        ),
         ("[\"CommonSecurityLog\"]", "[]", "line 3: `tables` names no table"),
-        ("DestinationPort = 53", "DestinatonPort = 53", "line 7: CommonSecurityLog has no column DestinatonPort; did you mean DestinationPort?"),
+        (
+            "DestinationPort = 53",
+            "DestinatonPort = 53",
+            "line 7: CommonSecurityLog has no column DestinatonPort; did you mean DestinationPort?",
+        ),
         ("[$vendor]", "[$vender]", "line 6: $vender is not in `uses`; did you mean $vendor?"),
         ("is_one_of(DeviceVendor, [$vendor])", "DeviceVendor = 'x'", "line 4: no expression has $vendor"),
         ("\"SentBytes AS sent\"", "\"sum(SentBytes) AS sent\"", "line 10: sum looks at several rows"),
-        ("\"SentBytes AS sent\"", "\"SentBytes\"", "line 10: SentBytes needs a name: write SentBytes AS name"),
-        ("\"SentBytes AS sent\"", "\"SentBytes AS bucket\"", "line 10: bucket is a name that state uses itself"),
+        (
+            "\"SentBytes AS sent\"",
+            "\"SentBytes\"",
+            "line 10: SentBytes needs a name: write SentBytes AS name",
+        ),
+        (
+            "\"SentBytes AS sent\"",
+            "\"SentBytes AS bucket\"",
+            "line 10: bucket is a name that state uses itself",
+        ),
         ("\"SentBytes AS sent\"", "\"SentBytes AS source_ip\"", "line 10: there are two columns source_ip"),
         ("kind = \"sum\"", "kind = \"average\"", "line 18: unknown variant `average`"),
         ("of = \"sent\"", "of = \"snet\"", "line 18: `columns` has no snet; did you mean sent?"),
         (", of = \"sent\"", "", "line 18: bytes_sent needs `of`, a column"),
-        ("keys = [\"source_ip\"]", "keys = [\"source\"]", "line 15: `columns` has no source; did you mean source_ip?"),
+        (
+            "keys = [\"source_ip\"]",
+            "keys = [\"source\"]",
+            "line 15: `columns` has no source; did you mean source_ip?",
+        ),
         ("keys = [\"source_ip\"]\n", "", "line 16: there are measures and no keys"),
         ("bucket_key = [\"source_ip\"]", "bucket_key = [\"sent\"]", "line 14: sent is no key"),
-        ("\"first_seen\", \"last_seen\"]", "\"first_seen\", \"sessions\"]", "line 21: no measure sessions is a min or max"),
+        (
+            "\"first_seen\", \"last_seen\"]",
+            "\"first_seen\", \"sessions\"]",
+            "line 21: no measure sessions is a min or max",
+        ),
         ("\"first_seen\", \"last_seen\"]", "\"first_seen\"]", "line 21: seconds needs in `ends`"),
-        ("device_vendor = \"alone\"", "device_vendr = \"alone\"", "line 23: there is no population device_vendr; did you mean device_vendor?"),
-        ("device_vendor = \"alone\"", "user_type = \"alone\"", "line 23: user_type depends on UserType of OfficeActivity"),
+        (
+            "device_vendor = \"alone\"",
+            "device_vendr = \"alone\"",
+            "line 23: there is no population device_vendr; did you mean device_vendor?",
+        ),
+        (
+            "device_vendor = \"alone\"",
+            "user_type = \"alone\"",
+            "line 23: user_type depends on UserType of OfficeActivity",
+        ),
     ] {
         let error = error_with(from, to);
         assert!(error.contains("mine.toml") && error.contains(told), "{told}:\n{error}");
@@ -123,7 +153,11 @@ fn types_that_do_not_unite_and_unknown_parameters_are_refused() {
     let config = Config::load("default", &[]).unwrap();
     parsed(GOOD).unwrap().check(&config).unwrap();
     for (from, to, told) in [
-        ("SentBytes AS sent", "SentBytes * 0.5 AS sent", "mine.toml, line 18: bytes_sent needs a whole number"),
+        (
+            "SentBytes AS sent",
+            "SentBytes * 0.5 AS sent",
+            "mine.toml, line 18: bytes_sent needs a whole number",
+        ),
         ("SentBytes AS sent", "size_clas(SentBytes) AS sent", "mine.toml, line 10: "),
         ("AND DestinationPort = 53", "AND nosuch(DestinationPort)", "nosuch"),
         ("\"TimeGenerated AS time\"", "\"SourcePort AS time\"", "line 21: seconds needs times in `ends`"),
@@ -132,6 +166,9 @@ fn types_that_do_not_unite_and_unknown_parameters_are_refused() {
         ("DestinationPort = 53", "TimeGenerated < now()", "now"),
     ] {
         let error = parsed(&GOOD.replace(from, to)).and_then(|rollup| rollup.check(&config)).unwrap_err();
-        assert!(error.to_string().contains("mine.toml") && error.to_string().contains(told), "{told}:\n{error}");
+        assert!(
+            error.to_string().contains("mine.toml") && error.to_string().contains(told),
+            "{told}:\n{error}"
+        );
     }
 }

@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn every_population_is_taken_by_a_rollup_that_takes_no_other_row() {
         for population in &POPULATIONS {
-            let shares = Detections::built_in().rollups().iter().filter_map(|rollup| rollup.share_of(population));
+            let shares =
+                Detections::built_in().rollups().iter().filter_map(|rollup| rollup.share_of(population));
             assert!(shares.clone().any(Share::is_alone), "{}", population.name);
         }
     }

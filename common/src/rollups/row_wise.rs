@@ -52,11 +52,10 @@ impl RowWise {
     /// Where the text is none, or looks at other rows or tables.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         let dialect = GenericDialect {};
-        let parser = DFParserBuilder::new(text)
-            .with_dialect(&dialect)
-            .with_recursion_limit(RECURSION_LIMIT)
-            .build();
-        let written = parser.and_then(|mut parser| parser.parse_into_expr()).map_err(|error| unreadable(&error))?;
+        let parser =
+            DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(RECURSION_LIMIT).build();
+        let written =
+            parser.and_then(|mut parser| parser.parse_into_expr()).map_err(|error| unreadable(&error))?;
         let mut mentions = Mentions::default();
         if let ControlFlow::Break(fault) = written.visit(&mut mentions) {
             return Err(*fault);

@@ -38,7 +38,9 @@ impl Source<'_> {
         for key in &written.keys {
             self.check_selected(self.line(&key.span()), key.get_ref(), names)?;
             if !known.insert(key.get_ref()) {
-                return Err(self.wrong(self.line(&key.span()), format!("there are two keys {}", key.get_ref())));
+                return Err(
+                    self.wrong(self.line(&key.span()), format!("there are two keys {}", key.get_ref()))
+                );
             }
         }
         match (written.keys.first(), written.measures.first()) {
@@ -100,7 +102,8 @@ impl Source<'_> {
             return Err(self.wrong(line, format!("{} takes no `ends`: seconds do", measure.name)));
         }
         if measure.kind == Kind::Seconds {
-            let extremes = || all.iter().map(Spanned::get_ref).filter(|m| matches!(m.kind, Kind::Min | Kind::Max));
+            let extremes =
+                || all.iter().map(Spanned::get_ref).filter(|m| matches!(m.kind, Kind::Min | Kind::Max));
             let has = |kind: Kind| extremes().any(|one| one.kind == kind && measure.ends.contains(&one.name));
             let other = measure.ends.iter().find(|end| !extremes().any(|one| one.name == **end));
             if let Some(other) = other {

@@ -40,7 +40,7 @@ pub(super) fn key(plan: &ScanPlan, config: &Config) -> Result<String> {
 
 /// What the state of each rollup is made by, as [`made_by`] says it.
 fn made_by_each(rollups: &[&'static Rollup]) -> Vec<(&'static str, String)> {
-    rollups.iter().map(|rollup| (rollup.id, made_by(rollup).unwrap_or_default())).collect()
+    rollups.iter().map(|rollup| (rollup.id, made_by(rollup))).collect()
 }
 
 fn files_of(folders: &[DateFolder]) -> Vec<(NaiveDate, &[LakeFile])> {

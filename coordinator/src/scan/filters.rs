@@ -9,7 +9,7 @@ use futures::StreamExt;
 use hindcast_common::catalog::{LakeFile, UnreadableCounts, file_scan};
 use hindcast_common::config::Config;
 use hindcast_common::engine::task_session;
-use hindcast_common::rollups::{POPULATIONS, Population};
+use hindcast_common::rollups::{POPULATIONS, Population, Share};
 use hindcast_common::{Error, Result};
 
 use super::coverage::{Gap, GapKind};
@@ -69,7 +69,7 @@ fn applied<'a>(
     let table = planned.table.spec.name;
     POPULATIONS.iter().filter(move |population| {
         population.table == table
-            && planned.rollups.iter().any(|rollup| population.rollups.contains(&rollup.id))
+            && planned.rollups.iter().any(|rollup| rollup.share_of(population).is_some())
             && plan.columns.get(table).is_some_and(|columns| columns.contains(population.column))
             && !(population.values)(config).is_empty()
     })
@@ -93,12 +93,14 @@ struct LookedFor {
 
 impl LookedFor {
     fn new(population: &'static Population, config: &Config, units: &[&UnitRecord]) -> Self {
-        let manifests = || units.iter().flat_map(|unit| &unit.manifests);
-        let of = |ids: &'static [&'static str]| {
-            manifests().filter(move |manifest| ids.contains(&manifest.rollup.as_str()))
-        };
-        let is_found = of(population.alone).any(|manifest| manifest.state_rows > 0);
-        let is_absent = !is_found && of(population.all).next().is_some();
+        let manifests = units.iter().flat_map(|unit| &unit.manifests);
+        let shares = manifests.filter_map(|manifest| {
+            let share = config.detections.rollup(&manifest.rollup)?.share_of(population)?;
+            Some((share, manifest.state_rows))
+        });
+        let shares: Vec<(Share, u64)> = shares.collect();
+        let is_found = shares.iter().any(|(share, state_rows)| share.is_alone() && *state_rows > 0);
+        let is_absent = !is_found && shares.iter().any(|(share, _)| *share == Share::All);
         let values = (population.values)(config);
         let is_usual = values.iter().any(|value| population.usual.contains(&value.as_str()));
         Self {

@@ -16,7 +16,6 @@ use hindcast_common::engine::{
 use hindcast_common::error::InputFault;
 use hindcast_common::operation::Origin;
 use hindcast_common::retry::with_retries;
-use hindcast_common::rollups::Rollup;
 use hindcast_common::{Error, Result};
 use tokio::sync::Semaphore;
 
@@ -210,7 +209,9 @@ impl RollupRun<'_> {
         committed: Option<&Committed>,
         lookups: &Lookups,
     ) -> Result<Lookup> {
-        let key = unit_key(rollup(id)?, self.config, &self.tables[unit.table], unit)?;
+        let rollup = self.config.detections.rollup(id);
+        let rollup = rollup.ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))?;
+        let key = unit_key(rollup, self.config, &self.tables[unit.table], unit)?;
         // The semaphore is never closed.
         let _turn = lookups.turns.acquire().await;
         let found = match committed {
@@ -370,10 +371,6 @@ fn set_aside(record: &mut UnitRecord, fault: InputFault) -> Result<()> {
     record.manifests.clear();
     record.faults.push(fault);
     Ok(())
-}
-
-fn rollup(id: &str) -> Result<&'static Rollup> {
-    Rollup::by_id(id).ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))
 }
 
 #[cfg(test)]

@@ -265,7 +265,7 @@ pub struct RollupFiles {
 /// All state of the window that `records` came to.
 pub(super) fn rollup_files(plan: &ScanPlan, records: &[UnitRecord]) -> Vec<RollupFiles> {
     let of_rollup = |(rollup, files): (String, Vec<StateFile>)| {
-        let made_by = made_by(plan.detections.rollup(&rollup)?).ok()?;
+        let made_by = made_by(plan.detections.rollup(&rollup)?);
         Some(RollupFiles { rollup, made_by, files })
     };
     State::of(plan, records).of_window.into_iter().filter_map(of_rollup).collect()

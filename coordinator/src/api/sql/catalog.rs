@@ -21,7 +21,6 @@ use futures::TryStreamExt;
 use hindcast_common::Error;
 use hindcast_common::config::Config;
 use hindcast_common::engine::{made_by, merged_state, task_session};
-use hindcast_common::rollups::Rollup;
 
 use super::told::{TOLD_TABLES, told_table};
 use crate::jobs::{JobResults, StoredTable};
@@ -118,17 +117,18 @@ impl JobTables {
     /// The united state of a rollup over the job's window.
     async fn rollup(&self, id: &str) -> hindcast_common::Result<Option<Arc<dyn TableProvider>>> {
         let kept = self.results.rollups(&self.id).await?.into_iter().find(|files| files.rollup == id);
-        let (Some(kept), Some(rollup)) = (kept, Rollup::by_id(id)) else { return Ok(None) };
-        if kept.made_by != made_by(rollup)? {
+        let Some(kept) = kept else { return Ok(None) };
+        let parameters = self.report().await?.parameters;
+        let config: Config = serde_json::from_value(parameters).map_err(|error| {
+            Error::Internal(format!("the parameters of job {} can't be read: {error}", self.id))
+        })?;
+        let Some(rollup) = config.detections.rollup(id) else { return Ok(None) };
+        if kept.made_by != made_by(rollup) {
             return Err(Error::Config(format!(
                 "the state of {id} that job {} used is of another version: scan again",
                 self.id
             )));
         }
-        let parameters = self.report().await?.parameters;
-        let config: Config = serde_json::from_value(parameters).map_err(|error| {
-            Error::Internal(format!("the parameters of job {} can't be read: {error}", self.id))
-        })?;
         let session = task_session(Arc::clone(&self.runtime));
         let state = merged_state(rollup, &config, self.results.state(), kept.files, &session)?;
         Ok(Some(state.into_view()))
