@@ -1,72 +1,120 @@
-//! ATT&CK (Enterprise): the tactic each technique here is counted under.
+//! ATT&CK (Enterprise): its tactics, and the tactic each technique of the built-in detections is counted under.
 
 use serde::{Deserialize, Serialize};
 
 /// The version of ATT&CK that techniques and tactics here are of.
 pub const ATTACK_VERSION: &str = "16.1";
 
-/// A tactic of MITRE ATT&CK.
+/// A tactic of MITRE ATT&CK, in the order of its matrix, which is that of an attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tactic {
+    /// TA0043
+    Reconnaissance,
+    /// TA0042
+    ResourceDevelopment,
     /// TA0001
     InitialAccess,
+    /// TA0002
+    Execution,
     /// TA0003
     Persistence,
+    /// TA0004
+    PrivilegeEscalation,
+    /// TA0005
+    DefenseEvasion,
     /// TA0006
     CredentialAccess,
+    /// TA0007
+    Discovery,
+    /// TA0008
+    LateralMovement,
     /// TA0009
     Collection,
     /// TA0011
     CommandAndControl,
     /// TA0010
     Exfiltration,
+    /// TA0040
+    Impact,
 }
 
 impl Tactic {
-    /// All, in the order of ATT&CK's matrix, which is that of an attack.
-    pub const ALL: [Tactic; 6] = [
+    /// All, in the order of ATT&CK's matrix.
+    pub const ALL: [Tactic; 14] = [
+        Tactic::Reconnaissance,
+        Tactic::ResourceDevelopment,
         Tactic::InitialAccess,
+        Tactic::Execution,
         Tactic::Persistence,
+        Tactic::PrivilegeEscalation,
+        Tactic::DefenseEvasion,
         Tactic::CredentialAccess,
+        Tactic::Discovery,
+        Tactic::LateralMovement,
         Tactic::Collection,
         Tactic::CommandAndControl,
         Tactic::Exfiltration,
+        Tactic::Impact,
     ];
 
     /// Its name in output.
     pub fn name(self) -> &'static str {
         match self {
+            Tactic::Reconnaissance => "reconnaissance",
+            Tactic::ResourceDevelopment => "resource_development",
             Tactic::InitialAccess => "initial_access",
+            Tactic::Execution => "execution",
             Tactic::Persistence => "persistence",
+            Tactic::PrivilegeEscalation => "privilege_escalation",
+            Tactic::DefenseEvasion => "defense_evasion",
             Tactic::CredentialAccess => "credential_access",
+            Tactic::Discovery => "discovery",
+            Tactic::LateralMovement => "lateral_movement",
             Tactic::Collection => "collection",
             Tactic::CommandAndControl => "command_and_control",
             Tactic::Exfiltration => "exfiltration",
+            Tactic::Impact => "impact",
         }
     }
 
     /// Its id in ATT&CK.
     pub fn id(self) -> &'static str {
         match self {
+            Tactic::Reconnaissance => "TA0043",
+            Tactic::ResourceDevelopment => "TA0042",
             Tactic::InitialAccess => "TA0001",
+            Tactic::Execution => "TA0002",
             Tactic::Persistence => "TA0003",
+            Tactic::PrivilegeEscalation => "TA0004",
+            Tactic::DefenseEvasion => "TA0005",
             Tactic::CredentialAccess => "TA0006",
+            Tactic::Discovery => "TA0007",
+            Tactic::LateralMovement => "TA0008",
             Tactic::Collection => "TA0009",
             Tactic::CommandAndControl => "TA0011",
             Tactic::Exfiltration => "TA0010",
+            Tactic::Impact => "TA0040",
         }
     }
 
     /// Its name in ATT&CK.
     pub fn title(self) -> &'static str {
         match self {
+            Tactic::Reconnaissance => "Reconnaissance",
+            Tactic::ResourceDevelopment => "Resource Development",
             Tactic::InitialAccess => "Initial Access",
+            Tactic::Execution => "Execution",
             Tactic::Persistence => "Persistence",
+            Tactic::PrivilegeEscalation => "Privilege Escalation",
+            Tactic::DefenseEvasion => "Defense Evasion",
             Tactic::CredentialAccess => "Credential Access",
+            Tactic::Discovery => "Discovery",
+            Tactic::LateralMovement => "Lateral Movement",
             Tactic::Collection => "Collection",
             Tactic::CommandAndControl => "Command and Control",
             Tactic::Exfiltration => "Exfiltration",
+            Tactic::Impact => "Impact",
         }
     }
 
@@ -77,7 +125,7 @@ impl Tactic {
 }
 
 /// Techniques by the tactic they serve here; sub-techniques are their technique's. A technique that serves several is
-/// under the one it shows in telemetry such as this.
+/// under the one it shows in telemetry such as this. A detection names the tactic of any other technique itself.
 const TACTIC_OF: [(&str, Tactic); 9] = [
     ("T1078", Tactic::InitialAccess),
     ("T1098", Tactic::Persistence),

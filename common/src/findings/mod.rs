@@ -1,7 +1,11 @@
 //! Findings: rows worth an analyst's time, in one schema for all analyses.
 
 mod attack;
+pub mod definition;
+mod explanation;
 mod json;
+mod judge;
+mod prevalence;
 mod row;
 mod rule;
 
@@ -13,13 +17,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use attack::{ATTACK_VERSION, Tactic};
+pub use explanation::Explanation;
 pub use json::json_values;
+pub use judge::{Judge, Judged, judge};
+pub use prevalence::{Prevalence, wanted_entities, wanted_rows};
 pub use row::Row;
-pub use rule::{FindingRule, Period, Severity, Stage, Technique, technique};
+pub use rule::{EntityColumn, FindingRule, Period, Role, Severity, Stage, Technique, technique};
 
 use crate::analyses::{Analysis, Suite};
 use crate::config::Config;
 pub use crate::entities::{Entity, EntityKind};
+use crate::Result;
 use crate::time::{MICROS_PER_DAY, MICROS_PER_SECOND, format_micros};
 
 /// One finding.
@@ -61,29 +69,32 @@ pub struct Finding {
 impl Finding {
     /// The tactic of the technique it shows most.
     pub fn tactic(&self) -> Option<Tactic> {
-        attack::tactic_of(&self.techniques.first()?.id)
+        self.techniques.first()?.tactic()
     }
 }
 
-/// The findings of an analysis, in order of their first rows.
-pub fn findings_of(analysis: &Analysis, table: &[RecordBatch], config: &Config) -> Vec<Finding> {
-    let Some(rule) = &analysis.finding else {
-        return Vec::new();
+/// The findings of an analysis, in order of their first rows. Their `rows` add up to the rows that are findings.
+///
+/// # Errors
+/// [`crate::Error::Config`] naming file and line where the analysis's rule fails over its rows.
+pub fn findings_of(analysis: &Analysis, table: &[RecordBatch], config: &Config) -> Result<Vec<Finding>> {
+    let (Some(rule), Some(first)) = (&analysis.finding, table.first()) else {
+        return Ok(Vec::new());
     };
+    let judge = Judge::new(rule, analysis, &first.schema(), config)?;
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut group_of_key: HashMap<(BTreeSet<Entity>, Option<i64>), usize> = HashMap::new();
     for batch in table {
-        for index in 0..batch.num_rows() {
+        let judged = judge.of(batch)?;
+        for index in (0..batch.num_rows()).filter(|index| judged.is_finding[*index]) {
             let row = Row::new(batch, index);
-            if !(rule.is_finding)(&row, config) {
-                continue;
-            }
+            let strength = (judged.severity[index], judged.confidence[index]);
             let key = (entities_of(rule, &row), period_start(rule, &row));
             match group_of_key.entry(key) {
-                Entry::Occupied(group) => groups[*group.get()].add(rule, row),
+                Entry::Occupied(group) => groups[*group.get()].add(rule, row, strength),
                 Entry::Vacant(vacant) => {
                     let (entities, period_us) = vacant.key().clone();
-                    groups.push(Group::new(rule, row, entities, period_us));
+                    groups.push(Group::new(rule, row, strength, entities, period_us));
                     vacant.insert(groups.len() - 1);
                 }
             }
@@ -95,7 +106,7 @@ pub fn findings_of(analysis: &Analysis, table: &[RecordBatch], config: &Config) 
 /// Who and what a row names, under canonical names.
 pub fn entities_of(rule: &FindingRule, row: &Row<'_>) -> BTreeSet<Entity> {
     let named = rule.entities.iter();
-    named.filter_map(|(kind, column)| Entity::of(*kind, row.text(column)?)).collect()
+    named.filter_map(|entity| Entity::of(entity.kind, row.text(&entity.column)?)).collect()
 }
 
 /// Rows that are one finding: the same entities in the same period.
@@ -110,39 +121,44 @@ struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn new(rule: &FindingRule, row: Row<'a>, entities: BTreeSet<Entity>, period_us: Option<i64>) -> Self {
+    fn new(
+        rule: &FindingRule,
+        row: Row<'a>,
+        strength: (Severity, u8),
+        entities: BTreeSet<Entity>,
+        period_us: Option<i64>,
+    ) -> Self {
         Self {
             entities,
-            strength: ((rule.severity)(&row), (rule.confidence)(&row)),
+            strength,
             rows: 1,
-            first_us: row.micros(rule.first_seen),
-            last_us: row.micros(rule.last_seen),
+            first_us: row.micros(&rule.first_seen),
+            last_us: row.micros(&rule.last_seen),
             period_us,
             strongest: row,
         }
     }
 
-    fn add(&mut self, rule: &FindingRule, row: Row<'a>) {
+    fn add(&mut self, rule: &FindingRule, row: Row<'a>, strength: (Severity, u8)) {
         self.rows += 1;
-        self.first_us = [self.first_us, row.micros(rule.first_seen)].into_iter().flatten().min();
-        self.last_us = self.last_us.max(row.micros(rule.last_seen));
-        let strength = ((rule.severity)(&row), (rule.confidence)(&row));
+        self.first_us = [self.first_us, row.micros(&rule.first_seen)].into_iter().flatten().min();
+        self.last_us = self.last_us.max(row.micros(&rule.last_seen));
         if strength > self.strength {
             self.strength = strength;
             self.strongest = row;
         }
     }
 
-    fn finding(&self, analysis: &Analysis, rule: &FindingRule) -> Finding {
-        let mut explanation = (rule.explain)(&self.strongest);
+    fn finding(&self, analysis: &Analysis, rule: &FindingRule) -> Result<Finding> {
+        let mut explanation = rule.explanation.render(&self.strongest)?;
         if self.rows > 1 {
             explanation.push_str(&format!(" ({} rows in all)", self.rows));
         }
-        Finding {
+        Ok(Finding {
             id: finding_id(analysis.id, &self.entities, self.period_us),
             analysis: analysis.id.to_owned(),
             suite: analysis.suite,
-            title: rule.title.to_owned(),
+            title: rule.title.clone(),
             severity: self.strength.0,
             confidence: self.strength.1,
             first_seen: self.first_us.map(format_micros),
@@ -150,19 +166,19 @@ impl<'a> Group<'a> {
             rows: self.rows,
             stage: rule.stage,
             entities: self.entities.clone(),
-            techniques: rule.techniques.to_vec(),
+            techniques: rule.techniques.clone(),
             explanation,
             evidence: self.strongest.to_json(),
             watchlists: Vec::new(),
-        }
+        })
     }
 }
 
 fn period_start(rule: &FindingRule, row: &Row<'_>) -> Option<i64> {
     let (instant, length_us) = match rule.period {
-        Period::Hour => (rule.first_seen, 3_600 * MICROS_PER_SECOND),
-        Period::Day => (rule.first_seen, MICROS_PER_DAY),
-        Period::LastDay => (rule.last_seen, MICROS_PER_DAY),
+        Period::Hour => (&rule.first_seen, 3_600 * MICROS_PER_SECOND),
+        Period::Day => (&rule.first_seen, MICROS_PER_DAY),
+        Period::LastDay => (&rule.last_seen, MICROS_PER_DAY),
         Period::Window => return None,
     };
     row.micros(instant).map(|micros| micros.div_euclid(length_us) * length_us)
@@ -180,19 +196,4 @@ fn finding_id(analysis: &str, entities: &BTreeSet<Entity>, period_us: Option<i64
     }
     hasher.update(&period_us.unwrap_or(i64::MIN).to_le_bytes());
     hasher.finalize().to_hex()[..24].to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::analyses::ANALYSES;
-
-    #[test]
-    fn every_technique_a_finding_shows_has_its_tactic() {
-        for rule in ANALYSES.iter().filter_map(|analysis| analysis.finding.as_ref()) {
-            for technique in rule.techniques {
-                assert!(attack::tactic_of(&technique.id).is_some(), "{}", technique.id);
-            }
-        }
-    }
 }

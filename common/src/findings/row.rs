@@ -46,6 +46,23 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// True or false; `None` where it is null, absent or neither.
+    pub fn boolean(&self, column: &str) -> Option<bool> {
+        let array = self.value(column)?;
+        array.as_boolean_opt().map(|values| values.value(self.index))
+    }
+
+    /// The names of all columns, hidden ones too.
+    pub fn columns(&self) -> impl Iterator<Item = &'a str> {
+        self.batch.schema_ref().fields().iter().map(|field| field.name().as_str())
+    }
+
+    /// The names of the columns that hold times, hidden ones too.
+    pub fn time_columns(&self) -> impl Iterator<Item = &'a str> {
+        let fields = self.batch.schema_ref().fields().iter();
+        fields.filter(|field| field.data_type().is_temporal()).map(|field| field.name().as_str())
+    }
+
     /// Microseconds of a time column.
     pub fn micros(&self, column: &str) -> Option<i64> {
         let array = self.value(column)?;
@@ -61,9 +78,12 @@ impl<'a> Row<'a> {
         Value::Object(entries.collect::<Map<_, _>>())
     }
 
-    fn json_of(&self, column: &str) -> Value {
+    /// The value of a column, hidden or not, as JSON; times are RFC 3339.
+    pub fn json_of(&self, column: &str) -> Value {
         if let Some(text) = self.text(column) {
             Value::from(text)
+        } else if let Some(is_true) = self.boolean(column) {
+            Value::from(is_true)
         } else if let Some(micros) = self.micros(column) {
             Value::from(format_micros(micros))
         } else if let Some(whole) = self.integer(column) {

@@ -1,37 +1,181 @@
 //! How an analysis says which of its rows are findings, and what they mean.
 
+use std::borrow::Cow;
+
+use datafusion::common::DFSchema;
 use serde::{Deserialize, Serialize};
 
 use super::attack::{Tactic, tactic_of};
-use super::row::Row;
-use crate::config::Config;
+use super::definition::{FindingDefinition, TechniqueDefinition};
+use super::explanation::Explanation;
+use super::judge::Judge;
+use crate::detections::sql::SqlText;
+use crate::detections::{Bindings, SourceFile};
 use crate::entities::EntityKind;
+use crate::nearest::nearest;
+use crate::{Error, Result};
 
 /// How rows of an analysis become findings.
 #[derive(Debug)]
 pub struct FindingRule {
     /// What such a finding is, for people.
-    pub title: &'static str,
+    pub title: String,
     /// ATT&CK techniques it shows.
-    pub techniques: &'static [Technique],
+    pub techniques: Vec<Technique>,
     /// Where in the kill chain it stands.
     pub stage: Stage,
     /// Columns that name those involved; rows that agree in them are one finding a period.
-    pub entities: &'static [(EntityKind, &'static str)],
+    pub entities: Vec<EntityColumn>,
     /// Column of the first instant.
-    pub first_seen: &'static str,
+    pub first_seen: String,
     /// Column of the last instant.
-    pub last_seen: &'static str,
+    pub last_seen: String,
     /// Span within which rows are one finding.
     pub period: Period,
     /// Whether a row of the table is a finding.
-    pub is_finding: fn(&Row<'_>, &Config) -> bool,
-    /// How bad a row is.
-    pub severity: fn(&Row<'_>) -> Severity,
+    pub is_finding: SqlText,
+    /// How bad a row is: the name of a [`Severity`].
+    pub severity: SqlText,
     /// How likely a row is what it seems, 0 to 100.
-    pub confidence: fn(&Row<'_>) -> u8,
+    pub confidence: SqlText,
     /// A sentence about a row.
-    pub explain: fn(&Row<'_>) -> String,
+    pub explanation: Explanation,
+}
+
+/// A column that names an entity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntityColumn {
+    /// What the entity is.
+    pub kind: EntityKind,
+    /// The column of its name.
+    pub column: String,
+    /// Its part in what was seen.
+    pub role: Role,
+}
+
+/// The part an entity has in what was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// What it came from: a device or an address.
+    Source,
+    /// Who did it.
+    Actor,
+    /// Where it went.
+    Destination,
+    /// What it was done to.
+    Target,
+}
+
+impl Role {
+    /// The name in output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Source => "source",
+            Role::Actor => "actor",
+            Role::Destination => "destination",
+            Role::Target => "target",
+        }
+    }
+}
+
+impl FindingRule {
+    /// The rule that `[finding]` of `file` defines.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and line where a technique has no tactic or the explanation a wrong form.
+    pub fn load(definition: FindingDefinition, file: &SourceFile) -> Result<Self> {
+        let sql = |key: &str, text: String| SqlText { file: file.path, line: line_of(file.text, key), text: text.leak() };
+        let techniques = definition.techniques.into_iter().map(|technique| technique_of(technique, file));
+        let entities = definition.entities.into_iter();
+        let entities =
+            entities.map(|entity| EntityColumn { kind: entity.kind, column: entity.column, role: entity.role });
+        let line = line_of(file.text, "explanation");
+        Ok(Self {
+            title: definition.title,
+            techniques: techniques.collect::<Result<_>>()?,
+            stage: definition.stage,
+            entities: entities.collect(),
+            first_seen: definition.first_seen,
+            last_seen: definition.last_seen,
+            period: definition.period,
+            is_finding: sql("is_finding", definition.is_finding),
+            severity: sql("severity", definition.severity),
+            confidence: sql("confidence", definition.confidence),
+            explanation: Explanation::load(definition.explanation.leak(), file.path, line)?,
+        })
+    }
+
+    /// Fails where the rule does not fit results of `schema`: a column that is not there or of the wrong type, an expression that can't be
+    /// planned, an explanation of another column.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and line.
+    pub fn check(&self, schema: &DFSchema, bindings: &Bindings) -> Result<()> {
+        let fields = schema.fields();
+        let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+        let times = fields.iter().filter(|field| field.data_type().is_temporal());
+        let times: Vec<&str> = times.map(|field| field.name().as_str()).collect();
+        let texts = fields.iter().filter(|field| field.data_type().is_string());
+        let texts: Vec<&str> = texts.map(|field| field.name().as_str()).collect();
+        let file = self.severity.file;
+        for (key, column) in [("first_seen", &self.first_seen), ("last_seen", &self.last_seen)] {
+            is_among(column, &times, file, key, "time")?;
+        }
+        for entity in &self.entities {
+            is_among(&entity.column, &texts, file, "entities", "text")?;
+        }
+        Judge::compile(self, schema, bindings)?;
+        self.explanation.check(&names, &times)
+    }
+}
+
+/// Fails where `column` is none of `known`, the columns of a type.
+fn is_among(column: &str, known: &[&str], file: &str, key: &str, wanted: &str) -> Result<()> {
+    if known.contains(&column) {
+        return Ok(());
+    }
+    let near = nearest(column, known.iter().copied()).map(|near| format!("; did you mean {near}?"));
+    Err(Error::Config(format!(
+        "{file}: finding.{key} names {column}, which is no {wanted} column of the result{}",
+        near.unwrap_or_default()
+    )))
+}
+
+/// A technique, with its tactic where the table of tactics does not know it.
+fn technique_of(definition: TechniqueDefinition, file: &SourceFile) -> Result<Technique> {
+    let TechniqueDefinition { id, name, tactic } = definition;
+    let wrong = |told: &str| {
+        let line = file.text.lines().position(|line| line.contains(&id)).map_or(1, |index| index + 1);
+        Error::Config(format!("{}, line {line}: technique {id:?} {told}", file.path))
+    };
+    let (parent, sub) = id.split_once('.').map_or((id.as_str(), None), |(parent, sub)| (parent, Some(sub)));
+    let is_number = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_technique = parent.strip_prefix('T').is_some_and(|number| is_number(number, 4));
+    if !is_technique || !sub.is_none_or(|number| is_number(number, 3)) {
+        return Err(wrong("is not written as ATT&CK writes them, such as T1071 or T1071.004"));
+    }
+    let known = tactic_of(&id);
+    if known.is_none() && tactic.is_none() {
+        return Err(wrong("needs a tactic beside its name, such as tactic = \"discovery\""));
+    }
+    // What is known needs no second place in every finding.
+    let tactic = tactic.filter(|tactic| known != Some(*tactic));
+    Ok(Technique { id: Cow::Owned(id), name: Cow::Owned(name), tactic })
+}
+
+/// The line of the file on which the value of a key of `[finding]` begins, counted from 1.
+fn line_of(file: &str, key: &str) -> usize {
+    let of_finding = file.lines().enumerate().skip_while(|(_, line)| line.trim() != "[finding]");
+    for (index, line) in of_finding {
+        let value = line.trim_start().strip_prefix(key).and_then(|rest| rest.trim_start().strip_prefix('='));
+        if let Some(value) = value {
+            // The text of several lines begins on the next one.
+            let is_below = matches!(value.trim(), "\"\"\"" | "'''");
+            return index + 1 + usize::from(is_below);
+        }
+    }
+    1
 }
 
 /// How bad a finding is, in rising order.
@@ -49,6 +193,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All, in rising order.
+    pub const ALL: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
+
     /// The name in output.
     pub fn name(self) -> &'static str {
         match self {
@@ -93,7 +240,8 @@ impl Stage {
 }
 
 /// Span within which rows of the same entities are one finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Period {
     /// The hour of the first instant.
     Hour,
@@ -109,15 +257,18 @@ pub enum Period {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Technique {
     /// Such as `T1560.001`.
-    pub id: std::borrow::Cow<'static, str>,
+    pub id: Cow<'static, str>,
     /// Its name.
-    pub name: std::borrow::Cow<'static, str>,
+    pub name: Cow<'static, str>,
+    /// Its tactic, where a detection names another than Hindcast knows of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tactic: Option<Tactic>,
 }
 
 impl Technique {
     /// The tactic it is counted under here.
     pub fn tactic(&self) -> Option<Tactic> {
-        tactic_of(&self.id)
+        self.tactic.or_else(|| tactic_of(&self.id))
     }
 
     /// The technique a sub-technique belongs to, such as `T1560` of `T1560.001`; none where it is none.
@@ -133,5 +284,5 @@ impl Technique {
 
 /// A technique known at compile time.
 pub const fn technique(id: &'static str, name: &'static str) -> Technique {
-    Technique { id: std::borrow::Cow::Borrowed(id), name: std::borrow::Cow::Borrowed(name) }
+    Technique { id: Cow::Borrowed(id), name: Cow::Borrowed(name), tactic: None }
 }

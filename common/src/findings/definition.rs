@@ -1,0 +1,64 @@
+//! The form of `[finding]` in a detection's `detection.toml`, as it is written.
+
+use serde::Deserialize;
+
+use super::attack::Tactic;
+use super::rule::{Period, Role, Stage};
+use crate::entities::EntityKind;
+
+/// `[finding]`: how rows of a detection's result become findings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FindingDefinition {
+    /// What such a finding is, for people.
+    pub title: String,
+    /// ATT&CK techniques, the one it shows most first.
+    pub techniques: Vec<TechniqueDefinition>,
+    /// Where in the kill chain it stands.
+    pub stage: Stage,
+    /// Span within which rows of the same entities are one finding.
+    pub period: Period,
+    /// Columns that name those involved.
+    pub entities: Vec<EntityDefinition>,
+    /// Column of the first instant.
+    pub first_seen: String,
+    /// Column of the last instant.
+    pub last_seen: String,
+    /// SQL: whether a row is a finding; null is false. Every row is where it is absent.
+    #[serde(default = "every_row")]
+    pub is_finding: String,
+    /// SQL: how bad a row is, as text.
+    pub severity: String,
+    /// SQL: how likely a row is what it seems, 0 to 100.
+    pub confidence: String,
+    /// A template over the columns of the strongest row.
+    pub explanation: String,
+}
+
+/// A technique of MITRE ATT&CK (Enterprise).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TechniqueDefinition {
+    /// Such as `T1560.001`.
+    pub id: String,
+    /// Its name in ATT&CK.
+    pub name: String,
+    /// The tactic it is counted under; only needed where the technique is not one that Hindcast knows.
+    pub tactic: Option<Tactic>,
+}
+
+/// A column that names an entity.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntityDefinition {
+    /// What the entity is.
+    pub kind: EntityKind,
+    /// The column of its name.
+    pub column: String,
+    /// Its part in what was seen.
+    pub role: Role,
+}
+
+fn every_row() -> String {
+    "true".to_owned()
+}

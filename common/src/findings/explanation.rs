@@ -1,0 +1,203 @@
+//! The sentence about a finding: a minijinja template over the columns of its strongest row.
+//!
+//! A null column is `none`. A time is RFC 3339 text, and `<column>_us` holds its microseconds since the epoch. The filter `fixed(n)`
+//! writes a number with `n` decimals as Rust's `{:.n}` does; `none` counts as 0.
+
+use std::collections::HashSet;
+
+use minijinja::value::Value;
+use minijinja::{Environment, Error as TemplateError, ErrorKind, UndefinedBehavior};
+
+use super::row::Row;
+use crate::nearest::nearest;
+use crate::time::format_micros;
+use crate::{Error, Result};
+
+/// The template's name in its environment. It has no ending that would turn escaping on.
+const TEMPLATE: &str = "explanation";
+/// Steps a template may take: far more than a sentence needs, and few enough that no loop keeps a scan waiting.
+const MOST_STEPS: u64 = 100_000;
+/// Decimals that `fixed` writes at most: a double has no more that mean anything.
+const MOST_DECIMALS: usize = 17;
+/// What follows a time column's name in the name of its microseconds.
+const MICROS_SUFFIX: &str = "_us";
+/// Names that every template may call.
+const GLOBALS: [&str; 4] = ["range", "dict", "namespace", "debug"];
+
+/// A compiled template.
+#[derive(Debug)]
+pub struct Explanation {
+    environment: Environment<'static>,
+    file: &'static str,
+    line: usize,
+}
+
+impl Explanation {
+    /// The template `text`, which begins on `line` of `file`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and line where the template has a wrong form.
+    pub fn load(text: &'static str, file: &'static str, line: usize) -> Result<Self> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(MOST_STEPS));
+        environment.add_filter("fixed", fixed);
+        let added = environment.add_template(TEMPLATE, text);
+        added.map_err(|error| Error::Config(located(file, line, &error)))?;
+        Ok(Self { environment, file, line })
+    }
+
+    /// Fails where the template names a column that the result does not have.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and line.
+    pub fn check(&self, columns: &[&str], time_columns: &[&str]) -> Result<()> {
+        let template = self.template()?;
+        let mut named: Vec<String> = template.undeclared_variables(false).into_iter().collect();
+        named.sort();
+        let micros: Vec<String> = time_columns.iter().map(|name| format!("{name}{MICROS_SUFFIX}")).collect();
+        let known: HashSet<&str> =
+            columns.iter().copied().chain(micros.iter().map(String::as_str)).chain(GLOBALS).collect();
+        for name in named {
+            if !known.contains(name.as_str()) {
+                let near = nearest(&name, columns.iter().copied());
+                let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                return Err(Error::Config(format!(
+                    "{}, line {}: the explanation names {name}, which is no column of the result{near}",
+                    self.file, self.line
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The sentence about `row`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and line where the template fails over this row.
+    pub fn render(&self, row: &Row<'_>) -> Result<String> {
+        let mut values: Vec<(String, Value)> = Vec::new();
+        for column in row.columns() {
+            values.push((column.to_owned(), value_of(row, column)));
+        }
+        for column in row.time_columns() {
+            values.push((format!("{column}{MICROS_SUFFIX}"), Value::from(row.micros(column))));
+        }
+        let rendered = self.template()?.render(Value::from_iter(values));
+        rendered.map_err(|error| Error::Config(located(self.file, self.line, &error)))
+    }
+
+    fn template(&self) -> Result<minijinja::Template<'_, '_>> {
+        let template = self.environment.get_template(TEMPLATE);
+        template.map_err(|error| Error::Config(located(self.file, self.line, &error)))
+    }
+}
+
+fn value_of(row: &Row<'_>, column: &str) -> Value {
+    if let Some(text) = row.text(column) {
+        Value::from(text)
+    } else if let Some(is_true) = row.boolean(column) {
+        Value::from(is_true)
+    } else if let Some(micros) = row.micros(column) {
+        Value::from(format_micros(micros))
+    } else if let Some(whole) = row.integer(column) {
+        Value::from(whole)
+    } else if let Some(number) = row.number(column) {
+        Value::from(number)
+    } else {
+        Value::from(())
+    }
+}
+
+/// A number with so many decimals.
+fn fixed(value: Value, decimals: usize) -> std::result::Result<String, TemplateError> {
+    if value.is_undefined() {
+        return Err(TemplateError::from(ErrorKind::UndefinedError));
+    }
+    if decimals > MOST_DECIMALS {
+        let told = format!("fixed({decimals}): at most {MOST_DECIMALS} decimals can be written");
+        return Err(TemplateError::new(ErrorKind::InvalidOperation, told));
+    }
+    let number = if value.is_none() { 0.0 } else { f64::try_from(value)? };
+    Ok(format!("{number:.decimals$}"))
+}
+
+/// What is wrong with a template that begins on `line` of `file`.
+fn located(file: &str, line: usize, error: &TemplateError) -> String {
+    let line = line + error.line().unwrap_or(1).max(1) - 1;
+    match error.detail() {
+        Some(detail) => format!("{file}, line {line}: the explanation: {}: {detail}", error.kind()),
+        None => format!("{file}, line {line}: the explanation: {}", error.kind()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{
+        ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringViewArray,
+        TimestampMicrosecondArray,
+    };
+
+    use super::*;
+
+    fn batch() -> RecordBatch {
+        let columns: [(&str, ArrayRef); 6] = [
+            ("queries", Arc::new(Int64Array::from(vec![Some(120), None]))),
+            ("average", Arc::new(Float64Array::from(vec![Some(2.5), None]))),
+            ("share", Arc::new(Float64Array::from(vec![Some(0.01239), None]))),
+            ("city", Arc::new(StringViewArray::from(vec![Some("<Milan>"), None]))),
+            ("is_known", Arc::new(BooleanArray::from(vec![Some(true), None]))),
+            (
+                "seen",
+                Arc::new(TimestampMicrosecondArray::from(vec![Some(7_200_000_000), None]).with_timezone("UTC")),
+            ),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap()
+    }
+
+    fn rendered(text: &'static str) -> [String; 2] {
+        let explanation = Explanation::load(text, "mine.toml", 7).unwrap();
+        let batch = batch();
+        [0, 1].map(|index| explanation.render(&Row::new(&batch, index)).unwrap())
+    }
+
+    #[test]
+    fn numbers_are_written_as_rust_writes_them() {
+        assert_eq!(
+            rendered("{{ queries or 0 }} of {{ average | fixed(0) }}, {{ (100.0 * (share or 0)) | fixed(2) }} %"),
+            ["120 of 2, 1.24 %", "0 of 0, 0.00 %"]
+        );
+        assert_eq!(rendered("{{ queries | fixed(1) }} {{ (queries or 0) // 50 }}"), ["120.0 2", "0.0 0"]);
+    }
+
+    #[test]
+    fn nulls_are_none_and_text_stays_as_it_is() {
+        assert_eq!(
+            rendered("{% if city is none %}nowhere{% else %}{{ city }}{% endif %}"),
+            ["<Milan>", "nowhere"]
+        );
+        assert_eq!(rendered("{{ city or 'nowhere' }}; {{ is_known }}"), ["<Milan>; true", "nowhere; none"]);
+        assert_eq!(rendered("{{ seen }} {{ seen_us }}"), ["1970-01-01T02:00:00Z 7200000000", "none none"]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_template_is_said_with_its_line() {
+        let error = Explanation::load("{{ queries", "mine.toml", 7).unwrap_err().to_string();
+        assert!(error.starts_with("mine.toml, line 7: the explanation: syntax error"), "{error}");
+        let columns = ["queries", "seen"];
+        let explanation = Explanation::load("{{ querys }}", "mine.toml", 7).unwrap();
+        let error = explanation.check(&columns, &["seen"]).unwrap_err().to_string();
+        assert!(error.contains("mine.toml, line 7") && error.contains("did you mean queries?"), "{error}");
+        let explanation = Explanation::load("{{ queries }} {{ seen_us }}", "mine.toml", 7).unwrap();
+        explanation.check(&columns, &["seen"]).unwrap();
+        let batch = batch();
+        let explanation = Explanation::load("\n{{ city | fixed(1) }}", "mine.toml", 7).unwrap();
+        let error = explanation.render(&Row::new(&batch, 0)).unwrap_err().to_string();
+        assert!(error.starts_with("mine.toml, line 8: the explanation: "), "{error}");
+        let endless = "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}";
+        let explanation = Explanation::load(endless, "mine.toml", 7).unwrap();
+        assert!(explanation.render(&Row::new(&batch, 0)).is_err());
+    }
+}

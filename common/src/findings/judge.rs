@@ -1,0 +1,225 @@
+//! Which rows of a result are findings, how bad and how certain: the SQL of `[finding]` over a batch.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{cast, filter_record_batch, prep_null_mask_filter};
+use arrow::datatypes::{DataType, Float64Type, SchemaRef};
+use datafusion::common::DFSchema;
+use datafusion::physical_expr::PhysicalExpr;
+
+use super::rule::{FindingRule, Severity};
+use crate::analyses::Analysis;
+use crate::config::Config;
+use crate::detections::sql::{self, SqlText};
+use crate::detections::Bindings;
+use crate::{Error, Result};
+
+/// What is said of each row of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// Whether it is a finding.
+    pub is_finding: Vec<bool>,
+    /// How bad it is; [`Severity::Low`] where it is no finding.
+    pub severity: Vec<Severity>,
+    /// How likely it is what it seems, 0 to 100; 0 where it is no finding.
+    pub confidence: Vec<u8>,
+}
+
+/// The three expressions of a rule over results of one schema, compiled.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    rule: &'a FindingRule,
+    is_finding: Arc<dyn PhysicalExpr>,
+    severity: Arc<dyn PhysicalExpr>,
+    confidence: Arc<dyn PhysicalExpr>,
+}
+
+/// What is said of each row of one batch.
+///
+/// # Errors
+/// Those of [`Judge::new`] and [`Judge::of`].
+pub fn judge(rule: &FindingRule, analysis: &Analysis, batch: &RecordBatch, config: &Config) -> Result<Judged> {
+    Judge::new(rule, analysis, &batch.schema(), config)?.of(batch)
+}
+
+impl<'a> Judge<'a> {
+    /// The expressions of the rule of `analysis` over results of `schema`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and line where an expression can't be planned.
+    pub fn new(
+        rule: &'a FindingRule,
+        analysis: &Analysis,
+        schema: &SchemaRef,
+        config: &Config,
+    ) -> Result<Self> {
+        Self::compile(rule, &DFSchema::try_from(Arc::clone(schema))?, &analysis.bindings(config)?)
+    }
+
+    /// The expressions over `schema`, with the values of `bindings`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and line where an expression can't be planned or is of a wrong type.
+    pub fn compile(rule: &'a FindingRule, schema: &DFSchema, bindings: &Bindings) -> Result<Self> {
+        let session = sql::session()?;
+        let compiled = |text: &SqlText, what: &str, is_right: fn(&DataType) -> bool, wanted: &str| {
+            let expr = sql::expression(text, schema, bindings)
+                .map_err(|error| Error::Config(error.strip_backtrace()))?;
+            let planned = session.create_physical_expr(expr, schema);
+            let planned = planned.map_err(|error| at_fault(text, what, &error.strip_backtrace()))?;
+            let data_type = planned.data_type(schema.as_arrow())?;
+            if !is_right(&data_type) {
+                return Err(at_fault(text, what, &format!("it gives {data_type}, where {wanted} is needed")));
+            }
+            Ok(planned)
+        };
+        let is_truth = |data_type: &DataType| matches!(data_type, DataType::Boolean | DataType::Null);
+        let is_text = |data_type: &DataType| {
+            matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
+        };
+        Ok(Self {
+            rule,
+            is_finding: compiled(&rule.is_finding, "is_finding", is_truth, "true or false")?,
+            severity: compiled(&rule.severity, "severity", is_text, "text")?,
+            confidence: compiled(&rule.confidence, "confidence", DataType::is_numeric, "a number")?,
+        })
+    }
+
+    /// What is said of each row of `batch`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and line where an expression fails over the rows, a finding's severity is none of the four or its
+    /// confidence no whole number from 0 to 100.
+    pub fn of(&self, batch: &RecordBatch) -> Result<Judged> {
+        let rows = batch.num_rows();
+        let rule = self.rule;
+        let truths = evaluated(&self.is_finding, batch, &rule.is_finding, "is_finding")?;
+        let is_finding: BooleanArray = match truths.as_boolean_opt() {
+            Some(truths) if truths.null_count() > 0 => prep_null_mask_filter(truths),
+            Some(truths) => truths.clone(),
+            // All are null.
+            None => BooleanArray::from(vec![false; rows]),
+        };
+        let mut judged = Judged {
+            is_finding: is_finding.values().iter().collect(),
+            severity: vec![Severity::Low; rows],
+            confidence: vec![0; rows],
+        };
+        if is_finding.true_count() == 0 {
+            return Ok(judged);
+        }
+        // Other rows need no severity, and may have none.
+        let found = filter_record_batch(batch, &is_finding).map_err(engine)?;
+        let texts = evaluated(&self.severity, &found, &rule.severity, "severity")?;
+        let texts = cast(&texts, &DataType::Utf8).map_err(engine)?;
+        let numbers = evaluated(&self.confidence, &found, &rule.confidence, "confidence")?;
+        let numbers = cast(&numbers, &DataType::Float64).map_err(engine)?;
+        let (texts, numbers) = (texts.as_string::<i32>(), numbers.as_primitive::<Float64Type>());
+        let places = is_finding.values().set_indices();
+        for (place, (text, number)) in places.zip(texts.iter().zip(numbers.iter())) {
+            judged.severity[place] = severity_of(text).map_err(|told| at_fault(&rule.severity, "severity", &told))?;
+            judged.confidence[place] =
+                confidence_of(number).map_err(|told| at_fault(&rule.confidence, "confidence", &told))?;
+        }
+        Ok(judged)
+    }
+}
+
+fn evaluated(
+    expr: &Arc<dyn PhysicalExpr>,
+    batch: &RecordBatch,
+    text: &SqlText,
+    what: &str,
+) -> Result<ArrayRef> {
+    let values = expr.evaluate(batch).and_then(|values| values.into_array(batch.num_rows()));
+    values.map_err(|error| at_fault(text, what, &error.strip_backtrace()))
+}
+
+fn severity_of(text: Option<&str>) -> std::result::Result<Severity, String> {
+    let known = Severity::ALL.map(Severity::name);
+    let found = Severity::ALL.into_iter().find(|severity| text == Some(severity.name()));
+    found.ok_or_else(|| {
+        let told = text.map_or_else(|| "null".to_owned(), |text| format!("{text:?}"));
+        format!("a finding has {told}, which is none of {}", known.join(", "))
+    })
+}
+
+fn confidence_of(number: Option<f64>) -> std::result::Result<u8, String> {
+    match number {
+        Some(number) if (0.0..=100.0).contains(&number) && number.fract() == 0.0 => Ok(number as u8),
+        Some(number) => Err(format!("a finding has {number}, which is no whole number from 0 to 100")),
+        None => Err("a finding has null, where a whole number from 0 to 100 is needed".to_owned()),
+    }
+}
+
+fn at_fault(text: &SqlText, what: &str, told: &str) -> Error {
+    Error::Config(format!("{}, line {}: {what}: {told}", text.file, text.line))
+}
+
+fn engine(error: arrow::error::ArrowError) -> Error {
+    Error::Engine(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Float64Array, Int64Array};
+
+    use super::super::explanation::Explanation;
+    use super::super::rule::{Period, Stage};
+    use super::*;
+
+    fn rule(is_finding: &'static str, severity: &'static str, confidence: &'static str) -> FindingRule {
+        let sql = |text| SqlText { file: "mine/detection.toml", line: 9, text };
+        FindingRule {
+            title: "Test".into(),
+            techniques: Vec::new(),
+            stage: Stage::Beacon,
+            entities: Vec::new(),
+            first_seen: "first_seen".into(),
+            last_seen: "last_seen".into(),
+            period: Period::Window,
+            is_finding: sql(is_finding),
+            severity: sql(severity),
+            confidence: sql(confidence),
+            explanation: Explanation::load("{{ queries }}", "mine/detection.toml", 12).unwrap(),
+        }
+    }
+
+    fn judged(rule: &FindingRule) -> Result<Judged> {
+        let columns: [(&str, ArrayRef); 2] = [
+            ("queries", Arc::new(Int64Array::from(vec![Some(20), Some(400), None, Some(7)]))),
+            ("average", Arc::new(Float64Array::from(vec![Some(150.0), Some(300.0), Some(200.0), None]))),
+        ];
+        let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true)));
+        let batch = batch.unwrap();
+        let schema = DFSchema::try_from(batch.schema()).unwrap();
+        Judge::compile(rule, &schema, &Bindings::default())?.of(&batch)
+    }
+
+    #[test]
+    fn rows_are_judged_by_sql_and_null_is_no_finding() {
+        let severity = "CASE WHEN queries >= 100 THEN 'high' ELSE 'medium' END";
+        let rule = rule("average > 100", severity, "coalesce(least(50 + queries / 10, 85), 50)");
+        let judged = judged(&rule).unwrap();
+        assert_eq!(judged.is_finding, [true, true, true, false]);
+        let [low, medium, high] = [Severity::Low, Severity::Medium, Severity::High];
+        assert_eq!(judged.severity, [medium, high, medium, low]);
+        assert_eq!(judged.confidence, [52, 85, 50, 0]);
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_named_with_file_and_line() {
+        for (is_finding, severity, confidence, told) in [
+            ("true", "'bad'", "50", "a finding has \"bad\", which is none of low, medium, high, critical"),
+            ("true", "'low'", "queries", "a finding has 400, which is no whole number from 0 to 100"),
+            ("queries IS NULL", "'low'", "queries", "a finding has null"),
+            ("queries + 1", "'low'", "1", "it gives Int64, where true or false is needed"),
+            ("true", "queries", "1", "it gives Int64, where text is needed"),
+            ("querys > 1", "'low'", "1", "querys"),
+        ] {
+            let error = judged(&rule(is_finding, severity, confidence)).unwrap_err().to_string();
+            assert!(error.starts_with("mine/detection.toml, line 9: ") && error.contains(told), "{error}");
+        }
+    }
+}

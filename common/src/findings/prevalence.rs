@@ -1,0 +1,93 @@
+//! How common the addresses of candidate rows are: what correlation's questions are asked about, and their answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
+
+use super::judge::Judge;
+use super::row::Row;
+use super::entities_of;
+use crate::analyses::{Analysis, WANTED_ENTITIES};
+use crate::config::Config;
+use crate::entities::{Entity, EntityKind};
+use crate::{Error, Result};
+
+/// How many sources of the firewall's talk to an address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prevalence {
+    /// Sources by address.
+    pub sources: BTreeMap<String, u64>,
+    /// Sources in all.
+    pub total: u64,
+}
+
+impl Prevalence {
+    /// Sources of an address, where it was asked for.
+    pub fn of(&self, entity: &Entity) -> Option<u64> {
+        (entity.kind == EntityKind::Ip).then(|| self.sources.get(&entity.name).copied()).flatten()
+    }
+
+    /// What the rows of the question's result say. Each shard has counted its own sources: the sums are those of all.
+    pub fn of_rows(rows: &RecordBatch) -> Self {
+        let mut known = Self::default();
+        for row in (0..rows.num_rows()).map(|index| Row::new(rows, index)) {
+            let sources = row.integer("sources").unwrap_or_default().unsigned_abs();
+            match row.text("name") {
+                Some(name) => *known.sources.entry(name.to_owned()).or_default() += sources,
+                None => known.total += sources,
+            }
+        }
+        known
+    }
+
+    /// As [`crate::analyses::Context`] has it.
+    ///
+    /// # Errors
+    /// Where Arrow can't make a batch of it.
+    pub fn rows(&self) -> Result<RecordBatch> {
+        let names = StringViewArray::from_iter_values(self.sources.keys());
+        let kinds = StringViewArray::from_iter_values(self.sources.keys().map(|_| EntityKind::Ip.name()));
+        let sources: Int64Array = self.sources.values().map(|count| Some(*count as i64)).collect();
+        let totals = Int64Array::from(vec![self.total as i64; self.sources.len()]);
+        let columns: [(&str, ArrayRef); 4] = [
+            ("kind", Arc::new(kinds)),
+            ("name", Arc::new(names)),
+            ("distinct_sources", Arc::new(sources)),
+            ("total_sources", Arc::new(totals)),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true)))
+            .map_err(|error| Error::Engine(error.into()))
+    }
+}
+
+/// The entities of the rows of an analysis that are, or may become, findings.
+///
+/// # Errors
+/// Those of [`Judge::of`].
+pub fn wanted_entities(
+    analysis: &Analysis,
+    rows: &RecordBatch,
+    config: &Config,
+) -> Result<BTreeSet<(EntityKind, String)>> {
+    let Some(rule) = &analysis.finding else { return Ok(BTreeSet::new()) };
+    // What is not finished can't be judged yet.
+    let is_candidate = match analysis.finish {
+        Some(_) => vec![true; rows.num_rows()],
+        None => Judge::new(rule, analysis, &rows.schema(), config)?.of(rows)?.is_finding,
+    };
+    let candidates = (0..rows.num_rows()).filter(|index| is_candidate[*index]);
+    let named = candidates.flat_map(|index| entities_of(rule, &Row::new(rows, index)));
+    Ok(named.map(|entity| (entity.kind, entity.name)).collect())
+}
+
+/// Entities as the side table that questions are asked with.
+///
+/// # Errors
+/// Where Arrow can't make a batch of them.
+pub fn wanted_rows(wanted: &BTreeSet<(EntityKind, String)>) -> Result<RecordBatch> {
+    let kinds = StringViewArray::from_iter_values(wanted.iter().map(|(kind, _)| kind.name()));
+    let names = StringViewArray::from_iter_values(wanted.iter().map(|(_, name)| name));
+    RecordBatch::try_new(WANTED_ENTITIES.schema(), vec![Arc::new(kinds), Arc::new(names)])
+        .map_err(|error| Error::Engine(error.into()))
+}
