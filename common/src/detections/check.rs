@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use datafusion::common::DFSchema;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
 
@@ -11,7 +12,6 @@ use super::{ColumnAbout, ColumnType, sql};
 use crate::analyses::{Analysis, Context, HIDDEN_PREFIX, prevalence_schema};
 use crate::config::Config;
 use crate::engine::result_columns;
-use crate::findings::judge;
 use crate::{Error, Result};
 
 /// Plans everything of `analysis`.
@@ -31,8 +31,7 @@ pub(super) fn check(analysis: &'static Analysis, config: &Config) -> Result<()> 
         check_charts(analysis, companion.name, table.schema().inner())?;
     }
     if let Some(rule) = &analysis.finding {
-        let rows = arrow::array::RecordBatch::new_empty(result);
-        judge(rule, analysis, &rows, config).map_err(wrong)?;
+        rule.check(&DFSchema::try_from(result)?, &analysis.bindings(config)?)?;
     }
     analysis.looks_back_to(config, 0).map_err(wrong)?;
     Ok(())

@@ -3,8 +3,7 @@
 //! A null column is `none`. A time is RFC 3339 text, and `<column>_us` holds its microseconds since the epoch. The filter `fixed(n)`
 //! writes a number with `n` decimals as Rust's `{:.n}` does; `none` counts as 0.
 
-use std::collections::HashSet;
-
+use arrow::datatypes::{DataType, Schema};
 use minijinja::value::Value;
 use minijinja::{Environment, Error as TemplateError, ErrorKind, UndefinedBehavior};
 
@@ -47,28 +46,44 @@ impl Explanation {
         Ok(Self { environment, file, line })
     }
 
-    /// Fails where the template names a column that the result does not have.
+    /// Fails where the template names a column that results of `schema` do not have, or calls what there is not.
     ///
     /// # Errors
     /// [`Error::Config`] naming file and line.
-    pub fn check(&self, columns: &[&str], time_columns: &[&str]) -> Result<()> {
+    pub fn check(&self, schema: &Schema) -> Result<()> {
         let template = self.template()?;
+        let (nulls, values) = (samples(schema, false), samples(schema, true));
         let mut named: Vec<String> = template.undeclared_variables(false).into_iter().collect();
         named.sort();
-        let micros: Vec<String> = time_columns.iter().map(|name| format!("{name}{MICROS_SUFFIX}")).collect();
-        let known: HashSet<&str> =
-            columns.iter().copied().chain(micros.iter().map(String::as_str)).chain(GLOBALS).collect();
         for name in named {
-            if !known.contains(name.as_str()) {
-                let near = nearest(&name, columns.iter().copied());
+            if nulls.iter().all(|(known, _)| *known != name) && !GLOBALS.contains(&name.as_str()) {
+                let near = nearest(&name, nulls.iter().map(|(known, _)| known.as_str()));
                 let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                let line = self.line_of(&name);
                 return Err(Error::Config(format!(
-                    "{}, line {}: the explanation names {name}, which is no column of the result{near}",
-                    self.file, self.line
+                    "{}, line {line}: the explanation names {name}, which is no column of the result{near}",
+                    self.file
                 )));
             }
         }
+        for values in [nulls, values] {
+            // What fails over made-up values may be fine over real ones, but for names there are none of.
+            if let Err(error) = template.render(Value::from_iter(values))
+                && matches!(
+                    error.kind(),
+                    ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction
+                )
+            {
+                return Err(Error::Config(located(self.file, self.line, &error)));
+            }
+        }
         Ok(())
+    }
+
+    /// The line on which a name stands first.
+    fn line_of(&self, name: &str) -> usize {
+        let text = self.template().map(|template| template.source().to_owned()).unwrap_or_default();
+        self.line + text.find(name).map_or(0, |place| text[..place].matches('\n').count())
     }
 
     /// The sentence about `row`.
@@ -91,6 +106,26 @@ impl Explanation {
         let template = self.environment.get_template(TEMPLATE);
         template.map_err(|error| Error::Config(located(self.file, self.line, &error)))
     }
+}
+
+/// A row of nulls, or of a value of each column's type.
+fn samples(schema: &Schema, are_there: bool) -> Vec<(String, Value)> {
+    let mut samples = Vec::new();
+    for field in schema.fields() {
+        let value = match field.data_type() {
+            _ if !are_there => Value::from(()),
+            DataType::Int64 => Value::from(1),
+            DataType::Float64 => Value::from(1.5),
+            DataType::Boolean => Value::from(true),
+            _ => Value::from("text"),
+        };
+        if field.data_type().is_temporal() {
+            let micros = if are_there { Value::from(1) } else { Value::from(()) };
+            samples.push((format!("{}{MICROS_SUFFIX}", field.name()), micros));
+        }
+        samples.push((field.name().clone(), value));
+    }
+    samples
 }
 
 fn value_of(row: &Row<'_>, column: &str) -> Value {
@@ -151,7 +186,9 @@ mod tests {
             ("is_known", Arc::new(BooleanArray::from(vec![Some(true), None]))),
             (
                 "seen",
-                Arc::new(TimestampMicrosecondArray::from(vec![Some(7_200_000_000), None]).with_timezone("UTC")),
+                Arc::new(
+                    TimestampMicrosecondArray::from(vec![Some(7_200_000_000), None]).with_timezone("UTC"),
+                ),
             ),
         ];
         RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap()
@@ -166,7 +203,9 @@ mod tests {
     #[test]
     fn numbers_are_written_as_rust_writes_them() {
         assert_eq!(
-            rendered("{{ queries or 0 }} of {{ average | fixed(0) }}, {{ (100.0 * (share or 0)) | fixed(2) }} %"),
+            rendered(
+                "{{ queries or 0 }} of {{ average | fixed(0) }}, {{ (100.0 * (share or 0)) | fixed(2) }} %"
+            ),
             ["120 of 2, 1.24 %", "0 of 0, 0.00 %"]
         );
         assert_eq!(rendered("{{ queries | fixed(1) }} {{ (queries or 0) // 50 }}"), ["120.0 2", "0.0 0"]);
@@ -186,13 +225,13 @@ mod tests {
     fn what_is_wrong_with_a_template_is_said_with_its_line() {
         let error = Explanation::load("{{ queries", "mine.toml", 7).unwrap_err().to_string();
         assert!(error.starts_with("mine.toml, line 7: the explanation: syntax error"), "{error}");
-        let columns = ["queries", "seen"];
-        let explanation = Explanation::load("{{ querys }}", "mine.toml", 7).unwrap();
-        let error = explanation.check(&columns, &["seen"]).unwrap_err().to_string();
-        assert!(error.contains("mine.toml, line 7") && error.contains("did you mean queries?"), "{error}");
-        let explanation = Explanation::load("{{ queries }} {{ seen_us }}", "mine.toml", 7).unwrap();
-        explanation.check(&columns, &["seen"]).unwrap();
         let batch = batch();
+        let checked = |text| Explanation::load(text, "mine.toml", 7).unwrap().check(&batch.schema());
+        let error = checked("\n{{ querys }}").unwrap_err().to_string();
+        assert!(error.contains("mine.toml, line 8") && error.contains("did you mean queries?"), "{error}");
+        let error = checked("{{ queries | fixd(1) }}").unwrap_err().to_string();
+        assert!(error.starts_with("mine.toml, line 7: the explanation: unknown filter"), "{error}");
+        checked("{{ queries + 1 }} {% for i in range(2) %}{{ seen_us }}{% endfor %}").unwrap();
         let explanation = Explanation::load("\n{{ city | fixed(1) }}", "mine.toml", 7).unwrap();
         let error = explanation.render(&Row::new(&batch, 0)).unwrap_err().to_string();
         assert!(error.starts_with("mine.toml, line 8: the explanation: "), "{error}");

@@ -11,8 +11,8 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::rule::{FindingRule, Severity};
 use crate::analyses::Analysis;
 use crate::config::Config;
+use crate::detections::bindings::Bindings;
 use crate::detections::sql::{self, SqlText};
-use crate::detections::Bindings;
 use crate::{Error, Result};
 
 /// What is said of each row of a batch.
@@ -39,7 +39,12 @@ pub struct Judge<'a> {
 ///
 /// # Errors
 /// Those of [`Judge::new`] and [`Judge::of`].
-pub fn judge(rule: &FindingRule, analysis: &Analysis, batch: &RecordBatch, config: &Config) -> Result<Judged> {
+pub fn judge(
+    rule: &FindingRule,
+    analysis: &Analysis,
+    batch: &RecordBatch,
+    config: &Config,
+) -> Result<Judged> {
     Judge::new(rule, analysis, &batch.schema(), config)?.of(batch)
 }
 
@@ -118,7 +123,8 @@ impl<'a> Judge<'a> {
         let (texts, numbers) = (texts.as_string::<i32>(), numbers.as_primitive::<Float64Type>());
         let places = is_finding.values().set_indices();
         for (place, (text, number)) in places.zip(texts.iter().zip(numbers.iter())) {
-            judged.severity[place] = severity_of(text).map_err(|told| at_fault(&rule.severity, "severity", &told))?;
+            judged.severity[place] =
+                severity_of(text).map_err(|told| at_fault(&rule.severity, "severity", &told))?;
             judged.confidence[place] =
                 confidence_of(number).map_err(|told| at_fault(&rule.confidence, "confidence", &told))?;
         }
@@ -191,7 +197,8 @@ mod tests {
             ("queries", Arc::new(Int64Array::from(vec![Some(20), Some(400), None, Some(7)]))),
             ("average", Arc::new(Float64Array::from(vec![Some(150.0), Some(300.0), Some(200.0), None]))),
         ];
-        let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true)));
+        let batch =
+            RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true)));
         let batch = batch.unwrap();
         let schema = DFSchema::try_from(batch.schema()).unwrap();
         Judge::compile(rule, &schema, &Bindings::default())?.of(&batch)

@@ -24,10 +24,10 @@ pub use prevalence::{Prevalence, wanted_entities, wanted_rows};
 pub use row::Row;
 pub use rule::{EntityColumn, FindingRule, Period, Role, Severity, Stage, Technique, technique};
 
+use crate::Result;
 use crate::analyses::{Analysis, Suite};
 use crate::config::Config;
 pub use crate::entities::{Entity, EntityKind};
-use crate::Result;
 use crate::time::{MICROS_PER_DAY, MICROS_PER_SECOND, format_micros};
 
 /// One finding.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 
+use super::entities_of;
 use super::judge::Judge;
 use super::row::Row;
-use super::entities_of;
 use crate::analyses::{Analysis, WANTED_ENTITIES};
 use crate::config::Config;
 use crate::entities::{Entity, EntityKind};

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +10,8 @@ use super::attack::{Tactic, tactic_of};
 use super::definition::{FindingDefinition, TechniqueDefinition};
 use super::explanation::Explanation;
 use super::judge::Judge;
+use crate::detections::bindings::Bindings;
 use crate::detections::sql::SqlText;
-use crate::detections::{Bindings, SourceFile};
 use crate::entities::EntityKind;
 use crate::nearest::nearest;
 use crate::{Error, Result};
@@ -80,17 +81,21 @@ impl Role {
 }
 
 impl FindingRule {
-    /// The rule that `[finding]` of `file` defines.
+    /// The rule that `[finding]` of `file` defines, whose text is `text`.
     ///
     /// # Errors
     /// [`Error::Config`] naming file and line where a technique has no tactic or the explanation a wrong form.
-    pub fn load(definition: FindingDefinition, file: &SourceFile) -> Result<Self> {
-        let sql = |key: &str, text: String| SqlText { file: file.path, line: line_of(file.text, key), text: text.leak() };
-        let techniques = definition.techniques.into_iter().map(|technique| technique_of(technique, file));
+    pub fn load(definition: FindingDefinition, file: &'static str, text: &str) -> Result<Self> {
+        let sql = |key: &str, sql: String| SqlText { file, line: line_of(text, key), text: sql.leak() };
+        let techniques =
+            definition.techniques.into_iter().map(|technique| technique_of(technique, file, text));
         let entities = definition.entities.into_iter();
-        let entities =
-            entities.map(|entity| EntityColumn { kind: entity.kind, column: entity.column, role: entity.role });
-        let line = line_of(file.text, "explanation");
+        let entities = entities.map(|entity| EntityColumn {
+            kind: entity.kind,
+            column: entity.column,
+            role: entity.role,
+        });
+        let line = line_of(text, "explanation");
         Ok(Self {
             title: definition.title,
             techniques: techniques.collect::<Result<_>>()?,
@@ -102,7 +107,7 @@ impl FindingRule {
             is_finding: sql("is_finding", definition.is_finding),
             severity: sql("severity", definition.severity),
             confidence: sql("confidence", definition.confidence),
-            explanation: Explanation::load(definition.explanation.leak(), file.path, line)?,
+            explanation: Explanation::load(definition.explanation.leak(), file, line)?,
         })
     }
 
@@ -112,13 +117,12 @@ impl FindingRule {
     /// # Errors
     /// [`Error::Config`] naming file and line.
     pub fn check(&self, schema: &DFSchema, bindings: &Bindings) -> Result<()> {
-        let fields = schema.fields();
-        let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
-        let times = fields.iter().filter(|field| field.data_type().is_temporal());
-        let times: Vec<&str> = times.map(|field| field.name().as_str()).collect();
-        let texts = fields.iter().filter(|field| field.data_type().is_string());
-        let texts: Vec<&str> = texts.map(|field| field.name().as_str()).collect();
         let file = self.severity.file;
+        let of = |is_right: fn(&DataType) -> bool| -> Vec<&str> {
+            let fields = schema.fields().iter().filter(|field| is_right(field.data_type()));
+            fields.map(|field| field.name().as_str()).collect()
+        };
+        let (times, texts) = (of(DataType::is_temporal), of(DataType::is_string));
         for (key, column) in [("first_seen", &self.first_seen), ("last_seen", &self.last_seen)] {
             is_among(column, &times, file, key, "time")?;
         }
@@ -126,7 +130,7 @@ impl FindingRule {
             is_among(&entity.column, &texts, file, "entities", "text")?;
         }
         Judge::compile(self, schema, bindings)?;
-        self.explanation.check(&names, &times)
+        self.explanation.check(schema.as_arrow())
     }
 }
 
@@ -143,14 +147,15 @@ fn is_among(column: &str, known: &[&str], file: &str, key: &str, wanted: &str) -
 }
 
 /// A technique, with its tactic where the table of tactics does not know it.
-fn technique_of(definition: TechniqueDefinition, file: &SourceFile) -> Result<Technique> {
+fn technique_of(definition: TechniqueDefinition, file: &str, text: &str) -> Result<Technique> {
     let TechniqueDefinition { id, name, tactic } = definition;
     let wrong = |told: &str| {
-        let line = file.text.lines().position(|line| line.contains(&id)).map_or(1, |index| index + 1);
-        Error::Config(format!("{}, line {line}: technique {id:?} {told}", file.path))
+        let line = text.lines().position(|line| line.contains(&id)).map_or(1, |index| index + 1);
+        Error::Config(format!("{file}, line {line}: technique {id:?} {told}"))
     };
     let (parent, sub) = id.split_once('.').map_or((id.as_str(), None), |(parent, sub)| (parent, Some(sub)));
-    let is_number = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number =
+        |text: &str, digits: usize| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_technique = parent.strip_prefix('T').is_some_and(|number| is_number(number, 4));
     if !is_technique || !sub.is_none_or(|number| is_number(number, 3)) {
         return Err(wrong("is not written as ATT&CK writes them, such as T1071 or T1071.004"));
@@ -165,8 +170,8 @@ fn technique_of(definition: TechniqueDefinition, file: &SourceFile) -> Result<Te
 }
 
 /// The line of the file on which the value of a key of `[finding]` begins, counted from 1.
-fn line_of(file: &str, key: &str) -> usize {
-    let of_finding = file.lines().enumerate().skip_while(|(_, line)| line.trim() != "[finding]");
+fn line_of(text: &str, key: &str) -> usize {
+    let of_finding = text.lines().enumerate().skip_while(|(_, line)| line.trim() != "[finding]");
     for (index, line) in of_finding {
         let value = line.trim_start().strip_prefix(key).and_then(|rest| rest.trim_start().strip_prefix('='));
         if let Some(value) = value {

@@ -5,11 +5,10 @@ mod groups;
 mod incident;
 mod links;
 
-use std::collections::BTreeMap;
-
-use hindcast_common::entities::{Entity, EntityKind};
+use hindcast_common::entities::Entity;
 use serde::{Deserialize, Serialize};
 
+pub use hindcast_common::findings::Prevalence;
 pub use incident::{Hub, Incident, Tie, incidents_of};
 pub(crate) use links::span_us;
 
@@ -31,22 +30,6 @@ pub struct EntityTie {
     pub rows: u64,
     /// How many the address or account is tied to that day in that table.
     pub degree: u64,
-}
-
-/// How many sources of the firewall's talk to an address.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Prevalence {
-    /// Sources by address.
-    pub sources: BTreeMap<String, u64>,
-    /// Sources in all.
-    pub total: u64,
-}
-
-impl Prevalence {
-    /// Sources of an address, where it was asked for.
-    pub fn of(&self, entity: &Entity) -> Option<u64> {
-        (entity.kind == EntityKind::Ip).then(|| self.sources.get(&entity.name).copied()).flatten()
-    }
 }
 
 #[cfg(test)]

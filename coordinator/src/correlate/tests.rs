@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hindcast_common::analyses::Suite;
 use hindcast_common::config::Config;
+use hindcast_common::entities::EntityKind;
 use hindcast_common::findings::{Finding, Severity, Stage, technique};
 use hindcast_common::time::{MICROS_PER_DAY, parse_time_us};
 use proptest::prelude::*;

@@ -11,12 +11,12 @@ use hindcast_common::analyses::{OWN_ADDRESSES, Suite, WANTED_ENTITIES};
 use hindcast_common::config::Config;
 use hindcast_common::engine::RollupUnit;
 use hindcast_common::entities::{Entity, EntityKind};
-use hindcast_common::findings::{Finding, Row};
+use hindcast_common::findings::{Finding, Row, wanted_rows};
 use hindcast_common::selection::{Selection, TiedName};
 use hindcast_common::time::{MICROS_PER_DAY, date_start_us, format_micros};
 use hindcast_common::{Error, Result};
 
-use super::context::{ties, wanted_rows};
+use super::context::ties;
 use super::coverage::ReadTold;
 use super::ledger::{RollupRun, UnitRecord};
 use super::merge::Merger;

@@ -376,7 +376,7 @@ async fn finished(
     context: &EntityContext,
 ) -> Result<Whole> {
     let session = task_session(Arc::clone(&options.runtime));
-    let prevalence = session.read_batch(context.prevalence_rows()?)?;
+    let prevalence = session.read_batch(context.prevalence.rows()?)?;
     let known = Context { config: options.config, prevalence };
     let frame = analysis.finished(rows.frame(&options.runtime)?, &known)?;
     let schema = Arc::clone(frame.schema().inner());
