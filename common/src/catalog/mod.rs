@@ -30,6 +30,7 @@ pub use lake::{DateFolder, FoundTables, KnownFiles, Lake, LakeFile, LakeTable, U
 pub use listing::{date_files, table_files};
 pub use location::Location;
 pub use normalise::UnreadableCounts;
+pub(crate) use normalise::convert as read_as;
 pub use row_groups::{RowGroups, row_groups_that_may_hold};
 pub use scan::{FileScan, canonical_schema, canonical_type, file_scan, state_scan};
 pub use sealed::{StateFile, content_hash, seal_of};

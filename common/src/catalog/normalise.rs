@@ -269,7 +269,7 @@ impl PhysicalExpr for Normalise {
 }
 
 /// The array as `kind`, and how many values that were there became null.
-pub(super) fn convert(stored: &ArrayRef, kind: ColumnKind) -> Result<(ArrayRef, u64)> {
+pub(crate) fn convert(stored: &ArrayRef, kind: ColumnKind) -> Result<(ArrayRef, u64)> {
     let plain = match stored.data_type() {
         DataType::Dictionary(_, values) => cast_with_options(stored, values, &lossless_options())?,
         _ => Arc::clone(stored),

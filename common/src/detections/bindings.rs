@@ -90,9 +90,10 @@ impl Bindings {
             Bound::Float(number) => Expr::value(Value::Number(format!("{number:?}"), false)),
             Bound::Boolean(value) => Expr::value(Value::Boolean(*value)),
             Bound::Text(text) => text_literal(text),
-            Bound::Texts(texts) => {
-                Expr::Array(Array { elem: texts.iter().map(|text| text_literal(text)).collect(), named: false })
-            }
+            Bound::Texts(texts) => Expr::Array(Array {
+                elem: texts.iter().map(|text| text_literal(text)).collect(),
+                named: false,
+            }),
             Bound::NoInteger => none_of("BIGINT")?,
             Bound::NoText => none_of("VARCHAR")?,
         })

@@ -164,6 +164,7 @@ fn analysis(id: &str, files: &Folder<'_>, is_own: bool) -> Result<Analysis> {
         finding: definition.finding.map(|finding| FindingRule::load(finding, file, text)).transpose()?,
         about: About {
             file,
+            cases: files.get(CASES).map(|(path, text)| (leaked(path), leaked(text))),
             shows: leaked(&definition.shows),
             is_own,
             position: definition.position,

@@ -35,6 +35,8 @@ use crate::{Error, Result};
 pub struct About {
     /// Its `detection.toml`, as errors name it.
     pub file: &'static str,
+    /// Path and text of its `cases.toml`.
+    pub cases: Option<(&'static str, &'static str)>,
     /// What it shows, in a sentence or two.
     pub shows: &'static str,
     /// Whether a user brought it.

@@ -253,7 +253,7 @@ impl<'a> Shard<'a> {
 }
 
 /// A rollup's stored states as an analysis opens them.
-pub(super) fn opened(rollup: &Rollup, states: DataFrame, scope: Scope) -> Result<DataFrame> {
+pub(crate) fn opened(rollup: &Rollup, states: DataFrame, scope: Scope) -> Result<DataFrame> {
     if scope == Scope::Unmerged { Ok(states) } else { rollup.merge(states) }
 }
 

@@ -37,12 +37,14 @@ pub use job::{
 pub use local::{Local, LocalOptions, TASKS_PER_THREAD, runtime};
 pub use manifest::{Manifest, StateData, UnitStats, sealed, unsealed};
 pub use merge_rows::{MergeRows, result_columns};
+pub(crate) use merge_task::opened;
 pub use node::job_plan;
 pub use plan::job_in;
 pub use session::task_session;
 pub use state::{Committed, Lookup, StateStore};
 pub use state_key::{made_by, unit_key};
 pub use state_table::merged_state;
+pub(crate) use state_table::state_schema;
 pub use tasks::JobTasks;
 pub use write_state::EncodedState;
 

@@ -34,8 +34,7 @@ fn wanted(inputs: &Inputs<'_>, kind: EntityKind) -> Result<DataFrame> {
 /// Rows of the same table in one frame.
 pub(super) fn together(frames: Vec<DataFrame>) -> Result<DataFrame> {
     let mut frames = frames.into_iter();
-    let first = frames
-        .next()
-        .ok_or_else(|| internal_datafusion_err!("the lake has no table that names entities"))?;
+    let first =
+        frames.next().ok_or_else(|| internal_datafusion_err!("the lake has no table that names entities"))?;
     frames.try_fold(first, |all, frame| all.union(frame))
 }

@@ -13,9 +13,9 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::Result;
 use crate::config::{Layer, PRESETS, Range};
 use crate::nearest::nearest;
-use crate::Result;
 
 /// What a parameter, or a field of its records, holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -102,10 +102,7 @@ pub struct ParameterDefinition {
 /// # Errors
 /// [`crate::Error::Config`] naming the file, the line and the parameter: a range without numbers, a value outside its range or of
 /// another type, a pattern that does not compile or disagrees with its cases, an unknown preset.
-pub fn read_values(
-    layer: &Layer<'_>,
-    parameters: &mut BTreeMap<String, ParameterDefinition>,
-) -> Result<()> {
+pub fn read_values(layer: &Layer<'_>, parameters: &mut BTreeMap<String, ParameterDefinition>) -> Result<()> {
     let table = DeTable::parse(layer.text).map_err(|error| layer.error(&error))?;
     let Some(DeValue::Table(written)) = table.get_ref().get("parameters").map(Spanned::get_ref) else {
         return Ok(());

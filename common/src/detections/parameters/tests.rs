@@ -46,7 +46,8 @@ fn values_have_one_form() {
 
 #[test]
 fn presets_win_over_the_default() {
-    let parameter = read("type = 'integer'\ndefault = 3\npresets = { notebook = 20 }\nrange = [0, 20]").unwrap();
+    let parameter =
+        read("type = 'integer'\ndefault = 3\npresets = { notebook = 20 }\nrange = [0, 20]").unwrap();
     assert_eq!((parameter.value("default"), parameter.value("notebook")), (3.into(), 20.into()));
     assert_eq!(parameter.range_text().as_deref(), Some("from 0 to 20"));
 }
@@ -69,12 +70,18 @@ fn a_definition_that_contradicts_itself_is_refused_where_it_stands() {
         ("type = 'integer'", "line 1: parameters.a has no default"),
         ("type = 'number'\ndefault = 1", "number"),
         ("type = 'integer'\ndefault = 'x'", "line 4: parameters.a.default is 'x': it must be a whole number"),
-        ("type = 'integer'\ndefault = 0\nrange = [1, 9]", "line 4: parameters.a.default is 0: it must be from 1 to 9"),
+        (
+            "type = 'integer'\ndefault = 0\nrange = [1, 9]",
+            "line 4: parameters.a.default is 0: it must be from 1 to 9",
+        ),
         (
             "type = 'integer'\nrange = [1, 9]\ndefault = 1\npresets = { notebook = 10 }",
             "line 6: parameters.a.presets.notebook is 10: it must be from 1 to 9",
         ),
-        ("type = 'integer'\ndefault = 1\npresets = { notebok = 1 }", "there is no preset notebok; did you mean notebook?"),
+        (
+            "type = 'integer'\ndefault = 1\npresets = { notebok = 1 }",
+            "there is no preset notebok; did you mean notebook?",
+        ),
         ("type = 'integer'\ndefault = 1\nrange = [9, 1]", "parameters.a has no value between its bounds"),
         ("type = 'float'\ndefault = 1\nabove = 0", "parameters.a has no value between its bounds"),
         ("type = 'span'\ndefault = '1h'\nabove = 0", "parameters.a is a span"),

@@ -62,7 +62,8 @@ impl Given<'_> {
             DeValue::Table(_) => "a table".into(),
             _ => {
                 let written = self.layer.text.get(self.value.span()).unwrap_or_default();
-                let is_shown = |(index, character): &(usize, char)| *index < SHOWN_CHARS && *character != '\n';
+                let is_shown =
+                    |(index, character): &(usize, char)| *index < SHOWN_CHARS && *character != '\n';
                 let shown = written.chars().enumerate().take_while(is_shown);
                 let shown: String = shown.map(|(_, character)| character).collect();
                 if shown.len() == written.len() { shown } else { format!("{shown}…") }
@@ -108,7 +109,8 @@ impl Given<'_> {
         let DeValue::String(text) = self.value.get_ref() else {
             return Err(self.wrong("a length of time, such as \"24h\", or \"unlimited\""));
         };
-        let span = Span::try_from(text.to_string()).map_err(|what| self.fault(format!("{}: {what}", self.path)))?;
+        let span =
+            Span::try_from(text.to_string()).map_err(|what| self.fault(format!("{}: {what}", self.path)))?;
         Ok(Value::String(span.into()))
     }
 
@@ -137,9 +139,16 @@ impl Given<'_> {
     }
 
     fn patterns(&self) -> Result<Value> {
+<<<<<<< HEAD
         let list = self.list("a list of patterns", |item| rules::pattern(item, self.path).map(Value::from))?;
         let patterns: Vec<&str> = list.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         Patterns::of(&patterns).map_err(|error| self.fault(format!("{}: {error}", self.path)))?;
+=======
+        let list =
+            self.list("a list of patterns", |item| rules::pattern(item, self.path).map(Value::from))?;
+        let patterns = list.as_array().into_iter().flatten().filter_map(Value::as_str);
+        Patterns::of(patterns).map_err(|error| self.fault(format!("{}: {error}", self.path)))?;
+>>>>>>> 686a8e4 (wip2)
         Ok(list)
     }
 

@@ -57,14 +57,8 @@ const AGGREGATES: &[Documented] = &[Documented {
 
 /// Every scalar function, in the order of [`documentation`].
 fn short_forms() -> impl Iterator<Item = &'static ShortForm> {
-    let all = [
-        text_tests::FORMS,
-        names::FORMS,
-        times::FORMS,
-        numbers::FORMS,
-        beacons::FORMS,
-        beacon_scores::FORMS,
-    ];
+    let all =
+        [text_tests::FORMS, names::FORMS, times::FORMS, numbers::FORMS, beacons::FORMS, beacon_scores::FORMS];
     all.into_iter().flatten()
 }
 

@@ -1,0 +1,226 @@
+//! What differs between what came out of a case and what its file says.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use arrow::array::RecordBatch;
+use serde_json::Value;
+use toml::{Table, Value as Toml};
+
+use super::form::{Case, ExpectedFinding};
+use super::outcome::CaseOutcome;
+use crate::findings::{Finding, Row};
+use crate::time::{format_micros, parse_time_us};
+
+/// How `cases.toml` writes null, which TOML lacks.
+const NULL: &str = "null";
+/// Part of a number by which the last digits of a sum may differ.
+const TOLERANCE: f64 = 1e-9;
+
+/// One thing that is not as a case says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Difference {
+    /// The case could not be run.
+    Failed(String),
+    /// There are more or fewer rows or findings.
+    Count {
+        /// Of what.
+        of: &'static str,
+        /// How many the case names.
+        expected: usize,
+        /// What there is.
+        actual: Vec<String>,
+    },
+    /// The table has no column of that name.
+    NoColumn {
+        /// Of what.
+        of: &'static str,
+        /// The column.
+        column: String,
+    },
+    /// A value is another.
+    Value {
+        /// Of what.
+        of: &'static str,
+        /// Its place in order, counted from 1.
+        place: usize,
+        /// The column or field.
+        column: String,
+        /// What the case says.
+        expected: String,
+        /// What it is.
+        actual: String,
+    },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Difference::Failed(told) => write!(formatter, "{told}"),
+            Difference::Count { of, expected, actual } => {
+                write!(formatter, "{} {of}s, where the case has {expected}", actual.len())?;
+                actual.iter().try_for_each(|row| write!(formatter, "\n      {row}"))
+            }
+            Difference::NoColumn { of, column } => write!(formatter, "the {of}s have no column {column}"),
+            Difference::Value { of, place, column, expected, actual } => {
+                write!(formatter, "{of} {place}: {column} is {actual}, where the case has {expected}")
+            }
+        }
+    }
+}
+
+/// All that differs.
+pub(super) fn differences(case: &Case, outcome: &CaseOutcome) -> Vec<Difference> {
+    let mut found = of_table("row", &case.expect, &outcome.result);
+    if let Some(summary) = &case.summary {
+        match &outcome.companion {
+            Some(companion) => found.extend(of_table("summary row", summary, companion)),
+            None => found.push(Difference::Failed("the detection has no companion table".to_owned())),
+        }
+    }
+    if let Some(findings) = &case.findings {
+        found.extend(of_findings(findings, &outcome.findings));
+    }
+    found
+}
+
+fn of_table(of: &'static str, expected: &[Table], actual: &RecordBatch) -> Vec<Difference> {
+    let rows: Vec<Row<'_>> = (0..actual.num_rows()).map(|index| Row::new(actual, index)).collect();
+    let named: BTreeSet<&String> = expected.iter().flat_map(Table::keys).collect();
+    let is_absent = |column: &&&String| actual.column_by_name(column).is_none();
+    let absent: Vec<Difference> = named
+        .iter()
+        .filter(is_absent)
+        .map(|column| Difference::NoColumn { of, column: (*column).clone() })
+        .collect();
+    if !absent.is_empty() {
+        return absent;
+    }
+    if rows.len() != expected.len() {
+        // Of the columns the case looks at, else of all.
+        let told = |row: &Row<'_>| match named.is_empty() {
+            true => row.to_json().to_string(),
+            false => {
+                let cells = named.iter().map(|column| format!("{column} = {}", row.json_of(column)));
+                format!("{{ {} }}", cells.collect::<Vec<_>>().join(", "))
+            }
+        };
+        let actual = rows.iter().map(told).collect();
+        return vec![Difference::Count { of, expected: expected.len(), actual }];
+    }
+    let mut found = Vec::new();
+    for (index, (row, expected)) in rows.iter().zip(expected).enumerate() {
+        for (column, value) in expected {
+            let actual = row.json_of(column);
+            if !is_alike(&actual, value) {
+                found.push(Difference::Value {
+                    of,
+                    place: index + 1,
+                    column: column.clone(),
+                    expected: value.to_string(),
+                    actual: actual.to_string(),
+                });
+            }
+        }
+    }
+    found
+}
+
+fn of_findings(expected: &[ExpectedFinding], actual: &[Finding]) -> Vec<Difference> {
+    const OF: &str = "finding";
+    if expected.len() != actual.len() {
+        let told = |finding: &Finding| {
+            let entities: Vec<String> = named(finding).into_iter().collect();
+            let (severity, confidence) = (finding.severity.name(), finding.confidence);
+            format!("{severity}, {confidence}, {}: {}", entities.join(", "), finding.explanation)
+        };
+        let actual = actual.iter().map(told).collect();
+        return vec![Difference::Count { of: OF, expected: expected.len(), actual }];
+    }
+    let mut found = Vec::new();
+    for (index, (expected, actual)) in expected.iter().zip(actual).enumerate() {
+        let time = |text: &String| parse_time_us(text).map_or_else(|| text.clone(), format_micros);
+        let entities = expected.entities.as_ref().map(|all| all.iter().cloned().collect::<BTreeSet<_>>());
+        let told = |entities: &BTreeSet<String>| format!("{entities:?}");
+        let seen = |time: &Option<String>| time.clone().unwrap_or_else(|| NULL.to_owned());
+        let fields = [
+            ("title", expected.title.clone(), actual.title.clone()),
+            ("severity", expected.severity.map(|value| value.name().into()), actual.severity.name().into()),
+            ("confidence", expected.confidence.map(|value| value.to_string()), actual.confidence.to_string()),
+            ("entities", entities.as_ref().map(told), told(&named(actual))),
+            ("explanation", expected.explanation.clone(), actual.explanation.clone()),
+            ("rows", expected.rows.map(|value| value.to_string()), actual.rows.to_string()),
+            ("first_seen", expected.first_seen.as_ref().map(time), seen(&actual.first_seen)),
+            ("last_seen", expected.last_seen.as_ref().map(time), seen(&actual.last_seen)),
+        ];
+        for (column, expected, actual) in fields {
+            if let Some(expected) = expected.filter(|expected| *expected != actual) {
+                let (place, column) = (index + 1, column.to_owned());
+                found.push(Difference::Value { of: OF, place, column, expected, actual });
+            }
+        }
+    }
+    found
+}
+
+/// Kind and name of each entity of a finding.
+fn named(finding: &Finding) -> BTreeSet<String> {
+    finding.entities.iter().map(|entity| format!("{} {}", entity.kind.name(), entity.name)).collect()
+}
+
+/// Equal; numbers up to the last digits, times as instants.
+fn is_alike(actual: &Value, expected: &Toml) -> bool {
+    let number = match expected {
+        Toml::Integer(whole) => Some(*whole as f64),
+        Toml::Float(number) => Some(*number),
+        _ => None,
+    };
+    if let (Some(actual), Some(expected)) = (actual.as_f64(), number) {
+        return (actual - expected).abs() <= TOLERANCE * expected.abs().max(1.0);
+    }
+    match (actual, expected) {
+        (Value::Null, Toml::String(text)) => text == NULL,
+        (Value::Bool(actual), Toml::Boolean(expected)) => actual == expected,
+        (Value::String(actual), Toml::String(expected)) => {
+            actual == expected || is_same_time(actual, expected)
+        }
+        (Value::String(actual), Toml::Datetime(expected)) => is_same_time(actual, &expected.to_string()),
+        _ => false,
+    }
+}
+
+fn is_same_time(left: &str, right: &str) -> bool {
+    parse_time_us(left).is_some_and(|left| parse_time_us(right) == Some(left))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_alike_where_they_say_the_same() {
+        let time: Table = toml::from_str("time = 2026-03-01T10:00:00Z").unwrap();
+        for (actual, expected) in [
+            (json!(3), Toml::Integer(3)),
+            (json!(0.1 + 0.2), Toml::Float(0.3)),
+            (json!(3), Toml::Float(3.0)),
+            (json!(null), Toml::String("null".into())),
+            (json!(true), Toml::Boolean(true)),
+            (json!("2026-03-01T10:00:00Z"), time["time"].clone()),
+            (json!("2026-03-01T10:00:00Z"), Toml::String("2026-03-01T10:00:00.000Z".into())),
+        ] {
+            assert!(is_alike(&actual, &expected), "{actual} {expected}");
+        }
+        for (actual, expected) in [
+            (json!(3), Toml::Integer(4)),
+            (json!(3), Toml::String("3".into())),
+            (json!("null"), Toml::String("nothing".into())),
+            (json!(null), Toml::Integer(0)),
+            (json!(0.3001), Toml::Float(0.3)),
+        ] {
+            assert!(!is_alike(&actual, &expected), "{actual} {expected}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The form of `cases.toml`, as it is written.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Table;
+
+use crate::findings::Severity;
+use crate::{Error, Result};
+
+/// What begins a case in the file.
+const CASE_HEADER: &str = "[[case]]";
+/// The preset of a case that names none.
+const DEFAULT_PRESET: &str = "default";
+
+/// A few rows, and what a detection makes of them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What it shows.
+    pub name: String,
+    /// Configuration laid over the preset, as TOML.
+    #[serde(default)]
+    pub config: String,
+    /// The preset.
+    #[serde(default = "default_preset")]
+    pub preset: String,
+    /// The window; the whole days of the rows where absent.
+    #[serde(default)]
+    pub window: Option<CaseWindow>,
+    /// Where addresses are; no location database where absent.
+    #[serde(default)]
+    pub places: Option<Vec<Place>>,
+    /// Rows by table.
+    #[serde(default)]
+    pub rows: BTreeMap<String, Vec<Table>>,
+    /// All rows of the result, in order, with the columns that matter.
+    pub expect: Vec<Table>,
+    /// All rows of the companion table, in order, with the columns that matter.
+    #[serde(default)]
+    pub summary: Option<Vec<Table>>,
+    /// All findings, in order, with the fields that matter.
+    #[serde(default)]
+    pub findings: Option<Vec<ExpectedFinding>>,
+    /// The line of the file on which it begins, counted from 1.
+    #[serde(skip)]
+    pub line: usize,
+}
+
+/// A span of time as `--from` and `--to` give it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseWindow {
+    /// Its first instant.
+    pub from: String,
+    /// The first instant after it.
+    pub to: String,
+}
+
+/// Where an address is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Its canonical text.
+    pub address: String,
+    /// ISO 3166-1 alpha-2.
+    pub country_code: Option<String>,
+    /// Name of the country.
+    pub country: Option<String>,
+    /// Name of the city.
+    pub city: Option<String>,
+    /// Degrees, WGS 84.
+    pub latitude: Option<f64>,
+    /// Degrees, WGS 84.
+    pub longitude: Option<f64>,
+}
+
+/// What a finding must say, where it matters.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExpectedFinding {
+    /// What it is.
+    pub title: Option<String>,
+    /// How bad it is.
+    pub severity: Option<Severity>,
+    /// How likely it is true, 0 to 100.
+    pub confidence: Option<u8>,
+    /// Kind and name of each entity, in any order.
+    pub entities: Option<Vec<String>>,
+    /// What was seen, in a sentence.
+    pub explanation: Option<String>,
+    /// Rows behind it.
+    pub rows: Option<u64>,
+    /// First instant of the evidence.
+    pub first_seen: Option<String>,
+    /// Last instant of the evidence.
+    pub last_seen: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CasesFile {
+    #[serde(default)]
+    case: Vec<Case>,
+}
+
+fn default_preset() -> String {
+    DEFAULT_PRESET.to_owned()
+}
+
+/// The cases of a `cases.toml` at `path`.
+///
+/// # Errors
+/// [`Error::Config`] naming file and line where the file has another form.
+pub fn parse(path: &str, text: &str) -> Result<Vec<Case>> {
+    let file: CasesFile = toml::from_str(text).map_err(|error| {
+        let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
+        Error::Config(format!("{path}{line}: {}", error.message()))
+    })?;
+    let headers = text.lines().enumerate().filter(|(_, line)| line.trim() == CASE_HEADER);
+    let lines = headers.map(|(index, _)| index + 1).chain(std::iter::repeat(1));
+    Ok(file.case.into_iter().zip(lines).map(|(case, line)| Case { line, ..case }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_another_form_is_refused_with_its_line() {
+        let cases = parse("mine/cases.toml", "# what\n\n[[case]]\nname = 'one'\nexpect = []\n").unwrap();
+        assert_eq!((cases.len(), cases[0].line, cases[0].preset.as_str()), (1, 3, "default"));
+        let error = parse("mine/cases.toml", "[[case]]\nname = 'one'\nexpct = []\n").unwrap_err().to_string();
+        assert!(error.starts_with("mine/cases.toml, line 3: unknown field `expct`"), "{error}");
+    }
+}

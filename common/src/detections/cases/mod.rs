@@ -1,0 +1,126 @@
+//! Cases of a detection: a few input rows, and the table and findings that must come out. They run in memory, without files: rows become
+//! state of several units, which is cut, shuffled, united and merged in random shards, as a scan on a cluster would.
+
+mod chance;
+mod compare;
+mod form;
+mod outcome;
+mod rows;
+mod states;
+
+use std::fmt;
+
+pub use compare::Difference;
+pub use form::{Case, CaseWindow, ExpectedFinding, Place, parse};
+pub use outcome::{CaseOutcome, run_case};
+
+use self::compare::differences;
+use super::Detections;
+use crate::analyses::Analysis;
+use crate::config::{Config, Layer};
+use crate::{Error, Result};
+
+/// Seeds of the ways in which each case is split and merged.
+const SEEDS: [u64; 3] = [1, 2, 3];
+
+/// How a case went.
+#[derive(Debug, Clone)]
+pub struct CaseReport {
+    /// The detection.
+    pub detection: &'static str,
+    /// Its `cases.toml`.
+    pub file: &'static str,
+    /// The line on which the case begins, counted from 1.
+    pub line: usize,
+    /// The case's name.
+    pub case: String,
+    /// Input rows of the case.
+    pub input_rows: usize,
+    /// Rows of the result.
+    pub rows: usize,
+    /// Findings it raised.
+    pub findings: usize,
+    /// Whether the case says which findings there must be.
+    pub names_findings: bool,
+    /// The seed with which it went wrong.
+    pub seed: Option<u64>,
+    /// What is not as the case says.
+    pub differences: Vec<Difference>,
+}
+
+impl CaseReport {
+    /// Whether all came out as the case says.
+    pub fn passed(&self) -> bool {
+        self.differences.is_empty()
+    }
+}
+
+impl fmt::Display for CaseReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = if self.passed() { "passed" } else { "failed" };
+        write!(formatter, "{}, line {}: {} {told}", self.file, self.line, self.case)?;
+        if let Some(seed) = self.seed {
+            write!(formatter, " (seed {seed})")?;
+        }
+        self.differences.iter().try_for_each(|difference| write!(formatter, "\n    {difference}"))
+    }
+}
+
+/// Runs all cases of the detection `id`; none where it has no `cases.toml`.
+///
+/// # Errors
+/// [`Error::Config`] where there is no such detection, or its `cases.toml` has another form: naming file and line.
+pub async fn run(detections: &Detections, id: &str) -> Result<Vec<CaseReport>> {
+    let analysis = detections.by_id(id);
+    let analysis = analysis.ok_or_else(|| Error::Config(format!("there is no detection {id}")))?;
+    let Some((file, text)) = analysis.about.cases else { return Ok(Vec::new()) };
+    let mut reports = Vec::new();
+    for case in parse(file, text)? {
+        reports.push(report(*detections, analysis, file, &case).await);
+    }
+    Ok(reports)
+}
+
+/// A case with each seed, up to the first that goes wrong.
+async fn report(
+    detections: Detections,
+    analysis: &'static Analysis,
+    file: &'static str,
+    case: &Case,
+) -> CaseReport {
+    let mut report = CaseReport {
+        detection: analysis.id,
+        file,
+        line: case.line,
+        case: case.name.clone(),
+        input_rows: case.rows.values().map(Vec::len).sum(),
+        rows: 0,
+        findings: 0,
+        names_findings: case.findings.is_some(),
+        seed: None,
+        differences: Vec::new(),
+    };
+    let layers = [Layer { name: &format!("{file}, config of case {:?}", case.name), text: &case.config }];
+    let config = match Config::load_with(&case.preset, &layers, detections) {
+        Ok(config) => config,
+        Err(error) => {
+            report.differences.push(Difference::Failed(error.to_string()));
+            return report;
+        }
+    };
+    for seed in SEEDS {
+        match run_case(analysis, case, &config, seed).await {
+            Ok(outcome) => {
+                report.differences = differences(case, &outcome);
+                report.rows = outcome.result.num_rows();
+                report.findings = outcome.findings.len();
+            }
+            Err(error) => report.differences.push(Difference::Failed(error.to_string())),
+        }
+        if !report.passed() {
+            report.seed = Some(seed);
+            break;
+        }
+    }
+    report
+}
