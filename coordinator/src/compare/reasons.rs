@@ -110,16 +110,22 @@ fn analysis_of(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Op
     after.detections.by_id(id).or_else(|| before.detections.by_id(id))
 }
 
-/// Parameters of the analysis that differ, the leaves of its own section and of those its suite shares.
+/// Parameters of the analysis that differ: the leaves of its own section, of those its suite shares, and those that it uses of
+/// other sections.
 fn parameters(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {
     let analysis = analysis_of(finding, before, after);
     let sections = SHARED.iter().filter(|(_, suite)| analysis.is_some_and(|a| a.suite.name() == *suite));
-    let sections = sections.map(|(section, _)| *section).chain([finding.analysis.as_str()]);
+    let sections: Vec<&str> =
+        sections.map(|(section, _)| *section).chain([finding.analysis.as_str()]).collect();
+    let used = analysis.into_iter().flat_map(|analysis| analysis.about.uses).map(|(_, path)| *path);
+    let used = used.filter(|path| path.split_once('.').is_some_and(|(of, _)| !sections.contains(&of)));
     let mut reasons = Vec::new();
-    for section in sections {
-        let (one, other) = (&before.parameters[section], &after.parameters[section]);
+    for path in sections.iter().copied().chain(used) {
+        let pointer = format!("/{}", path.replace('.', "/"));
+        let [one, other] =
+            [before, after].map(|scan| scan.parameters.pointer(&pointer).unwrap_or(&Value::Null));
         let mut changes = Vec::new();
-        differing(section, one, other, &mut changes);
+        differing(path, one, other, &mut changes);
         reasons.extend(changes.into_iter().map(Reason::Parameters));
     }
     reasons
