@@ -34,16 +34,7 @@ impl StateTable {
 }
 
 /// Schema of a rollup's state, as its own plan gives it.
-<<<<<<< HEAD
-pub(super) fn state_schema(rollup: &Rollup, config: &Config, session: &SessionContext) -> Result<SchemaRef> {
-=======
 pub(crate) fn state_schema(rollup: &Rollup, config: &Config, session: &SessionContext) -> Result<SchemaRef> {
-    Ok(Arc::clone(built(rollup, config, session)?.schema().inner()))
-}
-
-/// A rollup over no row.
-pub(super) fn built(rollup: &Rollup, config: &Config, session: &SessionContext) -> Result<DataFrame> {
->>>>>>> 686a8e4 (wip2)
     let spec = rollup.tables.iter().find_map(|name| TableSpec::by_name(name)).ok_or_else(|| {
         datafusion::error::DataFusionError::Internal(format!("rollup {} reads no known table", rollup.id))
     })?;

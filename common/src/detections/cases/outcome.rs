@@ -14,6 +14,7 @@ use super::chance::Chance;
 use super::form::Case;
 use super::rows::{TableRows, locations};
 use super::states::{Source, States};
+use crate::analyses::correlation::PREVALENCE;
 use crate::analyses::{Analysis, Context, Inputs, LOCATIONS, Locations, Scope, SideTable, WANTED_ENTITIES};
 use crate::config::Config;
 use crate::engine::{opened, state_schema, task_session};
@@ -24,8 +25,6 @@ use crate::{Error, Result};
 
 /// Shards of a merge at most.
 const MOST_SHARDS: usize = 3;
-/// The question that asks how common entities are.
-const PREVALENCE: &str = "prevalence";
 
 /// What a detection made of a case's rows.
 #[derive(Debug)]

@@ -139,16 +139,9 @@ impl Given<'_> {
     }
 
     fn patterns(&self) -> Result<Value> {
-<<<<<<< HEAD
         let list = self.list("a list of patterns", |item| rules::pattern(item, self.path).map(Value::from))?;
         let patterns: Vec<&str> = list.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         Patterns::of(&patterns).map_err(|error| self.fault(format!("{}: {error}", self.path)))?;
-=======
-        let list =
-            self.list("a list of patterns", |item| rules::pattern(item, self.path).map(Value::from))?;
-        let patterns = list.as_array().into_iter().flatten().filter_map(Value::as_str);
-        Patterns::of(patterns).map_err(|error| self.fault(format!("{}: {error}", self.path)))?;
->>>>>>> 686a8e4 (wip2)
         Ok(list)
     }
 
