@@ -104,7 +104,7 @@ impl Config {
             lay_over(&mut shared, parse_table(layer)?);
         }
         // Those of detections were read above, into values without cases.
-        shared.retain(|section, _| SHARED_SECTIONS.contains(&section.as_str()));
+        shared.retain(|section, _| SHARED_SECTIONS.contains(&section));
         let shared: Config =
             shared.try_into().map_err(|error: toml::de::Error| Error::Config(error.message().to_owned()))?;
         let config = Config { detections, parameters: of_detections, ..shared };
