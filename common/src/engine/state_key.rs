@@ -40,3 +40,59 @@ pub fn made_by(rollup: &Rollup) -> String {
     let Rollup { version, hash, .. } = rollup;
     format!("{STATE_FORMAT}.{CATALOG_VERSION}.{FUNCTIONS_VERSION}.{version}.{hash}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Layer, TableMapping};
+    use crate::detections::Detections;
+    use crate::rollups::definition;
+
+    fn key(rollup: &Rollup, config: &Config) -> String {
+        let (name, url) = ("CommonSecurityLog".to_owned(), "file:///lake/CommonSecurityLog/".to_owned());
+        let table = TableRef { name, url, mapping: TableMapping::default() };
+        let unit = RollupUnit {
+            table: 0,
+            date: "2026-03-01".parse().unwrap(),
+            files: vec![],
+            window: Window { from_us: 0, to_us: 1 },
+            is_clipped: false,
+            rollups: vec![rollup.id.to_owned()],
+            selection: None,
+        };
+        unit_key(rollup, config, &table, &unit).unwrap()
+    }
+
+    fn with(text: &str) -> Config {
+        Config::load("default", &[Layer { name: "mine.toml", text }]).unwrap()
+    }
+
+    #[test]
+    fn a_key_holds_the_parameters_that_the_rollup_uses_and_no_others() {
+        let (plain, other_vendor) = (with(""), with("[firewall]\nvendor = 'Fortinet'"));
+        let other_threshold = with("[attack_timeline]\nmin_sent_bytes = 1");
+        let unused = with("[dns_tunneling]\nmin_queries = 3");
+        for rollup in Detections::built_in().rollups() {
+            let uses = |path: &str| rollup.uses.iter().any(|(_, used)| *used == path);
+            let key = |config: &Config| key(rollup, config);
+            let id = rollup.id;
+            assert_eq!(key(&plain) != key(&other_vendor), uses("firewall.vendor"), "{id}");
+            assert_eq!(key(&plain) != key(&other_threshold), uses("attack_timeline.min_sent_bytes"), "{id}");
+            assert_eq!(key(&plain), key(&unused), "{id}");
+        }
+    }
+
+    #[test]
+    fn two_definitions_of_one_name_have_keys_of_their_own() {
+        let rollup = |port: u32| {
+            let text = format!(
+                "version = 1\ntables = ['CommonSecurityLog']\nfilter = 'DestinationPort = {port}'\n\
+                 columns = ['SourceIP AS source_ip']\nbucket_key = ['source_ip']"
+            );
+            definition::parse("mine.toml", &text, "mine").unwrap()
+        };
+        let config = with("");
+        assert_eq!(key(&rollup(53), &config), key(&rollup(53), &config));
+        assert_ne!(key(&rollup(53), &config), key(&rollup(54), &config));
+    }
+}

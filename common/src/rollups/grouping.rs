@@ -99,7 +99,7 @@ pub(super) fn group(frame: DataFrame, keys: &[&str], kept: &[Measure], of: Group
 }
 
 /// Whole seconds since the epoch of a time.
-pub(crate) fn second_of_time(time: Expr) -> Expr {
+fn second_of_time(time: Expr) -> Expr {
     floor_div(cast(time, DataType::Int64), MICROS_PER_SECOND)
 }
 

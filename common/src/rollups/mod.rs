@@ -19,8 +19,6 @@ use serde_json::Value;
 
 pub use self::populations::{POPULATIONS, Population, Share};
 
-pub(crate) use self::grouping::second_of_time;
-
 use self::grouping::{Grouped, group};
 use crate::config::Config;
 use crate::detections::bindings::Bindings;
