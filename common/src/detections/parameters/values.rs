@@ -139,7 +139,8 @@ impl Given<'_> {
     }
 
     fn patterns(&self) -> Result<Value> {
-        let list = self.list("a list of patterns", |item| rules::pattern(item, self.path).map(Value::from))?;
+        let list =
+            self.list("a list of patterns", |item| rules::pattern(item, self.path).map(Value::from))?;
         let patterns: Vec<&str> = list.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         Patterns::of(&patterns).map_err(|error| self.fault(format!("{}: {error}", self.path)))?;
         Ok(list)
