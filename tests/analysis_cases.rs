@@ -1,5 +1,5 @@
 //! Analyses through the binary, against tables of cases in `cases/<analysis>.toml`: input rows, and the rows that must come out.
-//! Here are those of investigations, and others that need the binary; a detection's own stand in its folder.
+//! Here are those of investigations and one of a suite; the cases of a detection stand in its folder, and run in memory.
 
 use std::collections::BTreeMap;
 use std::fs;
