@@ -7,6 +7,7 @@ mod chart_check;
 mod chart_points;
 mod check;
 mod definition;
+pub mod docs;
 mod embedded;
 mod load;
 pub mod parameters;

@@ -19,6 +19,7 @@ use crate::catalog::StateFile;
 use crate::config::Config;
 use crate::functions::BUCKETS;
 use crate::operation::Origin;
+use crate::rollups::Rollup;
 use crate::time::Window;
 
 const ANALYSIS_COLUMN: &str = "analysis";
@@ -55,6 +56,17 @@ pub fn result_columns(analysis: &Analysis, config: &Config) -> Result<SchemaRef>
     };
     let mut columns = MergeRows::of(&job)?.columns_of;
     columns.pop().map(|(_, schema)| schema).ok_or_else(|| internal_datafusion_err!("no analysis was given"))
+}
+
+/// The columns of a rollup's merged rows.
+///
+/// # Errors
+/// Where its plan can't be built.
+pub fn rollup_columns(rollup: &Rollup, config: &Config) -> Result<SchemaRef> {
+    let session = SessionContext::new();
+    let table = EmptyTable::new(state_schema(rollup, config, &session)?);
+    let merged = opened(rollup, session.read_table(Arc::new(table))?, Scope::Shard)?;
+    Ok(Arc::clone(merged.schema().inner()))
 }
 
 impl MergeRows {

@@ -36,7 +36,7 @@ pub use job::{
 };
 pub use local::{Local, LocalOptions, TASKS_PER_THREAD, runtime};
 pub use manifest::{Manifest, StateData, UnitStats, sealed, unsealed};
-pub use merge_rows::{MergeRows, result_columns};
+pub use merge_rows::{MergeRows, result_columns, rollup_columns};
 pub(crate) use merge_task::opened;
 pub use node::job_plan;
 pub use plan::job_in;

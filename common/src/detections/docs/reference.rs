@@ -1,0 +1,112 @@
+//! What the SQL of detections and rollups may name: rollups with their columns, tables, functions.
+
+use std::fmt::Write;
+
+use arrow::datatypes::DataType;
+
+use super::HEAD;
+use super::markdown::{Table, cell, code, codes};
+use crate::Result;
+use crate::catalog::{ColumnKind, TABLES};
+use crate::config::Config;
+use crate::engine::rollup_columns;
+use crate::functions::sql::documentation;
+use crate::rollups::{MeasureKind, Shape};
+
+/// The page of rollups: what each keeps of which table.
+pub(super) fn rollups(config: &Config) -> Result<String> {
+    let mut text = format!(
+        "{HEAD}\n\n# Rollups\n\nA rollup is what is kept of a table: the SQL of detections reads rollups and nothing else. Each is a table by its name, with \
+         the merged rows of a shard; `<name>_all` has the rows of all shards, `<name>_past` those of before the window. Rows that agree in the columns of \
+         \"together by\" are in the same shard.\n"
+    );
+    for rollup in config.detections.rollups() {
+        let _ = write!(text, "\n## {}\n\nOf {}", rollup.id, codes(rollup.tables.iter().copied()).replace(", ", " or "));
+        let _ = writeln!(text, ", together by {}.", codes(rollup.bucket_key.iter().copied()));
+        if let Some(filter) = &rollup.filter {
+            let _ = writeln!(text, "\nIts rows:\n\n```sql\n{}\n```", filter.text.trim());
+        }
+        if !rollup.uses.is_empty() {
+            let used = rollup.uses.iter();
+            let used = used.map(|(alias, path)| format!("{} is {}", code(&format!("${alias}")), code(path)));
+            let _ = writeln!(text, "\n{}.", used.collect::<Vec<_>>().join(", "));
+        }
+        let mut table = Table::new(&["column", "type", "what"]);
+        for field in rollup_columns(rollup, config)?.fields() {
+            let name = field.name().as_str();
+            table.row(&[code(name), type_name(field.data_type()).to_owned(), role_of(&rollup.shape, name)]);
+        }
+        let _ = write!(text, "\n{table}");
+    }
+    Ok(text)
+}
+
+/// What a column of a rollup is.
+fn role_of(shape: &Shape, name: &str) -> String {
+    let Shape::Groups { keys, measures } = shape else { return String::new() };
+    if keys.contains(&name) {
+        return "key".to_owned();
+    }
+    let Some(measure) = measures.iter().find(|measure| measure.name == name) else { return String::new() };
+    match measure.kind {
+        MeasureKind::Count => "number of rows".to_owned(),
+        MeasureKind::CountOf(column) => format!("number of rows with {}", code(column)),
+        MeasureKind::Sum(column) => format!("sum of {}; null if all are", code(column)),
+        MeasureKind::Min(column) => format!("least {}", code(column)),
+        MeasureKind::Max(column) => format!("greatest {}", code(column)),
+        MeasureKind::Seconds { of, .. } => format!("distinct {}, ascending, packed: see `beacon_gaps`", code(of)),
+    }
+}
+
+fn type_name(data_type: &DataType) -> &'static str {
+    match data_type {
+        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "text",
+        DataType::Dictionary(..) => "text",
+        DataType::Timestamp(..) => "time",
+        DataType::Boolean => "boolean",
+        data_type if data_type.is_integer() => "integer",
+        data_type if data_type.is_floating() => "float",
+        DataType::List(_) | DataType::LargeList(_) => "array",
+        _ => "packed set",
+    }
+}
+
+/// The page of tables: what rollups may name of each.
+pub(super) fn tables() -> String {
+    let mut text = format!(
+        "{HEAD}\n\n# Tables\n\nThe tables of a lake and the columns that rollups can read. Files may lack columns, and store them in other types: each is read as the \
+         type below, with null where it can't be.\n"
+    );
+    for table in TABLES {
+        let mut columns = Table::new(&["column", "type"]);
+        for column in table.columns {
+            let kind = match column.kind {
+                ColumnKind::Time => "time",
+                ColumnKind::Text => "text",
+                ColumnKind::Integer => "integer",
+            };
+            let is_time = if column.name == table.time_column { " (the time of the row)" } else { "" };
+            columns.row(&[code(column.name), format!("{kind}{is_time}")]);
+        }
+        let _ = write!(text, "\n## {}\n\n{columns}", table.name);
+    }
+    text
+}
+
+/// The page of functions.
+pub(super) fn functions() -> String {
+    let mut text = format!(
+        "{HEAD}\n\n# Functions\n\nWhat SQL can call beside DataFusion's own [scalar](https://datafusion.apache.org/user-guide/sql/scalar_functions.html), \
+         [aggregate](https://datafusion.apache.org/user-guide/sql/aggregate_functions.html) and \
+         [window](https://datafusion.apache.org/user-guide/sql/window_functions.html) functions. Of those, the functions of the clock and of chance and the nested \
+         ones (`make_array`, `array_has`, …) are not there.\n\n"
+    );
+    let mut table = Table::new(&["function", "gives", "what"]);
+    for function in documentation() {
+        let arguments = function.arguments.iter().map(|(name, kind)| format!("{name}: {kind}"));
+        let call = format!("{}({})", function.name, arguments.collect::<Vec<_>>().join(", "));
+        table.row(&[code(&call), cell(function.result), cell(function.doc)]);
+    }
+    let _ = write!(text, "{table}");
+    text
+}
