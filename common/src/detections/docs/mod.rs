@@ -37,10 +37,10 @@ pub fn pages(detections: Detections) -> Result<Vec<Page>> {
         Page { name: "tables.md".to_owned(), text: reference::tables() },
         Page { name: "functions.md".to_owned(), text: reference::functions() },
     ];
-    pages.extend(shown().map(|analysis| Page {
-        name: format!("{}.md", analysis.id),
-        text: page::of(analysis, &config),
-    }));
+    pages.extend(
+        shown()
+            .map(|analysis| Page { name: format!("{}.md", analysis.id), text: page::of(analysis, &config) }),
+    );
     Ok(pages)
 }
 

@@ -73,7 +73,8 @@ fn reads(analysis: &Analysis, config: &Config) -> Option<String> {
         let _ = writeln!(text, "Rollups that it does without: {}.", linked(analysis.optional_rollups));
     }
     let other_tables = analysis.rollups.iter().chain(analysis.optional_rollups);
-    let other_tables = other_tables.filter_map(|id| config.detections.rollup(id)).flat_map(|rollup| rollup.tables);
+    let other_tables =
+        other_tables.filter_map(|id| config.detections.rollup(id)).flat_map(|rollup| rollup.tables);
     if analysis.requires.is_empty() {
         let mut names: Vec<&str> = other_tables.copied().collect();
         names.sort_unstable();
@@ -113,7 +114,10 @@ fn parameters(analysis: &Analysis) -> Option<String> {
         let _ = write!(text, "{table}");
     }
     if !about.uses.is_empty() {
-        let used = about.uses.iter().map(|(alias, path)| format!("{} as {}", code(path), code(&format!("${alias}"))));
+        let used = about
+            .uses
+            .iter()
+            .map(|(alias, path)| format!("{} as {}", code(path), code(&format!("${alias}"))));
         let _ = writeln!(text, "\nIt also uses {}.", used.collect::<Vec<_>>().join(", "));
     }
     Some(text)
@@ -124,7 +128,8 @@ fn row_of(name: &str, parameter: &ParameterDefinition) -> [String; 7] {
         ParameterType::Choice => format!("one of {}", codes(parameter.choices.iter().map(String::as_str))),
         ParameterType::Records => {
             let fields = parameter.fields.iter();
-            let told = fields.map(|(field, is)| format!("{} ({}: {})", code(field), is.kind.name(), cell(&is.doc)));
+            let told =
+                fields.map(|(field, is)| format!("{} ({}: {})", code(field), is.kind.name(), cell(&is.doc)));
             format!("records of {}", told.collect::<Vec<_>>().join(", "))
         }
         kind => kind.name().to_owned(),
@@ -205,9 +210,8 @@ fn findings(analysis: &Analysis) -> Option<String> {
     row("severity", code(&one_line(rule.severity.text)));
     row("confidence", code(&one_line(rule.confidence.text)));
     let entities = rule.entities.iter();
-    let entities = entities.map(|entity| {
-        format!("{} in {} ({})", entity.kind.name(), code(&entity.column), entity.role.name())
-    });
+    let entities = entities
+        .map(|entity| format!("{} in {} ({})", entity.kind.name(), code(&entity.column), entity.role.name()));
     row("entities", entities.collect::<Vec<_>>().join(", "));
     row("rows of the same entities are one", period(rule.period).to_owned());
     row("stage", rule.stage.name().to_owned());

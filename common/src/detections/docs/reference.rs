@@ -21,7 +21,12 @@ pub(super) fn rollups(config: &Config) -> Result<String> {
          \"together by\" are in the same shard.\n"
     );
     for rollup in config.detections.rollups() {
-        let _ = write!(text, "\n## {}\n\nOf {}", rollup.id, codes(rollup.tables.iter().copied()).replace(", ", " or "));
+        let _ = write!(
+            text,
+            "\n## {}\n\nOf {}",
+            rollup.id,
+            codes(rollup.tables.iter().copied()).replace(", ", " or ")
+        );
         let _ = writeln!(text, ", together by {}.", codes(rollup.bucket_key.iter().copied()));
         if let Some(filter) = &rollup.filter {
             let _ = writeln!(text, "\nIts rows:\n\n```sql\n{}\n```", filter.text.trim());
@@ -54,7 +59,9 @@ fn role_of(shape: &Shape, name: &str) -> String {
         MeasureKind::Sum(column) => format!("sum of {}; null if all are", code(column)),
         MeasureKind::Min(column) => format!("least {}", code(column)),
         MeasureKind::Max(column) => format!("greatest {}", code(column)),
-        MeasureKind::Seconds { of, .. } => format!("distinct {}, ascending, packed: see `beacon_gaps`", code(of)),
+        MeasureKind::Seconds { of, .. } => {
+            format!("distinct {}, ascending, packed: see `beacon_gaps`", code(of))
+        }
     }
 }
 
