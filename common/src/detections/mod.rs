@@ -80,6 +80,17 @@ pub struct ColumnAbout {
     pub doc: &'static str,
 }
 
+impl About {
+    /// What is said of a column of the result, with its unit; nothing of one that is not documented.
+    pub fn told_of(&self, column: &str) -> String {
+        match self.columns.iter().find(|about| about.name == column) {
+            Some(about) if about.unit.is_empty() => about.doc.to_owned(),
+            Some(about) => format!("{} ({})", about.doc, about.unit),
+            None => String::new(),
+        }
+    }
+}
+
 /// Advice for who reads a finding.
 #[derive(Debug)]
 pub struct Guide {

@@ -1,11 +1,13 @@
 //! Why two scans tell a finding differently: window, watchlists, rule version, parameters, location database or data.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use chrono::NaiveDate;
 use hindcast_common::analyses::{Analysis, Locations};
+use hindcast_common::detections::Detections;
 use hindcast_common::findings::Finding;
+use hindcast_common::rollups::Rollup;
 use hindcast_common::time::{date_of_us, parse_time_us};
 use serde::Serialize;
 use serde_json::Value;
@@ -13,9 +15,6 @@ use serde_json::Value;
 use super::stored::StoredScan;
 use crate::locations::LocationSource;
 use crate::scan::CoverageEntry;
-
-/// Sections that several analyses of a suite share.
-const SHARED: [(&str, &str); 2] = [("network", "firewall"), ("firewall", "firewall")];
 
 /// A reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -101,31 +100,51 @@ pub(super) fn of(finding: &Finding, before: &StoredScan, after: &StoredScan) -> 
 fn rule_version(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Option<Reason> {
     let version = |scan: &StoredScan| scan.summary.analyses.get(&finding.analysis).copied();
     let (one, other) = (version(before)?, version(after)?);
-    (one != other).then(|| Reason::RuleVersion(format!("{} {one}, then {other}", finding.analysis)))
+    if one != other {
+        return Some(Reason::RuleVersion(format!("{} {one}, then {other}", finding.analysis)));
+    }
+    let is_edited = own_files(finding, before) != own_files(finding, after);
+    is_edited.then(|| Reason::RuleVersion(format!("{} was edited without another version", finding.analysis)))
 }
 
-/// The analysis that raised it, as the later scan has it.
-fn analysis_of(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Option<&'static Analysis> {
-    let id = &finding.analysis;
-    after.detections.by_id(id).or_else(|| before.detections.by_id(id))
+/// Names and texts of the files of a user's own detection.
+fn own_files<'a>(finding: &Finding, scan: &'a StoredScan) -> BTreeMap<&'a str, &'a str> {
+    let files = scan.detections.own().iter().filter_map(|(path, text)| {
+        let (folder, name) = path.rsplit_once('/')?;
+        (folder.rsplit('/').next() == Some(finding.analysis.as_str())).then_some((name, text.as_str()))
+    });
+    files.collect()
 }
 
-/// Parameters of the analysis that differ: the leaves of its own section, of those its suite shares, and those that it uses of
-/// other sections.
+/// The analysis of a finding with the scan that knows it; the later one if both do.
+fn analysis_of(
+    finding: &Finding,
+    before: &StoredScan,
+    after: &StoredScan,
+) -> Option<(&'static Analysis, Detections)> {
+    let of = |scan: &StoredScan| Some((scan.detections.by_id(&finding.analysis)?, scan.detections));
+    of(after).or_else(|| of(before))
+}
+
+/// Its rollups.
+fn rollups(analysis: &'static Analysis, detections: Detections) -> impl Iterator<Item = &'static Rollup> {
+    let ids = analysis.rollups.iter().chain(analysis.optional_rollups);
+    ids.filter_map(move |id| detections.rollup(id))
+}
+
+/// Parameters that differ: the leaves of the analysis's own section, and those of others that it or one of its rollups uses.
 fn parameters(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {
-    let analysis = analysis_of(finding, before, after);
-    let sections = SHARED.iter().filter(|(_, suite)| analysis.is_some_and(|a| a.suite.name() == *suite));
-    let sections: Vec<&str> =
-        sections.map(|(section, _)| *section).chain([finding.analysis.as_str()]).collect();
-    let used = analysis.into_iter().flat_map(|analysis| analysis.about.uses).map(|(_, path)| *path);
-    let used = used.filter(|path| path.split_once('.').is_some_and(|(of, _)| !sections.contains(&of)));
+    let mut paths: BTreeSet<&str> = BTreeSet::from([finding.analysis.as_str()]);
+    if let Some((analysis, detections)) = analysis_of(finding, before, after) {
+        paths.extend(analysis.about.uses.iter().map(|(_, path)| *path));
+        paths.extend(rollups(analysis, detections).flat_map(|rollup| rollup.uses).map(|(_, path)| *path));
+    }
     let mut reasons = Vec::new();
-    for path in sections.iter().copied().chain(used) {
-        let pointer = format!("/{}", path.replace('.', "/"));
-        let [one, other] =
-            [before, after].map(|scan| scan.parameters.pointer(&pointer).unwrap_or(&Value::Null));
+    for path in paths {
+        let of =
+            |scan: &'_ StoredScan| path.split('.').fold(&scan.parameters, |value, name| &value[name]).clone();
         let mut changes = Vec::new();
-        differing(path, one, other, &mut changes);
+        differing(path, &of(before), &of(after), &mut changes);
         reasons.extend(changes.into_iter().map(Reason::Parameters));
     }
     reasons
@@ -133,7 +152,7 @@ fn parameters(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec
 
 /// Another location database, where the analysis asks one and ran in both scans.
 fn locations(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Option<Reason> {
-    let is_asked = analysis_of(finding, before, after)?.locations != Locations::Unused;
+    let is_asked = analysis_of(finding, before, after)?.0.locations != Locations::Unused;
     let ran = |scan: &StoredScan| scan.summary.analyses.contains_key(&finding.analysis);
     let (one, other) = (&before.summary.locations, &after.summary.locations);
     (is_asked && ran(before) && ran(after) && one != other)
@@ -162,10 +181,9 @@ fn differing(path: &str, one: &Value, other: &Value, changes: &mut Vec<String>) 
 
 /// Tables and dates the analysis reads whose coverage differs, on the finding's own dates where any of those does.
 fn data(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {
-    let Some(analysis) = analysis_of(finding, before, after) else { return Vec::new() };
-    let read = analysis.rollups.iter().chain(analysis.optional_rollups);
-    let rollups = read.filter_map(|id| after.detections.rollup(id).or_else(|| before.detections.rollup(id)));
-    let tables: BTreeSet<&str> = rollups.flat_map(|rollup| rollup.tables).copied().collect();
+    let Some((analysis, detections)) = analysis_of(finding, before, after) else { return Vec::new() };
+    let tables: BTreeSet<&str> =
+        rollups(analysis, detections).flat_map(|rollup| rollup.tables).copied().collect();
     let of_tables = |scan: &StoredScan| -> Vec<CoverageEntry> {
         let coverage = &scan.summary.coverage;
         let entries = coverage.tables.iter().chain(&coverage.look_back);

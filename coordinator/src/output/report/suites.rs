@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use hindcast_common::Result;
-use hindcast_common::analyses::{Analysis, Suite};
+use hindcast_common::analyses::Suite;
 use hindcast_common::detections::Detections;
 
 use super::charts::{self, Charts, PlacedChart};
@@ -42,6 +42,8 @@ struct Score {
 struct AnalysisCard {
     title: String,
     name: String,
+    /// What it shows, in a sentence or two.
+    shows: String,
     rows: String,
     findings: Option<String>,
     charts: Vec<PlacedChart>,
@@ -52,18 +54,15 @@ struct AnalysisCard {
 
 /// The sections of the suites that have results, or were to have some.
 pub(super) fn sections(source: &Source<'_>, charts: &mut Charts) -> Result<Vec<SuiteSection>> {
-    let detections = source.config.detections;
     let mut by_suite: BTreeMap<Suite, Vec<AnalysisCard>> = BTreeMap::new();
     for table in &source.result.tables {
-        let (suite, title) = described(detections, &table.name);
+        let (suite, title) = described(&table.name, source.config.detections);
         by_suite.entry(suite).or_default().push(card(table, title, source, charts)?);
     }
     let mut disabled: BTreeMap<Suite, Vec<(String, String)>> = BTreeMap::new();
     for (analysis, reason) in &source.result.report.summary.disabled {
-        disabled
-            .entry(described(detections, analysis).0)
-            .or_default()
-            .push((analysis.clone(), told::text(reason)));
+        let suite = described(analysis, source.config.detections).0;
+        disabled.entry(suite).or_default().push((analysis.clone(), told::text(reason)));
     }
     // What one entity did comes before what the suites make of it.
     let order = [Suite::Investigation, Suite::Exfiltration, Suite::Firewall, Suite::Office365];
@@ -117,22 +116,21 @@ fn card(
         name: table.name.clone(),
         rows: told::counted(table.rows(), "row"),
         findings: raises.then(|| told::counted(findings, "finding")),
+        shows: analysis.map_or_else(String::new, |analysis| analysis.about.shows.to_owned()),
         charts: placed,
-        table: Table::of(table)?,
+        table: Table::of(table, analysis)?,
     })
 }
 
-/// The suite of a result table, and what it shows.
-fn described(detections: Detections, table: &str) -> (Suite, String) {
-    if let Some(analysis) = detections.by_id(table) {
-        return (analysis.suite, analysis.title.to_owned());
-    }
-    let mut known = detections.all().iter();
-    let is_companion =
-        |analysis: &&&'static Analysis| analysis.companion.as_ref().is_some_and(|other| other.name == table);
-    match known.find(is_companion) {
+/// The suite of a result table, and what it is called.
+fn described(table: &str, detections: Detections) -> (Suite, String) {
+    match detections.of_table(table) {
+        // Answers to the engine's own questions are shown only where one entity is investigated.
+        Some(analysis) if analysis.suite == Suite::Correlation => {
+            (Suite::Investigation, analysis.title.to_owned())
+        }
+        Some(analysis) if analysis.id == table => (analysis.suite, analysis.title.to_owned()),
         Some(analysis) => (analysis.suite, format!("{}: summed up", analysis.title)),
-        // An investigation's table of ties belongs to no analysis.
-        None => (Suite::Investigation, "Names tied to it, by day".to_owned()),
+        None => (Suite::Investigation, table.to_owned()),
     }
 }

@@ -6,6 +6,7 @@ use arrow::util::display::array_value_to_string;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use hindcast_common::Result;
+use hindcast_common::analyses::Analysis;
 
 use super::told;
 use crate::scan::ResultTable;
@@ -30,6 +31,8 @@ impl HtmlSafe for Table {}
 struct Column {
     name: String,
     class: &'static str,
+    /// What it says, and its unit; shown under the pointer.
+    about: String,
 }
 
 impl Table {
@@ -40,15 +43,19 @@ impl Table {
         all: usize,
         what: &str,
     ) -> Self {
-        let columns = columns.iter().map(|&(name, class)| Column { name: name.to_owned(), class });
+        let columns = columns.iter().map(|&(name, class)| Column {
+            name: name.to_owned(),
+            class,
+            about: String::new(),
+        });
         Self { columns: columns.collect(), note: told::cut(rows.len(), all, what), rows }
     }
 
-    /// The first rows of a result table.
+    /// The first rows of a result table, whose columns `analysis` describes.
     ///
     /// # Errors
     /// Where a long table can't be read.
-    pub(super) fn of(table: &ResultTable) -> Result<Self> {
+    pub(super) fn of(table: &ResultTable, analysis: Option<&Analysis>) -> Result<Self> {
         let mut rows = Vec::new();
         for part in table.parts() {
             let part = part?;
@@ -61,6 +68,7 @@ impl Table {
         let schema = table.schema();
         let columns = schema.fields().iter().enumerate().map(|(column, field)| Column {
             name: field.name().clone(),
+            about: analysis.map_or_else(String::new, |analysis| analysis.about.told_of(field.name())),
             class: match field.data_type() {
                 DataType::Int64 | DataType::Float64 => "number",
                 DataType::Timestamp(_, _) => "time",
@@ -132,15 +140,17 @@ mod tests {
 
     #[test]
     fn rows_are_cut_over_batches() {
-        let told = Table::of(&table(vec!["a"; 70])).unwrap().render().unwrap();
+        let told = Table::of(&table(vec!["a"; 70]), None).unwrap().render().unwrap();
         assert_eq!(told.matches("<tr>").count(), 1 + SHOWN_ROWS);
         assert!(told.contains("showing 100 of 140 rows") && told.contains(">69,000<"), "{told}");
     }
 
     #[test]
     fn texts_are_escaped() {
-        let told =
-            Table::of(&table(vec!["<script>alert(1)</script>\" onload=\"x"])).unwrap().render().unwrap();
+        let told = Table::of(&table(vec!["<script>alert(1)</script>\" onload=\"x"]), None)
+            .unwrap()
+            .render()
+            .unwrap();
         assert!(!told.contains("<script>") && !told.contains("\" onload"), "{told}");
         assert!(told.contains("&#60;script&#62;"), "{told}");
     }
