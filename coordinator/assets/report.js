@@ -31,6 +31,14 @@
   window.addEventListener("beforeprint", () => fit(680));
   window.addEventListener("afterprint", () => fit(null));
 
+  // A link to a guide opens it.
+  const openTarget = () => {
+    const target = document.getElementById(location.hash.slice(1));
+    if (target instanceof HTMLDetailsElement) target.open = true;
+  };
+  window.addEventListener("hashchange", openTarget);
+  openTarget();
+
   const filter = document.getElementById("filter");
   const rows = [...document.querySelectorAll("#findings-table tbody tr")];
   if (filter) {

@@ -102,6 +102,13 @@ pub struct Guide {
     pub next: Vec<String>,
 }
 
+impl Guide {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.benign.is_empty() && self.confirm.is_empty() && self.next.is_empty()
+    }
+}
+
 /// The detections and rollups of a run. Copies are cheap: what they hold is loaded once a content, and stays.
 #[derive(Clone, Copy)]
 pub struct Detections(&'static Loaded);

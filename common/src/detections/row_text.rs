@@ -12,6 +12,8 @@ use crate::readable::{decimal, instant};
 /// What stands for a value that is null or an empty text.
 pub const NONE: &str = "(none)";
 
+/// Steps a template may take: far more than a text needs.
+const MOST_STEPS: u64 = 100_000;
 /// The name under which a template lies in its environment.
 const TEMPLATE: &str = "text";
 
@@ -134,6 +136,7 @@ pub fn text_of_number(template: &str, value: f64) -> Result<String, String> {
 fn environment<'a>() -> Environment<'a> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(MOST_STEPS));
     environment.add_filter("number", number);
     environment.set_formatter(|out, _, value| {
         let is_absent = value.is_none() || value.as_str().is_some_and(str::is_empty);

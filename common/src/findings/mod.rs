@@ -1,6 +1,7 @@
 //! Findings: rows worth an analyst's time, in one schema for all analyses.
 
 mod attack;
+mod beacon_score;
 pub mod definition;
 mod explanation;
 mod json;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use attack::{ATTACK_VERSION, Tactic};
+pub use beacon_score::BeaconScore;
 pub use explanation::Explanation;
 pub use json::json_values;
 pub use judge::{Judge, Judged, judge};

@@ -7,6 +7,7 @@ use datafusion::common::DFSchema;
 use serde::{Deserialize, Serialize};
 
 use super::attack::{Tactic, tactic_of};
+use super::beacon_score::BeaconScore;
 use super::definition::{FindingDefinition, TechniqueDefinition};
 use super::explanation::Explanation;
 use super::judge::Judge;
@@ -41,6 +42,8 @@ pub struct FindingRule {
     pub confidence: SqlText,
     /// A sentence about a row.
     pub explanation: Explanation,
+    /// The score of a finding that is a beacon.
+    pub beacon_score: Option<BeaconScore>,
 }
 
 /// A column that names an entity.
@@ -108,6 +111,10 @@ impl FindingRule {
             severity: sql("severity", definition.severity),
             confidence: sql("confidence", definition.confidence),
             explanation: Explanation::load(definition.explanation.leak(), file, line)?,
+            beacon_score: definition
+                .beacon_score
+                .map(|score| BeaconScore::load(&score, file, line_of(text, "beacon_score")))
+                .transpose()?,
         })
     }
 

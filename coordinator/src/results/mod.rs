@@ -14,7 +14,6 @@ use hindcast_common::analyses::Suite;
 use hindcast_common::entities::{Entity, EntityKind};
 use hindcast_common::findings::{Finding, Severity, Tactic};
 use hindcast_common::time::parse_time_us;
-use serde_json::Value;
 
 pub use fields::FIELDS;
 pub use query::Query;
@@ -164,7 +163,7 @@ fn entries(scan: &StoredScan, incidents: &[Incident], entities: &[EntityRisk]) -
         last_us: finding.last_seen.as_deref().and_then(parse_time_us),
         source: column_of(finding, &["source_ip", "ip"]),
         destination: column_of(finding, &["destination_ip", "remote_url"]),
-        beacon: beacon_of(finding),
+        beacon: beacon_of(finding, scan),
         text: text_of(finding).into(),
         finding: Arc::clone(finding),
     };
@@ -190,13 +189,10 @@ fn column_of(finding: &Finding, columns: &[&str]) -> Option<Box<str>> {
     columns.iter().find_map(|column| finding.evidence.get(column)?.as_str()).map(Box::from)
 }
 
-/// The score of a beacon, 0 to 1. The table of `beaconing` has none: its findings' confidence is 95 times the score.
-fn beacon_of(finding: &Finding) -> Option<f64> {
-    match finding.analysis.as_str() {
-        "beacon_scores" => finding.evidence.get("score").and_then(Value::as_f64),
-        "beaconing" => Some((f64::from(finding.confidence) / 0.95).round() / 100.0),
-        _ => None,
-    }
+/// The score of a beacon, 0 to 1, of a detection that says which it is.
+fn beacon_of(finding: &Finding, scan: &StoredScan) -> Option<f64> {
+    let analysis = scan.detections.by_id(&finding.analysis)?;
+    analysis.finding.as_ref()?.beacon_score.as_ref()?.of(finding)
 }
 
 fn text_of(finding: &Finding) -> String {

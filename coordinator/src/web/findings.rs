@@ -6,6 +6,8 @@ use askama::Template;
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
+use hindcast_common::analyses::Analysis;
+use hindcast_common::detections::Guide;
 use serde_json::Value;
 
 use super::frame::{Frame, Parameters, Problem, counted, grouped, link, page, time_told, words};
@@ -162,7 +164,9 @@ struct FindingPage {
     entities: Vec<EntityLink>,
     techniques: Vec<(String, String)>,
     watchlists: Vec<String>,
-    evidence: Vec<(String, String)>,
+    /// Column, what it says, and value.
+    evidence: Vec<(String, String, String)>,
+    guide: Option<&'static Guide>,
     incident: Option<IncidentLink>,
     /// What it adds to whose risk.
     points: Vec<(u64, EntityLink, u64)>,
@@ -187,6 +191,7 @@ pub(super) async fn finding(
     };
     let incident = entry.incident_id.as_deref().and_then(|id| scope.results.incident(id));
     let line = scope.line(entry);
+    let analysis = scope.results.scan.detections.by_id(&finding.analysis);
     let mut named: Vec<_> = finding.entities.iter().collect();
     named.dedup_by(|left, right| (left.kind, &left.name) == (right.kind, &right.name));
     let risks = named.into_iter().filter_map(|entity| {
@@ -212,7 +217,8 @@ pub(super) async fn finding(
         entities: line.entities,
         techniques: finding.techniques.iter().map(|t| (t.id.to_string(), t.name.to_string())).collect(),
         watchlists: finding.watchlists.clone(),
-        evidence: evidence_told(&finding.evidence),
+        evidence: evidence_told(&finding.evidence, analysis),
+        guide: analysis.map(|analysis| &analysis.about.guide).filter(|guide| !guide.is_empty()),
         incident: incident.map(|incident| IncidentLink {
             href: scope.incident_path(&incident.id),
             score: incident.risk.score,
@@ -223,11 +229,14 @@ pub(super) async fn finding(
     }))
 }
 
-fn evidence_told(evidence: &Value) -> Vec<(String, String)> {
+/// The evidence by column, with what `analysis` says of each.
+fn evidence_told(evidence: &Value, analysis: Option<&Analysis>) -> Vec<(String, String, String)> {
     let told = |value: &Value| match value {
         Value::Null => "—".to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    evidence.as_object().into_iter().flatten().map(|(name, value)| (words(name), told(value))).collect()
+    let about = |name: &str| analysis.map_or_else(String::new, |analysis| analysis.about.told_of(name));
+    let columns = evidence.as_object().into_iter().flatten();
+    columns.map(|(name, value)| (words(name), about(name), told(value))).collect()
 }

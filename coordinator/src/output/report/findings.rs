@@ -1,9 +1,11 @@
 //! The findings, the worst first, each with the row behind it; and those that an allow-list set aside.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use hindcast_common::detections::Guide;
 use hindcast_common::findings::Finding;
 
 use super::incidents::evidence;
@@ -21,6 +23,7 @@ const SHOWN_SUPPRESSED: usize = 50;
 pub(super) struct Findings {
     findings: Vec<FindingRow>,
     note: String,
+    guides: Vec<GuideCard>,
     /// By allow-list, how many it set aside.
     allowed: Vec<(String, String)>,
     suppressed: Table,
@@ -39,12 +42,24 @@ struct FindingRow {
     entities: Vec<String>,
     techniques: String,
     evidence: Vec<(String, String)>,
+    has_guide: bool,
+}
+
+/// What an analyst should know of the findings of an analysis.
+struct GuideCard {
+    analysis: &'static str,
+    title: &'static str,
+    guide: &'static Guide,
 }
 
 impl Findings {
     pub(super) fn of(source: &Source<'_>) -> Self {
         let result = source.result;
-        let findings: Vec<FindingRow> = worst(&result.findings).into_iter().map(row).collect();
+        let guides = guides(source);
+        let has_guide = |analysis: &str| guides.iter().any(|guide| guide.analysis == analysis);
+        let findings = worst(&result.findings).into_iter();
+        let findings: Vec<FindingRow> =
+            findings.map(|finding| row(finding, has_guide(&finding.analysis))).collect();
         let rows = result.suppressed.iter().take(SHOWN_SUPPRESSED).map(|finding| {
             vec![
                 told::text(&finding.watchlists.join(", ")),
@@ -62,6 +77,7 @@ impl Findings {
                 "findings, the worst; all are in findings.jsonl",
             ),
             findings,
+            guides,
             allowed: allowed.iter().map(|(list, count)| (told::text(list), told::count(*count))).collect(),
             suppressed: Table::new(
                 &columns,
@@ -83,7 +99,20 @@ fn worst(findings: &[Finding]) -> Vec<&Finding> {
     all
 }
 
-fn row(finding: &Finding) -> FindingRow {
+/// The guides of the analyses that raised findings, in the order of reports.
+fn guides(source: &Source<'_>) -> Vec<GuideCard> {
+    let raised: BTreeSet<&str> =
+        source.result.findings.iter().map(|finding| finding.analysis.as_str()).collect();
+    let analyses = source.config.detections.analyses().iter().filter(|analysis| raised.contains(analysis.id));
+    let guides = analyses.map(|analysis| GuideCard {
+        analysis: analysis.id,
+        title: analysis.title,
+        guide: &analysis.about.guide,
+    });
+    guides.filter(|card| !card.guide.is_empty()).collect()
+}
+
+fn row(finding: &Finding, has_guide: bool) -> FindingRow {
     let techniques: Vec<&str> = finding.techniques.iter().map(|technique| technique.id.as_ref()).collect();
     FindingRow {
         severity: finding.severity.name(),
@@ -96,13 +125,12 @@ fn row(finding: &Finding) -> FindingRow {
         entities: finding.entities.iter().map(told::entity).collect(),
         techniques: techniques.join(", "),
         evidence: evidence(finding),
+        has_guide,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use hindcast_common::analyses::Suite;
     use hindcast_common::findings::{Severity, Stage};
     use serde_json::json;
