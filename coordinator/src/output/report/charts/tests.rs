@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use hindcast_common::config::Config;
+use hindcast_common::detections::{ColumnType, Detections};
 
 use super::points::MOST_POINTS;
 use super::*;
@@ -93,4 +96,31 @@ fn long_labels_are_cut_on_axes_and_whole_under_the_pointer() {
 #[test]
 fn a_table_without_rows_has_no_chart() {
     assert!(drawn(&table("threat_breakdown", vec![("activity", texts("", 0))])).is_empty());
+}
+
+#[test]
+fn every_chart_of_a_detection_is_drawn_also_of_nulls() {
+    for analysis in Detections::built_in().all() {
+        let charts = analysis.about.charts.iter().filter(|chart| chart.table().is_none()).count();
+        let columns = analysis.about.columns.iter().map(|column| {
+            let values: ArrayRef = match column.kind {
+                ColumnType::Text => Arc::new(StringArray::from(vec![Some("a"), Some(""), None])),
+                ColumnType::Integer => Arc::new(Int64Array::from(vec![Some(7), Some(0), None])),
+                ColumnType::Float => Arc::new(Float64Array::from(vec![Some(0.5), Some(0.0), None])),
+                ColumnType::Boolean => Arc::new(BooleanArray::from(vec![Some(true), Some(false), None])),
+                ColumnType::Time => {
+                    let times = TimestampMicrosecondArray::from(vec![Some(0), Some(1), None]);
+                    Arc::new(times.with_timezone("UTC"))
+                }
+            };
+            (column.name, values)
+        });
+        if charts == 0 {
+            continue;
+        }
+        let drawn = drawn(&table(analysis.id, columns.collect()));
+        assert_eq!(drawn.len(), charts, "{}", analysis.id);
+        let text = serde_json::to_string(&drawn.iter().map(|chart| &chart.data).collect::<Vec<_>>()).unwrap();
+        assert!(!text.contains("invalid operation"), "{}: {text}", analysis.id);
+    }
 }
