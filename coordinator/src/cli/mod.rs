@@ -5,6 +5,7 @@ mod backfill;
 mod certificates;
 mod coordinator;
 mod demo;
+mod detections;
 mod diff;
 mod import;
 mod investigate;
@@ -57,6 +58,8 @@ enum Command {
     Diff(diff::DiffArguments),
     /// Show the results of a scan as pages in a browser
     View(view::ViewArguments),
+    /// List, write, test and check detections
+    Detections(detections::DetectionsArguments),
     /// Show, save, compact and delete tables of a lake
     Tables(tables::TablesArguments),
     /// Accept scans as jobs and have workers run them
@@ -130,6 +133,9 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         }
         Command::Import(arguments) => {
             block_on(arguments.threads(), "hindcast", COMMAND_LOG, import::run(&arguments))
+        }
+        Command::Detections(arguments) => {
+            block_on(arguments.threads(), "hindcast", COMMAND_LOG, detections::run(&arguments))
         }
         Command::View(arguments) => block_on(threads, "hindcast", "warn", view::run(&arguments)),
         Command::Tables(arguments) => block_on(threads, "hindcast", COMMAND_LOG, tables::run(&arguments)),

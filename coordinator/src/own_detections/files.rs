@@ -11,6 +11,9 @@ pub(super) const MOST_FILES: usize = 1_000;
 /// Most bytes of one file.
 pub(super) const MOST_FILE_BYTES: u64 = 1 << 20;
 
+/// The folder of rollups beside those of detections.
+const ROLLUPS: &str = "rollups";
+
 /// Texts by path: `<id>/detection.toml`, `<id>/query.sql`, `rollups/<id>.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnFiles(BTreeMap<String, OwnFile>);
@@ -78,6 +81,19 @@ impl OwnFiles {
         Detections::with_own(files).map_err(|error| self.at_place(error))
     }
 
+    /// Ids of the detections among them.
+    pub fn detections(&self) -> Vec<&str> {
+        let mut ids: Vec<&str> = self.0.keys().map(|path| folder_of(path)).filter(|id| *id != ROLLUPS).collect();
+        ids.dedup();
+        ids
+    }
+
+    /// The files of one detection, and all rollups.
+    pub fn of_detection(&self, id: &str) -> Self {
+        let is_its = |(path, _): &(&String, &OwnFile)| [id, ROLLUPS].contains(&folder_of(path));
+        Self(self.0.iter().filter(is_its).map(|(path, file)| (path.clone(), file.clone())).collect())
+    }
+
     /// Checks the SQL of these detections with the parameters of a run.
     ///
     /// # Errors
@@ -87,7 +103,7 @@ impl OwnFiles {
     }
 
     /// An error of the loader, which names files by their paths, with the places where they were read.
-    fn at_place(&self, error: Error) -> Error {
+    pub fn at_place(&self, error: Error) -> Error {
         let Error::Config(text) = error else { return error };
         let named =
             self.0.iter().find_map(|(path, file)| Some((&file.place, text.strip_prefix(path.as_str())?)));
@@ -127,6 +143,11 @@ impl OwnFiles {
         }
         Ok(files)
     }
+}
+
+/// The folder of a file: a detection's id, or that of rollups.
+fn folder_of(path: &str) -> &str {
+    path.split('/').next().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -44,6 +44,11 @@ pub fn pages(detections: Detections) -> Result<Vec<Page>> {
     Ok(pages)
 }
 
+/// Whether a text is one of these pages.
+pub fn is_page(text: &str) -> bool {
+    text.starts_with(HEAD)
+}
+
 fn index(analyses: &[&Analysis]) -> String {
     let mut text = format!(
         "{HEAD}\n\n# Detections\n\nWhat each detection shows, reads and finds. [Writing detections](../writing-detections.md) says how to add one; \

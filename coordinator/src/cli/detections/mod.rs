@@ -1,0 +1,142 @@
+//! `hindcast detections`
+
+mod lint;
+mod list;
+mod new;
+mod test;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use hindcast_common::config::{Config, Layer};
+use hindcast_common::detections::docs::pages;
+use hindcast_common::{Error, Result};
+
+use super::Outcome;
+use super::arguments::available_threads;
+use super::own_files::read_own;
+use crate::lakes::{Access, LakeLayers, open_lake};
+use crate::own_detections::DetectionPolicy;
+
+/// Arguments of `hindcast detections`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hindcast detections list
+  hindcast detections show dns_tunneling
+  hindcast detections new many_destinations --dir detections
+  hindcast detections lint detections
+  hindcast detections test --detections detections
+  hindcast detections test many_destinations --detections detections --lake s3://telemetry/lake --last 7d
+  hindcast scan --lake s3://telemetry/lake --detections detections --last 24h
+
+docs/writing-detections.md says how to write one.
+
+Exit status: 0 done; 1 a case failed; 2 bad arguments or a detection that is wrong; 3 incomplete coverage of --lake")]
+pub struct DetectionsArguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the detections, built-in ones and your own
+    List(list::ListArguments),
+    /// Show everything about one detection
+    Show(list::ShowArguments),
+    /// Write the skeleton of a detection into a folder
+    New(new::NewArguments),
+    /// Run the cases of detections, or look what they find in a lake
+    Test(Box<test::TestArguments>),
+    /// Check folders of detections, and name what is wrong with file and line
+    Lint(lint::LintArguments),
+    /// Write the documentation of detections as Markdown
+    Docs(DocsArguments),
+}
+
+/// Which detections there are beside the built-in ones, and with which parameters.
+#[derive(Debug, Args)]
+struct KnownArguments {
+    /// Folder or URL of detections of your own; may be given several times
+    #[arg(long, value_name = "DIR")]
+    detections: Vec<String>,
+    /// A lake, whose own configuration may name detections and set parameters
+    #[arg(long, value_name = "URL")]
+    lake: Option<String>,
+    /// Parameters to start from: default or notebook
+    #[arg(long, default_value = "default")]
+    preset: String,
+    /// Parameters laid over the preset
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl KnownArguments {
+    /// The parameters, with the detections.
+    async fn config(&self) -> Result<Config> {
+        let (text, files) = read_own(self.config.as_deref(), &self.detections).await?;
+        let name = self.config.as_ref().map(|path| path.display().to_string());
+        let own = name.as_ref().map(|name| Layer { name, text: &text });
+        if let Some(lake) = &self.lake {
+            let layers = LakeLayers { preset: &self.preset, own, detections: &files };
+            let policy = DetectionPolicy::of_own_process();
+            return Ok(open_lake(lake, &layers, &Access::Any, &policy).await?.1);
+        }
+        let layers: Vec<Layer<'_>> = own.into_iter().collect();
+        let config = Config::load_with(&self.preset, &layers, files.load()?)?;
+        files.check(&config)?;
+        Ok(config)
+    }
+}
+
+/// Arguments of `hindcast detections docs`.
+#[derive(Debug, Args)]
+struct DocsArguments {
+    /// Folder that the pages are written into
+    dir: PathBuf,
+    #[command(flatten)]
+    known: KnownArguments,
+}
+
+impl DetectionsArguments {
+    /// Threads of the whole process.
+    pub(super) fn threads(&self) -> usize {
+        match &self.action {
+            Action::Test(arguments) => arguments.threads(),
+            _ => available_threads(),
+        }
+    }
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: &DetectionsArguments) -> Result<Outcome> {
+    match &arguments.action {
+        Action::List(arguments) => list::list(arguments).await,
+        Action::Show(arguments) => list::show(arguments).await,
+        Action::New(arguments) => new::run(arguments).await,
+        Action::Test(arguments) => test::run(arguments).await,
+        Action::Lint(arguments) => lint::run(arguments).await,
+        Action::Docs(arguments) => write_docs(arguments).await,
+    }
+}
+
+/// Writes the pages, and takes away those that it wrote of detections that are there no more.
+async fn write_docs(arguments: &DocsArguments) -> Result<Outcome> {
+    let pages = pages(arguments.known.config().await?.detections)?;
+    let dir = &arguments.dir;
+    let failed = |what: &str| Error::io(format!("{what} {}", dir.display()));
+    std::fs::create_dir_all(dir).map_err(failed("creating"))?;
+    for entry in std::fs::read_dir(dir).map_err(failed("listing"))? {
+        let path = entry.map_err(failed("listing"))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_written = std::fs::read_to_string(&path).is_ok_and(|text| hindcast_common::detections::docs::is_page(&text));
+        if is_written && !pages.iter().any(|page| page.name == name) {
+            std::fs::remove_file(&path).map_err(Error::io(format!("deleting {}", path.display())))?;
+        }
+    }
+    for page in &pages {
+        let path = dir.join(&page.name);
+        std::fs::write(&path, &page.text).map_err(Error::io(format!("writing {}", path.display())))?;
+    }
+    println!("{} pages in {}", pages.len(), dir.display());
+    Ok(Outcome::Done)
+}

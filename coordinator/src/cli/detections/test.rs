@@ -1,0 +1,276 @@
+//! `hindcast detections test`
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use hindcast_common::Result;
+use hindcast_common::analyses::Analysis;
+use hindcast_common::catalog::Location;
+use hindcast_common::config::Config;
+use hindcast_common::detections::cases;
+use hindcast_common::engine::{Local, LocalOptions, StateStore};
+use hindcast_common::findings::{Finding, Severity};
+use hindcast_common::time::{parse_duration, parse_time};
+use hindcast_common::Error;
+use hindcast_proto::v1::ScanRequest;
+use serde::Serialize;
+use serde_json::json;
+
+use super::super::Outcome;
+use super::super::arguments::{available_threads, default_state, parse_bytes};
+use super::super::means::CONCURRENT_MERGES;
+use super::super::own_files::read_own;
+use super::KnownArguments;
+use super::list::named;
+use crate::lakes::Access;
+use crate::locations::LocationDatabase;
+use crate::own_detections::DetectionPolicy;
+use crate::scan::{RunOptions, ScanResult, Summary, prepare, run_scan};
+use crate::screen;
+
+/// Entities shown of a detection.
+const SHOWN_ENTITIES: usize = 10;
+
+/// Arguments of `hindcast detections test`.
+#[derive(Debug, Args)]
+pub(super) struct TestArguments {
+    /// Which detections; your own, or all if there are none, if none is given
+    ids: Vec<String>,
+    #[command(flatten)]
+    known: KnownArguments,
+    /// With --lake: first instant, a date or RFC 3339, UTC
+    #[arg(long, value_name = "T", conflicts_with = "last", requires = "lake")]
+    from: Option<String>,
+    /// With --lake: first instant after the window
+    #[arg(long, value_name = "T", conflicts_with = "last", requires = "lake")]
+    to: Option<String>,
+    /// With --lake: this long, back from the newest row, such as 7d
+    #[arg(long, value_name = "SPAN", requires = "lake")]
+    last: Option<String>,
+    /// With --lake: where addresses are
+    #[arg(long, value_name = "FILE.mmdb", requires = "lake")]
+    geoip: Option<PathBuf>,
+    /// With --lake: where rollups are kept [default: the user's cache folder]
+    #[arg(long, value_name = "URL", requires = "lake")]
+    state: Option<String>,
+    /// With --lake: keep no rollups and use none from earlier
+    #[arg(long, conflicts_with = "state", requires = "lake")]
+    no_cache: bool,
+    /// Threads [default: one a processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Memory for grouping, sorting and joining
+    #[arg(long, default_value = "4GiB", value_name = "SIZE", value_parser = parse_bytes)]
+    memory: usize,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl TestArguments {
+    /// Threads of the whole process.
+    pub(super) fn threads(&self) -> usize {
+        self.threads.map_or_else(available_threads, usize::from)
+    }
+
+    /// The detections that are asked for.
+    fn wanted(&self, config: &Config) -> Result<Vec<&'static Analysis>> {
+        if !self.ids.is_empty() {
+            return self.ids.iter().map(|id| named(config, id)).collect();
+        }
+        let all = config.detections.analyses();
+        let own: Vec<_> = all.iter().copied().filter(|analysis| analysis.about.is_own).collect();
+        Ok(if own.is_empty() { all.to_vec() } else { own })
+    }
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: &TestArguments) -> Result<Outcome> {
+    let config = arguments.known.config().await?;
+    let wanted = arguments.wanted(&config)?;
+    match &arguments.known.lake {
+        Some(lake) => look_at(arguments, lake, &wanted).await,
+        None => run_cases(arguments, &config, &wanted).await,
+    }
+}
+
+async fn run_cases(
+    arguments: &TestArguments,
+    config: &Config,
+    wanted: &[&'static Analysis],
+) -> Result<Outcome> {
+    let mut reports = Vec::new();
+    let mut has_failed = false;
+    for analysis in wanted {
+        let of_analysis = cases::run(&config.detections, analysis.id).await?;
+        let failed: Vec<_> = of_analysis.iter().filter(|report| !report.passed()).collect();
+        has_failed |= !failed.is_empty();
+        if !arguments.json {
+            failed.iter().for_each(|report| println!("{report}"));
+            match (of_analysis.len(), failed.len()) {
+                (0, _) => println!("{}: no cases", analysis.id),
+                (all, 0) => println!("{}: {all} cases passed", analysis.id),
+                (all, failed) => println!("{}: {failed} of {all} cases FAILED", analysis.id),
+            }
+        }
+        reports.extend(of_analysis);
+    }
+    if arguments.json {
+        let told = reports.iter().map(|report| {
+            json!({
+                "detection": report.detection, "case": report.case, "file": report.file, "line": report.line,
+                "passed": report.passed(),
+                "differences": report.differences.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            })
+        });
+        screen::print_json(&told.collect::<Vec<_>>())?;
+    }
+    Ok(if has_failed { Outcome::Failed } else { Outcome::Done })
+}
+
+/// What a detection finds in a lake.
+#[derive(Debug, Serialize)]
+struct Found {
+    detection: &'static str,
+    /// Rows of its table.
+    rows: usize,
+    findings: usize,
+    /// By UTC day of their first instant; days without findings are left out.
+    by_day: BTreeMap<String, usize>,
+    by_severity: BTreeMap<&'static str, usize>,
+    /// Those that most findings name, with how many do.
+    entities: Vec<(String, usize)>,
+    /// Why it did not run; absent where it did.
+    not_run: Option<String>,
+}
+
+/// Scans the lake with these detections alone.
+async fn look_at(
+    arguments: &TestArguments,
+    lake: &str,
+    wanted: &[&'static Analysis],
+) -> Result<Outcome> {
+    let result = scan(arguments, lake, wanted).await?;
+    let summary = &result.report.summary;
+    let found: Vec<Found> = wanted.iter().map(|analysis| found(analysis, &result)).collect();
+    if arguments.json {
+        screen::print_json(&json!({
+            "window": summary.window, "detections": found, "coverage_complete": summary.coverage.complete,
+        }))?;
+    } else {
+        println!("window    {} to {}", summary.window.from, summary.window.to);
+        let days = days_of(summary);
+        found.iter().for_each(|found| print(found, days));
+        screen::print_unread(summary);
+    }
+    Ok(if summary.is_whole() { Outcome::Done } else { Outcome::Incomplete })
+}
+
+async fn scan(
+    arguments: &TestArguments,
+    lake: &str,
+    wanted: &[&'static Analysis],
+) -> Result<ScanResult> {
+    let known = &arguments.known;
+    let (config, detections) = read_own(known.config.as_deref(), &known.detections).await?;
+    let bound = |text: &Option<String>| text.as_deref().map(parse_time).transpose();
+    let request = ScanRequest {
+        lake: lake.to_owned(),
+        from_us: bound(&arguments.from)?,
+        to_us: bound(&arguments.to)?,
+        last_us: arguments.last.as_deref().map(parse_duration).transpose()?,
+        analyses: wanted.iter().map(|analysis| analysis.id.to_owned()).collect(),
+        preset: known.preset.clone(),
+        config,
+        config_name: known.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+        detections: detections.to_request()?,
+        ..ScanRequest::default()
+    };
+    let engine = Local::new(&LocalOptions { threads: arguments.threads(), memory_bytes: arguments.memory })?;
+    let locations = arguments.geoip.as_deref().map(LocationDatabase::open).transpose()?;
+    let policy = DetectionPolicy::of_own_process();
+    let prepared =
+        prepare(&request, &Access::Any, &policy, locations.as_ref(), &engine.runtime()).await?;
+    let scratch = tempfile::tempdir().map_err(Error::io("creating a temporary folder"))?;
+    let state = match &arguments.state {
+        Some(url) => Location::parse(url)?,
+        None if arguments.no_cache => Location::parse(&scratch.path().display().to_string())?,
+        None => Location::parse(&default_state()?.display().to_string())?,
+    };
+    let state = StateStore::new(state);
+    let options = RunOptions {
+        engine: &engine,
+        runtime: engine.runtime(),
+        state: &state,
+        use_cache: !arguments.no_cache,
+        shards: arguments.threads(),
+        concurrent_merges: CONCURRENT_MERGES,
+        config: &prepared.config,
+        job: "",
+        locations: locations.as_ref(),
+    };
+    let progress = screen::ProgressBar::new(!arguments.json);
+    let result = run_scan(&prepared.plan, &options, &progress).await;
+    progress.finish();
+    result
+}
+
+fn found(analysis: &'static Analysis, result: &ScanResult) -> Found {
+    let findings: Vec<&Finding> =
+        result.findings.iter().filter(|finding| finding.analysis == analysis.id).collect();
+    let (mut by_day, mut by_severity, mut entities) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for finding in &findings {
+        let day = finding.first_seen.as_deref().and_then(|first| first.get(..10)).unwrap_or("no day");
+        *by_day.entry(day.to_owned()).or_default() += 1;
+        *by_severity.entry(finding.severity.name()).or_default() += 1;
+        for entity in &finding.entities {
+            *entities.entry(format!("{} {}", entity.kind.name(), entity.name)).or_default() += 1;
+        }
+    }
+    let mut entities: Vec<(String, usize)> = entities.into_iter().collect();
+    entities.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+    entities.truncate(SHOWN_ENTITIES);
+    let table = result.tables.iter().find(|table| table.name == analysis.id);
+    Found {
+        detection: analysis.id,
+        rows: table.map_or(0, |table| table.rows()),
+        findings: findings.len(),
+        by_day,
+        by_severity,
+        entities,
+        not_run: result.report.summary.disabled.get(analysis.id).cloned(),
+    }
+}
+
+/// Days of the window, at least one.
+fn days_of(summary: &Summary) -> f64 {
+    let length = parse_time(&summary.window.to).ok().zip(parse_time(&summary.window.from).ok());
+    let micros = length.map_or(0, |(to, from)| to - from);
+    (micros as f64 / hindcast_common::time::MICROS_PER_DAY as f64).max(1.0)
+}
+
+fn print(found: &Found, days: f64) {
+    if let Some(reason) = &found.not_run {
+        println!("{}: it did not run: {reason}", found.detection);
+        return;
+    }
+    let each_day = found.findings as f64 / days;
+    println!(
+        "{}: {} rows, {} findings, {each_day:.1} per day",
+        found.detection, found.rows, found.findings
+    );
+    let severities = Severity::ALL.iter().rev().filter_map(|severity| {
+        found.by_severity.get(severity.name()).map(|count| format!("{count} {}", severity.name()))
+    });
+    let severities: Vec<String> = severities.collect();
+    if !severities.is_empty() {
+        println!("  severity  {}", severities.join(", "));
+    }
+    for (day, count) in &found.by_day {
+        println!("  {day}  {count}");
+    }
+    for (entity, count) in &found.entities {
+        println!("  {entity}  {count}");
+    }
+}
