@@ -83,7 +83,8 @@ impl OwnFiles {
 
     /// Ids of the detections among them.
     pub fn detections(&self) -> Vec<&str> {
-        let mut ids: Vec<&str> = self.0.keys().map(|path| folder_of(path)).filter(|id| *id != ROLLUPS).collect();
+        let mut ids: Vec<&str> =
+            self.0.keys().map(|path| folder_of(path)).filter(|id| *id != ROLLUPS).collect();
         ids.dedup();
         ids
     }

@@ -78,7 +78,8 @@ fn check_all(detections: Detections) -> Result<BTreeSet<String>> {
     let config = Config::load_with("default", &[], detections)?;
     let mut wrong = BTreeSet::new();
     for &analysis in detections.all() {
-        let checked = Detections::check(analysis, &config).and_then(|()| check_cases(detections, analysis.id));
+        let checked =
+            Detections::check(analysis, &config).and_then(|()| check_cases(detections, analysis.id));
         if let Err(error) = checked {
             wrong.insert(message(error)?);
         }

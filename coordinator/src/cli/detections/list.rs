@@ -195,9 +195,12 @@ fn print(analysis: &Analysis, told: &Value) {
         println!("  {:<24} {:<8} {}", column.name, format!("{:?}", column.kind).to_lowercase(), column.doc);
     }
     if let Some(rule) = &analysis.finding {
-        let techniques = rule.techniques.iter().map(|technique| format!("{} {}", technique.id, technique.name));
+        let techniques =
+            rule.techniques.iter().map(|technique| format!("{} {}", technique.id, technique.name));
         println!("\nfindings: {} ({})", rule.title, techniques.collect::<Vec<_>>().join(", "));
-        for (name, sql) in [("if", rule.is_finding), ("severity", rule.severity), ("confidence", rule.confidence)] {
+        for (name, sql) in
+            [("if", rule.is_finding), ("severity", rule.severity), ("confidence", rule.confidence)]
+        {
             println!("  {name:<11} {}", sql.text.split_whitespace().collect::<Vec<_>>().join(" "));
         }
     }

@@ -128,7 +128,8 @@ async fn write_docs(arguments: &DocsArguments) -> Result<Outcome> {
     for entry in std::fs::read_dir(dir).map_err(failed("listing"))? {
         let path = entry.map_err(failed("listing"))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_written = std::fs::read_to_string(&path).is_ok_and(|text| hindcast_common::detections::docs::is_page(&text));
+        let is_written = std::fs::read_to_string(&path)
+            .is_ok_and(|text| hindcast_common::detections::docs::is_page(&text));
         if is_written && !pages.iter().any(|page| page.name == name) {
             std::fs::remove_file(&path).map_err(Error::io(format!("deleting {}", path.display())))?;
         }

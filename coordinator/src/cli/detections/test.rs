@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use hindcast_common::Error;
 use hindcast_common::Result;
 use hindcast_common::analyses::Analysis;
 use hindcast_common::catalog::Location;
@@ -12,7 +13,6 @@ use hindcast_common::detections::cases;
 use hindcast_common::engine::{Local, LocalOptions, StateStore};
 use hindcast_common::findings::{Finding, Severity};
 use hindcast_common::time::{parse_duration, parse_time};
-use hindcast_common::Error;
 use hindcast_proto::v1::ScanRequest;
 use serde::Serialize;
 use serde_json::json;
@@ -146,11 +146,7 @@ struct Found {
 }
 
 /// Scans the lake with these detections alone.
-async fn look_at(
-    arguments: &TestArguments,
-    lake: &str,
-    wanted: &[&'static Analysis],
-) -> Result<Outcome> {
+async fn look_at(arguments: &TestArguments, lake: &str, wanted: &[&'static Analysis]) -> Result<Outcome> {
     let result = scan(arguments, lake, wanted).await?;
     let summary = &result.report.summary;
     let found: Vec<Found> = wanted.iter().map(|analysis| found(analysis, &result)).collect();
@@ -167,11 +163,7 @@ async fn look_at(
     Ok(if summary.is_whole() { Outcome::Done } else { Outcome::Incomplete })
 }
 
-async fn scan(
-    arguments: &TestArguments,
-    lake: &str,
-    wanted: &[&'static Analysis],
-) -> Result<ScanResult> {
+async fn scan(arguments: &TestArguments, lake: &str, wanted: &[&'static Analysis]) -> Result<ScanResult> {
     let known = &arguments.known;
     let (config, detections) = read_own(known.config.as_deref(), &known.detections).await?;
     let bound = |text: &Option<String>| text.as_deref().map(parse_time).transpose();
@@ -190,8 +182,7 @@ async fn scan(
     let engine = Local::new(&LocalOptions { threads: arguments.threads(), memory_bytes: arguments.memory })?;
     let locations = arguments.geoip.as_deref().map(LocationDatabase::open).transpose()?;
     let policy = DetectionPolicy::of_own_process();
-    let prepared =
-        prepare(&request, &Access::Any, &policy, locations.as_ref(), &engine.runtime()).await?;
+    let prepared = prepare(&request, &Access::Any, &policy, locations.as_ref(), &engine.runtime()).await?;
     let scratch = tempfile::tempdir().map_err(Error::io("creating a temporary folder"))?;
     let state = match &arguments.state {
         Some(url) => Location::parse(url)?,
@@ -256,10 +247,7 @@ fn print(found: &Found, days: f64) {
         return;
     }
     let each_day = found.findings as f64 / days;
-    println!(
-        "{}: {} rows, {} findings, {each_day:.1} per day",
-        found.detection, found.rows, found.findings
-    );
+    println!("{}: {} rows, {} findings, {each_day:.1} per day", found.detection, found.rows, found.findings);
     let severities = Severity::ALL.iter().rev().filter_map(|severity| {
         found.by_severity.get(severity.name()).map(|count| format!("{count} {}", severity.name()))
     });
