@@ -46,11 +46,6 @@ impl Patterns {
         Self::of_literals(words, "", "")
     }
 
-    /// A list that matches text holding `word`, any case.
-    pub fn containing(word: &str) -> Self {
-        Self::of_literals(&[word], "", "")
-    }
-
     /// A list that matches text equal to one of `words`, any case.
     pub fn equal_to(words: &[impl AsRef<str>]) -> Self {
         Self::of_literals(words, "^", "$")
