@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::TimestampMicrosecondArray;
 use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, DictionaryArray, Int64Array, ListArray, StringViewArray,
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int64Array, ListArray, StringViewArray,
+    TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit};
 use arrow::record_batch::RecordBatch;
