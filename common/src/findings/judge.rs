@@ -189,6 +189,7 @@ mod tests {
             severity: sql(severity),
             confidence: sql(confidence),
             explanation: Explanation::load("{{ queries }}", "mine/detection.toml", 12).unwrap(),
+            beacon_score: None,
         }
     }
 
