@@ -43,6 +43,7 @@ mod not_assessed;
 mod notebook_parity;
 mod object_stores;
 mod office365;
+mod own_detections;
 mod real_data;
 mod report;
 mod same_bytes;

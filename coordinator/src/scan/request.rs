@@ -17,7 +17,7 @@ use super::plan::{Question, ScanPlan, WindowRequest, plan_scan, plan_window};
 use super::sources::Sources;
 use crate::lakes::{Access, LakeLayers, open_lake};
 use crate::locations::{LocationDatabase, LocationSource};
-use crate::own_detections::{DetectionPolicy, OwnFiles};
+use crate::own_detections::{DetectionPolicy, OwnFiles, take_folders};
 
 /// A plan with the parameters it is to be run with.
 #[derive(Debug)]
@@ -44,6 +44,13 @@ pub fn check_request(request: &ScanRequest, policy: &DetectionPolicy) -> Result<
 
 /// The files of detections that a request is run with, beside those of its lake.
 fn files_of(request: &ScanRequest, policy: &DetectionPolicy) -> Result<OwnFiles> {
+    let (folders, _) = take_folders(&request.config_name, &request.config)?;
+    if !folders.is_empty() {
+        return Err(Error::Config(format!(
+            "{}: the configuration of a request names folders of detections; a request brings their texts beside it",
+            request.config_name
+        )));
+    }
     policy.with(&OwnFiles::of_request(&request.detections)?, "the request")
 }
 

@@ -1,0 +1,317 @@
+//! Users' own detections, from the first skeleton to a job on a cluster.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::sandbox::{Sandbox, Setup};
+use crate::support::{Place, hindcast, row, stderr, stdout};
+
+const DATE: &str = "2026-03-01";
+
+/// A firewall session of `source` with an external destination.
+fn session(source: &str, destination: &str, second: u32) -> std::collections::BTreeMap<String, Value> {
+    row([
+        ("TimeGenerated", json!(format!("{DATE}T10:00:{second:02}Z"))),
+        ("SourceIP", json!(source)),
+        ("DestinationIP", json!(destination)),
+        ("DestinationPort", json!(443)),
+        ("SentBytes", json!(100)),
+        ("ReceivedBytes", json!(10)),
+        ("DeviceEventClassID", json!("TRAFFIC")),
+        ("DeviceVendor", json!("Palo Alto Networks")),
+        ("ApplicationProtocol", json!("ssl")),
+        ("DeviceAction", json!("allow")),
+    ])
+}
+
+/// A lake in which one source talks to six external destinations and another to one.
+fn with_sessions() -> Place {
+    let place = Place::new();
+    let mut rows: Vec<_> =
+        (0..6).map(|index| session("10.0.0.1", &format!("8.8.8.{index}"), index)).collect();
+    rows.push(session("10.0.0.2", "9.9.9.9", 1));
+    place.write_rows("CommonSecurityLog", DATE, "rows.parquet", &rows);
+    place
+}
+
+/// A place whose folder `detections` has the skeleton as `many_destinations`, with a threshold that its lake reaches.
+fn with_skeleton(place: &Place) -> PathBuf {
+    let folder = place.path("detections");
+    let output = hindcast(&format!("detections new many_destinations --dir {}", folder.display()));
+    assert!(output.status.success(), "{}", stderr(&output));
+    change(&folder.join("many_destinations/detection.toml"), "default = 500", "default = 3");
+    folder
+}
+
+fn change(file: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).expect("a file");
+    assert!(text.contains(from), "{} has no {from:?}", file.display());
+    fs::write(file, text.replace(from, to)).expect("written");
+}
+
+fn assert_refused(arguments: &str, hints: &[&str]) {
+    let output = hindcast(arguments);
+    let told = format!("{}{}", stdout(&output), stderr(&output));
+    assert_eq!(output.status.code(), Some(2), "{arguments}: {told}");
+    for hint in hints {
+        assert!(told.contains(hint), "{arguments}: no {hint:?} in {told}");
+    }
+}
+
+#[test]
+fn a_skeleton_passes_lint_and_cases_and_its_findings_are_like_any_other() {
+    let place = with_sessions();
+    let folder = with_skeleton(&place);
+    let dir = folder.display();
+    for arguments in [format!("lint {dir}"), format!("test --detections {dir}"), "lint".to_owned()] {
+        let output = hindcast(&format!("detections {arguments}"));
+        assert!(output.status.success(), "{arguments}: {}{}", stdout(&output), stderr(&output));
+    }
+    let list = stdout(&hindcast(&format!("detections list --detections {dir}")));
+    let line = list.lines().find(|line| line.starts_with("many_destinations")).expect("a line");
+    assert!(line.contains("own") && line.contains("T1046") && line.contains("firewall"), "{line}");
+    assert!(list.lines().any(|line| line.starts_with("dns_tunneling") && line.contains("built-in")), "{list}");
+    let shown = stdout(&hindcast(&format!("detections show many_destinations --detections {dir}")));
+    assert!(shown.contains("min_destinations = 3") && shown.contains("FROM external_pairs"), "{shown}");
+
+    place.scan_well(&format!("--detections {dir}"));
+    let table = place.table("many_destinations");
+    assert_eq!((table.len(), &table[0]["destinations"]), (1, &json!(6)), "{table:?}");
+    let findings = place.findings();
+    let own: Vec<&Value> = findings.iter().filter(|one| one["analysis"] == "many_destinations").collect();
+    assert_eq!(own.len(), 1, "{findings:?}");
+    assert_eq!(own[0]["explanation"], "6 external destinations in 6 sessions, 600 bytes sent");
+    let summary = place.summary();
+    assert_eq!(summary["suites"]["firewall"]["signals"]["many_destinations"], 1, "{summary}");
+    assert_eq!(summary["analyses"]["many_destinations"], 1);
+    assert_eq!(summary["coverage"]["complete"], true);
+    let entities = fs::read_to_string(place.out().join("entities.jsonl")).expect("entities");
+    assert!(entities.contains("10.0.0.1"), "{entities}");
+    let html = place.path("html");
+    let output = hindcast(&format!(
+        "scan --lake {} --detections {dir} --no-cache --format html --out {}",
+        place.lake().display(),
+        html.display()
+    ));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report = fs::read_to_string(html.join("report.html")).expect("a report");
+    assert!(report.contains("Sources with many external destinations"));
+
+    // Results carry the detection: a comparison needs no flag.
+    fs::rename(place.out(), place.path("before")).expect("renamed");
+    let config = place.path("own.toml");
+    fs::write(&config, "[many_destinations]\nmin_destinations = 4").expect("written");
+    place.scan_well(&format!("--detections {dir} --config {}", config.display()));
+    let compared = stdout(&hindcast(&format!(
+        "diff {} {}",
+        place.path("before").display(),
+        place.out().display()
+    )));
+    assert!(compared.contains("many_destinations.min_destinations 3, then 4"), "{compared}");
+}
+
+#[test]
+fn a_lake_or_a_configuration_file_names_folders() {
+    let place = with_sessions();
+    let folder = with_skeleton(&place);
+    let below = place.lake().join("own");
+    fs::create_dir_all(&below).expect("a folder");
+    fs::rename(folder.join("many_destinations"), below.join("many_destinations")).expect("moved");
+    fs::write(place.lake().join("hindcast.toml"), "detections = [\"own\"]\n[many_destinations]\nmin_destinations = 2")
+        .expect("written");
+    place.scan_well("--only many_destinations");
+    assert_eq!(place.table("many_destinations").len(), 1);
+    fs::remove_file(place.lake().join("hindcast.toml")).expect("removed");
+
+    let config = place.path("own.toml");
+    fs::write(&config, "\ndetections = [\"lake/own\"]\n[many_destinations]\nmin_destination = 2").expect("written");
+    let scan = format!("scan --lake {} --out {}", place.lake().display(), place.path("no").display());
+    let with_config = format!("{scan} --no-cache --config {}", config.display());
+    assert_refused(&with_config, &["own.toml, line 4", "min_destinations"]);
+    change(&config, "min_destination =", "min_destinations =");
+    let output = hindcast(&with_config);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_refused(&format!("{scan} --only many_destination"), &["there is no analysis"]);
+}
+
+#[test]
+fn sql_that_fails_on_rows_fails_alone_with_file_and_line() {
+    let place = with_sessions();
+    let folder = with_skeleton(&place);
+    let query = folder.join("many_destinations/query.sql");
+    change(&query, "sum(sessions) AS sessions", "sum(sessions) / (min(sessions) - 1) AS sessions");
+    let output = place.scan(&format!("--suite firewall --detections {}", folder.display()));
+    assert_eq!(output.status.code(), Some(3), "{}{}", stdout(&output), stderr(&output));
+    let told = stdout(&output);
+    assert!(told.contains("many_destinations/query.sql, line 3") && told.contains("zero"), "{told}");
+    let summary = place.summary();
+    let reason = summary["disabled"]["many_destinations"].as_str().expect("a reason");
+    assert!(reason.contains("many_destinations/query.sql, line 3"), "{reason}");
+    assert_eq!(summary["coverage"]["complete"], false);
+    assert_eq!(summary["coverage"]["gaps"][0]["kind"], "detection", "{summary}");
+    assert!(summary["analyses"].get("many_destinations").is_none());
+    assert_eq!(summary["analyses"]["top_talkers"], 1);
+    assert_eq!(place.table("top_talkers").len(), 7);
+
+    // So does a rule, and a rollup.
+    change(&query, " / (min(sessions) - 1)", "");
+    let definition = folder.join("many_destinations/detection.toml");
+    change(&definition, "confidence = \"50\"", "confidence = \"destinations + 95\"");
+    let output = place.scan(&format!("--suite firewall --detections {}", folder.display()));
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let reason = place.summary()["disabled"]["many_destinations"].to_string();
+    assert!(reason.contains("many_destinations/detection.toml, line") && reason.contains("101"), "{reason}");
+    change(&definition, "confidence = \"destinations + 95\"", "confidence = \"50\"");
+    fs::create_dir_all(folder.join("rollups")).expect("a folder");
+    fs::write(
+        folder.join("rollups/odd_pairs.toml"),
+        "version = 1\ntables = [\"CommonSecurityLog\"]\ncolumns = [\"SourceIP AS source_ip\", \
+         \"DestinationPort / (SentBytes - 100) AS odd\"]\nbucket_key = [\"source_ip\"]\nkeys = [\"source_ip\"]\n\
+         measures = [{ name = \"odds\", kind = \"sum\", of = \"odd\" }]\n",
+    )
+    .expect("written");
+    change(&definition, "rollups = [\"external_pairs\"]", "rollups = [\"external_pairs\", \"odd_pairs\"]");
+    let output = place.scan(&format!("--suite firewall --detections {}", folder.display()));
+    assert_eq!(output.status.code(), Some(3), "{}{}", stdout(&output), stderr(&output));
+    let reason = place.summary()["disabled"]["many_destinations"].to_string();
+    assert!(reason.contains("rollups/odd_pairs.toml") && reason.contains("zero"), "{reason}");
+    assert_eq!(place.table("top_talkers").len(), 7);
+    assert_eq!(place.coverage("CommonSecurityLog", DATE)["status"], "scanned");
+}
+
+#[test]
+fn sql_reads_its_rollups_and_nothing_else() {
+    let place = with_sessions();
+    let folder = with_skeleton(&place);
+    let query = folder.join("many_destinations/query.sql");
+    let lint = format!("detections lint {}", folder.display());
+    let secret = place.path("secret.csv");
+    fs::write(&secret, "a\n1\n").expect("written");
+    let secret = secret.display();
+    for (sql, hint) in [
+        ("CREATE TABLE x AS SELECT 1".to_owned(), "SELECT"),
+        (format!("COPY (SELECT 1) TO '{secret}'"), "SELECT"),
+        (format!("CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '{secret}'"), "SELECT"),
+        ("DELETE FROM external_pairs".to_owned(), "SELECT"),
+        ("SELECT 1; SELECT 2".to_owned(), "one SELECT"),
+        (format!("SELECT * FROM '{secret}'"), "there is no table"),
+        ("SELECT * FROM internal_pairs".to_owned(), "there is no table"),
+        ("SELECT * FROM information_schema.tables".to_owned(), "there is no table"),
+        ("SELECT * FROM generate_series(1, 10)".to_owned(), ""),
+        (format!("SELECT * FROM read_csv('{secret}')"), ""),
+        ("SELECT now() FROM external_pairs".to_owned(), "now"),
+        ("SELECT random() FROM external_pairs".to_owned(), "random"),
+        ("SELECT source_ipp\nFROM external_pairs".to_owned(), "source_ip"),
+        ("SELECT source_ip\nFROM external_pairs\nWHERE sessions > $min_destination".to_owned(), "query.sql:3"),
+        ("SELECT source_ip FROM external_pairs".to_owned(), "documented"),
+    ] {
+        fs::write(&query, &sql).expect("written");
+        assert_refused(&lint, &["many_destinations/", hint]);
+        let scan = format!(
+            "scan --lake {} --detections {} --out {}",
+            place.lake().display(),
+            folder.display(),
+            place.path("no").display()
+        );
+        assert_refused(&scan, &["many_destinations/"]);
+    }
+    assert!(!place.path("no").exists());
+}
+
+#[test]
+fn what_is_wrong_is_named_with_file_and_line() {
+    let place = with_sessions();
+    let folder = with_skeleton(&place);
+    let (dir, definition) = (folder.display(), folder.join("many_destinations/detection.toml"));
+    let whole = fs::read_to_string(&definition).expect("a file");
+    let lint = format!("detections lint {dir}");
+    for (from, to, hints) in [
+        ("suite = \"firewall\"", "suit = \"firewall\"", &["detection.toml:3", "suit"][..]),
+        ("default = 3", "default = 0", &["detection.toml:", "min_destinations"]),
+        ("\"external_pairs\"", "\"external_pair\"", &["detection.toml:6", "did you mean external_pairs?"]),
+        ("'medium'", "'medium", &["detection.toml:"]),
+        ("{{ destinations }}", "{{ destination }}", &["detection.toml:", "destination"]),
+        ("\"T1046\", name = \"Network Service Discovery\", tactic = \"discovery\"", "\"T9999\", name = \"x\"", &[
+            "detection.toml:",
+        ]),
+    ] {
+        fs::write(&definition, whole.replace(from, to)).expect("written");
+        assert_refused(&lint, hints);
+    }
+    fs::write(&definition, &whole).expect("written");
+    fs::write(folder.join("many_destinations/notes.txt"), "x").expect("written");
+    assert_refused(&lint, &["many_destinations/notes.txt"]);
+    fs::remove_file(folder.join("many_destinations/notes.txt")).expect("removed");
+    // A case that fails is not a wrong file.
+    change(&folder.join("many_destinations/cases.toml"), "destinations = 4", "destinations = 5");
+    let output = hindcast(&format!("detections test --detections {dir}"));
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(stdout(&output).contains("many_destinations/cases.toml, line 3"), "{}", stdout(&output));
+    // Names that exist.
+    assert_refused(&format!("detections new beaconing --dir {dir}"), &["there is a detection beaconing already"]);
+    assert_refused(&format!("detections new Bad-Name --dir {dir}"), &["lower-case"]);
+    assert_refused(&format!("detections new many_destinations --dir {dir}"), &["is there already"]);
+    assert_refused("detections show dns_tuneling", &["did you mean dns_tunneling?"]);
+    assert_refused(&format!("detections list --detections {}", place.path("none").display()), &["no detection"]);
+}
+
+#[test]
+fn a_lake_is_looked_at_with_one_detection_alone() {
+    let place = with_sessions();
+    let dir = with_skeleton(&place);
+    let output = hindcast(&format!(
+        "detections test --detections {} --lake {} --no-cache",
+        dir.display(),
+        place.lake().display()
+    ));
+    let told = stdout(&output);
+    assert!(output.status.success(), "{told}{}", stderr(&output));
+    for hint in ["many_destinations: 1 rows, 1 findings, 1.0 per day", "2026-03-01  1", "ip 10.0.0.1  1"] {
+        assert!(told.contains(hint), "no {hint:?} in {told}");
+    }
+}
+
+#[test]
+fn a_coordinator_takes_detections_only_where_it_is_told_to() {
+    let place = with_sessions();
+    let folder = with_skeleton(&place);
+    place.scan_well(&format!("--detections {} --only many_destinations", folder.display()));
+    let alone = fs::read(place.out().join("tables/many_destinations.parquet")).expect("a table");
+    let setup = Setup::local(&place);
+    let mut sandbox = Sandbox::start(&place, setup.clone(), 2);
+    let own = format!("--detections {} --only many_destinations", folder.display());
+    let output = sandbox.scan(&place.path("refused"), &own);
+    assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
+    assert!(stderr(&output).contains("allow_detections = true"), "{}", stderr(&output));
+    assert!(!place.path("refused").exists());
+
+    sandbox.kill_coordinator();
+    sandbox.change(Setup { config: "allow_detections = true\n".to_owned(), ..setup.clone() });
+    sandbox.start_coordinator();
+    sandbox.wait_until_ready();
+    let output = sandbox.scan(&place.path("allowed"), &own);
+    assert!(output.status.success(), "{}{}\n{}", stdout(&output), stderr(&output), sandbox.logs());
+    let there = fs::read(place.path("allowed/tables/many_destinations.parquet")).expect("a table");
+    assert!(there == alone, "the table differs from that of a scan without a cluster");
+
+    // One that fails there fails alone too.
+    let query = folder.join("many_destinations/query.sql");
+    change(&query, "sum(sessions) AS sessions", "sum(sessions) / (min(sessions) - 1) AS sessions");
+    let failing = format!("--suite firewall --detections {}", folder.display());
+    let output = sandbox.scan(&place.path("failing"), &failing);
+    assert_eq!(output.status.code(), Some(3), "{}{}\n{}", stdout(&output), stderr(&output), sandbox.logs());
+    assert!(stdout(&output).contains("many_destinations/query.sql, line 3"), "{}", stdout(&output));
+    change(&query, " / (min(sessions) - 1)", "");
+
+    // What the coordinator brings itself needs no permission.
+    sandbox.kill_coordinator();
+    let brought = format!("detections = [{:?}]\n", folder.display().to_string());
+    sandbox.change(Setup { config: brought, ..setup });
+    sandbox.start_coordinator();
+    sandbox.wait_until_ready();
+    let output = sandbox.scan(&place.path("brought"), "--only many_destinations");
+    assert!(output.status.success(), "{}{}\n{}", stdout(&output), stderr(&output), sandbox.logs());
+    assert!(place.path("brought/tables/many_destinations.parquet").exists());
+}
