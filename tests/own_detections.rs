@@ -72,7 +72,10 @@ fn a_skeleton_passes_lint_and_cases_and_its_findings_are_like_any_other() {
     let list = stdout(&hindcast(&format!("detections list --detections {dir}")));
     let line = list.lines().find(|line| line.starts_with("many_destinations")).expect("a line");
     assert!(line.contains("own") && line.contains("T1046") && line.contains("firewall"), "{line}");
-    assert!(list.lines().any(|line| line.starts_with("dns_tunneling") && line.contains("built-in")), "{list}");
+    assert!(
+        list.lines().any(|line| line.starts_with("dns_tunneling") && line.contains("built-in")),
+        "{list}"
+    );
     let shown = stdout(&hindcast(&format!("detections show many_destinations --detections {dir}")));
     assert!(shown.contains("min_destinations = 3") && shown.contains("FROM external_pairs"), "{shown}");
 
@@ -104,11 +107,8 @@ fn a_skeleton_passes_lint_and_cases_and_its_findings_are_like_any_other() {
     let config = place.path("own.toml");
     fs::write(&config, "[many_destinations]\nmin_destinations = 4").expect("written");
     place.scan_well(&format!("--detections {dir} --config {}", config.display()));
-    let compared = stdout(&hindcast(&format!(
-        "diff {} {}",
-        place.path("before").display(),
-        place.out().display()
-    )));
+    let compared =
+        stdout(&hindcast(&format!("diff {} {}", place.path("before").display(), place.out().display())));
     assert!(compared.contains("many_destinations.min_destinations 3, then 4"), "{compared}");
 }
 
@@ -119,14 +119,18 @@ fn a_lake_or_a_configuration_file_names_folders() {
     let below = place.lake().join("own");
     fs::create_dir_all(&below).expect("a folder");
     fs::rename(folder.join("many_destinations"), below.join("many_destinations")).expect("moved");
-    fs::write(place.lake().join("hindcast.toml"), "detections = [\"own\"]\n[many_destinations]\nmin_destinations = 2")
-        .expect("written");
+    fs::write(
+        place.lake().join("hindcast.toml"),
+        "detections = [\"own\"]\n[many_destinations]\nmin_destinations = 2",
+    )
+    .expect("written");
     place.scan_well("--only many_destinations");
     assert_eq!(place.table("many_destinations").len(), 1);
     fs::remove_file(place.lake().join("hindcast.toml")).expect("removed");
 
     let config = place.path("own.toml");
-    fs::write(&config, "\ndetections = [\"lake/own\"]\n[many_destinations]\nmin_destination = 2").expect("written");
+    fs::write(&config, "\ndetections = [\"lake/own\"]\n[many_destinations]\nmin_destination = 2")
+        .expect("written");
     let scan = format!("scan --lake {} --out {}", place.lake().display(), place.path("no").display());
     let with_config = format!("{scan} --no-cache --config {}", config.display());
     assert_refused(&with_config, &["own.toml, line 4", "min_destinations"]);
@@ -204,7 +208,10 @@ fn sql_reads_its_rollups_and_nothing_else() {
         ("SELECT now() FROM external_pairs".to_owned(), "now"),
         ("SELECT random() FROM external_pairs".to_owned(), "random"),
         ("SELECT source_ipp\nFROM external_pairs".to_owned(), "source_ip"),
-        ("SELECT source_ip\nFROM external_pairs\nWHERE sessions > $min_destination".to_owned(), "query.sql:3"),
+        (
+            "SELECT source_ip\nFROM external_pairs\nWHERE sessions > $min_destination".to_owned(),
+            "query.sql:3",
+        ),
         ("SELECT source_ip FROM external_pairs".to_owned(), "documented"),
     ] {
         fs::write(&query, &sql).expect("written");
@@ -233,9 +240,11 @@ fn what_is_wrong_is_named_with_file_and_line() {
         ("\"external_pairs\"", "\"external_pair\"", &["detection.toml:6", "did you mean external_pairs?"]),
         ("'medium'", "'medium", &["detection.toml:"]),
         ("{{ destinations }}", "{{ destination }}", &["detection.toml:", "destination"]),
-        ("\"T1046\", name = \"Network Service Discovery\", tactic = \"discovery\"", "\"T9999\", name = \"x\"", &[
-            "detection.toml:",
-        ]),
+        (
+            "\"T1046\", name = \"Network Service Discovery\", tactic = \"discovery\"",
+            "\"T9999\", name = \"x\"",
+            &["detection.toml:"],
+        ),
     ] {
         fs::write(&definition, whole.replace(from, to)).expect("written");
         assert_refused(&lint, hints);
@@ -250,11 +259,17 @@ fn what_is_wrong_is_named_with_file_and_line() {
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
     assert!(stdout(&output).contains("many_destinations/cases.toml, line 3"), "{}", stdout(&output));
     // Names that exist.
-    assert_refused(&format!("detections new beaconing --dir {dir}"), &["there is a detection beaconing already"]);
+    assert_refused(
+        &format!("detections new beaconing --dir {dir}"),
+        &["there is a detection beaconing already"],
+    );
     assert_refused(&format!("detections new Bad-Name --dir {dir}"), &["lower-case"]);
     assert_refused(&format!("detections new many_destinations --dir {dir}"), &["is there already"]);
     assert_refused("detections show dns_tuneling", &["did you mean dns_tunneling?"]);
-    assert_refused(&format!("detections list --detections {}", place.path("none").display()), &["no detection"]);
+    assert_refused(
+        &format!("detections list --detections {}", place.path("none").display()),
+        &["no detection"],
+    );
 }
 
 #[test]
