@@ -6,17 +6,17 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{
-    Column, DFSchema, Result, ScalarValue, TableReference, plan_datafusion_err, plan_err,
-};
+use datafusion::common::{DFSchema, Result, ScalarValue, TableReference, plan_datafusion_err, plan_err};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
 };
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
@@ -133,12 +133,13 @@ pub fn expression(sql: &SqlText, schema: &DFSchema, bindings: &Bindings) -> Resu
 pub fn constant(sql: &SqlText, bindings: &Bindings) -> Result<ScalarValue> {
     let expr = expression(sql, &DFSchema::empty(), bindings)?;
     let evaluated = || {
-        let context = SessionContext::new_with_state(functions()?.state.clone());
-        let physical = context.create_physical_expr(expr, &DFSchema::empty())?;
-        let no_columns = arrow::datatypes::Schema::empty();
-        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(1));
-        let row = arrow::array::RecordBatch::try_new_with_options(Arc::new(no_columns), vec![], &options)?;
-        ScalarValue::try_from_array(physical.evaluate(&row)?.into_array(1)?.as_ref(), 0)
+        let schema = Arc::new(DFSchema::empty());
+        let simplifier =
+            ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(&schema)).build());
+        match simplifier.simplify(simplifier.coerce(expr, &schema)?)? {
+            Expr::Literal(value, _) => Ok(value),
+            other => plan_err!("{other} depends on more than parameters"),
+        }
     };
     evaluated().map_err(|error| located(sql, error))
 }
@@ -286,9 +287,4 @@ impl ContextProvider for Provider<'_> {
     fn udwf_names(&self) -> Vec<String> {
         self.functions.state.window_functions().keys().cloned().collect()
     }
-}
-
-/// The columns of no table that an expression names, such as those of a rollup's table.
-pub(crate) fn columns_of(expr: &Expr) -> Vec<String> {
-    expr.column_refs().into_iter().map(|Column { name, .. }| name.clone()).collect()
 }
