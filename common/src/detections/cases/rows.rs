@@ -134,6 +134,7 @@ fn engine(error: arrow::error::ArrowError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::Array;
     use arrow::datatypes::{Int32Type, Int64Type};
 
     use super::*;
