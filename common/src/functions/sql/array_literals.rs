@@ -1,41 +1,38 @@
-//! Arrays of literals in SQL, which DataFusion leaves to its nested functions.
+//! Arrays of literals in SQL as literals, which DataFusion plans as calls of `make_array`.
 
 use arrow::datatypes::DataType;
-use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult};
 use datafusion::logical_expr::{Expr, lit};
 
-/// Plans `['a', 'b']` and `[1, 2]` as one literal. An empty array is one of texts.
+/// Plans `['a', 'b']` and `[1, 2]` as one literal, so that functions which need to know a list know it from the start. An empty array
+/// is one of texts. Has to come before DataFusion's own planners, which are left the arrays of anything else.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ArrayLiterals;
 
 impl ExprPlanner for ArrayLiterals {
     fn plan_array_literal(&self, elements: Vec<Expr>, _: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
-        let mut values = Vec::with_capacity(elements.len());
-        for element in elements {
-            match element {
-                Expr::Literal(value, _) => values.push(value),
-                other => return plan_err!("an array holds literals only, and {other} is none"),
-            }
-        }
-        let item_type = type_of_items(&values)?;
+        let value = |element: &Expr| match element {
+            Expr::Literal(value, _) => Some(value.clone()),
+            _ => None,
+        };
+        let Some(values) = elements.iter().map(value).collect::<Option<Vec<_>>>() else {
+            return Ok(PlannerResult::Original(elements));
+        };
+        let Some(item_type) = type_of_items(&values) else {
+            return Ok(PlannerResult::Original(elements));
+        };
         let values = values.iter().map(|value| value.cast_to(&item_type)).collect::<Result<Vec<_>>>()?;
         let list = ScalarValue::new_list_nullable(&values, &item_type);
         Ok(PlannerResult::Planned(lit(ScalarValue::List(list))))
     }
 }
 
-fn type_of_items(values: &[ScalarValue]) -> Result<DataType> {
-    let types: Vec<DataType> = values.iter().map(ScalarValue::data_type).collect();
-    let is_text = |item: &DataType| matches!(item, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    if types.iter().all(is_text) {
-        return Ok(DataType::Utf8);
+/// The type of the items of an array of texts or of whole numbers.
+fn type_of_items(values: &[ScalarValue]) -> Option<DataType> {
+    let are_all = |is: fn(&DataType) -> bool| values.iter().all(|value| is(&value.data_type()));
+    if are_all(|item| matches!(item, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)) {
+        return Some(DataType::Utf8);
     }
-    if types.iter().all(DataType::is_integer) {
-        return Ok(DataType::Int64);
-    }
-    if let Some(other) = types.iter().find(|item| **item != types[0]) {
-        return plan_err!("an array holds values of one type, not {} and {other}", types[0]);
-    }
-    Ok(types[0].clone())
+    are_all(DataType::is_integer).then_some(DataType::Int64)
 }

@@ -4,11 +4,12 @@
 //! of the same name gives, so that a plan is the same whether it was written in SQL or in Rust. The expression is a new one for each
 //! call: functions that keep what they computed of a dictionary keep it for one column of one plan.
 //!
-//! What SQL has beside these functions, with the DataFusion features `parquet` and `sql`:
-//! - DataFusion's own scalar, aggregate and window functions, but none of its nested ones (`make_array`, `array_has`, …).
-//! - Fields of structs: `get_field(gaps, 'jitter')`, and `gaps.jitter` or `pairs.gaps.jitter`, which `CoreFunctionPlanner` plans. The form
-//!   `gaps['jitter']` needs `FieldAccessPlanner` of the nested functions, and is an error here.
-//! - Arrays of literals, by [`ArrayLiterals`].
+//! What SQL has beside these functions: all of DataFusion's scalar, aggregate and window functions. The features of DataFusion that the
+//! workspace names, `parquet` and `sql`, bring none of the nested ones (`make_array`, `array_has`, …), but Ballista depends on DataFusion
+//! with its default features. Planners of expressions, in `SessionStateDefaults::default_expr_planners`:
+//! - `CoreFunctionPlanner` plans `gaps.jitter` and `pairs.gaps.jitter` as `get_field(gaps, 'jitter')`.
+//! - `FieldAccessPlanner` plans `gaps['jitter']` as the same. It comes with the nested functions.
+//! - `NestedFunctionPlanner` plans arrays as calls of `make_array`; before it comes [`ArrayLiterals`].
 
 mod array_literals;
 mod beacon_scores;
@@ -77,7 +78,7 @@ pub fn window_functions() -> Vec<Arc<WindowUDF>> {
     windows::functions().into_iter().map(Arc::new).collect()
 }
 
-/// Makes all of them, and arrays of literals, known to the SQL of a session.
+/// Makes all of them known to the SQL of a session.
 ///
 /// # Errors
 /// Where the session takes no functions.
@@ -91,7 +92,7 @@ pub fn register(state: &mut SessionState) -> Result<()> {
     for function in window_functions() {
         state.register_udwf(function)?;
     }
-    state.register_expr_planner(Arc::new(ArrayLiterals))
+    Ok(())
 }
 
 /// All functions of [`scalar_functions`], [`aggregate_functions`] and [`window_functions`].

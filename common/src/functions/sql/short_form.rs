@@ -112,8 +112,10 @@ impl ShortForm {
     fn expanded_now(&self, arguments: &[Expr]) -> Result<Expr> {
         let name = self.documented.name;
         let unknown = || {
-            let all: Vec<&str> = self.documented.arguments.iter().skip(1).map(|(name, _)| *name).collect();
-            plan_datafusion_err!("{name}: {} has to be known before the query runs", all.join(", "))
+            let all = self.documented.arguments;
+            let known: Vec<&str> =
+                all.iter().skip(usize::from(all.len() > 1)).map(|(name, _)| *name).collect();
+            plan_datafusion_err!("{name}: {} must be known before the query runs", known.join(" and "))
         };
         self.expanded(arguments)?.ok_or_else(unknown)
     }

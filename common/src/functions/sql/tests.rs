@@ -9,6 +9,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::ScalarValue;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -48,8 +49,10 @@ fn batch() -> RecordBatch {
 
 /// A session that knows the table `t`.
 fn session() -> SessionContext {
-    let session = SessionContext::new();
-    register(&mut session.state_ref().write()).unwrap();
+    let planners = SessionStateBuilder::new().with_expr_planners(vec![Arc::new(ArrayLiterals)]);
+    let mut state = planners.with_default_features().build();
+    register(&mut state).unwrap();
+    let session = SessionContext::new_with_state(state);
     session.register_batch("t", batch()).unwrap();
     session
 }
@@ -175,6 +178,18 @@ async fn tests_in_filters_leave_nothing_of_their_lists() {
     assert_eq!(plan_of(&some), plan_of(&built));
 }
 
+/// As the documentation of this module says.
+#[tokio::test]
+async fn fields_of_structs_are_written_in_three_ways() {
+    let session = session();
+    let mut plans = Vec::new();
+    for field in ["get_field(gaps, 'intervals')", "gaps['intervals']", "gaps.intervals"] {
+        let sql = format!("SELECT {field} AS x FROM (SELECT beacon_gaps(seconds) AS gaps FROM t)");
+        plans.push(plan_of(&session.sql(&sql).await.unwrap()));
+    }
+    assert_eq!(plans, vec![plans[0].clone(); 3]);
+}
+
 #[tokio::test]
 async fn known_services_are_the_cases_of_their_records() {
     let session = session();
@@ -229,9 +244,9 @@ async fn trailing_windows_take_their_length_from_the_call() {
 async fn what_has_to_be_known_before_is_asked_for_by_name() {
     let session = session();
     for (call, reason) in [
-        ("matches(text, seconds)", "matches: patterns has to be known before the query runs"),
-        ("is_one_of(text, text)", "is_one_of: texts has to be known before the query runs"),
-        ("floor_div(number, number)", "floor_div: step has to be known before the query runs"),
+        ("matches(text, seconds)", "matches: patterns must be known before the query runs"),
+        ("is_one_of(text, text)", "is_one_of: texts must be known before the query runs"),
+        ("floor_div(number, number)", "floor_div: step must be known before the query runs"),
         ("floor_div(number, 0)", "floor_div: takes a step above 0, not 0"),
         ("matches(text, ['('])", "matches: pattern `(`: "),
         ("matches(text, [1])", "matches: takes an array of texts, and 1 is none"),
@@ -239,7 +254,7 @@ async fn what_has_to_be_known_before_is_asked_for_by_name() {
         ("is_external(text, ['10.0.0.0/99'], [])", "is_external: \"10.0.0.0/99\" is no network"),
         (
             "known_service_name(number, text)",
-            "known_service_name: records has to be known before the query runs",
+            "known_service_name: records must be known before the query runs",
         ),
         (
             "known_service_factor(number, '{}')",
@@ -247,7 +262,7 @@ async fn what_has_to_be_known_before_is_asked_for_by_name() {
         ),
         (
             "trailing(number, number, number) OVER (ORDER BY number)",
-            "trailing: length has to be known before the query runs",
+            "trailing: length must be known before the query runs",
         ),
         (
             "trailing_rows(number, number, 0) OVER (ORDER BY number)",
@@ -255,8 +270,8 @@ async fn what_has_to_be_known_before_is_asked_for_by_name() {
         ),
         ("beacon_gaps(text)", "beacon_gaps takes lists of integers, not Utf8View"),
         ("only_where(text, text)", "only_where takes a condition that is true or false, not Utf8View"),
-        ("is_empty([text])", "an array holds literals only"),
-        ("is_empty(['a', 1])", "an array holds values of one type"),
+        ("is_empty([text])", "is_empty: list must be known before the query runs"),
+        ("is_external(text, [text], [])", "is_external: private and declared_external must be known"),
     ] {
         let error = match session.sql(&format!("SELECT {call} FROM t")).await {
             Ok(frame) => frame.collect().await.unwrap_err(),

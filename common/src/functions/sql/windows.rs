@@ -66,7 +66,7 @@ impl Unit {
         let name = self.name();
         let length = integer(length).map_err(|error| plan_datafusion_err!("{name}: {}", error.message()))?;
         match (self, length) {
-            (_, None) => plan_err!("{name}: length has to be known before the query runs"),
+            (_, None) => plan_err!("{name}: length must be known before the query runs"),
             (Unit::Positions, Some(length @ 1..)) => Ok(Trail::Positions(length)),
             (Unit::Rows, Some(length @ 1..)) => Ok(Trail::Rows(length.unsigned_abs() as usize)),
             (_, Some(length)) => plan_err!("{name}: takes a length above 0, not {length}"),
