@@ -85,7 +85,7 @@ mod tests {
         let frame = session
             .read_batch(rows.unwrap())
             .and_then(|rows| {
-                rows.with_column("rhythm", beacon_rhythm(ident("seconds"), ident("sessions"), 0.0))
+                rows.with_column("rhythm", beacon_rhythm(ident("seconds"), ident("sessions"), lit(0.0)))
             })
             .and_then(|rows| {
                 rows.with_column("beats", field("beats"))?.with_column("timing", field("timing_score"))

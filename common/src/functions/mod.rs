@@ -1,4 +1,4 @@
-//! Scalar and aggregate functions the rollups and analyses use beside DataFusion's own.
+//! Scalar, aggregate and window functions beside DataFusion's own. SQL calls them by the names in [`sql`].
 
 mod beacon_gaps;
 mod beacon_rhythm;
@@ -28,30 +28,26 @@ use arrow::datatypes::Int64Type;
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator, Signature, Volatility};
 
-pub use beacon_gaps::beacon_gaps;
-pub use beacon_rhythm::beacon_rhythm;
-use beacon_rhythm::rhythm_of;
-pub use beacon_score::{beacon_own_score, beacon_prevalence, beacon_size_score};
+use beacon_gaps::beacon_gaps;
+pub(crate) use beacon_rhythm::beacon_rhythm;
+use beacon_score::{beacon_own_score, beacon_prevalence, beacon_size_score};
 pub use bucket::{BUCKETS, bucket_of};
 pub use external_address::{PrivateSpace, is_external};
 pub use floor_div::floor_div;
 pub use hosts::storage_account;
 pub use interned::Interner;
-pub use matches::matches;
+use matches::matches;
 pub use measures::{Operation, measures};
-pub use names::{
-    account_name, address_or_text, canonical_address, canonical_host, initiator, initiator_address,
-    lowered_name,
-};
-pub use one_of::is_one_of;
-pub use only_where::only_where;
+pub use names::{account_name, canonical_address};
+use names::{address_or_text, canonical_host, initiator, initiator_address, lowered_name};
+use one_of::is_one_of;
+use only_where::only_where;
 pub use packed_set::packed_set;
 pub use paired::{first_of, paired, second_of};
-pub use rounding::round_half_up;
-pub use size_class::{CLASSES_AN_OCTAVE, size_class};
+use rounding::round_half_up;
+use size_class::{CLASSES_AN_OCTAVE, size_class};
 pub use sorted_distinct::sorted_distinct;
 pub(crate) use text::as_texts;
-pub use trailing::{Trail, trailing};
 
 /// What functions give, the bucket of a key among it. Raised whenever one gives something else: state is kept under it.
 pub const FUNCTIONS_VERSION: u32 = 1;

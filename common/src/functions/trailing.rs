@@ -6,26 +6,21 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StructArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Int64Type};
 use datafusion::common::Result;
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
-use datafusion::logical_expr::{Expr, PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
+use datafusion::logical_expr::{PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
 
 /// Which rows count as before a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Trail {
+pub(super) enum Trail {
     /// Those whose position is 1 to this many below the row's own.
     Positions(i64),
     /// This many rows, the row itself the last of them.
     Rows(usize),
 }
 
-/// Sum and number of the values before each row, as a struct of `sum` and `count`; nulls are in neither.
+/// Of a position and a value, sum and number of the values before each row, as a struct of `sum` and `count`; nulls are in neither.
 ///
-/// A window function of a partition ordered by `position`, a whole number such as the hour.
-pub fn trailing(position: Expr, value: Expr, trail: Trail) -> Expr {
-    trailing_function(trail).call(vec![position, value])
-}
-
-/// The function of [`trailing`].
-pub(super) fn trailing_function(trail: Trail) -> WindowUDF {
+/// A window function of a partition ordered by the position, a whole number such as the hour.
+pub(super) fn trailing(trail: Trail) -> WindowUDF {
     WindowUDF::from(Trailing { signature: Signature::any(2, Volatility::Immutable), trail })
 }
 

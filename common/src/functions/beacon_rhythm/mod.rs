@@ -12,7 +12,7 @@ use arrow::array::{Array, ArrayRef, Float64Builder, Int64Builder, StructArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, lit,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 
 use super::{costly, integers, lists_of_integers};
@@ -29,12 +29,9 @@ use rhythm::Rhythm;
 /// as the score RITA's (Active Countermeasures); that gaps of whole multiples are lost beats, and that a candidate
 /// must beat what chance gives, is from BAYWATCH (Hu et al., DSN 2016), which permutes the series where here arrivals
 /// without memory are summed up. Coverage is RITA's duration score, by slots as wide as the interval needs.
-pub fn beacon_rhythm(seconds: Expr, sessions: Expr, least_timing: f64) -> Expr {
-    rhythm_of(seconds, sessions, lit(least_timing))
-}
-
-/// [`beacon_rhythm`] of a timing that is a literal of any type of number.
-pub(super) fn rhythm_of(seconds: Expr, sessions: Expr, least_timing: Expr) -> Expr {
+///
+/// `least_timing` is a literal.
+pub fn beacon_rhythm(seconds: Expr, sessions: Expr, least_timing: Expr) -> Expr {
     ScalarUDF::from(BeaconRhythm { signature: costly(3) }).call(vec![seconds, sessions, least_timing])
 }
 

@@ -35,7 +35,7 @@ pub(super) const FORMS: &[ShortForm] = &[
                   there are fewer than five seconds, or where the timing is far below `least_timing`. Costly: compute it once in a subquery.",
         },
         Expansion::OfAny(|arguments| {
-            functions::rhythm_of(arguments[0].clone(), arguments[1].clone(), arguments[2].clone())
+            functions::beacon_rhythm(arguments[0].clone(), arguments[1].clone(), arguments[2].clone())
         }),
     )
     .costly(),

@@ -19,7 +19,8 @@ use datafusion::prelude::{DataFrame, SessionContext};
 
 use super::*;
 use crate::config::Patterns;
-use crate::functions::{self, PrivateSpace, Trail, trailing};
+use crate::functions::trailing::{Trail, trailing};
+use crate::functions::{self, PrivateSpace};
 
 const RECORDS: &str = r#"[{"name":"ntp","port":123,"factor":0.2},{"name":"other","port":123,"factor":0.5},{"name":"poll","port":9,"factor":1}]"#;
 
@@ -128,7 +129,10 @@ fn calls() -> Vec<(&'static str, Expr)> {
         ("size_class(number)", functions::size_class(number())),
         ("only_where(number, flag)", functions::only_where(number(), ident("flag"))),
         ("beacon_gaps(seconds)", functions::beacon_gaps(ident("seconds"))),
-        ("beacon_rhythm(seconds, number, 0.1)", functions::beacon_rhythm(ident("seconds"), number(), 0.1)),
+        (
+            "beacon_rhythm(seconds, number, 0.1)",
+            functions::beacon_rhythm(ident("seconds"), number(), lit(0.1)),
+        ),
     ]
 }
 
@@ -219,7 +223,8 @@ async fn trailing_windows_take_their_length_from_the_call() {
             "SELECT {name}(number, number, 2 * 100) OVER (PARTITION BY flag ORDER BY number) AS x FROM t"
         );
         let in_sql = session.sql(&sql).await.unwrap();
-        let window = trailing(ident("number"), ident("number"), trail)
+        let window = trailing(trail)
+            .call(vec![ident("number"), ident("number")])
             .partition_by(vec![ident("flag")])
             .order_by(vec![ident("number").sort(true, false)])
             .build()

@@ -15,8 +15,7 @@ use datafusion::logical_expr::{
 
 use super::Documented;
 use super::literals::integer;
-use crate::functions::Trail;
-use crate::functions::trailing::trailing_function;
+use crate::functions::trailing::{Trail, trailing};
 
 const ARGUMENTS: &[(&str, &str)] =
     &[("position", "integer"), ("value", "integer"), ("length", "integer literal")];
@@ -101,7 +100,7 @@ impl WindowUDFImpl for TrailingOfLength {
     }
 
     fn field(&self, arguments: WindowUDFFieldArgs) -> Result<FieldRef> {
-        trailing_function(Trail::Rows(1)).field(arguments)
+        trailing(Trail::Rows(1)).field(arguments)
     }
 
     fn simplify(&self) -> Option<WindowFunctionSimplification> {
@@ -110,7 +109,7 @@ impl WindowUDFImpl for TrailingOfLength {
             let Some(length) = call.params.args.pop() else {
                 return internal_err!("{} without arguments", unit.name());
             };
-            call.fun = WindowFunctionDefinition::WindowUDF(Arc::new(trailing_function(unit.trail(&length)?)));
+            call.fun = WindowFunctionDefinition::WindowUDF(Arc::new(trailing(unit.trail(&length)?)));
             Ok(call.into())
         }))
     }
