@@ -5,6 +5,7 @@ use std::fmt::Display;
 use crate::Error;
 
 /// A configuration file's text and the name to call it by in errors.
+#[derive(Debug, Clone, Copy)]
 pub struct Layer<'a> {
     /// Path or URL.
     pub name: &'a str,
