@@ -125,8 +125,9 @@ pub async fn open_lake(
         policy.check(&format!("the configuration of the lake, {lake_name},"))?;
     }
     let files = detections_of(&root, &folders, access).await?.joined(layers.detections)?;
+    let own = layers.own.as_ref().map(|own| Layer { name: own.name, text: own.text });
     let lake_layer = lake_text.as_ref().map(|text| Layer { name: &lake_name, text });
-    let texts: Vec<Layer<'_>> = lake_layer.into_iter().chain(layers.own).collect();
+    let texts: Vec<Layer<'_>> = lake_layer.into_iter().chain(own).collect();
     let config = Config::load_with(layers.preset, &texts, files.load()?)?;
     files.check(&config)?;
     access.check_mappings(&root, &config)?;

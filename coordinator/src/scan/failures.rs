@@ -32,7 +32,7 @@ impl Failures {
     }
 
     /// Takes in that `analysis` failed; the first reason counts.
-    pub(super) fn add(&mut self, analysis: &'static Analysis, reason: String) {
+    pub(super) fn add(&mut self, analysis: &Analysis, reason: String) {
         self.0.entry(analysis.id).or_insert(reason);
     }
 
@@ -40,12 +40,7 @@ impl Failures {
     ///
     /// # Errors
     /// The error itself, where the analysis is none of a user's or a store is behind it.
-    pub(super) fn fail(
-        &mut self,
-        analysis: &'static Analysis,
-        part: Option<&SqlText>,
-        error: Error,
-    ) -> Result<()> {
+    pub(super) fn fail(&mut self, analysis: &Analysis, part: Option<&SqlText>, error: Error) -> Result<()> {
         let reason = match &error {
             Error::Engine(failed) if store_failure("", failed).is_none() => failed.strip_backtrace(),
             Error::Config(text) => text.clone(),
