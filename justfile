@@ -9,6 +9,10 @@ demo:
 test:
     tests/run
 
+# The pages of docs/detections, from the metadata of the detections
+detections-docs:
+    cargo run --bin hindcast -- detections docs docs/detections
+
 # What CI runs
 ci:
     .ci/run

@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::{self, VisitMut, visit_expressions_mut};
@@ -60,7 +60,9 @@ struct Functions {
 }
 
 static FUNCTIONS: LazyLock<Result<Functions>> = LazyLock::new(|| {
-    let mut state = SessionStateBuilder::new().with_default_features().build();
+    // One that recurs without an end would keep a scan for ever.
+    let config = SessionConfig::new().set_bool("datafusion.execution.enable_recursive_ctes", false);
+    let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
     register(&mut state)?;
     for name in NOT_REPEATABLE {
         state.deregister_udf(name)?;
