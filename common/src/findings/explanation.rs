@@ -1,6 +1,6 @@
 //! The sentence about a finding: a minijinja template over the columns of its strongest row.
 //!
-//! A null column is `none`. A time is RFC 3339 text, and `<column>_us` holds its microseconds since the epoch. The filter `fixed(n)`
+//! A null column is `none`, for which `or` gives another value. A time is RFC 3339 text, and `<column>_us` holds its microseconds since the epoch. The filter `fixed(n)`
 //! writes a number with `n` decimals as Rust's `{:.n}` does; `none` counts as 0.
 
 use arrow::datatypes::{DataType, Schema};
@@ -217,8 +217,8 @@ mod tests {
             rendered("{% if city is none %}nowhere{% else %}{{ city }}{% endif %}"),
             ["<Milan>", "nowhere"]
         );
-        assert_eq!(rendered("{{ city or 'nowhere' }}; {{ is_known }}"), ["<Milan>; true", "nowhere; none"]);
-        assert_eq!(rendered("{{ seen }} {{ seen_us }}"), ["1970-01-01T02:00:00Z 7200000000", "none none"]);
+        assert_eq!(rendered("{{ city or 'nowhere' }}; {{ is_known }}"), ["<Milan>; True", "nowhere; None"]);
+        assert_eq!(rendered("{{ seen }} {{ seen_us }}"), ["1970-01-01T02:00:00Z 7200000000", "None None"]);
     }
 
     #[test]

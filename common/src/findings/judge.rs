@@ -6,6 +6,9 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{cast, filter_record_batch, prep_null_mask_filter};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use datafusion::common::DFSchema;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::rule::{FindingRule, Severity};
@@ -68,11 +71,17 @@ impl<'a> Judge<'a> {
     /// [`Error::Config`] naming file and line where an expression can't be planned or is of a wrong type.
     pub fn compile(rule: &'a FindingRule, schema: &DFSchema, bindings: &Bindings) -> Result<Self> {
         let session = sql::session()?;
+        let schema = Arc::new(schema.clone());
+        let context = SimplifyContext::builder().with_schema(Arc::clone(&schema)).build();
+        let simplifier = ExprSimplifier::new(context);
         let compiled = |text: &SqlText, what: &str, is_right: fn(&DataType) -> bool, wanted: &str| {
-            let expr = sql::expression(text, schema, bindings)
-                .map_err(|error| Error::Config(error.strip_backtrace()))?;
-            let planned = session.create_physical_expr(expr, schema);
-            let planned = planned.map_err(|error| at_fault(text, what, &error.strip_backtrace()))?;
+            let expr =
+                sql::expression(text, &schema, bindings).map_err(|error| Error::Config(told(&error)))?;
+            // Some functions are there only for the optimiser to write as others.
+            let planned = simplifier
+                .coerce(expr, &schema)
+                .and_then(|expr| session.create_physical_expr(simplifier.simplify(expr)?, &schema));
+            let planned = planned.map_err(|error| at_fault(text, what, &told(&error)))?;
             let data_type = planned.data_type(schema.as_arrow())?;
             if !is_right(&data_type) {
                 return Err(at_fault(text, what, &format!("it gives {data_type}, where {wanted} is needed")));
@@ -139,7 +148,7 @@ fn evaluated(
     what: &str,
 ) -> Result<ArrayRef> {
     let values = expr.evaluate(batch).and_then(|values| values.into_array(batch.num_rows()));
-    values.map_err(|error| at_fault(text, what, &error.strip_backtrace()))
+    values.map_err(|error| at_fault(text, what, &told(&error)))
 }
 
 fn severity_of(text: Option<&str>) -> std::result::Result<Severity, String> {
@@ -156,6 +165,14 @@ fn confidence_of(number: Option<f64>) -> std::result::Result<u8, String> {
         Some(number) if (0.0..=100.0).contains(&number) && number.fract() == 0.0 => Ok(number as u8),
         Some(number) => Err(format!("a finding has {number}, which is no whole number from 0 to 100")),
         None => Err("a finding has null, where a whole number from 0 to 100 is needed".to_owned()),
+    }
+}
+
+/// A planner's message as it is, others with what they are.
+fn told(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::Plan(message) => message.clone(),
+        _ => error.strip_backtrace(),
     }
 }
 
