@@ -198,7 +198,8 @@ impl Source<'_> {
         for item in items {
             for Mention { name, line } in &item.parsed.parameters {
                 if !written.uses.contains_key(name) {
-                    let near = near(name, written.uses.keys().map(String::as_str));
+                    let near = nearest(name, written.uses.keys().map(String::as_str));
+                    let near = near.map(|near| format!("; did you mean ${near}?")).unwrap_or_default();
                     let message = format!("${name} is not in `uses`{near}");
                     return Err(self.wrong(item.line + line - 1, message));
                 }
