@@ -172,6 +172,28 @@ fn unreadable_values_are_null_and_counted() {
     );
 }
 
+/// Whether the times of a date can be read is judged by all its rows, not by the few of one entity.
+#[test]
+fn an_odd_row_of_one_entity_is_counted() {
+    for (others, status) in [(20, "scanned"), (3, "failed")] {
+        let place = Place::new();
+        let mut own = session("2026-02-02T11:00:00Z", "203.0.113.9");
+        own.insert("SourceIP".into(), json!("192.0.2.77"));
+        let mut odd = own.clone();
+        odd.insert("TimeGenerated".into(), json!("soon"));
+        let mut rows = vec![own, odd];
+        rows.extend((0..others).map(|_| session("2026-02-02T11:00:00Z", "203.0.113.9")));
+        place.write_rows("CommonSecurityLog", "2026-02-02", "a.parquet", &rows);
+        let output = place.investigate("ip 192.0.2.77", "--allow-partial");
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let coverage = place.coverage("CommonSecurityLog", "2026-02-02");
+        assert_eq!(coverage["status"], status, "{coverage}");
+        assert!(
+            coverage["reason"].as_str().is_some_and(|reason| reason.contains("1 rows have no readable time"))
+        );
+    }
+}
+
 /// Of many rows a few may have no time that can be read, and a few rows may have no value in a column that others are chosen by.
 #[test]
 fn odd_rows_are_counted() {

@@ -97,6 +97,9 @@ impl<'a> UnitReader<'a> {
     /// The entity's rows, where only those are taken; `None` where there are none.
     fn select(&mut self, batch: RecordBatch) -> crate::Result<Option<RecordBatch>> {
         let Some(selector) = &mut self.selector else { return Ok(Some(batch)) };
+        if let Some(counted) = &mut self.stats.selection {
+            counted.rows_read += batch.num_rows() as u64;
+        }
         let is_selected = selector.select(&batch)?;
         match is_selected.true_count() {
             0 => Ok(None),

@@ -26,6 +26,8 @@ pub struct SelectionStats {
     pub bytes: u64,
     /// Bytes of those read.
     pub bytes_read: u64,
+    /// Rows of those, the entity's and others.
+    pub rows_read: u64,
     /// Names by which rows name the entity, as they write them, and how many rows do.
     pub names: BTreeMap<String, u64>,
 }

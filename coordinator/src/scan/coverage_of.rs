@@ -154,9 +154,15 @@ fn entry_of(spec: &TableSpec, date: NaiveDate, units: &[&UnitRecord]) -> Coverag
     let unreadable = unreadable(units);
     // Rows of which it is not known when they were belong to no window: they were not looked at. A few odd ones are counted; where
     // they are many, their form is one that is not read. A row that has no time is as its writer left it, unless none has one.
-    let all = rows + outside + without_time;
+    // Of one entity's few rows an odd one is soon a large part: its form is judged by the rows of all.
+    let read_of_all: Option<u64> =
+        stats.iter().map(|stats| Some(stats.selection.as_ref()?.rows_read)).sum::<Option<u64>>();
+    let (all, has_none) = match read_of_all {
+        Some(read) if !stats.is_empty() => (read, false),
+        _ => (rows + outside + without_time, rows + outside == 0),
+    };
     let unread_times = unreadable.get(spec.time_column).copied().unwrap_or(0);
-    let lost_rows = without_time > 0 && (unread_times * MOST_UNREAD_TIMES > all || rows + outside == 0);
+    let lost_rows = without_time > 0 && (unread_times * MOST_UNREAD_TIMES > all || has_none);
     let status = match (faults.is_empty() && !lost_rows, rows) {
         (false, _) => Status::Failed,
         (true, 0) => Status::Empty,
