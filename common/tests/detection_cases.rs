@@ -33,7 +33,8 @@ fn detections_give_what_their_cases_say() {
         assert!(of_this.iter().any(|report| report.rows > 0), "{id}: no case gives a row");
         if analysis.finding.is_some() {
             let named = of_this.iter().filter(|report| report.names_findings && report.input_rows > 0);
-            let (hits, misses): (Vec<_>, Vec<_>) = named.partition(|report| report.findings > 0);
+            let (hits, misses): (Vec<&&CaseReport>, Vec<&&CaseReport>) =
+                named.partition(|report| report.findings > 0);
             assert!(!hits.is_empty(), "{id}: no case names findings that must be raised");
             assert!(!misses.is_empty(), "{id}: no case has `findings = []`: rows that must raise none");
         }
