@@ -22,6 +22,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::{self, VisitMut, visit_expressions_mut};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::ParserError;
 
 use super::bindings::Bindings;
 use crate::functions::sql::{ArrayLiterals, register};
@@ -202,12 +203,15 @@ fn parser_options() -> ParserOptions {
 /// An error with the file and line it is of.
 fn located(sql: &SqlText, error: DataFusionError) -> DataFusionError {
     let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
-    let message = error.strip_backtrace();
+    let message = match error.find_root() {
+        DataFusionError::SQL(error, _) => match &**error {
+            ParserError::ParserError(message) | ParserError::TokenizerError(message) => message.clone(),
+            ParserError::RecursionLimitExceeded => "it is nested too deeply".to_owned(),
+        },
+        _ => error.strip_backtrace(),
+    };
     let line = span.map(|span| span.start.line as usize).or_else(|| line_in(&message));
-    let message = message
-        .trim_start_matches("Error during planning: ")
-        .trim_start_matches("SQL error: ")
-        .trim_start_matches("Schema error: ");
+    let message = message.trim_start_matches("Error during planning: ").trim_start_matches("Schema error: ");
     let place = sql.line + line.unwrap_or(1).max(1) - 1;
     plan_datafusion_err!("{}, line {place}: {message}", sql.file)
 }

@@ -42,13 +42,24 @@ impl fmt::Display for Table {
 /// Text as the content of a cell.
 pub(super) fn cell(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").replace('|', "\\|").replace('<', "&lt;")
+    let line = words.join(" ").replace('|', "\\|");
+    // Every second part stands between backticks, where it is shown as it is.
+    let parts = line.split('`').enumerate().map(|(index, part)| match index % 2 {
+        0 => part.replace('<', "&lt;"),
+        _ => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("`")
 }
 
 /// A name or value as code, within a cell or a sentence.
 pub(super) fn code(text: &str) -> String {
     let ticks = if text.contains('`') { "``" } else { "`" };
     format!("{ticks}{}{ticks}", text.replace('|', "\\|"))
+}
+
+/// SQL on one line.
+pub(super) fn one_line(sql: &str) -> String {
+    sql.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Names as code, with commas between them.
@@ -63,10 +74,10 @@ mod tests {
     #[test]
     fn tables_leave_out_columns_without_content() {
         let mut table = Table::new(&["name", "unit", "what"]);
-        table.row(&[code("a|b"), String::new(), cell("one\n  <two> | three")]);
+        table.row(&[code("a|b"), String::new(), cell("one\n  <two> | `<three>`")]);
         assert_eq!(
             table.to_string(),
-            "| name | what |\n| --- | --- |\n| `a\\|b` | one &lt;two> \\| three |\n"
+            "| name | what |\n| --- | --- |\n| `a\\|b` | one &lt;two> \\| `<three>` |\n"
         );
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::HEAD;
-use super::markdown::{Table, cell, code, codes};
+use super::markdown::{Table, cell, code, codes, one_line};
 use crate::analyses::{Analysis, HIDDEN_PREFIX, Locations, Query};
 use crate::config::{Config, PRESETS};
 use crate::detections::parameters::{ParameterDefinition, ParameterType};
@@ -143,7 +143,7 @@ fn row_of(name: &str, parameter: &ParameterDefinition) -> [String; 7] {
         kind,
         parameter.default.as_ref().map(|value| value_text(parameter, value)).unwrap_or_default(),
         of_presets.collect::<Vec<_>>().join("; "),
-        parameter.range_text().map(|range| cell(&range)).unwrap_or_default(),
+        parameter.range_text().map(|range| cell(range.trim_end_matches(&parameter.unit))).unwrap_or_default(),
         cell(&parameter.unit),
         cell(&parameter.doc),
     ]
@@ -256,8 +256,4 @@ fn sql(analysis: &Analysis) -> Option<String> {
     let others = analysis.finish.iter().chain(companion).map(fenced);
     let all: Vec<String> = [query].into_iter().chain(others).collect();
     Some(format!("## SQL\n\n{}", all.join("\n")))
-}
-
-fn one_line(sql: &str) -> String {
-    sql.split_whitespace().collect::<Vec<_>>().join(" ")
 }

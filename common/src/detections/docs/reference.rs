@@ -5,13 +5,13 @@ use std::fmt::Write;
 use arrow::datatypes::DataType;
 
 use super::HEAD;
-use super::markdown::{Table, cell, code, codes};
+use super::markdown::{Table, cell, code, codes, one_line};
 use crate::Result;
 use crate::catalog::{ColumnKind, TABLES};
 use crate::config::Config;
 use crate::engine::rollup_columns;
 use crate::functions::sql::documentation;
-use crate::rollups::{MeasureKind, Shape};
+use crate::rollups::{MeasureKind, Rollup, Shape};
 
 /// The page of rollups: what each keeps of which table.
 pub(super) fn rollups(config: &Config) -> Result<String> {
@@ -39,18 +39,25 @@ pub(super) fn rollups(config: &Config) -> Result<String> {
         let mut table = Table::new(&["column", "type", "what"]);
         for field in rollup_columns(rollup, config)?.fields() {
             let name = field.name().as_str();
-            table.row(&[code(name), type_name(field.data_type()).to_owned(), role_of(&rollup.shape, name)]);
+            table.row(&[code(name), type_name(field.data_type()).to_owned(), role_of(rollup, name)]);
         }
         let _ = write!(text, "\n{table}");
     }
     Ok(text)
 }
 
-/// What a column of a rollup is.
-fn role_of(shape: &Shape, name: &str) -> String {
-    let Shape::Groups { keys, measures } = shape else { return String::new() };
+/// What a column of a rollup is: of a key or of a kept row, the expression that it is made of.
+fn role_of(rollup: &Rollup, name: &str) -> String {
+    let made_of = || {
+        let mut items = rollup.select.iter().filter_map(|item| item.text.trim().rsplit_once(" AS "));
+        items
+            .find(|(_, alias)| *alias == name)
+            .map(|(made_of, _)| code(&one_line(made_of)))
+            .unwrap_or_default()
+    };
+    let Shape::Groups { keys, measures } = &rollup.shape else { return made_of() };
     if keys.contains(&name) {
-        return "key".to_owned();
+        return format!("key: {}", made_of());
     }
     let Some(measure) = measures.iter().find(|measure| measure.name == name) else { return String::new() };
     match measure.kind {

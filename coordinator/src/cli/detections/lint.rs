@@ -27,8 +27,7 @@ pub(super) async fn run(arguments: &LintArguments) -> Result<Outcome> {
     let folders = arguments.dirs.iter().map(|dir| Location::parse(dir)).collect::<Result<Vec<_>>>()?;
     let files = read_folders(&folders).await?;
     let (checked, wrong) = if folders.is_empty() {
-        let all = Detections::built_in().all();
-        (all.len(), check_all(Detections::built_in())?)
+        (Detections::built_in().analyses().len(), check_all(Detections::built_in())?)
     } else {
         (files.detections().len(), check(&files)?)
     };
@@ -37,7 +36,7 @@ pub(super) async fn run(arguments: &LintArguments) -> Result<Outcome> {
     } else {
         wrong.iter().for_each(|message| println!("{message}"));
         if wrong.is_empty() {
-            println!("{checked} detections, nothing wrong");
+            println!("{checked} checked, nothing wrong");
         }
     }
     Ok(if wrong.is_empty() { Outcome::Done } else { Outcome::BadArguments })
@@ -73,11 +72,11 @@ fn check_cases(detections: Detections, id: &str) -> Result<()> {
     }
 }
 
-/// The same of all detections there are.
+/// The same of all detections of the suites. Those of investigations need what a scan looks up first.
 fn check_all(detections: Detections) -> Result<BTreeSet<String>> {
     let config = Config::load_with("default", &[], detections)?;
     let mut wrong = BTreeSet::new();
-    for &analysis in detections.all() {
+    for &analysis in detections.analyses() {
         let checked =
             Detections::check(analysis, &config).and_then(|()| check_cases(detections, analysis.id));
         if let Err(error) = checked {

@@ -79,7 +79,7 @@ pub(super) async fn list(arguments: &ListArguments) -> Result<Outcome> {
         let whose = if entry.own { "own" } else { "built-in" };
         let techniques = entry.techniques.join(",");
         let line = format!(
-            "{:<longest$}  {:<13} {whose:<8}  {techniques:<22}  {}",
+            "{:<longest$}  {:<13}  {whose:<8}  {techniques:<18}  {}",
             entry.id, entry.suite, entry.title
         );
         println!("{}", line.trim_end());
