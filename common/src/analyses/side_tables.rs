@@ -55,6 +55,11 @@ pub static OWN_ADDRESSES: SideTable = SideTable {
 static SIDE_TABLES: &[&SideTable] = &[&LOCATIONS, &OWN_ADDRESSES, &WANTED_ENTITIES];
 
 impl SideTable {
+    /// Every side table.
+    pub fn all() -> &'static [&'static SideTable] {
+        SIDE_TABLES
+    }
+
     /// The side table of that name.
     pub fn by_name(name: &str) -> Option<&'static SideTable> {
         SIDE_TABLES.iter().copied().find(|table| table.name == name)

@@ -41,6 +41,9 @@ pub struct MergeRows {
 pub fn result_columns(analysis: &Analysis, config: &Config) -> Result<SchemaRef> {
     let rollups = analysis.rollups.iter().chain(analysis.optional_rollups);
     let inputs: BTreeMap<String, Vec<StateFile>> = rollups.map(|id| ((*id).to_owned(), vec![])).collect();
+    // None of them is read.
+    let no_file = || StateFile { path: String::new(), bytes: 0, tail_bytes: 0 };
+    let side_tables = SideTable::all().iter().map(|table| (table.name.to_owned(), no_file())).collect();
     let job = MergeJob {
         config: config.clone(),
         past: inputs.clone(),
@@ -49,7 +52,7 @@ pub fn result_columns(analysis: &Analysis, config: &Config) -> Result<SchemaRef>
         state_url: String::new(),
         window: Window { from_us: 0, to_us: 0 },
         shards: vec![],
-        side_tables: BTreeMap::new(),
+        side_tables,
         columns: BTreeMap::new(),
         investigated: None,
         origin: Origin::default(),
