@@ -46,30 +46,30 @@ pub(super) fn rollups(config: &Config) -> Result<String> {
     Ok(text)
 }
 
-/// What a column of a rollup is: of a key or of a kept row, the expression that it is made of.
+/// What a column of a rollup is, in terms of its table's columns.
 fn role_of(rollup: &Rollup, name: &str) -> String {
-    let made_of = || {
-        let mut items = rollup.select.iter().filter_map(|item| item.text.trim().rsplit_once(" AS "));
-        items
-            .find(|(_, alias)| *alias == name)
-            .map(|(made_of, _)| code(&one_line(made_of)))
-            .unwrap_or_default()
-    };
-    let Shape::Groups { keys, measures } = &rollup.shape else { return made_of() };
+    let Shape::Groups { keys, measures } = &rollup.shape else { return made_of(rollup, name) };
     if keys.contains(&name) {
-        return format!("key: {}", made_of());
+        return format!("key: {}", made_of(rollup, name));
     }
     let Some(measure) = measures.iter().find(|measure| measure.name == name) else { return String::new() };
     match measure.kind {
         MeasureKind::Count => "number of rows".to_owned(),
-        MeasureKind::CountOf(column) => format!("number of rows with {}", code(column)),
-        MeasureKind::Sum(column) => format!("sum of {}; null if all are", code(column)),
-        MeasureKind::Min(column) => format!("least {}", code(column)),
-        MeasureKind::Max(column) => format!("greatest {}", code(column)),
+        MeasureKind::CountOf(column) => format!("number of rows with {}", made_of(rollup, column)),
+        MeasureKind::Sum(column) => format!("sum of {}; null if all are", made_of(rollup, column)),
+        MeasureKind::Min(column) => format!("least {}", made_of(rollup, column)),
+        MeasureKind::Max(column) => format!("greatest {}", made_of(rollup, column)),
         MeasureKind::Seconds { of, .. } => {
-            format!("distinct {}, ascending, packed: see `beacon_gaps`", code(of))
+            format!("distinct {}, ascending, packed: see `beacon_gaps`", made_of(rollup, of))
         }
     }
+}
+
+/// The expression that is computed of each row under that name.
+fn made_of(rollup: &Rollup, name: &str) -> String {
+    let mut items = rollup.select.iter().filter_map(|item| item.text.trim().rsplit_once(" AS "));
+    let found = items.find(|(_, alias)| *alias == name);
+    found.map_or_else(|| code(name), |(made_of, _)| code(&one_line(made_of)))
 }
 
 fn type_name(data_type: &DataType) -> &'static str {
