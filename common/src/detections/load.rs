@@ -107,22 +107,8 @@ fn analysis(id: &str, files: &Folder<'_>, is_own: bool) -> Result<Analysis> {
     let mut definition: DetectionDefinition = parse(path, text)?;
     read_values(&Layer { name: path, text }, &mut definition.parameters)?;
     let file = leaked(path);
-    if is_own && !Suite::ALL.contains(&definition.suite) {
-        let names = Suite::ALL.map(Suite::name).join(", ");
-        return Err(wrong(files, "suite", &format!("a detection's suite is one of {names}")));
-    }
+    check_files(files, &definition, is_own)?;
     let companion = definition.companion.as_deref().map(|name| companion(files, name)).transpose()?;
-    let allowed: BTreeSet<String> = [DEFINITION, QUERY, FINISH, CASES]
-        .into_iter()
-        .map(str::to_owned)
-        .chain(definition.companion.as_ref().map(|name| format!("{name}.sql")))
-        .collect();
-    if let Some((_, (path, _))) = files.iter().find(|(name, _)| !allowed.contains(**name)) {
-        return Err(Error::Config(format!(
-            "{path}: no part of a detection has this name; there are {}",
-            allowed.into_iter().collect::<Vec<_>>().join(", ")
-        )));
-    }
     check_metadata(files, &definition)?;
     let order: Vec<(&'static str, bool)> = definition
         .order
@@ -182,6 +168,26 @@ fn analysis(id: &str, files: &Folder<'_>, is_own: bool) -> Result<Analysis> {
             },
         },
     })
+}
+
+/// That the suite is one a detection may have, and that no file is beside it that is no part of it.
+fn check_files(files: &Folder<'_>, definition: &DetectionDefinition, is_own: bool) -> Result<()> {
+    if is_own && !Suite::ALL.contains(&definition.suite) {
+        let names = Suite::ALL.map(Suite::name).join(", ");
+        return Err(wrong(files, "suite", &format!("a detection's suite is one of {names}")));
+    }
+    let allowed: BTreeSet<String> = [DEFINITION, QUERY, FINISH, CASES]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(definition.companion.as_ref().map(|name| format!("{name}.sql")))
+        .collect();
+    if let Some((_, (path, _))) = files.iter().find(|(name, _)| !allowed.contains(**name)) {
+        return Err(Error::Config(format!(
+            "{path}: no part of a detection has this name; there are {}",
+            allowed.into_iter().collect::<Vec<_>>().join(", ")
+        )));
+    }
+    Ok(())
 }
 
 fn loaded_check(check: &CheckDefinition, inline: &dyn Fn(&str) -> SqlText) -> Check {
