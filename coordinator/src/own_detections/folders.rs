@@ -129,6 +129,11 @@ fn below(folder: &Location, path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use object_store::ObjectStore;
+    use object_store::memory::InMemory;
+
     use super::*;
 
     fn write(folder: &std::path::Path, path: &str, text: &str) {
@@ -172,6 +177,20 @@ mod tests {
         write(folder, "query.sql", "stray");
         let error = read(folder).await.unwrap_err().to_string();
         assert!(error.contains("/query.sql lies in no detection's folder"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_folder_may_lie_in_an_object_store() {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let folder = Location::parse_with("s3://memory/soc/own", |_| Ok(Arc::clone(&store))).unwrap();
+        for (path, text) in [("mine/detection.toml", "a"), ("rollups/pairs.toml", "b")] {
+            folder.put(&folder.child(path), text.into()).await.unwrap();
+        }
+        let one = folder.join("mine");
+        let all = read_folders(&[folder]).await.unwrap().to_request().unwrap();
+        assert_eq!(all, r#"{"mine/detection.toml":"a","rollups/pairs.toml":"b"}"#);
+        let one = read_folders(&[one]).await.unwrap().to_request().unwrap();
+        assert_eq!(one, r#"{"mine/detection.toml":"a"}"#);
     }
 
     #[tokio::test]
