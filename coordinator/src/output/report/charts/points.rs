@@ -104,7 +104,7 @@ fn scale(shade: &Shade) -> Value {
     json!({ "scale": steps.collect::<Vec<_>>(), "title": neutral(&shade.title) })
 }
 
-/// The marks of `rows` by series: the largest series first, so that marks of small ones lie on top.
+/// The marks of `rows` by series: the largest series first, so that marks of small ones lie on top, and preferred ones last.
 fn marks(definition: &Points, rows: &[Row<'_>]) -> Result<Vec<Series>> {
     let hover = definition.hover.iter().map(reader).collect::<Result<Vec<_>>>()?;
     let point = |row: &Row<'_>| Point {
@@ -139,6 +139,12 @@ fn marks(definition: &Points, rows: &[Row<'_>]) -> Result<Vec<Series>> {
             Series { name: (*name).clone(), colour, points: of(&|other| other == *name) }
         })
         .collect();
+    // What is preferred where there are too many rows is not to be hidden by the rest.
+    let is_preferred = |series: &Series| {
+        let mut entries = definition.most.iter().map(|entry| Preference::of(entry));
+        entries.any(|entry| matches!(entry, Preference::Text(_, text) if text == series.name))
+    };
+    all.sort_by_key(is_preferred);
     if counts.len() > shown.len() {
         let points = of(&|name| !shown.contains(&name));
         all.push(Series { name: "others".to_owned(), colour: Some(GREY), points });
