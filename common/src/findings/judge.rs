@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn rows_are_judged_by_sql_and_null_is_no_finding() {
         let severity = "CASE WHEN queries >= 100 THEN 'high' ELSE 'medium' END";
-        let rule = rule("average > 100", severity, "coalesce(least(50 + queries / 10, 85), 50)");
+        let rule = rule("average > 100", severity, "least(coalesce(50 + queries / 10, 50), 85)");
         let judged = judged(&rule).unwrap();
         assert_eq!(judged.is_finding, [true, true, true, false]);
         let [low, medium, high] = [Severity::Low, Severity::Medium, Severity::High];
