@@ -14,9 +14,16 @@ const CONFIDENCE: &str = "confidence";
 
 /// A compiled expression (minijinja) whose value is from 0 to 1.
 #[derive(Debug)]
-pub struct BeaconScore {
-    environment: Environment<'static>,
-    names: Vec<String>,
+pub struct BeaconScore(Source);
+
+#[derive(Debug)]
+enum Source {
+    /// A column alone, as for most detections: pages read the score of every finding, and a look-up costs far less than a template.
+    Column(String),
+    Expression {
+        environment: Box<Environment<'static>>,
+        names: Vec<String>,
+    },
 }
 
 impl BeaconScore {
@@ -25,24 +32,36 @@ impl BeaconScore {
     /// # Errors
     /// [`Error::Config`] naming file and line of a wrong expression.
     pub(super) fn load(text: &str, file: &str, line: usize) -> Result<Self> {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if text != CONFIDENCE
+            && text.starts_with(|first: char| first.is_ascii_alphabetic())
+            && text.bytes().all(is_name)
+        {
+            return Ok(Self(Source::Column(text.to_owned())));
+        }
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         let template: &'static str = format!("{{{{ ({text}) }}}}").leak();
         let wrong = |error| Error::Config(format!("{file}, line {line}: beacon_score {text:?}: {error}"));
         environment.add_template(TEMPLATE, template).map_err(wrong)?;
         let names = environment.get_template(TEMPLATE).map_err(wrong)?.undeclared_variables(false);
-        Ok(Self { names: names.into_iter().collect(), environment })
+        let names = names.into_iter().collect();
+        Ok(Self(Source::Expression { environment: Box::new(environment), names }))
     }
 
     /// The score of a finding; `None` if a column that it needs is null or absent.
     pub fn of(&self, finding: &Finding) -> Option<f64> {
+        let (environment, names) = match &self.0 {
+            Source::Column(column) => return finding.evidence.get(column)?.as_f64(),
+            Source::Expression { environment, names } => (environment, names),
+        };
         let value = |name: &String| match name.as_str() {
             CONFIDENCE => Some(Value::from(finding.confidence)),
             column => finding.evidence.get(column).map(Value::from_serialize),
         };
         let values: Option<BTreeMap<&str, Value>> =
-            self.names.iter().map(|name| Some((name.as_str(), value(name)?))).collect();
-        let rendered = self.environment.get_template(TEMPLATE).ok()?.render(values?).ok()?;
+            names.iter().map(|name| Some((name.as_str(), value(name)?))).collect();
+        let rendered = environment.get_template(TEMPLATE).ok()?.render(values?).ok()?;
         rendered.parse::<f64>().ok().filter(|score| score.is_finite())
     }
 }
