@@ -4,7 +4,7 @@
 mod cli_storage_uploads;
 pub mod correlation;
 mod inputs;
-pub mod investigation;
+mod investigation;
 mod native;
 mod side_tables;
 
@@ -43,7 +43,7 @@ pub enum Suite {
     Office365,
     /// What correlation across the suites asks of the rollups once it knows what to ask for: see [`correlation`].
     Correlation,
-    /// What an investigation of one entity shows beside the suites: see [`investigation`].
+    /// What an investigation of one entity shows beside the suites.
     Investigation,
 }
 
