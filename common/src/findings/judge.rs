@@ -38,19 +38,6 @@ pub struct Judge<'a> {
     confidence: Arc<dyn PhysicalExpr>,
 }
 
-/// What is said of each row of one batch.
-///
-/// # Errors
-/// Those of [`Judge::new`] and [`Judge::of`].
-pub fn judge(
-    rule: &FindingRule,
-    analysis: &Analysis,
-    batch: &RecordBatch,
-    config: &Config,
-) -> Result<Judged> {
-    Judge::new(rule, analysis, &batch.schema(), config)?.of(batch)
-}
-
 impl<'a> Judge<'a> {
     /// The expressions of the rule of `analysis` over results of `schema`.
     ///

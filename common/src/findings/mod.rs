@@ -21,7 +21,7 @@ pub use attack::{ATTACK_VERSION, Tactic};
 pub use beacon_score::BeaconScore;
 pub use explanation::Explanation;
 pub use json::json_values;
-pub use judge::{Judge, Judged, judge};
+pub use judge::{Judge, Judged};
 pub use prevalence::{Prevalence, wanted_entities, wanted_rows};
 pub use row::Row;
 pub use rule::{EntityColumn, FindingRule, Period, Role, Severity, Stage, Technique, technique};
