@@ -221,7 +221,10 @@ fn sql_reads_its_rollups_and_nothing_else() {
             "SELECT source_ip\nFROM external_pairs\nWHERE sessions > $min_destination".to_owned(),
             "query.sql:3",
         ),
-        ("SELECT source_ip FROM external_pairs".to_owned(), "documented"),
+        (
+            "SELECT source_ip FROM external_pairs".to_owned(),
+            "toml:27: the result lacks destinations, sessions",
+        ),
     ] {
         fs::write(&query, &sql).expect("written");
         assert_refused(&lint, &["many_destinations/", hint]);
@@ -266,7 +269,7 @@ fn what_is_wrong_is_named_with_file_and_line() {
     change(&folder.join("many_destinations/cases.toml"), "destinations = 4", "destinations = 5");
     let output = hindcast(&format!("detections test --detections {dir}"));
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
-    assert!(stdout(&output).contains("many_destinations/cases.toml, line 3"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("many_destinations/cases.toml:14: case"), "{}", stdout(&output));
     // Names that exist.
     assert_refused(
         &format!("detections new beaconing --dir {dir}"),

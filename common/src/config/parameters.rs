@@ -12,8 +12,8 @@ use toml::de::{DeTable, DeValue};
 use super::{Config, Layer, SHARED_SECTIONS};
 use crate::analyses::Analysis;
 use crate::detections::bindings::Bindings;
-use crate::detections::parameters::did_you_mean;
 use crate::detections::{Check, Detections, sql};
+use crate::nearest::did_you_mean;
 use crate::{Error, Result};
 
 /// Values of parameters by section, which is a detection's id, and name.
@@ -132,7 +132,7 @@ impl Config {
     fn check_agrees(&self, analysis: &Analysis, check: &Check) -> Result<()> {
         let bindings = Bindings::of(self, analysis.id, analysis.about.uses)?;
         let holds =
-            sql::constant(&check.holds, &bindings).map_err(|error| Error::Config(error.strip_backtrace()))?;
+            sql::constant(&check.holds, &bindings).map_err(|error| Error::Config(sql::told(&error)))?;
         if holds != ScalarValue::Boolean(Some(false)) {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::Layer;
 use crate::detections::Detections;
 use crate::entities::{Entity, EntityKind, address_of};
-use crate::nearest::nearest;
+use crate::nearest::did_you_mean;
 use crate::{Error, Result};
 
 /// `[[watchlists]]`
@@ -115,13 +115,12 @@ pub(super) fn check_lists(layer: &Layer<'_>, detections: Detections) -> Result<(
         let names = || detections.analyses().iter().map(|analysis| analysis.id);
         if let Some(unknown) = list.analyses.iter().find(|name| names().all(|known| known != name.get_ref()))
         {
-            let hint = nearest(unknown.get_ref(), names()).map(|name| format!("; did you mean {name}?"));
+            let hint = did_you_mean(unknown.get_ref(), names());
             return Err(Error::Config(format!(
-                "{}: watchlist {}: there is no analysis {:?}{}",
+                "{}: watchlist {}: there is no analysis {:?}{hint}",
                 place(unknown),
                 list.name,
                 unknown.get_ref(),
-                hint.unwrap_or_default()
             )));
         }
         let is_none = |entry: &&Spanned<String>| !Watchlist::is_entry(list.kind, entry.get_ref());

@@ -7,11 +7,13 @@ use datafusion::common::DFSchema;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
 
+use super::load::line_of;
 use super::parameters::ParameterType;
 use super::{ColumnAbout, ColumnType, sql};
 use crate::analyses::{Analysis, Context, HIDDEN_PREFIX, prevalence_schema};
 use crate::config::Config;
 use crate::engine::result_columns;
+use crate::nearest::did_you_mean;
 use crate::{Error, Result};
 
 /// Plans everything of `analysis`.
@@ -19,6 +21,7 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Config`] naming file and line of what is wrong.
 pub(super) fn check(analysis: &'static Analysis, config: &Config) -> Result<()> {
+    check_uses(analysis, config)?;
     let columns = result_columns(analysis, config).map_err(wrong)?;
     let session = sql::session()?;
     let over = |schema: &SchemaRef| session.read_table(Arc::new(EmptyTable::new(Arc::clone(schema))));
@@ -37,38 +40,88 @@ pub(super) fn check(analysis: &'static Analysis, config: &Config) -> Result<()> 
     Ok(())
 }
 
+/// That the parameters it uses are there.
+fn check_uses(analysis: &Analysis, config: &Config) -> Result<()> {
+    let file = analysis.about.file;
+    let Some((_, path)) = analysis.about.uses.iter().find(|(_, path)| config.parameter(path).is_none())
+    else {
+        return Ok(());
+    };
+    let text = config.detections.own().iter().find(|(name, _)| name == file);
+    let line = text.map_or(1, |(_, text)| line_of(text, path));
+    let known = config
+        .parameters
+        .iter()
+        .flat_map(|(section, values)| values.keys().map(move |name| format!("{section}.{name}")));
+    let known: Vec<String> = known.collect();
+    let hint = did_you_mean(path, known.iter().map(String::as_str));
+    Err(Error::Config(format!("{file}, line {line}: uses names {path}: there is no such parameter{hint}")))
+}
+
 /// The planner's errors name file and line.
 fn wrong(error: DataFusionError) -> Error {
-    match error.find_root() {
-        DataFusionError::Plan(message) => Error::Config(message.clone()),
-        _ => Error::Config(error.strip_backtrace()),
-    }
+    Error::Config(sql::told(&error))
 }
 
 /// That the result has the columns that are documented, in their order.
 fn check_columns(analysis: &Analysis, result: &SchemaRef) -> Result<()> {
-    let documented: Vec<&str> = analysis.about.columns.iter().map(|column| column.name).collect();
     let there: Vec<&str> = result.fields().iter().map(|field| field.name().as_str()).collect();
-    if documented != there {
-        return Err(Error::Config(format!(
-            "{}: the result has the columns {}, but documented are {}",
-            analysis.about.file,
-            there.join(", "),
-            documented.join(", ")
-        )));
+    let problem = misplaced(&analysis.about.columns, &there).or_else(|| {
+        let mut pairs = analysis.about.columns.iter().zip(result.fields());
+        let (column, field) =
+            pairs.find(|(column, field)| kind_of(field.data_type()) != Some(column.kind))?;
+        Some((column.line, mistyped(column, field.data_type())))
+    });
+    match problem {
+        Some((line, told)) => Err(Error::Config(format!("{}, line {line}: {told}", analysis.about.file))),
+        None => Ok(()),
     }
-    for (column, field) in analysis.about.columns.iter().zip(result.fields()) {
-        if !is_of(column, field.data_type()) {
-            return Err(Error::Config(format!(
-                "{}: the column {} is documented as {:?}, but it is {}",
-                analysis.about.file,
-                column.name,
-                column.kind,
-                field.data_type()
-            )));
-        }
+}
+
+/// How the columns that are documented differ from those `there` by name and place, and the line of the first that does.
+fn misplaced(documented: &[ColumnAbout], there: &[&str]) -> Option<(usize, String)> {
+    let names: Vec<&str> = documented.iter().map(|column| column.name).collect();
+    let missing: Vec<&ColumnAbout> =
+        documented.iter().filter(|column| !there.contains(&column.name)).collect();
+    let more: Vec<&str> = there.iter().copied().filter(|name| !names.contains(name)).collect();
+    let last = documented.last().map_or(1, |column| column.line);
+    if missing.is_empty() && more.is_empty() {
+        let moved = || names.iter().zip(there).enumerate().filter(|(_, (name, there))| name != there);
+        let (first, _) = moved().next()?;
+        let told = moved()
+            .map(|(index, (name, there))| format!("{there} where {name} is documented ({})", index + 1));
+        let told = told.collect::<Vec<_>>().join(", ");
+        return Some((
+            documented[first].line,
+            format!("columns of the result are out of place: it has {told}"),
+        ));
     }
-    Ok(())
+    let mut told = Vec::new();
+    if !missing.is_empty() {
+        let names: Vec<&str> = missing.iter().map(|column| column.name).collect();
+        told.push(format!("the result lacks {}", names.join(", ")));
+    }
+    if !more.is_empty() {
+        told.push(format!("the result has {}, which [[columns]] does not list", more.join(", ")));
+    }
+    Some((missing.first().map_or(last, |column| column.line), told.join("; ")))
+}
+
+/// What is said of a column of another type than is documented.
+fn mistyped(column: &ColumnAbout, is: &DataType) -> String {
+    let name = column.name;
+    let is = kind_of(is).map_or_else(|| is.to_string(), |kind| kind.name().to_owned());
+    let hint = match column.kind {
+        ColumnType::Integer => format!("CAST({name} AS BIGINT)"),
+        ColumnType::Float => format!("CAST({name} AS DOUBLE)"),
+        ColumnType::Text => format!("CAST({name} AS VARCHAR)"),
+        ColumnType::Boolean => format!("CAST({name} AS BOOLEAN)"),
+        ColumnType::Time => format!("time_of_micros({name})"),
+    };
+    let wanted = column.kind.name();
+    format!(
+        "the column {name} is documented as {wanted}, but it is {is}: write {hint} AS {name}, or correct the type"
+    )
 }
 
 /// That charts of the companion table find their columns there.
@@ -88,10 +141,6 @@ fn check_charts(analysis: &Analysis, table: &str, schema: &SchemaRef) -> Result<
     })
 }
 
-fn is_of(column: &ColumnAbout, data_type: &DataType) -> bool {
-    kind_of(data_type) == Some(column.kind)
-}
-
 fn kind_of(data_type: &DataType) -> Option<ColumnType> {
     match data_type {
         DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => Some(ColumnType::Text),
@@ -100,5 +149,48 @@ fn kind_of(data_type: &DataType) -> Option<ColumnType> {
         DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => Some(ColumnType::Time),
         DataType::Boolean => Some(ColumnType::Boolean),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(names: &[&'static str]) -> Vec<ColumnAbout> {
+        let column = |(index, name): (usize, &&'static str)| ColumnAbout {
+            name,
+            line: 10 + index,
+            kind: ColumnType::Integer,
+            unit: "",
+            doc: "",
+        };
+        names.iter().enumerate().map(column).collect()
+    }
+
+    #[test]
+    fn columns_that_differ_are_named_with_how() {
+        for (there, line, told) in [
+            (&["a", "c"][..], 11, "the result lacks b"),
+            (&["a", "b", "c", "d"], 12, "the result has d, which [[columns]] does not list"),
+            (&["a", "x", "c"], 11, "the result lacks b; the result has x, which [[columns]] does not list"),
+            (
+                &["a", "c", "b"],
+                11,
+                "columns of the result are out of place: it has c where b is documented (2), b where c is documented (3)",
+            ),
+        ] {
+            assert_eq!(misplaced(&columns(&["a", "b", "c"]), there), Some((line, told.to_owned())));
+        }
+        assert_eq!(misplaced(&columns(&["a", "b"]), &["a", "b"]), None);
+    }
+
+    #[test]
+    fn types_are_named_as_detections_write_them() {
+        let told = |is: &DataType| mistyped(&columns(&["_rank"])[0], is);
+        assert_eq!(
+            told(&DataType::UInt64),
+            "the column _rank is documented as integer, but it is UInt64: write CAST(_rank AS BIGINT) AS _rank, or correct the type"
+        );
+        assert!(told(&DataType::Float64).contains("documented as integer, but it is float:"));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::chart::ChartDefinition;
 use super::parameters::ParameterDefinition;
@@ -20,16 +21,16 @@ pub(super) struct DetectionDefinition {
     pub(super) title: String,
     pub(super) shows: String,
     #[serde(default)]
-    pub(super) rollups: Vec<String>,
+    pub(super) rollups: Vec<Spanned<String>>,
     #[serde(default)]
-    pub(super) optional_rollups: Vec<String>,
+    pub(super) optional_rollups: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) locations: Locations,
     #[serde(default)]
     pub(super) of_all_rows: bool,
     #[serde(default)]
-    pub(super) order: Vec<String>,
-    pub(super) limit: Option<String>,
+    pub(super) order: Vec<Spanned<String>>,
+    pub(super) limit: Option<Spanned<String>>,
     pub(super) companion: Option<String>,
     #[serde(default)]
     pub(super) uses: BTreeMap<String, String>,
@@ -58,15 +59,15 @@ fn last() -> u32 {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RequirementDefinition {
-    pub(super) tables: Vec<String>,
-    pub(super) columns: Vec<String>,
+    pub(super) tables: Spanned<Vec<Spanned<String>>>,
+    pub(super) columns: Vec<Spanned<String>>,
 }
 
 /// `[look_back]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LookBackDefinition {
-    pub(super) rollups: Vec<String>,
+    pub(super) rollups: Vec<Spanned<String>>,
     pub(super) start: String,
 }
 
@@ -82,7 +83,7 @@ pub(super) struct CheckDefinition {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ColumnDefinition {
-    pub(super) name: String,
+    pub(super) name: Spanned<String>,
     #[serde(rename = "type")]
     pub(super) kind: ColumnType,
     #[serde(default)]
@@ -104,6 +105,19 @@ pub enum ColumnType {
     Time,
     /// True or false.
     Boolean,
+}
+
+impl ColumnType {
+    /// Its name in `detection.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Float => "float",
+            Self::Time => "time",
+            Self::Boolean => "boolean",
+        }
+    }
 }
 
 /// `[guide]`

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
+use toml::Spanned;
 
 use super::definition::{CheckDefinition, ColumnDefinition, DetectionDefinition};
-use super::parameters::{ParameterType, read_values};
+use super::metadata::check_metadata;
+use super::parameters::read_values;
 use super::sql::SqlText;
 use super::{About, Check, ColumnAbout, Detections, Guide};
-use crate::analyses::{Analysis, Companion, HIDDEN_PREFIX, LookBack, NATIVE, Query, Requirement, Suite};
+use crate::analyses::{Analysis, Companion, LookBack, NATIVE, Query, Requirement, Suite};
 use crate::config::{Layer, SHARED_SECTIONS};
 use crate::findings::FindingRule;
-use crate::nearest::nearest;
+use crate::nearest::did_you_mean;
 use crate::rollups::{Rollup, definition as rollup_definition};
 use crate::{Error, Result};
 
@@ -24,18 +26,28 @@ const ROLLUPS: &str = "rollups";
 /// A detection's files by their names, with paths.
 type Folder<'a> = BTreeMap<&'a str, (&'a str, &'a str)>;
 
+/// What is there already beside files that are loaded.
+#[derive(Clone, Copy)]
+pub(super) struct Beside {
+    pub(super) detections: Detections,
+    /// Whether files take the place of what has their id, instead of being refused.
+    pub(super) is_replaced: bool,
+}
+
 /// What `files` define; those of a user come beside the built-in ones.
 pub(super) fn load(
     files: &[(String, String)],
-    beside: Option<Detections>,
+    beside: Option<Beside>,
 ) -> Result<(Vec<&'static Analysis>, Vec<&'static Rollup>)> {
     let (folders, rollup_files) = sorted(files)?;
+    let is_taken = beside.is_some_and(|beside| !beside.is_replaced);
+    let beside = beside.map(|beside| beside.detections);
     let mut rollups: Vec<&'static Rollup> = Vec::new();
     for (id, (path, text)) in rollup_files {
         check_id(path, id)?;
-        if beside.is_some_and(|known| known.rollup(id).is_some()) {
+        if is_taken && beside.is_some_and(|known| known.rollup(id).is_some()) {
             return Err(Error::Config(format!(
-                "{path}: there is a rollup {id} already; choose another name"
+                "{path}, line 1: there is a rollup {id} already; choose another name"
             )));
         }
         rollups.push(Box::leak(Box::new(rollup_definition::parse(path, text, id)?)));
@@ -50,28 +62,22 @@ pub(super) fn load(
         check_id(path, id)?;
         if id == "detections" || SHARED_SECTIONS.contains(&id) {
             return Err(Error::Config(format!(
-                "{path}: {id:?} is the name of another section of configuration files; choose another name"
+                "{path}, line 1: {id:?} is the name of another section of configuration files; choose another name"
             )));
         }
-        if beside.is_some_and(|known| known.by_id(id).is_some())
-            || analyses.iter().any(|analysis| analysis.id == id)
-        {
+        let is_built_in = beside.is_none_or(|known| known.by_id(id).is_some());
+        if (is_taken && is_built_in) || analyses.iter().any(|analysis| analysis.id == id) {
             return Err(Error::Config(format!(
-                "{path}: there is a detection {id} already; choose another name"
+                "{path}, line 1: there is a detection {id} already; choose another name"
             )));
         }
-        let analysis = analysis(id, &files, beside.is_some())?;
-        for rollup in analysis.rollups.iter().chain(analysis.optional_rollups) {
-            if !known(rollup) {
-                let all = rollups.iter().map(|rollup| rollup.id);
-                let others = beside.into_iter().flat_map(Detections::rollups).map(|rollup| rollup.id);
-                let near = nearest(rollup, all.chain(others)).unwrap_or_default();
-                return Err(wrong(
-                    &files,
-                    rollup,
-                    &format!("there is no rollup {rollup:?}; did you mean {near}?"),
-                ));
-            }
+        let analysis = analysis(id, &files, Origin { is_own: beside.is_some(), is_built_in })?;
+        let mut read = analysis.rollups.iter().chain(analysis.optional_rollups);
+        if let Some(rollup) = read.find(|rollup| !known(rollup)) {
+            let all = rollups.iter().map(|rollup| rollup.id);
+            let others = beside.into_iter().flat_map(Detections::rollups).map(|rollup| rollup.id);
+            let hint = did_you_mean(rollup, all.chain(others));
+            return Err(wrong(&files, rollup, &format!("there is no rollup {rollup:?}{hint}")));
         }
         analyses.push(Box::leak(Box::new(analysis)));
     }
@@ -87,7 +93,9 @@ fn sorted(files: &[(String, String)]) -> Result<(BTreeMap<&str, Folder<'_>>, BTr
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         if folder.rsplit('/').next() == Some(ROLLUPS) {
             let id = name.strip_suffix(".toml").ok_or_else(|| {
-                Error::Config(format!("{path}: a rollup is a TOML file; take this one out of the folder"))
+                Error::Config(format!(
+                    "{path}, line 1: a rollup is a TOML file; take this one out of the folder"
+                ))
             })?;
             rollups.insert(id, (path.as_str(), text.as_str()));
         } else {
@@ -102,63 +110,68 @@ fn sorted(files: &[(String, String)]) -> Result<(BTreeMap<&str, Folder<'_>>, BTr
     Ok((folders, rollups))
 }
 
-fn analysis(id: &str, files: &Folder<'_>, is_own: bool) -> Result<Analysis> {
+/// Where a detection's files come from.
+#[derive(Clone, Copy)]
+struct Origin {
+    /// A folder that somebody named.
+    is_own: bool,
+    /// They are, or stand for, one that comes with the binary.
+    is_built_in: bool,
+}
+
+fn analysis(id: &str, files: &Folder<'_>, origin: Origin) -> Result<Analysis> {
     let (path, text) = files[DEFINITION];
     let mut definition: DetectionDefinition = parse(path, text)?;
     read_values(&Layer { name: path, text }, &mut definition.parameters)?;
     let file = leaked(path);
-    check_files(files, &definition, is_own)?;
+    check_files(files, &definition, origin)?;
     let companion = definition.companion.as_deref().map(|name| companion(files, name)).transpose()?;
-    check_metadata(files, &definition)?;
-    let order: Vec<(&'static str, bool)> = definition
-        .order
-        .iter()
-        .map(|column| match column.strip_prefix('-') {
-            Some(column) => (leaked(column), true),
-            None => (leaked(column), false),
-        })
-        .collect();
+    check_metadata(&Layer { name: path, text }, &definition)?;
+    let order = definition.order.iter().map(|column| match column.get_ref().strip_prefix('-') {
+        Some(column) => (leaked(column), true),
+        None => (leaked(column.get_ref()), false),
+    });
     let inline = |sql: &str| SqlText { file, line: line_of(text, sql), text: leaked(sql) };
     Ok(Analysis {
         id: leaked(id),
         version: definition.version,
         suite: definition.suite,
         title: leaked(&definition.title),
-        rollups: list(&definition.rollups),
-        optional_rollups: list(&definition.optional_rollups),
+        rollups: spanned(&definition.rollups),
+        optional_rollups: spanned(&definition.optional_rollups),
         requires: leaked_list(
             definition
                 .requires
                 .iter()
                 .map(|required| Requirement {
-                    tables: list(&required.tables),
-                    columns: list(&required.columns),
+                    tables: spanned(required.tables.get_ref()),
+                    columns: spanned(&required.columns),
                 })
                 .collect(),
         ),
         locations: definition.locations,
         is_of_all_rows: definition.of_all_rows,
-        look_back: definition
-            .look_back
-            .as_ref()
-            .map(|look_back| LookBack { rollups: list(&look_back.rollups), start: inline(&look_back.start) }),
-        query: query(id, files, is_own)?,
+        look_back: definition.look_back.as_ref().map(|look_back| LookBack {
+            rollups: spanned(&look_back.rollups),
+            start: inline(&look_back.start),
+        }),
+        query: query(id, files, origin)?,
         finish: files.get(FINISH).map(|(path, text)| whole(path, text)),
-        order: leaked_list(order),
-        limit: definition.limit.as_deref().map(leaked),
+        order: leaked_list(order.collect()),
+        limit: definition.limit.as_ref().map(|limit| leaked(limit.get_ref())),
         companion,
         finding: definition.finding.map(|finding| FindingRule::load(finding, file, text)).transpose()?,
         about: About {
             file,
             cases: files.get(CASES).map(|(path, text)| (leaked(path), leaked(text))),
             shows: leaked(&definition.shows),
-            is_own,
+            is_own: origin.is_own,
             position: definition.position,
             uses: leaked_list(
                 definition.uses.iter().map(|(alias, path)| (leaked(alias), leaked(path))).collect(),
             ),
             checks: definition.checks.iter().map(|check| loaded_check(check, &inline)).collect(),
-            columns: definition.columns.iter().map(column).collect(),
+            columns: definition.columns.iter().map(|one| column(&Layer { name: path, text }, one)).collect(),
             parameters: definition.parameters,
             charts: definition.chart,
             guide: Guide {
@@ -171,10 +184,10 @@ fn analysis(id: &str, files: &Folder<'_>, is_own: bool) -> Result<Analysis> {
 }
 
 /// That the suite is one a detection may have, and that no file is beside it that is no part of it.
-fn check_files(files: &Folder<'_>, definition: &DetectionDefinition, is_own: bool) -> Result<()> {
-    if is_own && !Suite::ALL.contains(&definition.suite) {
+fn check_files(files: &Folder<'_>, definition: &DetectionDefinition, origin: Origin) -> Result<()> {
+    if !origin.is_built_in && !Suite::ALL.contains(&definition.suite) {
         let names = Suite::ALL.map(Suite::name).join(", ");
-        return Err(wrong(files, "suite", &format!("a detection's suite is one of {names}")));
+        return Err(wrong(files, "suite =", &format!("a detection's suite is one of {names}")));
     }
     let allowed: BTreeSet<String> = [DEFINITION, QUERY, FINISH, CASES]
         .into_iter()
@@ -183,7 +196,7 @@ fn check_files(files: &Folder<'_>, definition: &DetectionDefinition, is_own: boo
         .collect();
     if let Some((_, (path, _))) = files.iter().find(|(name, _)| !allowed.contains(**name)) {
         return Err(Error::Config(format!(
-            "{path}: no part of a detection has this name; there are {}",
+            "{path}, line 1: no part of a detection has this name; there are {}",
             allowed.into_iter().collect::<Vec<_>>().join(", ")
         )));
     }
@@ -194,76 +207,24 @@ fn loaded_check(check: &CheckDefinition, inline: &dyn Fn(&str) -> SqlText) -> Ch
     Check { holds: inline(&check.holds), message: leaked(&check.message) }
 }
 
-fn column(column: &ColumnDefinition) -> ColumnAbout {
+fn column(layer: &Layer<'_>, column: &ColumnDefinition) -> ColumnAbout {
     ColumnAbout {
-        name: leaked(&column.name),
+        name: leaked(column.name.get_ref()),
+        line: layer.line_of(column.name.span().start),
         kind: column.kind,
         unit: leaked(&column.unit),
         doc: leaked(&column.doc),
     }
 }
 
-/// What of the metadata contradicts itself.
-fn check_metadata(files: &Folder<'_>, definition: &DetectionDefinition) -> Result<()> {
-    let columns: BTreeSet<&str> = definition.columns.iter().map(|column| column.name.as_str()).collect();
-    for column in &definition.order {
-        let name = column.trim_start_matches('-');
-        if !columns.contains(name) {
-            return Err(wrong(
-                files,
-                column,
-                &format!("order names {name:?}, which is no column of the result"),
-            ));
-        }
-    }
-    if let Some(limit) = &definition.limit
-        && !definition.parameters.contains_key(limit)
-    {
-        return Err(wrong(files, limit, &format!("limit names {limit:?}, which is no parameter")));
-    }
-    for rollup in definition.look_back.iter().flat_map(|look_back| &look_back.rollups) {
-        if !definition.rollups.contains(rollup) {
-            return Err(wrong(
-                files,
-                rollup,
-                &format!("it looks back at {rollup:?}, which it does not read"),
-            ));
-        }
-    }
-    check_charts(files, definition)
-}
-
-/// Charts of a companion table are checked once its columns are known.
-fn check_charts(files: &Folder<'_>, definition: &DetectionDefinition) -> Result<()> {
-    let shown = definition.columns.iter().filter(|column| !column.name.starts_with(HIDDEN_PREFIX));
-    let columns = shown.map(|column| (column.name.as_str(), column.kind)).collect();
-    let is_number = |name: &str| {
-        let own = definition.parameters.get(name);
-        own.map_or(definition.uses.contains_key(name), |parameter| {
-            matches!(parameter.kind, ParameterType::Integer | ParameterType::Float)
-        })
-    };
-    for chart in &definition.chart {
-        let problem = match chart.table() {
-            None => chart.check(&columns, is_number).err(),
-            Some(table) if definition.companion.as_deref() == Some(table) => None,
-            Some(table) => Some(format!("chart {:?}: {table:?} is not the companion", chart.title())),
-        };
-        if let Some(problem) = problem {
-            return Err(wrong(files, chart.title(), &problem));
-        }
-    }
-    Ok(())
-}
-
-fn query(id: &str, files: &Folder<'_>, is_own: bool) -> Result<Query> {
+fn query(id: &str, files: &Folder<'_>, origin: Origin) -> Result<Query> {
     if let Some((path, text)) = files.get(QUERY) {
         return Ok(Query::Sql(whole(path, text)));
     }
-    let native = NATIVE.iter().find(|(known, _)| *known == id && !is_own);
+    let native = NATIVE.iter().find(|(known, _)| *known == id && origin.is_built_in);
     native.map(|(_, run)| Query::Native(*run)).ok_or_else(|| {
         let (path, _) = files[DEFINITION];
-        Error::Config(format!("{path}: there is no {QUERY} beside it"))
+        Error::Config(format!("{path}, line 1: there is no {QUERY} beside it"))
     })
 }
 
@@ -282,16 +243,15 @@ fn check_id(path: &str, id: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::Config(format!(
-        "{path}: {id:?} is no name: it takes lower-case letters, digits and _, a letter first, 64 at most"
+        "{path}, line 1: {id:?} is no name: it takes lower-case letters, digits and _, a letter first, 64 at most"
     )))
 }
 
 /// TOML of a known form.
 fn parse<T: DeserializeOwned>(path: &str, text: &str) -> Result<T> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
-        let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
-        Error::Config(format!("{path}{line}: {}", error.message()))
+        let start = error.span().map_or(0, |span| span.start);
+        Layer { name: path, text }.error_at(start, error.message())
     })
 }
 
@@ -320,6 +280,6 @@ pub(crate) fn leaked_list<T>(items: Vec<T>) -> &'static [T] {
     Box::leak(items.into_boxed_slice())
 }
 
-fn list(items: &[String]) -> &'static [&'static str] {
-    leaked_list(items.iter().map(|item| leaked(item)).collect())
+fn spanned(items: &[Spanned<String>]) -> &'static [&'static str] {
+    leaked_list(items.iter().map(|item| leaked(item.get_ref())).collect())
 }

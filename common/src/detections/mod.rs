@@ -10,13 +10,14 @@ mod definition;
 pub mod docs;
 mod embedded;
 mod load;
+mod metadata;
 pub mod parameters;
 pub mod row_text;
 pub mod sql;
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::{fmt, ptr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -24,6 +25,7 @@ pub use definition::ColumnType;
 pub(crate) use load::{leaked, leaked_list};
 
 use self::chart::ChartDefinition;
+use self::load::Beside;
 use self::parameters::{ParameterDefinition, ParameterType};
 use self::sql::SqlText;
 use crate::analyses::{Analysis, Suite};
@@ -72,6 +74,8 @@ pub struct Check {
 pub struct ColumnAbout {
     /// Its name.
     pub name: &'static str,
+    /// The line of `detection.toml` that names it, counted from 1.
+    pub line: usize,
     /// What it holds.
     pub kind: ColumnType,
     /// Its unit; empty where it has none.
@@ -168,25 +172,42 @@ impl Detections {
     /// TOML file in a folder `rollups` a rollup.
     ///
     /// # Errors
+    /// [`Error::Config`] naming file and line of what is wrong, or the file whose id there is already.
+    pub fn with_own(files: Vec<(String, String)>) -> Result<Self> {
+        Self::beside_built_in(files, false)
+    }
+
+    /// As [`Detections::with_own`], but what has the id of a built-in detection or rollup takes its place: for who works on those that
+    /// come with the binary. No run that leaves results takes such ones.
+    ///
+    /// # Errors
     /// [`Error::Config`] naming file and line of what is wrong.
-    pub fn with_own(mut files: Vec<(String, String)>) -> Result<Self> {
+    pub fn replacing(files: Vec<(String, String)>) -> Result<Self> {
+        Self::beside_built_in(files, true)
+    }
+
+    fn beside_built_in(mut files: Vec<(String, String)>, is_replaced: bool) -> Result<Self> {
+        type Files = Vec<(String, String)>;
         // Each content is loaded once, and stays for as long as the process.
-        static KNOWN: LazyLock<Mutex<HashMap<Vec<(String, String)>, Detections>>> =
-            LazyLock::new(Mutex::default);
+        static KNOWN: LazyLock<Mutex<HashMap<(bool, Files), Detections>>> = LazyLock::new(Mutex::default);
         if files.is_empty() {
             return Ok(Self::built_in());
         }
         files.sort();
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(detections) = known.get(&files) {
+        let key = (is_replaced, files);
+        if let Some(detections) = known.get(&key) {
             return Ok(*detections);
         }
         let built_in = Self::built_in();
-        let (mut analyses, mut rollups) = load::load(&files, Some(built_in))?;
-        analyses.extend(&built_in.0.analyses);
-        rollups.extend(&built_in.0.rollups);
-        let loaded = Self(Box::leak(Box::new(Loaded::new(files.clone(), analyses, rollups))));
-        known.insert(files, loaded);
+        let beside = Beside { detections: built_in, is_replaced };
+        let (mut analyses, mut rollups) = load::load(&key.1, Some(beside))?;
+        let (ids, rollup_ids): (BTreeSet<&str>, BTreeSet<&str>) =
+            (analyses.iter().map(|one| one.id).collect(), rollups.iter().map(|one| one.id).collect());
+        analyses.extend(built_in.0.analyses.iter().filter(|one| !ids.contains(one.id)));
+        rollups.extend(built_in.0.rollups.iter().filter(|one| !rollup_ids.contains(one.id)));
+        let loaded = Self(Box::leak(Box::new(Loaded::new(key.1.clone(), analyses, rollups))));
+        known.insert(key, loaded);
         Ok(loaded)
     }
 
@@ -250,11 +271,17 @@ impl Detections {
     /// # Errors
     /// [`Error::Config`] naming file and line.
     pub fn check_own(self, config: &Config) -> Result<()> {
-        let built_in = Self::built_in();
-        let own_rollups = self.0.rollups.iter().filter(|rollup| built_in.rollup(rollup.id).is_none());
-        own_rollups.copied().try_for_each(|rollup| rollup.check(config))?;
-        let own = self.0.analyses.iter().filter(|analysis| analysis.about.is_own);
-        own.copied().try_for_each(|analysis| check::check(analysis, config))
+        self.problems(config).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// What [`Detections::check_own`] fails with, of each rollup and detection the first: what comes after it may follow from it.
+    pub fn problems(self, config: &Config) -> Vec<Error> {
+        let is_built_in = |rollup: &Rollup| BUILT_IN.rollups.iter().any(|known| ptr::eq(*known, rollup));
+        let rollups = self.0.rollups.iter().filter(|rollup| !is_built_in(rollup));
+        let rollups = rollups.filter_map(|rollup| rollup.check(config).err());
+        // Those of investigations and correlation need what a scan looks up first.
+        let own = self.0.reported.iter().copied().filter(|analysis| analysis.about.is_own);
+        rollups.chain(own.filter_map(|analysis| check::check(analysis, config).err())).collect()
     }
 
     /// As [`Detections::check_own`], of one.

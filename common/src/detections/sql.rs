@@ -6,7 +6,9 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{DFSchema, Result, ScalarValue, TableReference, plan_datafusion_err, plan_err};
+use datafusion::common::{
+    DFSchema, Result, ScalarValue, SchemaError, TableReference, plan_datafusion_err, plan_err,
+};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
@@ -26,7 +28,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 
 use super::bindings::Bindings;
 use crate::functions::sql::{ArrayLiterals, register};
-use crate::nearest::nearest;
+use crate::nearest::{did_you_mean, nearest};
 
 /// Nesting of expressions and queries beyond which SQL is refused.
 const RECURSION_LIMIT: usize = 50;
@@ -208,19 +210,42 @@ fn located(sql: &SqlText, error: DataFusionError) -> DataFusionError {
             ParserError::ParserError(message) | ParserError::TokenizerError(message) => message.clone(),
             ParserError::RecursionLimitExceeded => "it is nested too deeply".to_owned(),
         },
+        DataFusionError::SchemaError(error, _) => schema_message(error),
         _ => error.strip_backtrace(),
     };
-    let line = span.map(|span| span.start.line as usize).or_else(|| line_in(&message));
+    let (message, own_line) = without_line(&message);
+    let line = span.map(|span| span.start.line as usize).or(own_line);
     let message = message.trim_start_matches("Error during planning: ").trim_start_matches("Schema error: ");
     let place = sql.line + line.unwrap_or(1).max(1) - 1;
-    plan_datafusion_err!("{}, line {place}: {message}", sql.file)
+    // One line, as editors read messages.
+    plan_datafusion_err!("{}, line {place}: {}", sql.file, message.replace('\n', " "))
 }
 
-/// The line that a parser's message names.
-fn line_in(message: &str) -> Option<usize> {
-    let (_, rest) = message.split_once("Line: ")?;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
+/// What an error of a plan says: the planner names file and line itself.
+pub(crate) fn told(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::Plan(message) => message.clone(),
+        _ => error.strip_backtrace(),
+    }
+}
+
+/// What is said of a column there is none of, in the words of this program: DataFusion's name a setting that no detection has.
+fn schema_message(error: &SchemaError) -> String {
+    let SchemaError::FieldNotFound { field, valid_fields } = error else { return error.to_string() };
+    let known: Vec<&str> = valid_fields.iter().map(|field| field.name.as_str()).collect();
+    let hint = did_you_mean(&field.name, known.iter().copied());
+    let listed = if known.is_empty() { String::new() } else { format!("; there are {}", known.join(", ")) };
+    format!("there is no column {}{hint}{listed}", field.name)
+}
+
+/// A parser's message without the line it ends in, and that line.
+fn without_line(message: &str) -> (&str, Option<usize>) {
+    let Some((rest, place)) = message.rsplit_once(" at Line: ") else { return (message, None) };
+    let digits = place.find(|c: char| !c.is_ascii_digit()).unwrap_or(place.len());
+    match place[..digits].parse() {
+        Ok(line) => (rest, Some(line)),
+        Err(_) => (message, None),
+    }
 }
 
 /// What a query may name.
@@ -292,5 +317,46 @@ impl ContextProvider for Provider<'_> {
 
     fn udwf_names(&self) -> Vec<String> {
         self.functions.state.window_functions().keys().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(text: &'static str) -> String {
+        let sql = SqlText { file: "mine/query.sql", line: 1, text };
+        let session = session().unwrap();
+        let table =
+            || session.read_empty()?.select(vec![datafusion::logical_expr::lit(1i64).alias("SentBytes")]);
+        let tables = |name: &str| if name == "pairs" { table().map(Some) } else { Ok(None) };
+        let mut bindings = Bindings::default();
+        bindings.insert("least", super::super::bindings::Bound::Integer(1));
+        let error = query(&sql, &session.state(), &tables, &bindings).unwrap_err();
+        error.strip_backtrace().trim_start_matches("Error during planning: ").to_owned()
+    }
+
+    #[test]
+    fn errors_name_file_and_line_once_and_no_setting() {
+        for (text, message) in [
+            (
+                "SELECT 1,\n  SentByte\nFROM pairs",
+                "mine/query.sql, line 2: there is no column SentByte; did you mean SentBytes?; there are SentBytes",
+            ),
+            (
+                "SELECT\n\nsentbytes FROM pairs",
+                "mine/query.sql, line 3: there is no column sentbytes; did you mean SentBytes?; there are SentBytes",
+            ),
+            ("SELECT q FROM pairs", "mine/query.sql, line 1: there is no column q; there are SentBytes"),
+            (
+                "SELECT 1 FROM pairs\nWHERE SentBytes > $last",
+                "mine/query.sql, line 2: there is no parameter $last; did you mean $least?",
+            ),
+            ("SELECT 1 FROM pairs\nWHERE 1 = $q", "mine/query.sql, line 2: there is no parameter $q"),
+        ] {
+            assert_eq!(error_of(text), message, "{text}");
+        }
+        let error = error_of("SELECT 1\nFROM pairs WHERE )");
+        assert!(error.starts_with("mine/query.sql, line 2: ") && !error.contains("Line:"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use minijinja::value::Value;
 use minijinja::{Environment, Error as TemplateError, ErrorKind, UndefinedBehavior};
 
 use super::row::Row;
-use crate::nearest::nearest;
+use crate::nearest::did_you_mean;
 use crate::time::format_micros;
 use crate::{Error, Result};
 
@@ -57,8 +57,7 @@ impl Explanation {
         named.sort();
         for name in named {
             if nulls.iter().all(|(known, _)| *known != name) && !GLOBALS.contains(&name.as_str()) {
-                let near = nearest(&name, nulls.iter().map(|(known, _)| known.as_str()));
-                let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                let near = did_you_mean(&name, nulls.iter().map(|(known, _)| known.as_str()));
                 let line = self.line_of(&name);
                 return Err(Error::Config(format!(
                     "{}, line {line}: the explanation names {name}, which is no column of the result{near}",

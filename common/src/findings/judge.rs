@@ -15,7 +15,7 @@ use super::rule::{FindingRule, Severity};
 use crate::analyses::Analysis;
 use crate::config::Config;
 use crate::detections::bindings::Bindings;
-use crate::detections::sql::{self, SqlText};
+use crate::detections::sql::{self, SqlText, told};
 use crate::{Error, Result};
 
 /// What is said of each row of a batch.
@@ -156,13 +156,6 @@ fn confidence_of(number: Option<f64>) -> std::result::Result<u8, String> {
 }
 
 /// A planner's message as it is, others with what they are.
-fn told(error: &DataFusionError) -> String {
-    match error.find_root() {
-        DataFusionError::Plan(message) => message.clone(),
-        _ => error.strip_backtrace(),
-    }
-}
-
 fn at_fault(text: &SqlText, what: &str, told: &str) -> Error {
     Error::Config(format!("{}, line {}: {what}: {told}", text.file, text.line))
 }
@@ -194,6 +187,7 @@ mod tests {
             confidence: sql(confidence),
             explanation: Explanation::load("{{ queries }}", "mine/detection.toml", 12).unwrap(),
             beacon_score: None,
+            lines: [1; 3],
         }
     }
 

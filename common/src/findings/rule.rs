@@ -14,7 +14,7 @@ use super::judge::Judge;
 use crate::detections::bindings::Bindings;
 use crate::detections::sql::SqlText;
 use crate::entities::EntityKind;
-use crate::nearest::nearest;
+use crate::nearest::did_you_mean;
 use crate::{Error, Result};
 
 /// How rows of an analysis become findings.
@@ -44,6 +44,8 @@ pub struct FindingRule {
     pub explanation: Explanation,
     /// The score of a finding that is a beacon.
     pub beacon_score: Option<BeaconScore>,
+    /// Lines of the file with `first_seen`, `last_seen` and `entities`.
+    pub(super) lines: [usize; 3],
 }
 
 /// A column that names an entity.
@@ -107,6 +109,7 @@ impl FindingRule {
             first_seen: definition.first_seen,
             last_seen: definition.last_seen,
             period: definition.period,
+            lines: ["first_seen", "last_seen", "entities"].map(|key| line_of(text, key)),
             is_finding: sql("is_finding", definition.is_finding),
             severity: sql("severity", definition.severity),
             confidence: sql("confidence", definition.confidence),
@@ -131,10 +134,11 @@ impl FindingRule {
         };
         let (times, texts) = (of(DataType::is_temporal), of(DataType::is_string));
         for (key, column) in [("first_seen", &self.first_seen), ("last_seen", &self.last_seen)] {
-            is_among(column, &times, file, key, "time")?;
+            let line = self.lines[usize::from(key == "last_seen")];
+            is_among(column, &times, (file, line), key, "time")?;
         }
         for entity in &self.entities {
-            is_among(&entity.column, &texts, file, "entities", "text")?;
+            is_among(&entity.column, &texts, (file, self.lines[2]), "entities", "text")?;
         }
         Judge::compile(self, schema, bindings)?;
         self.explanation.check(schema.as_arrow())
@@ -142,14 +146,19 @@ impl FindingRule {
 }
 
 /// Fails where `column` is none of `known`, the columns of a type.
-fn is_among(column: &str, known: &[&str], file: &str, key: &str, wanted: &str) -> Result<()> {
+fn is_among(
+    column: &str,
+    known: &[&str],
+    (file, line): (&str, usize),
+    key: &str,
+    wanted: &str,
+) -> Result<()> {
     if known.contains(&column) {
         return Ok(());
     }
-    let near = nearest(column, known.iter().copied()).map(|near| format!("; did you mean {near}?"));
+    let hint = did_you_mean(column, known.iter().copied());
     Err(Error::Config(format!(
-        "{file}: finding.{key} names {column}, which is no {wanted} column of the result{}",
-        near.unwrap_or_default()
+        "{file}, line {line}: finding.{key} names {column}, which is no {wanted} column of the result{hint}"
     )))
 }
 

@@ -13,7 +13,7 @@ use super::{BUCKET_COLUMN, POPULATIONS, Population, Rollup, Share};
 use crate::catalog::TableSpec;
 use crate::detections::sql::SqlText;
 use crate::detections::{leaked, leaked_list};
-use crate::nearest::nearest;
+use crate::nearest::{did_you_mean, nearest};
 use crate::{Error, Result};
 
 /// Endings by which detections name other rows of a rollup.
@@ -121,7 +121,8 @@ impl Source<'_> {
         let table = |name: &Spanned<String>| {
             TableSpec::by_name(name.get_ref()).ok_or_else(|| {
                 let known = crate::catalog::TABLES.iter().map(|table| table.name);
-                let message = format!("there is no table {}{}", name.get_ref(), near(name.get_ref(), known));
+                let message =
+                    format!("there is no table {}{}", name.get_ref(), did_you_mean(name.get_ref(), known));
                 self.wrong(self.line(&name.span()), message)
             })
         };
@@ -180,7 +181,7 @@ impl Source<'_> {
         for item in items {
             for Mention { name, line } in &item.parsed.columns {
                 if let Some(lacking) = tables.iter().find(|table| table.column(name).is_none()) {
-                    let near = near(name, lacking.columns.iter().map(|column| column.name));
+                    let near = did_you_mean(name, lacking.columns.iter().map(|column| column.name));
                     let message = format!("{} has no column {name}{near}", lacking.name);
                     return Err(self.wrong(item.line + line - 1, message));
                 }
@@ -225,7 +226,7 @@ impl Source<'_> {
             let line = self.line(&share.span());
             let known = POPULATIONS.iter().find(|population| population.name == name);
             let known = known.ok_or_else(|| {
-                let near = near(name, POPULATIONS.iter().map(|population| population.name));
+                let near = did_you_mean(name, POPULATIONS.iter().map(|population| population.name));
                 self.wrong(line, format!("there is no population {name}{near}"))
             })?;
             let is_of_table = tables.iter().any(|table| table.name == known.table);
@@ -240,10 +241,6 @@ impl Source<'_> {
         };
         written.populations.iter().map(population).collect()
     }
-}
-
-pub(super) fn near<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
-    nearest(name, known).map(|near| format!("; did you mean {near}?")).unwrap_or_default()
 }
 
 pub(super) fn names_of(names: &[Spanned<String>]) -> &'static [&'static str] {

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::definition::{Definition, Source, names_of, near};
+use super::definition::{Definition, Source, names_of};
 use super::{Measure, MeasureKind, Shape};
 use crate::Result;
 use crate::detections::{leaked, leaked_list};
+use crate::nearest::did_you_mean;
 
 /// A measure as it is written.
 #[derive(Debug, Deserialize)]
@@ -82,7 +83,7 @@ impl Source<'_> {
         if names.contains(name) {
             return Ok(());
         }
-        let near = near(name, names.iter().copied());
+        let near = did_you_mean(name, names.iter().copied());
         Err(self.wrong(line, format!("`columns` has no {name}{near}")))
     }
 
@@ -107,7 +108,7 @@ impl Source<'_> {
             let has = |kind: Kind| extremes().any(|one| one.kind == kind && measure.ends.contains(&one.name));
             let other = measure.ends.iter().find(|end| !extremes().any(|one| one.name == **end));
             if let Some(other) = other {
-                let near = near(other, extremes().map(|one| one.name.as_str()));
+                let near = did_you_mean(other, extremes().map(|one| one.name.as_str()));
                 return Err(self.wrong(line, format!("no measure {other} is a min or max{near}")));
             }
             if !has(Kind::Min) || !has(Kind::Max) {

@@ -15,6 +15,18 @@ use crate::own_detections::{OwnFiles, is_elsewhere, read_folders, take_folders};
 /// # Errors
 /// [`hindcast_common::Error::Config`] naming what is wrong in which file.
 pub(super) async fn read_own(config: Option<&Path>, folders: &[String]) -> Result<(String, OwnFiles)> {
+    read(config, folders, false).await
+}
+
+/// As [`read_own`], for a command that leaves no results: its detections may take the place of built-in ones.
+///
+/// # Errors
+/// As [`read_own`].
+pub(super) async fn read_for_trial(config: Option<&Path>, folders: &[String]) -> Result<(String, OwnFiles)> {
+    read(config, folders, true).await
+}
+
+async fn read(config: Option<&Path>, folders: &[String], is_trial: bool) -> Result<(String, OwnFiles)> {
     let mut places = Vec::new();
     let mut text = String::new();
     if let Some(path) = config {
@@ -31,6 +43,7 @@ pub(super) async fn read_own(config: Option<&Path>, folders: &[String]) -> Resul
         places.push(Location::parse(folder)?);
     }
     let files = read_folders(&places).await?;
+    let files = if is_trial { files.replacing() } else { files };
     let detections = files.load()?;
     if let Some(path) = config {
         text = with_watchlists(path, text, detections)?;

@@ -16,7 +16,11 @@ const ROLLUPS: &str = "rollups";
 
 /// Texts by path: `<id>/detection.toml`, `<id>/query.sql`, `rollups/<id>.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OwnFiles(BTreeMap<String, OwnFile>);
+pub struct OwnFiles {
+    files: BTreeMap<String, OwnFile>,
+    /// Whether they take the place of built-in ones of the same id, instead of being refused.
+    is_replacing: bool,
+}
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +39,7 @@ impl OwnFiles {
         if text.len() as u64 > MOST_FILE_BYTES {
             return Err(Error::Config(format!("{place} is longer than {MOST_FILE_BYTES} bytes")));
         }
-        if let Some(known) = self.0.get(path) {
+        if let Some(known) = self.files.get(path) {
             if known.text == text {
                 return Ok(());
             }
@@ -44,12 +48,12 @@ impl OwnFiles {
                 known.place
             )));
         }
-        if self.0.len() == MOST_FILES {
+        if self.files.len() == MOST_FILES {
             return Err(Error::Config(format!(
                 "there are more than {MOST_FILES} files of detections: {place}"
             )));
         }
-        self.0.insert(path.to_owned(), OwnFile { text, place: place.to_owned() });
+        self.files.insert(path.to_owned(), OwnFile { text, place: place.to_owned() });
         Ok(())
     }
 
@@ -58,7 +62,8 @@ impl OwnFiles {
     /// # Errors
     /// As [`OwnFiles::add`].
     pub fn joined(mut self, others: &Self) -> Result<Self> {
-        for (path, file) in &others.0 {
+        self.is_replacing |= others.is_replacing;
+        for (path, file) in &others.files {
             self.add(path, file.text.clone(), &file.place)?;
         }
         Ok(self)
@@ -66,7 +71,7 @@ impl OwnFiles {
 
     /// Whether there is no file.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.files.is_empty()
     }
 
     /// The built-in detections and these.
@@ -77,22 +82,42 @@ impl OwnFiles {
         if self.is_empty() {
             return Ok(Detections::built_in());
         }
-        let files = self.0.iter().map(|(path, file)| (path.clone(), file.text.clone())).collect();
-        Detections::with_own(files).map_err(|error| self.at_place(error))
+        let files = self.files.iter().map(|(path, file)| (path.clone(), file.text.clone())).collect();
+        let loaded =
+            if self.is_replacing { Detections::replacing(files) } else { Detections::with_own(files) };
+        loaded.map_err(|error| self.at_place(error))
     }
 
     /// Ids of the detections among them.
     pub fn detections(&self) -> Vec<&str> {
         let mut ids: Vec<&str> =
-            self.0.keys().map(|path| folder_of(path)).filter(|id| *id != ROLLUPS).collect();
+            self.files.keys().map(|path| folder_of(path)).filter(|id| *id != ROLLUPS).collect();
         ids.dedup();
         ids
     }
 
-    /// The files of one detection, and all rollups.
-    pub fn of_detection(&self, id: &str) -> Self {
-        let is_its = |(path, _): &(&String, &OwnFile)| [id, ROLLUPS].contains(&folder_of(path));
-        Self(self.0.iter().filter(is_its).map(|(path, file)| (path.clone(), file.clone())).collect())
+    /// The files of these detections, and all rollups.
+    pub fn of_detections(&self, ids: &[&str]) -> Self {
+        let is_theirs = |(path, _): &(&String, &OwnFile)| {
+            let folder = folder_of(path);
+            folder == ROLLUPS || ids.contains(&folder)
+        };
+        let files = self.files.iter().filter(is_theirs);
+        Self {
+            files: files.map(|(path, file)| (path.clone(), file.clone())).collect(),
+            is_replacing: self.is_replacing,
+        }
+    }
+
+    /// These files, which take the place of built-in ones of the same id: for commands that leave no results.
+    #[must_use]
+    pub fn replacing(self) -> Self {
+        Self { is_replacing: true, ..self }
+    }
+
+    /// Where the file of a path was read; the path itself where it is built in.
+    pub fn place_of<'a>(&'a self, path: &'a str) -> &'a str {
+        self.files.get(path).map_or(path, |file| &file.place)
     }
 
     /// Checks the SQL of these detections with the parameters of a run.
@@ -107,7 +132,7 @@ impl OwnFiles {
     pub fn at_place(&self, error: Error) -> Error {
         let Error::Config(text) = error else { return error };
         let named =
-            self.0.iter().find_map(|(path, file)| Some((&file.place, text.strip_prefix(path.as_str())?)));
+            self.files.iter().find_map(|(path, file)| Some((&file.place, text.strip_prefix(path.as_str())?)));
         Error::Config(match named {
             Some((place, rest)) => format!("{place}{rest}"),
             None => text,
@@ -123,7 +148,7 @@ impl OwnFiles {
             return Ok(String::new());
         }
         let texts: BTreeMap<&str, &str> =
-            self.0.iter().map(|(path, file)| (path.as_str(), file.text.as_str())).collect();
+            self.files.iter().map(|(path, file)| (path.as_str(), file.text.as_str())).collect();
         serde_json::to_string(&texts).map_err(|error| Error::Internal(error.to_string()))
     }
 

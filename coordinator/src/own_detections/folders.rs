@@ -14,8 +14,12 @@ use super::files::{MOST_FILE_BYTES, MOST_FILES, OwnFiles};
 
 /// The key of a configuration that names folders of detections.
 const KEY: &str = "detections";
+/// The folder of rollups.
+const ROLLUPS: &str = "rollups";
 /// The file that makes a folder a detection.
 const DETECTION_FILE: &str = "detection.toml";
+/// Endings of files that no detection holds: notes, and what editors leave beside a file that they change.
+const PASSED_OVER: [&str; 7] = [".md", "~", ".bak", ".orig", ".swp", ".swo", ".tmp"];
 /// Longest that listing a folder or reading a file of it may take.
 const LONGEST_READ: Duration = Duration::from_secs(30);
 
@@ -46,8 +50,8 @@ pub fn is_elsewhere(folder: &str) -> bool {
     folder.starts_with('/') || Url::parse(folder).is_ok_and(|url| url.scheme().len() > 1)
 }
 
-/// The files of `folders`, each of which holds detections' folders and `rollups` beside them, or is one detection's folder.
-/// Hidden files and Markdown are passed over.
+/// The files of `folders`, each of which holds detections' folders and `rollups` beside them, is one detection's folder, or is named
+/// `rollups` and holds nothing else. Hidden files, backups of editors and Markdown are passed over.
 ///
 /// # Errors
 /// [`Error::Config`] naming a folder without a detection, or the file that can't be one of a detection's;
@@ -61,7 +65,7 @@ pub async fn read_folders(folders: &[Location]) -> Result<OwnFiles> {
             // Deleted since it was listed.
             let Some(bytes) = bytes else { continue };
             let text = String::from_utf8(bytes.to_vec())
-                .map_err(|_| Error::Config(format!("{place} is not UTF-8 text")))?;
+                .map_err(|_| Error::Config(format!("{place}: it is not UTF-8 text")))?;
             files.add(&path_of(folder, &path), text, &place)?;
         }
     }
@@ -97,33 +101,36 @@ async fn listed(folder: &Location) -> Result<Vec<String>> {
         Err(Error::Config(format!("{url} could not be listed within {} s", LONGEST_READ.as_secs())))
     })?;
     let is_detection = |path: &&String| path.rsplit('/').next() == Some(DETECTION_FILE);
-    if !paths.iter().any(|path| is_detection(&path)) {
+    let is_rollups =
+        !paths.is_empty() && folder.prefix().parts().next_back().is_some_and(|name| name.as_ref() == ROLLUPS);
+    if !is_rollups && !paths.iter().any(|path| is_detection(&path)) {
         return Err(Error::Config(format!(
             "{} holds no detection: a folder of detections holds <id>/{DETECTION_FILE}",
             folder.url()
         )));
     }
-    let is_one = paths.iter().any(|path| path == DETECTION_FILE);
+    let is_one = is_rollups || paths.iter().any(|path| path == DETECTION_FILE);
     match paths.iter().find(|path| path.contains('/') == is_one) {
         Some(stray) if is_one => Err(Error::Config(format!(
-            "{} is no file of the detection in {}",
+            "{}: it is no file of the folder {}",
             folder.name_of(&folder.child(stray)),
             folder.url()
         ))),
         Some(stray) => Err(Error::Config(format!(
-            "{} lies in no detection's folder",
+            "{}: it lies in no detection's folder",
             folder.name_of(&folder.child(stray))
         ))),
         None => Ok(paths),
     }
 }
 
-/// The path of a file below the folder; none of what no detection holds: hidden files and folders, and notes.
+/// The path of a file below the folder; none of what no detection holds: hidden files and folders, backups, and notes.
 fn below(folder: &Location, path: &Path) -> Option<String> {
     let parts: Vec<String> =
         path.prefix_match(folder.prefix())?.map(|part| part.as_ref().to_owned()).collect();
     let is_hidden = parts.iter().any(|part| part.starts_with('.'));
-    let is_note = parts.last().is_none_or(|name| name.ends_with(".md"));
+    let is_passed_over = |name: &String| PASSED_OVER.iter().any(|ending| name.ends_with(ending));
+    let is_note = parts.last().is_none_or(is_passed_over);
     (!is_hidden && !is_note).then(|| parts.join("/"))
 }
 
@@ -170,13 +177,17 @@ mod tests {
         write(folder, "rollups/pairs.toml", "c");
         write(folder, ".git/config", "no");
         write(folder, "README.md", "no");
+        for name in [".DS_Store", "detection.toml.bak", "query.sql~", ".query.sql.swp", "cases.toml.orig"] {
+            write(folder, &format!("mine/{name}"), "no");
+        }
         let all = read(folder).await.unwrap();
         assert_eq!(all, r#"{"mine/detection.toml":"a","mine/query.sql":"b","rollups/pairs.toml":"c"}"#);
         let one = read(&folder.join("mine")).await.unwrap();
         assert_eq!(one, r#"{"mine/detection.toml":"a","mine/query.sql":"b"}"#);
+        assert_eq!(read(&folder.join("rollups")).await.unwrap(), r#"{"rollups/pairs.toml":"c"}"#);
         write(folder, "query.sql", "stray");
         let error = read(folder).await.unwrap_err().to_string();
-        assert!(error.contains("/query.sql lies in no detection's folder"), "{error}");
+        assert!(error.contains("/query.sql: it lies in no detection's folder"), "{error}");
     }
 
     #[tokio::test]
@@ -200,7 +211,7 @@ mod tests {
         write(folder, "mine/detection.toml", "a");
         std::fs::write(folder.join("mine/query.sql"), [0xff, 0xfe]).unwrap();
         let error = read(folder).await.unwrap_err().to_string();
-        assert!(error.contains("mine/query.sql is not UTF-8 text"), "{error}");
+        assert!(error.contains("mine/query.sql: it is not UTF-8 text"), "{error}");
         std::fs::File::create(folder.join("mine/query.sql")).unwrap().set_len(2 << 20).unwrap();
         let error = read(folder).await.unwrap_err().to_string();
         assert!(error.contains("mine/query.sql is longer than"), "{error}");

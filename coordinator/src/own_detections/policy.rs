@@ -19,6 +19,11 @@ impl DetectionPolicy {
         Self { own: OwnFiles::default(), allows_others: true }
     }
 
+    /// Of a process that tries detections and leaves no results: they may take the place of built-in ones.
+    pub fn of_trial() -> Self {
+        Self { own: OwnFiles::default().replacing(), allows_others: true }
+    }
+
     /// Of a coordinator that brings `own`.
     pub fn of_coordinator(own: OwnFiles, allows_others: bool) -> Self {
         Self { own, allows_others }

@@ -6,6 +6,7 @@ use hindcast_common::analyses::Suite;
 use hindcast_common::detections::Detections;
 use hindcast_common::entities::EntityKind;
 use hindcast_common::findings::{Severity, Stage, Tactic};
+use hindcast_common::nearest::did_you_mean;
 use serde_json::Value;
 
 use super::Entry;
@@ -93,7 +94,7 @@ impl Field {
         let names = listed.map(|(name, _)| name).chain(columns.iter().map(String::as_str));
         Err(format!(
             "there is no field {name:?}{}; put words with a colon in quotation marks",
-            nearest(&lowered, names)
+            did_you_mean(&lowered, names)
         ))
     }
 
@@ -130,7 +131,7 @@ impl Field {
         if value.contains('*') || known.contains(&value) {
             return Ok(());
         }
-        let hint = nearest(value, known.iter().copied());
+        let hint = did_you_mean(value, known.iter().copied());
         Err(format!("there is no {name} {value:?}{hint}; known: {}", known.join(", ")))
     }
 
@@ -190,12 +191,6 @@ fn rank(severity: Severity) -> f64 {
 /// The rank of a severity by its name.
 pub(super) fn severity_rank(name: &str) -> Option<f64> {
     SEVERITIES.into_iter().find(|severity| severity.name() == name).map(rank)
-}
-
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let scored = known.map(|known| (strsim::jaro_winkler(known, name), known));
-    let best = scored.filter(|(score, _)| *score > 0.7).max_by(|left, right| left.0.total_cmp(&right.0));
-    best.map(|(_, name)| format!("; did you mean {name}?")).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_common::analyses::Analysis;
 use hindcast_common::catalog::{DateFolder, LakeTable, TableSpec, Unexplained};
-use hindcast_common::nearest::{is_same_name, nearest};
+use hindcast_common::nearest::{is_same_name, most_alike};
 use hindcast_common::rollups::Rollup;
 
 use super::coverage::{Gap, GapKind};
@@ -156,7 +156,7 @@ fn looked_for(
 }
 
 fn column_gap(spec: &TableSpec, absent: &[&str], others: &[&str], is_unread: bool) -> Gap {
-    let near = |column: &str| nearest(column, others.iter().copied());
+    let near = |column: &str| most_alike(column, others.iter().copied());
     let told: Vec<String> = absent
         .iter()
         .map(|column| match near(column) {

@@ -8,7 +8,7 @@ use hindcast_common::catalog::Lake;
 use hindcast_common::config::{Config, Layer};
 use hindcast_common::detections::Detections;
 use hindcast_common::entities::{Entity, EntityKind, address_of};
-use hindcast_common::nearest::nearest;
+use hindcast_common::nearest::did_you_mean;
 use hindcast_common::time::Window;
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::{Investigation, ScanRequest};
@@ -182,10 +182,7 @@ fn suite_named(name: &str) -> Result<Suite> {
 
 fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
     let known: Vec<&str> = known.collect();
-    let hint = nearest(name, known.iter().copied()).map(|nearest| format!("; did you mean {nearest}?"));
-    Error::Config(format!(
-        "there is no {kind} {name:?}{} Known: {}",
-        hint.unwrap_or_default(),
-        known.join(", ")
-    ))
+    let hint = did_you_mean(name, known.iter().copied());
+    let stop = if hint.is_empty() { "." } else { "" };
+    Error::Config(format!("there is no {kind} {name:?}{hint}{stop} Known: {}", known.join(", ")))
 }

@@ -1,7 +1,6 @@
 //! What differs between what came out of a case and what its file says.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use arrow::array::RecordBatch;
 use serde_json::Value;
@@ -9,7 +8,9 @@ use toml::{Table, Value as Toml};
 
 use super::form::{Case, ExpectedFinding};
 use super::outcome::CaseOutcome;
+use super::places::ListPlaces;
 use crate::findings::{Finding, Row};
+use crate::nearest::did_you_mean;
 use crate::time::{format_micros, parse_time_us};
 
 /// How `cases.toml` writes null, which TOML lacks.
@@ -18,81 +19,45 @@ const NULL: &str = "null";
 const TOLERANCE: f64 = 1e-9;
 
 /// One thing that is not as a case says.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Difference {
-    /// The case could not be run.
-    Failed(String),
-    /// There are more or fewer rows or findings.
-    Count {
-        /// Of what.
-        of: &'static str,
-        /// How many the case names.
-        expected: usize,
-        /// What there is.
-        actual: Vec<String>,
-    },
-    /// The table has no column of that name.
-    NoColumn {
-        /// Of what.
-        of: &'static str,
-        /// The column.
-        column: String,
-    },
-    /// A value is another.
-    Value {
-        /// Of what.
-        of: &'static str,
-        /// Its place in order, counted from 1.
-        place: usize,
-        /// The column or field.
-        column: String,
-        /// What the case says.
-        expected: String,
-        /// What it is.
-        actual: String,
-    },
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The line of `cases.toml` that says otherwise, counted from 1.
+    pub line: usize,
+    /// What differs; what there is in its place may follow on lines of its own.
+    pub told: String,
 }
 
-impl fmt::Display for Difference {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Difference::Failed(told) => write!(formatter, "{told}"),
-            Difference::Count { of, expected, actual } => {
-                write!(formatter, "{} {of}s, where the case has {expected}", actual.len())?;
-                actual.iter().try_for_each(|row| write!(formatter, "\n      {row}"))
-            }
-            Difference::NoColumn { of, column } => write!(formatter, "the {of}s have no column {column}"),
-            Difference::Value { of, place, column, expected, actual } => {
-                write!(formatter, "{of} {place}: {column} is {actual}, where the case has {expected}")
-            }
-        }
+impl Difference {
+    pub(super) fn new(line: usize, told: String) -> Self {
+        Self { line, told }
+    }
+
+    /// There are more or fewer than the case says.
+    fn count(line: usize, of: &str, expected: usize, actual: &[String]) -> Self {
+        let listed: String = actual.iter().map(|one| format!("\n      {one}")).collect();
+        Self::new(line, format!("{} {of}s, where the case has {expected}{listed}", actual.len()))
     }
 }
 
 /// All that differs.
 pub(super) fn differences(case: &Case, outcome: &CaseOutcome) -> Vec<Difference> {
-    let mut found = of_table("row", &case.expect, &outcome.result);
-    if let Some(summary) = &case.summary {
-        match &outcome.companion {
-            Some(companion) => found.extend(of_table("summary row", summary, companion)),
-            None => found.push(Difference::Failed("the detection has no companion table".to_owned())),
-        }
+    let places = &case.places;
+    let mut found = of_table("row", (&case.expect, &places.expect), &outcome.result);
+    if let (Some(summary), Some(companion)) = (&case.summary, &outcome.companion) {
+        found.extend(of_table("summary row", (summary, &places.summary), companion));
     }
     if let Some(findings) = &case.findings {
-        found.extend(of_findings(findings, &outcome.findings));
+        found.extend(of_findings((findings, &places.findings), &outcome.findings));
     }
     found
 }
 
-fn of_table(of: &'static str, expected: &[Table], actual: &RecordBatch) -> Vec<Difference> {
+fn of_table(of: &str, (expected, places): (&[Table], &ListPlaces), actual: &RecordBatch) -> Vec<Difference> {
     let rows: Vec<Row<'_>> = (0..actual.num_rows()).map(|index| Row::new(actual, index)).collect();
     let named: BTreeSet<&String> = expected.iter().flat_map(Table::keys).collect();
-    let is_absent = |column: &&&String| actual.column_by_name(column).is_none();
-    let absent: Vec<Difference> = named
-        .iter()
-        .filter(is_absent)
-        .map(|column| Difference::NoColumn { of, column: (*column).clone() })
-        .collect();
+    let schema = actual.schema();
+    let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let absent = unknown_columns(of, (expected, places), &known);
     if !absent.is_empty() {
         return absent;
     }
@@ -105,37 +70,46 @@ fn of_table(of: &'static str, expected: &[Table], actual: &RecordBatch) -> Vec<D
                 format!("{{ {} }}", cells.collect::<Vec<_>>().join(", "))
             }
         };
-        let actual = rows.iter().map(told).collect();
-        return vec![Difference::Count { of, expected: expected.len(), actual }];
+        let actual: Vec<String> = rows.iter().map(told).collect();
+        return vec![Difference::count(places.line_or(1), of, expected.len(), &actual)];
     }
     let mut found = Vec::new();
     for (index, (row, expected)) in rows.iter().zip(expected).enumerate() {
         for (column, value) in expected {
             let actual = row.json_of(column);
             if !is_alike(&actual, value) {
-                found.push(Difference::Value {
-                    of,
-                    place: index + 1,
-                    column: column.clone(),
-                    expected: value.to_string(),
-                    actual: actual.to_string(),
-                });
+                let told = format!("{of} {}: {column} is {actual}, where the case has {value}", index + 1);
+                found.push(Difference::new(places.line_of(index, column), told));
             }
         }
     }
     found
 }
 
-fn of_findings(expected: &[ExpectedFinding], actual: &[Finding]) -> Vec<Difference> {
-    const OF: &str = "finding";
+/// The columns that rows name and `known` lacks, each where it is named first.
+pub(super) fn unknown_columns(
+    of: &str,
+    (rows, places): (&[Table], &ListPlaces),
+    known: &[&str],
+) -> Vec<Difference> {
+    let named: BTreeSet<&String> = rows.iter().flat_map(Table::keys).collect();
+    let unknown = named.into_iter().filter(|column| !known.contains(&column.as_str()));
+    let told = unknown.map(|column| {
+        let hint = did_you_mean(column, known.iter().copied());
+        Difference::new(places.first_of(column), format!("the {of}s have no column {column}{hint}"))
+    });
+    told.collect()
+}
+
+fn of_findings((expected, places): (&[ExpectedFinding], &ListPlaces), actual: &[Finding]) -> Vec<Difference> {
     if expected.len() != actual.len() {
         let told = |finding: &Finding| {
             let entities: Vec<String> = named(finding).into_iter().collect();
             let (severity, confidence) = (finding.severity.name(), finding.confidence);
             format!("{severity}, {confidence}, {}: {}", entities.join(", "), finding.explanation)
         };
-        let actual = actual.iter().map(told).collect();
-        return vec![Difference::Count { of: OF, expected: expected.len(), actual }];
+        let actual: Vec<String> = actual.iter().map(told).collect();
+        return vec![Difference::count(places.line_or(1), "finding", expected.len(), &actual)];
     }
     let mut found = Vec::new();
     for (index, (expected, actual)) in expected.iter().zip(actual).enumerate() {
@@ -155,8 +129,9 @@ fn of_findings(expected: &[ExpectedFinding], actual: &[Finding]) -> Vec<Differen
         ];
         for (column, expected, actual) in fields {
             if let Some(expected) = expected.filter(|expected| *expected != actual) {
-                let (place, column) = (index + 1, column.to_owned());
-                found.push(Difference::Value { of: OF, place, column, expected, actual });
+                let told =
+                    format!("finding {}: {column} is {actual}, where the case has {expected}", index + 1);
+                found.push(Difference::new(places.line_of(index, column), told));
             }
         }
     }

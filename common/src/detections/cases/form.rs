@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Table;
 
+use super::places::{Places, places};
+use crate::Result;
+use crate::config::Layer;
 use crate::findings::Severity;
-use crate::{Error, Result};
 
 /// What begins a case in the file.
 const CASE_HEADER: &str = "[[case]]";
@@ -42,9 +44,9 @@ pub struct Case {
     /// All findings, in order, with the fields that matter.
     #[serde(default)]
     pub findings: Option<Vec<ExpectedFinding>>,
-    /// The line of the file on which it begins, counted from 1.
+    /// Where in the file it stands.
     #[serde(skip)]
-    pub line: usize,
+    pub(super) places: Places,
 }
 
 /// A span of time as `--from` and `--to` give it.
@@ -114,13 +116,14 @@ fn default_preset() -> String {
 /// [`Error::Config`] naming file and line where the file has another form.
 pub fn parse(path: &str, text: &str) -> Result<Vec<Case>> {
     let file: CasesFile = toml::from_str(text).map_err(|error| {
-        let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
-        Error::Config(format!("{path}{line}: {}", error.message()))
+        let start = error.span().map_or(0, |span| span.start);
+        Layer { name: path, text }.error_at(start, error.message())
     })?;
     let headers = text.lines().enumerate().filter(|(_, line)| line.trim() == CASE_HEADER);
     let lines = headers.map(|(index, _)| index + 1).chain(std::iter::repeat(1));
-    Ok(file.case.into_iter().zip(lines).map(|(case, line)| Case { line, ..case }).collect())
+    let places = places(&Layer { name: path, text }).into_iter().chain(std::iter::repeat(Places::default()));
+    let placed = file.case.into_iter().zip(places).zip(lines);
+    Ok(placed.map(|((case, places), line)| Case { places: Places { line, ..places }, ..case }).collect())
 }
 
 #[cfg(test)]
@@ -130,7 +133,7 @@ mod tests {
     #[test]
     fn a_file_of_another_form_is_refused_with_its_line() {
         let cases = parse("mine/cases.toml", "# what\n\n[[case]]\nname = 'one'\nexpect = []\n").unwrap();
-        assert_eq!((cases.len(), cases[0].line, cases[0].preset.as_str()), (1, 3, "default"));
+        assert_eq!((cases.len(), cases[0].places.line, cases[0].preset.as_str()), (1, 3, "default"));
         let error = parse("mine/cases.toml", "[[case]]\nname = 'one'\nexpct = []\n").unwrap_err().to_string();
         assert!(error.starts_with("mine/cases.toml, line 3: unknown field `expct`"), "{error}");
     }

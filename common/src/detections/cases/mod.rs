@@ -2,9 +2,11 @@
 //! state of several units, which is cut, shuffled, united and merged in random shards, as a scan on a cluster would.
 
 mod chance;
+mod check;
 mod compare;
 mod form;
 mod outcome;
+mod places;
 mod rows;
 mod states;
 
@@ -17,7 +19,6 @@ pub use outcome::{CaseOutcome, run_case};
 use self::compare::differences;
 use super::Detections;
 use crate::analyses::Analysis;
-use crate::config::{Config, Layer};
 use crate::{Error, Result};
 
 /// Seeds of the ways in which each case is split and merged.
@@ -53,16 +54,26 @@ impl CaseReport {
     pub fn passed(&self) -> bool {
         self.differences.is_empty()
     }
+
+    /// How it went, as editors read messages: `file:line: message`, a line for each difference. `file` is the path of its `cases.toml`.
+    pub fn told(&self, file: &str) -> String {
+        if self.passed() {
+            return format!("{file}:{}: case {:?} passed", self.line, self.case);
+        }
+        let seed = self.seed.map(|seed| format!(" (seed {seed})")).unwrap_or_default();
+        let told = self.differences.iter().map(|difference| {
+            // What there is in its place follows on lines of its own.
+            let (first, rest) = difference.told.split_once('\n').unwrap_or((&difference.told, ""));
+            let rest = if rest.is_empty() { String::new() } else { format!("\n{rest}") };
+            format!("{file}:{}: case {:?}: {first}{seed}{rest}", difference.line, self.case)
+        });
+        told.collect::<Vec<_>>().join("\n")
+    }
 }
 
 impl fmt::Display for CaseReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let told = if self.passed() { "passed" } else { "failed" };
-        write!(formatter, "{}, line {}: {} {told}", self.file, self.line, self.case)?;
-        if let Some(seed) = self.seed {
-            write!(formatter, " (seed {seed})")?;
-        }
-        self.differences.iter().try_for_each(|difference| write!(formatter, "\n    {difference}"))
+        formatter.write_str(&self.told(self.file))
     }
 }
 
@@ -81,6 +92,21 @@ pub async fn run(detections: &Detections, id: &str) -> Result<Vec<CaseReport>> {
     Ok(reports)
 }
 
+/// What is wrong with the cases of `analysis` without running them: of their form the first, with names and configurations all, each
+/// as `file, line N: message`.
+pub fn problems(detections: Detections, analysis: &Analysis) -> Vec<String> {
+    let Some((file, text)) = analysis.about.cases else { return Vec::new() };
+    let cases = match parse(file, text) {
+        Ok(cases) => cases,
+        Err(error) => return vec![error.to_string()],
+    };
+    let wrong = cases.iter().flat_map(|case| {
+        let wrong = check::check(case, analysis, detections).err().unwrap_or_default();
+        wrong.into_iter().map(|one| format!("{file}, line {}: case {:?}: {}", one.line, case.name, one.told))
+    });
+    wrong.collect()
+}
+
 /// A case with each seed, up to the first that goes wrong.
 async fn report(
     detections: Detections,
@@ -91,7 +117,7 @@ async fn report(
     let mut report = CaseReport {
         detection: analysis.id,
         file,
-        line: case.line,
+        line: case.places.line,
         case: case.name.clone(),
         input_rows: case.rows.values().map(Vec::len).sum(),
         rows: 0,
@@ -100,11 +126,10 @@ async fn report(
         seed: None,
         differences: Vec::new(),
     };
-    let layers = [Layer { name: &format!("{file}, config of case {:?}", case.name), text: &case.config }];
-    let config = match Config::load_with(&case.preset, &layers, detections) {
+    let config = match check::check(case, analysis, detections) {
         Ok(config) => config,
-        Err(error) => {
-            report.differences.push(Difference::Failed(error.to_string()));
+        Err(wrong) => {
+            report.differences = wrong;
             return report;
         }
     };
@@ -115,7 +140,7 @@ async fn report(
                 report.rows = outcome.result.num_rows();
                 report.findings = outcome.findings.len();
             }
-            Err(error) => report.differences.push(Difference::Failed(error.to_string())),
+            Err(error) => report.differences.push(Difference::new(report.line, error.to_string())),
         }
         if !report.passed() {
             report.seed = Some(seed);

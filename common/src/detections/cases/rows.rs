@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::form::Place;
 use crate::analyses::LOCATIONS;
 use crate::catalog::{TABLES, TableSpec, canonical_schema, canonical_type, read_as};
-use crate::nearest::nearest;
+use crate::nearest::did_you_mean;
 use crate::time::Window;
 use crate::{Error, Result};
 
@@ -31,16 +31,9 @@ impl TableRows {
     /// # Errors
     /// [`Error::Config`] where there is no such table or column.
     pub(super) fn of(name: &str, rows: &[Table]) -> Result<Self> {
-        let known = || TABLES.iter().map(|table| table.name);
-        let spec = TableSpec::by_name(name)
-            .ok_or_else(|| unknown(&format!("there is no table {name}"), name, known()))?;
+        let spec = table_named(name).map_err(Error::Config)?;
         let columns: BTreeSet<String> = rows.iter().flat_map(Table::keys).cloned().collect();
-        for column in &columns {
-            if spec.column(column).is_none() {
-                let known = spec.columns.iter().map(|column| column.name);
-                return Err(unknown(&format!("{name} has no column {column}"), column, known));
-            }
-        }
+        columns.iter().try_for_each(|column| check_column(spec, column)).map_err(Error::Config)?;
         let names: Vec<&str> = spec.columns.iter().map(|column| column.name).collect();
         let arrays = spec.columns.iter().map(|column| {
             let values: Vec<Option<&Value>> = rows.iter().map(|row| row.get(column.name)).collect();
@@ -71,6 +64,29 @@ impl TableRows {
             times.filter(|(_, time)| time.is_some_and(|time| window.from_us <= time && time < window.to_us));
         taken(&self.batch, inside.map(|(index, _)| index))
     }
+}
+
+/// The table of that name.
+///
+/// # Errors
+/// What is wrong where there is none.
+pub(super) fn table_named(name: &str) -> Result<&'static TableSpec, String> {
+    TableSpec::by_name(name).ok_or_else(|| {
+        let hint = did_you_mean(name, TABLES.iter().map(|table| table.name));
+        format!("there is no table {name}{hint}")
+    })
+}
+
+/// Fails where a table has no column of that name.
+///
+/// # Errors
+/// What is wrong.
+pub(super) fn check_column(table: &TableSpec, column: &str) -> Result<(), String> {
+    if table.column(column).is_some() {
+        return Ok(());
+    }
+    let hint = did_you_mean(column, table.columns.iter().map(|column| column.name));
+    Err(format!("{} has no column {column}{hint}", table.name))
 }
 
 /// The rows of those numbers.
@@ -121,11 +137,6 @@ fn text_of(value: &Value) -> String {
         Value::Array(_) | Value::Table(_) => serde_json::to_string(value).unwrap_or_default(),
         Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => value.to_string(),
     }
-}
-
-fn unknown(told: &str, name: &str, known: impl Iterator<Item = &'static str>) -> Error {
-    let near = nearest(name, known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-    Error::Config(format!("{told}{near}"))
 }
 
 fn engine(error: arrow::error::ArrowError) -> Error {

@@ -176,7 +176,7 @@ fn plain(value: &Value) -> String {
 fn result(analysis: &Analysis) -> Option<String> {
     let mut table = Table::new(&["column", "type", "unit", "what"]);
     for column in &analysis.about.columns {
-        let kind = format!("{:?}", column.kind).to_lowercase();
+        let kind = column.kind.name().to_owned();
         let hidden = if column.name.starts_with(HIDDEN_PREFIX) { " Not written to the table." } else { "" };
         table.row(&[code(column.name), kind, cell(column.unit), format!("{}{hidden}", cell(column.doc))]);
     }

@@ -15,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::Result;
 use crate::config::{Layer, PRESETS, Range};
-use crate::nearest::nearest;
+use crate::nearest::did_you_mean;
 
 /// What a parameter, or a field of its records, holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -189,9 +189,4 @@ impl ParameterDefinition {
             field.check_form().map_err(|what| format!("has a field {name} which {what}"))
         })
     }
-}
-
-/// `; did you mean <the nearest of known>?`
-pub(crate) fn did_you_mean<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> String {
-    nearest(wanted, known).map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }

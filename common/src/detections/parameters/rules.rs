@@ -3,10 +3,10 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::did_you_mean;
 use super::values::Given;
 use crate::Result;
 use crate::config::Patterns;
+use crate::nearest::did_you_mean;
 
 /// The keys of a pattern written as a table.
 const KEYS: [&str; 3] = ["pattern", "hits", "misses"];

@@ -4,8 +4,9 @@ use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::{ParameterDefinition, ParameterType, did_you_mean, rules};
+use super::{ParameterDefinition, ParameterType, rules};
 use crate::config::{Layer, Patterns, Span};
+use crate::nearest::did_you_mean;
 use crate::{Error, Result};
 
 /// Characters of a value that an error shows.

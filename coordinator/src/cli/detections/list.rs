@@ -1,10 +1,10 @@
 //! `hindcast detections list` and `show`
 
 use clap::Args;
-use hindcast_common::analyses::{Analysis, Locations, Query};
+use hindcast_common::analyses::{Analysis, Locations, Query, Suite};
 use hindcast_common::config::Config;
 use hindcast_common::detections::sql::SqlText;
-use hindcast_common::nearest::nearest;
+use hindcast_common::nearest::did_you_mean;
 use hindcast_common::{Error, Result};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -90,7 +90,11 @@ pub(super) async fn list(arguments: &ListArguments) -> Result<Outcome> {
 /// Runs `show`.
 pub(super) async fn show(arguments: &ShowArguments) -> Result<Outcome> {
     let config = arguments.known.config().await?;
-    let analysis = named(&config, &arguments.id)?;
+    // Those that scans and investigations ask themselves are in no list, and yet there.
+    let analysis = match config.detections.by_id(&arguments.id) {
+        Some(analysis) => analysis,
+        None => named(&config, &arguments.id)?,
+    };
     let told = told(analysis, &config);
     if arguments.json {
         screen::print_json(&told)?;
@@ -107,8 +111,7 @@ pub(super) async fn show(arguments: &ShowArguments) -> Result<Outcome> {
 pub(super) fn named(config: &Config, id: &str) -> Result<&'static Analysis> {
     let found = shown(config).find(|analysis| analysis.id == id);
     found.ok_or_else(|| {
-        let near = nearest(id, shown(config).map(|analysis| analysis.id));
-        let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let hint = did_you_mean(id, shown(config).map(|analysis| analysis.id));
         Error::Config(format!("there is no detection {id:?}{hint}; `hindcast detections list` lists them"))
     })
 }
@@ -124,8 +127,7 @@ fn told(analysis: &Analysis, config: &Config) -> Value {
         })
     });
     let columns = about.columns.iter().map(|column| {
-        let kind = format!("{:?}", column.kind).to_lowercase();
-        json!({ "name": column.name, "type": kind, "unit": column.unit, "doc": column.doc })
+        json!({ "name": column.name, "type": column.kind.name(), "unit": column.unit, "doc": column.doc })
     });
     let requires = analysis.requires.iter();
     let requires = requires.map(|required| json!({ "tables": required.tables, "columns": required.columns }));
@@ -176,6 +178,9 @@ fn print(analysis: &Analysis, told: &Value) {
     let whose = if about.is_own { "own" } else { "built-in" };
     println!("{}: {}", analysis.id, analysis.title);
     println!("suite {}, version {}, {whose}, {}", analysis.suite.name(), analysis.version, about.file);
+    if analysis.suite == Suite::Correlation {
+        println!("a question that scans ask of their own state: it has no table, and is in no list");
+    }
     println!("\n{}", about.shows);
     for required in analysis.requires {
         println!("\nneeds {}: {}", required.tables.join(" or "), required.columns.join(", "));
@@ -192,7 +197,7 @@ fn print(analysis: &Analysis, told: &Value) {
     }
     println!("\ncolumns");
     for column in &about.columns {
-        println!("  {:<24} {:<8} {}", column.name, format!("{:?}", column.kind).to_lowercase(), column.doc);
+        println!("  {:<24} {:<8} {}", column.name, column.kind.name(), column.doc);
     }
     if let Some(rule) = &analysis.finding {
         let techniques =

@@ -2,6 +2,7 @@
 
 mod lint;
 mod list;
+mod messages;
 mod new;
 mod test;
 
@@ -14,9 +15,9 @@ use hindcast_common::{Error, Result};
 
 use super::Outcome;
 use super::arguments::available_threads;
-use super::own_files::read_own;
+use super::own_files::{read_for_trial, read_own};
 use crate::lakes::{Access, LakeLayers, open_lake};
-use crate::own_detections::DetectionPolicy;
+use crate::own_detections::{DetectionPolicy, OwnFiles};
 
 /// Arguments of `hindcast detections`.
 #[derive(Debug, Args)]
@@ -29,7 +30,8 @@ use crate::own_detections::DetectionPolicy;
   hindcast detections test many_destinations --detections detections --lake s3://telemetry/lake --last 7d
   hindcast scan --lake s3://telemetry/lake --detections detections --last 24h
 
-docs/writing-detections.md says how to write one.
+docs/writing-detections.md says how to write one. lint, test and docs take folders of built-in detections too, which then take
+the place of those in this binary: `hindcast detections lint common/detections` checks what a build would have. Scans refuse them.
 
 Exit status: 0 done; 1 a case failed; 2 bad arguments or a detection that is wrong; 3 incomplete coverage of --lake")]
 pub struct DetectionsArguments {
@@ -73,7 +75,16 @@ struct KnownArguments {
 impl KnownArguments {
     /// The parameters, with the detections.
     async fn config(&self) -> Result<Config> {
-        let (text, files) = read_own(self.config.as_deref(), &self.detections).await?;
+        self.loaded(read_own(self.config.as_deref(), &self.detections).await?).await
+    }
+
+    /// As [`KnownArguments::config`], with the files, which take the place of built-in detections of the same id.
+    async fn for_trial(&self) -> Result<(Config, OwnFiles)> {
+        let (text, files) = read_for_trial(self.config.as_deref(), &self.detections).await?;
+        Ok((self.loaded((text, files.clone())).await?, files))
+    }
+
+    async fn loaded(&self, (text, files): (String, OwnFiles)) -> Result<Config> {
         let name = self.config.as_ref().map(|path| path.display().to_string());
         let own = name.as_ref().map(|name| Layer { name, text: &text });
         if let Some(lake) = &self.lake {
@@ -121,7 +132,7 @@ pub(super) async fn run(arguments: &DetectionsArguments) -> Result<Outcome> {
 
 /// Writes the pages, and takes away those that it wrote of detections that are there no more.
 async fn write_docs(arguments: &DocsArguments) -> Result<Outcome> {
-    let pages = pages(arguments.known.config().await?.detections)?;
+    let pages = pages(arguments.known.for_trial().await?.0.detections)?;
     let dir = &arguments.dir;
     let failed = |what: &str| Error::io(format!("{what} {}", dir.display()));
     std::fs::create_dir_all(dir).map_err(failed("creating"))?;

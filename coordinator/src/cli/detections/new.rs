@@ -54,7 +54,7 @@ pub(super) async fn run(arguments: &NewArguments) -> Result<Outcome> {
     println!("{} holds detection.toml, query.sql and cases.toml", folder.display());
     // What is beside it may have its name in another folder.
     let others = read_folders(&[Location::parse(&dir.to_string())?]).await?;
-    if let Err(error) = others.load() {
+    if let Err(error) = others.replacing().load() {
         println!("beside it something is wrong: {error}");
     }
     println!("check it:   hindcast detections lint {dir}");

@@ -20,12 +20,13 @@ use serde_json::json;
 use super::super::Outcome;
 use super::super::arguments::{available_threads, default_state, parse_bytes};
 use super::super::means::CONCURRENT_MERGES;
-use super::super::own_files::read_own;
+use super::super::own_files::read_for_trial;
 use super::KnownArguments;
 use super::list::named;
+use super::messages::message;
 use crate::lakes::Access;
 use crate::locations::LocationDatabase;
-use crate::own_detections::DetectionPolicy;
+use crate::own_detections::{DetectionPolicy, OwnFiles};
 use crate::scan::{RunOptions, ScanResult, Summary, prepare, run_scan};
 use crate::screen;
 
@@ -74,6 +75,15 @@ impl TestArguments {
         self.threads.map_or_else(available_threads, usize::from)
     }
 
+    /// Says what is wrong with a file in the form that editors read.
+    fn refuse(&self, error: Error) -> Result<Outcome> {
+        if self.json {
+            return Err(error);
+        }
+        println!("{}", message(error)?);
+        Ok(Outcome::BadArguments)
+    }
+
     /// The detections that are asked for.
     fn wanted(&self, config: &Config) -> Result<Vec<&'static Analysis>> {
         if !self.ids.is_empty() {
@@ -87,11 +97,14 @@ impl TestArguments {
 
 /// Runs the command.
 pub(super) async fn run(arguments: &TestArguments) -> Result<Outcome> {
-    let config = arguments.known.config().await?;
+    let (config, files) = match arguments.known.for_trial().await {
+        Ok(known) => known,
+        Err(error) => return arguments.refuse(error),
+    };
     let wanted = arguments.wanted(&config)?;
     match &arguments.known.lake {
         Some(lake) => look_at(arguments, lake, &wanted).await,
-        None => run_cases(arguments, &config, &wanted).await,
+        None => run_cases(arguments, &config, &wanted, &files).await,
     }
 }
 
@@ -99,15 +112,19 @@ async fn run_cases(
     arguments: &TestArguments,
     config: &Config,
     wanted: &[&'static Analysis],
+    files: &OwnFiles,
 ) -> Result<Outcome> {
     let mut reports = Vec::new();
     let mut has_failed = false;
     for analysis in wanted {
-        let of_analysis = cases::run(&config.detections, analysis.id).await?;
+        let of_analysis = match cases::run(&config.detections, analysis.id).await {
+            Ok(reports) => reports,
+            Err(error) => return arguments.refuse(files.at_place(error)),
+        };
         let failed: Vec<_> = of_analysis.iter().filter(|report| !report.passed()).collect();
         has_failed |= !failed.is_empty();
         if !arguments.json {
-            failed.iter().for_each(|report| println!("{report}"));
+            failed.iter().for_each(|report| println!("{}", report.told(files.place_of(report.file))));
             match (of_analysis.len(), failed.len()) {
                 (0, _) => println!("{}: no cases", analysis.id),
                 (all, 0) => println!("{}: {all} cases passed", analysis.id),
@@ -119,9 +136,9 @@ async fn run_cases(
     if arguments.json {
         let told = reports.iter().map(|report| {
             json!({
-                "detection": report.detection, "case": report.case, "file": report.file, "line": report.line,
+                "detection": report.detection, "case": report.case, "file": files.place_of(report.file), "line": report.line,
                 "passed": report.passed(),
-                "differences": report.differences.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "differences": report.differences.iter().map(|one| json!({ "line": one.line, "message": one.told })).collect::<Vec<_>>(),
             })
         });
         screen::print_json(&told.collect::<Vec<_>>())?;
@@ -165,7 +182,7 @@ async fn look_at(arguments: &TestArguments, lake: &str, wanted: &[&'static Analy
 
 async fn scan(arguments: &TestArguments, lake: &str, wanted: &[&'static Analysis]) -> Result<ScanResult> {
     let known = &arguments.known;
-    let (config, detections) = read_own(known.config.as_deref(), &known.detections).await?;
+    let (config, detections) = read_for_trial(known.config.as_deref(), &known.detections).await?;
     let bound = |text: &Option<String>| text.as_deref().map(parse_time).transpose();
     let request = ScanRequest {
         lake: lake.to_owned(),
@@ -181,7 +198,7 @@ async fn scan(arguments: &TestArguments, lake: &str, wanted: &[&'static Analysis
     };
     let engine = Local::new(&LocalOptions { threads: arguments.threads(), memory_bytes: arguments.memory })?;
     let locations = arguments.geoip.as_deref().map(LocationDatabase::open).transpose()?;
-    let policy = DetectionPolicy::of_own_process();
+    let policy = DetectionPolicy::of_trial();
     let prepared = prepare(&request, &Access::Any, &policy, locations.as_ref(), &engine.runtime()).await?;
     let scratch = tempfile::tempdir().map_err(Error::io("creating a temporary folder"))?;
     let state = match &arguments.state {

@@ -1,0 +1,121 @@
+//! What of a case is wrong before it is run: its configuration, and names of tables and columns.
+
+use std::collections::BTreeSet;
+
+use super::Difference;
+use super::compare::unknown_columns;
+use super::form::Case;
+use super::rows::{check_column, table_named};
+use crate::Error;
+use crate::analyses::Analysis;
+use crate::config::{Config, Layer};
+use crate::detections::Detections;
+
+/// What a case's configuration is called in errors until their line is that of the file.
+const NAME: &str = "config";
+
+/// The parameters of a case of `analysis`, where nothing of it is wrong.
+///
+/// # Errors
+/// All that is.
+pub(super) fn check(
+    case: &Case,
+    analysis: &Analysis,
+    detections: Detections,
+) -> Result<Config, Vec<Difference>> {
+    let mut wrong = Vec::new();
+    let places = &case.places;
+    for (name, rows) in &case.rows {
+        match table_named(name) {
+            Ok(table) => {
+                let columns: BTreeSet<&String> = rows.iter().flat_map(toml::Table::keys).collect();
+                let unknown = columns.into_iter();
+                let unknown = unknown.filter_map(|column| Some((column, check_column(table, column).err()?)));
+                wrong.extend(
+                    unknown.map(|(column, told)| Difference::new(places.of_column(name, column), told)),
+                );
+            }
+            Err(told) => wrong.push(Difference::new(places.of_table(name), told)),
+        }
+    }
+    let columns: Vec<&str> = analysis.about.columns.iter().map(|column| column.name).collect();
+    wrong.extend(unknown_columns("row", (&case.expect, &places.expect), &columns));
+    if case.summary.is_some() && analysis.companion.is_none() {
+        let told = "the detection has no companion table".to_owned();
+        wrong.push(Difference::new(places.summary.line_or(places.line), told));
+    }
+    match parameters(case, detections) {
+        Ok(config) if wrong.is_empty() => Ok(config),
+        Ok(_) => Err(wrong),
+        Err(difference) => {
+            wrong.push(difference);
+            Err(wrong)
+        }
+    }
+}
+
+/// The parameters that a case sets, over those of its preset.
+fn parameters(case: &Case, detections: Detections) -> Result<Config, Difference> {
+    let layer = Layer { name: NAME, text: &case.config };
+    let told =
+        |line: usize, told: &str| Difference::new(case.places.of_config(line), format!("{NAME}: {told}"));
+    if let Err(error) = toml::from_str::<toml::Table>(&case.config) {
+        let line = error.span().map_or(1, |span| layer.line_of(span.start));
+        return Err(told(line, error.message()));
+    }
+    Config::load_with(&case.preset, &[layer], detections).map_err(|error| {
+        let Error::Config(text) = error else { return told(1, &error.to_string()) };
+        let of_line = text.strip_prefix(NAME).and_then(|text| text.strip_prefix(", line "));
+        let of_line = of_line.and_then(|text| text.split_once(": "));
+        match of_line.and_then(|(line, text)| Some((line.parse().ok()?, text))) {
+            Some((line, text)) => told(line, text),
+            None => told(1, text.strip_prefix("config: ").unwrap_or(&text)),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::form::parse;
+    use super::*;
+
+    fn wrong_in(text: &str) -> Vec<(usize, String)> {
+        let detections = Detections::built_in();
+        let analysis = detections.by_id("dns_tunneling").unwrap();
+        let case = &parse("dns_tunneling/cases.toml", text).unwrap()[0];
+        let wrong = check(case, analysis, detections).err().unwrap_or_default();
+        wrong.into_iter().map(|difference| (difference.line, difference.told)).collect()
+    }
+
+    #[test]
+    fn the_configuration_of_a_case_is_wrong_on_a_line_of_its_file() {
+        let of = |config: &str| wrong_in(&format!("[[case]]\nname = 'x'\nconfig = {config}\nexpect = []\n"));
+        assert_eq!(of("\"[dns_tunneling]\\nmin_queries = 2\""), []);
+        let unknown = "config: there is no parameter dns_tunneling.min_querys; did you mean min_queries?";
+        assert_eq!(of("\"[dns_tunneling]\\nmin_querys = 2\""), [(3, unknown.to_owned())]);
+        assert_eq!(of("'''\n[dns_tunneling]\nmin_querys = 2\n'''"), [(5, unknown.to_owned())]);
+        let broken = of("\"\"\"[dns_tunneling]\nmin_queries = \n\"\"\"");
+        assert_eq!((broken.len(), broken[0].0), (1, 4), "{broken:?}");
+        let none = of("'[x]'");
+        assert_eq!(none, [(3, "config: there is no section x".to_owned())]);
+    }
+
+    #[test]
+    fn names_of_rows_and_expectations_are_checked() {
+        let wrong = wrong_in(
+            "[[case]]\nname = 'x'\nrows.CommonSecurityLog = [\n  { SourceIP = 'a' },\n  { SourceIp = 'a' },\n]\n\
+             rows.AuditLog = []\nexpect = [\n  { source_ip = 'a' },\n  { source_ipp = 'a', zzz = 1 },\n]\nsummary = []\n",
+        );
+        let of = |line: usize, told: &str| (line, told.to_owned());
+        assert_eq!(
+            wrong,
+            [
+                of(7, "there is no table AuditLog; did you mean AuditLogs?"),
+                of(5, "CommonSecurityLog has no column SourceIp; did you mean SourceIP?"),
+                of(10, "the rows have no column source_ipp; did you mean source_ip?"),
+                of(10, "the rows have no column zzz"),
+                of(12, "the detection has no companion table"),
+            ]
+        );
+    }
+}

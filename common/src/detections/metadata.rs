@@ -1,0 +1,149 @@
+//! What in a `detection.toml` contradicts itself, or names what there is not.
+
+use std::collections::BTreeSet;
+
+use toml::Spanned;
+
+use super::definition::{DetectionDefinition, RequirementDefinition};
+use super::parameters::ParameterType;
+use crate::Result;
+use crate::analyses::HIDDEN_PREFIX;
+use crate::catalog::{TABLES, TableSpec};
+use crate::config::Layer;
+use crate::nearest::did_you_mean;
+
+/// Checks the metadata that `layer`, a `detection.toml`, holds.
+///
+/// # Errors
+/// [`crate::Error::Config`] naming the file and the line of what is wrong.
+pub(super) fn check_metadata(layer: &Layer<'_>, definition: &DetectionDefinition) -> Result<()> {
+    let wrong = |place: &Spanned<String>, what: String| Err(layer.error_at(place.span().start, what));
+    let mut columns: BTreeSet<&str> = BTreeSet::new();
+    for column in &definition.columns {
+        if !columns.insert(column.name.get_ref()) {
+            return wrong(&column.name, format!("there are two columns {}", column.name.get_ref()));
+        }
+    }
+    for column in &definition.order {
+        let name = column.get_ref().trim_start_matches('-');
+        if !columns.contains(name) {
+            let hint = did_you_mean(name, columns.iter().copied());
+            return wrong(column, format!("order names {name:?}, which is no column of the result{hint}"));
+        }
+    }
+    if let Some(limit) = &definition.limit
+        && !definition.parameters.contains_key(limit.get_ref())
+    {
+        return wrong(limit, format!("limit names {:?}, which is no parameter", limit.get_ref()));
+    }
+    for rollup in definition.look_back.iter().flat_map(|look_back| &look_back.rollups) {
+        if definition.rollups.iter().all(|read| read.get_ref() != rollup.get_ref()) {
+            return wrong(rollup, format!("it looks back at {:?}, which it does not read", rollup.get_ref()));
+        }
+    }
+    definition.requires.iter().try_for_each(|required| check_required(layer, required))?;
+    check_charts(layer, definition)
+}
+
+/// That the catalog has the tables, and each of them the columns: without, a lake could never have what is required.
+fn check_required(layer: &Layer<'_>, required: &RequirementDefinition) -> Result<()> {
+    if required.tables.get_ref().is_empty() {
+        return Err(layer.error_at(required.tables.span().start, "requires names no table"));
+    }
+    for name in required.tables.get_ref() {
+        let Some(table) = TableSpec::by_name(name.get_ref()) else {
+            let hint = did_you_mean(name.get_ref(), TABLES.iter().map(|table| table.name));
+            let what = format!("there is no table {}{hint}", name.get_ref());
+            return Err(layer.error_at(name.span().start, what));
+        };
+        let unknown = required.columns.iter().find(|column| table.column(column.get_ref()).is_none());
+        if let Some(column) = unknown {
+            let hint = did_you_mean(column.get_ref(), table.columns.iter().map(|column| column.name));
+            let what = format!("{} has no column {}{hint}", table.name, column.get_ref());
+            return Err(layer.error_at(column.span().start, what));
+        }
+    }
+    Ok(())
+}
+
+/// Charts of a companion table are checked once its columns are known.
+fn check_charts(layer: &Layer<'_>, definition: &DetectionDefinition) -> Result<()> {
+    let shown = definition.columns.iter().filter(|column| !column.name.get_ref().starts_with(HIDDEN_PREFIX));
+    let columns = shown.map(|column| (column.name.get_ref().as_str(), column.kind)).collect();
+    let is_number = |name: &str| {
+        let own = definition.parameters.get(name);
+        own.map_or(definition.uses.contains_key(name), |parameter| {
+            matches!(parameter.kind, ParameterType::Integer | ParameterType::Float)
+        })
+    };
+    for chart in &definition.chart {
+        let problem = match chart.table() {
+            None => chart.check(&columns, is_number).err(),
+            Some(table) if definition.companion.as_deref() == Some(table) => None,
+            Some(table) => Some(format!("chart {:?}: {table:?} is not the companion", chart.title())),
+        };
+        if let Some(problem) = problem {
+            return Err(layer.error_at(layer.text.find(chart.title()).unwrap_or_default(), problem));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = r#"version = 1
+suite = "firewall"
+title = "t"
+shows = "s"
+order = ["-events"]
+limit = "most"
+[[requires]]
+tables = ["StorageBlobLogs", "BlobServiceLogs"]
+columns = ["AccountName"]
+[[columns]]
+name = "events"
+type = "integer"
+doc = "d"
+[parameters.most]
+type = "integer"
+default = 1
+doc = "d"
+"#;
+
+    fn checked(text: &str) -> Result<()> {
+        let definition: DetectionDefinition = toml::from_str(text).unwrap();
+        check_metadata(&Layer { name: "mine/detection.toml", text }, &definition)
+    }
+
+    #[test]
+    fn what_names_nothing_is_refused_with_its_line_and_the_nearest() {
+        checked(WHOLE).unwrap();
+        let column = "[[columns]]\nname = \"events\"\ntype = \"text\"\ndoc = \"d\"\n[parameters";
+        for (from, to, message) in [
+            (
+                "-events",
+                "-event",
+                "line 5: order names \"event\", which is no column of the result; did you mean events?",
+            ),
+            ("limit = \"most\"", "limit = \"least\"", "line 6: limit names \"least\", which is no parameter"),
+            (
+                "\"BlobServiceLogs\"",
+                "\"BlobServiceLog\"",
+                "line 8: there is no table BlobServiceLog; did you mean BlobServiceLogs?",
+            ),
+            ("\"BlobServiceLogs\"", "\"x\"", "line 8: there is no table x"),
+            ("[\"StorageBlobLogs\", \"BlobServiceLogs\"]", "[]", "line 8: requires names no table"),
+            (
+                "AccountName",
+                "AcountName",
+                "line 9: StorageBlobLogs has no column AcountName; did you mean AccountName?",
+            ),
+            ("[parameters", column, "line 15: there are two columns events"),
+        ] {
+            let error = checked(&WHOLE.replace(from, to)).unwrap_err().to_string();
+            assert_eq!(error, format!("mine/detection.toml, {message}"));
+        }
+    }
+}
