@@ -342,3 +342,29 @@ fn a_coordinator_takes_detections_only_where_it_is_told_to() {
     assert!(output.status.success(), "{}{}\n{}", stdout(&output), stderr(&output), sandbox.logs());
     assert!(place.path("brought/tables/many_destinations.parquet").exists());
 }
+
+#[test]
+fn a_query_that_takes_too_long_fails_alone() {
+    let place = with_sessions();
+    let folder = with_skeleton(&place);
+    let joined: String = (0..12).map(|index| format!(", external_pairs p{index}")).collect();
+    change(
+        &folder.join("many_destinations/query.sql"),
+        "FROM external_pairs\nWHERE sessions > 0\nGROUP BY source_ip",
+        &format!(
+            "FROM (SELECT q.* FROM external_pairs q{joined}) WHERE bytes_sent + 1 > 0 GROUP BY source_ip"
+        ),
+    );
+    let config = place.path("own.toml");
+    fs::write(&config, "[own_detections]\nmax_seconds = 1").expect("written");
+    let output = place.scan(&format!(
+        "--suite firewall --detections {} --config {}",
+        folder.display(),
+        config.display()
+    ));
+    assert_eq!(output.status.code(), Some(3), "{}{}", stdout(&output), stderr(&output));
+    let reason = place.summary()["disabled"]["many_destinations"].to_string();
+    assert!(reason.contains("many_destinations/query.sql, line 3: "), "{reason}");
+    assert!(reason.contains("own_detections.max_seconds allows, 1 s"), "{reason}");
+    assert_eq!(place.table("top_talkers").len(), 7);
+}

@@ -34,8 +34,18 @@ const NOTEBOOK_PRESET: &str = include_str!("../../data/presets/notebook.toml");
 pub const PRESETS: [&str; 2] = ["default", "notebook"];
 
 /// The sections of a configuration file that are no detection's, in order of the alphabet.
-pub const SHARED_SECTIONS: [&str; 9] =
-    ["firewall", "incidents", "network", "office365", "risk", "save", "score", "tables", "watchlists"];
+pub const SHARED_SECTIONS: [&str; 10] = [
+    "firewall",
+    "incidents",
+    "network",
+    "office365",
+    "own_detections",
+    "risk",
+    "save",
+    "score",
+    "tables",
+    "watchlists",
+];
 
 /// Everything that a run depends on beside its data. Values come from files; the code holds none.
 ///
@@ -57,6 +67,8 @@ pub struct Config {
     pub risk: Risk,
     /// What makes incidents of findings.
     pub incidents: Incidents,
+    /// What the detections that users bring may take.
+    pub own_detections: OwnDetections,
     /// Entities a company knows something of.
     pub watchlists: Vec<Watchlist>,
     /// Lake tables written by `tables save`.

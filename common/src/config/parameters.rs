@@ -96,6 +96,7 @@ impl Config {
             "score" => serde_json::to_value(&self.score),
             "risk" => serde_json::to_value(&self.risk),
             "incidents" => serde_json::to_value(&self.incidents),
+            "own_detections" => serde_json::to_value(&self.own_detections),
             "save" => serde_json::to_value(&self.save),
             _ => return None,
         };

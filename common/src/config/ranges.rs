@@ -31,6 +31,7 @@ static RANGES: &[(&str, Range)] = &[
     ("risk.high_level", Range::closed(1.0, 100.0, "(a risk)")),
     ("incidents.within", Range::span(1.0, LONGEST_SPAN)),
     ("incidents.max_shared", Range::closed(0.0, MOST, "entities")),
+    ("own_detections.max_seconds", Range::closed(1.0, 86_400.0, "seconds")),
     ("watchlists.*.weight", Range::closed(1.0, 1_000.0, "times")),
 ];
 

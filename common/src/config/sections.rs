@@ -105,6 +105,14 @@ pub struct Incidents {
     pub max_shared: u64,
 }
 
+/// `[own_detections]`: what the detections that users bring may take.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OwnDetections {
+    /// Seconds that each of their queries may take, of a shard or of all rows; 0 where a run sets no limit.
+    pub max_seconds: u64,
+}
+
 /// `[save]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -268,6 +268,8 @@ pub(crate) fn line_of(text: &str, part: &str) -> usize {
 }
 
 fn whole(path: &str, text: &str) -> SqlText {
+    // Some editors begin a file with a mark of its byte order.
+    let text = text.trim_start_matches('\u{feff}');
     SqlText { file: leaked(path), line: 1, text: leaked(text) }
 }
 

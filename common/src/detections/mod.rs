@@ -13,6 +13,7 @@ mod load;
 mod metadata;
 pub mod parameters;
 pub mod row_text;
+pub(crate) mod size;
 pub mod sql;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

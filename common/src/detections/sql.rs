@@ -13,6 +13,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
+use datafusion::functions::all_default_functions;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
@@ -27,15 +28,16 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use super::bindings::Bindings;
+use super::size::{RECURSION_LIMIT, check_expressions, check_plan, check_text};
 use crate::functions::sql::{ArrayLiterals, register};
 use crate::nearest::{did_you_mean, nearest};
-
-/// Nesting of expressions and queries beyond which SQL is refused.
-const RECURSION_LIMIT: usize = 50;
 
 /// Functions of the clock and of chance: no result may depend on them.
 const NOT_REPEATABLE: [&str; 7] =
     ["now", "current_date", "current_time", "current_timestamp", "today", "random", "uuid"];
+
+/// Gives a text of any size, of which no memory budget knows.
+const UNBOUNDED: [&str; 1] = ["repeat"];
 
 /// SQL, and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +68,14 @@ static FUNCTIONS: LazyLock<Result<Functions>> = LazyLock::new(|| {
     // One that recurs without an end would keep a scan for ever.
     let config = SessionConfig::new().set_bool("datafusion.execution.enable_recursive_ctes", false);
     let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
-    register(&mut state)?;
-    for name in NOT_REPEATABLE {
+    // Those over arrays (`range`, `array_repeat`) give lists of any size, and are there or not by what other crates ask of DataFusion.
+    let core = all_default_functions();
+    let named = |name: &String| core.iter().any(|one| one.name() == name || one.aliases().contains(name));
+    let nested: Vec<String> = state.scalar_functions().keys().filter(|name| !named(name)).cloned().collect();
+    for name in nested.iter().map(String::as_str).chain(NOT_REPEATABLE).chain(UNBOUNDED) {
         state.deregister_udf(name)?;
     }
+    register(&mut state)?;
     let own: [Arc<dyn ExprPlanner>; 1] = [Arc::new(ArrayLiterals)];
     let planners = own.into_iter().chain(state.expr_planners().iter().map(Arc::clone)).collect();
     Ok(Functions { state, planners })
@@ -98,12 +104,16 @@ fn plan(
     tables: &dyn Fn(&str) -> Result<Option<DataFrame>>,
     bindings: &Bindings,
 ) -> Result<LogicalPlan> {
+    check_text(sql.text)?;
     let mut query = parsed(sql.text)?;
+    check_expressions(&query)?;
     bind(&mut query, bindings)?;
     let functions = functions()?;
     let provider = Provider { functions, tables: Some(tables) };
     let statement = Statement::Statement(Box::new(ast::Statement::Query(Box::new(query))));
-    SqlToRel::new_with_options(&provider, parser_options()).statement_to_plan(statement)
+    let plan = SqlToRel::new_with_options(&provider, parser_options()).statement_to_plan(statement)?;
+    check_plan(&plan)?;
+    Ok(plan)
 }
 
 /// An expression over the columns of `schema`.
@@ -112,6 +122,7 @@ fn plan(
 /// Naming file and line: where the text is no expression, or names a column, function or parameter there is none of.
 pub fn expression(sql: &SqlText, schema: &DFSchema, bindings: &Bindings) -> Result<Expr> {
     let planned = || {
+        check_text(sql.text)?;
         let dialect = GenericDialect {};
         let parser = DFParserBuilder::new(sql.text)
             .with_dialect(&dialect)
@@ -119,6 +130,7 @@ pub fn expression(sql: &SqlText, schema: &DFSchema, bindings: &Bindings) -> Resu
             .build()?
             .parse_into_expr();
         let mut written = parser?;
+        check_expressions(&written.expr)?;
         bind(&mut written.expr, bindings)?;
         let provider = Provider { functions: functions()?, tables: None };
         let planner = SqlToRel::new_with_options(&provider, parser_options());
@@ -283,8 +295,8 @@ impl ContextProvider for Provider<'_> {
         Self::found(self.functions.state.scalar_functions(), name)
     }
 
-    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
-        Self::found(self.functions.state.higher_order_functions(), name)
+    fn get_higher_order_meta(&self, _: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
@@ -308,7 +320,7 @@ impl ContextProvider for Provider<'_> {
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {
-        self.functions.state.higher_order_functions().keys().cloned().collect()
+        Vec::new()
     }
 
     fn udaf_names(&self) -> Vec<String> {

@@ -22,6 +22,7 @@ use tracing::Instrument;
 
 use super::job::{Job, MergeFault, MergeJob, StateFault, Task};
 use super::merge_rows::MergeRows;
+use super::own::{rows, within};
 use super::session::{open_location, task_session};
 use super::state_table::{StateTable, state_schema};
 use crate::analyses::{Analysis, Inputs, Scope, SideTable};
@@ -109,24 +110,9 @@ async fn merge(
     shard.hold_shared().await?;
     for id in &job.analyses {
         let analysis = analysis(&job.config, id)?;
-        let open = |rollup: &str, scope| shard.merged(rollup, scope);
-        let frame = analysis.run(&Inputs {
-            config: &job.config,
-            columns: &job.columns,
-            open: &open,
-            schema_of: &|rollup| shard.schema_of(rollup),
-            session: &shard.session.state(),
-            open_side: &|table| shard.side(table),
-            window: job.window,
-            buckets,
-            investigated: job.investigated,
-        })?;
-        let mut rows = analysis.cut(frame, &job.config)?.execute_stream().await?;
-        while let Some(batch) = rows.next().await.transpose()? {
-            // A reader that has gone wants no more.
-            if sender.send(MergeRows::widen(schema, id, &batch)).await.is_err() {
-                return Ok(());
-            }
+        let is_wanted = within(analysis, &job.config, shard.send(analysis, schema, sender)).await?;
+        if !is_wanted {
+            return Ok(());
         }
     }
     Ok(())
@@ -185,6 +171,36 @@ impl<'a> Shard<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Sends the rows of one analysis; gives whether anybody wants more.
+    async fn send(
+        &self,
+        analysis: &Analysis,
+        schema: &SchemaRef,
+        sender: &Sender<Result<RecordBatch>>,
+    ) -> Result<bool> {
+        let job = self.job;
+        let open = |rollup: &str, scope| self.merged(rollup, scope);
+        let frame = analysis.run(&Inputs {
+            config: &job.config,
+            columns: &job.columns,
+            open: &open,
+            schema_of: &|rollup| self.schema_of(rollup),
+            session: &self.session.state(),
+            open_side: &|table| self.side(table),
+            window: job.window,
+            buckets: self.buckets,
+            investigated: job.investigated,
+        })?;
+        let mut batches = rows(analysis, analysis.cut(frame, &job.config)?).await?;
+        while let Some(batch) = batches.next().await.transpose()? {
+            // A reader that has gone wants no more.
+            if sender.send(MergeRows::widen(schema, analysis.id, &batch)).await.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn merged(&self, id: &str, scope: Scope) -> Result<Option<DataFrame>> {

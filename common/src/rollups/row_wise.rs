@@ -11,8 +11,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Function, Query, Spanned, Value, Vis
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 
-/// Nesting beyond which an expression is refused.
-const RECURSION_LIMIT: usize = 50;
+use crate::detections::size::{RECURSION_LIMIT, check_expressions, check_text};
 
 /// What is wrong with an expression.
 #[derive(Debug)]
@@ -51,11 +50,13 @@ impl RowWise {
     /// # Errors
     /// Where the text is none, or looks at other rows or tables.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+        check_text(text).map_err(|error| unreadable(&error))?;
         let dialect = GenericDialect {};
         let parser =
             DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(RECURSION_LIMIT).build();
         let written =
             parser.and_then(|mut parser| parser.parse_into_expr()).map_err(|error| unreadable(&error))?;
+        check_expressions(&written.expr).map_err(|error| unreadable(&error))?;
         let mut mentions = Mentions::default();
         if let ControlFlow::Break(fault) = written.visit(&mut mentions) {
             return Err(*fault);
@@ -76,6 +77,7 @@ fn unreadable(error: &DataFusionError) -> Fault {
             ParserError::ParserError(message) | ParserError::TokenizerError(message) => message.clone(),
             ParserError::RecursionLimitExceeded => "it is nested too deeply".to_owned(),
         },
+        DataFusionError::Plan(message) => message.clone(),
         other => other.strip_backtrace(),
     };
     let Some((what, place)) = message.rsplit_once(" at Line: ") else { return Fault { line: 1, message } };

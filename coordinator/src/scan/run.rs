@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use chrono::NaiveDate;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::prelude::DataFrame;
 use hindcast_common::analyses::correlation::OFFICE_ADDRESSES;
 use hindcast_common::analyses::{Analysis, Context, LOCATIONS, Locations, Suite};
 use hindcast_common::config::Config;
-use hindcast_common::engine::{Engine, StateStore, UnitFault, task_session};
+use hindcast_common::engine::{Engine, StateStore, UnitFault, collect, task_session};
 use hindcast_common::findings::{Finding, Row, findings_of};
 use hindcast_common::{Error, Result};
 
@@ -204,7 +202,10 @@ async fn show(
     let companion = match &analysis.companion {
         Some(companion) => {
             let bindings = analysis.bindings(options.config)?;
-            let rows = all(companion.compute(whole.frame(&options.runtime)?, &bindings)?).await?;
+            let frame = companion.compute(whole.frame(&options.runtime)?, &bindings)?;
+            let schema = Arc::clone(frame.schema().inner());
+            let rows = collect(analysis, options.config, frame).await?;
+            let rows = concat_batches(&schema, &rows).map_err(|error| Error::Engine(error.into()))?;
             Some(ResultTable::held(companion.name, &[rows])?)
         }
         None => None,
@@ -380,11 +381,6 @@ async fn finished(
     let known = Context { config: options.config, prevalence };
     let frame = analysis.finished(rows.frame(&options.runtime)?, &known)?;
     let schema = Arc::clone(frame.schema().inner());
-    Ok(Whole::Held(analysis.ordered(&schema, frame.collect().await?, options.config)?))
-}
-
-/// All rows of a frame as one batch, which has its columns where there is none.
-async fn all(frame: DataFrame) -> Result<RecordBatch> {
-    let schema = Arc::clone(frame.schema().inner());
-    concat_batches(&schema, &frame.collect().await?).map_err(|error| Error::Engine(error.into()))
+    let rows = collect(analysis, options.config, frame).await?;
+    Ok(Whole::Held(analysis.ordered(&schema, rows, options.config)?))
 }

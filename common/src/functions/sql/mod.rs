@@ -4,9 +4,9 @@
 //! of the same name gives, so that a plan is the same whether it was written in SQL or in Rust. The expression is a new one for each
 //! call: functions that keep what they computed of a dictionary keep it for one column of one plan.
 //!
-//! What SQL has beside these functions: all of DataFusion's scalar, aggregate and window functions. The features of DataFusion that the
-//! workspace names, `parquet` and `sql`, bring none of the nested ones (`make_array`, `array_has`, …), but Ballista depends on DataFusion
-//! with its default features. Planners of expressions, in `SessionStateDefaults::default_expr_planners`:
+//! What SQL has beside these functions: DataFusion's scalar, aggregate and window functions, but for those that `detections::sql` takes out.
+//! The features of DataFusion that the workspace names, `parquet` and `sql`, bring none of the nested ones (`make_array`, `array_has`, …),
+//! but Ballista depends on DataFusion with its default features. Planners of expressions, in `SessionStateDefaults::default_expr_planners`:
 //! - `CoreFunctionPlanner` plans `gaps.jitter` and `pairs.gaps.jitter` as `get_field(gaps, 'jitter')`.
 //! - `FieldAccessPlanner` plans `gaps['jitter']` as the same. It comes with the nested functions.
 //! - `NestedFunctionPlanner` plans arrays as calls of `make_array`; before it comes [`ArrayLiterals`].

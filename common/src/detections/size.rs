@@ -1,0 +1,165 @@
+//! How large SQL may be. What is larger takes very long to plan, more stack than a thread has, or any amount of memory.
+
+use std::ops::ControlFlow;
+
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, plan_err};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value, Visit, Visitor,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+/// Parentheses and queries within each other: the parser counts them.
+pub(crate) const RECURSION_LIMIT: usize = 50;
+/// Words, numbers and signs of a text.
+const MOST_TOKENS: usize = 10_000;
+/// Expressions within each other: a chain of so many operators is as deep a tree, which the parser does not count.
+const MOST_DEPTH: usize = 200;
+/// Steps of a plan.
+const MOST_STEPS: usize = 1_000;
+/// Characters to which a text may be padded.
+const MOST_PADDED: u64 = 1_000;
+/// Functions that pad texts: any length could be asked for, of which no memory budget knows.
+const PADDING: [&str; 2] = ["lpad", "rpad"];
+
+/// Fails for a text that is too long to be parsed: dropping a tree as deep as a very long chain takes too much stack.
+///
+/// # Errors
+/// Where it is too long.
+pub(crate) fn check_text(text: &str) -> Result<()> {
+    // The parser says what is wrong with a text that has no tokens.
+    let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize().unwrap_or_default();
+    let count = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).count();
+    if count > MOST_TOKENS {
+        return plan_err!(
+            "it has {count} words and signs, and {MOST_TOKENS} are the most: lists belong into parameters"
+        );
+    }
+    Ok(())
+}
+
+/// Fails for expressions that are too deep, and for those that pad texts to any length.
+///
+/// # Errors
+/// Naming what is wrong.
+pub(crate) fn check_expressions(written: &impl Visit) -> Result<()> {
+    match written.visit(&mut Depth(0)) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(message) => plan_err!("{message}"),
+    }
+}
+
+/// Fails for a plan of too many steps, such as of queries that name each other twice and twice again.
+///
+/// # Errors
+/// Where it has too many.
+pub(super) fn check_plan(plan: &LogicalPlan) -> Result<()> {
+    let mut steps = 0;
+    plan.apply_with_subqueries(|_| {
+        steps += 1;
+        Ok(if steps > MOST_STEPS { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    if steps > MOST_STEPS {
+        return plan_err!("it comes to more than {MOST_STEPS} steps: join and unite fewer queries");
+    }
+    Ok(())
+}
+
+/// How deep an expression is that is being visited.
+struct Depth(usize);
+
+impl Visitor for Depth {
+    type Break = String;
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<String> {
+        self.0 += 1;
+        if self.0 > MOST_DEPTH {
+            return ControlFlow::Break(format!(
+                "it is nested too deeply, or chains more than {MOST_DEPTH} operators: a list may do, as in x IN (…), is_one_of and matches"
+            ));
+        }
+        match expr {
+            Expr::Function(function) if !is_bounded(function) => ControlFlow::Break(format!(
+                "{}: the length has to be written as a number, of at most {MOST_PADDED}",
+                function.name
+            )),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<String> {
+        self.0 -= 1;
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether a call pads no text, or to a length that is written there.
+fn is_bounded(function: &Function) -> bool {
+    let name = function.name.to_string().to_lowercase();
+    if !PADDING.contains(&name.trim_matches(['"', '`'])) {
+        return true;
+    }
+    let FunctionArguments::List(arguments) = &function.args else { return true };
+    match arguments.args.get(1) {
+        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value)))) => match &value.value {
+            Value::Number(digits, _) => digits.parse().is_ok_and(|length: u64| length <= MOST_PADDED),
+            _ => false,
+        },
+        Some(_) => false,
+        None => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bindings::Bindings;
+    use super::super::leaked;
+    use super::super::sql::{SqlText, constant, query, session};
+
+    fn text(sql: &str) -> SqlText {
+        SqlText { file: "mine/query.sql", line: 1, text: leaked(sql) }
+    }
+
+    fn value(sql: &str) -> String {
+        let value = constant(&text(sql), &Bindings::default());
+        value.map_or_else(|error| error.to_string(), |value| value.to_string())
+    }
+
+    #[test]
+    fn chains_and_texts_have_an_end() {
+        let chain = |count: usize| vec!["1"; count].join(" + ");
+        assert_eq!(value(&chain(150)), "150");
+        for sql in [chain(250), chain(4_000)] {
+            let told = value(&sql);
+            assert!(told.contains("mine/query.sql, line 1: it is nested too deeply"), "{told}");
+        }
+        let told = value(&chain(50_000));
+        assert!(told.contains("it has 99999 words and signs"), "{told}");
+    }
+
+    #[test]
+    fn no_function_gives_a_text_or_list_of_any_size() {
+        assert_eq!(value("lpad('7', 2, '0')"), "07");
+        for sql in ["lpad('7', 1001)", "RPAD('7', 500 + 500)", "\"lpad\"('7', 1e9)"] {
+            let told = value(sql);
+            assert!(told.contains("has to be written as a number, of at most 1000"), "{told}");
+        }
+        for sql in ["repeat('x', 9)", "range(1, 9)", "array_length(array_repeat(1, 9))", "make_array(1)"] {
+            let told = value(sql);
+            assert!(told.contains("Invalid function"), "{told}");
+        }
+    }
+
+    #[test]
+    fn queries_that_double_each_other_are_refused() {
+        let doubled: Vec<String> =
+            (1..40).map(|step| format!("c{step} AS (SELECT x.a FROM c{0} x, c{0} y)", step - 1)).collect();
+        let sql = format!("WITH c0 AS (SELECT 1 AS a), {} SELECT a FROM c39", doubled.join(", "));
+        let session = session().unwrap().state();
+        let planned = query(&text(&sql), &session, &|_| Ok(None), &Bindings::default());
+        let told = planned.map(|_| ()).unwrap_err().to_string();
+        assert!(told.contains("more than 1000 steps"), "{told}");
+    }
+}

@@ -1,0 +1,67 @@
+//! Runs the SQL of detections that users bring: within a limit of time, and so that a panic is an error of theirs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
+use datafusion::prelude::DataFrame;
+use futures::TryStreamExt;
+use tokio::time::timeout;
+
+use crate::analyses::Analysis;
+use crate::caught::caught;
+use crate::config::Config;
+
+/// What `work` comes to, which runs SQL of `analysis`; of a user's own no longer than the configuration allows.
+///
+/// # Errors
+/// Those of `work`, and where it takes too long.
+pub(super) async fn within<T>(
+    analysis: &Analysis,
+    config: &Config,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let seconds = config.own_detections.max_seconds;
+    if !analysis.about.is_own || seconds == 0 {
+        return work.await;
+    }
+    timeout(Duration::from_secs(seconds), work).await.unwrap_or_else(|_| {
+        Err(exec_datafusion_err!("it took longer than own_detections.max_seconds allows, {seconds} s"))
+    })
+}
+
+/// The rows of a frame of `analysis`. A user's own gives way to others after each batch, so that it can be stopped.
+///
+/// # Errors
+/// Where it can't be planned.
+pub(super) async fn rows(analysis: &Analysis, frame: DataFrame) -> Result<SendableRecordBatchStream> {
+    if !analysis.about.is_own {
+        return frame.execute_stream().await;
+    }
+    let context = Arc::new(frame.task_ctx());
+    execute_stream(giving_way(frame.create_physical_plan().await?)?, context)
+}
+
+/// The rows of a frame of `analysis` that is computed whole: of `finish.sql` or of a companion table.
+///
+/// # Errors
+/// Where it fails; a user's own also where it panics, or takes longer than the configuration allows.
+pub async fn collect(analysis: &Analysis, config: &Config, frame: DataFrame) -> Result<Vec<RecordBatch>> {
+    if !analysis.about.is_own {
+        return frame.collect().await;
+    }
+    let all = within(analysis, config, async { rows(analysis, frame).await?.try_collect().await });
+    caught(all).await.unwrap_or_else(|panic| Err(exec_datafusion_err!("it panicked: {panic}")))
+}
+
+/// The plan with a stop after each step: DataFusion's own are at tables alone, and a join makes any number of rows of theirs.
+fn giving_way(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let with_stop = |step: Arc<dyn ExecutionPlan>| {
+        Ok(Transformed::yes(Arc::new(CooperativeExec::new(step)) as Arc<dyn ExecutionPlan>))
+    };
+    Ok(plan.transform_up(with_stop)?.data)
+}
