@@ -223,7 +223,7 @@ fn sql_reads_its_rollups_and_nothing_else() {
         ),
         (
             "SELECT source_ip FROM external_pairs".to_owned(),
-            "toml:27: the result lacks destinations, sessions",
+            "toml:29: the result lacks destinations, sessions",
         ),
     ] {
         fs::write(&query, &sql).expect("written");
