@@ -246,7 +246,11 @@ fn schema_message(error: &SchemaError) -> String {
     let SchemaError::FieldNotFound { field, valid_fields } = error else { return error.to_string() };
     let known: Vec<&str> = valid_fields.iter().map(|field| field.name.as_str()).collect();
     let hint = did_you_mean(&field.name, known.iter().copied());
-    let listed = if known.is_empty() { String::new() } else { format!("; there are {}", known.join(", ")) };
+    let listed = match (known.is_empty(), hint.is_empty()) {
+        (true, _) => String::new(),
+        (false, true) => format!("; there are {}", known.join(", ")),
+        (false, false) => format!(" There are {}", known.join(", ")),
+    };
     format!("there is no column {}{hint}{listed}", field.name)
 }
 
@@ -353,11 +357,11 @@ mod tests {
         for (text, message) in [
             (
                 "SELECT 1,\n  SentByte\nFROM pairs",
-                "mine/query.sql, line 2: there is no column SentByte; did you mean SentBytes?; there are SentBytes",
+                "mine/query.sql, line 2: there is no column SentByte; did you mean SentBytes? There are SentBytes",
             ),
             (
                 "SELECT\n\nsentbytes FROM pairs",
-                "mine/query.sql, line 3: there is no column sentbytes; did you mean SentBytes?; there are SentBytes",
+                "mine/query.sql, line 3: there is no column sentbytes; did you mean SentBytes? There are SentBytes",
             ),
             ("SELECT q FROM pairs", "mine/query.sql, line 1: there is no column q; there are SentBytes"),
             (

@@ -6,7 +6,6 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{cast, filter_record_batch, prep_null_mask_filter};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use datafusion::common::DFSchema;
-use datafusion::error::DataFusionError;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;

@@ -69,7 +69,14 @@ fn parameters(case: &Case, detections: Detections) -> Result<Config, Difference>
         let of_line = of_line.and_then(|text| text.split_once(": "));
         match of_line.and_then(|(line, text)| Some((line.parse().ok()?, text))) {
             Some((line, text)) => told(line, text),
-            None => told(1, text.strip_prefix("config: ").unwrap_or(&text)),
+            None => match text.strip_prefix("config: TOML parse error at line ") {
+                // The lines that it shows are in the file.
+                Some(shown) => {
+                    let digits = shown.chars().take_while(char::is_ascii_digit).collect::<String>();
+                    told(digits.parse().unwrap_or(1), text.lines().last().unwrap_or_default())
+                }
+                None => told(1, text.strip_prefix("config: ").unwrap_or(&text)),
+            },
         }
     })
 }
@@ -96,6 +103,8 @@ mod tests {
         assert_eq!(of("'''\n[dns_tunneling]\nmin_querys = 2\n'''"), [(5, unknown.to_owned())]);
         let broken = of("\"\"\"[dns_tunneling]\nmin_queries = \n\"\"\"");
         assert_eq!((broken.len(), broken[0].0), (1, 4), "{broken:?}");
+        let mistyped = of("'''\n[firewall]\nvendor = 3\n'''");
+        assert_eq!((mistyped.len(), mistyped[0].0, mistyped[0].1.lines().count()), (1, 5, 1), "{mistyped:?}");
         let none = of("'[x]'");
         assert_eq!(none, [(3, "config: there is no section x".to_owned())]);
     }

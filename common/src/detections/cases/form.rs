@@ -113,7 +113,7 @@ fn default_preset() -> String {
 /// The cases of a `cases.toml` at `path`.
 ///
 /// # Errors
-/// [`Error::Config`] naming file and line where the file has another form.
+/// [`crate::Error::Config`] naming file and line where the file has another form.
 pub fn parse(path: &str, text: &str) -> Result<Vec<Case>> {
     let file: CasesFile = toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);

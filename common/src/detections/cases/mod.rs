@@ -102,7 +102,9 @@ pub fn problems(detections: Detections, analysis: &Analysis) -> Vec<String> {
     };
     let wrong = cases.iter().flat_map(|case| {
         let wrong = check::check(case, analysis, detections).err().unwrap_or_default();
-        wrong.into_iter().map(|one| format!("{file}, line {}: case {:?}: {}", one.line, case.name, one.told))
+        wrong
+            .into_iter()
+            .map(move |one| format!("{file}, line {}: case {:?}: {}", one.line, case.name, one.told))
     });
     wrong.collect()
 }
