@@ -18,7 +18,7 @@ fn a_dry_run_tells_and_writes_nothing() {
         assert!(told.contains(word), "{word}: {told}");
     }
     let plan: Value = serde_json::from_str(&stdout(&place.scan("--dry-run --json"))).expect("JSON");
-    assert_eq!(plan["analyses"].as_array().map(Vec::len), Some(20));
+    assert_eq!(plan["analyses"].as_array().map(Vec::len), Some(21));
 }
 
 #[test]
