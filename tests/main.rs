@@ -21,6 +21,7 @@ mod cluster_security;
 mod crowds;
 mod damaged_state;
 mod demo_truth;
+mod detection_files;
 mod exports;
 mod flight_sql;
 mod hostile_sql;
