@@ -323,3 +323,49 @@ fn a_query_that_takes_too_long_fails_alone() {
     assert!(reason.contains("own_detections.max_seconds allows, 1 s"), "{reason}");
     assert_eq!(place.table("top_talkers").len(), 7);
 }
+
+#[test]
+fn a_rollup_that_takes_no_row_costs_no_other() {
+    let place = with_sessions();
+    let folder = with_skeleton(&place);
+    fs::create_dir_all(folder.join("rollups")).expect("a folder");
+    fs::write(
+        folder.join("rollups/no_pairs.toml"),
+        "version = 1\ntables = [\"CommonSecurityLog\"]\nfilter = \"is_one_of(SourceIP, [])\"\n\
+         columns = [\"SourceIP AS source_ip\"]\nbucket_key = [\"source_ip\"]\nkeys = [\"source_ip\"]\n\
+         measures = [{ name = \"rows\", kind = \"count\" }]\n",
+    )
+    .expect("written");
+    let definition = folder.join("many_destinations/detection.toml");
+    change(&definition, "rollups = [\"external_pairs\"]", "rollups = [\"external_pairs\", \"no_pairs\"]");
+    change(
+        &folder.join("many_destinations/query.sql"),
+        "WHERE sessions > 0",
+        "WHERE source_ip NOT IN (SELECT source_ip FROM no_pairs)",
+    );
+    place.scan_well(&format!("--suite firewall --detections {}", folder.display()));
+    assert_eq!(place.coverage("CommonSecurityLog", DATE)["status"], "scanned");
+    assert_eq!((place.table("many_destinations").len(), place.table("top_talkers").len()), (1, 7));
+}
+
+#[test]
+fn a_panic_in_what_runs_over_the_whole_result_fails_alone() {
+    let place = with_sessions();
+    let folder = with_skeleton(&place);
+    // DataFusion adds to the bound of this window.
+    let most = u64::MAX;
+    let panicking = format!(
+        "SELECT source_ip, destinations, CAST(sum(sessions) OVER (ORDER BY sessions ROWS BETWEEN {most} PRECEDING AND {most} FOLLOWING) \
+         AS BIGINT) AS sessions, bytes_sent, _first_seen, _last_seen FROM "
+    );
+    fs::write(folder.join("many_destinations/finish.sql"), format!("{panicking} candidates"))
+        .expect("written");
+    let output = place.scan(&format!("--suite firewall --detections {}", folder.display()));
+    assert_eq!(output.status.code(), Some(3), "{}{}", stdout(&output), stderr(&output));
+    let reason = place.summary()["disabled"]["many_destinations"].to_string();
+    assert!(
+        reason.contains("many_destinations/finish.sql, line 1: ") && reason.contains("panicked"),
+        "{reason}"
+    );
+    assert_eq!(place.table("top_talkers").len(), 7);
+}

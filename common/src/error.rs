@@ -97,6 +97,15 @@ pub fn is_exhausted(error: &DataFusionError) -> bool {
     matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
 
+/// What is wrong, without the steps of planning in which it showed.
+pub fn cause(error: &DataFusionError) -> String {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => cause(inner),
+        DataFusionError::Shared(inner) => cause(inner),
+        _ => error.strip_backtrace(),
+    }
+}
+
 /// The failure of `error` as one of the store while reading `path`, where a store's failure is behind it. A file that
 /// is gone or changed is no failure of its store: asking again changes nothing.
 pub fn store_failure(path: &str, error: &(dyn std::error::Error + 'static)) -> Option<Error> {

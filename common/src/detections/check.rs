@@ -9,6 +9,7 @@ use datafusion::error::DataFusionError;
 
 use super::load::line_of;
 use super::parameters::ParameterType;
+use super::sql::SqlText;
 use super::{ColumnAbout, ColumnType, sql};
 use crate::analyses::{Analysis, Context, HIDDEN_PREFIX, prevalence_schema};
 use crate::config::Config;
@@ -31,12 +32,22 @@ pub(super) fn check(analysis: &'static Analysis, config: &Config) -> Result<()> 
     check_columns(analysis, &result)?;
     if let Some(companion) = &analysis.companion {
         let table = companion.compute(whole, &analysis.bindings(config)?).map_err(wrong)?;
+        check_shown(&companion.query, table.schema().inner())?;
         check_charts(analysis, companion.name, table.schema().inner())?;
     }
     if let Some(rule) = &analysis.finding {
         rule.check(&DFSchema::try_from(result)?, &analysis.bindings(config)?)?;
     }
     analysis.looks_back_to(config, 0).map_err(wrong)?;
+    Ok(())
+}
+
+/// That a companion table has a column to show.
+fn check_shown(query: &SqlText, schema: &SchemaRef) -> Result<()> {
+    if schema.fields().iter().all(|field| field.name().starts_with(HIDDEN_PREFIX)) {
+        let line = query.first_line();
+        return Err(Error::Config(format!("{}, line {line}: it has no column to show", query.file)));
+    }
     Ok(())
 }
 

@@ -79,9 +79,30 @@ pub(super) fn load(
             let hint = did_you_mean(rollup, all.chain(others));
             return Err(wrong(&files, rollup, &format!("there is no rollup {rollup:?}{hint}")));
         }
+        check_tables(&analysis, &files, analyses.iter().chain(beside.into_iter().flat_map(Detections::all)))?;
         analyses.push(Box::leak(Box::new(analysis)));
     }
     Ok((analyses, rollups))
+}
+
+/// That no table of results has the name of another.
+fn check_tables<'a>(
+    analysis: &Analysis,
+    files: &Folder<'_>,
+    others: impl Iterator<Item = &'a &'static Analysis>,
+) -> Result<()> {
+    let companion = |of: &Analysis| of.companion.as_ref().map(|companion| companion.name);
+    let others = others.filter(|other| other.id != analysis.id);
+    let taken: BTreeSet<&str> =
+        others.flat_map(|other| [Some(other.id), companion(other)]).flatten().collect();
+    let own = companion(analysis);
+    let is_taken = |name: &&str| taken.contains(name) || (*name == analysis.id && own == Some(analysis.id));
+    match [Some(analysis.id), own].into_iter().flatten().find(is_taken) {
+        Some(name) => {
+            Err(wrong(files, name, &format!("there is a table {name} already; choose another name")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The files of each detection's folder, and those of rollups, by id.

@@ -4,13 +4,18 @@ use std::collections::BTreeSet;
 
 use toml::Spanned;
 
+use super::bindings::{INVESTIGATED, WINDOW_FROM, WINDOW_TO};
 use super::definition::{DetectionDefinition, RequirementDefinition};
 use super::parameters::ParameterType;
 use crate::Result;
 use crate::analyses::HIDDEN_PREFIX;
 use crate::catalog::{TABLES, TableSpec};
 use crate::config::Layer;
+use crate::engine::RESERVED_COLUMNS;
 use crate::nearest::did_you_mean;
+
+/// Names that stand for something of the run, in every query.
+const OF_RUNS: [&str; 3] = [WINDOW_FROM, WINDOW_TO, INVESTIGATED];
 
 /// Checks the metadata that `layer`, a `detection.toml`, holds.
 ///
@@ -18,6 +23,7 @@ use crate::nearest::did_you_mean;
 /// [`crate::Error::Config`] naming the file and the line of what is wrong.
 pub(super) fn check_metadata(layer: &Layer<'_>, definition: &DetectionDefinition) -> Result<()> {
     let wrong = |place: &Spanned<String>, what: String| Err(layer.error_at(place.span().start, what));
+    check_names(layer, definition)?;
     let mut columns: BTreeSet<&str> = BTreeSet::new();
     for column in &definition.columns {
         if !columns.insert(column.name.get_ref()) {
@@ -31,10 +37,15 @@ pub(super) fn check_metadata(layer: &Layer<'_>, definition: &DetectionDefinition
             return wrong(column, format!("order names {name:?}, which is no column of the result{hint}"));
         }
     }
-    if let Some(limit) = &definition.limit
-        && !definition.parameters.contains_key(limit.get_ref())
-    {
-        return wrong(limit, format!("limit names {:?}, which is no parameter", limit.get_ref()));
+    if let Some(limit) = &definition.limit {
+        let kind = definition.parameters.get(limit.get_ref()).map(|parameter| parameter.kind);
+        if kind != Some(ParameterType::Integer) {
+            let what = if kind.is_none() { "no parameter" } else { "no integer" };
+            return wrong(limit, format!("limit names {:?}, which is {what}", limit.get_ref()));
+        }
+        if definition.order.is_empty() {
+            return wrong(limit, "limit needs an order, which decides what rows are kept".to_owned());
+        }
     }
     for rollup in definition.look_back.iter().flat_map(|look_back| &look_back.rollups) {
         if definition.rollups.iter().all(|read| read.get_ref() != rollup.get_ref()) {
@@ -43,6 +54,30 @@ pub(super) fn check_metadata(layer: &Layer<'_>, definition: &DetectionDefinition
     }
     definition.requires.iter().try_for_each(|required| check_required(layer, required))?;
     check_charts(layer, definition)
+}
+
+/// That columns and parameters have names of their own, and that there is a column to show.
+fn check_names(layer: &Layer<'_>, definition: &DetectionDefinition) -> Result<()> {
+    let names = || definition.columns.iter().map(|column| &column.name);
+    let is_reserved = |name: &str| name.trim().is_empty() || RESERVED_COLUMNS.contains(&name);
+    if let Some(name) = names().find(|name| is_reserved(name.get_ref())) {
+        let what = format!("a column can't be called {:?}: choose another name", name.get_ref());
+        return Err(layer.error_at(name.span().start, what));
+    }
+    if names().all(|name| name.get_ref().starts_with(HIDDEN_PREFIX)) {
+        return Err(layer.error_at(0, "it has no column to show, of names that do not begin with _"));
+    }
+    let is_taken = |name: &&String| {
+        OF_RUNS.contains(&name.as_str())
+            || (definition.parameters.contains_key(*name) && definition.uses.contains_key(*name))
+    };
+    match definition.parameters.keys().chain(definition.uses.keys()).find(is_taken) {
+        Some(name) => {
+            let place = layer.text.find(name.as_str()).unwrap_or_default();
+            Err(layer.error_at(place, format!("${name} has a meaning already: choose another name for it")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// That the catalog has the tables, and each of them the columns: without, a lake could never have what is required.

@@ -19,10 +19,15 @@ const MOST_TOKENS: usize = 10_000;
 const MOST_DEPTH: usize = 200;
 /// Steps of a plan.
 const MOST_STEPS: usize = 1_000;
-/// Characters to which a text may be padded.
-const MOST_PADDED: u64 = 1_000;
-/// Functions that pad texts: any length could be asked for, of which no memory budget knows.
-const PADDING: [&str; 2] = ["lpad", "rpad"];
+/// Largest size that may be asked of [`SIZED`].
+const MOST_SIZE: f64 = 1_000.0;
+/// Functions that take as much memory as an argument says, of which no memory budget knows, each with the arguments that say it.
+const SIZED: [(&str, &[usize]); 4] = [
+    ("lpad", &[1]),
+    ("rpad", &[1]),
+    ("approx_percentile_cont", &[1, 2]),
+    ("approx_percentile_cont_with_weight", &[2, 3]),
+];
 
 /// Fails for a text that is too long to be parsed: dropping a tree as deep as a very long chain takes too much stack.
 ///
@@ -40,7 +45,7 @@ pub(crate) fn check_text(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Fails for expressions that are too deep, and for those that pad texts to any length.
+/// Fails for expressions that are too deep, and for those that ask for any amount of memory.
 ///
 /// # Errors
 /// Naming what is wrong.
@@ -82,7 +87,7 @@ impl Visitor for Depth {
         }
         match expr {
             Expr::Function(function) if !is_bounded(function) => ControlFlow::Break(format!(
-                "{}: the length has to be written as a number, of at most {MOST_PADDED}",
+                "{}: its size has to be written as a number, of at most {MOST_SIZE}",
                 function.name
             )),
             _ => ControlFlow::Continue(()),
@@ -95,21 +100,21 @@ impl Visitor for Depth {
     }
 }
 
-/// Whether a call pads no text, or to a length that is written there.
+/// Whether a call takes little memory, or as much as is written there.
 fn is_bounded(function: &Function) -> bool {
     let name = function.name.to_string().to_lowercase();
-    if !PADDING.contains(&name.trim_matches(['"', '`'])) {
+    let sized = SIZED.iter().find(|(sized, _)| *sized == name.trim_matches(['"', '`']));
+    let (Some((_, places)), FunctionArguments::List(arguments)) = (sized, &function.args) else {
         return true;
-    }
-    let FunctionArguments::List(arguments) = &function.args else { return true };
-    match arguments.args.get(1) {
-        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value)))) => match &value.value {
-            Value::Number(digits, _) => digits.parse().is_ok_and(|length: u64| length <= MOST_PADDED),
+    };
+    let is_written = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => match &value.value {
+            Value::Number(digits, _) => digits.parse().is_ok_and(|size: f64| size <= MOST_SIZE),
             _ => false,
         },
-        Some(_) => false,
-        None => true,
-    }
+        _ => false,
+    };
+    places.iter().filter_map(|place| arguments.args.get(*place)).all(is_written)
 }
 
 #[cfg(test)]
@@ -142,7 +147,12 @@ mod tests {
     #[test]
     fn no_function_gives_a_text_or_list_of_any_size() {
         assert_eq!(value("lpad('7', 2, '0')"), "07");
-        for sql in ["lpad('7', 1001)", "RPAD('7', 500 + 500)", "\"lpad\"('7', 1e9)"] {
+        for sql in [
+            "lpad('7', 1001)",
+            "RPAD('7', 500 + 500)",
+            "\"lpad\"('7', 1e9)",
+            "approx_percentile_cont(1, 0.5, 9999)",
+        ] {
             let told = value(sql);
             assert!(told.contains("has to be written as a number, of at most 1000"), "{told}");
         }

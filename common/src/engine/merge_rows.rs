@@ -24,6 +24,8 @@ use crate::time::Window;
 
 const ANALYSIS_COLUMN: &str = "analysis";
 const FAULT_COLUMN: &str = "merge_fault";
+/// Columns of merged rows that are of no analysis: none may have such a column.
+pub(crate) const RESERVED_COLUMNS: [&str; 2] = [ANALYSIS_COLUMN, FAULT_COLUMN];
 /// The analysis of rows with a fault.
 const NO_ANALYSIS: &str = "";
 

@@ -29,7 +29,7 @@ use crate::analyses::{Analysis, Inputs, Scope, SideTable};
 use crate::catalog::StateFile;
 use crate::caught::caught;
 use crate::config::Config;
-use crate::error::{is_exhausted, store_failure};
+use crate::error::{cause, is_exhausted, store_failure};
 use crate::functions::BUCKETS;
 use crate::operation::TaskGuard;
 use crate::retry::with_retries;
@@ -95,7 +95,7 @@ fn own_fault(job: &MergeJob, error: &DataFusionError) -> Option<MergeFault> {
     let [id] = job.analyses.as_slice() else { return None };
     let own = job.config.detections.by_id(id).filter(|analysis| analysis.about.is_own)?;
     let is_of_store = store_failure("", error).is_some();
-    (!is_of_store).then(|| MergeFault::Detection(own.failure(None, &error.strip_backtrace())))
+    (!is_of_store).then(|| MergeFault::Detection(own.failure(None, &cause(error))))
 }
 
 /// Sends the rows of all analyses of a shard.

@@ -37,6 +37,7 @@ pub use job::{
 };
 pub use local::{Local, LocalOptions, TASKS_PER_THREAD, runtime};
 pub use manifest::{Manifest, StateData, UnitStats, sealed, unsealed};
+pub(crate) use merge_rows::RESERVED_COLUMNS;
 pub use merge_rows::{MergeRows, result_columns, rollup_columns};
 pub(crate) use merge_task::opened;
 pub use node::job_plan;

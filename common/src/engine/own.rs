@@ -6,6 +6,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::DataFrame;
@@ -54,7 +55,18 @@ pub async fn collect(analysis: &Analysis, config: &Config, frame: DataFrame) -> 
     if !analysis.about.is_own {
         return frame.collect().await;
     }
-    let all = within(analysis, config, async { rows(analysis, frame).await?.try_collect().await });
+    // What is collected counts: a join may give any number of rows.
+    let runtime = frame.task_ctx().runtime_env();
+    let held = MemoryConsumer::new("rows of an own detection").register(&runtime.memory_pool);
+    let all = within(analysis, config, async {
+        let mut batches = rows(analysis, frame).await?;
+        let mut all = Vec::new();
+        while let Some(batch) = batches.try_next().await? {
+            held.try_grow(batch.get_array_memory_size())?;
+            all.push(batch);
+        }
+        Ok(all)
+    });
     caught(all).await.unwrap_or_else(|panic| Err(exec_datafusion_err!("it panicked: {panic}")))
 }
 

@@ -173,9 +173,12 @@ async fn run_unit(
     let mut encoders = Vec::new();
     for rollup in &rollups {
         let (feed, batches) = mpsc::channel(WAITING_BATCHES);
-        feeds.push(feed);
         let encoder = spawn_rollup(rollup, job, &session, &schema, batches).await;
         encoders.push(encoder.map_err(|error| failure_of(rollup, is_alone, error))?);
+        // One whose filter is false of any row reads none.
+        if !feed.is_closed() {
+            feeds.push(feed);
+        }
     }
 
     let mut reader = UnitReader::new(&table, unit, &columns);

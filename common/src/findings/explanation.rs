@@ -3,6 +3,8 @@
 //! A null column is `none`, for which `or` gives another value. A time is RFC 3339 text, and `<column>_us` holds its microseconds since the epoch. The filter `fixed(n)`
 //! writes a number with `n` decimals as Rust's `{:.n}` does; `none` counts as 0.
 
+use std::io;
+
 use arrow::datatypes::{DataType, Schema};
 use minijinja::value::Value;
 use minijinja::{Environment, Error as TemplateError, ErrorKind, UndefinedBehavior};
@@ -16,6 +18,14 @@ use crate::{Error, Result};
 const TEMPLATE: &str = "explanation";
 /// Steps a template may take: far more than a sentence needs, and few enough that no loop keeps a scan waiting.
 const MOST_STEPS: u64 = 100_000;
+/// Characters of a template: a chain of filters or operators is as deep a tree.
+const MOST_CHARACTERS: usize = 4_000;
+/// Bytes of the sentence it gives.
+const MOST_BYTES: usize = 10_000;
+/// Filters that give a text of any size: one that asks for it would take all memory.
+const UNBOUNDED_FILTERS: [&str; 4] = ["indent", "format", "replace", "batch"];
+/// Statements that keep values: a text that is appended to itself doubles each time.
+const KEEPING: [&str; 2] = ["set", "with"];
 /// Decimals that `fixed` writes at most: a double has no more that mean anything.
 const MOST_DECIMALS: usize = 17;
 /// What follows a time column's name in the name of its microseconds.
@@ -41,6 +51,10 @@ impl Explanation {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(MOST_STEPS));
         environment.add_filter("fixed", fixed);
+        UNBOUNDED_FILTERS.iter().for_each(|name| environment.remove_filter(name));
+        if let Some(problem) = too_large(text) {
+            return Err(Error::Config(format!("{file}, line {line}: the explanation: {problem}")));
+        }
         let added = environment.add_template(TEMPLATE, text);
         added.map_err(|error| Error::Config(located(file, line, &error)))?;
         Ok(Self { environment, file, line })
@@ -67,7 +81,7 @@ impl Explanation {
         }
         for values in [nulls, values] {
             // What fails over made-up values may be fine over real ones, but for names there are none of.
-            if let Err(error) = template.render(Value::from_iter(values))
+            if let Err(error) = self.written(values)?.0
                 && matches!(
                     error.kind(),
                     ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction
@@ -97,14 +111,62 @@ impl Explanation {
         for column in row.time_columns() {
             values.push((format!("{column}{MICROS_SUFFIX}"), Value::from(row.micros(column))));
         }
-        let rendered = self.template()?.render(Value::from_iter(values));
-        rendered.map_err(|error| Error::Config(located(self.file, self.line, &error)))
+        let (rendered, sentence) = self.written(values)?;
+        if sentence.is_full {
+            let Self { file, line, .. } = self;
+            let told = format!("{file}, line {line}: the explanation: it gives more than {MOST_BYTES} bytes");
+            return Err(Error::Config(told));
+        }
+        rendered.map_err(|error| Error::Config(located(self.file, self.line, &error)))?;
+        String::from_utf8(sentence.bytes).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// What the template gives for `values`.
+    fn written(&self, values: Vec<(String, Value)>) -> Result<(Result<(), TemplateError>, Sentence)> {
+        let mut sentence = Sentence::default();
+        let template = self.template()?;
+        let rendered = template.render_to_write(Value::from_iter(values), &mut sentence).map(|_| ());
+        Ok((rendered, sentence))
     }
 
     fn template(&self) -> Result<minijinja::Template<'_, '_>> {
         let template = self.environment.get_template(TEMPLATE);
         template.map_err(|error| Error::Config(located(self.file, self.line, &error)))
     }
+}
+
+/// What a template gives, up to [`MOST_BYTES`].
+#[derive(Default)]
+struct Sentence {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl io::Write for Sentence {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.is_full |= self.bytes.len() + bytes.len() > MOST_BYTES;
+        if self.is_full {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Why a template is refused whose memory or depth could be of any size.
+fn too_large(text: &str) -> Option<String> {
+    let count = text.chars().count();
+    if count > MOST_CHARACTERS {
+        return Some(format!("it has {count} characters, and {MOST_CHARACTERS} are the most"));
+    }
+    let statements = text.split("{%").skip(1).map(|rest| rest.trim_start_matches(['-', '+']).trim_start());
+    let first_word = |rest: &str| rest.split(|next: char| !next.is_alphanumeric()).next().map(str::to_owned);
+    let kept = statements.filter_map(first_word).find(|word| KEEPING.contains(&word.as_str()));
+    kept.map(|word| format!("a sentence needs no {word}: compute it in SQL, as a hidden column (_name)"))
 }
 
 /// A row of nulls, or of a value of each column's type.
@@ -175,6 +237,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::detections::leaked;
 
     fn batch() -> RecordBatch {
         let columns: [(&str, ArrayRef); 6] = [
@@ -234,6 +297,17 @@ mod tests {
         let explanation = Explanation::load("\n{{ city | fixed(1) }}", "mine.toml", 7).unwrap();
         let error = explanation.render(&Row::new(&batch, 0)).unwrap_err().to_string();
         assert!(error.starts_with("mine.toml, line 8: the explanation: "), "{error}");
+        let large = Explanation::load("{{ [1] * 1000000000 }}", "mine.toml", 7).unwrap();
+        let error = large.render(&Row::new(&batch, 0)).unwrap_err().to_string();
+        assert!(error.ends_with("line 7: the explanation: it gives more than 10000 bytes"), "{error}");
+        let doubled = "{% for i in range(99) %}{%- set x = x ~ x %}{% endfor %}";
+        for (text, told) in [
+            (doubled, "needs no set"),
+            (leaked(&format!("{{{{ 1{} }}}}", "|abs".repeat(9_000))), "36007 characters"),
+        ] {
+            let error = Explanation::load(text, "mine.toml", 7).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
         let endless = "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}";
         let explanation = Explanation::load(endless, "mine.toml", 7).unwrap();
         assert!(explanation.render(&Row::new(&batch, 0)).is_err());

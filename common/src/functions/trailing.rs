@@ -58,7 +58,8 @@ impl PartitionEvaluator for Trail {
         let amounts = values[1].as_primitive::<Int64Type>();
         // Only rows in [first, end) count; both bounds only ever move on.
         let (mut first, mut end) = (0, 0);
-        let (mut sum, mut count) = (0, 0);
+        // Sums wrap as those of SQL do.
+        let (mut sum, mut count) = (0_i64, 0_i64);
         let (mut sums, mut counts) = (Vec::with_capacity(num_rows), Vec::with_capacity(num_rows));
         let amount = |row: usize| amounts.is_valid(row).then(|| amounts.value(row));
         for row in 0..num_rows {
@@ -66,7 +67,7 @@ impl PartitionEvaluator for Trail {
                 Trail::Rows(length) => ((row + 1).saturating_sub(length), row + 1),
                 Trail::Positions(span) => {
                     let mut from = first;
-                    while positions[from] < positions[row] - span {
+                    while positions[from] < positions[row].saturating_sub(span) {
                         from += 1;
                     }
                     let mut to = end;
@@ -77,11 +78,11 @@ impl PartitionEvaluator for Trail {
                 }
             };
             for gained in (end..to).filter_map(amount) {
-                sum += gained;
+                sum = sum.wrapping_add(gained);
                 count += 1;
             }
             for lost in (first..from.min(to)).filter_map(amount) {
-                sum -= lost;
+                sum = sum.wrapping_sub(lost);
                 count -= 1;
             }
             (first, end) = (from.min(to), to);
@@ -106,6 +107,13 @@ mod tests {
         let column =
             |index: usize| result.as_struct().column(index).as_primitive::<Int64Type>().values().to_vec();
         column(0).into_iter().zip(column(1)).collect()
+    }
+
+    #[test]
+    fn extremes_do_not_overflow() {
+        let rows = [(i64::MIN, Some(i64::MAX)), (i64::MIN + 1, Some(i64::MAX)), (i64::MAX, None)];
+        assert_eq!(evaluated(Trail::Positions(i64::MAX), &rows), [(0, 0), (i64::MAX, 1), (0, 0)]);
+        assert_eq!(evaluated(Trail::Rows(2), &rows), [(i64::MAX, 1), (-2, 2), (i64::MAX, 1)]);
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hindcast_common::analyses::Analysis;
 use hindcast_common::config::Config;
 use hindcast_common::detections::sql::SqlText;
-use hindcast_common::error::store_failure;
+use hindcast_common::error::{cause, store_failure};
 use hindcast_common::findings::findings_of;
 use hindcast_common::{Error, Result};
 
@@ -42,7 +42,7 @@ impl Failures {
     /// The error itself, where the analysis is none of a user's or a store is behind it.
     pub(super) fn fail(&mut self, analysis: &Analysis, part: Option<&SqlText>, error: Error) -> Result<()> {
         let reason = match &error {
-            Error::Engine(failed) if store_failure("", failed).is_none() => failed.strip_backtrace(),
+            Error::Engine(failed) if store_failure("", failed).is_none() => cause(failed),
             Error::Config(text) => text.clone(),
             _ => return Err(error),
         };

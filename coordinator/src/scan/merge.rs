@@ -166,7 +166,7 @@ impl<'a> Merger<'a> {
     async fn merge<'g>(&self, analyses: &'g Group, state: &State) -> Result<(&'g Group, Merged)> {
         let merged = match (self.merge_all(analyses, state).await, own_of(analyses)) {
             (Err(Error::Engine(error)), Some(own)) if store_failure("", &error).is_none() => {
-                Err(Trouble::Detection(own.failure(None, &error.strip_backtrace())))
+                Err(Trouble::Detection(own.failure(None, &cause(&error))))
             }
             (merged, _) => merged?,
         };

@@ -10,6 +10,7 @@ use hindcast_common::analyses::correlation::OFFICE_ADDRESSES;
 use hindcast_common::analyses::{Analysis, Context, LOCATIONS, Locations, Suite};
 use hindcast_common::config::Config;
 use hindcast_common::engine::{Engine, StateStore, UnitFault, collect, task_session};
+use hindcast_common::error::{cause, store_failure};
 use hindcast_common::findings::{Finding, Row, findings_of};
 use hindcast_common::{Error, Result};
 
@@ -204,7 +205,12 @@ async fn show(
             let bindings = analysis.bindings(options.config)?;
             let frame = companion.compute(whole.frame(&options.runtime)?, &bindings)?;
             let schema = Arc::clone(frame.schema().inner());
-            let rows = collect(analysis, options.config, frame).await?;
+            let rows = match collect(analysis, options.config, frame).await {
+                Err(error) if analysis.about.is_own && store_failure("", &error).is_none() => {
+                    return Err(Error::Config(analysis.failure(Some(&companion.query), &cause(&error))));
+                }
+                rows => rows?,
+            };
             let rows = concat_batches(&schema, &rows).map_err(|error| Error::Engine(error.into()))?;
             Some(ResultTable::held(companion.name, &[rows])?)
         }

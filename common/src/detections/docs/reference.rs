@@ -113,7 +113,7 @@ pub(super) fn functions() -> String {
         "{HEAD}\n\n# Functions\n\nWhat SQL can call beside DataFusion's own [scalar](https://datafusion.apache.org/user-guide/sql/scalar_functions.html), \
          [aggregate](https://datafusion.apache.org/user-guide/sql/aggregate_functions.html) and \
          [window](https://datafusion.apache.org/user-guide/sql/window_functions.html) functions. Of those, the functions of the clock and of chance, `repeat` and \
-         those over arrays (`make_array`, `array_has`, `range`, …) are not there; `lpad` and `rpad` take a length that is written as a number, of at most 1,000.\n\n"
+         those over arrays (`make_array`, `array_has`, `range`, …) are not there; lengths of `lpad` and `rpad` and sizes of `approx_percentile_cont` are written as numbers, of at most 1,000.\n\n"
     );
     let mut table = Table::new(&["function", "gives", "what"]);
     for function in documentation() {
