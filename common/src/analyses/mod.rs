@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{DFSchema, Result, ScalarValue, internal_datafusion_err};
+use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{EmptyRelation, LogicalPlan, SortExpr, ident};
 use datafusion::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
@@ -241,7 +241,10 @@ impl Analysis {
         match sql::constant(&look_back.start, &bindings)? {
             ScalarValue::Int64(start) => Ok(start),
             ScalarValue::Null => Ok(None),
-            other => Err(internal_datafusion_err!("{}: the look-back starts at {other}", self.id)),
+            other => {
+                let SqlText { file, line, .. } = look_back.start;
+                plan_err!("{file}, line {line}: the look-back starts at {other}, which is no whole number")
+            }
         }
     }
 

@@ -81,6 +81,9 @@ pub(super) fn lay_over(below: &mut Parameters, above: Parameters) {
     }
 }
 
+/// Steps that the message of a check may take: no loop keeps a run waiting.
+const MOST_STEPS: u64 = 100_000;
+
 impl Config {
     /// The value at a path such as `beaconing.max_jitter` or `firewall.vendor`; none where there is no such parameter.
     pub fn parameter(&self, path: &str) -> Option<Value> {
@@ -138,6 +141,7 @@ impl Config {
             return Ok(());
         }
         let mut templates = Environment::new();
+        templates.set_fuel(Some(MOST_STEPS));
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         let values = self.parameters.get(analysis.id);
         let message = templates.render_str(check.message, values).map_err(|error| {
