@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     fn columns(names: &[&'static str]) -> Vec<ColumnAbout> {
-        let column = |(index, name): (usize, &&'static str)| ColumnAbout {
+        let column = |(index, &name): (usize, &&'static str)| ColumnAbout {
             name,
             line: 10 + index,
             kind: ColumnType::Integer,
