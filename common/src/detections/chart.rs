@@ -10,6 +10,7 @@ use super::row_text::RowText;
 /// A chart of a result table, by its kind.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a detection has few charts, and they are loaded once")]
 pub enum ChartDefinition {
     /// Horizontal bars, the longest first: values summed by label, or by label and series.
     Bars(Bars),

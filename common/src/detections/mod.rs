@@ -118,14 +118,17 @@ impl Guide {
 #[derive(Clone, Copy)]
 pub struct Detections(&'static Loaded);
 
+/// Paths, as errors name them, and texts.
+type Files = Vec<(String, String)>;
+
 /// What a set of files comes to.
 struct Loaded {
-    /// Paths and texts of the users' own files.
-    own: Vec<(String, String)>,
+    /// The users' own files.
+    own: Files,
     /// Every analysis in order of position.
-    analyses: Vec<&'static Analysis>,
+    all: Vec<&'static Analysis>,
     /// Those of the suites that can be asked for.
-    reported: Vec<&'static Analysis>,
+    analyses: Vec<&'static Analysis>,
     /// Those of an investigation.
     investigation: Vec<&'static Analysis>,
     /// Every rollup in order of id.
@@ -154,10 +157,10 @@ impl Loaded {
             analyses.iter().copied().filter(|analysis| wanted(analysis)).collect()
         };
         Self {
-            reported: of(&|analysis| analysis.is_reported()),
+            analyses: of(&|analysis| analysis.is_reported()),
             investigation: of(&|analysis| analysis.suite == Suite::Investigation),
             own,
-            analyses,
+            all: analyses,
             rollups,
         }
     }
@@ -188,7 +191,6 @@ impl Detections {
     }
 
     fn beside_built_in(mut files: Vec<(String, String)>, is_replaced: bool) -> Result<Self> {
-        type Files = Vec<(String, String)>;
         // Each content is loaded once, and stays for as long as the process.
         static KNOWN: LazyLock<Mutex<HashMap<(bool, Files), Detections>>> = LazyLock::new(Mutex::default);
         if files.is_empty() {
@@ -205,7 +207,7 @@ impl Detections {
         let (mut analyses, mut rollups) = load::load(&key.1, Some(beside))?;
         let (ids, rollup_ids): (BTreeSet<&str>, BTreeSet<&str>) =
             (analyses.iter().map(|one| one.id).collect(), rollups.iter().map(|one| one.id).collect());
-        analyses.extend(built_in.0.analyses.iter().filter(|one| !ids.contains(one.id)));
+        analyses.extend(built_in.0.all.iter().filter(|one| !ids.contains(one.id)));
         rollups.extend(built_in.0.rollups.iter().filter(|one| !rollup_ids.contains(one.id)));
         let loaded = Self(Box::leak(Box::new(Loaded::new(key.1.clone(), analyses, rollups))));
         known.insert(key, loaded);
@@ -214,7 +216,7 @@ impl Detections {
 
     /// The analyses of the suites, in the order of reports.
     pub fn analyses(self) -> &'static [&'static Analysis] {
-        &self.0.reported
+        &self.0.analyses
     }
 
     /// The analyses of an investigation, in the order of reports.
@@ -224,7 +226,7 @@ impl Detections {
 
     /// Every analysis, those that answer a scan's own questions included.
     pub fn all(self) -> &'static [&'static Analysis] {
-        &self.0.analyses
+        &self.0.all
     }
 
     /// Every rollup, in order of id.
@@ -234,7 +236,7 @@ impl Detections {
 
     /// The analysis of that id.
     pub fn by_id(self, id: &str) -> Option<&'static Analysis> {
-        self.0.analyses.iter().copied().find(|analysis| analysis.id == id)
+        self.0.all.iter().copied().find(|analysis| analysis.id == id)
     }
 
     /// The analysis whose result table or companion table has this name.
@@ -242,7 +244,7 @@ impl Detections {
         let is_companion = |analysis: &&&'static Analysis| {
             analysis.companion.as_ref().is_some_and(|companion| companion.name == table)
         };
-        self.by_id(table).or_else(|| self.0.analyses.iter().find(is_companion).copied())
+        self.by_id(table).or_else(|| self.0.all.iter().find(is_companion).copied())
     }
 
     /// The rollup of that id.
@@ -281,7 +283,7 @@ impl Detections {
         let rollups = self.0.rollups.iter().filter(|rollup| !is_built_in(rollup));
         let rollups = rollups.filter_map(|rollup| rollup.check(config).err());
         // Those of investigations and correlation need what a scan looks up first.
-        let own = self.0.reported.iter().copied().filter(|analysis| analysis.about.is_own);
+        let own = self.0.analyses.iter().copied().filter(|analysis| analysis.about.is_own);
         rollups.chain(own.filter_map(|analysis| check::check(analysis, config).err())).collect()
     }
 

@@ -92,18 +92,14 @@ fn functions() -> Result<&'static Functions> {
 pub fn query(
     sql: &SqlText,
     session: &SessionState,
-    tables: &dyn Fn(&str) -> Result<Option<DataFrame>>,
+    tables: OpenTable<'_>,
     bindings: &Bindings,
 ) -> Result<DataFrame> {
     let plan = plan(sql, tables, bindings).map_err(|error| located(sql, error))?;
     Ok(DataFrame::new(session.clone(), plan))
 }
 
-fn plan(
-    sql: &SqlText,
-    tables: &dyn Fn(&str) -> Result<Option<DataFrame>>,
-    bindings: &Bindings,
-) -> Result<LogicalPlan> {
+fn plan(sql: &SqlText, tables: OpenTable<'_>, bindings: &Bindings) -> Result<LogicalPlan> {
     check_text(sql.text)?;
     let mut query = parsed(sql.text)?;
     check_expressions(&query)?;
@@ -264,11 +260,14 @@ fn without_line(message: &str) -> (&str, Option<usize>) {
     }
 }
 
+/// Opens a table by its name; none where there is no such table.
+type OpenTable<'a> = &'a dyn Fn(&str) -> Result<Option<DataFrame>>;
+
 /// What a query may name.
 struct Provider<'a> {
     functions: &'a Functions,
     /// None for an expression.
-    tables: Option<&'a dyn Fn(&str) -> Result<Option<DataFrame>>>,
+    tables: Option<OpenTable<'a>>,
 }
 
 impl Provider<'_> {

@@ -123,9 +123,7 @@ impl Sets {
                         continue;
                     };
                     let (start, end) = (lists.value_offsets()[row], lists.value_offsets()[row + 1]);
-                    for index in start as usize..end as usize {
-                        self.push(group, numbers[index]);
-                    }
+                    numbers[start as usize..end as usize].iter().for_each(|number| self.push(group, *number));
                 }
             }
             DataType::Binary => {
