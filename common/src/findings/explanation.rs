@@ -7,7 +7,7 @@ use std::io;
 
 use arrow::datatypes::{DataType, Schema};
 use minijinja::value::Value;
-use minijinja::{Environment, Error as TemplateError, ErrorKind, UndefinedBehavior};
+use minijinja::{Environment, Error as TemplateError, ErrorKind, UndefinedBehavior, escape_formatter};
 
 use super::row::Row;
 use crate::nearest::did_you_mean;
@@ -51,6 +51,13 @@ impl Explanation {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(MOST_STEPS));
         environment.add_filter("fixed", fixed);
+        environment.set_formatter(|out, state, value| match value.len() {
+            // Written element by element, also where nothing more is taken.
+            Some(count) if count > MOST_BYTES => {
+                Err(TemplateError::new(ErrorKind::InvalidOperation, format!("{count} elements are too many")))
+            }
+            _ => escape_formatter(out, state, value),
+        });
         UNBOUNDED_FILTERS.iter().for_each(|name| environment.remove_filter(name));
         if let Some(problem) = too_large(text) {
             return Err(Error::Config(format!("{file}, line {line}: the explanation: {problem}")));
@@ -297,9 +304,17 @@ mod tests {
         let explanation = Explanation::load("\n{{ city | fixed(1) }}", "mine.toml", 7).unwrap();
         let error = explanation.render(&Row::new(&batch, 0)).unwrap_err().to_string();
         assert!(error.starts_with("mine.toml, line 8: the explanation: "), "{error}");
-        let large = Explanation::load("{{ [1] * 1000000000 }}", "mine.toml", 7).unwrap();
-        let error = large.render(&Row::new(&batch, 0)).unwrap_err().to_string();
-        assert!(error.ends_with("line 7: the explanation: it gives more than 10000 bytes"), "{error}");
+        for (text, told) in [
+            ("{{ [1] * 1000000000 }}", "1000000000 elements are too many"),
+            (
+                "{% for i in range(9000) %}xx{% endfor %}",
+                "line 7: the explanation: it gives more than 10000 bytes",
+            ),
+        ] {
+            let large = Explanation::load(text, "mine.toml", 7).unwrap();
+            let error = large.render(&Row::new(&batch, 0)).unwrap_err().to_string();
+            assert!(error.ends_with(told), "{error}");
+        }
         let doubled = "{% for i in range(99) %}{%- set x = x ~ x %}{% endfor %}";
         for (text, told) in [
             (doubled, "needs no set"),
