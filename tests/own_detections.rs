@@ -313,7 +313,7 @@ fn a_query_that_takes_too_long_fails_alone() {
     let config = place.path("own.toml");
     fs::write(&config, "[own_detections]\nmax_seconds = 1").expect("written");
     let output = place.scan(&format!(
-        "--suite firewall --detections {} --config {}",
+        "--suite firewall --memory 8GiB --detections {} --config {}",
         folder.display(),
         config.display()
     ));

@@ -163,6 +163,15 @@ doc = "d"
                 "line 5: order names \"event\", which is no column of the result; did you mean events?",
             ),
             ("limit = \"most\"", "limit = \"least\"", "line 6: limit names \"least\", which is no parameter"),
+            ("order = [\"-events\"]", "order = []", "line 6: limit needs an order"),
+            (
+                "type = \"integer\"\ndefault = 1",
+                "type = \"text\"\ndefault = \"x\"",
+                "line 6: limit names \"most\", which is no integer",
+            ),
+            ("name = \"events\"", "name = \"analysis\"", "line 11: a column can't be called \"analysis\""),
+            ("name = \"events\"", "name = \"_events\"", "line 1: it has no column to show"),
+            ("parameters.most", "parameters.window_to", "$window_to has a meaning already"),
             (
                 "\"BlobServiceLogs\"",
                 "\"BlobServiceLog\"",
