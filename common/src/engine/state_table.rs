@@ -35,11 +35,15 @@ impl StateTable {
 
 /// Schema of a rollup's state, as its own plan gives it.
 pub(crate) fn state_schema(rollup: &Rollup, config: &Config, session: &SessionContext) -> Result<SchemaRef> {
+    if let Some(schema) = rollup.state_schema.get() {
+        return Ok(Arc::clone(schema));
+    }
     let spec = rollup.tables.iter().find_map(|name| TableSpec::by_name(name)).ok_or_else(|| {
         datafusion::error::DataFusionError::Internal(format!("rollup {} reads no known table", rollup.id))
     })?;
     let table = session.read_table(Arc::new(EmptyTable::new(canonical_schema(spec, rollup.columns))))?;
-    Ok(Arc::clone(rollup.build(table, config)?.schema().inner()))
+    let schema = Arc::clone(rollup.build(table, config)?.schema().inner());
+    Ok(Arc::clone(rollup.state_schema.get_or_init(|| schema)))
 }
 
 /// The united state of a rollup's `files` below `state`, as a query that has not run.

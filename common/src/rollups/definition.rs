@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -87,6 +88,7 @@ pub fn parse(file: &str, text: &str, id: &str) -> Result<Rollup> {
         shape: source.shape(&written),
         populations: leaked_list(populations),
         hash: leaked(&hash(id, &written, filter.as_ref(), &items)),
+        state_schema: OnceLock::new(),
     })
 }
 

@@ -11,7 +11,9 @@ mod populations;
 mod row_wise;
 mod shape;
 
-use arrow::datatypes::DataType;
+use std::sync::OnceLock;
+
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, cast, ident};
 use datafusion::prelude::DataFrame;
@@ -57,6 +59,8 @@ pub struct Rollup {
     pub populations: &'static [(&'static Population, Share)],
     /// Hash of all that decides what its state holds, however the file is laid out. Neither its version nor its populations do.
     pub hash: &'static str,
+    /// The columns of its state, once they are known: no parameter changes them.
+    pub(crate) state_schema: OnceLock<SchemaRef>,
 }
 
 /// What a rollup's state is.
