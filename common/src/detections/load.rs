@@ -79,17 +79,18 @@ pub(super) fn load(
             let hint = did_you_mean(rollup, all.chain(others));
             return Err(wrong(&files, rollup, &format!("there is no rollup {rollup:?}{hint}")));
         }
-        check_tables(&analysis, &files, analyses.iter().chain(beside.into_iter().flat_map(Detections::all)))?;
+        let built_in = beside.into_iter().flat_map(Detections::all);
+        check_tables(&analysis, &files, analyses.iter().chain(built_in).copied())?;
         analyses.push(Box::leak(Box::new(analysis)));
     }
     Ok((analyses, rollups))
 }
 
 /// That no table of results has the name of another.
-fn check_tables<'a>(
+fn check_tables(
     analysis: &Analysis,
     files: &Folder<'_>,
-    others: impl Iterator<Item = &'a &'static Analysis>,
+    others: impl Iterator<Item = &'static Analysis>,
 ) -> Result<()> {
     let companion = |of: &Analysis| of.companion.as_ref().map(|companion| companion.name);
     let others = others.filter(|other| other.id != analysis.id);

@@ -24,7 +24,7 @@ pub(super) fn check(
     detections: Detections,
 ) -> Result<Config, Vec<Difference>> {
     let mut wrong = Vec::new();
-    let places = &case.places;
+    let lines = &case.lines;
     for (name, rows) in &case.rows {
         match table_named(name) {
             Ok(table) => {
@@ -32,17 +32,17 @@ pub(super) fn check(
                 let unknown = columns.into_iter();
                 let unknown = unknown.filter_map(|column| Some((column, check_column(table, column).err()?)));
                 wrong.extend(
-                    unknown.map(|(column, told)| Difference::new(places.of_column(name, column), told)),
+                    unknown.map(|(column, told)| Difference::new(lines.of_column(name, column), told)),
                 );
             }
-            Err(told) => wrong.push(Difference::new(places.of_table(name), told)),
+            Err(told) => wrong.push(Difference::new(lines.of_table(name), told)),
         }
     }
     let columns: Vec<&str> = analysis.about.columns.iter().map(|column| column.name).collect();
-    wrong.extend(unknown_columns("row", (&case.expect, &places.expect), &columns));
+    wrong.extend(unknown_columns("row", (&case.expect, &lines.expect), &columns));
     if case.summary.is_some() && analysis.companion.is_none() {
         let told = "the detection has no companion table".to_owned();
-        wrong.push(Difference::new(places.summary.line_or(places.line), told));
+        wrong.push(Difference::new(lines.summary.line_or(lines.line), told));
     }
     match parameters(case, detections) {
         Ok(config) if wrong.is_empty() => Ok(config),
@@ -58,7 +58,7 @@ pub(super) fn check(
 fn parameters(case: &Case, detections: Detections) -> Result<Config, Difference> {
     let layer = Layer { name: NAME, text: &case.config };
     let told =
-        |line: usize, told: &str| Difference::new(case.places.of_config(line), format!("{NAME}: {told}"));
+        |line: usize, told: &str| Difference::new(case.lines.of_config(line), format!("{NAME}: {told}"));
     if let Err(error) = toml::from_str::<toml::Table>(&case.config) {
         let line = error.span().map_or(1, |span| layer.line_of(span.start));
         return Err(told(line, error.message()));

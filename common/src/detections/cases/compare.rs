@@ -7,8 +7,8 @@ use serde_json::Value;
 use toml::{Table, Value as Toml};
 
 use super::form::{Case, ExpectedFinding};
+use super::lines::ListLines;
 use super::outcome::CaseOutcome;
-use super::places::ListPlaces;
 use crate::findings::{Finding, Row};
 use crate::nearest::did_you_mean;
 use crate::time::{format_micros, parse_time_us};
@@ -41,23 +41,23 @@ impl Difference {
 
 /// All that differs.
 pub(super) fn differences(case: &Case, outcome: &CaseOutcome) -> Vec<Difference> {
-    let places = &case.places;
-    let mut found = of_table("row", (&case.expect, &places.expect), &outcome.result);
+    let lines = &case.lines;
+    let mut found = of_table("row", (&case.expect, &lines.expect), &outcome.result);
     if let (Some(summary), Some(companion)) = (&case.summary, &outcome.companion) {
-        found.extend(of_table("summary row", (summary, &places.summary), companion));
+        found.extend(of_table("summary row", (summary, &lines.summary), companion));
     }
     if let Some(findings) = &case.findings {
-        found.extend(of_findings((findings, &places.findings), &outcome.findings));
+        found.extend(of_findings((findings, &lines.findings), &outcome.findings));
     }
     found
 }
 
-fn of_table(of: &str, (expected, places): (&[Table], &ListPlaces), actual: &RecordBatch) -> Vec<Difference> {
+fn of_table(of: &str, (expected, lines): (&[Table], &ListLines), actual: &RecordBatch) -> Vec<Difference> {
     let rows: Vec<Row<'_>> = (0..actual.num_rows()).map(|index| Row::new(actual, index)).collect();
     let named: BTreeSet<&String> = expected.iter().flat_map(Table::keys).collect();
     let schema = actual.schema();
     let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let absent = unknown_columns(of, (expected, places), &known);
+    let absent = unknown_columns(of, (expected, lines), &known);
     if !absent.is_empty() {
         return absent;
     }
@@ -71,7 +71,7 @@ fn of_table(of: &str, (expected, places): (&[Table], &ListPlaces), actual: &Reco
             }
         };
         let actual: Vec<String> = rows.iter().map(told).collect();
-        return vec![Difference::count(places.line_or(1), of, expected.len(), &actual)];
+        return vec![Difference::count(lines.line_or(1), of, expected.len(), &actual)];
     }
     let mut found = Vec::new();
     for (index, (row, expected)) in rows.iter().zip(expected).enumerate() {
@@ -79,7 +79,7 @@ fn of_table(of: &str, (expected, places): (&[Table], &ListPlaces), actual: &Reco
             let actual = row.json_of(column);
             if !is_alike(&actual, value) {
                 let told = format!("{of} {}: {column} is {actual}, where the case has {value}", index + 1);
-                found.push(Difference::new(places.line_of(index, column), told));
+                found.push(Difference::new(lines.line_of(index, column), told));
             }
         }
     }
@@ -89,19 +89,19 @@ fn of_table(of: &str, (expected, places): (&[Table], &ListPlaces), actual: &Reco
 /// The columns that rows name and `known` lacks, each where it is named first.
 pub(super) fn unknown_columns(
     of: &str,
-    (rows, places): (&[Table], &ListPlaces),
+    (rows, lines): (&[Table], &ListLines),
     known: &[&str],
 ) -> Vec<Difference> {
     let named: BTreeSet<&String> = rows.iter().flat_map(Table::keys).collect();
     let unknown = named.into_iter().filter(|column| !known.contains(&column.as_str()));
     let told = unknown.map(|column| {
         let hint = did_you_mean(column, known.iter().copied());
-        Difference::new(places.first_of(column), format!("the {of}s have no column {column}{hint}"))
+        Difference::new(lines.first_of(column), format!("the {of}s have no column {column}{hint}"))
     });
     told.collect()
 }
 
-fn of_findings((expected, places): (&[ExpectedFinding], &ListPlaces), actual: &[Finding]) -> Vec<Difference> {
+fn of_findings((expected, lines): (&[ExpectedFinding], &ListLines), actual: &[Finding]) -> Vec<Difference> {
     if expected.len() != actual.len() {
         let told = |finding: &Finding| {
             let entities: Vec<String> = named(finding).into_iter().collect();
@@ -109,7 +109,7 @@ fn of_findings((expected, places): (&[ExpectedFinding], &ListPlaces), actual: &[
             format!("{severity}, {confidence}, {}: {}", entities.join(", "), finding.explanation)
         };
         let actual: Vec<String> = actual.iter().map(told).collect();
-        return vec![Difference::count(places.line_or(1), "finding", expected.len(), &actual)];
+        return vec![Difference::count(lines.line_or(1), "finding", expected.len(), &actual)];
     }
     let mut found = Vec::new();
     for (index, (expected, actual)) in expected.iter().zip(actual).enumerate() {
@@ -131,7 +131,7 @@ fn of_findings((expected, places): (&[ExpectedFinding], &ListPlaces), actual: &[
             if let Some(expected) = expected.filter(|expected| *expected != actual) {
                 let told =
                     format!("finding {}: {column} is {actual}, where the case has {expected}", index + 1);
-                found.push(Difference::new(places.line_of(index, column), told));
+                found.push(Difference::new(lines.line_of(index, column), told));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Table;
 
-use super::places::{Places, places};
+use super::lines::{CaseLines, lines};
 use crate::Result;
 use crate::config::Layer;
 use crate::findings::Severity;
@@ -46,7 +46,7 @@ pub struct Case {
     pub findings: Option<Vec<ExpectedFinding>>,
     /// Where in the file it stands.
     #[serde(skip)]
-    pub(super) places: Places,
+    pub(super) lines: CaseLines,
 }
 
 /// A span of time as `--from` and `--to` give it.
@@ -120,10 +120,10 @@ pub fn parse(path: &str, text: &str) -> Result<Vec<Case>> {
         Layer { name: path, text }.error_at(start, error.message())
     })?;
     let headers = text.lines().enumerate().filter(|(_, line)| line.trim() == CASE_HEADER);
-    let lines = headers.map(|(index, _)| index + 1).chain(std::iter::repeat(1));
-    let places = places(&Layer { name: path, text }).into_iter().chain(std::iter::repeat(Places::default()));
-    let placed = file.case.into_iter().zip(places).zip(lines);
-    Ok(placed.map(|((case, places), line)| Case { places: Places { line, ..places }, ..case }).collect())
+    let firsts = headers.map(|(index, _)| index + 1).chain(std::iter::repeat(1));
+    let parts = lines(&Layer { name: path, text }).into_iter().chain(std::iter::repeat(CaseLines::default()));
+    let placed = file.case.into_iter().zip(parts).zip(firsts);
+    Ok(placed.map(|((case, lines), line)| Case { lines: CaseLines { line, ..lines }, ..case }).collect())
 }
 
 #[cfg(test)]
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_file_of_another_form_is_refused_with_its_line() {
         let cases = parse("mine/cases.toml", "# what\n\n[[case]]\nname = 'one'\nexpect = []\n").unwrap();
-        assert_eq!((cases.len(), cases[0].places.line, cases[0].preset.as_str()), (1, 3, "default"));
+        assert_eq!((cases.len(), cases[0].lines.line, cases[0].preset.as_str()), (1, 3, "default"));
         let error = parse("mine/cases.toml", "[[case]]\nname = 'one'\nexpct = []\n").unwrap_err().to_string();
         assert!(error.starts_with("mine/cases.toml, line 3: unknown field `expct`"), "{error}");
     }

@@ -5,8 +5,8 @@ mod chance;
 mod check;
 mod compare;
 mod form;
+mod lines;
 mod outcome;
-mod places;
 mod rows;
 mod states;
 
@@ -119,7 +119,7 @@ async fn report(
     let mut report = CaseReport {
         detection: analysis.id,
         file,
-        line: case.places.line,
+        line: case.lines.line,
         case: case.name.clone(),
         input_rows: case.rows.values().map(Vec::len).sum(),
         rows: 0,

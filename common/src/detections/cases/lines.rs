@@ -9,20 +9,20 @@ use crate::config::Layer;
 
 /// The lines of a case, counted from 1.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Places {
+pub(super) struct CaseLines {
     /// Where it begins.
     pub(super) line: usize,
-    pub(super) expect: ListPlaces,
-    pub(super) summary: ListPlaces,
-    pub(super) findings: ListPlaces,
+    pub(super) expect: ListLines,
+    pub(super) summary: ListLines,
+    pub(super) findings: ListLines,
     /// The input rows by table.
-    rows: BTreeMap<String, ListPlaces>,
+    rows: BTreeMap<String, ListLines>,
     config: Option<ConfigPlace>,
 }
 
 /// The lines of a list of tables.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ListPlaces {
+pub(super) struct ListLines {
     /// Where the list begins; 0 where there is none.
     line: usize,
     rows: Vec<RowPlaces>,
@@ -42,7 +42,7 @@ struct ConfigPlace {
     has_lines: bool,
 }
 
-impl ListPlaces {
+impl ListLines {
     /// The line on which the list begins, or `other`.
     pub(super) fn line_or(&self, other: usize) -> usize {
         if self.line == 0 { other } else { self.line }
@@ -60,7 +60,7 @@ impl ListPlaces {
     }
 }
 
-impl Places {
+impl CaseLines {
     /// The line of the case's rows of a table.
     pub(super) fn of_table(&self, table: &str) -> usize {
         self.rows.get(table).map_or(self.line, |rows| rows.line_or(self.line))
@@ -82,19 +82,19 @@ impl Places {
 }
 
 /// The places of each case of a file, in order.
-pub(super) fn places(layer: &Layer<'_>) -> Vec<Places> {
+pub(super) fn lines(layer: &Layer<'_>) -> Vec<CaseLines> {
     let Ok(table) = DeTable::parse(layer.text) else { return Vec::new() };
     let cases = table.get_ref().get("case").and_then(|cases| cases.get_ref().as_array());
     cases.into_iter().flatten().map(|case| of_case(layer, case.get_ref())).collect()
 }
 
-fn of_case(layer: &Layer<'_>, case: &DeValue<'_>) -> Places {
+fn of_case(layer: &Layer<'_>, case: &DeValue<'_>) -> CaseLines {
     let list = |name: &str| case.get(name).map(|list| of_list(layer, list)).unwrap_or_default();
     let mut rows = BTreeMap::new();
     for (table, list) in case.get("rows").and_then(|rows| rows.get_ref().as_table()).into_iter().flatten() {
         rows.insert(table.get_ref().to_string(), of_list(layer, list));
     }
-    Places {
+    CaseLines {
         line: 0,
         expect: list("expect"),
         summary: list("summary"),
@@ -104,7 +104,7 @@ fn of_case(layer: &Layer<'_>, case: &DeValue<'_>) -> Places {
     }
 }
 
-fn of_list(layer: &Layer<'_>, list: &Spanned<DeValue<'_>>) -> ListPlaces {
+fn of_list(layer: &Layer<'_>, list: &Spanned<DeValue<'_>>) -> ListLines {
     let row = |row: &Spanned<DeValue<'_>>| RowPlaces {
         line: layer.line_of(row.span().start),
         columns: row
@@ -115,7 +115,7 @@ fn of_list(layer: &Layer<'_>, list: &Spanned<DeValue<'_>>) -> ListPlaces {
             .map(|(name, _)| (name.get_ref().to_string(), layer.line_of(name.span().start)))
             .collect(),
     };
-    ListPlaces {
+    ListLines {
         line: layer.line_of(list.span().start),
         rows: list.get_ref().as_array().into_iter().flatten().map(row).collect(),
     }
