@@ -132,7 +132,7 @@ impl Explanation {
     fn written(&self, values: Vec<(String, Value)>) -> Result<(Result<(), TemplateError>, Sentence)> {
         let mut sentence = Sentence::default();
         let template = self.template()?;
-        let rendered = template.render_to_write(Value::from_iter(values), &mut sentence).map(|_| ());
+        let rendered = template.render_captured_to(Value::from_iter(values), &mut sentence).map(|_| ());
         Ok((rendered, sentence))
     }
 
