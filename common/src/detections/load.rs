@@ -79,8 +79,8 @@ pub(super) fn load(
             let hint = did_you_mean(rollup, all.chain(others));
             return Err(wrong(&files, rollup, &format!("there is no rollup {rollup:?}{hint}")));
         }
-        let built_in = beside.into_iter().flat_map(Detections::all);
-        check_tables(&analysis, &files, analyses.iter().chain(built_in).copied())?;
+        let built_in = beside.into_iter().flat_map(Detections::all).copied();
+        check_tables(&analysis, &files, analyses.iter().copied().chain(built_in))?;
         analyses.push(Box::leak(Box::new(analysis)));
     }
     Ok((analyses, rollups))
