@@ -123,7 +123,11 @@ pub fn parse(path: &str, text: &str) -> Result<Vec<Case>> {
     let firsts = headers.map(|(index, _)| index + 1).chain(std::iter::repeat(1));
     let parts = lines(&Layer { name: path, text }).into_iter().chain(std::iter::repeat(CaseLines::default()));
     let placed = file.case.into_iter().zip(parts).zip(firsts);
-    Ok(placed.map(|((case, lines), line)| Case { lines: CaseLines { line, ..lines }, ..case }).collect())
+    let placed = placed.map(|((case, mut lines), line)| {
+        lines.line = line;
+        Case { lines, ..case }
+    });
+    Ok(placed.collect())
 }
 
 #[cfg(test)]
