@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::analyses::{Analysis, SideTable};
 use hindcast_common::catalog::StateFile;
 use hindcast_common::engine::{Job, MergeFault, MergeJob, MergeRows, StateFault, job_plan, made_by};
-use hindcast_common::error::store_failure;
+use hindcast_common::error::{cause, store_failure};
 use hindcast_common::functions::BUCKETS;
 use hindcast_common::operation::Origin;
 use hindcast_common::retry::with_retries;
