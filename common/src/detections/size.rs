@@ -1,12 +1,12 @@
 //! How large SQL may be. What is larger takes very long to plan, more stack than a thread has, or any amount of memory.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, plan_err};
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value, Visit, Visitor,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Value, Visit, Visitor,
+    visit_relations,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -17,7 +17,7 @@ pub(crate) const RECURSION_LIMIT: usize = 50;
 const MOST_TOKENS: usize = 10_000;
 /// Expressions within each other: a chain of so many operators is as deep a tree, which the parser does not count.
 const MOST_DEPTH: usize = 200;
-/// Steps of a plan.
+/// Tables that a query reads, each as often as it is named.
 const MOST_STEPS: usize = 1_000;
 /// Largest size that may be asked of [`SIZED`].
 const MOST_SIZE: f64 = 1_000.0;
@@ -56,20 +56,49 @@ pub(crate) fn check_expressions(written: &impl Visit) -> Result<()> {
     }
 }
 
-/// Fails for a plan of too many steps, such as of queries that name each other twice and twice again.
+/// Fails for a query of too many steps, such as of queries that name each other twice and twice again: each name is planned as
+/// often as it stands there.
 ///
 /// # Errors
-/// Where it has too many.
-pub(super) fn check_plan(plan: &LogicalPlan) -> Result<()> {
-    let mut steps = 0;
-    plan.apply_with_subqueries(|_| {
-        steps += 1;
-        Ok(if steps > MOST_STEPS { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    if steps > MOST_STEPS {
+/// Where it has too many, or a `WITH` that is not at its beginning.
+pub(super) fn check_steps(query: &Query) -> Result<()> {
+    let mut steps_of: HashMap<&str, usize> = HashMap::new();
+    for named in query.with.iter().flat_map(|with| &with.cte_tables) {
+        let steps = steps(named.query.as_ref(), &steps_of)?;
+        steps_of.insert(&named.alias.name.value, steps);
+    }
+    steps(query.body.as_ref(), &steps_of).map(|_| ())
+}
+
+/// The tables that a part of a query reads, those of the queries it names among them.
+fn steps(part: &impl Visit, steps_of: &HashMap<&str, usize>) -> Result<usize> {
+    if part.visit(&mut InnerNames).is_break() {
+        return plan_err!("WITH stands at the beginning of a query only");
+    }
+    let mut steps = 1_usize;
+    let counted = visit_relations(part, |name| {
+        let named = match name.0.as_slice() {
+            [only] => only.as_ident().and_then(|ident| steps_of.get(ident.value.as_str())),
+            _ => None,
+        };
+        steps = steps.saturating_add(named.copied().unwrap_or(1));
+        if steps > MOST_STEPS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    if counted.is_break() {
         return plan_err!("it comes to more than {MOST_STEPS} steps: join and unite fewer queries");
     }
-    Ok(())
+    Ok(steps)
+}
+
+/// Stops at a query that names others.
+struct InnerNames;
+
+impl Visitor for InnerNames {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        if query.with.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
 }
 
 /// How deep an expression is that is being visited.
