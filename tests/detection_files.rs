@@ -56,7 +56,14 @@ fn what_is_wrong_is_named_with_file_and_line() {
     fs::write(&definition, &whole).expect("written");
     fs::write(folder.join("many_destinations/notes.txt"), "x").expect("written");
     assert_refused(&lint, &["many_destinations/notes.txt"]);
-    fs::remove_file(folder.join("many_destinations/notes.txt")).expect("removed");
+}
+
+#[test]
+fn what_is_wrong_in_cases_and_names_is_named() {
+    let place = with_sessions();
+    let folder = with_skeleton(&place);
+    let dir = folder.display();
+    let lint = format!("detections lint {dir}");
     let cases = folder.join("many_destinations/cases.toml");
     let whole_cases = fs::read_to_string(&cases).expect("a file");
     for (from, to, hints) in [

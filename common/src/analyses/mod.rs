@@ -264,7 +264,8 @@ impl Analysis {
     /// # Errors
     /// Where the plan can't be built.
     pub fn cut(&self, result: DataFrame, config: &Config) -> Result<DataFrame> {
-        let Some(limit) = self.limit(config) else {
+        // What is finished later is cut then: until all is known, none of a shard's rows may be left out.
+        let Some(limit) = self.limit(config).filter(|_| self.finish.is_none()) else {
             return Ok(result);
         };
         // The columns named order a cut result wholly: a group's key is among them.

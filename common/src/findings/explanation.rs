@@ -6,7 +6,7 @@
 use std::io;
 
 use arrow::datatypes::{DataType, Schema};
-use minijinja::value::Value;
+use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error as TemplateError, ErrorKind, UndefinedBehavior, escape_formatter};
 
 use super::row::Row;
@@ -20,8 +20,10 @@ const TEMPLATE: &str = "explanation";
 const MOST_STEPS: u64 = 100_000;
 /// Characters of a template: a chain of filters or operators is as deep a tree.
 const MOST_CHARACTERS: usize = 4_000;
-/// Bytes of the sentence it gives.
+/// Bytes of the sentence it gives, beside the texts of its row.
 const MOST_BYTES: usize = 10_000;
+/// How often a sentence may hold the texts of its row.
+const MOST_REPEATS: usize = 4;
 /// Filters that give a text of any size: one that asks for it would take all memory.
 const UNBOUNDED_FILTERS: [&str; 4] = ["indent", "format", "replace", "batch"];
 /// Statements that keep values: a text that is appended to itself doubles each time.
@@ -53,7 +55,7 @@ impl Explanation {
         environment.add_filter("fixed", fixed);
         environment.set_formatter(|out, state, value| match value.len() {
             // Written element by element, also where nothing more is taken.
-            Some(count) if count > MOST_BYTES => {
+            Some(count) if count > MOST_BYTES && value.kind() != ValueKind::String => {
                 Err(TemplateError::new(ErrorKind::InvalidOperation, format!("{count} elements are too many")))
             }
             _ => escape_formatter(out, state, value),
@@ -130,7 +132,9 @@ impl Explanation {
 
     /// What the template gives for `values`.
     fn written(&self, values: Vec<(String, Value)>) -> Result<(Result<(), TemplateError>, Sentence)> {
-        let mut sentence = Sentence::default();
+        let of_row: usize = values.iter().filter_map(|(_, value)| value.as_str()).map(str::len).sum();
+        let limit = MOST_BYTES.saturating_add(of_row.saturating_mul(MOST_REPEATS));
+        let mut sentence = Sentence { bytes: Vec::new(), limit, is_full: false };
         let template = self.template()?;
         let rendered = template.render_captured_to(Value::from_iter(values), &mut sentence).map(|_| ());
         Ok((rendered, sentence))
@@ -142,16 +146,16 @@ impl Explanation {
     }
 }
 
-/// What a template gives, up to [`MOST_BYTES`].
-#[derive(Default)]
+/// What a template gives, up to a limit in bytes.
 struct Sentence {
     bytes: Vec<u8>,
+    limit: usize,
     is_full: bool,
 }
 
 impl io::Write for Sentence {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.is_full |= self.bytes.len() + bytes.len() > MOST_BYTES;
+        self.is_full |= self.bytes.len() + bytes.len() > self.limit;
         if self.is_full {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
