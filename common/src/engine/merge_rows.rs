@@ -12,8 +12,7 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::SessionContext;
 
 use super::job::{MergeFault, MergeJob, json_error};
-use super::merge_task::{analysis, opened, rollup};
-use super::state_table::state_schema;
+use super::merge_task::{analysis, rollup, without_rows};
 use crate::analyses::{Analysis, Inputs, Scope, SideTable};
 use crate::catalog::StateFile;
 use crate::config::Config;
@@ -68,9 +67,7 @@ pub fn result_columns(analysis: &Analysis, config: &Config) -> Result<SchemaRef>
 /// # Errors
 /// Where its plan can't be built.
 pub fn rollup_columns(rollup: &Rollup, config: &Config) -> Result<SchemaRef> {
-    let session = SessionContext::new();
-    let table = EmptyTable::new(state_schema(rollup, config, &session)?);
-    let merged = opened(rollup, session.read_table(Arc::new(table))?, Scope::Shard)?;
+    let merged = without_rows(rollup, config, &SessionContext::new(), Scope::Shard)?;
     Ok(Arc::clone(merged.schema().inner()))
 }
 
@@ -81,11 +78,7 @@ impl MergeRows {
     /// Where the job names an analysis or rollup there is none of, or two analyses differ in a column's type.
     pub fn of(job: &MergeJob) -> Result<Self> {
         let session = SessionContext::new();
-        let empty = |id: &str, scope| {
-            let rollup = rollup(&job.config, id)?;
-            let table = EmptyTable::new(state_schema(rollup, &job.config, &session)?);
-            opened(rollup, session.read_table(Arc::new(table))?, scope)
-        };
+        let empty = |id: &str, scope| without_rows(rollup(&job.config, id)?, &job.config, &session, scope);
         let open = |id: &str, scope| {
             let is_there = job.states(scope).contains_key(id);
             is_there.then(|| empty(id, scope)).transpose()

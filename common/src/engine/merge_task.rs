@@ -215,10 +215,9 @@ impl<'a> Shard<'a> {
 
     /// The columns of a rollup's merged state.
     fn schema_of(&self, id: &str) -> Result<SchemaRef> {
-        let rollup = rollup(&self.job.config, id)?;
-        let schema = state_schema(rollup, &self.job.config, &self.session)?;
-        let empty = self.session.read_table(Arc::new(EmptyTable::new(schema)))?;
-        Ok(Arc::clone(opened(rollup, empty, Scope::Shard)?.schema().inner()))
+        let config = &self.job.config;
+        let merged = without_rows(rollup(config, id)?, config, &self.session, Scope::Shard)?;
+        Ok(Arc::clone(merged.schema().inner()))
     }
 
     fn side(&self, table: &SideTable) -> Result<Option<DataFrame>> {
@@ -271,6 +270,17 @@ impl<'a> Shard<'a> {
 /// A rollup's stored states as an analysis opens them.
 pub(crate) fn opened(rollup: &Rollup, states: DataFrame, scope: Scope) -> Result<DataFrame> {
     if scope == Scope::Unmerged { Ok(states) } else { rollup.merge(states) }
+}
+
+/// A rollup's rows as an analysis opens them, where there are none.
+pub(super) fn without_rows(
+    rollup: &Rollup,
+    config: &Config,
+    session: &SessionContext,
+    scope: Scope,
+) -> Result<DataFrame> {
+    let table = EmptyTable::new(state_schema(rollup, config, session)?);
+    opened(rollup, session.read_table(Arc::new(table))?, scope)
 }
 
 pub(super) fn analysis(config: &Config, id: &str) -> Result<&'static Analysis> {
