@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::attack::Tactic;
-use super::rule::{Period, Role, Stage};
+use super::rule::{KillChainPhase, Period, Role};
 use crate::entities::EntityKind;
 
 /// `[finding]`: how rows of a detection's result become findings.
@@ -15,7 +15,7 @@ pub struct FindingDefinition {
     /// ATT&CK techniques, the one it shows most first.
     pub techniques: Vec<TechniqueDefinition>,
     /// Where in the kill chain it stands.
-    pub stage: Stage,
+    pub stage: KillChainPhase,
     /// Span within which rows of the same entities are one finding.
     pub period: Period,
     /// Columns that name those involved.

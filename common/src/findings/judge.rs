@@ -168,7 +168,7 @@ mod tests {
     use arrow::array::{Float64Array, Int64Array};
 
     use super::super::explanation::Explanation;
-    use super::super::rule::{Period, Stage};
+    use super::super::rule::{KillChainPhase, Period};
     use super::*;
 
     fn rule(is_finding: &'static str, severity: &'static str, confidence: &'static str) -> FindingRule {
@@ -176,7 +176,7 @@ mod tests {
         FindingRule {
             title: "Test".into(),
             techniques: Vec::new(),
-            stage: Stage::Beacon,
+            stage: KillChainPhase::Beacon,
             entities: Vec::new(),
             first_seen: "first_seen".into(),
             last_seen: "last_seen".into(),

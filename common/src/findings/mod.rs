@@ -24,7 +24,7 @@ pub use json::json_values;
 pub use judge::{Judge, Judged};
 pub use prevalence::{Prevalence, wanted_entities, wanted_rows};
 pub use row::Row;
-pub use rule::{EntityColumn, FindingRule, Period, Role, Severity, Stage, Technique, technique};
+pub use rule::{EntityColumn, FindingRule, KillChainPhase, Period, Role, Severity, Technique, technique};
 
 use crate::Result;
 use crate::analyses::{Analysis, Suite};
@@ -54,7 +54,7 @@ pub struct Finding {
     /// Rows of the result table behind it.
     pub rows: u64,
     /// Where in the kill chain it stands.
-    pub stage: Stage,
+    pub stage: KillChainPhase,
     /// Who and what is involved.
     pub entities: BTreeSet<Entity>,
     /// ATT&CK techniques, the one it shows most first.

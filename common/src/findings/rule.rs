@@ -25,7 +25,7 @@ pub struct FindingRule {
     /// ATT&CK techniques it shows.
     pub techniques: Vec<Technique>,
     /// Where in the kill chain it stands.
-    pub stage: Stage,
+    pub stage: KillChainPhase,
     /// Columns that name those involved; rows that agree in them are one finding a period.
     pub entities: Vec<EntityColumn>,
     /// Column of the first instant.
@@ -231,7 +231,7 @@ impl Severity {
 /// Steps of the kill chain, in the order incidents are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stage {
+pub enum KillChainPhase {
     /// Data is gathered and packed.
     Staging,
     /// Data is sent by a tool made for it.
@@ -244,18 +244,24 @@ pub enum Stage {
     Audit,
 }
 
-impl Stage {
+impl KillChainPhase {
     /// All, in their order.
-    pub const ALL: [Stage; 5] = [Stage::Staging, Stage::Upload, Stage::Beacon, Stage::Egress, Stage::Audit];
+    pub const ALL: [KillChainPhase; 5] = [
+        KillChainPhase::Staging,
+        KillChainPhase::Upload,
+        KillChainPhase::Beacon,
+        KillChainPhase::Egress,
+        KillChainPhase::Audit,
+    ];
 
     /// Its name in output.
     pub fn name(self) -> &'static str {
         match self {
-            Stage::Staging => "staging",
-            Stage::Upload => "upload",
-            Stage::Beacon => "beacon",
-            Stage::Egress => "egress",
-            Stage::Audit => "audit",
+            KillChainPhase::Staging => "staging",
+            KillChainPhase::Upload => "upload",
+            KillChainPhase::Beacon => "beacon",
+            KillChainPhase::Egress => "egress",
+            KillChainPhase::Audit => "audit",
         }
     }
 }

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use hindcast_common::analyses::Suite;
 use hindcast_common::config::Config;
 use hindcast_common::entities::Entity;
-use hindcast_common::findings::{Finding, Severity, Stage, Tactic};
+use hindcast_common::findings::{Finding, KillChainPhase, Severity, Tactic};
 use hindcast_common::time::MICROS_PER_DAY;
 use serde::{Deserialize, Serialize};
 
 use super::groups::Groups;
 use super::links::{Hubs, Keys, Link, Placed, shared, tied};
-use super::{EntityTie, Prevalence};
+use super::{EntityRelation, Prevalence};
 use crate::risk::{Assessed, Assessor};
 
 /// Findings that tell one story.
@@ -33,18 +33,18 @@ pub struct Incident {
     /// Tactics that its findings show.
     pub tactics: BTreeSet<Tactic>,
     /// Stages of the kill chain, in its order.
-    pub stages: BTreeSet<Stage>,
+    pub stages: BTreeSet<KillChainPhase>,
     /// Everybody and everything that its findings name.
     pub entities: BTreeSet<Entity>,
     /// What ties its findings.
-    pub ties: Vec<Tie>,
+    pub ties: Vec<Relation>,
     /// Ids of all findings, along the kill chain and then by time.
     pub findings: Vec<String>,
 }
 
 /// Why findings belong together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Tie {
+pub struct Relation {
     /// The entity that all of them name; with `other`, the one by way of which they are tied.
     #[serde(flatten)]
     pub entity: Entity,
@@ -53,14 +53,14 @@ pub struct Tie {
     pub other: Option<Entity>,
     /// Those rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rows: Option<TieRows>,
+    pub rows: Option<RelationRows>,
     /// Ids of the findings.
     pub findings: Vec<String>,
 }
 
 /// Rows that tie two entities.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TieRows {
+pub struct RelationRows {
     /// Their table.
     pub table: String,
     /// Their day, UTC.
@@ -83,14 +83,18 @@ pub struct Hub {
     pub findings: u64,
 }
 
-impl Tie {
+impl Relation {
     pub(super) fn shared(entity: &Entity, findings: Vec<String>) -> Self {
         Self { entity: entity.clone(), other: None, rows: None, findings }
     }
 
-    pub(super) fn by_rows(tie: &EntityTie, findings: Vec<String>) -> Self {
-        let rows =
-            TieRows { table: tie.table.clone(), date: tie.date.clone(), rows: tie.rows, degree: tie.degree };
+    pub(super) fn by_rows(tie: &EntityRelation, findings: Vec<String>) -> Self {
+        let rows = RelationRows {
+            table: tie.table.clone(),
+            date: tie.date.clone(),
+            rows: tie.rows,
+            degree: tie.degree,
+        };
         Self { entity: tie.hub.clone(), other: Some(tie.other.clone()), rows: Some(rows), findings }
     }
 }
@@ -98,7 +102,7 @@ impl Tie {
 /// The incidents among `findings`, worst first, and what was too common to tie any.
 pub fn incidents_of(
     findings: &[Finding],
-    ties: &[EntityTie],
+    ties: &[EntityRelation],
     prevalence: &Prevalence,
     assessor: &Assessor<'_>,
     config: &Config,
@@ -176,8 +180,8 @@ fn incident(
 }
 
 /// Ties in an order of their own: by entity, then by rows.
-fn in_order(links: &[&Link]) -> Vec<Tie> {
-    let mut ties: Vec<Tie> = links.iter().map(|link| link.tie.clone()).collect();
+fn in_order(links: &[&Link]) -> Vec<Relation> {
+    let mut ties: Vec<Relation> = links.iter().map(|link| link.tie.clone()).collect();
     ties.sort();
     ties
 }

@@ -6,8 +6,8 @@ use hindcast_common::entities::{Entity, EntityKind};
 use hindcast_common::findings::Finding;
 use hindcast_common::time::{MICROS_PER_DAY, parse_time_us};
 
-use super::incident::{Hub, Tie};
-use super::{EntityTie, Prevalence};
+use super::incident::{Hub, Relation};
+use super::{EntityRelation, Prevalence};
 
 /// First and last instant of a finding, in microseconds since 1970; `None` where it tells no first.
 pub(crate) fn span_us(finding: &Finding) -> Option<(i64, i64)> {
@@ -38,7 +38,7 @@ impl<'a> Placed<'a> {
 pub(super) struct Link {
     /// Indices of the findings, at least two.
     pub(super) findings: Vec<usize>,
-    pub(super) tie: Tie,
+    pub(super) tie: Relation,
 }
 
 /// Whom an entity is, where two domains may have an account of the same name.
@@ -80,7 +80,7 @@ pub(super) struct Hubs(BTreeMap<Key, (Entity, u64)>);
 impl Hubs {
     pub(super) fn of(
         placed: &[Placed<'_>],
-        ties: &[EntityTie],
+        ties: &[EntityRelation],
         prevalence: &Prevalence,
         keys: &Keys,
         max_shared: u64,
@@ -144,7 +144,7 @@ pub(super) fn shared(placed: &[Placed<'_>], keys: &Keys, hubs: &Hubs, within_us:
         let mut run_end_us = i64::MIN;
         let mut close = |run: Vec<usize>| {
             if run.len() > 1 {
-                let tie = Tie::shared(&entity, ids(placed, &run));
+                let tie = Relation::shared(&entity, ids(placed, &run));
                 links.push(Link { findings: run, tie });
             }
         };
@@ -162,7 +162,7 @@ pub(super) fn shared(placed: &[Placed<'_>], keys: &Keys, hubs: &Hubs, within_us:
 }
 
 /// Findings of a day whose entities rows of that day name together, directly or over a third entity.
-pub(super) fn tied(placed: &[Placed<'_>], ties: &[EntityTie], keys: &Keys, hubs: &Hubs) -> Vec<Link> {
+pub(super) fn tied(placed: &[Placed<'_>], ties: &[EntityRelation], keys: &Keys, hubs: &Hubs) -> Vec<Link> {
     let mut named: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
     for (index, place) in placed.iter().enumerate() {
         for entity in &place.finding.entities {
@@ -174,7 +174,7 @@ pub(super) fn tied(placed: &[Placed<'_>], ties: &[EntityTie], keys: &Keys, hubs:
         indices.filter(|index| placed[*index].is_active_on(day)).collect()
     };
     // All that an address or account is tied to on a day belongs together, by way of it.
-    let mut by_hub: BTreeMap<(i64, Key), Vec<&EntityTie>> = BTreeMap::new();
+    let mut by_hub: BTreeMap<(i64, Key), Vec<&EntityRelation>> = BTreeMap::new();
     for tie in ties {
         let key = keys.key(&tie.hub);
         if !hubs.has(&key) && !hubs.has(&keys.key(&tie.other)) {
@@ -196,7 +196,7 @@ pub(super) fn tied(placed: &[Placed<'_>], ties: &[EntityTie], keys: &Keys, hubs:
         findings.sort_by_key(|index| (placed[*index].first_us, &placed[*index].finding.id));
         if findings.len() > 1 {
             for tie in told {
-                let tie = Tie::by_rows(tie, ids(placed, &findings));
+                let tie = Relation::by_rows(tie, ids(placed, &findings));
                 links.push(Link { findings: findings.clone(), tie });
             }
         }

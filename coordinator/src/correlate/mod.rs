@@ -9,12 +9,12 @@ use hindcast_common::entities::Entity;
 use serde::{Deserialize, Serialize};
 
 pub use hindcast_common::findings::Prevalence;
-pub use incident::{Hub, Incident, Tie, incidents_of};
+pub use incident::{Hub, Incident, Relation, incidents_of};
 pub(crate) use links::span_us;
 
 /// Rows of a day that name two entities together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EntityTie {
+pub struct EntityRelation {
     /// The table of the rows.
     pub table: String,
     /// The day, UTC.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hindcast_common::analyses::Suite;
 use hindcast_common::config::Config;
 use hindcast_common::entities::EntityKind;
-use hindcast_common::findings::{Finding, Severity, Stage, technique};
+use hindcast_common::findings::{Finding, KillChainPhase, Severity, technique};
 use hindcast_common::time::{MICROS_PER_DAY, parse_time_us};
 use proptest::prelude::*;
 
@@ -16,13 +16,13 @@ const DEVICE: EntityKind = EntityKind::Device;
 const USER: EntityKind = EntityKind::User;
 const IP: EntityKind = EntityKind::Ip;
 
-fn finding(id: &str, stage: Stage, time: &str, named: &[(EntityKind, &str)]) -> Finding {
+fn finding(id: &str, stage: KillChainPhase, time: &str, named: &[(EntityKind, &str)]) -> Finding {
     let (suite, shown) = match stage {
-        Stage::Staging => (Suite::Exfiltration, "T1560.001"),
-        Stage::Upload => (Suite::Exfiltration, "T1567.002"),
-        Stage::Beacon => (Suite::Firewall, "T1071"),
-        Stage::Egress => (Suite::Exfiltration, "T1048"),
-        Stage::Audit => (Suite::Office365, "T1078.004"),
+        KillChainPhase::Staging => (Suite::Exfiltration, "T1560.001"),
+        KillChainPhase::Upload => (Suite::Exfiltration, "T1567.002"),
+        KillChainPhase::Beacon => (Suite::Firewall, "T1071"),
+        KillChainPhase::Egress => (Suite::Exfiltration, "T1048"),
+        KillChainPhase::Audit => (Suite::Office365, "T1078.004"),
     };
     Finding {
         id: id.into(),
@@ -43,8 +43,8 @@ fn finding(id: &str, stage: Stage, time: &str, named: &[(EntityKind, &str)]) -> 
     }
 }
 
-fn tie(date: &str, hub: (EntityKind, &str), other: (EntityKind, &str), degree: u64) -> EntityTie {
-    EntityTie {
+fn tie(date: &str, hub: (EntityKind, &str), other: (EntityKind, &str), degree: u64) -> EntityRelation {
+    EntityRelation {
         table: "DeviceNetworkEvents".into(),
         date: date.into(),
         day: parse_time_us(&format!("{date}T00:00:00Z")).unwrap() / MICROS_PER_DAY,
@@ -55,12 +55,16 @@ fn tie(date: &str, hub: (EntityKind, &str), other: (EntityKind, &str), degree: u
     }
 }
 
-fn incidents(findings: &[Finding], ties: &[EntityTie], prevalence: &Prevalence) -> (Vec<Incident>, Vec<Hub>) {
+fn incidents(
+    findings: &[Finding],
+    ties: &[EntityRelation],
+    prevalence: &Prevalence,
+) -> (Vec<Incident>, Vec<Hub>) {
     let config = Config::load("default", &[]).unwrap();
     incidents_of(findings, ties, prevalence, &Assessor::new(&config, prevalence), &config)
 }
 
-fn of(findings: &[Finding], ties: &[EntityTie]) -> Vec<Incident> {
+fn of(findings: &[Finding], ties: &[EntityRelation]) -> Vec<Incident> {
     incidents(findings, ties, &Prevalence::default()).0
 }
 
@@ -68,10 +72,15 @@ fn of(findings: &[Finding], ties: &[EntityTie]) -> Vec<Incident> {
 fn stages_of_one_device_within_a_day_are_one_incident_along_the_kill_chain() {
     let incidents = of(
         &[
-            finding("egress", Stage::Egress, "2026-01-01T09:00:00Z", &[(DEVICE, "WS-1.corp.example")]),
-            finding("staging", Stage::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-1")]),
-            finding("elsewhere", Stage::Egress, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-2")]),
-            finding("days later", Stage::Upload, "2026-01-03T10:00:01Z", &[(DEVICE, "ws-1")]),
+            finding(
+                "egress",
+                KillChainPhase::Egress,
+                "2026-01-01T09:00:00Z",
+                &[(DEVICE, "WS-1.corp.example")],
+            ),
+            finding("staging", KillChainPhase::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-1")]),
+            finding("elsewhere", KillChainPhase::Egress, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-2")]),
+            finding("days later", KillChainPhase::Upload, "2026-01-03T10:00:01Z", &[(DEVICE, "ws-1")]),
         ],
         &[],
     );
@@ -83,7 +92,8 @@ fn stages_of_one_device_within_a_day_are_one_incident_along_the_kill_chain() {
 
 #[test]
 fn one_tactic_of_one_suite_alone_is_no_incident() {
-    let staging = |id: &str| finding(id, Stage::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-1")]);
+    let staging =
+        |id: &str| finding(id, KillChainPhase::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-1")]);
     assert!(of(&[staging("a"), staging("b")], &[]).is_empty());
     assert!(of(&[], &[]).is_empty());
 }
@@ -94,12 +104,17 @@ fn rows_that_name_two_entities_tie_suites_together() {
     let findings = [
         finding(
             "mailbox",
-            Stage::Audit,
+            KillChainPhase::Audit,
             "2026-01-01T20:00:00Z",
             &[(USER, "Ada@corp.example"), (IP, "203.0.113.9")],
         ),
-        finding("staging", Stage::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-1")]),
-        finding("beacon", Stage::Beacon, "2026-01-01T12:00:00Z", &[(IP, "10.0.0.1"), (IP, "198.51.100.7")]),
+        finding("staging", KillChainPhase::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-1")]),
+        finding(
+            "beacon",
+            KillChainPhase::Beacon,
+            "2026-01-01T12:00:00Z",
+            &[(IP, "10.0.0.1"), (IP, "198.51.100.7")],
+        ),
     ];
     let ties = [
         tie("2026-01-01", (IP, "10.0.0.1"), (DEVICE, "WS-1"), 1),
@@ -117,8 +132,8 @@ fn rows_that_name_two_entities_tie_suites_together() {
 #[test]
 fn an_address_that_moved_does_not_join_its_devices() {
     let findings = [
-        finding("on a", Stage::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "a")]),
-        finding("on b", Stage::Upload, "2026-01-02T09:00:00Z", &[(DEVICE, "b")]),
+        finding("on a", KillChainPhase::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "a")]),
+        finding("on b", KillChainPhase::Upload, "2026-01-02T09:00:00Z", &[(DEVICE, "b")]),
     ];
     let ties = [
         tie("2026-01-01", (IP, "10.0.0.1"), (DEVICE, "a"), 1),
@@ -127,7 +142,7 @@ fn an_address_that_moved_does_not_join_its_devices() {
     assert!(of(&findings, &ties).is_empty());
     // On one day they would be.
     let same_day = [ties[0].clone(), tie("2026-01-01", (IP, "10.0.0.1"), (DEVICE, "b"), 2)];
-    let moved = finding("on b", Stage::Upload, "2026-01-01T12:00:00Z", &[(DEVICE, "b")]);
+    let moved = finding("on b", KillChainPhase::Upload, "2026-01-01T12:00:00Z", &[(DEVICE, "b")]);
     assert_eq!(of(&[findings[0].clone(), moved], &same_day).len(), 1);
 }
 
@@ -136,10 +151,20 @@ fn an_address_that_moved_does_not_join_its_devices() {
 fn what_everybody_shares_ties_nothing() {
     let proxied = |id: &str, stage, device| finding(id, stage, "2026-01-01T10:00:00Z", &[(DEVICE, device)]);
     let findings = [
-        proxied("on a", Stage::Staging, "a"),
-        proxied("on b", Stage::Upload, "b"),
-        finding("from 1", Stage::Beacon, "2026-01-01T10:00:00Z", &[(IP, "10.0.0.1"), (IP, "198.51.100.7")]),
-        finding("from 2", Stage::Egress, "2026-01-01T11:00:00Z", &[(IP, "10.0.0.2"), (IP, "198.51.100.7")]),
+        proxied("on a", KillChainPhase::Staging, "a"),
+        proxied("on b", KillChainPhase::Upload, "b"),
+        finding(
+            "from 1",
+            KillChainPhase::Beacon,
+            "2026-01-01T10:00:00Z",
+            &[(IP, "10.0.0.1"), (IP, "198.51.100.7")],
+        ),
+        finding(
+            "from 2",
+            KillChainPhase::Egress,
+            "2026-01-01T11:00:00Z",
+            &[(IP, "10.0.0.2"), (IP, "198.51.100.7")],
+        ),
     ];
     let through = |device| tie("2026-01-01", (IP, "10.0.0.254"), (DEVICE, device), 400);
     let ties = [through("a"), through("b")];
@@ -156,22 +181,30 @@ fn what_everybody_shares_ties_nothing() {
 #[test]
 fn two_domains_may_have_an_account_of_one_name() {
     let at = |id: &str, stage, user| finding(id, stage, "2026-01-01T10:00:00Z", &[(USER, user)]);
-    let findings =
-        [at("here", Stage::Staging, "CORP\\admin"), at("there", Stage::Audit, "admin@other.example")];
+    let findings = [
+        at("here", KillChainPhase::Staging, "CORP\\admin"),
+        at("there", KillChainPhase::Audit, "admin@other.example"),
+    ];
     assert!(of(&findings, &[]).is_empty());
-    let same = [at("here", Stage::Staging, "CORP\\admin"), at("there", Stage::Audit, "admin@corp.example")];
+    let same = [
+        at("here", KillChainPhase::Staging, "CORP\\admin"),
+        at("there", KillChainPhase::Audit, "admin@corp.example"),
+    ];
     assert_eq!(of(&same, &[]).len(), 1);
-    let bare = [at("here", Stage::Staging, "admin"), at("there", Stage::Audit, "admin@corp.example")];
+    let bare = [
+        at("here", KillChainPhase::Staging, "admin"),
+        at("there", KillChainPhase::Audit, "admin@corp.example"),
+    ];
     assert_eq!(of(&bare, &[]).len(), 1);
 }
 
 #[test]
 fn an_incident_keeps_its_id_when_the_window_grows() {
     let early = [
-        finding("staging", Stage::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-1")]),
-        finding("upload", Stage::Upload, "2026-01-01T11:00:00Z", &[(DEVICE, "ws-1")]),
+        finding("staging", KillChainPhase::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-1")]),
+        finding("upload", KillChainPhase::Upload, "2026-01-01T11:00:00Z", &[(DEVICE, "ws-1")]),
     ];
-    let later = finding("egress", Stage::Egress, "2026-01-02T09:00:00Z", &[(DEVICE, "ws-1")]);
+    let later = finding("egress", KillChainPhase::Egress, "2026-01-02T09:00:00Z", &[(DEVICE, "ws-1")]);
     let before = of(&early, &[]);
     let after = of(&[early.as_slice(), &[later]].concat(), &[]);
     assert_eq!(before[0].id, after[0].id);
@@ -184,7 +217,7 @@ proptest! {
     fn incidents_depend_on_the_set_of_findings_alone(
         seeds in prop::collection::vec((0usize..5, 0u8..4, 0u8..30), 1..24).prop_shuffle(),
     ) {
-        let stages = [Stage::Staging, Stage::Upload, Stage::Beacon, Stage::Egress, Stage::Audit];
+        let stages = [KillChainPhase::Staging, KillChainPhase::Upload, KillChainPhase::Beacon, KillChainPhase::Egress, KillChainPhase::Audit];
         let unique: BTreeSet<_> = seeds.iter().copied().collect();
         let make = |(stage, device, hour): &(usize, u8, u8)| {
             let time = format!("2026-01-{:02}T{:02}:00:00Z", 1 + hour / 24, hour % 24);
@@ -194,9 +227,9 @@ proptest! {
         let mut seen = BTreeSet::new();
         let shuffled: Vec<Finding> = seeds.iter().filter(|seed| seen.insert(**seed)).map(make).collect();
         let told = |incidents: &[Incident]| serde_json::to_string(incidents).unwrap();
-        let ties: Vec<EntityTie> =
+        let ties: Vec<EntityRelation> =
             (0..3).map(|n| tie("2026-01-01", (IP, "10.0.0.1"), (DEVICE, &format!("ws-{n}")), 3)).collect();
-        let reversed: Vec<EntityTie> = ties.iter().rev().cloned().collect();
+        let reversed: Vec<EntityRelation> = ties.iter().rev().cloned().collect();
         prop_assert_eq!(told(&of(&sorted, &ties)), told(&of(&shuffled, &reversed)));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hindcast_common::analyses::Suite;
 use hindcast_common::detections::Detections;
 use hindcast_common::entities::EntityKind;
-use hindcast_common::findings::{Severity, Stage, Tactic};
+use hindcast_common::findings::{KillChainPhase, Severity, Tactic};
 use hindcast_common::nearest::did_you_mean;
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ pub enum Field {
     Severity,
     Suite,
     Analysis,
-    Stage,
+    KillChainPhase,
     Tactic,
     Technique,
     Title,
@@ -47,7 +47,7 @@ pub static FIELDS: [(&str, Field, &str, &str); 22] = [
     ("analysis", Field::Analysis, "analysis:beaconing", "the analysis that raised it"),
     ("tactic", Field::Tactic, "tactic:exfiltration", "ATT&CK tactic"),
     ("technique", Field::Technique, "technique:T1567", "ATT&CK technique, with those below it"),
-    ("stage", Field::Stage, "stage:upload", "step of the kill chain"),
+    ("stage", Field::KillChainPhase, "stage:upload", "step of the kill chain"),
     ("user", Field::Entity(Some(EntityKind::User)), "user:ada*", "an account it names"),
     ("device", Field::Entity(Some(EntityKind::Device)), "device:ws-0*", "a device it names"),
     ("ip", Field::Entity(Some(EntityKind::Ip)), "ip:10.1.2.3", "an address it names"),
@@ -124,7 +124,7 @@ impl Field {
             Field::Severity => SEVERITIES.map(Severity::name).into(),
             Field::Suite => Suite::ALL.map(Suite::name).into(),
             Field::Analysis => detections.analyses().iter().map(|analysis| analysis.id).collect(),
-            Field::Stage => Stage::ALL.map(Stage::name).into(),
+            Field::KillChainPhase => KillChainPhase::ALL.map(KillChainPhase::name).into(),
             Field::Tactic => Tactic::ALL.map(Tactic::name).into(),
             _ => return Ok(()),
         };
@@ -150,7 +150,7 @@ impl Field {
             Field::Severity => text(entry.severity.name()),
             Field::Suite => text(entry.suite.name()),
             Field::Analysis => text(&entry.analysis),
-            Field::Stage => text(entry.stage),
+            Field::KillChainPhase => text(entry.stage),
             Field::Tactic => entry.tactic.is_some_and(text),
             Field::Technique => finding.techniques.iter().any(|technique| {
                 // T1560 is that and all below it.
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn stages_and_tactics_have_the_names_they_are_written_with() {
-        for stage in Stage::ALL {
+        for stage in KillChainPhase::ALL {
             assert_eq!(serde_json::to_value(stage).unwrap(), stage.name());
         }
         for tactic in Tactic::ALL {

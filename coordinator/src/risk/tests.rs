@@ -1,7 +1,7 @@
 //! The claims that docs/risk.md makes, each as a property over generated findings.
 
 use hindcast_common::analyses::Suite;
-use hindcast_common::findings::{Stage, technique};
+use hindcast_common::findings::{KillChainPhase, technique};
 use proptest::prelude::*;
 
 use super::days::DaySpan;
@@ -31,7 +31,7 @@ fn finding(index: usize, (analysis, severity, confidence, address): (usize, usiz
         first_seen: Some("2026-01-01T10:00:00Z".into()),
         last_seen: Some("2026-01-01T10:00:00Z".into()),
         rows: 1,
-        stage: Stage::Staging,
+        stage: KillChainPhase::Staging,
         entities: Entity::of(EntityKind::Ip, &format!("192.0.2.{address}")).into_iter().collect(),
         techniques: vec![technique(shown, "")],
         explanation: String::new(),

@@ -13,13 +13,13 @@ use hindcast_common::time::{MICROS_PER_DAY, format_micros};
 
 use super::merge::{Merger, Results};
 use super::spilled::Whole;
-use crate::correlate::EntityTie;
+use crate::correlate::EntityRelation;
 
 /// What is known of the entities that rows name.
 #[derive(Debug, Default)]
 pub(super) struct EntityContext {
     /// Rows that name two of them together, by day.
-    pub(super) ties: Vec<EntityTie>,
+    pub(super) ties: Vec<EntityRelation>,
     /// How common addresses are.
     pub(super) prevalence: Prevalence,
 }
@@ -57,12 +57,12 @@ impl EntityContext {
     }
 }
 
-pub(super) fn ties(rows: &RecordBatch) -> Vec<EntityTie> {
+pub(super) fn ties(rows: &RecordBatch) -> Vec<EntityRelation> {
     let tie = |row: Row<'_>| {
         let entity =
             |kind: &str, name: &str| Entity::of(EntityKind::by_name(row.text(kind)?)?, row.text(name)?);
         let day = row.micros("date")?.div_euclid(MICROS_PER_DAY);
-        Some(EntityTie {
+        Some(EntityRelation {
             table: row.text("table")?.to_owned(),
             date: format_micros(day * MICROS_PER_DAY)[..10].to_owned(),
             day,

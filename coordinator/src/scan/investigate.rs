@@ -26,7 +26,7 @@ use super::run::{Progress, RunOptions, rollup_run};
 use super::spilled::Whole;
 use super::table::ResultTable;
 use super::units::{cut, is_past, unit_bytes};
-use crate::correlate::EntityTie;
+use crate::correlate::EntityRelation;
 use crate::risk::Assessed;
 
 /// Name of the table of ties.
@@ -45,7 +45,7 @@ pub(super) struct LookedUp<'a> {
     pub(super) selection: Selection,
     config: &'a Config,
     /// Rows that name it together with others, by day.
-    pub(super) ties: Vec<EntityTie>,
+    pub(super) ties: Vec<EntityRelation>,
     /// State of all rows that say who is who.
     pub(super) identities: Merger<'a>,
     /// Its tables.
@@ -251,13 +251,13 @@ impl<'a> LookedUp<'a> {
 
     /// The ties as a result table, by day.
     pub(super) fn ties_table(&self) -> Result<ResultTable> {
-        let mut ties: Vec<(&EntityTie, &Entity)> =
+        let mut ties: Vec<(&EntityRelation, &Entity)> =
             self.ties.iter().filter_map(|tie| Some((tie, own_and_other(&self.selection, tie)?.1))).collect();
         ties.sort_by_key(|(tie, other)| (tie.day, *other, &tie.table));
-        let texts = |text: &dyn Fn(&(&EntityTie, &Entity)) -> String| -> ArrayRef {
+        let texts = |text: &dyn Fn(&(&EntityRelation, &Entity)) -> String| -> ArrayRef {
             Arc::new(StringViewArray::from_iter_values(ties.iter().map(text)))
         };
-        let numbers = |number: &dyn Fn(&EntityTie) -> u64| -> ArrayRef {
+        let numbers = |number: &dyn Fn(&EntityRelation) -> u64| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(ties.iter().map(|(tie, _)| number(tie) as i64)))
         };
         let dates = ties.iter().map(|(tie, _)| tie.day * MICROS_PER_DAY);
@@ -278,7 +278,7 @@ impl<'a> LookedUp<'a> {
 }
 
 /// The end of a tie that is the entity, and the other.
-fn own_and_other<'t>(selection: &Selection, tie: &'t EntityTie) -> Option<(&'t Entity, &'t Entity)> {
+fn own_and_other<'t>(selection: &Selection, tie: &'t EntityRelation) -> Option<(&'t Entity, &'t Entity)> {
     match (selection.is_entity(&tie.hub), selection.is_entity(&tie.other)) {
         (true, _) => Some((&tie.hub, &tie.other)),
         (_, true) => Some((&tie.other, &tie.hub)),
@@ -287,7 +287,7 @@ fn own_and_other<'t>(selection: &Selection, tie: &'t EntityTie) -> Option<(&'t E
 }
 
 /// Whether what the entity is tied to stands for it on that day, as the table of ties says it.
-fn follow(selection: &Selection, tie: &EntityTie, config: &Config) -> &'static str {
+fn follow(selection: &Selection, tie: &EntityRelation, config: &Config) -> &'static str {
     match own_and_other(selection, tie) {
         Some((_, other)) if !selection.asks_for(other.kind) => "no",
         Some(_) if tie.degree > config.incidents.max_shared => TOO_MANY,

@@ -106,12 +106,12 @@ struct EntityPage {
     findings: Vec<FindingLine>,
     total: String,
     search: String,
-    ties: Vec<TieLine>,
+    ties: Vec<RelationLine>,
     beside: Vec<(EntityLink, String)>,
 }
 
 /// Rows that name the entity together with another.
-struct TieLine {
+struct RelationLine {
     other: EntityLink,
     rows: String,
     table: String,
@@ -159,7 +159,7 @@ pub(super) async fn entity(scope: Scope, RawQuery(query): RawQuery) -> Result<Re
 }
 
 /// Rows that tie the entity to another, of all incidents.
-fn ties(scope: &Scope, kind: EntityKind, name: &str) -> Vec<TieLine> {
+fn ties(scope: &Scope, kind: EntityKind, name: &str) -> Vec<RelationLine> {
     let is_it = |entity: &Entity| entity.kind == kind && entity.name == name;
     let ties = scope.results.incidents.iter().flat_map(|incident| &incident.ties);
     let lines = ties.filter_map(|tie| {
@@ -171,7 +171,7 @@ fn ties(scope: &Scope, kind: EntityKind, name: &str) -> Vec<TieLine> {
         } else {
             return None;
         };
-        Some(TieLine {
+        Some(RelationLine {
             other: scope.entity(other),
             rows: counted(rows.rows, "row"),
             table: rows.table.clone(),

@@ -4,11 +4,11 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
 use hindcast_common::entities::EntityKind;
-use hindcast_common::findings::Stage;
+use hindcast_common::findings::KillChainPhase;
 
 use super::frame::{Frame, Problem, counted, grouped, page, time_told, words};
 use super::scope::{EntityLink, FindingLine, Scope};
-use crate::correlate::{Incident, Tie};
+use crate::correlate::{Incident, Relation};
 
 /// Names shown of an incident in a list.
 const SHOWN_NAMES: usize = 4;
@@ -83,7 +83,7 @@ struct IncidentPage {
     tactics: String,
     /// Every step of the kill chain, in its order.
     chain: Vec<Step>,
-    ties: Vec<TieTold>,
+    ties: Vec<RelationLine>,
     entities: Vec<EntityLink>,
     contributions: Vec<(u64, String, Option<String>)>,
     search: String,
@@ -95,7 +95,7 @@ struct Step {
     findings: Vec<FindingLine>,
 }
 
-struct TieTold {
+struct RelationLine {
     entity: EntityLink,
     other: Option<EntityLink>,
     rows: Option<String>,
@@ -110,7 +110,7 @@ pub(super) async fn incident(
     let incident =
         scope.results.incident(id).ok_or_else(|| Problem::not_found("there is no such incident"))?;
     let line = IncidentLine::of(&scope, incident);
-    let step = |stage: Stage| Step {
+    let step = |stage: KillChainPhase| Step {
         stage: stage.name(),
         what: what_happens(stage),
         findings: incident
@@ -129,8 +129,8 @@ pub(super) async fn incident(
         frame: scope.frame("Incident", "/incidents"),
         suites: suites.join(", "),
         tactics: tactics.join(", "),
-        chain: Stage::ALL.into_iter().map(step).collect(),
-        ties: incident.ties.iter().map(|tie| tie_told(&scope, tie)).collect(),
+        chain: KillChainPhase::ALL.into_iter().map(step).collect(),
+        ties: incident.ties.iter().map(|tie| relation_line(&scope, tie)).collect(),
         contributions: contributions(&scope, &incident.risk.contributions),
         search: scope.search(&format!("incident:{}", incident.id)),
         entities,
@@ -150,12 +150,12 @@ pub(super) fn contributions(
     told.collect()
 }
 
-fn tie_told(scope: &Scope, tie: &Tie) -> TieTold {
+fn relation_line(scope: &Scope, tie: &Relation) -> RelationLine {
     let rows = tie
         .rows
         .as_ref()
         .map(|rows| format!("{} of {} on {}", counted(rows.rows, "row"), rows.table, rows.date));
-    TieTold {
+    RelationLine {
         entity: scope.entity(&tie.entity),
         other: tie.other.as_ref().map(|other| scope.entity(other)),
         rows,
@@ -163,12 +163,12 @@ fn tie_told(scope: &Scope, tie: &Tie) -> TieTold {
     }
 }
 
-fn what_happens(stage: Stage) -> &'static str {
+fn what_happens(stage: KillChainPhase) -> &'static str {
     match stage {
-        Stage::Staging => "data is gathered and packed",
-        Stage::Upload => "data is sent by a tool made for it",
-        Stage::Beacon => "a host calls out",
-        Stage::Egress => "data leaves in bulk",
-        Stage::Audit => "keys, settings and mailboxes are touched",
+        KillChainPhase::Staging => "data is gathered and packed",
+        KillChainPhase::Upload => "data is sent by a tool made for it",
+        KillChainPhase::Beacon => "a host calls out",
+        KillChainPhase::Egress => "data leaves in bulk",
+        KillChainPhase::Audit => "keys, settings and mailboxes are touched",
     }
 }

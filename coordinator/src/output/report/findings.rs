@@ -132,7 +132,7 @@ fn row(finding: &Finding, has_guide: bool) -> FindingRow {
 #[cfg(test)]
 mod tests {
     use hindcast_common::analyses::Suite;
-    use hindcast_common::findings::{Severity, Stage};
+    use hindcast_common::findings::{KillChainPhase, Severity};
     use serde_json::json;
 
     use super::*;
@@ -148,7 +148,7 @@ mod tests {
             first_seen: Some("2026-01-05T06:00:00Z".into()),
             last_seen: None,
             rows: 1,
-            stage: Stage::Beacon,
+            stage: KillChainPhase::Beacon,
             entities: BTreeSet::new(),
             techniques: Vec::new(),
             explanation: String::new(),

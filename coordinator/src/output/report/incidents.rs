@@ -10,7 +10,7 @@ use super::charts::{self, Charts, PlacedChart};
 use super::investigated::span;
 use super::table::Table;
 use super::{Source, told};
-use crate::correlate::{Incident, Tie};
+use crate::correlate::{Incident, Relation};
 
 /// Incidents shown, the worst.
 pub(super) const SHOWN_INCIDENTS: usize = 20;
@@ -162,7 +162,7 @@ pub(super) fn evidence(finding: &Finding) -> Vec<(String, String)> {
     told.collect()
 }
 
-fn tie(tie: &Tie) -> String {
+fn tie(tie: &Relation) -> String {
     let name = told::entity(&tie.entity);
     let findings = told::counted(tie.findings.len(), "finding");
     match (&tie.other, &tie.rows) {
