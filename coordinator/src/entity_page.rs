@@ -8,7 +8,7 @@ use hindcast_common::Result;
 use hindcast_common::findings::{Finding, Row};
 use hindcast_common::time::format_micros;
 
-use crate::scan::{EntityTold, ResultTable, ScanResult, TOO_MANY};
+use crate::scan::{EntitySummary, ResultTable, ScanResult, TOO_MANY};
 use crate::screen::bytes;
 
 /// Lines shown of each part; the rest is counted, and is whole in the result tables.
@@ -26,7 +26,7 @@ pub fn print_entity_page(result: &ScanResult) -> Result<()> {
     Ok(())
 }
 
-fn page(result: &ScanResult, entity: &EntityTold) -> Result<Vec<String>> {
+fn page(result: &ScanResult, entity: &EntitySummary) -> Result<Vec<String>> {
     let mut lines = vec![String::new(), format!("{:<10}{}", entity.kind.name(), entity.asked)];
     let read = &entity.read;
     if entity.rows == 0 {
@@ -80,7 +80,7 @@ fn shortened(parts: &[String], separator: &str) -> String {
 }
 
 /// Findings with what they add to the risk, most first.
-fn findings(result: &ScanResult, entity: &EntityTold) -> Vec<String> {
+fn findings(result: &ScanResult, entity: &EntitySummary) -> Vec<String> {
     let parts = entity.risk.contributions.iter().map(|part| (part.from.as_str(), part.points));
     let points: BTreeMap<&str, u64> = parts.collect();
     let of = |finding: &Finding| points.get(finding.id.as_str()).copied().unwrap_or_default();

@@ -52,14 +52,14 @@ pub fn print_plan(plan: &PlanOutline) {
     }
     println!("window    {} to {}", plan.window.from, plan.window.to);
     for table in &plan.tables {
-        let dates = dates_told(&table.dates);
+        let dates = format_dates(&table.dates);
         println!("table     {:<22} {dates}, {} files, {}", table.table, table.files, bytes(table.bytes));
     }
     for name in &plan.missing_tables {
         println!("table     {name:<22} not in the lake");
     }
     for gap in &plan.gaps {
-        println!("NOT READ  {}", gap.told());
+        println!("NOT READ  {}", gap.text());
     }
     let mut by_suite: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for analysis in &plan.analyses {
@@ -105,7 +105,7 @@ pub fn print_dry_run(plan: &PlanOutline, units: &[UnitOutline], as_json: bool) -
     Ok(())
 }
 
-fn dates_told(dates: &[String]) -> String {
+fn format_dates(dates: &[String]) -> String {
     match (dates.first(), dates.last()) {
         (Some(first), Some(last)) if first == last => first.clone(),
         (Some(first), Some(last)) => format!("{first} to {last} ({} dates)", dates.len()),
@@ -231,7 +231,7 @@ fn print_coverage(coverage: &Coverage) {
         println!("  FAILED before the window: {}", entry.unread_text());
     }
     for gap in &coverage.gaps {
-        println!("  NOT READ {}", gap.told());
+        println!("  NOT READ {}", gap.text());
     }
     // A table the lake never had was told before the scan; here each line is a surprise.
     // A date that can't hold an investigated entity's rows is counted on its page.

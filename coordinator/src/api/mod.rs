@@ -26,9 +26,9 @@ pub use settings::Settings;
 pub use sql::answer_query;
 
 use crate::cluster::{Cluster, ClusterOptions};
+use crate::geoip::LocationDatabase;
 use crate::jobs::{JobBoard, JobLimits, JobMeans, keep_schedules, register_metrics};
-use crate::lakes::Access;
-use crate::locations::LocationDatabase;
+use crate::lake_access::Access;
 use crate::web::{JobRuns, Runs, serve_pages};
 
 /// Streams one connection may have open: a worker's asking, a person's watching and fetching.

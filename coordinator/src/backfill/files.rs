@@ -13,16 +13,16 @@ use serde::Serialize;
 
 use super::chart;
 use super::row::{SEVERITIES, WindowRow};
-use super::windows::{WindowSeries, length_told};
+use super::windows::{WindowSeries, format_length};
 use crate::output::{OutputFolder, write_batch, write_json, write_lines};
 use crate::risk::{Level, RunRisk};
-use crate::scan::WindowTold;
+use crate::scan::WindowSummary;
 
 /// `summary.json` of a backfill.
 #[derive(Debug, Serialize)]
 pub struct BackfillSummary {
     /// What the windows lie in.
-    pub span: WindowTold,
+    pub span: WindowSummary,
     /// Length of each, such as `24h`.
     pub window: String,
     /// From one to the next.
@@ -49,7 +49,7 @@ pub struct BackfillSummary {
 #[derive(Debug, Serialize)]
 pub struct Highest {
     /// The window.
-    pub window: WindowTold,
+    pub window: WindowSummary,
     /// Its risk.
     pub risk: RunRisk,
 }
@@ -70,19 +70,19 @@ impl BackfillSummary {
             }
         }
         Self {
-            span: WindowTold {
+            span: WindowSummary {
                 from: format_micros(series.span.from_us),
                 to: format_micros(series.span.to_us),
             },
-            window: length_told(series.length_us),
-            step: length_told(series.step_us),
+            window: format_length(series.length_us),
+            step: format_length(series.step_us),
             windows: rows.len(),
             windows_without_data: count(|row| row.risk.is_none()),
             windows_not_assessed: count(|row| row.risk.is_some() && row.assessed().is_none()),
             windows_incomplete: count(|row| !row.complete),
             levels,
             highest: highest.map(|(row, risk)| Highest {
-                window: WindowTold { from: row.from.clone(), to: row.to.clone() },
+                window: WindowSummary { from: row.from.clone(), to: row.to.clone() },
                 risk: risk.clone(),
             }),
             complete: rows.iter().all(|row| row.complete),

@@ -2,9 +2,9 @@
 
 mod chart;
 mod files;
-mod kept;
 mod row;
-mod told;
+mod row_cache;
+mod terminal;
 mod windows;
 
 use hindcast_common::Result;
@@ -15,7 +15,7 @@ use crate::scan::{Progress, RunOptions, ScanPlan, WindowPlanner, run_scan};
 
 pub use files::{BackfillSummary, write};
 pub use row::{SEVERITIES, WindowRow};
-pub use told::{WindowsBar, print_dry_run, print_result, print_windows};
+pub use terminal::{WindowsBar, print_dry_run, print_result, print_windows};
 pub use windows::WindowSeries;
 
 /// The row of a window, and how it came about.
@@ -35,7 +35,7 @@ pub struct PlannedWindow {
     /// Its scan; none where the lake has no file in it.
     pub plan: Option<ScanPlan>,
     /// Whether its row is there from earlier.
-    pub is_kept: bool,
+    pub is_cached: bool,
 }
 
 /// The row of `window`: the one kept in the state where nothing that it depends on has changed, else that of a scan.
@@ -59,15 +59,15 @@ async fn row_of_plan(
     options: &RunOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<WindowOutcome> {
-    let key = kept::key(plan, options.config)?;
-    if let Some(row) = kept::find(options.state, &key).await {
+    let key = row_cache::key(plan, options.config)?;
+    if let Some(row) = row_cache::find(options.state, &key).await {
         return Ok(WindowOutcome { row, was_computed: false });
     }
     let result = run_scan(plan, options, progress).await?;
     let row = WindowRow::of(&result);
     // What could not be read may be readable next time.
     if row.complete && result.report.summary.coverage.unread_past().next().is_none() {
-        kept::keep(options.state, &key, &row).await?;
+        row_cache::store(options.state, &key, &row).await?;
     }
     Ok(WindowOutcome { row, was_computed: true })
 }
@@ -82,9 +82,9 @@ pub async fn look_at_window(
     options: &RunOptions<'_>,
 ) -> Result<PlannedWindow> {
     let plan = planner.plan(window).await?;
-    let is_kept = match &plan {
-        Some(plan) => kept::find(options.state, &kept::key(plan, options.config)?).await.is_some(),
+    let is_cached = match &plan {
+        Some(plan) => row_cache::find(options.state, &row_cache::key(plan, options.config)?).await.is_some(),
         None => false,
     };
-    Ok(PlannedWindow { window, plan, is_kept })
+    Ok(PlannedWindow { window, plan, is_cached })
 }

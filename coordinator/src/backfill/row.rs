@@ -7,7 +7,7 @@ use hindcast_common::time::{Window, format_micros};
 use serde::{Deserialize, Serialize};
 
 use crate::risk::{Level, RunRisk};
-use crate::scan::{Coverage, NO_FOLDER, ScanResult, SuiteScore, WindowTold};
+use crate::scan::{Coverage, NO_FOLDER, ScanResult, SuiteScore, WindowSummary};
 
 /// Severities in the order of columns.
 pub const SEVERITIES: [Severity; 4] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
@@ -43,7 +43,7 @@ impl WindowRow {
     /// The row of the scan that came to `result`.
     pub(super) fn of(result: &ScanResult) -> Self {
         let summary = &result.report.summary;
-        let WindowTold { from, to } = summary.window.clone();
+        let WindowSummary { from, to } = summary.window.clone();
         let of_severity = |severity: Severity| {
             result.findings.iter().filter(|finding| finding.severity == severity).count()
         };

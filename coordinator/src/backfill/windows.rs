@@ -30,13 +30,13 @@ impl WindowSeries {
         match series.count() {
             count if count <= 0 => Err(Error::Config(format!(
                 "no window of {} fits between {} and {}",
-                length_told(length_us),
+                format_length(length_us),
                 format_micros(span.from_us),
                 format_micros(span.to_us)
             ))),
             count if count > MOST_WINDOWS => Err(Error::Config(format!(
                 "a step of {} makes {count} windows, more than {MOST_WINDOWS}: take a longer one",
-                length_told(step_us)
+                format_length(step_us)
             ))),
             _ => Ok(series),
         }
@@ -68,7 +68,7 @@ impl WindowSeries {
 }
 
 /// A length of time as arguments have it, such as `24h`.
-pub fn length_told(micros: i64) -> String {
+pub fn format_length(micros: i64) -> String {
     let seconds = micros / MICROS_PER_SECOND;
     match seconds {
         _ if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn lengths_are_told_in_the_largest_unit_that_fits() {
         for (seconds, told) in [(86_400, "24h"), (5_400, "90m"), (61, "61s")] {
-            assert_eq!(length_told(seconds * MICROS_PER_SECOND), told);
+            assert_eq!(format_length(seconds * MICROS_PER_SECOND), told);
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::backfill::{
     print_result, print_windows, row_of_window, write,
 };
 use crate::client::{Client, check_done};
-use crate::lakes::Access;
+use crate::lake_access::Access;
 use crate::output::check_replaceable;
 use crate::own_detections::DetectionPolicy;
 use crate::scan::{RunOptions, WindowPlanner, check_request};

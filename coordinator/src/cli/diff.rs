@@ -41,7 +41,7 @@ pub(super) fn run(arguments: &DiffArguments) -> Result<Outcome> {
 }
 
 fn print(comparison: &Comparison) {
-    println!("risk      {} of 100, then {}", comparison.risk_told.0, comparison.risk_told.1);
+    println!("risk      {} of 100, then {}", comparison.risk_text.0, comparison.risk_text.1);
     println!("same      {}", comparison.same);
     for (name, differences) in
         [("added", &comparison.added), ("gone", &comparison.gone), ("changed", &comparison.changed)]

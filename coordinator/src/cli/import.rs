@@ -16,7 +16,7 @@ use crate::compact::{Wanted, compact};
 use crate::import::{
     DateOrder, FileReport, ImportReport, ImportRequest, TINY_FILE_BYTES, TimeOptions, Zone, import,
 };
-use crate::lakes::{Access, LakeLayers, open_lake};
+use crate::lake_access::{Access, LakeLayers, open_lake};
 use crate::merge::LeftAlone;
 use crate::own_detections::{DetectionPolicy, OwnFiles};
 use crate::{inventory, screen, telemetry};

@@ -10,7 +10,7 @@ use hindcast_proto::v1::ScanRequest;
 use super::arguments::{available_threads, default_state, parse_bytes};
 use super::own_files::read_own;
 use crate::client::Credentials;
-use crate::locations::LocationDatabase;
+use crate::geoip::LocationDatabase;
 use crate::own_detections::DetectionPolicy;
 use crate::scan::check_request;
 

@@ -10,7 +10,7 @@ use hindcast_proto::v1::ScanRequest;
 
 use super::means::{CONCURRENT_MERGES, MeansArguments};
 use crate::client::{Client, check_done};
-use crate::lakes::Access;
+use crate::lake_access::Access;
 use crate::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
 use crate::own_detections::DetectionPolicy;
 use crate::scan::{PlanOutline, RunOptions, ScanResult, Summary, prepare, run_scan, units_of};

@@ -13,7 +13,7 @@ use super::Outcome;
 use super::own_files::read_own;
 use crate::compact::{Wanted, compact};
 use crate::inventory::{self, DateEntry, TableDetail, TableEntry};
-use crate::lakes::{Access, LakeLayers, open_lake};
+use crate::lake_access::{Access, LakeLayers, open_lake};
 use crate::merge::LeftAlone;
 use crate::own_detections::DetectionPolicy;
 use crate::telemetry::{self, Telemetry};

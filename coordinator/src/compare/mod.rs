@@ -21,7 +21,7 @@ pub struct Comparison {
     pub risk: (Option<u64>, Option<u64>),
     /// The same as texts.
     #[serde(skip)]
-    pub risk_told: (String, String),
+    pub risk_text: (String, String),
     /// Findings that only the second has.
     pub added: Vec<Difference>,
     /// Findings that only the first has.
@@ -57,7 +57,7 @@ pub fn compare_scans(before: &StoredScan, after: &StoredScan) -> Comparison {
     let ids: BTreeSet<&String> = before.findings.keys().chain(after.findings.keys()).collect();
     let mut comparison = Comparison {
         risk: (before.summary.risk.score, after.summary.risk.score),
-        risk_told: (before.summary.risk.score_told(), after.summary.risk.score_told()),
+        risk_text: (before.summary.risk.score_told(), after.summary.risk.score_told()),
         added: Vec::new(),
         gone: Vec::new(),
         changed: Vec::new(),

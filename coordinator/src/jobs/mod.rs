@@ -23,8 +23,8 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tracing::Instrument;
 
 use crate::cluster::Cluster;
-use crate::lakes::Access;
-use crate::locations::LocationDatabase;
+use crate::geoip::LocationDatabase;
+use crate::lake_access::Access;
 use crate::own_detections::DetectionPolicy;
 use crate::scan::check_request;
 use crate::sinks::Sink;

@@ -12,7 +12,7 @@ use hindcast_proto::v1::ScanRequest;
 use serde::Deserialize;
 
 use super::{JobBoard, now_us};
-use crate::lakes::Access;
+use crate::lake_access::Access;
 use crate::own_detections::DetectionPolicy;
 use crate::scan::check_request;
 

@@ -54,7 +54,7 @@ pub struct CoverageEntry {
     pub reason: Option<String>,
     /// Where an entity's rows alone were looked for: the row groups read of all, and the bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read: Option<ReadTold>,
+    pub read: Option<ReadSummary>,
 }
 
 impl CoverageEntry {
@@ -70,7 +70,7 @@ impl CoverageEntry {
 
     /// Its date or dates, as people read them.
     pub fn when(&self) -> String {
-        dates_told(self.date, self.through.unwrap_or(self.date), self.dates())
+        format_dates(self.date, self.through.unwrap_or(self.date), self.dates())
     }
 
     /// What of it could not be read, and why, as people read it.
@@ -80,13 +80,13 @@ impl CoverageEntry {
 }
 
 /// Dates from one to another, so many, as people read them.
-pub fn dates_told(first: NaiveDate, last: NaiveDate, count: u64) -> String {
+pub fn format_dates(first: NaiveDate, last: NaiveDate, count: u64) -> String {
     if first == last { first.to_string() } else { format!("{first} to {last} ({count} dates)") }
 }
 
 /// What was read, of what there is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReadTold {
+pub struct ReadSummary {
     /// Row groups of the files.
     pub row_groups: u64,
     /// Row groups read.
@@ -97,7 +97,7 @@ pub struct ReadTold {
     pub bytes_read: u64,
 }
 
-impl ReadTold {
+impl ReadSummary {
     /// Adds what was read elsewhere.
     pub(super) fn add(&mut self, more: &Self) {
         self.row_groups += more.row_groups;
@@ -149,7 +149,7 @@ pub struct Gap {
 
 impl Gap {
     /// Table and reason.
-    pub fn told(&self) -> String {
+    pub fn text(&self) -> String {
         format!("{}: {}", self.table, self.reason)
     }
 }
@@ -197,7 +197,7 @@ impl Coverage {
     pub fn unread(&self) -> impl Iterator<Item = String> + '_ {
         let failed = self.tables.iter().filter(|entry| entry.status == Status::Failed);
         let failed = failed.map(CoverageEntry::unread_text);
-        self.gaps.iter().map(Gap::told).chain(failed)
+        self.gaps.iter().map(Gap::text).chain(failed)
     }
 
     /// Dates for a chart with a column for each: all of the window where they are `most` or fewer, else those alone of which

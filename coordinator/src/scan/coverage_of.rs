@@ -7,10 +7,10 @@ use hindcast_common::catalog::{DateFolder, TableSpec};
 use hindcast_common::engine::StateFault;
 use hindcast_common::time::{Window, date_of_us};
 
-use super::coverage::{CANNOT_NAME, Coverage, CoverageEntry, Gap, NO_FOLDER, ReadTold, Status};
-use super::investigate::LookedUp;
-use super::ledger::UnitRecord;
+use super::coverage::{CANNOT_NAME, Coverage, CoverageEntry, Gap, NO_FOLDER, ReadSummary, Status};
+use super::investigate::EntityLookup;
 use super::plan::{PlannedTable, ScanPlan};
+use super::unit_tracker::UnitRecord;
 
 /// One row in so many may have a time that can't be read before its date counts as not read: the share of records that an import
 /// may reject.
@@ -22,7 +22,7 @@ pub(super) fn coverage_of(
     plan: &ScanPlan,
     records: &[UnitRecord],
     past: &[UnitRecord],
-    looked: Option<&LookedUp<'_>>,
+    looked: Option<&EntityLookup<'_>>,
     gaps: Vec<Gap>,
 ) -> Coverage {
     let (of_window, of_past) = (by_folder(records), by_folder(past));
@@ -187,7 +187,7 @@ fn entry_of(spec: &TableSpec, date: NaiveDate, units: &[&UnitRecord]) -> Coverag
         rows,
         bytes: units.iter().map(|unit| super::units::unit_bytes(&unit.unit)).sum(),
         reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
-        read: stats.iter().filter_map(|stats| stats.selection.as_ref()).map(ReadTold::of).reduce(
+        read: stats.iter().filter_map(|stats| stats.selection.as_ref()).map(ReadSummary::of).reduce(
             |mut all, more| {
                 all.add(&more);
                 all

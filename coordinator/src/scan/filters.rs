@@ -13,9 +13,9 @@ use hindcast_common::rollups::{POPULATIONS, Population, Share};
 use hindcast_common::{Error, Result};
 
 use super::coverage::{Gap, GapKind};
-use super::ledger::UnitRecord;
 use super::plan::{PlannedTable, ScanPlan};
 use super::run::RunOptions;
+use super::unit_tracker::UnitRecord;
 
 /// Rows at most whose values are counted, once it is known that none is taken.
 const COUNTED_ROWS: u64 = 1_000_000;

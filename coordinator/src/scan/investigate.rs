@@ -17,14 +17,14 @@ use hindcast_common::time::{MICROS_PER_DAY, date_start_us, format_micros};
 use hindcast_common::{Error, Result};
 
 use super::context::ties;
-use super::coverage::ReadTold;
-use super::ledger::{RollupRun, UnitRecord};
+use super::coverage::ReadSummary;
 use super::merge::Merger;
 use super::plan::{PlannedTable, ScanPlan};
-use super::report::EntityTold;
+use super::report::EntitySummary;
 use super::run::{Progress, RunOptions, rollup_run};
 use super::spilled::Whole;
 use super::table::ResultTable;
+use super::unit_tracker::{RollupRun, UnitRecord};
 use super::units::{cut, is_past, unit_bytes};
 use crate::correlate::EntityRelation;
 use crate::risk::Assessed;
@@ -41,7 +41,7 @@ const SIMILAR_NAMES: usize = 3;
 const SIMILAR: f64 = 0.8;
 
 /// What is known of an entity before its rows are read.
-pub(super) struct LookedUp<'a> {
+pub(super) struct EntityLookup<'a> {
     pub(super) selection: Selection,
     config: &'a Config,
     /// Rows that name it together with others, by day.
@@ -70,7 +70,7 @@ pub(super) fn identity_plan(plan: &ScanPlan) -> ScanPlan {
     ScanPlan { analyses: Vec::new(), tables, ..plan.clone() }
 }
 
-impl<'a> LookedUp<'a> {
+impl<'a> EntityLookup<'a> {
     /// Looks up who the entity of the plan `identities` is tied to.
     pub(super) async fn of(
         identities: &'a ScanPlan,
@@ -215,8 +215,8 @@ impl<'a> LookedUp<'a> {
     }
 
     /// The entity as its rows, `selected`, tell of it.
-    pub(super) async fn told(&mut self, selected: &[UnitRecord]) -> Result<EntityTold> {
-        let mut told = EntityTold {
+    pub(super) async fn told(&mut self, selected: &[UnitRecord]) -> Result<EntitySummary> {
+        let mut told = EntitySummary {
             kind: self.selection.entity.kind,
             name: self.selection.entity.name.clone(),
             asked: self.selection.asked().to_owned(),
@@ -225,7 +225,7 @@ impl<'a> LookedUp<'a> {
             first_seen: None,
             last_seen: None,
             risk: Assessed::default(),
-            read: ReadTold::default(),
+            read: ReadSummary::default(),
             dates_passed_over: self.passed_over.len() as u64,
             similar_names: Vec::new(),
         };
@@ -236,7 +236,7 @@ impl<'a> LookedUp<'a> {
             first_us = [first_us, stats.min_us].into_iter().flatten().min();
             last_us = last_us.max(stats.max_us);
             let Some(read) = &stats.selection else { continue };
-            told.read.add(&ReadTold::of(read));
+            told.read.add(&ReadSummary::of(read));
             for (name, rows) in &read.names {
                 *told.names.entry(name.clone()).or_default() += rows;
             }

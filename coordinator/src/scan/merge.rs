@@ -16,10 +16,10 @@ use hindcast_common::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::failures::Failures;
-use super::ledger::{RollupRun, UnitRecord};
 use super::plan::ScanPlan;
 use super::run::{Progress, RunOptions};
 use super::spilled::{Gathered, Whole};
+use super::unit_tracker::{RollupRun, UnitRecord};
 use super::units::is_past;
 
 /// Times in a scan that a file of state is computed again because it can't be read. State is a cache: it costs time, never a scan.

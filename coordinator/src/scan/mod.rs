@@ -8,7 +8,6 @@ mod failures;
 mod filters;
 mod gaps;
 mod investigate;
-mod ledger;
 mod look_back;
 mod merge;
 mod newest;
@@ -22,13 +21,14 @@ mod spilled;
 #[cfg(test)]
 mod state_mutations;
 mod table;
+mod unit_tracker;
 mod units;
 
-pub use coverage::{CANNOT_NAME, Coverage, CoverageEntry, Gap, NO_FOLDER, Status, dates_told};
+pub use coverage::{CANNOT_NAME, Coverage, CoverageEntry, Gap, NO_FOLDER, Status, format_dates};
 pub use investigate::TOO_MANY;
 pub use merge::RollupFiles;
 pub use plan::ScanPlan;
-pub use report::{EntityTold, PlanOutline, Report, Summary, WindowTold};
+pub use report::{EntitySummary, PlanOutline, Report, Summary, WindowSummary};
 pub use request::{WindowPlanner, check_request, prepare};
 pub use run::{Progress, RunOptions, ScanResult, run_scan};
 pub use score::SuiteScore;

@@ -18,7 +18,7 @@ use super::coverage::Gap;
 use super::gaps::{TableColumns, column_gaps};
 use super::look_back::{PlannedPast, past_of};
 use super::sources::Sources;
-use crate::locations::LocationSource;
+use crate::geoip::LocationSource;
 
 /// Why an analysis that tells where addresses are does not run.
 const NO_LOCATIONS: &str =
@@ -127,7 +127,7 @@ pub async fn plan_scan(
             "the lake has no file between {} and {}{}",
             hindcast_common::time::format_micros(window.from_us),
             hindcast_common::time::format_micros(window.to_us),
-            sources.dates_told(),
+            sources.dates_hint(),
         ))
     })
 }

@@ -8,18 +8,18 @@ use hindcast_common::time::format_micros;
 use hindcast_common::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::coverage::{Coverage, Gap, ReadTold};
+use super::coverage::{Coverage, Gap, ReadSummary};
 use super::plan::ScanPlan;
 use super::score::SuiteScore;
 use crate::correlate::{Hub, Incident};
-use crate::locations::LocationSource;
+use crate::geoip::LocationSource;
 use crate::risk::{Assessed, DayRisk, EntityRisk, RunRisk};
 
 /// What will be scanned, as people and scripts see it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PlanOutline {
     /// The window.
-    pub window: WindowTold,
+    pub window: WindowSummary,
     /// Tables and what is read of them.
     pub tables: Vec<TableOutline>,
     /// Tables the analyses want and the lake lacks.
@@ -41,7 +41,7 @@ pub struct PlanOutline {
 
 /// A window, RFC 3339.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct WindowTold {
+pub struct WindowSummary {
     /// First instant.
     pub from: String,
     /// First instant after it.
@@ -83,7 +83,7 @@ impl PlanOutline {
             suite: analysis.suite.name().to_owned(),
         });
         Self {
-            window: WindowTold {
+            window: WindowSummary {
                 from: format_micros(plan.window.from_us),
                 to: format_micros(plan.window.to_us),
             },
@@ -119,7 +119,7 @@ impl Summary {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Summary {
     /// The window.
-    pub window: WindowTold,
+    pub window: WindowSummary,
     /// Score and level by suite.
     pub suites: BTreeMap<String, SuiteScore>,
     /// Score and level of the run.
@@ -143,7 +143,7 @@ pub struct Summary {
     pub locations: Option<LocationSource>,
     /// The entity that was investigated, where one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub entity: Option<EntityTold>,
+    pub entity: Option<EntitySummary>,
     /// What was looked at.
     pub coverage: Coverage,
     /// Version of Hindcast.
@@ -154,7 +154,7 @@ pub struct Summary {
 
 /// An entity that was investigated.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct EntityTold {
+pub struct EntitySummary {
     /// What it is.
     pub kind: EntityKind,
     /// Its canonical name.
@@ -172,7 +172,7 @@ pub struct EntityTold {
     /// Its risk, 0 to 100: of all findings in its rows, also where they name it by an address of the day.
     pub risk: Assessed,
     /// What was read to find them.
-    pub read: ReadTold,
+    pub read: ReadSummary,
     /// Dates of tables that were not read, since they can't hold any.
     pub dates_passed_over: u64,
     /// Where it has no row: names of its kind that are like it.
@@ -209,7 +209,7 @@ pub(super) struct Outcome {
     pub(super) hubs: Vec<Hub>,
     pub(super) entities: Vec<EntityRisk>,
     pub(super) coverage: Coverage,
-    pub(super) entity: Option<EntityTold>,
+    pub(super) entity: Option<EntitySummary>,
     pub(super) computed_units: (usize, usize),
 }
 

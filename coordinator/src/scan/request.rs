@@ -15,8 +15,8 @@ use hindcast_proto::v1::{Investigation, ScanRequest};
 
 use super::plan::{Question, ScanPlan, WindowRequest, plan_scan, plan_window};
 use super::sources::Sources;
-use crate::lakes::{Access, LakeLayers, open_lake};
-use crate::locations::{LocationDatabase, LocationSource};
+use crate::geoip::{LocationDatabase, LocationSource};
+use crate::lake_access::{Access, LakeLayers, open_lake};
 use crate::own_detections::{DetectionPolicy, OwnFiles, take_folders};
 
 /// A plan with the parameters it is to be run with.

@@ -15,9 +15,9 @@ use hindcast_common::findings::{Finding, Row, findings_of};
 use hindcast_common::{Error, Result};
 
 use crate::correlate::incidents_of;
-use crate::locations::LocationDatabase;
+use crate::geoip::LocationDatabase;
 use crate::risk::{Assessor, DaySpan, RunRisk, days_of, run_risk};
-use crate::watch::Watched;
+use crate::watchlists::Watched;
 
 use super::assessment::Assessment;
 use super::context::EntityContext;
@@ -25,14 +25,14 @@ use super::coverage::{Coverage, Gap};
 use super::coverage_of::{coverage_of, days_read, joined};
 use super::failures::Failures;
 use super::filters::row_gaps;
-use super::investigate::{LookedUp, identity_plan};
-use super::ledger::{RollupRun, UnitRecord};
+use super::investigate::{EntityLookup, identity_plan};
 use super::merge::{Merger, Results, RollupFiles, rollup_files};
 use super::plan::ScanPlan;
-use super::report::{EntityTold, Outcome, Report};
+use super::report::{EntitySummary, Outcome, Report};
 use super::score::suite_score;
 use super::spilled::Whole;
 use super::table::ResultTable;
+use super::unit_tracker::{RollupRun, UnitRecord};
 use super::units::{cut, is_past, unit_bytes};
 
 /// How a scan is run.
@@ -99,7 +99,7 @@ pub async fn run_scan(
     let lookups = identities.as_ref().map(|identities| rollup_run(identities, options));
     let mut looked = match (&identities, &lookups) {
         (Some(identities), Some(lookups)) => {
-            let mut looked = LookedUp::of(identities, options, lookups, progress).await?;
+            let mut looked = EntityLookup::of(identities, options, lookups, progress).await?;
             looked.find_users_addresses(plan, options, progress).await?;
             Some(looked)
         }
@@ -225,9 +225,9 @@ struct Seen<'a> {
     records: &'a [UnitRecord],
     /// Those of the time before the window.
     past: &'a [UnitRecord],
-    looked: Option<&'a LookedUp<'a>>,
+    looked: Option<&'a EntityLookup<'a>>,
     context: &'a EntityContext,
-    entity: Option<EntityTold>,
+    entity: Option<EntitySummary>,
     /// Tables of which no row was taken.
     gaps: Vec<Gap>,
 }
@@ -264,7 +264,7 @@ fn judge(
         Assessment::NotAssessed(reasons) => RunRisk::not_assessed(reasons),
     };
     let risk_of_all =
-        |told| EntityTold { risk: assessor.of(&findings.iter().collect::<Vec<_>>(), 0.0), ..told };
+        |told| EntitySummary { risk: assessor.of(&findings.iter().collect::<Vec<_>>(), 0.0), ..told };
     let all_records = || records.iter().chain(looked.iter().flat_map(|looked| looked.identities.records()));
     let computed = all_records().filter(|record| record.was_computed).count();
     Outcome {
@@ -286,7 +286,7 @@ fn judge(
 fn days_told(
     plan: &ScanPlan,
     records: &[UnitRecord],
-    looked: Option<&LookedUp<'_>>,
+    looked: Option<&EntityLookup<'_>>,
     (coverage, assessment): (&Coverage, &Assessment),
     findings: &[Finding],
 ) -> Vec<DaySpan> {
@@ -333,7 +333,7 @@ pub(super) fn rollup_run<'a>(plan: &ScanPlan, options: &'a RunOptions<'a>) -> Ro
 async fn read(
     plan: &ScanPlan,
     rollups: &RollupRun<'_>,
-    looked: Option<&mut LookedUp<'_>>,
+    looked: Option<&mut EntityLookup<'_>>,
     progress: &dyn Progress,
 ) -> Result<Vec<UnitRecord>> {
     let (_, units) = cut(plan);

@@ -103,7 +103,7 @@ impl Sources {
     }
 
     /// First and last date of the folders, as the end of a sentence.
-    pub(super) fn dates_told(&self) -> String {
+    pub(super) fn dates_hint(&self) -> String {
         match (self.dates.first(), self.dates.last()) {
             (Some(first), Some(last)) => format!("; its folders go from {first} to {last}"),
             _ => String::new(),

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{Progress, RunOptions, prepare, run_scan};
 use crate::demo::{DemoOptions, generate};
-use crate::lakes::Access;
+use crate::lake_access::Access;
 use crate::output::{Choice, Format, OutputFolder};
 use crate::own_detections::DetectionPolicy;
 

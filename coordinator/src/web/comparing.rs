@@ -160,7 +160,7 @@ fn told(comparison: &Comparison, before: &Side, after: &Side) -> Compared {
     Compared {
         before: before.name.clone(),
         after: after.name.clone(),
-        risk: comparison.risk_told.clone(),
+        risk: comparison.risk_text.clone(),
         same: counted(comparison.same, "finding"),
         groups: vec![
             group("added", &comparison.added, after),

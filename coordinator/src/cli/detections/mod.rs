@@ -16,7 +16,7 @@ use hindcast_common::{Error, Result};
 use super::Outcome;
 use super::arguments::available_threads;
 use super::own_files::{read_for_trial, read_own};
-use crate::lakes::{Access, LakeLayers, open_lake};
+use crate::lake_access::{Access, LakeLayers, open_lake};
 use crate::own_detections::{DetectionPolicy, OwnFiles};
 
 /// Arguments of `hindcast detections`.

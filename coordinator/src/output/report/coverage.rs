@@ -8,7 +8,7 @@ use askama::filters::HtmlSafe;
 use super::charts::{self, Charts, PlacedChart};
 use super::table::Table;
 use super::{Source, told};
-use crate::scan::{CoverageEntry, Status, dates_told};
+use crate::scan::{CoverageEntry, Status, format_dates};
 use crate::screen::{bytes, status_counts};
 
 /// Reasons shown.
@@ -47,7 +47,7 @@ impl CoverageSection {
         let shown: Vec<Reason> = reasons.into_iter().take(SHOWN_REASONS).collect();
         Self {
             complete: coverage.complete,
-            gaps: coverage.gaps.iter().map(|gap| told::text(&gap.told())).collect(),
+            gaps: coverage.gaps.iter().map(|gap| told::text(&gap.text())).collect(),
             chart: charts::coverage(coverage).map(|chart| charts.place(chart)),
             tables: tables(&coverage.tables),
             reasons_note: told::cut(shown.len(), all, "reasons; all are in summary.json"),
@@ -108,7 +108,7 @@ fn reasons(entries: &[CoverageEntry]) -> Vec<Reason> {
         let dates = match (entries.first(), entries.last()) {
             (Some(first), Some(last)) => {
                 let count = entries.iter().map(|entry| entry.dates()).sum();
-                dates_told(first.date, last.through.unwrap_or(last.date), count)
+                format_dates(first.date, last.through.unwrap_or(last.date), count)
             }
             _ => String::new(),
         };

@@ -89,7 +89,7 @@ impl Overview {
             suites: suites.collect(),
             days: charts::risk_by_day(&summary.risk_by_day).map(|chart| charts.place(chart)),
             failed: summary.coverage.count(Status::Failed),
-            gaps: summary.coverage.gaps.iter().map(|gap| told::text(&gap.told())).collect(),
+            gaps: summary.coverage.gaps.iter().map(|gap| told::text(&gap.text())).collect(),
         }
     }
 }

@@ -65,7 +65,7 @@ pub(super) async fn find(state: &StateStore, key: &str) -> Option<WindowRow> {
 }
 
 /// Keeps `row` under `key`. Two that put it put the same.
-pub(super) async fn keep(state: &StateStore, key: &str, row: &WindowRow) -> Result<()> {
+pub(super) async fn store(state: &StateStore, key: &str, row: &WindowRow) -> Result<()> {
     let json = sealed(&(key, row))?;
     let place = state.location();
     place.put(&place.child(key), json).await

@@ -11,7 +11,7 @@ use indicatif::{ProgressDrawTarget, ProgressStyle};
 
 use super::files::BackfillSummary;
 use super::row::WindowRow;
-use super::windows::{WindowSeries, length_told};
+use super::windows::{WindowSeries, format_length};
 use super::{PlannedWindow, WindowOutcome};
 use crate::scan::Progress;
 use crate::screen::bytes;
@@ -27,24 +27,24 @@ pub fn print_windows(series: &WindowSeries) {
     println!(
         "windows   {} of {}, every {}, in {} to {}",
         windows.len(),
-        length_told(series.length_us),
-        length_told(series.step_us),
+        format_length(series.length_us),
+        format_length(series.step_us),
         format_micros(series.span.from_us),
         format_micros(series.span.to_us)
     );
     let left_over_us = series.left_over_us();
     if left_over_us > 0 {
-        println!("          the last {} are in no whole window", length_told(left_over_us));
+        println!("          the last {} are in no whole window", format_length(left_over_us));
     }
 }
 
 /// Prints what would be computed.
 pub fn print_dry_run(series: &WindowSeries, windows: &[PlannedWindow]) {
     print_windows(series);
-    for PlannedWindow { window, plan, is_kept } in windows {
+    for PlannedWindow { window, plan, is_cached } in windows {
         let sizes = plan.iter().flat_map(|plan| &plan.tables).map(|planned| planned.size());
         let (files, size) = sizes.fold((0, 0), |(files, size), more| (files + more.0, size + more.1));
-        let what = match (plan, is_kept) {
+        let what = match (plan, is_cached) {
             (None, _) => "no file",
             (Some(_), true) => "kept from earlier",
             (Some(_), false) => "to compute",

@@ -374,5 +374,5 @@ fn set_aside(record: &mut UnitRecord, fault: InputFault) -> Result<()> {
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
+#[path = "unit_tracker_tests.rs"]
 mod tests;
