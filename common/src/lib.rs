@@ -3,7 +3,7 @@
 
 pub mod analyses;
 pub mod catalog;
-pub mod caught;
+pub mod catch_panic;
 pub mod cluster;
 pub mod config;
 pub mod detections;
@@ -11,10 +11,10 @@ pub mod engine;
 pub mod entities;
 pub mod error;
 pub mod findings;
+pub mod format;
 pub mod functions;
 pub mod nearest;
-pub mod operation;
-pub mod readable;
+pub mod observability;
 pub mod retry;
 pub mod rollups;
 pub mod selection;

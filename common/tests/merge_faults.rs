@@ -11,9 +11,9 @@ use arrow::array::{ArrayRef, BinaryArray, RecordBatch};
 use arrow::compute::cast;
 use hindcast_common::catalog::{StateFile, TableSpec, content_hash, seal_of};
 use hindcast_common::config::Config;
-use hindcast_common::engine::{Job, MergeFault, MergeJob, MergeRows};
+use hindcast_common::engine::{MergeFault, MergeRows, MergeStage, Stage};
 use hindcast_common::functions::BUCKETS;
-use hindcast_common::operation::Origin;
+use hindcast_common::observability::Origin;
 use hindcast_common::time::Window;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -47,10 +47,10 @@ fn with_cut_sets(file: &Path) -> RecordBatch {
     RecordBatch::try_new(rows.schema(), columns).expect("rows")
 }
 
-fn job(lake: &SmallLake, files: &[&StateFile]) -> MergeJob {
+fn stage(lake: &SmallLake, files: &[&StateFile]) -> MergeStage {
     let spec = TableSpec::by_name(TABLE).expect("a table");
     let columns: BTreeSet<String> = spec.columns.iter().map(|column| column.name.to_owned()).collect();
-    MergeJob {
+    MergeStage {
         config: Config::load("default", &[]).expect("the preset"),
         state_url: url_of(&lake.state()),
         window: Window::new(0, i64::MAX).expect("a window"),
@@ -66,9 +66,9 @@ fn job(lake: &SmallLake, files: &[&StateFile]) -> MergeJob {
 }
 
 async fn faults(lake: &SmallLake, files: &[&StateFile]) -> Vec<MergeFault> {
-    let job = job(lake, files);
-    let rows = MergeRows::of(&job).expect("columns");
-    rows.faults(&lake.run(Job::Merge(job)).await).expect("faults")
+    let stage = stage(lake, files);
+    let rows = MergeRows::of(&stage).expect("columns");
+    rows.faults(&lake.run(Stage::Merge(stage)).await).expect("faults")
 }
 
 #[tokio::test]

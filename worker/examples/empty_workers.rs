@@ -37,13 +37,12 @@ use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use futures::{TryStreamExt, stream};
 use hindcast_common::catalog::Location;
-use hindcast_common::cluster::{
-    JOB_CODEC_MESSAGE_BYTES, ballista_session, connect_endpoint, job_codec, serve,
-};
+use hindcast_common::cluster::{STAGE_MESSAGE_BYTES, ballista_session, connect_endpoint, serve, stage_codec};
 use hindcast_common::engine::{
-    EncodedState, Job, Manifest, RollupJob, RollupUnit, StateStore, UnitOutcome, UnitStats, job_in, unit_key,
+    EncodedState, Manifest, RollupStage, RollupUnit, Stage, StateStore, UnitOutcome, UnitStats, stage_in,
+    unit_key,
 };
-use hindcast_common::operation::terminated;
+use hindcast_common::observability::terminated;
 use hindcast_common::{Error, Result as OwnResult};
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -64,7 +63,7 @@ struct Emptiness {
     merge_tasks: AtomicU64,
 }
 
-/// A task of a rollup job, as it travels.
+/// A task of a rollup stage, as it travels.
 #[derive(Deserialize)]
 struct UnitTask {
     index: usize,
@@ -78,19 +77,19 @@ impl Emptiness {
         node: &dyn ExecutionPlan,
         texts: SendableRecordBatchStream,
     ) -> Result<Vec<RecordBatch>> {
-        let job = job_in(node).ok_or_else(|| internal_datafusion_err!("a task is of no job"))?;
+        let stage = stage_in(node).ok_or_else(|| internal_datafusion_err!("a task is of no stage"))?;
         let mut rows = Vec::new();
         for batch in texts.try_collect::<Vec<_>>().await? {
             for text in batch.column(0).as_string::<i32>().iter().flatten() {
                 tokio::time::sleep(self.task_time).await;
-                match job {
-                    Job::Rollup(job) => {
-                        let outcome = self.outcome(job, text).await?;
+                match stage {
+                    Stage::Rollup(stage) => {
+                        let outcome = self.outcome(stage, text).await?;
                         let outcome = StringArray::from(vec![to_json(&outcome)?]);
                         rows.push(RecordBatch::try_new(node.schema(), vec![Arc::new(outcome)])?);
                         self.rollup_tasks.fetch_add(1, Ordering::Relaxed);
                     }
-                    Job::Merge(_) => {
+                    Stage::Merge(_) => {
                         self.merge_tasks.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -99,31 +98,31 @@ impl Emptiness {
         Ok(rows)
     }
 
-    async fn outcome(&self, job: &RollupJob, text: &str) -> Result<UnitOutcome> {
+    async fn outcome(&self, stage: &RollupStage, text: &str) -> Result<UnitOutcome> {
         let task: UnitTask = serde_json::from_str(text).map_err(external)?;
         let state = match self.state.get() {
             Some(state) => state,
             None => {
-                let state = StateStore::new(Location::parse(&job.state_url).map_err(external)?);
+                let state = StateStore::new(Location::parse(&stage.state_url).map_err(external)?);
                 self.state.get_or_init(|| state)
             }
         };
         let mut manifests = Vec::new();
         for id in &task.work.rollups {
-            manifests.push(commit(state, job, &task.work, id).await.map_err(external)?);
+            manifests.push(commit(state, stage, &task.work, id).await.map_err(external)?);
         }
         Ok(UnitOutcome { unit: task.index, result: Ok(manifests) })
     }
 }
 
 /// Commits state as a unit does: a file, though of nothing, and its manifest. So merges have as much to name as in earnest.
-async fn commit(state: &StateStore, job: &RollupJob, unit: &RollupUnit, id: &str) -> OwnResult<Manifest> {
-    let rollup = job
+async fn commit(state: &StateStore, stage: &RollupStage, unit: &RollupUnit, id: &str) -> OwnResult<Manifest> {
+    let rollup = stage
         .config
         .detections
         .rollup(id)
         .ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))?;
-    let key = unit_key(rollup, &job.config, &job.tables[unit.table], unit)?;
+    let key = unit_key(rollup, &stage.config, &stage.tables[unit.table], unit)?;
     let encoded = EncodedState { bytes: vec![0; STATE_BYTES], tail_bytes: 0, rows: 1 };
     state.commit(&key, rollup, &UnitStats::default(), unit, &unit.window, encoded).await
 }
@@ -136,7 +135,7 @@ fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusion
     DataFusionError::External(Box::new(error))
 }
 
-/// Stands for a job's node.
+/// Stands for a stage's node.
 #[derive(Debug)]
 struct EmptyExec {
     node: Arc<dyn ExecutionPlan>,
@@ -236,15 +235,15 @@ async fn start_worker(
         engine,
     ));
     let flight = FlightServiceServer::new(BallistaFlightService::new(folder))
-        .max_decoding_message_size(JOB_CODEC_MESSAGE_BYTES)
-        .max_encoding_message_size(JOB_CODEC_MESSAGE_BYTES);
+        .max_decoding_message_size(STAGE_MESSAGE_BYTES)
+        .max_encoding_message_size(STAGE_MESSAGE_BYTES);
     let served = serve(None)?.add_service(flight).serve_with_incoming(TcpIncoming::from(listener));
     tokio::spawn(served);
     let scheduler = SchedulerGrpcClient::new(connect_endpoint(coordinator, None, true)?.connect_lazy())
-        .max_decoding_message_size(JOB_CODEC_MESSAGE_BYTES)
-        .max_encoding_message_size(JOB_CODEC_MESSAGE_BYTES);
+        .max_decoding_message_size(STAGE_MESSAGE_BYTES)
+        .max_encoding_message_size(STAGE_MESSAGE_BYTES);
     let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> =
-        BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), job_codec());
+        BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), stage_codec());
     tokio::spawn(poll_loop(scheduler, executor, codec, None, None, ExecutorHealth::new()));
     Ok(())
 }

@@ -15,7 +15,7 @@ use ballista_executor::executor::Executor;
 use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::metrics::ExecutorMetricsCollector;
 use hindcast_common::Result;
-use hindcast_common::cluster::{JOB_CODEC_MESSAGE_BYTES, Tls, comes_from_node, connections, seat_of, serve};
+use hindcast_common::cluster::{STAGE_MESSAGE_BYTES, Tls, comes_from_node, connections, seat_of, serve};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::{Request, Response, Status};
@@ -37,8 +37,8 @@ pub(crate) fn serve_results(
         Ok(request)
     };
     let flight = FlightServiceServer::new(BallistaFlightService::new(executor.work_dir.clone()))
-        .max_decoding_message_size(JOB_CODEC_MESSAGE_BYTES)
-        .max_encoding_message_size(JOB_CODEC_MESSAGE_BYTES);
+        .max_decoding_message_size(STAGE_MESSAGE_BYTES)
+        .max_encoding_message_size(STAGE_MESSAGE_BYTES);
     let control = ExecutorGrpcServer::new(Control { executor });
     let served = serve(tls)?
         .add_service(tonic::service::interceptor::InterceptedService::new(flight, only_nodes))

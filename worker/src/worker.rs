@@ -17,10 +17,10 @@ use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use hindcast_common::cluster::{
-    JOB_CODEC_MESSAGE_BYTES, Tls, ballista_session, check_plain_text, connect_endpoint, job_codec,
+    STAGE_MESSAGE_BYTES, Tls, ballista_session, check_plain_text, connect_endpoint, stage_codec,
 };
 use hindcast_common::engine::{LocalOptions, runtime};
-use hindcast_common::operation::{gauge, serve_http, terminated};
+use hindcast_common::observability::{gauge, serve_http, terminated};
 use hindcast_common::{Error, Result};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -85,10 +85,10 @@ pub async fn run_worker(options: WorkerOptions) -> Result<()> {
     let health = ExecutorHealth::new();
     let endpoint = connect_endpoint(&options.coordinator, options.tls.as_ref(), true)?;
     let scheduler = SchedulerGrpcClient::new(Patient::new(endpoint.connect_lazy()))
-        .max_decoding_message_size(JOB_CODEC_MESSAGE_BYTES)
-        .max_encoding_message_size(JOB_CODEC_MESSAGE_BYTES);
+        .max_decoding_message_size(STAGE_MESSAGE_BYTES)
+        .max_encoding_message_size(STAGE_MESSAGE_BYTES);
     let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> =
-        BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), job_codec());
+        BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), stage_codec());
     let polls = tokio::spawn(poll_loop(
         scheduler,
         Arc::clone(&executor),

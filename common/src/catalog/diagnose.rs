@@ -6,7 +6,7 @@ use parquet::errors::ParquetError;
 
 use super::lake::{LakeFile, LakeTable};
 use super::store_reader::{opened, panicked};
-use crate::caught::caught;
+use crate::catch_panic::catch_panic;
 use crate::error::{Error, InputFault};
 
 /// Row group and column of the first part of `file` that can't be decoded, if any of `columns` can't.
@@ -22,7 +22,7 @@ pub async fn locate_fault(table: &LakeTable, file: &LakeFile, columns: &[&str]) 
     for row_group in 0..row_groups {
         for column in columns {
             let column = table.physical_name(column);
-            let reason = match caught(read_part(table, file, row_group, column)).await {
+            let reason = match catch_panic(read_part(table, file, row_group, column)).await {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => error.to_string(),
                 Err(panic) => panicked(&panic),

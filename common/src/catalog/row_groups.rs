@@ -19,7 +19,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use super::lake::{LakeFile, LakeTable};
 use super::store_reader::{no_parquet, only_dictionary_pages, opened, unless_it_panics};
 use crate::Error;
-use crate::caught::caught_now;
+use crate::catch_panic::catch_panic_sync;
 
 /// A larger dictionary is not worth reading beside its column.
 const LONGEST_DICTIONARY_BYTES: u64 = 8 << 20;
@@ -107,7 +107,7 @@ async fn groups_of(
         if !*is_read {
             let column = columns[dictionary.column];
             // A page that can't be decoded is read with its row group, where what is wrong is told.
-            let found = caught_now(|| dictionary.any_value(page, |value| may_hold(column, value)));
+            let found = catch_panic_sync(|| dictionary.any_value(page, |value| may_hold(column, value)));
             *is_read = !matches!(found, Ok(Ok(false)));
         }
     }

@@ -28,7 +28,7 @@ use super::sealed::StateFile;
 use super::sealed_reader::SealedReaders;
 use super::store_reader::{LakeReaders, panicked, stored_schema};
 use super::tables::{ColumnKind, TableSpec};
-use crate::caught::panic_text;
+use crate::catch_panic::panic_text;
 use crate::time::{MICROS_PER_SECOND, Window};
 
 /// How addresses of the local file system start, as a store.

@@ -26,7 +26,7 @@ use super::location::Location;
 use super::scan::canonical_type;
 use super::tables::ColumnKind;
 use crate::Error;
-use crate::caught::caught;
+use crate::catch_panic::catch_panic;
 use crate::error::{InputFault, store_failure};
 
 /// Bytes read from a file's end in the first request: most footers fit.
@@ -135,7 +135,7 @@ pub(super) async fn unless_it_panics<T>(
     file: &LakeFile,
     reading: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    caught(reading).await.unwrap_or_else(|panic| Err(fault(file, panicked(&panic))))
+    catch_panic(reading).await.unwrap_or_else(|panic| Err(fault(file, panicked(&panic))))
 }
 
 /// The fault of what a decoder panics on.

@@ -18,7 +18,7 @@ use parquet::errors::ParquetError;
 use super::lake::LakeFile;
 use super::location::Location;
 use super::store_reader::{StoreReader, fault, no_parquet, panicked, unless_it_panics};
-use crate::caught::panic_text;
+use crate::catch_panic::panic_text;
 use crate::error::InputFault;
 use crate::time::MICROS_PER_SECOND;
 use crate::{Error, Result};

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::{Endpoint, Server};
 
 use super::tls::{NODE_NAME, Tls};
-use crate::operation::{Seated, Seats, seated};
+use crate::observability::{Seated, Seats, seated};
 use crate::{Error, Result};
 
 /// Longest time to open a connection: a host that is gone must not hold up the others.

@@ -7,5 +7,5 @@ mod tls;
 pub use endpoint::{
     CLUSTER_ADDRESS_HELP, check_plain_text, connect_endpoint, connections, is_loopback, node_endpoints, serve,
 };
-pub use session::{JOB_CODEC_MESSAGE_BYTES, TASKS_OF_AN_ANSWER, ballista_session, job_codec};
+pub use session::{STAGE_MESSAGE_BYTES, TASKS_OF_AN_ANSWER, ballista_session, stage_codec};
 pub use tls::{NODE_NAME, Tls, comes_from_node, seat_of};

@@ -12,24 +12,24 @@ use ballista_core::serde::BallistaPhysicalExtensionCodec;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 
-use crate::engine::JobCodec;
+use crate::engine::StageCodec;
 
-/// Largest message between nodes: a task comes with the list of all state its job merges.
-pub const JOB_CODEC_MESSAGE_BYTES: usize = 64 << 20;
-/// Most tasks that a worker is given at once. It asks again at once, so few of them spread the tasks of a small job over many workers,
+/// Largest message between nodes: a task comes with the list of all state its stage merges.
+pub const STAGE_MESSAGE_BYTES: usize = 64 << 20;
+/// Most tasks that a worker is given at once. It asks again at once, so few of them spread the tasks of a small stage over many workers,
 /// and keep messages small. Fewer still cost the scheduler more than they save.
 pub const TASKS_OF_AN_ANSWER: u32 = 4;
 
 /// Jobs beside Ballista's own nodes.
-pub fn job_codec() -> Arc<dyn PhysicalExtensionCodec> {
-    Arc::new(JobCodec::beside(Arc::new(BallistaPhysicalExtensionCodec::default())))
+pub fn stage_codec() -> Arc<dyn PhysicalExtensionCodec> {
+    Arc::new(StageCodec::beside(Arc::new(BallistaPhysicalExtensionCodec::default())))
 }
 
 /// Ballista's session settings: one partition a task, so that each is retried and counted alone, and the planner that
 /// takes a plan as it is.
 pub fn ballista_session(use_tls: bool) -> SessionConfig {
     let use_tls = use_tls.to_string();
-    let max_message = JOB_CODEC_MESSAGE_BYTES.to_string();
+    let max_message = STAGE_MESSAGE_BYTES.to_string();
     let settings = [
         (BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, "1"),
         (BALLISTA_ADAPTIVE_PLANNER_ENABLED, "false"),

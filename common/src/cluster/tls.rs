@@ -8,7 +8,7 @@ use tonic::transport::server::TlsConnectInfo;
 use tonic::transport::{Certificate, CertificateDer, ClientTlsConfig, Identity, ServerTlsConfig};
 use webpki::EndEntityCert;
 
-use crate::operation::Seat;
+use crate::observability::Seat;
 use crate::{Error, Result};
 
 /// The DNS name in the certificates of coordinator and workers. Only who has it may speak Ballista's protocol, which

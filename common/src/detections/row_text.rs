@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::ColumnType;
 use crate::findings::Row;
-use crate::readable::{decimal, instant};
+use crate::format::{decimal, instant};
 
 /// What stands for a value that is null or an empty text.
 pub const NONE: &str = "(none)";

@@ -1,4 +1,4 @@
-//! The physical plan of a job as bytes, for engines that send plans to other processes.
+//! The physical plan of a stage as bytes, for engines that send plans to other processes.
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::sync::Arc;
@@ -8,30 +8,30 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 
-use super::job::{Job, json_error};
-use super::plan::JobExec;
+use super::plan::StageExec;
+use super::stage::{Stage, json_error};
 
-/// What a job's bytes begin with; no protobuf message does.
+/// What a stage's bytes begin with; no protobuf message does.
 const MARK: &[u8] = b"\xffhindcast job\0";
-/// A job goes out with each of its tasks, and a merge names all state it reads: 1.8 MB for 10,000 files, 0.3 MB compressed.
+/// A stage goes out with each of its tasks, and a merge names all state it reads: 1.8 MB for 10,000 files, 0.3 MB compressed.
 const COMPRESSION_LEVEL: i32 = 1;
 /// What zstd says where it is given no memory.
 const OUT_OF_MEMORY: &str = "not enough memory";
 
-/// Writes and reads the nodes of jobs; all others are left to the engine's own codec.
+/// Writes and reads the nodes of stages; all others are left to the engine's own codec.
 #[derive(Debug)]
-pub struct JobCodec {
+pub struct StageCodec {
     engine: Arc<dyn PhysicalExtensionCodec>,
 }
 
-impl JobCodec {
+impl StageCodec {
     /// Jobs beside what `engine` can write.
     pub fn beside(engine: Arc<dyn PhysicalExtensionCodec>) -> Self {
         Self { engine }
     }
 }
 
-impl PhysicalExtensionCodec for JobCodec {
+impl PhysicalExtensionCodec for StageCodec {
     fn try_decode(
         &self,
         bytes: &[u8],
@@ -42,11 +42,11 @@ impl PhysicalExtensionCodec for JobCodec {
         let Some(compressed) = bytes.strip_prefix(MARK) else {
             return self.engine.try_decode(bytes, inputs, context, converter);
         };
-        let tasks = inputs.first().ok_or_else(|| internal_datafusion_err!("a job came without tasks"))?;
+        let tasks = inputs.first().ok_or_else(|| internal_datafusion_err!("a stage came without tasks"))?;
         let json = zstd::decode_all(compressed).inspect_err(end_where_memory_ran_out)?;
-        let job: Job = serde_json::from_slice(&json).map_err(json_error)?;
-        let schema = job.schema()?;
-        Ok(Arc::new(JobExec::new(Arc::new(job), schema, Arc::clone(tasks))))
+        let stage: Stage = serde_json::from_slice(&json).map_err(json_error)?;
+        let schema = stage.schema()?;
+        Ok(Arc::new(StageExec::new(Arc::new(stage), schema, Arc::clone(tasks))))
     }
 
     fn try_encode(
@@ -55,7 +55,7 @@ impl PhysicalExtensionCodec for JobCodec {
         bytes: &mut Vec<u8>,
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
-        match node.downcast_ref::<JobExec>() {
+        match node.downcast_ref::<StageExec>() {
             Some(node) => {
                 bytes.extend_from_slice(MARK);
                 bytes.extend_from_slice(node.encoded(encode)?);
@@ -74,8 +74,8 @@ fn end_where_memory_ran_out(error: &std::io::Error) {
     }
 }
 
-fn encode(job: &Job) -> Result<Vec<u8>> {
-    let json = serde_json::to_vec(job).map_err(json_error)?;
+fn encode(stage: &Stage) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec(stage).map_err(json_error)?;
     Ok(zstd::encode_all(json.as_slice(), COMPRESSION_LEVEL)?)
 }
 
@@ -83,13 +83,13 @@ fn encode(job: &Job) -> Result<Vec<u8>> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::job::MergeJob;
-    use super::super::tasks::JobTasks;
+    use super::super::stage::MergeStage;
+    use super::super::tasks::StageTasks;
     use super::*;
     use crate::catalog::StateFile;
-    use crate::cluster::{JOB_CODEC_MESSAGE_BYTES, TASKS_OF_AN_ANSWER, job_codec};
+    use crate::cluster::{STAGE_MESSAGE_BYTES, TASKS_OF_AN_ANSWER, stage_codec};
     use crate::config::Config;
-    use crate::operation::Origin;
+    use crate::observability::Origin;
     use crate::time::Window;
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
             };
             (rollup.to_owned(), (0..10_000).map(file).collect())
         };
-        let job = Job::Merge(MergeJob {
+        let stage = Stage::Merge(MergeStage {
             config: Config::load("default", &[]).unwrap(),
             state_url: "s3://telemetry-state/hindcast".into(),
             window: Window { from_us: 0, to_us: 1 },
@@ -120,24 +120,20 @@ mod tests {
             investigated: None,
             origin: Origin::default(),
         });
-        let schema = job.schema().unwrap();
-        let json_bytes = serde_json::to_vec(&job).unwrap().len();
-        let plan = JobTasks::new(&job, schema).unwrap().plan(&[0]).unwrap();
-        let codec = job_codec();
+        let schema = stage.schema().unwrap();
+        let json_bytes = serde_json::to_vec(&stage).unwrap().len();
+        let plan = StageTasks::new(&stage, schema).unwrap().plan(&[0]).unwrap();
+        let codec = stage_codec();
         let mut encoded = Vec::new();
         let converter = datafusion_proto::physical_plan::DefaultPhysicalProtoConverter {};
         codec.try_encode(Arc::clone(&plan), &mut encoded, &converter).unwrap();
         println!("{json_bytes} bytes of JSON, {} as they travel", encoded.len());
-        assert!(
-            encoded.len() * (TASKS_OF_AN_ANSWER as usize) < JOB_CODEC_MESSAGE_BYTES / 2,
-            "{}",
-            encoded.len()
-        );
+        assert!(encoded.len() * (TASKS_OF_AN_ANSWER as usize) < STAGE_MESSAGE_BYTES / 2, "{}", encoded.len());
 
         let context = TaskContext::default();
         let inputs = [Arc::clone(plan.children()[0])];
         let decoded = codec.try_decode(&encoded, &inputs, &context, &converter).unwrap();
-        let decoded = serde_json::to_vec(decoded.downcast_ref::<JobExec>().unwrap().job()).unwrap();
-        assert_eq!(decoded, serde_json::to_vec(plan.downcast_ref::<JobExec>().unwrap().job()).unwrap());
+        let decoded = serde_json::to_vec(decoded.downcast_ref::<StageExec>().unwrap().stage()).unwrap();
+        assert_eq!(decoded, serde_json::to_vec(plan.downcast_ref::<StageExec>().unwrap().stage()).unwrap());
     }
 }

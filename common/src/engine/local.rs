@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use super::Engine;
 use super::memory::Budget;
-use super::plan::JobPlanner;
+use super::plan::StagePlanner;
 use super::session::batch_rows;
 use crate::Result;
 use crate::catalog::Stores;
@@ -62,7 +62,7 @@ pub fn runtime(memory_bytes: usize, scratch: Option<&Path>) -> Result<Arc<Runtim
 pub struct Local {
     session: SessionContext,
     tasks: usize,
-    /// One for each task under way, of all jobs together: jobs side by side would hold so much more memory.
+    /// One for each task under way, of all stages together: stages side by side would hold so much more memory.
     slots: Arc<Semaphore>,
 }
 
@@ -81,7 +81,7 @@ impl Local {
             )
             .with_runtime_env(runtime)
             .with_default_features()
-            .with_query_planner(Arc::new(JobPlanner))
+            .with_query_planner(Arc::new(StagePlanner))
             .build();
         let tasks = options.tasks();
         let slots = Arc::new(Semaphore::new(tasks));

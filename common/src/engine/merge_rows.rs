@@ -11,13 +11,13 @@ use datafusion::common::{Result, internal_datafusion_err, internal_err};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::SessionContext;
 
-use super::job::{MergeFault, MergeJob, json_error};
 use super::merge_task::{analysis, rollup, without_rows};
+use super::stage::{MergeFault, MergeStage, json_error};
 use crate::analyses::{Analysis, Inputs, Scope, SideTable};
 use crate::catalog::StateFile;
 use crate::config::Config;
 use crate::functions::BUCKETS;
-use crate::operation::Origin;
+use crate::observability::Origin;
 use crate::rollups::Rollup;
 use crate::time::Window;
 
@@ -28,7 +28,7 @@ pub(crate) const RESERVED_COLUMNS: [&str; 2] = [ANALYSIS_COLUMN, FAULT_COLUMN];
 /// The analysis of rows with a fault.
 const NO_ANALYSIS: &str = "";
 
-/// The columns of the analyses of a merge job.
+/// The columns of the analyses of a merge stage.
 #[derive(Debug)]
 pub struct MergeRows {
     columns_of: Vec<(String, SchemaRef)>,
@@ -45,7 +45,7 @@ pub fn result_columns(analysis: &Analysis, config: &Config) -> Result<SchemaRef>
     // None of them is read.
     let no_file = || StateFile { path: String::new(), bytes: 0, tail_bytes: 0 };
     let side_tables = SideTable::all().iter().map(|table| (table.name.to_owned(), no_file())).collect();
-    let job = MergeJob {
+    let stage = MergeStage {
         config: config.clone(),
         past: inputs.clone(),
         inputs,
@@ -58,7 +58,7 @@ pub fn result_columns(analysis: &Analysis, config: &Config) -> Result<SchemaRef>
         investigated: None,
         origin: Origin::default(),
     };
-    let mut columns = MergeRows::of(&job)?.columns_of;
+    let mut columns = MergeRows::of(&stage)?.columns_of;
     columns.pop().map(|(_, schema)| schema).ok_or_else(|| internal_datafusion_err!("no analysis was given"))
 }
 
@@ -75,36 +75,37 @@ impl MergeRows {
     /// The columns each analysis's own plan has, over state without rows.
     ///
     /// # Errors
-    /// Where the job names an analysis or rollup there is none of, or two analyses differ in a column's type.
-    pub fn of(job: &MergeJob) -> Result<Self> {
+    /// Where the stage names an analysis or rollup there is none of, or two analyses differ in a column's type.
+    pub fn of(stage: &MergeStage) -> Result<Self> {
         let session = SessionContext::new();
-        let empty = |id: &str, scope| without_rows(rollup(&job.config, id)?, &job.config, &session, scope);
+        let empty =
+            |id: &str, scope| without_rows(rollup(&stage.config, id)?, &stage.config, &session, scope);
         let open = |id: &str, scope| {
-            let is_there = job.states(scope).contains_key(id);
+            let is_there = stage.states(scope).contains_key(id);
             is_there.then(|| empty(id, scope)).transpose()
         };
         let open_side = |table: &SideTable| {
-            let is_given = job.side_tables.contains_key(table.name);
+            let is_given = stage.side_tables.contains_key(table.name);
             is_given.then(|| session.read_table(Arc::new(EmptyTable::new(table.schema())))).transpose()
         };
         let inputs = Inputs {
-            config: &job.config,
-            columns: &job.columns,
+            config: &stage.config,
+            columns: &stage.columns,
             open: &open,
             schema_of: &|id| Ok(Arc::clone(empty(id, Scope::Shard)?.schema().inner())),
             session: &session.state(),
             open_side: &open_side,
-            window: job.window,
+            window: stage.window,
             buckets: (0, BUCKETS),
-            investigated: job.investigated,
+            investigated: stage.investigated,
         };
         let mut columns_of = Vec::new();
         let mut all: Vec<FieldRef> = vec![
             Arc::new(Field::new(ANALYSIS_COLUMN, DataType::Utf8, false)),
             Arc::new(Field::new(FAULT_COLUMN, DataType::Utf8, true)),
         ];
-        for id in &job.analyses {
-            let columns = Arc::clone(analysis(&job.config, id)?.run(&inputs)?.schema().inner());
+        for id in &stage.analyses {
+            let columns = Arc::clone(analysis(&stage.config, id)?.run(&inputs)?.schema().inner());
             for field in columns.fields() {
                 match all.iter().find(|known| known.name() == field.name()) {
                     None => all.push(Arc::new(field.as_ref().clone().with_nullable(true))),
@@ -150,12 +151,12 @@ impl MergeRows {
     /// Why shards have no result: the rows then are not those of the whole.
     ///
     /// # Errors
-    /// Where a batch is not of this job.
+    /// Where a batch is not of this stage.
     pub fn faults(&self, batches: &[RecordBatch]) -> Result<Vec<MergeFault>> {
         let mut faults = Vec::new();
         for batch in batches {
             let texts = batch.column_by_name(FAULT_COLUMN).and_then(|column| column.as_string_opt::<i32>());
-            let texts = texts.ok_or_else(|| internal_datafusion_err!("a batch is not of a merge job"))?;
+            let texts = texts.ok_or_else(|| internal_datafusion_err!("a batch is not of a merge stage"))?;
             for text in texts.iter().flatten() {
                 faults.push(serde_json::from_str(text).map_err(json_error)?);
             }
@@ -166,7 +167,7 @@ impl MergeRows {
     /// The rows of each analysis among `batches`, with its own columns. An engine may have joined or cut batches.
     ///
     /// # Errors
-    /// Where a batch is not of this job.
+    /// Where a batch is not of this stage.
     pub fn split(&self, batches: &[RecordBatch]) -> Result<Vec<(String, SchemaRef, Vec<RecordBatch>)>> {
         let mut results = Vec::new();
         for (analysis, columns) in &self.columns_of {
@@ -177,7 +178,9 @@ impl MergeRows {
             let mut own = Vec::new();
             for batch in batches {
                 let owners = batch.column(0).as_string_opt::<i32>().ok_or_else(|| {
-                    internal_datafusion_err!("a batch is not of a merge job: it says not whose its rows are")
+                    internal_datafusion_err!(
+                        "a batch is not of a merge stage: it says not whose its rows are"
+                    )
                 })?;
                 let is_own: BooleanArray =
                     owners.iter().map(|owner| Some(owner == Some(analysis.as_str()))).collect();

@@ -1,4 +1,4 @@
-//! One task of a merge job: reads a shard's state, merges it and runs the analyses on it.
+//! One task of a merge stage: reads a shard's state, merges it and runs the analyses on it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,18 +20,18 @@ use futures::{StreamExt, stream};
 use tokio::sync::mpsc::Sender;
 use tracing::Instrument;
 
-use super::job::{Job, MergeFault, MergeJob, StateFault, Task};
 use super::merge_rows::MergeRows;
 use super::own::{rows, within};
 use super::session::{open_location, task_session};
+use super::stage::{MergeFault, MergeStage, Stage, StateFault, Task};
 use super::state_table::{StateTable, state_schema};
 use crate::analyses::{Analysis, Inputs, Scope, SideTable};
 use crate::catalog::StateFile;
-use crate::caught::caught;
+use crate::catch_panic::catch_panic;
 use crate::config::Config;
 use crate::error::{cause, is_exhausted, store_failure};
 use crate::functions::BUCKETS;
-use crate::operation::TaskGuard;
+use crate::observability::TaskGuard;
 use crate::retry::with_retries;
 use crate::rollups::{BUCKET_COLUMN, Rollup};
 
@@ -45,36 +45,36 @@ const HELD_STATE_BYTES: u64 = 32 << 20;
 /// Part of the memory budget, as its divisor, that held state may take as stored; merged it is several times larger.
 const HELD_STATE_PART: u64 = 64;
 
-/// Starts the task of a shard of a merge job; it gives the rows of all its analyses.
+/// Starts the task of a shard of a merge stage; it gives the rows of all its analyses.
 pub(super) fn start(
-    job: Arc<Job>,
+    stage: Arc<Stage>,
     schema: SchemaRef,
     task: Task<(u8, u8)>,
     context: Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
     let mut results = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING_BATCHES);
     let sender = results.tx();
-    let origin = job.origin();
+    let origin = stage.origin();
     let span = tracing::info_span!("shard", job = origin.job, index = task.index);
     origin.adopt(&span);
     results.spawn(
         async move {
-            let Job::Merge(job) = &*job else {
-                return Err(DataFusionError::Internal("a merge task was given another job".into()));
+            let Stage::Merge(stage) = &*stage else {
+                return Err(DataFusionError::Internal("a merge task was given another stage".into()));
             };
             let guard = TaskGuard::start("merge");
-            let fault = match caught(merge(job, task.work, &schema, &sender, &context)).await {
+            let fault = match catch_panic(merge(stage, task.work, &schema, &sender, &context)).await {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => {
-                    let faults = find_unreadable(job, task.work, &context, &error).await;
-                    let fault = MergeFault::State(faults).if_any().or_else(|| own_fault(job, &error));
+                    let faults = find_unreadable(stage, task.work, &context, &error).await;
+                    let fault = MergeFault::State(faults).if_any().or_else(|| own_fault(stage, &error));
                     Some(fault.ok_or(error)?)
                 }
                 // It would on any machine: this one is not to blame.
                 Err(panic) => {
                     let error = exec_datafusion_err!("merging panicked: {panic}");
-                    let faults = find_unreadable(job, task.work, &context, &error).await;
-                    let fault = MergeFault::State(faults).if_any().or_else(|| own_fault(job, &error));
+                    let faults = find_unreadable(stage, task.work, &context, &error).await;
+                    let fault = MergeFault::State(faults).if_any().or_else(|| own_fault(stage, &error));
                     Some(fault.unwrap_or(MergeFault::Panicked(panic)))
                 }
             };
@@ -91,26 +91,26 @@ pub(super) fn start(
 }
 
 /// The fault of a detection that a user brought, which is merged alone, where no store is behind `error`.
-fn own_fault(job: &MergeJob, error: &DataFusionError) -> Option<MergeFault> {
-    let [id] = job.analyses.as_slice() else { return None };
-    let own = job.config.detections.by_id(id).filter(|analysis| analysis.about.is_own)?;
+fn own_fault(stage: &MergeStage, error: &DataFusionError) -> Option<MergeFault> {
+    let [id] = stage.analyses.as_slice() else { return None };
+    let own = stage.config.detections.by_id(id).filter(|analysis| analysis.about.is_own)?;
     let is_of_store = store_failure("", error).is_some();
     (!is_of_store).then(|| MergeFault::Detection(own.failure(None, &cause(error))))
 }
 
 /// Sends the rows of all analyses of a shard.
 async fn merge(
-    job: &MergeJob,
+    stage: &MergeStage,
     buckets: (u8, u8),
     schema: &SchemaRef,
     sender: &Sender<Result<RecordBatch>>,
     context: &TaskContext,
 ) -> Result<()> {
-    let mut shard = Shard::new(job, buckets, context);
+    let mut shard = Shard::new(stage, buckets, context);
     shard.hold_shared().await?;
-    for id in &job.analyses {
-        let analysis = analysis(&job.config, id)?;
-        let is_wanted = within(analysis, &job.config, shard.send(analysis, schema, sender)).await?;
+    for id in &stage.analyses {
+        let analysis = analysis(&stage.config, id)?;
+        let is_wanted = within(analysis, &stage.config, shard.send(analysis, schema, sender)).await?;
         if !is_wanted {
             return Ok(());
         }
@@ -120,7 +120,7 @@ async fn merge(
 
 /// The state files that can't be read or merged, each by itself, where that may be behind `error`.
 async fn find_unreadable(
-    job: &MergeJob,
+    stage: &MergeStage,
     buckets: (u8, u8),
     context: &TaskContext,
     error: &DataFusionError,
@@ -128,8 +128,8 @@ async fn find_unreadable(
     if is_exhausted(error) {
         return Vec::new();
     }
-    let shard = Shard::new(job, buckets, context);
-    let states = job.inputs.iter().chain(&job.past);
+    let shard = Shard::new(stage, buckets, context);
+    let states = stage.inputs.iter().chain(&stage.past);
     let inputs = states.flat_map(|(id, files)| files.iter().map(move |file| (id, file)));
     let checks: Vec<_> = inputs.map(|(id, file)| shard.check(id, file)).collect();
     stream::iter(checks).buffer_unordered(CONCURRENT_CHECKS).filter_map(ready).collect().await
@@ -137,7 +137,7 @@ async fn find_unreadable(
 
 /// One shard's state.
 struct Shard<'a> {
-    job: &'a MergeJob,
+    stage: &'a MergeStage,
     buckets: (u8, u8),
     session: SessionContext,
     context: &'a TaskContext,
@@ -146,9 +146,9 @@ struct Shard<'a> {
 }
 
 impl<'a> Shard<'a> {
-    fn new(job: &'a MergeJob, buckets: (u8, u8), context: &'a TaskContext) -> Self {
+    fn new(stage: &'a MergeStage, buckets: (u8, u8), context: &'a TaskContext) -> Self {
         let session = task_session(context.runtime_env());
-        Self { job, buckets, session, context, held: BTreeMap::new() }
+        Self { stage, buckets, session, context, held: BTreeMap::new() }
     }
 
     /// Merges what more than one analysis reads once, where it is small, and holds it.
@@ -159,8 +159,8 @@ impl<'a> Shard<'a> {
         };
         let (from, to) = self.buckets;
         let share = |bytes: u64| bytes * u64::from(to - from) / u64::from(BUCKETS);
-        for (id, files) in &self.job.inputs {
-            let readers = self.job.analyses.iter().filter_map(|id| self.job.config.detections.by_id(id));
+        for (id, files) in &self.stage.inputs {
+            let readers = self.stage.analyses.iter().filter_map(|id| self.stage.config.detections.by_id(id));
             let is_shared = readers.filter(|analysis| analysis.rollups.contains(&id.as_str())).count() > 1;
             let bytes: u64 = files.iter().map(|file| file.bytes).sum();
             if is_shared && share(bytes) <= held_bytes {
@@ -180,20 +180,20 @@ impl<'a> Shard<'a> {
         schema: &SchemaRef,
         sender: &Sender<Result<RecordBatch>>,
     ) -> Result<bool> {
-        let job = self.job;
+        let stage = self.stage;
         let open = |rollup: &str, scope| self.merged(rollup, scope);
         let frame = analysis.run(&Inputs {
-            config: &job.config,
-            columns: &job.columns,
+            config: &stage.config,
+            columns: &stage.columns,
             open: &open,
             schema_of: &|rollup| self.schema_of(rollup),
             session: &self.session.state(),
             open_side: &|table| self.side(table),
-            window: job.window,
+            window: stage.window,
             buckets: self.buckets,
-            investigated: job.investigated,
+            investigated: stage.investigated,
         })?;
-        let mut batches = rows(analysis, analysis.cut(frame, &job.config)?).await?;
+        let mut batches = rows(analysis, analysis.cut(frame, &stage.config)?).await?;
         while let Some(batch) = batches.next().await.transpose()? {
             // A reader that has gone wants no more.
             if sender.send(MergeRows::widen(schema, analysis.id, &batch)).await.is_err() {
@@ -204,7 +204,7 @@ impl<'a> Shard<'a> {
     }
 
     fn merged(&self, id: &str, scope: Scope) -> Result<Option<DataFrame>> {
-        match (self.held.get(id), self.job.states(scope).get(id)) {
+        match (self.held.get(id), self.stage.states(scope).get(id)) {
             (Some(held), _) if scope == Scope::Shard => {
                 self.session.read_table(Arc::clone(held) as Arc<_>).map(Some)
             }
@@ -215,25 +215,25 @@ impl<'a> Shard<'a> {
 
     /// The columns of a rollup's merged state.
     fn schema_of(&self, id: &str) -> Result<SchemaRef> {
-        let config = &self.job.config;
+        let config = &self.stage.config;
         let merged = without_rows(rollup(config, id)?, config, &self.session, Scope::Shard)?;
         Ok(Arc::clone(merged.schema().inner()))
     }
 
     fn side(&self, table: &SideTable) -> Result<Option<DataFrame>> {
-        let Some(file) = self.job.side_tables.get(table.name) else { return Ok(None) };
-        let state = open_location(&self.job.state_url, self.context)?;
+        let Some(file) = self.stage.side_tables.get(table.name) else { return Ok(None) };
+        let state = open_location(&self.stage.state_url, self.context)?;
         let rows = StateTable::new(table.schema(), state, vec![file.clone()]);
         self.session.read_table(Arc::new(rows)).map(Some)
     }
 
     fn stored(&self, id: &str, files: Vec<StateFile>, scope: Scope) -> Result<DataFrame> {
-        opened(rollup(&self.job.config, id)?, self.states(id, files, scope)?, scope)
+        opened(rollup(&self.stage.config, id)?, self.states(id, files, scope)?, scope)
     }
 
     fn states(&self, id: &str, files: Vec<StateFile>, scope: Scope) -> Result<DataFrame> {
-        let state = open_location(&self.job.state_url, self.context)?;
-        let schema = state_schema(rollup(&self.job.config, id)?, &self.job.config, &self.session)?;
+        let state = open_location(&self.stage.state_url, self.context)?;
+        let schema = state_schema(rollup(&self.stage.config, id)?, &self.stage.config, &self.session)?;
         let states = self.session.read_table(Arc::new(StateTable::new(schema, state, files)))?;
         let (from, to) = self.buckets;
         match scope {
@@ -248,7 +248,7 @@ impl<'a> Shard<'a> {
     async fn check(&self, id: &str, file: &StateFile) -> Option<StateFault> {
         // The store may fail a good file now and then.
         let reading = with_retries(|| async { Ok(self.merge_alone(id, file).await?) });
-        let reason = match caught(reading).await {
+        let reason = match catch_panic(reading).await {
             Ok(Ok(())) => return None,
             Ok(Err(error)) => error.to_string(),
             Err(panic) => format!("reading it panicked: {panic}"),
@@ -258,7 +258,7 @@ impl<'a> Shard<'a> {
 
     async fn merge_alone(&self, id: &str, file: &StateFile) -> Result<()> {
         // Optional rollups are what analyses open whole.
-        let mut readers = self.job.analyses.iter().filter_map(|id| self.job.config.detections.by_id(id));
+        let mut readers = self.stage.analyses.iter().filter_map(|id| self.stage.config.detections.by_id(id));
         let is_whole = readers.any(|analysis| analysis.optional_rollups.contains(&id));
         let scope = if is_whole { Scope::Whole } else { Scope::Shard };
         let mut rows = self.stored(id, vec![file.clone()], scope)?.execute_stream().await?;

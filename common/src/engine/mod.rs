@@ -1,11 +1,10 @@
-//! The engine: runs jobs as DataFusion plans of a single stage, here or elsewhere.
+//! The engine: runs stages as DataFusion plans of a single stage, here or elsewhere.
 //!
-//! A [`RollupJob`] reads files and commits state; a [`MergeJob`] reads state and gives result rows. Both are leaf
+//! A [`RollupStage`] reads files and commits state; a [`MergeStage`] reads state and gives result rows. Both are leaf
 //! extension nodes whose partitions are independent tasks, so any engine may run them in any order, twice or elsewhere.
 
 mod by_bucket;
 mod codec;
-mod job;
 mod local;
 mod manifest;
 mod memory;
@@ -17,6 +16,7 @@ mod own;
 mod plan;
 mod rollup_task;
 mod session;
+mod stage;
 mod state;
 mod state_key;
 #[cfg(test)]
@@ -30,30 +30,30 @@ use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 
-pub use codec::JobCodec;
-pub use job::{
-    Job, MergeFault, MergeJob, RollupJob, RollupUnit, StateFault, TableRef, UnitFault, UnitOutcome,
-    decode_outcomes,
-};
+pub use codec::StageCodec;
 pub use local::{Local, LocalOptions, TASKS_PER_THREAD, runtime};
 pub use manifest::{Manifest, StateData, UnitStats, sealed, unsealed};
 pub(crate) use merge_rows::RESERVED_COLUMNS;
 pub use merge_rows::{MergeRows, result_columns, rollup_columns};
 pub(crate) use merge_task::opened;
-pub use node::job_plan;
+pub use node::stage_plan;
 pub use own::collect;
-pub use plan::job_in;
+pub use plan::stage_in;
 pub use session::task_session;
+pub use stage::{
+    MergeFault, MergeStage, RollupStage, RollupUnit, Stage, StateFault, TableRef, UnitFault, UnitOutcome,
+    decode_outcomes,
+};
 pub use state::{Committed, Lookup, StateStore};
 pub use state_key::{made_by, unit_key};
 pub use state_table::merged_state;
 pub(crate) use state_table::state_schema;
-pub use tasks::JobTasks;
+pub use tasks::StageTasks;
 pub use write_state::EncodedState;
 
 use crate::Result;
 
-/// Runs a plan made by [`job_plan`].
+/// Runs a plan made by [`stage_plan`].
 #[async_trait]
 pub trait Engine: Send + Sync {
     /// Starts the plan. Rows come as tasks finish, in no order; dropping the stream cancels what is still running.

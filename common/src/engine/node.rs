@@ -1,4 +1,4 @@
-//! A job as a leaf node of a logical plan.
+//! A stage as a leaf node of a logical plan.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,56 +8,56 @@ use std::sync::Arc;
 use datafusion::common::{DFSchema, DFSchemaRef, Result};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 
-use super::job::Job;
-use super::tasks::JobTasks;
+use super::stage::Stage;
+use super::tasks::StageTasks;
 
-/// The logical plan of a job.
+/// The logical plan of a stage.
 ///
 /// # Errors
-/// Where the job names an analysis or rollup there is none of.
-pub fn job_plan(job: Job) -> Result<LogicalPlan> {
-    let schema = Arc::new(DFSchema::try_from(job.schema()?)?);
-    Ok(LogicalPlan::Extension(Extension { node: Arc::new(JobNode { job: Arc::new(job), schema }) }))
+/// Where the stage names an analysis or rollup there is none of.
+pub fn stage_plan(stage: Stage) -> Result<LogicalPlan> {
+    let schema = Arc::new(DFSchema::try_from(stage.schema()?)?);
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(StageNode { stage: Arc::new(stage), schema }) }))
 }
 
-/// Leaf node that holds a job. Two nodes are the same only where they are one job.
+/// Leaf node that holds a stage. Two nodes are the same only where they are one stage.
 #[derive(Debug, Clone)]
-pub(super) struct JobNode {
-    job: Arc<Job>,
+pub(super) struct StageNode {
+    stage: Arc<Stage>,
     schema: DFSchemaRef,
 }
 
-impl JobNode {
-    pub(super) fn tasks(&self) -> Result<JobTasks> {
-        JobTasks::new(&self.job, Arc::clone(self.schema.inner()))
+impl StageNode {
+    pub(super) fn tasks(&self) -> Result<StageTasks> {
+        StageTasks::new(&self.stage, Arc::clone(self.schema.inner()))
     }
 }
 
-impl PartialEq for JobNode {
+impl PartialEq for StageNode {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.job, &other.job)
+        Arc::ptr_eq(&self.stage, &other.stage)
     }
 }
 
-impl Eq for JobNode {}
+impl Eq for StageNode {}
 
-impl Hash for JobNode {
+impl Hash for StageNode {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.job).hash(state);
+        Arc::as_ptr(&self.stage).hash(state);
     }
 }
 
-impl PartialOrd for JobNode {
+impl PartialOrd for StageNode {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         (self == other).then_some(Ordering::Equal)
     }
 }
 
-impl UserDefinedLogicalNodeCore for JobNode {
+impl UserDefinedLogicalNodeCore for StageNode {
     fn name(&self) -> &str {
-        match *self.job {
-            Job::Rollup(_) => "Rollup",
-            Job::Merge(_) => "Merge",
+        match *self.stage {
+            Stage::Rollup(_) => "Rollup",
+            Stage::Merge(_) => "Merge",
         }
     }
 
@@ -74,7 +74,7 @@ impl UserDefinedLogicalNodeCore for JobNode {
     }
 
     fn fmt_for_explain(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: tasks={}", self.name(), self.job.tasks())
+        write!(formatter, "{}: tasks={}", self.name(), self.stage.tasks())
     }
 
     fn with_exprs_and_inputs(&self, _: Vec<Expr>, _: Vec<LogicalPlan>) -> Result<Self> {

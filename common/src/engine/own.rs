@@ -14,7 +14,7 @@ use futures::TryStreamExt;
 use tokio::time::timeout;
 
 use crate::analyses::Analysis;
-use crate::caught::caught;
+use crate::catch_panic::catch_panic;
 use crate::config::Config;
 
 /// What `work` comes to, which runs SQL of `analysis`; of a user's own no longer than the configuration allows.
@@ -67,7 +67,7 @@ pub async fn collect(analysis: &Analysis, config: &Config, frame: DataFrame) -> 
         }
         Ok(all)
     });
-    caught(all).await.unwrap_or_else(|panic| Err(exec_datafusion_err!("it panicked: {panic}")))
+    catch_panic(all).await.unwrap_or_else(|panic| Err(exec_datafusion_err!("it panicked: {panic}")))
 }
 
 /// The plan with a stop after each step: DataFusion's own are at tables alone, and a join makes any number of rows of theirs.

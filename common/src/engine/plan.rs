@@ -1,4 +1,4 @@
-//! A job as a physical plan: one partition a task, no input, no shuffle.
+//! A stage as a physical plan: one partition a task, no input, no shuffle.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -25,29 +25,29 @@ use futures::future::ready;
 use futures::{TryStreamExt, stream};
 use serde::de::DeserializeOwned;
 
-use super::job::{Job, Task, json_error};
-use super::node::JobNode;
+use super::node::StageNode;
+use super::stage::{Stage, Task, json_error};
 use super::{merge_task, rollup_task};
 
-/// Plans job nodes; everything else is DataFusion's planner's.
+/// Plans stage nodes; everything else is DataFusion's planner's.
 #[derive(Debug, Default)]
-pub(super) struct JobPlanner;
+pub(super) struct StagePlanner;
 
 #[async_trait]
-impl QueryPlanner for JobPlanner {
+impl QueryPlanner for StagePlanner {
     async fn create_physical_plan(
         &self,
         logical_plan: &LogicalPlan,
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(JobPlanner)])
+        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(StagePlanner)])
             .create_physical_plan(logical_plan, session)
             .await
     }
 }
 
 #[async_trait]
-impl ExtensionPlanner for JobPlanner {
+impl ExtensionPlanner for StagePlanner {
     async fn plan_extension(
         &self,
         _: &dyn PhysicalPlanner,
@@ -57,7 +57,7 @@ impl ExtensionPlanner for JobPlanner {
         _: &dyn Session,
         _: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let Some(node) = node.as_any().downcast_ref::<JobNode>() else {
+        let Some(node) = node.as_any().downcast_ref::<StageNode>() else {
             return Ok(None);
         };
         let tasks = node.tasks()?;
@@ -66,54 +66,54 @@ impl ExtensionPlanner for JobPlanner {
     }
 }
 
-/// Runs the tasks of a job: each partition of its input holds one, as text. So an engine that hands out partitions of
+/// Runs the tasks of a stage: each partition of its input holds one, as text. So an engine that hands out partitions of
 /// leaves hands out tasks, and a worker gets no other's.
 #[derive(Debug)]
-pub(super) struct JobExec {
-    /// The job, without its tasks.
-    job: Arc<Job>,
+pub(super) struct StageExec {
+    /// The stage, without its tasks.
+    stage: Arc<Stage>,
     tasks: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
-    /// The job as it travels: it goes out with each of its tasks.
+    /// The stage as it travels: it goes out with each of its tasks.
     encoded: Arc<OnceLock<Vec<u8>>>,
 }
 
-impl JobExec {
-    pub(super) fn new(job: Arc<Job>, schema: SchemaRef, tasks: Arc<dyn ExecutionPlan>) -> Self {
+impl StageExec {
+    pub(super) fn new(stage: Arc<Stage>, schema: SchemaRef, tasks: Arc<dyn ExecutionPlan>) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(tasks.output_partitioning().partition_count()),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { job, tasks, properties: Arc::new(properties), encoded: Arc::default() }
+        Self { stage, tasks, properties: Arc::new(properties), encoded: Arc::default() }
     }
 
-    pub(super) fn job(&self) -> &Job {
-        &self.job
+    pub(super) fn stage(&self) -> &Stage {
+        &self.stage
     }
 
-    /// The job's bytes, which `encode` makes once for all its tasks.
-    pub(super) fn encoded(&self, encode: impl FnOnce(&Job) -> Result<Vec<u8>>) -> Result<&[u8]> {
+    /// The stage's bytes, which `encode` makes once for all its tasks.
+    pub(super) fn encoded(&self, encode: impl FnOnce(&Stage) -> Result<Vec<u8>>) -> Result<&[u8]> {
         if self.encoded.get().is_none() {
             // Should another have been faster, its bytes are the same.
-            let _ = self.encoded.set(encode(&self.job)?);
+            let _ = self.encoded.set(encode(&self.stage)?);
         }
         Ok(self.encoded.get().map_or(&[], Vec::as_slice))
     }
 }
 
-impl DisplayAs for JobExec {
+impl DisplayAs for StageExec {
     fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.name())
     }
 }
 
-impl ExecutionPlan for JobExec {
+impl ExecutionPlan for StageExec {
     fn name(&self) -> &str {
-        match *self.job {
-            Job::Rollup(_) => "RollupExec",
-            Job::Merge(_) => "MergeExec",
+        match *self.stage {
+            Stage::Rollup(_) => "RollupExec",
+            Stage::Merge(_) => "MergeExec",
         }
     }
 
@@ -143,7 +143,7 @@ impl ExecutionPlan for JobExec {
         match (children.pop(), children.is_empty()) {
             (Some(tasks), true) => {
                 let encoded = Arc::clone(&self.encoded);
-                Ok(Arc::new(Self { encoded, ..Self::new(Arc::clone(&self.job), self.schema(), tasks) }))
+                Ok(Arc::new(Self { encoded, ..Self::new(Arc::clone(&self.stage), self.schema(), tasks) }))
             }
             _ => internal_err!("{} takes one input", self.name()),
         }
@@ -151,12 +151,12 @@ impl ExecutionPlan for JobExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let texts = self.tasks.execute(partition, Arc::clone(&context))?;
-        let (job, schema) = (Arc::clone(&self.job), self.schema());
+        let (stage, schema) = (Arc::clone(&self.stage), self.schema());
         let start = move |text: String| -> Result<SendableRecordBatchStream> {
-            let (job, schema, context) = (Arc::clone(&job), Arc::clone(&schema), Arc::clone(&context));
-            match *job {
-                Job::Rollup(_) => rollup_task::start(job, schema, parse(&text)?, context),
-                Job::Merge(_) => merge_task::start(job, schema, parse(&text)?, context),
+            let (stage, schema, context) = (Arc::clone(&stage), Arc::clone(&schema), Arc::clone(&context));
+            match *stage {
+                Stage::Rollup(_) => rollup_task::start(stage, schema, parse(&text)?, context),
+                Stage::Merge(_) => merge_task::start(stage, schema, parse(&text)?, context),
             }
         };
         let rows = texts
@@ -179,9 +179,9 @@ impl ExecutionPlan for JobExec {
     }
 }
 
-/// The job whose tasks `plan` runs, where it is a job's node: without its tasks, which its input holds as text.
-pub fn job_in(plan: &dyn ExecutionPlan) -> Option<&Job> {
-    plan.downcast_ref::<JobExec>().map(JobExec::job)
+/// The stage whose tasks `plan` runs, where it is a stage's node: without its tasks, which its input holds as text.
+pub fn stage_in(plan: &dyn ExecutionPlan) -> Option<&Stage> {
+    plan.downcast_ref::<StageExec>().map(StageExec::stage)
 }
 
 fn parse<W: DeserializeOwned>(text: &str) -> Result<Task<W>> {

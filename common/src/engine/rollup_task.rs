@@ -1,4 +1,4 @@
-//! One task of a rollup job: reads a unit's files once, feeds every rollup in that pass, commits their state.
+//! One task of a rollup stage: reads a unit's files once, feeds every rollup in that pass, commits their state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,43 +17,43 @@ use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use super::by_bucket::by_bucket;
-use super::job::{Job, RollupJob, RollupUnit, TableRef, Task, UnitFault, UnitOutcome, encode_outcome};
 use super::manifest::{Manifest, UnitStats};
 use super::once::once;
 use super::session::{open_location, task_session};
+use super::stage::{RollupStage, RollupUnit, Stage, TableRef, Task, UnitFault, UnitOutcome, encode_outcome};
 use super::state::StateStore;
 use super::state_key::unit_key;
 use super::unit_reader::UnitReader;
 use super::write_state::{EncodedState, encode_state};
 use crate::catalog::{LakeTable, TableSpec, canonical_schema};
-use crate::caught::caught;
+use crate::catch_panic::catch_panic;
 use crate::detections::Detections;
 use crate::error::{Error, is_exhausted, store_failure};
-use crate::operation::TaskGuard;
+use crate::observability::TaskGuard;
 use crate::rollups::Rollup;
 use crate::selection::Selection;
 
 /// Batches that may wait for a rollup slower than the reader.
 const WAITING_BATCHES: usize = 2;
 
-/// Starts the task of a unit of a rollup job; it gives one outcome, whatever happens to the unit.
+/// Starts the task of a unit of a rollup stage; it gives one outcome, whatever happens to the unit.
 pub(super) fn start(
-    job: Arc<Job>,
+    stage: Arc<Stage>,
     schema: SchemaRef,
     task: Task<RollupUnit>,
     context: Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
     let outcome_schema = Arc::clone(&schema);
-    let origin = job.origin();
+    let origin = stage.origin();
     let span = tracing::info_span!("unit", job = origin.job, index = task.index, date = %task.work.date);
     origin.adopt(&span);
     let outcome = async move {
         let guard = TaskGuard::start("rollup");
-        let Job::Rollup(rollup_job) = &*job else {
-            return Err(DataFusionError::Internal("a rollup task was given another job".into()));
+        let Stage::Rollup(rollup_stage) = &*stage else {
+            return Err(DataFusionError::Internal("a rollup task was given another stage".into()));
         };
         // What panics on strange values must not take other units with it.
-        let result = match caught(run_within_memory(rollup_job, &task.work, &context)).await {
+        let result = match catch_panic(run_within_memory(rollup_stage, &task.work, &context)).await {
             Ok(result) => result.map_err(|failure| failure.fault(&task.work)),
             Err(panic) => Err(UnitFault::Failed(format!("its task panicked: {panic}"))),
         };
@@ -106,17 +106,17 @@ impl Failure {
 
 /// Runs a unit; where its rollups together need more memory than there is, one after the other, reading anew for each.
 async fn run_within_memory(
-    job: &RollupJob,
+    stage: &RollupStage,
     unit: &RollupUnit,
     context: &Arc<TaskContext>,
 ) -> Result<Vec<Manifest>, Failure> {
-    match run_unit(job, unit, context).await {
+    match run_unit(stage, unit, context).await {
         Err(Failure::Unit(Error::Engine(error))) if is_exhausted(&error) && unit.rollups.len() > 1 => {
             tracing::debug!(date = %unit.date, "short of memory: one rollup at a time");
             let mut manifests = Vec::new();
             for rollup in &unit.rollups {
                 let alone = RollupUnit { rollups: vec![rollup.clone()], ..unit.clone() };
-                manifests.extend(run_unit(job, &alone, context).await?);
+                manifests.extend(run_unit(stage, &alone, context).await?);
             }
             Ok(manifests)
         }
@@ -137,24 +137,24 @@ fn failure_of(rollup: &Rollup, is_alone: bool, error: DataFusionError) -> Failur
 }
 
 async fn run_unit(
-    job: &RollupJob,
+    stage: &RollupStage,
     unit: &RollupUnit,
     context: &Arc<TaskContext>,
 ) -> Result<Vec<Manifest>, Failure> {
-    let table_ref = &job.tables[unit.table];
+    let table_ref = &stage.tables[unit.table];
     let table = open_table(table_ref, context)?;
-    let state = &StateStore::new(open_location(&job.state_url, context)?);
+    let state = &StateStore::new(open_location(&stage.state_url, context)?);
     let rollups = unit
         .rollups
         .iter()
         .map(|id| {
-            let known = job.config.detections.rollup(id);
+            let known = stage.config.detections.rollup(id);
             known.ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))
         })
         .collect::<crate::Result<Vec<_>>>()?;
     let keys = rollups
         .iter()
-        .map(|rollup| unit_key(rollup, &job.config, table_ref, unit))
+        .map(|rollup| unit_key(rollup, &stage.config, table_ref, unit))
         .collect::<crate::Result<Vec<_>>>()?;
     // An engine may run a task again whose first attempt ended well but was not heard of.
     let finds = keys.iter().map(|key| state.find(key, &unit.window));
@@ -173,7 +173,7 @@ async fn run_unit(
     let mut encoders = Vec::new();
     for rollup in &rollups {
         let (feed, batches) = mpsc::channel(WAITING_BATCHES);
-        let encoder = spawn_rollup(rollup, job, &session, &schema, batches).await;
+        let encoder = spawn_rollup(rollup, stage, &session, &schema, batches).await;
         encoders.push(encoder.map_err(|error| failure_of(rollup, is_alone, error))?);
         // One whose filter is false of any row reads none.
         if !feed.is_closed() {
@@ -252,7 +252,7 @@ fn columns_read(
 
 async fn spawn_rollup(
     rollup: &'static Rollup,
-    job: &RollupJob,
+    stage: &RollupStage,
     session: &SessionContext,
     schema: &SchemaRef,
     batches: mpsc::Receiver<RecordBatch>,
@@ -262,7 +262,7 @@ async fn spawn_rollup(
         Some((Ok(batch), batches))
     });
     let rows = once(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), feed)))?;
-    let state = rollup.build(session.read_table(Arc::new(rows))?, &job.config)?.execute_stream().await?;
+    let state = rollup.build(session.read_table(Arc::new(rows))?, &stage.config)?.execute_stream().await?;
     let session = session.clone();
     Ok(SpawnedTask::spawn(async move { encode_state(by_bucket(state, &session).await?).await }))
 }

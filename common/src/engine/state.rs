@@ -9,8 +9,8 @@ use futures::future::ready;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
-use super::job::{RollupUnit, StateFault};
 use super::manifest::{Manifest, StateData, UnitStats, sealed};
+use super::stage::{RollupUnit, StateFault};
 use super::state_key::clipped_key;
 use super::write_state::{EncodedState, encode_batch};
 use crate::analyses::SideTable;

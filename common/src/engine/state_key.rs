@@ -1,6 +1,6 @@
 //! What state is kept under: everything it depends on, what reads and computes it included.
 
-use super::job::{RollupUnit, TableRef};
+use super::stage::{RollupUnit, TableRef};
 use crate::catalog::{CATALOG_VERSION, LakeFile};
 use crate::config::Config;
 use crate::functions::FUNCTIONS_VERSION;

@@ -1,4 +1,4 @@
-//! A job cut into what travels: the job without its tasks, and each task on its own.
+//! A stage cut into what travels: the stage without its tasks, and each task on its own.
 
 use std::sync::Arc;
 
@@ -9,35 +9,35 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::job::{Job, UnitFault, UnitOutcome, encode_outcome};
-use super::node::JobNode;
-use super::plan::JobExec;
+use super::node::StageNode;
+use super::plan::StageExec;
+use super::stage::{Stage, UnitFault, UnitOutcome, encode_outcome};
 
-/// A job ready to be handed out in any portions.
+/// A stage ready to be handed out in any portions.
 #[derive(Debug, Clone)]
-pub struct JobTasks {
-    header: Arc<Job>,
+pub struct StageTasks {
+    header: Arc<Stage>,
     texts: Vec<String>,
     schema: SchemaRef,
 }
 
-impl JobTasks {
-    pub(super) fn new(job: &Job, schema: SchemaRef) -> Result<Self> {
-        let (header, texts) = job.split()?;
+impl StageTasks {
+    pub(super) fn new(stage: &Stage, schema: SchemaRef) -> Result<Self> {
+        let (header, texts) = stage.split()?;
         Ok(Self { header: Arc::new(header), texts, schema })
     }
 
-    /// The tasks of a plan made by [`super::job_plan`].
+    /// The tasks of a plan made by [`super::stage_plan`].
     ///
     /// # Errors
     /// Where the plan is another.
     pub fn of(plan: &LogicalPlan) -> Result<Self> {
         match plan {
-            LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<JobNode>() {
+            LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<StageNode>() {
                 Some(node) => node.tasks(),
-                None => internal_err!("the plan is no job"),
+                None => internal_err!("the plan is no stage"),
             },
-            _ => internal_err!("the plan is no job"),
+            _ => internal_err!("the plan is no stage"),
         }
     }
 
@@ -64,20 +64,20 @@ impl JobTasks {
         };
         let partitions = tasks.iter().map(partition).collect::<Result<Vec<_>>>()?;
         let source = MemorySourceConfig::try_new_exec(&partitions, Arc::clone(&schema), None)?;
-        Ok(Arc::new(JobExec::new(Arc::clone(&self.header), self.schema(), source)))
+        Ok(Arc::new(StageExec::new(Arc::clone(&self.header), self.schema(), source)))
     }
 
     /// What stands for a task that could not be brought to an end: an outcome that says so for a unit.
     ///
     /// # Errors
-    /// The reason itself, where the job is worth nothing without this task.
+    /// The reason itself, where the stage is worth nothing without this task.
     pub fn given_up(&self, task: usize, reason: &str) -> Result<RecordBatch> {
         match *self.header {
-            Job::Rollup(_) => {
+            Stage::Rollup(_) => {
                 let result = Err(UnitFault::Failed(reason.to_owned()));
                 encode_outcome(&self.schema, &UnitOutcome { unit: task, result })
             }
-            Job::Merge(_) => Err(datafusion::error::DataFusionError::Execution(format!(
+            Stage::Merge(_) => Err(datafusion::error::DataFusionError::Execution(format!(
                 "shard {task} could not be merged: {reason}"
             ))),
         }

@@ -10,8 +10,8 @@ use datafusion::execution::TaskContext;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
-use super::job::RollupUnit;
 use super::manifest::UnitStats;
+use super::stage::RollupUnit;
 use crate::catalog::{
     LakeFile, LakeTable, RowGroups, UnreadableCounts, file_scan, locate_fault, row_groups_that_may_hold,
 };

@@ -12,10 +12,10 @@ use futures::TryStreamExt;
 use hindcast_common::catalog::{ColumnKind, LakeFile, TableSpec, canonical_schema};
 use hindcast_common::config::{Config, TableMapping};
 use hindcast_common::engine::{
-    Engine, Job, Local, LocalOptions, Manifest, RollupJob, RollupUnit, TableRef, UnitFault, decode_outcomes,
-    job_plan,
+    Engine, Local, LocalOptions, Manifest, RollupStage, RollupUnit, Stage, TableRef, UnitFault,
+    decode_outcomes, stage_plan,
 };
-use hindcast_common::operation::Origin;
+use hindcast_common::observability::Origin;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::time::{MICROS_PER_DAY, Window};
 use parquet::arrow::ArrowWriter;
@@ -157,7 +157,7 @@ impl SmallLake {
         file: &LakeFile,
         rollups: &[&str],
     ) -> Result<Vec<Manifest>, UnitFault> {
-        let job = RollupJob {
+        let stage = RollupStage {
             config: Config::load("default", &[]).expect("the preset"),
             tables: vec![TableRef {
                 name: table.into(),
@@ -176,12 +176,12 @@ impl SmallLake {
                 selection: None,
             }],
         };
-        let batches = self.run(Job::Rollup(job)).await;
+        let batches = self.run(Stage::Rollup(stage)).await;
         decode_outcomes(&batches[0]).expect("outcomes").remove(0).result
     }
 
-    pub async fn run(&self, job: Job) -> Vec<RecordBatch> {
-        let plan = job_plan(job).expect("a plan");
+    pub async fn run(&self, stage: Stage) -> Vec<RecordBatch> {
+        let plan = stage_plan(stage).expect("a plan");
         self.engine.run(plan).await.expect("a run").try_collect().await.expect("its rows")
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use hindcast_common::cluster::{Tls, check_plain_text, connections, is_loopback, serve};
 use hindcast_common::engine::{LocalOptions, runtime};
-use hindcast_common::operation::{Health, gauge, serve_http, terminated};
+use hindcast_common::observability::{Health, gauge, serve_http, terminated};
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::jobs_server::JobsServer;
 use tokio::net::TcpListener;

@@ -24,7 +24,7 @@ mod worker;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use hindcast_common::operation::start_tracing;
+use hindcast_common::observability::start_tracing;
 use hindcast_common::{Error, Result};
 
 use crate::api::answer_query;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use clap::Args;
 use hindcast_common::Result;
 use hindcast_common::cluster::check_plain_text;
-use hindcast_common::operation::terminated;
+use hindcast_common::observability::terminated;
 
 use super::Outcome;
 use crate::api::parse_address;

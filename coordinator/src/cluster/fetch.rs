@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use ballista_core::client::BallistaClient;
 use ballista_core::extension::BallistaConfigGrpcEndpoint;
 use futures::TryStreamExt;
-use hindcast_common::cluster::{JOB_CODEC_MESSAGE_BYTES, Tls, node_endpoints};
+use hindcast_common::cluster::{STAGE_MESSAGE_BYTES, Tls, node_endpoints};
 
 use super::sight::Held;
 
@@ -67,7 +67,7 @@ impl Fetcher {
         let client = BallistaClient::try_new(
             &held.host,
             held.port,
-            JOB_CODEC_MESSAGE_BYTES,
+            STAGE_MESSAGE_BYTES,
             self.use_tls,
             endpoint,
             1,

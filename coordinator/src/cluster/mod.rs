@@ -26,8 +26,8 @@ use datafusion::prelude::SessionContext;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use hindcast_common::cluster::{JOB_CODEC_MESSAGE_BYTES, Tls, ballista_session, job_codec, node_endpoints};
-use hindcast_common::engine::{Engine, JobTasks};
+use hindcast_common::cluster::{STAGE_MESSAGE_BYTES, Tls, ballista_session, node_endpoints, stage_codec};
+use hindcast_common::engine::{Engine, StageTasks};
 use hindcast_common::{Error, Result};
 use tokio::sync::Notify;
 
@@ -114,11 +114,11 @@ impl Cluster {
             no_executors_grace_period_seconds: u64::from(u32::MAX),
             finished_job_data_clean_up_interval_seconds: KEEP_RESULTS_SECONDS,
             finished_job_state_clean_up_interval_seconds: KEEP_RESULTS_SECONDS,
-            grpc_server_max_decoding_message_size: JOB_CODEC_MESSAGE_BYTES as u32,
-            grpc_server_max_encoding_message_size: JOB_CODEC_MESSAGE_BYTES as u32,
+            grpc_server_max_decoding_message_size: STAGE_MESSAGE_BYTES as u32,
+            grpc_server_max_encoding_message_size: STAGE_MESSAGE_BYTES as u32,
             override_config_producer: Some(settings.clone()),
             override_session_builder: Some(Arc::new(builder)),
-            override_physical_codec: Some(job_codec()),
+            override_physical_codec: Some(stage_codec()),
             override_create_grpc_client_endpoint: Some(node_endpoints(options.tls.clone())),
             use_tls,
             ..SchedulerConfig::default()
@@ -126,7 +126,7 @@ impl Cluster {
         let failed = |error| Error::Internal(format!("Ballista's scheduler does not start: {error}"));
         let ballista =
             BallistaCluster::new_memory(config.scheduler_id.clone(), Arc::new(builder), settings.clone());
-        let codec = BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), job_codec());
+        let codec = BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), stage_codec());
         let metrics = default_metrics_collector().map_err(failed)?;
         let endpoint = config.scheduler_endpoint();
         let mut scheduler = Scheduler::new(endpoint, ballista, codec, Arc::new(config), metrics);
@@ -147,8 +147,8 @@ impl Cluster {
             idle: Arc::clone(idle),
         };
         SchedulerGrpcServer::new(asked)
-            .max_decoding_message_size(JOB_CODEC_MESSAGE_BYTES)
-            .max_encoding_message_size(JOB_CODEC_MESSAGE_BYTES)
+            .max_decoding_message_size(STAGE_MESSAGE_BYTES)
+            .max_encoding_message_size(STAGE_MESSAGE_BYTES)
     }
 
     /// Whether a worker is there.
@@ -200,7 +200,7 @@ impl Inner {
 #[async_trait]
 impl Engine for Cluster {
     async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
-        let tasks = Arc::new(JobTasks::of(&plan)?);
+        let tasks = Arc::new(StageTasks::of(&plan)?);
         let mut results = RecordBatchReceiverStreamBuilder::new(tasks.schema(), WAITING_BATCHES);
         let sender = results.tx();
         let inner = Arc::clone(&self.inner);

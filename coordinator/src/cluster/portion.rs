@@ -10,8 +10,8 @@ use ballista_core::JobId;
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use futures::{StreamExt, stream};
-use hindcast_common::engine::JobTasks;
-use hindcast_common::operation::{counters, gauge};
+use hindcast_common::engine::StageTasks;
+use hindcast_common::observability::{counters, gauge};
 use prometheus::{IntCounterVec, IntGauge};
 use tokio::sync::mpsc::Sender;
 
@@ -72,7 +72,7 @@ impl Setback {
 /// Tasks that are submitted together.
 pub(super) struct Portion {
     inner: Arc<Inner>,
-    tasks: Arc<JobTasks>,
+    tasks: Arc<StageTasks>,
     /// Tasks whose rows have not been passed on.
     missing: Vec<usize>,
     results: Sender<Result<RecordBatch>>,
@@ -81,7 +81,7 @@ pub(super) struct Portion {
 impl Portion {
     pub(super) fn new(
         inner: Arc<Inner>,
-        tasks: Arc<JobTasks>,
+        tasks: Arc<StageTasks>,
         part: &[usize],
         results: Sender<Result<RecordBatch>>,
     ) -> Self {

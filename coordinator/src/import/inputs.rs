@@ -8,7 +8,7 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use futures::{StreamExt, TryStreamExt};
 use hindcast_common::catalog::Location;
-use hindcast_common::caught::{caught_now, panic_text};
+use hindcast_common::catch_panic::{catch_panic_sync, panic_text};
 use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 use object_store::path::Path;
@@ -222,7 +222,7 @@ impl Input {
         let unreadable =
             |reason: String| Error::Config(format!("{} can't be read as Parquet: {reason}", self.name));
         let opened = || ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?.build();
-        let rows = caught_now(opened)
+        let rows = catch_panic_sync(opened)
             .map_err(|panic| unreadable(format!("its decoder panicked: {panic}")))?
             .map_err(|error| unreadable(error.to_string()))?;
         piped(move |target| {

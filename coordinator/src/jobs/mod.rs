@@ -14,7 +14,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use hindcast_common::catalog::Location;
-use hindcast_common::operation::{counters, register};
+use hindcast_common::observability::{counters, register};
 use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::{Job, JobState, ScanRequest};

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use hindcast_common::engine::UnitFault;
-use hindcast_common::operation::register;
+use hindcast_common::observability::register;
 use hindcast_proto::v1::{Job, Progress as Told};
 use prometheus::IntCounter;
 use tokio::sync::watch;

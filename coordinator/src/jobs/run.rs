@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::config::Config;
 use hindcast_common::engine::{StateStore, TASKS_PER_THREAD};
 use hindcast_common::functions::BUCKETS;
-use hindcast_common::operation::counters;
+use hindcast_common::observability::counters;
 use hindcast_common::retry::with_retries;
 use hindcast_common::time::Window;
 use hindcast_common::{Error, Result};

@@ -6,10 +6,10 @@ use arrow::array::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::analyses::{Analysis, SideTable};
 use hindcast_common::catalog::StateFile;
-use hindcast_common::engine::{Job, MergeFault, MergeJob, MergeRows, StateFault, job_plan, made_by};
+use hindcast_common::engine::{MergeFault, MergeRows, MergeStage, Stage, StateFault, made_by, stage_plan};
 use hindcast_common::error::{cause, store_failure};
 use hindcast_common::functions::BUCKETS;
-use hindcast_common::operation::Origin;
+use hindcast_common::observability::Origin;
 use hindcast_common::retry::with_retries;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::{Error, Result};
@@ -175,7 +175,7 @@ impl<'a> Merger<'a> {
 
     async fn merge_all(&self, analyses: &Group, state: &State) -> Result<Merged> {
         let options = self.options;
-        let job = MergeJob {
+        let stage = MergeStage {
             config: options.config.for_tasks(),
             state_url: options.state.location().url().to_owned(),
             window: self.plan.window,
@@ -188,7 +188,7 @@ impl<'a> Merger<'a> {
             analyses: analyses.iter().map(|analysis| analysis.id.to_owned()).collect(),
             investigated: self.plan.investigated.as_ref().map(|entity| entity.kind),
         };
-        let gathered = match with_retries(|| self.gather(&job, analyses)).await? {
+        let gathered = match with_retries(|| self.gather(&stage, analyses)).await? {
             Ok(gathered) => gathered,
             Err(trouble) => return Ok(Err(trouble)),
         };
@@ -213,18 +213,18 @@ impl<'a> Merger<'a> {
         usize::try_from(count).unwrap_or(usize::MAX)
     }
 
-    /// Runs the job; gives the rows of each of its analyses, or why there are none.
+    /// Runs the stage; gives the rows of each of its analyses, or why there are none.
     async fn gather(
         &self,
-        job: &MergeJob,
+        stage: &MergeStage,
         analyses: &Group,
     ) -> Result<std::result::Result<Vec<Gathered>, Trouble>> {
-        let rows = MergeRows::of(job)?;
+        let rows = MergeRows::of(stage)?;
         let (mut faults, mut failures) = (Vec::new(), BTreeSet::new());
         let mut gathered: Vec<Gathered> = (analyses.iter().zip(rows.split(&[])?))
             .map(|(analysis, (_, schema, _))| Gathered::new(analysis, schema))
             .collect();
-        let mut batches = self.options.engine.run(job_plan(Job::Merge(job.clone()))?).await?;
+        let mut batches = self.options.engine.run(stage_plan(Stage::Merge(stage.clone()))?).await?;
         while let Some(batch) = batches.try_next().await? {
             let batches = [batch];
             for fault in rows.faults(&batches)? {

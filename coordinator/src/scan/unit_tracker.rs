@@ -10,11 +10,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::catalog::LakeFile;
 use hindcast_common::config::Config;
 use hindcast_common::engine::{
-    Committed, Engine, Job, Lookup, Manifest, RollupJob, RollupUnit, StateFault, StateStore, TableRef,
-    UnitFault, decode_outcomes, job_plan, unit_key,
+    Committed, Engine, Lookup, Manifest, RollupStage, RollupUnit, Stage, StateFault, StateStore, TableRef,
+    UnitFault, decode_outcomes, stage_plan, unit_key,
 };
 use hindcast_common::error::InputFault;
-use hindcast_common::operation::Origin;
+use hindcast_common::observability::Origin;
 use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 use tokio::sync::Semaphore;
@@ -252,7 +252,7 @@ impl RollupRun<'_> {
         records: &mut [UnitRecord],
         progress: &dyn Progress,
     ) -> Result<()> {
-        let job = RollupJob {
+        let stage = RollupStage {
             config: self.config.for_tasks(),
             tables: self.tables.clone(),
             state_url: self.state.location().url().to_owned(),
@@ -260,7 +260,7 @@ impl RollupRun<'_> {
             units: pending.iter().map(|(_, unit)| unit.clone()).collect(),
         };
         let mut lost = BTreeMap::new();
-        let mut outcomes = self.engine.run(job_plan(Job::Rollup(job))?).await?;
+        let mut outcomes = self.engine.run(stage_plan(Stage::Rollup(stage))?).await?;
         while let Some(batch) = outcomes.next().await.transpose()? {
             for outcome in decode_outcomes(&batch)? {
                 let no_unit = || Error::Internal(format!("there is no unit {}", outcome.unit));

@@ -12,7 +12,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{TryStreamExt, stream};
 use hindcast_common::catalog::{Lake, Location};
-use hindcast_common::engine::{JobTasks, UnitOutcome, runtime, task_session};
+use hindcast_common::engine::{StageTasks, UnitOutcome, runtime, task_session};
 use hindcast_common::time::Window;
 use parquet::arrow::ArrowWriter;
 
@@ -26,7 +26,7 @@ struct Fragile {
 #[async_trait]
 impl Engine for Fragile {
     async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
-        let tasks = JobTasks::of(&plan)?;
+        let tasks = StageTasks::of(&plan)?;
         let mut rows = Vec::new();
         for task in 0..tasks.count() {
             let plan = tasks.plan(&[task])?;
@@ -52,7 +52,7 @@ struct Idle;
 #[async_trait]
 impl Engine for Idle {
     async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
-        let tasks = JobTasks::of(&plan)?;
+        let tasks = StageTasks::of(&plan)?;
         let outcome = |unit| serde_json::to_string(&UnitOutcome { unit, result: Ok(Vec::new()) }).unwrap();
         let texts: StringArray = (0..tasks.count()).map(|unit| Some(outcome(unit))).collect();
         let rows = RecordBatch::try_new(tasks.schema(), vec![Arc::new(texts)]).unwrap();

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hindcast_common::cluster::is_loopback;
-use hindcast_common::operation::Seat;
+use hindcast_common::observability::Seat;
 
 use super::Site;
 use super::frame::{Problem, link, see_other};

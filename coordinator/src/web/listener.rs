@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hindcast_common::operation::{Connections, MOST_HTTP_CONNECTIONS, Seat, Seated, Seats};
+use hindcast_common::observability::{Connections, MOST_HTTP_CONNECTIONS, Seat, Seated, Seats};
 use hindcast_common::{Error, Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use hindcast_common::operation::{Plain, answer};
+use hindcast_common::observability::{Plain, answer};
 use hindcast_common::{Error, Result};
 use tokio::net::TcpListener;
 

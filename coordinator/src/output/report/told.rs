@@ -2,8 +2,8 @@
 
 use hindcast_common::entities::Entity;
 use hindcast_common::findings::Severity;
-use hindcast_common::readable::grouped;
-pub(super) use hindcast_common::readable::{decimal, instant};
+use hindcast_common::format::grouped;
+pub(super) use hindcast_common::format::{decimal, instant};
 
 use crate::risk::Level;
 

@@ -9,15 +9,15 @@ use futures::FutureExt;
 ///
 /// # Errors
 /// Where it panics.
-pub async fn caught<T>(work: impl Future<Output = T>) -> Result<T, String> {
+pub async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, String> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| panic_text(&*panic).to_owned())
 }
 
-/// As [`caught`], of work that waits for nothing.
+/// As [`catch_panic`], of work that waits for nothing.
 ///
 /// # Errors
 /// Where it panics.
-pub fn caught_now<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub fn catch_panic_sync<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_text(&*panic).to_owned())
 }
 

@@ -16,17 +16,17 @@ use crate::catalog::{LakeFile, StateFile};
 use crate::config::{Config, TableMapping};
 use crate::entities::EntityKind;
 use crate::error::InputFault;
-use crate::operation::Origin;
+use crate::observability::Origin;
 use crate::selection::Selection;
 use crate::time::Window;
 
 /// Work for the engine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Job {
+pub enum Stage {
     /// Files to state.
-    Rollup(RollupJob),
+    Rollup(RollupStage),
     /// State to results.
-    Merge(MergeJob),
+    Merge(MergeStage),
 }
 
 /// A table as a task finds it.
@@ -42,7 +42,7 @@ pub struct TableRef {
 
 /// Reads files once and commits the state of all rollups asked for. One task a unit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RollupJob {
+pub struct RollupStage {
     /// Parameters.
     pub config: Config,
     /// The tables read.
@@ -58,7 +58,7 @@ pub struct RollupJob {
 /// Files that are read together, and the rollups to compute of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollupUnit {
-    /// Index of the table in its job.
+    /// Index of the table in its stage.
     pub table: usize,
     /// Date of the folder.
     pub date: NaiveDate,
@@ -76,7 +76,7 @@ pub struct RollupUnit {
 
 /// Reads state, merges it and runs the analyses that share it. One task a shard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct MergeJob {
+pub struct MergeStage {
     /// Parameters.
     pub config: Config,
     /// Folder of the state.
@@ -101,7 +101,7 @@ pub struct MergeJob {
     pub origin: Origin,
 }
 
-impl MergeJob {
+impl MergeStage {
     /// The state files that are opened for `scope`, by rollup.
     pub(super) fn states(&self, scope: Scope) -> &BTreeMap<String, Vec<StateFile>> {
         if scope == Scope::Past { &self.past } else { &self.inputs }
@@ -111,7 +111,7 @@ impl MergeJob {
 /// What became of a unit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UnitOutcome {
-    /// Index of the unit in its job.
+    /// Index of the unit in its stage.
     pub unit: usize,
     /// Manifests of the state committed, or why there is none.
     pub result: std::result::Result<Vec<Manifest>, UnitFault>,
@@ -172,51 +172,51 @@ impl MergeFault {
     }
 }
 
-/// One task as a worker gets it, beside the job without its tasks.
+/// One task as a worker gets it, beside the stage without its tasks.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Task<W> {
-    /// Index in its job.
+    /// Index in its stage.
     pub(super) index: usize,
     /// A [`RollupUnit`], or the range of buckets of a shard.
     pub(super) work: W,
 }
 
-impl Job {
-    /// Schema of what the job's tasks give: outcomes as text, or the rows of all analyses in one (see [`MergeRows`]).
+impl Stage {
+    /// Schema of what the stage's tasks give: outcomes as text, or the rows of all analyses in one (see [`MergeRows`]).
     ///
     /// # Errors
-    /// Where the job names an analysis or rollup there is none of.
+    /// Where the stage names an analysis or rollup there is none of.
     pub fn schema(&self) -> Result<SchemaRef> {
         match self {
-            Job::Rollup(_) => Ok(Arc::new(Schema::new(vec![Field::new("outcome", DataType::Utf8, false)]))),
-            Job::Merge(job) => Ok(MergeRows::of(job)?.schema()),
+            Stage::Rollup(_) => Ok(Arc::new(Schema::new(vec![Field::new("outcome", DataType::Utf8, false)]))),
+            Stage::Merge(stage) => Ok(MergeRows::of(stage)?.schema()),
         }
     }
 
     /// Whose work it is.
     pub(super) fn origin(&self) -> &Origin {
         match self {
-            Job::Rollup(job) => &job.origin,
-            Job::Merge(job) => &job.origin,
+            Stage::Rollup(stage) => &stage.origin,
+            Stage::Merge(stage) => &stage.origin,
         }
     }
 
     /// Number of tasks.
     pub fn tasks(&self) -> usize {
         match self {
-            Job::Rollup(job) => job.units.len(),
-            Job::Merge(job) => job.shards.len(),
+            Stage::Rollup(stage) => stage.units.len(),
+            Stage::Merge(stage) => stage.shards.len(),
         }
     }
 
-    /// The job without its tasks, and each [`Task`] as JSON.
-    pub(super) fn split(&self) -> Result<(Job, Vec<String>)> {
+    /// The stage without its tasks, and each [`Task`] as JSON.
+    pub(super) fn split(&self) -> Result<(Stage, Vec<String>)> {
         match self {
-            Job::Rollup(job) => {
-                Ok((Job::Rollup(RollupJob { units: vec![], ..job.clone() }), task_texts(&job.units)?))
+            Stage::Rollup(stage) => {
+                Ok((Stage::Rollup(RollupStage { units: vec![], ..stage.clone() }), task_texts(&stage.units)?))
             }
-            Job::Merge(job) => {
-                Ok((Job::Merge(MergeJob { shards: vec![], ..job.clone() }), task_texts(&job.shards)?))
+            Stage::Merge(stage) => {
+                Ok((Stage::Merge(MergeStage { shards: vec![], ..stage.clone() }), task_texts(&stage.shards)?))
             }
         }
     }
@@ -236,15 +236,15 @@ pub(super) fn encode_outcome(schema: &SchemaRef, outcome: &UnitOutcome) -> Resul
     Ok(RecordBatch::try_new(Arc::clone(schema), vec![Arc::new(StringArray::from(vec![json]))])?)
 }
 
-/// The unit outcomes in a batch of a rollup job.
+/// The unit outcomes in a batch of a rollup stage.
 ///
 /// # Errors
-/// Where the batch is not of a rollup job.
+/// Where the batch is not of a rollup stage.
 pub fn decode_outcomes(batch: &RecordBatch) -> Result<Vec<UnitOutcome>> {
     let texts = batch
         .column(0)
         .as_string_opt::<i32>()
-        .ok_or_else(|| DataFusionError::Internal("a batch is not of a rollup job".into()))?;
+        .ok_or_else(|| DataFusionError::Internal("a batch is not of a rollup stage".into()))?;
     let outcomes = texts.iter().flatten().map(serde_json::from_str);
     outcomes.collect::<Result<_, _>>().map_err(json_error)
 }
