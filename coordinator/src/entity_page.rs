@@ -9,7 +9,7 @@ use hindcast_common::findings::{Finding, Row};
 use hindcast_common::time::format_micros;
 
 use crate::scan::{EntitySummary, ResultTable, ScanResult, TOO_MANY};
-use crate::screen::bytes;
+use crate::terminal::format_bytes;
 
 /// Lines shown of each part; the rest is counted, and is whole in the result tables.
 const SHOWN: usize = 8;
@@ -54,8 +54,8 @@ fn page(result: &ScanResult, entity: &EntitySummary) -> Result<Vec<String>> {
         "read",
         read.row_groups_read,
         read.row_groups,
-        bytes(read.bytes_read),
-        bytes(read.bytes),
+        format_bytes(read.bytes_read),
+        format_bytes(read.bytes),
         entity.dates_passed_over
     ));
     Ok(lines)
@@ -167,7 +167,7 @@ fn peers(batches: &[RecordBatch]) -> Vec<String> {
         let [kind, peer, table] =
             ["kind", "peer", "table"].map(|column| row.text(column).unwrap_or_default());
         let size = match row.integer("bytes") {
-            Some(size) => format!(", {}", bytes(size.unsigned_abs())),
+            Some(size) => format!(", {}", format_bytes(size.unsigned_abs())),
             None => String::new(),
         };
         format!("{kind:<7} {peer}: {} rows of {table}{size}", count(&row, "rows"))

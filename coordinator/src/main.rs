@@ -22,9 +22,9 @@ mod results;
 mod risk;
 mod save;
 mod scan;
-mod screen;
 mod sinks;
 mod telemetry;
+mod terminal;
 mod watchlists;
 mod web;
 

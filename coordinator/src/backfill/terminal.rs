@@ -14,7 +14,7 @@ use super::row::WindowRow;
 use super::windows::{WindowSeries, format_length};
 use super::{PlannedWindow, WindowOutcome};
 use crate::scan::Progress;
-use crate::screen::bytes;
+use crate::terminal::format_bytes;
 
 /// Windows shown, those of the highest risk; all are in backfill.jsonl.
 const SHOWN_WINDOWS: usize = 10;
@@ -50,7 +50,7 @@ pub fn print_dry_run(series: &WindowSeries, windows: &[PlannedWindow]) {
             (Some(_), false) => "to compute",
         };
         let (from, to) = (format_micros(window.from_us), format_micros(window.to_us));
-        println!("  {from} to {to}  {files:>5} files, {:>10}: {what}", bytes(size));
+        println!("  {from} to {to}  {files:>5} files, {:>10}: {what}", format_bytes(size));
     }
 }
 

@@ -22,7 +22,7 @@ use crate::lake_access::Access;
 use crate::output::check_replaceable;
 use crate::own_detections::DetectionPolicy;
 use crate::scan::{RunOptions, WindowPlanner, check_request};
-use crate::screen;
+use crate::terminal;
 
 /// Windows under way at once in this process, where there are threads for them: each holds its state in memory.
 const MOST_WINDOWS_HERE: usize = 4;
@@ -120,7 +120,7 @@ pub(super) async fn run(arguments: &BackfillArguments) -> Result<Outcome> {
         print_result(&outcomes, &summary, &out, started.elapsed());
     }
     if means.json {
-        screen::print_json(&summary)?;
+        terminal::print_json(&summary)?;
     }
     // Where no window has a level, none is below the one that is asked for.
     let has_no_level = arguments.fail_on.is_some() && !summary.is_assessed();

@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &DemoArguments) -> Result<Outcome> {
         "{} rows in {} files ({}), {} attacks planted: {}",
         summary.rows,
         summary.files,
-        crate::screen::bytes(summary.bytes),
+        crate::terminal::format_bytes(summary.bytes),
         summary.planted,
         arguments.out.join("truth.json").display()
     );

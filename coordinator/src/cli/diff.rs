@@ -7,7 +7,7 @@ use hindcast_common::Result;
 
 use super::Outcome;
 use crate::compare::{Comparison, Difference, compare};
-use crate::screen;
+use crate::terminal;
 
 /// Differences shown of a kind; `--json` has all.
 const SHOWN: usize = 20;
@@ -33,7 +33,7 @@ pub struct DiffArguments {
 pub(super) fn run(arguments: &DiffArguments) -> Result<Outcome> {
     let comparison = compare(&arguments.before, &arguments.after)?;
     if arguments.json {
-        screen::print_json(&comparison)?;
+        terminal::print_json(&comparison)?;
     } else {
         print(&comparison);
     }

@@ -19,7 +19,7 @@ use crate::import::{
 use crate::lake_access::{Access, LakeLayers, open_lake};
 use crate::merge::LeftAlone;
 use crate::own_detections::{DetectionPolicy, OwnFiles};
-use crate::{inventory, screen, telemetry};
+use crate::{inventory, telemetry, terminal};
 
 /// Columns with unreadable values, and kinds of records set aside, that are shown of a file.
 const SHOWN_KINDS: usize = 8;
@@ -123,7 +123,7 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         threads: arguments.threads(),
     };
     let is_told = !arguments.quiet && !arguments.json;
-    let bar = screen::ProgressBar::new(is_told);
+    let bar = terminal::ProgressBar::new(is_told);
     let report = import(&request, |done, total| bar.set_bytes(done, total)).await;
     bar.finish();
     let report = report?;
@@ -140,7 +140,7 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         }
     }
     if arguments.json {
-        screen::print_json(&report)?;
+        terminal::print_json(&report)?;
     }
     if is_told {
         print_report(&report);
@@ -230,7 +230,7 @@ fn print_report(report: &ImportReport) {
     for (table, told) in &report.tables {
         let (first, last) = (told.dates.first(), told.dates.last());
         let dates = first.zip(last).map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
-        println!("table     {table}: {} rows, {}{dates}", told.rows, screen::bytes(told.bytes));
+        println!("table     {table}: {} rows, {}{dates}", told.rows, terminal::format_bytes(told.bytes));
     }
     if report.duplicates > 0 {
         println!(

@@ -12,7 +12,7 @@ use crate::client::{Client, Connection};
 use crate::jobs::{has_results, is_of_backfill, outcome};
 use crate::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
 use crate::scan::{PlanOutline, Summary};
-use crate::screen;
+use crate::terminal;
 
 /// Arguments of `hindcast jobs`.
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ pub(super) async fn run(arguments: &JobsArguments) -> Result<Outcome> {
     let mut client = Client::new(&arguments.connection.coordinator, &arguments.connection.credentials)?;
     let tell = |job: &Job| -> Result<()> {
         if arguments.json {
-            return screen::print_json(&told(job)?);
+            return terminal::print_json(&told(job)?);
         }
         print_job(job);
         Ok(())
@@ -71,7 +71,7 @@ pub(super) async fn run(arguments: &JobsArguments) -> Result<Outcome> {
         Action::List => {
             let jobs = client.list().await?;
             if arguments.json {
-                screen::print_json(&jobs.iter().map(told).collect::<Result<Vec<_>>>()?)?;
+                terminal::print_json(&jobs.iter().map(told).collect::<Result<Vec<_>>>()?)?;
             } else {
                 jobs.iter().for_each(print_line);
             }
@@ -138,7 +138,7 @@ fn lake_of(job: &Job) -> &str {
 }
 
 fn print_line(job: &Job) {
-    let (state, progress) = (outcome(job.state()), screen::progress_told(job));
+    let (state, progress) = (outcome(job.state()), terminal::format_progress(job));
     let by = if job.submitted_by.is_empty() { String::new() } else { format!("  by {}", job.submitted_by) };
     println!("{}  {state:<9}  {progress:<24}  {}  {}{by}", job.id, window_of(job), lake_of(job));
 }
@@ -155,7 +155,7 @@ fn print_job(job: &Job) {
     if job.ended_us > 0 {
         println!("ended      {}", format_micros(job.ended_us));
     }
-    println!("progress   {}", screen::progress_told(job));
+    println!("progress   {}", terminal::format_progress(job));
     print_risk(job);
     if !job.error.is_empty() {
         println!("error      {}", job.error);

@@ -14,8 +14,8 @@ use crate::lake_access::Access;
 use crate::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
 use crate::own_detections::DetectionPolicy;
 use crate::scan::{PlanOutline, RunOptions, ScanResult, Summary, prepare, run_scan, units_of};
-use crate::screen;
 use crate::sinks::{RunEnd, Sink, tell_all};
+use crate::terminal;
 
 /// Which rows are looked at, how, and where the results go.
 #[derive(Debug, clap::Args)]
@@ -83,20 +83,20 @@ impl RunArguments {
         let out = folder.publish()?;
         tracing::debug!("results written");
         if self.means.is_told() {
-            screen::print_result(&result, &out, started.elapsed())?;
+            terminal::print_result(&result, &out, started.elapsed())?;
         } else {
-            screen::print_unread(&result.report.summary);
+            terminal::print_unread(&result.report.summary);
         }
         if !self.means.quiet {
-            screen::print_replaced(&result.report.summary.coverage.replaced_state);
+            terminal::print_replaced(&result.report.summary.coverage.replaced_state);
         }
         // The results are there, whatever becomes of this.
         let deliveries = tell_all(sinks, RunEnd { job: "", outcome: Ok(&result) }).await;
         if self.means.is_told() {
-            screen::print_deliveries(&deliveries);
+            terminal::print_deliveries(&deliveries);
         }
         if self.means.json {
-            screen::print_json(&result.report.summary)?;
+            terminal::print_json(&result.report.summary)?;
         }
         check_written(&unwritten, &out)?;
         Ok(Some(result.report.summary))
@@ -122,12 +122,12 @@ impl RunArguments {
         .await?;
         let outline = PlanOutline::of(&prepared.plan);
         if self.dry_run {
-            screen::print_dry_run(&outline, &units_of(&prepared.plan), self.means.json)?;
+            terminal::print_dry_run(&outline, &units_of(&prepared.plan), self.means.json)?;
             return Ok(None);
         }
         check_replaceable(&self.out)?;
         if self.means.is_told() {
-            screen::print_plan(&outline);
+            terminal::print_plan(&outline);
         }
         // State of a run without a cache lives on disk too, outside the memory budget.
         let scratch = tempfile::tempdir().map_err(Error::io("creating a temporary folder"))?;
@@ -143,7 +143,7 @@ impl RunArguments {
             job: "",
             locations: locations.as_ref(),
         };
-        let progress = screen::ProgressBar::new(self.means.is_told());
+        let progress = terminal::ProgressBar::new(self.means.is_told());
         let result = run_scan(&prepared.plan, &run, &progress).await;
         progress.finish();
         result.map(Some)
@@ -158,7 +158,7 @@ impl RunArguments {
         if self.means.is_told() {
             println!("job       {}", job.id);
         }
-        let progress = screen::JobBar::new(self.means.is_told());
+        let progress = terminal::JobBar::new(self.means.is_told());
         let ended = client.watch(&job.id, |job| progress.show(job)).await;
         progress.finish();
         let ended = ended?;

@@ -17,7 +17,7 @@ use crate::lake_access::{Access, LakeLayers, open_lake};
 use crate::merge::LeftAlone;
 use crate::own_detections::DetectionPolicy;
 use crate::telemetry::{self, Telemetry};
-use crate::{import, save, screen};
+use crate::{import, save, terminal};
 
 /// Memory of the engine that streams, sorts or counts rows.
 const MEMORY_BYTES: usize = 256 << 20;
@@ -114,14 +114,14 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
     match arguments.action.as_ref().unwrap_or(&Action::List) {
         Action::List => {
             let tables = inventory::list(root).await?;
-            if arguments.json { screen::print_json(&tables)? } else { tables.iter().for_each(print_entry) }
+            if arguments.json { terminal::print_json(&tables)? } else { tables.iter().for_each(print_entry) }
         }
         Action::Show { table, window } => {
             let detail = inventory::show(root, table).await?;
             let runtime = runtime(MEMORY_BYTES, None)?;
             let telemetry = telemetry::examine(&lake, &detail, window.window()?.as_ref(), &runtime).await?;
             if arguments.json {
-                screen::print_json(&Shown { detail: &detail, telemetry: &telemetry })?;
+                terminal::print_json(&Shown { detail: &detail, telemetry: &telemetry })?;
             } else {
                 print_detail(&detail);
                 print_telemetry(table, &telemetry);
@@ -137,9 +137,10 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
             };
             let done = compact(root, table, &wanted, &runtime(MEMORY_BYTES, None)?).await?;
             if arguments.json {
-                screen::print_json(&done)?;
+                terminal::print_json(&done)?;
             } else {
-                let (before, after) = (screen::bytes(done.bytes_before), screen::bytes(done.bytes_after));
+                let (before, after) =
+                    (terminal::format_bytes(done.bytes_before), terminal::format_bytes(done.bytes_after));
                 println!(
                     "{table}: {} small files of {} dates ({before}) are now {} ({after}), {} rows",
                     done.files_before, done.dates, done.files_after, done.rows
@@ -218,7 +219,7 @@ fn print_entry(entry: &TableEntry) {
         first.date,
         last.date,
         entry.dates.len(),
-        screen::bytes(size)
+        terminal::format_bytes(size)
     );
 }
 
@@ -227,7 +228,7 @@ fn print_detail(detail: &TableDetail) {
     println!("\n{:<12} {:>6} {:>12} {:>12}", "date", "files", "rows", "size");
     for DateEntry { date, files, bytes, rows, unreadable } in &detail.entry.dates {
         let rows = rows.map_or_else(|| "?".to_owned(), |rows| rows.to_string());
-        println!("{date:<12} {files:>6} {rows:>12} {:>12}", screen::bytes(*bytes));
+        println!("{date:<12} {files:>6} {rows:>12} {:>12}", terminal::format_bytes(*bytes));
         unreadable.iter().for_each(|fault| println!("  {fault}"));
     }
     println!("\n{:<36} type", "column");

@@ -16,7 +16,7 @@ use super::runs::{JobRuns, Runs};
 use super::scope::{Scope, site_tabs};
 use super::windows::window;
 use crate::jobs::{has_results, is_of_backfill, is_open, outcome};
-use crate::screen::{bytes, units_told};
+use crate::terminal::{format_bytes, format_units};
 
 /// Jobs shown, the newest.
 const SHOWN: usize = 200;
@@ -102,13 +102,13 @@ impl JobTold {
             by: job.submitted_by.clone(),
             submitted: time_told(time(job.submitted_us).as_deref()),
             ended: time_told(time(job.ended_us).as_deref()),
-            progress: job.progress.map(|_| units_told(&told)).unwrap_or_default(),
+            progress: job.progress.map(|_| format_units(&told)).unwrap_or_default(),
             done: if is_done { 1 } else { told.units_done + told.units_cached },
             of: if is_done { 1 } else { told.units },
             read: if told.bytes == 0 {
                 String::new()
             } else {
-                format!("{} of {}", bytes(told.bytes_done), bytes(told.bytes))
+                format!("{} of {}", format_bytes(told.bytes_done), format_bytes(told.bytes))
             },
             error: job.error.clone(),
         }

@@ -10,7 +10,7 @@ use super::frame::{Frame, counted, grouped, page, time_told};
 use super::incidents::IncidentLine;
 use super::scope::{EntityLink, Scope};
 use crate::scan::{CoverageEntry, Gap, Status};
-use crate::screen::bytes;
+use crate::terminal::format_bytes;
 
 /// Incidents and entities shown, the worst.
 const SHOWN: usize = 8;
@@ -258,7 +258,7 @@ pub(super) async fn coverage(scope: Scope) -> Response {
             })
             .collect(),
         rows: grouped(of_date.values().map(|entry| entry.rows).sum()),
-        bytes: bytes(of_date.values().map(|entry| entry.bytes).sum()),
+        bytes: format_bytes(of_date.values().map(|entry| entry.bytes).sum()),
     });
     let mut gaps: Vec<&CoverageEntry> = entries.iter().filter(|entry| entry.reason.is_some()).collect();
     gaps.sort_by_key(|entry| entry.status != Status::Failed);
@@ -289,7 +289,8 @@ fn cell(entry: Option<&CoverageEntry>) -> Cell {
         Status::Missing => "—".into(),
         Status::Failed => format!("! {}", short(entry.rows)),
     };
-    let title = format!("{status}: {} rows in {} files, {}", entry.rows, entry.files, bytes(entry.bytes));
+    let title =
+        format!("{status}: {} rows in {} files, {}", entry.rows, entry.files, format_bytes(entry.bytes));
     Cell { status, text, title }
 }
 

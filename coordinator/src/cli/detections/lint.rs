@@ -12,7 +12,7 @@ use hindcast_common::{Error, Result};
 use super::super::Outcome;
 use super::messages::message;
 use crate::own_detections::{OwnFiles, read_folders};
-use crate::screen;
+use crate::terminal;
 
 /// Arguments of `hindcast detections lint`.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(super) async fn run(arguments: &LintArguments) -> Result<Outcome> {
         }
     };
     if arguments.json {
-        screen::print_json(&wrong)?;
+        terminal::print_json(&wrong)?;
     } else {
         wrong.iter().for_each(|message| println!("{message}"));
         if wrong.is_empty() {

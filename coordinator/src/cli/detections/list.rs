@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::super::Outcome;
 use super::KnownArguments;
-use crate::screen;
+use crate::terminal;
 
 /// Arguments of `hindcast detections list`.
 #[derive(Debug, Args)]
@@ -71,7 +71,7 @@ pub(super) async fn list(arguments: &ListArguments) -> Result<Outcome> {
     let config = arguments.known.config().await?;
     let entries: Vec<Entry> = shown(&config).map(Entry::of).collect();
     if arguments.json {
-        screen::print_json(&entries)?;
+        terminal::print_json(&entries)?;
         return Ok(Outcome::Done);
     }
     let longest = entries.iter().map(|entry| entry.id.len()).max().unwrap_or_default();
@@ -97,7 +97,7 @@ pub(super) async fn show(arguments: &ShowArguments) -> Result<Outcome> {
     };
     let told = told(analysis, &config);
     if arguments.json {
-        screen::print_json(&told)?;
+        terminal::print_json(&told)?;
     } else {
         print(analysis, &told);
     }

@@ -28,7 +28,7 @@ use crate::geoip::LocationDatabase;
 use crate::lake_access::Access;
 use crate::own_detections::{DetectionPolicy, OwnFiles};
 use crate::scan::{RunOptions, ScanResult, Summary, prepare, run_scan};
-use crate::screen;
+use crate::terminal;
 
 /// Entities shown of a detection.
 const SHOWN_ENTITIES: usize = 10;
@@ -141,7 +141,7 @@ async fn run_cases(
                 "differences": report.differences.iter().map(|one| json!({ "line": one.line, "message": one.told })).collect::<Vec<_>>(),
             })
         });
-        screen::print_json(&told.collect::<Vec<_>>())?;
+        terminal::print_json(&told.collect::<Vec<_>>())?;
     }
     Ok(if has_failed { Outcome::Failed } else { Outcome::Done })
 }
@@ -168,14 +168,14 @@ async fn look_at(arguments: &TestArguments, lake: &str, wanted: &[&'static Analy
     let summary = &result.report.summary;
     let found: Vec<Found> = wanted.iter().map(|analysis| found(analysis, &result)).collect();
     if arguments.json {
-        screen::print_json(&json!({
+        terminal::print_json(&json!({
             "window": summary.window, "detections": found, "coverage_complete": summary.coverage.complete,
         }))?;
     } else {
         println!("window    {} to {}", summary.window.from, summary.window.to);
         let days = days_of(summary);
         found.iter().for_each(|found| print(found, days));
-        screen::print_unread(summary);
+        terminal::print_unread(summary);
     }
     Ok(if summary.is_whole() { Outcome::Done } else { Outcome::Incomplete })
 }
@@ -218,7 +218,7 @@ async fn scan(arguments: &TestArguments, lake: &str, wanted: &[&'static Analysis
         job: "",
         locations: locations.as_ref(),
     };
-    let progress = screen::ProgressBar::new(!arguments.json);
+    let progress = terminal::ProgressBar::new(!arguments.json);
     let result = run_scan(&prepared.plan, &options, &progress).await;
     progress.finish();
     result

@@ -9,7 +9,7 @@ use super::charts::{self, Charts, PlacedChart};
 use super::table::Table;
 use super::{Source, told};
 use crate::scan::{CoverageEntry, Status, format_dates};
-use crate::screen::{bytes, status_counts};
+use crate::terminal::{format_bytes, status_counts};
 
 /// Reasons shown.
 const SHOWN_REASONS: usize = 200;
@@ -71,7 +71,13 @@ fn tables(entries: &[CoverageEntry]) -> Table {
         sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
     }
     let rows = by_table.iter().map(|(table, [dates, files, rows, size])| {
-        vec![(*table).to_owned(), told::count(*dates), told::count(*files), told::count(*rows), bytes(*size)]
+        vec![
+            (*table).to_owned(),
+            told::count(*dates),
+            told::count(*files),
+            told::count(*rows),
+            format_bytes(*size),
+        ]
     });
     let rows: Vec<_> = rows.collect();
     let all = rows.len();

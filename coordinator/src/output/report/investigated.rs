@@ -5,7 +5,7 @@ use askama::filters::HtmlSafe;
 
 use super::table::Table;
 use super::{Source, told};
-use crate::screen::bytes;
+use crate::terminal::format_bytes;
 
 /// Names shown, those of the most rows.
 const SHOWN_NAMES: usize = 20;
@@ -48,8 +48,8 @@ impl Investigated {
                     "{} of {} row groups, {} of {}; {} table dates passed over",
                     told::count(read.row_groups_read),
                     told::count(read.row_groups),
-                    bytes(read.bytes_read),
-                    bytes(read.bytes),
+                    format_bytes(read.bytes_read),
+                    format_bytes(read.bytes),
                     told::count(entity.dates_passed_over)
                 ),
             ),

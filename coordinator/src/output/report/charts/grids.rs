@@ -13,7 +13,7 @@ use super::definitions::{reader, texts, value};
 use super::{BLUE, BLUES, Chart, diameters, label, long_label, neutral};
 use crate::output::report::told;
 use crate::scan::{Coverage, CoverageEntry, Status};
-use crate::screen::bytes;
+use crate::terminal::format_bytes;
 
 /// Rows and columns of a matrix shown, those with the most.
 const MOST_ROWS: usize = 30;
@@ -43,8 +43,12 @@ pub(in super::super) fn coverage(coverage: &Coverage) -> Option<Chart> {
         let (rows, files) = (told::count(entry.rows), told::count(entry.files));
         let reason =
             entry.reason.as_deref().map(|reason| format!("<br>{}", long_label(reason))).unwrap_or_default();
-        format!("{}: {rows} rows, {files} files, {}{reason}", status(entry.status).1, bytes(entry.bytes))
-            .into()
+        format!(
+            "{}: {rows} rows, {files} files, {}{reason}",
+            status(entry.status).1,
+            format_bytes(entry.bytes)
+        )
+        .into()
     };
     let colours = ["#2f9e6e", "#a9c4e8", "#8b95a3", "#d9534f"];
     let scale: Vec<Value> =
