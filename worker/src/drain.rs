@@ -13,9 +13,9 @@ const LAST_FETCH: Duration = Duration::from_secs(8);
 
 /// Whether a worker is leaving.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Flag(Arc<AtomicBool>);
+pub(crate) struct DrainFlag(Arc<AtomicBool>);
 
-impl Flag {
+impl DrainFlag {
     pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -26,15 +26,15 @@ pub(crate) struct Drain {
     slots: Arc<Semaphore>,
     slot_count: usize,
     executor: Arc<Executor>,
-    flag: Flag,
+    flag: DrainFlag,
 }
 
 impl Drain {
     pub(crate) fn new(slots: Arc<Semaphore>, slot_count: usize, executor: Arc<Executor>) -> Self {
-        Self { slots, slot_count, executor, flag: Flag::default() }
+        Self { slots, slot_count, executor, flag: DrainFlag::default() }
     }
 
-    pub(crate) fn flag(&self) -> Flag {
+    pub(crate) fn flag(&self) -> DrainFlag {
         self.flag.clone()
     }
 

@@ -25,10 +25,10 @@ use hindcast_common::{Error, Result};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::backoff::BackoffChannel;
 use crate::drain::Drain;
-use crate::holder::{Forget, serve_results};
-use crate::patience::Patient;
-use crate::sickness::{Sickness, Watched};
+use crate::failure_detector::{FailureDetector, MonitoredEngine};
+use crate::flight_server::{DiscardMetrics, serve_results};
 
 /// How a worker runs.
 #[derive(Debug, Clone)]
@@ -77,14 +77,14 @@ pub async fn run_worker(options: WorkerOptions) -> Result<()> {
     };
 
     let work_folder = scratch.path().display().to_string();
-    let sickness = Sickness::default();
-    let watched = Arc::new(Watched::new(sickness.clone()));
+    let failures = FailureDetector::default();
+    let watched = Arc::new(MonitoredEngine::new(failures.clone()));
     let executor = Arc::new(executor(&options, &host, port, &work_folder, &runtime, watched));
     let results = serve_results(listener, Arc::clone(&executor), options.tls.as_ref())?;
     let slots = Arc::new(Semaphore::new(executor.vcores));
     let health = ExecutorHealth::new();
     let endpoint = connect_endpoint(&options.coordinator, options.tls.as_ref(), true)?;
-    let scheduler = SchedulerGrpcClient::new(Patient::new(endpoint.connect_lazy()))
+    let scheduler = SchedulerGrpcClient::new(BackoffChannel::new(endpoint.connect_lazy()))
         .max_decoding_message_size(STAGE_MESSAGE_BYTES)
         .max_encoding_message_size(STAGE_MESSAGE_BYTES);
     let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> =
@@ -112,7 +112,7 @@ pub async fn run_worker(options: WorkerOptions) -> Result<()> {
     tokio::select! {
         ended = polls => return Err(stopped("asking for tasks", ended)),
         ended = results => return Err(stopped("serving results", ended)),
-        () = sickness.noticed() => {
+        () = failures.noticed() => {
             return Err(Error::Internal("task after task failed here: leaving it to others".into()));
         }
         () = terminated() => {}
@@ -130,7 +130,7 @@ fn executor(
     port: u16,
     work_folder: &str,
     runtime: &Arc<RuntimeEnv>,
-    engine: Arc<Watched>,
+    engine: Arc<MonitoredEngine>,
 ) -> Executor {
     let slots = options.tasks.tasks();
     let process = Arc::new(ExecutorProcessConfig {
@@ -148,7 +148,7 @@ fn executor(
         Arc::new(move |_| Ok(Arc::clone(&runtime))),
         Arc::new(move || ballista_session(use_tls)),
         Arc::new(BallistaFunctionRegistry::default()),
-        Arc::new(Forget),
+        Arc::new(DiscardMetrics),
         slots,
         engine,
     )

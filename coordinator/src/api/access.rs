@@ -11,11 +11,11 @@ use super::settings::{Role, Token};
 
 /// The tokens that are accepted.
 #[derive(Debug)]
-pub(crate) struct Keys {
+pub(crate) struct AccessTokens {
     tokens: Vec<Token>,
 }
 
-impl Keys {
+impl AccessTokens {
     pub(super) fn new(tokens: &[Token]) -> Self {
         Self { tokens: tokens.to_vec() }
     }
@@ -29,7 +29,7 @@ impl Keys {
         let Some(token) = header.and_then(|header| header.strip_prefix("Bearer ")) else {
             return Err(Status::unauthenticated("a bearer token is needed: --token-file or HINDCAST_TOKEN"));
         };
-        match self.holder(token) {
+        match self.identify(token) {
             Some((name, allowed)) if allowed >= role => Ok(name.to_owned()),
             Some((name, _)) => {
                 tracing::warn!(token = name, "refused: the token only allows reading");
@@ -43,7 +43,7 @@ impl Keys {
     }
 
     /// Whose a token is, and what it allows.
-    pub(crate) fn holder(&self, token: &str) -> Option<(&str, Role)> {
+    pub(crate) fn identify(&self, token: &str) -> Option<(&str, Role)> {
         // Hashes are compared, so the time it takes says nothing of the token.
         let hash: String = Sha256::digest(token.trim()).iter().map(|byte| format!("{byte:02x}")).collect();
         let known = self.tokens.iter().find(|known| known.sha256.eq_ignore_ascii_case(&hash))?;
@@ -52,7 +52,7 @@ impl Keys {
 }
 
 /// Lets only nodes through, where certificates say who is one.
-pub(super) fn only_nodes(
+pub(super) fn require_node(
     is_checked: bool,
 ) -> impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
     move |request: Request<()>| {
@@ -68,11 +68,11 @@ pub(super) fn only_nodes(
 }
 
 /// Lets only those through who may read, before the rest of their request is taken. What else it needs is checked by who answers it.
-pub(super) fn only_holders(
-    keys: Arc<Keys>,
+pub(super) fn require_token(
+    tokens: Arc<AccessTokens>,
 ) -> impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
     move |request: Request<()>| {
-        keys.check(request.metadata(), Role::Read)?;
+        tokens.check(request.metadata(), Role::Read)?;
         if let Some(seat) = seat_of(&request) {
             seat.asked_by_person();
         }

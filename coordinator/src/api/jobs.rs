@@ -9,19 +9,19 @@ use hindcast_proto::v1::jobs_server::Jobs;
 use hindcast_proto::v1::{ConfigPart, Job, JobId, JobList, JobState, KeptConfig, ListRequest, SubmitRequest};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::access::Keys;
+use super::access::AccessTokens;
 use super::settings::{Limits, Role};
-use crate::jobs::{JobBoard, is_open};
+use crate::jobs::{JobManager, is_open};
 
 pub(super) struct JobsApi {
-    board: Arc<JobBoard>,
-    keys: Arc<Keys>,
+    manager: Arc<JobManager>,
+    tokens: Arc<AccessTokens>,
     limits: Limits,
 }
 
 impl JobsApi {
-    pub(super) fn new(board: Arc<JobBoard>, keys: Arc<Keys>, limits: Limits) -> Self {
-        Self { board, keys, limits }
+    pub(super) fn new(manager: Arc<JobManager>, tokens: Arc<AccessTokens>, limits: Limits) -> Self {
+        Self { manager, tokens, limits }
     }
 }
 
@@ -48,7 +48,7 @@ impl Jobs for JobsApi {
         &self,
         request: Request<Streaming<ConfigPart>>,
     ) -> Result<Response<KeptConfig>, Status> {
-        self.keys.check(request.metadata(), Role::Submit)?;
+        self.tokens.check(request.metadata(), Role::Submit)?;
         let mut parts = request.into_inner();
         let mut text = Vec::new();
         while let Some(part) = parts.message().await? {
@@ -60,39 +60,39 @@ impl Jobs for JobsApi {
                 )));
             }
         }
-        let hash = self.board.keep_config(text).await.map_err(|error| status_of(&error))?;
+        let hash = self.manager.keep_config(text).await.map_err(|error| status_of(&error))?;
         Ok(Response::new(KeptConfig { hash }))
     }
 
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<Job>, Status> {
-        let by = self.keys.check(request.metadata(), Role::Submit)?;
+        let by = self.tokens.check(request.metadata(), Role::Submit)?;
         let SubmitRequest { id, scan } = request.into_inner();
         let scan = scan.ok_or_else(|| Status::invalid_argument("the request names no scan"))?;
-        let job = self.board.submit(&id, scan, &by).await;
+        let job = self.manager.submit(&id, scan, &by).await;
         job.map(Response::new).map_err(|error| status_of(&error))
     }
 
     async fn get(&self, request: Request<JobId>) -> Result<Response<Job>, Status> {
-        self.keys.check(request.metadata(), Role::Read)?;
+        self.tokens.check(request.metadata(), Role::Read)?;
         let id = request.into_inner().id;
-        let mut job = self.board.snapshot(&id).ok_or_else(|| unknown(&id))?;
+        let mut job = self.manager.snapshot(&id).ok_or_else(|| unknown(&id))?;
         if job.state() == JobState::Done {
-            let report = self.board.results().report(&id).await.map_err(|error| status_of(&error))?;
+            let report = self.manager.results().report(&id).await.map_err(|error| status_of(&error))?;
             job.report = report.unwrap_or_default();
         }
         Ok(Response::new(job))
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<JobList>, Status> {
-        self.keys.check(request.metadata(), Role::Read)?;
-        Ok(Response::new(JobList { jobs: self.board.list() }))
+        self.tokens.check(request.metadata(), Role::Read)?;
+        Ok(Response::new(JobList { jobs: self.manager.list() }))
     }
 
     async fn cancel(&self, request: Request<JobId>) -> Result<Response<Job>, Status> {
-        self.keys.check(request.metadata(), Role::Submit)?;
+        self.tokens.check(request.metadata(), Role::Submit)?;
         let id = request.into_inner().id;
-        self.board.snapshot(&id).ok_or_else(|| unknown(&id))?;
-        let job = self.board.cancel(&id).await.map_err(|error| status_of(&error))?;
+        self.manager.snapshot(&id).ok_or_else(|| unknown(&id))?;
+        let job = self.manager.cancel(&id).await.map_err(|error| status_of(&error))?;
         if is_open(&job) {
             let why = if job.error.is_empty() { "its end is being written down" } else { job.error.as_str() };
             return Err(Status::aborted(format!("job {id} was stopped, but has not ended: {why}")));
@@ -101,9 +101,9 @@ impl Jobs for JobsApi {
     }
 
     async fn watch(&self, request: Request<JobId>) -> Result<Response<Self::WatchStream>, Status> {
-        self.keys.check(request.metadata(), Role::Read)?;
+        self.tokens.check(request.metadata(), Role::Read)?;
         let id = request.into_inner().id;
-        let changes = self.board.watch(&id).ok_or_else(|| unknown(&id))?;
+        let changes = self.manager.watch(&id).ok_or_else(|| unknown(&id))?;
         // As it stands, then each change; the one that ends the job is the last.
         let told = stream::unfold(Some((changes, true)), |state| async move {
             let (mut changes, is_first) = state?;

@@ -20,14 +20,14 @@ use hindcast_proto::v1::jobs_server::JobsServer;
 use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptedService;
 
-pub(crate) use access::Keys;
+pub(crate) use access::AccessTokens;
 pub(crate) use settings::Role;
 pub use settings::Settings;
 pub use sql::answer_query;
 
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::geoip::LocationDatabase;
-use crate::jobs::{JobBoard, JobLimits, JobMeans, keep_schedules, register_metrics};
+use crate::jobs::{JobContext, JobLimits, JobManager, keep_schedules, register_metrics};
 use crate::lake_access::Access;
 use crate::web::{JobRuns, Runs, serve_pages};
 
@@ -65,38 +65,41 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
     tokio::spawn(meter(Arc::clone(&cluster)));
 
     let runtime = runtime(own.memory_bytes, None)?;
-    let means = JobMeans { cluster: Arc::clone(&cluster), runtime, access, detections, locations, sinks };
-    let board = JobBoard::recover(settings.state()?, means, limits).await?;
+    let context = JobContext { cluster: Arc::clone(&cluster), runtime, access, detections, locations, sinks };
+    let manager = JobManager::recover(settings.state()?, context, limits).await?;
     recovered.store(true, Ordering::Relaxed);
-    tokio::spawn(keep_schedules(Arc::clone(&board), schedules));
+    tokio::spawn(keep_schedules(Arc::clone(&manager), schedules));
 
-    let keys = Arc::new(Keys::new(&settings.tokens));
-    let sql = sql::SqlApi::new(Arc::clone(&board), settings.sql.clone()).await?;
+    let tokens = Arc::new(AccessTokens::new(&settings.tokens));
+    let sql = sql::SqlApi::new(Arc::clone(&manager), settings.sql.clone()).await?;
     if let Some(listen) = settings.web {
-        let runs = Runs::Jobs(JobRuns::new(Arc::clone(&board), settings.lakes.clone()));
-        let keys = (!settings.tokens.is_empty()).then(|| Arc::clone(&keys));
-        let url = serve_pages(listen, settings.tls.as_deref(), runs, keys).await?;
+        let runs = Runs::Jobs(JobRuns::new(Arc::clone(&manager), settings.lakes.clone()));
+        let tokens = (!settings.tokens.is_empty()).then(|| Arc::clone(&tokens));
+        let url = serve_pages(listen, settings.tls.as_deref(), runs, tokens).await?;
         println!("pages at {url}");
     }
-    let holders = access::only_holders(Arc::clone(&keys));
-    let jobs =
-        JobsServer::new(jobs::JobsApi::new(Arc::clone(&board), Arc::clone(&keys), settings.limits.clone()))
-            .max_decoding_message_size(settings.limits.request_bytes)
-            .max_encoding_message_size(settings.limits.message_bytes);
-    let results = FlightServiceServer::new(results::ResultsApi::new(board, sql, keys))
+    let with_token = access::require_token(Arc::clone(&tokens));
+    let jobs = JobsServer::new(jobs::JobsApi::new(
+        Arc::clone(&manager),
+        Arc::clone(&tokens),
+        settings.limits.clone(),
+    ))
+    .max_decoding_message_size(settings.limits.request_bytes)
+    .max_encoding_message_size(settings.limits.message_bytes);
+    let results = FlightServiceServer::new(results::ResultsApi::new(manager, sql, tokens))
         .max_decoding_message_size(settings.limits.request_bytes)
         .max_encoding_message_size(settings.limits.message_bytes);
-    let scheduler = InterceptedService::new(cluster.service(), access::only_nodes(tls.is_some()));
+    let scheduler = InterceptedService::new(cluster.service(), access::require_node(tls.is_some()));
     tracing::info!(%address, %http, tls = tls.is_some(), "coordinator started");
     println!("coordinator at {address}, metrics and health at {http}");
     let served = serve(tls.as_ref())?
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .timeout(LONGEST_REQUEST.max(Duration::from_secs(settings.sql.seconds.saturating_mul(2))))
-        .add_service(InterceptedService::new(jobs, holders.clone()))
-        .add_service(InterceptedService::new(results, holders))
+        .add_service(InterceptedService::new(jobs, with_token.clone()))
+        .add_service(InterceptedService::new(results, with_token))
         .add_service(scheduler)
         .serve_with_incoming(connections(listener));
-    // Streams of watchers and workers never end by themselves, and the ledger holds all there is to keep.
+    // Streams of watchers and workers never end by themselves, and the store holds all there is to keep.
     tokio::select! {
         ended = served => ended.map_err(|error| Error::Internal(format!("serving failed: {error}"))),
         () = terminated() => Ok(()),
@@ -117,7 +120,7 @@ fn check_exposure(listen: &str, settings: &Settings, tls: Option<&Tls>) -> Resul
 fn readiness(cluster: &Arc<Cluster>, recovered: &Arc<AtomicBool>) -> Health {
     let (cluster, recovered) = (Arc::clone(cluster), Arc::clone(recovered));
     Arc::new(move || match (recovered.load(Ordering::Relaxed), cluster.has_workers()) {
-        (false, _) => Err("reading the ledger of jobs".to_owned()),
+        (false, _) => Err("reading the job store".to_owned()),
         (true, false) => Err("no worker is there".to_owned()),
         (true, true) => Ok(()),
     })

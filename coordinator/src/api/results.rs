@@ -16,23 +16,23 @@ use arrow_flight::{
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::access::Keys;
+use super::access::AccessTokens;
 use super::jobs::status_of;
 use super::settings::Role;
 use super::sql::{SqlApi, is_sql};
-use crate::jobs::{JobBoard, StoredTable};
+use crate::jobs::{JobManager, StoredTable};
 
 pub(super) struct ResultsApi {
-    board: Arc<JobBoard>,
+    manager: Arc<JobManager>,
     sql: SqlApi,
-    keys: Arc<Keys>,
+    tokens: Arc<AccessTokens>,
 }
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl ResultsApi {
-    pub(super) fn new(board: Arc<JobBoard>, sql: SqlApi, keys: Arc<Keys>) -> Self {
-        Self { board, sql, keys }
+    pub(super) fn new(manager: Arc<JobManager>, sql: SqlApi, tokens: Arc<AccessTokens>) -> Self {
+        Self { manager, sql, tokens }
     }
 
     async fn info(&self, id: &str, table: &str) -> Result<FlightInfo, Status> {
@@ -50,7 +50,7 @@ impl ResultsApi {
     }
 
     async fn table(&self, id: &str, table: &str) -> Result<StoredTable, Status> {
-        let found = self.board.table(id, table).await.map_err(|error| status_of(&error))?;
+        let found = self.manager.table(id, table).await.map_err(|error| status_of(&error))?;
         found.ok_or_else(|| Status::not_found(format!("job {id} has no result table {table}")))
     }
 }
@@ -76,12 +76,12 @@ impl FlightService for ResultsApi {
         &self,
         request: Request<Criteria>,
     ) -> Result<Response<Self::ListFlightsStream>, Status> {
-        self.keys.check(request.metadata(), Role::Read)?;
+        self.tokens.check(request.metadata(), Role::Read)?;
         let id = String::from_utf8_lossy(&request.get_ref().expression).into_owned();
-        if self.board.snapshot(&id).is_none() {
+        if self.manager.snapshot(&id).is_none() {
             return Err(Status::not_found(format!("there is no job {id}")));
         }
-        let names = self.board.results().tables(&id).await.map_err(|error| status_of(&error))?;
+        let names = self.manager.results().tables(&id).await.map_err(|error| status_of(&error))?;
         let mut infos = Vec::new();
         for name in names {
             infos.push(Ok(self.info(&id, &name).await?));
@@ -93,7 +93,7 @@ impl FlightService for ResultsApi {
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.keys.check(request.metadata(), Role::Read)?;
+        self.tokens.check(request.metadata(), Role::Read)?;
         if is_sql(&request.get_ref().cmd) {
             return self.sql.get_flight_info(request).await;
         }
@@ -102,7 +102,7 @@ impl FlightService for ResultsApi {
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        self.keys.check(request.metadata(), Role::Read)?;
+        self.tokens.check(request.metadata(), Role::Read)?;
         if is_sql(&request.get_ref().cmd) {
             let info = self.sql.get_flight_info(request).await?.into_inner();
             return Ok(Response::new(SchemaResult { schema: info.schema }));
@@ -118,7 +118,7 @@ impl FlightService for ResultsApi {
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        self.keys.check(request.metadata(), Role::Read)?;
+        self.tokens.check(request.metadata(), Role::Read)?;
         if is_sql(&request.get_ref().ticket) {
             return self.sql.do_get(request).await;
         }
@@ -147,7 +147,7 @@ impl FlightService for ResultsApi {
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoPutStream>, Status> {
-        self.keys.check(request.metadata(), Role::Read)?;
+        self.tokens.check(request.metadata(), Role::Read)?;
         self.sql.do_put(request).await
     }
 
@@ -159,7 +159,7 @@ impl FlightService for ResultsApi {
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        self.keys.check(request.metadata(), Role::Read)?;
+        self.tokens.check(request.metadata(), Role::Read)?;
         self.sql.do_action(request).await
     }
 
@@ -167,7 +167,7 @@ impl FlightService for ResultsApi {
         &self,
         request: Request<Empty>,
     ) -> Result<Response<Self::ListActionsStream>, Status> {
-        self.keys.check(request.metadata(), Role::Read)?;
+        self.tokens.check(request.metadata(), Role::Read)?;
         self.sql.list_actions(request).await
     }
 }

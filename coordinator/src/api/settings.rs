@@ -22,7 +22,7 @@ pub struct Settings {
     pub http: SocketAddr,
     /// Address of the pages for people's browsers; none where it is not given.
     pub web: Option<SocketAddr>,
-    /// URL of the state: rollups and the ledger of jobs.
+    /// URL of the state: rollups and the job store.
     pub state: String,
     /// URLs of the lakes that jobs may name.
     pub lakes: Vec<String>,
@@ -54,7 +54,7 @@ pub struct Settings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
-    /// Whose it is, for the ledger and logs.
+    /// Whose it is, for the job store and logs.
     pub name: String,
     /// What it allows.
     pub role: Role,

@@ -11,8 +11,8 @@ use hindcast_common::{Error, Result};
 use hindcast_proto::v1::ScanRequest;
 
 use super::Outcome;
-use super::means::{CONCURRENT_MERGES, MeansArguments};
 use super::scan::FailOn;
+use super::scan_options::{CONCURRENT_MERGES, ScanOptions};
 use crate::backfill::{
     BackfillSummary, PlannedWindow, WindowOutcome, WindowSeries, WindowsBar, look_at_window, print_dry_run,
     print_result, print_windows, row_of_window, write,
@@ -48,7 +48,7 @@ files, parameters or analyses have changed.
 Exit status: 0 done; 1 failed; 2 bad arguments or configuration; 3 incomplete coverage; 4 --fail-on reached by a window")]
 pub struct BackfillArguments {
     #[command(flatten)]
-    means: MeansArguments,
+    scan_options: ScanOptions,
     /// Start of the first window: a date or RFC 3339, UTC
     #[arg(long, value_name = "T")]
     from: String,
@@ -81,7 +81,7 @@ pub struct BackfillArguments {
 impl BackfillArguments {
     /// Threads of the whole process.
     pub(super) fn threads(&self) -> usize {
-        self.means.threads()
+        self.scan_options.threads()
     }
 
     fn series(&self) -> Result<WindowSeries> {
@@ -94,7 +94,7 @@ impl BackfillArguments {
             suites: self.suite.clone(),
             analyses: self.only.clone(),
             backfill_window: true,
-            ..self.means.request().await?
+            ..self.scan_options.request().await?
         })
     }
 }
@@ -105,8 +105,8 @@ pub(super) async fn run(arguments: &BackfillArguments) -> Result<Outcome> {
     let series = arguments.series()?;
     let request = arguments.request().await?;
     check_replaceable(&arguments.out)?;
-    let means = &arguments.means;
-    let outcomes = match &means.coordinator {
+    let scan_options = &arguments.scan_options;
+    let outcomes = match &scan_options.coordinator {
         Some(address) => remote(arguments, &series, address, request).await?,
         None => match here(arguments, &series, request).await? {
             Some(outcomes) => outcomes,
@@ -116,15 +116,15 @@ pub(super) async fn run(arguments: &BackfillArguments) -> Result<Outcome> {
     let rows: Vec<_> = outcomes.iter().map(|outcome| outcome.row.clone()).collect();
     let summary = BackfillSummary::of(&series, &rows);
     let out = write(&arguments.out, &rows, &summary)?;
-    if means.is_told() {
+    if scan_options.prints_text() {
         print_result(&outcomes, &summary, &out, started.elapsed());
     }
-    if means.json {
+    if scan_options.json {
         terminal::print_json(&summary)?;
     }
     // Where no window has a level, none is below the one that is asked for.
     let has_no_level = arguments.fail_on.is_some() && !summary.is_assessed();
-    Ok(if means.is_incomplete(summary.complete && summary.is_assessed()) || has_no_level {
+    Ok(if scan_options.is_incomplete(summary.complete && summary.is_assessed()) || has_no_level {
         Outcome::Incomplete
     } else if arguments.fail_on.is_some_and(|threshold| summary.level() >= threshold.level()) {
         Outcome::LevelReached
@@ -144,16 +144,16 @@ async fn here(
     series: &WindowSeries,
     request: ScanRequest,
 ) -> Result<Option<Vec<WindowOutcome>>> {
-    let means = &arguments.means;
-    let local = means.local_options();
+    let scan_options = &arguments.scan_options;
+    let local = scan_options.local_options();
     let engine = Local::new(&local)?;
-    let locations = means.locations()?;
+    let locations = scan_options.locations()?;
     let planner =
         WindowPlanner::open(&request, &Access::Any, &DetectionPolicy::of_own_process(), locations.as_ref())
             .await?;
     // Windows share what they compute, also where nothing is to be kept.
     let scratch = tempfile::tempdir().map_err(Error::io("creating a temporary folder"))?;
-    let state = StateStore::new(means.state_location(scratch.path())?);
+    let state = StateStore::new(scan_options.state_location(scratch.path())?);
     let windows_at_once = at_once(series, local.threads.min(MOST_WINDOWS_HERE));
     let options = RunOptions {
         engine: &engine,
@@ -175,10 +175,10 @@ async fn here(
         print_dry_run(series, &planned);
         return Ok(None);
     }
-    if means.is_told() {
+    if scan_options.prints_text() {
         print_windows(series);
     }
-    let bar = WindowsBar::new(windows.len(), means.is_told());
+    let bar = WindowsBar::new(windows.len(), scan_options.prints_text());
     let computed = |window: Window| {
         let (planner, options, bar) = (&planner, &options, &bar);
         async move {
@@ -201,8 +201,8 @@ async fn remote(
     address: &str,
     request: ScanRequest,
 ) -> Result<Vec<WindowOutcome>> {
-    let means = &arguments.means;
-    if means.no_cache {
+    let scan_options = &arguments.scan_options;
+    if scan_options.no_cache {
         return Err(Error::Config(
             "the windows of a backfill share the coordinator's state: leave out --no-cache".into(),
         ));
@@ -216,15 +216,15 @@ async fn remote(
     if let Some(first) = requests.first() {
         check_request(first, &DetectionPolicy::of_own_process())?;
     }
-    let client = Client::new(address, &means.credentials)?;
-    if means.is_told() {
+    let client = Client::new(address, &scan_options.credentials)?;
+    if scan_options.prints_text() {
         print_windows(series);
     }
-    let bar = WindowsBar::new(requests.len(), means.is_told());
+    let bar = WindowsBar::new(requests.len(), scan_options.prints_text());
     let computed = |request: ScanRequest| {
         let (mut client, bar) = (client.clone(), &bar);
         async move {
-            let outcome = window_job(&mut client, means.for_coordinator(request)?).await?;
+            let outcome = window_job(&mut client, scan_options.for_coordinator(request)?).await?;
             bar.done();
             Ok(outcome)
         }

@@ -122,8 +122,8 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         },
         threads: arguments.threads(),
     };
-    let is_told = !arguments.quiet && !arguments.json;
-    let bar = terminal::ProgressBar::new(is_told);
+    let prints_text = !arguments.quiet && !arguments.json;
+    let bar = terminal::ProgressBar::new(prints_text);
     let report = import(&request, |done, total| bar.set_bytes(done, total)).await;
     bar.finish();
     let report = report?;
@@ -142,10 +142,10 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
     if arguments.json {
         terminal::print_json(&report)?;
     }
-    if is_told {
+    if prints_text {
         print_report(&report);
     }
-    if is_told && !report.tables.is_empty() {
+    if prints_text && !report.tables.is_empty() {
         let (policy, none) = (DetectionPolicy::of_own_process(), OwnFiles::default());
         let layers = LakeLayers { preset: "default", own: None, detections: &none };
         let (lake, _) = open_lake(&arguments.lake, &layers, &Access::Any, &policy).await?;

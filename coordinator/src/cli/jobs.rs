@@ -9,7 +9,7 @@ use hindcast_proto::v1::{Job, JobState};
 
 use super::Outcome;
 use crate::client::{Client, Connection};
-use crate::jobs::{has_results, is_of_backfill, outcome};
+use crate::jobs::{has_results, is_backfill_window, state_name};
 use crate::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
 use crate::scan::{PlanOutline, Summary};
 use crate::terminal;
@@ -81,10 +81,10 @@ pub(super) async fn run(arguments: &JobsArguments) -> Result<Outcome> {
         Action::Cancel => client.cancel(id).await?,
         Action::Fetch => fetch(arguments, &mut client, id).await?,
         Action::Watch => {
-            let is_told = !arguments.json;
+            let prints_text = !arguments.json;
             client
                 .watch(id, |job| {
-                    if is_told {
+                    if prints_text {
                         print_line(job)
                     }
                 })
@@ -102,9 +102,9 @@ pub(super) async fn run(arguments: &JobsArguments) -> Result<Outcome> {
 async fn fetch(arguments: &JobsArguments, client: &mut Client, id: &str) -> Result<Job> {
     let job = client.get(id).await?;
     if !has_results(&job) {
-        let why = match is_of_backfill(&job) {
+        let why = match is_backfill_window(&job) {
             true => "is a window of a backfill, and leaves a row alone",
-            false => outcome(job.state()),
+            false => state_name(job.state()),
         };
         return Err(Error::Config(format!("job {id} has no results to fetch: it {why}")));
     }
@@ -138,14 +138,14 @@ fn lake_of(job: &Job) -> &str {
 }
 
 fn print_line(job: &Job) {
-    let (state, progress) = (outcome(job.state()), terminal::format_progress(job));
+    let (state, progress) = (state_name(job.state()), terminal::format_progress(job));
     let by = if job.submitted_by.is_empty() { String::new() } else { format!("  by {}", job.submitted_by) };
     println!("{}  {state:<9}  {progress:<24}  {}  {}{by}", job.id, window_of(job), lake_of(job));
 }
 
 fn print_job(job: &Job) {
     println!("job        {}", job.id);
-    println!("state      {}", outcome(job.state()));
+    println!("state      {}", state_name(job.state()));
     println!("lake       {}", lake_of(job));
     println!("window     {}", window_of(job));
     if !job.submitted_by.is_empty() {
@@ -165,7 +165,7 @@ fn print_job(job: &Job) {
 /// The risk that a scan's or a window's report tells, and what was not looked at for it.
 fn print_risk(job: &Job) {
     let report: serde_json::Value = serde_json::from_str(&job.report).unwrap_or_default();
-    let (risk, unread) = if is_of_backfill(job) {
+    let (risk, unread) = if is_backfill_window(job) {
         (&report["row"]["risk"], report["row"]["reason"].as_str().map(str::to_owned))
     } else {
         let summary = serde_json::from_value::<Summary>(report["summary"].clone());
@@ -193,7 +193,7 @@ fn told(job: &Job) -> Result<serde_json::Value> {
     let progress = job.progress.unwrap_or_default();
     Ok(serde_json::json!({
         "id": job.id,
-        "state": outcome(job.state()),
+        "state": state_name(job.state()),
         "lake": lake_of(job),
         "submitted_by": job.submitted_by,
         "submitted": time(job.submitted_us),

@@ -10,12 +10,12 @@ mod diff;
 mod import;
 mod investigate;
 mod jobs;
-mod means;
 #[cfg(test)]
 mod mutations;
 mod own_files;
 mod run;
 mod scan;
+mod scan_options;
 mod tables;
 mod view;
 mod watchlist_files;

@@ -29,19 +29,19 @@ fn runs() -> u64 {
     std::env::var("HINDCAST_MUTATIONS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS)
 }
 
-fn mutated(text: &str, dice: &mut ChaCha8Rng) -> Vec<u8> {
+fn mutated(text: &str, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
-    for _ in 0..dice.random_range(1..4) {
-        let at = dice.random_range(0..bytes.len());
-        match dice.random_range(0..7) {
+    for _ in 0..rng.random_range(1..4) {
+        let at = rng.random_range(0..bytes.len());
+        match rng.random_range(0..7) {
             0 => bytes.truncate(at.max(1)),
-            1 => bytes[at] = dice.random_range(0..=255),
-            2 => bytes.insert(at, dice.random_range(b' '..=b'~')),
-            3 => drop(bytes.splice(at..at, b"[".repeat(dice.random_range(1..5_000)))),
-            4 => drop(bytes.splice(at..at, b"a = {".repeat(dice.random_range(1..500)))),
+            1 => bytes[at] = rng.random_range(0..=255),
+            2 => bytes.insert(at, rng.random_range(b' '..=b'~')),
+            3 => drop(bytes.splice(at..at, b"[".repeat(rng.random_range(1..5_000)))),
+            4 => drop(bytes.splice(at..at, b"a = {".repeat(rng.random_range(1..500)))),
             5 => drop(bytes.splice(at..at, b"99999999999999999999".iter().copied())),
             _ => {
-                let end = (at + dice.random_range(1..40)).min(bytes.len());
+                let end = (at + rng.random_range(1..40)).min(bytes.len());
                 let part = bytes[at..end].to_vec();
                 bytes.splice(at..at, part);
             }
@@ -53,12 +53,12 @@ fn mutated(text: &str, dice: &mut ChaCha8Rng) -> Vec<u8> {
 #[test]
 fn broken_configurations_are_read_or_refused() {
     for seed in 0..runs() {
-        let mut dice = ChaCha8Rng::seed_from_u64(seed);
-        let text = String::from_utf8_lossy(&mutated(COORDINATOR, &mut dice)).into_owned();
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let text = String::from_utf8_lossy(&mutated(COORDINATOR, &mut rng)).into_owned();
         if let Err(error) = Settings::parse("c.toml", &text) {
             assert!(error.to_string().contains("c.toml"), "seed {seed}: {error}");
         }
-        let text = String::from_utf8_lossy(&mutated(LAKE, &mut dice)).into_owned();
+        let text = String::from_utf8_lossy(&mutated(LAKE, &mut rng)).into_owned();
         let layer = Layer { name: "hindcast.toml", text: &text };
         // Values out of their range are told by their key alone.
         let _ = Config::load("default", &[layer]);
@@ -70,11 +70,11 @@ fn broken_watchlists_are_read_or_refused() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("own.toml");
     for seed in 0..runs() {
-        let mut dice = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let is_list = seed % 2 == 0;
         let (own, list) = match is_list {
-            true => (OWN.as_bytes().to_vec(), mutated(LIST, &mut dice)),
-            false => (mutated(OWN, &mut dice), LIST.as_bytes().to_vec()),
+            true => (OWN.as_bytes().to_vec(), mutated(LIST, &mut rng)),
+            false => (mutated(OWN, &mut rng), LIST.as_bytes().to_vec()),
         };
         fs::write(&config, own).unwrap();
         fs::write(folder.path().join("list.csv"), list).unwrap();

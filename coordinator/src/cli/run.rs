@@ -8,7 +8,7 @@ use hindcast_common::time::{parse_duration, parse_time};
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::ScanRequest;
 
-use super::means::{CONCURRENT_MERGES, MeansArguments};
+use super::scan_options::{CONCURRENT_MERGES, ScanOptions};
 use crate::client::{Client, check_done};
 use crate::lake_access::Access;
 use crate::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
@@ -21,7 +21,7 @@ use crate::terminal;
 #[derive(Debug, clap::Args)]
 pub struct RunArguments {
     #[command(flatten)]
-    means: MeansArguments,
+    scan_options: ScanOptions,
     /// First instant: a date or RFC 3339, UTC
     #[arg(long, value_name = "T", conflicts_with = "last")]
     from: Option<String>,
@@ -48,7 +48,7 @@ pub struct RunArguments {
 impl RunArguments {
     /// Threads of the whole process.
     pub(super) fn threads(&self) -> usize {
-        self.means.threads()
+        self.scan_options.threads()
     }
 
     /// What is asked for, of all rows and analyses.
@@ -58,19 +58,19 @@ impl RunArguments {
             from_us: bound(&self.from)?,
             to_us: bound(&self.to)?,
             last_us: self.last.as_deref().map(parse_duration).transpose()?,
-            ..self.means.request().await?
+            ..self.scan_options.request().await?
         })
     }
 
     /// Runs `request`, writes what it found and pushes it to `sinks`; nothing comes back where only the plan was wanted.
     pub(super) async fn run(&self, request: ScanRequest, sinks: &[Sink]) -> Result<Option<Summary>> {
         let started = Instant::now();
-        if self.means.coordinator.is_some() && !sinks.is_empty() {
+        if self.scan_options.coordinator.is_some() && !sinks.is_empty() {
             return Err(Error::Config(
                 "a coordinator pushes to its own sinks: give them to `hindcast coordinator`, not here".into(),
             ));
         }
-        let result = match &self.means.coordinator {
+        let result = match &self.scan_options.coordinator {
             Some(address) if !self.dry_run => self.remote(address, request).await?,
             _ => match self.here(request).await? {
                 Some(result) => result,
@@ -82,20 +82,20 @@ impl RunArguments {
         let unwritten = folder.write(&result, choice)?;
         let out = folder.publish()?;
         tracing::debug!("results written");
-        if self.means.is_told() {
+        if self.scan_options.prints_text() {
             terminal::print_result(&result, &out, started.elapsed())?;
         } else {
             terminal::print_unread(&result.report.summary);
         }
-        if !self.means.quiet {
+        if !self.scan_options.quiet {
             terminal::print_replaced(&result.report.summary.coverage.replaced_state);
         }
         // The results are there, whatever becomes of this.
         let deliveries = tell_all(sinks, RunEnd { job: "", outcome: Ok(&result) }).await;
-        if self.means.is_told() {
+        if self.scan_options.prints_text() {
             terminal::print_deliveries(&deliveries);
         }
-        if self.means.json {
+        if self.scan_options.json {
             terminal::print_json(&result.report.summary)?;
         }
         check_written(&unwritten, &out)?;
@@ -104,14 +104,14 @@ impl RunArguments {
 
     /// Whether something that was not looked at is to be told by the exit code.
     pub(super) fn is_incomplete(&self, summary: &Summary) -> bool {
-        self.means.is_incomplete(summary.is_whole())
+        self.scan_options.is_incomplete(summary.is_whole())
     }
 
     /// Runs in this process; nothing where only the plan was wanted.
     async fn here(&self, request: ScanRequest) -> Result<Option<ScanResult>> {
-        let options = self.means.local_options();
+        let options = self.scan_options.local_options();
         let engine = Local::new(&options)?;
-        let locations = self.means.locations()?;
+        let locations = self.scan_options.locations()?;
         let prepared = prepare(
             &request,
             &Access::Any,
@@ -122,28 +122,28 @@ impl RunArguments {
         .await?;
         let outline = PlanOutline::of(&prepared.plan);
         if self.dry_run {
-            terminal::print_dry_run(&outline, &units_of(&prepared.plan), self.means.json)?;
+            terminal::print_dry_run(&outline, &units_of(&prepared.plan), self.scan_options.json)?;
             return Ok(None);
         }
         check_replaceable(&self.out)?;
-        if self.means.is_told() {
+        if self.scan_options.prints_text() {
             terminal::print_plan(&outline);
         }
         // State of a run without a cache lives on disk too, outside the memory budget.
         let scratch = tempfile::tempdir().map_err(Error::io("creating a temporary folder"))?;
-        let state = StateStore::new(self.means.state_location(scratch.path())?);
+        let state = StateStore::new(self.scan_options.state_location(scratch.path())?);
         let run = RunOptions {
             engine: &engine,
             runtime: engine.runtime(),
             state: &state,
-            use_cache: !self.means.no_cache,
+            use_cache: !self.scan_options.no_cache,
             shards: options.threads,
             concurrent_merges: CONCURRENT_MERGES,
             config: &prepared.config,
             job: "",
             locations: locations.as_ref(),
         };
-        let progress = terminal::ProgressBar::new(self.means.is_told());
+        let progress = terminal::ProgressBar::new(self.scan_options.prints_text());
         let result = run_scan(&prepared.plan, &run, &progress).await;
         progress.finish();
         result.map(Some)
@@ -151,14 +151,14 @@ impl RunArguments {
 
     /// Has a coordinator run it, and fetches what it found.
     async fn remote(&self, address: &str, request: ScanRequest) -> Result<ScanResult> {
-        let request = self.means.for_coordinator(request)?;
+        let request = self.scan_options.for_coordinator(request)?;
         check_replaceable(&self.out)?;
-        let mut client = Client::new(address, &self.means.credentials)?;
+        let mut client = Client::new(address, &self.scan_options.credentials)?;
         let job = client.submit(request).await?;
-        if self.means.is_told() {
+        if self.scan_options.prints_text() {
             println!("job       {}", job.id);
         }
-        let progress = terminal::JobBar::new(self.means.is_told());
+        let progress = terminal::JobBar::new(self.scan_options.prints_text());
         let ended = client.watch(&job.id, |job| progress.show(job)).await;
         progress.finish();
         let ended = ended?;

@@ -10,7 +10,7 @@ use ballista_core::extension::BallistaConfigGrpcEndpoint;
 use futures::TryStreamExt;
 use hindcast_common::cluster::{STAGE_MESSAGE_BYTES, Tls, node_endpoints};
 
-use super::sight::Held;
+use super::job_status::ResultLocation;
 
 /// Connections to workers, opened when first needed.
 pub(super) struct Fetcher {
@@ -35,7 +35,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// Why they could not be fetched; another time they may be.
-    pub(super) async fn fetch(&self, held: &Held) -> Result<Vec<RecordBatch>, String> {
+    pub(super) async fn fetch(&self, held: &ResultLocation) -> Result<Vec<RecordBatch>, String> {
         let fetched = tokio::time::timeout(self.timeout, self.try_fetch(held)).await;
         let fetched = fetched.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.timeout)));
         if fetched.is_err() {
@@ -47,7 +47,7 @@ impl Fetcher {
         fetched
     }
 
-    async fn try_fetch(&self, held: &Held) -> Result<Vec<RecordBatch>, String> {
+    async fn try_fetch(&self, held: &ResultLocation) -> Result<Vec<RecordBatch>, String> {
         let mut client = self.connect(held).await?;
         // Blocks as the worker wrote them: a stream decoded and encoded again would lose its dictionaries.
         let rows = client
@@ -57,7 +57,7 @@ impl Fetcher {
         rows.try_collect().await.map_err(|error| error.to_string())
     }
 
-    async fn connect(&self, held: &Held) -> Result<BallistaClient, String> {
+    async fn connect(&self, held: &ResultLocation) -> Result<BallistaClient, String> {
         let address = (held.host.clone(), held.port);
         let known = self.connections.lock().unwrap_or_else(PoisonError::into_inner).get(&address).cloned();
         if let Some(client) = known {

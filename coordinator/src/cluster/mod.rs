@@ -1,11 +1,11 @@
 //! The engine that runs jobs on workers: Ballista's scheduler in this process, and what it needs round it so that a job
 //! ends whatever becomes of workers.
 
-mod asked;
 mod fetch;
 mod idle;
-mod portion;
-mod sight;
+mod job_status;
+mod poll_work_service;
+mod task_batch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,26 +31,26 @@ use hindcast_common::engine::{Engine, StageTasks};
 use hindcast_common::{Error, Result};
 use tokio::sync::Notify;
 
-use asked::Asked;
 use fetch::Fetcher;
 use idle::IdleWorkers;
-use portion::Portion;
+use poll_work_service::PollWorkService;
+use task_batch::TaskBatch;
 
-pub(crate) use portion::METRICS;
+pub(crate) use task_batch::METRICS;
 
 type Scheduler = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
 /// Tasks of one Ballista job: enough to keep many workers busy, few enough to be counted and tried again at once.
-const PORTION_TASKS: usize = 256;
+const TASKS_PER_BATCH: usize = 256;
 /// Portions of a job under way at once beyond those that fill all slots, so that the last tasks of one do not leave workers
 /// idle.
-const SPARE_PORTIONS: usize = 1;
+const SPARE_BATCHES: usize = 1;
 /// Time between looks for workers that have joined a job under way.
 const CAPACITY_CHECK: Duration = Duration::from_secs(1);
 /// Longest time that a worker without work waits for an answer, which is its sign of life.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST_POLL_WAIT: Duration = Duration::from_secs(5);
 /// Part of the worker timeout, as its divisor, that such a wait may take.
-const PATIENCE_PART: u32 = 3;
+const POLL_WAIT_DIVISOR: u32 = 3;
 /// Batches that may wait for a slow reader.
 const WAITING_BATCHES: usize = 64;
 /// Time between looks for workers that are gone.
@@ -73,8 +73,8 @@ pub struct ClusterOptions {
 
 impl ClusterOptions {
     /// Longest time that a worker without work waits for an answer.
-    fn patience(&self) -> Duration {
-        (self.worker_timeout / PATIENCE_PART).min(LONGEST_PATIENCE)
+    fn poll_wait(&self) -> Duration {
+        (self.worker_timeout / POLL_WAIT_DIVISOR).min(LONGEST_POLL_WAIT)
     }
 }
 
@@ -138,12 +138,12 @@ impl Cluster {
     }
 
     /// Ballista's service for workers. It asks nobody who they are: it must be served to nodes only.
-    pub fn service(&self) -> SchedulerGrpcServer<Asked> {
+    pub fn service(&self) -> SchedulerGrpcServer<PollWorkService> {
         let Inner { scheduler, work, idle, options, .. } = &*self.inner;
-        let asked = Asked {
+        let asked = PollWorkService {
             scheduler: scheduler.clone(),
             work: Arc::clone(work),
-            patience: options.patience(),
+            poll_wait: options.poll_wait(),
             idle: Arc::clone(idle),
         };
         SchedulerGrpcServer::new(asked)
@@ -174,18 +174,18 @@ impl Inner {
         workers.map_or((0, 0), |workers| (workers.len(), slots(&workers)))
     }
 
-    /// Runs all portions, at any time as many as fill the workers there are.
-    async fn run_all(&self, portions: Vec<Portion>) -> datafusion::common::Result<()> {
+    /// Runs all batches, at any time as many as fill the workers there are.
+    async fn run_all(&self, batches: Vec<TaskBatch>) -> datafusion::common::Result<()> {
         if let Ok(workers) = self.scheduler.state.executor_manager.get_executors_state().await {
             self.idle.keep(|id| workers.iter().any(|(worker, _, _)| worker.id == id));
         }
-        let mut waiting = portions.into_iter();
+        let mut waiting = batches.into_iter();
         let mut under_way = FuturesUnordered::new();
         loop {
             let (_, slots) = self.capacity().await;
-            let most = slots.div_ceil(PORTION_TASKS).max(1) + SPARE_PORTIONS;
+            let most = slots.div_ceil(TASKS_PER_BATCH).max(1) + SPARE_BATCHES;
             let room = most.saturating_sub(under_way.len());
-            under_way.extend(waiting.by_ref().take(room).map(Portion::run));
+            under_way.extend(waiting.by_ref().take(room).map(TaskBatch::run));
             tokio::select! {
                 ended = under_way.next() => match ended {
                     Some(ended) => ended?,
@@ -206,10 +206,10 @@ impl Engine for Cluster {
         let inner = Arc::clone(&self.inner);
         results.spawn(async move {
             let all: Vec<usize> = (0..tasks.count()).collect();
-            let portions = all
-                .chunks(PORTION_TASKS)
-                .map(|part| Portion::new(Arc::clone(&inner), Arc::clone(&tasks), part, sender.clone()));
-            inner.run_all(portions.collect()).await
+            let batches = all
+                .chunks(TASKS_PER_BATCH)
+                .map(|part| TaskBatch::new(Arc::clone(&inner), Arc::clone(&tasks), part, sender.clone()));
+            inner.run_all(batches.collect()).await
         });
         Ok(results.build())
     }

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tracing::Instrument;
 
 use super::run::run_job;
-use super::{FINISHED, JobBoard, is_open, now_us, outcome};
+use super::{FINISHED, JobManager, is_open, now_us, state_name};
 
 /// Longest that one attempt to write an end down may take.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(90);
@@ -30,9 +30,9 @@ const LAST_TASKS: Duration = Duration::from_secs(10);
 
 /// Runs the job in `sender` until it has ended or `stop` is told, and writes its end down. It alone does: whoever cancels
 /// only tells `stop`, so a job that is open always has a task that ends it.
-pub(super) async fn see_through(board: Arc<JobBoard>, sender: watch::Sender<Job>, stop: Arc<Notify>) {
+pub(super) async fn see_through(manager: Arc<JobManager>, sender: watch::Sender<Job>, stop: Arc<Notify>) {
     let mut work = JoinSet::new();
-    work.spawn(run_job(Arc::clone(&board), sender.clone()).in_current_span());
+    work.spawn(run_job(Arc::clone(&manager), sender.clone()).in_current_span());
     let result = tokio::select! {
         joined = work.join_next() => Some(result_of(joined).await),
         () = stop.notified() => None,
@@ -49,13 +49,13 @@ pub(super) async fn see_through(board: Arc<JobBoard>, sender: watch::Sender<Job>
             ..job.clone()
         },
     };
-    board.end(ended, &sender, &stop).await;
+    manager.end(ended, &sender, &stop).await;
     if !matches!(result, Some(Ok(()))) {
         // What its last tasks leave goes too.
         work.shutdown().await;
-        board.forget_state(&job).await;
+        manager.forget_state(&job).await;
         sleep(LAST_TASKS).await;
-        board.forget_state(&job).await;
+        manager.forget_state(&job).await;
     }
 }
 
@@ -70,7 +70,7 @@ async fn result_of(joined: Option<Result<Result<()>, JoinError>>) -> Result<()> 
 }
 
 /// What `work` comes to. A panic in it is a failure like others.
-pub(super) async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) async fn catch_panic<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let ended = AssertUnwindSafe(work).catch_unwind().await;
     ended.unwrap_or_else(|panic| Err(error_of(&*panic)))
 }
@@ -84,7 +84,7 @@ fn error_of(panic: &(dyn Any + Send)) -> Error {
     Error::Internal(format!("an error in Hindcast broke the job off: {told}"))
 }
 
-impl JobBoard {
+impl JobManager {
     /// Ends a job that has not ended. One that is still open in the answer has been told to stop, and its end can't be
     /// written down yet: that is tried until it can.
     ///
@@ -118,7 +118,7 @@ impl JobBoard {
         let job = Job { ended_us: now_us(), ..job };
         let mut wait = FIRST_WAIT;
         let ended = loop {
-            let attempt = timeout(LONGEST_ATTEMPT, self.ledger.end(&job)).await;
+            let attempt = timeout(LONGEST_ATTEMPT, self.store.end(&job)).await;
             let error = match attempt {
                 Ok(Ok(ended)) => break ended,
                 Ok(Err(error)) => error.to_string(),
@@ -133,7 +133,7 @@ impl JobBoard {
             }
             wait = LONGEST_WAIT.min(2 * wait);
         };
-        FINISHED.with_label_values(&[outcome(ended.state())]).inc();
+        FINISHED.with_label_values(&[state_name(ended.state())]).inc();
         tracing::info!(job = ended.id, state = ended.state().as_str_name(), error = ended.error, "job ended");
         sender.send_replace(ended);
         self.count();
@@ -142,7 +142,7 @@ impl JobBoard {
     /// Removes the state that a job without a cache keeps for itself.
     pub(super) async fn forget_state(&self, job: &Job) {
         if job.scan.as_ref().is_some_and(|scan| scan.no_cache)
-            && let Err(error) = with_retries(|| self.ledger.remove(&job.id, "state")).await
+            && let Err(error) = with_retries(|| self.store.remove(&job.id, "state")).await
         {
             tracing::warn!(%error, "the state of a job without a cache could not be removed");
         }
@@ -166,7 +166,7 @@ mod tests {
             }
         }
         for (row, told) in [(None, "broke the job off: no row"), (Some(7), "broke the job off: no row 7")] {
-            let error = caught(broken(row)).await.unwrap_err().to_string();
+            let error = catch_panic(broken(row)).await.unwrap_err().to_string();
             assert!(error.ends_with(told), "{error}");
         }
         // One beyond that ends its task, and the job too.

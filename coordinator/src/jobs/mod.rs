@@ -1,11 +1,11 @@
-//! Jobs of a coordinator: accepted, queued, run on the cluster, and kept in the ledger.
+//! Jobs of a coordinator: accepted, queued, run on the cluster, and kept in the store.
 
 mod end;
-mod ledger;
 mod progress;
 mod results;
 mod run;
 mod schedule;
+mod store;
 mod stored;
 
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub(crate) use run::{FINDINGS, SUPPRESSED};
 pub(crate) use schedule::{Schedule, ScheduleSettings, keep_schedules};
 pub(crate) use stored::StoredTable;
 
-use ledger::JobLedger;
+use store::JobStore;
 
 static JOBS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     register(IntGaugeVec::new(Opts::new("hindcast_jobs", "Jobs that have not ended, by state"), &["state"]))
@@ -52,7 +52,7 @@ pub struct JobLimits {
 }
 
 /// What jobs are run with.
-pub struct JobMeans {
+pub struct JobContext {
     /// The workers.
     pub cluster: Arc<Cluster>,
     /// Memory and stores of this process.
@@ -68,10 +68,10 @@ pub struct JobMeans {
 }
 
 /// All jobs of a coordinator.
-pub struct JobBoard {
-    ledger: JobLedger,
+pub struct JobManager {
+    store: JobStore,
     results: JobResults,
-    means: JobMeans,
+    context: JobContext,
     limits: JobLimits,
     running: Arc<Semaphore>,
     entries: Mutex<BTreeMap<String, Entry>>,
@@ -84,26 +84,26 @@ struct Entry {
     stop: Arc<Notify>,
 }
 
-impl JobBoard {
-    /// The jobs of the ledger below `state`; those that have not ended go on.
+impl JobManager {
+    /// The jobs of the store below `state`; those that have not ended go on.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the ledger can't be read.
-    pub async fn recover(state: Location, means: JobMeans, limits: JobLimits) -> Result<Arc<Self>> {
-        let ledger = JobLedger::new(&state);
-        let found = with_retries(|| ledger.all()).await?;
+    /// [`Error::Storage`] where the store can't be read.
+    pub async fn recover(state: Location, context: JobContext, limits: JobLimits) -> Result<Arc<Self>> {
+        let store = JobStore::new(&state);
+        let found = with_retries(|| store.all()).await?;
         let running = Arc::new(Semaphore::new(limits.concurrent));
         let entries = Mutex::default();
         let results = JobResults::new(state);
-        let board = Arc::new(Self { ledger, results, means, limits, running, entries });
+        let manager = Arc::new(Self { store, results, context, limits, running, entries });
         for job in found.into_values() {
             let is_open = is_open(&job);
             if is_open {
                 tracing::info!(job = job.id, "going on with a job from before");
             }
-            board.enter(job, is_open);
+            manager.enter(job, is_open);
         }
-        Ok(board)
+        Ok(manager)
     }
 
     /// Accepts a job, or gives the one there is of that id.
@@ -119,8 +119,8 @@ impl JobBoard {
         if let Some(job) = self.snapshot(&id) {
             return Ok(job);
         }
-        check_request(&self.ledger.with_config(scan.clone()).await?, &self.means.detections)?;
-        self.means.access.check(&Location::parse(&scan.lake)?)?;
+        check_request(&self.store.with_config(scan.clone()).await?, &self.context.detections)?;
+        self.context.access.check(&Location::parse(&scan.lake)?)?;
         let waiting = self.entries().values().filter(|entry| is_open(&entry.job.borrow())).count();
         if waiting >= self.limits.concurrent + self.limits.queued {
             return Err(Error::Busy(format!("{waiting} jobs are waiting or running: try again later")));
@@ -134,9 +134,9 @@ impl JobBoard {
             ..Job::default()
         };
         // It may be there already: from a request whose answer was lost, or our own write tried again.
-        let job = match self.ledger.submit(&job).await? {
+        let job = match self.store.submit(&job).await? {
             true => without_config(job),
-            false => self.ledger.read(&id).await?.unwrap_or_else(|| without_config(job)),
+            false => self.store.read(&id).await?.unwrap_or_else(|| without_config(job)),
         };
         tracing::info!(job = id, lake = job.scan.as_ref().map(|scan| scan.lake.as_str()), by, "job accepted");
         let is_open = is_open(&job);
@@ -144,7 +144,7 @@ impl JobBoard {
         Ok(job)
     }
 
-    /// Takes a job on the board where it is not on it yet, and starts its work where it is open.
+    /// Takes a job on the manager where it is not on it yet, and starts its work where it is open.
     fn enter(self: &Arc<Self>, mut job: Job, is_open: bool) {
         let id = job.id.clone();
         if is_open {
@@ -172,7 +172,7 @@ impl JobBoard {
     /// # Errors
     /// [`Error::Config`] where it is no text, [`Error::Storage`] where it can't be written.
     pub async fn keep_config(&self, text: Vec<u8>) -> Result<String> {
-        self.ledger.keep_config(text).await
+        self.store.keep_config(text).await
     }
 
     /// A job as it stands.
@@ -217,7 +217,7 @@ impl JobBoard {
 
     /// How stores are reached.
     pub fn object_stores(&self) -> Arc<dyn ObjectStoreRegistry> {
-        Arc::clone(&self.means.runtime.object_store_registry)
+        Arc::clone(&self.context.runtime.object_store_registry)
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -227,13 +227,13 @@ impl JobBoard {
     fn count(&self) {
         for state in [JobState::Queued, JobState::Running] {
             let count = self.entries().values().filter(|entry| entry.job.borrow().state() == state).count();
-            JOBS.with_label_values(&[outcome(state)]).set(count as i64);
+            JOBS.with_label_values(&[state_name(state)]).set(count as i64);
         }
     }
 }
 
 /// A job without the texts of its configuration, which may hold long watchlists, and of its detections: only running it needs
-/// them, and the ledger has them.
+/// them, and the store has them.
 fn without_config(mut job: Job) -> Job {
     if let Some(scan) = &mut job.scan {
         scan.config = String::new();
@@ -248,17 +248,17 @@ pub fn is_open(job: &Job) -> bool {
 }
 
 /// Whether a job is one window of a backfill: it leaves a row and no tables or findings.
-pub fn is_of_backfill(job: &Job) -> bool {
+pub fn is_backfill_window(job: &Job) -> bool {
     job.scan.as_ref().is_some_and(|scan| scan.backfill_window)
 }
 
 /// Whether a job is done and has left a scan's results.
 pub fn has_results(job: &Job) -> bool {
-    job.state() == JobState::Done && !is_of_backfill(job)
+    job.state() == JobState::Done && !is_backfill_window(job)
 }
 
 /// The name of a state, for people and metrics.
-pub fn outcome(state: JobState) -> &'static str {
+pub fn state_name(state: JobState) -> &'static str {
     match state {
         JobState::Queued => "queued",
         JobState::Running => "running",

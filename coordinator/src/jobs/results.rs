@@ -1,10 +1,10 @@
-//! What jobs that are done have left. It is read from the ledger alone, so that a process without a board can.
+//! What jobs that are done have left. It is read from the store alone, so that a process without a manager can.
 
 use hindcast_common::Result;
 use hindcast_common::catalog::Location;
 use uuid::Uuid;
 
-use super::ledger::JobLedger;
+use super::store::JobStore;
 use super::stored::StoredTable;
 use super::{has_results, run};
 use crate::scan::RollupFiles;
@@ -12,26 +12,26 @@ use crate::scan::RollupFiles;
 /// The results of jobs below a state location.
 #[derive(Debug, Clone)]
 pub struct JobResults {
-    ledger: JobLedger,
+    store: JobStore,
     state: Location,
 }
 
 impl JobResults {
     /// Those below `state`.
     pub fn new(state: Location) -> Self {
-        Self { ledger: JobLedger::new(&state), state }
+        Self { store: JobStore::new(&state), state }
     }
 
     /// Whether there is a job of this id that is done and has left a scan's results.
     ///
     /// # Errors
     /// [`hindcast_common::Error::Storage`] where that can't be read.
-    pub async fn are_there(&self, id: &str) -> Result<bool> {
+    pub async fn exist(&self, id: &str) -> Result<bool> {
         // An id becomes part of a path.
         if Uuid::parse_str(id).is_err() {
             return Ok(false);
         }
-        Ok(self.ledger.read(id).await?.is_some_and(|job| has_results(&job)))
+        Ok(self.store.read(id).await?.is_some_and(|job| has_results(&job)))
     }
 
     /// The report of a job that is done, JSON.
@@ -39,7 +39,7 @@ impl JobResults {
     /// # Errors
     /// [`hindcast_common::Error::Storage`] where it can't be read.
     pub async fn report(&self, id: &str) -> Result<Option<String>> {
-        let bytes = self.ledger.get(id, "report.json").await?;
+        let bytes = self.store.get(id, "report.json").await?;
         Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
@@ -48,7 +48,7 @@ impl JobResults {
     /// # Errors
     /// [`hindcast_common::Error::Storage`] where they can't be listed.
     pub async fn tables(&self, id: &str) -> Result<Vec<String>> {
-        self.ledger.tables(id).await
+        self.store.tables(id).await
     }
 
     /// A result table of a job that is done.
@@ -60,7 +60,7 @@ impl JobResults {
         if !is_plain {
             return Ok(None);
         }
-        self.ledger.table(id, name).await
+        self.store.table(id, name).await
     }
 
     /// Which state of rollups a job was computed from; none of a job that kept none, or whose state is kept in another form.
@@ -68,7 +68,7 @@ impl JobResults {
     /// # Errors
     /// [`hindcast_common::Error::Storage`] where that can't be read.
     pub async fn rollups(&self, id: &str) -> Result<Vec<RollupFiles>> {
-        let Some(bytes) = self.ledger.get(id, run::ROLLUPS).await? else { return Ok(Vec::new()) };
+        let Some(bytes) = self.store.get(id, run::ROLLUPS).await? else { return Ok(Vec::new()) };
         let rollups = serde_json::from_slice(&bytes);
         Ok(rollups
             .inspect_err(|error| tracing::warn!(id, %error, "a job's rollups can't be read"))

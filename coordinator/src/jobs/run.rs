@@ -1,4 +1,4 @@
-//! Runs one job on the cluster and leaves its results in the ledger.
+//! Runs one job on the cluster and leaves its results in the store.
 
 use std::iter;
 use std::sync::{Arc, LazyLock};
@@ -15,9 +15,9 @@ use hindcast_proto::v1::{Job, JobState};
 use prometheus::IntCounterVec;
 use tokio::sync::watch;
 
-use super::end::caught;
+use super::end::catch_panic;
 use super::progress::JobProgress;
-use super::{JobBoard, is_of_backfill};
+use super::{JobManager, is_backfill_window};
 use crate::backfill::row_of_window;
 use crate::output::{findings_batch, plain};
 use crate::scan::{PlanOutline, RunOptions, ScanResult, WindowPlanner, prepare, run_scan};
@@ -46,91 +46,92 @@ const CONCURRENT_MERGES: usize = 16;
 ///
 /// # Errors
 /// As its work fails.
-pub(super) async fn run_job(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
+pub(super) async fn run_job(manager: Arc<JobManager>, sender: watch::Sender<Job>) -> Result<()> {
     // The semaphore is never closed.
-    let _turn = board.running.acquire().await;
+    let _turn = manager.running.acquire().await;
     sender.send_modify(|job| job.state = JobState::Running.into());
-    board.count();
-    let is_window = is_of_backfill(&sender.borrow());
+    manager.count();
+    let is_window = is_backfill_window(&sender.borrow());
     let result = if is_window {
-        caught(run_window(Arc::clone(&board), sender.clone())).await
+        catch_panic(run_window(Arc::clone(&manager), sender.clone())).await
     } else {
-        let result = caught(run(Arc::clone(&board), sender.clone())).await;
+        let result = catch_panic(run(Arc::clone(&manager), sender.clone())).await;
         let job = sender.borrow().clone();
-        push(&board, &job, &result).await;
+        push(&manager, &job, &result).await;
         result.map(|_| ())
     };
     let job = sender.borrow().clone();
-    board.forget_state(&job).await;
+    manager.forget_state(&job).await;
     result
 }
 
 /// Tells the sinks, before the end is written down: a coordinator that dies here tells them again rather than never. What
 /// a person looks into is not news to them.
-async fn push(board: &JobBoard, job: &Job, result: &Result<ScanResult>) {
+async fn push(manager: &JobManager, job: &Job, result: &Result<ScanResult>) {
     if job.scan.as_ref().is_some_and(|scan| scan.investigation.is_some()) {
         return;
     }
     let end = RunEnd { job: &job.id, outcome: result.as_ref() };
-    for delivery in tell_all(&board.means.sinks, end).await {
+    for delivery in tell_all(&manager.context.sinks, end).await {
         let outcome = if delivery.failure.is_none() { "sent" } else { "failed" };
         DELIVERIES.with_label_values(&[outcome]).inc();
     }
 }
 
-async fn run(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<ScanResult> {
+async fn run(manager: Arc<JobManager>, sender: watch::Sender<Job>) -> Result<ScanResult> {
     let id = sender.borrow().id.clone();
-    let request = board.ledger.request(&id).await?;
-    let means = &board.means;
-    let locations = means.locations.as_ref();
-    let prepared = prepare(&request, &means.access, &means.detections, locations, &means.runtime).await?;
+    let request = manager.store.request(&id).await?;
+    let context = &manager.context;
+    let locations = context.locations.as_ref();
+    let prepared =
+        prepare(&request, &context.access, &context.detections, locations, &context.runtime).await?;
     let outline = to_json(&PlanOutline::of(&prepared.plan))?;
     sender.send_modify(|job| job.outline = outline);
     let state = match request.no_cache {
-        true => StateStore::new(board.ledger.folder(&id).join("state")),
-        false => StateStore::new(board.results.state().clone()),
+        true => StateStore::new(manager.store.folder(&id).join("state")),
+        false => StateStore::new(manager.results.state().clone()),
     };
-    let options = options(&board, &state, &prepared.config, &id).await;
+    let options = options(&manager, &state, &prepared.config, &id).await;
     let progress = JobProgress(sender.clone());
     let result = run_scan(&prepared.plan, &options, &progress).await?;
-    with_retries(|| keep(&board, &id, &result)).await?;
+    with_retries(|| keep(&manager, &id, &result)).await?;
     if !request.no_cache {
         let rollups = to_json(&result.rollups)?.into_bytes();
-        with_retries(|| board.ledger.put(&id, ROLLUPS.to_owned(), rollups.clone())).await?;
+        with_retries(|| manager.store.put(&id, ROLLUPS.to_owned(), rollups.clone())).await?;
     }
     Ok(result)
 }
 
 /// Runs a job that is one window of a backfill: its report is the window's row.
-async fn run_window(board: Arc<JobBoard>, sender: watch::Sender<Job>) -> Result<()> {
+async fn run_window(manager: Arc<JobManager>, sender: watch::Sender<Job>) -> Result<()> {
     let id = sender.borrow().id.clone();
-    let request = board.ledger.request(&id).await?;
-    let means = &board.means;
+    let request = manager.store.request(&id).await?;
+    let context = &manager.context;
     let (Some(from_us), Some(to_us)) = (request.from_us, request.to_us) else {
         return Err(Error::Config("a window of a backfill has two bounds".into()));
     };
     let window = Window::new(from_us, to_us)?;
-    let locations = means.locations.as_ref();
-    let planner = WindowPlanner::open(&request, &means.access, &means.detections, locations).await?;
-    let state = StateStore::new(board.results.state().clone());
-    let options = options(&board, &state, &planner.config, &id).await;
+    let locations = context.locations.as_ref();
+    let planner = WindowPlanner::open(&request, &context.access, &context.detections, locations).await?;
+    let state = StateStore::new(manager.results.state().clone());
+    let options = options(&manager, &state, &planner.config, &id).await;
     let outcome = row_of_window(&planner, window, &options, &JobProgress(sender)).await?;
     let report = to_json(&outcome)?.into_bytes();
-    with_retries(|| board.ledger.put(&id, "report.json".to_owned(), report.clone())).await
+    with_retries(|| manager.store.put(&id, "report.json".to_owned(), report.clone())).await
 }
 
 /// How the cluster runs a job.
 async fn options<'a>(
-    board: &'a JobBoard,
+    manager: &'a JobManager,
     state: &'a StateStore,
     config: &'a Config,
     job: &'a str,
 ) -> RunOptions<'a> {
-    let means = &board.means;
-    let (_, slots) = means.cluster.capacity().await;
+    let context = &manager.context;
+    let (_, slots) = context.cluster.capacity().await;
     RunOptions {
-        engine: &*means.cluster,
-        runtime: Arc::clone(&means.runtime),
+        engine: &*context.cluster,
+        runtime: Arc::clone(&context.runtime),
         state,
         // A job that is gone on with finds what it had computed, also where it keeps it for itself.
         use_cache: true,
@@ -139,21 +140,21 @@ async fn options<'a>(
         concurrent_merges: CONCURRENT_MERGES,
         config,
         job,
-        locations: means.locations.as_ref(),
+        locations: context.locations.as_ref(),
     }
 }
 
-async fn keep(board: &JobBoard, id: &str, result: &ScanResult) -> Result<()> {
-    let ledger = &board.ledger;
+async fn keep(manager: &JobManager, id: &str, result: &ScanResult) -> Result<()> {
+    let store = &manager.store;
     let tables = result.tables.iter();
     let tables: Vec<_> = tables
-        .map(|table| ledger.put_table(id, &table.name, table.parts().map(|part| plain(&part?))))
+        .map(|table| store.put_table(id, &table.name, table.parts().map(|part| plain(&part?))))
         .collect();
     stream::iter(tables).buffer_unordered(CONCURRENT_PUTS).try_collect::<()>().await?;
     for (name, findings) in [(FINDINGS, &result.findings), (SUPPRESSED, &result.suppressed)] {
-        ledger.put_table(id, name, iter::once(findings_batch(findings))).await?;
+        store.put_table(id, name, iter::once(findings_batch(findings))).await?;
     }
-    ledger.put(id, "report.json".to_owned(), to_json(&result.report)?.into_bytes()).await
+    store.put(id, "report.json".to_owned(), to_json(&result.report)?.into_bytes()).await
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String> {

@@ -1,5 +1,5 @@
 //! Jobs that a coordinator submits by itself, each once a period: a job's id follows from its schedule and the period, and
-//! the ledger takes an id once.
+//! the store takes an id once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use hindcast_common::{Error, Result};
 use hindcast_proto::v1::ScanRequest;
 use serde::Deserialize;
 
-use super::{JobBoard, now_us};
+use super::{JobManager, now_us};
 use crate::lake_access::Access;
 use crate::own_detections::DetectionPolicy;
 use crate::scan::check_request;
@@ -125,7 +125,7 @@ impl Schedule {
 
 /// Submits the job of each schedule's present period where it is not there yet, for as long as the process runs. Periods
 /// that passed while nobody looked are not made up for.
-pub(crate) async fn keep_schedules(board: Arc<JobBoard>, schedules: Vec<Schedule>) {
+pub(crate) async fn keep_schedules(manager: Arc<JobManager>, schedules: Vec<Schedule>) {
     if schedules.is_empty() {
         return;
     }
@@ -137,7 +137,7 @@ pub(crate) async fn keep_schedules(board: Arc<JobBoard>, schedules: Vec<Schedule
                 continue;
             }
             let by = format!("schedule {}", schedule.name);
-            match board.submit(&schedule.job_id(begin_us), schedule.request.clone(), &by).await {
+            match manager.submit(&schedule.job_id(begin_us), schedule.request.clone(), &by).await {
                 Ok(job) => {
                     let period = format_micros(begin_us);
                     tracing::info!(schedule = schedule.name, period, job = job.id, "the period has its job");

@@ -110,7 +110,7 @@ pub(super) async fn compare(
 }
 
 fn choices(jobs: &JobRuns, before: &str, after: &str) -> Vec<Choice> {
-    let with_results = jobs.board.list().into_iter().filter(has_results);
+    let with_results = jobs.manager.list().into_iter().filter(has_results);
     let choice = |job: Job| Choice {
         label: format!(
             "{}, {}, {}",

@@ -74,12 +74,12 @@ fn admitted(site: &Site, request: &Request) -> Result<Viewer, Box<Response>> {
         tracing::warn!("refused: a form from another site");
         return Err(refuse(StatusCode::FORBIDDEN, "the form comes from another site"));
     }
-    let Some(keys) = &site.keys else { return Ok(Viewer { may_submit: true, ..Viewer::default() }) };
+    let Some(tokens) = &site.tokens else { return Ok(Viewer { may_submit: true, ..Viewer::default() }) };
     let path = request.uri().path();
     if path.starts_with("/assets/") || path == "/login" {
         return Ok(Viewer::default());
     }
-    match token(headers).and_then(|token| keys.holder(&token)) {
+    match token(headers).and_then(|token| tokens.identify(&token)) {
         Some((name, role)) if is_read || role >= Role::Submit || path == "/logout" => {
             Ok(Viewer { name: name.to_owned(), may_submit: role >= Role::Submit })
         }

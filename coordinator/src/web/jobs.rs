@@ -15,8 +15,8 @@ use super::overview::overview;
 use super::runs::{JobRuns, Runs};
 use super::scope::{Scope, site_tabs};
 use super::windows::window;
-use crate::jobs::{has_results, is_of_backfill, is_open, outcome};
-use crate::terminal::{format_bytes, format_units};
+use crate::jobs::{has_results, is_backfill_window, is_open, state_name};
+use crate::screen::{bytes, units_told};
 
 /// Jobs shown, the newest.
 const SHOWN: usize = 200;
@@ -49,7 +49,7 @@ pub(super) fn asked_of(job: &Job) -> String {
         (None, None, Some(to)) => format!("; to {}", date(to)),
         (None, None, None) => String::new(),
     };
-    let backfill = if is_of_backfill(job) { "; of a backfill" } else { "" };
+    let backfill = if is_backfill_window(job) { "; of a backfill" } else { "" };
     what + &window + backfill
 }
 
@@ -94,7 +94,7 @@ impl JobTold {
         Self {
             id: job.id.clone(),
             href: format!("/jobs/{}", job.id),
-            state: outcome(job.state()),
+            state: state_name(job.state()),
             is_open: is_open(job),
             is_done,
             lake: lake_of(job).to_owned(),
@@ -131,7 +131,7 @@ struct JobRows {
 
 impl JobRows {
     fn of(jobs: &JobRuns) -> Self {
-        let all = jobs.board.list();
+        let all = jobs.manager.list();
         Self {
             more: all.len().saturating_sub(SHOWN),
             jobs: all.iter().take(SHOWN).map(JobTold::of).collect(),
@@ -167,7 +167,7 @@ struct JobProgress {
 }
 
 fn job_of(site: &Site, id: &str) -> Result<Job, Problem> {
-    jobs_of(site)?.board.snapshot(id).ok_or_else(|| Problem::not_found("there is no such job"))
+    jobs_of(site)?.manager.snapshot(id).ok_or_else(|| Problem::not_found("there is no such job"))
 }
 
 /// A job that goes on or has no results; otherwise the first page of its results, or the row of a window of a backfill.

@@ -38,8 +38,8 @@ pub(super) async fn form(RawQuery(query): RawQuery) -> Response {
 pub(super) async fn login(State(site): State<Arc<Site>>, body: Bytes) -> Result<Response, Problem> {
     let filled = Parameters::parse(&body);
     let token = filled.get("token");
-    let Some(keys) = &site.keys else { return Ok(see_other("/")) };
-    if keys.holder(token).is_none() {
+    let Some(tokens) = &site.tokens else { return Ok(see_other("/")) };
+    if tokens.identify(token).is_none() {
         tracing::warn!("refused: an unknown token");
         let form = page(&LoginPage { next: next(&filled), problem: Some("the token is not known") });
         return Ok((StatusCode::UNAUTHORIZED, form).into_response());

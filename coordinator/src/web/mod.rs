@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 
 pub(crate) use runs::{Folder, JobRuns, Runs};
 
-use crate::api::Keys;
+use crate::api::AccessTokens;
 use frame::Problem;
 use listener::TlsListener;
 
@@ -37,7 +37,7 @@ use listener::TlsListener;
 pub(crate) struct Site {
     runs: Runs,
     /// Who may look and submit; anybody where there are none.
-    keys: Option<Arc<Keys>>,
+    tokens: Option<Arc<AccessTokens>>,
     /// Whether only this machine can reach it, and so only its own names are those of the site.
     is_loopback: bool,
     is_https: bool,
@@ -52,13 +52,13 @@ pub(crate) async fn serve_pages(
     listen: SocketAddr,
     tls: Option<&Path>,
     runs: Runs,
-    keys: Option<Arc<Keys>>,
+    tokens: Option<Arc<AccessTokens>>,
 ) -> Result<String> {
     let listener =
         TcpListener::bind(listen).await.map_err(Error::io(format!("listening on {listen} for pages")))?;
     let bound = listener.local_addr().map_err(Error::io("reading the address listened on"))?;
     let is_https = tls.is_some();
-    let site = Arc::new(Site { runs, keys, is_loopback: bound.ip().is_loopback(), is_https });
+    let site = Arc::new(Site { runs, tokens, is_loopback: bound.ip().is_loopback(), is_https });
     let pages = pages(site);
     match tls {
         None => tokio::spawn(answer(Plain::new(listener), pages)),

@@ -8,7 +8,7 @@ use hindcast_common::{Error, Result};
 use tokio::sync::OnceCell;
 
 use super::frame::Problem;
-use crate::jobs::{FINDINGS, JobBoard, SUPPRESSED, has_results};
+use crate::jobs::{FINDINGS, JobManager, SUPPRESSED, has_results};
 use crate::output::findings_of_batches;
 use crate::results::Results;
 
@@ -46,7 +46,7 @@ type Kept = Arc<OnceCell<Arc<Results>>>;
 
 /// The jobs of a coordinator.
 pub(crate) struct JobRuns {
-    pub(super) board: Arc<JobBoard>,
+    pub(super) manager: Arc<JobManager>,
     /// URLs of lakes that jobs may name.
     pub(super) lakes: Vec<String>,
     /// By job, the last looked at first.
@@ -54,13 +54,13 @@ pub(crate) struct JobRuns {
 }
 
 impl JobRuns {
-    pub(crate) fn new(board: Arc<JobBoard>, lakes: Vec<String>) -> Self {
-        Self { board, lakes, kept: Mutex::default() }
+    pub(crate) fn new(manager: Arc<JobManager>, lakes: Vec<String>) -> Self {
+        Self { manager, lakes, kept: Mutex::default() }
     }
 
     /// The results of a job that has some.
     pub(super) async fn results(&self, id: &str) -> Result<Arc<Results>, Problem> {
-        let Some(job) = self.board.snapshot(id) else {
+        let Some(job) = self.manager.snapshot(id) else {
             return Err(Problem::not_found("there is no such job"));
         };
         if !has_results(&job) {
@@ -82,10 +82,10 @@ impl JobRuns {
 
     async fn load(&self, id: &str) -> Result<Arc<Results>> {
         let missing = |what: &str| Error::Internal(format!("job {id} has left no {what}"));
-        let report = self.board.results().report(id).await?.ok_or_else(|| missing("report"))?;
-        let findings = self.board.table(id, FINDINGS).await?.ok_or_else(|| missing(FINDINGS))?;
+        let report = self.manager.results().report(id).await?.ok_or_else(|| missing("report"))?;
+        let findings = self.manager.table(id, FINDINGS).await?.ok_or_else(|| missing(FINDINGS))?;
         let findings = findings.whole().await?;
-        let suppressed = self.board.table(id, SUPPRESSED).await?.ok_or_else(|| missing(SUPPRESSED))?;
+        let suppressed = self.manager.table(id, SUPPRESSED).await?.ok_or_else(|| missing(SUPPRESSED))?;
         let suppressed = suppressed.whole().await?;
         let read = move || -> Result<Arc<Results>> {
             let report = serde_json::from_str(&report)

@@ -77,7 +77,7 @@ pub(super) async fn submit(
     let jobs = jobs_of(&site)?;
     let filled = Parameters::parse(&body);
     let submitted = match request(&filled) {
-        Ok(scan) => jobs.board.submit(filled.get("id"), scan, &viewer.name).await,
+        Ok(scan) => jobs.manager.submit(filled.get("id"), scan, &viewer.name).await,
         Err(error) => Err(error),
     };
     match submitted {
@@ -118,6 +118,6 @@ pub(super) async fn cancel(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let job = jobs_of(&site)?.board.cancel(&id).await?;
+    let job = jobs_of(&site)?.manager.cancel(&id).await?;
     Ok(see_other(&format!("/jobs/{}", job.id)))
 }

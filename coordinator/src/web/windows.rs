@@ -36,7 +36,7 @@ struct WindowPage {
 /// The row that `job` came to.
 pub(super) async fn window(site: &Site, job: &Job, viewer: &Viewer) -> Result<Response, Problem> {
     let report =
-        jobs_of(site)?.board.results().report(&job.id).await.map_err(Problem::from)?.unwrap_or_default();
+        jobs_of(site)?.manager.results().report(&job.id).await.map_err(Problem::from)?.unwrap_or_default();
     let outcome: WindowOutcome = serde_json::from_str(&report)
         .map_err(|error| Error::Internal(format!("the row of job {} can't be read: {error}", job.id)))?;
     let WindowOutcome { row, was_computed } = outcome;

@@ -22,7 +22,7 @@ use hindcast_common::Error;
 use hindcast_common::config::Config;
 use hindcast_common::engine::{made_by, merged_state, task_session};
 
-use super::told::{TOLD_TABLES, told_table};
+use super::report_tables::{REPORT_TABLES, report_table};
 use crate::jobs::{JobResults, StoredTable};
 use crate::scan::Report;
 
@@ -81,11 +81,11 @@ impl CatalogProvider for JobCatalog {
 impl JobTables {
     /// Names of all tables, in order.
     pub(super) async fn names(&self) -> hindcast_common::Result<Vec<String>> {
-        if !self.results.are_there(&self.id).await? {
+        if !self.results.exist(&self.id).await? {
             return Ok(Vec::new());
         }
         let mut names = self.results.tables(&self.id).await?;
-        names.extend(TOLD_TABLES.iter().map(|name| (*name).to_owned()));
+        names.extend(REPORT_TABLES.iter().map(|name| (*name).to_owned()));
         let rollups = self.results.rollups(&self.id).await?;
         names.extend(rollups.iter().map(|files| format!("{ROLLUP_PREFIX}{}", files.rollup)));
         names.sort();
@@ -93,14 +93,14 @@ impl JobTables {
     }
 
     async fn find(&self, name: &str) -> hindcast_common::Result<Option<Arc<dyn TableProvider>>> {
-        if !self.results.are_there(&self.id).await? {
+        if !self.results.exist(&self.id).await? {
             return Ok(None);
         }
         if let Some(id) = name.strip_prefix(ROLLUP_PREFIX) {
             return self.rollup(id).await;
         }
-        if TOLD_TABLES.contains(&name) {
-            let rows = told_table(name, &self.report().await?)?;
+        if REPORT_TABLES.contains(&name) {
+            let rows = report_table(name, &self.report().await?)?;
             return Ok(Some(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?)));
         }
         let Some(table) = self.results.table(&self.id, name).await? else { return Ok(None) };

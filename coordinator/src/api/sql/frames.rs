@@ -12,7 +12,7 @@ pub(super) const FRAME_BYTES: usize = 8 << 20;
 
 /// What a process is to do.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Ask {
+pub(super) struct QueryRequest {
     #[prost(message, required, tag = "1")]
     pub(super) statement: Statement,
     /// URL of the state.
@@ -20,7 +20,7 @@ pub(super) struct Ask {
     pub(super) state: String,
     /// Whether it is run, and not only planned.
     #[prost(bool, tag = "3")]
-    pub(super) is_run: bool,
+    pub(super) execute: bool,
     /// Rows that the result may have.
     #[prost(uint64, tag = "4")]
     pub(super) rows: u64,

@@ -3,18 +3,18 @@
 //! Ballista has a Flight SQL service of its own, which is not used: it runs any statement on the workers, with tables over
 //! any file, and is meant for networks where everybody is trusted.
 //!
-//! Each statement is planned and run in a process of its own (`own_process.rs`), which its stack, memory or time ends alone.
+//! Each statement is planned and run in a process of its own (`child_process.rs`), which its stack, memory or time ends alone.
 
 mod bounds;
 mod catalog;
+mod child_process;
 mod frames;
 mod metadata;
-mod own_process;
 mod plain;
 mod processes;
 mod queries;
+mod report_tables;
 mod statement;
-mod told;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,21 +37,21 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::settings::SqlLimits;
-use crate::jobs::JobBoard;
+use crate::jobs::JobManager;
 use catalog::JobCatalog;
 use frames::{Frame, Outline};
 use metadata::failed;
 use processes::QueryProcesses;
 use statement::{Seal, Statement};
 
-pub use own_process::answer_query;
+pub use child_process::answer_query;
 
 /// Bytes of the messages of one row of parameters: they become part of a handle, which each request carries.
 const PARAMETER_BYTES: usize = 512 << 10;
 
 /// Answers statements and what clients ask of a database. Whoever calls has checked who asks.
 pub(super) struct SqlApi {
-    board: Arc<JobBoard>,
+    manager: Arc<JobManager>,
     /// Stores and memory with which tables are looked at.
     runtime: Arc<RuntimeEnv>,
     processes: QueryProcesses,
@@ -68,18 +68,18 @@ pub(super) fn is_sql(bytes: &[u8]) -> bool {
 impl SqlApi {
     /// # Errors
     /// Where the state can't be read or written.
-    pub(super) async fn new(board: Arc<JobBoard>, limits: SqlLimits) -> HindcastResult<Self> {
+    pub(super) async fn new(manager: Arc<JobManager>, limits: SqlLimits) -> HindcastResult<Self> {
         let runtime =
-            RuntimeEnvBuilder::new().with_object_store_registry(board.object_stores()).build_arc()?;
-        let state = board.results().state();
+            RuntimeEnvBuilder::new().with_object_store_registry(manager.object_stores()).build_arc()?;
+        let state = manager.results().state();
         let seal = Seal::of(state).await?;
         let processes = QueryProcesses::new(limits, state.url().to_owned());
-        Ok(Self { board, runtime, processes, seal })
+        Ok(Self { manager, runtime, processes, seal })
     }
 
     /// Ids of the jobs that have results, the one that ended last first.
     fn jobs(&self) -> Vec<String> {
-        self.board.with_results()
+        self.manager.with_results()
     }
 
     fn latest(&self) -> String {
@@ -88,7 +88,7 @@ impl SqlApi {
 
     /// The catalog as it is now.
     fn catalog(&self) -> JobCatalog {
-        let (results, runtime) = (self.board.results().clone(), Arc::clone(&self.runtime));
+        let (results, runtime) = (self.manager.results().clone(), Arc::clone(&self.runtime));
         JobCatalog { results, runtime, latest: self.latest() }
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::Status;
 
-use super::frames::{Ask, Frame};
+use super::frames::{Frame, QueryRequest};
 use super::statement::Statement;
 use crate::api::settings::SqlLimits;
 
@@ -33,7 +33,7 @@ pub(super) struct QueryProcesses {
     running: Arc<Semaphore>,
 }
 
-type Said = Result<Frame, Status>;
+type FrameResult = Result<Frame, Status>;
 
 impl QueryProcesses {
     pub(super) fn new(limits: SqlLimits, state: String) -> Self {
@@ -64,23 +64,23 @@ impl QueryProcesses {
         Status::resource_exhausted(format!("the query took longer than {} seconds", self.limits.seconds))
     }
 
-    /// Has a process plan `statement`, and run it where `is_run`; gives what it says before its end. Dropped, the process is ended.
+    /// Has a process plan `statement`, and run it where `execute`; gives what it says before its end. Dropped, the process is ended.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` where too many run.
     pub(super) fn start(
         &self,
         statement: &Statement,
-        is_run: bool,
-    ) -> Result<impl Stream<Item = Said> + Send + Unpin + use<>, Status> {
+        execute: bool,
+    ) -> Result<impl Stream<Item = FrameResult> + Send + Unpin + use<>, Status> {
         let permit = self.permit()?;
         let limits = &self.limits;
         // Bounds are those of all queries together.
         let part = limits.concurrent as u64;
-        let ask = Ask {
+        let ask = QueryRequest {
             statement: statement.clone(),
             state: self.state.clone(),
-            is_run,
+            execute,
             rows: limits.rows as u64,
             seconds: limits.seconds,
             memory_bytes: limits.memory_bytes as u64 / part,
@@ -88,14 +88,15 @@ impl QueryProcesses {
             scratch: String::new(),
         };
         let (sender, receiver) = channel(WAITING_FRAMES);
-        let talk = Talk { deadline: Instant::now() + self.longest(), handle: Handle::current(), sender };
+        let talk =
+            QuerySession { deadline: Instant::now() + self.longest(), handle: Handle::current(), sender };
         let too_long = self.too_long();
         tokio::task::spawn_blocking(move || {
             let ended = talk.through(ask, &too_long);
             // Whoever reads slowly holds no place any more.
             drop(permit);
             if let Err(status) = ended {
-                let Talk { sender, handle, .. } = talk;
+                let QuerySession { sender, handle, .. } = talk;
                 handle.spawn(async move { sender.send(Err(status)).await });
             }
         });
@@ -103,20 +104,20 @@ impl QueryProcesses {
     }
 }
 
-fn frames(receiver: Receiver<Said>) -> impl Stream<Item = Said> + Send {
+fn frames(receiver: Receiver<FrameResult>) -> impl Stream<Item = FrameResult> + Send {
     stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) })
 }
 
 /// One query's process, as it is listened to.
-struct Talk {
+struct QuerySession {
     deadline: Instant,
     handle: Handle,
-    sender: Sender<Said>,
+    sender: Sender<FrameResult>,
 }
 
-impl Talk {
+impl QuerySession {
     /// Hands on all frames but the end's.
-    fn through(&self, mut ask: Ask, too_long: &Status) -> Result<(), Status> {
+    fn through(&self, mut ask: QueryRequest, too_long: &Status) -> Result<(), Status> {
         let failed = |what: &str, error: &io::Error| Status::internal(format!("{what} of a query: {error}"));
         let scratch = tempfile::tempdir().map_err(|error| failed("the scratch folder", &error))?;
         ask.scratch = scratch.path().display().to_string();

@@ -22,7 +22,7 @@ use prost::Message;
 use tonic::Status;
 
 use super::catalog::{CATALOG, JobCatalog, LATEST};
-use super::frames::{Ask, FRAME_BYTES, Frame, Outline};
+use super::frames::{FRAME_BYTES, Frame, Outline, QueryRequest};
 use super::metadata::failed;
 use super::plain::{sent, sent_schema};
 use crate::api::jobs::status_of;
@@ -42,7 +42,7 @@ const UNBOUNDED_FUNCTIONS: [&str; 7] =
 /// # Errors
 /// As clients tell errors apart.
 pub(super) async fn answer(
-    ask: &Ask,
+    ask: &QueryRequest,
     results: JobResults,
     runtime: Arc<RuntimeEnv>,
     mut write: impl FnMut(Frame) -> io::Result<()>,
@@ -50,7 +50,7 @@ pub(super) async fn answer(
     let session = session(JobCatalog { results, runtime, latest: ask.statement.latest.clone() });
     let plan = plan_query(&session, &ask.statement.sql).await.map_err(status_of_engine)?;
     let unwritten = |error: io::Error| Status::internal(format!("answering a query: {error}"));
-    if !ask.is_run {
+    if !ask.execute {
         let parameters = parameters_of(&plan)?;
         // Values that can't be read, or do not suit, are refused where they are given.
         let plan = with_values(plan, ask).await?;
@@ -91,7 +91,7 @@ fn within(rows: u64, most: u64) -> EngineResult<()> {
     )))
 }
 
-async fn with_values(plan: LogicalPlan, ask: &Ask) -> Result<LogicalPlan, Status> {
+async fn with_values(plan: LogicalPlan, ask: &QueryRequest) -> Result<LogicalPlan, Status> {
     match ask.statement.values().await? {
         Some(values) => plan.with_param_values(values).map_err(status_of_engine),
         None => Ok(plan),

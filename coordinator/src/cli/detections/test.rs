@@ -19,8 +19,8 @@ use serde_json::json;
 
 use super::super::Outcome;
 use super::super::arguments::{available_threads, default_state, parse_bytes};
-use super::super::means::CONCURRENT_MERGES;
 use super::super::own_files::read_for_trial;
+use super::super::scan_options::CONCURRENT_MERGES;
 use super::KnownArguments;
 use super::list::named;
 use super::messages::message;

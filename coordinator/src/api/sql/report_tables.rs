@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::scan::Report;
 
 /// Names of these tables.
-pub(super) const TOLD_TABLES: [&str; 3] = ["entities", "incidents", "risk_by_day"];
+pub(super) const REPORT_TABLES: [&str; 3] = ["entities", "incidents", "risk_by_day"];
 
 /// Columns of text or JSON, then columns of whole numbers.
 type Columns = (&'static [&'static str], &'static [&'static str]);
@@ -34,11 +34,11 @@ const INCIDENTS: Columns = (
 const ENTITIES: Columns = (&["kind", "name", "full_name", "level", "contributions"], &["score", "sources"]);
 const DAYS: Columns = (&["date", "through", "level"], &["score", "findings"]);
 
-/// The table `name`, one of [`TOLD_TABLES`].
+/// The table `name`, one of [`REPORT_TABLES`].
 ///
 /// # Errors
 /// Where the report can't be put into columns.
-pub(super) fn told_table(name: &str, report: &Report) -> Result<RecordBatch> {
+pub(super) fn report_table(name: &str, report: &Report) -> Result<RecordBatch> {
     let (told, columns) = match name {
         "incidents" => (serde_json::to_value(&report.incidents), INCIDENTS),
         "entities" => (serde_json::to_value(&report.entities), ENTITIES),

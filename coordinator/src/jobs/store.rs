@@ -1,4 +1,4 @@
-//! The ledger of jobs: objects below the state, each put once, so that a coordinator that starts finds what another left.
+//! The store of jobs: objects below the state, each put once, so that a coordinator that starts finds what another left.
 //!
 //! `jobs/<id>/submitted.pb` is the job as it was accepted, `ended.pb` as it ended; `report.json` and `tables/<name>.arrow`
 //! are its results. A job without `ended.pb` is to be gone on with. Configurations too long for a request lie in `configs/`, by their hash.
@@ -26,12 +26,12 @@ const CONCURRENT_READS: usize = 32;
 
 /// Jobs below a state location.
 #[derive(Debug, Clone)]
-pub(super) struct JobLedger {
+pub(super) struct JobStore {
     root: Location,
     configs: Location,
 }
 
-impl JobLedger {
+impl JobStore {
     pub(super) fn new(state: &Location) -> Self {
         Self { root: state.join("jobs"), configs: state.join("configs") }
     }
@@ -260,35 +260,35 @@ mod tests {
     #[tokio::test]
     async fn the_first_end_counts_and_the_request_alone_has_the_configuration() {
         let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
-        let ledger = JobLedger::new(&state);
-        assert!(ledger.request("one").await.is_err());
+        let store = JobStore::new(&state);
+        assert!(store.request("one").await.is_err());
         let submitted = job(JobState::Queued, "[beaconing]");
-        assert!(ledger.submit(&submitted).await.unwrap());
-        assert!(!ledger.submit(&submitted).await.unwrap());
-        assert_eq!(ledger.read("one").await.unwrap(), Some(job(JobState::Queued, "")));
+        assert!(store.submit(&submitted).await.unwrap());
+        assert!(!store.submit(&submitted).await.unwrap());
+        assert_eq!(store.read("one").await.unwrap(), Some(job(JobState::Queued, "")));
 
         let failed = job(JobState::Failed, "");
-        assert_eq!(ledger.end(&failed).await.unwrap(), failed);
+        assert_eq!(store.end(&failed).await.unwrap(), failed);
         // As one from before had it.
-        assert_eq!(ledger.end(&job(JobState::Done, "[beaconing]")).await.unwrap(), failed);
-        assert_eq!(ledger.all().await.unwrap().into_values().collect::<Vec<_>>(), [failed]);
-        assert_eq!(ledger.request("one").await.unwrap(), submitted.scan.unwrap());
+        assert_eq!(store.end(&job(JobState::Done, "[beaconing]")).await.unwrap(), failed);
+        assert_eq!(store.all().await.unwrap().into_values().collect::<Vec<_>>(), [failed]);
+        assert_eq!(store.request("one").await.unwrap(), submitted.scan.unwrap());
     }
 
     #[tokio::test]
     async fn a_job_that_cannot_be_read_keeps_no_other_back() {
         let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
-        let ledger = JobLedger::new(&state);
-        ledger.submit(&job(JobState::Queued, "")).await.unwrap();
+        let store = JobStore::new(&state);
+        store.submit(&job(JobState::Queued, "")).await.unwrap();
         for id in ["half", "empty", "ended"] {
             let submitted = Job { id: id.into(), ..job(JobState::Queued, "") };
-            ledger.submit(&submitted).await.unwrap();
+            store.submit(&submitted).await.unwrap();
         }
-        ledger.put("half", "submitted.pb".into(), b"\xff\xffno job".to_vec()).await.unwrap();
+        store.put("half", "submitted.pb".into(), b"\xff\xffno job".to_vec()).await.unwrap();
         // No bytes are a message without fields.
-        ledger.put("empty", "submitted.pb".into(), Vec::new()).await.unwrap();
-        ledger.put("ended", "ended.pb".into(), b"\xff".to_vec()).await.unwrap();
-        let all = ledger.all().await.unwrap();
+        store.put("empty", "submitted.pb".into(), Vec::new()).await.unwrap();
+        store.put("ended", "ended.pb".into(), b"\xff".to_vec()).await.unwrap();
+        let all = store.all().await.unwrap();
         assert_eq!(all["one"], job(JobState::Queued, ""));
         for (id, file) in [("half", "submitted.pb"), ("empty", "submitted.pb"), ("ended", "ended.pb")] {
             assert_eq!((all[id].id.as_str(), all[id].state()), (id, JobState::Unreadable));
@@ -300,20 +300,20 @@ mod tests {
     #[tokio::test]
     async fn a_kept_configuration_is_part_of_the_request() {
         let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
-        let ledger = JobLedger::new(&state);
-        let hash = ledger.keep_config(b"[beaconing]".to_vec()).await.unwrap();
+        let store = JobStore::new(&state);
+        let hash = store.keep_config(b"[beaconing]".to_vec()).await.unwrap();
         let with_hash = |hash: &str, config: &str| ScanRequest {
             config_hash: hash.into(),
             ..job(JobState::Queued, config).scan.unwrap()
         };
         let submitted = Job { scan: Some(with_hash(&hash, "")), ..job(JobState::Queued, "") };
-        ledger.submit(&submitted).await.unwrap();
-        assert_eq!(ledger.request("one").await.unwrap().config, "[beaconing]");
+        store.submit(&submitted).await.unwrap();
+        assert_eq!(store.request("one").await.unwrap().config, "[beaconing]");
         for hash in [hash.replace(|c: char| c.is_ascii_digit(), "a"), "../jobs/one/submitted".into()] {
-            let error = ledger.with_config(with_hash(&hash, "")).await.unwrap_err().to_string();
+            let error = store.with_config(with_hash(&hash, "")).await.unwrap_err().to_string();
             assert!(error.contains("no configuration of the hash"), "{error}");
         }
-        assert!(ledger.with_config(with_hash(&hash, "[other]")).await.is_err());
-        assert!(ledger.keep_config(vec![0xff]).await.is_err());
+        assert!(store.with_config(with_hash(&hash, "[other]")).await.is_err());
+        assert!(store.keep_config(vec![0xff]).await.is_err());
     }
 }

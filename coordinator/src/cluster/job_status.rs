@@ -11,7 +11,7 @@ use super::Scheduler;
 
 /// A partition that a worker holds, as it is to be asked for.
 #[derive(Debug, Clone)]
-pub(super) struct Held {
+pub(super) struct ResultLocation {
     pub(super) executor: String,
     pub(super) host: String,
     pub(super) port: u16,
@@ -22,24 +22,24 @@ pub(super) struct Held {
 
 /// A job as it stands.
 #[derive(Debug)]
-pub(super) enum Sight {
+pub(super) enum JobStatus {
     /// Not ended.
     Running {
         /// Partitions done.
-        held: HashMap<usize, Held>,
+        held: HashMap<usize, ResultLocation>,
         /// The most times that one partition has been started.
         starts: usize,
         /// Partitions under way, with the worker of each.
         running: HashMap<usize, String>,
     },
     /// Ended well.
-    Done(HashMap<usize, Held>),
+    Done(HashMap<usize, ResultLocation>),
     /// Ended otherwise.
     Failed(String),
 }
 
 /// Looks at a job. Its stages never have more than one level: the first running one is the job.
-pub(super) async fn look(scheduler: &Scheduler, job: &JobId) -> Sight {
+pub(super) async fn look(scheduler: &Scheduler, job: &JobId) -> JobStatus {
     let running = scheduler.state.task_manager.get_running_job_cache();
     if let Some(cached) = running.get(job) {
         let graph = cached.execution_graph.read().await;
@@ -57,11 +57,11 @@ pub(super) async fn look(scheduler: &Scheduler, job: &JobId) -> Sight {
         Ok(Some(status)) => of_status(status.status),
         // It has not got round to the job yet.
         Ok(None) => of_status(None),
-        Err(error) => Sight::Failed(error.to_string()),
+        Err(error) => JobStatus::Failed(error.to_string()),
     }
 }
 
-async fn of_tasks(scheduler: &Scheduler, job: &JobId, stage_id: usize, tasks: &[TaskInfo]) -> Sight {
+async fn of_tasks(scheduler: &Scheduler, job: &JobId, stage_id: usize, tasks: &[TaskInfo]) -> JobStatus {
     let mut held = HashMap::new();
     let mut starts: HashMap<usize, usize> = HashMap::new();
     let mut running = HashMap::new();
@@ -83,13 +83,13 @@ async fn of_tasks(scheduler: &Scheduler, job: &JobId, stage_id: usize, tasks: &[
                 if written.is_sort_shuffle { ShuffleLayout::Sort } else { ShuffleLayout::Passthrough };
             let (executor, host) = (worker.id.clone(), worker.host.clone());
             let file = written.file_id;
-            held.insert(index, Held { executor, host, port: worker.port, partition, file, layout });
+            held.insert(index, ResultLocation { executor, host, port: worker.port, partition, file, layout });
         }
     }
-    Sight::Running { held, starts: starts.into_values().max().unwrap_or(0), running }
+    JobStatus::Running { held, starts: starts.into_values().max().unwrap_or(0), running }
 }
 
-fn of_status(status: Option<job_status::Status>) -> Sight {
+fn of_status(status: Option<job_status::Status>) -> JobStatus {
     match status {
         Some(job_status::Status::Successful(job)) => {
             let held = job.partition_location.into_iter().filter_map(|location| {
@@ -98,11 +98,14 @@ fn of_status(status: Option<job_status::Status>) -> Sight {
                 let partition: PartitionId = location.partition_id?.into();
                 let (executor, host, port) = (worker.id, worker.host, worker.port as u16);
                 let index = partition.partition_id;
-                Some((index, Held { executor, host, port, partition, file: location.file_id, layout }))
+                Some((
+                    index,
+                    ResultLocation { executor, host, port, partition, file: location.file_id, layout },
+                ))
             });
-            Sight::Done(held.collect())
+            JobStatus::Done(held.collect())
         }
-        Some(job_status::Status::Failed(job)) => Sight::Failed(job.error),
-        _ => Sight::Running { held: HashMap::new(), starts: 0, running: HashMap::new() },
+        Some(job_status::Status::Failed(job)) => JobStatus::Failed(job.error),
+        _ => JobStatus::Running { held: HashMap::new(), starts: 0, running: HashMap::new() },
     }
 }

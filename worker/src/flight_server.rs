@@ -39,7 +39,7 @@ pub(crate) fn serve_results(
     let flight = FlightServiceServer::new(BallistaFlightService::new(executor.work_dir.clone()))
         .max_decoding_message_size(STAGE_MESSAGE_BYTES)
         .max_encoding_message_size(STAGE_MESSAGE_BYTES);
-    let control = ExecutorGrpcServer::new(Control { executor });
+    let control = ExecutorGrpcServer::new(ExecutorControl { executor });
     let served = serve(tls)?
         .add_service(tonic::service::interceptor::InterceptedService::new(flight, only_nodes))
         .add_service(tonic::service::interceptor::InterceptedService::new(control, only_nodes))
@@ -48,12 +48,12 @@ pub(crate) fn serve_results(
 }
 
 /// The part of Ballista's executor protocol that a worker which asks for its tasks still needs.
-struct Control {
+struct ExecutorControl {
     executor: Arc<Executor>,
 }
 
 #[tonic::async_trait]
-impl ExecutorGrpc for Control {
+impl ExecutorGrpc for ExecutorControl {
     async fn launch_task(
         &self,
         _: Request<LaunchTaskParams>,
@@ -99,8 +99,8 @@ impl ExecutorGrpc for Control {
 }
 
 /// Ballista offers each task's plan metrics here; what operators see is counted by the tasks themselves.
-pub(crate) struct Forget;
+pub(crate) struct DiscardMetrics;
 
-impl ExecutorMetricsCollector for Forget {
+impl ExecutorMetricsCollector for DiscardMetrics {
     fn record_stage(&self, _: &JobId, _: usize, _: usize, _: Arc<dyn QueryStageExecutor>) {}
 }

@@ -15,11 +15,11 @@ use hindcast_common::observability::{counters, gauge};
 use prometheus::{IntCounterVec, IntGauge};
 use tokio::sync::mpsc::Sender;
 
-use super::sight::{Held, Sight, look};
+use super::job_status::{JobStatus, ResultLocation, look};
 use super::{Inner, Scheduler};
 
 /// Time between looks at a job.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+const STATUS_INTERVAL: Duration = Duration::from_millis(50);
 /// Results fetched at once.
 const CONCURRENT_FETCHES: usize = 8;
 /// Times a result is asked for from the same worker.
@@ -27,13 +27,13 @@ const FETCH_ATTEMPTS: u32 = 3;
 /// Times a task is started in one Ballista job: the first, and again when its worker was lost.
 const MOST_STARTS: usize = 3;
 /// Times that a worker may wait for an answer, after which one that was idle all the while is taken at its word.
-const FORGOTTEN_AFTER: u32 = 3;
+const FORGOTTEN_AFTER_WAITS: u32 = 3;
 /// Wait before a second submission; doubled for each further one that fails.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
 /// Longest such wait.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(15);
 
-/// Counts of all portions.
+/// Counts of all batches.
 pub(crate) struct Metrics {
     /// Tasks ready or running.
     pub(crate) queued: IntGauge,
@@ -70,7 +70,7 @@ impl Setback {
 }
 
 /// Tasks that are submitted together.
-pub(super) struct Portion {
+pub(super) struct TaskBatch {
     inner: Arc<Inner>,
     tasks: Arc<StageTasks>,
     /// Tasks whose rows have not been passed on.
@@ -78,7 +78,7 @@ pub(super) struct Portion {
     results: Sender<Result<RecordBatch>>,
 }
 
-impl Portion {
+impl TaskBatch {
     pub(super) fn new(
         inner: Arc<Inner>,
         tasks: Arc<StageTasks>,
@@ -122,24 +122,24 @@ impl Portion {
     /// Without workers there is nothing to try; they may come at any time.
     async fn wait_for_workers(&self) {
         while !self.inner.scheduler.is_ready() {
-            tokio::time::sleep(LOOK_INTERVAL * 4).await;
+            tokio::time::sleep(STATUS_INTERVAL * 4).await;
         }
     }
 
     /// Submits `now` and passes on what comes of it.
     async fn attempt(&mut self, now: &[usize], failures: u32) -> std::result::Result<(), Setback> {
         let plan = self.tasks.plan(now).map_err(|error| Setback::Over(Some(error)))?;
-        let submitted = Submitted::new(&self.inner, plan).await?;
+        let submitted = SubmittedJob::new(&self.inner, plan).await?;
         // A machine that is slow rather than stuck gets there with more time.
         let deadline = self.inner.options.stall * 2u32.pow(failures.min(4));
         let mut last_progress = Instant::now();
         let mut refused: HashMap<(usize, String), u32> = HashMap::new();
         loop {
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(STATUS_INTERVAL).await;
             let sight = look(&self.inner.scheduler, &submitted.job).await;
             let held = match &sight {
-                Sight::Running { held, .. } | Sight::Done(held) => held,
-                Sight::Failed(error) => return Err(Setback::Failed(error.clone())),
+                JobStatus::Running { held, .. } | JobStatus::Done(held) => held,
+                JobStatus::Failed(error) => return Err(Setback::Failed(error.clone())),
             };
             let waiting = self.waiting(now, held, &refused);
             if self.fetch(waiting, &mut refused).await? {
@@ -151,15 +151,15 @@ impl Portion {
             let has_more = !self.waiting(now, held, &refused).is_empty();
             match sight {
                 // Every task leaves a file, be it without a row: what has none here has been lost.
-                Sight::Done(_) if !has_more => {
+                JobStatus::Done(_) if !has_more => {
                     return Err(Setback::Lost("a worker was lost with its results".into()));
                 }
-                Sight::Running { starts, .. } if starts > MOST_STARTS => {
+                JobStatus::Running { starts, .. } if starts > MOST_STARTS => {
                     return Err(Setback::Lost(format!(
                         "workers were lost with the same task {starts} times"
                     )));
                 }
-                Sight::Running { running, .. } if !has_more && self.is_forgotten(now, held, &running) => {
+                JobStatus::Running { running, .. } if !has_more && self.is_forgotten(now, held, &running) => {
                     return Err(Setback::Lost("workers know nothing of the tasks they were given".into()));
                 }
                 _ if last_progress.elapsed() > deadline => return Err(Setback::Stalled(deadline)),
@@ -172,10 +172,10 @@ impl Portion {
     fn is_forgotten(
         &self,
         now: &[usize],
-        held: &HashMap<usize, Held>,
+        held: &HashMap<usize, ResultLocation>,
         running: &HashMap<usize, String>,
     ) -> bool {
-        let limit = self.inner.options.patience() * FORGOTTEN_AFTER;
+        let limit = self.inner.options.poll_wait() * FORGOTTEN_AFTER_WAITS;
         let is_idle = |worker: &String| self.inner.idle.has_been_for(worker, limit);
         let mut missing = now.iter().enumerate().filter(|(_, task)| self.missing.contains(task));
         missing.all(|(index, _)| held.contains_key(&index) || running.get(&index).is_some_and(is_idle))
@@ -185,10 +185,10 @@ impl Portion {
     fn waiting(
         &self,
         now: &[usize],
-        held: &HashMap<usize, Held>,
+        held: &HashMap<usize, ResultLocation>,
         refused: &HashMap<(usize, String), u32>,
-    ) -> Vec<(usize, Held)> {
-        let is_worth_asking = |task: &usize, held: &Held| {
+    ) -> Vec<(usize, ResultLocation)> {
+        let is_worth_asking = |task: &usize, held: &ResultLocation| {
             let times = refused.get(&(*task, held.executor.clone()));
             self.missing.contains(task) && times.is_none_or(|times| *times < FETCH_ATTEMPTS)
         };
@@ -202,11 +202,12 @@ impl Portion {
     /// Fetches what is held and passes it on; whether any was.
     async fn fetch(
         &mut self,
-        waiting: Vec<(usize, Held)>,
+        waiting: Vec<(usize, ResultLocation)>,
         refused: &mut HashMap<(usize, String), u32>,
     ) -> std::result::Result<bool, Setback> {
         let inner = Arc::clone(&self.inner);
-        let fetch = async |task: usize, held: Held| (task, inner.fetcher.fetch(&held).await, held.executor);
+        let fetch =
+            async |task: usize, held: ResultLocation| (task, inner.fetcher.fetch(&held).await, held.executor);
         let fetches: Vec<_> = waiting.into_iter().map(|(task, held)| fetch(task, held)).collect();
         let mut fetches = stream::iter(fetches).buffer_unordered(CONCURRENT_FETCHES);
         let mut has_any = false;
@@ -240,19 +241,19 @@ impl Portion {
     }
 }
 
-impl Drop for Portion {
+impl Drop for TaskBatch {
     fn drop(&mut self) {
         METRICS.queued.sub(self.missing.len() as i64);
     }
 }
 
 /// A Ballista job; cancelled when it is left before its end.
-struct Submitted {
+struct SubmittedJob {
     scheduler: Scheduler,
     job: JobId,
 }
 
-impl Submitted {
+impl SubmittedJob {
     async fn new(
         inner: &Inner,
         plan: Arc<dyn datafusion::physical_plan::ExecutionPlan>,
@@ -265,7 +266,7 @@ impl Submitted {
     }
 }
 
-impl Drop for Submitted {
+impl Drop for SubmittedJob {
     fn drop(&mut self) {
         let (scheduler, job) = (self.scheduler.clone(), self.job.clone());
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };

@@ -26,17 +26,17 @@ use super::idle::IdleWorkers;
 type Answer<T> = Result<Response<T>, Status>;
 
 /// Ballista's scheduler, as workers reach it.
-pub struct Asked {
+pub struct PollWorkService {
     pub(super) scheduler: Scheduler,
     /// Tells all that wait when a job has tasks.
     pub(super) work: Arc<Notify>,
     /// Longest time a worker waits for an answer; well below that after which it would be taken for gone.
-    pub(super) patience: Duration,
+    pub(super) poll_wait: Duration,
     /// Who says that it has nothing to do.
     pub(super) idle: Arc<IdleWorkers>,
 }
 
-impl Asked {
+impl PollWorkService {
     /// Whether the worker that asks has been here before, runs nothing and has nothing to tell. Others must not wait: what
     /// a running task comes to is told when its worker asks next.
     fn is_idle(&self, asks: &PollWorkParams) -> bool {
@@ -50,7 +50,7 @@ impl Asked {
 }
 
 #[tonic::async_trait]
-impl SchedulerGrpc for Asked {
+impl SchedulerGrpc for PollWorkService {
     async fn poll_work(&self, mut request: Request<PollWorkParams>) -> Answer<PollWorkResult> {
         let is_idle = self.is_idle(request.get_ref());
         let worker = request.get_ref().metadata.as_ref().map(|worker| worker.id.clone()).unwrap_or_default();
@@ -64,8 +64,8 @@ impl SchedulerGrpc for Asked {
         let has_nothing = answer.get_ref().tasks.is_empty() && answer.get_ref().jobs_to_clean.is_empty();
         if is_idle && has_nothing {
             self.idle.rests(worker, since);
-            // It asks again by itself, whether there is work now or its patience has ended.
-            let _ = tokio::time::timeout(self.patience, work).await;
+            // It asks again by itself, whether there is work now or its poll_wait has ended.
+            let _ = tokio::time::timeout(self.poll_wait, work).await;
         }
         Ok(answer)
     }

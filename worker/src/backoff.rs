@@ -21,18 +21,18 @@ const STATUS_HEADER: &str = "grpc-status";
 
 /// A channel whose failures are held back.
 #[derive(Debug, Clone)]
-pub(crate) struct Patient<S> {
+pub(crate) struct BackoffChannel<S> {
     channel: S,
     failures: Arc<AtomicU32>,
 }
 
-impl<S> Patient<S> {
+impl<S> BackoffChannel<S> {
     pub(crate) fn new(channel: S) -> Self {
         Self { channel, failures: Arc::default() }
     }
 }
 
-impl<S, Q, R> Service<http::Request<Q>> for Patient<S>
+impl<S, Q, R> Service<http::Request<Q>> for BackoffChannel<S>
 where
     S: Service<http::Request<Q>, Response = http::Response<R>>,
     S::Future: Send + 'static,

@@ -17,9 +17,9 @@ use crate::scan::check_request;
 /// Merges at once in this process: while one orders its result, the other's tasks use the threads.
 pub(super) const CONCURRENT_MERGES: usize = 2;
 
-/// Which lake is looked at, and by what means.
+/// Which lake is looked at, and how.
 #[derive(Debug, clap::Args)]
-pub struct MeansArguments {
+pub struct ScanOptions {
     /// The lake: a path, file://, s3://, az://, abfss:// or gs:// URL
     #[arg(long, value_name = "URL")]
     lake: String,
@@ -63,7 +63,7 @@ pub struct MeansArguments {
     pub(super) json: bool,
 }
 
-impl MeansArguments {
+impl ScanOptions {
     /// Threads of the whole process.
     pub(super) fn threads(&self) -> usize {
         self.threads.map_or_else(available_threads, usize::from)
@@ -75,7 +75,7 @@ impl MeansArguments {
     }
 
     /// Where a person is told how it goes.
-    pub(super) fn is_told(&self) -> bool {
+    pub(super) fn prints_text(&self) -> bool {
         !self.quiet && !self.json
     }
 

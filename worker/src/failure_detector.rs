@@ -26,12 +26,12 @@ const FAILURES_IN_A_ROW: u32 = 3;
 
 /// Counts failures, and tells when there are too many.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Sickness {
+pub(crate) struct FailureDetector {
     failures: Arc<AtomicU32>,
     is_sick: Arc<Notify>,
 }
 
-impl Sickness {
+impl FailureDetector {
     /// Returns once the worker is sick.
     pub(crate) async fn noticed(&self) {
         self.is_sick.notified().await;
@@ -53,18 +53,18 @@ impl Sickness {
 }
 
 /// Ballista's engine, with the ends of its tasks noted.
-pub(crate) struct Watched {
+pub(crate) struct MonitoredEngine {
     engine: DefaultExecutionEngine,
-    sickness: Sickness,
+    failures: FailureDetector,
 }
 
-impl Watched {
-    pub(crate) fn new(sickness: Sickness) -> Self {
-        Self { engine: DefaultExecutionEngine::new(), sickness }
+impl MonitoredEngine {
+    pub(crate) fn new(failures: FailureDetector) -> Self {
+        Self { engine: DefaultExecutionEngine::new(), failures }
     }
 }
 
-impl ExecutionEngine for Watched {
+impl ExecutionEngine for MonitoredEngine {
     fn create_query_stage_exec(
         &self,
         job: JobId,
@@ -77,24 +77,24 @@ impl ExecutionEngine for Watched {
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let stage =
             self.engine.create_query_stage_exec(job, stage, task, partitions, plan, folder, config)?;
-        Ok(Arc::new(WatchedStage { stage, sickness: self.sickness.clone() }))
+        Ok(Arc::new(MonitoredStage { stage, failures: self.failures.clone() }))
     }
 }
 
 #[derive(Debug)]
-struct WatchedStage {
+struct MonitoredStage {
     stage: Arc<dyn QueryStageExecutor>,
-    sickness: Sickness,
+    failures: FailureDetector,
 }
 
-impl Display for WatchedStage {
+impl Display for MonitoredStage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.stage.fmt(formatter)
     }
 }
 
 #[async_trait]
-impl QueryStageExecutor for WatchedStage {
+impl QueryStageExecutor for MonitoredStage {
     async fn execute_query_stage(
         &self,
         task: usize,
@@ -102,7 +102,7 @@ impl QueryStageExecutor for WatchedStage {
     ) -> Result<Vec<ShuffleWritePartition>> {
         let run = AssertUnwindSafe(self.stage.execute_query_stage(task, context)).catch_unwind().await;
         let result = run.unwrap_or_else(|_| Err(DataFusionError::Execution("the task panicked".to_owned())));
-        self.sickness.note(&result);
+        self.failures.note(&result);
         // Ballista tries a task elsewhere only where it takes the failure for one of input or output.
         result.map_err(|error| DataFusionError::IoError(std::io::Error::other(error.to_string())))
     }

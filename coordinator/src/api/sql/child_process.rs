@@ -15,7 +15,7 @@ use hindcast_common::{Error, Result};
 use prost::Message;
 use tonic::Status;
 
-use super::frames::{Ask, Frame};
+use super::frames::{Frame, QueryRequest};
 use super::queries::answer;
 use crate::api::jobs::status_of;
 use crate::jobs::JobResults;
@@ -37,7 +37,7 @@ pub fn answer_query() -> Result<()> {
     let told = Error::io("answering a query");
     let mut bytes = Vec::new();
     let answered = io::stdin().read_to_end(&mut bytes).and_then(|_| {
-        let ask = Ask::decode(bytes.as_slice()).map_err(io::Error::other)?;
+        let ask = QueryRequest::decode(bytes.as_slice()).map_err(io::Error::other)?;
         let last = match run(ask) {
             Ok(()) => Frame::End,
             Err(status) => Frame::failed(&status),
@@ -50,7 +50,7 @@ pub fn answer_query() -> Result<()> {
 }
 
 /// Runs a query within its bounds, on a stack of its own; writes all frames but the last.
-fn run(ask: Ask) -> std::result::Result<(), Status> {
+fn run(ask: QueryRequest) -> std::result::Result<(), Status> {
     bound_memory(ask.memory_bytes)?;
     let longest = Duration::from_secs(ask.seconds) + GRACE;
     thread::spawn(move || {
@@ -69,7 +69,7 @@ fn run(ask: Ask) -> std::result::Result<(), Status> {
     worker.join().unwrap_or_else(|_| Err(Status::internal("an error in Hindcast broke the query off")))
 }
 
-async fn begin(ask: Ask) -> std::result::Result<(), Status> {
+async fn begin(ask: QueryRequest) -> std::result::Result<(), Status> {
     let scratch = DiskManagerMode::Directories(vec![PathBuf::from(&ask.scratch)]);
     let disk =
         DiskManagerBuilder::default().with_mode(scratch).with_max_temp_directory_size(ask.scratch_bytes);
