@@ -11,15 +11,15 @@ use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us, parse_time};
 
 use super::Outcome;
 use super::arguments::{available_threads, parse_bytes, read_config};
-use super::tables::print_telemetry;
-use crate::compact::{Wanted, compact};
+use super::tables::print_quality;
+use crate::compact::{CompactOptions, compact};
 use crate::import::{
     DateOrder, FileReport, ImportReport, ImportRequest, TINY_FILE_BYTES, TimeOptions, Zone, import,
 };
 use crate::lake_access::{Access, LakeLayers, open_lake};
-use crate::merge::LeftAlone;
+use crate::merge::UnmergedFile;
 use crate::own_detections::{DetectionPolicy, OwnFiles};
-use crate::{inventory, telemetry, terminal};
+use crate::{data_quality, inventory, terminal};
 
 /// Columns with unreadable values, and kinds of records set aside, that are shown of a file.
 const SHOWN_KINDS: usize = 8;
@@ -129,13 +129,15 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
     let report = report?;
     let runtime = runtime(arguments.memory, None)?;
     for (table, told) in &report.tables {
-        let wanted = Wanted {
+        let options = CompactOptions {
             small_bytes: TINY_FILE_BYTES,
             dates: &|date| told.dates.contains(&date),
             is_own_only: true,
             mapping: &TableMapping::default(),
         };
-        for LeftAlone { file, reason } in compact(&request.lake, table, &wanted, &runtime).await?.left_alone {
+        for UnmergedFile { file, reason } in
+            compact(&request.lake, table, &options, &runtime).await?.left_alone
+        {
             tracing::warn!(target: "lake", file, reason, "not merged with the other small files of its date");
         }
     }
@@ -153,7 +155,7 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
             let (Some(first), Some(last)) = (told.dates.first(), told.dates.last()) else { continue };
             let window = Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)?;
             let detail = inventory::show(lake.root(), table).await?;
-            print_telemetry(table, &telemetry::examine(&lake, &detail, Some(&window), &runtime).await?);
+            print_quality(table, &data_quality::examine(&lake, &detail, Some(&window), &runtime).await?);
         }
     }
     Ok(outcome(&report, arguments.allow_rejects))
@@ -169,7 +171,11 @@ fn parse_percent(text: &str) -> std::result::Result<f64, String> {
 
 /// How an import ends, and on standard error why, where it did not take in all that it should.
 fn outcome(report: &ImportReport, allowed_percent: f64) -> Outcome {
-    if report.files.iter().all(|file| file.failure.is_none() && !file.already_imported && file.kept() == 0) {
+    if report
+        .files
+        .iter()
+        .all(|file| file.failure.is_none() && !file.already_imported && file.imported_rows() == 0)
+    {
         eprintln!("error: nothing was imported: {}", nothing_kept(report));
         return Outcome::Failed;
     }
@@ -186,7 +192,7 @@ fn outcome(report: &ImportReport, allowed_percent: f64) -> Outcome {
         }
         outcome = Outcome::Incomplete;
     }
-    for file in report.files.iter().filter(|file| file.rejects > 0 && file.kept() == 0) {
+    for file in report.files.iter().filter(|file| file.rejects > 0 && file.imported_rows() == 0) {
         let first = file.first_reject.as_deref().unwrap_or_default();
         eprintln!(
             "error: nothing of {} was imported, {} records were rejected: {first}",

@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::own_files::read_own;
-use crate::compact::{Wanted, compact};
+use crate::compact::{CompactOptions, compact};
+use crate::data_quality::{self, DataQuality};
 use crate::inventory::{self, DateEntry, TableDetail, TableEntry};
 use crate::lake_access::{Access, LakeLayers, open_lake};
-use crate::merge::LeftAlone;
+use crate::merge::UnmergedFile;
 use crate::own_detections::DetectionPolicy;
-use crate::telemetry::{self, Telemetry};
 use crate::{import, save, terminal};
 
 /// Memory of the engine that streams, sorts or counts rows.
@@ -119,23 +119,23 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
         Action::Show { table, window } => {
             let detail = inventory::show(root, table).await?;
             let runtime = runtime(MEMORY_BYTES, None)?;
-            let telemetry = telemetry::examine(&lake, &detail, window.window()?.as_ref(), &runtime).await?;
+            let quality = data_quality::examine(&lake, &detail, window.window()?.as_ref(), &runtime).await?;
             if arguments.json {
-                terminal::print_json(&Shown { detail: &detail, telemetry: &telemetry })?;
+                terminal::print_json(&Shown { detail: &detail, telemetry: &quality })?;
             } else {
                 print_detail(&detail);
-                print_telemetry(table, &telemetry);
+                print_quality(table, &quality);
             }
         }
         Action::Compact { table, window } => {
             let window = window.window()?;
-            let wanted = Wanted {
+            let options = CompactOptions {
                 small_bytes: import::SMALL_FILE_BYTES,
                 dates: &|date| window.is_none_or(|window| window.covers_date(date)),
                 is_own_only: false,
                 mapping: &config.tables.get(table).cloned().unwrap_or_default(),
             };
-            let done = compact(root, table, &wanted, &runtime(MEMORY_BYTES, None)?).await?;
+            let done = compact(root, table, &options, &runtime(MEMORY_BYTES, None)?).await?;
             if arguments.json {
                 terminal::print_json(&done)?;
             } else {
@@ -182,9 +182,9 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
 }
 
 /// Says which small files were not merged, and why.
-fn print_left_alone(files: &[LeftAlone]) {
+fn print_left_alone(files: &[UnmergedFile]) {
     let shown = files.iter().take(SHOWN_FILES);
-    shown.for_each(|LeftAlone { file, reason }| println!("left as it is: {file}: {reason}"));
+    shown.for_each(|UnmergedFile { file, reason }| println!("left as it is: {file}: {reason}"));
     if files.len() > SHOWN_FILES {
         println!("left as they are: {} files more, which --json names", files.len() - SHOWN_FILES);
     }
@@ -195,12 +195,12 @@ fn print_left_alone(files: &[LeftAlone]) {
 struct Shown<'a> {
     #[serde(flatten)]
     detail: &'a TableDetail,
-    telemetry: &'a Telemetry,
+    telemetry: &'a DataQuality,
 }
 
 /// Prints what is wrong with a table's telemetry; that nothing is, too.
-pub(super) fn print_telemetry(table: &str, telemetry: &Telemetry) {
-    let lines = telemetry.lines();
+pub(super) fn print_quality(table: &str, quality: &DataQuality) {
+    let lines = quality.lines();
     let verdict = if lines.is_empty() { " nothing stands out" } else { "" };
     println!("\ntelemetry of {table}:{verdict}");
     lines.iter().for_each(|line| println!("  {line}"));

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::import::WRITTEN_BY;
 use crate::inventory;
-use crate::merge::{Columns, Group, LeftAlone, groups};
+use crate::merge::{Columns, Group, UnmergedFile, groups};
 
 use rewrite::merge_group;
 
@@ -28,7 +28,7 @@ const CONCURRENT_LOOKS: usize = 16;
 const OWN_NAMES: [&str; 2] = ["import-", "compact-"];
 
 /// Which files are merged.
-pub struct Wanted<'a> {
+pub struct CompactOptions<'a> {
     /// Files of fewer bytes than this.
     pub small_bytes: u64,
     /// The dates.
@@ -57,12 +57,12 @@ pub struct Compacted {
     /// Merges that were left, as another process changes files of theirs at the same time.
     pub left_to_others: u64,
     /// Small files that could not become one with others, and why.
-    pub left_alone: Vec<LeftAlone>,
+    pub left_alone: Vec<UnmergedFile>,
 }
 
 impl Compacted {
     /// Files that can't become one with others; those that are gone another process has merged.
-    async fn leave(&mut self, lake: &Location, files: Vec<LeftAlone>) -> Result<()> {
+    async fn leave(&mut self, lake: &Location, files: Vec<UnmergedFile>) -> Result<()> {
         for left in files {
             let path = Path::parse(&left.file).unwrap_or_else(|_| left.file.as_str().into());
             match lake.store().head(&path).await {
@@ -75,7 +75,7 @@ impl Compacted {
     }
 }
 
-/// Merges small files of the dates wanted, date by date, where no value, row, column or folder of a partition is lost by it.
+/// Merges small files of the dates options, date by date, where no value, row, column or folder of a partition is lost by it.
 /// A scan sees the old files or the new ones. Of two processes that would merge the same file one leaves it.
 ///
 /// # Errors
@@ -85,21 +85,21 @@ impl Compacted {
 pub async fn compact(
     lake: &Location,
     table: &str,
-    wanted: &Wanted<'_>,
+    options: &CompactOptions<'_>,
     runtime: &Arc<RuntimeEnv>,
 ) -> Result<Compacted> {
     changes::recover(lake).await?;
-    let columns = Columns::of(table, wanted.mapping);
+    let columns = Columns::of(table, options.mapping);
     let mut compacted = Compacted::default();
     for (date, files) in inventory::existing(lake, table).await? {
-        if !(wanted.dates)(date) {
+        if !(options.dates)(date) {
             continue;
         }
         let date_folder = lake.child(&format!("{table}/date={date}"));
-        let small = files.into_iter().filter(|file| file.bytes < wanted.small_bytes);
+        let small = files.into_iter().filter(|file| file.bytes < options.small_bytes);
         let mut is_merged = false;
         for (folder, files) in by_partition(&date_folder, small.collect()) {
-            let files = if wanted.is_own_only { own(lake, &folder, files).await? } else { files };
+            let files = if options.is_own_only { own(lake, &folder, files).await? } else { files };
             let (groups, left_alone) = groups(lake, &files, &columns).await?;
             compacted.leave(lake, left_alone).await?;
             for group in groups {
@@ -168,7 +168,7 @@ async fn merge_readable(
         });
         let Some((place, reason)) = damaged else { return Err(error) };
         let file = group.files.remove(place).file().path.clone();
-        compacted.leave(lake, vec![LeftAlone { file, reason }]).await?;
+        compacted.leave(lake, vec![UnmergedFile { file, reason }]).await?;
     }
     Ok(false)
 }

@@ -58,8 +58,8 @@ pub(super) async fn merge_group(
             compacted.rows += rows;
             Ok(true)
         }
-        Made::Lost(rival) => {
-            tracing::info!(%folder, ?rival, "left: another process changes files of it");
+        Made::Lost(conflicting) => {
+            tracing::info!(%folder, ?conflicting, "left: another process changes files of it");
             compacted.left_to_others += 1;
             Ok(false)
         }

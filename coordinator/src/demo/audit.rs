@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::columns::{OrdinaryRows, Text, table};
-use super::dice::{Dice, scale};
+use super::rng::{SeededRng, scale};
 use super::world::World;
 
 table! {
@@ -43,10 +43,10 @@ pub(crate) struct Directory {
 impl Directory {
     /// The same actors and targets for the same seed.
     pub(crate) fn new(seed: u64, world: &World) -> Self {
-        let mut dice = Dice::new(seed, 0, "directory");
-        let mut actors: Vec<String> = (0..60).map(|_| actor(&dice.pick(&world.hosts).account)).collect();
+        let mut rng = SeededRng::new(seed, 0, "directory");
+        let mut actors: Vec<String> = (0..60).map(|_| actor(&rng.pick(&world.hosts).account)).collect();
         actors.push(json!({"app": {"displayName": "Azure AD Cloud Sync"}}).to_string());
-        let targets = (0..400).map(|_| target("User", &dice.pick(&world.hosts).account)).collect();
+        let targets = (0..400).map(|_| target("User", &rng.pick(&world.hosts).account)).collect();
         Self { actors, targets }
     }
 }
@@ -65,7 +65,7 @@ pub(crate) fn target(kind: &str, name: &str) -> String {
 pub(crate) struct AuditDay<'a> {
     pub(crate) world: &'a World,
     pub(crate) directory: &'a Directory,
-    pub(crate) dice: Dice,
+    pub(crate) rng: SeededRng,
     /// Midnight of the day, in microseconds since 1970 UTC.
     pub(crate) midnight_us: i64,
 }
@@ -74,7 +74,7 @@ impl OrdinaryRows for AuditDay<'_> {
     type Columns = AuditColumns;
 
     fn push(&mut self, _number: u64, columns: &mut AuditColumns) {
-        let bits = self.dice.bits();
+        let bits = self.rng.bits();
         let result = match bits & 0x3F {
             0 => None,
             1..4 => Some("insufficient privileges"),
@@ -82,9 +82,9 @@ impl OrdinaryRows for AuditDay<'_> {
         };
         columns.push(&AuditRow {
             time: self.midnight_us + self.world.working_day.at((bits >> 32) as u32) as i64,
-            operation: Some(*self.dice.pick(&OPERATIONS)),
+            operation: Some(*self.rng.pick(&OPERATIONS)),
             result,
-            initiated_by: Some(self.dice.pick(&self.directory.actors).as_str()),
+            initiated_by: Some(self.rng.pick(&self.directory.actors).as_str()),
             targets: Some(&self.directory.targets[scale((bits >> 8) as u32, self.directory.targets.len())]),
         });
     }

@@ -1,6 +1,6 @@
 //! Command lines of ordinary processes, made from templates: many look like staging to a pattern without care.
 
-use super::dice::Dice;
+use super::rng::SeededRng;
 
 /// A process as the endpoint table shows it.
 pub(crate) struct Command {
@@ -158,27 +158,27 @@ const WORDS: [&str; 18] = [
 impl Commands {
     /// The same commands for the same seed.
     pub(crate) fn new(seed: u64) -> Self {
-        let mut dice = Dice::new(seed, 0, "commands");
+        let mut rng = SeededRng::new(seed, 0, "commands");
         Self {
-            windows: expand(&WINDOWS, 90, &mut dice),
-            linux: expand(&LINUX, 60, &mut dice),
-            storage_tools: expand(&STORAGE_TOOLS, 10, &mut dice),
-            windows_backups: expand(&WINDOWS_BACKUPS, 20, &mut dice),
-            linux_backups: expand(&LINUX_BACKUPS, 20, &mut dice),
-            windows_allowed: expand(&WINDOWS_ALLOWED, 20, &mut dice),
-            linux_allowed: expand(&LINUX_ALLOWED, 20, &mut dice),
+            windows: expand(&WINDOWS, 90, &mut rng),
+            linux: expand(&LINUX, 60, &mut rng),
+            storage_tools: expand(&STORAGE_TOOLS, 10, &mut rng),
+            windows_backups: expand(&WINDOWS_BACKUPS, 20, &mut rng),
+            linux_backups: expand(&LINUX_BACKUPS, 20, &mut rng),
+            windows_allowed: expand(&WINDOWS_ALLOWED, 20, &mut rng),
+            linux_allowed: expand(&LINUX_ALLOWED, 20, &mut rng),
         }
     }
 }
 
 /// Every template `times` times over, by turns.
-fn expand(templates: &[Template], times: usize, dice: &mut Dice) -> Vec<Command> {
+fn expand(templates: &[Template], times: usize, rng: &mut SeededRng) -> Vec<Command> {
     let mut commands = Vec::with_capacity(templates.len() * times);
     for _ in 0..times {
         for &(parent, file, template) in templates {
             let line = template
-                .replace("{w}", dice.pick::<&str>(&WORDS))
-                .replace("{n}", &dice.below(4_000).to_string());
+                .replace("{w}", rng.pick::<&str>(&WORDS))
+                .replace("{n}", &rng.below(4_000).to_string());
             commands.push(Command { line, parent, file });
         }
     }

@@ -1,6 +1,6 @@
 //! Who talks to which external address when: a few conversations a source and day, each in bursts, as people browse.
 
-use super::dice::{Dice, Quantiles, mix};
+use super::rng::{Quantiles, SeededRng, mix};
 use super::world::World;
 
 /// Bursts of sessions a conversation has in a day.
@@ -24,25 +24,25 @@ pub(crate) struct Conversations {
 
 impl Conversations {
     /// The conversations of a day on which external sessions make `external_rows` rows.
-    pub(crate) fn new(world: &World, external_rows: u64, dice: &mut Dice) -> Self {
+    pub(crate) fn new(world: &World, external_rows: u64, rng: &mut SeededRng) -> Self {
         let sources = world.hosts.len() + world.unmanaged.len();
         let per_source = (external_rows / sources as u64 / ROWS_PER_CONVERSATION).clamp(1, 400) as usize;
         let peers =
-            (0..sources * per_source).map(|_| world.popular_external(dice.bits() as u32) as u32).collect();
+            (0..sources * per_source).map(|_| world.popular_external(rng.bits() as u32) as u32).collect();
         let bursts = (0..sources * per_source * BURSTS)
-            .map(|_| world.working_day.at(dice.bits() as u32) as i64)
+            .map(|_| world.working_day.at(rng.bits() as u32) as i64)
             .collect();
         Self { per_source, peers, bursts, offsets: Quantiles::log_uniform(0.3e6, 2_400e6) }
     }
 
     /// A peer (position among the external ones) and moment (microseconds after midnight) of a session of `source`.
     #[inline]
-    pub(crate) fn pick(&self, source: usize, bits: u64, dice: &mut Dice) -> (usize, i64) {
+    pub(crate) fn pick(&self, source: usize, bits: u64, rng: &mut SeededRng) -> (usize, i64) {
         let share = (bits >> 40) as f64 / 16_777_216.0;
         // Squared: a source's first conversations take most of its sessions.
         let conversation = source * self.per_source + (share * share * self.per_source as f64) as usize;
         let burst = conversation * BURSTS + (mix(bits) % BURSTS as u64) as usize;
-        let moment = self.bursts[burst] + self.offsets.at(dice.bits() as u32) as i64;
+        let moment = self.bursts[burst] + self.offsets.at(rng.bits() as u32) as i64;
         (self.peers[conversation] as usize, moment % 86_400_000_000)
     }
 }

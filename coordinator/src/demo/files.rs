@@ -1,7 +1,7 @@
 //! The table DeviceFileEvents: documents, temporary files, downloads, and backups in their allowed folder.
 
 use super::columns::{Count, OrdinaryRows, Text, table};
-use super::dice::{Dice, Quantiles, scale};
+use super::rng::{Quantiles, SeededRng, scale};
 use super::world::{BACKUP_ACCOUNT, BACKUP_DEVICE, FIRST_NAMES, Host, Role, World};
 
 table! {
@@ -70,22 +70,22 @@ pub(crate) struct Documents {
 impl Documents {
     /// The same files for the same seed.
     pub(crate) fn new(seed: u64) -> Self {
-        let mut dice = Dice::new(seed, 0, "documents");
+        let mut rng = SeededRng::new(seed, 0, "documents");
         Self {
-            windows: expand(&WINDOWS, 250, &mut dice),
-            linux: expand(&LINUX, 150, &mut dice),
-            backups: expand(&BACKUPS, 60, &mut dice),
+            windows: expand(&WINDOWS, 250, &mut rng),
+            linux: expand(&LINUX, 150, &mut rng),
+            backups: expand(&BACKUPS, 60, &mut rng),
             sizes: Quantiles::log_normal(40_000.0, 2.0),
         }
     }
 }
 
-fn expand(templates: &[Template], times: usize, dice: &mut Dice) -> Vec<Document> {
+fn expand(templates: &[Template], times: usize, rng: &mut SeededRng) -> Vec<Document> {
     let mut documents = Vec::with_capacity(templates.len() * times);
     for _ in 0..times {
         for (folder, name) in templates {
-            let name = name.replace("{n}", &dice.below(90_000).to_string());
-            let folder = folder.replace("{u}", dice.pick::<&str>(&FIRST_NAMES));
+            let name = name.replace("{n}", &rng.below(90_000).to_string());
+            let folder = folder.replace("{u}", rng.pick::<&str>(&FIRST_NAMES));
             documents.push(Document { folder: format!("{folder}{name}"), name });
         }
     }
@@ -98,7 +98,7 @@ pub(crate) struct FileDay<'a> {
     /// Hosts of planted attacks, which do ordinary things too.
     pub(crate) victims: &'a [Host],
     pub(crate) documents: &'a Documents,
-    pub(crate) dice: Dice,
+    pub(crate) rng: SeededRng,
     /// Midnight of the day, in microseconds since 1970 UTC.
     pub(crate) midnight_us: i64,
 }
@@ -107,11 +107,11 @@ impl OrdinaryRows for FileDay<'_> {
     type Columns = FileColumns;
 
     fn push(&mut self, _number: u64, columns: &mut FileColumns) {
-        let bits = self.dice.bits();
+        let bits = self.rng.bits();
         let hosts = &self.world.hosts;
         let place = scale(bits as u32, hosts.len() + self.victims.len());
         let host = hosts.get(place).unwrap_or_else(|| &self.victims[place - hosts.len()]);
-        let more = self.dice.bits();
+        let more = self.rng.bits();
         let is_backup = more & 0x7F == 0;
         let list = match host.role {
             _ if is_backup => &self.documents.backups,
@@ -126,7 +126,7 @@ impl OrdinaryRows for FileDay<'_> {
             _ => Some(host.account.as_str()),
         };
         columns.push(&FileRow {
-            time: self.midnight_us + self.world.working_day.at(self.dice.bits() as u32) as i64,
+            time: self.midnight_us + self.world.working_day.at(self.rng.bits() as u32) as i64,
             device: Some(if is_backup { BACKUP_DEVICE } else { &host.name }),
             file_name: Some(document.name.as_str()),
             folder_path: Some(&document.folder),

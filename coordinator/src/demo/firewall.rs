@@ -2,8 +2,8 @@
 
 use super::columns::{Count, OrdinaryRows, Port, Text, table};
 use super::conversations::Conversations;
-use super::dice::{Dice, Quantiles, scale};
 use super::periodic;
+use super::rng::{Quantiles, SeededRng, scale};
 use super::world::{Host, KEPT_HOSTS, Peer, Role, World};
 
 table! {
@@ -95,7 +95,7 @@ pub(crate) struct FirewallDay<'a> {
     pub(crate) world: &'a World,
     pub(crate) sizes: &'a SessionSizes,
     pub(crate) conversations: Conversations,
-    pub(crate) dice: Dice,
+    pub(crate) rng: SeededRng,
     /// Midnight of the day, in microseconds since 1970 UTC.
     pub(crate) midnight_us: i64,
     /// Ordinary rows of the day.
@@ -108,7 +108,7 @@ impl OrdinaryRows for FirewallDay<'_> {
     #[inline]
     fn push(&mut self, number: u64, columns: &mut FirewallColumns) {
         let mut row = FirewallRow::default();
-        let bits = self.dice.bits();
+        let bits = self.rng.bits();
         self.set_source(&mut row, bits as u32);
         if !periodic::fill(self, number, &mut row) {
             match bits >> 32 & 0xFF {
@@ -133,7 +133,7 @@ impl<'a> FirewallDay<'a> {
             Some(host) => self.set_host(row, host),
             None => row.source_address = Some(&self.world.unmanaged[source - hosts.len()]),
         }
-        row.source_port = Some(49_152 + (self.dice.bits() & 0x3FFF) as i32);
+        row.source_port = Some(49_152 + (self.rng.bits() & 0x3FFF) as i32);
     }
 
     /// Makes a managed host the source.
@@ -145,8 +145,8 @@ impl<'a> FirewallDay<'a> {
 
     fn set_external(&mut self, row: &mut FirewallRow<&'a str>, source_bits: u32) {
         let sources = self.world.hosts.len() + self.world.unmanaged.len();
-        let bits = self.dice.bits();
-        let (peer, moment) = self.conversations.pick(scale(source_bits, sources), bits, &mut self.dice);
+        let bits = self.rng.bits();
+        let (peer, moment) = self.conversations.pick(scale(source_bits, sources), bits, &mut self.rng);
         row.time = self.midnight_us + moment;
         let application = WEB[(bits & 7) as usize];
         set_application(row, application, "Outbound");
@@ -161,27 +161,27 @@ impl<'a> FirewallDay<'a> {
         self.set_sizes(row);
         // The uploads people make: rare, and well below what is planted.
         if bits >> 5 & 0x7FF == 0 {
-            row.sent_bytes = Some(self.dice.between(500_001, 2_000_000));
+            row.sent_bytes = Some(self.rng.between(500_001, 2_000_000));
         }
     }
 
     fn set_internal(&mut self, row: &mut FirewallRow<&'a str>) {
         self.set_working_time(row);
-        let local = if self.dice.chance(0.01) { &self.world.local_v6 } else { &self.world.internal_servers };
-        set_peer(row, self.dice.pick(local));
-        set_application(row, *self.dice.pick(&INTERNAL), "Internal");
+        let local = if self.rng.chance(0.01) { &self.world.local_v6 } else { &self.world.internal_servers };
+        set_peer(row, self.rng.pick(local));
+        set_application(row, *self.rng.pick(&INTERNAL), "Internal");
         self.set_sizes(row);
     }
 
     fn set_dns(&mut self, row: &mut FirewallRow<&'a str>) {
         self.set_working_time(row);
-        let bits = self.dice.bits();
+        let bits = self.rng.bits();
         let application = if bits & 3 == 0 { "dns-base" } else { "dns" };
         set_application(row, (application, "udp", 53), "Internal");
         if bits >> 2 & 31 == 0 {
             // The two internal resolvers ask the public ones.
             self.set_host(row, &self.world.hosts[KEPT_HOSTS + (bits >> 8 & 1) as usize]);
-            row.destination_address = Some(*self.dice.pick(&PUBLIC_RESOLVERS));
+            row.destination_address = Some(*self.rng.pick(&PUBLIC_RESOLVERS));
             row.direction = Some("Outbound");
         } else {
             set_peer(row, &self.world.internal_servers[(bits >> 8 & 1) as usize]);
@@ -191,20 +191,20 @@ impl<'a> FirewallDay<'a> {
     }
 
     pub(crate) fn set_working_time(&mut self, row: &mut FirewallRow<&'a str>) {
-        row.time = self.midnight_us + self.world.working_day.at(self.dice.bits() as u32) as i64;
+        row.time = self.midnight_us + self.world.working_day.at(self.rng.bits() as u32) as i64;
     }
 
     pub(crate) fn set_sizes(&mut self, row: &mut FirewallRow<&'a str>) {
-        let bits = self.dice.bits();
+        let bits = self.rng.bits();
         row.sent_bytes = Some(self.sizes.sent.at(bits as u32) as i64);
         row.received_bytes = Some(self.sizes.received.at((bits >> 32) as u32) as i64);
     }
 
     fn set_class(&mut self, row: &mut FirewallRow<&'a str>) {
-        let bits = self.dice.bits();
+        let bits = self.rng.bits();
         match bits & 0x3FF {
             0..20 => {
-                let (activity, message) = *self.dice.pick(&THREATS);
+                let (activity, message) = *self.rng.pick(&THREATS);
                 row.class = Some("THREAT");
                 row.activity = Some(activity);
                 row.message = message;
@@ -227,7 +227,7 @@ impl<'a> FirewallDay<'a> {
 
     /// What real logs leave out: a destination, the byte counts, a port.
     fn set_gaps(&mut self, row: &mut FirewallRow<&'a str>) {
-        let bits = self.dice.bits() & 0xFFF;
+        let bits = self.rng.bits() & 0xFFF;
         match bits {
             0..20 => {
                 row.destination_address = None;
@@ -245,7 +245,7 @@ impl<'a> FirewallDay<'a> {
     }
 
     fn set_device(&mut self, row: &mut FirewallRow<&'a str>) {
-        let bits = self.dice.bits();
+        let bits = self.rng.bits();
         // 21 of 256 rows come from other vendors' devices.
         let is_other_vendor = bits & 0xFF < 21;
         let (vendor, product) =

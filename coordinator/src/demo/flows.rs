@@ -1,7 +1,7 @@
 //! The table AzureNetworkAnalytics_CL: hourly flows of the company's machines in the cloud.
 
 use super::columns::{Count, OrdinaryRows, Port, Text, Time, table};
-use super::dice::{Dice, scale};
+use super::rng::{SeededRng, scale};
 use super::world::World;
 
 table! {
@@ -52,7 +52,7 @@ const MINUTE_US: i64 = 60_000_000;
 /// One day's ordinary rows of AzureNetworkAnalytics_CL.
 pub(crate) struct FlowDay<'a> {
     pub(crate) world: &'a World,
-    pub(crate) dice: Dice,
+    pub(crate) rng: SeededRng,
     /// Midnight of the day, in microseconds since 1970 UTC.
     pub(crate) midnight_us: i64,
 }
@@ -61,18 +61,18 @@ impl OrdinaryRows for FlowDay<'_> {
     type Columns = FlowColumns;
 
     fn push(&mut self, _number: u64, columns: &mut FlowColumns) {
-        let time = self.midnight_us + self.world.working_day.at(self.dice.bits() as u32) as i64;
+        let time = self.midnight_us + self.world.working_day.at(self.rng.bits() as u32) as i64;
         // Flows are summed up over an hour and logged some time after it.
-        let flow_end = time - self.dice.between(20 * MINUTE_US, 80 * MINUTE_US);
-        let flow_start = flow_end - self.dice.between(0, 55 * MINUTE_US);
-        let bits = self.dice.bits();
+        let flow_end = time - self.rng.between(20 * MINUTE_US, 80 * MINUTE_US);
+        let flow_start = flow_end - self.rng.between(0, 55 * MINUTE_US);
+        let bits = self.rng.bits();
         let mut row = FlowRow { time, flow_start, flow_end, ..FlowRow::default() };
         let flows = 1 + (bits >> 8 & 31) as i64 * (bits >> 13 & 1) as i64;
         match bits & 0xFF {
             0..150 => {
                 let service = CLOUD_SERVICES[scale((bits >> 32) as u32, CLOUD_SERVICES.len())];
                 self.set_outbound(&mut row, "AzurePublic", service, flows);
-                let other = self.dice.pick(&CLOUD_SERVICES);
+                let other = self.rng.pick(&CLOUD_SERVICES);
                 let both = format!(r#"["{service}","{other}"]"#);
                 push(columns, row, if *other == service { None } else { Some(&both) });
                 return;
@@ -101,22 +101,22 @@ impl FlowDay<'_> {
         external: &'row str,
         flows: i64,
     ) {
-        let (machine, address) = *self.dice.pick(&MACHINES);
+        let (machine, address) = *self.rng.pick(&MACHINES);
         row.machine = Some(machine);
         row.machine_address = Some(address);
         row.external_address = Some(external);
-        set_protocol(row, *self.dice.pick(&OUTWARD), "O");
+        set_protocol(row, *self.rng.pick(&OUTWARD), "O");
         row.flow_type = Some(flow_type);
         row.allowed_out_flows = Some(flows);
         row.allowed_in_flows = Some(0);
     }
 
     fn set_inside(&mut self, row: &mut FlowRow<&str>, flows: i64) {
-        let source = self.dice.below(MACHINES.len());
-        let destination = (source + 1 + self.dice.below(MACHINES.len() - 1)) % MACHINES.len();
+        let source = self.rng.below(MACHINES.len());
+        let destination = (source + 1 + self.rng.below(MACHINES.len() - 1)) % MACHINES.len();
         row.source_address = Some(MACHINES[source].1);
         row.destination_address = Some(MACHINES[destination].1);
-        set_protocol(row, *self.dice.pick(&INSIDE), "O");
+        set_protocol(row, *self.rng.pick(&INSIDE), "O");
         row.flow_type = Some("IntraVNet");
         row.allowed_out_flows = Some(flows);
         row.allowed_in_flows = Some(0);

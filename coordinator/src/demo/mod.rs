@@ -6,7 +6,6 @@ mod audit;
 mod columns;
 mod commands;
 mod conversations;
-mod dice;
 mod files;
 mod firewall;
 mod flows;
@@ -18,6 +17,7 @@ mod periodic;
 mod places;
 mod plants;
 mod process;
+mod rng;
 mod storage;
 mod tables;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The table DeviceNetworkEvents: connections of managed hosts, each host's bytes an hour steady day and night.
 
 use super::columns::{Count, OrdinaryRows, Port, Text, table};
-use super::dice::{Dice, Quantiles, scale};
+use super::rng::{Quantiles, SeededRng, scale};
 use super::world::{Host, Role, World};
 
 table! {
@@ -44,7 +44,7 @@ const ACTIONS: [&str; 4] =
 /// of a host is much above its mean by chance.
 pub(crate) struct NetworkDay<'a> {
     world: &'a World,
-    dice: Dice,
+    rng: SeededRng,
     midnight_us: i64,
     rows: u64,
     mild_day: Quantiles,
@@ -54,17 +54,17 @@ pub(crate) struct NetworkDay<'a> {
 
 impl<'a> NetworkDay<'a> {
     /// A day of `rows` ordinary rows that starts at `midnight_us` (microseconds since 1970 UTC).
-    pub(crate) fn new(world: &'a World, dice: Dice, midnight_us: i64, rows: u64) -> Self {
+    pub(crate) fn new(world: &'a World, rng: SeededRng, midnight_us: i64, rows: u64) -> Self {
         let fewer = rows / world.hosts.len() as u64;
         let strides = [stride(fewer), stride(fewer + 1)];
-        Self { world, dice, midnight_us, rows, mild_day: Quantiles::day_curve(&MILD_DAY), strides }
+        Self { world, rng, midnight_us, rows, mild_day: Quantiles::day_curve(&MILD_DAY), strides }
     }
 
     fn moment_us(&mut self, host: &Host, turn: u64, turns: u64) -> i64 {
         let fewer = self.rows / self.world.hosts.len() as u64;
         let slice = turn * self.strides[usize::from(turns > fewer)] % turns;
         // In the middle half of its slice: two rows of a host are never close, even where it has few.
-        let share = (slice as f64 + 0.25 + 0.5 * self.dice.unit()) / turns as f64;
+        let share = (slice as f64 + 0.25 + 0.5 * self.rng.unit()) / turns as f64;
         let of_day = match host.role {
             Role::Workstation => self.mild_day.at((share * 4_294_967_296.0) as u32),
             _ => share * 86_400e6,
@@ -82,10 +82,10 @@ impl OrdinaryRows for NetworkDay<'_> {
         let host = &self.world.hosts[place as usize];
         let turns = (self.rows - place).div_ceil(hosts);
         let time = self.moment_us(host, turn, turns);
-        let bits = self.dice.bits();
+        let bits = self.rng.bits();
         // Below 24 rows a day an hour has one row at most; its bytes stay those of one hour.
         let mean_bytes = host.hourly_bytes * 24.0 / turns.max(24) as f64;
-        let bytes_sent = (mean_bytes * (0.85 + 0.3 * self.dice.unit())) as i64;
+        let bytes_sent = (mean_bytes * (0.85 + 0.3 * self.rng.unit())) as i64;
         let mut row = NetworkRow {
             time,
             device: Some(host.name.as_str()),
@@ -98,7 +98,7 @@ impl OrdinaryRows for NetworkDay<'_> {
         };
         match bits >> 36 & 0xFF {
             0..5 => {
-                row.remote_url = Some(*self.dice.pick(&STORAGE_HOSTS));
+                row.remote_url = Some(*self.rng.pick(&STORAGE_HOSTS));
                 row.remote_address = Some("20.60.40.4");
                 row.remote_port = Some(443);
                 // Storage connections have ids that are multiples of 8; command line tools never do (`process.rs`).
@@ -111,7 +111,7 @@ impl OrdinaryRows for NetworkDay<'_> {
                 row.remote_port = Some([445, 389, 1433, 8080][(bits >> 44 & 3) as usize]);
             }
             _ => {
-                let peer = &self.world.external[self.world.popular_external(self.dice.bits() as u32)];
+                let peer = &self.world.external[self.world.popular_external(self.rng.bits() as u32)];
                 row.remote_url = (bits >> 44 & 7 < 5).then_some(peer.name.as_str());
                 row.remote_address = Some(&peer.address);
                 row.remote_port = Some(if bits >> 47 & 7 == 0 { 80 } else { 443 });

@@ -1,8 +1,8 @@
 //! The table OfficeActivity: what people do with mail, documents, chats and their accounts, and what machines do there.
 
 use super::columns::{OrdinaryRows, Text, table};
-use super::dice::{Dice, mix, scale};
 use super::people::Person;
+use super::rng::{SeededRng, mix, scale};
 use super::world::World;
 
 table! {
@@ -110,26 +110,26 @@ pub(crate) struct OfficeDocuments {
 impl OfficeDocuments {
     /// The same documents for the same seed.
     pub(crate) fn new(seed: u64) -> Self {
-        let mut dice = Dice::new(seed, 0, "office documents");
-        let urls = (0..400).map(|_| document_url(&mut dice)).collect();
+        let mut rng = SeededRng::new(seed, 0, "office documents");
+        let urls = (0..400).map(|_| document_url(&mut rng)).collect();
         Self { urls }
     }
 }
 
 /// The address of some document.
-pub(crate) fn document_url(dice: &mut Dice) -> String {
-    let kind = dice.pick(&["report", "budget", "contract", "roadmap", "minutes"]);
-    let ending = dice.pick(&["docx", "xlsx", "pptx", "pdf"]);
-    let library = dice.pick(&LIBRARIES);
+pub(crate) fn document_url(rng: &mut SeededRng) -> String {
+    let kind = rng.pick(&["report", "budget", "contract", "roadmap", "minutes"]);
+    let ending = rng.pick(&["docx", "xlsx", "pptx", "pdf"]);
+    let library = rng.pick(&LIBRARIES);
     format!(
         "https://corp.sharepoint.example/sites/{library}/Shared Documents/{kind}-{}.{ending}",
-        dice.below(9_000)
+        rng.below(9_000)
     )
 }
 
 /// A row's identifier, out of random bits.
-pub(crate) fn office_id(dice: &mut Dice) -> String {
-    let (high, low) = (dice.bits(), dice.bits());
+pub(crate) fn office_id(rng: &mut SeededRng) -> String {
+    let (high, low) = (rng.bits(), rng.bits());
     format!(
         "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
         high >> 32,
@@ -144,7 +144,7 @@ pub(crate) fn office_id(dice: &mut Dice) -> String {
 pub(crate) struct OfficeDay<'a> {
     pub(crate) world: &'a World,
     pub(crate) documents: &'a OfficeDocuments,
-    pub(crate) dice: Dice,
+    pub(crate) rng: SeededRng,
     /// Midnight of the day, in microseconds since 1970 UTC.
     pub(crate) midnight_us: i64,
 }
@@ -153,8 +153,8 @@ impl OrdinaryRows for OfficeDay<'_> {
     type Columns = OfficeColumns;
 
     fn push(&mut self, number: u64, columns: &mut OfficeColumns) {
-        let office_id = office_id(&mut self.dice);
-        let moment_us = self.world.working_day.at(self.dice.bits() as u32) as i64;
+        let office_id = office_id(&mut self.rng);
+        let moment_us = self.world.working_day.at(self.rng.bits() as u32) as i64;
         let mut row = OfficeRow {
             time: self.midnight_us + moment_us,
             office_id: Some(office_id.as_str()),
@@ -176,9 +176,9 @@ impl<'a> OfficeDay<'a> {
         'a: 'row,
     {
         let people = &self.world.people;
-        let place = self.dice.below(people.len());
+        let place = self.rng.below(people.len());
         let person = &people[place];
-        let bits = self.dice.bits();
+        let bits = self.rng.bits();
         let operation = if number % ROWS_PER_INBOX_RULE == ROWS_PER_INBOX_RULE / 2 {
             &INBOX_RULE
         } else {
@@ -216,7 +216,7 @@ impl<'a> OfficeDay<'a> {
         'a: 'row,
     {
         let address = if is_at_office { &person.office } else { &person.home };
-        let with_port = address.with_port(&mut self.dice);
+        let with_port = address.with_port(&mut self.rng);
         match operation.workload {
             "Exchange" if operation.record_type == "ExchangeAdmin" => {
                 row.client = Some(with_port);
@@ -254,7 +254,7 @@ impl<'a> OfficeDay<'a> {
         match operation.workload {
             "SharePoint" => {
                 let urls = &self.documents.urls;
-                row.object = Some(&urls[scale(self.dice.bits() as u32, urls.len())]);
+                row.object = Some(&urls[scale(self.rng.bits() as u32, urls.len())]);
                 row.user_agent = Some(match bits & 3 {
                     0 => DOCUMENT_AGENTS[(bits >> 2 & 1) as usize],
                     _ => person.browser,
@@ -268,7 +268,7 @@ impl<'a> OfficeDay<'a> {
     }
 
     fn set_machine(&mut self, row: &mut OfficeRow<&str>) {
-        let (user_type, user, record_type, operation, workload, result) = *self.dice.pick(&MACHINES);
+        let (user_type, user, record_type, operation, workload, result) = *self.rng.pick(&MACHINES);
         row.user_type = Some(user_type);
         row.user_id = Some(user);
         row.user_key = Some(user);

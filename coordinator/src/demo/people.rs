@@ -2,8 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use super::dice::{Dice, mix};
 use super::places::{HOME_TOWNS, OFFICES, Place};
+use super::rng::{SeededRng, mix};
 
 /// The domain of all accounts.
 pub(crate) const DOMAIN: &str = "corp.example";
@@ -72,8 +72,8 @@ impl ClientAddress {
     }
 
     /// One of the forms with a port.
-    pub(crate) fn with_port(&self, dice: &mut Dice) -> &str {
-        dice.pick::<String>(&self.with_ports)
+    pub(crate) fn with_port(&self, rng: &mut SeededRng) -> &str {
+        rng.pick::<String>(&self.with_ports)
     }
 }
 

@@ -53,8 +53,8 @@ fn clock_query<'a>(day: &mut FirewallDay<'a>, number: u64, total: u64, row: &mut
     row.source_address = Some(&day.world.unmanaged[client]);
     row.source_host = None;
     row.source_user = None;
-    row.time = day.midnight_us + ((moment * DAY_US as f64) as i64 + day.dice.between(0, 2_000_000)) % DAY_US;
-    row.destination_address = Some(*day.dice.pick(&CLOCK_POOL));
+    row.time = day.midnight_us + ((moment * DAY_US as f64) as i64 + day.rng.between(0, 2_000_000)) % DAY_US;
+    row.destination_address = Some(*day.rng.pick(&CLOCK_POOL));
     row.destination_host = Some("pool.ntp.org");
     set_application(row, ("ntp", "udp", 123), "Outbound");
     row.sent_bytes = Some(90);
@@ -66,8 +66,8 @@ fn update_check<'a>(day: &mut FirewallDay<'a>, number: u64, total: u64, row: &mu
     let (client, _) = tick(number, total, UPDATE_CHECKS, clients_at_most);
     day.set_host(row, &day.world.hosts[KEPT_HOSTS + client]);
     // Clients spread their checks at random, so the jitter is wide.
-    row.time = day.midnight_us + day.dice.between(0, DAY_US);
-    row.destination_address = Some(*day.dice.pick(&UPDATE_SERVERS));
+    row.time = day.midnight_us + day.rng.between(0, DAY_US);
+    row.destination_address = Some(*day.rng.pick(&UPDATE_SERVERS));
     set_application(row, ("ms-update", "tcp", 443), "Outbound");
     day.set_sizes(row);
 }
@@ -76,7 +76,7 @@ fn keep_alive<'a>(day: &mut FirewallDay<'a>, number: u64, total: u64, row: &mut 
     let clients_at_most = day.world.hosts.len();
     let (client, moment) = tick(number, total, KEEP_ALIVES, clients_at_most);
     day.set_host(row, &day.world.hosts[client]);
-    row.time = day.midnight_us + ((moment * DAY_US as f64) as i64 + day.dice.between(0, 500_000)) % DAY_US;
+    row.time = day.midnight_us + ((moment * DAY_US as f64) as i64 + day.rng.between(0, 500_000)) % DAY_US;
     // One monitoring server a client: as regular as a beacon, but inside.
     set_peer(row, &day.world.internal_servers[client % day.world.internal_servers.len()]);
     set_application(row, ("snmp-base", "udp", 161), "Internal");

@@ -2,7 +2,7 @@
 
 use super::columns::{Count, OrdinaryRows, Text, table};
 use super::commands::{Command, Commands};
-use super::dice::{Dice, scale};
+use super::rng::{SeededRng, scale};
 use super::world::{BACKUP_ACCOUNT, BACKUP_DEVICE, Host, Role, World};
 
 table! {
@@ -28,7 +28,7 @@ pub(crate) struct ProcessDay<'a> {
     /// Hosts of planted attacks, which do ordinary things too.
     pub(crate) victims: &'a [Host],
     pub(crate) commands: &'a Commands,
-    pub(crate) dice: Dice,
+    pub(crate) rng: SeededRng,
     /// Midnight of the day, in microseconds since 1970 UTC.
     pub(crate) midnight_us: i64,
 }
@@ -37,11 +37,11 @@ impl OrdinaryRows for ProcessDay<'_> {
     type Columns = ProcessColumns;
 
     fn push(&mut self, _number: u64, columns: &mut ProcessColumns) {
-        let bits = self.dice.bits();
+        let bits = self.rng.bits();
         let hosts = &self.world.hosts;
         let place = scale(bits as u32, hosts.len() + self.victims.len());
         let host = hosts.get(place).unwrap_or_else(|| &self.victims[place - hosts.len()]);
-        let moment_bits = self.dice.bits();
+        let moment_bits = self.rng.bits();
         let moment = match host.role {
             Role::Workstation => self.world.working_day.at(moment_bits as u32),
             _ => (moment_bits as u32) as f64 * (86_400e6 / 4_294_967_296.0),
@@ -57,7 +57,7 @@ impl OrdinaryRows for ProcessDay<'_> {
         match moment_bits >> 40 & 0x3FF {
             0..5 => self.set_backup(&mut row, host, moment_bits >> 50),
             5..8 => {
-                set_command(&mut row, self.dice.pick(&self.commands.storage_tools));
+                set_command(&mut row, self.rng.pick(&self.commands.storage_tools));
                 // Never a multiple of 8: no storage connection of the host has this id (`network.rs`).
                 row.process_id = Some(8 * (300 + (bits >> 32 & 0xFFF) as i64) + 4);
             }
@@ -67,7 +67,7 @@ impl OrdinaryRows for ProcessDay<'_> {
                     _ => &self.commands.windows,
                 };
                 // The product of two uniform shares: a few commands are most of what runs.
-                let skewed = self.dice.unit() * self.dice.unit();
+                let skewed = self.rng.unit() * self.rng.unit();
                 set_command(&mut row, &list[(skewed * list.len() as f64) as usize]);
                 if share < 13 {
                     row.command_line = None;
@@ -87,18 +87,18 @@ impl<'a> ProcessDay<'a> {
             0 => {
                 row.device = Some(BACKUP_DEVICE);
                 row.account = Some("root");
-                set_command(row, self.dice.pick(&self.commands.linux_backups));
+                set_command(row, self.rng.pick(&self.commands.linux_backups));
             }
             1 => {
                 row.account = Some(BACKUP_ACCOUNT);
-                set_command(row, self.dice.pick(plain));
+                set_command(row, self.rng.pick(plain));
             }
             2 => {
                 row.account = Some("Backup-Svc");
-                set_command(row, self.dice.pick(plain));
+                set_command(row, self.rng.pick(plain));
             }
-            _ if is_linux => set_command(row, self.dice.pick(&self.commands.linux_allowed)),
-            _ => set_command(row, self.dice.pick(&self.commands.windows_allowed)),
+            _ if is_linux => set_command(row, self.rng.pick(&self.commands.linux_allowed)),
+            _ => set_command(row, self.rng.pick(&self.commands.windows_allowed)),
         }
     }
 }

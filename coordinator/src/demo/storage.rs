@@ -1,7 +1,7 @@
 //! The table StorageBlobLogs: everyday reads and a few writes of the company's own storage accounts.
 
 use super::columns::{Count, OrdinaryRows, Text, table};
-use super::dice::{Dice, Quantiles, scale};
+use super::rng::{Quantiles, SeededRng, scale};
 use super::world::World;
 
 table! {
@@ -44,18 +44,18 @@ pub(crate) struct Blobs {
 impl Blobs {
     /// The same blobs for the same seed.
     pub(crate) fn new(seed: u64, world: &World) -> Self {
-        let mut dice = Dice::new(seed, 0, "blobs");
+        let mut rng = SeededRng::new(seed, 0, "blobs");
         let mut uris = Vec::with_capacity(ACCOUNTS.len() * BLOBS_PER_ACCOUNT);
         for account in ACCOUNTS {
             for blob in 0..BLOBS_PER_ACCOUNT {
-                let container = dice.pick(&CONTAINERS);
+                let container = rng.pick(&CONTAINERS);
                 uris.push(format!(
                     "https://{account}.blob.core.windows.net:443/{container}/item-{blob:04}.dat"
                 ));
             }
         }
         let callers = (0..2_000)
-            .map(|_| format!("{}:{}", dice.pick(&world.hosts).address, 49_152 + dice.below(16_384)))
+            .map(|_| format!("{}:{}", rng.pick(&world.hosts).address, 49_152 + rng.below(16_384)))
             .collect();
         Self { uris, callers, sizes: Quantiles::log_normal(60_000.0, 1.8) }
     }
@@ -65,7 +65,7 @@ impl Blobs {
 pub(crate) struct BlobDay<'a> {
     pub(crate) world: &'a World,
     pub(crate) blobs: &'a Blobs,
-    pub(crate) dice: Dice,
+    pub(crate) rng: SeededRng,
     /// Midnight of the day, in microseconds since 1970 UTC.
     pub(crate) midnight_us: i64,
 }
@@ -74,8 +74,8 @@ impl OrdinaryRows for BlobDay<'_> {
     type Columns = BlobColumns;
 
     fn push(&mut self, _number: u64, columns: &mut BlobColumns) {
-        let bits = self.dice.bits();
-        let more = self.dice.bits();
+        let bits = self.rng.bits();
+        let more = self.rng.bits();
         let account = (bits & 7) as usize;
         let blob = account * BLOBS_PER_ACCOUNT + scale((bits >> 32) as u32, BLOBS_PER_ACCOUNT);
         let (operation, status, writes) = match more & 0xFF {
@@ -91,7 +91,7 @@ impl OrdinaryRows for BlobDay<'_> {
         };
         let request_size = if writes { self.blobs.sizes.at((more >> 32) as u32) as i64 } else { 0 };
         columns.push(&BlobRow {
-            time: self.midnight_us + self.world.working_day.at(self.dice.bits() as u32) as i64,
+            time: self.midnight_us + self.world.working_day.at(self.rng.bits() as u32) as i64,
             account: Some(ACCOUNTS[account]),
             operation: Some(operation),
             request_size: (more >> 8 & 0xFF != 0).then_some(request_size),

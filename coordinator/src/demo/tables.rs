@@ -8,7 +8,6 @@ use super::audit::{self, AuditDay, Directory};
 use super::columns::{OrdinaryRows, TableColumns};
 use super::commands::Commands;
 use super::conversations::Conversations;
-use super::dice::Dice;
 use super::files::{self, Documents, FileDay};
 use super::firewall::{self, FirewallDay, SessionSizes};
 use super::flows::{self, FlowDay};
@@ -16,6 +15,7 @@ use super::network::{self, NetworkDay};
 use super::office::{self, OfficeDay, OfficeDocuments};
 use super::plants::Plan;
 use super::process::{self, ProcessDay};
+use super::rng::SeededRng;
 use super::storage::{self, BlobDay, Blobs};
 use super::world::World;
 use super::write::{DayOfTable, Written, write_day};
@@ -118,22 +118,22 @@ impl Makers {
         Ok(sum)
     }
 
-    fn dice(&self, day: &Day, stream: &str) -> Dice {
-        Dice::new(self.seed, day.number as u64, stream)
+    fn rng(&self, day: &Day, stream: &str) -> SeededRng {
+        SeededRng::new(self.seed, day.number as u64, stream)
     }
 
     fn write_firewall(&self, day: &Day) -> Result<Written, DemoError> {
         let rows = self.shares.firewall;
-        let mut dice = self.dice(day, "firewall");
-        let conversations = Conversations::new(&self.world, rows / 2, &mut dice);
+        let mut rng = self.rng(day, "firewall");
+        let conversations = Conversations::new(&self.world, rows / 2, &mut rng);
         let (world, sizes, midnight_us) = (&self.world, &self.sizes, day.midnight_us);
-        let ordinary = FirewallDay { world, sizes, conversations, dice, midnight_us, rows };
+        let ordinary = FirewallDay { world, sizes, conversations, rng, midnight_us, rows };
         self.write(day, firewall::TABLE, 4, ordinary, rows, &self.plan.firewall[day.number])
     }
 
     fn write_network(&self, day: &Day) -> Result<Written, DemoError> {
         let rows = self.shares.network;
-        let ordinary = NetworkDay::new(&self.world, self.dice(day, "network"), day.midnight_us, rows);
+        let ordinary = NetworkDay::new(&self.world, self.rng(day, "network"), day.midnight_us, rows);
         self.write(day, network::TABLE, 4, ordinary, rows, &self.plan.network[day.number])
     }
 
@@ -142,7 +142,7 @@ impl Makers {
             world: &self.world,
             victims: &self.plan.victims,
             commands: &self.commands,
-            dice: self.dice(day, "process"),
+            rng: self.rng(day, "process"),
             midnight_us: day.midnight_us,
         };
         self.write(day, process::TABLE, 3, ordinary, self.shares.process, &self.plan.process[day.number])
@@ -153,7 +153,7 @@ impl Makers {
             world: &self.world,
             victims: &self.plan.victims,
             documents: &self.documents,
-            dice: self.dice(day, "file"),
+            rng: self.rng(day, "file"),
             midnight_us: day.midnight_us,
         };
         self.write(day, files::TABLE, 2, ordinary, self.shares.file, &self.plan.file[day.number])
@@ -161,25 +161,25 @@ impl Makers {
 
     fn write_blob(&self, day: &Day) -> Result<Written, DemoError> {
         let (world, blobs, midnight_us) = (&self.world, &self.blobs, day.midnight_us);
-        let ordinary = BlobDay { world, blobs, dice: self.dice(day, "blob"), midnight_us };
+        let ordinary = BlobDay { world, blobs, rng: self.rng(day, "blob"), midnight_us };
         self.write(day, storage::TABLE, 1, ordinary, self.shares.blob, &self.plan.blob[day.number])
     }
 
     fn write_audit(&self, day: &Day) -> Result<Written, DemoError> {
         let (world, directory, midnight_us) = (&self.world, &self.directory, day.midnight_us);
-        let ordinary = AuditDay { world, directory, dice: self.dice(day, "audit"), midnight_us };
+        let ordinary = AuditDay { world, directory, rng: self.rng(day, "audit"), midnight_us };
         self.write(day, audit::TABLE, 1, ordinary, self.shares.audit, &self.plan.audit[day.number])
     }
 
     fn write_office(&self, day: &Day) -> Result<Written, DemoError> {
         let (world, documents, midnight_us) = (&self.world, &self.office_documents, day.midnight_us);
-        let ordinary = OfficeDay { world, documents, dice: self.dice(day, "office"), midnight_us };
+        let ordinary = OfficeDay { world, documents, rng: self.rng(day, "office"), midnight_us };
         self.write(day, office::TABLE, 2, ordinary, self.shares.office, &self.plan.office[day.number])
     }
 
     fn write_flows(&self, day: &Day) -> Result<Written, DemoError> {
         let (world, midnight_us) = (&self.world, day.midnight_us);
-        let ordinary = FlowDay { world, dice: self.dice(day, "flows"), midnight_us };
+        let ordinary = FlowDay { world, rng: self.rng(day, "flows"), midnight_us };
         self.write(day, flows::TABLE, 1, ordinary, self.shares.flows, &self.plan.flows[day.number])
     }
 
@@ -194,7 +194,7 @@ impl Makers {
     ) -> Result<Written, DemoError> {
         let folder = day.lake.join(table).join(format!("date={}", day.date));
         // A stream of its own: where planted rows go must not depend on how ordinary rows are drawn.
-        let mut dice = self.dice(day, &format!("slots {table}"));
-        write_day(DayOfTable { folder, files_wanted, ordinary, ordinary_rows, planted }, &mut dice)
+        let mut rng = self.rng(day, &format!("slots {table}"));
+        write_day(DayOfTable { folder, files_wanted, ordinary, ordinary_rows, planted }, &mut rng)
     }
 }

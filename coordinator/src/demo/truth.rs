@@ -45,13 +45,13 @@ impl PlantedRows {
     pub(crate) fn join(&mut self, other: &Self) {
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
-        self.count_scenery(other);
+        self.count_context(other);
     }
 
     /// Counts rows that only set the scene: first and last seen stay those of the thing itself.
-    pub(crate) fn count_scenery(&mut self, scenery: &Self) {
-        self.rows += scenery.rows;
-        for (table, rows) in &scenery.rows_by_table {
+    pub(crate) fn count_context(&mut self, context: &Self) {
+        self.rows += context.rows;
+        for (table, rows) in &context.rows_by_table {
             *self.rows_by_table.entry(table).or_default() += rows;
         }
     }

@@ -1,7 +1,7 @@
 //! The made-up company of the demo lake: its hosts, people and addresses, and the internet it talks to.
 
-use super::dice::{Dice, Quantiles};
 use super::people::Person;
+use super::rng::{Quantiles, SeededRng};
 
 /// What a host is: decides its file system, its processes and its daily rhythm.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,8 +133,8 @@ const PUBLIC_OCTETS: [u8; 18] =
 impl World {
     /// A company of `host_count` managed hosts, the same for the same seed.
     pub(crate) fn new(seed: u64, host_count: usize) -> Self {
-        let mut dice = Dice::new(seed, 0, "world");
-        let hosts: Vec<Host> = (0..host_count).map(|number| host(number, &mut dice)).collect();
+        let mut rng = SeededRng::new(seed, 0, "world");
+        let hosts: Vec<Host> = (0..host_count).map(|number| host(number, &mut rng)).collect();
         let people = hosts
             .iter()
             .enumerate()
@@ -148,8 +148,7 @@ impl World {
                 Peer::new(format!("172.16.{}.{}", n / 100, 10 + n % 100), format!("app-{n:03}.corp.example"))
             })
             .collect();
-        let external =
-            (0..(host_count * 6).clamp(300, 20_000)).map(|n| external_peer(n, &mut dice)).collect();
+        let external = (0..(host_count * 6).clamp(300, 20_000)).map(|n| external_peer(n, &mut rng)).collect();
         let local_v6 = (0..12)
             .map(|n| Peer::new(format!("fd00:10:20::{:x}", n + 16), format!("v6-{n:02}.corp.example")))
             .collect();
@@ -174,9 +173,9 @@ impl World {
     }
 }
 
-fn host(number: usize, dice: &mut Dice) -> Host {
+fn host(number: usize, rng: &mut SeededRng) -> Host {
     let is_spike_host = number < SPIKE_HOSTS;
-    let role = match dice.below(100) {
+    let role = match rng.below(100) {
         _ if is_spike_host => Role::WindowsServer,
         _ if number == STORY_HOST => Role::Workstation,
         0..75 => Role::Workstation,
@@ -186,25 +185,25 @@ fn host(number: usize, dice: &mut Dice) -> Host {
     let hourly_bytes = match number {
         _ if is_spike_host => SPIKE_HOURLY_BYTES,
         STORY_HOST => STORY_HOURLY_BYTES,
-        _ => 60_000.0 + 240_000.0 * dice.unit(),
+        _ => 60_000.0 + 240_000.0 * rng.unit(),
     };
     let address = format!("10.{}.{}.{}", 20 + number / 50_000, number / 200 % 250, 10 + number % 200);
-    host_of(role, number, address, hourly_bytes, dice)
+    host_of(role, number, address, hourly_bytes, rng)
 }
 
 /// The host kept for planted attacks that has this number among them.
-pub(crate) fn victim(role: Role, number: usize, dice: &mut Dice) -> Host {
+pub(crate) fn victim(role: Role, number: usize, rng: &mut SeededRng) -> Host {
     // Beyond the numbers and the subnets of ordinary hosts.
-    host_of(role, 9_000 + number, format!("10.99.{}.{}", number / 200, 10 + number % 200), 0.0, dice)
+    host_of(role, 9_000 + number, format!("10.99.{}.{}", number / 200, 10 + number % 200), 0.0, rng)
 }
 
-fn host_of(role: Role, number: usize, address: String, hourly_bytes: f64, dice: &mut Dice) -> Host {
+fn host_of(role: Role, number: usize, address: String, hourly_bytes: f64, rng: &mut SeededRng) -> Host {
     let name = match role {
-        Role::Workstation => format!("ws-{}-{number:04}", dice.pick(&DEPARTMENTS)),
+        Role::Workstation => format!("ws-{}-{number:04}", rng.pick(&DEPARTMENTS)),
         Role::WindowsServer => format!("srv-win-{number:04}"),
         Role::LinuxServer => format!("srv-lnx-{number:04}"),
     };
-    let account = format!("{}.{}{}", dice.pick(&FIRST_NAMES), dice.pick(&LAST_NAMES), number);
+    let account = format!("{}.{}{}", rng.pick(&FIRST_NAMES), rng.pick(&LAST_NAMES), number);
     Host {
         full_name: format!("{name}.corp.example"),
         name,
@@ -216,16 +215,16 @@ fn host_of(role: Role, number: usize, address: String, hourly_bytes: f64, dice: 
     }
 }
 
-fn external_peer(number: usize, dice: &mut Dice) -> Peer {
-    let name = format!("{}{number}.{}.example", dice.pick(&SITE_WORDS), dice.pick(&SITE_WORDS));
+fn external_peer(number: usize, rng: &mut SeededRng) -> Peer {
+    let name = format!("{}{number}.{}.example", rng.pick(&SITE_WORDS), rng.pick(&SITE_WORDS));
     // By rank and not by chance: one very popular IPv6 address would be a tenth of all traffic.
     let address = match (number % 50, number % 97) {
         (25, _) => format!("2a01:4f8:{:x}::{:x}", 0x100 + number / 256, 1 + number % 256),
         (_, 60) => format!("2001:db8:{:x}::{:x}", 0x10 + number / 256, 1 + number % 256),
         _ => {
-            let first = dice.pick(&PUBLIC_OCTETS);
+            let first = rng.pick(&PUBLIC_OCTETS);
             // The number in the middle octets keeps every address different from the others.
-            format!("{first}.{}.{}.{}", 1 + number / 200, 1 + number % 200, 1 + dice.below(250))
+            format!("{first}.{}.{}.{}", 1 + number / 200, 1 + number % 200, 1 + rng.below(250))
         }
     };
     Peer::new(address, name)

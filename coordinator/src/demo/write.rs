@@ -11,7 +11,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::DemoError;
 use super::columns::{BATCH_ROWS, OrdinaryRows, TableColumns};
-use super::dice::{Dice, mix};
+use super::rng::{SeededRng, mix};
 
 const ROW_GROUP_ROWS: usize = 200_000;
 /// Rows a file has at most, about.
@@ -50,7 +50,7 @@ pub(crate) struct Written {
 /// Writes one table's day; nothing, not even the folder, where it has no rows.
 pub(crate) fn write_day<R: OrdinaryRows>(
     mut day: DayOfTable<R>,
-    dice: &mut Dice,
+    rng: &mut SeededRng,
 ) -> Result<Written, DemoError> {
     let total_rows = day.ordinary_rows + day.planted.len() as u64;
     if total_rows == 0 {
@@ -58,7 +58,7 @@ pub(crate) fn write_day<R: OrdinaryRows>(
     }
     fs::create_dir_all(&day.folder).map_err(|source| DemoError::io(&day.folder, source))?;
     let files = day.files_wanted.min(total_rows / 50 + 1).max(total_rows.div_ceil(FILE_ROWS));
-    let slots = planted_slots(day.ordinary_rows, day.planted.len(), dice);
+    let slots = planted_slots(day.ordinary_rows, day.planted.len(), rng);
     let mut columns = R::Columns::empty();
     let mut next_planted = 0;
     let mut written = Written { rows: total_rows, files, bytes: 0 };
@@ -88,10 +88,9 @@ pub(crate) fn write_day<R: OrdinaryRows>(
 }
 
 /// The planted rows, each with its place among all rows of the day: different places, in ascending order.
-fn planted_slots(ordinary_rows: u64, planted_rows: usize, dice: &mut Dice) -> Vec<(u64, usize)> {
-    let mut gaps: Vec<(u64, usize)> = (0..planted_rows)
-        .map(|planted| (dice.between(0, ordinary_rows as i64 + 1) as u64, planted))
-        .collect();
+fn planted_slots(ordinary_rows: u64, planted_rows: usize, rng: &mut SeededRng) -> Vec<(u64, usize)> {
+    let mut gaps: Vec<(u64, usize)> =
+        (0..planted_rows).map(|planted| (rng.between(0, ordinary_rows as i64 + 1) as u64, planted)).collect();
     // Hashed, so that those falling between the same two ordinary rows are not in the order of their times.
     gaps.sort_unstable_by_key(|&(gap, planted)| (gap, mix(planted as u64)));
     gaps.iter().enumerate().map(|(before, &(gap, planted))| (gap + before as u64, planted)).collect()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hindcast_common::{Error, Result};
 
 use super::detect::Sample;
-use super::format::Reading;
+use super::format::FileFormat;
 use super::framing::{Framed, Span};
 use super::inputs::{Bytestream, Input, read_up_to};
 use super::rejects::Reject;
@@ -26,7 +26,7 @@ pub(super) struct Block {
     /// The file, by its place among the inputs.
     pub(super) input: usize,
     /// How the records are read.
-    pub(super) reading: Arc<Reading>,
+    pub(super) format: Arc<FileFormat>,
     /// The text.
     pub(super) bytes: Vec<u8>,
     /// Line of the text's first byte, counted from 0.
@@ -42,7 +42,7 @@ pub(super) struct Blocks {
     input: usize,
     file: Input,
     stream: Bytestream,
-    reading: Arc<Reading>,
+    format: Arc<FileFormat>,
     /// Text read and not yet handed out.
     pending: Vec<u8>,
     line: u64,
@@ -64,7 +64,7 @@ impl Blocks {
             input,
             file: file.clone(),
             stream: file.open()?,
-            reading: Arc::new(Reading::lines()),
+            format: Arc::new(FileFormat::lines()),
             pending: Vec::new(),
             line: 0,
             is_last: false,
@@ -80,37 +80,37 @@ impl Blocks {
             blocks.pending.drain(..3);
         }
         let sample = Sample { text: &blocks.pending, is_whole: blocks.is_last };
-        let (reading, header_bytes) =
-            Reading::of(sample, told).map_err(|reason| Error::Config(format!("{}: {reason}", file.name)))?;
-        blocks.line = reading.framing.line_ends(&blocks.pending[..header_bytes]);
+        let (format, header_bytes) = FileFormat::of(sample, told)
+            .map_err(|reason| Error::Config(format!("{}: {reason}", file.name)))?;
+        blocks.line = format.framing.line_ends(&blocks.pending[..header_bytes]);
         blocks.pending.drain(..header_bytes);
-        blocks.reading = Arc::new(reading);
+        blocks.format = Arc::new(format);
         Ok(blocks)
     }
 
     /// The first records, and how they are read; to tell what the file is.
-    pub(super) fn sample(&self) -> (Arc<Reading>, Vec<&[u8]>) {
-        let (reading, framed) = Reading::cut(&self.reading, &self.pending, self.is_last);
+    pub(super) fn sample(&self) -> (Arc<FileFormat>, Vec<&[u8]>) {
+        let (format, framed) = FileFormat::cut(&self.format, &self.pending, self.is_last);
         // Where the text starts with a header of its own, the records come behind it.
-        let (reading, offset, framed) = if framed.spans.is_empty() && framed.consumed > 0 {
-            let (reading, behind) = Reading::cut(&reading, &self.pending[framed.consumed..], self.is_last);
-            (reading, framed.consumed, behind)
+        let (format, offset, framed) = if framed.spans.is_empty() && framed.consumed > 0 {
+            let (format, behind) = FileFormat::cut(&format, &self.pending[framed.consumed..], self.is_last);
+            (format, framed.consumed, behind)
         } else {
-            (reading, 0, framed)
+            (format, 0, framed)
         };
         let records = framed.spans.iter().take(SAMPLE_RECORDS);
         let records = records.map(|span| &self.pending[offset + span.start..offset + span.end]).collect();
-        (reading, records)
+        (format, records)
     }
 
     /// Has records wrap CEF messages, in the field at a path.
     pub(super) fn unwrap_messages(&mut self, path: String) {
-        self.reading = Arc::new(Reading { messages_in: Some(path), ..self.reading.as_ref().clone() });
+        self.format = Arc::new(FileFormat { messages_in: Some(path), ..self.format.as_ref().clone() });
     }
 
     /// The field in which records wrap CEF messages, where they do.
     pub(super) fn messages_in(&self) -> Option<String> {
-        self.reading.messages_in.clone()
+        self.format.messages_in.clone()
     }
 
     /// The next block; `None` after the last. A file that breaks off by itself, such as a cut archive, ends with a reject.
@@ -130,7 +130,7 @@ impl Blocks {
             if self.is_last && (self.pending.is_empty() || block.bytes.is_empty()) {
                 self.is_done = true;
                 if let Some(reason) = self.failure.take() {
-                    let line = self.reading.framing.line_ends(&block.bytes);
+                    let line = self.format.framing.line_ends(&block.bytes);
                     block.rejects.push(Reject::new(line, reason, b""));
                 }
                 return Ok(Some(block));
@@ -147,14 +147,14 @@ impl Blocks {
 
     /// The whole records of the pending text, taken out of it.
     fn cut(&mut self) -> Block {
-        let (reading, Framed { spans, rejects, consumed }) =
-            Reading::cut(&self.reading, &self.pending, self.is_last);
+        let (format, Framed { spans, rejects, consumed }) =
+            FileFormat::cut(&self.format, &self.pending, self.is_last);
         let rest = self.pending.split_off(consumed);
         let bytes = std::mem::replace(&mut self.pending, rest);
         let first_line = self.line;
-        self.line += self.reading.framing.line_ends(&bytes);
-        let used = std::mem::replace(&mut self.reading, reading);
-        Block { input: self.input, reading: used, bytes, first_line, spans, rejects }
+        self.line += self.format.framing.line_ends(&bytes);
+        let used = std::mem::replace(&mut self.format, format);
+        Block { input: self.input, format: used, bytes, first_line, spans, rejects }
     }
 
     /// Reads on where a record is longer than a block, up to what a record may have.
@@ -176,7 +176,7 @@ impl Blocks {
             Some(end) => {
                 let ends =
                     self.pending[end..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r' | 0)).count();
-                self.line += self.reading.framing.line_ends(&self.pending[..end + ends]);
+                self.line += self.format.framing.line_ends(&self.pending[..end + ends]);
                 self.pending.drain(..end + ends);
                 self.skipping = false;
             }

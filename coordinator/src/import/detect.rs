@@ -1,10 +1,10 @@
 //! What kind of text a file is, by its first lines together: no single one of them decides.
 
 use super::encoding::text_of;
-use super::format::{Kind, Reading, Record, ZeekHeader, document_in};
+use super::format::{FileFormat, Kind, Record, ZeekHeader, document_in};
 use super::framing::{Framing, Shape, lines};
 use super::source::Source;
-use super::{counted, documents, json, messages, unsupported};
+use super::{documents, json, messages, octet_counted, unsupported};
 
 /// Lines that tell what kind of text a file is.
 const TELLING_LINES: usize = 200;
@@ -31,13 +31,16 @@ impl Sample<'_> {
 ///
 /// # Errors
 /// Why it can't be read, and what to do.
-pub(super) fn reading_of(sample: Sample<'_>, told: Option<&Source>) -> Result<(Reading, usize), String> {
+pub(super) fn detect_format(
+    sample: Sample<'_>,
+    told: Option<&Source>,
+) -> Result<(FileFormat, usize), String> {
     if let Some(reason) = unsupported::binary(sample.text) {
         return Err(reason);
     }
-    let is_counted = counted::is_in(sample.text, sample.is_whole);
-    let framed = match is_counted {
-        true => counted::records(sample.text, sample.is_whole, b'\n'),
+    let is_octet_counted = octet_counted::is_in(sample.text, sample.is_whole);
+    let framed = match is_octet_counted {
+        true => octet_counted::records(sample.text, sample.is_whole, b'\n'),
         false => lines(sample.text, sample.is_whole, b'\n'),
     };
     // A single line that is longer than the sample is one as far as it goes.
@@ -46,16 +49,16 @@ pub(super) fn reading_of(sample: Sample<'_>, told: Option<&Source>) -> Result<(R
         framed.spans.iter().take(TELLING_LINES).map(|s| &sample.text[s.start..s.end]).chain(rest).collect();
     let most =
         |is_so: &dyn Fn(&[u8]) -> bool| 2 * first.iter().filter(|line| is_so(line)).count() > first.len();
-    let header_free = |shape, kind| Ok((Reading::new(sample.framing(shape), kind), 0));
-    let by_line = |shape| if is_counted { Shape::Counted { has_messages: false } } else { shape };
+    let header_free = |shape, kind| Ok((FileFormat::new(sample.framing(shape), kind), 0));
+    let by_line = |shape| if is_octet_counted { Shape::OctetCounted { has_messages: false } } else { shape };
 
     if most(&is_document) {
         return header_free(by_line(Shape::Lines), Kind::Json);
     }
-    let is_cef = most(&messages::is_in) || (!is_counted && are_messages(sample));
-    if is_counted {
+    let is_cef = most(&messages::is_in) || (!is_octet_counted && are_messages(sample));
+    if is_octet_counted {
         return match is_cef || told.is_some_and(|source| source.is_cef) {
-            true => header_free(Shape::Counted { has_messages: true }, Kind::Cef),
+            true => header_free(Shape::OctetCounted { has_messages: true }, Kind::Cef),
             false => Err(unsupported::lines(&first)
                 .unwrap_or_else(|| "its records are neither CEF nor JSON".to_owned())),
         };
@@ -76,13 +79,13 @@ pub(super) fn reading_of(sample: Sample<'_>, told: Option<&Source>) -> Result<(R
     if told.is_some_and(|source| source.is_cef) {
         return header_free(Shape::Messages, Kind::Cef);
     }
-    let (reading, header_bytes) = csv(sample);
+    let (format, header_bytes) = csv(sample);
     let lines_below: Vec<&[u8]> = first.iter().copied().filter(|line| !is_preamble(line)).collect();
-    let refused = unsupported::lines(&lines_below).or_else(|| match (&reading.kind, told) {
+    let refused = unsupported::lines(&lines_below).or_else(|| match (&format.kind, told) {
         (Kind::Csv { header, .. }, None) => unsupported::header(header),
         _ => None,
     });
-    refused.map_or(Ok((reading, header_bytes)), Err)
+    refused.map_or(Ok((format, header_bytes)), Err)
 }
 
 /// Whether most records are CEF messages where these go on over several lines.
@@ -118,14 +121,14 @@ fn is_document(line: &[u8]) -> bool {
 }
 
 /// CSV whose cells hold CEF messages: the first line names columns, and most others have as many cells.
-fn csv_with_messages(sample: Sample<'_>) -> Option<(Reading, usize)> {
-    let (reading, header_bytes) = csv(sample);
-    let Kind::Csv { header, .. } = &reading.kind else { return None };
+fn csv_with_messages(sample: Sample<'_>) -> Option<(FileFormat, usize)> {
+    let (format, header_bytes) = csv(sample);
+    let Kind::Csv { header, .. } = &format.kind else { return None };
     if header.len() < 2 || header.iter().any(|name| messages::is_in(name.as_bytes())) {
         return None;
     }
-    let framed = reading.framing.cut(&sample.text[header_bytes..], sample.is_whole);
-    (framed.spans.len() > framed.rejects.len()).then_some((reading, header_bytes))
+    let framed = format.framing.cut(&sample.text[header_bytes..], sample.is_whole);
+    (framed.spans.len() > framed.rejects.len()).then_some((format, header_bytes))
 }
 
 /// Whether a line before the header of a CSV file is none: what PowerShell and Excel put there.
@@ -133,7 +136,7 @@ fn is_preamble(line: &[u8]) -> bool {
     line.starts_with(b"#TYPE ") || (line.len() <= 8 && line.to_ascii_lowercase().starts_with(b"sep="))
 }
 
-fn csv(sample: Sample<'_>) -> (Reading, usize) {
+fn csv(sample: Sample<'_>) -> (FileFormat, usize) {
     let mut start = 0;
     let first_line = loop {
         let rest = &sample.text[start..];
@@ -166,5 +169,5 @@ fn csv(sample: Sample<'_>) -> (Reading, usize) {
         })
         .collect();
     let framing = sample.framing(Shape::Csv { cells: header.len(), delimiter });
-    (Reading::new(framing, Kind::Csv { header, delimiter }), header_bytes)
+    (FileFormat::new(framing, Kind::Csv { header, delimiter }), header_bytes)
 }

@@ -16,7 +16,7 @@ pub(super) type Record<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 /// How a file's text is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reading {
+pub(super) struct FileFormat {
     pub(super) framing: Framing,
     pub(super) kind: Kind,
     /// Path of the field whose text is CEF messages, where records wrap them.
@@ -48,7 +48,7 @@ pub(super) struct ZeekHeader {
     path: String,
 }
 
-impl Reading {
+impl FileFormat {
     /// Records as `framing` cuts them, each of a `kind`.
     pub(super) fn new(framing: Framing, kind: Kind) -> Self {
         Self { framing, kind, messages_in: None }
@@ -65,22 +65,22 @@ impl Reading {
     /// # Errors
     /// Why it can't be read, and what to do.
     pub(super) fn of(sample: Sample<'_>, told: Option<&Source>) -> Result<(Self, usize), String> {
-        detect::reading_of(sample, told)
+        detect::detect_format(sample, told)
     }
 
     /// Cuts `text` into records; a header among the rows changes how those after it are read.
-    pub(super) fn cut(reading: &Arc<Self>, text: &[u8], is_last: bool) -> (Arc<Self>, Framed) {
-        let Kind::Zeek(header) = &reading.kind else {
-            return (Arc::clone(reading), reading.framing.cut(text, is_last));
+    pub(super) fn cut(format: &Arc<Self>, text: &[u8], is_last: bool) -> (Arc<Self>, Framed) {
+        let Kind::Zeek(header) = &format.kind else {
+            return (Arc::clone(format), format.framing.cut(text, is_last));
         };
         if text.first() == Some(&b'#') {
             let (header, consumed) = header.read(text, is_last);
-            let next = Self { kind: Kind::Zeek(header), ..reading.as_ref().clone() };
+            let next = Self { kind: Kind::Zeek(header), ..format.as_ref().clone() };
             return (Arc::new(next), Framed { consumed, ..Framed::default() });
         }
         match memchr::memmem::find(text, b"\n#") {
-            Some(end) => (Arc::clone(reading), reading.framing.cut(&text[..=end], true)),
-            None => (Arc::clone(reading), reading.framing.cut(text, is_last)),
+            Some(end) => (Arc::clone(format), format.framing.cut(&text[..=end], true)),
+            None => (Arc::clone(format), format.framing.cut(text, is_last)),
         }
     }
 
@@ -207,20 +207,20 @@ mod tests {
 
     fn records(text: &str) -> Vec<String> {
         let sample = Sample { text: text.as_bytes(), is_whole: true };
-        let (reading, header_bytes) = Reading::of(sample, None).unwrap();
-        let mut reading = Arc::new(reading);
+        let (format, header_bytes) = FileFormat::of(sample, None).unwrap();
+        let mut format = Arc::new(format);
         let mut rest = &text[header_bytes..];
         let mut told = Vec::new();
         while !rest.is_empty() {
-            let (next, framed) = Reading::cut(&reading, rest.as_bytes(), true);
+            let (next, framed) = FileFormat::cut(&format, rest.as_bytes(), true);
             for span in &framed.spans {
                 let mut record = Record::new();
-                reading.read(&rest[span.start..span.end], &mut record).unwrap();
+                format.read(&rest[span.start..span.end], &mut record).unwrap();
                 let fields = record.iter().map(|(name, value)| format!("{name}={value}"));
                 told.push(fields.collect::<Vec<_>>().join(" "));
             }
             rest = &rest[framed.consumed..];
-            reading = next;
+            format = next;
         }
         told
     }

@@ -2,7 +2,7 @@
 
 use super::messages::{self, Gathering};
 use super::rejects::Reject;
-use super::{counted, csv_records, documents};
+use super::{csv_records, documents, octet_counted};
 
 /// Where a record lies in a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(super) enum Shape {
     /// CEF messages. A line may hold several, and one may go on over several lines.
     Messages,
     /// Records behind their length in bytes (RFC 6587), as syslog over TCP sends them.
-    Counted {
+    OctetCounted {
         /// Whether they hold CEF messages, of which there may be several in one.
         has_messages: bool,
     },
@@ -68,8 +68,10 @@ impl Framing {
         match self.shape {
             Shape::Lines => lines(text, is_last, line_end),
             Shape::Messages => cef_messages(text, is_last, line_end),
-            Shape::Counted { has_messages: false } => counted::records(text, is_last, line_end),
-            Shape::Counted { has_messages: true } => parted(text, counted::records(text, is_last, line_end)),
+            Shape::OctetCounted { has_messages: false } => octet_counted::records(text, is_last, line_end),
+            Shape::OctetCounted { has_messages: true } => {
+                split_messages(text, octet_counted::records(text, is_last, line_end))
+            }
             Shape::Csv { cells, delimiter } => {
                 csv_records::records(text, is_last, line_end, cells, delimiter)
             }
@@ -136,7 +138,7 @@ fn cef_messages(text: &[u8], is_last: bool, line_end: u8) -> Framed {
 }
 
 /// Each record's messages in place of it.
-fn parted(text: &[u8], mut framed: Framed) -> Framed {
+fn split_messages(text: &[u8], mut framed: Framed) -> Framed {
     framed.spans = std::mem::take(&mut framed.spans)
         .into_iter()
         .flat_map(|span| {

@@ -29,12 +29,12 @@ fn cut_in_blocks(framing: Framing, text: &[u8], block_bytes: usize) -> (Vec<Stri
     }
 }
 
-fn message(id: u64, dice: &mut ChaCha8Rng, line_end: Option<&str>) -> String {
+fn message(id: u64, rng: &mut ChaCha8Rng, line_end: Option<&str>) -> String {
     let headers =
         ["", "<14>1 2026-01-05T08:00:00Z fw - - - - ", "<14>Jan  5 08:00:00 fw ", "Jan 15 08:00:00 fw "];
-    let header = headers[dice.random_range(0..headers.len())];
+    let header = headers[rng.random_range(0..headers.len())];
     let values = ["plain words", "größe €", "a\\=b \\\\", "x | y", "12"];
-    let value = values[dice.random_range(0..values.len())];
+    let value = values[rng.random_range(0..values.len())];
     let more = line_end.map_or(String::new(), |end| format!(" msg=first{end}second{end}third"));
     format!("{header}CEF:0|V|P|1|c|n|1|src=10.0.0.1 externalId=r{id} cs1={value}{more} out={id}")
 }
@@ -45,14 +45,14 @@ fn messages_come_out_whole_whatever_ends_them() {
         for (place, line_end) in
             ["\n", "\r\n", "\r", "\0", "counted", "counted\n", " "].into_iter().enumerate()
         {
-            let mut dice = ChaCha8Rng::seed_from_u64(seed * 100 + place as u64);
+            let mut rng = ChaCha8Rng::seed_from_u64(seed * 100 + place as u64);
             let inner = match line_end {
                 "\0" | "counted" | "counted\n" => Some("\n"),
                 " " => None,
                 line_end => Some(line_end),
             };
-            let messages: Vec<String> = (0..dice.random_range(1..40))
-                .map(|id| message(id, &mut dice, inner.filter(|_| id % 5 == 3)))
+            let messages: Vec<String> = (0..rng.random_range(1..40))
+                .map(|id| message(id, &mut rng, inner.filter(|_| id % 5 == 3)))
                 .map(|message| match line_end.starts_with("counted") && !message.starts_with('<') {
                     true => format!("<14>{message}"),
                     false => message,
@@ -67,11 +67,11 @@ fn messages_come_out_whole_whatever_ends_them() {
                 })
                 .collect();
             let shape = match line_end.starts_with("counted") {
-                true => Shape::Counted { has_messages: true },
+                true => Shape::OctetCounted { has_messages: true },
                 false => Shape::Messages,
             };
             let framing = Framing { shape, line_end: b'\n' };
-            for block_bytes in [dice.random_range(1..50), dice.random_range(50..1_000), usize::MAX / 2] {
+            for block_bytes in [rng.random_range(1..50), rng.random_range(50..1_000), usize::MAX / 2] {
                 let (records, rejects) = cut_in_blocks(framing, text.as_bytes(), block_bytes);
                 assert!(rejects.is_empty(), "{line_end:?}, seed {seed}: {rejects:?}");
                 assert_eq!(records, messages, "{line_end:?}, seed {seed}, blocks of {block_bytes}");
@@ -129,7 +129,7 @@ fn a_wrong_length_costs_no_record() {
     let message = |id: usize| {
         format!("<14>1 2026-01-05T08:00:0{id}Z fw - - - - CEF:0|V|P|1|c|n|1|cs1=größe out=500{id}")
     };
-    let framing = Framing { shape: Shape::Counted { has_messages: true }, line_end: b'\n' };
+    let framing = Framing { shape: Shape::OctetCounted { has_messages: true }, line_end: b'\n' };
     let counted = |lengths: &dyn Fn(usize, &str) -> usize| -> String {
         (0..5).map(|id| format!("{} {}", lengths(id, &message(id)), message(id))).collect()
     };
@@ -148,9 +148,9 @@ fn a_wrong_length_costs_no_record() {
         assert_eq!(outs(&text[30..], block_bytes), (all.clone(), 0));
         assert_eq!(outs(&text[..text.len() - 2], block_bytes), (all[..4].to_vec(), 1));
     }
-    assert!(counted::is_in(counted(&|_, message| message.len()).as_bytes(), true));
-    assert!(counted::is_in(&counted(&|_, message| message.len()).as_bytes()[40..], true));
+    assert!(octet_counted::is_in(counted(&|_, message| message.len()).as_bytes(), true));
+    assert!(octet_counted::is_in(&counted(&|_, message| message.len()).as_bytes()[40..], true));
     for text in ["<14>x\n12 <y\n", "160 <14>hello", "a 5 <1>b", "12 <x>ab"] {
-        assert!(!counted::is_in(text.as_bytes(), true), "{text}");
+        assert!(!octet_counted::is_in(text.as_bytes(), true), "{text}");
     }
 }

@@ -48,7 +48,7 @@ pub(super) struct Group<'a> {
     failures: Vec<Error>,
 }
 
-/// What ends the reading of a file.
+/// Why an import stops reading a file.
 enum Stop {
     /// The file can't be read; others can.
     File(Error),
@@ -220,8 +220,8 @@ impl<'a> Group<'a> {
     /// The source of a file, as its first records say where none is told.
     fn source_of(&self, blocks: &mut Blocks) -> Result<Arc<Source>> {
         let asked = self.request.table.as_deref();
-        let (reading, texts) = blocks.sample();
-        let (wrapped, source) = reading.with_records(&texts, |records| {
+        let (format, texts) = blocks.sample();
+        let (wrapped, source) = format.with_records(&texts, |records| {
             let is_cef = self.told.as_ref().is_none_or(|told| told.is_cef);
             let wrapped = messages_in(records).filter(|_| is_cef);
             let source = match (&self.told, &wrapped) {

@@ -3,7 +3,6 @@
 mod blocks;
 mod cef;
 mod columns;
-mod counted;
 mod csv_records;
 mod detect;
 mod documents;
@@ -20,6 +19,7 @@ mod layout;
 mod messages;
 #[cfg(test)]
 mod mutations;
+mod octet_counted;
 mod parquet_text;
 mod parse;
 mod publish;

@@ -88,8 +88,8 @@ fn no_untouched_record_is_lost() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     for (place, kind) in KINDS.iter().enumerate() {
         for seed in 0..runs {
-            let mut dice = ChaCha8Rng::seed_from_u64(seed * 10 + place as u64);
-            let (text, untouched) = broken(kind, &mut dice);
+            let mut rng = ChaCha8Rng::seed_from_u64(seed * 10 + place as u64);
+            let (text, untouched) = broken(kind, &mut rng);
             let found = runtime.block_on(ids_of(text.clone(), kind.id_column));
             let lost: Vec<&String> = untouched.difference(&found).collect();
             assert!(
@@ -102,14 +102,14 @@ fn no_untouched_record_is_lost() {
 }
 
 /// A text with one record broken, and the ids of all others.
-fn broken(kind: &Kind, dice: &mut ChaCha8Rng) -> (Vec<u8>, BTreeSet<String>) {
-    let touched = dice.random_range(0..RECORDS);
+fn broken(kind: &Kind, rng: &mut ChaCha8Rng) -> (Vec<u8>, BTreeSet<String>) {
+    let touched = rng.random_range(0..RECORDS);
     let mut text = kind.header.as_bytes().to_vec();
     let mut untouched = BTreeSet::new();
     for id in 0..RECORDS {
         let mut record = (kind.record)(id).into_bytes();
         if id == touched {
-            mutate(&mut record, dice);
+            mutate(&mut record, rng);
         } else {
             untouched.insert(format!("r{id}"));
         }
@@ -119,17 +119,17 @@ fn broken(kind: &Kind, dice: &mut ChaCha8Rng) -> (Vec<u8>, BTreeSet<String>) {
     (text, untouched)
 }
 
-fn mutate(record: &mut Vec<u8>, dice: &mut ChaCha8Rng) {
-    let at = dice.random_range(0..record.len());
-    match dice.random_range(0..8) {
+fn mutate(record: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
+    let at = rng.random_range(0..record.len());
+    match rng.random_range(0..8) {
         0 => record.truncate(at),
         1 => record.insert(at, b'"'),
-        2 => record[at] = dice.random_range(0..=255),
+        2 => record[at] = rng.random_range(0..=255),
         3 => record.insert(at, 0),
         4 => drop(record.splice(at..at, *b"\xff\xfe\xe9")),
-        5 => drop(record.splice(at..at, b"{\"a\":".repeat(dice.random_range(1..2_000)))),
-        6 => drop(record.splice(at..at, vec![b'x'; dice.random_range(1..60_000)])),
-        _ => drop(record.drain(at..(at + dice.random_range(1..20)).min(record.len()))),
+        5 => drop(record.splice(at..at, b"{\"a\":".repeat(rng.random_range(1..2_000)))),
+        6 => drop(record.splice(at..at, vec![b'x'; rng.random_range(1..60_000)])),
+        _ => drop(record.drain(at..(at + rng.random_range(1..20)).min(record.len()))),
     }
 }
 
@@ -141,8 +141,8 @@ async fn ids_of(text: Vec<u8>, column: &'static str) -> BTreeSet<String> {
     let read = move || {
         let mut ids = BTreeSet::new();
         let mut blocks = Blocks::open(0, &input, None).unwrap();
-        let (reading, texts) = blocks.sample();
-        let source = reading.with_records(&texts, |records| Source::of_records(records, None).unwrap());
+        let (format, texts) = blocks.sample();
+        let source = format.with_records(&texts, |records| Source::of_records(records, None).unwrap());
         let options = TimeOptions { dates: Some(DateOrder::MonthFirst), ..TimeOptions::default() };
         let times = Times::without_proof(options);
         while let Some(block) = blocks.next().unwrap() {

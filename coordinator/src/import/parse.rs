@@ -8,7 +8,7 @@ use hindcast_common::Result;
 
 use super::blocks::Block;
 use super::encoding::text_of;
-use super::format::{Reading, Record};
+use super::format::{FileFormat, Record};
 use super::json::shape;
 use super::rejects::Reject;
 use super::rows::{Rows, TableRows};
@@ -39,7 +39,7 @@ pub(super) struct Parsed {
 pub(super) fn parse(mut block: Block, source: &Source, asked: Option<&str>, times: &Times) -> Result<Parsed> {
     let mut rejects = std::mem::take(&mut block.rejects);
     let mut set_aside: BTreeMap<String, u64> = BTreeMap::new();
-    let mut parser = Parser::new(&block.reading, source, asked, times);
+    let mut parser = Parser::new(&block.format, source, asked, times);
     let mut record = Record::new();
     for span in &block.spans {
         let text = &block.bytes[span.start..span.end];
@@ -76,7 +76,7 @@ pub(super) fn gather(
     times: &Times,
     evidence: &mut Evidence,
 ) {
-    let mut parser = Parser::new(&block.reading, source, asked, times);
+    let mut parser = Parser::new(&block.format, source, asked, times);
     let mut record = Record::new();
     for span in &block.spans {
         let line = block.first_line + span.line + 1;
@@ -106,7 +106,7 @@ enum Outcome<'o, 'p, 'r> {
 type Each<'e, 'p> = &'e mut dyn FnMut(Outcome<'_, 'p, '_>) -> Result<(), String>;
 
 struct Parser<'p> {
-    reading: &'p Reading,
+    format: &'p FileFormat,
     source: &'p Source,
     asked: Option<&'p str>,
     times: &'p Times,
@@ -116,8 +116,8 @@ struct Parser<'p> {
 }
 
 impl<'p> Parser<'p> {
-    fn new(reading: &'p Reading, source: &'p Source, asked: Option<&'p str>, times: &'p Times) -> Self {
-        Self { reading, source, asked, times, tables: BTreeMap::new(), windows_1252: 0 }
+    fn new(format: &'p FileFormat, source: &'p Source, asked: Option<&'p str>, times: &'p Times) -> Self {
+        Self { format, source, asked, times, tables: BTreeMap::new(), windows_1252: 0 }
     }
 
     /// Reads a record into `record`, whatever that held, and calls `each` for it, or for each message it holds.
@@ -146,9 +146,9 @@ impl<'p> Parser<'p> {
     where
         'p: 't,
     {
-        let reading = self.reading;
-        reading.read(text, record)?;
-        let Some(path) = &reading.messages_in else { return self.route(record, each) };
+        let format = self.format;
+        format.read(text, record)?;
+        let Some(path) = &format.messages_in else { return self.route(record, each) };
         // Of several messages, one that can't be read costs itself alone; the reject names it.
         let mut all = Ok(());
         for message in unwrap(record, path)? {

@@ -28,7 +28,7 @@ const REJECTS: &str = "_hindcast/rejects";
 /// Files put at once.
 const CONCURRENT_PUTS: usize = 4;
 /// How long an import that began earlier and brings the same is waited for, before it is taken to be dead.
-const PATIENCE: Duration = Duration::from_secs(3);
+const OTHER_IMPORT_WAIT: Duration = Duration::from_secs(3);
 /// Bytes of rejects read at once.
 const REJECT_READ_BYTES: usize = 1 << 20;
 
@@ -188,7 +188,7 @@ async fn only_here(lake: &Location, id: &str, inputs: &[Input], files: &[FileRep
             if !is_other || undone.contains(&marker.change) {
                 continue;
             }
-            if !changes::prevails(lake, id, &marker.change, PATIENCE).await? {
+            if !changes::prevails(lake, id, &marker.change, OTHER_IMPORT_WAIT).await? {
                 return Err(Error::Busy(format!("{} was imported by another process meanwhile", input.name)));
             }
             undone.insert(marker.change);

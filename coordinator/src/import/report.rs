@@ -98,13 +98,13 @@ impl FileReport {
     }
 
     /// Rows of all tables.
-    pub fn kept(&self) -> u64 {
+    pub fn imported_rows(&self) -> u64 {
         self.rows.values().sum()
     }
 
     /// Records: rows, rejects and those of no table.
     pub fn records(&self) -> u64 {
-        self.kept() + self.rejects + self.set_aside.values().sum::<u64>()
+        self.imported_rows() + self.rejects + self.set_aside.values().sum::<u64>()
     }
 
     pub(super) fn already(file: &str, bytes: u64) -> Self {

@@ -2,7 +2,7 @@
 
 use super::format::Record;
 use super::source::{TableRule, field_value};
-use super::times::{Evidence, Reading, Times, Unread, Value};
+use super::times::{Evidence, ParsedTime, TimeError, Times, Value};
 
 /// What a portal appends to the name of a column of times.
 pub(super) const UTC_SUFFIX: &str = " [UTC]";
@@ -13,7 +13,7 @@ pub(super) type Candidates = Vec<(usize, usize)>;
 /// The time of a row.
 pub(super) struct Chosen {
     /// The time.
-    pub(super) reading: Reading,
+    pub(super) parsed: ParsedTime,
     /// The place of its field in the record.
     pub(super) place: usize,
     /// The place of the best field, where that can't be read.
@@ -43,7 +43,7 @@ impl TimeReader<'_> {
         for (_, place) in candidates.iter().copied() {
             let (field, text) = &record[place];
             let reason = match self.read(record, place, text, candidates) {
-                Ok(reading) => return Ok(Chosen { reading, place, unread: unread.map(|(place, _)| place) }),
+                Ok(parsed) => return Ok(Chosen { parsed, place, unread: unread.map(|(place, _)| place) }),
                 Err(reason) => reason.reason(text),
             };
             let (_, first_reason) = unread.get_or_insert((place, reason));
@@ -67,7 +67,7 @@ impl TimeReader<'_> {
         place: usize,
         text: &str,
         candidates: &Candidates,
-    ) -> Result<Reading, Unread> {
+    ) -> Result<ParsedTime, TimeError> {
         let value = Value { text, ..self.value(record, place) };
         self.times.read(value, || self.dated_us(record, candidates))
     }

@@ -166,10 +166,10 @@ impl<'r> Rows<'r> {
             self.columns[spare].value.get_or_insert((usize::MAX, lost));
             self.note(format!("{field} is not a time, and {} is taken", record[chosen.place].0));
         }
-        if let Some(year) = chosen.reading.assumed_year {
+        if let Some(year) = chosen.parsed.assumed_year {
             self.note(format!("times without a year are read as of {year}"));
         }
-        Ok(chosen.reading.micros)
+        Ok(chosen.parsed.micros)
     }
 
     fn note(&mut self, note: String) {

@@ -49,7 +49,7 @@ pub(super) fn united(
     let mut groups: Vec<(Schema, Vec<&RecordBatch>)> = Vec::new();
     for batch in batches {
         let mut with_batch = groups.iter_mut().filter_map(|(schema, members)| {
-            let united = merge::unite(schema, batch.schema_ref()).ok()?;
+            let united = merge::unify_schemas(schema, batch.schema_ref()).ok()?;
             let is_lossless = members.iter().chain([&batch]).all(|rows| merge::keeps_all(rows, &united));
             is_lossless.then_some((united, schema, members))
         });

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, FieldRef, Fields, Schema};
 
-use super::types::{common_type, roomy};
+use super::types::{common_type, widen_dictionary_keys};
 
 /// Metadata of fields that say what a type means beyond itself.
 const EXTENSION: &str = "ARROW:extension:";
 
 /// Why two schemas can't become one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Misfit {
+pub(crate) enum SchemaConflict {
     /// No type holds the values of a column in both.
     Types {
         /// The column.
@@ -25,7 +25,7 @@ pub(crate) enum Misfit {
     SameName(String),
 }
 
-impl fmt::Display for Misfit {
+impl fmt::Display for SchemaConflict {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Types { column, types: [own, other] } => write!(
@@ -41,7 +41,7 @@ impl fmt::Display for Misfit {
 ///
 /// # Errors
 /// The column that stands in the way; types are those of `right`, then `left`.
-pub(crate) fn unite(left: &Schema, right: &Schema) -> Result<Schema, Misfit> {
+pub(crate) fn unify_schemas(left: &Schema, right: &Schema) -> Result<Schema, SchemaConflict> {
     let fields = common_fields(left.fields(), right.fields())?;
     // What writers say of a whole file, such as Spark its schema, is only true of both where both say it.
     let is_shared = |(key, value): &(&String, &String)| right.metadata().get(*key) == Some(*value);
@@ -52,24 +52,24 @@ pub(crate) fn unite(left: &Schema, right: &Schema) -> Result<Schema, Misfit> {
 /// The schema of one file, ready to take in rows of others.
 ///
 /// # Errors
-/// [`Misfit::SameName`].
-pub(crate) fn alone(schema: &Schema) -> Result<Schema, Misfit> {
+/// [`SchemaConflict::SameName`].
+pub(crate) fn own_schema(schema: &Schema) -> Result<Schema, SchemaConflict> {
     let fields = distinct(schema.fields())?.map(|field| {
-        let data_type = roomy(field.data_type());
+        let data_type = widen_dictionary_keys(field.data_type());
         field.as_ref().clone().with_data_type(data_type)
     });
     Ok(Schema::new_with_metadata(fields.collect::<Fields>(), schema.metadata().clone()))
 }
 
 /// The fields of both; one that only one has can be null.
-pub(super) fn common_fields(left: &Fields, right: &Fields) -> Result<Fields, Misfit> {
+pub(super) fn common_fields(left: &Fields, right: &Fields) -> Result<Fields, SchemaConflict> {
     let mut united: Vec<Field> = Vec::with_capacity(left.len());
     let rest: HashMap<&str, &FieldRef> =
         distinct(right)?.map(|field| (field.name().as_str(), field)).collect();
     for field in distinct(left)? {
         united.push(match rest.get(field.name().as_str()) {
             None => absent_in_some(field),
-            Some(other) => common_field(field, other).ok_or_else(|| Misfit::Types {
+            Some(other) => common_field(field, other).ok_or_else(|| SchemaConflict::Types {
                 column: field.name().clone(),
                 types: [other.data_type().to_string(), field.data_type().to_string()],
             })?,
@@ -84,7 +84,7 @@ pub(super) fn common_fields(left: &Fields, right: &Fields) -> Result<Fields, Mis
 /// The field that holds the values of both, called as `left` is; none where their types have nothing in common.
 pub(super) fn common_field(left: &Field, right: &Field) -> Option<Field> {
     let data_type = common_type(left.data_type(), right.data_type())?;
-    let mut metadata = agreed(left.metadata(), right.metadata());
+    let mut metadata = common_metadata(left.metadata(), right.metadata());
     let means_the_same =
         |key: &str| data_type == *left.data_type() && left.metadata().get(key) == right.metadata().get(key);
     metadata.retain(|key, _| !key.starts_with(EXTENSION) || means_the_same(key));
@@ -96,20 +96,23 @@ pub(super) fn common_field(left: &Field, right: &Field) -> Option<Field> {
 }
 
 fn absent_in_some(field: &Arc<Field>) -> Field {
-    field.as_ref().clone().with_data_type(roomy(field.data_type())).with_nullable(true)
+    field.as_ref().clone().with_data_type(widen_dictionary_keys(field.data_type())).with_nullable(true)
 }
 
 /// The fields, where no two have the same name.
-fn distinct(fields: &Fields) -> Result<impl Iterator<Item = &FieldRef>, Misfit> {
+fn distinct(fields: &Fields) -> Result<impl Iterator<Item = &FieldRef>, SchemaConflict> {
     let mut seen = HashSet::new();
     match fields.iter().find(|field| !seen.insert(field.name())) {
-        Some(twice) => Err(Misfit::SameName(twice.name().clone())),
+        Some(twice) => Err(SchemaConflict::SameName(twice.name().clone())),
         None => Ok(fields.iter()),
     }
 }
 
 /// What either says and the other does not contradict.
-fn agreed(left: &HashMap<String, String>, right: &HashMap<String, String>) -> HashMap<String, String> {
+fn common_metadata(
+    left: &HashMap<String, String>,
+    right: &HashMap<String, String>,
+) -> HashMap<String, String> {
     let contradicts = |key: &str, value: &String, other: &HashMap<String, String>| {
         other.get(key).is_some_and(|other| other != value)
     };
@@ -148,19 +151,19 @@ mod tests {
             Field::new("t", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
             Field::new("more", DataType::Utf8, true),
         ]);
-        assert_eq!(unite(&left, &right).unwrap(), expected);
+        assert_eq!(unify_schemas(&left, &right).unwrap(), expected);
     }
 
     #[test]
     fn what_stands_in_the_way_is_named() {
         let numbers = schema(vec![Field::new("x", DataType::Int64, true)]);
         let texts = schema(vec![Field::new("x", DataType::Utf8, true)]);
-        let misfit = unite(&numbers, &texts).unwrap_err();
-        assert!(misfit.to_string().starts_with("column x is stored as Utf8 and as Int64"), "{misfit}");
+        let conflict = unify_schemas(&numbers, &texts).unwrap_err();
+        assert!(conflict.to_string().starts_with("column x is stored as Utf8 and as Int64"), "{conflict}");
         let twice =
             schema(vec![Field::new("x", DataType::Utf8, true), Field::new("x", DataType::Utf8, true)]);
-        assert_eq!(alone(&twice), Err(Misfit::SameName("x".into())));
-        assert_eq!(unite(&numbers, &twice), Err(Misfit::SameName("x".into())));
+        assert_eq!(own_schema(&twice), Err(SchemaConflict::SameName("x".into())));
+        assert_eq!(unify_schemas(&numbers, &twice), Err(SchemaConflict::SameName("x".into())));
     }
 
     #[test]

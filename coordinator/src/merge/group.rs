@@ -12,13 +12,13 @@ use hindcast_common::config::TableMapping;
 use hindcast_common::{Error, Result};
 use serde::Serialize;
 
-use super::fields::{alone, unite};
-use super::types::roomy;
+use super::fields::{own_schema, unify_schemas};
+use super::types::widen_dictionary_keys;
 use super::widen::{is_exact, widen};
 
 /// A file that is not merged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LeftAlone {
+pub struct UnmergedFile {
     /// Its path.
     pub file: String,
     /// Why.
@@ -77,18 +77,18 @@ pub(crate) async fn groups(
     location: &Location,
     files: &[LakeFile],
     columns: &Columns,
-) -> Result<(Vec<Group>, Vec<LeftAlone>)> {
+) -> Result<(Vec<Group>, Vec<UnmergedFile>)> {
     let mut groups: Vec<(Group, Option<String>)> = Vec::new();
     let mut left = Vec::new();
     for file in files {
         let stored = match open(location, file).await? {
             Ok(stored) => stored,
             Err(reason) => {
-                left.push(LeftAlone { file: file.path.clone(), reason });
+                left.push(UnmergedFile { file: file.path.clone(), reason });
                 continue;
             }
         };
-        let mut misfit = None;
+        let mut conflict = None;
         let mut taken = false;
         for (group, _) in &mut groups {
             match group.schema_with(&stored, columns).await? {
@@ -98,25 +98,29 @@ pub(crate) async fn groups(
                     taken = true;
                     break;
                 }
-                Err(reason) => misfit = misfit.or(Some(reason)),
+                Err(reason) => conflict = conflict.or(Some(reason)),
             }
         }
         if !taken {
-            match alone(stored.schema()) {
+            match own_schema(stored.schema()) {
                 Ok(schema) => {
-                    groups.push((Group { schema: Arc::new(schema), files: vec![stored] }, misfit));
+                    groups.push((Group { schema: Arc::new(schema), files: vec![stored] }, conflict));
                 }
-                Err(reason) => left.push(LeftAlone { file: file.path.clone(), reason: reason.to_string() }),
+                Err(reason) => {
+                    left.push(UnmergedFile { file: file.path.clone(), reason: reason.to_string() })
+                }
             }
         }
     }
     let only = |group: &Group| group.files.first().map(|stored| stored.file().path.clone());
-    let first_misfit = groups.iter().find_map(|(_, misfit)| misfit.clone());
+    let first_conflict = groups.iter().find_map(|(_, conflict)| conflict.clone());
     let (merged, single): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(group, _)| group.files.len() > 1);
-    for (group, misfit) in single {
+    for (group, conflict) in single {
         // The first of all files did not fail to fit: a later one did.
-        let (Some(file), Some(reason)) = (only(&group), misfit.or(first_misfit.clone())) else { continue };
-        left.push(LeftAlone { file, reason });
+        let (Some(file), Some(reason)) = (only(&group), conflict.or(first_conflict.clone())) else {
+            continue;
+        };
+        left.push(UnmergedFile { file, reason });
     }
     Ok((merged.into_iter().map(|(group, _)| group).collect(), left))
 }
@@ -141,9 +145,9 @@ async fn open(location: &Location, file: &LakeFile) -> Result<Result<StoredFile,
 impl Group {
     /// The schema of this group with `file`, or why there is none.
     async fn schema_with(&self, file: &StoredFile, columns: &Columns) -> Result<Result<SchemaRef, String>> {
-        let schema = match unite(&self.schema, file.schema()) {
+        let schema = match unify_schemas(&self.schema, file.schema()) {
             Ok(schema) => schema,
-            Err(misfit) => return Ok(Err(misfit.to_string())),
+            Err(conflict) => return Ok(Err(conflict.to_string())),
         };
         let time = columns.time();
         if self.schema.index_of(time).is_ok() != file.schema().index_of(time).is_ok() {
@@ -176,7 +180,9 @@ async fn survives(
         match file.schema().field_with_name(name) {
             Ok(own) => {
                 let was = known.field_with_name(name).map_or(own.data_type(), |field| field.data_type());
-                if roomy(was) != *data_type && roomy(own.data_type()) != *data_type {
+                if widen_dictionary_keys(was) != *data_type
+                    && widen_dictionary_keys(own.data_type()) != *data_type
+                {
                     changed.push(name.clone());
                 }
             }

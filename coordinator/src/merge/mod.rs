@@ -8,8 +8,8 @@ mod tests;
 mod types;
 mod widen;
 
-pub(crate) use fields::unite;
-pub(crate) use group::{Columns, Group, LeftAlone, groups};
+pub(crate) use fields::unify_schemas;
+pub(crate) use group::{Columns, Group, UnmergedFile, groups};
 pub(crate) use sums::Sums;
 #[cfg(test)]
 pub(crate) use types::common_type;

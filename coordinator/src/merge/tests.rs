@@ -15,7 +15,7 @@ use arrow::datatypes::{DataType, Field, Int8Type, Int32Type, Schema, TimeUnit};
 use proptest::prelude::*;
 
 use super::widen::{is_exact, widen, widen_batch};
-use super::{common_type, unite};
+use super::{common_type, unify_schemas};
 
 /// An array of a type, of a value for each number and a null.
 macro_rules! array {
@@ -254,7 +254,7 @@ fn rows_of_two_schemas_lie_under_one_another() {
         ("s", Arc::new(StringArray::from(vec!["x"]))),
         ("n", Arc::new(Int64Array::from(vec![i64::MAX]))),
     ]);
-    let schema: Arc<Schema> = Arc::new(unite(one.schema_ref(), other.schema_ref()).unwrap());
+    let schema: Arc<Schema> = Arc::new(unify_schemas(one.schema_ref(), other.schema_ref()).unwrap());
     let widened = [&one, &other].map(|batch| widen_batch(batch, &schema).unwrap());
     let all = arrow::compute::concat_batches(&schema, &widened).unwrap();
     let expected = batch(vec![

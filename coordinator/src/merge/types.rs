@@ -22,12 +22,12 @@ pub(crate) fn common_type(left: &DataType, right: &DataType) -> Option<DataType>
         Date32, Date64, Dictionary, Duration, FixedSizeList, LargeList, List, Map, Null, Struct, Timestamp,
     };
     if left == right {
-        return Some(roomy(left));
+        return Some(widen_dictionary_keys(left));
     }
     match (left, right) {
-        (Null, other) | (other, Null) => Some(roomy(other)),
+        (Null, other) | (other, Null) => Some(widen_dictionary_keys(other)),
         (Dictionary(left_key, left), Dictionary(right_key, right)) => {
-            let key = common_number(&roomy_key(left_key), &roomy_key(right_key))?;
+            let key = common_number(&widen_key(left_key), &widen_key(right_key))?;
             // Keys that no dictionary has, such as decimals, are given up for the values themselves.
             let values = common_type(left, right)?;
             Some(if key.is_dictionary_key_type() {
@@ -64,14 +64,14 @@ pub(crate) fn common_type(left: &DataType, right: &DataType) -> Option<DataType>
 }
 
 /// The type with keys of dictionaries that many files' values fit in: each file's dictionary is its own.
-pub(crate) fn roomy(data_type: &DataType) -> DataType {
+pub(crate) fn widen_dictionary_keys(data_type: &DataType) -> DataType {
     let field = |field: &FieldRef| {
-        let data_type = roomy(field.data_type());
+        let data_type = widen_dictionary_keys(field.data_type());
         Arc::new(field.as_ref().clone().with_data_type(data_type))
     };
     match data_type {
         DataType::Dictionary(key, values) => {
-            DataType::Dictionary(Box::new(roomy_key(key)), Box::new(roomy(values)))
+            DataType::Dictionary(Box::new(widen_key(key)), Box::new(widen_dictionary_keys(values)))
         }
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect()),
         DataType::List(values) => DataType::List(field(values)),
@@ -80,7 +80,7 @@ pub(crate) fn roomy(data_type: &DataType) -> DataType {
     }
 }
 
-fn roomy_key(key: &DataType) -> DataType {
+fn widen_key(key: &DataType) -> DataType {
     match key {
         DataType::Int8 | DataType::Int16 | DataType::UInt8 | DataType::UInt16 => DataType::Int32,
         other => other.clone(),

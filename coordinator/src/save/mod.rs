@@ -1,6 +1,6 @@
 //! Saves the firewall suite's rows, enriched, as a lake table by date; then reads it back and counts.
 
-mod kept;
+mod remaining;
 mod staged;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,14 +34,14 @@ use object_store::{Error as StoreError, ObjectStoreExt};
 
 use crate::compact::input_fault;
 
-use kept::{Replaced, without};
+use remaining::{Replaced, without_replaced};
 use staged::{StagedFile, Staging};
 
 const SOURCE_TABLE: &str = "CommonSecurityLog";
 /// Times that a date is saved at most, where other processes change the same date meanwhile.
 const ATTEMPTS: u32 = 8;
 /// How long another process that began earlier is waited for, before it is taken to be dead.
-const PATIENCE: Duration = Duration::from_secs(10);
+const OTHER_SAVE_WAIT: Duration = Duration::from_secs(10);
 
 /// What was saved.
 #[derive(Debug, Default)]
@@ -229,12 +229,12 @@ impl Saving<'_> {
         if files_of(&table, date).await? != existing {
             return Ok(false);
         }
-        let kept = without(&table, existing, replaced).await?;
+        let remaining = without_replaced(&table, existing, replaced).await?;
         let id = format!("save-{}", uuid::Uuid::now_v7());
-        let files: Vec<_> = staged.iter().map(|file| &file.path).chain(&kept.rewritten).collect();
+        let files: Vec<_> = staged.iter().map(|file| &file.path).chain(&remaining.rewritten).collect();
         let target = |number| lake.child(&format!("{name}/date={date}/{id}-{number:04}.parquet"));
         let targets: Vec<Path> = (0..files.len()).map(target).collect();
-        let change = Change::of(lake, &id, &targets, &kept.replaced)?.alone();
+        let change = Change::of(lake, &id, &targets, &remaining.replaced)?.alone();
         let put = async {
             // No other save of the date is made beside from here on.
             if files_of(&table, date).await? != existing {
@@ -249,9 +249,9 @@ impl Saving<'_> {
         };
         match changes::make(lake, &change, put).await? {
             Made::Done(()) => Ok(true),
-            Made::Lost(rival) => {
-                if let Some(rival) = rival {
-                    changes::outlast(lake, &rival, PATIENCE).await?;
+            Made::Lost(conflicting) => {
+                if let Some(conflicting) = conflicting {
+                    changes::outlast(lake, &conflicting, OTHER_SAVE_WAIT).await?;
                 }
                 Ok(false)
             }

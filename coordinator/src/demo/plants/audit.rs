@@ -24,7 +24,7 @@ pub(super) fn plant(planner: &mut Planner) {
                 .entity("storage_account", storage_account);
         for row in 0..rows {
             let row = AuditRow {
-                time: start + planner.dice.between(0, 40 * MINUTE_US),
+                time: start + planner.rng.between(0, 40 * MINUTE_US),
                 operation: text(OPERATIONS[row % OPERATIONS.len()]),
                 result: text("success"),
                 initiated_by: text(&initiated_by),

@@ -54,11 +54,11 @@ pub(super) fn call(
     let mut time = start;
     while time < end {
         let mut row = session(time, source, destination);
-        row.sent_bytes = Some(planner.dice.between(180, 640));
-        row.received_bytes = Some(planner.dice.between(150, 900));
+        row.sent_bytes = Some(planner.rng.between(180, 640));
+        row.received_bytes = Some(planner.rng.between(150, 900));
         planner.add_firewall(&mut attack.planted, row);
         // An interval never shrinks below a fifth, so that time goes on.
-        let stretch = (1.0 + jitter_percent as f64 / 100.0 * planner.dice.normal()).max(0.2);
+        let stretch = (1.0 + jitter_percent as f64 / 100.0 * planner.rng.normal()).max(0.2);
         time += ((interval_s * SECOND_US) as f64 * stretch) as i64;
     }
     attack
@@ -70,8 +70,8 @@ fn period(planner: &mut Planner, case: &Case) -> (i64, i64) {
     let hours = case.hours.min(lake_hours - 2);
     let is_daily = case.interval_s == 86_400;
     // Once a day: from the first forenoon on, far from midnight, or the last session would be lost.
-    let first_hour = if is_daily { 10 } else { planner.dice.between(1, lake_hours - hours) };
-    let start = planner.start_us + first_hour * HOUR_US + planner.dice.between(0, 30 * MINUTE_US);
+    let first_hour = if is_daily { 10 } else { planner.rng.between(1, lake_hours - hours) };
+    let start = planner.start_us + first_hour * HOUR_US + planner.rng.between(0, 30 * MINUTE_US);
     let end = if is_daily { planner.start_us + lake_hours * HOUR_US } else { start + hours * HOUR_US };
     (start, end)
 }

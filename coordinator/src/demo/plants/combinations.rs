@@ -65,8 +65,8 @@ pub(super) fn plant(planner: &mut Planner) {
         let access = Access { person: &person, address, user_agent };
         let period = (start, start + 6 * HOUR_US);
         repeat(planner, &mut attack.planted, &access, (&case.operation, case.times), period);
-        let scenery = forenoon_at_home(planner, &person, start);
-        attack.planted.count_scenery(&scenery);
+        let context = forenoon_at_home(planner, &person, start);
+        attack.planted.count_context(&context);
         planner.finish(attack);
     }
 }

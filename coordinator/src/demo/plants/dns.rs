@@ -20,12 +20,12 @@ pub(super) fn plant(planner: &mut Planner) {
         )
         .entity("source_ip", &source.address);
         for _ in 0..queries {
-            let mut row = session(start + planner.dice.between(0, hours * HOUR_US), &source, &resolver);
+            let mut row = session(start + planner.rng.between(0, hours * HOUR_US), &source, &resolver);
             row.application = text("dns");
             row.protocol = text("udp");
             row.destination_port = Some(53);
-            row.sent_bytes = Some(mean_bytes * planner.dice.between(80, 121) / 100);
-            row.received_bytes = Some(planner.dice.between(100, 400));
+            row.sent_bytes = Some(mean_bytes * planner.rng.between(80, 121) / 100);
+            row.received_bytes = Some(planner.rng.between(100, 400));
             planner.add_firewall(&mut attack.planted, row);
         }
         planner.finish(attack);

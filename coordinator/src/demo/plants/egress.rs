@@ -49,7 +49,7 @@ pub(super) fn spike(
         .entity("hour", &rfc3339(hour, SecondsFormat::Secs));
     for _ in 0..ROWS {
         let row = NetworkRow {
-            time: hour + planner.dice.between(0, HOUR_US),
+            time: hour + planner.rng.between(0, HOUR_US),
             device: text(&host.name),
             account: text("system"),
             process_id: Some(planner.process_id()),
@@ -57,7 +57,7 @@ pub(super) fn spike(
             remote_address: text(destination),
             remote_port: Some(443),
             local_address: text(&host.address),
-            bytes_sent: Some((bytes / ROWS as f64 * (0.9 + 0.2 * planner.dice.unit())) as i64),
+            bytes_sent: Some((bytes / ROWS as f64 * (0.9 + 0.2 * planner.rng.unit())) as i64),
             action: text("ConnectionSuccess"),
         };
         planner.add_network(&mut attack.planted, row);
@@ -75,6 +75,6 @@ fn spike_hour(planner: &mut Planner, place: i64) -> i64 {
     let hours = planner.days * 24 - first_hour - 1;
     // A third of the time each, so that the three spread over the days.
     let third = hours / FACTORS.len() as i64;
-    let hour = first_hour + place * third + planner.dice.between(0, third.max(1));
+    let hour = first_hour + place * third + planner.rng.between(0, third.max(1));
     planner.start_us + hour * HOUR_US
 }

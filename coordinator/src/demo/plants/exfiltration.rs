@@ -42,11 +42,11 @@ pub(super) fn transfer(
     let mut remaining = total_mib * 1_048_576;
     for (number, source) in (0..sessions).zip(sources.iter().cycle()) {
         let is_last = number + 1 == sessions;
-        let sent = if is_last { remaining } else { mean_bytes * planner.dice.between(60, 130) / 100 };
+        let sent = if is_last { remaining } else { mean_bytes * planner.rng.between(60, 130) / 100 };
         remaining -= sent;
         let mut row = session(time, source, destination);
         row.sent_bytes = Some(sent);
-        row.received_bytes = Some(sent / planner.dice.between(200, 2_000));
+        row.received_bytes = Some(sent / planner.rng.between(200, 2_000));
         planner.add_firewall(planted, row);
         time += pause(planner, (end - time) / (sessions - number));
     }
@@ -54,6 +54,6 @@ pub(super) fn transfer(
 
 /// A pause of very uneven length, `mean_us` on average or below: this is no beacon.
 fn pause(planner: &mut Planner, mean_us: i64) -> i64 {
-    let unit = planner.dice.unit();
+    let unit = planner.rng.unit();
     (mean_us as f64 * 4.0 * unit.powi(4)) as i64 + MINUTE_US / 10
 }

@@ -37,8 +37,8 @@ pub(super) fn plant(planner: &mut Planner) {
                 );
             }
         }
-        let scenery = forenoon_at_home(planner, &person, start);
-        attack.planted.count_scenery(&scenery);
+        let context = forenoon_at_home(planner, &person, start);
+        attack.planted.count_context(&context);
         planner.finish(attack);
     }
 }

@@ -17,7 +17,6 @@ mod uploads;
 
 use super::audit::{self as audit_logs, AuditRow};
 use super::columns::Timed;
-use super::dice::Dice;
 use super::files::{self, FileRow};
 use super::firewall::{self, FirewallRow};
 use super::flows::{self, FlowRow};
@@ -25,6 +24,7 @@ use super::network::{self, NetworkRow};
 use super::office::{self, OfficeRow};
 use super::people::Person;
 use super::process::{self, ProcessRow};
+use super::rng::SeededRng;
 use super::storage::{self, BlobRow};
 use super::tables::Shares;
 use super::truth::{Attack, Lookalike, PlantedIncident, PlantedRows};
@@ -74,9 +74,9 @@ impl Plan {
             office: vec![Vec::new(); days],
             flows: vec![Vec::new(); days],
         };
-        let dice = Dice::new(options.seed, 0, "plants");
+        let rng = SeededRng::new(options.seed, 0, "plants");
         let mut planner =
-            Planner { plan, dice, start_us: midnight_us(options.start), days: days as i64, sources: 0 };
+            Planner { plan, rng, start_us: midnight_us(options.start), days: days as i64, sources: 0 };
         staging::plant(&mut planner);
         uploads::plant(&mut planner);
         egress::plant(&mut planner, shares, world);
@@ -96,7 +96,7 @@ impl Plan {
 /// A plan being made.
 struct Planner {
     plan: Plan,
-    dice: Dice,
+    rng: SeededRng,
     start_us: i64,
     days: i64,
     /// Hosts seen by the firewall alone, so far.
@@ -106,7 +106,7 @@ struct Planner {
 impl Planner {
     /// A new endpoint under attack.
     fn endpoint(&mut self, role: Role) -> Host {
-        let host = victim(role, self.plan.victims.len(), &mut self.dice);
+        let host = victim(role, self.plan.victims.len(), &mut self.rng);
         self.plan.victims.push(host.clone());
         host
     }
@@ -114,7 +114,7 @@ impl Planner {
     /// A new workstation under attack that only the firewall sees.
     fn source(&mut self) -> Host {
         self.sources += 1;
-        victim(Role::Workstation, 200 + self.sources, &mut self.dice)
+        victim(Role::Workstation, 200 + self.sources, &mut self.rng)
     }
 
     /// A new person whose account is under attack, and nothing else.
@@ -132,12 +132,12 @@ impl Planner {
     /// A random moment of the day whose turn it is for the attack of this number, so that attacks spread over the days.
     /// It lies between 01:00 and 22:00 less `length_us`, to leave room for what follows.
     fn moment_of_turn(&mut self, turn: i64, length_us: i64) -> i64 {
-        self.day_of_turn(turn) + self.dice.between(HOUR_US, 22 * HOUR_US - length_us)
+        self.day_of_turn(turn) + self.rng.between(HOUR_US, 22 * HOUR_US - length_us)
     }
 
     /// The process id of a planted process: beyond those of ordinary ones.
     fn process_id(&mut self) -> i64 {
-        4 * self.dice.between(12_500, 16_000)
+        4 * self.rng.between(12_500, 16_000)
     }
 
     /// Lists an attack, unless none of its rows fell within the days of the lake.

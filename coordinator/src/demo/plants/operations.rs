@@ -23,10 +23,10 @@ pub(super) fn operation(
     operation: &Operation,
 ) -> OfficeRow<String> {
     let person = access.person;
-    let port = planner.dice.between(49_152, 65_536);
+    let port = planner.rng.between(49_152, 65_536);
     let mut row = OfficeRow {
         time: time_us,
-        office_id: Some(office_id(&mut planner.dice)),
+        office_id: Some(office_id(&mut planner.rng)),
         record_type: text(operation.record_type),
         operation: text(operation.name),
         organization: text(ORGANIZATION),
@@ -50,7 +50,7 @@ pub(super) fn operation(
             }
         }
         "SharePoint" => {
-            row.object = Some(document_url(&mut planner.dice));
+            row.object = Some(document_url(&mut planner.rng));
             row.user_agent = text(access.user_agent);
         }
         _ => {
@@ -70,20 +70,20 @@ pub(super) fn repeat(
     (start, end): (i64, i64),
 ) {
     for _ in 0..times {
-        let time = planner.dice.between(start, end);
+        let time = planner.rng.between(start, end);
         let row = operation(planner, time, access, repeated);
         planner.add_office(planted, row);
     }
 }
 
-/// What the person did at home in the forenoon of the day of `time_us`: scenery of what happens elsewhere later.
+/// What the person did at home in the forenoon of the day of `time_us`: context of what happens elsewhere later.
 pub(super) fn forenoon_at_home(planner: &mut Planner, person: &Person, time_us: i64) -> PlantedRows {
     let midnight = time_us - (time_us - planner.start_us).rem_euclid(DAY_US);
     let period = (midnight + 7 * HOUR_US, midnight + 11 * HOUR_US);
     let access = Access { person, address: &person.home.plain, user_agent: person.browser };
-    let mut scenery = PlantedRows::new();
+    let mut context = PlantedRows::new();
     for (operation, times) in [(&LOGGED_IN, 1), (&MAIL_READ, 5), (&FILE_READ, 4)] {
-        repeat(planner, &mut scenery, &access, (operation, times), period);
+        repeat(planner, &mut context, &access, (operation, times), period);
     }
-    scenery
+    context
 }

@@ -141,12 +141,12 @@ pub(super) fn pack(planner: &mut Planner, host: &Host, time_us: i64, packing: &P
         let name = packing.archive.replace("{n}", &format!("{:02}", archive + 1));
         let folder = packing.folder.replace("{u}", account);
         let row = FileRow {
-            time: time_us + planner.dice.between(5 * SECOND_US, 20 * MINUTE_US),
+            time: time_us + planner.rng.between(5 * SECOND_US, 20 * MINUTE_US),
             device: text(&host.name),
             folder_path: Some(format!("{folder}{name}")),
             file_name: Some(name),
             action: text("FileCreated"),
-            file_size: Some(planner.dice.between(20_000_000, 100_000_000)),
+            file_size: Some(planner.rng.between(20_000_000, 100_000_000)),
             account: text(account),
             process_id,
         };

@@ -50,9 +50,9 @@ pub(super) fn plant(planner: &mut Planner, shares: &Shares, world: &World) {
     let at = |minutes: i64| midnight + minutes * MINUTE_US;
     let mut attacks = Vec::new();
 
-    let start = at(7 * 60 + 40) + planner.dice.between(0, 10 * MINUTE_US);
+    let start = at(7 * 60 + 40) + planner.rng.between(0, 10 * MINUTE_US);
     attacks.push(pack(planner, host, start, &PACKING));
-    let start = at(8 * 60 + 25) + planner.dice.between(0, 10 * MINUTE_US);
+    let start = at(8 * 60 + 25) + planner.rng.between(0, 10 * MINUTE_US);
     attacks.push(send(planner, host, start, &UPLOAD));
     let period = (at(9 * 60 + 5), at(17 * 60 + 30));
     attacks.push(beacons::call(planner, "story-3-beacon", (host, BEACON_ADDRESS), (120, 8), period));
@@ -68,7 +68,7 @@ pub(super) fn plant(planner: &mut Planner, shares: &Shares, world: &World) {
     exfiltration::transfer(planner, &mut transfer.planted, (hosts, TRANSFER_ADDRESS), size, period);
     attacks.push(transfer);
     attacks.push(mailbox(planner, person, (at(19 * 60 + 10), at(22 * 60))));
-    let time = at(22 * 60 + 5) + planner.dice.between(0, 10 * MINUTE_US);
+    let time = at(22 * 60 + 5) + planner.rng.between(0, 10 * MINUTE_US);
     attacks.push(inbox_rule(planner, person, time));
 
     attacks.retain(|attack| attack.planted.rows > 0);
@@ -97,11 +97,11 @@ fn mailbox(planner: &mut Planner, person: &Person, period: (i64, i64)) -> Attack
         for (operation, times) in [(&LOGGED_IN, 2), (&MAIL_READ, 15), (&FILE_DOWNLOADED, 25)] {
             repeat(planner, &mut attack.planted, &access, (operation, times), period);
         }
-        let row = visit(planner.dice.between(period.0, period.1), address);
+        let row = visit(planner.rng.between(period.0, period.1), address);
         planner.add_flow(&mut attack.planted, row);
     }
-    let scenery = forenoon_at_home(planner, person, period.0);
-    attack.planted.count_scenery(&scenery);
+    let context = forenoon_at_home(planner, person, period.0);
+    attack.planted.count_context(&context);
     attack
 }
 

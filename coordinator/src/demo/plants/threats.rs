@@ -26,9 +26,9 @@ pub(super) fn plant(planner: &mut Planner) {
         .entity("source_ip", &source.address);
         for row in 0..rows {
             let destination = format!("203.0.113.{}", 40 + turn * 10 + row as usize % 3);
-            let mut threat = session(start + planner.dice.between(0, 2 * HOUR_US), &source, &destination);
+            let mut threat = session(start + planner.rng.between(0, 2 * HOUR_US), &source, &destination);
             let (action, simplified) =
-                if planner.dice.chance(0.5) { ("reset-both", "Reset") } else { ("drop", "Blocked") };
+                if planner.rng.chance(0.5) { ("reset-both", "Reset") } else { ("drop", "Blocked") };
             threat.class = text("THREAT");
             threat.activity = text(activity);
             threat.message = text(message);
@@ -37,8 +37,8 @@ pub(super) fn plant(planner: &mut Planner) {
             threat.simplified_action = text(simplified);
             threat.application = text(application);
             threat.destination_port = Some(port);
-            threat.sent_bytes = Some(planner.dice.between(300, 4_000));
-            threat.received_bytes = Some(planner.dice.between(0, 600));
+            threat.sent_bytes = Some(planner.rng.between(300, 4_000));
+            threat.received_bytes = Some(planner.rng.between(0, 600));
             planner.add_firewall(&mut attack.planted, threat);
         }
         planner.finish(attack);

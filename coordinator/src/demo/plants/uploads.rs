@@ -177,7 +177,7 @@ pub(super) fn send(planner: &mut Planner, host: &Host, time_us: i64, upload: &Up
 /// A moment with room for all connections before the hour ends: across two hours they would be an egress spike too.
 fn moment_within_hour(planner: &mut Planner, turn: i64) -> i64 {
     let moment = planner.moment_of_turn(turn, HOUR_US);
-    moment - moment.rem_euclid(HOUR_US) + planner.dice.between(5 * MINUTE_US, 45 * MINUTE_US)
+    moment - moment.rem_euclid(HOUR_US) + planner.rng.between(5 * MINUTE_US, 45 * MINUTE_US)
 }
 
 fn connection(
@@ -188,7 +188,7 @@ fn connection(
     process_id: Option<i64>,
 ) -> NetworkRow<String> {
     NetworkRow {
-        time: start_us + planner.dice.between(SECOND_US, 8 * MINUTE_US),
+        time: start_us + planner.rng.between(SECOND_US, 8 * MINUTE_US),
         device: text(&host.name),
         account: text(&host.account),
         process_id,
@@ -196,7 +196,7 @@ fn connection(
         remote_address: text(upload.remote_address),
         remote_port: Some(upload.port),
         local_address: text(&host.address),
-        bytes_sent: Some(planner.dice.between(upload.sizes.of_connection.0, upload.sizes.of_connection.1)),
+        bytes_sent: Some(planner.rng.between(upload.sizes.of_connection.0, upload.sizes.of_connection.1)),
         action: text("ConnectionSuccess"),
     }
 }
@@ -217,7 +217,7 @@ fn blob_write(
         0 => "PutBlob",
         _ => "PutBlock",
     };
-    let after_us = if is_last { 11 * MINUTE_US } else { planner.dice.between(2 * SECOND_US, 10 * MINUTE_US) };
+    let after_us = if is_last { 11 * MINUTE_US } else { planner.rng.between(2 * SECOND_US, 10 * MINUTE_US) };
     BlobRow {
         time: start_us + after_us,
         account: text(account),
@@ -225,7 +225,7 @@ fn blob_write(
         request_size: Some(if is_last {
             4_096
         } else {
-            planner.dice.between(upload.sizes.of_block.0, upload.sizes.of_block.1)
+            planner.rng.between(upload.sizes.of_block.0, upload.sizes.of_block.1)
         }),
         status: text("201"),
         caller: Some(format!("{}:{}", host.address, 50_000 + write % 8)),

@@ -67,7 +67,7 @@ pub(super) struct Value<'v> {
 
 /// A time that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reading {
+pub(super) struct ParsedTime {
     /// The instant, in UTC microseconds.
     pub(super) micros: i64,
     /// The year, where neither the text nor its record states one.
@@ -76,7 +76,7 @@ pub(super) struct Reading {
 
 /// Why a text is not read as a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(super) enum TimeError {
     /// It is none, or none for sure.
     NoTime,
     /// Its date does not exist in the order that the file's dates have.
@@ -89,16 +89,16 @@ pub(super) enum Unread {
     Undecided,
 }
 
-impl Unread {
+impl TimeError {
     /// The reason, of `text`.
     pub(super) fn reason(&self, text: &str) -> String {
         match self {
-            Unread::NoTime | Unread::Undecided => format!("{text:?} is not a time"),
-            Unread::NotInOrder(order) => format!("{text:?} is not a date with {}", order.words()),
-            Unread::Skipped(zone) => {
+            TimeError::NoTime | TimeError::Undecided => format!("{text:?} is not a time"),
+            TimeError::NotInOrder(order) => format!("{text:?} is not a date with {}", order.words()),
+            TimeError::Skipped(zone) => {
                 format!("{text:?} does not exist in {zone}, where clocks were put forward over it")
             }
-            Unread::UnknownZone(name) => {
+            TimeError::UnknownZone(name) => {
                 format!(
                     "{text:?} is in a time zone that {name:?} does not name for sure; give it with --time-zone"
                 )
@@ -131,9 +131,9 @@ impl Times {
         &self,
         value: Value<'_>,
         near: impl FnOnce() -> Option<i64>,
-    ) -> Result<Reading, Unread> {
+    ) -> Result<ParsedTime, TimeError> {
         let text = plain(value.text);
-        let written = match said(&text).ok_or(Unread::NoTime)? {
+        let written = match said(&text).ok_or(TimeError::NoTime)? {
             Said::Instant(micros) => return certain(micros),
             Said::Local(local_us) => return self.instant(local_us, None, value).and_then(certain),
             Said::Written(written) => written,
@@ -155,7 +155,7 @@ impl Times {
                 let read = micros
                     .ok_or_else(|| self.why_no_year((month, day), &written, value))
                     .and_then(certain)?;
-                Ok(Reading { assumed_year, ..read })
+                Ok(ParsedTime { assumed_year, ..read })
             }
         }
     }
@@ -218,7 +218,7 @@ impl Times {
         }
     }
 
-    fn date_of(&self, date: DayMonth, field: &str) -> Result<NaiveDate, Unread> {
+    fn date_of(&self, date: DayMonth, field: &str) -> Result<NaiveDate, TimeError> {
         if let Some(date) = date.only_date() {
             return Ok(date);
         }
@@ -226,31 +226,31 @@ impl Times {
             Some(order) => order,
             None => {
                 let decide = || (self.gather)()?.decide().map_err(Error::Config);
-                let orders = self.orders.get_or_init(decide).as_ref().map_err(|_| Unread::Undecided)?;
-                *orders.get(field).ok_or(Unread::NoTime)?
+                let orders = self.orders.get_or_init(decide).as_ref().map_err(|_| TimeError::Undecided)?;
+                *orders.get(field).ok_or(TimeError::NoTime)?
             }
         };
-        date.date(order).ok_or(Unread::NotInOrder(order))
+        date.date(order).ok_or(TimeError::NotInOrder(order))
     }
 
-    fn instant_on(&self, date: NaiveDate, written: &Written<'_>, value: Value<'_>) -> Result<i64, Unread> {
+    fn instant_on(&self, date: NaiveDate, written: &Written<'_>, value: Value<'_>) -> Result<i64, TimeError> {
         if !written.fits(date) {
-            return Err(Unread::NoTime);
+            return Err(TimeError::NoTime);
         }
         self.instant(date_start_us(date) + written.time_us, written.zone, value)
     }
 
     /// Why a date without a year is read in none: its zone is not known, or no year has it.
-    fn why_no_year(&self, (month, day): (u32, u32), written: &Written<'_>, value: Value<'_>) -> Unread {
+    fn why_no_year(&self, (month, day): (u32, u32), written: &Written<'_>, value: Value<'_>) -> TimeError {
         let date = year::in_a_leap_year(month, day);
         let local_us = date.map(|date| date_start_us(date) + written.time_us);
         let read = local_us.map(|local_us| self.instant(local_us, written.zone, value));
-        read.and_then(Result::err).unwrap_or(Unread::NoTime)
+        read.and_then(Result::err).unwrap_or(TimeError::NoTime)
     }
 
     /// The instant of a local time: in the zone that its text states, else its field, its record, or the user.
-    fn instant(&self, local_us: i64, stated: Option<Stated<'_>>, value: Value<'_>) -> Result<i64, Unread> {
-        let unknown = |name: &str| Unread::UnknownZone(name.to_owned());
+    fn instant(&self, local_us: i64, stated: Option<Stated<'_>>, value: Value<'_>) -> Result<i64, TimeError> {
+        let unknown = |name: &str| TimeError::UnknownZone(name.to_owned());
         let stated = match (stated, value.record_zone) {
             (Some(stated), _) => Some(stated),
             (None, Some(text)) if !value.is_utc => Some(Stated::parse(text).ok_or_else(|| unknown(text))?),
@@ -264,13 +264,13 @@ impl Times {
             None if value.is_utc => Zone::default(),
             None => self.options.zone,
         };
-        zone.instant_us(local_us).ok_or(Unread::Skipped(zone))
+        zone.instant_us(local_us).ok_or(TimeError::Skipped(zone))
     }
 }
 
-/// The reading of an instant whose year is known, if a log can have been written then.
-fn certain(micros: i64) -> Result<Reading, Unread> {
-    LOGGED_US.contains(&micros).then_some(Reading { micros, assumed_year: None }).ok_or(Unread::NoTime)
+/// The time of an instant whose year is known, if a log can have been written then.
+fn certain(micros: i64) -> Result<ParsedTime, TimeError> {
+    LOGGED_US.contains(&micros).then_some(ParsedTime { micros, assumed_year: None }).ok_or(TimeError::NoTime)
 }
 
 fn said(text: &str) -> Option<Said<'_>> {

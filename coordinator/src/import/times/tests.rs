@@ -4,7 +4,7 @@ use hindcast_common::Error;
 use hindcast_common::time::{format_micros, parse_time};
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 
-use super::{DateOrder, Evidence, TimeOptions, Times, Unread, Value, Zone};
+use super::{DateOrder, Evidence, TimeError, TimeOptions, Times, Value, Zone};
 
 fn value(text: &str) -> Value<'_> {
     Value { field: "t", text, is_utc: false, record_zone: None }
@@ -25,7 +25,7 @@ fn times(options: &TimeOptions, texts: &[&str]) -> Times {
     Times::new(options.clone(), parse_time("2026-11-30T06:00:00Z").unwrap(), Box::new(gather))
 }
 
-fn read_with(options: &TimeOptions, text: &str) -> Result<String, Unread> {
+fn read_with(options: &TimeOptions, text: &str) -> Result<String, TimeError> {
     let read = times(options, &[text]).read(value(text), || None);
     read.map(|reading| format_micros(reading.micros))
 }
@@ -116,7 +116,7 @@ fn dates_in_an_order_that_nothing_proves_fail_the_file() {
     for text in ["3/5/2026, 6:40:13 AM", "05.03.2026 06:40:13", "03-05-2026 06:40:13", "3/5/2026"] {
         let times = times(&TimeOptions::default(), &[text]);
         assert!(times.check().is_ok());
-        assert_eq!(times.read(value(text), || None), Err(Unread::Undecided), "{text}");
+        assert_eq!(times.read(value(text), || None), Err(TimeError::Undecided), "{text}");
         assert!(matches!(times.check(), Err(Error::Config(reason)) if reason.contains("--dates day-first")));
     }
     let with = |dates| TimeOptions { dates: Some(dates), ..TimeOptions::default() };
@@ -124,7 +124,7 @@ fn dates_in_an_order_that_nothing_proves_fail_the_file() {
     let month_first = |text| read_with(&with(DateOrder::MonthFirst), text);
     assert_eq!(day_first("05.03.2026 06:40:13"), Ok("2026-03-05T06:40:13Z".to_owned()));
     assert_eq!(month_first("3/5/2026"), Ok("2026-03-05T00:00:00Z".to_owned()));
-    assert_eq!(month_first("13/3/2026"), Err(Unread::NotInOrder(DateOrder::MonthFirst)));
+    assert_eq!(month_first("13/3/2026"), Err(TimeError::NotInOrder(DateOrder::MonthFirst)));
 }
 
 #[test]
@@ -143,9 +143,9 @@ fn the_zone_is_the_text_s_then_the_record_s_then_the_user_s() {
     assert_eq!(read("2026-01-05T08:00:00", Some("+05:30"), false), is("2026-01-05T02:30:00Z"));
     assert_eq!(
         read("2026-01-05T08:00:00", Some("Hauptstadt"), false),
-        Err(Unread::UnknownZone("Hauptstadt".to_owned()))
+        Err(TimeError::UnknownZone("Hauptstadt".to_owned()))
     );
-    assert_eq!(read("2026-03-29 02:30:00", None, false), Err(Unread::Skipped(berlin.zone)));
+    assert_eq!(read("2026-03-29 02:30:00", None, false), Err(TimeError::Skipped(berlin.zone)));
     assert_eq!(read("2026-10-25 02:30:00", None, false), is("2026-10-25T00:30:00Z"));
 }
 
@@ -251,7 +251,7 @@ proptest! {
                     format!("2026-{month:02}-{day:02}T10:00:00Z")
                 ),
                 Err(unread) => {
-                    prop_assert_eq!(unread, Unread::Undecided);
+                    prop_assert_eq!(unread, TimeError::Undecided);
                     prop_assert!(is_open && !is_proven);
                 }
             }

@@ -46,7 +46,7 @@ fn connection(planner: &mut Planner, time_us: i64, host: &Host) -> NetworkRow<St
         remote_address: text("172.16.0.12"),
         remote_port: Some(443),
         local_address: text(&host.address),
-        bytes_sent: Some(planner.dice.between(400, 2_000)),
+        bytes_sent: Some(planner.rng.between(400, 2_000)),
         action: text("ConnectionSuccess"),
     }
 }

@@ -55,14 +55,14 @@ pub(super) fn plant(planner: &mut Planner, world: &World) {
     let mut next_peer = world.external.len() / 3;
     for host in &hosts {
         for _ in 0..SESSIONS_PER_HOST {
-            let time = planner.dice.between(working_day.0, working_day.1);
+            let time = planner.rng.between(working_day.0, working_day.1);
             let row = connection(planner, time, host);
             planner.add_network(&mut lookalike.planted, row);
             // Every session to another address: none is a beacon.
             let mut row = session(time, host, &world.external[next_peer].address);
             row.destination_host = text(&world.external[next_peer].name);
-            row.sent_bytes = Some(planner.dice.between(400, 9_000));
-            row.received_bytes = Some(planner.dice.between(2_000, 90_000));
+            row.sent_bytes = Some(planner.rng.between(400, 9_000));
+            row.received_bytes = Some(planner.rng.between(2_000, 90_000));
             planner.add_firewall(&mut lookalike.planted, row);
             next_peer += 1;
         }

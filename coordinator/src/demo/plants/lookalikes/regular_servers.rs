@@ -58,11 +58,11 @@ fn ask(
 ) {
     let midnight = planner.day_of_turn(day);
     let interval_us = interval_s * SECOND_US;
-    let mut time = midnight + planner.dice.between(0, interval_us);
+    let mut time = midnight + planner.rng.between(0, interval_us);
     while time < midnight + DAY_US {
         let mut row = session(time, host, server);
         complete(&mut row);
         planner.add_firewall(&mut lookalike.planted, row);
-        time += interval_us + planner.dice.between(-interval_us / 100, interval_us / 100);
+        time += interval_us + planner.rng.between(-interval_us / 100, interval_us / 100);
     }
 }

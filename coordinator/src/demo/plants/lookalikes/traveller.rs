@@ -14,8 +14,8 @@ pub(super) fn plant(planner: &mut Planner) {
         "traveller",
         "home in the morning, abroad from the afternoon on, with ordinary operations at an ordinary rate and nothing else beside",
     );
-    let scenery = forenoon_at_home(planner, &person, midnight);
-    lookalike.planted.count_scenery(&scenery);
+    let context = forenoon_at_home(planner, &person, midnight);
+    lookalike.planted.count_context(&context);
     let hotel_and_phone = [LISBON.address(80), LISBON.address(1_900)];
     for (start_hour, end_hour) in [(15, 22), (24 + 7, 24 + 19)] {
         let period = (midnight + start_hour * HOUR_US, midnight + end_hour * HOUR_US);

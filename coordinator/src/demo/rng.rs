@@ -4,11 +4,11 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// A seeded stream of random values. Two streams of the same seed, day and name give the same values.
-pub(crate) struct Dice {
+pub(crate) struct SeededRng {
     generator: ChaCha8Rng,
 }
 
-impl Dice {
+impl SeededRng {
     /// The stream `name` (at most 16 bytes count) of day number `day` under `seed`.
     pub(crate) fn new(seed: u64, day: u64, name: &str) -> Self {
         let mut key = [0_u8; 32];
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn streams_differ_by_day_and_name_and_repeat() {
-        let draw = |day, name| Dice::new(1, day, name).bits();
+        let draw = |day, name| SeededRng::new(1, day, name).bits();
         assert_eq!(draw(0, "a"), draw(0, "a"));
         assert_ne!(draw(0, "a"), draw(1, "a"));
         assert_ne!(draw(0, "a"), draw(0, "b"));

@@ -1,4 +1,4 @@
-//! Whether a table's telemetry is whole: hours without rows, devices that fell silent, columns that are always null.
+//! Whether the data of a table is complete: hours without rows, devices that fell silent, columns that are always null.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,9 +29,9 @@ const TOLD: usize = 20;
 /// Nanoseconds of an hour, for date_bin.
 const HOUR_NANOS: i64 = 3_600_000_000_000;
 
-/// What a table's rows tell about the telemetry itself.
+/// What a table's rows say about the quality of the data.
 #[derive(Debug, Default, Serialize)]
-pub struct Telemetry {
+pub struct DataQuality {
     /// Rows without a time.
     pub rows_without_time: u64,
     /// Hours from the first row's to the last row's.
@@ -83,24 +83,24 @@ pub async fn examine(
     detail: &TableDetail,
     window: Option<&Window>,
     runtime: &Arc<RuntimeEnv>,
-) -> Result<Telemetry> {
-    let mut telemetry = Telemetry::default();
+) -> Result<DataQuality> {
+    let mut quality = DataQuality::default();
     for column in &detail.columns {
         if column.always_null {
-            telemetry.always_null.push(column.name.clone());
+            quality.always_null.push(column.name.clone());
         }
         let types = distinct_types(&column.types);
         if types.len() > 1 {
-            telemetry.drift.push(format!("{} is stored as {}", column.name, types.join(" and ")));
+            quality.drift.push(format!("{} is stored as {}", column.name, types.join(" and ")));
         } else if column.files < detail.files_read {
             let (some, all) = (column.files, detail.files_read);
-            telemetry.drift.push(format!("{} is in {some} of {all} files", column.name));
+            quality.drift.push(format!("{} is in {some} of {all} files", column.name));
         }
     }
     let found = lake.tables(|name| name == detail.entry.table).await?;
     let tables = found.all_readable(|_| String::new())?;
     let Some(table) = tables.first() else {
-        return Ok(telemetry);
+        return Ok(quality);
     };
     let key = table.spec.shard_key;
     let mut rows: BTreeMap<i64, i64> = BTreeMap::new();
@@ -108,17 +108,17 @@ pub async fn examine(
     for date in table.dates.iter().filter(|date| window.is_none_or(|window| window.touches_date(**date, 0))) {
         for file in table.files_of(*date).await? {
             let times = frame(table, &[table.spec.time_column], &file, window, runtime).await?;
-            telemetry.rows_without_time += add_hours(table, times, &mut rows).await?;
+            quality.rows_without_time += add_hours(table, times, &mut rows).await?;
             if let Some(key) = key {
                 let seen = frame(table, &[table.spec.time_column, key], &file, window, runtime).await?;
                 add_keys(table, key, seen, &mut keys).await?;
             }
         }
     }
-    telemetry.key = key.map(str::to_owned);
-    telemetry.set_gaps(&rows);
-    telemetry.set_silent(keys);
-    Ok(telemetry)
+    quality.key = key.map(str::to_owned);
+    quality.set_gaps(&rows);
+    quality.set_silent(keys);
+    Ok(quality)
 }
 
 /// Arrow types, as they are written, that differ in what they hold: all that hold text are one, however it is laid out.
@@ -210,7 +210,7 @@ async fn add_keys(
     Ok(())
 }
 
-impl Telemetry {
+impl DataQuality {
     fn set_gaps(&mut self, rows: &BTreeMap<i64, i64>) {
         let (Some((first, _)), Some((last, _))) = (rows.first_key_value(), rows.last_key_value()) else {
             return;

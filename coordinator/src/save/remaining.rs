@@ -24,7 +24,7 @@ pub(super) struct Replaced<'a> {
 }
 
 /// What is left of files without rows that are replaced.
-pub(super) struct Kept {
+pub(super) struct Remaining {
     /// Files that have such rows.
     pub(super) replaced: Vec<Path>,
     /// Their other rows, file by file.
@@ -37,20 +37,24 @@ pub(super) struct Kept {
 /// # Errors
 /// [`Error::Input`] where a file can't be read, [`Error::Storage`] where the store fails, [`Error::Io`] where a temporary file
 /// can't be written.
-pub(super) async fn without(table: &Location, files: &[LakeFile], replaced: &Replaced<'_>) -> Result<Kept> {
+pub(super) async fn without_replaced(
+    table: &Location,
+    files: &[LakeFile],
+    replaced: &Replaced<'_>,
+) -> Result<Remaining> {
     let folder = tempfile::tempdir().map_err(Error::io("making a temporary folder"))?;
-    let mut kept = Kept { replaced: Vec::new(), rewritten: Vec::new(), _folder: folder };
+    let mut remaining = Remaining { replaced: Vec::new(), rewritten: Vec::new(), _folder: folder };
     for (number, file) in files.iter().enumerate() {
-        let rest = kept._folder.path().join(format!("{number}.parquet"));
+        let rest = remaining._folder.path().join(format!("{number}.parquet"));
         let (gone, left) = write_rest(table, file, replaced, &rest).await?;
         if gone > 0 {
-            kept.replaced.push(file.store_path());
+            remaining.replaced.push(file.store_path());
         }
         if gone > 0 && left > 0 {
-            kept.rewritten.push(rest);
+            remaining.rewritten.push(rest);
         }
     }
-    Ok(kept)
+    Ok(remaining)
 }
 
 /// Writes the rows that stay; gives how many do not, and how many do.
