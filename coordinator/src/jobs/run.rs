@@ -19,8 +19,8 @@ use super::end::catch_panic;
 use super::progress::JobProgress;
 use super::{JobManager, is_backfill_window};
 use crate::backfill::row_of_window;
-use crate::output::{findings_batch, plain};
-use crate::scan::{PlanOutline, RunOptions, ScanResult, WindowPlanner, prepare, run_scan};
+use crate::output::findings_batch;
+use crate::scan::{PlanOutline, RunOptions, ScanResult, WindowPlanner, prepare, run_scan, plain};
 use crate::sinks::{RunEnd, tell_all};
 
 static DELIVERIES: LazyLock<IntCounterVec> = LazyLock::new(|| {

@@ -21,10 +21,7 @@ use hindcast_common::{Error, Result};
 
 pub(crate) use findings_file::write_lines;
 pub use findings_file::{findings_batch, findings_of_batches};
-pub use tables::plain;
-#[cfg(test)]
-pub(crate) use tables::write as write_table;
-pub(crate) use tables::{PART_ROWS, write_batch};
+pub(crate) use tables::write_batch;
 pub use unwritten::{Unwritten, check_written};
 
 use crate::scan::ScanResult;

@@ -24,8 +24,8 @@ use hindcast_common::config::Config;
 use hindcast_common::engine::task_session;
 use hindcast_common::{Error, Result};
 
+use super::parts::{PART_ROWS, plain};
 use super::table::ResultTable;
-use crate::output::{PART_ROWS, plain};
 
 /// Rows of one analysis that are held; those of a longer result go to a file. No result depends on it.
 const HELD_ROWS: usize = 2 * PART_ROWS;

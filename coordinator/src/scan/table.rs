@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use hindcast_common::analyses::HIDDEN_PREFIX;
 use hindcast_common::{Error, Result};
 
+use super::parts::Parts;
 use super::spilled::SpilledRows;
 
 /// One result table: its rows in their order, without hidden columns.
@@ -23,9 +24,6 @@ enum Rows {
     Held(Vec<RecordBatch>),
     Spilled(SpilledRows),
 }
-
-/// Parts of a table, one after the other; at least one, which may be empty.
-pub type Parts<'a> = Box<dyn Iterator<Item = Result<RecordBatch>> + Send + 'a>;
 
 impl ResultTable {
     /// A table of `batches`, of which there is at least one.
