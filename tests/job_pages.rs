@@ -30,7 +30,7 @@ fn setup(place: &Place, web: u16, tokens: &[(&str, &str, &str)]) -> Setup {
 }
 
 /// The cookie a browser sends from then on.
-fn log_in(web: u16, token: &str) -> String {
+fn table_format_in(web: u16, token: &str) -> String {
     let token: String = url::form_urlencoded::byte_serialize(token.as_bytes()).collect();
     let answer = send(web, "/login", "", &format!("token={token}&next=%2Fsubmit"));
     assert_eq!((answer.status, answer.header("location")), (303, "/submit"), "{}", answer.body);
@@ -77,7 +77,7 @@ fn a_scan_is_submitted_watched_and_looked_at_by_whom_tokens_allow() {
     assert_eq!(send(web, "/login", "", "token=guess").status, 401);
     assert_eq!(ask_with(web, "/jobs", "hindcast-token=guess").status, 303);
 
-    let (analyst, viewer) = (log_in(web, SUBMIT), log_in(web, READ));
+    let (analyst, viewer) = (table_format_in(web, SUBMIT), table_format_in(web, READ));
     let lake = place.lake();
     let page = ask_with(web, "/submit", &analyst);
     let filled = form(&page, &lake, "exfiltration");

@@ -3,21 +3,23 @@
 /// Likeness (Jaro-Winkler, 0 to 1) from which a name is near another. Slips of the keyboard and names that lack a word are above
 /// 0.8: `beconing` is to `beaconing` as 0.97, `rsk` to `risk` as 0.93, `dns` to `dns_tunneling` as 0.83. Names that share letters by chance
 /// are mostly below 0.75: `sinks` is to `risk` as 0.63, `error` to `network` as 0.68.
-const LEAST_LIKENESS: f64 = 0.8;
+const MIN_SIMILARITY: f64 = 0.8;
 
 /// The name of `known` that is most like `wanted` (Jaro-Winkler over lower-cased letters and digits, the first of equals); none where
 /// none is near it.
 pub fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    likest(wanted, known).filter(|(likeness, _)| *likeness >= LEAST_LIKENESS).map(|(_, name)| name)
+    closest_with_similarity(wanted, known)
+        .filter(|(likeness, _)| *likeness >= MIN_SIMILARITY)
+        .map(|(_, name)| name)
 }
 
 /// The name of `known` that is most like `wanted`, however little that is: where one of a few must be it, such as the columns of a file
 /// that lacks one. None where there is none to choose from.
-pub fn most_alike<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    likest(wanted, known).map(|(_, name)| name)
+pub fn closest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    closest_with_similarity(wanted, known).map(|(_, name)| name)
 }
 
-fn likest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<(f64, &'a str)> {
+fn closest_with_similarity<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<(f64, &'a str)> {
     let wanted = plain(wanted);
     let mut best: Option<(f64, &str)> = None;
     for name in known {
@@ -113,7 +115,7 @@ mod tests {
             ("dns", "; did you mean dns_tunneling?"),
         ] {
             assert_eq!(did_you_mean(wanted, known()), hint, "{wanted}");
-            assert!(most_alike(wanted, known()).is_some());
+            assert!(closest(wanted, known()).is_some());
         }
     }
 }

@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
 use hindcast_common::catalog::{
-    LakeFile, Location, LoggedTable, log_of, parquet_footer, refuse_log, table_files,
+    LakeFile, Location, UnsupportedTable, parquet_footer, refuse_table_format, table_files, table_format_of,
 };
 use hindcast_common::{Error, Result};
 use object_store::ObjectStoreExt;
@@ -79,9 +79,10 @@ pub async fn list(root: &Location) -> Result<Vec<TableEntry>> {
     let mut tables = Vec::new();
     for name in listing.common_prefixes.iter().filter_map(|prefix| prefix.filename()) {
         let table = name.to_owned();
-        if let Some(kind) = log_of(&root.join(name)).await? {
-            let logged = LoggedTable { name: table.clone(), url: root.join(name).url().to_owned(), kind };
-            tables.push(TableEntry { table, dates: Vec::new(), refused: Some(logged.to_string()) });
+        if let Some(kind) = table_format_of(&root.join(name)).await? {
+            let unsupported =
+                UnsupportedTable { name: table.clone(), url: root.join(name).url().to_owned(), kind };
+            tables.push(TableEntry { table, dates: Vec::new(), refused: Some(unsupported.to_string()) });
             continue;
         }
         let dates = table_files(&root.join(name)).await?;
@@ -171,7 +172,7 @@ async fn found(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeF
     if !is_name {
         return Ok(Vec::new());
     }
-    refuse_log(&root.join(table), table).await?;
+    refuse_table_format(&root.join(table), table).await?;
     table_files(&root.join(table)).await
 }
 

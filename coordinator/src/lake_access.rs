@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hindcast_common::catalog::{Lake, Location, refuse_log};
+use hindcast_common::catalog::{Lake, Location, refuse_table_format};
 use hindcast_common::config::{Config, Layer};
 use hindcast_common::{Error, Result};
 
@@ -132,7 +132,7 @@ pub async fn open_lake(
     files.check(&config)?;
     access.check_mappings(&root, &config)?;
     let lake = Lake::open(root, &config)?;
-    refuse_log(lake.root(), "the lake").await?;
+    refuse_table_format(lake.root(), "the lake").await?;
     Ok((lake, config))
 }
 

@@ -15,7 +15,9 @@ use ballista_executor::executor::Executor;
 use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::metrics::ExecutorMetricsCollector;
 use hindcast_common::Result;
-use hindcast_common::cluster::{STAGE_MESSAGE_BYTES, Tls, comes_from_node, connections, seat_of, serve};
+use hindcast_common::cluster::{
+    STAGE_MESSAGE_BYTES, Tls, comes_from_node, connection_slot_of, connections, serve,
+};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::{Request, Response, Status};
@@ -31,8 +33,8 @@ pub(crate) fn serve_results(
         if is_checked && !comes_from_node(&request) {
             return Err(Status::permission_denied("only the coordinator may ask a worker"));
         }
-        if let Some(seat) = seat_of(&request) {
-            seat.asked_by_node();
+        if let Some(slot) = connection_slot_of(&request) {
+            slot.note_node_request();
         }
         Ok(request)
     };

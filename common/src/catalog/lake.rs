@@ -14,7 +14,7 @@ use super::changes::View;
 use super::listing::{date_files, is_data_file};
 use super::location::Location;
 use super::store_reader::parquet_footer;
-use super::table_log::{LogKind, LoggedTable, log_in};
+use super::table_format::{TableFormat, UnsupportedTable, table_format_in};
 use super::tables::{TABLES, TableSpec};
 use crate::config::{Config, TableMapping};
 use crate::retry::with_retries;
@@ -39,7 +39,7 @@ pub struct Lake {
 
 /// Parquet files that lie in a table's folder and in none of its dates.
 #[derive(Debug, Clone)]
-pub struct Unexplained {
+pub struct StrayFiles {
     /// The table.
     pub table: &'static str,
     /// The files, and the folders that hold such.
@@ -91,15 +91,15 @@ pub struct FoundTables {
     /// Those that can be read.
     pub readable: Vec<LakeTable>,
     /// Those that can't, since a log says which of their files count.
-    pub logged: Vec<LoggedTable>,
+    pub unsupported: Vec<UnsupportedTable>,
     /// Parquet files beside the date folders of them, which no layout explains: they are not read.
-    pub unexplained: Vec<Unexplained>,
+    pub stray_files: Vec<StrayFiles>,
 }
 
 /// A table that is there.
 enum Found {
     Readable(Box<LakeTable>),
-    Logged(LoggedTable),
+    Unsupported(UnsupportedTable),
 }
 
 /// Listings and columns that were read of a table: the plans of many windows ask for the same ones.
@@ -151,13 +151,13 @@ impl Lake {
         let reads: Vec<_> = wanted.map(|spec| self.table(spec, &view)).collect();
         let mut reads = futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS);
         let mut found = FoundTables::default();
-        while let Some((table, unexplained)) = reads.try_next().await? {
+        while let Some((table, stray_files)) = reads.try_next().await? {
             match table {
                 Some(Found::Readable(table)) => found.readable.push(*table),
-                Some(Found::Logged(table)) => found.logged.push(table),
+                Some(Found::Unsupported(table)) => found.unsupported.push(table),
                 None => {}
             }
-            found.unexplained.extend(unexplained);
+            found.stray_files.extend(stray_files);
         }
         Ok(found)
     }
@@ -182,7 +182,7 @@ impl Lake {
         &self,
         spec: &'static TableSpec,
         view: &View,
-    ) -> Result<(Option<Found>, Option<Unexplained>)> {
+    ) -> Result<(Option<Found>, Option<StrayFiles>)> {
         let mapping = self.mappings.get(spec.name).cloned().unwrap_or_default();
         let location = match (&mapping.url, &mapping.workspace) {
             (Some(url), _) => self.root.elsewhere(url)?,
@@ -192,19 +192,19 @@ impl Lake {
         let is_own = mapping.url.is_none() && mapping.workspace.is_none();
         let view = if is_own { view.clone() } else { View::of_table(&location).await? };
         let listing = listed(&location).await?;
-        if let Some(kind) = log_in(&location, &listing).await? {
+        if let Some(kind) = table_format_in(&location, &listing).await? {
             let (name, url) = (spec.name.to_owned(), location.url().to_owned());
-            return Ok((Some(Found::Logged(LoggedTable { name, url, kind })), None));
+            return Ok((Some(Found::Unsupported(UnsupportedTable { name, url, kind })), None));
         }
-        let paths = unexplained(&location, &listing).await?;
-        let unexplained = (!paths.is_empty()).then_some(Unexplained { table: spec.name, paths });
+        let paths = stray_files(&location, &listing).await?;
+        let stray_files = (!paths.is_empty()).then_some(StrayFiles { table: spec.name, paths });
         let dates = dates_in(&listing);
         if dates.is_empty() {
-            return Ok((None, unexplained));
+            return Ok((None, stray_files));
         }
         let (view, known) = (Arc::new(Mutex::new(Some(view))), Arc::default());
         let table = LakeTable { spec, location, mapping, dates, view, known };
-        Ok((Some(Found::Readable(Box::new(table))), unexplained))
+        Ok((Some(Found::Readable(Box::new(table))), stray_files))
     }
 }
 
@@ -213,8 +213,8 @@ impl FoundTables {
     ///
     /// # Errors
     /// [`Error::Config`] for a table that has a log.
-    pub fn all_readable(self, advice: impl FnOnce(&LoggedTable) -> String) -> Result<Vec<LakeTable>> {
-        match self.logged.first() {
+    pub fn all_readable(self, advice: impl FnOnce(&UnsupportedTable) -> String) -> Result<Vec<LakeTable>> {
+        match self.unsupported.first() {
             None => Ok(self.readable),
             Some(table) => Err(table.refused(&advice(table))),
         }
@@ -333,9 +333,9 @@ fn remember<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: K, answ
 ///
 /// # Errors
 /// [`Error::Storage`] where a listing fails.
-pub async fn table_folder(location: &Location) -> Result<(BTreeSet<NaiveDate>, Option<LogKind>)> {
+pub async fn table_folder(location: &Location) -> Result<(BTreeSet<NaiveDate>, Option<TableFormat>)> {
     let listing = listed(location).await?;
-    Ok((dates_in(&listing), log_in(location, &listing).await?))
+    Ok((dates_in(&listing), table_format_in(location, &listing).await?))
 }
 
 /// What lies directly in the folder.
@@ -361,7 +361,7 @@ fn date_of(folder: &Path) -> Option<NaiveDate> {
 }
 
 /// What lies beside a table's date folders and is or holds Parquet files: it is not read, and named in a warning.
-async fn unexplained(location: &Location, listing: &ListResult) -> Result<Vec<String>> {
+async fn stray_files(location: &Location, listing: &ListResult) -> Result<Vec<String>> {
     let is_own = |path: &&Path| path.filename().is_some_and(|name| name.starts_with(['_', '.']));
     let files = listing.objects.iter().map(|object| &object.location).filter(|path| is_parquet(path));
     let mut found: Vec<String> =

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// Dates that are listed at once.
 const CONCURRENT_LISTINGS: usize = 16;
 /// Times that dates are listed at most, where files of the table are replaced meanwhile.
-const MOST_LISTINGS: u32 = 50;
+const MAX_LISTINGS: u32 = 50;
 
 /// The Parquet files of a table's `dates`, date by date, at any depth of their folders, by path. Where no view is given, or
 /// files of the table were replaced since, a new one is read; the one that the files are of is given back.
@@ -27,7 +27,7 @@ pub async fn date_files(
     view: Option<View>,
 ) -> Result<(View, Vec<Vec<LakeFile>>)> {
     let mut given = view;
-    for _ in 0..MOST_LISTINGS {
+    for _ in 0..MAX_LISTINGS {
         let mut view = match given.take() {
             Some(view) => view,
             None => View::of_table(table).await?,

@@ -17,7 +17,7 @@ mod sealed_reader;
 mod store_reader;
 mod stored_file;
 mod stores;
-mod table_log;
+mod table_format;
 mod tables;
 
 /// How values are read. Raised whenever a file's rows come to be read as others: state is kept under it.
@@ -26,7 +26,7 @@ pub const CATALOG_VERSION: u32 = 1;
 pub use alike::{reads_alike, reads_as_absent};
 pub use diagnose::locate_fault;
 pub use integers::integer_of_text;
-pub use lake::{DateFolder, FoundTables, KnownFiles, Lake, LakeFile, LakeTable, Unexplained, table_folder};
+pub use lake::{DateFolder, FoundTables, KnownFiles, Lake, LakeFile, LakeTable, StrayFiles, table_folder};
 pub use listing::{date_files, table_files};
 pub use location::Location;
 pub use normalise::UnreadableCounts;
@@ -37,5 +37,5 @@ pub use sealed::{StateFile, content_hash, seal_of};
 pub use store_reader::{Footer, file_rows, parquet_footer};
 pub use stored_file::StoredFile;
 pub use stores::Stores;
-pub use table_log::{LogKind, LoggedTable, log_of, refuse_log};
+pub use table_format::{TableFormat, UnsupportedTable, refuse_table_format, table_format_of};
 pub use tables::{ColumnKind, ColumnSpec, TABLES, TableSpec};

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::{Endpoint, Server};
 
 use super::tls::{NODE_NAME, Tls};
-use crate::observability::{Seated, Seats, seated};
+use crate::observability::{ConnectionSlots, SlottedConnection, slotted_connections};
 use crate::{Error, Result};
 
 /// Longest time to open a connection: a host that is gone must not hold up the others.
@@ -19,9 +19,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Connections of one server at once: of hundreds of workers and people. Each takes a file descriptor.
-const MOST_CONNECTIONS: usize = 2_048;
+const MAX_CONNECTIONS: usize = 2_048;
 /// Longest until the first request that may be asked, with the time to agree on keys.
-const FIRST_REQUEST: Duration = Duration::from_secs(15);
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How a cluster address is written, for error messages.
 pub const CLUSTER_ADDRESS_HELP: &str = "give it as HOST:PORT or https://HOST:PORT";
@@ -72,12 +72,15 @@ pub fn serve(tls: Option<&Tls>) -> Result<Server> {
     }
 }
 
-/// The connections of `listener` for such a server. Who has asked nothing that may be asked in time has to leave, and where all seats are
+/// The connections of `listener` for such a server. Who has asked nothing that may be asked in time has to leave, and where all slots are
 /// taken, who has least claim to one.
 pub fn connections(
     listener: TcpListener,
-) -> impl futures::Stream<Item = std::io::Result<Seated<TcpStream>>> + Send {
-    seated(listener, Seats::with_patience(MOST_CONNECTIONS, FIRST_REQUEST))
+) -> impl futures::Stream<Item = std::io::Result<SlottedConnection<TcpStream>>> + Send {
+    slotted_connections(
+        listener,
+        ConnectionSlots::with_first_request_timeout(MAX_CONNECTIONS, FIRST_REQUEST_TIMEOUT),
+    )
 }
 
 /// Whether the host of `address` is this machine.

@@ -7,5 +7,5 @@ mod tls;
 pub use endpoint::{
     CLUSTER_ADDRESS_HELP, check_plain_text, connect_endpoint, connections, is_loopback, node_endpoints, serve,
 };
-pub use session::{STAGE_MESSAGE_BYTES, TASKS_OF_AN_ANSWER, ballista_session, stage_codec};
-pub use tls::{NODE_NAME, Tls, comes_from_node, seat_of};
+pub use session::{MAX_TASKS_PER_POLL, STAGE_MESSAGE_BYTES, ballista_session, stage_codec};
+pub use tls::{NODE_NAME, Tls, comes_from_node, connection_slot_of};

@@ -18,7 +18,7 @@ use crate::engine::StageCodec;
 pub const STAGE_MESSAGE_BYTES: usize = 64 << 20;
 /// Most tasks that a worker is given at once. It asks again at once, so few of them spread the tasks of a small stage over many workers,
 /// and keep messages small. Fewer still cost the scheduler more than they save.
-pub const TASKS_OF_AN_ANSWER: u32 = 4;
+pub const MAX_TASKS_PER_POLL: u32 = 4;
 
 /// Jobs beside Ballista's own nodes.
 pub fn stage_codec() -> Arc<dyn PhysicalExtensionCodec> {

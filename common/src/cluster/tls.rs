@@ -8,7 +8,7 @@ use tonic::transport::server::TlsConnectInfo;
 use tonic::transport::{Certificate, CertificateDer, ClientTlsConfig, Identity, ServerTlsConfig};
 use webpki::EndEntityCert;
 
-use crate::observability::Seat;
+use crate::observability::ConnectionSlot;
 use crate::{Error, Result};
 
 /// The DNS name in the certificates of coordinator and workers. Only who has it may speak Ballista's protocol, which
@@ -61,16 +61,18 @@ impl Tls {
     }
 }
 
-/// Whether a request over a connection with a [`Seat`] comes from a coordinator or worker, by its certificate.
+/// Whether a request over a connection with a [`ConnectionSlot`] comes from a coordinator or worker, by its certificate.
 pub fn comes_from_node<T>(request: &Request<T>) -> bool {
-    let info = request.extensions().get::<TlsConnectInfo<Seat>>();
+    let info = request.extensions().get::<TlsConnectInfo<ConnectionSlot>>();
     info.and_then(TlsConnectInfo::peer_certs).is_some_and(|certificates| is_node(&certificates))
 }
 
-/// The seat of the connection that a request came over.
-pub fn seat_of<T>(request: &Request<T>) -> Option<&Seat> {
+/// The slot of the connection that a request came over.
+pub fn connection_slot_of<T>(request: &Request<T>) -> Option<&ConnectionSlot> {
     let extensions = request.extensions();
-    extensions.get::<Seat>().or_else(|| extensions.get::<TlsConnectInfo<Seat>>().map(TlsConnectInfo::get_ref))
+    extensions
+        .get::<ConnectionSlot>()
+        .or_else(|| extensions.get::<TlsConnectInfo<ConnectionSlot>>().map(TlsConnectInfo::get_ref))
 }
 
 /// Whether the first of a peer's certificates is that of a coordinator or worker.

@@ -87,7 +87,7 @@ mod tests {
     use super::super::tasks::StageTasks;
     use super::*;
     use crate::catalog::StateFile;
-    use crate::cluster::{STAGE_MESSAGE_BYTES, TASKS_OF_AN_ANSWER, stage_codec};
+    use crate::cluster::{MAX_TASKS_PER_POLL, STAGE_MESSAGE_BYTES, stage_codec};
     use crate::config::Config;
     use crate::observability::Origin;
     use crate::time::Window;
@@ -128,7 +128,7 @@ mod tests {
         let converter = datafusion_proto::physical_plan::DefaultPhysicalProtoConverter {};
         codec.try_encode(Arc::clone(&plan), &mut encoded, &converter).unwrap();
         println!("{json_bytes} bytes of JSON, {} as they travel", encoded.len());
-        assert!(encoded.len() * (TASKS_OF_AN_ANSWER as usize) < STAGE_MESSAGE_BYTES / 2, "{}", encoded.len());
+        assert!(encoded.len() * (MAX_TASKS_PER_POLL as usize) < STAGE_MESSAGE_BYTES / 2, "{}", encoded.len());
 
         let context = TaskContext::default();
         let inputs = [Arc::clone(plan.children()[0])];

@@ -45,7 +45,7 @@ pub use stage::{
     decode_outcomes,
 };
 pub use state::{Committed, Lookup, StateStore};
-pub use state_key::{made_by, unit_key};
+pub use state_key::{state_version, unit_key};
 pub use state_table::merged_state;
 pub(crate) use state_table::state_schema;
 pub use tasks::StageTasks;

@@ -20,7 +20,7 @@ pub fn unit_key(rollup: &Rollup, config: &Config, table: &TableRef, unit: &Rollu
     // Files are named by their paths below the store's root, whatever they are called in messages.
     let stored = |file: &LakeFile| LakeFile { path: file.store_path().to_string(), ..file.clone() };
     let files: Vec<LakeFile> = unit.files.iter().map(stored).collect();
-    let parts = (made_by(rollup), rollup.parameters(config), &table.url, &table.mapping.columns, files);
+    let parts = (state_version(rollup), rollup.parameters(config), &table.url, &table.mapping.columns, files);
     let mut json = serde_json::to_vec(&parts).map_err(|error| Error::Internal(error.to_string()))?;
     if let Some(selection) = &unit.selection {
         let own = serde_json::to_vec(&(SELECTION_VERSION, selection));
@@ -36,7 +36,7 @@ pub(super) fn clipped_key(key: &str, window: &Window) -> String {
 }
 
 /// What state of `rollup` is made by: its definition, and this process's version of all that reads and computes it.
-pub fn made_by(rollup: &Rollup) -> String {
+pub fn state_version(rollup: &Rollup) -> String {
     let Rollup { version, hash, .. } = rollup;
     format!("{STATE_FORMAT}.{CATALOG_VERSION}.{FUNCTIONS_VERSION}.{version}.{hash}")
 }

@@ -19,11 +19,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use super::seats::{Seat, Seated, Seats};
+use super::connection_slots::{ConnectionSlot, ConnectionSlots, SlottedConnection};
 use crate::{Error, Result};
 
 /// Connections that are open at once at one address.
-pub const MOST_HTTP_CONNECTIONS: usize = 256;
+pub const MAX_HTTP_CONNECTIONS: usize = 256;
 /// Longest a connection may wait without the whole head of a request, the first or another.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest the body of a request may take to arrive.
@@ -39,31 +39,31 @@ pub trait Connections: Send {
     /// A connection, ready for requests.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next one, and its seat.
-    fn accept(&mut self) -> impl Future<Output = (Self::Io, Seat)> + Send;
+    /// The next one, and its slot.
+    fn accept(&mut self) -> impl Future<Output = (Self::Io, ConnectionSlot)> + Send;
 }
 
 /// Connections in plain text.
 #[derive(Debug)]
 pub struct Plain {
     listener: TcpListener,
-    seats: Arc<Seats>,
+    slots: Arc<ConnectionSlots>,
 }
 
 impl Plain {
     /// Those of `listener`.
     pub fn new(listener: TcpListener) -> Self {
-        Self { listener, seats: Seats::new(MOST_HTTP_CONNECTIONS) }
+        Self { listener, slots: ConnectionSlots::new(MAX_HTTP_CONNECTIONS) }
     }
 }
 
 impl Connections for Plain {
-    type Io = Seated<TcpStream>;
+    type Io = SlottedConnection<TcpStream>;
 
-    async fn accept(&mut self) -> (Self::Io, Seat) {
-        let connection = self.seats.accept(&self.listener).await;
-        let seat = connection.seat().clone();
-        (connection, seat)
+    async fn accept(&mut self) -> (Self::Io, ConnectionSlot) {
+        let connection = self.slots.accept(&self.listener).await;
+        let slot = connection.slot().clone();
+        (connection, slot)
     }
 }
 
@@ -84,14 +84,14 @@ pub async fn serve_http(address: SocketAddr, is_ready: Health) -> Result<SocketA
 }
 
 /// Answers requests by `routes` as long as the process lives. Heads and bodies must come in time, and who opens many connections and
-/// says nothing loses them to others. Requests carry their [`Seat`] as an extension.
+/// says nothing loses them to others. Requests carry their [`ConnectionSlot`] as an extension.
 pub async fn answer<C: Connections>(mut connections: C, routes: Router) {
     let routes = routes.layer(from_fn(take_body));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     loop {
-        let (stream, seat) = connections.accept().await;
-        let routes = routes.clone().layer(Extension(seat));
+        let (stream, slot) = connections.accept().await;
+        let routes = routes.clone().layer(Extension(slot));
         let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -1,13 +1,13 @@
 //! What operators see of a process: metrics, health, traces.
 
+mod connection_slots;
 mod http;
 mod metrics;
-mod seats;
 mod signals;
 mod traces;
 
-pub use http::{Connections, Health, MOST_HTTP_CONNECTIONS, Plain, answer, serve_http};
+pub use connection_slots::{ConnectionSlot, ConnectionSlots, SlottedConnection, slotted_connections};
+pub use http::{Connections, Health, MAX_HTTP_CONNECTIONS, Plain, answer, serve_http};
 pub use metrics::{TaskGuard, counters, gauge, register};
-pub use seats::{Seat, Seated, Seats, seated};
 pub use signals::terminated;
 pub use traces::{Origin, Tracing, start_tracing};

@@ -2,7 +2,7 @@
 //!
 //! Tied names count only where a table can't name the entity itself: a firewall knows a device by its address of the day.
 
-mod naming;
+mod entity_columns;
 mod rows;
 mod words;
 
@@ -16,7 +16,7 @@ pub use rows::{RowSelector, SelectionStats};
 use crate::catalog::{TABLES, TableSpec};
 use crate::entities::{Entity, EntityKind, UserName, address_or_text_of, host_name};
 use crate::time::{MICROS_PER_DAY, date_start_us};
-use naming::{Form, NAMINGS, Naming, Role};
+use entity_columns::{ENTITY_COLUMNS, EntityColumn, Form, Role};
 
 /// Raised whenever a selection comes to mean other rows: state of selected rows is kept under it.
 pub const SELECTION_VERSION: u32 = 1;
@@ -27,14 +27,15 @@ pub struct Selection {
     /// The entity, by its canonical name; its full name is as it was asked for, where that says more.
     pub entity: Entity,
     /// Names tied to it, each on a day.
-    pub tied: BTreeSet<TiedName>,
+    #[serde(rename = "tied")]
+    pub related: BTreeSet<RelatedName>,
     /// Addresses a user was seen at in the cloud, on any day: network flows are looked through for them.
     pub users_addresses: BTreeSet<String>,
 }
 
 /// A name that stands for the entity on a day.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TiedName {
+pub struct RelatedName {
     /// Whole days since 1970, UTC.
     pub day: i64,
     /// What it is.
@@ -46,59 +47,69 @@ pub struct TiedName {
 impl Selection {
     /// The rows that name `entity` itself.
     pub fn of(entity: Entity) -> Self {
-        Self { entity, tied: BTreeSet::new(), users_addresses: BTreeSet::new() }
+        Self { entity, related: BTreeSet::new(), users_addresses: BTreeSet::new() }
     }
 
     /// What of it matters to a folder's files, whose rows may be `slack_days` off its date; `None` where no row of them
     /// can be the entity's.
     pub fn for_folder(&self, table: &TableSpec, date: NaiveDate, slack_days: u32) -> Option<Self> {
-        let namings: Vec<&Naming> = self.namings(table).collect();
-        let tied_kinds: Vec<EntityKind> =
-            namings.iter().filter(|naming| naming.role == Role::Tied).map(|naming| naming.kind).collect();
+        let entity_columns: Vec<&EntityColumn> = self.entity_columns(table).collect();
+        let related_kinds: Vec<EntityKind> = entity_columns
+            .iter()
+            .filter(|entity_column| entity_column.role == Role::Related)
+            .map(|entity_column| entity_column.kind)
+            .collect();
         let slack = Days::new(u64::from(slack_days));
         let day = |date: Option<NaiveDate>| date.map(|date| date_start_us(date).div_euclid(MICROS_PER_DAY));
         let first = day(date.checked_sub_days(slack)).unwrap_or(i64::MIN);
         let last = day(date.checked_add_days(slack)).unwrap_or(i64::MAX);
-        let is_near =
-            |tied: &&TiedName| tied_kinds.contains(&tied.kind) && tied.day >= first && tied.day <= last;
-        let tied: BTreeSet<TiedName> = self.tied.iter().filter(is_near).cloned().collect();
-        let asks_for_addresses = namings.iter().any(|naming| naming.role == Role::UsersAddress);
+        let is_near = |related: &&RelatedName| {
+            related_kinds.contains(&related.kind) && related.day >= first && related.day <= last
+        };
+        let related: BTreeSet<RelatedName> = self.related.iter().filter(is_near).cloned().collect();
+        let asks_for_addresses =
+            entity_columns.iter().any(|entity_column| entity_column.role == Role::UsersAddress);
         let users_addresses = if asks_for_addresses { self.users_addresses.clone() } else { BTreeSet::new() };
-        let names_itself = namings.iter().any(|naming| naming.is_own());
-        (names_itself || !tied.is_empty() || !users_addresses.is_empty()).then(|| Self {
+        let names_itself = entity_columns.iter().any(|entity_column| entity_column.is_own());
+        (names_itself || !related.is_empty() || !users_addresses.is_empty()).then(|| Self {
             entity: self.entity.clone(),
-            tied,
+            related,
             users_addresses,
         })
     }
 
     /// Columns that may name the entity, or what is tied to it.
-    fn namings(&self, table: &TableSpec) -> impl Iterator<Item = &'static Naming> {
+    fn entity_columns(&self, table: &TableSpec) -> impl Iterator<Item = &'static EntityColumn> {
         let kind = self.entity.kind;
         let (table, names_itself) = (table.name, names_itself(table, kind));
-        NAMINGS.iter().filter(move |naming| {
-            naming.table == table
-                && match naming.role {
-                    Role::Own | Role::OwnWhereKnown | Role::OwnUnless(_) => naming.kind == kind,
-                    Role::Tied => !names_itself,
+        ENTITY_COLUMNS.iter().filter(move |entity_column| {
+            entity_column.table == table
+                && match entity_column.role {
+                    Role::Own | Role::OwnWhereKnown | Role::OwnUnless(_) => entity_column.kind == kind,
+                    Role::Related => !names_itself,
                     Role::UsersAddress => kind == EntityKind::User,
                 }
         })
     }
 
     /// Whether any table is asked for tied names of that kind.
-    pub fn asks_for(&self, kind: EntityKind) -> bool {
-        let is_asked = |naming: &'static Naming| naming.role == Role::Tied && naming.kind == kind;
-        TABLES.iter().any(|table| self.namings(table).any(is_asked))
+    pub fn reads_related_names(&self, kind: EntityKind) -> bool {
+        let is_asked = |entity_column: &'static EntityColumn| {
+            entity_column.role == Role::Related && entity_column.kind == kind
+        };
+        TABLES.iter().any(|table| self.entity_columns(table).any(is_asked))
     }
 
     /// Columns of `table` that are read to tell its rows.
     pub fn columns(&self, table: &TableSpec) -> BTreeSet<&'static str> {
-        let others = |naming: &Naming| match naming.role {
+        let others = |entity_column: &EntityColumn| match entity_column.role {
             Role::OwnUnless(other) => Some(other),
             _ => None,
         };
-        self.namings(table).flat_map(|naming| [Some(naming.column), others(naming)]).flatten().collect()
+        self.entity_columns(table)
+            .flat_map(|entity_column| [Some(entity_column.column), others(entity_column)])
+            .flatten()
+            .collect()
     }
 
     /// Whether `name`, of the entity's kind, is one of its forms.
@@ -124,7 +135,7 @@ impl Selection {
     }
 
     /// The name as it was asked for, lower-cased.
-    pub fn asked(&self) -> &str {
+    pub fn requested_name(&self) -> &str {
         self.entity.full_name.as_ref().unwrap_or(&self.entity.name)
     }
 
@@ -139,11 +150,12 @@ impl Selection {
 
 /// Whether every row of the table says whether it is an entity's of that kind.
 fn names_itself(table: &TableSpec, kind: EntityKind) -> bool {
-    let of_kind = |naming: &&Naming| naming.table == table.name && naming.kind == kind;
-    NAMINGS.iter().filter(of_kind).any(|naming| naming.role == Role::Own)
+    let of_kind =
+        |entity_column: &&EntityColumn| entity_column.table == table.name && entity_column.kind == kind;
+    ENTITY_COLUMNS.iter().filter(of_kind).any(|entity_column| entity_column.role == Role::Own)
 }
 
-impl Naming {
+impl EntityColumn {
     fn is_own(&self) -> bool {
         matches!(self.role, Role::Own | Role::OwnWhereKnown | Role::OwnUnless(_))
     }
@@ -180,15 +192,15 @@ mod tests {
     fn a_folder_is_passed_over_only_where_nothing_can_name_the_entity() {
         let mut device = of(EntityKind::Device, "ws-1");
         let day = date_start_us(date(2)).div_euclid(MICROS_PER_DAY);
-        device.tied.insert(TiedName { day, kind: EntityKind::Ip, name: "10.0.0.5".into() });
+        device.related.insert(RelatedName { day, kind: EntityKind::Ip, name: "10.0.0.5".into() });
         let at = |table: &str, day: u32, slack: u32| {
             device.for_folder(TableSpec::by_name(table).unwrap(), date(day), slack)
         };
-        assert!(at("DeviceFileEvents", 1, 0).is_some_and(|own| own.tied.is_empty()));
+        assert!(at("DeviceFileEvents", 1, 0).is_some_and(|own| own.related.is_empty()));
         assert!(at("StorageBlobLogs", 1, 0).is_none());
-        assert!(at("StorageBlobLogs", 2, 0).is_some_and(|own| own.tied.len() == 1));
-        assert!(at("StorageBlobLogs", 3, 1).is_some_and(|own| own.tied.len() == 1));
+        assert!(at("StorageBlobLogs", 2, 0).is_some_and(|own| own.related.len() == 1));
+        assert!(at("StorageBlobLogs", 3, 1).is_some_and(|own| own.related.len() == 1));
         // The firewall may name the device itself.
-        assert!(at("CommonSecurityLog", 1, 0).is_some_and(|own| own.tied.is_empty()));
+        assert!(at("CommonSecurityLog", 1, 0).is_some_and(|own| own.related.is_empty()));
     }
 }

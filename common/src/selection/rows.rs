@@ -9,7 +9,7 @@ use datafusion::common::{Result, internal_datafusion_err};
 use serde::{Deserialize, Serialize};
 
 use super::words::find_word;
-use super::{Form, Naming, Role, Selection};
+use super::{EntityColumn, Form, Role, Selection};
 use crate::catalog::TableSpec;
 use crate::entities::{EntityKind, address_or_text_of, host_name};
 use crate::functions::as_texts;
@@ -39,15 +39,15 @@ pub struct RowSelector<'a> {
     table: &'static TableSpec,
     window: &'a Window,
     /// Days on which a name is tied to the entity.
-    tied_days: HashMap<(EntityKind, &'a str), Vec<i64>>,
+    related_days: HashMap<(EntityKind, &'a str), Vec<i64>>,
     columns: Vec<Column>,
     names: BTreeMap<String, u64>,
 }
 
-/// A naming column with what is known of the values of the dictionary met last.
+/// A entity_column column with what is known of the values of the dictionary met last.
 #[derive(Debug)]
 struct Column {
-    naming: &'static Naming,
+    entity_column: &'static EntityColumn,
     last: Option<(ArrayData, Vec<Hit>)>,
 }
 
@@ -69,7 +69,7 @@ struct Marks {
     days: Int64Array,
     in_window: Vec<bool>,
     own: Vec<bool>,
-    tied: Vec<bool>,
+    related: Vec<bool>,
     /// Whether the row says whose it is, where not every row does.
     is_known: Vec<bool>,
 }
@@ -77,25 +77,29 @@ struct Marks {
 impl<'a> RowSelector<'a> {
     /// A selector for rows of `table`. The names that rows outside `window` give the entity are not counted.
     pub fn new(selection: &'a Selection, table: &'static TableSpec, window: &'a Window) -> Self {
-        let mut tied_days: HashMap<(EntityKind, &str), Vec<i64>> = HashMap::new();
-        for tied in &selection.tied {
-            tied_days.entry((tied.kind, &tied.name)).or_default().push(tied.day);
+        let mut related_days: HashMap<(EntityKind, &str), Vec<i64>> = HashMap::new();
+        for related in &selection.related {
+            related_days.entry((related.kind, &related.name)).or_default().push(related.day);
         }
-        let columns = selection.namings(table).map(|naming| Column { naming, last: None }).collect();
-        Self { selection, table, window, tied_days, columns, names: BTreeMap::new() }
+        let columns = selection
+            .entity_columns(table)
+            .map(|entity_column| Column { entity_column, last: None })
+            .collect();
+        Self { selection, table, window, related_days, columns, names: BTreeMap::new() }
     }
 
     /// Columns whose values may make a row the entity's: a row group that has none such is not read.
     pub fn columns(&self) -> Vec<&'static str> {
-        let mut names: Vec<&'static str> = self.columns.iter().map(|column| column.naming.column).collect();
+        let mut names: Vec<&'static str> =
+            self.columns.iter().map(|column| column.entity_column.column).collect();
         names.dedup();
         names
     }
 
     /// Whether a value of a column may make a row the entity's.
     pub fn may_select(&self, column: &str, value: &str) -> bool {
-        let mut of_column = self.columns.iter().filter(|known| known.naming.column == column);
-        of_column.any(|known| matches!(self.hit(known.naming, value), Hit::Always(_) | Hit::On(_)))
+        let mut of_column = self.columns.iter().filter(|known| known.entity_column.column == column);
+        of_column.any(|known| matches!(self.hit(known.entity_column, value), Hit::Always(_) | Hit::On(_)))
     }
 
     /// Which rows of `batch` are the entity's.
@@ -115,7 +119,7 @@ impl<'a> RowSelector<'a> {
                 .map(|time| time.is_some_and(|time| time >= self.window.from_us && time < self.window.to_us))
                 .collect(),
             own: vec![false; rows],
-            tied: vec![false; rows],
+            related: vec![false; rows],
             is_known: vec![false; rows],
         };
         let mut columns = std::mem::take(&mut self.columns);
@@ -123,8 +127,8 @@ impl<'a> RowSelector<'a> {
             self.mark(column, batch, &mut marks)?;
         }
         self.columns = columns;
-        let Marks { own, tied, is_known, .. } = marks;
-        Ok((0..rows).map(|row| Some(own[row] || (tied[row] && !is_known[row]))).collect())
+        let Marks { own, related, is_known, .. } = marks;
+        Ok((0..rows).map(|row| Some(own[row] || (related[row] && !is_known[row]))).collect())
     }
 
     /// Names by which the rows seen so far, in the window, name the entity.
@@ -133,8 +137,8 @@ impl<'a> RowSelector<'a> {
     }
 
     fn mark(&mut self, column: &mut Column, batch: &RecordBatch, marks: &mut Marks) -> Result<()> {
-        let role = column.naming.role;
-        let texts = texts_of(batch, column.naming.column)?;
+        let role = column.entity_column.role;
+        let texts = texts_of(batch, column.entity_column.column)?;
         let instead_of = match role {
             Role::OwnUnless(other) => Some(texts_of(batch, other)?),
             _ => None,
@@ -154,7 +158,7 @@ impl<'a> RowSelector<'a> {
                     counts[value] += u64::from(marks.in_window[row]);
                 }
                 Hit::On(days) => {
-                    marks.tied[row] |= marks.days.is_valid(row) && days.contains(&marks.days.value(row));
+                    marks.related[row] |= marks.days.is_valid(row) && days.contains(&marks.days.value(row));
                 }
             }
         }
@@ -171,27 +175,28 @@ impl<'a> RowSelector<'a> {
         let data = texts.values().to_data();
         if !column.last.as_ref().is_some_and(|(last, _)| last.ptr_eq(&data)) {
             let values = as_texts(texts.values())?;
-            let hit = |value: Option<&str>| value.map_or(Hit::Empty, |value| self.hit(column.naming, value));
+            let hit =
+                |value: Option<&str>| value.map_or(Hit::Empty, |value| self.hit(column.entity_column, value));
             column.last = Some((data, values.iter().map(hit).collect()));
         }
         let last = column.last.as_ref().map(|(_, hits)| hits);
         last.ok_or_else(|| internal_datafusion_err!("no values were looked at"))
     }
 
-    fn hit(&self, naming: &Naming, value: &str) -> Hit {
+    fn hit(&self, entity_column: &EntityColumn, value: &str) -> Hit {
         if value.trim().is_empty() || value == "<null>" {
             return Hit::Empty;
         }
-        let mut test = |name: &str| match naming.role {
-            Role::Tied => self.tied_on(naming.kind, name),
+        let mut test = |name: &str| match entity_column.role {
+            Role::Related => self.related_on(entity_column.kind, name),
             Role::UsersAddress => self.is_users(name).then_some(Hit::Always(None)),
             Role::Own | Role::OwnWhereKnown | Role::OwnUnless(_) => {
-                let contains =
-                    naming.form == Form::Contains && name.to_lowercase().contains(self.selection.term());
+                let contains = entity_column.form == Form::Contains
+                    && name.to_lowercase().contains(self.selection.term());
                 (contains || self.selection.is_named(name)).then(|| Hit::Always(Some(name.to_owned())))
             }
         };
-        let hit = match naming.form {
+        let hit = match entity_column.form {
             Form::Mentions => find_word(value, &mut test),
             Form::Is | Form::Contains => test(value),
         };
@@ -203,13 +208,13 @@ impl<'a> RowSelector<'a> {
         address_or_text_of(name).is_some_and(|address| addresses.contains(address.as_ref()))
     }
 
-    fn tied_on(&self, kind: EntityKind, name: &str) -> Option<Hit> {
+    fn related_on(&self, kind: EntityKind, name: &str) -> Option<Hit> {
         let lowered = name.trim().to_lowercase();
         let name: Cow<'_, str> = match kind {
             EntityKind::Device => host_name(&lowered).into(),
             _ => address_or_text_of(&lowered)?,
         };
-        self.tied_days.get(&(kind, name.as_ref())).map(|days| Hit::On(days.clone()))
+        self.related_days.get(&(kind, name.as_ref())).map(|days| Hit::On(days.clone()))
     }
 }
 
@@ -232,7 +237,7 @@ mod tests {
 
     use super::*;
     use crate::entities::Entity;
-    use crate::selection::TiedName;
+    use crate::selection::RelatedName;
 
     /// A batch of days and texts, a column of each name.
     fn batch(days: &[i64], columns: &[(&str, &[Option<&str>])]) -> RecordBatch {
@@ -257,7 +262,7 @@ mod tests {
     #[test]
     fn a_firewall_row_is_a_devices_by_its_name_or_else_by_its_address_of_the_day() {
         let mut device = Selection::of(Entity::of(EntityKind::Device, "ws-1").unwrap());
-        device.tied.insert(TiedName { day: 1, kind: EntityKind::Ip, name: "10.0.0.5".into() });
+        device.related.insert(RelatedName { day: 1, kind: EntityKind::Ip, name: "10.0.0.5".into() });
         let rows = batch(
             &[1, 2, 1, 1, 2, 1],
             &[

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hindcast_common::cluster::{comes_from_node, seat_of};
+use hindcast_common::cluster::{comes_from_node, connection_slot_of};
 use sha2::{Digest, Sha256};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
@@ -60,8 +60,8 @@ pub(super) fn require_node(
             tracing::warn!("refused: a client that is no node spoke to the scheduler");
             return Err(Status::permission_denied("only workers may speak to the scheduler"));
         }
-        if let Some(seat) = seat_of(&request) {
-            seat.asked_by_node();
+        if let Some(slot) = connection_slot_of(&request) {
+            slot.note_node_request();
         }
         Ok(request)
     }
@@ -73,8 +73,8 @@ pub(super) fn require_token(
 ) -> impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
     move |request: Request<()>| {
         tokens.check(request.metadata(), Role::Read)?;
-        if let Some(seat) = seat_of(&request) {
-            seat.asked_by_person();
+        if let Some(slot) = connection_slot_of(&request) {
+            slot.note_user_request();
         }
         Ok(request)
     }

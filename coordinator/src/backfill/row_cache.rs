@@ -4,7 +4,7 @@
 use chrono::NaiveDate;
 use hindcast_common::catalog::{DateFolder, LakeFile};
 use hindcast_common::config::Config;
-use hindcast_common::engine::{StateStore, made_by, sealed, unsealed};
+use hindcast_common::engine::{StateStore, sealed, state_version, unsealed};
 use hindcast_common::rollups::Rollup;
 use hindcast_common::{Error, Result};
 
@@ -38,9 +38,9 @@ pub(super) fn key(plan: &ScanPlan, config: &Config) -> Result<String> {
     Ok(format!("backfill/{}.json", &blake3::hash(&json).to_hex()[..32]))
 }
 
-/// What the state of each rollup is made by, as [`made_by`] says it.
+/// What the state of each rollup is made by, as [`state_version`] says it.
 fn made_by_each(rollups: &[&'static Rollup]) -> Vec<(&'static str, String)> {
-    rollups.iter().map(|rollup| (rollup.id, made_by(rollup))).collect()
+    rollups.iter().map(|rollup| (rollup.id, state_version(rollup))).collect()
 }
 
 fn files_of(folders: &[DateFolder]) -> Vec<(NaiveDate, &[LakeFile])> {

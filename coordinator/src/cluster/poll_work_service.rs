@@ -16,7 +16,7 @@ use ballista_core::serde::protobuf::{
 };
 use ballista_core::serde::scheduler::ExecutorSpecification;
 use futures::stream::BoxStream;
-use hindcast_common::cluster::TASKS_OF_AN_ANSWER;
+use hindcast_common::cluster::MAX_TASKS_PER_POLL;
 use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
 
@@ -56,7 +56,7 @@ impl SchedulerGrpc for PollWorkService {
         let worker = request.get_ref().metadata.as_ref().map(|worker| worker.id.clone()).unwrap_or_default();
         let since = self.idle.asks(&worker);
         let asks = request.get_mut();
-        asks.num_free_vcores = asks.num_free_vcores.min(TASKS_OF_AN_ANSWER);
+        asks.num_free_vcores = asks.num_free_vcores.min(MAX_TASKS_PER_POLL);
         // From before it is looked for tasks: those that come in between must not be missed.
         let mut work = pin!(self.work.notified());
         work.as_mut().enable();

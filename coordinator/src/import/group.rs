@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
-use hindcast_common::catalog::refuse_log;
+use hindcast_common::catalog::refuse_table_format;
 use hindcast_common::{Error, Result};
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -291,7 +291,7 @@ impl<'a> Group<'a> {
         }
         for table in run.keys() {
             if self.plain.insert(table.clone()) {
-                refuse_log(&self.request.lake.join(table), table).await?;
+                refuse_table_format(&self.request.lake.join(table), table).await?;
             }
         }
         let (folder, number) = (self.scratch.path().to_owned(), self.runs);

@@ -36,7 +36,7 @@ mod wrapped;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hindcast_common::catalog::{Location, changes, refuse_log};
+use hindcast_common::catalog::{Location, changes, refuse_table_format};
 use hindcast_common::{Error, Result};
 
 pub use report::{FileReport, ImportReport};
@@ -92,9 +92,9 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
         (None, Some(name)) => Some(Arc::new(Source::built_in(name)?)),
         (None, None) => None,
     };
-    refuse_log(&request.lake, "the lake").await?;
+    refuse_table_format(&request.lake, "the lake").await?;
     if let Some(table) = &request.table {
-        refuse_log(&request.lake.join(table), table).await?;
+        refuse_table_format(&request.lake.join(table), table).await?;
     }
     changes::recover(&request.lake).await?;
     let bytes_read = Arc::new(AtomicU64::new(0));

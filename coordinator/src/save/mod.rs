@@ -22,7 +22,7 @@ use futures::StreamExt;
 use hindcast_common::catalog::changes::{self, Change, Made};
 use hindcast_common::catalog::{
     FileScan, Lake, LakeFile, LakeTable, Location, TableSpec, UnreadableCounts, date_files, file_scan,
-    parquet_footer, refuse_log, table_files,
+    parquet_footer, refuse_table_format, table_files,
 };
 use hindcast_common::config::Config;
 use hindcast_common::engine::task_session;
@@ -71,7 +71,7 @@ pub async fn save(
     window: Option<Window>,
 ) -> Result<Saved> {
     check_name(name, config)?;
-    refuse_log(&lake.root().join(name), name).await?;
+    refuse_table_format(&lake.root().join(name), name).await?;
     changes::recover(lake.root()).await?;
     let window = match window {
         Some(window) => window,
@@ -234,7 +234,7 @@ impl Saving<'_> {
         let files: Vec<_> = staged.iter().map(|file| &file.path).chain(&remaining.rewritten).collect();
         let target = |number| lake.child(&format!("{name}/date={date}/{id}-{number:04}.parquet"));
         let targets: Vec<Path> = (0..files.len()).map(target).collect();
-        let change = Change::of(lake, &id, &targets, &remaining.replaced)?.alone();
+        let change = Change::of(lake, &id, &targets, &remaining.replaced)?.exclusive();
         let put = async {
             // No other save of the date is made beside from here on.
             if files_of(&table, date).await? != existing {
@@ -251,7 +251,7 @@ impl Saving<'_> {
             Made::Done(()) => Ok(true),
             Made::Lost(conflicting) => {
                 if let Some(conflicting) = conflicting {
-                    changes::outlast(lake, &conflicting, OTHER_SAVE_WAIT).await?;
+                    changes::wait_or_take_back(lake, &conflicting, OTHER_SAVE_WAIT).await?;
                 }
                 Ok(false)
             }

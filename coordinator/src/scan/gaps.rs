@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_common::analyses::Analysis;
-use hindcast_common::catalog::{DateFolder, LakeTable, TableSpec, Unexplained};
-use hindcast_common::nearest::{is_same_name, most_alike};
+use hindcast_common::catalog::{DateFolder, LakeTable, StrayFiles, TableSpec};
+use hindcast_common::nearest::{closest, is_same_name};
 use hindcast_common::rollups::Rollup;
 
 use super::coverage::{Gap, GapKind};
@@ -16,8 +16,8 @@ use super::plan::Disabled;
 const SHOWN: usize = 3;
 
 /// Files of tables that lie beside their date folders.
-pub(super) fn layout_gaps(unexplained: &[Unexplained]) -> Vec<Gap> {
-    let gap = |Unexplained { table, paths }: &Unexplained| {
+pub(super) fn layout_gaps(stray_files: &[StrayFiles]) -> Vec<Gap> {
+    let gap = |StrayFiles { table, paths }: &StrayFiles| {
         let shown: Vec<&str> = paths.iter().take(SHOWN).map(String::as_str).collect();
         let more =
             if paths.len() > SHOWN { format!(" and {} more", paths.len() - SHOWN) } else { String::new() };
@@ -32,7 +32,7 @@ pub(super) fn layout_gaps(unexplained: &[Unexplained]) -> Vec<Gap> {
             found: shown.into_iter().map(str::to_owned).collect(),
         }
     };
-    unexplained.iter().map(gap).collect()
+    stray_files.iter().map(gap).collect()
 }
 
 /// Tables that the lake lacks and has one of `folders` for, whose name is written otherwise.
@@ -156,7 +156,7 @@ fn looked_for(
 }
 
 fn column_gap(spec: &TableSpec, absent: &[&str], others: &[&str], is_unread: bool) -> Gap {
-    let near = |column: &str| most_alike(column, others.iter().copied());
+    let near = |column: &str| closest(column, others.iter().copied());
     let told: Vec<String> = absent
         .iter()
         .map(|column| match near(column) {

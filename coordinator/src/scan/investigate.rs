@@ -12,7 +12,7 @@ use hindcast_common::config::Config;
 use hindcast_common::engine::RollupUnit;
 use hindcast_common::entities::{Entity, EntityKind};
 use hindcast_common::findings::{Finding, Row, wanted_rows};
-use hindcast_common::selection::{Selection, TiedName};
+use hindcast_common::selection::{RelatedName, Selection};
 use hindcast_common::time::{MICROS_PER_DAY, date_start_us, format_micros};
 use hindcast_common::{Error, Result};
 
@@ -98,9 +98,9 @@ impl<'a> EntityLookup<'a> {
         let followed = known.iter().filter(|tie| follow(&selection, tie, options.config) == FOLLOWED);
         let names = followed.filter_map(|tie| {
             let (_, other) = own_and_other(&selection, tie)?;
-            Some(TiedName { day: tie.day, kind: other.kind, name: other.name.clone() })
+            Some(RelatedName { day: tie.day, kind: other.kind, name: other.name.clone() })
         });
-        selection.tied = names.collect();
+        selection.related = names.collect();
         Ok(Self {
             selection,
             config: options.config,
@@ -171,7 +171,7 @@ impl<'a> EntityLookup<'a> {
         days: &[(NaiveDate, NaiveDate)],
     ) -> Result<()> {
         let mut own: BTreeSet<(&str, i64)> = BTreeSet::new();
-        let tied = self.selection.tied.iter().filter(|tied| tied.kind == EntityKind::Ip);
+        let tied = self.selection.related.iter().filter(|tied| tied.kind == EntityKind::Ip);
         own.extend(tied.map(|tied| (tied.name.as_str(), tied.day)));
         let entity = &self.selection.entity;
         let itself = (entity.kind == EntityKind::Ip).then_some(&entity.name);
@@ -204,7 +204,7 @@ impl<'a> EntityLookup<'a> {
         let answers = self.identities.run(&[question]).await?;
         let known = answers.get(KNOWN_NAMES).and_then(Whole::held);
         let known = known.map(|rows| texts(rows, "name")).unwrap_or_default();
-        let asked = self.selection.asked();
+        let asked = self.selection.requested_name();
         let mut alike: Vec<(f64, String)> = known
             .into_iter()
             .map(|name| (strsim::jaro_winkler(&name, asked), name))
@@ -219,7 +219,7 @@ impl<'a> EntityLookup<'a> {
         let mut told = EntitySummary {
             kind: self.selection.entity.kind,
             name: self.selection.entity.name.clone(),
-            asked: self.selection.asked().to_owned(),
+            asked: self.selection.requested_name().to_owned(),
             names: BTreeMap::new(),
             rows: 0,
             first_seen: None,
@@ -289,7 +289,7 @@ fn own_and_other<'t>(selection: &Selection, tie: &'t EntityRelation) -> Option<(
 /// Whether what the entity is tied to stands for it on that day, as the table of ties says it.
 fn follow(selection: &Selection, tie: &EntityRelation, config: &Config) -> &'static str {
     match own_and_other(selection, tie) {
-        Some((_, other)) if !selection.asks_for(other.kind) => "no",
+        Some((_, other)) if !selection.reads_related_names(other.kind) => "no",
         Some(_) if tie.degree > config.incidents.max_shared => TOO_MANY,
         Some(_) => FOLLOWED,
         None => "no",

@@ -6,7 +6,9 @@ use arrow::array::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_common::analyses::{Analysis, SideTable};
 use hindcast_common::catalog::StateFile;
-use hindcast_common::engine::{MergeFault, MergeRows, MergeStage, Stage, StateFault, made_by, stage_plan};
+use hindcast_common::engine::{
+    MergeFault, MergeRows, MergeStage, Stage, StateFault, stage_plan, state_version,
+};
 use hindcast_common::error::{cause, store_failure};
 use hindcast_common::functions::BUCKETS;
 use hindcast_common::observability::Origin;
@@ -256,7 +258,7 @@ impl<'a> Merger<'a> {
 pub struct RollupFiles {
     /// The rollup.
     pub rollup: String,
-    /// What it was made by, as [`made_by`] says it.
+    /// What it was made by, as [`state_version`] says it.
     pub made_by: String,
     /// Its files.
     pub files: Vec<StateFile>,
@@ -265,7 +267,7 @@ pub struct RollupFiles {
 /// All state of the window that `records` came to.
 pub(super) fn rollup_files(plan: &ScanPlan, records: &[UnitRecord]) -> Vec<RollupFiles> {
     let of_rollup = |(rollup, files): (String, Vec<StateFile>)| {
-        let made_by = made_by(plan.detections.rollup(&rollup)?);
+        let made_by = state_version(plan.detections.rollup(&rollup)?);
         Some(RollupFiles { rollup, made_by, files })
     };
     State::of(plan, records).of_window.into_iter().filter_map(of_rollup).collect()

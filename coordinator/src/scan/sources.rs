@@ -39,7 +39,7 @@ impl Sources {
         let wanted = wanted(request);
         let names = tables_of(request.detections, &wanted);
         let mut found = lake.tables(|name| names.contains(name)).await?;
-        let mut gaps = layout_gaps(&std::mem::take(&mut found.unexplained));
+        let mut gaps = layout_gaps(&std::mem::take(&mut found.stray_files));
         let tables = readable(found, &wanted, request.detections)?;
         let has = |name: &&&str| tables.iter().any(|table| table.spec.name == **name);
         let absent: Vec<&str> = names.iter().filter(|name| !has(name)).copied().collect();
@@ -118,12 +118,12 @@ fn readable(
     detections: Detections,
 ) -> Result<Vec<LakeTable>> {
     let names: BTreeSet<&str> = found.readable.iter().map(|table| table.spec.name).collect();
-    found
-        .logged
-        .retain(|logged| wanted.iter().any(|analysis| reads(detections, analysis, &logged.name, &names)));
-    found.all_readable(|logged| {
+    found.unsupported.retain(|unsupported| {
+        wanted.iter().any(|analysis| reads(detections, analysis, &unsupported.name, &names))
+    });
+    found.all_readable(|unsupported| {
         let reads_it =
-            |analysis: &&&'static Analysis| reads(detections, analysis, &logged.name, &BTreeSet::new());
+            |analysis: &&&'static Analysis| reads(detections, analysis, &unsupported.name, &BTreeSet::new());
         let readers: Vec<&str> = wanted.iter().filter(reads_it).map(|analysis| analysis.id).collect();
         match readers.len() < wanted.len() {
             true => format!("; or leave out, by --suite or --only, what reads it: {}", readers.join(", ")),

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hindcast_common::cluster::is_loopback;
-use hindcast_common::observability::Seat;
+use hindcast_common::observability::ConnectionSlot;
 
 use super::Site;
 use super::frame::{Problem, link, see_other};
@@ -44,9 +44,9 @@ pub(super) async fn guard(State(site): State<Arc<Site>>, mut request: Request, n
         Ok(viewer) => {
             // Who has shown a token keeps the connection before those who have not.
             if !viewer.name.is_empty()
-                && let Some(seat) = request.extensions().get::<Seat>()
+                && let Some(slot) = request.extensions().get::<ConnectionSlot>()
             {
-                seat.asked_by_person();
+                slot.note_user_request();
             }
             request.extensions_mut().insert(viewer);
             next.run(request).await

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hindcast_common::observability::{Connections, MOST_HTTP_CONNECTIONS, Seat, Seated, Seats};
+use hindcast_common::observability::{
+    ConnectionSlot, ConnectionSlots, Connections, MAX_HTTP_CONNECTIONS, SlottedConnection,
+};
 use hindcast_common::{Error, Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -20,7 +22,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that have agreed and not been taken.
 const WAITING: usize = 16;
 
-type Connection = (TlsStream<Seated<TcpStream>>, Seat);
+type Connection = (TlsStream<SlottedConnection<TcpStream>>, ConnectionSlot);
 
 /// Takes connections and hands on those that have agreed on a key, so that a slow one holds up no other.
 pub(super) struct TlsListener {
@@ -41,7 +43,7 @@ impl TlsListener {
 }
 
 impl Connections for TlsListener {
-    type Io = TlsStream<Seated<TcpStream>>;
+    type Io = TlsStream<SlottedConnection<TcpStream>>;
 
     async fn accept(&mut self) -> Connection {
         match self.agreed.recv().await {
@@ -53,13 +55,13 @@ impl Connections for TlsListener {
 }
 
 async fn take(listener: TcpListener, acceptor: TlsAcceptor, agreed: mpsc::Sender<Connection>) {
-    let seats = Seats::new(MOST_HTTP_CONNECTIONS);
+    let slots = ConnectionSlots::new(MAX_HTTP_CONNECTIONS);
     loop {
-        let stream = seats.accept(&listener).await;
-        let (acceptor, agreed, seat) = (acceptor.clone(), agreed.clone(), stream.seat().clone());
+        let stream = slots.accept(&listener).await;
+        let (acceptor, agreed, slot) = (acceptor.clone(), agreed.clone(), stream.slot().clone());
         tokio::spawn(async move {
             match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => drop(agreed.send((stream, seat)).await),
+                Ok(Ok(stream)) => drop(agreed.send((stream, slot)).await),
                 Ok(Err(error)) => tracing::debug!(%error, "no agreement with a browser"),
                 Err(_) => tracing::debug!("a browser took too long to agree"),
             }

@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use super::super::listing::{date_files, table_files};
 use super::super::{LakeFile, Location};
 use super::stepped::World;
-use super::{Change, Made, View, make, outlast, prevails, recover};
+use super::{Change, Made, View, make, prevails, recover, wait_or_take_back};
 use crate::{Error, Result};
 
 /// Orders that are tried; `HINDCAST_INTERLEAVINGS` sets another number.
@@ -163,9 +163,9 @@ async fn save(lake: Location, shared: Common) -> Result<bool> {
             let existing = before.get(&date).cloned().unwrap_or_default();
             match save_date(&lake, &shared, date, &existing).await {
                 Ok(Made::Done(())) => {}
-                Ok(Made::Lost(rival)) => {
-                    if let Some(rival) = rival {
-                        outlast(&lake, &rival, Duration::ZERO).await?;
+                Ok(Made::Lost(conflict)) => {
+                    if let Some(conflict) = conflict {
+                        wait_or_take_back(&lake, &conflict, Duration::ZERO).await?;
                     }
                     lost.push(date);
                 }
@@ -194,7 +194,7 @@ async fn save_date(
     let id = shared.borrow_mut().id("save");
     let target = lake.child(&format!("{SAVED}/date={date}/{id}-0000.parquet"));
     let replaced: Vec<_> = existing.iter().map(LakeFile::store_path).collect();
-    let change = Change::of(lake, &id, [&target], &replaced)?.alone();
+    let change = Change::of(lake, &id, [&target], &replaced)?.exclusive();
     let put = async {
         if files_of(lake, SAVED, date).await? != *existing {
             return Ok(None);

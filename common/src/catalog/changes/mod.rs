@@ -5,13 +5,13 @@
 //! only where there is none. No clock of a process counts, and no process need end well.
 //!
 //! **A writer** ([`make`]) puts, below `_hindcast/changes/`, first `ID.json`: what the change adds and replaces. Then it looks for
-//! rivals, puts its files, and decides: `ID.decision` can be put once, and says `committed` or `aborted`. With `committed` all that
+//! conflicts, puts its files, and decides: `ID.decision` can be put once, and says `committed` or `aborted`. With `committed` all that
 //! was added shows, and what was replaced does not. Then what is replaced is deleted, and `ID.ended` is put.
 //!
 //! **A file tells its change by its name**, `ID-NNNN.parquet`. A list is never trusted: what it names counts only
 //! where it is below its own lake and bears the change's id, and what it replaces only in date folders that it adds to.
 //!
-//! **Rivals** are changes that replace the same file, or that both answer for a date alone ([`Change::alone`]). Each puts its list
+//! **Rivals** are changes that replace the same file, or that both answer for a date alone ([`Change::exclusive`]). Each puts its list
 //! before it looks, so at least one of two sees the other. The later gives way, a compaction always; the earlier takes back
 //! a later one that is not decided. Then what is to be replaced must still be there.
 //!
@@ -25,10 +25,10 @@
 //! **Recovery** ([`recover`]), by any later writer, carries out what is decided, and takes back what has had no decision for six hours by the
 //! store's own clock. Whatever it deletes bears the id of an aborted change, or was replaced by a committed one.
 
+mod conflicts;
 mod names;
 mod records;
 mod recovery;
-mod rivals;
 mod view;
 mod writer;
 
@@ -45,8 +45,8 @@ use serde::{Deserialize, Serialize};
 use super::location::Location;
 use crate::{Error, Result};
 
+pub use conflicts::{prevails, wait_or_take_back};
 pub use recovery::recover;
-pub use rivals::{outlast, prevails};
 pub use view::View;
 pub use writer::{Made, make, take_back};
 
@@ -60,8 +60,8 @@ pub struct Change {
     /// Data files it replaces.
     pub replaces: Vec<String>,
     /// Date folders in which no other change that says so may be made at the same time.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub alone: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "alone")]
+    pub exclusive: Vec<String>,
 }
 
 impl Change {
@@ -82,28 +82,28 @@ impl Change {
             id: id.to_owned(),
             adds: adds.into_iter().map(below).collect::<Result<_>>()?,
             replaces: replaces.into_iter().map(below).collect::<Result<_>>()?,
-            alone: Vec::new(),
+            exclusive: Vec::new(),
         })
     }
 
     /// The same change, which no other of its kind may be made beside in the date folders it adds to.
     #[must_use]
-    pub fn alone(mut self) -> Self {
-        self.alone =
+    pub fn exclusive(mut self) -> Self {
+        self.exclusive =
             self.adds.iter().filter_map(|path| names::date_folder(path)).map(str::to_owned).collect();
-        self.alone.sort();
-        self.alone.dedup();
+        self.exclusive.sort();
+        self.exclusive.dedup();
         self
     }
 
     /// Whether only one of the two may commit.
-    fn meets(&self, other: &Self) -> bool {
+    fn conflicts_with(&self, other: &Self) -> bool {
         self.replaces.iter().any(|path| other.replaces.contains(path))
-            || self.alone.iter().any(|folder| other.alone.contains(folder))
+            || self.exclusive.iter().any(|folder| other.exclusive.contains(folder))
     }
 
     /// Whether this one goes on where the two meet: compactions give way, then what began later.
-    fn precedes(&self, id: &str) -> bool {
+    fn takes_precedence_over(&self, id: &str) -> bool {
         let rank = |id: &str| (id.starts_with("compact-"), id.to_owned());
         rank(&self.id) < rank(id)
     }

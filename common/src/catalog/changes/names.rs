@@ -65,7 +65,7 @@ pub(super) fn trusted(lake: &Location, id: &str, list: Change) -> Change {
         folder.is_some() && adds.iter().any(|added| date_folder(added) == folder) && is_sane(path)
     };
     let replaces = list.replaces.into_iter().map(below).filter(is_beside).collect();
-    Change { id: list.id, replaces, alone: list.alone, adds }
+    Change { id: list.id, replaces, exclusive: list.exclusive, adds }
 }
 
 /// A path below `lake`, by the parts of its name as stores write them; none for one of another place.
@@ -127,7 +127,7 @@ mod tests {
                 .chain(["T/date=2026-01-01/../../a.parquet"])
                 .map(str::to_owned)
                 .collect(),
-            alone: Vec::new(),
+            exclusive: Vec::new(),
         };
         let trusted_list = trusted(&lake, ID, list.clone());
         assert_eq!(trusted_list.adds, own);

@@ -23,7 +23,7 @@ pub(super) const TAKEN_BACK: &str = "aborted";
 /// Ending of what says that nothing is left to do for a change.
 pub(super) const ENDED: &str = "ended";
 /// Listings at most until none is outrun by changes that end meanwhile.
-const MOST_READS: u32 = 100;
+const MAX_READS: u32 = 100;
 const COMMITTED: &[u8] = b"committed";
 const ABORTED: &[u8] = b"aborted";
 
@@ -72,7 +72,7 @@ struct Seen {
 /// # Errors
 /// [`Error::Storage`] where the store fails.
 pub(super) async fn records(lake: &Location) -> Result<BTreeMap<String, Record>> {
-    'again: for _ in 0..MOST_READS {
+    'again: for _ in 0..MAX_READS {
         let mut records = BTreeMap::new();
         for (id, seen) in seen(lake).await? {
             let Some(status) = seen.status() else {

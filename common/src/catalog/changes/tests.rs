@@ -41,7 +41,7 @@ fn added(id: &str) -> String {
 
 fn change(id: &str, replaces: &[&str]) -> Change {
     let replaces = replaces.iter().map(|name| format!("T/date=2026-01-01/{name}")).collect();
-    Change { id: id.to_owned(), adds: vec![added(id)], replaces, alone: Vec::new() }
+    Change { id: id.to_owned(), adds: vec![added(id)], replaces, exclusive: Vec::new() }
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn lists_of_others_delete_nothing_and_stop_nobody() {
         id: id.to_owned(),
         adds: victims.iter().map(|path| path.to_string()).chain(["../victim".to_owned()]).collect(),
         replaces: victims.iter().map(|path| path.to_string()).collect(),
-        alone: Vec::new(),
+        exclusive: Vec::new(),
     };
     for (id, decision) in [(IDS[0], "aborted"), (IDS[1], "committed")] {
         let list = serde_json::to_string(&forged(id)).unwrap();

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// How long listings may follow on what was read of changes: half as long as changes that are over are told.
 const TRUSTED_FOR: Duration = Duration::from_secs(60 * 60);
 /// Readings at most until none is outrun by changes that end meanwhile.
-const MOST_READS: u32 = 100;
+const MAX_READS: u32 = 100;
 
 /// The changes of a lake as of one moment.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl View {
     }
 
     async fn read(lake: Option<Location>) -> Result<Self> {
-        'again: for _ in 0..MOST_READS {
+        'again: for _ in 0..MAX_READS {
             let mut view = Self {
                 lake: lake.clone(),
                 taken: now(),

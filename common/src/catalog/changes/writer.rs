@@ -1,8 +1,8 @@
 //! Makes a change: its list, its files, its decision; or takes it back.
 
 use super::super::location::Location;
+use super::conflicts::find_conflict;
 use super::records::{self, Decided, ENDED};
-use super::rivals::rival;
 use super::{Change, recovery};
 use crate::Result;
 
@@ -27,9 +27,9 @@ pub async fn make<T>(
     write: impl Future<Output = Result<Option<T>>>,
 ) -> Result<Made<T>> {
     records::put_list(lake, change).await?;
-    match rival(lake, change).await {
+    match find_conflict(lake, change).await {
         Ok(None) => {}
-        Ok(Some(rival)) => return withdraw(lake, change).await.map(|()| Made::Lost(rival.id())),
+        Ok(Some(conflict)) => return withdraw(lake, change).await.map(|()| Made::Lost(conflict.id())),
         Err(error) => {
             withdraw(lake, change).await.unwrap_or_else(|left| warn_left(change, &left));
             return Err(error);

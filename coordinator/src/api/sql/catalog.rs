@@ -20,7 +20,7 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use futures::TryStreamExt;
 use hindcast_common::Error;
 use hindcast_common::config::Config;
-use hindcast_common::engine::{made_by, merged_state, task_session};
+use hindcast_common::engine::{merged_state, state_version, task_session};
 
 use super::report_tables::{REPORT_TABLES, report_table};
 use crate::jobs::{JobResults, StoredTable};
@@ -123,7 +123,7 @@ impl JobTables {
             Error::Internal(format!("the parameters of job {} can't be read: {error}", self.id))
         })?;
         let Some(rollup) = config.detections.rollup(id) else { return Ok(None) };
-        if kept.made_by != made_by(rollup) {
+        if kept.made_by != state_version(rollup) {
             return Err(Error::Config(format!(
                 "the state of {id} that job {} used is of another version: scan again",
                 self.id

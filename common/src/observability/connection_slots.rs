@@ -1,4 +1,4 @@
-//! Seats for the connections of a listener: bounded in number, and given anew to whoever comes where none is left, from whoever has
+//! ConnectionSlots for the connections of a listener: bounded in number, and given anew to whoever comes where none is left, from whoever has
 //! least claim to his. So those who connect and say nothing shut nobody out.
 
 use std::collections::BTreeMap;
@@ -28,9 +28,9 @@ const PERSON: u8 = 1;
 /// A coordinator or worker.
 const NODE: u8 = 2;
 
-/// The seats of one listener.
+/// The slots of one listener.
 #[derive(Debug)]
-pub struct Seats {
+pub struct ConnectionSlots {
     most: usize,
     taken: Mutex<Taken>,
 }
@@ -38,12 +38,12 @@ pub struct Seats {
 #[derive(Debug, Default)]
 struct Taken {
     next: u64,
-    seats: BTreeMap<u64, Seat>,
+    slots: BTreeMap<u64, ConnectionSlot>,
 }
 
-/// The seat of a connection. Clones are of the same one.
+/// The slot of a connection. Clones are of the same one.
 #[derive(Debug, Clone)]
-pub struct Seat(Arc<Held>);
+pub struct ConnectionSlot(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
@@ -54,7 +54,7 @@ struct Held {
     waker: AtomicWaker,
 }
 
-impl Seat {
+impl ConnectionSlot {
     fn new() -> Self {
         let now = Instant::now();
         Self(Arc::new(Held {
@@ -67,12 +67,12 @@ impl Seat {
     }
 
     /// Notes a request of somebody who may ask.
-    pub fn asked_by_person(&self) {
+    pub fn note_user_request(&self) {
         self.asked(PERSON);
     }
 
     /// Notes a request of a coordinator or worker.
-    pub fn asked_by_node(&self) {
+    pub fn note_node_request(&self) {
         self.asked(NODE);
     }
 
@@ -95,7 +95,7 @@ impl Seat {
         self.0.waker.wake();
     }
 
-    /// Fails once the seat is closed; has the connection looked at again when it is.
+    /// Fails once the slot is closed; has the connection looked at again when it is.
     fn check(&self, context: &Context<'_>) -> io::Result<()> {
         self.0.waker.register(context.waker());
         match self.0.is_closed.load(Ordering::Acquire) {
@@ -105,35 +105,39 @@ impl Seat {
     }
 }
 
-impl Seats {
-    /// So many seats.
+impl ConnectionSlots {
+    /// So many slots.
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, taken: Mutex::default() })
     }
 
-    /// So many seats; who has asked nothing that may be asked within `patience` has to leave.
-    pub fn with_patience(most: usize, patience: Duration) -> Arc<Self> {
-        let seats = Self::new(most);
-        let watched = Arc::downgrade(&seats);
+    /// So many slots; who has asked nothing that may be asked within `patience` has to leave.
+    pub fn with_first_request_timeout(most: usize, patience: Duration) -> Arc<Self> {
+        let slots = Self::new(most);
+        let watched = Arc::downgrade(&slots);
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(LOOK).await;
-                let Some(seats) = watched.upgrade() else { return };
-                seats.close_silent(patience);
+                let Some(slots) = watched.upgrade() else { return };
+                slots.close_silent(patience);
             }
         });
-        seats
+        slots
     }
 
-    /// The next connection of `listener`, with a seat.
-    pub async fn accept(self: &Arc<Self>, listener: &TcpListener) -> Seated<TcpStream> {
+    /// The next connection of `listener`, with a slot.
+    pub async fn accept(self: &Arc<Self>, listener: &TcpListener) -> SlottedConnection<TcpStream> {
         loop {
             let failed = match listener.accept().await {
                 Ok((stream, _)) => match self.take() {
-                    Some((number, seat)) => {
+                    Some((number, slot)) => {
                         // Small answers must not wait for more; where that can't be set they do.
                         let _ = stream.set_nodelay(true);
-                        return Seated { stream, seat, _place: Place { number, seats: Arc::clone(self) } };
+                        return SlottedConnection {
+                            stream,
+                            slot,
+                            _place: Place { number, slots: Arc::clone(self) },
+                        };
                     }
                     None => continue,
                 },
@@ -145,34 +149,34 @@ impl Seats {
         }
     }
 
-    /// A seat, where need be that of another; none where all are nodes'.
-    fn take(&self) -> Option<(u64, Seat)> {
+    /// A slot, where need be that of another; none where all are nodes'.
+    fn take(&self) -> Option<(u64, ConnectionSlot)> {
         let mut taken = self.taken();
-        if taken.seats.len() >= self.most && !self.make_room(&mut taken) {
+        if taken.slots.len() >= self.most && !self.make_room(&mut taken) {
             return None;
         }
-        let (number, seat) = (taken.next, Seat::new());
+        let (number, slot) = (taken.next, ConnectionSlot::new());
         taken.next += 1;
-        taken.seats.insert(number, seat.clone());
-        Some((number, seat))
+        taken.slots.insert(number, slot.clone());
+        Some((number, slot))
     }
 
     /// Closes the connection with the least claim; false where there is none.
     fn make_room(&self, taken: &mut Taken) -> bool {
-        let claims = taken.seats.iter().filter_map(|(number, seat)| Some((seat.claim()?, *number)));
+        let claims = taken.slots.iter().filter_map(|(number, slot)| Some((slot.claim()?, *number)));
         let Some((_, number)) = claims.min() else { return false };
-        if let Some(seat) = taken.seats.remove(&number) {
-            seat.close();
+        if let Some(slot) = taken.slots.remove(&number) {
+            slot.close();
         }
         true
     }
 
     fn close_silent(&self, patience: Duration) {
-        self.taken().seats.retain(|_, seat| {
-            let is_silent = seat.0.standing.load(Ordering::Relaxed) == UNKNOWN;
-            let stays = !is_silent || seat.0.since.elapsed() < patience;
+        self.taken().slots.retain(|_, slot| {
+            let is_silent = slot.0.standing.load(Ordering::Relaxed) == UNKNOWN;
+            let stays = !is_silent || slot.0.since.elapsed() < patience;
             if !stays {
-                seat.close();
+                slot.close();
             }
             stays
         });
@@ -183,76 +187,76 @@ impl Seats {
     }
 }
 
-/// Connections of `listener` for a gRPC server, each with a seat; requests carry their [`Seat`] as an extension.
-pub fn seated(
+/// Connections of `listener` for a gRPC server, each with a slot; requests carry their [`ConnectionSlot`] as an extension.
+pub fn slotted_connections(
     listener: TcpListener,
-    seats: Arc<Seats>,
-) -> impl Stream<Item = io::Result<Seated<TcpStream>>> + Send {
-    stream::unfold((listener, seats), |(listener, seats)| async move {
-        let connection = seats.accept(&listener).await;
-        Some((Ok(connection), (listener, seats)))
+    slots: Arc<ConnectionSlots>,
+) -> impl Stream<Item = io::Result<SlottedConnection<TcpStream>>> + Send {
+    stream::unfold((listener, slots), |(listener, slots)| async move {
+        let connection = slots.accept(&listener).await;
+        Some((Ok(connection), (listener, slots)))
     })
 }
 
-/// A connection that has a seat.
+/// A connection that has a slot.
 #[derive(Debug)]
-pub struct Seated<S> {
+pub struct SlottedConnection<S> {
     stream: S,
-    seat: Seat,
+    slot: ConnectionSlot,
     _place: Place,
 }
 
-/// Gives the seat back at the connection's end.
+/// Gives the slot back at the connection's end.
 #[derive(Debug)]
 struct Place {
     number: u64,
-    seats: Arc<Seats>,
+    slots: Arc<ConnectionSlots>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.seats.taken().seats.remove(&self.number);
+        self.slots.taken().slots.remove(&self.number);
     }
 }
 
-impl<S> Seated<S> {
-    /// Its seat.
-    pub fn seat(&self) -> &Seat {
-        &self.seat
+impl<S> SlottedConnection<S> {
+    /// Its slot.
+    pub fn slot(&self) -> &ConnectionSlot {
+        &self.slot
     }
 }
 
-impl Connected for Seated<TcpStream> {
-    type ConnectInfo = Seat;
+impl Connected for SlottedConnection<TcpStream> {
+    type ConnectInfo = ConnectionSlot;
 
-    fn connect_info(&self) -> Seat {
-        self.seat.clone()
+    fn connect_info(&self) -> ConnectionSlot {
+        self.slot.clone()
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Seated<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for SlottedConnection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.seat.check(context)?;
+        self.slot.check(context)?;
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Seated<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for SlottedConnection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.seat.check(context)?;
+        self.slot.check(context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.seat.check(context)?;
+        self.slot.check(context)?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
@@ -265,7 +269,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Seated<S> {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.seat.check(context)?;
+        self.slot.check(context)?;
         Pin::new(&mut self.stream).poll_write_vectored(context, parts)
     }
 
@@ -278,38 +282,38 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Seated<S> {
 mod tests {
     use super::*;
 
-    fn is_closed(seat: &Seat) -> bool {
-        seat.0.is_closed.load(Ordering::Relaxed)
+    fn is_closed(slot: &ConnectionSlot) -> bool {
+        slot.0.is_closed.load(Ordering::Relaxed)
     }
 
     #[test]
     fn who_is_known_least_and_asked_longest_ago_makes_room() {
-        let seats = Seats::new(4);
-        let mut taken: Vec<Seat> = (0..4).map(|_| seats.take().unwrap().1).collect();
-        taken[0].asked_by_node();
-        taken[1].asked_by_person();
-        taken[2].asked_by_person();
-        taken[1].asked_by_person();
+        let slots = ConnectionSlots::new(4);
+        let mut taken: Vec<ConnectionSlot> = (0..4).map(|_| slots.take().unwrap().1).collect();
+        taken[0].note_node_request();
+        taken[1].note_user_request();
+        taken[2].note_user_request();
+        taken[1].note_user_request();
         // The one of whom nothing is known, then people, the one first who asked longest ago, and the node never.
         for closed in [3, 2, 1] {
-            let (_, next) = seats.take().unwrap();
+            let (_, next) = slots.take().unwrap();
             assert!(is_closed(&taken[closed]), "{closed}");
-            next.asked_by_node();
+            next.note_node_request();
             taken.push(next);
         }
-        assert!(seats.take().is_none() && !is_closed(&taken[0]));
-        assert_eq!(seats.taken().seats.len(), 4);
+        assert!(slots.take().is_none() && !is_closed(&taken[0]));
+        assert_eq!(slots.taken().slots.len(), 4);
     }
 
     #[test]
     fn who_says_nothing_has_to_leave() {
-        let seats = Seats::new(10);
-        let [silent, asking] = [(); 2].map(|()| seats.take().unwrap().1);
-        asking.asked_by_person();
-        seats.close_silent(Duration::from_secs(60));
+        let slots = ConnectionSlots::new(10);
+        let [silent, asking] = [(); 2].map(|()| slots.take().unwrap().1);
+        asking.note_user_request();
+        slots.close_silent(Duration::from_secs(60));
         assert!(!is_closed(&silent));
-        seats.close_silent(Duration::ZERO);
+        slots.close_silent(Duration::ZERO);
         assert!(is_closed(&silent) && !is_closed(&asking));
-        assert_eq!(seats.taken().seats.len(), 1);
+        assert_eq!(slots.taken().slots.len(), 1);
     }
 }

@@ -13,20 +13,20 @@ use crate::retry::with_retries;
 use crate::{Error, Result};
 
 /// Looks at most until none is outrun by changes that end meanwhile.
-const MOST_LOOKS: u32 = 100;
-/// Times that a rival is looked at while it is waited for.
+const MAX_LOOKS: u32 = 100;
+/// Times that a conflict is looked at while it is waited for.
 const LOOKS: u32 = 20;
 
 /// Why a change can't be made.
 #[derive(Debug)]
-pub(super) enum Rival {
+pub(super) enum Conflict {
     /// Another one comes first.
     Change(String),
     /// A file that it would replace is gone.
     FileGone,
 }
 
-impl Rival {
+impl Conflict {
     /// The other change, where it is known.
     pub(super) fn id(self) -> Option<String> {
         match self {
@@ -37,11 +37,11 @@ impl Rival {
 }
 
 /// What keeps `change`, whose list is put, from being made. Others that give way to it are taken back.
-pub(super) async fn rival(lake: &Location, change: &Change) -> Result<Option<Rival>> {
-    if change.replaces.is_empty() && change.alone.is_empty() {
+pub(super) async fn find_conflict(lake: &Location, change: &Change) -> Result<Option<Conflict>> {
+    if change.replaces.is_empty() && change.exclusive.is_empty() {
         return Ok(None);
     }
-    'again: for _ in 0..MOST_LOOKS {
+    'again: for _ in 0..MAX_LOOKS {
         for (id, record) in records(lake).await? {
             if id == change.id || !matches!(record.status, Status::Open | Status::Committed) {
                 continue;
@@ -51,14 +51,14 @@ pub(super) async fn rival(lake: &Location, change: &Change) -> Result<Option<Riv
                 None => list_of(lake, &id).await?,
             };
             let Some(list) = list else { continue 'again };
-            let gives_way = record.status == Status::Open && change.precedes(&id);
-            if change.meets(&list) && !(gives_way && take_back(lake, &id).await?) {
-                return Ok(Some(Rival::Change(id)));
+            let gives_way = record.status == Status::Open && change.takes_precedence_over(&id);
+            if change.conflicts_with(&list) && !(gives_way && take_back(lake, &id).await?) {
+                return Ok(Some(Conflict::Change(id)));
             }
         }
         // Changes that were over before deleted what they replaced.
         let is_whole = change.replaces.is_empty() || all_there(lake, &change.replaces).await?;
-        return Ok((!is_whole).then_some(Rival::FileGone));
+        return Ok((!is_whole).then_some(Conflict::FileGone));
     }
     Err(Error::Busy(format!("changes of {} end faster than they can be read", lake.url())))
 }
@@ -84,7 +84,7 @@ async fn all_there(lake: &Location, paths: &[String]) -> Result<bool> {
 ///
 /// # Errors
 /// [`Error::Storage`] where the store fails.
-pub async fn outlast(lake: &Location, id: &str, patience: Duration) -> Result<bool> {
+pub async fn wait_or_take_back(lake: &Location, id: &str, patience: Duration) -> Result<bool> {
     let mut looks = 0;
     loop {
         match records(lake).await?.get(id).map(|record| record.status) {
@@ -106,5 +106,5 @@ pub async fn outlast(lake: &Location, id: &str, patience: Duration) -> Result<bo
 /// [`Error::Storage`] where the store fails.
 pub async fn prevails(lake: &Location, own: &str, other: &str, patience: Duration) -> Result<bool> {
     let patience = if own < other { Duration::ZERO } else { patience };
-    outlast(lake, other, patience).await
+    wait_or_take_back(lake, other, patience).await
 }

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// What keeps a table's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogKind {
+pub enum TableFormat {
     /// Delta Lake: `_delta_log/`.
     Delta,
     /// Apache Iceberg: `metadata/*.metadata.json`.
@@ -21,16 +21,16 @@ pub enum LogKind {
 
 /// A table that is not read or written, since its log says which of its files count.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoggedTable {
+pub struct UnsupportedTable {
     /// Its name.
     pub name: String,
     /// URL of its folder.
     pub url: String,
     /// What keeps its log.
-    pub kind: LogKind,
+    pub kind: TableFormat,
 }
 
-impl LogKind {
+impl TableFormat {
     /// The folder of the log, below the table's.
     pub fn folder(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ impl LogKind {
     }
 }
 
-impl fmt::Display for LogKind {
+impl fmt::Display for TableFormat {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Delta => "a Delta Lake table",
@@ -51,7 +51,7 @@ impl fmt::Display for LogKind {
     }
 }
 
-impl fmt::Display for LoggedTable {
+impl fmt::Display for UnsupportedTable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, url, kind } = self;
         write!(
@@ -62,7 +62,7 @@ impl fmt::Display for LoggedTable {
     }
 }
 
-impl LoggedTable {
+impl UnsupportedTable {
     /// The error that this table is not read or written; `advice` ends the sentence on what works instead.
     pub fn refused(&self, advice: &str) -> Error {
         let plain = match self.name.as_str() {
@@ -80,39 +80,43 @@ impl LoggedTable {
 ///
 /// # Errors
 /// [`Error::Storage`] where a listing fails.
-pub async fn log_of(location: &Location) -> Result<Option<LogKind>> {
-    log_in(location, &listed(location).await?).await
+pub async fn table_format_of(location: &Location) -> Result<Option<TableFormat>> {
+    table_format_in(location, &listed(location).await?).await
 }
 
 /// Fails where the table `name` at `location` has a log.
 ///
 /// # Errors
 /// [`Error::Config`] then, [`Error::Storage`] where a listing fails.
-pub async fn refuse_log(location: &Location, name: &str) -> Result<()> {
-    match log_of(location).await? {
+pub async fn refuse_table_format(location: &Location, name: &str) -> Result<()> {
+    match table_format_of(location).await? {
         None => Ok(()),
         Some(kind) => {
             let (name, url) = (name.to_owned(), location.url().to_owned());
-            Err(LoggedTable { name, url, kind }.refused(""))
+            Err(UnsupportedTable { name, url, kind }.refused(""))
         }
     }
 }
 
 /// What keeps the log of the table at `location`, whose folder `listing` is of.
-pub(super) async fn log_in(location: &Location, listing: &ListResult) -> Result<Option<LogKind>> {
-    let has =
-        |kind: LogKind| listing.common_prefixes.iter().any(|folder| folder.filename() == Some(kind.folder()));
-    if has(LogKind::Delta) {
-        return Ok(Some(LogKind::Delta));
+pub(super) async fn table_format_in(
+    location: &Location,
+    listing: &ListResult,
+) -> Result<Option<TableFormat>> {
+    let has = |kind: TableFormat| {
+        listing.common_prefixes.iter().any(|folder| folder.filename() == Some(kind.folder()))
+    };
+    if has(TableFormat::Delta) {
+        return Ok(Some(TableFormat::Delta));
     }
-    if has(LogKind::Hudi) {
-        return Ok(Some(LogKind::Hudi));
+    if has(TableFormat::Hudi) {
+        return Ok(Some(TableFormat::Hudi));
     }
-    if has(LogKind::Iceberg) {
-        let metadata = listed(&location.join(LogKind::Iceberg.folder())).await?;
+    if has(TableFormat::Iceberg) {
+        let metadata = listed(&location.join(TableFormat::Iceberg.folder())).await?;
         let is_metadata = |name: &str| name.contains(".metadata.json");
         let mut names = metadata.objects.iter().filter_map(|object| object.location.filename());
-        return Ok(names.any(is_metadata).then_some(LogKind::Iceberg));
+        return Ok(names.any(is_metadata).then_some(TableFormat::Iceberg));
     }
     Ok(None)
 }
@@ -130,18 +134,22 @@ mod tests {
         for (file, expected) in [
             ("plain/date=2026-01-05/a.parquet", None),
             ("plain2/metadata/notes.json", None),
-            ("delta/_delta_log/00000000000000000000.json", Some(LogKind::Delta)),
-            ("iceberg/metadata/v1.metadata.json", Some(LogKind::Iceberg)),
-            ("packed/metadata/00001-ab.gz.metadata.json", Some(LogKind::Iceberg)),
-            ("hudi/.hoodie/hoodie.properties", Some(LogKind::Hudi)),
+            ("delta/_delta_log/00000000000000000000.json", Some(TableFormat::Delta)),
+            ("iceberg/metadata/v1.metadata.json", Some(TableFormat::Iceberg)),
+            ("packed/metadata/00001-ab.gz.metadata.json", Some(TableFormat::Iceberg)),
+            ("hudi/.hoodie/hoodie.properties", Some(TableFormat::Hudi)),
         ] {
             let path = folder.path().join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "{}").unwrap();
             let table = file.split('/').next().unwrap();
-            assert_eq!(log_of(&place.join(table)).await.unwrap(), expected, "{file}");
-            assert_eq!(refuse_log(&place.join(table), table).await.is_ok(), expected.is_none(), "{file}");
+            assert_eq!(table_format_of(&place.join(table)).await.unwrap(), expected, "{file}");
+            assert_eq!(
+                refuse_table_format(&place.join(table), table).await.is_ok(),
+                expected.is_none(),
+                "{file}"
+            );
         }
-        assert_eq!(log_of(&place.join("absent")).await.unwrap(), None);
+        assert_eq!(table_format_of(&place.join("absent")).await.unwrap(), None);
     }
 }

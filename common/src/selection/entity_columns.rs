@@ -1,0 +1,124 @@
+//! Which columns of which table name whom, and how.
+
+use crate::entities::EntityKind;
+use crate::entities::EntityKind::{Device, Ip, User};
+
+/// How a column's text names an entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// The whole text is the name, in any of its forms.
+    Is,
+    /// A word of the text is the name: lists, and JSON read as text.
+    Mentions,
+    /// As [`Form::Is`], or the text contains the term that was asked for: cloud accounts carry it in longer ids.
+    Contains,
+}
+
+/// When a name in a column makes a row an entity's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It names the entity itself. A table that has such a column of the entity's kind is not asked for tied names.
+    Own,
+    /// As `Own`, but logs leave it empty where they don't know: tied names count in rows that do.
+    OwnWhereKnown,
+    /// As `Own`, in rows where this other column is empty.
+    OwnUnless(&'static str),
+    /// It may hold a name that is tied to the entity on the row's day, where the table has none of the entity's own kind.
+    Related,
+    /// It may hold an address the user was seen at in the cloud, on any day of the window.
+    UsersAddress,
+}
+
+/// A column that names entities.
+#[derive(Debug)]
+pub(crate) struct EntityColumn {
+    pub(crate) table: &'static str,
+    pub(crate) column: &'static str,
+    pub(crate) kind: EntityKind,
+    pub(crate) form: Form,
+    pub(crate) role: Role,
+}
+
+const fn column(
+    table: &'static str,
+    column: &'static str,
+    kind: EntityKind,
+    form: Form,
+    role: Role,
+) -> EntityColumn {
+    EntityColumn { table, column, kind, form, role }
+}
+
+/// Every column that names entities, by what it may be asked for.
+///
+/// A firewall's `DeviceName` is the firewall, and `DestinationHostName` is often a web site's: neither names a device.
+pub(crate) static ENTITY_COLUMNS: &[EntityColumn] = &[
+    column("DeviceFileEvents", "DeviceName", Device, Form::Is, Role::Own),
+    column("DeviceFileEvents", "DeviceName", Device, Form::Is, Role::Related),
+    column("DeviceFileEvents", "InitiatingProcessAccountName", User, Form::Is, Role::Own),
+    column("DeviceProcessEvents", "DeviceName", Device, Form::Is, Role::Own),
+    column("DeviceProcessEvents", "DeviceName", Device, Form::Is, Role::Related),
+    column("DeviceProcessEvents", "InitiatingProcessAccountName", User, Form::Is, Role::Own),
+    column("DeviceNetworkEvents", "DeviceName", Device, Form::Is, Role::Own),
+    column("DeviceNetworkEvents", "InitiatingProcessAccountName", User, Form::Is, Role::Own),
+    column("DeviceNetworkEvents", "LocalIP", Ip, Form::Is, Role::Own),
+    column("DeviceNetworkEvents", "RemoteIP", Ip, Form::Is, Role::Own),
+    column("StorageBlobLogs", "CallerIpAddress", Ip, Form::Is, Role::Own),
+    column("StorageBlobLogs", "CallerIpAddress", Ip, Form::Is, Role::Related),
+    column("BlobServiceLogs", "CallerIpAddress", Ip, Form::Is, Role::Own),
+    column("BlobServiceLogs", "CallerIpAddress", Ip, Form::Is, Role::Related),
+    column("AuditLogs", "InitiatedBy", Device, Form::Mentions, Role::Own),
+    column("AuditLogs", "TargetResources", Device, Form::Mentions, Role::Own),
+    column("AuditLogs", "InitiatedBy", User, Form::Mentions, Role::Own),
+    column("AuditLogs", "TargetResources", User, Form::Mentions, Role::Own),
+    column("AuditLogs", "InitiatedBy", Ip, Form::Mentions, Role::Own),
+    column("AuditLogs", "TargetResources", Ip, Form::Mentions, Role::Own),
+    column("CommonSecurityLog", "SourceHostName", Device, Form::Is, Role::OwnWhereKnown),
+    column("CommonSecurityLog", "SourceUserName", User, Form::Is, Role::OwnWhereKnown),
+    column("CommonSecurityLog", "SourceIP", Ip, Form::Is, Role::Own),
+    column("CommonSecurityLog", "SourceIP", Ip, Form::Is, Role::Related),
+    column("CommonSecurityLog", "DestinationIP", Ip, Form::Is, Role::Own),
+    column("CommonSecurityLog", "DestinationIP", Ip, Form::Is, Role::Related),
+    column("OfficeActivity", "UserId", User, Form::Contains, Role::Own),
+    column("OfficeActivity", "UserKey", User, Form::Contains, Role::Own),
+    column("OfficeActivity", "ClientIP", Ip, Form::Is, Role::Own),
+    column("OfficeActivity", "ClientIP", Ip, Form::Is, Role::Related),
+    column("OfficeActivity", "Client_IPAddress", Ip, Form::Is, Role::Own),
+    column("OfficeActivity", "Client_IPAddress", Ip, Form::Is, Role::Related),
+    column("OfficeActivity", "ActorIpAddress", Ip, Form::Is, Role::Own),
+    column("AzureNetworkAnalytics_CL", "VMName", Device, Form::Is, Role::Own),
+    column("AzureNetworkAnalytics_CL", "VMName", Device, Form::Is, Role::Related),
+    column("AzureNetworkAnalytics_CL", "VMIPAddress", Ip, Form::Is, Role::Own),
+    column("AzureNetworkAnalytics_CL", "VMIPAddress", Ip, Form::Is, Role::Related),
+    column("AzureNetworkAnalytics_CL", "SrcIP", Ip, Form::Is, Role::Own),
+    column("AzureNetworkAnalytics_CL", "SrcIP", Ip, Form::Is, Role::Related),
+    column("AzureNetworkAnalytics_CL", "DestIP", Ip, Form::Is, Role::Own),
+    column("AzureNetworkAnalytics_CL", "DestIP", Ip, Form::Is, Role::Related),
+    column("AzureNetworkAnalytics_CL", "DestIP", Ip, Form::Is, Role::UsersAddress),
+    column("AzureNetworkAnalytics_CL", "AllExtIPs", Ip, Form::Mentions, Role::Own),
+    column("AzureNetworkAnalytics_CL", "AllExtIPs", Ip, Form::Mentions, Role::UsersAddress),
+    // The addresses of all rows made of one, where rows were made for each.
+    column("AzureNetworkAnalytics_CL", "PublicIPs", Ip, Form::Mentions, Role::OwnUnless("AllExtIPs")),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{ColumnKind, TABLES, TableSpec};
+
+    #[test]
+    fn every_naming_is_of_a_text_column_there_is_and_every_table_names_someone() {
+        for entity_column in ENTITY_COLUMNS {
+            let column =
+                TableSpec::by_name(entity_column.table).and_then(|spec| spec.column(entity_column.column));
+            assert!(column.is_some_and(|column| column.kind == ColumnKind::Text), "{entity_column:?}");
+        }
+        for spec in TABLES {
+            assert!(
+                ENTITY_COLUMNS.iter().any(|entity_column| entity_column.table == spec.name),
+                "{}",
+                spec.name
+            );
+        }
+    }
+}
