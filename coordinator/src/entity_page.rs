@@ -86,12 +86,12 @@ fn findings(result: &ScanResult, entity: &EntitySummary) -> Vec<String> {
     let of = |finding: &Finding| points.get(finding.id.as_str()).copied().unwrap_or_default();
     let mut findings: Vec<&Finding> = result.findings.iter().collect();
     findings.sort_by_key(|finding| (Reverse((of(finding), finding.severity)), &finding.first_seen));
-    let told = findings.iter().map(|finding| {
+    let lines = findings.iter().map(|finding| {
         let time = finding.first_seen.as_deref().unwrap_or_default();
         let severity = finding.severity.name();
         format!("+{:<3} {severity:<8} {time:.19}  {}: {}", of(finding), finding.analysis, finding.explanation)
     });
-    told.collect()
+    lines.collect()
 }
 
 /// The batches of a result table; none where it is not there.
@@ -132,8 +132,8 @@ fn ties(batches: &[RecordBatch]) -> Vec<String> {
     }
     let mut by_rows: Vec<_> = by_name.into_iter().collect();
     by_rows.sort_by_key(|(name, tied)| (Reverse(tied.rows), *name));
-    let told = by_rows.into_iter().map(|((kind, name), tied)| {
-        let dates = [tied.days.first(), tied.days.last()].map(|day| date_told(day.copied()));
+    let lines = by_rows.into_iter().map(|((kind, name), tied)| {
+        let dates = [tied.days.first(), tied.days.last()].map(|day| format_date(day.copied()));
         let days = match tied.days.len() {
             1 => dates[0].clone(),
             count => format!("{} to {} ({count} days)", dates[0], dates[1]),
@@ -144,10 +144,10 @@ fn ties(batches: &[RecordBatch]) -> Vec<String> {
         };
         format!("{kind:<7} {name}: {} rows, {days}{shared}", tied.rows)
     });
-    told.collect()
+    lines.collect()
 }
 
-fn date_told(day_us: Option<i64>) -> String {
+fn format_date(day_us: Option<i64>) -> String {
     day_us.map(|micros| format_micros(micros)[..10].to_owned()).unwrap_or_default()
 }
 
@@ -163,7 +163,7 @@ fn activity(batches: &[RecordBatch]) -> Vec<String> {
 }
 
 fn peers(batches: &[RecordBatch]) -> Vec<String> {
-    let told = rows(batches).map(|row| {
+    let lines = rows(batches).map(|row| {
         let [kind, peer, table] =
             ["kind", "peer", "table"].map(|column| row.text(column).unwrap_or_default());
         let size = match row.integer("bytes") {
@@ -172,15 +172,15 @@ fn peers(batches: &[RecordBatch]) -> Vec<String> {
         };
         format!("{kind:<7} {peer}: {} rows of {table}{size}", count(&row, "rows"))
     });
-    told.collect()
+    lines.collect()
 }
 
 fn places(batches: &[RecordBatch]) -> Vec<String> {
-    let told = rows(batches).map(|row| {
+    let lines = rows(batches).map(|row| {
         let place: Vec<&str> =
             ["city", "country"].into_iter().filter_map(|column| row.text(column)).collect();
         let place = if place.is_empty() { "somewhere".to_owned() } else { place.join(", ") };
         format!("{}: {place}, {} operations", row.text("ip").unwrap_or_default(), count(&row, "operations"))
     });
-    told.collect()
+    lines.collect()
 }

@@ -87,7 +87,7 @@ pub struct ColumnAbout {
 
 impl About {
     /// What is said of a column of the result, with its unit; nothing of one that is not documented.
-    pub fn told_of(&self, column: &str) -> String {
+    pub fn describe_column(&self, column: &str) -> String {
         match self.columns.iter().find(|about| about.name == column) {
             Some(about) if about.unit.is_empty() => about.doc.to_owned(),
             Some(about) => format!("{} ({})", about.doc, about.unit),

@@ -138,7 +138,7 @@ pub fn incidents_of(
         let worst_first = right.risk.score.cmp(&left.risk.score).then(right.severity.cmp(&left.severity));
         worst_first.then(left.first_seen.cmp(&right.first_seen)).then(left.id.cmp(&right.id))
     });
-    (incidents, hubs.told(&placed, &keys))
+    (incidents, hubs.named_by_several(&placed, &keys))
 }
 
 /// The incident of these findings; `None` where they are of one suite and one tactic.

@@ -110,7 +110,7 @@ impl Hubs {
     }
 
     /// Those that several findings name, with how many.
-    pub(super) fn told(&self, placed: &[Placed<'_>], keys: &Keys) -> Vec<Hub> {
+    pub(super) fn named_by_several(&self, placed: &[Placed<'_>], keys: &Keys) -> Vec<Hub> {
         let mut named: BTreeMap<Key, u64> = BTreeMap::new();
         for entity in placed.iter().flat_map(|place| &place.finding.entities) {
             *named.entry(keys.key(entity)).or_default() += 1;
@@ -184,18 +184,18 @@ pub(super) fn tied(placed: &[Placed<'_>], ties: &[EntityRelation], keys: &Keys, 
     let mut links = Vec::new();
     for ((day, hub), ties) in by_hub {
         let mut through: BTreeSet<usize> = active(&hub, day).into_iter().collect();
-        let mut told = Vec::new();
+        let mut joining = Vec::new();
         for tie in ties {
             let others = active(&keys.key(&tie.other), day);
             if !others.is_empty() {
                 through.extend(others);
-                told.push(tie);
+                joining.push(tie);
             }
         }
         let mut findings: Vec<usize> = through.into_iter().collect();
         findings.sort_by_key(|index| (placed[*index].first_us, &placed[*index].finding.id));
         if findings.len() > 1 {
-            for tie in told {
+            for tie in joining {
                 let tie = Relation::by_rows(tie, ids(placed, &findings));
                 links.push(Link { findings: findings.clone(), tie });
             }

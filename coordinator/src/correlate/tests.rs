@@ -226,10 +226,10 @@ proptest! {
         let sorted: Vec<Finding> = unique.iter().map(make).collect();
         let mut seen = BTreeSet::new();
         let shuffled: Vec<Finding> = seeds.iter().filter(|seed| seen.insert(**seed)).map(make).collect();
-        let told = |incidents: &[Incident]| serde_json::to_string(incidents).unwrap();
+        let json = |incidents: &[Incident]| serde_json::to_string(incidents).unwrap();
         let ties: Vec<EntityRelation> =
             (0..3).map(|n| tie("2026-01-01", (IP, "10.0.0.1"), (DEVICE, &format!("ws-{n}")), 3)).collect();
         let reversed: Vec<EntityRelation> = ties.iter().rev().cloned().collect();
-        prop_assert_eq!(told(&of(&sorted, &ties)), told(&of(&shuffled, &reversed)));
+        prop_assert_eq!(json(&of(&sorted, &ties)), json(&of(&shuffled, &reversed)));
     }
 }

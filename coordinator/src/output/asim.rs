@@ -69,9 +69,9 @@ fn severity(severity: Severity) -> &'static str {
 }
 
 fn techniques(finding: &Finding) -> Option<String> {
-    let told = finding.techniques.iter().map(|technique| format!("{} ({})", technique.name, technique.id));
-    let told: Vec<String> = told.collect();
-    (!told.is_empty()).then(|| told.join(", "))
+    let names = finding.techniques.iter().map(|technique| format!("{} ({})", technique.name, technique.id));
+    let names: Vec<String> = names.collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 fn put_entities(event: &mut Value, finding: &Finding) {
@@ -116,8 +116,8 @@ fn put_entities(event: &mut Value, finding: &Finding) {
 
 /// The address of the two a finding names from which it came.
 fn source(finding: &Finding) -> Option<String> {
-    let told = finding.evidence.get("source_ip")?.as_str()?;
-    let source = Entity::of(EntityKind::Ip, told)?;
+    let text = finding.evidence.get("source_ip")?.as_str()?;
+    let source = Entity::of(EntityKind::Ip, text)?;
     of_kind(finding, EntityKind::Ip).find(|ip| ip.name == source.name).map(|ip| ip.name.clone())
 }
 

@@ -39,7 +39,7 @@ pub(super) fn layer(result: &ScanResult) -> Result<Vec<u8>> {
         "gradient": { "colors": COLOURS, "minValue": 0, "maxValue": 100 },
         "metadata": [
             { "name": "window", "value": format!("{} to {}", window.from, window.to) },
-            { "name": "risk of the run", "value": result.report.summary.risk.score_told() },
+            { "name": "risk of the run", "value": result.report.summary.risk.score_text() },
         ],
         "selectTechniquesAcrossTactics": true,
         "selectSubtechniquesWithParent": false,
@@ -62,7 +62,7 @@ fn entry(technique: &Technique, findings: &[&Finding], risks: &Risks<'_>) -> Val
     let analyses = analyses.into_iter().collect::<Vec<_>>().join(", ");
     let known =
         [metadata("analyses", Some(&analyses)), metadata("first seen", first), metadata("last seen", last)];
-    let mut told = json!({
+    let mut entry = json!({
         "techniqueID": technique.id,
         "score": findings.iter().map(|finding| risks.score(finding)).max(),
         "comment": format!("{counts}: {}", titles.into_iter().collect::<Vec<_>>().join("; ")),
@@ -70,7 +70,7 @@ fn entry(technique: &Technique, findings: &[&Finding], risks: &Risks<'_>) -> Val
         "metadata": known.into_iter().flatten().collect::<Vec<_>>(),
     });
     if let Some(tactic) = technique.tactic() {
-        told["tactic"] = tactic.short_name().into();
+        entry["tactic"] = tactic.short_name().into();
     }
-    told
+    entry
 }

@@ -68,7 +68,7 @@ fn incident_finding(incident: &Incident, findings: &[&Finding], version: &str) -
     let techniques: BTreeMap<&str, &Technique> =
         findings.iter().flat_map(|finding| &finding.techniques).map(|one| (&*one.id, one)).collect();
     let titles: BTreeSet<&str> = findings.iter().map(|finding| finding.title.as_str()).collect();
-    let told = titles.into_iter().collect::<Vec<_>>().join("; ");
+    let description = titles.into_iter().collect::<Vec<_>>().join("; ");
     without_nulls(json!({
         "category_uid": 2,
         "category_name": "Findings",
@@ -90,7 +90,7 @@ fn incident_finding(incident: &Incident, findings: &[&Finding], version: &str) -
         // The class must name somebody, and nobody has it yet.
         "assignee_group": { "name": "Unassigned" },
         "count": findings.len(),
-        "desc": told,
+        "desc": description,
         "message": format!("{} findings that belong together, risk {} of 100", findings.len(), incident.risk.score),
         "metadata": metadata(&incident.id, version),
         "finding_info_list": findings.iter().map(|finding| finding_info(finding)).collect::<Vec<_>>(),

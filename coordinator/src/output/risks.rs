@@ -25,7 +25,7 @@ impl<'a> Risks<'a> {
         }
         Self {
             entities: entities
-                .map(|told| ((told.entity.kind, &*told.entity.name), told.risk.score))
+                .map(|risk| ((risk.entity.kind, &*risk.entity.name), risk.risk.score))
                 .collect(),
             incidents,
         }

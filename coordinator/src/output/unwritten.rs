@@ -38,11 +38,11 @@ pub fn check_written(unwritten: &[Unwritten], out: &Path) -> Result<()> {
     if unwritten.is_empty() {
         return Ok(());
     }
-    let told: Vec<String> = unwritten.iter().map(|one| format!("{}: {}", one.file, one.error)).collect();
+    let lines: Vec<String> = unwritten.iter().map(|one| format!("{}: {}", one.file, one.error)).collect();
     Err(Error::Internal(format!(
         "these exports failed, all others are in {}:\n  {}",
         out.display(),
-        told.join("\n  ")
+        lines.join("\n  ")
     )))
 }
 

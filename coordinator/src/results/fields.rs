@@ -74,7 +74,7 @@ static UNLISTED: [(&str, Field); 2] = [("incident", Field::Incident), ("id", Fie
 
 /// What a finding has in a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Told<'a> {
+pub(super) enum FieldValue<'a> {
     Text(&'a str),
     Number(f64),
 }
@@ -141,12 +141,12 @@ impl Field {
         &self,
         entry: &'a Entry,
         is_ordered: bool,
-        visit: &mut dyn FnMut(Told<'a>) -> bool,
+        visit: &mut dyn FnMut(FieldValue<'a>) -> bool,
     ) -> bool {
         let finding = &*entry.finding;
-        let mut text = |text: &'a str| visit(Told::Text(text));
+        let mut text = |text: &'a str| visit(FieldValue::Text(text));
         match self {
-            Field::Severity if is_ordered => visit(Told::Number(rank(entry.severity))),
+            Field::Severity if is_ordered => visit(FieldValue::Number(rank(entry.severity))),
             Field::Severity => text(entry.severity.name()),
             Field::Suite => text(entry.suite.name()),
             Field::Analysis => text(&entry.analysis),
@@ -163,10 +163,10 @@ impl Field {
             }
             Field::Source => entry.source.as_deref().is_some_and(text),
             Field::Destination => entry.destination.as_deref().is_some_and(text),
-            Field::Beacon => entry.beacon.is_some_and(|score| visit(Told::Number(score))),
-            Field::Risk => visit(Told::Number(entry.risk as f64)),
-            Field::Confidence => visit(Told::Number(f64::from(finding.confidence))),
-            Field::Rows => visit(Told::Number(finding.rows as f64)),
+            Field::Beacon => entry.beacon.is_some_and(|score| visit(FieldValue::Number(score))),
+            Field::Risk => visit(FieldValue::Number(entry.risk as f64)),
+            Field::Confidence => visit(FieldValue::Number(f64::from(finding.confidence))),
+            Field::Rows => visit(FieldValue::Number(finding.rows as f64)),
             Field::First => finding.first_seen.as_deref().is_some_and(text),
             Field::Last => finding.last_seen.as_deref().is_some_and(text),
             Field::Incident => entry.incident_id.as_deref().is_some_and(text),
@@ -174,7 +174,7 @@ impl Field {
             Field::Id => text(&finding.id),
             Field::Evidence(column) => match finding.evidence.get(column) {
                 Some(Value::String(value)) => text(value),
-                Some(Value::Number(value)) => value.as_f64().is_some_and(|value| visit(Told::Number(value))),
+                Some(Value::Number(value)) => value.as_f64().is_some_and(|value| visit(FieldValue::Number(value))),
                 Some(Value::Bool(value)) => text(if *value { "true" } else { "false" }),
                 _ => false,
             },

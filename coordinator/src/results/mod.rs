@@ -136,9 +136,9 @@ impl Results {
 fn entries(scan: &StoredScan, incidents: &[Incident], entities: &[EntityRisk]) -> Vec<Entry> {
     let mut incident_of: HashMap<&str, (u64, Arc<str>)> = HashMap::new();
     for incident in incidents {
-        let told = (incident.risk.score, Arc::from(incident.id.as_str()));
+        let risk_and_id = (incident.risk.score, Arc::from(incident.id.as_str()));
         for id in &incident.findings {
-            incident_of.entry(id).or_insert_with(|| told.clone());
+            incident_of.entry(id).or_insert_with(|| risk_and_id.clone());
         }
     }
     let risks: HashMap<(EntityKind, &str), u64> =

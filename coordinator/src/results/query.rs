@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_numbers_words_and_order_are_told_apart() {
+    fn a_query_has_fields_numbers_words_and_an_order() {
         let query = read("src:10.1.2.3 beacon:>=0.9 -analysis:beaconing \"C:\\Temp x\" Rclone sort:-risk");
         let is = |text: &str| Test::Is(text.into(), None);
         let wanted = |condition| Clause { is_wanted: true, condition };

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::fields::{Field, Told};
+use super::fields::{Field, FieldValue};
 use super::query::{Clause, Condition, Query, Test};
 use super::{Entry, Results};
 
@@ -45,7 +45,7 @@ impl Results {
 }
 
 /// An entry with what it is sorted by first, and its place in order of risk.
-type Keyed<'a> = (Option<Told<'a>>, usize, &'a Entry);
+type Keyed<'a> = (Option<FieldValue<'a>>, usize, &'a Entry);
 
 /// The first `count` by these fields; what has none comes last, and what is equal stays in order of risk.
 fn first_sorted<'a>(entries: Vec<&'a Entry>, sort: &[(Field, bool)], count: usize) -> Vec<&'a Entry> {
@@ -71,22 +71,22 @@ fn first_sorted<'a>(entries: Vec<&'a Entry>, sort: &[(Field, bool)], count: usiz
 }
 
 /// What an entry is sorted by.
-fn sort_value<'a>(field: &Field, entry: &'a Entry) -> Option<Told<'a>> {
-    let time = |micros: Option<i64>| micros.map(|micros| Told::Number(micros as f64));
+fn sort_value<'a>(field: &Field, entry: &'a Entry) -> Option<FieldValue<'a>> {
+    let time = |micros: Option<i64>| micros.map(|micros| FieldValue::Number(micros as f64));
     match field {
         Field::First => return time(entry.first_us),
         Field::Last => return time(entry.last_us),
         _ => {}
     }
     let mut value = None;
-    field.any(entry, true, &mut |told| {
-        value = Some(told);
+    field.any(entry, true, &mut |found| {
+        value = Some(found);
         true
     });
     value
 }
 
-fn ordered(left: Option<Told<'_>>, right: Option<Told<'_>>, is_down: bool) -> Ordering {
+fn ordered(left: Option<FieldValue<'_>>, right: Option<FieldValue<'_>>, is_down: bool) -> Ordering {
     match (left, right) {
         (Some(left), Some(right)) if is_down => compared(right, left),
         (Some(left), Some(right)) => compared(left, right),
@@ -94,12 +94,12 @@ fn ordered(left: Option<Told<'_>>, right: Option<Told<'_>>, is_down: bool) -> Or
     }
 }
 
-fn compared(left: Told<'_>, right: Told<'_>) -> Ordering {
+fn compared(left: FieldValue<'_>, right: FieldValue<'_>) -> Ordering {
     match (left, right) {
-        (Told::Number(left), Told::Number(right)) => left.total_cmp(&right),
-        (Told::Text(left), Told::Text(right)) => left.cmp(right),
-        (Told::Number(_), Told::Text(_)) => Ordering::Less,
-        (Told::Text(_), Told::Number(_)) => Ordering::Greater,
+        (FieldValue::Number(left), FieldValue::Number(right)) => left.total_cmp(&right),
+        (FieldValue::Text(left), FieldValue::Text(right)) => left.cmp(right),
+        (FieldValue::Number(_), FieldValue::Text(_)) => Ordering::Less,
+        (FieldValue::Text(_), FieldValue::Number(_)) => Ordering::Greater,
     }
 }
 
@@ -115,7 +115,7 @@ impl Clause {
             Condition::Word(word) => entry.text.contains(word),
             Condition::Field(field, test) => {
                 let is_ordered = !matches!(test, Test::Is(..));
-                field.any(entry, is_ordered, &mut |told| test.holds(told))
+                field.any(entry, is_ordered, &mut |value| test.holds(value))
             }
         };
         holds == self.is_wanted
@@ -123,15 +123,15 @@ impl Clause {
 }
 
 impl Test {
-    fn holds(&self, told: Told<'_>) -> bool {
-        match (self, told) {
-            (Test::Is(_, number), Told::Number(value)) => *number == Some(value),
-            (Test::Is(pattern, _), Told::Text(text)) => is_like(text, pattern),
-            (Test::Number(order, number), Told::Number(value)) => order.holds(value.total_cmp(number)),
-            (Test::Text(order, bound), Told::Text(text)) => {
+    fn holds(&self, value: FieldValue<'_>) -> bool {
+        match (self, value) {
+            (Test::Is(_, number), FieldValue::Number(value)) => *number == Some(value),
+            (Test::Is(pattern, _), FieldValue::Text(text)) => is_like(text, pattern),
+            (Test::Number(order, number), FieldValue::Number(value)) => order.holds(value.total_cmp(number)),
+            (Test::Text(order, bound), FieldValue::Text(text)) => {
                 order.holds(text.to_lowercase().as_str().cmp(bound))
             }
-            (Test::Number(..), Told::Text(_)) | (Test::Text(..), Told::Number(_)) => false,
+            (Test::Number(..), FieldValue::Text(_)) | (Test::Text(..), FieldValue::Number(_)) => false,
         }
     }
 }

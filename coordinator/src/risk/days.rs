@@ -62,7 +62,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn told(from: &str, to: &str, folders: &[&str], looked_at: &[(&str, &str)]) -> Vec<String> {
+    fn spans_of(from: &str, to: &str, folders: &[&str], looked_at: &[(&str, &str)]) -> Vec<String> {
         let window = Window::new(parse_time(from).unwrap(), parse_time(to).unwrap()).unwrap();
         let folders = folders.iter().map(|text| day(text)).collect();
         let looked_at: Vec<_> = looked_at.iter().map(|(first, last)| (day(first), day(last))).collect();
@@ -74,7 +74,7 @@ mod tests {
     fn days_with_folders_stand_alone_and_the_others_in_runs() {
         let days = ["2026-01-05", "2026-01-06"];
         assert_eq!(
-            told("2026-01-04T12:00:00Z", "2026-01-10", &days, &[("2026-01-05", "2026-01-06")]),
+            spans_of("2026-01-04T12:00:00Z", "2026-01-10", &days, &[("2026-01-05", "2026-01-06")]),
             [
                 "2026-01-04 2026-01-04 false",
                 "2026-01-05 2026-01-05 true",
@@ -84,7 +84,7 @@ mod tests {
         );
         // Rows of the day before its folder, and a folder of which nothing was read.
         assert_eq!(
-            told("2026-01-04", "2026-01-06", &["2026-01-05"], &[("2026-01-04", "2026-01-04")]),
+            spans_of("2026-01-04", "2026-01-06", &["2026-01-05"], &[("2026-01-04", "2026-01-04")]),
             ["2026-01-04 2026-01-04 true", "2026-01-05 2026-01-05 false"]
         );
     }
@@ -92,6 +92,6 @@ mod tests {
     #[test]
     fn centuries_are_few_spans() {
         let days = ["2026-01-05"];
-        assert_eq!(told("0001-01-01", "9999-12-31", &days, &[("2026-01-05", "2026-01-05")]).len(), 3);
+        assert_eq!(spans_of("0001-01-01", "9999-12-31", &days, &[("2026-01-05", "2026-01-05")]).len(), 3);
     }
 }

@@ -29,7 +29,7 @@ impl RunRisk {
     }
 
     /// The score as a text; why there is none where nothing was assessed.
-    pub fn score_told(&self) -> String {
+    pub fn score_text(&self) -> String {
         self.score.map_or_else(|| self.level.name().to_owned(), |score| score.to_string())
     }
 

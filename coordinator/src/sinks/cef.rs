@@ -89,11 +89,11 @@ fn put_names(fields: &mut Fields, finding: &Finding) {
 
 /// Who talked to whom, where the evidence tells. The format keeps IPv6 addresses apart.
 fn put_addresses(fields: &mut Fields, finding: &Finding) {
-    let told = |column: &str| finding.evidence.get(column)?.as_str()?.parse::<IpAddr>().ok();
-    let source = told("source_ip").or_else(|| told("ip"));
+    let address = |column: &str| finding.evidence.get(column)?.as_str()?.parse::<IpAddr>().ok();
+    let source = address("source_ip").or_else(|| address("ip"));
     for (address, plain, wide, label) in [
         (source, "src", "c6a2", "Source IPv6 Address"),
-        (told("destination_ip"), "dst", "c6a3", "Destination IPv6 Address"),
+        (address("destination_ip"), "dst", "c6a3", "Destination IPv6 Address"),
     ] {
         match address {
             Some(IpAddr::V4(address)) => fields.put(plain, &address.to_string()),
@@ -140,15 +140,15 @@ impl Fields {
 
 /// A field of the header: one line, without a bar of its own.
 fn header(text: &str) -> String {
-    let mut told = String::new();
+    let mut escaped = String::new();
     for character in text.chars().take(LONGEST_VALUE) {
         match character {
-            '\\' => told.push_str("\\\\"),
-            '|' => told.push_str("\\|"),
-            other => told.push(printable(other)),
+            '\\' => escaped.push_str("\\\\"),
+            '|' => escaped.push_str("\\|"),
+            other => escaped.push(printable(other)),
         }
     }
-    told
+    escaped
 }
 
 /// A control character, such as one that moves a terminal's cursor, as a space.

@@ -8,7 +8,7 @@ use super::RunEnd;
 /// Findings in one message.
 const PORTION: usize = 200;
 
-/// The messages of a run's end: at least one, so that a run without findings can be told of.
+/// The messages of a run's end: at least one, so that a run without findings is reported too.
 pub(super) fn messages(end: RunEnd<'_>, findings: &[&Finding]) -> Vec<Value> {
     let run = run(end);
     let portions: Vec<&[&Finding]> =
@@ -54,8 +54,8 @@ fn incidents(end: RunEnd<'_>, findings: &[&Finding]) -> Vec<Value> {
     let Ok(result) = end.outcome else { return Vec::new() };
     let sent: std::collections::BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
     let incidents = result.report.incidents.iter();
-    let told = incidents.filter(|incident| incident.findings.iter().any(|id| sent.contains(id.as_str())));
-    told.map(|incident| json!(incident)).collect()
+    let related = incidents.filter(|incident| incident.findings.iter().any(|id| sent.contains(id.as_str())));
+    related.map(|incident| json!(incident)).collect()
 }
 
 #[cfg(test)]
@@ -75,11 +75,11 @@ mod tests {
         let failed = Error::Busy("the store is away".into());
         let end = RunEnd { job: "7", outcome: Err(&failed) };
         let all = vec![&finding; 2 * PORTION + 1];
-        let told = messages(end, &all);
+        let sent = messages(end, &all);
         let counts: Vec<_> =
-            told.iter().map(|message| message["findings"].as_array().map(Vec::len)).collect();
+            sent.iter().map(|message| message["findings"].as_array().map(Vec::len)).collect();
         assert_eq!(counts, [Some(PORTION), Some(PORTION), Some(1)]);
-        assert_eq!((&told[2]["part"], &told[2]["parts"]), (&json!(3), &json!(3)));
+        assert_eq!((&sent[2]["part"], &sent[2]["parts"]), (&json!(3), &json!(3)));
         let none = messages(end, &[]);
         assert_eq!(none.len(), 1);
         assert_eq!(none[0]["run"], json!({ "job": "7", "state": "failed", "error": "the store is away" }));

@@ -163,8 +163,8 @@ mod tests {
                 tries += 1;
                 std::future::ready(Err(Failure { reason: "refused".into(), may_pass }))
             });
-            let told = ended.await.unwrap_err();
-            assert!(told.starts_with("refused") && tries == expected, "{told}");
+            let error = ended.await.unwrap_err();
+            assert!(error.starts_with("refused") && tries == expected, "{error}");
         }
     }
 }

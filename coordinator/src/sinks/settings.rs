@@ -26,7 +26,7 @@ pub struct SinkSettings {
     /// Findings of this severity and above are sent.
     #[serde(default = "high")]
     pub min_level: Severity,
-    /// Whether it is told of every run's end, also of one without such findings, or that failed.
+    /// Whether it receives a message at the end of every run, even if the run failed or has no such findings.
     #[serde(default)]
     pub every_run: bool,
     /// Headers of a webhook, with the names of the environment variables that hold their values.

@@ -39,10 +39,10 @@ impl Syslog {
         &self,
         end: RunEnd<'_>,
         findings: &[&Finding],
-        is_run_told: bool,
+        includes_run: bool,
     ) -> std::result::Result<(), String> {
         let mut messages: Vec<String> = findings.iter().map(|finding| of_finding(finding)).collect();
-        if is_run_told {
+        if includes_run {
             messages.push(of_run(end));
         }
         with_tries(|| self.send_all(&messages)).await

@@ -82,15 +82,15 @@ impl Webhook {
         let request = self.client.post(self.url.clone()).body(body);
         let answer = request.send().await.map_err(|error| Failure::passing(causes(&error.without_url())))?;
         let status = answer.status();
-        let told = format!("it answered {status}");
+        let reason = format!("it answered {status}");
         if status.is_success() {
             return Ok(());
         }
         let is_busy = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
         if status.is_server_error() || is_busy {
-            return Err(Failure::passing(told));
+            return Err(Failure::passing(reason));
         }
-        Err(Failure::lasting(told))
+        Err(Failure::lasting(reason))
     }
 }
 
@@ -101,11 +101,11 @@ fn is_here(url: &Url) -> bool {
 
 /// An error and what is behind it.
 fn causes(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(current) = cause {
-        told = format!("{told}: {current}");
+        text = format!("{text}: {current}");
         cause = current.source();
     }
-    told
+    text
 }

@@ -11,7 +11,7 @@ use hindcast_proto::v1::Job;
 use serde_json::Value;
 
 use super::Site;
-use super::frame::{Frame, Parameters, Problem, counted, page, time_told, words};
+use super::frame::{Frame, Parameters, Problem, counted, page, format_time, words};
 use super::guard::Viewer;
 use super::jobs::{asked_of, lake_of};
 use super::runs::{JobRuns, Runs};
@@ -114,7 +114,7 @@ fn choices(jobs: &JobRuns, before: &str, after: &str) -> Vec<Choice> {
     let choice = |job: Job| Choice {
         label: format!(
             "{}, {}, {}",
-            time_told(Some(&format_micros(job.submitted_us))),
+            format_time(Some(&format_micros(job.submitted_us))),
             lake_of(&job),
             asked_of(&job)
         ),
@@ -143,14 +143,14 @@ impl Side {
 async fn compared(before: Side, after: Side) -> Result<Compared, Problem> {
     let compare = move || {
         let comparison = compare_scans(&before.results.scan, &after.results.scan);
-        told(&comparison, &before, &after)
+        summarize(&comparison, &before, &after)
     };
     // Runs that share little take their time.
     let compared = tokio::task::spawn_blocking(compare).await;
     compared.map_err(|_| Error::Internal("comparing stopped".into()).into())
 }
 
-fn told(comparison: &Comparison, before: &Side, after: &Side) -> Compared {
+fn summarize(comparison: &Comparison, before: &Side, after: &Side) -> Compared {
     let group = |name, differences: &[Difference], side: &Side| Group {
         name,
         count: differences.len(),
@@ -177,7 +177,7 @@ fn line(difference: &Difference, side: &Side) -> Line {
     let fields = difference.fields.iter().filter(|(field, _)| **field != "evidence");
     Line {
         severity: finding.severity.name(),
-        first_seen: time_told(finding.first_seen.as_deref()),
+        first_seen: format_time(finding.first_seen.as_deref()),
         title: finding.title.clone(),
         names: names.join(", "),
         explanation: finding.explanation.clone(),

@@ -10,7 +10,7 @@ use hindcast_common::analyses::Analysis;
 use hindcast_common::detections::Guide;
 use serde_json::Value;
 
-use super::frame::{Frame, Parameters, Problem, counted, grouped, link, page, time_told, words};
+use super::frame::{Frame, Parameters, Problem, counted, grouped, link, page, format_time, words};
 use super::scope::{EntityLink, FindingLine, Scope};
 use crate::results::{FIELDS, Query};
 
@@ -103,9 +103,9 @@ pub(super) async fn list(scope: Scope, RawQuery(query): RawQuery) -> Response {
 
 /// Adds how long the search took, for who looks at it with a browser's tools.
 fn timed(mut answer: Response, searched: std::time::Duration) -> Response {
-    let told = format!("search;dur={:.1}", searched.as_secs_f64() * 1e3);
-    if let Ok(told) = HeaderValue::from_str(&told) {
-        answer.headers_mut().insert(HeaderName::from_static("server-timing"), told);
+    let timing = format!("search;dur={:.1}", searched.as_secs_f64() * 1e3);
+    if let Ok(timing) = HeaderValue::from_str(&timing) {
+        answer.headers_mut().insert(HeaderName::from_static("server-timing"), timing);
     }
     answer
 }
@@ -211,13 +211,13 @@ pub(super) async fn finding(
         stage: entry.stage,
         tactic: entry.tactic.map(words),
         first_seen: line.first_seen,
-        last_seen: time_told(finding.last_seen.as_deref()),
+        last_seen: format_time(finding.last_seen.as_deref()),
         rows: grouped(finding.rows),
         id: finding.id.clone(),
         entities: line.entities,
         techniques: finding.techniques.iter().map(|t| (t.id.to_string(), t.name.to_string())).collect(),
         watchlists: finding.watchlists.clone(),
-        evidence: evidence_told(&finding.evidence, analysis),
+        evidence: evidence_rows(&finding.evidence, analysis),
         guide: analysis.map(|analysis| &analysis.about.guide).filter(|guide| !guide.is_empty()),
         incident: incident.map(|incident| IncidentLink {
             href: scope.incident_path(&incident.id),
@@ -230,13 +230,13 @@ pub(super) async fn finding(
 }
 
 /// The evidence by column, with what `analysis` says of each.
-fn evidence_told(evidence: &Value, analysis: Option<&Analysis>) -> Vec<(String, String, String)> {
-    let told = |value: &Value| match value {
+fn evidence_rows(evidence: &Value, analysis: Option<&Analysis>) -> Vec<(String, String, String)> {
+    let text = |value: &Value| match value {
         Value::Null => "—".to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let about = |name: &str| analysis.map_or_else(String::new, |analysis| analysis.about.told_of(name));
+    let about = |name: &str| analysis.map_or_else(String::new, |analysis| analysis.about.describe_column(name));
     let columns = evidence.as_object().into_iter().flatten();
-    columns.map(|(name, value)| (words(name), about(name), told(value))).collect()
+    columns.map(|(name, value)| (words(name), about(name), text(value))).collect()
 }

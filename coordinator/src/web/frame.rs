@@ -128,7 +128,7 @@ impl Parameters {
 }
 
 /// An RFC 3339 time to the second, as people read it.
-pub(super) fn time_told(time: Option<&str>) -> String {
+pub(super) fn format_time(time: Option<&str>) -> String {
     let time = time.unwrap_or_default();
     let to_the_second = time.get(..19).unwrap_or(time);
     to_the_second.replace('T', " ")
@@ -137,14 +137,14 @@ pub(super) fn time_told(time: Option<&str>) -> String {
 /// A number with its thousands apart.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
-    let mut told = String::new();
+    let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            told.push('\u{202f}');
+            text.push('\u{202f}');
         }
-        told.push(digit);
+        text.push(digit);
     }
-    told
+    text
 }
 
 /// `1 finding`, `2 findings`.
@@ -175,7 +175,7 @@ mod tests {
             [counted(1, "entity"), counted(2, "entity"), counted(0, "row")],
             ["1 entity", "2 entities", "0 rows"]
         );
-        assert_eq!(time_told(Some("2026-01-08T07:46:51.018895Z")), "2026-01-08 07:46:51");
+        assert_eq!(format_time(Some("2026-01-08T07:46:51.018895Z")), "2026-01-08 07:46:51");
         let parameters = Parameters::parse(b"q=+a+b+&s=1&s=2");
         assert_eq!((parameters.get("q"), parameters.all("s").count(), parameters.get("x")), ("a b", 2, ""));
     }

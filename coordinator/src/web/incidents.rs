@@ -6,7 +6,7 @@ use axum::response::Response;
 use hindcast_common::entities::EntityKind;
 use hindcast_common::findings::KillChainPhase;
 
-use super::frame::{Frame, Problem, counted, grouped, page, time_told, words};
+use super::frame::{Frame, Problem, counted, grouped, page, format_time, words};
 use super::scope::{EntityLink, FindingLine, Scope};
 use crate::correlate::{Incident, Relation};
 
@@ -44,8 +44,8 @@ impl IncidentLine {
             score: incident.risk.score,
             level: incident.risk.level.name(),
             severity: incident.severity.name(),
-            first_seen: time_told(incident.first_seen.as_deref()),
-            last_seen: time_told(incident.last_seen.as_deref()),
+            first_seen: format_time(incident.first_seen.as_deref()),
+            last_seen: format_time(incident.last_seen.as_deref()),
             stages: stages.join(" › "),
             findings: counted(incident.findings.len() as u64, "finding"),
             more_names: named.len().saturating_sub(SHOWN_NAMES),
@@ -143,11 +143,11 @@ pub(super) fn contributions(
     scope: &Scope,
     parts: &[crate::risk::Contribution],
 ) -> Vec<(u64, String, Option<String>)> {
-    let told = parts.iter().take(SHOWN_PARTS).map(|part| match scope.line_of(&part.from) {
+    let rows = parts.iter().take(SHOWN_PARTS).map(|part| match scope.line_of(&part.from) {
         Some(line) => (part.points, format!("{}, {}", line.title, line.first_seen), Some(line.href)),
         None => (part.points, part.from.clone(), None),
     });
-    told.collect()
+    rows.collect()
 }
 
 fn relation_line(scope: &Scope, tie: &Relation) -> RelationLine {

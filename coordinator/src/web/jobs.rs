@@ -9,7 +9,7 @@ use hindcast_common::time::{MICROS_PER_HOUR, format_micros};
 use hindcast_proto::v1::{Job, JobState};
 
 use super::Site;
-use super::frame::{Frame, Problem, page, time_told};
+use super::frame::{Frame, Problem, page, format_time};
 use super::guard::Viewer;
 use super::overview::overview;
 use super::runs::{JobRuns, Runs};
@@ -41,7 +41,7 @@ pub(super) fn asked_of(job: &Job) -> String {
         None if scan.suites.is_empty() => "all suites".to_owned(),
         None => scan.suites.join(", "),
     };
-    let date = |micros: i64| time_told(Some(&format_micros(micros)));
+    let date = |micros: i64| format_time(Some(&format_micros(micros)));
     let window = match (scan.last_us, scan.from_us, scan.to_us) {
         (Some(last_us), ..) => format!("; last {} h", last_us / MICROS_PER_HOUR),
         (None, Some(from), Some(to)) => format!("; {} to {}", date(from), date(to)),
@@ -65,7 +65,7 @@ pub(super) fn frame(title: &str, path: &str, viewer: &Viewer) -> Frame {
 }
 
 /// A job as pages show it.
-struct JobTold {
+struct JobLine {
     id: String,
     href: String,
     state: &'static str,
@@ -84,11 +84,11 @@ struct JobTold {
     error: String,
 }
 
-impl JobTold {
+impl JobLine {
     fn of(job: &Job) -> Self {
-        let mut told = job.progress.unwrap_or_default();
+        let mut progress = job.progress.unwrap_or_default();
         // What has ended is no longer at it.
-        told.merging &= is_open(job);
+        progress.merging &= is_open(job);
         let time = |micros: i64| (micros > 0).then(|| format_micros(micros));
         let is_done = job.state() == JobState::Done;
         Self {
@@ -100,15 +100,15 @@ impl JobTold {
             lake: lake_of(job).to_owned(),
             asked: asked_of(job),
             by: job.submitted_by.clone(),
-            submitted: time_told(time(job.submitted_us).as_deref()),
-            ended: time_told(time(job.ended_us).as_deref()),
-            progress: job.progress.map(|_| format_units(&told)).unwrap_or_default(),
-            done: if is_done { 1 } else { told.units_done + told.units_cached },
-            of: if is_done { 1 } else { told.units },
-            read: if told.bytes == 0 {
+            submitted: format_time(time(job.submitted_us).as_deref()),
+            ended: format_time(time(job.ended_us).as_deref()),
+            progress: job.progress.map(|_| format_units(&progress)).unwrap_or_default(),
+            done: if is_done { 1 } else { progress.units_done + progress.units_cached },
+            of: if is_done { 1 } else { progress.units },
+            read: if progress.bytes == 0 {
                 String::new()
             } else {
-                format!("{} of {}", format_bytes(told.bytes_done), format_bytes(told.bytes))
+                format!("{} of {}", format_bytes(progress.bytes_done), format_bytes(progress.bytes))
             },
             error: job.error.clone(),
         }
@@ -125,7 +125,7 @@ struct JobsPage {
 #[derive(Template)]
 #[template(path = "web/job_rows.html")]
 struct JobRows {
-    jobs: Vec<JobTold>,
+    jobs: Vec<JobLine>,
     more: usize,
 }
 
@@ -134,7 +134,7 @@ impl JobRows {
         let all = jobs.manager.list();
         Self {
             more: all.len().saturating_sub(SHOWN),
-            jobs: all.iter().take(SHOWN).map(JobTold::of).collect(),
+            jobs: all.iter().take(SHOWN).map(JobLine::of).collect(),
         }
     }
 }
@@ -162,7 +162,7 @@ struct JobPage {
 #[derive(Template)]
 #[template(path = "web/job_progress.html")]
 struct JobProgress {
-    job: JobTold,
+    job: JobLine,
     may_submit: bool,
 }
 
@@ -183,7 +183,7 @@ pub(super) async fn job(
     if job.state() == JobState::Done {
         return window(&site, &job, &viewer).await;
     }
-    let progress = JobProgress { job: JobTold::of(&job), may_submit: viewer.may_submit };
+    let progress = JobProgress { job: JobLine::of(&job), may_submit: viewer.may_submit };
     Ok(page(&JobPage { frame: frame("Job", "", &viewer), progress }))
 }
 
@@ -193,6 +193,6 @@ pub(super) async fn progress(
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let job = JobTold::of(&job_of(&site, &id)?);
+    let job = JobLine::of(&job_of(&site, &id)?);
     Ok(page(&JobProgress { job, may_submit: viewer.may_submit }))
 }

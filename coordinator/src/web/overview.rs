@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 use chrono::NaiveDate;
 
-use super::frame::{Frame, counted, grouped, page, time_told};
+use super::frame::{Frame, counted, grouped, page, format_time};
 use super::incidents::IncidentLine;
 use super::scope::{EntityLink, Scope};
 use crate::scan::{CoverageEntry, Gap, Status};
@@ -33,7 +33,7 @@ struct OverviewPage {
     gaps: Vec<String>,
     days: Vec<Day>,
     chart_width: usize,
-    suites: Vec<SuiteTold>,
+    suites: Vec<SuiteLine>,
     incidents: Vec<IncidentLine>,
     all_incidents: String,
     entities: Vec<(EntityLink, u64, &'static str)>,
@@ -73,7 +73,7 @@ struct Day {
     y: Option<u64>,
 }
 
-struct SuiteTold {
+struct SuiteLine {
     name: String,
     score: u64,
     level: &'static str,
@@ -115,7 +115,7 @@ pub(super) async fn overview(scope: Scope) -> Response {
     for finding in scope.results.scan.findings.values() {
         *of_analysis.entry(&finding.analysis).or_default() += 1;
     }
-    let suites = summary.suites.iter().map(|(name, suite)| SuiteTold {
+    let suites = summary.suites.iter().map(|(name, suite)| SuiteLine {
         name: name.clone(),
         score: suite.score,
         level: suite.level.name(),
@@ -134,13 +134,13 @@ pub(super) async fn overview(scope: Scope) -> Response {
     let suppressed = summary.suppressed.iter();
     page(&OverviewPage {
         frame: scope.frame("Overview", "/overview"),
-        from: time_told(Some(&summary.window.from)),
-        to: time_told(Some(&summary.window.to)),
+        from: format_time(Some(&summary.window.from)),
+        to: format_time(Some(&summary.window.to)),
         version: summary.version.clone(),
         score: summary.risk.score,
         level: summary.risk.level.name(),
         explanation: summary.risk.explanation.iter().map(|line| explained(&scope, line)).collect(),
-        gaps: summary.coverage.gaps.iter().map(Gap::told).collect(),
+        gaps: summary.coverage.gaps.iter().map(Gap::text).collect(),
         days: days(&scope),
         chart_width: (summary.risk_by_day.len() * DAY_WIDTH).max(1),
         suites: suites.collect(),
@@ -181,7 +181,7 @@ fn explained(scope: &Scope, line: &str) -> Explained {
 
 fn days(scope: &Scope) -> Vec<Day> {
     let days = scope.results.scan.summary.risk_by_day.iter().enumerate();
-    let told = days.map(|(index, day)| {
+    let bars = days.map(|(index, day)| {
         // The findings of a day are those that had begun and not ended: times compare as text.
         let last = day.through.unwrap_or(day.date);
         let next = last.succ_opt().unwrap_or(last);
@@ -201,7 +201,7 @@ fn days(scope: &Scope) -> Vec<Day> {
                 .map(|score| CHART_HEIGHT - score.min(CHART_HEIGHT)),
         }
     });
-    told.collect()
+    bars.collect()
 }
 
 #[derive(Template)]
@@ -271,7 +271,7 @@ pub(super) async fn coverage(scope: Scope) -> Response {
     page(&CoveragePage {
         frame: scope.frame("Coverage", "/coverage"),
         counts: Counts::of(&scope),
-        not_read: coverage.gaps.iter().map(Gap::told).collect(),
+        not_read: coverage.gaps.iter().map(Gap::text).collect(),
         tables: tables.collect(),
         gaps: gaps.collect(),
         // The year is the same in nearly all.

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use hindcast_common::entities::{Entity, EntityKind};
 
 use super::Site;
-use super::frame::{Frame, Problem, Tab, link, time_told, words};
+use super::frame::{Frame, Problem, Tab, link, format_time, words};
 use super::guard::Viewer;
 use super::runs::Runs;
 use crate::results::{Entry, Results};
@@ -122,7 +122,7 @@ impl Scope {
             severity: finding.severity.name(),
             risk: entry.risk,
             confidence: finding.confidence,
-            first_seen: time_told(finding.first_seen.as_deref()),
+            first_seen: format_time(finding.first_seen.as_deref()),
             analysis: finding.analysis.clone(),
             title: finding.title.clone(),
             explanation: finding.explanation.clone(),

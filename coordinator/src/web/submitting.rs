@@ -85,8 +85,8 @@ pub(super) async fn submit(
         // What is wrong in it can be put right in the form.
         Err(error @ (Error::Config(_) | Error::Busy(_))) => {
             let problem = Problem::from(error);
-            let told = Some(problem.text().to_owned());
-            let form = page(&SubmitPage::new(&viewer, &jobs.lakes, &filled, told));
+            let text = Some(problem.text().to_owned());
+            let form = page(&SubmitPage::new(&viewer, &jobs.lakes, &filled, text));
             Ok((problem.status(), form).into_response())
         }
         Err(error) => Err(error.into()),

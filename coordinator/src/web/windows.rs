@@ -7,7 +7,7 @@ use hindcast_common::findings::Severity;
 use hindcast_proto::v1::Job;
 
 use super::Site;
-use super::frame::{Frame, Problem, counted, grouped, link, page, time_told};
+use super::frame::{Frame, Problem, counted, grouped, link, page, format_time};
 use super::guard::Viewer;
 use super::jobs::{frame, jobs_of, lake_of};
 use crate::backfill::{SEVERITIES, WindowOutcome, WindowRow};
@@ -45,8 +45,8 @@ pub(super) async fn window(site: &Site, job: &Job, viewer: &Viewer) -> Result<Re
     let findings = findings.into_iter().filter(|(_, count)| *count > 0);
     Ok(page(&WindowPage {
         frame: frame("Window of a backfill", "", viewer),
-        from: time_told(Some(&row.from)),
-        to: time_told(Some(&row.to)),
+        from: format_time(Some(&row.from)),
+        to: format_time(Some(&row.to)),
         lake: lake_of(job).to_owned(),
         suites: row.suites.iter().map(|(name, s)| (name.clone(), s.score, s.level.name())).collect(),
         findings: findings.map(|(severity, count)| (severity, grouped(count))).collect(),

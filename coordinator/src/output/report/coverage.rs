@@ -7,7 +7,7 @@ use askama::filters::HtmlSafe;
 
 use super::charts::{self, Charts, PlacedChart};
 use super::table::Table;
-use super::{Source, told};
+use super::{Source, format};
 use crate::scan::{CoverageEntry, Status, format_dates};
 use crate::terminal::{format_bytes, status_counts};
 
@@ -47,10 +47,10 @@ impl CoverageSection {
         let shown: Vec<Reason> = reasons.into_iter().take(SHOWN_REASONS).collect();
         Self {
             complete: coverage.complete,
-            gaps: coverage.gaps.iter().map(|gap| told::text(&gap.text())).collect(),
+            gaps: coverage.gaps.iter().map(|gap| format::text(&gap.text())).collect(),
             chart: charts::coverage(coverage).map(|chart| charts.place(chart)),
             tables: tables(&coverage.tables),
-            reasons_note: told::cut(shown.len(), all, "reasons; all are in summary.json"),
+            reasons_note: format::shown_of(shown.len(), all, "reasons; all are in summary.json"),
             reasons: shown,
             look_back: if coverage.look_back.is_empty() {
                 String::new()
@@ -73,9 +73,9 @@ fn tables(entries: &[CoverageEntry]) -> Table {
     let rows = by_table.iter().map(|(table, [dates, files, rows, size])| {
         vec![
             (*table).to_owned(),
-            told::count(*dates),
-            told::count(*files),
-            told::count(*rows),
+            format::count(*dates),
+            format::count(*files),
+            format::count(*rows),
             format_bytes(*size),
         ]
     });
@@ -104,7 +104,7 @@ fn reasons(entries: &[CoverageEntry]) -> Vec<Reason> {
         };
         dates_of.entry((rank, entry.table.as_str(), reason)).or_default().push(entry);
     }
-    let told = dates_of.into_iter().map(|((rank, table, reason), entries)| {
+    let rows = dates_of.into_iter().map(|((rank, table, reason), entries)| {
         let (status, status_class) = [
             ("failed", "status-failed"),
             ("scanned", "status-scanned"),
@@ -118,7 +118,7 @@ fn reasons(entries: &[CoverageEntry]) -> Vec<Reason> {
             }
             _ => String::new(),
         };
-        Reason { table: told::text(table), dates, status, status_class, reason: told::text(reason) }
+        Reason { table: format::text(table), dates, status, status_class, reason: format::text(reason) }
     });
-    told.collect()
+    rows.collect()
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use super::table::text_class;
-use super::{Source, told};
+use super::{Source, format};
 use crate::risk::EntityRisk;
 
 /// Entities shown, those of the highest risk.
@@ -40,7 +40,7 @@ impl Entities {
         let entities: Vec<EntityRow> =
             all.iter().take(SHOWN_ENTITIES).map(|entity| row(entity, source)).collect();
         let what = "entities, those of the highest risk; all are in entities.jsonl";
-        Self { note: told::cut(entities.len(), all.len(), what), entities }
+        Self { note: format::shown_of(entities.len(), all.len(), what), entities }
     }
 }
 
@@ -53,18 +53,18 @@ fn row(risk: &EntityRisk, source: &Source<'_>) -> EntityRow {
         .collect();
     if contributions.len() > SHOWN_PARTS {
         let rest: u64 = contributions[SHOWN_PARTS..].iter().map(|part| part.points).sum();
-        parts.push(format!("{rest}: {} more", told::count((contributions.len() - SHOWN_PARTS) as u64)));
+        parts.push(format!("{rest}: {} more", format::count((contributions.len() - SHOWN_PARTS) as u64)));
     }
-    let name = told::text(risk.entity.full_name.as_ref().unwrap_or(&risk.entity.name));
+    let name = format::text(risk.entity.full_name.as_ref().unwrap_or(&risk.entity.name));
     EntityRow {
         kind: risk.entity.kind.name().replace('_', " "),
         name_class: text_class(name.chars().count()),
         name,
         score: risk.risk.score,
         level: risk.risk.level.name(),
-        level_class: told::level_class(risk.risk.level),
-        findings: told::count(contributions.len() as u64),
-        sources: risk.sources.map(told::count).unwrap_or_default(),
+        level_class: format::level_class(risk.risk.level),
+        findings: format::count(contributions.len() as u64),
+        sources: risk.sources.map(format::count).unwrap_or_default(),
         parts: parts.join("; "),
     }
 }

@@ -10,7 +10,7 @@ use hindcast_common::findings::Finding;
 
 use super::incidents::evidence;
 use super::table::Table;
-use super::{Source, told};
+use super::{Source, format};
 
 /// Findings shown.
 const SHOWN_FINDINGS: usize = 500;
@@ -62,23 +62,23 @@ impl Findings {
             findings.map(|finding| row(finding, has_guide(&finding.analysis))).collect();
         let rows = result.suppressed.iter().take(SHOWN_SUPPRESSED).map(|finding| {
             vec![
-                told::text(&finding.watchlists.join(", ")),
-                told::time(finding.first_seen.as_deref()),
+                format::text(&finding.watchlists.join(", ")),
+                format::time(finding.first_seen.as_deref()),
                 finding.title.clone(),
-                told::text(&finding.explanation),
+                format::text(&finding.explanation),
             ]
         });
         let columns = [("watchlists", "text"), ("first seen", "time"), ("finding", "text"), ("seen", "long")];
         let allowed = &result.report.summary.suppressed;
         Self {
-            note: told::cut(
+            note: format::shown_of(
                 findings.len(),
                 result.findings.len(),
                 "findings, the worst; all are in findings.jsonl",
             ),
             findings,
             guides,
-            allowed: allowed.iter().map(|(list, count)| (told::text(list), told::count(*count))).collect(),
+            allowed: allowed.iter().map(|(list, count)| (format::text(list), format::count(*count))).collect(),
             suppressed: Table::new(
                 &columns,
                 rows.collect(),
@@ -116,13 +116,13 @@ fn row(finding: &Finding, has_guide: bool) -> FindingRow {
     let techniques: Vec<&str> = finding.techniques.iter().map(|technique| technique.id.as_ref()).collect();
     FindingRow {
         severity: finding.severity.name(),
-        severity_class: told::severity_class(finding.severity),
+        severity_class: format::severity_class(finding.severity),
         confidence: finding.confidence,
-        time: told::time(finding.first_seen.as_deref()),
+        time: format::time(finding.first_seen.as_deref()),
         title: finding.title.clone(),
         analysis: finding.analysis.clone(),
-        explanation: told::text(&finding.explanation),
-        entities: finding.entities.iter().map(told::entity).collect(),
+        explanation: format::text(&finding.explanation),
+        entities: finding.entities.iter().map(format::entity).collect(),
         techniques: techniques.join(", "),
         evidence: evidence(finding),
         has_guide,
@@ -172,10 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn evidence_is_told_by_column() {
+    fn evidence_has_a_value_per_column() {
         let evidence = evidence(&finding(1, Severity::Low));
-        let told: Vec<(&str, &str)> =
+        let columns: Vec<(&str, &str)> =
             evidence.iter().map(|(column, value)| (column.as_str(), value.as_str())).collect();
-        assert_eq!(told, [("bytes", "3"), ("command", "<script>")]);
+        assert_eq!(columns, [("bytes", "3"), ("command", "<script>")]);
     }
 }

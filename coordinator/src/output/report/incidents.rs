@@ -9,7 +9,7 @@ use hindcast_common::findings::Finding;
 use super::charts::{self, Charts, PlacedChart};
 use super::investigated::span;
 use super::table::Table;
-use super::{Source, told};
+use super::{Source, format};
 use crate::correlate::{Incident, Relation};
 
 /// Incidents shown, the worst.
@@ -79,10 +79,10 @@ impl Incidents {
         let rows = hubs
             .iter()
             .take(SHOWN_HUBS)
-            .map(|hub| vec![told::entity(&hub.entity), told::count(hub.degree), told::count(hub.findings)]);
+            .map(|hub| vec![format::entity(&hub.entity), format::count(hub.degree), format::count(hub.findings)]);
         let columns = [("entity", "text"), ("tied to or talked to by", "number"), ("findings", "number")];
         Self {
-            note: told::cut(
+            note: format::shown_of(
                 incidents.len(),
                 report.incidents.len(),
                 "incidents, the worst; all are in incidents.jsonl",
@@ -101,48 +101,48 @@ fn card(incident: &Incident, source: &Source<'_>, charts: &mut Charts) -> Incide
     let marks = &findings[..findings.len().min(SHOWN_MARKS)];
     let timeline = charts::incident(marks).map(|chart| {
         let mut placed = charts.place(chart);
-        placed.note = told::cut(marks.len(), findings.len(), "findings");
+        placed.note = format::shown_of(marks.len(), findings.len(), "findings");
         placed
     });
     let steps: Vec<Step> = findings.iter().take(SHOWN_STEPS).map(|finding| step(finding, &points)).collect();
     let is_other = |from: &str| !source.by_id.contains_key(from);
     let others = incident.risk.contributions.iter().filter(|part| is_other(&part.from));
     let ties: Vec<String> = incident.ties.iter().take(SHOWN_TIES).map(tie).collect();
-    let names: Vec<String> = incident.entities.iter().take(SHOWN_ENTITIES).map(told::entity).collect();
+    let names: Vec<String> = incident.entities.iter().take(SHOWN_ENTITIES).map(format::entity).collect();
     let stages: Vec<&str> = incident.stages.iter().map(|stage| stage.name()).collect();
     let tactics: Vec<&str> = incident.tactics.iter().map(|tactic| tactic.title()).collect();
     let suites: Vec<&str> = incident.suites.iter().map(|suite| suite.name()).collect();
     IncidentCard {
         id: incident.id.clone(),
         score: incident.risk.score,
-        level_class: told::level_class(incident.risk.level),
+        level_class: format::level_class(incident.risk.level),
         level: incident.risk.level.name(),
         severity: incident.severity.name(),
-        severity_class: told::severity_class(incident.severity),
+        severity_class: format::severity_class(incident.severity),
         span: span(incident.first_seen.as_deref(), incident.last_seen.as_deref()),
         chain: stages.join(" > "),
         suites: suites.join(", "),
         tactics: tactics.join(", "),
-        entities_note: told::cut(names.len(), incident.entities.len(), "names"),
+        entities_note: format::shown_of(names.len(), incident.entities.len(), "names"),
         entities: names,
         timeline,
-        steps_note: told::cut(steps.len(), findings.len(), "findings"),
+        steps_note: format::shown_of(steps.len(), findings.len(), "findings"),
         steps,
-        others: others.map(|part| (part.points, told::text(&part.from))).collect(),
-        ties_note: told::cut(ties.len(), incident.ties.len(), "ties"),
+        others: others.map(|part| (part.points, format::text(&part.from))).collect(),
+        ties_note: format::shown_of(ties.len(), incident.ties.len(), "ties"),
         ties,
     }
 }
 
 fn step(finding: &Finding, points: &BTreeMap<&str, u64>) -> Step {
-    let entities: Vec<String> = finding.entities.iter().map(told::entity).collect();
+    let entities: Vec<String> = finding.entities.iter().map(format::entity).collect();
     Step {
         time: span(finding.first_seen.as_deref(), finding.last_seen.as_deref()),
         stage: finding.stage.name(),
         title: finding.title.clone(),
         severity: finding.severity.name(),
-        severity_class: told::severity_class(finding.severity),
-        explanation: told::text(&finding.explanation),
+        severity_class: format::severity_class(finding.severity),
+        explanation: format::text(&finding.explanation),
         entities: entities.join(", "),
         points: points.get(finding.id.as_str()).copied().unwrap_or_default(),
         evidence: evidence(finding),
@@ -152,24 +152,24 @@ fn step(finding: &Finding, points: &BTreeMap<&str, u64>) -> Step {
 /// The row behind a finding, column by column; what is null is left out.
 pub(super) fn evidence(finding: &Finding) -> Vec<(String, String)> {
     let columns = finding.evidence.as_object().into_iter().flatten();
-    let told = columns.filter(|(_, value)| !value.is_null()).map(|(column, value)| {
+    let pairs = columns.filter(|(_, value)| !value.is_null()).map(|(column, value)| {
         let value = match value.as_str() {
-            Some(text) => told::text(text),
-            None => told::text(&value.to_string()),
+            Some(text) => format::text(text),
+            None => format::text(&value.to_string()),
         };
-        (told::text(column), value)
+        (format::text(column), value)
     });
-    told.collect()
+    pairs.collect()
 }
 
 fn tie(tie: &Relation) -> String {
-    let name = told::entity(&tie.entity);
-    let findings = told::counted(tie.findings.len(), "finding");
+    let name = format::entity(&tie.entity);
+    let findings = format::counted(tie.findings.len(), "finding");
     match (&tie.other, &tie.rows) {
         (Some(other), Some(rows)) => format!(
             "{name} is named together with {} by {} rows of {} on {}; it ties {findings}",
-            told::entity(other),
-            told::count(rows.rows),
+            format::entity(other),
+            format::count(rows.rows),
             rows.table,
             rows.date,
         ),

@@ -4,7 +4,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use super::table::Table;
-use super::{Source, told};
+use super::{Source, format};
 use crate::terminal::format_bytes;
 
 /// Names shown, those of the most rows.
@@ -30,47 +30,47 @@ impl Investigated {
         let entity = source.result.report.summary.entity.as_ref()?;
         let mut names: Vec<_> = entity.names.iter().collect();
         names.sort_by(|left, right| right.1.cmp(left.1).then(left.0.cmp(right.0)));
-        let told_names: Vec<String> = names
+        let shown_names: Vec<String> = names
             .iter()
             .take(SHOWN_NAMES)
-            .map(|(name, rows)| format!("{} ({})", told::text(name), told::count(**rows)))
+            .map(|(name, rows)| format!("{} ({})", format::text(name), format::count(**rows)))
             .collect();
-        let cut = told::cut(told_names.len(), names.len(), "names");
+        let cut = format::shown_of(shown_names.len(), names.len(), "names");
         let read = &entity.read;
         let mut facts = vec![
-            ("asked for", format!("{} {}", entity.kind.name(), told::text(&entity.asked))),
-            ("rows", told::count(entity.rows)),
+            ("asked for", format!("{} {}", entity.kind.name(), format::text(&entity.asked))),
+            ("rows", format::count(entity.rows)),
             ("seen", span(entity.first_seen.as_deref(), entity.last_seen.as_deref())),
-            ("named", [told_names.join(", "), cut].join(" ").trim().to_owned()),
+            ("named", [shown_names.join(", "), cut].join(" ").trim().to_owned()),
             (
                 "read",
                 format!(
                     "{} of {} row groups, {} of {}; {} table dates passed over",
-                    told::count(read.row_groups_read),
-                    told::count(read.row_groups),
+                    format::count(read.row_groups_read),
+                    format::count(read.row_groups),
                     format_bytes(read.bytes_read),
                     format_bytes(read.bytes),
-                    told::count(entity.dates_passed_over)
+                    format::count(entity.dates_passed_over)
                 ),
             ),
         ];
         if !entity.similar_names.is_empty() {
-            facts.push(("similar names", told::text(&entity.similar_names.join(", "))));
+            facts.push(("similar names", format::text(&entity.similar_names.join(", "))));
         }
         let contributions = &entity.risk.contributions;
         let rows = contributions.iter().take(SHOWN_PARTS).map(|part| {
             let finding = source.by_id.get(part.from.as_str());
-            let told = finding.map_or_else(String::new, |finding| told::text(&finding.explanation));
-            vec![told::count(part.points), source.contributor(&part.from), told]
+            let explanation = finding.map_or_else(String::new, |finding| format::text(&finding.explanation));
+            vec![format::count(part.points), source.contributor(&part.from), explanation]
         });
         let columns = [("points", "number"), ("from", "text"), ("seen", "long")];
         Some(Self {
             score: entity.risk.score,
             level: entity.risk.level.name(),
-            level_class: told::level_class(entity.risk.level),
+            level_class: format::level_class(entity.risk.level),
             facts: facts
                 .into_iter()
-                .filter(|(_, told)| !told.is_empty())
+                .filter(|(_, value)| !value.is_empty())
                 .map(|(k, v)| (k.to_owned(), v))
                 .collect(),
             parts: Table::new(&columns, rows.collect(), contributions.len(), "contributions"),
@@ -80,6 +80,6 @@ impl Investigated {
 
 /// A span of time.
 pub(super) fn span(first: Option<&str>, last: Option<&str>) -> String {
-    let (first, last) = (told::time(first), told::time(last));
+    let (first, last) = (format::time(first), format::time(last));
     if first == last || last.is_empty() { first } else { format!("{first} to {last}") }
 }

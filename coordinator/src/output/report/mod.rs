@@ -12,7 +12,7 @@ mod overview;
 mod parameters;
 mod suites;
 mod table;
-mod told;
+mod format;
 
 use std::collections::HashMap;
 
@@ -60,7 +60,7 @@ impl<'a> Source<'a> {
 
     /// What a contribution to a risk comes from: a finding's title where it is one's id.
     fn contributor(&self, from: &str) -> String {
-        self.by_id.get(from).map_or_else(|| told::text(from), |finding| finding.title.clone())
+        self.by_id.get(from).map_or_else(|| format::text(from), |finding| finding.title.clone())
     }
 }
 
@@ -79,11 +79,11 @@ pub(super) fn page(result: &ScanResult) -> Result<Vec<u8>> {
     let coverage = coverage::CoverageSection::of(&source, &mut charts);
     let page = Page {
         title: match &summary.entity {
-            Some(entity) => format!("{} {}", entity.kind.name(), told::text(&entity.asked)),
+            Some(entity) => format!("{} {}", entity.kind.name(), format::text(&entity.asked)),
             None => "Scan report".to_owned(),
         },
-        from: told::time(Some(&summary.window.from)),
-        to: told::time(Some(&summary.window.to)),
+        from: format::time(Some(&summary.window.from)),
+        to: format::time(Some(&summary.window.to)),
         version: summary.version.clone(),
         config_hash: summary.config_hash.chars().take(12).collect(),
         overview,

@@ -6,7 +6,7 @@ use hindcast_common::analyses::Suite;
 
 use super::charts::{self, Charts, PlacedChart};
 use super::incidents::SHOWN_INCIDENTS;
-use super::{Source, told};
+use super::{Source, format};
 use crate::scan::{CoverageEntry, Status};
 
 /// The section.
@@ -55,12 +55,12 @@ impl Overview {
         let summary = &report.summary;
         let shown: Vec<&str> =
             report.incidents.iter().take(SHOWN_INCIDENTS).map(|incident| incident.id.as_str()).collect();
-        let part = |told: &String| {
-            let (points, from) = told.split_once(" points: ").unwrap_or(("0", told));
+        let part = |line: &String| {
+            let (points, from) = line.split_once(" points: ").unwrap_or(("0", line));
             let incident = from.rsplit_once("incident ").map(|(_, id)| id).filter(|id| shown.contains(id));
             Part {
                 points: points.parse().unwrap_or_default(),
-                from: told::text(from),
+                from: format::text(from),
                 incident: incident.map(str::to_owned),
             }
         };
@@ -71,25 +71,25 @@ impl Overview {
                 title: suite_title(suite),
                 score: score.score,
                 level: score.level.name(),
-                level_class: told::level_class(score.level),
-                signals: score.signals.iter().map(|(id, rows)| (id.clone(), told::count(*rows))).collect(),
+                level_class: format::level_class(score.level),
+                signals: score.signals.iter().map(|(id, rows)| (id.clone(), format::count(*rows))).collect(),
             })
         });
         let (explanation, unassessed) = match summary.risk.is_assessed() {
             true => (summary.risk.explanation.iter().map(part).collect(), Vec::new()),
-            false => (Vec::new(), summary.risk.explanation.iter().map(|reason| told::text(reason)).collect()),
+            false => (Vec::new(), summary.risk.explanation.iter().map(|reason| format::text(reason)).collect()),
         };
         Self {
             score: summary.risk.score,
             level: summary.risk.level.name(),
-            level_class: told::level_class(summary.risk.level),
+            level_class: format::level_class(summary.risk.level),
             explanation,
             unassessed,
             facts: facts(source),
             suites: suites.collect(),
             days: charts::risk_by_day(&summary.risk_by_day).map(|chart| charts.place(chart)),
             failed: summary.coverage.count(Status::Failed),
-            gaps: summary.coverage.gaps.iter().map(|gap| told::text(&gap.text())).collect(),
+            gaps: summary.coverage.gaps.iter().map(|gap| format::text(&gap.text())).collect(),
         }
     }
 }
@@ -99,20 +99,20 @@ fn facts(source: &Source<'_>) -> Vec<(String, String)> {
     let coverage = &report.summary.coverage;
     let (rows, scanned) = (coverage.rows(), coverage.count(Status::Scanned));
     let all: u64 = coverage.tables.iter().map(CoverageEntry::dates).sum();
-    let number = |count: usize| told::count(count as u64);
+    let number = |count: usize| format::count(count as u64);
     let mut facts = vec![
         ("incidents".to_owned(), number(report.incidents.len())),
         ("findings".to_owned(), number(source.result.findings.len())),
         ("set aside".to_owned(), number(source.result.suppressed.len())),
         ("entities".to_owned(), number(report.entities.len())),
-        ("rows read".to_owned(), told::count(rows)),
-        ("table dates".to_owned(), format!("{} scanned of {}", told::count(scanned), told::count(all))),
+        ("rows read".to_owned(), format::count(rows)),
+        ("table dates".to_owned(), format!("{} scanned of {}", format::count(scanned), format::count(all))),
         ("analyses".to_owned(), number(report.outline.analyses.len())),
     ];
     if let Some(locations) = &report.summary.locations {
         facts.push((
             "locations".to_owned(),
-            told::text(&format!("{}, built {}", locations.database, locations.built)),
+            format::text(&format!("{}, built {}", locations.database, locations.built)),
         ));
     }
     facts

@@ -1,4 +1,4 @@
-//! What the run was told: allow-lists and watchlists, and every parameter.
+//! The parameters of the run: allow-lists, watchlists, and all others.
 
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -7,7 +7,7 @@ use hindcast_common::detections::parameters::ParameterType;
 use serde_json::Value;
 
 use super::table::Table;
-use super::{Source, told};
+use super::{Source, format};
 
 /// The section.
 #[derive(Template)]
@@ -26,12 +26,12 @@ impl Parameters {
         let rows = config.watchlists.iter().map(|list| {
             let effect = match list.effect {
                 Effect::Raise => "raises the severity".to_owned(),
-                Effect::Weigh => format!("weighs {} times", told::decimal(list.weight)),
+                Effect::Weigh => format!("weighs {} times", format::decimal(list.weight)),
                 Effect::Allow => "sets findings aside".to_owned(),
             };
             let analyses = if list.analyses.is_empty() { "all".to_owned() } else { list.analyses.join(", ") };
-            let entries = told::count(list.entries.len() as u64);
-            vec![told::text(&list.name), list.kind.name().to_owned(), effect, told::text(&analyses), entries]
+            let entries = format::count(list.entries.len() as u64);
+            vec![format::text(&list.name), list.kind.name().to_owned(), effect, format::text(&analyses), entries]
         });
         let columns = [
             ("watchlist", "text"),
@@ -50,7 +50,7 @@ impl Parameters {
 
 /// What no detection reports: lists whose parameters are called so, those of patterns first, and the network's own addresses.
 fn allow_lists(config: &Config) -> Vec<(String, Vec<String>)> {
-    let entries = |path: &str| config.texts(path).iter().map(|text| told::text(text)).collect();
+    let entries = |path: &str| config.texts(path).iter().map(|text| format::text(text)).collect();
     let mut lists = Vec::new();
     for analysis in config.detections.analyses() {
         for kind in [ParameterType::Patterns, ParameterType::Texts] {
@@ -71,31 +71,31 @@ fn allow_lists(config: &Config) -> Vec<(String, Vec<String>)> {
     lists
 }
 
-/// Every section with its parameters; watchlists are told by themselves.
+/// Every section with its parameters, except watchlists, which have a table.
 fn sections(parameters: &Value) -> Vec<(String, Vec<(String, String)>)> {
     let sections = parameters.as_object().into_iter().flatten().filter(|(name, _)| *name != "watchlists");
-    let told = sections.map(|(name, values)| {
+    let shown = sections.map(|(name, values)| {
         let values = values.as_object().into_iter().flatten();
         (name.clone(), values.map(|(key, value)| (key.clone(), parameter(value))).collect())
     });
-    told.filter(|(_, values): &(_, Vec<_>)| !values.is_empty()).collect()
+    shown.filter(|(_, values): &(_, Vec<_>)| !values.is_empty()).collect()
 }
 
 /// A value on a line; of a pattern the pattern alone, without its cases.
 fn parameter(value: &Value) -> String {
     match value {
-        Value::String(text) => told::text(text),
+        Value::String(text) => format::text(text),
         Value::Array(items) if items.is_empty() => "none".to_owned(),
         Value::Array(items) => {
-            let told = items.iter().map(|item| match item.get("pattern").and_then(Value::as_str) {
-                Some(pattern) => told::text(pattern),
+            let texts = items.iter().map(|item| match item.get("pattern").and_then(Value::as_str) {
+                Some(pattern) => format::text(pattern),
                 None => parameter(item),
             });
-            told.collect::<Vec<_>>().join("  |  ")
+            texts.collect::<Vec<_>>().join("  |  ")
         }
         Value::Object(fields) => {
-            let told = fields.iter().map(|(key, value)| format!("{} {}", told::text(key), parameter(value)));
-            told.collect::<Vec<_>>().join(" ")
+            let texts = fields.iter().map(|(key, value)| format!("{} {}", format::text(key), parameter(value)));
+            texts.collect::<Vec<_>>().join(" ")
         }
         other => other.to_string(),
     }

@@ -11,7 +11,7 @@ use hindcast_common::detections::Detections;
 use super::charts::{self, Charts, PlacedChart};
 use super::overview::suite_title;
 use super::table::Table;
-use super::{Source, told};
+use super::{Source, format};
 use crate::scan::ResultTable;
 
 /// Rows of a table that is open from the start.
@@ -62,7 +62,7 @@ pub(super) fn sections(source: &Source<'_>, charts: &mut Charts) -> Result<Vec<S
     let mut disabled: BTreeMap<Suite, Vec<(String, String)>> = BTreeMap::new();
     for (analysis, reason) in &source.result.report.summary.disabled {
         let suite = described(analysis, source.config.detections).0;
-        disabled.entry(suite).or_default().push((analysis.clone(), told::text(reason)));
+        disabled.entry(suite).or_default().push((analysis.clone(), format::text(reason)));
     }
     // What one entity did comes before what the suites make of it.
     let order = [Suite::Investigation, Suite::Exfiltration, Suite::Firewall, Suite::Office365];
@@ -85,13 +85,13 @@ fn score(suite: Suite, source: &Source<'_>) -> Option<Score> {
     let score = source.result.report.summary.suites.get(suite.name())?;
     let cap = source.config.score.cap;
     let signals = score.signals.iter().map(|(id, rows)| {
-        let cut = if *rows > cap { format!(" of {}", told::count(*rows)) } else { String::new() };
+        let cut = if *rows > cap { format!(" of {}", format::count(*rows)) } else { String::new() };
         format!("{id} {}{cut}", (*rows).min(cap))
     });
     Some(Score {
         score: score.score,
         level: score.level.name(),
-        level_class: told::level_class(score.level),
+        level_class: format::level_class(score.level),
         sum: format!("rows of each signal, {cap} at most: {}", signals.collect::<Vec<_>>().join(" + ")),
     })
 }
@@ -114,8 +114,8 @@ fn card(
         is_open: placed.is_empty() && (1..=OPEN_ROWS).contains(&table.rows()),
         title,
         name: table.name.clone(),
-        rows: told::counted(table.rows(), "row"),
-        findings: raises.then(|| told::counted(findings, "finding")),
+        rows: format::counted(table.rows(), "row"),
+        findings: raises.then(|| format::counted(findings, "finding")),
         shows: analysis.map_or_else(String::new, |analysis| analysis.about.shows.to_owned()),
         charts: placed,
         table: Table::of(table, analysis)?,

@@ -8,7 +8,7 @@ use askama::filters::HtmlSafe;
 use hindcast_common::Result;
 use hindcast_common::analyses::Analysis;
 
-use super::told;
+use super::format;
 use crate::scan::ResultTable;
 
 /// Rows shown of a result table.
@@ -48,7 +48,7 @@ impl Table {
             class,
             about: String::new(),
         });
-        Self { columns: columns.collect(), note: told::cut(rows.len(), all, what), rows }
+        Self { columns: columns.collect(), note: format::shown_of(rows.len(), all, what), rows }
     }
 
     /// The first rows of a result table, whose columns `analysis` describes.
@@ -68,7 +68,7 @@ impl Table {
         let schema = table.schema();
         let columns = schema.fields().iter().enumerate().map(|(column, field)| Column {
             name: field.name().clone(),
-            about: analysis.map_or_else(String::new, |analysis| analysis.about.told_of(field.name())),
+            about: analysis.map_or_else(String::new, |analysis| analysis.about.describe_column(field.name())),
             class: match field.data_type() {
                 DataType::Int64 | DataType::Float64 => "number",
                 DataType::Timestamp(_, _) => "time",
@@ -76,7 +76,7 @@ impl Table {
             },
         });
         let columns = columns.collect();
-        Ok(Self { columns, note: told::cut(rows.len(), table.rows(), "rows"), rows })
+        Ok(Self { columns, note: format::shown_of(rows.len(), table.rows(), "rows"), rows })
     }
 
     /// Whether it has no row.
@@ -107,18 +107,18 @@ fn cell(column: &dyn Array, index: usize, name: &str) -> String {
         return String::new();
     }
     match column.data_type() {
-        DataType::Utf8View => told::text(column.as_string_view().value(index)),
-        DataType::Utf8 => told::text(column.as_string::<i32>().value(index)),
+        DataType::Utf8View => format::text(column.as_string_view().value(index)),
+        DataType::Utf8 => format::text(column.as_string::<i32>().value(index)),
         DataType::Int64 => {
             let value = column.as_primitive::<Int64Type>().value(index);
             // A port is a name, not an amount.
-            if name.ends_with("port") { value.to_string() } else { told::integer(value) }
+            if name.ends_with("port") { value.to_string() } else { format::integer(value) }
         }
-        DataType::Float64 => told::decimal(column.as_primitive::<Float64Type>().value(index)),
+        DataType::Float64 => format::decimal(column.as_primitive::<Float64Type>().value(index)),
         DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, _) => {
-            told::instant(column.as_primitive::<TimestampMicrosecondType>().value(index))
+            format::instant(column.as_primitive::<TimestampMicrosecondType>().value(index))
         }
-        _ => told::text(&array_value_to_string(column, index).unwrap_or_default()),
+        _ => format::text(&array_value_to_string(column, index).unwrap_or_default()),
     }
 }
 
@@ -140,18 +140,18 @@ mod tests {
 
     #[test]
     fn rows_are_cut_over_batches() {
-        let told = Table::of(&table(vec!["a"; 70]), None).unwrap().render().unwrap();
-        assert_eq!(told.matches("<tr>").count(), 1 + SHOWN_ROWS);
-        assert!(told.contains("showing 100 of 140 rows") && told.contains(">69,000<"), "{told}");
+        let html = Table::of(&table(vec!["a"; 70]), None).unwrap().render().unwrap();
+        assert_eq!(html.matches("<tr>").count(), 1 + SHOWN_ROWS);
+        assert!(html.contains("showing 100 of 140 rows") && html.contains(">69,000<"), "{html}");
     }
 
     #[test]
     fn texts_are_escaped() {
-        let told = Table::of(&table(vec!["<script>alert(1)</script>\" onload=\"x"]), None)
+        let html = Table::of(&table(vec!["<script>alert(1)</script>\" onload=\"x"]), None)
             .unwrap()
             .render()
             .unwrap();
-        assert!(!told.contains("<script>") && !told.contains("\" onload"), "{told}");
-        assert!(told.contains("&#60;script&#62;"), "{told}");
+        assert!(!html.contains("<script>") && !html.contains("\" onload"), "{html}");
+        assert!(html.contains("&#60;script&#62;"), "{html}");
     }
 }

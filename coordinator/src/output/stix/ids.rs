@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_told_to_the_millisecond() {
+    fn versions_have_milliseconds() {
         assert_eq!(version_time(1_767_571_200_000_000), "2026-01-05T00:00:00.000Z");
         assert_eq!(version_time(1_767_571_200_123_999), "2026-01-05T00:00:00.123Z");
         assert_eq!(timestamp(1_767_571_200_123_999), "2026-01-05T00:00:00.123999Z");

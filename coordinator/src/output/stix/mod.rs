@@ -29,7 +29,7 @@ pub(super) fn bundle(result: &ScanResult) -> Result<Vec<u8>> {
     let risks = Risks::of(result);
     let mut techniques: BTreeMap<String, Value> = BTreeMap::new();
     let mut things: BTreeMap<String, Value> = BTreeMap::new();
-    let mut told: Vec<Value> = Vec::new();
+    let mut observations: Vec<Value> = Vec::new();
     let mut observed_of: BTreeMap<&str, String> = BTreeMap::new();
     let window_us = parse_time_us(&result.report.summary.window.from).unwrap_or_default();
     for finding in &result.findings {
@@ -50,17 +50,17 @@ pub(super) fn bundle(result: &ScanResult) -> Result<Vec<u8>> {
         }
         let observed = observed_data(finding, span_us, &refs);
         observed_of.insert(&finding.id, id_of("observed-data", &finding.id));
-        told.push(observed);
-        told.extend(
+        observations.push(observed);
+        observations.extend(
             finding.techniques.iter().map(|one| sighting(finding, one, span_us, risks.score(finding))),
         );
     }
     for incident in &result.report.incidents {
-        told.extend(incident_objects(incident, &observed_of, window_us));
+        observations.extend(incident_objects(incident, &observed_of, window_us));
     }
     let mut objects = vec![identity()];
     objects.extend(techniques.into_values().chain(things.into_values()));
-    objects.extend(told);
+    objects.extend(observations);
     let ids: Vec<&str> = objects.iter().filter_map(|object| object["id"].as_str()).collect();
     let id = id_of("bundle", &format!("{} {}", result.report.summary.config_hash, ids.join(" ")));
     let objects: Vec<Value> = objects.into_iter().map(without_nulls).collect();

@@ -11,11 +11,11 @@ use serde_json::json;
 use super::bars::largest;
 use super::definitions::{Parameters, hex, series, value};
 use super::{Chart, GREY, label, neutral};
-use crate::output::report::told;
+use crate::output::report::format;
 
 /// Bins drawn; more are summed to longer ones.
 const MOST_BINS: i64 = 1_500;
-/// Series told apart; the smaller ones are summed.
+/// Series drawn by themselves. The smaller ones are summed.
 const MOST_SERIES: usize = 9;
 const MINUTE_US: i64 = 60 * MICROS_PER_SECOND;
 
@@ -80,7 +80,7 @@ fn areas(
             "mode": "lines",
             "line": { "width": 0, "shape": "hv" },
             "stackgroup": "all",
-            "x0": told::instant(start * wide_us),
+            "x0": format::instant(start * wide_us),
             "dx": wide_us / 1_000,
             "y": sums,
             "name": label(name),
@@ -105,14 +105,14 @@ fn bin_for(bin_us: i64, first_us: i64, last_us: i64) -> i64 {
 }
 
 fn bin_note(bin_us: i64, wide_us: i64) -> String {
-    let told = |width: i64| match width {
+    let width_text = |width: i64| match width {
         _ if width % MICROS_PER_DAY == 0 => format!("{} d", width / MICROS_PER_DAY),
         _ if width % MICROS_PER_HOUR == 0 => format!("{} h", width / MICROS_PER_HOUR),
         _ => format!("{} min", width / MINUTE_US),
     };
     match bin_us == wide_us {
-        true => format!("bins of {}", told(bin_us)),
-        false => format!("bins of {}, summed to {}", told(bin_us), told(wide_us)),
+        true => format!("bins of {}", width_text(bin_us)),
+        false => format!("bins of {}, summed to {}", width_text(bin_us), width_text(wide_us)),
     }
 }
 

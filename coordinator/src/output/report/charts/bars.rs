@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::definitions::{series, texts, value};
 use super::{Chart, GREY, label, long_label, neutral};
-use crate::output::report::told;
+use crate::output::report::format;
 
 /// Bars shown; the shorter ones are left out.
 pub(super) const MOST_BARS: usize = 20;
-/// Series told apart; the smaller ones are summed.
+/// Series drawn by themselves. The smaller ones are summed.
 const MOST_SERIES: usize = 9;
 const OTHERS: &str = "others";
 
@@ -56,7 +56,7 @@ fn stacked(title: &str, axis: &str, values: impl Iterator<Item = (String, String
     let series = largest(&of_series, MOST_SERIES);
     let names: Vec<String> = labels.iter().map(|name| label(name)).collect();
     let chart = Chart::new(title, 80 + 22 * labels.len().max(3) + 11 * series.len())
-        .noted(told::cut(labels.len(), of_label.len(), "bars, the longest"))
+        .noted(format::shown_of(labels.len(), of_label.len(), "bars, the longest"))
         .laid_out(json!({
             "barmode": "stack",
             "bargap": 0.25,

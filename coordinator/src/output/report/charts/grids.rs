@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::bars::{Sums, largest};
 use super::definitions::{reader, texts, value};
 use super::{BLUE, BLUES, Chart, diameters, label, long_label, neutral};
-use crate::output::report::told;
+use crate::output::report::format;
 use crate::scan::{Coverage, CoverageEntry, Status};
 use crate::terminal::format_bytes;
 
@@ -39,8 +39,8 @@ pub(in super::super) fn coverage(coverage: &Coverage) -> Option<Chart> {
         let cell = |table, date| entry(table, date).map_or(Value::Null, |(_, entry)| value(entry));
         tables.iter().map(|table| dates.iter().map(|date| cell(*table, *date)).collect()).collect()
     };
-    let told = |entry: &CoverageEntry| -> Value {
-        let (rows, files) = (told::count(entry.rows), told::count(entry.files));
+    let hover = |entry: &CoverageEntry| -> Value {
+        let (rows, files) = (format::count(entry.rows), format::count(entry.files));
         let reason =
             entry.reason.as_deref().map(|reason| format!("<br>{}", long_label(reason))).unwrap_or_default();
         format!(
@@ -58,7 +58,7 @@ pub(in super::super) fn coverage(coverage: &Coverage) -> Option<Chart> {
         "x": dates.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "y": tables.iter().map(|table| label(table)).collect::<Vec<_>>(),
         "z": cells(&|entry| status(entry.status).0.into()),
-        "customdata": cells(&told),
+        "customdata": cells(&hover),
         "hovertemplate": "%{y}, %{x|%Y-%m-%d}<br>%{customdata}<extra></extra>",
         "colorscale": scale,
         "zmin": -0.5,
@@ -130,8 +130,8 @@ fn matrix(title: &str, what: &str, values: impl Iterator<Item = (String, String,
     let of = |cell: &dyn Fn(&String, &String) -> Value| -> Vec<Vec<Value>> {
         rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect()
     };
-    let told = |row: &String, column: &String| {
-        let amount = told::decimal(value(row, column).unwrap_or_default());
+    let hover = |row: &String, column: &String| {
+        let amount = format::decimal(value(row, column).unwrap_or_default());
         json!(format!("{}<br>{}<br>{amount} {what}", long_label(row), long_label(column)))
     };
     let shade =
@@ -142,12 +142,12 @@ fn matrix(title: &str, what: &str, values: impl Iterator<Item = (String, String,
     let names = |keys: &[&String]| keys.iter().map(|key| label(key)).collect::<Vec<_>>();
     let numbers = |count: usize| (0..count).collect::<Vec<usize>>();
     let chart = Chart::new(title, 190 + 22 * rows.len())
-        .noted(told::cut(rows.len(), of_row.len(), "rows"))
-        .noted(told::cut(columns.len(), of_column.len(), "columns"))
+        .noted(format::shown_of(rows.len(), of_row.len(), "rows"))
+        .noted(format::shown_of(columns.len(), of_column.len(), "columns"))
         .with(json!({
             "type": "heatmap",
             "z": of(&shade),
-            "customdata": of(&told),
+            "customdata": of(&hover),
             "hovertemplate": "%{customdata}<extra></extra>",
             "colorscale": BLUES,
             "zmin": 0,
@@ -157,7 +157,7 @@ fn matrix(title: &str, what: &str, values: impl Iterator<Item = (String, String,
                 "thickness": 12,
                 "outlinewidth": 0,
                 "tickvals": ticks.iter().map(|tick| (1.0 + tick).log10()).collect::<Vec<_>>(),
-                "ticktext": ticks.iter().map(|tick| told::decimal(*tick)).collect::<Vec<_>>(),
+                "ticktext": ticks.iter().map(|tick| format::decimal(*tick)).collect::<Vec<_>>(),
             },
         }))
         .laid_out(json!({
@@ -190,11 +190,11 @@ fn map(title: &str, what: &str, places: Vec<Place>) -> Option<Chart> {
     places.sort_by(|left, right| right.amount.total_cmp(&left.amount));
     places.truncate(MOST_PLACES);
     let of = |value: &dyn Fn(&Place) -> Value| places.iter().map(value).collect::<Vec<_>>();
-    let told =
-        |place: &Place| json!(format!("{}: {} {what}", long_label(&place.name), told::decimal(place.amount)));
+    let hover =
+        |place: &Place| json!(format!("{}: {} {what}", long_label(&place.name), format::decimal(place.amount)));
     let sizes = diameters(&places.iter().map(|place| place.amount).collect::<Vec<_>>());
     let chart = Chart::new(title, 420)
-        .noted(told::cut(places.len(), all, "places"))
+        .noted(format::shown_of(places.len(), all, "places"))
         .with(json!({
             "type": "scatter",
             "mode": "markers+text",
@@ -202,7 +202,7 @@ fn map(title: &str, what: &str, places: Vec<Place>) -> Option<Chart> {
             "y": of(&|place| place.latitude.into()),
             "text": names_apart(&places),
             "textposition": "top center",
-            "customdata": of(&told),
+            "customdata": of(&hover),
             "hovertemplate": "%{customdata}<extra></extra>",
             "marker": { "size": sizes, "color": BLUE, "opacity": 0.7 },
         }))

@@ -9,7 +9,7 @@ use super::bars::{MOST_BARS, positions};
 use super::definitions::{Parameters, hex, texts};
 use super::lines::{Lines, with_lines};
 use super::{COLOURS, Chart, label, long_label, neutral, number};
-use crate::output::report::told;
+use crate::output::report::format;
 
 /// Height of bars beside each other, in pixels.
 const HEIGHT_OF_GROUPS: usize = 380;
@@ -34,8 +34,8 @@ pub(super) fn drawn(
             with_lines(chart, &Lines { lines: &definition.lines, is_log: false }, parameters)?
         }
     };
-    let is_told = !definition.which.is_empty();
-    let note = if is_told { told::cut(shown.len(), rows.len(), &definition.which) } else { String::new() };
+    let has_note = !definition.which.is_empty();
+    let note = if has_note { format::shown_of(shown.len(), rows.len(), &definition.which) } else { String::new() };
     Ok(Some(chart.noted(note)))
 }
 

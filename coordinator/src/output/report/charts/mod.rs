@@ -18,9 +18,9 @@ pub(super) use definitions::of_table;
 pub(super) use grids::coverage;
 pub(super) use summary::{incident, risk_by_day};
 
-use super::told;
+use super::format;
 
-/// Colours that can be told apart on light and on dark.
+/// Colours that people can distinguish on light and on dark.
 const COLOURS: [&str; 10] = [
     "#3b7dd8", "#d9534f", "#2f9e6e", "#e09b2d", "#8a63d2", "#1fa2b8", "#c7508f", "#8fae3c", "#b5703c",
     "#7d8896",
@@ -134,12 +134,12 @@ fn lay_over(below: &mut Value, changes: Value) {
 
 /// Text of a log as Plotly shows it as such. Plotly reads `<b>`, `<a href>` and entities in every label.
 fn label(text: &str) -> String {
-    neutral(&shortened(&told::text(text), LABEL_CHARACTERS))
+    neutral(&shortened(&format::text(text), LABEL_CHARACTERS))
 }
 
 /// As [`label`], at the length that texts have elsewhere: for what is shown under the pointer.
 fn long_label(text: &str) -> String {
-    neutral(&told::text(text))
+    neutral(&format::text(text))
 }
 
 fn neutral(text: &str) -> String {

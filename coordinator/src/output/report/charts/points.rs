@@ -14,13 +14,13 @@ use super::bars::largest;
 use super::definitions::{Parameters, hex, reader, series};
 use super::lines::{Lines, with_lines};
 use super::{BLUE, COLOURS, Chart, GREY, diameters, label, neutral, number};
-use crate::output::report::told;
+use crate::output::report::format;
 use crate::scan::ResultTable;
 
 /// Marks drawn; which ones is for the chart to say.
 pub(super) const MOST_POINTS: usize = 3_000;
 
-/// Series told apart by colour; the smaller ones are grey.
+/// Series with a colour each. The smaller ones are grey.
 const MOST_SERIES: usize = 9;
 /// Which series the colours of a definition are for that have none of their own.
 const ALL_OTHERS: &str = "*";
@@ -50,7 +50,7 @@ pub(super) fn drawn(
     let area = definition.size.as_ref().map(|size| format!("area: {}", size.title));
     let chart = chart
         .noted(area.unwrap_or_default())
-        .noted(told::cut(rows.len(), all, &definition.which))
+        .noted(format::shown_of(rows.len(), all, &definition.which))
         .laid_out(json!({
             "xaxis": layout(&definition.x, &rows[0]),
             "yaxis": layout(&definition.y, &rows[0]),
@@ -64,7 +64,7 @@ pub(super) fn drawn(
 /// Where a row lies on an axis; `None` if it has no place there.
 fn place(row: &Row<'_>, axis: &Axis) -> Option<Value> {
     if let Some(micros) = row.micros(&axis.column) {
-        return Some(told::instant(micros).into());
+        return Some(format::instant(micros).into());
     }
     match (axis.at_least, row.integer(&axis.column)) {
         (Some(least), _) => Some(row.number(&axis.column).map_or(least, |value| value.max(least)).into()),
@@ -112,7 +112,7 @@ fn marks(definition: &Points, rows: &[Row<'_>]) -> Result<Vec<Series>> {
         y: place(row, &definition.y).unwrap_or_default(),
         amount: definition.size.as_ref().map_or(1.0, |size| number(row, &size.column)),
         shade: definition.shade.as_ref().map_or(0.0, |shade| number(row, &shade.column)),
-        told: hover.iter().map(|line| neutral(&line.of(row, told::text))).collect::<Vec<_>>().join("<br>"),
+        hover: hover.iter().map(|line| neutral(&line.of(row, format::text))).collect::<Vec<_>>().join("<br>"),
     };
     if definition.series.is_none() {
         let colour = match definition.shade {
@@ -187,8 +187,8 @@ struct Point {
     amount: f64,
     /// What its colour stands for.
     shade: f64,
-    /// What is told of it, as Plotly's own text.
-    told: String,
+    /// The text under the pointer, as Plotly's markup.
+    hover: String,
 }
 
 /// A series of marks under one name; without a colour they are shaded by what they say.
@@ -229,7 +229,7 @@ fn points(title: &str, height: usize, series: Vec<Series>, scale: &Value) -> Cha
             "name": label(&series.name),
             "x": of(|point| point.x.clone()),
             "y": of(|point| point.y.clone()),
-            "customdata": of(|point| point.told.as_str().into()),
+            "customdata": of(|point| point.hover.as_str().into()),
             "hovertemplate": "%{customdata}<extra></extra>",
             "marker": marker,
         }))

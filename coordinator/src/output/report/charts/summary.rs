@@ -4,7 +4,7 @@ use hindcast_common::findings::{Finding, Severity, Tactic};
 use serde_json::{Value, json};
 
 use super::{Chart, long_label};
-use crate::output::report::told;
+use crate::output::report::format;
 use crate::risk::{DayRisk, Level};
 
 const UNKNOWN_TACTIC: &str = "no tactic";
@@ -26,9 +26,9 @@ pub(in super::super) fn risk_by_day(days: &[DayRisk]) -> Option<Chart> {
     // A run of days without data would only make the axis long.
     let days: Vec<&DayRisk> = days.iter().filter(|day| day.through.is_none()).collect();
     let of = |value: &dyn Fn(&DayRisk) -> Value| days.iter().map(|day| value(day)).collect::<Vec<_>>();
-    let told = |day: &DayRisk| {
+    let hover = |day: &DayRisk| {
         let Some(score) = day.score else { return format!("{}: {}", day.date, day.level.name()) };
-        format!("{}: {score} of 100, {}, {} findings", day.date, day.level.name(), told::count(day.findings))
+        format!("{}: {score} of 100, {}, {} findings", day.date, day.level.name(), format::count(day.findings))
     };
     let chart = Chart::new("Risk by day", 260)
         .with(json!({
@@ -38,7 +38,7 @@ pub(in super::super) fn risk_by_day(days: &[DayRisk]) -> Option<Chart> {
             "text": of(&|day| day.score.into()),
             "textposition": if days.len() <= 31 { "outside" } else { "none" },
             "cliponaxis": false,
-            "customdata": of(&|day| told(day).into()),
+            "customdata": of(&|day| hover(day).into()),
             "hovertemplate": "%{customdata}<extra></extra>",
             "marker": { "color": of(&|day| colour(day.level).into()) },
         }))
@@ -61,10 +61,10 @@ pub(in super::super) fn incident(findings: &[&Finding]) -> Option<Chart> {
         "xaxis": { "type": "date" },
         "yaxis": { "type": "category", "categoryorder": "array", "categoryarray": rows, "range": [-0.6, rows.len() as f64 - 0.4], "showgrid": true },
     }));
-    let told = |finding: &Finding| {
+    let hover = |finding: &Finding| {
         format!(
             "{}<br>{}<br>{}",
-            told::time(finding.first_seen.as_deref()),
+            format::time(finding.first_seen.as_deref()),
             finding.title,
             wrapped(&finding.explanation)
         )
@@ -77,7 +77,7 @@ pub(in super::super) fn incident(findings: &[&Finding]) -> Option<Chart> {
         let (mut times, mut tactics) = (Vec::new(), Vec::new());
         for finding in &of_severity {
             let first = finding.first_seen.as_deref();
-            let span = [first, finding.last_seen.as_deref().or(first)].map(|time| json!(told::time(time)));
+            let span = [first, finding.last_seen.as_deref().or(first)].map(|time| json!(format::time(time)));
             times.extend(span.into_iter().chain([Value::Null]));
             tactics.extend([row_of(finding).into(), row_of(finding).into(), Value::Null]);
         }
@@ -92,9 +92,9 @@ pub(in super::super) fn incident(findings: &[&Finding]) -> Option<Chart> {
                 "mode": "markers",
                 "name": name,
                 "legendgroup": name,
-                "x": of_severity.iter().map(|finding| told::time(finding.first_seen.as_deref())).collect::<Vec<_>>(),
+                "x": of_severity.iter().map(|finding| format::time(finding.first_seen.as_deref())).collect::<Vec<_>>(),
                 "y": of_severity.iter().map(|finding| row_of(finding)).collect::<Vec<_>>(),
-                "customdata": of_severity.iter().map(|finding| told(finding)).collect::<Vec<_>>(),
+                "customdata": of_severity.iter().map(|finding| hover(finding)).collect::<Vec<_>>(),
                 "hovertemplate": "%{customdata}<extra></extra>",
                 "marker": { "size": 13, "symbol": "diamond", "color": colour, "line": { "width": 1, "color": "rgba(255,255,255,0.8)" } },
             }))

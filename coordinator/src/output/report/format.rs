@@ -1,4 +1,4 @@
-//! How values are told to people: numbers, times, texts of any length, and lists that are cut and say so.
+//! Formats values for people: numbers, times, texts of any length, and notes on truncated lists.
 
 use hindcast_common::entities::Entity;
 use hindcast_common::findings::Severity;
@@ -58,7 +58,7 @@ fn is_hidden(character: char) -> bool {
 }
 
 /// What is said of a list of which `shown` of `all` are there; nothing where all are.
-pub(super) fn cut(shown: usize, all: usize, what: &str) -> String {
+pub(super) fn shown_of(shown: usize, all: usize, what: &str) -> String {
     match shown < all {
         true => format!("showing {} of {} {what}", count(shown as u64), count(all as u64)),
         false => String::new(),
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_cut_list_says_so() {
-        assert_eq!(cut(500, 12_345, "findings"), "showing 500 of 12,345 findings");
-        assert_eq!(cut(5, 5, "findings"), "");
+        assert_eq!(shown_of(500, 12_345, "findings"), "showing 500 of 12,345 findings");
+        assert_eq!(shown_of(5, 5, "findings"), "");
     }
 }
