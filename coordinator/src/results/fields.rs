@@ -174,7 +174,9 @@ impl Field {
             Field::Id => text(&finding.id),
             Field::Evidence(column) => match finding.evidence.get(column) {
                 Some(Value::String(value)) => text(value),
-                Some(Value::Number(value)) => value.as_f64().is_some_and(|value| visit(FieldValue::Number(value))),
+                Some(Value::Number(value)) => {
+                    value.as_f64().is_some_and(|value| visit(FieldValue::Number(value)))
+                }
                 Some(Value::Bool(value)) => text(if *value { "true" } else { "false" }),
                 _ => false,
             },

@@ -11,7 +11,7 @@ use hindcast_proto::v1::Job;
 use serde_json::Value;
 
 use super::Site;
-use super::frame::{Frame, Parameters, Problem, counted, page, format_time, words};
+use super::frame::{Frame, Parameters, Problem, counted, format_time, page, words};
 use super::guard::Viewer;
 use super::jobs::{asked_of, lake_of};
 use super::runs::{JobRuns, Runs};

@@ -10,7 +10,7 @@ use hindcast_common::analyses::Analysis;
 use hindcast_common::detections::Guide;
 use serde_json::Value;
 
-use super::frame::{Frame, Parameters, Problem, counted, grouped, link, page, format_time, words};
+use super::frame::{Frame, Parameters, Problem, counted, format_time, grouped, link, page, words};
 use super::scope::{EntityLink, FindingLine, Scope};
 use crate::results::{FIELDS, Query};
 
@@ -236,7 +236,8 @@ fn evidence_rows(evidence: &Value, analysis: Option<&Analysis>) -> Vec<(String, 
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let about = |name: &str| analysis.map_or_else(String::new, |analysis| analysis.about.describe_column(name));
+    let about =
+        |name: &str| analysis.map_or_else(String::new, |analysis| analysis.about.describe_column(name));
     let columns = evidence.as_object().into_iter().flatten();
     columns.map(|(name, value)| (words(name), about(name), text(value))).collect()
 }

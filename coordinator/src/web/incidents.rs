@@ -6,7 +6,7 @@ use axum::response::Response;
 use hindcast_common::entities::EntityKind;
 use hindcast_common::findings::KillChainPhase;
 
-use super::frame::{Frame, Problem, counted, grouped, page, format_time, words};
+use super::frame::{Frame, Problem, counted, format_time, grouped, page, words};
 use super::scope::{EntityLink, FindingLine, Scope};
 use crate::correlate::{Incident, Relation};
 

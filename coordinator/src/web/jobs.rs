@@ -9,14 +9,14 @@ use hindcast_common::time::{MICROS_PER_HOUR, format_micros};
 use hindcast_proto::v1::{Job, JobState};
 
 use super::Site;
-use super::frame::{Frame, Problem, page, format_time};
+use super::frame::{Frame, Problem, format_time, page};
 use super::guard::Viewer;
 use super::overview::overview;
 use super::runs::{JobRuns, Runs};
 use super::scope::{Scope, site_tabs};
 use super::windows::window;
 use crate::jobs::{has_results, is_backfill_window, is_open, state_name};
-use crate::screen::{bytes, units_told};
+use crate::terminal::{format_bytes, format_units};
 
 /// Jobs shown, the newest.
 const SHOWN: usize = 200;

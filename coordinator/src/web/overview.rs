@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 use chrono::NaiveDate;
 
-use super::frame::{Frame, counted, grouped, page, format_time};
+use super::frame::{Frame, counted, format_time, grouped, page};
 use super::incidents::IncidentLine;
 use super::scope::{EntityLink, Scope};
 use crate::scan::{CoverageEntry, Gap, Status};

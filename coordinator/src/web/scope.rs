@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use hindcast_common::entities::{Entity, EntityKind};
 
 use super::Site;
-use super::frame::{Frame, Problem, Tab, link, format_time, words};
+use super::frame::{Frame, Problem, Tab, format_time, link, words};
 use super::guard::Viewer;
 use super::runs::Runs;
 use crate::results::{Entry, Results};

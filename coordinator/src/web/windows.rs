@@ -7,7 +7,7 @@ use hindcast_common::findings::Severity;
 use hindcast_proto::v1::Job;
 
 use super::Site;
-use super::frame::{Frame, Problem, counted, grouped, link, page, format_time};
+use super::frame::{Frame, Problem, counted, format_time, grouped, link, page};
 use super::guard::Viewer;
 use super::jobs::{frame, jobs_of, lake_of};
 use crate::backfill::{SEVERITIES, WindowOutcome, WindowRow};

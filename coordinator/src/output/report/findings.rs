@@ -78,7 +78,10 @@ impl Findings {
             ),
             findings,
             guides,
-            allowed: allowed.iter().map(|(list, count)| (format::text(list), format::count(*count))).collect(),
+            allowed: allowed
+                .iter()
+                .map(|(list, count)| (format::text(list), format::count(*count)))
+                .collect(),
             suppressed: Table::new(
                 &columns,
                 rows.collect(),

@@ -76,10 +76,9 @@ impl Incidents {
         let shown = report.incidents.iter().take(SHOWN_INCIDENTS);
         let incidents: Vec<_> = shown.map(|incident| card(incident, source, charts)).collect();
         let hubs = &report.summary.hubs;
-        let rows = hubs
-            .iter()
-            .take(SHOWN_HUBS)
-            .map(|hub| vec![format::entity(&hub.entity), format::count(hub.degree), format::count(hub.findings)]);
+        let rows = hubs.iter().take(SHOWN_HUBS).map(|hub| {
+            vec![format::entity(&hub.entity), format::count(hub.degree), format::count(hub.findings)]
+        });
         let columns = [("entity", "text"), ("tied to or talked to by", "number"), ("findings", "number")];
         Self {
             note: format::shown_of(

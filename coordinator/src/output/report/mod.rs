@@ -6,13 +6,13 @@ mod coverage;
 mod embedded;
 mod entities;
 mod findings;
+mod format;
 mod incidents;
 mod investigated;
 mod overview;
 mod parameters;
 mod suites;
 mod table;
-mod format;
 
 use std::collections::HashMap;
 

@@ -77,7 +77,9 @@ impl Overview {
         });
         let (explanation, unassessed) = match summary.risk.is_assessed() {
             true => (summary.risk.explanation.iter().map(part).collect(), Vec::new()),
-            false => (Vec::new(), summary.risk.explanation.iter().map(|reason| format::text(reason)).collect()),
+            false => {
+                (Vec::new(), summary.risk.explanation.iter().map(|reason| format::text(reason)).collect())
+            }
         };
         Self {
             score: summary.risk.score,

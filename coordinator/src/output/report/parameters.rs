@@ -31,7 +31,13 @@ impl Parameters {
             };
             let analyses = if list.analyses.is_empty() { "all".to_owned() } else { list.analyses.join(", ") };
             let entries = format::count(list.entries.len() as u64);
-            vec![format::text(&list.name), list.kind.name().to_owned(), effect, format::text(&analyses), entries]
+            vec![
+                format::text(&list.name),
+                list.kind.name().to_owned(),
+                effect,
+                format::text(&analyses),
+                entries,
+            ]
         });
         let columns = [
             ("watchlist", "text"),
@@ -94,7 +100,8 @@ fn parameter(value: &Value) -> String {
             texts.collect::<Vec<_>>().join("  |  ")
         }
         Value::Object(fields) => {
-            let texts = fields.iter().map(|(key, value)| format!("{} {}", format::text(key), parameter(value)));
+            let texts =
+                fields.iter().map(|(key, value)| format!("{} {}", format::text(key), parameter(value)));
             texts.collect::<Vec<_>>().join(" ")
         }
         other => other.to_string(),

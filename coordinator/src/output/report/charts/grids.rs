@@ -190,8 +190,9 @@ fn map(title: &str, what: &str, places: Vec<Place>) -> Option<Chart> {
     places.sort_by(|left, right| right.amount.total_cmp(&left.amount));
     places.truncate(MOST_PLACES);
     let of = |value: &dyn Fn(&Place) -> Value| places.iter().map(value).collect::<Vec<_>>();
-    let hover =
-        |place: &Place| json!(format!("{}: {} {what}", long_label(&place.name), format::decimal(place.amount)));
+    let hover = |place: &Place| {
+        json!(format!("{}: {} {what}", long_label(&place.name), format::decimal(place.amount)))
+    };
     let sizes = diameters(&places.iter().map(|place| place.amount).collect::<Vec<_>>());
     let chart = Chart::new(title, 420)
         .noted(format::shown_of(places.len(), all, "places"))

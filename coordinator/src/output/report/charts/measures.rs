@@ -35,7 +35,8 @@ pub(super) fn drawn(
         }
     };
     let has_note = !definition.which.is_empty();
-    let note = if has_note { format::shown_of(shown.len(), rows.len(), &definition.which) } else { String::new() };
+    let note =
+        if has_note { format::shown_of(shown.len(), rows.len(), &definition.which) } else { String::new() };
     Ok(Some(chart.noted(note)))
 }
 

@@ -28,7 +28,12 @@ pub(in super::super) fn risk_by_day(days: &[DayRisk]) -> Option<Chart> {
     let of = |value: &dyn Fn(&DayRisk) -> Value| days.iter().map(|day| value(day)).collect::<Vec<_>>();
     let hover = |day: &DayRisk| {
         let Some(score) = day.score else { return format!("{}: {}", day.date, day.level.name()) };
-        format!("{}: {score} of 100, {}, {} findings", day.date, day.level.name(), format::count(day.findings))
+        format!(
+            "{}: {score} of 100, {}, {} findings",
+            day.date,
+            day.level.name(),
+            format::count(day.findings)
+        )
     };
     let chart = Chart::new("Risk by day", 260)
         .with(json!({
