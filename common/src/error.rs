@@ -2,7 +2,7 @@
 
 use datafusion::error::DataFusionError;
 
-use crate::catalog::confined::Refused;
+use crate::refused::Refused;
 
 /// Result of anything in Hindcast that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

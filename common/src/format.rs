@@ -18,6 +18,21 @@ pub fn decimal(number: f64) -> String {
     format!("{sign}{}{point}{decimals}", grouped(whole))
 }
 
+/// Names of the units of bytes, each 1,024 times the one before.
+const BYTE_UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
+/// A number of bytes in the largest binary unit of which there is one: `512 B`, `1.50 KiB`.
+pub fn format_bytes(bytes: u64) -> String {
+    let mut number = bytes as f64;
+    let mut unit = 0;
+    while number >= 1024.0 {
+        number /= 1024.0;
+        unit += 1;
+    }
+    let decimals = if unit == 0 { 0 } else { 2 };
+    format!("{number:.decimals$} {}", BYTE_UNITS[unit])
+}
+
 /// Digits with the thousands separated.
 pub fn grouped(digits: &str) -> String {
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -46,6 +61,12 @@ mod tests {
         assert_eq!([0.0, 0.5, -1.25, 12_345.678_9, 3.0].map(decimal).join(" "), "0 0.5 -1.25 12,345.679 3");
         assert_eq!(decimal(0.000_12), "1.2e-4");
         assert_eq!(["0", "999", "1234567"].map(grouped).join(" "), "0 999 1,234,567");
+    }
+
+    #[test]
+    fn bytes_are_in_the_largest_binary_unit() {
+        let texts = [0, 1_023, 1_024, 1_536, 5 << 20, u64::MAX].map(format_bytes);
+        assert_eq!(texts.join(", "), "0 B, 1023 B, 1.00 KiB, 1.50 KiB, 5.00 MiB, 16.00 EiB");
     }
 
     #[test]

@@ -146,6 +146,12 @@ pub fn parse_duration(text: &str) -> Result<i64> {
     number.checked_mul(seconds * MICROS_PER_SECOND).ok_or_else(malformed)
 }
 
+/// The clock of this process. It says when something happened, and how old it is; no result depends on it.
+#[allow(clippy::disallowed_methods)]
+pub fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,8 +14,8 @@ use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 use hindcast_common::Result;
+use hindcast_common::catalog::task_session;
 use hindcast_common::catalog::{Lake, LakeFile, LakeTable, UnreadableCounts, file_scan};
-use hindcast_common::engine::task_session;
 use hindcast_common::time::{MICROS_PER_HOUR, Window, date_of_us, date_start_us, format_micros};
 use serde::Serialize;
 

@@ -1,5 +1,6 @@
 //! What a person sees of an investigated entity: who it is, what was found, what it did, whom it talks to, what was read.
 
+use hindcast_common::format::format_bytes;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,6 @@ use hindcast_common::findings::{Finding, Row};
 use hindcast_common::time::format_micros;
 
 use crate::scan::{EntitySummary, ResultTable, ScanResult, TOO_MANY};
-use crate::terminal::format_bytes;
 
 /// Lines shown of each part; the rest is counted, and is whole in the result tables.
 const SHOWN: usize = 8;

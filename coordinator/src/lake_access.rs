@@ -131,7 +131,7 @@ pub async fn open_lake(
     let config = Config::load_with(layers.preset, &texts, files.load()?)?;
     files.check(&config)?;
     access.check_mappings(&root, &config)?;
-    let lake = Lake::open(root, &config)?;
+    let lake = Lake::open(root, &config.tables)?;
     refuse_table_format(lake.root(), "the lake").await?;
     Ok((lake, config))
 }

@@ -18,34 +18,10 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+use crate::refused::Refused;
+
 /// Entries of a listing that are looked at together.
 const LOOKED_AT: usize = 1_000;
-
-/// Why a path of a lake is not followed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused {
-    /// A link.
-    #[error("{} leads to {}, which is in none of the places that may be read", .link.display(), .target.display())]
-    LeadsOut {
-        /// The path that was asked for.
-        link: PathBuf,
-        /// Where it is.
-        target: PathBuf,
-    },
-    /// A pipe, a device or the like, which may never end.
-    #[error("{} is no regular file", .0.display())]
-    NoFile(PathBuf),
-}
-
-impl Refused {
-    /// What of `error` says that a path is refused.
-    pub(crate) fn of(error: &Error) -> Option<&Self> {
-        match error {
-            Error::PermissionDenied { source, .. } => source.downcast_ref(),
-            _ => None,
-        }
-    }
-}
 
 /// This machine's disk, below certain folders.
 #[derive(Debug, Clone)]

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::changes::View;
 use super::listing::{date_files, is_data_file};
 use super::location::Location;
+use super::mapping::TableMapping;
 use super::store_reader::parquet_footer;
 use super::table_format::{TableFormat, UnsupportedTable, table_format_in};
 use super::tables::{TABLES, TableSpec};
-use crate::config::{Config, TableMapping};
 use crate::retry::with_retries;
 use crate::time::Window;
 use crate::{Error, Result};
@@ -110,11 +110,11 @@ pub struct KnownFiles {
 }
 
 impl Lake {
-    /// The lake at `root`, with the table mappings of `config`.
+    /// The lake at `root`, with the mappings of its tables by their names.
     ///
     /// # Errors
     /// [`Error::Config`] where a local lake does not exist, or a mapping names an unknown table or column.
-    pub fn open(root: Location, config: &Config) -> Result<Self> {
+    pub fn open(root: Location, mappings: &BTreeMap<String, TableMapping>) -> Result<Self> {
         if let Some(path) = root.local_path()
             && !path.is_dir()
         {
@@ -123,7 +123,7 @@ impl Lake {
                 path.display()
             )));
         }
-        for (name, mapping) in &config.tables {
+        for (name, mapping) in mappings {
             let spec = TableSpec::by_name(name).ok_or_else(|| {
                 Error::Config(format!("tables.{name}: Hindcast reads no table of that name"))
             })?;
@@ -133,7 +133,7 @@ impl Lake {
                 )));
             }
         }
-        Ok(Self { root, mappings: config.tables.clone() })
+        Ok(Self { root, mappings: mappings.clone() })
     }
 
     /// The lake's own folder.

@@ -22,10 +22,10 @@ use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapter
 
 use super::integers::to_integer;
 use super::lake::LakeTable;
+use super::mapping::TableMapping;
 use super::nanos::{is_nanos, to_micros};
 use super::scan::canonical_type;
 use super::tables::ColumnKind;
-use crate::config::TableMapping;
 use crate::error::InputFault;
 use crate::time::parse_time_us;
 use crate::{Error, catalog::TableSpec};
@@ -295,7 +295,7 @@ pub(crate) fn convert(stored: &ArrayRef, kind: ColumnKind) -> Result<(ArrayRef, 
 /// A dictionary of which each row has a value of its own: text that recurs comes from its file as a real one.
 fn to_text(plain: &ArrayRef) -> Result<ArrayRef> {
     let texts: ArrayRef = if plain.data_type().is_nested() {
-        let rows = crate::findings::json_values(plain)?;
+        let rows = crate::json::json_values(plain)?;
         let texts = rows.into_iter().map(|value| (!value.is_null()).then(|| value.to_string()));
         Arc::new(texts.collect::<StringArray>())
     } else {

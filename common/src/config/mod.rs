@@ -3,7 +3,6 @@
 mod bounds;
 mod layer;
 mod parameters;
-mod patterns;
 mod ranges;
 mod sections;
 #[cfg(test)]
@@ -18,11 +17,11 @@ use toml::de::DeTable;
 
 pub(crate) use bounds::Range;
 pub use layer::Layer;
-pub use patterns::Patterns;
 pub use sections::*;
 pub use watchlist::{Effect, Watchlist, WatchlistIndex};
 
 use self::parameters::Parameters;
+use crate::catalog::TableMapping;
 use crate::detections::Detections;
 use crate::functions::PrivateSpace;
 use crate::{Error, Result};

@@ -15,7 +15,7 @@ use datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
 
 use super::once::once;
-use super::session::batch_rows;
+use crate::catalog::batch_rows;
 use crate::functions::BUCKETS;
 use crate::rollups::BUCKET_COLUMN;
 
@@ -134,8 +134,8 @@ mod tests {
     use datafusion::execution::runtime_env::RuntimeEnvBuilder;
     use futures::TryStreamExt;
 
-    use super::super::session::task_session;
     use super::*;
+    use crate::catalog::task_session;
     use crate::functions::as_texts;
 
     const BATCHES: i64 = 300;

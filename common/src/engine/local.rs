@@ -18,9 +18,9 @@ use tokio::sync::Semaphore;
 use super::Engine;
 use super::memory::Budget;
 use super::plan::StagePlanner;
-use super::session::batch_rows;
 use crate::Result;
 use crate::catalog::Stores;
+use crate::catalog::batch_rows;
 
 /// Tasks under way for each thread: a task waits for its slowest rollup, and the other task then has the thread.
 pub const TASKS_PER_THREAD: usize = 2;

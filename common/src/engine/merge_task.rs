@@ -22,11 +22,11 @@ use tracing::Instrument;
 
 use super::merge_rows::MergeRows;
 use super::own::{rows, within};
-use super::session::{open_location, task_session};
 use super::stage::{MergeFault, MergeStage, Stage, StateFault, Task};
 use super::state_table::{StateTable, state_schema};
 use crate::analyses::{Analysis, Inputs, Scope, SideTable};
 use crate::catalog::StateFile;
+use crate::catalog::{open_location, task_session};
 use crate::catch_panic::catch_panic;
 use crate::config::Config;
 use crate::error::{cause, is_exhausted, store_failure};

@@ -15,7 +15,6 @@ mod once;
 mod own;
 mod plan;
 mod rollup_task;
-mod session;
 mod stage;
 mod state;
 mod state_key;
@@ -39,7 +38,6 @@ pub(crate) use merge_task::opened;
 pub use node::stage_plan;
 pub use own::collect;
 pub use plan::stage_in;
-pub use session::task_session;
 pub use stage::{
     MergeFault, MergeStage, RollupStage, RollupUnit, Stage, StateFault, TableRef, UnitFault, UnitOutcome,
     decode_outcomes,

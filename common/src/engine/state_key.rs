@@ -44,7 +44,8 @@ pub fn state_version(rollup: &Rollup) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Layer, TableMapping};
+    use crate::catalog::TableMapping;
+    use crate::config::Layer;
     use crate::detections::Detections;
     use crate::rollups::definition;
 

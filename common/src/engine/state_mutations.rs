@@ -14,9 +14,9 @@ use datafusion::logical_expr::{ident, lit};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::session::task_session;
 use super::state_table::StateTable;
 use super::write_state::{EncodedState, encode_batch};
+use crate::catalog::task_session;
 use crate::catalog::{Location, StateFile};
 use crate::functions::BUCKETS;
 use crate::rollups::BUCKET_COLUMN;

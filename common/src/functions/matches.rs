@@ -6,7 +6,7 @@ use arrow::array::{BooleanArray, StringViewArray};
 use datafusion::logical_expr::Expr;
 
 use super::text_test::{TextTest, tested};
-use crate::config::Patterns;
+use crate::functions::Patterns;
 
 /// Whether the lower-cased text matches any of the patterns; null text is null.
 pub fn matches(text: Expr, patterns: &Patterns) -> Expr {

@@ -9,8 +9,9 @@ use arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, Timestamp
 use arrow::datatypes::Int32Type;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::TryStreamExt;
+use hindcast_common::catalog::TableMapping;
 use hindcast_common::catalog::{ColumnKind, LakeFile, TableSpec, canonical_schema};
-use hindcast_common::config::{Config, TableMapping};
+use hindcast_common::config::Config;
 use hindcast_common::engine::{
     Engine, Local, LocalOptions, Manifest, RollupStage, RollupUnit, Stage, TableRef, UnitFault,
     decode_outcomes, stage_plan,

@@ -1,5 +1,6 @@
 //! What a person sees of a backfill: before, during and after.
 
+use hindcast_common::format::format_bytes;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -14,7 +15,6 @@ use super::row::WindowRow;
 use super::windows::{WindowSeries, format_length};
 use super::{PlannedWindow, WindowOutcome};
 use crate::scan::Progress;
-use crate::terminal::format_bytes;
 
 /// Windows shown, those of the highest risk; all are in backfill.jsonl.
 const SHOWN_WINDOWS: usize = 10;

@@ -1,5 +1,6 @@
 //! `hindcast demo`
 
+use hindcast_common::format::format_bytes;
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
@@ -46,7 +47,7 @@ pub(super) fn run(arguments: &DemoArguments) -> Result<Outcome> {
         "{} rows in {} files ({}), {} attacks planted: {}",
         summary.rows,
         summary.files,
-        crate::terminal::format_bytes(summary.bytes),
+        format_bytes(summary.bytes),
         summary.planted,
         arguments.out.join("truth.json").display()
     );

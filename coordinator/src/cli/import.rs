@@ -1,11 +1,12 @@
 //! `hindcast import`
 
+use hindcast_common::format::format_bytes;
 use std::path::PathBuf;
 
 use clap::Args;
 use hindcast_common::Result;
 use hindcast_common::catalog::Location;
-use hindcast_common::config::TableMapping;
+use hindcast_common::catalog::TableMapping;
 use hindcast_common::engine::runtime;
 use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us, parse_time};
 
@@ -236,7 +237,7 @@ fn print_report(report: &ImportReport) {
     for (table, told) in &report.tables {
         let (first, last) = (told.dates.first(), told.dates.last());
         let dates = first.zip(last).map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
-        println!("table     {table}: {} rows, {}{dates}", told.rows, terminal::format_bytes(told.bytes));
+        println!("table     {table}: {} rows, {}{dates}", told.rows, format_bytes(told.bytes));
     }
     if report.duplicates > 0 {
         println!(

@@ -1,5 +1,6 @@
 //! `hindcast tables`
 
+use hindcast_common::format::format_bytes;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -139,8 +140,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
             if arguments.json {
                 terminal::print_json(&done)?;
             } else {
-                let (before, after) =
-                    (terminal::format_bytes(done.bytes_before), terminal::format_bytes(done.bytes_after));
+                let (before, after) = (format_bytes(done.bytes_before), format_bytes(done.bytes_after));
                 println!(
                     "{table}: {} small files of {} dates ({before}) are now {} ({after}), {} rows",
                     done.files_before, done.dates, done.files_after, done.rows
@@ -219,7 +219,7 @@ fn print_entry(entry: &TableEntry) {
         first.date,
         last.date,
         entry.dates.len(),
-        terminal::format_bytes(size)
+        format_bytes(size)
     );
 }
 
@@ -228,7 +228,7 @@ fn print_detail(detail: &TableDetail) {
     println!("\n{:<12} {:>6} {:>12} {:>12}", "date", "files", "rows", "size");
     for DateEntry { date, files, bytes, rows, unreadable } in &detail.entry.dates {
         let rows = rows.map_or_else(|| "?".to_owned(), |rows| rows.to_string());
-        println!("{date:<12} {files:>6} {rows:>12} {:>12}", terminal::format_bytes(*bytes));
+        println!("{date:<12} {files:>6} {rows:>12} {:>12}", format_bytes(*bytes));
         unreadable.iter().for_each(|fault| println!("  {fault}"));
     }
     println!("\n{:<36} type", "column");

@@ -16,8 +16,9 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use hindcast_common::catalog::Location;
 use hindcast_common::observability::{counters, register};
 use hindcast_common::retry::with_retries;
+use hindcast_common::time::now;
 use hindcast_common::{Error, Result};
-use hindcast_proto::v1::{Job, JobState, ScanRequest};
+use hindcast_proto::v1::{Job, JobState, Progress, ScanRequest};
 use prometheus::{IntCounterVec, IntGaugeVec, Opts};
 use tokio::sync::{Notify, Semaphore, watch};
 use tracing::Instrument;
@@ -270,13 +271,16 @@ pub fn state_name(state: JobState) -> &'static str {
     }
 }
 
-/// The clock. Only when a job was accepted and ended, and how old a change left behind is, is told by it, never a result.
-#[allow(clippy::disallowed_methods)]
-pub fn now() -> chrono::DateTime<chrono::Utc> {
-    chrono::Utc::now()
-}
-
 /// Microseconds since 1970.
 fn now_us() -> i64 {
     now().timestamp_micros()
+}
+
+/// How many units are done, in a few words.
+pub fn format_units(progress: &Progress) -> String {
+    let failures =
+        if progress.failures > 0 { format!(", {} failures", progress.failures) } else { String::new() };
+    let merging = if progress.merging { ", merging" } else { "" };
+    let done = progress.units_done + progress.units_cached;
+    format!("{done} of {} units{merging}{failures}", progress.units)
 }

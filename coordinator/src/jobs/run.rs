@@ -20,7 +20,7 @@ use super::progress::JobProgress;
 use super::{JobManager, is_backfill_window};
 use crate::backfill::row_of_window;
 use crate::output::findings_batch;
-use crate::scan::{PlanOutline, RunOptions, ScanResult, WindowPlanner, prepare, run_scan, plain};
+use crate::scan::{PlanOutline, RunOptions, ScanResult, WindowPlanner, plain, prepare, run_scan};
 use crate::sinks::{RunEnd, tell_all};
 
 static DELIVERIES: LazyLock<IntCounterVec> = LazyLock::new(|| {

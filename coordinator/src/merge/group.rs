@@ -5,10 +5,10 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use futures::TryStreamExt;
+use hindcast_common::catalog::TableMapping;
 use hindcast_common::catalog::{
     ColumnKind, LakeFile, Location, StoredFile, TableSpec, reads_alike, reads_as_absent,
 };
-use hindcast_common::config::TableMapping;
 use hindcast_common::{Error, Result};
 use serde::Serialize;
 

@@ -20,12 +20,12 @@ use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use hindcast_common::catalog::changes::{self, Change, Made};
+use hindcast_common::catalog::task_session;
 use hindcast_common::catalog::{
     FileScan, Lake, LakeFile, LakeTable, Location, TableSpec, UnreadableCounts, date_files, file_scan,
     parquet_footer, refuse_table_format, table_files,
 };
 use hindcast_common::config::Config;
-use hindcast_common::engine::task_session;
 use hindcast_common::functions::is_external;
 use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
 use hindcast_common::{Error, Result};

@@ -219,3 +219,17 @@ pub const NO_FOLDER: &str = "the table has no folder of this date";
 /// Why a date was passed over that can't hold an entity's rows.
 pub const CANNOT_NAME: &str =
     "not read: no row of this date can name the entity, and nothing ties it to a name there";
+
+/// How many table dates there are of each status.
+pub fn status_counts(entries: &[CoverageEntry]) -> String {
+    let count = |status| -> u64 {
+        entries.iter().filter(|entry| entry.status == status).map(CoverageEntry::dates).sum()
+    };
+    format!(
+        "{} table dates scanned, {} empty, {} missing, {} failed",
+        count(Status::Scanned),
+        count(Status::Empty),
+        count(Status::Missing),
+        count(Status::Failed)
+    )
+}

@@ -6,9 +6,9 @@ use arrow::array::{Array, AsArray, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use futures::StreamExt;
+use hindcast_common::catalog::task_session;
 use hindcast_common::catalog::{LakeFile, UnreadableCounts, file_scan};
 use hindcast_common::config::Config;
-use hindcast_common::engine::task_session;
 use hindcast_common::rollups::{POPULATIONS, Population, Share};
 use hindcast_common::{Error, Result};
 

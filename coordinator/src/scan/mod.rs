@@ -23,7 +23,9 @@ mod table;
 mod unit_tracker;
 mod units;
 
-pub use coverage::{CANNOT_NAME, Coverage, CoverageEntry, Gap, NO_FOLDER, Status, format_dates};
+pub use coverage::{
+    CANNOT_NAME, Coverage, CoverageEntry, Gap, NO_FOLDER, Status, format_dates, status_counts,
+};
 pub use investigate::TOO_MANY;
 pub use merge::RollupFiles;
 pub use parts::{Parts, plain, recut};
@@ -32,5 +34,5 @@ pub use report::{EntitySummary, PlanOutline, Report, Summary, WindowSummary};
 pub use request::{WindowPlanner, check_request, prepare};
 pub use run::{Progress, RunOptions, ScanResult, run_scan};
 pub use score::SuiteScore;
-pub use table::{ResultTable};
+pub use table::ResultTable;
 pub use units::{UnitOutline, units_of};

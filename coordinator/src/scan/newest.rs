@@ -8,11 +8,9 @@ use datafusion::arrow::datatypes::TimestampMicrosecondType;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::StreamExt;
 use hindcast_common::Result;
+use hindcast_common::catalog::task_session;
 use hindcast_common::catalog::{LakeFile, LakeTable, UnreadableCounts, file_scan};
-use hindcast_common::engine::task_session;
-use hindcast_common::time::{MICROS_PER_DAY, format_micros};
-
-use crate::jobs::now;
+use hindcast_common::time::{MICROS_PER_DAY, format_micros, now};
 
 /// How far ahead of this clock a row's may be, which need not be set to UTC.
 const CLOCK_SLACK_US: i64 = MICROS_PER_DAY;

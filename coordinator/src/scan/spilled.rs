@@ -20,8 +20,8 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::DataFrame;
 use futures::{StreamExt, stream};
 use hindcast_common::analyses::{Analysis, HIDDEN_PREFIX};
+use hindcast_common::catalog::task_session;
 use hindcast_common::config::Config;
-use hindcast_common::engine::task_session;
 use hindcast_common::{Error, Result};
 
 use super::parts::{PART_ROWS, plain};

@@ -11,8 +11,9 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{TryStreamExt, stream};
+use hindcast_common::catalog::task_session;
 use hindcast_common::catalog::{Lake, Location};
-use hindcast_common::engine::{StageTasks, UnitOutcome, runtime, task_session};
+use hindcast_common::engine::{StageTasks, UnitOutcome, runtime};
 use hindcast_common::time::Window;
 use parquet::arrow::ArrowWriter;
 
@@ -95,7 +96,7 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
     ["a.parquet", "poison.parquet", "z.parquet"].iter().for_each(|name| write_sessions(&folder, name));
     let config = Config::load("default", &[]).unwrap();
     let root = Location::parse(&place.path().join("lake").display().to_string()).unwrap();
-    let tables = Lake::open(root, &config).unwrap().tables(|_| true).await.unwrap().readable;
+    let tables = Lake::open(root, &config.tables).unwrap().tables(|_| true).await.unwrap().readable;
     let date = "2026-03-01".parse().unwrap();
     let unit = RollupUnit {
         table: 0,

@@ -1,5 +1,6 @@
 //! What a scan read and what it did not.
 
+use crate::scan::status_counts;
 use hindcast_common::engine::StateFault;
 
 use crate::scan::{CANNOT_NAME, Coverage, CoverageEntry, NO_FOLDER, Status, Summary};
@@ -35,20 +36,6 @@ pub(super) fn print_coverage(coverage: &Coverage) {
     if surprises.len() > SHOWN_GAPS {
         println!("  and {} more in summary.json", surprises.len() - SHOWN_GAPS);
     }
-}
-
-/// The number of table dates by status.
-pub fn status_counts(entries: &[CoverageEntry]) -> String {
-    let count = |status| -> u64 {
-        entries.iter().filter(|entry| entry.status == status).map(CoverageEntry::dates).sum()
-    };
-    format!(
-        "{} table dates scanned, {} empty, {} missing, {} failed",
-        count(Status::Scanned),
-        count(Status::Empty),
-        count(Status::Missing),
-        count(Status::Failed)
-    )
 }
 
 /// Prints on standard error what could not be read, for runs that print nothing else.

@@ -7,15 +7,10 @@ mod result;
 
 use hindcast_common::{Error, Result};
 
-pub use coverage::{print_replaced, print_unread, status_counts};
+pub use coverage::{print_replaced, print_unread};
 pub use plan::{print_dry_run, print_plan};
-pub use progress::{JobBar, ProgressBar, format_progress, format_units};
+pub use progress::{JobBar, ProgressBar, format_progress};
 pub use result::{print_deliveries, print_result};
-
-/// A size for people, such as `1.50 MiB`.
-pub fn format_bytes(bytes: u64) -> String {
-    indicatif::BinaryBytes(bytes).to_string()
-}
 
 /// Prints a value as JSON on standard output.
 ///

@@ -1,5 +1,6 @@
 //! Progress bars of scans, on standard error.
 
+use crate::jobs::format_units;
 use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -107,13 +108,4 @@ pub fn format_progress(job: &Job) -> String {
         .as_ref()
         .map(|progress| format_units(&JobProgress { merging: merging(progress), ..*progress }))
         .unwrap_or_default()
-}
-
-/// The units done, the failures and the merge, such as `3 of 12 units, merging`.
-pub fn format_units(progress: &JobProgress) -> String {
-    let failures =
-        if progress.failures > 0 { format!(", {} failures", progress.failures) } else { String::new() };
-    let merging = if progress.merging { ", merging" } else { "" };
-    let done = progress.units_done + progress.units_cached;
-    format!("{done} of {} units{merging}{failures}", progress.units)
 }

@@ -1,5 +1,7 @@
 //! Jobs of a coordinator, with how far they are. What changes is a part of its page, which the script asks for again.
 
+use crate::jobs::format_units;
+use hindcast_common::format::format_bytes;
 use std::sync::Arc;
 
 use askama::Template;

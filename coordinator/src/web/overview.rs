@@ -1,5 +1,6 @@
 //! The first page of a run, score, days, suites and the worst of what was found; and its coverage.
 
+use hindcast_common::format::format_bytes;
 use std::collections::BTreeMap;
 
 use askama::Template;
@@ -10,7 +11,6 @@ use super::frame::{Frame, counted, format_time, grouped, page};
 use super::incidents::IncidentLine;
 use super::scope::{EntityLink, Scope};
 use crate::scan::{CoverageEntry, Gap, Status};
-use crate::terminal::format_bytes;
 
 /// Incidents and entities shown, the worst.
 const SHOWN: usize = 8;

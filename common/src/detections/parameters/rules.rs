@@ -5,7 +5,7 @@ use toml::de::DeValue;
 
 use super::values::Given;
 use crate::Result;
-use crate::config::Patterns;
+use crate::functions::Patterns;
 use crate::nearest::did_you_mean;
 
 /// The keys of a pattern written as a table.

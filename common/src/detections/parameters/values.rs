@@ -5,7 +5,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::{ParameterDefinition, ParameterType, rules};
-use crate::config::{Layer, Patterns, Span};
+use crate::config::{Layer, Span};
+use crate::functions::Patterns;
 use crate::nearest::did_you_mean;
 use crate::{Error, Result};
 

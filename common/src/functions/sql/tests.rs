@@ -18,7 +18,7 @@ use datafusion::physical_expr::create_physical_expr;
 use datafusion::prelude::{DataFrame, SessionContext};
 
 use super::*;
-use crate::config::Patterns;
+use crate::functions::Patterns;
 use crate::functions::trailing::{Trail, trailing};
 use crate::functions::{self, PrivateSpace};
 

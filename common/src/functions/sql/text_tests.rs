@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::Documented;
 use super::literals::{elements, texts};
 use super::short_form::{Expansion, Gives, ShortForm};
-use crate::config::Patterns;
+use crate::functions::Patterns;
 use crate::functions::{self, PrivateSpace};
 
 const TEXT_AND_TEXTS: &[(&str, &str)] = &[("text", "text"), ("texts", "array of texts")];

@@ -1,5 +1,7 @@
 //! What was looked at and what was not: a heat map of tables and dates, and every reason.
 
+use crate::scan::status_counts;
+use hindcast_common::format::format_bytes;
 use std::collections::BTreeMap;
 
 use askama::Template;
@@ -9,7 +11,6 @@ use super::charts::{self, Charts, PlacedChart};
 use super::table::Table;
 use super::{Source, format};
 use crate::scan::{CoverageEntry, Status, format_dates};
-use crate::terminal::{format_bytes, status_counts};
 
 /// Reasons shown.
 const SHOWN_REASONS: usize = 200;

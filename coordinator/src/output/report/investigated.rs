@@ -2,10 +2,11 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use hindcast_common::format::format_bytes;
 
 use super::table::Table;
 use super::{Source, format};
-use crate::terminal::format_bytes;
+
 
 /// Names shown, those of the most rows.
 const SHOWN_NAMES: usize = 20;

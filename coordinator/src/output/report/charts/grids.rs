@@ -1,5 +1,6 @@
 //! Heat maps: coverage by table and date, and amounts by two labels; and the map of places.
 
+use hindcast_common::format::format_bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
@@ -13,7 +14,6 @@ use super::definitions::{reader, texts, value};
 use super::{BLUE, BLUES, Chart, diameters, label, long_label, neutral};
 use crate::output::report::format;
 use crate::scan::{Coverage, CoverageEntry, Status};
-use crate::terminal::format_bytes;
 
 /// Rows and columns of a matrix shown, those with the most.
 const MOST_ROWS: usize = 30;

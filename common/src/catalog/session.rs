@@ -9,8 +9,8 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use super::location::Location;
 use crate::Result;
-use crate::catalog::Location;
 
 /// Bytes a sort sets aside for merging its spilled runs; a task holds several sorts in a small budget.
 const SORT_RESERVATION_BYTES: usize = 1 << 20;
@@ -49,7 +49,7 @@ pub fn task_session(runtime: Arc<RuntimeEnv>) -> SessionContext {
 }
 
 /// Rows of a batch that suit the runtime's memory. No result depends on it.
-pub(super) fn batch_rows(runtime: &RuntimeEnv) -> usize {
+pub fn batch_rows(runtime: &RuntimeEnv) -> usize {
     match runtime.memory_pool.memory_limit() {
         MemoryLimit::Finite(bytes) if bytes < SHORT_MEMORY_BYTES => SMALL_BATCH_ROWS,
         _ => BATCH_ROWS,
@@ -57,7 +57,7 @@ pub(super) fn batch_rows(runtime: &RuntimeEnv) -> usize {
 }
 
 /// The place `url` names, reached by the client the engine already has for its store.
-pub(super) fn open_location(url: &str, context: &TaskContext) -> Result<Location> {
+pub fn open_location(url: &str, context: &TaskContext) -> Result<Location> {
     Location::parse_with(url, |url| Ok(context.runtime_env().object_store_registry.get_store(url)?))
 }
 
