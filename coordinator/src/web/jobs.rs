@@ -18,10 +18,6 @@ use super::runs::{JobRuns, Runs};
 use super::scope::{Scope, site_tabs};
 use super::windows::window;
 use crate::jobs::{has_results, is_backfill_window, is_open, state_name};
-<<<<<<< HEAD
-use crate::terminal::{format_bytes, format_units};
-=======
->>>>>>> 77b4856 (Pages name sizes and units by the shared functions)
 
 /// Jobs shown, the newest.
 const SHOWN: usize = 200;
