@@ -19,8 +19,8 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use futures::TryStreamExt;
 use hindcast_common::Error;
-use hindcast_common::config::Config;
 use hindcast_common::catalog::task_session;
+use hindcast_common::config::Config;
 use hindcast_common::engine::{merged_state, state_version};
 
 use super::report_tables::{REPORT_TABLES, report_table};

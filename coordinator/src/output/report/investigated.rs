@@ -7,7 +7,6 @@ use hindcast_common::format::format_bytes;
 use super::table::Table;
 use super::{Source, format};
 
-
 /// Names shown, those of the most rows.
 const SHOWN_NAMES: usize = 20;
 /// Contributions to its risk shown.
