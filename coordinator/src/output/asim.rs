@@ -11,7 +11,8 @@ use crate::scan::ScanResult;
 
 const SCHEMA_VERSION: &str = "0.1";
 
-/// A line a finding. What the schema has one field for is the first named; all are in AdditionalFields.
+/// One line per finding. Where the schema has a single field, it holds the first entity of its kind; AdditionalFields holds
+/// all entities.
 pub(super) fn alert_events(result: &ScanResult) -> Result<Vec<u8>> {
     let risks = Risks::of(result);
     let summary = &result.report.summary;
@@ -114,7 +115,7 @@ fn put_entities(event: &mut Value, finding: &Finding) {
     }
 }
 
-/// The address of the two a finding names from which it came.
+/// The source address, if the finding names it as an entity.
 fn source(finding: &Finding) -> Option<String> {
     let text = finding.evidence.get("source_ip")?.as_str()?;
     let source = Entity::of(EntityKind::Ip, text)?;

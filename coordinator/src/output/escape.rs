@@ -1,4 +1,4 @@
-//! CSV for spreadsheets: text that they would take for a formula gets an apostrophe before it, as OWASP advises.
+//! CSV for spreadsheets: an apostrophe precedes text that a spreadsheet would evaluate as a formula, as OWASP advises.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use hindcast_common::{Error, Result};
 
 use crate::scan::Parts;
 
-/// What formulas begin with, and what spreadsheets pass over before them.
+/// Characters that start a formula, and white space that spreadsheets skip before one.
 const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
-/// The parts with all cells of text escaped; numbers and times stay as they are.
+/// The parts with all text cells escaped. Numbers and times stay as they are.
 pub(super) fn escaped(parts: Parts<'_>) -> Parts<'_> {
     Box::new(parts.map(|part| escaped_batch(&part?)))
 }

@@ -30,7 +30,7 @@ pub(super) fn write(findings: &[Finding], folder: &Path, formats: &[Format], ver
     tables::write_batch(file, &batch).map_err(|error| Error::io(action)(std::io::Error::other(error)))
 }
 
-/// Writes one JSON value a line.
+/// Writes one JSON value per line.
 pub(crate) fn write_lines<T: serde::Serialize>(
     values: impl IntoIterator<Item = T>,
     path: &Path,
@@ -58,10 +58,10 @@ fn csv(batch: &RecordBatch, choice: Choice<'_>) -> Result<Vec<u8>> {
 /// Columns that hold JSON text.
 const JSON_COLUMNS: [&str; 4] = ["entities", "techniques", "evidence", "watchlists"];
 
-/// One row a finding; lists and objects as JSON text.
+/// One row per finding. Lists and objects are JSON text.
 ///
 /// # Errors
-/// [`Error::Engine`] where the columns do not fit each other.
+/// [`Error::Engine`] if the columns make no batch.
 pub fn findings_batch(findings: &[Finding]) -> Result<RecordBatch> {
     let json = |value: &dyn Fn(&Finding) -> Value| -> Vec<Option<String>> {
         findings.iter().map(|finding| Some(value(finding).to_string())).collect()
@@ -89,10 +89,10 @@ pub fn findings_batch(findings: &[Finding]) -> Result<RecordBatch> {
     batch_of(texts, numbers)
 }
 
-/// One row an incident; lists and objects as JSON text.
+/// One row per incident. Lists and objects are JSON text.
 ///
 /// # Errors
-/// [`Error::Engine`] where the columns do not fit each other.
+/// [`Error::Engine`] if the columns make no batch.
 pub(super) fn incidents_batch(incidents: &[Incident]) -> Result<RecordBatch> {
     let json = |value: &dyn Fn(&Incident) -> Value| -> Vec<Option<String>> {
         incidents.iter().map(|incident| Some(value(incident).to_string())).collect()
@@ -129,12 +129,12 @@ fn batch_of(texts: Vec<(&str, Vec<Option<String>>)>, numbers: Vec<(&str, Vec<i64
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| Error::Engine(error.into()))
 }
 
-/// The findings of batches made by [`findings_batch`].
+/// The findings of batches that [`findings_batch`] made.
 ///
 /// # Errors
-/// [`Error::Internal`] where the batches are others.
+/// [`Error::Internal`] if the batches have other columns or values.
 pub fn findings_of_batches(batches: &[RecordBatch]) -> Result<Vec<Finding>> {
-    let strange = |what: &dyn std::fmt::Display| Error::Internal(format!("a finding can't be read: {what}"));
+    let invalid = |what: &dyn std::fmt::Display| Error::Internal(format!("a finding can't be read: {what}"));
     let mut findings = Vec::new();
     for batch in batches {
         for row in 0..batch.num_rows() {
@@ -143,15 +143,15 @@ pub fn findings_of_batches(batches: &[RecordBatch]) -> Result<Vec<Finding>> {
                 let value = match (column.as_string_opt::<i32>(), column.as_primitive_opt::<Int64Type>()) {
                     _ if column.is_null(row) => Value::Null,
                     (Some(texts), _) if JSON_COLUMNS.contains(&field.name().as_str()) => {
-                        serde_json::from_str(texts.value(row)).map_err(|error| strange(&error))?
+                        serde_json::from_str(texts.value(row)).map_err(|error| invalid(&error))?
                     }
                     (Some(texts), _) => Value::from(texts.value(row)),
                     (None, Some(numbers)) => Value::from(numbers.value(row)),
-                    (None, None) => return Err(strange(&field.data_type())),
+                    (None, None) => return Err(invalid(&field.data_type())),
                 };
                 object.insert(field.name().clone(), value);
             }
-            findings.push(serde_json::from_value(Value::Object(object)).map_err(|error| strange(&error))?);
+            findings.push(serde_json::from_value(Value::Object(object)).map_err(|error| invalid(&error))?);
         }
     }
     Ok(findings)

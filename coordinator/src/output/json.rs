@@ -1,11 +1,11 @@
-//! What the JSON exports have in common.
+//! Functions that the JSON exports share.
 
 use hindcast_common::entities::{Entity, EntityKind};
 use hindcast_common::findings::Finding;
 use hindcast_common::{Error, Result};
 use serde_json::Value;
 
-/// The value without the fields that are null, at any depth: schemas take a field for absent or well typed.
+/// The value without null fields, at any depth: schemas accept an absent field but no null.
 pub(super) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -17,7 +17,7 @@ pub(super) fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// One JSON value a line.
+/// One JSON value per line.
 pub(super) fn lines<T: serde::Serialize>(values: impl IntoIterator<Item = T>) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
     for value in values {
@@ -27,19 +27,19 @@ pub(super) fn lines<T: serde::Serialize>(values: impl IntoIterator<Item = T>) ->
     Ok(lines)
 }
 
-/// A value as a file for people to look into.
+/// A value as indented JSON.
 pub(super) fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     let mut json = serde_json::to_vec_pretty(value).map_err(|error| Error::Internal(error.to_string()))?;
     json.push(b'\n');
     Ok(json)
 }
 
-/// The entities of a kind that a finding names.
+/// The entities of one kind that a finding names.
 pub(super) fn of_kind(finding: &Finding, kind: EntityKind) -> impl Iterator<Item = &Entity> {
     finding.entities.iter().filter(move |entity| entity.kind == kind)
 }
 
-/// The name that says most.
+/// The full name, or the canonical name of an entity without one.
 pub(super) fn fullest(entity: &Entity) -> &str {
     entity.full_name.as_ref().unwrap_or(&entity.name)
 }

@@ -1,4 +1,4 @@
-//! What a scan leaves behind: a folder written beside its place and renamed into it.
+//! The result folder of a scan. It is written under a temporary name next to its target and renamed at the end.
 
 mod asim;
 mod escape;
@@ -35,9 +35,9 @@ pub enum Format {
     Csv,
     /// `tables/<analysis>.json`, an array of objects
     Json,
-    /// `tables/<analysis>.jsonl`, an object a line
+    /// `tables/<analysis>.jsonl`, one object per line
     Jsonl,
-    /// `tables.xlsx`, a sheet for findings, incidents and each table
+    /// `tables.xlsx`, with a sheet for findings, incidents and each table
     Xlsx,
     /// `findings.jsonl` as OCSF Detection Findings, and `incidents.ocsf.jsonl`
     Ocsf,
@@ -49,20 +49,20 @@ pub enum Format {
     Asim,
     /// `stix.json`, a STIX 2.1 bundle
     Stix,
-    /// `report.html`, everything on one page
+    /// `report.html`, the whole result on one page
     Html,
 }
 
-/// Which files are written of a result, and how.
+/// Which files are written, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct Choice<'a> {
     /// The formats.
     pub formats: &'a [Format],
-    /// Whether cells of CSV that a spreadsheet would take for formulas are made text.
+    /// Whether CSV cells that a spreadsheet would evaluate as formulas are escaped.
     pub escapes_formulas: bool,
 }
 
-/// A file beside the tables that is written for one format.
+/// A file that a format adds to the tables.
 struct Export {
     format: Format,
     file: &'static str,
@@ -102,17 +102,17 @@ impl Export {
     }
 }
 
-/// A result folder in the making. Dropped before [`OutputFolder::publish`], it leaves nothing.
+/// A result folder that is being written. If it is dropped before [`OutputFolder::publish`], nothing remains of it.
 pub struct OutputFolder {
     target: PathBuf,
     draft: tempfile::TempDir,
 }
 
 impl OutputFolder {
-    /// Makes the draft beside `target`, so that the rename stays on one file system.
+    /// Makes the draft in the parent folder of `target`, so that the rename stays on one file system.
     ///
     /// # Errors
-    /// [`Error::Config`] where `target` is there and holds something that is no result of a scan.
+    /// [`Error::Config`] if `target` exists and is not the result of a scan.
     pub fn create(target: &Path) -> Result<Self> {
         check_replaceable(target)?;
         let target =
@@ -126,15 +126,15 @@ impl OutputFolder {
         Ok(Self { target, draft })
     }
 
-    /// Where the draft is.
+    /// The path of the draft.
     pub fn path(&self) -> &Path {
         self.draft.path()
     }
 
-    /// Writes everything of `result`; gives the exports that failed, each of which loses its own file only.
+    /// Writes all files of `result`. Returns the exports that failed: a failed export affects only its own file.
     ///
     /// # Errors
-    /// [`Error::Io`] where a file that every result has can't be written.
+    /// [`Error::Io`] if a file that every result has can't be written.
     pub fn write(&self, result: &ScanResult, choice: Choice<'_>) -> Result<Vec<Unwritten>> {
         let summary = &result.report.summary;
         let folder = self.draft.path();
@@ -163,14 +163,14 @@ impl OutputFolder {
         Ok(unwritten)
     }
 
-    /// Puts the folder in its place, replacing an earlier result.
+    /// Renames the folder to its target and replaces an earlier result.
     ///
     /// # Errors
-    /// [`Error::Io`] where the rename fails; the earlier result is then still there.
+    /// [`Error::Io`] if the rename fails. The earlier result then still exists.
     pub fn publish(self) -> Result<PathBuf> {
         let failed = |path: &Path| Error::io(format!("replacing {}", path.display()));
         let draft = self.draft.keep();
-        // Temporary folders are private to their maker; a result is as readable as any folder.
+        // Temporary folders are readable by their owner alone. A result gets the permissions of an ordinary folder.
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -188,10 +188,10 @@ impl OutputFolder {
     }
 }
 
-/// Fails where `target` holds something that is no result of a scan.
+/// Checks that `target` is absent, empty or the result of a scan.
 ///
 /// # Errors
-/// [`Error::Config`] then.
+/// [`Error::Config`] otherwise.
 pub fn check_replaceable(target: &Path) -> Result<()> {
     if !target.exists() || target.join("summary.json").is_file() {
         return Ok(());
@@ -200,7 +200,10 @@ pub fn check_replaceable(target: &Path) -> Result<()> {
     if is_empty {
         return Ok(());
     }
-    Err(Error::Config(format!("{} exists and is no result of a scan: name another --out", target.display())))
+    Err(Error::Config(format!(
+        "{} exists and is not the result of a scan: choose another --out",
+        target.display()
+    )))
 }
 
 /// Writes a value as JSON for people and scripts.

@@ -11,12 +11,12 @@ use super::risks::Risks;
 use crate::scan::ScanResult;
 
 const LAYER_VERSION: &str = "4.5";
-/// The first release of the Navigator that knew this version of ATT&CK.
+/// The first Navigator release that supports this version of ATT&CK.
 const NAVIGATOR_VERSION: &str = "5.1.0";
 /// Colours of scores 0, 50 and 100.
 const COLOURS: [&str; 3] = ["#ffffff", "#f6b26b", "#c00000"];
 
-/// The layer. A technique's score is the risk of the worst incident or entity that a finding with it has to do with.
+/// The layer. The score of a technique is the highest risk among the incidents and entities of its findings.
 pub(super) fn layer(result: &ScanResult) -> Result<Vec<u8>> {
     let risks = Risks::of(result);
     let mut shown: BTreeMap<&str, (&Technique, Vec<&Finding>)> = BTreeMap::new();
@@ -48,11 +48,11 @@ pub(super) fn layer(result: &ScanResult) -> Result<Vec<u8>> {
 
 fn entry(technique: &Technique, findings: &[&Finding], risks: &Risks<'_>) -> Value {
     let severities = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
-    let counted = severities.into_iter().filter_map(|severity| {
+    let counts = severities.into_iter().filter_map(|severity| {
         let count = findings.iter().filter(|finding| finding.severity == severity).count();
         (count > 0).then(|| format!("{count} {}", severity.name()))
     });
-    let counts = counted.collect::<Vec<_>>().join(", ");
+    let counts = counts.collect::<Vec<_>>().join(", ");
     let titles: BTreeSet<&str> = findings.iter().map(|finding| finding.title.as_str()).collect();
     let analyses: BTreeSet<&str> = findings.iter().map(|finding| finding.analysis.as_str()).collect();
     let metadata =

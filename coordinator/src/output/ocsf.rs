@@ -16,7 +16,7 @@ use crate::scan::ScanResult;
 
 const OCSF_VERSION: &str = "1.8.0";
 
-/// The event of one finding. Its time is that of the last evidence, so the same finding is the same event.
+/// The event of one finding. Its time is that of the last evidence, so that the same finding makes the same event.
 pub(super) fn detection_finding(finding: &Finding, version: &str) -> Value {
     let (severity_id, severity) = severity_of(finding.severity);
     without_nulls(json!({
@@ -46,7 +46,7 @@ pub(super) fn detection_finding(finding: &Finding, version: &str) -> Value {
     }))
 }
 
-/// A line an incident.
+/// One line per incident.
 pub(super) fn incident_findings(result: &ScanResult) -> Result<Vec<u8>> {
     let findings: BTreeMap<&str, &Finding> =
         result.findings.iter().map(|finding| (finding.id.as_str(), finding)).collect();
@@ -87,7 +87,7 @@ fn incident_finding(incident: &Incident, findings: &[&Finding], version: &str) -
         "priority": priority_id.map(|(_, name)| name),
         "status_id": 1,
         "status": "New",
-        // The class must name somebody, and nobody has it yet.
+        // The class requires an assignee, and the incident has none yet.
         "assignee_group": { "name": "Unassigned" },
         "count": findings.len(),
         "desc": description,
@@ -96,7 +96,7 @@ fn incident_finding(incident: &Incident, findings: &[&Finding], version: &str) -
         "finding_info_list": findings.iter().map(|finding| finding_info(finding)).collect::<Vec<_>>(),
         "attacks": techniques.values().map(|technique| attack(technique)).collect::<Vec<_>>(),
         "observables": incident.entities.iter().map(observable).collect::<Vec<_>>(),
-        // What the class has no field for.
+        // Values for which the class has no field.
         "unmapped": {
             "risk_score": incident.risk.score,
             "stages": incident.stages,

@@ -1,4 +1,4 @@
-//! The risk that a finding carries into an export: that of the worst incident it is part of, or entity it names.
+//! The risk of a finding in exports: the highest among its incidents and the entities it names.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use hindcast_common::findings::Finding;
 
 use crate::scan::ScanResult;
 
-/// Risks by what findings have to do with.
+/// Risks by entity, and by finding of an incident.
 pub(super) struct Risks<'a> {
     entities: BTreeMap<(EntityKind, &'a str), u64>,
     incidents: BTreeMap<&'a str, u64>,

@@ -17,7 +17,7 @@ use super::unwritten::{Unwritten, whole_or_none};
 use super::{Choice, Format};
 use crate::scan::{Parts, ResultTable, recut};
 
-/// Writes one table in each of the formats that has a file a table; gives the files that failed.
+/// Writes one table in each format that has one file per table. Returns the files that failed.
 pub(crate) fn write(table: &ResultTable, folder: &Path, choice: Choice<'_>) -> Vec<Unwritten> {
     let write_as = |format: &Format| {
         let (extension, write) = match format {
@@ -25,7 +25,7 @@ pub(crate) fn write(table: &ResultTable, folder: &Path, choice: Choice<'_>) -> V
             Format::Csv => ("csv", write_csv as Writer),
             Format::Json => ("json", write_json as Writer),
             Format::Jsonl => ("jsonl", write_jsonl as Writer),
-            // Those have no file a table.
+            // The other formats have no file per table.
             _ => return None,
         };
         let name = format!("{}.{extension}", table.name);

@@ -13,12 +13,12 @@ use super::risks::Risks;
 use crate::correlate::{Incident, span_us};
 use crate::scan::ScanResult;
 
-/// A line for the first evidence of each finding, one for the last where that is later, and likewise of incidents; by time.
+/// One line for the first evidence of each finding and incident, and one for the last if it is later, ordered by time.
 pub(super) fn events(result: &ScanResult) -> Result<Vec<u8>> {
     let risks = Risks::of(result);
     let mut events: BTreeMap<(i64, String, bool), Value> = BTreeMap::new();
     for finding in &result.findings {
-        // Without a time there is no place on a timeline.
+        // A timeline has no place for a finding without a time.
         let Some((first_us, last_us)) = span_us(finding) else { continue };
         let event = finding_event(finding, risks.score(finding));
         put(&mut events, &finding.id, (first_us, last_us), &event);
@@ -82,7 +82,7 @@ fn incident_event(incident: &Incident) -> Value {
     event
 }
 
-/// Names under the attribute of their kind.
+/// Puts names under the attribute of their kind.
 fn put_names<'a>(event: &mut Value, entities: impl Iterator<Item = &'a Entity> + Clone) {
     for kind in EntityKind::ALL {
         let named = entities.clone().filter(|entity| entity.kind == kind);

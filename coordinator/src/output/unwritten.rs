@@ -1,4 +1,4 @@
-//! Exports that fail: each loses its own file, and is named once all others are in their place.
+//! Exports that fail. A failed export affects only its own file, and the error names it after all others are written.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,31 +9,31 @@ use hindcast_common::{Error, Result};
 /// A file that could not be written.
 #[derive(Debug)]
 pub struct Unwritten {
-    /// Its path below the result folder.
+    /// The path below the result folder.
     file: String,
     error: Error,
 }
 
-/// Has `write` write the file at `path`, called `name` in messages. Where it fails or panics, nothing is left of the file.
+/// Calls `write` for the file at `path`, which messages call `name`. If it fails or panics, the file is removed.
 pub(super) fn whole_or_none(
     path: &Path,
     name: &str,
     write: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<(), Unwritten> {
     let written = catch_unwind(AssertUnwindSafe(|| write(path)));
-    let written =
-        written.unwrap_or_else(|_| Err(Error::Internal("an error in Hindcast broke it off".into())));
+    let written = written
+        .unwrap_or_else(|_| Err(Error::Internal("writing stopped because of an error in Hindcast".into())));
     written.map_err(|error| {
-        // It may not even have been begun.
+        // The file may not exist yet.
         let _ = fs::remove_file(path);
         Unwritten { file: name.to_owned(), error }
     })
 }
 
-/// Fails where exports of the result in `out` failed.
+/// Checks that no export of the result in `out` failed.
 ///
 /// # Errors
-/// [`Error::Internal`] naming each.
+/// [`Error::Internal`] that names each failed export.
 pub fn check_written(unwritten: &[Unwritten], out: &Path) -> Result<()> {
     if unwritten.is_empty() {
         return Ok(());
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fails_or_panics_leaves_no_file_and_is_named() {
+    fn an_export_that_fails_or_panics_leaves_no_file_and_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
         let begin = |path: &Path| fs::write(path, "half").map_err(Error::io("writing"));

@@ -1,4 +1,4 @@
-//! Findings, incidents and result tables as one workbook, a sheet each.
+//! Findings, incidents and result tables as one workbook, with one sheet each.
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
@@ -10,14 +10,14 @@ use super::findings_file::{findings_batch, incidents_batch};
 use super::tables::BoxedError;
 use crate::scan::{ResultTable, ScanResult};
 
-/// Rows a sheet can hold, the header included.
+/// Rows that a sheet can hold, including the header.
 const SHEET_ROWS: usize = 1_048_576;
-/// UTF-16 code units a cell can hold: one beyond the first 65,536 characters is two.
+/// UTF-16 code units that a cell can hold. A character beyond the first 65,536 counts as two.
 const CELL_UNITS: usize = 32_767;
-/// Whole numbers beyond this are written as text: a cell's number is a double.
+/// Larger whole numbers are written as text: the number of a cell is a double.
 const EXACT_INTEGER: i64 = 1 << 53;
 
-/// The workbook. A table too long for a sheet is cut, and its last row says so.
+/// The workbook. The last row of a truncated sheet says how many rows are missing.
 pub(super) fn workbook(result: &ScanResult) -> Result<Vec<u8>> {
     let firsts = [
         ResultTable::held("findings", &[findings_batch(&result.findings)?])?,
@@ -25,7 +25,7 @@ pub(super) fn workbook(result: &ScanResult) -> Result<Vec<u8>> {
     ];
     let build = || -> Result<Vec<u8>, BoxedError> {
         let mut workbook = Workbook::new();
-        // A fixed time of creation: the same result is the same bytes.
+        // The time of creation is fixed, so that the same result makes the same bytes.
         let created = ExcelDateTime::from_ymd(2000, 1, 1)?;
         workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
         for table in firsts.iter().chain(&result.tables) {
@@ -78,7 +78,7 @@ fn write_row(sheet: &mut Worksheet, row: u32, batch: &RecordBatch, index: usize)
                 let micros = array.as_primitive::<TimestampMicrosecondType>().value(index);
                 sheet.write_string(row, column, format_micros(micros))?;
             }
-            // Text is written as text: what looks like a formula in a log stays one line of a log.
+            // Text is written as text, never as a formula.
             _ => {
                 let text = match (array.as_string_view_opt(), array.as_string_opt::<i32>()) {
                     (Some(texts), _) => texts.value(index),
@@ -92,7 +92,7 @@ fn write_row(sheet: &mut Worksheet, row: u32, batch: &RecordBatch, index: usize)
     Ok(())
 }
 
-/// As much of `text` as a cell can hold.
+/// The beginning of `text` that fits in a cell.
 fn fitting(text: &str) -> &str {
     let mut units = 0;
     let end = text.char_indices().find(|(_, character)| {

@@ -1,21 +1,21 @@
-//! Ids that follow from what they name, and times as STIX writes them.
+//! Ids that are derived from the objects they name, and times in the form of STIX.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use hindcast_common::time::format_micros;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use uuid::{Builder, Uuid};
 
-/// The namespace STIX 2.1 gives for observables (section 2.9): whoever makes the same observable gives it the same id.
+/// The namespace of STIX 2.1 for observables (section 2.9): every producer gives the same observable the same id.
 const OBSERVABLES: Uuid = Uuid::from_u128(0x00ab_edb4_aa42_466c_9c01_fed2_3315_a9b7);
-/// The namespace of all other objects here, drawn once.
-const OURS: Uuid = Uuid::from_u128(0x5f6d_0d0a_91d5_4c1e_8a53_2c7b_6c0e_47d9);
+/// The namespace of all other objects: a random UUID, fixed for ever.
+const HINDCAST: Uuid = Uuid::from_u128(0x5f6d_0d0a_91d5_4c1e_8a53_2c7b_6c0e_47d9);
 
-/// The id of an object of ours.
+/// The id of an object that is no observable.
 pub(super) fn id_of(kind: &str, name: &str) -> String {
-    format!("{kind}--{}", version_5(OURS, &format!("{kind} {name}")))
+    format!("{kind}--{}", version_5(HINDCAST, &format!("{kind} {name}")))
 }
 
-/// The id of an observable, from the JSON of the properties that make it what it is.
+/// The id of an observable, from the JSON of the properties that identify it.
 pub(super) fn observable_id(kind: &str, canonical_json: &str) -> String {
     format!("{kind}--{}", version_5(OBSERVABLES, canonical_json))
 }
@@ -34,7 +34,7 @@ pub(super) fn timestamp(micros: i64) -> String {
     format_micros(micros)
 }
 
-/// The same of when an object was made and changed: with three decimals, as STIX asks there.
+/// The time of creation or change of an object. STIX requires three decimals.
 pub(super) fn version_time(micros: i64) -> String {
     let instant = DateTime::<Utc>::from_timestamp_micros(micros);
     instant.map_or_else(|| format_micros(micros), |at| at.to_rfc3339_opts(SecondsFormat::Millis, true))
@@ -52,11 +52,11 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_those_that_the_standards_give() {
+    fn ids_match_the_examples_of_the_standards() {
         // RFC 9562, appendix A.4.
         let dns = Uuid::from_u128(0x6ba7_b810_9dad_11d1_80b4_00c0_4fd4_30c8);
         assert_eq!(version_5(dns, "www.example.com").to_string(), "2ed6657d-e927-568b-95e1-2665a8aea6a2");
-        // As the python library stix2 gives it.
+        // From the Python library stix2.
         assert_eq!(
             observable_id("ipv4-addr", r#"{"value":"198.51.100.3"}"#),
             "ipv4-addr--28bb3599-77cd-5a82-a950-b5bc3caf07c4"

@@ -1,6 +1,7 @@
-//! Findings and incidents as a STIX 2.1 bundle: what was observed, as sightings of ATT&CK techniques, and what belongs together.
+//! Findings and incidents as a STIX 2.1 bundle: observed data, sightings of ATT&CK techniques, and the incidents that relate
+//! them.
 //!
-//! Ids are version 5 UUIDs and times are those of the evidence, so the same scan is the same bundle.
+//! Ids are version 5 UUIDs and times are those of the evidence, so that the same scan makes the same bundle.
 
 mod ids;
 mod observables;
@@ -19,16 +20,16 @@ use crate::scan::ScanResult;
 use ids::{id_of, timestamp, version_time};
 use observables::observable;
 
-/// Since when the objects that are the same in every bundle are so.
+/// The time of creation of objects that are the same in every bundle.
 const ALWAYS: &str = "2026-01-01T00:00:00.000Z";
-/// Most that STIX lets something be counted.
+/// The largest count that STIX allows.
 const LARGEST_COUNT: u64 = 999_999_999;
 
-/// The bundle: techniques and observed things by id, then a sighting a finding, then incidents.
+/// The bundle: techniques and observables by id, then sightings by finding, then incidents.
 pub(super) fn bundle(result: &ScanResult) -> Result<Vec<u8>> {
     let risks = Risks::of(result);
     let mut techniques: BTreeMap<String, Value> = BTreeMap::new();
-    let mut things: BTreeMap<String, Value> = BTreeMap::new();
+    let mut observables: BTreeMap<String, Value> = BTreeMap::new();
     let mut observations: Vec<Value> = Vec::new();
     let mut observed_of: BTreeMap<&str, String> = BTreeMap::new();
     let window_us = parse_time_us(&result.report.summary.window.from).unwrap_or_default();
@@ -36,9 +37,9 @@ pub(super) fn bundle(result: &ScanResult) -> Result<Vec<u8>> {
         let span_us = span_us(finding).unwrap_or((window_us, window_us));
         let mut refs = Vec::new();
         for entity in &finding.entities {
-            let (id, thing) = observable(entity);
+            let (id, object) = observable(entity);
             refs.push(id.clone());
-            things.insert(id, thing);
+            observables.insert(id, object);
         }
         refs.sort();
         refs.dedup();
@@ -59,7 +60,7 @@ pub(super) fn bundle(result: &ScanResult) -> Result<Vec<u8>> {
         observations.extend(incident_objects(incident, &observed_of, window_us));
     }
     let mut objects = vec![identity()];
-    objects.extend(techniques.into_values().chain(things.into_values()));
+    objects.extend(techniques.into_values().chain(observables.into_values()));
     objects.extend(observations);
     let ids: Vec<&str> = objects.iter().filter_map(|object| object["id"].as_str()).collect();
     let id = id_of("bundle", &format!("{} {}", result.report.summary.config_hash, ids.join(" ")));
@@ -67,7 +68,7 @@ pub(super) fn bundle(result: &ScanResult) -> Result<Vec<u8>> {
     pretty(&json!({ "type": "bundle", "id": id, "objects": objects }))
 }
 
-/// What every object of ours has.
+/// The properties that all domain and relationship objects have.
 fn object(kind: &str, name: &str, created_us: i64, modified_us: i64) -> Value {
     json!({
         "type": kind,
@@ -124,7 +125,7 @@ fn attack_pattern(technique: &Technique) -> Value {
     })
 }
 
-/// The finding's own name, by which it is found in the other files.
+/// The id of the finding, which is the same in the other files.
 fn reference(finding: &Finding) -> Value {
     json!([{ "source_name": "hindcast", "external_id": finding.id, "description": finding.title }])
 }
@@ -165,14 +166,14 @@ fn sighting(finding: &Finding, technique: &Technique, span_us: (i64, i64), risk:
     )
 }
 
-/// The incident, and its relation to what was observed of each finding.
+/// The incident and its relationships to the observed data of each finding.
 fn incident_objects(incident: &Incident, observed: &BTreeMap<&str, String>, window_us: i64) -> Vec<Value> {
     let micros = |text: &Option<String>| text.as_deref().and_then(parse_time_us);
     let first_us = micros(&incident.first_seen).unwrap_or(window_us);
     let last_us = micros(&incident.last_seen).unwrap_or(first_us).max(first_us);
     let stages = incident.stages.iter().map(|stage| stage.name());
     let stages = stages.collect::<Vec<_>>().join(", ");
-    let whole = with(
+    let object_of_incident = with(
         object("incident", &incident.id, first_us, last_us),
         json!({
             "name": format!("Incident of {} findings: {stages}", incident.findings.len()),
@@ -196,5 +197,5 @@ fn incident_objects(incident: &Incident, observed: &BTreeMap<&str, String>, wind
         )
     });
     let relations: Vec<Value> = relations.collect();
-    std::iter::once(whole).chain(relations).collect()
+    std::iter::once(object_of_incident).chain(relations).collect()
 }

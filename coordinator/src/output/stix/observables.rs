@@ -19,10 +19,10 @@ pub(super) fn observable(entity: &Entity) -> (String, Value) {
             ("user-account", json!({ "account_type": "cloud-storage", "user_id": entity.name }))
         }
         EntityKind::Url if entity.name.contains("://") => ("url", json!({ "value": entity.name })),
-        // STIX has no object for a host: it is known by its name in the network.
+        // STIX has no object for a host, so its network name stands for it.
         EntityKind::Url | EntityKind::Device => ("domain-name", json!({ "value": fullest(entity) })),
     };
-    // Nothing but what identifies the object, in the order of names: canonical JSON as it stands.
+    // Only the properties that identify the object, ordered by name: this is canonical JSON.
     let id = observable_id(kind, &object.to_string());
     object["type"] = kind.into();
     object["spec_version"] = "2.1".into();
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_has_its_object() {
+    fn each_kind_has_an_observable() {
         for (kind, name, expected) in [
             (EntityKind::Ip, "198.51.100.3", "ipv4-addr--28bb3599-77cd-5a82-a950-b5bc3caf07c4"),
             (EntityKind::Ip, "2001:db8::1", "ipv6-addr--"),
