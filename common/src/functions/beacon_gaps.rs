@@ -14,8 +14,8 @@ use super::{costly, lists_of_integers};
 /// Gap statistics of sorted, distinct whole seconds, as a struct:
 /// `avg_delta`, `std_delta` (seconds), `min_delta`, `max_delta` (whole seconds), `intervals`, `jitter`.
 ///
-/// `std_delta` is the sample standard deviation and `jitter` is `std_delta / avg_delta`; they are null where
-/// fewer than two (for the former) or one gap is there. Sums are exact integers, so the result depends on the set alone.
+/// `std_delta` is the sample standard deviation and `jitter` is `std_delta / avg_delta`. `std_delta` is null below two
+/// gaps, `jitter` below one. Sums are exact integers, so the result depends only on the set.
 pub fn beacon_gaps(seconds: Expr) -> Expr {
     ScalarUDF::from(BeaconGaps { signature: costly(1) }).call(vec![seconds])
 }

@@ -1,5 +1,5 @@
-//! The parts of a beacon's score that come from sums over its pair's sessions, and how they come together. docs/beacons.md has
-//! the formulas with their sources, and what they are worth on generated truth.
+//! The parts of a beacon's score that are computed from sums over the sessions of its pair, and their combination. docs/beacons.md
+//! has the formulas with their sources, and their quality on generated ground truth.
 
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
@@ -7,31 +7,31 @@ use datafusion::functions::core::expr_fn::{coalesce, greatest, least};
 use datafusion::functions::math::expr_fn::{ln, sqrt};
 use datafusion::logical_expr::{Expr, cast, lit, when};
 
-use super::{CLASSES_AN_OCTAVE, round_half_up};
+use super::{CLASSES_PER_OCTAVE, round_half_up};
 
-/// Octaves (doublings) of deviation at which sizes count as not alike at all: a beacon's polls differ by less than one, what
-/// people send by two.
+/// Deviation in octaves (doublings) from which sizes count as not alike at all: a beacon's polls differ by less than one octave,
+/// transfers of people by two.
 const OCTAVES_NOT_ALIKE: f64 = 2.0;
-/// Mean sizes, as binary logarithms of bytes, up to which a session is as small as a poll (8 KiB), and from which on it is
-/// none at all (1 MiB). RITA's first versions scored smallness likewise, up to 8 KiB in all.
+/// Mean sizes as binary logarithms of bytes: up to the first (8 KiB) a session is as small as a poll, from the second (1 MiB) it is
+/// not a poll at all. RITA's first versions scored smallness in a similar way, up to 8 KiB in total.
 const OCTAVES_OF_POLL: f64 = 13.0;
 const OCTAVES_OF_TRANSFER: f64 = 20.0;
-/// Sources below which a network is too small for prevalence to tell much: it counts as one of so many.
+/// A network with fewer sources is too small for prevalence to be meaningful: it is treated as if it had this many.
 const FEWEST_SOURCES: f64 = 20.0;
 
-/// How alike and how small what a pair sends is: `max(0, 1 - d / 2) · s`, with `d` the deviation of the sizes' binary logarithms
-/// and `s` falling from 1 at a mean of 8 KiB to 0 at 1 MiB. Null where no size is known.
+/// How alike and how small the transfers of a pair are: `max(0, 1 - d / 2) · s`, with `d` the deviation of the sizes' binary logarithms
+/// and `s` falling from 1 at a mean of 8 KiB to 0 at 1 MiB. Null if no size is known.
 ///
 /// `size_classes` and `size_class_squares` are sums over `sessions` of [`super::size_class`] and of its square.
 ///
 /// # Errors
-/// Where the expression can't be built.
+/// If the expression can't be built.
 pub fn beacon_size_score(size_classes: Expr, size_class_squares: Expr, sessions: Expr) -> Result<Expr> {
     let is_known = size_classes.clone().is_not_null();
     let sessions = number(sessions);
     let mean = number(size_classes) / sessions.clone();
     let variance = number(size_class_squares) / sessions - mean.clone() * mean.clone();
-    let octaves = |classes: Expr| classes / lit(CLASSES_AN_OCTAVE as f64);
+    let octaves = |classes: Expr| classes / lit(CLASSES_PER_OCTAVE as f64);
     let within = |value: Expr| least(vec![lit(1.0), greatest(vec![lit(0.0), value])]);
     let deviation = octaves(sqrt(greatest(vec![lit(0.0), variance])));
     let alike = within(lit(1.0) - deviation / lit(OCTAVES_NOT_ALIKE));
@@ -40,11 +40,11 @@ pub fn beacon_size_score(size_classes: Expr, size_class_squares: Expr, sessions:
     when(is_known, round_half_up(alike * small, 4)).end()
 }
 
-/// What the scores that a pair has of its own come to: `√timing · (1 + context) / 2 · service`, where `context` is the mean of size
-/// and coverage, of those known.
+/// The combined score of a pair, before prevalence: `√timing · (1 + context) / 2 · service`, where `context` is the mean of size
+/// and coverage, as far as they are known.
 ///
-/// No size or persistence makes a beacon of what keeps no time, and timing alone comes half way. The root spreads the lower half,
-/// where jitter and loss lie: at 50 % of both a beacon's timing is a third, chance's next to nothing.
+/// Without timing, size and persistence never make a beacon; timing alone reaches half of the score. The root spreads the lower
+/// half of timing, where jitter and loss put beacons: at 50 % of both, a beacon's timing is a third, and that of chance nearly 0.
 pub fn beacon_own_score(
     timing_score: Expr,
     size_score: Expr,
@@ -55,11 +55,11 @@ pub fn beacon_own_score(
     sqrt(timing_score) * (lit(1.0) + context) / lit(2.0) * service_factor
 }
 
-/// How rare a destination is: `ln(n / d) / ln n`, with `d` sources of `n` that talk to it. That is the inverse document frequency
-/// (Spärck Jones 1972) as part of its maximum: 1 for a destination of one source, 0 for one of all. Null where `d` is.
+/// How rare a destination is: `ln(n / d) / ln n`, if `d` of `n` sources talk to it. This is the inverse document frequency
+/// (Spärck Jones 1972) relative to its maximum: 1 for a destination of one source, 0 for a destination of all. Null if `d` is null.
 ///
 /// # Errors
-/// Where the expression can't be built.
+/// If the expression can't be built.
 pub fn beacon_prevalence(distinct_sources: Expr, total_sources: Expr) -> Result<Expr> {
     let is_known = distinct_sources.clone().is_not_null();
     let total = greatest(vec![number(total_sources), lit(FEWEST_SOURCES)]);
@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    /// The values of `expr` over a row each.
+    /// The value of `expr` for each row.
     fn values(columns: Vec<(&str, ArrayRef)>, expr: Expr) -> Float64Array {
         let rows = RecordBatch::try_from_iter(columns).unwrap();
         let frame = SessionContext::new().read_batch(rows).unwrap();
@@ -94,7 +94,7 @@ mod tests {
         all.column(0).as_primitive::<Float64Type>().clone()
     }
 
-    /// Prevalence of destinations that have 1, 2, half and all sources of `total`.
+    /// Prevalence of destinations with 1, 2, half and all of `total` sources.
     fn prevalences(total: i64) -> Vec<f64> {
         let sources: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, total / 2, total]));
         let totals: ArrayRef = Arc::new(Int64Array::from(vec![total; 4]));
@@ -103,25 +103,25 @@ mod tests {
     }
 
     #[test]
-    fn the_more_sources_talk_to_a_destination_the_less_it_is_rare() {
+    fn a_destination_of_more_sources_is_less_rare() {
         let of_hundred = prevalences(100);
         assert_eq!((of_hundred[0], of_hundred[3]), (1.0, 0.0));
         assert!((of_hundred[1] - (1.0 - 2f64.ln() / 100f64.ln())).abs() < 1e-4, "{of_hundred:?}");
         assert!(of_hundred.windows(2).all(|pair| pair[1] <= pair[0]), "{of_hundred:?}");
-        // Of four sources, all four: the network is too small for that to count for much.
+        // All four of four sources: the network is too small for this to matter much.
         assert!(prevalences(4)[3] > 0.5, "{:?}", prevalences(4));
     }
 
     #[test]
-    fn nothing_is_known_of_a_destination_that_was_not_asked_for() {
+    fn the_prevalence_of_an_unknown_destination_is_null() {
         let none: ArrayRef = Arc::new(Int64Array::from(vec![None]));
         let expr = beacon_prevalence(ident("sources"), ident("total")).unwrap();
         assert!(values(vec![("sources", Arc::clone(&none)), ("total", none)], expr).is_null(0));
     }
 
     #[test]
-    fn small_sizes_that_are_alike_score_one_and_unknown_ones_none() {
-        // Ten sessions of 256 bytes, of 256 and 4,096 bytes in turn, of 1 MiB, and of unknown size.
+    fn small_and_similar_sizes_score_one_and_unknown_sizes_are_null() {
+        // Ten sessions each: of 256 bytes, of alternating 256 and 4,096 bytes, of 1 MiB, and of unknown size.
         let classes: ArrayRef = Arc::new(Int64Array::from(vec![Some(1_280), Some(1_600), Some(3_200), None]));
         let squares: ArrayRef =
             Arc::new(Int64Array::from(vec![Some(163_840), Some(266_240), Some(1_024_000), None]));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn timing_alone_comes_half_way_and_an_unknown_size_counts_as_coverage() {
+    fn timing_alone_reaches_half_and_an_unknown_size_counts_as_coverage() {
         let column = |value: Option<f64>| Arc::new(Float64Array::from(vec![value])) as ArrayRef;
         let score = |timing, size, coverage, factor| {
             let columns = vec![

@@ -1,4 +1,4 @@
-//! The shard bucket of a key: a small hash that is the same on every machine and version.
+//! The shard bucket of a key: a small hash that is the same on every machine and in every version.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use datafusion::logical_expr::{
 
 use super::text::{OfDictionary, as_texts};
 
-/// Buckets a rollup's state is cut into; a shard is a range of them.
+/// Number of buckets of a rollup's state; a shard is a range of buckets.
 pub const BUCKETS: u8 = 64;
 
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// The bucket of a key of one or more texts, `0..BUCKETS`: FNV-1a (Fowler, Noll, Vo) of each, folded, and added up with
-/// each but the last times a prime. A null counts as 0, so that a key of one null is in bucket 0.
+/// The bucket of a key of one or more texts, `0..BUCKETS`. The hash is FNV-1a (Fowler, Noll, Vo) of each text, folded; the sum is
+/// multiplied by a prime before the next is added. A null counts as 0: a key of one null is in bucket 0.
 pub fn bucket_of(key: Vec<Expr>) -> Expr {
     ScalarUDF::from(BucketOf::new(key.len())).call(key)
 }
@@ -34,7 +34,7 @@ fn hash_of(text: &[u8]) -> u64 {
     hash ^ (hash >> 32)
 }
 
-/// The hash of each row's text; of a dictionary, once a value.
+/// The hash of each row's text; a dictionary is hashed once per value.
 fn row_hashes(array: &ArrayRef, of_dictionary: &OfDictionary<Vec<u64>>) -> Result<Vec<u64>> {
     let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() else {
         return hashes_of(array);
@@ -46,7 +46,7 @@ fn row_hashes(array: &ArrayRef, of_dictionary: &OfDictionary<Vec<u64>>) -> Resul
 #[derive(Debug)]
 struct BucketOf {
     signature: Signature,
-    /// One a column of the key.
+    /// One per column of the key.
     of_dictionaries: Vec<OfDictionary<Vec<u64>>>,
 }
 

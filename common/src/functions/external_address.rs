@@ -1,4 +1,4 @@
-//! Which addresses lie outside private space.
+//! Whether an address lies outside private space.
 
 use std::net::IpAddr;
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::text_test::{TextTest, tested};
 
-/// The networks that count as inside, and exceptions that count as outside nonetheless.
+/// The networks that count as inside, with exceptions that still count as outside.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrivateSpace {
     /// Networks whose addresses are not external.
     pub private: Vec<IpNet>,
-    /// Networks inside private space that are external all the same (a laboratory's attacker, a partner's link).
+    /// Networks inside private space that count as external (a laboratory's attacker, a partner's link).
     pub declared_external: Vec<IpNet>,
 }
 
@@ -31,7 +31,7 @@ impl PrivateSpace {
     }
 }
 
-/// True where the text is an address outside private space; false or null for the rest, null included.
+/// True if the text is an address outside private space; false for all other texts and for null.
 pub fn is_external(address: Expr, space: &PrivateSpace) -> Expr {
     tested(address, IsExternal(space.clone()))
 }

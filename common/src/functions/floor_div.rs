@@ -9,8 +9,8 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, lit,
 };
 
-/// How many whole steps of `step`, which is positive, `number` holds: of times before 1970 the hour, day or second they lie in.
-/// SQL's division rounds towards zero, and puts an hour before 1970 and one after into one.
+/// `number / step` rounded down, for a positive `step`: the hour, day or second of a time, also before 1970.
+/// SQL's division rounds towards zero, and would unite the last hour before 1970 with the first one after.
 pub fn floor_div(number: Expr, step: i64) -> Expr {
     ScalarUDF::from(FloorDiv { signature: Signature::any(2, Volatility::Immutable) })
         .call(vec![number, lit(step)])

@@ -25,7 +25,7 @@ fn account_of(url: &str) -> Option<String> {
     let after_login = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
     let host = after_login.split(':').next()?.trim_end_matches('.');
     let account = host.strip_suffix(BLOB_HOST_SUFFIX)?;
-    // A private endpoint puts a label between: account.privatelink.blob.core.windows.net.
+    // A private endpoint adds a label: account.privatelink.blob.core.windows.net.
     account.split('.').next().filter(|name| !name.is_empty()).map(str::to_owned)
 }
 

@@ -13,9 +13,9 @@ use datafusion::logical_expr::{
 
 use super::text::{OfDictionary, as_texts};
 
-/// Numbers for the texts of one column, given in the order they are met.
+/// Numbers for the texts of one column, in order of first occurrence.
 ///
-/// Holds every distinct text for as long as it lives: one unit's grouping.
+/// Holds every distinct text while it lives: the grouping of one unit.
 #[derive(Debug, Clone, Default)]
 pub struct Interner(Arc<Shared>);
 
@@ -29,7 +29,7 @@ struct Shared {
 struct Texts {
     number_of: HashMap<Arc<str>, u32>,
     texts: Vec<Arc<str>>,
-    /// All texts so far, by number, as last asked for.
+    /// All texts by number, as of the last request.
     by_number: Option<ArrayRef>,
 }
 
@@ -55,7 +55,7 @@ impl Interner {
     }
 
     fn texts(&self) -> MutexGuard<'_, Texts> {
-        // A panic elsewhere leaves the map whole: every change to it is one insertion.
+        // A panic elsewhere leaves the map consistent: every change is one insertion.
         self.0.texts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -85,7 +85,7 @@ impl Texts {
 
     fn numbers(&mut self, array: &ArrayRef) -> Result<UInt32Array> {
         let mut number = |text: Option<&str>| text.map(|text| self.number(text));
-        // The values of dictionaries, which need no views of them.
+        // Values of dictionaries are read without views.
         if let Some(texts) = array.as_string_opt::<i32>() {
             return Ok(texts.iter().map(number).collect());
         }
@@ -174,7 +174,7 @@ mod tests {
     use arrow::datatypes::UInt32Type;
 
     #[test]
-    fn texts_come_back_whatever_array_they_came_in() {
+    fn texts_survive_the_round_trip_from_any_array_type() {
         let interner = Interner::default();
         let plain: ArrayRef = Arc::new(StringArray::from(vec![Some("b"), None, Some("a")]));
         let dictionary: ArrayRef =

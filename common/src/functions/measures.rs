@@ -1,7 +1,7 @@
 //! `measures`: counts, sums and extremes of a group, all in one pass and side by side in memory.
 //!
-//! An accumulator for each measure keeps an array of all groups, so a row touches as many distant places as there are measures; here
-//! it touches one.
+//! With one accumulator per measure, each keeps an array of all groups, and a row touches as many distant memory locations as there
+//! are measures. Here it touches one.
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use datafusion::logical_expr::{
 
 use super::rows_as_groups;
 
-/// Rows that are folded measure by measure before the next: the places of their groups stay in the processor's cache.
+/// Rows of a block, which is folded measure by measure: the cells of its groups stay in the processor's cache.
 const BLOCK_ROWS: usize = 256;
-/// Groups whose cells are one piece of memory.
+/// Groups per allocation of cells.
 const PIECE_GROUPS: usize = 8_192;
-/// A group's measures follow one cell that says, bit by bit, which of them have a value.
+/// The cells of a group begin with one whose bits say which measures have a value.
 const MOST_MEASURES: usize = 63;
 
-/// What becomes of a column's values. Nulls are left out; a sum or an extreme of none is null.
+/// How a column's values are aggregated. Nulls are left out; a sum or an extreme of no values is null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// How many there are.
+    /// Their number.
     Count,
     /// Their sum, which wraps as DataFusion's does.
     Sum,
@@ -39,7 +39,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// What unites its states: counts are added up.
+    /// The operation that merges its states: counts are summed.
     pub(crate) fn of_states(self) -> Self {
         if self == Self::Count { Self::Sum } else { self }
     }
@@ -88,7 +88,7 @@ impl AggregateUDFImpl for Measures {
             .zip(&self.parts)
             .find(|(column, part)| !is_known(column) && part.1 != Operation::Count)
         {
-            Some((column, (name, _))) => internal_err!("{name} can't be measured of {column}"),
+            Some((column, (name, _))) => internal_err!("{name} can't be computed from {column}"),
             None if types.len() > MOST_MEASURES => internal_err!("more than {MOST_MEASURES} measures"),
             None => Ok(DataType::Struct(self.fields(types))),
         }
@@ -104,7 +104,7 @@ impl AggregateUDFImpl for Measures {
     }
 
     fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        internal_err!("measures are of groups")
+        internal_err!("measures need groups")
     }
 
     fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
@@ -128,7 +128,7 @@ struct Groups {
     cells: Cells,
 }
 
-/// The cells of one group after those of another, in pieces: one array of all would be copied whole as it grows.
+/// The cells of all groups, group after group, in pieces: a single array would be copied whenever it grows.
 #[derive(Debug)]
 struct Cells {
     /// A group's cells before its first row.
@@ -156,7 +156,7 @@ impl Cells {
         }
     }
 
-    /// Cells of the first groups, which leave; later groups move up.
+    /// Takes the cells of the first groups out; later groups move up.
     fn take(&mut self, group_count: usize) -> Vec<Vec<i64>> {
         if group_count == self.group_count {
             self.group_count = 0;
@@ -185,7 +185,7 @@ impl Groups {
         Self { operations, fields, cells: Cells::new(blank) }
     }
 
-    /// Folds columns into the groups of their rows, each by what `operation_of` makes of its measure's.
+    /// Folds columns into the groups of their rows, each by the operation that `operation_of` derives from its measure's.
     fn fold(
         &mut self,
         columns: &[ArrayRef],
@@ -225,7 +225,7 @@ impl Groups {
         Ok(())
     }
 
-    /// Puts what `united` makes of a measure and a value in the measure's place, for each row of a block that has a value.
+    /// Replaces a measure by `united` of it and the value, for each row of a block that has a value.
     #[inline]
     fn each(&mut self, measure: usize, block: &Block<'_>, united: impl Fn(i64, i64) -> i64) {
         let (width, bit) = (self.cells.blank.len(), 1 << measure);
@@ -245,7 +245,7 @@ impl Groups {
         }
     }
 
-    /// The measures of the groups that leave; later groups move up.
+    /// Takes the measures of the emitted groups; later groups move up.
     fn take(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
         let width = self.cells.blank.len();
         let group_count = match emit_to {
@@ -273,13 +273,13 @@ impl Groups {
     }
 }
 
-/// Rows that follow each other: their groups, and where they have which value of a column.
+/// A block of consecutive rows: their groups and the values of a column.
 struct Block<'a> {
     start: usize,
     groups: &'a [usize],
     /// Of the whole column.
     valid: Option<&'a NullBuffer>,
-    /// Of the whole column; none where only their number counts.
+    /// Of the whole column; `None` if only their number counts.
     numbers: &'a [i64],
 }
 
@@ -290,7 +290,7 @@ fn whole_numbers(column: &ArrayRef) -> Result<&[i64]> {
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             Ok(column.as_primitive::<TimestampMicrosecondType>().values())
         }
-        other => exec_err!("measures are of whole numbers and times, not {other}"),
+        other => exec_err!("measures take whole numbers and times, not {other}"),
     }
 }
 
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_that_leave_early_unite_with_those_that_stay() {
+    fn groups_emitted_early_merge_with_the_remaining_groups() {
         let values: Vec<Option<i64>> =
             (0..5_000).map(|row| (row % 7 != 3).then_some(row * row % 1_013)).collect();
         let of_rows: Vec<usize> = (0..5_000).map(|row| row * 31 % 11).collect();

@@ -1,4 +1,4 @@
-//! Scalar, aggregate and window functions beside DataFusion's own. SQL calls them by the names in [`sql`].
+//! Scalar, aggregate and window functions in addition to DataFusion's. SQL calls them by the names in [`sql`].
 
 mod beacon_gaps;
 mod beacon_rhythm;
@@ -47,15 +47,15 @@ pub use packed_set::packed_set;
 pub use paired::{first_of, paired, second_of};
 pub use patterns::Patterns;
 use rounding::round_half_up;
-use size_class::{CLASSES_AN_OCTAVE, size_class};
+use size_class::{CLASSES_PER_OCTAVE, size_class};
 pub use sorted_distinct::sorted_distinct;
 pub(crate) use text::as_texts;
 
-/// What functions give, the bucket of a key among it. Raised whenever one gives something else: state is kept under it.
+/// Version of the functions' results, including the bucket of a key. Raise it whenever a result changes: it is part of the key of state.
 pub const FUNCTIONS_VERSION: u32 = 1;
 
-/// Of a function of `arguments` arguments that costs much a row. Said to be volatile, though it is not: the optimiser otherwise
-/// puts the call in the place of every use of its result, fields of a struct and filters among them, and below other filters.
+/// The signature of a function that is expensive per row, with this number of arguments. It is declared volatile although it is
+/// not. Otherwise the optimiser copies the call to every use of its result, such as struct fields and filters, and below filters.
 fn costly(arguments: usize) -> Signature {
     Signature::any(arguments, Volatility::Volatile)
 }
@@ -66,7 +66,7 @@ fn integers<'a>(array: &'a ArrayRef, function: &str) -> Result<&'a Int64Array> {
     array.as_primitive_opt::<Int64Type>().ok_or_else(other)
 }
 
-/// An argument of `function` as lists of 64-bit integers, with the numbers of all of them.
+/// An argument of `function` as lists of 64-bit integers, with the values of all lists.
 fn lists_of_integers<'a>(array: &'a ArrayRef, function: &str) -> Result<(&'a ListArray, &'a [i64])> {
     let other = || exec_datafusion_err!("{function} takes lists of integers, not {}", array.data_type());
     let lists = array.as_list_opt::<i32>().ok_or_else(other)?;
@@ -74,7 +74,7 @@ fn lists_of_integers<'a>(array: &'a ArrayRef, function: &str) -> Result<(&'a Lis
     Ok((lists, numbers.values()))
 }
 
-/// The state of an accumulator, a new one, in which each row is a group of its own.
+/// The state of a new accumulator in which each row is one group.
 fn rows_as_groups(
     mut accumulator: impl GroupsAccumulator,
     values: &[ArrayRef],

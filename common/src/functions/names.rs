@@ -1,4 +1,4 @@
-//! Names of entities in their canonical form, as [`crate::entities`] defines it; of a dictionary, once a value.
+//! Names of entities in the canonical form of [`crate::entities`]; a dictionary is converted once per value.
 
 use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
@@ -16,37 +16,37 @@ use crate::entities::{
     UserName, address_of, address_or_text_of, host_name, initiator_address_of, initiator_of,
 };
 
-/// The canonical text of an address; null where the text is none.
+/// The canonical text of an address; null if the text is not an address.
 pub fn canonical_address(text: Expr) -> Expr {
     Form::Address.call(text)
 }
 
-/// As [`canonical_address`], with text that is no address as it is; null where it is empty or `<null>`.
+/// As [`canonical_address`], but other text stays as it is; null if it is empty or `<null>`.
 pub fn address_or_text(text: Expr) -> Expr {
     Form::AddressOrText.call(text)
 }
 
-/// The short, lower-cased name of a host; null where it is empty.
+/// The short, lower-cased name of a host; null if it is empty.
 pub fn canonical_host(text: Expr) -> Expr {
     Form::Host.call(text)
 }
 
-/// Lower-cased text; null where it is empty or `<null>`.
+/// Lower-cased text; null if it is empty or `<null>`.
 pub fn lowered_name(text: Expr) -> Expr {
     Form::Lowered.call(text)
 }
 
-/// The account of a user name, lower-cased, without its domain; null where it is empty.
+/// The account of a user name, lower-cased, without its domain; null if it is empty.
 pub fn account_name(text: Expr) -> Expr {
     Form::Account.call(text)
 }
 
-/// Who acted, of `InitiatedBy` of an audit row; null where it names nobody.
+/// Who acted, from `InitiatedBy` of an audit row; null if it names nobody.
 pub fn initiator(text: Expr) -> Expr {
     Form::Initiator.call(text)
 }
 
-/// The canonical address that `InitiatedBy` of an audit row tells; null where it tells none.
+/// The canonical address in `InitiatedBy` of an audit row; null if it has none.
 pub fn initiator_address(text: Expr) -> Expr {
     Form::InitiatorAddress.call(text)
 }
@@ -140,7 +140,7 @@ impl ScalarUDFImpl for NameForm {
                         as_texts(values)?.iter().map(|text| self.form.of(text?)).collect();
                     Ok(Arc::new(named) as ArrayRef)
                 })?;
-                // A cast looks for nulls among the keys alone.
+                // A cast looks for nulls only among the keys.
                 let is_named = |key: &i32| usize::try_from(*key).is_ok_and(|key| values.is_valid(key));
                 let keys: PrimitiveArray<Int32Type> = match values.null_count() {
                     0 => dictionary.keys().clone(),

@@ -1,11 +1,11 @@
-//! Which texts are one of a few.
+//! Whether a text is in a list.
 
 use arrow::array::{BooleanArray, StringViewArray};
 use datafusion::logical_expr::Expr;
 
 use super::text_test::{TextTest, tested};
 
-/// Whether the text is one of `texts`; null text is null. As `IN` is, but of a dictionary it compares each value once.
+/// Whether the text is one of `texts`; null for null. Like `IN`, but it compares each value of a dictionary once.
 pub fn is_one_of<T: AsRef<str>>(text: Expr, texts: &[T]) -> Expr {
     tested(text, IsOneOf(texts.iter().map(|text| text.as_ref().to_owned()).collect()))
 }

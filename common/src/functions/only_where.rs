@@ -1,4 +1,4 @@
-//! `only_where`: values where a condition holds, null elsewhere.
+//! `only_where`: the value if a condition holds, else null.
 
 use arrow::array::{Array, AsArray};
 use arrow::compute::{not, nullif, prep_null_mask_filter};
@@ -8,7 +8,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-/// `value` where `condition` is true; null where it is false or null.
+/// `value` if `condition` is true; null if it is false or null.
 pub fn only_where(value: Expr, condition: Expr) -> Expr {
     ScalarUDF::from(OnlyWhere { signature: Signature::any(2, Volatility::Immutable) })
         .call(vec![value, condition])

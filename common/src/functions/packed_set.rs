@@ -1,5 +1,5 @@
-//! Sets of whole numbers as they are stored beside their first and last: the differences between the others, each in as few bytes
-//! as it needs.
+//! Sets of whole numbers in compact form: their first and last numbers are stored elsewhere, and the differences between the others
+//! take as few bytes as each needs.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use datafusion::logical_expr::{
 };
 use prost::encoding::{decode_varint, encode_varint};
 
-/// Lists of ascending 64-bit integers as bytes, without their first and last, which are stored elsewhere: of each other number the
-/// difference to the one before, as protobuf's varints
-/// (7 bits a byte, the lowest first; [encoding](https://protobuf.dev/programming-guides/encoding/#varints)). Null for a null list.
+/// Lists of ascending 64-bit integers as bytes, without their first and last numbers, which are stored elsewhere. Each other number
+/// is stored as its difference to the one before, as a varint of protobuf
+/// (7 bits per byte, the lowest first; [encoding](https://protobuf.dev/programming-guides/encoding/#varints)). Null for a null list.
 pub fn packed_set(list: Expr) -> Expr {
     ScalarUDF::from(PackedSet { signature: Signature::any(1, Volatility::Immutable) }).call(vec![list])
 }
@@ -21,7 +21,7 @@ pub fn packed_set(list: Expr) -> Expr {
 /// Gives each number of a packed set, ascending.
 ///
 /// # Errors
-/// Where a number is cut short.
+/// If a number is truncated.
 pub(super) fn unpack(first: i64, mut between: &[u8], last: i64, mut each: impl FnMut(i64)) -> Result<()> {
     let mut number = first;
     each(number);
@@ -86,7 +86,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_packed_comes_back(numbers in prop::collection::btree_set(any::<i64>(), 1..50)) {
+        fn a_packed_set_survives_the_round_trip(numbers in prop::collection::btree_set(any::<i64>(), 1..50)) {
             let numbers: Vec<i64> = numbers.into_iter().collect();
             let mut bytes = Vec::new();
             pack(&numbers, &mut bytes);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_of_a_day_take_two_bytes_each_and_a_cut_one_is_an_error() {
+    fn seconds_of_a_day_take_two_bytes_each_and_a_truncated_one_is_an_error() {
         let seconds: Vec<i64> = (0..100).map(|place| 1_772_409_590 + place * 600).collect();
         let mut bytes = Vec::new();
         pack(&seconds, &mut bytes);

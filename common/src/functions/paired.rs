@@ -9,7 +9,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-/// Two 32-bit numbers, either of which may be null, as one that is never null. Numbers are below 2³² - 1.
+/// Two 32-bit numbers, each of which may be null, as one number that is never null. Numbers are below 2³² - 1.
 pub fn paired(first: Expr, second: Expr) -> Expr {
     Form::Pair.call(vec![first, second])
 }
@@ -38,7 +38,7 @@ impl Form {
     }
 }
 
-/// Numbers moved up by one, so that 0 says null.
+/// Numbers plus one, so that 0 stands for null.
 fn halves(numbers: &UInt32Array) -> Vec<u64> {
     if numbers.null_count() == 0 {
         return numbers.values().iter().map(|number| u64::from(*number) + 1).collect();
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_numbers_come_back_and_null_is_its_own() {
+    fn both_numbers_survive_the_round_trip_and_null_stays_null() {
         let first = UInt32Array::from(vec![Some(0), Some(0), None, None, Some(u32::MAX - 1)]);
         let second = UInt32Array::from(vec![Some(0), None, Some(0), None, Some(7)]);
         let pairs = pairs_of(&first, &second);

@@ -1,4 +1,4 @@
-//! Rounding to decimals, half away from zero, as spreadsheets and Spark's `round` do it.
+//! Rounding to decimals, half away from zero, like spreadsheets and Spark's `round`.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ pub fn round_half_up(value: Expr, digits: u8) -> Expr {
         .call(vec![value])
 }
 
-/// As [`round_half_up`], of one number.
+/// [`round_half_up`] of one number.
 fn round_half_up_number(value: f64, digits: u8) -> f64 {
     let scale = 10f64.powi(i32::from(digits));
     let scaled = value * scale;
     let above = scaled - scaled.floor();
-    // Far from a half, and small enough that the product is off by little, all ways of rounding agree.
+    // Far from a half, and small enough for a product with little error, all ways of rounding agree.
     if (above - 0.5).abs() > 1e-6 && scaled.abs() < 1e9 {
         scaled.round() / scale
     } else {

@@ -1,4 +1,4 @@
-//! `size_class`: a size in sixteenths of an octave, a whole number that sums exactly.
+//! `size_class`: a size in sixteenths of an octave, as a whole number, whose sums are exact.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-/// Classes an octave (a doubling) is cut into.
-pub const CLASSES_AN_OCTAVE: i64 = 16;
+/// Number of classes per octave (a doubling).
+pub const CLASSES_PER_OCTAVE: i64 = 16;
 
-/// The class of a number of bytes: 16 times its binary logarithm, drawn straight between powers of two (as the buckets of
-/// HdrHistogram lie) and rounded down; 0 for none and for null. The deviation of classes is how much sizes differ in
-/// proportion, so that one large answer among a thousand alike does not hide them, as it would in a sum of squares of bytes.
+/// The class of a number of bytes: 16 times its binary logarithm, interpolated linearly between powers of two (like the buckets of
+/// HdrHistogram) and rounded down; 0 for 0 and for null. The deviation of classes says how much sizes differ in proportion: one large
+/// answer does not hide a thousand similar ones, as it would in a sum of squares of bytes.
 pub fn size_class(bytes: Expr) -> Expr {
     ScalarUDF::from(SizeClass { signature: Signature::any(1, Volatility::Immutable) }).call(vec![bytes])
 }
@@ -25,8 +25,8 @@ fn class_of(bytes: i64) -> i64 {
     }
     let octave = i64::from(bytes.ilog2());
     // The four bits below the leading one.
-    let sixteenth = ((i128::from(bytes) << 4) >> octave) as i64 - CLASSES_AN_OCTAVE;
-    octave * CLASSES_AN_OCTAVE + sixteenth
+    let sixteenth = ((i128::from(bytes) << 4) >> octave) as i64 - CLASSES_PER_OCTAVE;
+    octave * CLASSES_PER_OCTAVE + sixteenth
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

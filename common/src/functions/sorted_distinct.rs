@@ -1,4 +1,4 @@
-//! `sorted_distinct`: the set of whole numbers of a group, sorted; a set union, so it merges exactly.
+//! `sorted_distinct`: the sorted set of whole numbers of a group. Sets merge exactly, because the operation is a union.
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use super::{lists_of_integers, rows_as_groups};
 
 /// The distinct numbers of a group, ascending, as a list.
 ///
-/// Takes 64-bit integers, or sets of them, which it unites: lists; or as state is stored, three columns, of packed sets and of their
-/// first and last numbers. Nulls are left out.
+/// Takes 64-bit integers or sets of them, which it unites. Sets are lists or, as stored in state, three columns: packed sets and
+/// their first and last numbers. Nulls are left out.
 pub fn sorted_distinct(values: Vec<Expr>) -> Expr {
     sorted_distinct_function(values.len()).call(values)
 }
 
-/// The function of [`sorted_distinct`], of so many arguments.
+/// The function of [`sorted_distinct`] with this number of arguments.
 pub(super) fn sorted_distinct_function(arguments: usize) -> AggregateUDF {
     AggregateUDF::from(SortedDistinct { signature: Signature::any(arguments, Volatility::Immutable) })
 }
@@ -67,10 +67,10 @@ impl AggregateUDFImpl for SortedDistinct {
     }
 }
 
-/// Members of one piece: one array of all would be copied whole as it grows.
+/// Members per piece: a single array would be copied whenever it grows.
 const PIECE_MEMBERS: usize = 64 << 10;
 
-/// Members of all groups in arrival order: appending is a push, and sorting waits until a group is asked for.
+/// Members of all groups in order of arrival: adding one is a push, and sorting waits until a group is emitted.
 #[derive(Debug, Default)]
 struct Sets {
     pieces: Vec<Piece>,
@@ -148,7 +148,7 @@ impl Sets {
         Ok(())
     }
 
-    /// The members of the groups that leave; those of later groups stay and are renumbered.
+    /// Takes the members of the emitted groups; those of later groups stay and are renumbered.
     fn take(&mut self, emit_to: EmitTo) -> Self {
         let group_count = match emit_to {
             EmitTo::All => self.group_count,
@@ -171,7 +171,7 @@ impl Sets {
 
     fn emit(&mut self, emit_to: EmitTo) -> ArrayRef {
         let Self { pieces, group_count } = self.take(emit_to);
-        // Counting sort by group, then each group's run is sorted and made distinct, in place.
+        // Counting sort by group; then each group's run is sorted and deduplicated in place.
         let mut next_slot = vec![0usize; group_count + 1];
         for (group, _) in pieces.iter().flat_map(Piece::each) {
             next_slot[group + 1] += 1;
@@ -262,7 +262,7 @@ impl GroupsAccumulator for Sets {
     }
 }
 
-/// The same for a query without groups.
+/// The accumulator of a query without groups.
 #[derive(Debug)]
 struct OneGroup(Sets);
 
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn members_of_many_pieces_leave_in_two_steps() {
+    fn members_of_many_pieces_are_emitted_in_two_steps() {
         let row_count = 3 * PIECE_MEMBERS as i64 + 7;
         let members: ArrayRef =
             Arc::new(Int64Array::from_iter_values((0..row_count).map(|row| row * 31 % 1_013)));
@@ -314,14 +314,14 @@ mod tests {
         assert_eq!(sets.pieces.len(), 4);
         let first = lists(&sets.state(EmitTo::First(3)).unwrap()[0]);
         let rest = lists(&sets.evaluate(EmitTo::All).unwrap());
-        // Seven, and 31, share no factor with 1,013: each group meets every member.
+        // Neither 7 nor 31 shares a factor with 1,013: each group gets every member.
         let every: Vec<i64> = (0..1_013).collect();
         assert_eq!((first, rest), (vec![every.clone(); 3], vec![every; 4]));
         assert_eq!(sets.heap_bytes(), 0);
     }
 
     proptest! {
-        /// Any split of the rows, merged in any order, gives the sets of the whole.
+        /// Any split of the rows, merged in any order, gives the sets of all rows.
         #[test]
         fn union_is_exact_in_any_split(rows in prop::collection::vec((0usize..5, -50i64..50), 0..200), cut in 0usize..200, first in 0usize..6) {
             let mut whole = Sets::default();
@@ -335,7 +335,7 @@ mod tests {
             let mut merged = Sets::default();
             for part in parts.iter_mut().rev() {
                 part.group_count = 5;
-                // State may leave in two steps, as it does when an aggregation spills.
+                // State may be emitted in two steps, as when an aggregation spills.
                 let head = part.state(EmitTo::First(first.min(5))).unwrap();
                 let head_groups: Vec<usize> = (0..first.min(5)).collect();
                 merged.merge_batch(&head, &head_groups, 5).unwrap();

@@ -1,4 +1,4 @@
-//! How functions take a text argument: as texts, or as a dictionary whose values are looked at once.
+//! Text arguments of functions: as texts, or as a dictionary whose values are processed once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +23,7 @@ pub(crate) fn as_texts(array: &ArrayRef) -> Result<StringViewArray> {
     Ok(array.as_string_view().clone())
 }
 
-/// What was computed of the values of the dictionary met last: the batches of a row group share one.
+/// The result computed from the values of the last dictionary: the batches of a row group share one dictionary.
 #[derive(Debug)]
 pub(super) struct OfDictionary<T>(Mutex<Option<(ArrayData, Arc<T>)>>);
 
@@ -34,13 +34,13 @@ impl<T> Default for OfDictionary<T> {
 }
 
 impl<T> OfDictionary<T> {
-    /// `compute(values)`, or what it gave before where `values` are those of the last call.
+    /// `compute(values)`, or its last result if `values` are those of the last call.
     pub(super) fn get_or_compute(
         &self,
         values: &ArrayRef,
         compute: impl FnOnce(&ArrayRef) -> Result<T>,
     ) -> Result<Arc<T>> {
-        // Readers wrap the same buffers anew for each batch, so the buffers are what tells.
+        // Readers wrap the same buffers in a new array for each batch, so buffers are compared.
         let data = values.to_data();
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, computed)) = &*last

@@ -1,4 +1,4 @@
-//! Tests of texts as functions of queries; of a dictionary, each value is tested once.
+//! Tests of texts as functions of queries; each value of a dictionary is tested once.
 
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
@@ -15,16 +15,16 @@ use datafusion::logical_expr::{
 
 use super::text::{OfDictionary, as_texts};
 
-/// A test; equal ones say the same of every text.
+/// A test of texts; equal tests have the same result for every text.
 pub(super) trait TextTest: Debug + Eq + Hash + Send + Sync + 'static {
     /// The function's name.
     const NAME: &'static str;
 
-    /// What it says of each text.
+    /// Its result for each text.
     fn of(&self, texts: &StringViewArray) -> BooleanArray;
 }
 
-/// The test of a column of texts.
+/// The expression that tests a column of texts.
 pub(super) fn tested(text: Expr, test: impl TextTest) -> Expr {
     let signature = Signature::any(1, Volatility::Immutable);
     ScalarUDF::from(TestOfTexts { signature, test, of_dictionary: OfDictionary::default() }).call(vec![text])
@@ -76,11 +76,11 @@ impl<T: TextTest> ScalarUDFImpl for TestOfTexts<T> {
     }
 }
 
-/// What a test gave for each value of a dictionary.
+/// The result of a test for each value of a dictionary.
 #[derive(Debug)]
 struct Tested {
     values: BooleanArray,
-    /// Where it is the same of all.
+    /// If it is the same for all.
     of_all: Option<bool>,
 }
 
@@ -94,7 +94,7 @@ impl Tested {
         Self { values, of_all }
     }
 
-    /// The test of the rows with these keys.
+    /// The results of the rows with these keys.
     fn of(&self, keys: &Int32Array) -> Result<ColumnarValue> {
         if let (0, Some(tested)) = (keys.null_count(), self.of_all) {
             return Ok(ColumnarValue::Scalar(tested.into()));
@@ -102,7 +102,7 @@ impl Tested {
         if self.values.null_count() > 0 {
             return Ok(ColumnarValue::Array(take(&self.values, keys, None)?));
         }
-        // Several times as fast as `take` of bits. What lies at a null's place is any number.
+        // Several times as fast as `take` of bits. The key of a null may be any number.
         let (values, bits) = (self.values.values(), keys.values());
         let tested = BooleanBuffer::collect_bool(keys.len(), |row| {
             let key = bits[row] as usize;

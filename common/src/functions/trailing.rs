@@ -1,4 +1,4 @@
-//! `trailing`: what came before each row of an ordered partition, summed in one pass over the whole of it.
+//! `trailing`: sums over the rows before each row of an ordered partition, in one pass.
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use datafusion::common::Result;
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::{PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
 
-/// Which rows count as before a row.
+/// Which rows count as preceding a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Trail {
-    /// Those whose position is 1 to this many below the row's own.
+    /// Those whose position is 1 to this many below the row's position.
     Positions(i64),
-    /// This many rows, the row itself the last of them.
+    /// This many rows, of which the row itself is the last.
     Rows(usize),
 }
 
-/// Of a position and a value, sum and number of the values before each row, as a struct of `sum` and `count`; nulls are in neither.
+/// The sum and number of the values before each row, as a struct of `sum` and `count`, from a position and a value; nulls are not counted.
 ///
 /// A window function of a partition ordered by the position, a whole number such as the hour.
 pub(super) fn trailing(trail: Trail) -> WindowUDF {
@@ -56,9 +56,9 @@ impl PartitionEvaluator for Trail {
     fn evaluate_all(&mut self, values: &[ArrayRef], num_rows: usize) -> Result<ArrayRef> {
         let positions = values[0].as_primitive::<Int64Type>().values();
         let amounts = values[1].as_primitive::<Int64Type>();
-        // Only rows in [first, end) count; both bounds only ever move on.
+        // Only rows in [first, end) count; both bounds only move forward.
         let (mut first, mut end) = (0, 0);
-        // Sums wrap as those of SQL do.
+        // Sums wrap as in SQL.
         let (mut sum, mut count) = (0_i64, 0_i64);
         let (mut sums, mut counts) = (Vec::with_capacity(num_rows), Vec::with_capacity(num_rows));
         let amount = |row: usize| amounts.is_valid(row).then(|| amounts.value(row));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     proptest! {
-        /// One pass gives what looking back from every row does.
+        /// One pass gives the same result as looking back from every row.
         #[test]
         fn one_pass_equals_looking_back(
             mut rows in prop::collection::vec((0i64..60, prop::option::of(0i64..100)), 0..50),

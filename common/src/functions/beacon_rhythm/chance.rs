@@ -1,28 +1,28 @@
-//! The credit that gaps of arrivals without memory have by chance.
+//! The credit that gaps between memoryless arrivals get by chance.
 
 use super::gaps::{MOST_INTERVALS, WORTH_OF_NEXT_INTERVAL, credit_of_any, longest_of_run, shortest_of};
 
-/// Intervals, in seconds, from which on whole seconds are as good as continuous time.
+/// From this interval on, in seconds, whole seconds approximate continuous time well enough.
 const CONTINUOUS_FROM_S: f64 = 16.0;
-/// Cells an interval is cut into where chance is summed up, and most cells in all.
+/// Number of cells per interval when chance is summed numerically, and the most cells in total.
 const CELLS_AN_INTERVAL: f64 = 16.0;
 const MOST_CELLS: f64 = 1_024.0;
-/// Arrivals an interval beyond which hardly a gap is long enough to have any credit.
+/// With more arrivals per interval than this, hardly any gap is long enough to get credit.
 const MOST_ARRIVALS: f64 = 50.0;
 
-/// Mean credit by `intervals` of the gaps between arrivals without memory, so many a second: of gaps from `burst` seconds to
-/// the longest that is no pause.
-pub(super) fn credit_by_chance(intervals: &[f64], arrivals_a_second: f64, burst: f64) -> f64 {
+/// Mean credit that `intervals` give to the gaps between memoryless arrivals with the rate `arrivals_per_second`, for gaps
+/// from `burst` seconds to the longest that is not a pause.
+pub(super) fn credit_by_chance(intervals: &[f64], arrivals_per_second: f64, burst: f64) -> f64 {
     match intervals {
         [interval] if *interval >= CONTINUOUS_FROM_S => {
-            integrated(arrivals_a_second * interval, burst / interval)
+            integrated(arrivals_per_second * interval, burst / interval)
         }
-        _ => summed(intervals, arrivals_a_second, burst),
+        _ => summed(intervals, arrivals_per_second, burst),
     }
 }
 
-/// Gaps `x`, in intervals, have the density `r e^(-r (x - b)) / (1 - e^(-r (8.5 - b)))` from `b` on, `r` being arrivals an
-/// interval. Against the credit `0.8^(k - 1) (1 - |x - k|)` that is a geometric sum over `k` of
+/// Gaps `x`, in intervals, have the density `r e^(-r (x - b)) / (1 - e^(-r (8.5 - b)))` from `b` on, where `r` is the number
+/// of arrivals per interval. With the credit `0.8^(k - 1) (1 - |x - k|)` the mean is a geometric sum over `k` of
 /// `A = ∫ r e^(-r u) (1 - |u|) du` from -1/2 to 1/2, which is `sinh(r / 2) + (2 / r) (cosh(r / 2) - 1)`.
 fn integrated(arrivals: f64, burst: f64) -> f64 {
     if arrivals > MOST_ARRIVALS {
@@ -36,14 +36,14 @@ fn integrated(arrivals: f64, burst: f64) -> f64 {
     of_one_interval * (-arrivals * (1.0 - burst)).exp() * of_all / within_run
 }
 
-/// The same over whole seconds, for whatever intervals.
-fn summed(intervals: &[f64], arrivals_a_second: f64, burst: f64) -> f64 {
+/// The same as a sum over whole seconds, for any intervals.
+fn summed(intervals: &[f64], arrivals_per_second: f64, burst: f64) -> f64 {
     let longest = longest_of_run(intervals[0]);
     let step = (shortest_of(intervals) / CELLS_AN_INTERVAL).max(longest / MOST_CELLS).floor().max(1.0);
-    let shrink = (-arrivals_a_second * step).exp();
+    let shrink = (-arrivals_per_second * step).exp();
     let (mut credits, mut weights, mut weight, mut gap) = (0.0, 0.0, 1.0, burst);
     while gap < longest {
-        // A cell of whole seconds counts by its middle.
+        // The middle of a cell of whole seconds stands for the cell.
         credits += weight * credit_of_any(gap + (step - 1.0) / 2.0, intervals);
         weights += weight;
         weight *= shrink;

@@ -1,4 +1,4 @@
-//! `beacon_rhythm`: the interval of a pair's sessions, and how well they keep it though beats jitter or are lost.
+//! `beacon_rhythm`: the interval of a pair's sessions, and how well they keep it despite jitter and lost beats.
 
 mod chance;
 mod gaps;
@@ -18,17 +18,17 @@ use datafusion::logical_expr::{
 use super::{costly, integers, lists_of_integers};
 use rhythm::Rhythm;
 
-/// The rhythm of sorted, distinct whole seconds in which a pair had so many sessions, as a struct: `interval_s` and
-/// `second_interval_s` (seconds, one decimal; the latter null where one interval explains it), `beats`, `missed_beats`,
-/// `timing_score` and `coverage_score` (0 to 1, four decimals). All null where there are fewer than five seconds, or where the
-/// timing is far below `least_timing`: what nobody asks for is not computed. At 0 every pair of five seconds has a rhythm.
+/// The rhythm of the sorted, distinct whole seconds in which a pair had `sessions` sessions, as a struct: `interval_s` and
+/// `second_interval_s` (seconds, one decimal; the latter is null if one interval explains the gaps), `beats`, `missed_beats`,
+/// `timing_score` and `coverage_score` (0 to 1, four decimals). All fields are null if there are fewer than five seconds, or if
+/// the timing is far below `least_timing`, which saves the computation. At 0 every pair of five seconds has a rhythm.
 ///
-/// The result depends on the set and the number alone: gaps are counted, and sums run in ascending order of gaps.
+/// The result depends only on the set and the number of sessions: gaps are counted, and sums run in ascending order of gaps.
 ///
 /// The share of gaps near the dominant interval is Flare's beacon measure (Austin Taylor, 2016), and dispersion over the middle
-/// as the score RITA's (Active Countermeasures); that gaps of whole multiples are lost beats, and that a candidate
-/// must beat what chance gives, is from BAYWATCH (Hu et al., DSN 2016), which permutes the series where here arrivals
-/// without memory are summed up. Coverage is RITA's duration score, by slots as wide as the interval needs.
+/// as the score is RITA's (Active Countermeasures). Lost beats as whole multiples of the interval, and a candidate that must beat
+/// chance, are from BAYWATCH (Hu et al., DSN 2016): it permutes the series, while this function sums over memoryless arrivals.
+/// Coverage is RITA's duration score, in slots as wide as the interval needs.
 ///
 /// `least_timing` is a literal.
 pub fn beacon_rhythm(seconds: Expr, sessions: Expr, least_timing: Expr) -> Expr {
@@ -56,7 +56,7 @@ fn least_timing(argument: &ColumnarValue) -> Result<f64> {
     {
         return Ok(least_timing);
     }
-    exec_err!("beacon_rhythm takes its least timing as a number that is no column")
+    exec_err!("beacon_rhythm takes its least timing as a literal number, not a column")
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

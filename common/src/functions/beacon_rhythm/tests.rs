@@ -1,10 +1,10 @@
-//! What the rhythm of sessions must be, of clocks and of chance.
+//! Tests of rhythms: clocks, jitter, lost beats and chance.
 
 use proptest::prelude::*;
 
 use super::rhythm::Rhythm;
 
-/// Seconds of sessions with these gaps between them, in seconds, of which fractions are dropped as times are.
+/// Session times in whole seconds with these gaps in seconds; fractions are dropped as in real times.
 fn after(gaps: impl IntoIterator<Item = f64>) -> Vec<i64> {
     let mut time = 1_772_409_600.25;
     let times = gaps.into_iter().map(|gap| {
@@ -16,7 +16,7 @@ fn after(gaps: impl IntoIterator<Item = f64>) -> Vec<i64> {
     seconds
 }
 
-/// Numbers from 0 to 1 that look random, the same every time (Weyl's sequence of the golden ratio).
+/// Numbers from 0 to 1 that look random and are the same in every run (Weyl's sequence of the golden ratio).
 fn spread(count: usize) -> impl Iterator<Item = f64> {
     (1..=count).map(|number| (number as f64 * 0.618_033_988_749_894_9).fract())
 }
@@ -72,10 +72,10 @@ fn jitter_lowers_timing_and_half_the_interval_is_still_above_chance() {
 }
 
 #[test]
-fn arrivals_without_memory_and_visits_are_near_chance() {
+fn memoryless_arrivals_and_visits_are_near_chance() {
     let memoryless = after(spread(2_000).map(|part| -900.0 * (1.0 - part).ln()));
     assert!(rhythm(&memoryless).timing < 0.3, "{:?}", rhythm(&memoryless));
-    // Pages at half a minute to some minutes, then hours of nothing.
+    // Pages every half minute to some minutes, then hours without any.
     let visits = after(spread(900).zip(1..).map(|(part, page)| {
         if page % 6 == 0 { 3_600.0 * (1.0 + 9.0 * part) } else { 20.0 * (1.0 + 30.0 * part * part * part) }
     }));
@@ -92,20 +92,20 @@ fn two_intervals_in_turn_and_one_after_the_other_are_both_found() {
 }
 
 #[test]
-fn coverage_is_of_the_time_from_first_to_last_or_a_day() {
+fn coverage_is_relative_to_the_time_from_first_to_last_or_a_day() {
     assert!(rhythm(&after(vec![60.0; 14 * 1_440])).coverage > 0.99);
     assert!(rhythm(&after(vec![86_400.0; 14])).coverage > 0.99);
     assert!((rhythm(&after(vec![10.0; 6 * 360])).coverage - 0.25).abs() < 0.05);
 }
 
 #[test]
-fn fewer_than_four_gaps_are_no_rhythm() {
+fn fewer_than_four_gaps_have_no_rhythm() {
     assert_eq!(Rhythm::of(&[0, 60, 120, 180], 4, 0.0), None);
     assert_eq!(Rhythm::of(&[], 0, 0.0), None);
 }
 
 #[test]
-fn a_rhythm_far_below_the_timing_asked_for_is_not_computed() {
+fn a_rhythm_far_below_the_requested_timing_is_not_computed() {
     let (clock, people) = (after(vec![300.0; 40]), after(spread(400).map(|part| -900.0 * (1.0 - part).ln())));
     let of = |seconds: &[i64], least| Rhythm::of(seconds, seconds.len() as i64, least);
     assert_eq!(of(&clock, 0.5), of(&clock, 0.0));
@@ -116,15 +116,15 @@ fn a_rhythm_far_below_the_timing_asked_for_is_not_computed() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Scores stay within 0 and 1, and a set moved in time has the same rhythm: nothing hangs on where it starts.
+    /// Scores stay within 0 and 1, and a set shifted in time has the same rhythm: the start does not matter.
     #[test]
-    fn the_rhythm_is_of_the_gaps_alone(gaps in prop::collection::vec(1i64..5_000, 5..80), moved in -1_000_000i64..1_000_000) {
+    fn the_rhythm_depends_only_on_the_gaps(gaps in prop::collection::vec(1i64..5_000, 5..80), moved in -1_000_000i64..1_000_000) {
         let seconds: Vec<i64> = gaps.iter().scan(0, |time, gap| { *time += gap; Some(*time) }).collect();
         let elsewhere: Vec<i64> = seconds.iter().map(|second| second + moved).collect();
         let found = rhythm(&seconds);
         prop_assert_eq!(&found, &rhythm(&elsewhere));
         prop_assert!((0.0..=1.0).contains(&found.timing) && (0.0..=1.0).contains(&found.coverage), "{:?}", found);
-        // The timing is of the gaps as a multiset: in another order it is the same where no burst joins what was apart.
+        // Timing depends on the gaps as a multiset: another order gives the same if no burst joins separate beats.
         let fewest = *gaps.iter().min().unwrap() as f64;
         if fewest > 60.0 {
             let sorted: Vec<i64> = { let mut g = gaps[1..].to_vec(); g.sort_unstable(); g };
@@ -133,7 +133,7 @@ proptest! {
         }
     }
 
-    /// A clock without jitter: more beats never prove less.
+    /// More beats of a clock without jitter never lower its timing.
     #[test]
     fn more_beats_of_a_clock_never_lower_its_timing(interval in 2i64..100_000, beats in 5i64..60) {
         let of = |count: i64| rhythm(&(0..count).map(|beat| beat * interval).collect::<Vec<i64>>()).timing;
