@@ -2,6 +2,7 @@
 //! by [`crate::detections`]; a few are written in Rust, in [`native`].
 
 mod cli_storage_uploads;
+mod columns;
 pub mod correlation;
 mod inputs;
 mod investigation;
@@ -18,6 +19,10 @@ use datafusion::logical_expr::{EmptyRelation, LogicalPlan, SortExpr, ident};
 use datafusion::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
+pub use columns::{
+    ANALYSIS_COLUMN, Available, FAULT_COLUMN, RESERVED_COLUMNS, analysis, opened, result_columns, rollup,
+    rollup_columns, state_schema, without_rows,
+};
 pub use inputs::{Context, Inputs, Scope};
 pub(crate) use native::NATIVE;
 pub use side_tables::{LOCATIONS, OWN_ADDRESSES, SideTable, WANTED_ENTITIES};

@@ -11,9 +11,9 @@ use super::load::line_of;
 use super::parameters::ParameterType;
 use super::sql::SqlText;
 use super::{ColumnAbout, ColumnType, sql};
+use crate::analyses::result_columns;
 use crate::analyses::{Analysis, Context, HIDDEN_PREFIX, prevalence_schema};
 use crate::config::Config;
-use crate::engine::result_columns;
 use crate::nearest::did_you_mean;
 use crate::{Error, Result};
 

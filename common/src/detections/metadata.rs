@@ -9,9 +9,9 @@ use super::definition::{DetectionDefinition, RequirementDefinition};
 use super::parameters::ParameterType;
 use crate::Result;
 use crate::analyses::HIDDEN_PREFIX;
+use crate::analyses::RESERVED_COLUMNS;
 use crate::catalog::{TABLES, TableSpec};
 use crate::config::Layer;
-use crate::engine::RESERVED_COLUMNS;
 use crate::nearest::did_you_mean;
 
 /// Names that stand for something of the run, in every query.

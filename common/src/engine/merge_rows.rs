@@ -1,30 +1,17 @@
 //! Rows of several analyses in one stream: the columns of all, a first one that says whose row it is, and one that says why a
 //! shard has no result, in rows that are no analysis's.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, new_null_array};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::{Result, internal_datafusion_err, internal_err};
-use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::SessionContext;
 
-use super::merge_task::{analysis, rollup, without_rows};
 use super::stage::{MergeFault, MergeStage, json_error};
-use crate::analyses::{Analysis, Inputs, Scope, SideTable};
-use crate::catalog::StateFile;
-use crate::config::Config;
-use crate::functions::BUCKETS;
-use crate::observability::Origin;
-use crate::rollups::Rollup;
-use crate::time::Window;
+use crate::analyses::{ANALYSIS_COLUMN, Available, FAULT_COLUMN, analysis};
 
-const ANALYSIS_COLUMN: &str = "analysis";
-const FAULT_COLUMN: &str = "merge_fault";
-/// Columns of merged rows that are of no analysis: none may have such a column.
-pub(crate) const RESERVED_COLUMNS: [&str; 2] = [ANALYSIS_COLUMN, FAULT_COLUMN];
 /// The analysis of rows with a fault.
 const NO_ANALYSIS: &str = "";
 
@@ -35,68 +22,19 @@ pub struct MergeRows {
     schema: SchemaRef,
 }
 
-/// The columns of one shard's result of an analysis, where the lake has all that it reads.
-///
-/// # Errors
-/// Where its plan can't be built.
-pub fn result_columns(analysis: &Analysis, config: &Config) -> Result<SchemaRef> {
-    let rollups = analysis.rollups.iter().chain(analysis.optional_rollups);
-    let inputs: BTreeMap<String, Vec<StateFile>> = rollups.map(|id| ((*id).to_owned(), vec![])).collect();
-    // None of them is read.
-    let no_file = || StateFile { path: String::new(), bytes: 0, tail_bytes: 0 };
-    let side_tables = SideTable::all().iter().map(|table| (table.name.to_owned(), no_file())).collect();
-    let stage = MergeStage {
-        config: config.clone(),
-        past: inputs.clone(),
-        inputs,
-        analyses: vec![analysis.id.to_owned()],
-        state_url: String::new(),
-        window: Window { from_us: 0, to_us: 0 },
-        shards: vec![],
-        side_tables,
-        columns: BTreeMap::new(),
-        investigated: None,
-        origin: Origin::default(),
-    };
-    let mut columns = MergeRows::of(&stage)?.columns_of;
-    columns.pop().map(|(_, schema)| schema).ok_or_else(|| internal_datafusion_err!("no analysis was given"))
-}
-
-/// The columns of a rollup's merged rows.
-///
-/// # Errors
-/// Where its plan can't be built.
-pub fn rollup_columns(rollup: &Rollup, config: &Config) -> Result<SchemaRef> {
-    let merged = without_rows(rollup, config, &SessionContext::new(), Scope::Shard)?;
-    Ok(Arc::clone(merged.schema().inner()))
-}
-
 impl MergeRows {
     /// The columns each analysis's own plan has, over state without rows.
     ///
     /// # Errors
     /// Where the stage names an analysis or rollup there is none of, or two analyses differ in a column's type.
     pub fn of(stage: &MergeStage) -> Result<Self> {
-        let session = SessionContext::new();
-        let empty =
-            |id: &str, scope| without_rows(rollup(&stage.config, id)?, &stage.config, &session, scope);
-        let open = |id: &str, scope| {
-            let is_there = stage.states(scope).contains_key(id);
-            is_there.then(|| empty(id, scope)).transpose()
-        };
-        let open_side = |table: &SideTable| {
-            let is_given = stage.side_tables.contains_key(table.name);
-            is_given.then(|| session.read_table(Arc::new(EmptyTable::new(table.schema())))).transpose()
-        };
-        let inputs = Inputs {
+        let available = Available {
+            session: SessionContext::new(),
             config: &stage.config,
             columns: &stage.columns,
-            open: &open,
-            schema_of: &|id| Ok(Arc::clone(empty(id, Scope::Shard)?.schema().inner())),
-            session: &session.state(),
-            open_side: &open_side,
+            has_state: &|id, scope| stage.states(scope).contains_key(id),
+            has_side_table: &|name| stage.side_tables.contains_key(name),
             window: stage.window,
-            buckets: (0, BUCKETS),
             investigated: stage.investigated,
         };
         let mut columns_of = Vec::new();
@@ -105,7 +43,7 @@ impl MergeRows {
             Arc::new(Field::new(FAULT_COLUMN, DataType::Utf8, true)),
         ];
         for id in &stage.analyses {
-            let columns = Arc::clone(analysis(&stage.config, id)?.run(&inputs)?.schema().inner());
+            let columns = available.columns_of(analysis(&stage.config, id)?)?;
             for field in columns.fields() {
                 match all.iter().find(|known| known.name() == field.name()) {
                     None => all.push(Arc::new(field.as_ref().clone().with_nullable(true))),

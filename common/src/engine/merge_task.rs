@@ -23,8 +23,10 @@ use tracing::Instrument;
 use super::merge_rows::MergeRows;
 use super::own::{rows, within};
 use super::stage::{MergeFault, MergeStage, Stage, StateFault, Task};
-use super::state_table::{StateTable, state_schema};
-use crate::analyses::{Analysis, Inputs, Scope, SideTable};
+use super::state_table::StateTable;
+use crate::analyses::{
+    Analysis, Inputs, Scope, SideTable, analysis, opened, rollup, state_schema, without_rows,
+};
 use crate::catalog::StateFile;
 use crate::catalog::{open_location, task_session};
 use crate::catch_panic::catch_panic;
@@ -265,28 +267,4 @@ impl<'a> Shard<'a> {
         while rows.next().await.transpose()?.is_some() {}
         Ok(())
     }
-}
-
-/// A rollup's stored states as an analysis opens them.
-pub(crate) fn opened(rollup: &Rollup, states: DataFrame, scope: Scope) -> Result<DataFrame> {
-    if scope == Scope::Unmerged { Ok(states) } else { rollup.merge(states) }
-}
-
-/// A rollup's rows as an analysis opens them, where there are none.
-pub(super) fn without_rows(
-    rollup: &Rollup,
-    config: &Config,
-    session: &SessionContext,
-    scope: Scope,
-) -> Result<DataFrame> {
-    let table = EmptyTable::new(state_schema(rollup, config, session)?);
-    opened(rollup, session.read_table(Arc::new(table))?, scope)
-}
-
-pub(super) fn analysis(config: &Config, id: &str) -> Result<&'static Analysis> {
-    config.detections.by_id(id).ok_or_else(|| internal_datafusion_err!("there is no analysis {id}"))
-}
-
-pub(super) fn rollup(config: &Config, id: &str) -> Result<&'static Rollup> {
-    config.detections.rollup(id).ok_or_else(|| internal_datafusion_err!("there is no rollup {id}"))
 }

@@ -32,9 +32,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 pub use codec::StageCodec;
 pub use local::{Local, LocalOptions, TASKS_PER_THREAD, runtime};
 pub use manifest::{Manifest, StateData, UnitStats, sealed, unsealed};
-pub(crate) use merge_rows::RESERVED_COLUMNS;
-pub use merge_rows::{MergeRows, result_columns, rollup_columns};
-pub(crate) use merge_task::opened;
+pub use merge_rows::MergeRows;
 pub use node::stage_plan;
 pub use own::collect;
 pub use plan::stage_in;
@@ -45,7 +43,6 @@ pub use stage::{
 pub use state::{Committed, Lookup, StateStore};
 pub use state_key::{state_version, unit_key};
 pub use state_table::merged_state;
-pub(crate) use state_table::state_schema;
 pub use tasks::StageTasks;
 pub use write_state::EncodedState;
 

@@ -14,6 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::prelude::{DataFrame, SessionContext};
 
+use crate::analyses::state_schema;
 use crate::catalog::{Location, StateFile, TableSpec, canonical_schema, state_scan};
 use crate::config::Config;
 use crate::rollups::Rollup;
@@ -31,19 +32,6 @@ impl StateTable {
     pub(super) fn new(schema: SchemaRef, state: Location, files: Vec<StateFile>) -> Self {
         Self { state, schema, files }
     }
-}
-
-/// Schema of a rollup's state, as its own plan gives it.
-pub(crate) fn state_schema(rollup: &Rollup, config: &Config, session: &SessionContext) -> Result<SchemaRef> {
-    if let Some(schema) = rollup.state_schema.get() {
-        return Ok(Arc::clone(schema));
-    }
-    let spec = rollup.tables.iter().find_map(|name| TableSpec::by_name(name)).ok_or_else(|| {
-        datafusion::error::DataFusionError::Internal(format!("rollup {} reads no known table", rollup.id))
-    })?;
-    let table = session.read_table(Arc::new(EmptyTable::new(canonical_schema(spec, rollup.columns))))?;
-    let schema = Arc::clone(rollup.build(table, config)?.schema().inner());
-    Ok(Arc::clone(rollup.state_schema.get_or_init(|| schema)))
 }
 
 /// The united state of a rollup's `files` below `state`, as a query that has not run.

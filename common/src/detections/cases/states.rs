@@ -12,9 +12,9 @@ use super::chance::Chance;
 use super::rows::{TableRows, taken};
 use crate::Result;
 use crate::analyses::Scope;
+use crate::analyses::opened;
 use crate::catalog::{TableSpec, canonical_schema};
 use crate::config::Config;
-use crate::engine::opened;
 use crate::rollups::{BUCKET_COLUMN, Rollup};
 use crate::time::Window;
 

@@ -7,9 +7,9 @@ use arrow::datatypes::DataType;
 use super::HEAD;
 use super::markdown::{Table, cell, code, codes, one_line};
 use crate::Result;
+use crate::analyses::rollup_columns;
 use crate::catalog::{ColumnKind, TABLES};
 use crate::config::Config;
-use crate::engine::rollup_columns;
 use crate::functions::sql::documentation;
 use crate::rollups::{MeasureKind, Rollup, Shape};
 
