@@ -1,4 +1,4 @@
--- The more sources talk to a destination, the less its rhythm says. A destination of which nothing is known counts as rare.
+-- The more sources talk to a destination, the less its rhythm means. An unknown destination counts as rare.
 SELECT source_ip,
        destination_ip,
        sessions,

@@ -1,5 +1,5 @@
--- Gaps and rhythm are costly, so each is computed once, in a query of its own. No filter stands before the gaps are known: it
--- would copy the seconds of all pairs that it keeps.
+-- Gaps and rhythm are costly, so a separate query computes each of them once. There is no filter before the gaps, because it
+-- would copy the seconds of all pairs that pass it.
 SELECT source_ip,
        destination_ip,
        sessions,

@@ -1,4 +1,4 @@
--- The score that severity and confidence come from stays hidden, so that the table has the notebook's columns.
+-- The score that decides severity and confidence is hidden, so that the table has the notebook's columns.
 SELECT source_ip,
        destination_ip,
        avg_delta,

@@ -1,5 +1,5 @@
--- Gaps and rhythm are costly, so each is computed once, in a query of its own. No filter stands before the gaps are known: it
--- would copy the seconds of all pairs that it keeps.
+-- Gaps and rhythm are costly, so a separate query computes each of them once. There is no filter before the gaps, because it
+-- would copy the seconds of all pairs that pass it.
 SELECT source_ip,
        destination_ip,
        avg_delta,
@@ -29,7 +29,7 @@ FROM (
                least(first_seen, threat_first_seen) AS _first_seen,
                greatest(last_seen, threat_last_seen) AS _last_seen
         FROM (
-            -- Every pair is scored here that has a rhythm at all.
+            -- This scores every pair that has a rhythm.
             SELECT *, beacon_rhythm(seconds, sessions, 0.0) AS rhythm
             FROM (
                 SELECT source_ip,

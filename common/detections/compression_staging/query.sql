@@ -1,4 +1,4 @@
--- Each process, with each archive that was staged on its device around that time; a process without one is kept.
+-- Each process, with each archive that was staged on its device around that time, or with null.
 SELECT device_name,
        account_name,
        command_line,
@@ -13,7 +13,7 @@ FROM (
     WHERE matches(command_line, $allowed_commands) IS NOT TRUE
       AND equals_any(account_name, $allowed_accounts) IS NOT TRUE
       AND equals_any(device_name, $allowed_devices) IS NOT TRUE
-      -- A row without a name is dropped only where it is asked for and a list could have named it.
+      -- A row without a name is dropped only if the parameter says so and a list could have named it.
       AND (account_name IS NOT NULL OR $keep_rows_without_identity OR is_empty($allowed_accounts))
       AND (device_name IS NOT NULL OR $keep_rows_without_identity OR is_empty($allowed_devices))
 )

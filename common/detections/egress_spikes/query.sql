@@ -1,4 +1,4 @@
--- Both baselines are written here; the optimiser drops the one that the parameter does not choose before anything is computed.
+-- Both baselines are here; the optimiser removes the one that the parameter does not choose before anything is computed.
 SELECT device_name,
        time_of_hour(hour_index) AS hour,
        bytes_sent,
@@ -21,7 +21,7 @@ FROM (
                trailing_rows(hour_index, bytes_sent, $hours)
                    OVER (PARTITION BY device_name ORDER BY hour_index ASC NULLS LAST) AS before_by_rows
         FROM (
-            -- The window may begin within an hour, which then has rows on both sides.
+            -- The window may start within an hour, which then has rows on both sides.
             SELECT device_name,
                    hour_index,
                    sum(bytes_sent) AS bytes_sent,

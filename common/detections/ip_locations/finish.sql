@@ -1,2 +1,2 @@
--- An address may come with operations of several shards.
+-- Several shards may have operations from one address.
 SELECT DISTINCT * FROM candidates

@@ -1,4 +1,4 @@
--- Adds to each combination whether its country is a rare one in the whole tenant.
+-- Adds to each combination whether its country is rare in the whole tenant.
 WITH shares AS (
     SELECT country_of_share,
            CAST(country_pairs AS DOUBLE) / CAST(all_pairs AS DOUBLE) AS _country_share

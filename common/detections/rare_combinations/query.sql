@@ -1,6 +1,6 @@
--- The shard's rare combinations; and how many pairs of operation and user it has from each country, as rows without an
--- operation that carry them in _country_pairs. Pairs, not events: reading mail in bulk makes no country common. An
--- operation is in one shard, so the sums over shards are exact.
+-- The shard's rare combinations, and how many pairs of operation and user it has from each country: rows without an
+-- operation, with the number in _country_pairs. It counts pairs and not events, because reading mail in bulk makes no
+-- country common. An operation is in one shard, so the sums over shards are exact.
 WITH located AS (
     SELECT o.operation, o."user", o.address, o.user_agent, o.events, o.first_seen, o.last_seen, l.country_code
     FROM office_operations o

@@ -1,5 +1,5 @@
--- `prevalence` counts all pairs of the window, those below min_mb too. The rarity of a destination is part of the risk of every
--- finding that names it, so that a pair that `data_exfiltration` finds is not found again: `transfer` is its place there.
+-- `prevalence` counts all pairs of the window, including those below min_mb. The rarity of a destination is part of the risk of
+-- every finding that names it, so a pair that `data_exfiltration` finds is not found again: `transfer` is its rank there.
 SELECT source_ip,
        destination_ip,
        sessions,

@@ -1,5 +1,5 @@
--- All rows of a source are in one shard, but not all of a destination: whether another source talks to it is asked in finish.sql.
--- The spellings of one address are one destination there, and so here.
+-- All rows of a source are in one shard, but not all rows of a destination: finish.sql checks whether another source talks to it.
+-- All spellings of an address are one destination there, and so they are here.
 SELECT source_ip,
        canonical_address(destination_ip) AS destination_ip,
        sum(sessions) AS sessions,
