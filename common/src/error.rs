@@ -1,64 +1,64 @@
-//! The kinds of error Hindcast tells apart, each with the thing at fault.
+//! The kinds of error, each with the thing at fault.
 
 use datafusion::error::DataFusionError;
 
 use crate::refused::Refused;
 
-/// Result of anything in Hindcast that can fail.
+/// Result of an operation that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error, by what a caller can do about it.
+/// An error. Variants differ by what a caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The arguments, a configuration file or the lake named in them are wrong:
-    /// nothing was scanned, and trying again changes nothing.
+    /// The arguments, a configuration file or the lake that they name are wrong. Nothing was scanned, and a retry
+    /// fails in the same way.
     #[error("{0}")]
     Config(String),
-    /// One input file can't be read as what it should be.
+    /// One input file can't be read as Parquet of its table.
     #[error("{0}")]
     Input(InputFault),
     /// An object store refused or lost a request.
     #[error("{action}: {source}")]
     Storage {
-        /// What was being done, with the URL or path.
+        /// The operation that failed, with its URL or path.
         action: String,
-        /// The store's own error.
+        /// The error of the store.
         #[source]
         source: object_store::Error,
     },
     /// A local file or directory could not be read or written.
     #[error("{action}: {source}")]
     Io {
-        /// What was being done, with the path.
+        /// The operation that failed, with its path.
         action: String,
-        /// The system's own error.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
     /// The query engine failed.
     #[error("{0}")]
     Engine(#[from] DataFusionError),
-    /// What is asked for is not allowed here; the text says what would allow it.
+    /// The request is not allowed here; the text says what would allow it.
     #[error("{0}")]
     Denied(String),
-    /// More is asked for than is taken at once: later it may be.
+    /// The process has too much to do right now: the same request may succeed later.
     #[error("{0}")]
     Busy(String),
-    /// State or results do not have the shape this version writes.
+    /// State or results do not have the form that this version writes.
     #[error("{0}")]
     Internal(String),
 }
 
-/// What is wrong with an input file, and where.
+/// A fault of an input file, and its place.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct InputFault {
-    /// The file, by its path as listings give it: below its store, absolute on this machine's disk.
+    /// The file, by its path as listings give it: relative to its store, absolute on the local disk.
     pub file: String,
-    /// Row group, counted from 0, where it is known.
+    /// Row group, counted from 0, if it is known.
     pub row_group: Option<usize>,
-    /// Column, where it is known.
+    /// Column, if it is known.
     pub column: Option<String>,
-    /// What is wrong.
+    /// The reason.
     pub reason: String,
 }
 
@@ -76,7 +76,7 @@ impl std::fmt::Display for InputFault {
 }
 
 impl Error {
-    /// An [`Error::Storage`] that says what was being done; an [`Error::Config`] where a path of a lake may not be followed.
+    /// An [`Error::Storage`] with the operation that failed; an [`Error::Config`] if a path of a lake may not be followed.
     pub fn storage(action: impl Into<String>) -> impl FnOnce(object_store::Error) -> Self {
         let action = action.into();
         move |source| match Refused::of(&source) {
@@ -85,19 +85,19 @@ impl Error {
         }
     }
 
-    /// An [`Error::Io`] that says what was being done.
+    /// An [`Error::Io`] with the operation that failed.
     pub fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let action = action.into();
         move |source| Self::Io { action, source }
     }
 }
 
-/// Whether the memory budget was too small.
+/// Whether the memory budget is too small.
 pub fn is_exhausted(error: &DataFusionError) -> bool {
     matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
 
-/// What is wrong, without the steps of planning in which it showed.
+/// The root cause, without the planning steps that DataFusion adds to it.
 pub fn cause(error: &DataFusionError) -> String {
     match error {
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => cause(inner),
@@ -106,8 +106,8 @@ pub fn cause(error: &DataFusionError) -> String {
     }
 }
 
-/// The failure of `error` as one of the store while reading `path`, where a store's failure is behind it. A file that
-/// is gone or changed is no failure of its store: asking again changes nothing.
+/// A storage error about reading `path`, if `error` comes from an object store. A file that is gone or has changed is not a
+/// failure of its store: a retry fails in the same way.
 pub fn store_failure(path: &str, error: &(dyn std::error::Error + 'static)) -> Option<Error> {
     let mut cause = Some(error);
     while let Some(current) = cause {

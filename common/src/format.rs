@@ -1,8 +1,8 @@
-//! Numbers and instants as people read them.
+//! Formats numbers and times for people.
 
 use crate::time::{MICROS_PER_SECOND, format_micros};
 
-/// A number with its thousands separated and at most three decimals; a number close to zero in scientific notation.
+/// A number with thousands separators and at most three decimals; a number close to zero in scientific notation.
 pub fn decimal(number: f64) -> String {
     if !number.is_finite() {
         return number.to_string();
@@ -45,7 +45,7 @@ pub fn grouped(digits: &str) -> String {
     text
 }
 
-/// An instant to the second, in UTC: `2026-01-05 06:00:00`.
+/// A time in UTC, to the second: `2026-01-05 06:00:00`.
 pub fn instant(micros: i64) -> String {
     let text = format_micros(micros.div_euclid(MICROS_PER_SECOND) * MICROS_PER_SECOND);
     let text = text.trim_end_matches('Z');

@@ -1,5 +1,5 @@
-//! What coordinator, workers and the laptop share: the catalog of a lake, the rollups
-//! and analyses, the findings they raise, and the engine that runs them.
+//! Shared by coordinator, workers and local runs: the catalog of a lake, the rollups and analyses, the findings they
+//! raise, and the engine that runs them.
 
 pub mod analyses;
 pub mod catalog;

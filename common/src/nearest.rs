@@ -1,20 +1,20 @@
-//! Which known name a name was probably meant to be.
+//! Suggests the known name that a misspelt name was probably meant to be.
 
-/// Likeness (Jaro-Winkler, 0 to 1) from which a name is near another. Slips of the keyboard and names that lack a word are above
-/// 0.8: `beconing` is to `beaconing` as 0.97, `rsk` to `risk` as 0.93, `dns` to `dns_tunneling` as 0.83. Names that share letters by chance
-/// are mostly below 0.75: `sinks` is to `risk` as 0.63, `error` to `network` as 0.68.
+/// Similarity (Jaro-Winkler, 0 to 1) from which a name is near another. Typing errors and names that lack a word are above 0.8:
+/// `beconing` and `beaconing` have 0.97, `rsk` and `risk` 0.93, `dns` and `dns_tunneling` 0.83. Names that share letters by
+/// chance are mostly below 0.75: `sinks` and `risk` have 0.63, `error` and `network` 0.68.
 const MIN_SIMILARITY: f64 = 0.8;
 
-/// The name of `known` that is most like `wanted` (Jaro-Winkler over lower-cased letters and digits, the first of equals); none where
-/// none is near it.
+/// The name in `known` that is most similar to `wanted` (Jaro-Winkler over lower-cased letters and digits, the first of
+/// equals); `None` if no name is near it.
 pub fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     closest_with_similarity(wanted, known)
         .filter(|(likeness, _)| *likeness >= MIN_SIMILARITY)
         .map(|(_, name)| name)
 }
 
-/// The name of `known` that is most like `wanted`, however little that is: where one of a few must be it, such as the columns of a file
-/// that lacks one. None where there is none to choose from.
+/// The name in `known` that is most similar to `wanted`, even if it is not near: for a choice among a few, such as the columns
+/// of a file that lacks one. `None` if `known` is empty.
 pub fn closest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     closest_with_similarity(wanted, known).map(|(_, name)| name)
 }
@@ -31,12 +31,12 @@ fn closest_with_similarity<'a>(wanted: &str, known: impl Iterator<Item = &'a str
     best
 }
 
-/// `; did you mean <the nearest of known>?`, or nothing where none is near.
+/// `; did you mean <nearest name>?`, or an empty text if no name is near.
 pub fn did_you_mean<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> String {
     nearest(wanted, known).map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
 
-/// Whether two names differ in nothing but case, separators and the order of their words: `SourceIP`, `source_ip`, `ip-source`.
+/// Whether two names differ only in case, separators and the order of their words: `SourceIP`, `source_ip`, `ip-source`.
 pub fn is_same_name(left: &str, right: &str) -> bool {
     plain(left) == plain(right) || words(left) == words(right)
 }
@@ -45,7 +45,7 @@ fn plain(name: &str) -> String {
     name.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The words of a name in order of the alphabet, with the usual short forms of source and destination written out.
+/// The words of a name in alphabetical order, with the usual short forms of source and destination written out.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut was_lower = false;
@@ -65,7 +65,7 @@ fn words(name: &str) -> Vec<String> {
         _ => word,
     };
     let mut words: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).map(whole).collect();
-    // What an address or a port is need not be said twice.
+    // `ip` and `address`, or `port` and `number`, mean the same.
     let has = |words: &[String], name: &str| words.iter().any(|word| word == name);
     let (has_ip, has_port) = (has(&words, "ip"), has(&words, "port"));
     words.retain(|word| match word.as_str() {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_the_same_whatever_their_writing() {
+    fn names_are_the_same_in_any_notation() {
         for name in ["sourceip", "source_ip", "SOURCE-IP", "src_ip", "SrcIP", "ip_source"] {
             assert!(is_same_name("SourceIP", name), "{name}");
         }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name_is_the_most_alike() {
+    fn the_nearest_name_is_the_most_similar() {
         assert_eq!(nearest("beconing", ["storage_audit", "beaconing"].into_iter()), Some("beaconing"));
         assert_eq!(
             nearest("TimeGenerated", ["sourceip", "timegenerated"].into_iter()),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_like_none_is_near_none() {
+    fn a_name_that_is_not_similar_to_any_is_near_none() {
         let known = || ["network", "risk", "score", "beaconing", "dns_tunneling"].into_iter();
         for (wanted, hint) in [
             ("error", ""),

@@ -1,4 +1,4 @@
-//! Trying again where an object store fails: its client already retries requests, but not answers that break off.
+//! Retries actions when an object store fails. The store's client retries requests, but not responses that break off.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use object_store::Error as StoreError;
 use crate::error::store_failure;
 use crate::{Error, Result};
 
-/// Times an action is tried.
+/// Attempts per action.
 const ATTEMPTS: u32 = 4;
-/// Wait before the second try; doubled for each further one.
+/// Wait before the second attempt; it doubles with each further one.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
 
-/// The result of `action`, tried again with back-off while a store fails in a way that may pass.
+/// The result of `action`, retried with back-off while a store fails with an error that may be temporary.
 ///
 /// # Errors
-/// That of the last try.
+/// The error of the last attempt.
 pub async fn with_retries<T, F: Future<Output = Result<T>>>(mut action: impl FnMut() -> F) -> Result<T> {
     let mut attempt = 0;
     loop {
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_may_pass_is_tried_again_and_nothing_else() {
+    async fn only_temporary_failures_are_retried() {
         let failing: [(fn() -> Error, u32); 3] = [
             (
                 || Error::storage("listing")(StoreError::Generic { store: "S3", source: "broken".into() }),

@@ -1,4 +1,4 @@
-//! Instants, dates and the half-open window `[from, to)`, all in UTC microseconds.
+//! Times, dates and the half-open window `[from, to)`, in microseconds, UTC.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ impl Window {
     /// A window that is not empty.
     ///
     /// # Errors
-    /// [`Error::Config`] where `to` is not after `from`.
+    /// [`Error::Config`] if `to` is not after `from`.
     pub fn new(from_us: i64, to_us: i64) -> Result<Self> {
         if to_us <= from_us {
             return Err(Error::Config(format!(
@@ -37,25 +37,25 @@ impl Window {
         Ok(Self { from_us, to_us })
     }
 
-    /// Whether all of `[from_us, to_us)` of `date` lies in the window.
+    /// Whether the whole of `date` lies in the window.
     pub fn covers_date(&self, date: NaiveDate) -> bool {
         let start_us = date_start_us(date);
         self.from_us <= start_us && start_us + MICROS_PER_DAY <= self.to_us
     }
 
-    /// Whether any of `date`, widened by `slack_days` on both sides, lies in the window.
+    /// Whether `date`, extended by `slack_days` on both sides, overlaps the window.
     pub fn touches_date(&self, date: NaiveDate, slack_days: u32) -> bool {
         let slack_us = i64::from(slack_days) * MICROS_PER_DAY;
         let start_us = date_start_us(date);
         start_us - slack_us < self.to_us && start_us + MICROS_PER_DAY + slack_us > self.from_us
     }
 
-    /// The UTC date of its first instant.
+    /// The UTC date of its first microsecond.
     pub fn first_date(&self) -> NaiveDate {
         date_of_us(self.from_us)
     }
 
-    /// The UTC date of its last instant.
+    /// The UTC date of its last microsecond.
     pub fn last_date(&self) -> NaiveDate {
         date_of_us(self.to_us - 1)
     }
@@ -66,7 +66,7 @@ pub fn date_start_us(date: NaiveDate) -> i64 {
     date.and_time(NaiveTime::MIN).and_utc().timestamp_micros()
 }
 
-/// The UTC date of an instant; instants beyond the calendar fall on its first or last day.
+/// The UTC date of a time; a time beyond the calendar falls on its first or last day.
 pub fn date_of_us(micros: i64) -> NaiveDate {
     match DateTime::<Utc>::from_timestamp_micros(micros) {
         Some(instant) => instant.date_naive(),
@@ -75,7 +75,7 @@ pub fn date_of_us(micros: i64) -> NaiveDate {
     }
 }
 
-/// RFC 3339 in UTC, with only as many decimals as the value needs.
+/// RFC 3339 in UTC, with as many decimals as the value needs.
 pub fn format_micros(micros: i64) -> String {
     match DateTime::<Utc>::from_timestamp_micros(micros) {
         Some(instant) => instant.to_rfc3339_opts(SecondsFormat::AutoSi, true),
@@ -83,10 +83,10 @@ pub fn format_micros(micros: i64) -> String {
     }
 }
 
-/// Reads an RFC 3339 time, a time without a zone (taken as UTC) or a date (its midnight).
+/// Parses an RFC 3339 time, a time without a zone (taken as UTC) or a date (its midnight).
 ///
 /// # Errors
-/// [`Error::Config`] where the text is none of these.
+/// [`Error::Config`] if the text is none of these.
 pub fn parse_time(text: &str) -> Result<i64> {
     parse_time_us(text).ok_or_else(|| {
         Error::Config(format!(
@@ -95,10 +95,10 @@ pub fn parse_time(text: &str) -> Result<i64> {
     })
 }
 
-/// As [`parse_time`], with `None` for what is not a time.
+/// Like [`parse_time`], but `None` if the text is not a time.
 pub fn parse_time_us(text: &str) -> Option<i64> {
     let text = text.trim();
-    // The formats below take years of fewer digits too: 26-01-05 would be a date of the year 26.
+    // The formats below also accept years with fewer digits: 26-01-05 would be a date in the year 26.
     let has_year = text.len() > 4 && text.bytes().take(4).all(|byte| byte.is_ascii_digit());
     if !has_year || text.as_bytes()[4] != b'-' {
         return None;
@@ -124,10 +124,10 @@ pub fn parse_time_us(text: &str) -> Option<i64> {
     Some(date_start_us(date))
 }
 
-/// Reads a length of time such as `90s`, `60m`, `24h` or `7d`, in microseconds.
+/// Parses a duration such as `90s`, `60m`, `24h` or `7d`, in microseconds.
 ///
 /// # Errors
-/// [`Error::Config`] where the text is not a whole number and one of these units, or is too long.
+/// [`Error::Config`] if the text is not a whole number with one of these units, or is too long.
 pub fn parse_duration(text: &str) -> Result<i64> {
     let malformed = || {
         Error::Config(format!("{text:?} is not a length of time: give a number and s, m, h or d, as in 24h"))
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_in_every_usual_form() {
+    fn times_are_parsed_in_the_usual_forms() {
         let noon = date_start_us(NaiveDate::from_ymd_opt(2026, 1, 31).unwrap()) + MICROS_PER_DAY / 2;
         for text in [
             "2026-01-31T12:00:00Z",
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_have_units() {
+    fn durations_need_a_unit() {
         assert_eq!(parse_duration("60m").unwrap(), 3_600 * MICROS_PER_SECOND);
         assert!(parse_duration("60").is_err());
         assert!(parse_duration("99999999999999d").is_err());

@@ -45,19 +45,19 @@ fn whole_file() -> Vec<u8> {
 }
 
 /// Four changes in five hit the footer, which is a small part of a file.
-fn broken(whole: &[u8], dice: &mut ChaCha8Rng) -> Vec<u8> {
+fn broken(whole: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = whole.to_vec();
     let length = bytes.len();
     let footer =
         length - 8 - u32::from_le_bytes(whole[length - 8..length - 4].try_into().expect("4")) as usize;
-    for _ in 0..dice.random_range(1..4) {
-        let from = if dice.random_range(0..5) < 4 { footer } else { 4 };
-        let at = dice.random_range(from..length);
-        match dice.random_range(0..5) {
-            0 => bytes[at] = dice.random_range(0..=255),
+    for _ in 0..rng.random_range(1..4) {
+        let from = if rng.random_range(0..5) < 4 { footer } else { 4 };
+        let at = rng.random_range(from..length);
+        match rng.random_range(0..5) {
+            0 => bytes[at] = rng.random_range(0..=255),
             1 => bytes[at] = 0,
             2 => bytes[at] = 0xff,
-            _ => bytes[at] ^= 1 << dice.random_range(0..8),
+            _ => bytes[at] ^= 1 << rng.random_range(0..8),
         }
     }
     bytes
@@ -73,8 +73,8 @@ async fn mutations_of_lake_files_are_read_or_named() {
     let location = location(&lake);
     let mut named = 0;
     for seed in 0..runs {
-        let mut dice = ChaCha8Rng::seed_from_u64(seed);
-        let file = lake.write(TABLE, &format!("{seed}.parquet"), &broken(&whole, &mut dice));
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let file = lake.write(TABLE, &format!("{seed}.parquet"), &broken(&whole, &mut rng));
         // Neither may panic; what they say is theirs.
         let _ = parquet_footer(&location, &file).await;
         let _ = file_rows(&location, &file, Some("SourceIP"), |_| Ok(())).await;

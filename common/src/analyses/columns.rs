@@ -112,7 +112,7 @@ pub fn state_schema(rollup: &Rollup, config: &Config, session: &SessionContext) 
 }
 
 /// A rollup's stored states as an analysis opens them.
-pub fn opened(rollup: &Rollup, states: DataFrame, scope: Scope) -> Result<DataFrame> {
+pub fn open_states(rollup: &Rollup, states: DataFrame, scope: Scope) -> Result<DataFrame> {
     if scope == Scope::Unmerged { Ok(states) } else { rollup.merge(states) }
 }
 
@@ -124,7 +124,7 @@ pub fn without_rows(
     scope: Scope,
 ) -> Result<DataFrame> {
     let table = EmptyTable::new(state_schema(rollup, config, session)?);
-    opened(rollup, session.read_table(Arc::new(table))?, scope)
+    open_states(rollup, session.read_table(Arc::new(table))?, scope)
 }
 
 /// The analysis `id` of the run.

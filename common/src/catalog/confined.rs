@@ -21,7 +21,7 @@ use object_store::{
 use crate::refused::Refused;
 
 /// Entries of a listing that are looked at together.
-const LOOKED_AT: usize = 1_000;
+const CHECKED_TOGETHER: usize = 1_000;
 
 /// This machine's disk, below certain folders.
 #[derive(Debug, Clone)]
@@ -39,11 +39,11 @@ impl Confined {
 
     async fn check(&self, path: &Path) -> Result<()> {
         let (this, path) = (self.clone(), path.clone());
-        blocking(move || this.look_at(&path, &mut HashMap::new())).await?
+        blocking(move || this.check_now(&path, &mut HashMap::new())).await?
     }
 
     /// Fails where `path` is not below the roots, or neither file nor folder. `folders` are those whose place is known.
-    fn look_at(&self, path: &Path, folders: &mut HashMap<PathBuf, PathBuf>) -> Result<()> {
+    fn check_now(&self, path: &Path, folders: &mut HashMap<PathBuf, PathBuf>) -> Result<()> {
         let link = self.disk.path_to_filesystem(path)?;
         let refused = |why: Refused| Error::PermissionDenied { path: path.to_string(), source: why.into() };
         let found = fs::symlink_metadata(&link);
@@ -70,14 +70,14 @@ impl Confined {
         }
     }
 
-    fn look_at_all(&self, entries: Vec<Result<ObjectMeta>>) -> Vec<Result<ObjectMeta>> {
+    fn check_all(&self, entries: Vec<Result<ObjectMeta>>) -> Vec<Result<ObjectMeta>> {
         let mut folders = HashMap::new();
-        let looked_at = entries.into_iter().map(|entry| {
+        let checked = entries.into_iter().map(|entry| {
             let entry = entry?;
-            self.look_at(&entry.location, &mut folders)?;
+            self.check_now(&entry.location, &mut folders)?;
             Ok(entry)
         });
-        looked_at.collect()
+        checked.collect()
     }
 }
 
@@ -154,11 +154,11 @@ impl ObjectStore for Confined {
                 Ok(()) => entries,
                 Err(error) => stream::iter([Err(error)]).boxed(),
             };
-            entries.ready_chunks(LOOKED_AT).then(move |chunk| {
+            entries.ready_chunks(CHECKED_TOGETHER).then(move |chunk| {
                 let this = this.clone();
                 async move {
-                    let looked_at = blocking(move || this.look_at_all(chunk)).await;
-                    stream::iter(looked_at.unwrap_or_else(|error| vec![Err(error)]))
+                    let checked = blocking(move || this.check_all(chunk)).await;
+                    stream::iter(checked.unwrap_or_else(|error| vec![Err(error)]))
                 }
             })
         };
@@ -173,7 +173,7 @@ impl ObjectStore for Confined {
             let mut folders = HashMap::new();
             let files = listed.objects.iter().map(|object| &object.location);
             let mut paths = listed.common_prefixes.iter().chain(files);
-            paths.try_for_each(|path| this.look_at(path, &mut folders))?;
+            paths.try_for_each(|path| this.check_now(path, &mut folders))?;
             Ok(listed)
         })
         .await?

@@ -5,13 +5,13 @@ use parquet::arrow::ProjectionMask;
 use parquet::errors::ParquetError;
 
 use super::lake::{LakeFile, LakeTable};
-use super::store_reader::{opened, panicked};
+use super::store_reader::{decoder_panic_reason, open_parquet};
 use crate::catch_panic::catch_panic;
 use crate::error::{Error, InputFault};
 
 /// Row group and column of the first part of `file` that can't be decoded, if any of `columns` can't.
 pub async fn locate_fault(table: &LakeTable, file: &LakeFile, columns: &[&str]) -> Option<InputFault> {
-    let row_groups = match opened(&table.location, file).await {
+    let row_groups = match open_parquet(&table.location, file).await {
         Ok(builder) => builder.metadata().num_row_groups(),
         Err(Error::Input(fault)) => return Some(fault),
         Err(error) => {
@@ -25,7 +25,7 @@ pub async fn locate_fault(table: &LakeTable, file: &LakeFile, columns: &[&str]) 
             let reason = match catch_panic(read_part(table, file, row_group, column)).await {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => error.to_string(),
-                Err(panic) => panicked(&panic),
+                Err(panic) => decoder_panic_reason(&panic),
             };
             let column = Some(column.to_owned());
             return Some(InputFault { file: file.path.clone(), row_group: Some(row_group), column, reason });
@@ -40,7 +40,7 @@ async fn read_part(
     row_group: usize,
     column: &str,
 ) -> Result<(), ParquetError> {
-    let Ok(builder) = opened(&table.location, file).await else { return Ok(()) };
+    let Ok(builder) = open_parquet(&table.location, file).await else { return Ok(()) };
     let mask = ProjectionMask::columns(builder.parquet_schema(), [column]);
     let rows = builder.with_row_groups(vec![row_group]).with_projection(mask).build()?;
     rows.try_for_each(|_| async { Ok(()) }).await

@@ -124,7 +124,7 @@ impl Normaliser {
         let physical_name = self.mapping.columns.get(name).map_or(name, String::as_str);
         let Ok(index) = self.file_schema.index_of(physical_name) else {
             if name == self.spec.time_column {
-                return Err(fault(
+                return Err(column_fault(
                     physical_name,
                     "the file has no such column, and it is the table's time".into(),
                 ));
@@ -148,14 +148,17 @@ impl Normaliser {
                     ColumnKind::Text => "text",
                     ColumnKind::Integer => "a whole number",
                 };
-                Err(fault(physical_name, format!("is stored as {stored}, which can't be read as {wanted}")))
+                Err(column_fault(
+                    physical_name,
+                    format!("is stored as {stored}, which can't be read as {wanted}"),
+                ))
             }
         }
     }
 }
 
 /// The caller, who knows the file, fills in its name.
-fn fault(column: &str, reason: String) -> DataFusionError {
+fn column_fault(column: &str, reason: String) -> DataFusionError {
     Error::Input(InputFault { file: String::new(), row_group: None, column: Some(column.to_owned()), reason })
         .into()
 }

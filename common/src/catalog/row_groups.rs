@@ -17,12 +17,12 @@ use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::lake::{LakeFile, LakeTable};
-use super::store_reader::{no_parquet, only_dictionary_pages, opened, unless_it_panics};
+use super::store_reader::{catch_decoder_panic, only_dictionary_pages, open_parquet, parquet_error};
 use crate::Error;
 use crate::catch_panic::catch_panic_sync;
 
 /// A larger dictionary is not worth reading beside its column.
-const LONGEST_DICTIONARY_BYTES: u64 = 8 << 20;
+const MAX_DICTIONARY_BYTES: u64 = 8 << 20;
 
 /// Row groups of a file, and whether each is to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub async fn row_groups_that_may_hold(
     columns: &[&str],
     may_hold: impl Fn(&str, &str) -> bool,
 ) -> Result<RowGroups, Error> {
-    unless_it_panics(file, groups_of(table, file, columns, may_hold)).await
+    catch_decoder_panic(file, groups_of(table, file, columns, may_hold)).await
 }
 
 async fn groups_of(
@@ -79,21 +79,21 @@ async fn groups_of(
     columns: &[&str],
     may_hold: impl Fn(&str, &str) -> bool,
 ) -> Result<RowGroups, Error> {
-    let metadata = Arc::clone(opened(&table.location, file).await?.metadata());
+    let metadata = Arc::clone(open_parquet(&table.location, file).await?.metadata());
     let leaves: Vec<Leaf> =
         columns.iter().map(|column| Leaf::of(&metadata, table.physical_name(column))).collect();
     let mut groups = Vec::new();
     let mut dictionaries = Vec::new();
     for (index, group) in metadata.row_groups().iter().enumerate() {
         let is_of_range = file.range.is_none_or(|range| is_in_range(group, range));
-        let told: Vec<Told<'_>> = leaves.iter().map(|leaf| leaf.tells(group)).collect();
-        let must_read = told.iter().any(|told| matches!(told, Told::Nothing));
+        let values: Vec<ChunkValues<'_>> = leaves.iter().map(|leaf| leaf.values_in(group)).collect();
+        let must_read = values.iter().any(|values| matches!(values, ChunkValues::Unknown));
         groups.push(is_of_range.then(|| (group.compressed_size().unsigned_abs(), must_read)));
         if must_read || !is_of_range {
             continue;
         }
-        for (column, told) in told.into_iter().enumerate() {
-            if let Told::Values(chunk, range) = told {
+        for (column, values) in values.into_iter().enumerate() {
+            if let ChunkValues::InDictionary(chunk, range) = values {
                 dictionaries.push(Dictionary { group: index, column, chunk, range });
             }
         }
@@ -101,12 +101,12 @@ async fn groups_of(
     let ranges: Vec<Range<u64>> = dictionaries.iter().map(|dictionary| dictionary.range.clone()).collect();
     let path = file.store_path();
     let pages = table.location.store().get_ranges(&path, &ranges).await;
-    let pages = pages.map_err(|error| no_parquet(file, &ParquetError::External(Box::new(error))))?;
+    let pages = pages.map_err(|error| parquet_error(file, &ParquetError::External(Box::new(error))))?;
     for (dictionary, page) in dictionaries.iter().zip(pages) {
         let Some(Some((_, is_read))) = groups.get_mut(dictionary.group) else { continue };
         if !*is_read {
             let column = columns[dictionary.column];
-            // A page that can't be decoded is read with its row group, where what is wrong is told.
+            // A page that can't be decoded is read with its row group, where what is wrong is values.
             let found = catch_panic_sync(|| dictionary.any_value(page, |value| may_hold(column, value)));
             *is_read = !matches!(found, Ok(Ok(false)));
         }
@@ -132,13 +132,13 @@ enum Leaf {
 }
 
 /// What the footer tells of a column in a row group.
-enum Told<'a> {
+enum ChunkValues<'a> {
     /// All its values are null.
-    NoValue,
+    AllNull,
     /// Its values are those of the dictionary there.
-    Values(&'a ColumnChunkMetaData, Range<u64>),
+    InDictionary(&'a ColumnChunkMetaData, Range<u64>),
     /// It may hold anything.
-    Nothing,
+    Unknown,
 }
 
 impl Leaf {
@@ -158,27 +158,27 @@ impl Leaf {
         }
     }
 
-    fn tells<'a>(&self, group: &'a RowGroupMetaData) -> Told<'a> {
+    fn values_in<'a>(&self, group: &'a RowGroupMetaData) -> ChunkValues<'a> {
         let chunk = match self {
-            Leaf::Absent => return Told::NoValue,
-            Leaf::Other => return Told::Nothing,
+            Leaf::Absent => return ChunkValues::AllNull,
+            Leaf::Other => return ChunkValues::Unknown,
             Leaf::Text(leaf) => group.column(*leaf),
         };
         let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
         if nulls.is_some_and(|nulls| nulls == chunk.num_values().unsigned_abs()) {
-            return Told::NoValue;
+            return ChunkValues::AllNull;
         }
         let first_data = chunk.data_page_offset().unsigned_abs();
         match chunk.dictionary_page_offset().map(i64::unsigned_abs) {
             Some(start)
                 if start > 0
                     && start < first_data
-                    && first_data - start <= LONGEST_DICTIONARY_BYTES
+                    && first_data - start <= MAX_DICTIONARY_BYTES
                     && only_dictionary_pages(chunk) =>
             {
-                Told::Values(chunk, start..first_data)
+                ChunkValues::InDictionary(chunk, start..first_data)
             }
-            _ => Told::Nothing,
+            _ => ChunkValues::Unknown,
         }
     }
 }
@@ -199,7 +199,7 @@ impl Dictionary<'_> {
                 return Err(cut_short());
             }
             let value = values.split_to(length);
-            // What is no text can't be told here.
+            // What is no text can't be values here.
             let text = std::str::from_utf8(&value).map_err(|error| ParquetError::External(error.into()))?;
             if test(text) {
                 return Ok(true);

@@ -26,7 +26,7 @@ use super::normalise::{NormaliserFactory, UnreadableCounts};
 use super::row_groups::RowGroups;
 use super::sealed::StateFile;
 use super::sealed_reader::SealedReaders;
-use super::store_reader::{LakeReaders, panicked, stored_schema};
+use super::store_reader::{LakeReaders, decoder_panic_reason, stored_schema};
 use super::tables::{ColumnKind, TableSpec};
 use crate::catch_panic::panic_text;
 use crate::time::{MICROS_PER_SECOND, Window};
@@ -69,8 +69,9 @@ impl FileScan {
     /// Where the scan can't be started.
     pub fn execute(&self, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = AssertUnwindSafe(self.0.execute(0, context)?).catch_unwind();
-        let rows =
-            rows.map(|batch| batch.unwrap_or_else(|panic| exec_err!("it {}", panicked(panic_text(&*panic)))));
+        let rows = rows.map(|batch| {
+            batch.unwrap_or_else(|panic| exec_err!("it {}", decoder_panic_reason(panic_text(&*panic))))
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }
 }

@@ -53,7 +53,7 @@ impl StoreReader {
         Self { store, path, bytes, footer_hint, tail: Bytes::new() }
     }
 
-    /// Fails where the range lies outside the file: then the file is at fault, and no store need be asked.
+    /// Fails where the range lies outside the file: then the file is at fault, and there is no need to ask the store.
     fn check(&self, range: &Range<u64>) -> Result<()> {
         if range.start <= range.end && range.end <= self.bytes {
             return Ok(());
@@ -122,24 +122,24 @@ pub struct Footer {
 }
 
 /// A file with its footer and schema read, which a decoder may panic on.
-pub(super) async fn opened(
+pub(super) async fn open_parquet(
     location: &Location,
     file: &LakeFile,
 ) -> Result<ParquetRecordBatchStreamBuilder<StoreReader>, Error> {
     let opening = ParquetRecordBatchStreamBuilder::new(StoreReader::new(location, file));
-    unless_it_panics(file, opening.map_err(|error| no_parquet(file, &error))).await
+    catch_decoder_panic(file, opening.map_err(|error| parquet_error(file, &error))).await
 }
 
 /// What reading a part of `file` comes to; a decoder that panics on it is a fault of the file.
-pub(super) async fn unless_it_panics<T>(
+pub(super) async fn catch_decoder_panic<T>(
     file: &LakeFile,
     reading: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    catch_panic(reading).await.unwrap_or_else(|panic| Err(fault(file, panicked(&panic))))
+    catch_panic(reading).await.unwrap_or_else(|panic| Err(file_fault(file, decoder_panic_reason(&panic))))
 }
 
 /// The fault of what a decoder panics on.
-pub(super) fn panicked(panic: &str) -> String {
+pub(super) fn decoder_panic_reason(panic: &str) -> String {
     format!("can't be decoded: its decoder panicked: {panic}")
 }
 
@@ -148,11 +148,11 @@ pub(super) fn panicked(panic: &str) -> String {
 /// # Errors
 /// [`Error::Input`] where the footer can't be read, [`Error::Storage`] where the store fails.
 pub async fn parquet_footer(location: &Location, file: &LakeFile) -> Result<Footer, Error> {
-    unless_it_panics(file, footer_of(location, file)).await
+    catch_decoder_panic(file, footer_of(location, file)).await
 }
 
 async fn footer_of(location: &Location, file: &LakeFile) -> Result<Footer, Error> {
-    let builder = opened(location, file).await?;
+    let builder = open_parquet(location, file).await?;
     let metadata = builder.metadata();
     let parquet_schema = metadata.file_metadata().schema_descr();
     let nulls_of = |leaf: usize| {
@@ -178,8 +178,8 @@ pub async fn file_rows(
     column: Option<&str>,
     mut each: impl FnMut(&RecordBatch) -> std::result::Result<(), Error>,
 ) -> std::result::Result<(), Error> {
-    let failed = |error: ParquetError| no_parquet(file, &error);
-    let mut builder = opened(location, file).await?;
+    let failed = |error: ParquetError| parquet_error(file, &error);
+    let mut builder = open_parquet(location, file).await?;
     if let Some(column) = column {
         let leaves = builder.parquet_schema().columns();
         let Some(leaf) = leaves.iter().position(|leaf| leaf.path().string() == column) else { return Ok(()) };
@@ -193,16 +193,16 @@ pub async fn file_rows(
         }
         Ok(())
     };
-    unless_it_panics(file, reading).await
+    catch_decoder_panic(file, reading).await
 }
 
 /// The Arrow schema to read `file` with: as stored, with text that is a dictionary throughout read as such.
 pub(super) async fn stored_schema(table: &LakeTable, file: &LakeFile) -> Result<SchemaRef, Error> {
-    unless_it_panics(file, schema_of(table, file)).await
+    catch_decoder_panic(file, schema_of(table, file)).await
 }
 
 async fn schema_of(table: &LakeTable, file: &LakeFile) -> Result<SchemaRef, Error> {
-    let builder = opened(&table.location, file).await?;
+    let builder = open_parquet(&table.location, file).await?;
     let metadata = builder.metadata();
     let is_dictionary = |name: &str| {
         let parquet_schema = metadata.file_metadata().schema_descr();
@@ -249,13 +249,13 @@ pub(super) fn only_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
     })
 }
 
-pub(super) fn no_parquet(file: &LakeFile, error: &ParquetError) -> Error {
+pub(super) fn parquet_error(file: &LakeFile, error: &ParquetError) -> Error {
     store_failure(&file.path, error)
-        .unwrap_or_else(|| fault(file, format!("is not a whole Parquet file: {error}")))
+        .unwrap_or_else(|| file_fault(file, format!("is not a whole Parquet file: {error}")))
 }
 
 /// The fault of a whole file.
-pub(super) fn fault(file: &LakeFile, reason: String) -> Error {
+pub(super) fn file_fault(file: &LakeFile, reason: String) -> Error {
     Error::Input(InputFault { file: file.path.clone(), row_group: None, column: None, reason })
 }
 

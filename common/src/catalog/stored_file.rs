@@ -17,7 +17,9 @@ use parquet::errors::ParquetError;
 
 use super::lake::LakeFile;
 use super::location::Location;
-use super::store_reader::{StoreReader, fault, no_parquet, panicked, unless_it_panics};
+use super::store_reader::{
+    StoreReader, catch_decoder_panic, decoder_panic_reason, file_fault, parquet_error,
+};
 use crate::catch_panic::panic_text;
 use crate::error::InputFault;
 use crate::time::MICROS_PER_SECOND;
@@ -42,7 +44,7 @@ impl StoredFile {
     pub async fn open(location: &Location, file: &LakeFile) -> Result<Self> {
         let mut reader = StoreReader::new(location, file);
         let footer = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new());
-        let footer = unless_it_panics(file, footer.map_err(|error| no_parquet(file, &error))).await?;
+        let footer = catch_decoder_panic(file, footer.map_err(|error| parquet_error(file, &error))).await?;
         let stored = Self { location: location.clone(), file: file.clone(), footer };
         match stored.int96_columns().is_empty() {
             true => Ok(stored),
@@ -89,11 +91,13 @@ impl StoredFile {
             None => ProjectionMask::all(),
         };
         let file = self.file.clone();
-        let failed = move |error: ParquetError| no_parquet(&file, &error);
+        let failed = move |error: ParquetError| parquet_error(&file, &error);
         let batches = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(&failed)?;
         let batches = AssertUnwindSafe(batches.map_err(failed)).catch_unwind();
         let file = self.file.clone();
-        let fault = move |panic: Box<dyn Any + Send>| Err(fault(&file, panicked(panic_text(&*panic))));
+        let fault = move |panic: Box<dyn Any + Send>| {
+            Err(file_fault(&file, decoder_panic_reason(panic_text(&*panic))))
+        };
         Ok(batches.map(move |batch| batch.unwrap_or_else(&fault)))
     }
 
@@ -147,7 +151,7 @@ impl StoredFile {
         let schema = Schema::new_with_metadata(fields, self.schema().metadata().clone());
         let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
         let footer = ArrowReaderMetadata::try_new(Arc::clone(self.footer.metadata()), options);
-        let footer = footer.map_err(|error| no_parquet(&self.file, &error))?;
+        let footer = footer.map_err(|error| parquet_error(&self.file, &error))?;
         Ok(Self { footer, ..self.clone() })
     }
 

@@ -22,7 +22,7 @@ pub const MAX_TASKS_PER_POLL: u32 = 4;
 
 /// Jobs beside Ballista's own nodes.
 pub fn stage_codec() -> Arc<dyn PhysicalExtensionCodec> {
-    Arc::new(StageCodec::beside(Arc::new(BallistaPhysicalExtensionCodec::default())))
+    Arc::new(StageCodec::with_inner(Arc::new(BallistaPhysicalExtensionCodec::default())))
 }
 
 /// Ballista's session settings: one partition a task, so that each is retried and counted alone, and the planner that

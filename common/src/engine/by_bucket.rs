@@ -14,7 +14,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
 
-use super::once::once;
+use super::stream_table::stream_table;
 use crate::catalog::batch_rows;
 use crate::functions::BUCKETS;
 use crate::rollups::BUCKET_COLUMN;
@@ -39,10 +39,10 @@ pub(super) async fn by_bucket(
             held.free();
             let all = stream::iter(batches.into_iter().map(Ok)).chain(rows);
             let all = RecordBatchStreamAdapter::new(Arc::clone(&schema), all);
-            return sorted(Box::pin(all), session).await;
+            return sort_with_spilling(Box::pin(all), session).await;
         }
     }
-    let rows = placed(batches, &schema)?;
+    let rows = sort_in_memory(batches, &schema)?;
     let chunk_rows = batch_rows(&runtime);
     let chunks = (0..rows.num_rows()).step_by(chunk_rows).map(move |start| {
         // The reservation lives as long as what it stands for.
@@ -65,7 +65,7 @@ fn bytes_of(batch: &RecordBatch) -> Result<usize> {
 }
 
 /// The rows in order, as one batch. A column's old form goes before the next is looked at.
-fn placed(batches: Vec<RecordBatch>, schema: &SchemaRef) -> Result<RecordBatch> {
+fn sort_in_memory(batches: Vec<RecordBatch>, schema: &SchemaRef) -> Result<RecordBatch> {
     let mut parts: Vec<Vec<ArrayRef>> = vec![Vec::new(); schema.fields().len()];
     for batch in batches {
         parts.iter_mut().zip(batch.columns()).for_each(|(parts, column)| parts.push(Arc::clone(column)));
@@ -75,13 +75,13 @@ fn placed(batches: Vec<RecordBatch>, schema: &SchemaRef) -> Result<RecordBatch> 
         parts => concat(&parts.iter().map(|part| part.as_ref()).collect::<Vec<_>>()),
     };
     let columns = parts.into_iter().zip(schema.fields()).map(whole).collect::<Result<Vec<_>, _>>()?;
-    let order = order_of(&RecordBatch::try_new(Arc::clone(schema), columns.clone())?)?;
+    let order = row_order(&RecordBatch::try_new(Arc::clone(schema), columns.clone())?)?;
     let columns = columns.into_iter().map(|column| take(&column, &order, None));
     Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<Vec<_>, _>>()?)?)
 }
 
 /// The numbers of the rows, in order.
-fn order_of(rows: &RecordBatch) -> Result<UInt32Array> {
+fn row_order(rows: &RecordBatch) -> Result<UInt32Array> {
     let mut order: Vec<u32> = (0..rows.num_rows() as u32).collect();
     let dictionaries: Vec<_> =
         rows.columns().iter().map_while(|column| column.as_dictionary_opt::<Int32Type>()).collect();
@@ -90,16 +90,16 @@ fn order_of(rows: &RecordBatch) -> Result<UInt32Array> {
         let (keys, values) = (dictionary.keys(), dictionary.values().len());
         // Null keys come after all others.
         let place = |row: usize| if keys.is_valid(row) { keys.value(row) as usize } else { values };
-        order = counted(&order, values + 1, place);
+        order = counting_sort(&order, values + 1, place);
     }
     let buckets =
         rows.column_by_name(BUCKET_COLUMN).and_then(|column| column.as_primitive_opt::<UInt8Type>());
     let buckets = buckets.ok_or_else(|| internal_datafusion_err!("state has no buckets"))?;
-    Ok(counted(&order, usize::from(BUCKETS), |row| usize::from(buckets.value(row))).into())
+    Ok(counting_sort(&order, usize::from(BUCKETS), |row| usize::from(buckets.value(row))).into())
 }
 
 /// The same rows in the order of their places, which are below `places`; those of one place stay in order.
-fn counted(order: &[u32], places: usize, place: impl Fn(usize) -> usize) -> Vec<u32> {
+fn counting_sort(order: &[u32], places: usize, place: impl Fn(usize) -> usize) -> Vec<u32> {
     let mut next = vec![0; places + 1];
     for row in order {
         next[place(*row as usize) + 1] += 1;
@@ -116,11 +116,11 @@ fn counted(order: &[u32], places: usize, place: impl Fn(usize) -> usize) -> Vec<
     placed
 }
 
-async fn sorted(
+async fn sort_with_spilling(
     rows: SendableRecordBatchStream,
     session: &SessionContext,
 ) -> Result<SendableRecordBatchStream> {
-    let frame = session.read_table(Arc::new(once(rows)?))?;
+    let frame = session.read_table(Arc::new(stream_table(rows)?))?;
     frame.sort(vec![ident(BUCKET_COLUMN).sort(true, false)])?.execute_stream().await
 }
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     /// Bucket, keys and number of each row as they come with so much memory.
-    async fn placed_within(memory_bytes: usize) -> Vec<(u8, [String; 2], i64)> {
+    async fn rows_within(memory_bytes: usize) -> Vec<(u8, [String; 2], i64)> {
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc().unwrap();
         let batches = batches();
         let schema = batches[0].schema();
@@ -186,10 +186,10 @@ mod tests {
 
     #[tokio::test]
     async fn rows_come_by_bucket_then_keys_and_where_memory_is_short_by_bucket() {
-        let held = placed_within(1 << 30).await;
+        let held = rows_within(1 << 30).await;
         assert!(held.is_sorted());
         // Enough for a sort that spills, and not for all rows.
-        let spilled = placed_within(2_200_000).await;
+        let spilled = rows_within(2_200_000).await;
         assert!(spilled.is_sorted_by_key(|(bucket, ..)| *bucket) && !spilled.is_sorted());
         let all = BTreeSet::from_iter(spilled);
         assert!(all.len() as i64 == BATCHES * ROWS && all == BTreeSet::from_iter(held));

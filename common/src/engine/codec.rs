@@ -26,7 +26,7 @@ pub struct StageCodec {
 
 impl StageCodec {
     /// Jobs beside what `engine` can write.
-    pub fn beside(engine: Arc<dyn PhysicalExtensionCodec>) -> Self {
+    pub fn with_inner(engine: Arc<dyn PhysicalExtensionCodec>) -> Self {
         Self { engine }
     }
 }
@@ -43,7 +43,7 @@ impl PhysicalExtensionCodec for StageCodec {
             return self.engine.try_decode(bytes, inputs, context, converter);
         };
         let tasks = inputs.first().ok_or_else(|| internal_datafusion_err!("a stage came without tasks"))?;
-        let json = zstd::decode_all(compressed).inspect_err(end_where_memory_ran_out)?;
+        let json = zstd::decode_all(compressed).inspect_err(abort_if_out_of_memory)?;
         let stage: Stage = serde_json::from_slice(&json).map_err(json_error)?;
         let schema = stage.schema()?;
         Ok(Arc::new(StageExec::new(Arc::new(stage), schema, Arc::clone(tasks))))
@@ -68,7 +68,7 @@ impl PhysicalExtensionCodec for StageCodec {
 
 /// Ends the process, as any allocation that fails does. A worker that went on would fail each task it is given at once, here
 /// where its failures are not counted, and so be given ever more.
-fn end_where_memory_ran_out(error: &std::io::Error) {
+fn abort_if_out_of_memory(error: &std::io::Error) {
     if error.to_string().contains(OUT_OF_MEMORY) {
         handle_alloc_error(Layout::new::<u8>());
     }

@@ -80,7 +80,7 @@ impl MergeRows {
     }
 
     /// A row that says why there is no result.
-    pub(super) fn of_fault(schema: &SchemaRef, fault: &MergeFault) -> Result<RecordBatch> {
+    pub(super) fn fault_row(schema: &SchemaRef, fault: &MergeFault) -> Result<RecordBatch> {
         let texts = StringArray::from(vec![serde_json::to_string(fault).map_err(json_error)?]);
         let rows = RecordBatch::try_from_iter([(FAULT_COLUMN, Arc::new(texts) as ArrayRef)])?;
         Self::widen(schema, NO_ANALYSIS, &rows)

@@ -21,11 +21,11 @@ use tokio::sync::mpsc::Sender;
 use tracing::Instrument;
 
 use super::merge_rows::MergeRows;
-use super::own::{rows, within};
+use super::own_detections::{stream_rows, within_time_limit};
 use super::stage::{MergeFault, MergeStage, Stage, StateFault, Task};
 use super::state_table::StateTable;
 use crate::analyses::{
-    Analysis, Inputs, Scope, SideTable, analysis, opened, rollup, state_schema, without_rows,
+    Analysis, Inputs, Scope, SideTable, analysis, open_states, rollup, state_schema, without_rows,
 };
 use crate::catalog::StateFile;
 use crate::catalog::{open_location, task_session};
@@ -69,20 +69,22 @@ pub(super) fn start(
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => {
                     let faults = find_unreadable(stage, task.work, &context, &error).await;
-                    let fault = MergeFault::State(faults).if_any().or_else(|| own_fault(stage, &error));
+                    let fault =
+                        MergeFault::State(faults).if_any().or_else(|| own_detection_fault(stage, &error));
                     Some(fault.ok_or(error)?)
                 }
                 // It would on any machine: this one is not to blame.
                 Err(panic) => {
                     let error = exec_datafusion_err!("merging panicked: {panic}");
                     let faults = find_unreadable(stage, task.work, &context, &error).await;
-                    let fault = MergeFault::State(faults).if_any().or_else(|| own_fault(stage, &error));
+                    let fault =
+                        MergeFault::State(faults).if_any().or_else(|| own_detection_fault(stage, &error));
                     Some(fault.unwrap_or(MergeFault::Panicked(panic)))
                 }
             };
             if let Some(fault) = fault {
                 // A reader that has gone wants no more.
-                let _ = sender.send(MergeRows::of_fault(&schema, &fault)).await;
+                let _ = sender.send(MergeRows::fault_row(&schema, &fault)).await;
             }
             guard.end(true);
             Ok(())
@@ -93,7 +95,7 @@ pub(super) fn start(
 }
 
 /// The fault of a detection that a user brought, which is merged alone, where no store is behind `error`.
-fn own_fault(stage: &MergeStage, error: &DataFusionError) -> Option<MergeFault> {
+fn own_detection_fault(stage: &MergeStage, error: &DataFusionError) -> Option<MergeFault> {
     let [id] = stage.analyses.as_slice() else { return None };
     let own = stage.config.detections.by_id(id).filter(|analysis| analysis.about.is_own)?;
     let is_of_store = store_failure("", error).is_some();
@@ -112,7 +114,8 @@ async fn merge(
     shard.hold_shared().await?;
     for id in &stage.analyses {
         let analysis = analysis(&stage.config, id)?;
-        let is_wanted = within(analysis, &stage.config, shard.send(analysis, schema, sender)).await?;
+        let is_wanted =
+            within_time_limit(analysis, &stage.config, shard.send(analysis, schema, sender)).await?;
         if !is_wanted {
             return Ok(());
         }
@@ -195,7 +198,7 @@ impl<'a> Shard<'a> {
             buckets: self.buckets,
             investigated: stage.investigated,
         })?;
-        let mut batches = rows(analysis, analysis.cut(frame, &stage.config)?).await?;
+        let mut batches = stream_rows(analysis, analysis.cut(frame, &stage.config)?).await?;
         while let Some(batch) = batches.next().await.transpose()? {
             // A reader that has gone wants no more.
             if sender.send(MergeRows::widen(schema, analysis.id, &batch)).await.is_err() {
@@ -230,7 +233,7 @@ impl<'a> Shard<'a> {
     }
 
     fn stored(&self, id: &str, files: Vec<StateFile>, scope: Scope) -> Result<DataFrame> {
-        opened(rollup(&self.stage.config, id)?, self.states(id, files, scope)?, scope)
+        open_states(rollup(&self.stage.config, id)?, self.states(id, files, scope)?, scope)
     }
 
     fn states(&self, id: &str, files: Vec<StateFile>, scope: Scope) -> Result<DataFrame> {

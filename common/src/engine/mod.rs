@@ -11,8 +11,7 @@ mod memory;
 mod merge_rows;
 mod merge_task;
 mod node;
-mod once;
-mod own;
+mod own_detections;
 mod plan;
 mod rollup_task;
 mod stage;
@@ -21,6 +20,7 @@ mod state_key;
 #[cfg(test)]
 mod state_mutations;
 mod state_table;
+mod stream_table;
 mod tasks;
 mod unit_reader;
 mod write_state;
@@ -34,7 +34,7 @@ pub use local::{Local, LocalOptions, TASKS_PER_THREAD, runtime};
 pub use manifest::{Manifest, StateData, UnitStats, sealed, unsealed};
 pub use merge_rows::MergeRows;
 pub use node::stage_plan;
-pub use own::collect;
+pub use own_detections::collect;
 pub use plan::stage_in;
 pub use stage::{
     MergeFault, MergeStage, RollupStage, RollupUnit, Stage, StateFault, TableRef, UnitFault, UnitOutcome,

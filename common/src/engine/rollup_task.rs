@@ -18,10 +18,11 @@ use tracing::Instrument;
 
 use super::by_bucket::by_bucket;
 use super::manifest::{Manifest, UnitStats};
-use super::once::once;
 use super::stage::{RollupStage, RollupUnit, Stage, TableRef, Task, UnitFault, UnitOutcome, encode_outcome};
 use super::state::StateStore;
 use super::state_key::unit_key;
+use super::stream_table::stream_table;
+use super::stream_table::stream_table;
 use super::unit_reader::UnitReader;
 use super::write_state::{EncodedState, encode_state};
 use crate::catalog::{LakeTable, TableSpec, canonical_schema};
@@ -261,7 +262,7 @@ async fn spawn_rollup(
         let batch = batches.recv().await?;
         Some((Ok(batch), batches))
     });
-    let rows = once(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), feed)))?;
+    let rows = stream_table(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), feed)))?;
     let state = rollup.build(session.read_table(Arc::new(rows))?, &stage.config)?.execute_stream().await?;
     let session = session.clone();
     Ok(SpawnedTask::spawn(async move { encode_state(by_bucket(state, &session).await?).await }))

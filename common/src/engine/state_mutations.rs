@@ -70,25 +70,25 @@ async fn read(folder: &Path, file: &StateFile, rows: &RecordBatch, buckets: (u8,
     Ok(text_of(&frame.collect().await?))
 }
 
-fn broken(state: &EncodedState, dice: &mut ChaCha8Rng) -> Vec<u8> {
+fn broken(state: &EncodedState, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = state.bytes.clone();
     let length = bytes.len();
-    let at = dice.random_range(0..length);
-    let run = dice.random_range(1..200).min(length - at);
-    match dice.random_range(0..10) {
+    let at = rng.random_range(0..length);
+    let run = rng.random_range(1..200).min(length - at);
+    match rng.random_range(0..10) {
         0 => bytes.truncate(at),
         1 => bytes[at..at + run].fill(0),
         2 => drop(bytes.drain(at..at + run)),
         3 => bytes.extend_from_within(at..at + run),
         4 => {
-            let other = dice.random_range(0..=length - run);
+            let other = rng.random_range(0..=length - run);
             bytes.copy_within(at..at + run, other);
         }
         5..7 => {
-            let in_tail = dice.random_range(length - state.tail_bytes as usize..length);
-            bytes[in_tail] ^= 1 << dice.random_range(0..8);
+            let in_tail = rng.random_range(length - state.tail_bytes as usize..length);
+            bytes[in_tail] ^= 1 << rng.random_range(0..8);
         }
-        _ => bytes[at] ^= 1 << dice.random_range(0..8),
+        _ => bytes[at] ^= 1 << rng.random_range(0..8),
     }
     bytes
 }
@@ -110,10 +110,10 @@ async fn mutations_of_state_files_give_their_rows_or_an_error() {
         assert!(whole.iter().all(|rows| !rows.is_empty()));
         let mut noticed = 0;
         for seed in 0..runs() {
-            let mut dice = ChaCha8Rng::seed_from_u64(seed * 10 + place as u64);
-            let bytes = broken(&state, &mut dice);
+            let mut rng = ChaCha8Rng::seed_from_u64(seed * 10 + place as u64);
+            let bytes = broken(&state, &mut rng);
             std::fs::write(&path, &bytes).unwrap();
-            let shard = dice.random_range(0..shards.len());
+            let shard = rng.random_range(0..shards.len());
             match read(folder.path(), &file, rows, shards[shard]).await {
                 Ok(rows) => assert!(rows == whole[shard], "size {place}, seed {seed}: other rows"),
                 Err(_) => noticed += 1,

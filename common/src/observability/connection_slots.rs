@@ -1,5 +1,5 @@
-//! ConnectionSlots for the connections of a listener: bounded in number, and given anew to whoever comes where none is left, from whoever has
-//! least claim to his. So those who connect and say nothing shut nobody out.
+//! Bounds the number of a listener's connections. If all slots are taken, the connection with the lowest priority is closed
+//! to make room for a new one, so that clients that connect and send nothing can't shut others out.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,19 +16,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tonic::transport::server::Connected;
 
-/// Wait before a connection is accepted again where that failed, for want of file descriptors mostly.
+/// Wait after a failed accept, which mostly means that file descriptors are used up.
 const ACCEPT_WAIT: Duration = Duration::from_millis(50);
-/// Time between looks for those who say nothing.
-const LOOK: Duration = Duration::from_secs(1);
+/// Time between checks for silent connections.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Nothing is known of who sits there.
+/// The peer has sent no authorised request yet.
 const UNKNOWN: u8 = 0;
-/// A person, or a program of one, who may ask.
-const PERSON: u8 = 1;
+/// A user, or a user's program, with an authorised request.
+const USER: u8 = 1;
 /// A coordinator or worker.
 const NODE: u8 = 2;
 
-/// The slots of one listener.
+/// The connection slots of one listener.
 #[derive(Debug)]
 pub struct ConnectionSlots {
     most: usize,
@@ -41,15 +41,15 @@ struct Taken {
     slots: BTreeMap<u64, ConnectionSlot>,
 }
 
-/// The slot of a connection. Clones are of the same one.
+/// The slot of a connection. Clones share it.
 #[derive(Debug, Clone)]
-pub struct ConnectionSlot(Arc<Held>);
+pub struct ConnectionSlot(Arc<SlotState>);
 
 #[derive(Debug)]
-struct Held {
+struct SlotState {
     since: Instant,
     standing: AtomicU8,
-    last_asked: Mutex<Instant>,
+    last_request: Mutex<Instant>,
     is_closed: AtomicBool,
     waker: AtomicWaker,
 }
@@ -57,33 +57,34 @@ struct Held {
 impl ConnectionSlot {
     fn new() -> Self {
         let now = Instant::now();
-        Self(Arc::new(Held {
+        Self(Arc::new(SlotState {
             since: now,
             standing: AtomicU8::new(UNKNOWN),
-            last_asked: Mutex::new(now),
+            last_request: Mutex::new(now),
             is_closed: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         }))
     }
 
-    /// Notes a request of somebody who may ask.
+    /// Notes an authorised request of a user.
     pub fn note_user_request(&self) {
-        self.asked(PERSON);
+        self.note_request(USER);
     }
 
     /// Notes a request of a coordinator or worker.
     pub fn note_node_request(&self) {
-        self.asked(NODE);
+        self.note_request(NODE);
     }
 
-    fn asked(&self, standing: u8) {
+    fn note_request(&self, standing: u8) {
         self.0.standing.fetch_max(standing, Ordering::Relaxed);
-        *self.0.last_asked.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.0.last_request.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// What decides who has to go first: who is known least, then who asked longest ago. Nodes stay.
-    fn claim(&self) -> Option<(u8, Instant)> {
-        let last = *self.0.last_asked.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The connection with the lowest priority is closed first: unknown peers before users, and of these the one whose last
+    /// request is the longest ago. Nodes have none: they are never closed.
+    fn priority(&self) -> Option<(u8, Instant)> {
+        let last = *self.0.last_request.lock().unwrap_or_else(PoisonError::into_inner);
         match self.0.standing.load(Ordering::Relaxed) {
             NODE => None,
             standing => Some((standing, last)),
@@ -95,7 +96,7 @@ impl ConnectionSlot {
         self.0.waker.wake();
     }
 
-    /// Fails once the slot is closed; has the connection looked at again when it is.
+    /// Fails once the slot is closed; wakes the connection's task when it closes.
     fn check(&self, context: &Context<'_>) -> io::Result<()> {
         self.0.waker.register(context.waker());
         match self.0.is_closed.load(Ordering::Acquire) {
@@ -106,32 +107,32 @@ impl ConnectionSlot {
 }
 
 impl ConnectionSlots {
-    /// So many slots.
+    /// At most `most` slots.
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, taken: Mutex::default() })
     }
 
-    /// So many slots; who has asked nothing that may be asked within `patience` has to leave.
-    pub fn with_first_request_timeout(most: usize, patience: Duration) -> Arc<Self> {
+    /// At most `most` slots. A connection without an authorised request within `timeout` is closed.
+    pub fn with_first_request_timeout(most: usize, timeout: Duration) -> Arc<Self> {
         let slots = Self::new(most);
         let watched = Arc::downgrade(&slots);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(CHECK_INTERVAL).await;
                 let Some(slots) = watched.upgrade() else { return };
-                slots.close_silent(patience);
+                slots.close_silent(timeout);
             }
         });
         slots
     }
 
-    /// The next connection of `listener`, with a slot.
+    /// Accepts the next connection of `listener`, with a slot.
     pub async fn accept(self: &Arc<Self>, listener: &TcpListener) -> SlottedConnection<TcpStream> {
         loop {
             let failed = match listener.accept().await {
                 Ok((stream, _)) => match self.take() {
                     Some((number, slot)) => {
-                        // Small answers must not wait for more; where that can't be set they do.
+                        // Small responses must not wait for more data. If the option can't be set, they do.
                         let _ = stream.set_nodelay(true);
                         return SlottedConnection {
                             stream,
@@ -143,13 +144,13 @@ impl ConnectionSlots {
                 },
                 Err(error) => error,
             };
-            tracing::debug!(error = %failed, "a connection could not be accepted");
+            tracing::debug!(error = %failed, "accepting a connection failed");
             self.make_room(&mut self.taken());
             tokio::time::sleep(ACCEPT_WAIT).await;
         }
     }
 
-    /// A slot, where need be that of another; none where all are nodes'.
+    /// A slot, if necessary that of another connection; `None` if nodes have all of them.
     fn take(&self) -> Option<(u64, ConnectionSlot)> {
         let mut taken = self.taken();
         if taken.slots.len() >= self.most && !self.make_room(&mut taken) {
@@ -161,20 +162,20 @@ impl ConnectionSlots {
         Some((number, slot))
     }
 
-    /// Closes the connection with the least claim; false where there is none.
+    /// Closes the connection with the lowest priority; false if there is none to close.
     fn make_room(&self, taken: &mut Taken) -> bool {
-        let claims = taken.slots.iter().filter_map(|(number, slot)| Some((slot.claim()?, *number)));
-        let Some((_, number)) = claims.min() else { return false };
+        let priorities = taken.slots.iter().filter_map(|(number, slot)| Some((slot.priority()?, *number)));
+        let Some((_, number)) = priorities.min() else { return false };
         if let Some(slot) = taken.slots.remove(&number) {
             slot.close();
         }
         true
     }
 
-    fn close_silent(&self, patience: Duration) {
+    fn close_silent(&self, timeout: Duration) {
         self.taken().slots.retain(|_, slot| {
             let is_silent = slot.0.standing.load(Ordering::Relaxed) == UNKNOWN;
-            let stays = !is_silent || slot.0.since.elapsed() < patience;
+            let stays = !is_silent || slot.0.since.elapsed() < timeout;
             if !stays {
                 slot.close();
             }
@@ -187,7 +188,7 @@ impl ConnectionSlots {
     }
 }
 
-/// Connections of `listener` for a gRPC server, each with a slot; requests carry their [`ConnectionSlot`] as an extension.
+/// The connections of `listener` for a gRPC server, each with a slot. Requests carry their [`ConnectionSlot`] as an extension.
 pub fn slotted_connections(
     listener: TcpListener,
     slots: Arc<ConnectionSlots>,
@@ -198,7 +199,7 @@ pub fn slotted_connections(
     })
 }
 
-/// A connection that has a slot.
+/// A connection with its slot.
 #[derive(Debug)]
 pub struct SlottedConnection<S> {
     stream: S,
@@ -206,7 +207,7 @@ pub struct SlottedConnection<S> {
     _place: Place,
 }
 
-/// Gives the slot back at the connection's end.
+/// Returns the slot when the connection ends.
 #[derive(Debug)]
 struct Place {
     number: u64,
@@ -287,14 +288,14 @@ mod tests {
     }
 
     #[test]
-    fn who_is_known_least_and_asked_longest_ago_makes_room() {
+    fn unknown_peers_make_room_first_then_the_user_who_is_idle_longest() {
         let slots = ConnectionSlots::new(4);
         let mut taken: Vec<ConnectionSlot> = (0..4).map(|_| slots.take().unwrap().1).collect();
         taken[0].note_node_request();
         taken[1].note_user_request();
         taken[2].note_user_request();
         taken[1].note_user_request();
-        // The one of whom nothing is known, then people, the one first who asked longest ago, and the node never.
+        // The unknown peer first, then users by the time of their last request, and never the node.
         for closed in [3, 2, 1] {
             let (_, next) = slots.take().unwrap();
             assert!(is_closed(&taken[closed]), "{closed}");
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn who_says_nothing_has_to_leave() {
+    fn silent_connections_are_closed() {
         let slots = ConnectionSlots::new(10);
         let [silent, asking] = [(); 2].map(|()| slots.take().unwrap().1);
         asking.note_user_request();

@@ -1,4 +1,5 @@
-//! HTTP for people and monitoring: `/metrics`, `/healthz` and `/readyz` here, where nothing is secret, and a coordinator's pages.
+//! HTTP for people and monitoring: `/metrics`, `/healthz` and `/readyz`, which need no access token, and the server for a
+//! coordinator's pages.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,24 +23,24 @@ use tokio::time::timeout;
 use super::connection_slots::{ConnectionSlot, ConnectionSlots, SlottedConnection};
 use crate::{Error, Result};
 
-/// Connections that are open at once at one address.
+/// Most connections that one address has open at once.
 pub const MAX_HTTP_CONNECTIONS: usize = 256;
-/// Longest a connection may wait without the whole head of a request, the first or another.
+/// Longest time until a connection has sent the whole head of its first or next request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest the body of a request may take to arrive.
+/// Longest time until the body of a request has arrived.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of such a body: a form.
+/// Most bytes of a body: it is a form.
 const BODY_BYTES: usize = 64 << 10;
 
-/// Whether a process can do its work, and why not.
+/// Reports whether a process can do its work, and if not, why.
 pub type Health = Arc<dyn Fn() -> std::result::Result<(), String> + Send + Sync>;
 
-/// Where connections come from.
+/// A source of connections.
 pub trait Connections: Send {
-    /// A connection, ready for requests.
+    /// An open connection, ready for requests.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next one, and its slot.
+    /// The next connection, and its slot.
     fn accept(&mut self) -> impl Future<Output = (Self::Io, ConnectionSlot)> + Send;
 }
 
@@ -51,7 +52,7 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// Those of `listener`.
+    /// The connections of `listener`.
     pub fn new(listener: TcpListener) -> Self {
         Self { listener, slots: ConnectionSlots::new(MAX_HTTP_CONNECTIONS) }
     }
@@ -67,10 +68,10 @@ impl Connections for Plain {
     }
 }
 
-/// Serves until the process ends; gives the address it listens on.
+/// Serves until the process ends; returns the address it listens on.
 ///
 /// # Errors
-/// [`Error::Io`] where the address can't be listened on.
+/// [`Error::Io`] if the address can't be bound.
 pub async fn serve_http(address: SocketAddr, is_ready: Health) -> Result<SocketAddr> {
     let listener =
         TcpListener::bind(address).await.map_err(Error::io(format!("listening on {address} for HTTP")))?;
@@ -83,8 +84,8 @@ pub async fn serve_http(address: SocketAddr, is_ready: Health) -> Result<SocketA
     Ok(bound)
 }
 
-/// Answers requests by `routes` as long as the process lives. Heads and bodies must come in time, and who opens many connections and
-/// says nothing loses them to others. Requests carry their [`ConnectionSlot`] as an extension.
+/// Answers requests by `routes` until the process ends. Heads and bodies must arrive in time, and idle connections are closed
+/// when others need their slots. Requests carry their [`ConnectionSlot`] as an extension.
 pub async fn answer<C: Connections>(mut connections: C, routes: Router) {
     let routes = routes.layer(from_fn(take_body));
     let mut http = http1::Builder::new();
@@ -101,13 +102,13 @@ pub async fn answer<C: Connections>(mut connections: C, routes: Router) {
     }
 }
 
-/// Takes the whole body before a page is made of it.
+/// Reads the whole body before a page is rendered.
 async fn take_body(request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     match timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES)).await {
         Ok(Ok(bytes)) => next.run(Request::from_parts(head, Body::from(bytes))).await,
-        Ok(Err(_)) => (StatusCode::PAYLOAD_TOO_LARGE, "a form is not longer than 64 KiB\n").into_response(),
-        Err(_) => (StatusCode::REQUEST_TIMEOUT, "the request did not end in time\n").into_response(),
+        Ok(Err(_)) => (StatusCode::PAYLOAD_TOO_LARGE, "the form is longer than 64 KiB\n").into_response(),
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, "the request body did not arrive in time\n").into_response(),
     }
 }
 

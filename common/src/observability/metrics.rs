@@ -1,4 +1,4 @@
-//! Metrics of tasks, in Prometheus's registry of the process.
+//! Metrics of tasks, in the process's Prometheus registry.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -26,7 +26,7 @@ pub fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     register(IntCounterVec::new(Opts::new(name, help), labels))
 }
 
-/// Names are literals, each registered once: a failure here is a mistake in the source.
+/// Registers a metric. Names are literals and each is registered once, so a failure is a mistake in the source.
 #[allow(clippy::expect_used)]
 pub fn register<M: prometheus::core::Collector + Clone + 'static>(made: prometheus::Result<M>) -> M {
     let metric = made.expect("a metric's name is valid");
@@ -43,13 +43,13 @@ pub struct TaskGuard {
 }
 
 impl TaskGuard {
-    /// A task of that kind, `rollup` or `merge`, has started. Until it says otherwise it counts as cancelled.
+    /// Starts a task of that kind, `rollup` or `merge`. Without a call of [`TaskGuard::end`] it counts as cancelled.
     pub fn start(kind: &'static str) -> Self {
         RUNNING.inc();
         Self { kind, outcome: "cancelled", started: Instant::now() }
     }
 
-    /// It ended well, or not.
+    /// Ends the task, as done or as failed.
     pub fn end(mut self, is_done: bool) {
         self.outcome = if is_done { "done" } else { "failed" };
         let elapsed = self.started.elapsed();

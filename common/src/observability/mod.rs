@@ -1,4 +1,4 @@
-//! What operators see of a process: metrics, health, traces.
+//! Observability of a process: metrics, health, traces, and the connections of its servers.
 
 mod connection_slots;
 mod http;

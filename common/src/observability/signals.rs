@@ -1,4 +1,4 @@
-//! The signals that end a process in order.
+//! The signals that stop a process gracefully.
 
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -1,4 +1,4 @@
-//! Logs to standard error, and spans by OTLP where `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector.
+//! Logs to standard error, and spans by OTLP if `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -18,7 +18,7 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::{Error, Result};
 
-/// Keeps the exporter; dropped at the end of the process, it sends what it still holds.
+/// Holds the exporter. When it is dropped at the end of the process, it sends the remaining spans.
 pub struct Tracing {
     provider: Option<SdkTracerProvider>,
 }
@@ -26,17 +26,17 @@ pub struct Tracing {
 impl Drop for Tracing {
     fn drop(&mut self) {
         if let Some(provider) = &self.provider {
-            // At the end of the process there is nobody left to tell.
+            // At the end of the process nothing can be done about an error.
             let _ = provider.shutdown();
         }
     }
 }
 
-/// Starts logging and, where it is configured, the export of spans as `service`. `HINDCAST_LOG` filters both (such as
-/// `info` or `hindcast=debug`); `HINDCAST_LOG_FORMAT=json` writes a JSON object a line.
+/// Starts logging and, if a collector is configured, the export of spans as `service`. `HINDCAST_LOG` filters both (such as
+/// `info` or `hindcast=debug`); `HINDCAST_LOG_FORMAT=json` writes one JSON object per line. The export needs a Tokio runtime.
 ///
 /// # Errors
-/// [`Error::Config`] where the collector's address can't be used. Needs a Tokio runtime where one is configured.
+/// [`Error::Config`] if the collector's address can't be used.
 pub fn start_tracing(service: &'static str, default_filter: &str) -> Result<Tracing> {
     let filter = || match std::env::var("HINDCAST_LOG") {
         Ok(filter) => EnvFilter::new(filter),
@@ -53,7 +53,7 @@ pub fn start_tracing(service: &'static str, default_filter: &str) -> Result<Trac
     Ok(Tracing { provider })
 }
 
-/// Whose work a task is, and the trace it belongs to: sent along with it.
+/// The job that a task belongs to, and its trace: sent with the task.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Origin {
     /// Id of the coordinator's job; empty for a scan in this process.
@@ -63,16 +63,16 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Work of `job`, in the trace of the current span.
+    /// The origin for work of `job`, in the trace of the current span.
     pub fn here(job: &str) -> Self {
         let mut trace = HashMap::new();
         TraceContextPropagator::new().inject_context(&Span::current().context(), &mut trace);
         Self { job: job.to_owned(), trace }
     }
 
-    /// Makes `span`, which has not been entered yet, a part of the trace its work came with.
+    /// Makes `span`, which has not been entered yet, a part of this trace.
     pub fn adopt(&self, span: &Span) {
-        // It fails only where no layer exports spans: then there is no trace to continue.
+        // It fails only if no layer exports spans: then there is no trace to continue.
         let _ = span.set_parent(TraceContextPropagator::new().extract(&self.trace));
     }
 }

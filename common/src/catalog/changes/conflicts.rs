@@ -80,17 +80,17 @@ async fn all_there(lake: &Location, paths: &[String]) -> Result<bool> {
     Ok(paths.iter().all(|path| found.contains(path)))
 }
 
-/// Waits for a change to be decided, and takes it back where it is not after `patience`. Gives whether it is taken back.
+/// Waits for a change to be decided, and takes it back where it is not after `max_wait`. Gives whether it is taken back.
 ///
 /// # Errors
 /// [`Error::Storage`] where the store fails.
-pub async fn wait_or_take_back(lake: &Location, id: &str, patience: Duration) -> Result<bool> {
+pub async fn wait_or_take_back(lake: &Location, id: &str, max_wait: Duration) -> Result<bool> {
     let mut looks = 0;
     loop {
         match records(lake).await?.get(id).map(|record| record.status) {
-            Some(Status::Open) if looks < LOOKS && !patience.is_zero() => {
+            Some(Status::Open) if looks < LOOKS && !max_wait.is_zero() => {
                 looks += 1;
-                tokio::time::sleep(patience / LOOKS).await;
+                tokio::time::sleep(max_wait / LOOKS).await;
             }
             Some(Status::Open) => return take_back(lake, id).await,
             Some(Status::Aborted) => return Ok(true),
@@ -104,7 +104,7 @@ pub async fn wait_or_take_back(lake: &Location, id: &str, patience: Duration) ->
 ///
 /// # Errors
 /// [`Error::Storage`] where the store fails.
-pub async fn prevails(lake: &Location, own: &str, other: &str, patience: Duration) -> Result<bool> {
-    let patience = if own < other { Duration::ZERO } else { patience };
-    wait_or_take_back(lake, other, patience).await
+pub async fn prevails(lake: &Location, own: &str, other: &str, max_wait: Duration) -> Result<bool> {
+    let max_wait = if own < other { Duration::ZERO } else { max_wait };
+    wait_or_take_back(lake, other, max_wait).await
 }

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// Age from which a change without a decision is taken to be that of a dead process, by the store's clock.
 const ABANDONED_AFTER: Duration = Duration::hours(6);
 /// How long the lists of changes that ended are kept; readers trust what they read of changes for half as long.
-const TOLD_FOR: Duration = Duration::hours(2);
+const KEPT_FOR: Duration = Duration::hours(2);
 /// An object put to read the store's clock.
 const CLOCK: &str = "clock";
 /// Objects deleted at once.
@@ -40,7 +40,7 @@ pub async fn recover(lake: &Location) -> Result<usize> {
                 taken_back += usize::from(take_back(lake, &id).await?);
             }
             Status::Aborted if record.has_list => end_aborted(lake, &id, &record, now).await?,
-            Status::Ended if now - record.written > TOLD_FOR => {
+            Status::Ended if now - record.written > KEPT_FOR => {
                 // In this order: a list alone would be a change that is open.
                 for ending in [LIST, DECISION, ENDED] {
                     records::forget(lake, &id, ending).await?;

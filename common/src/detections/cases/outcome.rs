@@ -16,7 +16,7 @@ use super::rows::{TableRows, locations};
 use super::states::{Source, States};
 use crate::analyses::correlation::PREVALENCE;
 use crate::analyses::{Analysis, Context, Inputs, LOCATIONS, Locations, Scope, SideTable, WANTED_ENTITIES};
-use crate::analyses::{opened, state_schema};
+use crate::analyses::{open_states, state_schema};
 use crate::catalog::task_session;
 use crate::config::Config;
 use crate::findings::{Finding, Prevalence, findings_of, wanted_entities, wanted_rows};
@@ -224,7 +224,7 @@ impl Runner<'_> {
             self.rollup(id).map_err(|error| datafusion::error::DataFusionError::Plan(error.to_string()))?;
         let schema = state_schema(rollup, self.config, &self.session)?;
         let empty = self.session.read_batch(RecordBatch::new_empty(schema))?;
-        Ok(Arc::clone(opened(rollup, empty, Scope::Shard)?.schema().inner()))
+        Ok(Arc::clone(open_states(rollup, empty, Scope::Shard)?.schema().inner()))
     }
 
     fn rollup(&self, id: &str) -> Result<&'static crate::rollups::Rollup> {

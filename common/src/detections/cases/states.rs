@@ -12,7 +12,7 @@ use super::chance::Chance;
 use super::rows::{TableRows, taken};
 use crate::Result;
 use crate::analyses::Scope;
-use crate::analyses::opened;
+use crate::analyses::open_states;
 use crate::catalog::{TableSpec, canonical_schema};
 use crate::config::Config;
 use crate::rollups::{BUCKET_COLUMN, Rollup};
@@ -101,7 +101,7 @@ impl<'a> States<'a> {
                 states.filter(ident(BUCKET_COLUMN).gt_eq(lit(from)).and(ident(BUCKET_COLUMN).lt(lit(to))))?
             }
         };
-        opened(stored.rollup, states, scope).map(Some)
+        open_states(stored.rollup, states, scope).map(Some)
     }
 
     /// The states of all units, cut into pieces, in any order, united two by two.

@@ -12,24 +12,24 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use futures::stream;
 
 /// A table of the rows of a stream. Reading it a second time is an error.
-pub(super) fn once(rows: SendableRecordBatchStream) -> Result<StreamingTable> {
+pub(super) fn stream_table(rows: SendableRecordBatchStream) -> Result<StreamingTable> {
     let schema = rows.schema();
-    let part = Once { schema: Arc::clone(&schema), rows: Mutex::new(Some(rows)) };
+    let part = StreamPartition { schema: Arc::clone(&schema), rows: Mutex::new(Some(rows)) };
     StreamingTable::try_new(schema, vec![Arc::new(part)])
 }
 
-struct Once {
+struct StreamPartition {
     schema: SchemaRef,
     rows: Mutex<Option<SendableRecordBatchStream>>,
 }
 
-impl std::fmt::Debug for Once {
+impl std::fmt::Debug for StreamPartition {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Once").field("schema", &self.schema).finish_non_exhaustive()
+        formatter.debug_struct("StreamPartition").field("schema", &self.schema).finish_non_exhaustive()
     }
 }
 
-impl PartitionStream for Once {
+impl PartitionStream for StreamPartition {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }

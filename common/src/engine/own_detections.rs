@@ -21,7 +21,7 @@ use crate::config::Config;
 ///
 /// # Errors
 /// Those of `work`, and where it takes too long.
-pub(super) async fn within<T>(
+pub(super) async fn within_time_limit<T>(
     analysis: &Analysis,
     config: &Config,
     work: impl Future<Output = Result<T>>,
@@ -39,12 +39,12 @@ pub(super) async fn within<T>(
 ///
 /// # Errors
 /// Where it can't be planned.
-pub(super) async fn rows(analysis: &Analysis, frame: DataFrame) -> Result<SendableRecordBatchStream> {
+pub(super) async fn stream_rows(analysis: &Analysis, frame: DataFrame) -> Result<SendableRecordBatchStream> {
     if !analysis.about.is_own {
         return frame.execute_stream().await;
     }
     let context = Arc::new(frame.task_ctx());
-    execute_stream(giving_way(frame.create_physical_plan().await?)?, context)
+    execute_stream(with_yield_points(frame.create_physical_plan().await?)?, context)
 }
 
 /// The rows of a frame of `analysis` that is computed whole: of `finish.sql` or of a companion table.
@@ -58,8 +58,8 @@ pub async fn collect(analysis: &Analysis, config: &Config, frame: DataFrame) -> 
     // What is collected counts: a join may give any number of rows.
     let runtime = frame.task_ctx().runtime_env();
     let held = MemoryConsumer::new("rows of an own detection").register(&runtime.memory_pool);
-    let all = within(analysis, config, async {
-        let mut batches = rows(analysis, frame).await?;
+    let all = within_time_limit(analysis, config, async {
+        let mut batches = stream_rows(analysis, frame).await?;
         let mut all = Vec::new();
         while let Some(batch) = batches.try_next().await? {
             held.try_grow(batch.get_array_memory_size())?;
@@ -71,7 +71,7 @@ pub async fn collect(analysis: &Analysis, config: &Config, frame: DataFrame) -> 
 }
 
 /// The plan with a stop after each step: DataFusion's own are at tables alone, and a join makes any number of rows of theirs.
-fn giving_way(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+fn with_yield_points(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let with_stop = |step: Arc<dyn ExecutionPlan>| {
         Ok(Transformed::yes(Arc::new(CooperativeExec::new(step)) as Arc<dyn ExecutionPlan>))
     };
