@@ -34,7 +34,7 @@ VALUE = {name: value for name, (value, *_) in CONSTANTS.items()}
 # Of the code.
 UNIT_BYTES = 512 * MIB
 SHARDS, GROUPS, MESSAGE_BYTES, TASKS_PER_THREAD = 64, 12, 64 * MIB, 2
-TASKS_OF_AN_ANSWER = 4
+MAX_TASKS_PER_POLL = 4
 SHARD_STATE_BYTES, LEAST_SHARD_BYTES = 16 * MIB, 256 * 1024
 CONCURRENT_STATE_FILES = 4
 # Assumed: time to the first byte of a GET, and a store's prices a thousand.
@@ -81,7 +81,7 @@ class Window:
 
 def files_a_message_holds():
     """State files that a merge task can name, so that as many tasks as one answer holds fit a message."""
-    return MESSAGE_BYTES / TASKS_OF_AN_ANSWER / VALUE["message_bytes"]
+    return MESSAGE_BYTES / MAX_TASKS_PER_POLL / VALUE["message_bytes"]
 
 
 def span(seconds):

@@ -1,5 +1,5 @@
-//! A way to the coordinator on which failures come back later the more of them there have been in a row: whoever asks without end asks a
-//! coordinator that is away ever more seldom, and one that is back at once.
+//! A channel to the coordinator that delays failed calls, longer after each consecutive failure. Ballista's poll loop retries
+//! without a pause; with this channel it polls an unreachable coordinator less and less often, and one that is back at once.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -16,10 +16,10 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Doublings after which the longest wait is reached.
 const MOST_DOUBLINGS: u32 = 8;
-/// Header that tells of a gRPC call whether it failed, where nothing else is answered.
+/// Header that holds the status of a gRPC call whose response has no body.
 const STATUS_HEADER: &str = "grpc-status";
 
-/// A channel whose failures are held back.
+/// A channel that delays its failures.
 #[derive(Debug, Clone)]
 pub(crate) struct BackoffChannel<S> {
     channel: S,
@@ -67,7 +67,7 @@ fn has_failed<R, E>(answer: &Result<http::Response<R>, E>) -> bool {
     status.map_or(true, |status| status.is_some_and(|status| status != "0"))
 }
 
-/// The wait after so many failures before this one: half of its length is left to chance, so that workers do not ask all at once.
+/// The wait after `failures` earlier failures. Half of its length is random, so that workers do not all retry at the same moment.
 fn wait_after(failures: u32, chance: u64) -> Duration {
     let whole = LONGEST_WAIT.min(FIRST_WAIT * 2u32.pow(failures.min(MOST_DOUBLINGS)));
     let part = (chance % 1_000) as u32;
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_their_longest_and_differ() {
+    fn waits_grow_to_the_maximum_and_are_jittered() {
         let mut before = Duration::ZERO;
         for failures in 0..8 {
             let (shortest, longest) = (wait_after(failures, 0), wait_after(failures, 999));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_an_error_is_a_failure() {
+    fn a_response_with_an_error_status_is_a_failure() {
         let answer = |status: Option<&str>| {
             let mut answer = http::Response::new(());
             if let Some(status) = status {

@@ -1,4 +1,4 @@
-//! Leaving without losing anything: no more tasks, the end of those under way, their results fetched.
+//! Stops a worker without losing work: it takes no more tasks, finishes the running ones and waits until their results are fetched.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,11 +7,11 @@ use std::time::Duration;
 use ballista_executor::executor::{Executor, TasksDrainedFuture};
 use tokio::sync::Semaphore;
 
-/// Time after the last task's end in which its result is reported and fetched: a worker without a free slot reports
-/// every 5 s, and the coordinator fetches what is reported at once.
+/// Time after the last task ends in which its result is reported and fetched: a worker without a free slot reports
+/// every 5 s, and the coordinator fetches a reported result at once.
 const LAST_FETCH: Duration = Duration::from_secs(8);
 
-/// Whether a worker is leaving.
+/// Whether a worker is draining.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DrainFlag(Arc<AtomicBool>);
 
@@ -21,7 +21,7 @@ impl DrainFlag {
     }
 }
 
-/// A worker's way out.
+/// Drains a worker: waits for its running tasks and their results.
 pub(crate) struct Drain {
     slots: Arc<Semaphore>,
     slot_count: usize,
@@ -43,7 +43,7 @@ impl Drain {
         self.flag.0.store(true, Ordering::Relaxed);
         let had_tasks = self.executor.active_task_count() > 0;
         let ended = async {
-            // Slots that are taken are not offered to the coordinator; the last is taken when the last task ends.
+            // The worker does not offer slots that are taken here. The last slot is free once the last task has ended.
             let _slots = self.slots.acquire_many(self.slot_count as u32).await;
             TasksDrainedFuture(Arc::clone(&self.executor)).await;
             if had_tasks {
@@ -52,7 +52,7 @@ impl Drain {
         };
         if tokio::time::timeout(timeout, ended).await.is_err() {
             let left = self.executor.active_task_count();
-            tracing::warn!(tasks = left, "left before all tasks ended: others will run them again");
+            tracing::warn!(tasks = left, "stopped before all tasks ended: other workers run them again");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A worker that can run no task any more, for want of threads or disk, fails each at once and so is given ever more. It
-//! notices, and leaves.
+//! Detects that this worker can no longer run tasks, for example because it has no threads or disk space left. Such a worker
+//! fails each task at once and so receives even more of them; it stops instead.
 
 use std::fmt::{self, Display};
 use std::panic::AssertUnwindSafe;
@@ -20,39 +20,39 @@ use futures::FutureExt;
 use hindcast_common::error::{is_exhausted, store_failure};
 use tokio::sync::Notify;
 
-/// Tasks that fail in a row before the worker is taken to be at fault. Units report their own trouble as results, so a
+/// Consecutive failed tasks after which the worker itself is at fault. Units report their own faults as results, so a
 /// task that fails is rare.
 const FAILURES_IN_A_ROW: u32 = 3;
 
-/// Counts failures, and tells when there are too many.
+/// Counts consecutive failures and reports when there are too many.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FailureDetector {
     failures: Arc<AtomicU32>,
-    is_sick: Arc<Notify>,
+    limit_reached: Arc<Notify>,
 }
 
 impl FailureDetector {
-    /// Returns once the worker is sick.
-    pub(crate) async fn noticed(&self) {
-        self.is_sick.notified().await;
+    /// Returns once too many tasks have failed in a row.
+    pub(crate) async fn limit_reached(&self) {
+        self.limit_reached.notified().await;
     }
 
-    fn note<T>(&self, result: &Result<T>) {
+    fn record<T>(&self, result: &Result<T>) {
         match result {
             Ok(_) => self.failures.store(0, Ordering::Relaxed),
-            // The store and the memory budget are not this worker's alone.
+            // Other workers share the store and the memory budget of a task: these failures do not count.
             Err(error) if store_failure("", error).is_some() || is_exhausted(error) => {}
             Err(error) => {
                 tracing::error!(%error, "a task failed");
                 if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_IN_A_ROW {
-                    self.is_sick.notify_one();
+                    self.limit_reached.notify_one();
                 }
             }
         }
     }
 }
 
-/// Ballista's engine, with the ends of its tasks noted.
+/// Ballista's engine, with the results of its tasks recorded in a [`FailureDetector`].
 pub(crate) struct MonitoredEngine {
     engine: DefaultExecutionEngine,
     failures: FailureDetector,
@@ -102,8 +102,8 @@ impl QueryStageExecutor for MonitoredStage {
     ) -> Result<Vec<ShuffleWritePartition>> {
         let run = AssertUnwindSafe(self.stage.execute_query_stage(task, context)).catch_unwind().await;
         let result = run.unwrap_or_else(|_| Err(DataFusionError::Execution("the task panicked".to_owned())));
-        self.failures.note(&result);
-        // Ballista tries a task elsewhere only where it takes the failure for one of input or output.
+        self.failures.record(&result);
+        // Ballista retries a task on another worker only if the error is an I/O error.
         result.map_err(|error| DataFusionError::IoError(std::io::Error::other(error.to_string())))
     }
 

@@ -1,4 +1,4 @@
-//! What a worker serves to its coordinator: results of tasks by Arrow Flight, and cancelling.
+//! The worker's server for its coordinator: task results by Arrow Flight, and cancellation of tasks.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::{Request, Response, Status};
 
-/// Serves results and cancelling to nodes; with `tls`, to nobody else.
+/// Serves results and cancellation to nodes. With `tls`, other clients are refused.
 pub(crate) fn serve_results(
     listener: TcpListener,
     executor: Arc<Executor>,
@@ -31,7 +31,7 @@ pub(crate) fn serve_results(
     let is_checked = tls.is_some();
     let only_nodes = move |request: Request<()>| -> std::result::Result<Request<()>, Status> {
         if is_checked && !comes_from_node(&request) {
-            return Err(Status::permission_denied("only the coordinator may ask a worker"));
+            return Err(Status::permission_denied("only the coordinator may call a worker"));
         }
         if let Some(slot) = connection_slot_of(&request) {
             slot.note_node_request();
@@ -49,7 +49,7 @@ pub(crate) fn serve_results(
     Ok(tokio::spawn(async move { served.await.map_err(BallistaError::TonicError) }))
 }
 
-/// The part of Ballista's executor protocol that a worker which asks for its tasks still needs.
+/// The part of Ballista's executor protocol that a worker needs although it polls for its tasks.
 struct ExecutorControl {
     executor: Arc<Executor>,
 }
@@ -60,22 +60,25 @@ impl ExecutorGrpc for ExecutorControl {
         &self,
         _: Request<LaunchTaskParams>,
     ) -> std::result::Result<Response<LaunchTaskResult>, Status> {
-        Err(Status::unimplemented("this worker asks for its tasks"))
+        Err(Status::unimplemented("this worker polls for its tasks"))
     }
 
     async fn launch_multi_task(
         &self,
         _: Request<LaunchMultiTaskParams>,
     ) -> std::result::Result<Response<LaunchMultiTaskResult>, Status> {
-        Err(Status::unimplemented("this worker asks for its tasks"))
+        Err(Status::unimplemented("this worker polls for its tasks"))
     }
 
-    /// Sent to a worker that was not heard of for long. It goes on: with its next sign of life it is one again.
+    /// Ballista sends this to a worker whose heartbeat is overdue. The worker continues: its next poll registers it again.
     async fn stop_executor(
         &self,
         request: Request<StopExecutorParams>,
     ) -> std::result::Result<Response<StopExecutorResult>, Status> {
-        tracing::warn!(reason = request.get_ref().reason, "the coordinator had given this worker up");
+        tracing::warn!(
+            reason = request.get_ref().reason,
+            "the coordinator had removed this worker; it registers again"
+        );
         Ok(Response::new(StopExecutorResult {}))
     }
 
@@ -96,11 +99,11 @@ impl ExecutorGrpc for ExecutorControl {
         &self,
         _: Request<RemoveJobDataParams>,
     ) -> std::result::Result<Response<RemoveJobDataResult>, Status> {
-        Err(Status::unimplemented("this worker is told with its tasks"))
+        Err(Status::unimplemented("this worker gets this instruction with its tasks"))
     }
 }
 
-/// Ballista offers each task's plan metrics here; what operators see is counted by the tasks themselves.
+/// Ignores the plan metrics that Ballista offers for each task: the tasks themselves count the metrics for operators.
 pub(crate) struct DiscardMetrics;
 
 impl ExecutorMetricsCollector for DiscardMetrics {

@@ -1,5 +1,5 @@
-//! The worker: Ballista's executor, which asks the coordinator for tasks, runs them and holds their results until they
-//! are fetched. It keeps nothing that lasts.
+//! The worker: Ballista's executor, which polls the coordinator for tasks, runs them and keeps their results until the
+//! coordinator fetches them. It stores nothing permanently.
 
 mod backoff;
 mod drain;

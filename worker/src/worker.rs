@@ -1,4 +1,4 @@
-//! Starts a worker's parts and ends them in order.
+//! Starts the parts of a worker and stops them in order.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -35,28 +35,28 @@ use crate::flight_server::{DiscardMetrics, serve_results};
 pub struct WorkerOptions {
     /// Address of the coordinator.
     pub coordinator: String,
-    /// Where results are served to it.
+    /// Address at which the worker serves results to the coordinator.
     pub listen: SocketAddr,
-    /// Where metrics and health are served.
+    /// Address of metrics and health.
     pub http: SocketAddr,
-    /// Host under which the coordinator reaches `listen`; the address of the way to it where absent.
+    /// Host under which the coordinator reaches `listen`; without it, this machine's address on the route to the coordinator.
     pub advertise: Option<String>,
-    /// Threads and memory of its tasks.
+    /// Threads and memory of the tasks.
     pub tasks: LocalOptions,
-    /// Folder for spilling and results; a temporary one where absent. What is in it is lost with the worker.
+    /// Folder for spill files and results; a temporary folder if absent. Its content is lost with the worker.
     pub scratch: Option<PathBuf>,
-    /// Certificates; plain text where absent.
+    /// Certificates; plain text if absent.
     pub tls: Option<Tls>,
     /// Whether plain text may leave this machine.
     pub is_insecure: bool,
-    /// Longest time its tasks are waited for when it is told to leave.
+    /// Longest time that a stopping worker waits for its tasks.
     pub drain_timeout: Duration,
 }
 
-/// Runs until SIGTERM or Ctrl-C, then takes no more tasks, ends those it has, lets their results be fetched, and leaves.
+/// Runs until SIGTERM or Ctrl-C. Then it takes no more tasks, finishes the running ones, waits until their results are fetched, and stops.
 ///
 /// # Errors
-/// [`Error::Config`] for addresses that can't be used, [`Error::Io`] where one can't be listened on.
+/// [`Error::Config`] for addresses that can't be used, [`Error::Io`] if the worker can't listen on one.
 pub async fn run_worker(options: WorkerOptions) -> Result<()> {
     check_plain_text(&options.coordinator, options.tls.as_ref(), options.is_insecure)?;
     check_plain_text(&options.listen.to_string(), options.tls.as_ref(), options.is_insecure)?;
@@ -110,17 +110,17 @@ pub async fn run_worker(options: WorkerOptions) -> Result<()> {
     tracing::info!(id = executor.metadata.id, address = %format!("{host}:{port}"), %http, slots = executor.vcores, "worker started");
 
     tokio::select! {
-        ended = polls => return Err(stopped("asking for tasks", ended)),
+        ended = polls => return Err(stopped("polling for tasks", ended)),
         ended = results => return Err(stopped("serving results", ended)),
-        () = failures.noticed() => {
-            return Err(Error::Internal("task after task failed here: leaving it to others".into()));
+        () = failures.limit_reached() => {
+            return Err(Error::Internal("too many tasks failed in a row on this worker: other workers take them over".into()));
         }
         () = terminated() => {}
     }
-    tracing::info!("told to leave: taking no more tasks");
+    tracing::info!("stopping: no more tasks are taken");
     drain.run(options.drain_timeout).await;
     meter.abort();
-    tracing::info!("left");
+    tracing::info!("worker stopped");
     Ok(())
 }
 
@@ -154,25 +154,25 @@ fn executor(
     )
 }
 
-/// The address this machine has on the way to the coordinator.
+/// This machine's address on the route to the coordinator.
 fn own_address(options: &WorkerOptions) -> Result<IpAddr> {
     if !options.listen.ip().is_unspecified() {
         return Ok(options.listen.ip());
     }
     let bare = options.coordinator.trim_start_matches("https://").trim_start_matches("http://");
-    // A datagram socket that is connected sends nothing, but knows its own end.
+    // Connecting a datagram socket sends nothing, but determines its local address.
     let socket = UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.connect(bare).map(|()| socket));
     let address = socket.and_then(|socket| socket.local_addr());
     address.map(|address| address.ip()).map_err(|error| {
-        Error::Config(format!("no way to {} ({error}): give --advertise HOST", options.coordinator))
+        Error::Config(format!("no route to {} ({error}): give --advertise HOST", options.coordinator))
     })
 }
 
-/// Keeps the gauges of memory up to date.
+/// Updates the memory gauges.
 async fn meter(runtime: Arc<RuntimeEnv>, slots: usize) {
     gauge("hindcast_worker_slots", "Tasks this worker runs at once").set(slots as i64);
-    let limit = gauge("hindcast_memory_limit_bytes", "Most that grouping, sorting and joining may hold");
-    let reserved = gauge("hindcast_memory_pool_bytes", "Held by grouping, sorting and joining");
+    let limit = gauge("hindcast_memory_limit_bytes", "Memory limit for grouping, sorting and joining");
+    let reserved = gauge("hindcast_memory_pool_bytes", "Memory held by grouping, sorting and joining");
     if let MemoryLimit::Finite(bytes) = runtime.memory_pool.memory_limit() {
         limit.set(bytes as i64);
     }

@@ -27,7 +27,7 @@ pub use sql::answer_query;
 
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::geoip::LocationDatabase;
-use crate::jobs::{JobContext, JobLimits, JobManager, keep_schedules, register_metrics};
+use crate::jobs::{JobContext, JobLimits, JobManager, register_metrics, run_schedules};
 use crate::lake_access::Access;
 use crate::web::{JobRuns, Runs, serve_pages};
 
@@ -68,7 +68,7 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
     let context = JobContext { cluster: Arc::clone(&cluster), runtime, access, detections, locations, sinks };
     let manager = JobManager::recover(settings.state()?, context, limits).await?;
     recovered.store(true, Ordering::Relaxed);
-    tokio::spawn(keep_schedules(Arc::clone(&manager), schedules));
+    tokio::spawn(run_schedules(Arc::clone(&manager), schedules));
 
     let tokens = Arc::new(AccessTokens::new(&settings.tokens));
     let sql = sql::SqlApi::new(Arc::clone(&manager), settings.sql.clone()).await?;

@@ -1,4 +1,4 @@
-//! Fetches results from the workers that hold them, by Arrow Flight.
+//! Fetches task results from workers by Arrow Flight.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use hindcast_common::cluster::{STAGE_MESSAGE_BYTES, Tls, node_endpoints};
 
 use super::job_status::ResultLocation;
 
-/// Connections to workers, opened when first needed.
+/// Connections to workers, opened on first use.
 pub(super) struct Fetcher {
     connections: Mutex<HashMap<(String, u16), BallistaClient>>,
     endpoint: Arc<BallistaConfigGrpcEndpoint>,
@@ -21,7 +21,7 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// A worker that answers nothing for `timeout` is taken for gone.
+    /// A fetch that takes longer than `timeout` fails.
     pub(super) fn new(tls: Option<Tls>, timeout: Duration) -> Self {
         Self {
             connections: Mutex::default(),
@@ -31,42 +31,42 @@ impl Fetcher {
         }
     }
 
-    /// All rows of a partition: whole, or not at all.
+    /// Returns all rows of a partition.
     ///
     /// # Errors
-    /// Why they could not be fetched; another time they may be.
-    pub(super) async fn fetch(&self, held: &ResultLocation) -> Result<Vec<RecordBatch>, String> {
-        let fetched = tokio::time::timeout(self.timeout, self.try_fetch(held)).await;
+    /// Why the rows could not be fetched. A later attempt may succeed.
+    pub(super) async fn fetch(&self, location: &ResultLocation) -> Result<Vec<RecordBatch>, String> {
+        let fetched = tokio::time::timeout(self.timeout, self.try_fetch(location)).await;
         let fetched = fetched.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.timeout)));
         if fetched.is_err() {
             self.connections
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .remove(&(held.host.clone(), held.port));
+                .remove(&(location.host.clone(), location.port));
         }
         fetched
     }
 
-    async fn try_fetch(&self, held: &ResultLocation) -> Result<Vec<RecordBatch>, String> {
-        let mut client = self.connect(held).await?;
-        // Blocks as the worker wrote them: a stream decoded and encoded again would lose its dictionaries.
+    async fn try_fetch(&self, location: &ResultLocation) -> Result<Vec<RecordBatch>, String> {
+        let mut client = self.connect(location).await?;
+        // Fetch the blocks as the worker wrote them: a stream that is decoded and encoded again loses its dictionaries.
         let rows = client
-            .fetch_partition(&held.executor, &held.partition, held.file, held.layout, false)
+            .fetch_partition(&location.executor, &location.partition, location.file, location.layout, false)
             .await
             .map_err(|error| error.to_string())?;
         rows.try_collect().await.map_err(|error| error.to_string())
     }
 
-    async fn connect(&self, held: &ResultLocation) -> Result<BallistaClient, String> {
-        let address = (held.host.clone(), held.port);
+    async fn connect(&self, location: &ResultLocation) -> Result<BallistaClient, String> {
+        let address = (location.host.clone(), location.port);
         let known = self.connections.lock().unwrap_or_else(PoisonError::into_inner).get(&address).cloned();
         if let Some(client) = known {
             return Ok(client);
         }
         let endpoint = Some(Arc::clone(&self.endpoint));
         let client = BallistaClient::try_new(
-            &held.host,
-            held.port,
+            &location.host,
+            location.port,
             STAGE_MESSAGE_BYTES,
             self.use_tls,
             endpoint,

@@ -1,4 +1,4 @@
-//! What Ballista knows of a job: which partitions are done and where they lie, which are tried too often, how it ended.
+//! The status of a Ballista job: which partitions are done and where their results are, how often partitions were started, and how the job ended.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
 
 use super::Scheduler;
 
-/// A partition that a worker holds, as it is to be asked for.
+/// Where the result of a partition is fetched from.
 #[derive(Debug, Clone)]
 pub(super) struct ResultLocation {
     pub(super) executor: String,
@@ -20,26 +20,26 @@ pub(super) struct ResultLocation {
     pub(super) layout: ShuffleLayout,
 }
 
-/// A job as it stands.
+/// The current status of a job.
 #[derive(Debug)]
 pub(super) enum JobStatus {
-    /// Not ended.
+    /// The job has not ended.
     Running {
-        /// Partitions done.
-        held: HashMap<usize, ResultLocation>,
-        /// The most times that one partition has been started.
+        /// Results of the finished partitions.
+        results: HashMap<usize, ResultLocation>,
+        /// How often the most frequently started partition was started.
         starts: usize,
-        /// Partitions under way, with the worker of each.
+        /// Running partitions, with the worker of each.
         running: HashMap<usize, String>,
     },
-    /// Ended well.
+    /// The job succeeded; the results of its partitions.
     Done(HashMap<usize, ResultLocation>),
-    /// Ended otherwise.
+    /// The job failed, with Ballista's message.
     Failed(String),
 }
 
-/// Looks at a job. Its stages never have more than one level: the first running one is the job.
-pub(super) async fn look(scheduler: &Scheduler, job: &JobId) -> JobStatus {
+/// Returns the status of a job. Our jobs have only one level of stages, so the first running stage is the job.
+pub(super) async fn job_status_of(scheduler: &Scheduler, job: &JobId) -> JobStatus {
     let running = scheduler.state.task_manager.get_running_job_cache();
     if let Some(cached) = running.get(job) {
         let graph = cached.execution_graph.read().await;
@@ -55,14 +55,14 @@ pub(super) async fn look(scheduler: &Scheduler, job: &JobId) -> JobStatus {
     }
     match scheduler.state.task_manager.get_job_status(job).await {
         Ok(Some(status)) => of_status(status.status),
-        // It has not got round to the job yet.
+        // Ballista has not registered the job yet.
         Ok(None) => of_status(None),
         Err(error) => JobStatus::Failed(error.to_string()),
     }
 }
 
 async fn of_tasks(scheduler: &Scheduler, job: &JobId, stage_id: usize, tasks: &[TaskInfo]) -> JobStatus {
-    let mut held = HashMap::new();
+    let mut results = HashMap::new();
     let mut starts: HashMap<usize, usize> = HashMap::new();
     let mut running = HashMap::new();
     for task in tasks {
@@ -83,16 +83,17 @@ async fn of_tasks(scheduler: &Scheduler, job: &JobId, stage_id: usize, tasks: &[
                 if written.is_sort_shuffle { ShuffleLayout::Sort } else { ShuffleLayout::Passthrough };
             let (executor, host) = (worker.id.clone(), worker.host.clone());
             let file = written.file_id;
-            held.insert(index, ResultLocation { executor, host, port: worker.port, partition, file, layout });
+            results
+                .insert(index, ResultLocation { executor, host, port: worker.port, partition, file, layout });
         }
     }
-    JobStatus::Running { held, starts: starts.into_values().max().unwrap_or(0), running }
+    JobStatus::Running { results, starts: starts.into_values().max().unwrap_or(0), running }
 }
 
 fn of_status(status: Option<job_status::Status>) -> JobStatus {
     match status {
         Some(job_status::Status::Successful(job)) => {
-            let held = job.partition_location.into_iter().filter_map(|location| {
+            let results = job.partition_location.into_iter().filter_map(|location| {
                 let layout = location.layout();
                 let worker = location.executor_meta?;
                 let partition: PartitionId = location.partition_id?.into();
@@ -103,9 +104,9 @@ fn of_status(status: Option<job_status::Status>) -> JobStatus {
                     ResultLocation { executor, host, port, partition, file: location.file_id, layout },
                 ))
             });
-            JobStatus::Done(held.collect())
+            JobStatus::Done(results.collect())
         }
         Some(job_status::Status::Failed(job)) => JobStatus::Failed(job.error),
-        _ => JobStatus::Running { held: HashMap::new(), starts: 0, running: HashMap::new() },
+        _ => JobStatus::Running { results: HashMap::new(), starts: 0, running: HashMap::new() },
     }
 }

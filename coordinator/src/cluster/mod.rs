@@ -1,5 +1,5 @@
-//! The engine that runs jobs on workers: Ballista's scheduler in this process, and what it needs round it so that a job
-//! ends whatever becomes of workers.
+//! The engine that runs stages on workers: Ballista's scheduler in this process, and the retries around it with which a stage
+//! completes even if workers fail.
 
 mod fetch;
 mod idle;
@@ -40,52 +40,52 @@ pub(crate) use task_batch::METRICS;
 
 type Scheduler = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
-/// Tasks of one Ballista job: enough to keep many workers busy, few enough to be counted and tried again at once.
+/// Tasks of one Ballista job: enough to keep many workers busy, few enough to be retried together.
 const TASKS_PER_BATCH: usize = 256;
-/// Portions of a job under way at once beyond those that fill all slots, so that the last tasks of one do not leave workers
-/// idle.
+/// Task batches that run at once beyond those that fill all slots, so that workers are not idle while the last tasks of a
+/// batch run.
 const SPARE_BATCHES: usize = 1;
-/// Time between looks for workers that have joined a job under way.
+/// Interval at which a running stage checks for workers that have joined.
 const CAPACITY_CHECK: Duration = Duration::from_secs(1);
-/// Longest time that a worker without work waits for an answer, which is its sign of life.
+/// Longest time that the poll of an idle worker waits for work. The next poll is the worker's heartbeat.
 const LONGEST_POLL_WAIT: Duration = Duration::from_secs(5);
-/// Part of the worker timeout, as its divisor, that such a wait may take.
+/// A poll waits at most the worker timeout divided by this.
 const POLL_WAIT_DIVISOR: u32 = 3;
-/// Batches that may wait for a slow reader.
+/// Record batches that may wait for a slow reader.
 const WAITING_BATCHES: usize = 64;
-/// Time between looks for workers that are gone.
+/// Interval of checks for lost workers, in seconds.
 const EXPIRY_CHECK_SECONDS: u64 = 2;
-/// Time a finished Ballista job's results stay with the workers; they are fetched while it runs.
+/// Seconds that workers keep the results of a finished Ballista job. Results are fetched while it runs.
 const KEEP_RESULTS_SECONDS: u64 = 60;
 
-/// How the cluster is run.
+/// Options of the cluster engine.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
-    /// Certificates for speaking with workers; plain text where absent.
+    /// Certificates for connections with workers; plain text if absent.
     pub tls: Option<Tls>,
-    /// Without a sign of life for so long a worker's tasks are given to others.
+    /// A worker without a heartbeat for this long is lost, and other workers get its tasks.
     pub worker_timeout: Duration,
-    /// Without a task done for so long a Ballista job is cancelled, and what it lacks is submitted again.
+    /// A Ballista job that finishes no task for this long is cancelled, and its missing tasks are submitted again.
     pub stall: Duration,
-    /// Times in a row that a portion may fail without any task done, before its tasks are tried one by one.
+    /// Consecutive failures of a task batch without a finished task after which its tasks are tried one by one.
     pub attempts: u32,
 }
 
 impl ClusterOptions {
-    /// Longest time that a worker without work waits for an answer.
+    /// Longest time that the poll of an idle worker waits for work.
     fn poll_wait(&self) -> Duration {
         (self.worker_timeout / POLL_WAIT_DIVISOR).min(LONGEST_POLL_WAIT)
     }
 }
 
-/// DataFusion Ballista as an engine.
+/// The engine that runs stages on Ballista.
 pub struct Cluster {
     inner: Arc<Inner>,
 }
 
 struct Inner {
     scheduler: Scheduler,
-    /// Told when a job has tasks.
+    /// Notified when a job has tasks.
     work: Arc<Notify>,
     idle: Arc<IdleWorkers>,
     session: Arc<SessionContext>,
@@ -94,10 +94,10 @@ struct Inner {
 }
 
 impl Cluster {
-    /// Starts the scheduler; workers then join through [`Cluster::service`].
+    /// Starts the scheduler. Workers join through [`Cluster::service`].
     ///
     /// # Errors
-    /// [`Error::Internal`] where Ballista does not start.
+    /// [`Error::Internal`] if Ballista does not start.
     pub async fn start(options: ClusterOptions) -> Result<Self> {
         let use_tls = options.tls.is_some();
         let settings = Arc::new(move || ballista_session(use_tls));
@@ -110,7 +110,7 @@ impl Cluster {
             scheduling_policy: TaskSchedulingPolicy::PullStaged,
             executor_timeout_seconds: options.worker_timeout.as_secs().max(1),
             expire_dead_executor_interval_seconds: EXPIRY_CHECK_SECONDS,
-            // With no worker left jobs wait; the deadlines here are what ends them.
+            // Jobs wait while there are no workers. The deadlines of this engine end them.
             no_executors_grace_period_seconds: u64::from(u32::MAX),
             finished_job_data_clean_up_interval_seconds: KEEP_RESULTS_SECONDS,
             finished_job_state_clean_up_interval_seconds: KEEP_RESULTS_SECONDS,
@@ -137,26 +137,26 @@ impl Cluster {
         Ok(Self { inner: Arc::new(Inner { scheduler, work, idle, session, fetcher, options }) })
     }
 
-    /// Ballista's service for workers. It asks nobody who they are: it must be served to nodes only.
+    /// Ballista's service for workers. It does not authenticate its callers, so it must be served to nodes only.
     pub fn service(&self) -> SchedulerGrpcServer<PollWorkService> {
         let Inner { scheduler, work, idle, options, .. } = &*self.inner;
-        let asked = PollWorkService {
+        let service = PollWorkService {
             scheduler: scheduler.clone(),
             work: Arc::clone(work),
             poll_wait: options.poll_wait(),
             idle: Arc::clone(idle),
         };
-        SchedulerGrpcServer::new(asked)
+        SchedulerGrpcServer::new(service)
             .max_decoding_message_size(STAGE_MESSAGE_BYTES)
             .max_encoding_message_size(STAGE_MESSAGE_BYTES)
     }
 
-    /// Whether a worker is there.
+    /// Whether there is a worker.
     pub fn has_workers(&self) -> bool {
         self.inner.scheduler.is_ready()
     }
 
-    /// Workers, and the tasks they run at once together.
+    /// The number of workers, and the number of tasks that they run at once in total.
     pub async fn capacity(&self) -> (usize, usize) {
         self.inner.capacity().await
     }
@@ -174,7 +174,7 @@ impl Inner {
         workers.map_or((0, 0), |workers| (workers.len(), slots(&workers)))
     }
 
-    /// Runs all batches, at any time as many as fill the workers there are.
+    /// Runs all task batches, at any time as many as fill the current workers.
     async fn run_all(&self, batches: Vec<TaskBatch>) -> datafusion::common::Result<()> {
         if let Ok(workers) = self.scheduler.state.executor_manager.get_executors_state().await {
             self.idle.keep(|id| workers.iter().any(|(worker, _, _)| worker.id == id));

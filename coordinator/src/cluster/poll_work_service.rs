@@ -1,5 +1,5 @@
-//! What workers ask the scheduler. One that has nothing to do is answered when there is something, so that many idle workers
-//! cost little: they would ask twenty times a second each.
+//! The service that workers poll for tasks. An idle worker gets its answer when there is work, so that many idle workers
+//! cost little: otherwise each would poll twenty times per second.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,26 +25,26 @@ use super::idle::IdleWorkers;
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// Ballista's scheduler, as workers reach it.
+/// Ballista's scheduler as workers see it.
 pub struct PollWorkService {
     pub(super) scheduler: Scheduler,
-    /// Tells all that wait when a job has tasks.
+    /// Wakes all waiting polls when a job has tasks.
     pub(super) work: Arc<Notify>,
-    /// Longest time a worker waits for an answer; well below that after which it would be taken for gone.
+    /// Longest time that a poll waits for work; well below the worker timeout.
     pub(super) poll_wait: Duration,
-    /// Who says that it has nothing to do.
+    /// Workers that report that they have nothing to do.
     pub(super) idle: Arc<IdleWorkers>,
 }
 
 impl PollWorkService {
-    /// Whether the worker that asks has been here before, runs nothing and has nothing to tell. Others must not wait: what
-    /// a running task comes to is told when its worker asks next.
-    fn is_idle(&self, asks: &PollWorkParams) -> bool {
-        let Some(worker) = &asks.metadata else { return false };
+    /// Whether the polling worker is registered, runs no task and has no status to report. Other workers must not wait: a
+    /// worker reports the end of a task with its next poll.
+    fn is_idle(&self, poll: &PollWorkParams) -> bool {
+        let Some(worker) = &poll.metadata else { return false };
         let Some(specification) = &worker.specification else { return false };
         let slots: ExecutorSpecification = specification.clone().into();
-        asks.task_status.is_empty()
-            && asks.num_free_vcores >= slots.vcores
+        poll.task_status.is_empty()
+            && poll.num_free_vcores >= slots.vcores
             && self.scheduler.state.executor_manager.get_executor_hearbeat(&worker.id).is_some()
     }
 }
@@ -54,17 +54,17 @@ impl SchedulerGrpc for PollWorkService {
     async fn poll_work(&self, mut request: Request<PollWorkParams>) -> Answer<PollWorkResult> {
         let is_idle = self.is_idle(request.get_ref());
         let worker = request.get_ref().metadata.as_ref().map(|worker| worker.id.clone()).unwrap_or_default();
-        let since = self.idle.asks(&worker);
-        let asks = request.get_mut();
-        asks.num_free_vcores = asks.num_free_vcores.min(MAX_TASKS_PER_POLL);
-        // From before it is looked for tasks: those that come in between must not be missed.
+        let since = self.idle.polls(&worker);
+        let poll = request.get_mut();
+        poll.num_free_vcores = poll.num_free_vcores.min(MAX_TASKS_PER_POLL);
+        // Listen before looking for tasks, so that tasks that arrive in between are not missed.
         let mut work = pin!(self.work.notified());
         work.as_mut().enable();
         let answer = self.scheduler.poll_work(request).await?;
         let has_nothing = answer.get_ref().tasks.is_empty() && answer.get_ref().jobs_to_clean.is_empty();
         if is_idle && has_nothing {
-            self.idle.rests(worker, since);
-            // It asks again by itself, whether there is work now or its poll_wait has ended.
+            self.idle.set_idle(worker, since);
+            // The worker polls again by itself, either because there is work or because the wait has ended.
             let _ = tokio::time::timeout(self.poll_wait, work).await;
         }
         Ok(answer)
@@ -127,7 +127,7 @@ impl SchedulerGrpc for PollWorkService {
     }
 }
 
-/// The rest of Ballista's protocol: for workers that are sent their tasks, and for clients, which here have a service of their own.
+/// The rest of Ballista's protocol is for push-based workers and for clients. Clients have their own service here.
 fn unused() -> Status {
-    Status::unimplemented("workers ask for tasks here, and nothing else is served")
+    Status::unimplemented("this service only answers workers that poll for tasks")
 }

@@ -1,5 +1,5 @@
-//! A part of a job's tasks, brought to its end: submitted to Ballista, watched, fetched, and submitted again for what is
-//! missing when workers are lost, hang or lose a result.
+//! Runs a batch of a stage's tasks to completion: submits it to Ballista, watches it, fetches its results, and submits the
+//! missing tasks again when workers fail, hang or lose a result.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -15,29 +15,29 @@ use hindcast_common::observability::{counters, gauge};
 use prometheus::{IntCounterVec, IntGauge};
 use tokio::sync::mpsc::Sender;
 
-use super::job_status::{JobStatus, ResultLocation, look};
+use super::job_status::{JobStatus, ResultLocation, job_status_of};
 use super::{Inner, Scheduler};
 
-/// Time between looks at a job.
+/// Interval at which the status of a Ballista job is read.
 const STATUS_INTERVAL: Duration = Duration::from_millis(50);
 /// Results fetched at once.
 const CONCURRENT_FETCHES: usize = 8;
-/// Times a result is asked for from the same worker.
+/// Attempts to fetch a result from the same worker.
 const FETCH_ATTEMPTS: u32 = 3;
-/// Times a task is started in one Ballista job: the first, and again when its worker was lost.
+/// Starts of a task in one Ballista job: the first one, and one more for each lost worker.
 const MOST_STARTS: usize = 3;
-/// Times that a worker may wait for an answer, after which one that was idle all the while is taken at its word.
+/// A worker that reports to be idle for this many poll waits has lost the tasks it was given.
 const FORGOTTEN_AFTER_WAITS: u32 = 3;
-/// Wait before a second submission; doubled for each further one that fails.
+/// Wait before the second submission; doubled after each further failure.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
 /// Longest such wait.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(15);
 
-/// Counts of all batches.
+/// Metrics of all task batches.
 pub(crate) struct Metrics {
-    /// Tasks ready or running.
+    /// Tasks that are ready or running.
     pub(crate) queued: IntGauge,
-    /// Submissions again, by reason.
+    /// Resubmissions, by reason.
     pub(crate) retries: IntCounterVec,
 }
 
@@ -48,13 +48,13 @@ pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
 
 /// Why a submission ended before all its tasks were done.
 enum Setback {
-    /// No task done within the deadline.
+    /// No task ended within the deadline.
     Stalled(Duration),
-    /// Workers were lost with tasks or results, too often.
+    /// Workers were lost with their tasks or results.
     Lost(String),
-    /// Ballista gave up.
+    /// Ballista reports that the job failed.
     Failed(String),
-    /// The reader of the results has gone, or an error that no repetition mends.
+    /// The receiver of the results was dropped, or an error occurred that a retry can't fix.
     Over(Option<DataFusionError>),
 }
 
@@ -73,7 +73,7 @@ impl Setback {
 pub(super) struct TaskBatch {
     inner: Arc<Inner>,
     tasks: Arc<StageTasks>,
-    /// Tasks whose rows have not been passed on.
+    /// Tasks whose rows have not been sent to `results` yet.
     missing: Vec<usize>,
     results: Sender<Result<RecordBatch>>,
 }
@@ -89,26 +89,26 @@ impl TaskBatch {
         Self { inner, tasks, missing: part.to_vec(), results }
     }
 
-    /// Passes on the rows of every task exactly once, or of one that can't be run what says so.
+    /// Sends the rows of every task exactly once. For a task that can't be run it sends a row that says so.
     pub(super) async fn run(mut self) -> Result<()> {
         let mut failures = 0;
         while !self.missing.is_empty() {
-            // In the end tasks are tried alone: one that takes its worker down takes no other task with it.
-            let is_alone = failures >= self.inner.options.attempts;
-            let now: Vec<usize> = if is_alone { vec![self.missing[0]] } else { self.missing.clone() };
+            // After too many failures tasks run alone: a task that crashes its worker then affects no other task.
+            let runs_alone = failures >= self.inner.options.attempts;
+            let now: Vec<usize> = if runs_alone { vec![self.missing[0]] } else { self.missing.clone() };
             self.wait_for_workers().await;
             let missing_before = self.missing.len();
             let Err(setback) = self.attempt(&now, failures).await else { continue };
             if let Setback::Over(error) = setback {
                 return error.map_or(Ok(()), Err);
             }
-            let (kind, told) = setback.reason();
+            let (kind, reason) = setback.reason();
             METRICS.retries.with_label_values(&[kind]).inc();
-            tracing::warn!(reason = told, missing = self.missing.len(), "submitting again");
-            if is_alone {
+            tracing::warn!(reason, missing = self.missing.len(), "submitting the missing tasks again");
+            if runs_alone {
                 let task = self.missing[0];
-                let stand_in = self.tasks.given_up(task, &told)?;
-                if !self.pass_on(task, vec![stand_in]).await {
+                let stand_in = self.tasks.given_up(task, &reason)?;
+                if !self.send_rows(task, vec![stand_in]).await {
                     return Ok(());
                 }
                 continue;
@@ -119,38 +119,38 @@ impl TaskBatch {
         Ok(())
     }
 
-    /// Without workers there is nothing to try; they may come at any time.
+    /// Waits until there is a worker.
     async fn wait_for_workers(&self) {
         while !self.inner.scheduler.is_ready() {
             tokio::time::sleep(STATUS_INTERVAL * 4).await;
         }
     }
 
-    /// Submits `now` and passes on what comes of it.
+    /// Submits the tasks `now` and sends their rows as they arrive.
     async fn attempt(&mut self, now: &[usize], failures: u32) -> std::result::Result<(), Setback> {
         let plan = self.tasks.plan(now).map_err(|error| Setback::Over(Some(error)))?;
         let submitted = SubmittedJob::new(&self.inner, plan).await?;
-        // A machine that is slow rather than stuck gets there with more time.
+        // Allow more time after each failure: the machine may be slow rather than stuck.
         let deadline = self.inner.options.stall * 2u32.pow(failures.min(4));
         let mut last_progress = Instant::now();
-        let mut refused: HashMap<(usize, String), u32> = HashMap::new();
+        let mut failed_fetches: HashMap<(usize, String), u32> = HashMap::new();
         loop {
             tokio::time::sleep(STATUS_INTERVAL).await;
-            let sight = look(&self.inner.scheduler, &submitted.job).await;
-            let held = match &sight {
-                JobStatus::Running { held, .. } | JobStatus::Done(held) => held,
+            let status = job_status_of(&self.inner.scheduler, &submitted.job).await;
+            let available = match &status {
+                JobStatus::Running { results, .. } | JobStatus::Done(results) => results,
                 JobStatus::Failed(error) => return Err(Setback::Failed(error.clone())),
             };
-            let waiting = self.waiting(now, held, &refused);
-            if self.fetch(waiting, &mut refused).await? {
+            let fetchable = self.fetchable(now, available, &failed_fetches);
+            if self.fetch(fetchable, &mut failed_fetches).await? {
                 last_progress = Instant::now();
             }
             if now.iter().all(|task| !self.missing.contains(task)) {
                 return Ok(());
             }
-            let has_more = !self.waiting(now, held, &refused).is_empty();
-            match sight {
-                // Every task leaves a file, be it without a row: what has none here has been lost.
+            let has_more = !self.fetchable(now, available, &failed_fetches).is_empty();
+            match status {
+                // Every task writes a file, even without rows: a missing file was lost.
                 JobStatus::Done(_) if !has_more => {
                     return Err(Setback::Lost("a worker was lost with its results".into()));
                 }
@@ -159,8 +159,12 @@ impl TaskBatch {
                         "workers were lost with the same task {starts} times"
                     )));
                 }
-                JobStatus::Running { running, .. } if !has_more && self.is_forgotten(now, held, &running) => {
-                    return Err(Setback::Lost("workers know nothing of the tasks they were given".into()));
+                JobStatus::Running { running, .. }
+                    if !has_more && self.is_forgotten(now, available, &running) =>
+                {
+                    return Err(Setback::Lost(
+                        "workers report that they do not know the tasks they were given".into(),
+                    ));
                 }
                 _ if last_progress.elapsed() > deadline => return Err(Setback::Stalled(deadline)),
                 _ => {}
@@ -168,68 +172,69 @@ impl TaskBatch {
         }
     }
 
-    /// Whether all that is missing is with workers that say they have nothing to do.
+    /// Whether all missing tasks are with workers that report that they have nothing to do.
     fn is_forgotten(
         &self,
         now: &[usize],
-        held: &HashMap<usize, ResultLocation>,
+        available: &HashMap<usize, ResultLocation>,
         running: &HashMap<usize, String>,
     ) -> bool {
         let limit = self.inner.options.poll_wait() * FORGOTTEN_AFTER_WAITS;
         let is_idle = |worker: &String| self.inner.idle.has_been_for(worker, limit);
         let mut missing = now.iter().enumerate().filter(|(_, task)| self.missing.contains(task));
-        missing.all(|(index, _)| held.contains_key(&index) || running.get(&index).is_some_and(is_idle))
+        missing.all(|(index, _)| available.contains_key(&index) || running.get(&index).is_some_and(is_idle))
     }
 
-    /// Results that are there and not passed on yet, but for those that a worker has failed to hand over.
-    fn waiting(
+    /// Results that are available and not sent yet, except those whose worker failed to deliver them too often.
+    fn fetchable(
         &self,
         now: &[usize],
-        held: &HashMap<usize, ResultLocation>,
-        refused: &HashMap<(usize, String), u32>,
+        available: &HashMap<usize, ResultLocation>,
+        failed_fetches: &HashMap<(usize, String), u32>,
     ) -> Vec<(usize, ResultLocation)> {
-        let is_worth_asking = |task: &usize, held: &ResultLocation| {
-            let times = refused.get(&(*task, held.executor.clone()));
-            self.missing.contains(task) && times.is_none_or(|times| *times < FETCH_ATTEMPTS)
+        let is_fetchable = |task: &usize, location: &ResultLocation| {
+            let failures = failed_fetches.get(&(*task, location.executor.clone()));
+            self.missing.contains(task) && failures.is_none_or(|failures| *failures < FETCH_ATTEMPTS)
         };
         now.iter()
             .enumerate()
-            .filter_map(|(partition, task)| Some((*task, held.get(&partition)?.clone())))
-            .filter(|(task, held)| is_worth_asking(task, held))
+            .filter_map(|(partition, task)| Some((*task, available.get(&partition)?.clone())))
+            .filter(|(task, location)| is_fetchable(task, location))
             .collect()
     }
 
-    /// Fetches what is held and passes it on; whether any was.
+    /// Fetches results and sends their rows. Returns whether at least one result was fetched.
     async fn fetch(
         &mut self,
-        waiting: Vec<(usize, ResultLocation)>,
-        refused: &mut HashMap<(usize, String), u32>,
+        fetchable: Vec<(usize, ResultLocation)>,
+        failed_fetches: &mut HashMap<(usize, String), u32>,
     ) -> std::result::Result<bool, Setback> {
         let inner = Arc::clone(&self.inner);
-        let fetch =
-            async |task: usize, held: ResultLocation| (task, inner.fetcher.fetch(&held).await, held.executor);
-        let fetches: Vec<_> = waiting.into_iter().map(|(task, held)| fetch(task, held)).collect();
+        let fetch = async |task: usize, location: ResultLocation| {
+            (task, inner.fetcher.fetch(&location).await, location.executor)
+        };
+        let fetches: Vec<_> = fetchable.into_iter().map(|(task, location)| fetch(task, location)).collect();
         let mut fetches = stream::iter(fetches).buffer_unordered(CONCURRENT_FETCHES);
         let mut has_any = false;
         while let Some((task, fetched, worker)) = fetches.next().await {
             match fetched {
                 Ok(batches) => {
                     has_any = true;
-                    if !self.pass_on(task, batches).await {
+                    if !self.send_rows(task, batches).await {
                         return Err(Setback::Over(None));
                     }
                 }
                 Err(error) => {
                     tracing::debug!(task, worker, error, "a result could not be fetched");
-                    *refused.entry((task, worker)).or_default() += 1;
+                    *failed_fetches.entry((task, worker)).or_default() += 1;
                 }
             }
         }
         Ok(has_any)
     }
 
-    /// Whether the reader still reads.
-    async fn pass_on(&mut self, task: usize, batches: Vec<RecordBatch>) -> bool {
+    /// Sends the rows of a task. Returns whether the receiver still exists.
+    async fn send_rows(&mut self, task: usize, batches: Vec<RecordBatch>) -> bool {
         self.missing.retain(|missing| *missing != task);
         METRICS.queued.dec();
         for batch in batches {
@@ -247,7 +252,7 @@ impl Drop for TaskBatch {
     }
 }
 
-/// A Ballista job; cancelled when it is left before its end.
+/// A submitted Ballista job, which is cancelled if it is dropped before it ends.
 struct SubmittedJob {
     scheduler: Scheduler,
     job: JobId,

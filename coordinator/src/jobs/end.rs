@@ -1,4 +1,4 @@
-//! How jobs end: one task sees each through, and writes its end down until it is written.
+//! Ends jobs: one task runs each job and retries until its end is stored.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -17,20 +17,20 @@ use tracing::Instrument;
 use super::run::run_job;
 use super::{FINISHED, JobManager, is_open, now_us, state_name};
 
-/// Longest that one attempt to write an end down may take.
+/// Longest time of one attempt to store the end of a job.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(90);
-/// Wait before the second attempt; doubled for each further one.
+/// Wait before the second attempt; doubled for each further attempt.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// Longest such wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// Longest that whoever cancels a job waits for its end.
+/// Longest time that a request to cancel a job waits for its end.
 const CANCEL_WAIT: Duration = Duration::from_secs(10);
-/// Time in which workers give up the tasks of a job that has ended early.
+/// Time in which workers abort the tasks of a job that was stopped early.
 const LAST_TASKS: Duration = Duration::from_secs(10);
 
-/// Runs the job in `sender` until it has ended or `stop` is told, and writes its end down. It alone does: whoever cancels
-/// only tells `stop`, so a job that is open always has a task that ends it.
-pub(super) async fn see_through(manager: Arc<JobManager>, sender: watch::Sender<Job>, stop: Arc<Notify>) {
+/// Runs the job in `sender` until it has ended or `stop` is notified, and stores its end. Nothing else does: a request to
+/// cancel only notifies `stop`, so every open job has a task that ends it.
+pub(super) async fn run_to_end(manager: Arc<JobManager>, sender: watch::Sender<Job>, stop: Arc<Notify>) {
     let mut work = JoinSet::new();
     work.spawn(run_job(Arc::clone(&manager), sender.clone()).in_current_span());
     let result = tokio::select! {
@@ -51,20 +51,20 @@ pub(super) async fn see_through(manager: Arc<JobManager>, sender: watch::Sender<
     };
     manager.end(ended, &sender, &stop).await;
     if !matches!(result, Some(Ok(()))) {
-        // What its last tasks leave goes too.
+        // Also remove what the last tasks write.
         work.shutdown().await;
-        manager.forget_state(&job).await;
+        manager.remove_state(&job).await;
         sleep(LAST_TASKS).await;
-        manager.forget_state(&job).await;
+        manager.remove_state(&job).await;
     }
 }
 
-/// What a job's task came to.
+/// The result of a job's task.
 async fn result_of(joined: Option<Result<Result<()>, JoinError>>) -> Result<()> {
     match joined.map(|joined| joined.map_err(JoinError::try_into_panic)) {
         Some(Ok(result)) => result,
         Some(Err(Ok(panic))) => Err(error_of(&*panic)),
-        // It was stopped, and not by us: the process ends, and the next one goes on with the job.
+        // The runtime stopped it: the process is ending, and the next process continues the job.
         Some(Err(Err(_))) | None => std::future::pending().await,
     }
 }
@@ -76,20 +76,20 @@ pub(super) async fn catch_panic<T>(work: impl Future<Output = Result<T>>) -> Res
 }
 
 fn error_of(panic: &(dyn Any + Send)) -> Error {
-    let told = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+    let message = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => *text,
         (None, Some(text)) => text.as_str(),
-        (None, None) => "it left no message",
+        (None, None) => "no message",
     };
-    Error::Internal(format!("an error in Hindcast broke the job off: {told}"))
+    Error::Internal(format!("an error in Hindcast stopped the job: {message}"))
 }
 
 impl JobManager {
-    /// Ends a job that has not ended. One that is still open in the answer has been told to stop, and its end can't be
-    /// written down yet: that is tried until it can.
+    /// Cancels a job that has not ended. If the job in the answer is still open, its work was stopped but its end could not be
+    /// stored yet; the manager retries until it is stored.
     ///
     /// # Errors
-    /// [`Error::Config`] where there is none of that id.
+    /// [`Error::Config`] if there is no job with this id.
     pub async fn cancel(&self, id: &str) -> Result<Job> {
         let found = self.entries().get(id).map(|entry| (entry.job.subscribe(), Arc::clone(&entry.stop)));
         let Some((mut changes, stop)) = found else {
@@ -98,22 +98,22 @@ impl JobManager {
         let has_to_stop = is_open(&changes.borrow());
         if has_to_stop {
             stop.notify_one();
-            let told = async {
+            let answer = async {
                 while changes.changed().await.is_ok() {
-                    if is_ended_or_says_why_not(&changes.borrow_and_update()) {
+                    if is_ended_or_has_error(&changes.borrow_and_update()) {
                         break;
                     }
                 }
             };
-            // Who asked is not kept for as long as a store stays away.
-            let _ = timeout(CANCEL_WAIT, told).await;
+            // Don't keep the caller waiting while the store is unavailable.
+            let _ = timeout(CANCEL_WAIT, answer).await;
         }
         let job = changes.borrow().clone();
         Ok(job)
     }
 
-    /// Writes a job down as ended, until it is written, and tells those who watch it. The first end counts. `again` ends
-    /// the wait for the next attempt.
+    /// Stores the end of a job, retrying until it is stored, and notifies its watchers. The first stored end counts. `again`
+    /// cuts the wait before the next attempt short.
     async fn end(&self, job: Job, sender: &watch::Sender<Job>, again: &Notify) {
         let job = Job { ended_us: now_us(), ..job };
         let mut wait = FIRST_WAIT;
@@ -124,9 +124,9 @@ impl JobManager {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("the store did not answer within {LONGEST_ATTEMPT:?}"),
             };
-            tracing::error!(job = job.id, error, "the end of a job could not be written down: trying again");
-            let told = format!("its end can't be written down yet: {error}");
-            sender.send_modify(|job| job.error = told);
+            tracing::error!(job = job.id, error, "the end of a job could not be stored: trying again");
+            let message = format!("the end of the job can't be stored yet: {error}");
+            sender.send_modify(|job| job.error = message);
             tokio::select! {
                 () = sleep(wait) => {}
                 () = again.notified() => {}
@@ -139,8 +139,8 @@ impl JobManager {
         self.count();
     }
 
-    /// Removes the state that a job without a cache keeps for itself.
-    pub(super) async fn forget_state(&self, job: &Job) {
+    /// Removes the state of a job that does not use the cache.
+    pub(super) async fn remove_state(&self, job: &Job) {
         if job.scan.as_ref().is_some_and(|scan| scan.no_cache)
             && let Err(error) = with_retries(|| self.store.remove(&job.id, "state")).await
         {
@@ -149,7 +149,7 @@ impl JobManager {
     }
 }
 
-fn is_ended_or_says_why_not(job: &Job) -> bool {
+fn is_ended_or_has_error(job: &Job) -> bool {
     !is_open(job) || !job.error.is_empty()
 }
 
@@ -165,11 +165,11 @@ mod tests {
                 None => panic!("no row"),
             }
         }
-        for (row, told) in [(None, "broke the job off: no row"), (Some(7), "broke the job off: no row 7")] {
+        for (row, message) in [(None, "stopped the job: no row"), (Some(7), "stopped the job: no row 7")] {
             let error = catch_panic(broken(row)).await.unwrap_err().to_string();
-            assert!(error.ends_with(told), "{error}");
+            assert!(error.ends_with(message), "{error}");
         }
-        // One beyond that ends its task, and the job too.
+        // A panic that `catch_panic` does not see ends the task, and fails the job too.
         let mut work = JoinSet::new();
         work.spawn(broken(None));
         let error = result_of(work.join_next().await).await.unwrap_err();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_the_process_stops_ends_no_job() {
+    async fn a_task_that_the_runtime_stops_does_not_end_its_job() {
         let mut work = JoinSet::new();
         work.spawn(std::future::pending::<Result<()>>());
         work.abort_all();

@@ -1,4 +1,4 @@
-//! Jobs of a coordinator: accepted, queued, run on the cluster, and kept in the store.
+//! The jobs of a coordinator: accepted, queued, run on the cluster, and stored below the state.
 
 mod end;
 mod progress;
@@ -32,7 +32,7 @@ use crate::sinks::Sink;
 pub(crate) use progress::register_metrics;
 pub(crate) use results::JobResults;
 pub(crate) use run::{FINDINGS, SUPPRESSED};
-pub(crate) use schedule::{Schedule, ScheduleSettings, keep_schedules};
+pub(crate) use schedule::{Schedule, ScheduleSettings, run_schedules};
 pub(crate) use stored::StoredTable;
 
 use store::JobStore;
@@ -43,28 +43,28 @@ static JOBS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
 static FINISHED: LazyLock<IntCounterVec> =
     LazyLock::new(|| counters("hindcast_jobs_finished_total", "Jobs ended, by outcome", &["outcome"]));
 
-/// Bounds of what is accepted.
+/// Limits of the job queue.
 #[derive(Debug, Clone)]
 pub struct JobLimits {
-    /// Jobs run at once.
+    /// Jobs that run at once.
     pub concurrent: usize,
     /// Jobs that may wait.
     pub queued: usize,
 }
 
-/// What jobs are run with.
+/// What jobs need to run.
 pub struct JobContext {
-    /// The workers.
+    /// The engine that runs their stages.
     pub cluster: Arc<Cluster>,
-    /// Memory and stores of this process.
+    /// Memory budget and object stores of this process.
     pub runtime: Arc<RuntimeEnv>,
-    /// What jobs may read.
+    /// Which lakes jobs may read.
     pub access: Access,
-    /// Which detections jobs may have.
+    /// Which detections jobs may use.
     pub detections: DetectionPolicy,
-    /// Where addresses are.
+    /// The location database.
     pub locations: Option<LocationDatabase>,
-    /// Where findings are pushed at the end of a job.
+    /// Where findings are pushed when a job ends.
     pub sinks: Vec<Sink>,
 }
 
@@ -81,15 +81,15 @@ pub struct JobManager {
 struct Entry {
     /// Without the text of its configuration.
     job: watch::Sender<Job>,
-    /// Told that its work is to end.
+    /// Notified when its work must stop.
     stop: Arc<Notify>,
 }
 
 impl JobManager {
-    /// The jobs of the store below `state`; those that have not ended go on.
+    /// Reads the jobs below `state` and continues those that have not ended.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the store can't be read.
+    /// [`Error::Storage`] if the job store can't be read.
     pub async fn recover(state: Location, context: JobContext, limits: JobLimits) -> Result<Arc<Self>> {
         let store = JobStore::new(&state);
         let found = with_retries(|| store.all()).await?;
@@ -100,21 +100,21 @@ impl JobManager {
         for job in found.into_values() {
             let is_open = is_open(&job);
             if is_open {
-                tracing::info!(job = job.id, "going on with a job from before");
+                tracing::info!(job = job.id, "continuing a job");
             }
             manager.enter(job, is_open);
         }
         Ok(manager)
     }
 
-    /// Accepts a job, or gives the one there is of that id.
+    /// Accepts a job, or returns the existing job with this id.
     ///
     /// # Errors
-    /// [`Error::Config`] for a request that can't be run, [`Error::Denied`] for detections that are not allowed;
-    /// [`Error::Busy`] where too many wait.
+    /// [`Error::Config`] for a request that can't be run, [`Error::Denied`] for detections that are not allowed, and
+    /// [`Error::Busy`] if too many jobs wait.
     pub async fn submit(self: &Arc<Self>, id: &str, scan: ScanRequest, by: &str) -> Result<Job> {
         let id = uuid::Uuid::parse_str(id)
-            .map_err(|_| Error::Config("the id of a job is a UUID".into()))?
+            .map_err(|_| Error::Config("the id of a job must be a UUID".into()))?
             .hyphenated()
             .to_string();
         if let Some(job) = self.snapshot(&id) {
@@ -134,7 +134,7 @@ impl JobManager {
             submitted_us: now_us(),
             ..Job::default()
         };
-        // It may be there already: from a request whose answer was lost, or our own write tried again.
+        // The job may exist already: from a request whose answer was lost, or because the store retried our own write.
         let job = match self.store.submit(&job).await? {
             true => without_config(job),
             false => self.store.read(&id).await?.unwrap_or_else(|| without_config(job)),
@@ -145,7 +145,7 @@ impl JobManager {
         Ok(job)
     }
 
-    /// Takes a job on the manager where it is not on it yet, and starts its work where it is open.
+    /// Adds a job if it is not known yet, and starts its work if it has not ended.
     fn enter(self: &Arc<Self>, mut job: Job, is_open: bool) {
         let id = job.id.clone();
         if is_open {
@@ -160,7 +160,7 @@ impl JobManager {
         }
         if is_open {
             let span = tracing::info_span!("job", job = id);
-            let work = end::see_through(Arc::clone(self), sender.clone(), Arc::clone(&stop));
+            let work = end::run_to_end(Arc::clone(self), sender.clone(), Arc::clone(&stop));
             tokio::spawn(work.instrument(span));
         }
         entries.insert(id, Entry { job: sender, stop });
@@ -168,20 +168,20 @@ impl JobManager {
         self.count();
     }
 
-    /// Keeps the text of a configuration for the jobs that name it; gives the hash they name it by.
+    /// Stores the text of a configuration and returns the hash by which requests reference it.
     ///
     /// # Errors
-    /// [`Error::Config`] where it is no text, [`Error::Storage`] where it can't be written.
+    /// [`Error::Config`] if it is not UTF-8, [`Error::Storage`] if it can't be written.
     pub async fn keep_config(&self, text: Vec<u8>) -> Result<String> {
         self.store.keep_config(text).await
     }
 
-    /// A job as it stands.
+    /// The current state of a job.
     pub fn snapshot(&self, id: &str) -> Option<Job> {
         self.entries().get(id).map(|entry| entry.job.borrow().clone())
     }
 
-    /// A job as it stands, and each time it changes.
+    /// The current state of a job, and all later changes.
     pub fn watch(&self, id: &str) -> Option<watch::Receiver<Job>> {
         self.entries().get(id).map(|entry| entry.job.subscribe())
     }
@@ -191,21 +191,21 @@ impl JobManager {
         self.entries().values().rev().map(|entry| entry.job.borrow().clone()).collect()
     }
 
-    /// What jobs have left.
+    /// The results of jobs.
     pub fn results(&self) -> &JobResults {
         &self.results
     }
 
-    /// A result table of a job that is done.
+    /// A result table of a finished job.
     ///
     /// # Errors
-    /// [`Error::Storage`] where it can't be read.
+    /// [`Error::Storage`] if it can't be read.
     pub async fn table(&self, id: &str, name: &str) -> Result<Option<StoredTable>> {
         let is_done = self.snapshot(id).is_some_and(|job| job.state() == JobState::Done);
         if is_done { self.results.table(id, name).await } else { Ok(None) }
     }
 
-    /// Ids of the jobs that have results, the one that ended last first.
+    /// Ids of the jobs that have results, the latest first.
     pub fn with_results(&self) -> Vec<String> {
         let ended = |(id, entry): (&String, &Entry)| {
             let job = entry.job.borrow();
@@ -216,7 +216,7 @@ impl JobManager {
         ended.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// How stores are reached.
+    /// The object stores that jobs use.
     pub fn object_stores(&self) -> Arc<dyn ObjectStoreRegistry> {
         Arc::clone(&self.context.runtime.object_store_registry)
     }
@@ -233,8 +233,8 @@ impl JobManager {
     }
 }
 
-/// A job without the texts of its configuration, which may hold long watchlists, and of its detections: only running it needs
-/// them, and the store has them.
+/// A job without the texts of its configuration, which may hold long watchlists, and of its detections. Only running the job
+/// needs them, and the store has them.
 fn without_config(mut job: Job) -> Job {
     if let Some(scan) = &mut job.scan {
         scan.config = String::new();
@@ -248,12 +248,12 @@ pub fn is_open(job: &Job) -> bool {
     matches!(job.state(), JobState::Queued | JobState::Running)
 }
 
-/// Whether a job is one window of a backfill: it leaves a row and no tables or findings.
+/// Whether a job is one window of a backfill. Its result is one row, without tables and findings.
 pub fn is_backfill_window(job: &Job) -> bool {
     job.scan.as_ref().is_some_and(|scan| scan.backfill_window)
 }
 
-/// Whether a job is done and has left a scan's results.
+/// Whether a job is done and has the results of a scan.
 pub fn has_results(job: &Job) -> bool {
     job.state() == JobState::Done && !is_backfill_window(job)
 }

@@ -1,4 +1,4 @@
-//! What jobs that are done have left. It is read from the store alone, so that a process without a manager can.
+//! The results of finished jobs, read from the job store alone, so that a process without a job manager can read them too.
 
 use hindcast_common::Result;
 use hindcast_common::catalog::Location;
@@ -17,15 +17,15 @@ pub struct JobResults {
 }
 
 impl JobResults {
-    /// Those below `state`.
+    /// The results below `state`.
     pub fn new(state: Location) -> Self {
         Self { store: JobStore::new(&state), state }
     }
 
-    /// Whether there is a job of this id that is done and has left a scan's results.
+    /// Whether there is a job with this id that is done and has the results of a scan.
     ///
     /// # Errors
-    /// [`hindcast_common::Error::Storage`] where that can't be read.
+    /// [`hindcast_common::Error::Storage`] if the job can't be read.
     pub async fn exist(&self, id: &str) -> Result<bool> {
         // An id becomes part of a path.
         if Uuid::parse_str(id).is_err() {
@@ -34,10 +34,10 @@ impl JobResults {
         Ok(self.store.read(id).await?.is_some_and(|job| has_results(&job)))
     }
 
-    /// The report of a job that is done, JSON.
+    /// The report of a finished job as JSON.
     ///
     /// # Errors
-    /// [`hindcast_common::Error::Storage`] where it can't be read.
+    /// [`hindcast_common::Error::Storage`] if it can't be read.
     pub async fn report(&self, id: &str) -> Result<Option<String>> {
         let bytes = self.store.get(id, "report.json").await?;
         Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
@@ -46,15 +46,15 @@ impl JobResults {
     /// Names of a job's result tables.
     ///
     /// # Errors
-    /// [`hindcast_common::Error::Storage`] where they can't be listed.
+    /// [`hindcast_common::Error::Storage`] if they can't be listed.
     pub async fn tables(&self, id: &str) -> Result<Vec<String>> {
         self.store.tables(id).await
     }
 
-    /// A result table of a job that is done.
+    /// A result table of a finished job.
     ///
     /// # Errors
-    /// [`hindcast_common::Error::Storage`] where it can't be read.
+    /// [`hindcast_common::Error::Storage`] if it can't be read.
     pub async fn table(&self, id: &str, name: &str) -> Result<Option<StoredTable>> {
         let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !is_plain {
@@ -63,10 +63,10 @@ impl JobResults {
         self.store.table(id, name).await
     }
 
-    /// Which state of rollups a job was computed from; none of a job that kept none, or whose state is kept in another form.
+    /// The state files of rollups that a job used. Empty if the job did not use the cache, or if another version stored them in another form.
     ///
     /// # Errors
-    /// [`hindcast_common::Error::Storage`] where that can't be read.
+    /// [`hindcast_common::Error::Storage`] if they can't be read.
     pub async fn rollups(&self, id: &str) -> Result<Vec<RollupFiles>> {
         let Some(bytes) = self.store.get(id, run::ROLLUPS).await? else { return Ok(Vec::new()) };
         let rollups = serde_json::from_slice(&bytes);
@@ -75,7 +75,7 @@ impl JobResults {
             .unwrap_or_default())
     }
 
-    /// Where rollups are kept.
+    /// Location of the state.
     pub fn state(&self) -> &Location {
         &self.state
     }

@@ -1,4 +1,4 @@
-//! Runs one job on the cluster and leaves its results in the store.
+//! Runs one job on the cluster and writes its results to the job store.
 
 use std::iter;
 use std::sync::{Arc, LazyLock};
@@ -24,28 +24,32 @@ use crate::scan::{PlanOutline, RunOptions, ScanResult, WindowPlanner, plain, pre
 use crate::sinks::{RunEnd, tell_all};
 
 static DELIVERIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    counters("hindcast_sink_deliveries_total", "Runs told to sinks, by outcome", &["outcome"])
+    counters(
+        "hindcast_sink_deliveries_total",
+        "Deliveries of finished runs to sinks, by outcome",
+        &["outcome"],
+    )
 });
 
 /// Results written at once.
 const CONCURRENT_PUTS: usize = 8;
 
-/// Name under which the findings of a job are kept and fetched, beside its tables.
+/// Name under which the findings of a job are stored and fetched, next to its tables.
 pub(crate) const FINDINGS: &str = "findings";
-/// The same of those that an allow-list set aside.
+/// The same for findings that an allow-list suppressed.
 pub(crate) const SUPPRESSED: &str = "suppressed";
 
-/// Where it is written which rollups' state a job was computed from.
+/// Name of the object that lists the state files of rollups that a job used.
 pub(super) const ROLLUPS: &str = "rollups.json";
 
-/// Merges at once: all of a scan, since most are small, and each takes its time to be handed out and heard of. Workers
-/// bound how many of their tasks run.
+/// Merges that run at once: all merges of a scan, because most are small and spend their time on being scheduled and
+/// reported. Workers limit how many tasks run.
 const CONCURRENT_MERGES: usize = 16;
 
-/// Runs the job in `sender` once its turn has come.
+/// Runs the job in `sender` when a slot is free.
 ///
 /// # Errors
-/// As its work fails.
+/// The error that ended its work.
 pub(super) async fn run_job(manager: Arc<JobManager>, sender: watch::Sender<Job>) -> Result<()> {
     // The semaphore is never closed.
     let _turn = manager.running.acquire().await;
@@ -61,12 +65,12 @@ pub(super) async fn run_job(manager: Arc<JobManager>, sender: watch::Sender<Job>
         result.map(|_| ())
     };
     let job = sender.borrow().clone();
-    manager.forget_state(&job).await;
+    manager.remove_state(&job).await;
     result
 }
 
-/// Tells the sinks, before the end is written down: a coordinator that dies here tells them again rather than never. What
-/// a person looks into is not news to them.
+/// Pushes a finished run to the sinks before its end is stored: a coordinator that stops in between pushes it again rather than
+/// never. Investigations are not pushed, because a person requested them.
 async fn push(manager: &JobManager, job: &Job, result: &Result<ScanResult>) {
     if job.scan.as_ref().is_some_and(|scan| scan.investigation.is_some()) {
         return;
@@ -102,13 +106,13 @@ async fn run(manager: Arc<JobManager>, sender: watch::Sender<Job>) -> Result<Sca
     Ok(result)
 }
 
-/// Runs a job that is one window of a backfill: its report is the window's row.
+/// Runs a job that is one window of a backfill. Its report is the row of the window.
 async fn run_window(manager: Arc<JobManager>, sender: watch::Sender<Job>) -> Result<()> {
     let id = sender.borrow().id.clone();
     let request = manager.store.request(&id).await?;
     let context = &manager.context;
     let (Some(from_us), Some(to_us)) = (request.from_us, request.to_us) else {
-        return Err(Error::Config("a window of a backfill has two bounds".into()));
+        return Err(Error::Config("a window of a backfill needs both bounds".into()));
     };
     let window = Window::new(from_us, to_us)?;
     let locations = context.locations.as_ref();
@@ -120,7 +124,7 @@ async fn run_window(manager: Arc<JobManager>, sender: watch::Sender<Job>) -> Res
     with_retries(|| manager.store.put(&id, "report.json".to_owned(), report.clone())).await
 }
 
-/// How the cluster runs a job.
+/// The options with which a job runs on the cluster.
 async fn options<'a>(
     manager: &'a JobManager,
     state: &'a StateStore,
@@ -133,9 +137,9 @@ async fn options<'a>(
         engine: &*context.cluster,
         runtime: Arc::clone(&context.runtime),
         state,
-        // A job that is gone on with finds what it had computed, also where it keeps it for itself.
+        // A job that continues finds what it computed before, even if it does not share its state.
         use_cache: true,
-        // One a thread, as in one process: each reads all state files for its buckets.
+        // One shard per thread, as in one process: each shard reads all state files for its buckets.
         shards: (slots / TASKS_PER_THREAD).clamp(1, usize::from(BUCKETS)),
         concurrent_merges: CONCURRENT_MERGES,
         config,

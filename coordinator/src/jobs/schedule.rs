@@ -1,5 +1,5 @@
-//! Jobs that a coordinator submits by itself, each once a period: a job's id follows from its schedule and the period, and
-//! the store takes an id once.
+//! Jobs that a coordinator submits by itself, one per period. The id of a job is derived from its schedule and the period, and
+//! the job store accepts an id only once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::lake_access::Access;
 use crate::own_detections::DetectionPolicy;
 use crate::scan::check_request;
 
-/// How often the clock is looked at: a job starts at most so late.
+/// Interval at which schedules are checked, and so the largest delay of a job.
 const LOOK: Duration = Duration::from_secs(10);
 /// Shortest period.
 const SHORTEST_US: i64 = 60 * MICROS_PER_SECOND;
@@ -25,9 +25,9 @@ const SHORTEST_US: i64 = 60 * MICROS_PER_SECOND;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleSettings {
-    /// Its name, part of the ids of its jobs.
+    /// Name of the schedule, part of the ids of its jobs.
     pub name: String,
-    /// The lake, one of those that jobs may name.
+    /// The lake, one of the allowed lakes.
     lake: String,
     /// Length of a period, such as 24h.
     #[serde(default = "a_day")]
@@ -35,13 +35,13 @@ pub struct ScheduleSettings {
     /// Time of day, UTC, at which periods begin.
     #[serde(default = "midnight")]
     at: String,
-    /// Window of each scan, back from the newest row; as long as a period unless it is said.
+    /// Length of the window of each scan, ending at the newest row; by default the length of a period.
     #[serde(default)]
     last: Option<String>,
-    /// Suites to run; all without.
+    /// Suites to run; all if empty.
     #[serde(default)]
     suites: Vec<String>,
-    /// Parameters to start from, below those of the lake's own file.
+    /// Preset of parameters, which the configuration of the lake overrides.
     #[serde(default = "default_preset")]
     preset: String,
 }
@@ -58,7 +58,7 @@ fn default_preset() -> String {
     "default".into()
 }
 
-/// A job to be submitted once a period.
+/// A job that is submitted once per period.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     name: String,
@@ -71,20 +71,20 @@ impl Schedule {
     /// The schedule of these settings.
     ///
     /// # Errors
-    /// [`Error::Config`] naming what of it can't be read.
+    /// [`Error::Config`] naming the setting that is invalid.
     pub fn of(settings: &ScheduleSettings) -> Result<Self> {
         let wrong =
             |what: &dyn std::fmt::Display| Error::Config(format!("schedule {:?}: {what}", settings.name));
         if settings.name.is_empty() {
-            return Err(wrong(&"it has no name"));
+            return Err(wrong(&"the name is empty"));
         }
         let length = |text: &str| parse_duration(text).map_err(|error| wrong(&error));
         let every_us = length(&settings.every)?;
         if every_us < SHORTEST_US {
-            return Err(wrong(&"a period is a minute or longer"));
+            return Err(wrong(&"the shortest period is one minute"));
         }
         let at = NaiveTime::parse_from_str(&settings.at, "%H:%M")
-            .map_err(|_| wrong(&format!("{:?} is no time of day, such as 02:00", settings.at)))?;
+            .map_err(|_| wrong(&format!("{:?} is not a time of day such as 02:00", settings.at)))?;
         let request = ScanRequest {
             lake: settings.lake.clone(),
             last_us: Some(settings.last.as_deref().map(length).transpose()?.unwrap_or(every_us)),
@@ -96,23 +96,23 @@ impl Schedule {
         Ok(Self { name: settings.name.clone(), every_us, at_us, request })
     }
 
-    /// Fails where its lake may not be read, or its scan can't be run.
+    /// Checks that the coordinator may read the lake and that the scan can run.
     ///
     /// # Errors
-    /// [`Error::Config`] then.
+    /// [`Error::Config`] if not.
     pub fn check(&self, access: &Access, detections: &DetectionPolicy) -> Result<()> {
         access.check(&Location::parse(&self.request.lake)?)?;
         check_request(&self.request, detections)
             .map_err(|error| Error::Config(format!("schedule {:?}: {error}", self.name)))
     }
 
-    /// When the period that `now_us` lies in began. Periods are counted from 1970-01-01.
+    /// Start of the period that contains `now_us`. Periods are counted from 1970-01-01.
     fn begin_us(&self, now_us: i64) -> i64 {
         (now_us - self.at_us).div_euclid(self.every_us) * self.every_us + self.at_us
     }
 
-    /// The id of the job of the period that began then: in its time like any other job's, and the same whenever and by
-    /// whomever it is made.
+    /// The id of the job of the period that began at `begin_us`: a UUID with the time of the period, which is the same for
+    /// every coordinator.
     fn job_id(&self, begin_us: i64) -> String {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.name.as_bytes()).update(&begin_us.to_le_bytes());
@@ -123,9 +123,9 @@ impl Schedule {
     }
 }
 
-/// Submits the job of each schedule's present period where it is not there yet, for as long as the process runs. Periods
-/// that passed while nobody looked are not made up for.
-pub(crate) async fn keep_schedules(manager: Arc<JobManager>, schedules: Vec<Schedule>) {
+/// Submits the job of each schedule's current period unless it exists, for as long as the process runs. Periods that passed
+/// while no coordinator ran are skipped.
+pub(crate) async fn run_schedules(manager: Arc<JobManager>, schedules: Vec<Schedule>) {
     if schedules.is_empty() {
         return;
     }
@@ -140,12 +140,12 @@ pub(crate) async fn keep_schedules(manager: Arc<JobManager>, schedules: Vec<Sche
             match manager.submit(&schedule.job_id(begin_us), schedule.request.clone(), &by).await {
                 Ok(job) => {
                     let period = format_micros(begin_us);
-                    tracing::info!(schedule = schedule.name, period, job = job.id, "the period has its job");
+                    tracing::info!(schedule = schedule.name, period, job = job.id, "scheduled job submitted");
                     *submitted = Some(begin_us);
                 }
-                // A store may answer later, and a queue may have room.
+                // Try again: the store or the queue may be available later.
                 Err(error) => {
-                    tracing::warn!(schedule = schedule.name, %error, "a job could not be submitted")
+                    tracing::warn!(schedule = schedule.name, %error, "a scheduled job could not be submitted")
                 }
             }
         }
@@ -184,23 +184,23 @@ mod tests {
     }
 
     #[test]
-    fn a_period_has_one_id_and_another_has_another() {
+    fn each_period_has_its_own_job_id() {
         let nightly = schedule("").unwrap();
         let of = |schedule: &Schedule, day: &str| schedule.job_id(parse_time(day).unwrap());
         let id = of(&nightly, "2026-03-04");
         assert_eq!(id, of(&schedule("last = '7d'").unwrap(), "2026-03-04"));
         assert_ne!(id, of(&nightly, "2026-03-05"));
-        assert!(id < of(&nightly, "2026-03-05"), "ids are in the order of their times");
+        assert!(id < of(&nightly, "2026-03-05"), "ids are ordered by their times");
         assert_ne!(id, of(&Schedule { name: "other".into(), ..nightly }, "2026-03-04"));
         assert_eq!(uuid::Uuid::parse_str(&id).unwrap().get_version_num(), 7);
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_invalid_setting() {
         for (text, hint) in [
-            ("every = '30s'", "a minute or longer"),
+            ("every = '30s'", "one minute"),
             ("every = 'daily'", "nightly"),
-            ("at = '2 am'", "no time of day"),
+            ("at = '2 am'", "not a time of day"),
             ("suites = ['firewal']", "did you mean firewall"),
             ("preset = 'x'", "unknown preset"),
             ("cron = '0 2 * * *'", "unknown field"),

@@ -1,7 +1,8 @@
-//! The store of jobs: objects below the state, each put once, so that a coordinator that starts finds what another left.
+//! The job store: objects below the state, each written once, from which a coordinator that starts recovers all jobs.
 //!
-//! `jobs/<id>/submitted.pb` is the job as it was accepted, `ended.pb` as it ended; `report.json` and `tables/<name>.arrow`
-//! are its results. A job without `ended.pb` is to be gone on with. Configurations too long for a request lie in `configs/`, by their hash.
+//! `jobs/<id>/submitted.pb` is the job as it was accepted, `ended.pb` the job as it ended; `report.json` and
+//! `tables/<name>.arrow` are its results. A job without `ended.pb` continues. Configurations that are too long for a request
+//! are in `configs/`, named by their hash.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,13 +37,13 @@ impl JobStore {
         Self { root: state.join("jobs"), configs: state.join("configs") }
     }
 
-    /// Where a job's own things are.
+    /// The folder of a job.
     pub(super) fn folder(&self, id: &str) -> Location {
         self.root.join(id)
     }
 
-    /// All jobs as they were last written, oldest first: their ids are times. One that can't be read is there as such: it must keep no
-    /// other from going on.
+    /// All jobs in their last stored version, oldest first, because ids begin with a time. A job that can't be read gets the
+    /// state `UNREADABLE`, so that the others can continue.
     pub(super) async fn all(&self) -> Result<BTreeMap<String, Job>> {
         let listed = self.root.store().list_with_delimiter(Some(self.root.prefix())).await;
         let listed = listed.map_err(Error::storage(format!("listing {}", self.root.url())))?;
@@ -65,64 +66,64 @@ impl JobStore {
         Ok(jobs.into_iter().flatten().collect())
     }
 
-    /// What is known of a job of which something can't be read. Its work is not begun: it may have ended.
+    /// What is known about a job whose objects can't be read. Its work is not started, because it may have ended.
     async fn unreadable(&self, id: &str, error: &Error) -> Job {
-        tracing::error!(job = id, %error, "a job can't be read: it is listed as such, and left alone");
-        let submitted = self.written(id, "submitted.pb").await.ok().flatten().map(without_config);
+        tracing::error!(job = id, %error, "a job can't be read: it is listed as unreadable and does not run");
+        let submitted = self.stored_job(id, "submitted.pb").await.ok().flatten().map(without_config);
         Job {
             id: id.to_owned(),
             state: JobState::Unreadable.into(),
-            error: format!("{error}; restore or remove it below the state and start the coordinator again"),
+            error: format!("{error}; restore or remove this object and restart the coordinator"),
             ..submitted.unwrap_or_default()
         }
     }
 
-    /// A job as it was last written, without the text of its configuration.
+    /// A job in its last stored version, without the text of its configuration.
     pub(super) async fn read(&self, id: &str) -> Result<Option<Job>> {
         for name in ["ended.pb", "submitted.pb"] {
-            if let Some(job) = self.written(id, name).await? {
+            if let Some(job) = self.stored_job(id, name).await? {
                 return Ok(Some(without_config(job)));
             }
         }
         Ok(None)
     }
 
-    /// What a job was asked for, with its configuration.
+    /// The request of a job, with its configuration.
     pub(super) async fn request(&self, id: &str) -> Result<ScanRequest> {
-        let job = self.written(id, "submitted.pb").await?;
-        let scan = job.and_then(|job| job.scan).ok_or_else(|| {
-            Error::Internal(format!("what job {id} was asked for has been deleted from the state"))
-        })?;
+        let job = self.stored_job(id, "submitted.pb").await?;
+        let scan = job
+            .and_then(|job| job.scan)
+            .ok_or_else(|| Error::Internal(format!("the request of job {id} was deleted from the state")))?;
         self.with_config(scan).await
     }
 
-    /// A request with the texts of the configuration and the detections that it names by a hash.
+    /// A request with the texts of the configuration and of the detections that it references by a hash.
     ///
     /// # Errors
-    /// [`Error::Config`] where none of that hash was kept.
+    /// [`Error::Config`] if no text with this hash is stored.
     pub(super) async fn with_config(&self, mut scan: ScanRequest) -> Result<ScanRequest> {
         self.fill(&mut scan.config, &scan.config_hash, "configuration").await?;
         self.fill(&mut scan.detections, &scan.detections_hash, "text of detections").await?;
         Ok(scan)
     }
 
-    /// Puts the kept text of that hash, if one is given, in its place.
+    /// Replaces a hash, if one is given, by the stored text.
     async fn fill(&self, text: &mut String, hash: &str, what: &str) -> Result<()> {
         if hash.is_empty() {
             return Ok(());
         }
         let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let kept = if is_hash { self.configs.read(&config_file(hash)).await? } else { None };
-        let kept = kept.filter(|kept| blake3::hash(kept).to_hex().as_str() == hash);
-        match kept.and_then(|kept| String::from_utf8(kept.to_vec()).ok()) {
-            Some(kept) if text.is_empty() => *text = kept,
+        let stored = if is_hash { self.configs.read(&config_file(hash)).await? } else { None };
+        let stored = stored.filter(|text| blake3::hash(text).to_hex().as_str() == hash);
+        match stored.and_then(|text| String::from_utf8(text.to_vec()).ok()) {
+            Some(stored) if text.is_empty() => *text = stored,
             Some(_) => return Err(Error::Config(format!("give a {what} or its hash, not both"))),
-            None => return Err(Error::Config(format!("no {what} of the hash {hash:?} is kept here"))),
+            None => return Err(Error::Config(format!("no {what} with the hash {hash:?} is stored here"))),
         }
         Ok(())
     }
 
-    /// Keeps the text of a configuration; gives its hash.
+    /// Stores the text of a configuration and returns its hash.
     pub(super) async fn keep_config(&self, text: Vec<u8>) -> Result<String> {
         if std::str::from_utf8(&text).is_err() {
             return Err(Error::Config("the configuration is not UTF-8 text".into()));
@@ -132,29 +133,29 @@ impl JobStore {
         Ok(hash)
     }
 
-    async fn written(&self, id: &str, name: &str) -> Result<Option<Job>> {
+    async fn stored_job(&self, id: &str, name: &str) -> Result<Option<Job>> {
         let path = format!("{id}/{name}");
         let Some(bytes) = self.root.read(&path).await? else { return Ok(None) };
         let place = self.root.name_of(&self.root.child(&path));
         match Job::decode(bytes) {
             Ok(job) if job.id == id => Ok(Some(job)),
-            Ok(_) => Err(Error::Internal(format!("{place} is not of this job"))),
-            Err(error) => Err(Error::Internal(format!("{place} is no job: {error}"))),
+            Ok(_) => Err(Error::Internal(format!("{place} belongs to another job"))),
+            Err(error) => Err(Error::Internal(format!("{place} is not a valid job: {error}"))),
         }
     }
 
-    /// Writes a job down as accepted; false where there is one of its id.
+    /// Stores an accepted job. Returns false if there is a job with its id.
     pub(super) async fn submit(&self, job: &Job) -> Result<bool> {
         self.create(&format!("{}/submitted.pb", job.id), job.encode_to_vec()).await
     }
 
-    /// Writes a job down as ended; gives it as it ended, which is otherwise where that was written before.
+    /// Stores the end of a job. Returns the job as it ended: an end that was stored before wins.
     pub(super) async fn end(&self, job: &Job) -> Result<Job> {
         let path = format!("{}/ended.pb", job.id);
         if self.create(&path, job.encode_to_vec()).await? {
             return Ok(job.clone());
         }
-        let earlier = self.written(&job.id, "ended.pb").await?;
+        let earlier = self.stored_job(&job.id, "ended.pb").await?;
         earlier.map(without_config).ok_or_else(|| Error::Internal(format!("{path} can't be read")))
     }
 
@@ -168,14 +169,14 @@ impl JobStore {
         }
     }
 
-    /// Writes a result down; the same again where it is there.
+    /// Writes a result object, replacing one of the same name.
     pub(super) async fn put(&self, id: &str, name: String, bytes: Vec<u8>) -> Result<()> {
         let path = self.root.child(&format!("{id}/{name}"));
         let put = self.root.store().put(&path, PutPayload::from(bytes)).await;
         put.map(drop).map_err(Error::storage(format!("writing {path}")))
     }
 
-    /// Writes a result table down as an Arrow IPC stream, part by part; `batches` are of one schema, at least one.
+    /// Writes a result table as an Arrow IPC stream, part by part. There is at least one batch, and all have the same schema.
     pub(super) async fn put_table(
         &self,
         id: &str,
@@ -200,7 +201,7 @@ impl JobStore {
             let encoded = std::mem::take(writer.get_mut());
             target.put(Bytes::from(encoded)).await.map_err(|error| unwritten(error.into()))?;
         }
-        let writer = writer.ok_or_else(|| Error::Internal("a table without a batch".into()))?;
+        let writer = writer.ok_or_else(|| Error::Internal("a result table has no record batch".into()))?;
         let end = writer.into_inner().map_err(failed)?;
         target.put(Bytes::from(end)).await.map_err(|error| unwritten(error.into()))?;
         target.shutdown().await.map_err(unwritten)
@@ -214,7 +215,7 @@ impl JobStore {
         StoredTable::open(&self.root, self.root.child(&format!("{id}/tables/{name}.arrow"))).await
     }
 
-    /// Names of the result tables there are.
+    /// Names of the stored result tables.
     pub(super) async fn tables(&self, id: &str) -> Result<Vec<String>> {
         let folder = self.root.child(&format!("{id}/tables"));
         let found: Vec<_> = self
@@ -232,7 +233,7 @@ impl JobStore {
         Ok(names)
     }
 
-    /// Removes all below a job's `name`.
+    /// Removes all objects below `name` in the folder of a job.
     pub(super) async fn remove(&self, id: &str, name: &str) -> Result<()> {
         let folder = self.root.child(&format!("{id}/{name}"));
         let store = self.root.store();
@@ -269,14 +270,14 @@ mod tests {
 
         let failed = job(JobState::Failed, "");
         assert_eq!(store.end(&failed).await.unwrap(), failed);
-        // As one from before had it.
+        // Earlier versions stored the configuration here too.
         assert_eq!(store.end(&job(JobState::Done, "[beaconing]")).await.unwrap(), failed);
         assert_eq!(store.all().await.unwrap().into_values().collect::<Vec<_>>(), [failed]);
         assert_eq!(store.request("one").await.unwrap(), submitted.scan.unwrap());
     }
 
     #[tokio::test]
-    async fn a_job_that_cannot_be_read_keeps_no_other_back() {
+    async fn an_unreadable_job_does_not_block_other_jobs() {
         let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
         let store = JobStore::new(&state);
         store.submit(&job(JobState::Queued, "")).await.unwrap();
@@ -285,7 +286,7 @@ mod tests {
             store.submit(&submitted).await.unwrap();
         }
         store.put("half", "submitted.pb".into(), b"\xff\xffno job".to_vec()).await.unwrap();
-        // No bytes are a message without fields.
+        // An empty object is a message without fields.
         store.put("empty", "submitted.pb".into(), Vec::new()).await.unwrap();
         store.put("ended", "ended.pb".into(), b"\xff".to_vec()).await.unwrap();
         let all = store.all().await.unwrap();
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_kept_configuration_is_part_of_the_request() {
+    async fn a_stored_configuration_becomes_part_of_the_request() {
         let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
         let store = JobStore::new(&state);
         let hash = store.keep_config(b"[beaconing]".to_vec()).await.unwrap();
@@ -311,7 +312,7 @@ mod tests {
         assert_eq!(store.request("one").await.unwrap().config, "[beaconing]");
         for hash in [hash.replace(|c: char| c.is_ascii_digit(), "a"), "../jobs/one/submitted".into()] {
             let error = store.with_config(with_hash(&hash, "")).await.unwrap_err().to_string();
-            assert!(error.contains("no configuration of the hash"), "{error}");
+            assert!(error.contains("no configuration with the hash"), "{error}");
         }
         assert!(store.with_config(with_hash(&hash, "[other]")).await.is_err());
         assert!(store.keep_config(vec![0xff]).await.is_err());

@@ -1,4 +1,4 @@
-//! A result table as it is kept: an Arrow IPC stream, read part by part, so that a long one passes through little memory.
+//! A stored result table: an Arrow IPC stream that is read part by part, so that a long table needs little memory.
 
 use std::sync::Arc;
 
@@ -16,25 +16,25 @@ use hindcast_common::{Error, Result};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 
-/// Bytes asked for at a time.
+/// Bytes of one read.
 const PART_BYTES: u64 = 4 << 20;
 
-/// A table in a store.
+/// A table in an object store.
 #[derive(Debug, Clone)]
 pub struct StoredTable {
     store: Arc<dyn ObjectStore>,
     path: Path,
     bytes: u64,
-    /// What the first request brought.
+    /// The first part.
     first: Bytes,
     schema: SchemaRef,
 }
 
 impl StoredTable {
-    /// The table at `path` in the store of `place`; `None` where there is none.
+    /// The table at `path` in the store of `place`; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the store fails, [`Error::Engine`] where it is no table.
+    /// [`Error::Storage`] if the store fails, [`Error::Engine`] if the object is not a table.
     pub(super) async fn open(place: &Location, path: Path) -> Result<Option<Self>> {
         let store = Arc::clone(place.store());
         let failed = |error| Error::storage(format!("reading {path}"))(error);
@@ -54,12 +54,12 @@ impl StoredTable {
         Ok(Some(Self { store, path, bytes, first, schema }))
     }
 
-    /// Its columns.
+    /// The schema of the table.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
 
-    /// Its rows; no batch where it has none.
+    /// The rows of the table; no batch if there are none.
     pub fn batches(&self) -> BoxStream<'static, Result<RecordBatch>> {
         let (table, first) = (self.clone(), Buffer::from(self.first.clone()));
         let begin = (StreamDecoder::new(), first, self.first.len() as u64);
@@ -83,10 +83,10 @@ impl StoredTable {
         .boxed()
     }
 
-    /// All its rows at once; at least one batch, which may be empty.
+    /// All rows of the table in at least one batch, which may be empty.
     ///
     /// # Errors
-    /// As reading it fails.
+    /// As [`StoredTable::batches`].
     pub async fn whole(&self) -> Result<Vec<RecordBatch>> {
         let batches: Vec<RecordBatch> = self.batches().try_collect().await?;
         Ok(if batches.is_empty() { vec![RecordBatch::new_empty(self.schema())] } else { batches })
@@ -99,7 +99,7 @@ impl StoredTable {
             let part = part.map_err(Error::storage(format!("reading {}", self.path)))?;
             match part.len() as u64 == end - offset {
                 true => Ok(part),
-                false => Err(Error::Internal(format!("{} was cut while it was read", self.path))),
+                false => Err(Error::Internal(format!("{} became shorter while it was read", self.path))),
             }
         })
         .await
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_table_of_many_parts_comes_whole() {
+    async fn a_table_of_many_parts_is_read_completely() {
         let place = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
         let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100_000));
         let batch = RecordBatch::try_from_iter([("number", numbers)]).unwrap();
