@@ -265,9 +265,9 @@ mod tests {
         let refused = async |hint: &str| {
             let opened = tokio::time::timeout(Duration::from_secs(5), open(&lake, &Access::Any));
             let error = opened.await.expect("it does not wait").unwrap_err();
-            let is_told =
+            let is_named =
                 matches!(&error, Error::Config(text) if text.contains(hint) && text.contains(LAKE_CONFIG));
-            assert!(is_told, "{error}");
+            assert!(is_named, "{error}");
         };
         assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
         refused("no regular file").await;

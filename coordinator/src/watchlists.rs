@@ -33,7 +33,7 @@ impl Watched {
                     Effect::Raise => raised += 1,
                     Effect::Weigh => {}
                 }
-                finding.explanation.push_str(&told(list, entity));
+                finding.explanation.push_str(&note(list, entity));
                 finding.watchlists.push(list.name.clone());
             }
             // Two lists that name it raise it no further than one.
@@ -68,7 +68,7 @@ impl Watched {
     }
 }
 
-fn told(list: &Watchlist, entity: &Entity) -> String {
+fn note(list: &Watchlist, entity: &Entity) -> String {
     format!("; {} {} is on the watchlist {}", entity.kind.name(), entity.name, list.name)
 }
 

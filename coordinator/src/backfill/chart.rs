@@ -9,15 +9,15 @@ use super::row::WindowRow;
 use crate::risk::Level;
 
 /// Bars of a chart at most; beyond it each is the worst of several windows.
-const MOST_BARS: usize = 1_000;
+const MAX_BARS: usize = 1_000;
 /// Windows in the table at most, those of the highest risk.
-const MOST_LISTED: usize = 400;
+const MAX_LISTED: usize = 400;
 /// Width of a chart's bars, in the drawing's own units.
 const WIDTH: f64 = 960.0;
 /// Room for numbers at its left.
 const LEFT: f64 = 36.0;
 /// Dates below a chart at most.
-const MOST_DATES: usize = 8;
+const MAX_DATES: usize = 8;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --ink: #1d2433; --dim: #5b6474; --line: #d5dae3; --back: #ffffff;
@@ -121,7 +121,7 @@ fn chart(
     height: f64,
     value: impl Fn(&WindowRow) -> Option<(u64, Level)>,
 ) {
-    let per_bar = rows.len().div_ceil(MOST_BARS).max(1);
+    let per_bar = rows.len().div_ceil(MAX_BARS).max(1);
     let bars: Vec<Bar<'_>> = rows.chunks(per_bar).filter_map(|group| bar_of(group, &value)).collect();
     let most = bars.iter().filter_map(|bar| bar.value).map(|(value, _)| value).max().unwrap_or(0);
     let top = top.unwrap_or(most).max(1);
@@ -147,7 +147,7 @@ fn chart(
     }
     let slot = WIDTH / bars.len().max(1) as f64;
     let thickness = slot * if bars.len() > 200 { 1.0 } else { 0.8 };
-    let every = bars.len().div_ceil(MOST_DATES).max(1);
+    let every = bars.len().div_ceil(MAX_DATES).max(1);
     for (index, bar) in bars.iter().enumerate() {
         let x = LEFT + slot * index as f64 + (slot - thickness) / 2.0;
         let (class, y) = match bar.value {
@@ -157,15 +157,15 @@ fn chart(
         // What is nought is still seen as looked at.
         let tall = (6.0 + height - y).max(1.5);
         let y = 6.0 + height - tall;
-        let told = escaped(&bar_told(bar));
+        let text = escaped(&bar_title(bar));
         let _ = writeln!(
             page,
-            "<rect class=\"{class}\" x=\"{x:.2}\" y=\"{y:.2}\" width=\"{thickness:.2}\" height=\"{tall:.2}\"><title>{told}</title></rect>"
+            "<rect class=\"{class}\" x=\"{x:.2}\" y=\"{y:.2}\" width=\"{thickness:.2}\" height=\"{tall:.2}\"><title>{text}</title></rect>"
         );
         if bar.is_incomplete {
             let _ = writeln!(
                 page,
-                "<rect class=\"cut\" x=\"{x:.2}\" y=\"6\" width=\"{thickness:.2}\" height=\"{height}\"><title>{told}</title></rect>"
+                "<rect class=\"cut\" x=\"{x:.2}\" y=\"6\" width=\"{thickness:.2}\" height=\"{height}\"><title>{text}</title></rect>"
             );
         }
         if index % every == 0 {
@@ -175,8 +175,8 @@ fn chart(
                 true => (start + slot, "end"),
                 false => (start, "start"),
             };
-            let (y, told) = (full_height - 4.0, axis_told(&bar.row.from));
-            let _ = writeln!(page, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{told}</text>");
+            let (y, text) = (full_height - 4.0, axis_label(&bar.row.from));
+            let _ = writeln!(page, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>");
         }
     }
     page.push_str("</svg>");
@@ -196,36 +196,36 @@ fn bar_of<'a>(
     Some(Bar { row: worst, value: value(worst), is_incomplete: group.iter().any(|row| !row.complete) })
 }
 
-fn bar_told(bar: &Bar<'_>) -> String {
+fn bar_title(bar: &Bar<'_>) -> String {
     let WindowRow { from, to, reason, .. } = bar.row;
-    let mut told = format!("{from} to {to}: ");
+    let mut text = format!("{from} to {to}: ");
     match bar.value {
         Some((value, level)) => {
             let _ = write!(
-                told,
+                text,
                 "{value} {}; {} findings, {} incidents",
                 level.name(),
                 bar.row.all_findings(),
                 bar.row.incidents
             );
         }
-        None => told.push_str("nothing was looked at"),
+        None => text.push_str("nothing was looked at"),
     }
     if let Some(reason) = reason {
-        let _ = write!(told, "; {reason}");
+        let _ = write!(text, "; {reason}");
     }
-    told
+    text
 }
 
 fn table(page: &mut String, rows: &[WindowRow]) {
     let mut listed: Vec<&WindowRow> = rows.iter().collect();
     page.push_str("<h2>Windows</h2>");
-    if listed.len() > MOST_LISTED {
+    if listed.len() > MAX_LISTED {
         listed.sort_by_key(|row| std::cmp::Reverse(row.assessed()));
-        listed.truncate(MOST_LISTED);
+        listed.truncate(MAX_LISTED);
         let _ = write!(
             page,
-            "<p class=\"dim\">The {MOST_LISTED} of the highest risk; all {} are in backfill.jsonl.</p>",
+            "<p class=\"dim\">The {MAX_LISTED} of the highest risk; all {} are in backfill.jsonl.</p>",
             rows.len()
         );
     }
@@ -277,7 +277,7 @@ fn instant(text: &str) -> String {
 }
 
 /// An instant below a chart: midnights as their date, others without year and seconds.
-fn axis_told(text: &str) -> String {
+fn axis_label(text: &str) -> String {
     match (text.ends_with("T00:00:00Z"), text.get(5..16)) {
         (false, Some(short)) => escaped(&short.replace('T', " ")),
         _ => instant(text),
@@ -344,6 +344,6 @@ mod tests {
         let page = page(&rows, &BackfillSummary::of(&series, &rows));
         assert!(page.contains("Each bar is the worst of 3 windows"));
         assert!(page.contains("class=\"HIGH\" x"));
-        assert_eq!(page.matches("<tr><td>").count(), MOST_LISTED);
+        assert_eq!(page.matches("<tr><td>").count(), MAX_LISTED);
     }
 }

@@ -76,7 +76,7 @@ async fn row_of_plan(
 ///
 /// # Errors
 /// Where a listing fails.
-pub async fn look_at_window(
+pub async fn preview_window(
     planner: &WindowPlanner,
     window: Window,
     options: &RunOptions<'_>,

@@ -105,8 +105,8 @@ fn unread(coverage: &Coverage) -> Option<String> {
     let missing = coverage.tables.iter().filter(|entry| entry.reason.as_deref() == Some(NO_FOLDER));
     let missing = missing.map(|entry| format!("{} {}: {NO_FOLDER}", entry.table, entry.when()));
     let past = coverage.unread_past().map(|entry| format!("looked back at: {}", entry.unread_text()));
-    let told: Vec<String> = coverage.unread().chain(missing).chain(past).collect();
-    (!told.is_empty()).then(|| told.join("; "))
+    let text: Vec<String> = coverage.unread().chain(missing).chain(past).collect();
+    (!text.is_empty()).then(|| text.join("; "))
 }
 
 /// Why nothing was assessed.

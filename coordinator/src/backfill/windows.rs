@@ -4,7 +4,7 @@ use hindcast_common::time::{MICROS_PER_SECOND, Window, format_micros};
 use hindcast_common::{Error, Result};
 
 /// Windows of a backfill at most: a step of a second over a month is a slip.
-const MOST_WINDOWS: i64 = 100_000;
+const MAX_WINDOWS: i64 = 100_000;
 
 /// Windows one after another.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +34,8 @@ impl WindowSeries {
                 format_micros(span.from_us),
                 format_micros(span.to_us)
             ))),
-            count if count > MOST_WINDOWS => Err(Error::Config(format!(
-                "a step of {} makes {count} windows, more than {MOST_WINDOWS}: take a longer one",
+            count if count > MAX_WINDOWS => Err(Error::Config(format!(
+                "a step of {} makes {count} windows, more than {MAX_WINDOWS}: take a longer one",
                 format_length(step_us)
             ))),
             _ => Ok(series),
@@ -112,9 +112,9 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_told_in_the_largest_unit_that_fits() {
-        for (seconds, told) in [(86_400, "24h"), (5_400, "90m"), (61, "61s")] {
-            assert_eq!(format_length(seconds * MICROS_PER_SECOND), told);
+    fn lengths_are_formatted_in_the_largest_unit_that_fits() {
+        for (seconds, text) in [(86_400, "24h"), (5_400, "90m"), (61, "61s")] {
+            assert_eq!(format_length(seconds * MICROS_PER_SECOND), text);
         }
     }
 }

@@ -14,7 +14,7 @@ use super::Outcome;
 use super::scan::FailOn;
 use super::scan_options::{CONCURRENT_MERGES, ScanOptions};
 use crate::backfill::{
-    BackfillSummary, PlannedWindow, WindowOutcome, WindowSeries, WindowsBar, look_at_window, print_dry_run,
+    BackfillSummary, PlannedWindow, WindowOutcome, WindowSeries, WindowsBar, preview_window, print_dry_run,
     print_result, print_windows, row_of_window, write,
 };
 use crate::client::{Client, check_done};
@@ -170,7 +170,7 @@ async fn here(
     let windows = series.windows();
     if arguments.dry_run {
         let looks: Vec<_> =
-            windows.iter().map(|window| look_at_window(&planner, *window, &options)).collect();
+            windows.iter().map(|window| preview_window(&planner, *window, &options)).collect();
         let planned: Vec<PlannedWindow> = stream::iter(looks).buffered(windows_at_once).try_collect().await?;
         print_dry_run(series, &planned);
         return Ok(None);

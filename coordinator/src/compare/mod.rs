@@ -93,7 +93,7 @@ pub fn compare_scans(before: &StoredScan, after: &StoredScan) -> Comparison {
 }
 
 fn fields(one: &Finding, other: &Finding) -> BTreeMap<&'static str, (Value, Value)> {
-    let told = |finding: &Finding| {
+    let values = |finding: &Finding| {
         [
             ("severity", json!(finding.severity)),
             ("confidence", json!(finding.confidence)),
@@ -105,6 +105,6 @@ fn fields(one: &Finding, other: &Finding) -> BTreeMap<&'static str, (Value, Valu
             ("watchlists", json!(finding.watchlists)),
         ]
     };
-    let pairs = told(one).into_iter().zip(told(other));
+    let pairs = values(one).into_iter().zip(values(other));
     pairs.filter(|(one, other)| one.1 != other.1).map(|(one, other)| (one.0, (one.1, other.1))).collect()
 }

@@ -195,13 +195,13 @@ fn data(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reaso
     let mut all = Vec::new();
     let mut of_finding = Vec::new();
     for (table, date) in keys {
-        let told = |entries: &[CoverageEntry]| {
+        let describe = |entries: &[CoverageEntry]| {
             let entry = entries.iter().find(|entry| entry.table == table && entry.holds(date));
             entry.map_or("not looked at".to_owned(), |e| {
                 format!("{} rows in {} files of {} bytes", e.rows, e.files, e.bytes)
             })
         };
-        let (one, other) = (told(&one), told(&other));
+        let (one, other) = (describe(&one), describe(&other));
         if one != other {
             let reason = Reason::Data(format!("{table} {date}: {one}, then {other}"));
             if is_active_on(finding, date) {

@@ -7,9 +7,9 @@ use hindcast_common::detections::Detections;
 use hindcast_common::{Error, Result};
 
 /// Most files of all detections of a run.
-pub(super) const MOST_FILES: usize = 1_000;
+pub(super) const MAX_FILES: usize = 1_000;
 /// Most bytes of one file.
-pub(super) const MOST_FILE_BYTES: u64 = 1 << 20;
+pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The folder of rollups beside those of detections.
 const ROLLUPS: &str = "rollups";
@@ -36,8 +36,8 @@ impl OwnFiles {
     /// # Errors
     /// [`Error::Config`] where another text has its path, the file is too long, or there are too many.
     pub fn add(&mut self, path: &str, text: String, place: &str) -> Result<()> {
-        if text.len() as u64 > MOST_FILE_BYTES {
-            return Err(Error::Config(format!("{place} is longer than {MOST_FILE_BYTES} bytes")));
+        if text.len() as u64 > MAX_FILE_BYTES {
+            return Err(Error::Config(format!("{place} is longer than {MAX_FILE_BYTES} bytes")));
         }
         if let Some(known) = self.files.get(path) {
             if known.text == text {
@@ -48,9 +48,9 @@ impl OwnFiles {
                 known.place
             )));
         }
-        if self.files.len() == MOST_FILES {
+        if self.files.len() == MAX_FILES {
             return Err(Error::Config(format!(
-                "there are more than {MOST_FILES} files of detections: {place}"
+                "there are more than {MAX_FILES} files of detections: {place}"
             )));
         }
         self.files.insert(path.to_owned(), OwnFile { text, place: place.to_owned() });
@@ -207,10 +207,10 @@ mod tests {
 
     #[test]
     fn files_are_bounded_in_length_and_number() {
-        let long = "x".repeat(MOST_FILE_BYTES as usize + 1);
+        let long = "x".repeat(MAX_FILE_BYTES as usize + 1);
         assert!(of(&[("a/query.sql", &long, "long.sql")]).unwrap_err().to_string().contains("long.sql"));
         let mut files = OwnFiles::default();
-        for index in 0..MOST_FILES {
+        for index in 0..MAX_FILES {
             files.add(&format!("a/{index}.sql"), String::new(), "x").unwrap();
         }
         let error = files.add("a/more.sql", String::new(), "more.sql").unwrap_err().to_string();

@@ -10,7 +10,7 @@ use object_store::path::Path;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
-use super::files::{MOST_FILE_BYTES, MOST_FILES, OwnFiles};
+use super::files::{MAX_FILE_BYTES, MAX_FILES, OwnFiles};
 
 /// The key of a configuration that names folders of detections.
 const KEY: &str = "detections";
@@ -19,7 +19,7 @@ const ROLLUPS: &str = "rollups";
 /// The file that makes a folder a detection.
 const DETECTION_FILE: &str = "detection.toml";
 /// Endings of files that no detection holds: notes, and what editors leave beside a file that they change.
-const PASSED_OVER: [&str; 7] = [".md", "~", ".bak", ".orig", ".swp", ".swo", ".tmp"];
+const IGNORED_ENDINGS: [&str; 7] = [".md", "~", ".bak", ".orig", ".swp", ".swo", ".tmp"];
 /// Longest that listing a folder or reading a file of it may take.
 const LONGEST_READ: Duration = Duration::from_secs(30);
 
@@ -61,7 +61,7 @@ pub async fn read_folders(folders: &[Location]) -> Result<OwnFiles> {
     for folder in folders {
         for path in listed(folder).await? {
             let place = folder.name_of(&folder.child(&path));
-            let bytes = folder.read_bounded(&path, MOST_FILE_BYTES, LONGEST_READ).await?;
+            let bytes = folder.read_bounded(&path, MAX_FILE_BYTES, LONGEST_READ).await?;
             // Deleted since it was listed.
             let Some(bytes) = bytes else { continue };
             let text = String::from_utf8(bytes.to_vec())
@@ -88,9 +88,9 @@ async fn listed(folder: &Location) -> Result<Vec<String>> {
         let failed = |error| Error::storage(format!("listing {}", folder.url()))(error);
         while let Some(object) = objects.try_next().await.map_err(failed)? {
             paths.extend(below(folder, &object.location));
-            if paths.len() > MOST_FILES {
+            if paths.len() > MAX_FILES {
                 let url = folder.url();
-                return Err(Error::Config(format!("{url} holds more than {MOST_FILES} files of detections")));
+                return Err(Error::Config(format!("{url} holds more than {MAX_FILES} files of detections")));
             }
         }
         paths.sort();
@@ -129,8 +129,8 @@ fn below(folder: &Location, path: &Path) -> Option<String> {
     let parts: Vec<String> =
         path.prefix_match(folder.prefix())?.map(|part| part.as_ref().to_owned()).collect();
     let is_hidden = parts.iter().any(|part| part.starts_with('.'));
-    let is_passed_over = |name: &String| PASSED_OVER.iter().any(|ending| name.ends_with(ending));
-    let is_note = parts.last().is_none_or(is_passed_over);
+    let is_ignored = |name: &String| IGNORED_ENDINGS.iter().any(|ending| name.ends_with(ending));
+    let is_note = parts.last().is_none_or(is_ignored);
     (!is_hidden && !is_note).then(|| parts.join("/"))
 }
 

@@ -1,5 +1,5 @@
-//! Whether a scan looked at anything by which it could have found something. A risk is told only then: nothing found where nothing
-//! was looked at is no all-clear.
+//! Whether a scan looked at anything in which it could have found something. Only then does it report a risk: a scan that looked
+//! at nothing and found nothing is no all-clear.
 
 use std::collections::BTreeSet;
 
@@ -8,22 +8,22 @@ use hindcast_common::analyses::Suite;
 use super::coverage::{Coverage, CoverageEntry, Status};
 use super::plan::{ScanPlan, tables_of};
 
-/// Reasons told at most.
+/// Reasons reported at most.
 const SHOWN_REASONS: usize = 20;
 
-/// What a scan's coverage and the state of its analyses come to.
+/// Whether any analysis of a scan looked at rows.
 #[derive(Debug)]
 pub(super) enum Assessment {
-    /// Rows were looked at, by analyses of these suites.
+    /// Analyses of these suites looked at rows.
     Assessed(BTreeSet<Suite>),
-    /// No analysis looked at a row, for these reasons.
+    /// No analysis looked at any row, for these reasons.
     NotAssessed(Vec<String>),
 }
 
 impl Assessment {
-    /// Of a plan that came to `coverage`.
+    /// The assessment of a plan with this `coverage`.
     pub(super) fn of(plan: &ScanPlan, coverage: &Coverage) -> Self {
-        // An entity may have no row of a table, which was looked through all the same.
+        // A table without a row of the entity was searched all the same.
         let is_looked_at = |entry: &&CoverageEntry| match plan.investigated {
             Some(_) => matches!(entry.status, Status::Scanned | Status::Empty) || entry.rows > 0,
             None => entry.rows > 0 && coverage.has_rows_taken(&entry.table),
@@ -48,7 +48,7 @@ impl Assessment {
     }
 }
 
-/// Why nothing was looked at: what could not be, and what analyses lack.
+/// Why nothing was looked at: what could not be read, and what the analyses lack.
 fn reasons(plan: &ScanPlan, coverage: &Coverage) -> Vec<String> {
     let mut reasons: Vec<String> = coverage.unread().collect();
     let lacks: BTreeSet<&str> = plan.disabled.iter().map(|disabled| disabled.reason.as_str()).collect();

@@ -1,22 +1,22 @@
-//! What was looked at and what was not: one entry for each table and date, and for runs of dates of which there is nothing;
-//! and what of a table could not be looked at whatever the date.
+//! Coverage: what a scan read and what it did not. There is one entry for each table and date, one for each run of dates without
+//! data, and a gap for whatever could not be looked at regardless of the date.
 
 use chrono::NaiveDate;
 use hindcast_common::engine::StateFault;
 use hindcast_common::selection::SelectionStats;
 use serde::{Deserialize, Serialize};
 
-/// What became of a table's date.
+/// The outcome for one table and date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Read.
     Scanned,
-    /// There, without a row in the window.
+    /// Present, without a row in the window.
     Empty,
-    /// Not there.
+    /// Absent.
     Missing,
-    /// Something of it could not be read: a file, or the time of a row.
+    /// A file, or the time of a row, could not be read.
     Failed,
 }
 
@@ -32,17 +32,17 @@ impl Status {
     }
 }
 
-/// One table and date, or a run of dates of which the table has nothing.
+/// One table and date, or a run of dates for which the table has no data.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CoverageEntry {
     /// The table.
     pub table: String,
     /// The date of its folder; the first of a run.
     pub date: NaiveDate,
-    /// The last date of a run; absent for one date.
+    /// The last date of a run; absent for a single date.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<NaiveDate>,
-    /// What became of it.
+    /// The outcome.
     pub status: Status,
     /// Files read.
     pub files: u64,
@@ -50,41 +50,41 @@ pub struct CoverageEntry {
     pub rows: u64,
     /// Bytes of the files read.
     pub bytes: u64,
-    /// What was not read, and why; absent where all was.
+    /// What was not read, and why; absent if everything was read.
     pub reason: Option<String>,
-    /// Where an entity's rows alone were looked for: the row groups read of all, and the bytes.
+    /// In an investigation: how many of the row groups and bytes were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<ReadSummary>,
 }
 
 impl CoverageEntry {
-    /// Dates it is of.
+    /// Number of dates of the entry.
     pub fn dates(&self) -> u64 {
         self.through.map_or(1, |last| (last - self.date).num_days().unsigned_abs() + 1)
     }
 
-    /// Whether it is of `date`.
+    /// Whether the entry covers `date`.
     pub fn holds(&self, date: NaiveDate) -> bool {
         (self.date..=self.through.unwrap_or(self.date)).contains(&date)
     }
 
-    /// Its date or dates, as people read them.
+    /// Its date or dates, formatted for people.
     pub fn when(&self) -> String {
         format_dates(self.date, self.through.unwrap_or(self.date), self.dates())
     }
 
-    /// What of it could not be read, and why, as people read it.
+    /// Table, dates and reason, formatted for people.
     pub fn unread_text(&self) -> String {
         format!("{} {}: {}", self.table, self.when(), self.reason.as_deref().unwrap_or("failed"))
     }
 }
 
-/// Dates from one to another, so many, as people read them.
+/// A range of `count` dates, formatted for people.
 pub fn format_dates(first: NaiveDate, last: NaiveDate, count: u64) -> String {
     if first == last { first.to_string() } else { format!("{first} to {last} ({count} dates)") }
 }
 
-/// What was read, of what there is.
+/// How much of the files was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadSummary {
     /// Row groups of the files.
@@ -93,12 +93,12 @@ pub struct ReadSummary {
     pub row_groups_read: u64,
     /// Bytes of all row groups.
     pub bytes: u64,
-    /// Bytes of those read.
+    /// Bytes of the row groups read.
     pub bytes_read: u64,
 }
 
 impl ReadSummary {
-    /// Adds what was read elsewhere.
+    /// Adds the numbers of `more`.
     pub(super) fn add(&mut self, more: &Self) {
         self.row_groups += more.row_groups;
         self.row_groups_read += more.row_groups_read;
@@ -112,37 +112,37 @@ impl ReadSummary {
     }
 }
 
-/// Why something that is there was not looked at, whatever its date.
+/// Why data that is present was not looked at, regardless of its date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GapKind {
-    /// The table is there under another name.
+    /// The table is present under another name.
     Table,
-    /// Parquet files lie where no layout explains them.
+    /// Parquet files lie outside the known layout.
     Layout,
-    /// Columns are not there, or under other names.
+    /// Columns are missing, or have other names.
     Columns,
-    /// No row has the value that the suite looks for.
+    /// No row has a value that the suite looks for.
     Rows,
-    /// The newest rows, from which a window is counted back, could not be read.
+    /// The newest rows, from which the window is counted back, could not be read.
     Newest,
-    /// A detection that a user brought failed.
+    /// A user's own detection failed.
     Detection,
 }
 
-/// Something that was to be looked at, is there, and was not.
+/// Data that is present, should have been looked at, and was not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// Why.
+    /// The kind.
     pub kind: GapKind,
-    /// The table; of a detection that failed, its id.
+    /// The table; for a failed detection, its id.
     pub table: String,
-    /// The whole, for people.
+    /// A sentence for people.
     pub reason: String,
-    /// What was looked for: names of tables or columns, or values.
+    /// What the scan looked for: names of tables or columns, or values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub looked_for: Vec<String>,
-    /// What is there: names that are like them, values with the number of their rows, or paths.
+    /// What it found instead: similar names, values with the number of their rows, or paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<String>,
 }
@@ -157,28 +157,28 @@ impl Gap {
 /// Coverage of a scan.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Coverage {
-    /// Every table and date of the window; runs of dates of which a table has nothing are one entry.
+    /// Every table and date of the window; a run of dates without data is one entry.
     pub tables: Vec<CoverageEntry>,
-    /// What was not looked at whatever its date.
+    /// What was not looked at, regardless of the date.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,
-    /// Whether all that is there was looked at: no date failed, and there is no gap.
+    /// Whether everything present was looked at: no date failed, and there is no gap.
     pub complete: bool,
-    /// Every table and date before the window that some analyses look back at. They do without what is not there.
+    /// Every table and date before the window that some analyses look back at. They run without what is absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub look_back: Vec<CoverageEntry>,
-    /// State from earlier that was damaged and had to be computed again: it changed no result.
+    /// Stored state that was damaged and was computed again; no result differs by it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaced_state: Vec<StateFault>,
 }
 
 impl Coverage {
-    /// What could not be read of the time before the window.
+    /// Dates before the window that could not be read.
     pub fn unread_past(&self) -> impl Iterator<Item = &CoverageEntry> {
         self.look_back.iter().filter(|entry| entry.status == Status::Failed)
     }
 
-    /// Dates of tables of that status.
+    /// Number of dates, over all tables, with that status.
     pub fn count(&self, status: Status) -> u64 {
         self.tables.iter().filter(|entry| entry.status == status).map(CoverageEntry::dates).sum()
     }
@@ -188,20 +188,19 @@ impl Coverage {
         self.tables.iter().map(|entry| entry.rows).sum()
     }
 
-    /// Whether rows of the table are among those that its suite looks at, as far as is known.
+    /// Whether the suite looks at some rows of the table, as far as is known.
     pub(super) fn has_rows_taken(&self, table: &str) -> bool {
         !self.gaps.iter().any(|gap| gap.kind == GapKind::Rows && gap.table == table)
     }
 
-    /// What was not looked at and should have been, gaps first.
+    /// What should have been looked at and was not, gaps first.
     pub fn unread(&self) -> impl Iterator<Item = String> + '_ {
         let failed = self.tables.iter().filter(|entry| entry.status == Status::Failed);
         let failed = failed.map(CoverageEntry::unread_text);
         self.gaps.iter().map(Gap::text).chain(failed)
     }
 
-    /// Dates for a chart with a column for each: all of the window where they are `most` or fewer, else those alone of which
-    /// something is there.
+    /// Dates for a chart with one column per date: all dates of the window if they are at most `most`, else only those with data.
     pub fn charted_dates(&self, most: usize) -> Vec<NaiveDate> {
         let first = self.tables.iter().map(|entry| entry.date).min();
         let last = self.tables.iter().map(|entry| entry.through.unwrap_or(entry.date)).max();
@@ -214,9 +213,9 @@ impl Coverage {
     }
 }
 
-/// Why a date of a table that the lake has is missing.
+/// Why a date is missing of a table that the lake has.
 pub const NO_FOLDER: &str = "the table has no folder of this date";
-/// Why a date was passed over that can't hold an entity's rows.
+/// Why a date that can't hold rows of the entity was skipped.
 pub const CANNOT_NAME: &str =
     "not read: no row of this date can name the entity, and nothing ties it to a name there";
 

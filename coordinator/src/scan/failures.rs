@@ -1,4 +1,4 @@
-//! Users' own detections that fail: each fails alone, and the scan says which, with file and line, and why.
+//! Users' own detections that fail: each fails alone, and the scan reports file, line and reason.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use hindcast_common::{Error, Result};
 use super::coverage::{Gap, GapKind};
 use super::merge::Results;
 use super::plan::{Disabled, ScanPlan};
-use super::spilled::Whole;
+use super::spilled::AnalysisRows;
 
-/// Detections that failed, by id, each with the reason.
+/// Failed detections by id, each with the reason.
 #[derive(Debug, Default)]
 pub(super) struct Failures(BTreeMap<&'static str, String>);
 
 impl Failures {
-    /// Those of `plan` that read one of the rollups that could not be computed, whose reasons are given by id.
+    /// The detections of `plan` that read a rollup that could not be computed; `rollups` has the reasons by id.
     pub(super) fn of_rollups(plan: &ScanPlan, rollups: &BTreeMap<String, String>) -> Self {
         let mut failures = Self::default();
         for analysis in &plan.analyses {
@@ -31,15 +31,15 @@ impl Failures {
         failures
     }
 
-    /// Takes in that `analysis` failed; the first reason counts.
+    /// Records that `analysis` failed; the first reason counts.
     pub(super) fn add(&mut self, analysis: &Analysis, reason: String) {
         self.0.entry(analysis.id).or_insert(reason);
     }
 
-    /// Takes in that `error` came of `analysis`, in that part of its SQL where it is known.
+    /// Records that `analysis` failed with `error`, in that part of its SQL if it is known.
     ///
     /// # Errors
-    /// The error itself, where the analysis is none of a user's or a store is behind it.
+    /// The error itself, if the analysis is built in or the cause is a store.
     pub(super) fn fail(&mut self, analysis: &Analysis, part: Option<&SqlText>, error: Error) -> Result<()> {
         let reason = match &error {
             Error::Engine(failed) if store_failure("", failed).is_none() => cause(failed),
@@ -53,19 +53,19 @@ impl Failures {
         Ok(())
     }
 
-    /// Judges the rows of users' own detections that are whole, so that what is asked of their entities comes of those alone whose
-    /// rules do not fail. Those that fail are taken out of `results`.
+    /// Makes the findings of users' own detections that need no finishing, so that only entities of rules that do not fail are
+    /// looked up. Those that fail are removed from `results`.
     ///
     /// # Errors
     /// As [`Failures::fail`].
-    pub(super) fn judge_early(
+    pub(super) fn check_findings_early(
         &mut self,
         plan: &ScanPlan,
         results: &mut Results,
         config: &Config,
     ) -> Result<()> {
         for &analysis in &plan.analyses {
-            let rows = results.get(analysis.id).and_then(Whole::held);
+            let rows = results.get(analysis.id).and_then(AnalysisRows::held);
             let Some(rows) = rows.filter(|_| analysis.about.is_own && analysis.finish.is_none()) else {
                 continue;
             };
@@ -88,11 +88,11 @@ impl Failures {
     }
 
     /// The analyses of `plan` that have not failed.
-    pub(super) fn spared(&self, plan: &ScanPlan) -> Vec<&'static Analysis> {
+    pub(super) fn remaining(&self, plan: &ScanPlan) -> Vec<&'static Analysis> {
         plan.analyses.iter().copied().filter(|analysis| !self.has(analysis)).collect()
     }
 
-    /// The plan as it could be carried out: what failed is disabled, and a gap of the coverage.
+    /// The plan as far as it succeeded: each failed analysis is disabled and is a gap of the coverage.
     pub(super) fn without(&self, plan: &ScanPlan) -> ScanPlan {
         let mut plan = plan.clone();
         let analyses = std::mem::take(&mut plan.analyses);

@@ -1,4 +1,4 @@
-//! Tables of which a suite takes rows of some values alone, where none has them: what its rows have instead.
+//! Tables of which a suite looks only at rows with certain values, when no row has one: reports which values the rows have.
 
 use std::collections::BTreeMap;
 
@@ -17,19 +17,19 @@ use super::plan::{PlannedTable, ScanPlan};
 use super::run::RunOptions;
 use super::unit_tracker::UnitRecord;
 
-/// Rows at most whose values are counted, once it is known that none is taken.
+/// Rows at most whose values are counted, once state shows that no row has a wanted value.
 const COUNTED_ROWS: u64 = 1_000_000;
-/// Distinct values counted at most; those that come later are counted together.
+/// Distinct values counted at most; further ones are counted together.
 const COUNTED_VALUES: usize = 1_000;
-/// Rows without a value below which they are taken for odd rows of a log, not for a log whose column is never filled.
+/// A log with fewer rows than this, all without a value, may just be short; with more, its column is never filled.
 const FEWEST_WITHOUT_VALUE: u64 = 10;
-/// Values told, those of the most rows.
+/// Values shown, those of the most rows.
 const SHOWN: usize = 5;
 
-/// Tables with rows in the window of which none is one that the suite looks at.
+/// A gap for each table with rows in the window, if the suite looks at none of them.
 ///
 /// # Errors
-/// [`Error::Internal`] where a column that a plan reads is not read. A file that can't be read is told elsewhere, and passed over.
+/// [`Error::Internal`] if a scan lacks a column that it was planned with. Unreadable files are skipped: the coverage reports them.
 pub(super) async fn row_gaps(
     plan: &ScanPlan,
     records: &[UnitRecord],
@@ -40,8 +40,8 @@ pub(super) async fn row_gaps(
         let units: Vec<&UnitRecord> = records.iter().filter(|record| record.unit.table == index).collect();
         let stats = units.iter().filter_map(|unit| Some(&unit.manifests.first()?.stats));
         let rows: u64 = stats.map(|stats| stats.rows).sum();
-        let mut looked_for: Vec<LookedFor> = applied(plan, planned, options.config)
-            .map(|population| LookedFor::new(population, options.config, &units))
+        let mut looked_for: Vec<PopulationCheck> = applied(plan, planned, options.config)
+            .map(|population| PopulationCheck::new(population, options.config, &units))
             .collect();
         if rows == 0 || looked_for.iter().all(|one| one.is_found) {
             continue;
@@ -54,13 +54,13 @@ pub(super) async fn row_gaps(
             }
             counted += count_values(plan, planned, file, &mut looked_for, options).await?;
         }
-        let missed = looked_for.iter().find(|one| !one.is_found && !one.is_odd(rows));
+        let missed = looked_for.iter().find(|one| !one.is_found && !one.is_too_small(rows));
         gaps.extend(missed.map(|missed| missed.gap(rows)));
     }
     Ok(gaps)
 }
 
-/// The populations that rollups of a table take rows of.
+/// The populations of which rollups of a table take rows.
 fn applied<'a>(
     plan: &'a ScanPlan,
     planned: &'a PlannedTable,
@@ -75,23 +75,23 @@ fn applied<'a>(
     })
 }
 
-/// A population, and what is known of the rows that might be of it.
-struct LookedFor {
+/// A population, and what is known about rows that may belong to it.
+struct PopulationCheck {
     population: &'static Population,
     values: Vec<String>,
-    /// Values that say as much: a log that has them is written as it should be.
+    /// Values that mean the same: a log that has them is written as expected.
     usual: &'static [&'static str],
-    /// Whether there is a row of it, or one of a usual value.
+    /// Whether there is a row with such a value.
     is_found: bool,
-    /// Whether state says that there is none.
+    /// Whether state shows that there is none.
     is_absent: bool,
-    /// Rows by value of its column; none for null.
-    seen: BTreeMap<Option<String>, u64>,
-    /// Rows of further values.
+    /// Rows by value of the column; none for null.
+    counts: BTreeMap<Option<String>, u64>,
+    /// Rows with further values.
     others: u64,
 }
 
-impl LookedFor {
+impl PopulationCheck {
     fn new(population: &'static Population, config: &Config, units: &[&UnitRecord]) -> Self {
         let manifests = units.iter().flat_map(|unit| &unit.manifests);
         let shares = manifests.filter_map(|manifest| {
@@ -109,45 +109,45 @@ impl LookedFor {
             usual: if is_usual { population.usual } else { &[] },
             is_found,
             is_absent,
-            seen: BTreeMap::new(),
+            counts: BTreeMap::new(),
             others: 0,
         }
     }
 
-    /// Counts a value; whether it is one of those looked for.
-    fn see(&mut self, value: Option<&str>) -> bool {
+    /// Counts a value and says whether the population wants it.
+    fn count(&mut self, value: Option<&str>) -> bool {
         let is_one = value.is_some_and(|value| self.values.iter().any(|one| one == value));
         self.is_found |= is_one || value.is_some_and(|value| self.usual.contains(&value));
         if self.is_found {
-            // What others there are matters only where there is none.
+            // The other values matter only if no row has a wanted one.
             return is_one;
         }
-        if let Some(count) = self.seen.get_mut(&value.map(str::to_owned)) {
+        if let Some(count) = self.counts.get_mut(&value.map(str::to_owned)) {
             *count += 1;
-        } else if self.seen.len() < COUNTED_VALUES {
-            self.seen.insert(value.map(str::to_owned), 1);
+        } else if self.counts.len() < COUNTED_VALUES {
+            self.counts.insert(value.map(str::to_owned), 1);
         } else {
             self.others += 1;
         }
         is_one
     }
 
-    /// Whether the table's `rows` are too few to tell how it is written, and have no value at all.
-    fn is_odd(&self, rows: u64) -> bool {
-        rows < FEWEST_WITHOUT_VALUE && self.seen.keys().all(Option::is_none)
+    /// Whether the table has too few `rows` to know how it is written, all without a value.
+    fn is_too_small(&self, rows: u64) -> bool {
+        rows < FEWEST_WITHOUT_VALUE && self.counts.keys().all(Option::is_none)
     }
 
     fn gap(&self, rows: u64) -> Gap {
-        let mut seen: Vec<(&Option<String>, u64)> =
-            self.seen.iter().map(|(value, count)| (value, *count)).collect();
-        seen.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(right.0)));
-        let told = |(value, count): &(&Option<String>, u64)| match value {
+        let mut counts: Vec<(&Option<String>, u64)> =
+            self.counts.iter().map(|(value, count)| (value, *count)).collect();
+        counts.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(right.0)));
+        let format_count = |(value, count): &(&Option<String>, u64)| match value {
             Some(value) => format!("{value} ({count})"),
             None => format!("no value ({count})"),
         };
-        let found: Vec<String> = seen.iter().take(SHOWN).map(told).collect();
-        let counted: u64 = seen.iter().map(|(_, count)| count).sum::<u64>() + self.others;
-        let shown: u64 = seen.iter().take(SHOWN).map(|(_, count)| count).sum();
+        let found: Vec<String> = counts.iter().take(SHOWN).map(format_count).collect();
+        let counted: u64 = counts.iter().map(|(_, count)| count).sum::<u64>() + self.others;
+        let shown: u64 = counts.iter().take(SHOWN).map(|(_, count)| count).sum();
         let more = if counted > shown { format!(" and others ({})", counted - shown) } else { String::new() };
         let column = self.population.column;
         let by = self.population.parameter.map(|name| format!(" ({name})")).unwrap_or_default();
@@ -165,12 +165,12 @@ impl LookedFor {
     }
 }
 
-/// Counts the values of a file's rows in the window; gives the number of rows.
+/// Counts the values of a file's rows in the window and returns the number of rows.
 async fn count_values(
     plan: &ScanPlan,
     planned: &PlannedTable,
     file: &LakeFile,
-    looked_for: &mut [LookedFor],
+    looked_for: &mut [PopulationCheck],
     options: &RunOptions<'_>,
 ) -> Result<u64> {
     let time = planned.table.spec.time_column;
@@ -199,7 +199,7 @@ async fn count_values(
             }
             rows += 1;
             for (one, texts) in looked_for.iter_mut().zip(&texts) {
-                if !one.see(texts.is_valid(row).then(|| texts.value(row))) {
+                if !one.count(texts.is_valid(row).then(|| texts.value(row))) {
                     break;
                 }
             }

@@ -1,5 +1,5 @@
-//! What is there and can't be looked at, as far as listings and footers tell: tables and columns under other names, files
-//! where no layout explains them, newest dates that can't be read.
+//! What is present but can't be looked at, as far as listings and footers show: tables and columns under other names, files outside
+//! the layout, newest dates that can't be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use super::coverage::{Gap, GapKind};
 use super::newest::{Newest, UnreadNewest};
 use super::plan::Disabled;
 
-/// Names and paths told of a gap; there may be many more.
+/// Names and paths shown of a gap; there may be many more.
 const SHOWN: usize = 3;
 
-/// Files of tables that lie beside their date folders.
+/// Files of tables that lie outside their date folders.
 pub(super) fn layout_gaps(stray_files: &[StrayFiles]) -> Vec<Gap> {
     let gap = |StrayFiles { table, paths }: &StrayFiles| {
         let shown: Vec<&str> = paths.iter().take(SHOWN).map(String::as_str).collect();
@@ -35,7 +35,7 @@ pub(super) fn layout_gaps(stray_files: &[StrayFiles]) -> Vec<Gap> {
     stray_files.iter().map(gap).collect()
 }
 
-/// Tables that the lake lacks and has one of `folders` for, whose name is written otherwise.
+/// Tables that the lake lacks, if one of `folders` has almost the same name.
 pub(super) fn table_gaps(absent: &[&str], folders: &[String]) -> Vec<Gap> {
     let gap = |table: &&str| {
         let found = folders.iter().find(|folder| is_same_name(folder, table))?;
@@ -50,7 +50,7 @@ pub(super) fn table_gaps(absent: &[&str], folders: &[String]) -> Vec<Gap> {
     absent.iter().filter_map(gap).collect()
 }
 
-/// Newest dates that could not be read to tell where a window ends.
+/// Newest dates that could not be read to find where the window ends.
 pub(super) fn newest_gaps(newest: &Newest) -> Vec<Gap> {
     let gap = |UnreadNewest { table, date, reason }: &UnreadNewest| Gap {
         kind: GapKind::Newest,
@@ -64,17 +64,17 @@ pub(super) fn newest_gaps(newest: &Newest) -> Vec<Gap> {
     newest.unread.iter().map(gap).collect()
 }
 
-/// A table of a plan, with what is known of its columns.
+/// A table of a plan with the columns that it has.
 pub(super) struct TableColumns<'a> {
     pub(super) table: &'a LakeTable,
     pub(super) folders: &'a [DateFolder],
-    /// Those there are, by Hindcast's names.
+    /// Its columns, by Hindcast's names.
     pub(super) known: &'a BTreeSet<String>,
 }
 
-/// Columns of tables that are there and were looked for in vain: those for want of which most analyses of a table, or all, can't
-/// run, and those whose name is there in another writing. A column that a product does not log, and few analyses ask for, is
-/// no gap. Nor is one of an investigation (`of_entity`) that only other analyses want: it shows the entity's rows all the same.
+/// Missing columns that are a gap: those without which most or all analyses of a table can't run, and those present under a similar
+/// name. A column that a product does not log, and that few analyses read, is no gap. In an investigation (`of_entity`) a column
+/// that only other analyses read is no gap either: the entity's rows are shown all the same.
 pub(super) fn column_gaps(
     tables: &[TableColumns<'_>],
     of_entity: bool,
@@ -84,9 +84,8 @@ pub(super) fn column_gaps(
 ) -> Vec<Gap> {
     let gap = |table: &TableColumns<'_>| {
         let spec = table.table.spec;
-        let looked_for = looked_for(spec, disabled, chosen.get(spec.name), enabled);
-        let absent: Vec<&str> =
-            looked_for.into_iter().filter(|column| !table.known.contains(*column)).collect();
+        let wanted = columns_wanted(spec, disabled, chosen.get(spec.name), enabled);
+        let absent: Vec<&str> = wanted.into_iter().filter(|column| !table.known.contains(*column)).collect();
         if absent.is_empty() {
             return None;
         }
@@ -98,21 +97,21 @@ pub(super) fn column_gaps(
         let is_there = |column: &str| others.iter().any(|other| is_same_name(other, column));
         let lacks = Lacks::of(spec, disabled, enabled);
         let is_unread = !chosen.contains_key(spec.name) && !lacks.disabled.is_empty();
-        let is_told = |column: &&str| {
+        let is_reported = |column: &&str| {
             let is_wanted = !of_entity && lacks.disables_most(column);
             is_unread || *column == spec.time_column || is_there(column) || is_wanted
         };
-        let told: Vec<&str> = absent.into_iter().filter(is_told).collect();
-        (!told.is_empty()).then(|| column_gap(spec, &told, &others, is_unread))
+        let shown_names: Vec<&str> = absent.into_iter().filter(is_reported).collect();
+        (!shown_names.is_empty()).then(|| column_gap(spec, &shown_names, &others, is_unread))
     };
     tables.iter().filter_map(gap).collect()
 }
 
-/// How many of a table's analyses can't run for want of its columns.
+/// How many analyses of a table can't run because columns are missing.
 struct Lacks<'a> {
-    /// The columns that each lacks which can't run.
+    /// The columns that each disabled analysis lacks.
     disabled: Vec<&'a [&'static str]>,
-    /// Analyses that need the table and run.
+    /// Number of analyses that need the table and run.
     enabled: usize,
 }
 
@@ -135,8 +134,8 @@ impl<'a> Lacks<'a> {
     }
 }
 
-/// Columns of the table that analyses ask for: those of disabled ones, and those that rollups read.
-fn looked_for(
+/// Columns of the table that analyses need: those that disabled ones lack, and those that rollups read.
+fn columns_wanted(
     spec: &TableSpec,
     disabled: &[Disabled],
     rollups: Option<&Vec<&'static Rollup>>,
@@ -157,7 +156,7 @@ fn looked_for(
 
 fn column_gap(spec: &TableSpec, absent: &[&str], others: &[&str], is_unread: bool) -> Gap {
     let near = |column: &str| closest(column, others.iter().copied());
-    let told: Vec<String> = absent
+    let shown_names: Vec<String> = absent
         .iter()
         .map(|column| match near(column) {
             Some(other) => format!("{column} (the nearest there is {other})"),
@@ -175,7 +174,7 @@ fn column_gap(spec: &TableSpec, absent: &[&str], others: &[&str], is_unread: boo
         table: spec.name.to_owned(),
         reason: format!(
             "{what}: it has no column {}. Name them in [tables.{}.columns], docs/configuration.md",
-            told.join(", "),
+            shown_names.join(", "),
             spec.name
         ),
         looked_for: absent.iter().map(|column| (*column).to_owned()).collect(),

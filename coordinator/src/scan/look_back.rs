@@ -1,4 +1,4 @@
-//! What a scan reads of the time before its window, for the analyses that look back.
+//! What a scan reads of the time before its window, for analyses that look back.
 
 use hindcast_common::Result;
 use hindcast_common::analyses::Analysis;
@@ -9,21 +9,21 @@ use hindcast_common::time::{Window, date_of_us, date_start_us};
 
 use super::plan::PlannedTable;
 
-/// What is read of a table of the time before the window.
+/// What a scan reads of a table of the time before the window.
 #[derive(Debug, Clone)]
 pub struct PlannedPast {
-    /// From where on, up to the window's start.
+    /// That time, which ends where the window starts.
     pub window: Window,
     /// The table's folders of that time.
     pub folders: Vec<DateFolder>,
-    /// The rollups their files feed.
+    /// The rollups that their files feed.
     pub rollups: Vec<&'static Rollup>,
 }
 
-/// What `analyses` look back at of `table` in a scan of `window`; nothing where they do not.
+/// What `analyses` look back at in `table` for a scan of `window`; none if they do not look back.
 ///
 /// # Errors
-/// [`hindcast_common::Error::Storage`] where a listing fails.
+/// [`hindcast_common::Error::Storage`] if a listing fails.
 pub(super) async fn past_of(
     table: &LakeTable,
     rollups: &[&'static Rollup],
@@ -46,14 +46,14 @@ pub(super) async fn past_of(
     if start_us >= window.from_us {
         return Ok(None);
     }
-    // From a midnight on: the state of whole dates serves other windows too.
+    // It starts at midnight: state of whole dates serves other windows too.
     let past = Window::new(date_start_us(date_of_us(start_us)), window.from_us)?;
     Ok(Some(PlannedPast { window: past, folders: table.folders(&past).await?, rollups: looked_at }))
 }
 
 impl PlannedPast {
-    /// The rows that are taken of a folder: those before the window, and of a folder that the window's own rows are not read
-    /// from, those in it too, as a longer scan would.
+    /// The rows that are read from a folder: those before the window. If the window itself does not read the folder, rows of the
+    /// window count too, as in a longer scan.
     pub(super) fn rows_of(&self, folder: &DateFolder, planned: &PlannedTable, window: &Window) -> Window {
         let is_read = planned.folders.iter().any(|own| own.date == folder.date);
         if is_read { self.window } else { Window { to_us: window.to_us, ..self.window } }

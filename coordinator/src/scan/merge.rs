@@ -1,4 +1,4 @@
-//! The second half of a scan: state to results, and state that can't be read computed again.
+//! The second half of a scan: makes results of state, and computes state again that can't be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,36 +20,37 @@ use serde::{Deserialize, Serialize};
 use super::failures::Failures;
 use super::plan::ScanPlan;
 use super::run::{Progress, RunOptions};
-use super::spilled::{Gathered, Whole};
+use super::spilled::{AnalysisRows, RowCollector};
 use super::unit_tracker::{RollupRun, UnitRecord};
 use super::units::is_past;
 
-/// Times in a scan that a file of state is computed again because it can't be read. State is a cache: it costs time, never a scan.
-const MOST_REPAIRS: u32 = 3;
+/// Times in a scan that a file of state is computed again because it can't be read. State is a cache: a damaged file costs time but
+/// fails no scan.
+const MAX_REPAIRS: u32 = 3;
 
-/// Bytes of stored state that a merge's task takes. Merged they are some ten times larger, and held for all its analyses.
+/// Bytes of stored state per task. Merged they take some ten times as much memory, held for all analyses of the task.
 const SHARD_STATE_BYTES: u64 = 16 << 20;
-/// Bytes below which state is not divided further: every shard asks for something of every file.
+/// State is not divided below this many bytes per task: every shard makes a request for every file.
 const LEAST_SHARD_BYTES: u64 = 256 << 10;
-/// Rows of stored state that a merge's task takes where analyses share what it merged, which is then held with its texts.
+/// Rows of stored state per task if several analyses share what it merged, which is then held with its texts.
 const SHARED_STATE_ROWS: u64 = 512 << 10;
 
 /// Analyses that read the same rollups: they share one merge.
 type Group = Vec<&'static Analysis>;
 /// Results by analysis.
-pub(super) type Results = BTreeMap<&'static str, Whole>;
+pub(super) type Results = BTreeMap<&'static str, AnalysisRows>;
 /// The results of a group, or why it has none.
-type Merged = std::result::Result<Vec<(&'static str, Whole)>, Trouble>;
+type Merged = std::result::Result<Vec<(&'static str, AnalysisRows)>, MergeFailure>;
 
-/// Why a group has no results, where the scan goes on.
-enum Trouble {
-    /// This state can't be read.
+/// Why a group has no results although the scan continues.
+enum MergeFailure {
+    /// These files of state can't be read.
     State(Vec<StateFault>),
-    /// The one analysis is a user's own, and its SQL fails, in these words.
+    /// The only analysis is a user's own, and its SQL fails for this reason.
     Detection(String),
 }
 
-/// The state of a window, and what is put beside it, ready for analyses to be run on.
+/// The state and side tables of a window, on which analyses run.
 pub(super) struct Merger<'a> {
     plan: &'a ScanPlan,
     options: &'a RunOptions<'a>,
@@ -64,7 +65,7 @@ pub(super) struct Merger<'a> {
 }
 
 impl<'a> Merger<'a> {
-    /// The state that `records` came to.
+    /// A merger of the state of `records`.
     pub(super) fn new(
         plan: &'a ScanPlan,
         options: &'a RunOptions<'a>,
@@ -84,7 +85,7 @@ impl<'a> Merger<'a> {
         }
     }
 
-    /// Users' own detections that failed: they are not among the results.
+    /// Users' own detections that failed: they have no results.
     pub(super) fn take_failures(&mut self) -> Failures {
         std::mem::take(&mut self.failures)
     }
@@ -94,7 +95,7 @@ impl<'a> Merger<'a> {
         &self.records
     }
 
-    /// The units, with all that had to be computed again.
+    /// The units, including state that was computed again.
     pub(super) fn into_records(self) -> Vec<UnitRecord> {
         self.records
     }
@@ -107,21 +108,20 @@ impl<'a> Merger<'a> {
         analysis.rollups.iter().all(is_planned) && (has_optional || !analysis.rollups.is_empty())
     }
 
-    /// Puts a side table where every task finds it.
-    pub(super) async fn put_beside(&mut self, table: &SideTable, rows: &RecordBatch) -> Result<()> {
+    /// Stores a side table for all tasks.
+    pub(super) async fn add_side_table(&mut self, table: &SideTable, rows: &RecordBatch) -> Result<()> {
         let file = with_retries(|| self.options.state.put_side_table(table, rows)).await?;
         self.side_tables.insert(table.name.to_owned(), file);
         Ok(())
     }
 
-    /// The whole results of `analyses`: in their order, but for those that are still to be finished. State that can't be
-    /// read is computed again.
+    /// The results of `analyses`, in their order unless they are still to be finished. State that can't be read is computed again.
     pub(super) async fn run(&mut self, analyses: &[&'static Analysis]) -> Result<Results> {
         let mut results = Results::new();
         let mut groups = by_rollups(analyses);
         loop {
             let state = State::of(self.plan, &self.records);
-            // The longest first: others then fill what it leaves free.
+            // The longest first, so that others fill what it leaves free.
             groups.sort_by_key(|group| std::cmp::Reverse(state.bytes(group)));
             let merges: Vec<_> = groups.iter().map(|group| self.merge(group, &state)).collect();
             let mut merges = stream::iter(merges).buffer_unordered(self.options.concurrent_merges);
@@ -129,8 +129,8 @@ impl<'a> Merger<'a> {
             while let Some((group, merged)) = merges.try_next().await? {
                 match merged {
                     Ok(of_group) => results.extend(of_group),
-                    Err(Trouble::State(of_group)) => faults.extend(of_group),
-                    Err(Trouble::Detection(reason)) => failures.add(group[0], reason),
+                    Err(MergeFailure::State(of_group)) => faults.extend(of_group),
+                    Err(MergeFailure::Detection(reason)) => failures.add(group[0], reason),
                 }
             }
             drop(merges);
@@ -148,14 +148,14 @@ impl<'a> Merger<'a> {
         }
     }
 
-    /// Computes state anew that can't be read. Several shards and groups may say so of one file.
+    /// Computes state again that can't be read. Several shards and groups may report the same file.
     async fn repair(&mut self, mut faults: Vec<StateFault>) -> Result<()> {
         faults.sort_by(|left, right| left.file.cmp(&right.file));
         faults.dedup_by(|left, right| left.file == right.file);
         for StateFault { file, reason } in &faults {
             let repairs = self.repairs.entry(file.clone()).or_default();
             *repairs += 1;
-            if *repairs > MOST_REPAIRS {
+            if *repairs > MAX_REPAIRS {
                 return Err(Error::Internal(format!(
                     "state can't be read, also after it was computed again: {file}: {reason}"
                 )));
@@ -164,11 +164,11 @@ impl<'a> Merger<'a> {
         self.rollups.compute_again(&mut self.records, &faults, self.progress).await
     }
 
-    /// A group with its results. What fails of a user's own detection, but for a store, is its own trouble.
+    /// A group with its results. If a user's own detection fails, and no store does, only that detection fails.
     async fn merge<'g>(&self, analyses: &'g Group, state: &State) -> Result<(&'g Group, Merged)> {
         let merged = match (self.merge_all(analyses, state).await, own_of(analyses)) {
             (Err(Error::Engine(error)), Some(own)) if store_failure("", &error).is_none() => {
-                Err(Trouble::Detection(own.failure(None, &cause(&error))))
+                Err(MergeFailure::Detection(own.failure(None, &cause(&error))))
             }
             (merged, _) => merged?,
         };
@@ -190,12 +190,12 @@ impl<'a> Merger<'a> {
             analyses: analyses.iter().map(|analysis| analysis.id.to_owned()).collect(),
             investigated: self.plan.investigated.as_ref().map(|entity| entity.kind),
         };
-        let gathered = match with_retries(|| self.gather(&stage, analyses)).await? {
-            Ok(gathered) => gathered,
+        let collectors = match with_retries(|| self.run_stage(&stage, analyses)).await? {
+            Ok(collectors) => collectors,
             Err(trouble) => return Ok(Err(trouble)),
         };
         let mut results = Vec::new();
-        for (analysis, rows) in analyses.iter().zip(gathered) {
+        for (analysis, rows) in analyses.iter().zip(collectors) {
             let whole = rows.finish(analysis, options.config, &options.runtime).await?;
             results.push((analysis.id, whole));
         }
@@ -203,7 +203,7 @@ impl<'a> Merger<'a> {
         Ok(Ok(results))
     }
 
-    /// As many shards as there may be tasks, more where the state is large, fewer where it is small.
+    /// As many shards as there may be tasks; more if the state is large, fewer if it is small.
     fn shard_count(&self, analyses: &Group, state: &State) -> usize {
         let is_shared = analyses.len() > 1;
         let manifests = self.records.iter().flat_map(|record| &record.manifests);
@@ -215,16 +215,16 @@ impl<'a> Merger<'a> {
         usize::try_from(count).unwrap_or(usize::MAX)
     }
 
-    /// Runs the stage; gives the rows of each of its analyses, or why there are none.
-    async fn gather(
+    /// Runs the stage and collects the rows of each analysis, or returns why there are none.
+    async fn run_stage(
         &self,
         stage: &MergeStage,
         analyses: &Group,
-    ) -> Result<std::result::Result<Vec<Gathered>, Trouble>> {
+    ) -> Result<std::result::Result<Vec<RowCollector>, MergeFailure>> {
         let rows = MergeRows::of(stage)?;
         let (mut faults, mut failures) = (Vec::new(), BTreeSet::new());
-        let mut gathered: Vec<Gathered> = (analyses.iter().zip(rows.split(&[])?))
-            .map(|(analysis, (_, schema, _))| Gathered::new(analysis, schema))
+        let mut collectors: Vec<RowCollector> = (analyses.iter().zip(rows.split(&[])?))
+            .map(|(analysis, (_, schema, _))| RowCollector::new(analysis, schema))
             .collect();
         let mut batches = self.options.engine.run(stage_plan(Stage::Merge(stage.clone()))?).await?;
         while let Some(batch) = batches.try_next().await? {
@@ -240,31 +240,31 @@ impl<'a> Merger<'a> {
                     }
                 }
             }
-            for (of_analysis, (_, _, own)) in gathered.iter_mut().zip(rows.split(&batches)?) {
+            for (of_analysis, (_, _, own)) in collectors.iter_mut().zip(rows.split(&batches)?) {
                 own.into_iter().try_for_each(|rows| of_analysis.add(rows, &self.options.runtime))?;
             }
         }
-        // One that fails on state that is to be computed again may not fail on what comes.
+        // An analysis that fails on unreadable state may succeed once it is computed again.
         Ok(match (faults.is_empty(), failures.into_iter().next()) {
-            (true, None) => Ok(gathered),
-            (true, Some(reason)) => Err(Trouble::Detection(reason)),
-            (false, _) => Err(Trouble::State(faults)),
+            (true, None) => Ok(collectors),
+            (true, Some(reason)) => Err(MergeFailure::Detection(reason)),
+            (false, _) => Err(MergeFailure::State(faults)),
         })
     }
 }
 
-/// Where the state of a rollup lies that a scan was computed from.
+/// The state files of a rollup from which a scan was computed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RollupFiles {
     /// The rollup.
     pub rollup: String,
-    /// What it was made by, as [`state_version`] says it.
+    /// The definition and versions behind it, see [`state_version`].
     pub made_by: String,
     /// Its files.
     pub files: Vec<StateFile>,
 }
 
-/// All state of the window that `records` came to.
+/// The state files of the window.
 pub(super) fn rollup_files(plan: &ScanPlan, records: &[UnitRecord]) -> Vec<RollupFiles> {
     let of_rollup = |(rollup, files): (String, Vec<StateFile>)| {
         let made_by = state_version(plan.detections.rollup(&rollup)?);
@@ -276,10 +276,10 @@ pub(super) fn rollup_files(plan: &ScanPlan, records: &[UnitRecord]) -> Vec<Rollu
 /// State files by rollup.
 type FilesByRollup = BTreeMap<String, Vec<StateFile>>;
 
-/// What units came to.
+/// The state of all units.
 struct State {
     of_window: FilesByRollup,
-    /// What lies before the window, of the rollups that are looked back at.
+    /// State of the time before the window, of the rollups that analyses look back at.
     past: FilesByRollup,
 }
 
@@ -321,12 +321,12 @@ fn reads(group: &[&'static Analysis], rollup: &str) -> bool {
     group.iter().any(reads)
 }
 
-/// The one analysis of a group that a user brought.
+/// The analysis of a group that is a user's own; it is then the only one.
 fn own_of(group: &[&'static Analysis]) -> Option<&'static Analysis> {
     group.first().copied().filter(|analysis| analysis.about.is_own)
 }
 
-/// Analyses that read the same rollups together; each that a user brought alone, so that no other fails with it.
+/// Groups of analyses that read the same rollups; a user's own is alone, so that no other fails with it.
 fn by_rollups(analyses: &[&'static Analysis]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for &analysis in analyses {
@@ -341,7 +341,7 @@ fn by_rollups(analyses: &[&'static Analysis]) -> Vec<Group> {
     groups
 }
 
-/// All buckets, in `count` ranges as even as they can be.
+/// All buckets, in `count` ranges of nearly equal length.
 fn shards(count: usize) -> Vec<(u8, u8)> {
     let count = count.clamp(1, usize::from(BUCKETS));
     let bound = |shard: usize| (usize::from(BUCKETS) * shard / count) as u8;

@@ -1,9 +1,9 @@
-//! A scan: planned from listings, run as a rollup job and a merge job, scored and told.
+//! A scan: it is planned from listings, runs as a rollup stage and merge stages, and ends with scores and coverage.
 
 mod assessment;
-mod context;
+mod build_coverage;
 mod coverage;
-mod coverage_of;
+mod entity_context;
 mod failures;
 mod filters;
 mod gaps;

@@ -12,41 +12,42 @@ use hindcast_common::catalog::task_session;
 use hindcast_common::catalog::{LakeFile, LakeTable, UnreadableCounts, file_scan};
 use hindcast_common::time::{MICROS_PER_DAY, format_micros, now};
 
-/// How far ahead of this clock a row's may be, which need not be set to UTC.
+/// How far a row may be ahead of this clock, which may not be set to UTC.
 const CLOCK_SLACK_US: i64 = MICROS_PER_DAY;
 
 /// The newest row, and what could not be read on the way to it.
 #[derive(Debug, Default)]
 pub(super) struct Newest {
-    /// Its time, in microseconds since 1970; none where no row can be read.
+    /// Its time, in microseconds since 1970; none if no row can be read.
     pub(super) time_us: Option<i64>,
-    /// Dates of tables, at or after the newest that could be read, of which something could not.
+    /// Dates that could not be read completely, none older than the newest date that could.
     pub(super) unread: Vec<UnreadNewest>,
 }
 
-/// A newest date of a table that could not be read whole.
+/// A newest date of a table that could not be read completely.
 #[derive(Debug)]
 pub(super) struct UnreadNewest {
     /// The table.
     pub(super) table: &'static str,
     /// The date of its folder.
     pub(super) date: NaiveDate,
-    /// Why.
+    /// The reason.
     pub(super) reason: String,
 }
 
-/// Newest times, in microseconds since 1970: of what has happened by now, and of what has not.
+/// Newest times, in microseconds since 1970: of rows up to now, and of later ones.
 #[derive(Debug, Clone, Copy, Default)]
 struct Times {
     past: Option<i64>,
     future: Option<i64>,
 }
 
-/// The newest instant in the lake: that of the newest folder of each table that has one. Rows later than tomorrow are passed over,
-/// with a warning: one from a clock that is years ahead would leave all others out of the window. Where all are later, the newest of all.
+/// The newest instant in the lake: the latest one in the newest folder of each table that has rows. Rows later than tomorrow are
+/// skipped with a warning, because one row from a clock that is years ahead would exclude all others from the window. If all rows
+/// are later, the newest of all counts.
 ///
 /// # Errors
-/// [`hindcast_common::Error::Storage`] where a listing fails.
+/// [`hindcast_common::Error::Storage`] if a listing fails.
 pub(super) async fn newest_row(tables: &[LakeTable], runtime: &Arc<RuntimeEnv>) -> Result<Newest> {
     let latest_us = now().timestamp_micros() + CLOCK_SLACK_US;
     let mut times = Times::default();
@@ -86,7 +87,7 @@ impl Times {
     }
 }
 
-/// Of a file's rows. What is wrong with it, in words, where it can't be read, or has rows and the time of none can be.
+/// The newest times in a file; a reason if the file can't be read, or has rows without any readable time.
 async fn newest_in(
     table: &LakeTable,
     file: &LakeFile,

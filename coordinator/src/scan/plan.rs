@@ -20,101 +20,101 @@ use super::look_back::{PlannedPast, past_of};
 use super::sources::Sources;
 use crate::geoip::LocationSource;
 
-/// Why an analysis that tells where addresses are does not run.
+/// Why an analysis that needs locations does not run.
 const NO_LOCATIONS: &str =
     "it needs to know where addresses are: give --geoip FILE.mmdb, on a cluster to the coordinator";
 
-/// Why an analysis that compares with all others does not run on one entity's rows.
+/// Why an analysis that compares an entity with all others does not run in an investigation.
 const NO_OTHERS: &str = "it says how rare something is among the rows of all: a scan does";
 
-/// What is asked for.
+/// What to scan.
 #[derive(Debug, Clone)]
-pub struct Question {
-    /// Which span of time.
+pub struct PlanRequest {
+    /// The requested span of time.
     pub window: WindowRequest,
     /// Suites to run.
     pub suites: Vec<Suite>,
-    /// Analyses to run; all of the suites where empty.
+    /// Analyses to run; all of the suites if empty.
     pub only: Vec<&'static Analysis>,
-    /// The entity whose rows alone are looked at; all rows where absent.
+    /// The entity under investigation; absent for a scan of all rows.
     pub investigated: Option<Entity>,
-    /// The detections there are.
+    /// The known detections.
     pub detections: Detections,
 }
 
-/// A window as a person asks for it, in microseconds.
+/// A requested window, in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub enum WindowRequest {
-    /// `[from, to)`; a bound left out is that of the lake.
+    /// `[from, to)`; a missing bound is that of the lake.
     Between(Option<i64>, Option<i64>),
-    /// This long, up to and with the newest row.
+    /// This length of time, up to and including the newest row.
     Last(i64),
 }
 
-/// What will be read and computed.
+/// What a scan reads and computes.
 #[derive(Debug, Clone)]
 pub struct ScanPlan {
     /// The window.
     pub window: Window,
     /// Analyses that run, in the order of reports.
     pub analyses: Vec<&'static Analysis>,
-    /// Analyses that can't, and why.
+    /// Analyses that can't run, and why.
     pub disabled: Vec<Disabled>,
     /// Tables read, with the files in the window.
     pub tables: Vec<PlannedTable>,
-    /// Tables the analyses want and the lake lacks.
+    /// Tables that analyses need and the lake lacks.
     pub missing_tables: Vec<&'static str>,
-    /// What is there and can't be looked at, whatever its date.
+    /// What is present and can't be looked at, regardless of the date.
     pub gaps: Vec<Gap>,
     /// Columns the lake has in the window, by table.
     pub columns: BTreeMap<String, BTreeSet<String>>,
-    /// The location database there is.
+    /// The location database, if there is one.
     pub locations: Option<LocationSource>,
-    /// The entity whose rows alone are looked at; all rows where absent.
+    /// The entity under investigation; absent for a scan of all rows.
     pub investigated: Option<Entity>,
-    /// The detections there are.
+    /// The known detections.
     pub detections: Detections,
 }
 
 /// An analysis that can't run.
 #[derive(Debug, Clone)]
 pub struct Disabled {
-    /// Which.
+    /// The analysis.
     pub analysis: &'static Analysis,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// The table that is there without columns it needs, and those.
+    /// The table that lacks columns the analysis needs, and those columns.
     pub lacking: Option<(&'static str, Vec<&'static str>)>,
 }
 
-/// A table and what is read of it.
+/// A table and what is read from it.
 #[derive(Debug, Clone)]
 pub struct PlannedTable {
     /// The table.
     pub table: LakeTable,
     /// Its folders in the window.
     pub folders: Vec<DateFolder>,
-    /// The rollups its files feed.
+    /// The rollups that its files feed.
     pub rollups: Vec<&'static Rollup>,
-    /// What is read of the time before the window, where an analysis looks back.
+    /// What is read of the time before the window, if an analysis looks back.
     pub past: Option<PlannedPast>,
 }
 
 impl PlannedTable {
-    /// Files in the window and their bytes.
+    /// Number of files in the window, and their bytes.
     pub fn size(&self) -> (u64, u64) {
         let files = self.folders.iter().flat_map(|folder| &folder.files);
         files.fold((0, 0), |(count, bytes), file| (count + 1, bytes + file.bytes))
     }
 }
 
-/// Plans `request` over `lake`, with the parameters of `config` and what the location database `locations` allows.
+/// Plans `request` over `lake`, with the parameters of `config` and the location database `locations`.
 ///
 /// # Errors
-/// [`Error::Config`] where no known table or no file is in the window, [`Error::Storage`] where a listing fails.
+/// [`Error::Config`] if no known table or no file is in the window, [`Error::Storage`] if a listing fails.
 pub async fn plan_scan(
     lake: &Lake,
-    request: &Question,
+    request: &PlanRequest,
     config: &Config,
     locations: Option<LocationSource>,
     runtime: &Arc<RuntimeEnv>,
@@ -132,7 +132,7 @@ pub async fn plan_scan(
     })
 }
 
-/// Whether an analysis reads the table `name`: one that comes before it in a rollup's list, where it is `readable`, stands in for it.
+/// Whether an analysis reads the table `name`. An earlier table in a rollup's list replaces it if that is `readable`.
 pub(super) fn reads(
     detections: Detections,
     analysis: &Analysis,
@@ -145,14 +145,14 @@ pub(super) fn reads(
     })
 }
 
-/// Plans `window` of `request` over `sources`, of which `gaps` are known beside their own; nothing where they are laid out
-/// well and have no file in it.
+/// Plans `window` of `request` over `sources`; `gaps` are known in addition to those of the sources. There is no plan if the lake
+/// has no gap and no file in the window.
 ///
 /// # Errors
-/// [`Error::Storage`] where a listing fails.
+/// [`Error::Storage`] if a listing fails.
 pub(super) async fn plan_window(
     sources: &Sources,
-    request: &Question,
+    request: &PlanRequest,
     config: &Config,
     window: Window,
     locations: Option<LocationSource>,
@@ -206,8 +206,8 @@ pub(super) async fn plan_window(
     }))
 }
 
-/// The analyses that are asked for, whether or not they can run.
-pub(super) fn wanted(request: &Question) -> Vec<&'static Analysis> {
+/// The requested analyses, whether or not they can run.
+pub(super) fn wanted(request: &PlanRequest) -> Vec<&'static Analysis> {
     let of_suites = request
         .detections
         .analyses()
@@ -233,7 +233,7 @@ pub(super) fn tables_of(detections: Detections, analyses: &[&'static Analysis]) 
         .collect()
 }
 
-/// Whether another table that serves the same rollup is there.
+/// Whether another table that serves the same rollup is present.
 fn has_substitute(detections: Detections, name: &str, columns: &BTreeMap<String, BTreeSet<String>>) -> bool {
     detections
         .rollups()
@@ -274,11 +274,11 @@ fn enabled(
 
 /// What an analysis lacks.
 enum Lack {
-    /// All of the tables of which one would do.
+    /// All tables of which one would suffice.
     Table(&'static [&'static str]),
-    /// Columns of a table that is there.
+    /// Columns of a table that is present.
     Columns(&'static str, Vec<&'static str>),
-    /// What is no part of the lake.
+    /// Something that is not part of the lake.
     Other(&'static str),
 }
 
@@ -312,12 +312,12 @@ fn rollups_by_table(
     }
     let asks = |analysis: &&Analysis| analysis.finding.is_some() || analysis.locations != Locations::Unused;
     if analyses.iter().any(asks) {
-        // Correlation asks only of tables that are read anyway; of pairs of addresses, which are many, only where an analysis does.
+        // Correlation reads only tables that are read anyway. Pairs of addresses are many: it reads them only if an analysis does.
         let mut read = analyses.iter().flat_map(|analysis| analysis.rollups);
         let prevalence = detections.by_id(PREVALENCE);
-        let prevalence = prevalence.filter(|question| read.any(|id| question.rollups.contains(id)));
+        let prevalence = prevalence.filter(|query| read.any(|id| query.rollups.contains(id)));
         let others = [ENTITY_TIES, OFFICE_ADDRESSES].into_iter().filter_map(|id| detections.by_id(id));
-        for rollup in others.chain(prevalence).flat_map(|question| rollups_of(detections, question)) {
+        for rollup in others.chain(prevalence).flat_map(|query| rollups_of(detections, query)) {
             let rollups = table_of(rollup).and_then(|table| by_table.get_mut(table));
             if let Some(rollups) =
                 rollups.filter(|rollups| !rollups.iter().any(|chosen| chosen.id == rollup.id))

@@ -1,4 +1,4 @@
-//! What a finished scan tells, in a form that travels: the plan's outline, the summary, the incidents.
+//! The serialisable report of a finished scan: the plan's outline, the summary, the incidents.
 
 use std::collections::BTreeMap;
 
@@ -15,26 +15,26 @@ use crate::correlate::{Hub, Incident};
 use crate::geoip::LocationSource;
 use crate::risk::{Assessed, DayRisk, EntityRisk, RunRisk};
 
-/// What will be scanned, as people and scripts see it.
+/// What will be scanned, for people and scripts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PlanOutline {
     /// The window.
     pub window: WindowSummary,
-    /// Tables and what is read of them.
+    /// Tables and what is read from them.
     pub tables: Vec<TableOutline>,
-    /// Tables the analyses want and the lake lacks.
+    /// Tables that analyses need and the lake lacks.
     pub missing_tables: Vec<String>,
-    /// What is there and can't be looked at, whatever its date.
+    /// What is present and can't be looked at, regardless of the date.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,
     /// Analyses that run, by suite, in the order of reports.
     pub analyses: Vec<AnalysisOutline>,
     /// Analyses that can't run, and why.
     pub disabled: BTreeMap<String, String>,
-    /// The location database there is.
+    /// The location database, if there is one.
     #[serde(default)]
     pub locations: Option<LocationSource>,
-    /// The entity whose rows alone are looked at, where one is investigated.
+    /// The entity under investigation, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub investigated: Option<Entity>,
 }
@@ -57,7 +57,7 @@ pub struct TableOutline {
     pub dates: Vec<String>,
     /// Files in them.
     pub files: u64,
-    /// Bytes of those.
+    /// Bytes of the files.
     pub bytes: u64,
 }
 
@@ -103,19 +103,19 @@ impl PlanOutline {
 }
 
 impl Summary {
-    /// Whether all that was to be looked at was, and there was something.
+    /// Whether everything that should be looked at was, and there was something.
     pub fn is_whole(&self) -> bool {
         self.coverage.complete && self.risk.is_assessed()
     }
 
-    /// What was not looked at, and why nothing was where that is so.
+    /// What was not looked at; if nothing at all was, why.
     pub fn reasons(&self) -> Vec<String> {
         let unread: Vec<String> = self.coverage.unread().collect();
         if unread.is_empty() && !self.risk.is_assessed() { self.risk.explanation.clone() } else { unread }
     }
 }
 
-/// `summary.json`: what scripts read of a run. The same input gives the same summary: it holds no clock.
+/// `summary.json`, which scripts read. The same input gives the same summary: it holds no clock.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Summary {
     /// The window.
@@ -124,15 +124,15 @@ pub struct Summary {
     pub suites: BTreeMap<String, SuiteScore>,
     /// Score and level of the run.
     pub risk: RunRisk,
-    /// The same of each day of the window; runs of days without folders are one entry.
+    /// Score and level of each day of the window; a run of days without folders is one entry.
     pub risk_by_day: Vec<DayRisk>,
     /// Number of findings.
     pub findings: usize,
-    /// Findings that an allow-list set aside, by its name.
+    /// Number of findings that allow-lists suppressed, by list.
     pub suppressed: BTreeMap<String, u64>,
     /// Number of incidents.
     pub incidents: usize,
-    /// What several findings name and is too common to tie them.
+    /// Entities that several findings name and that are too common to relate them.
     pub hubs: Vec<Hub>,
     /// Analyses that ran, with the version of their rules.
     pub analyses: BTreeMap<String, u32>,
@@ -141,7 +141,7 @@ pub struct Summary {
     /// The location database that was used: another one may place addresses elsewhere.
     #[serde(default)]
     pub locations: Option<LocationSource>,
-    /// The entity that was investigated, where one was.
+    /// The entity under investigation, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity: Option<EntitySummary>,
     /// What was looked at.
@@ -152,37 +152,37 @@ pub struct Summary {
     pub config_hash: String,
 }
 
-/// An entity that was investigated.
+/// The entity under investigation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EntitySummary {
-    /// What it is.
+    /// Its kind.
     pub kind: EntityKind,
     /// Its canonical name.
     pub name: String,
-    /// The name it was asked for by, lower-cased.
+    /// The requested name, lower-cased.
     pub asked: String,
-    /// Names by which rows name it, as they write them, with how many rows do.
+    /// Names by which rows name it, as written there, with the number of rows.
     pub names: BTreeMap<String, u64>,
     /// Its rows in the window.
     pub rows: u64,
-    /// First instant of them, RFC 3339.
+    /// Time of its first row, RFC 3339.
     pub first_seen: Option<String>,
-    /// Last instant of them, RFC 3339.
+    /// Time of its last row, RFC 3339.
     pub last_seen: Option<String>,
-    /// Its risk, 0 to 100: of all findings in its rows, also where they name it by an address of the day.
+    /// Its risk, 0 to 100, from all findings in its rows, also those that name it by an address of the day.
     pub risk: Assessed,
     /// What was read to find them.
     pub read: ReadSummary,
-    /// Dates of tables that were not read, since they can't hold any.
+    /// Dates of tables that were skipped because they can't hold its rows.
     pub dates_passed_over: u64,
-    /// Where it has no row: names of its kind that are like it.
+    /// If it has no row: similar names of its kind.
     pub similar_names: Vec<String>,
 }
 
-/// What a scan found, but for its tables and findings.
+/// What a scan found, apart from its tables and findings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
-    /// What was to be scanned.
+    /// What was planned.
     pub outline: PlanOutline,
     /// Names of the result tables, in the order of reports.
     pub tables: Vec<String>,
@@ -192,13 +192,13 @@ pub struct Report {
     pub parameters: serde_json::Value,
     /// Incidents, worst first.
     pub incidents: Vec<Incident>,
-    /// Everybody and everything that findings name, with its risk, highest first.
+    /// Every entity that findings name, with its risk, highest first.
     pub entities: Vec<EntityRisk>,
-    /// Units whose state was computed, of all.
+    /// Units whose state was computed, and all units.
     pub computed_units: (usize, usize),
 }
 
-/// What a scan came to, beside the plan.
+/// The results of a scan, apart from the plan.
 pub(super) struct Outcome {
     pub(super) suites: BTreeMap<String, SuiteScore>,
     pub(super) risk: RunRisk,
@@ -215,7 +215,7 @@ pub(super) struct Outcome {
 
 impl Report {
     /// # Errors
-    /// Where the parameters can't be hashed.
+    /// If the parameters can't be hashed.
     pub(super) fn new(
         plan: &ScanPlan,
         config: &Config,

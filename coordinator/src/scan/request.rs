@@ -1,4 +1,4 @@
-//! A scan as it is asked for, by the command line or over the network, made into a plan.
+//! Makes a plan of a requested scan, from the command line or the network.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use hindcast_common::time::Window;
 use hindcast_common::{Error, Result};
 use hindcast_proto::v1::{Investigation, ScanRequest};
 
-use super::plan::{Question, ScanPlan, WindowRequest, plan_scan, plan_window};
+use super::plan::{PlanRequest, ScanPlan, WindowRequest, plan_scan, plan_window};
 use super::sources::Sources;
 use crate::geoip::{LocationDatabase, LocationSource};
 use crate::lake_access::{Access, LakeLayers, open_lake};
 use crate::own_detections::{DetectionPolicy, OwnFiles, take_folders};
 
-/// A plan with the parameters it is to be run with.
+/// A plan with the parameters to run it with.
 #[derive(Debug)]
 pub struct Prepared {
     /// Parameters.
@@ -28,21 +28,21 @@ pub struct Prepared {
     pub plan: ScanPlan,
 }
 
-/// Fails where `request` can't be run, as far as that is known without looking at the lake. What only the detections of a lake
-/// could bring is left to the run where they are allowed.
+/// Checks `request` as far as that is possible without the lake. Names that only detections of a lake could define are checked when
+/// it runs, if lakes may bring detections.
 ///
 /// # Errors
-/// As [`question_of`], and [`Error::Denied`] where the request brings detections that are not allowed.
+/// As [`plan_request_of`], and [`Error::Denied`] if the request brings detections that are not allowed.
 pub fn check_request(request: &ScanRequest, policy: &DetectionPolicy) -> Result<()> {
     let known = files_of(request, policy)?.load()?;
     if !policy.allows_others() {
-        return question_of(request, known).map(drop);
+        return plan_request_of(request, known).map(drop);
     }
     let (analyses, config) = (Vec::new(), String::new());
-    question_of(&ScanRequest { analyses, config, ..request.clone() }, known).map(drop)
+    plan_request_of(&ScanRequest { analyses, config, ..request.clone() }, known).map(drop)
 }
 
-/// The files of detections that a request is run with, beside those of its lake.
+/// The detection files that a request is run with, in addition to those of its lake.
 fn files_of(request: &ScanRequest, policy: &DetectionPolicy) -> Result<OwnFiles> {
     let (folders, _) = take_folders(&request.config_name, &request.config)?;
     if !folders.is_empty() {
@@ -54,11 +54,11 @@ fn files_of(request: &ScanRequest, policy: &DetectionPolicy) -> Result<OwnFiles>
     policy.with(&OwnFiles::of_request(&request.detections)?, "the request")
 }
 
-/// What `request` asks for of the `known` detections.
+/// What `request` means, given the `known` detections.
 ///
 /// # Errors
 /// [`Error::Config`] for an unknown suite, analysis or preset, a wrong window or a wrong configuration.
-fn question_of(request: &ScanRequest, known: Detections) -> Result<Question> {
+fn plan_request_of(request: &ScanRequest, known: Detections) -> Result<PlanRequest> {
     let window = match request.last_us {
         Some(length_us) if length_us > 0 => WindowRequest::Last(length_us),
         Some(_) => return Err(Error::Config("the window has no length".into())),
@@ -79,13 +79,13 @@ fn question_of(request: &ScanRequest, known: Detections) -> Result<Question> {
     }
     let investigated = request.investigation.as_ref().map(entity_of).transpose()?;
     Config::load_with(&request.preset, &own_layer(request).into_iter().collect::<Vec<_>>(), known)?;
-    Ok(Question { window, suites, only, investigated, detections: known })
+    Ok(PlanRequest { window, suites, only, investigated, detections: known })
 }
 
-/// Plans `request`, within what `access` and `policy` allow and the location database `locations` makes possible.
+/// Plans `request` within the limits of `access` and `policy`, with the location database `locations`.
 ///
 /// # Errors
-/// As [`check_request`], and [`Error::Config`] where the lake may not be read or holds nothing of the window.
+/// As [`check_request`], and [`Error::Config`] if the lake may not be read or has no data in the window.
 pub async fn prepare(
     request: &ScanRequest,
     access: &Access,
@@ -93,59 +93,65 @@ pub async fn prepare(
     locations: Option<&LocationDatabase>,
     runtime: &Arc<RuntimeEnv>,
 ) -> Result<Prepared> {
-    let (lake, question, config) = opened(request, access, policy).await?;
-    let plan = plan_scan(&lake, &question, &config, locations.map(LocationDatabase::source), runtime).await?;
+    let (lake, plan_request, config) = opened(request, access, policy).await?;
+    let plan =
+        plan_scan(&lake, &plan_request, &config, locations.map(LocationDatabase::source), runtime).await?;
     Ok(Prepared { config, plan })
 }
 
-/// A lake of which window after window is to be planned: what they share is looked up once.
+/// Plans window after window of a lake; what the windows share is looked up once.
 #[derive(Debug)]
 pub struct WindowPlanner {
     /// Parameters.
     pub config: Config,
-    question: Question,
+    request: PlanRequest,
     sources: Sources,
     locations: Option<LocationSource>,
 }
 
 impl WindowPlanner {
-    /// A planner of what `request` asks for, whatever its window.
+    /// A planner for `request`, whatever its window.
     ///
     /// # Errors
-    /// As [`prepare`], but for a window without data.
+    /// As [`prepare`], except for a window without data.
     pub async fn open(
         request: &ScanRequest,
         access: &Access,
         policy: &DetectionPolicy,
         locations: Option<&LocationDatabase>,
     ) -> Result<Self> {
-        let (lake, question, config) = opened(request, access, policy).await?;
-        let sources = Sources::of(&lake, &question).await?;
-        Ok(Self { config, question, sources, locations: locations.map(LocationDatabase::source) })
+        let (lake, plan_request, config) = opened(request, access, policy).await?;
+        let sources = Sources::of(&lake, &plan_request).await?;
+        Ok(Self {
+            config,
+            request: plan_request,
+            sources,
+            locations: locations.map(LocationDatabase::source),
+        })
     }
 
-    /// The plan of a scan of `window`; nothing where the lake has no file in it.
+    /// The plan of a scan of `window`; none if the lake has no file in it.
     ///
     /// # Errors
-    /// [`Error::Storage`] where a listing fails.
+    /// [`Error::Storage`] if a listing fails.
     pub async fn plan(&self, window: Window) -> Result<Option<ScanPlan>> {
         let locations = self.locations.clone();
-        plan_window(&self.sources, &self.question, &self.config, window, locations, Vec::new()).await
+        plan_window(&self.sources, &self.request, &self.config, window, locations, Vec::new()).await
     }
 }
 
-/// The lake that `request` names, what it asks for there, and the parameters of the run.
+/// The lake of `request`, what to scan, and the parameters of the run.
 async fn opened(
     request: &ScanRequest,
     access: &Access,
     policy: &DetectionPolicy,
-) -> Result<(Lake, Question, Config)> {
+) -> Result<(Lake, PlanRequest, Config)> {
     check_request(request, policy)?;
     let files = files_of(request, policy)?;
     let layers = LakeLayers { preset: &request.preset, own: own_layer(request), detections: &files };
     let (lake, config) = open_lake(&request.lake, &layers, access, policy).await?;
-    let question = question_of(request, config.detections)?;
-    Ok((lake, question, config))
+    let plan_request = plan_request_of(request, config.detections)?;
+    Ok((lake, plan_request, config))
 }
 
 fn own_layer(request: &ScanRequest) -> Option<Layer<'_>> {

@@ -21,9 +21,9 @@ use crate::risk::{Assessor, DaySpan, RunRisk, days_of, run_risk};
 use crate::watchlists::Watched;
 
 use super::assessment::Assessment;
-use super::context::EntityContext;
+use super::build_coverage::{build_coverage, days_read, joined};
 use super::coverage::{Coverage, Gap};
-use super::coverage_of::{coverage_of, days_read, joined};
+use super::entity_context::EntityContext;
 use super::failures::Failures;
 use super::filters::row_gaps;
 use super::investigate::{EntityLookup, identity_plan};
@@ -31,44 +31,44 @@ use super::merge::{Merger, Results, RollupFiles, rollup_files};
 use super::plan::ScanPlan;
 use super::report::{EntitySummary, Outcome, Report};
 use super::score::suite_score;
-use super::spilled::Whole;
+use super::spilled::AnalysisRows;
 use super::table::ResultTable;
 use super::unit_tracker::{RollupRun, UnitRecord};
 use super::units::{cut, is_past, unit_bytes};
 
-/// How a scan is run.
+/// What a scan runs with.
 pub struct RunOptions<'a> {
     /// The engine.
     pub engine: &'a dyn Engine,
-    /// Memory and stores of this process, for what is made of results.
+    /// Memory and stores of this process, for work on results.
     pub runtime: Arc<RuntimeEnv>,
-    /// Where state is kept.
+    /// Where state is stored.
     pub state: &'a StateStore,
-    /// Whether state may be there from earlier.
+    /// Whether stored state is used.
     pub use_cache: bool,
-    /// Tasks of a merge job.
+    /// Tasks of a merge stage.
     pub shards: usize,
-    /// Merge jobs under way at once.
+    /// Merge stages that run at once.
     pub concurrent_merges: usize,
     /// Parameters.
     pub config: &'a Config,
     /// Id of the coordinator's job; empty for a scan in this process.
     pub job: &'a str,
-    /// Where addresses are, for the analyses that ask.
+    /// The location database, for analyses that need locations.
     pub locations: Option<&'a LocationDatabase>,
 }
 
-/// Told how far a scan is.
+/// Receives the progress of a scan.
 pub trait Progress: Send + Sync {
-    /// What lies ahead: units and their bytes.
+    /// The number of units to read, and their bytes.
     fn planned(&self, units: u64, bytes: u64);
-    /// So many units have their state from earlier.
+    /// So many units have their state already.
     fn cached(&self, units: u64);
     /// A unit was read.
     fn unit_done(&self, bytes: u64);
-    /// A unit failed; it may be tried again.
+    /// A unit failed; it may be retried.
     fn unit_failed(&self, fault: &UnitFault);
-    /// All units are read; results are being computed.
+    /// All units are read; results are computed next.
     fn merging(&self);
 }
 
@@ -79,18 +79,18 @@ pub struct ScanResult {
     pub tables: Vec<ResultTable>,
     /// Findings, in the order of their analyses and rows.
     pub findings: Vec<Finding>,
-    /// Findings that an allow-list set aside, in the same order.
+    /// Findings that an allow-list suppressed, in the same order.
     pub suppressed: Vec<Finding>,
-    /// Everything else.
+    /// Scores, incidents, coverage and the outline of the plan.
     pub report: Report,
-    /// The rollups' state behind it; empty where the result was fetched from a coordinator.
+    /// The rollups' state behind it; empty if the result was fetched from a coordinator.
     pub rollups: Vec<RollupFiles>,
 }
 
 /// Runs `plan`.
 ///
 /// # Errors
-/// Where the engine or a store fails. Files that can't be read are told in the coverage instead.
+/// If the engine or a store fails. Files that can't be read are reported in the coverage instead.
 pub async fn run_scan(
     plan: &ScanPlan,
     options: &RunOptions<'_>,
@@ -98,60 +98,60 @@ pub async fn run_scan(
 ) -> Result<ScanResult> {
     let identities = plan.investigated.as_ref().map(|_| identity_plan(plan));
     let lookups = identities.as_ref().map(|identities| rollup_run(identities, options));
-    let mut looked = match (&identities, &lookups) {
+    let mut lookup = match (&identities, &lookups) {
         (Some(identities), Some(lookups)) => {
-            let mut looked = EntityLookup::of(identities, options, lookups, progress).await?;
-            looked.find_users_addresses(plan, options, progress).await?;
-            Some(looked)
+            let mut lookup = EntityLookup::of(identities, options, lookups, progress).await?;
+            lookup.find_users_addresses(plan, options, progress).await?;
+            Some(lookup)
         }
         _ => None,
     };
     let rollups = rollup_run(plan, options);
-    let records = read(plan, &rollups, looked.as_mut(), progress).await?;
+    let records = read(plan, &rollups, lookup.as_mut(), progress).await?;
     tracing::debug!(units = records.len(), "rollups complete");
     progress.merging();
     let days = days_read(&plan.window, records.iter().filter(|record| !is_past(&record.unit, plan)));
     let mut merger = Merger::new(plan, options, &rollups, progress, records);
     put_locations(&mut merger, plan, options).await?;
-    if let Some(looked) = &looked {
-        looked.put_own_addresses(&mut merger, &days).await?;
+    if let Some(lookup) = &lookup {
+        lookup.put_own_addresses(&mut merger, &days).await?;
     }
-    let mut failures = Failures::of_rollups(plan, &rollups.lost());
-    let mut results = merger.run(&failures.spared(plan)).await?;
+    let mut failures = Failures::of_rollups(plan, &rollups.failed_rollups());
+    let mut results = merger.run(&failures.remaining(plan)).await?;
     failures.extend(merger.take_failures());
-    failures.judge_early(plan, &mut results, options.config)?;
-    // Who is tied to whom is told by all rows, also where an entity's alone are looked at.
-    let told_by = looked.as_mut().map_or(&mut merger, |looked| &mut looked.identities);
-    let context = EntityContext::learn(told_by, &plan.analyses, &results, options.config).await?;
+    failures.check_findings_early(plan, &mut results, options.config)?;
+    // Relations come from all rows, also if only an entity's rows are analysed.
+    let relation_source = lookup.as_mut().map_or(&mut merger, |lookup| &mut lookup.identities);
+    let context = EntityContext::load(relation_source, &plan.analyses, &results, options.config).await?;
     let (past, records): (Vec<_>, Vec<_>) =
         merger.into_records().into_iter().partition(|record| is_past(&record.unit, plan));
     finish(plan, options, &context, &mut results, &mut failures).await?;
 
     let mut shown = show_all(plan, options, results, &mut failures).await?;
-    if let Some(looked) = &looked {
-        shown.tables.insert(0, looked.ties_table()?);
-        shown.findings.retain(|finding| looked.is_about(finding));
+    if let Some(lookup) = &lookup {
+        shown.tables.insert(0, lookup.relations_table()?);
+        shown.findings.retain(|finding| lookup.is_about(finding));
     }
     let Shown { tables, findings, signals } = shown;
     let reduced = failures.without(plan);
     let plan = &reduced;
     let watched = Watched::of(findings, &options.config.watchlists);
-    let entity = match &mut looked {
-        Some(looked) => Some(looked.told(&records).await?),
+    let entity = match &mut lookup {
+        Some(lookup) => Some(lookup.summarise(&records).await?),
         None => None,
     };
-    // An entity may have no row of those that a suite takes.
-    let gaps = if looked.is_some() { Vec::new() } else { row_gaps(plan, &records, options).await? };
+    // An entity may have no row that a suite looks at.
+    let gaps = if lookup.is_some() { Vec::new() } else { row_gaps(plan, &records, options).await? };
     let seen =
-        Seen { records: &records, past: &past, looked: looked.as_ref(), context: &context, entity, gaps };
-    let outcome = judge(plan, options.config, seen, &watched, signals);
+        Seen { records: &records, past: &past, lookup: lookup.as_ref(), context: &context, entity, gaps };
+    let outcome = assess(plan, options.config, seen, &watched, signals);
     let names = tables.iter().map(|table| table.name.clone()).collect();
     let report = Report::new(plan, options.config, outcome, names)?;
     let rollups = rollup_files(plan, &records);
     Ok(ScanResult { tables, findings: watched.findings, suppressed: watched.suppressed, report, rollups })
 }
 
-/// What a scan's results come to, but for what is known of their entities.
+/// The tables and findings of all analyses.
 #[derive(Default)]
 struct Shown {
     tables: Vec<ResultTable>,
@@ -168,7 +168,7 @@ async fn show_all(
     failures: &mut Failures,
 ) -> Result<Shown> {
     let mut all = Shown::default();
-    for analysis in failures.spared(plan) {
+    for analysis in failures.remaining(plan) {
         let whole = results.remove(analysis.id);
         let whole = whole.ok_or_else(|| Error::Internal(format!("{} was merged to nothing", analysis.id)))?;
         let (tables, found) = match show(analysis, whole, options).await {
@@ -191,10 +191,10 @@ async fn show_all(
     Ok(all)
 }
 
-/// The tables of one analysis, and its findings where it raises any.
+/// The tables of one analysis, and its findings if it raises any.
 async fn show(
     analysis: &'static Analysis,
-    whole: Whole,
+    whole: AnalysisRows,
     options: &RunOptions<'_>,
 ) -> Result<(Vec<ResultTable>, Option<Vec<Finding>>)> {
     let found = match (&analysis.finding, whole.held()) {
@@ -221,20 +221,20 @@ async fn show(
     Ok((tables.collect(), found))
 }
 
-/// What was read, and what is known of who is in it.
+/// What was read, and what is known about the entities in it.
 struct Seen<'a> {
     records: &'a [UnitRecord],
-    /// Those of the time before the window.
+    /// Records of the time before the window.
     past: &'a [UnitRecord],
-    looked: Option<&'a EntityLookup<'a>>,
+    lookup: Option<&'a EntityLookup<'a>>,
     context: &'a EntityContext,
     entity: Option<EntitySummary>,
-    /// Tables of which no row was taken.
+    /// Tables of which no row was looked at.
     gaps: Vec<Gap>,
 }
 
-/// Scores, incidents, risks and coverage of what was found.
-fn judge(
+/// Scores, incidents, risks and coverage of the findings.
+fn assess(
     plan: &ScanPlan,
     config: &Config,
     seen: Seen<'_>,
@@ -245,8 +245,8 @@ fn judge(
     for (id, rows) in signals.values_mut().flatten() {
         *rows -= suppressed_rows.get(id.as_str()).copied().unwrap_or_default().min(*rows);
     }
-    let Seen { records, past, looked, context, entity, gaps } = seen;
-    let coverage = coverage_of(plan, records, past, looked, gaps);
+    let Seen { records, past, lookup, context, entity, gaps } = seen;
+    let coverage = build_coverage(plan, records, past, lookup, gaps);
     let assessment = Assessment::of(plan, &coverage);
     // A suite that looked at no row has no score.
     let scored = signals
@@ -256,17 +256,18 @@ fn judge(
         .collect();
     let findings = &watched.findings;
     let assessor = Assessor::new(config, &context.prevalence);
-    let (incidents, hubs) = incidents_of(findings, &context.ties, &context.prevalence, &assessor, config);
+    let (incidents, hubs) =
+        incidents_of(findings, &context.relations, &context.prevalence, &assessor, config);
     let entities = assessor.entities(findings);
-    let days = days_told(plan, records, looked, (&coverage, &assessment), findings);
+    let days = day_spans(plan, records, lookup, (&coverage, &assessment), findings);
     let (risk, risk_by_day) = run_risk(&assessor, findings, &incidents, &entities, &days);
     let risk = match assessment {
         Assessment::Assessed(_) => risk,
         Assessment::NotAssessed(reasons) => RunRisk::not_assessed(reasons),
     };
     let risk_of_all =
-        |told| EntitySummary { risk: assessor.of(&findings.iter().collect::<Vec<_>>(), 0.0), ..told };
-    let all_records = || records.iter().chain(looked.iter().flat_map(|looked| looked.identities.records()));
+        |summary| EntitySummary { risk: assessor.of(&findings.iter().collect::<Vec<_>>(), 0.0), ..summary };
+    let all_records = || records.iter().chain(lookup.iter().flat_map(|lookup| lookup.identities.records()));
     let computed = all_records().filter(|record| record.was_computed).count();
     Outcome {
         suites: scored,
@@ -283,11 +284,11 @@ fn judge(
     }
 }
 
-/// The days of the window, and of which of them anything was looked at.
-fn days_told(
+/// The days of the window, and whether anything was looked at on them.
+fn day_spans(
     plan: &ScanPlan,
     records: &[UnitRecord],
-    looked: Option<&EntityLookup<'_>>,
+    lookup: Option<&EntityLookup<'_>>,
     (coverage, assessment): (&Coverage, &Assessment),
     findings: &[Finding],
 ) -> Vec<DaySpan> {
@@ -297,24 +298,24 @@ fn days_told(
         assessment.is_assessed() && coverage.has_rows_taken(plan.tables[record.unit.table].table.spec.name)
     };
     let mut days = days_read(&plan.window, records.iter().filter(is_looked_at));
-    if looked.is_some() {
-        // Of an entity, days that have none of its rows were looked through too.
+    if lookup.is_some() {
+        // Days without rows of the entity were searched too.
         let folders = plan.tables.iter().flat_map(|planned| &planned.folders);
         days.extend(folders.map(|folder| (folder.date, folder.date)));
     }
     days_of(&plan.window, &folders, &joined(days), findings)
 }
 
-/// Puts where the lake's client addresses are beside the state, where an analysis asks and a database tells.
+/// Adds a side table with the locations of the lake's client addresses, if an analysis needs them and there is a database.
 async fn put_locations(merger: &mut Merger<'_>, plan: &ScanPlan, options: &RunOptions<'_>) -> Result<()> {
     let is_asked = plan.analyses.iter().any(|analysis| analysis.locations != Locations::Unused);
     let Some(database) = options.locations.filter(|_| is_asked) else { return Ok(()) };
-    let question = options.config.detections.by_id(OFFICE_ADDRESSES);
-    let Some(question) = question.filter(|question| merger.has_state_for(question)) else { return Ok(()) };
-    let answers = merger.run(&[question]).await?;
-    let Some(addresses) = answers.get(OFFICE_ADDRESSES).and_then(Whole::held) else { return Ok(()) };
+    let query = options.config.detections.by_id(OFFICE_ADDRESSES);
+    let Some(query) = query.filter(|query| merger.has_state_for(query)) else { return Ok(()) };
+    let answers = merger.run(&[query]).await?;
+    let Some(addresses) = answers.get(OFFICE_ADDRESSES).and_then(AnalysisRows::held) else { return Ok(()) };
     let rows = (0..addresses.num_rows()).map(|index| Row::new(addresses, index));
-    merger.put_beside(&LOCATIONS, &database.locate(rows.filter_map(|row| row.text("address")))?).await
+    merger.add_side_table(&LOCATIONS, &database.locate(rows.filter_map(|row| row.text("address")))?).await
 }
 
 /// How a plan's rollups are computed.
@@ -326,24 +327,24 @@ pub(super) fn rollup_run<'a>(plan: &ScanPlan, options: &'a RunOptions<'a>) -> Ro
         job: options.job,
         tables: cut(plan).0,
         use_cache: options.use_cache,
-        lost: Mutex::default(),
+        failed_rollups: Mutex::default(),
     }
 }
 
-/// Brings the units to their state: all of the plan, or those that can hold the rows of the entity `looked` up.
+/// Completes the units: all of the plan, or those that can hold rows of the entity in `lookup`.
 async fn read(
     plan: &ScanPlan,
     rollups: &RollupRun<'_>,
-    looked: Option<&mut EntityLookup<'_>>,
+    lookup: Option<&mut EntityLookup<'_>>,
     progress: &dyn Progress,
 ) -> Result<Vec<UnitRecord>> {
     let (_, units) = cut(plan);
-    let (units, selected, behind) = match looked {
-        Some(looked) => {
-            let units = looked.select(plan, units);
-            let selected = std::mem::take(&mut looked.selected);
+    let (units, selected, behind) = match lookup {
+        Some(lookup) => {
+            let units = lookup.select(plan, units);
+            let selected = std::mem::take(&mut lookup.selected);
             let behind =
-                looked.identities.records().iter().chain(&selected).map(|record| unit_bytes(&record.unit));
+                lookup.identities.records().iter().chain(&selected).map(|record| unit_bytes(&record.unit));
             let behind: Vec<u64> = behind.collect();
             (units, selected, behind)
         }
@@ -356,7 +357,7 @@ async fn read(
     Ok(records)
 }
 
-/// Finishes the results that no shard alone could, with what is known of their entities.
+/// Finishes the results that need to know about entities, which no shard does.
 async fn finish(
     plan: &ScanPlan,
     options: &RunOptions<'_>,
@@ -379,15 +380,15 @@ async fn finish(
 
 async fn finished(
     analysis: &'static Analysis,
-    rows: &Whole,
+    rows: &AnalysisRows,
     options: &RunOptions<'_>,
     context: &EntityContext,
-) -> Result<Whole> {
+) -> Result<AnalysisRows> {
     let session = task_session(Arc::clone(&options.runtime));
     let prevalence = session.read_batch(context.prevalence.rows()?)?;
     let known = Context { config: options.config, prevalence };
     let frame = analysis.finished(rows.frame(&options.runtime)?, &known)?;
     let schema = Arc::clone(frame.schema().inner());
     let rows = collect(analysis, options.config, frame).await?;
-    Ok(Whole::Held(analysis.ordered(&schema, rows, options.config)?))
+    Ok(AnalysisRows::Held(analysis.ordered(&schema, rows, options.config)?))
 }

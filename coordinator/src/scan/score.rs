@@ -1,4 +1,4 @@
-//! Scores of suites, as the notebooks have them.
+//! Scores of suites, defined as in the notebooks.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use crate::risk::Level;
 pub struct SuiteScore {
     /// The sum.
     pub score: u64,
-    /// What it amounts to.
+    /// The level of the sum.
     pub level: Level,
-    /// Rows by signal, an analysis that raises findings.
+    /// Rows by signal: an analysis that raises findings.
     pub signals: BTreeMap<String, u64>,
 }
 
-/// The score of a suite whose signals have these rows.
+/// The score of a suite whose signals have these numbers of rows.
 pub(super) fn suite_score(signals: BTreeMap<String, u64>, limits: &Score) -> SuiteScore {
     let score = signals.values().map(|rows| (*rows).min(limits.cap)).sum();
     SuiteScore { score, level: Level::of(score, limits.medium, limits.high), signals }

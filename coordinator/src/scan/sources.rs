@@ -1,4 +1,4 @@
-//! What of a lake a scan may read: its tables, what of them no plan can look at, and the window that is asked for.
+//! What a scan may read of a lake: its tables, the gaps known before any plan, and the requested window.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use hindcast_common::{Error, Result};
 use super::coverage::Gap;
 use super::gaps::{layout_gaps, newest_gaps, table_gaps};
 use super::newest::newest_row;
-use super::plan::{Question, WindowRequest, reads, tables_of, wanted};
+use super::plan::{PlanRequest, WindowRequest, reads, tables_of, wanted};
 
-/// What a lake has of the tables that are asked for.
+/// What a lake has of the requested tables.
 #[derive(Debug)]
 pub(super) struct Sources {
     /// The tables.
     pub(super) tables: Vec<LakeTable>,
-    /// What is there and can't be looked at, whatever the window.
+    /// What is present but can't be looked at, whatever the window.
     pub(super) gaps: Vec<Gap>,
-    /// Dates of the tables; of all that the lake has, where it has none that is asked for.
+    /// Dates of the tables; if the lake has none of them, dates of all its tables.
     dates: BTreeSet<NaiveDate>,
 }
 
 impl Sources {
-    /// The tables of `lake` that `request` reads, whatever the window. There may be none, where the lake has others, or
-    /// what should be one of them is not laid out as one.
+    /// The tables of `lake` that `request` reads, whatever the window. There may be none, if the lake has other tables or lacks
+    /// their layout.
     ///
     /// # Errors
-    /// [`Error::Config`] where the lake has no known table at all, or one that is asked for has a log; [`Error::Storage`]
-    /// where a listing fails.
-    pub(super) async fn of(lake: &Lake, request: &Question) -> Result<Self> {
+    /// [`Error::Config`] if the lake has no known table at all, or a requested table has a log; [`Error::Storage`] if a listing
+    /// fails.
+    pub(super) async fn of(lake: &Lake, request: &PlanRequest) -> Result<Self> {
         let wanted = wanted(request);
         let names = tables_of(request.detections, &wanted);
         let mut found = lake.tables(|name| names.contains(name)).await?;
@@ -62,11 +62,11 @@ impl Sources {
         Ok(Self { tables, gaps, dates })
     }
 
-    /// The window that `request` asks for, and what could not be read to tell it.
+    /// The requested window, and what could not be read to determine it.
     ///
     /// # Errors
-    /// [`Error::Config`] where it is empty, or is counted back from the newest row and there is none; [`Error::Storage`]
-    /// where a listing fails.
+    /// [`Error::Config`] if the window is empty, or is counted back from the newest row and there is none; [`Error::Storage`] if a
+    /// listing fails.
     pub(super) async fn window(
         &self,
         request: &WindowRequest,
@@ -75,11 +75,11 @@ impl Sources {
         let bounds = self.dates.first().zip(self.dates.last());
         let bounds =
             bounds.map(|(first, last)| (date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY));
-        // Of a lake without a date nothing is known: it may be of any time.
+        // The rows of a lake without date folders may be of any time.
         let (first_us, end_us) = bounds.unwrap_or((date_start_us(FIRST_DATE), date_start_us(LAST_DATE)));
         match *request {
             WindowRequest::Between(from_us, to_us) => {
-                // Where folders are dated by arrival, the lake's rows reach beyond its folders.
+                // If folders are dated by arrival, the lake has rows of dates beyond its folders.
                 let slack_days =
                     self.tables.iter().map(|table| table.mapping.folder_slack_days).max().unwrap_or(0);
                 let slack_us = i64::from(slack_days) * MICROS_PER_DAY;
@@ -94,7 +94,7 @@ impl Sources {
                     None if gaps.is_empty() && self.gaps.is_empty() => {
                         return Err(Error::Config("the lake has no row to count back from".into()));
                     }
-                    // What is there can't be read: the window is where its rows should be.
+                    // What is present can't be read: the window is where its rows should be.
                     None => end_us,
                 };
                 Ok((Window::new(to_us - length_us, to_us)?, gaps))
@@ -111,7 +111,7 @@ impl Sources {
     }
 }
 
-/// The tables of `found`, where none that `wanted` analyses read has a log.
+/// The tables of `found`, if none of those that the `wanted` analyses read has a log.
 fn readable(
     mut found: FoundTables,
     wanted: &[&'static Analysis],
@@ -136,7 +136,7 @@ fn dates_of(tables: &[LakeTable]) -> BTreeSet<NaiveDate> {
     tables.iter().flat_map(|table| table.dates.iter().copied()).collect()
 }
 
-/// First and last date that times are written of.
+/// First and last date that can be written.
 const FIRST_DATE: NaiveDate = date(1, 1, 1);
 const LAST_DATE: NaiveDate = date(9_999, 12, 31);
 

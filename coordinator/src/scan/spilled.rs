@@ -1,4 +1,4 @@
-//! Rows of a long result: put in a temporary file as they come, then ordered into another, within the memory budget.
+//! Rows of a long result: written to a temporary file as they arrive, then sorted into another, within the memory budget.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
@@ -27,13 +27,13 @@ use hindcast_common::{Error, Result};
 use super::parts::{PART_ROWS, plain};
 use super::table::ResultTable;
 
-/// Rows of one analysis that are held; those of a longer result go to a file. No result depends on it.
+/// Rows of one analysis that are held in memory; a longer result goes to a file. No result depends on it.
 const HELD_ROWS: usize = 2 * PART_ROWS;
-/// Rows that are put aside and read back together before they are ordered: jemalloc gives pages of more than 8 MiB back at once,
-/// and each such block would take new ones.
+/// Rows that are spilled and read back together before they are sorted: jemalloc returns allocations of more than 8 MiB at once,
+/// and each such block would need new pages.
 const BLOCK_ROWS: usize = 8 << 10;
 
-/// Rows in a temporary file, which goes with the last who reads it.
+/// Rows in a temporary file, which is deleted with its last reader.
 #[derive(Clone)]
 pub(super) struct SpilledRows {
     file: Arc<dyn SpillFile>,
@@ -56,14 +56,14 @@ impl SpilledRows {
         self.count
     }
 
-    /// The rows as they were put there.
+    /// The rows in the order in which they were written.
     pub(super) fn parts(&self) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<>> {
         let file = File::open(path_of(&self.file)?).map_err(Error::io("reading rows that were put aside"))?;
         let parts = StreamReader::try_new(BufReader::new(file), None).map_err(engine)?;
         Ok(parts.map(|part| part.map_err(engine)))
     }
 
-    /// The rows as a table, which can be read again.
+    /// The rows as a table that can be read several times.
     pub(super) fn frame(&self, runtime: &Arc<RuntimeEnv>) -> Result<DataFrame> {
         let table = StreamingTable::try_new(Arc::clone(&self.schema), vec![Arc::new(self.clone())])?;
         Ok(task_session(Arc::clone(runtime)).read_table(Arc::new(table))?)
@@ -85,7 +85,7 @@ impl PartitionStream for SpilledRows {
     }
 }
 
-/// A file that rows are put in.
+/// A file to which rows are spilled.
 struct Spill {
     rows: SpilledRows,
     writer: StreamWriter<BufWriter<File>>,
@@ -111,8 +111,8 @@ impl Spill {
     }
 }
 
-/// The rows of one analysis as they come from its shards.
-pub(super) struct Gathered {
+/// Collects the rows of one analysis as they arrive from its shards.
+pub(super) struct RowCollector {
     schema: SchemaRef,
     may_spill: bool,
     held: Vec<RecordBatch>,
@@ -120,41 +120,41 @@ pub(super) struct Gathered {
     spill: Option<Spill>,
 }
 
-/// The whole result of one analysis: in its order, but where it is still to be finished.
-pub(super) enum Whole {
+/// All rows of one analysis: in their order, unless they are still to be finished.
+pub(super) enum AnalysisRows {
     Held(RecordBatch),
     Spilled(SpilledRows),
 }
 
-impl Whole {
-    /// The rows, where they are held: always where findings are made of them or questions are answered by them.
+impl AnalysisRows {
+    /// The rows in memory: rows that findings are made of, and rows that are looked up, always are.
     pub(super) fn held(&self) -> Option<&RecordBatch> {
         match self {
-            Whole::Held(rows) => Some(rows),
-            Whole::Spilled(_) => None,
+            AnalysisRows::Held(rows) => Some(rows),
+            AnalysisRows::Spilled(_) => None,
         }
     }
 
     /// The rows as a table.
     pub(super) fn frame(&self, runtime: &Arc<RuntimeEnv>) -> Result<DataFrame> {
         match self {
-            Whole::Held(rows) => Ok(task_session(Arc::clone(runtime)).read_batch(rows.clone())?),
-            Whole::Spilled(rows) => rows.frame(runtime),
+            AnalysisRows::Held(rows) => Ok(task_session(Arc::clone(runtime)).read_batch(rows.clone())?),
+            AnalysisRows::Spilled(rows) => rows.frame(runtime),
         }
     }
 
-    /// What people see of it.
+    /// The result table, without hidden columns.
     pub(super) fn into_table(self, name: &str) -> Result<ResultTable> {
         match self {
-            Whole::Held(rows) => ResultTable::held(name, &[rows]),
-            Whole::Spilled(rows) => Ok(ResultTable::spilled(name, rows)),
+            AnalysisRows::Held(rows) => ResultTable::held(name, &[rows]),
+            AnalysisRows::Spilled(rows) => Ok(ResultTable::spilled(name, rows)),
         }
     }
 }
 
-impl Gathered {
-    /// None yet, of `schema`. Rows that findings are made of, that questions are answered by or that are still to be
-    /// finished or cut are held: those are needed together.
+impl RowCollector {
+    /// An empty collector for `schema`. Rows that findings are made of, that are looked up, or that are still to be finished or
+    /// limited are held, because they are needed together.
     pub(super) fn new(analysis: &Analysis, schema: SchemaRef) -> Self {
         let is_shown_only =
             analysis.finding.is_none() && analysis.finish.is_none() && analysis.limit.is_none();
@@ -163,7 +163,7 @@ impl Gathered {
         Self { schema, may_spill, held: Vec::new(), held_rows: 0, spill: None }
     }
 
-    /// Takes rows.
+    /// Adds rows.
     pub(super) fn add(&mut self, rows: RecordBatch, runtime: &RuntimeEnv) -> Result<()> {
         self.held_rows += rows.num_rows();
         self.held.push(rows);
@@ -173,7 +173,7 @@ impl Gathered {
     fn put_aside(&mut self, runtime: &RuntimeEnv) -> Result<()> {
         self.held_rows = 0;
         for batch in std::mem::take(&mut self.held) {
-            // Plain strings: a batch of string views would drag along all that its views point into.
+            // Plain strings: a batch of string views would keep everything that its views point into.
             let rows = plain(&batch)?;
             let spill = match &mut self.spill {
                 Some(spill) => spill,
@@ -186,30 +186,32 @@ impl Gathered {
         Ok(())
     }
 
-    /// The whole result.
+    /// All rows.
     pub(super) async fn finish(
         mut self,
         analysis: &Analysis,
         config: &Config,
         runtime: &Arc<RuntimeEnv>,
-    ) -> Result<Whole> {
+    ) -> Result<AnalysisRows> {
         if self.spill.is_some() {
             self.put_aside(runtime)?;
         }
         match self.spill {
-            Some(spill) => ordered(&spill.finish()?, analysis, config, runtime).await.map(Whole::Spilled),
-            None if analysis.finish.is_some() => {
-                concat_batches(&self.schema, &self.held).map_err(engine).map(Whole::Held)
+            Some(spill) => {
+                ordered(&spill.finish()?, analysis, config, runtime).await.map(AnalysisRows::Spilled)
             }
-            None => Ok(Whole::Held(analysis.ordered(&self.schema, self.held, config)?)),
+            None if analysis.finish.is_some() => {
+                concat_batches(&self.schema, &self.held).map_err(engine).map(AnalysisRows::Held)
+            }
+            None => Ok(AnalysisRows::Held(analysis.ordered(&self.schema, self.held, config)?)),
         }
     }
 }
 
-/// The rows in the order of the analysis's result.
+/// Sorts the rows in the order of the analysis's result.
 ///
-/// DataFusion sorts them by the leading column alone: with more than one its sort holds all rows a second time, as keys, when it
-/// has to make room, and fails where they do not fit. Rows of neighbouring values are then ordered by all columns in memory.
+/// DataFusion sorts them by the leading column only: with several columns its sort holds all rows a second time, as keys, when it
+/// has to make room, and fails if they do not fit. Rows with neighbouring values are then sorted by all columns in memory.
 async fn ordered(
     rows: &SpilledRows,
     analysis: &Analysis,
@@ -222,7 +224,7 @@ async fn ordered(
     let sorted = rows.frame(runtime)?.sort(vec![ident(&column).sort(!descending, false)])?;
     let mut batches = sorted.execute_stream().await?;
     let mut spill = Spill::create(runtime, schema)?;
-    // The same parts whatever the batches: so are the bytes of what is written of them.
+    // The parts are the same whatever the batches, and so are the bytes written from them.
     let mut parts = BatchCoalescer::new(Arc::clone(schema), PART_ROWS);
     let (mut waiting, mut waiting_rows, mut wanted_rows) = (Vec::new(), 0, PART_ROWS);
     loop {
@@ -234,7 +236,7 @@ async fn ordered(
             continue;
         }
         let all = concat_batches(schema, &waiting).map_err(engine)?;
-        // Of the last value there may be more.
+        // Further rows may have the last value.
         let known = if is_end { all.num_rows() } else { start_of_last_value(&all, &column)? };
         let ordered = analysis.ordered(schema, vec![all.slice(0, known)], config)?;
         parts.push_batch(ordered).map_err(engine)?;
@@ -253,7 +255,7 @@ async fn ordered(
     }
 }
 
-/// The first of the rows at the end that have the same value.
+/// The first of the rows at the end that share the last value.
 fn start_of_last_value(rows: &RecordBatch, column: &str) -> Result<usize> {
     let values = rows.column_by_name(column).into_iter().cloned().collect::<Vec<_>>();
     let ranges = partition(&values).map_err(engine)?.ranges();

@@ -1,4 +1,7 @@
-//! A result in a file is the same as one in memory, down to the parts in which it is written.
+//! A result in a file equals one in memory, down to the parts in which it is written.
+
+use std::fs;
+use std::path::Path;
 
 use arrow::array::{ArrayRef, Int64Array, StringViewArray, TimestampMicrosecondArray};
 use hindcast_common::engine::runtime;
@@ -9,7 +12,7 @@ use crate::scan::parts::recut;
 const ROWS: usize = 3 * PART_ROWS + 17;
 const BATCH_ROWS: usize = 5_000;
 
-/// Rows in no order, with equal times, nulls and equal rows among them.
+/// Unsorted rows, with equal times, nulls and equal rows among them.
 fn rows() -> RecordBatch {
     let shuffled = |index: usize| (index * 48_271) % ROWS;
     let times: TimestampMicrosecondArray =
@@ -30,16 +33,16 @@ fn rows() -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
 }
 
-async fn whole(may_spill: bool, memory_bytes: usize) -> Whole {
+async fn whole(may_spill: bool, memory_bytes: usize) -> AnalysisRows {
     let (config, runtime) = (Config::load("default", &[]).unwrap(), runtime(memory_bytes, None).unwrap());
     let (analysis, all) = (config.detections.by_id("attack_timeline").unwrap(), rows());
-    let mut gathered = Gathered::new(analysis, all.schema());
-    assert!(gathered.may_spill);
-    gathered.may_spill = may_spill;
+    let mut collector = RowCollector::new(analysis, all.schema());
+    assert!(collector.may_spill);
+    collector.may_spill = may_spill;
     for start in (0..ROWS).step_by(BATCH_ROWS) {
-        gathered.add(all.slice(start, BATCH_ROWS.min(ROWS - start)), &runtime).unwrap();
+        collector.add(all.slice(start, BATCH_ROWS.min(ROWS - start)), &runtime).unwrap();
     }
-    gathered.finish(analysis, &config, &runtime).await.unwrap()
+    collector.finish(analysis, &config, &runtime).await.unwrap()
 }
 
 /// The parts in which writers get the rows of `table`.
@@ -50,14 +53,14 @@ fn written(table: &ResultTable) -> Vec<RecordBatch> {
 #[tokio::test]
 async fn a_result_in_a_file_is_that_in_memory() {
     let held = whole(false, 1 << 30).await;
-    assert!(matches!(held, Whole::Held(_)));
+    assert!(matches!(held, AnalysisRows::Held(_)));
     let held = held.into_table("t").unwrap();
     assert_eq!(held.rows(), ROWS);
     let bytes = written(&held);
-    // With plenty of memory, and with so little that the sort puts runs aside.
+    // With plenty of memory, and with so little that the sort spills.
     for (name, memory_bytes) in [("plenty", 1 << 30), ("little", 8 << 20)] {
         let spilled = whole(true, memory_bytes).await;
-        assert!(matches!(spilled, Whole::Spilled(_)));
+        assert!(matches!(spilled, AnalysisRows::Spilled(_)));
         let spilled = spilled.into_table("t").unwrap();
         assert_eq!(spilled.rows(), ROWS);
         assert!(written(&spilled) == bytes, "{name}");
@@ -69,7 +72,7 @@ async fn what_is_written_does_not_depend_on_where_rows_are_cut() {
     let whole = whole(false, 1 << 30).await.into_table("t").unwrap();
     let bytes = written(&whole);
     let rows = &whole.batches().unwrap()[0];
-    // As a coordinator sends them, and with a part that has no row.
+    // As a coordinator sends them, and with a part without rows.
     for part_rows in [1_000, 14_321, PART_ROWS, 2 * PART_ROWS + 1] {
         let starts = (0..ROWS).step_by(part_rows);
         let mut parts: Vec<_> = starts.map(|start| rows.slice(start, part_rows.min(ROWS - start))).collect();
@@ -84,7 +87,7 @@ async fn what_is_written_does_not_depend_on_where_rows_are_cut() {
 
 #[tokio::test]
 async fn rows_in_a_file_can_be_read_again_and_go_with_their_last_reader() {
-    let Whole::Spilled(rows) = whole(true, 1 << 30).await else { panic!("held") };
+    let AnalysisRows::Spilled(rows) = whole(true, 1 << 30).await else { panic!("held") };
     let path = path_of(&rows.file).unwrap().to_owned();
     for _ in 0..2 {
         let count: usize = rows.parts().unwrap().map(|part| part.unwrap().num_rows()).sum();

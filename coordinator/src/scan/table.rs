@@ -1,4 +1,4 @@
-//! Result tables: in memory, or in a file where they are long.
+//! Result tables: in memory, or in a temporary file if they are long.
 
 use std::iter;
 use std::sync::Arc;
@@ -26,10 +26,10 @@ enum Rows {
 }
 
 impl ResultTable {
-    /// A table of `batches`, of which there is at least one.
+    /// A table of `batches`, of which there must be at least one.
     ///
     /// # Errors
-    /// Where there is none, so that its columns are unknown.
+    /// If there is none, because the columns are then unknown.
     pub fn held(name: impl Into<String>, batches: &[RecordBatch]) -> Result<Self> {
         let name = name.into();
         if batches.is_empty() {
@@ -39,7 +39,7 @@ impl ResultTable {
         Ok(Self { name, rows: Rows::Held(shown) })
     }
 
-    /// A table of rows in a file.
+    /// A table of rows in a temporary file.
     pub(super) fn spilled(name: impl Into<String>, rows: SpilledRows) -> Self {
         Self { name: name.into(), rows: Rows::Spilled(rows) }
     }
@@ -71,10 +71,10 @@ impl ResultTable {
         }
     }
 
-    /// All rows at once: for what needs them together.
+    /// All rows at once, for users that need them together.
     ///
     /// # Errors
-    /// Where the file of a long table can't be read.
+    /// If the file of a long table can't be read.
     pub fn batches(&self) -> Result<Vec<RecordBatch>> {
         self.parts().collect()
     }

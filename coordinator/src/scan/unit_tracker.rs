@@ -1,4 +1,4 @@
-//! What has been computed of a scan: finds committed state, runs what is missing, keeps what failed.
+//! Tracks the units of a scan: finds their committed state, computes what is missing, and decides how to proceed after failures.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,35 +22,35 @@ use tokio::sync::Semaphore;
 use super::run::Progress;
 use super::units::unit_bytes;
 
-/// Folders of state that are looked at beside each other.
+/// Folders of state that are listed at once.
 const CONCURRENT_FOLDERS: usize = 16;
-/// State look-ups under way at once.
+/// State look-ups that run at once.
 const CONCURRENT_LOOKUPS: usize = 128;
-/// Look-ups that may fail in a scan, whose state is then taken to be absent: where more do, the store is not there.
-const MOST_FAILED_LOOKUPS: u32 = 32;
-/// Times a unit is tried where the store fails.
+/// Look-ups that may fail in a scan; their state counts as absent. If more fail, the store is not reachable.
+const MAX_FAILED_LOOKUPS: u32 = 32;
+/// Attempts at a unit if the store fails.
 const STORE_ATTEMPTS: u32 = 4;
-/// Wait before a second try; doubled for each further one.
+/// Wait before the second attempt; it doubles for each further one.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
 
-/// A unit with all its state, or with what is wrong.
+/// A unit with its state and its faults.
 #[derive(Debug)]
 pub(super) struct UnitRecord {
-    /// The unit; files that could not be read are taken out.
+    /// The unit, without files that could not be read.
     pub(super) unit: RollupUnit,
     /// State by rollup.
     pub(super) manifests: Vec<Manifest>,
     /// Files that could not be read.
     pub(super) faults: Vec<InputFault>,
-    /// Whether any of the state had to be computed.
+    /// Whether any of its state had to be computed.
     pub(super) was_computed: bool,
-    /// State from earlier that was damaged, and had to be computed again.
+    /// Stored state that was damaged and had to be computed again.
     pub(super) replaced: Vec<StateFault>,
-    /// Times the store has failed it.
+    /// How often the store failed for this unit.
     store_failures: u32,
-    /// Files to be tried one by one, since the unit as a whole failed for a reason that may lie in any of them.
+    /// Files to be tried one by one, because the unit failed for a reason that may lie in any of them.
     suspects: Vec<LakeFile>,
-    /// Whether they have been.
+    /// Whether they have been tried.
     was_probed: bool,
 }
 
@@ -69,7 +69,7 @@ impl UnitRecord {
     }
 }
 
-/// What a scan's rollups are computed with.
+/// What the rollups of a scan are computed with.
 pub(super) struct RollupRun<'a> {
     pub(super) engine: &'a dyn Engine,
     pub(super) state: &'a StateStore,
@@ -77,14 +77,14 @@ pub(super) struct RollupRun<'a> {
     /// Id of the coordinator's job.
     pub(super) job: &'a str,
     pub(super) tables: Vec<TableRef>,
-    /// Whether state may be there from earlier.
+    /// Whether stored state is used.
     pub(super) use_cache: bool,
-    /// Rollups that users brought and that can't be computed, by id, each with the reason.
-    pub(super) lost: Mutex<BTreeMap<String, String>>,
+    /// Users' own rollups that can't be computed, by id, each with the reason.
+    pub(super) failed_rollups: Mutex<BTreeMap<String, String>>,
 }
 
 impl RollupRun<'_> {
-    /// Brings every unit to its state, computing only what is not there yet.
+    /// Completes the state of every unit; computes only what is missing.
     pub(super) async fn complete(
         &self,
         units: Vec<RollupUnit>,
@@ -103,10 +103,10 @@ impl RollupRun<'_> {
         Ok(records)
     }
 
-    /// Forgets state that can't be read, and computes it anew.
+    /// Forgets state that can't be read, and computes it again.
     ///
     /// # Errors
-    /// Where no unit has such state, and those of computing it.
+    /// If no unit has such state, or computing it fails.
     pub(super) async fn compute_again(
         &self,
         records: &mut [UnitRecord],
@@ -160,9 +160,9 @@ impl RollupRun<'_> {
         Ok(())
     }
 
-    /// All units, in their order, with the state that is there.
+    /// Records of all units, in their order, with the state that is stored.
     async fn look_up_all(&self, units: Vec<RollupUnit>) -> Result<Vec<UnitRecord>> {
-        let lookups = Lookups { failures: AtomicU32::new(0), turns: Semaphore::new(CONCURRENT_LOOKUPS) };
+        let lookups = Lookups { failures: AtomicU32::new(0), permits: Semaphore::new(CONCURRENT_LOOKUPS) };
         let mut folders: Vec<Vec<RollupUnit>> = Vec::new();
         for unit in units {
             match folders.last_mut() {
@@ -178,11 +178,11 @@ impl RollupRun<'_> {
         Ok(records.into_iter().flatten().collect())
     }
 
-    /// Units of one table and date. A listing tells what is not there, a thousand objects a request.
+    /// Units of one table and date. A listing shows what is absent, with one request per thousand objects.
     async fn look_up_folder(&self, units: Vec<RollupUnit>, lookups: &Lookups) -> Result<Vec<UnitRecord>> {
         let (table, date) = (&self.tables[units[0].table].name, units[0].date);
         let committed = self.state.committed(table, date).await;
-        // What can't be listed is asked for.
+        // If the listing fails, each state is looked up by itself.
         let committed = committed.inspect_err(|error| tracing::warn!(%error, "state can't be listed")).ok();
         try_join_all(units.into_iter().map(|unit| self.look_up(unit, committed.as_ref(), lookups))).await
     }
@@ -213,13 +213,13 @@ impl RollupRun<'_> {
         let rollup = rollup.ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))?;
         let key = unit_key(rollup, self.config, &self.tables[unit.table], unit)?;
         // The semaphore is never closed.
-        let _turn = lookups.turns.acquire().await;
+        let _permit = lookups.permits.acquire().await;
         let found = match committed {
             Some(committed) => self.state.find_in(committed, &key, &unit.window).await,
             None => self.state.find(&key, &unit.window).await,
         };
         match found {
-            Err(error) if lookups.failures.fetch_add(1, Ordering::Relaxed) < MOST_FAILED_LOOKUPS => {
+            Err(error) if lookups.failures.fetch_add(1, Ordering::Relaxed) < MAX_FAILED_LOOKUPS => {
                 tracing::warn!(%error, key, "state can't be looked up: taken to be absent");
                 Ok(Lookup::default())
             }
@@ -259,7 +259,7 @@ impl RollupRun<'_> {
             origin: Origin::here(self.job),
             units: pending.iter().map(|(_, unit)| unit.clone()).collect(),
         };
-        let mut lost = BTreeMap::new();
+        let mut failed_rollups = BTreeMap::new();
         let mut outcomes = self.engine.run(stage_plan(Stage::Rollup(stage))?).await?;
         while let Some(batch) = outcomes.next().await.transpose()? {
             for outcome in decode_outcomes(&batch)? {
@@ -273,7 +273,9 @@ impl RollupRun<'_> {
                         record.manifests.extend(manifests);
                     }
                     Ok(_) => record.suspects.retain(|suspect| suspect != &unit.files[0]),
-                    Err(UnitFault::Rollup { rollup, reason }) => keep_least(&mut lost, rollup, reason),
+                    Err(UnitFault::Rollup { rollup, reason }) => {
+                        keep_smallest(&mut failed_rollups, rollup, reason)
+                    }
                     Err(UnitFault::State(reason)) if record.store_failures + 1 == STORE_ATTEMPTS => {
                         return Err(self.state.failure("written", reason));
                     }
@@ -281,45 +283,45 @@ impl RollupRun<'_> {
                 }
             }
         }
-        self.lose(lost, records);
+        self.drop_rollups(failed_rollups, records);
         Ok(())
     }
 
     /// The rollups that could not be computed, each with the reason.
-    pub(super) fn lost(&self) -> BTreeMap<String, String> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn failed_rollups(&self) -> BTreeMap<String, String> {
+        self.failed_rollups.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Goes on without the rollups in `lost`: no unit is to have their state.
-    fn lose(&self, lost: BTreeMap<String, String>, records: &mut [UnitRecord]) {
-        for record in records.iter_mut().filter(|_| !lost.is_empty()) {
-            record.unit.rollups.retain(|id| !lost.contains_key(id));
-            record.manifests.retain(|manifest| !lost.contains_key(&manifest.rollup));
+    /// Continues without the failed rollups: units no longer need their state.
+    fn drop_rollups(&self, failed_rollups: BTreeMap<String, String>, records: &mut [UnitRecord]) {
+        for record in records.iter_mut().filter(|_| !failed_rollups.is_empty()) {
+            record.unit.rollups.retain(|id| !failed_rollups.contains_key(id));
+            record.manifests.retain(|manifest| !failed_rollups.contains_key(&manifest.rollup));
         }
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).extend(lost);
+        self.failed_rollups.lock().unwrap_or_else(PoisonError::into_inner).extend(failed_rollups);
     }
 }
 
-/// Keeps the least of the reasons of several units: the same whichever ended first.
-fn keep_least(lost: &mut BTreeMap<String, String>, rollup: String, reason: String) {
-    match lost.get_mut(&rollup) {
+/// Keeps the smallest reason of several units, so that it does not depend on which ended first.
+fn keep_smallest(failed_rollups: &mut BTreeMap<String, String>, rollup: String, reason: String) {
+    match failed_rollups.get_mut(&rollup) {
         Some(known) if *known <= reason => {}
         Some(known) => *known = reason,
-        None => drop(lost.insert(rollup, reason)),
+        None => drop(failed_rollups.insert(rollup, reason)),
     }
 }
 
-/// What all look-ups of a scan share.
+/// Limits that all look-ups of a scan share.
 struct Lookups {
     failures: AtomicU32,
-    turns: Semaphore,
+    permits: Semaphore,
 }
 
 fn is_complete(record: &UnitRecord) -> bool {
     record.unit.rollups.iter().all(|id| record.manifests.iter().any(|manifest| manifest.rollup == *id))
 }
 
-/// Decides what becomes of a unit that failed: tried again, tried file by file, or read without a file.
+/// Decides how to proceed with a failed unit: retry it, try file by file, or read it without a file.
 fn handle(
     record: &mut UnitRecord,
     unit: &RollupUnit,
@@ -339,7 +341,7 @@ fn handle(
             record.store_failures += 1;
             Ok(())
         }
-        // Should a further file fail, the store has been given its chances.
+        // If a further file fails, the store has had its attempts.
         UnitFault::Storage { file: Some(file), reason } => {
             set_aside(record, blame(&file, format!("not read after {STORE_ATTEMPTS} attempts: {reason}")))
         }
@@ -359,7 +361,7 @@ fn handle(
     }
 }
 
-/// Takes the faulty file out of the unit, so that the rest is read without it.
+/// Removes the faulty file from the unit, so that the rest is read without it.
 fn set_aside(record: &mut UnitRecord, fault: InputFault) -> Result<()> {
     let files_before = record.unit.files.len();
     record.unit.files.retain(|file| file.path != fault.file);
@@ -367,7 +369,7 @@ fn set_aside(record: &mut UnitRecord, fault: InputFault) -> Result<()> {
     if record.unit.files.len() == files_before {
         return Err(Error::Internal(format!("a unit failed for a file it does not have: {fault}")));
     }
-    // State of the unit as it was is under another key than that of the rest.
+    // The state of the unit without the file has another key.
     record.manifests.clear();
     record.faults.push(fault);
     Ok(())

@@ -1,4 +1,4 @@
-//! The ledger with an engine that loses its worker whenever a task reads a file called poison.
+//! The unit tracker with an engine that loses its worker whenever a task reads a file called poison.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl Engine for Fragile {
     }
 }
 
-/// Says of each unit that it went well, and gives no state.
+/// Reports success for each unit, and gives no state.
 struct Idle;
 
 #[async_trait]
@@ -123,7 +123,7 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
             mapping: tables[0].mapping.clone(),
         }],
         use_cache: true,
-        lost: Default::default(),
+        failed_rollups: Default::default(),
     };
     let records = run.complete(vec![unit], &Silent).await.unwrap();
     let names = |files: &[LakeFile]| -> Vec<String> {
@@ -157,7 +157,7 @@ async fn units_that_come_to_nothing_again_and_again_are_an_error() {
             mapping: Default::default(),
         }],
         use_cache: true,
-        lost: Default::default(),
+        failed_rollups: Default::default(),
     };
     let unit = RollupUnit {
         table: 0,

@@ -1,4 +1,4 @@
-//! Cuts a plan's files into units, the tasks of a rollup job.
+//! Divides a plan's files into units, the tasks of a rollup stage.
 
 use hindcast_common::catalog::{DateFolder, LakeFile};
 use hindcast_common::engine::{RollupUnit, TableRef};
@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use super::plan::ScanPlan;
 
-/// Bytes of files a unit reads: small enough to spread and to try again, large enough that the keys of a date, which each of its
-/// units groups and keeps anew, are not kept many times. Units are part of the identity of cached state: they do not follow
-/// threads or workers.
+/// Bytes of files that a unit reads: few enough to spread and retry units, enough that the keys of a date, which each of its units
+/// groups and stores, are not stored many times. Units are part of the identity of cached state, so they do not depend on threads
+/// or workers.
 const UNIT_BYTES: u64 = 512 << 20;
 
-/// The tables of a plan, as tasks find them, and units for all their files: those of the window, and those of the time before it.
+/// The tables of a plan as tasks open them, and units for all their files, of the window and of the time before it.
 pub(super) fn cut(plan: &ScanPlan) -> (Vec<TableRef>, Vec<RollupUnit>) {
     let mut units = Vec::new();
     let mut tables = Vec::new();
@@ -57,7 +57,7 @@ fn units_of_folder(
     })
 }
 
-/// Whether a unit of `plan` is read for what lies before the window.
+/// Whether a unit of `plan` is read for the time before the window.
 pub(super) fn is_past(unit: &RollupUnit, plan: &ScanPlan) -> bool {
     unit.window.from_us < plan.window.from_us
 }
@@ -88,15 +88,15 @@ pub struct UnitOutline {
     pub files: usize,
     /// Bytes of them.
     pub bytes: u64,
-    /// Whether the window cuts the date, so that its state is kept for this window only.
+    /// Whether the window cuts the date, so that the state serves only this window.
     pub is_clipped: bool,
-    /// Whether it is read for what lies before the window, which some analyses look back at.
+    /// Whether it is read for the time before the window, at which some analyses look back.
     pub is_past: bool,
-    /// What is computed of them.
+    /// The rollups that are computed.
     pub rollups: Vec<String>,
 }
 
-/// Files in groups of about `most_bytes`, in their order; a larger file is cut into ranges.
+/// Files in groups of about `most_bytes`, in order; a larger file is divided into ranges.
 fn groups(files: &[LakeFile], most_bytes: u64) -> Vec<Vec<LakeFile>> {
     let mut groups: Vec<Vec<LakeFile>> = Vec::new();
     let mut open_bytes = most_bytes;

@@ -1,4 +1,4 @@
-//! What is asked about the entities of candidate rows: what rows tie them to, and how common they are.
+//! The context of the entities in candidate rows: which entities rows name together with them, and how common they are.
 
 use std::collections::BTreeSet;
 
@@ -12,21 +12,21 @@ use hindcast_common::findings::{Prevalence, Row, wanted_entities, wanted_rows};
 use hindcast_common::time::{MICROS_PER_DAY, format_micros};
 
 use super::merge::{Merger, Results};
-use super::spilled::Whole;
+use super::spilled::AnalysisRows;
 use crate::correlate::EntityRelation;
 
-/// What is known of the entities that rows name.
+/// What the rollups know about the entities of candidate rows.
 #[derive(Debug, Default)]
 pub(super) struct EntityContext {
-    /// Rows that name two of them together, by day.
-    pub(super) ties: Vec<EntityRelation>,
+    /// Pairs of entities that rows name together, by day.
+    pub(super) relations: Vec<EntityRelation>,
     /// How common addresses are.
     pub(super) prevalence: Prevalence,
 }
 
 impl EntityContext {
-    /// Asks the rollups about the entities of the rows that are, or may become, findings.
-    pub(super) async fn learn(
+    /// Queries the rollups for the entities of rows that are, or may become, findings.
+    pub(super) async fn load(
         merger: &mut Merger<'_>,
         analyses: &[&'static Analysis],
         results: &Results,
@@ -34,31 +34,35 @@ impl EntityContext {
     ) -> Result<Self> {
         let mut wanted = BTreeSet::new();
         for analysis in analyses {
-            if let Some(rows) = results.get(analysis.id).and_then(Whole::held) {
+            if let Some(rows) = results.get(analysis.id).and_then(AnalysisRows::held) {
                 wanted.extend(wanted_entities(analysis, rows, config)?);
             }
         }
-        let questions = [ENTITY_TIES, PREVALENCE].into_iter().filter_map(|id| config.detections.by_id(id));
-        let questions: Vec<&'static Analysis> =
-            questions.filter(|question| merger.has_state_for(question)).collect();
-        if wanted.is_empty() || questions.is_empty() {
+        let queries = [ENTITY_TIES, PREVALENCE].into_iter().filter_map(|id| config.detections.by_id(id));
+        let queries: Vec<&'static Analysis> = queries.filter(|query| merger.has_state_for(query)).collect();
+        if wanted.is_empty() || queries.is_empty() {
             return Ok(Self::default());
         }
-        merger.put_beside(&WANTED_ENTITIES, &wanted_rows(&wanted)?).await?;
-        let answers = merger.run(&questions).await?;
+        merger.add_side_table(&WANTED_ENTITIES, &wanted_rows(&wanted)?).await?;
+        let answers = merger.run(&queries).await?;
         Ok(Self {
-            ties: answers.get(ENTITY_TIES).and_then(Whole::held).map(ties).unwrap_or_default(),
+            relations: answers
+                .get(ENTITY_TIES)
+                .and_then(AnalysisRows::held)
+                .map(relations)
+                .unwrap_or_default(),
             prevalence: answers
                 .get(PREVALENCE)
-                .and_then(Whole::held)
+                .and_then(AnalysisRows::held)
                 .map(Prevalence::of_rows)
                 .unwrap_or_default(),
         })
     }
 }
 
-pub(super) fn ties(rows: &RecordBatch) -> Vec<EntityRelation> {
-    let tie = |row: Row<'_>| {
+/// The rows of the analysis `entity_ties`.
+pub(super) fn relations(rows: &RecordBatch) -> Vec<EntityRelation> {
+    let relation = |row: Row<'_>| {
         let entity =
             |kind: &str, name: &str| Entity::of(EntityKind::by_name(row.text(kind)?)?, row.text(name)?);
         let day = row.micros("date")?.div_euclid(MICROS_PER_DAY);
@@ -72,5 +76,5 @@ pub(super) fn ties(rows: &RecordBatch) -> Vec<EntityRelation> {
             degree: row.integer("degree")?.unsigned_abs(),
         })
     };
-    (0..rows.num_rows()).filter_map(|index| tie(Row::new(rows, index))).collect()
+    (0..rows.num_rows()).filter_map(|index| relation(Row::new(rows, index))).collect()
 }

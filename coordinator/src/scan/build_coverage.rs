@@ -1,4 +1,4 @@
-//! The coverage that a plan's units came to.
+//! Builds the coverage of a scan from the records of its units.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,17 @@ use super::investigate::EntityLookup;
 use super::plan::{PlannedTable, ScanPlan};
 use super::unit_tracker::UnitRecord;
 
-/// One row in so many may have a time that can't be read before its date counts as not read: the share of records that an import
-/// may reject.
-const MOST_UNREAD_TIMES: u64 = 10;
+/// If more than one row in this many has an unreadable time, its date counts as not read. An import may reject the same share of
+/// its records.
+const MIN_ROWS_PER_UNREAD_TIME: u64 = 10;
 
-/// The coverage of a plan's units; of an entity's, with what looking it up came to. Units of `past` are of the time before the
-/// window. `gaps` are those that only its rows tell.
-pub(super) fn coverage_of(
+/// The coverage of a plan's units. The units of `past` are of the time before the window. `lookup` is that of an investigation's
+/// entity. `gaps` are those that only rows show.
+pub(super) fn build_coverage(
     plan: &ScanPlan,
     records: &[UnitRecord],
     past: &[UnitRecord],
-    looked: Option<&EntityLookup<'_>>,
+    lookup: Option<&EntityLookup<'_>>,
     gaps: Vec<Gap>,
 ) -> Coverage {
     let (of_window, of_past) = (by_folder(records), by_folder(past));
@@ -30,14 +30,13 @@ pub(super) fn coverage_of(
     for (index, planned) in plan.tables.iter().enumerate() {
         let spec = planned.table.spec;
         let units = |date: NaiveDate| of_window.get(&(index, date)).map(Vec::as_slice);
-        let is_passed_over = |folder: &DateFolder| {
-            looked.is_some_and(|looked| looked.passed_over.contains(&(index, folder.date)))
-        };
-        tables.extend(entries(spec, &plan.window, &planned.folders, units, is_passed_over));
+        let is_skipped =
+            |folder: &DateFolder| lookup.is_some_and(|lookup| lookup.skipped.contains(&(index, folder.date)));
+        tables.extend(entries(spec, &plan.window, &planned.folders, units, is_skipped));
         if let Some(past) = &planned.past {
             let units = |date: NaiveDate| of_past.get(&(index, date)).map(Vec::as_slice);
-            let is_passed_over = |folder: &DateFolder| looked.is_some() && !folder.files.is_empty();
-            look_back.extend(entries(spec, &past.window, &past.folders, units, is_passed_over));
+            let is_skipped = |folder: &DateFolder| lookup.is_some() && !folder.files.is_empty();
+            look_back.extend(entries(spec, &past.window, &past.folders, units, is_skipped));
         }
     }
     for name in &plan.missing_tables {
@@ -47,12 +46,12 @@ pub(super) fn coverage_of(
     for entries in [&mut tables, &mut look_back] {
         entries.sort_by(|left, right| (&left.table, left.date).cmp(&(&right.table, right.date)));
     }
-    if let Some(looked) = looked {
-        add_faults(&mut tables, looked.identities.records(), looked.tables());
+    if let Some(lookup) = lookup {
+        add_faults(&mut tables, lookup.identities.records(), lookup.tables());
     }
     let gaps: Vec<Gap> = plan.gaps.iter().cloned().chain(gaps).collect();
     let complete = gaps.is_empty() && tables.iter().all(|entry| entry.status != Status::Failed);
-    let looked_up = looked.iter().flat_map(|looked| looked.identities.records());
+    let looked_up = lookup.iter().flat_map(|lookup| lookup.identities.records());
     let replaced = records.iter().chain(past).chain(looked_up).flat_map(|record| &record.replaced);
     let mut replaced_state: Vec<StateFault> = replaced.cloned().collect();
     replaced_state.sort_by(|left, right| left.file.cmp(&right.file));
@@ -74,7 +73,7 @@ fn entries<'a>(
     window: &Window,
     folders: &[DateFolder],
     units: impl Fn(NaiveDate) -> Option<&'a [&'a UnitRecord]>,
-    is_passed_over: impl Fn(&DateFolder) -> bool,
+    is_skipped: impl Fn(&DateFolder) -> bool,
 ) -> Vec<CoverageEntry> {
     let dates: Vec<NaiveDate> = folders.iter().map(|folder| folder.date).collect();
     let missing = |(first, last)| run(spec.name, first, last, NO_FOLDER);
@@ -82,7 +81,7 @@ fn entries<'a>(
     for folder in folders {
         entries.push(match units(folder.date) {
             Some(units) => entry_of(spec, folder.date, units),
-            None if is_passed_over(folder) => unread(spec.name, folder.date, Status::Empty, CANNOT_NAME),
+            None if is_skipped(folder) => unread(spec.name, folder.date, Status::Empty, CANNOT_NAME),
             None => unread(spec.name, folder.date, Status::Empty, "the folder has no Parquet file"),
         });
     }
@@ -102,7 +101,7 @@ fn runs_between(window: &Window, dates: &[NaiveDate]) -> Vec<(NaiveDate, NaiveDa
     runs
 }
 
-/// Adds the files that could not be read when it was looked up who is who.
+/// Adds the files that could not be read while the entity was looked up.
 fn add_faults(entries: &mut [CoverageEntry], records: &[UnitRecord], tables: &[PlannedTable]) {
     for record in records.iter().filter(|record| !record.faults.is_empty()) {
         let table = tables[record.unit.table].table.spec.name;
@@ -110,12 +109,12 @@ fn add_faults(entries: &mut [CoverageEntry], records: &[UnitRecord], tables: &[P
         let Some(entry) = entries.iter_mut().find(is_entry) else { continue };
         entry.status = Status::Failed;
         for fault in &record.faults {
-            let told = fault.to_string();
+            let text = fault.to_string();
             let reason = entry.reason.get_or_insert_default();
-            // The same file failed when its rows were looked for, if they were.
+            // The file may also have failed when its rows were selected.
             if !reason.contains(&fault.file) {
                 let separator = if reason.is_empty() { "" } else { "; " };
-                reason.push_str(&format!("{separator}{told}"));
+                reason.push_str(&format!("{separator}{text}"));
             }
         }
     }
@@ -136,7 +135,7 @@ fn unread(table: &str, date: NaiveDate, status: Status, reason: &str) -> Coverag
     }
 }
 
-/// Dates from `first` to `last` that are not there.
+/// An entry for absent dates from `first` to `last`.
 fn run(table: &str, first: NaiveDate, last: NaiveDate, reason: &str) -> CoverageEntry {
     CoverageEntry { through: (last > first).then_some(last), ..unread(table, first, Status::Missing, reason) }
 }
@@ -152,9 +151,9 @@ fn entry_of(spec: &TableSpec, date: NaiveDate, units: &[&UnitRecord]) -> Coverag
     let outside: u64 = stats.iter().map(|stats| stats.rows_outside).sum();
     let without_time: u64 = stats.iter().map(|stats| stats.rows_without_time).sum();
     let unreadable = unreadable(units);
-    // Rows of which it is not known when they were belong to no window: they were not looked at. A few odd ones are counted; where
-    // they are many, their form is one that is not read. A row that has no time is as its writer left it, unless none has one.
-    // Of one entity's few rows an odd one is soon a large part: its form is judged by the rows of all.
+    // Rows without a known time belong to no window: they were not looked at. A few are counted; many mean that the format of the
+    // time is not supported. A row without a time is as its writer left it, unless no row has one. An entity has few rows, of which
+    // one is soon a large part: there the share is that among all rows.
     let read_of_all: Option<u64> =
         stats.iter().map(|stats| Some(stats.selection.as_ref()?.rows_read)).sum::<Option<u64>>();
     let (all, has_none) = match read_of_all {
@@ -162,13 +161,13 @@ fn entry_of(spec: &TableSpec, date: NaiveDate, units: &[&UnitRecord]) -> Coverag
         _ => (rows + outside + without_time, rows + outside == 0),
     };
     let unread_times = unreadable.get(spec.time_column).copied().unwrap_or(0);
-    let lost_rows = without_time > 0 && (unread_times * MOST_UNREAD_TIMES > all || has_none);
+    let lost_rows = without_time > 0 && (unread_times * MIN_ROWS_PER_UNREAD_TIME > all || has_none);
     let status = match (faults.is_empty() && !lost_rows, rows) {
         (false, _) => Status::Failed,
         (true, 0) => Status::Empty,
         (true, _) => Status::Scanned,
     };
-    // A folder the window cuts has rows outside it by nature; in a whole one they are worth telling.
+    // A folder that the window cuts always has rows outside it; in a whole one they are worth reporting.
     if outside > 0 && units.iter().any(|unit| !unit.unit.is_clipped) {
         reasons.push(format!("{outside} rows have a time outside the window"));
     }
@@ -212,7 +211,7 @@ fn unreadable(units: &[&UnitRecord]) -> BTreeMap<String, u64> {
     totals
 }
 
-/// Days of the window with rows that were read: first and last of each run, apart and in order.
+/// Days of the window with rows that were read: the first and last day of each run, in order.
 pub(super) fn days_read<'a>(
     window: &Window,
     records: impl Iterator<Item = &'a UnitRecord>,
@@ -224,7 +223,7 @@ pub(super) fn days_read<'a>(
     joined(spans.filter(|(first, last)| first <= last).collect())
 }
 
-/// Spans that touch or overlap as one.
+/// Joins spans that touch or overlap.
 pub(super) fn joined(mut spans: Vec<(NaiveDate, NaiveDate)>) -> Vec<(NaiveDate, NaiveDate)> {
     spans.sort_unstable();
     let mut joined: Vec<(NaiveDate, NaiveDate)> = Vec::new();
@@ -260,7 +259,7 @@ mod tests {
             runs("2026-01-01", "2026-01-07T01:00:00Z", &["2026-01-02", "2026-01-04"]),
             "2026-01-01 2026-01-01, 2026-01-03 2026-01-03, 2026-01-05 2026-01-07"
         );
-        // Folders beside the window, which hold rows of it.
+        // Folders outside the window that hold rows of it.
         assert_eq!(runs("2026-01-02", "2026-01-04", &["2026-01-01", "2026-01-06"]), "2026-01-02 2026-01-03");
         assert_eq!(runs("0001-01-01", "9999-12-31", &[]), "0001-01-01 9999-12-30");
     }
