@@ -1,4 +1,4 @@
-//! Where addresses are, from a database in MaxMind's format.
+//! Locations of addresses, from a database in MaxMind's format.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,7 +13,7 @@ use hindcast_common::{Error, Result};
 use maxminddb::{MaxMindDbError, Reader, WithinOptions};
 use serde::{Deserialize, Serialize};
 
-/// Networks looked at to see whether a database tells countries at all.
+/// Networks looked at to find out whether a database has countries.
 const NETWORKS_TRIED: usize = 1000;
 
 /// A location database, held in memory.
@@ -24,16 +24,16 @@ pub struct LocationDatabase {
     reader: Reader<Vec<u8>>,
 }
 
-/// Which location database a scan used.
+/// The location database that a scan used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocationSource {
-    /// Its type, as it says itself, such as `GeoLite2-City`.
+    /// The type it declares, such as `GeoLite2-City`.
     pub database: String,
     /// When it was built, RFC 3339.
     pub built: String,
 }
 
-/// What a database of cities or countries says of a network; what it lacks stays empty.
+/// The record of a network in a database of cities or countries; missing fields stay empty.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Record<'a> {
@@ -66,10 +66,10 @@ struct Position {
 }
 
 impl LocationDatabase {
-    /// Reads a database.
+    /// Opens a database.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the file where it can't be read, is no database of that format, or tells no countries.
+    /// [`Error::Config`] with the file name if it can't be read, has another format, or has no countries.
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let reader = Reader::open_readfile(path).map_err(|error| unreadable(&name, &error))?;
@@ -84,7 +84,7 @@ impl LocationDatabase {
         Ok(database)
     }
 
-    /// What it is, for summaries.
+    /// Its type and build time, for summaries.
     pub fn source(&self) -> LocationSource {
         let metadata = self.reader.metadata();
         let built_us =
@@ -92,10 +92,10 @@ impl LocationDatabase {
         LocationSource { database: metadata.database_type.clone(), built: format_micros(built_us) }
     }
 
-    /// Rows of [`LOCATIONS`]: those of the addresses that the database knows, in their order.
+    /// Rows of [`LOCATIONS`] for the addresses that the database knows, in their order.
     ///
     /// # Errors
-    /// [`Error::Config`] where the database is broken.
+    /// [`Error::Config`] if the database is damaged.
     pub fn locate<'t>(&self, addresses: impl IntoIterator<Item = &'t str>) -> Result<RecordBatch> {
         // Networks share records: each is decoded once.
         let mut records: HashMap<usize, Record<'_>> = HashMap::new();
@@ -128,7 +128,7 @@ impl LocationDatabase {
         RecordBatch::try_new(LOCATIONS.schema(), columns).map_err(|error| Error::Engine(error.into()))
     }
 
-    /// A database of IPv4 has no place for IPv6.
+    /// A database of IPv4 has no IPv6 addresses.
     fn can_hold(&self, address: &IpAddr) -> bool {
         address.is_ipv4() || self.reader.metadata().ip_version == 6
     }
@@ -159,7 +159,7 @@ mod tests {
     use hindcast_common::findings::Row;
     use serde_json::{Value, json};
 
-    /// A database with one record a network.
+    /// A database with one record per network.
     fn written(networks: &[(&str, Value)]) -> tempfile::NamedTempFile {
         let built = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_772_323_200);
         let mut writer = mmdb_writer::Writer::builder("Test-City").build_epoch(built).build();
@@ -194,7 +194,7 @@ mod tests {
         let texts = |column: &str| -> Vec<Option<&str>> {
             (0..rows.num_rows()).map(|row| Row::new(&rows, row).text(column)).collect()
         };
-        // What the database does not know is not there; a registered country is not where an address is.
+        // Unknown addresses have no row; the registered country of a network is not its location.
         assert_eq!(
             texts("address"),
             [Some("81.2.69.160"), Some("2a02:ff00::1"), Some("5.83.1.1"), Some("81.2.69.5")]

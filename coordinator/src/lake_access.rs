@@ -8,31 +8,31 @@ use hindcast_common::{Error, Result};
 
 use crate::own_detections::{DetectionPolicy, OwnFiles, is_elsewhere, read_folders, take_folders};
 
-/// Name of a lake's own configuration, in its root.
+/// Name of a lake's own configuration file, in its root.
 const LAKE_CONFIG: &str = "hindcast.toml";
-/// Bytes it may have.
+/// Bytes of that file at most.
 const LAKE_CONFIG_BYTES: u64 = 4 << 20;
-/// Longest that reading it may take.
+/// Time limit for reading it.
 const LAKE_CONFIG_TIME: Duration = Duration::from_secs(30);
 
 /// Places that may be read.
 #[derive(Debug)]
 pub enum Access {
-    /// Whatever this process's credentials reach: who starts it has them.
+    /// Everything that this process's credentials reach: its user has them.
     Any,
-    /// These folders and what is below them.
+    /// These folders and everything below them.
     Only(Vec<Location>),
 }
 
 impl Access {
-    /// Fails for a place that is not listed.
+    /// Checks that a place is listed.
     ///
     /// # Errors
-    /// [`Error::Config`] then.
+    /// [`Error::Config`] if it is not.
     pub fn check(&self, place: &Location) -> Result<()> {
         let Access::Only(listed) = self else { return Ok(()) };
         let root = place.store_url()?;
-        // On this machine's disk by where links lead, whatever the form of the address.
+        // On a local disk the targets of links are compared, whatever the form of the address.
         let real = place.real_path();
         let is_within = |listed: &Location| match (&real, listed.real_path()) {
             (Some(real), Some(listed)) => real.starts_with(listed),
@@ -53,7 +53,7 @@ impl Access {
         )))
     }
 
-    /// A place as it is to be read: no link in it leads to one that is not listed.
+    /// The place, confined so that no link leads outside the listed places.
     fn confine(&self, place: Location) -> Location {
         match self {
             Access::Any => place,
@@ -63,13 +63,13 @@ impl Access {
         }
     }
 
-    /// Fails where a mapping leads to a place that is not listed.
+    /// Checks that no mapping leads outside the listed places.
     fn check_mappings(&self, root: &Location, config: &Config) -> Result<()> {
         if matches!(self, Access::Any) {
             return Ok(());
         }
         for mapping in config.tables.values() {
-            // Parsed anew, as a worker will: a URL takes `..` for what it is.
+            // Parsed again, as a worker does: a URL resolves `..`.
             if let Some(url) = &mapping.url {
                 self.check(&Location::parse(url)?)?;
             }
@@ -81,22 +81,22 @@ impl Access {
     }
 }
 
-/// What a run has beside the lake's own configuration.
+/// What a run adds to the lake's own configuration.
 pub struct LakeLayers<'a> {
-    /// Name of the preset, which lies below the lake's file.
+    /// Name of the preset, which the lake's file overrides.
     pub preset: &'a str,
-    /// What lies over it.
+    /// A layer that overrides the lake's file.
     pub own: Option<Layer<'a>>,
-    /// Detections beside the built-in ones and the lake's.
+    /// Detections in addition to the built-in ones and the lake's.
     pub detections: &'a OwnFiles,
 }
 
-/// The lake at `url` and the parameters of a run over it: the preset, then the lake's own file, then that of `layers`; with the
+/// The lake at `url` and the parameters of a run over it: the preset, the lake's own file, then that of `layers`; with the
 /// detections of both.
 ///
 /// # Errors
-/// [`Error::Config`] where the lake is not there, may not be read or is itself a table with a log, or a file is wrong;
-/// [`Error::Denied`] where it brings detections that `policy` does not allow.
+/// [`Error::Config`] if the lake is absent, may not be read or is itself a table with a log, or if a file is invalid;
+/// [`Error::Denied`] if it brings detections that `policy` does not allow.
 pub async fn open_lake(
     url: &str,
     layers: &LakeLayers<'_>,
@@ -136,7 +136,7 @@ pub async fn open_lake(
     Ok((lake, config))
 }
 
-/// The files of the folders that a lake's configuration names: below the lake, or elsewhere where that may be read.
+/// The files of the folders that a lake's configuration names: below the lake, or elsewhere if that place may be read.
 async fn detections_of(root: &Location, folders: &[String], access: &Access) -> Result<OwnFiles> {
     let mut places = Vec::new();
     for folder in folders {
@@ -147,7 +147,7 @@ async fn detections_of(root: &Location, folders: &[String], access: &Access) -> 
     read_folders(&places).await
 }
 
-/// A path below a folder without what says only that it is below it.
+/// A path without a leading `./`.
 fn below(path: &str) -> &str {
     path.trim_start_matches("./")
 }
@@ -212,12 +212,12 @@ mod tests {
             "lakes/../secret",
         ] {
             for url in [path(name), format!("file://{}", path(name))] {
-                // A path takes percent signs for what they are: there is none of that name, and nothing behind it.
+                // A path does not decode percent signs: no such name exists, and it leads nowhere.
                 let is_other = !url.starts_with("file") && name.contains('%');
                 assert_eq!(access.check(&place(&url)).is_ok(), is_other, "{url}");
             }
         }
-        // And none within the lake, whether it stands for the file, a table, or is mapped.
+        // Links inside the lake are refused too, whether for the file, a table, or a mapping.
         symlink(path("secret/AuditLogs"), path("lakes/a/OfficeActivity")).unwrap();
         let error = open(&path("lakes/a"), &access).await.unwrap_err();
         assert!(matches!(&error, Error::Config(text) if text.contains("secret/AuditLogs")), "{error}");
@@ -275,7 +275,7 @@ mod tests {
         std::fs::create_dir(&file).unwrap();
         refused("no regular file").await;
         std::fs::remove_dir(&file).unwrap();
-        // A length that is not on the disk.
+        // A sparse file: its length is not on the disk.
         std::fs::File::create(&file).unwrap().set_len(10 << 30).unwrap();
         refused("longer than").await;
     }

@@ -1,4 +1,4 @@
-//! Watchlists, applied to findings: raised, or set aside and counted.
+//! Applies watchlists to findings: raises their severity, or suppresses and counts them.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use hindcast_common::findings::{Finding, Severity};
 /// Findings after the watchlists.
 #[derive(Debug, Default)]
 pub struct Watched {
-    /// Findings that stay, those on a list with its name.
+    /// Findings that remain; those on a list carry its name.
     pub findings: Vec<Finding>,
-    /// Findings that an allow-list sets aside, with its name.
+    /// Findings that an allow-list suppresses, with its name.
     pub suppressed: Vec<Finding>,
 }
 
 impl Watched {
-    /// Applies `lists` to `findings`, which keep their order.
+    /// Applies `lists` to `findings`, whose order is kept.
     pub fn of(findings: Vec<Finding>, lists: &[Watchlist]) -> Self {
         let indices: Vec<(&Watchlist, WatchlistIndex)> =
             lists.iter().map(|list| (list, list.index())).collect();
@@ -36,7 +36,7 @@ impl Watched {
                 finding.explanation.push_str(&note(list, entity));
                 finding.watchlists.push(list.name.clone());
             }
-            // Two lists that name it raise it no further than one.
+            // Several lists that name it raise it by one level only.
             if raised > 0 {
                 finding.severity = above(finding.severity);
             }
@@ -58,7 +58,7 @@ impl Watched {
         rows
     }
 
-    /// Suppressed findings, by the list that names them.
+    /// Number of suppressed findings, by list.
     pub fn suppressed_by_list(&self) -> BTreeMap<String, u64> {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for list in self.suppressed.iter().flat_map(|finding| &finding.watchlists) {

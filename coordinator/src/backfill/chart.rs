@@ -1,4 +1,4 @@
-//! `backfill.html`: risk by window as a chart that needs nothing but the file itself.
+//! `backfill.html`: risk by window as a chart in a self-contained file.
 
 use std::fmt::Write;
 
@@ -8,13 +8,13 @@ use super::files::BackfillSummary;
 use super::row::WindowRow;
 use crate::risk::Level;
 
-/// Bars of a chart at most; beyond it each is the worst of several windows.
+/// Bars of a chart at most; with more windows, each bar is the worst of several.
 const MAX_BARS: usize = 1_000;
 /// Windows in the table at most, those of the highest risk.
 const MAX_LISTED: usize = 400;
-/// Width of a chart's bars, in the drawing's own units.
+/// Width of a chart's bars, in units of the drawing.
 const WIDTH: f64 = 960.0;
-/// Room for numbers at its left.
+/// Space for numbers on the left.
 const LEFT: f64 = 36.0;
 /// Dates below a chart at most.
 const MAX_DATES: usize = 8;
@@ -38,7 +38,7 @@ th, td { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(-
 /// One bar: a window, or the worst of several.
 struct Bar<'a> {
     row: &'a WindowRow,
-    /// Nothing was looked at where absent.
+    /// Absent if nothing was looked at.
     value: Option<(u64, Level)>,
     is_incomplete: bool,
 }
@@ -47,7 +47,7 @@ struct Bar<'a> {
 pub(super) fn page(rows: &[WindowRow], summary: &BackfillSummary) -> String {
     let mut page = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
     page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
-    // The page is data: nothing is fetched and no script runs, whatever a log holds.
+    // The page is data: it fetches nothing and runs no script, whatever a log holds.
     page.push_str("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">");
     // Writing to a string never fails.
     let _ = writeln!(
@@ -154,7 +154,7 @@ fn chart(
             Some((value, level)) => (level.name(), y_of(value)),
             None => ("gap", 6.0),
         };
-        // What is nought is still seen as looked at.
+        // A bar of zero stays visible: the window was looked at.
         let tall = (6.0 + height - y).max(1.5);
         let y = 6.0 + height - tall;
         let text = escaped(&bar_title(bar));
@@ -186,12 +186,12 @@ fn chart(
     page.push_str("</figure>\n");
 }
 
-/// The worst of a few windows.
+/// The worst window of a group.
 fn bar_of<'a>(
     group: &'a [WindowRow],
     value: &impl Fn(&WindowRow) -> Option<(u64, Level)>,
 ) -> Option<Bar<'a>> {
-    // The first of equals.
+    // The first of equal ones.
     let worst = group.iter().rev().max_by_key(|row| value(row))?;
     Some(Bar { row: worst, value: value(worst), is_incomplete: group.iter().any(|row| !row.complete) })
 }
@@ -259,7 +259,7 @@ fn table(page: &mut String, rows: &[WindowRow]) {
             row.rows
         );
         if let Some(reason) = &row.reason {
-            // Below the window's row: beside it, a sentence would lie outside the page.
+            // A row of its own: next to the other cells a sentence would lie outside the page.
             let columns = 9 + Suite::ALL.len();
             let _ = writeln!(
                 page,
@@ -271,12 +271,12 @@ fn table(page: &mut String, rows: &[WindowRow]) {
     page.push_str("</tbody></table></div>\n");
 }
 
-/// An instant; midnights as their date.
+/// An instant; a midnight as its date.
 fn instant(text: &str) -> String {
     escaped(text.strip_suffix("T00:00:00Z").unwrap_or(text))
 }
 
-/// An instant below a chart: midnights as their date, others without year and seconds.
+/// An instant below a chart: a midnight as its date, others without year and seconds.
 fn axis_label(text: &str) -> String {
     match (text.ends_with("T00:00:00Z"), text.get(5..16)) {
         (false, Some(short)) => escaped(&short.replace('T', " ")),
@@ -284,7 +284,7 @@ fn axis_label(text: &str) -> String {
     }
 }
 
-/// Text as HTML shows it: what logs and file names hold stays text.
+/// Escapes text for HTML: whatever logs and file names hold stays text.
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {

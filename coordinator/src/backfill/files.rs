@@ -1,4 +1,4 @@
-//! What a backfill leaves behind: its rows as Parquet and JSON lines, a summary, and the chart.
+//! The files of a backfill: its rows as Parquet and JSON lines, a summary, and the chart.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -21,25 +21,25 @@ use crate::scan::WindowSummary;
 /// `summary.json` of a backfill.
 #[derive(Debug, Serialize)]
 pub struct BackfillSummary {
-    /// What the windows lie in.
+    /// The span in which the windows lie.
     pub span: WindowSummary,
     /// Length of each, such as `24h`.
     pub window: String,
-    /// From one to the next.
+    /// From the start of one window to that of the next.
     pub step: String,
     /// Number of windows.
     pub windows: usize,
     /// Windows in which the lake has no file.
     pub windows_without_data: usize,
-    /// Windows that have files of which nothing could be looked at.
+    /// Windows with files, of which nothing could be looked at.
     pub windows_not_assessed: usize,
     /// Windows of which something could not be looked at.
     pub windows_incomplete: usize,
     /// Windows of each level.
     pub levels: BTreeMap<String, usize>,
-    /// The window of the highest risk, the first of equals.
+    /// The window of the highest risk; the first if several are equal.
     pub highest: Option<Highest>,
-    /// Whether all that is there of every window was looked at.
+    /// Whether everything present in every window was looked at.
     pub complete: bool,
     /// Version of Hindcast.
     pub version: String,
@@ -101,10 +101,10 @@ impl BackfillSummary {
     }
 }
 
-/// Writes everything to `out`, whole or not at all; gives the folder.
+/// Writes everything to `out`, completely or not at all, and returns the folder.
 ///
 /// # Errors
-/// [`Error::Config`] where `out` holds something else, [`Error::Io`] where a file can't be written.
+/// [`Error::Config`] if `out` holds something else, [`Error::Io`] if a file can't be written.
 pub fn write(out: &Path, rows: &[WindowRow], summary: &BackfillSummary) -> Result<PathBuf> {
     let folder = OutputFolder::create(out)?;
     let path = folder.path().join("backfill.parquet");
@@ -118,7 +118,7 @@ pub fn write(out: &Path, rows: &[WindowRow], summary: &BackfillSummary) -> Resul
     folder.publish()
 }
 
-/// One row a window. A suite that did not run has nulls.
+/// One row per window. A suite that did not run has nulls.
 fn batch(rows: &[WindowRow]) -> Result<RecordBatch> {
     fn texts<'a>(rows: &'a [WindowRow], of: impl Fn(&'a WindowRow) -> Option<&'a str>) -> ArrayRef {
         Arc::new(rows.iter().map(of).collect::<StringArray>())

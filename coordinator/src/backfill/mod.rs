@@ -1,4 +1,4 @@
-//! A backfill: scans of window after window over the same rollups, of each of which one row is kept.
+//! A backfill: scans of window after window over the same rollups, with one row of results per window.
 
 mod chart;
 mod files;
@@ -18,27 +18,27 @@ pub use row::{SEVERITIES, WindowRow};
 pub use terminal::{WindowsBar, print_dry_run, print_result, print_windows};
 pub use windows::WindowSeries;
 
-/// The row of a window, and how it came about.
+/// The row of a window, and whether it was computed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WindowOutcome {
     /// The row.
     pub row: WindowRow,
-    /// Whether it was computed now; else it is from earlier, or there was nothing to compute.
+    /// Whether it was computed now; otherwise it is cached, or there was nothing to compute.
     pub was_computed: bool,
 }
 
-/// What is to be done for a window.
+/// The plan for a window.
 #[derive(Debug)]
 pub struct PlannedWindow {
     /// The window.
     pub window: Window,
-    /// Its scan; none where the lake has no file in it.
+    /// Its scan; none if the lake has no file in it.
     pub plan: Option<ScanPlan>,
-    /// Whether its row is there from earlier.
+    /// Whether its row is cached.
     pub is_cached: bool,
 }
 
-/// The row of `window`: the one kept in the state where nothing that it depends on has changed, else that of a scan.
+/// The row of `window`: the cached one if nothing that it depends on has changed, else that of a new scan.
 ///
 /// # Errors
 /// As [`run_scan`].
@@ -72,10 +72,10 @@ async fn row_of_plan(
     Ok(WindowOutcome { row, was_computed: true })
 }
 
-/// What would be done for `window`.
+/// What a backfill would do for `window`.
 ///
 /// # Errors
-/// Where a listing fails.
+/// If a listing fails.
 pub async fn preview_window(
     planner: &WindowPlanner,
     window: Window,

@@ -1,4 +1,4 @@
-//! One window's row: what its scan's summary says, in short.
+//! The row of one window: the main numbers of its scan's summary.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::risk::{Level, RunRisk};
 use crate::scan::{Coverage, NO_FOLDER, ScanResult, SuiteScore, WindowSummary};
 
-/// Severities in the order of columns.
+/// Severities in the order of the columns.
 pub const SEVERITIES: [Severity; 4] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
 
-/// A window's row. Parts that `summary.json` has too are as they are there.
+/// The row of a window. Fields that `summary.json` has too are the same as there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowRow {
     /// First instant, RFC 3339.
@@ -21,26 +21,26 @@ pub struct WindowRow {
     pub to: String,
     /// Score and level by suite.
     pub suites: BTreeMap<String, SuiteScore>,
-    /// Score and level of the window; none where the lake has no file in it.
+    /// Score and level of the window; none if the lake has no file in it.
     pub risk: Option<RunRisk>,
     /// Findings by severity.
     pub findings: BTreeMap<String, u64>,
-    /// Findings that allow-lists set aside.
+    /// Findings that allow-lists suppressed.
     pub suppressed: u64,
     /// Number of incidents.
     pub incidents: u64,
     /// Rows of all tables in the window.
     pub rows: u64,
-    /// Whether all that is there of the window was looked at.
+    /// Whether everything present in the window was looked at.
     pub complete: bool,
-    /// What was not looked at, what the lake has no file of though it has the table, or why there is no risk.
+    /// What was not looked at, which dates the lake lacks of tables that it has, or why there is no risk.
     pub reason: Option<String>,
     /// Analyses that did not run, and why.
     pub disabled: BTreeMap<String, String>,
 }
 
 impl WindowRow {
-    /// The row of the scan that came to `result`.
+    /// The row of a finished scan.
     pub(super) fn of(result: &ScanResult) -> Self {
         let summary = &result.report.summary;
         let WindowSummary { from, to } = summary.window.clone();
@@ -79,7 +79,7 @@ impl WindowRow {
         }
     }
 
-    /// The window's score and level, where anything was looked at.
+    /// The window's score and level, if anything was looked at.
     pub fn assessed(&self) -> Option<(u64, Level)> {
         let risk = self.risk.as_ref()?;
         Some((risk.score?, risk.level))
@@ -90,7 +90,7 @@ impl WindowRow {
         self.assessed().map_or(Level::NotAssessed, |(_, level)| level).name()
     }
 
-    /// Findings of any severity.
+    /// Findings of all severities.
     pub fn all_findings(&self) -> u64 {
         self.findings.values().sum()
     }
@@ -100,7 +100,7 @@ fn counted(count: impl Fn(Severity) -> u64) -> BTreeMap<String, u64> {
     SEVERITIES.map(|severity| (severity.name().to_owned(), count(severity))).into_iter().collect()
 }
 
-/// What was not looked at or is not there, by table and date; nothing where all was.
+/// What was not looked at or is absent, by table and date; none if everything was.
 fn unread(coverage: &Coverage) -> Option<String> {
     let missing = coverage.tables.iter().filter(|entry| entry.reason.as_deref() == Some(NO_FOLDER));
     let missing = missing.map(|entry| format!("{} {}: {NO_FOLDER}", entry.table, entry.when()));

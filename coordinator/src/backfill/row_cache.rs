@@ -1,5 +1,5 @@
-//! Rows of finished windows, kept below the state under a key of everything they depend on, so that a backfill goes on
-//! where another ended, and a late file has only its windows computed again.
+//! The cache of finished windows: each row is stored below the state, under a key of everything it depends on. A backfill continues
+//! where another ended, and after a late file only its windows are computed again.
 
 use chrono::NaiveDate;
 use hindcast_common::catalog::{DateFolder, LakeFile};
@@ -11,10 +11,10 @@ use hindcast_common::{Error, Result};
 use super::WindowRow;
 use crate::scan::ScanPlan;
 
-/// Raised where the same scan makes another row.
+/// Raised if the same scan gives another row.
 const ROW_VERSION: u32 = 3;
 
-/// Where the row of `plan` is kept: its window, the files, what is computed of them, and every parameter.
+/// The key of the row of `plan`: its window, the files, what is computed of them, and all parameters.
 pub(super) fn key(plan: &ScanPlan, config: &Config) -> Result<String> {
     let analyses: Vec<_> = plan.analyses.iter().map(|analysis| (analysis.id, analysis.version)).collect();
     let disabled: Vec<_> =
@@ -27,7 +27,7 @@ pub(super) fn key(plan: &ScanPlan, config: &Config) -> Result<String> {
         (table.spec.name, table.location.url(), &table.mapping, own, past)
     });
     let parts = (
-        // Findings, incidents and risks are made by code that has no version of its own.
+        // The code that makes findings, incidents and risks has no version of its own.
         (ROW_VERSION, env!("CARGO_PKG_VERSION"), config.hash()?),
         plan.window,
         (analyses, disabled, &plan.missing_tables),
@@ -47,7 +47,7 @@ fn files_of(folders: &[DateFolder]) -> Vec<(NaiveDate, &[LakeFile])> {
     folders.iter().map(|folder| (folder.date, folder.files.as_slice())).collect()
 }
 
-/// The row under `key`. State is a cache: a row that is not as it was written is computed again.
+/// The row under `key`. State is a cache: a damaged row is computed again.
 pub(super) async fn find(state: &StateStore, key: &str) -> Option<WindowRow> {
     match state.location().read(key).await {
         Ok(bytes) => {
@@ -64,7 +64,7 @@ pub(super) async fn find(state: &StateStore, key: &str) -> Option<WindowRow> {
     }
 }
 
-/// Keeps `row` under `key`. Two that put it put the same.
+/// Stores `row` under `key`. Two writers store the same.
 pub(super) async fn store(state: &StateStore, key: &str, row: &WindowRow) -> Result<()> {
     let json = sealed(&(key, row))?;
     let place = state.location();

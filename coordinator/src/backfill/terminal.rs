@@ -1,4 +1,4 @@
-//! What a person sees of a backfill: before, during and after.
+//! The terminal output of a backfill: before, during and after.
 
 use hindcast_common::format::format_bytes;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ const SHOWN_WINDOWS: usize = 10;
 /// Incomplete windows shown.
 const SHOWN_GAPS: usize = 5;
 
-/// Prints which windows there are.
+/// Prints the number and span of the windows.
 pub fn print_windows(series: &WindowSeries) {
     let windows = series.windows();
     println!(
@@ -54,7 +54,7 @@ pub fn print_dry_run(series: &WindowSeries, windows: &[PlannedWindow]) {
     }
 }
 
-/// Prints what the windows came to and where it is.
+/// Prints the results of the windows and where the files are.
 pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: &Path, elapsed: Duration) {
     let rows: Vec<&WindowRow> = outcomes.iter().map(|outcome| &outcome.row).collect();
     let mut by_risk: Vec<(u64, &WindowRow)> =
@@ -103,7 +103,7 @@ pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: 
     println!("results in {}", out.display());
 }
 
-/// Prints how many rows are so, and the reasons of the first; nothing where none is.
+/// Prints the number of rows, and the reasons of the first ones; nothing if there are none.
 fn print_reasons(title: &str, what: &str, rows: &[&WindowRow]) {
     if !rows.is_empty() {
         println!("{title} {} {what}", rows.len());
@@ -113,13 +113,13 @@ fn print_reasons(title: &str, what: &str, rows: &[&WindowRow]) {
     }
 }
 
-/// A bar by windows; nothing where standard error is no terminal.
+/// A progress bar that counts windows; hidden if standard error is no terminal.
 pub struct WindowsBar {
     bar: indicatif::ProgressBar,
 }
 
 impl WindowsBar {
-    /// A bar of `windows` that shows itself only where `is_wanted` and standard error is a terminal.
+    /// A bar for `windows` windows; visible only if `is_wanted` and standard error is a terminal.
     pub fn new(windows: usize, is_wanted: bool) -> Self {
         let target = match is_wanted && std::io::stderr().is_terminal() {
             true => ProgressDrawTarget::stderr(),
@@ -138,13 +138,13 @@ impl WindowsBar {
         self.bar.inc(1);
     }
 
-    /// Takes the bar off the screen.
+    /// Removes the bar.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// Of a window's own scan only trouble is told.
+/// Only faults of a window's scan are logged.
 impl Progress for WindowsBar {
     fn planned(&self, _: u64, _: u64) {}
 

@@ -1,27 +1,27 @@
-//! The windows of a backfill: of one length, one step apart, wholly within a span.
+//! The windows of a backfill: of one length, one step apart, completely within a span.
 
 use hindcast_common::time::{MICROS_PER_SECOND, Window, format_micros};
 use hindcast_common::{Error, Result};
 
-/// Windows of a backfill at most: a step of a second over a month is a slip.
+/// Windows of a backfill at most: a step of one second over a month is a typing error.
 const MAX_WINDOWS: i64 = 100_000;
 
-/// Windows one after another.
+/// A series of windows.
 #[derive(Debug, Clone, Copy)]
 pub struct WindowSeries {
-    /// What they lie in.
+    /// The span in which they lie.
     pub span: Window,
     /// Length of each, in microseconds.
     pub length_us: i64,
-    /// From the start of one to that of the next, in microseconds.
+    /// From the start of one window to that of the next, in microseconds.
     pub step_us: i64,
 }
 
 impl WindowSeries {
-    /// Windows of `length_us` every `step_us`, of which one at least fits into `span`.
+    /// Windows of `length_us` every `step_us`, at least one of which fits into `span`.
     ///
     /// # Errors
-    /// [`Error::Config`] where none fits or there are too many.
+    /// [`Error::Config`] if none fits or there are too many.
     pub fn new(span: Window, length_us: i64, step_us: i64) -> Result<Self> {
         if length_us <= 0 || step_us <= 0 {
             return Err(Error::Config("a window and a step have a length".into()));
@@ -56,18 +56,18 @@ impl WindowSeries {
         (0..self.count()).map(window).collect()
     }
 
-    /// Whether windows have rows in common. Those side by side then use each other's state, so they take turns.
+    /// Whether windows share rows. Such windows use each other's state, so they are computed one after another.
     pub fn overlap(&self) -> bool {
         self.step_us < self.length_us
     }
 
-    /// How much at the end of the span no window reaches, in microseconds.
+    /// How much at the end of the span no window covers, in microseconds.
     pub fn left_over_us(&self) -> i64 {
         self.windows().last().map_or(0, |last| self.span.to_us - last.to_us)
     }
 }
 
-/// A length of time as arguments have it, such as `24h`.
+/// A length of time in the form of arguments, such as `24h`.
 pub fn format_length(micros: i64) -> String {
     let seconds = micros / MICROS_PER_SECOND;
     match seconds {

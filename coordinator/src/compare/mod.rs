@@ -1,4 +1,4 @@
-//! Two finished scans beside each other: findings added, gone and changed, and why.
+//! Compares two finished scans: findings added, gone and changed, and why.
 
 mod reasons;
 mod stored;
@@ -14,45 +14,45 @@ use serde_json::{Value, json};
 pub use reasons::Reason;
 pub use stored::{StoredScan, read_lines};
 
-/// What two scans differ in.
+/// The differences between two scans.
 #[derive(Debug, Serialize)]
 pub struct Comparison {
-    /// Risk of the run, before and after; none where nothing was assessed.
+    /// Risk of the run, before and after; none if nothing was assessed.
     pub risk: (Option<u64>, Option<u64>),
-    /// The same as texts.
+    /// The same as text.
     #[serde(skip)]
     pub risk_text: (String, String),
     /// Findings that only the second has.
     pub added: Vec<Difference>,
     /// Findings that only the first has.
     pub gone: Vec<Difference>,
-    /// Findings that both have and tell differently.
+    /// Findings that differ between the two.
     pub changed: Vec<Difference>,
     /// Findings that are the same in both.
     pub same: u64,
 }
 
-/// A finding that two scans tell differently.
+/// A finding that differs between two scans.
 #[derive(Debug, Serialize)]
 pub struct Difference {
-    /// As the second scan has it, or the first where it is gone.
+    /// As the second scan has it, or the first if it is gone.
     pub finding: Finding,
     /// Fields that differ, before and after.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<&'static str, (Value, Value)>,
-    /// Why, as far as the two scans' own account of themselves tells.
+    /// Why, as far as the results of the two scans show.
     pub why: Vec<Reason>,
 }
 
 /// Compares the results in two folders.
 ///
 /// # Errors
-/// [`hindcast_common::Error::Config`] where a folder holds no result of a scan.
+/// [`hindcast_common::Error::Config`] if a folder holds no result of a scan.
 pub fn compare(before: &Path, after: &Path) -> Result<Comparison> {
     Ok(compare_scans(&StoredScan::open(before)?, &StoredScan::open(after)?))
 }
 
-/// Compares two scans that were read.
+/// Compares two scans that are read already.
 pub fn compare_scans(before: &StoredScan, after: &StoredScan) -> Comparison {
     let ids: BTreeSet<&String> = before.findings.keys().chain(after.findings.keys()).collect();
     let mut comparison = Comparison {

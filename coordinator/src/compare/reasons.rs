@@ -1,4 +1,4 @@
-//! Why two scans tell a finding differently: window, watchlists, rule version, parameters, location database or data.
+//! Why a finding differs between two scans: window, watchlists, rule version, parameters, location database or data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,17 +20,17 @@ use crate::scan::CoverageEntry;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", content = "what", rename_all = "snake_case")]
 pub enum Reason {
-    /// One scan's window does not hold the finding's time.
+    /// The finding's time lies outside one scan's window.
     Window(String),
-    /// The analysis did not run in one of them.
+    /// The analysis did not run in one scan.
     NotRun(String),
-    /// A watchlist sets it aside, or names it, in one of them.
+    /// A watchlist suppresses or names it in one scan.
     Watchlist(String),
     /// The analysis has another version.
     RuleVersion(String),
     /// A parameter of the analysis differs.
     Parameters(String),
-    /// The location database, which the analysis asks, is another one.
+    /// The analysis uses locations, and the location database differs.
     Locations(String),
     /// A table and date that the analysis reads differs.
     Data(String),
@@ -53,7 +53,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What of the two scans' own accounts explains that `finding` differs.
+/// Why `finding` differs, as far as the results of the two scans show.
 pub(super) fn of(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for (scan, which) in [(before, "first"), (after, "second")] {
@@ -116,7 +116,7 @@ fn own_files<'a>(finding: &Finding, scan: &'a StoredScan) -> BTreeMap<&'a str, &
     files.collect()
 }
 
-/// The analysis of a finding with the scan that knows it; the later one if both do.
+/// The analysis of a finding, from the scan that knows it; from the later one if both do.
 fn analysis_of(
     finding: &Finding,
     before: &StoredScan,
@@ -132,7 +132,7 @@ fn rollups(analysis: &'static Analysis, detections: Detections) -> impl Iterator
     ids.filter_map(move |id| detections.rollup(id))
 }
 
-/// Parameters that differ: the leaves of the analysis's own section, and those of others that it or one of its rollups uses.
+/// Parameters that differ: those of the analysis's own section, and those of other sections that it or one of its rollups uses.
 fn parameters(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {
     let mut paths: BTreeSet<&str> = BTreeSet::from([finding.analysis.as_str()]);
     if let Some((analysis, detections)) = analysis_of(finding, before, after) {
@@ -150,7 +150,7 @@ fn parameters(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec
     reasons
 }
 
-/// Another location database, where the analysis asks one and ran in both scans.
+/// A different location database, if the analysis uses one and ran in both scans.
 fn locations(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Option<Reason> {
     let is_asked = analysis_of(finding, before, after)?.0.locations != Locations::Unused;
     let ran = |scan: &StoredScan| scan.summary.analyses.contains_key(&finding.analysis);
@@ -179,7 +179,7 @@ fn differing(path: &str, one: &Value, other: &Value, changes: &mut Vec<String>) 
     }
 }
 
-/// Tables and dates the analysis reads whose coverage differs, on the finding's own dates where any of those does.
+/// Tables and dates that the analysis reads and whose coverage differs; only the finding's own dates if one of them does.
 fn data(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {
     let Some((analysis, detections)) = analysis_of(finding, before, after) else { return Vec::new() };
     let tables: BTreeSet<&str> =
@@ -214,7 +214,7 @@ fn data(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reaso
     gaps(&tables, before, after).into_iter().chain(dates).collect()
 }
 
-/// What one of the scans could not look at of the tables, whatever its date.
+/// What one of the scans could not look at in these tables, regardless of the date.
 fn gaps(tables: &BTreeSet<&str>, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for (scan, other, which) in [(before, after, "first"), (after, before, "second")] {

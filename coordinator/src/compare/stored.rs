@@ -15,22 +15,22 @@ use serde_json::Value;
 use crate::output::findings_of_batches;
 use crate::scan::Summary;
 
-/// What a scan says of itself and of its findings.
+/// The summary, parameters and findings of a scan.
 pub struct StoredScan {
     /// Scores and coverage.
     pub summary: Summary,
     /// Every parameter, by section.
     pub parameters: Value,
-    /// The detections it was run with, as far as this version can read them.
+    /// The detections that it ran with, as far as this version can read them.
     pub detections: Detections,
     /// Findings by id.
     pub findings: BTreeMap<String, Arc<Finding>>,
-    /// Findings that an allow-list set aside, by id.
+    /// Findings that an allow-list suppressed, by id.
     pub suppressed: BTreeMap<String, Arc<Finding>>,
 }
 
 impl StoredScan {
-    /// A scan of which all is known.
+    /// A scan of these results.
     pub fn new(
         summary: Summary,
         parameters: Value,
@@ -47,7 +47,7 @@ impl StoredScan {
     /// Reads a result folder.
     ///
     /// # Errors
-    /// [`Error::Config`] where it holds no result of a scan.
+    /// [`Error::Config`] if it holds no result of a scan.
     pub fn open(folder: &Path) -> Result<Self> {
         Ok(Self::new(
             read_json(&folder.join("summary.json"))?,
@@ -67,16 +67,16 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_str(&text).map_err(|error| unreadable(path, &error))
 }
 
-/// The values of a file that has one a line.
+/// The values of a file with one JSON value per line.
 ///
 /// # Errors
-/// [`Error::Config`] where they are of another kind.
+/// [`Error::Config`] if they have another type.
 pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
     text.lines().map(serde_json::from_str).collect::<Result<_, _>>().map_err(|error| unreadable(path, &error))
 }
 
-/// From Parquet: the lines beside it may be of another schema.
+/// Read from Parquet, because the JSON lines may be written in another schema.
 fn read_findings(path: &Path) -> Result<Vec<Finding>> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)

@@ -1,4 +1,4 @@
-//! The texts of users' own detections and rollups by their paths: what a folder holds and what a request carries.
+//! The files of users' own detections and rollups, by path: the content of a folder, and of a request.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use hindcast_common::config::Config;
 use hindcast_common::detections::Detections;
 use hindcast_common::{Error, Result};
 
-/// Most files of all detections of a run.
+/// Files of all detections of a run at most.
 pub(super) const MAX_FILES: usize = 1_000;
-/// Most bytes of one file.
+/// Bytes of a file at most.
 pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The folder of rollups beside those of detections.
+/// The folder of rollups, next to those of detections.
 const ROLLUPS: &str = "rollups";
 
 /// Texts by path: `<id>/detection.toml`, `<id>/query.sql`, `rollups/<id>.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnFiles {
     files: BTreeMap<String, OwnFile>,
-    /// Whether they take the place of built-in ones of the same id, instead of being refused.
+    /// Whether they replace built-in ones of the same id instead of being refused.
     is_replacing: bool,
 }
 
@@ -26,15 +26,15 @@ pub struct OwnFiles {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct OwnFile {
     text: String,
-    /// Where it was read, as errors name it.
+    /// Where it was read, for error messages.
     place: String,
 }
 
 impl OwnFiles {
-    /// Takes in a file that was read at `place`. The same text under the same path counts once.
+    /// Adds a file that was read at `place`. The same text under the same path counts once.
     ///
     /// # Errors
-    /// [`Error::Config`] where another text has its path, the file is too long, or there are too many.
+    /// [`Error::Config`] if another text has its path, the file is too long, or there are too many.
     pub fn add(&mut self, path: &str, text: String, place: &str) -> Result<()> {
         if text.len() as u64 > MAX_FILE_BYTES {
             return Err(Error::Config(format!("{place} is longer than {MAX_FILE_BYTES} bytes")));
@@ -77,7 +77,7 @@ impl OwnFiles {
     /// The built-in detections and these.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the file and line of what is wrong.
+    /// [`Error::Config`] with the file and line of the error.
     pub fn load(&self) -> Result<Detections> {
         if self.is_empty() {
             return Ok(Detections::built_in());
@@ -109,13 +109,13 @@ impl OwnFiles {
         }
     }
 
-    /// These files, which take the place of built-in ones of the same id: for commands that leave no results.
+    /// These files, but replacing built-in ones of the same id: for commands that write no results.
     #[must_use]
     pub fn replacing(self) -> Self {
         Self { is_replacing: true, ..self }
     }
 
-    /// Where the file of a path was read; the path itself where it is built in.
+    /// Where the file of a path was read; the path itself if it is built in.
     pub fn place_of<'a>(&'a self, path: &'a str) -> &'a str {
         self.files.get(path).map_or(path, |file| &file.place)
     }
@@ -128,7 +128,7 @@ impl OwnFiles {
         config.detections.check_own(config).map_err(|error| self.at_place(error))
     }
 
-    /// An error of the loader, which names files by their paths, with the places where they were read.
+    /// Replaces the path in an error of the loader with the place where the file was read.
     pub fn at_place(&self, error: Error) -> Error {
         let Error::Config(text) = error else { return error };
         let named =
@@ -139,10 +139,10 @@ impl OwnFiles {
         })
     }
 
-    /// The files as a request carries them: JSON, texts by path; empty where there is none.
+    /// The files in the form of a request: JSON, texts by path; empty if there are none.
     ///
     /// # Errors
-    /// [`Error::Internal`] where they can't be written as JSON.
+    /// [`Error::Internal`] if they can't be written as JSON.
     pub fn to_request(&self) -> Result<String> {
         if self.is_empty() {
             return Ok(String::new());
@@ -152,10 +152,10 @@ impl OwnFiles {
         serde_json::to_string(&texts).map_err(|error| Error::Internal(error.to_string()))
     }
 
-    /// The files that a request carries.
+    /// The files in a request.
     ///
     /// # Errors
-    /// [`Error::Config`] where the text is not that of [`OwnFiles::to_request`], or beyond the bounds.
+    /// [`Error::Config`] if the text is not one of [`OwnFiles::to_request`], or exceeds the limits.
     pub fn of_request(text: &str) -> Result<Self> {
         let mut files = Self::default();
         if text.is_empty() {

@@ -1,4 +1,4 @@
-//! Folders of detections: which a configuration names, and the files they hold, on this machine's disk or in an object store.
+//! Folders of detections, on a local disk or in an object store: which ones a configuration names, and the files they hold.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use url::Url;
 
 use super::files::{MAX_FILE_BYTES, MAX_FILES, OwnFiles};
 
-/// The key of a configuration that names folders of detections.
+/// The configuration key that names folders of detections.
 const KEY: &str = "detections";
 /// The folder of rollups.
 const ROLLUPS: &str = "rollups";
-/// The file that makes a folder a detection.
+/// The file that every detection's folder has.
 const DETECTION_FILE: &str = "detection.toml";
-/// Endings of files that no detection holds: notes, and what editors leave beside a file that they change.
+/// Endings of ignored files: notes, and files that editors leave behind.
 const IGNORED_ENDINGS: [&str; 7] = [".md", "~", ".bak", ".orig", ".swp", ".swo", ".tmp"];
-/// Longest that listing a folder or reading a file of it may take.
+/// Time limit for listing a folder or reading one of its files.
 const LONGEST_READ: Duration = Duration::from_secs(30);
 
-/// The folders that a configuration names below `detections`, and its text without that key, with all lines where they were.
-/// A text that is no TOML is given back as it is: whoever reads it says so.
+/// The folders that a configuration names under `detections`, and its text without that key, with unchanged line numbers. A text
+/// that is not TOML is returned unchanged; its reader reports the error.
 ///
 /// # Errors
-/// [`Error::Config`] naming file and line where the key holds anything but a list of texts.
+/// [`Error::Config`] with file and line if the key is not a list of strings.
 pub fn take_folders(name: &str, text: &str) -> Result<(Vec<String>, String)> {
     let Ok(table) = DeTable::parse(text) else { return Ok((Vec::new(), text.to_owned())) };
     let Some((key, value)) = table.get_ref().iter().find(|(key, _)| key.get_ref() == KEY) else {
@@ -39,30 +39,30 @@ pub fn take_folders(name: &str, text: &str) -> Result<(Vec<String>, String)> {
     let folders = list.iter().map(|folder| folder.get_ref().as_str().map(str::to_owned).ok_or_else(wrong));
     let folders = folders.collect::<Result<Vec<_>>>()?;
     let taken = key.span().start..value.span().end;
-    // Errors of the rest keep their lines.
+    // Later errors keep their line numbers.
     let breaks: String = text[taken.clone()].chars().filter(|c| *c == '\n').collect();
     Ok((folders, format!("{}{breaks}{}", &text[..taken.start], &text[taken.end..])))
 }
 
-/// Whether a folder that a file names lies wherever it says, and not below the place of that file.
+/// Whether a folder named in a file is an absolute place, not one below that file.
 pub fn is_elsewhere(folder: &str) -> bool {
     // A one-letter scheme is a drive, not a store.
     folder.starts_with('/') || Url::parse(folder).is_ok_and(|url| url.scheme().len() > 1)
 }
 
-/// The files of `folders`, each of which holds detections' folders and `rollups` beside them, is one detection's folder, or is named
-/// `rollups` and holds nothing else. Hidden files, backups of editors and Markdown are passed over.
+/// The files of `folders`. Each holds folders of detections with `rollups` next to them, is the folder of one detection, or is
+/// named `rollups` and holds nothing else. Hidden files, editors' backups and Markdown are ignored.
 ///
 /// # Errors
-/// [`Error::Config`] naming a folder without a detection, or the file that can't be one of a detection's;
-/// [`Error::Storage`] where a store fails.
+/// [`Error::Config`] naming a folder without a detection, or a file that belongs to no detection; [`Error::Storage`] if a store
+/// fails.
 pub async fn read_folders(folders: &[Location]) -> Result<OwnFiles> {
     let mut files = OwnFiles::default();
     for folder in folders {
         for path in listed(folder).await? {
             let place = folder.name_of(&folder.child(&path));
             let bytes = folder.read_bounded(&path, MAX_FILE_BYTES, LONGEST_READ).await?;
-            // Deleted since it was listed.
+            // It was deleted after the listing.
             let Some(bytes) = bytes else { continue };
             let text = String::from_utf8(bytes.to_vec())
                 .map_err(|_| Error::Config(format!("{place}: it is not UTF-8 text")))?;
@@ -72,7 +72,7 @@ pub async fn read_folders(folders: &[Location]) -> Result<OwnFiles> {
     Ok(files)
 }
 
-/// A file's path as the loader takes it: in a detection's own folder its id comes before it.
+/// A file's path for the loader: in the folder of one detection its id is added.
 fn path_of(folder: &Location, path: &str) -> String {
     match (path.contains('/'), folder.prefix().parts().next_back()) {
         (false, Some(id)) => format!("{}/{path}", id.as_ref()),
@@ -80,7 +80,7 @@ fn path_of(folder: &Location, path: &str) -> String {
     }
 }
 
-/// Paths below the folder of the files it holds, in their order.
+/// Sorted paths of the files below the folder.
 async fn listed(folder: &Location) -> Result<Vec<String>> {
     let listing = with_retries(|| async {
         let mut paths = Vec::new();
@@ -124,7 +124,7 @@ async fn listed(folder: &Location) -> Result<Vec<String>> {
     }
 }
 
-/// The path of a file below the folder; none of what no detection holds: hidden files and folders, backups, and notes.
+/// The path of a file below the folder; none for ignored files: hidden files and folders, backups, and notes.
 fn below(folder: &Location, path: &Path) -> Option<String> {
     let parts: Vec<String> =
         path.prefix_match(folder.prefix())?.map(|part| part.as_ref().to_owned()).collect();

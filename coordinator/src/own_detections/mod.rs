@@ -1,4 +1,4 @@
-//! Users' own detections: where a configuration or a command names them, how they are read, and how they travel to a coordinator.
+//! Users' own detections: where a configuration or a command names them, how they are read, and how they are sent to a coordinator.
 
 mod files;
 mod folders;

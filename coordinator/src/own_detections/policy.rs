@@ -1,4 +1,4 @@
-//! Which detections a process takes beside the built-in ones: its own, and those of requests and lakes where that is allowed.
+//! Which detections a process accepts in addition to the built-in ones: its own, and those of requests and lakes if allowed.
 
 use hindcast_common::{Error, Result};
 
@@ -7,24 +7,24 @@ use super::files::OwnFiles;
 /// What a process allows.
 #[derive(Debug, Clone)]
 pub struct DetectionPolicy {
-    /// Detections that it brings itself.
+    /// The process's own detections.
     own: OwnFiles,
-    /// Whether requests and the configurations of lakes may bring some.
+    /// Whether requests and lake configurations may bring detections.
     allows_others: bool,
 }
 
 impl DetectionPolicy {
-    /// Of a process that whoever asks has started.
+    /// The policy of a process that its user starts.
     pub fn of_own_process() -> Self {
         Self { own: OwnFiles::default(), allows_others: true }
     }
 
-    /// Of a process that tries detections and leaves no results: they may take the place of built-in ones.
+    /// The policy of a process that tests detections and writes no results: they may replace built-in ones.
     pub fn of_trial() -> Self {
         Self { own: OwnFiles::default().replacing(), allows_others: true }
     }
 
-    /// Of a coordinator that brings `own`.
+    /// The policy of a coordinator with the detections `own`.
     pub fn of_coordinator(own: OwnFiles, allows_others: bool) -> Self {
         Self { own, allows_others }
     }
@@ -34,10 +34,10 @@ impl DetectionPolicy {
         self.allows_others
     }
 
-    /// The files of a run: this process's, and those that `whose` brings.
+    /// The files of a run: those of this process and those of `whose`.
     ///
     /// # Errors
-    /// [`Error::Denied`] where that is not allowed; [`Error::Config`] where two differ under one path.
+    /// [`Error::Denied`] if that is not allowed; [`Error::Config`] if two files differ under one path.
     pub fn with(&self, others: &OwnFiles, whose: &str) -> Result<OwnFiles> {
         if !others.is_empty() {
             self.check(whose)?;
@@ -45,10 +45,10 @@ impl DetectionPolicy {
         self.own.clone().joined(others)
     }
 
-    /// Fails where detections of others are not allowed.
+    /// Checks that detections of `whose` are allowed.
     ///
     /// # Errors
-    /// [`Error::Denied`] then, which says what to set.
+    /// [`Error::Denied`] if not, with the setting that would allow them.
     pub fn check(&self, whose: &str) -> Result<()> {
         if self.allows_others {
             return Ok(());
