@@ -15,10 +15,10 @@ const SECONDS_PER_DAY: f64 = 86_400.0;
 /// What a parameter may be.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Range {
-    least: f64,
-    most: f64,
-    excludes_least: bool,
-    excludes_most: bool,
+    min: f64,
+    max: f64,
+    excludes_min: bool,
+    excludes_max: bool,
     /// Whether it is of lengths of time, in seconds, which may also be `unlimited`.
     is_span: bool,
     /// What the parameter counts.
@@ -26,31 +26,31 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    /// From `least` to `most`.
-    pub(crate) const fn closed(least: f64, most: f64, unit: &'static str) -> Self {
+    /// From `min` to `max`.
+    pub(crate) const fn closed(min: f64, max: f64, unit: &'static str) -> Self {
         let unit = Cow::Borrowed(unit);
-        Self { least, most, excludes_least: false, excludes_most: false, is_span: false, unit }
+        Self { min, max, excludes_min: false, excludes_max: false, is_span: false, unit }
     }
 
-    /// From `least`, below `most`.
-    pub(crate) const fn below(least: f64, most: f64, unit: &'static str) -> Self {
+    /// From `min`, below `max`.
+    pub(crate) const fn below(min: f64, max: f64, unit: &'static str) -> Self {
         let unit = Cow::Borrowed(unit);
-        Self { least, most, excludes_least: false, excludes_most: true, is_span: false, unit }
+        Self { min, max, excludes_min: false, excludes_max: true, is_span: false, unit }
     }
 
     /// A length of time from so many seconds to so many, or `unlimited`.
-    pub(crate) const fn span(least: f64, most: f64) -> Self {
+    pub(crate) const fn span(min: f64, max: f64) -> Self {
         let unit = Cow::Borrowed("");
-        Self { least, most, excludes_least: false, excludes_most: false, is_span: true, unit }
+        Self { min, max, excludes_min: false, excludes_max: false, is_span: true, unit }
     }
 
     /// A range of numbers; `excludes` says whether the first bound and the second lie outside it.
     pub(crate) fn of(bounds: [f64; 2], excludes: (bool, bool), unit: &str) -> Self {
         Self {
-            least: bounds[0],
-            most: bounds[1],
-            excludes_least: excludes.0,
-            excludes_most: excludes.1,
+            min: bounds[0],
+            max: bounds[1],
+            excludes_min: excludes.0,
+            excludes_max: excludes.1,
             is_span: false,
             unit: Cow::Owned(unit.to_owned()),
         }
@@ -58,8 +58,8 @@ impl Range {
 
     /// Whether nothing is in it.
     pub(crate) fn is_empty(&self) -> bool {
-        let is_point = self.least == self.most && !self.excludes_least && !self.excludes_most;
-        !(self.least < self.most || is_point)
+        let is_point = self.min == self.max && !self.excludes_min && !self.excludes_max;
+        !(self.min < self.max || is_point)
     }
 
     /// Checks the number or length of time that stands at `path` of `layer`; a value of another type passes.
@@ -88,23 +88,23 @@ impl Range {
 
     /// What is not a number is in no range.
     fn holds(&self, number: f64) -> bool {
-        let is_above = if self.excludes_least { number > self.least } else { number >= self.least };
-        let is_below = if self.excludes_most { number < self.most } else { number <= self.most };
+        let is_above = if self.excludes_min { number > self.min } else { number >= self.min };
+        let is_below = if self.excludes_max { number < self.max } else { number <= self.max };
         is_above && is_below
     }
 }
 
 impl fmt::Display for Range {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { least, most, unit, .. } = self;
+        let Self { min, max, unit, .. } = self;
         if self.is_span {
-            return write!(formatter, "from {least}s to {}d, or unlimited", most / SECONDS_PER_DAY);
+            return write!(formatter, "from {min}s to {}d, or unlimited", max / SECONDS_PER_DAY);
         }
-        match (self.excludes_least, self.excludes_most) {
-            (false, false) => write!(formatter, "from {least} to {most}"),
-            (true, false) => write!(formatter, "above {least} and at most {most}"),
-            (false, true) => write!(formatter, "at least {least} and below {most}"),
-            (true, true) => write!(formatter, "above {least} and below {most}"),
+        match (self.excludes_min, self.excludes_max) {
+            (false, false) => write!(formatter, "from {min} to {max}"),
+            (true, false) => write!(formatter, "above {min} and at most {max}"),
+            (false, true) => write!(formatter, "at least {min} and below {max}"),
+            (true, true) => write!(formatter, "above {min} and below {max}"),
         }?;
         if unit.is_empty() { Ok(()) } else { write!(formatter, " {unit}") }
     }

@@ -187,7 +187,9 @@ fn parse_table(layer: &Layer<'_>) -> Result<toml::Table> {
 fn in_layers(error: Error, layers: &[Layer<'_>]) -> Error {
     let names: Vec<&str> = layers.iter().map(|layer| layer.name).collect();
     match error {
-        Error::Config(told) if !names.is_empty() => Error::Config(format!("{}: {told}", names.join(" and "))),
+        Error::Config(message) if !names.is_empty() => {
+            Error::Config(format!("{}: {message}", names.join(" and ")))
+        }
         other => other,
     }
 }

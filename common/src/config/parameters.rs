@@ -82,7 +82,7 @@ pub(super) fn lay_over(below: &mut Parameters, above: Parameters) {
 }
 
 /// Steps that the message of a check may take: no loop keeps a run waiting.
-const MOST_STEPS: u64 = 100_000;
+const MAX_STEPS: u64 = 100_000;
 
 impl Config {
     /// The value at a path such as `beaconing.max_jitter` or `firewall.vendor`; none where there is no such parameter.
@@ -135,13 +135,13 @@ impl Config {
     /// Fails where the condition is false; what can't be said, such as of an unlimited span, is none.
     fn check_agrees(&self, analysis: &Analysis, check: &Check) -> Result<()> {
         let bindings = Bindings::of(self, analysis.id, analysis.about.uses)?;
-        let holds =
-            sql::constant(&check.holds, &bindings).map_err(|error| Error::Config(sql::told(&error)))?;
+        let holds = sql::constant(&check.holds, &bindings)
+            .map_err(|error| Error::Config(sql::error_message(&error)))?;
         if holds != ScalarValue::Boolean(Some(false)) {
             return Ok(());
         }
         let mut templates = Environment::new();
-        templates.set_fuel(Some(MOST_STEPS));
+        templates.set_fuel(Some(MAX_STEPS));
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         let values = self.parameters.get(analysis.id);
         let message = templates.render_str(check.message, values).map_err(|error| {

@@ -9,16 +9,16 @@ use super::bounds::Range;
 use crate::Result;
 
 /// Longest length of time: a hundred years.
-const LONGEST_SPAN: f64 = 36_500.0 * 86_400.0;
+const MAX_SPAN: f64 = 36_500.0 * 86_400.0;
 /// Largest number of rows, keys or events that a parameter may ask for.
-const MOST: f64 = 1e9;
+const MAX_COUNT: f64 = 1e9;
 
 /// Paths of parameters in a file, where `*` is any name or any element of a list, with the values they may have.
 static RANGES: &[(&str, Range)] = &[
     ("tables.*.folder_slack_days", Range::closed(0.0, 366.0, "days")),
-    ("score.cap", Range::closed(1.0, MOST, "points")),
-    ("score.medium", Range::closed(1.0, MOST, "points")),
-    ("score.high", Range::closed(1.0, MOST, "points")),
+    ("score.cap", Range::closed(1.0, MAX_COUNT, "points")),
+    ("score.medium", Range::closed(1.0, MAX_COUNT, "points")),
+    ("score.high", Range::closed(1.0, MAX_COUNT, "points")),
     ("risk.low", Range::below(0.0, 1.0, "(a probability)")),
     ("risk.medium", Range::below(0.0, 1.0, "(a probability)")),
     ("risk.high", Range::below(0.0, 1.0, "(a probability)")),
@@ -26,11 +26,11 @@ static RANGES: &[(&str, Range)] = &[
     ("risk.repeat", Range::below(0.0, 1.0, "(a part of one)")),
     ("risk.tactic", Range::closed(0.0, 100.0, "(evidence)")),
     ("risk.rest", Range::below(0.0, 1.0, "(a part of one)")),
-    ("risk.min_sources", Range::closed(0.0, MOST, "sources")),
+    ("risk.min_sources", Range::closed(0.0, MAX_COUNT, "sources")),
     ("risk.medium_level", Range::closed(1.0, 100.0, "(a risk)")),
     ("risk.high_level", Range::closed(1.0, 100.0, "(a risk)")),
-    ("incidents.within", Range::span(1.0, LONGEST_SPAN)),
-    ("incidents.max_shared", Range::closed(0.0, MOST, "entities")),
+    ("incidents.within", Range::span(1.0, MAX_SPAN)),
+    ("incidents.max_shared", Range::closed(0.0, MAX_COUNT, "entities")),
     ("own_detections.max_seconds", Range::closed(1.0, 86_400.0, "seconds")),
     ("watchlists.*.weight", Range::closed(1.0, 1_000.0, "times")),
 ];

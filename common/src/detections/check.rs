@@ -71,7 +71,7 @@ fn check_uses(analysis: &Analysis, config: &Config) -> Result<()> {
 
 /// The planner's errors name file and line.
 fn wrong(error: DataFusionError) -> Error {
-    Error::Config(sql::told(&error))
+    Error::Config(sql::error_message(&error))
 }
 
 /// That the result has the columns that are documented, in their order.
@@ -84,7 +84,9 @@ fn check_columns(analysis: &Analysis, result: &SchemaRef) -> Result<()> {
         Some((column.line, mistyped(column, field.data_type())))
     });
     match problem {
-        Some((line, told)) => Err(Error::Config(format!("{}, line {line}: {told}", analysis.about.file))),
+        Some((line, message)) => {
+            Err(Error::Config(format!("{}, line {line}: {message}", analysis.about.file)))
+        }
         None => Ok(()),
     }
 }
@@ -99,23 +101,23 @@ fn misplaced(documented: &[ColumnAbout], there: &[&str]) -> Option<(usize, Strin
     if missing.is_empty() && more.is_empty() {
         let moved = || names.iter().zip(there).enumerate().filter(|(_, (name, there))| name != there);
         let (first, _) = moved().next()?;
-        let told = moved()
+        let moves = moved()
             .map(|(index, (name, there))| format!("{there} where {name} is documented ({})", index + 1));
-        let told = told.collect::<Vec<_>>().join(", ");
+        let moves = moves.collect::<Vec<_>>().join(", ");
         return Some((
             documented[first].line,
-            format!("columns of the result are out of place: it has {told}"),
+            format!("columns of the result are out of place: it has {moves}"),
         ));
     }
-    let mut told = Vec::new();
+    let mut problems = Vec::new();
     if !missing.is_empty() {
         let names: Vec<&str> = missing.iter().map(|column| column.name).collect();
-        told.push(format!("the result lacks {}", names.join(", ")));
+        problems.push(format!("the result lacks {}", names.join(", ")));
     }
     if !more.is_empty() {
-        told.push(format!("the result has {}, which [[columns]] does not list", more.join(", ")));
+        problems.push(format!("the result has {}, which [[columns]] does not list", more.join(", ")));
     }
-    Some((missing.first().map_or(last, |column| column.line), told.join("; ")))
+    Some((missing.first().map_or(last, |column| column.line), problems.join("; ")))
 }
 
 /// What is said of a column of another type than is documented.
@@ -180,7 +182,7 @@ mod tests {
 
     #[test]
     fn columns_that_differ_are_named_with_how() {
-        for (there, line, told) in [
+        for (there, line, message) in [
             (&["a", "c"][..], 11, "the result lacks b"),
             (&["a", "b", "c", "d"], 12, "the result has d, which [[columns]] does not list"),
             (&["a", "x", "c"], 11, "the result lacks b; the result has x, which [[columns]] does not list"),
@@ -190,18 +192,18 @@ mod tests {
                 "columns of the result are out of place: it has c where b is documented (2), b where c is documented (3)",
             ),
         ] {
-            assert_eq!(misplaced(&columns(&["a", "b", "c"]), there), Some((line, told.to_owned())));
+            assert_eq!(misplaced(&columns(&["a", "b", "c"]), there), Some((line, message.to_owned())));
         }
         assert_eq!(misplaced(&columns(&["a", "b"]), &["a", "b"]), None);
     }
 
     #[test]
     fn types_are_named_as_detections_write_them() {
-        let told = |is: &DataType| mistyped(&columns(&["_rank"])[0], is);
+        let message = |is: &DataType| mistyped(&columns(&["_rank"])[0], is);
         assert_eq!(
-            told(&DataType::UInt64),
+            message(&DataType::UInt64),
             "the column _rank is documented as integer, but it is UInt64: write CAST(_rank AS BIGINT) AS _rank, or correct the type"
         );
-        assert!(told(&DataType::Float64).contains("documented as integer, but it is float:"));
+        assert!(message(&DataType::Float64).contains("documented as integer, but it is float:"));
     }
 }

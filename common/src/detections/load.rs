@@ -28,7 +28,7 @@ type Folder<'a> = BTreeMap<&'a str, (&'a str, &'a str)>;
 
 /// What is there already beside files that are loaded.
 #[derive(Clone, Copy)]
-pub(super) struct Beside {
+pub(super) struct Existing {
     pub(super) detections: Detections,
     /// Whether files take the place of what has their id, instead of being refused.
     pub(super) is_replaced: bool,
@@ -37,15 +37,15 @@ pub(super) struct Beside {
 /// What `files` define; those of a user come beside the built-in ones.
 pub(super) fn load(
     files: &[(String, String)],
-    beside: Option<Beside>,
+    existing: Option<Existing>,
 ) -> Result<(Vec<&'static Analysis>, Vec<&'static Rollup>)> {
     let (folders, rollup_files) = sorted(files)?;
-    let is_taken = beside.is_some_and(|beside| !beside.is_replaced);
-    let beside = beside.map(|beside| beside.detections);
+    let is_taken = existing.is_some_and(|existing| !existing.is_replaced);
+    let existing = existing.map(|existing| existing.detections);
     let mut rollups: Vec<&'static Rollup> = Vec::new();
     for (id, (path, text)) in rollup_files {
         check_id(path, id)?;
-        if is_taken && beside.is_some_and(|known| known.rollup(id).is_some()) {
+        if is_taken && existing.is_some_and(|known| known.rollup(id).is_some()) {
             return Err(Error::Config(format!(
                 "{path}, line 1: there is a rollup {id} already; choose another name"
             )));
@@ -53,7 +53,8 @@ pub(super) fn load(
         rollups.push(Box::leak(Box::new(rollup_definition::parse(path, text, id)?)));
     }
     let known = |id: &str| {
-        rollups.iter().any(|rollup| rollup.id == id) || beside.is_some_and(|known| known.rollup(id).is_some())
+        rollups.iter().any(|rollup| rollup.id == id)
+            || existing.is_some_and(|known| known.rollup(id).is_some())
     };
     let mut analyses: Vec<&'static Analysis> = Vec::new();
     for (folder, files) in folders {
@@ -65,21 +66,21 @@ pub(super) fn load(
                 "{path}, line 1: {id:?} is the name of another section of configuration files; choose another name"
             )));
         }
-        let is_built_in = beside.is_none_or(|known| known.by_id(id).is_some());
+        let is_built_in = existing.is_none_or(|known| known.by_id(id).is_some());
         if (is_taken && is_built_in) || analyses.iter().any(|analysis| analysis.id == id) {
             return Err(Error::Config(format!(
                 "{path}, line 1: there is a detection {id} already; choose another name"
             )));
         }
-        let analysis = analysis(id, &files, Origin { is_own: beside.is_some(), is_built_in })?;
+        let analysis = analysis(id, &files, Origin { is_own: existing.is_some(), is_built_in })?;
         let mut read = analysis.rollups.iter().chain(analysis.optional_rollups);
         if let Some(rollup) = read.find(|rollup| !known(rollup)) {
             let all = rollups.iter().map(|rollup| rollup.id);
-            let others = beside.into_iter().flat_map(Detections::rollups).map(|rollup| rollup.id);
+            let others = existing.into_iter().flat_map(Detections::rollups).map(|rollup| rollup.id);
             let hint = did_you_mean(rollup, all.chain(others));
             return Err(wrong(&files, rollup, &format!("there is no rollup {rollup:?}{hint}")));
         }
-        let built_in = beside.into_iter().flat_map(Detections::all).copied();
+        let built_in = existing.into_iter().flat_map(Detections::all).copied();
         check_tables(&analysis, &files, analyses.iter().copied().chain(built_in))?;
         analyses.push(Box::leak(Box::new(analysis)));
     }

@@ -26,7 +26,7 @@ pub use definition::ColumnType;
 pub(crate) use load::{leaked, leaked_list};
 
 use self::chart::ChartDefinition;
-use self::load::Beside;
+use self::load::Existing;
 use self::parameters::{ParameterDefinition, ParameterType};
 use self::sql::SqlText;
 use crate::analyses::{Analysis, Suite};
@@ -178,7 +178,7 @@ impl Detections {
     /// # Errors
     /// [`Error::Config`] naming file and line of what is wrong, or the file whose id there is already.
     pub fn with_own(files: Vec<(String, String)>) -> Result<Self> {
-        Self::beside_built_in(files, false)
+        Self::with_built_in(files, false)
     }
 
     /// As [`Detections::with_own`], but what has the id of a built-in detection or rollup takes its place: for who works on those that
@@ -187,10 +187,10 @@ impl Detections {
     /// # Errors
     /// [`Error::Config`] naming file and line of what is wrong.
     pub fn replacing(files: Vec<(String, String)>) -> Result<Self> {
-        Self::beside_built_in(files, true)
+        Self::with_built_in(files, true)
     }
 
-    fn beside_built_in(mut files: Vec<(String, String)>, is_replaced: bool) -> Result<Self> {
+    fn with_built_in(mut files: Vec<(String, String)>, is_replaced: bool) -> Result<Self> {
         // Each content is loaded once, and stays for as long as the process.
         static KNOWN: LazyLock<Mutex<HashMap<(bool, Files), Detections>>> = LazyLock::new(Mutex::default);
         if files.is_empty() {
@@ -203,8 +203,8 @@ impl Detections {
             return Ok(*detections);
         }
         let built_in = Self::built_in();
-        let beside = Beside { detections: built_in, is_replaced };
-        let (mut analyses, mut rollups) = load::load(&key.1, Some(beside))?;
+        let existing = Existing { detections: built_in, is_replaced };
+        let (mut analyses, mut rollups) = load::load(&key.1, Some(existing))?;
         let (ids, rollup_ids): (BTreeSet<&str>, BTreeSet<&str>) =
             (analyses.iter().map(|one| one.id).collect(), rollups.iter().map(|one| one.id).collect());
         analyses.extend(built_in.0.all.iter().filter(|one| !ids.contains(one.id)));
@@ -240,7 +240,7 @@ impl Detections {
     }
 
     /// The analysis whose result table or companion table has this name.
-    pub fn of_table(self, table: &str) -> Option<&'static Analysis> {
+    pub fn by_table(self, table: &str) -> Option<&'static Analysis> {
         let is_companion = |analysis: &&&'static Analysis| {
             analysis.companion.as_ref().is_some_and(|companion| companion.name == table)
         };

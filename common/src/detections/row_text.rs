@@ -13,7 +13,7 @@ use crate::format::{decimal, instant};
 pub const NONE: &str = "(none)";
 
 /// Steps a template may take: far more than a text needs.
-const MOST_STEPS: u64 = 100_000;
+const MAX_STEPS: u64 = 100_000;
 /// The name under which a template lies in its environment.
 const TEMPLATE: &str = "text";
 
@@ -137,7 +137,7 @@ pub fn text_of_number(template: &str, value: f64) -> Result<String, String> {
 fn environment<'a>() -> Environment<'a> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(MOST_STEPS));
+    environment.set_fuel(Some(MAX_STEPS));
     environment.add_filter("number", number);
     environment.set_formatter(|out, _, value| {
         let is_absent = value.is_none() || value.as_str().is_some_and(str::is_empty);

@@ -14,13 +14,13 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 /// Parentheses and queries within each other: the parser counts them.
 pub(crate) const RECURSION_LIMIT: usize = 50;
 /// Words, numbers and signs of a text.
-const MOST_TOKENS: usize = 10_000;
+const MAX_TOKENS: usize = 10_000;
 /// Expressions within each other: a chain of so many operators is as deep a tree, which the parser does not count.
-const MOST_DEPTH: usize = 200;
+const MAX_DEPTH: usize = 200;
 /// Tables that a query reads, each as often as it is named.
-const MOST_STEPS: usize = 1_000;
+const MAX_STEPS: usize = 1_000;
 /// Largest size that may be asked of [`SIZED`].
-const MOST_SIZE: f64 = 1_000.0;
+const MAX_SIZE: f64 = 1_000.0;
 /// Functions that take as much memory as an argument says, of which no memory budget knows, each with the arguments that say it.
 const SIZED: [(&str, &[usize]); 4] = [
     ("lpad", &[1]),
@@ -37,9 +37,9 @@ pub(crate) fn check_text(text: &str) -> Result<()> {
     // The parser says what is wrong with a text that has no tokens.
     let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize().unwrap_or_default();
     let count = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).count();
-    if count > MOST_TOKENS {
+    if count > MAX_TOKENS {
         return plan_err!(
-            "it has {count} words and signs, and {MOST_TOKENS} are the most: lists belong into parameters"
+            "it has {count} words and signs, and {MAX_TOKENS} are the most: lists belong into parameters"
         );
     }
     Ok(())
@@ -82,10 +82,10 @@ fn steps(part: &impl Visit, steps_of: &HashMap<&str, usize>) -> Result<usize> {
             _ => None,
         };
         steps = steps.saturating_add(named.copied().unwrap_or(1));
-        if steps > MOST_STEPS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if steps > MAX_STEPS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     if counted.is_break() {
-        return plan_err!("it comes to more than {MOST_STEPS} steps: join and unite fewer queries");
+        return plan_err!("it comes to more than {MAX_STEPS} steps: join and unite fewer queries");
     }
     Ok(steps)
 }
@@ -109,14 +109,14 @@ impl Visitor for Depth {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<String> {
         self.0 += 1;
-        if self.0 > MOST_DEPTH {
+        if self.0 > MAX_DEPTH {
             return ControlFlow::Break(format!(
-                "it is nested too deeply, or chains more than {MOST_DEPTH} operators: a list may do, as in x IN (…), is_one_of and matches"
+                "it is nested too deeply, or chains more than {MAX_DEPTH} operators: a list may do, as in x IN (…), is_one_of and matches"
             ));
         }
         match expr {
             Expr::Function(function) if !is_bounded(function) => ControlFlow::Break(format!(
-                "{}: its size has to be written as a number, of at most {MOST_SIZE}",
+                "{}: its size has to be written as a number, of at most {MAX_SIZE}",
                 function.name
             )),
             _ => ControlFlow::Continue(()),
@@ -138,7 +138,7 @@ fn is_bounded(function: &Function) -> bool {
     };
     let is_written = |argument: &FunctionArg| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => match &value.value {
-            Value::Number(digits, _) => digits.parse().is_ok_and(|size: f64| size <= MOST_SIZE),
+            Value::Number(digits, _) => digits.parse().is_ok_and(|size: f64| size <= MAX_SIZE),
             _ => false,
         },
         _ => false,
@@ -166,11 +166,11 @@ mod tests {
         let chain = |count: usize| vec!["1"; count].join(" + ");
         assert_eq!(value(&chain(150)), "150");
         for sql in [chain(250), chain(2_000)] {
-            let told = value(&sql);
-            assert!(told.contains("mine/query.sql, line 1: it is nested too deeply"), "{told}");
+            let message = value(&sql);
+            assert!(message.contains("mine/query.sql, line 1: it is nested too deeply"), "{message}");
         }
-        let told = value(&chain(50_000));
-        assert!(told.contains("it has 99999 words and signs"), "{told}");
+        let message = value(&chain(50_000));
+        assert!(message.contains("it has 99999 words and signs"), "{message}");
     }
 
     #[test]
@@ -182,12 +182,12 @@ mod tests {
             "\"lpad\"('7', 1e9)",
             "approx_percentile_cont(1, 0.5, 9999)",
         ] {
-            let told = value(sql);
-            assert!(told.contains("has to be written as a number, of at most 1000"), "{told}");
+            let message = value(sql);
+            assert!(message.contains("has to be written as a number, of at most 1000"), "{message}");
         }
         for sql in ["repeat('x', 9)", "range(1, 9)", "array_length(array_repeat(1, 9))", "make_array(1)"] {
-            let told = value(sql);
-            assert!(told.contains("Invalid function"), "{told}");
+            let message = value(sql);
+            assert!(message.contains("Invalid function"), "{message}");
         }
     }
 
@@ -198,7 +198,7 @@ mod tests {
         let sql = format!("WITH c0 AS (SELECT 1 AS a), {} SELECT a FROM c39", doubled.join(", "));
         let session = session().unwrap().state();
         let planned = query(&text(&sql), &session, &|_| Ok(None), &Bindings::default());
-        let told = planned.map(|_| ()).unwrap_err().to_string();
-        assert!(told.contains("more than 1000 steps"), "{told}");
+        let message = planned.map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("more than 1000 steps"), "{message}");
     }
 }

@@ -229,7 +229,7 @@ fn located(sql: &SqlText, error: DataFusionError) -> DataFusionError {
 }
 
 /// What an error of a plan says: the planner names file and line itself.
-pub(crate) fn told(error: &DataFusionError) -> String {
+pub(crate) fn error_message(error: &DataFusionError) -> String {
     match error.find_root() {
         DataFusionError::Plan(message) => message.clone(),
         _ => error.strip_backtrace(),

@@ -14,7 +14,7 @@ use super::rule::{FindingRule, Severity};
 use crate::analyses::Analysis;
 use crate::config::Config;
 use crate::detections::bindings::Bindings;
-use crate::detections::sql::{self, SqlText, told};
+use crate::detections::sql::{self, SqlText, error_message};
 use crate::{Error, Result};
 
 /// What is said of each row of a batch.
@@ -61,13 +61,13 @@ impl<'a> Judge<'a> {
         let context = SimplifyContext::builder().with_schema(Arc::clone(&schema)).build();
         let simplifier = ExprSimplifier::new(context);
         let compiled = |text: &SqlText, what: &str, is_right: fn(&DataType) -> bool, wanted: &str| {
-            let expr =
-                sql::expression(text, &schema, bindings).map_err(|error| Error::Config(told(&error)))?;
+            let expr = sql::expression(text, &schema, bindings)
+                .map_err(|error| Error::Config(error_message(&error)))?;
             // Some functions are there only for the optimiser to write as others.
             let planned = simplifier
                 .coerce(expr, &schema)
                 .and_then(|expr| session.create_physical_expr(simplifier.simplify(expr)?, &schema));
-            let planned = planned.map_err(|error| at_fault(text, what, &told(&error)))?;
+            let planned = planned.map_err(|error| at_fault(text, what, &error_message(&error)))?;
             let data_type = planned.data_type(schema.as_arrow())?;
             if !is_right(&data_type) {
                 return Err(at_fault(text, what, &format!("it gives {data_type}, where {wanted} is needed")));
@@ -134,7 +134,7 @@ fn evaluated(
     what: &str,
 ) -> Result<ArrayRef> {
     let values = expr.evaluate(batch).and_then(|values| values.into_array(batch.num_rows()));
-    values.map_err(|error| at_fault(text, what, &told(&error)))
+    values.map_err(|error| at_fault(text, what, &error_message(&error)))
 }
 
 fn severity_of(text: Option<&str>) -> std::result::Result<Severity, String> {

@@ -32,17 +32,17 @@ pub(super) fn check(
                 let unknown = columns.into_iter();
                 let unknown = unknown.filter_map(|column| Some((column, check_column(table, column).err()?)));
                 wrong.extend(
-                    unknown.map(|(column, told)| Difference::new(lines.of_column(name, column), told)),
+                    unknown.map(|(column, message)| Difference::new(lines.of_column(name, column), message)),
                 );
             }
-            Err(told) => wrong.push(Difference::new(lines.of_table(name), told)),
+            Err(message) => wrong.push(Difference::new(lines.of_table(name), message)),
         }
     }
     let columns: Vec<&str> = analysis.about.columns.iter().map(|column| column.name).collect();
     wrong.extend(unknown_columns("row", (&case.expect, &lines.expect), &columns));
     if case.summary.is_some() && analysis.companion.is_none() {
-        let told = "the detection has no companion table".to_owned();
-        wrong.push(Difference::new(lines.summary.line_or(lines.line), told));
+        let message = "the detection has no companion table".to_owned();
+        wrong.push(Difference::new(lines.summary.line_or(lines.line), message));
     }
     match parameters(case, detections) {
         Ok(config) if wrong.is_empty() => Ok(config),
@@ -57,25 +57,26 @@ pub(super) fn check(
 /// The parameters that a case sets, over those of its preset.
 fn parameters(case: &Case, detections: Detections) -> Result<Config, Difference> {
     let layer = Layer { name: NAME, text: &case.config };
-    let told =
-        |line: usize, told: &str| Difference::new(case.lines.of_config(line), format!("{NAME}: {told}"));
+    let difference = |line: usize, message: &str| {
+        Difference::new(case.lines.of_config(line), format!("{NAME}: {message}"))
+    };
     if let Err(error) = toml::from_str::<toml::Table>(&case.config) {
         let line = error.span().map_or(1, |span| layer.line_of(span.start));
-        return Err(told(line, error.message()));
+        return Err(difference(line, error.message()));
     }
     Config::load_with(&case.preset, &[layer], detections).map_err(|error| {
-        let Error::Config(text) = error else { return told(1, &error.to_string()) };
+        let Error::Config(text) = error else { return difference(1, &error.to_string()) };
         let of_line = text.strip_prefix(NAME).and_then(|text| text.strip_prefix(", line "));
         let of_line = of_line.and_then(|text| text.split_once(": "));
         match of_line.and_then(|(line, text)| Some((line.parse().ok()?, text))) {
-            Some((line, text)) => told(line, text),
+            Some((line, text)) => difference(line, text),
             None => match text.strip_prefix("config: TOML parse error at line ") {
                 // The lines that it shows are in the file.
                 Some(shown) => {
                     let digits = shown.chars().take_while(char::is_ascii_digit).collect::<String>();
-                    told(digits.parse().unwrap_or(1), text.lines().last().unwrap_or_default())
+                    difference(digits.parse().unwrap_or(1), text.lines().last().unwrap_or_default())
                 }
-                None => told(1, text.strip_prefix("config: ").unwrap_or(&text)),
+                None => difference(1, text.strip_prefix("config: ").unwrap_or(&text)),
             },
         }
     })
@@ -91,7 +92,7 @@ mod tests {
         let analysis = detections.by_id("dns_tunneling").unwrap();
         let case = &parse("dns_tunneling/cases.toml", text).unwrap()[0];
         let wrong = check(case, analysis, detections).err().unwrap_or_default();
-        wrong.into_iter().map(|difference| (difference.line, difference.told)).collect()
+        wrong.into_iter().map(|difference| (difference.line, difference.message)).collect()
     }
 
     #[test]
@@ -115,7 +116,7 @@ mod tests {
             "[[case]]\nname = 'x'\nrows.CommonSecurityLog = [\n  { SourceIP = 'a' },\n  { SourceIp = 'a' },\n]\n\
              rows.AuditLog = []\nexpect = [\n  { source_ip = 'a' },\n  { source_ipp = 'a', zzz = 1 },\n]\nsummary = []\n",
         );
-        let of = |line: usize, told: &str| (line, told.to_owned());
+        let of = |line: usize, message: &str| (line, message.to_owned());
         assert_eq!(
             wrong,
             [

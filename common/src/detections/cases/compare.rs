@@ -24,12 +24,12 @@ pub struct Difference {
     /// The line of `cases.toml` that says otherwise, counted from 1.
     pub line: usize,
     /// What differs; what there is in its place may follow on lines of its own.
-    pub told: String,
+    pub message: String,
 }
 
 impl Difference {
-    pub(super) fn new(line: usize, told: String) -> Self {
-        Self { line, told }
+    pub(super) fn new(line: usize, message: String) -> Self {
+        Self { line, message }
     }
 
     /// There are more or fewer than the case says.
@@ -63,14 +63,14 @@ fn of_table(of: &str, (expected, lines): (&[Table], &ListLines), actual: &Record
     }
     if rows.len() != expected.len() {
         // Of the columns the case looks at, else of all.
-        let told = |row: &Row<'_>| match named.is_empty() {
+        let describe = |row: &Row<'_>| match named.is_empty() {
             true => row.to_json().to_string(),
             false => {
                 let cells = named.iter().map(|column| format!("{column} = {}", row.json_of(column)));
                 format!("{{ {} }}", cells.collect::<Vec<_>>().join(", "))
             }
         };
-        let actual: Vec<String> = rows.iter().map(told).collect();
+        let actual: Vec<String> = rows.iter().map(describe).collect();
         return vec![Difference::count(lines.line_or(1), of, expected.len(), &actual)];
     }
     let mut found = Vec::new();
@@ -78,8 +78,8 @@ fn of_table(of: &str, (expected, lines): (&[Table], &ListLines), actual: &Record
         for (column, value) in expected {
             let actual = row.json_of(column);
             if !is_alike(&actual, value) {
-                let told = format!("{of} {}: {column} is {actual}, where the case has {value}", index + 1);
-                found.push(Difference::new(lines.line_of(index, column), told));
+                let message = format!("{of} {}: {column} is {actual}, where the case has {value}", index + 1);
+                found.push(Difference::new(lines.line_of(index, column), message));
             }
         }
     }
@@ -94,34 +94,34 @@ pub(super) fn unknown_columns(
 ) -> Vec<Difference> {
     let named: BTreeSet<&String> = rows.iter().flat_map(Table::keys).collect();
     let unknown = named.into_iter().filter(|column| !known.contains(&column.as_str()));
-    let told = unknown.map(|column| {
+    let differences = unknown.map(|column| {
         let hint = did_you_mean(column, known.iter().copied());
         Difference::new(lines.first_of(column), format!("the {of}s have no column {column}{hint}"))
     });
-    told.collect()
+    differences.collect()
 }
 
 fn of_findings((expected, lines): (&[ExpectedFinding], &ListLines), actual: &[Finding]) -> Vec<Difference> {
     if expected.len() != actual.len() {
-        let told = |finding: &Finding| {
+        let describe = |finding: &Finding| {
             let entities: Vec<String> = named(finding).into_iter().collect();
             let (severity, confidence) = (finding.severity.name(), finding.confidence);
             format!("{severity}, {confidence}, {}: {}", entities.join(", "), finding.explanation)
         };
-        let actual: Vec<String> = actual.iter().map(told).collect();
+        let actual: Vec<String> = actual.iter().map(describe).collect();
         return vec![Difference::count(lines.line_or(1), "finding", expected.len(), &actual)];
     }
     let mut found = Vec::new();
     for (index, (expected, actual)) in expected.iter().zip(actual).enumerate() {
         let time = |text: &String| parse_time_us(text).map_or_else(|| text.clone(), format_micros);
         let entities = expected.entities.as_ref().map(|all| all.iter().cloned().collect::<BTreeSet<_>>());
-        let told = |entities: &BTreeSet<String>| format!("{entities:?}");
+        let list = |entities: &BTreeSet<String>| format!("{entities:?}");
         let seen = |time: &Option<String>| time.clone().unwrap_or_else(|| NULL.to_owned());
         let fields = [
             ("title", expected.title.clone(), actual.title.clone()),
             ("severity", expected.severity.map(|value| value.name().into()), actual.severity.name().into()),
             ("confidence", expected.confidence.map(|value| value.to_string()), actual.confidence.to_string()),
-            ("entities", entities.as_ref().map(told), told(&named(actual))),
+            ("entities", entities.as_ref().map(list), list(&named(actual))),
             ("explanation", expected.explanation.clone(), actual.explanation.clone()),
             ("rows", expected.rows.map(|value| value.to_string()), actual.rows.to_string()),
             ("first_seen", expected.first_seen.as_ref().map(time), seen(&actual.first_seen)),
@@ -129,9 +129,9 @@ fn of_findings((expected, lines): (&[ExpectedFinding], &ListLines), actual: &[Fi
         ];
         for (column, expected, actual) in fields {
             if let Some(expected) = expected.filter(|expected| *expected != actual) {
-                let told =
+                let message =
                     format!("finding {}: {column} is {actual}, where the case has {expected}", index + 1);
-                found.push(Difference::new(lines.line_of(index, column), told));
+                found.push(Difference::new(lines.line_of(index, column), message));
             }
         }
     }

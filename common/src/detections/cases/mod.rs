@@ -1,12 +1,12 @@
 //! Cases of a detection: a few input rows, and the table and findings that must come out. They run in memory, without files: rows become
 //! state of several units, which is cut, shuffled, united and merged in random shards, as a scan on a cluster would.
 
-mod chance;
 mod check;
 mod compare;
 mod form;
 mod lines;
 mod outcome;
+mod rng;
 mod rows;
 mod states;
 
@@ -56,24 +56,24 @@ impl CaseReport {
     }
 
     /// How it went, as editors read messages: `file:line: message`, a line for each difference. `file` is the path of its `cases.toml`.
-    pub fn told(&self, file: &str) -> String {
+    pub fn message(&self, file: &str) -> String {
         if self.passed() {
             return format!("{file}:{}: case {:?} passed", self.line, self.case);
         }
         let seed = self.seed.map(|seed| format!(" (seed {seed})")).unwrap_or_default();
-        let told = self.differences.iter().map(|difference| {
+        let messages = self.differences.iter().map(|difference| {
             // What there is in its place follows on lines of its own.
-            let (first, rest) = difference.told.split_once('\n').unwrap_or((&difference.told, ""));
+            let (first, rest) = difference.message.split_once('\n').unwrap_or((&difference.message, ""));
             let rest = if rest.is_empty() { String::new() } else { format!("\n{rest}") };
             format!("{file}:{}: case {:?}: {first}{seed}{rest}", difference.line, self.case)
         });
-        told.collect::<Vec<_>>().join("\n")
+        messages.collect::<Vec<_>>().join("\n")
     }
 }
 
 impl fmt::Display for CaseReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.told(self.file))
+        formatter.write_str(&self.message(self.file))
     }
 }
 
@@ -104,7 +104,7 @@ pub fn problems(detections: Detections, analysis: &Analysis) -> Vec<String> {
         let wrong = check::check(case, analysis, detections).err().unwrap_or_default();
         wrong
             .into_iter()
-            .map(move |one| format!("{file}, line {}: case {:?}: {}", one.line, case.name, one.told))
+            .map(move |one| format!("{file}, line {}: case {:?}: {}", one.line, case.name, one.message))
     });
     wrong.collect()
 }

@@ -10,8 +10,8 @@ use datafusion::common::Result as PlanResult;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{DataFrame, SessionContext};
 
-use super::chance::Chance;
 use super::form::Case;
+use super::rng::SeededRng;
 use super::rows::{TableRows, locations};
 use super::states::{Source, States};
 use crate::analyses::correlation::PREVALENCE;
@@ -25,7 +25,7 @@ use crate::time::{MICROS_PER_DAY, Window, date_of_us, date_start_us, parse_time}
 use crate::{Error, Result};
 
 /// Shards of a merge at most.
-const MOST_SHARDS: usize = 3;
+const MAX_SHARDS: usize = 3;
 
 /// What a detection made of a case's rows.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub async fn run_case(
     let columns = tables.iter().map(|(name, table)| (name.clone(), table.columns.clone())).collect();
     let runner = Runner {
         config,
-        chance: Chance::new(seed),
+        rng: SeededRng::new(seed),
         session: task_session(Arc::new(RuntimeEnv::default())),
         window: window_of(case, &tables)?,
         tables,
@@ -76,7 +76,7 @@ fn window_of(case: &Case, tables: &BTreeMap<String, TableRows>) -> Result<Window
 
 struct Runner<'a> {
     config: &'a Config,
-    chance: Chance,
+    rng: SeededRng,
     session: SessionContext,
     window: Window,
     tables: BTreeMap<String, TableRows>,
@@ -118,7 +118,7 @@ impl Runner<'_> {
     }
 
     fn source(&self) -> Source<'_> {
-        Source { session: &self.session, config: self.config, chance: &self.chance, tables: &self.tables }
+        Source { session: &self.session, config: self.config, rng: &self.rng, tables: &self.tables }
     }
 
     /// The state that `analysis` reads, of the window and of the time before it.
@@ -176,13 +176,12 @@ impl Runner<'_> {
         states: &States<'_>,
         sides: &SideTables,
     ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
-        let mut bounds: Vec<u8> = (0..self.chance.below(MOST_SHARDS))
-            .map(|_| self.chance.below(usize::from(BUCKETS)) as u8)
-            .collect();
+        let mut bounds: Vec<u8> =
+            (0..self.rng.below(MAX_SHARDS)).map(|_| self.rng.below(usize::from(BUCKETS)) as u8).collect();
         bounds.extend([0, BUCKETS]);
         bounds.sort_unstable();
         let mut shards: Vec<(u8, u8)> = bounds.windows(2).map(|pair| (pair[0], pair[1])).collect();
-        self.chance.shuffle(&mut shards);
+        self.rng.shuffle(&mut shards);
         let (mut schema, mut rows) = (None, Vec::new());
         for buckets in shards {
             let frame = self.shard(analysis, states, sides, buckets)?;

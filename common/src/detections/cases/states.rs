@@ -8,7 +8,7 @@ use datafusion::common::{Result as PlanResult, internal_datafusion_err};
 use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
 
-use super::chance::Chance;
+use super::rng::SeededRng;
 use super::rows::{TableRows, taken};
 use crate::Result;
 use crate::analyses::Scope;
@@ -26,7 +26,7 @@ const SOURCES: usize = 3;
 /// The state of several rollups.
 pub(super) struct States<'a> {
     session: &'a SessionContext,
-    chance: &'a Chance,
+    rng: &'a SeededRng,
     of_window: BTreeMap<&'static str, Stored>,
     past: BTreeMap<&'static str, Stored>,
 }
@@ -42,19 +42,14 @@ struct Stored {
 pub(super) struct Source<'a> {
     pub(super) session: &'a SessionContext,
     pub(super) config: &'a Config,
-    pub(super) chance: &'a Chance,
+    pub(super) rng: &'a SeededRng,
     pub(super) tables: &'a BTreeMap<String, TableRows>,
 }
 
 impl<'a> States<'a> {
     /// None yet.
     pub(super) fn new(source: &Source<'a>) -> Self {
-        Self {
-            session: source.session,
-            chance: source.chance,
-            of_window: BTreeMap::new(),
-            past: BTreeMap::new(),
-        }
+        Self { session: source.session, rng: source.rng, of_window: BTreeMap::new(), past: BTreeMap::new() }
     }
 
     /// Adds the state of `rollup` over the rows of `window`.
@@ -106,22 +101,22 @@ impl<'a> States<'a> {
 
     /// The states of all units, cut into pieces, in any order, united two by two.
     fn united(&self, stored: &Stored) -> PlanResult<DataFrame> {
-        let chance = self.chance;
+        let rng = self.rng;
         let mut pieces = Vec::new();
         for unit in &stored.units {
-            let cut = chance.below(unit.num_rows() + 1);
+            let cut = rng.below(unit.num_rows() + 1);
             pieces.extend([unit.slice(0, cut), unit.slice(cut, unit.num_rows() - cut)]);
         }
-        chance.shuffle(&mut pieces);
+        rng.shuffle(&mut pieces);
         let mut frames = Vec::new();
-        for mut source in chance.dealt(pieces, SOURCES) {
+        for mut source in rng.split(pieces, SOURCES) {
             // A table needs a batch to have columns.
             source.push(RecordBatch::new_empty(stored.schema.clone()));
             frames.push(self.session.read_batches(source)?);
         }
         while frames.len() > 1 {
-            let first = frames.swap_remove(chance.below(frames.len()));
-            let second = frames.swap_remove(chance.below(frames.len()));
+            let first = frames.swap_remove(rng.below(frames.len()));
+            let second = frames.swap_remove(rng.below(frames.len()));
             frames.push(first.union(second)?);
         }
         frames.pop().ok_or_else(|| internal_datafusion_err!("rollup {} has no state", stored.rollup.id))
@@ -155,9 +150,9 @@ impl<'a> Source<'a> {
         let rows = rows.project(&indices).map_err(datafusion_error)?;
         let mut schema = None;
         let mut units = Vec::new();
-        for mut numbers in self.chance.dealt(0..rows.num_rows(), UNITS) {
-            self.chance.shuffle(&mut numbers);
-            let second = numbers.split_off(self.chance.below(numbers.len() + 1));
+        for mut numbers in self.rng.split(0..rows.num_rows(), UNITS) {
+            self.rng.shuffle(&mut numbers);
+            let second = numbers.split_off(self.rng.below(numbers.len() + 1));
             let batches = [taken(&rows, numbers)?, taken(&rows, second)?];
             let state = rollup.build(self.session.read_batches(batches)?, self.config)?;
             schema = Some(std::sync::Arc::clone(state.schema().inner()));

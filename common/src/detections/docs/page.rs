@@ -128,9 +128,9 @@ fn row_of(name: &str, parameter: &ParameterDefinition) -> [String; 7] {
         ParameterType::Choice => format!("one of {}", codes(parameter.choices.iter().map(String::as_str))),
         ParameterType::Records => {
             let fields = parameter.fields.iter();
-            let told =
+            let listed =
                 fields.map(|(field, is)| format!("{} ({}: {})", code(field), is.kind.name(), cell(&is.doc)));
-            format!("records of {}", told.collect::<Vec<_>>().join(", "))
+            format!("records of {}", listed.collect::<Vec<_>>().join(", "))
         }
         kind => kind.name().to_owned(),
     };

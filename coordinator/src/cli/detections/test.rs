@@ -124,7 +124,7 @@ async fn run_cases(
         let failed: Vec<_> = of_analysis.iter().filter(|report| !report.passed()).collect();
         has_failed |= !failed.is_empty();
         if !arguments.json {
-            failed.iter().for_each(|report| println!("{}", report.told(files.place_of(report.file))));
+            failed.iter().for_each(|report| println!("{}", report.message(files.place_of(report.file))));
             match (of_analysis.len(), failed.len()) {
                 (0, _) => println!("{}: no cases", analysis.id),
                 (all, 0) => println!("{}: {all} cases passed", analysis.id),
@@ -138,7 +138,7 @@ async fn run_cases(
             json!({
                 "detection": report.detection, "case": report.case, "file": files.place_of(report.file), "line": report.line,
                 "passed": report.passed(),
-                "differences": report.differences.iter().map(|one| json!({ "line": one.line, "message": one.told })).collect::<Vec<_>>(),
+                "differences": report.differences.iter().map(|one| json!({ "line": one.line, "message": one.message })).collect::<Vec<_>>(),
             })
         });
         terminal::print_json(&told.collect::<Vec<_>>())?;

@@ -124,7 +124,7 @@ fn card(
 
 /// The suite of a result table, and what it is called.
 fn described(table: &str, detections: Detections) -> (Suite, String) {
-    match detections.of_table(table) {
+    match detections.by_table(table) {
         // Answers to the engine's own questions are shown only where one entity is investigated.
         Some(analysis) if analysis.suite == Suite::Correlation => {
             (Suite::Investigation, analysis.title.to_owned())

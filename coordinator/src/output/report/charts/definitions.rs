@@ -35,7 +35,7 @@ impl Parameters<'_> {
 /// # Errors
 /// If a long table can't be read.
 pub(in super::super) fn of_table(table: &ResultTable, config: &Config) -> Result<Vec<Chart>> {
-    let Some(analysis) = config.detections.of_table(&table.name) else { return Ok(Vec::new()) };
+    let Some(analysis) = config.detections.by_table(&table.name) else { return Ok(Vec::new()) };
     let parameters = Parameters { analysis, config };
     let companion = (analysis.id != table.name).then_some(table.name.as_str());
     let mut charts = Vec::new();

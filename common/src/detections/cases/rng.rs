@@ -1,15 +1,15 @@
-//! Numbers that look random and are the same for the same seed (SplitMix64).
+//! A pseudo-random number generator with a seed (SplitMix64).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The step between states, from Steele, Lea and Flood: Fast Splittable Pseudorandom Number Generators.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A sequence of numbers.
+/// Gives the same numbers for the same seed.
 #[derive(Debug)]
-pub(super) struct Chance(AtomicU64);
+pub(super) struct SeededRng(AtomicU64);
 
-impl Chance {
+impl SeededRng {
     pub(super) fn new(seed: u64) -> Self {
         Self(AtomicU64::new(seed.wrapping_mul(STEP)))
     }
@@ -21,26 +21,26 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`; 0 where that is 0.
+    /// A number below `bound`; 0 if `bound` is 0.
     pub(super) fn below(&self, bound: usize) -> usize {
         usize::try_from(self.next() % (bound.max(1) as u64)).unwrap_or_default()
     }
 
-    /// Puts items in any order.
+    /// Shuffles items.
     pub(super) fn shuffle<T>(&self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
     }
 
-    /// Items in `parts` parts, each item in any; parts may be empty.
-    pub(super) fn dealt<T>(&self, items: impl IntoIterator<Item = T>, parts: usize) -> Vec<Vec<T>> {
-        let mut dealt: Vec<Vec<T>> = std::iter::repeat_with(Vec::new).take(parts.max(1)).collect();
+    /// Assigns each item to one of `parts` parts at random; parts may be empty.
+    pub(super) fn split<T>(&self, items: impl IntoIterator<Item = T>, parts: usize) -> Vec<Vec<T>> {
+        let mut split: Vec<Vec<T>> = std::iter::repeat_with(Vec::new).take(parts.max(1)).collect();
         for item in items {
-            let part = self.below(dealt.len());
-            dealt[part].push(item);
+            let part = self.below(split.len());
+            split[part].push(item);
         }
-        dealt
+        split
     }
 }
 
@@ -51,9 +51,9 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_order_and_nothing_is_lost() {
         let ordered = |seed| {
-            let chance = Chance::new(seed);
-            let mut parts = chance.dealt(0..100, 3);
-            parts.iter_mut().for_each(|part| chance.shuffle(part));
+            let rng = SeededRng::new(seed);
+            let mut parts = rng.split(0..100, 3);
+            parts.iter_mut().for_each(|part| rng.shuffle(part));
             parts.concat()
         };
         assert_eq!(ordered(1), ordered(1));
