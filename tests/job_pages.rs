@@ -133,7 +133,7 @@ fn two_jobs_are_compared_and_one_that_waits_is_cancelled() {
     wait_until_done(web, &other, "");
     let id = |job: &str| job.trim_start_matches("/jobs/").to_owned();
     let compared = get(web, &format!("/compare?before={}&after={}", id(&one), id(&other)));
-    assert!(compared.body.contains("it was not asked for"), "{}", compared.body);
+    assert!(compared.body.contains("it was not requested"), "{}", compared.body);
 
     sandbox.signal_worker(0, "KILL");
     let waiting = submit("office365");

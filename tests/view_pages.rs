@@ -143,7 +143,7 @@ fn two_runs_are_compared() {
     place.scan_well("--suite firewall");
     let view = View::start(&place.out(), &["--against", &earlier.display().to_string()]);
     let page = view.get("/compare");
-    assert!(page.body.contains("gone</h2>") && page.body.contains("it was not asked for"), "{}", page.body);
+    assert!(page.body.contains("gone</h2>") && page.body.contains("it was not requested"), "{}", page.body);
     assert!(!page.body.contains("<script>alert"));
     assert_eq!(View::start(&place.out(), &[]).get("/compare").status, 404);
 }

@@ -74,9 +74,9 @@ impl LocationDatabase {
         let name = path.display().to_string();
         let reader = Reader::open_readfile(path).map_err(|error| unreadable(&name, &error))?;
         let database = Self { name, reader };
-        if !database.tells_countries()? {
+        if !database.has_countries()? {
             return Err(Error::Config(format!(
-                "the location database {} is of type {}, which tells no countries: give one of cities or countries",
+                "the location database {} is of type {}, which has no countries: use one of cities or countries",
                 database.name,
                 database.reader.metadata().database_type
             )));
@@ -133,7 +133,7 @@ impl LocationDatabase {
         address.is_ipv4() || self.reader.metadata().ip_version == 6
     }
 
-    fn tells_countries(&self) -> Result<bool> {
+    fn has_countries(&self) -> Result<bool> {
         let networks = self.reader.networks(WithinOptions::default());
         let networks = networks.map_err(|error| unreadable(&self.name, &error))?;
         for network in networks.take(NETWORKS_TRIED) {
@@ -207,10 +207,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_tells_no_countries_is_refused_by_name() {
+    fn a_file_without_countries_is_refused_by_name() {
         let systems = written(&[("81.2.69.0/24", json!({ "autonomous_system_number": 1221 }))]);
         let error = LocationDatabase::open(systems.path()).unwrap_err().to_string();
-        assert!(error.contains("Test-City, which tells no countries"), "{error}");
+        assert!(error.contains("Test-City, which has no countries"), "{error}");
         assert!(error.contains(&systems.path().display().to_string()), "{error}");
         let text = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(text.path(), "no database").unwrap();

@@ -205,7 +205,7 @@ def the_cluster(watched, url, worker):
     page.get_by_label("Later run").select_option(second)
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("heading", name="added")).to_be_visible()
-    expect(page.get_by_text("it was not asked for").first).to_be_visible()
+    expect(page.get_by_text("it was not requested").first).to_be_visible()
     watched.shoot("compare")
 
     worker.kill()

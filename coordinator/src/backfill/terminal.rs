@@ -46,7 +46,7 @@ pub fn print_dry_run(series: &WindowSeries, windows: &[PlannedWindow]) {
         let (files, size) = sizes.fold((0, 0), |(files, size), more| (files + more.0, size + more.1));
         let what = match (plan, is_cached) {
             (None, _) => "no file",
-            (Some(_), true) => "kept from earlier",
+            (Some(_), true) => "cached",
             (Some(_), false) => "to compute",
         };
         let (from, to) = (format_micros(window.from_us), format_micros(window.to_us));
@@ -95,7 +95,7 @@ pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: 
     }
     let computed = outcomes.iter().filter(|outcome| outcome.was_computed).count();
     println!(
-        "{computed} of {} windows computed in {:.1} s, {} kept from earlier",
+        "{computed} of {} windows computed in {:.1} s, {} cached",
         outcomes.len(),
         elapsed.as_secs_f64(),
         outcomes.len() - computed - summary.windows_without_data

@@ -24,7 +24,7 @@ impl WindowSeries {
     /// [`Error::Config`] if none fits or there are too many.
     pub fn new(span: Window, length_us: i64, step_us: i64) -> Result<Self> {
         if length_us <= 0 || step_us <= 0 {
-            return Err(Error::Config("a window and a step have a length".into()));
+            return Err(Error::Config("the lengths of a window and a step must be positive".into()));
         }
         let series = Self { span, length_us, step_us };
         match series.count() {
@@ -35,7 +35,7 @@ impl WindowSeries {
                 format_micros(span.to_us)
             ))),
             count if count > MAX_WINDOWS => Err(Error::Config(format!(
-                "a step of {} makes {count} windows, more than {MAX_WINDOWS}: take a longer one",
+                "a step of {} makes {count} windows, more than {MAX_WINDOWS}: use a longer step",
                 format_length(step_us)
             ))),
             _ => Ok(series),

@@ -66,12 +66,12 @@ pub(super) fn of(finding: &Finding, before: &StoredScan, after: &StoredScan) -> 
             reasons.push(Reason::Window(format!("the {which} scan's is {} to {}", window.from, window.to)));
         } else if !scan.summary.analyses.contains_key(&finding.analysis) {
             let why =
-                scan.summary.disabled.get(&finding.analysis).map_or("it was not asked for", String::as_str);
+                scan.summary.disabled.get(&finding.analysis).map_or("it was not requested", String::as_str);
             reasons.push(Reason::NotRun(format!("{} in the {which} scan: {why}", finding.analysis)));
         }
         if let Some(suppressed) = scan.suppressed.get(&finding.id) {
             let lists = suppressed.watchlists.join(", ");
-            reasons.push(Reason::Watchlist(format!("set aside by {lists} in the {which} scan")));
+            reasons.push(Reason::Watchlist(format!("suppressed by {lists} in the {which} scan")));
         }
     }
     let lists = |scan: &StoredScan| scan.findings.get(&finding.id).map(|finding| finding.watchlists.clone());

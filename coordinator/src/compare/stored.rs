@@ -59,7 +59,7 @@ impl StoredScan {
 }
 
 fn unreadable(path: &Path, reason: &dyn std::fmt::Display) -> Error {
-    Error::Config(format!("{} is no result of a scan by this version: {reason}", path.display()))
+    Error::Config(format!("{} is not a scan result of this version: {reason}", path.display()))
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {

@@ -112,12 +112,12 @@ async fn listed(folder: &Location) -> Result<Vec<String>> {
     let is_one = is_rollups || paths.iter().any(|path| path == DETECTION_FILE);
     match paths.iter().find(|path| path.contains('/') == is_one) {
         Some(stray) if is_one => Err(Error::Config(format!(
-            "{}: it is no file of the folder {}",
+            "{}: the file does not belong to the folder {}",
             folder.name_of(&folder.child(stray)),
             folder.url()
         ))),
         Some(stray) => Err(Error::Config(format!(
-            "{}: it lies in no detection's folder",
+            "{}: the file is in no detection's folder",
             folder.name_of(&folder.child(stray))
         ))),
         None => Ok(paths),
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(read(&folder.join("rollups")).await.unwrap(), r#"{"rollups/pairs.toml":"c"}"#);
         write(folder, "query.sql", "stray");
         let error = read(folder).await.unwrap_err().to_string();
-        assert!(error.contains("/query.sql: it lies in no detection's folder"), "{error}");
+        assert!(error.contains("/query.sql: the file is in no detection's folder"), "{error}");
     }
 
     #[tokio::test]

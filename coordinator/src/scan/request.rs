@@ -47,7 +47,7 @@ fn files_of(request: &ScanRequest, policy: &DetectionPolicy) -> Result<OwnFiles>
     let (folders, _) = take_folders(&request.config_name, &request.config)?;
     if !folders.is_empty() {
         return Err(Error::Config(format!(
-            "{}: the configuration of a request names folders of detections; a request brings their texts beside it",
+            "{}: the configuration of a request names folders of detections; send the texts of their files with the request instead",
             request.config_name
         )));
     }

@@ -129,7 +129,7 @@ impl RollupRun<'_> {
             }
             if !is_found {
                 return Err(Error::Internal(format!(
-                    "state can't be read that no unit has: {file}: {reason}"
+                    "unreadable state belongs to no unit: {file}: {reason}"
                 )));
             }
         }
