@@ -12,22 +12,22 @@ GIB, MIB = 2**30, 2**20
 
 # name: (value, unit, what, how it is measured)
 CONSTANTS = {
-    "rollup": (43.0, "s/GiB", "processor time of reading and grouping, a GiB of Parquet", "scan: first less again"),
-    "merge": (12.0, "s/GiB", "processor time of merging and analysing, a GiB of Parquet in the window", "scan, again: less `task_overhead`, 27 tasks"),
-    "state": (0.094, "", "bytes of state, of those of the lake", "scan: size of the state"),
-    "unit_overhead": (0.0105, "s", "processor time of a unit with hardly any rows", "small lake: first less again, a unit"),
-    "task_overhead": (0.04, "s", "processor time of a merge task with hardly any state", "scan of 1.8 million rows, again: less `merge`, a task"),
-    "file_overhead": (0.0006, "s", "processor time of a state file with hardly any rows, a shard", "small lake: again less `task_overhead`, a file"),
-    "merge_spread": (5.2, "", "the longest merge task, in means", "`just bench-cluster --part hot-key`"),
-    "state_files": (6.4, "", "state files a unit, each table by its bytes", "`--dry-run`: rollups that a unit feeds"),
-    "coordinator_unit": (0.0009, "s", "coordinator's processor time a unit", "bench-capacity, 10,000 units, first"),
-    "coordinator_task": (0.0017, "s", "coordinator's processor time a merge task", "bench-capacity, 1,000 units, again"),
-    "coordinator_idle": (0.0001, "", "processors of the coordinator, a worker without work", "bench-capacity"),
-    "coordinator_unit_bytes": (16 * 1024, "B", "coordinator's memory a unit", "bench-capacity: peak at 10,000 less at 1,000"),
-    "lake_gets": (3.0, "", "GET a file of the lake", "bench-requests, first"),
-    "merge_gets": (4.3, "", "GET a state file and shard, all analyses together", "bench-requests, `--threads` 1, 2 and 4"),
-    "merge_bytes": (0.44 * MIB, "B", "read again a state file and shard: ends of files of 128 KiB, with footers", "bench-requests, `--threads` 1, 2 and 4"),
-    "message_bytes": (30, "B", "of a message, a state file that a merge names", "test of the codec: 0.3 MB for 10,000"),
+    "rollup": (43.0, "s/GiB", "processor time to read and group one GiB of Parquet", "scan: first run minus second"),
+    "merge": (12.0, "s/GiB", "processor time to merge and analyse one GiB of Parquet in the window", "scan, second run: minus `task_overhead` of 27 tasks"),
+    "state": (0.094, "", "bytes of state per byte of the lake", "scan: size of the state"),
+    "unit_overhead": (0.0105, "s", "processor time of a unit with hardly any rows", "small lake: first run minus second, per unit"),
+    "task_overhead": (0.04, "s", "processor time of a merge task with hardly any state", "scan of 1.8 million rows, second run: minus `merge`, per task"),
+    "file_overhead": (0.0006, "s", "processor time of a state file with hardly any rows, per shard", "small lake: second run minus `task_overhead`, per file"),
+    "merge_spread": (5.2, "", "longest merge task, as a multiple of the mean", "`just bench-cluster --part hot-key`"),
+    "state_files": (6.4, "", "state files per unit, each table weighted by its bytes", "`--dry-run`: rollups that a unit feeds"),
+    "coordinator_unit": (0.0009, "s", "coordinator's processor time per unit", "bench-capacity, 10,000 units, first run"),
+    "coordinator_task": (0.0017, "s", "coordinator's processor time per merge task", "bench-capacity, 1,000 units, second run"),
+    "coordinator_idle": (0.0001, "", "processors of the coordinator per idle worker", "bench-capacity"),
+    "coordinator_unit_bytes": (16 * 1024, "B", "coordinator's memory per unit", "bench-capacity: peak at 10,000 units minus peak at 1,000"),
+    "lake_gets": (3.0, "", "GET per file of the lake", "bench-requests, first run"),
+    "merge_gets": (4.3, "", "GET per state file and shard, all analyses together", "bench-requests, `--threads` 1, 2 and 4"),
+    "merge_bytes": (0.44 * MIB, "B", "bytes read again per state file and shard: file ends of 128 KiB, with footers", "bench-requests, `--threads` 1, 2 and 4"),
+    "message_bytes": (30, "B", "bytes of a message per state file that a merge names", "test of the codec: 0.3 MB for 10,000"),
 }
 VALUE = {name: value for name, (value, *_) in CONSTANTS.items()}
 
@@ -109,7 +109,7 @@ def constants():
     def shown(value, unit):
         return {"B": f"{value / 1024:.3g} KiB" if value >= 1024 else f"{value:.0f} B", "s": f"{1000 * value:.3g} ms"}.get(unit, f"{value:g} {unit}".strip())
     rows = [(f"`{name}`", shown(value, unit), what, how) for name, (value, unit, what, how) in CONSTANTS.items()]
-    table(("constant", "value", "what", "from"), rows)
+    table(("constant", "value", "meaning", "source"), rows)
 
 
 def times(arguments):
@@ -124,8 +124,8 @@ def times(arguments):
             span(arguments.days * (day.rollups() + day.merges())), span(span_of_all.rollups()),
             f"{span(span_of_all.merges())} ({span_of_all.limit(span_of_all.merge_limits)})",
             span(moved.rollups() + moved.merges()), f"{day.new_bytes / day.rollups() / 1e6:,.0f} MB/s"))
-    table(("workers", "a day: rollups", "a day: merges (limit)", f"backfill, {arguments.days} windows of a day",
-           f"one window of {arguments.days} days: rollups", "its merges (limit)", "the same moved by a day", "lake read at"), rows)
+    table(("workers", "one day: rollups", "one day: merges (limit)", f"backfill, {arguments.days} windows of one day",
+           f"one window of {arguments.days} days: rollups", "its merges (limit)", "the same window moved by a day", "lake read at"), rows)
 
 
 def requests(arguments):
@@ -141,7 +141,7 @@ def requests(arguments):
         rows.append((
             days, count(window.units), count(lists), count(gets), count(puts), count(window.merge_gets),
             f"{window.merge_bytes / 1e12:.3g} TB", f"{price:,.0f}", f"{window.units * VALUE['coordinator_unit_bytes'] / GIB:.2g} GiB", f"{sent / GIB:.2g} GiB", f"{100 * named / files_a_message_holds():.1f} %"))
-    table(("days", "units", "LIST", "GET of units", "PUT", "GET of merges", "read by merges", "$", "coordinator's memory", "sent with merge tasks", "of the longest message"), rows)
+    table(("days", "units", "LIST", "GET of units", "PUT", "GET of merges", "read by merges", "$", "coordinator's memory", "sent with merge tasks", "share of the longest message"), rows)
 
 
 def most(arguments):
