@@ -1,7 +1,5 @@
 //! The sections of a configuration file that detections share; those of single detections are data, see [`crate::detections`].
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::Result;

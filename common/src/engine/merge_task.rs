@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::{Result, exec_datafusion_err, internal_datafusion_err};
+use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::datasource::MemTable;
-use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryLimit;
@@ -30,12 +29,11 @@ use crate::analyses::{
 use crate::catalog::StateFile;
 use crate::catalog::{open_location, task_session};
 use crate::catch_panic::catch_panic;
-use crate::config::Config;
 use crate::error::{cause, is_exhausted, store_failure};
 use crate::functions::BUCKETS;
 use crate::observability::TaskGuard;
 use crate::retry::with_retries;
-use crate::rollups::{BUCKET_COLUMN, Rollup};
+use crate::rollups::BUCKET_COLUMN;
 
 /// Result batches that may wait for a slow reader.
 const WAITING_BATCHES: usize = 4;

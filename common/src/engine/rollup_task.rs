@@ -22,7 +22,6 @@ use super::stage::{RollupStage, RollupUnit, Stage, TableRef, Task, UnitFault, Un
 use super::state::StateStore;
 use super::state_key::unit_key;
 use super::stream_table::stream_table;
-use super::stream_table::stream_table;
 use super::unit_reader::UnitReader;
 use super::write_state::{EncodedState, encode_state};
 use crate::catalog::{LakeTable, TableSpec, canonical_schema};

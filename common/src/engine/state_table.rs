@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result};
 use datafusion::datasource::TableType;
-use datafusion::datasource::empty::EmptyTable;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
@@ -15,7 +14,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::prelude::{DataFrame, SessionContext};
 
 use crate::analyses::state_schema;
-use crate::catalog::{Location, StateFile, TableSpec, canonical_schema, state_scan};
+use crate::catalog::{Location, StateFile, state_scan};
 use crate::config::Config;
 use crate::rollups::Rollup;
 
