@@ -158,7 +158,7 @@ fn only_this_machine_sees_them_and_browsers_are_told_to_be_strict() {
     assert!(stderr(&refused).contains("--insecure"), "{}", stderr(&refused));
     let none = hindcast(&format!("view {} --no-open", place.lake().display()));
     assert_eq!(none.status.code(), Some(2));
-    assert!(stderr(&none).contains("no result of a scan"), "{}", stderr(&none));
+    assert!(stderr(&none).contains("not a scan result"), "{}", stderr(&none));
 
     let view = View::start(&place.out(), &[]);
     let page = view.get("/");
