@@ -1,4 +1,4 @@
-//! Checks a rollup over tables without rows: that its expressions can be planned, and that its measures have types that unite.
+//! Checks a rollup over tables without rows: its expressions can be planned, and its measures have types that merge exactly.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ impl Rollup {
     /// Plans it over each of its tables, without rows.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the file, and the line where it is known: an expression that can't be planned, a parameter there is
-    /// none of, a measure of a type that does not unite exactly.
+    /// [`Error::Config`] naming the file, and the line where it is known: an expression that can't be planned, an unknown
+    /// parameter, a measure of a type that does not merge exactly.
     pub fn check(&self, config: &Config) -> Result<()> {
         let session = sql::session()?;
         for spec in self.tables.iter().filter_map(|name| TableSpec::by_name(name)) {
@@ -53,7 +53,7 @@ impl Rollup {
         };
         match measure.kind {
             MeasureKind::Count | MeasureKind::CountOf(_) => Ok(()),
-            MeasureKind::Sum(of) => check(of, "a whole number (BIGINT), which sums exactly", &is_whole),
+            MeasureKind::Sum(of) => check(of, "a whole number (BIGINT), whose sums are exact", &is_whole),
             MeasureKind::Min(of) | MeasureKind::Max(of) => {
                 check(of, "a whole number (BIGINT) or a time", &is_either)
             }
@@ -69,7 +69,7 @@ impl Rollup {
         }
     }
 
-    /// The planner's own errors name file and line.
+    /// Errors of the planner already name file and line.
     fn wrong(&self, error: &DataFusionError) -> Error {
         match error.find_root() {
             DataFusionError::Plan(message) if message.starts_with(self.file) => {

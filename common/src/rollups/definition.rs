@@ -1,4 +1,4 @@
-//! The form of a rollup's TOML file, and the checks that need no plan.
+//! The structure of a rollup's TOML file, and the checks that need no plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -17,10 +17,10 @@ use crate::detections::{leaked, leaked_list};
 use crate::nearest::{did_you_mean, nearest};
 use crate::{Error, Result};
 
-/// Endings by which detections name other rows of a rollup.
+/// Suffixes with which detections name other rows of a rollup.
 const TABLE_ENDINGS: [&str; 2] = ["_all", "_past"];
 
-/// A rollup as it is written.
+/// A rollup as written in its file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Definition {
@@ -56,7 +56,7 @@ struct Item<'a> {
 /// The rollup `id` that the `text` of `file` defines. Its names and texts live as long as the process.
 ///
 /// # Errors
-/// [`Error::Config`] naming the file and the line of what is wrong.
+/// [`Error::Config`] naming the file and the line of the mistake.
 pub fn parse(file: &str, text: &str, id: &str) -> Result<Rollup> {
     let source = Source { file, text };
     let written: Definition = toml::from_str(text).map_err(|error| source.unreadable(&error))?;
@@ -115,10 +115,10 @@ impl Source<'_> {
         }
     }
 
-    /// The tables, of which there is at least one.
+    /// The tables: at least one.
     fn tables(self, written: &Definition) -> Result<Vec<&'static TableSpec>> {
         if written.tables.get_ref().is_empty() {
-            return Err(self.wrong(self.line(&written.tables.span()), "`tables` names no table"));
+            return Err(self.wrong(self.line(&written.tables.span()), "`tables` is empty"));
         }
         let table = |name: &Spanned<String>| {
             TableSpec::by_name(name.get_ref()).ok_or_else(|| {
@@ -151,10 +151,10 @@ impl Source<'_> {
         items: &'i [Item<'_>],
     ) -> Result<BTreeSet<&'i str>> {
         if items.is_empty() {
-            return Err(self.wrong(self.line(&written.columns.span()), "`columns` names no column"));
+            return Err(self.wrong(self.line(&written.columns.span()), "`columns` is empty"));
         }
         if let Some(filter) = filter.filter(|filter| filter.parsed.name.is_some()) {
-            return Err(self.wrong(filter.line, "the filter is a condition: it takes no name"));
+            return Err(self.wrong(filter.line, "the filter is a condition: remove its name"));
         }
         let mut names = BTreeSet::new();
         for item in items {
@@ -172,12 +172,12 @@ impl Source<'_> {
 
     pub(super) fn check_name(self, line: usize, name: &str) -> Result<()> {
         if name == BUCKET_COLUMN || name.starts_with('_') {
-            return Err(self.wrong(line, format!("{name} is a name that state uses itself: choose another")));
+            return Err(self.wrong(line, format!("{name} is reserved for state: choose another name")));
         }
         Ok(())
     }
 
-    /// The columns that are read, in the order of the first table: those that are named, and its time.
+    /// The columns to read, in the order of the first table: those that expressions name, and its time column.
     fn columns_read(self, tables: &[&'static TableSpec], items: &[&Item<'_>]) -> Result<Vec<&'static str>> {
         let mut named: BTreeSet<&str> = BTreeSet::new();
         for item in items {
@@ -195,7 +195,7 @@ impl Source<'_> {
         Ok(first.columns.iter().map(|column| column.name).filter(is_read).collect())
     }
 
-    /// That each parameter that is named is one of `uses`, and the reverse: the key of state holds what is used.
+    /// Checks that expressions name exactly the parameters of `uses`, which are part of the key of state.
     fn check_parameters(self, written: &Definition, items: &[&Item<'_>]) -> Result<()> {
         let mut named: BTreeSet<&str> = BTreeSet::new();
         for item in items {
@@ -211,7 +211,7 @@ impl Source<'_> {
         }
         match written.uses.iter().find(|(name, _)| !named.contains(name.as_str())) {
             Some((name, path)) => {
-                let message = format!("no expression has ${name}: take it out of `uses`");
+                let message = format!("no expression has ${name}: remove it from `uses`");
                 Err(self.wrong(self.line(&path.span()), message))
             }
             None => Ok(()),
@@ -249,7 +249,7 @@ pub(super) fn names_of(names: &[Spanned<String>]) -> &'static [&'static str] {
     leaked_list(names.iter().map(|name| leaked(name.get_ref())).collect())
 }
 
-/// Hash of all that decides what state holds, its version aside.
+/// Hash of everything that determines the state, without the version.
 fn hash(id: &str, written: &Definition, filter: Option<&Item<'_>>, items: &[Item<'_>]) -> String {
     let texts = |list: &[Spanned<String>]| list.iter().map(|text| text.get_ref().clone()).collect::<Vec<_>>();
     let uses: Vec<(&String, &String)> =

@@ -1,4 +1,4 @@
-//! Tests of what a rollup's file may say, and of where errors say it is wrong.
+//! Tests of the contents that a rollup's file may have, and of the lines that errors name.
 
 use super::*;
 use crate::config::{Config, PRESETS};
@@ -33,14 +33,14 @@ fn parsed(text: &str) -> Result<Rollup> {
     parse("mine.toml", text, "mine")
 }
 
-/// The error of the good file with `from` replaced by `to`.
+/// The error of the valid file with `from` replaced by `to`.
 fn error_with(from: &str, to: &str) -> String {
     assert!(GOOD.contains(from), "{from}");
     parsed(&GOOD.replace(from, to)).map(|rollup| rollup.id).unwrap_err().to_string()
 }
 
 #[test]
-fn columns_are_those_that_expressions_name_and_the_time() {
+fn columns_are_those_in_expressions_and_the_time() {
     let rollup = parsed(GOOD).unwrap();
     assert_eq!(rollup.columns, ["TimeGenerated", "DeviceVendor", "SourceIP", "DestinationPort", "SentBytes"]);
     assert_eq!(rollup.filter.unwrap().line, 6);
@@ -53,14 +53,14 @@ fn columns_are_those_that_expressions_name_and_the_time() {
 
 #[test]
 fn errors_name_file_line_and_the_nearest_name() {
-    for (from, to, told) in [
+    for (from, to, expected) in [
         ("version = 1", "versoin = 1", "mine.toml, line 2: unknown field `versoin`"),
         (
             "\"CommonSecurityLog\"",
             "\"CommonSecurityLogs\"",
             "line 3: there is no table CommonSecurityLogs; did you mean CommonSecurityLog?",
         ),
-        ("[\"CommonSecurityLog\"]", "[]", "line 3: `tables` names no table"),
+        ("[\"CommonSecurityLog\"]", "[]", "line 3: `tables` is empty"),
         (
             "DestinationPort = 53",
             "DestinatonPort = 53",
@@ -68,17 +68,13 @@ fn errors_name_file_line_and_the_nearest_name() {
         ),
         ("[$vendor]", "[$vender]", "line 6: $vender is not in `uses`; did you mean $vendor?"),
         ("is_one_of(DeviceVendor, [$vendor])", "DeviceVendor = 'x'", "line 4: no expression has $vendor"),
-        ("\"SentBytes AS sent\"", "\"sum(SentBytes) AS sent\"", "line 10: sum looks at several rows"),
+        ("\"SentBytes AS sent\"", "\"sum(SentBytes) AS sent\"", "line 10: sum uses several rows"),
         (
             "\"SentBytes AS sent\"",
             "\"SentBytes\"",
             "line 10: SentBytes needs a name: write SentBytes AS name",
         ),
-        (
-            "\"SentBytes AS sent\"",
-            "\"SentBytes AS bucket\"",
-            "line 10: bucket is a name that state uses itself",
-        ),
+        ("\"SentBytes AS sent\"", "\"SentBytes AS bucket\"", "line 10: bucket is reserved for state"),
         ("\"SentBytes AS sent\"", "\"SentBytes AS source_ip\"", "line 10: there are two columns source_ip"),
         ("kind = \"sum\"", "kind = \"average\"", "line 18: unknown variant `average`"),
         ("of = \"sent\"", "of = \"snet\"", "line 18: `columns` has no snet; did you mean sent?"),
@@ -88,8 +84,8 @@ fn errors_name_file_line_and_the_nearest_name() {
             "keys = [\"source\"]",
             "line 15: `columns` has no source; did you mean source_ip?",
         ),
-        ("keys = [\"source_ip\"]\n", "", "line 16: there are measures and no keys"),
-        ("bucket_key = [\"source_ip\"]", "bucket_key = [\"sent\"]", "line 14: sent is no key"),
+        ("keys = [\"source_ip\"]\n", "", "line 16: there are measures but no keys"),
+        ("bucket_key = [\"source_ip\"]", "bucket_key = [\"sent\"]", "line 14: sent is not a key"),
         (
             "\"first_seen\", \"last_seen\"]",
             "\"first_seen\", \"sessions\"]",
@@ -108,18 +104,18 @@ fn errors_name_file_line_and_the_nearest_name() {
         ),
     ] {
         let error = error_with(from, to);
-        assert!(error.contains("mine.toml") && error.contains(told), "{told}:\n{error}");
+        assert!(error.contains("mine.toml") && error.contains(expected), "{expected}:\n{error}");
     }
 }
 
 #[test]
-fn a_name_that_queries_use_otherwise_is_refused() {
+fn a_name_with_a_suffix_of_queries_is_refused() {
     let error = parse("mine.toml", GOOD, "mine_past").map(|rollup| rollup.id).unwrap_err().to_string();
     assert!(error.contains("can't end in _past"), "{error}");
 }
 
 #[test]
-fn the_hash_is_of_what_is_computed() {
+fn the_hash_depends_only_on_what_is_computed() {
     let hash = |from: &str, to: &str| parsed(&GOOD.replace(from, to)).unwrap().hash;
     let good = hash("", "");
     assert_eq!(good, hash("version = 1", "# A comment.\nversion = 2"));
@@ -149,10 +145,10 @@ fn every_built_in_rollup_can_be_planned_with_every_preset() {
 }
 
 #[test]
-fn types_that_do_not_unite_and_unknown_parameters_are_refused() {
+fn types_that_do_not_merge_and_unknown_parameters_are_refused() {
     let config = Config::load("default", &[]).unwrap();
     parsed(GOOD).unwrap().check(&config).unwrap();
-    for (from, to, told) in [
+    for (from, to, expected) in [
         (
             "SentBytes AS sent",
             "SentBytes * 0.5 AS sent",
@@ -167,8 +163,8 @@ fn types_that_do_not_unite_and_unknown_parameters_are_refused() {
     ] {
         let error = parsed(&GOOD.replace(from, to)).and_then(|rollup| rollup.check(&config)).unwrap_err();
         assert!(
-            error.to_string().contains("mine.toml") && error.to_string().contains(told),
-            "{told}:\n{error}"
+            error.to_string().contains("mine.toml") && error.to_string().contains(expected),
+            "{expected}:\n{error}"
         );
     }
 }

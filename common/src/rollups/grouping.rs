@@ -1,6 +1,6 @@
-//! Groups of a rollup: of a table's rows, as state is stored, and of states.
+//! Grouping of a rollup: of a table's rows into stored state, and of states into one state.
 //!
-//! What one measure says of another is stored once: a largest value that is also the smallest, or the sum, is null, and a set is
+//! A value that another measure implies is not stored: a maximum that equals the minimum or the sum is null, and a set is stored
 //! without its ends.
 
 use arrow::datatypes::DataType;
@@ -15,18 +15,18 @@ use crate::functions::{
 };
 use crate::time::MICROS_PER_SECOND;
 
-/// Columns of a grouping's result that are taken apart again.
+/// Columns of a grouping's result that are split up again.
 const PAIR_COLUMN: &str = "_pair";
 const MEASURES_COLUMN: &str = "_measures";
 
-/// What is grouped: a table's rows, or states of such.
+/// The input of a grouping: rows of a table, or states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Grouped {
     Rows,
     States,
 }
 
-/// A text key while it is grouped as a number.
+/// A text key that is grouped as a number.
 struct TextKey<'a> {
     name: &'a str,
     interner: Interner,
@@ -38,8 +38,8 @@ impl TextKey<'_> {
     }
 }
 
-/// Groups a frame with its text keys as numbers, the first two of them as one. Rows become state as it is stored, with keys as
-/// dictionaries; states become one with keys as texts, sets as lists and nothing left out.
+/// Groups a frame with its text keys as numbers, the first two of them as one number. Rows become stored state, with keys as
+/// dictionaries. States become one complete state, with keys as texts and sets as lists.
 pub(super) fn group(frame: DataFrame, keys: &[&str], kept: &[Measure], of: Grouped) -> Result<DataFrame> {
     let (mut grouped, mut texts) = (Vec::new(), Vec::new());
     for name in keys {
@@ -103,13 +103,13 @@ fn second_of_time(time: Expr) -> Expr {
     floor_div(cast(time, DataType::Int64), MICROS_PER_SECOND)
 }
 
-/// A measure of the rows or states grouped.
+/// A measure of the grouped rows or states.
 fn united(name: &str) -> Expr {
     get_field(ident(MEASURES_COLUMN), name)
 }
 
 impl Measure {
-    /// What is done for it; nothing where it is a set.
+    /// Its operation; `None` for a set.
     fn operation(&self) -> Option<Operation> {
         match self.kind {
             MeasureKind::Count | MeasureKind::CountOf(_) => Some(Operation::Count),
@@ -120,7 +120,7 @@ impl Measure {
         }
     }
 
-    /// What it is of, in a table's rows.
+    /// The value that it aggregates, in rows of a table.
     fn of_rows(&self) -> Expr {
         match self.kind {
             MeasureKind::Count => lit(1i64),
@@ -132,14 +132,14 @@ impl Measure {
         }
     }
 
-    /// The measure that a largest value of one row is equal to.
+    /// The measure whose value equals this maximum if the group has one row.
     fn twin(&self, kept: &[Measure]) -> Option<&'static str> {
         let MeasureKind::Max(of) = self.kind else { return None };
         let is_twin = |other: &&Measure| matches!(other.kind, MeasureKind::Min(column) | MeasureKind::Sum(column) if column == of);
         kept.iter().find(is_twin).map(|twin| twin.name)
     }
 
-    /// As state has it: null where it is as its twin.
+    /// Its value in stored state: null if it equals its twin.
     fn stored(&self, kept: &[Measure]) -> Expr {
         match self.twin(kept) {
             Some(twin) => nullif(united(self.name), united(twin)),
@@ -147,7 +147,7 @@ impl Measure {
         }
     }
 
-    /// Out of state.
+    /// Its value read from stored state.
     fn of_state(&self, kept: &[Measure]) -> Expr {
         match self.twin(kept) {
             Some(twin) => coalesce(vec![ident(self.name), ident(twin)]),
@@ -158,7 +158,7 @@ impl Measure {
     /// A set's stored form, and its first and last number.
     fn set_of_state(&self) -> Vec<Expr> {
         let MeasureKind::Seconds { ends, .. } = self.kind else { return vec![ident(self.name)] };
-        // Of a largest time that is not stored the smallest is among them.
+        // If the maximum is not stored, the minimum among the ends replaces it.
         let ends: Vec<Expr> = ends.iter().map(|name| ident(*name)).collect();
         vec![ident(self.name), second_of_time(least(ends.clone())), second_of_time(greatest(ends))]
     }

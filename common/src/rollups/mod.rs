@@ -1,8 +1,8 @@
-//! Rollups: small mergeable states of a table, from which every analysis is computed.
+//! Rollups: small mergeable states of a table, from which all analyses are computed.
 //!
 //! A rollup is either groups with measures (counts, sums, extremes, sets) or the rows that match a pattern, as a
-//! multiset. Both unite exactly in any split and order, so files, dates, shards and attempts leave no trace.
-//! What a rollup keeps of its table is data: `common/rollups/<id>.toml`, read by [`definition`].
+//! multiset. Both merge exactly in any split and order, so files, dates, shards and attempts do not affect
+//! the result. The definition of a rollup is data: `common/rollups/<id>.toml`, read by [`definition`].
 
 mod check;
 pub mod definition;
@@ -30,50 +30,49 @@ use crate::functions::bucket_of;
 /// Column that holds a state row's shard bucket.
 pub const BUCKET_COLUMN: &str = "bucket";
 
-/// One rollup: what it keeps of a table, and how.
+/// One rollup: what it stores of a table, and how.
 #[derive(Debug)]
 pub struct Rollup {
     /// Name; also the folder of its state.
     pub id: &'static str,
-    /// Its TOML file, as errors name it.
+    /// Its TOML file, for errors.
     pub file: &'static str,
-    /// Raised whenever the meaning of stored state changes.
+    /// Raise it whenever the meaning of stored state changes.
     pub version: u32,
-    /// Tables it reads: the first of these that the lake has.
+    /// Tables it can read, preferred first: it reads the first one in the lake.
     pub tables: &'static [&'static str],
-    /// Columns it reads: those that its expressions name, and the table's time column.
+    /// Columns it reads: those in its expressions, and the table's time column.
     pub columns: &'static [&'static str],
-    /// Output columns whose values decide the bucket: as many as the analyses allow, which need rows that belong together
-    /// in one bucket, so that a busy source or device is spread over several tasks.
+    /// Output columns whose values determine the bucket. Analyses need related rows in one bucket; as many columns as they allow
+    /// spread a busy source or device over several tasks.
     pub bucket_key: &'static [&'static str],
-    /// The parameters its state depends on, by the names that its expressions give them: name and path. A change of these,
-    /// and only of these, recomputes it.
+    /// The parameters that its state depends on: the name in its expressions, and the path. Only a change of these recomputes the state.
     pub uses: &'static [(&'static str, &'static str)],
-    /// The rows it takes of the table; all of them where it is absent.
+    /// The filter on the rows of the table; all rows if absent.
     pub filter: Option<SqlText>,
-    /// What it computes of each of those rows, with the names that `shape` refers to.
+    /// What it computes from each of those rows, with the names that `shape` refers to.
     pub select: &'static [SqlText],
-    /// What becomes of those rows.
+    /// How it aggregates those rows.
     pub shape: Shape,
-    /// The populations of which it takes rows.
+    /// The populations whose rows it takes.
     pub populations: &'static [(&'static Population, Share)],
-    /// Hash of all that decides what its state holds, however the file is laid out. Neither its version nor its populations do.
+    /// Hash of everything that determines its state, for any layout of the file. Version and populations are not part of it.
     pub hash: &'static str,
-    /// The columns of its state, once they are known: no parameter changes them.
+    /// The columns of its state, once known: they depend on no parameter.
     pub(crate) state_schema: OnceLock<SchemaRef>,
 }
 
-/// What a rollup's state is.
+/// The shape of a rollup's state.
 #[derive(Debug)]
 pub enum Shape {
     /// One row per distinct key, with measures over its rows.
     Groups {
-        /// Columns of the key; null is a value of its own.
+        /// Columns of the key; null is a distinct value.
         keys: &'static [&'static str],
-        /// Columns beside it.
+        /// The measures, one column each.
         measures: &'static [Measure],
     },
-    /// The prepared rows themselves, duplicates kept.
+    /// The prepared rows themselves, with duplicates.
     Rows,
 }
 
@@ -82,20 +81,20 @@ pub enum Shape {
 pub struct Measure {
     /// Name in the state.
     pub name: &'static str,
-    /// Which united values it holds.
+    /// The operation whose result it holds.
     pub kind: MeasureKind,
     /// Its line in the file.
     pub line: usize,
 }
 
-/// Operations that unite exactly: each is associative and commutative on its state.
+/// Operations that merge exactly: each is associative and commutative on its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MeasureKind {
     /// Rows.
     Count,
-    /// Rows whose column of that name is not null.
+    /// Rows in which the column is not null.
     CountOf(&'static str),
-    /// Sum of a whole-number column; null where all are null.
+    /// Sum of a whole-number column; null if all values are null.
     Sum(&'static str),
     /// Smallest value of a column.
     Min(&'static str),
@@ -105,7 +104,7 @@ pub enum MeasureKind {
     Seconds {
         /// The column of those seconds.
         of: &'static str,
-        /// All measures that are extremes of those times.
+        /// All measures that are the minimum or maximum of those times.
         ends: &'static [&'static str],
     },
 }
@@ -114,7 +113,7 @@ impl Rollup {
     /// State of the rows of `table`, with the bucket of each state row last.
     ///
     /// # Errors
-    /// Where the plan can't be built from the frame's columns.
+    /// If the plan can't be built from the frame's columns.
     pub fn build(&self, table: DataFrame, config: &Config) -> Result<DataFrame> {
         let prepared = self.prepared(table, config)?;
         let bucket = bucket_of(self.bucket_key.iter().map(|column| ident(*column)).collect());
@@ -126,10 +125,10 @@ impl Rollup {
         }
     }
 
-    /// The united state of several, as read back from storage.
+    /// The merged state of several stored states.
     ///
     /// # Errors
-    /// Where the frame is not state of this rollup.
+    /// If the frame is not state of this rollup.
     pub fn merge(&self, states: DataFrame) -> Result<DataFrame> {
         match &self.shape {
             Shape::Rows => states.drop_columns(&[BUCKET_COLUMN]),
@@ -143,15 +142,15 @@ impl Rollup {
         self.uses.iter().map(|(name, path)| (*name, value(path))).collect()
     }
 
-    /// How much of a population it takes; none where it has nothing to do with it.
+    /// How much of a population it takes; `None` if it takes no row of it.
     pub fn share_of(&self, population: &Population) -> Option<Share> {
         let own = self.populations.iter().find(|(own, _)| own.name == population.name);
         own.map(|(_, share)| *share)
     }
 
-    /// The rows it takes, with the columns that `shape` names.
+    /// The rows it takes, with the columns in `shape`.
     fn prepared(&self, table: DataFrame, config: &Config) -> Result<DataFrame> {
-        // Named so that it is no section of the configuration: only `uses` is bound.
+        // This name is not a section of the configuration: only `uses` is bound.
         let bindings = Bindings::of(config, &format!("the rollup {}", self.id), self.uses)?;
         let taken = match &self.filter {
             Some(filter) => {
@@ -169,7 +168,7 @@ impl Rollup {
     }
 }
 
-/// Rows with dictionaries as texts, as state is stored.
+/// Rows with dictionaries converted to texts, as in stored state.
 fn with_plain_texts(rows: DataFrame) -> Result<DataFrame> {
     let columns: Vec<Expr> = rows
         .schema()

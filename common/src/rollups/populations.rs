@@ -1,4 +1,4 @@
-//! Which rows of a table a suite looks at, by the value of a column: where none has it, the suite has looked at nothing.
+//! The rows of a table that a suite examines, by the value of a column: if no row has it, the suite has examined nothing.
 
 use serde::Deserialize;
 
@@ -7,41 +7,41 @@ use crate::config::Config;
 /// Rows that have one of some values.
 #[derive(Debug)]
 pub struct Population {
-    /// How rollups call it.
+    /// Its name in rollups.
     pub name: &'static str,
     /// The table.
     pub table: &'static str,
     /// The column.
     pub column: &'static str,
-    /// The values; all rows are taken where there is none.
+    /// The values; all rows are taken if there are none.
     pub values: fn(&Config) -> Vec<String>,
-    /// Values that a log has beside each other by nature: where a row has one of them, a window without those asked for is no
-    /// sign of a log that is written otherwise.
+    /// Values that normally occur together in a log: if a row has one of them, a window without the wanted values does not mean that
+    /// the log is written differently.
     pub usual: &'static [&'static str],
-    /// The parameter that names them, where one does.
+    /// The parameter with the values, if any.
     pub parameter: Option<&'static str>,
 }
 
-/// How much of a population a rollup takes, and what beside it.
+/// How much of a population a rollup takes, and whether it takes other rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Share {
-    /// Rows of it, with or without others.
+    /// Rows of it, and possibly other rows.
     Some,
-    /// Rows of it and no others: if the rollup has state, there is such a row.
+    /// Only rows of it: if the rollup has state, the population has a row.
     Alone,
-    /// All of its rows and no others: if the rollup has no state, there is none.
+    /// Exactly its rows: if the rollup has no state, the population has no row.
     All,
 }
 
 impl Share {
-    /// Whether no other row is taken.
+    /// Whether only rows of the population are taken.
     pub fn is_alone(self) -> bool {
         self != Share::Some
     }
 }
 
-/// As Microsoft's schema of audit records has them.
+/// From Microsoft's schema of audit records.
 const USER_TYPES: [&str; 9] = [
     "Regular",
     "Reserved",
@@ -54,7 +54,7 @@ const USER_TYPES: [&str; 9] = [
     "SystemPolicy",
 ];
 
-/// Every population. Each is looked for among the rows of those before it that are of the same table.
+/// All populations. Each is searched among the rows of the preceding ones of the same table.
 pub static POPULATIONS: [Population; 3] = [
     Population {
         name: "device_vendor",
@@ -88,7 +88,7 @@ mod tests {
     use crate::detections::Detections;
 
     #[test]
-    fn every_population_is_taken_by_a_rollup_that_takes_no_other_row() {
+    fn every_population_has_a_rollup_that_takes_only_its_rows() {
         for population in &POPULATIONS {
             let shares =
                 Detections::built_in().rollups().iter().filter_map(|rollup| rollup.share_of(population));

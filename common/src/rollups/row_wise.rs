@@ -1,4 +1,4 @@
-//! SQL expressions over one row of a table: what they name, and that they look at no other row.
+//! SQL expressions over one row of a table: the names in them, and a check that they use no other row.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -13,12 +13,12 @@ use datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::detections::size::{RECURSION_LIMIT, check_expressions, check_text};
 
-/// What is wrong with an expression.
+/// An error in an expression.
 #[derive(Debug)]
 pub(super) struct Fault {
     /// The line of the expression, counted from 1.
     pub(super) line: usize,
-    /// What is wrong there.
+    /// The message.
     pub(super) message: String,
 }
 
@@ -34,13 +34,13 @@ pub(super) struct Mention {
 /// An expression over one row.
 #[derive(Debug)]
 pub(super) struct RowWise {
-    /// The expression as it is written, without comments, line breaks and spaces that mean nothing.
+    /// The expression as written, without comments, line breaks and insignificant spaces.
     pub(super) normal: String,
-    /// What its value is called, where the text says so (`… AS name`).
+    /// The name of its value, if the text has one (`… AS name`).
     pub(super) name: Option<String>,
-    /// The columns that it names.
+    /// The columns in it.
     pub(super) columns: Vec<Mention>,
-    /// The parameters that it names, without their `$`.
+    /// The parameters in it, without their `$`.
     pub(super) parameters: Vec<Mention>,
 }
 
@@ -48,7 +48,7 @@ impl RowWise {
     /// Reads an expression.
     ///
     /// # Errors
-    /// Where the text is none, or looks at other rows or tables.
+    /// If the text is not an expression, or uses other rows or tables.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         check_text(text).map_err(|error| unreadable(&error))?;
         let dialect = GenericDialect {};
@@ -70,22 +70,22 @@ impl RowWise {
     }
 }
 
-/// A parser's error: its message ends with the place.
+/// An error of the parser: its message ends with the position.
 fn unreadable(error: &DataFusionError) -> Fault {
     let message = match error.find_root() {
         DataFusionError::SQL(error, _) => match &**error {
             ParserError::ParserError(message) | ParserError::TokenizerError(message) => message.clone(),
-            ParserError::RecursionLimitExceeded => "it is nested too deeply".to_owned(),
+            ParserError::RecursionLimitExceeded => "the expression is nested too deeply".to_owned(),
         },
         DataFusionError::Plan(message) => message.clone(),
         other => other.strip_backtrace(),
     };
-    let Some((what, place)) = message.rsplit_once(" at Line: ") else { return Fault { line: 1, message } };
-    let digits: String = place.chars().take_while(char::is_ascii_digit).collect();
+    let Some((what, position)) = message.rsplit_once(" at Line: ") else { return Fault { line: 1, message } };
+    let digits: String = position.chars().take_while(char::is_ascii_digit).collect();
     Fault { line: digits.parse().unwrap_or(1), message: what.to_owned() }
 }
 
-/// Collects what an expression names.
+/// Collects the names in an expression.
 #[derive(Default)]
 struct Mentions {
     columns: Vec<Mention>,
@@ -96,7 +96,7 @@ impl Visitor for Mentions {
     type Break = Box<Fault>;
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
-        refused(line_of(query), "a query can't stand here: a rollup computes each row from that row alone")
+        refused(line_of(query), "a query is not allowed here: a rollup computes each row from that row alone")
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
@@ -105,7 +105,7 @@ impl Visitor for Mentions {
                 self.columns.push(Mention { name: name.value.clone(), line: line_of(expr) });
             }
             Expr::CompoundIdentifier(_) => {
-                return refused(line_of(expr), &format!("{expr} is no column: write its name alone"));
+                return refused(line_of(expr), &format!("{expr} is not a column: write only its name"));
             }
             Expr::Value(value) => {
                 if let Value::Placeholder(name) = &value.value {
@@ -113,11 +113,11 @@ impl Visitor for Mentions {
                     self.parameters.push(Mention { name, line: line_of(expr) });
                 }
             }
-            Expr::Function(function) if looks_at_others(function) => {
+            Expr::Function(function) if uses_other_rows(function) => {
                 return refused(
                     line_of(function),
                     &format!(
-                        "{} looks at several rows: a rollup computes each row from that row alone, and `measures` unite them",
+                        "{} uses several rows: a rollup computes each row from that row alone, and `measures` aggregate rows",
                         function.name
                     ),
                 );
@@ -128,8 +128,8 @@ impl Visitor for Mentions {
     }
 }
 
-/// Whether a function is one of windows or groups.
-fn looks_at_others(function: &Function) -> bool {
+/// Whether a function is a window or aggregate function.
+fn uses_other_rows(function: &Function) -> bool {
     static AGGREGATES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
         let functions = all_default_aggregate_functions();
         let names = functions.iter().map(|function| function.name().to_owned());
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_tells_what_it_names_and_where() {
+    fn the_names_in_an_expression_have_their_lines() {
         let text = "only_where(Bytes, -- a comment\n  is_one_of(Vendor, [$vendor])) AS sent";
         let parsed = RowWise::parse(text).unwrap();
         assert_eq!(parsed.name.as_deref(), Some("sent"));
@@ -166,19 +166,19 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_that_looks_at_other_rows_is_refused() {
-        for (text, line, told) in [
-            ("1 +\n sum(Bytes)", 2, "sum looks at several rows"),
-            ("row_number() OVER (ORDER BY Bytes)", 1, "looks at several rows"),
-            ("COUNT(*) AS n", 1, "looks at several rows"),
-            ("(SELECT 1) AS n", 1, "a query can't stand here"),
-            ("Bytes IN (SELECT 1)", 1, "a query can't stand here"),
-            ("t.Bytes", 1, "t.Bytes is no column"),
+    fn an_expression_over_other_rows_is_refused() {
+        for (text, line, expected) in [
+            ("1 +\n sum(Bytes)", 2, "sum uses several rows"),
+            ("row_number() OVER (ORDER BY Bytes)", 1, "uses several rows"),
+            ("COUNT(*) AS n", 1, "uses several rows"),
+            ("(SELECT 1) AS n", 1, "a query is not allowed here"),
+            ("Bytes IN (SELECT 1)", 1, "a query is not allowed here"),
+            ("t.Bytes", 1, "t.Bytes is not a column"),
             ("Bytes +", 1, "Expected"),
             ("Bytes AS sent, 1", 1, "Expected"),
         ] {
             let fault = RowWise::parse(text).unwrap_err();
-            assert!(fault.message.contains(told), "{text}: {}", fault.message);
+            assert!(fault.message.contains(expected), "{text}: {}", fault.message);
             assert_eq!(fault.line, line, "{text}");
         }
     }

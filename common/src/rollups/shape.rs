@@ -1,4 +1,4 @@
-//! What becomes of a rollup's rows, as its file says it: the key, the measures, and the columns that decide the bucket.
+//! The shape of a rollup in its file: the key, the measures, and the columns that determine the bucket.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::Result;
 use crate::detections::{leaked, leaked_list};
 use crate::nearest::did_you_mean;
 
-/// A measure as it is written.
+/// A measure as written in the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MeasureDefinition {
@@ -33,7 +33,7 @@ enum Kind {
 }
 
 impl Source<'_> {
-    /// That keys, measures and bucket key name selected columns, and that rows of one key come into one bucket.
+    /// Checks that keys, measures and bucket key are selected columns, and that rows of one key go to one bucket.
     pub(super) fn check_shape(self, written: &Definition, names: &BTreeSet<&str>) -> Result<()> {
         let mut known: BTreeSet<&str> = BTreeSet::new();
         for key in &written.keys {
@@ -46,11 +46,11 @@ impl Source<'_> {
         }
         match (written.keys.first(), written.measures.first()) {
             (Some(key), None) => {
-                let message = "there are keys and no measures: without both the rows themselves are kept";
+                let message = "there are keys but no measures: add measures, or remove the keys to store the rows themselves";
                 return Err(self.wrong(self.line(&key.span()), message));
             }
             (None, Some(measure)) => {
-                let message = "there are measures and no keys: `keys` says what is grouped";
+                let message = "there are measures but no keys: `keys` names the columns to group by";
                 return Err(self.wrong(self.line(&measure.span()), message));
             }
             _ => {}
@@ -60,18 +60,19 @@ impl Source<'_> {
             let measure = measure.get_ref();
             self.check_name(line, &measure.name)?;
             if !known.insert(&measure.name) {
-                return Err(self.wrong(line, format!("there are two columns {} of state", measure.name)));
+                return Err(self.wrong(line, format!("state has two columns {}", measure.name)));
             }
             self.check_measure(line, measure, &written.measures, names)?;
         }
         let is_grouped = !written.measures.is_empty();
         if written.bucket_key.get_ref().is_empty() {
-            return Err(self.wrong(self.line(&written.bucket_key.span()), "`bucket_key` names no column"));
+            return Err(self.wrong(self.line(&written.bucket_key.span()), "`bucket_key` is empty"));
         }
         for column in written.bucket_key.get_ref() {
             let line = self.line(&column.span());
             if is_grouped && !written.keys.iter().any(|key| key.get_ref() == column.get_ref()) {
-                let message = format!("{} is no key: rows of one key are in one bucket", column.get_ref());
+                let message =
+                    format!("{} is not a key: rows of one key must be in one bucket", column.get_ref());
                 return Err(self.wrong(line, message));
             }
             self.check_selected(line, column.get_ref(), names)?;
@@ -100,7 +101,7 @@ impl Source<'_> {
             None => return Err(self.wrong(line, format!("{} needs `of`, a column", measure.name))),
         }
         if measure.kind != Kind::Seconds && !measure.ends.is_empty() {
-            return Err(self.wrong(line, format!("{} takes no `ends`: seconds do", measure.name)));
+            return Err(self.wrong(line, format!("{} takes no `ends`: only seconds do", measure.name)));
         }
         if measure.kind == Kind::Seconds {
             let extremes =

@@ -1,12 +1,12 @@
-//! Arrays of literals in SQL as literals, which DataFusion plans as calls of `make_array`.
+//! Plans arrays of literals in SQL as literals. DataFusion itself plans them as calls of `make_array`.
 
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult};
 use datafusion::logical_expr::{Expr, lit};
 
-/// Plans `['a', 'b']` and `[1, 2]` as one literal, so that functions which need to know a list know it from the start. An empty array
-/// is one of texts. Has to come before DataFusion's own planners, which are left the arrays of anything else.
+/// Plans `['a', 'b']` and `[1, 2]` as one literal: functions that need a known list get it at planning time. An empty array
+/// is an array of texts. It must come before DataFusion's planners, which plan all other arrays.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ArrayLiterals;
 

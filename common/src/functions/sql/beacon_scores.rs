@@ -15,7 +15,7 @@ pub(super) const FORMS: &[ShortForm] = &[
             ],
             result: "float",
             doc: "How alike and how small the sizes of sessions are, 0 to 1, from the sums of `size_class` and of its square over the \
-                  sessions; null where no size is known. docs/beacons.md has the formula.",
+                  sessions; null if no size is known. docs/beacons.md has the formula.",
         },
         Expansion::OfLiterals(|arguments| {
             let [classes, squares, sessions] = [0, 1, 2].map(|place: usize| arguments[place].clone());
@@ -32,7 +32,7 @@ pub(super) const FORMS: &[ShortForm] = &[
                 ("service_factor", "float"),
             ],
             result: "float",
-            doc: "What the scores that a pair has of its own come to, 0 to 1; null where it has no timing. docs/beacons.md has the \
+            doc: "The combined score of a pair before prevalence, 0 to 1; null if it has no timing. docs/beacons.md has the \
                   formula.",
         },
         Expansion::OfAny(|arguments| {
@@ -45,8 +45,8 @@ pub(super) const FORMS: &[ShortForm] = &[
             name: "beacon_prevalence",
             arguments: &[("distinct_sources", "integer"), ("total_sources", "integer")],
             result: "float",
-            doc: "How rare a destination is that so many of all sources talk to: 1 for one source, 0 for all, of at least 20; null \
-                  where the first is null. docs/beacons.md has the formula.",
+            doc: "How rare a destination is, from the number of sources that talk to it: 1 for one source, 0 for all sources, of \
+                  which at least 20 are assumed; null if `distinct_sources` is null. docs/beacons.md has the formula.",
         },
         Expansion::OfLiterals(|arguments| {
             functions::beacon_prevalence(arguments[0].clone(), arguments[1].clone()).map(Some)

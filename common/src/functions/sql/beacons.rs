@@ -17,7 +17,7 @@ pub(super) const FORMS: &[ShortForm] = &[
             name: "beacon_gaps",
             arguments: &[("seconds", "array of integers")],
             result: "struct of avg_delta, std_delta, min_delta, max_delta, intervals, jitter",
-            doc: "Statistics of the gaps between sorted, distinct whole seconds. Costly: compute it once in a subquery.",
+            doc: "Statistics of the gaps between sorted, distinct whole seconds. Expensive: compute it once in a subquery.",
         },
         Expansion::OfAny(|arguments| functions::beacon_gaps(arguments[0].clone())),
     )
@@ -31,8 +31,8 @@ pub(super) const FORMS: &[ShortForm] = &[
                 ("least_timing", "number literal"),
             ],
             result: "struct of interval_s, second_interval_s, beats, missed_beats, timing_score, coverage_score",
-            doc: "The interval that sorted, distinct whole seconds of so many sessions keep, and how well. All fields are null where \
-                  there are fewer than five seconds, or where the timing is far below `least_timing`. Costly: compute it once in a subquery.",
+            doc: "The interval of the sorted, distinct whole seconds of `sessions` sessions, and how well they keep it. All fields are \
+                  null if there are fewer than five seconds, or if the timing is far below `least_timing`. Expensive: compute it once in a subquery.",
         },
         Expansion::OfAny(|arguments| {
             functions::beacon_rhythm(arguments[0].clone(), arguments[1].clone(), arguments[2].clone())
@@ -44,7 +44,7 @@ pub(super) const FORMS: &[ShortForm] = &[
             name: "known_service_name",
             arguments: PORT_AND_RECORDS,
             result: "text",
-            doc: "The `name` of the first record of that `port`, of records of `name`, `port` and `factor`; null where there is none.",
+            doc: "The `name` of the first record with this `port`, from records of `name`, `port` and `factor`; null if there is none.",
         },
         Expansion::OfLiterals(|arguments| {
             of_service(arguments, lit(ScalarValue::Utf8(None)), |service| lit(service.name.as_str()))
@@ -55,13 +55,13 @@ pub(super) const FORMS: &[ShortForm] = &[
             name: "known_service_factor",
             arguments: PORT_AND_RECORDS,
             result: "float",
-            doc: "The `factor` of the first record of that `port`, of records of `name`, `port` and `factor`; 1 where there is none.",
+            doc: "The `factor` of the first record with this `port`, from records of `name`, `port` and `factor`; 1 if there is none.",
         },
         Expansion::OfLiterals(|arguments| of_service(arguments, lit(1.0), |service| lit(service.factor))),
     ),
 ];
 
-/// A service as the parameter of a detection has it.
+/// A service in the parameter of a detection.
 #[derive(Deserialize)]
 struct Service {
     name: String,
@@ -69,7 +69,7 @@ struct Service {
     factor: f64,
 }
 
-/// What `of_one` says of the first service at the port; `of_none` where there is none.
+/// `of_one` of the first service at the port; `of_none` if there is none.
 fn of_service(arguments: &[Expr], of_none: Expr, of_one: impl Fn(&Service) -> Expr) -> Result<Option<Expr>> {
     let Some(records) = text(&arguments[1])? else {
         return Ok(None);

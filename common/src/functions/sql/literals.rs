@@ -1,4 +1,4 @@
-//! Arguments that have to be known before a query runs, read from its expressions. `None` where they are not known yet.
+//! Reads arguments that must be known before a query runs from its expressions. `None` if they are not known yet.
 
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
@@ -23,7 +23,7 @@ pub(super) fn texts(argument: &Expr) -> Result<Option<Vec<String>>> {
     };
     let texts = values.iter().map(|value| match value.try_as_str() {
         Some(Some(text)) => Ok(text.to_owned()),
-        _ => plan_err!("takes an array of texts, and {value} is none"),
+        _ => plan_err!("takes an array of texts, but {value} is not one"),
     });
     texts.collect::<Result<_>>().map(Some)
 }
@@ -38,7 +38,7 @@ pub(super) fn integer(argument: &Expr) -> Result<Option<i64>> {
     {
         return Ok(Some(number));
     }
-    plan_err!("takes a whole number, and {value} is none")
+    plan_err!("takes a whole number, but {value} is not one")
 }
 
 /// A text.
@@ -48,7 +48,7 @@ pub(super) fn text(argument: &Expr) -> Result<Option<&str>> {
     };
     match value.try_as_str() {
         Some(Some(text)) => Ok(Some(text)),
-        _ => plan_err!("takes a text, and {value} is none"),
+        _ => plan_err!("takes a text, but {value} is not one"),
     }
 }
 
@@ -64,7 +64,7 @@ fn elements_of(value: &ScalarValue) -> Result<Vec<ScalarValue>> {
         ScalarValue::List(list) if list.is_valid(0) => list.value(0),
         ScalarValue::LargeList(list) if list.is_valid(0) => list.value(0),
         ScalarValue::FixedSizeList(list) if list.is_valid(0) => list.value(0),
-        other => return plan_err!("takes an array, and {other} is none"),
+        other => return plan_err!("takes an array, but {other} is not one"),
     };
     (0..items.len()).map(|row| ScalarValue::try_from_array(&items, row)).collect()
 }

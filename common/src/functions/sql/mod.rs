@@ -1,15 +1,15 @@
-//! The functions of this folder by the names under which SQL calls them.
+//! The functions of this folder by their names in SQL.
 //!
-//! Each scalar function of SQL is a short form: the optimiser replaces every call by the expression that the Rust builder
-//! of the same name gives, so that a plan is the same whether it was written in SQL or in Rust. The expression is a new one for each
-//! call: functions that keep what they computed of a dictionary keep it for one column of one plan.
+//! Each scalar function of SQL is a short form: the optimiser replaces every call by the expression that the Rust builder of the same
+//! name returns. A plan is therefore the same whether it is written in SQL or in Rust. Each call gets a new expression: functions that
+//! cache results for the values of a dictionary cache them for one column of one plan.
 //!
-//! What SQL has beside these functions: DataFusion's scalar, aggregate and window functions, but for those that `detections::sql` takes out.
-//! The features of DataFusion that the workspace names, `parquet` and `sql`, bring none of the nested ones (`make_array`, `array_has`, …),
-//! but Ballista depends on DataFusion with its default features. Planners of expressions, in `SessionStateDefaults::default_expr_planners`:
+//! SQL also has DataFusion's scalar, aggregate and window functions, except those that `detections::sql` removes.
+//! The features of DataFusion that the workspace enables, `parquet` and `sql`, include no nested functions (`make_array`, `array_has`, …),
+//! but Ballista depends on DataFusion with its default features. The planners of expressions in `SessionStateDefaults::default_expr_planners`:
 //! - `CoreFunctionPlanner` plans `gaps.jitter` and `pairs.gaps.jitter` as `get_field(gaps, 'jitter')`.
 //! - `FieldAccessPlanner` plans `gaps['jitter']` as the same. It comes with the nested functions.
-//! - `NestedFunctionPlanner` plans arrays as calls of `make_array`; before it comes [`ArrayLiterals`].
+//! - `NestedFunctionPlanner` plans arrays as calls of `make_array`; [`ArrayLiterals`] comes before it.
 
 mod array_literals;
 mod beacon_scores;
@@ -36,7 +36,7 @@ pub use array_literals::ArrayLiterals;
 use super::sorted_distinct::sorted_distinct_function;
 use short_form::ShortForm;
 
-/// A function of SQL, for people.
+/// The documentation of a function of SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Documented {
     /// Its name.
@@ -45,7 +45,7 @@ pub struct Documented {
     pub arguments: &'static [(&'static str, &'static str)],
     /// Type of the result.
     pub result: &'static str,
-    /// What it gives.
+    /// What it returns.
     pub doc: &'static str,
 }
 
@@ -63,25 +63,25 @@ fn short_forms() -> impl Iterator<Item = &'static ShortForm> {
     all.into_iter().flatten()
 }
 
-/// The scalar functions that SQL can call beside DataFusion's own.
+/// The scalar functions that SQL can call in addition to DataFusion's.
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     short_forms().map(|form| Arc::new(form.function())).collect()
 }
 
-/// The aggregate functions that SQL can call beside DataFusion's own.
+/// The aggregate functions that SQL can call in addition to DataFusion's.
 pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     vec![Arc::new(sorted_distinct_function(1))]
 }
 
-/// The window functions that SQL can call beside DataFusion's own.
+/// The window functions that SQL can call in addition to DataFusion's.
 pub fn window_functions() -> Vec<Arc<WindowUDF>> {
     windows::functions().into_iter().map(Arc::new).collect()
 }
 
-/// Makes all of them known to the SQL of a session.
+/// Registers all functions with a session.
 ///
 /// # Errors
-/// Where the session takes no functions.
+/// If the session accepts no functions.
 pub fn register(state: &mut SessionState) -> Result<()> {
     for function in scalar_functions() {
         state.register_udf(function)?;

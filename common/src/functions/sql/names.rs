@@ -10,42 +10,42 @@ use crate::functions;
 pub(super) const FORMS: &[ShortForm] = &[
     name(
         "canonical_address",
-        "The canonical text of an IP address, without a port; null where the text is none.",
+        "The canonical text of an IP address, without a port; null if the text is not an address.",
         |text| functions::canonical_address(text[0].clone()),
     ),
     name(
         "address_or_text",
-        "As canonical_address, with text that is no address as it is; null where it is empty or `<null>`.",
+        "As canonical_address, but other text stays as it is; null if it is empty or `<null>`.",
         |text| functions::address_or_text(text[0].clone()),
     ),
-    name("canonical_host", "The short, lower-cased name of a host; null where it is empty.", |text| {
+    name("canonical_host", "The short, lower-cased name of a host; null if it is empty.", |text| {
         functions::canonical_host(text[0].clone())
     }),
-    name("lowered_name", "Trimmed, lower-cased text; null where it is empty or `<null>`.", |text| {
+    name("lowered_name", "Trimmed, lower-cased text; null if it is empty or `<null>`.", |text| {
         functions::lowered_name(text[0].clone())
     }),
     name(
         "account_name",
-        "The account of a user name, lower-cased, without its domain; null where it is empty.",
+        "The account of a user name, lower-cased, without its domain; null if it is empty.",
         |text| functions::account_name(text[0].clone()),
     ),
-    name("initiator", "Who acted, from `InitiatedBy` of an audit row; null where it names nobody.", |text| {
+    name("initiator", "Who acted, from `InitiatedBy` of an audit row; null if it names nobody.", |text| {
         functions::initiator(text[0].clone())
     }),
     name(
         "initiator_address",
-        "The canonical address in `InitiatedBy` of an audit row; null where it has none.",
+        "The canonical address in `InitiatedBy` of an audit row; null if it has none.",
         |text| functions::initiator_address(text[0].clone()),
     ),
     name(
         "storage_account",
-        "The lower-cased account of a `<account>.blob.core.windows.net` URL or host; null for any other.",
+        "The lower-cased account of a `<account>.blob.core.windows.net` URL or host; null for other text.",
         |text| functions::storage_account(text[0].clone()),
     ),
     of_texts(
         "office_address",
         &[("client_ip_address", "text"), ("client_ip", "text")],
-        "The address of an OfficeActivity row: Client_IPAddress where it has one, else ClientIP; without a port.",
+        "The address of an OfficeActivity row, without a port: Client_IPAddress if it has one, else ClientIP.",
         |texts| {
             let addresses = texts.iter().cloned().map(functions::address_or_text);
             coalesce(addresses.collect())

@@ -10,7 +10,7 @@ use super::short_form::{Expansion, Gives, ShortForm};
 use crate::functions;
 
 const BYTES_PER_MEGABYTE: f64 = 1_048_576.0;
-/// Decimals beyond which a float has none that mean anything.
+/// Most decimals: a float has no more that are significant.
 const MOST_DIGITS: i64 = 15;
 
 pub(super) const FORMS: &[ShortForm] = &[
@@ -19,7 +19,7 @@ pub(super) const FORMS: &[ShortForm] = &[
             name: "floor_div",
             arguments: &[("number", "integer"), ("step", "integer literal")],
             result: "integer",
-            doc: "How many whole steps a number holds, rounded down below zero too.",
+            doc: "A number divided by the step, rounded down, also below zero.",
         },
         Expansion::OfLiterals(floor_div),
     )
@@ -30,7 +30,7 @@ pub(super) const FORMS: &[ShortForm] = &[
             name: "round_half_up",
             arguments: &[("value", "number"), ("digits", "integer literal")],
             result: "float",
-            doc: "A number rounded half away from zero to so many decimals (0 to 15) of its shortest decimal form.",
+            doc: "A number rounded half away from zero to `digits` decimals (0 to 15) of its shortest decimal form.",
         },
         Expansion::OfLiterals(round_half_up),
     )
@@ -52,7 +52,7 @@ pub(super) const FORMS: &[ShortForm] = &[
             name: "size_class",
             arguments: &[("bytes", "integer")],
             result: "integer",
-            doc: "A size in sixteenths of an octave (a doubling), a whole number that sums exactly; 0 for none and for null.",
+            doc: "A size in sixteenths of an octave (a doubling), as a whole number, whose sums are exact; 0 for 0 and for null.",
         },
         Expansion::OfAny(|bytes| functions::size_class(bytes[0].clone())),
     )
@@ -62,7 +62,7 @@ pub(super) const FORMS: &[ShortForm] = &[
             name: "only_where",
             arguments: &[("value", "any"), ("condition", "boolean")],
             result: "type of value",
-            doc: "The value where the condition is true; null where it is false or null.",
+            doc: "The value if the condition is true; null if it is false or null.",
         },
         Expansion::OfAny(|arguments| functions::only_where(arguments[0].clone(), arguments[1].clone())),
     ),

@@ -1,4 +1,4 @@
-//! Functions of SQL that stand for an expression, by which the optimiser replaces them.
+//! Functions of SQL that the optimiser replaces by an expression.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use datafusion::physical_expr::create_physical_expr;
 
 use super::Documented;
 
-/// How the arguments of a call become the expression it stands for.
+/// How to build the expression that replaces a call from its arguments.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Expansion {
-    /// Whatever they are.
+    /// From any arguments.
     OfAny(fn(&[Expr]) -> Expr),
-    /// Some of them have to be literals: `None` where they are none yet.
+    /// Some arguments must be literals: `None` if they are not yet.
     OfLiterals(fn(&[Expr]) -> Result<Option<Expr>>),
 }
 
@@ -38,7 +38,7 @@ pub(super) struct ShortForm {
     expansion: Expansion,
 }
 
-/// Which types its arguments have.
+/// The types of its arguments.
 #[derive(Debug, Clone, Copy)]
 enum Takes {
     /// Any.
@@ -47,10 +47,10 @@ enum Takes {
     Integers,
 }
 
-/// Which type its result has.
+/// The type of its result.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Gives {
-    /// That of the expression it stands for.
+    /// The type of the expression that replaces it.
     AsExpanded,
     /// True or false.
     Boolean,
@@ -68,20 +68,20 @@ impl ShortForm {
         Self { documented, takes: Takes::Any, gives: Gives::AsExpanded, volatility, expansion }
     }
 
-    /// The same, of that type whatever its arguments: where some of them have to be literals, which are not known to be so
-    /// before the query is optimised.
+    /// The same function with this result type for all arguments. Needed if some arguments must be literals: before the query is
+    /// optimised, they need not be.
     pub(super) const fn giving(mut self, gives: Gives) -> Self {
         self.gives = gives;
         self
     }
 
-    /// The same, of 64-bit integers.
+    /// The same function for 64-bit integers.
     pub(super) const fn of_integers(mut self) -> Self {
         self.takes = Takes::Integers;
         self
     }
 
-    /// The same, which costs much for each row: the optimiser must not put it in several places.
+    /// The same function as one that is expensive per row: the optimiser must not copy it to several places.
     pub(super) const fn costly(mut self) -> Self {
         self.volatility = Volatility::Volatile;
         self
@@ -97,7 +97,7 @@ impl ShortForm {
         ScalarUDF::from(Call { form: self, signature })
     }
 
-    /// The expression that a call with these arguments stands for.
+    /// The expression that replaces a call with these arguments.
     fn expanded(&self, arguments: &[Expr]) -> Result<Option<Expr>> {
         let name = self.documented.name;
         match self.expansion {
@@ -108,7 +108,7 @@ impl ShortForm {
         }
     }
 
-    /// The same, when all that has to be known before a query runs must be known.
+    /// The same at the time when all literal arguments must be known.
     fn expanded_now(&self, arguments: &[Expr]) -> Result<Expr> {
         let name = self.documented.name;
         let unknown = || {
@@ -121,7 +121,7 @@ impl ShortForm {
     }
 }
 
-/// A short form as DataFusion calls it.
+/// A short form as a function of DataFusion.
 #[derive(Debug)]
 struct Call {
     form: &'static ShortForm,
@@ -177,12 +177,12 @@ impl ScalarUDFImpl for Call {
         let Some(expanded) = self.form.expanded(&args)? else {
             return Ok(ExprSimplifyResult::Original(args));
         };
-        // Types were made to agree before the optimiser began.
+        // Types were coerced before the optimiser started.
         let coerced = ExprSimplifier::new(info.clone()).coerce(expanded, info.schema())?;
         Ok(ExprSimplifyResult::Simplified(coerced))
     }
 
-    /// What the expression gives, where no optimiser put it in the call's place: it is planned anew for each batch.
+    /// Evaluates the expression if no optimiser replaced the call: it is planned again for each batch.
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let (schema, arguments) = stand_ins(&args.arg_fields, |place| match args.args.get(place) {
             Some(ColumnarValue::Scalar(value)) => Some(value.clone()),
@@ -211,8 +211,7 @@ impl ScalarUDFImpl for Call {
     }
 }
 
-/// Arguments of these fields as an expression may have them, literals where they are known and columns elsewhere; with the schema of
-/// the columns.
+/// The arguments with these fields for an expression: literals if they are known, else columns; with the schema of the columns.
 fn stand_ins(
     fields: &[FieldRef],
     known: impl Fn(usize) -> Option<ScalarValue>,

@@ -1,4 +1,4 @@
-//! Calls in SQL against the Rust builders: the same plans, and the same results with and without the optimiser.
+//! Compares calls in SQL with the Rust builders: the same plans, and the same results with and without the optimiser.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ fn batch() -> RecordBatch {
     .unwrap()
 }
 
-/// A session that knows the table `t`.
+/// A session with the table `t`.
 fn session() -> SessionContext {
     let planners = SessionStateBuilder::new().with_expr_planners(vec![Arc::new(ArrayLiterals)]);
     let mut state = planners.with_default_features().build();
@@ -58,7 +58,7 @@ fn session() -> SessionContext {
     session
 }
 
-/// The text of an optimised plan, where columns are as SQL names them.
+/// The text of an optimised plan, with columns named as in SQL.
 fn plan_of(frame: &DataFrame) -> String {
     frame.clone().into_optimized_plan().unwrap().display_indent().to_string()
 }
@@ -137,7 +137,7 @@ fn calls() -> Vec<(&'static str, Expr)> {
 }
 
 #[tokio::test]
-async fn a_call_in_sql_is_planned_and_computed_as_the_builder_is() {
+async fn a_call_in_sql_gives_the_plan_and_result_of_the_builder() {
     let session = session();
     for (call, expected) in calls() {
         let in_sql = session.sql(&format!("SELECT {call} AS x FROM t")).await.unwrap();
@@ -151,7 +151,7 @@ async fn a_call_in_sql_is_planned_and_computed_as_the_builder_is() {
 }
 
 #[tokio::test]
-async fn a_call_that_no_optimiser_saw_gives_the_same() {
+async fn a_call_without_the_optimiser_gives_the_same_result() {
     let session = session();
     let schema = session.table("t").await.unwrap().schema().clone();
     for (call, expected) in calls() {
@@ -169,7 +169,7 @@ async fn a_call_that_no_optimiser_saw_gives_the_same() {
 }
 
 #[tokio::test]
-async fn tests_in_filters_leave_nothing_of_their_lists() {
+async fn optimised_filters_hold_no_list() {
     let session = session();
     let sql = "SELECT number FROM t WHERE is_empty([]) OR is_one_of(text, [])";
     let all = session.sql(sql).await.unwrap();
@@ -182,9 +182,9 @@ async fn tests_in_filters_leave_nothing_of_their_lists() {
     assert_eq!(plan_of(&some), plan_of(&built));
 }
 
-/// As the documentation of this module says.
+/// The module documentation names these three ways.
 #[tokio::test]
-async fn fields_of_structs_are_written_in_three_ways() {
+async fn fields_of_structs_can_be_written_in_three_ways() {
     let session = session();
     let mut plans = Vec::new();
     for field in ["get_field(gaps, 'intervals')", "gaps['intervals']", "gaps.intervals"] {
@@ -246,7 +246,7 @@ async fn trailing_windows_take_their_length_from_the_call() {
 }
 
 #[tokio::test]
-async fn what_has_to_be_known_before_is_asked_for_by_name() {
+async fn errors_name_the_argument_that_must_be_known_before_the_query_runs() {
     let session = session();
     for (call, reason) in [
         ("matches(text, seconds)", "matches: patterns must be known before the query runs"),
@@ -254,9 +254,9 @@ async fn what_has_to_be_known_before_is_asked_for_by_name() {
         ("floor_div(number, number)", "floor_div: step must be known before the query runs"),
         ("floor_div(number, 0)", "floor_div: takes a step above 0, not 0"),
         ("matches(text, ['('])", "matches: pattern `(`: "),
-        ("matches(text, [1])", "matches: takes an array of texts, and 1 is none"),
-        ("matches(text, 'a')", "matches: takes an array, and a is none"),
-        ("is_external(text, ['10.0.0.0/99'], [])", "is_external: \"10.0.0.0/99\" is no network"),
+        ("matches(text, [1])", "matches: takes an array of texts, but 1 is not one"),
+        ("matches(text, 'a')", "matches: takes an array, but a is not one"),
+        ("is_external(text, ['10.0.0.0/99'], [])", "is_external: \"10.0.0.0/99\" is not a network"),
         (
             "known_service_name(number, text)",
             "known_service_name: records must be known before the query runs",
@@ -287,7 +287,7 @@ async fn what_has_to_be_known_before_is_asked_for_by_name() {
 }
 
 #[test]
-fn every_function_is_documented_and_none_hides_one_of_datafusion() {
+fn every_function_is_documented_and_none_shadows_one_of_datafusion() {
     let names: Vec<&str> = documentation().iter().map(|documented| documented.name).collect();
     let count = scalar_functions().len() + aggregate_functions().len() + window_functions().len();
     assert_eq!(names.len(), count);

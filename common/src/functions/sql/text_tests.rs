@@ -45,7 +45,7 @@ pub(super) const FORMS: &[ShortForm] = &[
     test(
         "contains_any",
         TEXT_AND_TEXTS,
-        "Whether the text holds one of the texts, in any case. Null for null.",
+        "Whether the text contains one of the texts, in any case. Null for null.",
         |arguments| {
             with_texts(arguments, |text, texts| {
                 Ok(functions::matches(text, &Patterns::containing_any(&texts)))
@@ -55,7 +55,7 @@ pub(super) const FORMS: &[ShortForm] = &[
     test(
         "is_one_of",
         TEXT_AND_TEXTS,
-        "Whether the text is exactly one of the texts. As `IN`, but of a column with few distinct texts it compares each once.",
+        "Whether the text is exactly one of the texts. Like `IN`, but it compares each distinct text of a dictionary column once.",
         |arguments| with_texts(arguments, |text, texts| Ok(functions::is_one_of(text, &texts))),
     ),
     test(
@@ -67,7 +67,7 @@ pub(super) const FORMS: &[ShortForm] = &[
     test(
         "is_empty",
         &[("list", "array")],
-        "Whether a list has no element: `is_empty($users) OR is_one_of(user, $users)` filters nothing where no user is named.",
+        "Whether a list has no element: `is_empty($users) OR is_one_of(user, $users)` filters nothing if no user is given.",
         |arguments| Ok(elements(&arguments[0])?.map(|elements| lit(elements.is_empty()))),
     ),
 ];
@@ -101,6 +101,6 @@ fn is_external(arguments: &[Expr]) -> Result<Option<Expr>> {
 
 fn networks(texts: &[String]) -> Result<Vec<IpNet>> {
     let network =
-        |text: &String| text.parse::<IpNet>().map_err(|_| plan_datafusion_err!("{text:?} is no network"));
+        |text: &String| text.parse::<IpNet>().map_err(|_| plan_datafusion_err!("{text:?} is not a network"));
     texts.iter().map(network).collect()
 }

@@ -28,7 +28,7 @@ pub(super) const FORMS: &[ShortForm] = &[
             name: "floor_time",
             arguments: &[("time", "time"), ("step_us", "integer literal")],
             result: "time",
-            doc: "A time cut down to a multiple of so many microseconds since the epoch.",
+            doc: "A time rounded down to a multiple of `step_us` microseconds since the epoch.",
         },
         Expansion::OfLiterals(floor_time),
     )
@@ -37,7 +37,7 @@ pub(super) const FORMS: &[ShortForm] = &[
         "time_of_micros",
         &[("micros", "integer")],
         "time",
-        "The UTC time at so many microseconds since the epoch.",
+        "The UTC time from microseconds since the epoch.",
         |micros| time_of(micros[0].clone()),
     ),
     form(
@@ -51,7 +51,7 @@ pub(super) const FORMS: &[ShortForm] = &[
         "plain",
         &[("text", "text")],
         "text",
-        "A text without a dictionary, as columns that are joined or united must have it.",
+        "A text without a dictionary, as joins and unions of columns need it.",
         |text| cast(text[0].clone(), DataType::Utf8View),
     ),
     form("no_text", &[], "text", "Null as a text.", |_| lit(ScalarValue::Utf8View(None))),

@@ -20,21 +20,21 @@ use crate::functions::trailing::{Trail, trailing};
 const ARGUMENTS: &[(&str, &str)] =
     &[("position", "integer"), ("value", "integer"), ("length", "integer literal")];
 
-/// What the window functions are.
+/// The documentation of the window functions.
 pub(super) const DOCUMENTED: &[Documented] = &[
     Documented {
         name: "trailing",
         arguments: ARGUMENTS,
         result: "struct of sum, count",
         doc: "Window function, ordered by position: sum and number of the values whose position is 1 to `length` below the row's own. \
-              Nulls are in neither.",
+              Nulls are not counted.",
     },
     Documented {
         name: "trailing_rows",
         arguments: ARGUMENTS,
         result: "struct of sum, count",
-        doc: "Window function, ordered by position: sum and number of the values of `length` rows, the row itself the last of them. \
-              Nulls are in neither.",
+        doc: "Window function, ordered by position: sum and number of the values of `length` rows, of which the row itself is the last. \
+              Nulls are not counted.",
     },
 ];
 
@@ -45,7 +45,7 @@ pub(super) fn functions() -> Vec<WindowUDF> {
         .collect()
 }
 
-/// What the length counts.
+/// The unit of the length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Unit {
     Positions,
@@ -60,7 +60,7 @@ impl Unit {
         }
     }
 
-    /// The rows that a length means.
+    /// The rows of a length.
     fn trail(self, length: &Expr) -> Result<Trail> {
         let name = self.name();
         let length = integer(length).map_err(|error| plan_datafusion_err!("{name}: {}", error.message()))?;
@@ -73,7 +73,7 @@ impl Unit {
     }
 }
 
-/// A call in SQL, which the optimiser replaces by the function of that length.
+/// A call in SQL, which the optimiser replaces by the function for the length.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct TrailingOfLength {
     signature: Signature,
