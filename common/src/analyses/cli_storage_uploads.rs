@@ -1,7 +1,7 @@
 //! Transfer tools whose process connects to object storage, corroborated by the storage account's own log.
 //!
-//! In Rust, because the plan depends on which tables and columns the lake has: SQL sees an empty table for one that is missing,
-//! where the count of writes has to be null, and a null for a column that is missing, where the join has to do without it.
+//! Written in Rust, because the plan depends on the tables and columns of the lake. SQL sees a missing table as an empty one, but the
+//! count of writes must then be null; and it sees a missing column as null, but the join must then do without it.
 
 use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, JoinType, Result, ScalarValue};
@@ -22,7 +22,7 @@ pub(super) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
         join.push(ident("process_id").eq(ident("network_process_id")));
     }
     if let Some(join_us) = span(inputs.config, "cli_storage_uploads.join_window")? {
-        // Process ids are used again.
+        // Process ids are reused.
         let since_start = micros(ident("network_timestamp")) - micros(ident("timestamp"));
         join.push(since_start.between(lit(0i64), lit(join_us)));
     }
@@ -51,7 +51,7 @@ pub(super) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
                 ident("_storage_account").eq(ident("counted_account")),
                 network_second().eq(ident("counted_second")),
             ];
-            // A store without a blob log (any but Azure's) has no count; one with a log and no write counts 0.
+            // A store without a blob log (all except Azure's) has no count; a store with a log and no write counts 0.
             let count = when(ident("_storage_account").is_null(), no_count)
                 .otherwise(coalesce(vec![ident("counted_writes"), lit(0i64)]))?;
             uploads
@@ -62,7 +62,7 @@ pub(super) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     }
 }
 
-/// Microseconds of the span at a path; none where it is unlimited.
+/// Microseconds of the span at a path; `None` if it is unlimited.
 fn span(config: &Config, path: &str) -> Result<Option<i64>> {
     let value = config.parameter(path);
     let text = value.as_ref().and_then(|value| value.as_str()).unwrap_or_default();
@@ -75,7 +75,7 @@ fn micros(time: Expr) -> Expr {
     cast(time, DataType::Int64)
 }
 
-/// Writes to each account around each second an upload connected to it.
+/// Writes to each account around each second in which an upload connected to it.
 fn corroboration(uploads: &DataFrame, writes: DataFrame, window_us: Option<i64>) -> Result<DataFrame> {
     let moments = uploads
         .clone()
@@ -97,7 +97,7 @@ fn corroboration(uploads: &DataFrame, writes: DataFrame, window_us: Option<i64>)
     )
 }
 
-/// As `write_second` of the rollup, which it is joined with.
+/// Computed like `write_second` of the rollup, with which it is joined.
 fn network_second() -> Expr {
     floor_div(micros(ident("network_timestamp")), MICROS_PER_SECOND)
 }

@@ -1,4 +1,4 @@
-//! What an analysis is given: a shard's merged rollups, small tables beside them, and at the end what was learnt of entities.
+//! Inputs of an analysis: the merged rollups of a shard, small side tables, and, for its last step, the prevalence of entities.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,25 +14,25 @@ use crate::entities::EntityKind;
 use crate::functions::bucket_of;
 use crate::time::Window;
 
-/// What an analysis is given of one shard.
+/// Inputs of an analysis for one shard.
 pub struct Inputs<'a> {
     /// Parameters of the run.
     pub config: &'a Config,
     /// Columns the lake has, by table.
     pub columns: &'a BTreeMap<String, BTreeSet<String>>,
-    /// Opens the merged state of a rollup; `None` where the lake has no table for it.
+    /// Opens the merged state of a rollup; `None` if the lake has no table for it.
     pub open: &'a dyn Fn(&str, Scope) -> Result<Option<DataFrame>>,
-    /// The columns of a rollup's merged state, also where it can't be opened.
+    /// The columns of a rollup's merged state, even if it can't be opened.
     pub schema_of: &'a dyn Fn(&str) -> Result<SchemaRef>,
     /// The session that runs the analysis.
     pub session: &'a SessionState,
-    /// Opens a side table; `None` where the job was given none.
+    /// Opens a side table; `None` if the job has none.
     pub open_side: &'a dyn Fn(&SideTable) -> Result<Option<DataFrame>>,
-    /// What results are of.
+    /// The window of the results.
     pub window: Window,
     /// The shard: its buckets `[from, to)`.
     pub buckets: (u8, u8),
-    /// What the one entity is whose rows alone are among the inputs; absent where all rows are.
+    /// The kind of the investigated entity, if the inputs hold only its rows.
     pub investigated: Option<EntityKind>,
 }
 
@@ -41,12 +41,12 @@ pub struct Inputs<'a> {
 pub enum Scope {
     /// The keys of this shard.
     Shard,
-    /// The keys of this shard as they are stored: a key may come several times, text may be a dictionary, and measures leave out
-    /// what others say.
+    /// The keys of this shard as stored: a key may occur several times, text may be a dictionary, and measures omit values that
+    /// others imply.
     Unmerged,
     /// All keys.
     Whole,
-    /// The keys of this shard, of what lies before the window: of rollups that an analysis looks back at.
+    /// The keys of this shard in the time before the window, of rollups with a look-back.
     Past,
 }
 
@@ -57,34 +57,34 @@ impl Inputs<'_> {
             .ok_or_else(|| internal_datafusion_err!("rollup {rollup} is not among the inputs"))
     }
 
-    /// The state of a rollup as it is stored, of this shard's keys: for what comes out the same however often a key comes.
+    /// The state of a rollup as stored, of this shard's keys: for results that do not depend on how often a key occurs.
     pub(super) fn unmerged(&self, rollup: &str) -> Result<DataFrame> {
         (self.open)(rollup, Scope::Unmerged)?
             .ok_or_else(|| internal_datafusion_err!("rollup {rollup} is not among the inputs"))
     }
 
-    /// The merged state of a rollup, of all keys; `None` where the lake has no table for it.
+    /// The merged state of a rollup, of all keys; `None` if the lake has no table for it.
     pub(super) fn whole(&self, rollup: &str) -> Result<Option<DataFrame>> {
         (self.open)(rollup, Scope::Whole)
     }
 
-    /// The merged state of a rollup, of this shard's keys; `None` where the lake has no table for it.
-    pub(super) fn merged_if_there(&self, rollup: &str) -> Result<Option<DataFrame>> {
+    /// The merged state of a rollup, of this shard's keys; `None` if the lake has no table for it.
+    pub(super) fn merged_if_available(&self, rollup: &str) -> Result<Option<DataFrame>> {
         (self.open)(rollup, Scope::Shard)
     }
 
-    /// The merged state of a rollup of what lies before the window, of this shard's keys; `None` where nothing is looked back
-    /// at. Rows of the window are in it where a folder from before the window holds them, and are in no other state then.
+    /// The merged state of a rollup of the time before the window, of this shard's keys; `None` without a look-back. Rows of the
+    /// window that lie in a folder from before the window are in this state, and then in no other.
     pub(super) fn past(&self, rollup: &str) -> Result<Option<DataFrame>> {
         (self.open)(rollup, Scope::Past)
     }
 
-    /// A side table, whole; `None` where the job was given none.
+    /// A complete side table; `None` if the job has none.
     pub(super) fn side(&self, table: &SideTable) -> Result<Option<DataFrame>> {
         (self.open_side)(table)
     }
 
-    /// Whether a key is one of this shard's: for what does not come from a rollup of that key.
+    /// Whether a key belongs to this shard: for rows that do not come from a rollup with that key.
     pub(super) fn in_shard(&self, key: Expr) -> Expr {
         let bucket = bucket_of(vec![key]);
         bucket.clone().gt_eq(lit(self.buckets.0)).and(bucket.lt(lit(self.buckets.1)))
@@ -96,11 +96,11 @@ impl Inputs<'_> {
     }
 }
 
-/// What is known once all shards' results are together.
+/// Inputs of the last step of an analysis, over the results of all shards.
 pub struct Context<'a> {
     /// Parameters of the run.
     pub config: &'a Config,
     /// How common the entities of candidate rows are in the window: `kind` and `name` (text), `distinct_sources` and
-    /// `total_sources` (whole numbers). An entity that is not in it was not looked for.
+    /// `total_sources` (whole numbers). An entity that is not in it was not searched for.
     pub prevalence: DataFrame,
 }

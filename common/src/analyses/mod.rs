@@ -1,5 +1,5 @@
-//! Analyses: from merged rollups to one result table each, and the findings a table raises. What each computes is data, loaded
-//! by [`crate::detections`]; a few are written in Rust, in [`native`].
+//! Analyses: each computes one result table from merged rollups, and findings from that table. Most are defined by data, which
+//! [`crate::detections`] loads; a few are written in Rust, in [`native`].
 
 mod cli_storage_uploads;
 mod columns;
@@ -33,10 +33,10 @@ use crate::detections::bindings::{Bindings, Bound};
 use crate::detections::sql::{self, SqlText};
 use crate::findings::FindingRule;
 
-/// Columns whose names start with this serve findings and are not written to result tables.
+/// Columns whose names start with this are only for findings and are not written to result tables.
 pub const HIDDEN_PREFIX: char = '_';
 
-/// The analyses of one notebook, or those that tie the suites together.
+/// The analyses of one notebook, or those over several suites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Suite {
@@ -46,14 +46,14 @@ pub enum Suite {
     Firewall,
     /// Office 365 explorer.
     Office365,
-    /// What correlation across the suites asks of the rollups once it knows what to ask for: see [`correlation`].
+    /// Queries of the correlation across the suites, about entities of candidate rows: see [`correlation`].
     Correlation,
-    /// What an investigation of one entity shows beside the suites.
+    /// What an investigation of one entity shows in addition to the suites.
     Investigation,
 }
 
 impl Suite {
-    /// The suites that can be asked for, in the order of reports.
+    /// The suites that can be requested, in the order of reports.
     pub const ALL: [Suite; 3] = [Suite::Exfiltration, Suite::Firewall, Suite::Office365];
 
     /// The suite's name in arguments and output.
@@ -71,45 +71,45 @@ impl Suite {
 /// Columns of a table without which an analysis can't run.
 #[derive(Debug)]
 pub struct Requirement {
-    /// The table, or the tables of which one will do, preferred first.
+    /// The alternative tables, preferred first: one of them is enough.
     pub tables: &'static [&'static str],
     /// The columns it needs there.
     pub columns: &'static [&'static str],
 }
 
-/// One analysis, as a detection's folder defines it. Definitions live as long as the process: each content is loaded once.
+/// One analysis, as defined by a detection's folder. Definitions live as long as the process: each content is loaded once.
 #[derive(Debug)]
 pub struct Analysis {
     /// Name of the analysis and of its result table.
     pub id: &'static str,
-    /// Raised whenever the meaning of its table or findings changes, so that two runs can be told apart by it.
+    /// Raise it whenever the meaning of its table or findings changes: it distinguishes the results of two runs.
     pub version: u32,
     /// Its suite.
     pub suite: Suite,
-    /// What it shows, for people.
+    /// Title for people.
     pub title: &'static str,
     /// Rollups it reads.
     pub rollups: &'static [&'static str],
-    /// Rollups it reads where the lake has them, and does without elsewhere.
+    /// Rollups it reads if the lake has them.
     pub optional_rollups: &'static [&'static str],
-    /// What the lake must have.
+    /// Tables and columns that the lake must have.
     pub requires: &'static [Requirement],
-    /// Whether it needs to know where addresses are.
+    /// Whether it needs the locations of addresses.
     pub locations: Locations,
-    /// Whether it says how rare something is among the rows of all: of one entity's alone it means nothing.
+    /// Whether its result is relative to the rows of all entities, and so meaningless for the rows of one.
     pub is_of_all_rows: bool,
-    /// What it reads of the time before the window; nothing where absent.
+    /// What it reads of the time before the window, if anything.
     pub look_back: Option<LookBack>,
-    /// One shard's result, in no order. Every group of rows that belong together lies in one shard.
+    /// Computes the unordered result of one shard. Rows that belong together lie in one shard.
     pub query: Query,
-    /// What is still to be done with the whole result, where no shard alone knows enough.
+    /// The last step over the complete result, if a single shard lacks information for it.
     pub finish: Option<SqlText>,
-    /// Columns that order the result, descending where `true`; ties are ordered by all columns. Those of a result with
+    /// Columns that order the result, descending if `true`; ties are ordered by all columns. Those of a result with
     /// a limit leave no ties.
     pub order: &'static [(&'static str, bool)],
-    /// Name of the parameter that says how many rows of the ordered result are kept; all where absent.
+    /// Name of the parameter with the number of rows of the ordered result to keep; all rows if absent.
     pub limit: Option<&'static str>,
-    /// A further table computed from the whole result.
+    /// A further table computed from the complete result.
     pub companion: Option<Companion>,
     /// How rows become findings.
     pub finding: Option<FindingRule>,
@@ -117,7 +117,7 @@ pub struct Analysis {
     pub about: About,
 }
 
-/// How an analysis computes one shard's result.
+/// How an analysis computes the result of one shard.
 #[derive(Debug, Clone, Copy)]
 pub enum Query {
     /// By SQL over the rollups.
@@ -126,47 +126,47 @@ pub enum Query {
     Native(fn(&Inputs<'_>) -> Result<DataFrame>),
 }
 
-/// What an analysis reads of the time before the window, where the lake has it.
+/// What an analysis reads of the time before the window, as far as the lake has it.
 #[derive(Debug)]
 pub struct LookBack {
-    /// Which of its rollups it reads of that time.
+    /// The rollups whose state of that time it reads.
     pub rollups: &'static [&'static str],
-    /// Where that time begins, in microseconds: SQL over the parameters and `$window_from`; null where they ask for nothing of it.
+    /// Start of that time in microseconds: SQL over the parameters and `$window_from`; null if the parameters need nothing of it.
     pub start: SqlText,
 }
 
-/// A table computed from the whole result of an analysis.
+/// A table computed from the complete result of an analysis.
 #[derive(Debug)]
 pub struct Companion {
     /// Its name.
     pub name: &'static str,
-    /// The table, of the result.
+    /// Computes the table from the result.
     pub query: SqlText,
 }
 
-/// Whether an analysis needs to know where addresses are.
+/// Whether an analysis needs the locations of addresses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Locations {
-    /// It does not ask.
+    /// It does not use them.
     #[default]
     Unused,
-    /// It does without where no location database is given.
+    /// It works without a location database.
     Optional,
     /// It can't run without a location database.
     Required,
 }
 
-/// What the name of a rollup's table ends in where its rows are those of all shards.
+/// Suffix of a rollup's table with the rows of all shards.
 const OF_ALL_SHARDS: &str = "_all";
-/// What it ends in where they are of the time before the window.
+/// Suffix of a rollup's table with rows of the time before the window.
 const OF_THE_PAST: &str = "_past";
 
 impl Analysis {
-    /// One shard's result.
+    /// The result of one shard.
     ///
     /// # Errors
-    /// Where the plan can't be built, naming the file and line of the SQL.
+    /// If the plan can't be built, naming the file and line of the SQL.
     pub fn run(&self, inputs: &Inputs<'_>) -> Result<DataFrame> {
         let sql = match &self.query {
             Query::Native(run) => return run(inputs),
@@ -176,7 +176,7 @@ impl Analysis {
         sql::query(sql, inputs.session, &|name| self.table(inputs, name), &bindings)
     }
 
-    /// What is told where its SQL fails on rows: file, line and reason. Errors of the planner name file and line themselves.
+    /// The message if its SQL fails on rows: file, line and reason. Errors of the planner already name file and line.
     pub fn failure(&self, part: Option<&SqlText>, error: &str) -> String {
         let folder = self.about.file.trim_end_matches("detection.toml");
         if let Some(start) = error.find(folder) {
@@ -190,15 +190,15 @@ impl Analysis {
         }
     }
 
-    /// The values of the names that its SQL may use, but for those of a run.
+    /// The values of the names that its SQL may use, except those of a run.
     ///
     /// # Errors
-    /// Where it uses a parameter there is none of.
+    /// If it uses an unknown parameter.
     pub fn bindings(&self, config: &Config) -> Result<Bindings> {
         Ok(Bindings::of(config, self.id, self.about.uses)?)
     }
 
-    /// A table that its SQL names.
+    /// A table in its SQL.
     fn table(&self, inputs: &Inputs<'_>, name: &str) -> Result<Option<DataFrame>> {
         if name == LOCATIONS.name {
             let empty = || empty_frame(inputs, &LOCATIONS.schema());
@@ -206,21 +206,21 @@ impl Analysis {
         }
         let is_read = |id: &str| self.rollups.iter().chain(self.optional_rollups).any(|rollup| *rollup == id);
         let scopes = [("", Scope::Shard), (OF_ALL_SHARDS, Scope::Whole), (OF_THE_PAST, Scope::Past)];
-        let meant = scopes.into_iter().find_map(|(end, scope)| {
+        let requested = scopes.into_iter().find_map(|(end, scope)| {
             let id = name.strip_suffix(end)?;
             is_read(id).then_some((id, scope))
         });
-        let Some((id, scope)) = meant else { return Ok(None) };
+        let Some((id, scope)) = requested else { return Ok(None) };
         match (inputs.open)(id, scope)? {
             Some(frame) => Ok(Some(frame)),
             None => empty_frame(inputs, &(inputs.schema_of)(id)?).map(Some),
         }
     }
 
-    /// The whole result, from the rows of all shards; only where [`Analysis::finish`] is there.
+    /// The complete result, from the rows of all shards, if there is an [`Analysis::finish`] step.
     ///
     /// # Errors
-    /// Where the plan can't be built.
+    /// If the plan can't be built.
     pub fn finished(&self, candidates: DataFrame, context: &Context<'_>) -> Result<DataFrame> {
         let Some(sql) = &self.finish else { return Ok(candidates) };
         let (session, plan) = candidates.into_parts();
@@ -235,10 +235,10 @@ impl Analysis {
         sql::query(sql, &session, &open, &self.bindings(context.config)?)
     }
 
-    /// Where what it reads of the time before the window begins, in microseconds; none where it reads nothing of it.
+    /// Start of its look-back in microseconds; `None` without a look-back.
     ///
     /// # Errors
-    /// Where the expression is no whole number.
+    /// If the expression is not a whole number.
     pub fn looks_back_to(&self, config: &Config, from_us: i64) -> Result<Option<i64>> {
         let Some(look_back) = &self.look_back else { return Ok(None) };
         let mut bindings = self.bindings(config)?;
@@ -248,41 +248,41 @@ impl Analysis {
             ScalarValue::Null => Ok(None),
             other => {
                 let SqlText { file, line, .. } = look_back.start;
-                plan_err!("{file}, line {line}: the look-back starts at {other}, which is no whole number")
+                plan_err!("{file}, line {line}: the look-back starts at {other}, which is not a whole number")
             }
         }
     }
 
-    /// Rows kept of the ordered result; all where absent.
+    /// Number of rows of the ordered result to keep; all rows if absent.
     pub fn limit(&self, config: &Config) -> Option<usize> {
         let path = format!("{}.{}", self.id, self.limit?);
         usize::try_from(config.integer(&path)).ok()
     }
 
-    /// Whether people ask for its table by its suite; others answer questions of a scan or of an investigation.
+    /// Whether its table is a result of its suite; others are internal queries of a scan or an investigation.
     pub fn is_reported(&self) -> bool {
         Suite::ALL.contains(&self.suite)
     }
 
-    /// The first rows of one shard's result, of which the whole result's first rows are among; all without a limit.
+    /// The first rows of one shard's result, which include all its rows of the limited complete result; all rows without a limit.
     ///
     /// # Errors
-    /// Where the plan can't be built.
+    /// If the plan can't be built.
     pub fn cut(&self, result: DataFrame, config: &Config) -> Result<DataFrame> {
-        // What is finished later is cut then: until all is known, none of a shard's rows may be left out.
+        // A result with a last step is cut after it: until then, all rows of a shard are needed.
         let Some(limit) = self.limit(config).filter(|_| self.finish.is_none()) else {
             return Ok(result);
         };
-        // The columns named order a cut result wholly: a group's key is among them.
+        // These columns order a limited result totally: they include the key of a group.
         let order: Vec<SortExpr> =
             self.order.iter().map(|(column, descending)| ident(*column).sort(!descending, false)).collect();
         result.sort(order)?.limit(0, Some(limit))
     }
 
-    /// All shards' results in their total order, cut to the limit, as one batch. They are held twice meanwhile.
+    /// The results of all shards in their total order, cut to the limit, as one batch. Memory holds them twice meanwhile.
     ///
     /// # Errors
-    /// Where the batches are not of `schema`.
+    /// If the batches do not have `schema`.
     pub fn ordered(
         &self,
         schema: &SchemaRef,
@@ -306,12 +306,12 @@ impl Analysis {
         Ok(RecordBatch::try_new(Arc::clone(schema), ordered.collect::<Result<_, _>>()?)?)
     }
 
-    /// The column that orders a result first, descending where `true`; none of a result without columns.
+    /// The first column of a result's order, descending if `true`; `None` for a result without columns.
     pub fn leading_column(&self, schema: &Schema) -> Option<(String, bool)> {
         self.total_order(schema).into_iter().next()
     }
 
-    /// Columns that order a result, descending where `true`: the analysis's own, then all others.
+    /// The columns of a result's order, descending if `true`: those of the analysis, then all others.
     fn total_order(&self, schema: &Schema) -> Vec<(String, bool)> {
         let own = self.order.iter().map(|(column, descending)| ((*column).to_owned(), *descending));
         let is_other = |name: &&String| !self.order.iter().any(|(column, _)| column == name);
@@ -321,10 +321,10 @@ impl Analysis {
 }
 
 impl Companion {
-    /// The table, of an analysis's whole result.
+    /// The table from the complete result of an analysis.
     ///
     /// # Errors
-    /// Where the plan can't be built.
+    /// If the plan can't be built.
     pub fn compute(&self, result: DataFrame, bindings: &Bindings) -> Result<DataFrame> {
         let (session, plan) = result.into_parts();
         let result = DataFrame::new(session.clone(), plan);
@@ -333,7 +333,7 @@ impl Companion {
     }
 }
 
-/// A table of `schema` without rows, which the optimiser takes away together with what is joined to it.
+/// A table of `schema` without rows: the optimiser removes it together with its joins.
 fn empty_frame(inputs: &Inputs<'_>, schema: &SchemaRef) -> Result<DataFrame> {
     let schema = Arc::new(DFSchema::try_from(Arc::clone(schema))?);
     let plan = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema });

@@ -1,5 +1,5 @@
-//! The analyses that Rust computes, by the ids of their folders below `detections/`: docs/decisions/detections-as-data.md says of
-//! each why SQL does not.
+//! The analyses that are written in Rust, by the ids of their folders below `detections/`. docs/decisions/detections-as-data.md gives
+//! the reason for each.
 
 use datafusion::common::Result;
 use datafusion::prelude::DataFrame;
@@ -9,10 +9,10 @@ use super::cli_storage_uploads;
 use super::correlation::{entity_ties, known_names, prevalence};
 use super::investigation::{entity_activity, entity_peers};
 
-/// One shard's result.
+/// Computes the result of one shard.
 type Run = fn(&Inputs<'_>) -> Result<DataFrame>;
 
-/// Each with its id.
+/// All of them, with their ids.
 pub(crate) static NATIVE: &[(&str, Run)] = &[
     ("cli_storage_uploads", cli_storage_uploads::run),
     ("entity_activity", entity_activity::run),

@@ -1,10 +1,10 @@
-//! Small tables that a coordinator makes for a merge job and puts beside the state: where addresses are, which entities matter.
+//! Side tables: small tables that the coordinator makes for a merge job and stores next to the state, such as the locations of addresses.
 
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-/// A table beside the state.
+/// A small table next to the state.
 #[derive(Debug)]
 pub struct SideTable {
     /// Its name.
@@ -13,7 +13,7 @@ pub struct SideTable {
     columns: &'static [(&'static str, DataType)],
 }
 
-/// Where addresses are: one row an address that the location database knows.
+/// Locations of addresses: one row per address in the location database.
 pub static LOCATIONS: SideTable = SideTable {
     name: "locations",
     columns: &[
@@ -29,18 +29,18 @@ pub static LOCATIONS: SideTable = SideTable {
     ],
 };
 
-/// Entities of which correlation wants to know more: those that candidate rows name.
+/// The entities of candidate rows, about which correlation queries the rollups.
 pub static WANTED_ENTITIES: SideTable = SideTable {
     name: "wanted_entities",
     columns: &[
-        // As `EntityKind` is written.
+        // The name of an `EntityKind`.
         ("kind", DataType::Utf8View),
         // Canonical name.
         ("name", DataType::Utf8View),
     ],
 };
 
-/// Addresses that are the investigated entity's, by day.
+/// The addresses of the investigated entity, by day.
 pub static OWN_ADDRESSES: SideTable = SideTable {
     name: "own_addresses",
     columns: &[
@@ -65,7 +65,7 @@ impl SideTable {
         SIDE_TABLES.iter().copied().find(|table| table.name == name)
     }
 
-    /// Its schema; every column may be null.
+    /// Its schema: all columns are nullable.
     pub fn schema(&self) -> SchemaRef {
         let field = |(name, data_type): &(&str, DataType)| Field::new(*name, data_type.clone(), true);
         Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))

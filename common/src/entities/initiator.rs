@@ -1,4 +1,4 @@
-//! Who did what an identity directory logs: `InitiatedBy` of AuditLogs, which holds a user or an app as JSON.
+//! Who acted in an audit log of an identity directory: `InitiatedBy` of AuditLogs holds a user or an app as JSON.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::address_of;
 
-/// What names who acted, the most telling first.
+/// The fields that name who acted, the most specific first.
 const NAMES: [(&str, &str); 7] = [
     ("user", "userPrincipalName"),
     ("app", "displayName"),
@@ -16,11 +16,11 @@ const NAMES: [(&str, &str); 7] = [
     ("app", "servicePrincipalId"),
     ("app", "appId"),
 ];
-/// What tells where from.
+/// The fields with the source address.
 const ADDRESSES: [(&str, &str); 2] = [("user", "ipAddress"), ("app", "ipAddress")];
 
-/// The account or app that acted, as it is written; text that is no JSON object stays as it is. `None` where there is no text, or
-/// where an object names nobody. Keys may be of any case.
+/// The account or app that acted, as written; text that is not a JSON object stays as it is. `None` if the text is empty, or if
+/// the object names nobody. Keys may have any case.
 pub fn initiator_of(text: &str) -> Option<Cow<'_, str>> {
     let text = text.trim();
     match object_of(text) {
@@ -29,7 +29,7 @@ pub fn initiator_of(text: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The canonical text of the address it was done from, where a JSON object tells one.
+/// The canonical text of the source address, if a JSON object has one.
 pub fn initiator_address_of(text: &str) -> Option<String> {
     let object = object_of(text.trim())?;
     let address = ADDRESSES.iter().find_map(|place| text_at(&object, place))?;
@@ -40,7 +40,7 @@ fn object_of(text: &str) -> Option<Map<String, Value>> {
     if text.starts_with('{') { serde_json::from_str(text).ok() } else { None }
 }
 
-/// The text under two keys, one within the other, where there is any.
+/// The text at two nested keys, if there is any.
 fn text_at(object: &Map<String, Value>, (outer, inner): &(&str, &str)) -> Option<String> {
     let text = field(field(object, outer)?.as_object()?, inner)?.as_str()?.trim();
     (!text.is_empty()).then(|| text.to_owned())
@@ -56,7 +56,7 @@ mod tests {
     use crate::entities::{Entity, EntityKind};
 
     #[test]
-    fn who_acted_is_a_principal_an_app_or_the_text() {
+    fn the_initiator_is_a_principal_an_app_or_the_text() {
         for (text, name) in [
             (
                 r#"{"user":{"id":"7","displayName":null,"userPrincipalName":"Ada@corp.example","ipAddress":""}}"#,

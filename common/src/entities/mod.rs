@@ -1,7 +1,7 @@
-//! Who and what findings name: devices, users, addresses, URLs and storage accounts, each under one canonical name.
+//! Entities of findings: devices, users, addresses, URLs and storage accounts, each with one canonical name.
 //!
-//! Logs write the same thing in several ways. A device is lower-cased and cut to its short name, a user to what stands
-//! before `@` or behind a domain's backslash, an address to its canonical text without a port.
+//! Logs write the same entity in several ways. The canonical name of a device is its short name, that of a user the part before `@`
+//! or after a domain's backslash, both lower-cased; that of an address is its canonical text without a port.
 
 mod address;
 mod initiator;
@@ -15,7 +15,7 @@ pub use address::{address_of, address_or_text_of};
 pub use initiator::{initiator_address_of, initiator_of};
 pub use user::UserName;
 
-/// What an entity is.
+/// The kind of an entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntityKind {
@@ -56,17 +56,17 @@ impl EntityKind {
 /// A device, user, address, URL or storage account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Entity {
-    /// Which of these it is.
+    /// Its kind.
     pub kind: EntityKind,
     /// Its canonical name.
     pub name: String,
-    /// Its name as the row gives it, lower-cased, where that says more: a host's full name, a user's domain.
+    /// Its lower-cased name in the row, if that has more information: a host's full name, a user's domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full_name: Option<String>,
 }
 
 impl Entity {
-    /// The entity that a row names `text`; `None` where the text names nothing.
+    /// The entity that `text` names; `None` if it names nothing.
     pub fn of(kind: EntityKind, text: &str) -> Option<Self> {
         let text = text.trim();
         if text.is_empty() || text == "<null>" {
@@ -84,14 +84,14 @@ impl Entity {
         Some(Self { kind, name, full_name: says_more.then_some(lowered) })
     }
 
-    /// A user's domain, cut to its first label, where the row gave one.
+    /// The first label of a user's domain, if the row has one.
     pub fn domain(&self) -> Option<&str> {
         let full_name = self.full_name.as_deref().filter(|_| self.kind == EntityKind::User)?;
         UserName::parse(full_name).domain
     }
 }
 
-/// A lower-cased host name cut to its first label; an address stays whole.
+/// The first label of a lower-cased host name; an address stays complete.
 pub fn host_name(lowered: &str) -> &str {
     if lowered.parse::<std::net::IpAddr>().is_ok() {
         return lowered;
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn one_thing_has_one_name() {
+    fn an_entity_has_one_canonical_name() {
         assert_eq!(
             named(EntityKind::Device, "WS-1.Corp.Example"),
             ("ws-1".into(), Some("ws-1.corp.example".into()))
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_have_the_names_they_are_written_with() {
+    fn kinds_are_serialised_by_their_names() {
         for kind in EntityKind::ALL {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
             assert_eq!(EntityKind::by_name(kind.name()), Some(kind));

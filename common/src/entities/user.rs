@@ -1,16 +1,16 @@
 //! Account names: `name`, `DOMAIN\name` and `name@domain`.
 
-/// An account name taken apart.
+/// The parts of an account name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserName<'a> {
     /// The account, without its domain.
     pub account: &'a str,
-    /// First label of the domain, where one is given: `CORP\ada` and `ada@corp.example` have the same.
+    /// First label of the domain, if there is one: `CORP\ada` and `ada@corp.example` have the same.
     pub domain: Option<&'a str>,
 }
 
 impl<'a> UserName<'a> {
-    /// Takes a lower-cased name apart.
+    /// Splits a lower-cased name.
     pub fn parse(lowered: &'a str) -> Self {
         let (account, domain) = match (lowered.rsplit_once('\\'), lowered.split_once('@')) {
             (Some((domain, account)), _) => (account, domain),
@@ -30,7 +30,7 @@ mod tests {
     use super::UserName;
 
     #[test]
-    fn both_ways_of_writing_a_domain_are_understood() {
+    fn both_forms_of_a_domain_are_parsed() {
         let parts = |text| {
             let name = UserName::parse(text);
             (name.account, name.domain)

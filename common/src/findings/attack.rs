@@ -1,11 +1,11 @@
-//! ATT&CK (Enterprise): its tactics, and the tactic each technique of the built-in detections is counted under.
+//! ATT&CK (Enterprise): its tactics, and the tactic of each technique of the built-in detections.
 
 use serde::{Deserialize, Serialize};
 
-/// The version of ATT&CK that techniques and tactics here are of.
+/// The version of ATT&CK of these techniques and tactics.
 pub const ATTACK_VERSION: &str = "16.1";
 
-/// A tactic of MITRE ATT&CK, in the order of its matrix, which is that of an attack.
+/// A tactic of MITRE ATT&CK, in the order of its matrix, which follows an attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tactic {
@@ -124,8 +124,8 @@ impl Tactic {
     }
 }
 
-/// Techniques by the tactic they serve here; sub-techniques are their technique's. A technique that serves several is
-/// under the one it shows in telemetry such as this. A detection names the tactic of any other technique itself.
+/// The tactic of each technique and its sub-techniques. A technique with several tactics has the one that it shows in this kind of
+/// telemetry. A detection must name the tactic of any other technique.
 const TACTIC_OF: [(&str, Tactic); 9] = [
     ("T1078", Tactic::InitialAccess),
     ("T1098", Tactic::Persistence),

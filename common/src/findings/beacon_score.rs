@@ -9,7 +9,7 @@ use super::Finding;
 use crate::{Error, Result};
 
 const TEMPLATE: &str = "beacon_score";
-/// The name of the finding's own confidence, 0 to 100; all others are columns of its evidence.
+/// The name of the finding's confidence, 0 to 100; all other names are columns of its evidence.
 const CONFIDENCE: &str = "confidence";
 
 /// A compiled expression (minijinja) whose value is from 0 to 1.
@@ -18,7 +18,7 @@ pub struct BeaconScore(Source);
 
 #[derive(Debug)]
 enum Source {
-    /// A column alone, as for most detections: pages read the score of every finding, and a look-up costs far less than a template.
+    /// A single column, as for most detections: pages read the score of every finding, and a look-up is much cheaper than a template.
     Column(String),
     Expression {
         environment: Box<Environment<'static>>,
@@ -30,7 +30,7 @@ impl BeaconScore {
     /// The expression `text`, which begins on `line` of `file`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line of a wrong expression.
+    /// [`Error::Config`] naming file and line of an invalid expression.
     pub(super) fn load(text: &str, file: &str, line: usize) -> Result<Self> {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         if text != CONFIDENCE
@@ -49,7 +49,7 @@ impl BeaconScore {
         Ok(Self(Source::Expression { environment: Box::new(environment), names }))
     }
 
-    /// The score of a finding; `None` if a column that it needs is null or absent.
+    /// The score of a finding; `None` if a column in the expression is null or absent.
     pub fn of(&self, finding: &Finding) -> Option<f64> {
         let (environment, names) = match &self.0 {
             Source::Column(column) => return finding.evidence.get(column)?.as_f64(),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_score_is_a_column_or_made_of_the_confidence() {
+    fn a_score_is_a_column_or_computed_from_the_confidence() {
         assert_eq!(score("score", 10), Some(0.83));
         assert_eq!(score("((confidence / 0.95) | round) / 100", 81), Some(0.85));
         assert_eq!(score("gaps / 2", 10), None);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_expression_is_named_with_its_line() {
+    fn an_invalid_expression_is_named_with_its_line() {
         let error = BeaconScore::load("score +", "own.toml", 3).unwrap_err().to_string();
         assert!(error.contains("own.toml, line 3: beacon_score \"score +\""), "{error}");
     }

@@ -1,4 +1,4 @@
-//! The form of `[finding]` in a detection's `detection.toml`, as it is written.
+//! The structure of `[finding]` in a detection's `detection.toml`.
 
 use serde::Deserialize;
 
@@ -10,26 +10,26 @@ use crate::entities::EntityKind;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FindingDefinition {
-    /// What such a finding is, for people.
+    /// Title of its findings, for people.
     pub title: String,
-    /// ATT&CK techniques, the one it shows most first.
+    /// ATT&CK techniques, the most significant first.
     pub techniques: Vec<TechniqueDefinition>,
-    /// Where in the kill chain it stands.
+    /// Its phase of the kill chain.
     pub stage: KillChainPhase,
     /// Span within which rows of the same entities are one finding.
     pub period: Period,
-    /// Columns that name those involved.
+    /// Columns that name the entities involved.
     pub entities: Vec<EntityDefinition>,
     /// Column of the first instant.
     pub first_seen: String,
     /// Column of the last instant.
     pub last_seen: String,
-    /// SQL: whether a row is a finding; null is false. Every row is where it is absent.
+    /// SQL: whether a row is a finding; null is false. If absent, every row is a finding.
     #[serde(default = "every_row")]
     pub is_finding: String,
-    /// SQL: how bad a row is, as text.
+    /// SQL: the severity of a row, as text.
     pub severity: String,
-    /// SQL: how likely a row is what it seems, 0 to 100.
+    /// SQL: the confidence in a row, 0 to 100.
     pub confidence: String,
     /// A template over the columns of the strongest row.
     pub explanation: String,
@@ -46,7 +46,7 @@ pub struct TechniqueDefinition {
     pub id: String,
     /// Its name in ATT&CK.
     pub name: String,
-    /// The tactic it is counted under; only needed where the technique is not one that Hindcast knows.
+    /// Its tactic; only needed if Hindcast does not know the technique.
     pub tactic: Option<Tactic>,
 }
 
@@ -54,11 +54,11 @@ pub struct TechniqueDefinition {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntityDefinition {
-    /// What the entity is.
+    /// The kind of the entity.
     pub kind: EntityKind,
     /// The column of its name.
     pub column: String,
-    /// Its part in what was seen.
+    /// The role of the entity.
     pub role: Role,
 }
 

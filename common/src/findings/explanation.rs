@@ -1,7 +1,7 @@
 //! The sentence about a finding: a minijinja template over the columns of its strongest row.
 //!
-//! A null column is `none`, for which `or` gives another value. A time is RFC 3339 text, and `<column>_us` holds its microseconds since the epoch. The filter `fixed(n)`
-//! writes a number with `n` decimals as Rust's `{:.n}` does; `none` counts as 0.
+//! A null column is `none`, which `or` replaces by another value. A time is RFC 3339 text, and `<column>_us` holds its microseconds
+//! since the epoch. The filter `fixed(n)` writes a number with `n` decimals, like Rust's `{:.n}`; `none` counts as 0.
 
 use std::io;
 
@@ -14,23 +14,23 @@ use crate::nearest::did_you_mean;
 use crate::time::format_micros;
 use crate::{Error, Result};
 
-/// The template's name in its environment. It has no ending that would turn escaping on.
+/// The template's name in its environment. It has no file extension that enables escaping.
 const TEMPLATE: &str = "explanation";
-/// Steps a template may take: far more than a sentence needs, and few enough that no loop keeps a scan waiting.
+/// Most steps of a template: far more than a sentence needs, and few enough that no loop delays a scan.
 const MOST_STEPS: u64 = 100_000;
-/// Characters of a template: a chain of filters or operators is as deep a tree.
+/// Most characters of a template: a chain of filters or operators is a tree of the same depth.
 const MOST_CHARACTERS: usize = 4_000;
-/// Bytes of the sentence it gives, beside the texts of its row.
+/// Most bytes of the sentence, in addition to the texts of its row.
 const MOST_BYTES: usize = 10_000;
-/// How often a sentence may hold the texts of its row.
+/// How often a sentence may contain the texts of its row.
 const MOST_REPEATS: usize = 4;
-/// Filters that give a text of any size: one that asks for it would take all memory.
+/// Filters whose result may have any size: they could use all memory.
 const UNBOUNDED_FILTERS: [&str; 4] = ["indent", "format", "replace", "batch"];
-/// Statements that keep values: a text that is appended to itself doubles each time.
-const KEEPING: [&str; 2] = ["set", "with"];
-/// Decimals that `fixed` writes at most: a double has no more that mean anything.
+/// Statements that store values: a text that is appended to itself doubles each time.
+const ASSIGNING: [&str; 2] = ["set", "with"];
+/// Most decimals of `fixed`: a double has no more significant ones.
 const MOST_DECIMALS: usize = 17;
-/// What follows a time column's name in the name of its microseconds.
+/// Suffix of a time column's name for its microseconds.
 const MICROS_SUFFIX: &str = "_us";
 /// Names that every template may call.
 const GLOBALS: [&str; 4] = ["range", "dict", "namespace", "debug"];
@@ -47,14 +47,14 @@ impl Explanation {
     /// The template `text`, which begins on `line` of `file`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line where the template has a wrong form.
+    /// [`Error::Config`] naming file and line of an invalid template.
     pub fn load(text: &'static str, file: &'static str, line: usize) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(MOST_STEPS));
         environment.add_filter("fixed", fixed);
         environment.set_formatter(|out, state, value| match value.len() {
-            // Written element by element, also where nothing more is taken.
+            // These are written element by element, even if the writer accepts no more bytes.
             Some(count) if count > MOST_BYTES && value.kind() != ValueKind::String => {
                 Err(TemplateError::new(ErrorKind::InvalidOperation, format!("{count} elements are too many")))
             }
@@ -69,7 +69,7 @@ impl Explanation {
         Ok(Self { environment, file, line })
     }
 
-    /// Fails where the template names a column that results of `schema` do not have, or calls what there is not.
+    /// Fails if the template names a column that is not in `schema`, or an unknown filter, test or function.
     ///
     /// # Errors
     /// [`Error::Config`] naming file and line.
@@ -83,13 +83,13 @@ impl Explanation {
                 let near = did_you_mean(&name, nulls.iter().map(|(known, _)| known.as_str()));
                 let line = self.line_of(&name);
                 return Err(Error::Config(format!(
-                    "{}, line {line}: the explanation names {name}, which is no column of the result{near}",
+                    "{}, line {line}: the explanation names {name}, which is not a column of the result{near}",
                     self.file
                 )));
             }
         }
         for values in [nulls, values] {
-            // What fails over made-up values may be fine over real ones, but for names there are none of.
+            // An error over sample values need not be one over real values, except for unknown names.
             if let Err(error) = self.written(values)?.0
                 && matches!(
                     error.kind(),
@@ -102,7 +102,7 @@ impl Explanation {
         Ok(())
     }
 
-    /// The line on which a name stands first.
+    /// The line of the first occurrence of a name.
     fn line_of(&self, name: &str) -> usize {
         let text = self.template().map(|template| template.source().to_owned()).unwrap_or_default();
         self.line + text.find(name).map_or(0, |place| text[..place].matches('\n').count())
@@ -111,7 +111,7 @@ impl Explanation {
     /// The sentence about `row`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line where the template fails over this row.
+    /// [`Error::Config`] naming file and line if the template fails for this row.
     pub fn render(&self, row: &Row<'_>) -> Result<String> {
         let mut values: Vec<(String, Value)> = Vec::new();
         for column in row.columns() {
@@ -123,14 +123,15 @@ impl Explanation {
         let (rendered, sentence) = self.written(values)?;
         if sentence.is_full {
             let Self { file, line, .. } = self;
-            let told = format!("{file}, line {line}: the explanation: it gives more than {MOST_BYTES} bytes");
-            return Err(Error::Config(told));
+            let message =
+                format!("{file}, line {line}: the explanation: it gives more than {MOST_BYTES} bytes");
+            return Err(Error::Config(message));
         }
         rendered.map_err(|error| Error::Config(located(self.file, self.line, &error)))?;
         String::from_utf8(sentence.bytes).map_err(|error| Error::Internal(error.to_string()))
     }
 
-    /// What the template gives for `values`.
+    /// Renders the template with `values`.
     fn written(&self, values: Vec<(String, Value)>) -> Result<(Result<(), TemplateError>, Sentence)> {
         let of_row: usize = values.iter().filter_map(|(_, value)| value.as_str()).map(str::len).sum();
         let limit = MOST_BYTES.saturating_add(of_row.saturating_mul(MOST_REPEATS));
@@ -146,7 +147,7 @@ impl Explanation {
     }
 }
 
-/// What a template gives, up to a limit in bytes.
+/// The output of a template, up to a limit in bytes.
 struct Sentence {
     bytes: Vec<u8>,
     limit: usize,
@@ -168,31 +169,32 @@ impl io::Write for Sentence {
     }
 }
 
-/// Why a template is refused whose memory or depth could be of any size.
+/// Why a template is refused because it could use unlimited memory or depth.
 fn too_large(text: &str) -> Option<String> {
     let count = text.chars().count();
     if count > MOST_CHARACTERS {
-        return Some(format!("it has {count} characters, and {MOST_CHARACTERS} are the most"));
+        return Some(format!("it has {count} characters, but at most {MOST_CHARACTERS} are allowed"));
     }
     let statements = text.split("{%").skip(1).map(|rest| rest.trim_start_matches(['-', '+']).trim_start());
     let first_word = |rest: &str| rest.split(|next: char| !next.is_alphanumeric()).next().map(str::to_owned);
-    let kept = statements.filter_map(first_word).find(|word| KEEPING.contains(&word.as_str()));
-    kept.map(|word| format!("a sentence needs no {word}: compute it in SQL, as a hidden column (_name)"))
+    let assigning = statements.filter_map(first_word).find(|word| ASSIGNING.contains(&word.as_str()));
+    assigning
+        .map(|word| format!("{word} is not allowed: compute the value in SQL, as a hidden column (_name)"))
 }
 
-/// A row of nulls, or of a value of each column's type.
-fn samples(schema: &Schema, are_there: bool) -> Vec<(String, Value)> {
+/// A row of nulls, or of one sample value per column.
+fn samples(schema: &Schema, with_values: bool) -> Vec<(String, Value)> {
     let mut samples = Vec::new();
     for field in schema.fields() {
         let value = match field.data_type() {
-            _ if !are_there => Value::from(()),
+            _ if !with_values => Value::from(()),
             DataType::Int64 => Value::from(1),
             DataType::Float64 => Value::from(1.5),
             DataType::Boolean => Value::from(true),
             _ => Value::from("text"),
         };
         if field.data_type().is_temporal() {
-            let micros = if are_there { Value::from(1) } else { Value::from(()) };
+            let micros = if with_values { Value::from(1) } else { Value::from(()) };
             samples.push((format!("{}{MICROS_SUFFIX}", field.name()), micros));
         }
         samples.push((field.name().clone(), value));
@@ -216,20 +218,20 @@ fn value_of(row: &Row<'_>, column: &str) -> Value {
     }
 }
 
-/// A number with so many decimals.
+/// A number with `decimals` decimals.
 fn fixed(value: Value, decimals: usize) -> std::result::Result<String, TemplateError> {
     if value.is_undefined() {
         return Err(TemplateError::from(ErrorKind::UndefinedError));
     }
     if decimals > MOST_DECIMALS {
-        let told = format!("fixed({decimals}): at most {MOST_DECIMALS} decimals can be written");
-        return Err(TemplateError::new(ErrorKind::InvalidOperation, told));
+        let message = format!("fixed({decimals}): at most {MOST_DECIMALS} decimals are allowed");
+        return Err(TemplateError::new(ErrorKind::InvalidOperation, message));
     }
     let number = if value.is_none() { 0.0 } else { f64::try_from(value)? };
     Ok(format!("{number:.decimals$}"))
 }
 
-/// What is wrong with a template that begins on `line` of `file`.
+/// The message of an error in a template that begins on `line` of `file`.
 fn located(file: &str, line: usize, error: &TemplateError) -> String {
     let line = line + error.line().unwrap_or(1).max(1) - 1;
     match error.detail() {
@@ -274,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_rust_writes_them() {
+    fn numbers_are_formatted_as_in_rust() {
         assert_eq!(
             rendered(
                 "{{ queries or 0 }} of {{ average | fixed(0) }}, {{ (100.0 * (share or 0)) | fixed(2) }} %"
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn nulls_are_none_and_text_stays_as_it_is() {
+    fn nulls_are_none_and_text_is_not_escaped() {
         assert_eq!(
             rendered("{% if city is none %}nowhere{% else %}{{ city }}{% endif %}"),
             ["<Milan>", "nowhere"]
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_template_is_said_with_its_line() {
+    fn errors_in_a_template_name_its_line() {
         let error = Explanation::load("{{ queries", "mine.toml", 7).unwrap_err().to_string();
         assert!(error.starts_with("mine.toml, line 7: the explanation: syntax error"), "{error}");
         let batch = batch();
@@ -308,7 +310,7 @@ mod tests {
         let explanation = Explanation::load("\n{{ city | fixed(1) }}", "mine.toml", 7).unwrap();
         let error = explanation.render(&Row::new(&batch, 0)).unwrap_err().to_string();
         assert!(error.starts_with("mine.toml, line 8: the explanation: "), "{error}");
-        for (text, told) in [
+        for (text, expected) in [
             ("{{ [1] * 1000000000 }}", "1000000000 elements are too many"),
             (
                 "{% for i in range(9000) %}xx{% endfor %}",
@@ -317,15 +319,15 @@ mod tests {
         ] {
             let large = Explanation::load(text, "mine.toml", 7).unwrap();
             let error = large.render(&Row::new(&batch, 0)).unwrap_err().to_string();
-            assert!(error.ends_with(told), "{error}");
+            assert!(error.ends_with(expected), "{error}");
         }
         let doubled = "{% for i in range(99) %}{%- set x = x ~ x %}{% endfor %}";
-        for (text, told) in [
-            (doubled, "needs no set"),
+        for (text, expected) in [
+            (doubled, "set is not allowed"),
             (leaked(&format!("{{{{ 1{} }}}}", "|abs".repeat(9_000))), "36007 characters"),
         ] {
             let error = Explanation::load(text, "mine.toml", 7).unwrap_err().to_string();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
         let endless = "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}";
         let explanation = Explanation::load(endless, "mine.toml", 7).unwrap();

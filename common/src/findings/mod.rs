@@ -1,10 +1,10 @@
-//! Findings: rows worth an analyst's time, in one schema for all analyses.
+//! Findings: rows that deserve an analyst's time, in one schema for all analyses.
 
+mod assess;
 mod attack;
 mod beacon_score;
 pub mod definition;
 mod explanation;
-mod judge;
 mod prevalence;
 mod row;
 mod rule;
@@ -16,10 +16,10 @@ use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use assess::{RowAssessment, RowAssessor};
 pub use attack::{ATTACK_VERSION, Tactic};
 pub use beacon_score::BeaconScore;
 pub use explanation::Explanation;
-pub use judge::{Judge, Judged};
 pub use prevalence::{Prevalence, wanted_entities, wanted_rows};
 pub use row::Row;
 pub use rule::{EntityColumn, FindingRule, KillChainPhase, Period, Role, Severity, Technique, technique};
@@ -39,9 +39,9 @@ pub struct Finding {
     pub analysis: String,
     /// Its suite.
     pub suite: Suite,
-    /// What it is, for people.
+    /// Title for people.
     pub title: String,
-    /// How bad it is if it is true.
+    /// How bad it is, if it is true.
     pub severity: Severity,
     /// How likely it is true, 0 to 100.
     pub confidence: u8,
@@ -49,17 +49,17 @@ pub struct Finding {
     pub first_seen: Option<String>,
     /// Last instant of the evidence, RFC 3339.
     pub last_seen: Option<String>,
-    /// Rows of the result table behind it.
+    /// Number of rows of the result table that it unites.
     pub rows: u64,
-    /// Where in the kill chain it stands.
+    /// Its phase of the kill chain.
     pub stage: KillChainPhase,
-    /// Who and what is involved.
+    /// The entities involved.
     pub entities: BTreeSet<Entity>,
-    /// ATT&CK techniques, the one it shows most first.
+    /// ATT&CK techniques, the most significant first.
     pub techniques: Vec<Technique>,
-    /// What was seen, in a sentence.
+    /// A sentence about what was observed.
     pub explanation: String,
-    /// The strongest row behind it.
+    /// The strongest of its rows.
     pub evidence: Value,
     /// Watchlists that name one of its entities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -67,28 +67,28 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// The tactic of the technique it shows most.
+    /// The tactic of its most significant technique.
     pub fn tactic(&self) -> Option<Tactic> {
         self.techniques.first()?.tactic()
     }
 }
 
-/// The findings of an analysis, in order of their first rows. Their `rows` add up to the rows that are findings.
+/// The findings of an analysis, in order of their first rows. Their `rows` add up to the number of rows that are findings.
 ///
 /// # Errors
-/// [`crate::Error::Config`] naming file and line where the analysis's rule fails over its rows.
+/// [`crate::Error::Config`] naming file and line if the analysis's rule fails for its rows.
 pub fn findings_of(analysis: &Analysis, table: &[RecordBatch], config: &Config) -> Result<Vec<Finding>> {
     let (Some(rule), Some(first)) = (&analysis.finding, table.first()) else {
         return Ok(Vec::new());
     };
-    let judge = Judge::new(rule, analysis, &first.schema(), config)?;
+    let assessor = RowAssessor::new(rule, analysis, &first.schema(), config)?;
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut group_of_key: HashMap<(BTreeSet<Entity>, Option<i64>), usize> = HashMap::new();
     for batch in table {
-        let judged = judge.of(batch)?;
-        for index in (0..batch.num_rows()).filter(|index| judged.is_finding[*index]) {
+        let assessment = assessor.of(batch)?;
+        for index in (0..batch.num_rows()).filter(|index| assessment.is_finding[*index]) {
             let row = Row::new(batch, index);
-            let strength = (judged.severity[index], judged.confidence[index]);
+            let strength = (assessment.severity[index], assessment.confidence[index]);
             let key = (entities_of(rule, &row), period_start(rule, &row));
             match group_of_key.entry(key) {
                 Entry::Occupied(group) => groups[*group.get()].add(rule, row, strength),
@@ -103,7 +103,7 @@ pub fn findings_of(analysis: &Analysis, table: &[RecordBatch], config: &Config) 
     groups.iter().map(|group| group.finding(analysis, rule)).collect()
 }
 
-/// Who and what a row names, under canonical names.
+/// The entities that a row names, with canonical names.
 pub fn entities_of(rule: &FindingRule, row: &Row<'_>) -> BTreeSet<Entity> {
     let named = rule.entities.iter();
     named.filter_map(|entity| Entity::of(entity.kind, row.text(&entity.column)?)).collect()
@@ -188,7 +188,7 @@ fn finding_id(analysis: &str, entities: &BTreeSet<Entity>, period_us: Option<i64
     let mut hasher = blake3::Hasher::new();
     hasher.update(analysis.as_bytes());
     for entity in entities {
-        // Lengths keep two different lists from giving the same bytes.
+        // With lengths, two different lists never have the same bytes.
         let name = entity.full_name.as_ref().unwrap_or(&entity.name);
         hasher.update(&[0, entity.kind as u8]);
         hasher.update(&(name.len() as u64).to_le_bytes());

@@ -1,34 +1,34 @@
-//! How common the addresses of candidate rows are: what correlation's questions are asked about, and their answers.
+//! How common the addresses of candidate rows are: the entities that correlation asks about, and the answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 
+use super::assess::RowAssessor;
 use super::entities_of;
-use super::judge::Judge;
 use super::row::Row;
 use crate::analyses::{Analysis, WANTED_ENTITIES};
 use crate::config::Config;
 use crate::entities::{Entity, EntityKind};
 use crate::{Error, Result};
 
-/// How many sources of the firewall's talk to an address.
+/// How many sources in the firewall's log talk to each address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prevalence {
     /// Sources by address.
     pub sources: BTreeMap<String, u64>,
-    /// Sources in all.
+    /// Number of all sources.
     pub total: u64,
 }
 
 impl Prevalence {
-    /// Sources of an address, where it was asked for.
+    /// The number of sources of an address; `None` if it was not requested.
     pub fn of(&self, entity: &Entity) -> Option<u64> {
         (entity.kind == EntityKind::Ip).then(|| self.sources.get(&entity.name).copied()).flatten()
     }
 
-    /// What the rows of the question's result say. Each shard has counted its own sources: the sums are those of all.
+    /// Prevalence from the rows of the query's result. Each shard counts its sources: their sums count all sources.
     pub fn of_rows(rows: &RecordBatch) -> Self {
         let mut known = Self::default();
         for row in (0..rows.num_rows()).map(|index| Row::new(rows, index)) {
@@ -41,10 +41,10 @@ impl Prevalence {
         known
     }
 
-    /// As [`crate::analyses::Context`] has it.
+    /// The rows of [`crate::analyses::Context`].
     ///
     /// # Errors
-    /// Where Arrow can't make a batch of it.
+    /// If Arrow can't make a batch.
     pub fn rows(&self) -> Result<RecordBatch> {
         let names = StringViewArray::from_iter_values(self.sources.keys());
         let kinds = StringViewArray::from_iter_values(self.sources.keys().map(|_| EntityKind::Ip.name()));
@@ -64,27 +64,27 @@ impl Prevalence {
 /// The entities of the rows of an analysis that are, or may become, findings.
 ///
 /// # Errors
-/// Those of [`Judge::of`].
+/// Those of [`RowAssessor::of`].
 pub fn wanted_entities(
     analysis: &Analysis,
     rows: &RecordBatch,
     config: &Config,
 ) -> Result<BTreeSet<(EntityKind, String)>> {
     let Some(rule) = &analysis.finding else { return Ok(BTreeSet::new()) };
-    // What is not finished can't be judged yet.
+    // A result that still needs its last step can't be assessed yet.
     let is_candidate = match analysis.finish {
         Some(_) => vec![true; rows.num_rows()],
-        None => Judge::new(rule, analysis, &rows.schema(), config)?.of(rows)?.is_finding,
+        None => RowAssessor::new(rule, analysis, &rows.schema(), config)?.of(rows)?.is_finding,
     };
     let candidates = (0..rows.num_rows()).filter(|index| is_candidate[*index]);
     let named = candidates.flat_map(|index| entities_of(rule, &Row::new(rows, index)));
     Ok(named.map(|entity| (entity.kind, entity.name)).collect())
 }
 
-/// Entities as the side table that questions are asked with.
+/// Entities as the side table for queries.
 ///
 /// # Errors
-/// Where Arrow can't make a batch of them.
+/// If Arrow can't make a batch.
 pub fn wanted_rows(wanted: &BTreeSet<(EntityKind, String)>) -> Result<RecordBatch> {
     let kinds = StringViewArray::from_iter_values(wanted.iter().map(|(kind, _)| kind.name()));
     let names = StringViewArray::from_iter_values(wanted.iter().map(|(_, name)| name));

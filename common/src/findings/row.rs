@@ -20,7 +20,7 @@ impl<'a> Row<'a> {
         Self { batch, index }
     }
 
-    /// Text of a text column; `None` where it is null, absent or no text.
+    /// The text in a column; `None` if it is null, absent or not a text.
     pub fn text(&self, column: &str) -> Option<&'a str> {
         let array = self.value(column)?;
         match array.data_type() {
@@ -30,7 +30,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// A whole number; `None` where it is null, absent or no whole number.
+    /// A whole number; `None` if it is null, absent or not a whole number.
     pub fn integer(&self, column: &str) -> Option<i64> {
         let array = self.value(column)?;
         (*array.data_type() == DataType::Int64).then(|| array.as_primitive::<Int64Type>().value(self.index))
@@ -46,18 +46,18 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// True or false; `None` where it is null, absent or neither.
+    /// True or false; `None` if it is null, absent or neither.
     pub fn boolean(&self, column: &str) -> Option<bool> {
         let array = self.value(column)?;
         array.as_boolean_opt().map(|values| values.value(self.index))
     }
 
-    /// The names of all columns, hidden ones too.
+    /// The names of all columns, including hidden ones.
     pub fn columns(&self) -> impl Iterator<Item = &'a str> {
         self.batch.schema_ref().fields().iter().map(|field| field.name().as_str())
     }
 
-    /// The names of the columns that hold times, hidden ones too.
+    /// The names of the columns with times, including hidden ones.
     pub fn time_columns(&self) -> impl Iterator<Item = &'a str> {
         let fields = self.batch.schema_ref().fields().iter();
         fields.filter(|field| field.data_type().is_temporal()).map(|field| field.name().as_str())
@@ -89,7 +89,7 @@ impl<'a> Row<'a> {
         } else if let Some(whole) = self.integer(column) {
             Value::from(whole)
         } else {
-            // A float that is no number has no JSON form but null.
+            // JSON has no form for infinity and NaN.
             self.number(column).map_or(Value::Null, Value::from)
         }
     }

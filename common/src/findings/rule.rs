@@ -1,4 +1,4 @@
-//! How an analysis says which of its rows are findings, and what they mean.
+//! The rule of an analysis that makes findings of its rows.
 
 use std::borrow::Cow;
 
@@ -6,11 +6,11 @@ use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use serde::{Deserialize, Serialize};
 
+use super::assess::RowAssessor;
 use super::attack::{Tactic, tactic_of};
 use super::beacon_score::BeaconScore;
 use super::definition::{FindingDefinition, TechniqueDefinition};
 use super::explanation::Explanation;
-use super::judge::Judge;
 use crate::detections::bindings::Bindings;
 use crate::detections::sql::SqlText;
 use crate::entities::EntityKind;
@@ -20,13 +20,13 @@ use crate::{Error, Result};
 /// How rows of an analysis become findings.
 #[derive(Debug)]
 pub struct FindingRule {
-    /// What such a finding is, for people.
+    /// Title of its findings, for people.
     pub title: String,
-    /// ATT&CK techniques it shows.
+    /// ATT&CK techniques of its findings.
     pub techniques: Vec<Technique>,
-    /// Where in the kill chain it stands.
+    /// Its phase of the kill chain.
     pub stage: KillChainPhase,
-    /// Columns that name those involved; rows that agree in them are one finding a period.
+    /// Columns that name the entities involved; rows with the same entities are one finding per period.
     pub entities: Vec<EntityColumn>,
     /// Column of the first instant.
     pub first_seen: String,
@@ -36,34 +36,34 @@ pub struct FindingRule {
     pub period: Period,
     /// Whether a row of the table is a finding.
     pub is_finding: SqlText,
-    /// How bad a row is: the name of a [`Severity`].
+    /// The severity of a row: the name of a [`Severity`].
     pub severity: SqlText,
-    /// How likely a row is what it seems, 0 to 100.
+    /// The confidence in a row, 0 to 100.
     pub confidence: SqlText,
     /// A sentence about a row.
     pub explanation: Explanation,
-    /// The score of a finding that is a beacon.
+    /// The score of a beacon.
     pub beacon_score: Option<BeaconScore>,
-    /// Lines of the file with `first_seen`, `last_seen` and `entities`.
+    /// Lines of `first_seen`, `last_seen` and `entities` in the file.
     pub(super) lines: [usize; 3],
 }
 
 /// A column that names an entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntityColumn {
-    /// What the entity is.
+    /// The kind of the entity.
     pub kind: EntityKind,
     /// The column of its name.
     pub column: String,
-    /// Its part in what was seen.
+    /// The role of the entity.
     pub role: Role,
 }
 
-/// The part an entity has in what was seen.
+/// The role of an entity in a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// What it came from: a device or an address.
+    /// Where it came from: a device or an address.
     Source,
     /// Who did it.
     Actor,
@@ -86,10 +86,10 @@ impl Role {
 }
 
 impl FindingRule {
-    /// The rule that `[finding]` of `file` defines, whose text is `text`.
+    /// The rule in `[finding]` of `file`, which has this `text`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line where a technique has no tactic or the explanation a wrong form.
+    /// [`Error::Config`] naming file and line of a technique without a tactic, or of an invalid explanation.
     pub fn load(definition: FindingDefinition, file: &'static str, text: &str) -> Result<Self> {
         let sql = |key: &str, sql: String| SqlText { file, line: line_of(text, key), text: sql.leak() };
         let techniques =
@@ -121,8 +121,8 @@ impl FindingRule {
         })
     }
 
-    /// Fails where the rule does not fit results of `schema`: a column that is not there or of the wrong type, an expression that can't be
-    /// planned, an explanation of another column.
+    /// Fails if the rule does not fit results of `schema`: a column is missing or of the wrong type, an expression can't be planned, or
+    /// the explanation names an unknown column.
     ///
     /// # Errors
     /// [`Error::Config`] naming file and line.
@@ -140,12 +140,12 @@ impl FindingRule {
         for entity in &self.entities {
             is_among(&entity.column, &texts, (file, self.lines[2]), "entities", "text")?;
         }
-        Judge::compile(self, schema, bindings)?;
+        RowAssessor::compile(self, schema, bindings)?;
         self.explanation.check(schema.as_arrow())
     }
 }
 
-/// Fails where `column` is none of `known`, the columns of a type.
+/// Fails if `column` is not one of `known`, the columns of a type.
 fn is_among(
     column: &str,
     known: &[&str],
@@ -158,16 +158,16 @@ fn is_among(
     }
     let hint = did_you_mean(column, known.iter().copied());
     Err(Error::Config(format!(
-        "{file}, line {line}: finding.{key} names {column}, which is no {wanted} column of the result{hint}"
+        "{file}, line {line}: finding.{key} names {column}, which is not a {wanted} column of the result{hint}"
     )))
 }
 
-/// A technique, with its tactic where the table of tactics does not know it.
+/// A technique, with its tactic if the table of tactics does not have it.
 fn technique_of(definition: TechniqueDefinition, file: &str, text: &str) -> Result<Technique> {
     let TechniqueDefinition { id, name, tactic } = definition;
-    let wrong = |told: &str| {
+    let wrong = |problem: &str| {
         let line = text.lines().position(|line| line.contains(&id)).map_or(1, |index| index + 1);
-        Error::Config(format!("{file}, line {line}: technique {id:?} {told}"))
+        Error::Config(format!("{file}, line {line}: technique {id:?} {problem}"))
     };
     let (parent, sub) = id.split_once('.').map_or((id.as_str(), None), |(parent, sub)| (parent, Some(sub)));
     let is_number =
@@ -178,20 +178,20 @@ fn technique_of(definition: TechniqueDefinition, file: &str, text: &str) -> Resu
     }
     let known = tactic_of(&id);
     if known.is_none() && tactic.is_none() {
-        return Err(wrong("needs a tactic beside its name, such as tactic = \"discovery\""));
+        return Err(wrong("needs a tactic, such as tactic = \"discovery\""));
     }
-    // What is known needs no second place in every finding.
+    // A known tactic is not repeated in every finding.
     let tactic = tactic.filter(|tactic| known != Some(*tactic));
     Ok(Technique { id: Cow::Owned(id), name: Cow::Owned(name), tactic })
 }
 
-/// The line of the file on which the value of a key of `[finding]` begins, counted from 1.
+/// The line on which the value of a key of `[finding]` begins, counted from 1.
 fn line_of(text: &str, key: &str) -> usize {
     let of_finding = text.lines().enumerate().skip_while(|(_, line)| line.trim() != "[finding]");
     for (index, line) in of_finding {
         let value = line.trim_start().strip_prefix(key).and_then(|rest| rest.trim_start().strip_prefix('='));
         if let Some(value) = value {
-            // The text of several lines begins on the next one.
+            // A multi-line text begins on the next line.
             let is_below = matches!(value.trim(), "\"\"\"" | "'''");
             return index + 1 + usize::from(is_below);
         }
@@ -228,7 +228,7 @@ impl Severity {
     }
 }
 
-/// Steps of the kill chain, in the order incidents are told.
+/// Steps of the kill chain, in the order of incidents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KillChainPhase {
@@ -276,7 +276,7 @@ pub enum Period {
     Day,
     /// The UTC day of the last instant.
     LastDay,
-    /// The whole window: the row sums up all of it.
+    /// The whole window: a row covers all of it.
     Window,
 }
 
@@ -287,18 +287,18 @@ pub struct Technique {
     pub id: Cow<'static, str>,
     /// Its name.
     pub name: Cow<'static, str>,
-    /// Its tactic, where a detection names another than Hindcast knows of it.
+    /// Its tactic, if the detection names another one than Hindcast's table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tactic: Option<Tactic>,
 }
 
 impl Technique {
-    /// The tactic it is counted under here.
+    /// Its tactic in Hindcast.
     pub fn tactic(&self) -> Option<Tactic> {
         self.tactic.or_else(|| tactic_of(&self.id))
     }
 
-    /// The technique a sub-technique belongs to, such as `T1560` of `T1560.001`; none where it is none.
+    /// The technique of a sub-technique, such as `T1560` of `T1560.001`; `None` if it is not a sub-technique.
     pub fn parent(&self) -> Option<&str> {
         self.id.split_once('.').map(|(parent, _)| parent)
     }

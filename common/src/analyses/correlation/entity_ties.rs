@@ -1,7 +1,7 @@
 //! Entities that rows name together: a device and its address, an account and a device, an account and an address.
 //!
-//! By day, since addresses move. `degree` says how many the address or account is tied to on that day in that table: a
-//! proxy or a service account has many, and ties nothing.
+//! By day, because addresses change owners. `degree` is the number of entities related to the address or account on that day in that
+//! table: a proxy or a service account has many, and relates nothing.
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{JoinType, Result};
@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, cast, ident, lit};
 use datafusion::prelude::DataFrame;
 
 use super::super::Inputs;
-use super::{together, wanted};
+use super::{union_all, wanted};
 use crate::entities::EntityKind;
 use crate::functions::account_name;
 use crate::time::MICROS_PER_DAY;
@@ -19,7 +19,7 @@ use crate::time::MICROS_PER_DAY;
 struct Pair {
     rollup: &'static str,
     table: &'static str,
-    /// The column by which the rollup is sharded, so that all ties of one of its values are in one shard.
+    /// The column by which the rollup is sharded: all relations of one of its values are in one shard.
     hub: (EntityKind, &'static str),
     other: (EntityKind, &'static str),
 }
@@ -36,17 +36,17 @@ const PAIRS: [Pair; 5] = [
     Pair { rollup: "office_identities", table: "OfficeActivity", hub: ADDRESS, other: ACCOUNT },
 ];
 
-/// One shard's ties.
+/// The relations of one shard.
 pub(in crate::analyses) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let mut all = Vec::new();
     for pair in &PAIRS {
-        let Some(state) = inputs.merged_if_there(pair.rollup)? else { continue };
-        all.push(ties(inputs, state, pair)?);
+        let Some(state) = inputs.merged_if_available(pair.rollup)? else { continue };
+        all.push(relations(inputs, state, pair)?);
     }
-    together(all)
+    union_all(all)
 }
 
-fn ties(inputs: &Inputs<'_>, state: DataFrame, pair: &Pair) -> Result<DataFrame> {
+fn relations(inputs: &Inputs<'_>, state: DataFrame, pair: &Pair) -> Result<DataFrame> {
     let (hub_kind, hub) = pair.hub;
     let (other_kind, other) = pair.other;
     let rows = state
@@ -62,7 +62,7 @@ fn ties(inputs: &Inputs<'_>, state: DataFrame, pair: &Pair) -> Result<DataFrame>
         [("key", hub_kind, "is_hub_wanted"), ("other_key", other_kind, "is_other_wanted")]
     {
         let wanted = wanted(inputs, kind)?.with_column_renamed("wanted", flag)?;
-        // Joins hold their left side: what is asked for, which is little.
+        // Joins hold their left side in memory: the few wanted entities.
         hits = wanted.join(hits, JoinType::Right, &[flag], &[key], None)?;
     }
     let hits =
@@ -93,7 +93,7 @@ fn time_of_day(day: Expr) -> Expr {
     cast(day * lit(MICROS_PER_DAY), DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))
 }
 
-/// The canonical name by which an entity is wanted.
+/// The canonical name that identifies a wanted entity.
 fn key(kind: EntityKind, column: &str) -> Expr {
     if kind == EntityKind::User { account_name(ident(column)) } else { ident(column) }
 }

@@ -1,4 +1,4 @@
-//! The distinct names of the investigated kind, for who mistypes one.
+//! The distinct names of the investigated kind, for suggestions after a typing error.
 
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
@@ -6,10 +6,10 @@ use datafusion::logical_expr::{cast, ident, lit};
 use datafusion::prelude::DataFrame;
 
 use super::super::Inputs;
-use super::together;
+use super::union_all;
 use crate::entities::EntityKind;
 
-/// The columns of the rollups that tie entities, by what they name.
+/// The columns of the rollups that relate entities, with the kind of entity they name.
 const COLUMNS: [(&str, EntityKind, &str); 9] = [
     ("device_addresses", EntityKind::Ip, "address"),
     ("device_addresses", EntityKind::Device, "device"),
@@ -22,18 +22,18 @@ const COLUMNS: [(&str, EntityKind, &str); 9] = [
     ("office_identities", EntityKind::User, "account"),
 ];
 
-/// One shard's names.
+/// The names of one shard.
 pub(in crate::analyses) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let mut all = Vec::new();
     for (rollup, kind, column) in COLUMNS {
-        let Some(state) = inputs.merged_if_there(rollup)? else { continue };
-        let is_asked = lit(inputs.investigated == Some(kind));
+        let Some(state) = inputs.merged_if_available(rollup)? else { continue };
+        let is_investigated = lit(inputs.investigated == Some(kind));
         all.push(
             state
-                .filter(is_asked.and(ident(column).is_not_null()))?
+                .filter(is_investigated.and(ident(column).is_not_null()))?
                 .select(vec![cast(ident(column), DataType::Utf8View).alias("name")])?
                 .distinct()?,
         );
     }
-    together(all)
+    union_all(all)
 }

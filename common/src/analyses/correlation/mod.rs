@@ -1,5 +1,5 @@
-//! What correlation asks of the rollups: about the entities of candidate rows, or of all addresses; and what an investigation
-//! asks to find its rows. No result tables of their own; the coordinator asks, and puts the answers of all shards together.
+//! Queries of correlation over the rollups, about the entities of candidate rows or about all addresses, and queries with which an
+//! investigation finds its rows. They have no result tables: the coordinator runs them and combines the answers of all shards.
 
 pub(super) mod entity_ties;
 pub(super) mod known_names;
@@ -12,18 +12,18 @@ use datafusion::prelude::DataFrame;
 use super::{Inputs, WANTED_ENTITIES};
 use crate::entities::EntityKind;
 
-/// The question which entities rows name together with the wanted ones, by day.
+/// Query: the entities that rows name together with the wanted ones, by day.
 pub const ENTITY_TIES: &str = "entity_ties";
-/// The question which distinct addresses OfficeActivity has.
+/// Query: the distinct addresses in OfficeActivity.
 pub const OFFICE_ADDRESSES: &str = "office_addresses";
-/// The question how many sources talk to the wanted addresses.
+/// Query: the number of sources that talk to the wanted addresses.
 pub const PREVALENCE: &str = "prevalence";
-/// The question which names of the investigated kind rows of the window have.
+/// Query: the names of the investigated kind in rows of the window.
 pub const KNOWN_NAMES: &str = "known_names";
-/// The question which addresses the entity's rows of OfficeActivity have.
+/// Query: the addresses in the entity's rows of OfficeActivity.
 pub const USERS_ADDRESSES: &str = "users_addresses";
 
-/// Names of the wanted entities of a kind, as the column `wanted`.
+/// The names of the wanted entities of a kind, as the column `wanted`.
 fn wanted(inputs: &Inputs<'_>, kind: EntityKind) -> Result<DataFrame> {
     let entities = inputs
         .side(&WANTED_ENTITIES)?
@@ -31,8 +31,8 @@ fn wanted(inputs: &Inputs<'_>, kind: EntityKind) -> Result<DataFrame> {
     entities.filter(ident("kind").eq(lit(kind.name())))?.select(vec![ident("name").alias("wanted")])
 }
 
-/// Rows of the same table in one frame.
-pub(super) fn together(frames: Vec<DataFrame>) -> Result<DataFrame> {
+/// The union of frames with the same columns.
+pub(super) fn union_all(frames: Vec<DataFrame>) -> Result<DataFrame> {
     let mut frames = frames.into_iter();
     let first =
         frames.next().ok_or_else(|| internal_datafusion_err!("the lake has no table that names entities"))?;

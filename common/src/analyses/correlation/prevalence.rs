@@ -1,5 +1,5 @@
-//! How many sources talk to each wanted address, of all sources. Each shard counts its own; the sums over shards are exact,
-//! since a source lies in one shard of each rollup. The row without a name counts all.
+//! The number of sources that talk to each wanted address, and of all sources. Each shard counts its sources; sums over shards are
+//! exact, because a source lies in one shard of each rollup. The row without a name counts all sources.
 
 use arrow::datatypes::DataType;
 use datafusion::common::{JoinType, Result, ScalarValue};
@@ -12,7 +12,7 @@ use super::wanted;
 use crate::entities::EntityKind;
 use crate::functions::{Interner, canonical_address, first_of, paired, second_of};
 
-/// One shard's counts.
+/// The counts of one shard.
 pub(in crate::analyses) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let (names, sources) = (Interner::default(), Interner::default());
     let pairs_of = |rollup: &str| {
@@ -24,13 +24,13 @@ pub(in crate::analyses) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let pairs = pairs_of("external_pairs")?.union(pairs_of("internal_pairs")?)?;
     let wanted =
         wanted(inputs, EntityKind::Ip)?.select(vec![names.numbers_of(ident("wanted")).alias("wanted")])?;
-    // The wanted are few: they are what the join holds, and other pairs are gone before any is grouped.
+    // The join holds the few wanted addresses in memory, and drops other pairs before grouping.
     let of_named = wanted
         .join(pairs, JoinType::RightSemi, &["wanted"], &["number"], None)?
         .aggregate(vec![paired(ident("number"), ident("source")).alias("pair")], vec![])?
         .aggregate(
             vec![first_of(ident("pair")).alias("number")],
-            // A null is no source.
+            // A null is not a source.
             vec![count(second_of(ident("pair"))).alias("sources")],
         )?
         .select(vec![names.texts_of(ident("number")).alias("name"), ident("sources")])?;

@@ -1,4 +1,4 @@
-//! What was done, hour by hour and table by table.
+//! The entity's activity by hour and table.
 
 use datafusion::common::Result;
 use datafusion::functions_aggregate::expr_fn::sum;
@@ -6,14 +6,14 @@ use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::DataFrame;
 
 use super::super::Inputs;
-use super::super::correlation::together;
+use super::super::correlation::union_all;
 use super::{ACTIVITY, first_seen, last_seen, total};
 
-/// One shard's activity.
+/// The activity of one shard.
 pub(in crate::analyses) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let mut all = Vec::new();
     for activity in ACTIVITY {
-        let Some(state) = inputs.merged_if_there(activity.rollup)? else { continue };
+        let Some(state) = inputs.merged_if_available(activity.rollup)? else { continue };
         all.push(
             state
                 .aggregate(
@@ -31,5 +31,5 @@ pub(in crate::analyses) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
                 ])?,
         );
     }
-    together(all)
+    union_all(all)
 }

@@ -1,4 +1,4 @@
-//! Whom the entity talks to: the other end of its connections, sessions, flows and requests to storage.
+//! The entity's peers: the other ends of its connections, sessions, flows and requests to storage.
 
 use arrow::datatypes::DataType;
 use datafusion::common::{JoinType, Result, internal_datafusion_err};
@@ -6,29 +6,30 @@ use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::{cast, ident, lit, when};
 use datafusion::prelude::DataFrame;
 
-use super::super::correlation::together;
+use super::super::correlation::union_all;
 use super::super::{Inputs, OWN_ADDRESSES};
 use super::{ACTIVITY, ActivityOf, first_seen, last_seen, total};
 use crate::functions::{canonical_address, floor_div};
 use crate::time::MICROS_PER_DAY;
 
-/// One shard's peers.
+/// The peers of one shard.
 pub(in crate::analyses) fn run(inputs: &Inputs<'_>) -> Result<DataFrame> {
     let mut all = Vec::new();
     for activity in ACTIVITY {
         let Some(state) = inputs.whole(activity.rollup)? else { continue };
         all.push(peers(inputs, state, activity)?);
     }
-    together(all)
+    union_all(all)
 }
 
 fn peers(inputs: &Inputs<'_>, state: DataFrame, activity: &ActivityOf) -> Result<DataFrame> {
-    let own =
-        inputs.side(&OWN_ADDRESSES)?.ok_or_else(|| internal_datafusion_err!("no addresses are given"))?;
+    let own = inputs
+        .side(&OWN_ADDRESSES)?
+        .ok_or_else(|| internal_datafusion_err!("the side table of addresses is missing"))?;
     let own = own.select(vec![ident("address").alias("own_address"), ident("day").alias("own_day")])?;
     let day = floor_div(cast(ident("hour"), DataType::Int64), MICROS_PER_DAY);
     let is_own = ident("own_address").is_not_null();
-    // The entity is at one end, be it by an address of the day: the other is whom it talks to.
+    // The entity is at one end, possibly by an address it has on that day: the other end is the peer.
     let peer = when(is_own.clone(), ident("source")).otherwise(ident("destination"))?;
     let kind = when(is_own, lit(activity.source_kind)).otherwise(lit(activity.destination_kind))?;
     let is_address = canonical_address(ident("peer")).is_not_null();

@@ -1,5 +1,4 @@
-//! What of an investigation of one entity Rust computes, over the rows that are the entity's. The other suites' analyses run on
-//! the same rows.
+//! The analyses of an investigation that are written in Rust. They run over the rows of one entity, as the other suites' analyses do.
 
 pub(super) mod entity_activity;
 pub(super) mod entity_peers;
@@ -9,7 +8,7 @@ use datafusion::logical_expr::{Expr, ident};
 
 use super::Inputs;
 
-/// A rollup of activity, the table it is of, and what its ends are where they are no address.
+/// A rollup of activity, its table, and the kinds of its two ends if they are not addresses.
 struct ActivityOf {
     rollup: &'static str,
     table: &'static str,
@@ -38,7 +37,7 @@ static ACTIVITY: &[ActivityOf] = &[
 ];
 
 impl ActivityOf {
-    /// The table's name, as the lake has it.
+    /// The table's name in the lake.
     fn table_in(&self, inputs: &Inputs<'_>) -> &'static str {
         match self.table {
             "StorageBlobLogs" if !inputs.columns.contains_key(self.table) => "BlobServiceLogs",

@@ -1,4 +1,4 @@
-//! Which rows of a result are findings, how bad and how certain: the SQL of `[finding]` over a batch.
+//! Assesses the rows of a result with the SQL of `[finding]`: whether a row is a finding, its severity and confidence.
 
 use std::sync::Arc;
 
@@ -17,31 +17,31 @@ use crate::detections::bindings::Bindings;
 use crate::detections::sql::{self, SqlText, error_message};
 use crate::{Error, Result};
 
-/// What is said of each row of a batch.
+/// The assessment of each row of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judged {
+pub struct RowAssessment {
     /// Whether it is a finding.
     pub is_finding: Vec<bool>,
-    /// How bad it is; [`Severity::Low`] where it is no finding.
+    /// Its severity; [`Severity::Low`] if it is not a finding.
     pub severity: Vec<Severity>,
-    /// How likely it is what it seems, 0 to 100; 0 where it is no finding.
+    /// The confidence in it, 0 to 100; 0 if it is not a finding.
     pub confidence: Vec<u8>,
 }
 
 /// The three expressions of a rule over results of one schema, compiled.
 #[derive(Debug)]
-pub struct Judge<'a> {
+pub struct RowAssessor<'a> {
     rule: &'a FindingRule,
     is_finding: Arc<dyn PhysicalExpr>,
     severity: Arc<dyn PhysicalExpr>,
     confidence: Arc<dyn PhysicalExpr>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> RowAssessor<'a> {
     /// The expressions of the rule of `analysis` over results of `schema`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line where an expression can't be planned.
+    /// [`Error::Config`] naming file and line of an expression that can't be planned.
     pub fn new(
         rule: &'a FindingRule,
         analysis: &Analysis,
@@ -54,7 +54,7 @@ impl<'a> Judge<'a> {
     /// The expressions over `schema`, with the values of `bindings`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line where an expression can't be planned or is of a wrong type.
+    /// [`Error::Config`] naming file and line of an expression that can't be planned or has the wrong type.
     pub fn compile(rule: &'a FindingRule, schema: &DFSchema, bindings: &Bindings) -> Result<Self> {
         let session = sql::session()?;
         let schema = Arc::new(schema.clone());
@@ -63,14 +63,14 @@ impl<'a> Judge<'a> {
         let compiled = |text: &SqlText, what: &str, is_right: fn(&DataType) -> bool, wanted: &str| {
             let expr = sql::expression(text, &schema, bindings)
                 .map_err(|error| Error::Config(error_message(&error)))?;
-            // Some functions are there only for the optimiser to write as others.
+            // The optimiser must first replace functions that can't be executed.
             let planned = simplifier
                 .coerce(expr, &schema)
                 .and_then(|expr| session.create_physical_expr(simplifier.simplify(expr)?, &schema));
             let planned = planned.map_err(|error| at_fault(text, what, &error_message(&error)))?;
             let data_type = planned.data_type(schema.as_arrow())?;
             if !is_right(&data_type) {
-                return Err(at_fault(text, what, &format!("it gives {data_type}, where {wanted} is needed")));
+                return Err(at_fault(text, what, &format!("it gives {data_type}, but {wanted} is needed")));
             }
             Ok(planned)
         };
@@ -86,12 +86,12 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// What is said of each row of `batch`.
+    /// The assessment of each row of `batch`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line where an expression fails over the rows, a finding's severity is none of the four or its
-    /// confidence no whole number from 0 to 100.
-    pub fn of(&self, batch: &RecordBatch) -> Result<Judged> {
+    /// [`Error::Config`] naming file and line if an expression fails for the rows, a finding's severity is not one of the four, or its
+    /// confidence is not a whole number from 0 to 100.
+    pub fn of(&self, batch: &RecordBatch) -> Result<RowAssessment> {
         let rows = batch.num_rows();
         let rule = self.rule;
         let truths = evaluated(&self.is_finding, batch, &rule.is_finding, "is_finding")?;
@@ -101,15 +101,15 @@ impl<'a> Judge<'a> {
             // All are null.
             None => BooleanArray::from(vec![false; rows]),
         };
-        let mut judged = Judged {
+        let mut assessment = RowAssessment {
             is_finding: is_finding.values().iter().collect(),
             severity: vec![Severity::Low; rows],
             confidence: vec![0; rows],
         };
         if is_finding.true_count() == 0 {
-            return Ok(judged);
+            return Ok(assessment);
         }
-        // Other rows need no severity, and may have none.
+        // Other rows need no severity: theirs may be null.
         let found = filter_record_batch(batch, &is_finding).map_err(engine)?;
         let texts = evaluated(&self.severity, &found, &rule.severity, "severity")?;
         let texts = cast(&texts, &DataType::Utf8).map_err(engine)?;
@@ -118,12 +118,12 @@ impl<'a> Judge<'a> {
         let (texts, numbers) = (texts.as_string::<i32>(), numbers.as_primitive::<Float64Type>());
         let places = is_finding.values().set_indices();
         for (place, (text, number)) in places.zip(texts.iter().zip(numbers.iter())) {
-            judged.severity[place] =
-                severity_of(text).map_err(|told| at_fault(&rule.severity, "severity", &told))?;
-            judged.confidence[place] =
-                confidence_of(number).map_err(|told| at_fault(&rule.confidence, "confidence", &told))?;
+            assessment.severity[place] =
+                severity_of(text).map_err(|message| at_fault(&rule.severity, "severity", &message))?;
+            assessment.confidence[place] = confidence_of(number)
+                .map_err(|message| at_fault(&rule.confidence, "confidence", &message))?;
         }
-        Ok(judged)
+        Ok(assessment)
     }
 }
 
@@ -141,22 +141,22 @@ fn severity_of(text: Option<&str>) -> std::result::Result<Severity, String> {
     let known = Severity::ALL.map(Severity::name);
     let found = Severity::ALL.into_iter().find(|severity| text == Some(severity.name()));
     found.ok_or_else(|| {
-        let told = text.map_or_else(|| "null".to_owned(), |text| format!("{text:?}"));
-        format!("a finding has {told}, which is none of {}", known.join(", "))
+        let actual = text.map_or_else(|| "null".to_owned(), |text| format!("{text:?}"));
+        format!("a finding has {actual}, which is not one of {}", known.join(", "))
     })
 }
 
 fn confidence_of(number: Option<f64>) -> std::result::Result<u8, String> {
     match number {
         Some(number) if (0.0..=100.0).contains(&number) && number.fract() == 0.0 => Ok(number as u8),
-        Some(number) => Err(format!("a finding has {number}, which is no whole number from 0 to 100")),
-        None => Err("a finding has null, where a whole number from 0 to 100 is needed".to_owned()),
+        Some(number) => Err(format!("a finding has {number}, which is not a whole number from 0 to 100")),
+        None => Err("a finding has null, but a whole number from 0 to 100 is needed".to_owned()),
     }
 }
 
-/// A planner's message as it is, others with what they are.
-fn at_fault(text: &SqlText, what: &str, told: &str) -> Error {
-    Error::Config(format!("{}, line {}: {what}: {told}", text.file, text.line))
+/// An error in an expression of the rule, with its file and line.
+fn at_fault(text: &SqlText, what: &str, message: &str) -> Error {
+    Error::Config(format!("{}, line {}: {what}: {message}", text.file, text.line))
 }
 
 fn engine(error: arrow::error::ArrowError) -> Error {
@@ -190,7 +190,7 @@ mod tests {
         }
     }
 
-    fn judged(rule: &FindingRule) -> Result<Judged> {
+    fn assess(rule: &FindingRule) -> Result<RowAssessment> {
         let columns: [(&str, ArrayRef); 2] = [
             ("queries", Arc::new(Int64Array::from(vec![Some(20), Some(400), None, Some(7)]))),
             ("average", Arc::new(Float64Array::from(vec![Some(150.0), Some(300.0), Some(200.0), None]))),
@@ -199,32 +199,35 @@ mod tests {
             RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true)));
         let batch = batch.unwrap();
         let schema = DFSchema::try_from(batch.schema()).unwrap();
-        Judge::compile(rule, &schema, &Bindings::default())?.of(&batch)
+        RowAssessor::compile(rule, &schema, &Bindings::default())?.of(&batch)
     }
 
     #[test]
-    fn rows_are_judged_by_sql_and_null_is_no_finding() {
+    fn rows_are_assessed_by_sql_and_null_is_not_a_finding() {
         let severity = "CASE WHEN queries >= 100 THEN 'high' ELSE 'medium' END";
         let rule = rule("average > 100", severity, "least(coalesce(50 + queries / 10, 50), 85)");
-        let judged = judged(&rule).unwrap();
-        assert_eq!(judged.is_finding, [true, true, true, false]);
+        let assessment = assess(&rule).unwrap();
+        assert_eq!(assessment.is_finding, [true, true, true, false]);
         let [low, medium, high] = [Severity::Low, Severity::Medium, Severity::High];
-        assert_eq!(judged.severity, [medium, high, medium, low]);
-        assert_eq!(judged.confidence, [52, 85, 50, 0]);
+        assert_eq!(assessment.severity, [medium, high, medium, low]);
+        assert_eq!(assessment.confidence, [52, 85, 50, 0]);
     }
 
     #[test]
-    fn what_is_not_allowed_is_named_with_file_and_line() {
-        for (is_finding, severity, confidence, told) in [
-            ("true", "'bad'", "50", "a finding has \"bad\", which is none of low, medium, high, critical"),
-            ("true", "'low'", "queries", "a finding has 400, which is no whole number from 0 to 100"),
+    fn invalid_values_are_named_with_file_and_line() {
+        for (is_finding, severity, confidence, expected) in [
+            ("true", "'bad'", "50", "a finding has \"bad\", which is not one of low, medium, high, critical"),
+            ("true", "'low'", "queries", "a finding has 400, which is not a whole number from 0 to 100"),
             ("queries IS NULL", "'low'", "queries", "a finding has null"),
-            ("queries + 1", "'low'", "1", "it gives Int64, where true or false is needed"),
-            ("true", "queries", "1", "it gives Int64, where text is needed"),
+            ("queries + 1", "'low'", "1", "it gives Int64, but true or false is needed"),
+            ("true", "queries", "1", "it gives Int64, but text is needed"),
             ("querys > 1", "'low'", "1", "querys"),
         ] {
-            let error = judged(&rule(is_finding, severity, confidence)).unwrap_err().to_string();
-            assert!(error.starts_with("mine/detection.toml, line 9: ") && error.contains(told), "{error}");
+            let error = assess(&rule(is_finding, severity, confidence)).unwrap_err().to_string();
+            assert!(
+                error.starts_with("mine/detection.toml, line 9: ") && error.contains(expected),
+                "{error}"
+            );
         }
     }
 }
