@@ -133,7 +133,7 @@ fn what_cannot_be_read_is_told_by_line() {
     let lake = place.lake().display().to_string();
     let strict = hindcast(&format!("import {file} --lake {lake} --strict"));
     assert_eq!(strict.status.code(), Some(2));
-    assert!(stderr(&strict).contains("rows.ndjson, line 4: is no JSON object"), "{}", stderr(&strict));
+    assert!(stderr(&strict).contains("rows.ndjson, line 4: is not a JSON object"), "{}", stderr(&strict));
     assert!(!place.lake().join("CommonSecurityLog").exists());
 
     let report = place.import(&file, "--allow-rejects 30%");

@@ -208,7 +208,7 @@ fn the_zone_that_is_given_holds_for_times_that_state_none() {
         ["2026-07-05T06:00:00Z", "2026-07-05T08:00:00Z"]
     );
     let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
-    let reason = "line 4: \"2026-03-29 02:30:00\" does not exist in Europe/Berlin, where clocks were put forward over it";
+    let reason = "line 4: \"2026-03-29 02:30:00\" does not exist in Europe/Berlin: clocks skip it there";
     assert_eq!(report["files"][0]["first_reject"], reason);
 
     // What is UTC by its name or its product stays UTC.

@@ -1,4 +1,4 @@
-//! A file's text in blocks of whole records.
+//! Reads a file as blocks of whole records.
 
 use std::sync::Arc;
 
@@ -11,29 +11,29 @@ use super::inputs::{Bytestream, Input, read_up_to};
 use super::rejects::Reject;
 use super::source::Source;
 
-/// Bytes read at once.
+/// Bytes per read.
 const BLOCK_BYTES: usize = 4 << 20;
-/// Bytes from which what has no end is no record.
+/// Longest record; longer text without an end is rejected.
 const MAX_RECORD_BYTES: usize = 16 << 20;
-/// Bytes that tell what a file is.
+/// Bytes from which the format is detected.
 const SAMPLE_BYTES: usize = 256 << 10;
 
-/// Records that tell what a file is.
+/// Records from which the source is detected.
 const SAMPLE_RECORDS: usize = 200;
 
-/// Some records of a file.
+/// Consecutive records of a file.
 pub(super) struct Block {
-    /// The file, by its place among the inputs.
+    /// Index of the file among the inputs.
     pub(super) input: usize,
-    /// How the records are read.
+    /// The format of the records.
     pub(super) format: Arc<FileFormat>,
     /// The text.
     pub(super) bytes: Vec<u8>,
-    /// Line of the text's first byte, counted from 0.
+    /// Line of the text's first byte, from 0.
     pub(super) first_line: u64,
     /// The records.
     pub(super) spans: Vec<Span>,
-    /// What is none.
+    /// Text that is not a record.
     pub(super) rejects: Vec<Reject>,
 }
 
@@ -43,23 +43,23 @@ pub(super) struct Blocks {
     file: Input,
     stream: Bytestream,
     format: Arc<FileFormat>,
-    /// Text read and not yet handed out.
+    /// Text that was read and is not yet in a block.
     pending: Vec<u8>,
     line: u64,
     is_last: bool,
-    /// Whether the text up to the next line's end belongs to a record that was given up.
+    /// Whether the text up to the next line end belongs to a rejected record.
     skipping: bool,
-    /// What made the file end before its end, though the store gave all its bytes.
+    /// Why the file's content ends early although the store delivered all bytes.
     failure: Option<String>,
     is_done: bool,
 }
 
 impl Blocks {
-    /// The blocks of `file`, whose source may be `told`.
+    /// Opens `file`, whose source the user may have named.
     ///
     /// # Errors
-    /// [`Error::Io`] where it can't be opened or its store breaks off, [`Error::Config`] where its kind is not known.
-    pub(super) fn open(input: usize, file: &Input, told: Option<&Source>) -> Result<Self> {
+    /// [`Error::Io`] if it can't be opened or its store fails, [`Error::Config`] if its format is unknown.
+    pub(super) fn open(input: usize, file: &Input, named_source: Option<&Source>) -> Result<Self> {
         let mut blocks = Self {
             input,
             file: file.clone(),
@@ -80,7 +80,7 @@ impl Blocks {
             blocks.pending.drain(..3);
         }
         let sample = Sample { text: &blocks.pending, is_whole: blocks.is_last };
-        let (format, header_bytes) = FileFormat::of(sample, told)
+        let (format, header_bytes) = FileFormat::of(sample, named_source)
             .map_err(|reason| Error::Config(format!("{}: {reason}", file.name)))?;
         blocks.line = format.framing.line_ends(&blocks.pending[..header_bytes]);
         blocks.pending.drain(..header_bytes);
@@ -88,10 +88,10 @@ impl Blocks {
         Ok(blocks)
     }
 
-    /// The first records, and how they are read; to tell what the file is.
+    /// The format and the first records, from which the source is detected.
     pub(super) fn sample(&self) -> (Arc<FileFormat>, Vec<&[u8]>) {
         let (format, framed) = FileFormat::cut(&self.format, &self.pending, self.is_last);
-        // Where the text starts with a header of its own, the records come behind it.
+        // If the text starts with a header, the records follow it.
         let (format, offset, framed) = if framed.spans.is_empty() && framed.consumed > 0 {
             let (format, behind) = FileFormat::cut(&format, &self.pending[framed.consumed..], self.is_last);
             (format, framed.consumed, behind)
@@ -103,20 +103,21 @@ impl Blocks {
         (format, records)
     }
 
-    /// Has records wrap CEF messages, in the field at a path.
+    /// Reads records as wrappers of CEF messages in the field at `path`.
     pub(super) fn unwrap_messages(&mut self, path: String) {
         self.format = Arc::new(FileFormat { messages_in: Some(path), ..self.format.as_ref().clone() });
     }
 
-    /// The field in which records wrap CEF messages, where they do.
+    /// Path of the field that wraps CEF messages, if records do.
     pub(super) fn messages_in(&self) -> Option<String> {
         self.format.messages_in.clone()
     }
 
-    /// The next block; `None` after the last. A file that breaks off by itself, such as a cut archive, ends with a reject.
+    /// The next block; `None` after the last. A file whose content ends early, such as a truncated archive, ends with a
+    /// reject.
     ///
     /// # Errors
-    /// [`Error::Io`] where the file's store breaks off.
+    /// [`Error::Io`] if the file's store fails.
     pub(super) fn next(&mut self) -> Result<Option<Block>> {
         while !self.is_done {
             if !self.is_last && self.pending.len() < BLOCK_BYTES {
@@ -126,7 +127,7 @@ impl Blocks {
                 continue;
             }
             let mut block = self.cut();
-            // A header among the rows ends a block before the text does.
+            // A header among the rows ends a block before the text ends.
             if self.is_last && (self.pending.is_empty() || block.bytes.is_empty()) {
                 self.is_done = true;
                 if let Some(reason) = self.failure.take() {
@@ -145,7 +146,7 @@ impl Blocks {
         Ok(None)
     }
 
-    /// The whole records of the pending text, taken out of it.
+    /// Takes the whole records out of the pending text.
     fn cut(&mut self) -> Block {
         let (format, Framed { spans, rejects, consumed }) =
             FileFormat::cut(&self.format, &self.pending, self.is_last);
@@ -157,7 +158,7 @@ impl Blocks {
         Block { input: self.input, format: used, bytes, first_line, spans, rejects }
     }
 
-    /// Reads on where a record is longer than a block, up to what a record may have.
+    /// Reads more of a record that is longer than a block, up to the longest record.
     fn grow_or_give_up(&mut self, block: &mut Block) -> Result<()> {
         if self.pending.len() < MAX_RECORD_BYTES {
             return self.fill(BLOCK_BYTES);
@@ -169,8 +170,8 @@ impl Blocks {
         Ok(())
     }
 
-    /// Drops the pending text up to its first line's end, and what else ends lines behind it; tells whether there was one,
-    /// or the file ended.
+    /// Drops the pending text up to and including its first line end and all that follow it directly. True if there was
+    /// one or the file ended.
     fn skip(&mut self) -> bool {
         match memchr::memchr3(b'\n', b'\r', 0, &self.pending) {
             Some(end) => {
@@ -191,7 +192,7 @@ impl Blocks {
         let (length, failure) = read_up_to(&mut self.stream, &mut self.pending[filled..]);
         self.pending.truncate(filled + length);
         self.is_last = length < bytes;
-        // What the store broke off has more to it: that is no end of the file.
+        // If the store failed, this is not the end of the file.
         if self.is_last {
             self.file.check_whole()?;
         }

@@ -1,11 +1,11 @@
-//! Common Event Format, alone or behind a syslog header: seven header fields and `key=value` extensions.
+//! Common Event Format (CEF), with or without a syslog header: seven header fields and `key=value` extensions.
 
 use std::borrow::Cow;
 
 use super::format::Record;
 use super::times::header_time;
 
-/// The header's fields, by the names CommonSecurityLog gives them.
+/// Names of the header fields in CommonSecurityLog.
 const HEADER: [&str; 7] = [
     "CEFVersion",
     "DeviceVendor",
@@ -16,8 +16,8 @@ const HEADER: [&str; 7] = [
     "LogSeverity",
 ];
 
-/// Types of PAN-OS logs. PAN-OS writes them as the event's name, and the subtype as its class, the reverse of what its
-/// logging service writes and CommonSecurityLog's readers expect.
+/// Types of PAN-OS logs. PAN-OS writes the type as the event's name and the subtype as its class. Its logging service
+/// does the reverse, which readers of CommonSecurityLog expect.
 pub(super) const PAN_OS_TYPES: [&str; 13] = [
     "TRAFFIC",
     "THREAT",
@@ -37,7 +37,7 @@ pub(super) const PAN_OS_TYPES: [&str; 13] = [
 /// Adds the fields of the message in `text` to `record`.
 ///
 /// # Errors
-/// Why it is no CEF message.
+/// Why it is not a CEF message.
 pub(super) fn read<'a>(text: &'a str, record: &mut Record<'a>) -> Result<(), String> {
     let start = text.find("CEF:").ok_or("has no CEF header")?;
     if let Some(time) = syslog_time(&text[..start]) {
@@ -67,7 +67,7 @@ fn sort_type_and_subtype(record: &mut Record<'_>) {
     }
 }
 
-/// The time of a syslog header: of RFC 5424, else of RFC 3164, which states no year.
+/// The time of a syslog header: that of RFC 5424, otherwise that of RFC 3164, which has no year.
 pub(super) fn syslog_time(header: &str) -> Option<Cow<'_, str>> {
     let is_dated = |word: &&str| word.len() >= 19 && word.as_bytes()[4] == b'-' && word.contains('T');
     let dated = header.split([' ', '\t', '>']).find(is_dated);
@@ -78,7 +78,7 @@ pub(super) fn syslog_time(header: &str) -> Option<Cow<'_, str>> {
     time.map(Cow::Borrowed)
 }
 
-/// A value runs up to the space before the next key, so it may hold spaces.
+/// Reads the extensions. A value ends at the space before the next key, so it may contain spaces.
 fn extensions<'a>(text: &'a str, record: &mut Record<'a>) {
     let mut equals = Vec::new();
     let mut escaped = false;
@@ -90,7 +90,7 @@ fn extensions<'a>(text: &'a str, record: &mut Record<'a>) {
         }
         escaped = escaped && byte == b'\\';
     }
-    // Keys are what stands before each `=`, up to the last space, where that has no other character than a key may.
+    // A key is the text between the last space and an `=`, if it has only characters that keys have.
     let mut keys: Vec<(usize, usize)> = Vec::new();
     for equal in equals {
         let start = text[..equal].rfind([' ', '\t', '\n', '\r']).map_or(0, |space| space + 1);
@@ -109,7 +109,7 @@ fn extensions<'a>(text: &'a str, record: &mut Record<'a>) {
     }
 }
 
-/// Where `wanted` stands without a backslash before it.
+/// Position of the first `wanted` that no backslash escapes.
 fn unescaped_at(text: &str, wanted: char) -> Option<usize> {
     let mut escaped = false;
     for (at, character) in text.char_indices() {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_says_so() {
+    fn text_without_a_message_is_an_error() {
         for text in ["hello", "CEF:0|a|b", "CEF:"] {
             assert!(read(text, &mut Record::new()).is_err(), "{text}");
         }

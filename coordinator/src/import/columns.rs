@@ -1,4 +1,4 @@
-//! Columns in the making: Arrow builders that grow row by row.
+//! Columns that grow row by row, as Arrow builders.
 
 use arrow::array::{ArrayBuilder, ArrayRef, Int64Builder, StringBuilder, TimestampMicrosecondBuilder};
 use arrow::datatypes::DataType;
@@ -9,11 +9,11 @@ use std::sync::Arc;
 pub(super) struct Column {
     /// Its name.
     pub(super) name: String,
-    /// What its values are.
+    /// Type of its values.
     pub(super) kind: ColumnKind,
-    /// The values of the rows so far.
+    /// Values of the rows added so far.
     pub(super) builder: Builder,
-    /// The place in the record of this row's value, as yet, behind the rank of its field.
+    /// Rank of the field that gives this row's value so far, and the field's index in the record.
     pub(super) value: Option<(usize, usize)>,
 }
 
@@ -28,7 +28,7 @@ pub(super) enum Builder {
 }
 
 impl Builder {
-    /// A builder that has so many nulls.
+    /// A builder that starts with `nulls` nulls.
     pub(super) fn new(kind: ColumnKind, nulls: usize) -> Self {
         let mut builder = match kind {
             ColumnKind::Text => Builder::Text(StringBuilder::new()),
@@ -52,7 +52,7 @@ impl Builder {
         }
     }
 
-    /// Appends a value; false where it is none of the column's type, and null was appended. Times are read by `time_of`.
+    /// Appends a value. If it is not of the column's type, appends null and returns false. `time_of` parses times.
     pub(super) fn append(&mut self, value: Option<&str>, time_of: impl FnOnce(&str) -> Option<i64>) -> bool {
         let is_blank = value.is_none_or(|text| text.trim().is_empty());
         match self {
@@ -83,7 +83,7 @@ impl Builder {
     }
 }
 
-/// The Arrow type a column is written as.
+/// The Arrow type in which a column is written.
 pub(super) fn stored_type(kind: ColumnKind) -> DataType {
     match kind {
         ColumnKind::Text => DataType::Utf8,

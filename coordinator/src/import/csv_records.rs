@@ -9,8 +9,8 @@ fn is_line_end(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }
 
-/// A record with the wrong number of cells costs its first line alone: an unclosed quote swallows what follows it, which
-/// is then read again from the next line on.
+/// Cuts `text` into records. A record with the wrong number of cells costs only its first line: an unclosed quote swallows
+/// the lines after it, so reading resumes at the next line.
 pub(super) fn records(text: &[u8], is_last: bool, line_end: u8, cells: usize, delimiter: u8) -> Framed {
     let mut framed = Framed::default();
     let (mut at, mut line) = (0, 0);
@@ -37,8 +37,8 @@ pub(super) fn records(text: &[u8], is_last: bool, line_end: u8, cells: usize, de
         let end = memchr::memchr2(b'\n', b'\r', &text[at..]).map_or(text.len(), |offset| at + offset + 1);
         let reason = match found_cells {
             0 => "a quote is not closed".to_owned(),
-            found_cells if found_cells == cells => "a quote stands within a cell".to_owned(),
-            found_cells => format!("has {found_cells} cells, the header {cells}"),
+            found_cells if found_cells == cells => "a quote is in the middle of a cell".to_owned(),
+            found_cells => format!("has {found_cells} cells, but the header has {cells}"),
         };
         framed.rejects.push(Reject::new(line, reason, &text[at..end]));
         line += u64::from(text[end - 1] == line_end);
@@ -48,13 +48,13 @@ pub(super) fn records(text: &[u8], is_last: bool, line_end: u8, cells: usize, de
     framed
 }
 
-/// Length and number of cells of the record that `text` starts with; `None` where it ends within one.
+/// Length and number of cells of the record at the start of `text`; `None` if the text ends within the record.
 fn csv_record(text: &[u8], is_last: bool, delimiter: u8) -> Option<(usize, usize)> {
     let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
     let (mut cells, mut length) = (0, 0);
     let (mut output, mut ends) = ([0; 4096], [0; 256]);
     loop {
-        // A line's end behind the last line ends a record, unless it is within quotes.
+        // A line end after the last line ends the record, unless it is within quotes.
         let all_read = is_last && length == text.len();
         let rest = if all_read { &b"\n"[..] } else { &text[length..] };
         let (result, read, _, found) = reader.read_record(rest, &mut output, &mut ends);
@@ -69,8 +69,8 @@ fn csv_record(text: &[u8], is_last: bool, delimiter: u8) -> Option<(usize, usize
     }
 }
 
-/// Whether a record of several lines has its quotes where cells begin and end. One that was never closed shows itself
-/// there: it ends at the next one, in the middle of another record.
+/// Whether a record of several lines has quotes only where cells begin and end. A quote that was never closed ends at
+/// the next quote, in the middle of another record.
 fn is_quoted_well(text: &[u8], delimiter: u8) -> bool {
     let record = text.trim_ascii_end();
     if memchr::memchr2(b'\n', b'\r', record).is_none() {

@@ -1,4 +1,4 @@
-//! What kind of text a file is, by its first lines together: no single one of them decides.
+//! Detects the format of a file from its first lines together, so that no single line decides.
 
 use super::encoding::text_of;
 use super::format::{FileFormat, Kind, Record, ZeekHeader, document_in};
@@ -6,7 +6,7 @@ use super::framing::{Framing, Shape, lines};
 use super::source::Source;
 use super::{documents, json, messages, octet_counted, unsupported};
 
-/// Lines that tell what kind of text a file is.
+/// Lines from which the format is detected.
 const TELLING_LINES: usize = 200;
 
 /// The beginning of a file.
@@ -14,7 +14,7 @@ const TELLING_LINES: usize = 200;
 pub(super) struct Sample<'a> {
     /// Its text.
     pub(super) text: &'a [u8],
-    /// Whether that is the whole file.
+    /// Whether this is the whole file.
     pub(super) is_whole: bool,
 }
 
@@ -26,14 +26,14 @@ impl Sample<'_> {
     }
 }
 
-/// How a file that begins with `sample` is read, and the length of its header. Where its source is `told`, that says
-/// whether it is CEF.
+/// The format of a file that begins with `sample`, and the length of its header. A source that the user names decides
+/// whether the file is CEF.
 ///
 /// # Errors
-/// Why it can't be read, and what to do.
+/// Why the file can't be read, and what to do.
 pub(super) fn detect_format(
     sample: Sample<'_>,
-    told: Option<&Source>,
+    named_source: Option<&Source>,
 ) -> Result<(FileFormat, usize), String> {
     if let Some(reason) = unsupported::binary(sample.text) {
         return Err(reason);
@@ -43,7 +43,7 @@ pub(super) fn detect_format(
         true => octet_counted::records(sample.text, sample.is_whole, b'\n'),
         false => lines(sample.text, sample.is_whole, b'\n'),
     };
-    // A single line that is longer than the sample is one as far as it goes.
+    // If the sample ends within the first line, its part in the sample counts as a line.
     let rest = Some(&sample.text[framed.consumed..]).filter(|_| framed.spans.is_empty());
     let first: Vec<&[u8]> =
         framed.spans.iter().take(TELLING_LINES).map(|s| &sample.text[s.start..s.end]).chain(rest).collect();
@@ -57,7 +57,7 @@ pub(super) fn detect_format(
     }
     let is_cef = most(&messages::is_in) || (!is_octet_counted && are_messages(sample));
     if is_octet_counted {
-        return match is_cef || told.is_some_and(|source| source.is_cef) {
+        return match is_cef || named_source.is_some_and(|source| source.is_cef) {
             true => header_free(Shape::OctetCounted { has_messages: true }, Kind::Cef),
             false => Err(unsupported::lines(&first)
                 .unwrap_or_else(|| "its records are neither CEF nor JSON".to_owned())),
@@ -76,19 +76,19 @@ pub(super) fn detect_format(
     if first.iter().any(|line| line.starts_with(b"#fields\t")) {
         return header_free(Shape::Lines, Kind::Zeek(ZeekHeader::default()));
     }
-    if told.is_some_and(|source| source.is_cef) {
+    if named_source.is_some_and(|source| source.is_cef) {
         return header_free(Shape::Messages, Kind::Cef);
     }
     let (format, header_bytes) = csv(sample);
     let lines_below: Vec<&[u8]> = first.iter().copied().filter(|line| !is_preamble(line)).collect();
-    let refused = unsupported::lines(&lines_below).or_else(|| match (&format.kind, told) {
+    let refused = unsupported::lines(&lines_below).or_else(|| match (&format.kind, named_source) {
         (Kind::Csv { header, .. }, None) => unsupported::header(header),
         _ => None,
     });
     refused.map_or(Ok((format, header_bytes)), Err)
 }
 
-/// Whether most records are CEF messages where these go on over several lines.
+/// Whether most records are CEF messages if messages may span lines.
 fn are_messages(sample: Sample<'_>) -> bool {
     if !messages::is_in(sample.text) {
         return false;
@@ -98,13 +98,13 @@ fn are_messages(sample: Sample<'_>) -> bool {
     2 * count > spans.len()
 }
 
-/// Whether a text that begins as JSON is mostly something else.
+/// Whether a text that begins like JSON is mostly something else.
 fn is_broken(sample: Sample<'_>) -> bool {
     let framed = documents::documents(sample.text, sample.is_whole, b'\n');
     framed.rejects.len() > framed.spans.len()
 }
 
-/// Whether a line is a whole JSON object, alone or behind a syslog header, and no envelope that only holds a list of them.
+/// Whether a line is a whole JSON object, with or without a syslog header, and not an envelope around a list of objects.
 fn is_document(line: &[u8]) -> bool {
     let Ok(text) = text_of(line) else { return false };
     let mut record = Record::new();
@@ -120,7 +120,7 @@ fn is_document(line: &[u8]) -> bool {
     !is_envelope
 }
 
-/// CSV whose cells hold CEF messages: the first line names columns, and most others have as many cells.
+/// The format of CSV whose cells hold CEF messages: the first line names columns, and most other lines have as many cells.
 fn csv_with_messages(sample: Sample<'_>) -> Option<(FileFormat, usize)> {
     let (format, header_bytes) = csv(sample);
     let Kind::Csv { header, .. } = &format.kind else { return None };
@@ -131,7 +131,7 @@ fn csv_with_messages(sample: Sample<'_>) -> Option<(FileFormat, usize)> {
     (framed.spans.len() > framed.rejects.len()).then_some((format, header_bytes))
 }
 
-/// Whether a line before the header of a CSV file is none: what PowerShell and Excel put there.
+/// Whether a line is one that PowerShell or Excel writes before the header of a CSV file.
 fn is_preamble(line: &[u8]) -> bool {
     line.starts_with(b"#TYPE ") || (line.len() <= 8 && line.to_ascii_lowercase().starts_with(b"sep="))
 }

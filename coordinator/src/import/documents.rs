@@ -1,16 +1,16 @@
-//! Cuts text into JSON objects, in arrays or envelopes or not, of any number of lines.
+//! Cuts text into JSON objects of any number of lines, alone or within arrays and envelopes.
 
 use serde::de::IgnoredAny;
 
 use super::framing::{Framed, Span};
 use super::rejects::Reject;
 
-/// Failures within one broken document after which the rest of it is passed over.
+/// Failures within one broken document after which its rest is skipped.
 const TRIES_IN_BROKEN_DOCUMENT: usize = 64;
-/// Names of the list that an envelope holds.
+/// Names of the list in an envelope.
 pub(super) const LIST_NAMES: [&str; 3] = ["records", "value", "Records"];
 
-/// Objects one after the other. What stands between them, and envelopes that only hold a list of them, is passed over.
+/// The objects of `text`. Skips what separates them and the envelopes around lists of them.
 pub(super) fn documents(text: &[u8], is_last: bool, line_end: u8) -> Framed {
     let mut framed = Framed::default();
     let mut counter = LineCounter { line_end, ..LineCounter::default() };
@@ -31,7 +31,11 @@ pub(super) fn documents(text: &[u8], is_last: bool, line_end: u8) -> Framed {
             }
             let end = memchr::memchr(b'{', &text[at..]).map_or(text.len(), |offset| at + offset);
             if at >= broken_until {
-                framed.rejects.push(Reject::new(counter.line(text, at), "is no JSON object", &text[at..end]));
+                framed.rejects.push(Reject::new(
+                    counter.line(text, at),
+                    "is not a JSON object",
+                    &text[at..end],
+                ));
             }
             at = end;
             continue;
@@ -51,11 +55,11 @@ pub(super) fn documents(text: &[u8], is_last: bool, line_end: u8) -> Framed {
             Some(Err(error)) => {
                 let end = text.len().min(at + offset_of(&error, &text[at..]).max(1));
                 if at >= broken_until {
-                    let reason = format!("is no JSON: {}", told(&error));
+                    let reason = format!("is not JSON: {}", message_of(&error));
                     framed.rejects.push(Reject::new(counter.line(text, at), reason, &text[at..end]));
                     (broken_until, tries) = (end, 0);
                 }
-                // A whole object can lie within what a broken one seems to hold.
+                // A whole object can be within the text of a broken one.
                 tries += 1;
                 let from = if tries > TRIES_IN_BROKEN_DOCUMENT { broken_until.max(at + 1) } else { at + 1 };
                 at = memchr::memchr(b'{', &text[from.min(text.len())..])
@@ -68,13 +72,13 @@ pub(super) fn documents(text: &[u8], is_last: bool, line_end: u8) -> Framed {
     framed
 }
 
-/// The error without its place, which is one within the record.
-pub(super) fn told(error: &serde_json::Error) -> String {
+/// The error's message without line and column, which would count from the start of the record.
+pub(super) fn message_of(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
-/// Bytes before what `error` stumbled over in `text`: that can be where the next record begins.
+/// Bytes of `text` before the position of `error`, where the next record may begin.
 fn offset_of(error: &serde_json::Error, text: &[u8]) -> usize {
     let line_start = match error.line() {
         0 | 1 => 0,
@@ -83,12 +87,12 @@ fn offset_of(error: &serde_json::Error, text: &[u8]) -> usize {
     line_start + error.column().saturating_sub(1)
 }
 
-/// What stands where an object is expected.
+/// What the text has where an object is expected.
 enum Member {
-    /// A name such as `@odata.nextLink` and a value that is neither an object nor a list, of so many bytes: what an
-    /// envelope says of its list. Any other name is that of a field whose record is broken.
+    /// A name such as `@odata.nextLink` and a value that is neither an object nor a list: an annotation of an envelope. The
+    /// number is its length in bytes. Any other name is a field of a broken record.
     Whole(usize),
-    /// The beginning of one.
+    /// The beginning of an annotation.
     Begun,
     /// Something else.
     Other,
@@ -122,13 +126,13 @@ fn member(text: &[u8], is_last: bool) -> Member {
     Member::Whole(at)
 }
 
-/// Whether a name is one of OData or JSON schema, not that of a field.
+/// Whether a name is an annotation of OData or JSON Schema rather than a field.
 pub(super) fn is_annotation(name: &str) -> bool {
     name.starts_with(['@', '$'])
 }
 
-/// Length of the beginning of an envelope, `{"records": [` with what is said of the list before it (`"@odata.context": ..`),
-/// where `text` starts with one.
+/// Length of the beginning of an envelope, `{"records": [`, with annotations before the list (`"@odata.context": ..`);
+/// `None` if `text` does not start with an envelope.
 fn envelope(text: &[u8]) -> Option<usize> {
     let skipped = |at: usize| at + text[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     let expect = |at: usize, byte: u8| (text.get(skipped(at)) == Some(&byte)).then(|| skipped(at) + 1);
@@ -150,7 +154,7 @@ fn envelope(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Counts lines as it goes.
+/// Counts lines from left to right.
 #[derive(Default)]
 struct LineCounter {
     line_end: u8,
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_document_takes_no_neighbour_with_it() {
+    fn a_broken_document_costs_no_other_document() {
         for (text, whole) in [
             ("[{\"a\":\"x},\n{\"b\":1}]", "{\"b\":1}"),
             ("{\"a\":\"x},{\"b\":1}", "{\"b\":1}"),

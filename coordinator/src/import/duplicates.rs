@@ -1,5 +1,5 @@
-//! Rows whose record id a row of the same table and date has already, in the lake or in the import: a row that has the same
-//! values throughout is left out, one that differs is kept.
+//! Finds rows whose record id another row of the same table and date has, in the lake or in the import. A row with the same
+//! values in all columns is left out; a row that differs is imported.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -17,12 +17,12 @@ use tokio::runtime::Handle;
 
 use super::source::time_column;
 
-/// What record ids told.
+/// Rows whose record id another row has.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
-    /// Rows left out: a row with the same id has the same values.
+    /// Rows left out because a row with the same id has the same values.
     pub(super) duplicates: u64,
-    /// Rows kept though another row has the same id: other values differ.
+    /// Rows imported although a row with the same id exists, because other values differ.
     pub(super) changed: u64,
 }
 
@@ -33,7 +33,7 @@ impl AddAssign for Counts {
     }
 }
 
-/// The record ids seen, and the rows that have them. A date's rows are 32 bytes each, as long as the import runs.
+/// The record ids seen so far, and their rows. Each row of a date takes 32 bytes as long as the import runs.
 pub(super) struct Duplicates {
     lake: Location,
     column: String,
@@ -41,25 +41,25 @@ pub(super) struct Duplicates {
     handle: Handle,
 }
 
-/// What a table's date has.
+/// Ids and rows of one date of a table, as digests.
 #[derive(Default)]
 struct Seen {
     ids: HashSet<u128>,
     rows: HashSet<u128>,
-    /// Ids of rows in the lake, as long as its rows are not among `rows`.
+    /// Ids of rows in the lake, until those rows are read into `rows`.
     ids_in_lake: HashSet<u128>,
 }
 
 impl Duplicates {
-    /// None seen yet; those of a date in the lake are read when a row of that date comes.
+    /// No ids yet. The ids of a date in the lake are read with the first row of that date.
     pub(super) fn new(lake: Location, column: String) -> Self {
         Self { lake, column, seen: HashMap::new(), handle: Handle::current() }
     }
 
-    /// Which rows are kept: those without an id, and the first of those with the same id and values.
+    /// Which rows to import: those without an id, and the first of each id and values.
     ///
     /// # Errors
-    /// [`Error::Config`] where the table has no such column; those of reading the lake.
+    /// [`Error::Config`] if the table has no such column; errors of reading the lake.
     pub(super) fn first_of_each(
         &mut self,
         table: &str,
@@ -69,7 +69,7 @@ impl Duplicates {
         if rows.column_by_name(&self.column).is_none() {
             let column = &self.column;
             return Err(Error::Config(format!(
-                "rows of {table} have no column {column}, by which to tell duplicates"
+                "rows of {table} have no column {column} to find duplicates by"
             )));
         }
         let digests = Digests::of(rows, &self.column)?;
@@ -105,7 +105,7 @@ impl Duplicates {
                 entry.insert(Seen { ids_in_lake: ids, ..Seen::default() })
             }
         };
-        // Rows of the lake are read where one of them can be the same.
+        // The lake's rows are read only if one of them can be the same.
         if seen.ids_in_lake.contains(&id) {
             seen.rows.extend(self.handle.block_on(in_lake(lake, table, date, column, None))?);
             seen.ids.extend(std::mem::take(&mut seen.ids_in_lake));
@@ -119,7 +119,7 @@ impl Duplicates {
     }
 }
 
-/// What a date of the lake has: digests of the ids in a column where that is `read` alone, else of whole rows.
+/// Digests of a date in the lake: of the ids if only that column is `read`, otherwise of whole rows.
 async fn in_lake(
     lake: &Location,
     table: &str,
@@ -146,7 +146,7 @@ async fn in_lake(
     Ok(found)
 }
 
-/// Digests of a batch's rows by their values as text, whatever the order of columns; what is null does not count.
+/// Digests of a batch's rows by their values as text. They depend neither on the order of columns nor on nulls.
 struct Digests<'b> {
     /// By name.
     columns: Vec<(&'b str, &'b dyn Array, ArrayFormatter<'b>)>,
@@ -166,7 +166,7 @@ impl<'b> Digests<'b> {
         Ok(Self { columns, id })
     }
 
-    /// The digest of a row's id, where it has one.
+    /// The digest of a row's id, if it has one.
     fn id(&self, row: usize) -> Result<Option<u128>> {
         let Some((_, array, formatter)) = self.id.map(|id| &self.columns[id]) else { return Ok(None) };
         if array.is_null(row) {
@@ -193,7 +193,7 @@ fn internal(error: ArrowError) -> Error {
     Error::Internal(error.to_string())
 }
 
-/// Half of a BLAKE3 hash: that two ids share one is out of the question.
+/// Half of a BLAKE3 hash: 128 bits, too many for two ids to collide.
 fn half(hash: &blake3::Hash) -> u128 {
     let mut half = [0; 16];
     half.copy_from_slice(&hash.as_bytes()[..16]);

@@ -1,33 +1,34 @@
-//! Text that is no UTF-8: UTF-16 and UTF-32 are read as a whole file says, Windows-1252 record by record.
+//! Decodes text that is not UTF-8: UTF-16 and UTF-32 for a whole file, Windows-1252 record by record.
 
 use std::borrow::Cow;
 use std::io::{self, Cursor, Read};
 
 use super::inputs::{Bytestream, read_up_to};
 
-/// Bytes that tell how a text is encoded.
+/// Bytes from which the encoding is detected.
 const HEAD_BYTES: usize = 4 << 10;
-/// Bytes decoded at once.
+/// Bytes decoded per step.
 const CHUNK_BYTES: usize = 64 << 10;
-/// What stands for a unit that is no character: no UTF-8 either, so that its record is rejected.
+/// Replaces a code unit that is not a character. It is not UTF-8, so the record is rejected.
 const NO_CHARACTER: u8 = 0xff;
 
-/// What Windows-1252 has in place of the control characters from 0x80 on; NUL where it has nothing.
+/// Windows-1252 characters for the bytes 0x80 to 0x9f; NUL for bytes without a character.
 const WINDOWS_1252: [char; 32] = [
     '€', '\0', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\0', 'Ž', '\0', //
     '\0', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\0', 'ž', 'Ÿ',
 ];
 
-/// How a file's text is encoded, where that is not by single bytes.
+/// An encoding with code units of several bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Wide {
-    /// Bytes of a unit: 2 or 4.
+    /// Bytes of a code unit: 2 or 4.
     unit: usize,
     is_big_endian: bool,
 }
 
 impl Wide {
-    /// The encoding of a text that begins with `head`, and the length of its mark; `None` where bytes are units.
+    /// The encoding of a text that begins with `head`, and the length of its byte order mark; `None` if code units are
+    /// bytes.
     fn of(head: &[u8]) -> Option<(Self, usize)> {
         let wide = |unit, is_big_endian| Self { unit, is_big_endian };
         match head {
@@ -37,7 +38,7 @@ impl Wide {
             [0xfe, 0xff, ..] => return Some((wide(2, true), 2)),
             _ => {}
         }
-        // Without a mark, most characters are ASCII: all their bytes but one are 0.
+        // Without a mark: most characters are ASCII, so all but one of their bytes are 0.
         let zeros = |unit: usize, place: usize| {
             let bytes = head.chunks_exact(unit);
             let all = bytes.len();
@@ -64,7 +65,7 @@ impl Wide {
         }
     }
 
-    /// Adds the characters of `bytes` to `text`; gives how many bytes are left, as they are half a character.
+    /// Appends the characters of `bytes` to `text`; returns how many bytes at the end are part of a character.
     fn decode(self, bytes: &[u8], text: &mut Vec<u8>) -> usize {
         let mut units: Vec<u32> = bytes.chunks_exact(self.unit).map(|bytes| self.unit_of(bytes)).collect();
         let mut left = bytes.len() % self.unit;
@@ -84,7 +85,7 @@ impl Wide {
     }
 }
 
-/// What `reader` reads, as UTF-8 where it is UTF-16 or UTF-32.
+/// Wraps `reader` so that UTF-16 and UTF-32 are read as UTF-8.
 pub(super) fn decoded(mut reader: Bytestream) -> Bytestream {
     let mut head = vec![0; HEAD_BYTES];
     let (length, failure) = read_up_to(&mut reader, &mut head);
@@ -105,7 +106,7 @@ pub(super) fn decoded(mut reader: Bytestream) -> Bytestream {
     }
 }
 
-/// A failure to read, once.
+/// A reader that fails once, if it has an error, and then ends.
 struct Failing(Option<io::Error>);
 
 impl Read for Failing {
@@ -117,10 +118,10 @@ impl Read for Failing {
 struct Decoder {
     wide: Wide,
     reader: Bytestream,
-    /// Read and not decoded: less than a character, between reads.
+    /// Bytes not decoded yet: between reads, less than a character.
     bytes: Vec<u8>,
     text: Cursor<Vec<u8>>,
-    /// What comes after the text.
+    /// The error to return after the text.
     failure: Option<io::Error>,
 }
 
@@ -145,7 +146,7 @@ impl Read for Decoder {
                 return Ok(0);
             }
             let undecoded = match read {
-                // Half a character at the text's end.
+                // The text ends within a character.
                 0 => {
                     text.push(NO_CHARACTER);
                     0
@@ -160,10 +161,10 @@ impl Read for Decoder {
     }
 }
 
-/// The text of a record: UTF-8, else Windows-1252, which is then owned.
+/// The text of a record: UTF-8, or Windows-1252, which is decoded and owned.
 ///
 /// # Errors
-/// Why it is neither. Text that is UTF-8 in part is broken UTF-8, and would be read as other characters.
+/// Why it is neither. Text that is partly UTF-8 is damaged UTF-8; as Windows-1252 it would give wrong characters.
 pub(super) fn text_of(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
     let broken = match std::str::from_utf8(bytes) {
         Ok(text) => return Ok(Cow::Borrowed(text)),
@@ -185,7 +186,7 @@ pub(super) fn text_of(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
 mod tests {
     use super::*;
 
-    /// As the encodings say, without a mark.
+    /// The text in an encoding, without a mark.
     fn encoded(text: &str, wide: Wide) -> Vec<u8> {
         let units: Vec<u32> = match wide.unit {
             2 => text.encode_utf16().map(u32::from).collect(),
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_utf8_is_windows_1252_or_nothing() {
+    fn text_that_is_not_utf8_is_windows_1252_or_an_error() {
         assert_eq!(text_of("müller".as_bytes()), Ok(Cow::Borrowed("müller")));
         assert_eq!(text_of(b"m\xfcller \x80"), Ok(Cow::Owned("müller €".to_owned())));
         assert!(text_of(&"müllé".as_bytes()[..6]).unwrap_err().contains("not UTF-8"));

@@ -1,4 +1,4 @@
-//! Stores that fail while they are read or written: what an import brings is whole or not there.
+//! Tests with stores that fail during reads or writes: an import is complete or leaves nothing.
 
 use std::fmt;
 use std::io::Write;
@@ -22,27 +22,27 @@ use object_store::{
 use super::group::Group;
 use super::{ImportReport, ImportRequest, TimeOptions, inputs, publish};
 
-/// Rows of the file: more than is fetched at once.
+/// Rows of the file: more than one fetch reads.
 const ROWS: usize = 12_000;
-/// What can be read of a file that breaks off: one fetch, and no second.
+/// Readable bytes of a file that fails later: one fetch works, the second fails.
 const READABLE_BYTES: u64 = 9 << 20;
-/// Largest object that is taken in one piece.
+/// Largest object that the store accepts in one request.
 const PUT_BYTES: usize = 16 << 20;
-/// What identifies the content of the file.
+/// Identifies the content of the file.
 const CONTENT: &str = "content";
 
-/// A store in memory that breaks reads off, and takes large objects in parts only.
+/// A store in memory that fails reads on demand, and accepts large objects only in parts.
 #[derive(Debug)]
 struct Failing {
     inner: InMemory,
-    /// Ranges that end behind so many bytes can't be read.
+    /// Reads of ranges that end after this many bytes fail.
     readable_bytes: AtomicU64,
-    /// Uploads in parts that are still to fail.
+    /// Multipart uploads that will still fail.
     failing_uploads: AtomicU64,
 }
 
 impl Failing {
-    /// A store that holds `file`, and does not fail yet.
+    /// A store with `file` that does not fail yet.
     async fn holding(file: Vec<u8>) -> Arc<Self> {
         let inner = InMemory::new();
         inner.put(&Path::from("logs/rows"), file.into()).await.unwrap();
@@ -145,7 +145,7 @@ impl ObjectStore for Failing {
     }
 }
 
-/// So many rows, of about 1,000 bytes each.
+/// `count` rows of about 1,000 bytes each.
 fn rows(count: usize) -> Vec<u8> {
     let padding = "x".repeat(900);
     let known = "\"TimeGenerated\":\"2026-01-05T08:00:00Z\",\"TenantId\":\"t\",\"Type\":\"Own\"";
@@ -156,7 +156,7 @@ fn rows(count: usize) -> Vec<u8> {
     text
 }
 
-/// A gzip that is as long as its text, so that it takes as many fetches.
+/// A gzip without compression, so that it takes as many fetches as its text.
 fn packed(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::none());
     encoder.write_all(text).unwrap();
@@ -164,7 +164,7 @@ fn packed(text: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_store_breaks_off_is_imported_whole_later() {
+async fn a_file_whose_store_failed_is_imported_whole_later() {
     let text = rows(ROWS);
     for (file, strict) in [(text.clone(), false), (packed(&text), false), (packed(&text), true)] {
         assert!(file.len() as u64 > READABLE_BYTES);
@@ -172,8 +172,8 @@ async fn what_a_store_breaks_off_is_imported_whole_later() {
         store.readable_bytes.store(READABLE_BYTES, Ordering::SeqCst);
         let failed = store.import(strict).await.unwrap_err();
         assert!(matches!(failed, Error::Io { .. }), "{failed:?}");
-        let told = failed.to_string();
-        assert!(told.starts_with("reading file: ") && told.contains("the token expired"), "{told}");
+        let message = failed.to_string();
+        assert!(message.starts_with("reading file: ") && message.contains("the token expired"), "{message}");
         assert_eq!(store.objects("lake").await, Vec::<Path>::new());
 
         store.readable_bytes.store(u64::MAX, Ordering::SeqCst);
@@ -184,7 +184,7 @@ async fn what_a_store_breaks_off_is_imported_whole_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_archive_is_imported_as_far_as_it_goes() {
+async fn a_truncated_archive_is_imported_up_to_its_end() {
     let mut file = packed(&rows(ROWS));
     file.truncate(file.len() / 2);
     let store = Failing::holding(file).await;
@@ -192,13 +192,13 @@ async fn a_cut_archive_is_imported_as_far_as_it_goes() {
     let imported = report.files[0].rows["Own"];
     assert!((5_000..7_000).contains(&imported), "{imported}");
     let rejects = store.objects("lake/_hindcast/rejects").await;
-    let told = store.inner.get(&rejects[0]).await.unwrap().bytes().await.unwrap();
-    assert!(String::from_utf8_lossy(&told).contains("can't be read to its end"));
+    let message = store.inner.get(&rejects[0]).await.unwrap().bytes().await.unwrap();
+    assert!(String::from_utf8_lossy(&message).contains("can't be read to its end"));
     assert!(publish::imported(&store.place("lake"), None).await.unwrap().contains(CONTENT));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rejects_are_put_in_parts() {
+async fn rejects_are_uploaded_in_parts() {
     let mut text = rows(30);
     for _ in 0..300 {
         text.extend(b"not json".repeat(7_500));
@@ -210,7 +210,7 @@ async fn rejects_are_put_in_parts() {
     assert_eq!((report.files[0].rows["Own"], report.rejects()), (30, 300));
     let rejects = store.objects("lake/_hindcast/rejects").await;
     assert_eq!(rejects.len(), 1);
-    let told = store.inner.get(&rejects[0]).await.unwrap().bytes().await.unwrap();
-    assert!(told.len() > PUT_BYTES);
-    assert_eq!(memchr::memchr_iter(b'\n', &told).count(), 300);
+    let message = store.inner.get(&rejects[0]).await.unwrap().bytes().await.unwrap();
+    assert!(message.len() > PUT_BYTES);
+    assert_eq!(memchr::memchr_iter(b'\n', &message).count(), 300);
 }

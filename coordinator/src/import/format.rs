@@ -1,4 +1,4 @@
-//! How one record of a file is read as fields, by what kind of text the file is.
+//! Reads one record of a file as fields, depending on the file's format.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,37 +11,38 @@ use super::json;
 use super::messages;
 use super::source::Source;
 
-/// A record: names and values as text, in the order told. What is null or absent has no entry; what is nested is JSON.
+/// A record: names and values as text, in the order of the file. Null and absent fields have no entry; nested values
+/// are JSON.
 pub(super) type Record<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
-/// How a file's text is read.
+/// The format of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FileFormat {
     pub(super) framing: Framing,
     pub(super) kind: Kind,
-    /// Path of the field whose text is CEF messages, where records wrap them.
+    /// Path of the field that wraps CEF messages, if records do.
     pub(super) messages_in: Option<String>,
 }
 
-/// What a record is.
+/// The format of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A JSON object, alone or behind a syslog header.
+    /// A JSON object, with or without a syslog header.
     Json,
-    /// Cells by the names of a header.
+    /// Cells, named by a header.
     Csv {
         /// The names.
         header: Vec<String>,
-        /// What stands between cells.
+        /// The byte between cells.
         delimiter: u8,
     },
     /// A CEF message.
     Cef,
-    /// Cells by the names of the last header.
+    /// Cells, named by the last header before them.
     Zeek(ZeekHeader),
 }
 
-/// What the lines before the rows of a Zeek log say.
+/// The header lines before the rows of a Zeek log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct ZeekHeader {
     fields: Vec<String>,
@@ -49,26 +50,26 @@ pub(super) struct ZeekHeader {
 }
 
 impl FileFormat {
-    /// Records as `framing` cuts them, each of a `kind`.
+    /// Records of `kind` that `framing` cuts.
     pub(super) fn new(framing: Framing, kind: Kind) -> Self {
         Self { framing, kind, messages_in: None }
     }
 
-    /// JSON, a document a line.
+    /// JSON with one document per line.
     pub(super) fn lines() -> Self {
         Self::new(Framing::LINES, Kind::Json)
     }
 
-    /// How text that begins with `sample` is read, and the length of its header. Where its source is `told`, that says
-    /// whether it is CEF.
+    /// The format of text that begins with `sample`, and the length of its header. A source that the user names decides
+    /// whether the text is CEF.
     ///
     /// # Errors
-    /// Why it can't be read, and what to do.
-    pub(super) fn of(sample: Sample<'_>, told: Option<&Source>) -> Result<(Self, usize), String> {
-        detect::detect_format(sample, told)
+    /// Why the text can't be read, and what to do.
+    pub(super) fn of(sample: Sample<'_>, named_source: Option<&Source>) -> Result<(Self, usize), String> {
+        detect::detect_format(sample, named_source)
     }
 
-    /// Cuts `text` into records; a header among the rows changes how those after it are read.
+    /// Cuts `text` into records. Returns the format of the text after them, which a header among the rows changes.
     pub(super) fn cut(format: &Arc<Self>, text: &[u8], is_last: bool) -> (Arc<Self>, Framed) {
         let Kind::Zeek(header) = &format.kind else {
             return (Arc::clone(format), format.framing.cut(text, is_last));
@@ -84,10 +85,10 @@ impl FileFormat {
         }
     }
 
-    /// The fields of one record, in place of what `record` held.
+    /// Reads the fields of one record into `record`, which is cleared first.
     ///
     /// # Errors
-    /// Why it is no record.
+    /// Why the text is not a record.
     pub(super) fn read<'a>(&'a self, text: &'a str, record: &mut Record<'a>) -> Result<(), String> {
         record.clear();
         match &self.kind {
@@ -104,7 +105,7 @@ impl FileFormat {
         }
     }
 
-    /// Those of `texts` that can be read as text, and then as records, given to `each` together.
+    /// Calls `each` once with all of `texts` that can be read as records.
     pub(super) fn with_records<T>(&self, texts: &[&[u8]], each: impl FnOnce(&[Record<'_>]) -> T) -> T {
         let texts: Vec<Cow<'_, str>> = texts.iter().filter_map(|text| text_of(text).ok()).collect();
         let mut records: Vec<Record<'_>> = Vec::new();
@@ -118,7 +119,7 @@ impl FileFormat {
     }
 }
 
-/// A syslog header, if there is one, and the JSON document behind it, if that is what the text is.
+/// The syslog header of a JSON document, empty if it has none, and the document.
 pub(super) fn document_in(text: &str) -> (&str, &str) {
     let trimmed = text.trim_start();
     match trimmed.find('{') {
@@ -134,7 +135,7 @@ fn csv_cells<'a>(
     record: &mut Record<'a>,
 ) -> Result<(), String> {
     let mut push = |index: usize, cell: Cow<'a, str>| {
-        // An empty cell is a value that is not there.
+        // An empty cell is an absent value.
         if !cell.is_empty()
             && let Some(name) = header.get(index)
         {
@@ -156,13 +157,13 @@ fn csv_cells<'a>(
     Ok(())
 }
 
-/// What a Zeek log writes for a field that is not set.
+/// What a Zeek log writes for an unset field.
 const ZEEK_UNSET: &str = "-";
-/// And for a set or text that is empty.
+/// What a Zeek log writes for an empty set or text.
 const ZEEK_EMPTY: &str = "(empty)";
 
 impl ZeekHeader {
-    /// The header after the `#` lines that `text` starts with, and their length.
+    /// The header with the `#` lines at the start of `text` applied, and their length.
     fn read(&self, text: &[u8], is_last: bool) -> (Self, usize) {
         let mut header = self.clone();
         let mut consumed = 0;
@@ -186,7 +187,7 @@ impl ZeekHeader {
         let line = text.trim_end_matches(['\r', '\n']);
         let found = line.split('\t').count();
         if found != self.fields.len() {
-            return Err(format!("has {found} fields, the header {}", self.fields.len()));
+            return Err(format!("has {found} fields, but the header has {}", self.fields.len()));
         }
         if !self.path.is_empty() {
             record.push((Cow::Borrowed("_path"), Cow::Borrowed(self.path.as_str())));
@@ -210,19 +211,19 @@ mod tests {
         let (format, header_bytes) = FileFormat::of(sample, None).unwrap();
         let mut format = Arc::new(format);
         let mut rest = &text[header_bytes..];
-        let mut told = Vec::new();
+        let mut read = Vec::new();
         while !rest.is_empty() {
             let (next, framed) = FileFormat::cut(&format, rest.as_bytes(), true);
             for span in &framed.spans {
                 let mut record = Record::new();
                 format.read(&rest[span.start..span.end], &mut record).unwrap();
                 let fields = record.iter().map(|(name, value)| format!("{name}={value}"));
-                told.push(fields.collect::<Vec<_>>().join(" "));
+                read.push(fields.collect::<Vec<_>>().join(" "));
             }
             rest = &rest[framed.consumed..];
             format = next;
         }
-        told
+        read
     }
 
     #[test]

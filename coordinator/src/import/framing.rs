@@ -1,60 +1,60 @@
-//! Cuts text into records without reading them: lines, CEF messages, records behind their length, CSV, or JSON documents.
+//! Cuts text into records without parsing them: lines, CEF messages, octet-counted records, CSV, or JSON documents.
 
 use super::messages::{self, Gathering};
 use super::rejects::Reject;
 use super::{csv_records, documents, octet_counted};
 
-/// Where a record lies in a block.
+/// Position of a record in a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     /// First byte.
     pub(super) start: usize,
     /// First byte after it.
     pub(super) end: usize,
-    /// Line of its first byte, counted from the block's first line.
+    /// Line of its first byte, relative to the block's first line.
     pub(super) line: u64,
 }
 
-/// What was found in some text.
+/// The records of some text.
 #[derive(Debug, Default)]
 pub(super) struct Framed {
     /// Whole records.
     pub(super) spans: Vec<Span>,
-    /// Text that is no record.
+    /// Text that is not a record.
     pub(super) rejects: Vec<Reject>,
-    /// Bytes dealt with; the rest is the beginning of a record.
+    /// Bytes that are done; the rest is the beginning of a record.
     pub(super) consumed: usize,
 }
 
-/// How text is cut.
+/// How to cut text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Framing {
-    /// What a record is.
+    /// How records are separated.
     pub(super) shape: Shape,
-    /// The byte by which lines are counted, for people: of LF, CR and NUL the first that the file has.
+    /// The byte that ends lines in line numbers: the first of LF, CR and NUL that the file has.
     pub(super) line_end: u8,
 }
 
-/// What a record is.
+/// How records are separated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// One line each. A line ends with LF, CR, both, or NUL.
+    /// One record per line. A line ends with LF, CR, both, or NUL.
     Lines,
-    /// CEF messages. A line may hold several, and one may go on over several lines.
+    /// CEF messages. A line may hold several messages, and a message may span several lines.
     Messages,
-    /// Records behind their length in bytes (RFC 6587), as syslog over TCP sends them.
+    /// Records after their length in bytes, the octet counting of syslog over TCP (RFC 6587).
     OctetCounted {
-        /// Whether they hold CEF messages, of which there may be several in one.
+        /// Whether records hold CEF messages, possibly several each.
         has_messages: bool,
     },
-    /// CSV records of so many cells.
+    /// CSV records.
     Csv {
         /// Cells of a record.
         cells: usize,
-        /// What stands between cells.
+        /// The byte between cells.
         delimiter: u8,
     },
-    /// JSON objects, in arrays or not, of any number of lines.
+    /// JSON objects of any number of lines, alone or in arrays.
     Documents,
 }
 
@@ -62,7 +62,7 @@ impl Framing {
     /// Lines that end with LF.
     pub(super) const LINES: Self = Self { shape: Shape::Lines, line_end: b'\n' };
 
-    /// Cuts `text`, of which more may follow unless it `is_last`.
+    /// Cuts `text`. More text may follow unless it `is_last`.
     pub(super) fn cut(self, text: &[u8], is_last: bool) -> Framed {
         let line_end = self.line_end;
         match self.shape {
@@ -79,13 +79,13 @@ impl Framing {
         }
     }
 
-    /// Lines that end in `text`, as they are counted.
+    /// Number of line ends in `text`.
     pub(super) fn line_ends(self, text: &[u8]) -> u64 {
         memchr::memchr_iter(self.line_end, text).count() as u64
     }
 }
 
-/// The lines of a text, without blank ones. More than one NUL in turn is a hole, which is told.
+/// The lines of a text, without blank ones. Several NULs in a row are a hole in the file, which is a reject.
 pub(super) fn lines(text: &[u8], is_last: bool, line_end: u8) -> Framed {
     let mut framed = Framed::default();
     let (mut start, mut line) = (0, 0);
@@ -137,7 +137,7 @@ fn cef_messages(text: &[u8], is_last: bool, line_end: u8) -> Framed {
     framed
 }
 
-/// Each record's messages in place of it.
+/// Replaces each record by its messages.
 fn split_messages(text: &[u8], mut framed: Framed) -> Framed {
     framed.spans = std::mem::take(&mut framed.spans)
         .into_iter()

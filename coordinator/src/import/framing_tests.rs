@@ -1,14 +1,14 @@
-//! Records come out the same whatever ends them, and however the text comes in.
+//! Tests that records do not depend on their line ends or on how the text is split into blocks.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
-/// Inputs of each framing.
+/// Inputs per framing.
 const RUNS: u64 = 60;
 
-/// The records of a text that comes in blocks of so many bytes, and what is rejected.
+/// The records and rejects of a text that is read in blocks of `block_bytes`.
 fn cut_in_blocks(framing: Framing, text: &[u8], block_bytes: usize) -> (Vec<String>, Vec<Reject>) {
     let (mut records, mut rejects) = (Vec::new(), Vec::new());
     let (mut pending, mut read) = (Vec::new(), 0);
@@ -40,7 +40,7 @@ fn message(id: u64, rng: &mut ChaCha8Rng, line_end: Option<&str>) -> String {
 }
 
 #[test]
-fn messages_come_out_whole_whatever_ends_them() {
+fn messages_are_whole_with_any_line_end() {
     for seed in 0..RUNS {
         for (place, line_end) in
             ["\n", "\r\n", "\r", "\0", "counted", "counted\n", " "].into_iter().enumerate()
@@ -81,7 +81,7 @@ fn messages_come_out_whole_whatever_ends_them() {
 }
 
 #[test]
-fn lines_end_with_anything_and_holes_are_told() {
+fn lines_have_any_line_end_and_holes_are_rejected() {
     for line_end in ["\n", "\r\n", "\r", "\0", "\n\n"] {
         let text = ["{\"a\":1}", " {\"b\":2}", "x"].join(line_end);
         for block_bytes in 1..30 {
@@ -101,7 +101,7 @@ fn lines_end_with_anything_and_holes_are_told() {
 }
 
 #[test]
-fn a_broken_message_goes_on_with_no_other() {
+fn a_broken_message_does_not_continue_another() {
     let of = |text: &str| {
         let framing = Framing { shape: Shape::Messages, line_end: b'\n' };
         cut_in_blocks(framing, text.as_bytes(), 7 + text.len() / 50).0

@@ -1,4 +1,4 @@
-//! Files that come into the lake together: read one after the other, their blocks side by side.
+//! Imports a group of files in one change: files are read one after the other, the blocks of a file in parallel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -23,21 +23,21 @@ use super::times::{Evidence, TimeOptions, Times};
 use super::wrapped::messages_in;
 use super::{ImportRequest, json, publish};
 
-/// Bytes of rows in memory that are sorted and written together.
+/// Bytes of rows that are sorted and written together.
 const RUN_BYTES: usize = 128 << 20;
 
-/// Files that come into the lake together.
+/// A group of files that one change imports.
 pub(super) struct Group<'a> {
     request: &'a ImportRequest,
-    told: Option<Arc<Source>>,
+    named_source: Option<Arc<Source>>,
     inputs: Vec<Input>,
     scratch: tempfile::TempDir,
-    /// Rows that wait to be written, by table.
-    run: BTreeMap<String, Waiting>,
+    /// Rows to be written, by table.
+    run: BTreeMap<String, PendingRows>,
     run_bytes: usize,
     runs: usize,
-    /// Tables that are known to have no log: they may be written to.
-    plain: BTreeSet<String>,
+    /// Tables that were checked to have no transaction log, so that files may be added.
+    tables_without_log: BTreeSet<String>,
     writing: Option<JoinHandle<Result<WrittenRun>>>,
     staged: Vec<Staged>,
     rejects: RejectFile,
@@ -50,42 +50,42 @@ pub(super) struct Group<'a> {
 
 /// Why an import stops reading a file.
 enum Stop {
-    /// The file can't be read; others can.
+    /// This file can't be read.
     File(Error),
-    /// The import can't go on.
+    /// The import fails.
     Import(Error),
 }
 
-/// A run's files, and what was told by record ids.
+/// The files of a run, and its counts of repeated record ids.
 #[derive(Default)]
 struct WrittenRun {
     staged: Vec<Staged>,
     counts: Counts,
 }
 
-/// Rows of a table that wait to be written.
+/// Rows of a table to be written.
 #[derive(Default)]
-struct Waiting {
+struct PendingRows {
     cluster: Option<String>,
     batches: Vec<RecordBatch>,
 }
 
 impl<'a> Group<'a> {
-    /// Imports `inputs`, and adds what became of them to `report`; `progress` is told that there was some. A file that
-    /// can't be read is named there, and the others are imported without it.
+    /// Imports `inputs`, adds their outcome to `report`, and calls `progress` after each block. A file that can't be
+    /// read is named in the report, and the others are imported without it.
     ///
     /// # Errors
     /// As [`super::import`].
     pub(super) async fn import(
         request: &'a ImportRequest,
-        told: Option<Arc<Source>>,
+        named_source: Option<Arc<Source>>,
         mut inputs: Vec<Input>,
         report: &mut ImportReport,
         progress: impl Fn(),
     ) -> Result<()> {
         while !inputs.is_empty() {
-            let mut group = Self::new(request, told.clone(), inputs)?;
-            // A file that breaks off when rows of it are among those of others: these are read again without it.
+            let mut group = Self::new(request, named_source.clone(), inputs)?;
+            // If a file fails when some of its rows are among the rows of others, read the others again without it.
             if let Some(broken) = group.read_files(&progress).await? {
                 inputs = group.inputs;
                 inputs.remove(broken);
@@ -98,21 +98,25 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    fn new(request: &'a ImportRequest, told: Option<Arc<Source>>, inputs: Vec<Input>) -> Result<Self> {
+    fn new(
+        request: &'a ImportRequest,
+        named_source: Option<Arc<Source>>,
+        inputs: Vec<Input>,
+    ) -> Result<Self> {
         let duplicates = request
             .record_id
             .as_ref()
             .map(|column| Arc::new(Mutex::new(Duplicates::new(request.lake.clone(), column.clone()))));
         Ok(Self {
             request,
-            told,
+            named_source,
             files: inputs.iter().map(|input| FileReport::new(&input.name, input.bytes)).collect(),
             inputs,
             scratch: tempfile::tempdir().map_err(Error::io("making a temporary folder"))?,
             run: BTreeMap::new(),
             run_bytes: 0,
             runs: 0,
-            plain: BTreeSet::new(),
+            tables_without_log: BTreeSet::new(),
             writing: None,
             staged: Vec::new(),
             rejects: RejectFile::create()?,
@@ -122,7 +126,7 @@ impl<'a> Group<'a> {
         })
     }
 
-    /// Reads all files; gives the place of one that broke off when something of it had been taken.
+    /// Reads all files. Returns the index of a file that failed after some of its rows were taken.
     async fn read_files(&mut self, progress: &impl Fn()) -> Result<Option<usize>> {
         for index in 0..self.inputs.len() {
             match self.read_file(index, progress).await {
@@ -142,7 +146,7 @@ impl<'a> Group<'a> {
         Ok(None)
     }
 
-    /// Puts in place what was read, and reports it.
+    /// Commits what was read, and adds it to the report.
     async fn publish(mut self, report: &mut ImportReport) -> Result<()> {
         self.write_run().await?;
         self.wait_for_writing().await?;
@@ -163,10 +167,10 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Reads one file: blocks are parsed side by side, and taken in their order.
+    /// Reads one file: parses blocks in parallel, and takes them in order.
     async fn read_file(&mut self, index: usize, progress: &impl Fn()) -> std::result::Result<(), Stop> {
-        let (input, told) = (self.inputs[index].clone(), self.told.clone());
-        let opened = spawn_blocking(move || Blocks::open(index, &input, told.as_deref())).await;
+        let (input, named_source) = (self.inputs[index].clone(), self.named_source.clone());
+        let opened = spawn_blocking(move || Blocks::open(index, &input, named_source.as_deref())).await;
         let mut blocks = opened.map_err(internal).map_err(Stop::Import)?.map_err(Stop::File)?;
         let name = self.inputs[index].name.clone();
         let stop = |error| match error {
@@ -176,16 +180,17 @@ impl<'a> Group<'a> {
         };
         let source = self.source_of(&mut blocks).map_err(stop)?;
         self.files[index].source.clone_from(&source.name);
-        let asked = self.request.table.clone();
+        let requested_table = self.request.table.clone();
         let times = Arc::new(self.times_of(index, &source, blocks.messages_in()));
         let parsed = futures::stream::try_unfold(blocks, |mut blocks| async move {
             let read = move || blocks.next().map(|next| next.map(|block| (block, blocks)));
             spawn_blocking(read).await.map_err(internal)?
         })
         .map_ok(|block| {
-            let (source, asked, times) = (Arc::clone(&source), asked.clone(), Arc::clone(&times));
+            let (source, requested_table, times) =
+                (Arc::clone(&source), requested_table.clone(), Arc::clone(&times));
             async move {
-                let parse = move || parse(block, &source, asked.as_deref(), &times);
+                let parse = move || parse(block, &source, requested_table.as_deref(), &times);
                 spawn_blocking(parse).await.map_err(internal)?
             }
         })
@@ -201,44 +206,45 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// How the times of a file are read. Whatever its blocks and threads, the file as a whole proves the order of its dates.
+    /// How to read the times of a file. The whole file proves the order of its dates, independent of blocks and threads.
     fn times_of(&self, index: usize, source: &Arc<Source>, messages_in: Option<String>) -> Times {
-        let input = self.inputs[index].unobserved();
-        let (told, source, asked) = (self.told.clone(), Arc::clone(source), self.request.table.clone());
+        let input = self.inputs[index].without_progress();
+        let (named_source, source, requested_table) =
+            (self.named_source.clone(), Arc::clone(source), self.request.table.clone());
         let options = self.request.times.clone();
         let modified_us = input.modified_us;
         let gather = move || {
-            let mut blocks = Blocks::open(0, &input, told.as_deref())?;
+            let mut blocks = Blocks::open(0, &input, named_source.as_deref())?;
             if let Some(path) = messages_in.clone() {
                 blocks.unwrap_messages(path);
             }
-            evidence_of(blocks, &source, asked.as_deref(), &options)
+            evidence_of(blocks, &source, requested_table.as_deref(), &options)
         };
         Times::new(self.request.times.clone(), modified_us, Box::new(gather))
     }
 
-    /// The source of a file, as its first records say where none is told.
+    /// The source of a file: the one that the user names, otherwise detected from the first records.
     fn source_of(&self, blocks: &mut Blocks) -> Result<Arc<Source>> {
-        let asked = self.request.table.as_deref();
+        let requested_table = self.request.table.as_deref();
         let (format, texts) = blocks.sample();
         let (wrapped, source) = format.with_records(&texts, |records| {
-            let is_cef = self.told.as_ref().is_none_or(|told| told.is_cef);
+            let is_cef = self.named_source.as_ref().is_none_or(|named_source| named_source.is_cef);
             let wrapped = messages_in(records).filter(|_| is_cef);
-            let source = match (&self.told, &wrapped) {
-                (Some(told), _) => Arc::clone(told),
+            let source = match (&self.named_source, &wrapped) {
+                (Some(named_source), _) => Arc::clone(named_source),
                 (None, Some(_)) => Arc::new(Source::built_in("cef")?),
-                (None, None) => Arc::new(Source::of_records(records, asked)?),
+                (None, None) => Arc::new(Source::of_records(records, requested_table)?),
             };
-            // One record of a table that is not told is a reject; where all are, the table must be said.
-            let is_unnamed = |record: &Record<'_>| {
+            // A record that names no table is a reject. If no record names one, the user must.
+            let has_no_table = |record: &Record<'_>| {
                 let mut record = record.clone();
                 let _ = json::shape(&mut record, &source);
-                matches!(source.route(&record, asked), Route::Unnamed(_))
+                matches!(source.route(&record, requested_table), Route::NoTable(_))
             };
-            if wrapped.is_none() && !records.is_empty() && records.iter().all(is_unnamed) {
+            if wrapped.is_none() && !records.is_empty() && records.iter().all(has_no_table) {
                 return Err(Error::Config(format!(
-                    "nothing in the records tells their table (source {}): name it with --table, or say with --mapping \
-                     FILE which fields become which columns",
+                    "no record names its table (source {}): name it with --table, or map fields to columns with \
+                     --mapping FILE",
                     source.name
                 )));
             }
@@ -253,11 +259,11 @@ impl<'a> Group<'a> {
     fn take(&mut self, parsed: Parsed) -> Result<()> {
         let file = &mut self.files[parsed.input];
         for reject in &parsed.rejects {
-            let told = format!("line {}: {}", parsed.first_line + reject.line + 1, reject.reason);
+            let message = format!("line {}: {}", parsed.first_line + reject.line + 1, reject.reason);
             if self.request.strict {
-                return Err(Error::Config(format!("{}, {told}", file.file)));
+                return Err(Error::Config(format!("{}, {message}", file.file)));
             }
-            file.first_reject.get_or_insert(told);
+            file.first_reject.get_or_insert(message);
             self.rejects.add(&file.file, parsed.first_line, reject)?;
         }
         file.rejects += parsed.rejects.len() as u64;
@@ -274,14 +280,14 @@ impl<'a> Group<'a> {
                 *file.notes.entry(note).or_default() += count;
             }
             self.run_bytes += rows.batch.get_array_memory_size();
-            let waiting = self.run.entry(rows.table).or_default();
-            waiting.cluster = rows.cluster;
-            waiting.batches.push(rows.batch);
+            let pending = self.run.entry(rows.table).or_default();
+            pending.cluster = rows.cluster;
+            pending.batches.push(rows.batch);
         }
         Ok(())
     }
 
-    /// Has the waiting rows written, beside what is read on.
+    /// Writes the rows of this run in the background, while reading goes on.
     async fn write_run(&mut self) -> Result<()> {
         self.wait_for_writing().await?;
         let run = std::mem::take(&mut self.run);
@@ -290,7 +296,7 @@ impl<'a> Group<'a> {
             return Ok(());
         }
         for table in run.keys() {
-            if self.plain.insert(table.clone()) {
+            if self.tables_without_log.insert(table.clone()) {
                 refuse_table_format(&self.request.lake.join(table), table).await?;
             }
         }
@@ -312,17 +318,17 @@ impl<'a> Group<'a> {
     }
 }
 
-/// What the dates of a file prove, which are all its `blocks`.
+/// What the dates in all `blocks` of a file prove.
 fn evidence_of(
     mut blocks: Blocks,
     source: &Source,
-    asked: Option<&str>,
+    requested_table: Option<&str>,
     options: &TimeOptions,
 ) -> Result<Evidence> {
     let times = Times::without_proof(options.clone());
     let mut evidence = Evidence::default();
     while let Some(block) = blocks.next()? {
-        gather(&block, source, asked, &times, &mut evidence);
+        gather(&block, source, requested_table, &times, &mut evidence);
     }
     Ok(evidence)
 }
@@ -331,19 +337,19 @@ fn internal(error: tokio::task::JoinError) -> Error {
     Error::Internal(error.to_string())
 }
 
-/// Writes each table's rows.
+/// Writes the rows of each table.
 fn write_tables(
-    run: BTreeMap<String, Waiting>,
+    run: BTreeMap<String, PendingRows>,
     folder: &Path,
     number: usize,
     duplicates: Option<&Mutex<Duplicates>>,
 ) -> Result<WrittenRun> {
     let mut written = WrittenRun::default();
-    for (table, waiting) in run {
-        let cluster = waiting.cluster.as_deref();
-        let united = runs::united(&table, cluster, &waiting.batches)?;
-        drop(waiting.batches);
-        for (part, rows) in united.iter().enumerate() {
+    for (table, pending) in run {
+        let cluster = pending.cluster.as_deref();
+        let combined = runs::combined(&table, cluster, &pending.batches)?;
+        drop(pending.batches);
+        for (part, rows) in combined.iter().enumerate() {
             let keep = match duplicates {
                 Some(duplicates) => {
                     let mut duplicates = duplicates.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Files to import: where they lie, what identifies their content, and their bytes without compression.
+//! Files to import: their location, the hash of their content, and their decompressed bytes.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,33 +19,33 @@ use zip::ZipArchive;
 
 use super::{encoding, parquet_text};
 
-/// Bytes asked of a store at once.
+/// Bytes per request to a store.
 const FETCH_BYTES: u64 = 8 << 20;
 
-/// A file to import. What is appended to it after it was listed is not read.
+/// A file to import. Bytes that are appended after it was listed are not read.
 #[derive(Debug, Clone)]
 pub(super) struct Input {
     /// Its path, for people.
     pub(super) name: String,
-    /// Size in bytes, as it lies.
+    /// Size in bytes, as stored.
     pub(super) bytes: u64,
     /// BLAKE3 of its bytes, in hexadecimal.
     pub(super) content: String,
-    /// When it was last modified, in UTC microseconds.
+    /// Time of the last modification, in UTC microseconds.
     pub(super) modified_us: i64,
     place: Location,
     path: Path,
-    /// Bytes of all inputs read so far, for progress.
+    /// Bytes of all inputs that were read so far, for progress.
     bytes_read: Arc<AtomicU64>,
-    /// Why the store did not give it to its end.
+    /// Why the store failed to deliver the whole file.
     failure: Arc<OnceLock<String>>,
 }
 
-/// The files that `names` name, paths or URLs; of a folder, all files below it whose names do not start with `.` or `_`.
-/// With one that can't be read stands why.
+/// The files at `names`, which are paths or URLs of files or folders; of a folder, all files below it whose names do
+/// not start with `.` or `_`. A file that can't be read comes with the error.
 ///
 /// # Errors
-/// [`Error::Config`] where there is no such file or folder, [`Error::Storage`] where a store fails.
+/// [`Error::Config`] if a file or folder does not exist, [`Error::Storage`] if a store fails.
 pub(super) async fn list(
     names: &[String],
     threads: usize,
@@ -68,7 +68,7 @@ pub(super) async fn list(
                 });
                 below.sort_by(|left, right| left.location.cmp(&right.location));
                 if below.is_empty() {
-                    return Err(Error::Config(format!("there is no file {name}, and nothing below it")));
+                    return Err(Error::Config(format!("there is no file {name}, and no file below it")));
                 }
                 found.extend(below.into_iter().map(|object| (place.clone(), object)));
             }
@@ -92,7 +92,7 @@ pub(super) async fn list(
             (input, read)
         })
     });
-    // Spawned as they are taken, so that only so many are open at once.
+    // The stream is lazy: only `threads` files are open at once.
     futures::stream::iter(inputs)
         .buffered(threads)
         .map(|joined| joined.map_err(|error| Error::Internal(error.to_string())))
@@ -100,7 +100,7 @@ pub(super) async fn list(
         .await
 }
 
-/// The file that a place is.
+/// The file at a location.
 #[cfg(test)]
 pub(super) async fn of_place(place: Location) -> Input {
     let object = place.store().head(place.prefix()).await.unwrap();
@@ -116,7 +116,7 @@ pub(super) async fn of_place(place: Location) -> Input {
     }
 }
 
-/// The path as a person gave it: a local one without `file://`.
+/// The path as the user wrote it: local paths without `file://`.
 fn name_of(place: &Location, path: &Path) -> String {
     let url = place.url().trim_end_matches('/');
     match place.local_path() {
@@ -134,22 +134,23 @@ pub(super) type Bytestream = Box<dyn Read + Send>;
 impl Input {
     fn hash(&self) -> Result<String> {
         let mut hasher = blake3::Hasher::new();
-        // Hashing is not what progress is shown of.
+        // Progress counts bytes that are imported, not bytes that are hashed.
         let copied = io::copy(&mut self.reader(Arc::default()), &mut hasher);
         copied.map_err(Error::io(format!("reading {}", self.name)))?;
         Ok(hasher.finalize().to_hex().to_string())
     }
 
-    /// The same file, read without progress.
-    pub(super) fn unobserved(&self) -> Self {
+    /// The same file, without progress.
+    pub(super) fn without_progress(&self) -> Self {
         Self { bytes_read: Arc::default(), ..self.clone() }
     }
 
-    /// Whether the store gave all that was asked of it. A file that breaks off by itself, such as a cut archive, is read as
-    /// far as it goes; one that its store broke off is not imported, as the next attempt may have it whole.
+    /// Checks that the store delivered all requested bytes. A file whose content ends early, such as a truncated
+    /// archive, is read up to there; a file whose store failed is not imported, because the next attempt may read it
+    /// whole.
     ///
     /// # Errors
-    /// [`Error::Io`] where it did not.
+    /// [`Error::Io`] if it did not.
     pub(super) fn check_whole(&self) -> Result<()> {
         self.failure.get().map_or(Ok(()), |reason| {
             Err(Error::io(format!("reading {}", self.name))(io::Error::other(reason.clone())))
@@ -169,11 +170,11 @@ impl Input {
         }
     }
 
-    /// The file's text: decompressed where it is gzip, zstd or a zip of one file, as UTF-8 where it is UTF-16 or UTF-32, and
-    /// rows as NDJSON where it is Parquet.
+    /// The file's text: gzip, zstd and zip archives of one file decompressed, UTF-16 and UTF-32 as UTF-8, and rows of
+    /// Parquet as NDJSON.
     ///
     /// # Errors
-    /// [`Error::Io`] where it can't be read, [`Error::Config`] where it is of a kind that can't be imported.
+    /// [`Error::Io`] if it can't be read, [`Error::Config`] if its format can't be imported.
     pub(super) fn open(&self) -> Result<Bytestream> {
         let failed = |error| Error::io(format!("reading {}", self.name))(error);
         let mut reader = self.reader(Arc::clone(&self.bytes_read));
@@ -205,7 +206,7 @@ impl Input {
                 true => {
                     "it is an Office document, such as an Excel workbook: save its rows as CSV".to_owned()
                 }
-                false => format!("the archive holds {} files: unpack it, and import them", files.len()),
+                false => format!("the archive holds {} files: unpack it, and import the files", files.len()),
             }));
         };
         piped(move |target| {
@@ -235,7 +236,7 @@ impl Input {
     }
 }
 
-/// What `write` writes, from a thread of its own, as something to read. Its failure is the last thing read.
+/// A reader of what `write` writes on a separate thread. An error of `write` is returned after its bytes.
 fn piped(write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static) -> Result<Bytestream> {
     let (receiver, mut sender) = io::pipe().map_err(Error::io("making a pipe"))?;
     let writer = std::thread::spawn(move || write(&mut sender));
@@ -261,7 +262,7 @@ impl Read for Piped {
     }
 }
 
-/// An object of a store as a file, read in large pieces; used on threads that may block.
+/// Reads an object of a store like a file, in large pieces. It blocks its thread.
 struct ObjectReader {
     place: Location,
     path: Path,
@@ -313,13 +314,13 @@ impl Seek for ObjectReader {
             SeekFrom::End(offset) => self.size.checked_add_signed(offset),
             SeekFrom::Current(offset) => self.at.checked_add_signed(offset),
         };
-        self.at = target.ok_or_else(|| io::Error::other("a place before the file's start"))?;
+        self.at = target.ok_or_else(|| io::Error::other("seek before the start of the file"))?;
         self.fetched = Bytes::new();
         Ok(self.at)
     }
 }
 
-/// Fills `buffer` as far as there is something to read: the bytes read, and the failure that came after them.
+/// Fills `buffer` as far as the reader has bytes. Returns the number of bytes, and the error that followed them.
 pub(super) fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> (usize, Option<io::Error>) {
     let mut filled = 0;
     while filled < buffer.len() {

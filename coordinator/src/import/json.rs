@@ -1,4 +1,4 @@
-//! JSON objects as fields: text unescaped, numbers as they are written, nested values as their JSON.
+//! Reads JSON objects as fields: text unescaped, numbers as written, nested values as JSON.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,25 +7,24 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::documents::told;
+use super::documents::message_of;
 use super::format::Record;
 use super::source::Source;
 
-/// Adds the fields of the object that `text` is to `record`.
+/// Adds the fields of the object in `text` to `record`.
 ///
 /// # Errors
-/// Why it is no object.
+/// Why the text is not an object.
 pub(super) fn read<'a>(text: &'a str, record: &mut Record<'a>) -> Result<(), String> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = deserializer.deserialize_map(Fields { record }).and_then(|()| deserializer.end());
-    read.map_err(|error| format!("is no JSON object: {}", told(&error)))
+    read.map_err(|error| format!("is not a JSON object: {}", message_of(&error)))
 }
 
-/// Gives a record the fields its source's rules name: other names, fields within objects by their paths, and the fields of
-/// objects that are flattened.
+/// Shapes a record as its source says: renames fields, adds fields within objects by their paths, and flattens objects.
 ///
 /// # Errors
-/// Which object can't be read, or which name means two fields.
+/// Which object can't be read, or which name is ambiguous.
 pub(super) fn shape(record: &mut Record<'_>, source: &Source) -> Result<(), String> {
     rename(record, &source.renames);
     for path in &source.paths {
@@ -47,11 +46,11 @@ fn rename(record: &mut Record<'_>, names: &BTreeMap<String, String>) {
     }
 }
 
-/// The value at a path of names with dots between, within an object of the record; `None` where the path is the name of a
-/// field, or leads nowhere.
+/// The value at a path of names separated by dots, within an object of the record; `None` if the path is the name of a
+/// field or does not exist.
 ///
 /// # Errors
-/// Which object on the way can't be read.
+/// Which object on the path can't be read.
 pub(super) fn nested(record: &Record<'_>, path: &str) -> Result<Option<String>, String> {
     if record.iter().any(|(field, _)| field == path) {
         return Ok(None);
@@ -77,13 +76,13 @@ fn is_object(value: &str) -> bool {
 }
 
 fn broken(field: &str, reason: &str) -> String {
-    let reason = reason.trim_start_matches("is no JSON object: ");
+    let reason = reason.trim_start_matches("is not a JSON object: ");
     format!("its field {field} holds JSON that can't be read: {reason}")
 }
 
-/// Replaces each field that the source says by the fields of the object it holds, in turn.
+/// Replaces each field that the source flattens by the fields of its object, one after the other.
 fn flatten<'a>(record: &mut Record<'a>, source: &Source) -> Result<(), String> {
-    // Fields that no object held.
+    // Number of fields that were in no object.
     let mut outer = record.len();
     for name in &source.flatten {
         let Some(at) = record.iter().position(|(field, value)| field == name && is_object(value)) else {
@@ -94,7 +93,7 @@ fn flatten<'a>(record: &mut Record<'a>, source: &Source) -> Result<(), String> {
         let mut inner: Record<'a> = Record::new();
         match value {
             Cow::Borrowed(text) => read(text, &mut inner).map_err(|reason| broken(name, &reason))?,
-            // An object within a text, such as one in a CSV cell.
+            // An object within text, such as in a CSV cell.
             Cow::Owned(text) => {
                 let mut borrowed = Record::new();
                 read(&text, &mut borrowed).map_err(|reason| broken(name, &reason))?;
@@ -110,13 +109,13 @@ fn flatten<'a>(record: &mut Record<'a>, source: &Source) -> Result<(), String> {
     Ok(())
 }
 
-/// A field that borrows nothing.
+/// The field as owned text.
 pub(super) fn owned(field: Cow<'_, str>, value: Cow<'_, str>) -> (Cow<'static, str>, Cow<'static, str>) {
     (Cow::Owned(field.into_owned()), Cow::Owned(value.into_owned()))
 }
 
-/// Adds a field of the object `object`, by its own name if that is free among the `before` fields of which `outer` were in
-/// no object, else by its path.
+/// Adds a field of `object`. It keeps its name if none of the first `before` fields has it, and is named by its path
+/// otherwise. The first `outer` fields were in no object.
 fn place<'a>(
     record: &mut Record<'a>,
     (before, outer): (usize, usize),
@@ -175,7 +174,7 @@ fn unescaped(raw: &str) -> Result<Cow<'_, str>, serde_json::Error> {
     }
 }
 
-/// A key, borrowed where it has no escapes.
+/// A key, borrowed if it has no escapes.
 struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_cannot_be_read_is_no_gap() {
+    fn an_object_that_cannot_be_read_is_an_error() {
         let flat = "flatten = [\"data\"]\ntables = []";
         for text in [r#"{"data":"{\"a\":1,\"b\":\"x"}"#, r#"{"data":" {\"a\":1} x"}"#] {
             assert!(shaped(text, flat).unwrap_err().contains("data"), "{text}");

@@ -1,4 +1,4 @@
-//! How the files of a lake are laid out: compression, row groups, pages, statistics and filters fit for pruning.
+//! Layout of the lake's files: compression, row groups, pages, and the statistics and filters that prune them.
 
 use std::io::Write;
 
@@ -11,26 +11,27 @@ use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-/// Size towards which files are made; scans cut units of about this size.
+/// Target size of files. Scans cut units of about this size.
 pub(crate) const TARGET_FILE_BYTES: u64 = 64 << 20;
-/// Files below this are merged where a date has several and that is asked for.
+/// Compaction on request merges files below this size.
 pub(crate) const SMALL_FILE_BYTES: u64 = TARGET_FILE_BYTES / 4;
-/// Files below this are merged after an import: so many that opening them costs more than writing them anew.
+/// An import merges files below this size afterwards: opening them costs more than rewriting them.
 pub(crate) const TINY_FILE_BYTES: u64 = 4 << 20;
-/// Rows of a row group: few enough that one device's rows are a group or two of its date.
+/// Rows per row group: few enough that the rows of one device are in one or two groups of a date.
 const ROW_GROUP_ROWS: usize = 128 << 10;
-/// What a file that Hindcast wrote into a lake names as its writer.
+/// The writer that files name that Hindcast writes to a lake.
 pub(crate) const WRITTEN_BY: &str = "hindcast import";
-/// Distinct values for which a Bloom filter is sized; one in a hundred look-ups of an absent value then reads in vain.
+/// Distinct values for which a Bloom filter is sized, with one false positive in a hundred look-ups of absent values.
 const FILTERED_VALUES: u64 = 20_000;
-/// Columns by which other engines look rows up; Hindcast itself asks the dictionaries.
+/// Columns by which other engines look up rows. Hindcast itself uses the dictionaries.
 const FILTERED_COLUMNS: [&str; 6] =
     ["DeviceName", "SourceIP", "DestinationIP", "RemoteIP", "CallerIpAddress", "UserId"];
 
-/// A writer of a table's file, whose rows come in the order of the columns `order`; those that are not there are passed over.
+/// A writer of a table's file, whose rows are sorted by the columns `order`. Columns that are absent from the schema
+/// are ignored.
 ///
 /// # Errors
-/// [`Error::Engine`] where the schema can't be written as Parquet.
+/// [`Error::Engine`] if the schema can't be written as Parquet.
 pub(crate) fn writer<W: Write + Send>(
     target: W,
     schema: &SchemaRef,
@@ -42,7 +43,7 @@ pub(crate) fn writer<W: Write + Send>(
 
 fn properties(schema: &Schema, order: &[&str]) -> Result<WriterProperties> {
     let leaves = ArrowSchemaConverter::new().convert(schema).map_err(as_engine)?;
-    // Counted by leaves: a nested column that comes before has several, and is none to order by.
+    // Sorting columns are indexed by leaf. A nested column has several leaves, and rows are not sorted by it.
     let place = |name: &str| leaves.columns().iter().position(|leaf| leaf.path().parts() == [name]);
     let sorting = |place| SortingColumn { column_idx: place as i32, descending: false, nulls_first: true };
     let order = order.iter().filter_map(|name| place(name)).map(sorting);
@@ -59,7 +60,7 @@ fn properties(schema: &Schema, order: &[&str]) -> Result<WriterProperties> {
                 .set_column_bloom_filter_enabled(path.clone(), true)
                 .set_column_bloom_filter_max_ndv(path.clone(), FILTERED_VALUES);
         }
-        // Times and sizes are so various that a dictionary would only be tried and given up.
+        // Times and sizes have so many values that the writer would give up a dictionary.
         if matches!(field.data_type(), DataType::Timestamp(_, _)) {
             properties = properties.set_column_dictionary_enabled(path, false);
         }

@@ -1,29 +1,29 @@
-//! Where CEF messages begin in a text: several may share a line, and each may have a syslog header of its own.
+//! Finds where CEF messages begin in a text: several may share a line, and each may have a syslog header.
 
 use super::framing::Span;
 
-/// What a CEF message begins with.
+/// The start of a CEF message.
 const MARK: &[u8] = b"CEF:";
-/// Fields of a CEF header, each of which ends with a `|`.
+/// Fields of a CEF header; each ends with a `|`.
 const HEADER_FIELDS: usize = 7;
-/// Bytes before a message in which its syslog header is looked for.
+/// Bytes before a message that are searched for its syslog header.
 const SYSLOG_HEADER_BYTES: usize = 512;
-/// Unescaped `|` from which a line without `CEF:` is a broken message, not the continuation of another one.
+/// A line without `CEF:` that has at least this many unescaped `|` is a broken message, not the continuation of another one.
 const HEADER_BARS: usize = 4;
-/// Bytes a message of several lines may have; lines beyond it are records of their own.
+/// Longest message of several lines, in bytes. Lines after that are separate records.
 const MAX_BYTES: usize = 64 << 10;
 
-/// Names of months as syslog headers write them.
+/// Names of months in syslog headers.
 const MONTHS: [&[u8]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 
-/// Whether `text` holds a CEF message, whole or broken.
+/// Whether `text` contains a CEF message, whole or broken.
 pub(super) fn is_in(text: &[u8]) -> bool {
     memchr::memmem::find(text, MARK).is_some()
 }
 
-/// The parts of `text` that hold one message each, with the syslog header before it. A text without a message is one part.
-/// A message that another one quotes in a value is no part: a quote has no space before it, or escapes its `=`.
+/// The parts of `text` with one message each and the syslog header before it. Text without a message is one part. A message
+/// that another one quotes in a value does not start a part: a quote has no space before it, or escapes its `=`.
 pub(super) fn split(text: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut marks = memchr::memmem::find_iter(text, MARK);
     let Some(mut last_mark) = marks.next() else {
@@ -59,7 +59,7 @@ fn is_message(text: &[u8], mark: usize) -> bool {
     })
 }
 
-/// Places of the `|` of the first line that no backslash stands before.
+/// Positions of the unescaped `|` in the first line.
 fn bars(text: &[u8]) -> impl Iterator<Item = usize> {
     let mut escaped = false;
     let line = text.iter().take_while(|byte| !matches!(byte, b'\n' | b'\r' | 0));
@@ -70,13 +70,13 @@ fn bars(text: &[u8]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Where the syslog header before the message at `mark` begins, not before `from`; `mark` where it has none.
+/// Start of the syslog header before the message at `mark`, at or after `from`; `mark` if it has none.
 fn header_start(text: &[u8], from: usize, mark: usize) -> usize {
     let from = from.max(mark.saturating_sub(SYSLOG_HEADER_BYTES));
     let before = &text[from..mark];
     let priority = memchr::memrchr(b'<', before).filter(|at| priority_bytes(&before[*at..]) > 0);
     if let Some(at) = priority.filter(|at| !before[*at..].contains(&b'|')) {
-        // The length of octet counting, where something parts it from what stands before it.
+        // The octet count, if it is separated from the text before it.
         let digits = before[..at].trim_ascii_end();
         let count = digits.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
         let is_count = count > 0
@@ -89,14 +89,14 @@ fn header_start(text: &[u8], from: usize, mark: usize) -> usize {
     from + time.unwrap_or(before.len())
 }
 
-/// Length of a syslog priority such as `<14>` at the beginning of `text`; 0 where there is none.
+/// Length of a syslog priority such as `<14>` at the beginning of `text`; 0 if there is none.
 fn priority_bytes(text: &[u8]) -> usize {
     let Some(rest) = text.strip_prefix(b"<") else { return 0 };
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if (1..=3).contains(&digits) && rest.get(digits) == Some(&b'>') { digits + 2 } else { 0 }
 }
 
-/// Whether `text` begins as a syslog message does: with a priority, a length and a priority, or a time.
+/// Whether `text` begins like a syslog message: with a priority, an octet count and a priority, or a time.
 pub(super) fn is_record(text: &[u8]) -> bool {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let behind_count = match text[digits..].strip_prefix(b" ") {
@@ -106,7 +106,7 @@ pub(super) fn is_record(text: &[u8]) -> bool {
     priority_bytes(text) > 0 || priority_bytes(behind_count) > 0 || starts_with_time(text)
 }
 
-/// Length and message's place of a record behind its length, such as `160 <14>1 ...`.
+/// The octet count of a record such as `160 <14>1 ...`, and the position of its message.
 pub(super) fn count_of(text: &[u8]) -> Option<(usize, usize)> {
     let digits = text.iter().take(9).take_while(|byte| byte.is_ascii_digit()).count();
     let rest = text.get(digits..)?.strip_prefix(b" ")?;
@@ -140,16 +140,16 @@ fn starts_with_key(text: &[u8]) -> bool {
     key > 0 && text.get(key) == Some(&b'=')
 }
 
-/// Gathers lines to messages: a line that holds several is cut, one that goes on with a message is added to it.
+/// Collects lines into messages: splits a line with several messages, and appends a line that continues a message.
 #[derive(Default)]
 pub(super) struct Gathering {
     messages: Vec<Span>,
-    /// The last message, which may go on.
+    /// The last message, which may continue.
     open: Option<Span>,
 }
 
 impl Gathering {
-    /// Takes the next line of `text`.
+    /// Adds the next line of `text`.
     pub(super) fn take(&mut self, text: &[u8], line: Span) {
         let bytes = &text[line.start..line.end];
         if is_in(bytes) {
@@ -177,8 +177,8 @@ impl Gathering {
         self.messages.extend(self.open.take());
     }
 
-    /// The messages, and where the last one begins if what follows in `text` may go on with it; it is then not among
-    /// them. `lines_end` is where the last whole line ends.
+    /// The messages and the end of what is done. If the text after it may continue the last message, that message is
+    /// left out and its start is the end. `lines_end` is the end of the last whole line.
     pub(super) fn finish(mut self, text: &[u8], lines_end: usize, is_last: bool) -> (Vec<Span>, usize) {
         let may_go_on = |open: &Span| {
             !is_last && text.len() - open.start < MAX_BYTES && !text[open.end..lines_end].contains(&0)
@@ -193,7 +193,7 @@ impl Gathering {
     }
 }
 
-/// Whether `line` goes on with the message `open`: it begins no record of its own, and the message's last value can have
+/// Whether `line` continues the message `open`: it does not begin a record, and the last value of the message can have
 /// another line, which a number can't.
 fn continues(text: &[u8], open: Span, line: Span) -> bool {
     let (message, next) = (&text[open.start..open.end], text[line.start..line.end].trim_ascii_start());
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_one_line_are_parted_before_their_headers() {
+    fn messages_of_one_line_are_split_before_their_headers() {
         for between in [
             "<14>1 2026-01-05T08:00:00Z fw - - - - ",
             "Jan  5 08:00:00 fw ",
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_message_is_no_message() {
+    fn a_quoted_message_does_not_start_a_part() {
         for quote in [
             "CEF:0|V|P|1|c|n|1|msg=can't read CEF:0|a|b",
             "CEF:0|V|P|1|c|n|1|msg=can't read CEF:0|V|P|1|c|n|1|src\\=10.0.0.1",

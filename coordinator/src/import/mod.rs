@@ -1,4 +1,4 @@
-//! Raw logs become tables of a lake: read record by record, clustered, and put in place all at once.
+//! Imports raw logs into tables of a lake: reads records, clusters rows, and commits all files in one change.
 
 mod blocks;
 mod cef;
@@ -48,46 +48,44 @@ pub(crate) use publish::forget;
 use group::Group;
 use source::Source;
 
-/// Bytes of files that come into the lake together: what a killed import loses at most.
+/// Bytes of input files per change, and so the most that a killed import loses.
 const COMMIT_BYTES: u64 = 16 << 30;
 
-/// What is to be imported.
+/// What to import.
 #[derive(Debug)]
 pub struct ImportRequest {
     /// Paths or URLs of files or folders.
     pub files: Vec<String>,
-    /// The lake; a local folder is made where it is not there.
+    /// The lake. A local folder is created if it does not exist.
     pub lake: Location,
-    /// The table, where records do not tell it.
+    /// The table, if the records do not name it.
     pub table: Option<String>,
-    /// Name of a built-in source; recognised by content where absent.
+    /// Name of a built-in source; detected from the content if absent.
     pub source: Option<String>,
-    /// A mapping file's name and text, in place of a source.
+    /// Name and text of a mapping file, instead of a source.
     pub mapping: Option<(String, String)>,
     /// Stop at the first record that can't be read.
     pub strict: bool,
-    /// Column whose value no two rows of a date may share.
+    /// Column whose value identifies a row among those of its date.
     pub record_id: Option<String>,
-    /// How times are read.
+    /// How to read times.
     pub times: TimeOptions,
     /// Threads.
     pub threads: usize,
 }
 
-/// Imports files; `progress` is told bytes done and bytes in all. Files that can't be read are named in the report, and the
-/// others are imported without them.
+/// Imports files, and calls `progress` with the bytes read so far and the total. A file that can't be read is named in
+/// the report, and the others are imported without it.
 ///
 /// # Errors
-/// [`Error::Config`] for files, sources and tables that are not there, for tables that have a log, and with `strict` for a
-/// record or a file that can't be read; where no file can be, why that is; [`Error::Storage`] and [`Error::Io`] where writing
-/// fails. What was not put in place then is not seen.
+/// [`Error::Config`] if a file, source or table does not exist, if a table has a transaction log, and with `strict` if a record or
+/// a file can't be read; the reason if no file can be read; [`Error::Storage`] and [`Error::Io`] if writing fails. Readers
+/// never see a change that was not committed.
 pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Result<ImportReport> {
     if let Some(table) = request.table.as_deref().filter(|table| !source::is_table_name(table)) {
-        return Err(Error::Config(format!(
-            "{table:?} is no name of a table: it takes letters, digits and _"
-        )));
+        return Err(Error::Config(format!("{table:?} is not a valid table name: use letters, digits and _")));
     }
-    let told = match (&request.mapping, &request.source) {
+    let named_source = match (&request.mapping, &request.source) {
         (Some((name, text)), _) => Some(Arc::new(Source::parse(name, text)?)),
         (None, Some(name)) => Some(Arc::new(Source::built_in(name)?)),
         (None, None) => None,
@@ -122,23 +120,25 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
         group_bytes += input.bytes;
         group.push(input);
         if group_bytes >= COMMIT_BYTES {
-            let told = told.clone();
-            Group::import(request, told, std::mem::take(&mut group), &mut report, || {
+            let named_source = named_source.clone();
+            Group::import(request, named_source, std::mem::take(&mut group), &mut report, || {
                 progress(bytes_read.load(Ordering::Relaxed), total);
             })
             .await?;
             group_bytes = 0;
         }
     }
-    Group::import(request, told, group, &mut report, || progress(bytes_read.load(Ordering::Relaxed), total))
-        .await?;
+    Group::import(request, named_source, group, &mut report, || {
+        progress(bytes_read.load(Ordering::Relaxed), total)
+    })
+    .await?;
     match report.failures.len() == report.files.len() {
         true => Err(none_readable(report.failures)),
         false => Ok(report),
     }
 }
 
-/// Why none of the files can be read.
+/// The error that no file can be read, with the reason for each.
 fn none_readable(mut failures: Vec<Error>) -> Error {
     if failures.len() == 1 {
         return failures.remove(0);

@@ -1,4 +1,4 @@
-//! Inputs broken at random: nothing panics, and no record that was not touched is lost.
+//! Tests with randomly damaged inputs: nothing panics, and no undamaged record is lost.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -17,12 +17,12 @@ use super::parse::parse;
 use super::source::Source;
 use super::times::{DateOrder, TimeOptions, Times};
 
-/// Inputs of each kind, unless HINDCAST_MUTATIONS says otherwise.
+/// Inputs of each kind, unless HINDCAST_MUTATIONS sets another number.
 const RUNS: u64 = 200;
-/// Records of an input.
+/// Records per input.
 const RECORDS: usize = 40;
 
-/// How records of a kind are written.
+/// How to write records of a kind.
 struct Kind {
     header: &'static str,
     record: fn(usize) -> String,
@@ -82,9 +82,9 @@ const KINDS: [Kind; 5] = [
 ];
 
 #[test]
-fn no_untouched_record_is_lost() {
-    let told = std::env::var("HINDCAST_MUTATIONS").ok().and_then(|runs| runs.parse().ok());
-    let runs = told.unwrap_or(RUNS);
+fn no_undamaged_record_is_lost() {
+    let requested = std::env::var("HINDCAST_MUTATIONS").ok().and_then(|runs| runs.parse().ok());
+    let runs = requested.unwrap_or(RUNS);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     for (place, kind) in KINDS.iter().enumerate() {
         for seed in 0..runs {
@@ -101,7 +101,7 @@ fn no_untouched_record_is_lost() {
     }
 }
 
-/// A text with one record broken, and the ids of all others.
+/// A text with one damaged record, and the ids of all others.
 fn broken(kind: &Kind, rng: &mut ChaCha8Rng) -> (Vec<u8>, BTreeSet<String>) {
     let touched = rng.random_range(0..RECORDS);
     let mut text = kind.header.as_bytes().to_vec();
@@ -133,7 +133,7 @@ fn mutate(record: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
     }
 }
 
-/// The ids in the rows that are made of a text.
+/// The ids in the rows that a text gives.
 async fn ids_of(text: Vec<u8>, column: &'static str) -> BTreeSet<String> {
     let place = Location::parse_with("s3://memory/file", |_| Ok(Arc::new(InMemory::new()))).unwrap();
     place.store().put(place.prefix(), text.into()).await.unwrap();
@@ -146,8 +146,8 @@ async fn ids_of(text: Vec<u8>, column: &'static str) -> BTreeSet<String> {
         let options = TimeOptions { dates: Some(DateOrder::MonthFirst), ..TimeOptions::default() };
         let times = Times::without_proof(options);
         while let Some(block) = blocks.next().unwrap() {
-            let asked = (source.name == "portal-csv" || source.name == "generic").then_some("Own");
-            for rows in parse(block, &source, asked, &times).unwrap().tables {
+            let requested_table = (source.name == "portal-csv" || source.name == "generic").then_some("Own");
+            for rows in parse(block, &source, requested_table, &times).unwrap().tables {
                 if let Some(found) = rows.batch.column_by_name(column) {
                     ids.extend(found.as_string::<i32>().iter().flatten().map(str::to_owned));
                 }
@@ -159,7 +159,7 @@ async fn ids_of(text: Vec<u8>, column: &'static str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn a_cut_archive_gives_the_rows_before_the_cut() {
+async fn a_truncated_archive_gives_the_rows_before_its_end() {
     let mut text = String::new();
     for id in 0..20_000 {
         text += &format!(

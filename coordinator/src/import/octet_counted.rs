@@ -1,26 +1,26 @@
-//! Cuts text into records that stand behind their length in bytes, as syslog over TCP sends them (RFC 6587).
+//! Cuts text into records that follow their length in bytes: the octet counting of syslog over TCP (RFC 6587).
 
 use super::framing::{Framed, Span};
 use super::messages::count_of;
 use super::rejects::Reject;
 
-/// Longest length that is believed.
+/// Longest length that is accepted.
 const MAX_BYTES: usize = 16 << 20;
-/// Bytes that tell whether a record begins: a length, a space and a priority.
+/// Bytes that decide whether a record begins: a length, a space and a priority.
 const HEAD_BYTES: usize = 16;
 
-/// What stands at a place of the text.
+/// What a position of the text holds.
 enum Found {
-    /// A record: where its text begins and ends.
+    /// A record: start and end of its text.
     Record(usize, usize),
-    /// More text must come before it can be told.
+    /// It takes more text to decide.
     Unknown,
-    /// No length, or one behind which no other record begins.
+    /// No length, or one that does not lead to another record.
     None,
 }
 
-/// Whether `sample`, the beginning of a text or all of it, holds records behind their lengths. The first may be cut: a
-/// file that was started anew goes on with what the one before it began.
+/// Whether `sample`, the beginning of a text or all of it, has octet-counted records. The first record may be partial:
+/// after a log rotation, a file starts with the rest of a record.
 pub(super) fn is_in(sample: &[u8], is_whole: bool) -> bool {
     let first = blanks(sample, 0);
     match record_at(sample, first, is_whole) {
@@ -31,8 +31,7 @@ pub(super) fn is_in(sample: &[u8], is_whole: bool) -> bool {
     }
 }
 
-/// The records of `text`. Where a length is wrong, what stands before the next right one is a record of its own, since it
-/// may be whole all the same.
+/// The records of `text`. After a wrong length, the text up to the next right one is a record, since it may be whole.
 pub(super) fn records(text: &[u8], is_last: bool, line_end: u8) -> Framed {
     let mut framed = Framed::default();
     let (mut at, mut line, mut counted_to) = (0, 0, 0);
@@ -54,7 +53,7 @@ pub(super) fn records(text: &[u8], is_last: bool, line_end: u8) -> Framed {
         match count_of(&text[at..]) {
             Some((count, offset)) if end == text.len() && at + offset + count > end => {
                 let there = end - at - offset;
-                let reason = format!("breaks off: its length says {count} bytes, {there} are there");
+                let reason = format!("is cut off: its length says {count} bytes, but only {there} follow");
                 framed.rejects.push(Reject::new(line, reason, &text[at..end]));
             }
             _ => framed.spans.push(Span { start, end, line }),
@@ -65,12 +64,12 @@ pub(super) fn records(text: &[u8], is_last: bool, line_end: u8) -> Framed {
     framed
 }
 
-/// Where something other than blanks stands in `text` from `at` on.
+/// Position of the first byte from `at` on that is not blank.
 fn blanks(text: &[u8], at: usize) -> usize {
     at + text[at..].iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == 0).count()
 }
 
-/// The record at `at`, if its length leads to where another one begins, or the text ends.
+/// The record at `at`, if its length leads to the start of another record or to the end of the text.
 fn record_at(text: &[u8], at: usize, is_last: bool) -> Found {
     let is_short = text.len() < at + HEAD_BYTES && !is_last;
     let Some((count, offset)) = count_of(&text[at..]) else {
@@ -92,12 +91,12 @@ fn record_at(text: &[u8], at: usize, is_last: bool) -> Found {
     }
 }
 
-/// Where the next record with a right length begins, from `from` on: the text's end where none does, nothing where more
-/// text must come.
+/// Position of the next record with a right length from `from` on: the end of the text if there is none, `None` if it takes
+/// more text to decide.
 fn next_record(text: &[u8], from: usize, is_last: bool) -> Option<usize> {
     for space in memchr::memmem::find_iter(&text[from..], b" <").map(|offset| from + offset) {
         let digits = text[from..space].iter().rev().take(8).take_while(|byte| byte.is_ascii_digit()).count();
-        // The digits of a value may stand right before those of a length.
+        // Digits of a value may directly precede those of a length.
         for first in (space - digits..space).rev() {
             match record_at(text, first, is_last) {
                 Found::Record(..) => return Some(first),

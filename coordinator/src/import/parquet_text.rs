@@ -1,4 +1,4 @@
-//! Rows of Parquet files as NDJSON, so that one way of reading serves all.
+//! Converts rows of Parquet files to NDJSON, so that they are read like other records.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -10,12 +10,12 @@ use arrow::error::ArrowError;
 use arrow::json::writer::{Encoder, EncoderFactory, EncoderOptions, LineDelimited, NullableEncoder};
 use arrow::json::{Writer, WriterBuilder};
 
-/// A writer of rows as NDJSON: bytes that are text are written as such, others in hexadecimal.
+/// A writer of rows as NDJSON. Binary values are written as text if they are text, otherwise in hexadecimal.
 pub(super) fn writer<W: Write>(target: W) -> Writer<W, LineDelimited> {
     WriterBuilder::new().with_encoder_factory(Arc::new(TextOfBytes)).build(target)
 }
 
-/// Writes text that a file stores as bytes without saying that it is text, as older writers do.
+/// Encodes binary values that are text, which older writers store without the text type.
 #[derive(Debug)]
 struct TextOfBytes;
 
@@ -39,7 +39,7 @@ impl EncoderFactory for TextOfBytes {
 
 struct Bytes<'a, A>(&'a A);
 
-/// An array of bytes of some kind.
+/// A binary array of any type.
 trait Values {
     fn bytes(&self, index: usize) -> &[u8];
 }
@@ -70,16 +70,17 @@ impl Values for FixedSizeBinaryArray {
 
 impl<A: Values> Encoder for Bytes<'_, A> {
     fn encode(&mut self, index: usize, out: &mut Vec<u8>) {
-        let text = readable(self.0.bytes(index));
-        // Text is always JSON.
+        let text = format_value(self.0.bytes(index));
+        // Text can always be JSON.
         if let Ok(json) = serde_json::to_vec(&text) {
             out.extend(json);
         }
     }
 }
 
-/// Bytes as text: UTF-8 without control characters, less the NUL bytes that fill a fixed size; else in hexadecimal.
-fn readable(bytes: &[u8]) -> String {
+/// Bytes as text if they are UTF-8 without control characters, without the NUL bytes that pad a fixed size; otherwise
+/// in hexadecimal.
+fn format_value(bytes: &[u8]) -> String {
     let filled = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let is_text =
         |text: &&str| !text.chars().any(|character| character.is_control() && !character.is_whitespace());
@@ -97,13 +98,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_text_where_they_can_be() {
-        assert_eq!(readable(b"Palo Alto\n"), "Palo Alto\n");
-        assert_eq!(readable("müller".as_bytes()), "müller");
-        assert_eq!(readable(b"10.1.1.5\0\0"), "10.1.1.5");
-        assert_eq!((readable(b""), readable(b"\0\0")), (String::new(), "0000".to_owned()));
+    fn bytes_are_text_if_possible() {
+        assert_eq!(format_value(b"Palo Alto\n"), "Palo Alto\n");
+        assert_eq!(format_value("müller".as_bytes()), "müller");
+        assert_eq!(format_value(b"10.1.1.5\0\0"), "10.1.1.5");
+        assert_eq!((format_value(b""), format_value(b"\0\0")), (String::new(), "0000".to_owned()));
         assert_eq!(
-            (readable(b"\x0a\x01\x01\x05"), readable(b"\xff\x00")),
+            (format_value(b"\x0a\x01\x01\x05"), format_value(b"\xff\x00")),
             ("0a010105".into(), "ff00".into())
         );
     }

@@ -1,4 +1,4 @@
-//! A block of records becomes rows of tables.
+//! Converts a block of records to rows of tables.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,30 +16,35 @@ use super::source::{Route, Source};
 use super::times::{Evidence, Times};
 use super::wrapped::unwrap;
 
-/// What a block held.
+/// The rows and rejects of a block.
 pub(super) struct Parsed {
-    /// The file, by its place among the inputs.
+    /// Index of the file among the inputs.
     pub(super) input: usize,
-    /// Line of the block's first byte, counted from 0.
+    /// Line of the block's first byte, from 0.
     pub(super) first_line: u64,
     /// Rows, by table.
     pub(super) tables: Vec<TableRows>,
     /// Records that can't be read.
     pub(super) rejects: Vec<Reject>,
-    /// Records of no table, by kind.
+    /// Records that belong to no table, by kind.
     pub(super) set_aside: BTreeMap<String, u64>,
-    /// Records that were read as Windows-1252, as they are no UTF-8.
+    /// Records that were read as Windows-1252, because they are not UTF-8.
     pub(super) windows_1252: u64,
 }
 
-/// Reads the records of `block` as `source` says, into the table `asked` for where one is.
+/// Reads the records of `block` as `source` says, into the requested table if there is one.
 ///
 /// # Errors
-/// [`hindcast_common::Error::Config`] where the file's dates can't be read.
-pub(super) fn parse(mut block: Block, source: &Source, asked: Option<&str>, times: &Times) -> Result<Parsed> {
+/// [`hindcast_common::Error::Config`] if the order of day and month in the file's dates is not known.
+pub(super) fn parse(
+    mut block: Block,
+    source: &Source,
+    requested_table: Option<&str>,
+    times: &Times,
+) -> Result<Parsed> {
     let mut rejects = std::mem::take(&mut block.rejects);
     let mut set_aside: BTreeMap<String, u64> = BTreeMap::new();
-    let mut parser = Parser::new(&block.format, source, asked, times);
+    let mut parser = Parser::new(&block.format, source, requested_table, times);
     let mut record = Record::new();
     for span in &block.spans {
         let text = &block.bytes[span.start..span.end];
@@ -68,20 +73,20 @@ pub(super) fn parse(mut block: Block, source: &Source, asked: Option<&str>, time
     })
 }
 
-/// Adds to `evidence` what the dates of a block prove; `times` need not know their order.
+/// Adds to `evidence` what the dates of a block prove. `times` need not know their order.
 pub(super) fn gather(
     block: &Block,
     source: &Source,
-    asked: Option<&str>,
+    requested_table: Option<&str>,
     times: &Times,
     evidence: &mut Evidence,
 ) {
-    let mut parser = Parser::new(&block.format, source, asked, times);
+    let mut parser = Parser::new(&block.format, source, requested_table, times);
     let mut record = Record::new();
     for span in &block.spans {
         let line = block.first_line + span.line + 1;
         let text = &block.bytes[span.start..span.end];
-        // What can't be read proves nothing.
+        // A record that can't be read proves nothing.
         let _ = parser.take(text, &mut record, &mut |outcome| {
             if let Outcome::Row(rows, record) = outcome {
                 rows.gather(record, line, evidence);
@@ -91,36 +96,41 @@ pub(super) fn gather(
     }
 }
 
-/// What a record of a block is.
+/// What a record of a block becomes.
 enum Outcome<'o, 'p, 'r> {
     /// A row of a table.
     Row(&'o mut Rows<'p>, &'o Record<'r>),
-    /// Of no table, but of this kind.
+    /// No row: it belongs to no table, and is of this kind.
     SetAside(&'o str),
 }
 
-/// What is done with a record.
+/// What to do with a record.
 ///
 /// # Errors
-/// Why it can't be done.
+/// Why this failed.
 type Each<'e, 'p> = &'e mut dyn FnMut(Outcome<'_, 'p, '_>) -> Result<(), String>;
 
 struct Parser<'p> {
     format: &'p FileFormat,
     source: &'p Source,
-    asked: Option<&'p str>,
+    requested_table: Option<&'p str>,
     times: &'p Times,
-    /// By rule, so that one table's rows of two rules are two batches of a run.
+    /// By table and rule: rows that two rules make for one table are separate batches.
     tables: BTreeMap<(String, usize), Rows<'p>>,
     windows_1252: u64,
 }
 
 impl<'p> Parser<'p> {
-    fn new(format: &'p FileFormat, source: &'p Source, asked: Option<&'p str>, times: &'p Times) -> Self {
-        Self { format, source, asked, times, tables: BTreeMap::new(), windows_1252: 0 }
+    fn new(
+        format: &'p FileFormat,
+        source: &'p Source,
+        requested_table: Option<&'p str>,
+        times: &'p Times,
+    ) -> Self {
+        Self { format, source, requested_table, times, tables: BTreeMap::new(), windows_1252: 0 }
     }
 
-    /// Reads a record into `record`, whatever that held, and calls `each` for it, or for each message it holds.
+    /// Reads a record into `record`, replacing its fields, and calls `each` for it, or for each message in it.
     ///
     /// # Errors
     /// Why it can't be read.
@@ -149,7 +159,7 @@ impl<'p> Parser<'p> {
         let format = self.format;
         format.read(text, record)?;
         let Some(path) = &format.messages_in else { return self.route(record, each) };
-        // Of several messages, one that can't be read costs itself alone; the reject names it.
+        // If one of several messages can't be read, only that one is lost, and the reject names it.
         let mut all = Ok(());
         for message in unwrap(record, path)? {
             let one = message.and_then(|mut message| self.route(&mut message, each));
@@ -161,15 +171,17 @@ impl<'p> Parser<'p> {
     /// Finds the table of a record.
     fn route(&mut self, record: &mut Record<'_>, each: Each<'_, 'p>) -> Result<(), String> {
         shape(record, self.source)?;
-        let (rule, table) = match self.source.route(record, self.asked) {
+        let (rule, table) = match self.source.route(record, self.requested_table) {
             Route::Row(rule, table) => (rule, table.to_owned()),
             Route::SetAside(kind) => return each(Outcome::SetAside(kind)),
-            Route::Nowhere(source) => {
-                let table = self.asked.map_or(String::new(), |asked| format!(" into {asked}"));
-                return Err(format!("no rule of the source {source} puts it{table}"));
+            Route::NoRule(source) => {
+                let table = self
+                    .requested_table
+                    .map_or(String::new(), |requested_table| format!(" into {requested_table}"));
+                return Err(format!("no rule of the source {source} takes it{table}"));
             }
-            Route::Unnamed(source) => {
-                return Err(format!("nothing in it tells its table (source {source}): name it with --table"));
+            Route::NoTable(source) => {
+                return Err(format!("it names no table (source {source}): name it with --table"));
             }
         };
         let rows = match self.tables.entry((table, rule)) {

@@ -1,4 +1,4 @@
-//! Puts an import's files in place, all at once, and remembers by content what was imported.
+//! Commits an import's files in one change, and records the hash of each imported content.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -21,21 +21,21 @@ use super::rejects::RejectFile;
 use super::report::FileReport;
 use super::runs::Staged;
 
-/// Where a lake remembers what was imported: a folder a content, in it one a table, in it the change that brought it.
+/// Folder of the markers of imported contents, named CONTENT/TABLE/CHANGE.
 const IMPORTED: &str = "_hindcast/imports";
-/// Where records that can't be read are told.
+/// Folder of the files with rejected records.
 const REJECTS: &str = "_hindcast/rejects";
-/// Files put at once.
+/// Files uploaded at the same time.
 const CONCURRENT_PUTS: usize = 4;
-/// How long an import that began earlier and brings the same is waited for, before it is taken to be dead.
+/// How long to wait for an earlier import of the same content before it counts as dead.
 const OTHER_IMPORT_WAIT: Duration = Duration::from_secs(3);
-/// Bytes of rejects read at once.
+/// Bytes of rejects per read.
 const REJECT_READ_BYTES: usize = 1 << 20;
 
-/// Contents that were imported into `table`, or into any where none is named.
+/// Contents that were imported into `table`, or into any table if it is `None`.
 ///
 /// # Errors
-/// [`Error::Storage`] where the store fails.
+/// [`Error::Storage`] if the store fails.
 pub(super) async fn imported(lake: &Location, table: Option<&str>) -> Result<HashSet<String>> {
     loop {
         let mut view = View::of_lake(lake).await?;
@@ -50,10 +50,10 @@ pub(super) async fn imported(lake: &Location, table: Option<&str>) -> Result<Has
     }
 }
 
-/// Forgets what was imported into `table`, which is deleted; gives how many files that were.
+/// Removes the markers of `table`, which is being deleted. Returns how many files they stood for.
 ///
 /// # Errors
-/// [`Error::Storage`] where the store fails.
+/// [`Error::Storage`] if the store fails.
 pub(crate) async fn forget(lake: &Location, table: &str) -> Result<usize> {
     let mut forgotten = markers(lake, "").await?;
     forgotten.retain(|marker| marker.table == table);
@@ -64,7 +64,7 @@ pub(crate) async fn forget(lake: &Location, table: &str) -> Result<usize> {
     Ok(forgotten.len())
 }
 
-/// That a content was imported into a table.
+/// The marker that a content was imported into a table.
 struct Marker {
     path: Path,
     content: String,
@@ -89,11 +89,11 @@ async fn markers(lake: &Location, content: &str) -> Result<Vec<Marker>> {
     Ok(objects.into_iter().filter_map(marker).collect())
 }
 
-/// Puts everything in place: files, rejects, and what was imported. Gives the place of the rejects, where there are any.
+/// Commits files, rejects and markers in one change. Returns the URL of the rejects, if there are any.
 ///
 /// # Errors
-/// [`Error::Storage`] where the store fails, [`Error::Busy`] where another process imports one of the files: nothing
-/// is then seen of it.
+/// [`Error::Storage`] if the store fails, [`Error::Busy`] if another process imports one of the files. Readers then see nothing of
+/// this import.
 pub(super) async fn publish(
     lake: &Location,
     id: &str,
@@ -145,7 +145,7 @@ pub(super) async fn publish(
     }
 }
 
-/// Puts the files. That one can't be put is told when no other is under way.
+/// Uploads the files. Returns an error only when no upload is running any more.
 async fn put_files(lake: &Location, staged: &[Staged], targets: &[Path]) -> Result<()> {
     let puts = staged.iter().zip(targets).map(|(file, target)| async move {
         let bytes = fs::read(&file.path).map_err(Error::io(format!("reading {}", file.path.display())))?;
@@ -155,7 +155,7 @@ async fn put_files(lake: &Location, staged: &[Staged], targets: &[Path]) -> Resu
     put.into_iter().collect()
 }
 
-/// Puts the rejects part by part, so that they need not fit in memory.
+/// Uploads the rejects in parts, so that they need not fit in memory.
 async fn put_rejects(lake: &Location, path: &Path, rejects: &File) -> Result<()> {
     let failed = |error: io::Error| match error.downcast::<StoreError>() {
         Ok(failure) => Error::storage(format!("writing {path}"))(failure),
@@ -168,7 +168,7 @@ async fn put_rejects(lake: &Location, path: &Path, rejects: &File) -> Result<()>
         let mut target =
             BufWriter::new(Arc::clone(lake.store()), path.clone()).with_max_concurrency(CONCURRENT_PUTS);
         if let Err(error) = tokio::io::copy_buf(&mut source, &mut target).await {
-            // The parts already put are not seen; that they could not be deleted is no reason of its own.
+            // Uploaded parts are not visible. A failure to delete them is only logged.
             if let Err(left) = target.abort().await {
                 tracing::warn!(%path, error = %left, "parts of an upload are left in the store");
             }
@@ -179,7 +179,7 @@ async fn put_rejects(lake: &Location, path: &Path, rejects: &File) -> Result<()>
     .await
 }
 
-/// Sees to it that no other change brings the same content to the same table: of two under way one is taken back.
+/// Checks that no other change imports the same content into the same table. Of two running imports, one is rolled back.
 async fn only_here(lake: &Location, id: &str, inputs: &[Input], files: &[FileReport]) -> Result<()> {
     let mut undone = HashSet::new();
     for (input, file) in inputs.iter().zip(files) {

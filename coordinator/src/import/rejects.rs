@@ -1,4 +1,4 @@
-//! Records that can't be read: which, where and why.
+//! Records that can't be read, with file, line and reason.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -6,27 +6,27 @@ use std::io::{BufWriter, Write};
 use hindcast_common::{Error, Result};
 use serde::Serialize;
 
-/// Bytes of a rejected record that are kept.
-const KEPT_BYTES: usize = 64 << 10;
+/// Bytes of a rejected record that are stored.
+const STORED_BYTES: usize = 64 << 10;
 
-/// A piece of text that is no record of a table.
+/// Text that is not a record of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reject {
-    /// Its line, counted from where its block starts.
+    /// Its line, relative to the start of its block.
     pub(super) line: u64,
-    /// Why.
+    /// Why it was rejected.
     pub(super) reason: String,
-    /// The text, what is no UTF-8 replaced, cut where it is long.
+    /// The text, with invalid UTF-8 replaced, truncated if it is long.
     pub(super) text: String,
-    /// Its whole length in bytes.
+    /// Length of the whole text in bytes.
     pub(super) bytes: usize,
 }
 
 impl Reject {
     pub(super) fn new(line: u64, reason: impl Into<String>, text: &[u8]) -> Self {
-        let kept = &text[..text.len().min(KEPT_BYTES)];
-        let text_kept = String::from_utf8_lossy(kept).trim_end_matches(['\r', '\n']).to_owned();
-        Self { line, reason: reason.into(), text: text_kept, bytes: text.len() }
+        let stored = &text[..text.len().min(STORED_BYTES)];
+        let stored_text = String::from_utf8_lossy(stored).trim_end_matches(['\r', '\n']).to_owned();
+        Self { line, reason: reason.into(), text: stored_text, bytes: text.len() }
     }
 }
 
@@ -40,26 +40,26 @@ struct Line<'a> {
     text: &'a str,
 }
 
-/// The reject file in the making: JSON lines with file, line (from 1), reason, length and text.
+/// A reject file being written: JSON lines with file, line (from 1), reason, length and text.
 pub(super) struct RejectFile {
     target: BufWriter<File>,
     count: u64,
 }
 
 impl RejectFile {
-    /// A file that is gone when this is dropped.
+    /// Creates a temporary file, which is deleted when this is dropped.
     ///
     /// # Errors
-    /// [`Error::Io`] where it can't be made.
+    /// [`Error::Io`] if it can't be created.
     pub(super) fn create() -> Result<Self> {
         let file = tempfile::tempfile().map_err(Error::io("making a file for rejects"))?;
         Ok(Self { target: BufWriter::new(file), count: 0 })
     }
 
-    /// Adds a reject of `file`, whose block starts at line `first_line`, counted from 0.
+    /// Adds a reject of `file`, whose block starts at line `first_line`, from 0.
     ///
     /// # Errors
-    /// [`Error::Io`] where it can't be written.
+    /// [`Error::Io`] if it can't be written.
     pub(super) fn add(&mut self, file: &str, first_line: u64, reject: &Reject) -> Result<()> {
         let line = Line {
             file,
@@ -74,15 +74,15 @@ impl RejectFile {
         self.target.write_all(&json).map_err(Error::io("writing rejects"))
     }
 
-    /// Whether there is no reject.
+    /// Whether there are no rejects.
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// The file's content; `None` where there was no reject.
+    /// The file, at its start; `None` if there are no rejects.
     ///
     /// # Errors
-    /// [`Error::Io`] where it can't be read back.
+    /// [`Error::Io`] if it can't be read back.
     pub(super) fn finish(self) -> Result<Option<File>> {
         if self.count == 0 {
             return Ok(None);

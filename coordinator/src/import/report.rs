@@ -1,4 +1,4 @@
-//! What an import did, file by file and table by table.
+//! The result of an import, by file and by table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,34 +8,34 @@ use serde::Serialize;
 
 use super::runs::Staged;
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug, Default, Serialize)]
 pub struct ImportReport {
-    /// Its files, in the order in which they were read.
+    /// Input files, in the order in which they were read.
     pub files: Vec<FileReport>,
-    /// Its tables.
+    /// Tables that got rows.
     pub tables: BTreeMap<String, TableReport>,
-    /// Rows left out since a row of that date has the same record id and the same values.
+    /// Rows left out because a row of that date has the same record id and the same values.
     pub duplicates: u64,
-    /// Rows kept though a row of that date has the same record id: other values differ.
+    /// Rows imported although a row of that date has the same record id, because other values differ.
     pub changed: u64,
-    /// Where the records that can't be read are told, one by one.
+    /// Files that list the records that can't be read.
     pub reject_files: Vec<String>,
-    /// Why files could not be read; each is named in `files` too.
+    /// Why files could not be read. Each is also named in `files`.
     #[serde(skip)]
     pub failures: Vec<Error>,
 }
 
-/// What became of a file.
+/// The result for one file.
 #[derive(Debug, Default, Serialize)]
 pub struct FileReport {
     /// Its name.
     pub file: String,
     /// Its size in bytes.
     pub bytes: u64,
-    /// Whether its content was imported before, so that nothing was read.
+    /// Whether its content was imported before, so that it was not read.
     pub already_imported: bool,
-    /// Why it could not be read; nothing of it was imported then.
+    /// Why it could not be read. Nothing of it was imported then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// Its source.
@@ -44,43 +44,43 @@ pub struct FileReport {
     pub rows: BTreeMap<String, u64>,
     /// Records that can't be read.
     pub rejects: u64,
-    /// Line and reason of the first of them.
+    /// Line and reason of the first reject.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_reject: Option<String>,
-    /// Records no table takes, by kind.
+    /// Records that belong to no table, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub set_aside: BTreeMap<String, u64>,
-    /// Records that are no UTF-8, and were read as Windows-1252.
+    /// Records that were read as Windows-1252, because they are not UTF-8.
     #[serde(skip_serializing_if = "is_zero")]
     pub windows_1252: u64,
-    /// Values that became null, by table and column: they are not of the column's type.
+    /// Values that became null because they are not of the column's type, by table and column.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unreadable: BTreeMap<String, u64>,
-    /// What was assumed of rows, and of how many.
+    /// Assumptions about rows, and the number of rows they apply to.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, u64>,
 }
 
-/// What came into a table.
+/// The result for one table.
 #[derive(Debug, Default, Serialize)]
 pub struct TableReport {
     /// Rows.
     pub rows: u64,
-    /// Files, before small ones were merged.
+    /// Files written, before small ones were merged.
     pub files: u64,
-    /// Their bytes.
+    /// Bytes of these files.
     pub bytes: u64,
-    /// Dates.
+    /// Dates of the rows.
     pub dates: BTreeSet<NaiveDate>,
 }
 
 impl ImportReport {
-    /// Records that can't be read, of all files.
+    /// Records of all files that can't be read.
     pub fn rejects(&self) -> u64 {
         self.files.iter().map(|file| file.rejects).sum()
     }
 
-    /// Records of all kinds, of all files.
+    /// All records of all files.
     pub fn records(&self) -> u64 {
         self.files.iter().map(FileReport::records).sum()
     }
@@ -102,7 +102,7 @@ impl FileReport {
         self.rows.values().sum()
     }
 
-    /// Records: rows, rejects and those of no table.
+    /// All records: rows, rejects, and records that belong to no table.
     pub fn records(&self) -> u64 {
         self.imported_rows() + self.rejects + self.set_aside.values().sum::<u64>()
     }

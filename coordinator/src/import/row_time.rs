@@ -1,26 +1,26 @@
-//! The time of a row: of the best field of its record that can be read as a time.
+//! Chooses the time of a row: the best field of its record that can be read as a time.
 
 use super::format::Record;
 use super::source::{TableRule, field_value};
 use super::times::{Evidence, ParsedTime, TimeError, Times, Value};
 
-/// What a portal appends to the name of a column of times.
+/// The suffix that portals append to the names of time columns.
 pub(super) const UTC_SUFFIX: &str = " [UTC]";
 
-/// The fields of a record that may hold its row's time: their rank, of which the least is the best, and their place.
+/// The fields of a record that may hold its row's time: rank (lowest is best) and index in the record.
 pub(super) type Candidates = Vec<(usize, usize)>;
 
 /// The time of a row.
 pub(super) struct Chosen {
     /// The time.
     pub(super) parsed: ParsedTime,
-    /// The place of its field in the record.
+    /// Index of its field in the record.
     pub(super) place: usize,
-    /// The place of the best field, where that can't be read.
+    /// Index of the best field, if that one can't be read.
     pub(super) unread: Option<usize>,
 }
 
-/// Reads the times of a file's records as a rule says.
+/// Reads the times of a file's records with the fields and zones of a rule.
 #[derive(Clone, Copy)]
 pub(super) struct TimeReader<'r> {
     pub(super) times: &'r Times,
@@ -28,11 +28,11 @@ pub(super) struct TimeReader<'r> {
 }
 
 impl TimeReader<'_> {
-    /// The time of a row: of the best field that can be read. If the field `own`, which the time column is named after,
-    /// can't be read, no other takes its place: its text would be lost.
+    /// The time of a row: that of the best field that can be read. If the field `own`, which has the name of the time
+    /// column, can't be read, no other field replaces it, because its text would be lost.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why the row has no time.
     pub(super) fn choose(
         self,
         record: &Record<'_>,
@@ -53,14 +53,14 @@ impl TimeReader<'_> {
         }
         let missing = || {
             format!(
-                "has no {own}, nor another field that is known to hold the time: name it in a mapping file (--mapping), as \
-                 in time = [\"when\"]"
+                "has no {own} and no other known time field: name the field in a mapping file (--mapping), \
+                 such as time = [\"when\"]"
             )
         };
         Err(unread.map_or_else(missing, |(_, reason)| reason))
     }
 
-    /// Reads the field of a record in that place, or `text` as what stands there.
+    /// Reads `text` as the value of the record's field at index `place`.
     pub(super) fn read(
         self,
         record: &Record<'_>,
@@ -72,13 +72,13 @@ impl TimeReader<'_> {
         self.times.read(value, || self.dated_us(record, candidates))
     }
 
-    /// The first time of the record that states its date in full.
+    /// The first time of the record that has a full date.
     fn dated_us(self, record: &Record<'_>, candidates: &Candidates) -> Option<i64> {
         candidates.iter().find_map(|(_, place)| self.times.dated_us(self.value(record, *place)))
     }
 
-    /// Adds to `evidence` what the dates of a record prove, which begins in line `line` (from 1). Its row has times in
-    /// `columns` beside its own.
+    /// Adds to `evidence` what the dates of a record prove. The record begins in line `line` (from 1). `columns` are
+    /// the indexes of fields for other time columns.
     pub(super) fn gather(
         self,
         record: &Record<'_>,

@@ -1,4 +1,4 @@
-//! Records become rows of a table: columns grow as fields appear, in Arrow's types.
+//! Converts records to rows of a table. Columns are added as fields appear.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::row_time::{Candidates, TimeReader, UTC_SUFFIX};
 use super::source::{TableRule, cluster_column, time_column};
 use super::times::{Evidence, Times};
 
-/// Fields that hold the time where a rule names none and the table's own column is not there.
+/// Fields that may hold the time if the rule names none and the record lacks the table's time column.
 const TIME_FIELDS: [&str; 14] = [
     "TimeGenerated",
     "Timestamp",
@@ -31,10 +31,10 @@ const TIME_FIELDS: [&str; 14] = [
     "ts",
     "SyslogTime",
 ];
-/// Columns a table may have.
+/// Most columns of a table.
 const MAX_COLUMNS: usize = 4_000;
 
-/// Rows of one table in the making.
+/// Rows of one table being built.
 pub(super) struct Rows<'r> {
     table: String,
     rule: &'r TableRule,
@@ -43,35 +43,35 @@ pub(super) struct Rows<'r> {
     spec: Option<&'static TableSpec>,
     columns: Vec<Column>,
     by_name: HashMap<String, usize>,
-    /// Which columns a field goes to. Records of a source have the same fields in the same order, mostly.
+    /// The columns of each field.
     targets: HashMap<String, Arc<[Target]>>,
     in_order: Vec<(String, Arc<[Target]>)>,
-    /// The fields that may hold the time of the record at hand, the best first.
+    /// The fields that may hold the time of the current record, the best first.
     candidates: Candidates,
-    /// The time of the record at hand, in UTC microseconds.
+    /// The time of the current record, in UTC microseconds.
     time_us: i64,
     rows: usize,
     unreadable: BTreeMap<String, u64>,
     notes: BTreeMap<String, u64>,
 }
 
-/// A column a field goes to, and its rank among that column's fields: the least is the best.
+/// A column that a field fills, and the field's rank among the column's fields: the lowest is the best.
 struct Target {
     column: usize,
     rank: usize,
 }
 
-/// Rows of one table, done.
+/// Finished rows of one table.
 pub(super) struct TableRows {
     /// The table.
     pub(super) table: String,
-    /// The column that clusters its rows, where it has one.
+    /// The column that clusters its rows, if there is one.
     pub(super) cluster: Option<String>,
     /// The rows.
     pub(super) batch: RecordBatch,
-    /// Values that became null since they are not of their column's type, by column.
+    /// Values that became null because they are not of the column's type, by column.
     pub(super) unreadable: BTreeMap<String, u64>,
-    /// What was assumed of rows, and of how many.
+    /// Assumptions about rows, and the number of rows they apply to.
     pub(super) notes: BTreeMap<String, u64>,
 }
 
@@ -96,7 +96,7 @@ impl<'r> Rows<'r> {
         };
         // The time is the first column.
         rows.column(time_column(table), false);
-        // What a rule fills is there though no record has it: an analysis that needs it runs.
+        // Columns that a rule fills exist even if no record has them, so that analyses that need them run.
         let is_known = |column: &&String| rows.spec.is_some_and(|spec| spec.column(column).is_some());
         let filled: Vec<&String> =
             rule.constants.keys().chain(rule.columns.keys().filter(is_known)).collect();
@@ -109,7 +109,7 @@ impl<'r> Rows<'r> {
     /// Adds a record as a row.
     ///
     /// # Errors
-    /// Why it can't be a row of the table: above all that it has no time.
+    /// Why it can't be a row of the table, mostly because it has no time.
     pub(super) fn push(&mut self, record: &Record<'_>) -> Result<(), String> {
         let taken = self.take(record);
         if taken.is_err() {
@@ -120,7 +120,7 @@ impl<'r> Rows<'r> {
         Ok(())
     }
 
-    /// Adds what the dates of a record prove, which begins in line `line` (from 1), and no row.
+    /// Adds to `evidence` what the dates of a record prove, and no row. The record begins in line `line` (from 1).
     pub(super) fn gather(&mut self, record: &Record<'_>, line: u64, evidence: &mut Evidence) {
         let is_offered = self.offer_all(record).is_ok();
         let is_time = |column: &&Column| column.kind == ColumnKind::Time;
@@ -132,7 +132,7 @@ impl<'r> Rows<'r> {
         self.columns.iter_mut().for_each(|column| column.value = None);
     }
 
-    /// Finds each column's value in the record, and the row's time.
+    /// Finds the value of each column, and the time of the row.
     fn take(&mut self, record: &Record<'_>) -> Result<(), String> {
         self.offer_all(record)?;
         self.time_us = self.time_of(record)?;
@@ -179,7 +179,7 @@ impl<'r> Rows<'r> {
     /// The rows as a batch.
     ///
     /// # Errors
-    /// [`Error::Internal`] where columns do not fit together.
+    /// [`Error::Internal`] if columns do not fit together.
     pub(super) fn finish(self) -> Result<Option<TableRows>> {
         if self.rows == 0 {
             return Ok(None);
@@ -223,7 +223,7 @@ impl<'r> Rows<'r> {
         self.rows += 1;
     }
 
-    /// Puts a value to a column, unless a better field's is there. What gives way is kept under its field's own name.
+    /// Offers a field's value to a column. The better field wins; the other value goes to a column named after its field.
     fn offer(&mut self, target: &Target, place: usize, record: &Record<'_>) {
         if target.column == 0 {
             self.candidates.push((target.rank, place));
@@ -271,7 +271,9 @@ impl<'r> Rows<'r> {
 
     fn new_targets(&mut self, field: &str) -> Result<Arc<[Target]>, String> {
         if self.columns.len() >= MAX_COLUMNS {
-            return Err(format!("the table has {MAX_COLUMNS} columns: {field} would be one more"));
+            return Err(format!(
+                "the table has {MAX_COLUMNS} columns, the most that are possible: {field} would be one more"
+            ));
         }
         let (plain, is_time) = match field.strip_suffix(UTC_SUFFIX) {
             Some(plain) => (plain, true),
@@ -293,24 +295,24 @@ impl<'r> Rows<'r> {
         Ok(targets.into())
     }
 
-    /// How good a field is as the row's time.
+    /// Rank of a field as the row's time; `None` if it does not hold it.
     fn rank_as_time(&self, field: &str) -> Option<usize> {
         match self.rule.time.as_slice() {
             [] if field == self.columns[0].name => Some(0),
             [] => TIME_FIELDS.iter().position(|name| *name == field).map(|rank| rank + 1),
-            told => told.iter().position(|name| name == field),
+            names => names.iter().position(|name| name == field),
         }
     }
 
-    /// The place of a column, which is made where there is none.
+    /// Index of a column, which is added if it is missing.
     fn column(&mut self, name: &str, is_time: bool) -> usize {
         if let Some(column) = self.by_name.get(name) {
             return *column;
         }
         let known = self.spec.and_then(|spec| spec.column(name)).map(|column| column.kind);
-        let told = self.rule.types.get(name).map(|kind| ColumnKind::from(*kind));
+        let declared = self.rule.types.get(name).map(|kind| ColumnKind::from(*kind));
         let is_time = is_time || name == time_column(&self.table);
-        let kind = known.or(told).unwrap_or(if is_time { ColumnKind::Time } else { ColumnKind::Text });
+        let kind = known.or(declared).unwrap_or(if is_time { ColumnKind::Time } else { ColumnKind::Text });
         let column =
             Column { name: name.to_owned(), kind, builder: Builder::new(kind, self.rows), value: None };
         self.columns.push(column);
@@ -319,7 +321,7 @@ impl<'r> Rows<'r> {
     }
 }
 
-/// The value a column has for a field's value.
+/// The column's value for a field's value.
 fn translated<'a>(rule: &'a TableRule, column: &str, value: &'a str) -> &'a str {
     let behind = rule.behind.get(column).and_then(|mark| value.rsplit_once(mark.as_str()));
     let value = behind.map_or(value, |(_, rest)| rest);

@@ -1,4 +1,4 @@
-//! Records as rows: columns grow, and keep what they are given.
+//! Tests that columns are added as fields appear, and that no value is lost.
 
 use super::super::times::TimeOptions;
 use super::*;
@@ -12,7 +12,7 @@ fn record(fields: &[(&'static str, &'static str)]) -> Record<'static> {
 }
 
 #[test]
-fn columns_grow_and_keep_what_they_are_given() {
+fn columns_are_added_and_keep_their_values() {
     let rule: TableRule = toml::from_str(
         "time = [\"ts\", \"old\"]\ncolumns = { SourceIP = [\"a\", \"b\"], DeviceAction = \"act\", \
          SimplifiedDeviceAction = \"act\" }\nconstants = { DeviceVendor = \"V\" }\n[values.SimplifiedDeviceAction]\ndrop = \"Dropped\"",
@@ -43,7 +43,7 @@ fn columns_grow_and_keep_what_they_are_given() {
 }
 
 #[test]
-fn what_gives_way_is_kept_under_its_own_name() {
+fn a_value_that_loses_is_stored_under_its_own_name() {
     let rule: TableRule = toml::from_str("columns = { SourceIP = [\"a\", \"b\"] }").unwrap();
     let times = Times::without_proof(TimeOptions::default());
     let mut rows = Rows::new("CommonSecurityLog", &rule, &[], &times);

@@ -1,4 +1,4 @@
-//! Rows in order, written as the files of their dates: clustered by shard key, then time.
+//! Sorts rows by shard key and time, and writes one file per date.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -17,17 +17,17 @@ use super::layout;
 use super::source::time_column;
 use crate::merge;
 
-/// Rows handed to the file writer at once.
+/// Rows per batch for the file writer.
 const WRITE_ROWS: usize = 64 << 10;
 
-/// A file of a table's date, waiting in a temporary folder.
+/// A file of a table's date in a temporary folder.
 #[derive(Debug)]
 pub(super) struct Staged {
     /// The table.
     pub(super) table: String,
     /// The date of all its rows.
     pub(super) date: NaiveDate,
-    /// Where it waits.
+    /// Its path.
     pub(super) path: PathBuf,
     /// Its rows.
     pub(super) rows: u64,
@@ -35,12 +35,13 @@ pub(super) struct Staged {
     pub(super) bytes: u64,
 }
 
-/// The rows of `batches`, with all their columns: the time first, then the cluster column, then what is known of the table, then
-/// the others as they appeared. One batch, unless a column has types of which none holds the values of both: then several.
+/// Combines the rows of `batches`, with all their columns: the time, the cluster column, the known columns of the
+/// table, then the others in order of appearance. Returns one batch, or several if no type holds all values of a
+/// column.
 ///
 /// # Errors
-/// [`Error::Internal`] where Arrow can't put the rows together.
-pub(super) fn united(
+/// [`Error::Internal`] if Arrow can't combine the rows.
+pub(super) fn combined(
     table: &str,
     cluster: Option<&str>,
     batches: &[RecordBatch],
@@ -69,7 +70,7 @@ pub(super) fn united(
     groups.into_iter().map(|group| rows_of(group).map_err(internal)).collect()
 }
 
-/// The schema with its columns in the order in which they are written; each can be null.
+/// The schema with its columns in the order in which they are written, all nullable.
 fn in_order(table: &str, cluster: Option<&str>, schema: &Schema) -> SchemaRef {
     let known = TableSpec::by_name(table);
     let mut fields: Vec<Field> =
@@ -82,15 +83,15 @@ fn in_order(table: &str, cluster: Option<&str>, schema: &Schema) -> SchemaRef {
         Some(place) => 2 + place,
         None => usize::MAX,
     };
-    // Stable: what is not known stays in the order of its appearance.
+    // The sort is stable: unknown columns stay in order of appearance.
     fields.sort_by_key(|field| rank(field.name()));
     Arc::new(Schema::new(fields))
 }
 
-/// Writes `rows` to one file per date in `folder`, named after `run`; of rows that `keep` is given for, those it says.
+/// Writes `rows` to one file per date in `folder`, named after `run`; only the rows that `keep` selects, if it is given.
 ///
 /// # Errors
-/// [`Error::Io`] where a file can't be written.
+/// [`Error::Io`] if a file can't be written.
 pub(super) fn write(
     table: &str,
     cluster: Option<&str>,
@@ -134,7 +135,7 @@ fn write_file(
     Ok(std::fs::metadata(path).map_err(Error::io(format!("reading {}", path.display())))?.len())
 }
 
-/// The places of the kept rows, by date, in the order in which they are written.
+/// Indexes of the selected rows by date, in the order in which they are written.
 fn ordered_by_date(
     table: &str,
     cluster: Option<&str>,
@@ -162,7 +163,7 @@ fn ordered_by_date(
     Ok(by_date)
 }
 
-/// Each row's place among the distinct texts of a column; null comes first.
+/// Rank of each row's text among the distinct texts of a column; null is first.
 fn ranks(column: &ArrayRef) -> Vec<u32> {
     let Some(texts) = column.as_string_opt::<i32>() else { return vec![0; column.len()] };
     let mut numbers: HashMap<&str, u32> = HashMap::new();
@@ -197,12 +198,12 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_put_together_unless_no_type_holds_both() {
+    fn rows_are_combined_unless_no_type_holds_both() {
         let text = || Arc::new(StringArray::from(vec!["7"])) as ArrayRef;
         let number = Arc::new(Int64Array::from(vec![7])) as ArrayRef;
         let batches = [batch("Note", text()), batch("Note", number), batch("Other", text())];
-        let united = united("AuditLogs", Some("Other"), &batches).unwrap();
-        let shapes: Vec<(usize, Vec<String>)> = united
+        let combined = combined("AuditLogs", Some("Other"), &batches).unwrap();
+        let shapes: Vec<(usize, Vec<String>)> = combined
             .iter()
             .map(|rows| {
                 let names = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
@@ -213,7 +214,7 @@ mod tests {
         let expected =
             [(2, names(&["TimeGenerated", "Other", "Note"])), (1, names(&["TimeGenerated", "Note"]))];
         assert_eq!(shapes, expected);
-        assert_eq!(united[0].column_by_name("Note").unwrap().as_string::<i32>().value(0), "7");
-        assert!(united[0].column_by_name("Note").unwrap().is_null(1));
+        assert_eq!(combined[0].column_by_name("Note").unwrap().as_string::<i32>().value(0), "7");
+        assert!(combined[0].column_by_name("Note").unwrap().is_null(1));
     }
 }

@@ -1,5 +1,5 @@
-//! Where records come from, as data: which fields become which columns of which table. Built-in sources and a user's own
-//! mapping file are the same kind of file.
+//! Sources of records, defined as data: which fields become which columns of which table. Built-in sources and mapping
+//! files of users have the same format.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::format::Record;
 use super::json;
 
-/// The built-in sources, in the order in which records are recognised.
+/// The built-in sources, in the order in which they are tried.
 const BUILT_IN: [(&str, &str); 9] = [
     ("defender-stream", include_str!("../../data/import/defender-stream.toml")),
     ("office-audit", include_str!("../../data/import/office-audit.toml")),
@@ -19,7 +19,7 @@ const BUILT_IN: [(&str, &str); 9] = [
     ("traffic-analytics", include_str!("../../data/import/traffic-analytics.toml")),
     ("monitor-export", include_str!("../../data/import/monitor-export.toml")),
     ("portal-csv", include_str!("../../data/import/portal-csv.toml")),
-    // Behind what exports of a workspace have: its tables of Windows events have these fields too.
+    // After the exports of workspaces, whose tables of Windows events have the same fields.
     ("sysmon", include_str!("../../data/import/sysmon.toml")),
     ("generic", include_str!("../../data/import/generic.toml")),
 ];
@@ -31,30 +31,30 @@ pub(super) struct Source {
     /// Its name.
     #[serde(skip)]
     pub(super) name: String,
-    /// Sets of fields, by their names or paths; a record with all of one set is of this source.
+    /// Sets of fields, by names or paths. A record with all fields of one set is from this source.
     #[serde(default)]
     recognised_by: Vec<Vec<String>>,
-    /// Whether records are CEF messages, whatever else the text looks like.
+    /// Whether records are CEF messages, even if the text looks like another format.
     #[serde(default)]
     pub(super) is_cef: bool,
-    /// Fields whose objects are replaced by their fields, in turn.
+    /// Fields whose objects are replaced by their fields, in this order.
     #[serde(default)]
     pub(super) flatten: Vec<String>,
-    /// Fields, and what they are called in all that follows.
+    /// Fields, and their new names, which all rules use.
     #[serde(default)]
     pub(super) renames: BTreeMap<String, String>,
-    /// Values that stand for one that is not there.
+    /// Values that mean that the field is absent.
     #[serde(default)]
     pub(super) unset: Vec<String>,
-    /// Fields that tell what a record no table takes is, for the report.
+    /// Fields with the kind of a record that belongs to no table, for the report.
     #[serde(default)]
     pub(super) kind: Option<OneOrMore>,
-    /// The first that fits a record takes it.
+    /// Rules. The first that matches a record takes it.
     pub(super) tables: Vec<TableRule>,
     /// Fields that rules name.
     #[serde(skip)]
     named: BTreeSet<String>,
-    /// Those of them that can be paths: names of fields within objects, behind the object's and a dot.
+    /// Those of them that can be paths of fields within objects, separated by dots.
     #[serde(skip)]
     pub(super) paths: Vec<String>,
 }
@@ -66,57 +66,57 @@ pub(super) struct TableRule {
     /// The table.
     #[serde(default)]
     pub(super) table: Option<String>,
-    /// Or the field that names it,
+    /// The field that names the table, if `table` is absent.
     #[serde(default)]
     pub(super) named_by: Option<String>,
-    /// less this beginning,
+    /// Prefix that is removed from that name.
     #[serde(default)]
     pub(super) name_prefix: String,
-    /// by other names.
+    /// Names in that field, and the tables they mean.
     #[serde(default)]
     pub(super) names: BTreeMap<String, String>,
-    /// Taken only where the table is asked for by name.
+    /// Whether the rule applies only if the user names its table.
     #[serde(default)]
     pub(super) on_request: bool,
     /// Fields a record must have.
     #[serde(default)]
     has: Vec<String>,
-    /// Values of which a field must have one.
+    /// Fields, and the values of which each must have one.
     #[serde(default)]
     when: BTreeMap<String, Vec<String>>,
     /// Fields that may hold the row's time, the best first.
     #[serde(default)]
     pub(super) time: Vec<String>,
-    /// Fields whose times are UTC where they state no zone.
+    /// Fields whose times are UTC if they have no zone.
     #[serde(default)]
     pub(super) utc: Vec<String>,
-    /// Fields that state the zone of the record's other times, the best first.
+    /// Fields with the zone of the record's other times, the best first.
     #[serde(default)]
     pub(super) zone: Vec<String>,
-    /// Column, and the fields that may hold it, the best first.
+    /// Columns, and the fields that may fill them, the best first.
     #[serde(default)]
     pub(super) columns: BTreeMap<String, OneOrMore>,
-    /// Column, and the value all rows have.
+    /// Columns, and the value of all rows.
     #[serde(default)]
     pub(super) constants: BTreeMap<String, String>,
-    /// Column, and its values by other values.
+    /// Columns, and replacements for their values.
     #[serde(default)]
     pub(super) values: BTreeMap<String, BTreeMap<String, String>>,
-    /// Column, and the text behind the last of which its value begins.
+    /// Columns, and a separator; the value starts after its last occurrence.
     #[serde(default)]
     pub(super) behind: BTreeMap<String, String>,
-    /// Column, and the text before the first of which its value ends.
+    /// Columns, and a separator; the value ends before its first occurrence.
     #[serde(default)]
     pub(super) before: BTreeMap<String, String>,
-    /// Column, and its type where it is not text.
+    /// Columns that are not text, and their types.
     #[serde(default)]
     pub(super) types: BTreeMap<String, TypeName>,
-    /// Column that clusters rows, where the table is none Hindcast reads.
+    /// Column that clusters rows, for tables that Hindcast does not know.
     #[serde(default)]
     pub(super) cluster_by: Option<String>,
 }
 
-/// A field, or several.
+/// One field, or several.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(super) enum OneOrMore {
@@ -157,17 +157,17 @@ impl From<TypeName> for ColumnKind {
     }
 }
 
-/// What is to be done with a record.
+/// What to do with a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'s, 'r> {
-    /// It is a row of a table, by the rule of this place in the list.
+    /// It is a row of a table, by the rule with this index.
     Row(usize, &'r str),
-    /// No rule takes it: of this kind, which the source knows to tell.
+    /// No rule takes it; its kind is known.
     SetAside(&'r str),
-    /// No rule takes it, and nothing tells what it is.
-    Nowhere(&'s str),
-    /// The rule that takes it tells no table, and none was asked for.
-    Unnamed(&'s str),
+    /// No rule takes it, and its kind is not known.
+    NoRule(&'s str),
+    /// The rule that takes it names no table, and the user named none.
+    NoTable(&'s str),
 }
 
 impl Source {
@@ -176,14 +176,17 @@ impl Source {
         BUILT_IN.iter().map(|(name, _)| *name).collect()
     }
 
-    /// The built-in source of that name.
+    /// The built-in source with that name.
     ///
     /// # Errors
-    /// [`Error::Config`] where there is none, with the names there are.
+    /// [`Error::Config`] if there is none, with the existing names.
     pub(super) fn built_in(name: &str) -> Result<Self> {
         let found = BUILT_IN.iter().find(|(known, _)| *known == name);
         let (name, text) = found.ok_or_else(|| {
-            Error::Config(format!("there is no source {name:?}; there are {}", Self::names().join(", ")))
+            Error::Config(format!(
+                "there is no source {name:?}; the sources are {}",
+                Self::names().join(", ")
+            ))
         })?;
         Self::parse(name, text)
     }
@@ -191,7 +194,7 @@ impl Source {
     /// The source a mapping file describes.
     ///
     /// # Errors
-    /// [`Error::Config`] where it is no such file, with line and column.
+    /// [`Error::Config`] with line and column if it is not a valid mapping file.
     pub(super) fn parse(name: &str, text: &str) -> Result<Self> {
         let mut source: Source =
             toml::from_str(text).map_err(|error| Error::Config(format!("{name}: {error}")))?;
@@ -201,12 +204,12 @@ impl Source {
         Ok(source)
     }
 
-    /// The built-in source of most of these records; the generic one where none is recognised. Where a table is `asked`
-    /// for, it must have a rule for that table, or one that makes rows of it of most of them.
+    /// The built-in source that matches most of these records; the generic one if none does. If the user names a table,
+    /// the source must have a rule for it, or one that turns most records into its rows.
     ///
     /// # Errors
-    /// [`Error::Internal`] where a built-in source is broken.
-    pub(super) fn of_records(records: &[Record<'_>], asked: Option<&str>) -> Result<Self> {
+    /// [`Error::Internal`] if a built-in source is invalid.
+    pub(super) fn of_records(records: &[Record<'_>], requested_table: Option<&str>) -> Result<Self> {
         for name in Self::names() {
             let source = Self::built_in(name)?;
             let most = |is_so: &dyn Fn(&Record<'_>) -> bool| {
@@ -215,11 +218,13 @@ impl Source {
             let is_taken = |record: &Record<'_>| {
                 let mut record = record.clone();
                 json::shape(&mut record, &source).is_ok()
-                    && matches!(source.route(&record, asked), Route::Row(..))
+                    && matches!(source.route(&record, requested_table), Route::Row(..))
             };
-            let has_rule =
-                |asked: &str| source.tables.iter().any(|rule| rule.table.as_deref() == Some(asked));
-            let serves = asked.is_none_or(|asked| has_rule(asked) || most(&is_taken));
+            let has_rule = |requested_table: &str| {
+                source.tables.iter().any(|rule| rule.table.as_deref() == Some(requested_table))
+            };
+            let serves =
+                requested_table.is_none_or(|requested_table| has_rule(requested_table) || most(&is_taken));
             if most(&|record| source.is_recognised(record)) && serves {
                 return Ok(source);
             }
@@ -239,37 +244,46 @@ impl Source {
         self.named.contains(field)
     }
 
-    /// Where `record` goes: to the table `asked` for, where one is.
-    pub(super) fn route<'s, 'r>(&'s self, record: &'r Record<'_>, asked: Option<&'r str>) -> Route<'s, 'r>
+    /// Finds the rule and the table for `record`: the requested table if there is one.
+    pub(super) fn route<'s, 'r>(
+        &'s self,
+        record: &'r Record<'_>,
+        requested_table: Option<&'r str>,
+    ) -> Route<'s, 'r>
     where
         's: 'r,
     {
         let kind = self.kind.iter().flat_map(OneOrMore::all).find_map(|kind| field_value(record, kind));
-        let is_own = asked.is_some_and(|asked| TableSpec::by_name(asked).is_none());
+        let is_own =
+            requested_table.is_some_and(|requested_table| TableSpec::by_name(requested_table).is_none());
         for (index, rule) in self.tables.iter().enumerate() {
             if !rule.takes(record) {
                 continue;
             }
             let named = rule.table.as_deref().or_else(|| rule.name_in(record));
-            match (named, asked) {
-                (Some(named), Some(asked)) if named == asked => return Route::Row(index, named),
-                // A table of the user's own is made by the rule that would make one of Hindcast's.
-                (Some(_), Some(asked)) if rule.table.is_some() && is_own && !rule.on_request => {
-                    return Route::Row(index, asked);
+            match (named, requested_table) {
+                (Some(named), Some(requested_table)) if named == requested_table => {
+                    return Route::Row(index, named);
+                }
+                // A table that Hindcast does not know uses the rule of a known table.
+                (Some(_), Some(requested_table)) if rule.table.is_some() && is_own && !rule.on_request => {
+                    return Route::Row(index, requested_table);
                 }
                 (Some(_), Some(_)) if rule.table.is_some() => {}
-                (_, Some(asked)) if rule.table.is_none() => return Route::Row(index, asked),
+                (_, Some(requested_table)) if rule.table.is_none() => {
+                    return Route::Row(index, requested_table);
+                }
                 (Some(named), None) if !rule.on_request => return Route::Row(index, named),
-                (None, None) if kind.is_none() => return Route::Unnamed(&self.name),
+                (None, None) if kind.is_none() => return Route::NoTable(&self.name),
                 _ => {}
             }
         }
-        kind.map_or(Route::Nowhere(&self.name), Route::SetAside)
+        kind.map_or(Route::NoRule(&self.name), Route::SetAside)
     }
 }
 
 impl TableRule {
-    /// The fields it names.
+    /// The fields that the rule names.
     fn named(&self) -> impl Iterator<Item = &String> {
         let columns = self.columns.values().flat_map(OneOrMore::all);
         columns.chain(&self.time).chain(&self.has).chain(self.when.keys()).chain(&self.named_by)
@@ -284,18 +298,18 @@ impl TableRule {
     }
 
     fn name_in<'r>(&'r self, record: &'r Record<'_>) -> Option<&'r str> {
-        let told = field_value(record, self.named_by.as_deref()?)?;
-        let name = self.names.get(told).map_or(told, String::as_str);
+        let value = field_value(record, self.named_by.as_deref()?)?;
+        let name = self.names.get(value).map_or(value, String::as_str);
         Some(name.strip_prefix(&self.name_prefix).unwrap_or(name)).filter(|name| is_table_name(name))
     }
 }
 
-/// Whether `name` can be the name of a table and its folder.
+/// Whether `name` is valid as the name of a table and its folder.
 pub(super) fn is_table_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 128 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// The value of the first field of that name.
+/// The value of the first field with that name.
 pub(super) fn field_value<'r>(record: &'r Record<'_>, field: &str) -> Option<&'r str> {
     record.iter().find(|(name, _)| name == field).map(|(_, value)| value.as_ref())
 }
@@ -305,9 +319,9 @@ pub(crate) fn time_column(table: &str) -> &str {
     TableSpec::by_name(table).map_or("TimeGenerated", |spec| spec.time_column)
 }
 
-/// The column whose values cluster a table's rows, where it has one.
-pub(crate) fn cluster_column<'a>(table: &str, told: Option<&'a str>) -> Option<&'a str> {
-    TableSpec::by_name(table).map_or(told, |spec| spec.shard_key)
+/// The column that clusters a table's rows: that of a known table, otherwise the declared one.
+pub(crate) fn cluster_column<'a>(table: &str, declared: Option<&'a str>) -> Option<&'a str> {
+    TableSpec::by_name(table).map_or(declared, |spec| spec.shard_key)
 }
 
 #[cfg(test)]
@@ -320,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn built_in_sources_are_whole_and_name_columns_that_exist() {
+    fn built_in_sources_are_valid_and_name_columns_that_exist() {
         for name in Source::names() {
             let source = Source::built_in(name).unwrap();
             for rule in &source.tables {
@@ -352,20 +366,22 @@ mod tests {
         ));
         assert_eq!(zeek.route(&record(&[("@stream", "ntp")]), None), Route::SetAside("ntp"));
         assert_eq!(zeek.route(&record(&[("_path", "ssl")]), None), Route::SetAside("ssl"));
-        assert_eq!(zeek.route(&record(&[("uid", "C")]), None), Route::Nowhere("zeek"));
+        assert_eq!(zeek.route(&record(&[("uid", "C")]), None), Route::NoRule("zeek"));
         assert!(matches!(zeek.route(&conn, Some("Own")), Route::Row(_, "Own")));
-        assert!(matches!(zeek.route(&conn, Some("AuditLogs")), Route::Nowhere(_)));
+        assert!(matches!(zeek.route(&conn, Some("AuditLogs")), Route::NoRule(_)));
         let stream = Source::built_in("defender-stream").unwrap();
         let event = record(&[("category", "AdvancedHunting-DeviceFileEvents")]);
         assert!(matches!(stream.route(&event, None), Route::Row(_, "DeviceFileEvents")));
         let generic = Source::built_in("generic").unwrap();
-        assert!(matches!(generic.route(&conn, None), Route::Unnamed(_)));
+        assert!(matches!(generic.route(&conn, None), Route::NoTable(_)));
         assert!(matches!(generic.route(&conn, Some("Own")), Route::Row(_, "Own")));
     }
 
     #[test]
-    fn most_records_tell_the_source_not_an_odd_one() {
-        let name_of = |records: &[Record<'_>], asked| Source::of_records(records, asked).unwrap().name;
+    fn most_records_decide_the_source_not_a_single_one() {
+        let name_of = |records: &[Record<'_>], requested_table| {
+            Source::of_records(records, requested_table).unwrap().name
+        };
         let plain = record(&[("TimeGenerated", "2026-01-05T08:00:00Z"), ("SourceIP", "10.0.0.1")]);
         let mut odd = plain.clone();
         odd.push((Cow::Borrowed("Event"), Cow::Borrowed("{\"System\":{}}")));

@@ -1,9 +1,9 @@
-//! What import does not read, told by a file's beginning, and what to do with it instead.
+//! Detects formats that import does not read from a file's beginning, and advises what to do.
 
 use super::cef::PAN_OS_TYPES;
 use super::messages;
 
-/// What binary files begin with, what they are, and what makes a file of them that import reads.
+/// Magic bytes of binary formats, their descriptions, and how to convert them.
 const BINARY: [(&[u8], &str, &str); 14] = [
     (b"BZh", "compressed with bzip2", "decompress it with bunzip2"),
     (b"\xfd7zXZ\0", "compressed with xz", "decompress it with unxz"),
@@ -25,11 +25,12 @@ const BINARY: [(&[u8], &str, &str); 14] = [
     (b"SQLite format 3\0", "an SQLite database", "export its tables as CSV or NDJSON"),
 ];
 
-/// What to do with lines that have fields, which import does not take apart.
-const AS_FIELDS: &str = "convert them to NDJSON or to CSV with a header, and say with --mapping FILE which field becomes which column";
+/// Advice for lines with fields that import does not parse.
+const AS_FIELDS: &str =
+    "convert them to NDJSON or to CSV with a header, and map fields to columns with --mapping FILE";
 const AS_CEF: &str = "have the device send CEF, which import reads";
 
-/// Why a file that begins with `text` is not read though it is no text, and what to do.
+/// Why a file that begins with `text` is not read if it is not text, and what to do.
 pub(super) fn binary(text: &[u8]) -> Option<String> {
     if let Some((_, what, advice)) = BINARY.iter().find(|(magic, ..)| text.starts_with(magic)) {
         return Some(format!("the file is {what}: {advice}"));
@@ -37,10 +38,10 @@ pub(super) fn binary(text: &[u8]) -> Option<String> {
     let is_control = |byte: &&u8| **byte < b' ' && !byte.is_ascii_whitespace() && !matches!(**byte, 0 | 0x1b);
     let controls = text.iter().filter(is_control).count();
     (controls * 20 > text.len())
-        .then(|| "the file is no text: convert it to CSV, NDJSON, JSON or Parquet".to_owned())
+        .then(|| "the file is not text: convert it to CSV, NDJSON, JSON or Parquet".to_owned())
 }
 
-/// Why text with these first lines is not read, and what to do; `None` where it can be CSV.
+/// Why text with these first lines is not read, and what to do; `None` if it can be CSV.
 pub(super) fn lines(lines: &[&[u8]]) -> Option<String> {
     let texts: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(line)).collect();
     let most =
@@ -53,7 +54,7 @@ pub(super) fn lines(lines: &[&[u8]]) -> Option<String> {
     }
     if is_pan_os(first) && most(&is_pan_os) {
         return Some(format!(
-            "its lines are PAN-OS logs in the format of its own syslog, which import does not read: {AS_CEF} (PAN-OS: \
+            "its lines are PAN-OS logs in its own syslog format, which import does not read: {AS_CEF} (PAN-OS: \
              a custom log format in the syslog server profile), or {AS_FIELDS}"
         ));
     }
@@ -67,14 +68,13 @@ pub(super) fn lines(lines: &[&[u8]]) -> Option<String> {
     }
     if most(&is_pairs) {
         return Some(format!(
-            "its lines are pairs of key=value, which import does not read: {AS_CEF}, or {AS_FIELDS}"
+            "its lines are key=value pairs, which import does not read: {AS_CEF}, or {AS_FIELDS}"
         ));
     }
     let is_syslog = |text: &str| messages::is_record(text.trim_start().as_bytes()) && !is_row(text);
     if is_syslog(first) && most(&is_syslog) {
         return Some(format!(
-            "its lines are syslog messages that hold neither CEF nor JSON: {AS_CEF}, or {AS_FIELDS}; where CEF comes \
-             further below, --source cef reads the file"
+            "its lines are syslog messages that hold neither CEF nor JSON: {AS_CEF}, or {AS_FIELDS}; if CEF follows later in the file, read it with --source cef"
         ));
     }
     if is_data(first) {
@@ -85,27 +85,27 @@ pub(super) fn lines(lines: &[&[u8]]) -> Option<String> {
     let words = |text: &str| text.split_whitespace().count();
     let is_spaced = |text: &str| !text.contains([',', ';', '\t']) && words(text) == words(first);
     (words(first) > 3 && texts.len() > 1 && most(&is_spaced))
-        .then(|| format!("its fields are parted by spaces, which import does not read: {AS_FIELDS}"))
+        .then(|| format!("its fields are separated by spaces, which import does not read: {AS_FIELDS}"))
 }
 
-/// Why a CSV file with this header is not read as it is, though a mapping file can read it.
+/// Why a CSV file with this header needs a mapping file.
 pub(super) fn header(names: &[String]) -> Option<String> {
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
     (has("Receive Time") && has("Threat/Content Type")).then(|| {
-        "it is an export of the web interface of PAN-OS, whose columns need a mapping file (--mapping FILE): \
-         docs/mappings/pan-os-web-export.toml is one"
+        "it is an export of the web interface of PAN-OS, whose columns need a mapping file (--mapping FILE), \
+                 such as docs/mappings/pan-os-web-export.toml"
             .to_owned()
     })
 }
 
-/// PAN-OS: a future use field, the time, the serial number and the type, behind a syslog header or not.
+/// PAN-OS: a field for future use, the time, the serial number and the type, with or without a syslog header.
 fn is_pan_os(text: &str) -> bool {
     let mut cells = text.split(',').skip(1);
     let is_time = |text: &str| text.len() == 19 && text.as_bytes()[4] == b'/' && text.as_bytes()[13] == b':';
     cells.next().is_some_and(is_time) && cells.nth(1).is_some_and(|kind| PAN_OS_TYPES.contains(&kind))
 }
 
-/// Three words or more that are `key=value`, and most of them: values may hold spaces.
+/// Whether most words, and at least three, are `key=value`. Values may contain spaces.
 fn is_pairs(text: &str) -> bool {
     let is_pair = |word: &&str| {
         word.split_once('=').is_some_and(|(key, _)| {
@@ -125,7 +125,7 @@ fn is_row(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_digit()) && cells(text).count() > 2
 }
 
-/// Whether a line that should name columns holds values: an address or a time of day is no name.
+/// Whether a line that should name columns has values: an address or a time of day is not a name.
 fn is_data(first: &str) -> bool {
     let is_time = |cell: &str| {
         let bytes = cell.as_bytes();
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_read_is_told_with_a_way_out() {
+    fn unsupported_formats_are_named_with_advice() {
         for (text, word) in [
             ("<14>Jan  5 08:00:00 fw LEEF:1.0|P|Q|1|allow|cat=TRAFFIC|src=10.1.1.5|dst=203.0.113.9", "LEEF"),
             ("1,2026/01/05 08:00:00,0123,TRAFFIC,end,2561,2026/01/05 08:00:00,10.1.1.5", "PAN-OS"),

@@ -1,4 +1,4 @@
-//! CEF messages in a field of JSON or CSV records, as collectors wrap what they receive.
+//! Unwraps CEF messages from a field of JSON or CSV records, in which collectors put what they receive.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,9 +7,9 @@ use super::format::Record;
 use super::json::{nested, owned};
 use super::{cef, json, messages};
 
-/// Objects within objects in which a message is looked for.
+/// Levels of nested objects that are searched for a message.
 const DEPTH: usize = 3;
-/// What the name of a wrapping field begins with where the message has a field of that name.
+/// Prefix of a wrapper's field if the message has a field with the same name.
 const WRAPPER: &str = "wrapper.";
 
 /// The path of the field that holds a CEF message in most of `records`.
@@ -36,10 +36,10 @@ fn path_in(record: &Record<'_>, depth: usize) -> Option<String> {
     })
 }
 
-/// The messages in the field at `path` as records, each with the record's other fields behind its own.
+/// The messages in the field at `path` as records. Each also gets the record's other fields, after its own.
 ///
 /// # Errors
-/// That there is no such field. A message that can't be read is an error in its place.
+/// The field does not exist. A message that can't be read is an error in the list.
 pub(super) fn unwrap<'a>(
     record: &mut Record<'a>,
     path: &str,
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_found_and_taken_out() {
+    fn messages_are_found_and_unwrapped() {
         let lines = [
             r#"{"@timestamp":"2026-01-05T08:00:00Z","event":{"original":"<14>CEF:0|V|P|1|c|n|1|src=10.1.1.5 act=deny CEF:0|V|P|1|c|n|1|act=\"a\""},"act":"x"}"#,
             r#"{"message":"not CEF:0|a quotation"}"#,

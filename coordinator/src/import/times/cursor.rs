@@ -1,15 +1,15 @@
-//! Reads a text of ASCII from left to right.
+//! Reads ASCII text from left to right.
 
-/// A place in a text.
+/// A position in a text.
 #[derive(Debug, Clone)]
 pub(super) struct Cursor<'t> {
     text: &'t str,
-    /// The next byte.
+    /// Index of the next byte.
     pub(super) at: usize,
 }
 
 impl<'t> Cursor<'t> {
-    /// The start of `text`, which is ASCII.
+    /// Starts at the beginning of `text`, which is ASCII.
     pub(super) fn new(text: &'t str) -> Self {
         Self { text, at: 0 }
     }
@@ -18,35 +18,35 @@ impl<'t> Cursor<'t> {
         self.at >= self.text.len()
     }
 
-    /// The next byte.
+    /// Index of the next byte.
     pub(super) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Goes past the next byte, if it is one of `wanted`.
+    /// Skips the next byte if it is one of `wanted`, and returns it.
     pub(super) fn take_any(&mut self, wanted: &[u8]) -> Option<u8> {
         let next = self.peek().filter(|byte| wanted.contains(byte))?;
         self.at += 1;
         Some(next)
     }
 
-    /// Goes past the next byte, if it is `wanted`.
+    /// Skips the next byte if it is `wanted`.
     pub(super) fn take(&mut self, wanted: u8) -> bool {
         self.take_any(&[wanted]).is_some()
     }
 
-    /// Goes past spaces; says how many.
+    /// Skips spaces, and returns their number.
     pub(super) fn spaces(&mut self) -> usize {
         self.take_while(|byte| byte == b' ').len()
     }
 
-    /// The letters that come next.
+    /// Takes the letters that follow.
     pub(super) fn letters(&mut self) -> &'t str {
         self.take_while(|byte| byte.is_ascii_alphabetic())
     }
 
-    /// The number that comes next and how many digits it has: at least one and at most `most`, of which no further digit
-    /// follows. The cursor stays where that is not so.
+    /// Takes a number of one to `most` digits that no further digit follows, and returns it with the number of its digits.
+    /// Otherwise the cursor does not move.
     pub(super) fn number(&mut self, most: usize) -> Option<(u32, usize)> {
         let start = self.at;
         let digits = self.take_while(|byte| byte.is_ascii_digit());
@@ -57,7 +57,7 @@ impl<'t> Cursor<'t> {
         number.map(|number| (number, digits.len()))
     }
 
-    /// The number that comes next, if it has exactly so many digits.
+    /// Takes a number of exactly `digits` digits.
     pub(super) fn number_of(&mut self, digits: usize) -> Option<u32> {
         let start = self.at;
         let found = self.number(digits).filter(|(_, length)| *length == digits);
@@ -67,7 +67,7 @@ impl<'t> Cursor<'t> {
         found.map(|(number, _)| number)
     }
 
-    /// What comes next, up to where `is_taken` ends.
+    /// Takes bytes as long as `is_taken` holds.
     pub(super) fn take_while(&mut self, is_taken: impl Fn(u8) -> bool) -> &'t str {
         let start = self.at;
         self.at += self.text.as_bytes()[start..].iter().take_while(|byte| is_taken(**byte)).count();

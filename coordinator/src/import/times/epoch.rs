@@ -1,16 +1,16 @@
-//! Times as numbers: since 1970 in seconds or parts of them, since 1601 in Windows' units, or the digits of a date.
+//! Times as numbers: seconds or their fractions since 1970, Windows FILETIME since 1601, or the digits of a date.
 
 use chrono::NaiveDate;
 use hindcast_common::time::{MICROS_PER_SECOND, date_start_us};
 
-/// Seconds from 1601, where Windows counts from, to 1970.
+/// Seconds from 1601, the epoch of FILETIME, to 1970.
 const FILETIME_EPOCH_SECONDS: i64 = 11_644_473_600;
-/// FILETIME of 1990, and of 2200: as nanoseconds since 1970, all of them would lie before 1976.
+/// FILETIMEs of 1990 to 2200. As nanoseconds since 1970, all of them would be before 1976.
 const FILETIMES: std::ops::Range<i64> = 122_756_256_000_000_000..189_025_920_000_000_000;
-/// Nanoseconds since 1970 are read from 2000 on. What lies below, up to 1992, is what .NET counts since the year 1.
+/// Nanoseconds since 1970 are accepted from 2000 on. Smaller numbers, up to 1992, can be .NET ticks since the year 1.
 const FIRST_NANOSECONDS: i64 = 946_684_800_000_000_000;
 
-/// A time as a number.
+/// A time written as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Number {
     /// An instant, in UTC microseconds.
@@ -19,7 +19,7 @@ pub(super) enum Number {
     Local(i64),
 }
 
-/// The time that a number of digits, with or without a fraction, means by its size; `None` where it is no such number.
+/// Reads a number, with or without a fraction, as a time whose unit follows from its size; `None` for other text.
 pub(super) fn number(text: &str) -> Option<Number> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -28,7 +28,7 @@ pub(super) fn number(text: &str) -> Option<Number> {
     }
     let number: i64 = whole.parse().ok()?;
     match whole.len() {
-        // Seconds up to the year 2286. What is finer than microseconds is cut.
+        // Seconds up to the year 2286. Digits beyond microseconds are dropped.
         1..=10 => {
             let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(6);
             let micros = digits.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
@@ -44,7 +44,7 @@ pub(super) fn number(text: &str) -> Option<Number> {
     }
 }
 
-/// `20260305064013`: as microseconds since 1970, all of these would lie within 1970.
+/// Reads `20260305064013`. As microseconds since 1970, all such numbers would be within 1970.
 fn digits_of_a_date(number: i64) -> Option<i64> {
     let part = |divisor: i64| (number / divisor % 100) as u32;
     let date = NaiveDate::from_ymd_opt((number / 10_000_000_000) as i32, part(100_000_000), part(1_000_000))?;
@@ -53,7 +53,7 @@ fn digits_of_a_date(number: i64) -> Option<i64> {
     (hour < 24 && minute < 60 && second < 60).then(|| date_start_us(date) + seconds * MICROS_PER_SECOND)
 }
 
-/// The instant of PowerShell's `/Date(1767599900000)/`, milliseconds since 1970. An offset in it says how to show it.
+/// The instant of PowerShell's `/Date(1767599900000)/`, milliseconds since 1970. An offset only affects how it is displayed.
 pub(super) fn json_date_us(text: &str) -> Option<i64> {
     let number = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
     let end = number.find(['+', '-']).unwrap_or(number.len());
@@ -71,7 +71,7 @@ mod tests {
     use hindcast_common::time::parse_time;
 
     #[test]
-    fn numbers_tell_their_unit_by_their_size() {
+    fn the_size_of_a_number_decides_its_unit() {
         let instant = |text| match number(text) {
             Some(Number::Instant(micros)) => micros,
             other => panic!("{text}: {other:?}"),
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(instant("134171664130000000"), wanted);
         assert_eq!(instant("1772692813.9881239"), wanted + 988_123);
         assert_eq!(number("20260305064013"), Some(Number::Local(wanted)));
-        // .NET ticks, which would be nanoseconds of 1990; and what is no number.
+        // .NET ticks, which would be nanoseconds of 1990, and text that is not a number.
         for text in ["639082836139880000", "637552227260000000", "20261305064013", "1.2.3", "", "-1", "1e9"] {
             assert_eq!(number(text), None, "{text}");
         }

@@ -1,4 +1,5 @@
-//! Times as logs write them. What a text does not say for sure is proven by its file, given by the user, or no time.
+//! Parses times as logs write them. If a text is ambiguous, the file must prove the meaning or the user must give it;
+//! otherwise the text is not a time.
 
 mod cursor;
 mod epoch;
@@ -25,90 +26,90 @@ use order::{DayMonth, Orders};
 use written::{Written, WrittenDate};
 use zones::Stated;
 
-/// The years 1990 to 2200, in microseconds since 1970: a log can have been written in them.
+/// The years 1990 to 2200 in microseconds since 1970: times outside are not accepted.
 const LOGGED_US: std::ops::Range<i64> = 631_152_000 * MICROS_PER_SECOND..7_258_118_400 * MICROS_PER_SECOND;
 
-/// What the user says of the times in files.
+/// How the user wants times to be read.
 #[derive(Debug, Clone, Default)]
 pub struct TimeOptions {
-    /// The order of day and month in dates of numbers; proven by each file where absent.
+    /// The order of day and month in numeric dates. If absent, each file must prove it.
     pub dates: Option<DateOrder>,
-    /// The zone of times that state none.
+    /// The zone of times without one.
     pub zone: Zone,
-    /// The instant, in UTC microseconds, before which times without a year lie; the file's modification where absent.
+    /// Times without a year are before this instant, in UTC microseconds; before the file's last modification if absent.
     pub logged_before_us: Option<i64>,
 }
 
-/// Goes through a file for what its dates prove.
+/// Reads a file for what its dates prove.
 type Gather = Box<dyn Fn() -> Result<Evidence> + Send + Sync>;
 
 /// Reads the times of one file.
 pub(super) struct Times {
     options: TimeOptions,
-    /// No time without a year lies later, in UTC microseconds.
+    /// The latest time without a year, in UTC microseconds.
     latest_us: i64,
-    /// Asked once, by the first date whose order has to be known: what it gives depends on the file alone.
+    /// Called once, for the first date whose order matters. Its result depends only on the file.
     gather: Gather,
     orders: OnceLock<Result<Orders, Error>>,
 }
 
-/// A text to be read as a time.
+/// A text to parse as a time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Value<'v> {
     /// The field that holds it.
     pub(super) field: &'v str,
     /// The text.
     pub(super) text: &'v str,
-    /// Whether the field's times are UTC where they state no zone.
+    /// Whether the field's times are UTC if they have no zone.
     pub(super) is_utc: bool,
-    /// The zone that the record states for its times.
+    /// The zone that the record gives for its times.
     pub(super) record_zone: Option<&'v str>,
 }
 
-/// A time that was read.
+/// A parsed time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ParsedTime {
     /// The instant, in UTC microseconds.
     pub(super) micros: i64,
-    /// The year, where neither the text nor its record states one.
+    /// The assumed year, if neither the text nor its record has one.
     pub(super) assumed_year: Option<i32>,
 }
 
-/// Why a text is not read as a time.
+/// Why a text is not a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TimeError {
-    /// It is none, or none for sure.
+    /// It is not a time, or an ambiguous one.
     NoTime,
-    /// Its date does not exist in the order that the file's dates have.
+    /// Its date does not exist in the order of the file's dates.
     NotInOrder(DateOrder),
     /// Clocks skip it in its zone.
     Skipped(Zone),
-    /// Its zone, or that of its record, is not known for sure.
+    /// Its zone, or that of its record, is unknown or ambiguous.
     UnknownZone(String),
-    /// The order of day and month is not known: the file can't be imported.
+    /// The order of day and month is not known, so the file can't be imported.
     Undecided,
 }
 
 impl TimeError {
-    /// The reason, of `text`.
+    /// The reason as a message about `text`.
     pub(super) fn reason(&self, text: &str) -> String {
         match self {
             TimeError::NoTime | TimeError::Undecided => format!("{text:?} is not a time"),
             TimeError::NotInOrder(order) => format!("{text:?} is not a date with {}", order.words()),
             TimeError::Skipped(zone) => {
-                format!("{text:?} does not exist in {zone}, where clocks were put forward over it")
+                format!("{text:?} does not exist in {zone}: clocks skip it there")
             }
             TimeError::UnknownZone(name) => {
                 format!(
-                    "{text:?} is in a time zone that {name:?} does not name for sure; give it with --time-zone"
+                    "the time zone {name:?} of {text:?} is unknown or ambiguous; give it with --time-zone"
                 )
             }
         }
     }
 }
 
-/// What a text says, before it is an instant.
-enum Said<'t> {
+/// The content of a text, before conversion to an instant.
+enum ParsedText<'t> {
     Instant(i64),
     Local(i64),
     Written(Written<'t>),
@@ -121,22 +122,22 @@ impl Times {
         Self { options, latest_us, gather, orders: OnceLock::new() }
     }
 
-    /// Times of no file: nothing proves the order of their dates.
+    /// Times without a file, so that nothing proves the order of their dates.
     pub(super) fn without_proof(options: TimeOptions) -> Self {
         Self::new(options, 0, Box::new(|| Ok(Evidence::default())))
     }
 
-    /// Reads `value`. `near` gives another time of the same record, for the year of a time without one.
+    /// Parses `value`. `near` returns another time of the same record, which decides the year of a time without one.
     pub(super) fn read(
         &self,
         value: Value<'_>,
         near: impl FnOnce() -> Option<i64>,
     ) -> Result<ParsedTime, TimeError> {
-        let text = plain(value.text);
-        let written = match said(&text).ok_or(TimeError::NoTime)? {
-            Said::Instant(micros) => return certain(micros),
-            Said::Local(local_us) => return self.instant(local_us, None, value).and_then(certain),
-            Said::Written(written) => written,
+        let text = normalize_spaces(value.text);
+        let written = match parse_text(&text).ok_or(TimeError::NoTime)? {
+            ParsedText::Instant(micros) => return certain(micros),
+            ParsedText::Local(local_us) => return self.instant(local_us, None, value).and_then(certain),
+            ParsedText::Written(written) => written,
         };
         let instant_of = |date| self.instant_on(date, &written, value);
         match written.date {
@@ -160,13 +161,13 @@ impl Times {
         }
     }
 
-    /// The instant of `value`, where it states its date in full.
+    /// The instant of `value`, if it has a full date.
     pub(super) fn dated_us(&self, value: Value<'_>) -> Option<i64> {
-        let text = plain(value.text);
-        let micros = match said(&text)? {
-            Said::Instant(micros) => Some(micros),
-            Said::Local(local_us) => self.instant(local_us, None, value).ok(),
-            Said::Written(written) => match written.date {
+        let text = normalize_spaces(value.text);
+        let micros = match parse_text(&text)? {
+            ParsedText::Instant(micros) => Some(micros),
+            ParsedText::Local(local_us) => self.instant(local_us, None, value).ok(),
+            ParsedText::Written(written) => match written.date {
                 WrittenDate::Whole(date) => self.instant_on(date, &written, value).ok(),
                 WrittenDate::DayMonth(_) | WrittenDate::NoYear { .. } => None,
             },
@@ -174,8 +175,9 @@ impl Times {
         micros.filter(|micros| LOGGED_US.contains(micros))
     }
 
-    /// Adds what the date of `value` proves, if its order is not told. `dated_us` is another time of its record: where one order
-    /// alone gives the same second, that is a proof. Says whether the value may be a time.
+    /// Adds to `evidence` what the date of `value` proves about the order of day and month. `dated_us` is another time
+    /// of its record: if only one order gives the same second, that is a proof. Returns whether the value may be a
+    /// time.
     pub(super) fn gather(
         &self,
         value: Value<'_>,
@@ -184,9 +186,9 @@ impl Times {
         is_used: bool,
         evidence: &mut Evidence,
     ) -> bool {
-        let text = plain(value.text);
-        let Some(said) = said(&text) else { return false };
-        let Said::Written(written) = said else { return true };
+        let text = normalize_spaces(value.text);
+        let Some(parsed) = parse_text(&text) else { return false };
+        let ParsedText::Written(written) = parsed else { return true };
         let WrittenDate::DayMonth(date) = written.date else { return true };
         let is_dated = |order| {
             let micros = date.date(order).and_then(|date| self.instant_on(date, &written, value).ok());
@@ -203,10 +205,10 @@ impl Times {
         proof.is_some() || date.date(DateOrder::DayFirst).is_some()
     }
 
-    /// Whether the file's dates could be read.
+    /// Checks that the file's dates could be read.
     ///
     /// # Errors
-    /// [`Error::Config`] where their order is not known, [`Error::Io`] where the file's store broke off.
+    /// [`Error::Config`] if their order is not known, [`Error::Io`] if the file's store failed.
     pub(super) fn check(&self) -> Result<()> {
         match self.orders.get() {
             None | Some(Ok(_)) => Ok(()),
@@ -240,7 +242,7 @@ impl Times {
         self.instant(date_start_us(date) + written.time_us, written.zone, value)
     }
 
-    /// Why a date without a year is read in none: its zone is not known, or no year has it.
+    /// Why a date without a year is not a time: its zone is not known, or no year has the date.
     fn why_no_year(&self, (month, day): (u32, u32), written: &Written<'_>, value: Value<'_>) -> TimeError {
         let date = year::in_a_leap_year(month, day);
         let local_us = date.map(|date| date_start_us(date) + written.time_us);
@@ -248,7 +250,7 @@ impl Times {
         read.and_then(Result::err).unwrap_or(TimeError::NoTime)
     }
 
-    /// The instant of a local time: in the zone that its text states, else its field, its record, or the user.
+    /// The instant of a local time, in the zone of its text, otherwise that of its field, its record, or the user.
     fn instant(&self, local_us: i64, stated: Option<Stated<'_>>, value: Value<'_>) -> Result<i64, TimeError> {
         let unknown = |name: &str| TimeError::UnknownZone(name.to_owned());
         let stated = match (stated, value.record_zone) {
@@ -268,25 +270,25 @@ impl Times {
     }
 }
 
-/// The time of an instant whose year is known, if a log can have been written then.
+/// The time for an instant whose year is known, if it is in the accepted range.
 fn certain(micros: i64) -> Result<ParsedTime, TimeError> {
     LOGGED_US.contains(&micros).then_some(ParsedTime { micros, assumed_year: None }).ok_or(TimeError::NoTime)
 }
 
-fn said(text: &str) -> Option<Said<'_>> {
+fn parse_text(text: &str) -> Option<ParsedText<'_>> {
     if text.starts_with('/') {
-        return json_date_us(text).map(Said::Instant);
+        return json_date_us(text).map(ParsedText::Instant);
     }
     match number(text) {
-        Some(Number::Instant(micros)) => Some(Said::Instant(micros)),
-        Some(Number::Local(local_us)) => Some(Said::Local(local_us)),
-        None if text.is_ascii() => Written::parse(text).map(Said::Written),
+        Some(Number::Instant(micros)) => Some(ParsedText::Instant(micros)),
+        Some(Number::Local(local_us)) => Some(ParsedText::Local(local_us)),
+        None if text.is_ascii() => Written::parse(text).map(ParsedText::Written),
         None => None,
     }
 }
 
-/// The text without spaces around it, and with plain spaces in it in place of those that do not break lines.
-fn plain(text: &str) -> Cow<'_, str> {
+/// The trimmed text, with non-breaking spaces replaced by plain ones.
+fn normalize_spaces(text: &str) -> Cow<'_, str> {
     let text = text.trim();
     match text.is_ascii() {
         true => Cow::Borrowed(text),

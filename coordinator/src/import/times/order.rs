@@ -1,10 +1,10 @@
-//! The order of day and month in dates such as 3/5/2026: proven by a file as a whole, or given by the user.
+//! The order of day and month in dates such as 3/5/2026: the whole file proves it, or the user gives it.
 
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDate;
 
-/// Which of day and month comes first in dates of numbers.
+/// Whether day or month comes first in numeric dates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum DateOrder {
     /// 5/3/2026 is 5 March.
@@ -14,7 +14,7 @@ pub enum DateOrder {
 }
 
 impl DateOrder {
-    /// In words.
+    /// The order in words.
     pub(super) fn words(self) -> &'static str {
         match self {
             DateOrder::DayFirst => "the day first",
@@ -23,7 +23,7 @@ impl DateOrder {
     }
 }
 
-/// Day and month as numbers in the order of the text, and the year.
+/// Day and month in the order of the text, and the year.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DayMonth {
     pub(super) first: u32,
@@ -32,7 +32,7 @@ pub(super) struct DayMonth {
 }
 
 impl DayMonth {
-    /// The date in that order, if there is one.
+    /// The date in an order, if it exists.
     pub(super) fn date(self, order: DateOrder) -> Option<NaiveDate> {
         let (day, month) = match order {
             DateOrder::DayFirst => (self.first, self.second),
@@ -41,12 +41,12 @@ impl DayMonth {
         NaiveDate::from_ymd_opt(self.year, month, day)
     }
 
-    /// The date, where it is the same in both orders.
+    /// The date, if it is the same in both orders.
     pub(super) fn only_date(self) -> Option<NaiveDate> {
         self.date(DateOrder::DayFirst).filter(|_| self.first == self.second)
     }
 
-    /// The order that the date proves, since it is none in the other.
+    /// The order that the date proves, because it does not exist in the other.
     pub(super) fn proof(self) -> Option<DateOrder> {
         match (self.date(DateOrder::DayFirst), self.date(DateOrder::MonthFirst)) {
             (Some(_), None) => Some(DateOrder::DayFirst),
@@ -55,13 +55,13 @@ impl DayMonth {
         }
     }
 
-    /// Whether both orders give a date, and not the same.
+    /// Whether the two orders give different dates.
     fn is_open(self) -> bool {
         self.first != self.second && self.proof().is_none() && self.date(DateOrder::DayFirst).is_some()
     }
 }
 
-/// Where a date stands in a file.
+/// A date and its line in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
     line: u64,
@@ -72,13 +72,13 @@ struct Place {
 /// What the dates of a field prove.
 #[derive(Debug, Default)]
 struct OfField {
-    /// The first that proves that the day comes first.
+    /// The first date that proves that the day comes first.
     day_first: Option<Place>,
-    /// The first that proves that the month comes first.
+    /// The first date that proves that the month comes first.
     month_first: Option<Place>,
-    /// The first that proves nothing.
+    /// The first date that is ambiguous.
     open: Option<Place>,
-    /// Whether times of rows are read from the field.
+    /// Whether rows use times of the field.
     is_used: bool,
 }
 
@@ -92,8 +92,8 @@ pub(in crate::import) struct Evidence {
 pub(super) type Orders = HashMap<String, DateOrder>;
 
 impl Evidence {
-    /// Adds a date of `field`, which stands in line `line` (from 1) as `text`. `proof` is the order that the date proves,
-    /// by itself or with another time of its record.
+    /// Adds a date of `field`, written as `text` in line `line` (from 1). `proof` is the order that the date proves, by
+    /// itself or with another time of its record.
     pub(super) fn add(
         &mut self,
         field: &str,
@@ -116,10 +116,11 @@ impl Evidence {
         place.get_or_insert_with(|| Place { line, text: text.to_owned(), date });
     }
 
-    /// The order in each field: what its own dates prove, else what those of other fields prove.
+    /// Decides the order in each field: the one that its own dates prove, otherwise the one that dates of other fields
+    /// prove.
     ///
     /// # Errors
-    /// What contradicts itself, or that nothing proves an order.
+    /// The contradiction, or the date whose order nothing proves.
     pub(super) fn decide(&self) -> Result<Orders, String> {
         let proven = |of_field: &OfField| match (&of_field.day_first, &of_field.month_first) {
             (Some(_), None) => Some(DateOrder::DayFirst),
@@ -148,7 +149,7 @@ impl Evidence {
 fn contradiction(field: &str, day_first: &Place, month_first: &Place) -> String {
     format!(
         "dates of {field} are in two orders: line {} ({:?}) has the day first, line {} ({:?}) the month; split the file \
-         by their order, or give --dates day-first or --dates month-first, and times of the other order are rejected",
+                 by order, or give --dates day-first or --dates month-first to reject times in the other order",
         day_first.line, day_first.text, month_first.line, month_first.text
     )
 }
@@ -157,7 +158,7 @@ fn no_proof(field: &str, open: &Place) -> String {
     let date = |order| open.date.date(order).map_or(String::new(), |date| date.format("%-d %B").to_string());
     format!(
         "line {}: {field} {:?} is {} or {}, and no time in the file proves which; give --dates day-first or --dates \
-         month-first",
+                 month-first",
         open.line,
         open.text,
         date(DateOrder::DayFirst),
@@ -189,7 +190,7 @@ mod tests {
         assert_eq!(orders["t"], DateOrder::DayFirst);
         let orders = decided(&[("t", "1/3/2026"), ("t", "3/13/2026")]).unwrap();
         assert_eq!(orders["t"], DateOrder::MonthFirst);
-        // Another field of the file proves it; each field's own proof holds for it.
+        // Another field of the file proves it; a field's own proof has precedence.
         let orders = decided(&[("t", "1/3/2026"), ("u", "13/3/2026")]).unwrap();
         assert_eq!(orders["t"], DateOrder::DayFirst);
         let orders = decided(&[("t", "3/13/2026"), ("u", "13/3/2026")]).unwrap();
@@ -197,21 +198,21 @@ mod tests {
     }
 
     #[test]
-    fn without_a_proof_the_user_is_asked() {
+    fn without_a_proof_the_user_must_decide() {
         assert_eq!(decided(&[("t", "3/3/2026")]).unwrap(), Orders::new());
         assert_eq!(decided(&[("t", "13/13/2026"), ("t", "31/11/2026")]).unwrap(), Orders::new());
         assert_eq!(
             decided(&[("t", "3/3/2026"), ("t", "1/3/2026")]).unwrap_err(),
-            "line 2: t \"1/3/2026\" is 1 March or 3 January, and no time in the file proves which; give --dates \
-             day-first or --dates month-first"
+            "line 2: t \"1/3/2026\" is 1 March or 3 January, and no time in the file proves which; give --dates day-first or --dates \
+                 month-first"
         );
         assert!(decided(&[("t", "1/3/2026"), ("u", "13/3/2026"), ("v", "3/13/2026")]).is_err());
     }
 
     #[test]
     fn two_orders_in_one_field_are_named() {
-        let told = decided(&[("t", "1/3/2026"), ("t", "13/3/2026"), ("t", "3/14/2026")]).unwrap_err();
-        assert!(told.starts_with(
+        let message = decided(&[("t", "1/3/2026"), ("t", "13/3/2026"), ("t", "3/14/2026")]).unwrap_err();
+        assert!(message.starts_with(
             "dates of t are in two orders: line 2 (\"13/3/2026\") has the day first, line 3 (\"3/14/2026\") the month"
         ));
     }

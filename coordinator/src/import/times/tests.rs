@@ -1,4 +1,4 @@
-//! Every form of a time is read as what it is, or is no time.
+//! Tests that every form of a time is read with its meaning, or is not a time.
 
 use hindcast_common::Error;
 use hindcast_common::time::{format_micros, parse_time};
@@ -30,13 +30,13 @@ fn read_with(options: &TimeOptions, text: &str) -> Result<String, TimeError> {
     read.map(|reading| format_micros(reading.micros))
 }
 
-/// The instant that a file of this text alone gives.
+/// The instant that a file with only this text gives.
 fn read(text: &str) -> Option<String> {
     read_with(&TimeOptions::default(), text).ok()
 }
 
 #[test]
-fn forms_that_are_sure_are_read() {
+fn unambiguous_forms_are_read() {
     for (text, wanted) in [
         ("05/Mar/2026:06:40:13", "2026-03-05T06:40:13Z"),
         ("05/Mar/2026:06:40:13 +0100", "2026-03-05T05:40:13Z"),
@@ -84,7 +84,7 @@ fn forms_that_are_sure_are_read() {
 }
 
 #[test]
-fn forms_that_are_not_sure_are_no_times() {
+fn ambiguous_forms_are_not_times() {
     for text in [
         "",
         "0",
@@ -94,7 +94,7 @@ fn forms_that_are_not_sure_are_no_times() {
         "9999-12-31T23:59:59Z",
         "99999999999999999999",
         "1.2.3",
-        // Of 12 digits, of an exponent, of .NET's ticks, of a spreadsheet's days.
+        // 12 digits, an exponent, .NET ticks, and days of a spreadsheet.
         "177269281398",
         "1.772692813E9",
         "639082836139880000",
@@ -112,7 +112,7 @@ fn forms_that_are_not_sure_are_no_times() {
 }
 
 #[test]
-fn dates_in_an_order_that_nothing_proves_fail_the_file() {
+fn dates_in_an_unproven_order_fail_the_file() {
     for text in ["3/5/2026, 6:40:13 AM", "05.03.2026 06:40:13", "03-05-2026 06:40:13", "3/5/2026"] {
         let times = times(&TimeOptions::default(), &[text]);
         assert!(times.check().is_ok());
@@ -128,7 +128,7 @@ fn dates_in_an_order_that_nothing_proves_fail_the_file() {
 }
 
 #[test]
-fn the_zone_is_the_text_s_then_the_record_s_then_the_user_s() {
+fn the_zone_comes_from_text_then_record_then_user() {
     let berlin = TimeOptions { zone: Zone::parse("Europe/Berlin").unwrap(), ..TimeOptions::default() };
     let read = |text, record_zone, is_utc| {
         let value = Value { field: "t", text, is_utc, record_zone };
@@ -150,7 +150,7 @@ fn the_zone_is_the_text_s_then_the_record_s_then_the_user_s() {
 }
 
 #[test]
-fn a_year_that_is_not_stated_is_the_record_s_or_the_file_s() {
+fn a_missing_year_comes_from_record_or_file() {
     let near = Some(parse_time("2021-01-01T00:00:05Z").unwrap());
     let read = |options: &TimeOptions, near| {
         let read = times(options, &[]).read(value("Dec 31 23:59:58"), || near).unwrap();
@@ -172,12 +172,12 @@ fn another_time_of_the_record_proves_the_order() {
     assert_eq!(evidence.decide().unwrap()["t"], DateOrder::DayFirst);
 }
 
-/// Dates of a year, as a file of one order writes them.
+/// Dates of a year, and the order in which a file writes them.
 fn files() -> impl Strategy<Value = (Vec<(u32, u32)>, bool, u64)> {
     (proptest::collection::vec((1..=28_u32, 1..=12_u32), 1..12), any::<bool>(), any::<u64>())
 }
 
-/// Texts of what times are made of.
+/// Random texts from the parts of times.
 fn scraps() -> impl Strategy<Value = String> {
     let pieces = [
         "5",
@@ -215,17 +215,16 @@ fn scraps() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// No text breaks the reading, and what is read is a time that a log can have.
+    /// Parsing never panics, and every parsed time is in the accepted range.
     #[test]
-    fn any_text_is_a_time_or_none(text in scraps()) {
+    fn any_text_is_parsed_or_refused(text in scraps()) {
         let read = times(&TimeOptions::default(), &[&text]).read(value(&text), || None);
         let _ = super::header_time(&text);
         let years = parse_time("1990-01-01").unwrap()..parse_time("2200-01-01").unwrap();
         prop_assert!(read.is_err() || years.contains(&read.unwrap().micros), "{text}");
     }
 
-    /// Whatever the order of its rows, and whichever is read first, a file's dates are all read as they were written,
-    /// or none is.
+    /// For any order of rows, and any first date, all dates of a file are read as written, or none is.
     #[test]
     fn no_date_is_read_as_another((days, is_day_first, seed) in files()) {
         let text = |(day, month): &(u32, u32)| match is_day_first {

@@ -1,4 +1,4 @@
-//! The grammar of written times: dates in the orders that logs write, the time of day, and the time zone.
+//! The grammar of written times: dates in the orders that logs use, the time of day, and the time zone.
 
 use chrono::{Datelike, NaiveDate, Weekday};
 use hindcast_common::time::MICROS_PER_SECOND;
@@ -23,27 +23,27 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-/// What a text says of a time.
+/// A parsed text: date, weekday, time of day and zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Written<'t> {
     /// The date.
     pub(super) date: WrittenDate,
-    /// The day of the week, where the text names it.
+    /// The day of the week, if the text names it.
     weekday: Option<Weekday>,
     /// Microseconds since midnight.
     pub(super) time_us: i64,
-    /// The zone, where the text states it.
+    /// The zone, if the text has one.
     pub(super) zone: Option<Stated<'t>>,
 }
 
-/// A date, as far as a text says it.
+/// A date, as far as the text determines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WrittenDate {
     /// A date.
     Whole(NaiveDate),
-    /// Day and month as numbers, in an order that the text does not say.
+    /// Day and month as numbers in unknown order.
     DayMonth(DayMonth),
-    /// A day of a year that the text does not say.
+    /// A day without a year.
     NoYear {
         /// From 1.
         month: u32,
@@ -53,7 +53,7 @@ pub(super) enum WrittenDate {
 }
 
 impl<'t> Written<'t> {
-    /// Reads all of `text`, which is ASCII; `None` where it is no time.
+    /// Parses all of `text`, which is ASCII; `None` if it is not a time.
     pub(super) fn parse(text: &'t str) -> Option<Self> {
         let mut cursor = Cursor::new(text);
         let weekday = weekday(&mut cursor);
@@ -65,12 +65,12 @@ impl<'t> Written<'t> {
         Some(written)
     }
 
-    /// Whether `date` falls on the day of the week that the text names.
+    /// Whether `date` is on the day of the week that the text names.
     pub(super) fn fits(&self, date: NaiveDate) -> bool {
         self.weekday.is_none_or(|weekday| date.weekday() == weekday)
     }
 
-    /// What stands behind the time of day: a zone, a comment on it, or the year.
+    /// Reads what follows the time of day: a zone, a comment on it, or the year.
     fn rest(&mut self, cursor: &mut Cursor<'t>) -> Option<()> {
         loop {
             cursor.spaces();
@@ -80,7 +80,7 @@ impl<'t> Written<'t> {
                     let year = i32::try_from(cursor.number_of(4)?).ok()?;
                     self.date = WrittenDate::Whole(NaiveDate::from_ymd_opt(year, month, day)?);
                 }
-                // RFC 9557: the offset holds where the name stands beside one.
+                // RFC 9557: if there are an offset and a name, the offset counts.
                 (Some(b'['), _, zone) => {
                     let named = Zone::parse(bracketed(cursor, b']')?)?;
                     self.zone = zone.or(Some(Stated::Zone(named)));
@@ -96,14 +96,14 @@ impl<'t> Written<'t> {
     }
 }
 
-/// What stands between the next byte and `end`.
+/// Takes the text between the next byte and `end`.
 fn bracketed<'t>(cursor: &mut Cursor<'t>, end: u8) -> Option<&'t str> {
     cursor.at += 1;
     let inner = cursor.take_while(|byte| byte != end);
     cursor.take(end).then_some(inner)
 }
 
-/// Goes past the name of a day, where one comes next.
+/// Skips the name of a weekday, if one follows.
 fn weekday(cursor: &mut Cursor<'_>) -> Option<Weekday> {
     let mut ahead = cursor.clone();
     let weekday = ahead.letters().parse().ok()?;
@@ -162,7 +162,7 @@ fn month_of_number_or_name(cursor: &mut Cursor<'_>, separator: u8) -> Option<u32
     }
 }
 
-/// `Mar 5, 2026`, `Mar  5 2026`, or `Mar  5` without a year.
+/// Reads `Mar 5, 2026`, `Mar  5 2026`, or `Mar  5` without a year.
 fn date_by_name(cursor: &mut Cursor<'_>) -> Option<WrittenDate> {
     let month = month_of_name(cursor.letters())?;
     cursor.take(b'.');
@@ -178,7 +178,7 @@ fn date_by_name(cursor: &mut Cursor<'_>) -> Option<WrittenDate> {
     in_a_leap_year(month, day).map(|_| WrittenDate::NoYear { month, day })
 }
 
-/// Microseconds since midnight, of what separates date and time and the time itself.
+/// Reads the separator and the time of day, as microseconds since midnight.
 fn time_of_day(cursor: &mut Cursor<'_>, date: WrittenDate) -> Option<i64> {
     let separator = cursor.take_any(b"Tt:, ")?;
     if matches!(separator, b',' | b' ') {
@@ -206,7 +206,7 @@ fn time_of_day(cursor: &mut Cursor<'_>, date: WrittenDate) -> Option<i64> {
     (hour < 24 && minute < 60 && second <= 60).then_some(seconds * MICROS_PER_SECOND + micros)
 }
 
-/// The fraction of a second that comes next; what is finer than microseconds is cut.
+/// Reads the fraction of a second that follows, in microseconds; further digits are dropped.
 fn fraction_us(cursor: &mut Cursor<'_>) -> i64 {
     let mut ahead = cursor.clone();
     let digits = match ahead.take_any(b".,") {
@@ -220,7 +220,7 @@ fn fraction_us(cursor: &mut Cursor<'_>) -> i64 {
     digits.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'))
 }
 
-/// Goes past `AM`, `pm`, `a.m.` and the like; says which half of the day it is.
+/// Skips `AM`, `pm`, `a.m.` and the like; returns whether it is the afternoon.
 fn is_afternoon(cursor: &mut Cursor<'_>) -> Option<bool> {
     let mut ahead = cursor.clone();
     ahead.spaces();
@@ -234,8 +234,8 @@ fn is_afternoon(cursor: &mut Cursor<'_>) -> Option<bool> {
     Some(is_afternoon)
 }
 
-/// The time with which `text` begins, as a syslog header writes it: `Jan  5 08:00:00` or `2026-01-05 08:00:00`, with or
-/// without year, fraction and zone. What stands behind it is the host.
+/// The time at the start of `text`, as in a syslog header: `Jan  5 08:00:00` or `2026-01-05 08:00:00`, with or without year,
+/// fraction and zone. The host follows it.
 pub(in crate::import) fn header_time(text: &str) -> Option<&str> {
     let end = text.bytes().position(|byte| !byte.is_ascii()).unwrap_or(text.len());
     let mut cursor = Cursor::new(&text[..end]);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_read_in_the_orders_that_logs_write() {
+    fn dates_are_read_in_the_orders_that_logs_use() {
         let whole = WrittenDate::Whole(NaiveDate::from_ymd_opt(2026, 3, 5).unwrap());
         let open = WrittenDate::DayMonth(DayMonth { first: 3, second: 5, year: 2026 });
         for (text, wanted) in [
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn other_text_is_no_time() {
+    fn other_text_is_not_a_time() {
         for text in [
             "",
             "yesterday",
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_day_must_be_the_date_s() {
+    fn a_named_weekday_must_match_the_date() {
         let fits = |text: &str, date: &str| Written::parse(text).unwrap().fits(date.parse().unwrap());
         assert!(fits("Thu, 05 Mar 2026 06:40:13", "2026-03-05"));
         assert!(!fits("Mon, 05 Mar 2026 06:40:13", "2026-03-05"));

@@ -1,21 +1,22 @@
-//! The year of a time that is written without one.
+//! Finds the year of a time without one.
 
 use chrono::{Datelike, NaiveDate};
 use hindcast_common::time::{MICROS_PER_DAY, date_of_us};
 
-/// Years back in which every day of the year exists, 29 February included.
+/// Years within which every day of the year exists, including 29 February.
 const YEARS: i32 = 8;
 
 /// A leap year: every day of the year exists in it.
 const LEAP_YEAR: i32 = 2000;
 
-/// The day in a year that has it, if one has.
+/// The date in a leap year; `None` if no year has it.
 pub(super) fn in_a_leap_year(month: u32, day: u32) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(LEAP_YEAR, month, day)
 }
 
-/// The latest year in which the time is not later than `latest_us`, as the instant and the year. One day more is allowed:
-/// times without a zone may be ahead by up to 14 hours. `instant_of` gives the instant on a date, where it exists.
+/// The instant and the year of a time in the latest year in which it is not after `latest_us`. One more day is allowed,
+/// because times without a zone may be ahead by up to 14 hours. `instant_of` returns the instant on a date, if it
+/// exists.
 pub(super) fn latest_not_after(
     (month, day): (u32, u32),
     latest_us: i64,
@@ -29,7 +30,7 @@ pub(super) fn latest_not_after(
     })
 }
 
-/// The instant of the year that brings the time nearest to `near_us`, another time of the record.
+/// The instant in the year that brings the time closest to `near_us`, another time of the record.
 pub(super) fn nearest(
     (month, day): (u32, u32),
     near_us: i64,
@@ -56,7 +57,7 @@ mod tests {
         for (latest, (month, day), time, wanted) in [
             ("2026-11-30T06:00:00Z", (1, 5), "08:00:00", "2026-01-05T08:00:00Z"),
             ("2026-11-30T06:00:00Z", (12, 24), "08:00:00", "2025-12-24T08:00:00Z"),
-            // Around New Year, also of a zone that is ahead.
+            // Around New Year, also in a zone that is ahead.
             ("2026-01-01T00:10:00Z", (12, 31), "23:59:59", "2025-12-31T23:59:59Z"),
             ("2026-01-01T00:10:00Z", (1, 1), "00:09:00", "2026-01-01T00:09:00Z"),
             ("2025-12-31T20:00:00Z", (1, 1), "09:00:00", "2026-01-01T09:00:00Z"),

@@ -1,14 +1,14 @@
-//! Time zones: IANA names, fixed offsets, and the abbreviations that logs write.
+//! Time zones: IANA names, fixed offsets, and the abbreviations that logs use.
 
 use chrono::{DateTime, NaiveDateTime, Offset, TimeZone as _};
 use chrono_tz::{OffsetName, Tz};
 use hindcast_common::time::MICROS_PER_SECOND;
 
-/// Largest offset from UTC that a place has, in minutes.
+/// Largest offset from UTC, in minutes.
 const MAX_OFFSET_MINUTES: i32 = 14 * 60;
 
-/// Abbreviations of one offset alone, in minutes east of UTC. Abbreviations of several zones, such as CST (America,
-/// China), IST (India, Israel, Ireland) or PST (America, Philippines), are not among them.
+/// Abbreviations with only one offset, in minutes east of UTC. Those with several, such as CST (America, China), IST (India,
+/// Israel, Ireland) or PST (America, Philippines), are not in this list.
 const ABBREVIATIONS: [(&str, i32); 36] = [
     ("Z", 0),
     ("UTC", 0),
@@ -48,14 +48,14 @@ const ABBREVIATIONS: [(&str, i32); 36] = [
     ("HST", -600),
 ];
 
-/// Abbreviations that mean several zones: read only where the zone that is given uses them.
+/// Abbreviations with several offsets, which are accepted only if the user's zone has them.
 const SHARED_ABBREVIATIONS: [&str; 12] =
     ["CST", "CDT", "PST", "IST", "IDT", "BST", "AST", "ADT", "SST", "GST", "MSK", "KST"];
 
 /// A time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Zone {
-    /// So many seconds east of UTC, all year.
+    /// A fixed number of seconds east of UTC.
     Fixed(i32),
     /// A zone of the IANA database.
     Named(Tz),
@@ -81,7 +81,7 @@ impl std::fmt::Display for Zone {
 }
 
 impl Zone {
-    /// The zone that an IANA name (`Europe/Berlin`) or an offset (`+01:00`, `-0500`, `UTC+1`) means; `None` for other text.
+    /// Parses an IANA name (`Europe/Berlin`) or an offset (`+01:00`, `-0500`, `UTC+1`); `None` for other text.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let "UTC" | "GMT" | "UT" | "Z" | "z" | "Etc/UTC" = text {
@@ -94,8 +94,8 @@ impl Zone {
         }
     }
 
-    /// The instant of a local time, both in microseconds. Of the two instants of a time that clocks show twice, it is the
-    /// earlier one; a time that clocks skip is none.
+    /// The instant of a local time, both in microseconds. If clocks show a time twice, the earlier instant; if clocks
+    /// skip it, `None`.
     pub(super) fn instant_us(self, local_us: i64) -> Option<i64> {
         let seconds = match self {
             Zone::Fixed(seconds) => seconds,
@@ -107,7 +107,7 @@ impl Zone {
         Some(local_us - i64::from(seconds) * MICROS_PER_SECOND)
     }
 
-    /// The offset that `abbreviation` means in this zone around a local time.
+    /// The offset of `abbreviation` in this zone around a local time.
     fn offset_of(self, abbreviation: &str, local_us: i64) -> Option<Zone> {
         let Zone::Named(zone) = self else { return None };
         let offsets = zone.offset_from_local_datetime(&local_time(local_us)?);
@@ -123,17 +123,17 @@ fn local_time(local_us: i64) -> Option<NaiveDateTime> {
     DateTime::from_timestamp_micros(local_us).map(|instant| instant.naive_utc())
 }
 
-/// A zone as a record or the text of a time states it.
+/// A zone as the text of a time or a record gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stated<'t> {
     /// A zone.
     Zone(Zone),
-    /// An abbreviation, which may mean several.
+    /// An abbreviation, which may have several offsets.
     Abbreviation(&'t str),
 }
 
 impl<'t> Stated<'t> {
-    /// What `text` states; `None` where it is no zone.
+    /// Parses `text`; `None` if it is not a zone.
     pub(super) fn parse(text: &'t str) -> Option<Self> {
         if let Some((_, minutes)) = ABBREVIATIONS.iter().find(|(known, _)| known.eq_ignore_ascii_case(text)) {
             return match *minutes {
@@ -149,8 +149,7 @@ impl<'t> Stated<'t> {
         }
     }
 
-    /// The zone at a local time, where `given` is the zone that the user gave; `None` for an abbreviation that may mean
-    /// another one.
+    /// The zone at a local time. `given` is the user's zone; `None` for an abbreviation that is ambiguous there.
     pub(super) fn zone_at(self, local_us: i64, given: Zone) -> Option<Zone> {
         let abbreviation = match self {
             Stated::Zone(zone) => return Some(zone),
@@ -163,12 +162,12 @@ impl<'t> Stated<'t> {
     }
 }
 
-/// Whether a word behind the time of a syslog header is a time zone and no host.
+/// Whether a word after the time of a syslog header is a time zone and not a host.
 pub(super) fn is_abbreviation(word: &str) -> bool {
     ABBREVIATIONS.iter().any(|(known, _)| *known == word) || SHARED_ABBREVIATIONS.contains(&word)
 }
 
-/// Seconds east of UTC of `+01:00`, `+0100`, `+01` or `+1`.
+/// Seconds east of UTC for `+01:00`, `+0100`, `+01` or `+1`.
 fn offset_seconds(text: &str) -> Option<i32> {
     let (sign, digits) = match text.as_bytes().first()? {
         b'+' => (1, &text[1..]),
@@ -217,13 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn clocks_that_change_are_read_by_one_rule() {
+    fn times_at_clock_changes_follow_one_rule() {
         let berlin = Zone::parse("Europe/Berlin").unwrap();
         let instant = |local: &str| berlin.instant_us(parse_time(local).unwrap());
         let wanted = |utc: &str| Some(parse_time(utc).unwrap());
         assert_eq!(instant("2026-01-05T08:00:00"), wanted("2026-01-05T07:00:00Z"));
         assert_eq!(instant("2026-07-05T08:00:00"), wanted("2026-07-05T06:00:00Z"));
-        // Shown twice: the earlier instant. Skipped: none.
+        // Shown twice: the earlier instant. Skipped: no instant.
         assert_eq!(instant("2026-10-25T02:30:00"), wanted("2026-10-25T00:30:00Z"));
         assert_eq!(instant("2026-10-25T03:00:00"), wanted("2026-10-25T02:00:00Z"));
         assert_eq!(instant("2026-03-29T02:30:00"), None);
