@@ -74,7 +74,8 @@ pub(super) fn lines(lines: &[&[u8]]) -> Option<String> {
     let is_syslog = |text: &str| messages::is_record(text.trim_start().as_bytes()) && !is_row(text);
     if is_syslog(first) && most(&is_syslog) {
         return Some(format!(
-            "its lines are syslog messages that hold neither CEF nor JSON: {AS_CEF}, or {AS_FIELDS}; if CEF follows later in the file, read it with --source cef"
+            "its lines are syslog messages that hold neither CEF nor JSON: {AS_CEF}, or {AS_FIELDS}; if CEF follows \
+              later in the file, read it with --source cef"
         ));
     }
     if is_data(first) {
