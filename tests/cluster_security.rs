@@ -86,8 +86,8 @@ fn people_need_certificates_and_tokens() {
         fs::copy(from.join("client").join(name), mixed.join(name)).expect("copied");
     }
     assert_refused(&ask(&sandbox, "jobs list", SUBMIT, Some(&mixed)), "certificate");
-    assert_refused(&ask(&sandbox, "jobs list", "", Some(&client)), "token is needed");
-    assert_refused(&ask(&sandbox, "jobs list", "guess", Some(&client)), "not known");
+    assert_refused(&ask(&sandbox, "jobs list", "", Some(&client)), "token is required");
+    assert_refused(&ask(&sandbox, "jobs list", "guess", Some(&client)), "unknown token");
     assert!(ask(&sandbox, "jobs list", READ, Some(&client)).status.success());
     assert_refused(&ask(&sandbox, &scan, READ, Some(&client)), "only reading");
     let jobs = stdout(&ask(&sandbox, "jobs list --json", READ, Some(&client)));

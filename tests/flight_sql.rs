@@ -86,7 +86,7 @@ fn results_and_rollups_are_asked_for_by_sql() {
         asks_for_results(&place, &mut reader, &id).await;
         asks_what_there_is(&mut reader, &id).await;
         is_refused(&mut reader).await;
-        for (token, told) in [("", "token is needed"), ("guess", "not known")] {
+        for (token, told) in [("", "token is required"), ("guess", "unknown token")] {
             let mut stranger = client(&sandbox, &place, token).await;
             let (code, text) = refusal(&mut stranger, "SELECT 1").await;
             assert_eq!(code, Code::Unauthenticated);

@@ -63,6 +63,6 @@ fn tasks_that_never_reached_their_worker_are_given_again() {
     assert!(start.elapsed() < Duration::from_secs(60), "it took {:?}", start.elapsed());
     let metrics = sandbox.get("/metrics").expect("metrics");
     assert!(metrics.contains("reason=\"lost\""), "{metrics}");
-    assert!(sandbox.whole_logs().contains("know nothing of the tasks"), "{}", sandbox.logs());
+    assert!(sandbox.whole_logs().contains("do not know the tasks"), "{}", sandbox.logs());
     assert!(!metrics.contains("reason=\"stalled\""), "{metrics}");
 }

@@ -161,7 +161,7 @@ fn a_schedule_has_one_job_a_period_also_after_a_restart() {
 
     sandbox.kill_coordinator();
     sandbox.start_coordinator();
-    until(&sandbox, &|sandbox| sandbox.whole_logs().matches("the period has its job").count() == 2);
+    until(&sandbox, &|sandbox| sandbox.whole_logs().matches("scheduled job submitted").count() == 2);
     assert_eq!(jobs(&sandbox), first);
     assert_eq!(hook.rest(), 0, "a run is told of once");
 }

@@ -1,4 +1,4 @@
-//! Who may do what: people by bearer tokens, workers by the name in their certificates.
+//! Access control: people have bearer tokens, workers have a certificate with the node name.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tonic::{Request, Status};
 
 use super::settings::{Role, Token};
 
-/// The tokens that are accepted.
+/// The accepted tokens.
 #[derive(Debug)]
 pub(crate) struct AccessTokens {
     tokens: Vec<Token>,
@@ -20,14 +20,16 @@ impl AccessTokens {
         Self { tokens: tokens.to_vec() }
     }
 
-    /// The name of whoever asks, where the token allows `role`; without configured tokens all may do all.
+    /// Checks that the token of a request allows `role` and returns the token's name. Without configured tokens everybody may do everything.
     pub(super) fn check(&self, metadata: &MetadataMap, role: Role) -> Result<String, Status> {
         if self.tokens.is_empty() {
             return Ok(String::new());
         }
         let header = metadata.get("authorization").and_then(|value| value.to_str().ok());
         let Some(token) = header.and_then(|header| header.strip_prefix("Bearer ")) else {
-            return Err(Status::unauthenticated("a bearer token is needed: --token-file or HINDCAST_TOKEN"));
+            return Err(Status::unauthenticated(
+                "a bearer token is required: give --token-file or HINDCAST_TOKEN",
+            ));
         };
         match self.identify(token) {
             Some((name, allowed)) if allowed >= role => Ok(name.to_owned()),
@@ -36,29 +38,29 @@ impl AccessTokens {
                 Err(Status::permission_denied("this token allows only reading"))
             }
             None => {
-                tracing::warn!("refused: an unknown token");
-                Err(Status::unauthenticated("the token is not known"))
+                tracing::warn!("refused: unknown token");
+                Err(Status::unauthenticated("unknown token"))
             }
         }
     }
 
-    /// Whose a token is, and what it allows.
+    /// The name and the role of a token.
     pub(crate) fn identify(&self, token: &str) -> Option<(&str, Role)> {
-        // Hashes are compared, so the time it takes says nothing of the token.
+        // Compare hashes, so that the time of the comparison reveals nothing about the token.
         let hash: String = Sha256::digest(token.trim()).iter().map(|byte| format!("{byte:02x}")).collect();
         let known = self.tokens.iter().find(|known| known.sha256.eq_ignore_ascii_case(&hash))?;
         Some((&known.name, known.role))
     }
 }
 
-/// Lets only nodes through, where certificates say who is one.
+/// Rejects requests that do not come from a node, if certificates identify nodes.
 pub(super) fn require_node(
     is_checked: bool,
 ) -> impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
     move |request: Request<()>| {
         if is_checked && !comes_from_node(&request) {
-            tracing::warn!("refused: a client that is no node spoke to the scheduler");
-            return Err(Status::permission_denied("only workers may speak to the scheduler"));
+            tracing::warn!("refused: a client that is not a node called the scheduler");
+            return Err(Status::permission_denied("only workers may call the scheduler"));
         }
         if let Some(slot) = connection_slot_of(&request) {
             slot.note_node_request();
@@ -67,7 +69,7 @@ pub(super) fn require_node(
     }
 }
 
-/// Lets only those through who may read, before the rest of their request is taken. What else it needs is checked by who answers it.
+/// Rejects requests without the role to read before their body is received. Each handler checks the role that it needs.
 pub(super) fn require_token(
     tokens: Arc<AccessTokens>,
 ) -> impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {

@@ -1,4 +1,4 @@
-//! The gRPC service of jobs.
+//! The gRPC service for jobs.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ impl JobsApi {
     }
 }
 
-/// An error as people's commands tell it apart.
+/// The gRPC status of an error.
 pub(super) fn status_of(error: &Error) -> Status {
     match error {
         Error::Config(text) => Status::invalid_argument(text.clone()),
@@ -56,7 +56,7 @@ impl Jobs for JobsApi {
             let most = self.limits.config_bytes;
             if text.len() > most {
                 return Err(Status::invalid_argument(format!(
-                    "the configuration is longer than the {most} bytes of the coordinator's limits.config_bytes"
+                    "the configuration is longer than {most} bytes, the coordinator's limits.config_bytes"
                 )));
             }
         }
@@ -94,8 +94,8 @@ impl Jobs for JobsApi {
         self.manager.snapshot(&id).ok_or_else(|| unknown(&id))?;
         let job = self.manager.cancel(&id).await.map_err(|error| status_of(&error))?;
         if is_open(&job) {
-            let why = if job.error.is_empty() { "its end is being written down" } else { job.error.as_str() };
-            return Err(Status::aborted(format!("job {id} was stopped, but has not ended: {why}")));
+            let why = if job.error.is_empty() { "its end is being stored" } else { job.error.as_str() };
+            return Err(Status::aborted(format!("job {id} was stopped, but has not ended yet: {why}")));
         }
         Ok(Response::new(job))
     }
@@ -104,8 +104,8 @@ impl Jobs for JobsApi {
         self.tokens.check(request.metadata(), Role::Read)?;
         let id = request.into_inner().id;
         let changes = self.manager.watch(&id).ok_or_else(|| unknown(&id))?;
-        // As it stands, then each change; the one that ends the job is the last.
-        let told = stream::unfold(Some((changes, true)), |state| async move {
+        // The current state, then each change. The last one is the end of the job.
+        let states = stream::unfold(Some((changes, true)), |state| async move {
             let (mut changes, is_first) = state?;
             if !is_first {
                 changes.changed().await.ok()?;
@@ -114,6 +114,6 @@ impl Jobs for JobsApi {
             let next = is_open(&job).then_some((changes, false));
             Some((Ok(job), next))
         });
-        Ok(Response::new(Box::pin(told)))
+        Ok(Response::new(Box::pin(states)))
     }
 }

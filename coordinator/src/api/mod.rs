@@ -1,4 +1,4 @@
-//! What a coordinator serves: jobs and results to people, Ballista's scheduler to workers, all on one address.
+//! The servers of a coordinator: jobs and results for people and Ballista's scheduler for workers, all on one address.
 
 mod access;
 mod jobs;
@@ -31,17 +31,17 @@ use crate::jobs::{JobContext, JobLimits, JobManager, register_metrics, run_sched
 use crate::lake_access::Access;
 use crate::web::{JobRuns, Runs, serve_pages};
 
-/// Streams one connection may have open: a worker's asking, a person's watching and fetching.
+/// Concurrent streams of one connection: polls of a worker, or watching and fetching of a person.
 const STREAMS_PER_CONNECTION: u32 = 64;
 
-/// Longest from a request's beginning to that of its answer, unless queries may take longer.
+/// Longest time between the start of a request and the start of its answer, unless queries may take longer.
 const LONGEST_REQUEST: Duration = Duration::from_secs(120);
 
-/// Runs a coordinator until SIGTERM or Ctrl-C. What has not ended then is gone on with by the next.
+/// Runs a coordinator until SIGTERM or Ctrl-C. The next coordinator with this state continues the jobs that have not ended.
 ///
 /// # Errors
-/// [`Error::Config`] for settings that can't be used, [`Error::Io`] where an address can't be listened on,
-/// [`Error::Storage`] where the state can't be read.
+/// [`Error::Config`] for invalid settings, [`Error::Io`] if the coordinator can't listen on an address, and
+/// [`Error::Storage`] if the state can't be read.
 pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOptions) -> Result<()> {
     for listen in [Some(settings.listen), settings.web].into_iter().flatten() {
         check_exposure(&listen.to_string(), &settings, tls.as_ref())?;
@@ -99,19 +99,19 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
         .add_service(InterceptedService::new(results, with_token))
         .add_service(scheduler)
         .serve_with_incoming(connections(listener));
-    // Streams of watchers and workers never end by themselves, and the store holds all there is to keep.
+    // Don't wait for open streams: those of watchers and workers never end by themselves, and everything is stored already.
     tokio::select! {
         ended = served => ended.map_err(|error| Error::Internal(format!("serving failed: {error}"))),
         () = terminated() => Ok(()),
     }
 }
 
-/// Fails where `listen` would let in anybody, or in plain text, from beyond this machine without that having been said.
+/// Refuses to serve without TLS or without tokens beyond this machine, unless the settings allow it.
 fn check_exposure(listen: &str, settings: &Settings, tls: Option<&Tls>) -> Result<()> {
     check_plain_text(listen, tls, settings.insecure)?;
     if settings.tokens.is_empty() && !settings.insecure && !is_loopback(listen) {
         return Err(Error::Config(format!(
-            "anybody who reaches {listen} could submit jobs: configure [[tokens]], or give --insecure"
+            "anybody who can reach {listen} could submit jobs: configure [[tokens]], or give --insecure"
         )));
     }
     Ok(())
@@ -121,7 +121,7 @@ fn readiness(cluster: &Arc<Cluster>, recovered: &Arc<AtomicBool>) -> Health {
     let (cluster, recovered) = (Arc::clone(cluster), Arc::clone(recovered));
     Arc::new(move || match (recovered.load(Ordering::Relaxed), cluster.has_workers()) {
         (false, _) => Err("reading the job store".to_owned()),
-        (true, false) => Err("no worker is there".to_owned()),
+        (true, false) => Err("there is no worker".to_owned()),
         (true, true) => Ok(()),
     })
 }
@@ -135,10 +135,10 @@ fn cluster_options(settings: &Settings, tls: Option<Tls>) -> ClusterOptions {
     }
 }
 
-/// Keeps the gauges of workers up to date.
+/// Updates the gauges of workers.
 async fn meter(cluster: Arc<Cluster>) {
-    let workers = gauge("hindcast_workers", "Workers that have given a sign of life");
-    let slots = gauge("hindcast_cluster_slots", "Tasks that all workers run at once");
+    let workers = gauge("hindcast_workers", "Registered workers");
+    let slots = gauge("hindcast_cluster_slots", "Tasks that all workers together run at once");
     loop {
         let (count, capacity) = cluster.capacity().await;
         workers.set(count as i64);
@@ -147,10 +147,10 @@ async fn meter(cluster: Arc<Cluster>) {
     }
 }
 
-/// The address in `text`.
+/// Parses an address to listen on.
 ///
 /// # Errors
-/// [`Error::Config`] where it is none.
+/// [`Error::Config`] if it is not IP:PORT.
 pub fn parse_address(text: &str) -> Result<SocketAddr> {
-    text.parse().map_err(|_| Error::Config(format!("{text:?} is no IP:PORT to listen on")))
+    text.parse().map_err(|_| Error::Config(format!("{text:?} is not an address to listen on: give IP:PORT")))
 }

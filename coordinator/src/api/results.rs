@@ -1,5 +1,5 @@
-//! Result tables and findings of jobs by Arrow Flight: the ticket is the text `<job id>/<table>`. What is Flight SQL is
-//! handed on, once the token is checked.
+//! Result tables and findings of jobs by Arrow Flight. A ticket is the text `<job id>/<table>`. Requests of Flight SQL are
+//! passed to [`SqlApi`] after the token is checked.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl ResultsApi {
 fn path_of(descriptor: &FlightDescriptor) -> Result<(&str, &str), Status> {
     match descriptor.path.as_slice() {
         [id, table] => Ok((id, table)),
-        _ => Err(Status::invalid_argument("the path is a job's id and the name of a table")),
+        _ => Err(Status::invalid_argument("the path must be a job id and the name of a table")),
     }
 }
 
@@ -123,8 +123,9 @@ impl FlightService for ResultsApi {
             return self.sql.do_get(request).await;
         }
         let text = String::from_utf8_lossy(&request.get_ref().ticket).into_owned();
-        let (id, table) =
-            text.split_once('/').ok_or_else(|| Status::invalid_argument("the ticket is <job id>/<table>"))?;
+        let (id, table) = text
+            .split_once('/')
+            .ok_or_else(|| Status::invalid_argument("the ticket must be <job id>/<table>"))?;
         let found = self.table(id, table).await?;
         let rows = found.batches().map_err(|error| FlightError::from(status_of(&error)));
         let encoded = FlightDataEncoderBuilder::new().with_schema(found.schema()).build(rows);
@@ -135,14 +136,14 @@ impl FlightService for ResultsApi {
         &self,
         _: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        Err(Status::unimplemented("give the token as a bearer token with each call"))
+        Err(Status::unimplemented("there is no handshake: send the token as a bearer token with each call"))
     }
 
     async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        Err(Status::unimplemented("results are there once their job is done"))
+        Err(Status::unimplemented("polling is not supported: results are available once their job is done"))
     }
 
-    /// Only the parameters of prepared statements are taken.
+    /// Accepts the parameters of prepared statements, nothing else.
     async fn do_put(
         &self,
         request: Request<Streaming<FlightData>>,
@@ -155,7 +156,7 @@ impl FlightService for ResultsApi {
         &self,
         _: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        Err(Status::unimplemented("results are only read"))
+        Err(Status::unimplemented("results are read-only"))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {

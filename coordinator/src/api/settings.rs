@@ -1,4 +1,4 @@
-//! The coordinator's own configuration: where it listens, who may do what, which lakes it reads, its bounds.
+//! The configuration of the coordinator: addresses, access, lakes and limits.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -12,51 +12,51 @@ use crate::jobs::{Schedule, ScheduleSettings};
 use crate::own_detections::{DetectionPolicy, read_folders};
 use crate::sinks::{Sink, SinkSettings};
 
-/// A coordinator's configuration, TOML. Flags of the command line win over it.
+/// The configuration of a coordinator, in TOML. Flags of the command line override it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Address of API, results and scheduler.
+    /// Address of the API, of results and of the scheduler.
     pub listen: SocketAddr,
     /// Address of metrics and health.
     pub http: SocketAddr,
-    /// Address of the pages for people's browsers; none where it is not given.
+    /// Address of the web pages; without it, no pages are served.
     pub web: Option<SocketAddr>,
-    /// URL of the state: rollups and the job store.
+    /// URL of the state: rollups and jobs.
     pub state: String,
-    /// URLs of the lakes that jobs may name.
+    /// URLs of the lakes that jobs may read.
     pub lakes: Vec<String>,
-    /// Folders of detections, paths or URLs, which all jobs have beside the built-in ones.
+    /// Paths or URLs of folders with detections, which all jobs use together with the built-in ones.
     pub detections: Vec<String>,
-    /// Whether requests and the configurations of lakes may bring detections of their own.
+    /// Whether requests and configurations of lakes may contain detections.
     pub allow_detections: bool,
-    /// Database of where addresses are, in MaxMind's format.
+    /// Location database in MaxMind's format.
     pub geoip: Option<PathBuf>,
-    /// Folder of `ca.crt`, `tls.crt` and `tls.key`.
+    /// Folder with `ca.crt`, `tls.crt` and `tls.key`.
     pub tls: Option<PathBuf>,
-    /// Whether plain text and missing tokens are allowed beyond this machine.
+    /// Whether the coordinator may serve without TLS and without tokens beyond this machine.
     pub insecure: bool,
-    /// Who may do what.
+    /// The accepted tokens.
     pub tokens: Vec<Token>,
-    /// Bounds of what is accepted.
+    /// Limits of requests and of the job queue.
     pub limits: Limits,
-    /// Bounds of queries by SQL.
+    /// Limits of SQL queries.
     pub sql: SqlLimits,
     /// Deadlines and attempts.
     pub faults: Faults,
     /// Where findings are pushed.
     pub sinks: Vec<SinkSettings>,
-    /// Jobs it submits by itself.
+    /// Jobs that the coordinator submits by itself.
     pub schedule: Vec<ScheduleSettings>,
 }
 
-/// A bearer token, by its hash.
+/// A bearer token, given by its hash.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
-    /// Whose it is, for the job store and logs.
+    /// Name of the owner, for jobs and logs.
     pub name: String,
-    /// What it allows.
+    /// The role of the token.
     pub role: Role,
     /// SHA-256 of the token, 64 hexadecimal digits.
     pub sha256: String,
@@ -66,41 +66,41 @@ pub struct Token {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// To see jobs and results.
+    /// See jobs and results.
     Read,
-    /// To submit and cancel jobs too.
+    /// Also submit and cancel jobs.
     Submit,
 }
 
-/// Bounds of what is accepted.
+/// Limits of requests and of the job queue.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Jobs run at once.
+    /// Jobs that run at once.
     pub concurrent_jobs: usize,
     /// Jobs that may wait.
     pub queued_jobs: usize,
-    /// Bytes of a request of people.
+    /// Bytes of a request.
     pub request_bytes: usize,
-    /// Bytes of an answer to them.
+    /// Bytes of an answer.
     pub message_bytes: usize,
-    /// Bytes of a configuration, with the entries of its watchlists, which comes in parts.
+    /// Bytes of an uploaded configuration, with the entries of its watchlists.
     pub config_bytes: usize,
 }
 
-/// Bounds of queries by SQL.
+/// Limits of SQL queries.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SqlLimits {
-    /// Queries run at once; more are refused.
+    /// Queries that run at once; more are refused.
     pub concurrent: usize,
-    /// Seconds that one may take, with the time its rows take to be fetched.
+    /// Seconds that a query may take, including the time in which its rows are fetched.
     pub seconds: u64,
-    /// Rows that one may have.
+    /// Rows of a result.
     pub rows: usize,
-    /// Bytes that all queries' grouping, sorting and joining may hold together, beside the memory of jobs.
+    /// Bytes for grouping, sorting and joining of all queries together, in addition to the memory of jobs.
     pub memory_bytes: usize,
-    /// Bytes that they may spill to disk beyond it.
+    /// Bytes that all queries together may spill to disk.
     pub scratch_bytes: u64,
 }
 
@@ -108,11 +108,11 @@ pub struct SqlLimits {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
-    /// Seconds without a sign of life after which a worker's tasks are given to others.
+    /// Seconds without a heartbeat after which a worker's tasks are given to others.
     pub worker_timeout_seconds: u64,
-    /// Seconds without a task done after which what is missing is submitted again.
+    /// Seconds without a finished task after which the missing tasks are submitted again.
     pub stall_seconds: u64,
-    /// Failures in a row before tasks are tried one by one.
+    /// Consecutive failures after which tasks are tried one by one.
     pub attempts: u32,
 }
 
@@ -164,10 +164,10 @@ impl Default for Faults {
 }
 
 impl Settings {
-    /// The settings in `text`, called `name` in errors.
+    /// Parses `text`; errors call it `name`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming what is wrong and its line.
+    /// [`Error::Config`] naming the setting and its line.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let settings: Self = toml::from_str(text)
             .map_err(|error| Error::Config(format!("{name}: {}", error.to_string().trim_end())))?;
@@ -198,18 +198,18 @@ impl Settings {
         }
     }
 
-    /// The lakes jobs may name.
+    /// The lakes that jobs may read.
     ///
     /// # Errors
-    /// [`Error::Config`] for a URL that can't be read.
+    /// [`Error::Config`] for an invalid URL.
     pub(super) fn lakes(&self) -> Result<Vec<Location>> {
         self.lakes.iter().map(|url| Location::parse(url)).collect()
     }
 
-    /// Which detections jobs may have.
+    /// Which detections jobs may use.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line where a detection of its own is wrong, [`Error::Storage`] where a store fails.
+    /// [`Error::Config`] with file and line of an invalid detection, [`Error::Storage`] if a store fails.
     pub(super) async fn detections(&self) -> Result<DetectionPolicy> {
         let folders = self.detections.iter().map(|folder| Location::parse(folder));
         let own = read_folders(&folders.collect::<Result<Vec<_>>>()?).await?;
@@ -217,34 +217,36 @@ impl Settings {
         Ok(DetectionPolicy::of_coordinator(own, self.allow_detections))
     }
 
-    /// The sinks, ready to be sent to.
+    /// The sinks.
     ///
     /// # Errors
-    /// [`Error::Config`] for one that can't be used.
+    /// [`Error::Config`] for a sink that can't be used.
     pub(super) fn sinks(&self) -> Result<Vec<Sink>> {
         self.sinks.iter().map(Sink::open).collect()
     }
 
-    /// The jobs it submits by itself.
+    /// The schedules.
     ///
     /// # Errors
-    /// [`Error::Config`] for one that can't be run, or two of one name.
+    /// [`Error::Config`] for an invalid schedule, or for two with the same name.
     pub(super) fn schedules(&self) -> Result<Vec<Schedule>> {
         let names: BTreeSet<&str> = self.schedule.iter().map(|one| one.name.as_str()).collect();
         if names.len() < self.schedule.len() {
-            return Err(Error::Config("two schedules have the same name: a job's id is made of it".into()));
+            return Err(Error::Config(
+                "two schedules have the same name: the ids of their jobs would collide".into(),
+            ));
         }
         self.schedule.iter().map(Schedule::of).collect()
     }
 
-    /// Where the state is.
+    /// The location of the state.
     ///
     /// # Errors
-    /// [`Error::Config`] where it is not said, or can't be read.
+    /// [`Error::Config`] if it is missing or invalid.
     pub(super) fn state(&self) -> Result<Location> {
         if self.state.is_empty() {
             return Err(Error::Config(
-                "say where state is kept: --state URL, which workers reach too".into(),
+                "no state location: give --state URL, which workers must reach too".into(),
             ));
         }
         Location::parse(&self.state)
@@ -256,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_say_what_is_wrong_with_them() {
+    fn errors_name_the_file_and_the_invalid_setting() {
         let settings =
             Settings::parse("c.toml", "state = \"s3://b/s\"\n[limits]\nconcurrent_jobs = 2").unwrap();
         assert_eq!((settings.limits.concurrent_jobs, settings.limits.queued_jobs), (2, 100));

@@ -1,4 +1,4 @@
-//! A person's side of a coordinator: submits jobs, watches them, fetches what they found.
+//! The client of a coordinator: submits jobs, watches them and fetches their results.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -26,15 +26,15 @@ use crate::jobs::{FINDINGS, SUPPRESSED, is_open};
 use crate::output::findings_of_batches;
 use crate::scan::{Report, ResultTable, ScanResult};
 
-/// Largest answer taken.
+/// Largest accepted answer, in bytes.
 const ANSWER_BYTES: usize = 64 << 20;
-/// Longest configuration that is part of a request.
+/// Longest configuration that is sent inside a request; longer ones are uploaded first.
 const INLINE_CONFIG_BYTES: usize = 64 << 10;
-/// Bytes of one part of a longer one.
+/// Bytes of one part of an uploaded configuration.
 const CONFIG_PART_BYTES: usize = 64 << 10;
-/// Times in a row that a coordinator may not answer before it is given up: it may be starting again.
+/// Consecutive attempts without an answer after which the client gives up: the coordinator may be restarting.
 const ATTEMPTS: u32 = 40;
-/// Longest wait between them.
+/// Longest wait between attempts.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
 
 /// How to reach a coordinator.
@@ -47,32 +47,32 @@ pub struct Connection {
     pub credentials: Credentials,
 }
 
-/// What a person shows to a coordinator.
+/// Credentials for a coordinator.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Credentials {
-    /// Folder of ca.crt, tls.crt and tls.key
+    /// Folder with ca.crt, tls.crt and tls.key
     #[arg(long, value_name = "DIR")]
     pub tls: Option<PathBuf>,
-    /// File with the bearer token [or the environment variable HINDCAST_TOKEN]
+    /// File with the bearer token [default: the environment variable HINDCAST_TOKEN]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Speak in plain text with a coordinator that is not on this machine
+    /// Allow plain text to a coordinator that is not on this machine
     #[arg(long)]
     pub insecure: bool,
 }
 
-type Authorised = InterceptedService<Channel, Bearer>;
+type AuthorizedChannel = InterceptedService<Channel, Bearer>;
 
 /// A connected client. Clones share the connection.
 #[derive(Clone)]
 pub struct Client {
-    jobs: JobsClient<Authorised>,
-    results: FlightServiceClient<Authorised>,
-    /// Hashes of the configurations that the coordinator was given.
+    jobs: JobsClient<AuthorizedChannel>,
+    results: FlightServiceClient<AuthorizedChannel>,
+    /// Hashes of the configurations that were uploaded.
     kept: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// Adds the token to each call. It is not shown by `Debug`.
+/// Adds the token to each call. The token is not part of `Debug` output.
 #[derive(Clone)]
 struct Bearer(Option<MetadataValue<Ascii>>);
 
@@ -86,10 +86,10 @@ impl tonic::service::Interceptor for Bearer {
 }
 
 impl Client {
-    /// A client of the coordinator at `address`; it connects with the first call.
+    /// A client of the coordinator at `address`, which connects with its first call.
     ///
     /// # Errors
-    /// [`Error::Config`] where certificates, token or address can't be used.
+    /// [`Error::Config`] if the certificates, the token or the address can't be used.
     pub fn new(address: &str, credentials: &Credentials) -> Result<Self> {
         let tls = credentials.tls.as_deref().map(Tls::load).transpose()?;
         check_plain_text(address, tls.as_ref(), credentials.insecure)?;
@@ -104,10 +104,10 @@ impl Client {
         })
     }
 
-    /// Submits a scan under a new id. Tried again while the coordinator can't be reached: the id makes it one job.
+    /// Submits a scan under a new id. Retries while the coordinator can't be reached; the id makes sure that it is one job.
     ///
     /// # Errors
-    /// [`Error::Config`] where the coordinator refuses it.
+    /// [`Error::Config`] if the coordinator refuses it.
     pub async fn submit(&mut self, mut scan: ScanRequest) -> Result<Job> {
         if scan.config.len() > INLINE_CONFIG_BYTES {
             scan.config_hash = self.keep_config(&scan.config).await?;
@@ -128,7 +128,7 @@ impl Client {
         }
     }
 
-    /// Gives the coordinator a configuration that is too long for a request; gives the hash that requests name it by.
+    /// Uploads a configuration that is too long for a request. Returns the hash by which requests reference it.
     async fn keep_config(&mut self, config: &str) -> Result<String> {
         let hash = blake3::hash(config.as_bytes()).to_hex().to_string();
         if self.kept.lock().await.contains(&hash) {
@@ -152,10 +152,10 @@ impl Client {
         }
     }
 
-    /// A job as it stands, with its report where it is done.
+    /// The current state of a job, with its report if it is done.
     ///
     /// # Errors
-    /// Where there is none, or the coordinator refuses or does not answer.
+    /// If the job does not exist, or the coordinator refuses or does not answer.
     pub async fn get(&mut self, id: &str) -> Result<Job> {
         let mut failures = 0;
         loop {
@@ -169,27 +169,27 @@ impl Client {
     /// All jobs, newest first.
     ///
     /// # Errors
-    /// Where the coordinator refuses or does not answer.
+    /// If the coordinator refuses or does not answer.
     pub async fn list(&mut self) -> Result<Vec<Job>> {
         let listed = self.jobs.list(ListRequest {}).await.map_err(error_of)?;
         Ok(listed.into_inner().jobs)
     }
 
-    /// Ends a job.
+    /// Cancels a job.
     ///
     /// # Errors
-    /// Where there is none, or the coordinator refuses or does not answer.
+    /// If the job does not exist, or the coordinator refuses or does not answer.
     pub async fn cancel(&mut self, id: &str) -> Result<Job> {
         let job = self.jobs.cancel(JobId { id: id.to_owned() }).await.map_err(error_of)?;
         Ok(job.into_inner())
     }
 
-    /// Tells `seen` of every change of a job until it has ended; gives it as it ended. A coordinator that starts again in
-    /// between is waited for.
+    /// Calls `on_change` for every change of a job until the job has ended. Returns the ended job. If the coordinator restarts
+    /// in between, the client waits for it.
     ///
     /// # Errors
-    /// Where there is no such job, or the coordinator refuses or stays away.
-    pub async fn watch(&mut self, id: &str, mut seen: impl FnMut(&Job)) -> Result<Job> {
+    /// If the job does not exist, or the coordinator refuses or does not answer.
+    pub async fn watch(&mut self, id: &str, mut on_change: impl FnMut(&Job)) -> Result<Job> {
         let mut failures = 0;
         loop {
             match self.jobs.watch(JobId { id: id.to_owned() }).await {
@@ -197,22 +197,23 @@ impl Client {
                     let mut changes = changes.into_inner();
                     while let Some(Ok(job)) = changes.next().await {
                         failures = 0;
-                        seen(&job);
+                        on_change(&job);
                         if !is_open(&job) {
                             return Ok(job);
                         }
                     }
-                    back_off(Status::unavailable("the coordinator went away"), &mut failures).await?;
+                    back_off(Status::unavailable("the coordinator closed the connection"), &mut failures)
+                        .await?;
                 }
                 Err(status) => back_off(status, &mut failures).await?,
             }
         }
     }
 
-    /// All a job that is done has found.
+    /// All results of a finished job.
     ///
     /// # Errors
-    /// Where its results can't be fetched.
+    /// If the results can't be fetched.
     pub async fn result(&mut self, id: &str) -> Result<ScanResult> {
         let report: Report = self.report(id).await?;
         let mut tables = Vec::new();
@@ -224,28 +225,28 @@ impl Client {
         Ok(ScanResult { tables, findings, suppressed, report, rollups: Vec::new() })
     }
 
-    /// The report of a job that is done.
+    /// The report of a finished job.
     ///
     /// # Errors
-    /// Where it can't be fetched, or is of another kind.
+    /// If the report can't be fetched or parsed.
     pub async fn report<T: DeserializeOwned>(&mut self, id: &str) -> Result<T> {
         let job = self.get(id).await?;
         serde_json::from_str(&job.report)
             .map_err(|error| Error::Internal(format!("the report of job {id} can't be read: {error}")))
     }
 
-    /// A table of a job. A coordinator that starts again meanwhile is waited for, and asked anew.
+    /// A table of a job. If the coordinator restarts meanwhile, the client waits for it and fetches the table again.
     async fn table(&mut self, id: &str, name: &str) -> Result<Vec<RecordBatch>> {
         let mut failures = 0;
         loop {
-            match self.table_at_once(id, name).await {
+            match self.try_table(id, name).await {
                 Ok(batches) => return Ok(batches),
                 Err(status) => back_off(status, &mut failures).await?,
             }
         }
     }
 
-    async fn table_at_once(&mut self, id: &str, name: &str) -> std::result::Result<Vec<RecordBatch>, Status> {
+    async fn try_table(&mut self, id: &str, name: &str) -> std::result::Result<Vec<RecordBatch>, Status> {
         let ticket = Ticket::new(format!("{id}/{name}"));
         let data = self.results.do_get(ticket).await?.into_inner();
         let mut rows = FlightRecordBatchStream::new_from_flight_data(data.map_err(Into::into));
@@ -258,16 +259,16 @@ impl Client {
         }
         match (batches.is_empty(), rows.schema()) {
             (true, Some(schema)) => Ok(vec![RecordBatch::new_empty(schema.clone())]),
-            (true, None) => Err(Status::data_loss(format!("fetching {name}: it came without a schema"))),
+            (true, None) => Err(Status::data_loss(format!("fetching {name}: the answer has no schema"))),
             (false, _) => Ok(batches),
         }
     }
 }
 
-/// Fails where a job that has ended has no result, as it failed.
+/// Fails unless an ended job is done.
 ///
 /// # Errors
-/// [`Error::Config`] where the request was to blame, else [`Error::Internal`].
+/// [`Error::Config`] if the request caused the failure, otherwise [`Error::Internal`].
 pub fn check_done(job: &Job) -> Result<()> {
     match job.state() {
         JobState::Done => Ok(()),
@@ -288,15 +289,15 @@ fn token(credentials: &Credentials) -> Result<Option<MetadataValue<Ascii>>> {
     }
     let mut value: MetadataValue<Ascii> = format!("Bearer {}", text.trim())
         .parse()
-        .map_err(|_| Error::Config("the token has characters a header can't carry".into()))?;
+        .map_err(|_| Error::Config("the token has characters that are not allowed in a header".into()))?;
     value.set_sensitive(true);
     Ok(Some(value))
 }
 
-/// Waits before another try, or fails where another can't help.
+/// Waits before the next attempt, or fails if another attempt can't succeed.
 async fn back_off(status: Status, failures: &mut u32) -> Result<()> {
     *failures += 1;
-    if !is_away(&status) || is_refused(&status) || *failures >= ATTEMPTS {
+    if !is_unreachable(&status) || is_refused(&status) || *failures >= ATTEMPTS {
         return Err(error_of(status));
     }
     tracing::debug!(%status, failures, "the coordinator does not answer");
@@ -305,8 +306,8 @@ async fn back_off(status: Status, failures: &mut u32) -> Result<()> {
     Ok(())
 }
 
-/// Whether there was no answer, or one that broke off: then the cause is that of the connection.
-fn is_away(status: &Status) -> bool {
+/// Whether there was no answer, or an incomplete one: such a status has the error of the connection as its source.
+fn is_unreachable(status: &Status) -> bool {
     match status.code() {
         Code::Unavailable | Code::Unknown | Code::DeadlineExceeded => true,
         Code::Internal | Code::Cancelled => std::error::Error::source(status).is_some(),
@@ -314,14 +315,14 @@ fn is_away(status: &Status) -> bool {
     }
 }
 
-/// Whether the other side turned the connection down for its certificates: it will again.
+/// Whether the connection was refused because of certificates, which a retry does not change.
 fn is_refused(status: &Status) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(status);
     while let Some(current) = cause {
-        let told = current.to_string();
+        let text = current.to_string();
         if ["certificate", "Certificate", "HandshakeFailure", "UnknownIssuer", "InvalidMessage"]
             .iter()
-            .any(|sign| told.contains(sign))
+            .any(|sign| text.contains(sign))
         {
             return true;
         }
@@ -331,27 +332,27 @@ fn is_refused(status: &Status) -> bool {
 }
 
 fn error_of(status: Status) -> Error {
-    let mut told = status.message().to_owned();
+    let mut text = status.message().to_owned();
     let mut cause = std::error::Error::source(&status);
     while let Some(current) = cause {
         let part = current.to_string();
-        if !told.contains(&part) {
-            told = format!("{told}: {part}");
+        if !text.contains(&part) {
+            text = format!("{text}: {part}");
         }
         cause = current.source();
     }
     match status.code() {
-        Code::InvalidArgument | Code::NotFound => Error::Config(told),
+        Code::InvalidArgument | Code::NotFound => Error::Config(text),
         Code::Unauthenticated | Code::PermissionDenied => {
-            Error::Config(format!("the coordinator refuses: {told}"))
+            Error::Config(format!("the coordinator refuses: {text}"))
         }
         Code::OutOfRange => Error::Config(format!(
-            "a message between here and the coordinator is too long: {told}; limits.request_bytes of the coordinator bounds \
-             requests, its limits.message_bytes and {ANSWER_BYTES} bytes here bound answers"
+            "a message to or from the coordinator is too long: {text}; the coordinator's limits.request_bytes limits requests, \
+             and its limits.message_bytes and this client's {ANSWER_BYTES} bytes limit answers"
         )),
-        // It has answered: what was asked for is not done yet, or came to nothing.
-        Code::Aborted | Code::DataLoss => Error::Internal(told),
-        Code::ResourceExhausted => Error::Busy(format!("the coordinator takes no more: {told}")),
-        _ => Error::Internal(format!("the coordinator does not answer: {told}")),
+        // The coordinator answered: the request is not done yet, or its result is lost.
+        Code::Aborted | Code::DataLoss => Error::Internal(text),
+        Code::ResourceExhausted => Error::Busy(format!("the coordinator is busy: {text}")),
+        _ => Error::Internal(format!("the coordinator does not answer: {text}")),
     }
 }

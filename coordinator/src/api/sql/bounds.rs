@@ -1,23 +1,23 @@
-//! How long and how entangled a statement may be. It is looked at as a row of tokens, so that nothing here depends on how deep it nests.
+//! Limits the length and the complexity of a statement. The check reads the statement as a sequence of tokens, so that deep nesting does not affect it.
 
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Word};
 use tonic::Status;
 
-/// Bytes of a statement.
+/// Longest statement, in bytes.
 const STATEMENT_BYTES: usize = 64 << 10;
-/// Operators, keywords and opening brackets of a statement: each may nest what follows a level deeper. A list of values has one.
+/// Most operators, keywords and opening brackets of a statement: each may add one level of nesting. A list of values has one.
 const MOST_OPERATORS: usize = 1_000;
 
-/// Fails for a statement that is too long to be planned.
+/// Refuses a statement that is too long or too complex to be planned.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` naming the bound, or what is no token.
+/// `INVALID_ARGUMENT` naming the limit, or the invalid token.
 pub(super) fn check(sql: &str) -> Result<(), Status> {
     if sql.len() > STATEMENT_BYTES {
         return Err(Status::invalid_argument(format!(
-            "the statement has {} bytes: {STATEMENT_BYTES} at most are planned",
+            "the statement has {} bytes: {STATEMENT_BYTES} at most are allowed",
             sql.len()
         )));
     }
@@ -26,7 +26,7 @@ pub(super) fn check(sql: &str) -> Result<(), Status> {
     let operators = tokens.iter().filter(|token| may_nest(token)).count();
     if operators > MOST_OPERATORS {
         return Err(Status::invalid_argument(format!(
-            "the statement has {operators} operators, keywords and brackets: {MOST_OPERATORS} at most are planned"
+            "the statement has {operators} operators, keywords and brackets: {MOST_OPERATORS} at most are allowed"
         )));
     }
     Ok(())
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_lists_are_taken_and_long_chains_are_not() {
+    fn long_lists_are_accepted_and_long_chains_are_refused() {
         let list: Vec<String> = (0..5_000).map(|number| format!("'id{number}'")).collect();
         check(&format!("SELECT * FROM findings WHERE id IN ({})", list[..4_000].join(", "))).unwrap();
         let chains = [

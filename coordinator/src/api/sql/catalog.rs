@@ -1,6 +1,6 @@
-//! Jobs as a catalog of SQL: a schema a job that has results, named by its id, and `latest` for the one that ended last.
+//! Jobs as an SQL catalog: one schema per job that has results, named by its id, and `latest` for the job that ended last.
 //!
-//! A table is read when a query names it. Nothing else can be named: no file, no URL, no other lake.
+//! A table is read when a query names it. Queries can't name anything else: no file, no URL, no lake.
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::scan::Report;
 pub(super) const CATALOG: &str = "hindcast";
 /// The schema of the job that ended last.
 pub(super) const LATEST: &str = "latest";
-/// What the names of rollups' tables begin with.
+/// Prefix of the tables of rollups.
 const ROLLUP_PREFIX: &str = "rollup_";
 
 /// All jobs that have results.
@@ -62,7 +62,7 @@ impl fmt::Debug for JobTables {
 }
 
 impl JobCatalog {
-    /// The tables of the job that a schema's `name` stands for, whether there is one or not.
+    /// The tables of the job of the schema `name`. The job need not exist.
     pub(super) fn tables(&self, name: &str) -> JobTables {
         let id = if name == LATEST { &self.latest } else { name };
         JobTables { results: self.results.clone(), runtime: Arc::clone(&self.runtime), id: id.to_owned() }
@@ -80,7 +80,7 @@ impl CatalogProvider for JobCatalog {
 }
 
 impl JobTables {
-    /// Names of all tables, in order.
+    /// Names of all tables, sorted.
     pub(super) async fn names(&self) -> hindcast_common::Result<Vec<String>> {
         if !self.results.exist(&self.id).await? {
             return Ok(Vec::new());
@@ -115,23 +115,23 @@ impl JobTables {
             .map_err(|error| Error::Internal(format!("the report of job {} can't be read: {error}", self.id)))
     }
 
-    /// The united state of a rollup over the job's window.
+    /// The merged state of a rollup over the window of the job.
     async fn rollup(&self, id: &str) -> hindcast_common::Result<Option<Arc<dyn TableProvider>>> {
-        let kept = self.results.rollups(&self.id).await?.into_iter().find(|files| files.rollup == id);
-        let Some(kept) = kept else { return Ok(None) };
+        let found = self.results.rollups(&self.id).await?.into_iter().find(|files| files.rollup == id);
+        let Some(files) = found else { return Ok(None) };
         let parameters = self.report().await?.parameters;
         let config: Config = serde_json::from_value(parameters).map_err(|error| {
             Error::Internal(format!("the parameters of job {} can't be read: {error}", self.id))
         })?;
         let Some(rollup) = config.detections.rollup(id) else { return Ok(None) };
-        if kept.made_by != state_version(rollup) {
+        if files.made_by != state_version(rollup) {
             return Err(Error::Config(format!(
-                "the state of {id} that job {} used is of another version: scan again",
+                "the state of {id} that job {} used was written by another version: scan again",
                 self.id
             )));
         }
         let session = task_session(Arc::clone(&self.runtime));
-        let state = merged_state(rollup, &config, self.results.state(), kept.files, &session)?;
+        let state = merged_state(rollup, &config, self.results.state(), files.files, &session)?;
         Ok(Some(state.into_view()))
     }
 }
@@ -167,7 +167,7 @@ impl SchemaProvider for JobTables {
         })
     }
 
-    /// Asked of nobody: queries look tables up by `table`.
+    /// Not used: queries look tables up by `table`.
     fn table_exist(&self, _: &str) -> bool {
         false
     }

@@ -1,5 +1,5 @@
-//! The process of one query. It has its own stack, memory and time, so that no statement, however it is made, takes the coordinator's: what
-//! is beyond them ends this process alone.
+//! The process of one query. It has its own limits of stack, memory and time, so that no statement can exhaust the coordinator:
+//! a statement that exceeds them ends only this process.
 
 use std::io::{self, BufWriter, Read, Write};
 use std::path::PathBuf;
@@ -20,25 +20,25 @@ use super::queries::answer;
 use crate::api::jobs::status_of;
 use crate::jobs::JobResults;
 
-/// Stack on which a statement is planned and run: deep expressions are walked level by level.
+/// Stack on which a statement is planned and run: the planner recurses into nested expressions.
 const STACK_BYTES: usize = 256 << 20;
-/// Memory beside that of grouping, sorting and joining: batches on their way, buffers of readers.
+/// Memory in addition to that of grouping, sorting and joining, for record batches in flight and buffers of readers.
 const WORKING_BYTES: u64 = 128 << 20;
 /// Threads that read files.
 const READING_THREADS: usize = 2;
-/// Time beyond that of a query after which its process ends by itself, should nobody end it.
+/// Time after the limit of a query at which its process ends itself, if the coordinator has not ended it.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Answers the query on standard input, on standard output.
+/// Reads a query from standard input and writes the answer to standard output.
 ///
 /// # Errors
-/// [`Error::Io`] where nobody takes the answer.
+/// [`Error::Io`] if the answer can't be written.
 pub fn answer_query() -> Result<()> {
-    let told = Error::io("answering a query");
+    let failed = Error::io("answering a query");
     let mut bytes = Vec::new();
     let answered = io::stdin().read_to_end(&mut bytes).and_then(|_| {
-        let ask = QueryRequest::decode(bytes.as_slice()).map_err(io::Error::other)?;
-        let last = match run(ask) {
+        let request = QueryRequest::decode(bytes.as_slice()).map_err(io::Error::other)?;
+        let last = match run(request) {
             Ok(()) => Frame::End,
             Err(status) => Frame::failed(&status),
         };
@@ -46,13 +46,13 @@ pub fn answer_query() -> Result<()> {
         last.write(&mut target)?;
         target.flush()
     });
-    answered.map_err(told)
+    answered.map_err(failed)
 }
 
-/// Runs a query within its bounds, on a stack of its own; writes all frames but the last.
-fn run(ask: QueryRequest) -> std::result::Result<(), Status> {
-    bound_memory(ask.memory_bytes)?;
-    let longest = Duration::from_secs(ask.seconds) + GRACE;
+/// Runs a query within its limits, on its own stack. Writes all frames except the last one.
+fn run(request: QueryRequest) -> std::result::Result<(), Status> {
+    limit_memory(request.memory_bytes)?;
+    let longest = Duration::from_secs(request.seconds) + GRACE;
     thread::spawn(move || {
         thread::sleep(longest);
         std::process::exit(1);
@@ -63,45 +63,45 @@ fn run(ask: QueryRequest) -> std::result::Result<(), Status> {
             .enable_all()
             .build()
             .map_err(|error| Status::internal(format!("starting a query: {error}")))?;
-        runtime.block_on(begin(ask))
+        runtime.block_on(execute(request))
     });
     let worker = worker.map_err(|error| Status::internal(format!("starting a query: {error}")))?;
-    worker.join().unwrap_or_else(|_| Err(Status::internal("an error in Hindcast broke the query off")))
+    worker.join().unwrap_or_else(|_| Err(Status::internal("an error in Hindcast stopped the query")))
 }
 
-async fn begin(ask: QueryRequest) -> std::result::Result<(), Status> {
-    let scratch = DiskManagerMode::Directories(vec![PathBuf::from(&ask.scratch)]);
+async fn execute(request: QueryRequest) -> std::result::Result<(), Status> {
+    let scratch = DiskManagerMode::Directories(vec![PathBuf::from(&request.scratch)]);
     let disk =
-        DiskManagerBuilder::default().with_mode(scratch).with_max_temp_directory_size(ask.scratch_bytes);
+        DiskManagerBuilder::default().with_mode(scratch).with_max_temp_directory_size(request.scratch_bytes);
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(ask.memory_bytes as usize)))
+        .with_memory_pool(Arc::new(FairSpillPool::new(request.memory_bytes as usize)))
         .with_disk_manager_builder(disk)
         .with_object_store_registry(Arc::new(Stores::default()))
         .build_arc()
         .map_err(|error| Status::internal(error.to_string()))?;
-    let state = Location::parse(&ask.state).map_err(|error| status_of(&error))?;
+    let state = Location::parse(&request.state).map_err(|error| status_of(&error))?;
     let mut target = BufWriter::new(io::stdout());
     let write = move |frame: Frame| frame.write(&mut target).and_then(|()| target.flush());
-    answer(&ask, JobResults::new(state), runtime, write).await
+    answer(&request, JobResults::new(state), runtime, write).await
 }
 
-/// Has the system refuse this process more than it has, `memory_bytes` and what any query needs beside.
-fn bound_memory(memory_bytes: u64) -> std::result::Result<(), Status> {
+/// Limits the memory of this process to what it has now, `memory_bytes` and what every query needs in addition.
+fn limit_memory(memory_bytes: u64) -> std::result::Result<(), Status> {
     #[cfg(target_os = "linux")]
     {
-        // Where a container's memory ends nevertheless, this process goes first; a system without that choice has its own.
+        // If the memory of the container is exhausted nevertheless, the system should kill this process first. Not every system can.
         let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
         let most = data_bytes().saturating_add(memory_bytes + WORKING_BYTES + STACK_BYTES as u64);
         rlimit::setrlimit(rlimit::Resource::DATA, most, most)
-            .map_err(|error| Status::internal(format!("bounding the memory of a query: {error}")))?;
+            .map_err(|error| Status::internal(format!("limiting the memory of a query: {error}")))?;
     }
-    // Elsewhere there is no such bound that works; the memory pool's holds all the same.
+    // Other systems have no such limit that works. The limit of the memory pool applies everywhere.
     #[cfg(not(target_os = "linux"))]
     let _ = (memory_bytes, WORKING_BYTES);
     Ok(())
 }
 
-/// What this process has by now.
+/// Bytes of data that this process has now.
 #[cfg(target_os = "linux")]
 fn data_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a coordinator and the process of a query say to each other: the query on its standard input, frames on its standard output.
+//! The messages between a coordinator and the process of a query: the request on standard input, frames on standard output.
 
 use std::io::{self, Read, Write};
 
@@ -7,10 +7,10 @@ use tonic::{Code, Status};
 
 use super::statement::Statement;
 
-/// Most bytes of a frame: a row of the result, or an outline.
+/// Most bytes of a frame, which is a part of the result or an outline.
 pub(super) const FRAME_BYTES: usize = 8 << 20;
 
-/// What a process is to do.
+/// The request to a process.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct QueryRequest {
     #[prost(message, required, tag = "1")]
@@ -18,27 +18,27 @@ pub(super) struct QueryRequest {
     /// URL of the state.
     #[prost(string, tag = "2")]
     pub(super) state: String,
-    /// Whether it is run, and not only planned.
+    /// Whether the statement is executed, not only planned.
     #[prost(bool, tag = "3")]
     pub(super) execute: bool,
-    /// Rows that the result may have.
+    /// Most rows of the result.
     #[prost(uint64, tag = "4")]
     pub(super) rows: u64,
-    /// Seconds after which the process ends, whatever it is at.
+    /// Seconds after which the process ends in any case.
     #[prost(uint64, tag = "5")]
     pub(super) seconds: u64,
-    /// Bytes that grouping, sorting and joining may hold.
+    /// Memory for grouping, sorting and joining, in bytes.
     #[prost(uint64, tag = "6")]
     pub(super) memory_bytes: u64,
-    /// Bytes that they may spill.
+    /// Bytes that may be spilled.
     #[prost(uint64, tag = "7")]
     pub(super) scratch_bytes: u64,
-    /// Folder to spill into.
+    /// Folder for spill files.
     #[prost(string, tag = "8")]
     pub(super) scratch: String,
 }
 
-/// What a query gives and takes: schemas as Arrow IPC messages.
+/// The schemas of a query's rows and parameters, as Arrow IPC messages.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Outline {
     #[prost(bytes = "bytes", tag = "1")]
@@ -55,16 +55,16 @@ struct Failure {
     text: String,
 }
 
-/// A part of a process's answer.
+/// A part of the answer of a process.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Frame {
     /// An encoded [`Outline`].
     Outline(Vec<u8>),
     /// An encoded `FlightData`.
     Rows(Vec<u8>),
-    /// It came to nothing.
+    /// The query failed.
     Failed(Code, String),
-    /// Nothing follows.
+    /// The answer is complete.
     End,
 }
 
@@ -78,10 +78,10 @@ impl Frame {
         Self::Failed(status.code(), status.message().to_owned())
     }
 
-    /// Writes it: its kind, its length, its bytes.
+    /// Writes the frame: its kind, its length, its bytes.
     ///
     /// # Errors
-    /// As `target` fails; where it is too long.
+    /// If `target` fails or the frame is too long.
     pub(super) fn write(&self, target: &mut impl Write) -> io::Result<()> {
         let failure;
         let (kind, bytes) = match self {
@@ -100,10 +100,10 @@ impl Frame {
         target.write_all(bytes)
     }
 
-    /// Reads the next one; none where `source` has ended.
+    /// Reads the next frame; `None` at the end of `source`.
     ///
     /// # Errors
-    /// As `source` fails; where it is no frame.
+    /// If `source` fails or the bytes are not a frame.
     pub(super) fn read(source: &mut impl Read) -> io::Result<Option<Self>> {
         let mut kind = [0];
         if source.read(&mut kind)? == 0 {
@@ -125,7 +125,7 @@ impl Frame {
                 Self::Failed(Code::from_i32(failure.code), failure.text)
             }
             END => Self::End,
-            _ => return Err(io::Error::other("a frame of no known kind")),
+            _ => return Err(io::Error::other("a frame of an unknown kind")),
         }))
     }
 }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_come_as_they_were_sent() {
+    fn frames_are_read_as_they_were_written() {
         let frames = [
             Frame::Outline(vec![1, 2]),
             Frame::Rows(Vec::new()),

@@ -1,4 +1,4 @@
-//! What clients ask of a database they know nothing of: its catalog, schemas, tables and abilities.
+//! Metadata requests of clients: the catalog, schemas, tables and capabilities.
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow_flight::error::FlightError;
@@ -15,9 +15,9 @@ use super::catalog::{CATALOG, LATEST};
 use super::plain::sent_schema;
 use crate::api::jobs::status_of;
 
-/// The only type of table.
+/// The only table type.
 const TABLE_TYPE: &str = "TABLE";
-/// Jobs that are listed. Those before them are there for whoever knows their id.
+/// Number of the latest jobs that are listed. Queries can also name older jobs by their id.
 const LISTED_JOBS: usize = 50;
 
 pub(super) fn catalogs(query: CommandGetCatalogs) -> Result<RecordBatch, Status> {
@@ -32,7 +32,7 @@ pub(super) fn table_types(query: CommandGetTableTypes) -> Result<RecordBatch, St
     builder.build().map_err(failed)
 }
 
-/// A schema a job that has results, and that of the last.
+/// One schema per job that has results, and `latest`.
 pub(super) fn schemas(api: &SqlApi, query: CommandGetDbSchemas) -> Result<RecordBatch, Status> {
     let mut builder = query.into_builder();
     let jobs = api.jobs();
@@ -45,7 +45,7 @@ pub(super) fn schemas(api: &SqlApi, query: CommandGetDbSchemas) -> Result<Record
     builder.build().map_err(failed)
 }
 
-/// The tables of the schemas asked for; they are read only where their columns are wanted too.
+/// The tables of the requested schemas. Tables are only read if their columns are requested too.
 pub(super) async fn tables(api: &SqlApi, query: CommandGetTables) -> Result<RecordBatch, Status> {
     let of_schemas = CommandGetDbSchemas {
         catalog: query.catalog.clone(),
@@ -60,7 +60,7 @@ pub(super) async fn tables(api: &SqlApi, query: CommandGetTables) -> Result<Reco
         let tables = catalog.tables(schema);
         for name in tables.names().await.map_err(|error| status_of(&error))? {
             let columns = match wants_columns {
-                // State of another version has no columns that could be told.
+                // The columns of a rollup whose state another version wrote are unknown.
                 true => tables.table(&name).await.ok().flatten().map(|table| table.schema()),
                 false => None,
             };
@@ -73,12 +73,12 @@ pub(super) async fn tables(api: &SqlApi, query: CommandGetTables) -> Result<Reco
     builder.build().map_err(failed)
 }
 
-/// What the server is and can do.
+/// Name, version and capabilities of the server.
 pub(super) fn sql_info() -> Result<SqlInfoData, Status> {
     let mut builder = SqlInfoDataBuilder::new();
     builder.append(SqlInfo::FlightSqlServerName, "Hindcast");
     builder.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
-    // Of the format, not of the library.
+    // The version of the format, not of the library.
     builder.append(SqlInfo::FlightSqlServerArrowVersion, "1.3");
     builder.append(SqlInfo::FlightSqlServerReadOnly, true);
     builder.append(SqlInfo::FlightSqlServerSql, true);
@@ -101,10 +101,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_it_can_do_is_told() {
+    fn metadata_describes_the_server() {
         let all = sql_info().unwrap();
-        let told = all.record_batch([SqlInfo::FlightSqlServerReadOnly as u32]).unwrap();
-        assert_eq!(told.num_rows(), 1);
+        let read_only = all.record_batch([SqlInfo::FlightSqlServerReadOnly as u32]).unwrap();
+        assert_eq!(read_only.num_rows(), 1);
         assert_eq!(catalogs(CommandGetCatalogs {}).unwrap().num_rows(), 1);
         assert_eq!(table_types(CommandGetTableTypes {}).unwrap().num_rows(), 1);
     }

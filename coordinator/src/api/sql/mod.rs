@@ -1,9 +1,10 @@
-//! Results and rollups of jobs by SQL, over Flight SQL: what ADBC, JDBC and other clients speak. Only reading.
+//! Read-only SQL over the results and rollups of jobs, by Flight SQL, which ADBC, JDBC and other clients support.
 //!
-//! Ballista has a Flight SQL service of its own, which is not used: it runs any statement on the workers, with tables over
-//! any file, and is meant for networks where everybody is trusted.
+//! Ballista's own Flight SQL service is not used: it runs any statement on the workers, with tables over any file, and is
+//! meant for networks where everybody is trusted.
 //!
-//! Each statement is planned and run in a process of its own (`child_process.rs`), which its stack, memory or time ends alone.
+//! Each statement is planned and run in its own process (`child_process.rs`). A statement that exceeds the stack, memory or time
+//! limit ends only that process.
 
 mod bounds;
 mod catalog;
@@ -46,13 +47,13 @@ use statement::{Seal, Statement};
 
 pub use child_process::answer_query;
 
-/// Bytes of the messages of one row of parameters: they become part of a handle, which each request carries.
+/// Most bytes of one row of parameters, which becomes part of a handle that each request carries.
 const PARAMETER_BYTES: usize = 512 << 10;
 
-/// Answers statements and what clients ask of a database. Whoever calls has checked who asks.
+/// Answers statements and metadata requests. The caller has checked the token.
 pub(super) struct SqlApi {
     manager: Arc<JobManager>,
-    /// Stores and memory with which tables are looked at.
+    /// Object stores and memory for metadata requests.
     runtime: Arc<RuntimeEnv>,
     processes: QueryProcesses,
     seal: Seal,
@@ -60,14 +61,14 @@ pub(super) struct SqlApi {
 
 type Rows = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
 
-/// Whether a descriptor's command or a ticket is one of Flight SQL.
+/// Whether the command of a descriptor or a ticket belongs to Flight SQL.
 pub(super) fn is_sql(bytes: &[u8]) -> bool {
     Any::decode(bytes).is_ok_and(|any| any.type_url.contains("/arrow.flight.protocol.sql."))
 }
 
 impl SqlApi {
     /// # Errors
-    /// Where the state can't be read or written.
+    /// If the state can't be read or written.
     pub(super) async fn new(manager: Arc<JobManager>, limits: SqlLimits) -> HindcastResult<Self> {
         let runtime =
             RuntimeEnvBuilder::new().with_object_store_registry(manager.object_stores()).build_arc()?;
@@ -77,7 +78,7 @@ impl SqlApi {
         Ok(Self { manager, runtime, processes, seal })
     }
 
-    /// Ids of the jobs that have results, the one that ended last first.
+    /// Ids of the jobs that have results, the latest first.
     fn jobs(&self) -> Vec<String> {
         self.manager.with_results()
     }
@@ -86,30 +87,30 @@ impl SqlApi {
         self.jobs().into_iter().next().unwrap_or_default()
     }
 
-    /// The catalog as it is now.
+    /// The current catalog.
     fn catalog(&self) -> JobCatalog {
         let (results, runtime) = (self.manager.results().clone(), Arc::clone(&self.runtime));
         JobCatalog { results, runtime, latest: self.latest() }
     }
 
-    /// A statement of `sql`, for which `latest` is what it is now.
+    /// A statement of `sql`, with the current job of `latest`.
     fn statement(&self, sql: String) -> Result<Statement, Status> {
         bounds::check(&sql)?;
         Ok(Statement::new(sql, self.latest()))
     }
 
-    /// What a statement gives and takes, without running it.
+    /// The schemas of a statement's rows and parameters, without executing it.
     async fn outline(&self, statement: &Statement) -> Result<Outline, Status> {
-        let mut said = self.processes.start(statement, false)?;
-        match said.next().await.transpose()? {
+        let mut frames = self.processes.start(statement, false)?;
+        match frames.next().await.transpose()? {
             Some(Frame::Outline(bytes)) => {
                 Outline::decode(bytes.as_slice()).map_err(|error| Status::internal(error.to_string()))
             }
-            _ => Err(Status::internal("the process of the query gave no outline")),
+            _ => Err(Status::internal("the process of the query sent no outline")),
         }
     }
 
-    /// Lets `work` be one of the queries that run, for as long as they may.
+    /// Runs `work` within the limits of concurrent queries and of their time.
     async fn within<T>(&self, work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
         let _permit = self.processes.permit()?;
         let ended = tokio::time::timeout(self.processes.longest(), work).await;
@@ -117,38 +118,41 @@ impl SqlApi {
     }
 
     async fn statement_rows(&self, handle: &[u8]) -> Result<Response<Rows>, Status> {
-        let mut said = self.processes.start(&self.seal.open(handle)?, true)?;
-        // What is wrong with a statement shows before its first row.
-        let first = said.next().await.transpose()?;
-        let rows = stream::iter(first.map(Ok)).chain(said).map(|frame| match frame? {
+        let mut frames = self.processes.start(&self.seal.open(handle)?, true)?;
+        // An invalid statement fails before its first row.
+        let first = frames.next().await.transpose()?;
+        let rows = stream::iter(first.map(Ok)).chain(frames).map(|frame| match frame? {
             Frame::Rows(bytes) => {
                 FlightData::decode(bytes.as_slice()).map_err(|error| Status::internal(error.to_string()))
             }
-            _ => Err(Status::internal("the process of the query gave no rows")),
+            _ => Err(Status::internal("the process of the query sent an unexpected frame")),
         });
         Ok(Response::new(Box::pin(rows)))
     }
 }
 
-/// Where rows of a schema, as an Arrow IPC message, are fetched: here, by a ticket.
+/// The answer that describes rows with `schema`, an Arrow IPC message, and the ticket by which they are fetched.
 fn info(
     schema: bytes::Bytes,
     ticket: Vec<u8>,
-    asked: FlightDescriptor,
+    descriptor: FlightDescriptor,
 ) -> Result<Response<FlightInfo>, Status> {
     let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
     let info = FlightInfo { schema, ..FlightInfo::new() };
-    Ok(Response::new(info.with_endpoint(endpoint).with_descriptor(asked)))
+    Ok(Response::new(info.with_endpoint(endpoint).with_descriptor(descriptor)))
 }
 
-/// An answer about the database is asked for again by the command itself.
-fn same_again(schema: SchemaRef, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-    let asked = request.into_inner();
+/// The answer to a metadata request, whose ticket is the command itself.
+fn metadata_info(
+    schema: SchemaRef,
+    request: Request<FlightDescriptor>,
+) -> Result<Response<FlightInfo>, Status> {
+    let descriptor = request.into_inner();
     let schema = FlightInfo::new().try_with_schema(&schema).map_err(failed)?.schema;
-    info(schema, asked.cmd.to_vec(), asked)
+    info(schema, descriptor.cmd.to_vec(), descriptor)
 }
 
-fn one(batch: RecordBatch) -> Result<Response<Rows>, Status> {
+fn single_batch(batch: RecordBatch) -> Result<Response<Rows>, Status> {
     let encoder = FlightDataEncoderBuilder::new().with_schema(batch.schema());
     let encoded = encoder.build(stream::iter([Ok(batch)]));
     Ok(Response::new(Box::pin(encoded.map(|data| data.map_err(Status::from)))))
@@ -207,7 +211,7 @@ impl FlightSqlService for SqlApi {
         let mut statement = self.seal.open(&query.prepared_statement_handle)?;
         let (mut row, mut data, mut bytes) = (Vec::new(), request.into_inner(), 0);
         while let Some(part) = data.try_next().await? {
-            // The descriptor of the first one was for us.
+            // The descriptor of the first message is for this service.
             let part = FlightData { flight_descriptor: None, ..part };
             bytes += part.encoded_len();
             if bytes > PARAMETER_BYTES {
@@ -218,7 +222,7 @@ impl FlightSqlService for SqlApi {
             row.push(part);
         }
         statement.bind(&row);
-        // Its process looks into them, and says what is wrong with them.
+        // The process of the query checks them.
         self.outline(&statement).await?;
         let handle = self.seal.close(&statement);
         Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(handle) })
@@ -230,8 +234,8 @@ impl FlightSqlService for SqlApi {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let outline = self.outline(&self.seal.open(&query.prepared_statement_handle)?).await?;
-        let asked = request.into_inner();
-        info(outline.rows, asked.cmd.to_vec(), asked)
+        let descriptor = request.into_inner();
+        info(outline.rows, descriptor.cmd.to_vec(), descriptor)
     }
 
     async fn do_get_prepared_statement(
@@ -247,7 +251,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetCatalogs,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        same_again(query.into_builder().schema(), request)
+        metadata_info(query.into_builder().schema(), request)
     }
 
     async fn do_get_catalogs(
@@ -255,7 +259,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetCatalogs,
         _: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        one(metadata::catalogs(query)?)
+        single_batch(metadata::catalogs(query)?)
     }
 
     async fn get_flight_info_schemas(
@@ -263,7 +267,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetDbSchemas,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        same_again(query.into_builder().schema(), request)
+        metadata_info(query.into_builder().schema(), request)
     }
 
     async fn do_get_schemas(
@@ -271,7 +275,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetDbSchemas,
         _: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        one(metadata::schemas(self, query)?)
+        single_batch(metadata::schemas(self, query)?)
     }
 
     async fn get_flight_info_tables(
@@ -279,7 +283,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetTables,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        same_again(query.into_builder().schema(), request)
+        metadata_info(query.into_builder().schema(), request)
     }
 
     async fn do_get_tables(
@@ -287,7 +291,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetTables,
         _: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        one(self.within(metadata::tables(self, query)).await?)
+        single_batch(self.within(metadata::tables(self, query)).await?)
     }
 
     async fn get_flight_info_table_types(
@@ -295,7 +299,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetTableTypes,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        same_again(query.into_builder().schema(), request)
+        metadata_info(query.into_builder().schema(), request)
     }
 
     async fn do_get_table_types(
@@ -303,7 +307,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetTableTypes,
         _: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        one(metadata::table_types(query)?)
+        single_batch(metadata::table_types(query)?)
     }
 
     async fn get_flight_info_sql_info(
@@ -311,7 +315,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetSqlInfo,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        same_again(query.into_builder(&metadata::sql_info()?).schema(), request)
+        metadata_info(query.into_builder(&metadata::sql_info()?).schema(), request)
     }
 
     async fn do_get_sql_info(
@@ -319,7 +323,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetSqlInfo,
         _: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        one(query.into_builder(&metadata::sql_info()?).build().map_err(failed)?)
+        single_batch(query.into_builder(&metadata::sql_info()?).build().map_err(failed)?)
     }
 
     async fn get_flight_info_fallback(
@@ -327,9 +331,7 @@ impl FlightSqlService for SqlApi {
         _: Command,
         _: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        Err(Status::unimplemented(
-            "only queries, and what catalogs, schemas and tables there are, are answered",
-        ))
+        Err(Status::unimplemented("only queries and requests for catalogs, schemas and tables are supported"))
     }
 
     async fn register_sql_info(&self, _: i32, _: &SqlInfo) {}
@@ -340,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_tickets_are_told_apart() {
+    fn tickets_of_flight_sql_are_recognized() {
         let sql = TicketStatementQuery { statement_handle: b"any".as_slice().into() };
         assert!(is_sql(&sql.as_any().encode_to_vec()));
         for other in ["", "01a20ac3-32dc-7536-81c3-a2ae14b70c83/findings", "\n\u{3}abc"] {

@@ -1,4 +1,4 @@
-//! Columns in types that every reader knows: no views, no dictionaries, all nullable.
+//! Converts columns to types that every reader supports: no views, no dictionaries, all nullable.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-/// The schema that rows of `schema` are sent in. A query's plan and its rows may differ in what is nullable, and readers
-/// refuse rows that differ from what was announced.
+/// The schema in which rows of `schema` are sent. All fields are nullable: the plan of a query and its rows may differ in
+/// nullability, and readers refuse rows that differ from the announced schema.
 pub(super) fn sent_schema(schema: &Schema) -> SchemaRef {
     let fields: Vec<Field> = schema
         .fields()
@@ -30,10 +30,10 @@ fn sent_type(data_type: &DataType) -> DataType {
     }
 }
 
-/// `batch` in the schema it is sent in.
+/// Converts `batch` to the schema in which it is sent.
 ///
 /// # Errors
-/// Where a column can't be cast.
+/// If a column can't be cast.
 pub(super) fn sent(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = batch.columns().iter().zip(schema.fields());
     let columns = columns.map(|(column, field)| cast(column, field.data_type()));

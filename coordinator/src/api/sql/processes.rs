@@ -1,4 +1,4 @@
-//! Starts the process of a query, hands on what it says, and ends it: with its reader, with its time, or with the coordinator.
+//! Starts the process of a query, forwards its frames, and ends it when the client leaves, the time is over or the coordinator stops.
 
 use std::io::{self, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -22,10 +22,10 @@ use crate::api::settings::SqlLimits;
 pub(super) const COMMAND: &str = "sql-query";
 /// Frames that may wait for a slow reader.
 const WAITING_FRAMES: usize = 2;
-/// Bytes of its last words that are read.
-const LAST_WORDS_BYTES: u64 = 64 << 10;
+/// Bytes of its standard error that are read.
+const STDERR_BYTES: u64 = 64 << 10;
 
-/// Starts queries, so many at once as may be.
+/// Starts queries, up to the limit of concurrent ones.
 pub(super) struct QueryProcesses {
     limits: SqlLimits,
     /// URL of the state.
@@ -41,10 +41,10 @@ impl QueryProcesses {
         Self { limits, state, running }
     }
 
-    /// A place among the queries that run.
+    /// A permit to run a query.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` where there is none.
+    /// `RESOURCE_EXHAUSTED` if too many queries run.
     pub(super) fn permit(&self) -> Result<OwnedSemaphorePermit, Status> {
         Arc::clone(&self.running).try_acquire_owned().map_err(|_| {
             Status::resource_exhausted(format!(
@@ -54,20 +54,21 @@ impl QueryProcesses {
         })
     }
 
-    /// Longest that a query may take.
+    /// Longest time of a query.
     pub(super) fn longest(&self) -> Duration {
         Duration::from_secs(self.limits.seconds)
     }
 
-    /// What goes wrong where it takes longer.
+    /// The error of a query that takes longer.
     pub(super) fn too_long(&self) -> Status {
         Status::resource_exhausted(format!("the query took longer than {} seconds", self.limits.seconds))
     }
 
-    /// Has a process plan `statement`, and run it where `execute`; gives what it says before its end. Dropped, the process is ended.
+    /// Starts a process that plans `statement` and, with `execute`, runs it. Returns its frames. Dropping the stream ends the
+    /// process.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` where too many run.
+    /// `RESOURCE_EXHAUSTED` if too many queries run.
     pub(super) fn start(
         &self,
         statement: &Statement,
@@ -75,28 +76,28 @@ impl QueryProcesses {
     ) -> Result<impl Stream<Item = FrameResult> + Send + Unpin + use<>, Status> {
         let permit = self.permit()?;
         let limits = &self.limits;
-        // Bounds are those of all queries together.
-        let part = limits.concurrent as u64;
-        let ask = QueryRequest {
+        // The limits apply to all queries together.
+        let divisor = limits.concurrent as u64;
+        let request = QueryRequest {
             statement: statement.clone(),
             state: self.state.clone(),
             execute,
             rows: limits.rows as u64,
             seconds: limits.seconds,
-            memory_bytes: limits.memory_bytes as u64 / part,
-            scratch_bytes: limits.scratch_bytes / part,
+            memory_bytes: limits.memory_bytes as u64 / divisor,
+            scratch_bytes: limits.scratch_bytes / divisor,
             scratch: String::new(),
         };
         let (sender, receiver) = channel(WAITING_FRAMES);
-        let talk =
+        let session =
             QuerySession { deadline: Instant::now() + self.longest(), handle: Handle::current(), sender };
         let too_long = self.too_long();
         tokio::task::spawn_blocking(move || {
-            let ended = talk.through(ask, &too_long);
-            // Whoever reads slowly holds no place any more.
+            let ended = session.run(request, &too_long);
+            // A slow reader does not block other queries.
             drop(permit);
             if let Err(status) = ended {
-                let QuerySession { sender, handle, .. } = talk;
+                let QuerySession { sender, handle, .. } = session;
                 handle.spawn(async move { sender.send(Err(status)).await });
             }
         });
@@ -108,7 +109,7 @@ fn frames(receiver: Receiver<FrameResult>) -> impl Stream<Item = FrameResult> + 
     stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) })
 }
 
-/// One query's process, as it is listened to.
+/// The conversation with the process of one query.
 struct QuerySession {
     deadline: Instant,
     handle: Handle,
@@ -116,31 +117,32 @@ struct QuerySession {
 }
 
 impl QuerySession {
-    /// Hands on all frames but the end's.
-    fn through(&self, mut ask: QueryRequest, too_long: &Status) -> Result<(), Status> {
+    /// Runs the process and forwards all frames except the last one.
+    fn run(&self, mut request: QueryRequest, too_long: &Status) -> Result<(), Status> {
         let failed = |what: &str, error: &io::Error| Status::internal(format!("{what} of a query: {error}"));
         let scratch = tempfile::tempdir().map_err(|error| failed("the scratch folder", &error))?;
-        ask.scratch = scratch.path().display().to_string();
+        request.scratch = scratch.path().display().to_string();
         let mut child = spawn().map_err(|error| failed("the process", &error))?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let child = Arc::new(Mutex::new(child));
         let watcher = self.watch(Arc::clone(&child));
-        let asked = stdin.map_or(Ok(()), |mut stdin| stdin.write_all(&ask.encode_to_vec()));
-        let said = asked.and_then(|()| stdout.map_or(Ok(None), |stdout| self.listen(BufReader::new(stdout))));
-        // It has said all, or nobody listens any more.
+        let sent = stdin.map_or(Ok(()), |mut stdin| stdin.write_all(&request.encode_to_vec()));
+        let answer =
+            sent.and_then(|()| stdout.map_or(Ok(None), |stdout| self.forward(BufReader::new(stdout))));
+        // The answer is complete, or the client has left.
         kill(&child);
-        let words = last_words(stderr);
+        let message = read_stderr(stderr);
         end(&child);
         watcher.abort();
-        match said {
-            // An end, a failure it tells, or nobody who listens any more.
+        match answer {
+            // The answer is complete, the process reported a failure, or the client has left.
             Ok(Some(ended)) => ended,
             _ if Instant::now() >= self.deadline => Err(too_long.clone()),
-            Ok(None) | Err(_) => Err(cause(&words, ask.memory_bytes)),
+            Ok(None) | Err(_) => Err(failure_of(&message, request.memory_bytes)),
         }
     }
 
-    /// Ends the process when its time is over, or nobody wants its answer; with the coordinator's runtime too.
+    /// Ends the process when its time is over, when the client leaves, or when the runtime of the coordinator stops.
     fn watch(&self, child: Arc<Mutex<Child>>) -> tokio::task::JoinHandle<()> {
         let (sender, deadline, ended) = (self.sender.clone(), self.deadline, KillAtEnd(child));
         self.handle.spawn(async move {
@@ -152,8 +154,8 @@ impl QuerySession {
         })
     }
 
-    /// Hands frames on until one ends the answer; nothing where the process ended without.
-    fn listen(&self, mut source: impl Read) -> io::Result<Option<Result<(), Status>>> {
+    /// Forwards frames until one ends the answer. Returns `None` if the process ended before that.
+    fn forward(&self, mut source: impl Read) -> io::Result<Option<Result<(), Status>>> {
         while let Some(frame) = Frame::read(&mut source)? {
             match frame {
                 Frame::End => return Ok(Some(Ok(()))),
@@ -163,7 +165,7 @@ impl QuerySession {
                     match sent {
                         Ok(Ok(())) => {}
                         Ok(Err(_)) => return Ok(Some(Ok(()))),
-                        // It is told by the time.
+                        // The deadline has passed, which the caller sees by the time.
                         Err(_) => return Ok(None),
                     }
                 }
@@ -179,7 +181,7 @@ fn spawn() -> io::Result<Child> {
     command.spawn()
 }
 
-/// This process's own binary, also where another has been put in its place.
+/// The binary of this process, even if the file was replaced since.
 fn own_binary() -> io::Result<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { Ok(running) } else { std::env::current_exe() }
@@ -195,7 +197,7 @@ impl Drop for KillAtEnd {
 }
 
 fn kill(child: &Mutex<Child>) {
-    // It may have ended by itself.
+    // The process may have ended by itself.
     let _ = child.lock().unwrap_or_else(PoisonError::into_inner).kill();
 }
 
@@ -205,26 +207,27 @@ fn end(child: &Mutex<Child>) {
     }
 }
 
-fn last_words(stderr: Option<ChildStderr>) -> String {
-    let mut words = Vec::new();
-    // What could not be read of them is missing in a log.
-    let _ = stderr.map(|stderr| stderr.take(LAST_WORDS_BYTES).read_to_end(&mut words));
-    String::from_utf8_lossy(&words).into_owned()
+fn read_stderr(stderr: Option<ChildStderr>) -> String {
+    let mut text = Vec::new();
+    // What can't be read is only missing in the log.
+    let _ = stderr.map(|stderr| stderr.take(STDERR_BYTES).read_to_end(&mut text));
+    String::from_utf8_lossy(&text).into_owned()
 }
 
-/// Why a process ended that did not say so itself, by what the system and the standard library say.
-fn cause(words: &str, memory_bytes: u64) -> Status {
-    if words.contains("overflowed its stack") {
-        return Status::invalid_argument("the statement is nested too deep to be planned");
+/// Why a process ended without an answer, derived from the messages of the system and of the standard library.
+fn failure_of(message: &str, memory_bytes: u64) -> Status {
+    if message.contains("overflowed its stack") {
+        return Status::invalid_argument("the statement is nested too deeply");
     }
-    if words.contains("memory allocation of") || words.contains("capacity overflow") || words.is_empty() {
+    if message.contains("memory allocation of") || message.contains("capacity overflow") || message.is_empty()
+    {
         return Status::resource_exhausted(format!(
-            "the query needs more memory than one may have, which is {} MiB for grouping, sorting and joining (sql.memory_bytes by \
-             sql.concurrent) and a little beside",
+            "the query needs more memory than is allowed: {} MiB for grouping, sorting and joining (sql.memory_bytes divided by \
+             sql.concurrent) and a small amount in addition",
             memory_bytes >> 20
         ));
     }
-    tracing::error!(words, "the process of a query ended");
+    tracing::error!(message, "the process of a query ended");
     Status::internal("the process of the query ended before its answer did")
 }
 
@@ -233,17 +236,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ended_a_process_is_told_apart() {
+    fn the_cause_of_an_ended_process_is_recognized() {
         use tonic::Code;
-        for (words, code) in [
+        for (message, code) in [
             ("thread '<unnamed>' (7) has overflowed its stack\nfatal runtime error", Code::InvalidArgument),
             ("memory allocation of 268435456 bytes failed", Code::ResourceExhausted),
             ("thread panicked at x.rs: capacity overflow", Code::ResourceExhausted),
-            // The system's own end of one that has too much.
+            // The system killed the process because of its memory.
             ("", Code::ResourceExhausted),
             ("error: answering a query", Code::Internal),
         ] {
-            assert_eq!(cause(words, 32 << 20).code(), code, "{words}");
+            assert_eq!(failure_of(message, 32 << 20).code(), code, "{message}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Plans and runs one query over the results of jobs: only reading, and within bounds of memory and rows. Its process bounds the rest.
+//! Plans and runs one read-only query over the results of jobs, within limits of memory and rows. Its process enforces the other limits.
 
 use std::io;
 use std::sync::Arc;
@@ -28,41 +28,41 @@ use super::plain::{sent, sent_schema};
 use crate::api::jobs::status_of;
 use crate::jobs::JobResults;
 
-/// Rows of a batch: few, since what is made of each may be long.
+/// Rows of a record batch: few, because expressions may make rows long.
 const BATCH_ROWS: usize = 2_048;
-/// Bytes a sort sets aside for merging its spilled runs.
+/// Bytes that a sort reserves for merging its spilled runs.
 const SORT_RESERVATION_BYTES: usize = 1 << 20;
 
-/// Functions that make much of little: they are refused before they are tried.
+/// Functions whose results may be very long. Queries that use them are refused.
 const UNBOUNDED_FUNCTIONS: [&str; 7] =
     ["array_repeat", "array_resize", "generate_series", "lpad", "range", "repeat", "rpad"];
 
-/// Plans what is asked for and, where that is wanted, runs it; gives `write` what comes of it.
+/// Plans the requested statement and, if requested, runs it. Passes the frames of the answer to `write`.
 ///
 /// # Errors
-/// As clients tell errors apart.
+/// The status for the client.
 pub(super) async fn answer(
-    ask: &QueryRequest,
+    request: &QueryRequest,
     results: JobResults,
     runtime: Arc<RuntimeEnv>,
     mut write: impl FnMut(Frame) -> io::Result<()>,
 ) -> Result<(), Status> {
-    let session = session(JobCatalog { results, runtime, latest: ask.statement.latest.clone() });
-    let plan = plan_query(&session, &ask.statement.sql).await.map_err(status_of_engine)?;
+    let session = session(JobCatalog { results, runtime, latest: request.statement.latest.clone() });
+    let plan = plan_query(&session, &request.statement.sql).await.map_err(status_of_engine)?;
     let unwritten = |error: io::Error| Status::internal(format!("answering a query: {error}"));
-    if !ask.execute {
+    if !request.execute {
         let parameters = parameters_of(&plan)?;
-        // Values that can't be read, or do not suit, are refused where they are given.
-        let plan = with_values(plan, ask).await?;
+        // Refuse invalid parameter values when they are bound.
+        let plan = with_values(plan, request).await?;
         let rows = sent_schema(plan.schema().as_arrow());
         let outline = Outline { rows: encoded(&rows)?, parameters: encoded(&parameters)? };
         return write(Frame::Outline(outline.encode_to_vec())).map_err(unwritten);
     }
-    let plan = with_values(plan, ask).await?;
+    let plan = with_values(plan, request).await?;
     let schema = sent_schema(plan.schema().as_arrow());
     let rows = session.execute_logical_plan(plan).await.map_err(status_of_engine)?;
     let rows = rows.execute_stream().await.map_err(status_of_engine)?;
-    let (mut count, most) = (0, ask.rows);
+    let (mut count, most) = (0, request.rows);
     let target = Arc::clone(&schema);
     let rows = rows.and_then(move |batch| {
         count += batch.num_rows() as u64;
@@ -87,21 +87,21 @@ fn within(rows: u64, most: u64) -> EngineResult<()> {
         return Ok(());
     }
     Err(DataFusionError::ResourcesExhausted(format!(
-        "the query has more than {most} rows: narrow it or add LIMIT"
+        "the result has more than {most} rows: narrow the query or add LIMIT"
     )))
 }
 
-async fn with_values(plan: LogicalPlan, ask: &QueryRequest) -> Result<LogicalPlan, Status> {
-    match ask.statement.values().await? {
+async fn with_values(plan: LogicalPlan, request: &QueryRequest) -> Result<LogicalPlan, Status> {
+    match request.statement.values().await? {
         Some(values) => plan.with_param_values(values).map_err(status_of_engine),
         None => Ok(plan),
     }
 }
 
-/// The parameters that a plan takes, as columns of one row.
+/// The parameters of a plan, as the columns of one row.
 fn parameters_of(plan: &LogicalPlan) -> Result<Schema, Status> {
     let mut fields: Vec<_> = plan.get_parameter_fields().map_err(status_of_engine)?.into_iter().collect();
-    // They are called $1, $2 and so on; ten of them are in order by length first.
+    // Their names are $1, $2, …, $10: sort by length first.
     fields.sort_by_key(|(name, _)| (name.len(), name.clone()));
     let parameter = |(name, field): (String, Option<Arc<Field>>)| {
         let data_type = field.map_or(DataType::Utf8, |field| field.data_type().clone());
@@ -136,7 +136,7 @@ async fn plan_query(session: &SessionContext, sql: &str) -> EngineResult<Logical
     let state = session.state();
     let parsed = state.sql_to_statement(sql, &state.config().options().sql_parser.dialect)?;
     if !matches!(&parsed, Parsed::Statement(statement) if matches!(**statement, ast::Statement::Query(_))) {
-        return plan_err!("only SELECT is answered: results are only read");
+        return plan_err!("only SELECT is supported: results are read-only");
     }
     let plan = state.statement_to_plan(parsed).await?;
     let only_reading =
@@ -145,7 +145,7 @@ async fn plan_query(session: &SessionContext, sql: &str) -> EngineResult<Logical
     Ok(plan)
 }
 
-/// An error of the engine as clients tell it apart.
+/// The gRPC status of an error of the engine.
 pub(super) fn status_of_engine(error: DataFusionError) -> Status {
     let text = error.strip_backtrace();
     match error.find_root() {

@@ -1,4 +1,4 @@
-//! What a job's report tells as tables: incidents, entities, and the risk of each day. Lists are JSON text.
+//! Parts of a job's report as tables: incidents, entities, and the risk of each day. Lists become JSON text.
 
 use std::sync::Arc;
 
@@ -37,15 +37,15 @@ const DAYS: Columns = (&["date", "through", "level"], &["score", "findings"]);
 /// The table `name`, one of [`REPORT_TABLES`].
 ///
 /// # Errors
-/// Where the report can't be put into columns.
+/// If the report can't be converted to columns.
 pub(super) fn report_table(name: &str, report: &Report) -> Result<RecordBatch> {
-    let (told, columns) = match name {
+    let (rows, columns) = match name {
         "incidents" => (serde_json::to_value(&report.incidents), INCIDENTS),
         "entities" => (serde_json::to_value(&report.entities), ENTITIES),
         _ => (serde_json::to_value(&report.summary.risk_by_day), DAYS),
     };
-    let told = told.map_err(|error| Error::Internal(error.to_string()))?;
-    batch(told.as_array().map_or(&[] as &[Value], Vec::as_slice), columns)
+    let rows = rows.map_err(|error| Error::Internal(error.to_string()))?;
+    batch(rows.as_array().map_or(&[] as &[Value], Vec::as_slice), columns)
 }
 
 fn batch(rows: &[Value], (texts, numbers): Columns) -> Result<RecordBatch> {
@@ -73,7 +73,7 @@ mod tests {
     use arrow::array::AsArray;
 
     #[test]
-    fn lists_become_text_and_what_lacks_null() {
+    fn lists_become_text_and_missing_values_become_null() {
         let rows = [serde_json::json!({"kind": "user", "score": 7, "contributions": [{"from": "a"}]})];
         let entities = batch(&rows, ENTITIES).unwrap();
         assert_eq!(entities["kind"].as_string::<i32>().value(0), "user");

@@ -1,5 +1,5 @@
-//! A statement on its way: the text, the job that `latest` was when it was made, and the values of its parameters. What leaves the
-//! coordinator is sealed: it takes back only what it gave out.
+//! A prepared statement: its text, the job that `latest` named when it was created, and the values of its parameters. Handles
+//! that leave the coordinator are sealed, so that it only accepts handles it has issued.
 
 use arrow::array::RecordBatch;
 use arrow_flight::FlightData;
@@ -20,17 +20,17 @@ const KEY_FILE: &str = "sql.key";
 /// Bytes of the key and of a seal.
 const SEAL_BYTES: usize = 32;
 
-/// What tickets and prepared statements hold. A coordinator keeps none of it, so any may answer that has the key of the state, also
-/// one that has started again.
+/// The content of tickets and of prepared statements. Coordinators do not store it, so every coordinator with the key of the
+/// state can answer, even after a restart.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Statement {
     /// The query.
     #[prost(string, tag = "1")]
     pub(super) sql: String,
-    /// The job that had ended last; empty where there was none.
+    /// The job that had ended last; empty if there was none.
     #[prost(string, tag = "2")]
     pub(super) latest: String,
-    /// The messages in which one row of values came; none where none were given. Only the query's process looks into them.
+    /// The messages with one row of parameter values, if any. Only the process of the query decodes them.
     #[prost(bytes = "vec", repeated, tag = "3")]
     parameters: Vec<Vec<u8>>,
 }
@@ -40,15 +40,15 @@ impl Statement {
         Self { sql, latest, parameters: Vec::new() }
     }
 
-    /// Takes the messages of one row as the parameters' values.
+    /// Sets the parameter values from the messages of one row.
     pub(super) fn bind(&mut self, row: &[FlightData]) {
         self.parameters = row.iter().map(Message::encode_to_vec).collect();
     }
 
-    /// The values of its parameters in their order.
+    /// The values of the parameters, in order.
     ///
     /// # Errors
-    /// Where they are not one row.
+    /// If there is not exactly one row.
     pub(super) async fn values(&self) -> Result<Option<ParamValues>, Status> {
         if self.parameters.is_empty() {
             return Ok(None);
@@ -77,37 +77,39 @@ fn unreadable(error: &dyn std::fmt::Display) -> Status {
     Status::invalid_argument(format!("the parameters can't be read: {error}"))
 }
 
-/// Makes handles of statements, and tells its own from others.
+/// Creates handles of statements, and verifies them.
 pub(super) struct Seal {
     key: [u8; SEAL_BYTES],
 }
 
 impl Seal {
-    /// The seal of the coordinators of a state; made where there is none yet.
+    /// The seal of all coordinators of a state, created if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the state can't be read or written, [`Error::Internal`] where its key is none.
+    /// [`Error::Storage`] if the state can't be read or written, [`Error::Internal`] if the stored key is invalid.
     pub(super) async fn of(state: &Location) -> CommonResult<Self> {
         let mut key = [0; SEAL_BYTES];
         SystemRandom::new()
             .fill(&mut key)
-            .map_err(|_| Error::Internal("the system gives no random numbers".into()))?;
+            .map_err(|_| Error::Internal("the system provides no random numbers".into()))?;
         let path = state.child(KEY_FILE);
         let place = state.name_of(&path);
         with_retries(|| async {
             let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
             let put = state.store().put_opts(&path, PutPayload::from(key.to_vec()), create).await;
             match put {
-                // It is there: that of a coordinator before.
+                // A coordinator has created the key before.
                 Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
                 Err(error) => Err(Error::storage(format!("writing {place}"))(error)),
             }
         })
         .await?;
-        let kept = state.read(KEY_FILE).await?.unwrap_or_default();
-        let key = <[u8; SEAL_BYTES]>::try_from(kept.as_ref());
+        let stored = state.read(KEY_FILE).await?.unwrap_or_default();
+        let key = <[u8; SEAL_BYTES]>::try_from(stored.as_ref());
         key.map(|key| Self { key }).map_err(|_| {
-            Error::Internal(format!("{place} is no key of {SEAL_BYTES} bytes: remove it, and one is made"))
+            Error::Internal(format!(
+                "{place} is not a key of {SEAL_BYTES} bytes: remove it, and the coordinator creates a new one"
+            ))
         })
     }
 
@@ -121,12 +123,12 @@ impl Seal {
     /// The statement of a handle.
     ///
     /// # Errors
-    /// Where the handle is none that was closed with this key.
+    /// If the handle was not sealed with this key.
     pub(super) fn open(&self, handle: &[u8]) -> Result<Statement, Status> {
-        let strange = || Status::invalid_argument("the handle is none of this coordinator's");
+        let strange = || Status::invalid_argument("this coordinator did not issue the handle");
         let (seal, text) = handle.split_at_checked(SEAL_BYTES).ok_or_else(strange)?;
         let seal = <[u8; SEAL_BYTES]>::try_from(seal).map_err(|_| strange())?;
-        // Compared in the same time however much of it is right.
+        // The comparison takes the same time however many bytes match.
         if blake3::keyed_hash(&self.key, text) != blake3::Hash::from(seal) {
             return Err(strange());
         }
@@ -154,13 +156,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn parameters_travel_in_the_handle() {
+    async fn a_handle_contains_the_parameters() {
         let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
         let mut statement = Statement::new("SELECT $1, $2".into(), String::new());
         assert!(statement.values().await.unwrap().is_none());
         statement.bind(&data_of(1).await);
         let handle = Seal::of(&state).await.unwrap().close(&statement);
-        // As a coordinator that has started again reads it.
+        // A restarted coordinator reads it.
         let seal = Seal::of(&state).await.unwrap();
         let read = seal.open(&handle).unwrap();
         let Some(ParamValues::List(values)) = read.values().await.unwrap() else { panic!("no values") };
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_altered_handle_is_taken() {
+    async fn altered_handles_are_refused() {
         let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
         let seal = Seal::of(&state).await.unwrap();
         let handle = seal.close(&Statement::new("SELECT 1".into(), "latest".into()));
