@@ -1,4 +1,4 @@
-//! The values that a number or a length of time may have, and how a value outside them is reported.
+//! Ranges of numbers and durations, and the error for a value outside its range.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,16 +12,16 @@ use crate::time::{MICROS_PER_SECOND, parse_duration};
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
 
-/// What a parameter may be.
+/// The range of a parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Range {
     min: f64,
     max: f64,
     excludes_min: bool,
     excludes_max: bool,
-    /// Whether it is of lengths of time, in seconds, which may also be `unlimited`.
+    /// Whether this is a range of durations in seconds, which may also be `unlimited`.
     is_span: bool,
-    /// What the parameter counts.
+    /// The unit of the parameter.
     unit: Cow<'static, str>,
 }
 
@@ -38,13 +38,13 @@ impl Range {
         Self { min, max, excludes_min: false, excludes_max: true, is_span: false, unit }
     }
 
-    /// A length of time from so many seconds to so many, or `unlimited`.
+    /// A duration from `min` to `max` seconds, or `unlimited`.
     pub(crate) const fn span(min: f64, max: f64) -> Self {
         let unit = Cow::Borrowed("");
         Self { min, max, excludes_min: false, excludes_max: false, is_span: true, unit }
     }
 
-    /// A range of numbers; `excludes` says whether the first bound and the second lie outside it.
+    /// A range of numbers; `excludes` says whether the lower and the upper bound are excluded.
     pub(crate) fn of(bounds: [f64; 2], excludes: (bool, bool), unit: &str) -> Self {
         Self {
             min: bounds[0],
@@ -56,13 +56,13 @@ impl Range {
         }
     }
 
-    /// Whether nothing is in it.
+    /// Whether it contains no value.
     pub(crate) fn is_empty(&self) -> bool {
         let is_point = self.min == self.max && !self.excludes_min && !self.excludes_max;
         !(self.min < self.max || is_point)
     }
 
-    /// Checks the number or length of time that stands at `path` of `layer`; a value of another type passes.
+    /// Checks the number or duration at `path` of `layer`; a value of another type passes.
     ///
     /// # Errors
     /// [`crate::Error::Config`] naming the file, the line, the parameter, its value and its range.
@@ -86,7 +86,7 @@ impl Range {
         }
     }
 
-    /// What is not a number is in no range.
+    /// NaN is in no range.
     fn holds(&self, number: f64) -> bool {
         let is_above = if self.excludes_min { number > self.min } else { number >= self.min };
         let is_below = if self.excludes_max { number < self.max } else { number <= self.max };

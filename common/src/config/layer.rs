@@ -1,10 +1,10 @@
-//! A configuration file's text, and errors that name a place in it.
+//! The text of a configuration file, and errors that name a place in it.
 
 use std::fmt::Display;
 
 use crate::Error;
 
-/// A configuration file's text and the name to call it by in errors.
+/// The text of a configuration file, and its name for errors.
 #[derive(Debug, Clone, Copy)]
 pub struct Layer<'a> {
     /// Path or URL.
@@ -19,12 +19,12 @@ impl Layer<'_> {
         self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
     }
 
-    /// What is wrong at a place in the text.
+    /// An error at a place in the text.
     pub(crate) fn error_at(&self, offset: usize, what: impl Display) -> Error {
         Error::Config(format!("{}, line {}: {what}", self.name, self.line_of(offset)))
     }
 
-    /// What is wrong with the text as TOML, with the lines it shows.
+    /// The error of text that is not valid TOML, with the lines it quotes.
     pub(crate) fn error(&self, error: &toml::de::Error) -> Error {
         Error::Config(format!("{}: {}", self.name, error.to_string().trim_end()))
     }

@@ -1,4 +1,4 @@
-//! Parameters of a run: a preset, then the lake's own file, then the user's, laid over each other.
+//! The parameters of a run: a preset, then the lake's own file, then the user's file, each overriding the one before it.
 
 mod bounds;
 mod layer;
@@ -32,7 +32,7 @@ const NOTEBOOK_PRESET: &str = include_str!("../../data/presets/notebook.toml");
 /// Names of the presets, the default first.
 pub const PRESETS: [&str; 2] = ["default", "notebook"];
 
-/// The sections of a configuration file that are no detection's, in order of the alphabet.
+/// The sections of a configuration file that do not belong to one detection, in alphabetical order.
 pub const SHARED_SECTIONS: [&str; 10] = [
     "firewall",
     "incidents",
@@ -46,9 +46,9 @@ pub const SHARED_SECTIONS: [&str; 10] = [
     "watchlists",
 ];
 
-/// Everything that a run depends on beside its data. Values come from files; the code holds none.
+/// Everything that a run depends on apart from its data. All values come from files, none from the code.
 ///
-/// Written out, it has one object for each section, whether detections share it or it is of one.
+/// As JSON it has one object per section, both for shared sections and for those of single detections.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
@@ -56,33 +56,32 @@ pub struct Config {
     pub tables: BTreeMap<String, TableMapping>,
     /// What counts as inside the network.
     pub network: PrivateSpace,
-    /// Rows of the firewall suite.
+    /// Rows that the firewall suite reads.
     pub firewall: Firewall,
-    /// Rows of the Office 365 suite.
+    /// Rows that the Office 365 suite reads.
     pub office365: Office365,
     /// Suite scores.
     pub score: Score,
     /// Risk of entities, incidents and the run.
     pub risk: Risk,
-    /// What makes incidents of findings.
+    /// How findings are grouped into incidents.
     pub incidents: Incidents,
-    /// What the detections that users bring may take.
+    /// Limits of users' own detections.
     pub own_detections: OwnDetections,
-    /// Entities a company knows something of.
+    /// Entities that a company knows something about.
     pub watchlists: Vec<Watchlist>,
     /// Lake tables written by `tables save`.
     pub save: Save,
     /// The detections of the run.
     #[serde(skip_serializing_if = "Detections::are_built_in")]
     pub detections: Detections,
-    /// Every parameter of the detections, by section (a detection's id) and name: patterns as lists of texts, spans as text.
+    /// Every parameter of the detections, by section (a detection's id) and name. Patterns are lists of texts, durations are text.
     #[serde(flatten)]
     pub parameters: BTreeMap<String, Map<String, Value>>,
 }
 
 impl Config {
-    /// The named preset of the built-in detections with `layers` laid over it, later ones last. A list in a layer replaces the
-    /// list below it.
+    /// The named preset of the built-in detections, overridden by `layers` in order. A list in a layer replaces the list below it.
     ///
     /// # Errors
     /// Those of [`Config::load_with`].
@@ -90,10 +89,10 @@ impl Config {
         Self::load_with(preset, layers, Detections::built_in())
     }
 
-    /// As [`Config::load`], for other detections.
+    /// Like [`Config::load`], for other detections.
     ///
     /// # Errors
-    /// [`Error::Config`] for an unknown preset, or naming the layer and line of what is wrong in it.
+    /// [`Error::Config`] for an unknown preset, or with the layer and line of a mistake in it.
     pub fn load_with(preset: &str, layers: &[Layer<'_>], detections: Detections) -> Result<Self> {
         let mut shared = parse_table(&Layer { name: "preset default", text: DEFAULT_PRESET })?;
         match preset {
@@ -114,7 +113,7 @@ impl Config {
             parameters::lay_over(&mut of_detections, read_layer(layer, detections)?);
             lay_over(&mut shared, parse_table(layer)?);
         }
-        // Those of detections were read above, into values without cases.
+        // The sections of detections were read above, into values without cases.
         shared.retain(|section, _| SHARED_SECTIONS.contains(&section));
         let shared: Config =
             shared.try_into().map_err(|error: toml::de::Error| Error::Config(error.message().to_owned()))?;
@@ -123,31 +122,31 @@ impl Config {
         Ok(config)
     }
 
-    /// Whether a layer can be read, on its own: only then do errors carry the line in the user's file.
+    /// Checks a layer by itself, so that errors have the line in the user's file.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the layer and the line of what is wrong in it: a section or parameter there is none of, a value
-    /// outside its range, a pattern that disagrees with its own cases, a watchlist of an unknown analysis.
+    /// [`Error::Config`] with the layer and line of an unknown section or parameter, a value outside its range, a pattern that
+    /// disagrees with its own cases, or a watchlist with an unknown analysis.
     pub fn check_layer(layer: &Layer<'_>, detections: Detections) -> Result<()> {
         read_layer(layer, detections).map(|_| ())
     }
 
-    /// What tasks need of it: no watchlist, which may be long and is applied to their results.
+    /// The part that tasks need: without watchlists, which may be long and are applied to the tasks' results.
     pub fn for_tasks(&self) -> Self {
         Self { watchlists: Vec::new(), ..self.clone() }
     }
 
-    /// Hash of every parameter and of the texts of detections that are not built in, hexadecimal: two runs of one version with
+    /// Hexadecimal hash of every parameter and of the texts of detections that are not built in. Two runs of one version with
     /// the same hash computed the same thing.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the parameters can't be written as JSON.
+    /// [`Error::Internal`] if the parameters can't be written as JSON.
     pub fn hash(&self) -> Result<String> {
         let json = serde_json::to_vec(self).map_err(|error| Error::Internal(error.to_string()))?;
         Ok(blake3::hash(&json).to_hex()[..16].to_owned())
     }
 
-    /// What no value alone tells: two that contradict each other.
+    /// Checks for values that contradict each other.
     fn check(&self) -> Result<()> {
         let (score, risk) = (&self.score, &self.risk);
         ordered(("score.medium", score.medium), ("score.high", score.high))?;
@@ -161,7 +160,7 @@ impl Config {
     }
 }
 
-/// Checks a layer, and takes what it says of detections.
+/// Checks a layer and reads its parameters of detections.
 fn read_layer(layer: &Layer<'_>, detections: Detections) -> Result<Parameters> {
     let table = DeTable::parse(layer.text).map_err(|error| layer.error(&error))?;
     ranges::check_ranges(layer, table.get_ref())?;
@@ -171,7 +170,7 @@ fn read_layer(layer: &Layer<'_>, detections: Detections) -> Result<Parameters> {
     Ok(of_detections)
 }
 
-/// Fails where the first is above the second.
+/// Fails if the first value is above the second.
 fn ordered(lower: (&str, u64), upper: (&str, u64)) -> Result<()> {
     if lower.1 <= upper.1 {
         return Ok(());
@@ -183,7 +182,7 @@ fn parse_table(layer: &Layer<'_>) -> Result<toml::Table> {
     toml::from_str(layer.text).map_err(|error| layer.error(&error))
 }
 
-/// An error of values that may stand in several files: named with all of them.
+/// Adds the names of all layers to an error about values that may be in several of them.
 fn in_layers(error: Error, layers: &[Layer<'_>]) -> Error {
     let names: Vec<&str> = layers.iter().map(|layer| layer.name).collect();
     match error {

@@ -1,5 +1,5 @@
-//! Parameters of detections in a configuration: the values of a preset, what a file changes of them, what contradicts itself,
-//! and how code reads them.
+//! Parameters of detections in a configuration: the values of a preset, the changes of a file, checks for contradictions, and
+//! access by path.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// Values of parameters by section, which is a detection's id, and name.
 pub(super) type Parameters = BTreeMap<String, Map<String, Value>>;
 
-/// Every parameter of every detection, as `preset` has it.
+/// Every parameter of every detection, with its value in `preset`.
 pub(super) fn of_preset(preset: &str, detections: Detections) -> Parameters {
     let sections = detections.all().iter().filter(|analysis| !analysis.about.parameters.is_empty());
     let values = sections.map(|analysis| {
@@ -30,10 +30,10 @@ pub(super) fn of_preset(preset: &str, detections: Detections) -> Parameters {
     values.collect()
 }
 
-/// The values that `table`, the whole of `layer`, gives to parameters of detections.
+/// The parameters of detections in `table`, which is the whole of `layer`.
 ///
 /// # Errors
-/// [`Error::Config`] naming the file and line of a section or parameter there is none of, or of a value that is wrong.
+/// [`Error::Config`] with the file and line of an unknown section or parameter, or of a wrong value.
 pub(super) fn of_layer(layer: &Layer<'_>, table: &DeTable<'_>, detections: Detections) -> Result<Parameters> {
     let mut given = Parameters::new();
     for (name, section) in table {
@@ -51,7 +51,7 @@ pub(super) fn of_layer(layer: &Layer<'_>, table: &DeTable<'_>, detections: Detec
     Ok(given)
 }
 
-/// The values that the section of `analysis` gives.
+/// The parameters in the section of `analysis`.
 fn of_section(
     layer: &Layer<'_>,
     analysis: &Analysis,
@@ -74,18 +74,18 @@ fn of_section(
     Ok(given)
 }
 
-/// Lays the values of a file over those below it.
+/// Overrides the values below with those of a file.
 pub(super) fn lay_over(below: &mut Parameters, above: Parameters) {
     for (section, values) in above {
         below.entry(section).or_default().extend(values);
     }
 }
 
-/// Steps that the message of a check may take: no loop keeps a run waiting.
+/// Maximum steps of the message template of a check, so that a loop cannot block a run.
 const MAX_STEPS: u64 = 100_000;
 
 impl Config {
-    /// The value at a path such as `beaconing.max_jitter` or `firewall.vendor`; none where there is no such parameter.
+    /// The value at a path such as `beaconing.max_jitter` or `firewall.vendor`; `None` if there is no such parameter.
     pub fn parameter(&self, path: &str) -> Option<Value> {
         let (section, rest) = path.split_once('.')?;
         if let Some(values) = self.parameters.get(section) {
@@ -106,23 +106,23 @@ impl Config {
         rest.split('.').try_fold(&section.ok()?, |value, name| value.get(name)).cloned()
     }
 
-    /// The number at a path; 0 where there is none.
+    /// The number at a path; 0 if there is none.
     pub fn number(&self, path: &str) -> f64 {
         self.parameter(path).and_then(|value| value.as_f64()).unwrap_or_default()
     }
 
-    /// The whole number at a path; 0 where there is none.
+    /// The whole number at a path; 0 if there is none.
     pub fn integer(&self, path: &str) -> i64 {
         self.parameter(path).and_then(|value| value.as_i64()).unwrap_or_default()
     }
 
-    /// The texts of the list at a path; empty where there is none.
+    /// The texts of the list at a path; empty if there is none.
     pub fn texts(&self, path: &str) -> Vec<String> {
         let list = self.parameter(path).unwrap_or_default();
         list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
-    /// Evaluates what detections say of parameters that must not contradict each other.
+    /// Evaluates the checks of detections for parameters that contradict each other.
     pub(super) fn check_detections(&self) -> Result<()> {
         for analysis in self.detections.all() {
             for check in &analysis.about.checks {
@@ -132,7 +132,7 @@ impl Config {
         Ok(())
     }
 
-    /// Fails where the condition is false; what can't be said, such as of an unlimited span, is none.
+    /// Fails if the condition is false. Null, for example because of an unlimited duration, passes.
     fn check_agrees(&self, analysis: &Analysis, check: &Check) -> Result<()> {
         let bindings = Bindings::of(self, analysis.id, analysis.about.uses)?;
         let holds = sql::constant(&check.holds, &bindings)

@@ -1,5 +1,5 @@
-//! The range of every number in the sections that detections share; a detection's own parameters carry theirs.
-//! A value outside its range would find nothing, or everything.
+//! The range of every number in the sections that detections share; a detection's own parameters have theirs in its file.
+//! A value outside its range would find nothing or everything.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -8,12 +8,12 @@ use super::Layer;
 use super::bounds::Range;
 use crate::Result;
 
-/// Longest length of time: a hundred years.
+/// Longest duration: a hundred years.
 const MAX_SPAN: f64 = 36_500.0 * 86_400.0;
-/// Largest number of rows, keys or events that a parameter may ask for.
+/// Largest number of rows, keys or events of a parameter.
 const MAX_COUNT: f64 = 1e9;
 
-/// Paths of parameters in a file, where `*` is any name or any element of a list, with the values they may have.
+/// Ranges by parameter path, in which `*` stands for any name or any element of a list.
 static RANGES: &[(&str, Range)] = &[
     ("tables.*.folder_slack_days", Range::closed(0.0, 366.0, "days")),
     ("score.cap", Range::closed(1.0, MAX_COUNT, "points")),
@@ -35,7 +35,7 @@ static RANGES: &[(&str, Range)] = &[
     ("watchlists.*.weight", Range::closed(1.0, 1_000.0, "times")),
 ];
 
-/// Checks every number and length of time that the shared sections of `layer` give.
+/// Checks every number and duration in the shared sections of `layer`.
 ///
 /// # Errors
 /// [`crate::Error::Config`] naming the file, the line, the parameter, its value and its range.
@@ -46,7 +46,7 @@ pub(super) fn check_ranges(layer: &Layer<'_>, table: &DeTable<'_>) -> Result<()>
     })
 }
 
-/// Checks what of `table`, which stands at `path`, is at the rest of the range's path.
+/// Checks the values of `table`, which is at `path`, that match the rest of the range's path.
 fn check_table(
     layer: &Layer<'_>,
     range: &Range,
@@ -79,7 +79,7 @@ fn check_inner(
                 check_inner(layer, range, rest, &format!("{path}[{index}]"), inner)
             })
         }
-        // Of another type than the section has: that is reported where the file is read whole.
+        // Another type than the section's: reading the whole file reports it.
         _ => Ok(()),
     }
 }

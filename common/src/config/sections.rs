@@ -1,4 +1,4 @@
-//! The sections of a configuration file that detections share; those of single detections are data, see [`crate::detections`].
+//! The sections of a configuration file that detections share. Those of single detections are data, see [`crate::detections`].
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub struct Firewall {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Office365 {
-    /// `UserType` of the rows the suite reads; all rows where empty.
+    /// `UserType` of the rows the suite reads; all rows if empty.
     pub user_types: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ pub struct Office365 {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Score {
-    /// Most one signal can add.
+    /// Maximum that one signal can add.
     pub cap: u64,
     /// Score from which the level is MEDIUM.
     pub medium: u64,
@@ -56,21 +56,21 @@ pub struct Score {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Risk {
-    /// Probability that a finding of low severity and full confidence is an attack.
+    /// Probability that a finding of low severity with full confidence is an attack.
     pub low: f64,
-    /// The same of medium severity.
+    /// The same for medium severity.
     pub medium: f64,
-    /// The same of high severity.
+    /// The same for high severity.
     pub high: f64,
-    /// The same of critical severity.
+    /// The same for critical severity.
     pub critical: f64,
-    /// What each further finding of the same analysis counts, of the one before.
+    /// Weight of each further finding of the same analysis, as a part of the weight of the one before.
     pub repeat: f64,
     /// Evidence that each further tactic of an incident adds.
     pub tactic: f64,
-    /// Part of the evidence beside the worst case that counts in the run's risk.
+    /// Part of the evidence other than the worst case that counts in the run's risk.
     pub rest: f64,
-    /// Sources that an address's share of sources is at least counted against.
+    /// Minimum number of sources that an address's share of sources is computed from.
     pub min_sources: u64,
     /// Risk from which the level is MEDIUM.
     pub medium_level: u64,
@@ -82,18 +82,18 @@ pub struct Risk {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Incidents {
-    /// Longest time between two findings of an entity that belong together.
+    /// Longest time between two findings of an entity in one incident.
     pub within: Span,
-    /// Most that an address or account may be tied to on a day, or sources an address may have, to tie findings: a proxy,
-    /// a service account or an update server has more.
+    /// Maximum number of entities that an address or account is related to on a day, or of sources of an address, for it to
+    /// connect findings. A proxy, a service account or an update server has more.
     pub max_shared: u64,
 }
 
-/// `[own_detections]`: what the detections that users bring may take.
+/// `[own_detections]`: limits of users' own detections.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OwnDetections {
-    /// Seconds that each of their queries may take, of a shard or of all rows; 0 where a run sets no limit.
+    /// Maximum seconds of each of their queries, over a shard or over all rows; 0 if a run sets no limit.
     pub max_seconds: u64,
 }
 
@@ -101,6 +101,6 @@ pub struct OwnDetections {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Save {
-    /// What the name of a saved table must end in.
+    /// Required suffix of the name of a saved table.
     pub suffix: String,
 }

@@ -1,4 +1,4 @@
-//! How layers are read and laid over each other, and what errors in them say.
+//! How layers are read and override each other, and the errors for mistakes in them.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Watchlists: entities a company knows something of, and what a finding that names one becomes.
+//! Watchlists: entities that a company knows something about, and their effect on findings that name them.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -17,22 +17,22 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Watchlist {
-    /// What it is called in output.
+    /// Name in output.
     pub name: String,
-    /// What its entries are.
+    /// Kind of its entries.
     pub kind: EntityKind,
-    /// What a finding that names one of them becomes.
+    /// Effect on a finding that names one of them.
     pub effect: Effect,
-    /// For `weigh`: what the evidence of a finding is multiplied by; 1 to 1,000.
+    /// For `weigh`: factor for the evidence of a finding, 1 to 1,000.
     #[serde(default = "one")]
     pub weight: f64,
-    /// For `allow`: the analyses whose findings it lets pass; all where empty.
+    /// For `allow`: the analyses whose findings it sets aside; all if empty.
     #[serde(default)]
     pub analyses: Vec<String>,
-    /// A CSV file with a header row, beside the configuration file; read before the scan starts.
+    /// A CSV file with a header row, next to the configuration file; read before the scan starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// Its column; the first where absent.
+    /// Column of the file; the first if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
     /// The entries: names, and for addresses also networks.
@@ -44,11 +44,11 @@ fn one() -> f64 {
     1.0
 }
 
-/// What a watchlist does.
+/// Effect of a watchlist on findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// Raises the severity by a step: known to be bad.
+    /// Raises the severity by one step: known to be bad.
     Raise,
     /// Multiplies the evidence: an asset of high value.
     Weigh,
@@ -67,17 +67,17 @@ impl Watchlist {
         Ok(())
     }
 
-    /// Whether `entry` can be in a list of this kind: in one of addresses, an address or a network.
+    /// Whether `entry` is valid in a list of this kind; a list of addresses takes addresses and networks.
     pub fn is_entry(kind: EntityKind, entry: &str) -> bool {
         kind != EntityKind::Ip || entry.trim().parse::<IpNet>().is_ok() || address_of(entry).is_some()
     }
 
-    /// What is wrong with an entry of the list `name` that is none, at `place`.
+    /// The error for an invalid entry of the list `name` at `place`.
     pub fn no_entry(place: &str, name: &str, entry: &str) -> Error {
         Error::Config(format!("{place}: watchlist {name}: {entry:?} is no address and no network"))
     }
 
-    /// The entries in the form findings are looked up in.
+    /// The entries as an index for lookups.
     pub fn index(&self) -> WatchlistIndex {
         let mut index = WatchlistIndex { kind: self.kind, ..WatchlistIndex::default() };
         for entry in &self.entries {
@@ -90,7 +90,7 @@ impl Watchlist {
     }
 }
 
-/// What of a configuration file tells where names and entries of its watchlists stand.
+/// The watchlists of a configuration file with the places of their names and entries.
 #[derive(Deserialize)]
 struct Written {
     #[serde(default)]
@@ -107,7 +107,7 @@ struct WrittenList {
     entries: Vec<Spanned<String>>,
 }
 
-/// Checks the watchlists in `layer`, which was read as a configuration already.
+/// Checks the watchlists in `layer`, which has already been read as a configuration.
 pub(super) fn check_lists(layer: &Layer<'_>, detections: Detections) -> Result<()> {
     let written: Written = toml::from_str(layer.text).map_err(|error| layer.error(&error))?;
     let place = |text: &Spanned<String>| format!("{}, line {}", layer.name, layer.line_of(text.span().start));
@@ -131,7 +131,7 @@ pub(super) fn check_lists(layer: &Layer<'_>, detections: Detections) -> Result<(
     Ok(())
 }
 
-/// A watchlist's entries, ready to be looked up.
+/// The entries of a watchlist, ready for lookups.
 #[derive(Debug)]
 pub struct WatchlistIndex {
     kind: EntityKind,
@@ -146,7 +146,7 @@ impl Default for WatchlistIndex {
 }
 
 impl WatchlistIndex {
-    /// Whether `entity` is on the list. A user listed without a domain is any domain's.
+    /// Whether `entity` is on the list. A user without a domain in the list matches users of any domain.
     pub fn has(&self, entity: &Entity) -> bool {
         if entity.kind != self.kind {
             return false;

@@ -1,4 +1,4 @@
-//! The values that stand for the `$names` of a SQL text.
+//! The values of the `$names` in a SQL text.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use crate::entities::EntityKind;
 use crate::time::{Window, parse_duration};
 use crate::{Error, Result};
 
-/// Whole numbers from the run itself that every query may name.
+/// The start of the window: a whole number of the run that every query may use.
 pub const WINDOW_FROM: &str = "window_from";
-/// The window's end.
+/// The end of the window.
 pub const WINDOW_TO: &str = "window_to";
-/// What the one investigated entity is.
+/// The kind of the one investigated entity.
 pub const INVESTIGATED: &str = "investigated";
 
-/// One value as SQL takes it.
+/// A value for SQL.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Bound {
     /// A whole number.
@@ -33,9 +33,9 @@ pub enum Bound {
     Text(String),
     /// A list of texts.
     Texts(Vec<String>),
-    /// No whole number, such as of an unlimited span.
+    /// A null number, for example of an unlimited duration.
     NoInteger,
-    /// No text.
+    /// A null text.
     NoText,
 }
 
@@ -44,10 +44,10 @@ pub enum Bound {
 pub struct Bindings(BTreeMap<String, Bound>);
 
 impl Bindings {
-    /// The parameters of `section`, those of other sections that `uses` names (alias and path), and nothing of a run.
+    /// The parameters of `section`, and those of other sections in `uses` (alias and path); without the values of a run.
     ///
     /// # Errors
-    /// [`Error::Config`] where `uses` names a parameter there is none of.
+    /// [`Error::Config`] if `uses` names an unknown parameter.
     pub fn of(config: &Config, section: &str, uses: &[(&str, &str)]) -> Result<Self> {
         let mut bound = BTreeMap::new();
         for (name, value) in config.parameters.get(section).into_iter().flatten() {
@@ -73,7 +73,7 @@ impl Bindings {
         self
     }
 
-    /// Puts a value under a name.
+    /// Sets the value of a name.
     pub fn insert(&mut self, name: &str, value: Bound) {
         self.0.insert(name.to_owned(), value);
     }
@@ -83,7 +83,7 @@ impl Bindings {
         self.0.keys().map(String::as_str)
     }
 
-    /// A value as a literal of SQL's syntax tree; a list is an array of literals.
+    /// A value as a literal of the SQL syntax tree; a list is an array of literals.
     pub(super) fn literal(&self, name: &str) -> Option<Expr> {
         Some(match self.0.get(name)? {
             Bound::Integer(number) => Expr::value(Value::Number(number.to_string(), false)),
@@ -94,8 +94,8 @@ impl Bindings {
                 elem: texts.iter().map(|text| text_literal(text)).collect(),
                 named: false,
             }),
-            Bound::NoInteger => none_of("BIGINT")?,
-            Bound::NoText => none_of("VARCHAR")?,
+            Bound::NoInteger => null_of("BIGINT")?,
+            Bound::NoText => null_of("VARCHAR")?,
         })
     }
 }
@@ -105,12 +105,12 @@ fn text_literal(text: &str) -> Expr {
 }
 
 /// A null of a type.
-fn none_of(sql_type: &str) -> Option<Expr> {
+fn null_of(sql_type: &str) -> Option<Expr> {
     let text = format!("CAST(NULL AS {sql_type})");
     Parser::new(&GenericDialect {}).try_with_sql(&text).ok()?.parse_expr().ok()
 }
 
-/// A parameter's value, which was checked when it was read.
+/// The value of a parameter, which was checked when it was read.
 fn bound_value(kind: Option<ParameterType>, value: &Json) -> Result<Bound> {
     let texts = |items: &[Json]| {
         let text = |item: &Json| item.as_str().or_else(|| item.get("pattern")?.as_str()).map(str::to_owned);

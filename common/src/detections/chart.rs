@@ -1,4 +1,4 @@
-//! `[[chart]]` of `detection.toml`: which kind of chart shows a result, and which columns it takes. The coordinator draws it.
+//! `[[chart]]` of `detection.toml`: the kind of chart for a result and the columns it uses. The coordinator draws it.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub enum ChartDefinition {
     Parts(Parts),
     /// Stacked areas over time: values by bin and series.
     Areas(Areas),
-    /// A mark for each row.
+    /// One mark per row.
     Points(Points),
     /// A grid of two labels, shaded by a value.
     Matrix(Matrix),
@@ -36,12 +36,12 @@ pub struct Bars {
     pub title: String,
     /// The table it shows: the companion of the detection; its own result if absent.
     pub table: Option<String>,
-    /// What to know of the chart.
+    /// Explanation of the chart.
     #[serde(default)]
     pub note: String,
-    /// What a bar stands for.
+    /// Label of a bar.
     pub label: RowText,
-    /// What the parts of a bar stand for.
+    /// Label of the parts of a bar.
     pub series: Option<RowText>,
     /// The column of the values; each row counts 1 if absent.
     pub value: Option<String>,
@@ -71,13 +71,13 @@ pub struct Measures {
     pub title: String,
     /// The table it shows: the companion of the detection; its own result if absent.
     pub table: Option<String>,
-    /// What to know of the chart.
+    /// Explanation of the chart.
     #[serde(default)]
     pub note: String,
-    /// Which rows are shown if there are more; nothing is said of it if empty.
+    /// Description of the shown rows if there are more; no description if empty.
     #[serde(default)]
     pub which: String,
-    /// What a row is called.
+    /// Label of a row.
     pub label: RowText,
     /// How the bars are arranged.
     pub layout: Layout,
@@ -95,9 +95,9 @@ pub struct Measures {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layout {
-    /// Horizontal bars, a panel for each measure.
+    /// Horizontal bars, one panel per measure.
     Panels,
-    /// Vertical bars, those of a row beside each other.
+    /// Vertical bars, those of a row next to each other.
     Groups,
 }
 
@@ -107,7 +107,7 @@ pub enum Layout {
 pub struct Measure {
     /// The column.
     pub column: String,
-    /// What it is called.
+    /// Name.
     pub name: String,
     /// Title of its axis in panels; its name if absent.
     pub axis: Option<String>,
@@ -126,7 +126,7 @@ pub struct Parts {
     pub title: String,
     /// The table it shows: the companion of the detection; its own result if absent.
     pub table: Option<String>,
-    /// What to know of the chart.
+    /// Explanation of the chart.
     #[serde(default)]
     pub note: String,
     /// Its form.
@@ -162,14 +162,14 @@ pub struct Areas {
     pub title: String,
     /// The table it shows: the companion of the detection; its own result if absent.
     pub table: Option<String>,
-    /// What to know of the chart.
+    /// Explanation of the chart.
     #[serde(default)]
     pub note: String,
     /// The column of the starts of bins.
     pub time: String,
     /// Width of a bin.
     pub bin_minutes: Amount,
-    /// What an area stands for.
+    /// Label of an area.
     pub series: Option<RowText>,
     /// The column of the values; each row counts 1 if absent. Rows without a value above 0 are not drawn.
     pub value: Option<String>,
@@ -188,7 +188,7 @@ pub struct Matrix {
     pub title: String,
     /// The table it shows: the companion of the detection; its own result if absent.
     pub table: Option<String>,
-    /// What to know of the chart.
+    /// Explanation of the chart.
     #[serde(default)]
     pub note: String,
     /// Label of a row of the grid.
@@ -209,14 +209,14 @@ pub struct Map {
     pub title: String,
     /// The table it shows: the companion of the detection; its own result if absent.
     pub table: Option<String>,
-    /// What to know of the chart.
+    /// Explanation of the chart.
     #[serde(default)]
     pub note: String,
     /// The column of degrees to the east.
     pub longitude: String,
     /// The column of degrees to the north.
     pub latitude: String,
-    /// What a place is called.
+    /// Name of a place.
     pub name: RowText,
     /// The column of the values; each row counts 1 if absent.
     pub value: Option<String>,
@@ -228,9 +228,9 @@ pub struct Map {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
-    /// Where.
+    /// The value.
     pub at: Amount,
-    /// What it says: a template over its `value`, such as `a finding from {{ value | number }}`.
+    /// Text: a template over its `value`, such as `a finding from {{ value | number }}`.
     pub text: String,
 }
 
@@ -244,10 +244,10 @@ pub enum Amount {
     Parameter(String),
 }
 
-/// A colour that can be told apart from the others on light and on dark.
+/// A colour that can be distinguished from the others on a light and on a dark background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the names say all")]
+#[expect(missing_docs, reason = "the names are clear")]
 pub enum Colour {
     Blue,
     Red,
@@ -263,7 +263,7 @@ pub enum Colour {
 }
 
 impl Amount {
-    /// The number, where `parameter` gives the value of a parameter by its name.
+    /// The number; `parameter` returns the value of a parameter by its name.
     pub fn value(&self, parameter: impl Fn(&str) -> Option<f64>) -> Option<f64> {
         match self {
             Amount::Number(number) => Some(*number),
@@ -272,7 +272,7 @@ impl Amount {
     }
 }
 
-/// What every kind of chart has.
+/// Reads a field that every kind of chart has.
 macro_rules! of_each {
     ($definition:expr, |$chart:ident| $field:expr) => {
         match $definition {
@@ -293,7 +293,7 @@ impl ChartDefinition {
         of_each!(self, |chart| &chart.title)
     }
 
-    /// What to know of it; may be empty.
+    /// Its explanation; may be empty.
     pub fn note(&self) -> &str {
         of_each!(self, |chart| &chart.note)
     }

@@ -1,4 +1,4 @@
-//! Checks a chart's definition: that columns and parameters exist, and that templates can be rendered.
+//! Checks the definition of a chart: columns and parameters exist, and templates can be rendered.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::ColumnType;
 use super::chart::{Amount, ChartDefinition, Combine, Layout, Line, Points, Preference};
 use super::row_text::{RowText, text_of_number};
 
-/// What a column must hold.
+/// The types that a column may have.
 #[derive(Clone, Copy)]
 enum Needs {
     Number,

@@ -1,4 +1,4 @@
-//! `kind = "points"` of a `[[chart]]`: a mark for each row.
+//! `kind = "points"` of a `[[chart]]`: one mark per row.
 
 use std::collections::BTreeMap;
 
@@ -15,34 +15,34 @@ pub struct Points {
     pub title: String,
     /// The table it shows: the companion of the detection; its own result if absent.
     pub table: Option<String>,
-    /// What to know of the chart.
+    /// Explanation of the chart.
     #[serde(default)]
     pub note: String,
-    /// Pixels.
+    /// Height in pixels.
     #[serde(default = "height_of_points")]
     pub height: usize,
-    /// To the right. Rows without a value are not drawn.
+    /// Horizontal axis. Rows without a value are not drawn.
     pub x: Axis,
-    /// Upwards. Rows without a value are not drawn.
+    /// Vertical axis. Rows without a value are not drawn.
     pub y: Axis,
-    /// What the area of a mark stands for.
+    /// Meaning of the area of a mark.
     pub size: Option<Scale>,
-    /// What the colour of a mark stands for, by name: the most frequent ones are told apart.
+    /// Meaning of the colour of a mark, as a name: the most frequent names have their own colours.
     pub series: Option<RowText>,
     /// Colours of series, with `*` for all others; the palette's if empty.
     #[serde(default)]
     pub colours: BTreeMap<String, Colour>,
-    /// What the colour of a mark stands for, by amount.
+    /// Meaning of the colour of a mark, as a number.
     pub shade: Option<Shade>,
-    /// The one colour of all marks.
+    /// The colour of all marks.
     pub colour: Option<Colour>,
-    /// The lines shown under the pointer.
+    /// Lines of the tooltip.
     pub hover: Vec<RowText>,
     /// Which rows are drawn if there are more: a column, descending after `-`, or `column=text` for those with this text first. The
     /// first rows of the table if empty.
     #[serde(default)]
     pub most: Vec<String>,
-    /// What these rows are called.
+    /// Description of these rows.
     pub which: String,
     /// Reference lines.
     #[serde(default)]
@@ -68,11 +68,11 @@ pub struct Axis {
     /// Whether it starts at 0.
     #[serde(default)]
     pub from_zero: bool,
-    /// Its ends; those of the values if absent.
+    /// Its range; the range of the values if absent.
     pub range: Option<[f64; 2]>,
-    /// What stands for smaller and for absent values: 0 has no place on a logarithmic axis.
+    /// Replaces smaller and absent values, because a logarithmic axis has no 0.
     pub at_least: Option<f64>,
-    /// Where its marks are; chosen by the values if empty.
+    /// Positions of its ticks; chosen from the values if empty.
     #[serde(default)]
     pub ticks: Vec<i64>,
 }
@@ -83,7 +83,7 @@ pub struct Axis {
 pub struct Scale {
     /// The column.
     pub column: String,
-    /// What it is called.
+    /// Name.
     pub title: String,
 }
 
@@ -93,7 +93,7 @@ pub struct Scale {
 pub struct Shade {
     /// The column.
     pub column: String,
-    /// What it is called.
+    /// Name.
     pub title: String,
     /// From the lowest to the highest; at least two.
     pub colours: Vec<Colour>,

@@ -1,4 +1,4 @@
-//! Checks a detection's SQL over tables without rows.
+//! Checks the SQL of a detection over tables without rows.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::config::Config;
 use crate::nearest::did_you_mean;
 use crate::{Error, Result};
 
-/// Plans everything of `analysis`.
+/// Plans all SQL of `analysis`.
 ///
 /// # Errors
-/// [`Error::Config`] naming file and line of what is wrong.
+/// [`Error::Config`] with the file and line of a mistake.
 pub(super) fn check(analysis: &'static Analysis, config: &Config) -> Result<()> {
     check_uses(analysis, config)?;
     let columns = result_columns(analysis, config).map_err(wrong)?;
@@ -42,7 +42,7 @@ pub(super) fn check(analysis: &'static Analysis, config: &Config) -> Result<()> 
     Ok(())
 }
 
-/// That a companion table has a column to show.
+/// Checks that a companion table has a column to show.
 fn check_shown(query: &SqlText, schema: &SchemaRef) -> Result<()> {
     if schema.fields().iter().all(|field| field.name().starts_with(HIDDEN_PREFIX)) {
         let line = query.first_line();
@@ -51,7 +51,7 @@ fn check_shown(query: &SqlText, schema: &SchemaRef) -> Result<()> {
     Ok(())
 }
 
-/// That the parameters it uses are there.
+/// Checks that the parameters it uses exist.
 fn check_uses(analysis: &Analysis, config: &Config) -> Result<()> {
     let file = analysis.about.file;
     let Some((_, path)) = analysis.about.uses.iter().find(|(_, path)| config.parameter(path).is_none())
@@ -69,12 +69,12 @@ fn check_uses(analysis: &Analysis, config: &Config) -> Result<()> {
     Err(Error::Config(format!("{file}, line {line}: uses names {path}: there is no such parameter{hint}")))
 }
 
-/// The planner's errors name file and line.
+/// Wraps an error of the planner, which names file and line.
 fn wrong(error: DataFusionError) -> Error {
     Error::Config(sql::error_message(&error))
 }
 
-/// That the result has the columns that are documented, in their order.
+/// Checks that the result has the documented columns in their order.
 fn check_columns(analysis: &Analysis, result: &SchemaRef) -> Result<()> {
     let there: Vec<&str> = result.fields().iter().map(|field| field.name().as_str()).collect();
     let problem = misplaced(&analysis.about.columns, &there).or_else(|| {
@@ -91,7 +91,7 @@ fn check_columns(analysis: &Analysis, result: &SchemaRef) -> Result<()> {
     }
 }
 
-/// How the columns that are documented differ from those `there` by name and place, and the line of the first that does.
+/// How the documented columns differ in name and position from those of the result (`there`), and the line of the first difference.
 fn misplaced(documented: &[ColumnAbout], there: &[&str]) -> Option<(usize, String)> {
     let names: Vec<&str> = documented.iter().map(|column| column.name).collect();
     let missing: Vec<&ColumnAbout> =
@@ -120,7 +120,7 @@ fn misplaced(documented: &[ColumnAbout], there: &[&str]) -> Option<(usize, Strin
     Some((missing.first().map_or(last, |column| column.line), problems.join("; ")))
 }
 
-/// What is said of a column of another type than is documented.
+/// The message for a column whose type is not the documented one.
 fn mistyped(column: &ColumnAbout, is: &DataType) -> String {
     let name = column.name;
     let is = kind_of(is).map_or_else(|| is.to_string(), |kind| kind.name().to_owned());
@@ -137,7 +137,7 @@ fn mistyped(column: &ColumnAbout, is: &DataType) -> String {
     )
 }
 
-/// That charts of the companion table find their columns there.
+/// Checks that charts of the companion table find their columns there.
 fn check_charts(analysis: &Analysis, table: &str, schema: &SchemaRef) -> Result<()> {
     let shown = schema.fields().iter().filter(|field| !field.name().starts_with(HIDDEN_PREFIX));
     let columns =

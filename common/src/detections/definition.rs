@@ -1,4 +1,4 @@
-//! The form of `detection.toml`, as it is written.
+//! The format of `detection.toml`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::parameters::ParameterDefinition;
 use crate::analyses::{Locations, Suite};
 use crate::findings::definition::FindingDefinition;
 
-/// A detection's metadata, without its SQL.
+/// The metadata of a detection, without its SQL.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DetectionDefinition {
@@ -50,7 +50,7 @@ pub(super) struct DetectionDefinition {
     pub(super) guide: GuideDefinition,
 }
 
-/// Users' own detections come after the built-in ones where they do not say.
+/// By default, users' own detections come after the built-in ones.
 fn last() -> u32 {
     10_000
 }
@@ -91,7 +91,7 @@ pub(super) struct ColumnDefinition {
     pub(super) doc: String,
 }
 
-/// What a column of a result holds.
+/// The type of a result column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ColumnType {

@@ -1,3 +1,3 @@
-//! The files of the built-in detections and rollups, by their paths below this crate.
+//! The files of the built-in detections and rollups, by their paths in this crate.
 
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));

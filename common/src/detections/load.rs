@@ -1,4 +1,4 @@
-//! Folders of files to analyses and rollups, with the checks that need no plan.
+//! Loads folders of files as analyses and rollups, with the checks that need no plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,18 +23,18 @@ const FINISH: &str = "finish.sql";
 const CASES: &str = "cases.toml";
 const ROLLUPS: &str = "rollups";
 
-/// A detection's files by their names, with paths.
+/// The files of a detection by name, with path and text.
 type Folder<'a> = BTreeMap<&'a str, (&'a str, &'a str)>;
 
-/// What is there already beside files that are loaded.
+/// The detections that exist when more files are loaded.
 #[derive(Clone, Copy)]
 pub(super) struct Existing {
     pub(super) detections: Detections,
-    /// Whether files take the place of what has their id, instead of being refused.
+    /// Whether files replace what has their id, instead of being refused.
     pub(super) is_replaced: bool,
 }
 
-/// What `files` define; those of a user come beside the built-in ones.
+/// Loads `files`. `existing` are the built-in detections that a user's files are added to.
 pub(super) fn load(
     files: &[(String, String)],
     existing: Option<Existing>,
@@ -87,7 +87,7 @@ pub(super) fn load(
     Ok((analyses, rollups))
 }
 
-/// That no table of results has the name of another.
+/// Checks that no two result tables have the same name.
 fn check_tables(
     analysis: &Analysis,
     files: &Folder<'_>,
@@ -133,12 +133,12 @@ fn sorted(files: &[(String, String)]) -> Result<(BTreeMap<&str, Folder<'_>>, BTr
     Ok((folders, rollups))
 }
 
-/// Where a detection's files come from.
+/// Origin of a detection's files.
 #[derive(Clone, Copy)]
 struct Origin {
-    /// A folder that somebody named.
+    /// They are from a folder that a user named.
     is_own: bool,
-    /// They are, or stand for, one that comes with the binary.
+    /// They are, or replace, a built-in detection.
     is_built_in: bool,
 }
 
@@ -206,7 +206,7 @@ fn analysis(id: &str, files: &Folder<'_>, origin: Origin) -> Result<Analysis> {
     })
 }
 
-/// That the suite is one a detection may have, and that no file is beside it that is no part of it.
+/// Checks the suite, and that the folder has no other files than the parts of a detection.
 fn check_files(files: &Folder<'_>, definition: &DetectionDefinition, origin: Origin) -> Result<()> {
     if !origin.is_built_in && !Suite::ALL.contains(&definition.suite) {
         let names = Suite::ALL.map(Suite::name).join(", ");
@@ -247,15 +247,15 @@ fn query(id: &str, files: &Folder<'_>, origin: Origin) -> Result<Query> {
     let native = NATIVE.iter().find(|(known, _)| *known == id && origin.is_built_in);
     native.map(|(_, run)| Query::Native(*run)).ok_or_else(|| {
         let (path, _) = files[DEFINITION];
-        Error::Config(format!("{path}, line 1: there is no {QUERY} beside it"))
+        Error::Config(format!("{path}, line 1: the folder has no {QUERY}"))
     })
 }
 
 fn companion(files: &Folder<'_>, name: &str) -> Result<Companion> {
     let file = format!("{name}.sql");
-    let (path, text) = files.get(file.as_str()).ok_or_else(|| {
-        wrong(files, name, &format!("there is no {file} beside it, which its companion needs"))
-    })?;
+    let (path, text) = files
+        .get(file.as_str())
+        .ok_or_else(|| wrong(files, name, &format!("the folder has no {file}, which its companion needs")))?;
     Ok(Companion { name: leaked(name), query: whole(path, text) })
 }
 
@@ -270,7 +270,7 @@ fn check_id(path: &str, id: &str) -> Result<()> {
     )))
 }
 
-/// TOML of a known form.
+/// Parses TOML of a known format.
 fn parse<T: DeserializeOwned>(path: &str, text: &str) -> Result<T> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let start = error.span().map_or(0, |span| span.start);
@@ -278,20 +278,20 @@ fn parse<T: DeserializeOwned>(path: &str, text: &str) -> Result<T> {
     })
 }
 
-/// An error of a `detection.toml`, at the line where `near` stands first.
+/// An error of a `detection.toml`, at the first line that contains `near`.
 fn wrong(files: &Folder<'_>, near: &str, message: &str) -> Error {
     let (path, text) = files[DEFINITION];
     Error::Config(format!("{path}, line {}: {message}", line_of(text, near)))
 }
 
-/// The line, counted from 1, on which a part of a text begins; 1 where it is written otherwise there.
+/// The line, counted from 1, on which a part of a text starts; 1 if the text does not contain it literally.
 pub(crate) fn line_of(text: &str, part: &str) -> usize {
     let first = part.lines().find(|line| !line.trim().is_empty()).unwrap_or(part);
     text.find(first).map_or(1, |place| text[..place].matches('\n').count() + 1)
 }
 
 fn whole(path: &str, text: &str) -> SqlText {
-    // Some editors begin a file with a mark of its byte order.
+    // Some editors start a file with a byte order mark.
     let text = text.trim_start_matches('\u{feff}');
     SqlText { file: leaked(path), line: 1, text: leaked(text) }
 }

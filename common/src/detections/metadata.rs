@@ -1,4 +1,4 @@
-//! What in a `detection.toml` contradicts itself, or names what there is not.
+//! Checks a `detection.toml` for contradictions and unknown names.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,13 @@ use crate::catalog::{TABLES, TableSpec};
 use crate::config::Layer;
 use crate::nearest::did_you_mean;
 
-/// Names that stand for something of the run, in every query.
+/// Names of the run's own values in every query.
 const OF_RUNS: [&str; 3] = [WINDOW_FROM, WINDOW_TO, INVESTIGATED];
 
-/// Checks the metadata that `layer`, a `detection.toml`, holds.
+/// Checks the metadata in `layer`, a `detection.toml`.
 ///
 /// # Errors
-/// [`crate::Error::Config`] naming the file and the line of what is wrong.
+/// [`crate::Error::Config`] with the file and line of a mistake.
 pub(super) fn check_metadata(layer: &Layer<'_>, definition: &DetectionDefinition) -> Result<()> {
     let wrong = |place: &Spanned<String>, what: String| Err(layer.error_at(place.span().start, what));
     check_names(layer, definition)?;
@@ -56,7 +56,7 @@ pub(super) fn check_metadata(layer: &Layer<'_>, definition: &DetectionDefinition
     check_charts(layer, definition)
 }
 
-/// That columns and parameters have names of their own, and that there is a column to show.
+/// Checks that the names of columns and parameters are free, and that there is a column to show.
 fn check_names(layer: &Layer<'_>, definition: &DetectionDefinition) -> Result<()> {
     let names = || definition.columns.iter().map(|column| &column.name);
     let is_reserved = |name: &str| name.trim().is_empty() || RESERVED_COLUMNS.contains(&name);
@@ -80,7 +80,7 @@ fn check_names(layer: &Layer<'_>, definition: &DetectionDefinition) -> Result<()
     }
 }
 
-/// That the catalog has the tables, and each of them the columns: without, a lake could never have what is required.
+/// Checks that the catalog has the tables and their columns. Otherwise no lake could ever have what is required.
 fn check_required(layer: &Layer<'_>, required: &RequirementDefinition) -> Result<()> {
     if required.tables.get_ref().is_empty() {
         return Err(layer.error_at(required.tables.span().start, "requires names no table"));

@@ -1,4 +1,4 @@
-//! Detections as data: folders of TOML and SQL, the built-in ones and the users' own, loaded by one loader.
+//! Detections as data: folders of TOML and SQL. One loader reads the built-in ones and the users' own.
 
 pub mod bindings;
 pub mod cases;
@@ -34,39 +34,39 @@ use crate::config::Config;
 use crate::rollups::Rollup;
 use crate::{Error, Result};
 
-/// What an analysis's metadata says beside how it is computed.
+/// The metadata of an analysis, apart from how it is computed.
 #[derive(Debug)]
 pub struct About {
     /// Its `detection.toml`, as errors name it.
     pub file: &'static str,
     /// Path and text of its `cases.toml`.
     pub cases: Option<(&'static str, &'static str)>,
-    /// What it shows, in a sentence or two.
+    /// Description in a sentence or two.
     pub shows: &'static str,
-    /// Whether a user brought it.
+    /// Whether it is a user's own.
     pub is_own: bool,
-    /// Its place in reports.
+    /// Position in reports.
     pub position: u32,
     /// Its parameters by name.
     pub parameters: BTreeMap<String, ParameterDefinition>,
-    /// Parameters of other sections that its SQL names: alias and path.
+    /// Parameters of other sections that its SQL uses: alias and path.
     pub uses: &'static [(&'static str, &'static str)],
-    /// What parameters must not contradict.
+    /// Checks for parameters that contradict each other.
     pub checks: Vec<Check>,
     /// The columns of its result, in order.
     pub columns: Vec<ColumnAbout>,
-    /// How the result is drawn.
+    /// Charts of the result.
     pub charts: Vec<ChartDefinition>,
-    /// What an analyst should know.
+    /// Guide for the analyst.
     pub guide: Guide,
 }
 
 /// A condition over parameters.
 #[derive(Debug)]
 pub struct Check {
-    /// SQL that is true where they agree.
+    /// SQL that is true if they agree.
     pub holds: SqlText,
-    /// What is wrong where they do not: a template over the parameters.
+    /// Error message if they do not: a template over the parameters.
     pub message: &'static str,
 }
 
@@ -77,16 +77,16 @@ pub struct ColumnAbout {
     pub name: &'static str,
     /// The line of `detection.toml` that names it, counted from 1.
     pub line: usize,
-    /// What it holds.
+    /// Its type.
     pub kind: ColumnType,
-    /// Its unit; empty where it has none.
+    /// Its unit; empty if it has none.
     pub unit: &'static str,
-    /// What it says.
+    /// Its description.
     pub doc: &'static str,
 }
 
 impl About {
-    /// What is said of a column of the result, with its unit; nothing of one that is not documented.
+    /// The description of a result column with its unit; empty if the column is not documented.
     pub fn describe_column(&self, column: &str) -> String {
         match self.columns.iter().find(|about| about.name == column) {
             Some(about) if about.unit.is_empty() => about.doc.to_owned(),
@@ -96,38 +96,38 @@ impl About {
     }
 }
 
-/// Advice for who reads a finding.
+/// Advice for the reader of a finding.
 #[derive(Debug)]
 pub struct Guide {
-    /// Causes that are harmless.
+    /// Harmless causes.
     pub benign: Vec<String>,
-    /// How to confirm that it is none of them.
+    /// How to rule the harmless causes out.
     pub confirm: Vec<String>,
     /// What to do next.
     pub next: Vec<String>,
 }
 
 impl Guide {
-    /// Whether it says nothing.
+    /// Whether it has no advice.
     pub fn is_empty(&self) -> bool {
         self.benign.is_empty() && self.confirm.is_empty() && self.next.is_empty()
     }
 }
 
-/// The detections and rollups of a run. Copies are cheap: what they hold is loaded once a content, and stays.
+/// The detections and rollups of a run. Copies are cheap: each content is loaded once and stays in memory.
 #[derive(Clone, Copy)]
 pub struct Detections(&'static Loaded);
 
 /// Paths, as errors name them, and texts.
 type Files = Vec<(String, String)>;
 
-/// What a set of files comes to.
+/// The content of a set of files.
 struct Loaded {
     /// The users' own files.
     own: Files,
     /// Every analysis in order of position.
     all: Vec<&'static Analysis>,
-    /// Those of the suites that can be asked for.
+    /// Those of the suites that a scan can run.
     analyses: Vec<&'static Analysis>,
     /// Those of an investigation.
     investigation: Vec<&'static Analysis>,
@@ -140,7 +140,7 @@ static BUILT_IN: LazyLock<&'static Loaded> = LazyLock::new(|| {
         embedded::FILES.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
     match load::load(&files, None) {
         Ok((analyses, rollups)) => Box::leak(Box::new(Loaded::new(Vec::new(), analyses, rollups))),
-        // The tests load them: a binary with broken ones is none that passed.
+        // The tests load them, so a binary that passed the tests has no broken ones.
         Err(error) => panic!("a built-in detection is broken: {error}"),
     }
 });
@@ -167,31 +167,31 @@ impl Loaded {
 }
 
 impl Detections {
-    /// Those that come with the binary.
+    /// The detections that are built into the binary.
     pub fn built_in() -> Self {
         Self(*BUILT_IN)
     }
 
-    /// Those and the users' own `files`: paths, as errors name them, and texts. A folder with a `detection.toml` is a detection, a
-    /// TOML file in a folder `rollups` a rollup.
+    /// The built-in detections and the users' own `files`: paths, as errors name them, and texts. A folder with a `detection.toml`
+    /// is a detection, and a TOML file in a folder `rollups` is a rollup.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line of what is wrong, or the file whose id there is already.
+    /// [`Error::Config`] with the file and line of a mistake, or with the file whose id exists already.
     pub fn with_own(files: Vec<(String, String)>) -> Result<Self> {
         Self::with_built_in(files, false)
     }
 
-    /// As [`Detections::with_own`], but what has the id of a built-in detection or rollup takes its place: for who works on those that
-    /// come with the binary. No run that leaves results takes such ones.
+    /// Like [`Detections::with_own`], but a detection or rollup with a built-in id replaces the built-in one: for work on the
+    /// built-in detections. Runs that write results never use this.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line of what is wrong.
+    /// [`Error::Config`] with the file and line of a mistake.
     pub fn replacing(files: Vec<(String, String)>) -> Result<Self> {
         Self::with_built_in(files, true)
     }
 
     fn with_built_in(mut files: Vec<(String, String)>, is_replaced: bool) -> Result<Self> {
-        // Each content is loaded once, and stays for as long as the process.
+        // Each content is loaded once and stays as long as the process.
         static KNOWN: LazyLock<Mutex<HashMap<(bool, Files), Detections>>> = LazyLock::new(Mutex::default);
         if files.is_empty() {
             return Ok(Self::built_in());
@@ -224,7 +224,7 @@ impl Detections {
         &self.0.investigation
     }
 
-    /// Every analysis, those that answer a scan's own questions included.
+    /// Every analysis, including those that a scan runs for its own lookups.
     pub fn all(self) -> &'static [&'static Analysis] {
         &self.0.all
     }
@@ -239,7 +239,7 @@ impl Detections {
         self.0.all.iter().copied().find(|analysis| analysis.id == id)
     }
 
-    /// The analysis whose result table or companion table has this name.
+    /// The analysis with a result table or companion table of this name.
     pub fn by_table(self, table: &str) -> Option<&'static Analysis> {
         let is_companion = |analysis: &&&'static Analysis| {
             analysis.companion.as_ref().is_some_and(|companion| companion.name == table)
@@ -252,7 +252,7 @@ impl Detections {
         self.0.rollups.iter().copied().find(|rollup| rollup.id == id)
     }
 
-    /// The type of the parameter at `section.name`; none where no detection has it.
+    /// The type of the parameter at `section.name`; `None` if no detection has it.
     pub fn parameter_type(self, path: &str) -> Option<ParameterType> {
         let (section, name) = path.split_once('.')?;
         Some(self.by_id(section)?.about.parameters.get(name)?.kind)
@@ -263,34 +263,34 @@ impl Detections {
         &self.0.own
     }
 
-    /// Whether there are none but the built-in ones.
+    /// Whether there are only built-in ones.
     pub fn are_built_in(&self) -> bool {
         self.0.own.is_empty()
     }
 
-    /// Checks the SQL of every rollup and detection that a user brought, over tables without rows: names, types, and that the
-    /// result has the columns that are documented.
+    /// Checks the SQL of every rollup and detection of users, over tables without rows: names, types, and that the result has
+    /// the documented columns.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line.
+    /// [`Error::Config`] with file and line.
     pub fn check_own(self, config: &Config) -> Result<()> {
         self.problems(config).into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// What [`Detections::check_own`] fails with, of each rollup and detection the first: what comes after it may follow from it.
+    /// The errors of [`Detections::check_own`]: the first of each rollup and detection, because later ones may follow from it.
     pub fn problems(self, config: &Config) -> Vec<Error> {
         let is_built_in = |rollup: &Rollup| BUILT_IN.rollups.iter().any(|known| ptr::eq(*known, rollup));
         let rollups = self.0.rollups.iter().filter(|rollup| !is_built_in(rollup));
         let rollups = rollups.filter_map(|rollup| rollup.check(config).err());
-        // Those of investigations and correlation need what a scan looks up first.
+        // Those of investigations and correlation need rows that a scan looks up first.
         let own = self.0.analyses.iter().copied().filter(|analysis| analysis.about.is_own);
         rollups.chain(own.filter_map(|analysis| check::check(analysis, config).err())).collect()
     }
 
-    /// As [`Detections::check_own`], of one.
+    /// Like [`Detections::check_own`], for one analysis.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line.
+    /// [`Error::Config`] with file and line.
     pub fn check(analysis: &'static Analysis, config: &Config) -> Result<()> {
         check::check(analysis, config)
     }
@@ -309,7 +309,7 @@ impl fmt::Debug for Detections {
     }
 }
 
-/// Only the users' own files travel: every process of a version has the built-in ones.
+/// Only the users' own files are serialised, because every process of a version has the built-in ones.
 impl Serialize for Detections {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.own.serialize(serializer)

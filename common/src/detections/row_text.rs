@@ -1,4 +1,4 @@
-//! A text that a detection makes of a row: the name of a column, or a template over the columns.
+//! The text of a row in a detection's chart: the name of a column, or a template over the columns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,21 +9,21 @@ use super::ColumnType;
 use crate::findings::Row;
 use crate::format::{decimal, instant};
 
-/// What stands for a value that is null or an empty text.
+/// The text for a null value or an empty text.
 pub const NONE: &str = "(none)";
 
-/// Steps a template may take: far more than a text needs.
+/// Maximum steps of a template, far more than a text needs.
 const MAX_STEPS: u64 = 100_000;
-/// The name under which a template lies in its environment.
+/// The name of a template in its environment.
 const TEMPLATE: &str = "text";
 
 /// The name of a column, or a template (minijinja) such as `{{ source_ip }} to {{ destination_ip }}`. In a template, times are
-/// texts to the second, and the filter `number` writes a number as people read it.
+/// texts to the second, and the filter `number` formats a number for people.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct RowText(String);
 
-/// A text that can be read from rows.
+/// Reads a text from rows.
 pub struct RowTextReader<'a>(Source<'a>);
 
 #[expect(clippy::large_enum_variant, reason = "one reader is made a text of a chart")]
@@ -37,13 +37,13 @@ enum Source<'a> {
 }
 
 impl RowText {
-    /// The column that is the text; `None` for a template.
+    /// The column of the text; `None` for a template.
     pub fn column(&self) -> Option<&str> {
         let is_template = self.0.contains("{{") || self.0.contains("{%");
         (!is_template).then_some(&self.0)
     }
 
-    /// What reads the text from rows.
+    /// A reader of the text from rows.
     ///
     /// # Errors
     /// A message if the template has a syntax error.
@@ -88,7 +88,7 @@ impl RowText {
 }
 
 impl RowTextReader<'_> {
-    /// The columns that are read.
+    /// The columns that the text reads.
     pub fn columns(&self) -> Vec<&str> {
         match &self.0 {
             Source::Column(column) => vec![column],
@@ -96,7 +96,7 @@ impl RowTextReader<'_> {
         }
     }
 
-    /// The text of `row`, in which `shown` rewrites the texts of columns.
+    /// The text of `row`; `shown` rewrites the texts of columns.
     pub fn of(&self, row: &Row<'_>, shown: fn(&str) -> String) -> String {
         let value = |column: &str| value_of(row, column, shown);
         match &self.0 {
@@ -108,7 +108,7 @@ impl RowTextReader<'_> {
                     if value.is_none() { NONE.to_owned() } else { value.to_string() }
                 }
             },
-            // The template was rendered with samples when it was loaded, so that an error is rare; it is shown.
+            // The template was rendered with samples when it was loaded, so an error is rare; the text shows it.
             Source::Template { .. } => self.render(value).unwrap_or_else(|error| format!("({error})")),
         }
     }
@@ -147,7 +147,7 @@ fn environment<'a>() -> Environment<'a> {
     environment
 }
 
-/// A number as people read it; 0 for null.
+/// A number in readable form; 0 for null.
 fn number(value: &Value) -> Result<String, Error> {
     if value.is_none() {
         return Ok(decimal(0.0));

@@ -1,4 +1,4 @@
-//! How large SQL may be. What is larger takes very long to plan, more stack than a thread has, or any amount of memory.
+//! Limits for the size of SQL. Larger SQL takes very long to plan, more stack than a thread has, or an unlimited amount of memory.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -11,17 +11,17 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-/// Parentheses and queries within each other: the parser counts them.
+/// Nesting of parentheses and queries, which the parser counts.
 pub(crate) const RECURSION_LIMIT: usize = 50;
-/// Words, numbers and signs of a text.
+/// Words, numbers and signs in a text.
 const MAX_TOKENS: usize = 10_000;
-/// Expressions within each other: a chain of so many operators is as deep a tree, which the parser does not count.
+/// Nesting of expressions, which the parser does not count: a chain of operators is a tree of the same depth.
 const MAX_DEPTH: usize = 200;
-/// Tables that a query reads, each as often as it is named.
+/// Tables that a query reads, counted each time they are named.
 const MAX_STEPS: usize = 1_000;
-/// Largest size that may be asked of [`SIZED`].
+/// Largest size argument of the functions in [`SIZED`].
 const MAX_SIZE: f64 = 1_000.0;
-/// Functions that take as much memory as an argument says, of which no memory budget knows, each with the arguments that say it.
+/// Functions whose memory depends on an argument and is not counted by the memory budget, with the positions of these arguments.
 const SIZED: [(&str, &[usize]); 4] = [
     ("lpad", &[1]),
     ("rpad", &[1]),
@@ -29,12 +29,12 @@ const SIZED: [(&str, &[usize]); 4] = [
     ("approx_percentile_cont_with_weight", &[2, 3]),
 ];
 
-/// Fails for a text that is too long to be parsed: dropping a tree as deep as a very long chain takes too much stack.
+/// Fails for a text that is too long to parse: dropping the deep tree of a very long chain takes too much stack.
 ///
 /// # Errors
-/// Where it is too long.
+/// If it is too long.
 pub(crate) fn check_text(text: &str) -> Result<()> {
-    // The parser says what is wrong with a text that has no tokens.
+    // The parser reports what is wrong with a text that cannot be tokenised.
     let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize().unwrap_or_default();
     let count = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).count();
     if count > MAX_TOKENS {
@@ -45,10 +45,10 @@ pub(crate) fn check_text(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Fails for expressions that are too deep, and for those that ask for any amount of memory.
+/// Fails for expressions that are nested too deeply or take an unlimited amount of memory.
 ///
 /// # Errors
-/// Naming what is wrong.
+/// With the reason.
 pub(crate) fn check_expressions(written: &impl Visit) -> Result<()> {
     match written.visit(&mut Depth(0)) {
         ControlFlow::Continue(()) => Ok(()),
@@ -56,11 +56,11 @@ pub(crate) fn check_expressions(written: &impl Visit) -> Result<()> {
     }
 }
 
-/// Fails for a query of too many steps, such as of queries that name each other twice and twice again: each name is planned as
-/// often as it stands there.
+/// Fails for a query with too many steps, for example a chain of queries that each name the one before twice: each name is planned
+/// as often as it is used.
 ///
 /// # Errors
-/// Where it has too many, or a `WITH` that is not at its beginning.
+/// If it has too many, or a `WITH` that is not at its beginning.
 pub(super) fn check_steps(query: &Query) -> Result<()> {
     let mut steps_of: HashMap<&str, usize> = HashMap::new();
     for named in query.with.iter().flat_map(|with| &with.cte_tables) {
@@ -70,7 +70,7 @@ pub(super) fn check_steps(query: &Query) -> Result<()> {
     steps(query.body.as_ref(), &steps_of).map(|_| ())
 }
 
-/// The tables that a part of a query reads, those of the queries it names among them.
+/// The number of tables that a part of a query reads, including those of the queries it names.
 fn steps(part: &impl Visit, steps_of: &HashMap<&str, usize>) -> Result<usize> {
     if part.visit(&mut InnerNames).is_break() {
         return plan_err!("WITH stands at the beginning of a query only");
@@ -90,7 +90,7 @@ fn steps(part: &impl Visit, steps_of: &HashMap<&str, usize>) -> Result<usize> {
     Ok(steps)
 }
 
-/// Stops at a query that names others.
+/// Stops at a query with a `WITH`.
 struct InnerNames;
 
 impl Visitor for InnerNames {
@@ -101,7 +101,7 @@ impl Visitor for InnerNames {
     }
 }
 
-/// How deep an expression is that is being visited.
+/// The current depth of the visited expression.
 struct Depth(usize);
 
 impl Visitor for Depth {
@@ -129,7 +129,7 @@ impl Visitor for Depth {
     }
 }
 
-/// Whether a call takes little memory, or as much as is written there.
+/// Whether the memory of a call is bounded by a written number.
 fn is_bounded(function: &Function) -> bool {
     let name = function.name.to_string().to_lowercase();
     let sized = SIZED.iter().find(|(sized, _)| *sized == name.trim_matches(['"', '`']));

@@ -1,4 +1,4 @@
-//! Plans the SQL of detections and rollups: one SELECT, or one expression, over the tables it is given and nothing else.
+//! Plans the SQL of detections and rollups: one SELECT or one expression, which can read only the tables it is given.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -32,43 +32,43 @@ use super::size::{RECURSION_LIMIT, check_expressions, check_steps, check_text};
 use crate::functions::sql::{ArrayLiterals, register};
 use crate::nearest::{did_you_mean, nearest};
 
-/// Functions of the clock and of chance: no result may depend on them.
+/// Functions of the clock and of random numbers: no result may depend on them.
 const NOT_REPEATABLE: [&str; 7] =
     ["now", "current_date", "current_time", "current_timestamp", "today", "random", "uuid"];
 
-/// Gives a text of any size, of which no memory budget knows.
+/// Returns a text of any size, which the memory budget does not count.
 const UNBOUNDED: [&str; 1] = ["repeat"];
 
-/// SQL, and where it stands.
+/// SQL and its place in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SqlText {
     /// The file's path, as errors name it.
     pub file: &'static str,
-    /// The line of the file on which the text begins, counted from 1.
+    /// The line of the file on which the text starts, counted from 1.
     pub line: usize,
     /// The SQL.
     pub text: &'static str,
 }
 
 impl SqlText {
-    /// The line of the file on which the first of the text stands that is no comment.
+    /// The first line of the text that is not a comment, as a line of the file.
     pub fn first_line(&self) -> usize {
-        let is_said = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with("--");
-        self.line + self.text.lines().position(is_said).unwrap_or_default()
+        let has_sql = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with("--");
+        self.line + self.text.lines().position(has_sql).unwrap_or_default()
     }
 }
 
-/// The functions SQL may call: DataFusion's, but for those over tables, and ours.
+/// The functions that SQL may call: DataFusion's, except table functions, and ours.
 struct Functions {
     state: SessionState,
     planners: Vec<Arc<dyn ExprPlanner>>,
 }
 
 static FUNCTIONS: LazyLock<Result<Functions>> = LazyLock::new(|| {
-    // One that recurs without an end would keep a scan for ever.
+    // An endless recursion would block a scan for ever.
     let config = SessionConfig::new().set_bool("datafusion.execution.enable_recursive_ctes", false);
     let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
-    // Those over arrays (`range`, `array_repeat`) give lists of any size, and are there or not by what other crates ask of DataFusion.
+    // Array functions (`range`, `array_repeat`) return lists of any size, and exist only if other crates enable them in DataFusion.
     let core = all_default_functions();
     let named = |name: &String| core.iter().any(|one| one.name() == name || one.aliases().contains(name));
     let nested: Vec<String> = state.scalar_functions().keys().filter(|name| !named(name)).cloned().collect();
@@ -85,10 +85,10 @@ fn functions() -> Result<&'static Functions> {
     FUNCTIONS.as_ref().map_err(|error| DataFusionError::Internal(error.to_string()))
 }
 
-/// A query as a frame of `session`. `tables` opens a table by its name; there is no other.
+/// A query as a data frame of `session`. `tables` opens a table by its name; the query can read no other table.
 ///
 /// # Errors
-/// Naming file and line: where the text is no SELECT, or names a table, column, function or parameter there is none of.
+/// With file and line: if the text is not a SELECT, or names an unknown table, column, function or parameter.
 pub fn query(
     sql: &SqlText,
     session: &SessionState,
@@ -114,7 +114,7 @@ fn plan(sql: &SqlText, tables: OpenTable<'_>, bindings: &Bindings) -> Result<Log
 /// An expression over the columns of `schema`.
 ///
 /// # Errors
-/// Naming file and line: where the text is no expression, or names a column, function or parameter there is none of.
+/// With file and line: if the text is not an expression, or names an unknown column, function or parameter.
 pub fn expression(sql: &SqlText, schema: &DFSchema, bindings: &Bindings) -> Result<Expr> {
     let planned = || {
         check_text(sql.text)?;
@@ -138,10 +138,10 @@ pub fn expression(sql: &SqlText, schema: &DFSchema, bindings: &Bindings) -> Resu
     planned().map_err(|error| located(sql, error))
 }
 
-/// The value of an expression over parameters alone.
+/// The value of an expression over parameters only.
 ///
 /// # Errors
-/// Those of [`expression`], and where it is no constant.
+/// Those of [`expression`], or if the expression is not constant.
 pub fn constant(sql: &SqlText, bindings: &Bindings) -> Result<ScalarValue> {
     let expr = expression(sql, &DFSchema::empty(), bindings)?;
     let evaluated = || {
@@ -156,10 +156,10 @@ pub fn constant(sql: &SqlText, bindings: &Bindings) -> Result<ScalarValue> {
     evaluated().map_err(|error| located(sql, error))
 }
 
-/// A session with the functions SQL may call.
+/// A session with the functions that SQL may call.
 ///
 /// # Errors
-/// Where the functions can't be registered.
+/// If the functions can't be registered.
 pub fn session() -> Result<SessionContext> {
     Ok(SessionContext::new_with_state(functions()?.state.clone()))
 }
@@ -181,7 +181,7 @@ fn parsed(text: &str) -> Result<ast::Query> {
     }
 }
 
-/// Puts the values of parameters in the place of their names.
+/// Replaces the names of parameters by their values.
 fn bind<V: VisitMut>(written: &mut V, bindings: &Bindings) -> Result<()> {
     let bound = visit_expressions_mut(written, |expr| {
         let ast::Expr::Value(value) = expr else { return ControlFlow::Continue(()) };
@@ -205,11 +205,11 @@ fn bind<V: VisitMut>(written: &mut V, bindings: &Bindings) -> Result<()> {
 }
 
 fn parser_options() -> ParserOptions {
-    // Columns of tables have capitals.
+    // Column names of tables have capital letters.
     ParserOptions { enable_ident_normalization: false, collect_spans: true, ..ParserOptions::default() }
 }
 
-/// An error with the file and line it is of.
+/// Adds file and line to an error.
 fn located(sql: &SqlText, error: DataFusionError) -> DataFusionError {
     let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
     let message = match error.find_root() {
@@ -236,7 +236,7 @@ pub(crate) fn error_message(error: &DataFusionError) -> String {
     }
 }
 
-/// What is said of a column there is none of, in the words of this program: DataFusion's name a setting that no detection has.
+/// The message for an unknown column. DataFusion's own message names a setting that detections do not have.
 fn schema_message(error: &SchemaError) -> String {
     let SchemaError::FieldNotFound { field, valid_fields } = error else { return error.to_string() };
     let known: Vec<&str> = valid_fields.iter().map(|field| field.name.as_str()).collect();
@@ -249,7 +249,7 @@ fn schema_message(error: &SchemaError) -> String {
     format!("there is no column {}{hint}{listed}", field.name)
 }
 
-/// A parser's message without the line it ends in, and that line.
+/// Splits a parser's message into the message and the line at its end.
 fn without_line(message: &str) -> (&str, Option<usize>) {
     let Some((rest, place)) = message.rsplit_once(" at Line: ") else { return (message, None) };
     let digits = place.find(|c: char| !c.is_ascii_digit()).unwrap_or(place.len());
@@ -259,13 +259,13 @@ fn without_line(message: &str) -> (&str, Option<usize>) {
     }
 }
 
-/// Opens a table by its name; none where there is no such table.
+/// Opens a table by its name; `None` if there is no such table.
 type OpenTable<'a> = &'a dyn Fn(&str) -> Result<Option<DataFrame>>;
 
-/// What a query may name.
+/// The tables and functions that a query may name.
 struct Provider<'a> {
     functions: &'a Functions,
-    /// None for an expression.
+    /// `None` for an expression.
     tables: Option<OpenTable<'a>>,
 }
 

@@ -1,4 +1,4 @@
-//! What of a case is wrong before it is run: its configuration, and names of tables and columns.
+//! Checks a case before it runs: its configuration, and the names of tables and columns.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +11,13 @@ use crate::analyses::Analysis;
 use crate::config::{Config, Layer};
 use crate::detections::Detections;
 
-/// What a case's configuration is called in errors until their line is that of the file.
+/// Name of a case's configuration in errors, before their line is translated to a line of the file.
 const NAME: &str = "config";
 
-/// The parameters of a case of `analysis`, where nothing of it is wrong.
+/// The parameters of a case of `analysis`, if the case has no mistake.
 ///
 /// # Errors
-/// All that is.
+/// All mistakes.
 pub(super) fn check(
     case: &Case,
     analysis: &Analysis,
@@ -54,7 +54,7 @@ pub(super) fn check(
     }
 }
 
-/// The parameters that a case sets, over those of its preset.
+/// The parameters of a case: its configuration over its preset.
 fn parameters(case: &Case, detections: Detections) -> Result<Config, Difference> {
     let layer = Layer { name: NAME, text: &case.config };
     let difference = |line: usize, message: &str| {
@@ -71,7 +71,7 @@ fn parameters(case: &Case, detections: Detections) -> Result<Config, Difference>
         match of_line.and_then(|(line, text)| Some((line.parse().ok()?, text))) {
             Some((line, text)) => difference(line, text),
             None => match text.strip_prefix("config: TOML parse error at line ") {
-                // The lines that it shows are in the file.
+                // The message quotes lines that are in the file.
                 Some(shown) => {
                     let digits = shown.chars().take_while(char::is_ascii_digit).collect::<String>();
                     difference(digits.parse().unwrap_or(1), text.lines().last().unwrap_or_default())

@@ -1,4 +1,4 @@
-//! What differs between what came out of a case and what its file says.
+//! Compares the outcome of a case with the expectations in its file.
 
 use std::collections::BTreeSet;
 
@@ -13,17 +13,17 @@ use crate::findings::{Finding, Row};
 use crate::nearest::did_you_mean;
 use crate::time::{format_micros, parse_time_us};
 
-/// How `cases.toml` writes null, which TOML lacks.
+/// Null in `cases.toml`, because TOML has none.
 const NULL: &str = "null";
-/// Part of a number by which the last digits of a sum may differ.
+/// Relative tolerance for the last digits of a sum.
 const TOLERANCE: f64 = 1e-9;
 
-/// One thing that is not as a case says.
+/// One difference from the expectations of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The line of `cases.toml` that says otherwise, counted from 1.
+    /// The line of the expectation in `cases.toml`, counted from 1.
     pub line: usize,
-    /// What differs; what there is in its place may follow on lines of its own.
+    /// The difference; further lines may list the actual values.
     pub message: String,
 }
 
@@ -32,14 +32,14 @@ impl Difference {
         Self { line, message }
     }
 
-    /// There are more or fewer than the case says.
+    /// A number of rows or findings that is not the expected one.
     fn count(line: usize, of: &str, expected: usize, actual: &[String]) -> Self {
         let listed: String = actual.iter().map(|one| format!("\n      {one}")).collect();
         Self::new(line, format!("{} {of}s, where the case has {expected}{listed}", actual.len()))
     }
 }
 
-/// All that differs.
+/// All differences.
 pub(super) fn differences(case: &Case, outcome: &CaseOutcome) -> Vec<Difference> {
     let lines = &case.lines;
     let mut found = of_table("row", (&case.expect, &lines.expect), &outcome.result);
@@ -62,7 +62,7 @@ fn of_table(of: &str, (expected, lines): (&[Table], &ListLines), actual: &Record
         return absent;
     }
     if rows.len() != expected.len() {
-        // Of the columns the case looks at, else of all.
+        // Only the columns that the case names, or all if it names none.
         let describe = |row: &Row<'_>| match named.is_empty() {
             true => row.to_json().to_string(),
             false => {
@@ -86,7 +86,7 @@ fn of_table(of: &str, (expected, lines): (&[Table], &ListLines), actual: &Record
     found
 }
 
-/// The columns that rows name and `known` lacks, each where it is named first.
+/// The columns that rows name and `known` lacks, each at its first mention.
 pub(super) fn unknown_columns(
     of: &str,
     (rows, lines): (&[Table], &ListLines),
@@ -143,7 +143,7 @@ fn named(finding: &Finding) -> BTreeSet<String> {
     finding.entities.iter().map(|entity| format!("{} {}", entity.kind.name(), entity.name)).collect()
 }
 
-/// Equal; numbers up to the last digits, times as instants.
+/// Whether values are equal: numbers within the tolerance, times as instants.
 fn is_alike(actual: &Value, expected: &Toml) -> bool {
     let number = match expected {
         Toml::Integer(whole) => Some(*whole as f64),

@@ -1,4 +1,4 @@
-//! The form of `cases.toml`, as it is written.
+//! The format of `cases.toml`.
 
 use std::collections::BTreeMap;
 
@@ -10,27 +10,27 @@ use crate::Result;
 use crate::config::Layer;
 use crate::findings::Severity;
 
-/// What begins a case in the file.
+/// The header of a case in the file.
 const CASE_HEADER: &str = "[[case]]";
-/// The preset of a case that names none.
+/// The default preset of a case.
 const DEFAULT_PRESET: &str = "default";
 
-/// A few rows, and what a detection makes of them.
+/// A few rows and the expected result of a detection.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// What it shows.
+    /// Its name.
     pub name: String,
-    /// Configuration laid over the preset, as TOML.
+    /// Configuration that overrides the preset, as TOML.
     #[serde(default)]
     pub config: String,
     /// The preset.
     #[serde(default = "default_preset")]
     pub preset: String,
-    /// The window; the whole days of the rows where absent.
+    /// The window; the whole days of the rows if absent.
     #[serde(default)]
     pub window: Option<CaseWindow>,
-    /// Where addresses are; no location database where absent.
+    /// Locations of addresses; no location database if absent.
     #[serde(default)]
     pub places: Option<Vec<Place>>,
     /// Rows by table.
@@ -44,12 +44,12 @@ pub struct Case {
     /// All findings, in order, with the fields that matter.
     #[serde(default)]
     pub findings: Option<Vec<ExpectedFinding>>,
-    /// Where in the file it stands.
+    /// Its lines in the file.
     #[serde(skip)]
     pub(super) lines: CaseLines,
 }
 
-/// A span of time as `--from` and `--to` give it.
+/// A window, as in `--from` and `--to`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseWindow {
@@ -59,7 +59,7 @@ pub struct CaseWindow {
     pub to: String,
 }
 
-/// Where an address is.
+/// The location of an address.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
@@ -77,21 +77,21 @@ pub struct Place {
     pub longitude: Option<f64>,
 }
 
-/// What a finding must say, where it matters.
+/// The expected fields of a finding; absent fields are not checked.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExpectedFinding {
-    /// What it is.
+    /// Its title.
     pub title: Option<String>,
-    /// How bad it is.
+    /// Its severity.
     pub severity: Option<Severity>,
-    /// How likely it is true, 0 to 100.
+    /// Its confidence, 0 to 100.
     pub confidence: Option<u8>,
     /// Kind and name of each entity, in any order.
     pub entities: Option<Vec<String>>,
-    /// What was seen, in a sentence.
+    /// Its explanation.
     pub explanation: Option<String>,
-    /// Rows behind it.
+    /// Number of rows of evidence.
     pub rows: Option<u64>,
     /// First instant of the evidence.
     pub first_seen: Option<String>,
@@ -113,7 +113,7 @@ fn default_preset() -> String {
 /// The cases of a `cases.toml` at `path`.
 ///
 /// # Errors
-/// [`crate::Error::Config`] naming file and line where the file has another form.
+/// [`crate::Error::Config`] with file and line if the file has another format.
 pub fn parse(path: &str, text: &str) -> Result<Vec<Case>> {
     let file: CasesFile = toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);

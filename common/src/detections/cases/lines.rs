@@ -1,4 +1,4 @@
-//! Where in a `cases.toml` the parts of a case stand, so that what is wrong is named with its line.
+//! The lines of the parts of a case in `cases.toml`, for error messages.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::config::Layer;
 /// The lines of a case, counted from 1.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CaseLines {
-    /// Where it begins.
+    /// First line of the case.
     pub(super) line: usize,
     pub(super) expect: ListLines,
     pub(super) summary: ListLines,
@@ -23,7 +23,7 @@ pub(super) struct CaseLines {
 /// The lines of a list of tables.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ListLines {
-    /// Where the list begins; 0 where there is none.
+    /// First line of the list; 0 if there is none.
     line: usize,
     rows: Vec<RowPlaces>,
 }
@@ -35,7 +35,7 @@ struct RowPlaces {
     columns: BTreeMap<String, usize>,
 }
 
-/// Where a configuration in the file begins, and whether its lines are lines of the file.
+/// First line of a configuration in the file, and whether its lines are lines of the file.
 #[derive(Debug, Clone, Copy)]
 struct ConfigPlace {
     line: usize,
@@ -43,12 +43,12 @@ struct ConfigPlace {
 }
 
 impl ListLines {
-    /// The line on which the list begins, or `other`.
+    /// The first line of the list, or `other`.
     pub(super) fn line_or(&self, other: usize) -> usize {
         if self.line == 0 { other } else { self.line }
     }
 
-    /// The line of a column of the row `index`; that of the row, or of the list, where it has none.
+    /// The line of a column of the row `index`; the line of the row or the list if it has none.
     pub(super) fn line_of(&self, index: usize, column: &str) -> usize {
         let row = self.rows.get(index);
         row.map_or(self.line, |row| row.columns.get(column).copied().unwrap_or(row.line))
@@ -71,7 +71,7 @@ impl CaseLines {
         self.rows.get(table).map_or(self.line, |rows| rows.first_of(column))
     }
 
-    /// The line of the file that a line of the case's configuration is.
+    /// The line of the file for a line of the case's configuration.
     pub(super) fn of_config(&self, line: usize) -> usize {
         match self.config {
             Some(config) if config.has_lines => config.line + line.max(1) - 1,

@@ -1,5 +1,5 @@
-//! Cases of a detection: a few input rows, and the table and findings that must come out. They run in memory, without files: rows become
-//! state of several units, which is cut, shuffled, united and merged in random shards, as a scan on a cluster would.
+//! Cases of a detection: a few input rows, and the expected table and findings. They run in memory, without files: rows become state
+//! of several units, which is cut, shuffled, united and merged in random shards, as in a scan on a cluster.
 
 mod check;
 mod compare;
@@ -21,17 +21,17 @@ use super::Detections;
 use crate::analyses::Analysis;
 use crate::{Error, Result};
 
-/// Seeds of the ways in which each case is split and merged.
+/// Seeds for the random split and merge of each case.
 const SEEDS: [u64; 2] = [1, 2];
 
-/// How a case went.
+/// The outcome of a case.
 #[derive(Debug, Clone)]
 pub struct CaseReport {
     /// The detection.
     pub detection: &'static str,
     /// Its `cases.toml`.
     pub file: &'static str,
-    /// The line on which the case begins, counted from 1.
+    /// First line of the case, counted from 1.
     pub line: usize,
     /// The case's name.
     pub case: String,
@@ -39,30 +39,31 @@ pub struct CaseReport {
     pub input_rows: usize,
     /// Rows of the result.
     pub rows: usize,
-    /// Findings it raised.
+    /// Number of findings.
     pub findings: usize,
-    /// Whether the case says which findings there must be.
+    /// Whether the case has expected findings.
     pub names_findings: bool,
-    /// The seed with which it went wrong.
+    /// The seed with which it failed.
     pub seed: Option<u64>,
-    /// What is not as the case says.
+    /// Differences from the expectations.
     pub differences: Vec<Difference>,
 }
 
 impl CaseReport {
-    /// Whether all came out as the case says.
+    /// Whether the outcome is as expected.
     pub fn passed(&self) -> bool {
         self.differences.is_empty()
     }
 
-    /// How it went, as editors read messages: `file:line: message`, a line for each difference. `file` is the path of its `cases.toml`.
+    /// The outcome in the format that editors understand: `file:line: message`, one line per difference. `file` is the path of its
+    /// `cases.toml`.
     pub fn message(&self, file: &str) -> String {
         if self.passed() {
             return format!("{file}:{}: case {:?} passed", self.line, self.case);
         }
         let seed = self.seed.map(|seed| format!(" (seed {seed})")).unwrap_or_default();
         let messages = self.differences.iter().map(|difference| {
-            // What there is in its place follows on lines of its own.
+            // The actual values follow on separate lines.
             let (first, rest) = difference.message.split_once('\n').unwrap_or((&difference.message, ""));
             let rest = if rest.is_empty() { String::new() } else { format!("\n{rest}") };
             format!("{file}:{}: case {:?}: {first}{seed}{rest}", difference.line, self.case)
@@ -77,10 +78,10 @@ impl fmt::Display for CaseReport {
     }
 }
 
-/// Runs all cases of the detection `id`; none where it has no `cases.toml`.
+/// Runs all cases of the detection `id`; empty if it has no `cases.toml`.
 ///
 /// # Errors
-/// [`Error::Config`] where there is no such detection, or its `cases.toml` has another form: naming file and line.
+/// [`Error::Config`] if there is no such detection, or with file and line if its `cases.toml` has another format.
 pub async fn run(detections: &Detections, id: &str) -> Result<Vec<CaseReport>> {
     let analysis = detections.by_id(id);
     let analysis = analysis.ok_or_else(|| Error::Config(format!("there is no detection {id}")))?;
@@ -92,8 +93,8 @@ pub async fn run(detections: &Detections, id: &str) -> Result<Vec<CaseReport>> {
     Ok(reports)
 }
 
-/// What is wrong with the cases of `analysis` without running them: of their form the first, with names and configurations all, each
-/// as `file, line N: message`.
+/// Mistakes in the cases of `analysis`, found without running them: the first mistake in the format, or all mistakes in names and
+/// configurations, each as `file, line N: message`.
 pub fn problems(detections: Detections, analysis: &Analysis) -> Vec<String> {
     let Some((file, text)) = analysis.about.cases else { return Vec::new() };
     let cases = match parse(file, text) {
@@ -109,7 +110,7 @@ pub fn problems(detections: Detections, analysis: &Analysis) -> Vec<String> {
     wrong.collect()
 }
 
-/// A case with each seed, up to the first that goes wrong.
+/// Runs a case with each seed, up to the first that fails.
 async fn report(
     detections: Detections,
     analysis: &'static Analysis,

@@ -24,24 +24,24 @@ use crate::functions::BUCKETS;
 use crate::time::{MICROS_PER_DAY, Window, date_of_us, date_start_us, parse_time};
 use crate::{Error, Result};
 
-/// Shards of a merge at most.
+/// Maximum number of shards of a merge.
 const MAX_SHARDS: usize = 3;
 
-/// What a detection made of a case's rows.
+/// The results of a detection for a case's rows.
 #[derive(Debug)]
 pub struct CaseOutcome {
-    /// The result, hidden columns included.
+    /// The result, including hidden columns.
     pub result: RecordBatch,
-    /// The companion table, where the detection has one.
+    /// The companion table, if the detection has one.
     pub companion: Option<RecordBatch>,
     /// The findings, in order.
     pub findings: Vec<Finding>,
 }
 
-/// What `analysis` makes of the rows of `case`. How rows are dealt to units, states united and shards bounded follows from `seed`.
+/// Runs `analysis` over the rows of `case`. `seed` decides how rows are split into units, how states are united and where shards end.
 ///
 /// # Errors
-/// Where the case names a table or column there is none of, or a plan fails.
+/// If the case names an unknown table or column, or a plan fails.
 pub async fn run_case(
     analysis: &'static Analysis,
     case: &Case,
@@ -121,7 +121,7 @@ impl Runner<'_> {
         Source { session: &self.session, config: self.config, rng: &self.rng, tables: &self.tables }
     }
 
-    /// The state that `analysis` reads, of the window and of the time before it.
+    /// The state that `analysis` reads, for the window and for the time before it.
     async fn states(&self, analysis: &Analysis) -> Result<States<'_>> {
         let source = self.source();
         let mut states = States::new(&source);
@@ -136,7 +136,7 @@ impl Runner<'_> {
         }
         let start_us = analysis.looks_back_to(self.config, self.window.from_us)?;
         if let Some(start_us) = start_us.filter(|start_us| *start_us < self.window.from_us) {
-            // From a midnight on, as scans look back.
+            // It starts at midnight, as scans do.
             let past = Window::new(date_start_us(date_of_us(start_us)), self.window.from_us)?;
             for id in analysis.look_back.iter().flat_map(|look_back| look_back.rollups) {
                 states.add_past(&source, self.rollup(id)?, &past).await?;
@@ -145,7 +145,7 @@ impl Runner<'_> {
         Ok(states)
     }
 
-    /// How common the entities of candidate rows are, by the question that scans ask.
+    /// Prevalence of the entities of candidate rows, computed by the same analysis as in scans.
     async fn prevalence<'a>(
         &'a self,
         analysis: &Analysis,
@@ -232,7 +232,7 @@ impl Runner<'_> {
     }
 }
 
-/// All rows of a frame as one batch, which has its columns where there is none.
+/// All rows of a frame as one batch, which has the columns even without rows.
 async fn all(frame: DataFrame) -> Result<RecordBatch> {
     let schema = Arc::clone(frame.schema().inner());
     concat_batches(&schema, &frame.collect().await?).map_err(engine)

@@ -1,4 +1,4 @@
-//! Rows of a case as record batches: every column as its table's type, as the lake's files are read.
+//! Rows of a case as record batches: every column has its table's type, as if read from the lake's files.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(super) struct TableRows {
     pub(super) spec: &'static TableSpec,
-    /// All columns of the table, null where no row has them.
+    /// All columns of the table, null if no row has them.
     pub(super) batch: RecordBatch,
     /// The columns that any row has.
     pub(super) columns: BTreeSet<String>,
@@ -29,7 +29,7 @@ impl TableRows {
     /// The rows of the table of that name.
     ///
     /// # Errors
-    /// [`Error::Config`] where there is no such table or column.
+    /// [`Error::Config`] if there is no such table or column.
     pub(super) fn of(name: &str, rows: &[Table]) -> Result<Self> {
         let spec = table_named(name).map_err(Error::Config)?;
         let columns: BTreeSet<String> = rows.iter().flat_map(Table::keys).cloned().collect();
@@ -57,7 +57,7 @@ impl TableRows {
     /// The rows whose instant lies in `window`.
     ///
     /// # Errors
-    /// Where Arrow can't take them.
+    /// If Arrow can't take them.
     pub(super) fn within(&self, window: &Window) -> Result<RecordBatch> {
         let times = self.times().into_iter().enumerate();
         let inside =
@@ -69,7 +69,7 @@ impl TableRows {
 /// The table of that name.
 ///
 /// # Errors
-/// What is wrong where there is none.
+/// A message if there is none.
 pub(super) fn table_named(name: &str) -> Result<&'static TableSpec, String> {
     TableSpec::by_name(name).ok_or_else(|| {
         let hint = did_you_mean(name, TABLES.iter().map(|table| table.name));
@@ -77,10 +77,10 @@ pub(super) fn table_named(name: &str) -> Result<&'static TableSpec, String> {
     })
 }
 
-/// Fails where a table has no column of that name.
+/// Fails if a table has no column of that name.
 ///
 /// # Errors
-/// What is wrong.
+/// A message with a hint.
 pub(super) fn check_column(table: &TableSpec, column: &str) -> Result<(), String> {
     if table.column(column).is_some() {
         return Ok(());
@@ -89,19 +89,19 @@ pub(super) fn check_column(table: &TableSpec, column: &str) -> Result<(), String
     Err(format!("{} has no column {column}{hint}", table.name))
 }
 
-/// The rows of those numbers.
+/// The rows at these indices.
 ///
 /// # Errors
-/// Where Arrow can't take them.
+/// If Arrow can't take them.
 pub(super) fn taken(batch: &RecordBatch, rows: impl IntoIterator<Item = usize>) -> Result<RecordBatch> {
     let rows: arrow::array::UInt64Array = rows.into_iter().map(|row| Some(row as u64)).collect();
     take_record_batch(batch, &rows).map_err(engine)
 }
 
-/// Places as the side table of locations has them.
+/// Places as rows of the side table of locations.
 ///
 /// # Errors
-/// Where Arrow can't make a batch of them.
+/// If Arrow can't make a batch of them.
 pub(super) fn locations(places: &[Place]) -> Result<RecordBatch> {
     let texts = |value: fn(&Place) -> Option<&str>| -> ArrayRef {
         Arc::new(places.iter().map(value).collect::<arrow::array::StringViewArray>())
@@ -120,7 +120,7 @@ pub(super) fn locations(places: &[Place]) -> Result<RecordBatch> {
     RecordBatch::try_new(LOCATIONS.schema(), columns).map_err(engine)
 }
 
-/// Values as a file would store them: whole numbers where all are, else text.
+/// Values as a file would store them: whole numbers if all values are, else text.
 fn stored(values: &[Option<&Value>]) -> ArrayRef {
     if values.iter().flatten().all(|value| value.is_integer()) {
         let numbers = values.iter().map(|value| value.and_then(Value::as_integer));
@@ -129,7 +129,7 @@ fn stored(values: &[Option<&Value>]) -> ArrayRef {
     Arc::new(values.iter().map(|value| value.map(text_of)).collect::<StringArray>())
 }
 
-/// A value as text; what is nested as JSON, as exports write it.
+/// A value as text; nested values as JSON, as exports write them.
 fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -1,4 +1,4 @@
-//! State of a case's rows: built of several units, cut, shuffled and united as files, dates and attempts would.
+//! State of a case's rows: several units, which are cut, shuffled and united at random, as files, dates and attempts would be.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +18,9 @@ use crate::config::Config;
 use crate::rollups::{BUCKET_COLUMN, Rollup};
 use crate::time::Window;
 
-/// Units that rows are dealt to.
+/// Number of units that rows are split into.
 const UNITS: usize = 3;
-/// Tables in memory that the state of one rollup is read from.
+/// Number of in-memory tables that the state of one rollup is read from.
 const SOURCES: usize = 3;
 
 /// The state of several rollups.
@@ -38,7 +38,7 @@ struct Stored {
     units: Vec<RecordBatch>,
 }
 
-/// What states are built of.
+/// The inputs of states.
 pub(super) struct Source<'a> {
     pub(super) session: &'a SessionContext,
     pub(super) config: &'a Config,
@@ -47,7 +47,7 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> States<'a> {
-    /// None yet.
+    /// Without any state.
     pub(super) fn new(source: &Source<'a>) -> Self {
         Self { session: source.session, rng: source.rng, of_window: BTreeMap::new(), past: BTreeMap::new() }
     }
@@ -55,7 +55,7 @@ impl<'a> States<'a> {
     /// Adds the state of `rollup` over the rows of `window`.
     ///
     /// # Errors
-    /// Where the rollup's plan fails.
+    /// If the rollup's plan fails.
     pub(super) async fn add(
         &mut self,
         source: &Source<'a>,
@@ -72,7 +72,7 @@ impl<'a> States<'a> {
     /// Adds the state of `rollup` over the rows of `past`, which lies before the window.
     ///
     /// # Errors
-    /// Where the rollup's plan fails.
+    /// If the rollup's plan fails.
     pub(super) async fn add_past(
         &mut self,
         source: &Source<'a>,
@@ -84,7 +84,7 @@ impl<'a> States<'a> {
         Ok(())
     }
 
-    /// The state of a rollup as an analysis opens it; none where there is none.
+    /// The state of a rollup as an analysis opens it; `None` if there is none.
     pub(super) fn open(&self, id: &str, scope: Scope, buckets: (u8, u8)) -> PlanResult<Option<DataFrame>> {
         let states = if scope == Scope::Past { &self.past } else { &self.of_window };
         let Some(stored) = states.get(id) else { return Ok(None) };
@@ -99,7 +99,7 @@ impl<'a> States<'a> {
         open_states(stored.rollup, states, scope).map(Some)
     }
 
-    /// The states of all units, cut into pieces, in any order, united two by two.
+    /// The states of all units, cut into pieces, shuffled, and united in pairs.
     fn united(&self, stored: &Stored) -> PlanResult<DataFrame> {
         let rng = self.rng;
         let mut pieces = Vec::new();
@@ -110,7 +110,7 @@ impl<'a> States<'a> {
         rng.shuffle(&mut pieces);
         let mut frames = Vec::new();
         for mut source in rng.split(pieces, SOURCES) {
-            // A table needs a batch to have columns.
+            // A table needs at least one batch for its columns.
             source.push(RecordBatch::new_empty(stored.schema.clone()));
             frames.push(self.session.read_batches(source)?);
         }
@@ -133,7 +133,7 @@ impl<'a> Source<'a> {
         rollup.tables.iter().find_map(|table| self.tables.get(*table))
     }
 
-    /// The state of `rollup` over the rows of `window`, unit by unit; of a table without rows there is one without.
+    /// The state of `rollup` over the rows of `window`, by unit; empty state if the table has no rows.
     async fn state_of(&self, rollup: &'static Rollup, window: &Window) -> Result<Stored> {
         let (spec, rows) = match self.table_of(rollup) {
             Some(table) => (table.spec, table.within(window)?),

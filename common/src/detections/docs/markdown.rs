@@ -1,4 +1,4 @@
-//! Pieces of Markdown.
+//! Markdown elements.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ impl Table {
         Self { head: head.to_vec(), rows: Vec::new() }
     }
 
-    /// Adds a row: one cell, as Markdown, for each column.
+    /// Adds a row: one cell of Markdown per column.
     pub(super) fn row(&mut self, cells: &[String]) {
         self.rows.push(cells.to_vec());
     }
@@ -26,9 +26,9 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A column that says nothing of any row is left out.
-        let is_said = |column: &usize| self.rows.iter().any(|row| !row[*column].is_empty());
-        let columns: Vec<usize> = (0..self.head.len()).filter(is_said).collect();
+        // Columns without content are left out.
+        let has_content = |column: &usize| self.rows.iter().any(|row| !row[*column].is_empty());
+        let columns: Vec<usize> = (0..self.head.len()).filter(has_content).collect();
         let line = |cells: Vec<&str>| format!("| {} |", cells.join(" | "));
         writeln!(formatter, "{}", line(columns.iter().map(|column| self.head[*column]).collect()))?;
         writeln!(formatter, "{}", line(columns.iter().map(|_| "---").collect()))?;
@@ -43,7 +43,7 @@ impl fmt::Display for Table {
 pub(super) fn cell(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let line = words.join(" ").replace('|', "\\|");
-    // Every second part stands between backticks, where it is shown as it is.
+    // Every second part is between backticks, where text is shown literally.
     let parts = line.split('`').enumerate().map(|(index, part)| match index % 2 {
         0 => part.replace('<', "&lt;"),
         _ => part.to_owned(),

@@ -1,4 +1,4 @@
-//! The documentation of detections, written from their metadata: a page for each, an index, and what SQL may name.
+//! The documentation of detections, generated from their metadata: one page per detection, an index, and reference pages for SQL.
 
 mod markdown;
 mod page;
@@ -12,7 +12,7 @@ use crate::Result;
 use crate::analyses::{Analysis, Suite};
 use crate::config::Config;
 
-/// What the first line of every page says.
+/// The first line of every page.
 const HEAD: &str = "<!-- Written by `hindcast detections docs docs/detections`. Change the files it is made of, not this one. -->";
 
 /// A page: its file name, and its Markdown.
@@ -24,10 +24,10 @@ pub struct Page {
     pub text: String,
 }
 
-/// The pages of the detections that people see: an index, one of each, and those of rollups, tables and functions.
+/// All pages: the index, one page per detection that people see, and the pages of rollups, tables and functions.
 ///
 /// # Errors
-/// Where a rollup can't be planned.
+/// If a rollup can't be planned.
 pub fn pages(detections: Detections) -> Result<Vec<Page>> {
     let config = Config::load_with("default", &[], detections)?;
     let shown = || detections.analyses().iter().chain(detections.investigation()).copied();
@@ -51,8 +51,8 @@ pub fn is_page(text: &str) -> bool {
 
 fn index(analyses: &[&Analysis]) -> String {
     let mut text = format!(
-        "{HEAD}\n\n# Detections\n\nWhat each detection shows, reads and finds. [Writing detections](../writing-detections.md) says how to add one; \
-         what its SQL may name is in [rollups](rollups.md), [tables](tables.md) and [functions](functions.md).\n"
+        "{HEAD}\n\n# Detections\n\nOne page per detection: what it shows, reads and finds. [Writing detections](../writing-detections.md) explains how to add one; \
+         its SQL can use [rollups](rollups.md), [tables](tables.md) and [functions](functions.md).\n"
     );
     let titles = [
         (Suite::Exfiltration, "Exfiltration"),
@@ -73,7 +73,7 @@ fn index(analyses: &[&Analysis]) -> String {
                 techniques(analysis),
             ]);
         }
-        // Writing to a text does not fail.
+        // Writing to a string does not fail.
         let _ = write!(text, "\n## {title}\n\n{table}");
     }
     text

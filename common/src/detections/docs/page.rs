@@ -12,9 +12,9 @@ use crate::detections::parameters::{ParameterDefinition, ParameterType};
 use crate::detections::sql::SqlText;
 use crate::findings::Period;
 
-/// Longest list that a cell shows; of a longer one it says how long it is.
+/// Longest list that a cell shows; for a longer one it shows the length.
 const SHOWN_ITEMS: usize = 4;
-/// Longest text of such a list.
+/// Maximum length of the text of such a list.
 const SHOWN_LENGTH: usize = 80;
 
 /// The page of `analysis`.
@@ -33,7 +33,7 @@ pub(super) fn of(analysis: &Analysis, config: &Config) -> String {
 
 fn head(analysis: &Analysis) -> Option<String> {
     let mut text = format!(
-        "{HEAD}\n\n# {}\n\n{} of the suite {}, version {}.\n\n{}\n",
+        "{HEAD}\n\n# {}\n\n{} in the suite {}, version {}.\n\n{}\n",
         analysis.title,
         code(analysis.id),
         analysis.suite.name(),
@@ -70,7 +70,7 @@ fn reads(analysis: &Analysis, config: &Config) -> Option<String> {
         let _ = writeln!(text, "Rollups: {}.", linked(analysis.rollups));
     }
     if !analysis.optional_rollups.is_empty() {
-        let _ = writeln!(text, "Rollups that it does without: {}.", linked(analysis.optional_rollups));
+        let _ = writeln!(text, "Optional rollups: {}.", linked(analysis.optional_rollups));
     }
     let other_tables = analysis.rollups.iter().chain(analysis.optional_rollups);
     let other_tables =
@@ -79,22 +79,22 @@ fn reads(analysis: &Analysis, config: &Config) -> Option<String> {
         let mut names: Vec<&str> = other_tables.copied().collect();
         names.sort_unstable();
         names.dedup();
-        let _ = writeln!(text, "They are made of {}.", codes(names));
+        let _ = writeln!(text, "They are computed from {}.", codes(names));
     }
     match analysis.locations {
         Locations::Unused => {}
         Locations::Optional => {
-            let _ = writeln!(text, "Where addresses are, if `--geoip` names a database.");
+            let _ = writeln!(text, "Locations of addresses, if `--geoip` names a database.");
         }
         Locations::Required => {
-            let _ = writeln!(text, "Where addresses are: it runs only if `--geoip` names a database.");
+            let _ = writeln!(text, "Locations of addresses: it runs only if `--geoip` names a database.");
         }
     }
     if let Some(look_back) = &analysis.look_back {
-        let _ = writeln!(text, "It also reads {} of the time before the window.", linked(look_back.rollups));
+        let _ = writeln!(text, "It also reads {} for the time before the window.", linked(look_back.rollups));
     }
     if analysis.is_of_all_rows {
-        let _ = writeln!(text, "It compares with the rows of all, so that an investigation does not run it.");
+        let _ = writeln!(text, "It compares an entity with all others, so investigations do not run it.");
     }
     Some(text)
 }
@@ -107,7 +107,8 @@ fn parameters(analysis: &Analysis) -> Option<String> {
     let mut text = "## Parameters\n\n".to_owned();
     if !about.parameters.is_empty() {
         let _ = writeln!(text, "In the section `[{}]` of a configuration file.\n", analysis.id);
-        let mut table = Table::new(&["parameter", "type", "default", "presets", "range", "unit", "what"]);
+        let mut table =
+            Table::new(&["parameter", "type", "default", "presets", "range", "unit", "description"]);
         for (name, parameter) in &about.parameters {
             table.row(&row_of(name, parameter));
         }
@@ -149,7 +150,7 @@ fn row_of(name: &str, parameter: &ParameterDefinition) -> [String; 7] {
     ]
 }
 
-/// A value as a cell shows it: short lists whole, of long ones their length.
+/// A value for a cell: a short list in full, a long one as its length.
 fn value_text(parameter: &ParameterDefinition, value: &Value) -> String {
     let Value::Array(items) = value else { return code(&plain(value)) };
     let shown: Vec<String> = items.iter().map(plain).collect();
@@ -161,10 +162,10 @@ fn value_text(parameter: &ParameterDefinition, value: &Value) -> String {
     if is_short && parameter.kind != ParameterType::Records {
         return codes(shown.iter().map(String::as_str));
     }
-    format!("{} in its detection.toml", items.len())
+    format!("{} values, see detection.toml", items.len())
 }
 
-/// A value without the marks of JSON: of a pattern with cases, the pattern.
+/// A value without JSON syntax; a pattern with cases as the pattern.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -174,10 +175,11 @@ fn plain(value: &Value) -> String {
 }
 
 fn result(analysis: &Analysis) -> Option<String> {
-    let mut table = Table::new(&["column", "type", "unit", "what"]);
+    let mut table = Table::new(&["column", "type", "unit", "description"]);
     for column in &analysis.about.columns {
         let kind = column.kind.name().to_owned();
-        let hidden = if column.name.starts_with(HIDDEN_PREFIX) { " Not written to the table." } else { "" };
+        let hidden =
+            if column.name.starts_with(HIDDEN_PREFIX) { " Hidden: not written to the table." } else { "" };
         table.row(&[code(column.name), kind, cell(column.unit), format!("{}{hidden}", cell(column.doc))]);
     }
     let mut text = format!("## Result\n\n`tables/{}`:\n\n{table}", analysis.id);
@@ -189,31 +191,31 @@ fn result(analysis: &Analysis) -> Option<String> {
         let _ = write!(text, "\nOrdered by {}.", order.join(", then "));
     }
     if let Some(limit) = analysis.limit {
-        let _ = write!(text, " The first {} rows are kept.", code(limit));
+        let _ = write!(text, " The result has at most {} rows.", code(limit));
     }
     if !order.is_empty() || analysis.limit.is_some() {
         text.push('\n');
     }
     if let Some(companion) = &analysis.companion {
-        let _ = writeln!(text, "\nBeside it `tables/{}` sums it up.", companion.name);
+        let _ = writeln!(text, "\nThe companion table is `tables/{}`.", companion.name);
     }
     Some(text)
 }
 
 fn findings(analysis: &Analysis) -> Option<String> {
     let Some(rule) = &analysis.finding else {
-        return Some("## Findings\n\nNone: its rows are only shown.\n".to_owned());
+        return Some("## Findings\n\nNone: its rows are shown only in tables.\n".to_owned());
     };
     let mut table = Table::new(&["", ""]);
     let mut row = |name: &str, text: String| table.row(&[name.to_owned(), text]);
-    row("a row is one if", code(&one_line(rule.is_finding.text)));
+    row("a row is a finding if", code(&one_line(rule.is_finding.text)));
     row("severity", code(&one_line(rule.severity.text)));
     row("confidence", code(&one_line(rule.confidence.text)));
     let entities = rule.entities.iter();
     let entities = entities
         .map(|entity| format!("{} in {} ({})", entity.kind.name(), code(&entity.column), entity.role.name()));
     row("entities", entities.collect::<Vec<_>>().join(", "));
-    row("rows of the same entities are one", period(rule.period).to_owned());
+    row("rows of the same entities are one finding", period(rule.period).to_owned());
     row("stage", rule.stage.name().to_owned());
     Some(format!("## Findings\n\n{}.\n\n{table}", rule.title))
 }
@@ -222,7 +224,7 @@ fn period(period: Period) -> &'static str {
     match period {
         Period::Hour => "within an hour",
         Period::Day => "within a day",
-        Period::LastDay => "within the day of the last instant",
+        Period::LastDay => "within the day of the last event",
         Period::Window => "within the window",
     }
 }
@@ -250,7 +252,7 @@ fn sql(analysis: &Analysis) -> Option<String> {
     };
     let query = match &analysis.query {
         Query::Sql(sql) => fenced(sql),
-        Query::Native(_) => "It is computed in Rust: `common/src/analyses/`.\n".to_owned(),
+        Query::Native(_) => "Its query is written in Rust: `common/src/analyses/`.\n".to_owned(),
     };
     let companion = analysis.companion.as_ref().map(|companion| &companion.query);
     let others = analysis.finish.iter().chain(companion).map(fenced);

@@ -1,4 +1,4 @@
-//! Parameters of detections: what `[parameters.<name>]` of a `detection.toml` says, and the values that files give them.
+//! Parameters of detections: their definitions in `[parameters.<name>]` of a `detection.toml`, and their values in files.
 
 mod rules;
 mod values;
@@ -17,7 +17,7 @@ use crate::Result;
 use crate::config::{Layer, PRESETS, Range};
 use crate::nearest::did_you_mean;
 
-/// What a parameter, or a field of its records, holds.
+/// The type of a parameter, or of a field of its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ParameterType {
@@ -31,9 +31,9 @@ pub enum ParameterType {
     Text,
     /// A list of texts.
     Texts,
-    /// A list of regular expressions, each alone or in a table with the texts it must and must not match.
+    /// A list of regular expressions, each as text or in a table with the texts that it must and must not match.
     Patterns,
-    /// A length of time such as `60m`, or `unlimited`.
+    /// A duration such as `60m`, or `unlimited`.
     Span,
     /// One of a few texts.
     Choice,
@@ -62,42 +62,41 @@ impl ParameterType {
     }
 }
 
-/// `[parameters.<name>]`, or `[parameters.<name>.fields.<field>]` of records, where no default and no fields stand.
+/// `[parameters.<name>]`, or `[parameters.<name>.fields.<field>]` of records, which has no default and no fields.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParameterDefinition {
-    /// What it holds.
+    /// Its type.
     #[serde(rename = "type")]
     pub kind: ParameterType,
-    /// Its value in the default preset, as the file writes it: patterns may carry their cases.
+    /// Its value in the default preset, as written in the file: patterns may have their cases.
     pub default: Option<Value>,
-    /// Its values in other presets, as the file writes them.
+    /// Its values in other presets, as written in the file.
     #[serde(default)]
     pub presets: BTreeMap<String, Value>,
-    /// Least and largest value; of spans in seconds.
+    /// Smallest and largest value; in seconds for durations.
     range: Option<[f64; 2]>,
-    /// A lower bound that is itself excluded, in the place of the range's.
+    /// A lower bound that is excluded, instead of the range's.
     above: Option<f64>,
-    /// An upper bound that is itself excluded, in the place of the range's.
+    /// An upper bound that is excluded, instead of the range's.
     below: Option<f64>,
-    /// What it counts.
+    /// Its unit.
     #[serde(default)]
     pub unit: String,
-    /// What it is for.
+    /// Its description.
     pub doc: String,
-    /// The values a choice has.
+    /// The values of a choice.
     #[serde(default)]
     pub choices: Vec<String>,
-    /// The fields of each record, all of which must be given.
+    /// The fields of each record, all of which are required.
     #[serde(default)]
     pub fields: BTreeMap<String, ParameterDefinition>,
-    /// Its values by preset, in the form [`ParameterDefinition::check`] gives.
+    /// Its values by preset, in the form that [`ParameterDefinition::check`] returns.
     #[serde(skip)]
     values: BTreeMap<String, Value>,
 }
 
-/// Checks what `layer`, a `detection.toml`, says of `parameters`, which were read from it, and takes their defaults and the
-/// values of presets.
+/// Checks `parameters`, which were read from `layer`, a `detection.toml`, and reads their defaults and their values in presets.
 ///
 /// # Errors
 /// [`crate::Error::Config`] naming the file, the line and the parameter: a range without numbers, a value outside its range or of
@@ -116,13 +115,13 @@ pub fn read_values(layer: &Layer<'_>, parameters: &mut BTreeMap<String, Paramete
 }
 
 impl ParameterDefinition {
-    /// The value a preset gives it, the default one's where the preset does not name it: patterns as a list of texts, spans
-    /// in seconds (`3600s`) or `unlimited`.
+    /// Its value in a preset, or the default if the preset does not set it. Patterns are a list of texts, durations are in
+    /// seconds (`3600s`) or `unlimited`.
     pub fn value(&self, preset: &str) -> Value {
         self.values.get(preset).or_else(|| self.values.get(PRESETS[0])).cloned().unwrap_or_default()
     }
 
-    /// The values it may have, for people; none where any of its type will do.
+    /// The range of its values, for people; `None` if any value of its type is allowed.
     pub fn range_text(&self) -> Option<String> {
         self.range().map(|range| range.to_string())
     }
@@ -137,7 +136,7 @@ impl ParameterDefinition {
         Some(Range::of([least, most], excludes, &self.unit))
     }
 
-    /// Checks the definition and takes the values that it gives.
+    /// Checks the definition and reads its values.
     fn read(&mut self, layer: &Layer<'_>, path: &str, written: &Spanned<DeValue<'_>>) -> Result<()> {
         let fault = |what: String| layer.error_at(written.span().start, format!("{path} {what}"));
         self.check_form().map_err(fault)?;
@@ -159,7 +158,7 @@ impl ParameterDefinition {
         Ok(())
     }
 
-    /// What in the definition contradicts its type.
+    /// Checks that the definition agrees with its type.
     fn check_form(&self) -> Result<(), String> {
         let kind = self.kind.name();
         let has_bounds = self.range.is_some() || self.above.is_some() || self.below.is_some();

@@ -1,4 +1,4 @@
-//! Patterns as files write them: alone, or in a table with the texts they must and must not match.
+//! Patterns as written in files: as text, or in a table with the texts that they must and must not match.
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -11,10 +11,10 @@ use crate::nearest::did_you_mean;
 /// The keys of a pattern written as a table.
 const KEYS: [&str; 3] = ["pattern", "hits", "misses"];
 
-/// The pattern of an element of the list that stands at `list`.
+/// The pattern of an element of the list at path `list`.
 ///
 /// # Errors
-/// [`crate::Error::Config`] naming the file and line: where it does not compile, or disagrees with its own cases.
+/// [`crate::Error::Config`] with file and line, if it does not compile or disagrees with its own cases.
 pub(super) fn pattern(item: &Given<'_>, list: &str) -> Result<String> {
     let DeValue::Table(table) = item.value.get_ref() else {
         return compiled(item).map(|(pattern, _)| pattern);
@@ -43,14 +43,14 @@ pub(super) fn pattern(item: &Given<'_>, list: &str) -> Result<String> {
     Ok(pattern)
 }
 
-/// A pattern, and the list of it alone.
+/// A pattern, and a list of only this pattern.
 fn compiled(written: &Given<'_>) -> Result<(String, Patterns)> {
     let pattern = written.text()?;
     let alone = Patterns::of(&[pattern]).map_err(|error| written.fault(error))?;
     Ok((pattern.to_owned(), alone))
 }
 
-/// The texts under `key`; none where it is absent.
+/// The texts under `key`; empty if it is absent.
 fn texts(item: &Given<'_>, key: &str, written: Option<&Spanned<DeValue<'_>>>) -> Result<Vec<String>> {
     let Some(written) = written else { return Ok(Vec::new()) };
     let path = format!("{}.{key}", item.path);

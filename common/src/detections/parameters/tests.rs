@@ -1,4 +1,4 @@
-//! What a `detection.toml` may say of its parameters, and that the built-in ones say enough.
+//! The parameter definitions that a `detection.toml` may have, and that the built-in ones are complete.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The values that files give to parameters: checked against type and range, and brought into one form.
+//! Values of parameters in files, checked against type and range and converted to one form.
 
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
@@ -10,16 +10,16 @@ use crate::functions::Patterns;
 use crate::nearest::did_you_mean;
 use crate::{Error, Result};
 
-/// Characters of a value that an error shows.
+/// Maximum characters of a value in an error.
 const SHOWN_CHARS: usize = 60;
 
 impl ParameterDefinition {
-    /// The value that stands at `path` of `layer`: patterns as a list of texts without their cases, spans in seconds
-    /// (`3600s`) or `unlimited`, records with all their fields.
+    /// The value at `path` of `layer`: patterns as a list of texts without their cases, durations in seconds (`3600s`) or
+    /// `unlimited`, records with all their fields.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the file, the line and the parameter where the value is of another type, outside its range,
-    /// none of the choices, a pattern that does not compile or disagrees with its cases, or a record with other fields.
+    /// [`Error::Config`] with the file, the line and the parameter, if the value has another type, is outside its range or not
+    /// one of the choices, is a pattern that does not compile or disagrees with its cases, or a record with other fields.
     pub fn check(&self, layer: &Layer<'_>, path: &str, value: &Spanned<DeValue<'_>>) -> Result<Value> {
         if let Some(range) = self.range() {
             range.check(layer, path, value)?;
@@ -39,7 +39,7 @@ impl ParameterDefinition {
     }
 }
 
-/// A value of a file, and where it stands.
+/// A value of a file and its place.
 pub(super) struct Given<'a> {
     pub(super) layer: &'a Layer<'a>,
     pub(super) path: &'a str,
@@ -52,12 +52,12 @@ impl Given<'_> {
         self.layer.error_at(self.value.span().start, what)
     }
 
-    /// The value is something else than it must be.
+    /// The error for a value that is not what is `wanted`.
     fn wrong(&self, wanted: &str) -> Error {
         self.fault(format!("{} is {}: it must be {wanted}", self.path, self.shown()))
     }
 
-    /// The value as it is written, cut where it is long.
+    /// The value as written, truncated if it is long.
     fn shown(&self) -> String {
         match self.value.get_ref() {
             DeValue::Array(_) => "a list".into(),
