@@ -51,7 +51,7 @@ fn a_lake_is_not_left_by_links_nor_waited_for() {
     symlink("/etc/hostname", &config).expect("a link");
     refused("a configuration", &config, out);
     assert!(Command::new("mkfifo").arg(&config).status().expect("mkfifo").success());
-    refused("a pipe", &config, "no regular file");
+    refused("a pipe", &config, "not a regular file");
     let long = fs::File::create(&config).expect("a file");
     long.set_len(10 << 30).expect("a length");
     refused("10 GiB", &config, "longer than");

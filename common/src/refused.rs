@@ -1,27 +1,27 @@
-//! Paths of a lake that are not followed.
+//! Paths of a lake that are refused.
 
 use std::path::PathBuf;
 
 use object_store::Error;
 
-/// Why a path of a lake is not followed.
+/// The reason why a path of a lake is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// A link.
+    /// A link that leads outside.
     #[error("{} leads to {}, which is in none of the places that may be read", .link.display(), .target.display())]
     LeadsOut {
-        /// The path that was asked for.
+        /// The path of the link.
         link: PathBuf,
-        /// Where it is.
+        /// The path that it leads to.
         target: PathBuf,
     },
-    /// A pipe, a device or the like, which may never end.
-    #[error("{} is no regular file", .0.display())]
-    NoFile(PathBuf),
+    /// A pipe, a device or the like: reading it may never end.
+    #[error("{} is not a regular file", .0.display())]
+    NotRegularFile(PathBuf),
 }
 
 impl Refused {
-    /// What of `error` says that a path is refused.
+    /// The refusal in `error`, if it is one.
     pub fn of(error: &Error) -> Option<&Self> {
         match error {
             Error::PermissionDenied { source, .. } => source.downcast_ref(),

@@ -270,10 +270,10 @@ mod tests {
             assert!(is_named, "{error}");
         };
         assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
-        refused("no regular file").await;
+        refused("not a regular file").await;
         std::fs::remove_file(&file).unwrap();
         std::fs::create_dir(&file).unwrap();
-        refused("no regular file").await;
+        refused("not a regular file").await;
         std::fs::remove_dir(&file).unwrap();
         // A sparse file: its length is not on the disk.
         std::fs::File::create(&file).unwrap().set_len(10 << 30).unwrap();

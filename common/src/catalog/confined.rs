@@ -65,7 +65,7 @@ impl Confined {
         // One that is not there is told by whoever reads it.
         let kind = if is_link { fs::metadata(&link) } else { found };
         match kind {
-            Ok(kind) if !kind.is_file() && !kind.is_dir() => Err(refused(Refused::NoFile(link))),
+            Ok(kind) if !kind.is_file() && !kind.is_dir() => Err(refused(Refused::NotRegularFile(link))),
             _ => Ok(()),
         }
     }

@@ -177,7 +177,7 @@ impl Location {
     /// The bytes of a file of `most` bytes at most below this folder, taken within `longest`; `None` where there is none.
     ///
     /// # Errors
-    /// [`Error::Config`] where it is no regular file or too long, [`Error::Storage`] where the store fails or takes too long.
+    /// [`Error::Config`] where it is not a regular file or too long, [`Error::Storage`] where the store fails or takes too long.
     pub async fn read_bounded(&self, relative: &str, most: u64, longest: Duration) -> Result<Option<Bytes>> {
         let place = self.name_of(&self.child(relative));
         let read = tokio::time::timeout(longest, self.read_within(relative, most)).await;
@@ -196,7 +196,7 @@ impl Location {
             // A pipe is waited for as soon as it is opened.
             match tokio::fs::metadata(&file).await {
                 Ok(found) if !found.is_file() => {
-                    return Err(Error::Config(format!("{place} is no regular file")));
+                    return Err(Error::Config(format!("{place} is not a regular file")));
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

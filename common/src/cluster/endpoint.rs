@@ -1,4 +1,4 @@
-//! Addresses of cluster processes: how to reach them, and when plain text will do.
+//! Endpoints of cluster processes: how to connect to them, and where plain text is allowed.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,30 +12,32 @@ use super::tls::{NODE_NAME, Tls};
 use crate::observability::{ConnectionSlots, SlottedConnection, slotted_connections};
 use crate::{Error, Result};
 
-/// Longest time to open a connection: a host that is gone must not hold up the others.
+/// Longest time to open a connection: a host that is gone must not delay work on others.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Silence after which a connection is asked whether it is alive, and the time it has to answer. A cut cable or a
-/// stopped process sends no reset.
+/// Silence after which a connection gets a keep-alive ping, and the time it has to answer. A cut cable or a stopped
+/// process sends no reset.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// Connections of one server at once: of hundreds of workers and people. Each takes a file descriptor.
+/// Most connections of one server: enough for hundreds of workers and users. Each takes a file descriptor.
 const MAX_CONNECTIONS: usize = 2_048;
-/// Longest until the first request that may be asked, with the time to agree on keys.
+/// Longest time until the first authorised request, including the TLS handshake.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How a cluster address is written, for error messages.
+/// The form of a cluster address, for error messages.
 pub const CLUSTER_ADDRESS_HELP: &str = "give it as HOST:PORT or https://HOST:PORT";
 
-/// How to reach the process at `address`. With `tls`, a node must show its [`NODE_NAME`]; any other server the name in
-/// the address.
+/// The endpoint of the process at `address`. With `tls`, the certificate of a node must have [`NODE_NAME`]; that of any other
+/// server the host name in the address.
 ///
 /// # Errors
-/// [`Error::Config`] where the address can't be read.
+/// [`Error::Config`] if the address is malformed.
 pub fn connect_endpoint(address: &str, tls: Option<&Tls>, is_node: bool) -> Result<Endpoint> {
     let bare = address.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
     let scheme = if tls.is_some() { "https" } else { "http" };
     let wrong = |error: tonic::transport::Error| {
-        Error::Config(format!("{address:?} is no address of a coordinator ({error}): {CLUSTER_ADDRESS_HELP}"))
+        Error::Config(format!(
+            "{address:?} is not the address of a coordinator ({error}): {CLUSTER_ADDRESS_HELP}"
+        ))
     };
     let endpoint = Endpoint::from_shared(format!("{scheme}://{bare}")).map_err(wrong)?;
     let endpoint = endpoint
@@ -50,15 +52,15 @@ pub fn connect_endpoint(address: &str, tls: Option<&Tls>, is_node: bool) -> Resu
     }
 }
 
-/// Ballista's hook for its own connections between nodes.
+/// Ballista's hook for its connections between nodes.
 pub fn node_endpoints(tls: Option<Tls>) -> EndpointOverrideFn {
     Arc::new(move |endpoint: Endpoint| Ok(connect_endpoint(&endpoint.uri().to_string(), tls.as_ref(), true)?))
 }
 
-/// A server's settings, so that peers that vanish are noticed.
+/// A server with keep-alive, so that it notices peers that vanish.
 ///
 /// # Errors
-/// [`Error::Config`] where certificate and key can't be used.
+/// [`Error::Config`] if the certificate or key can't be used.
 pub fn serve(tls: Option<&Tls>) -> Result<Server> {
     let server = Server::builder()
         .tcp_nodelay(true)
@@ -72,8 +74,8 @@ pub fn serve(tls: Option<&Tls>) -> Result<Server> {
     }
 }
 
-/// The connections of `listener` for such a server. Who has asked nothing that may be asked in time has to leave, and where all slots are
-/// taken, who has least claim to one.
+/// The connections of `listener` for such a server. A connection is closed if it sends no authorised request in time, or if
+/// all slots are taken and it has the lowest priority.
 pub fn connections(
     listener: TcpListener,
 ) -> impl futures::Stream<Item = std::io::Result<SlottedConnection<TcpStream>>> + Send {
@@ -83,7 +85,7 @@ pub fn connections(
     )
 }
 
-/// Whether the host of `address` is this machine.
+/// Whether the host of `address` is the local one.
 pub fn is_loopback(address: &str) -> bool {
     let bare = address.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
     let host = bare.parse::<SocketAddr>().map(|address| address.ip().to_string());
@@ -91,19 +93,19 @@ pub fn is_loopback(address: &str) -> bool {
     host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Fails where `address` would be spoken to in plain text beyond this machine without that having been asked for.
+/// Fails if a connection to `address` would be in plain text, leave this machine, and was not allowed by `--insecure`.
 ///
 /// # Errors
-/// [`Error::Config`] then.
+/// [`Error::Config`] in that case.
 pub fn check_plain_text(address: &str, tls: Option<&Tls>, is_insecure: bool) -> Result<()> {
     if tls.is_none() && !is_insecure && address.starts_with("https://") {
-        return Err(Error::Config(format!("{address} asks for TLS: give --tls DIR")));
+        return Err(Error::Config(format!("{address} requires TLS: give --tls DIR")));
     }
     if tls.is_some() || is_insecure || is_loopback(address) {
         return Ok(());
     }
     Err(Error::Config(format!(
-        "{address} is not on this machine: give --tls DIR, or --insecure to speak in plain text"
+        "{address} is not on this machine: give --tls DIR, or --insecure to connect in plain text"
     )))
 }
 
@@ -112,13 +114,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_asks_for_tls_is_not_spoken_to_in_plain_text() {
+    fn an_https_address_is_never_used_in_plain_text() {
         let refused = check_plain_text("https://localhost:7480", None, false).unwrap_err();
         assert!(refused.to_string().contains("--tls DIR"), "{refused}");
     }
 
     #[test]
-    fn only_this_machine_may_be_spoken_to_in_plain_text() {
+    fn plain_text_is_allowed_on_this_machine_only() {
         for address in ["127.0.0.1:7480", "localhost:7480", "http://127.0.0.1:1/", "[::1]:7480"] {
             assert!(is_loopback(address), "{address}");
             check_plain_text(address, None, false).unwrap();

@@ -1,4 +1,4 @@
-//! What coordinator and workers must agree on: who may speak with whom, and how Ballista is set.
+//! Settings on which coordinator and workers must agree: certificates, addresses and Ballista's configuration.
 
 mod endpoint;
 mod session;

@@ -1,4 +1,4 @@
-//! Ballista's settings, the same on both sides.
+//! Ballista's settings, the same in coordinator and workers.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 
 use crate::engine::StageCodec;
 
-/// Largest message between nodes: a task comes with the list of all state its stage merges.
+/// Largest message between nodes: a task carries the list of all state files that its stage merges.
 pub const STAGE_MESSAGE_BYTES: usize = 64 << 20;
-/// Most tasks that a worker is given at once. It asks again at once, so few of them spread the tasks of a small stage over many workers,
-/// and keep messages small. Fewer still cost the scheduler more than they save.
+/// Most tasks that a worker gets per poll. It polls again immediately, so a low limit spreads the tasks of a small stage over
+/// many workers and keeps messages small. A lower limit costs the scheduler more than it saves.
 pub const MAX_TASKS_PER_POLL: u32 = 4;
 
-/// Jobs beside Ballista's own nodes.
+/// The codec for plans with our stages in them; Ballista's codec handles all other nodes.
 pub fn stage_codec() -> Arc<dyn PhysicalExtensionCodec> {
     Arc::new(StageCodec::with_inner(Arc::new(BallistaPhysicalExtensionCodec::default())))
 }
 
-/// Ballista's session settings: one partition a task, so that each is retried and counted alone, and the planner that
-/// takes a plan as it is.
+/// Ballista's session settings: one partition per task, so that each is retried and counted separately, and the planner that
+/// does not change a plan.
 pub fn ballista_session(use_tls: bool) -> SessionConfig {
     let use_tls = use_tls.to_string();
     let max_message = STAGE_MESSAGE_BYTES.to_string();

@@ -1,4 +1,4 @@
-//! Certificates: every process shows one, and those of coordinator and workers carry a name that people's lack.
+//! Certificates: every process has one, and only those of coordinator and workers contain the name of a node.
 
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,11 @@ use webpki::EndEntityCert;
 use crate::observability::ConnectionSlot;
 use crate::{Error, Result};
 
-/// The DNS name in the certificates of coordinator and workers. Only who has it may speak Ballista's protocol, which
-/// knows no users of its own, or fetch what a worker holds.
+/// The DNS name in the certificates of coordinator and workers. Only processes with it may use Ballista's protocol, which
+/// has no users, or fetch a worker's results.
 pub const NODE_NAME: &str = "node.hindcast.internal";
 
-/// A process's certificate and key, and the authority it trusts.
+/// A process's certificate and key, and the certificate authority that it trusts.
 #[derive(Clone)]
 pub struct Tls {
     authority: Certificate,
@@ -29,10 +29,10 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Reads `ca.crt`, `tls.crt` and `tls.key` of a folder, PEM: the layout of a Kubernetes TLS secret.
+    /// Reads the PEM files `ca.crt`, `tls.crt` and `tls.key` of a folder: the layout of a Kubernetes TLS secret.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the file that can't be read.
+    /// [`Error::Config`] with the file that can't be read.
     pub fn load(folder: &Path) -> Result<Self> {
         let read = |name: &str| {
             let path: PathBuf = folder.join(name);
@@ -45,12 +45,12 @@ impl Tls {
         })
     }
 
-    /// For a server: only clients with a certificate of the authority get through.
+    /// The configuration of a server: it accepts only clients with a certificate of the authority.
     pub fn server(&self) -> ServerTlsConfig {
         ServerTlsConfig::new().identity(self.identity.clone()).client_ca_root(self.authority.clone())
     }
 
-    /// For a client; the server must have `name`, or the host of the address where it is not given.
+    /// The configuration of a client. The server's certificate must have `name`, or without one the host of the address.
     pub fn client(&self, name: Option<&str>) -> ClientTlsConfig {
         let config =
             ClientTlsConfig::new().identity(self.identity.clone()).ca_certificate(self.authority.clone());
@@ -75,7 +75,7 @@ pub fn connection_slot_of<T>(request: &Request<T>) -> Option<&ConnectionSlot> {
         .or_else(|| extensions.get::<TlsConnectInfo<ConnectionSlot>>().map(TlsConnectInfo::get_ref))
 }
 
-/// Whether the first of a peer's certificates is that of a coordinator or worker.
+/// Whether the first of a peer's certificates belongs to a coordinator or worker.
 fn is_node(certificates: &[CertificateDer<'static>]) -> bool {
     let (Some(first), Ok(name)) = (certificates.first(), ServerName::try_from(NODE_NAME)) else {
         return false;

@@ -1,31 +1,32 @@
-//! Which columns of which table name whom, and how.
+//! The columns that name entities, by table, and how they name them.
 
 use crate::entities::EntityKind;
 use crate::entities::EntityKind::{Device, Ip, User};
 
-/// How a column's text names an entity.
+/// How the text of a column names an entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// The whole text is the name, in any of its forms.
+    /// The whole text is a form of the name.
     Is,
-    /// A word of the text is the name: lists, and JSON read as text.
+    /// A word of the text is the name: for lists, and for JSON read as text.
     Mentions,
-    /// As [`Form::Is`], or the text contains the term that was asked for: cloud accounts carry it in longer ids.
+    /// Like [`Form::Is`], or the text contains the requested name: longer ids of cloud accounts contain it.
     Contains,
 }
 
-/// When a name in a column makes a row an entity's.
+/// The condition under which a name in a column makes a row an entity's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// It names the entity itself. A table that has such a column of the entity's kind is not asked for tied names.
+    /// It names the entity itself. A table with such a column of the entity's kind is not searched for related names.
     Own,
-    /// As `Own`, but logs leave it empty where they don't know: tied names count in rows that do.
+    /// Like `Own`, but logs leave it empty if the name is unknown: in those rows related names count.
     OwnWhereKnown,
-    /// As `Own`, in rows where this other column is empty.
+    /// Like `Own`, in rows where this other column is empty.
     OwnUnless(&'static str),
-    /// It may hold a name that is tied to the entity on the row's day, where the table has none of the entity's own kind.
+    /// It may hold a name that is related to the entity on the row's day. It counts if the table has no column of the entity's
+    /// own kind.
     Related,
-    /// It may hold an address the user was seen at in the cloud, on any day of the window.
+    /// It may hold an address from which the user was seen in the cloud, on any day of the window.
     UsersAddress,
 }
 
@@ -49,9 +50,9 @@ const fn column(
     EntityColumn { table, column, kind, form, role }
 }
 
-/// Every column that names entities, by what it may be asked for.
+/// All columns that name entities, with their roles.
 ///
-/// A firewall's `DeviceName` is the firewall, and `DestinationHostName` is often a web site's: neither names a device.
+/// A firewall's `DeviceName` is the firewall itself, and `DestinationHostName` is often a web site: neither names a device.
 pub(crate) static ENTITY_COLUMNS: &[EntityColumn] = &[
     column("DeviceFileEvents", "DeviceName", Device, Form::Is, Role::Own),
     column("DeviceFileEvents", "DeviceName", Device, Form::Is, Role::Related),
@@ -97,7 +98,7 @@ pub(crate) static ENTITY_COLUMNS: &[EntityColumn] = &[
     column("AzureNetworkAnalytics_CL", "DestIP", Ip, Form::Is, Role::UsersAddress),
     column("AzureNetworkAnalytics_CL", "AllExtIPs", Ip, Form::Mentions, Role::Own),
     column("AzureNetworkAnalytics_CL", "AllExtIPs", Ip, Form::Mentions, Role::UsersAddress),
-    // The addresses of all rows made of one, where rows were made for each.
+    // One record with several addresses becomes several rows, and each has the addresses of all.
     column("AzureNetworkAnalytics_CL", "PublicIPs", Ip, Form::Mentions, Role::OwnUnless("AllExtIPs")),
 ];
 
@@ -107,7 +108,7 @@ mod tests {
     use crate::catalog::{ColumnKind, TABLES, TableSpec};
 
     #[test]
-    fn every_naming_is_of_a_text_column_there_is_and_every_table_names_someone() {
+    fn every_entity_column_is_a_known_text_column_and_every_table_has_one() {
         for entity_column in ENTITY_COLUMNS {
             let column =
                 TableSpec::by_name(entity_column.table).and_then(|spec| spec.column(entity_column.column));

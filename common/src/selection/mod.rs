@@ -1,6 +1,6 @@
-//! Which rows are an entity's: those that name it, and those that name what it was tied to on that day.
+//! Selects an entity's rows: those that name it, and those that name something related to it on that day.
 //!
-//! Tied names count only where a table can't name the entity itself: a firewall knows a device by its address of the day.
+//! Related names count only if a table can't name the entity itself: a firewall knows a device by its address of the day.
 
 mod entity_columns;
 mod rows;
@@ -18,18 +18,18 @@ use crate::entities::{Entity, EntityKind, UserName, address_or_text_of, host_nam
 use crate::time::{MICROS_PER_DAY, date_start_us};
 use entity_columns::{ENTITY_COLUMNS, EntityColumn, Form, Role};
 
-/// Raised whenever a selection comes to mean other rows: state of selected rows is kept under it.
+/// Version of what a selection means, a part of the keys of state. Raise it whenever a selection comes to mean other rows.
 pub const SELECTION_VERSION: u32 = 1;
 
-/// An entity's rows, or those of a unit's table and date.
+/// The selection of an entity's rows, in all tables or in those of one unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
-    /// The entity, by its canonical name; its full name is as it was asked for, where that says more.
+    /// The entity, by its canonical name; its full name is the requested one, if that has more parts.
     pub entity: Entity,
-    /// Names tied to it, each on a day.
+    /// Names that are related to it, each on one day.
     #[serde(rename = "tied")]
     pub related: BTreeSet<RelatedName>,
-    /// Addresses a user was seen at in the cloud, on any day: network flows are looked through for them.
+    /// Addresses from which a user was seen in the cloud, on any day: network flows are searched for them.
     pub users_addresses: BTreeSet<String>,
 }
 
@@ -38,7 +38,7 @@ pub struct Selection {
 pub struct RelatedName {
     /// Whole days since 1970, UTC.
     pub day: i64,
-    /// What it is.
+    /// Kind of the related entity.
     pub kind: EntityKind,
     /// Its canonical name.
     pub name: String,
@@ -50,8 +50,8 @@ impl Selection {
         Self { entity, related: BTreeSet::new(), users_addresses: BTreeSet::new() }
     }
 
-    /// What of it matters to a folder's files, whose rows may be `slack_days` off its date; `None` where no row of them
-    /// can be the entity's.
+    /// The part of the selection that matters for a folder's files, whose rows may be off its date by `slack_days`; `None` if
+    /// none of their rows can be the entity's.
     pub fn for_folder(&self, table: &TableSpec, date: NaiveDate, slack_days: u32) -> Option<Self> {
         let entity_columns: Vec<&EntityColumn> = self.entity_columns(table).collect();
         let related_kinds: Vec<EntityKind> = entity_columns
@@ -78,7 +78,7 @@ impl Selection {
         })
     }
 
-    /// Columns that may name the entity, or what is tied to it.
+    /// Columns that may name the entity, or something related to it.
     fn entity_columns(&self, table: &TableSpec) -> impl Iterator<Item = &'static EntityColumn> {
         let kind = self.entity.kind;
         let (table, names_itself) = (table.name, names_itself(table, kind));
@@ -92,15 +92,15 @@ impl Selection {
         })
     }
 
-    /// Whether any table is asked for tied names of that kind.
+    /// Whether any table is searched for related names of that kind.
     pub fn reads_related_names(&self, kind: EntityKind) -> bool {
-        let is_asked = |entity_column: &'static EntityColumn| {
+        let is_searched = |entity_column: &'static EntityColumn| {
             entity_column.role == Role::Related && entity_column.kind == kind
         };
-        TABLES.iter().any(|table| self.entity_columns(table).any(is_asked))
+        TABLES.iter().any(|table| self.entity_columns(table).any(is_searched))
     }
 
-    /// Columns of `table` that are read to tell its rows.
+    /// Columns of `table` that the selection reads.
     pub fn columns(&self, table: &TableSpec) -> BTreeSet<&'static str> {
         let others = |entity_column: &EntityColumn| match entity_column.role {
             Role::OwnUnless(other) => Some(other),
@@ -112,7 +112,7 @@ impl Selection {
             .collect()
     }
 
-    /// Whether `name`, of the entity's kind, is one of its forms.
+    /// Whether `name`, of the entity's kind, is a form of the entity's name.
     pub fn is_named(&self, name: &str) -> bool {
         let lowered = name.trim().to_lowercase();
         match self.entity.kind {
@@ -129,17 +129,17 @@ impl Selection {
         }
     }
 
-    /// Whether the two are one entity: a user's domain tells two apart only where both have one.
+    /// Whether `other` is the same entity. Users with different domains differ only if both names have a domain.
     pub fn is_entity(&self, other: &Entity) -> bool {
         other.kind == self.entity.kind && self.is_named(other.full_name.as_ref().unwrap_or(&other.name))
     }
 
-    /// The name as it was asked for, lower-cased.
+    /// The requested name, lower-cased.
     pub fn requested_name(&self) -> &str {
         self.entity.full_name.as_ref().unwrap_or(&self.entity.name)
     }
 
-    /// What cloud ids must contain: the name as it was asked for; without the domain where that stands before it.
+    /// The text that cloud ids must contain: the requested name, without a domain in front of it.
     fn term(&self) -> &str {
         match &self.entity.full_name {
             Some(full_name) if !full_name.contains('\\') => full_name,
@@ -148,7 +148,7 @@ impl Selection {
     }
 }
 
-/// Whether every row of the table says whether it is an entity's of that kind.
+/// Whether every row of the table names its entity of that kind, if it has one.
 fn names_itself(table: &TableSpec, kind: EntityKind) -> bool {
     let of_kind =
         |entity_column: &&EntityColumn| entity_column.table == table.name && entity_column.kind == kind;
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn one_entity_is_written_in_many_ways() {
+    fn a_selection_recognises_all_forms_of_a_name() {
         let ada = of(EntityKind::User, "ADA@corp.example");
         for name in ["CORP\\ada", "ada@corp.example", "Ada", " ada@CORP.other "] {
             assert!(ada.is_named(name), "{name}");
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_passed_over_only_where_nothing_can_name_the_entity() {
+    fn a_folder_is_skipped_only_if_no_row_can_name_the_entity() {
         let mut device = of(EntityKind::Device, "ws-1");
         let day = date_start_us(date(2)).div_euclid(MICROS_PER_DAY);
         device.related.insert(RelatedName { day, kind: EntityKind::Ip, name: "10.0.0.5".into() });

@@ -1,4 +1,4 @@
-//! Tells an entity's rows among those of a batch; of a dictionary, each value is looked at once.
+//! Finds an entity's rows in a batch. Each value of a dictionary is tested once.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -15,36 +15,36 @@ use crate::entities::{EntityKind, address_or_text_of, host_name};
 use crate::functions::as_texts;
 use crate::time::{MICROS_PER_DAY, Window};
 
-/// What was read, and what was not, to find an entity's rows.
+/// How much was read, and how much was skipped, to find an entity's rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SelectionStats {
     /// Row groups of the files.
     pub row_groups: u64,
     /// Row groups read.
     pub row_groups_read: u64,
-    /// Bytes of all row groups, as stored.
+    /// Stored bytes of all row groups.
     pub bytes: u64,
-    /// Bytes of those read.
+    /// Stored bytes of the row groups read.
     pub bytes_read: u64,
-    /// Rows of those, the entity's and others.
+    /// Rows of the row groups read, the entity's and others.
     pub rows_read: u64,
-    /// Names by which rows name the entity, as they write them, and how many rows do.
+    /// Names of the entity as rows write them, with the number of rows.
     pub names: BTreeMap<String, u64>,
 }
 
-/// Tells the rows of one table that a [`Selection`] is of.
+/// Selects the rows of one table that belong to a [`Selection`].
 #[derive(Debug)]
 pub struct RowSelector<'a> {
     selection: &'a Selection,
     table: &'static TableSpec,
     window: &'a Window,
-    /// Days on which a name is tied to the entity.
+    /// Days on which a name is related to the entity.
     related_days: HashMap<(EntityKind, &'a str), Vec<i64>>,
     columns: Vec<Column>,
     names: BTreeMap<String, u64>,
 }
 
-/// A entity_column column with what is known of the values of the dictionary met last.
+/// An entity column, with the test results for the values of the last dictionary.
 #[derive(Debug)]
 struct Column {
     entity_column: &'static EntityColumn,
@@ -54,28 +54,28 @@ struct Column {
 /// Whether a value makes its row the entity's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Hit {
-    /// It says nothing.
+    /// The value is empty.
     Empty,
-    /// It is another's.
+    /// The value names another entity.
     No,
-    /// Whatever the day; with the name as it is written, where it is the entity's own.
+    /// The row is the entity's on any day; with the name as it is written, if it is the entity's own.
     Always(Option<String>),
-    /// On these days.
+    /// The row is the entity's on these days.
     On(Vec<i64>),
 }
 
-/// What is known of a batch's rows.
+/// Marks on a batch's rows.
 struct Marks {
     days: Int64Array,
     in_window: Vec<bool>,
     own: Vec<bool>,
     related: Vec<bool>,
-    /// Whether the row says whose it is, where not every row does.
+    /// Whether the row names its entity, in tables where not every row does.
     is_known: Vec<bool>,
 }
 
 impl<'a> RowSelector<'a> {
-    /// A selector for rows of `table`. The names that rows outside `window` give the entity are not counted.
+    /// A selector for rows of `table`. Names in rows outside `window` are not counted.
     pub fn new(selection: &'a Selection, table: &'static TableSpec, window: &'a Window) -> Self {
         let mut related_days: HashMap<(EntityKind, &str), Vec<i64>> = HashMap::new();
         for related in &selection.related {
@@ -88,7 +88,7 @@ impl<'a> RowSelector<'a> {
         Self { selection, table, window, related_days, columns, names: BTreeMap::new() }
     }
 
-    /// Columns whose values may make a row the entity's: a row group that has none such is not read.
+    /// Columns whose values may make a row the entity's. A row group without such a value is not read.
     pub fn columns(&self) -> Vec<&'static str> {
         let mut names: Vec<&'static str> =
             self.columns.iter().map(|column| column.entity_column.column).collect();
@@ -102,10 +102,10 @@ impl<'a> RowSelector<'a> {
         of_column.any(|known| matches!(self.hit(known.entity_column, value), Hit::Always(_) | Hit::On(_)))
     }
 
-    /// Which rows of `batch` are the entity's.
+    /// A mask of the rows of `batch` that are the entity's.
     ///
     /// # Errors
-    /// Where the batch lacks a column or has it as another type.
+    /// If the batch lacks a column or has it with another type.
     pub fn select(&mut self, batch: &RecordBatch) -> Result<BooleanArray> {
         let rows = batch.num_rows();
         let time = batch.column_by_name(self.table.time_column);
@@ -131,7 +131,7 @@ impl<'a> RowSelector<'a> {
         Ok((0..rows).map(|row| Some(own[row] || (related[row] && !is_known[row]))).collect())
     }
 
-    /// Names by which the rows seen so far, in the window, name the entity.
+    /// Names of the entity in the rows tested so far that lie in the window, with the number of rows.
     pub fn into_names(self) -> BTreeMap<String, u64> {
         self.names
     }
@@ -171,7 +171,7 @@ impl<'a> RowSelector<'a> {
     }
 
     fn hits<'b>(&self, column: &'b mut Column, texts: &DictionaryArray<Int32Type>) -> Result<&'b Vec<Hit>> {
-        // Readers wrap the same buffers anew for each batch, so the buffers are what tells.
+        // Readers make new arrays over the same buffers for each batch, so the buffers are compared.
         let data = texts.values().to_data();
         if !column.last.as_ref().is_some_and(|(last, _)| last.ptr_eq(&data)) {
             let values = as_texts(texts.values())?;
@@ -180,7 +180,7 @@ impl<'a> RowSelector<'a> {
             column.last = Some((data, values.iter().map(hit).collect()));
         }
         let last = column.last.as_ref().map(|(_, hits)| hits);
-        last.ok_or_else(|| internal_datafusion_err!("no values were looked at"))
+        last.ok_or_else(|| internal_datafusion_err!("no values were tested"))
     }
 
     fn hit(&self, entity_column: &EntityColumn, value: &str) -> Hit {
@@ -239,7 +239,7 @@ mod tests {
     use crate::entities::Entity;
     use crate::selection::RelatedName;
 
-    /// A batch of days and texts, a column of each name.
+    /// A batch of days and text columns.
     fn batch(days: &[i64], columns: &[(&str, &[Option<&str>])]) -> RecordBatch {
         let times = days.iter().map(|day| day * MICROS_PER_DAY + 1);
         let mut arrays: Vec<(&str, ArrayRef)> =
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_firewall_row_is_a_devices_by_its_name_or_else_by_its_address_of_the_day() {
+    fn a_firewall_row_belongs_to_a_device_by_its_name_or_else_by_its_address_of_the_day() {
         let mut device = Selection::of(Entity::of(EntityKind::Device, "ws-1").unwrap());
         device.related.insert(RelatedName { day: 1, kind: EntityKind::Ip, name: "10.0.0.5".into() });
         let rows = batch(
@@ -274,12 +274,12 @@ mod tests {
                 ("DestinationIP", &[None, None, None, None, None, Some("::ffff:10.0.0.5")]),
             ],
         );
-        // Row 1 is of the day on which another device had the address, row 2 says it is another's.
+        // On the day of row 1 another device had the address, and row 2 names another device.
         assert_eq!(selected(&device, "CommonSecurityLog", &rows), [0, 3, 4, 5]);
     }
 
     #[test]
-    fn cloud_ids_contain_the_term_and_lists_stand_in_where_the_rows_own_address_is_missing() {
+    fn cloud_ids_contain_the_name_and_lists_count_if_the_row_has_no_address_of_its_own() {
         let ada = Selection::of(Entity::of(EntityKind::User, "CORP\\Ada").unwrap());
         let rows = batch(
             &[1, 1, 1],

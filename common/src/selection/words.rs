@@ -1,12 +1,12 @@
-//! The words of a text that lists names: JSON read as text, arrays of addresses, sentences.
+//! Splits texts that list names into words: JSON read as text, arrays of addresses, sentences.
 
 use serde_json::Value;
 
-/// What stands between names. A colon, a dot, a dash or a backslash may be part of one.
+/// Characters between names. A colon, a dot, a dash or a backslash may be part of a name.
 const SEPARATORS: &[char] =
     &['"', '\'', '{', '}', '[', ']', '(', ')', '<', '>', ',', ';', '=', '|', '\t', '\n', '\r', ' '];
 
-/// Whether any word of `text` is as `test` says; of JSON, any word of a value.
+/// The first result of `test` for a word of `text`; for JSON, for a word of its values.
 pub(super) fn find_word<T>(text: &str, test: &mut dyn FnMut(&str) -> Option<T>) -> Option<T> {
     let is_json = text.starts_with(['{', '[']);
     match is_json.then(|| serde_json::from_str::<Value>(text)) {
@@ -29,7 +29,7 @@ fn in_text<T>(text: &str, test: &mut dyn FnMut(&str) -> Option<T>) -> Option<T> 
 }
 
 fn trimmed(word: &str) -> &str {
-    // An IPv6 address may begin or end in two colons.
+    // An IPv6 address may begin or end with two colons.
     let word = if word.starts_with("::") { word } else { word.trim_start_matches(':') };
     if word.ends_with("::") { word } else { word.trim_end_matches(':') }
 }
@@ -48,14 +48,14 @@ mod tests {
     }
 
     #[test]
-    fn names_are_words() {
+    fn texts_are_split_into_names() {
         assert_eq!(words("['13.71.172.130', '13.71.172.128']"), ["13.71.172.130", "13.71.172.128"]);
         assert_eq!(words("52.1.2.3|1|0"), ["52.1.2.3", "1", "0"]);
         assert_eq!(words("ada (CORP\\ada): 2001:db8::"), ["ada", "CORP\\ada", "2001:db8::"]);
     }
 
     #[test]
-    fn keys_of_json_are_no_words_and_its_escapes_are_undone() {
+    fn only_values_of_json_are_words_and_their_escapes_are_decoded() {
         assert_eq!(words(r#"{"user":{"id":"CORP\\ada","ip":["::1", 7]}}"#), ["CORP\\ada", "::1"]);
         assert_eq!(words(r#"[{"id":"a b"}]"#), ["a", "b"]);
         assert_eq!(words(r#"{"cut": "sho"#), ["cut", "sho"]);

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use hindcast_common::format::format_bytes;
 use hindcast_common::{Error, Result};
 
-use super::{format_bytes, print_json};
+use super::print_json;
 use crate::scan::{PlanOutline, UnitOutline};
 
 /// Prints what the scan will read and run.
