@@ -1,4 +1,4 @@
-//! Whether the data of a table is complete: hours without rows, devices that fell silent, columns that are always null.
+//! Examines the quality of a table's data: hours without rows, silent devices, columns that are always null.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,46 +22,46 @@ use serde::Serialize;
 use crate::inventory::TableDetail;
 use crate::save::ScanFeed;
 
-/// Time after its last row from which a device is silent.
+/// Time without rows after which a device counts as silent.
 const SILENT_AFTER_US: i64 = 24 * MICROS_PER_HOUR;
-/// Gaps and devices that are told one by one.
-const TOLD: usize = 20;
+/// Most gaps and devices that are listed.
+const MAX_LISTED: usize = 20;
 /// Nanoseconds of an hour, for date_bin.
 const HOUR_NANOS: i64 = 3_600_000_000_000;
 
-/// What a table's rows say about the quality of the data.
+/// The quality of a table's data.
 #[derive(Debug, Default, Serialize)]
 pub struct DataQuality {
     /// Rows without a time.
     pub rows_without_time: u64,
-    /// Hours from the first row's to the last row's.
+    /// Hours from the first row to the last.
     pub hours: u64,
-    /// Those without any row.
+    /// Hours without rows.
     pub empty_hours: u64,
     /// The longest gaps.
     pub gaps: Vec<Gap>,
-    /// What the table is sharded by.
+    /// Column that shards the table.
     pub key: Option<String>,
-    /// Its distinct values.
+    /// Distinct values of that column.
     pub keys: u64,
-    /// Those whose last row is more than a day before the table's last, though they were seen on several dates.
+    /// Values with rows on several dates whose last row is more than a day before the table's last.
     pub silent: u64,
-    /// Those that fell silent last.
+    /// The values that fell silent last.
     pub silent_keys: Vec<SilentKey>,
-    /// Columns without any value.
+    /// Columns without values.
     pub always_null: Vec<String>,
-    /// Columns of several types, or that some files lack.
+    /// Columns with several types, or that some files lack.
     pub drift: Vec<String>,
 }
 
-/// Hours without rows, one after the other.
+/// Consecutive hours without rows.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Gap {
-    /// First instant without rows.
+    /// Start of the first hour without rows.
     pub from: String,
-    /// First instant after it.
+    /// Start of the next hour with rows.
     pub to: String,
-    /// Hours.
+    /// Number of hours.
     pub hours: u64,
 }
 
@@ -74,10 +74,10 @@ pub struct SilentKey {
     pub last_seen: String,
 }
 
-/// Examines the rows of `table` in `window`, or all.
+/// Examines the rows of a table in `window`, or all rows.
 ///
 /// # Errors
-/// [`hindcast_common::Error::Input`] where a file can't be read, [`hindcast_common::Error::Storage`] where the store fails.
+/// [`hindcast_common::Error::Input`] if a file can't be read, [`hindcast_common::Error::Storage`] if the store fails.
 pub async fn examine(
     lake: &Lake,
     detail: &TableDetail,
@@ -121,7 +121,7 @@ pub async fn examine(
     Ok(quality)
 }
 
-/// Arrow types, as they are written, that differ in what they hold: all that hold text are one, however it is laid out.
+/// Names of Arrow types with different values. All layouts of text count as one type.
 fn distinct_types(types: &[String]) -> Vec<&str> {
     let mut distinct: Vec<&str> = Vec::new();
     for data_type in types.iter().map(String::as_str) {
@@ -133,7 +133,7 @@ fn distinct_types(types: &[String]) -> Vec<&str> {
     distinct
 }
 
-/// Whether an Arrow type, as it is written, is one of text or a dictionary of such.
+/// Whether the name of an Arrow type is that of text or of a dictionary of text.
 fn is_text(data_type: &str) -> bool {
     let inner = data_type.strip_prefix("Dictionary(").and_then(|inner| inner.strip_suffix(')'));
     let values = inner.and_then(|inner| inner.split_once(", ")).map_or(data_type, |(_, values)| values);
@@ -147,7 +147,7 @@ struct Seen {
     last_date_us: i64,
 }
 
-/// Columns of a file. Whoever reads them twice needs two: a scan's stream is used up.
+/// Columns of a file. A scan's stream can be read only once, so each use needs its own frame.
 async fn frame(
     table: &LakeTable,
     columns: &[&str],
@@ -161,7 +161,7 @@ async fn frame(
     Ok(task_session(Arc::clone(runtime)).read_table(Arc::new(rows))?)
 }
 
-/// Adds a file's rows by hour; gives those without a time.
+/// Adds a file's rows by hour. Returns the number of rows without a time.
 async fn add_hours(table: &LakeTable, frame: DataFrame, rows: &mut BTreeMap<i64, i64>) -> Result<u64> {
     let hour = ScalarValue::IntervalMonthDayNano(Some(arrow::datatypes::IntervalMonthDayNano {
         months: 0,
@@ -186,7 +186,7 @@ async fn add_hours(table: &LakeTable, frame: DataFrame, rows: &mut BTreeMap<i64,
     Ok(without)
 }
 
-/// Adds when a file's keys were last seen. Files come by date, so a date's files count once.
+/// Adds when a file's keys were last seen. Files come in order of date, so that each date counts once.
 async fn add_keys(
     table: &LakeTable,
     key: &str,
@@ -225,7 +225,7 @@ impl DataQuality {
             .map(|(hour, next)| (hour + MICROS_PER_HOUR, *next))
             .collect();
         gaps.sort_by_key(|(from, to)| (from - to, *from));
-        gaps.truncate(TOLD);
+        gaps.truncate(MAX_LISTED);
         gaps.sort_unstable();
         self.gaps = gaps
             .into_iter()
@@ -249,16 +249,16 @@ impl DataQuality {
         self.silent = silent.len() as u64;
         self.silent_keys = silent
             .into_iter()
-            .take(TOLD)
+            .take(MAX_LISTED)
             .map(|(last, key)| SilentKey { key, last_seen: format_micros(-last) })
             .collect();
     }
 
-    /// The findings as lines for people.
+    /// The problems as lines of text.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if self.rows_without_time > 0 {
-            lines.push(format!("{} rows have no time that can be read", self.rows_without_time));
+            lines.push(format!("{} rows have no readable time", self.rows_without_time));
         }
         if self.empty_hours > 0 {
             lines.push(format!("{} of {} hours have no rows:", self.empty_hours, self.hours));
@@ -273,11 +273,11 @@ impl DataQuality {
             let silent = |silent: &SilentKey| format!("  {}, last seen {}", silent.key, silent.last_seen);
             lines.extend(self.silent_keys.iter().map(silent));
         }
-        for (what, told) in [("always null", &self.always_null), ("columns differ", &self.drift)] {
-            if !told.is_empty() {
-                let more = told.len().saturating_sub(TOLD);
+        for (what, columns) in [("always null", &self.always_null), ("columns differ", &self.drift)] {
+            if !columns.is_empty() {
+                let more = columns.len().saturating_sub(MAX_LISTED);
                 let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-                lines.push(format!("{what}: {}{more}", told[..told.len().min(TOLD)].join(", ")));
+                lines.push(format!("{what}: {}{more}", columns[..columns.len().min(MAX_LISTED)].join(", ")));
             }
         }
         lines
@@ -291,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_one_type_however_they_are_laid_out() {
+    fn all_layouts_of_text_are_one_type() {
         let dictionary = |values| DataType::Dictionary(Box::new(DataType::Int32), Box::new(values));
         let distinct = |types: &[DataType]| -> Vec<String> {
             let types: Vec<String> = types.iter().map(ToString::to_string).collect();

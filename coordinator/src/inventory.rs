@@ -1,4 +1,4 @@
-//! Tables of a lake as they lie in storage, known to Hindcast or not: listed, shown, deleted.
+//! Lists, shows and deletes the tables of a lake, whether Hindcast knows them or not.
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
@@ -9,22 +9,22 @@ use hindcast_common::{Error, Result};
 use object_store::ObjectStoreExt;
 use serde::Serialize;
 
-/// Footers read at once.
+/// Footers read at the same time.
 const CONCURRENT_READS: usize = 16;
 
-/// A table's size.
+/// A table and its size.
 #[derive(Debug, Serialize)]
 pub struct TableEntry {
     /// Its name.
     pub table: String,
     /// Its dates.
     pub dates: Vec<DateEntry>,
-    /// Why it is neither read nor written; absent where it is.
+    /// Why Hindcast neither reads nor writes it; absent if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
 
-/// What a table holds of a date.
+/// A date of a table.
 #[derive(Debug, Serialize)]
 pub struct DateEntry {
     /// The date of the folder.
@@ -33,7 +33,7 @@ pub struct DateEntry {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Their rows; absent where not counted, or where a file can't be read.
+    /// Their rows; absent if not counted, or if a file can't be read.
     pub rows: Option<u64>,
     /// Files that can't be read, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -46,30 +46,30 @@ pub struct TableDetail {
     /// Sizes.
     #[serde(flatten)]
     pub entry: TableEntry,
-    /// Column names and types, of all files together.
+    /// Names and types of the columns of all files.
     pub columns: Vec<ColumnEntry>,
     /// Files whose columns were read.
     pub files_read: u64,
 }
 
-/// A column as files store it.
+/// A column, as files store it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct ColumnEntry {
     /// Name.
     pub name: String,
-    /// Arrow types, one where all files agree.
+    /// Arrow types; one if all files agree.
     pub types: Vec<String>,
     /// Files that have it.
     pub files: u64,
-    /// Whether every row of those files is null, as far as their statistics tell.
+    /// Whether every row of those files is null, according to their statistics.
     pub always_null: bool,
 }
 
-/// Names of the folders below `root` that hold `date=` folders, with their dates and sizes; and of those whose log Hindcast does not
-/// read, which are refused.
+/// The folders below `root` that hold `date=` folders, with their dates and sizes, and the tables whose transaction log
+/// Hindcast does not read, which are refused.
 ///
 /// # Errors
-/// [`Error::Storage`] where a listing fails.
+/// [`Error::Storage`] if a listing fails.
 pub async fn list(root: &Location) -> Result<Vec<TableEntry>> {
     let listing = root
         .store()
@@ -94,7 +94,7 @@ pub async fn list(root: &Location) -> Result<Vec<TableEntry>> {
     Ok(tables)
 }
 
-/// Rows by date and columns of one table.
+/// The rows by date and the columns of one table.
 ///
 /// # Errors
 /// As [`existing`].
@@ -131,10 +131,10 @@ pub async fn show(root: &Location, table: &str) -> Result<TableDetail> {
     Ok(TableDetail { entry, columns, files_read })
 }
 
-/// Deletes every object of a table; gives their number, `None` where there is no such table.
+/// Deletes all objects of a table. Returns their number, or `None` if the table does not exist.
 ///
 /// # Errors
-/// [`Error::Config`] where the table has a log, [`Error::Storage`] where the store fails.
+/// [`Error::Config`] if the table has a transaction log, [`Error::Storage`] if the store fails.
 pub async fn delete(root: &Location, table: &str) -> Result<Option<u64>> {
     if found(root, table).await?.is_empty() {
         return Ok(None);
@@ -145,7 +145,7 @@ pub async fn delete(root: &Location, table: &str) -> Result<Option<u64>> {
     for object in &objects {
         root.store().delete(&object.location).await.map_err(failed)?;
     }
-    // Object stores have no folders; on a disk the empty ones would stay.
+    // Object stores have no folders. On a disk, empty folders would remain.
     if let Some(path) = root.join(table).local_path() {
         std::fs::remove_dir_all(&path).map_err(Error::io(format!("removing {}", path.display())))?;
     }
@@ -155,18 +155,18 @@ pub async fn delete(root: &Location, table: &str) -> Result<Option<u64>> {
 /// The files of a table that has a date folder.
 ///
 /// # Errors
-/// [`Error::Config`] where `table` is no name of a table in the lake, or has a log; [`Error::Storage`] where a listing fails.
+/// [`Error::Config`] if the lake has no such table, or has a log; [`Error::Storage`] if a listing fails.
 pub async fn existing(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
     let found = found(root, table).await?;
     if found.is_empty() { Err(absent(root, table)) } else { Ok(found) }
 }
 
-/// The error that `table` is no name of a table in the lake.
+/// The error that the lake has no table `table`.
 pub fn absent(root: &Location, table: &str) -> Error {
     Error::Config(format!("there is no table {table:?} in {}", root.url()))
 }
 
-/// The files of a table by date; of what is no table, none. Fails for a table that has a log.
+/// The files of a table by date; none if the table does not exist. Fails if the table has a transaction log.
 async fn found(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
     let is_name = !table.is_empty() && !table.contains(['/', '\\']) && table != "." && table != "..";
     if !is_name {

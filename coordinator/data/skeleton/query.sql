@@ -1,5 +1,5 @@
--- One SELECT over the rollups that detection.toml names. It runs once per shard: what belongs together by the rollup's bucket
--- key, here all rows of a source, lies in one shard.
+-- One SELECT over the rollups that detection.toml names. It runs once per shard. Rows with the same bucket key of the rollup,
+-- here all rows of a source, are in one shard.
 SELECT source_ip,
        count(*) AS destinations,
        sum(sessions) AS sessions,

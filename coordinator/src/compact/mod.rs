@@ -1,4 +1,4 @@
-//! Small files of a table's dates become few, in the lake's layout; the rows stay what they are.
+//! Merges small files of a table's dates into few, in the lake's layout. Rows do not change.
 
 mod rewrite;
 
@@ -22,47 +22,47 @@ use crate::merge::{Columns, Group, UnmergedFile, groups};
 
 use rewrite::merge_group;
 
-/// Files that are looked at at once.
-const CONCURRENT_LOOKS: usize = 16;
-/// How the names of files begin that Hindcast writes into a lake.
-const OWN_NAMES: [&str; 2] = ["import-", "compact-"];
+/// Files that are inspected at the same time.
+const CONCURRENT_CHECKS: usize = 16;
+/// Prefixes of the names of files that Hindcast writes into a lake.
+const OWN_PREFIXES: [&str; 2] = ["import-", "compact-"];
 
-/// Which files are merged.
+/// Which files to merge.
 pub struct CompactOptions<'a> {
-    /// Files of fewer bytes than this.
+    /// Merge files smaller than this.
     pub small_bytes: u64,
-    /// The dates.
+    /// Merge files of these dates.
     pub dates: &'a dyn Fn(NaiveDate) -> bool,
-    /// Only what Hindcast itself wrote: nobody asked for a change of other files.
+    /// Merge only files that Hindcast wrote, because the user did not request a change of other files.
     pub is_own_only: bool,
-    /// What the table's columns are called.
+    /// Names of the table's columns.
     pub mapping: &'a TableMapping,
 }
 
-/// What compaction did.
+/// The result of a compaction.
 #[derive(Debug, Default, Clone, Serialize)]
 pub struct Compacted {
     /// Dates with small files that were merged.
     pub dates: u64,
     /// Files that were replaced.
     pub files_before: u64,
-    /// Files in their place.
+    /// Files that replace them.
     pub files_after: u64,
     /// Bytes of the replaced files.
     pub bytes_before: u64,
-    /// Bytes of those in their place.
+    /// Bytes of the files that replace them.
     pub bytes_after: u64,
     /// Rows in them.
     pub rows: u64,
-    /// Merges that were left, as another process changes files of theirs at the same time.
+    /// Merges that were skipped because another process changes the same files.
     pub left_to_others: u64,
-    /// Small files that could not become one with others, and why.
+    /// Small files that could not be merged with others, and why.
     pub left_alone: Vec<UnmergedFile>,
 }
 
 impl Compacted {
-    /// Files that can't become one with others; those that are gone another process has merged.
-    async fn leave(&mut self, lake: &Location, files: Vec<UnmergedFile>) -> Result<()> {
+    /// Records files that can't be merged. Files that no longer exist were merged by another process.
+    async fn add_unmerged(&mut self, lake: &Location, files: Vec<UnmergedFile>) -> Result<()> {
         for left in files {
             let path = Path::parse(&left.file).unwrap_or_else(|_| left.file.as_str().into());
             match lake.store().head(&path).await {
@@ -75,13 +75,12 @@ impl Compacted {
     }
 }
 
-/// Merges small files of the dates options, date by date, where no value, row, column or folder of a partition is lost by it.
-/// A scan sees the old files or the new ones. Of two processes that would merge the same file one leaves it.
+/// Merges small files date by date, if no value, row, column or partition folder is lost. A scan sees either the old
+/// files or the new ones. Of two processes that would merge the same file, one skips it.
 ///
 /// # Errors
-/// [`Error::Config`] where there is no such table or a file changed meanwhile, [`Error::Storage`] where the store fails,
-/// [`Error::Internal`] where the merged rows do not add up to those before: nothing of that merge is then kept. What was
-/// merged before stays merged.
+/// [`Error::Config`] if the table does not exist or a file changed during the merge, [`Error::Storage`] if the store fails,
+/// [`Error::Internal`] if the merged rows differ from the original ones: that merge then has no effect. Earlier merges stay.
 pub async fn compact(
     lake: &Location,
     table: &str,
@@ -99,9 +98,9 @@ pub async fn compact(
         let small = files.into_iter().filter(|file| file.bytes < options.small_bytes);
         let mut is_merged = false;
         for (folder, files) in by_partition(&date_folder, small.collect()) {
-            let files = if options.is_own_only { own(lake, &folder, files).await? } else { files };
+            let files = if options.is_own_only { only_own(lake, &folder, files).await? } else { files };
             let (groups, left_alone) = groups(lake, &files, &columns).await?;
-            compacted.leave(lake, left_alone).await?;
+            compacted.add_unmerged(lake, left_alone).await?;
             for group in groups {
                 is_merged |= merge_readable(lake, &folder, group, &columns, runtime, &mut compacted).await?;
             }
@@ -111,7 +110,7 @@ pub async fn compact(
     Ok(compacted)
 }
 
-/// The files by the folder that says what they have in common: `hour=05` is a value of theirs, and written in no file.
+/// Groups files by partition folder: `hour=05` is a value of all rows below it, and is not stored in the files.
 fn by_partition(date_folder: &Path, files: Vec<LakeFile>) -> BTreeMap<Path, Vec<LakeFile>> {
     let mut by_folder: BTreeMap<Path, Vec<LakeFile>> = BTreeMap::new();
     for file in files {
@@ -125,12 +124,12 @@ fn by_partition(date_folder: &Path, files: Vec<LakeFile>) -> BTreeMap<Path, Vec<
     by_folder
 }
 
-/// Those of `files` that Hindcast wrote to `folder`, by their names and their footers.
-async fn own(lake: &Location, folder: &Path, files: Vec<LakeFile>) -> Result<Vec<LakeFile>> {
+/// Those of `files` that Hindcast wrote to `folder`, according to their names and footers.
+async fn only_own(lake: &Location, folder: &Path, files: Vec<LakeFile>) -> Result<Vec<LakeFile>> {
     let named = files.into_iter().filter(|file| {
         let path = file.store_path();
         let name = path.filename().unwrap_or_default();
-        let id = OWN_NAMES.iter().find_map(|start| name.strip_prefix(start)?.get(..36));
+        let id = OWN_PREFIXES.iter().find_map(|start| name.strip_prefix(start)?.get(..36));
         id.is_some_and(|id| uuid::Uuid::try_parse(id).is_ok()) && path.parent().as_ref() == Some(folder)
     });
     let is_own = |file: LakeFile| async move {
@@ -142,13 +141,13 @@ async fn own(lake: &Location, folder: &Path, files: Vec<LakeFile>) -> Result<Vec
     };
     let looks: Vec<_> = named.map(is_own).collect();
     futures::stream::iter(looks)
-        .buffered(CONCURRENT_LOOKS)
+        .buffered(CONCURRENT_CHECKS)
         .try_filter_map(|file| async move { Ok(file) })
         .try_collect()
         .await
 }
 
-/// Merges a group without the files of it that turn out to be damaged; whether any were merged here.
+/// Merges a group without its damaged files. Returns whether files were merged.
 async fn merge_readable(
     lake: &Location,
     folder: &Path,
@@ -168,12 +167,12 @@ async fn merge_readable(
         });
         let Some((place, reason)) = damaged else { return Err(error) };
         let file = group.files.remove(place).file().path.clone();
-        compacted.leave(lake, vec![UnmergedFile { file, reason }]).await?;
+        compacted.add_unmerged(lake, vec![UnmergedFile { file, reason }]).await?;
     }
     Ok(false)
 }
 
-/// What is wrong with an input file, where that is behind an error.
+/// The fault of an input file that caused an error, if one did.
 pub(crate) fn input_fault(error: &Error) -> Option<&InputFault> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = cause {
@@ -190,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_of_partitions_stay_apart_and_others_do_not() {
+    fn only_folders_of_partitions_are_separate() {
         let date = Path::parse("lake/T/date=2026-01-05").unwrap();
         let file =
             |name: &str| LakeFile { path: format!("{date}/{name}"), bytes: 1, etag: None, range: None };

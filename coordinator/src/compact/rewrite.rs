@@ -1,4 +1,4 @@
-//! One merge: the rows of a group of files in new ones, compared with the old before those go.
+//! One merge: writes the rows of a group of files to new files, and compares both before the old files are deleted.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,12 +19,12 @@ use hindcast_common::{Error, Result};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use super::{CONCURRENT_LOOKS, Compacted};
+use super::{CONCURRENT_CHECKS, Compacted};
 use crate::import::{TARGET_FILE_BYTES, writer};
 use crate::merge::{Columns, Group, Sums, widen_batch};
 
-/// Writes the rows of a group to new files in `folder`, compares them, and puts those in the place of the old ones; false where
-/// another process changes one of them.
+/// Writes the rows of a group to new files in `folder`, compares them, and replaces the old files. False if another process
+/// changes one of them.
 pub(super) async fn merge_group(
     lake: &Location,
     folder: &Path,
@@ -36,7 +36,7 @@ pub(super) async fn merge_group(
     let id = format!("compact-{}", uuid::Uuid::now_v7());
     let old: Vec<&LakeFile> = group.files.iter().map(StoredFile::file).collect();
     let bytes_before = old.iter().map(|file| file.bytes).sum::<u64>();
-    // How many there will be is not known beforehand: more than the old ones have bytes for there can't be.
+    // The number of new files is not known yet. The bytes of the old files limit it.
     let most = bytes_before / (TARGET_FILE_BYTES / 2) + 2;
     let targets: Vec<Path> =
         (0..most).map(|number| folder.clone().join(format!("{id}-{number:04}.parquet"))).collect();
@@ -59,14 +59,15 @@ pub(super) async fn merge_group(
             Ok(true)
         }
         Made::Lost(conflicting) => {
-            tracing::info!(%folder, ?conflicting, "left: another process changes files of it");
+            tracing::info!(%folder, ?conflicting, "merge skipped: another process changes the same files");
             compacted.left_to_others += 1;
             Ok(false)
         }
     }
 }
 
-/// Writes the rows of `group` in order to the first of `targets`, as few as will do; gives the files, and what was read for them.
+/// Writes the sorted rows of `group` to as few of `targets` as possible. Returns the files, and the sums of the rows
+/// that were read.
 async fn write(
     lake: &Location,
     group: &Group,
@@ -82,7 +83,7 @@ async fn write(
     let rows = task_session(Arc::clone(runtime)).read_table(Arc::new(rows))?;
     let mut batches = ordered(rows, &order)?.execute_stream().await?;
     let mut files = Vec::new();
-    // Opened at once: files without rows become one that has their columns.
+    // Opened early, so that files without rows become a file with their columns.
     let mut open = Some(writer(Vec::new(), schema, &order)?);
     loop {
         let batch = batches.next().await.transpose()?;
@@ -108,7 +109,7 @@ async fn write(
     Ok((files, sums))
 }
 
-/// The columns by which rows are ordered.
+/// The columns by which rows are sorted.
 fn sortable<'a>(columns: &'a Columns, schema: &SchemaRef) -> Vec<&'a str> {
     let is_flat = |name: &&str| {
         schema
@@ -125,7 +126,7 @@ fn ordered(rows: DataFrame, order: &[&str]) -> Result<DataFrame> {
     Ok(rows.sort(order.iter().map(|name| ident(*name).sort(true, true)).collect())?)
 }
 
-/// What the rows of `files` add up to, as they lie in the store.
+/// The sums of the rows of `files`, read back from the store.
 async fn sums_of(lake: &Location, files: &[LakeFile], schema: &SchemaRef) -> Result<Sums> {
     let mut sums = Sums::default();
     for file in files {
@@ -139,7 +140,7 @@ async fn sums_of(lake: &Location, files: &[LakeFile], schema: &SchemaRef) -> Res
     Ok(sums)
 }
 
-/// Fails where the merged rows are not those of the group's files.
+/// Fails if the merged rows are not those of the group's files.
 fn compare(group: &Group, before: &Sums, after: &Sums) -> Result<()> {
     let stored: u64 = group.files.iter().map(StoredFile::rows).sum();
     let names = group.schema.fields().iter().map(|field| field.name().as_str());
@@ -151,13 +152,13 @@ fn compare(group: &Group, before: &Sums, after: &Sums) -> Result<()> {
     match difference {
         None => Ok(()),
         Some(difference) => Err(Error::Internal(format!(
-            "merging {first} with {} others: {difference}; the files are left as they were",
+            "merging {first} with {} others: {difference}; the files were not changed",
             group.files.len() - 1
         ))),
     }
 }
 
-/// Fails where a file is no longer the one that was listed: what is new in it would be deleted with it.
+/// Fails if a file changed since it was listed: its new rows would be deleted with it.
 async fn are_unchanged(lake: &Location, files: &[&LakeFile]) -> Result<()> {
     let looks = files.iter().map(|file| async move {
         let found = lake.store().head(&file.store_path()).await;
@@ -167,19 +168,19 @@ async fn are_unchanged(lake: &Location, files: &[&LakeFile]) -> Result<()> {
             return Ok(());
         }
         Err(Error::Config(format!(
-            "{} changed while it was merged: nothing was changed, try again",
+            "{} changed while it was merged: nothing was changed; try again",
             file.path
         )))
     });
-    futures::stream::iter(looks).buffer_unordered(CONCURRENT_LOOKS).try_collect().await
+    futures::stream::iter(looks).buffer_unordered(CONCURRENT_CHECKS).try_collect().await
 }
 
-/// The rows of a group's files, one after the other, in the types they have in common.
+/// Feeds the rows of a group's files, one file after the other, in their common types.
 #[derive(Debug)]
 struct GroupFeed {
     schema: SchemaRef,
     files: Vec<StoredFile>,
-    /// What was read.
+    /// Sums of the rows that were read.
     sums: Arc<Mutex<Sums>>,
 }
 
@@ -208,7 +209,7 @@ mod tests {
     use crate::inventory;
 
     #[tokio::test]
-    async fn a_file_that_changed_meanwhile_is_not_replaced() {
+    async fn a_changed_file_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let lake = Location::parse(&folder.path().display().to_string()).unwrap();
         let path = folder.path().join("T/date=2026-01-05/a.parquet");

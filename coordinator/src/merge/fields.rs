@@ -1,4 +1,4 @@
-//! Fields and schemas of several files as one: every column of any, each in a type that holds all values.
+//! Unifies fields and schemas of several files: all columns of all files, each in a type that holds all values.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -8,13 +8,13 @@ use arrow::datatypes::{Field, FieldRef, Fields, Schema};
 
 use super::types::{common_type, widen_dictionary_keys};
 
-/// Metadata of fields that say what a type means beyond itself.
+/// Prefix of the field metadata of Arrow extension types.
 const EXTENSION: &str = "ARROW:extension:";
 
-/// Why two schemas can't become one.
+/// Why two schemas can't be unified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SchemaConflict {
-    /// No type holds the values of a column in both.
+    /// No type holds the values of a column in both schemas.
     Types {
         /// The column.
         column: String,
@@ -37,19 +37,19 @@ impl fmt::Display for SchemaConflict {
     }
 }
 
-/// The schema of rows of both: the columns of `left` in their order, then what `right` has beside them.
+/// The schema of rows of both: the columns of `left` in their order, then the other columns of `right`.
 ///
 /// # Errors
-/// The column that stands in the way; types are those of `right`, then `left`.
+/// The conflicting column, with its type in `right`, then in `left`.
 pub(crate) fn unify_schemas(left: &Schema, right: &Schema) -> Result<Schema, SchemaConflict> {
     let fields = common_fields(left.fields(), right.fields())?;
-    // What writers say of a whole file, such as Spark its schema, is only true of both where both say it.
+    // Metadata of a whole file, such as Spark's schema, holds for both only if both have it.
     let is_shared = |(key, value): &(&String, &String)| right.metadata().get(*key) == Some(*value);
     let metadata = left.metadata().iter().filter(is_shared).map(|(key, value)| (key.clone(), value.clone()));
     Ok(Schema::new_with_metadata(fields, metadata.collect()))
 }
 
-/// The schema of one file, ready to take in rows of others.
+/// The schema of one file, with types that can take rows of other files.
 ///
 /// # Errors
 /// [`SchemaConflict::SameName`].
@@ -61,13 +61,13 @@ pub(crate) fn own_schema(schema: &Schema) -> Result<Schema, SchemaConflict> {
     Ok(Schema::new_with_metadata(fields.collect::<Fields>(), schema.metadata().clone()))
 }
 
-/// The fields of both; one that only one has can be null.
+/// The fields of both. A field of only one side is nullable.
 pub(super) fn common_fields(left: &Fields, right: &Fields) -> Result<Fields, SchemaConflict> {
-    let mut united: Vec<Field> = Vec::with_capacity(left.len());
+    let mut unified: Vec<Field> = Vec::with_capacity(left.len());
     let rest: HashMap<&str, &FieldRef> =
         distinct(right)?.map(|field| (field.name().as_str(), field)).collect();
     for field in distinct(left)? {
-        united.push(match rest.get(field.name().as_str()) {
+        unified.push(match rest.get(field.name().as_str()) {
             None => absent_in_some(field),
             Some(other) => common_field(field, other).ok_or_else(|| SchemaConflict::Types {
                 column: field.name().clone(),
@@ -77,11 +77,11 @@ pub(super) fn common_fields(left: &Fields, right: &Fields) -> Result<Fields, Sch
     }
     let known: HashSet<&str> = left.iter().map(|field| field.name().as_str()).collect();
     let added = right.iter().filter(|field| !known.contains(field.name().as_str()));
-    united.extend(added.map(absent_in_some));
-    Ok(united.into())
+    unified.extend(added.map(absent_in_some));
+    Ok(unified.into())
 }
 
-/// The field that holds the values of both, called as `left` is; none where their types have nothing in common.
+/// The field that holds the values of both, with the name of `left`; `None` if they have no common type.
 pub(super) fn common_field(left: &Field, right: &Field) -> Option<Field> {
     let data_type = common_type(left.data_type(), right.data_type())?;
     let mut metadata = common_metadata(left.metadata(), right.metadata());
@@ -99,7 +99,7 @@ fn absent_in_some(field: &Arc<Field>) -> Field {
     field.as_ref().clone().with_data_type(widen_dictionary_keys(field.data_type())).with_nullable(true)
 }
 
-/// The fields, where no two have the same name.
+/// The fields, if all their names are distinct.
 fn distinct(fields: &Fields) -> Result<impl Iterator<Item = &FieldRef>, SchemaConflict> {
     let mut seen = HashSet::new();
     match fields.iter().find(|field| !seen.insert(field.name())) {
@@ -108,7 +108,7 @@ fn distinct(fields: &Fields) -> Result<impl Iterator<Item = &FieldRef>, SchemaCo
     }
 }
 
-/// What either says and the other does not contradict.
+/// Metadata of either side that the other does not contradict.
 fn common_metadata(
     left: &HashMap<String, String>,
     right: &HashMap<String, String>,
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_way_is_named() {
+    fn the_conflicting_column_is_named() {
         let numbers = schema(vec![Field::new("x", DataType::Int64, true)]);
         let texts = schema(vec![Field::new("x", DataType::Utf8, true)]);
         let conflict = unify_schemas(&numbers, &texts).unwrap_err();

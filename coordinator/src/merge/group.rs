@@ -1,4 +1,4 @@
-//! Which files can become one without loss: by their schemas, and where that depends on them, by their values.
+//! Groups files that can be merged without loss, by their schemas and, if it depends on them, by their values.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub struct UnmergedFile {
     pub reason: String,
 }
 
-/// How Hindcast reads the columns of a table; those of a table it does not know, not at all.
+/// How Hindcast reads the columns of a table. It reads none of a table that it does not know.
 #[derive(Debug, Clone)]
 pub(crate) struct Columns {
     spec: Option<&'static TableSpec>,
@@ -33,7 +33,7 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// Those of `table`, which the lake calls as `mapping` says.
+    /// The columns of `table`, with the names in `mapping`.
     pub(crate) fn of(table: &str, mapping: &TableMapping) -> Self {
         Self { spec: TableSpec::by_name(table), mapping: mapping.clone() }
     }
@@ -42,24 +42,24 @@ impl Columns {
         self.mapping.columns.get(name).map_or(name, String::as_str)
     }
 
-    /// As what a column of files is read.
+    /// The type as which a column of files is read.
     fn kind(&self, physical: &str) -> Option<ColumnKind> {
         let columns = self.spec?.columns.iter();
         columns.into_iter().find(|column| self.physical(column.name) == physical).map(|column| column.kind)
     }
 
-    /// The column of times.
+    /// The time column.
     pub(crate) fn time(&self) -> &str {
         self.physical(self.spec.map_or("TimeGenerated", |spec| spec.time_column))
     }
 
-    /// The column by whose values rows lie together.
+    /// The column that clusters rows.
     pub(crate) fn cluster(&self) -> Option<&str> {
         self.spec?.shard_key.map(|key| self.physical(key))
     }
 }
 
-/// Files whose rows have one schema.
+/// Files whose rows fit one schema.
 #[derive(Debug)]
 pub(crate) struct Group {
     /// The schema of all their rows.
@@ -68,11 +68,11 @@ pub(crate) struct Group {
     pub(crate) files: Vec<StoredFile>,
 }
 
-/// Cuts `files` into groups of which each can become one file; with those that can't become one with any other, and why.
-/// The files come in the order of their paths, and each goes to the first group that takes it.
+/// Divides `files` into groups that can each become one file, and files that can't be merged with any other, with the
+/// reason. Files come in the order of their paths, and each goes to the first group that accepts it.
 ///
 /// # Errors
-/// [`Error::Storage`] where the store fails.
+/// [`Error::Storage`] if the store fails.
 pub(crate) async fn groups(
     location: &Location,
     files: &[LakeFile],
@@ -116,7 +116,7 @@ pub(crate) async fn groups(
     let first_conflict = groups.iter().find_map(|(_, conflict)| conflict.clone());
     let (merged, single): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(group, _)| group.files.len() > 1);
     for (group, conflict) in single {
-        // The first of all files did not fail to fit: a later one did.
+        // The first file has no reason, because it was compared with nothing: the reason of a later file applies.
         let (Some(file), Some(reason)) = (only(&group), conflict.or(first_conflict.clone())) else {
             continue;
         };
@@ -125,7 +125,7 @@ pub(crate) async fn groups(
     Ok((merged.into_iter().map(|(group, _)| group).collect(), left))
 }
 
-/// The file, or why it can't be written anew.
+/// The file, or why it can't be rewritten.
 async fn open(location: &Location, file: &LakeFile) -> Result<Result<StoredFile, String>> {
     let opened = async {
         let stored = StoredFile::open(location, file).await?;
@@ -135,7 +135,7 @@ async fn open(location: &Location, file: &LakeFile) -> Result<Result<StoredFile,
     match opened.await {
         Ok((stored, None)) => Ok(Ok(stored)),
         Ok((_, Some(column))) => {
-            Ok(Err(format!("column {column} has INT96 times that microseconds do not hold whole")))
+            Ok(Err(format!("column {column} has INT96 times that are finer than microseconds")))
         }
         Err(Error::Input(fault)) => Ok(Err(fault.to_string())),
         Err(error) => Err(error),
@@ -158,7 +158,7 @@ impl Group {
         }
         let members = if schema.fields() == self.schema.fields() { &[] } else { self.files.as_slice() };
         for member in members {
-            // What a member was already checked to be is not checked again.
+            // Types that members were already checked for are not checked again.
             if let Err(reason) = survives(member, &self.schema, &schema, columns).await? {
                 return Ok(Err(reason));
             }
@@ -167,7 +167,9 @@ impl Group {
     }
 }
 
-/// Whether every value of `file` is itself, and read as before, in the types of `schema` that differ from those of `known`; if not, why.
+/// Checks that every value of `file` stays the same, and is read as before, in the types of `schema` that differ from
+/// those of
+/// `known`. Returns the reason if not.
 async fn survives(
     file: &StoredFile,
     known: &Schema,
@@ -212,7 +214,7 @@ async fn survives(
     }
 }
 
-/// What of the rows would not survive in the types of `schema`.
+/// Why a value of the rows would change in the types of `schema`; `None` if none would.
 fn lost(batch: &RecordBatch, schema: &Schema, columns: &Columns) -> Option<String> {
     let own = batch.schema();
     own.fields().iter().zip(batch.columns()).find_map(|(field, before)| {
@@ -225,6 +227,7 @@ fn lost(batch: &RecordBatch, schema: &Schema, columns: &Columns) -> Option<Strin
             return Some(format!("column {name}: {target} does not hold every value of type {own} exactly"));
         }
         let reads_otherwise = columns.kind(name).is_some_and(|kind| !reads_alike(kind, before, &after));
-        reads_otherwise.then(|| format!("column {name}: values of type {own} are read otherwise as {target}"))
+        reads_otherwise
+            .then(|| format!("column {name}: values of type {own} are read differently as {target}"))
     })
 }

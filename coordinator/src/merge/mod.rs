@@ -1,4 +1,5 @@
-//! Files of different schemas as one, without loss: the type that columns have in common, rows in it, and the check of both.
+//! Merges files of different schemas without loss: the common type of two columns, rows in that type, and checks of the
+//! result.
 
 mod fields;
 mod group;

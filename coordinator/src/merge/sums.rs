@@ -1,4 +1,5 @@
-//! What rows add up to, whatever their order: by which a merge is compared with what it replaces before that is deleted.
+//! Checksums of rows that do not depend on their order. A merge is compared with the files it replaces before those are
+//! deleted.
 
 use std::hash::BuildHasher;
 
@@ -6,10 +7,10 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use hindcast_common::Result;
 
-/// Any seed, the same for both sides.
+/// Any seed, but the same for both sides.
 const SEED: RandomState = RandomState::with_seed(0);
 
-/// Sums of rows: how many, how many nulls each column has, what the hashes of its values and of whole rows come to.
+/// Sums over rows: their number, and the nulls and the sum of hashes of each column and of whole rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sums {
     rows: u64,
@@ -27,7 +28,7 @@ impl Sums {
     /// Adds the rows of a batch; all batches have the same columns.
     ///
     /// # Errors
-    /// [`hindcast_common::Error::Engine`] for a type that can't be hashed.
+    /// [`hindcast_common::Error::Engine`] if a type can't be hashed.
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         self.columns.resize(batch.num_columns(), Sum::default());
         for (sum, column) in self.columns.iter_mut().zip(batch.columns()) {
@@ -40,12 +41,12 @@ impl Sums {
         Ok(())
     }
 
-    /// Rows.
+    /// Number of rows.
     pub(crate) fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// The first of `columns` that comes to something else in `other`; none where all are the same, row by row.
+    /// Describes the first of `columns` that differs in `other`; `None` if all rows are the same.
     pub(crate) fn difference<'a>(
         &self,
         other: &Self,
@@ -57,7 +58,7 @@ impl Sums {
         let mut sums = self.columns.iter().zip(&other.columns).zip(columns);
         match sums.find(|((own, others), _)| own != others) {
             Some((_, column)) => Some(format!("the values of column {column} have changed")),
-            None if self != other => Some("values have changed rows".into()),
+            None if self != other => Some("values are in other rows".into()),
             None => None,
         }
     }
@@ -66,7 +67,7 @@ impl Sums {
 fn sum_of_hashes(columns: &[ArrayRef], rows: usize) -> Result<u64> {
     let mut hashes = vec![0; rows];
     create_hashes(columns, &SEED, &mut hashes)?;
-    // Hashed once more: DataFusion adds up those of columns, so that values could change rows unnoticed.
+    // Hashed once more, because DataFusion adds the hashes of columns: values could move between rows unnoticed.
     Ok(hashes.iter().fold(0, |sum: u64, hash| sum.wrapping_add(SEED.hash_one(hash))))
 }
 
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn order_and_batches_make_no_difference_and_all_else_does() {
+    fn only_order_and_batches_make_no_difference() {
         let all = sums(&[(&[Some(1), None, Some(3)], &["a", "b", "a"])]);
         let difference = |other: &Sums| all.difference(other, ["n", "s"].into_iter());
         assert_eq!(difference(&sums(&[(&[None], &["b"]), (&[Some(3), Some(1)], &["a", "a"])])), None);
@@ -99,6 +100,6 @@ mod tests {
         assert_eq!(other(&[Some(1), None], &["a", "b"]), "3 rows have become 2");
         assert!(other(&[Some(1), None, Some(2)], &["a", "b", "a"]).contains("column n"));
         assert!(other(&[Some(1), None, Some(3)], &["a", "b", "b"]).contains("column s"));
-        assert_eq!(other(&[None, Some(1), Some(3)], &["a", "b", "a"]), "values have changed rows");
+        assert_eq!(other(&[None, Some(1), Some(3)], &["a", "b", "a"]), "values are in other rows");
     }
 }

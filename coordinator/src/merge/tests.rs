@@ -1,4 +1,4 @@
-//! Any two types either have one that gives back all their values, or none.
+//! Tests that two types either have a common type that preserves all values, or none.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use super::widen::{is_exact, widen, widen_batch};
 use super::{common_type, unify_schemas};
 
-/// An array of a type, of a value for each number and a null.
+/// An array of a type with a value per number, and a null.
 macro_rules! array {
     ($numbers:expr, $array:ty, $value:expr) => {{
         let values = $numbers.iter().map(|number| Some($value(*number))).chain([None]);
@@ -25,7 +25,7 @@ macro_rules! array {
     }};
 }
 
-/// Arrays of every kind, made of the numbers given; most with a null at their end.
+/// Arrays of every type, made from `numbers`; most end with a null.
 fn arrays(numbers: &[i64]) -> Vec<ArrayRef> {
     let nulls: ArrayRef = Arc::new(NullArray::new(numbers.len() + 1));
     [vec![nulls], whole_and_real(numbers), times(numbers), texts(numbers), nested(numbers)].concat()
@@ -121,7 +121,7 @@ fn nested(numbers: &[i64]) -> Vec<ArrayRef> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// A value either comes back as it was, or the check says that it would not.
+    /// A value can be converted back unchanged, or the check reports that it can't.
     #[test]
     fn what_is_widened_comes_back_or_is_refused(
         numbers in prop::collection::vec(any::<i64>(), 1..5),
@@ -149,7 +149,7 @@ proptest! {
     }
 }
 
-/// These hold whatever the values are: no check may refuse them.
+/// These types hold all values: no check may refuse them.
 #[test]
 fn types_that_hold_all_values_take_them() {
     let extremes = [i64::MIN, -1, 0, 1, i64::MAX, 1 << 53, (1 << 53) + 1];
@@ -220,7 +220,7 @@ fn the_widest_type_is_common() {
 }
 
 #[test]
-fn instants_stay_and_what_overflows_is_refused() {
+fn instants_do_not_change_and_overflow_is_refused() {
     let instant = 1_772_359_200_000;
     let zoned: ArrayRef =
         Arc::new(TimestampMillisecondArray::from(vec![instant]).with_timezone("America/New_York"));
@@ -234,7 +234,7 @@ fn instants_stay_and_what_overflows_is_refused() {
 }
 
 #[test]
-fn long_integers_beside_floats_are_checked_by_value() {
+fn long_integers_with_floats_are_checked_by_value() {
     let check = |number: i64| {
         let before: ArrayRef = Arc::new(Int64Array::from(vec![number]));
         is_exact(&before, &widen(&before, &DataType::Float64).unwrap())
@@ -244,7 +244,7 @@ fn long_integers_beside_floats_are_checked_by_value() {
 }
 
 #[test]
-fn rows_of_two_schemas_lie_under_one_another() {
+fn rows_of_two_schemas_are_combined() {
     let batch = |columns: Vec<(&str, ArrayRef)>| {
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))
             .unwrap()

@@ -1,8 +1,8 @@
-//! The type that holds every value of two types: the rule by which files of different schemas become one.
+//! The type that holds every value of two types, which decides whether files of different schemas can be merged.
 //!
-//! Arrow's and DataFusion's own coercions serve comparisons: they make text of numbers, and floats of long integers. Here a
-//! type is only common where values come back from it as they were; the few pairs of which that depends on the values
-//! (64-bit integers beside floats, coarse times beside fine ones) are checked value by value in [`super::widen`].
+//! Coercions of Arrow and DataFusion serve comparisons: they turn numbers into text, and long integers into floats.
+//! Here a type is common only if values can be converted back unchanged. For a few pairs this depends on the values
+//! (64-bit integers with floats, coarse times with fine ones); [`super::widen`] checks those value by value.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use arrow::datatypes::{
 
 use super::fields::{common_field, common_fields};
 
-/// The zone of instants whose files name different ones: what is stored is UTC in each.
+/// The zone of timestamps whose files have different zones. All of them store UTC.
 const UTC: &str = "UTC";
 
-/// The type that holds the values of both, in any order of the two; none where there is no such type.
+/// The type that holds the values of both, independent of their order; `None` if there is none.
 pub(crate) fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
     use DataType::{
         Date32, Date64, Dictionary, Duration, FixedSizeList, LargeList, List, Map, Null, Struct, Timestamp,
@@ -28,7 +28,7 @@ pub(crate) fn common_type(left: &DataType, right: &DataType) -> Option<DataType>
         (Null, other) | (other, Null) => Some(widen_dictionary_keys(other)),
         (Dictionary(left_key, left), Dictionary(right_key, right)) => {
             let key = common_number(&widen_key(left_key), &widen_key(right_key))?;
-            // Keys that no dictionary has, such as decimals, are given up for the values themselves.
+            // If the common key type can't be a dictionary key, such as a decimal, plain values replace the dictionary.
             let values = common_type(left, right)?;
             Some(if key.is_dictionary_key_type() {
                 Dictionary(Box::new(key), Box::new(values))
@@ -63,7 +63,7 @@ pub(crate) fn common_type(left: &DataType, right: &DataType) -> Option<DataType>
     }
 }
 
-/// The type with keys of dictionaries that many files' values fit in: each file's dictionary is its own.
+/// The type with dictionary keys that are wide enough for the values of many files, which each have their own dictionary.
 pub(crate) fn widen_dictionary_keys(data_type: &DataType) -> DataType {
     let field = |field: &FieldRef| {
         let data_type = widen_dictionary_keys(field.data_type());
@@ -88,11 +88,11 @@ fn widen_key(key: &DataType) -> DataType {
 }
 
 fn finer(left: TimeUnit, right: TimeUnit) -> TimeUnit {
-    // Units are ordered from seconds on.
+    // Units are ordered from seconds to nanoseconds.
     left.max(right)
 }
 
-/// Times of day.
+/// The common type of times of day.
 fn common_time(left: &DataType, right: &DataType) -> Option<DataType> {
     let unit_of = |data_type: &DataType| match data_type {
         DataType::Time32(unit) | DataType::Time64(unit) => Some(*unit),
@@ -105,7 +105,7 @@ fn common_time(left: &DataType, right: &DataType) -> Option<DataType> {
     })
 }
 
-/// Text beside text, bytes beside bytes, however they are laid out.
+/// The common type of text with text and bytes with bytes, in any layout.
 fn common_bytes(left: &DataType, right: &DataType) -> Option<DataType> {
     use DataType::{Binary, BinaryView, FixedSizeBinary, LargeBinary, LargeUtf8, Utf8, Utf8View};
     match (left, right) {
@@ -118,7 +118,7 @@ fn common_bytes(left: &DataType, right: &DataType) -> Option<DataType> {
     }
 }
 
-/// Digits before and behind the point, and the least width, of a whole number or decimal.
+/// Digits before and after the decimal point, and the least width, of an integer or decimal.
 struct Digits {
     whole: i16,
     scale: i16,
@@ -188,7 +188,7 @@ fn common_integer(left: &DataType, right: &DataType) -> Option<DataType> {
     }
 }
 
-/// The least decimal that holds both, where one does.
+/// The smallest decimal type that holds both, if there is one.
 fn common_decimal(left: &DataType, right: &DataType) -> Option<DataType> {
     let (left, right) = (digits_of(left)?, digits_of(right)?);
     let scale = left.scale.max(right.scale);
@@ -208,7 +208,7 @@ fn common_decimal(left: &DataType, right: &DataType) -> Option<DataType> {
     }
 }
 
-/// Keys and values of two maps, whatever their writers call them.
+/// The common entries of two maps. Writers name keys and values differently.
 fn common_entries(left: &DataType, right: &DataType) -> Option<DataType> {
     let (DataType::Struct(left), DataType::Struct(right)) = (left, right) else { return None };
     let ([left_key, left_value], [right_key, right_value]) = (left.as_ref(), right.as_ref()) else {

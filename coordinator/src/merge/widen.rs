@@ -1,4 +1,4 @@
-//! Arrays and rows in the type that several files have in common, with the check that every value is still itself.
+//! Converts arrays and rows to the common type of several files, and checks that no value changed.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, FieldRef, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-/// `array` as `target`, the [common type](super::common_type) of its own and another.
+/// Converts `array` to `target`, the [common type](super::common_type) of its type and another.
 ///
 /// # Errors
-/// Where a value lies outside of what `target` holds; that all others are the same is for [`is_exact`] to say.
+/// A value is out of the range of `target`. [`is_exact`] checks that the other values did not change.
 pub(crate) fn widen(array: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError> {
     use DataType::{FixedSizeList, LargeList, List, Map, Null, Struct, Timestamp};
     if array.data_type() == target {
@@ -23,7 +23,7 @@ pub(crate) fn widen(array: &ArrayRef, target: &DataType) -> Result<ArrayRef, Arr
     Ok(match (array.data_type(), target) {
         (Null, _) => new_null_array(target, array.len()),
         (Timestamp(unit, _), Timestamp(target_unit, zone)) => {
-            // Instants stay what they are; arrow's own cast takes a time without a zone for local time.
+            // Instants do not change. Arrow's own cast would take a time without a zone as local time.
             let naive = cast(&cast(array, &DataType::Int64)?, &Timestamp(*unit, None))?;
             let instants = cast(&cast(&naive, &Timestamp(*target_unit, None))?, &DataType::Int64)?;
             cast(&instants, &Timestamp(*target_unit, zone.clone()))?
@@ -44,7 +44,7 @@ pub(crate) fn widen(array: &ArrayRef, target: &DataType) -> Result<ArrayRef, Arr
     })
 }
 
-/// Whether `after`, widened from `before`, gives back every value of it.
+/// Whether every value of `before` can be converted back from `after`.
 pub(crate) fn is_exact(before: &ArrayRef, after: &ArrayRef) -> bool {
     if before.data_type().is_null() {
         return after.logical_null_count() == before.len();
@@ -52,7 +52,7 @@ pub(crate) fn is_exact(before: &ArrayRef, after: &ArrayRef) -> bool {
     widen(after, before.data_type()).is_ok_and(|back| back.to_data() == before.to_data())
 }
 
-/// Whether every value of `batch` is itself in the types of `schema`, which has all its columns.
+/// Whether every value of `batch` stays the same in the types of `schema`, which has all its columns.
 pub(crate) fn keeps_all(batch: &RecordBatch, schema: &Schema) -> bool {
     let own = batch.schema_ref().fields().iter().zip(batch.columns());
     own.into_iter().all(|(field, before)| {
@@ -63,7 +63,7 @@ pub(crate) fn keeps_all(batch: &RecordBatch, schema: &Schema) -> bool {
     })
 }
 
-/// The rows of `batch` with the columns of `schema`; null in those it lacks.
+/// The rows of `batch` with the columns of `schema`. Missing columns are null.
 ///
 /// # Errors
 /// As [`widen`].
@@ -76,11 +76,11 @@ pub(crate) fn widen_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<Rec
 }
 
 fn cast(array: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError> {
-    // Not safe in arrow's sense: what does not fit is an error, not null.
+    // Arrow's `safe` mode would turn values out of range into null; here they are errors.
     cast_with_options(array, target, &CastOptions { safe: false, ..CastOptions::default() })
 }
 
-/// By names; a field that is not there is null.
+/// Matches fields by name. A missing field is null.
 fn widen_struct(array: &StructArray, fields: &Fields) -> Result<StructArray, ArrowError> {
     let columns = fields.iter().map(|field| match array.column_by_name(field.name()) {
         Some(column) => widen(column, field.data_type()),
@@ -90,10 +90,10 @@ fn widen_struct(array: &StructArray, fields: &Fields) -> Result<StructArray, Arr
     StructArray::try_new_with_length(fields.clone(), columns, array.nulls().cloned(), array.len())
 }
 
-/// By places: writers call keys and values differently.
+/// Matches fields by position, because writers name keys and values differently.
 fn widen_map(array: &MapArray, field: &FieldRef, is_sorted: bool) -> Result<MapArray, ArrowError> {
     let DataType::Struct(fields) = field.data_type() else {
-        return Err(ArrowError::CastError(format!("{field} holds no entries of a map")));
+        return Err(ArrowError::CastError(format!("{field} does not hold map entries")));
     };
     let entries = array.entries().columns().iter().zip(fields);
     let entries = entries.map(|(column, field)| widen(column, field.data_type()));

@@ -1,4 +1,5 @@
-//! Saves the firewall suite's rows, enriched, as a lake table by date; then reads it back and counts.
+//! Saves the rows of the firewall suite, with derived columns, as a lake table by date; then reads the table back and
+//! counts.
 
 mod remaining;
 mod staged;
@@ -38,31 +39,31 @@ use remaining::{Replaced, without_replaced};
 use staged::{StagedFile, Staging};
 
 const SOURCE_TABLE: &str = "CommonSecurityLog";
-/// Times that a date is saved at most, where other processes change the same date meanwhile.
+/// Most attempts to save a date that other processes change at the same time.
 const ATTEMPTS: u32 = 8;
-/// How long another process that began earlier is waited for, before it is taken to be dead.
+/// How long to wait for a process that started earlier before it counts as dead.
 const OTHER_SAVE_WAIT: Duration = Duration::from_secs(10);
 
-/// What was saved.
+/// The result of a save.
 #[derive(Debug, Default)]
 pub struct Saved {
-    /// Rows written now.
+    /// Rows written by this save.
     pub rows_written: u64,
-    /// Files written now.
+    /// Files written by this save.
     pub files_written: u64,
     /// Rows of the whole table, read back.
     pub rows_in_table: u64,
 }
 
-/// Saves the vendor's rows in `window` to the table `name`, with `TotalBytes` and `IsExternal`: each row once, in the folder of
-/// its own date, whatever was saved before.
+/// Saves the vendor's rows in `window` to the table `name`, with `TotalBytes` and `IsExternal`. Each row is saved once,
+/// in the folder of its own date, independent of what was saved before.
 ///
-/// Each date is one change. It replaces the saved rows of that vendor and window by those that the source has now; saved rows of other
-/// times stay, and so do those of a date of which the source has none in the window any more.
+/// Each date is one change. It replaces the saved rows of that vendor and window by those that the source has now.
+/// Saved rows of other times remain, and so do those of dates for which the source has no more rows in the window.
 ///
 /// # Errors
-/// [`Error::Config`] for a name without the suffix, or where the lake has no firewall table, and where either table has a log; [`Error::Busy`] where other
-/// processes keep changing a date. Dates saved before stay saved.
+/// [`Error::Config`] if the name lacks the suffix, the lake has no firewall table, or either table has a transaction log;
+/// [`Error::Busy`] if other processes keep changing a date. Dates that were already saved stay saved.
 pub async fn save(
     lake: &Lake,
     config: &Config,
@@ -94,41 +95,41 @@ pub async fn save(
     )))
 }
 
-/// Fails for a name that can't be one of a saved table.
+/// Checks that a name is valid for a saved table.
 ///
 /// # Errors
-/// [`Error::Config`] then.
+/// [`Error::Config`] if it is not.
 fn check_name(name: &str, config: &Config) -> Result<()> {
     let suffix = &config.save.suffix;
     let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !is_plain || !name.ends_with(suffix.as_str()) || name.len() == suffix.len() {
         return Err(Error::Config(format!(
-            "{name:?} can't be the name of a saved table: it takes letters, digits and _, and ends in {suffix}"
+            "{name:?} can't be the name of a saved table: use letters, digits and _, and the ending {suffix}"
         )));
     }
     if TableSpec::by_name(name).is_some() {
-        return Err(Error::Config(format!("{name} is a table that is read, not one to save to")));
+        return Err(Error::Config(format!("{name} is a table that Hindcast reads, not one to save to")));
     }
     Ok(())
 }
 
-/// The firewall table, with its dates as they are now.
+/// The firewall table, with its current dates.
 async fn source_of(lake: &Lake) -> Result<LakeTable> {
     let found = lake.tables(|table| table == SOURCE_TABLE).await?.all_readable(|_| String::new())?;
     found.into_iter().next().ok_or_else(|| Error::Config(format!("the lake has no table {SOURCE_TABLE}")))
 }
 
-/// All dates of a table.
+/// The window of all dates of a table.
 fn whole(table: &LakeTable) -> Result<Window> {
     match (table.dates.first(), table.dates.last()) {
         (Some(first), Some(last)) => {
             Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)
         }
-        _ => Err(Error::Config(format!("{} has no date", table.spec.name))),
+        _ => Err(Error::Config(format!("{} has no dates", table.spec.name))),
     }
 }
 
-/// What is to be saved, and where.
+/// What to save, and where.
 struct Saving<'a> {
     lake: &'a Lake,
     config: &'a Config,
@@ -138,8 +139,8 @@ struct Saving<'a> {
 }
 
 impl Saving<'_> {
-    /// Saves the rows of dates that are not `done`. False where other processes changed some since the saved files were
-    /// listed: what they saved may be newer than what was read of the source here.
+    /// Saves the rows of dates that are not `done`. False if other processes changed some dates since the saved files
+    /// were listed: they may have read newer rows of the source.
     async fn save(&self, done: &mut BTreeSet<NaiveDate>, saved: &mut Saved) -> Result<bool> {
         let target = self.lake.root().join(self.name);
         let before: BTreeMap<NaiveDate, Vec<LakeFile>> = table_files(&target).await?.into_iter().collect();
@@ -180,7 +181,7 @@ impl Saving<'_> {
         Ok(rows)
     }
 
-    /// Whether an error comes of a file that was listed and is no longer there.
+    /// Whether the cause of an error is a file that was listed and no longer exists.
     async fn is_of_file_gone(&self, error: &Error) -> Result<bool> {
         let Some(fault) = input_fault(error) else { return Ok(is_not_found(error)) };
         let path = Path::parse(&fault.file).unwrap_or_else(|_| fault.file.as_str().into());
@@ -194,7 +195,7 @@ impl Saving<'_> {
         Ok(true)
     }
 
-    /// Reads what is to be saved of a file of the source.
+    /// Reads the rows to save from a file of the source.
     async fn stage_file(
         &self,
         source: &LakeTable,
@@ -215,8 +216,8 @@ impl Saving<'_> {
         Ok(())
     }
 
-    /// Puts the staged rows of a date in place of those they replace, in one change; false where the saved files are no longer
-    /// those of `existing`, or another process changes them.
+    /// Replaces the saved rows of a date by the staged ones in one change. False if the saved files are no longer
+    /// `existing`, or another process changes them.
     async fn put_date(
         &self,
         date: NaiveDate,
@@ -236,7 +237,7 @@ impl Saving<'_> {
         let targets: Vec<Path> = (0..files.len()).map(target).collect();
         let change = Change::of(lake, &id, &targets, &remaining.replaced)?.exclusive();
         let put = async {
-            // No other save of the date is made beside from here on.
+            // From here on, no other save of the date can run at the same time.
             if files_of(&table, date).await? != existing {
                 return Ok(None);
             }
@@ -259,7 +260,7 @@ impl Saving<'_> {
     }
 }
 
-/// Whether an object was not there, where that is behind an error.
+/// Whether the cause of an error is that an object does not exist.
 fn is_not_found(error: &Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = cause {

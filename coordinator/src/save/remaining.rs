@@ -1,4 +1,4 @@
-//! What stays of a saved table's files when rows of a window are saved anew.
+//! Finds the rows of a saved table's files that remain when rows of a window are saved again.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,27 +16,27 @@ use object_store::path::Path;
 
 use super::staged::writer;
 
-/// The saved rows that are replaced: those of a vendor, a window, and the dates of which there are others now.
+/// The saved rows to replace: those of a vendor in a window, on dates that have new rows.
 pub(super) struct Replaced<'a> {
     pub(super) window: Window,
     pub(super) vendor: &'a str,
     pub(super) dates: BTreeSet<NaiveDate>,
 }
 
-/// What is left of files without rows that are replaced.
+/// The remaining rows of files with replaced rows.
 pub(super) struct Remaining {
-    /// Files that have such rows.
+    /// Files with rows that are replaced.
     pub(super) replaced: Vec<Path>,
-    /// Their other rows, file by file.
+    /// Temporary files with their other rows, one per file.
     pub(super) rewritten: Vec<PathBuf>,
     _folder: tempfile::TempDir,
 }
 
-/// Sorts out rows of saved files that are replaced. Files without any are left as they are.
+/// Separates the rows of saved files that are replaced. Files without such rows do not change.
 ///
 /// # Errors
-/// [`Error::Input`] where a file can't be read, [`Error::Storage`] where the store fails, [`Error::Io`] where a temporary file
-/// can't be written.
+/// [`Error::Input`] if a file can't be read, [`Error::Storage`] if the store fails, [`Error::Io`] if a temporary file can't be
+/// written.
 pub(super) async fn without_replaced(
     table: &Location,
     files: &[LakeFile],
@@ -57,7 +57,7 @@ pub(super) async fn without_replaced(
     Ok(remaining)
 }
 
-/// Writes the rows that stay; gives how many do not, and how many do.
+/// Writes the remaining rows. Returns how many rows are replaced, and how many remain.
 async fn write_rest(
     table: &Location,
     file: &LakeFile,
@@ -79,7 +79,7 @@ async fn write_rest(
 }
 
 impl Replaced<'_> {
-    /// Which rows of a saved file stay.
+    /// Which rows of a saved file remain.
     fn stays(&self, rows: &RecordBatch) -> Result<BooleanArray> {
         let as_type = |name: &str, kind: &DataType| {
             rows.column_by_name(name).map(|column| cast(column, kind).map_err(internal)).transpose()

@@ -1,4 +1,4 @@
-//! Rows that wait in a temporary folder, in files by their own date.
+//! Stages rows in a temporary folder, in files by date.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -16,26 +16,26 @@ use parquet::file::properties::WriterProperties;
 
 use crate::import::TARGET_FILE_BYTES;
 
-/// Rows of a row group.
+/// Rows per row group.
 const ROW_GROUP_ROWS: usize = 128 << 10;
 
-/// A file that waits to be put.
+/// A file to be uploaded.
 #[derive(Debug)]
 pub(super) struct StagedFile {
-    /// Where it waits.
+    /// Its path.
     pub(super) path: PathBuf,
     /// Its rows.
     pub(super) rows: u64,
 }
 
-/// All that waits, and the folder in which it does.
+/// The staged files, and their folder.
 pub(super) struct Staged {
     _folder: tempfile::TempDir,
-    /// By the date of all its rows.
+    /// Files by the date of their rows.
     pub(super) by_date: BTreeMap<NaiveDate, Vec<StagedFile>>,
 }
 
-/// Writes rows to files by their dates.
+/// Writes rows to files by date.
 pub(super) struct Staging {
     folder: tempfile::TempDir,
     open: BTreeMap<NaiveDate, Open>,
@@ -50,19 +50,19 @@ struct Open {
 }
 
 impl Staging {
-    /// An empty one.
+    /// Creates the temporary folder.
     ///
     /// # Errors
-    /// [`Error::Io`] where no temporary folder can be made.
+    /// [`Error::Io`] if the folder can't be created.
     pub(super) fn new() -> Result<Self> {
         let folder = tempfile::tempdir().map_err(Error::io("making a temporary folder"))?;
         Ok(Self { folder, open: BTreeMap::new(), done: BTreeMap::new(), files: 0 })
     }
 
-    /// Adds rows, but of the dates that are `done`, each to the file of its date.
+    /// Adds each row to the file of its date, except rows of dates that are `done`.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the rows have no such time in microseconds, [`Error::Io`] where a file can't be written.
+    /// [`Error::Internal`] if the rows have no such time in microseconds, [`Error::Io`] if a file can't be written.
     pub(super) fn write(
         &mut self,
         rows: &RecordBatch,
@@ -102,10 +102,10 @@ impl Staging {
         Ok(())
     }
 
-    /// Writes what is in memory, of which there would be a row group a date.
+    /// Writes the rows in memory, of which each date has a row group.
     ///
     /// # Errors
-    /// [`Error::Engine`] where a file can't be written.
+    /// [`Error::Engine`] if a file can't be written.
     pub(super) fn flush(&mut self) -> Result<()> {
         for open in self.open.values_mut() {
             open.writer.flush().map_err(|error| Error::Engine(error.into()))?;
@@ -121,10 +121,10 @@ impl Staging {
         Ok(())
     }
 
-    /// Ends all files.
+    /// Closes all files.
     ///
     /// # Errors
-    /// [`Error::Engine`] where a file can't be written.
+    /// [`Error::Engine`] if a file can't be written.
     pub(super) fn finish(mut self) -> Result<Staged> {
         for date in self.open.keys().copied().collect::<Vec<_>>() {
             self.close(date)?;
@@ -133,10 +133,10 @@ impl Staging {
     }
 }
 
-/// A writer of a file of saved rows, whose order is that of the source.
+/// A writer of a file of saved rows, in the order of the source.
 ///
 /// # Errors
-/// [`Error::Io`] where the file can't be made.
+/// [`Error::Io`] if the file can't be created.
 pub(super) fn writer(path: &std::path::Path, schema: SchemaRef) -> Result<ArrowWriter<File>> {
     let file = File::create(path).map_err(Error::io(format!("creating {}", path.display())))?;
     let level = ZstdLevel::try_new(1).map_err(|error| Error::Engine(error.into()))?;
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_wait_by_their_own_date() {
+    fn rows_are_staged_by_date() {
         let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![
             0,
             MICROS_PER_DAY,
