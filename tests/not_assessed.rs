@@ -333,13 +333,13 @@ fn a_quiet_scan_and_its_pages_say_so() {
         assert!(stderr(&output).contains(word), "{}", stderr(&output));
     }
     let report = fs::read_to_string(place.out().join("report.html")).expect("report.html");
-    for word in [">not assessed<", "This is no all-clear", "Fortinet (280)"] {
+    for word in [">not assessed<", "This is not an all-clear", "Fortinet (280)"] {
         assert!(report.contains(word), "{word}");
     }
     assert!(!report.contains("Nothing was found."));
     let view = View::start(&place.out(), &[]);
     for (path, words) in [
-        ("/", ["not assessed", "This is no all-clear", "Fortinet (280)"]),
+        ("/", ["not assessed", "This is not an all-clear", "Fortinet (280)"]),
         ("/coverage", ["Not everything could be read", "Palo Alto Networks", "Fortinet (280)"]),
     ] {
         let page = get(view.port, path).body;

@@ -129,7 +129,7 @@ fn an_entity_has_its_findings_whatever_form_of_its_name_is_given() {
     for asked in [name.to_owned(), name.to_uppercase()] {
         let page = view.get(&format!("/entity?kind={kind}&name={asked}"));
         assert!(page.body.contains(&format!("risk {} of 100", first["score"])), "{}", page.body);
-        assert!(page.body.contains("What makes the risk"));
+        assert!(page.body.contains("Contributions to the risk"));
     }
     assert_eq!(view.get("/entity?kind=user&name=nobody-at-all").status, 404);
     assert_eq!(view.get("/entity?kind=planet&name=mars").status, 404);

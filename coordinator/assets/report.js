@@ -1,4 +1,4 @@
-// Draws the charts of a report from the data beside them, and filters its list of findings. Nothing is fetched.
+// Draws the charts of a report from the data in the page, and filters its list of findings. It fetches nothing.
 "use strict";
 (() => {
   const charts = JSON.parse(document.getElementById("chart-data").textContent);
@@ -6,7 +6,7 @@
   const chartOf = (place) => charts[Number(place.dataset.chart)];
   const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
 
-  // The page has its length from the start, so that nothing jumps while charts come.
+  // Reserve the height of each chart, so that the page does not move while charts are drawn.
   for (const place of places) place.style.height = `${chartOf(place).layout.height}px`;
 
   const waiting = [...places];
@@ -23,7 +23,7 @@
   };
   drawAll();
 
-  // A sheet of paper is narrower than most windows.
+  // Paper is narrower than most windows.
   const fit = (width) => {
     while (drawNext());
     for (const place of places) Plotly.relayout(place, { width, autosize: width === null });

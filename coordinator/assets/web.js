@@ -1,4 +1,4 @@
-// Two conveniences; every page works without them. Parts that change are asked for again, and keys move through rows.
+// Two conveniences: parts of a page that change are reloaded, and keys move through rows. Every page works without them.
 "use strict";
 
 function poll(part) {
@@ -13,7 +13,7 @@ function poll(part) {
         return location.reload();
       }
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").body;
-      // Where nothing changed, nothing is touched: what has the focus keeps it.
+      // An unchanged part stays untouched, so that it keeps the focus.
       if (fresh.innerHTML.trim() !== part.dataset.shown) {
         const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
         part.dataset.shown = fresh.innerHTML.trim();
@@ -26,7 +26,7 @@ function poll(part) {
         return location.reload();
       }
     } catch {
-      // The server may be starting again.
+      // The server may be restarting.
     }
     setTimeout(again, wait);
   }

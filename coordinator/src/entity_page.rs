@@ -1,4 +1,4 @@
-//! What a person sees of an investigated entity: who it is, what was found, what it did, whom it talks to, what was read.
+//! The terminal page of an investigated entity: its names, findings, relations, activity and peers, and the data read.
 
 use hindcast_common::format::format_bytes;
 use std::cmp::Reverse;
@@ -11,13 +11,13 @@ use hindcast_common::time::format_micros;
 
 use crate::scan::{EntitySummary, ResultTable, ScanResult, TOO_MANY};
 
-/// Lines shown of each part; the rest is counted, and is whole in the result tables.
+/// Lines per part. The others are counted; the result tables have all.
 const SHOWN: usize = 8;
 
-/// Prints the page of the entity that `result` is of; nothing where it is of all rows.
+/// Prints the page of the investigated entity, if `result` has one.
 ///
 /// # Errors
-/// Where a result table can't be read.
+/// If a result table can't be read.
 pub fn print_entity_page(result: &ScanResult) -> Result<()> {
     let Some(entity) = &result.report.summary.entity else { return Ok(()) };
     for line in page(result, entity)? {
@@ -44,13 +44,13 @@ fn page(result: &ScanResult, entity: &EntitySummary) -> Result<Vec<String>> {
         let risk = &entity.risk;
         lines.push(format!("{:<10}{} of 100, {}", "risk", risk.score, risk.level.name()));
         section(&mut lines, "findings", findings(result, entity));
-        section(&mut lines, "tied to", ties(&batches_of(result, "entity_ties")?));
+        section(&mut lines, "related", relations(&batches_of(result, "entity_ties")?));
         section(&mut lines, "did", activity(&batches_of(result, "entity_activity")?));
-        section(&mut lines, "talks to", peers(&batches_of(result, "entity_peers")?));
+        section(&mut lines, "contacts", peers(&batches_of(result, "entity_peers")?));
         section(&mut lines, "places", places(&batches_of(result, "user_activity_map")?));
     }
     lines.push(format!(
-        "{:<10}{} of {} row groups, {} of {}; {} table dates passed over",
+        "{:<10}{} of {} row groups, {} of {}; {} table dates skipped",
         "read",
         read.row_groups_read,
         read.row_groups,
@@ -79,7 +79,7 @@ fn shortened(parts: &[String], separator: &str) -> String {
     }
 }
 
-/// Findings with what they add to the risk, most first.
+/// Findings with their points of the risk, most first.
 fn findings(result: &ScanResult, entity: &EntitySummary) -> Vec<String> {
     let parts = entity.risk.contributions.iter().map(|part| (part.from.as_str(), part.points));
     let points: BTreeMap<&str, u64> = parts.collect();
@@ -94,7 +94,7 @@ fn findings(result: &ScanResult, entity: &EntitySummary) -> Vec<String> {
     lines.collect()
 }
 
-/// The batches of a result table; none where it is not there.
+/// The batches of a result table; empty if the table does not exist.
 fn batches_of(result: &ScanResult, table: &str) -> Result<Vec<RecordBatch>> {
     let found = result.tables.iter().find(|known| known.name == table);
     found.map_or_else(|| Ok(Vec::new()), ResultTable::batches)
@@ -108,41 +108,41 @@ fn count(row: &Row<'_>, column: &str) -> u64 {
     row.integer(column).unwrap_or_default().unsigned_abs()
 }
 
-/// What is known of one tied name over the days.
+/// A related name over several days.
 #[derive(Default)]
-struct Tied {
+struct RelatedName {
     days: BTreeSet<i64>,
     rows: u64,
     most_shared: u64,
     is_shared: bool,
 }
 
-fn ties(batches: &[RecordBatch]) -> Vec<String> {
-    let mut by_name: BTreeMap<(&str, &str), Tied> = BTreeMap::new();
+fn relations(batches: &[RecordBatch]) -> Vec<String> {
+    let mut by_name: BTreeMap<(&str, &str), RelatedName> = BTreeMap::new();
     for row in rows(batches) {
         let (Some(kind), Some(name), Some(day)) = (row.text("kind"), row.text("name"), row.micros("date"))
         else {
             continue;
         };
-        let tied = by_name.entry((kind, name)).or_default();
-        tied.days.insert(day);
-        tied.rows += count(&row, "rows");
-        tied.most_shared = tied.most_shared.max(count(&row, "degree"));
-        tied.is_shared |= row.text("followed") == Some(TOO_MANY);
+        let related = by_name.entry((kind, name)).or_default();
+        related.days.insert(day);
+        related.rows += count(&row, "rows");
+        related.most_shared = related.most_shared.max(count(&row, "degree"));
+        related.is_shared |= row.text("followed") == Some(TOO_MANY);
     }
     let mut by_rows: Vec<_> = by_name.into_iter().collect();
-    by_rows.sort_by_key(|(name, tied)| (Reverse(tied.rows), *name));
-    let lines = by_rows.into_iter().map(|((kind, name), tied)| {
-        let dates = [tied.days.first(), tied.days.last()].map(|day| format_date(day.copied()));
-        let days = match tied.days.len() {
+    by_rows.sort_by_key(|(name, related)| (Reverse(related.rows), *name));
+    let lines = by_rows.into_iter().map(|((kind, name), related)| {
+        let dates = [related.days.first(), related.days.last()].map(|day| format_date(day.copied()));
+        let days = match related.days.len() {
             1 => dates[0].clone(),
             count => format!("{} to {} ({count} days)", dates[0], dates[1]),
         };
-        let shared = match tied.is_shared {
-            true => format!("; shared by {}, so it stands for nobody", tied.most_shared),
+        let shared = match related.is_shared {
+            true => format!("; shared by {}, so it identifies nobody", related.most_shared),
             false => String::new(),
         };
-        format!("{kind:<7} {name}: {} rows, {days}{shared}", tied.rows)
+        format!("{kind:<7} {name}: {} rows, {days}{shared}", related.rows)
     });
     lines.collect()
 }

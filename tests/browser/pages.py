@@ -186,7 +186,7 @@ def the_cluster(watched, url, worker):
     watched.shoot("finding")
 
     page.locator(".who .entity").first.click()
-    expect(page.get_by_role("heading", name="What makes the risk")).to_be_visible()
+    expect(page.get_by_role("heading", name="Contributions to the risk")).to_be_visible()
     watched.shoot("entity")
     page.get_by_role("link", name="Incidents", exact=True).click()
     watched.shoot("incidents")

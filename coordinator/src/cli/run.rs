@@ -14,7 +14,7 @@ use crate::lake_access::Access;
 use crate::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
 use crate::own_detections::DetectionPolicy;
 use crate::scan::{PlanOutline, RunOptions, ScanResult, Summary, prepare, run_scan, units_of};
-use crate::sinks::{RunEnd, Sink, tell_all};
+use crate::sinks::{RunEnd, Sink, send_to_all};
 use crate::terminal;
 
 /// Which rows are looked at, how, and where the results go.
@@ -91,7 +91,7 @@ impl RunArguments {
             terminal::print_replaced(&result.report.summary.coverage.replaced_state);
         }
         // The results are there, whatever becomes of this.
-        let deliveries = tell_all(sinks, RunEnd { job: "", outcome: Ok(&result) }).await;
+        let deliveries = send_to_all(sinks, RunEnd { job: "", outcome: Ok(&result) }).await;
         if self.scan_options.prints_text() {
             terminal::print_deliveries(&deliveries);
         }

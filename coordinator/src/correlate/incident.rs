@@ -1,4 +1,4 @@
-//! Incidents of linked findings, ordered along the kill chain, each with what ties it.
+//! Groups linked findings into incidents, ordered along the kill chain, with their relations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +10,16 @@ use hindcast_common::time::MICROS_PER_DAY;
 use serde::{Deserialize, Serialize};
 
 use super::groups::Groups;
-use super::links::{Hubs, Keys, Link, Placed, shared, tied};
+use super::links::{EntityKeys, Hubs, Link, Placed, by_rows_of_a_day, by_shared_entity};
 use super::{EntityRelation, Prevalence};
 use crate::risk::{Assessed, Assessor};
 
-/// Findings that tell one story.
+/// Related findings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Incident {
-    /// Hash of its first finding: it stays the same when later findings join.
+    /// A hash of its first finding. It stays the same when later findings join.
     pub id: String,
-    /// Its risk, 0 to 100, and what makes it up.
+    /// Its risk, 0 to 100, and the contributions.
     #[serde(flatten)]
     pub risk: Assessed,
     /// Severity of its worst finding.
@@ -28,27 +28,28 @@ pub struct Incident {
     pub first_seen: Option<String>,
     /// Last instant of its findings, RFC 3339.
     pub last_seen: Option<String>,
-    /// Suites that take part.
+    /// Suites of its findings.
     pub suites: BTreeSet<Suite>,
-    /// Tactics that its findings show.
+    /// Tactics of its findings.
     pub tactics: BTreeSet<Tactic>,
-    /// Stages of the kill chain, in its order.
+    /// Phases of the kill chain, in order.
     pub stages: BTreeSet<KillChainPhase>,
-    /// Everybody and everything that its findings name.
+    /// The entities of its findings.
     pub entities: BTreeSet<Entity>,
-    /// What ties its findings.
-    pub ties: Vec<Relation>,
+    /// The relations between its findings.
+    #[serde(rename = "ties")]
+    pub relations: Vec<Relation>,
     /// Ids of all findings, along the kill chain and then by time.
     pub findings: Vec<String>,
 }
 
-/// Why findings belong together.
+/// A relation between findings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Relation {
-    /// The entity that all of them name; with `other`, the one by way of which they are tied.
+    /// The entity that all findings name or, with `other`, the hub through which they are related.
     #[serde(flatten)]
     pub entity: Entity,
-    /// What rows name together with it.
+    /// The entity that rows name together with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other: Option<Entity>,
     /// Those rows.
@@ -58,7 +59,7 @@ pub struct Relation {
     pub findings: Vec<String>,
 }
 
-/// Rows that tie two entities.
+/// Rows that name two entities together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RelationRows {
     /// Their table.
@@ -67,17 +68,17 @@ pub struct RelationRows {
     pub date: String,
     /// Their number.
     pub rows: u64,
-    /// How many the entity is tied to that day in that table.
+    /// The number of names related to the entity on that day in that table.
     pub degree: u64,
 }
 
-/// An address or account that several findings name, and that is too common to tie them.
+/// An address or account that several findings name and that is too common to relate them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hub {
-    /// Which.
+    /// The entity.
     #[serde(flatten)]
     pub entity: Entity,
-    /// Most that it is tied to on a day, or sources that talk to it.
+    /// The largest number of names related to it on a day, or of sources that contact it.
     pub degree: u64,
     /// Findings that name it.
     pub findings: u64,
@@ -88,32 +89,33 @@ impl Relation {
         Self { entity: entity.clone(), other: None, rows: None, findings }
     }
 
-    pub(super) fn by_rows(tie: &EntityRelation, findings: Vec<String>) -> Self {
+    pub(super) fn by_rows(relation: &EntityRelation, findings: Vec<String>) -> Self {
         let rows = RelationRows {
-            table: tie.table.clone(),
-            date: tie.date.clone(),
-            rows: tie.rows,
-            degree: tie.degree,
+            table: relation.table.clone(),
+            date: relation.date.clone(),
+            rows: relation.rows,
+            degree: relation.degree,
         };
-        Self { entity: tie.hub.clone(), other: Some(tie.other.clone()), rows: Some(rows), findings }
+        Self { entity: relation.hub.clone(), other: Some(relation.other.clone()), rows: Some(rows), findings }
     }
 }
 
-/// The incidents among `findings`, worst first, and what was too common to tie any.
+/// The incidents among `findings`, worst first, and the hubs that are too common to relate findings.
 pub fn incidents_of(
     findings: &[Finding],
-    ties: &[EntityRelation],
+    relations: &[EntityRelation],
     prevalence: &Prevalence,
     assessor: &Assessor<'_>,
     config: &Config,
 ) -> (Vec<Incident>, Vec<Hub>) {
     let placed: Vec<Placed<'_>> = findings.iter().filter_map(Placed::of).collect();
     let named = placed.iter().flat_map(|place| &place.finding.entities);
-    let keys = Keys::of(named.chain(ties.iter().flat_map(|tie| [&tie.hub, &tie.other])));
-    let hubs = Hubs::of(&placed, ties, prevalence, &keys, config.incidents.max_shared);
+    let keys =
+        EntityKeys::of(named.chain(relations.iter().flat_map(|relation| [&relation.hub, &relation.other])));
+    let hubs = Hubs::of(&placed, relations, prevalence, &keys, config.incidents.max_shared);
     let within_us = config.incidents.within.0.unwrap_or(i64::MAX).max(MICROS_PER_DAY / 24);
-    let mut links = shared(&placed, &keys, &hubs, within_us);
-    links.extend(tied(&placed, ties, &keys, &hubs));
+    let mut links = by_shared_entity(&placed, &keys, &hubs, within_us);
+    links.extend(by_rows_of_a_day(&placed, relations, &keys, &hubs));
 
     let mut groups = Groups::new(placed.len());
     for link in &links {
@@ -130,8 +132,8 @@ pub fn incidents_of(
     let mut incidents: Vec<Incident> = members
         .into_iter()
         .filter_map(|(root, members)| {
-            let is_telling = |place: &Placed<'_>| !hubs.are_named_by(place, &keys);
-            incident(&placed, &members, links_of.get(&root)?, assessor, &is_telling)
+            let is_specific = |place: &Placed<'_>| !hubs.are_named_by(place, &keys);
+            incident(&placed, &members, links_of.get(&root)?, assessor, &is_specific)
         })
         .collect();
     incidents.sort_by(|left, right| {
@@ -141,20 +143,20 @@ pub fn incidents_of(
     (incidents, hubs.named_by_several(&placed, &keys))
 }
 
-/// The incident of these findings; `None` where they are of one suite and one tactic.
+/// The incident of these findings. `None` if they have only one suite and one tactic.
 fn incident(
     placed: &[Placed<'_>],
     members: &[usize],
     links: &[&Link],
     assessor: &Assessor<'_>,
-    is_telling: &dyn Fn(&Placed<'_>) -> bool,
+    is_specific: &dyn Fn(&Placed<'_>) -> bool,
 ) -> Option<Incident> {
     let findings: Vec<&Finding> = members.iter().map(|index| placed[*index].finding).collect();
-    // What everybody does, such as asking an update server at regular times, makes no incident of what else a host does.
-    let telling = members.iter().map(|index| &placed[*index]).filter(|place| is_telling(place));
-    let telling: Vec<&Finding> = telling.map(|place| place.finding).collect();
-    let suites: BTreeSet<Suite> = telling.iter().map(|finding| finding.suite).collect();
-    let tactics: BTreeSet<Tactic> = telling.iter().filter_map(|finding| finding.tactic()).collect();
+    // Findings about hubs, such as a beacon to an update server that everybody uses, do not turn other findings into an incident.
+    let specific = members.iter().map(|index| &placed[*index]).filter(|place| is_specific(place));
+    let specific: Vec<&Finding> = specific.map(|place| place.finding).collect();
+    let suites: BTreeSet<Suite> = specific.iter().map(|finding| finding.suite).collect();
+    let tactics: BTreeSet<Tactic> = specific.iter().filter_map(|finding| finding.tactic()).collect();
     if suites.len() < 2 && tactics.len() < 2 {
         return None;
     }
@@ -174,14 +176,14 @@ fn incident(
         tactics,
         stages: findings.iter().map(|finding| finding.stage).collect(),
         entities: findings.iter().flat_map(|finding| finding.entities.iter().cloned()).collect(),
-        ties: in_order(links),
+        relations: in_order(links),
         findings: chain.iter().map(|index| id_of(index).to_owned()).collect(),
     })
 }
 
-/// Ties in an order of their own: by entity, then by rows.
+/// The relations ordered by entity, then by rows.
 fn in_order(links: &[&Link]) -> Vec<Relation> {
-    let mut ties: Vec<Relation> = links.iter().map(|link| link.tie.clone()).collect();
-    ties.sort();
-    ties
+    let mut relations: Vec<Relation> = links.iter().map(|link| link.relation.clone()).collect();
+    relations.sort();
+    relations
 }

@@ -1,4 +1,4 @@
-//! What links findings: an entity they share within the time window, or rows of a day that tie two entities of theirs.
+//! Links between findings: an entity that they share within a span of time, or rows of a day that relate two of their entities.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,14 +9,14 @@ use hindcast_common::time::{MICROS_PER_DAY, parse_time_us};
 use super::incident::{Hub, Relation};
 use super::{EntityRelation, Prevalence};
 
-/// First and last instant of a finding, in microseconds since 1970; `None` where it tells no first.
+/// First and last instant of a finding, in microseconds since 1970. `None` without a first instant.
 pub(crate) fn span_us(finding: &Finding) -> Option<(i64, i64)> {
     let first_us = parse_time_us(finding.first_seen.as_deref()?)?;
     let last_us = finding.last_seen.as_deref().and_then(parse_time_us).unwrap_or(first_us);
     Some((first_us, last_us.max(first_us)))
 }
 
-/// A finding with its place in time.
+/// A finding with its span of time.
 pub(super) struct Placed<'a> {
     pub(super) finding: &'a Finding,
     pub(super) first_us: i64,
@@ -34,22 +34,22 @@ impl<'a> Placed<'a> {
     }
 }
 
-/// Findings that belong together, and why.
+/// Related findings, and their relation.
 pub(super) struct Link {
     /// Indices of the findings, at least two.
     pub(super) findings: Vec<usize>,
-    pub(super) tie: Relation,
+    pub(super) relation: Relation,
 }
 
-/// Whom an entity is, where two domains may have an account of the same name.
+/// The identity of an entity. Two domains may have an account of the same name.
 type Key = (EntityKind, String, Option<String>);
 
-/// Entities under their keys: an account without a domain is that of the only domain that is seen with it.
-pub(super) struct Keys {
+/// Maps entities to keys. An account without a domain gets the only domain that is seen with its name.
+pub(super) struct EntityKeys {
     domains: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Keys {
+impl EntityKeys {
     pub(super) fn of<'a>(entities: impl Iterator<Item = &'a Entity>) -> Self {
         let mut domains: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for entity in entities {
@@ -74,15 +74,15 @@ impl Keys {
     }
 }
 
-/// Addresses and accounts too common to tie anything.
+/// Addresses and accounts that are too common to relate findings.
 pub(super) struct Hubs(BTreeMap<Key, (Entity, u64)>);
 
 impl Hubs {
     pub(super) fn of(
         placed: &[Placed<'_>],
-        ties: &[EntityRelation],
+        relations: &[EntityRelation],
         prevalence: &Prevalence,
-        keys: &Keys,
+        keys: &EntityKeys,
         max_shared: u64,
     ) -> Self {
         let mut hubs: BTreeMap<Key, (Entity, u64)> = BTreeMap::new();
@@ -90,10 +90,10 @@ impl Hubs {
             if degree > max_shared {
                 let known = hubs.entry(keys.key(entity)).or_insert_with(|| (entity.clone(), degree));
                 known.1 = known.1.max(degree);
-                fuller(&mut known.0, entity);
+                keep_fuller(&mut known.0, entity);
             }
         };
-        ties.iter().for_each(|tie| note(&tie.hub, tie.degree));
+        relations.iter().for_each(|relation| note(&relation.hub, relation.degree));
         for entity in placed.iter().flat_map(|place| &place.finding.entities) {
             note(entity, prevalence.of(entity).unwrap_or_default());
         }
@@ -104,13 +104,13 @@ impl Hubs {
         self.0.contains_key(key)
     }
 
-    /// Whether a finding names one of them.
-    pub(super) fn are_named_by(&self, place: &Placed<'_>, keys: &Keys) -> bool {
+    /// Whether a finding names a hub.
+    pub(super) fn are_named_by(&self, place: &Placed<'_>, keys: &EntityKeys) -> bool {
         place.finding.entities.iter().any(|entity| self.has(&keys.key(entity)))
     }
 
-    /// Those that several findings name, with how many.
-    pub(super) fn named_by_several(&self, placed: &[Placed<'_>], keys: &Keys) -> Vec<Hub> {
+    /// The hubs that several findings name, with the number of findings.
+    pub(super) fn named_by_several(&self, placed: &[Placed<'_>], keys: &EntityKeys) -> Vec<Hub> {
         let mut named: BTreeMap<Key, u64> = BTreeMap::new();
         for entity in placed.iter().flat_map(|place| &place.finding.entities) {
             *named.entry(keys.key(entity)).or_default() += 1;
@@ -123,16 +123,21 @@ impl Hubs {
     }
 }
 
-/// Runs of findings that name the same entity, each within `within_us` of the one before.
-pub(super) fn shared(placed: &[Placed<'_>], keys: &Keys, hubs: &Hubs, within_us: i64) -> Vec<Link> {
+/// Links between findings that name the same entity, each within `within_us` of the previous one.
+pub(super) fn by_shared_entity(
+    placed: &[Placed<'_>],
+    keys: &EntityKeys,
+    hubs: &Hubs,
+    within_us: i64,
+) -> Vec<Link> {
     let mut by_entity: BTreeMap<Key, (Entity, Vec<usize>)> = BTreeMap::new();
     for (index, place) in placed.iter().enumerate() {
         for entity in &place.finding.entities {
             let key = keys.key(entity);
-            // A storage host or its URL is everybody's; who sends there is what ties.
+            // A storage host or its URL is used by many; the sender relates findings.
             if entity.kind != EntityKind::Url && !hubs.has(&key) {
                 let named = by_entity.entry(key).or_insert_with(|| (entity.clone(), Vec::new()));
-                fuller(&mut named.0, entity);
+                keep_fuller(&mut named.0, entity);
                 named.1.push(index);
             }
         }
@@ -144,8 +149,8 @@ pub(super) fn shared(placed: &[Placed<'_>], keys: &Keys, hubs: &Hubs, within_us:
         let mut run_end_us = i64::MIN;
         let mut close = |run: Vec<usize>| {
             if run.len() > 1 {
-                let tie = Relation::shared(&entity, ids(placed, &run));
-                links.push(Link { findings: run, tie });
+                let relation = Relation::shared(&entity, ids(placed, &run));
+                links.push(Link { findings: run, relation });
             }
         };
         for index in indices {
@@ -161,8 +166,13 @@ pub(super) fn shared(placed: &[Placed<'_>], keys: &Keys, hubs: &Hubs, within_us:
     links
 }
 
-/// Findings of a day whose entities rows of that day name together, directly or over a third entity.
-pub(super) fn tied(placed: &[Placed<'_>], ties: &[EntityRelation], keys: &Keys, hubs: &Hubs) -> Vec<Link> {
+/// Links between findings of a day whose entities rows of that day name together, directly or through a third entity.
+pub(super) fn by_rows_of_a_day(
+    placed: &[Placed<'_>],
+    relations: &[EntityRelation],
+    keys: &EntityKeys,
+    hubs: &Hubs,
+) -> Vec<Link> {
     let mut named: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
     for (index, place) in placed.iter().enumerate() {
         for entity in &place.finding.entities {
@@ -173,39 +183,39 @@ pub(super) fn tied(placed: &[Placed<'_>], ties: &[EntityRelation], keys: &Keys, 
         let indices = named.get(key).into_iter().flatten().copied();
         indices.filter(|index| placed[*index].is_active_on(day)).collect()
     };
-    // All that an address or account is tied to on a day belongs together, by way of it.
+    // All names that are related to an address or account on a day are related to each other through it.
     let mut by_hub: BTreeMap<(i64, Key), Vec<&EntityRelation>> = BTreeMap::new();
-    for tie in ties {
-        let key = keys.key(&tie.hub);
-        if !hubs.has(&key) && !hubs.has(&keys.key(&tie.other)) {
-            by_hub.entry((tie.day, key)).or_default().push(tie);
+    for relation in relations {
+        let key = keys.key(&relation.hub);
+        if !hubs.has(&key) && !hubs.has(&keys.key(&relation.other)) {
+            by_hub.entry((relation.day, key)).or_default().push(relation);
         }
     }
     let mut links = Vec::new();
-    for ((day, hub), ties) in by_hub {
+    for ((day, hub), relations) in by_hub {
         let mut through: BTreeSet<usize> = active(&hub, day).into_iter().collect();
         let mut joining = Vec::new();
-        for tie in ties {
-            let others = active(&keys.key(&tie.other), day);
+        for relation in relations {
+            let others = active(&keys.key(&relation.other), day);
             if !others.is_empty() {
                 through.extend(others);
-                joining.push(tie);
+                joining.push(relation);
             }
         }
         let mut findings: Vec<usize> = through.into_iter().collect();
         findings.sort_by_key(|index| (placed[*index].first_us, &placed[*index].finding.id));
         if findings.len() > 1 {
-            for tie in joining {
-                let tie = Relation::by_rows(tie, ids(placed, &findings));
-                links.push(Link { findings: findings.clone(), tie });
+            for relation in joining {
+                let relation = Relation::by_rows(relation, ids(placed, &findings));
+                links.push(Link { findings: findings.clone(), relation });
             }
         }
     }
     links
 }
 
-/// Keeps the fuller name of one entity, whichever comes first.
-fn fuller(known: &mut Entity, other: &Entity) {
+/// Replaces `known` by the fuller form of its name.
+fn keep_fuller(known: &mut Entity, other: &Entity) {
     if other > known {
         *known = other.clone();
     }

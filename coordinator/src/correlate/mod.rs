@@ -1,5 +1,5 @@
-//! Incidents: findings of several suites or tactics that belong together by an entity they share, or by two entities that
-//! rows of the same day name together.
+//! Incidents: findings of several suites or tactics that are related. Findings are related if they share an entity, or if rows
+//! of the same day name two of their entities together.
 
 mod groups;
 mod incident;
@@ -12,23 +12,23 @@ pub use hindcast_common::findings::Prevalence;
 pub use incident::{Hub, Incident, Relation, incidents_of};
 pub(crate) use links::span_us;
 
-/// Rows of a day that name two entities together.
+/// Two entities that rows of a day name together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntityRelation {
     /// The table of the rows.
     pub table: String,
     /// The day, UTC.
     pub date: String,
-    /// The same in whole days since 1970.
+    /// The day, in whole days since 1970.
     #[serde(skip)]
     pub day: i64,
     /// The address or account.
     pub hub: Entity,
-    /// What it is tied to.
+    /// The device, user or other name.
     pub other: Entity,
     /// Rows that name both.
     pub rows: u64,
-    /// How many the address or account is tied to that day in that table.
+    /// The number of names related to the address or account on that day in that table.
     pub degree: u64,
 }
 

@@ -43,7 +43,7 @@ fn finding(id: &str, stage: KillChainPhase, time: &str, named: &[(EntityKind, &s
     }
 }
 
-fn tie(date: &str, hub: (EntityKind, &str), other: (EntityKind, &str), degree: u64) -> EntityRelation {
+fn relation(date: &str, hub: (EntityKind, &str), other: (EntityKind, &str), degree: u64) -> EntityRelation {
     EntityRelation {
         table: "DeviceNetworkEvents".into(),
         date: date.into(),
@@ -57,19 +57,19 @@ fn tie(date: &str, hub: (EntityKind, &str), other: (EntityKind, &str), degree: u
 
 fn incidents(
     findings: &[Finding],
-    ties: &[EntityRelation],
+    relations: &[EntityRelation],
     prevalence: &Prevalence,
 ) -> (Vec<Incident>, Vec<Hub>) {
     let config = Config::load("default", &[]).unwrap();
-    incidents_of(findings, ties, prevalence, &Assessor::new(&config, prevalence), &config)
+    incidents_of(findings, relations, prevalence, &Assessor::new(&config, prevalence), &config)
 }
 
-fn of(findings: &[Finding], ties: &[EntityRelation]) -> Vec<Incident> {
-    incidents(findings, ties, &Prevalence::default()).0
+fn of(findings: &[Finding], relations: &[EntityRelation]) -> Vec<Incident> {
+    incidents(findings, relations, &Prevalence::default()).0
 }
 
 #[test]
-fn stages_of_one_device_within_a_day_are_one_incident_along_the_kill_chain() {
+fn findings_of_one_device_within_a_day_are_one_incident_along_the_kill_chain() {
     let incidents = of(
         &[
             finding(
@@ -86,21 +86,21 @@ fn stages_of_one_device_within_a_day_are_one_incident_along_the_kill_chain() {
     );
     assert_eq!(incidents.len(), 1);
     assert_eq!(incidents[0].findings, ["staging", "egress"]);
-    assert_eq!(incidents[0].ties[0].entity.name, "ws-1");
+    assert_eq!(incidents[0].relations[0].entity.name, "ws-1");
     assert_eq!(incidents[0].first_seen.as_deref(), Some("2026-01-01T09:00:00Z"));
 }
 
 #[test]
-fn one_tactic_of_one_suite_alone_is_no_incident() {
+fn one_tactic_of_one_suite_is_not_an_incident() {
     let staging =
         |id: &str| finding(id, KillChainPhase::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "ws-1")]);
     assert!(of(&[staging("a"), staging("b")], &[]).is_empty());
     assert!(of(&[], &[]).is_empty());
 }
 
-/// Staging on a device, a beacon of its address, a mailbox opened by its user: three names, tied by rows of the day.
+/// Staging on a device, a beacon of its address, a mailbox opened by its user: three names that rows of the day relate.
 #[test]
-fn rows_that_name_two_entities_tie_suites_together() {
+fn rows_that_name_two_entities_relate_findings_of_several_suites() {
     let findings = [
         finding(
             "mailbox",
@@ -116,16 +116,16 @@ fn rows_that_name_two_entities_tie_suites_together() {
             &[(IP, "10.0.0.1"), (IP, "198.51.100.7")],
         ),
     ];
-    let ties = [
-        tie("2026-01-01", (IP, "10.0.0.1"), (DEVICE, "WS-1"), 1),
-        tie("2026-01-01", (IP, "10.0.0.1"), (USER, "CORP\\ada"), 1),
+    let relations = [
+        relation("2026-01-01", (IP, "10.0.0.1"), (DEVICE, "WS-1"), 1),
+        relation("2026-01-01", (IP, "10.0.0.1"), (USER, "CORP\\ada"), 1),
     ];
-    let incidents = of(&findings, &ties);
+    let incidents = of(&findings, &relations);
     assert_eq!(incidents.len(), 1);
     assert_eq!(incidents[0].findings, ["staging", "beacon", "mailbox"]);
-    let rows: Vec<_> = incidents[0].ties.iter().filter_map(|tie| tie.rows.as_ref()).collect();
+    let rows: Vec<_> = incidents[0].relations.iter().filter_map(|relation| relation.rows.as_ref()).collect();
     assert!(rows.len() == 2 && rows.iter().all(|rows| rows.date == "2026-01-01" && rows.rows == 3));
-    assert!(of(&findings, &ties[..1]).iter().all(|incident| incident.findings.len() == 2));
+    assert!(of(&findings, &relations[..1]).iter().all(|incident| incident.findings.len() == 2));
 }
 
 /// An address that two devices had on different days joins neither to the other.
@@ -135,20 +135,20 @@ fn an_address_that_moved_does_not_join_its_devices() {
         finding("on a", KillChainPhase::Staging, "2026-01-01T10:00:00Z", &[(DEVICE, "a")]),
         finding("on b", KillChainPhase::Upload, "2026-01-02T09:00:00Z", &[(DEVICE, "b")]),
     ];
-    let ties = [
-        tie("2026-01-01", (IP, "10.0.0.1"), (DEVICE, "a"), 1),
-        tie("2026-01-02", (IP, "10.0.0.1"), (DEVICE, "b"), 1),
+    let relations = [
+        relation("2026-01-01", (IP, "10.0.0.1"), (DEVICE, "a"), 1),
+        relation("2026-01-02", (IP, "10.0.0.1"), (DEVICE, "b"), 1),
     ];
-    assert!(of(&findings, &ties).is_empty());
+    assert!(of(&findings, &relations).is_empty());
     // On one day they would be.
-    let same_day = [ties[0].clone(), tie("2026-01-01", (IP, "10.0.0.1"), (DEVICE, "b"), 2)];
+    let same_day = [relations[0].clone(), relation("2026-01-01", (IP, "10.0.0.1"), (DEVICE, "b"), 2)];
     let moved = finding("on b", KillChainPhase::Upload, "2026-01-01T12:00:00Z", &[(DEVICE, "b")]);
     assert_eq!(of(&[findings[0].clone(), moved], &same_day).len(), 1);
 }
 
-/// A proxy that many devices go through, and a server that many sources talk to, tie nothing, and are shown.
+/// A proxy that many devices use and a server that many sources contact are hubs: they relate no findings.
 #[test]
-fn what_everybody_shares_ties_nothing() {
+fn hubs_relate_no_findings() {
     let proxied = |id: &str, stage, device| finding(id, stage, "2026-01-01T10:00:00Z", &[(DEVICE, device)]);
     let findings = [
         proxied("on a", KillChainPhase::Staging, "a"),
@@ -166,16 +166,16 @@ fn what_everybody_shares_ties_nothing() {
             &[(IP, "10.0.0.2"), (IP, "198.51.100.7")],
         ),
     ];
-    let through = |device| tie("2026-01-01", (IP, "10.0.0.254"), (DEVICE, device), 400);
-    let ties = [through("a"), through("b")];
+    let through = |device| relation("2026-01-01", (IP, "10.0.0.254"), (DEVICE, device), 400);
+    let relations = [through("a"), through("b")];
     let update_server = Prevalence { sources: [("198.51.100.7".to_owned(), 300)].into(), total: 400 };
-    let (found, hubs) = incidents(&findings, &ties, &update_server);
+    let (found, hubs) = incidents(&findings, &relations, &update_server);
     assert!(found.is_empty(), "{found:#?}");
     assert_eq!(hubs.len(), 1);
     assert_eq!((hubs[0].entity.name.as_str(), hubs[0].degree, hubs[0].findings), ("198.51.100.7", 300, 2));
-    // Two sources alone make it one story.
+    // With only two sources, the address relates the findings.
     let rare = Prevalence { sources: [("198.51.100.7".to_owned(), 2)].into(), total: 400 };
-    assert_eq!(incidents(&findings, &ties, &rare).0.len(), 1);
+    assert_eq!(incidents(&findings, &relations, &rare).0.len(), 1);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn an_incident_keeps_its_id_when_the_window_grows() {
 }
 
 proptest! {
-    /// The order in which findings and ties come does not matter.
+    /// The order of findings and relations does not matter.
     #[test]
     fn incidents_depend_on_the_set_of_findings_alone(
         seeds in prop::collection::vec((0usize..5, 0u8..4, 0u8..30), 1..24).prop_shuffle(),
@@ -227,9 +227,9 @@ proptest! {
         let mut seen = BTreeSet::new();
         let shuffled: Vec<Finding> = seeds.iter().filter(|seed| seen.insert(**seed)).map(make).collect();
         let json = |incidents: &[Incident]| serde_json::to_string(incidents).unwrap();
-        let ties: Vec<EntityRelation> =
-            (0..3).map(|n| tie("2026-01-01", (IP, "10.0.0.1"), (DEVICE, &format!("ws-{n}")), 3)).collect();
-        let reversed: Vec<EntityRelation> = ties.iter().rev().cloned().collect();
-        prop_assert_eq!(json(&of(&sorted, &ties)), json(&of(&shuffled, &reversed)));
+        let relations: Vec<EntityRelation> =
+            (0..3).map(|n| relation("2026-01-01", (IP, "10.0.0.1"), (DEVICE, &format!("ws-{n}")), 3)).collect();
+        let reversed: Vec<EntityRelation> = relations.iter().rev().cloned().collect();
+        prop_assert_eq!(json(&of(&sorted, &relations)), json(&of(&shuffled, &reversed)));
     }
 }

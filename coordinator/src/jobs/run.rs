@@ -21,7 +21,7 @@ use super::{JobManager, is_backfill_window};
 use crate::backfill::row_of_window;
 use crate::output::findings_batch;
 use crate::scan::{PlanOutline, RunOptions, ScanResult, WindowPlanner, plain, prepare, run_scan};
-use crate::sinks::{RunEnd, tell_all};
+use crate::sinks::{RunEnd, send_to_all};
 
 static DELIVERIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counters(
@@ -76,7 +76,7 @@ async fn push(manager: &JobManager, job: &Job, result: &Result<ScanResult>) {
         return;
     }
     let end = RunEnd { job: &job.id, outcome: result.as_ref() };
-    for delivery in tell_all(&manager.context.sinks, end).await {
+    for delivery in send_to_all(&manager.context.sinks, end).await {
         let outcome = if delivery.failure.is_none() { "sent" } else { "failed" };
         DELIVERIES.with_label_values(&[outcome]).inc();
     }

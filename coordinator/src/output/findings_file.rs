@@ -108,7 +108,7 @@ pub(super) fn incidents_batch(incidents: &[Incident]) -> Result<RecordBatch> {
         ("tactics", json(&|i| serde_json::json!(i.tactics))),
         ("stages", json(&|i| serde_json::json!(i.stages))),
         ("entities", json(&|i| serde_json::json!(i.entities))),
-        ("ties", json(&|i| serde_json::json!(i.ties))),
+        ("ties", json(&|i| serde_json::json!(i.relations))),
         ("findings", json(&|i| serde_json::json!(i.findings))),
     ];
     let risks = incidents.iter().map(|incident| incident.risk.score as i64).collect();

@@ -101,7 +101,7 @@ fn incident_finding(incident: &Incident, findings: &[&Finding], version: &str) -
             "risk_score": incident.risk.score,
             "stages": incident.stages,
             "suites": incident.suites,
-            "ties": incident.ties,
+            "ties": incident.relations,
         },
     }))
 }

@@ -1,4 +1,4 @@
-//! Fields a query may name, and what a finding has in each.
+//! The fields of queries, and their values in a finding.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ pub enum Field {
     Tactic,
     Technique,
     Title,
-    /// Of any kind where none is named.
+    /// An entity, of any kind if none is given.
     Entity(Option<EntityKind>),
     Source,
     Destination,
@@ -34,21 +34,21 @@ pub enum Field {
     Incident,
     Watchlist,
     Id,
-    /// A column of the row behind the finding.
+    /// A column of the evidence.
     Evidence(String),
 }
 
-/// Name, field, an example of its use and what it is, in the order of the help.
+/// Name, field, example and description, in the order of the help.
 pub static FIELDS: [(&str, Field, &str, &str); 22] = [
     ("severity", Field::Severity, "severity:>=high", "low, medium, high or critical"),
-    ("risk", Field::Risk, "risk:>=70", "highest risk of its incident and of those it names, 0 to 100"),
-    ("confidence", Field::Confidence, "confidence:>80", "how likely it is true, 0 to 100"),
+    ("risk", Field::Risk, "risk:>=70", "highest risk among its incident and its entities, 0 to 100"),
+    ("confidence", Field::Confidence, "confidence:>80", "confidence that it is an attack, 0 to 100"),
     ("suite", Field::Suite, "suite:firewall", "exfiltration, firewall or office365"),
     ("analysis", Field::Analysis, "analysis:beaconing", "the analysis that raised it"),
     ("tactic", Field::Tactic, "tactic:exfiltration", "ATT&CK tactic"),
-    ("technique", Field::Technique, "technique:T1567", "ATT&CK technique, with those below it"),
-    ("stage", Field::KillChainPhase, "stage:upload", "step of the kill chain"),
-    ("user", Field::Entity(Some(EntityKind::User)), "user:ada*", "an account it names"),
+    ("technique", Field::Technique, "technique:T1567", "ATT&CK technique, including its sub-techniques"),
+    ("stage", Field::KillChainPhase, "stage:upload", "phase of the kill chain"),
+    ("user", Field::Entity(Some(EntityKind::User)), "user:ada*", "a user it names"),
     ("device", Field::Entity(Some(EntityKind::Device)), "device:ws-0*", "a device it names"),
     ("ip", Field::Entity(Some(EntityKind::Ip)), "ip:10.1.2.3", "an address it names"),
     ("url", Field::Entity(Some(EntityKind::Url)), "url:*.example", "a URL or host it names"),
@@ -58,21 +58,21 @@ pub static FIELDS: [(&str, Field, &str, &str); 22] = [
         "storage_account:corp*",
         "a storage account it names",
     ),
-    ("entity", Field::Entity(None), "entity:ada", "anybody or anything it names"),
+    ("entity", Field::Entity(None), "entity:ada", "an entity of any kind it names"),
     ("src", Field::Source, "src:10.1.2.3", "source address"),
     ("dst", Field::Destination, "dst:203.0.113.*", "destination address or host"),
     ("beacon", Field::Beacon, "beacon:>=0.9", "score of a beacon, 0 to 1"),
-    ("first", Field::First, "first:>=2026-01-08", "when it began, UTC"),
-    ("last", Field::Last, "last:<2026-01-09T12", "when it ended, UTC"),
-    ("rows", Field::Rows, "rows:>100", "rows behind it"),
+    ("first", Field::First, "first:>=2026-01-08", "time of its first evidence, UTC"),
+    ("last", Field::Last, "last:<2026-01-09T12", "time of its last evidence, UTC"),
+    ("rows", Field::Rows, "rows:>100", "number of its rows"),
     ("watchlist", Field::Watchlist, "watchlist:*", "a watchlist that names it"),
-    ("title", Field::Title, "title:*tunnel*", "what it is"),
+    ("title", Field::Title, "title:*tunnel*", "its title"),
 ];
 
-/// Fields that pages link to and nobody types.
+/// Fields for links between pages, which the help does not list.
 static UNLISTED: [(&str, Field); 2] = [("incident", Field::Incident), ("id", Field::Id)];
 
-/// What a finding has in a field.
+/// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum FieldValue<'a> {
     Text(&'a str),
@@ -80,7 +80,7 @@ pub(super) enum FieldValue<'a> {
 }
 
 impl Field {
-    /// The field called `name`, where evidence has these columns.
+    /// The field called `name`. `columns` are those of the evidence.
     pub(super) fn named(name: &str, columns: &BTreeSet<String>) -> Result<Self, String> {
         let lowered = name.to_lowercase();
         let listed = FIELDS.iter().map(|(name, field, ..)| (*name, field));
@@ -98,7 +98,7 @@ impl Field {
         ))
     }
 
-    /// Whether it is compared as text in which earlier times come first.
+    /// Whether its values are times, which compare as text.
     pub(super) fn is_time(&self) -> bool {
         matches!(self, Field::First | Field::Last)
     }
@@ -107,13 +107,13 @@ impl Field {
         matches!(self, Field::Beacon | Field::Risk | Field::Confidence | Field::Rows)
     }
 
-    /// A value as it may be asked for, for messages.
+    /// An example value, for messages.
     pub(super) fn example(&self) -> &'static str {
         let found = FIELDS.iter().find(|(_, field, ..)| field == self);
         found.and_then(|(_, _, example, _)| Some(example.split_once(':')?.1)).unwrap_or("value")
     }
 
-    /// Fails where no finding of these detections can have `value`.
+    /// Checks that a finding of these detections can have `value`.
     pub(super) fn check(&self, name: &str, value: &str, detections: Detections) -> Result<(), String> {
         if self.is_number() {
             let is_number = value.parse::<f64>().is_ok();
@@ -135,8 +135,7 @@ impl Field {
         Err(format!("there is no {name} {value:?}{hint}; known: {}", known.join(", ")))
     }
 
-    /// Shows `visit` what the finding has, until it is content; whether it was. As ranks, where `is_ordered` and there
-    /// are any.
+    /// Whether `visit` is true for any value of the field. With `is_ordered`, values that have a rank are given as ranks.
     pub(super) fn any<'a>(
         &self,
         entry: &'a Entry,
@@ -150,10 +149,10 @@ impl Field {
             Field::Severity => text(entry.severity.name()),
             Field::Suite => text(entry.suite.name()),
             Field::Analysis => text(&entry.analysis),
-            Field::KillChainPhase => text(entry.stage),
+            Field::KillChainPhase => text(entry.phase),
             Field::Tactic => entry.tactic.is_some_and(text),
             Field::Technique => finding.techniques.iter().any(|technique| {
-                // T1560 is that and all below it.
+                // T1560 also matches its sub-techniques.
                 text(&technique.id) || technique.id.split_once('.').is_some_and(|(whole, _)| text(whole))
             }),
             Field::Title => text(&finding.title),
@@ -200,9 +199,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stages_and_tactics_have_the_names_they_are_written_with() {
-        for stage in KillChainPhase::ALL {
-            assert_eq!(serde_json::to_value(stage).unwrap(), stage.name());
+    fn phases_and_tactics_are_serialised_by_name() {
+        for phase in KillChainPhase::ALL {
+            assert_eq!(serde_json::to_value(phase).unwrap(), phase.name());
         }
         for tactic in Tactic::ALL {
             assert_eq!(serde_json::to_value(tactic).unwrap(), tactic.name());

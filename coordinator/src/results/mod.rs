@@ -1,4 +1,4 @@
-//! The results of a finished scan, read once and kept so that pages can search them: from its folder, or from a job.
+//! The results of a finished scan, held in memory so that pages can search them. They come from a result folder or a job.
 
 mod fields;
 mod query;
@@ -24,43 +24,43 @@ use crate::correlate::Incident;
 use crate::risk::EntityRisk;
 use crate::scan::Report;
 
-/// What a scan found, with what finds it again.
+/// The results of a scan, with indexes.
 pub struct Results {
-    /// Summary, parameters and findings as they were written.
+    /// The summary, parameters and findings as they were written.
     pub scan: StoredScan,
     /// Worst first.
     pub incidents: Vec<Incident>,
     /// Highest risk first.
     pub entities: Vec<EntityRisk>,
-    /// Findings in the order of pages: highest risk first.
+    /// Findings in page order: highest risk first.
     entries: Vec<Entry>,
     by_id: HashMap<String, usize>,
     by_entity: HashMap<(EntityKind, String), Vec<usize>>,
-    /// Columns of all evidence.
+    /// The columns of all evidence.
     columns: BTreeSet<String>,
 }
 
-/// A finding with what pages and searches ask of it. What is asked most lies here, side by side for all findings: a
-/// search goes through them all, and following pointers is what costs it time.
+/// A finding with the values that pages and searches need. Frequently used values are inline, because a search reads all
+/// entries and following pointers would dominate its time.
 pub struct Entry {
     pub finding: Arc<Finding>,
-    /// Highest risk of its incident and of those it names, 0 to 100.
+    /// The highest risk among its incident and its entities, 0 to 100.
     pub risk: u64,
-    /// The incident it is in.
+    /// Its incident.
     pub incident_id: Option<Arc<str>>,
-    pub stage: &'static str,
+    pub phase: &'static str,
     pub tactic: Option<&'static str>,
     suite: Suite,
     severity: Severity,
     analysis: Arc<str>,
     first_us: Option<i64>,
     last_us: Option<i64>,
-    /// Address, and address or host, of its evidence.
+    /// The source address, and the destination address or host, of its evidence.
     source: Option<Box<str>>,
     destination: Option<Box<str>>,
-    /// Score of a beacon, 0 to 1.
+    /// The score of a beacon, 0 to 1.
     beacon: Option<f64>,
-    /// All its text, lower-cased, for words that may be anywhere.
+    /// All its text, lower-cased, for words that match anywhere.
     text: Box<str>,
 }
 
@@ -68,7 +68,7 @@ impl Results {
     /// Reads the folder of a finished scan.
     ///
     /// # Errors
-    /// [`hindcast_common::Error::Config`] where it holds no result of a scan.
+    /// [`hindcast_common::Error::Config`] if it is not the result of a scan.
     pub fn open(folder: &Path) -> Result<Self> {
         let incidents = read_lines(&folder.join("incidents.jsonl"))?;
         let entities = read_lines(&folder.join("entities.jsonl"))?;
@@ -99,7 +99,7 @@ impl Results {
         Self { scan, incidents, entities, entries, by_id, by_entity, columns }
     }
 
-    /// Columns that evidence has and queries may name.
+    /// The columns of all evidence, which queries may name.
     pub fn columns(&self) -> &BTreeSet<String> {
         &self.columns
     }
@@ -132,7 +132,7 @@ impl Results {
     }
 }
 
-/// All findings with what is asked of them, in the order of pages.
+/// The entries of all findings, in page order.
 fn entries(scan: &StoredScan, incidents: &[Incident], entities: &[EntityRisk]) -> Vec<Entry> {
     let mut incident_of: HashMap<&str, (u64, Arc<str>)> = HashMap::new();
     for incident in incidents {
@@ -154,7 +154,7 @@ fn entries(scan: &StoredScan, incidents: &[Incident], entities: &[EntityRisk]) -
     let entry = |(risk, finding): (u64, &Arc<Finding>), analysis: &Arc<str>| Entry {
         risk,
         incident_id: incident_of.get(finding.id.as_str()).map(|(_, id)| Arc::clone(id)),
-        stage: finding.stage.name(),
+        phase: finding.stage.name(),
         tactic: finding.tactic().map(Tactic::name),
         suite: finding.suite,
         severity: finding.severity,
@@ -175,7 +175,7 @@ fn entries(scan: &StoredScan, incidents: &[Incident], entities: &[EntityRisk]) -
     entries
 }
 
-/// Highest risk first, then the worst, the likeliest, the earliest.
+/// Highest risk first, then by severity, confidence and time.
 fn by_risk(left: (u64, &Arc<Finding>), right: (u64, &Arc<Finding>)) -> Ordering {
     let (one, other) = (left.1, right.1);
     (right.0, other.severity, other.confidence)
@@ -184,12 +184,12 @@ fn by_risk(left: (u64, &Arc<Finding>), right: (u64, &Arc<Finding>)) -> Ordering 
         .then_with(|| one.id.cmp(&other.id))
 }
 
-/// The text of the first of these columns that the evidence has.
+/// The text of the first of `columns` that the evidence has.
 fn column_of(finding: &Finding, columns: &[&str]) -> Option<Box<str>> {
     columns.iter().find_map(|column| finding.evidence.get(column)?.as_str()).map(Box::from)
 }
 
-/// The score of a beacon, 0 to 1, of a detection that says which it is.
+/// The score of a beacon, 0 to 1, if the detection defines it.
 fn beacon_of(finding: &Finding, scan: &StoredScan) -> Option<f64> {
     let analysis = scan.detections.by_id(&finding.analysis)?;
     analysis.finding.as_ref()?.beacon_score.as_ref()?.of(finding)

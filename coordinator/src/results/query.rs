@@ -1,4 +1,4 @@
-//! The query language of findings: `src:10.1.2.3 beacon:>=0.9 -analysis:beaconing sort:-risk`, read into clauses.
+//! The query language of findings, such as `src:10.1.2.3 beacon:>=0.9 -analysis:beaconing sort:-risk`, parsed into clauses.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,16 @@ use hindcast_common::detections::Detections;
 
 use super::fields::{Field, severity_rank};
 
-/// A query, read.
+/// A parsed query.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Query {
-    /// All of them must hold.
+    /// The clauses, all of which must hold.
     pub(super) clauses: Vec<Clause>,
-    /// What is sorted by, first things first, and whether downwards.
+    /// The sort fields in order, and whether each is descending.
     pub(super) sort: Vec<(Field, bool)>,
 }
 
-/// A condition, and whether it must hold or must not.
+/// A condition, and whether it must hold or must not hold.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Clause {
     pub(super) is_wanted: bool,
@@ -29,10 +29,10 @@ pub(super) enum Condition {
     Field(Field, Test),
 }
 
-/// What is asked of a field's value.
+/// A test of the value of a field.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Test {
-    /// Lower-cased; `*` stands for any text. With the number it is, if it is one.
+    /// Lower-cased text in which `*` stands for any text, and its value if it is a number.
     Is(String, Option<f64>),
     Number(Order, f64),
     /// Lower-cased text, such as the beginning of a time.
@@ -59,10 +59,10 @@ impl Order {
 }
 
 impl Query {
-    /// Reads `text`, where findings are of these detections and have these columns of evidence.
+    /// Parses `text` for findings of `detections`, whose evidence has `columns`.
     ///
     /// # Errors
-    /// A message for people where a field or a value is not known.
+    /// A message for people if a field or a value is not known.
     pub fn parse(text: &str, columns: &BTreeSet<String>, detections: Detections) -> Result<Self, String> {
         let mut query = Self::default();
         for token in tokens(text)? {
@@ -91,7 +91,7 @@ impl Query {
     }
 }
 
-/// Parts between spaces; quotes keep what they hold together, and are left in.
+/// The parts between spaces. Text in quotation marks stays together and keeps its marks.
 fn tokens(text: &str) -> Result<Vec<String>, String> {
     let mut tokens = Vec::new();
     let mut token = String::new();
@@ -128,7 +128,7 @@ fn test(name: &str, field: &Field, value: &str, detections: Detections) -> Resul
     let ordered = orders.iter().find_map(|(sign, order)| Some((*order, value.strip_prefix(sign)?)));
     let text = unquoted(ordered.map_or(value, |(_, rest)| rest)).to_lowercase();
     if text.is_empty() {
-        return Err(format!("{name}: what is it to be? As in {name}:{}", field.example()));
+        return Err(format!("{name}: the value is missing, as in {name}:{}", field.example()));
     }
     let number = match field {
         Field::Severity => severity_rank(&text),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn a_wrong_query_has_a_helpful_message() {
         for (text, hint) in [
             ("bytes_snt:5", "did you mean bytes_sent"),
             ("sort:-rsk", "did you mean risk"),
@@ -200,7 +200,7 @@ mod tests {
             ("suite:office", "office365"),
             ("risk:high", "risk:>=70"),
             ("risk:>=high", "can't be compared"),
-            ("user:", "what is it to be"),
+            ("user:", "the value is missing"),
             ("\"open", "not closed"),
         ] {
             let error = Query::parse(text, &columns(), Detections::built_in()).unwrap_err();

@@ -1,4 +1,4 @@
-//! Searches findings: a pass over all of them in memory, then the page that is asked for.
+//! Searches findings: one pass over all findings in memory, then the requested page.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -7,20 +7,20 @@ use super::fields::{Field, FieldValue};
 use super::query::{Clause, Condition, Query, Test};
 use super::{Entry, Results};
 
-/// What a search found.
+/// The result of a search.
 pub struct Found<'a> {
-    /// Findings that match.
+    /// The number of findings that match.
     pub total: usize,
-    /// Those of the page.
+    /// The findings of the page.
     pub page: Vec<&'a Entry>,
-    /// Matches by severity, of those there are, worst first.
+    /// The number of matches by severity, worst first, without zeros.
     pub severities: Vec<(&'static str, usize)>,
-    /// Matches by analysis, most first.
+    /// The number of matches by analysis, most first.
     pub analyses: Vec<(&'a str, usize)>,
 }
 
 impl Results {
-    /// The findings that match `query`, from the one at `offset` on, at most `limit`.
+    /// At most `limit` findings that match `query`, from `offset` on.
     pub fn search(&self, query: &Query, offset: usize, limit: usize) -> Found<'_> {
         let mut matching: Vec<&Entry> = self.entries.iter().filter(|entry| query.matches(entry)).collect();
         let mut severities = BTreeMap::new();
@@ -44,10 +44,10 @@ impl Results {
     }
 }
 
-/// An entry with what it is sorted by first, and its place in order of risk.
+/// An entry with its first sort value and its position by risk.
 type Keyed<'a> = (Option<FieldValue<'a>>, usize, &'a Entry);
 
-/// The first `count` by these fields; what has none comes last, and what is equal stays in order of risk.
+/// The first `count` entries by these fields. Entries without a value come last; equal entries stay ordered by risk.
 fn first_sorted<'a>(entries: Vec<&'a Entry>, sort: &[(Field, bool)], count: usize) -> Vec<&'a Entry> {
     let Some(((first, is_down), others)) = sort.split_first() else { return entries };
     let key = |(place, entry): (usize, &'a Entry)| -> Keyed<'a> { (sort_value(first, entry), place, entry) };
@@ -61,7 +61,7 @@ fn first_sorted<'a>(entries: Vec<&'a Entry>, sort: &[(Field, bool)], count: usiz
         };
         ordered(left.0, right.0, *is_down).then_with(by_others).then(left.1.cmp(&right.1))
     };
-    // A page is a small part: what comes after it needs no order.
+    // A page is a small part of all entries, so the entries after it are not sorted.
     if count < keyed.len() {
         keyed.select_nth_unstable_by(count, order);
         keyed.truncate(count);
@@ -70,7 +70,7 @@ fn first_sorted<'a>(entries: Vec<&'a Entry>, sort: &[(Field, bool)], count: usiz
     keyed.into_iter().map(|(_, _, entry)| entry).collect()
 }
 
-/// What an entry is sorted by.
+/// The sort value of an entry.
 fn sort_value<'a>(field: &Field, entry: &'a Entry) -> Option<FieldValue<'a>> {
     let time = |micros: Option<i64>| micros.map(|micros| FieldValue::Number(micros as f64));
     match field {

@@ -1,4 +1,4 @@
-//! Searches of findings made up for it: what is found, in what order, and how quickly among a hundred thousand.
+//! Searches of synthetic findings: the matches, their order, and the time among a hundred thousand.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::risk::EntityRisk;
 
 const SEVERITIES: [&str; 4] = ["low", "medium", "high", "critical"];
 
-/// A finding of its number: beacons, every third an upload by a user.
+/// The finding of a number: every third is an upload by a user, all others are beacons.
 fn finding(number: usize) -> Finding {
     let is_upload = number.is_multiple_of(3);
     let source = format!("10.{}.{}.{}", number / 65_536 % 256, number / 256 % 256, number % 256);
@@ -48,7 +48,7 @@ fn finding(number: usize) -> Finding {
     serde_json::from_value(value).unwrap()
 }
 
-/// Results of so many findings. The first two are an incident, and the user of the fourth has a risk of its own.
+/// Results with `count` findings. The first two are an incident, and the user of the fourth has a risk.
 pub(crate) fn results(count: usize) -> Results {
     let findings: Vec<Finding> = (0..count).map(finding).collect();
     let risk = |score: u64| json!({"score": score, "level": "HIGH", "contributions": []});
@@ -78,7 +78,7 @@ fn found(results: &Results, text: &str) -> Vec<u64> {
 }
 
 #[test]
-fn each_field_finds_what_has_it() {
+fn each_field_matches_its_findings() {
     let results = results(12);
     for (text, numbers) in [
         ("severity:critical sort:rows", vec![3, 7, 11]),
@@ -107,16 +107,16 @@ fn each_field_finds_what_has_it() {
 }
 
 #[test]
-fn the_riskiest_come_first_and_a_page_is_a_part() {
+fn the_highest_risk_comes_first_and_a_page_is_a_part() {
     let results = results(12);
-    // The incident's two, the user with a risk, then by severity and confidence.
+    // The two of the incident, the user with a risk, then by severity and confidence.
     assert_eq!(found(&results, "")[..4], [1, 0, 3, 11]);
     let found = results.search(&Query::default(), 4, 3);
     assert_eq!((found.total, found.page.len()), (12, 3));
     assert_eq!(found.severities, [("critical", 3), ("high", 3), ("medium", 3), ("low", 3)]);
     assert_eq!(found.analyses, [("beacon_scores", 8), ("cli_storage_uploads", 4)]);
     assert_eq!(results.search(&Query::default(), 100, 3).page.len(), 0);
-    // What lacks a field comes last either way.
+    // Findings without the field come last in both orders.
     let ordered = |text: &str| {
         results.search(&Query::parse(text, results.columns(), results.scan.detections).unwrap(), 0, 12)
     };
@@ -139,7 +139,7 @@ fn a_hundred_thousand_findings_are_searched_while_one_waits() {
         let total = results.search(&query, 0, 50).total;
         let elapsed = started.elapsed();
         println!("{text:?}: {total} findings in {elapsed:?}");
-        // Unoptimised, and beside other tests: docs/web.md has the figures.
+        // The limit is for unoptimised code next to other tests. docs/web.md has the figures.
         assert!(elapsed < Duration::from_secs(2), "{text}: {elapsed:?}");
     }
 }

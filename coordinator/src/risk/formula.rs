@@ -1,16 +1,16 @@
-//! The formula: independent evidence adds up in logarithms, repeats of one analysis count ever less, and the score is
-//! shared out among what made it, in whole points.
+//! The formula: logarithms of independent evidence add up, repeated findings of one analysis count less and less, and the
+//! score is divided among the contributions in whole points.
 
 use std::collections::BTreeMap;
 
 use hindcast_common::config::Risk;
 use serde::{Deserialize, Serialize};
 
-/// How bad a risk is.
+/// The level of a risk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
-    /// Nothing was looked at that could have found anything: of a run or a day, never of what findings name.
+    /// No data was read in which an analysis could have found anything. Only runs and days have this level.
     #[serde(rename = "not assessed")]
     NotAssessed,
     /// Nothing was found.
@@ -18,9 +18,9 @@ pub enum Level {
     None,
     /// Something was found.
     Low,
-    /// Worth looking at.
+    /// Needs an assessment.
     Medium,
-    /// Worth looking at now.
+    /// Needs an assessment at once.
     High,
 }
 
@@ -36,7 +36,7 @@ impl Level {
         }
     }
 
-    /// The level of `score`, where MEDIUM and HIGH begin at these.
+    /// The level of `score`, for the given lowest scores of MEDIUM and HIGH.
     pub fn of(score: u64, medium: u64, high: u64) -> Self {
         match score {
             0 => Level::None,
@@ -47,21 +47,21 @@ impl Level {
     }
 }
 
-/// A risk with what makes it up.
+/// A risk with its contributions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assessed {
     /// 0 to 100.
     pub score: u64,
-    /// What it amounts to.
+    /// The level of the score.
     pub level: Level,
-    /// What made it, most first; the points add up to the score.
+    /// The contributions, largest first. Their points add up to the score.
     pub contributions: Vec<Contribution>,
 }
 
-/// What part of a risk comes from where.
+/// A contribution to a risk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contribution {
-    /// A finding's id, or what else adds to the risk.
+    /// The id of a finding, or another source of risk.
     pub from: String,
     /// Points of the score.
     pub points: u64,
@@ -70,21 +70,21 @@ pub struct Contribution {
 /// Evidence of an attack: the negative logarithm of the probability that there is none.
 #[derive(Debug, Clone)]
 pub(super) struct Evidence {
-    /// Where it comes from.
+    /// Its source.
     pub(super) what: String,
-    /// Evidence of one group is not independent.
+    /// Pieces of evidence of one group are not independent.
     pub(super) group: String,
     pub(super) amount: f64,
 }
 
 impl Evidence {
-    /// Evidence that is independent of all other.
+    /// Evidence that is independent of all others.
     pub(super) fn alone(what: String, amount: f64) -> Self {
         Self { what, group: String::new(), amount }
     }
 }
 
-/// The sum of amounts of one group, each further one counting `repeat` of the one before, the strongest first.
+/// The sum of the amounts of one group, largest first. Each amount counts `repeat` times as much as the previous one.
 pub(super) fn damped_sum(mut amounts: Vec<f64>, repeat: f64) -> f64 {
     amounts.sort_by(|left, right| right.total_cmp(left));
     let mut factor = 1.0;
@@ -95,7 +95,8 @@ pub(super) fn damped_sum(mut amounts: Vec<f64>, repeat: f64) -> f64 {
     })
 }
 
-/// Evidence with each further piece of one group counting `repeat` of the one before, the strongest first.
+/// Reduces evidence of the same group: in each group, strongest first, every piece counts `repeat` times as much as the
+/// previous one.
 pub(super) fn damped(mut evidence: Vec<Evidence>, repeat: f64) -> Vec<Evidence> {
     evidence.sort_by(|left, right| {
         let by_group = left.group.cmp(&right.group);
@@ -110,8 +111,8 @@ pub(super) fn damped(mut evidence: Vec<Evidence>, repeat: f64) -> Vec<Evidence> 
     evidence
 }
 
-/// The score of evidence: 100 (1 - exp(-sum)), in whole points that the contributions add up to. Evidence at all is at
-/// least one point.
+/// The score of evidence: 100 (1 - exp(-sum)), rounded to whole points and divided among the contributions. Any evidence is
+/// at least one point.
 pub(super) fn assess(mut evidence: Vec<Evidence>, risk: &Risk) -> Assessed {
     evidence
         .sort_by(|left, right| right.amount.total_cmp(&left.amount).then_with(|| left.what.cmp(&right.what)));
@@ -120,7 +121,7 @@ pub(super) fn assess(mut evidence: Vec<Evidence>, risk: &Risk) -> Assessed {
         true => (100.0 * (1.0 - (-sum).exp())).round().clamp(1.0, 100.0) as u64,
         false => 0,
     };
-    let points = shared_out(score, &evidence, sum);
+    let points = divide_points(score, &evidence, sum);
     let contribution = |(piece, points): (Evidence, u64)| Contribution { from: piece.what, points };
     Assessed {
         score,
@@ -129,8 +130,9 @@ pub(super) fn assess(mut evidence: Vec<Evidence>, risk: &Risk) -> Assessed {
     }
 }
 
-/// Whole points in proportion to amounts, by largest remainders (Hamilton's method); `evidence` is in falling order.
-fn shared_out(score: u64, evidence: &[Evidence], sum: f64) -> Vec<u64> {
+/// Divides `score` into whole points in proportion to the amounts, by largest remainders (Hamilton's method). `evidence` is
+/// ordered by falling amounts.
+fn divide_points(score: u64, evidence: &[Evidence], sum: f64) -> Vec<u64> {
     let exact: Vec<f64> = evidence
         .iter()
         .map(|piece| if sum > 0.0 { score as f64 * piece.amount / sum } else { 0.0 })
@@ -141,7 +143,7 @@ fn shared_out(score: u64, evidence: &[Evidence], sum: f64) -> Vec<u64> {
         let remainder = |index: &usize| exact[*index] - exact[*index].floor();
         remainder(right).total_cmp(&remainder(left)).then(left.cmp(right))
     });
-    // Rounding of the shares can leave a point more than there are pieces, or one too few.
+    // Rounding may leave more missing points than there are pieces.
     let mut missing = score.saturating_sub(points.iter().sum());
     for index in by_remainder.iter().cycle().take(points.len() * 2) {
         if missing == 0 {

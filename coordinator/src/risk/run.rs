@@ -1,4 +1,4 @@
-//! The risk of a run, from that of its incidents and entities, for the whole window and by day.
+//! The risk of a run for the whole window and by day, from its incidents and entities.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,51 +11,51 @@ use super::formula::{Assessed, Evidence, Level, assess, damped_sum};
 use super::{Assessor, EntityRisk};
 use crate::correlate::Incident;
 
-/// The run's score.
+/// The risk of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRisk {
-    /// 0 to 100; none where nothing was assessed.
+    /// 0 to 100; none if nothing was assessed.
     pub score: Option<u64>,
-    /// What it amounts to.
+    /// The level of the score.
     pub level: Level,
-    /// What made it; the points add up to the score. Where nothing was assessed: why.
+    /// The contributions, whose points add up to the score. The reasons, if nothing was assessed.
     pub explanation: Vec<String>,
 }
 
 impl RunRisk {
-    /// The risk of a run that looked at nothing, for these reasons.
+    /// The risk of a run in which nothing was assessed, with the reasons.
     pub fn not_assessed(reasons: Vec<String>) -> Self {
         Self { score: None, level: Level::NotAssessed, explanation: reasons }
     }
 
-    /// The score as a text; why there is none where nothing was assessed.
+    /// The score, or the level if nothing was assessed.
     pub fn score_text(&self) -> String {
         self.score.map_or_else(|| self.level.name().to_owned(), |score| score.to_string())
     }
 
-    /// Whether anything was looked at that could have found something.
+    /// Whether an analysis read data in which it could have found something.
     pub fn is_assessed(&self) -> bool {
         self.level != Level::NotAssessed
     }
 }
 
-/// The score of a day: of the findings whose evidence reaches into it.
+/// The risk of a day, from the findings whose evidence reaches into it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayRisk {
     /// The day, UTC.
     pub date: NaiveDate,
-    /// The last day of a run of days without folders that are all alike; absent for one day.
+    /// The last day of a run of equal days without folders; absent for a single day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<NaiveDate>,
-    /// 0 to 100; none where no row of the day was looked at.
+    /// 0 to 100; none if no row of the day was read.
     pub score: Option<u64>,
-    /// What it amounts to.
+    /// The level of the score.
     pub level: Level,
     /// Findings of the day.
     pub findings: u64,
 }
 
-/// The risk of the run and of its days: the worst incident or entity whole, and part of all the evidence there is.
+/// The risk of the run and of its days: all evidence of the worst incident or entity, and a part of all other evidence.
 pub fn run_risk(
     assessor: &Assessor<'_>,
     findings: &[Finding],
@@ -72,7 +72,7 @@ pub fn run_risk(
         let is_active =
             |piece: &Weighed<'_>| piece.days.is_some_and(|(first, last)| (first..=last).contains(&day.first));
         let findings = weighed.iter().filter(|piece| is_active(piece)).count() as u64;
-        let risk = (day.is_looked_at || findings > 0).then(|| cases.assess(assessor, &weighed, is_active));
+        let risk = (day.was_read || findings > 0).then(|| cases.assess(assessor, &weighed, is_active));
         DayRisk {
             date: day.first,
             through: (day.last > day.first).then_some(day.last),
@@ -85,12 +85,12 @@ pub fn run_risk(
     (risk, days.iter().map(of_day).collect())
 }
 
-/// A finding's evidence and days.
+/// The evidence and the days of a finding.
 struct Weighed<'a> {
     analysis: &'a str,
     tactic: Option<Tactic>,
     amount: f64,
-    /// The first and the last.
+    /// The first and the last day.
     days: Option<(NaiveDate, NaiveDate)>,
 }
 
@@ -101,11 +101,11 @@ impl<'a> Weighed<'a> {
     }
 }
 
-/// Incidents and entities, each of which may be the worst of a run.
+/// Incidents and entities: the worst of these cases counts in full.
 struct Cases {
     names: Vec<String>,
     incidents: usize,
-    /// The cases each finding is part of.
+    /// The cases of each finding.
     of_finding: Vec<Vec<usize>>,
 }
 
@@ -138,16 +138,16 @@ impl Cases {
         &self,
         assessor: &Assessor<'_>,
         weighed: &[Weighed<'_>],
-        is_taken: impl Fn(&Weighed<'_>) -> bool,
+        is_included: impl Fn(&Weighed<'_>) -> bool,
     ) -> Assessed {
         let risk = &assessor.config.risk;
         let mut by_case: BTreeMap<usize, Vec<&Weighed<'_>>> = BTreeMap::new();
         let mut by_analysis: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-        for (piece, cases) in weighed.iter().zip(&self.of_finding).filter(|(piece, _)| is_taken(piece)) {
+        for (piece, cases) in weighed.iter().zip(&self.of_finding).filter(|(piece, _)| is_included(piece)) {
             cases.iter().for_each(|case| by_case.entry(*case).or_default().push(piece));
             by_analysis.entry(piece.analysis).or_default().push(piece.amount);
         }
-        // The first of equals: incidents come before entities.
+        // The first of equal cases wins: incidents come before entities.
         let mut worst: Option<(f64, usize)> = None;
         for (case, pieces) in by_case {
             let mut amounts: BTreeMap<&str, Vec<f64>> = BTreeMap::new();

@@ -166,7 +166,7 @@ fn a_day_is_scored_by_what_reaches_into_it() {
     let dates = (1..=5).filter_map(|day| chrono::NaiveDate::from_ymd_opt(2026, 1, day));
     // Nothing was read of the last.
     let days =
-        dates.enumerate().map(|(index, date)| DaySpan { first: date, last: date, is_looked_at: index < 4 });
+        dates.enumerate().map(|(index, date)| DaySpan { first: date, last: date, was_read: index < 4 });
     let (_, days) = run_risk(&assessor, &findings, &[], &entities, &days.collect::<Vec<_>>());
     assert_eq!(days.iter().map(|day| day.findings).collect::<Vec<_>>(), [1, 1, 1, 0, 0]);
     assert_eq!((days[3].score, days[3].level), (Some(0), Level::None));

@@ -1,4 +1,4 @@
-//! Findings in ArcSight's Common Event Format, version 0.
+//! Findings in the Common Event Format (CEF) of ArcSight, version 0.
 
 use std::net::IpAddr;
 
@@ -8,10 +8,10 @@ use hindcast_common::time::parse_time_us;
 
 use super::RunEnd;
 
-/// Longest text of a field, as the format has it.
+/// Longest text of a field in CEF.
 const LONGEST_VALUE: usize = 1_023;
 
-/// The event of a finding. The rule is its class, so that a collector can count by it.
+/// The event of a finding. Its class is the analysis, so that a collector can count by analysis.
 pub(super) fn of_finding(finding: &Finding) -> String {
     let severity = match finding.severity {
         Severity::Low => 3,
@@ -36,7 +36,7 @@ pub(super) fn of_finding(finding: &Finding) -> String {
     event(&finding.analysis, &finding.title, severity, &fields)
 }
 
-/// The event of a run's end.
+/// The event at the end of a run.
 pub(super) fn of_run(end: RunEnd<'_>) -> String {
     let mut fields = Fields::default();
     if !end.job.is_empty() {
@@ -87,7 +87,7 @@ fn put_names(fields: &mut Fields, finding: &Finding) {
     }
 }
 
-/// Who talked to whom, where the evidence tells. The format keeps IPv6 addresses apart.
+/// The source and destination addresses of the evidence. CEF has separate fields for IPv6 addresses.
 fn put_addresses(fields: &mut Fields, finding: &Finding) {
     let address = |column: &str| finding.evidence.get(column)?.as_str()?.parse::<IpAddr>().ok();
     let source = address("source_ip").or_else(|| address("ip"));
@@ -138,7 +138,7 @@ impl Fields {
     }
 }
 
-/// A field of the header: one line, without a bar of its own.
+/// A field of the header, with backslashes and bars escaped.
 fn header(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars().take(LONGEST_VALUE) {
@@ -151,7 +151,7 @@ fn header(text: &str) -> String {
     escaped
 }
 
-/// A control character, such as one that moves a terminal's cursor, as a space.
+/// Replaces a control character, such as one that moves the cursor of a terminal, by a space.
 fn printable(character: char) -> char {
     if character.is_control() { ' ' } else { character }
 }

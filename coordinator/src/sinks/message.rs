@@ -1,32 +1,32 @@
-//! What a webhook is sent: the run, and findings in portions.
+//! The messages to a webhook: the run, and its findings in several messages if there are many.
 
 use hindcast_common::findings::Finding;
 use serde_json::{Value, json};
 
 use super::RunEnd;
 
-/// Findings in one message.
-const PORTION: usize = 200;
+/// Most findings in one message.
+const FINDINGS_PER_MESSAGE: usize = 200;
 
-/// The messages of a run's end: at least one, so that a run without findings is reported too.
+/// The messages at the end of a run: at least one, so that a run without findings is reported too.
 pub(super) fn messages(end: RunEnd<'_>, findings: &[&Finding]) -> Vec<Value> {
     let run = run(end);
-    let portions: Vec<&[&Finding]> =
-        if findings.is_empty() { vec![findings] } else { findings.chunks(PORTION).collect() };
-    let parts = portions.len();
-    let message = |(index, portion): (usize, &&[&Finding])| {
+    let chunks: Vec<&[&Finding]> =
+        if findings.is_empty() { vec![findings] } else { findings.chunks(FINDINGS_PER_MESSAGE).collect() };
+    let parts = chunks.len();
+    let message = |(index, chunk): (usize, &&[&Finding])| {
         json!({
             "source": "hindcast",
             "version": env!("CARGO_PKG_VERSION"),
             "run": run,
             "part": index + 1,
             "parts": parts,
-            "findings": portion,
-            // With the first: those that its findings are part of.
+            "findings": chunk,
+            // The first message holds the incidents of all findings.
             "incidents": if index == 0 { incidents(end, findings) } else { Vec::new() },
         })
     };
-    portions.iter().enumerate().map(message).collect()
+    chunks.iter().enumerate().map(message).collect()
 }
 
 fn run(end: RunEnd<'_>) -> Value {
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_findings_go_in_portions_and_none_in_one() {
+    fn many_findings_make_several_messages_and_none_make_one() {
         let finding: Finding = serde_json::from_value(json!({
             "id": "a", "analysis": "beaconing", "suite": "firewall", "title": "A beacon", "severity": "high",
             "confidence": 70, "first_seen": null, "last_seen": null, "rows": 1, "stage": "beacon", "entities": [],
@@ -74,11 +74,11 @@ mod tests {
         .unwrap();
         let failed = Error::Busy("the store is away".into());
         let end = RunEnd { job: "7", outcome: Err(&failed) };
-        let all = vec![&finding; 2 * PORTION + 1];
+        let all = vec![&finding; 2 * FINDINGS_PER_MESSAGE + 1];
         let sent = messages(end, &all);
         let counts: Vec<_> =
             sent.iter().map(|message| message["findings"].as_array().map(Vec::len)).collect();
-        assert_eq!(counts, [Some(PORTION), Some(PORTION), Some(1)]);
+        assert_eq!(counts, [Some(FINDINGS_PER_MESSAGE), Some(FINDINGS_PER_MESSAGE), Some(1)]);
         assert_eq!((&sent[2]["part"], &sent[2]["parts"]), (&json!(3), &json!(3)));
         let none = messages(end, &[]);
         assert_eq!(none.len(), 1);

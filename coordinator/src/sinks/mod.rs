@@ -1,6 +1,6 @@
-//! Where findings are pushed at the end of a run: webhooks and syslog collectors.
+//! Sinks: webhooks and syslog collectors that receive findings at the end of a run.
 //!
-//! Sinks come from a file of whoever starts the process. No request, lake or result names one.
+//! The operator who starts the process configures sinks in a file. Requests, lakes and results can't name one.
 
 mod cef;
 mod message;
@@ -21,14 +21,14 @@ use settings::SinkKind;
 use syslog::Syslog;
 use webhook::Webhook;
 
-/// Times a message is sent before it is given up.
+/// Attempts to send a message.
 const ATTEMPTS: u32 = 4;
-/// Wait before the second try; doubled for each further one.
+/// Wait before the second attempt. It doubles with each further attempt.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 500 });
-/// Longest one try may take.
+/// Longest duration of one attempt.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// A sink that is ready to be sent to.
+/// A configured sink.
 #[derive(Debug)]
 pub struct Sink {
     name: String,
@@ -43,38 +43,38 @@ enum Channel {
     Syslog(Syslog),
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, Copy)]
 pub struct RunEnd<'a> {
     /// Id of the coordinator's job; empty for a scan in this process.
     pub job: &'a str,
-    /// What it found, or why it failed.
+    /// Its result, or its error.
     pub outcome: std::result::Result<&'a ScanResult, &'a Error>,
 }
 
-/// What became of one sink's part.
+/// The outcome of sending to one sink.
 #[derive(Debug)]
 pub struct Delivery {
-    /// Name of the sink.
+    /// The name of the sink.
     pub sink: String,
     /// Findings at or above its level.
     pub findings: usize,
-    /// Why they could not be sent.
+    /// The reason, if they could not be sent.
     pub failure: Option<String>,
 }
 
-/// Why one try failed, and whether another may help.
+/// The reason of a failed attempt, and whether another attempt may succeed.
 #[derive(Debug)]
 struct Failure {
     reason: String,
-    may_pass: bool,
+    is_transient: bool,
 }
 
 impl Sink {
-    /// A sink as it is configured.
+    /// Opens a sink.
     ///
     /// # Errors
-    /// [`Error::Config`] where its URL can't be used, or an environment variable it names is not set.
+    /// [`Error::Config`] if its URL is not valid, or an environment variable that it names is not set.
     pub fn open(settings: &SinkSettings) -> Result<Self> {
         settings.check()?;
         let channel = match settings.kind {
@@ -85,8 +85,8 @@ impl Sink {
         Ok(Self { name, min_level, every_run, channel })
     }
 
-    /// Sends what of a run is for this sink; `None` where nothing is.
-    async fn tell(&self, end: RunEnd<'_>) -> Option<Delivery> {
+    /// Sends the findings of a run that are for this sink. `None` if there are none.
+    async fn send(&self, end: RunEnd<'_>) -> Option<Delivery> {
         let all = end.outcome.map_or(&[][..], |result| &result.findings[..]);
         let findings: Vec<&Finding> =
             all.iter().filter(|finding| finding.severity >= self.min_level).collect();
@@ -99,13 +99,13 @@ impl Sink {
         };
         let failure = sent.err();
         match &failure {
-            // Whatever becomes of it, the result is there: this is all that is lost.
+            // The result of the run exists nevertheless; only this delivery is lost.
             Some(reason) => tracing::error!(
                 sink = self.name,
                 job = end.job,
                 findings = findings.len(),
                 reason,
-                "a sink could not be sent to"
+                "sending to a sink failed"
             ),
             None => {
                 tracing::info!(sink = self.name, job = end.job, findings = findings.len(), "findings sent")
@@ -115,13 +115,13 @@ impl Sink {
     }
 }
 
-/// Sends a run's end to all sinks at once. That it is given up after a while never makes a run fail.
-pub async fn tell_all(sinks: &[Sink], end: RunEnd<'_>) -> Vec<Delivery> {
-    join_all(sinks.iter().map(|sink| sink.tell(end))).await.into_iter().flatten().collect()
+/// Sends the end of a run to all sinks at once. A sink that fails never makes the run fail.
+pub async fn send_to_all(sinks: &[Sink], end: RunEnd<'_>) -> Vec<Delivery> {
+    join_all(sinks.iter().map(|sink| sink.send(end))).await.into_iter().flatten().collect()
 }
 
-/// Tries `send` with back-off, as long as that may help and not too often.
-async fn with_tries<F: Future<Output = std::result::Result<(), Failure>>>(
+/// Calls `send` until it succeeds, with back-off, as long as failures are transient and attempts remain.
+async fn with_retries<F: Future<Output = std::result::Result<(), Failure>>>(
     mut send: impl FnMut() -> F,
 ) -> std::result::Result<(), String> {
     let mut attempt = 0;
@@ -131,9 +131,9 @@ async fn with_tries<F: Future<Output = std::result::Result<(), Failure>>>(
         let failure = match tried {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(failure)) => failure,
-            Err(_) => Failure::passing(format!("no answer within {} s", DEADLINE.as_secs())),
+            Err(_) => Failure::transient(format!("no answer within {} s", DEADLINE.as_secs())),
         };
-        if !failure.may_pass || attempt == ATTEMPTS {
+        if !failure.is_transient || attempt == ATTEMPTS {
             return Err(format!("{} (tried {attempt} times)", failure.reason));
         }
         tracing::debug!(reason = failure.reason, attempt, "sending again");
@@ -142,12 +142,12 @@ async fn with_tries<F: Future<Output = std::result::Result<(), Failure>>>(
 }
 
 impl Failure {
-    fn passing(reason: impl std::fmt::Display) -> Self {
-        Self { reason: reason.to_string(), may_pass: true }
+    fn transient(reason: impl std::fmt::Display) -> Self {
+        Self { reason: reason.to_string(), is_transient: true }
     }
 
-    fn lasting(reason: impl std::fmt::Display) -> Self {
-        Self { reason: reason.to_string(), may_pass: false }
+    fn permanent(reason: impl std::fmt::Display) -> Self {
+        Self { reason: reason.to_string(), is_transient: false }
     }
 }
 
@@ -156,12 +156,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_may_pass_is_tried_again_and_nothing_else() {
-        for (may_pass, expected) in [(true, ATTEMPTS), (false, 1)] {
+    async fn only_transient_failures_are_retried() {
+        for (is_transient, expected) in [(true, ATTEMPTS), (false, 1)] {
             let mut tries = 0;
-            let ended = with_tries(|| {
+            let ended = with_retries(|| {
                 tries += 1;
-                std::future::ready(Err(Failure { reason: "refused".into(), may_pass }))
+                std::future::ready(Err(Failure { reason: "refused".into(), is_transient }))
             });
             let error = ended.await.unwrap_err();
             assert!(error.starts_with("refused") && tries == expected, "{error}");

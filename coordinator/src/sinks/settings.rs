@@ -1,4 +1,4 @@
-//! How sinks are configured: `[[sinks]]` in the coordinator's configuration, or in the file of `scan --sinks`.
+//! The configuration of sinks: `[[sinks]]` in the configuration of the coordinator, or in the file of `scan --sinks`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,14 +13,14 @@ use super::Sink;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SinkSettings {
-    /// What it is called in logs.
+    /// The name in logs.
     pub name: String,
-    /// How it is spoken to.
+    /// The protocol.
     pub(super) kind: SinkKind,
-    /// Where it is: `https://…` of a webhook, `udp://HOST:PORT` or `tcp://HOST:PORT` of a collector.
+    /// The URL: `https://…` of a webhook, `udp://HOST:PORT` or `tcp://HOST:PORT` of a collector.
     #[serde(default)]
     pub(super) url: Option<String>,
-    /// Name of the environment variable that holds the URL, where the URL is a secret.
+    /// The environment variable that holds the URL, if the URL is a secret.
     #[serde(default)]
     pub(super) url_from_env: Option<String>,
     /// Findings of this severity and above are sent.
@@ -29,15 +29,15 @@ pub struct SinkSettings {
     /// Whether it receives a message at the end of every run, even if the run failed or has no such findings.
     #[serde(default)]
     pub every_run: bool,
-    /// Headers of a webhook, with the names of the environment variables that hold their values.
+    /// Headers of a webhook, with the environment variables that hold their values.
     #[serde(default)]
     pub(super) headers_from_env: BTreeMap<String, String>,
-    /// Whether a webhook beyond this machine may be spoken to without TLS.
+    /// Whether a webhook on another machine may be used without TLS.
     #[serde(default)]
     pub(super) insecure: bool,
 }
 
-/// How a sink is spoken to.
+/// The protocol of a sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum SinkKind {
@@ -52,7 +52,7 @@ fn high() -> Severity {
 }
 
 impl SinkSettings {
-    /// Fails where its parts do not fit each other.
+    /// Checks that the settings fit each other.
     pub(super) fn check(&self) -> Result<()> {
         if self.name.is_empty() {
             return Err(Error::Config("a sink has an empty name".into()));
@@ -66,14 +66,14 @@ impl SinkSettings {
         Ok(())
     }
 
-    /// Where it is. Not to be shown: it may be a secret.
+    /// The URL. It may be a secret, so it must not be shown.
     pub(super) fn address(&self) -> Result<url::Url> {
         let text = match (&self.url, &self.url_from_env) {
             (Some(url), _) => url.clone(),
             (None, Some(variable)) => self.secret(variable)?,
             (None, None) => String::new(),
         };
-        url::Url::parse(text.trim()).map_err(|error| self.wrong(&format!("its URL can't be read: {error}")))
+        url::Url::parse(text.trim()).map_err(|error| self.wrong(&format!("its URL is not valid: {error}")))
     }
 
     /// The value of an environment variable.
@@ -87,7 +87,7 @@ impl SinkSettings {
     }
 }
 
-/// A file of nothing but sinks.
+/// A file of sinks.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SinkFile {
@@ -97,7 +97,7 @@ struct SinkFile {
 /// The sinks of a file.
 ///
 /// # Errors
-/// [`Error::Config`] where it can't be read, or a sink in it can't be used.
+/// [`Error::Config`] if the file can't be read, or a sink in it can't be used.
 pub fn read_sinks(path: &Path) -> Result<Vec<Sink>> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_says_what_is_wrong_with_it_and_keeps_its_secret() {
+    fn a_wrong_sink_has_a_helpful_message_without_its_secret() {
         let head = "name = 'soc'\n";
         for (text, hint) in [
             ("kind = 'webhook'", "either url or url_from_env"),
@@ -132,7 +132,7 @@ mod tests {
             ),
             (
                 "kind = 'webhook'\nurl = 'https://a.example'\nheaders_from_env = {'a b' = 'PATH'}",
-                "no name of a header",
+                "not the name of a header",
             ),
             ("kind = 'syslog'\nurl = 'https://a.example'", "udp"),
             ("kind = 'syslog'\nurl = 'udp://a.example'", "port"),

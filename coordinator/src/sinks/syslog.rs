@@ -1,4 +1,4 @@
-//! RFC 5424 messages that carry CEF: a datagram each over UDP (RFC 5426), counted octets over TCP (RFC 6587).
+//! RFC 5424 messages with CEF: one datagram per message over UDP (RFC 5426), octet counting over TCP (RFC 6587).
 
 use hindcast_common::Result;
 use hindcast_common::findings::{Finding, Severity};
@@ -7,7 +7,7 @@ use tokio::net::{TcpStream, UdpSocket, lookup_host};
 
 use super::cef;
 use super::settings::SinkSettings;
-use super::{Failure, RunEnd, with_tries};
+use super::{Failure, RunEnd, with_retries};
 
 /// Facility "security and authorisation messages".
 const FACILITY: u8 = 4;
@@ -25,16 +25,16 @@ impl Syslog {
         let is_tcp = match url.scheme() {
             "tcp" => true,
             "udp" => false,
-            _ => return Err(settings.wrong("the URL of a collector starts with udp:// or tcp://")),
+            _ => return Err(settings.wrong("the URL of a collector must start with udp:// or tcp://")),
         };
         match (url.host_str(), url.port()) {
             (Some(host), Some(port)) => Ok(Self { is_tcp, address: format!("{host}:{port}") }),
-            _ => Err(settings.wrong("the URL of a collector names a host and a port")),
+            _ => Err(settings.wrong("the URL of a collector must have a host and a port")),
         }
     }
 
-    /// Sends a message a finding and, where it is wanted, one for the run. Tried again from the first: a collector
-    /// tells nobody what it took.
+    /// Sends one message per finding and, with `includes_run`, one for the run. A retry sends all messages again, because a
+    /// collector acknowledges none.
     pub(super) async fn send(
         &self,
         end: RunEnd<'_>,
@@ -45,7 +45,7 @@ impl Syslog {
         if includes_run {
             messages.push(of_run(end));
         }
-        with_tries(|| self.send_all(&messages)).await
+        with_retries(|| self.send_all(&messages)).await
     }
 
     async fn send_all(&self, messages: &[String]) -> std::result::Result<(), Failure> {
@@ -54,22 +54,22 @@ impl Syslog {
             for message in messages {
                 framed.extend(format!("{} {message}", message.len()).into_bytes());
             }
-            let mut stream = TcpStream::connect(&self.address).await.map_err(Failure::passing)?;
-            stream.write_all(&framed).await.map_err(Failure::passing)?;
-            return stream.shutdown().await.map_err(Failure::passing);
+            let mut stream = TcpStream::connect(&self.address).await.map_err(Failure::transient)?;
+            stream.write_all(&framed).await.map_err(Failure::transient)?;
+            return stream.shutdown().await.map_err(Failure::transient);
         }
-        let found = lookup_host(&self.address).await.map_err(Failure::passing)?.next();
-        let target = found.ok_or_else(|| Failure::passing("the host has no address"))?;
-        let own = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = UdpSocket::bind(own).await.map_err(Failure::passing)?;
+        let found = lookup_host(&self.address).await.map_err(Failure::transient)?.next();
+        let target = found.ok_or_else(|| Failure::transient("the host has no address"))?;
+        let local = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = UdpSocket::bind(local).await.map_err(Failure::transient)?;
         for message in messages {
-            socket.send_to(message.as_bytes(), target).await.map_err(Failure::passing)?;
+            socket.send_to(message.as_bytes(), target).await.map_err(Failure::transient)?;
         }
         Ok(())
     }
 }
 
-/// A message: its time is that of the evidence, and the host is the collector's to know.
+/// A message. Its time is that of the evidence. The collector knows the host.
 fn message(severity: u8, time: Option<&str>, id: &str, cef: &str) -> String {
     format!("<{}>1 {} - hindcast - {id} - {cef}", FACILITY * 8 + severity, time.unwrap_or("-"))
 }

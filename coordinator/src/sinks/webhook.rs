@@ -1,4 +1,4 @@
-//! JSON over HTTP, by the client that also speaks to object stores.
+//! JSON over HTTP, with the client that object stores also use.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use reqwest::{Client, StatusCode, Url};
 
 use super::message::messages;
 use super::settings::SinkSettings;
-use super::{Failure, RunEnd, with_tries};
+use super::{Failure, RunEnd, with_retries};
 
-/// Longest time a connection may take to come up.
+/// Longest time to establish a connection.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Where messages are posted.
+/// The target of messages.
 pub(super) struct Webhook {
     client: Client,
     url: Url,
 }
 
 impl std::fmt::Debug for Webhook {
-    /// Without the path, which may be a secret, and without what the client adds.
+    /// Without the path, which may be a secret, and without the client.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Webhook({})", self.url.host_str().unwrap_or_default())
     }
@@ -37,24 +37,23 @@ impl Webhook {
             "http" if settings.insecure || is_here(&url) => {}
             "http" => {
                 return Err(
-                    settings.wrong("it is not on this machine: give an https URL, or insecure = true")
+                    settings.wrong("the host is not this machine: use an https URL, or set insecure = true")
                 );
             }
-            _ => return Err(settings.wrong("the URL of a webhook starts with https://")),
+            _ => return Err(settings.wrong("the URL of a webhook must start with https://")),
         }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, variable) in &settings.headers_from_env {
             let header: HeaderName =
-                name.parse().map_err(|_| settings.wrong(&format!("{name:?} is no name of a header")))?;
-            let mut value: HeaderValue =
-                settings.secret(variable)?.trim().parse().map_err(|_| {
-                    settings.wrong(&format!("{variable} has characters a header can't carry"))
-                })?;
+                name.parse().map_err(|_| settings.wrong(&format!("{name:?} is not the name of a header")))?;
+            let mut value: HeaderValue = settings.secret(variable)?.trim().parse().map_err(|_| {
+                settings.wrong(&format!("{variable} has characters that a header can't contain"))
+            })?;
             value.set_sensitive(true);
             headers.insert(header, value);
         }
-        // Whoever answers does not choose where findings and headers go next.
+        // The server must not redirect findings and headers elsewhere.
         let client = Client::builder()
             .redirect(Policy::none())
             .connect_timeout(CONNECT_DEADLINE)
@@ -73,24 +72,25 @@ impl Webhook {
     ) -> std::result::Result<(), String> {
         for message in messages(end, findings) {
             let body = message.to_string();
-            with_tries(|| self.post(body.clone())).await?;
+            with_retries(|| self.post(body.clone())).await?;
         }
         Ok(())
     }
 
     async fn post(&self, body: String) -> std::result::Result<(), Failure> {
         let request = self.client.post(self.url.clone()).body(body);
-        let answer = request.send().await.map_err(|error| Failure::passing(causes(&error.without_url())))?;
+        let answer =
+            request.send().await.map_err(|error| Failure::transient(causes(&error.without_url())))?;
         let status = answer.status();
-        let reason = format!("it answered {status}");
+        let reason = format!("the server answered {status}");
         if status.is_success() {
             return Ok(());
         }
         let is_busy = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
         if status.is_server_error() || is_busy {
-            return Err(Failure::passing(reason));
+            return Err(Failure::transient(reason));
         }
-        Err(Failure::lasting(reason))
+        Err(Failure::permanent(reason))
     }
 }
 
@@ -99,7 +99,7 @@ fn is_here(url: &Url) -> bool {
     is_loopback(&format!("{host}:{}", url.port_or_known_default().unwrap_or_default()))
 }
 
-/// An error and what is behind it.
+/// An error with its sources.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -38,7 +38,7 @@ pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) -> Resul
     print_unassessed_suites(outline, summary);
     print_risk(&summary.risk);
     for (list, count) in &summary.suppressed {
-        println!("  {count} findings set aside by the watchlist {list}");
+        println!("  {count} findings suppressed by the watchlist {list}");
     }
     println!("{:<13} {:>3}", "incidents", incidents.len());
     for incident in incidents.iter().take(SHOWN_INCIDENTS) {

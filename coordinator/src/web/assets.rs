@@ -1,4 +1,4 @@
-//! Styles and the one script, served from the binary.
+//! The style sheets and the script, served from the binary.
 
 use axum::extract::Path;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -15,7 +15,7 @@ const ASSETS: [(&str, &str, &str); 4] = [
 
 pub(super) async fn asset(Path(name): Path<String>) -> Response {
     match ASSETS.iter().find(|(known, ..)| *known == name) {
-        // The binary may be another at the next look.
+        // A newer binary may have other assets.
         Some((_, kind, text)) => {
             ([(CONTENT_TYPE, *kind), (CACHE_CONTROL, "no-cache")], *text).into_response()
         }

@@ -1,4 +1,4 @@
-//! Two runs beside each other: findings added, gone and changed, and why.
+//! Compares two runs: findings added, gone and changed, with the reasons.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use serde_json::Value;
 use super::Site;
 use super::frame::{Frame, Parameters, Problem, counted, format_time, page, words};
 use super::guard::Viewer;
-use super::jobs::{asked_of, lake_of};
+use super::jobs::{lake_of, request_of};
 use super::runs::{JobRuns, Runs};
 use super::scope::{Scope, site_tabs};
 use crate::compare::{Comparison, Difference, compare_scans};
 use crate::jobs::has_results;
 use crate::results::Results;
 
-/// Differences shown of a kind; the rest is counted.
+/// Differences on the page per kind. The others are counted.
 const SHOWN: usize = 200;
 
 #[derive(Template)]
@@ -60,7 +60,7 @@ struct Line {
     title: String,
     names: String,
     explanation: String,
-    /// Of its page, in the run that has it.
+    /// Its page in the run that has it.
     href: Option<String>,
     /// Field, before, after.
     fields: Vec<(String, String, String)>,
@@ -85,7 +85,7 @@ pub(super) async fn compare(
                 base: Some(String::new()),
                 results: Arc::clone(&folder.results),
             };
-            let comparison = Some(compared(before, after).await?);
+            let comparison = Some(compare_sides(before, after).await?);
             let frame = scope.frame("Compare", "/compare");
             Ok(page(&ComparePage { frame, choices: Vec::new(), comparison }))
         }
@@ -95,7 +95,7 @@ pub(super) async fn compare(
             let comparison = if before.is_empty() || after.is_empty() {
                 None
             } else {
-                Some(compared(Side::of(jobs, before).await?, Side::of(jobs, after).await?).await?)
+                Some(compare_sides(Side::of(jobs, before).await?, Side::of(jobs, after).await?).await?)
             };
             let frame = Frame {
                 title: "Compare".into(),
@@ -116,7 +116,7 @@ fn choices(jobs: &JobRuns, before: &str, after: &str) -> Vec<Choice> {
             "{}, {}, {}",
             format_time(Some(&format_micros(job.submitted_us))),
             lake_of(&job),
-            asked_of(&job)
+            request_of(&job)
         ),
         is_before: job.id == before,
         is_after: job.id == after,
@@ -128,7 +128,7 @@ fn choices(jobs: &JobRuns, before: &str, after: &str) -> Vec<Choice> {
 /// One of the two runs.
 struct Side {
     name: String,
-    /// Path below which its pages are, where they are served.
+    /// The base path of its pages, if they are served.
     base: Option<String>,
     results: Arc<Results>,
 }
@@ -140,12 +140,12 @@ impl Side {
     }
 }
 
-async fn compared(before: Side, after: Side) -> Result<Compared, Problem> {
+async fn compare_sides(before: Side, after: Side) -> Result<Compared, Problem> {
     let compare = move || {
         let comparison = compare_scans(&before.results.scan, &after.results.scan);
         summarize(&comparison, &before, &after)
     };
-    // Runs that share little take their time.
+    // Runs that share few findings take long.
     let compared = tokio::task::spawn_blocking(compare).await;
     compared.map_err(|_| Error::Internal("comparing stopped".into()).into())
 }

@@ -1,4 +1,4 @@
-//! Everybody and everything findings name: the list, and one with its findings, incidents, risk points and ties.
+//! The entities of a run: the list, and the page of one with its findings, incidents, risk and relations.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::risk::EntityRisk;
 
 /// Entities on a page.
 const PAGE_ROWS: usize = 100;
-/// Findings, and what is named beside an entity, shown on its page.
+/// Findings and related entities on the page of an entity.
 const SHOWN: usize = 50;
 
 #[derive(Template)]
@@ -49,19 +49,19 @@ pub(super) async fn list(scope: Scope, RawQuery(query): RawQuery) -> Response {
     let parameters = Parameters::of(query.as_ref());
     let (name, kind) = (parameters.get("name").to_lowercase(), parameters.get("kind"));
     let number = parameters.get("page").parse::<usize>().unwrap_or(1).max(1);
-    let is_asked = |risk: &&EntityRisk| {
+    let matches = |risk: &&EntityRisk| {
         let entity = &risk.entity;
         let is_named = |text: &str| text.contains(&name);
         (kind.is_empty() || entity.kind.name() == kind)
             && (is_named(&entity.name) || entity.full_name.as_deref().is_some_and(is_named))
     };
-    let asked: Vec<&EntityRisk> = scope.results.entities.iter().filter(is_asked).collect();
+    let matching: Vec<&EntityRisk> = scope.results.entities.iter().filter(matches).collect();
     let at = |page: usize| {
         let page = page.to_string();
         link(&scope.path("/entities"), &[("name", name.as_str()), ("kind", kind), ("page", page.as_str())])
     };
     let first = (number - 1).saturating_mul(PAGE_ROWS);
-    let shown = asked.iter().skip(first).take(PAGE_ROWS);
+    let shown = matching.iter().skip(first).take(PAGE_ROWS);
     let lines: Vec<EntityLine> = shown.map(|risk| line(&scope, risk)).collect();
     page(&EntitiesPage {
         frame: scope.frame("Entities", "/entities"),
@@ -73,9 +73,9 @@ pub(super) async fn list(scope: Scope, RawQuery(query): RawQuery) -> Response {
                 is_chosen: known.name() == kind,
             })
             .into(),
-        total: counted(asked.len() as u64, "entity"),
+        total: counted(matching.len() as u64, "entity"),
         previous: (number > 1).then(|| at(number - 1)),
-        next: (first + lines.len() < asked.len()).then(|| at(number + 1)),
+        next: (first + lines.len() < matching.len()).then(|| at(number + 1)),
         name: parameters.get("name").to_owned(),
         lines,
     })
@@ -106,8 +106,8 @@ struct EntityPage {
     findings: Vec<FindingLine>,
     total: String,
     search: String,
-    ties: Vec<RelationLine>,
-    beside: Vec<(EntityLink, String)>,
+    relations: Vec<RelationLine>,
+    named_together: Vec<(EntityLink, String)>,
 }
 
 /// Rows that name the entity together with another.
@@ -122,15 +122,15 @@ pub(super) async fn entity(scope: Scope, RawQuery(query): RawQuery) -> Result<Re
     let parameters = Parameters::of(query.as_ref());
     let unknown = || Problem::not_found("no finding of this run names that");
     let kind = EntityKind::by_name(parameters.get("kind")).ok_or_else(unknown)?;
-    // Any form of a name leads to the page of its canonical one; what is one already stays so.
-    let asked = parameters.get("name");
-    let canonical = Entity::of(kind, asked).map_or_else(|| asked.to_owned(), |entity| entity.name);
-    let risks = [asked, canonical.as_str()].map(|name| scope.results.entity(kind, name));
+    // Every form of a name leads to the page of its canonical name.
+    let given = parameters.get("name");
+    let canonical = Entity::of(kind, given).map_or_else(|| given.to_owned(), |entity| entity.name);
+    let risks = [given, canonical.as_str()].map(|name| scope.results.entity(kind, name));
     let risk = risks.into_iter().flatten().next();
     let name = risk.map_or(canonical.as_str(), |risk| risk.entity.name.as_str());
-    let ties = ties(&scope, kind, name);
-    // What ties findings need not be named by one.
-    if risk.is_none() && ties.is_empty() {
+    let relations = relations(&scope, kind, name);
+    // An entity may relate findings that do not name it.
+    if risk.is_none() && relations.is_empty() {
         return Err(unknown());
     }
     let entries: Vec<_> = scope.results.naming(kind, name).collect();
@@ -153,21 +153,21 @@ pub(super) async fn entity(scope: Scope, RawQuery(query): RawQuery) -> Result<Re
         findings: entries.iter().take(SHOWN).map(|entry| scope.line(entry)).collect(),
         total: counted(entries.len() as u64, "finding"),
         search: scope.search(&format!("{}:{quoted}", kind.name())),
-        ties,
-        beside: beside(&scope, kind, name),
+        relations,
+        named_together: named_together(&scope, kind, name),
     }))
 }
 
-/// Rows that tie the entity to another, of all incidents.
-fn ties(scope: &Scope, kind: EntityKind, name: &str) -> Vec<RelationLine> {
+/// Rows that relate the entity to another, of all incidents.
+fn relations(scope: &Scope, kind: EntityKind, name: &str) -> Vec<RelationLine> {
     let is_it = |entity: &Entity| entity.kind == kind && entity.name == name;
-    let ties = scope.results.incidents.iter().flat_map(|incident| &incident.ties);
-    let lines = ties.filter_map(|tie| {
-        let (other, rows) = (tie.other.as_ref()?, tie.rows.as_ref()?);
-        let other = if is_it(&tie.entity) {
+    let relations = scope.results.incidents.iter().flat_map(|incident| &incident.relations);
+    let lines = relations.filter_map(|relation| {
+        let (other, rows) = (relation.other.as_ref()?, relation.rows.as_ref()?);
+        let other = if is_it(&relation.entity) {
             other
         } else if is_it(other) {
-            &tie.entity
+            &relation.entity
         } else {
             return None;
         };
@@ -181,8 +181,8 @@ fn ties(scope: &Scope, kind: EntityKind, name: &str) -> Vec<RelationLine> {
     lines.take(SHOWN).collect()
 }
 
-/// What findings name together with the entity, with how many do, most first.
-fn beside(scope: &Scope, kind: EntityKind, name: &str) -> Vec<(EntityLink, String)> {
+/// Entities that findings name together with this one, with the number of those findings, most first.
+fn named_together(scope: &Scope, kind: EntityKind, name: &str) -> Vec<(EntityLink, String)> {
     let mut counts: BTreeMap<(EntityKind, &str), u64> = BTreeMap::new();
     for entry in scope.results.naming(kind, name) {
         let mut others: Vec<(EntityKind, &str)> =

@@ -1,4 +1,4 @@
-//! Findings of a run: searched, sorted, page by page; and one with its evidence.
+//! The findings of a run: the search, and the page of one finding with its evidence.
 
 use std::time::Instant;
 
@@ -16,15 +16,15 @@ use crate::results::{FIELDS, Query};
 
 /// Findings on a page.
 const PAGE_ROWS: usize = 50;
-/// Analyses offered to narrow a search down to.
+/// Analyses offered as filters of a search.
 const OFFERED: usize = 12;
-/// Columns that can be sorted by, with the fields they show.
+/// Columns that can be sorted, with their fields.
 const COLUMNS: [(&str, &str); 5] = [
     ("Severity", "severity"),
     ("Risk", "risk"),
     ("Confidence", "confidence"),
     ("First seen", "first"),
-    ("What", "analysis"),
+    ("Finding", "analysis"),
 ];
 
 #[derive(Template)]
@@ -39,25 +39,25 @@ struct FindingsPage {
     to: usize,
     columns: Vec<Column>,
     lines: Vec<FindingLine>,
-    narrowed: Vec<Narrowed>,
+    filters: Vec<Filter>,
     previous: Option<String>,
     next: Option<String>,
-    /// Example and meaning of each field.
+    /// An example and the meaning of each field.
     fields: Vec<(&'static str, &'static str)>,
     evidence: Vec<String>,
 }
 
-/// A column's heading.
+/// The heading of a column.
 struct Column {
     label: &'static str,
     class: &'static str,
     href: String,
-    /// As `aria-sort` has it.
+    /// The value of `aria-sort`.
     sort: &'static str,
 }
 
-/// A search for part of what was found.
-struct Narrowed {
+/// A link that narrows the search to one value.
+struct Filter {
     label: String,
     count: String,
     href: String,
@@ -89,7 +89,7 @@ pub(super) async fn list(scope: Scope, RawQuery(query): RawQuery) -> Response {
         from: offset + 1,
         to: offset + lines.len(),
         columns: COLUMNS.iter().map(|(label, field)| column(&scope, &text, label, field)).collect(),
-        narrowed: if problem.is_some() { Vec::new() } else { narrowed(&scope, &text, &found) },
+        filters: if problem.is_some() { Vec::new() } else { filters(&scope, &text, &found) },
         previous: (number > 1 && problem.is_none()).then(|| at(number - 1)),
         next: has_more.then(|| at(number + 1)),
         fields: FIELDS.iter().map(|(_, _, example, what)| (*example, *what)).collect(),
@@ -101,7 +101,7 @@ pub(super) async fn list(scope: Scope, RawQuery(query): RawQuery) -> Response {
     timed(answer, searched)
 }
 
-/// Adds how long the search took, for who looks at it with a browser's tools.
+/// Adds the duration of the search as a `Server-Timing` header, for the developer tools of a browser.
 fn timed(mut answer: Response, searched: std::time::Duration) -> Response {
     let timing = format!("search;dur={:.1}", searched.as_secs_f64() * 1e3);
     if let Ok(timing) = HeaderValue::from_str(&timing) {
@@ -110,7 +110,7 @@ fn timed(mut answer: Response, searched: std::time::Duration) -> Response {
     answer
 }
 
-/// The query without its order, and the first field it is sorted by.
+/// The query without its sort order, and the first sort field.
 fn without_sort(query: &str) -> (String, Option<&str>) {
     let is_sort = |token: &&str| token.starts_with("sort:");
     let rest: Vec<&str> = query.split_whitespace().filter(|token| !is_sort(token)).collect();
@@ -123,22 +123,22 @@ fn column(scope: &Scope, query: &str, label: &'static str, field: &str) -> Colum
     let (sort, next) = match sorted {
         Some(sorted) if sorted.strip_prefix('-') == Some(field) => ("descending", field.to_owned()),
         Some(sorted) if sorted == field => ("ascending", format!("-{field}")),
-        // What is worst, largest or newest first.
+        // The first click sorts the worst, largest or newest first.
         _ => ("none", format!("-{field}")),
     };
     let class = if matches!(field, "risk" | "confidence") { "number" } else { "" };
     Column { label, class, href: scope.search(format!("{rest} sort:{next}").trim()), sort }
 }
 
-fn narrowed(scope: &Scope, query: &str, found: &crate::results::Found<'_>) -> Vec<Narrowed> {
-    let offer = |field: &str, value: &str, count: usize| Narrowed {
+fn filters(scope: &Scope, query: &str, found: &crate::results::Found<'_>) -> Vec<Filter> {
+    let offer = |field: &str, value: &str, count: usize| Filter {
         label: words(value),
         count: grouped(count as u64),
         href: scope.search(format!("{query} {field}:{value}").trim()),
     };
     let severities = found.severities.iter().map(|(name, count)| offer("severity", name, *count));
     let analyses = found.analyses.iter().take(OFFERED).map(|(name, count)| offer("analysis", name, *count));
-    // What has one kind alone can't be narrowed down by it.
+    // A single value narrows nothing.
     let severities = severities.filter(|_| found.severities.len() > 1);
     severities.chain(analyses.filter(|_| found.analyses.len() > 1)).collect()
 }
@@ -155,7 +155,7 @@ struct FindingPage {
     suite: &'static str,
     analysis: String,
     analysis_href: String,
-    stage: &'static str,
+    phase: &'static str,
     tactic: Option<String>,
     first_seen: String,
     last_seen: String,
@@ -164,11 +164,11 @@ struct FindingPage {
     entities: Vec<EntityLink>,
     techniques: Vec<(String, String)>,
     watchlists: Vec<String>,
-    /// Column, what it says, and value.
+    /// Column, description and value.
     evidence: Vec<(String, String, String)>,
     guide: Option<&'static Guide>,
     incident: Option<IncidentLink>,
-    /// What it adds to whose risk.
+    /// Its points in the risk of each entity: points, entity, score.
     points: Vec<(u64, EntityLink, u64)>,
 }
 
@@ -208,7 +208,7 @@ pub(super) async fn finding(
         suite: finding.suite.name(),
         analysis_href: scope.search(&format!("analysis:{}", finding.analysis)),
         analysis: line.analysis,
-        stage: entry.stage,
+        phase: entry.phase,
         tactic: entry.tactic.map(words),
         first_seen: line.first_seen,
         last_seen: format_time(finding.last_seen.as_deref()),
@@ -229,7 +229,7 @@ pub(super) async fn finding(
     }))
 }
 
-/// The evidence by column, with what `analysis` says of each.
+/// The columns of the evidence: name, description by `analysis`, and value.
 fn evidence_rows(evidence: &Value, analysis: Option<&Analysis>) -> Vec<(String, String, String)> {
     let text = |value: &Value| match value {
         Value::Null => "—".to_owned(),

@@ -1,4 +1,4 @@
-//! What all pages share: the frame round them, answers, links, and how times and numbers are written.
+//! Parts that all pages share: the frame, responses, links, and the format of times and numbers.
 
 use askama::Template;
 use axum::http::header::LOCATION;
@@ -9,14 +9,14 @@ use url::form_urlencoded;
 
 use super::guard::Viewer;
 
-/// What is round a page.
+/// The frame of a page.
 pub(super) struct Frame {
-    /// The page's own name.
+    /// The title of the page.
     pub(super) title: String,
-    /// Pages of the site, then those of the run.
+    /// Links to the pages of the site, and to those of the run.
     pub(super) site: Vec<Tab>,
     pub(super) run: Vec<Tab>,
-    /// Which run it is of.
+    /// The name of the run.
     pub(super) run_name: String,
     pub(super) viewer: Viewer,
 }
@@ -35,7 +35,7 @@ struct ProblemPage<'a> {
     text: &'a str,
 }
 
-/// Why there is no page, for people.
+/// The reason why a request gets no page.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
@@ -91,11 +91,11 @@ pub(super) fn page(template: &impl Template) -> Response {
     }
 }
 
-/// Sends the browser on to `to` with a new request.
+/// Redirects the browser to `to`.
 pub(super) fn see_other(to: &str) -> Response {
     match HeaderValue::from_str(to) {
         Ok(to) => (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response(),
-        Err(_) => Problem::new(StatusCode::BAD_REQUEST, "that is no address of a page").into_response(),
+        Err(_) => Problem::new(StatusCode::BAD_REQUEST, "this is not the address of a page").into_response(),
     }
 }
 
@@ -117,7 +117,7 @@ impl Parameters {
         Self::parse(query.map_or(&[], |query| query.as_bytes()))
     }
 
-    /// The first of that name, without spaces round it; empty where there is none.
+    /// The first value of a name, trimmed. Empty if there is none.
     pub(super) fn get(&self, name: &str) -> &str {
         self.all(name).next().unwrap_or_default()
     }
@@ -127,14 +127,14 @@ impl Parameters {
     }
 }
 
-/// An RFC 3339 time to the second, as people read it.
+/// An RFC 3339 time to the second, for people.
 pub(super) fn format_time(time: Option<&str>) -> String {
     let time = time.unwrap_or_default();
     let to_the_second = time.get(..19).unwrap_or(time);
     to_the_second.replace('T', " ")
 }
 
-/// A number with its thousands apart.
+/// A number with thousands separators.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -147,7 +147,7 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// `1 finding`, `2 findings`.
+/// A count with its noun: `1 finding`, `2 findings`.
 pub(super) fn counted(number: u64, what: &str) -> String {
     match (number, what.strip_suffix('y')) {
         (1, _) => format!("1 {what}"),
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_and_numbers_are_written_for_their_readers() {
+    fn links_numbers_and_times_are_formatted() {
         assert_eq!(link("/a", &[("q", "user:\"x y\" &<"), ("p", "2")]), "/a?q=user%3A%22x+y%22+%26%3C&p=2");
         assert_eq!(link("/a", &[]), "/a");
         assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");

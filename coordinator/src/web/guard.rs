@@ -1,4 +1,5 @@
-//! Who is let in, and what every answer tells a browser: nothing from elsewhere, no script but our own, no frame.
+//! Access to the pages, and the security headers of every response: no content from other sites, only our own script, no
+//! frames.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::Site;
 use super::frame::{Problem, link, see_other};
 use crate::api::Role;
 
-/// The cookie that keeps a person's token, out of reach of scripts.
+/// The cookie that holds the token of a person. Scripts can't read it.
 pub(super) const COOKIE_NAME: &str = "hindcast-token";
 
 const HEADERS: [(&str, &str); 6] = [
@@ -23,26 +24,26 @@ const HEADERS: [(&str, &str); 6] = [
         "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
     ("x-content-type-options", "nosniff"),
-    // Not "no-referrer": with it, browsers don't say where a form comes from.
+    // Not "no-referrer": browsers would then not send the origin of a form.
     ("referrer-policy", "same-origin"),
     ("x-frame-options", "DENY"),
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
 ];
 
-/// Who looks at a page.
+/// The user of a page.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Viewer {
-    /// The name of the token; empty where none is asked for.
+    /// The name of the token. Empty if the site needs none.
     pub(super) name: String,
     pub(super) may_submit: bool,
 }
 
-/// Lets a request through to its page, or answers it.
+/// Passes an allowed request on to its page, and answers any other.
 pub(super) async fn guard(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     let mut response = match admitted(&site, &request) {
         Ok(viewer) => {
-            // Who has shown a token keeps the connection before those who have not.
+            // Connections with a token are kept in preference to those without.
             if !viewer.name.is_empty()
                 && let Some(slot) = request.extensions().get::<ConnectionSlot>()
             {
@@ -65,9 +66,12 @@ fn admitted(site: &Site, request: &Request) -> Result<Viewer, Box<Response>> {
     let refuse = |status, text: &str| Box::new(Problem::new(status, text).into_response());
     let headers = request.headers();
     let host = text(headers, "host").unwrap_or_default();
-    // A page elsewhere may give its own name this machine's address, and read what it gets.
+    // DNS rebinding: another site may point its own name to this machine and read the responses.
     if site.is_loopback && !is_loopback(host) {
-        return Err(refuse(StatusCode::FORBIDDEN, "these pages are for this machine: ask for 127.0.0.1"));
+        return Err(refuse(
+            StatusCode::FORBIDDEN,
+            "these pages are available only on this machine: use 127.0.0.1",
+        ));
     }
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     if !is_read && !is_own_form(headers, host) {
@@ -96,8 +100,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Whether a request that changes something comes from a page of ours. Browsers say so themselves; what is no browser
-/// shows a token that no other site can make a browser show.
+/// Whether a request that changes something comes from one of our pages. Browsers send the origin. Other clients send a
+/// token in a header, which no other site can make a browser send.
 fn is_own_form(headers: &HeaderMap, host: &str) -> bool {
     match (text(headers, "origin"), text(headers, "sec-fetch-site")) {
         (_, Some(site)) if site != "same-origin" => false,
@@ -107,7 +111,7 @@ fn is_own_form(headers: &HeaderMap, host: &str) -> bool {
     }
 }
 
-/// The token a request shows: of its header, else of its cookie.
+/// The token of a request: from its header, or else from its cookie.
 fn token(headers: &HeaderMap) -> Option<String> {
     if let Some(token) = text(headers, "authorization").and_then(|value| value.strip_prefix("Bearer ")) {
         return Some(token.trim().to_owned());
@@ -116,7 +120,7 @@ fn token(headers: &HeaderMap) -> Option<String> {
     let mut pairs =
         cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let (_, value) = pairs.find(|(name, _)| *name == COOKIE_NAME)?;
-    // Kept as a form would write it, since a token may have any character.
+    // The cookie holds it form-encoded, because a token may contain any character.
     url::form_urlencoded::parse(format!("t={value}").as_bytes()).next().map(|(_, token)| token.into_owned())
 }
 

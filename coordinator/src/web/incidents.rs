@@ -1,4 +1,4 @@
-//! Incidents of a run: the list, and one along the kill chain with what ties it.
+//! The incidents of a run: the list, and the page of one along the kill chain, with its relations.
 
 use askama::Template;
 use axum::extract::Path;
@@ -10,10 +10,10 @@ use super::frame::{Frame, Problem, counted, format_time, grouped, page, words};
 use super::scope::{EntityLink, FindingLine, Scope};
 use crate::correlate::{Incident, Relation};
 
-/// Names shown of an incident in a list.
+/// Names per incident in a list.
 const SHOWN_NAMES: usize = 4;
 
-/// Parts of a risk shown.
+/// Contributions to a risk on a page.
 const SHOWN_PARTS: usize = 50;
 
 /// An incident in a list.
@@ -24,7 +24,7 @@ pub(super) struct IncidentLine {
     pub(super) severity: &'static str,
     pub(super) first_seen: String,
     pub(super) last_seen: String,
-    pub(super) stages: String,
+    pub(super) phases: String,
     pub(super) findings: String,
     pub(super) names: Vec<EntityLink>,
     pub(super) more_names: usize,
@@ -38,7 +38,7 @@ impl IncidentLine {
             named = incident.entities.iter().collect();
         }
         named.dedup_by(|left, right| (left.kind, &left.name) == (right.kind, &right.name));
-        let stages: Vec<&str> = incident.stages.iter().map(|stage| stage.name()).collect();
+        let phases: Vec<&str> = incident.stages.iter().map(|phase| phase.name()).collect();
         Self {
             href: scope.incident_path(&incident.id),
             score: incident.risk.score,
@@ -46,7 +46,7 @@ impl IncidentLine {
             severity: incident.severity.name(),
             first_seen: format_time(incident.first_seen.as_deref()),
             last_seen: format_time(incident.last_seen.as_deref()),
-            stages: stages.join(" › "),
+            phases: phases.join(" › "),
             findings: counted(incident.findings.len() as u64, "finding"),
             more_names: named.len().saturating_sub(SHOWN_NAMES),
             names: named.into_iter().take(SHOWN_NAMES).map(|entity| scope.entity(entity)).collect(),
@@ -59,7 +59,7 @@ impl IncidentLine {
 struct IncidentsPage {
     frame: Frame,
     lines: Vec<IncidentLine>,
-    /// Entities too common to tie anything, with to how many each is tied.
+    /// Entities that are too common to relate findings: link, number of related names, number of findings.
     hubs: Vec<(EntityLink, String, String)>,
 }
 
@@ -81,16 +81,16 @@ struct IncidentPage {
     line: IncidentLine,
     suites: String,
     tactics: String,
-    /// Every step of the kill chain, in its order.
+    /// Every phase of the kill chain, in order.
     chain: Vec<Step>,
-    ties: Vec<RelationLine>,
+    relations: Vec<RelationLine>,
     entities: Vec<EntityLink>,
     contributions: Vec<(u64, String, Option<String>)>,
     search: String,
 }
 
 struct Step {
-    stage: &'static str,
+    phase: &'static str,
     what: &'static str,
     findings: Vec<FindingLine>,
 }
@@ -110,14 +110,14 @@ pub(super) async fn incident(
     let incident =
         scope.results.incident(id).ok_or_else(|| Problem::not_found("there is no such incident"))?;
     let line = IncidentLine::of(&scope, incident);
-    let step = |stage: KillChainPhase| Step {
-        stage: stage.name(),
-        what: what_happens(stage),
+    let step = |phase: KillChainPhase| Step {
+        phase: phase.name(),
+        what: what_happens(phase),
         findings: incident
             .findings
             .iter()
             .filter_map(|id| scope.results.finding(id))
-            .filter(|entry| entry.finding.stage == stage)
+            .filter(|entry| entry.finding.stage == phase)
             .map(|entry| scope.line(entry))
             .collect(),
     };
@@ -130,7 +130,7 @@ pub(super) async fn incident(
         suites: suites.join(", "),
         tactics: tactics.join(", "),
         chain: KillChainPhase::ALL.into_iter().map(step).collect(),
-        ties: incident.ties.iter().map(|tie| relation_line(&scope, tie)).collect(),
+        relations: incident.relations.iter().map(|relation| relation_line(&scope, relation)).collect(),
         contributions: contributions(&scope, &incident.risk.contributions),
         search: scope.search(&format!("incident:{}", incident.id)),
         entities,
@@ -138,7 +138,7 @@ pub(super) async fn incident(
     }))
 }
 
-/// The largest parts of a risk: points, what they are for, and the finding's page where it is one.
+/// The largest contributions to a risk: points, source, and the page of the source if it is a finding.
 pub(super) fn contributions(
     scope: &Scope,
     parts: &[crate::risk::Contribution],
@@ -150,21 +150,21 @@ pub(super) fn contributions(
     rows.collect()
 }
 
-fn relation_line(scope: &Scope, tie: &Relation) -> RelationLine {
-    let rows = tie
+fn relation_line(scope: &Scope, relation: &Relation) -> RelationLine {
+    let rows = relation
         .rows
         .as_ref()
         .map(|rows| format!("{} of {} on {}", counted(rows.rows, "row"), rows.table, rows.date));
     RelationLine {
-        entity: scope.entity(&tie.entity),
-        other: tie.other.as_ref().map(|other| scope.entity(other)),
+        entity: scope.entity(&relation.entity),
+        other: relation.other.as_ref().map(|other| scope.entity(other)),
         rows,
-        findings: counted(tie.findings.len() as u64, "finding"),
+        findings: counted(relation.findings.len() as u64, "finding"),
     }
 }
 
-fn what_happens(stage: KillChainPhase) -> &'static str {
-    match stage {
+fn what_happens(phase: KillChainPhase) -> &'static str {
+    match phase {
         KillChainPhase::Staging => "data is gathered and packed",
         KillChainPhase::Upload => "data is sent by a tool made for it",
         KillChainPhase::Beacon => "a host calls out",

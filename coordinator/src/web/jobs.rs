@@ -1,4 +1,4 @@
-//! Jobs of a coordinator, with how far they are. What changes is a part of its page, which the script asks for again.
+//! The jobs of a coordinator and their progress. The script reloads the part of a page that changes.
 
 use crate::jobs::format_units;
 use hindcast_common::format::format_bytes;
@@ -19,10 +19,10 @@ use super::scope::{Scope, site_tabs};
 use super::windows::window;
 use crate::jobs::{has_results, is_backfill_window, is_open, state_name};
 
-/// Jobs shown, the newest.
+/// Jobs on the page: the newest.
 const SHOWN: usize = 200;
 
-/// The jobs of a site that has some.
+/// The jobs of a coordinator; not found on a site of one result folder.
 pub(super) fn jobs_of(site: &Site) -> Result<&JobRuns, Problem> {
     match &site.runs {
         Runs::Jobs(jobs) => Ok(jobs),
@@ -34,8 +34,8 @@ pub(super) fn lake_of(job: &Job) -> &str {
     job.scan.as_ref().map_or("", |scan| scan.lake.as_str())
 }
 
-/// What a job was asked for: the entity or suites, the window, and whether only its row.
-pub(super) fn asked_of(job: &Job) -> String {
+/// The request of a job: the entity or suites, the window, and whether it is part of a backfill.
+pub(super) fn request_of(job: &Job) -> String {
     let Some(scan) = &job.scan else { return String::new() };
     let what = match &scan.investigation {
         Some(entity) => format!("{} {}", entity.kind, entity.name),
@@ -54,7 +54,7 @@ pub(super) fn asked_of(job: &Job) -> String {
     what + &window + backfill
 }
 
-/// A frame outside any run.
+/// The frame of a page outside a run.
 pub(super) fn frame(title: &str, path: &str, viewer: &Viewer) -> Frame {
     Frame {
         title: title.to_owned(),
@@ -65,7 +65,7 @@ pub(super) fn frame(title: &str, path: &str, viewer: &Viewer) -> Frame {
     }
 }
 
-/// A job as pages show it.
+/// A job on a page.
 struct JobLine {
     id: String,
     href: String,
@@ -73,12 +73,12 @@ struct JobLine {
     is_open: bool,
     is_done: bool,
     lake: String,
-    asked: String,
+    request: String,
     by: String,
     submitted: String,
     ended: String,
     progress: String,
-    /// Units done and in all, for a bar.
+    /// Units done and all units, for a progress bar.
     done: u64,
     of: u64,
     read: String,
@@ -88,7 +88,7 @@ struct JobLine {
 impl JobLine {
     fn of(job: &Job) -> Self {
         let mut progress = job.progress.unwrap_or_default();
-        // What has ended is no longer at it.
+        // A job that has ended is not merging.
         progress.merging &= is_open(job);
         let time = |micros: i64| (micros > 0).then(|| format_micros(micros));
         let is_done = job.state() == JobState::Done;
@@ -99,7 +99,7 @@ impl JobLine {
             is_open: is_open(job),
             is_done,
             lake: lake_of(job).to_owned(),
-            asked: asked_of(job),
+            request: request_of(job),
             by: job.submitted_by.clone(),
             submitted: format_time(time(job.submitted_us).as_deref()),
             ended: format_time(time(job.ended_us).as_deref()),
@@ -171,7 +171,7 @@ fn job_of(site: &Site, id: &str) -> Result<Job, Problem> {
     jobs_of(site)?.manager.snapshot(id).ok_or_else(|| Problem::not_found("there is no such job"))
 }
 
-/// A job that goes on or has no results; otherwise the first page of its results, or the row of a window of a backfill.
+/// The page of an open job or one without results, the overview of the results, or the row of a backfill window.
 pub(super) async fn job(
     State(site): State<Arc<Site>>,
     Extension(viewer): Extension<Viewer>,
@@ -188,7 +188,7 @@ pub(super) async fn job(
     Ok(page(&JobPage { frame: frame("Job", "", &viewer), progress }))
 }
 
-/// The part of its page that changes.
+/// The part of the page of a job that changes.
 pub(super) async fn progress(
     State(site): State<Arc<Site>>,
     Extension(viewer): Extension<Viewer>,

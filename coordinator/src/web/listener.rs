@@ -1,4 +1,4 @@
-//! HTTPS with the server's certificate. Browsers have no certificate of ours to show: people show tokens.
+//! HTTPS with the certificate of the server. Browsers present no certificate: people use tokens.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,28 +17,28 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
-/// Longest a browser may take to agree on a key.
+/// Longest TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections that have agreed and not been taken.
+/// Connections after their handshake that wait to be accepted.
 const WAITING: usize = 16;
 
 type Connection = (TlsStream<SlottedConnection<TcpStream>>, ConnectionSlot);
 
-/// Takes connections and hands on those that have agreed on a key, so that a slow one holds up no other.
+/// Accepts connections and passes them on after their TLS handshake, so that a slow client delays no other.
 pub(super) struct TlsListener {
-    agreed: mpsc::Receiver<Connection>,
+    ready: mpsc::Receiver<Connection>,
 }
 
 impl TlsListener {
     /// A listener with the certificate `tls.crt` and key `tls.key` of `folder`.
     ///
     /// # Errors
-    /// [`Error::Config`] where they can't be used.
+    /// [`Error::Config`] if they can't be used.
     pub(super) fn new(listener: TcpListener, folder: &Path) -> Result<Self> {
         let acceptor = acceptor(folder)?;
-        let (sender, agreed) = mpsc::channel(WAITING);
-        tokio::spawn(take(listener, acceptor, sender));
-        Ok(Self { agreed })
+        let (sender, ready) = mpsc::channel(WAITING);
+        tokio::spawn(accept_all(listener, acceptor, sender));
+        Ok(Self { ready })
     }
 }
 
@@ -46,7 +46,7 @@ impl Connections for TlsListener {
     type Io = TlsStream<SlottedConnection<TcpStream>>;
 
     async fn accept(&mut self) -> Connection {
-        match self.agreed.recv().await {
+        match self.ready.recv().await {
             Some(connection) => connection,
             // The sender lives as long as the process.
             None => std::future::pending().await,
@@ -54,16 +54,16 @@ impl Connections for TlsListener {
     }
 }
 
-async fn take(listener: TcpListener, acceptor: TlsAcceptor, agreed: mpsc::Sender<Connection>) {
+async fn accept_all(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sender<Connection>) {
     let slots = ConnectionSlots::new(MAX_HTTP_CONNECTIONS);
     loop {
         let stream = slots.accept(&listener).await;
-        let (acceptor, agreed, slot) = (acceptor.clone(), agreed.clone(), stream.slot().clone());
+        let (acceptor, ready, slot) = (acceptor.clone(), ready.clone(), stream.slot().clone());
         tokio::spawn(async move {
             match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => drop(agreed.send((stream, slot)).await),
-                Ok(Err(error)) => tracing::debug!(%error, "no agreement with a browser"),
-                Err(_) => tracing::debug!("a browser took too long to agree"),
+                Ok(Ok(stream)) => drop(ready.send((stream, slot)).await),
+                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
             }
         });
     }

@@ -1,4 +1,4 @@
-//! Takes a person's token and has the browser keep it in a cookie that no script can read and no other site can send.
+//! Takes the token of a person and stores it in a cookie that no script can read and no other site can send.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ struct LoginPage<'a> {
     problem: Option<&'a str>,
 }
 
-/// A page of ours to go on with.
+/// The page after the login, which is always one of ours.
 fn next(parameters: &Parameters) -> &str {
     let next = parameters.get("next");
-    // Of two slashes, browsers make the address of another site; of a backslash, a slash.
+    // Browsers read two slashes as the address of another site, and a backslash as a slash.
     let is_ours =
         next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n', '\t']);
     if is_ours { next } else { "/" }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_sent_to_another_site() {
+    fn the_login_redirects_to_no_other_site() {
         for (given, taken) in [
             ("/jobs/1?q=a", "/jobs/1?q=a"),
             ("//elsewhere.example", "/"),

@@ -1,5 +1,5 @@
-//! Pages for people: a coordinator's jobs and their results, or the results in one folder. Rendered here, so that a
-//! browser needs to run next to nothing, and everything that comes out of logs is escaped in one place.
+//! Web pages: the jobs of a coordinator and their results, or the results in one folder. The server renders them, so that a
+//! browser runs almost no script and the text of logs is escaped in one place.
 
 mod assets;
 mod comparing;
@@ -33,21 +33,21 @@ use crate::api::AccessTokens;
 use frame::Problem;
 use listener::TlsListener;
 
-/// What all pages are made from.
+/// The data of all pages.
 pub(crate) struct Site {
     runs: Runs,
-    /// Who may look and submit; anybody where there are none.
+    /// The tokens of users. Without tokens, everybody may read and submit.
     tokens: Option<Arc<AccessTokens>>,
-    /// Whether only this machine can reach it, and so only its own names are those of the site.
+    /// Whether only this machine can reach the site. Requests must then name this machine as their host.
     is_loopback: bool,
     is_https: bool,
 }
 
-/// Serves the pages at `listen`, with the certificate in the folder `tls` where one is given, until the process ends;
-/// gives the URL of the first page.
+/// Serves the pages at `listen` until the process ends, over TLS if `tls` is a folder with a certificate. Returns the URL
+/// of the first page.
 ///
 /// # Errors
-/// [`Error::Io`] where the address can't be listened on, [`Error::Config`] where the certificate can't be used.
+/// [`Error::Io`] if the address is not available, [`Error::Config`] if the certificate can't be used.
 pub(crate) async fn serve_pages(
     listen: SocketAddr,
     tls: Option<&Path>,

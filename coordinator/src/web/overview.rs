@@ -1,4 +1,4 @@
-//! The first page of a run, score, days, suites and the worst of what was found; and its coverage.
+//! The overview of a run: its score, days, suites and worst findings; and the page of its coverage.
 
 use hindcast_common::format::format_bytes;
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use super::incidents::IncidentLine;
 use super::scope::{EntityLink, Scope};
 use crate::scan::{CoverageEntry, Gap, Status};
 
-/// Incidents and entities shown, the worst.
+/// Incidents and entities on the overview: the worst.
 const SHOWN: usize = 8;
-/// Height of the chart of days, in its own units.
+/// Height of the chart of days, in its view box.
 const CHART_HEIGHT: u64 = 100;
-/// Width of a day in it, with the gap to the next.
+/// Width of a day in the chart, including the gap.
 const DAY_WIDTH: usize = 24;
 
 #[derive(Template)]
@@ -26,7 +26,7 @@ struct OverviewPage {
     from: String,
     to: String,
     version: String,
-    /// None where nothing was assessed.
+    /// None if nothing was assessed.
     score: Option<u64>,
     level: &'static str,
     explanation: Vec<Explained>,
@@ -46,7 +46,7 @@ struct OverviewPage {
     paths: Paths,
 }
 
-/// Where the lists are.
+/// The paths of the lists.
 struct Paths {
     findings: String,
     incidents: String,
@@ -54,7 +54,7 @@ struct Paths {
     coverage: String,
 }
 
-/// A line of what makes the score.
+/// A contribution to the score.
 struct Explained {
     points: String,
     what: String,
@@ -63,12 +63,12 @@ struct Explained {
 
 struct Day {
     date: String,
-    /// None where nothing of it was assessed.
+    /// None if nothing of the day was assessed.
     score: Option<u64>,
     level: &'static str,
     findings: String,
     href: String,
-    /// Of its bar, which a run of days has none of.
+    /// The position of its bar. A run of days has no bar.
     x: usize,
     y: Option<u64>,
 }
@@ -87,7 +87,7 @@ struct Signal {
     href: String,
 }
 
-/// Table dates by what became of them.
+/// Table dates by status.
 struct Counts {
     scanned: u64,
     empty: u64,
@@ -182,7 +182,7 @@ fn explained(scope: &Scope, line: &str) -> Explained {
 fn days(scope: &Scope) -> Vec<Day> {
     let days = scope.results.scan.summary.risk_by_day.iter().enumerate();
     let bars = days.map(|(index, day)| {
-        // The findings of a day are those that had begun and not ended: times compare as text.
+        // The findings of a day have begun before its end and not ended before its start. Times compare as text.
         let last = day.through.unwrap_or(day.date);
         let next = last.succ_opt().unwrap_or(last);
         Day {
@@ -209,14 +209,14 @@ fn days(scope: &Scope) -> Vec<Day> {
 struct CoveragePage {
     frame: Frame,
     counts: Counts,
-    /// What was not looked at whatever its date.
+    /// Data that was not read, independent of dates.
     not_read: Vec<String>,
     dates: Vec<String>,
     tables: Vec<CoverageRow>,
     gaps: Vec<UnreadDates>,
 }
 
-/// Days of a window at most whose dates without data have columns too.
+/// Longest window, in days, whose dates without data have columns too.
 const MOST_DATES: usize = 400;
 
 struct CoverageRow {
@@ -232,7 +232,7 @@ struct Cell {
     title: String,
 }
 
-/// Something that was not read, and why.
+/// Dates that were not read, with the reason.
 struct UnreadDates {
     table: String,
     date: String,
@@ -249,7 +249,7 @@ pub(super) async fn coverage(scope: Scope) -> Response {
     }
     let tables = by_table.iter().map(|(table, of_date)| CoverageRow {
         table: (*table).to_owned(),
-        // The last entry that begins by then is of the date, or none is.
+        // The entry of a date is the last that begins on or before it, if it reaches that date.
         cells: dates
             .iter()
             .map(|date| {
@@ -274,14 +274,13 @@ pub(super) async fn coverage(scope: Scope) -> Response {
         not_read: coverage.gaps.iter().map(Gap::text).collect(),
         tables: tables.collect(),
         gaps: gaps.collect(),
-        // The year is the same in nearly all.
         dates: dates.iter().map(|date| date.to_string()).collect(),
     })
 }
 
 fn cell(entry: Option<&CoverageEntry>) -> Cell {
     let Some(entry) = entry else {
-        return Cell { status: "none", text: String::new(), title: "not looked at".into() };
+        return Cell { status: "none", text: String::new(), title: "not read".into() };
     };
     let status = entry.status.name();
     let text = match entry.status {
@@ -294,7 +293,7 @@ fn cell(entry: Option<&CoverageEntry>) -> Cell {
     Cell { status, text, title }
 }
 
-/// A number of rows in few characters.
+/// A number of rows in a few characters.
 fn short(rows: u64) -> String {
     match rows {
         0..1_000 => rows.to_string(),

@@ -1,4 +1,4 @@
-//! Where the runs come from that pages show: one result folder, or the jobs of a coordinator.
+//! The source of runs: one result folder, or the jobs of a coordinator.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -12,8 +12,8 @@ use crate::jobs::{FINDINGS, JobManager, SUPPRESSED, has_results};
 use crate::output::findings_of_batches;
 use crate::results::Results;
 
-/// Runs whose results are kept in memory, the last looked at.
-const KEPT_RUNS: usize = 4;
+/// Runs whose results stay in memory: the most recently used.
+const CACHED_RUNS: usize = 4;
 
 /// The runs of a site.
 pub(crate) enum Runs {
@@ -21,7 +21,7 @@ pub(crate) enum Runs {
     Jobs(JobRuns),
 }
 
-/// One run, and one to compare it with where it was named.
+/// One run, and optionally an earlier one to compare it with.
 pub(crate) struct Folder {
     pub(super) name: String,
     pub(super) results: Arc<Results>,
@@ -29,10 +29,10 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Reads the result folder `out`, and `earlier` where it is named.
+    /// Reads the result folders `out` and `earlier`.
     ///
     /// # Errors
-    /// [`Error::Config`] where a folder holds no result of a scan.
+    /// [`Error::Config`] if a folder is not the result of a scan.
     pub(crate) fn open(out: &Path, earlier: Option<&Path>) -> Result<Self> {
         let read = |folder: &Path| -> Result<(String, Arc<Results>)> {
             Ok((folder.display().to_string(), Arc::new(Results::open(folder)?)))
@@ -42,15 +42,15 @@ impl Folder {
     }
 }
 
-type Kept = Arc<OnceCell<Arc<Results>>>;
+type CachedResults = Arc<OnceCell<Arc<Results>>>;
 
 /// The jobs of a coordinator.
 pub(crate) struct JobRuns {
     pub(super) manager: Arc<JobManager>,
     /// URLs of lakes that jobs may name.
     pub(super) lakes: Vec<String>,
-    /// By job, the last looked at first.
-    kept: Mutex<VecDeque<(String, Kept)>>,
+    /// Results by job, the most recently used first.
+    cache: Mutex<VecDeque<(String, CachedResults)>>,
 }
 
 impl JobRuns {
@@ -58,7 +58,7 @@ impl JobRuns {
         Self { manager, lakes, kept: Mutex::default() }
     }
 
-    /// The results of a job that has some.
+    /// The results of a job; not found if it has none.
     pub(super) async fn results(&self, id: &str) -> Result<Arc<Results>, Problem> {
         let Some(job) = self.manager.snapshot(id) else {
             return Err(Problem::not_found("there is no such job"));
@@ -66,22 +66,22 @@ impl JobRuns {
         if !has_results(&job) {
             return Err(Problem::not_found("this job has no results"));
         }
-        let kept = self.kept(id);
-        let results = kept.get_or_try_init(|| self.load(id)).await;
+        let cached = self.cached(id);
+        let results = cached.get_or_try_init(|| self.load(id)).await;
         Ok(Arc::clone(results.map_err(Problem::from)?))
     }
 
-    fn kept(&self, id: &str) -> Kept {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter().position(|(known, _)| known == id).and_then(|index| kept.remove(index));
-        let entry = found.unwrap_or_else(|| (id.to_owned(), Kept::default()));
-        kept.push_front(entry.clone());
-        kept.truncate(KEPT_RUNS);
+    fn cached(&self, id: &str) -> CachedResults {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = cache.iter().position(|(known, _)| known == id).and_then(|index| cache.remove(index));
+        let entry = found.unwrap_or_else(|| (id.to_owned(), CachedResults::default()));
+        cache.push_front(entry.clone());
+        cache.truncate(CACHED_RUNS);
         entry.1
     }
 
     async fn load(&self, id: &str) -> Result<Arc<Results>> {
-        let missing = |what: &str| Error::Internal(format!("job {id} has left no {what}"));
+        let missing = |what: &str| Error::Internal(format!("job {id} has no {what}"));
         let report = self.manager.results().report(id).await?.ok_or_else(|| missing("report"))?;
         let findings = self.manager.table(id, FINDINGS).await?.ok_or_else(|| missing(FINDINGS))?;
         let findings = findings.whole().await?;
@@ -93,7 +93,7 @@ impl JobRuns {
             let (findings, suppressed) = (findings_of_batches(&findings)?, findings_of_batches(&suppressed)?);
             Ok(Arc::new(Results::of_job(report, findings, suppressed)))
         };
-        // Many findings take a second: others are served meanwhile.
+        // Reading many findings takes a second, during which other requests are served.
         tokio::task::spawn_blocking(read)
             .await
             .map_err(|_| Error::Internal("reading results stopped".into()))?

@@ -1,4 +1,4 @@
-//! The run a page is of, and how its findings and entities are linked.
+//! The run of a page, and links to its findings and entities.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use super::guard::Viewer;
 use super::runs::Runs;
 use crate::results::{Entry, Results};
 
-/// A run, with where its pages are and who looks at them.
+/// A run, with the paths of its pages and their user.
 pub(super) struct Scope {
     pub(super) results: Arc<Results>,
-    /// Path below which its pages are.
+    /// The base path of its pages.
     base: String,
-    /// Path of its first page.
+    /// The path of its first page.
     first: String,
     name: String,
     has_jobs: bool,
@@ -38,13 +38,13 @@ impl FromRequestParts<Arc<Site>> for Scope {
     }
 }
 
-/// Who looks, as the guard found out.
+/// The user, as the guard identified them.
 pub(super) fn viewer(parts: &Parts) -> Viewer {
     parts.extensions.get::<Viewer>().cloned().unwrap_or_default()
 }
 
 impl Scope {
-    /// The run of `job`, or the only one.
+    /// The run of `job`, or the only run of the site.
     pub(super) async fn of(site: &Site, job: &str, viewer: Viewer) -> Result<Self, Problem> {
         Ok(match &site.runs {
             Runs::Folder(folder) => Self {
@@ -65,7 +65,7 @@ impl Scope {
         })
     }
 
-    /// The frame of a page called `title`, whose tab is that of `path`.
+    /// The frame of the page `title`. The tab of `path` is the current one.
     pub(super) fn frame(&self, title: &str, path: &str) -> Frame {
         let tab = |href: String, label, own: &str| Tab { href, label, is_current: own == path };
         Frame {
@@ -115,7 +115,7 @@ impl Scope {
     pub(super) fn line(&self, entry: &Entry) -> FindingLine {
         let finding = &entry.finding;
         let mut entities: Vec<EntityLink> = finding.entities.iter().map(|named| self.entity(named)).collect();
-        // One name in two forms is one link.
+        // Two forms of a name make one link.
         entities.dedup_by(|left, right| left.href == right.href);
         FindingLine {
             href: self.finding_path(&finding.id),
@@ -130,13 +130,13 @@ impl Scope {
         }
     }
 
-    /// The finding of an id as a line; none where it is not among the findings.
+    /// The line of the finding with this id, if the run has it.
     pub(super) fn line_of(&self, id: &str) -> Option<FindingLine> {
         self.results.finding(id).map(|entry| self.line(entry))
     }
 }
 
-/// Tabs of the site itself.
+/// Tabs of the site.
 pub(super) fn site_tabs(has_jobs: bool, has_other: bool, path: &str) -> Vec<Tab> {
     let tab = |href: &str, label| Tab { href: href.to_owned(), label, is_current: href == path };
     let jobs = has_jobs.then(|| [tab("/", "Jobs"), tab("/submit", "Submit")]);

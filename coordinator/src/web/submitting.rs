@@ -1,4 +1,4 @@
-//! Submits a scan from a form, and cancels a job. The guard has seen to it that the form is ours and its sender may.
+//! Submits a scan from a form, and cancels a job. The guard has checked the origin of the form and the role of its sender.
 
 use std::sync::Arc;
 
@@ -23,14 +23,14 @@ use super::jobs::{frame, jobs_of};
 struct SubmitPage {
     frame: Frame,
     problem: Option<String>,
-    /// The job's id, made with the form: sent twice, it is one job.
+    /// The id of the job. The form holds it, so that a form that is sent twice makes one job.
     id: String,
     lakes: Vec<String>,
     lake: String,
     last: String,
     from: String,
     to: String,
-    /// Name, and whether it is chosen.
+    /// Name, and whether it is selected.
     suites: Vec<(&'static str, bool)>,
     presets: Vec<(&'static str, bool)>,
 }
@@ -82,7 +82,7 @@ pub(super) async fn submit(
     };
     match submitted {
         Ok(job) => Ok(see_other(&format!("/jobs/{}", job.id))),
-        // What is wrong in it can be put right in the form.
+        // The user can correct the request in the form.
         Err(error @ (Error::Config(_) | Error::Busy(_))) => {
             let problem = Problem::from(error);
             let text = Some(problem.text().to_owned());
@@ -101,7 +101,7 @@ fn request(filled: &Parameters) -> CommonResult<ScanRequest> {
     }
     let bounds = [given("from"), given("to")];
     if given("last").is_some() && bounds.iter().any(Option::is_some) {
-        return Err(Error::Config("give the last hours or days, or bounds, not both".into()));
+        return Err(Error::Config("give either the last hours or days, or bounds".into()));
     }
     Ok(ScanRequest {
         lake: filled.get("lake").to_owned(),

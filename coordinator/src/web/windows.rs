@@ -1,4 +1,4 @@
-//! The page of a job that was one window of a backfill: its row, and the way to the findings behind it.
+//! The page of a backfill window: its row, and a link to the scan with its findings.
 
 use askama::Template;
 use axum::response::Response;
@@ -33,7 +33,7 @@ struct WindowPage {
     scan: Option<String>,
 }
 
-/// The row that `job` came to.
+/// The page of `job`, which computed one row.
 pub(super) async fn window(site: &Site, job: &Job, viewer: &Viewer) -> Result<Response, Problem> {
     let report =
         jobs_of(site)?.manager.results().report(&job.id).await.map_err(Problem::from)?.unwrap_or_default();
@@ -59,7 +59,7 @@ pub(super) async fn window(site: &Site, job: &Job, viewer: &Viewer) -> Result<Re
     }))
 }
 
-/// The form of a scan, filled in as the row's was as far as it has fields for it.
+/// The link to a submit form that is filled in with the request of the row.
 fn scan_of(job: &Job, row: &WindowRow) -> String {
     let Some(scan) = &job.scan else { return "/submit".to_owned() };
     let mut filled = vec![("lake", scan.lake.as_str()), ("from", &row.from), ("to", &row.to)];

@@ -1,4 +1,4 @@
-//! What was looked at and what was not: a heat map of tables and dates, and every reason.
+//! The coverage: a heat map of tables and dates, and the reasons of all that was not read.
 
 use crate::scan::status_counts;
 use hindcast_common::format::format_bytes;
@@ -12,7 +12,7 @@ use super::table::Table;
 use super::{Source, format};
 use crate::scan::{CoverageEntry, Status, format_dates};
 
-/// Reasons shown.
+/// Reasons on the page.
 const SHOWN_REASONS: usize = 200;
 
 /// The section.
@@ -25,13 +25,13 @@ pub(super) struct CoverageSection {
     tables: Table,
     reasons: Vec<Reason>,
     reasons_note: String,
-    /// What was looked back at before the window; empty where nothing was.
+    /// Table dates before the window, for analyses that look back. Empty if there are none.
     look_back: String,
 }
 
 impl HtmlSafe for CoverageSection {}
 
-/// Dates of a table with the same fate.
+/// Dates of a table that were not read for the same reason.
 struct Reason {
     table: String,
     dates: String,
@@ -62,7 +62,7 @@ impl CoverageSection {
     }
 }
 
-/// What was read of each table.
+/// Dates, files, rows and bytes read per table.
 fn tables(entries: &[CoverageEntry]) -> Table {
     let mut by_table: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
     for entry in entries {
@@ -92,7 +92,7 @@ fn tables(entries: &[CoverageEntry]) -> Table {
     Table::new(&columns, rows, all, "tables")
 }
 
-/// Everything that was not read whole, failures first; dates of a table with the same reason together.
+/// Everything that was not read in full, failures first. Dates of a table with the same reason are one entry.
 fn reasons(entries: &[CoverageEntry]) -> Vec<Reason> {
     let mut dates_of: BTreeMap<(u8, &str, &str), Vec<&CoverageEntry>> = BTreeMap::new();
     for entry in entries {

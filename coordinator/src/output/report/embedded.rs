@@ -1,5 +1,4 @@
-//! What is embedded in a report beside text: scripts, styles and the charts' data, and the policy that lets a browser run
-//! these and nothing else.
+//! Scripts, styles and chart data that a report embeds, and the policy that limits a browser to these.
 
 use std::fmt::{self, Display};
 
@@ -8,12 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-/// Plotly, which build.rs takes out of its crate.
+/// Plotly, which build.rs copies from its crate.
 const PLOTLY: &str = include_str!(concat!(env!("OUT_DIR"), "/plotly.min.js"));
 const STYLE: &str = include_str!("../../../assets/style.css");
 const SCRIPT: &str = include_str!("../../../assets/report.js");
 
-/// Text that goes into the page as it is. Only what this file makes is: none of it comes from a log unescaped.
+/// Text that goes into the page unescaped. Only this file makes it, and never from the text of a log.
 pub(super) struct Trusted<T>(T);
 
 impl<T: Display> Display for Trusted<T> {
@@ -24,7 +23,7 @@ impl<T: Display> Display for Trusted<T> {
 
 impl<T: Display> HtmlSafe for Trusted<T> {}
 
-/// Scripts, styles, data and policy of a report.
+/// The scripts, styles, data and policy of a report.
 pub(super) struct Embedded {
     pub(super) policy: Trusted<String>,
     pub(super) style: Trusted<&'static str>,
@@ -34,7 +33,7 @@ pub(super) struct Embedded {
 }
 
 impl Embedded {
-    /// With `charts` as the data of the page's charts.
+    /// Embeds `charts` as the data of the charts.
     pub(super) fn new(charts: &serde_json::Value) -> Self {
         Self {
             policy: Trusted(policy(&[PLOTLY, SCRIPT], STYLE)),
@@ -46,7 +45,7 @@ impl Embedded {
     }
 }
 
-/// JSON that no reader of HTML takes for anything else, whatever its texts are.
+/// JSON that contains no HTML markup, whatever its texts are.
 fn json_in_html(value: &serde_json::Value) -> String {
     let json = value.to_string();
     let mut safe = String::with_capacity(json.len() + json.len() / 16);
@@ -63,7 +62,7 @@ fn json_in_html(value: &serde_json::Value) -> String {
     safe
 }
 
-/// Content-Security-Policy: these scripts and styles by their hashes, images the charts make, and no request at all.
+/// The Content-Security-Policy: it allows these scripts and styles by their hashes and the images of charts, but no requests.
 /// Plotly adds one empty style sheet and sets style attributes.
 fn policy(scripts: &[&str], style: &str) -> String {
     let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text.as_bytes())));
@@ -84,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_can_not_leave_its_element() {
+    fn data_contains_no_markup() {
         let hostile = json!(["</script><script>alert(1)</script>", "<!--", "]]>&amp;", "\u{2028}\u{2029}"]);
         let embedded = json_in_html(&hostile);
         assert!(!embedded.contains(['<', '>', '&', '\u{2028}', '\u{2029}']), "{embedded}");
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_the_hashed_runs() {
+    fn the_policy_allows_only_hashed_scripts() {
         let policy = policy(&["alert(1)"], "p {}");
         assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
         assert!(!policy.contains("http") && !policy.contains("script-src 'unsafe"), "{policy}");

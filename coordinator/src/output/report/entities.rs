@@ -1,4 +1,4 @@
-//! Devices, users and addresses with the highest risk, and what makes it up.
+//! The devices, users and addresses with the highest risk, and the findings that contribute to it.
 
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -7,9 +7,9 @@ use super::table::text_class;
 use super::{Source, format};
 use crate::risk::EntityRisk;
 
-/// Entities shown, those of the highest risk.
+/// Entities on the page: those with the highest risk.
 const SHOWN_ENTITIES: usize = 40;
-/// Contributions shown of each.
+/// Contributions per entity.
 const SHOWN_PARTS: usize = 3;
 
 /// The section.
@@ -39,7 +39,7 @@ impl Entities {
         let all = &source.result.report.entities;
         let entities: Vec<EntityRow> =
             all.iter().take(SHOWN_ENTITIES).map(|entity| row(entity, source)).collect();
-        let what = "entities, those of the highest risk; all are in entities.jsonl";
+        let what = "entities with the highest risk; entities.jsonl has all";
         Self { note: format::shown_of(entities.len(), all.len(), what), entities }
     }
 }

@@ -1,4 +1,4 @@
-//! The findings, the worst first, each with the row behind it; and those that an allow-list set aside.
+//! The findings, the worst first, each with its evidence, and the findings that an allow-list suppressed.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -12,9 +12,9 @@ use super::incidents::evidence;
 use super::table::Table;
 use super::{Source, format};
 
-/// Findings shown.
+/// Findings on the page.
 const SHOWN_FINDINGS: usize = 500;
-/// Findings set aside that are shown.
+/// Suppressed findings on the page.
 const SHOWN_SUPPRESSED: usize = 50;
 
 /// The section.
@@ -24,7 +24,7 @@ pub(super) struct Findings {
     findings: Vec<FindingRow>,
     note: String,
     guides: Vec<GuideCard>,
-    /// By allow-list, how many it set aside.
+    /// The number of suppressed findings per allow-list.
     allowed: Vec<(String, String)>,
     suppressed: Table,
 }
@@ -45,7 +45,7 @@ struct FindingRow {
     has_guide: bool,
 }
 
-/// What an analyst should know of the findings of an analysis.
+/// The guide to the findings of an analysis.
 struct GuideCard {
     analysis: &'static str,
     title: &'static str,
@@ -74,7 +74,7 @@ impl Findings {
             note: format::shown_of(
                 findings.len(),
                 result.findings.len(),
-                "findings, the worst; all are in findings.jsonl",
+                "findings, the worst first; findings.jsonl has all",
             ),
             findings,
             guides,
@@ -86,13 +86,13 @@ impl Findings {
                 &columns,
                 rows.collect(),
                 result.suppressed.len(),
-                "findings set aside; all are in suppressed.jsonl",
+                "suppressed findings; suppressed.jsonl has all",
             ),
         }
     }
 }
 
-/// The findings that are shown, the worst first; equals by time.
+/// The findings on the page, the worst first, then by time.
 fn worst(findings: &[Finding]) -> Vec<&Finding> {
     let mut all: Vec<&Finding> = findings.iter().collect();
     all.sort_by_key(|finding| {
@@ -102,7 +102,7 @@ fn worst(findings: &[Finding]) -> Vec<&Finding> {
     all
 }
 
-/// The guides of the analyses that raised findings, in the order of reports.
+/// The guides of the analyses that raised findings, in the order of the sections.
 fn guides(source: &Source<'_>) -> Vec<GuideCard> {
     let raised: BTreeSet<&str> =
         source.result.findings.iter().map(|finding| finding.analysis.as_str()).collect();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_come_first_and_the_rest_is_cut() {
+    fn the_worst_findings_come_first_and_the_others_are_left_out() {
         let mut findings: Vec<Finding> = (0..=SHOWN_FINDINGS).map(|_| finding(1, Severity::Low)).collect();
         findings.extend([
             finding(40, Severity::High),

@@ -1,4 +1,4 @@
-//! Formats values for people: numbers, times, texts of any length, and notes on truncated lists.
+//! Formats the values of a report: numbers, times, texts of any length, and notes on truncated lists.
 
 use hindcast_common::entities::Entity;
 use hindcast_common::findings::Severity;
@@ -7,15 +7,15 @@ pub(super) use hindcast_common::format::{decimal, instant};
 
 use crate::risk::Level;
 
-/// Characters shown of a text.
+/// The longest text on the page, in characters.
 pub(super) const LONGEST_TEXT: usize = 400;
 
-/// A whole number with its thousands apart.
+/// A whole number with thousands separators.
 pub(super) fn count(number: u64) -> String {
     grouped(&number.to_string())
 }
 
-/// So many of something: `1 row`, `1,730 rows`.
+/// A count with its noun: `1 row`, `1,730 rows`.
 pub(super) fn counted(number: usize, what: &str) -> String {
     format!("{} {what}{}", count(number as u64), if number == 1 { "" } else { "s" })
 }
@@ -26,15 +26,15 @@ pub(super) fn integer(number: i64) -> String {
     format!("{sign}{}", count(number.unsigned_abs()))
 }
 
-/// An RFC 3339 time in UTC, to the second; empty where there is none.
+/// An RFC 3339 time in UTC, to the second. Empty without a time.
 pub(super) fn time(rfc3339: Option<&str>) -> String {
     let text = rfc3339.unwrap_or_default().trim_end_matches('Z');
     let text = text.split('.').next().unwrap_or(text);
     text.replacen('T', " ", 1)
 }
 
-/// Text of a log as it is shown: on a line, at most [`LONGEST_TEXT`] characters, and with what would be invisible or
-/// turn the direction of writing spelt out.
+/// Text of a log: on one line, at most [`LONGEST_TEXT`] characters, and with escapes for characters that are invisible or
+/// change the direction of writing.
 pub(super) fn text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len().min(LONGEST_TEXT));
     for (index, character) in text.chars().enumerate() {
@@ -57,7 +57,7 @@ fn is_hidden(character: char) -> bool {
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// What is said of a list of which `shown` of `all` are there; nothing where all are.
+/// The note on a truncated list, such as `showing 100 of 140 rows`. Empty if the list is complete.
 pub(super) fn shown_of(shown: usize, all: usize, what: &str) -> String {
     match shown < all {
         true => format!("showing {} of {} {what}", count(shown as u64), count(all as u64)),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_and_hides_nothing() {
+    fn a_long_text_is_truncated_and_invisible_characters_are_escaped() {
         let long = "x".repeat(1_500);
         assert_eq!(text(&long), format!("{} ... (1,500 characters)", &long[..LONGEST_TEXT]));
         assert_eq!(text("a\u{202e}b\nc\0"), "a\\u{202e}b c\\u{0}");
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_list_says_so() {
+    fn a_truncated_list_has_a_note() {
         assert_eq!(shown_of(500, 12_345, "findings"), "showing 500 of 12,345 findings");
         assert_eq!(shown_of(5, 5, "findings"), "");
     }

@@ -1,4 +1,4 @@
-//! Incidents: each as a timeline along the kill chain, a list of its findings in order, and what ties them.
+//! Incidents: for each a timeline along the kill chain, its findings in order, and their relations.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use super::table::Table;
 use super::{Source, format};
 use crate::correlate::{Incident, Relation};
 
-/// Incidents shown, the worst.
+/// Incidents on the page: the worst.
 pub(super) const SHOWN_INCIDENTS: usize = 20;
-/// Findings, ties and entities shown of each.
+/// Findings, relations and entities per incident.
 const SHOWN_STEPS: usize = 40;
-const SHOWN_TIES: usize = 40;
+const SHOWN_RELATIONS: usize = 40;
 const SHOWN_ENTITIES: usize = 24;
-/// Marks on an incident's timeline.
-const SHOWN_MARKS: usize = 500;
+/// Findings on the timeline of an incident.
+const SHOWN_ON_TIMELINE: usize = 500;
 const SHOWN_HUBS: usize = 30;
 
 /// The section.
@@ -50,23 +50,23 @@ struct IncidentCard {
     timeline: Option<PlacedChart>,
     steps: Vec<Step>,
     steps_note: String,
-    /// Points that come from no finding alone, such as from several tactics.
+    /// Points that come from no single finding, such as from several tactics.
     others: Vec<(u64, String)>,
-    ties: Vec<String>,
-    ties_note: String,
+    relations: Vec<String>,
+    relations_note: String,
 }
 
 /// A finding of an incident.
 struct Step {
     time: String,
-    stage: &'static str,
+    phase: &'static str,
     title: String,
     severity: &'static str,
     severity_class: &'static str,
     explanation: String,
     entities: String,
     points: u64,
-    /// Column and value of the row behind it.
+    /// The columns and values of its evidence.
     evidence: Vec<(String, String)>,
 }
 
@@ -79,12 +79,12 @@ impl Incidents {
         let rows = hubs.iter().take(SHOWN_HUBS).map(|hub| {
             vec![format::entity(&hub.entity), format::count(hub.degree), format::count(hub.findings)]
         });
-        let columns = [("entity", "text"), ("tied to or talked to by", "number"), ("findings", "number")];
+        let columns = [("entity", "text"), ("related to, or contacted by", "number"), ("findings", "number")];
         Self {
             note: format::shown_of(
                 incidents.len(),
                 report.incidents.len(),
-                "incidents, the worst; all are in incidents.jsonl",
+                "incidents, the worst first; incidents.jsonl has all",
             ),
             incidents,
             hubs: Table::new(&columns, rows.collect(), hubs.len(), "names"),
@@ -97,18 +97,18 @@ fn card(incident: &Incident, source: &Source<'_>, charts: &mut Charts) -> Incide
         incident.findings.iter().filter_map(|id| source.by_id.get(id.as_str()).copied()).collect();
     let points: BTreeMap<&str, u64> =
         incident.risk.contributions.iter().map(|part| (part.from.as_str(), part.points)).collect();
-    let marks = &findings[..findings.len().min(SHOWN_MARKS)];
-    let timeline = charts::incident(marks).map(|chart| {
+    let shown = &findings[..findings.len().min(SHOWN_ON_TIMELINE)];
+    let timeline = charts::incident(shown).map(|chart| {
         let mut placed = charts.place(chart);
-        placed.note = format::shown_of(marks.len(), findings.len(), "findings");
+        placed.note = format::shown_of(shown.len(), findings.len(), "findings");
         placed
     });
     let steps: Vec<Step> = findings.iter().take(SHOWN_STEPS).map(|finding| step(finding, &points)).collect();
     let is_other = |from: &str| !source.by_id.contains_key(from);
     let others = incident.risk.contributions.iter().filter(|part| is_other(&part.from));
-    let ties: Vec<String> = incident.ties.iter().take(SHOWN_TIES).map(tie).collect();
+    let relations: Vec<String> = incident.relations.iter().take(SHOWN_RELATIONS).map(relation).collect();
     let names: Vec<String> = incident.entities.iter().take(SHOWN_ENTITIES).map(format::entity).collect();
-    let stages: Vec<&str> = incident.stages.iter().map(|stage| stage.name()).collect();
+    let phases: Vec<&str> = incident.stages.iter().map(|phase| phase.name()).collect();
     let tactics: Vec<&str> = incident.tactics.iter().map(|tactic| tactic.title()).collect();
     let suites: Vec<&str> = incident.suites.iter().map(|suite| suite.name()).collect();
     IncidentCard {
@@ -119,7 +119,7 @@ fn card(incident: &Incident, source: &Source<'_>, charts: &mut Charts) -> Incide
         severity: incident.severity.name(),
         severity_class: format::severity_class(incident.severity),
         span: span(incident.first_seen.as_deref(), incident.last_seen.as_deref()),
-        chain: stages.join(" > "),
+        chain: phases.join(" > "),
         suites: suites.join(", "),
         tactics: tactics.join(", "),
         entities_note: format::shown_of(names.len(), incident.entities.len(), "names"),
@@ -128,8 +128,8 @@ fn card(incident: &Incident, source: &Source<'_>, charts: &mut Charts) -> Incide
         steps_note: format::shown_of(steps.len(), findings.len(), "findings"),
         steps,
         others: others.map(|part| (part.points, format::text(&part.from))).collect(),
-        ties_note: format::shown_of(ties.len(), incident.ties.len(), "ties"),
-        ties,
+        relations_note: format::shown_of(relations.len(), incident.relations.len(), "relations"),
+        relations,
     }
 }
 
@@ -137,7 +137,7 @@ fn step(finding: &Finding, points: &BTreeMap<&str, u64>) -> Step {
     let entities: Vec<String> = finding.entities.iter().map(format::entity).collect();
     Step {
         time: span(finding.first_seen.as_deref(), finding.last_seen.as_deref()),
-        stage: finding.stage.name(),
+        phase: finding.stage.name(),
         title: finding.title.clone(),
         severity: finding.severity.name(),
         severity_class: format::severity_class(finding.severity),
@@ -148,7 +148,7 @@ fn step(finding: &Finding, points: &BTreeMap<&str, u64>) -> Step {
     }
 }
 
-/// The row behind a finding, column by column; what is null is left out.
+/// The evidence of a finding by column, without nulls.
 pub(super) fn evidence(finding: &Finding) -> Vec<(String, String)> {
     let columns = finding.evidence.as_object().into_iter().flatten();
     let pairs = columns.filter(|(_, value)| !value.is_null()).map(|(column, value)| {
@@ -161,17 +161,17 @@ pub(super) fn evidence(finding: &Finding) -> Vec<(String, String)> {
     pairs.collect()
 }
 
-fn tie(tie: &Relation) -> String {
-    let name = format::entity(&tie.entity);
-    let findings = format::counted(tie.findings.len(), "finding");
-    match (&tie.other, &tie.rows) {
+fn relation(relation: &Relation) -> String {
+    let name = format::entity(&relation.entity);
+    let findings = format::counted(relation.findings.len(), "finding");
+    match (&relation.other, &relation.rows) {
         (Some(other), Some(rows)) => format!(
-            "{name} is named together with {} by {} rows of {} on {}; it ties {findings}",
-            format::entity(other),
+            "{} rows of {} on {} name {name} together with {}; this relates {findings}",
             format::count(rows.rows),
             rows.table,
             rows.date,
+            format::entity(other),
         ),
-        _ => format!("{name} is named by {findings}"),
+        _ => format!("{findings} name {name}"),
     }
 }

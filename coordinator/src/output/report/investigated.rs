@@ -1,4 +1,4 @@
-//! Who was investigated, where one entity was: its names, rows and risk.
+//! The investigated entity: its names, rows and risk.
 
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -7,9 +7,9 @@ use hindcast_common::format::format_bytes;
 use super::table::Table;
 use super::{Source, format};
 
-/// Names shown, those of the most rows.
+/// Names on the page: those with the most rows.
 const SHOWN_NAMES: usize = 20;
-/// Contributions to its risk shown.
+/// Contributions to its risk.
 const SHOWN_PARTS: usize = 30;
 
 /// The section.
@@ -35,17 +35,17 @@ impl Investigated {
             .take(SHOWN_NAMES)
             .map(|(name, rows)| format!("{} ({})", format::text(name), format::count(**rows)))
             .collect();
-        let cut = format::shown_of(shown_names.len(), names.len(), "names");
+        let note = format::shown_of(shown_names.len(), names.len(), "names");
         let read = &entity.read;
         let mut facts = vec![
-            ("asked for", format!("{} {}", entity.kind.name(), format::text(&entity.asked))),
+            ("entity", format!("{} {}", entity.kind.name(), format::text(&entity.asked))),
             ("rows", format::count(entity.rows)),
             ("seen", span(entity.first_seen.as_deref(), entity.last_seen.as_deref())),
-            ("named", [shown_names.join(", "), cut].join(" ").trim().to_owned()),
+            ("named", [shown_names.join(", "), note].join(" ").trim().to_owned()),
             (
                 "read",
                 format!(
-                    "{} of {} row groups, {} of {}; {} table dates passed over",
+                    "{} of {} row groups, {} of {}; {} table dates skipped",
                     format::count(read.row_groups_read),
                     format::count(read.row_groups),
                     format_bytes(read.bytes_read),
@@ -78,7 +78,7 @@ impl Investigated {
     }
 }
 
-/// A span of time.
+/// A span of time; one time if both ends are the same second.
 pub(super) fn span(first: Option<&str>, last: Option<&str>) -> String {
     let (first, last) = (format::time(first), format::time(last));
     if first == last || last.is_empty() { first } else { format!("{first} to {last}") }

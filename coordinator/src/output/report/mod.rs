@@ -1,5 +1,5 @@
-//! `report.html`: a scan's result as one file that opens offline. It is made of the result alone, so that the same result
-//! is the same bytes; docs/report.md says what is in it and how it is kept safe.
+//! `report.html`: the result of a scan as one file that opens offline. It depends on the result alone, so that the same
+//! result makes the same bytes. docs/report.md describes its contents and its security.
 
 mod charts;
 mod coverage;
@@ -43,7 +43,7 @@ struct Page {
     coverage: coverage::CoverageSection,
 }
 
-/// What all sections look at.
+/// The data of all sections.
 struct Source<'a> {
     result: &'a ScanResult,
     config: Config,
@@ -58,7 +58,7 @@ impl<'a> Source<'a> {
         Ok(Self { result, config, by_id })
     }
 
-    /// What a contribution to a risk comes from: a finding's title where it is one's id.
+    /// The source of a contribution to a risk: the title if the source is a finding.
     fn contributor(&self, from: &str) -> String {
         self.by_id.get(from).map_or_else(|| format::text(from), |finding| finding.title.clone())
     }
@@ -67,7 +67,7 @@ impl<'a> Source<'a> {
 /// The report of `result`.
 ///
 /// # Errors
-/// [`Error::Internal`] where a template or the run's parameters are broken.
+/// [`Error::Internal`] if a template or the parameters of the run are broken.
 pub(super) fn page(result: &ScanResult) -> Result<Vec<u8>> {
     let source = Source::of(result)?;
     let summary = &result.report.summary;

@@ -1,4 +1,4 @@
-//! The first section: how bad it is and why, by suite and by day.
+//! The first section: the risk of the run and its contributions, by suite and by day.
 
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -13,7 +13,7 @@ use crate::scan::{CoverageEntry, Status};
 #[derive(Template)]
 #[template(path = "report/overview.html")]
 pub(super) struct Overview {
-    /// None where nothing was assessed.
+    /// None if nothing was assessed.
     score: Option<u64>,
     level: &'static str,
     level_class: &'static str,
@@ -23,23 +23,23 @@ pub(super) struct Overview {
     facts: Vec<(String, String)>,
     suites: Vec<SuiteScoreCard>,
     days: Option<PlacedChart>,
-    /// Table dates of which something could not be read.
+    /// Table dates that could not be read in full.
     failed: u64,
-    /// What was not looked at whatever its date.
+    /// Data that was not read, independent of dates.
     gaps: Vec<String>,
 }
 
 impl HtmlSafe for Overview {}
 
-/// What part of the score comes from where.
+/// A contribution to the score.
 struct Part {
     points: u64,
     from: String,
-    /// The incident it is of, where the page shows it.
+    /// Its incident, if the page shows it.
     incident: Option<String>,
 }
 
-/// A suite's score.
+/// The score of a suite.
 struct SuiteScoreCard {
     id: &'static str,
     title: &'static str,
@@ -105,7 +105,7 @@ fn facts(source: &Source<'_>) -> Vec<(String, String)> {
     let mut facts = vec![
         ("incidents".to_owned(), number(report.incidents.len())),
         ("findings".to_owned(), number(source.result.findings.len())),
-        ("set aside".to_owned(), number(source.result.suppressed.len())),
+        ("suppressed".to_owned(), number(source.result.suppressed.len())),
         ("entities".to_owned(), number(report.entities.len())),
         ("rows read".to_owned(), format::count(rows)),
         ("table dates".to_owned(), format!("{} scanned of {}", format::count(scanned), format::count(all))),
@@ -120,7 +120,7 @@ fn facts(source: &Source<'_>) -> Vec<(String, String)> {
     facts
 }
 
-/// What a suite is called on the page.
+/// The title of a suite on the page.
 pub(super) fn suite_title(suite: Suite) -> &'static str {
     match suite {
         Suite::Exfiltration => "Data staging and exfiltration",

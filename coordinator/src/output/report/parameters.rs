@@ -54,7 +54,7 @@ impl Parameters {
     }
 }
 
-/// What no detection reports: lists whose parameters are called so, those of patterns first, and the network's own addresses.
+/// The allow-lists: parameters whose names say so, those with patterns first, and the own addresses of the network.
 fn allow_lists(config: &Config) -> Vec<(String, Vec<String>)> {
     let entries = |path: &str| config.texts(path).iter().map(|text| format::text(text)).collect();
     let mut lists = Vec::new();
@@ -63,7 +63,7 @@ fn allow_lists(config: &Config) -> Vec<(String, Vec<String>)> {
             let parameters = analysis.about.parameters.iter().filter(|(_, parameter)| parameter.kind == kind);
             for (name, _) in parameters {
                 let Some(allowed) = name.strip_prefix("allowed_") else { continue };
-                // Paths are those of folders: a file's own name is not looked at.
+                // Paths are those of folders: detections do not compare file names with them.
                 let allowed =
                     if allowed == "paths" { "folders".to_owned() } else { allowed.replace('_', " ") };
                 lists.push((
@@ -87,7 +87,7 @@ fn sections(parameters: &Value) -> Vec<(String, Vec<(String, String)>)> {
     shown.filter(|(_, values): &(_, Vec<_>)| !values.is_empty()).collect()
 }
 
-/// A value on a line; of a pattern the pattern alone, without its cases.
+/// A value on one line. A pattern is shown without its test cases.
 fn parameter(value: &Value) -> String {
     match value {
         Value::String(text) => format::text(text),

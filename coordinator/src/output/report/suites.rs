@@ -1,4 +1,4 @@
-//! Each suite: its score with the signals that make it, and every analysis with its charts and first rows.
+//! The sections of suites: the score with its signals, and every analysis with its charts and first rows.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::table::Table;
 use super::{Source, format};
 use crate::scan::ResultTable;
 
-/// Rows of a table that is open from the start.
+/// Most rows of a table that is open when the page opens.
 const OPEN_ROWS: usize = 20;
 
 /// A suite's section.
@@ -35,24 +35,24 @@ struct Score {
     score: u64,
     level: &'static str,
     level_class: &'static str,
-    /// How the signals add up.
+    /// The signals that add up to the score.
     sum: String,
 }
 
 struct AnalysisCard {
     title: String,
     name: String,
-    /// What it shows, in a sentence or two.
+    /// A description in one or two sentences.
     shows: String,
     rows: String,
     findings: Option<String>,
     charts: Vec<PlacedChart>,
     table: Table,
-    /// Whether the table is open: it is short, and no chart shows it.
+    /// Whether the table is open: short tables without a chart are.
     is_open: bool,
 }
 
-/// The sections of the suites that have results, or were to have some.
+/// The sections of the suites that ran or were disabled.
 pub(super) fn sections(source: &Source<'_>, charts: &mut Charts) -> Result<Vec<SuiteSection>> {
     let mut by_suite: BTreeMap<Suite, Vec<AnalysisCard>> = BTreeMap::new();
     for table in &source.result.tables {
@@ -64,7 +64,7 @@ pub(super) fn sections(source: &Source<'_>, charts: &mut Charts) -> Result<Vec<S
         let suite = described(analysis, source.config.detections).0;
         disabled.entry(suite).or_default().push((analysis.clone(), format::text(reason)));
     }
-    // What one entity did comes before what the suites make of it.
+    // The activity of an investigated entity comes before the suites.
     let order = [Suite::Investigation, Suite::Exfiltration, Suite::Firewall, Suite::Office365];
     let section = |suite: Suite| {
         let analyses = by_suite.remove(&suite).unwrap_or_default();
@@ -92,7 +92,7 @@ fn score(suite: Suite, source: &Source<'_>) -> Option<Score> {
         score: score.score,
         level: score.level.name(),
         level_class: format::level_class(score.level),
-        sum: format!("rows of each signal, {cap} at most: {}", signals.collect::<Vec<_>>().join(" + ")),
+        sum: format!("rows per signal, at most {cap}: {}", signals.collect::<Vec<_>>().join(" + ")),
     })
 }
 
@@ -122,15 +122,15 @@ fn card(
     })
 }
 
-/// The suite of a result table, and what it is called.
+/// The suite and the title of a result table.
 fn described(table: &str, detections: Detections) -> (Suite, String) {
     match detections.by_table(table) {
-        // Answers to the engine's own questions are shown only where one entity is investigated.
+        // Correlation results are shown only in an investigation.
         Some(analysis) if analysis.suite == Suite::Correlation => {
             (Suite::Investigation, analysis.title.to_owned())
         }
         Some(analysis) if analysis.id == table => (analysis.suite, analysis.title.to_owned()),
-        Some(analysis) => (analysis.suite, format!("{}: summed up", analysis.title)),
+        Some(analysis) => (analysis.suite, format!("{}: summary", analysis.title)),
         None => (Suite::Investigation, table.to_owned()),
     }
 }

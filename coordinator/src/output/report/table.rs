@@ -1,4 +1,4 @@
-//! A table of the report: its first rows, with what was cut.
+//! A table of the report: its first rows, and a note on the others.
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
@@ -11,9 +11,9 @@ use hindcast_common::analyses::Analysis;
 use super::format;
 use crate::scan::ResultTable;
 
-/// Rows shown of a result table.
+/// Rows of a result table on the page.
 pub(super) const SHOWN_ROWS: usize = 100;
-/// A text column is as wide as its longest text, up to this; beyond it lines break.
+/// A text column is as wide as its longest text up to this many characters. Longer texts are wrapped.
 const UNBROKEN_CHARACTERS: usize = 34;
 const SHORT_CHARACTERS: usize = 60;
 
@@ -31,12 +31,12 @@ impl HtmlSafe for Table {}
 struct Column {
     name: String,
     class: &'static str,
-    /// What it says, and its unit; shown under the pointer.
+    /// Its description and unit, as a tooltip.
     about: String,
 }
 
 impl Table {
-    /// A table of texts. `all` is how many rows there are, `what` what they are.
+    /// A table of texts: `rows` of `all`, which the note calls `what`.
     pub(super) fn new(
         columns: &[(&str, &'static str)],
         rows: Vec<Vec<String>>,
@@ -51,10 +51,10 @@ impl Table {
         Self { columns: columns.collect(), note: format::shown_of(rows.len(), all, what), rows }
     }
 
-    /// The first rows of a result table, whose columns `analysis` describes.
+    /// The first rows of a result table. `analysis` describes its columns.
     ///
     /// # Errors
-    /// Where a long table can't be read.
+    /// If a table on disk can't be read.
     pub(super) fn of(table: &ResultTable, analysis: Option<&Analysis>) -> Result<Self> {
         let mut rows = Vec::new();
         for part in table.parts() {
@@ -85,7 +85,7 @@ impl Table {
     }
 }
 
-/// The class of a column of texts whose longest has so many characters.
+/// The CSS class of a text column by the length of its longest text.
 pub(super) fn text_class(longest: usize) -> &'static str {
     if longest <= UNBROKEN_CHARACTERS {
         "keep"
@@ -111,7 +111,7 @@ fn cell(column: &dyn Array, index: usize, name: &str) -> String {
         DataType::Utf8 => format::text(column.as_string::<i32>().value(index)),
         DataType::Int64 => {
             let value = column.as_primitive::<Int64Type>().value(index);
-            // A port is a name, not an amount.
+            // A port is an identifier, so it has no thousands separator.
             if name.ends_with("port") { value.to_string() } else { format::integer(value) }
         }
         DataType::Float64 => format::decimal(column.as_primitive::<Float64Type>().value(index)),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_cut_over_batches() {
+    fn the_table_shows_the_first_rows_of_several_batches() {
         let html = Table::of(&table(vec!["a"; 70]), None).unwrap().render().unwrap();
         assert_eq!(html.matches("<tr>").count(), 1 + SHOWN_ROWS);
         assert!(html.contains("showing 100 of 140 rows") && html.contains(">69,000<"), "{html}");

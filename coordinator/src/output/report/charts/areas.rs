@@ -1,4 +1,4 @@
-//! Stacked areas over time: what happened by bin and series.
+//! Stacked areas over time, by bin and series.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::definitions::{Parameters, hex, series, value};
 use super::{Chart, GREY, label, neutral};
 use crate::output::report::format;
 
-/// Bins drawn; more are summed to longer ones.
+/// Most bins in a chart. More are summed to longer bins.
 const MOST_BINS: i64 = 1_500;
 /// Series drawn by themselves. The smaller ones are summed.
 const MOST_SERIES: usize = 9;
@@ -23,7 +23,7 @@ const MINUTE_US: i64 = 60 * MICROS_PER_SECOND;
 ///
 /// # Errors
 /// If a template is broken.
-pub(super) fn drawn(
+pub(super) fn draw(
     definition: &Areas,
     rows: &[Row<'_>],
     parameters: &Parameters<'_>,
@@ -57,20 +57,21 @@ fn areas(
         *of_series.entry(series.clone()).or_default() += value;
     }
     let shown = largest(&of_series, MOST_SERIES);
-    // The last one is that of all others.
+    // The last series sums all others.
     let mut sums = vec![vec![0.0; bins]; shown.len() + 1];
     for (time_us, series, value) in &values {
         let place = shown.iter().position(|name| *name == series).unwrap_or(shown.len());
         sums[place][(time_us.div_euclid(wide_us) - start) as usize] += value;
     }
-    let mut chart = Chart::new(title, 340).noted(bin_note(bin_us, wide_us)).laid_out(json!({
+    let mut chart = Chart::new(title, 340).with_note(bin_note(bin_us, wide_us)).with_layout(json!({
         "hovermode": "x unified",
         "showlegend": of_series.len() > 1,
         "xaxis": { "type": "date" },
         "yaxis": { "title": { "text": axis }, "rangemode": "tozero" },
     }));
     if of_series.len() > shown.len() {
-        chart = chart.noted(format!("{} smaller series are summed as others", of_series.len() - shown.len()));
+        chart =
+            chart.with_note(format!("{} smaller series are summed as others", of_series.len() - shown.len()));
     }
     let names =
         shown.iter().map(|name| name.as_str()).chain((of_series.len() > shown.len()).then_some("others"));
@@ -95,7 +96,7 @@ fn areas(
     Some(chart)
 }
 
-/// The width of the bins drawn: `bin_us`, or the first round one of which there are few enough.
+/// The width of the bins: `bin_us`, or the shortest round width that makes few enough bins.
 fn bin_for(bin_us: i64, first_us: i64, last_us: i64) -> i64 {
     let round = [15 * MINUTE_US, MICROS_PER_HOUR, 3 * MICROS_PER_HOUR, 6 * MICROS_PER_HOUR, MICROS_PER_DAY];
     let fits =
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_windows_are_drawn_by_longer_bins() {
+    fn long_windows_have_longer_bins() {
         let bin = 15 * MINUTE_US;
         assert_eq!(bin_for(bin, 0, 7 * MICROS_PER_DAY), bin);
         assert_eq!(bin_for(bin, 0, 30 * MICROS_PER_DAY), MICROS_PER_HOUR);
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bin_is_there_and_nothing_is_lost() {
+    fn every_bin_is_drawn_and_the_sum_stays_the_same() {
         let values = (0..40).map(|index| (index * 10 * MICROS_PER_HOUR, format!("s{}", index % 12), 1.0));
         let chart = areas("t", "events", MICROS_PER_HOUR, values, &BTreeMap::new()).unwrap();
         assert_eq!(chart.data.len(), MOST_SERIES + 1);

@@ -11,7 +11,7 @@ use super::definitions::{series, texts, value};
 use super::{Chart, GREY, label, long_label, neutral};
 use crate::output::report::format;
 
-/// Bars shown; the shorter ones are left out.
+/// Most bars in a chart. Shorter bars are left out.
 pub(super) const MOST_BARS: usize = 20;
 /// Series drawn by themselves. The smaller ones are summed.
 const MOST_SERIES: usize = 9;
@@ -21,7 +21,7 @@ const OTHERS: &str = "others";
 ///
 /// # Errors
 /// If a template is broken.
-pub(super) fn drawn(definition: &Bars, rows: &[Row<'_>]) -> Result<Option<Chart>> {
+pub(super) fn draw(definition: &Bars, rows: &[Row<'_>]) -> Result<Option<Chart>> {
     let labels = texts(&definition.label, rows)?;
     let series = series(definition.series.as_ref(), rows)?;
     let values = rows.iter().map(|row| value(row, definition.value.as_deref()));
@@ -46,7 +46,7 @@ fn largest_of_each(
     most.into_iter().map(|(label, value)| (label, String::new(), value))
 }
 
-/// The largest of `values`, summed by label and series: a label's series lie end to end.
+/// The largest `values`, summed by label and series. The series of a label lie end to end.
 fn stacked(title: &str, axis: &str, values: impl Iterator<Item = (String, String, f64)>) -> Option<Chart> {
     let Sums { cells, of_row: of_label, of_column: of_series } = Sums::of(values);
     let labels = largest(&of_label, MOST_BARS);
@@ -56,13 +56,13 @@ fn stacked(title: &str, axis: &str, values: impl Iterator<Item = (String, String
     let series = largest(&of_series, MOST_SERIES);
     let names: Vec<String> = labels.iter().map(|name| label(name)).collect();
     let chart = Chart::new(title, 80 + 22 * labels.len().max(3) + 11 * series.len())
-        .noted(format::shown_of(labels.len(), of_label.len(), "bars, the longest"))
-        .laid_out(json!({
+        .with_note(format::shown_of(labels.len(), of_label.len(), "bars, the longest"))
+        .with_layout(json!({
             "barmode": "stack",
             "bargap": 0.25,
             "showlegend": series.len() > 1,
             "xaxis": { "title": { "text": axis } },
-            // Positions, not names: two long names may be alike where they are cut.
+            // Positions, not names: two long names may be equal after truncation.
             "yaxis": { "autorange": "reversed", "tickvals": positions(labels.len()), "ticktext": names, "showgrid": false },
         }));
     let has_others = of_series.len() > series.len();
@@ -88,12 +88,12 @@ fn stacked(title: &str, axis: &str, values: impl Iterator<Item = (String, String
     }))
 }
 
-/// The places of so many bars.
+/// The positions of `count` bars.
 pub(super) fn positions(count: usize) -> Vec<usize> {
     (0..count).collect()
 }
 
-/// Values summed by row and column label, and by each of these alone.
+/// Values summed by row and column label, and by each of the two.
 #[derive(Default)]
 pub(super) struct Sums {
     pub(super) cells: BTreeMap<(String, String), f64>,
@@ -113,13 +113,13 @@ impl Sums {
     }
 }
 
-/// What a label has in the series that are not shown by themselves.
+/// The sum of a label over the series that are not shown by themselves.
 fn rest(cells: &BTreeMap<(String, String), f64>, name: &str, shown: &[&String]) -> f64 {
     let of_label = cells.iter().filter(|((label, series), _)| label == name && !shown.contains(&series));
     of_label.map(|(_, value)| value).sum()
 }
 
-/// The keys of the largest totals, largest first; equals in the order of their names.
+/// The keys of the largest totals, largest first, then by name.
 pub(super) fn largest(totals: &BTreeMap<String, f64>, most: usize) -> Vec<&String> {
     let mut keys: Vec<(&String, f64)> = totals.iter().map(|(key, total)| (key, *total)).collect();
     keys.sort_by(|left, right| right.1.total_cmp(&left.1).then_with(|| left.0.cmp(right.0)));

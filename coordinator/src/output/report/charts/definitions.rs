@@ -1,4 +1,4 @@
-//! The charts that a detection defines, drawn from the rows of its table.
+//! Draws the charts that a detection defines from the rows of its table.
 
 use hindcast_common::analyses::Analysis;
 use hindcast_common::config::Config;
@@ -17,7 +17,7 @@ pub(super) struct Parameters<'a> {
 }
 
 impl Parameters<'_> {
-    /// A number of a definition; `None` if it names a parameter that is no number.
+    /// A number of a definition. `None` if it names a parameter that is not a number.
     pub(super) fn number(&self, amount: &Amount) -> Option<f64> {
         amount.value(|name| {
             let own = self.config.parameter(&format!("{}.{name}", self.analysis.id));
@@ -30,10 +30,10 @@ impl Parameters<'_> {
     }
 }
 
-/// The charts of a result table; none if it has no row or no detection says how to draw it.
+/// The charts of a result table. Empty if the table has no row or no detection defines a chart for it.
 ///
 /// # Errors
-/// If a long table can't be read.
+/// If a table on disk can't be read.
 pub(in super::super) fn of_table(table: &ResultTable, config: &Config) -> Result<Vec<Chart>> {
     let Some(analysis) = config.detections.by_table(&table.name) else { return Ok(Vec::new()) };
     let parameters = Parameters { analysis, config };
@@ -41,11 +41,11 @@ pub(in super::super) fn of_table(table: &ResultTable, config: &Config) -> Result
     let mut charts = Vec::new();
     for definition in analysis.about.charts.iter().filter(|chart| chart.table() == companion) {
         let chart = match definition {
-            // Marks are chosen part by part: a log has more rows than memory holds.
-            ChartDefinition::Points(definition) => points::drawn(definition, table, &parameters)?,
+            // Points are chosen part by part, because the table may be larger than memory.
+            ChartDefinition::Points(definition) => points::draw(definition, table, &parameters)?,
             others => of_rows(others, table, &parameters)?,
         };
-        charts.extend(chart.map(|chart| chart.noted(definition.note())));
+        charts.extend(chart.map(|chart| chart.with_note(definition.note())));
     }
     Ok(charts)
 }
@@ -64,25 +64,25 @@ fn of_rows(
         return Ok(None);
     }
     match definition {
-        ChartDefinition::Bars(definition) => bars::drawn(definition, &rows),
-        ChartDefinition::Measures(definition) => measures::drawn(definition, &rows, parameters),
-        ChartDefinition::Parts(definition) => parts::drawn(definition, &rows),
-        ChartDefinition::Areas(definition) => areas::drawn(definition, &rows, parameters),
-        ChartDefinition::Points(definition) => points::drawn(definition, table, parameters),
-        ChartDefinition::Matrix(definition) => grids::drawn_matrix(definition, &rows),
-        ChartDefinition::Map(definition) => grids::drawn_map(definition, &rows),
+        ChartDefinition::Bars(definition) => bars::draw(definition, &rows),
+        ChartDefinition::Measures(definition) => measures::draw(definition, &rows, parameters),
+        ChartDefinition::Parts(definition) => parts::draw(definition, &rows),
+        ChartDefinition::Areas(definition) => areas::draw(definition, &rows, parameters),
+        ChartDefinition::Points(definition) => points::draw(definition, table, parameters),
+        ChartDefinition::Matrix(definition) => grids::draw_matrix(definition, &rows),
+        ChartDefinition::Map(definition) => grids::draw_map(definition, &rows),
     }
 }
 
-/// What reads a text from rows.
+/// The reader of a text from rows.
 ///
 /// # Errors
-/// If its template is broken, which is found when a detection is loaded.
+/// If the template is broken. Loading the detection checks that too.
 pub(super) fn reader(text: &RowText) -> Result<RowTextReader<'_>> {
     text.reader().map_err(Error::Internal)
 }
 
-/// The texts of `rows`, as a log has them.
+/// The texts of `rows`, unescaped.
 ///
 /// # Errors
 /// As [`reader`].
@@ -104,7 +104,7 @@ pub(super) fn value(row: &Row<'_>, column: Option<&str>) -> f64 {
     column.map_or(1.0, |column| number(row, column))
 }
 
-/// A colour as browsers read it.
+/// The CSS code of a colour.
 pub(super) fn hex(colour: Colour) -> &'static str {
     match colour {
         Colour::Blue => COLOURS[0],

@@ -1,4 +1,4 @@
-//! Heat maps: coverage by table and date, and amounts by two labels; and the map of places.
+//! Heat maps of coverage by table and date and of amounts by two labels, and the map of places.
 
 use hindcast_common::format::format_bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,17 +15,17 @@ use super::{BLUE, BLUES, Chart, diameters, label, long_label, neutral};
 use crate::output::report::format;
 use crate::scan::{Coverage, CoverageEntry, Status};
 
-/// Rows and columns of a matrix shown, those with the most.
+/// Most rows and columns of a matrix: those with the largest sums.
 const MOST_ROWS: usize = 30;
 const MOST_COLUMNS: usize = 25;
-/// Days of a window at most whose dates without data are shown too.
+/// Longest window, in days, whose dates without data are shown too.
 const MOST_DATES: usize = 800;
 /// Places named on a map.
 const MOST_NAMES: usize = 40;
-/// Places on a map, those with the most.
+/// Most places on a map: those with the largest amounts.
 const MOST_PLACES: usize = 1_000;
 
-/// What became of each table's dates.
+/// The status of each table and date.
 pub(in super::super) fn coverage(coverage: &Coverage) -> Option<Chart> {
     let entries = &coverage.tables;
     let tables: BTreeSet<&str> = entries.iter().map(|entry| entry.table.as_str()).collect();
@@ -33,7 +33,7 @@ pub(in super::super) fn coverage(coverage: &Coverage) -> Option<Chart> {
     let of: BTreeMap<_, _> =
         entries.iter().map(|entry| ((entry.table.as_str(), entry.date), entry)).collect();
     let cells = |value: &dyn Fn(&CoverageEntry) -> Value| -> Vec<Vec<Value>> {
-        // The last entry that begins by then is of the date, or none is.
+        // The entry of a date is the last that begins on or before it, if it reaches that date.
         let entry = |table, date| of.range((table, NaiveDate::MIN)..=(table, date)).next_back();
         let entry = |table, date| entry(table, date).filter(|(_, entry)| entry.holds(date));
         let cell = |table, date| entry(table, date).map_or(Value::Null, |(_, entry)| value(entry));
@@ -69,11 +69,11 @@ pub(in super::super) fn coverage(coverage: &Coverage) -> Option<Chart> {
     }));
     let keys = [Status::Scanned, Status::Empty, Status::Missing, Status::Failed].map(status);
     let chart = keys.into_iter().zip(colours).fold(chart, |chart, ((_, name), colour)| {
-        // A heat map has no legend: marks that are nowhere do.
+        // Plotly draws no legend for a heat map, so empty scatter traces make one.
         let marker = json!({ "color": colour, "symbol": "square", "size": 11 });
         chart.with(json!({ "type": "scatter", "mode": "markers", "x": [null], "y": [null], "name": name, "marker": marker }))
     });
-    let chart = chart.laid_out(json!({
+    let chart = chart.with_layout(json!({
         "xaxis": { "type": "date", "showgrid": false, "dtick": if dates.len() <= 14 { json!(86_400_000) } else { Value::Null }, "tickformat": "%d %b" },
         "yaxis": { "type": "category", "autorange": "reversed", "showgrid": false },
     }));
@@ -93,7 +93,7 @@ fn status(status: Status) -> (u8, &'static str) {
 ///
 /// # Errors
 /// If a template is broken.
-pub(super) fn drawn_matrix(definition: &Matrix, rows: &[Row<'_>]) -> Result<Option<Chart>> {
+pub(super) fn draw_matrix(definition: &Matrix, rows: &[Row<'_>]) -> Result<Option<Chart>> {
     let (names, columns) = (texts(&definition.row, rows)?, texts(&definition.column, rows)?);
     let values = rows.iter().map(|row| value(row, definition.value.as_deref()));
     let values =
@@ -105,7 +105,7 @@ pub(super) fn drawn_matrix(definition: &Matrix, rows: &[Row<'_>]) -> Result<Opti
 ///
 /// # Errors
 /// If a template is broken.
-pub(super) fn drawn_map(definition: &Map, rows: &[Row<'_>]) -> Result<Option<Chart>> {
+pub(super) fn draw_map(definition: &Map, rows: &[Row<'_>]) -> Result<Option<Chart>> {
     let name = reader(&definition.name)?;
     let places = rows.iter().filter_map(|row| {
         Some(Place {
@@ -118,7 +118,7 @@ pub(super) fn drawn_map(definition: &Map, rows: &[Row<'_>]) -> Result<Option<Cha
     Ok(map(&definition.title, &neutral(&definition.unit), places.collect()))
 }
 
-/// Amounts by row and column label: the rows and columns with the most, the shade on a logarithmic scale.
+/// Amounts by row and column label: the rows and columns with the largest sums, shaded on a logarithmic scale.
 fn matrix(title: &str, what: &str, values: impl Iterator<Item = (String, String, f64)>) -> Option<Chart> {
     let Sums { cells, of_row, of_column } = Sums::of(values);
     let rows = largest(&of_row, MOST_ROWS);
@@ -142,8 +142,8 @@ fn matrix(title: &str, what: &str, values: impl Iterator<Item = (String, String,
     let names = |keys: &[&String]| keys.iter().map(|key| label(key)).collect::<Vec<_>>();
     let numbers = |count: usize| (0..count).collect::<Vec<usize>>();
     let chart = Chart::new(title, 190 + 22 * rows.len())
-        .noted(format::shown_of(rows.len(), of_row.len(), "rows"))
-        .noted(format::shown_of(columns.len(), of_column.len(), "columns"))
+        .with_note(format::shown_of(rows.len(), of_row.len(), "rows"))
+        .with_note(format::shown_of(columns.len(), of_column.len(), "columns"))
         .with(json!({
             "type": "heatmap",
             "z": of(&shade),
@@ -160,7 +160,7 @@ fn matrix(title: &str, what: &str, values: impl Iterator<Item = (String, String,
                 "ticktext": ticks.iter().map(|tick| format::decimal(*tick)).collect::<Vec<_>>(),
             },
         }))
-        .laid_out(json!({
+        .with_layout(json!({
             "xaxis": { "tickvals": numbers(columns.len()), "ticktext": names(&columns), "tickangle": -45, "showgrid": false },
             "yaxis": { "tickvals": numbers(rows.len()), "ticktext": names(&rows), "autorange": "reversed", "showgrid": false },
         }));
@@ -173,11 +173,11 @@ struct Place {
     longitude: f64,
     latitude: f64,
     amount: f64,
-    /// What it is called, as a log or database has it.
+    /// Its name, unescaped.
     name: String,
 }
 
-/// Places on a plain grid of longitude and latitude: a map with tiles or outlines would have to be fetched.
+/// Places on a plain grid of longitude and latitude, because the page can fetch no map tiles.
 fn map(title: &str, what: &str, places: Vec<Place>) -> Option<Chart> {
     let mut by_point: BTreeMap<(i64, i64), Place> = BTreeMap::new();
     for place in places {
@@ -195,7 +195,7 @@ fn map(title: &str, what: &str, places: Vec<Place>) -> Option<Chart> {
     };
     let sizes = diameters(&places.iter().map(|place| place.amount).collect::<Vec<_>>());
     let chart = Chart::new(title, 420)
-        .noted(format::shown_of(places.len(), all, "places"))
+        .with_note(format::shown_of(places.len(), all, "places"))
         .with(json!({
             "type": "scatter",
             "mode": "markers+text",
@@ -207,14 +207,14 @@ fn map(title: &str, what: &str, places: Vec<Place>) -> Option<Chart> {
             "hovertemplate": "%{customdata}<extra></extra>",
             "marker": { "size": sizes, "color": BLUE, "opacity": 0.7 },
         }))
-        .laid_out(json!({
+        .with_layout(json!({
             "xaxis": { "range": [-180, 180], "dtick": 30, "ticksuffix": "\u{b0}", "zeroline": true, "title": { "text": "longitude" } },
             "yaxis": { "range": [-70, 85], "dtick": 30, "ticksuffix": "\u{b0}", "zeroline": true, "title": { "text": "latitude" } },
         }));
     (!places.is_empty()).then_some(chart)
 }
 
-/// The names of places, but for those so near to one of more that the names would overlap.
+/// The names of places. A place near a larger one has no name, because the two would overlap.
 fn names_apart(places: &[Place]) -> Vec<String> {
     let mut named: Vec<&Place> = Vec::new();
     let mut names = Vec::with_capacity(places.len());

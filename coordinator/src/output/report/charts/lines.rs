@@ -26,13 +26,13 @@ pub(super) fn with_lines(chart: Chart, lines: &Lines<'_>, parameters: &Parameter
         let Some(at) = parameters.number(&line.at) else { continue };
         let text = text_of_number(&line.text, at).map_err(Error::Internal)?;
         shapes.push(shape(at));
-        // Plotly takes the place of a text on a logarithmic axis as the logarithm, but that of a shape as the value.
+        // On a logarithmic axis, Plotly takes the position of a text as the logarithm, but that of a shape as the value.
         texts.push(annotation(if lines.is_log { at.log10() } else { at }, &neutral(&text)));
     }
     if shapes.is_empty() {
         return Ok(chart);
     }
-    Ok(chart.laid_out(json!({ "shapes": shapes, "annotations": texts })))
+    Ok(chart.with_layout(json!({ "shapes": shapes, "annotations": texts })))
 }
 
 fn shape(y: f64) -> Value {

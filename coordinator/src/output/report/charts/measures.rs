@@ -11,16 +11,16 @@ use super::lines::{Lines, with_lines};
 use super::{COLOURS, Chart, label, long_label, neutral, number};
 use crate::output::report::format;
 
-/// Height of bars beside each other, in pixels.
+/// Height of a chart of grouped bars, in pixels.
 const HEIGHT_OF_GROUPS: usize = 380;
-/// Part of the width between two panels.
+/// The gap between two panels, as a fraction of the width.
 const GAP: f64 = 0.04;
 
 /// The chart that `definition` describes.
 ///
 /// # Errors
 /// If a template is broken.
-pub(super) fn drawn(
+pub(super) fn draw(
     definition: &Measures,
     rows: &[Row<'_>],
     parameters: &Parameters<'_>,
@@ -37,7 +37,7 @@ pub(super) fn drawn(
     let has_note = !definition.which.is_empty();
     let note =
         if has_note { format::shown_of(shown.len(), rows.len(), &definition.which) } else { String::new() };
-    Ok(Some(chart.noted(note)))
+    Ok(Some(chart.with_note(note)))
 }
 
 fn values(measure: &Measure, rows: &[Row<'_>]) -> Vec<f64> {
@@ -57,7 +57,7 @@ fn labels(names: &[String]) -> Vec<String> {
     names.iter().map(|name| label(name)).collect()
 }
 
-/// Horizontal bars, a panel with its own axis for each measure.
+/// Horizontal bars, with a panel and an axis per measure.
 fn panels(definition: &Measures, rows: &[Row<'_>], names: &[String]) -> Chart {
     let count = definition.measures.len();
     let width = (1.0 - GAP * (count as f64 - 1.0)) / count as f64;
@@ -83,10 +83,10 @@ fn panels(definition: &Measures, rows: &[Row<'_>], names: &[String]) -> Chart {
             "marker": { "color": colour(measure, index) },
         }));
     }
-    chart.laid_out(layout)
+    chart.with_layout(layout)
 }
 
-/// Vertical bars on one axis, those of a row beside each other.
+/// Vertical bars on one axis, grouped by row.
 fn groups(definition: &Measures, rows: &[Row<'_>], names: &[String]) -> Chart {
     let axis = neutral(&definition.axis);
     let bar = |(index, measure): (usize, &Measure)| -> Value {
@@ -100,7 +100,7 @@ fn groups(definition: &Measures, rows: &[Row<'_>], names: &[String]) -> Chart {
         })
     };
     let chart = Chart::new(&definition.title, HEIGHT_OF_GROUPS);
-    definition.measures.iter().enumerate().map(bar).fold(chart, Chart::with).laid_out(json!({
+    definition.measures.iter().enumerate().map(bar).fold(chart, Chart::with).with_layout(json!({
         "barmode": "group",
         "xaxis": { "tickvals": positions(rows.len()), "ticktext": labels(names), "tickangle": -45, "showgrid": false },
         "yaxis": { "title": { "text": axis }, "rangemode": "tozero" },

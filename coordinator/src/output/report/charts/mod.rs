@@ -1,5 +1,5 @@
-//! Charts of the report, as the data and layout that Plotly draws. Those of result tables are defined by the detections, by a few
-//! kinds of chart ([`of_table`]).
+//! Charts of the report, as data and layout for Plotly. Detections define the charts of their result tables, from a few kinds
+//! of chart ([`of_table`]).
 
 mod areas;
 mod bars;
@@ -20,7 +20,7 @@ pub(super) use summary::{incident, risk_by_day};
 
 use super::format;
 
-/// Colours that people can distinguish on light and on dark.
+/// Colours that people can distinguish on light and dark backgrounds.
 const COLOURS: [&str; 10] = [
     "#3b7dd8", "#d9534f", "#2f9e6e", "#e09b2d", "#8a63d2", "#1fa2b8", "#c7508f", "#8fae3c", "#b5703c",
     "#7d8896",
@@ -28,14 +28,14 @@ const COLOURS: [&str; 10] = [
 const BLUE: &str = COLOURS[0];
 const RED: &str = COLOURS[1];
 const GREY: &str = COLOURS[9];
-/// From hardly there to full, on light and on dark.
+/// A scale from faint to full blue, for light and dark backgrounds.
 const BLUES: [(f64, &str); 3] =
     [(0.0, "rgba(59,125,216,0.10)"), (0.5, "rgba(59,125,216,0.6)"), (1.0, "rgb(38,96,190)")];
 
-/// Characters of a label on an axis or in a legend.
+/// Longest label on an axis or in a legend, in characters.
 const LABEL_CHARACTERS: usize = 34;
 
-/// A chart: what Plotly draws, and what is said of it.
+/// A chart: Plotly data and layout, title and note.
 pub(super) struct Chart {
     title: String,
     note: String,
@@ -43,23 +43,23 @@ pub(super) struct Chart {
     layout: Value,
 }
 
-/// A chart's place in the page; the data lie together at its end.
+/// The position of a chart on the page. The data of all charts are at the end of the page.
 pub(super) struct PlacedChart {
-    /// Which of the data.
+    /// The index of its data.
     pub(super) index: usize,
     pub(super) title: String,
-    /// The title where it is shown; empty where what is around says the same.
+    /// The visible title. Empty if the surrounding card has the same title.
     pub(super) heading: String,
-    /// What to know of it; may be empty.
+    /// A note to the reader; may be empty.
     pub(super) note: String,
 }
 
-/// The charts of a page, in the order of their places.
+/// The data of the charts of a page, by index.
 #[derive(Default)]
 pub(super) struct Charts(Vec<Value>);
 
 impl Charts {
-    /// Takes a chart's data and gives its place.
+    /// Stores the data of a chart and returns its position.
     pub(super) fn place(&mut self, chart: Chart) -> PlacedChart {
         self.0.push(json!({ "data": chart.data, "layout": chart.layout }));
         PlacedChart {
@@ -70,7 +70,7 @@ impl Charts {
         }
     }
 
-    /// The data of all.
+    /// The data of all charts.
     pub(super) fn into_data(self) -> Value {
         Value::Array(self.0)
     }
@@ -97,8 +97,8 @@ impl Chart {
         Self { title: title.into(), note: String::new(), data: Vec::new(), layout }
     }
 
-    /// With what to know of it beside; may be called again.
-    fn noted(mut self, note: impl AsRef<str>) -> Self {
+    /// Adds a note to the chart. Several notes are joined.
+    fn with_note(mut self, note: impl AsRef<str>) -> Self {
         let note = note.as_ref();
         if !note.is_empty() {
             let separator = if self.note.is_empty() { "" } else { "; " };
@@ -108,36 +108,36 @@ impl Chart {
         self
     }
 
-    /// With one trace more.
+    /// Adds a trace.
     fn with(mut self, trace: Value) -> Self {
         self.data.push(trace);
         self
     }
 
-    /// With `changes` laid over the layout.
-    fn laid_out(mut self, changes: Value) -> Self {
-        lay_over(&mut self.layout, changes);
+    /// Merges `changes` into the layout.
+    fn with_layout(mut self, changes: Value) -> Self {
+        merge_layout(&mut self.layout, changes);
         self
     }
 }
 
-fn lay_over(below: &mut Value, changes: Value) {
+fn merge_layout(below: &mut Value, changes: Value) {
     match (below, changes) {
         (Value::Object(below), Value::Object(changes)) => {
             for (key, change) in changes {
-                lay_over(below.entry(key).or_insert(Value::Null), change);
+                merge_layout(below.entry(key).or_insert(Value::Null), change);
             }
         }
         (below, change) => *below = change,
     }
 }
 
-/// Text of a log as Plotly shows it as such. Plotly reads `<b>`, `<a href>` and entities in every label.
+/// Text of a log, escaped for Plotly, which interprets `<b>`, `<a href>` and entities in every label.
 fn label(text: &str) -> String {
     neutral(&shortened(&format::text(text), LABEL_CHARACTERS))
 }
 
-/// As [`label`], at the length that texts have elsewhere: for what is shown under the pointer.
+/// As [`label`], with the length limit of other texts, for tooltips.
 fn long_label(text: &str) -> String {
     neutral(&format::text(text))
 }
@@ -150,16 +150,16 @@ fn shortened(text: &str, characters: usize) -> String {
     if text.chars().count() <= characters {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(characters - 1).collect();
-    format!("{kept}\u{2026}")
+    let start: String = text.chars().take(characters - 1).collect();
+    format!("{start}\u{2026}")
 }
 
-/// A number of a row, 0 where there is none.
+/// A number of a row; 0 for a null.
 fn number(row: &Row<'_>, column: &str) -> f64 {
     row.number(column).unwrap_or_default()
 }
 
-/// Diameters of marks whose areas stand for `values`, in pixels.
+/// Diameters of points whose areas are proportional to `values`, in pixels.
 fn diameters(values: &[f64]) -> Vec<f64> {
     let largest = values.iter().copied().fold(0.0, f64::max);
     let of = |value: &f64| {

@@ -1,4 +1,4 @@
-//! Shares of a whole on two levels: rings, or boxes in boxes.
+//! Shares of a whole on two levels, as a sunburst or a treemap.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::{COLOURS, Chart, label, neutral};
 ///
 /// # Errors
 /// If a template is broken.
-pub(super) fn drawn(definition: &Parts, rows: &[Row<'_>]) -> Result<Option<Chart>> {
+pub(super) fn draw(definition: &Parts, rows: &[Row<'_>]) -> Result<Option<Chart>> {
     let (inner, outer) = (texts(&definition.inner, rows)?, texts(&definition.outer, rows)?);
     let mut colours: BTreeMap<String, &'static str> = BTreeMap::new();
     let mut tree = Tree::default();
@@ -79,6 +79,6 @@ impl Tree {
                 "tiling": { "pad": 2 },
                 "pathbar": { "visible": false },
             }))
-            .laid_out(json!({ "margin": { "l": 8, "r": 8, "t": 8, "b": 8 }, "uniformtext": { "minsize": 9, "mode": "hide" } }))
+            .with_layout(json!({ "margin": { "l": 8, "r": 8, "t": 8, "b": 8 }, "uniformtext": { "minsize": 9, "mode": "hide" } }))
     }
 }

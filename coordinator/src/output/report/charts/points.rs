@@ -1,4 +1,4 @@
-//! Marks in a plane: one a row, its area an amount.
+//! Scatter plots: one point per row, whose area is an amount.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -17,19 +17,19 @@ use super::{BLUE, COLOURS, Chart, GREY, diameters, label, neutral, number};
 use crate::output::report::format;
 use crate::scan::ResultTable;
 
-/// Marks drawn; which ones is for the chart to say.
+/// Most points in a chart. The definition of the chart says which are preferred.
 pub(super) const MOST_POINTS: usize = 3_000;
 
 /// Series with a colour each. The smaller ones are grey.
 const MOST_SERIES: usize = 9;
-/// Which series the colours of a definition are for that have none of their own.
+/// The key of the colour for series that a definition does not name.
 const ALL_OTHERS: &str = "*";
 
 /// The chart that `definition` describes; none without rows.
 ///
 /// # Errors
-/// If a long table can't be read, or a template is broken.
-pub(super) fn drawn(
+/// If a table on disk can't be read, or a template is broken.
+pub(super) fn draw(
     definition: &Points,
     table: &ResultTable,
     parameters: &Parameters<'_>,
@@ -46,22 +46,22 @@ pub(super) fn drawn(
         return Ok(None);
     }
     let scale = definition.shade.as_ref().map_or(Value::Null, scale);
-    let chart = points(&definition.title, definition.height, marks(definition, &rows)?, &scale);
+    let chart = points(&definition.title, definition.height, series_of(definition, &rows)?, &scale);
     let area = definition.size.as_ref().map(|size| format!("area: {}", size.title));
     let chart = chart
-        .noted(area.unwrap_or_default())
-        .noted(format::shown_of(rows.len(), all, &definition.which))
-        .laid_out(json!({
+        .with_note(area.unwrap_or_default())
+        .with_note(format::shown_of(rows.len(), all, &definition.which))
+        .with_layout(json!({
             "xaxis": layout(&definition.x, &rows[0]),
             "yaxis": layout(&definition.y, &rows[0]),
         }));
     let chart =
-        if definition.series.is_some() { chart.laid_out(json!({ "showlegend": true })) } else { chart };
+        if definition.series.is_some() { chart.with_layout(json!({ "showlegend": true })) } else { chart };
     let lines = Lines { lines: &definition.lines, is_log: definition.y.log };
     Ok(Some(with_lines(chart, &lines, parameters)?))
 }
 
-/// Where a row lies on an axis; `None` if it has no place there.
+/// The position of a row on an axis. `None` if the row has no value for it.
 fn place(row: &Row<'_>, axis: &Axis) -> Option<Value> {
     if let Some(micros) = row.micros(&axis.column) {
         return Some(format::instant(micros).into());
@@ -96,7 +96,7 @@ fn layout(axis: &Axis, row: &Row<'_>) -> Value {
     layout
 }
 
-/// Plotly's scale of colours, and its title.
+/// The colour scale for Plotly, and its title.
 fn scale(shade: &Shade) -> Value {
     let last = (shade.colours.len().max(2) - 1) as f64;
     let steps =
@@ -104,8 +104,9 @@ fn scale(shade: &Shade) -> Value {
     json!({ "scale": steps.collect::<Vec<_>>(), "title": neutral(&shade.title) })
 }
 
-/// The marks of `rows` by series: the largest series first, so that marks of small ones lie on top, and preferred ones last.
-fn marks(definition: &Points, rows: &[Row<'_>]) -> Result<Vec<Series>> {
+/// The points of `rows` by series. The largest series comes first, so that small series are drawn on top, and preferred ones
+/// last.
+fn series_of(definition: &Points, rows: &[Row<'_>]) -> Result<Vec<Series>> {
     let hover = definition.hover.iter().map(reader).collect::<Result<Vec<_>>>()?;
     let point = |row: &Row<'_>| Point {
         x: place(row, &definition.x).unwrap_or_default(),
@@ -139,7 +140,7 @@ fn marks(definition: &Points, rows: &[Row<'_>]) -> Result<Vec<Series>> {
             Series { name: (*name).clone(), colour, points: of(&|other| other == *name) }
         })
         .collect();
-    // What is preferred where there are too many rows is not to be hidden by the rest.
+    // Preferred series are drawn last, so that no other covers them.
     let is_preferred = |series: &Series| {
         let mut entries = definition.most.iter().map(|entry| Preference::of(entry));
         entries.any(|entry| matches!(entry, Preference::Text(_, text) if text == series.name))
@@ -152,7 +153,7 @@ fn marks(definition: &Points, rows: &[Row<'_>]) -> Result<Vec<Series>> {
     Ok(all)
 }
 
-/// A row's place in the order in which rows are preferred, by several numbers.
+/// The rank of a row among the preferred rows, by several numbers.
 #[derive(PartialEq)]
 struct Rank(Vec<f64>);
 
@@ -179,32 +180,32 @@ fn rank(row: &Row<'_>, preference: Preference<'_>) -> f64 {
     }
 }
 
-/// A mark.
+/// A point.
 struct Point {
     x: Value,
     y: Value,
-    /// What its area stands for.
+    /// The value of its area.
     amount: f64,
-    /// What its colour stands for.
+    /// The value of its colour.
     shade: f64,
-    /// The text under the pointer, as Plotly's markup.
+    /// The tooltip, as Plotly markup.
     hover: String,
 }
 
-/// A series of marks under one name; without a colour they are shaded by what they say.
+/// A series of points. Without a colour, each point is shaded by its own value.
 struct Series {
     name: String,
     colour: Option<&'static str>,
     points: Vec<Point>,
 }
 
-/// The chart of `series`, whose marks are in proportion over all of them.
+/// The chart of `series`. The areas of points are proportional across all series.
 fn points(title: &str, height: usize, series: Vec<Series>, scale: &Value) -> Chart {
     let amounts: Vec<f64> =
         series.iter().flat_map(|series| &series.points).map(|point| point.amount).collect();
     let mut sizes = diameters(&amounts).into_iter();
     let has_names = series.len() > 1;
-    let chart = Chart::new(title, height).laid_out(
+    let chart = Chart::new(title, height).with_layout(
         json!({ "showlegend": has_names, "hovermode": "closest", "legend": { "itemsizing": "constant" } }),
     );
     series.into_iter().fold(chart, |chart, series| {
@@ -236,11 +237,11 @@ fn points(title: &str, height: usize, series: Vec<Series>, scale: &Value) -> Cha
     })
 }
 
-/// The [`MOST_POINTS`] rows that come first by `key`, in that order, and how many have one; of the same key, the first in the
-/// table. The table may be larger than memory.
+/// The first [`MOST_POINTS`] rows by `key`, in that order, and the number of rows with a key. Rows with the same key keep the
+/// order of the table, which may be larger than memory.
 ///
 /// # Errors
-/// Where it can't be read.
+/// If the table can't be read.
 fn first_by<K: Ord>(
     table: &ResultTable,
     key: impl Fn(&Row<'_>) -> Option<K>,
@@ -251,7 +252,7 @@ fn first_by<K: Ord>(
     for part in table.parts() {
         let part = part?;
         let is_full = keys.len() == MOST_POINTS;
-        // Those from earlier parts come before others of their key: the sort keeps that order.
+        // The sort is stable: rows of earlier parts stay before later ones with the same key.
         let mut candidates: Vec<(K, (usize, usize))> =
             keys.drain(..).zip((0..).map(|row| (0, row))).collect();
         let earlier = candidates.len();

@@ -1,4 +1,4 @@
-//! Charts of what all suites came to: risk by day, and an incident's findings along the kill chain.
+//! Charts over all suites: the risk by day, and the findings of an incident along the kill chain.
 
 use hindcast_common::findings::{Finding, Severity, Tactic};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ const SEVERITIES: [(Severity, &str); 4] = [
     (Severity::Low, "#5b9bd5"),
 ];
 
-/// Score and findings of each day.
+/// The score and the findings per day.
 pub(in super::super) fn risk_by_day(days: &[DayRisk]) -> Option<Chart> {
     let colour = |level: Level| match level {
         Level::High => "#d9534f",
@@ -23,7 +23,7 @@ pub(in super::super) fn risk_by_day(days: &[DayRisk]) -> Option<Chart> {
         Level::Low => "#5b9bd5",
         Level::NotAssessed | Level::None => "#7d8896",
     };
-    // A run of days without data would only make the axis long.
+    // Runs of days without data are left out, because they would only lengthen the axis.
     let days: Vec<&DayRisk> = days.iter().filter(|day| day.through.is_none()).collect();
     let of = |value: &dyn Fn(&DayRisk) -> Value| days.iter().map(|day| value(day)).collect::<Vec<_>>();
     let hover = |day: &DayRisk| {
@@ -47,7 +47,7 @@ pub(in super::super) fn risk_by_day(days: &[DayRisk]) -> Option<Chart> {
             "hovertemplate": "%{customdata}<extra></extra>",
             "marker": { "color": of(&|day| colour(day.level).into()) },
         }))
-        .laid_out(json!({
+        .with_layout(json!({
             "bargap": 0.3,
             "xaxis": { "type": "date", "dtick": if days.len() <= 14 { json!(86_400_000) } else { Value::Null }, "tickformat": "%d %b", "showgrid": false },
             "yaxis": { "range": [0, 108], "tickvals": [0, 20, 40, 60, 80, 100], "title": { "text": "risk, 0 to 100" } },
@@ -55,13 +55,13 @@ pub(in super::super) fn risk_by_day(days: &[DayRisk]) -> Option<Chart> {
     (!days.is_empty()).then_some(chart)
 }
 
-/// An incident's findings: tactic upwards, time to the right; a bar is the time a finding's evidence spans.
+/// The findings of an incident by time (x) and tactic (y). A bar spans the time of the evidence of a finding.
 pub(in super::super) fn incident(findings: &[&Finding]) -> Option<Chart> {
     let row_of = |finding: &Finding| finding.tactic().map_or(UNKNOWN_TACTIC, Tactic::title);
     let mut rows: Vec<&str> = Tactic::ALL.map(Tactic::title).to_vec();
     rows.push(UNKNOWN_TACTIC);
     rows.retain(|row| findings.iter().any(|finding| row_of(finding) == *row));
-    let chart = Chart::new("Findings along the kill chain", 110 + 46 * rows.len().max(2)).laid_out(json!({
+    let chart = Chart::new("Findings along the kill chain", 110 + 46 * rows.len().max(2)).with_layout(json!({
         "hovermode": "closest",
         "xaxis": { "type": "date" },
         "yaxis": { "type": "category", "categoryorder": "array", "categoryarray": rows, "range": [-0.6, rows.len() as f64 - 0.4], "showgrid": true },
@@ -104,10 +104,10 @@ pub(in super::super) fn incident(findings: &[&Finding]) -> Option<Chart> {
                 "marker": { "size": 13, "symbol": "diamond", "color": colour, "line": { "width": 1, "color": "rgba(255,255,255,0.8)" } },
             }))
     });
-    (!findings.is_empty()).then_some(chart.laid_out(json!({ "showlegend": true })))
+    (!findings.is_empty()).then_some(chart.with_layout(json!({ "showlegend": true })))
 }
 
-/// A long sentence on several lines, since Plotly breaks none.
+/// A long sentence on several lines, because Plotly does not wrap text.
 fn wrapped(text: &str) -> String {
     let mut lines = vec![String::new()];
     for word in long_label(text).split(' ') {

@@ -1,4 +1,4 @@
-//! What charts keep of hostile and of many rows.
+//! Tests of charts with hostile text and with many rows.
 
 use std::sync::Arc;
 
@@ -33,12 +33,12 @@ fn times(rows: usize) -> ArrayRef {
     )
 }
 
-fn drawn(table: &ResultTable) -> Vec<Chart> {
+fn draw(table: &ResultTable) -> Vec<Chart> {
     of_table(table, &Config::load("default", &[]).unwrap()).unwrap()
 }
 
 #[test]
-fn plotly_gets_no_markup_of_a_log() {
+fn text_of_a_log_is_escaped_for_plotly() {
     let overview = table(
         "traffic_overview",
         vec![("event_class", texts(HOSTILE, 1)), ("action", texts(HOSTILE, 1)), ("events", numbers(1))],
@@ -52,7 +52,7 @@ fn plotly_gets_no_markup_of_a_log() {
         vec![("ip", texts(HOSTILE, 1)), ("operation", texts(HOSTILE, 1)), ("operations", numbers(1))],
     );
     for table in [overview, threats, matrix] {
-        let charts = drawn(&table);
+        let charts = draw(&table);
         assert_eq!(charts.len(), 1, "{}", table.name);
         let data = serde_json::to_string(&(&charts[0].data, &charts[0].layout)).unwrap();
         assert!(!data.contains("<a") && !data.contains("<b>") && data.contains("&lt;a href"), "{data}");
@@ -60,7 +60,7 @@ fn plotly_gets_no_markup_of_a_log() {
 }
 
 #[test]
-fn many_events_are_cut_and_the_chart_says_so() {
+fn a_chart_of_too_many_events_has_a_note() {
     let rows = MOST_POINTS + 500;
     let timeline = table(
         "attack_timeline",
@@ -75,19 +75,19 @@ fn many_events_are_cut_and_the_chart_says_so() {
             ("bytes_sent", numbers(rows)),
         ],
     );
-    let chart = drawn(&timeline).remove(0);
+    let chart = draw(&timeline).remove(0);
     assert_eq!(chart.data[0]["x"].as_array().map(Vec::len), Some(MOST_POINTS));
     assert!(chart.note.contains("showing 3,000 of 3,500 events"), "{}", chart.note);
 }
 
 #[test]
-fn long_labels_are_cut_on_axes_and_whole_under_the_pointer() {
+fn long_labels_are_truncated_on_axes_but_not_in_tooltips() {
     let long = "x".repeat(100);
     let threats = table(
         "threat_breakdown",
         vec![("activity", texts(&long, 1)), ("action", texts("Blocked", 1)), ("events", numbers(1))],
     );
-    let chart = drawn(&threats).remove(0);
+    let chart = draw(&threats).remove(0);
     assert_eq!(chart.data[0]["customdata"][0], long.as_str());
     let tick = chart.layout["yaxis"]["ticktext"][0].as_str().unwrap();
     assert_eq!(tick.chars().count(), LABEL_CHARACTERS);
@@ -95,11 +95,11 @@ fn long_labels_are_cut_on_axes_and_whole_under_the_pointer() {
 
 #[test]
 fn a_table_without_rows_has_no_chart() {
-    assert!(drawn(&table("threat_breakdown", vec![("activity", texts("", 0))])).is_empty());
+    assert!(draw(&table("threat_breakdown", vec![("activity", texts("", 0))])).is_empty());
 }
 
 #[test]
-fn every_chart_of_a_detection_is_drawn_also_of_nulls() {
+fn every_chart_of_a_detection_is_drawn_even_from_nulls() {
     for analysis in Detections::built_in().all() {
         let charts = analysis.about.charts.iter().filter(|chart| chart.table().is_none()).count();
         let columns = analysis.about.columns.iter().map(|column| {
@@ -118,7 +118,7 @@ fn every_chart_of_a_detection_is_drawn_also_of_nulls() {
         if charts == 0 {
             continue;
         }
-        let drawn = drawn(&table(analysis.id, columns.collect()));
+        let drawn = draw(&table(analysis.id, columns.collect()));
         assert_eq!(drawn.len(), charts, "{}", analysis.id);
         let text = serde_json::to_string(&drawn.iter().map(|chart| &chart.data).collect::<Vec<_>>()).unwrap();
         assert!(!text.contains("invalid operation"), "{}: {text}", analysis.id);
