@@ -9,7 +9,7 @@ use hindcast_common::Result;
 use hindcast_common::findings::{Finding, Row};
 use hindcast_common::time::format_micros;
 
-use crate::scan::{EntitySummary, ResultTable, ScanResult, TOO_MANY};
+use crate::scan::{EntitySummary, Followed, ResultTable, ScanResult};
 
 /// Lines per part. The others are counted; the result tables have all.
 const SHOWN: usize = 8;
@@ -128,7 +128,7 @@ fn relations(batches: &[RecordBatch]) -> Vec<String> {
         related.days.insert(day);
         related.rows += count(&row, "rows");
         related.most_shared = related.most_shared.max(count(&row, "degree"));
-        related.is_shared |= row.text("followed") == Some(TOO_MANY);
+        related.is_shared |= row.text("followed") == Some(Followed::TooMany.name());
     }
     let mut by_rows: Vec<_> = by_name.into_iter().collect();
     by_rows.sort_by_key(|(name, related)| (Reverse(related.rows), *name));

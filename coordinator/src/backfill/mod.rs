@@ -11,7 +11,7 @@ use hindcast_common::Result;
 use hindcast_common::time::Window;
 use serde::{Deserialize, Serialize};
 
-use crate::scan::{Progress, RunOptions, ScanPlan, WindowPlanner, run_scan};
+use crate::scan::{Progress, RunOptions, ScanPlan, WindowPlanner, run_plan};
 
 pub use files::{BackfillSummary, write};
 pub use row::{SEVERITIES, WindowRow};
@@ -41,7 +41,7 @@ pub struct PlannedWindow {
 /// The row of `window`: the cached one if nothing that it depends on has changed, else that of a new scan.
 ///
 /// # Errors
-/// As [`run_scan`].
+/// As [`run_plan`].
 pub async fn row_of_window(
     planner: &WindowPlanner,
     window: Window,
@@ -63,7 +63,7 @@ async fn row_of_plan(
     if let Some(row) = row_cache::find(options.state, &key).await {
         return Ok(WindowOutcome { row, was_computed: false });
     }
-    let result = run_scan(plan, options, progress).await?;
+    let result = run_plan(plan, options, progress).await?;
     let row = WindowRow::of(&result);
     // What could not be read may be readable next time.
     if row.complete && result.report.summary.coverage.unread_past().next().is_none() {

@@ -13,7 +13,7 @@ use crate::client::{Client, check_done};
 use crate::lake_access::Access;
 use crate::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
 use crate::own_detections::DetectionPolicy;
-use crate::scan::{PlanOutline, RunOptions, ScanResult, Summary, prepare, run_scan, units_of};
+use crate::scan::{PlanOutline, RunOptions, ScanResult, Summary, prepare, run_plan, units_of};
 use crate::sinks::{RunEnd, Sink, send_to_all};
 use crate::terminal;
 
@@ -144,7 +144,7 @@ impl RunArguments {
             locations: locations.as_ref(),
         };
         let progress = terminal::ProgressBar::new(self.scan_options.prints_text());
-        let result = run_scan(&prepared.plan, &run, &progress).await;
+        let result = run_plan(&prepared.plan, &run, &progress).await;
         progress.finish();
         result.map(Some)
     }

@@ -20,7 +20,7 @@ use super::progress::JobProgress;
 use super::{JobManager, is_backfill_window};
 use crate::backfill::row_of_window;
 use crate::output::findings_batch;
-use crate::scan::{PlanOutline, RunOptions, ScanResult, WindowPlanner, plain, prepare, run_scan};
+use crate::scan::{PlanOutline, RunOptions, ScanResult, WindowPlanner, plain, prepare, run_plan};
 use crate::sinks::{RunEnd, send_to_all};
 
 static DELIVERIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -97,7 +97,7 @@ async fn run(manager: Arc<JobManager>, sender: watch::Sender<Job>) -> Result<Sca
     };
     let options = options(&manager, &state, &prepared.config, &id).await;
     let progress = JobProgress(sender.clone());
-    let result = run_scan(&prepared.plan, &options, &progress).await?;
+    let result = run_plan(&prepared.plan, &options, &progress).await?;
     with_retries(|| keep(&manager, &id, &result)).await?;
     if !request.no_cache {
         let rollups = to_json(&result.rollups)?.into_bytes();

@@ -21,15 +21,20 @@ pub(super) enum Assessment {
 }
 
 impl Assessment {
-    /// The assessment of a plan with this `coverage`.
-    pub(super) fn of(plan: &ScanPlan, coverage: &Coverage) -> Self {
-        // A table without a row of the entity was searched all the same.
-        let is_looked_at = |entry: &&CoverageEntry| match plan.investigated {
-            Some(_) => matches!(entry.status, Status::Scanned | Status::Empty) || entry.rows > 0,
-            None => entry.rows > 0 && coverage.has_rows_taken(&entry.table),
-        };
-        let looked_at: BTreeSet<&str> =
-            coverage.tables.iter().filter(is_looked_at).map(|entry| entry.table.as_str()).collect();
+    /// The assessment of a scan of all rows.
+    pub(super) fn of_scan(plan: &ScanPlan, coverage: &Coverage) -> Self {
+        Self::of(plan, coverage, |entry| entry.rows > 0 && coverage.has_rows_taken(&entry.table))
+    }
+
+    /// The assessment of an investigation. A table without a row of the entity was searched all the same.
+    pub(super) fn of_investigation(plan: &ScanPlan, coverage: &Coverage) -> Self {
+        let is_searched = |status| matches!(status, Status::Scanned | Status::Empty);
+        Self::of(plan, coverage, |entry| is_searched(entry.status) || entry.rows > 0)
+    }
+
+    fn of(plan: &ScanPlan, coverage: &Coverage, is_looked_at: impl Fn(&CoverageEntry) -> bool) -> Self {
+        let looked_at = coverage.tables.iter().filter(|entry| is_looked_at(entry));
+        let looked_at: BTreeSet<&str> = looked_at.map(|entry| entry.table.as_str()).collect();
         let has_looked = plan.analyses.iter().filter(|analysis| {
             tables_of(plan.detections, &[**analysis]).iter().any(|table| looked_at.contains(table))
         });

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use arrow::array::RecordBatch;
 use hindcast_common::Result;
 use hindcast_common::analyses::correlation::{ENTITY_TIES, PREVALENCE};
 use hindcast_common::analyses::{Analysis, WANTED_ENTITIES};
 use hindcast_common::config::Config;
-use hindcast_common::entities::{Entity, EntityKind};
-use hindcast_common::findings::{Prevalence, Row, wanted_entities, wanted_rows};
-use hindcast_common::time::{MICROS_PER_DAY, format_micros};
+use hindcast_common::findings::{Prevalence, wanted_entities, wanted_rows};
 
+use super::entity_relations::relations;
 use super::merge::{Merger, Results};
 use super::spilled::AnalysisRows;
 use crate::correlate::EntityRelation;
@@ -58,23 +56,4 @@ impl EntityContext {
                 .unwrap_or_default(),
         })
     }
-}
-
-/// The rows of the analysis `entity_ties`.
-pub(super) fn relations(rows: &RecordBatch) -> Vec<EntityRelation> {
-    let relation = |row: Row<'_>| {
-        let entity =
-            |kind: &str, name: &str| Entity::of(EntityKind::by_name(row.text(kind)?)?, row.text(name)?);
-        let day = row.micros("date")?.div_euclid(MICROS_PER_DAY);
-        Some(EntityRelation {
-            table: row.text("table")?.to_owned(),
-            date: format_micros(day * MICROS_PER_DAY)[..10].to_owned(),
-            day,
-            hub: entity("kind", "name")?,
-            other: entity("other_kind", "other_name")?,
-            rows: row.integer("events")?.unsigned_abs(),
-            degree: row.integer("degree")?.unsigned_abs(),
-        })
-    };
-    (0..rows.num_rows()).filter_map(|index| relation(Row::new(rows, index))).collect()
 }

@@ -15,7 +15,7 @@ use hindcast_common::{Error, Result};
 use super::coverage::{Gap, GapKind};
 use super::plan::{PlannedTable, ScanPlan};
 use super::run::RunOptions;
-use super::unit_tracker::UnitRecord;
+use super::unit_record::UnitRecord;
 
 /// Rows at most whose values are counted, once state shows that no row has a wanted value.
 const COUNTED_ROWS: u64 = 1_000_000;

@@ -21,7 +21,8 @@ use super::failures::Failures;
 use super::plan::ScanPlan;
 use super::run::{Progress, RunOptions};
 use super::spilled::{AnalysisRows, RowCollector};
-use super::unit_tracker::{RollupRun, UnitRecord};
+use super::unit_record::UnitRecord;
+use super::unit_tracker::RollupRun;
 use super::units::is_past;
 
 /// Times in a scan that a file of state is computed again because it can't be read. State is a cache: a damaged file costs time but
@@ -88,6 +89,11 @@ impl<'a> Merger<'a> {
     /// Users' own detections that failed: they have no results.
     pub(super) fn take_failures(&mut self) -> Failures {
         std::mem::take(&mut self.failures)
+    }
+
+    /// Users' own rollups that could not be computed, each with the reason.
+    pub(super) fn failed_rollups(&self) -> BTreeMap<String, String> {
+        self.rollups.failed_rollups()
     }
 
     /// The units of the state.

@@ -19,8 +19,10 @@ use hindcast_common::retry::with_retries;
 use hindcast_common::{Error, Result};
 use tokio::sync::Semaphore;
 
-use super::run::Progress;
-use super::units::unit_bytes;
+use super::plan::ScanPlan;
+use super::run::{Progress, RunOptions};
+use super::unit_record::UnitRecord;
+use super::units::{cut, unit_bytes};
 
 /// Folders of state that are listed at once.
 const CONCURRENT_FOLDERS: usize = 16;
@@ -32,42 +34,6 @@ const MAX_FAILED_LOOKUPS: u32 = 32;
 const STORE_ATTEMPTS: u32 = 4;
 /// Wait before the second attempt; it doubles for each further one.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
-
-/// A unit with its state and its faults.
-#[derive(Debug)]
-pub(super) struct UnitRecord {
-    /// The unit, without files that could not be read.
-    pub(super) unit: RollupUnit,
-    /// State by rollup.
-    pub(super) manifests: Vec<Manifest>,
-    /// Files that could not be read.
-    pub(super) faults: Vec<InputFault>,
-    /// Whether any of its state had to be computed.
-    pub(super) was_computed: bool,
-    /// Stored state that was damaged and had to be computed again.
-    pub(super) replaced: Vec<StateFault>,
-    /// How often the store failed for this unit.
-    store_failures: u32,
-    /// Files to be tried one by one, because the unit failed for a reason that may lie in any of them.
-    suspects: Vec<LakeFile>,
-    /// Whether they have been tried.
-    was_probed: bool,
-}
-
-impl UnitRecord {
-    fn new(unit: RollupUnit, manifests: Vec<Manifest>) -> Self {
-        Self {
-            unit,
-            manifests,
-            faults: Vec::new(),
-            was_computed: false,
-            replaced: Vec::new(),
-            store_failures: 0,
-            suspects: Vec::new(),
-            was_probed: false,
-        }
-    }
-}
 
 /// What the rollups of a scan are computed with.
 pub(super) struct RollupRun<'a> {
@@ -83,7 +49,20 @@ pub(super) struct RollupRun<'a> {
     pub(super) failed_rollups: Mutex<BTreeMap<String, String>>,
 }
 
-impl RollupRun<'_> {
+impl<'a> RollupRun<'a> {
+    /// A run of the rollups of `plan`.
+    pub(super) fn new(plan: &ScanPlan, options: &'a RunOptions<'a>) -> Self {
+        Self {
+            engine: options.engine,
+            state: options.state,
+            config: options.config,
+            job: options.job,
+            tables: cut(plan).0,
+            use_cache: options.use_cache,
+            failed_rollups: Mutex::default(),
+        }
+    }
+
     /// Completes the state of every unit; computes only what is missing.
     pub(super) async fn complete(
         &self,
@@ -96,7 +75,7 @@ impl RollupRun<'_> {
         } else {
             units.into_iter().map(|unit| UnitRecord::new(unit, vec![])).collect()
         };
-        let cached = records.iter().filter(|record| is_complete(record)).count();
+        let cached = records.iter().filter(|record| record.is_complete()).count();
         tracing::debug!(cached, "state looked up");
         progress.cached(cached as u64);
         self.run_to_end(&mut records, progress).await?;
@@ -315,10 +294,6 @@ fn keep_smallest(failed_rollups: &mut BTreeMap<String, String>, rollup: String, 
 struct Lookups {
     failures: AtomicU32,
     permits: Semaphore,
-}
-
-fn is_complete(record: &UnitRecord) -> bool {
-    record.unit.rollups.iter().all(|id| record.manifests.iter().any(|manifest| manifest.rollup == *id))
 }
 
 /// Decides how to proceed with a failed unit: retry it, try file by file, or read it without a file.

@@ -27,7 +27,7 @@ use super::messages::message;
 use crate::geoip::LocationDatabase;
 use crate::lake_access::Access;
 use crate::own_detections::{DetectionPolicy, OwnFiles};
-use crate::scan::{RunOptions, ScanResult, Summary, prepare, run_scan};
+use crate::scan::{RunOptions, ScanResult, Summary, prepare, run_plan};
 use crate::terminal;
 
 /// Entities shown of a detection.
@@ -219,7 +219,7 @@ async fn scan(arguments: &TestArguments, lake: &str, wanted: &[&'static Analysis
         locations: locations.as_ref(),
     };
     let progress = terminal::ProgressBar::new(!arguments.json);
-    let result = run_scan(&prepared.plan, &options, &progress).await;
+    let result = run_plan(&prepared.plan, &options, &progress).await;
     progress.finish();
     result
 }

@@ -1,10 +1,10 @@
-//! The first steps of an investigation: which names stand for the entity on which day, and which units can hold its rows. The rest
-//! is a scan of those rows.
+//! What an investigation looks up before it reads an entity's rows: which names stand for the entity on which day, and which units
+//! can hold its rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
+use arrow::array::{Int64Array, RecordBatch, StringViewArray};
 use chrono::NaiveDate;
 use hindcast_common::analyses::correlation::{ENTITY_TIES, KNOWN_NAMES, USERS_ADDRESSES};
 use hindcast_common::analyses::{OWN_ADDRESSES, Suite, WANTED_ENTITIES};
@@ -17,24 +17,19 @@ use hindcast_common::time::{MICROS_PER_DAY, date_start_us, format_micros};
 use hindcast_common::{Error, Result};
 
 use super::coverage::ReadSummary;
-use super::entity_context::relations;
+use super::entity_relations::{Followed, RelatedEntity, relations, relations_table};
 use super::merge::Merger;
 use super::plan::{PlannedTable, ScanPlan};
 use super::report::EntitySummary;
-use super::run::{Progress, RunOptions, rollup_run};
+use super::run::{Progress, RunOptions};
 use super::spilled::AnalysisRows;
 use super::table::ResultTable;
-use super::unit_tracker::{RollupRun, UnitRecord};
+use super::unit_record::UnitRecord;
+use super::unit_tracker::RollupRun;
 use super::units::{cut, is_past, unit_bytes};
 use crate::correlate::EntityRelation;
 use crate::risk::Assessed;
 
-/// Name of the table of relations.
-pub(super) const RELATIONS_TABLE: &str = "entity_ties";
-/// The value of `followed` for a name that stands for the entity.
-const FOLLOWED: &str = "yes";
-/// Its value for a name that too many entities share.
-pub const TOO_MANY: &str = "too_many";
 /// Names suggested for an entity without rows.
 const SIMILAR_NAMES: usize = 3;
 /// Similarity (Jaro-Winkler, 0 to 1) from which a name may be a mistyped one.
@@ -42,22 +37,31 @@ const SIMILAR: f64 = 0.8;
 
 /// What is known about an entity before its rows are read.
 pub(super) struct EntityLookup<'a> {
-    pub(super) selection: Selection,
+    selection: Selection,
     config: &'a Config,
     /// Entities that rows name together with it, by day.
-    pub(super) relations: Vec<EntityRelation>,
+    relations: Vec<EntityRelation>,
     /// State of all rows that name several entities.
-    pub(super) identities: Merger<'a>,
+    pub(super) merger: Merger<'a>,
     /// The tables of that state.
-    planned: &'a [PlannedTable],
+    tables: &'a [PlannedTable],
     /// Units whose selected rows have been read already.
-    pub(super) selected: Vec<UnitRecord>,
-    /// Tables and dates that can't hold its rows.
-    pub(super) skipped: BTreeSet<(usize, NaiveDate)>,
+    already_read: Vec<UnitRecord>,
+    /// Folders that can't hold its rows.
+    pub(super) skipped: SkippedFolders,
+}
+
+/// Folders that are not read because no row in them can name the entity: by index of the table, and date.
+#[derive(Debug, Default)]
+pub(super) struct SkippedFolders {
+    /// For rows of the window.
+    pub(super) of_window: BTreeSet<(usize, NaiveDate)>,
+    /// For rows of the time before the window.
+    pub(super) past: BTreeSet<(usize, NaiveDate)>,
 }
 
 /// The plan of the lookup over all rows, before an entity's are selected: only the rollups that relate entities.
-pub(super) fn identity_plan(plan: &ScanPlan) -> ScanPlan {
+pub(super) fn lookup_plan(plan: &ScanPlan) -> ScanPlan {
     let query = plan.detections.by_id(ENTITY_TIES);
     let of_table = |planned: &PlannedTable| {
         let read = query.iter().flat_map(|query| query.optional_rollups);
@@ -71,20 +75,19 @@ pub(super) fn identity_plan(plan: &ScanPlan) -> ScanPlan {
 }
 
 impl<'a> EntityLookup<'a> {
-    /// Looks up which entities the one of the plan `identities` is related to.
-    pub(super) async fn of(
-        identities: &'a ScanPlan,
+    /// Looks up which entities `entity` is related to, with the plan of [`lookup_plan`].
+    pub(super) async fn load(
+        entity: &Entity,
+        plan: &'a ScanPlan,
         options: &'a RunOptions<'a>,
         rollups: &'a RollupRun<'a>,
         progress: &'a dyn Progress,
     ) -> Result<Self> {
-        let entity = identities.investigated.as_ref();
-        let entity = entity.ok_or_else(|| Error::Internal("nobody is to be looked up".into()))?;
-        let (_, units) = cut(identities);
+        let (_, units) = cut(plan);
         // The bytes of its own rows are known only later.
         progress.planned(units.len() as u64, units.iter().map(unit_bytes).sum());
         let records = rollups.complete(units, progress).await?;
-        let mut merger = Merger::new(identities, options, rollups, progress, records);
+        let mut merger = Merger::new(plan, options, rollups, progress, records);
         let mut selection = Selection::of(entity.clone());
         let mut known = Vec::new();
         let query = options.config.detections.by_id(ENTITY_TIES);
@@ -93,23 +96,25 @@ impl<'a> EntityLookup<'a> {
             merger.add_side_table(&WANTED_ENTITIES, &wanted_rows(&wanted)?).await?;
             let answers = merger.run(&[query]).await?;
             known = answers.get(ENTITY_TIES).and_then(AnalysisRows::held).map(relations).unwrap_or_default();
-            known.retain(|relation| entity_and_other(&selection, relation).is_some());
+            known.retain(|relation| RelatedEntity::of(relation, &selection).is_some());
         }
-        let followed =
-            known.iter().filter(|relation| follow(&selection, relation, options.config) == FOLLOWED);
-        let names = followed.filter_map(|relation| {
-            let (_, other) = entity_and_other(&selection, relation)?;
-            Some(RelatedName { day: relation.day, kind: other.kind, name: other.name.clone() })
+        let max_shared = options.config.incidents.max_shared;
+        let related = known.iter().filter_map(|relation| RelatedEntity::of(relation, &selection));
+        let followed = related.filter(|one| Followed::of(one, &selection, max_shared) == Followed::Yes);
+        let names = followed.map(|RelatedEntity { relation, other }| RelatedName {
+            day: relation.day,
+            kind: other.kind,
+            name: other.name.clone(),
         });
         selection.related = names.collect();
         Ok(Self {
             selection,
             config: options.config,
             relations: known,
-            identities: merger,
-            planned: &identities.tables,
-            selected: Vec::new(),
-            skipped: BTreeSet::new(),
+            merger,
+            tables: &plan.tables,
+            already_read: Vec::new(),
+            skipped: SkippedFolders::default(),
         })
     }
 
@@ -127,37 +132,57 @@ impl<'a> EntityLookup<'a> {
         {
             return Ok(());
         }
-        let rollups = rollup_run(plan, options);
+        let rollups = RollupRun::new(plan, options);
         let is_office = |unit: &RollupUnit| rollups.tables[unit.table].name == "OfficeActivity";
         let units = self.select(plan, cut(plan).1.into_iter().filter(is_office).collect());
         let records = rollups.complete(units, progress).await?;
         let mut merger = Merger::new(plan, options, &rollups, progress, records);
         let query = options.config.detections.by_id(USERS_ADDRESSES);
         let answers = merger.run(query.as_slice()).await?;
-        self.selected = merger.into_records();
+        self.already_read = merger.into_records();
         let addresses = answers.get(USERS_ADDRESSES).and_then(AnalysisRows::held);
         self.selection.users_addresses = addresses.map(|rows| texts(rows, "address")).unwrap_or_default();
         Ok(())
     }
 
-    /// The tables of the lookup's records.
-    pub(super) fn tables(&self) -> &'a [PlannedTable] {
-        self.planned
+    /// Reads the units that can hold the entity's rows.
+    pub(super) async fn read_rows(
+        &mut self,
+        plan: &ScanPlan,
+        rollups: &RollupRun<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<UnitRecord>> {
+        let (_, units) = cut(plan);
+        let units = self.select(plan, units);
+        let already_read = std::mem::take(&mut self.already_read);
+        let done = self.merger.records().iter().chain(&already_read);
+        let done: Vec<u64> = done.map(|record| unit_bytes(&record.unit)).collect();
+        let bytes = units.iter().map(unit_bytes).chain(done.iter().copied()).sum();
+        progress.planned((units.len() + done.len()) as u64, bytes);
+        let mut records = rollups.complete(units, progress).await?;
+        records.extend(already_read);
+        Ok(records)
+    }
+
+    /// The records of the lookup over all rows, with the tables to which they belong.
+    pub(super) fn records(&self) -> (&[UnitRecord], &'a [PlannedTable]) {
+        (self.merger.records(), self.tables)
     }
 
     /// The units that can hold the entity's rows, each with the selection, without those that were read already.
-    pub(super) fn select(&mut self, plan: &ScanPlan, units: Vec<RollupUnit>) -> Vec<RollupUnit> {
+    fn select(&mut self, plan: &ScanPlan, units: Vec<RollupUnit>) -> Vec<RollupUnit> {
         let mut selected = Vec::new();
         for unit in units {
             let PlannedTable { table, .. } = &plan.tables[unit.table];
-            if self.selected.iter().any(|record| record.unit.table == unit.table) {
+            if self.already_read.iter().any(|record| record.unit.table == unit.table) {
                 continue;
             }
             match self.selection.for_folder(table.spec, unit.date, table.mapping.folder_slack_days) {
                 Some(own) => selected.push(RollupUnit { selection: Some(own), ..unit }),
-                None if is_past(&unit, plan) => {}
                 None => {
-                    self.skipped.insert((unit.table, unit.date));
+                    let is_past = is_past(&unit, plan);
+                    let skipped = if is_past { &mut self.skipped.past } else { &mut self.skipped.of_window };
+                    skipped.insert((unit.table, unit.date));
                 }
             }
         }
@@ -166,7 +191,7 @@ impl<'a> EntityLookup<'a> {
 
     /// Adds the side table of the entity's addresses by day. Addresses that are its own on any day are listed for all `days` of its
     /// rows (first and last of each run).
-    pub(super) async fn put_own_addresses(
+    pub(super) async fn add_own_addresses(
         &self,
         merger: &mut Merger<'_>,
         days: &[(NaiveDate, NaiveDate)],
@@ -199,10 +224,10 @@ impl<'a> EntityLookup<'a> {
     /// Names in the window that resemble the requested one, the most similar first.
     async fn similar_names(&mut self) -> Result<Vec<String>> {
         let query = self.config.detections.by_id(KNOWN_NAMES);
-        let Some(query) = query.filter(|query| self.identities.has_state_for(query)) else {
+        let Some(query) = query.filter(|query| self.merger.has_state_for(query)) else {
             return Ok(Vec::new());
         };
-        let answers = self.identities.run(&[query]).await?;
+        let answers = self.merger.run(&[query]).await?;
         let known = answers.get(KNOWN_NAMES).and_then(AnalysisRows::held);
         let known = known.map(|rows| texts(rows, "name")).unwrap_or_default();
         let asked = self.selection.requested_name();
@@ -227,7 +252,7 @@ impl<'a> EntityLookup<'a> {
             last_seen: None,
             risk: Assessed::default(),
             read: ReadSummary::default(),
-            dates_passed_over: self.skipped.len() as u64,
+            dates_passed_over: self.skipped.of_window.len() as u64,
             similar_names: Vec::new(),
         };
         let (mut first_us, mut last_us) = (None, None);
@@ -252,56 +277,7 @@ impl<'a> EntityLookup<'a> {
 
     /// The relations as a result table, by day.
     pub(super) fn relations_table(&self) -> Result<ResultTable> {
-        let mut relations: Vec<(&EntityRelation, &Entity)> = self
-            .relations
-            .iter()
-            .filter_map(|relation| Some((relation, entity_and_other(&self.selection, relation)?.1)))
-            .collect();
-        relations.sort_by_key(|(relation, other)| (relation.day, *other, &relation.table));
-        let texts = |text: &dyn Fn(&(&EntityRelation, &Entity)) -> String| -> ArrayRef {
-            Arc::new(StringViewArray::from_iter_values(relations.iter().map(text)))
-        };
-        let numbers = |number: &dyn Fn(&EntityRelation) -> u64| -> ArrayRef {
-            Arc::new(Int64Array::from_iter_values(
-                relations.iter().map(|(relation, _)| number(relation) as i64),
-            ))
-        };
-        let dates = relations.iter().map(|(relation, _)| relation.day * MICROS_PER_DAY);
-        let columns: Vec<(&str, ArrayRef)> = vec![
-            ("date", Arc::new(TimestampMicrosecondArray::from_iter_values(dates).with_timezone("UTC"))),
-            ("table", texts(&|(relation, _)| relation.table.clone())),
-            ("kind", texts(&|(_, other)| other.kind.name().to_owned())),
-            ("name", texts(&|(_, other)| other.full_name.as_ref().unwrap_or(&other.name).clone())),
-            ("rows", numbers(&|relation| relation.rows)),
-            ("degree", numbers(&|relation| relation.degree)),
-            ("followed", texts(&|(relation, _)| follow(&self.selection, relation, self.config).to_owned())),
-        ];
-        let columns = columns.into_iter().map(|(name, array)| (name, array, true));
-        let batch = RecordBatch::try_from_iter_with_nullable(columns);
-        let batch = batch.map_err(|error| Error::Engine(error.into()))?;
-        ResultTable::held(RELATIONS_TABLE, &[batch])
-    }
-}
-
-/// The side of a relation that is the entity, and the other side.
-fn entity_and_other<'t>(
-    selection: &Selection,
-    relation: &'t EntityRelation,
-) -> Option<(&'t Entity, &'t Entity)> {
-    match (selection.is_entity(&relation.hub), selection.is_entity(&relation.other)) {
-        (true, _) => Some((&relation.hub, &relation.other)),
-        (_, true) => Some((&relation.other, &relation.hub)),
-        _ => None,
-    }
-}
-
-/// Whether the related entity stands for this one on that day: the value of the column `followed`.
-fn follow(selection: &Selection, relation: &EntityRelation, config: &Config) -> &'static str {
-    match entity_and_other(selection, relation) {
-        Some((_, other)) if !selection.reads_related_names(other.kind) => "no",
-        Some(_) if relation.degree > config.incidents.max_shared => TOO_MANY,
-        Some(_) => FOLLOWED,
-        None => "no",
+        relations_table(&self.relations, &self.selection, self.config.incidents.max_shared)
     }
 }
 

@@ -8,55 +8,67 @@ use hindcast_common::engine::StateFault;
 use hindcast_common::time::{Window, date_of_us};
 
 use super::coverage::{CANNOT_NAME, Coverage, CoverageEntry, Gap, NO_FOLDER, ReadSummary, Status};
-use super::investigate::EntityLookup;
+use super::entity_lookup::SkippedFolders;
 use super::plan::{PlannedTable, ScanPlan};
-use super::unit_tracker::UnitRecord;
+use super::unit_record::{PlanRecords, UnitRecord};
 
 /// If more than one row in this many has an unreadable time, its date counts as not read. An import may reject the same share of
 /// its records.
 const MIN_ROWS_PER_UNREAD_TIME: u64 = 10;
 
-/// The coverage of a plan's units. The units of `past` are of the time before the window. `lookup` is that of an investigation's
-/// entity. `gaps` are those that only rows show.
-pub(super) fn build_coverage(
-    plan: &ScanPlan,
-    records: &[UnitRecord],
-    past: &[UnitRecord],
-    lookup: Option<&EntityLookup<'_>>,
-    gaps: Vec<Gap>,
-) -> Coverage {
-    let (of_window, of_past) = (by_folder(records), by_folder(past));
-    let (mut tables, mut look_back) = (Vec::new(), Vec::new());
-    for (index, planned) in plan.tables.iter().enumerate() {
-        let spec = planned.table.spec;
-        let units = |date: NaiveDate| of_window.get(&(index, date)).map(Vec::as_slice);
-        let is_skipped =
-            |folder: &DateFolder| lookup.is_some_and(|lookup| lookup.skipped.contains(&(index, folder.date)));
-        tables.extend(entries(spec, &plan.window, &planned.folders, units, is_skipped));
-        if let Some(past) = &planned.past {
-            let units = |date: NaiveDate| of_past.get(&(index, date)).map(Vec::as_slice);
-            let is_skipped = |folder: &DateFolder| lookup.is_some() && !folder.files.is_empty();
-            look_back.extend(entries(spec, &past.window, &past.folders, units, is_skipped));
+/// Collects the coverage of a plan.
+pub(super) struct CoverageBuilder<'a> {
+    plan: &'a ScanPlan,
+    tables: Vec<CoverageEntry>,
+    look_back: Vec<CoverageEntry>,
+    replaced_state: Vec<StateFault>,
+}
+
+impl<'a> CoverageBuilder<'a> {
+    /// The coverage of the units in `records`. An investigation does not read the folders in `skipped`.
+    pub(super) fn new(plan: &'a ScanPlan, records: &PlanRecords, skipped: &SkippedFolders) -> Self {
+        let (of_window, of_past) = (by_folder(&records.of_window), by_folder(&records.past));
+        let (mut tables, mut look_back) = (Vec::new(), Vec::new());
+        for (index, planned) in plan.tables.iter().enumerate() {
+            let spec = planned.table.spec;
+            let units = |date: NaiveDate| of_window.get(&(index, date)).map(Vec::as_slice);
+            let is_skipped = |date: NaiveDate| skipped.of_window.contains(&(index, date));
+            tables.extend(entries(spec, &plan.window, &planned.folders, units, is_skipped));
+            if let Some(past) = &planned.past {
+                let units = |date: NaiveDate| of_past.get(&(index, date)).map(Vec::as_slice);
+                let is_skipped = |date: NaiveDate| skipped.past.contains(&(index, date));
+                look_back.extend(entries(spec, &past.window, &past.folders, units, is_skipped));
+            }
         }
+        for name in &plan.missing_tables {
+            let (first, last) = (plan.window.first_date(), plan.window.last_date());
+            tables.push(run(name, first, last, "the lake has no such table"));
+        }
+        for entries in [&mut tables, &mut look_back] {
+            entries.sort_by(|left, right| (&left.table, left.date).cmp(&(&right.table, right.date)));
+        }
+        let all = records.of_window.iter().chain(&records.past);
+        let replaced_state = all.flat_map(|record| &record.replaced).cloned().collect();
+        Self { plan, tables, look_back, replaced_state }
     }
-    for name in &plan.missing_tables {
-        let (first, last) = (plan.window.first_date(), plan.window.last_date());
-        tables.push(run(name, first, last, "the lake has no such table"));
+
+    /// Adds what could not be read while an entity was looked up: `records` of units of `tables`.
+    #[must_use]
+    pub(super) fn with_lookup(mut self, records: &[UnitRecord], tables: &[PlannedTable]) -> Self {
+        add_faults(&mut self.tables, records, tables);
+        self.replaced_state.extend(records.iter().flat_map(|record| &record.replaced).cloned());
+        self
     }
-    for entries in [&mut tables, &mut look_back] {
-        entries.sort_by(|left, right| (&left.table, left.date).cmp(&(&right.table, right.date)));
+
+    /// The coverage, with the gaps of the plan and `gaps`, which only rows show.
+    pub(super) fn build(mut self, gaps: Vec<Gap>) -> Coverage {
+        let gaps: Vec<Gap> = self.plan.gaps.iter().cloned().chain(gaps).collect();
+        let complete = gaps.is_empty() && self.tables.iter().all(|entry| entry.status != Status::Failed);
+        self.replaced_state.sort_by(|left, right| left.file.cmp(&right.file));
+        self.replaced_state.dedup_by(|left, right| left.file == right.file);
+        let Self { tables, look_back, replaced_state, .. } = self;
+        Coverage { tables, gaps, complete, look_back, replaced_state }
     }
-    if let Some(lookup) = lookup {
-        add_faults(&mut tables, lookup.identities.records(), lookup.tables());
-    }
-    let gaps: Vec<Gap> = plan.gaps.iter().cloned().chain(gaps).collect();
-    let complete = gaps.is_empty() && tables.iter().all(|entry| entry.status != Status::Failed);
-    let looked_up = lookup.iter().flat_map(|lookup| lookup.identities.records());
-    let replaced = records.iter().chain(past).chain(looked_up).flat_map(|record| &record.replaced);
-    let mut replaced_state: Vec<StateFault> = replaced.cloned().collect();
-    replaced_state.sort_by(|left, right| left.file.cmp(&right.file));
-    replaced_state.dedup_by(|left, right| left.file == right.file);
-    Coverage { tables, gaps, complete, look_back, replaced_state }
 }
 
 fn by_folder(records: &[UnitRecord]) -> BTreeMap<(usize, NaiveDate), Vec<&UnitRecord>> {
@@ -73,7 +85,7 @@ fn entries<'a>(
     window: &Window,
     folders: &[DateFolder],
     units: impl Fn(NaiveDate) -> Option<&'a [&'a UnitRecord]>,
-    is_skipped: impl Fn(&DateFolder) -> bool,
+    is_skipped: impl Fn(NaiveDate) -> bool,
 ) -> Vec<CoverageEntry> {
     let dates: Vec<NaiveDate> = folders.iter().map(|folder| folder.date).collect();
     let missing = |(first, last)| run(spec.name, first, last, NO_FOLDER);
@@ -81,7 +93,7 @@ fn entries<'a>(
     for folder in folders {
         entries.push(match units(folder.date) {
             Some(units) => entry_of(spec, folder.date, units),
-            None if is_skipped(folder) => unread(spec.name, folder.date, Status::Empty, CANNOT_NAME),
+            None if is_skipped(folder.date) => unread(spec.name, folder.date, Status::Empty, CANNOT_NAME),
             None => unread(spec.name, folder.date, Status::Empty, "the folder has no Parquet file"),
         });
     }
