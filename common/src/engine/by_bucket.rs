@@ -1,4 +1,4 @@
-//! A unit's state in the order of its buckets, as it is stored.
+//! Sorts a unit's state by bucket, the order in which it is stored.
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use crate::catalog::batch_rows;
 use crate::functions::BUCKETS;
 use crate::rollups::BUCKET_COLUMN;
 
-/// The rows by bucket; within one by their first columns as far as those are dictionaries, so that equal keys lie together and
-/// others in the order in which they were met.
+/// Sorts rows by bucket, and within a bucket by the leading columns that are dictionaries. Equal keys are then adjacent, and keys
+/// come in the order in which they first occurred.
 ///
-/// A unit's state is small: it is held, and placed by counting. Where memory is too short for that DataFusion sorts it, by bucket alone,
-/// and spills.
+/// A unit's state is small, so it is held in memory and sorted by counting. If memory does not suffice, DataFusion sorts it by
+/// bucket only, and spills.
 pub(super) async fn by_bucket(
     mut rows: SendableRecordBatchStream,
     session: &SessionContext,
@@ -45,7 +45,7 @@ pub(super) async fn by_bucket(
     let rows = sort_in_memory(batches, &schema)?;
     let chunk_rows = batch_rows(&runtime);
     let chunks = (0..rows.num_rows()).step_by(chunk_rows).map(move |start| {
-        // The reservation lives as long as what it stands for.
+        // The reservation lives as long as the rows.
         let _ = &held;
         Ok(rows.slice(start, chunk_rows.min(rows.num_rows() - start)))
     });
@@ -55,7 +55,7 @@ pub(super) async fn by_bucket(
 fn bytes_of(batch: &RecordBatch) -> Result<usize> {
     let mut bytes = 0;
     for column in batch.columns() {
-        // Dictionaries are shared by all batches.
+        // All batches share their dictionaries.
         bytes += match column.as_dictionary_opt::<Int32Type>() {
             Some(dictionary) => dictionary.keys().len() * size_of::<i32>(),
             None => column.to_data().get_slice_memory_size()?,
@@ -64,7 +64,7 @@ fn bytes_of(batch: &RecordBatch) -> Result<usize> {
     Ok(bytes)
 }
 
-/// The rows in order, as one batch. A column's old form goes before the next is looked at.
+/// The sorted rows as one batch.
 fn sort_in_memory(batches: Vec<RecordBatch>, schema: &SchemaRef) -> Result<RecordBatch> {
     let mut parts: Vec<Vec<ArrayRef>> = vec![Vec::new(); schema.fields().len()];
     for batch in batches {
@@ -80,15 +80,15 @@ fn sort_in_memory(batches: Vec<RecordBatch>, schema: &SchemaRef) -> Result<Recor
     Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<Vec<_>, _>>()?)?)
 }
 
-/// The numbers of the rows, in order.
+/// The indices of the rows in sorted order.
 fn row_order(rows: &RecordBatch) -> Result<UInt32Array> {
     let mut order: Vec<u32> = (0..rows.num_rows() as u32).collect();
     let dictionaries: Vec<_> =
         rows.columns().iter().map_while(|column| column.as_dictionary_opt::<Int32Type>()).collect();
-    // The last first: what is placed later keeps that order where it is equal.
+    // The last column first: each sort is stable and keeps the order of equal keys.
     for dictionary in dictionaries.into_iter().rev() {
         let (keys, values) = (dictionary.keys(), dictionary.values().len());
-        // Null keys come after all others.
+        // Null keys come last.
         let place = |row: usize| if keys.is_valid(row) { keys.value(row) as usize } else { values };
         order = counting_sort(&order, values + 1, place);
     }
@@ -98,7 +98,7 @@ fn row_order(rows: &RecordBatch) -> Result<UInt32Array> {
     Ok(counting_sort(&order, usize::from(BUCKETS), |row| usize::from(buckets.value(row))).into())
 }
 
-/// The same rows in the order of their places, which are below `places`; those of one place stay in order.
+/// The rows of `order` sorted by their `place`, which is below `places`. The sort is stable.
 fn counting_sort(order: &[u32], places: usize, place: impl Fn(usize) -> usize) -> Vec<u32> {
     let mut next = vec![0; places + 1];
     for row in order {
@@ -141,7 +141,7 @@ mod tests {
     const BATCHES: i64 = 300;
     const ROWS: i64 = 600;
 
-    /// Batches of two keys, of which some are null, with the number of each row and its bucket.
+    /// Batches with two keys, of which some are null, the number of each row, and its bucket.
     fn batches() -> Vec<RecordBatch> {
         let dictionary: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["a", "b", "c"]));
         let batch = |first: i64| {
@@ -165,7 +165,7 @@ mod tests {
         (0..BATCHES).map(|number| batch(number * ROWS)).collect()
     }
 
-    /// Bucket, keys and number of each row as they come with so much memory.
+    /// Bucket, keys and number of each row, as sorted with that much memory.
     async fn rows_within(memory_bytes: usize) -> Vec<(u8, [String; 2], i64)> {
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc().unwrap();
         let batches = batches();
@@ -185,10 +185,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rows_come_by_bucket_then_keys_and_where_memory_is_short_by_bucket() {
+    async fn rows_are_sorted_by_bucket_and_keys_or_by_bucket_only_if_memory_is_short() {
         let held = rows_within(1 << 30).await;
         assert!(held.is_sorted());
-        // Enough for a sort that spills, and not for all rows.
+        // Enough for a sort that spills, but not for all rows.
         let spilled = rows_within(2_200_000).await;
         assert!(spilled.is_sorted_by_key(|(bucket, ..)| *bucket) && !spilled.is_sorted());
         let all = BTreeSet::from_iter(spilled);

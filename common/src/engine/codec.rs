@@ -1,4 +1,4 @@
-//! The physical plan of a stage as bytes, for engines that send plans to other processes.
+//! Encodes the physical plan of a stage, for engines that send plans to other processes.
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConve
 use super::plan::StageExec;
 use super::stage::{Stage, json_error};
 
-/// What a stage's bytes begin with; no protobuf message does.
+/// Prefix of an encoded stage. No protobuf message begins with it.
 const MARK: &[u8] = b"\xffhindcast job\0";
-/// A stage goes out with each of its tasks, and a merge names all state it reads: 1.8 MB for 10,000 files, 0.3 MB compressed.
+/// Each task carries its stage, and a merge stage names all state files that it reads: 1.8 MB for 10,000 files, 0.3 MB compressed.
 const COMPRESSION_LEVEL: i32 = 1;
-/// What zstd says where it is given no memory.
+/// The error of zstd if it can't allocate memory.
 const OUT_OF_MEMORY: &str = "not enough memory";
 
-/// Writes and reads the nodes of stages; all others are left to the engine's own codec.
+/// Encodes and decodes the plan nodes of stages, and leaves all others to the engine's codec.
 #[derive(Debug)]
 pub struct StageCodec {
     engine: Arc<dyn PhysicalExtensionCodec>,
 }
 
 impl StageCodec {
-    /// Jobs beside what `engine` can write.
+    /// A codec for stages and for all nodes that `engine` can encode.
     pub fn with_inner(engine: Arc<dyn PhysicalExtensionCodec>) -> Self {
         Self { engine }
     }
@@ -42,7 +42,7 @@ impl PhysicalExtensionCodec for StageCodec {
         let Some(compressed) = bytes.strip_prefix(MARK) else {
             return self.engine.try_decode(bytes, inputs, context, converter);
         };
-        let tasks = inputs.first().ok_or_else(|| internal_datafusion_err!("a stage came without tasks"))?;
+        let tasks = inputs.first().ok_or_else(|| internal_datafusion_err!("a stage has no tasks"))?;
         let json = zstd::decode_all(compressed).inspect_err(abort_if_out_of_memory)?;
         let stage: Stage = serde_json::from_slice(&json).map_err(json_error)?;
         let schema = stage.schema()?;
@@ -66,8 +66,8 @@ impl PhysicalExtensionCodec for StageCodec {
     }
 }
 
-/// Ends the process, as any allocation that fails does. A worker that went on would fail each task it is given at once, here
-/// where its failures are not counted, and so be given ever more.
+/// Ends the process, like any failed allocation. Otherwise the worker would fail each of its tasks at once, before failures are
+/// counted, and so get more and more of them.
 fn abort_if_out_of_memory(error: &std::io::Error) {
     if error.to_string().contains(OUT_OF_MEMORY) {
         handle_alloc_error(Layout::new::<u8>());
@@ -93,7 +93,7 @@ mod tests {
     use crate::time::Window;
 
     #[test]
-    fn tasks_of_a_merge_over_ten_thousand_units_fit_a_message() {
+    fn tasks_of_a_merge_of_ten_thousand_units_fit_into_a_message() {
         let files = |rollup: &str| {
             let file = |unit: u32| {
                 let hash = blake3::hash(format!("{rollup} {unit}").as_bytes()).to_hex();
@@ -127,7 +127,7 @@ mod tests {
         let mut encoded = Vec::new();
         let converter = datafusion_proto::physical_plan::DefaultPhysicalProtoConverter {};
         codec.try_encode(Arc::clone(&plan), &mut encoded, &converter).unwrap();
-        println!("{json_bytes} bytes of JSON, {} as they travel", encoded.len());
+        println!("{json_bytes} bytes of JSON, {} bytes encoded", encoded.len());
         assert!(encoded.len() * (MAX_TASKS_PER_POLL as usize) < STAGE_MESSAGE_BYTES / 2, "{}", encoded.len());
 
         let context = TaskContext::default();

@@ -1,4 +1,4 @@
-//! The engine in this process: DataFusion with a memory budget that spills to disk. No server, no ports.
+//! The engine in this process: DataFusion with a memory budget, which spills to disk. It has no server and no ports.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,32 +22,32 @@ use crate::Result;
 use crate::catalog::Stores;
 use crate::catalog::batch_rows;
 
-/// Tasks under way for each thread: a task waits for its slowest rollup, and the other task then has the thread.
+/// Concurrent tasks per thread: while a task waits for its slowest rollup, the other task uses the thread.
 pub const TASKS_PER_THREAD: usize = 2;
-/// Memory a task should have to itself: with less, fewer tasks run at once, since each holds a dozen groupings and sorts.
+/// Memory per task: with less, fewer tasks run at once, because each holds a dozen groupings and sorts.
 const TASK_MEMORY_BYTES: usize = 256 << 20;
 
-/// What the embedded engine may use.
+/// Limits of the engine in this process.
 #[derive(Debug, Clone)]
 pub struct LocalOptions {
-    /// Threads to keep busy.
+    /// Number of threads.
     pub threads: usize,
-    /// Bytes that grouping, sorting and joining may hold together; beyond them they spill to disk.
+    /// Memory of all groupings, sorts and joins together; beyond it they spill to disk.
     pub memory_bytes: usize,
 }
 
 impl LocalOptions {
-    /// Tasks that may be under way at once.
+    /// Number of concurrent tasks.
     pub fn tasks(&self) -> usize {
         (self.threads * TASKS_PER_THREAD).min(self.memory_bytes / TASK_MEMORY_BYTES).max(1)
     }
 }
 
-/// A runtime whose tasks share `memory_bytes`, spill to `scratch` (the system's temporary folder where none is named)
-/// and reach any store the environment has credentials for.
+/// A runtime whose tasks share `memory_bytes`, spill to `scratch` (by default the system's temporary folder) and reach any
+/// store for which the environment has credentials.
 ///
 /// # Errors
-/// [`crate::Error::Engine`] where it can't be built.
+/// [`crate::Error::Engine`] if it can't be built.
 pub fn runtime(memory_bytes: usize, scratch: Option<&Path>) -> Result<Arc<RuntimeEnv>> {
     let mut builder = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(Budget::new(memory_bytes)))
@@ -62,15 +62,15 @@ pub fn runtime(memory_bytes: usize, scratch: Option<&Path>) -> Result<Arc<Runtim
 pub struct Local {
     session: SessionContext,
     tasks: usize,
-    /// One for each task under way, of all stages together: stages side by side would hold so much more memory.
+    /// One permit per running task, for all stages together: otherwise concurrent stages would need more memory.
     slots: Arc<Semaphore>,
 }
 
 impl Local {
-    /// An engine that reaches any store the environment has credentials for.
+    /// An engine that reaches any store for which the environment has credentials.
     ///
     /// # Errors
-    /// [`crate::Error::Engine`] where the runtime can't be built.
+    /// [`crate::Error::Engine`] if the runtime can't be built.
     pub fn new(options: &LocalOptions) -> Result<Self> {
         let runtime = runtime(options.memory_bytes, None)?;
         let state = SessionStateBuilder::new()

@@ -1,4 +1,5 @@
-//! Manifests: what a unit's state of one rollup is, sealed so that none is taken for what it is not.
+//! Manifests: each describes a unit's state of one rollup, with a checksum and its own key, so that a damaged or misplaced
+//! manifest is never used.
 
 use std::collections::BTreeMap;
 
@@ -11,51 +12,51 @@ use crate::selection::SelectionStats;
 use crate::time::Window;
 use crate::{Error, Result};
 
-/// What was read of a unit's files.
+/// Statistics of reading a unit's files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnitStats {
-    /// Rows taken.
+    /// Rows in the window.
     pub rows: u64,
-    /// Rows whose time lies outside the window.
+    /// Rows outside the window.
     pub rows_outside: u64,
     /// Rows without a readable time: they belong to no window.
     pub rows_without_time: u64,
-    /// First instant of the rows taken, in microseconds.
+    /// First time of the rows in the window, in microseconds.
     #[serde(deserialize_with = "Option::deserialize")]
     pub min_us: Option<i64>,
-    /// Last instant of the rows taken, in microseconds.
+    /// Last time of the rows in the window, in microseconds.
     #[serde(deserialize_with = "Option::deserialize")]
     pub max_us: Option<i64>,
     /// Values that could not be read as their column's type, by column.
     pub unreadable: BTreeMap<String, u64>,
-    /// Where only an entity's rows are taken, and the other counts are of those: what was read to find them.
+    /// How much was read to find an entity's rows, if only those are selected. All other counts are then of those rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<SelectionStats>,
 }
 
-/// The committed state of one rollup over one unit's files.
+/// The committed state of one rollup for one unit's files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// What it is asked for by: `table/date=YYYY-MM-DD/rollup/hash`, with the window where it is kept for that alone.
+    /// Its key: `table/date=YYYY-MM-DD/rollup/hash`, followed by the window if it is stored for that window only.
     pub key: String,
     /// The rollup.
     pub rollup: String,
-    /// What was read.
+    /// Statistics of reading the files.
     pub stats: UnitStats,
-    /// The state; absent where no row matched.
+    /// The state file; absent if no row matched.
     #[serde(deserialize_with = "Option::deserialize")]
     pub data: Option<StateData>,
     /// Rows of the state.
     pub state_rows: u64,
 }
 
-/// The file of a state, which lies beside its manifest.
+/// A state file, which lies next to its manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StateData {
-    /// Hash of its tail, which is part of its name.
+    /// Hash of its tail, a part of its name.
     pub content: String,
     /// Size in bytes.
     pub bytes: u64,
@@ -64,7 +65,7 @@ pub struct StateData {
 }
 
 impl StateData {
-    /// The file, beside the manifest under `key`.
+    /// The file next to the manifest with `key`.
     pub(super) fn file(&self, key: &str) -> StateFile {
         let path = format!("{key}.{}.parquet", self.content);
         StateFile { path, bytes: self.bytes, tail_bytes: self.tail_bytes }
@@ -72,37 +73,37 @@ impl StateData {
 }
 
 impl Manifest {
-    /// The file of the state; none where no row matched.
+    /// The state file; `None` if no row matched.
     pub fn file(&self) -> Option<StateFile> {
         self.data.as_ref().map(|data| data.file(&self.key))
     }
 
-    /// Whether all rows it is of lie in `window`.
+    /// Whether all its rows lie in `window`.
     pub(super) fn is_within(&self, window: &Window) -> bool {
         self.stats.min_us.is_none_or(|first| first >= window.from_us)
             && self.stats.max_us.is_none_or(|last| last < window.to_us)
     }
 
-    /// The manifest in `bytes`, which was asked for by `key`.
+    /// Decodes the manifest that was read under `key`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The reason why it can't be used.
     pub(super) fn decode(bytes: &[u8], key: &str) -> Result<Self, String> {
         let manifest: Self = unsealed(bytes)?;
         if manifest.key != key {
-            return Err(format!("it is that of {}", manifest.key));
+            return Err(format!("it belongs to {}", manifest.key));
         }
         if key.split('/').nth_back(1) != Some(&manifest.rollup) {
-            return Err(format!("it is of the rollup {}", manifest.rollup));
+            return Err(format!("it belongs to the rollup {}", manifest.rollup));
         }
         if manifest.data.is_some() != (manifest.state_rows > 0) {
-            return Err("its rows and its data disagree".into());
+            return Err("its number of rows and its data disagree".into());
         }
         Ok(manifest)
     }
 }
 
-/// JSON beside a checksum of it.
+/// JSON with its checksum.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sealed<'a> {
@@ -111,10 +112,10 @@ struct Sealed<'a> {
     content: &'a RawValue,
 }
 
-/// `value` as JSON with a checksum.
+/// Encodes `value` as JSON with a checksum.
 ///
 /// # Errors
-/// [`Error::Internal`] where it can't be written as JSON.
+/// [`Error::Internal`] if it can't be encoded as JSON.
 pub fn sealed(value: &impl Serialize) -> Result<Vec<u8>> {
     let failed = |error: serde_json::Error| Error::Internal(error.to_string());
     let content = serde_json::value::to_raw_value(value).map_err(failed)?;
@@ -122,15 +123,15 @@ pub fn sealed(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(&sealed).map_err(failed)
 }
 
-/// What [`sealed`] was given.
+/// Decodes the value that [`sealed`] encoded.
 ///
 /// # Errors
-/// What is wrong, where a bit of it has changed or its fields are others.
+/// The reason, if any bit has changed or the fields differ.
 pub fn unsealed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let Sealed { checksum: expected, content } =
         serde_json::from_slice(bytes).map_err(|error| format!("it can't be read: {error}"))?;
     if checksum(content.get()) != expected {
-        return Err("its checksum is another".into());
+        return Err("its checksum differs".into());
     }
     serde_json::from_str(content.get()).map_err(|error| format!("it can't be read: {error}"))
 }
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn any_flipped_bit_is_noticed() {
+    fn any_flipped_bit_is_detected() {
         let bytes = sealed(&manifest()).unwrap();
         assert_eq!(Manifest::decode(&bytes, KEY).unwrap(), manifest());
         for bit in 0..bytes.len() * 8 {
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_of_something_else_is_none() {
+    fn a_manifest_of_another_unit_or_rollup_is_refused() {
         let bytes = sealed(&manifest()).unwrap();
         let of_another_day = KEY.replace("2026-03-01", "2026-03-02");
         assert!(Manifest::decode(&bytes, &of_another_day).unwrap_err().contains("2026-03-01"));
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_are_missing_or_not_known_are_refused() {
+    fn missing_and_unknown_fields_are_refused() {
         let whole = serde_json::to_value(manifest()).unwrap();
         assert!(Manifest::decode(&sealed(&whole).unwrap(), KEY).is_ok());
         for name in ["key", "rollup", "stats", "data", "state_rows"] {

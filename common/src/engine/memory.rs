@@ -5,14 +5,15 @@ use datafusion::execution::memory_pool::{
     FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
 };
 
-/// Part of the budget, as its divisor, that any one grouping or sort may hold.
+/// The divisor of the budget that gives the memory that any single grouping or sort may hold.
 const FLOOR_PART: usize = 16;
 
-/// DataFusion's [`FairSpillPool`], with a floor below a consumer's share.
+/// DataFusion's [`FairSpillPool`], with a lower limit for a consumer's share.
 ///
-/// The fair share is the budget by the number of all that can spill, also of those that hold nothing: with a hundred
-/// groupings planned side by side it is less than the first batch of any of them needs, which then has nothing to spill and fails. Few
-/// ever hold much at once, so each gets the floor, and the budget may be passed by that of those few.
+/// The fair share is the budget divided by the number of all consumers that can spill, even if they hold nothing. With a
+/// hundred groupings planned at once it is less than any of them needs for its first batch, and the grouping fails because it has
+/// nothing to spill. Few consumers hold much at the same time, so each gets at least the floor, and the total may exceed the budget
+/// by the floors of those few.
 #[derive(Debug)]
 pub(super) struct Budget {
     shares: FairSpillPool,
@@ -20,7 +21,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// A budget of so many bytes.
+    /// A budget of `bytes`.
     pub(super) fn new(bytes: usize) -> Self {
         Self { shares: FairSpillPool::new(bytes), floor: bytes / FLOOR_PART }
     }
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_of_many_that_hold_nothing_gets_the_floor_and_no_more() {
+    fn a_consumer_among_many_idle_ones_gets_the_floor_and_no_more() {
         let pool: Arc<dyn MemoryPool> = Arc::new(Budget::new(1_600));
         let many: Vec<MemoryReservation> = (0..100)
             .map(|index| {

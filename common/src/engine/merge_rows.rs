@@ -1,5 +1,5 @@
-//! Rows of several analyses in one stream: the columns of all, a first one that says whose row it is, and one that says why a
-//! shard has no result, in rows that are no analysis's.
+//! Rows of several analyses in one stream: the columns of all, a first column with the analysis of the row, and a column with the
+//! fault of a shard, in rows that belong to no analysis.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use datafusion::prelude::SessionContext;
 use super::stage::{MergeFault, MergeStage, json_error};
 use crate::analyses::{ANALYSIS_COLUMN, Available, FAULT_COLUMN, analysis};
 
-/// The analysis of rows with a fault.
+/// The analysis of rows that report a fault.
 const NO_ANALYSIS: &str = "";
 
 /// The columns of the analyses of a merge stage.
@@ -66,7 +66,7 @@ impl MergeRows {
         Arc::clone(&self.schema)
     }
 
-    /// Rows of `analysis` as rows of all.
+    /// Adds the columns of all analyses to rows of `analysis`.
     pub(super) fn widen(schema: &SchemaRef, analysis: &str, rows: &RecordBatch) -> Result<RecordBatch> {
         let count = rows.num_rows();
         let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(vec![analysis; count]))];
@@ -79,22 +79,23 @@ impl MergeRows {
         Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
     }
 
-    /// A row that says why there is no result.
+    /// A row that reports the fault of a shard.
     pub(super) fn fault_row(schema: &SchemaRef, fault: &MergeFault) -> Result<RecordBatch> {
         let texts = StringArray::from(vec![serde_json::to_string(fault).map_err(json_error)?]);
         let rows = RecordBatch::try_from_iter([(FAULT_COLUMN, Arc::new(texts) as ArrayRef)])?;
         Self::widen(schema, NO_ANALYSIS, &rows)
     }
 
-    /// Why shards have no result: the rows then are not those of the whole.
+    /// The faults of shards. With any of them, the rows are not complete.
     ///
     /// # Errors
-    /// Where a batch is not of this stage.
+    /// If a batch does not belong to this stage.
     pub fn faults(&self, batches: &[RecordBatch]) -> Result<Vec<MergeFault>> {
         let mut faults = Vec::new();
         for batch in batches {
             let texts = batch.column_by_name(FAULT_COLUMN).and_then(|column| column.as_string_opt::<i32>());
-            let texts = texts.ok_or_else(|| internal_datafusion_err!("a batch is not of a merge stage"))?;
+            let texts =
+                texts.ok_or_else(|| internal_datafusion_err!("a batch does not belong to a merge stage"))?;
             for text in texts.iter().flatten() {
                 faults.push(serde_json::from_str(text).map_err(json_error)?);
             }
@@ -102,10 +103,10 @@ impl MergeRows {
         Ok(faults)
     }
 
-    /// The rows of each analysis among `batches`, with its own columns. An engine may have joined or cut batches.
+    /// The rows of each analysis among `batches`, with its own columns. An engine may have joined or split batches.
     ///
     /// # Errors
-    /// Where a batch is not of this stage.
+    /// If a batch does not belong to this stage.
     pub fn split(&self, batches: &[RecordBatch]) -> Result<Vec<(String, SchemaRef, Vec<RecordBatch>)>> {
         let mut results = Vec::new();
         for (analysis, columns) in &self.columns_of {
@@ -117,7 +118,7 @@ impl MergeRows {
             for batch in batches {
                 let owners = batch.column(0).as_string_opt::<i32>().ok_or_else(|| {
                     internal_datafusion_err!(
-                        "a batch is not of a merge stage: it says not whose its rows are"
+                        "a batch does not belong to a merge stage: it has no column {ANALYSIS_COLUMN}"
                     )
                 })?;
                 let is_own: BooleanArray =

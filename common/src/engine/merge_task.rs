@@ -35,17 +35,17 @@ use crate::observability::TaskGuard;
 use crate::retry::with_retries;
 use crate::rollups::BUCKET_COLUMN;
 
-/// Result batches that may wait for a slow reader.
+/// Most result batches that wait for a slow reader.
 const WAITING_BATCHES: usize = 4;
-/// State files read at once to find those that can't be.
+/// State files that are read at once to find those that can't be read.
 const CONCURRENT_CHECKS: usize = 32;
-/// Most bytes of stored state that a shard's task merges once and holds for all its analyses. Beyond it each analysis
-/// merges anew, streaming, within the memory budget.
+/// Most bytes of stored state that a shard's task merges once and holds in memory for all its analyses. A larger state is
+/// streamed and merged again for each analysis, within the memory budget.
 const HELD_STATE_BYTES: u64 = 32 << 20;
-/// Part of the memory budget, as its divisor, that held state may take as stored; merged it is several times larger.
+/// The divisor of the memory budget that limits the stored size of held state. Merged it is several times larger.
 const HELD_STATE_PART: u64 = 64;
 
-/// Starts the task of a shard of a merge stage; it gives the rows of all its analyses.
+/// Starts the task of one shard of a merge stage, which returns the rows of all its analyses.
 pub(super) fn start(
     stage: Arc<Stage>,
     schema: SchemaRef,
@@ -60,7 +60,7 @@ pub(super) fn start(
     results.spawn(
         async move {
             let Stage::Merge(stage) = &*stage else {
-                return Err(DataFusionError::Internal("a merge task was given another stage".into()));
+                return Err(DataFusionError::Internal("a merge task got another kind of stage".into()));
             };
             let guard = TaskGuard::start("merge");
             let fault = match catch_panic(merge(stage, task.work, &schema, &sender, &context)).await {
@@ -71,7 +71,7 @@ pub(super) fn start(
                         MergeFault::State(faults).if_any().or_else(|| own_detection_fault(stage, &error));
                     Some(fault.ok_or(error)?)
                 }
-                // It would on any machine: this one is not to blame.
+                // It would panic on any machine, so it is not a failure of this worker.
                 Err(panic) => {
                     let error = exec_datafusion_err!("merging panicked: {panic}");
                     let faults = find_unreadable(stage, task.work, &context, &error).await;
@@ -81,7 +81,7 @@ pub(super) fn start(
                 }
             };
             if let Some(fault) = fault {
-                // A reader that has gone wants no more.
+                // If the reader is gone, nobody needs the row.
                 let _ = sender.send(MergeRows::fault_row(&schema, &fault)).await;
             }
             guard.end(true);
@@ -92,7 +92,7 @@ pub(super) fn start(
     Ok(results.build())
 }
 
-/// The fault of a detection that a user brought, which is merged alone, where no store is behind `error`.
+/// The fault of a user's detection, which is merged alone, unless a store is the cause of `error`.
 fn own_detection_fault(stage: &MergeStage, error: &DataFusionError) -> Option<MergeFault> {
     let [id] = stage.analyses.as_slice() else { return None };
     let own = stage.config.detections.by_id(id).filter(|analysis| analysis.about.is_own)?;
@@ -121,7 +121,7 @@ async fn merge(
     Ok(())
 }
 
-/// The state files that can't be read or merged, each by itself, where that may be behind `error`.
+/// The state files that can't be read or merged alone, if they may be the cause of `error`.
 async fn find_unreadable(
     stage: &MergeStage,
     buckets: (u8, u8),
@@ -138,13 +138,13 @@ async fn find_unreadable(
     stream::iter(checks).buffer_unordered(CONCURRENT_CHECKS).filter_map(ready).collect().await
 }
 
-/// One shard's state.
+/// The state of one shard.
 struct Shard<'a> {
     stage: &'a MergeStage,
     buckets: (u8, u8),
     session: SessionContext,
     context: &'a TaskContext,
-    /// Merged state that more than one analysis reads, where it is small.
+    /// Small merged state that more than one analysis reads.
     held: BTreeMap<&'a str, Arc<MemTable>>,
 }
 
@@ -154,7 +154,7 @@ impl<'a> Shard<'a> {
         Self { stage, buckets, session, context, held: BTreeMap::new() }
     }
 
-    /// Merges what more than one analysis reads once, where it is small, and holds it.
+    /// Merges small state that more than one analysis reads, and holds it.
     async fn hold_shared(&mut self) -> Result<()> {
         let held_bytes = match self.context.memory_pool().memory_limit() {
             MemoryLimit::Finite(bytes) => HELD_STATE_BYTES.min(bytes as u64 / HELD_STATE_PART),
@@ -176,7 +176,7 @@ impl<'a> Shard<'a> {
         Ok(())
     }
 
-    /// Sends the rows of one analysis; gives whether anybody wants more.
+    /// Sends the rows of one analysis; false if the reader is gone.
     async fn send(
         &self,
         analysis: &Analysis,
@@ -198,7 +198,6 @@ impl<'a> Shard<'a> {
         })?;
         let mut batches = stream_rows(analysis, analysis.cut(frame, &stage.config)?).await?;
         while let Some(batch) = batches.next().await.transpose()? {
-            // A reader that has gone wants no more.
             if sender.send(MergeRows::widen(schema, analysis.id, &batch)).await.is_err() {
                 return Ok(false);
             }
@@ -247,9 +246,9 @@ impl<'a> Shard<'a> {
         }
     }
 
-    /// What is wrong with a file, by reading and merging what this shard reads of it.
+    /// The fault of a file, found by reading and merging the part of it that this shard reads.
     async fn check(&self, id: &str, file: &StateFile) -> Option<StateFault> {
-        // The store may fail a good file now and then.
+        // The store may fail temporarily for a good file.
         let reading = with_retries(|| async { Ok(self.merge_alone(id, file).await?) });
         let reason = match catch_panic(reading).await {
             Ok(Ok(())) => return None,
@@ -260,7 +259,7 @@ impl<'a> Shard<'a> {
     }
 
     async fn merge_alone(&self, id: &str, file: &StateFile) -> Result<()> {
-        // Optional rollups are what analyses open whole.
+        // Analyses read optional rollups whole.
         let mut readers = self.stage.analyses.iter().filter_map(|id| self.stage.config.detections.by_id(id));
         let is_whole = readers.any(|analysis| analysis.optional_rollups.contains(&id));
         let scope = if is_whole { Scope::Whole } else { Scope::Shard };

@@ -1,7 +1,8 @@
-//! The engine: runs stages as DataFusion plans of a single stage, here or elsewhere.
+//! The engine: runs stages, in this process or on a cluster.
 //!
-//! A [`RollupStage`] reads files and commits state; a [`MergeStage`] reads state and gives result rows. Both are leaf
-//! extension nodes whose partitions are independent tasks, so any engine may run them in any order, twice or elsewhere.
+//! A [`RollupStage`] reads files and commits state; a [`MergeStage`] reads state and returns result rows. Both are leaf
+//! extension nodes of DataFusion plans whose partitions are independent tasks, so an engine may run them in any order, more than
+//! once, and on any machine.
 
 mod by_bucket;
 mod codec;
@@ -51,9 +52,9 @@ use crate::Result;
 /// Runs a plan made by [`stage_plan`].
 #[async_trait]
 pub trait Engine: Send + Sync {
-    /// Starts the plan. Rows come as tasks finish, in no order; dropping the stream cancels what is still running.
+    /// Starts the plan. Rows arrive as tasks end, in any order; dropping the stream cancels the remaining tasks.
     ///
     /// # Errors
-    /// Where the plan can't be made or started; errors of tasks come through the stream.
+    /// If the plan can't be built or started. Errors of tasks come through the stream.
     async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream>;
 }

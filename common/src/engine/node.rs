@@ -1,4 +1,4 @@
-//! A stage as a leaf node of a logical plan.
+//! The leaf node of a stage in a logical plan.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -14,13 +14,13 @@ use super::tasks::StageTasks;
 /// The logical plan of a stage.
 ///
 /// # Errors
-/// Where the stage names an analysis or rollup there is none of.
+/// If the stage names an unknown analysis or rollup.
 pub fn stage_plan(stage: Stage) -> Result<LogicalPlan> {
     let schema = Arc::new(DFSchema::try_from(stage.schema()?)?);
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(StageNode { stage: Arc::new(stage), schema }) }))
 }
 
-/// Leaf node that holds a stage. Two nodes are the same only where they are one stage.
+/// A leaf node that holds a stage. Two nodes are equal if they share the same stage.
 #[derive(Debug, Clone)]
 pub(super) struct StageNode {
     stage: Arc<Stage>,

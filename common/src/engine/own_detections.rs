@@ -1,4 +1,4 @@
-//! Runs the SQL of detections that users bring: within a limit of time, and so that a panic is an error of theirs.
+//! Runs the SQL of users' own detections: within a time limit, and with panics as errors of the detection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::analyses::Analysis;
 use crate::catch_panic::catch_panic;
 use crate::config::Config;
 
-/// What `work` comes to, which runs SQL of `analysis`; of a user's own no longer than the configuration allows.
+/// The result of `work`, which runs SQL of `analysis`. For a user's own detection the configuration limits its time.
 ///
 /// # Errors
-/// Those of `work`, and where it takes too long.
+/// The errors of `work`, and one if it takes too long.
 pub(super) async fn within_time_limit<T>(
     analysis: &Analysis,
     config: &Config,
@@ -35,10 +35,10 @@ pub(super) async fn within_time_limit<T>(
     })
 }
 
-/// The rows of a frame of `analysis`. A user's own gives way to others after each batch, so that it can be stopped.
+/// The rows of a frame of `analysis`. A user's own detection yields after each batch, so that it can be stopped.
 ///
 /// # Errors
-/// Where it can't be planned.
+/// If it can't be planned.
 pub(super) async fn stream_rows(analysis: &Analysis, frame: DataFrame) -> Result<SendableRecordBatchStream> {
     if !analysis.about.is_own {
         return frame.execute_stream().await;
@@ -47,15 +47,15 @@ pub(super) async fn stream_rows(analysis: &Analysis, frame: DataFrame) -> Result
     execute_stream(with_yield_points(frame.create_physical_plan().await?)?, context)
 }
 
-/// The rows of a frame of `analysis` that is computed whole: of `finish.sql` or of a companion table.
+/// All rows of a frame of `analysis`: of `finish.sql` or of a companion table.
 ///
 /// # Errors
-/// Where it fails; a user's own also where it panics, or takes longer than the configuration allows.
+/// If it fails; for a user's own detection also if it panics, or takes longer than the configuration allows.
 pub async fn collect(analysis: &Analysis, config: &Config, frame: DataFrame) -> Result<Vec<RecordBatch>> {
     if !analysis.about.is_own {
         return frame.collect().await;
     }
-    // What is collected counts: a join may give any number of rows.
+    // Collected rows count against the budget: a join may return any number of rows.
     let runtime = frame.task_ctx().runtime_env();
     let held = MemoryConsumer::new("rows of an own detection").register(&runtime.memory_pool);
     let all = within_time_limit(analysis, config, async {
@@ -70,7 +70,8 @@ pub async fn collect(analysis: &Analysis, config: &Config, frame: DataFrame) -> 
     catch_panic(all).await.unwrap_or_else(|panic| Err(exec_datafusion_err!("it panicked: {panic}")))
 }
 
-/// The plan with a stop after each step: DataFusion's own are at tables alone, and a join makes any number of rows of theirs.
+/// The plan with a yield point after each step. DataFusion has them only at tables, and a join may return any number of rows for
+/// each row of a table.
 fn with_yield_points(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let with_stop = |step: Arc<dyn ExecutionPlan>| {
         Ok(Transformed::yes(Arc::new(CooperativeExec::new(step)) as Arc<dyn ExecutionPlan>))

@@ -1,4 +1,4 @@
-//! A stage as a physical plan: one partition a task, no input, no shuffle.
+//! The physical plan of a stage: one partition per task, without a shuffle.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -29,7 +29,7 @@ use super::node::StageNode;
 use super::stage::{Stage, Task, json_error};
 use super::{merge_task, rollup_task};
 
-/// Plans stage nodes; everything else is DataFusion's planner's.
+/// Plans the nodes of stages, and leaves all others to DataFusion's planner.
 #[derive(Debug, Default)]
 pub(super) struct StagePlanner;
 
@@ -66,15 +66,15 @@ impl ExtensionPlanner for StagePlanner {
     }
 }
 
-/// Runs the tasks of a stage: each partition of its input holds one, as text. So an engine that hands out partitions of
-/// leaves hands out tasks, and a worker gets no other's.
+/// Runs the tasks of a stage. Each partition of its input holds one task as text. So an engine that distributes partitions of
+/// leaf nodes distributes tasks, and a worker gets only its own.
 #[derive(Debug)]
 pub(super) struct StageExec {
     /// The stage, without its tasks.
     stage: Arc<Stage>,
     tasks: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
-    /// The stage as it travels: it goes out with each of its tasks.
+    /// The encoded stage, which is sent with each of its tasks.
     encoded: Arc<OnceLock<Vec<u8>>>,
 }
 
@@ -93,10 +93,10 @@ impl StageExec {
         &self.stage
     }
 
-    /// The stage's bytes, which `encode` makes once for all its tasks.
+    /// The encoded stage. `encode` is called once for all its tasks.
     pub(super) fn encoded(&self, encode: impl FnOnce(&Stage) -> Result<Vec<u8>>) -> Result<&[u8]> {
         if self.encoded.get().is_none() {
-            // Should another have been faster, its bytes are the same.
+            // If another thread was faster, its bytes are the same.
             let _ = self.encoded.set(encode(&self.stage)?);
         }
         Ok(self.encoded.get().map_or(&[], Vec::as_slice))
@@ -179,7 +179,7 @@ impl ExecutionPlan for StageExec {
     }
 }
 
-/// The stage whose tasks `plan` runs, where it is a stage's node: without its tasks, which its input holds as text.
+/// The stage whose tasks `plan` runs, if it is the node of one: without its tasks, which its input holds as text.
 pub fn stage_in(plan: &dyn ExecutionPlan) -> Option<&Stage> {
     plan.downcast_ref::<StageExec>().map(StageExec::stage)
 }

@@ -1,4 +1,4 @@
-//! One task of a rollup stage: reads a unit's files once, feeds every rollup in that pass, commits their state.
+//! One task of a rollup stage: reads a unit's files once, feeds all rollups in that pass, and commits their state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,10 +33,10 @@ use crate::observability::TaskGuard;
 use crate::rollups::Rollup;
 use crate::selection::Selection;
 
-/// Batches that may wait for a rollup slower than the reader.
+/// Most batches that wait for a rollup that is slower than the reader.
 const WAITING_BATCHES: usize = 2;
 
-/// Starts the task of a unit of a rollup stage; it gives one outcome, whatever happens to the unit.
+/// Starts the task of one unit of a rollup stage. It returns one outcome, even if the unit fails.
 pub(super) fn start(
     stage: Arc<Stage>,
     schema: SchemaRef,
@@ -50,9 +50,9 @@ pub(super) fn start(
     let outcome = async move {
         let guard = TaskGuard::start("rollup");
         let Stage::Rollup(rollup_stage) = &*stage else {
-            return Err(DataFusionError::Internal("a rollup task was given another stage".into()));
+            return Err(DataFusionError::Internal("a rollup task got another kind of stage".into()));
         };
-        // What panics on strange values must not take other units with it.
+        // A panic on unusual values must not affect other units.
         let result = match catch_panic(run_within_memory(rollup_stage, &task.work, &context)).await {
             Ok(result) => result.map_err(|failure| failure.fault(&task.work)),
             Err(panic) => Err(UnitFault::Failed(format!("its task panicked: {panic}"))),
@@ -63,13 +63,13 @@ pub(super) fn start(
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(outcome.instrument(span)))))
 }
 
-/// What failed of a unit.
+/// The failure of a unit.
 enum Failure {
-    /// Reading or computing it.
+    /// Reading its files or computing its rollups failed.
     Unit(Error),
-    /// Writing its state.
+    /// Writing its state failed.
     State(Error),
-    /// Computing a rollup that a user brought: its id, and why.
+    /// Computing a user's rollup failed: its id, and the error.
     Rollup(String, String),
 }
 
@@ -104,7 +104,7 @@ impl Failure {
     }
 }
 
-/// Runs a unit; where its rollups together need more memory than there is, one after the other, reading anew for each.
+/// Runs a unit. If its rollups together need more memory than there is, they run one by one, and each reads the files again.
 async fn run_within_memory(
     stage: &RollupStage,
     unit: &RollupUnit,
@@ -112,7 +112,7 @@ async fn run_within_memory(
 ) -> Result<Vec<Manifest>, Failure> {
     match run_unit(stage, unit, context).await {
         Err(Failure::Unit(Error::Engine(error))) if is_exhausted(&error) && unit.rollups.len() > 1 => {
-            tracing::debug!(date = %unit.date, "short of memory: one rollup at a time");
+            tracing::debug!(date = %unit.date, "not enough memory: rollups run one by one");
             let mut manifests = Vec::new();
             for rollup in &unit.rollups {
                 let alone = RollupUnit { rollups: vec![rollup.clone()], ..unit.clone() };
@@ -124,7 +124,7 @@ async fn run_within_memory(
     }
 }
 
-/// A rollup's own failure. One that a user brought fails alone, unless a store or the memory that all share is behind it.
+/// The failure of a rollup. A user's rollup fails alone, unless the cause is a store, or the memory that all rollups share.
 fn failure_of(rollup: &Rollup, is_alone: bool, error: DataFusionError) -> Failure {
     let is_others = store_failure("", &error).is_some() || (is_exhausted(&error) && !is_alone);
     let is_own = Detections::built_in().rollup(rollup.id).is_none();
@@ -156,9 +156,9 @@ async fn run_unit(
         .iter()
         .map(|rollup| unit_key(rollup, &stage.config, table_ref, unit))
         .collect::<crate::Result<Vec<_>>>()?;
-    // An engine may run a task again whose first attempt ended well but was not heard of.
+    // An engine may repeat a task whose first attempt succeeded but whose result was lost.
     let finds = keys.iter().map(|key| state.find(key, &unit.window));
-    // State that can't be looked up is as good as absent.
+    // State that can't be looked up counts as absent.
     let found: Vec<Manifest> =
         join_all(finds).await.into_iter().flatten().filter_map(|found| found.manifest).collect();
     if found.len() == rollups.len() {
@@ -175,7 +175,7 @@ async fn run_unit(
         let (feed, batches) = mpsc::channel(WAITING_BATCHES);
         let encoder = spawn_rollup(rollup, stage, &session, &schema, batches).await;
         encoders.push(encoder.map_err(|error| failure_of(rollup, is_alone, error))?);
-        // One whose filter is false of any row reads none.
+        // A rollup whose filter is always false reads no rows.
         if !feed.is_closed() {
             feeds.push(feed);
         }
@@ -184,7 +184,7 @@ async fn run_unit(
     let mut reader = UnitReader::new(&table, unit, &columns);
     let read = reader.read_all(context, &feeds).await;
     drop(feeds);
-    // A rollup that failed closed its feed, so its own error comes before the reader's.
+    // A rollup that fails closes its feed, so its error takes precedence over the reader's.
     let mut states: Vec<EncodedState> = Vec::new();
     for (rollup, encoder) in rollups.iter().zip(encoders) {
         match encoder.join().await {
@@ -210,7 +210,8 @@ async fn run_unit(
     try_join_all(committed).await.map_err(Failure::State)
 }
 
-/// Values that could not be read of the columns that a rollup depends on: whatever else was read beside it, its manifest is the same.
+/// Counts of unreadable values in the columns that a rollup depends on. So its manifest does not depend on the other rollups of
+/// the unit.
 fn unreadable_of(
     spec: &'static TableSpec,
     rollup: &Rollup,

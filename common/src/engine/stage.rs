@@ -1,4 +1,4 @@
-//! Jobs as data: all a task needs to know, so that it can run on any machine; and what tasks send back.
+//! Stages as data: all that a task needs to run on any machine, and what tasks send back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,42 +20,42 @@ use crate::observability::Origin;
 use crate::selection::Selection;
 use crate::time::Window;
 
-/// Work for the engine.
+/// Work for the engine: tasks that are independent of each other.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Stage {
-    /// Files to state.
+    /// Computes state from files.
     Rollup(RollupStage),
-    /// State to results.
+    /// Computes results from state.
     Merge(MergeStage),
 }
 
-/// A table as a task finds it.
+/// A table of a lake, as tasks open it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TableRef {
     /// Its name.
     pub name: String,
-    /// Its folder.
+    /// The URL of its folder.
     pub url: String,
-    /// How its columns are called.
+    /// The names of its columns in the lake.
     pub mapping: TableMapping,
 }
 
-/// Reads files once and commits the state of all rollups asked for. One task a unit.
+/// Reads files once and commits the state of all requested rollups. It has one task per unit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RollupStage {
     /// Parameters.
     pub config: Config,
-    /// The tables read.
+    /// The tables that are read.
     pub tables: Vec<TableRef>,
-    /// Folder of the state.
+    /// URL of the state's folder.
     pub state_url: String,
-    /// Whose work it is.
+    /// The job and the trace that it belongs to.
     pub origin: Origin,
     /// The tasks.
     pub units: Vec<RollupUnit>,
 }
 
-/// Files that are read together, and the rollups to compute of them.
+/// Files that are read together, and the rollups to compute from them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollupUnit {
     /// Index of the table in its stage.
@@ -64,106 +64,106 @@ pub struct RollupUnit {
     pub date: NaiveDate,
     /// The files.
     pub files: Vec<LakeFile>,
-    /// Rows outside it are not taken.
+    /// The window; rows outside it are left out.
     pub window: Window,
-    /// Whether the window cuts the folder's date, so that statistics may prune what it reads.
+    /// Whether the window covers only a part of the folder's date, so that statistics can prune row groups and pages.
     pub is_clipped: bool,
     /// Ids of the rollups to compute.
     pub rollups: Vec<String>,
-    /// The rows they are computed of; all where absent.
+    /// The rows that they are computed from; all rows if absent.
     pub selection: Option<Selection>,
 }
 
-/// Reads state, merges it and runs the analyses that share it. One task a shard.
+/// Reads state, merges it and runs the analyses that share it. It has one task per shard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MergeStage {
     /// Parameters.
     pub config: Config,
-    /// Folder of the state.
+    /// URL of the state's folder.
     pub state_url: String,
-    /// What results are of.
+    /// The window of the results.
     pub window: Window,
     /// The tasks: ranges of buckets `[from, to)`.
     pub shards: Vec<(u8, u8)>,
-    /// State files, by rollup. A rollup that is not here has no table in the lake.
+    /// State files, by rollup. A rollup that is missing here has no table in the lake.
     pub inputs: BTreeMap<String, Vec<StateFile>>,
-    /// State files of what lies before the window, by the rollups that analyses look back at.
+    /// State files of the time before the window, by the rollups for which analyses look back.
     pub past: BTreeMap<String, Vec<StateFile>>,
     /// Side tables, by name.
     pub side_tables: BTreeMap<String, StateFile>,
-    /// Columns the lake has, by table.
+    /// Columns of the lake, by table.
     pub columns: BTreeMap<String, BTreeSet<String>>,
     /// Ids of the analyses to run.
     pub analyses: Vec<String>,
-    /// What the one entity is whose rows the state is of; absent where it is of all.
+    /// Kind of the entity, if the state is of one entity's rows only.
     pub investigated: Option<EntityKind>,
-    /// Whose work it is.
+    /// The job and the trace that it belongs to.
     pub origin: Origin,
 }
 
 impl MergeStage {
-    /// The state files that are opened for `scope`, by rollup.
+    /// The state files for `scope`, by rollup.
     pub(super) fn states(&self, scope: Scope) -> &BTreeMap<String, Vec<StateFile>> {
         if scope == Scope::Past { &self.past } else { &self.inputs }
     }
 }
 
-/// What became of a unit.
+/// The outcome of a unit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UnitOutcome {
     /// Index of the unit in its stage.
     pub unit: usize,
-    /// Manifests of the state committed, or why there is none.
+    /// Manifests of the committed state, or the reason why there is none.
     pub result: std::result::Result<Vec<Manifest>, UnitFault>,
 }
 
-/// Why a unit has no state, by what can be done about it.
+/// The reason why a unit has no state. Variants differ by what the scan does about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnitFault {
-    /// A file can't be read as what it should be: trying again changes nothing.
+    /// A file can't be read as Parquet of its table: a retry fails in the same way.
     Input(InputFault),
-    /// The store failed, at this file where it was one: another time it may not.
+    /// The store failed: a retry may succeed.
     Storage {
-        /// The file that was being read, where it is known.
+        /// The file that was being read, if it is known.
         file: Option<String>,
-        /// The store's own words.
+        /// The error of the store.
         reason: String,
     },
-    /// State could not be written, in the store's own words: no file is to blame.
+    /// State could not be written, with the error of the store. No file is at fault.
     State(String),
-    /// A rollup that a user brought can't be computed of these rows, and no file is to blame: the others can.
+    /// A user's rollup can't be computed from these rows, and no file is at fault. The other rollups can be computed.
     Rollup {
         /// Its id.
         rollup: String,
-        /// Its file, and what failed.
+        /// Its file, and the error.
         reason: String,
     },
-    /// What ran it failed or was lost, each time it was tried, for a reason that may lie in any of its files.
+    /// The task failed, or its worker was lost, at each attempt. Any of its files may be the cause.
     Failed(String),
 }
 
-/// State that can't be used as it is.
+/// A state file that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateFault {
     /// Path of the file below the state's folder.
     pub file: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Why a shard has no result, where trying again as it is changes nothing.
+/// The reason why a shard has no result and a retry fails in the same way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MergeFault {
-    /// This state can't be read or merged.
+    /// These state files can't be read or merged.
     State(Vec<StateFault>),
-    /// Merging panics, and on no file alone.
+    /// Merging panics, but not on any file alone.
     Panicked(String),
-    /// The SQL of a detection that a user brought fails: its file and line, and why. Nothing else is to blame.
+    /// The SQL of a user's detection fails, with its file, line and error. Nothing else is at fault.
     Detection(String),
 }
 
 impl MergeFault {
-    /// It, where it names anything.
+    /// The fault, unless it names no file.
     pub(super) fn if_any(self) -> Option<Self> {
         match &self {
             MergeFault::State(faults) if faults.is_empty() => None,
@@ -172,7 +172,7 @@ impl MergeFault {
     }
 }
 
-/// One task as a worker gets it, beside the stage without its tasks.
+/// One task as a worker gets it, next to the stage without its tasks.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Task<W> {
     /// Index in its stage.
@@ -182,10 +182,10 @@ pub(super) struct Task<W> {
 }
 
 impl Stage {
-    /// Schema of what the stage's tasks give: outcomes as text, or the rows of all analyses in one (see [`MergeRows`]).
+    /// Schema of the tasks' results: outcomes as text, or the rows of all analyses in one schema (see [`MergeRows`]).
     ///
     /// # Errors
-    /// Where the stage names an analysis or rollup there is none of.
+    /// If the stage names an unknown analysis or rollup.
     pub fn schema(&self) -> Result<SchemaRef> {
         match self {
             Stage::Rollup(_) => Ok(Arc::new(Schema::new(vec![Field::new("outcome", DataType::Utf8, false)]))),
@@ -193,7 +193,7 @@ impl Stage {
         }
     }
 
-    /// Whose work it is.
+    /// The job and the trace that it belongs to.
     pub(super) fn origin(&self) -> &Origin {
         match self {
             Stage::Rollup(stage) => &stage.origin,
@@ -236,15 +236,15 @@ pub(super) fn encode_outcome(schema: &SchemaRef, outcome: &UnitOutcome) -> Resul
     Ok(RecordBatch::try_new(Arc::clone(schema), vec![Arc::new(StringArray::from(vec![json]))])?)
 }
 
-/// The unit outcomes in a batch of a rollup stage.
+/// Decodes the unit outcomes in a batch of a rollup stage.
 ///
 /// # Errors
-/// Where the batch is not of a rollup stage.
+/// If the batch does not belong to a rollup stage.
 pub fn decode_outcomes(batch: &RecordBatch) -> Result<Vec<UnitOutcome>> {
     let texts = batch
         .column(0)
         .as_string_opt::<i32>()
-        .ok_or_else(|| DataFusionError::Internal("a batch is not of a rollup stage".into()))?;
+        .ok_or_else(|| DataFusionError::Internal("a batch does not belong to a rollup stage".into()))?;
     let outcomes = texts.iter().flatten().map(serde_json::from_str);
     outcomes.collect::<Result<_, _>>().map_err(json_error)
 }

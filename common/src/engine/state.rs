@@ -1,4 +1,4 @@
-//! The state of rollups in object storage: keyed by what went into it, committed once.
+//! The state of rollups in an object store: keyed by all its inputs, and committed once.
 
 use std::collections::HashSet;
 
@@ -19,27 +19,27 @@ use crate::rollups::Rollup;
 use crate::time::Window;
 use crate::{Error, Result};
 
-/// What the name of a manifest ends in, after its key.
+/// Ending of a manifest's name, after its key.
 const MANIFEST_ENDING: &str = ".json";
 
-/// The manifests in a table's date folder.
+/// The manifests in the state folder of a table's date.
 #[derive(Debug)]
 pub struct Committed {
     manifests: HashSet<Path>,
 }
 
-/// Where state is kept.
+/// The store of state.
 #[derive(Debug, Clone)]
 pub struct StateStore {
     location: Location,
 }
 
-/// What is there of a unit and rollup.
+/// The state that is stored for a unit and rollup.
 #[derive(Debug, Default)]
 pub struct Lookup {
-    /// The state, where it has been committed.
+    /// The state, if it is committed.
     pub manifest: Option<Manifest>,
-    /// Manifests that are not as they were written, where nothing else serves.
+    /// Manifests that have changed since they were written, if no other manifest can be used.
     pub damaged: Vec<StateFault>,
 }
 
@@ -49,12 +49,12 @@ impl StateStore {
         Self { location }
     }
 
-    /// Where it is.
+    /// The folder of the state.
     pub fn location(&self) -> &Location {
         &self.location
     }
 
-    /// The error that state can't be `done`, such as written, for a `reason` of the store's.
+    /// The error that state can't be read or written (`done`), with the `reason` that the store gives.
     pub fn failure(&self, done: &str, reason: String) -> Error {
         let place = match self.location.local_path() {
             Some(path) => path.display().to_string(),
@@ -64,10 +64,10 @@ impl StateStore {
         Error::storage(action)(object_store::Error::Generic { store: "state", source: reason.into() })
     }
 
-    /// What has been committed of a table's date, as a listing tells it.
+    /// Lists the committed state of a table's date.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the listing fails.
+    /// [`Error::Storage`] if the listing fails.
     pub async fn committed(&self, table: &str, date: NaiveDate) -> Result<Committed> {
         let folder = self.location.child(&format!("{table}/date={date}"));
         let objects = self.location.store().list(Some(&folder)).map_ok(|object| object.location);
@@ -77,15 +77,15 @@ impl StateStore {
         Ok(Committed { manifests: manifests.map_err(Error::storage(action))? })
     }
 
-    /// The state of a unit and rollup for `window`, where it has been committed.
+    /// Looks up the state of a unit and rollup for `window`. A manifest that has changed since it was written counts as absent.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the store fails; a manifest that is not as it was written counts as absent.
+    /// [`Error::Storage`] if the store fails.
     pub async fn find(&self, key: &str, window: &Window) -> Result<Lookup> {
         let mut lookup = Lookup::default();
-        // State of all the files' rows serves every window that holds them.
-        for asked in [key.to_owned(), clipped_key(key, window)] {
-            match self.read_manifest(&asked).await? {
+        // State of all rows of the files can be used for every window that contains them.
+        for candidate in [key.to_owned(), clipped_key(key, window)] {
+            match self.read_manifest(&candidate).await? {
                 Some(Ok(manifest)) if manifest.is_within(window) => {
                     return Ok(Lookup { manifest: Some(manifest), damaged: Vec::new() });
                 }
@@ -96,10 +96,10 @@ impl StateStore {
         Ok(lookup)
     }
 
-    /// As [`StateStore::find`], asking for nothing that is not in `committed`.
+    /// Like [`StateStore::find`], but without a request for a manifest that is not in `committed`.
     ///
     /// # Errors
-    /// As those of [`StateStore::find`].
+    /// As for [`StateStore::find`].
     pub async fn find_in(&self, committed: &Committed, key: &str, window: &Window) -> Result<Lookup> {
         let is_there = |key: &str| committed.manifests.contains(&self.manifest_path(key));
         if is_there(key) || is_there(&clipped_key(key, window)) {
@@ -113,22 +113,22 @@ impl StateStore {
         self.location.child(&format!("{key}{MANIFEST_ENDING}"))
     }
 
-    /// The manifest under `key`, or what is wrong with it; nothing where there is none.
+    /// The manifest under `key`, or its fault; `None` if there is none.
     async fn read_manifest(&self, key: &str) -> Result<Option<Result<Manifest, StateFault>>> {
         let file = format!("{key}{MANIFEST_ENDING}");
         let Some(bytes) = self.location.read(&file).await? else { return Ok(None) };
         let decoded = Manifest::decode(&bytes, key).map_err(|reason| {
-            tracing::warn!(file, reason, "a manifest is not as it was written: taken to be absent");
-            StateFault { file, reason: format!("the manifest is not as it was written: {reason}") }
+            tracing::warn!(file, reason, "a manifest has changed since it was written: it counts as absent");
+            StateFault { file, reason: format!("the manifest has changed since it was written: {reason}") }
         });
         Ok(Some(decoded))
     }
 
-    /// Commits the state of one rollup: data first, under its content's hash, then the manifest, which only the
-    /// first of several attempts can put. One that is not as it was written, or can't be read, is replaced.
+    /// Commits the state of one rollup: first the data, under the hash of its content, then the manifest, which only the first of
+    /// several attempts can put. A manifest that is damaged or can't be read is replaced.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the store fails.
+    /// [`Error::Storage`] if the store fails.
     pub async fn commit(
         &self,
         key: &str,
@@ -154,28 +154,30 @@ impl StateStore {
                 return Err(Error::storage(format!("writing {}", self.location.name_of(&path)))(error));
             }
         }
-        // Another attempt was first: what it committed is as good, being of the same inputs.
+        // Another attempt was first. Its state is equal, because it has the same inputs.
         match self.read_manifest(&manifest.key).await {
             Ok(Some(Ok(committed))) => return Ok(committed),
             Ok(_) => {}
-            Err(error) => tracing::warn!(key = manifest.key, %error, "a manifest can't be read: replaced"),
+            Err(error) => {
+                tracing::warn!(key = manifest.key, %error, "a manifest can't be read: it is replaced")
+            }
         }
         self.location.put(&path, json).await?;
         Ok(manifest)
     }
 
-    /// Puts a side table's rows beside the state, under their content's hash.
+    /// Puts a side table's rows next to the state, under the hash of their content.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the store fails.
+    /// [`Error::Storage`] if the store fails.
     pub async fn put_side_table(&self, table: &SideTable, rows: &RecordBatch) -> Result<StateFile> {
         Ok(self.put_data(&format!("side/{}", table.name), encode_batch(rows)?).await?.0)
     }
 
-    /// Forgets the state whose manifest is under `key`, so that it is not found again.
+    /// Deletes the manifest under `key`, so that its state is not found again.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the store fails.
+    /// [`Error::Storage`] if the store fails.
     pub async fn forget(&self, key: &str) -> Result<()> {
         let path = self.manifest_path(key);
         match self.location.store().delete(&path).await {

@@ -1,4 +1,4 @@
-//! What state is kept under: everything it depends on, what reads and computes it included.
+//! Keys of state: a hash of all that state depends on, including the versions of the code that reads and computes it.
 
 use super::stage::{RollupUnit, TableRef};
 use crate::catalog::{CATALOG_VERSION, LakeFile};
@@ -9,15 +9,15 @@ use crate::selection::SELECTION_VERSION;
 use crate::time::Window;
 use crate::{Error, Result};
 
-/// How state and manifests are written.
+/// Version of the format of state and manifests.
 const STATE_FORMAT: u32 = 2;
 
-/// Key of a rollup's state over a unit's files: everything the state depends on.
+/// The key of a rollup's state for a unit's files, made of all that the state depends on.
 ///
 /// # Errors
-/// [`Error::Internal`] where the parts can't be written as JSON.
+/// [`Error::Internal`] if the parts can't be encoded as JSON.
 pub fn unit_key(rollup: &Rollup, config: &Config, table: &TableRef, unit: &RollupUnit) -> Result<String> {
-    // Files are named by their paths below the store's root, whatever they are called in messages.
+    // The key has the paths below the store's root, also where messages have another form of them.
     let stored = |file: &LakeFile| LakeFile { path: file.store_path().to_string(), ..file.clone() };
     let files: Vec<LakeFile> = unit.files.iter().map(stored).collect();
     let parts = (state_version(rollup), rollup.parameters(config), &table.url, &table.mapping.columns, files);
@@ -30,12 +30,12 @@ pub fn unit_key(rollup: &Rollup, config: &Config, table: &TableRef, unit: &Rollu
     Ok(format!("{}/date={}/{}/{}", table.name, unit.date, rollup.id, &hash[..32]))
 }
 
-/// Key of state that holds only the rows of `window`, where the files have others too.
+/// The key of state with the rows of `window` only, if the files have other rows too.
 pub(super) fn clipped_key(key: &str, window: &Window) -> String {
     format!("{key}-{}-{}", window.from_us, window.to_us)
 }
 
-/// What state of `rollup` is made by: its definition, and this process's version of all that reads and computes it.
+/// The version of state of `rollup`: its definition, and the versions of this process's code that reads and computes it.
 pub fn state_version(rollup: &Rollup) -> String {
     let Rollup { version, hash, .. } = rollup;
     format!("{STATE_FORMAT}.{CATALOG_VERSION}.{FUNCTIONS_VERSION}.{version}.{hash}")
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_holds_the_parameters_that_the_rollup_uses_and_no_others() {
+    fn a_key_depends_on_the_parameters_that_the_rollup_uses_and_no_others() {
         let (plain, other_vendor) = (with(""), with("[firewall]\nvendor = 'Fortinet'"));
         let other_threshold = with("[attack_timeline]\nmin_sent_bytes = 1");
         let unused = with("[dns_tunneling]\nmin_queries = 3");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn two_definitions_of_one_name_have_keys_of_their_own() {
+    fn two_definitions_with_one_name_have_different_keys() {
         let rollup = |port: u32| {
             let text = format!(
                 "version = 1\ntables = ['CommonSecurityLog']\nfilter = 'DestinationPort = {port}'\n\

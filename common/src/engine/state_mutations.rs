@@ -1,5 +1,5 @@
-//! State files broken at random: what is read of one is the rows that were written, or an error. `HINDCAST_MUTATIONS` sets how
-//! many are.
+//! State files with random damage: reading one returns the rows that were written, or an error. `HINDCAST_MUTATIONS` sets their
+//! number.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,16 +21,16 @@ use crate::catalog::{Location, StateFile};
 use crate::functions::BUCKETS;
 use crate::rollups::BUCKET_COLUMN;
 
-/// Files of each size, where nothing else is said.
+/// Default number of files of each size.
 const RUNS: u64 = 60;
-/// Rows of a file that is read in one request, and of one that is read in parts.
+/// Rows of a file that takes one request, and of one that takes several.
 const SIZES: [i64; 2] = [80, 30_000];
 
 fn runs() -> u64 {
     std::env::var("HINDCAST_MUTATIONS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS)
 }
 
-/// Rows of the types that state has, in the order of their buckets.
+/// Rows with the types of state, sorted by bucket.
 fn rows(count: i64) -> RecordBatch {
     let mix = |row: i64| (row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let key = |row: i64| (row % 7 != 0).then(|| format!("10.{}.0.{}", mix(row) % 9, row % 250));
@@ -119,7 +119,7 @@ async fn mutations_of_state_files_give_their_rows_or_an_error() {
                 Err(_) => noticed += 1,
             }
             if shard == 0 && bytes.get(..state.bytes.len()) != Some(&state.bytes[..]) {
-                // What is read whole can't have been read past the change.
+                // A file that is read whole must be read with its damage.
                 assert!(
                     read(folder.path(), &file, rows, (0, BUCKETS)).await.is_err(),
                     "size {place}, seed {seed}"
@@ -130,7 +130,7 @@ async fn mutations_of_state_files_give_their_rows_or_an_error() {
     }
 }
 
-/// Another file of the same size and form under the name of this one.
+/// Replaces the file by another one of the same size and schema.
 #[tokio::test]
 async fn another_file_in_its_place_is_an_error() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! State files of one rollup, or a side table's file, as a table.
+//! The state files of one rollup, or the file of a side table, as a table.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::catalog::{Location, StateFile, state_scan};
 use crate::config::Config;
 use crate::rollups::Rollup;
 
-/// Files of one schema below the state's folder.
+/// A table of state files with the same schema.
 #[derive(Debug)]
 pub(super) struct StateTable {
     state: Location,
@@ -27,16 +27,16 @@ pub(super) struct StateTable {
 }
 
 impl StateTable {
-    /// State `files` of `schema` below `state`.
+    /// A table of `files` with `schema` in the folder `state`.
     pub(super) fn new(schema: SchemaRef, state: Location, files: Vec<StateFile>) -> Self {
         Self { state, schema, files }
     }
 }
 
-/// The united state of a rollup's `files` below `state`, as a query that has not run.
+/// A query for the merged state of a rollup's `files` in the folder `state`.
 ///
 /// # Errors
-/// Where the state's URL or the rollup's plan can't be used.
+/// If the state's URL or the rollup's plan can't be used.
 pub fn merged_state(
     rollup: &Rollup,
     config: &Config,
@@ -60,7 +60,7 @@ impl TableProvider for StateTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // Filters prune row groups here and are applied above.
+        // The scan prunes row groups with the filters; the plan above applies them.
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
 

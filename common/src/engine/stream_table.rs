@@ -1,4 +1,4 @@
-//! A stream as a table, which is read once.
+//! A stream as a table that can be read once.
 
 use std::sync::{Arc, Mutex};
 
@@ -37,8 +37,7 @@ impl PartitionStream for StreamPartition {
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let rows = self.rows.lock().ok().and_then(|mut slot| slot.take());
         rows.unwrap_or_else(|| {
-            let read_before =
-                stream::iter([Err(internal_datafusion_err!("a stream was read a second time"))]);
+            let read_before = stream::iter([Err(internal_datafusion_err!("a stream was read twice"))]);
             Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), read_before))
         })
     }

@@ -1,4 +1,4 @@
-//! A stage cut into what travels: the stage without its tasks, and each task on its own.
+//! A stage split into what is sent: the stage without its tasks, and each task.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::node::StageNode;
 use super::plan::StageExec;
 use super::stage::{Stage, UnitFault, UnitOutcome, encode_outcome};
 
-/// A stage ready to be handed out in any portions.
+/// The tasks of a stage, ready to be distributed in batches.
 #[derive(Debug, Clone)]
 pub struct StageTasks {
     header: Arc<Stage>,
@@ -30,7 +30,7 @@ impl StageTasks {
     /// The tasks of a plan made by [`super::stage_plan`].
     ///
     /// # Errors
-    /// Where the plan is another.
+    /// If the plan is not one of these.
     pub fn of(plan: &LogicalPlan) -> Result<Self> {
         match plan {
             LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<StageNode>() {
@@ -46,7 +46,7 @@ impl StageTasks {
         self.texts.len()
     }
 
-    /// Schema of what the tasks give.
+    /// Schema of the tasks' results.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
@@ -54,7 +54,7 @@ impl StageTasks {
     /// A plan with one partition for each of `tasks`, in their order.
     ///
     /// # Errors
-    /// Where there is no such task.
+    /// If a task does not exist.
     pub fn plan(&self, tasks: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = Arc::new(Schema::new(vec![Field::new("task", DataType::Utf8, false)]));
         let partition = |task: &usize| {
@@ -67,10 +67,10 @@ impl StageTasks {
         Ok(Arc::new(StageExec::new(Arc::clone(&self.header), self.schema(), source)))
     }
 
-    /// What stands for a task that could not be brought to an end: an outcome that says so for a unit.
+    /// The result of a task that is given up: for a unit, an outcome that says so.
     ///
     /// # Errors
-    /// The reason itself, where the stage is worth nothing without this task.
+    /// The reason, for a shard: a merge stage needs all its tasks.
     pub fn given_up(&self, task: usize, reason: &str) -> Result<RecordBatch> {
         match *self.header {
             Stage::Rollup(_) => {

@@ -1,4 +1,4 @@
-//! Reads a unit's files in turn, takes the rows that are asked for, and counts.
+//! Reads a unit's files one by one, selects the requested rows, and counts them.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::catalog::{
 use crate::error::{Error, InputFault, is_exhausted, store_failure};
 use crate::selection::{RowSelector, SelectionStats};
 
-/// A unit's files, and the entity whose rows are taken of them.
+/// The reader of a unit's files, of all rows or those of one entity.
 pub(super) struct UnitReader<'a> {
     table: &'a LakeTable,
     unit: &'a RollupUnit,
@@ -71,7 +71,7 @@ impl<'a> UnitReader<'a> {
             let Some(selected) = self.select(batch)? else { continue };
             let Some(taken) = self.take(selected)? else { continue };
             for feed in feeds {
-                // The receiver is gone only where its rollup failed: its own error says why.
+                // The receiver is gone only if its rollup failed, which reports its own error.
                 let sent = feed.send(taken.clone()).await;
                 sent.map_err(|_| Error::Internal("a rollup stopped before its input ended".into()))?;
             }
@@ -79,7 +79,7 @@ impl<'a> UnitReader<'a> {
         Ok(())
     }
 
-    /// The row groups of `file` that may hold the entity's rows, counted; `None` where all rows are taken.
+    /// The row groups of `file` that may hold the entity's rows, which are also counted; `None` if all rows are read.
     async fn groups_to_read(&mut self, file: &LakeFile) -> crate::Result<Option<RowGroups>> {
         let (Some(selector), Some(counted)) = (&self.selector, &mut self.stats.selection) else {
             return Ok(None);
@@ -94,7 +94,7 @@ impl<'a> UnitReader<'a> {
         Ok(Some(groups))
     }
 
-    /// The entity's rows, where only those are taken; `None` where there are none.
+    /// The entity's rows if only those are read, otherwise all; `None` if there are none.
     fn select(&mut self, batch: RecordBatch) -> crate::Result<Option<RecordBatch>> {
         let Some(selector) = &mut self.selector else { return Ok(Some(batch)) };
         if let Some(counted) = &mut self.stats.selection {
@@ -108,7 +108,7 @@ impl<'a> UnitReader<'a> {
         }
     }
 
-    /// The rows of the batch that lie in the window; `None` where none do.
+    /// The rows of the batch in the window; `None` if there are none.
     fn take(&mut self, batch: RecordBatch) -> crate::Result<Option<RecordBatch>> {
         let Some(column) = batch.column_by_name(self.table.spec.time_column) else {
             return Err(Error::Internal(format!(
@@ -153,7 +153,7 @@ impl<'a> UnitReader<'a> {
         UnitStats { unreadable: self.unreadable.counts(), selection, ..self.stats }
     }
 
-    /// The error of reading `file`, as an input fault with its place where the file is to blame.
+    /// The error of reading `file`; if the file is at fault, an input fault with its place.
     async fn explain(&self, file: &LakeFile, error: DataFusionError) -> Error {
         if is_exhausted(&error) {
             return Error::Engine(error);

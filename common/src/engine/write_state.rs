@@ -1,4 +1,4 @@
-//! Encodes a stream of state rows, ordered by bucket, as one Parquet file.
+//! Encodes a stream of state rows, sorted by bucket, as one Parquet file.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -14,23 +14,23 @@ use super::manifest::StateData;
 use crate::catalog::{content_hash, seal_of};
 use crate::rollups::BUCKET_COLUMN;
 
-/// Rows of a row group and of a page: small, so that a shard reads little beyond its own buckets.
+/// Rows per row group and per page: few, so that a shard reads little more than its own buckets.
 const ROW_GROUP_ROWS: usize = 64 << 10;
 const PAGE_ROWS: usize = 8 << 10;
 
-/// State as a sealed Parquet file.
+/// State as a Parquet file with hashes of its pages.
 #[derive(Debug, Default)]
 pub struct EncodedState {
-    /// The file; empty where there is no row.
+    /// The content of the file; empty if there are no rows.
     pub bytes: Vec<u8>,
     /// Bytes of its page indexes and footer.
     pub tail_bytes: u64,
-    /// Its rows.
+    /// Number of rows.
     pub rows: u64,
 }
 
 impl EncodedState {
-    /// The file, for its manifest.
+    /// The description of the file, for its manifest.
     pub(super) fn data(&self) -> StateData {
         let tail = &self.bytes[self.bytes.len() - self.tail_bytes as usize..];
         let bytes = self.bytes.len() as u64;
@@ -38,7 +38,7 @@ impl EncodedState {
     }
 }
 
-/// The whole stream as a Parquet file; nothing where it has no row.
+/// The whole stream as a Parquet file; empty if it has no rows.
 pub(super) async fn encode_state(mut rows: SendableRecordBatchStream) -> Result<EncodedState> {
     let schema = rows.schema();
     let mut writer: Option<ArrowWriter<Vec<u8>>> = None;
@@ -56,7 +56,7 @@ pub(super) async fn encode_state(mut rows: SendableRecordBatchStream) -> Result<
     writer.map(|writer| sealed_file(writer, count)).transpose().map(Option::unwrap_or_default)
 }
 
-/// A batch as a Parquet file, with its schema where it has no row.
+/// A batch as a Parquet file, which has a schema even without rows.
 pub(super) fn encode_batch(rows: &RecordBatch) -> Result<EncodedState> {
     let schema = rows.schema();
     let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties(&schema)?))?;
@@ -64,7 +64,7 @@ pub(super) fn encode_batch(rows: &RecordBatch) -> Result<EncodedState> {
     sealed_file(writer, rows.num_rows() as u64)
 }
 
-/// The file of `writer`, with hashes of its pages in its footer.
+/// Finishes the file of `writer`, with hashes of its pages in the footer.
 fn sealed_file(mut writer: ArrowWriter<Vec<u8>>, rows: u64) -> Result<EncodedState> {
     writer.flush()?;
     writer.sync()?;
@@ -79,21 +79,21 @@ fn sealed_file(mut writer: ArrowWriter<Vec<u8>>, rows: u64) -> Result<EncodedSta
 fn properties(schema: &SchemaRef) -> Result<WriterProperties> {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        // Readers leave out rows by their bucket and by nothing else.
+        // Readers prune rows by bucket only.
         .set_statistics_enabled(EnabledStatistics::None)
         .set_column_statistics_enabled(ColumnPath::from(BUCKET_COLUMN), EnabledStatistics::Page)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS);
     for field in schema.fields() {
-        // Of sums and counts, which follow no order, the high bytes are alike; times differ by little.
+        // Sums and counts are unordered, but their high bytes are equal; times differ by little.
         let encoding = match field.data_type() {
             DataType::Int64 => Encoding::BYTE_STREAM_SPLIT,
             DataType::Timestamp(_, _) => Encoding::DELTA_BINARY_PACKED,
-            // Packed sets, of which most are short.
+            // Packed sets, most of them short.
             DataType::Binary => Encoding::DELTA_LENGTH_BYTE_ARRAY,
             _ => continue,
         };
-        // Few repeat, and a dictionary would be built only to be given up.
+        // Few values repeat, so a dictionary would be built and then abandoned.
         let path = ColumnPath::from(field.name().as_str());
         builder =
             builder.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding);
