@@ -146,7 +146,9 @@ impl Config {
         let values = self.parameters.get(analysis.id);
         let message = templates.render_str(check.message, values).map_err(|error| {
             let (file, line) = (check.holds.file, check.holds.line);
-            Error::Config(format!("{file}, line {line}: the message of this check can't be written: {error}"))
+            Error::Config(format!(
+                "{file}, line {line}: the message of this check can't be rendered: {error}"
+            ))
         })?;
         Err(Error::Config(message))
     }

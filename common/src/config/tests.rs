@@ -183,7 +183,8 @@ fn an_entry_that_is_no_address_is_named_with_its_list_and_line() {
     for entry in ["not-an-ip", "192.0.2.300", "198.51.100.0/33", ""] {
         let text = format!("# {entry}\n{}", list("ip", &format!("'192.0.2.7',\n'{entry}',")));
         let error = error_of(&text);
-        let expected = format!("mine.toml, line 8: watchlist bad: {entry:?} is no address and no network");
+        let expected =
+            format!("mine.toml, line 8: watchlist bad: {entry:?} is neither an address nor a network");
         assert!(error.contains(&expected), "{error}");
     }
 }

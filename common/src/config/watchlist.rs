@@ -74,7 +74,7 @@ impl Watchlist {
 
     /// The error for an invalid entry of the list `name` at `place`.
     pub fn no_entry(place: &str, name: &str, entry: &str) -> Error {
-        Error::Config(format!("{place}: watchlist {name}: {entry:?} is no address and no network"))
+        Error::Config(format!("{place}: watchlist {name}: {entry:?} is neither an address nor a network"))
     }
 
     /// The entries as an index for lookups.

@@ -52,7 +52,7 @@ impl ChartDefinition {
             match columns.get(column) {
                 Some(kind) if needs.takes(*kind) => {}
                 Some(_) => return Err(of_chart(format!("the column {column} is not {}", needs.name()))),
-                None => return Err(of_chart(format!("{column} is no column of the result"))),
+                None => return Err(of_chart(format!("{column} is not a column of the result"))),
             }
         }
         for amount in self.amounts() {
@@ -185,7 +185,7 @@ mod tests {
         let colours = problem(&format!("{all}colour = 'red'\nseries = 'source_ip'"));
         assert!(colours.contains("exclude each other"), "{colours}");
         let bars = problem("kind = 'bars'\ntitle = 'T'\nlabel = 'source_ip'\nvalue = 'events'\naxis = 'a'");
-        assert_eq!(bars, "chart \"T\": events is no column of the result");
+        assert_eq!(bars, "chart \"T\": events is not a column of the result");
     }
 
     #[test]

@@ -117,7 +117,7 @@ fn sorted(files: &[(String, String)]) -> Result<(BTreeMap<&str, Folder<'_>>, BTr
         if folder.rsplit('/').next() == Some(ROLLUPS) {
             let id = name.strip_suffix(".toml").ok_or_else(|| {
                 Error::Config(format!(
-                    "{path}, line 1: a rollup is a TOML file; take this one out of the folder"
+                    "{path}, line 1: a rollup is a TOML file; move this file out of the folder"
                 ))
             })?;
             rollups.insert(id, (path.as_str(), text.as_str()));
@@ -127,7 +127,9 @@ fn sorted(files: &[(String, String)]) -> Result<(BTreeMap<&str, Folder<'_>>, BTr
     }
     for (folder, files) in &folders {
         if !files.contains_key(DEFINITION) {
-            return Err(Error::Config(format!("{folder}: it holds no {DEFINITION}, so it is no detection")));
+            return Err(Error::Config(format!(
+                "{folder}: the folder has no {DEFINITION}, so it is not a detection"
+            )));
         }
     }
     Ok((folders, rollups))
@@ -219,7 +221,7 @@ fn check_files(files: &Folder<'_>, definition: &DetectionDefinition, origin: Ori
         .collect();
     if let Some((_, (path, _))) = files.iter().find(|(name, _)| !allowed.contains(**name)) {
         return Err(Error::Config(format!(
-            "{path}, line 1: no part of a detection has this name; there are {}",
+            "{path}, line 1: this is not a file of a detection; its files are {}",
             allowed.into_iter().collect::<Vec<_>>().join(", ")
         )));
     }
@@ -266,7 +268,7 @@ fn check_id(path: &str, id: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::Config(format!(
-        "{path}, line 1: {id:?} is no name: it takes lower-case letters, digits and _, a letter first, 64 at most"
+        "{path}, line 1: {id:?} is not a valid id: use lower-case letters, digits and _, starting with a letter, at most 64"
     )))
 }
 

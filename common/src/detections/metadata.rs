@@ -34,17 +34,17 @@ pub(super) fn check_metadata(layer: &Layer<'_>, definition: &DetectionDefinition
         let name = column.get_ref().trim_start_matches('-');
         if !columns.contains(name) {
             let hint = did_you_mean(name, columns.iter().copied());
-            return wrong(column, format!("order names {name:?}, which is no column of the result{hint}"));
+            return wrong(column, format!("order names {name:?}, which is not a column of the result{hint}"));
         }
     }
     if let Some(limit) = &definition.limit {
         let kind = definition.parameters.get(limit.get_ref()).map(|parameter| parameter.kind);
         if kind != Some(ParameterType::Integer) {
-            let what = if kind.is_none() { "no parameter" } else { "no integer" };
+            let what = if kind.is_none() { "not a parameter" } else { "not an integer" };
             return wrong(limit, format!("limit names {:?}, which is {what}", limit.get_ref()));
         }
         if definition.order.is_empty() {
-            return wrong(limit, "limit needs an order, which decides what rows are kept".to_owned());
+            return wrong(limit, "limit needs an order, which decides which rows stay".to_owned());
         }
     }
     for rollup in definition.look_back.iter().flat_map(|look_back| &look_back.rollups) {
@@ -65,7 +65,7 @@ fn check_names(layer: &Layer<'_>, definition: &DetectionDefinition) -> Result<()
         return Err(layer.error_at(name.span().start, what));
     }
     if names().all(|name| name.get_ref().starts_with(HIDDEN_PREFIX)) {
-        return Err(layer.error_at(0, "it has no column to show, of names that do not begin with _"));
+        return Err(layer.error_at(0, "it has no column to show: all names start with _"));
     }
     let is_taken = |name: &&String| {
         OF_RUNS.contains(&name.as_str())
@@ -160,18 +160,22 @@ doc = "d"
             (
                 "-events",
                 "-event",
-                "line 5: order names \"event\", which is no column of the result; did you mean events?",
+                "line 5: order names \"event\", which is not a column of the result; did you mean events?",
             ),
-            ("limit = \"most\"", "limit = \"least\"", "line 6: limit names \"least\", which is no parameter"),
+            (
+                "limit = \"most\"",
+                "limit = \"least\"",
+                "line 6: limit names \"least\", which is not a parameter",
+            ),
             (
                 "order = [\"-events\"]",
                 "order = []",
-                "line 6: limit needs an order, which decides what rows are kept",
+                "line 6: limit needs an order, which decides which rows stay",
             ),
             (
                 "type = \"integer\"\ndefault = 1",
                 "type = \"text\"\ndefault = \"x\"",
-                "line 6: limit names \"most\", which is no integer",
+                "line 6: limit names \"most\", which is not an integer",
             ),
             ("name = \"events\"", "name = \"analysis\"", "line 11: a column can't be called \"analysis\""),
             ("name = \"events\"", "name = \"_events\"", "line 1: it has no column to show"),

@@ -66,7 +66,7 @@ impl RowText {
     pub fn check(&self, columns: &BTreeMap<&str, ColumnType>) -> Result<(), String> {
         let reader = self.reader()?;
         if let Some(missing) = reader.columns().into_iter().find(|name| !columns.contains_key(name)) {
-            return Err(format!("{:?} names {missing}, which is no column of the result", self.0));
+            return Err(format!("{:?} names {missing}, which is not a column of the result", self.0));
         }
         let sample = |kind: Option<&ColumnType>| match kind {
             Some(ColumnType::Integer) => Value::from(1),
@@ -208,7 +208,7 @@ mod tests {
         let problem = |text: &str| RowText(text.to_owned()).check(&columns).err().unwrap_or_default();
         assert_eq!(problem("city"), "");
         assert_eq!(problem("{{ city }} {{ ratio | number }}"), "");
-        assert_eq!(problem("town"), "\"town\" names town, which is no column of the result");
+        assert_eq!(problem("town"), "\"town\" names town, which is not a column of the result");
         assert!(problem("{{ town }}").contains("names town"));
         assert!(problem("{{ city").contains("syntax error"));
         assert!(problem("{{ ratio | money }}").contains("money"));

@@ -39,7 +39,7 @@ pub(crate) fn check_text(text: &str) -> Result<()> {
     let count = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).count();
     if count > MAX_TOKENS {
         return plan_err!(
-            "it has {count} words and signs, and {MAX_TOKENS} are the most: lists belong into parameters"
+            "it has {count} words and signs, more than {MAX_TOKENS}: use a parameter for a long list"
         );
     }
     Ok(())
@@ -73,7 +73,7 @@ pub(super) fn check_steps(query: &Query) -> Result<()> {
 /// The number of tables that a part of a query reads, including those of the queries it names.
 fn steps(part: &impl Visit, steps_of: &HashMap<&str, usize>) -> Result<usize> {
     if part.visit(&mut InnerNames).is_break() {
-        return plan_err!("WITH stands at the beginning of a query only");
+        return plan_err!("WITH is only allowed at the beginning of a query");
     }
     let mut steps = 1_usize;
     let counted = visit_relations(part, |name| {
@@ -85,7 +85,7 @@ fn steps(part: &impl Visit, steps_of: &HashMap<&str, usize>) -> Result<usize> {
         if steps > MAX_STEPS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     if counted.is_break() {
-        return plan_err!("it comes to more than {MAX_STEPS} steps: join and unite fewer queries");
+        return plan_err!("it has more than {MAX_STEPS} steps: join and unite fewer queries");
     }
     Ok(steps)
 }
@@ -111,12 +111,12 @@ impl Visitor for Depth {
         self.0 += 1;
         if self.0 > MAX_DEPTH {
             return ControlFlow::Break(format!(
-                "it is nested too deeply, or chains more than {MAX_DEPTH} operators: a list may do, as in x IN (…), is_one_of and matches"
+                "it is nested too deeply, or chains more than {MAX_DEPTH} operators: use a list instead, as in x IN (…), is_one_of or matches"
             ));
         }
         match expr {
             Expr::Function(function) if !is_bounded(function) => ControlFlow::Break(format!(
-                "{}: its size has to be written as a number, of at most {MAX_SIZE}",
+                "{}: its size must be a number literal of at most {MAX_SIZE}",
                 function.name
             )),
             _ => ControlFlow::Continue(()),
@@ -183,7 +183,7 @@ mod tests {
             "approx_percentile_cont(1, 0.5, 9999)",
         ] {
             let message = value(sql);
-            assert!(message.contains("has to be written as a number, of at most 1000"), "{message}");
+            assert!(message.contains("must be a number literal of at most 1000"), "{message}");
         }
         for sql in ["repeat('x', 9)", "range(1, 9)", "array_length(array_repeat(1, 9))", "make_array(1)"] {
             let message = value(sql);

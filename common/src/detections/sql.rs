@@ -177,7 +177,7 @@ fn parsed(text: &str) -> Result<ast::Query> {
             ast::Statement::Query(query) => Ok(*query),
             _ => plan_err!("only SELECT is allowed here"),
         },
-        _ => plan_err!("one SELECT has to stand here, and nothing else"),
+        _ => plan_err!("this must be one SELECT and nothing else"),
     }
 }
 

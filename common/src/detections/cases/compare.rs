@@ -35,7 +35,7 @@ impl Difference {
     /// A number of rows or findings that is not the expected one.
     fn count(line: usize, of: &str, expected: usize, actual: &[String]) -> Self {
         let listed: String = actual.iter().map(|one| format!("\n      {one}")).collect();
-        Self::new(line, format!("{} {of}s, where the case has {expected}{listed}", actual.len()))
+        Self::new(line, format!("{} {of}s, but the case expects {expected}{listed}", actual.len()))
     }
 }
 
@@ -78,7 +78,8 @@ fn of_table(of: &str, (expected, lines): (&[Table], &ListLines), actual: &Record
         for (column, value) in expected {
             let actual = row.json_of(column);
             if !is_alike(&actual, value) {
-                let message = format!("{of} {}: {column} is {actual}, where the case has {value}", index + 1);
+                let message =
+                    format!("{of} {}: {column} is {actual}, but the case expects {value}", index + 1);
                 found.push(Difference::new(lines.line_of(index, column), message));
             }
         }
@@ -130,7 +131,7 @@ fn of_findings((expected, lines): (&[ExpectedFinding], &ListLines), actual: &[Fi
         for (column, expected, actual) in fields {
             if let Some(expected) = expected.filter(|expected| *expected != actual) {
                 let message =
-                    format!("finding {}: {column} is {actual}, where the case has {expected}", index + 1);
+                    format!("finding {}: {column} is {actual}, but the case expects {expected}", index + 1);
                 found.push(Difference::new(lines.line_of(index, column), message));
             }
         }
