@@ -172,7 +172,7 @@ fn exit_codes_are_those_of_scans() {
         ("--from 2026-01-07 --to 2026-01-05", "the window is empty"),
         ("--from 2026-01-05 --to 2026-01-07 --step 0h", "have a length"),
         ("--from 2026-01-05 --to 2026-01-07 --only beconing", "did you mean beaconing"),
-        ("--from 2026-01-05 --to 2026-01-07 --coordinator 127.0.0.1:1", "leave out --no-cache"),
+        ("--from 2026-01-05 --to 2026-01-07 --coordinator 127.0.0.1:1", "remove --no-cache"),
     ];
     for (arguments, message) in wrong {
         let output = run(arguments);

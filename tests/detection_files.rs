@@ -90,10 +90,10 @@ fn what_is_wrong_in_cases_and_names_is_named() {
         &["there is a detection beaconing already"],
     );
     assert_refused(&format!("detections new Bad-Name --dir {dir}"), &["lower-case"]);
-    assert_refused(&format!("detections new many_destinations --dir {dir}"), &["is there already"]);
+    assert_refused(&format!("detections new many_destinations --dir {dir}"), &["exists already"]);
     assert_refused("detections show dns_tuneling", &["did you mean dns_tunneling?"]);
     let shown = stdout(&hindcast("detections show prevalence"));
-    assert!(shown.contains("a question that scans ask of their own state"), "{shown}");
+    assert!(shown.contains("scans use this query internally"), "{shown}");
     assert_refused(
         &format!("detections list --detections {}", place.path("none").display()),
         &["no detection"],

@@ -1,4 +1,4 @@
-//! The `hindcast` binary: wires the commands to what they run.
+//! The `hindcast` binary: declares the modules and runs the command line.
 
 mod api;
 mod backfill;
@@ -37,7 +37,7 @@ use clap::Parser;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    end_quietly_where_nobody_reads();
+    exit_on_broken_pipe();
     match cli::run(cli::Cli::parse()) {
         Ok(outcome) => outcome.exit_code(),
         Err(error) => {
@@ -47,14 +47,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// What is printed to a pipe that was closed (`| head`) is not wanted any more; the standard library panics there.
-fn end_quietly_where_nobody_reads() {
-    let usual = std::panic::take_hook();
+/// Exits quietly if standard output is a closed pipe (`| head`), where the standard library would panic.
+fn exit_on_broken_pipe() {
+    let default_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        let told = panic.payload_as_str().unwrap_or_default();
-        if told.starts_with("failed printing to stdout: Broken pipe") {
+        let message = panic.payload_as_str().unwrap_or_default();
+        if message.starts_with("failed printing to stdout: Broken pipe") {
             std::process::exit(0);
         }
-        usual(panic);
+        default_hook(panic);
     }));
 }

@@ -1,15 +1,15 @@
-//! Values several commands take: sizes, configuration files, the connection to a coordinator.
+//! Arguments that several commands share: sizes, configuration files, the default state location.
 
 use std::path::{Path, PathBuf};
 
 use hindcast_common::{Error, Result};
 
-/// Processors this process may use.
+/// Number of processors that this process may use.
 pub(super) fn available_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Reads `4GiB`, `512MiB`, `2GB`, `1048576`.
+/// Parses a size such as `4GiB`, `512MiB`, `2GB` or `1048576`.
 pub(super) fn parse_bytes(text: &str) -> Result<usize, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -27,37 +27,37 @@ pub(super) fn parse_bytes(text: &str) -> Result<usize, String> {
     number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or_else(|| "the size is out of range".into())
 }
 
-/// The text of a configuration file.
+/// Reads a configuration file.
 ///
 /// # Errors
-/// [`Error::Config`] where it can't be read.
+/// [`Error::Config`] if it can't be read.
 pub(super) fn read_config(path: &Path) -> Result<String> {
     std::fs::read_to_string(path)
         .map_err(|error| Error::Config(format!("reading the configuration {}: {error}", path.display())))
 }
 
-/// Files and connections that a server is to have room for.
+/// Number of open files and connections that a server needs.
 const SERVER_FILES: u64 = 16_384;
 
-/// Lets this process have as many files and connections open as it is allowed to, up to what a server needs.
+/// Raises the limit of open files and connections up to what a server needs, as far as the system allows.
 pub(super) fn raise_file_limit() {
     match rlimit::increase_nofile_limit(SERVER_FILES) {
-        Ok(limit) => tracing::debug!(limit, "files and connections at once"),
-        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
+        Ok(limit) => tracing::debug!(limit, "limit of open files and connections"),
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
     }
 }
 
-/// Where state is kept unless `--state` says otherwise: the user's cache folder.
+/// The default location of the state: the user's cache folder.
 ///
 /// # Errors
-/// [`Error::Config`] where the user has none.
+/// [`Error::Config`] if the user has no home folder.
 pub(super) fn default_state() -> Result<PathBuf> {
     let cache = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
         (Some(cache), _) if !cache.is_empty() => PathBuf::from(cache),
         (_, Some(home)) => PathBuf::from(home).join(".cache"),
         _ => {
             return Err(Error::Config(
-                "there is no home folder to cache in: give --state or --no-cache".into(),
+                "there is no home folder for the cache: give --state or --no-cache".into(),
             ));
         }
     };
@@ -69,7 +69,7 @@ mod tests {
     use super::parse_bytes;
 
     #[test]
-    fn sizes_have_units() {
+    fn sizes_are_parsed_with_their_units() {
         assert_eq!(parse_bytes("4GiB"), Ok(4 << 30));
         assert_eq!(parse_bytes("512MiB"), Ok(512 << 20));
         assert_eq!(parse_bytes("2GB"), Ok(2_000_000_000));

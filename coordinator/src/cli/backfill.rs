@@ -24,13 +24,13 @@ use crate::own_detections::DetectionPolicy;
 use crate::scan::{RunOptions, WindowPlanner, check_request};
 use crate::terminal;
 
-/// Windows under way at once in this process, where there are threads for them: each holds its state in memory.
+/// Most windows that this process computes at once. Each window holds its state in memory.
 const MOST_WINDOWS_HERE: usize = 4;
-/// Jobs of a coordinator under way at once: while one merges, the other reads.
+/// Jobs that a coordinator runs at once: while one merges, the other reads.
 const CONCURRENT_JOBS: usize = 2;
-/// Wait before a coordinator that takes no more is asked again.
+/// Wait before a job is submitted again to a busy coordinator.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
-/// Times it is asked.
+/// Most such attempts.
 const BUSY_ATTEMPTS: u32 = 300;
 
 /// Arguments of `hindcast backfill`.
@@ -42,38 +42,39 @@ const BUSY_ATTEMPTS: u32 = 300;
   hindcast backfill --lake lake --from 2026-01-01 --to 2026-04-01 --dry-run
   hindcast backfill --lake s3://telemetry/lake --from 2026-01-01 --to 2026-04-01 --coordinator soc.example:7480 --token-file token
 
-Each row is what a scan of that window gives. Started again, it goes on with the windows that are missing or whose
-files, parameters or analyses have changed.
+Each row is the result of a scan of that window. If you run the command again, it computes only the windows that are
+missing or whose files, parameters or analyses have changed.
 
-Exit status: 0 done; 1 failed; 2 bad arguments or configuration; 3 incomplete coverage; 4 --fail-on reached by a window")]
+Exit status: 0 done; 1 failed; 2 invalid arguments or configuration; 3 incomplete coverage; 4 a window reached the
+--fail-on level")]
 pub struct BackfillArguments {
     #[command(flatten)]
     scan_options: ScanOptions,
-    /// Start of the first window: a date or RFC 3339, UTC
+    /// Start of the first window: a date or an RFC 3339 time, in UTC
     #[arg(long, value_name = "T")]
     from: String,
-    /// No window reaches beyond this
+    /// End of the last window
     #[arg(long, value_name = "T")]
     to: String,
-    /// Length of a window: 90m, 24h, 7d
+    /// Length of each window, such as 90m, 24h or 7d
     #[arg(long, default_value = "24h", value_name = "SPAN")]
     window: String,
-    /// From the start of one window to that of the next
+    /// Time between the starts of two windows
     #[arg(long, default_value = "24h", value_name = "SPAN")]
     step: String,
-    /// Suites to run
+    /// Suites to run [default: all]
     #[arg(long, value_delimiter = ',', value_name = "SUITE,..")]
     suite: Vec<String>,
-    /// Analyses to run
+    /// Analyses to run [default: all analyses of the suites]
     #[arg(long, value_delimiter = ',', value_name = "ANALYSIS,..")]
     only: Vec<String>,
     /// Folder for the results
     #[arg(long, default_value = "hindcast-out", value_name = "DIR")]
     out: PathBuf,
-    /// Show which windows would be computed, and stop
+    /// Only show which windows would be computed
     #[arg(long, conflicts_with_all = ["coordinator", "json"])]
     dry_run: bool,
-    /// End with 4 where a window's level is this or higher, and with 3 where none could be assessed
+    /// Exit with 4 if a window reaches this level, and with 3 if no window could be assessed
     #[arg(long, value_name = "LEVEL")]
     fail_on: Option<FailOn>,
 }
@@ -107,8 +108,8 @@ pub(super) async fn run(arguments: &BackfillArguments) -> Result<Outcome> {
     check_replaceable(&arguments.out)?;
     let scan_options = &arguments.scan_options;
     let outcomes = match &scan_options.coordinator {
-        Some(address) => remote(arguments, &series, address, request).await?,
-        None => match here(arguments, &series, request).await? {
+        Some(address) => run_remotely(arguments, &series, address, request).await?,
+        None => match run_locally(arguments, &series, request).await? {
             Some(outcomes) => outcomes,
             None => return Ok(Outcome::Done),
         },
@@ -122,7 +123,7 @@ pub(super) async fn run(arguments: &BackfillArguments) -> Result<Outcome> {
     if scan_options.json {
         terminal::print_json(&summary)?;
     }
-    // Where no window has a level, none is below the one that is asked for.
+    // If no window has a level, the requested level was not ruled out.
     let has_no_level = arguments.fail_on.is_some() && !summary.is_assessed();
     Ok(if scan_options.is_incomplete(summary.complete && summary.is_assessed()) || has_no_level {
         Outcome::Incomplete
@@ -133,13 +134,13 @@ pub(super) async fn run(arguments: &BackfillArguments) -> Result<Outcome> {
     })
 }
 
-/// Windows to have under way at once, `most` or fewer. Those that overlap would compute the same state side by side.
+/// How many windows run at once, at most `most`. Overlapping windows run one by one, because they would compute the same state at the same time.
 fn at_once(series: &WindowSeries, most: usize) -> usize {
     if series.overlap() { 1 } else { most.min(series.windows().len()).max(1) }
 }
 
-/// Computes the windows in this process; nothing where they were only to be shown.
-async fn here(
+/// Computes the windows in this process. Returns `None` for a dry run.
+async fn run_locally(
     arguments: &BackfillArguments,
     series: &WindowSeries,
     request: ScanRequest,
@@ -151,7 +152,7 @@ async fn here(
     let planner =
         WindowPlanner::open(&request, &Access::Any, &DetectionPolicy::of_own_process(), locations.as_ref())
             .await?;
-    // Windows share what they compute, also where nothing is to be kept.
+    // Windows share their state, even without a cache.
     let scratch = tempfile::tempdir().map_err(Error::io("creating a temporary folder"))?;
     let state = StateStore::new(scan_options.state_location(scratch.path())?);
     let windows_at_once = at_once(series, local.threads.min(MOST_WINDOWS_HERE));
@@ -160,7 +161,7 @@ async fn here(
         runtime: engine.runtime(),
         state: &state,
         use_cache: true,
-        // Windows side by side keep the threads busy at less cost than shards, each of which is planned anew.
+        // Concurrent windows use the threads at less cost than shards, because each shard is planned separately.
         shards: local.threads.div_ceil(windows_at_once),
         concurrent_merges: CONCURRENT_MERGES,
         config: &planner.config,
@@ -194,8 +195,8 @@ async fn here(
     outcomes.map(Some)
 }
 
-/// Has a coordinator compute each window as a job of its own.
-async fn remote(
+/// Lets a coordinator compute each window as a separate job.
+async fn run_remotely(
     arguments: &BackfillArguments,
     series: &WindowSeries,
     address: &str,
@@ -204,7 +205,7 @@ async fn remote(
     let scan_options = &arguments.scan_options;
     if scan_options.no_cache {
         return Err(Error::Config(
-            "the windows of a backfill share the coordinator's state: leave out --no-cache".into(),
+            "the windows of a backfill share the state of the coordinator: remove --no-cache".into(),
         ));
     }
     let of_window = |window: Window| {
@@ -236,12 +237,12 @@ async fn remote(
     outcomes
 }
 
-/// The row of one window, from a job of the coordinator.
+/// Computes the row of one window with a job of the coordinator.
 async fn window_job(client: &mut Client, request: ScanRequest) -> Result<WindowOutcome> {
     let mut attempts = 0;
     let job = loop {
         match client.submit(request.clone()).await {
-            // Others' jobs come to an end.
+            // Wait until other jobs have ended.
             Err(Error::Busy(_)) if attempts < BUSY_ATTEMPTS => {
                 attempts += 1;
                 tokio::time::sleep(BUSY_WAIT).await;

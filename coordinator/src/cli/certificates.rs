@@ -1,4 +1,4 @@
-//! `hindcast certificates`: a certificate authority for trying things out.
+//! `hindcast certificates`: a certificate authority for tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,13 @@ use super::Outcome;
 #[command(after_help = "Example:
   hindcast certificates certificates --host coordinator.example --host 10.0.0.5
 
-It writes certificates/{coordinator,worker,client}/{ca.crt,tls.crt,tls.key}. The authority's key is not kept: a further
-certificate needs a new set. For production take your own authority; docs/operations.md tells what it must put in.")]
+The command writes certificates/{coordinator,worker,client}/{ca.crt,tls.crt,tls.key}. It does not store the key of the
+authority: for a further certificate, create a new set. In production, use your own authority; docs/operations.md
+describes the certificates it must issue.")]
 pub struct CertificatesArguments {
-    /// Folder to write to; it must not be there yet
+    /// Folder to write to, which must not exist
     out: PathBuf,
-    /// Further names and addresses of the coordinator, beside localhost and 127.0.0.1
+    /// A name or an address of the coordinator, in addition to localhost and 127.0.0.1; may be repeated
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
 }
@@ -31,9 +32,12 @@ pub struct CertificatesArguments {
 /// Runs the command.
 pub(super) fn run(arguments: &CertificatesArguments) -> Result<Outcome> {
     if arguments.out.exists() {
-        return Err(Error::Config(format!("{} exists: name another folder", arguments.out.display())));
+        return Err(Error::Config(format!(
+            "{} exists already: choose another folder",
+            arguments.out.display()
+        )));
     }
-    let failed = |error: rcgen::Error| Error::Config(format!("making a certificate: {error}"));
+    let failed = |error: rcgen::Error| Error::Config(format!("creating a certificate: {error}"));
     let mut authority = CertificateParams::default();
     authority.distinguished_name.push(DnType::CommonName, "Hindcast test authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -63,7 +67,7 @@ pub(super) fn run(arguments: &CertificatesArguments) -> Result<Outcome> {
         write(&folder, "tls.crt", &certificate.pem(), 0o644)?;
         write(&folder, "tls.key", &key.serialize_pem(), 0o600)?;
     }
-    println!("certificates of coordinator, worker and client in {}", arguments.out.display());
+    println!("wrote certificates for coordinator, worker and client to {}", arguments.out.display());
     Ok(Outcome::Done)
 }
 

@@ -18,51 +18,51 @@ use crate::api::{Settings, parse_address, run_coordinator};
   hindcast coordinator --allow-lake /srv/lake --state /srv/state --web 127.0.0.1:7484
   hindcast coordinator --config coordinator.toml --listen 0.0.0.0:7480 --tls certificates/coordinator
 
-Workers and lake must see state and lakes under the same URLs. docs/operations.md tells the configuration file.")]
+Workers must reach the state and the lakes under the same URLs. docs/operations.md describes the configuration file.")]
 pub struct CoordinatorArguments {
-    /// Its configuration, TOML; the flags below win over it
+    /// Configuration file in TOML; the options below override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Address for people and workers [default: 127.0.0.1:7480]
+    /// Address for clients and workers [default: 127.0.0.1:7480]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
     /// Address for metrics and health [default: 127.0.0.1:7481]
     #[arg(long, value_name = "ADDR")]
     http: Option<String>,
-    /// Address of the pages for people's browsers; none without
+    /// Address of the web pages [default: no pages]
     #[arg(long, value_name = "ADDR")]
     web: Option<String>,
-    /// A lake that jobs may name, and all below it
+    /// A lake that jobs may read, including all folders below it; may be repeated
     #[arg(long, value_name = "URL")]
     allow_lake: Vec<String>,
-    /// Folder or URL of detections that all jobs have beside the built-in ones
+    /// Folder or URL of detections that all jobs use in addition to the built-in ones; may be repeated
     #[arg(long, value_name = "DIR")]
     detections: Vec<String>,
-    /// Let requests and the configurations of lakes bring detections of their own
+    /// Accept detections from requests and from the configurations of lakes
     #[arg(long)]
     allow_detections: bool,
-    /// Where rollups and the ledger of jobs are kept
+    /// Location of the state: rollups and jobs
     #[arg(long, value_name = "URL")]
     state: Option<String>,
-    /// Where addresses are, for all jobs: a database of cities or countries in MaxMind's format
+    /// Location database for all jobs: cities or countries in MaxMind's format
     #[arg(long, value_name = "FILE.mmdb")]
     geoip: Option<PathBuf>,
-    /// Folder of ca.crt, tls.crt and tls.key
+    /// Folder with ca.crt, tls.crt and tls.key
     #[arg(long, value_name = "DIR")]
     tls: Option<PathBuf>,
-    /// Speak in plain text, and with anybody, beyond this machine
+    /// Allow connections from other machines without TLS and without tokens
     #[arg(long)]
     insecure: bool,
-    /// Threads of this process [default: one a processor]
+    /// Threads of this process [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Memory for what this process computes of results
+    /// Memory for the results that this process computes
     #[arg(long, default_value = "1GiB", value_name = "SIZE", value_parser = parse_bytes)]
     memory: usize,
 }
 
 impl CoordinatorArguments {
-    /// Threads of the whole process.
+    /// Threads of the process.
     pub(super) fn threads(&self) -> usize {
         self.threads.map_or_else(available_threads, usize::from)
     }

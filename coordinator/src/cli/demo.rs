@@ -17,15 +17,15 @@ use crate::demo::{DemoError, DemoOptions, generate};
   hindcast demo demo-lake --days 30 --rows-per-day 1000000
   hindcast scan --lake demo-lake --geoip demo-lake/geoip.mmdb")]
 pub struct DemoArguments {
-    /// Folder to write the lake to, with truth.json (what was planted) and geoip.mmdb (where its addresses are)
+    /// Folder to write to; it also gets truth.json (the planted attacks) and geoip.mmdb (a location database)
     out: PathBuf,
     /// Days of telemetry
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=3660))]
     days: u32,
-    /// Rows a day, all tables together
+    /// Rows per day in all tables together
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(100..))]
     rows_per_day: u64,
-    /// Seed: the same options give the same bytes
+    /// Random seed: the same options produce the same bytes
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// First day

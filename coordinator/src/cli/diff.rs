@@ -9,7 +9,7 @@ use super::Outcome;
 use crate::compare::{Comparison, Difference, compare};
 use crate::terminal;
 
-/// Differences shown of a kind; `--json` has all.
+/// Differences shown per kind; `--json` prints all.
 const SHOWN: usize = 20;
 
 /// Arguments of `hindcast diff`.
@@ -18,10 +18,10 @@ const SHOWN: usize = 20;
   hindcast diff monday-out tuesday-out
   hindcast diff before after --json | jq '.gone[].why'")]
 pub struct DiffArguments {
-    /// Result folder of the first scan
+    /// Result folder of the earlier scan
     #[arg(value_name = "OUT_A")]
     before: PathBuf,
-    /// Result folder of the second scan
+    /// Result folder of the later scan
     #[arg(value_name = "OUT_B")]
     after: PathBuf,
     /// Print everything as JSON
@@ -49,7 +49,7 @@ fn print(comparison: &Comparison) {
         println!("{name:<9} {}", differences.len());
         differences.iter().take(SHOWN).for_each(print_difference);
         if differences.len() > SHOWN {
-            println!("  and {} more: --json has all", differences.len() - SHOWN);
+            println!("  and {} more; --json prints all", differences.len() - SHOWN);
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::merge::UnmergedFile;
 use crate::own_detections::{DetectionPolicy, OwnFiles};
 use crate::{data_quality, inventory, terminal};
 
-/// Columns with unreadable values, and kinds of records set aside, that are shown of a file.
+/// Most columns with unreadable values, and most kinds of skipped records, that are shown per file.
 const SHOWN_KINDS: usize = 8;
 
 /// Arguments of `hindcast import`.
@@ -33,12 +33,12 @@ const SHOWN_KINDS: usize = 8;
   hindcast import az://insights-logs-advancedhunting-deviceprocessevents/ --lake az://soc/lake
   hindcast import proxy.ndjson --mapping proxy.toml --lake lake --record-id EventId
 
-What a file is, is told by its content: CSV, NDJSON, JSON arrays, CEF, Zeek or Parquet, alone or in gzip, zstd or zip.
-A file that was imported before, by its content, is passed over. A file that can't be read is named, and the others are
-imported without it.
+The format of a file is detected from its content: CSV, NDJSON, JSON arrays, CEF, Zeek or Parquet, plain or in gzip, zstd
+or zip. Files whose content was imported before are skipped. If a file can't be read, the command names it and imports the
+others.
 
-Exit codes: 0 all is imported; 1 nothing is, or writing failed; 2 wrong arguments, or no file can be read; 3 some files
-could not be read, or more records were rejected than --allow-rejects allows.")]
+Exit status: 0 everything is imported; 1 nothing is imported, or writing failed; 2 invalid arguments, or no file can be
+read; 3 some files could not be read, or more records were rejected than --allow-rejects allows")]
 pub struct ImportArguments {
     /// Files or folders: paths or URLs
     #[arg(required = true)]
@@ -46,60 +46,59 @@ pub struct ImportArguments {
     /// The lake to write to
     #[arg(long, value_name = "URL")]
     lake: String,
-    /// The table, where records do not tell it
+    /// The table, if the records do not name it
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
-    /// What the files are, in place of recognising it: defender-stream, office-audit, cef, zeek, traffic-analytics,
+    /// The source of the files, instead of detecting it: defender-stream, office-audit, cef, zeek, traffic-analytics,
     /// monitor-export, portal-csv, sysmon or generic
     #[arg(long, value_name = "NAME", conflicts_with = "mapping")]
     source: Option<String>,
-    /// A file that says which fields become which columns
+    /// A file that maps fields to columns
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
-    /// The order of day and month in dates such as 3/5/2026, where a file's own dates do not prove it
+    /// The order of day and month in dates such as 3/5/2026, if the dates of a file do not prove it
     #[arg(long, value_name = "ORDER", value_enum)]
     dates: Option<DateOrder>,
-    /// The time zone of times that state none: a name such as Europe/Berlin, or an offset such as +01:00; UTC unless given
+    /// The time zone of times without one: a name such as Europe/Berlin, or an offset such as +01:00 [default: UTC]
     #[arg(long, value_name = "ZONE", value_parser = parse_zone)]
     time_zone: Option<Zone>,
-    /// Times without a year are of the last year before this time; before each file's modification unless given
+    /// Times without a year are in the last year before this time [default: the modification time of each file]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     logged_before: Option<i64>,
     /// Stop at the first record that can't be read, and import nothing
     #[arg(long)]
     strict: bool,
-    /// Share of records that may be rejected before the import ends with exit code 3
+    /// Share of records that may be rejected; if more are, the command exits with 3
     #[arg(long, value_name = "N%", default_value = "10%", value_parser = parse_percent)]
     allow_rejects: f64,
-    /// Leave out rows that are already there: rows of one date with the same value of this column, and the same values in
-    /// all others
+    /// Skip rows that the table already has: rows of the same date with the same value in this column and in all other
+    /// columns
     #[arg(long, value_name = "COLUMN")]
     record_id: Option<String>,
-    /// Threads; all processors unless given
+    /// Threads [default: one per processor]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Memory for merging files of less than 4 MiB
+    /// Memory for merging files smaller than 4 MiB
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_bytes)]
     memory: usize,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
-    /// Print nothing but errors
+    /// Print only errors
     #[arg(long)]
     quiet: bool,
 }
 
 impl ImportArguments {
-    /// Threads to run on.
+    /// Threads of the process.
     pub(super) fn threads(&self) -> usize {
         self.threads.unwrap_or_else(available_threads).max(1)
     }
 }
 
 fn parse_zone(text: &str) -> Result<Zone, String> {
-    Zone::parse(text).ok_or_else(|| {
-        "give a name of the IANA database, such as Europe/Berlin, or an offset, such as +01:00".to_owned()
-    })
+    Zone::parse(text)
+        .ok_or_else(|| "give a time zone name such as Europe/Berlin, or an offset such as +01:00".to_owned())
 }
 
 /// Runs the command.
@@ -162,15 +161,15 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
     Ok(outcome(&report, arguments.allow_rejects))
 }
 
-/// A share such as `10%`.
+/// Parses a percentage such as `10%`.
 fn parse_percent(text: &str) -> std::result::Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
     number
         .filter(|percent| (0.0..=100.0).contains(percent))
-        .ok_or_else(|| format!("{text:?} is no share between 0% and 100%"))
+        .ok_or_else(|| format!("{text:?} is not a percentage between 0% and 100%"))
 }
 
-/// How an import ends, and on standard error why, where it did not take in all that it should.
+/// The outcome of an import. Prints the reason to standard error if it is incomplete.
 fn outcome(report: &ImportReport, allowed_percent: f64) -> Outcome {
     if report
         .files
@@ -185,7 +184,7 @@ fn outcome(report: &ImportReport, allowed_percent: f64) -> Outcome {
     if !failed.is_empty() {
         let count = failed.len();
         eprintln!(
-            "error: {count} of {} files could not be read; run the import again when they can be:",
+            "error: {count} of {} files could not be read; run the import again after you have fixed them:",
             report.files.len()
         );
         for file in failed {
@@ -196,7 +195,7 @@ fn outcome(report: &ImportReport, allowed_percent: f64) -> Outcome {
     for file in report.files.iter().filter(|file| file.rejects > 0 && file.imported_rows() == 0) {
         let first = file.first_reject.as_deref().unwrap_or_default();
         eprintln!(
-            "error: nothing of {} was imported, {} records were rejected: {first}",
+            "error: nothing from {} was imported: {} records were rejected, the first because {first}",
             file.file, file.rejects
         );
         outcome = Outcome::Incomplete;
@@ -211,10 +210,10 @@ fn outcome(report: &ImportReport, allowed_percent: f64) -> Outcome {
     outcome
 }
 
-/// Why an import has no row.
+/// Why an import has no rows.
 fn nothing_kept(report: &ImportReport) -> String {
     if let Some(first) = report.files.iter().find_map(|file| file.first_reject.as_deref()) {
-        return format!("{} records were rejected, the first for: {first}", report.rejects());
+        return format!("{} records were rejected; the first: {first}", report.rejects());
     }
     let kinds: Vec<&str> = report
         .files
@@ -226,7 +225,7 @@ fn nothing_kept(report: &ImportReport) -> String {
     match kinds.is_empty() {
         true => "the files hold no records".to_owned(),
         false => format!(
-            "no table takes records of this kind: {}; --source generic --table NAME imports them with their own columns",
+            "there is no table for records of this kind: {}; --source generic --table NAME imports them with their own columns",
             kinds.join(", ")
         ),
     }
@@ -241,12 +240,12 @@ fn print_report(report: &ImportReport) {
     }
     if report.duplicates > 0 {
         println!(
-            "left out  {} rows that are there already, by record id and all other values",
+            "skipped   {} rows that the table already has, with the same record id and the same values",
             report.duplicates
         );
     }
     if report.changed > 0 {
-        println!("kept      {} rows whose record id is there already, with other values", report.changed);
+        println!("added     {} rows whose record id the table already has with other values", report.changed);
     }
     for file in &report.reject_files {
         println!("rejects   {} records: {file}", report.rejects());
@@ -255,7 +254,7 @@ fn print_report(report: &ImportReport) {
 
 fn print_file(file: &FileReport) {
     if file.already_imported {
-        println!("file      {}: imported before, nothing to do", file.file);
+        println!("file      {}: skipped, it was imported before", file.file);
         return;
     }
     if let Some(reason) = &file.failure {
@@ -274,13 +273,13 @@ fn print_file(file: &FileReport) {
     if all > 0 {
         let told: Vec<String> =
             kinds.iter().take(SHOWN_KINDS).map(|(kind, count)| format!("{kind} ({count})")).collect();
-        println!("          {all} records of no table: {}", told.join(", "));
+        println!("          {all} records without a table: {}", told.join(", "));
     }
     if file.windows_1252 > 0 {
-        println!("          {} records are not UTF-8, and were read as Windows-1252", file.windows_1252);
+        println!("          {} records are not UTF-8 and were read as Windows-1252", file.windows_1252);
     }
     for (column, count) in file.unreadable.iter().take(SHOWN_KINDS) {
-        println!("          {count} values of {column} are not of its type, and null");
+        println!("          {count} values of {column} have the wrong type and became null");
     }
     for (note, count) in file.notes.iter().take(SHOWN_KINDS) {
         println!("          {count} rows: {note}");

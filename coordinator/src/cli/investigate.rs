@@ -16,14 +16,15 @@ use super::run::RunArguments;
   hindcast investigate ip 203.0.113.7 --lake lake --from 2026-01-05 --to 2026-01-12 --format parquet,csv
   hindcast investigate user ada --lake s3://telemetry/lake --coordinator soc.example:7480 --token-file token
 
-A name may be written in any way: WS-17.corp.example is ws-17; CORP\\ada and Ada@corp.example are one user, and
-ada is the user of that name in any domain. What nothing in the window names ends with 0 and empty results.
+All forms of a name are equivalent: WS-17.corp.example is ws-17; CORP\\ada and Ada@corp.example are the same user, and
+ada is the user of that name in any domain. If no row in the window names the entity, the results are empty and the
+command exits with 0.
 
-Exit status: 0 done; 1 failed; 2 bad arguments or configuration; 3 incomplete coverage")]
+Exit status: 0 done; 1 failed; 2 invalid arguments or configuration; 3 incomplete coverage")]
 pub struct InvestigateArguments {
-    /// What it is
+    /// Kind of the entity
     kind: Kind,
-    /// Its name
+    /// Name of the entity
     name: String,
     #[command(flatten)]
     run: RunArguments,
@@ -37,7 +38,7 @@ enum Kind {
 }
 
 impl InvestigateArguments {
-    /// Threads of the whole process.
+    /// Threads of the process.
     pub(super) fn threads(&self) -> usize {
         self.run.threads()
     }

@@ -23,7 +23,7 @@ use crate::terminal;
 pub struct JobsArguments {
     /// What to do
     action: Action,
-    /// Which job
+    /// Id of the job
     #[arg(required_if_eq_any = [("action", "get"), ("action", "watch"), ("action", "cancel"), ("action", "fetch")])]
     id: Option<String>,
     #[command(flatten)]
@@ -37,29 +37,29 @@ pub struct JobsArguments {
     /// With fetch: formats of the results
     #[arg(long, value_delimiter = ',', default_value = "parquet,html", value_name = "FORMAT,..")]
     format: Vec<Format>,
-    /// With fetch: in CSV, put an apostrophe before text that a spreadsheet would take for a formula
+    /// With fetch: in CSV, put an apostrophe before text that a spreadsheet would read as a formula
     #[arg(long)]
     csv_escape_formulas: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Action {
-    /// All jobs, newest first
+    /// List all jobs, newest first
     List,
-    /// One job as it stands
+    /// Show the current state of a job
     Get,
-    /// One job until it has ended
+    /// Show a job until it has ended
     Watch,
-    /// End a job
+    /// Cancel a job
     Cancel,
-    /// Write the results of a job that is done into a folder, as `scan` does
+    /// Write the results of a finished job to a folder, as `scan` does
     Fetch,
 }
 
 /// Runs the command.
 pub(super) async fn run(arguments: &JobsArguments) -> Result<Outcome> {
     let mut client = Client::new(&arguments.connection.coordinator, &arguments.connection.credentials)?;
-    let tell = |job: &Job| -> Result<()> {
+    let show = |job: &Job| -> Result<()> {
         if arguments.json {
             return terminal::print_json(&told(job)?);
         }
@@ -91,19 +91,19 @@ pub(super) async fn run(arguments: &JobsArguments) -> Result<Outcome> {
                 .await?
         }
     };
-    tell(&job)?;
+    show(&job)?;
     Ok(match (arguments.action, job.state()) {
         (Action::Watch, JobState::Failed | JobState::Cancelled | JobState::Unreadable) => Outcome::Failed,
         _ => Outcome::Done,
     })
 }
 
-/// Writes what a job found into a folder; gives the job.
+/// Writes the results of a job to a folder. Returns the job.
 async fn fetch(arguments: &JobsArguments, client: &mut Client, id: &str) -> Result<Job> {
     let job = client.get(id).await?;
     if !has_results(&job) {
         let why = match is_backfill_window(&job) {
-            true => "is a window of a backfill, and leaves a row alone",
+            true => "is a window of a backfill and has only a row",
             false => state_name(job.state()),
         };
         return Err(Error::Config(format!("job {id} has no results to fetch: it {why}")));
@@ -120,14 +120,14 @@ async fn fetch(arguments: &JobsArguments, client: &mut Client, id: &str) -> Resu
     Ok(job)
 }
 
-/// The window a job was asked for or, once it is planned, has.
+/// The window of a job: the planned one, or before that the requested one.
 fn window_of(job: &Job) -> String {
     let planned = serde_json::from_str::<PlanOutline>(&job.outline).map(|outline| outline.window);
-    let asked = |bound: Option<i64>| bound.map_or_else(|| "…".to_owned(), format_micros);
+    let bound_text = |bound: Option<i64>| bound.map_or_else(|| "…".to_owned(), format_micros);
     match (planned, &job.scan) {
         (Ok(window), _) => format!("{} to {}", window.from, window.to),
         (Err(_), Some(scan)) if scan.from_us.or(scan.to_us).is_some() => {
-            format!("{} to {}", asked(scan.from_us), asked(scan.to_us))
+            format!("{} to {}", bound_text(scan.from_us), bound_text(scan.to_us))
         }
         _ => "no window yet".to_owned(),
     }
@@ -162,7 +162,7 @@ fn print_job(job: &Job) {
     }
 }
 
-/// The risk that a scan's or a window's report tells, and what was not looked at for it.
+/// Prints the risk in the report of a scan or a window, and what was not read.
 fn print_risk(job: &Job) {
     let report: serde_json::Value = serde_json::from_str(&job.report).unwrap_or_default();
     let (risk, unread) = if is_backfill_window(job) {

@@ -1,4 +1,4 @@
-//! The command line: arguments, exit codes, and the hand-over to what does the work.
+//! The command line: arguments and exit codes. Other modules do the work.
 
 mod arguments;
 mod backfill;
@@ -29,9 +29,9 @@ use hindcast_common::{Error, Result};
 
 use crate::api::answer_query;
 
-/// What commands log unless HINDCAST_LOG says otherwise: trouble, and what of a lake they pass over.
+/// Default log filter of commands: errors, and warnings about the parts of a lake that they skip.
 const COMMAND_LOG: &str = "error,lake=warn";
-/// What servers log unless HINDCAST_LOG says otherwise: their own doings, and only trouble of what they are built on.
+/// Default log filter of servers: their own events, and only warnings of the libraries.
 const SERVER_LOG: &str = "warn,hindcast=info,hindcast_common=info,hindcast_worker=info";
 
 /// Detections over months of security telemetry in a data lake.
@@ -44,54 +44,54 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write a lake with planted attacks, and the truth about them
+    /// Generate a demo lake with planted attacks, and a list of them
     Demo(demo::DemoArguments),
     /// Run detections over a window of a lake
     Scan(scan::ScanArguments),
-    /// Scan window after window over months: a row and a risk for each
+    /// Scan many consecutive windows: one row with a risk per window
     Backfill(backfill::BackfillArguments),
-    /// Show everything about one user, device or address
+    /// Show all activity of one user, device or address
     Investigate(investigate::InvestigateArguments),
-    /// Write raw logs into a lake's layout
+    /// Import raw logs into a lake
     Import(import::ImportArguments),
-    /// Compare two scans: findings added, gone and changed, and why
+    /// Compare two scans: which findings were added, gone or changed, and why
     Diff(diff::DiffArguments),
-    /// Show the results of a scan as pages in a browser
+    /// Show the results of a scan in a browser
     View(view::ViewArguments),
-    /// List, write, test and check detections
+    /// List, create, test and check detections
     Detections(detections::DetectionsArguments),
     /// Show, save, compact and delete tables of a lake
     Tables(tables::TablesArguments),
-    /// Accept scans as jobs and have workers run them
+    /// Accept scans as jobs and run them on workers
     Coordinator(coordinator::CoordinatorArguments),
-    /// Run tasks of a coordinator's jobs
+    /// Run the tasks of a coordinator's jobs
     Worker(worker::WorkerArguments),
-    /// Show, watch and cancel a coordinator's jobs
+    /// List, watch and cancel a coordinator's jobs, and fetch their results
     Jobs(jobs::JobsArguments),
-    /// Make certificates for trying out a cluster
+    /// Create certificates for a test cluster
     Certificates(certificates::CertificatesArguments),
-    /// Answer a query of a coordinator, which starts this itself
+    /// Answer a query; only the coordinator starts this command
     #[command(hide = true)]
     SqlQuery,
 }
 
-/// How a command ended, where it did not fail.
+/// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Done.
     Done,
     /// Failed.
     Failed,
-    /// Wrong arguments or configuration.
+    /// Invalid arguments or configuration.
     BadArguments,
-    /// Something of the window could not be read.
+    /// A part of the window could not be read.
     Incomplete,
     /// The level of `--fail-on` was reached.
     LevelReached,
 }
 
 impl Outcome {
-    /// The exit code scripts rely on.
+    /// The exit code, on which scripts rely.
     pub fn exit_code(self) -> ExitCode {
         ExitCode::from(match self {
             Outcome::Done => 0,
@@ -102,7 +102,7 @@ impl Outcome {
         })
     }
 
-    /// How a command that failed with `error` ends.
+    /// The outcome of a command that failed with `error`.
     pub fn of_error(error: &Error) -> Self {
         match error {
             Error::Config(_) | Error::Denied(_) => Outcome::BadArguments,
@@ -114,7 +114,7 @@ impl Outcome {
 /// Runs the command.
 ///
 /// # Errors
-/// As the command's own work fails.
+/// The error of the command.
 pub fn run(cli: Cli) -> Result<Outcome> {
     let threads = arguments::available_threads();
     match cli.command {
@@ -149,7 +149,7 @@ pub fn run(cli: Cli) -> Result<Outcome> {
     }
 }
 
-/// Runs a command that waits for others, with its logs and traces as `service`.
+/// Runs an asynchronous command. Its logs and traces have the name `service`.
 fn block_on(
     threads: usize,
     service: &'static str,

@@ -1,5 +1,5 @@
-//! Configuration files broken at random: each is read or refused with what is wrong, and nothing panics or hangs. HINDCAST_MUTATIONS says
-//! how many.
+//! Randomly broken configuration files: each is read or refused with an error, and nothing panics or hangs. HINDCAST_MUTATIONS sets
+//! their number.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use super::arguments::read_config;
 use super::watchlist_files::with_watchlists;
 use crate::api::Settings;
 
-/// Files of each kind, unless HINDCAST_MUTATIONS says otherwise.
+/// Default number of files of each kind.
 const RUNS: u64 = 300;
 
 const COORDINATOR: &str = "listen = '127.0.0.1:7480'\nweb = '127.0.0.1:7484'\nstate = 's3://bucket/state'\nlakes = ['s3://bucket/lake']\n\
@@ -60,7 +60,7 @@ fn broken_configurations_are_read_or_refused() {
         }
         let text = String::from_utf8_lossy(&mutated(LAKE, &mut rng)).into_owned();
         let layer = Layer { name: "hindcast.toml", text: &text };
-        // Values out of their range are told by their key alone.
+        // The error of a value out of range names only its key.
         let _ = Config::load("default", &[layer]);
     }
 }

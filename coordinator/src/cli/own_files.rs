@@ -1,4 +1,4 @@
-//! What a person brings to a run: a configuration file with its watchlists, and folders of detections.
+//! Reads the user's own files: a configuration file with its watchlists, and folders of detections.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ use super::arguments::read_config;
 use super::watchlist_files::with_watchlists;
 use crate::own_detections::{OwnFiles, is_elsewhere, read_folders, take_folders};
 
-/// The text of a configuration file, which is empty where none is given, and the detections that it and `folders` name. Folders
-/// in the file lie beside it.
+/// The text of a configuration file, empty if none is given, and the detections in its folders and in `folders`. Folders in the
+/// file are relative to it.
 ///
 /// # Errors
-/// [`hindcast_common::Error::Config`] naming what is wrong in which file.
+/// [`hindcast_common::Error::Config`] naming the file and the error in it.
 pub(super) async fn read_own(config: Option<&Path>, folders: &[String]) -> Result<(String, OwnFiles)> {
     read(config, folders, false).await
 }
 
-/// As [`read_own`], for a command that leaves no results: its detections may take the place of built-in ones.
+/// As [`read_own`], for a command that writes no results: its detections may replace built-in ones.
 ///
 /// # Errors
 /// As [`read_own`].
@@ -31,10 +31,9 @@ async fn read(config: Option<&Path>, folders: &[String], is_trial: bool) -> Resu
     let mut text = String::new();
     if let Some(path) = config {
         let (named, rest) = take_folders(&path.display().to_string(), &read_config(path)?)?;
-        let beside = path.parent().unwrap_or(Path::new(""));
+        let base = path.parent().unwrap_or(Path::new(""));
         for folder in named {
-            let place =
-                if is_elsewhere(&folder) { folder } else { beside.join(folder).display().to_string() };
+            let place = if is_elsewhere(&folder) { folder } else { base.join(folder).display().to_string() };
             places.push(Location::parse(&place)?);
         }
         text = rest;

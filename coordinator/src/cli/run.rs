@@ -1,4 +1,4 @@
-//! What `scan` and `investigate` have in common: their arguments, and running a request here or on a coordinator.
+//! Common parts of `scan` and `investigate`: their arguments, and running a request in this process or on a coordinator.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -17,18 +17,18 @@ use crate::scan::{PlanOutline, RunOptions, ScanResult, Summary, prepare, run_pla
 use crate::sinks::{RunEnd, Sink, send_to_all};
 use crate::terminal;
 
-/// Which rows are looked at, how, and where the results go.
+/// Which rows are scanned, how, and where the results go.
 #[derive(Debug, clap::Args)]
 pub struct RunArguments {
     #[command(flatten)]
     scan_options: ScanOptions,
-    /// First instant: a date or RFC 3339, UTC
+    /// Start of the window: a date or an RFC 3339 time, in UTC
     #[arg(long, value_name = "T", conflicts_with = "last")]
     from: Option<String>,
-    /// First instant after the window
+    /// End of the window (exclusive)
     #[arg(long, value_name = "T", conflicts_with = "last")]
     to: Option<String>,
-    /// This long, back from the newest row: 90m, 24h, 7d
+    /// Length of a window that ends at the newest row, such as 90m, 24h or 7d
     #[arg(long, value_name = "SPAN")]
     last: Option<String>,
     /// Folder for the results
@@ -37,21 +37,21 @@ pub struct RunArguments {
     /// Formats of the results
     #[arg(long, value_delimiter = ',', default_value = "parquet,html", value_name = "FORMAT,..")]
     format: Vec<Format>,
-    /// In CSV, put an apostrophe before text that a spreadsheet would take for a formula
+    /// In CSV, put an apostrophe before text that a spreadsheet would read as a formula
     #[arg(long)]
     csv_escape_formulas: bool,
-    /// Show what would be scanned, and stop
+    /// Only show what would be scanned
     #[arg(long)]
     dry_run: bool,
 }
 
 impl RunArguments {
-    /// Threads of the whole process.
+    /// Threads of the process.
     pub(super) fn threads(&self) -> usize {
         self.scan_options.threads()
     }
 
-    /// What is asked for, of all rows and analyses.
+    /// A request for all rows and all analyses.
     pub(super) async fn request(&self) -> Result<ScanRequest> {
         let bound = |text: &Option<String>| text.as_deref().map(parse_time).transpose();
         Ok(ScanRequest {
@@ -62,17 +62,18 @@ impl RunArguments {
         })
     }
 
-    /// Runs `request`, writes what it found and pushes it to `sinks`; nothing comes back where only the plan was wanted.
+    /// Runs `request`, writes the results and pushes them to `sinks`. Returns `None` for a dry run.
     pub(super) async fn run(&self, request: ScanRequest, sinks: &[Sink]) -> Result<Option<Summary>> {
         let started = Instant::now();
         if self.scan_options.coordinator.is_some() && !sinks.is_empty() {
             return Err(Error::Config(
-                "a coordinator pushes to its own sinks: give them to `hindcast coordinator`, not here".into(),
+                "a coordinator pushes to its own sinks: configure them for `hindcast coordinator`, not here"
+                    .into(),
             ));
         }
         let result = match &self.scan_options.coordinator {
-            Some(address) if !self.dry_run => self.remote(address, request).await?,
-            _ => match self.here(request).await? {
+            Some(address) if !self.dry_run => self.run_remotely(address, request).await?,
+            _ => match self.run_locally(request).await? {
                 Some(result) => result,
                 None => return Ok(None),
             },
@@ -90,7 +91,7 @@ impl RunArguments {
         if !self.scan_options.quiet {
             terminal::print_replaced(&result.report.summary.coverage.replaced_state);
         }
-        // The results are there, whatever becomes of this.
+        // A failed delivery does not fail the command: the results are written.
         let deliveries = send_to_all(sinks, RunEnd { job: "", outcome: Ok(&result) }).await;
         if self.scan_options.prints_text() {
             terminal::print_deliveries(&deliveries);
@@ -102,13 +103,13 @@ impl RunArguments {
         Ok(Some(result.report.summary))
     }
 
-    /// Whether something that was not looked at is to be told by the exit code.
+    /// Whether the exit status must report incomplete coverage.
     pub(super) fn is_incomplete(&self, summary: &Summary) -> bool {
         self.scan_options.is_incomplete(summary.is_whole())
     }
 
-    /// Runs in this process; nothing where only the plan was wanted.
-    async fn here(&self, request: ScanRequest) -> Result<Option<ScanResult>> {
+    /// Runs in this process. Returns `None` for a dry run.
+    async fn run_locally(&self, request: ScanRequest) -> Result<Option<ScanResult>> {
         let options = self.scan_options.local_options();
         let engine = Local::new(&options)?;
         let locations = self.scan_options.locations()?;
@@ -129,7 +130,7 @@ impl RunArguments {
         if self.scan_options.prints_text() {
             terminal::print_plan(&outline);
         }
-        // State of a run without a cache lives on disk too, outside the memory budget.
+        // A run without a cache also has its state on disk, outside the memory budget.
         let scratch = tempfile::tempdir().map_err(Error::io("creating a temporary folder"))?;
         let state = StateStore::new(self.scan_options.state_location(scratch.path())?);
         let run = RunOptions {
@@ -149,8 +150,8 @@ impl RunArguments {
         result.map(Some)
     }
 
-    /// Has a coordinator run it, and fetches what it found.
-    async fn remote(&self, address: &str, request: ScanRequest) -> Result<ScanResult> {
+    /// Runs on a coordinator, and fetches the results.
+    async fn run_remotely(&self, address: &str, request: ScanRequest) -> Result<ScanResult> {
         let request = self.scan_options.for_coordinator(request)?;
         check_replaceable(&self.out)?;
         let mut client = Client::new(address, &self.scan_options.credentials)?;

@@ -23,20 +23,20 @@ use crate::sinks::read_sinks;
   hindcast scan --lake s3://telemetry/lake --last 24h --format parquet,ocsf,stix --sinks sinks.toml
   hindcast scan --lake lake --only beaconing,egress_spikes --preset notebook --dry-run
 
-Exit status: 0 done; 1 failed; 2 bad arguments or configuration; 3 incomplete coverage; 4 --fail-on reached")]
+Exit status: 0 done; 1 failed; 2 invalid arguments or configuration; 3 incomplete coverage; 4 the --fail-on level was reached")]
 pub struct ScanArguments {
     #[command(flatten)]
     run: RunArguments,
-    /// Suites to run
+    /// Suites to run [default: all]
     #[arg(long, value_delimiter = ',', value_name = "SUITE,..")]
     suite: Vec<String>,
-    /// Analyses to run
+    /// Analyses to run [default: all analyses of the suites]
     #[arg(long, value_delimiter = ',', value_name = "ANALYSIS,..")]
     only: Vec<String>,
-    /// Where findings are pushed once the results are written: webhooks and syslog collectors
+    /// File with sinks, webhooks and syslog collectors, to which findings are pushed once the results are written
     #[arg(long, value_name = "FILE")]
     sinks: Option<PathBuf>,
-    /// End with 4 where the run's level is this or higher, and with 3 where it could not be assessed
+    /// Exit with 4 if the risk reaches this level, and with 3 if it could not be assessed
     #[arg(long, value_name = "LEVEL")]
     fail_on: Option<FailOn>,
 }
@@ -61,7 +61,7 @@ impl FailOn {
 }
 
 impl ScanArguments {
-    /// Threads of the whole process.
+    /// Threads of the process.
     pub(super) fn threads(&self) -> usize {
         self.run.threads()
     }
@@ -81,7 +81,7 @@ pub(super) async fn run(arguments: &ScanArguments) -> Result<Outcome> {
 
 fn outcome(arguments: &ScanArguments, summary: &Summary) -> Outcome {
     let threshold = arguments.fail_on.map(FailOn::level);
-    // Of a run that is asked for its level: where there is none, it is not below any.
+    // If the run has no level, the requested level was not ruled out.
     let has_no_level = threshold.is_some() && !summary.risk.is_assessed();
     if arguments.run.is_incomplete(summary) || has_no_level {
         Outcome::Incomplete

@@ -35,10 +35,10 @@ const SHOWN_FILES: usize = 20;
   hindcast tables --lake demo-lake compact CommonSecurityLog
   hindcast tables --lake demo-lake delete PaloAlto_Investigation_SPRK --yes")]
 pub struct TablesArguments {
-    /// The lake: a path, file://, s3://, az://, abfss:// or gs:// URL
+    /// The lake: a path, or a file://, s3://, az://, abfss:// or gs:// URL
     #[arg(long, value_name = "URL")]
     lake: String,
-    /// Parameters laid over the default preset
+    /// Configuration file with parameters that override the default preset
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON instead of text
@@ -50,46 +50,46 @@ pub struct TablesArguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Tables, dates, files and bytes (the default)
+    /// List tables with their dates, files and sizes (the default)
     List,
-    /// Rows by date, columns, and whether the telemetry is whole: gaps, silent devices, null columns, drift
+    /// Show rows per date, columns and data quality: gaps, silent devices, null columns, drift
     Show {
         /// The table
         table: String,
         #[command(flatten)]
         window: WindowArguments,
     },
-    /// Merge small files of a table's dates into few
+    /// Merge the small files of each date of a table
     Compact {
         /// The table
         table: String,
         #[command(flatten)]
         window: WindowArguments,
     },
-    /// Delete a table and all its files
+    /// Delete a table with all its files
     Delete {
         /// The table
         table: String,
-        /// Really delete
+        /// Confirm the deletion
         #[arg(long)]
         yes: bool,
     },
-    /// Append the firewall suite's rows, enriched, to a table of the lake
+    /// Append the enriched rows of the firewall suite to a table of the lake
     Save {
-        /// The table, ending in the configured suffix (_SPRK)
+        /// The table; its name must end with the configured suffix (_SPRK)
         table: String,
         #[command(flatten)]
         window: WindowArguments,
     },
 }
 
-/// Part of a table; all of it where none is named.
+/// Part of a table; the whole table by default.
 #[derive(Debug, Args)]
 struct WindowArguments {
-    /// First instant: a date or RFC 3339, UTC
+    /// Start of the window: a date or an RFC 3339 time, in UTC
     #[arg(long, value_name = "T", requires = "to")]
     from: Option<String>,
-    /// First instant after the window
+    /// End of the window (exclusive)
     #[arg(long, value_name = "T", requires = "from")]
     to: Option<String>,
 }
@@ -142,12 +142,12 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
             } else {
                 let (before, after) = (format_bytes(done.bytes_before), format_bytes(done.bytes_after));
                 println!(
-                    "{table}: {} small files of {} dates ({before}) are now {} ({after}), {} rows",
+                    "{table}: merged {} small files of {} dates ({before}) into {} ({after}), {} rows",
                     done.files_before, done.dates, done.files_after, done.rows
                 );
                 if done.left_to_others > 0 {
                     println!(
-                        "{} merges were left: another process changes files of theirs",
+                        "{} merges were skipped: another process is changing their files",
                         done.left_to_others
                     );
                 }
@@ -158,14 +158,16 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
             if !yes {
                 inventory::existing(root, table).await?;
                 return Err(Error::Config(format!(
-                    "nothing was deleted: give --yes to delete all of {table}"
+                    "nothing was deleted: give --yes to delete {table} with all its files"
                 )));
             }
-            // First, and also where the table is gone: what is remembered as imported can't be imported again.
+            // Do this first, and also if the table is gone: files that are marked as imported can't be imported again.
             let forgotten = import::forget(root, table).await?;
             match inventory::delete(root, table).await? {
-                Some(objects) => println!("{table} deleted: {objects} files"),
-                None if forgotten > 0 => println!("{table} was deleted before: its imports are forgotten"),
+                Some(objects) => println!("deleted {table}: {objects} files"),
+                None if forgotten > 0 => {
+                    println!("{table} was deleted before; the markers of its imports are now deleted too")
+                }
                 None => return Err(inventory::absent(root, table)),
             }
         }
@@ -173,7 +175,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
             let window = window.window()?;
             let saved = save::save(&lake, &config, &runtime(MEMORY_BYTES, None)?, table, window).await?;
             println!(
-                "{table}: {} rows written in {} files; read back, the table has {} rows",
+                "{table}: wrote {} rows in {} files; the table now has {} rows",
                 saved.rows_written, saved.files_written, saved.rows_in_table
             );
         }
@@ -181,12 +183,12 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Says which small files were not merged, and why.
+/// Prints which small files were not merged, and why.
 fn print_left_alone(files: &[UnmergedFile]) {
     let shown = files.iter().take(SHOWN_FILES);
-    shown.for_each(|UnmergedFile { file, reason }| println!("left as it is: {file}: {reason}"));
+    shown.for_each(|UnmergedFile { file, reason }| println!("not merged: {file}: {reason}"));
     if files.len() > SHOWN_FILES {
-        println!("left as they are: {} files more, which --json names", files.len() - SHOWN_FILES);
+        println!("not merged: {} more files, which --json lists", files.len() - SHOWN_FILES);
     }
 }
 
@@ -198,7 +200,7 @@ struct Shown<'a> {
     telemetry: &'a DataQuality,
 }
 
-/// Prints what is wrong with a table's telemetry; that nothing is, too.
+/// Prints the problems in a table's data quality, or that there are none.
 pub(super) fn print_quality(table: &str, quality: &DataQuality) {
     let lines = quality.lines();
     let verdict = if lines.is_empty() { " nothing stands out" } else { "" };

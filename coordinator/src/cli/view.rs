@@ -21,16 +21,16 @@ pub struct ViewArguments {
     /// Result folder of a scan
     #[arg(value_name = "OUT")]
     out: PathBuf,
-    /// Result folder of an earlier scan to compare it with
+    /// Result folder of an earlier scan to compare with
     #[arg(long, value_name = "DIR")]
     against: Option<PathBuf>,
-    /// Address of the pages; with port 0, any free port
+    /// Address of the pages; port 0 selects a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: String,
     /// Don't open a browser
     #[arg(long)]
     no_open: bool,
-    /// Show them in plain text, and to anybody, beyond this machine
+    /// Allow connections from other machines, without TLS and without a token
     #[arg(long)]
     insecure: bool,
 }
@@ -41,7 +41,7 @@ pub(super) async fn run(arguments: &ViewArguments) -> Result<Outcome> {
     let listen = parse_address(&arguments.listen)?;
     let folder = Folder::open(&arguments.out, arguments.against.as_deref())?;
     let url = serve_pages(listen, None, Runs::Folder(folder), None).await?;
-    println!("{} at {url}, until Ctrl-C", arguments.out.display());
+    println!("{} is shown at {url}; press Ctrl-C to stop", arguments.out.display());
     if !arguments.no_open {
         open(&url);
     }
@@ -49,12 +49,12 @@ pub(super) async fn run(arguments: &ViewArguments) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Opens the person's browser, where there is one; the URL is printed all the same.
+/// Opens a browser, if there is one. The URL is printed in any case.
 fn open(url: &str) {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let quiet = Stdio::null;
     let started = Command::new(opener).arg(url).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn();
     if let Err(error) = started {
-        tracing::debug!(%error, "no browser could be opened");
+        tracing::debug!(%error, "could not open a browser");
     }
 }

@@ -1,5 +1,5 @@
-//! Watchlist files: CSV beside the configuration file that names them, read before a scan starts, so that a coordinator
-//! needs no file of the person who asks.
+//! Reads watchlist files: CSV files relative to the configuration file that names them. They are read before a scan starts, so
+//! that a coordinator needs no file of the client.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use hindcast_common::detections::Detections;
 use hindcast_common::entities::EntityKind;
 use hindcast_common::{Error, Result};
 
-/// The `text` of the configuration file at `path`, with the entries of its watchlists in the place of the files they lie in.
+/// The `text` of the configuration file at `path`, with the entries of its watchlist files instead of their names.
 ///
 /// # Errors
-/// [`Error::Config`] where a file can't be read, lacks the column, or has what its list can't hold, naming it.
+/// [`Error::Config`] naming a file that can't be read, lacks the column, or has an invalid entry.
 pub(super) fn with_watchlists(path: &Path, text: String, detections: Detections) -> Result<String> {
     let shown = path.display().to_string();
     let mut table: toml::Table =
@@ -21,7 +21,7 @@ pub(super) fn with_watchlists(path: &Path, text: String, detections: Detections)
     if !lists.as_ref().is_some_and(|lists| lists.iter().any(names_file)) {
         return Ok(text);
     }
-    // Its own errors carry its own lines: before anything is put in.
+    // Check the text before entries are inserted, so that errors have the right lines.
     Config::check_layer(&Layer { name: &shown, text: &text }, detections)?;
     for list in lists.into_iter().flatten().filter_map(toml::Value::as_table_mut) {
         let Some(toml::Value::String(file)) = list.remove("file") else { continue };

@@ -20,7 +20,7 @@ use crate::api::parse_address;
   hindcast worker --coordinator 127.0.0.1:7480
   hindcast worker --coordinator coordinator.example:7480 --listen 0.0.0.0:7482 --tls certificates/worker
 
-SIGTERM: it takes no more tasks, ends those it has, and leaves.")]
+On SIGTERM the worker takes no more tasks, finishes the running ones, and stops.")]
 pub struct WorkerArguments {
     /// Address of the coordinator: HOST:PORT
     #[arg(long, value_name = "URL")]
@@ -31,31 +31,31 @@ pub struct WorkerArguments {
     /// Address for metrics and health
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7483")]
     http: String,
-    /// Host under which the coordinator reaches --listen [default: this machine's address on the way to it]
+    /// Host under which the coordinator reaches --listen [default: this machine's address on the route to it]
     #[arg(long, value_name = "HOST")]
     advertise: Option<String>,
-    /// Threads [default: one a processor]
+    /// Threads [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Memory for grouping, sorting and joining, beyond which they spill to disk
+    /// Memory for grouping, sorting and joining; beyond it, data is spilled to disk
     #[arg(long, default_value = "4GiB", value_name = "SIZE", value_parser = parse_bytes)]
     memory: usize,
-    /// Folder for spilling and results [default: the system's for temporary files]
+    /// Folder for spill files and results [default: the system's folder for temporary files]
     #[arg(long, value_name = "DIR")]
     work_dir: Option<PathBuf>,
-    /// Folder of ca.crt, tls.crt and tls.key
+    /// Folder with ca.crt, tls.crt and tls.key
     #[arg(long, value_name = "DIR")]
     tls: Option<PathBuf>,
-    /// Speak in plain text beyond this machine
+    /// Allow plain text to and from other machines
     #[arg(long)]
     insecure: bool,
-    /// Longest time its tasks are waited for when it is told to leave: 90s, 5m
+    /// Longest time that a stopping worker waits for its tasks, such as 90s or 5m
     #[arg(long, value_name = "SPAN", default_value = "5m")]
     drain_timeout: String,
 }
 
 impl WorkerArguments {
-    /// Threads of the whole process.
+    /// Threads of the process.
     pub(super) fn threads(&self) -> usize {
         self.threads.map_or_else(available_threads, usize::from)
     }

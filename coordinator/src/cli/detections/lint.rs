@@ -17,7 +17,7 @@ use crate::terminal;
 /// Arguments of `hindcast detections lint`.
 #[derive(Debug, Args)]
 pub(super) struct LintArguments {
-    /// Folders or URLs of detections; the built-in ones if none is given. What has the id of a built-in one takes its place
+    /// Folders or URLs of detections [default: the built-in ones]. A detection with the id of a built-in one replaces it
     dirs: Vec<String>,
     /// Print JSON instead of text
     #[arg(long)]
@@ -27,7 +27,7 @@ pub(super) struct LintArguments {
 /// Runs the command.
 pub(super) async fn run(arguments: &LintArguments) -> Result<Outcome> {
     let folders = arguments.dirs.iter().map(|dir| Location::parse(dir)).collect::<Result<Vec<_>>>()?;
-    let (checked, wrong) = if folders.is_empty() {
+    let (checked, errors) = if folders.is_empty() {
         (Detections::built_in().analyses().len(), check_built_in()?)
     } else {
         match read_folders(&folders).await {
@@ -36,62 +36,62 @@ pub(super) async fn run(arguments: &LintArguments) -> Result<Outcome> {
         }
     };
     if arguments.json {
-        terminal::print_json(&wrong)?;
+        terminal::print_json(&errors)?;
     } else {
-        wrong.iter().for_each(|message| println!("{message}"));
-        if wrong.is_empty() {
-            println!("{checked} checked, nothing wrong");
+        errors.iter().for_each(|message| println!("{message}"));
+        if errors.is_empty() {
+            println!("{checked} checked, no errors");
         }
     }
-    Ok(if wrong.is_empty() { Outcome::Done } else { Outcome::BadArguments })
+    Ok(if errors.is_empty() { Outcome::Done } else { Outcome::BadArguments })
 }
 
-/// What is wrong with detections: of each the first, since what comes after it may follow from it.
+/// The first error of each detection. Later errors may follow from the first one.
 fn check(files: &OwnFiles) -> Result<BTreeSet<String>> {
-    let mut wrong = BTreeSet::new();
-    let mut sound = Vec::new();
+    let mut errors = BTreeSet::new();
+    let mut valid = Vec::new();
     for id in files.detections() {
         match files.of_detections(&[id]).load() {
-            Ok(_) => sound.push(id),
+            Ok(_) => valid.push(id),
             Err(error) => {
-                wrong.insert(message(error)?);
+                errors.insert(message(error)?);
             }
         }
     }
-    // One may use the parameters of another, so those that can be loaded are checked together.
-    let files = files.of_detections(&sound);
+    // A detection may use the parameters of another, so check the valid ones together.
+    let files = files.of_detections(&valid);
     let loaded = files.load().and_then(|detections| Config::load_with("default", &[], detections));
     let config = match loaded {
         Ok(config) => config,
         Err(error) => {
-            wrong.insert(message(files.at_place(error))?);
-            return Ok(wrong);
+            errors.insert(message(files.at_place(error))?);
+            return Ok(errors);
         }
     };
     let own = config.detections.all().iter().filter(|analysis| analysis.about.is_own);
-    let of_cases = own.flat_map(|analysis| problems_of_cases(config.detections, analysis));
+    let of_cases = own.flat_map(|analysis| case_problems(config.detections, analysis));
     for error in config.detections.problems(&config).into_iter().chain(of_cases) {
-        wrong.insert(message(files.at_place(error))?);
+        errors.insert(message(files.at_place(error))?);
     }
-    Ok(wrong)
+    Ok(errors)
 }
 
-fn problems_of_cases(detections: Detections, analysis: &Analysis) -> Vec<Error> {
+fn case_problems(detections: Detections, analysis: &Analysis) -> Vec<Error> {
     cases::problems(detections, analysis).into_iter().map(Error::Config).collect()
 }
 
-/// The same of all built-in detections of the suites. Those of investigations need what a scan looks up first.
+/// The errors of all built-in detections of the suites. Those of investigations need results of earlier steps of a scan.
 fn check_built_in() -> Result<BTreeSet<String>> {
     let detections = Detections::built_in();
     let config = Config::load_with("default", &[], detections)?;
-    let mut wrong = BTreeSet::new();
+    let mut errors = BTreeSet::new();
     for &analysis in detections.analyses() {
-        let of_cases = problems_of_cases(detections, analysis);
+        let of_cases = case_problems(detections, analysis);
         for error in Detections::check(analysis, &config).err().into_iter().chain(of_cases) {
-            wrong.insert(message(error)?);
+            errors.insert(message(error)?);
         }
     }
-    Ok(wrong)
+    Ok(errors)
 }
 
 #[cfg(test)]
@@ -99,12 +99,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_ones_are_in_order() {
+    fn the_built_in_detections_have_no_errors() {
         assert_eq!(check_built_in().unwrap(), BTreeSet::new());
     }
 
     #[tokio::test]
-    async fn those_of_the_repository_take_the_place_of_the_built_in_ones() {
+    async fn the_files_of_the_repository_replace_the_built_in_detections() {
         let folder = |name: &str| {
             let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../common").join(name);
             Location::parse(&path.canonicalize().unwrap().display().to_string()).unwrap()

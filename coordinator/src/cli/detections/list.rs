@@ -26,7 +26,7 @@ pub(super) struct ListArguments {
 /// Arguments of `hindcast detections show`.
 #[derive(Debug, Args)]
 pub(super) struct ShowArguments {
-    /// Which detection
+    /// Id of the detection
     id: String,
     #[command(flatten)]
     known: KnownArguments,
@@ -76,10 +76,10 @@ pub(super) async fn list(arguments: &ListArguments) -> Result<Outcome> {
     }
     let longest = entries.iter().map(|entry| entry.id.len()).max().unwrap_or_default();
     for entry in &entries {
-        let whose = if entry.own { "own" } else { "built-in" };
+        let origin = if entry.own { "own" } else { "built-in" };
         let techniques = entry.techniques.join(",");
         let line = format!(
-            "{:<longest$}  {:<13}  {whose:<8}  {techniques:<18}  {}",
+            "{:<longest$}  {:<13}  {origin:<8}  {techniques:<18}  {}",
             entry.id, entry.suite, entry.title
         );
         println!("{}", line.trim_end());
@@ -90,34 +90,34 @@ pub(super) async fn list(arguments: &ListArguments) -> Result<Outcome> {
 /// Runs `show`.
 pub(super) async fn show(arguments: &ShowArguments) -> Result<Outcome> {
     let config = arguments.known.config().await?;
-    // Those that scans and investigations ask themselves are in no list, and yet there.
+    // Scans and investigations use further detections, which are not listed.
     let analysis = match config.detections.by_id(&arguments.id) {
         Some(analysis) => analysis,
         None => named(&config, &arguments.id)?,
     };
-    let told = told(analysis, &config);
+    let description = description(analysis, &config);
     if arguments.json {
-        terminal::print_json(&told)?;
+        terminal::print_json(&description)?;
     } else {
-        print(analysis, &told);
+        print(analysis, &description);
     }
     Ok(Outcome::Done)
 }
 
-/// The detection of that id.
+/// The detection with this id.
 ///
 /// # Errors
-/// [`Error::Config`] with the nearest id where there is none.
+/// [`Error::Config`] with the closest id if there is none.
 pub(super) fn named(config: &Config, id: &str) -> Result<&'static Analysis> {
     let found = shown(config).find(|analysis| analysis.id == id);
     found.ok_or_else(|| {
         let hint = did_you_mean(id, shown(config).map(|analysis| analysis.id));
-        Error::Config(format!("there is no detection {id:?}{hint}; `hindcast detections list` lists them"))
+        Error::Config(format!("there is no detection {id:?}{hint}; `hindcast detections list` lists all"))
     })
 }
 
-/// Everything about a detection, with the values that its parameters have.
-fn told(analysis: &Analysis, config: &Config) -> Value {
+/// A complete description of a detection, with the values of its parameters.
+fn description(analysis: &Analysis, config: &Config) -> Value {
     let about = &analysis.about;
     let parameters = about.parameters.iter().map(|(name, parameter)| {
         let value = config.parameters.get(analysis.id).and_then(|section| section.get(name));
@@ -173,24 +173,24 @@ fn parts(analysis: &Analysis) -> Vec<&SqlText> {
     query.into_iter().chain(analysis.finish.as_ref()).chain(companion).collect()
 }
 
-fn print(analysis: &Analysis, told: &Value) {
+fn print(analysis: &Analysis, description: &Value) {
     let about = &analysis.about;
-    let whose = if about.is_own { "own" } else { "built-in" };
+    let origin = if about.is_own { "own" } else { "built-in" };
     println!("{}: {}", analysis.id, analysis.title);
-    println!("suite {}, version {}, {whose}, {}", analysis.suite.name(), analysis.version, about.file);
+    println!("suite {}, version {}, {origin}, {}", analysis.suite.name(), analysis.version, about.file);
     if analysis.suite == Suite::Correlation {
-        println!("a question that scans ask of their own state: it has no table, and is in no list");
+        println!("scans use this query internally: it has no result table and is not listed");
     }
     println!("\n{}", about.shows);
     for required in analysis.requires {
-        println!("\nneeds {}: {}", required.tables.join(" or "), required.columns.join(", "));
+        println!("\nrequires {}: {}", required.tables.join(" or "), required.columns.join(", "));
     }
     let rollups: Vec<&str> = analysis.rollups.iter().chain(analysis.optional_rollups).copied().collect();
     println!("reads the rollups {}", rollups.join(", "));
     if !about.parameters.is_empty() {
         println!("\nparameters, in [{}]", analysis.id);
     }
-    for parameter in told["parameters"].as_array().into_iter().flatten() {
+    for parameter in description["parameters"].as_array().into_iter().flatten() {
         let text = |key: &str| parameter[key].as_str().unwrap_or_default().to_owned();
         let range = parameter["range"].as_str().map(|range| format!(" ({range})")).unwrap_or_default();
         println!("  {} = {}{range}\n      {}", text("name"), parameter["value"], text("doc"));

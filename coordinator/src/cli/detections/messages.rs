@@ -1,11 +1,11 @@
-//! Errors of detections as compilers write them, so that editors find the place: `file:line: message`.
+//! Formats errors of detections like a compiler, `file:line: message`, so that editors find the place.
 
 use hindcast_common::{Error, Result};
 
-/// What is wrong, as `file:line: message`; as it is where it is of no file.
+/// Formats an error as `file:line: message`. An error without a file is not changed.
 ///
 /// # Errors
-/// The error itself where it is no fault of a file.
+/// The error itself if it is not an error of the configuration or of a detection.
 pub(super) fn message(error: Error) -> Result<String> {
     let Error::Config(text) = error else { return Err(error) };
     if let Some((file, rest)) = text.split_once(", line ")
@@ -17,14 +17,14 @@ pub(super) fn message(error: Error) -> Result<String> {
             return Ok(format!("{file}:{line}{rest}"));
         }
     }
-    // What is wrong with a file as a whole.
+    // The error concerns a file as a whole.
     Ok(match text.split_once(": ") {
         Some((file, rest)) if is_file(file) => format!("{file}:1: {rest}"),
         _ => text,
     })
 }
 
-/// Whether a text is the path of a file, which has an ending.
+/// Whether a text is the path of a file, which has an extension.
 fn is_file(text: &str) -> bool {
     text.rsplit_once('/').is_some_and(|(_, name)| name.contains('.')) && !text.contains('\n')
 }
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_name_file_and_line_as_compilers_do() {
+    fn messages_have_file_and_line_like_those_of_compilers() {
         let of = |text: &str| message(Error::Config(text.into())).unwrap();
         assert_eq!(of("/d/a/query.sql, line 12: no column x"), "/d/a/query.sql:12: no column x");
         assert_eq!(of("/d/a/query.sql: no such, line 3"), "/d/a/query.sql:1: no such, line 3");

@@ -30,10 +30,11 @@ use crate::own_detections::{DetectionPolicy, OwnFiles};
   hindcast detections test many_destinations --detections detections --lake s3://telemetry/lake --last 7d
   hindcast scan --lake s3://telemetry/lake --detections detections --last 24h
 
-docs/writing-detections.md says how to write one. lint, test and docs take folders of built-in detections too, which then take
-the place of those in this binary: `hindcast detections lint common/detections` checks what a build would have. Scans refuse them.
+docs/writing-detections.md explains how to write a detection. lint, test and docs also accept folders of built-in detections,
+which then replace those in this binary: `hindcast detections lint common/detections` checks what a build would contain.
+Scans refuse such folders.
 
-Exit status: 0 done; 1 a case failed; 2 bad arguments or a detection that is wrong; 3 incomplete coverage of --lake")]
+Exit status: 0 done; 1 a case failed; 2 invalid arguments or an invalid detection; 3 incomplete coverage of --lake")]
 pub struct DetectionsArguments {
     #[command(subcommand)]
     action: Action,
@@ -41,33 +42,33 @@ pub struct DetectionsArguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the detections, built-in ones and your own
+    /// List the built-in detections and your own
     List(list::ListArguments),
     /// Show everything about one detection
     Show(list::ShowArguments),
-    /// Write the skeleton of a detection into a folder
+    /// Create the files of a new detection
     New(new::NewArguments),
-    /// Run the cases of detections, or look what they find in a lake
+    /// Run the cases of detections, or show what they find in a lake
     Test(Box<test::TestArguments>),
-    /// Check folders of detections, and name what is wrong with file and line
+    /// Check folders of detections and report errors with file and line
     Lint(lint::LintArguments),
     /// Write the documentation of detections as Markdown
     Docs(DocsArguments),
 }
 
-/// Which detections there are beside the built-in ones, and with which parameters.
+/// Which detections to use in addition to the built-in ones, and with which parameters.
 #[derive(Debug, Args)]
 struct KnownArguments {
-    /// Folder or URL of detections of your own; may be given several times
+    /// Folder or URL of your own detections; may be repeated
     #[arg(long, value_name = "DIR")]
     detections: Vec<String>,
-    /// A lake, whose own configuration may name detections and set parameters
+    /// A lake, whose configuration may add detections and set parameters
     #[arg(long, value_name = "URL")]
     lake: Option<String>,
-    /// Parameters to start from: default or notebook
+    /// Preset of parameters: default or notebook
     #[arg(long, default_value = "default")]
     preset: String,
-    /// Parameters laid over the preset
+    /// Configuration file with parameters that override the preset
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -78,7 +79,7 @@ impl KnownArguments {
         self.loaded(read_own(self.config.as_deref(), &self.detections).await?).await
     }
 
-    /// As [`KnownArguments::config`], with the files, which take the place of built-in detections of the same id.
+    /// As [`KnownArguments::config`], but the files replace built-in detections of the same id. Also returns the files.
     async fn for_trial(&self) -> Result<(Config, OwnFiles)> {
         let (text, files) = read_for_trial(self.config.as_deref(), &self.detections).await?;
         Ok((self.loaded((text, files.clone())).await?, files))
@@ -102,14 +103,14 @@ impl KnownArguments {
 /// Arguments of `hindcast detections docs`.
 #[derive(Debug, Args)]
 struct DocsArguments {
-    /// Folder that the pages are written into
+    /// Folder for the pages
     dir: PathBuf,
     #[command(flatten)]
     known: KnownArguments,
 }
 
 impl DetectionsArguments {
-    /// Threads of the whole process.
+    /// Threads of the process.
     pub(super) fn threads(&self) -> usize {
         match &self.action {
             Action::Test(arguments) => arguments.threads(),
@@ -130,7 +131,7 @@ pub(super) async fn run(arguments: &DetectionsArguments) -> Result<Outcome> {
     }
 }
 
-/// Writes the pages, and takes away those that it wrote of detections that are there no more.
+/// Writes the pages, and deletes earlier pages of detections that no longer exist.
 async fn write_docs(arguments: &DocsArguments) -> Result<Outcome> {
     let pages = pages(arguments.known.for_trial().await?.0.detections)?;
     let dir = &arguments.dir;
@@ -149,6 +150,6 @@ async fn write_docs(arguments: &DocsArguments) -> Result<Outcome> {
         let path = dir.join(&page.name);
         std::fs::write(&path, &page.text).map_err(Error::io(format!("writing {}", path.display())))?;
     }
-    println!("{} pages in {}", pages.len(), dir.display());
+    println!("wrote {} pages to {}", pages.len(), dir.display());
     Ok(Outcome::Done)
 }

@@ -10,13 +10,13 @@ use hindcast_common::{Error, Result};
 use super::super::Outcome;
 use crate::own_detections::{OwnFiles, read_folders};
 
-/// The files of a skeleton, by name; `{{id}}` stands for the detection's id.
+/// The files of a new detection by name; `{{id}}` stands for its id.
 const FILES: [(&str, &str); 3] = [
     ("detection.toml", include_str!("../../../data/skeleton/detection.toml")),
     ("query.sql", include_str!("../../../data/skeleton/query.sql")),
     ("cases.toml", include_str!("../../../data/skeleton/cases.toml")),
 ];
-/// What stands for the id in them.
+/// The placeholder for the id.
 const ID: &str = "{{id}}";
 
 /// Arguments of `hindcast detections new`.
@@ -24,7 +24,7 @@ const ID: &str = "{{id}}";
 pub(super) struct NewArguments {
     /// Name of the detection and of its table: lower-case letters, digits and _
     id: String,
-    /// Folder of detections that its folder is written into
+    /// Folder of detections in which the folder of the new one is created
     #[arg(long, default_value = "detections", value_name = "DIR")]
     dir: PathBuf,
 }
@@ -32,7 +32,7 @@ pub(super) struct NewArguments {
 /// Runs the command.
 pub(super) async fn run(arguments: &NewArguments) -> Result<Outcome> {
     let id = &arguments.id;
-    // Whether the name will do is what the loader says of it.
+    // The loader checks the name.
     let mut files = OwnFiles::default();
     for (name, text) in texts(id) {
         let path = format!("{id}/{name}");
@@ -43,7 +43,7 @@ pub(super) async fn run(arguments: &NewArguments) -> Result<Outcome> {
 
     let folder = arguments.dir.join(id);
     if folder.exists() {
-        return Err(Error::Config(format!("{} is there already", folder.display())));
+        return Err(Error::Config(format!("{} exists already", folder.display())));
     }
     std::fs::create_dir_all(&folder).map_err(Error::io(format!("creating {}", folder.display())))?;
     for (name, text) in texts(id) {
@@ -51,15 +51,15 @@ pub(super) async fn run(arguments: &NewArguments) -> Result<Outcome> {
         std::fs::write(&path, text).map_err(Error::io(format!("writing {}", path.display())))?;
     }
     let dir = arguments.dir.display();
-    println!("{} holds detection.toml, query.sql and cases.toml", folder.display());
-    // What is beside it may have its name in another folder.
+    println!("created detection.toml, query.sql and cases.toml in {}", folder.display());
+    // Another detection in the folder may have the same name.
     let others = read_folders(&[Location::parse(&dir.to_string())?]).await?;
     if let Err(error) = others.replacing().load() {
-        println!("beside it something is wrong: {error}");
+        println!("the other detections in this folder have an error: {error}");
     }
-    println!("check it:   hindcast detections lint {dir}");
-    println!("test it:    hindcast detections test {id} --detections {dir}");
-    println!("use it:     hindcast scan --lake LAKE --detections {dir}");
+    println!("check:  hindcast detections lint {dir}");
+    println!("test:   hindcast detections test {id} --detections {dir}");
+    println!("use:    hindcast scan --lake LAKE --detections {dir}");
     Ok(Outcome::Done)
 }
 
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_skeleton_passes_its_own_checks_and_cases() {
+    async fn a_new_detection_passes_its_checks_and_cases() {
         let mut files = OwnFiles::default();
         for (name, text) in texts("mine") {
             let path = format!("mine/{name}");

@@ -30,35 +30,35 @@ use crate::own_detections::{DetectionPolicy, OwnFiles};
 use crate::scan::{RunOptions, ScanResult, Summary, prepare, run_plan};
 use crate::terminal;
 
-/// Entities shown of a detection.
+/// Entities shown per detection.
 const SHOWN_ENTITIES: usize = 10;
 
 /// Arguments of `hindcast detections test`.
 #[derive(Debug, Args)]
 pub(super) struct TestArguments {
-    /// Which detections; your own, or all if there are none, if none is given
+    /// Ids of the detections [default: your own, or all if you have none]
     ids: Vec<String>,
     #[command(flatten)]
     known: KnownArguments,
-    /// With --lake: first instant, a date or RFC 3339, UTC
+    /// With --lake: start of the window, a date or an RFC 3339 time, in UTC
     #[arg(long, value_name = "T", conflicts_with = "last", requires = "lake")]
     from: Option<String>,
-    /// With --lake: first instant after the window
+    /// With --lake: end of the window (exclusive)
     #[arg(long, value_name = "T", conflicts_with = "last", requires = "lake")]
     to: Option<String>,
-    /// With --lake: this long, back from the newest row, such as 7d
+    /// With --lake: length of a window that ends at the newest row, such as 7d
     #[arg(long, value_name = "SPAN", requires = "lake")]
     last: Option<String>,
-    /// With --lake: where addresses are
+    /// With --lake: location database
     #[arg(long, value_name = "FILE.mmdb", requires = "lake")]
     geoip: Option<PathBuf>,
-    /// With --lake: where rollups are kept [default: the user's cache folder]
+    /// With --lake: location of the rollups [default: the user's cache folder]
     #[arg(long, value_name = "URL", requires = "lake")]
     state: Option<String>,
-    /// With --lake: keep no rollups and use none from earlier
+    /// With --lake: don't use rollups of earlier scans, and don't store new ones
     #[arg(long, conflicts_with = "state", requires = "lake")]
     no_cache: bool,
-    /// Threads [default: one a processor]
+    /// Threads [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Memory for grouping, sorting and joining
@@ -70,12 +70,12 @@ pub(super) struct TestArguments {
 }
 
 impl TestArguments {
-    /// Threads of the whole process.
+    /// Threads of the process.
     pub(super) fn threads(&self) -> usize {
         self.threads.map_or_else(available_threads, usize::from)
     }
 
-    /// Says what is wrong with a file in the form that editors read.
+    /// Prints the error of a file in a form that editors parse.
     fn refuse(&self, error: Error) -> Result<Outcome> {
         if self.json {
             return Err(error);
@@ -84,7 +84,7 @@ impl TestArguments {
         Ok(Outcome::BadArguments)
     }
 
-    /// The detections that are asked for.
+    /// The requested detections.
     fn wanted(&self, config: &Config) -> Result<Vec<&'static Analysis>> {
         if !self.ids.is_empty() {
             return self.ids.iter().map(|id| named(config, id)).collect();
@@ -103,7 +103,7 @@ pub(super) async fn run(arguments: &TestArguments) -> Result<Outcome> {
     };
     let wanted = arguments.wanted(&config)?;
     match &arguments.known.lake {
-        Some(lake) => look_at(arguments, lake, &wanted).await,
+        Some(lake) => find_in_lake(arguments, lake, &wanted).await,
         None => run_cases(arguments, &config, &wanted, &files).await,
     }
 }
@@ -153,17 +153,21 @@ struct Found {
     /// Rows of its table.
     rows: usize,
     findings: usize,
-    /// By UTC day of their first instant; days without findings are left out.
+    /// Findings by the UTC day on which they were first seen; days without findings are omitted.
     by_day: BTreeMap<String, usize>,
     by_severity: BTreeMap<&'static str, usize>,
-    /// Those that most findings name, with how many do.
+    /// The entities with the most findings, and their numbers.
     entities: Vec<(String, usize)>,
-    /// Why it did not run; absent where it did.
+    /// Why the detection did not run; absent if it did.
     not_run: Option<String>,
 }
 
-/// Scans the lake with these detections alone.
-async fn look_at(arguments: &TestArguments, lake: &str, wanted: &[&'static Analysis]) -> Result<Outcome> {
+/// Scans the lake with only these detections.
+async fn find_in_lake(
+    arguments: &TestArguments,
+    lake: &str,
+    wanted: &[&'static Analysis],
+) -> Result<Outcome> {
     let result = scan(arguments, lake, wanted).await?;
     let summary = &result.report.summary;
     let found: Vec<Found> = wanted.iter().map(|analysis| found(analysis, &result)).collect();
@@ -260,7 +264,7 @@ fn days_of(summary: &Summary) -> f64 {
 
 fn print(found: &Found, days: f64) {
     if let Some(reason) = &found.not_run {
-        println!("{}: it did not run: {reason}", found.detection);
+        println!("{}: did not run: {reason}", found.detection);
         return;
     }
     let each_day = found.findings as f64 / days;
