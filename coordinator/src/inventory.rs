@@ -155,7 +155,7 @@ pub async fn delete(root: &Location, table: &str) -> Result<Option<u64>> {
 /// The files of a table that has a date folder.
 ///
 /// # Errors
-/// [`Error::Config`] if the lake has no such table, or has a log; [`Error::Storage`] if a listing fails.
+/// [`Error::Config`] if the lake has no such table, or the table has a transaction log; [`Error::Storage`] if a listing fails.
 pub async fn existing(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
     let found = found(root, table).await?;
     if found.is_empty() { Err(absent(root, table)) } else { Ok(found) }

@@ -34,14 +34,14 @@ const OPERATIONS: [&str; 12] = [
     "Update conditional access policy",
 ];
 
-/// The actors and targets ordinary rows choose from, as JSON texts.
+/// Actors and targets of ordinary rows, as JSON texts.
 pub(crate) struct Directory {
     actors: Vec<String>,
     targets: Vec<String>,
 }
 
 impl Directory {
-    /// The same actors and targets for the same seed.
+    /// The actors and targets for a seed.
     pub(crate) fn new(seed: u64, world: &World) -> Self {
         let mut rng = SeededRng::new(seed, 0, "directory");
         let mut actors: Vec<String> = (0..60).map(|_| actor(&rng.pick(&world.hosts).account)).collect();
@@ -51,17 +51,17 @@ impl Directory {
     }
 }
 
-/// `InitiatedBy` of an account, as the directory writes it.
+/// `InitiatedBy` for an account, as the directory writes it.
 pub(crate) fn actor(account: &str) -> String {
     json!({"user": {"userPrincipalName": format!("{account}@corp.example"), "ipAddress": ""}}).to_string()
 }
 
-/// `TargetResources` of one thing, as the directory writes it.
+/// `TargetResources` for one resource, as the directory writes it.
 pub(crate) fn target(kind: &str, name: &str) -> String {
     json!([{"type": kind, "displayName": name}]).to_string()
 }
 
-/// One day's ordinary rows of AuditLogs.
+/// The ordinary rows of AuditLogs for one day.
 pub(crate) struct AuditDay<'a> {
     pub(crate) world: &'a World,
     pub(crate) directory: &'a Directory,

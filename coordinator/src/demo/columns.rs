@@ -1,4 +1,4 @@
-//! Column-wise assembly of the demo tables: the kinds of column, and a macro that makes a table's row and builders.
+//! Builds the demo tables by column: column types, and a macro that defines a table's row and builders.
 
 use arrow::array::{
     ArrayBuilder, ArrayRef, Int32Builder, Int64Builder, RecordBatch, StringBuilder,
@@ -7,39 +7,39 @@ use arrow::array::{
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 
-/// Rows held as Arrow arrays before they are encoded. Encoding goes column by column, so a long batch keeps one
-/// column's dictionary in the processor's cache; measured, a third faster than batches of 4,096, and no slower than more.
+/// Rows per Arrow batch. Encoding goes column by column, so a long batch keeps one column's dictionary in the processor's
+/// cache. Measured: a third faster than batches of 4,096, and larger batches are not faster.
 pub(crate) const BATCH_ROWS: usize = 65_536;
-/// Bytes a text has, about.
+/// Expected bytes per text.
 const TEXT_BYTES: usize = 20;
 
-/// The columns of one table being filled.
+/// The columns of one table while it is filled.
 pub(crate) trait TableColumns {
-    /// A row that owns its texts, as the planted ones do.
+    /// A row that owns its texts, such as a planted row.
     type Planted;
 
     fn schema() -> SchemaRef;
     fn empty() -> Self;
     fn push_planted(&mut self, row: &Self::Planted);
-    /// Takes the rows added so far, leaving the columns empty.
+    /// Takes the rows added so far, and leaves the columns empty.
     fn take_batch(&mut self) -> Result<RecordBatch, ArrowError>;
 }
 
-/// The ordinary rows of one table's day, made on demand.
+/// The ordinary rows of one day of a table, generated on demand.
 pub(crate) trait OrdinaryRows {
     type Columns: TableColumns;
 
-    /// Adds the row of this number (0-based within the day).
+    /// Adds the row with this number (0-based within the day).
     fn push(&mut self, number: u64, columns: &mut Self::Columns);
 }
 
-/// A planted row's moment, which decides the day it is written to.
+/// The time of a planted row, which decides the day it is written to.
 pub(crate) trait Timed {
     /// Microseconds since 1970 UTC.
     fn time_us(&self) -> i64;
 }
 
-/// How one kind of column is held in a row of texts `T` and in an Arrow array.
+/// How a column type is stored in a row with texts `T` and in an Arrow array.
 pub(crate) trait Kind {
     type Value<T>;
     type Builder;
@@ -50,13 +50,13 @@ pub(crate) trait Kind {
     fn finish(builder: &mut Self::Builder) -> ArrayRef;
 }
 
-/// A moment in microseconds since 1970 UTC.
+/// A time in microseconds since 1970 UTC.
 pub(crate) struct Time;
-/// A text that may be missing.
+/// A nullable text.
 pub(crate) struct Text;
-/// A 32-bit number that may be missing.
+/// A nullable 32-bit number.
 pub(crate) struct Port;
-/// A 64-bit number that may be missing.
+/// A nullable 64-bit number.
 pub(crate) struct Count;
 
 impl Kind for Time {
@@ -138,14 +138,14 @@ impl Kind for Count {
     }
 }
 
-/// Finishes a builder and puts an empty one of full capacity in its place: grown anew for every batch, the arrays
-/// would be copied several times over.
+/// Finishes a builder, and replaces it by an empty one with full capacity: builders that grow again for each batch
+/// would copy their arrays several times.
 fn finish_in_place<B: ArrayBuilder>(builder: &mut B, empty: B) -> ArrayRef {
     ArrayBuilder::finish(&mut std::mem::replace(builder, empty))
 }
 
-/// Makes a table: `Row<T>` (a row whose texts are of type `T`) and `Columns` (its builders), in the order given.
-/// The first column is the time and is called `time` in the row.
+/// Defines a table: `Row<T>` (a row with texts of type `T`) and `Columns` (its builders), in the given order. The first
+/// column is the time and is named `time` in the row.
 macro_rules! table {
     ($(#[$doc:meta])* $row:ident, $columns:ident {
         time: $time_name:literal, $($field:ident: $kind:ident = $name:literal),* $(,)?
@@ -158,7 +158,7 @@ macro_rules! table {
             $(pub(crate) $field: <$kind as $crate::demo::columns::Kind>::Value<T>,)*
         }
 
-        /// The table's columns being filled.
+        /// The table's columns while they are filled.
         pub(crate) struct $columns {
             time: <$crate::demo::columns::Time as $crate::demo::columns::Kind>::Builder,
             $($field: <$kind as $crate::demo::columns::Kind>::Builder,)*

@@ -1,32 +1,33 @@
-//! Command lines of ordinary processes, made from templates: many look like staging to a pattern without care.
+//! Command lines of ordinary processes, generated from templates. A careless pattern takes many of them for staging.
 
 use super::rng::SeededRng;
 
-/// A process as the endpoint table shows it.
+/// A process as in the endpoint table.
 pub(crate) struct Command {
     pub(crate) line: String,
     pub(crate) parent: &'static str,
     pub(crate) file: &'static str,
 }
 
-/// All command lines ordinary rows choose from.
+/// Command lines of ordinary rows.
 pub(crate) struct Commands {
     pub(crate) windows: Vec<Command>,
     pub(crate) linux: Vec<Command>,
-    /// Storage tools at harmless work.
+    /// Harmless uses of storage tools.
     pub(crate) storage_tools: Vec<Command>,
     /// Archives created by the allowed account or device.
     pub(crate) windows_backups: Vec<Command>,
     pub(crate) linux_backups: Vec<Command>,
-    /// Archives created by commands that are themselves on the allow-list.
+    /// Archives created by commands on the allow-list.
     pub(crate) windows_allowed: Vec<Command>,
     pub(crate) linux_allowed: Vec<Command>,
 }
 
-/// Parent, file and command line, in which `{w}` becomes a word and `{n}` a number.
+/// Parent, file and command line, in which `{w}` stands for a word and `{n}` for a number.
 type Template = (&'static str, &'static str, &'static str);
 
-// "start", "library", "target" and "archive" hit the notebook's bare substrings; none of these creates an archive.
+// "start", "library", "target" and "archive" match the notebook's plain substrings, but none of these commands creates
+// an archive.
 const WINDOWS: [Template; 26] = [
     ("services.exe", "svchost.exe", r"C:\Windows\System32\svchost.exe -k netsvcs -p -s {w}svc{n}"),
     (
@@ -156,7 +157,7 @@ const WORDS: [&str; 18] = [
 ];
 
 impl Commands {
-    /// The same commands for the same seed.
+    /// The commands for a seed.
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = SeededRng::new(seed, 0, "commands");
         Self {
@@ -171,7 +172,7 @@ impl Commands {
     }
 }
 
-/// Every template `times` times over, by turns.
+/// Each template `times` times, in turns.
 fn expand(templates: &[Template], times: usize, rng: &mut SeededRng) -> Vec<Command> {
     let mut commands = Vec::with_capacity(templates.len() * times);
     for _ in 0..times {

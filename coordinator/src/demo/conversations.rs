@@ -1,29 +1,29 @@
-//! Who talks to which external address when: a few conversations a source and day, each in bursts, as people browse.
+//! Conversations of sources with external addresses: a few per source and day, each in bursts, as people browse.
 
 use super::rng::{Quantiles, SeededRng, mix};
 use super::world::World;
 
-/// Bursts of sessions a conversation has in a day.
+/// Bursts of sessions per conversation and day.
 const BURSTS: usize = 3;
-/// Rows of a source and day that make one conversation.
+/// Rows per conversation of a source and day.
 const ROWS_PER_CONVERSATION: u64 = 12;
 
-/// The day's conversations of all sources.
+/// The conversations of all sources on one day.
 ///
-/// Sessions of a pair come in bursts whose gaps span orders of magnitude. Evenly random moments would give pairs of
-/// few sessions low jitter by chance, and the lake thousands of accidental beacons.
+/// Sessions of a pair come in bursts whose gaps span orders of magnitude. Uniformly random times would by chance give
+/// low jitter to pairs with few sessions, and the lake thousands of accidental beacons.
 pub(crate) struct Conversations {
     per_source: usize,
-    /// By source and conversation: the position of the peer among the external ones.
+    /// By source and conversation: index of the external peer.
     peers: Vec<u32>,
     /// By source, conversation and burst: microseconds after midnight.
     bursts: Vec<i64>,
-    /// Microseconds from the start of a burst to one of its sessions.
+    /// Distribution of the microseconds from the start of a burst to a session.
     offsets: Quantiles,
 }
 
 impl Conversations {
-    /// The conversations of a day on which external sessions make `external_rows` rows.
+    /// The conversations of a day with `external_rows` rows of external sessions.
     pub(crate) fn new(world: &World, external_rows: u64, rng: &mut SeededRng) -> Self {
         let sources = world.hosts.len() + world.unmanaged.len();
         let per_source = (external_rows / sources as u64 / ROWS_PER_CONVERSATION).clamp(1, 400) as usize;
@@ -35,11 +35,11 @@ impl Conversations {
         Self { per_source, peers, bursts, offsets: Quantiles::log_uniform(0.3e6, 2_400e6) }
     }
 
-    /// A peer (position among the external ones) and moment (microseconds after midnight) of a session of `source`.
+    /// The external peer (index) and the time (microseconds after midnight) of a session of `source`.
     #[inline]
     pub(crate) fn pick(&self, source: usize, bits: u64, rng: &mut SeededRng) -> (usize, i64) {
         let share = (bits >> 40) as f64 / 16_777_216.0;
-        // Squared: a source's first conversations take most of its sessions.
+        // Squared, so that a source's first conversations have most of its sessions.
         let conversation = source * self.per_source + (share * share * self.per_source as f64) as usize;
         let burst = conversation * BURSTS + (mix(bits) % BURSTS as u64) as usize;
         let moment = self.bursts[burst] + self.offsets.at(rng.bits() as u32) as i64;

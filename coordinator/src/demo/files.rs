@@ -22,10 +22,10 @@ table! {
 pub(crate) const TABLE: &str = "DeviceFileEvents";
 const ACTIONS: [&str; 4] = ["FileCreated", "FileModified", "FileModified", "FileRenamed"];
 
-/// Folder (ending in its separator) and file name, in which `{u}` becomes a user and `{n}` a number.
+/// Folder (with trailing separator) and file name, in which `{u}` stands for a user and `{n}` for a number.
 type Template = (&'static str, &'static str);
 
-// No archive in a temp, staging or backup folder, so that each such file in the lake is a planted one.
+// There are no archives in temp, staging or backup folders, so that each such file in the lake is planted.
 const WINDOWS: [Template; 14] = [
     (r"C:\Users\{u}\Documents\", "report-{n}.docx"),
     (r"C:\Users\{u}\Documents\", "budget-{n}.xlsx"),
@@ -59,7 +59,7 @@ struct Document {
     folder: String,
 }
 
-/// All files ordinary rows choose from.
+/// Files of ordinary rows.
 pub(crate) struct Documents {
     windows: Vec<Document>,
     linux: Vec<Document>,
@@ -68,7 +68,7 @@ pub(crate) struct Documents {
 }
 
 impl Documents {
-    /// The same files for the same seed.
+    /// The files for a seed.
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = SeededRng::new(seed, 0, "documents");
         Self {
@@ -92,10 +92,10 @@ fn expand(templates: &[Template], times: usize, rng: &mut SeededRng) -> Vec<Docu
     documents
 }
 
-/// One day's ordinary rows of DeviceFileEvents.
+/// The ordinary rows of DeviceFileEvents for one day.
 pub(crate) struct FileDay<'a> {
     pub(crate) world: &'a World,
-    /// Hosts of planted attacks, which do ordinary things too.
+    /// Hosts of planted attacks, which also have ordinary rows.
     pub(crate) victims: &'a [Host],
     pub(crate) documents: &'a Documents,
     pub(crate) rng: SeededRng,

@@ -1,4 +1,4 @@
-//! The table CommonSecurityLog: its columns, and the ordinary sessions a firewall logs on a working day.
+//! The table CommonSecurityLog: its columns, and the ordinary sessions that a firewall logs on a working day.
 
 use super::columns::{Count, OrdinaryRows, Port, Text, table};
 use super::conversations::Conversations;
@@ -37,12 +37,12 @@ table! {
 
 /// The table's name, which is its folder in the lake.
 pub(crate) const TABLE: &str = "CommonSecurityLog";
-/// The vendor the firewall suite looks at.
+/// The vendor that the firewall suite analyses.
 pub(crate) const PALO_ALTO: (&str, &str) = ("Palo Alto Networks", "PAN-OS");
 const OTHER_VENDORS: [(&str, &str); 3] =
     [("Fortinet", "Fortigate"), ("Cisco", "ASA"), ("Check Point", "VPN-1 & FireWall-1")];
 const FIREWALLS: [&str; 5] = ["pa-edge-01", "pa-edge-02", "pa-core-01", "pa-branch-01", "pa-branch-02"];
-/// Application, protocol and port of sessions to the outside.
+/// Application, protocol and port of external sessions.
 const WEB: [(&str, &str, i32); 8] = [
     ("ssl", "tcp", 443),
     ("ssl", "tcp", 443),
@@ -53,7 +53,7 @@ const WEB: [(&str, &str, i32); 8] = [
     ("smtp", "tcp", 25),
     ("web-browsing", "tcp", 8443),
 ];
-/// Application, protocol and port of sessions inside.
+/// Application, protocol and port of internal sessions.
 const INTERNAL: [(&str, &str, i32); 10] = [
     ("ms-ds-smbv3", "tcp", 445),
     ("ldap", "tcp", 389),
@@ -66,7 +66,7 @@ const INTERNAL: [(&str, &str, i32); 10] = [
     ("netbios-ns", "udp", 137),
     ("smtp", "tcp", 587),
 ];
-/// Activity and message of what the threat engine reports.
+/// Activity and message of reports of the threat engine.
 const THREATS: [(&str, Option<&str>); 7] = [
     ("url", None),
     ("url", None),
@@ -90,7 +90,7 @@ impl SessionSizes {
     }
 }
 
-/// One day's ordinary rows of CommonSecurityLog.
+/// The ordinary rows of CommonSecurityLog for one day.
 pub(crate) struct FirewallDay<'a> {
     pub(crate) world: &'a World,
     pub(crate) sizes: &'a SessionSizes,
@@ -125,7 +125,7 @@ impl OrdinaryRows for FirewallDay<'_> {
 }
 
 impl<'a> FirewallDay<'a> {
-    /// Sources are managed hosts and a few addresses without a name; the same bits name the source of a conversation.
+    /// Sources are managed hosts and a few addresses without a name. The same bits choose the source of a conversation.
     fn set_source(&mut self, row: &mut FirewallRow<&'a str>, bits: u32) {
         let hosts = &self.world.hosts;
         let source = scale(bits, hosts.len() + self.world.unmanaged.len());
@@ -136,7 +136,7 @@ impl<'a> FirewallDay<'a> {
         row.source_port = Some(49_152 + (self.rng.bits() & 0x3FFF) as i32);
     }
 
-    /// Makes a managed host the source.
+    /// Sets a managed host as the source.
     pub(crate) fn set_host(&self, row: &mut FirewallRow<&'a str>, host: &'a Host) {
         row.source_address = Some(&host.address);
         row.source_host = Some(&host.full_name);
@@ -159,7 +159,7 @@ impl<'a> FirewallDay<'a> {
             row.request_url = Some(&peer.url);
         }
         self.set_sizes(row);
-        // The uploads people make: rare, and well below what is planted.
+        // Uploads of people: rare, and much smaller than planted ones.
         if bits >> 5 & 0x7FF == 0 {
             row.sent_bytes = Some(self.rng.between(500_001, 2_000_000));
         }
@@ -179,7 +179,7 @@ impl<'a> FirewallDay<'a> {
         let application = if bits & 3 == 0 { "dns-base" } else { "dns" };
         set_application(row, (application, "udp", 53), "Internal");
         if bits >> 2 & 31 == 0 {
-            // The two internal resolvers ask the public ones.
+            // The two internal resolvers query the public ones.
             self.set_host(row, &self.world.hosts[KEPT_HOSTS + (bits >> 8 & 1) as usize]);
             row.destination_address = Some(*self.rng.pick(&PUBLIC_RESOLVERS));
             row.direction = Some("Outbound");
@@ -225,7 +225,7 @@ impl<'a> FirewallDay<'a> {
         }
     }
 
-    /// What real logs leave out: a destination, the byte counts, a port.
+    /// Removes fields that real logs omit: a destination, the byte counts, a port.
     fn set_gaps(&mut self, row: &mut FirewallRow<&'a str>) {
         let bits = self.rng.bits() & 0xFFF;
         match bits {
@@ -256,7 +256,7 @@ impl<'a> FirewallDay<'a> {
     }
 }
 
-/// Fills in an ordinary TRAFFIC row; `share` (0-1023) decides its action.
+/// Fills an ordinary TRAFFIC row; `share` (0-1023) decides its action.
 pub(crate) fn set_traffic(row: &mut FirewallRow<&str>, share: u32) {
     let (activity, action, simplified) = match share {
         0..8 => ("deny", "deny", "Blocked"),
@@ -277,13 +277,13 @@ fn set_management_event(row: &mut FirewallRow<&str>, class: &'static str, activi
     row.severity = Some("1");
 }
 
-/// Makes a peer the destination.
+/// Sets a peer as the destination.
 pub(crate) fn set_peer<'a>(row: &mut FirewallRow<&'a str>, peer: &'a Peer) {
     row.destination_address = Some(&peer.address);
     row.destination_host = Some(&peer.name);
 }
 
-/// Fills in application, protocol and port, and the direction.
+/// Fills application, protocol, port and direction.
 pub(crate) fn set_application(
     row: &mut FirewallRow<&str>,
     (application, protocol, port): (&'static str, &'static str, i32),

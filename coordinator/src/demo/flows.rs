@@ -1,4 +1,4 @@
-//! The table AzureNetworkAnalytics_CL: hourly flows of the company's machines in the cloud.
+//! The table AzureNetworkAnalytics_CL: hourly flows of the company's cloud machines.
 
 use super::columns::{Count, OrdinaryRows, Port, Text, Time, table};
 use super::rng::{SeededRng, scale};
@@ -28,7 +28,7 @@ table! {
 
 /// The table's name, which is its folder in the lake.
 pub(crate) const TABLE: &str = "AzureNetworkAnalytics_CL";
-/// Name and address of the machines; people reach the first three from outside.
+/// Names and addresses of the machines. People reach the first three from outside.
 pub(crate) const MACHINES: [(&str, &str); 6] = [
     ("vm-web-01", "10.200.0.4"),
     ("vm-web-02", "10.200.0.5"),
@@ -38,18 +38,18 @@ pub(crate) const MACHINES: [(&str, &str); 6] = [
     ("vm-db-01", "10.200.2.4"),
 ];
 const MACHINES_REACHED: usize = 3;
-/// Public addresses of the cloud's own services.
+/// Public addresses of the cloud's services.
 const CLOUD_SERVICES: [&str; 5] =
     ["191.239.80.10", "191.239.80.22", "191.239.81.7", "191.239.96.40", "191.239.96.41"];
-/// Protocols and port of what machines ask of others.
+/// Protocols and ports of external connections of machines.
 const OUTWARD: [(&str, &str, i32); 4] =
     [("T", "https", 443), ("T", "https", 443), ("T", "http", 80), ("U", "ntp", 123)];
-/// Protocols and port of what they ask of each other.
+/// Protocols and ports of connections between machines.
 const INSIDE: [(&str, &str, i32); 3] =
     [("T", "ms-sql-s", 1433), ("T", "microsoft-ds", 445), ("T", "https", 443)];
 const MINUTE_US: i64 = 60_000_000;
 
-/// One day's ordinary rows of AzureNetworkAnalytics_CL.
+/// The ordinary rows of AzureNetworkAnalytics_CL for one day.
 pub(crate) struct FlowDay<'a> {
     pub(crate) world: &'a World,
     pub(crate) rng: SeededRng,
@@ -62,7 +62,7 @@ impl OrdinaryRows for FlowDay<'_> {
 
     fn push(&mut self, _number: u64, columns: &mut FlowColumns) {
         let time = self.midnight_us + self.world.working_day.at(self.rng.bits() as u32) as i64;
-        // Flows are summed up over an hour and logged some time after it.
+        // Flows are aggregated over an hour and logged some time later.
         let flow_end = time - self.rng.between(20 * MINUTE_US, 80 * MINUTE_US);
         let flow_start = flow_end - self.rng.between(0, 55 * MINUTE_US);
         let bits = self.rng.bits();
@@ -123,7 +123,7 @@ impl FlowDay<'_> {
     }
 }
 
-/// Makes a row one of `flows` flows over TLS from an address outside to the machine at `place`.
+/// Fills a row with `flows` TLS flows from an external address to the machine at index `place`.
 fn set_inbound<'row>(row: &mut FlowRow<&'row str>, place: usize, external: &'row str, flows: i64) {
     let (machine, address) = MACHINES[place];
     row.machine = Some(machine);
@@ -146,7 +146,7 @@ fn set_protocol(
     row.direction = Some(direction);
 }
 
-/// Adds a row; `public` are its public addresses where they are more than the external one.
+/// Adds a row. `public` are its public addresses if there are others than the external one.
 fn push(columns: &mut FlowColumns, row: FlowRow<&str>, public: Option<&str>) {
     let alone = row.external_address.map(|address| format!(r#"["{address}"]"#));
     columns.push(&FlowRow { public_addresses: public.or(alone.as_deref()), ..row });

@@ -15,7 +15,7 @@ use super::{DemoError, DemoOptions, midnight_us};
 /// The file's name in the lake.
 pub(crate) const FILE: &str = "geoip.mmdb";
 
-/// What the database says of a network, with the names and nesting of MaxMind's City databases.
+/// The record of a network, with the names and nesting of MaxMind's City databases.
 #[derive(Serialize)]
 struct Record {
     city: City,
@@ -51,7 +51,7 @@ impl Record {
     }
 }
 
-/// Writes `OUT/geoip.mmdb`. It is dated with the lake's first day, so that equal options give equal bytes.
+/// Writes `OUT/geoip.mmdb`. Its build date is the lake's first day, so that equal options give equal bytes.
 pub(crate) fn write(options: &DemoOptions) -> Result<(), DemoError> {
     let path: &Path = &options.out.join(FILE);
     let bytes = database(options).map_err(|source| DemoError::Location { path: path.to_owned(), source })?;

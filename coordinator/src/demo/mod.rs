@@ -1,6 +1,7 @@
-//! The demo lake: made-up logs of a made-up company with planted attacks and look-alikes, and the truth about them.
+//! The demo lake: generated logs of a fictional company with planted attacks and look-alikes, and the ground truth
+//! about them.
 //!
-//! Equal options give equal bytes. Ordinary rows are made day by day and never held; planted rows are all held.
+//! Equal options give equal bytes. Ordinary rows are generated day by day and not held in memory; planted rows are.
 
 mod audit;
 mod columns;
@@ -34,25 +35,25 @@ use arrow::error::ArrowError;
 use chrono::{DateTime, Days, NaiveDate};
 use parquet::errors::ParquetError;
 
-/// What lake to make.
+/// Options of a demo lake.
 #[derive(Clone, Debug)]
 pub struct DemoOptions {
-    /// Folder of the lake; made where it is missing, and empty otherwise.
+    /// Folder of the lake. It is created if it does not exist, and must be empty otherwise.
     pub out: PathBuf,
-    /// Days from `start` on.
+    /// Number of days from `start` on.
     pub days: u32,
-    /// Ordinary rows a day in all tables together; planted rows come on top.
+    /// Ordinary rows per day in all tables together, without planted rows.
     pub rows_per_day: u64,
-    /// Chooses among lakes of the same size.
+    /// Seed of all random choices.
     pub seed: u64,
     /// The first day.
     pub start: NaiveDate,
 }
 
-/// What was made.
+/// What was generated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DemoSummary {
-    /// Rows of all tables, the planted ones too.
+    /// Rows of all tables, including planted ones.
     pub rows: u64,
     /// Parquet files.
     pub files: u64,
@@ -62,7 +63,7 @@ pub struct DemoSummary {
     pub planted: u64,
 }
 
-/// Why no lake was made.
+/// Why no lake was generated.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// A file or folder could not be read or written.
@@ -70,15 +71,15 @@ pub enum DemoError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Rows could not be put together.
-    #[error("cannot make the rows of {}: {source}", path.display())]
+    /// Rows could not be built.
+    #[error("cannot build the rows of {}: {source}", path.display())]
     Arrow {
         /// The file they were for.
         path: PathBuf,
-        /// What Arrow said.
+        /// Arrow's error.
         source: ArrowError,
     },
     /// Rows could not be encoded.
@@ -86,29 +87,29 @@ pub enum DemoError {
     Parquet {
         /// The file they were for.
         path: PathBuf,
-        /// What the Parquet writer said.
+        /// The Parquet writer's error.
         source: ParquetError,
     },
-    /// The location database could not be put together.
+    /// The location database could not be built.
     #[error("cannot make {}: {source}", path.display())]
     Location {
         /// The file it is written to.
         path: PathBuf,
-        /// What its writer said.
+        /// Its writer's error.
         source: mmdb_writer::Error,
     },
-    /// The folder holds something already.
+    /// The folder is not empty.
     #[error("{} exists and is not empty", path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,
     },
-    /// The days go past what a calendar holds.
+    /// The days exceed the range of dates.
     #[error("{days} days from {start} are beyond the calendar")]
     BeyondCalendar {
         /// The first day.
         start: NaiveDate,
-        /// Days asked for.
+        /// Requested days.
         days: u32,
     },
 }
@@ -126,14 +127,14 @@ impl DemoError {
 /// Microseconds of a day.
 const DAY_US: i64 = 86_400_000_000;
 
-/// Writes the lake, its location database, and `truth.json`, which comes last and so marks a finished lake.
+/// Writes the lake, its location database, and `truth.json`, which is last and so marks a finished lake.
 ///
 /// `on_day` is called after each finished day with its date and rows.
 pub fn generate(
     options: &DemoOptions,
     on_day: &mut dyn FnMut(NaiveDate, u64),
 ) -> Result<DemoSummary, DemoError> {
-    // One day more than is written: the end of the last day must have a date too.
+    // One day more than is written, because the end of the last day needs a date too.
     let dates: Option<Vec<NaiveDate>> =
         (0..=u64::from(options.days)).map(|day| options.start.checked_add_days(Days::new(day))).collect();
     let dates = dates.ok_or(DemoError::BeyondCalendar { start: options.start, days: options.days })?;

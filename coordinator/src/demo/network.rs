@@ -1,4 +1,5 @@
-//! The table DeviceNetworkEvents: connections of managed hosts, each host's bytes an hour steady day and night.
+//! The table DeviceNetworkEvents: connections of managed hosts. Each host sends a steady number of bytes per hour, day
+//! and night.
 
 use super::columns::{Count, OrdinaryRows, Port, Text, table};
 use super::rng::{Quantiles, SeededRng, scale};
@@ -22,7 +23,7 @@ table! {
 
 /// The table's name, which is its folder in the lake.
 pub(crate) const TABLE: &str = "DeviceNetworkEvents";
-/// Storage hosts that backup and synchronisation agents talk to by day and night.
+/// Storage hosts that backup and synchronisation agents connect to day and night.
 const STORAGE_HOSTS: [&str; 5] = [
     "corpbackup01.blob.core.windows.net",
     "corpsync.blob.core.windows.net",
@@ -30,7 +31,7 @@ const STORAGE_HOSTS: [&str; 5] = [
     "corp-logs.s3.eu-west-1.amazonaws.com",
     "storage.googleapis.com",
 ];
-/// Workstations sleep little: the hours differ by less than a factor of two.
+/// Workstations are rarely idle: the hours differ by less than a factor of two.
 const MILD_DAY: [f64; 24] = [
     0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.3, 1.2, 1.2, 1.3, 1.3, 1.2, 1.1, 1.0, 0.9, 0.9,
     0.8, 0.8, 0.8,
@@ -38,22 +39,22 @@ const MILD_DAY: [f64; 24] = [
 const ACTIONS: [&str; 4] =
     ["ConnectionSuccess", "ConnectionSuccess", "ConnectionSuccess", "HttpConnectionInspected"];
 
-/// One day's ordinary rows of DeviceNetworkEvents.
+/// The ordinary rows of DeviceNetworkEvents for one day.
 ///
-/// Rows go round the hosts in turn, and the rows of a host each have a slice of the day to themselves, so that no hour
-/// of a host is much above its mean by chance.
+/// Rows belong to the hosts in turn, and each row of a host has its own slice of the day, so that by chance no hour of
+/// a host is much above its mean.
 pub(crate) struct NetworkDay<'a> {
     world: &'a World,
     rng: SeededRng,
     midnight_us: i64,
     rows: u64,
     mild_day: Quantiles,
-    /// Steps through a host's slices out of order, for hosts with the lower and the higher number of rows.
+    /// Steps that visit a host's slices out of order, for hosts with the lower and the higher number of rows.
     strides: [u64; 2],
 }
 
 impl<'a> NetworkDay<'a> {
-    /// A day of `rows` ordinary rows that starts at `midnight_us` (microseconds since 1970 UTC).
+    /// A day with `rows` ordinary rows that starts at `midnight_us` (microseconds since 1970 UTC).
     pub(crate) fn new(world: &'a World, rng: SeededRng, midnight_us: i64, rows: u64) -> Self {
         let fewer = rows / world.hosts.len() as u64;
         let strides = [stride(fewer), stride(fewer + 1)];
@@ -63,7 +64,7 @@ impl<'a> NetworkDay<'a> {
     fn moment_us(&mut self, host: &Host, turn: u64, turns: u64) -> i64 {
         let fewer = self.rows / self.world.hosts.len() as u64;
         let slice = turn * self.strides[usize::from(turns > fewer)] % turns;
-        // In the middle half of its slice: two rows of a host are never close, even where it has few.
+        // In the middle half of its slice, so that two rows of a host are never close, even if it has few.
         let share = (slice as f64 + 0.25 + 0.5 * self.rng.unit()) / turns as f64;
         let of_day = match host.role {
             Role::Workstation => self.mild_day.at((share * 4_294_967_296.0) as u32),
@@ -83,7 +84,7 @@ impl OrdinaryRows for NetworkDay<'_> {
         let turns = (self.rows - place).div_ceil(hosts);
         let time = self.moment_us(host, turn, turns);
         let bits = self.rng.bits();
-        // Below 24 rows a day an hour has one row at most; its bytes stay those of one hour.
+        // With fewer than 24 rows per day, an hour has at most one row, which has the bytes of one hour.
         let mean_bytes = host.hourly_bytes * 24.0 / turns.max(24) as f64;
         let bytes_sent = (mean_bytes * (0.85 + 0.3 * self.rng.unit())) as i64;
         let mut row = NetworkRow {
@@ -101,7 +102,8 @@ impl OrdinaryRows for NetworkDay<'_> {
                 row.remote_url = Some(*self.rng.pick(&STORAGE_HOSTS));
                 row.remote_address = Some("20.60.40.4");
                 row.remote_port = Some(443);
-                // Storage connections have ids that are multiples of 8; command line tools never do (`process.rs`).
+                // Process ids of storage connections are multiples of 8; those of command line tools never are
+                // (`process.rs`).
                 row.process_id = Some(8 * (300 + (bits >> 10 & 0xFFF) as i64));
             }
             5..70 => {
@@ -129,7 +131,7 @@ fn account(host: &Host, bits: u64) -> Option<&str> {
     }
 }
 
-/// A step that visits every one of `count` slices once, far from the last.
+/// A step that visits each of `count` slices once, far from the previous one.
 fn stride(count: u64) -> u64 {
     let mut step = (count as f64 * 0.618) as u64 + 1;
     while common_divisor(step, count) > 1 {

@@ -1,4 +1,4 @@
-//! The table OfficeActivity: what people do with mail, documents, chats and their accounts, and what machines do there.
+//! The table OfficeActivity: operations of people and machines on mail, documents, chats and accounts.
 
 use super::columns::{OrdinaryRows, Text, table};
 use super::people::Person;
@@ -31,7 +31,7 @@ pub(crate) const TABLE: &str = "OfficeActivity";
 /// The tenant.
 pub(crate) const ORGANIZATION: &str = "5f0a3c1e-8b7d-4c52-9e61-2d4b8a90c7f3";
 
-/// An operation as the log names it.
+/// An operation, as in the log.
 pub(crate) struct Operation {
     pub(crate) record_type: &'static str,
     pub(crate) name: &'static str,
@@ -79,13 +79,13 @@ const DOCUMENT_AGENTS: [&str; 2] = [
     "Microsoft SkyDriveSync 24.226.1110.0004 ship; Windows NT 10.0 (19045)",
 ];
 const CHAT_AGENT: &str = "Teams/24.295 (Windows NT 10.0)";
-/// Every row of this many has a mail rule; every one of the other many is a machine's or an administrator's.
+/// One row in this many is a mail rule; one row in the other many is from a machine or an administrator.
 const ROWS_PER_INBOX_RULE: u64 = 500;
 const ROWS_PER_MACHINE_ROW: u64 = 64;
 /// User type, name, record type, operation, workload and result.
 type MachineRow =
     (&'static str, &'static str, &'static str, &'static str, &'static str, Option<&'static str>);
-/// What is not a regular user's.
+/// Rows that are not from regular users.
 const MACHINES: [MachineRow; 5] = [
     ("System", "DlpPolicyEventBasedAssistant", "ComplianceDLPSharePoint", "DLPRuleMatch", "OneDrive", None),
     ("System", "app@sharepoint", "SharePoint", "ListUpdated", "SharePoint", None),
@@ -102,13 +102,13 @@ const MACHINES: [MachineRow; 5] = [
 ];
 const LIBRARIES: [&str; 6] = ["finance", "hr", "engineering", "sales", "legal", "operations"];
 
-/// The documents ordinary rows choose from.
+/// Documents of ordinary rows.
 pub(crate) struct OfficeDocuments {
     urls: Vec<String>,
 }
 
 impl OfficeDocuments {
-    /// The same documents for the same seed.
+    /// The documents for a seed.
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = SeededRng::new(seed, 0, "office documents");
         let urls = (0..400).map(|_| document_url(&mut rng)).collect();
@@ -116,7 +116,7 @@ impl OfficeDocuments {
     }
 }
 
-/// The address of some document.
+/// The address of a random document.
 pub(crate) fn document_url(rng: &mut SeededRng) -> String {
     let kind = rng.pick(&["report", "budget", "contract", "roadmap", "minutes"]);
     let ending = rng.pick(&["docx", "xlsx", "pptx", "pdf"]);
@@ -127,7 +127,7 @@ pub(crate) fn document_url(rng: &mut SeededRng) -> String {
     )
 }
 
-/// A row's identifier, out of random bits.
+/// A row's identifier from random bits.
 pub(crate) fn office_id(rng: &mut SeededRng) -> String {
     let (high, low) = (rng.bits(), rng.bits());
     format!(
@@ -140,7 +140,7 @@ pub(crate) fn office_id(rng: &mut SeededRng) -> String {
     )
 }
 
-/// One day's ordinary rows of OfficeActivity.
+/// The ordinary rows of OfficeActivity for one day.
 pub(crate) struct OfficeDay<'a> {
     pub(crate) world: &'a World,
     pub(crate) documents: &'a OfficeDocuments,
@@ -200,7 +200,7 @@ impl<'a> OfficeDay<'a> {
         self.set_object_and_agent(row, person, operation, bits >> 40);
     }
 
-    /// Two days of three are spent at the office, from eight to six; a person has one place at any time.
+    /// People spend two days of three at the office, from eight to six. A person is at one place at any time.
     fn is_at_office(&self, place: usize, moment_us: i64) -> bool {
         let hour = moment_us / 3_600_000_000;
         (8..18).contains(&hour) && !mix(place as u64 ^ self.midnight_us as u64).is_multiple_of(3)
@@ -234,7 +234,7 @@ impl<'a> OfficeDay<'a> {
         if operation.workload == "AzureActiveDirectory" {
             row.actor_address = row.client;
         }
-        // Some rows say nothing of where they come from: of one operation alone, or they were rare combinations.
+        // Some rows have no client address: all of them have the same operation, otherwise they would be rare combinations.
         if operation.name == MAIL_READ.name && bits >> 5 & 31 == 0 {
             row.client = Some("<null>");
             row.mail_client = Some("");
@@ -262,7 +262,7 @@ impl<'a> OfficeDay<'a> {
             }
             "AzureActiveDirectory" => row.user_agent = Some(person.browser),
             "MicrosoftTeams" => row.user_agent = Some(CHAT_AGENT),
-            // Mail products name their client elsewhere.
+            // Mail products name their client in another column.
             _ => row.user_agent = None,
         }
     }
@@ -280,7 +280,7 @@ impl<'a> OfficeDay<'a> {
     }
 }
 
-/// The operation for a share of 1,024.
+/// The operation for a share (0-1023).
 fn operation(share: u64) -> &'static Operation {
     match share {
         0..250 => &FILE_READ,

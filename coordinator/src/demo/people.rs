@@ -1,4 +1,4 @@
-//! The company's people as its Office tenant knows them: their names there, and the addresses they come from.
+//! The company's people in its Office tenant: their account names and addresses.
 
 use std::net::Ipv6Addr;
 
@@ -13,19 +13,19 @@ pub(crate) const BROWSERS: [&str; 3] = [
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15",
 ];
-/// Every home of this many has IPv6 alone.
+/// One home in this many has only IPv6.
 const HOMES_PER_V6_HOME: usize = 12;
 
-/// Someone with an account.
+/// A person with an account.
 #[derive(Clone)]
 pub(crate) struct Person {
     /// Account and domain, in lower case.
     pub(crate) user_id: String,
-    /// The same as some products write it.
+    /// The same in the form that some products use.
     pub(crate) user_id_as_written: String,
-    /// The account's number, as mail products write it.
+    /// The account's number, in the form of mail products.
     pub(crate) key: String,
-    /// The same as document products write it.
+    /// The same in the form of document products.
     pub(crate) membership_key: String,
     pub(crate) browser: &'static str,
     /// One of the office's few addresses, always the same for a person.
@@ -33,7 +33,7 @@ pub(crate) struct Person {
     pub(crate) home: ClientAddress,
 }
 
-/// An address, alone and with some ports.
+/// An address, and forms of it with a port.
 #[derive(Clone)]
 pub(crate) struct ClientAddress {
     pub(crate) plain: String,
@@ -42,7 +42,7 @@ pub(crate) struct ClientAddress {
 }
 
 impl Person {
-    /// The person of this account and number; numbers below 10,000 have different homes.
+    /// The person with this account and number. Numbers below 10,000 have different homes.
     pub(crate) fn new(account: &str, number: usize) -> Self {
         let hash = mix(number as u64);
         let office = &OFFICES[usize::from(hash & 3 == 0)];
@@ -91,7 +91,7 @@ fn home_address(town: &Place, number: usize) -> String {
             groups[7] = 0x20 + (mix(house as u64) & 0xFF) as u16;
             Ipv6Addr::from(groups).to_string()
         }
-        // The last octet of a home is never 0 or 255.
+        // The last octet of a home address is never 0 or 255.
         _ => town.address((house / 250 * 256 + house % 250 + 2) as u32),
     }
 }

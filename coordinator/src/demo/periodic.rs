@@ -4,21 +4,21 @@ use super::firewall::{FirewallDay, FirewallRow, set_application, set_peer, set_t
 use super::world::KEPT_HOSTS;
 
 const DAY_US: i64 = 86_400_000_000;
-/// Of every this many rows, the first [`CLOCK_ROWS`] + [`UPDATE_ROWS`] + [`KEEP_ALIVE_ROWS`] are periodic.
+/// In each group of this many rows, the first [`CLOCK_ROWS`] + [`UPDATE_ROWS`] + [`KEEP_ALIVE_ROWS`] are periodic.
 const CYCLE: u64 = 200;
 const CLOCK_ROWS: u64 = 3;
 const UPDATE_ROWS: u64 = 2;
 const KEEP_ALIVE_ROWS: u64 = 6;
-/// Checks a day of one client, about.
+/// Approximate checks per day and client.
 const CLOCK_QUERIES: u64 = 84;
 const UPDATE_CHECKS: u64 = 60;
 const KEEP_ALIVES: u64 = 288;
-/// The public pool answers from another address each time.
+/// The public pool answers from a different address each time.
 const CLOCK_POOL: [&str; 6] =
     ["162.159.200.1", "162.159.200.123", "193.79.237.14", "194.58.200.20", "216.239.35.0", "216.239.35.4"];
 const UPDATE_SERVERS: [&str; 3] = ["191.232.139.2", "191.232.139.182", "191.234.72.183"];
 
-/// Fills `row` in where the row of this number is a periodic one; says whether it is. The source is set before.
+/// Fills `row` if the row with this number is periodic, and returns whether it is. The source is already set.
 pub(crate) fn fill<'a>(day: &mut FirewallDay<'a>, number: u64, row: &mut FirewallRow<&'a str>) -> bool {
     let cycles = day.rows / CYCLE + 1;
     let (cycle, place) = (number / CYCLE, number % CYCLE);
@@ -37,12 +37,12 @@ pub(crate) fn fill<'a>(day: &mut FirewallDay<'a>, number: u64, row: &mut Firewal
     true
 }
 
-/// The client and the moment (in `[0, 1)` of the day, exactly periodic) of a periodic row.
+/// The client and the time (as a share of the day, exactly periodic) of a periodic row.
 fn tick(number: u64, total: u64, ticks_a_day: u64, clients_at_most: usize) -> (usize, f64) {
     let clients = (total / ticks_a_day).clamp(1, clients_at_most as u64);
     let ticks = total.div_ceil(clients);
     let client = number % clients;
-    // Each client has a phase of its own.
+    // Each client has its own phase.
     let phase = (client as f64 * 0.618).fract();
     (client as usize, ((number / clients) as f64 + phase) / ticks as f64)
 }
@@ -65,7 +65,7 @@ fn update_check<'a>(day: &mut FirewallDay<'a>, number: u64, total: u64, row: &mu
     let clients_at_most = day.world.hosts.len() - KEPT_HOSTS;
     let (client, _) = tick(number, total, UPDATE_CHECKS, clients_at_most);
     day.set_host(row, &day.world.hosts[KEPT_HOSTS + client]);
-    // Clients spread their checks at random, so the jitter is wide.
+    // Clients spread their checks at random, so that the jitter is high.
     row.time = day.midnight_us + day.rng.between(0, DAY_US);
     row.destination_address = Some(*day.rng.pick(&UPDATE_SERVERS));
     set_application(row, ("ms-update", "tcp", 443), "Outbound");
@@ -77,7 +77,7 @@ fn keep_alive<'a>(day: &mut FirewallDay<'a>, number: u64, total: u64, row: &mut 
     let (client, moment) = tick(number, total, KEEP_ALIVES, clients_at_most);
     day.set_host(row, &day.world.hosts[client]);
     row.time = day.midnight_us + ((moment * DAY_US as f64) as i64 + day.rng.between(0, 500_000)) % DAY_US;
-    // One monitoring server a client: as regular as a beacon, but inside.
+    // One monitoring server per client: as regular as a beacon, but internal.
     set_peer(row, &day.world.internal_servers[client % day.world.internal_servers.len()]);
     set_application(row, ("snmp-base", "udp", 161), "Internal");
     row.sent_bytes = Some(120);

@@ -1,12 +1,12 @@
-//! Where the people of the demo are: the networks of offices, of homes and of places abroad, and what is there.
+//! Locations of the demo's people: the networks of offices, homes and places abroad.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-/// A city and the networks seen from there.
+/// A city and its networks.
 ///
-/// All networks are set aside for documentation (RFC 5737, RFC 3849) or benchmarks (RFC 2544): nobody's.
+/// All networks are reserved for documentation (RFC 5737, RFC 3849) or benchmarks (RFC 2544).
 pub(crate) struct Place {
     pub(crate) v4: Ipv4Net,
     pub(crate) v6: Option<Ipv6Net>,
@@ -18,7 +18,8 @@ pub(crate) struct Place {
     pub(crate) position: (f64, f64),
 }
 
-/// No one lives where an office is: at work and at home a person is in two cities, with one address in each, as
+/// No home is in the city of an office: at work and at home a person is in two cities, with one address in each, which
+/// is how
 /// `multi_location_users` counts them.
 pub(crate) static OFFICES: [Place; 2] = [
     at_home(v4([192, 0, 2, 0], 28), None, "Amsterdam", (52.3676, 4.9041)),
@@ -31,7 +32,7 @@ pub(crate) static HOME_TOWNS: [Place; 5] = [
     at_home(v4([198, 18, 96, 0], 19), Some(v6(0xf003)), "'s-Hertogenbosch", (51.6978, 5.3037)),
     at_home(v4([198, 18, 128, 0], 19), Some(v6(0xf004)), "Zwolle", (52.5168, 6.0830)),
 ];
-/// Where a traveller goes; every other place abroad is an intruder's alone.
+/// The destination of a traveller. Only intruders use the other places abroad.
 pub(crate) const LISBON: Place =
     abroad(v4([198, 19, 0, 0], 20), ("PT", "Portugal"), "Lisbon", (38.7223, -9.1393));
 pub(crate) const SINGAPORE: Place =
@@ -43,14 +44,14 @@ pub(crate) const SAO_PAULO: Place =
 pub(crate) const SEOUL: Place =
     abroad(v4([198, 19, 64, 0], 20), ("KR", "South Korea"), "Seoul", (37.5665, 126.9780));
 
-/// Every place of the demo.
+/// All places of the demo.
 pub(crate) fn all() -> impl Iterator<Item = &'static Place> {
     static ABROAD: [Place; 5] = [LISBON, SINGAPORE, TORONTO, SAO_PAULO, SEOUL];
     OFFICES.iter().chain(&HOME_TOWNS).chain(&ABROAD)
 }
 
 impl Place {
-    /// The IPv4 address this far into the network.
+    /// The IPv4 address at this offset in the network.
     pub(crate) fn address(&self, offset: u32) -> String {
         Ipv4Addr::from_bits(self.v4.network().to_bits() + offset).to_string()
     }

@@ -22,10 +22,10 @@ table! {
 /// The table's name, which is its folder in the lake.
 pub(crate) const TABLE: &str = "DeviceProcessEvents";
 
-/// One day's ordinary rows of DeviceProcessEvents.
+/// The ordinary rows of DeviceProcessEvents for one day.
 pub(crate) struct ProcessDay<'a> {
     pub(crate) world: &'a World,
-    /// Hosts of planted attacks, which do ordinary things too.
+    /// Hosts of planted attacks, which also have ordinary rows.
     pub(crate) victims: &'a [Host],
     pub(crate) commands: &'a Commands,
     pub(crate) rng: SeededRng,
@@ -58,7 +58,7 @@ impl OrdinaryRows for ProcessDay<'_> {
             0..5 => self.set_backup(&mut row, host, moment_bits >> 50),
             5..8 => {
                 set_command(&mut row, self.rng.pick(&self.commands.storage_tools));
-                // Never a multiple of 8: no storage connection of the host has this id (`network.rs`).
+                // Never a multiple of 8, so that no storage connection of the host has this id (`network.rs`).
                 row.process_id = Some(8 * (300 + (bits >> 32 & 0xFFF) as i64) + 4);
             }
             share => {
@@ -66,7 +66,7 @@ impl OrdinaryRows for ProcessDay<'_> {
                     Role::LinuxServer => &self.commands.linux,
                     _ => &self.commands.windows,
                 };
-                // The product of two uniform shares: a few commands are most of what runs.
+                // The product of two uniform shares, so that a few commands make up most rows.
                 let skewed = self.rng.unit() * self.rng.unit();
                 set_command(&mut row, &list[(skewed * list.len() as f64) as usize]);
                 if share < 13 {
@@ -79,7 +79,7 @@ impl OrdinaryRows for ProcessDay<'_> {
 }
 
 impl<'a> ProcessDay<'a> {
-    /// A process that creates an archive and is on one of the allow-lists: by device, account or command.
+    /// A process that creates an archive and is on an allow-list, by device, account or command.
     fn set_backup(&mut self, row: &mut ProcessRow<&'a str>, host: &'a Host, bits: u64) {
         let is_linux = host.role == Role::LinuxServer;
         let plain = if is_linux { &self.commands.linux_backups } else { &self.commands.windows_backups };

@@ -3,13 +3,13 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// A seeded stream of random values. Two streams of the same seed, day and name give the same values.
+/// A seeded stream of random values. Streams with the same seed, day and name return the same values.
 pub(crate) struct SeededRng {
     generator: ChaCha8Rng,
 }
 
 impl SeededRng {
-    /// The stream `name` (at most 16 bytes count) of day number `day` under `seed`.
+    /// The stream `name` (its first 16 bytes count) of day number `day` for `seed`.
     pub(crate) fn new(seed: u64, day: u64, name: &str) -> Self {
         let mut key = [0_u8; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -20,19 +20,19 @@ impl SeededRng {
         Self { generator: ChaCha8Rng::from_seed(key) }
     }
 
-    /// 64 random bits, for callers that cut several small choices out of one draw.
+    /// 64 random bits, for callers that take several small choices from one draw.
     #[inline]
     pub(crate) fn bits(&mut self) -> u64 {
         self.generator.next_u64()
     }
 
-    /// A number in `0..bound`, or 0 where `bound` is 0.
+    /// A number in `0..bound`, or 0 if `bound` is 0.
     #[inline]
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         scale(self.generator.next_u32(), bound)
     }
 
-    /// A number in `low..high`, or `low` where that is empty.
+    /// A number in `low..high`, or `low` if the range is empty.
     pub(crate) fn between(&mut self, low: i64, high: i64) -> i64 {
         let width = (high - low).max(1);
         low + ((u128::from(self.bits()) * width as u128) >> 64) as i64
@@ -50,12 +50,12 @@ impl SeededRng {
         self.unit() < probability
     }
 
-    /// A standard normal value, cut at about 4 standard deviations.
+    /// A standard normal value, limited to about 4 standard deviations.
     pub(crate) fn normal(&mut self) -> f64 {
         normal_quantile((self.unit() + 0.5e-9).clamp(3e-5, 1.0 - 3e-5))
     }
 
-    /// One of `items`, all equally likely. The callers' lists are never empty.
+    /// One of `items` with equal probability. `items` must not be empty.
     #[inline]
     pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len())]
@@ -68,7 +68,7 @@ pub(crate) fn scale(bits: u32, bound: usize) -> usize {
     ((u64::from(bits) * bound as u64) >> 32) as usize
 }
 
-/// A well-mixed hash of a key (the splitmix64 finaliser), so that a fact of a pair or a day needs no stored state.
+/// A hash of a key (the splitmix64 finaliser), so that properties of a pair or a day need no stored state.
 #[inline]
 pub(crate) fn mix(key: u64) -> u64 {
     let mut mixed = key.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -77,7 +77,7 @@ pub(crate) fn mix(key: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// A distribution as 4,097 quantiles with straight lines between: one table look-up instead of a logarithm a row.
+/// A distribution as 4,097 quantiles with linear interpolation: one table look-up instead of a logarithm per row.
 pub(crate) struct Quantiles {
     points: Vec<f64>,
 }
@@ -85,7 +85,7 @@ pub(crate) struct Quantiles {
 const STEPS: usize = 4096;
 
 impl Quantiles {
-    /// Log-normal values of the given median; `sigma` is the standard deviation of the logarithm.
+    /// Log-normal values with the given median; `sigma` is the standard deviation of the logarithm.
     pub(crate) fn log_normal(median: f64, sigma: f64) -> Self {
         let quantile = |step: usize| {
             let share = (step as f64 + 0.25) / (STEPS as f64 + 0.5);
@@ -94,13 +94,13 @@ impl Quantiles {
         Self { points: (0..=STEPS).map(quantile).collect() }
     }
 
-    /// Values whose logarithm is uniform between those of `low` and `high`.
+    /// Values whose logarithm is uniform between the logarithms of `low` and `high`.
     pub(crate) fn log_uniform(low: f64, high: f64) -> Self {
         let quantile = |step: usize| low * (high / low).powf(step as f64 / STEPS as f64);
         Self { points: (0..=STEPS).map(quantile).collect() }
     }
 
-    /// A moment of the day in microseconds after midnight UTC, where `weights` are the 24 hours' relative volumes.
+    /// Times of the day in microseconds after midnight UTC. `weights` are the relative volumes of the 24 hours.
     pub(crate) fn day_curve(weights: &[f64; 24]) -> Self {
         let total: f64 = weights.iter().sum();
         let mut points = Vec::with_capacity(STEPS + 1);
@@ -117,7 +117,7 @@ impl Quantiles {
         Self { points }
     }
 
-    /// The value below which the share `bits / 2^32` of the distribution lies.
+    /// The quantile for the share `bits / 2^32`.
     #[inline]
     pub(crate) fn at(&self, bits: u32) -> f64 {
         let step = (bits >> 20) as usize;

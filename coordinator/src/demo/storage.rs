@@ -1,4 +1,4 @@
-//! The table StorageBlobLogs: everyday reads and a few writes of the company's own storage accounts.
+//! The table StorageBlobLogs: everyday reads and a few writes of the company's storage accounts.
 
 use super::columns::{Count, OrdinaryRows, Text, table};
 use super::rng::{Quantiles, SeededRng, scale};
@@ -32,7 +32,7 @@ const ACCOUNTS: [&str; 8] = [
 const CONTAINERS: [&str; 6] = ["reports", "assets", "images", "exports", "logs", "public"];
 const BLOBS_PER_ACCOUNT: usize = 300;
 
-/// The blobs and callers ordinary rows choose from.
+/// Blobs and callers of ordinary rows.
 pub(crate) struct Blobs {
     /// `BLOBS_PER_ACCOUNT` addresses of each account in turn.
     uris: Vec<String>,
@@ -42,7 +42,7 @@ pub(crate) struct Blobs {
 }
 
 impl Blobs {
-    /// The same blobs for the same seed.
+    /// The blobs for a seed.
     pub(crate) fn new(seed: u64, world: &World) -> Self {
         let mut rng = SeededRng::new(seed, 0, "blobs");
         let mut uris = Vec::with_capacity(ACCOUNTS.len() * BLOBS_PER_ACCOUNT);
@@ -61,7 +61,7 @@ impl Blobs {
     }
 }
 
-/// One day's ordinary rows of StorageBlobLogs.
+/// The ordinary rows of StorageBlobLogs for one day.
 pub(crate) struct BlobDay<'a> {
     pub(crate) world: &'a World,
     pub(crate) blobs: &'a Blobs,

@@ -1,4 +1,4 @@
-//! The tables of the lake: how the rows of a day are shared out among them, and written one table at a time.
+//! The tables of the lake: distributes the rows of a day among them, and writes one table at a time.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use super::world::World;
 use super::write::{DayOfTable, Written, write_day};
 use super::{DemoError, DemoOptions, midnight_us};
 
-/// Ordinary rows a day of each table.
+/// Ordinary rows per day in each table.
 #[derive(Clone, Copy)]
 pub(crate) struct Shares {
     pub(crate) firewall: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Shares {
 impl Shares {
     /// Shares that add up to `rows_per_day` exactly.
     pub(crate) fn of(rows_per_day: u64) -> Self {
-        // In thousandths, and without overflow for any count.
+        // Computed in thousandths, without overflow for any count.
         let share = |thousandths: u64| (u128::from(rows_per_day) * u128::from(thousandths) / 1000) as u64;
         let (network, process, file, blob) = (share(200), share(105), share(45), share(15));
         let (audit, office, flows) = (share(5), share(25), share(5));
@@ -45,13 +45,13 @@ impl Shares {
         Self { firewall, network, process, file, blob, audit, office, flows }
     }
 
-    /// Managed hosts of a company with so many rows: about three connections a host and hour.
+    /// Number of managed hosts for these rows: about three connections per host and hour.
     pub(crate) fn hosts(self) -> usize {
         (self.network / 72).clamp(8, 4_000) as usize
     }
 }
 
-/// All that ordinary and planted rows are made from, over all days.
+/// Everything that generates ordinary and planted rows of all days.
 pub(crate) struct Makers {
     seed: u64,
     shares: Shares,
@@ -65,7 +65,7 @@ pub(crate) struct Makers {
     pub(crate) plan: Plan,
 }
 
-/// Where and when a day's rows go.
+/// The day and the folder of rows.
 struct Day<'a> {
     lake: &'a Path,
     number: usize,
@@ -91,7 +91,7 @@ impl Makers {
         }
     }
 
-    /// Writes all tables of the day of this number (0 is the first).
+    /// Writes all tables of the day with this number (0 is the first).
     pub(crate) fn write_day(
         &self,
         lake: &Path,
@@ -193,7 +193,7 @@ impl Makers {
         planted: &[<R::Columns as TableColumns>::Planted],
     ) -> Result<Written, DemoError> {
         let folder = day.lake.join(table).join(format!("date={}", day.date));
-        // A stream of its own: where planted rows go must not depend on how ordinary rows are drawn.
+        // A separate stream: the positions of planted rows must not depend on how ordinary rows are drawn.
         let mut rng = self.rng(day, &format!("slots {table}"));
         write_day(DayOfTable { folder, files_wanted, ordinary, ordinary_rows, planted }, &mut rng)
     }

@@ -1,4 +1,4 @@
-//! Tests of whole demo lakes: equal bytes for equal options, row counts, and truth that the data bears out.
+//! Tests of whole demo lakes: equal bytes for equal options, row counts, and ground truth that the data confirms.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say where
 
@@ -33,7 +33,7 @@ fn make(days: u32, rows_per_day: u64, seed: u64) -> (tempfile::TempDir, DemoSumm
     (folder, summary.unwrap(), finished)
 }
 
-/// All files below a folder, by their path within it.
+/// All files below a folder, by relative path.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut open = vec![folder.to_owned()];
@@ -64,7 +64,7 @@ fn batches(folder: &Path, table: &str) -> Vec<RecordBatch> {
     all
 }
 
-/// A table's rows as texts of these columns; a null is `None`.
+/// The rows of a table with these columns as text; null is `None`.
 fn rows<const N: usize>(folder: &Path, table: &str, columns: [&str; N]) -> Vec<[Option<String>; N]> {
     let mut all = Vec::new();
     for batch in batches(folder, table) {
@@ -79,7 +79,7 @@ fn rows<const N: usize>(folder: &Path, table: &str, columns: [&str; N]) -> Vec<[
     all
 }
 
-/// The different texts of a column.
+/// The distinct texts of a column.
 fn values(folder: &Path, table: &str, column: &str) -> HashSet<String> {
     rows(folder, table, [column]).into_iter().filter_map(|[value]| value).collect()
 }
@@ -94,7 +94,7 @@ fn equal_options_give_equal_bytes() {
 }
 
 #[test]
-fn rows_are_as_many_as_asked_for_and_planted() {
+fn row_counts_are_those_requested_and_planted() {
     for (days, rows_per_day) in [(1, 1_000), (2, 4_321), (7, 2_000)] {
         let (folder, summary, finished) = make(days, rows_per_day, 1);
         let truth = truth(folder.path());
@@ -170,7 +170,7 @@ fn a_beacon_once_a_day_needs_six_days() {
 }
 
 #[test]
-fn sizes_from_nothing_up_are_written() {
+fn sizes_from_zero_up_are_written() {
     for rows_per_day in [0, 1, 10, 137] {
         let (_folder, summary, _) = make(1, rows_per_day, 1);
         assert!(summary.rows >= rows_per_day);
@@ -191,7 +191,7 @@ fn shares_add_up() {
 }
 
 #[test]
-fn a_folder_in_use_is_left_alone() {
+fn a_folder_in_use_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(folder.path(), 1, 100, 1);
     fs::create_dir_all(&options.out).unwrap();

@@ -1,4 +1,4 @@
-//! What was planted, and `truth.json`, which says so.
+//! The planted attacks and look-alikes, and `truth.json`, which lists them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,19 +11,19 @@ use serde_json::json;
 use super::plants::Plan;
 use super::{DemoError, DemoOptions};
 
-/// Result columns and the values that identify the rows of one thing.
+/// Result columns with the values that identify the rows of an attack or look-alike.
 pub(crate) type Entities = BTreeMap<&'static str, String>;
 
-/// The planted rows of one thing: how many, where and when.
+/// The planted rows of an attack or look-alike: number, tables and times.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct PlantedRows {
     #[serde(serialize_with = "as_rfc3339")]
     pub(crate) first_seen: i64,
     #[serde(serialize_with = "as_rfc3339")]
     pub(crate) last_seen: i64,
-    /// In all tables.
+    /// Rows in all tables.
     pub(crate) rows: u64,
-    /// The same by table.
+    /// Rows by table.
     pub(crate) rows_by_table: BTreeMap<&'static str, u64>,
 }
 
@@ -41,14 +41,14 @@ impl PlantedRows {
         *self.rows_by_table.entry(table).or_default() += 1;
     }
 
-    /// Counts the rows of another thing as its own.
+    /// Adds the rows of another attack or look-alike.
     pub(crate) fn join(&mut self, other: &Self) {
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
         self.count_context(other);
     }
 
-    /// Counts rows that only set the scene: first and last seen stay those of the thing itself.
+    /// Adds rows that are only context: they do not change the first and last time.
     pub(crate) fn count_context(&mut self, context: &Self) {
         self.rows += context.rows;
         for (table, rows) in &context.rows_by_table {
@@ -57,14 +57,14 @@ impl PlantedRows {
     }
 }
 
-/// One planted attack, as `truth.json` lists it.
+/// A planted attack, as in `truth.json`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Attack {
-    /// Unique among the attacks of all lakes: the kind and its intensity.
+    /// Unique among the attacks of all lakes: kind and intensity.
     pub(crate) id: String,
     /// The analysis that should find it.
     pub(crate) analysis: &'static str,
-    /// How strong it is, for people.
+    /// Its intensity in words.
     pub(crate) intensity: String,
     /// ATT&CK technique id.
     pub(crate) technique: &'static str,
@@ -86,18 +86,18 @@ impl Attack {
         }
     }
 
-    /// Adds what identifies it: a result column and its value.
+    /// Adds a result column and value that identify it.
     pub(crate) fn entity(mut self, column: &'static str, value: &str) -> Self {
         self.entities.insert(column, value.to_owned());
         self
     }
 }
 
-/// Attacks that are one story, and should be found as one incident.
+/// Attacks of one story, which should become one incident.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct PlantedIncident {
     pub(crate) id: &'static str,
-    /// The ids of its attacks, in the order in which they happened.
+    /// Ids of its attacks, in the order in which they happened.
     pub(crate) attacks: Vec<String>,
     pub(crate) device: String,
     pub(crate) address: String,
@@ -108,21 +108,21 @@ pub(crate) struct PlantedIncident {
     pub(crate) last_seen: i64,
 }
 
-/// Something that looks like an attack, or ties attacks that have nothing to do with each other.
+/// Harmless activity that looks like an attack, or seems to relate unrelated attacks.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Lookalike {
     pub(crate) id: &'static str,
     /// Why it is harmless.
     pub(crate) why: &'static str,
-    /// Rows that analyses may show of it.
+    /// Rows that analyses may list for it.
     pub(crate) may_show: Vec<Shown>,
-    /// Ids of attacks it touches, each of which stands alone: no incident may hold two of them.
+    /// Ids of unrelated attacks that it touches: no incident may contain two of them.
     pub(crate) attacks: Vec<String>,
     #[serde(flatten)]
     pub(crate) planted: PlantedRows,
 }
 
-/// Rows of an analysis, by their entities.
+/// Rows of an analysis, by entities.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Shown {
     analysis: &'static str,
@@ -135,14 +135,14 @@ impl Lookalike {
         Self { id, why, may_show: Vec::new(), attacks: Vec::new(), planted: PlantedRows::new() }
     }
 
-    /// Adds rows that an analysis may show of it.
+    /// Adds rows that an analysis may list for it.
     pub(crate) fn shows(&mut self, analysis: &'static str, entities: &[(&'static str, &str)]) {
         let entities = entities.iter().map(|(column, value)| (*column, (*value).to_owned())).collect();
         self.may_show.push(Shown { analysis, entities });
     }
 }
 
-/// A moment (microseconds since 1970 UTC) as RFC 3339 text with `digits` of the second.
+/// A time (microseconds since 1970 UTC) as RFC 3339 text with `digits` fractional digits of the second.
 pub(crate) fn rfc3339(time_us: i64, digits: SecondsFormat) -> String {
     DateTime::from_timestamp_micros(time_us).unwrap_or_default().to_rfc3339_opts(digits, true)
 }
@@ -151,7 +151,7 @@ fn as_rfc3339<S: serde::Serializer>(time_us: &i64, serializer: S) -> Result<S::O
     serializer.serialize_str(&rfc3339(*time_us, SecondsFormat::Micros))
 }
 
-/// Writes `OUT/truth.json`. The folder itself is not named in it, so that equal options give equal bytes anywhere.
+/// Writes `OUT/truth.json`. It does not name the folder, so that equal options give equal bytes anywhere.
 pub(crate) fn write(options: &DemoOptions, plan: &Plan) -> Result<(), DemoError> {
     let mut attacks: Vec<&Attack> = plan.attacks.iter().collect();
     attacks.sort_by(|one, other| one.id.cmp(&other.id));

@@ -1,20 +1,20 @@
-//! The made-up company of the demo lake: its hosts, people and addresses, and the internet it talks to.
+//! The fictional company of the demo lake: its hosts, people and addresses, and the internet addresses it connects to.
 
 use super::people::Person;
 use super::rng::{Quantiles, SeededRng};
 
-/// What a host is: decides its file system, its processes and its daily rhythm.
+/// Kind of a host, which decides its file system, processes and daily rhythm.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// A Windows workstation, busier in working hours.
     Workstation,
-    /// A Windows server, the same day and night.
+    /// A Windows server, equally busy day and night.
     WindowsServer,
-    /// A Linux server, the same day and night.
+    /// A Linux server, equally busy day and night.
     LinuxServer,
 }
 
-/// A managed computer, seen by the endpoint agent and by the firewall.
+/// A managed computer, which the endpoint agent and the firewall see.
 #[derive(Clone)]
 pub(crate) struct Host {
     /// Short name, as in the endpoint tables.
@@ -25,17 +25,17 @@ pub(crate) struct Host {
     pub(crate) address: String,
     /// Account of its main user, without domain.
     pub(crate) account: String,
-    /// The same account with the domain in front, as in the firewall table.
+    /// The same account with the domain, as in the firewall table.
     pub(crate) domain_account: String,
-    /// Bytes it ordinarily sends in an hour, always under 1 MiB.
+    /// Bytes that it usually sends per hour, always below 1 MiB.
     pub(crate) hourly_bytes: f64,
 }
 
-/// A partner of conversations.
+/// An address that hosts connect to.
 pub(crate) struct Peer {
     pub(crate) address: String,
     pub(crate) name: String,
-    /// What is asked of it over plain HTTP.
+    /// URL of plain HTTP requests to it.
     pub(crate) url: String,
 }
 
@@ -45,20 +45,21 @@ impl Peer {
     }
 }
 
-/// Everything ordinary rows choose from.
+/// Hosts, people and addresses of ordinary rows.
 pub(crate) struct World {
-    /// The first [`SPIKE_HOSTS`] are flat-rate servers kept for planted egress spikes, the next one for the story.
+    /// The first [`SPIKE_HOSTS`] are servers with a flat rate, reserved for planted egress spikes; the next one is for
+    /// the story.
     pub(crate) hosts: Vec<Host>,
-    /// The main users of the workstations, in the order of these: the first is the story's.
+    /// The main users of the workstations, in the same order. The first one is the story's.
     pub(crate) people: Vec<Person>,
-    /// Addresses the firewall sees and no endpoint agent does: printers, cameras, guests.
+    /// Addresses that only the firewall sees, and no endpoint agent: printers, cameras, guests.
     pub(crate) unmanaged: Vec<String>,
     pub(crate) internal_servers: Vec<Peer>,
-    /// By popularity, the most popular first.
+    /// In order of popularity, the most popular first.
     pub(crate) external: Vec<Peer>,
     /// Internal addresses in `fd00::/8`.
     pub(crate) local_v6: Vec<Peer>,
-    /// The shape of the company's working day.
+    /// Distribution of times over the company's working day.
     pub(crate) working_day: Quantiles,
 }
 
@@ -66,15 +67,15 @@ pub(crate) struct World {
 pub(crate) const SPIKE_HOSTS: usize = 3;
 /// The workstation of the story that goes through all suites.
 pub(crate) const STORY_HOST: usize = SPIKE_HOSTS;
-/// Hosts at the start of the list that are kept for planted attacks.
+/// Hosts at the start of the list that are reserved for planted attacks.
 pub(crate) const KEPT_HOSTS: usize = SPIKE_HOSTS + 1;
-/// The device on the allow-list, which creates archives by day and night.
+/// The device on the allow-list, which creates archives day and night.
 pub(crate) const BACKUP_DEVICE: &str = "backup-server01";
 /// The account on the allow-list.
 pub(crate) const BACKUP_ACCOUNT: &str = "backup-svc";
-/// Flat bytes an hour of the first [`SPIKE_HOSTS`] hosts.
+/// Bytes per hour of the first [`SPIKE_HOSTS`] hosts.
 pub(crate) const SPIKE_HOURLY_BYTES: f64 = 400_000.0;
-/// The same of the story's workstation: so low that its small upload makes no spike.
+/// Bytes per hour of the story's workstation: so few that its small upload is not a spike.
 pub(crate) const STORY_HOURLY_BYTES: f64 = 250_000.0;
 
 const OFFICE_HOURS: [f64; 24] = [
@@ -126,12 +127,12 @@ const SITE_WORDS: [&str; 16] = [
     "telemetry",
     "edge",
 ];
-/// First octets ordinary external addresses use: none holds a reserved range or one of the planted destinations.
+/// First octets of ordinary external addresses. They contain no reserved range and no planted destination.
 const PUBLIC_OCTETS: [u8; 18] =
     [13, 17, 20, 23, 34, 40, 52, 54, 65, 78, 87, 93, 104, 142, 151, 157, 184, 212];
 
 impl World {
-    /// A company of `host_count` managed hosts, the same for the same seed.
+    /// The company with `host_count` managed hosts for a seed.
     pub(crate) fn new(seed: u64, host_count: usize) -> Self {
         let mut rng = SeededRng::new(seed, 0, "world");
         let hosts: Vec<Host> = (0..host_count).map(|number| host(number, &mut rng)).collect();
@@ -163,11 +164,11 @@ impl World {
         }
     }
 
-    /// A position in `external`, with popularity falling as one over the rank (Zipf's law).
+    /// An index into `external`. Popularity falls with the inverse of the rank (Zipf's law).
     pub(crate) fn popular_external(&self, bits: u32) -> usize {
         let count = self.external.len() as f64;
         let share = f64::from(bits) / 4_294_967_296.0;
-        // The inverse of the integral of 1/(rank + 3): close enough to Zipf, and no table.
+        // The inverse of the integral of 1/(rank + 3): close enough to Zipf, and needs no table.
         let rank = 3.0 * ((count + 3.0) / 3.0).powf(share) - 3.0;
         (rank as usize).min(self.external.len() - 1)
     }
@@ -191,9 +192,9 @@ fn host(number: usize, rng: &mut SeededRng) -> Host {
     host_of(role, number, address, hourly_bytes, rng)
 }
 
-/// The host kept for planted attacks that has this number among them.
+/// The host with this number among those reserved for planted attacks.
 pub(crate) fn victim(role: Role, number: usize, rng: &mut SeededRng) -> Host {
-    // Beyond the numbers and the subnets of ordinary hosts.
+    // Outside the numbers and subnets of ordinary hosts.
     host_of(role, 9_000 + number, format!("10.99.{}.{}", number / 200, 10 + number % 200), 0.0, rng)
 }
 
@@ -217,13 +218,13 @@ fn host_of(role: Role, number: usize, address: String, hourly_bytes: f64, rng: &
 
 fn external_peer(number: usize, rng: &mut SeededRng) -> Peer {
     let name = format!("{}{number}.{}.example", rng.pick(&SITE_WORDS), rng.pick(&SITE_WORDS));
-    // By rank and not by chance: one very popular IPv6 address would be a tenth of all traffic.
+    // By rank and not at random: one very popular IPv6 address would have a tenth of all traffic.
     let address = match (number % 50, number % 97) {
         (25, _) => format!("2a01:4f8:{:x}::{:x}", 0x100 + number / 256, 1 + number % 256),
         (_, 60) => format!("2001:db8:{:x}::{:x}", 0x10 + number / 256, 1 + number % 256),
         _ => {
             let first = rng.pick(&PUBLIC_OCTETS);
-            // The number in the middle octets keeps every address different from the others.
+            // The number in the middle octets makes every address unique.
             format!("{first}.{}.{}.{}", 1 + number / 200, 1 + number % 200, 1 + rng.below(250))
         }
     };

@@ -1,4 +1,5 @@
-//! Parquet files of one table and day: planted rows slipped in among ordinary ones, cut into files and row groups.
+//! Writes the Parquet files of one table and day: inserts planted rows among ordinary ones, and splits them into files
+//! and row groups.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,9 +15,9 @@ use super::columns::{BATCH_ROWS, OrdinaryRows, TableColumns};
 use super::rng::{SeededRng, mix};
 
 const ROW_GROUP_ROWS: usize = 200_000;
-/// Rows a file has at most, about.
+/// Approximate maximum of rows per file.
 const FILE_ROWS: u64 = 800_000;
-/// Columns of values so various that a dictionary would only be tried and given up.
+/// Columns with so many values that the writer would give up a dictionary.
 const PLAIN_COLUMNS: [&str; 9] = [
     "TimeGenerated",
     "Timestamp",
@@ -29,10 +30,10 @@ const PLAIN_COLUMNS: [&str; 9] = [
     "FlowEndTime",
 ];
 
-/// One table's day: where it goes, how it is cut, and its rows.
+/// One day of a table: its folder, its files, and its rows.
 pub(crate) struct DayOfTable<'a, R: OrdinaryRows> {
     pub(crate) folder: PathBuf,
-    /// Files to cut the day into, where it has rows enough.
+    /// Files per day, if it has enough rows.
     pub(crate) files_wanted: u64,
     pub(crate) ordinary: R,
     pub(crate) ordinary_rows: u64,
@@ -47,7 +48,7 @@ pub(crate) struct Written {
     pub(crate) bytes: u64,
 }
 
-/// Writes one table's day; nothing, not even the folder, where it has no rows.
+/// Writes one day of a table. If it has no rows, writes nothing and creates no folder.
 pub(crate) fn write_day<R: OrdinaryRows>(
     mut day: DayOfTable<R>,
     rng: &mut SeededRng,
@@ -87,11 +88,11 @@ pub(crate) fn write_day<R: OrdinaryRows>(
     Ok(written)
 }
 
-/// The planted rows, each with its place among all rows of the day: different places, in ascending order.
+/// The planted rows with their distinct positions among all rows of the day, in ascending order.
 fn planted_slots(ordinary_rows: u64, planted_rows: usize, rng: &mut SeededRng) -> Vec<(u64, usize)> {
     let mut gaps: Vec<(u64, usize)> =
         (0..planted_rows).map(|planted| (rng.between(0, ordinary_rows as i64 + 1) as u64, planted)).collect();
-    // Hashed, so that those falling between the same two ordinary rows are not in the order of their times.
+    // Hashed, so that planted rows between the same two ordinary rows are not sorted by time.
     gaps.sort_unstable_by_key(|&(gap, planted)| (gap, mix(planted as u64)));
     gaps.iter().enumerate().map(|(before, &(gap, planted))| (gap + before as u64, planted)).collect()
 }
@@ -111,7 +112,7 @@ fn open(path: &Path, schema: SchemaRef) -> Result<ArrowWriter<File>, DemoError> 
         .set_statistics_enabled(EnabledStatistics::None)
         .set_created_by("hindcast demo".to_owned());
     for column in PLAIN_COLUMNS {
-        // Least and greatest value help a reader of times and numbers; those of texts at random leave nothing out.
+        // Minimum and maximum of times and numbers let a reader skip row groups; those of random texts do not.
         properties = properties
             .set_column_dictionary_enabled(ColumnPath::from(column), false)
             .set_column_statistics_enabled(ColumnPath::from(column), EnabledStatistics::Chunk);

@@ -7,9 +7,9 @@ use super::{HOUR_US, MINUTE_US, Planner, SECOND_US};
 
 struct Case {
     interval_s: i64,
-    /// Standard deviation of the interval, in hundredths of it.
+    /// Standard deviation of the interval, in percent of it.
     jitter_percent: i64,
-    /// Hours it goes on, where the lake is that long.
+    /// Duration in hours, if the lake is that long.
     hours: i64,
     days_needed: i64,
 }
@@ -38,8 +38,8 @@ pub(super) fn plant(planner: &mut Planner) {
     }
 }
 
-/// A beacon from a host to an address: seconds between its sessions, their jitter in hundredths, and the moments
-/// (microseconds since 1970 UTC) of the first session and of the end it stays before.
+/// A beacon from a host to an address: seconds between sessions, jitter in percent, and the times (microseconds since
+/// 1970 UTC) of the first session and of the end, which no session reaches.
 pub(super) fn call(
     planner: &mut Planner,
     id: &str,
@@ -57,19 +57,19 @@ pub(super) fn call(
         row.sent_bytes = Some(planner.rng.between(180, 640));
         row.received_bytes = Some(planner.rng.between(150, 900));
         planner.add_firewall(&mut attack.planted, row);
-        // An interval never shrinks below a fifth, so that time goes on.
+        // An interval is at least a fifth of its mean, so that time advances.
         let stretch = (1.0 + jitter_percent as f64 / 100.0 * planner.rng.normal()).max(0.2);
         time += ((interval_s * SECOND_US) as f64 * stretch) as i64;
     }
     attack
 }
 
-/// The beacon's first moment and the end it stays before.
+/// The beacon's first time, and the end that it does not reach.
 fn period(planner: &mut Planner, case: &Case) -> (i64, i64) {
     let lake_hours = planner.days * 24;
     let hours = case.hours.min(lake_hours - 2);
     let is_daily = case.interval_s == 86_400;
-    // Once a day: from the first forenoon on, far from midnight, or the last session would be lost.
+    // Once a day: it starts on the first morning, far from midnight, otherwise the last session would be lost.
     let first_hour = if is_daily { 10 } else { planner.rng.between(1, lake_hours - hours) };
     let start = planner.start_us + first_hour * HOUR_US + planner.rng.between(0, 30 * MINUTE_US);
     let end = if is_daily { planner.start_us + lake_hours * HOUR_US } else { start + hours * HOUR_US };

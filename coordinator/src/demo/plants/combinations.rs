@@ -1,4 +1,4 @@
-//! Planted `rare_combinations`: an operation, a program and a country that hardly ever come together.
+//! Planted `rare_combinations`: an operation, a program and a country that rarely occur together.
 
 use super::super::office::{FILE_DOWNLOADED, LOGGED_IN, Operation};
 use super::super::places::{HOME_TOWNS, SEOUL};
@@ -18,7 +18,7 @@ struct Case {
     operation: Operation,
     times: usize,
     is_abroad: bool,
-    /// The person's own browser where there is none.
+    /// The person's own browser if absent.
     user_agent: Option<&'static str>,
 }
 

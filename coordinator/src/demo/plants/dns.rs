@@ -1,10 +1,10 @@
-//! Planted `dns_tunneling`: name queries that carry far more than a name.
+//! Planted `dns_tunneling`: DNS queries that carry much more than a name.
 
 use super::super::truth::Attack;
 use super::sessions::session;
 use super::{HOUR_US, Planner, text};
 
-/// Queries, their mean size in bytes, and the hours they take.
+/// Queries, their mean size in bytes, and their duration in hours.
 const CASES: [(i64, i64, i64); 3] = [(20, 700, 1), (200, 1_500, 4), (1_000, 4_000, 10)];
 
 pub(super) fn plant(planner: &mut Planner) {

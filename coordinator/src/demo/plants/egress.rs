@@ -1,4 +1,4 @@
-//! Planted `egress_spikes`: one hour of a steady server far above what it sends in any other.
+//! Planted `egress_spikes`: one hour in which a steady server sends far more than in any other.
 
 use chrono::SecondsFormat;
 
@@ -11,7 +11,7 @@ use super::{HOUR_US, Planner, text};
 /// The hour's bytes as a multiple of the host's ordinary hour.
 const FACTORS: [i64; SPIKE_HOSTS] = [4, 10, 50];
 const ROWS: i64 = 30;
-/// Ordinary rows a host and day that make a baseline.
+/// Ordinary rows per host and day that make a baseline.
 const BASELINE_ROWS: u64 = 12;
 
 pub(super) fn plant(planner: &mut Planner, shares: &Shares, world: &World) {
@@ -21,7 +21,7 @@ pub(super) fn plant(planner: &mut Planner, shares: &Shares, world: &World) {
     for (place, factor) in FACTORS.into_iter().enumerate() {
         let host = &world.hosts[place];
         let hour = spike_hour(planner, place as i64);
-        // The host's ordinary rows of that hour come on top.
+        // The host's ordinary rows of that hour are added.
         let bytes = (factor as f64 - 0.5) * SPIKE_HOURLY_BYTES;
         let destination = format!("198.51.100.{}", 200 + place);
         let attack =
@@ -30,12 +30,12 @@ pub(super) fn plant(planner: &mut Planner, shares: &Shares, world: &World) {
     }
 }
 
-/// Whether hosts have connections enough in their ordinary hours.
+/// Whether hosts have enough connections in their ordinary hours.
 pub(super) fn has_baseline(shares: &Shares, world: &World) -> bool {
     shares.network / (world.hosts.len() as u64) >= BASELINE_ROWS
 }
 
-/// An hour in which a host sends `bytes` to an address: about `factor` times what it sends in others.
+/// An hour in which a host sends `bytes` to an address, about `factor` times as much as in other hours.
 pub(super) fn spike(
     planner: &mut Planner,
     (id, factor): (&str, i64),
@@ -65,7 +65,7 @@ pub(super) fn spike(
     attack
 }
 
-/// The start of the spike's hour: after a full day of baseline, or at 20:00 where there is one day only.
+/// The start of the spike's hour: after a full day of baseline, or at 20:00 if there is only one day.
 fn spike_hour(planner: &mut Planner, place: i64) -> i64 {
     let first_hour = if planner.days > 1 {
         26
@@ -73,7 +73,7 @@ fn spike_hour(planner: &mut Planner, place: i64) -> i64 {
         return planner.start_us + 20 * HOUR_US;
     };
     let hours = planner.days * 24 - first_hour - 1;
-    // A third of the time each, so that the three spread over the days.
+    // Each has a third of the time, so that the three are spread over the days.
     let third = hours / FACTORS.len() as i64;
     let hour = first_hour + place * third + planner.rng.between(0, third.max(1));
     planner.start_us + hour * HOUR_US

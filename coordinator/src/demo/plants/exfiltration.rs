@@ -1,11 +1,11 @@
-//! Planted `data_exfiltration`: a few sessions that send hundreds of megabytes and get little back.
+//! Planted `data_exfiltration`: a few sessions that send hundreds of megabytes and receive little.
 
 use super::super::truth::{Attack, PlantedRows};
 use super::super::world::Host;
 use super::sessions::session;
 use super::{HOUR_US, MINUTE_US, Planner};
 
-/// Name, total in MiB, and sessions it is split into.
+/// Name, total in MiB, and number of sessions.
 const CASES: [(&str, i64, i64); 3] = [("300mb", 300, 40), ("1500mb", 1_536, 12), ("8gb", 8_192, 4)];
 
 pub(super) fn plant(planner: &mut Planner) {
@@ -29,7 +29,7 @@ pub(super) fn attack(id: &str, source: &str, destination: &str, total_mib: i64, 
         .entity("destination_ip", destination)
 }
 
-/// Sessions from the hosts in turn to an address, between two moments (microseconds since 1970 UTC).
+/// Sessions from the hosts in turn to an address, between two times (microseconds since 1970 UTC).
 pub(super) fn transfer(
     planner: &mut Planner,
     planted: &mut PlantedRows,
@@ -52,7 +52,7 @@ pub(super) fn transfer(
     }
 }
 
-/// A pause of very uneven length, `mean_us` on average or below: this is no beacon.
+/// A pause of very uneven length, at most `mean_us` on average, so that this is not a beacon.
 fn pause(planner: &mut Planner, mean_us: i64) -> i64 {
     let unit = planner.rng.unit();
     (mean_us as f64 * 4.0 * unit.powi(4)) as i64 + MINUTE_US / 10

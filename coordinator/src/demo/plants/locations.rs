@@ -1,4 +1,4 @@
-//! Planted `multi_location_users`: an account used from several addresses of a place far from its person.
+//! Planted `multi_location_users`: an account used from several addresses at a place far from its owner.
 
 use super::super::office::{FILE_DOWNLOADED, LOGGED_IN, MAIL_READ};
 use super::super::people::{BROWSERS, Person};
@@ -10,7 +10,7 @@ use super::{HOUR_US, Planner};
 struct Case {
     place: Place,
     addresses: u32,
-    /// From each address.
+    /// Operations from each address.
     times: usize,
 }
 
@@ -26,7 +26,7 @@ pub(super) fn plant(planner: &mut Planner) {
         let mut attack = attack(&id, &person, &case.place, case.addresses);
         for address in &addresses {
             let access = Access { person: &person, address, user_agent: BROWSERS[0] };
-            // Of each at least three in all: none is a rare combination.
+            // At least three of each in total, so that none is a rare combination.
             for operation in [&LOGGED_IN, &MAIL_READ, &FILE_DOWNLOADED] {
                 repeat(
                     planner,

@@ -1,4 +1,4 @@
-//! The planted attacks and look-alikes: one file a kind, each on hosts and addresses that no other one uses.
+//! The planted attacks and look-alikes: one file per kind, each with hosts and addresses that no other one uses.
 
 mod audit;
 mod beacons;
@@ -31,7 +31,7 @@ use super::truth::{Attack, Lookalike, PlantedIncident, PlantedRows};
 use super::world::{Host, Role, World, victim};
 use super::{DAY_US, DemoOptions, midnight_us};
 
-/// Microseconds of a second, a minute and an hour.
+/// Microseconds per second, minute and hour.
 const SECOND_US: i64 = 1_000_000;
 const MINUTE_US: i64 = 60 * SECOND_US;
 const HOUR_US: i64 = 60 * MINUTE_US;
@@ -39,12 +39,12 @@ const HOUR_US: i64 = 60 * MINUTE_US;
 /// The planted rows of one table, by day.
 type ByDay<Row> = Vec<Vec<Row>>;
 
-/// All planted rows, and the attacks and look-alikes they make.
+/// All planted rows, and the attacks and look-alikes that they form.
 pub(crate) struct Plan {
     pub(crate) attacks: Vec<Attack>,
     pub(crate) incidents: Vec<PlantedIncident>,
     pub(crate) lookalikes: Vec<Lookalike>,
-    /// Endpoints under attack, which have ordinary processes and files but no ordinary connections.
+    /// Attacked endpoints, which have ordinary processes and files but no ordinary connections.
     pub(crate) victims: Vec<Host>,
     pub(crate) firewall: ByDay<FirewallRow<String>>,
     pub(crate) network: ByDay<NetworkRow<String>>,
@@ -57,7 +57,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Plants every kind of attack that the days asked for have room for.
+    /// Plants every kind of attack that fits into the requested days.
     pub(crate) fn new(options: &DemoOptions, shares: &Shares, world: &World) -> Self {
         let days = options.days as usize;
         let plan = Self {
@@ -93,54 +93,54 @@ impl Plan {
     }
 }
 
-/// A plan being made.
+/// A plan that is being built.
 struct Planner {
     plan: Plan,
     rng: SeededRng,
     start_us: i64,
     days: i64,
-    /// Hosts seen by the firewall alone, so far.
+    /// Number of hosts so far that only the firewall sees.
     sources: usize,
 }
 
 impl Planner {
-    /// A new endpoint under attack.
+    /// A new attacked endpoint.
     fn endpoint(&mut self, role: Role) -> Host {
         let host = victim(role, self.plan.victims.len(), &mut self.rng);
         self.plan.victims.push(host.clone());
         host
     }
 
-    /// A new workstation under attack that only the firewall sees.
+    /// A new attacked workstation that only the firewall sees.
     fn source(&mut self) -> Host {
         self.sources += 1;
         victim(Role::Workstation, 200 + self.sources, &mut self.rng)
     }
 
-    /// A new person whose account is under attack, and nothing else.
+    /// A new person of whom only the account is attacked.
     fn person(&mut self) -> Person {
         let account = self.source().account;
-        // Beyond the numbers of the people of ordinary hosts.
+        // Outside the numbers of people of ordinary hosts.
         Person::new(&account, 5_000 + self.sources)
     }
 
-    /// The start of the day whose turn it is, in microseconds since 1970 UTC.
+    /// The start of the day in turn, in microseconds since 1970 UTC.
     fn day_of_turn(&self, turn: i64) -> i64 {
         self.start_us + turn.rem_euclid(self.days.max(1)) * DAY_US
     }
 
-    /// A random moment of the day whose turn it is for the attack of this number, so that attacks spread over the days.
-    /// It lies between 01:00 and 22:00 less `length_us`, to leave room for what follows.
+    /// A random time on the day in turn for the attack with this number, so that attacks are spread over the days. It
+    /// is between 01:00 and 22:00 minus `length_us`, to leave room for what follows.
     fn moment_of_turn(&mut self, turn: i64, length_us: i64) -> i64 {
         self.day_of_turn(turn) + self.rng.between(HOUR_US, 22 * HOUR_US - length_us)
     }
 
-    /// The process id of a planted process: beyond those of ordinary ones.
+    /// The id of a planted process, outside the range of ordinary ones.
     fn process_id(&mut self) -> i64 {
         4 * self.rng.between(12_500, 16_000)
     }
 
-    /// Lists an attack, unless none of its rows fell within the days of the lake.
+    /// Lists an attack if at least one of its rows is within the days of the lake.
     fn finish(&mut self, attack: Attack) {
         if attack.planted.rows > 0 {
             self.plan.attacks.push(attack);
@@ -180,7 +180,7 @@ impl Planner {
     }
 }
 
-/// Adds a row to the day it belongs to and counts it; one outside the days of the lake is left out.
+/// Adds a row to its day and counts it. Rows outside the days of the lake are left out.
 fn add<Row: Timed>(
     days: &mut ByDay<Row>,
     start_us: i64,

@@ -1,4 +1,4 @@
-//! Planted rows of OfficeActivity: a person's operations from an address, one or many.
+//! Planted rows of OfficeActivity: one or more operations of a person from an address.
 
 use super::super::office::{
     FILE_READ, LOGGED_IN, MAIL_READ, ORGANIZATION, OfficeRow, Operation, document_url, office_id,
@@ -7,7 +7,7 @@ use super::super::people::{Person, with_port};
 use super::super::truth::PlantedRows;
 use super::{DAY_US, HOUR_US, Planner, text};
 
-/// Who comes from where, and with what.
+/// Person, address and program of operations.
 pub(super) struct Access<'a> {
     pub(super) person: &'a Person,
     /// Without a port.
@@ -61,7 +61,7 @@ pub(super) fn operation(
     row
 }
 
-/// Plants an operation this many times at random moments of a period (microseconds since 1970 UTC).
+/// Plants an operation this many times at random times of a period (microseconds since 1970 UTC).
 pub(super) fn repeat(
     planner: &mut Planner,
     planted: &mut PlantedRows,
@@ -76,7 +76,7 @@ pub(super) fn repeat(
     }
 }
 
-/// What the person did at home in the forenoon of the day of `time_us`: context of what happens elsewhere later.
+/// Operations of the person at home on the morning of the day of `time_us`: context for what happens elsewhere later.
 pub(super) fn forenoon_at_home(planner: &mut Planner, person: &Person, time_us: i64) -> PlantedRows {
     let midnight = time_us - (time_us - planner.start_us).rem_euclid(DAY_US);
     let period = (midnight + 7 * HOUR_US, midnight + 11 * HOUR_US);

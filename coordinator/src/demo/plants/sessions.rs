@@ -1,4 +1,4 @@
-//! A planted firewall session with everything a plain one has, for the kinds that change a few fields of it.
+//! A planted firewall session with all ordinary fields, of which other files change a few.
 
 use super::super::firewall::{FirewallRow, PALO_ALTO};
 use super::super::world::Host;

@@ -11,11 +11,11 @@ pub(super) struct Packing {
     pub(super) id: &'static str,
     pub(super) parent: &'static str,
     pub(super) file: &'static str,
-    /// `{u}` becomes the account.
+    /// `{u}` stands for the account.
     pub(super) command: &'static str,
-    /// Folder of the archives, ending in its separator.
+    /// Folder of the archives, with trailing separator.
     pub(super) folder: &'static str,
-    /// `{n}` becomes the archive's number.
+    /// `{n}` stands for the archive's number.
     pub(super) archive: &'static str,
     pub(super) archives: usize,
 }
@@ -116,7 +116,7 @@ pub(super) fn plant(planner: &mut Planner) {
     }
 }
 
-/// Data packed on `host` from `time_us` on, within 20 minutes.
+/// Packs data on `host` from `time_us` on, within 20 minutes.
 pub(super) fn pack(planner: &mut Planner, host: &Host, time_us: i64, packing: &Packing) -> Attack {
     let account = host.account.as_str();
     let command_line = packing.command.replace("{u}", account);

@@ -1,4 +1,5 @@
-//! The planted story through all suites: one person's workstation and account, from the archive to the mailbox, in a day.
+//! The planted story through all suites: one person's workstation and account, from the archive to the mailbox, within
+//! a day.
 
 use super::super::flows::{FlowRow, MACHINES};
 use super::super::office::{FILE_DOWNLOADED, INBOX_RULE, LOGGED_IN, MAIL_READ};
@@ -22,7 +23,8 @@ const PACKING: Packing = Packing {
     archive: "board-{n}.7z",
     archives: 5,
 };
-/// What is in the archives goes up first, and is small: the hour of it is no spike. The archives follow another way.
+/// The content of the archives is uploaded first, and is so small that its hour is not a spike. The archives follow on
+/// another path.
 const UPLOAD: Upload = Upload {
     id: "story-2-upload",
     file: "azcopy.exe",
@@ -38,14 +40,14 @@ const BEACON_ADDRESS: &str = "203.0.113.70";
 const TRANSFER_ADDRESS: &str = "198.51.100.70";
 const TRANSFER_MIB: i64 = 420;
 const TRANSFER_SESSIONS: i64 = 14;
-/// Addresses the intruder reads mail from.
+/// Addresses from which the intruder reads mail.
 const INTRUDER_ADDRESSES: u32 = 3;
 const INTRUDER_BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 
 pub(super) fn plant(planner: &mut Planner, shares: &Shares, world: &World) {
     let host = &world.hosts[STORY_HOST];
     let person = &world.people[0];
-    // In the middle of the lake, and not on its first day where there is another: a spike needs hours before it.
+    // In the middle of the lake, and not on its first day if there is another, because a spike needs hours before it.
     let midnight = planner.day_of_turn(planner.days / 2);
     let at = |minutes: i64| midnight + minutes * MINUTE_US;
     let mut attacks = Vec::new();
@@ -61,7 +63,7 @@ pub(super) fn plant(planner: &mut Planner, shares: &Shares, world: &World) {
         let size = ("story-4-egress", (bytes / STORY_HOURLY_BYTES) as i64);
         attacks.push(spike(planner, size, (host, TRANSFER_ADDRESS), at(18 * 60), bytes));
     }
-    // The firewall logs sessions as they end.
+    // The firewall logs sessions when they end.
     let (id, size) = ("story-5-transfer", (TRANSFER_MIB, TRANSFER_SESSIONS));
     let mut transfer = exfiltration::attack(id, &host.address, TRANSFER_ADDRESS, size.0, size.1);
     let (hosts, period) = (std::slice::from_ref(host), (at(18 * 60 + 20), at(18 * 60 + 58)));
@@ -88,7 +90,7 @@ pub(super) fn plant(planner: &mut Planner, shares: &Shares, world: &World) {
     attacks.into_iter().for_each(|attack| planner.finish(attack));
 }
 
-/// The person's mail and documents read from abroad, and a web server of the company looked at.
+/// Reads the person's mail and documents from abroad, and connects to a web server of the company.
 fn mailbox(planner: &mut Planner, person: &Person, period: (i64, i64)) -> Attack {
     let mut attack = locations::attack("story-6-mailbox", person, &SINGAPORE, INTRUDER_ADDRESSES);
     for number in 0..INTRUDER_ADDRESSES {
@@ -126,7 +128,7 @@ fn visit(time_us: i64, address: &str) -> FlowRow<String> {
     }
 }
 
-/// A rule that hides what is answered.
+/// A mail rule that hides replies.
 fn inbox_rule(planner: &mut Planner, person: &Person, time_us: i64) -> Attack {
     let mut attack =
         Attack::new("story-7-inbox-rule", "rare_combinations", "seen once in the lake", "T1078.004")

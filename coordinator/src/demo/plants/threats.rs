@@ -1,10 +1,10 @@
-//! Planted rows of `attack_timeline`: a source whose sessions the threat engine stops again and again.
+//! Planted rows of `attack_timeline`: a source whose sessions the threat engine stops repeatedly.
 
 use super::super::truth::Attack;
 use super::sessions::session;
 use super::{HOUR_US, Planner, text};
 
-/// Activity, message, destination port and application of what is stopped.
+/// Activity, message, destination port and application of stopped sessions.
 const STOPPED: [(&str, &str, i32, &str); 3] = [
     ("spyware", "Command and Control Traffic Detection(85005)", 443, "ssl"),
     ("vulnerability", "Apache Log4j Remote Code Execution Vulnerability(91991)", 8443, "web-browsing"),

@@ -16,12 +16,12 @@ pub(super) struct Upload {
     pub(super) remote_address: &'static str,
     pub(super) port: i32,
     pub(super) connections: usize,
-    /// The storage account and the writes its log shows, where it is one whose log the lake has.
+    /// The storage account and the writes in its log, if the lake has that log.
     pub(super) blob_writes: Option<(&'static str, usize)>,
     pub(super) sizes: Sizes,
 }
 
-/// How much an upload moves, in bytes, from and up to.
+/// Range of the bytes of an upload.
 pub(super) struct Sizes {
     pub(super) of_connection: (i64, i64),
     pub(super) of_block: (i64, i64),
@@ -139,7 +139,7 @@ pub(super) fn plant(planner: &mut Planner) {
     }
 }
 
-/// Data sent from `host` from `time_us` on, within 11 minutes.
+/// Sends data from `host` from `time_us` on, within 11 minutes.
 pub(super) fn send(planner: &mut Planner, host: &Host, time_us: i64, upload: &Upload) -> Attack {
     let process_id = Some(planner.process_id());
     let writes = upload.blob_writes.map_or(0, |(_, writes)| writes);
@@ -174,7 +174,7 @@ pub(super) fn send(planner: &mut Planner, host: &Host, time_us: i64, upload: &Up
     attack
 }
 
-/// A moment with room for all connections before the hour ends: across two hours they would be an egress spike too.
+/// A time with room for all connections before the hour ends: across two hours they would also be an egress spike.
 fn moment_within_hour(planner: &mut Planner, turn: i64) -> i64 {
     let moment = planner.moment_of_turn(turn, HOUR_US);
     moment - moment.rem_euclid(HOUR_US) + planner.rng.between(5 * MINUTE_US, 45 * MINUTE_US)
@@ -201,7 +201,7 @@ fn connection(
     }
 }
 
-/// One of an upload's `of` writes: blocks, and as the last one the list that makes them a blob.
+/// One of the `of` writes of an upload: blocks, and last the block list that turns them into a blob.
 fn blob_write(
     planner: &mut Planner,
     host: &Host,

@@ -1,4 +1,4 @@
-//! Tests of the Office rows and the location database: together they show the planted attacks and nothing else.
+//! Tests that the Office rows and the location database together show only the planted attacks.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{make, rows, truth, values};
 
-/// What the analyses see of a row; address, country and city are empty where it has no address.
+/// The fields of a row that analyses read. Address, country and city are empty if it has no address.
 struct Seen {
     user: String,
     operation: String,
@@ -32,7 +32,7 @@ fn locate(locations: &Reader<Vec<u8>>, address: &str) -> Option<(String, String)
     Some((city.country.iso_code.unwrap().to_owned(), city.city.names.english.unwrap().to_owned()))
 }
 
-/// An address without its port, as ANALYSES takes it from a row's two columns.
+/// An address without its port, as analyses take it from a row's two columns.
 fn address_of(client: Option<&str>, mail_client: Option<&str>) -> Option<String> {
     let text = [mail_client, client].into_iter().flatten().find(|text| !["", "<null>"].contains(text))?;
     let text = match text.strip_prefix('[') {
@@ -64,7 +64,7 @@ fn seen(folder: &Path) -> Vec<Seen> {
     seen
 }
 
-/// The named entities of all planted rows of an analysis, of attacks and look-alikes.
+/// The entities of all planted rows of an analysis, of attacks and look-alikes.
 fn planted(truth: &Value, analysis: &str, columns: &[&str]) -> BTreeSet<Vec<String>> {
     let lookalikes = truth["lookalikes"].as_array().unwrap().iter();
     let shown = lookalikes.flat_map(|lookalike| lookalike["may_show"].as_array().unwrap());
@@ -116,7 +116,7 @@ fn only_planted_combinations_are_rare() {
 }
 
 #[test]
-fn rows_have_the_forms_real_ones_have() {
+fn rows_have_the_forms_of_real_ones() {
     let (folder, ..) = make(2, 20_000, 3);
     let clients = values(folder.path(), "OfficeActivity", "ClientIP");
     let mail_clients = values(folder.path(), "OfficeActivity", "Client_IPAddress");
@@ -158,7 +158,7 @@ fn flows_lead_to_the_addresses_of_people() {
 }
 
 #[test]
-fn the_location_database_covers_the_demo_alone() {
+fn the_location_database_covers_only_the_demo() {
     let (folder, ..) = make(1, 100, 1);
     let locations = locations(folder.path());
     let place = |address| locate(&locations, address);

@@ -1,4 +1,4 @@
-//! Tests of the story and the look-alikes: the rows that tie the one's parts, and none that tie the others'.
+//! Tests of the story and the look-alikes: rows relate the parts of the story, and no rows relate look-alikes to it.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn lookalike<'a>(truth: &'a Value, id: &str) -> &'a Value {
     truth["lookalikes"].as_array().unwrap().iter().find(|lookalike| lookalike["id"] == id).unwrap()
 }
 
-/// Date and named values of all rows.
+/// Date and values of all rows.
 fn by_date<const N: usize>(folder: &Path, table: &str, columns: [&str; N]) -> HashSet<[String; N]> {
     let text = |value: Option<String>| value.unwrap_or_default();
     let all = rows(folder, table, columns).into_iter().map(|row| row.map(text));
@@ -37,7 +37,7 @@ fn owned<const N: usize>(texts: [&str; N]) -> [String; N] {
 }
 
 #[test]
-fn the_story_goes_along_the_kill_chain_within_a_day() {
+fn the_story_follows_the_kill_chain_within_a_day() {
     for (days, rows_per_day) in [(1, 20_000), (2, 3_000), (7, 5_000)] {
         let (folder, ..) = make(days, rows_per_day, 4);
         let truth = truth(folder.path());
@@ -69,7 +69,7 @@ fn the_story_goes_along_the_kill_chain_within_a_day() {
 }
 
 #[test]
-fn rows_of_its_day_tie_the_parts_of_the_story() {
+fn rows_of_its_day_relate_the_parts_of_the_story() {
     let (folder, ..) = make(3, 5_000, 2);
     let truth = truth(folder.path());
     let story = &truth["incidents"][0];
@@ -87,7 +87,7 @@ fn rows_of_its_day_tie_the_parts_of_the_story() {
     let columns = ["TimeGenerated", "UserId", "Operation"];
     let operations = by_date(folder.path(), "OfficeActivity", columns);
     assert!(operations.contains(&owned([date, user, "FileDownloaded"])));
-    // On every day the address is this device's alone.
+    // On each day only this device has the address.
     let others = addresses(folder.path()).into_iter().filter(|[_, of, at]| at == address && of != device);
     assert_eq!(others.count(), 0);
 }
@@ -112,7 +112,7 @@ fn many_devices_share_the_proxy_on_its_day() {
 }
 
 #[test]
-fn the_moved_address_is_one_device_s_on_each_day() {
+fn the_moved_address_has_one_device_on_each_day() {
     let (folder, ..) = make(4, 2_000, 2);
     let truth = truth(folder.path());
     let moved = lookalike(&truth, "moved-address");
@@ -126,7 +126,7 @@ fn the_moved_address_is_one_device_s_on_each_day() {
     assert_ne!(days[0][1], days[1][1]);
     let (end, start) = (before["last_seen"].as_str().unwrap(), after["first_seen"].as_str().unwrap());
     assert_eq!((&end[..10], &start[..10]), (&*days[0][0], &*days[1][0]));
-    // Near enough to be joined by anyone who forgets the day.
+    // Close enough to be joined by a correlation that ignores the day.
     assert!(end > format!("{}T18", days[0][0]).as_str() && start < format!("{}T12", days[1][0]).as_str());
     let (one_day, ..) = make(1, 2_000, 2);
     let truth = super::truth(one_day.path());
@@ -134,7 +134,7 @@ fn the_moved_address_is_one_device_s_on_each_day() {
 }
 
 #[test]
-fn lookalikes_say_why_and_share_nothing_with_the_story() {
+fn lookalikes_have_reasons_and_share_nothing_with_the_story() {
     let (folder, ..) = make(7, 5_000, 3);
     let truth = truth(folder.path());
     let story = &truth["incidents"][0];

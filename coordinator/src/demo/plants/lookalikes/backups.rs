@@ -1,4 +1,4 @@
-//! Nightly archives of a server by the account that may make them.
+//! Nightly archives of a server by the account that is allowed to create them.
 
 use super::super::super::truth::Lookalike;
 use super::super::super::world::{BACKUP_ACCOUNT, Host, Role};
@@ -6,7 +6,7 @@ use super::super::staging::{Packing, pack};
 use super::super::{HOUR_US, Planner};
 use super::finish;
 
-/// Nights of the lake on which it happens, at most.
+/// Most nights on which it happens.
 const NIGHTS: i64 = 3;
 const PACKING: Packing = Packing {
     id: "backup",

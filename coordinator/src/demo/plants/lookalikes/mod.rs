@@ -1,4 +1,4 @@
-//! Planted look-alikes: harmless things that resemble attacks, or tie attacks that have nothing to do with each other.
+//! Planted look-alikes: harmless activity that resembles attacks, or seems to relate unrelated attacks.
 
 mod backups;
 mod moved_address;
@@ -11,7 +11,7 @@ use super::super::truth::Lookalike;
 use super::super::world::{Host, KEPT_HOSTS, World};
 use super::{Planner, text};
 
-/// Hosts that take part in a look-alike of many, at most.
+/// Most hosts in a look-alike of many hosts.
 const MANY_HOSTS: usize = 24;
 
 pub(super) fn plant(planner: &mut Planner, world: &World) {
@@ -22,20 +22,20 @@ pub(super) fn plant(planner: &mut Planner, world: &World) {
     backups::plant(planner);
 }
 
-/// Lists a look-alike, unless none of its rows fell within the days of the lake.
+/// Lists a look-alike if at least one of its rows is within the days of the lake.
 fn finish(planner: &mut Planner, lookalike: Lookalike) {
     if lookalike.planted.rows > 0 {
         planner.plan.lookalikes.push(lookalike);
     }
 }
 
-/// Ordinary hosts, as many as take part.
+/// The ordinary hosts that take part.
 fn many_hosts(world: &World) -> &[Host] {
     let hosts = &world.hosts[KEPT_HOSTS..];
     &hosts[..hosts.len().min(MANY_HOSTS)]
 }
 
-/// A small connection of a host that has this address at the time.
+/// A small connection of a host that has this address at that time.
 fn connection(planner: &mut Planner, time_us: i64, host: &Host) -> NetworkRow<String> {
     NetworkRow {
         time: time_us,

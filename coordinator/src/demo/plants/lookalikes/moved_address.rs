@@ -1,4 +1,4 @@
-//! An address that moved overnight: two devices had it, each has a lone finding on its day.
+//! An address that moved overnight between two devices, each with a separate finding on its day.
 
 use super::super::super::truth::Lookalike;
 use super::super::super::world::{Host, Role};

@@ -1,4 +1,4 @@
-//! An address shared by many devices on a day on which two of them, and the address itself, have a lone finding each.
+//! An address shared by many devices on a day on which two of them, and the address itself, have a separate finding each.
 
 use super::super::super::truth::Lookalike;
 use super::super::super::world::{Host, Role, World};
@@ -10,7 +10,7 @@ use super::super::{HOUR_US, MINUTE_US, Planner, text};
 use super::{connection, finish, many_hosts};
 
 const PROXY_ADDRESS: &str = "10.98.0.10";
-/// A service that everybody fills with files.
+/// A service to which everybody uploads files.
 const SERVICE_ADDRESS: &str = "198.51.100.71";
 const SERVICE_MIB: i64 = 150;
 const SERVICE_SESSIONS: i64 = 30;
@@ -58,7 +58,7 @@ pub(super) fn plant(planner: &mut Planner, world: &World) {
             let time = planner.rng.between(working_day.0, working_day.1);
             let row = connection(planner, time, host);
             planner.add_network(&mut lookalike.planted, row);
-            // Every session to another address: none is a beacon.
+            // Each session goes to a different address, so that none is a beacon.
             let mut row = session(time, host, &world.external[next_peer].address);
             row.destination_host = text(&world.external[next_peer].name);
             row.sent_bytes = Some(planner.rng.between(400, 9_000));

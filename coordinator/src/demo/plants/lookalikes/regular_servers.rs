@@ -1,4 +1,4 @@
-//! Public servers that many hosts ask as regularly as a beacon calls: one of updates, and two clocks.
+//! Public servers that many hosts query as regularly as a beacon: an update server and two time servers.
 
 use super::super::super::firewall::FirewallRow;
 use super::super::super::truth::Lookalike;
@@ -10,7 +10,7 @@ use super::{finish, many_hosts};
 const UPDATE_SERVER: (&str, &str) = ("191.234.72.190", "updates.vendor.example");
 const UPDATE_INTERVAL_S: i64 = 1_800;
 const CLOCKS: [&str; 2] = ["216.239.35.8", "216.239.35.12"];
-/// The longest interval of the protocol (RFC 5905): 2^10 s as most clients have it.
+/// The longest default interval of NTP clients (RFC 5905): 2^10 s.
 const CLOCK_INTERVAL_S: i64 = 1_024;
 
 pub(super) fn plant(planner: &mut Planner, world: &World) {
@@ -48,7 +48,7 @@ pub(super) fn plant(planner: &mut Planner, world: &World) {
     finish(planner, clocks);
 }
 
-/// A day's sessions at an interval (seconds) that varies by a hundredth; `complete` fills in what they are.
+/// The sessions of a day at an interval (seconds) that varies by a hundredth; `complete` fills their other fields.
 fn ask(
     planner: &mut Planner,
     lookalike: &mut Lookalike,

@@ -1,4 +1,4 @@
-//! A person on a journey: the address changes country once, and the work goes on as before.
+//! A traveller: the address changes country once, and the work continues as before.
 
 use super::super::super::office::{FILE_CHANGED, FILE_READ, LOGGED_IN, MAIL_READ, MAIL_SENT};
 use super::super::super::places::LISBON;
