@@ -35,7 +35,7 @@ VALUE = {name: value for name, (value, *_) in CONSTANTS.items()}
 UNIT_BYTES = 512 * MIB
 SHARDS, GROUPS, MESSAGE_BYTES, TASKS_PER_THREAD = 64, 12, 64 * MIB, 2
 MAX_TASKS_PER_POLL = 4
-SHARD_STATE_BYTES, LEAST_SHARD_BYTES = 16 * MIB, 256 * 1024
+SHARD_STATE_BYTES, MIN_SHARD_BYTES = 16 * MIB, 256 * 1024
 CONCURRENT_STATE_FILES = 4
 # Assumed: time to the first byte of a GET, and a store's prices a thousand.
 LATENCY, GET_PRICE, PUT_PRICE = 0.03, 0.0004, 0.005
@@ -53,7 +53,7 @@ class Window:
         self.units, self.firewall_units = sum(of_tables), of_tables[0]
         self.new_units = self.units * new
         state_bytes = bytes_read * VALUE["state"]
-        self.shards = min(SHARDS, max(cores, int(state_bytes / SHARD_STATE_BYTES)), 1 + int(state_bytes / LEAST_SHARD_BYTES))
+        self.shards = min(SHARDS, max(cores, int(state_bytes / SHARD_STATE_BYTES)), 1 + int(state_bytes / MIN_SHARD_BYTES))
         self.tasks = self.shards * GROUPS
         self.state_files = self.units * VALUE["state_files"]
         cost = self.new_bytes / GIB * VALUE["rollup"] + self.new_units * VALUE["unit_overhead"]

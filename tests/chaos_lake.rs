@@ -12,7 +12,7 @@ use crate::side_by_side::{ROWS, TABLE, ended, scanned_rows, start};
 use crate::support::{Place, hindcast, stderr, stdout};
 
 /// Longest time before something is started or killed, in milliseconds.
-const LONGEST_MS: u64 = 700;
+const MAX_MS: u64 = 700;
 
 /// What is disturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +26,7 @@ pub enum LakeFault {
 }
 
 fn pause(random: &mut ChaCha8Rng) {
-    std::thread::sleep(Duration::from_millis(random.random_range(0..LONGEST_MS)));
+    std::thread::sleep(Duration::from_millis(random.random_range(0..MAX_MS)));
 }
 
 fn import(place: &Place, number: u64) -> Child {

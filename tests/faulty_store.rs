@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// After this many faults in a row a request passes, so that bounded retries succeed.
-const MOST_FAULTS_IN_A_ROW: u32 = 3;
+const MAX_CONSECUTIVE_FAULTS: u32 = 3;
 
 /// How often requests fail: rates of a thousand, together at most a thousand.
 #[derive(Clone, Debug, Default)]
@@ -180,7 +180,7 @@ impl Proxy {
         let roll = (bytes.fold(0, mix) >> 32) % 1000;
         let rates = [of.per_mille_error, of.per_mille_reset, of.per_mille_truncate, of.per_mille_delay];
         let chosen = (0..4).find(|&last| roll < u64::from(rates[..=last].iter().sum::<u32>()));
-        let chosen = chosen.filter(|_| *in_a_row < MOST_FAULTS_IN_A_ROW);
+        let chosen = chosen.filter(|_| *in_a_row < MAX_CONSECUTIVE_FAULTS);
         *times_asked += 1;
         *in_a_row = if chosen.is_some() { *in_a_row + 1 } else { 0 };
         chosen.map(|position| [Fault::Error, Fault::Reset, Fault::Truncate, Fault::Delay][position])

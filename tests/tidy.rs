@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const LONGEST_FILE: usize = 400;
-const LONGEST_FUNCTION: usize = 75;
+const MAX_FILE: usize = 400;
+const MAX_FUNCTION: usize = 75;
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for path in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
@@ -32,7 +32,7 @@ fn files_say_what_they_are_for_and_are_short() {
         let text = fs::read_to_string(&path).expect("text");
         assert!(text.starts_with("//! "), "{} does not open with what it is for", path.display());
         let lines = text.lines().count();
-        assert!(lines <= LONGEST_FILE, "{} has {lines} lines", path.display());
+        assert!(lines <= MAX_FILE, "{} has {lines} lines", path.display());
     }
 }
 
@@ -54,7 +54,7 @@ fn functions_are_short() {
                 Some((first, of)) if line.trim_end() == format!("{}}}", " ".repeat(of)) => {
                     let length = number - first;
                     assert!(
-                        length <= LONGEST_FUNCTION,
+                        length <= MAX_FUNCTION,
                         "{}:{} is {length} lines long",
                         path.display(),
                         first + 1

@@ -17,19 +17,19 @@ use crate::{Error, Result};
 /// The template's name in its environment. It has no file extension that enables escaping.
 const TEMPLATE: &str = "explanation";
 /// Most steps of a template: far more than a sentence needs, and few enough that no loop delays a scan.
-const MOST_STEPS: u64 = 100_000;
+const MAX_STEPS: u64 = 100_000;
 /// Most characters of a template: a chain of filters or operators is a tree of the same depth.
-const MOST_CHARACTERS: usize = 4_000;
+const MAX_CHARACTERS: usize = 4_000;
 /// Most bytes of the sentence, in addition to the texts of its row.
-const MOST_BYTES: usize = 10_000;
+const MAX_BYTES: usize = 10_000;
 /// How often a sentence may contain the texts of its row.
-const MOST_REPEATS: usize = 4;
+const MAX_REPEATS: usize = 4;
 /// Filters whose result may have any size: they could use all memory.
 const UNBOUNDED_FILTERS: [&str; 4] = ["indent", "format", "replace", "batch"];
 /// Statements that store values: a text that is appended to itself doubles each time.
 const ASSIGNING: [&str; 2] = ["set", "with"];
 /// Most decimals of `fixed`: a double has no more significant ones.
-const MOST_DECIMALS: usize = 17;
+const MAX_DECIMALS: usize = 17;
 /// Suffix of a time column's name for its microseconds.
 const MICROS_SUFFIX: &str = "_us";
 /// Names that every template may call.
@@ -51,11 +51,11 @@ impl Explanation {
     pub fn load(text: &'static str, file: &'static str, line: usize) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_fuel(Some(MOST_STEPS));
+        environment.set_fuel(Some(MAX_STEPS));
         environment.add_filter("fixed", fixed);
         environment.set_formatter(|out, state, value| match value.len() {
             // These are written element by element, even if the writer accepts no more bytes.
-            Some(count) if count > MOST_BYTES && value.kind() != ValueKind::String => {
+            Some(count) if count > MAX_BYTES && value.kind() != ValueKind::String => {
                 Err(TemplateError::new(ErrorKind::InvalidOperation, format!("{count} elements are too many")))
             }
             _ => escape_formatter(out, state, value),
@@ -124,7 +124,7 @@ impl Explanation {
         if sentence.is_full {
             let Self { file, line, .. } = self;
             let message =
-                format!("{file}, line {line}: the explanation: it gives more than {MOST_BYTES} bytes");
+                format!("{file}, line {line}: the explanation: it gives more than {MAX_BYTES} bytes");
             return Err(Error::Config(message));
         }
         rendered.map_err(|error| Error::Config(located(self.file, self.line, &error)))?;
@@ -134,7 +134,7 @@ impl Explanation {
     /// Renders the template with `values`.
     fn written(&self, values: Vec<(String, Value)>) -> Result<(Result<(), TemplateError>, Sentence)> {
         let of_row: usize = values.iter().filter_map(|(_, value)| value.as_str()).map(str::len).sum();
-        let limit = MOST_BYTES.saturating_add(of_row.saturating_mul(MOST_REPEATS));
+        let limit = MAX_BYTES.saturating_add(of_row.saturating_mul(MAX_REPEATS));
         let mut sentence = Sentence { bytes: Vec::new(), limit, is_full: false };
         let template = self.template()?;
         let rendered = template.render_captured_to(Value::from_iter(values), &mut sentence).map(|_| ());
@@ -172,8 +172,8 @@ impl io::Write for Sentence {
 /// Why a template is refused because it could use unlimited memory or depth.
 fn too_large(text: &str) -> Option<String> {
     let count = text.chars().count();
-    if count > MOST_CHARACTERS {
-        return Some(format!("it has {count} characters, but at most {MOST_CHARACTERS} are allowed"));
+    if count > MAX_CHARACTERS {
+        return Some(format!("it has {count} characters, but at most {MAX_CHARACTERS} are allowed"));
     }
     let statements = text.split("{%").skip(1).map(|rest| rest.trim_start_matches(['-', '+']).trim_start());
     let first_word = |rest: &str| rest.split(|next: char| !next.is_alphanumeric()).next().map(str::to_owned);
@@ -223,8 +223,8 @@ fn fixed(value: Value, decimals: usize) -> std::result::Result<String, TemplateE
     if value.is_undefined() {
         return Err(TemplateError::from(ErrorKind::UndefinedError));
     }
-    if decimals > MOST_DECIMALS {
-        let message = format!("fixed({decimals}): at most {MOST_DECIMALS} decimals are allowed");
+    if decimals > MAX_DECIMALS {
+        let message = format!("fixed({decimals}): at most {MAX_DECIMALS} decimals are allowed");
         return Err(TemplateError::new(ErrorKind::InvalidOperation, message));
     }
     let number = if value.is_none() { 0.0 } else { f64::try_from(value)? };

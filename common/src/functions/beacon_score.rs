@@ -17,7 +17,7 @@ const OCTAVES_NOT_ALIKE: f64 = 2.0;
 const OCTAVES_OF_POLL: f64 = 13.0;
 const OCTAVES_OF_TRANSFER: f64 = 20.0;
 /// A network with fewer sources is too small for prevalence to be meaningful: it is treated as if it had this many.
-const FEWEST_SOURCES: f64 = 20.0;
+const MIN_SOURCES: f64 = 20.0;
 
 /// How alike and how small the transfers of a pair are: `max(0, 1 - d / 2) · s`, with `d` the deviation of the sizes' binary logarithms
 /// and `s` falling from 1 at a mean of 8 KiB to 0 at 1 MiB. Null if no size is known.
@@ -62,7 +62,7 @@ pub fn beacon_own_score(
 /// If the expression can't be built.
 pub fn beacon_prevalence(distinct_sources: Expr, total_sources: Expr) -> Result<Expr> {
     let is_known = distinct_sources.clone().is_not_null();
-    let total = greatest(vec![number(total_sources), lit(FEWEST_SOURCES)]);
+    let total = greatest(vec![number(total_sources), lit(MIN_SOURCES)]);
     let rarity = ln(total.clone() / number(distinct_sources)) / ln(total);
     when(is_known, round_half_up(rarity, 4)).end()
 }

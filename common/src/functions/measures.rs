@@ -23,7 +23,7 @@ const BLOCK_ROWS: usize = 256;
 /// Groups per allocation of cells.
 const PIECE_GROUPS: usize = 8_192;
 /// The cells of a group begin with one whose bits say which measures have a value.
-const MOST_MEASURES: usize = 63;
+const MAX_MEASURES: usize = 63;
 
 /// How a column's values are aggregated. Nulls are left out; a sum or an extreme of no values is null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,7 +89,7 @@ impl AggregateUDFImpl for Measures {
             .find(|(column, part)| !is_known(column) && part.1 != Operation::Count)
         {
             Some((column, (name, _))) => internal_err!("{name} can't be computed from {column}"),
-            None if types.len() > MOST_MEASURES => internal_err!("more than {MOST_MEASURES} measures"),
+            None if types.len() > MAX_MEASURES => internal_err!("more than {MAX_MEASURES} measures"),
             None => Ok(DataType::Struct(self.fields(types))),
         }
     }

@@ -3,7 +3,7 @@
 use super::chance::credit_by_chance;
 
 /// A gap may span this many intervals. Longer gaps are pauses (a host that was off): only their number matters.
-pub(super) const MOST_INTERVALS: f64 = 8.0;
+pub(super) const MAX_INTERVALS: f64 = 8.0;
 /// Factor on the credit of a gap for each further interval that it spans.
 pub(super) const WORTH_OF_NEXT_INTERVAL: f64 = 0.8;
 /// The credit of a gap over `k` intervals: that factor to the power `k - 1`, and 0 for less than half an interval. With half
@@ -16,9 +16,9 @@ const BURST_PART: f64 = 0.1;
 /// Up to this many distinct lengths, a linear search is used.
 const FEW_LENGTHS: usize = 32;
 /// Longest beat in seconds, for any interval: a visit of minutes is not a beat of an hourly rhythm.
-const LONGEST_BURST_S: f64 = 60.0;
+const MAX_BURST_S: f64 = 60.0;
 /// Smallest room above chance: if nearly every second has sessions anyway, the rest is noise.
-const LEAST_ROOM: f64 = 0.1;
+const MIN_ROOM: f64 = 0.1;
 
 /// The distinct gaps of a sorted set of whole seconds with their counts, ascending. At most √(2 · span) distinct gaps add up
 /// to a span, 2,300 for a month: this bounds the cost of everything below, for any number of seconds.
@@ -250,19 +250,19 @@ impl Tally {
     fn timing(&self, by_chance: f64) -> f64 {
         let by_chance = by_chance * self.in_run / self.total;
         let mean_credit = (self.credits + ASSUMED_GAPS * by_chance) / (self.total + ASSUMED_GAPS);
-        let above_chance = (mean_credit - by_chance) / (1.0 - by_chance).max(LEAST_ROOM);
+        let above_chance = (mean_credit - by_chance) / (1.0 - by_chance).max(MIN_ROOM);
         above_chance.max(0.0) * (1.0 - self.early / self.total)
     }
 }
 
 /// Gaps of this many seconds or more are pauses.
 pub(super) fn longest_of_run(interval: f64) -> f64 {
-    (MOST_INTERVALS + 0.5) * interval
+    (MAX_INTERVALS + 0.5) * interval
 }
 
 /// Gaps below this many seconds lie within one beat; 1 if none do.
 pub(super) fn burst_below(interval: f64) -> f64 {
-    (interval * BURST_PART).min(LONGEST_BURST_S).ceil().max(1.0)
+    (interval * BURST_PART).min(MAX_BURST_S).ceil().max(1.0)
 }
 
 /// Whether a gap equals the interval within half of it.

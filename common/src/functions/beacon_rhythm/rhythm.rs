@@ -1,26 +1,26 @@
 //! The rhythm of one pair: its interval, or two, and how well the sessions keep it.
 
-use super::gaps::{Gaps, MOST_INTERVALS, burst_below, is_about};
+use super::gaps::{Gaps, MAX_INTERVALS, burst_below, is_about};
 
 /// Fewest gaps of a rhythm.
-const FEWEST_GAPS: usize = 4;
+const MIN_GAPS: usize = 4;
 /// Ratio of neighbouring candidate intervals between the shortest and the longest gap; candidates are then refined.
 const CANDIDATE_RATIO: f64 = 2.0;
 /// Number of most frequent gaps that are further candidates.
 const FREQUENT_CANDIDATES: usize = 8;
 /// A second interval needs at least this many beats, and this number and fraction of gaps that the first leaves unexplained.
-const FEWEST_BEATS_OF_TWO: usize = 12;
-const FEWEST_GAPS_OF_SECOND: f64 = 6.0;
-const LEAST_SHARE_OF_SECOND: f64 = 0.15;
+const MIN_BEATS_OF_TWO: usize = 12;
+const MIN_GAPS_OF_SECOND: f64 = 6.0;
+const MIN_SHARE_OF_SECOND: f64 = 0.15;
 /// Two intervals explain more than one merely because they are two: their timing is multiplied by this.
 const FACTOR_OF_TWO: f64 = 0.95;
 /// Smallest timing of two intervals.
-const LEAST_TIMING_OF_TWO: f64 = 0.3;
+const MIN_TIMING_OF_TWO: f64 = 0.3;
 /// Fraction of the requested timing that the best interval must reach on raw gaps: once sessions are merged into beats, timing improves.
 const SHARE_OF_LEAST: f64 = 0.5;
 /// Width of a slot of coverage in intervals, and at least an hour. With half of all beats lost, one slot in sixteen is empty.
 const INTERVALS_PER_SLOT: f64 = 4.0;
-const SHORTEST_SLOT_S: f64 = 3_600.0;
+const MIN_SLOT_S: f64 = 3_600.0;
 /// Shortest span that coverage is measured against.
 const SECONDS_PER_DAY: f64 = 86_400.0;
 
@@ -45,7 +45,7 @@ impl Rhythm {
     /// The rhythm of `sessions` sessions at these sorted distinct seconds. `None` if they are too few, or if no interval reaches
     /// half of `least_timing` before sessions are merged into beats.
     pub(super) fn of(seconds: &[i64], sessions: i64, least_timing: f64) -> Option<Self> {
-        if seconds.len() <= FEWEST_GAPS {
+        if seconds.len() <= MIN_GAPS {
             return None;
         }
         let sessions_per_second = (sessions as f64 / seconds.len() as f64).max(1.0);
@@ -62,7 +62,7 @@ impl Rhythm {
             beats: beats.len(),
             missed_beats: alone.missed,
             // Few beats with many sessions are not a rhythm.
-            timing: if beats.len() <= FEWEST_GAPS { 0.0 } else { alone.timing },
+            timing: if beats.len() <= MIN_GAPS { 0.0 } else { alone.timing },
             coverage: coverage(&beats, interval),
         };
         rhythm.add_second_interval(&gaps, burst, sessions_per_second);
@@ -73,8 +73,8 @@ impl Rhythm {
     fn add_second_interval(&mut self, gaps: &Gaps, burst: f64, sessions_per_second: f64) {
         let first = self.interval_s;
         let rest = gaps.only(|gap| !is_about(gap, first));
-        let fewest = FEWEST_GAPS_OF_SECOND.max(LEAST_SHARE_OF_SECOND * gaps.count());
-        if self.beats < FEWEST_BEATS_OF_TWO || rest.count() < fewest {
+        let fewest = MIN_GAPS_OF_SECOND.max(MIN_SHARE_OF_SECOND * gaps.count());
+        if self.beats < MIN_BEATS_OF_TWO || rest.count() < fewest {
             return;
         }
         let mut candidates = rest.most_frequent(FREQUENT_CANDIDATES);
@@ -84,7 +84,7 @@ impl Rhythm {
             if is_of_lost_beats(second / first) {
                 continue;
             }
-            let least = (self.timing / FACTOR_OF_TWO).max(LEAST_TIMING_OF_TWO);
+            let least = (self.timing / FACTOR_OF_TWO).max(MIN_TIMING_OF_TWO);
             if let Some(fit) = gaps.fit(&[first, second], burst, sessions_per_second, least) {
                 self.timing = FACTOR_OF_TWO * fit.timing;
                 self.missed_beats = fit.missed;
@@ -118,7 +118,7 @@ fn dominant_interval(gaps: &Gaps, sessions_per_second: f64, least_timing: f64) -
 /// Whether the number of intervals is whole within a twentieth: lost beats are then the simpler explanation.
 fn is_of_lost_beats(intervals: f64) -> bool {
     intervals > 1.5
-        && intervals < MOST_INTERVALS + 0.5
+        && intervals < MAX_INTERVALS + 0.5
         && (intervals - intervals.round()).abs() < 0.05 * intervals
 }
 
@@ -134,7 +134,7 @@ fn coverage(beats: &[i64], interval: f64) -> f64 {
     let (Some(first), Some(last)) = (beats.first(), beats.last()) else {
         return 0.0;
     };
-    let slot_s = (INTERVALS_PER_SLOT * interval).max(SHORTEST_SLOT_S);
+    let slot_s = (INTERVALS_PER_SLOT * interval).max(MIN_SLOT_S);
     let slots = (((last - first) as f64).max(SECONDS_PER_DAY) / slot_s).ceil().max(1.0);
     let slot_of = |beat: &i64| ((beat - first) as f64 / slot_s).floor();
     let occupied = beats.chunk_by(|one, next| slot_of(one) == slot_of(next)).count();

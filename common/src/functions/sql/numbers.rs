@@ -11,7 +11,7 @@ use crate::functions;
 
 const BYTES_PER_MEGABYTE: f64 = 1_048_576.0;
 /// Most decimals: a float has no more that are significant.
-const MOST_DIGITS: i64 = 15;
+const MAX_DIGITS: i64 = 15;
 
 pub(super) const FORMS: &[ShortForm] = &[
     ShortForm::new(
@@ -79,9 +79,9 @@ fn floor_div(arguments: &[Expr]) -> Result<Option<Expr>> {
 fn round_half_up(arguments: &[Expr]) -> Result<Option<Expr>> {
     match integer(&arguments[1])? {
         None => Ok(None),
-        Some(digits @ 0..=MOST_DIGITS) => {
+        Some(digits @ 0..=MAX_DIGITS) => {
             Ok(Some(functions::round_half_up(arguments[0].clone(), digits as u8)))
         }
-        Some(digits) => plan_err!("takes 0 to {MOST_DIGITS} digits, not {digits}"),
+        Some(digits) => plan_err!("takes 0 to {MAX_DIGITS} digits, not {digits}"),
     }
 }
