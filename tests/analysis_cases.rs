@@ -1,5 +1,5 @@
-//! Analyses through the binary, against tables of cases in `cases/<analysis>.toml`: input rows, and the rows that must come out.
-//! Here are those of investigations and one of a suite; the cases of a detection stand in its folder, and run in memory.
+//! Runs analyses with the binary against the cases in `cases/<analysis>.toml`: input rows and expected rows. These are the analyses of
+//! investigations, and one of a suite; the cases of other detections are in their folders and run in memory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,27 +12,27 @@ use serde_json::Value;
 use crate::location_database::write_location_database;
 use crate::support::{Place, stderr};
 
-/// A case: a lake of few rows and what one analysis makes of it.
+/// A case: a lake of few rows, and the result of one analysis.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    /// What it shows.
+    /// Name of the case.
     name: String,
-    /// Arguments beside the lake; `{geoip}` is a database of the places in `location_database.rs`.
+    /// Arguments in addition to the lake; `{geoip}` is a database of the places in `location_database.rs`.
     #[serde(default)]
     arguments: String,
-    /// Kind and name of the entity that is investigated, where not all rows are scanned.
+    /// Kind and name of the investigated entity; without it all rows are scanned.
     #[serde(default)]
     investigate: Option<String>,
-    /// Configuration laid over the preset.
+    /// Configuration on top of the preset.
     #[serde(default)]
     config: String,
-    /// Exit status: 3 where no row is one that the suite looks at.
+    /// Exit status: 3 if the suite examines no row.
     #[serde(default)]
     status: i32,
-    /// Rows by table; the date folder is that of the row's time.
+    /// Rows by table; a row's time determines its date folder.
     rows: BTreeMap<String, Vec<BTreeMap<String, Value>>>,
-    /// All rows of the result, in order, with the columns that matter.
+    /// All rows of the result, in order, with the compared columns.
     expect: Vec<BTreeMap<String, Value>>,
 }
 
@@ -46,7 +46,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases")
 }
 
-/// The analyses, or other tables, that have cases here.
+/// The analyses and other tables with cases.
 fn with_cases() -> Vec<String> {
     let entries = fs::read_dir(folder()).expect("the folder of cases");
     let paths = entries.map(|entry| entry.expect("an entry").path());
@@ -57,7 +57,7 @@ fn with_cases() -> Vec<String> {
 }
 
 #[test]
-fn every_analysis_of_an_investigation_has_cases_that_hit() {
+fn every_analysis_of_an_investigation_has_cases_with_results() {
     for analysis in Detections::built_in().investigation() {
         let cases = read_cases(analysis.id);
         let inputs: usize = cases.iter().flat_map(|case| case.rows.values()).map(Vec::len).sum();
@@ -66,7 +66,7 @@ fn every_analysis_of_an_investigation_has_cases_that_hit() {
 }
 
 #[test]
-fn analyses_give_what_their_cases_say() {
+fn results_equal_the_cases() {
     for id in with_cases() {
         for case in read_cases(&id) {
             check(&id, &case);
@@ -120,7 +120,7 @@ fn by_date(rows: &[BTreeMap<String, Value>]) -> BTreeMap<String, Vec<BTreeMap<St
     dates
 }
 
-/// Equal; numbers up to the last digits, and the text `null` stands for null, which TOML lacks.
+/// Whether two values are equal, numbers except for the last digits. The text `null` stands for null, which TOML lacks.
 fn is_alike(actual: &Value, expected: &Value) -> bool {
     match (actual.as_f64(), expected.as_f64()) {
         (Some(actual), Some(expected)) => (actual - expected).abs() <= 1e-9 * expected.abs().max(1.0),

@@ -1,4 +1,4 @@
-//! Backfills: each row is that of the scan of its window, here and on a cluster; what is done is not done again.
+//! Backfills: each row equals the scan of its window, locally and on a cluster; finished windows are not computed again.
 
 use std::fs::{self, File};
 use std::process::{Command, Output, Stdio};
@@ -19,7 +19,7 @@ fn arguments(place: &Place, out: &str, more: &str) -> String {
     format!("backfill --lake {} --out {} {more}", place.lake().display(), place.path(out).display())
 }
 
-/// A backfill into `out` that must end with 0; what it printed.
+/// Runs a backfill into `out`, which must succeed, and returns its output.
 fn backfill(place: &Place, out: &str, more: &str) -> String {
     let output = hindcast(&arguments(place, out, more));
     assert!(output.status.success(), "{}", stderr(&output));
@@ -31,7 +31,7 @@ fn rows(place: &Place, out: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a row")).collect()
 }
 
-/// Checks a row against a scan of its window.
+/// Compares a row with a scan of its window.
 fn assert_row_is_its_scan(place: &Place, row: &Value) {
     let (from, to) = (row["from"].as_str().expect("from"), row["to"].as_str().expect("to"));
     place.scan_well(&format!("--from {from} --to {to}"));
@@ -54,14 +54,14 @@ fn assert_row_is_its_scan(place: &Place, row: &Value) {
 #[test]
 fn each_row_is_the_scan_of_its_window() {
     let place = Place::with_demo(DEMO);
-    let told = backfill(&place, "days", &format!("--no-cache {SPAN}"));
-    assert!(told.contains("2 of 2 windows computed"), "{told}");
+    let printed = backfill(&place, "days", &format!("--no-cache {SPAN}"));
+    assert!(printed.contains("2 of 2 windows computed"), "{printed}");
     let days = rows(&place, "days");
     assert_eq!(days.len(), 2);
     assert!(days.iter().any(|row| row["risk"]["score"].as_u64() > Some(0)));
     days.iter().for_each(|row| assert_row_is_its_scan(&place, row));
 
-    // Windows that cut dates, and one after all data.
+    // Windows that start or end within dates, and one after all data.
     let odd = "--no-cache --from 2026-01-05T07:30:00Z --to 2026-01-09 --window 20h --step 31h";
     backfill(&place, "odd", odd);
     let cut = rows(&place, "odd");
@@ -75,10 +75,11 @@ fn each_row_is_the_scan_of_its_window() {
 }
 
 #[test]
-fn rows_are_the_same_as_parquet_and_the_chart_is_whole() {
+fn parquet_has_the_same_rows_and_the_chart_is_complete() {
     let place = Place::with_demo("--days 1 --rows-per-day 2000 --seed 3");
-    let told = backfill(&place, "out", "--no-cache --from 2026-01-05 --to 2026-01-06 --window 12h --step 6h");
-    assert!(told.contains("3 of 3 windows computed"), "{told}");
+    let printed =
+        backfill(&place, "out", "--no-cache --from 2026-01-05 --to 2026-01-06 --window 12h --step 6h");
+    assert!(printed.contains("3 of 3 windows computed"), "{printed}");
     let file = File::open(place.path("out/backfill.parquet")).expect("backfill.parquet");
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("a reader");
     let batches: Vec<_> = reader.map(|batch| batch.expect("rows")).collect();
@@ -95,7 +96,7 @@ fn rows_are_the_same_as_parquet_and_the_chart_is_whole() {
 }
 
 #[test]
-fn a_killed_backfill_goes_on_and_a_late_file_costs_its_windows() {
+fn a_killed_backfill_resumes_and_a_late_file_recomputes_its_windows() {
     let place = Place::with_demo(DEMO);
     let state = place.path("state");
     let windows = format!("{SPAN} --window 6h --step 2h --suite exfiltration");
@@ -105,23 +106,23 @@ fn a_killed_backfill_goes_on_and_a_late_file_costs_its_windows() {
         .stdout(Stdio::null())
         .spawn()
         .expect("the binary runs");
-    let kept = || {
+    let row_count = || {
         let rows =
             fs::read_dir(state.join("backfill")).into_iter().flatten().map(|row| row.expect("an entry"));
-        // A row on its way has another name until it is whole.
+        // A row has another name until it is complete.
         rows.filter(|row| row.path().extension().is_some_and(|extension| extension == "json")).count()
     };
     let start = Instant::now();
-    while kept() < 3 {
+    while row_count() < 3 {
         assert!(start.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(5));
     }
     killed.kill().expect("killed");
     killed.wait().expect("ended");
-    let done = kept();
+    let done = row_count();
     assert!(done < 22 && !place.path("out").exists(), "{done} windows were done");
-    let computed = |told: &str| -> usize {
-        let line = told.lines().find(|line| line.contains("windows computed")).expect("a line");
+    let computed = |printed: &str| -> usize {
+        let line = printed.lines().find(|line| line.contains("windows computed")).expect("a line");
         line.split(' ').next().and_then(|count| count.parse().ok()).expect("a count")
     };
     let left = computed(&backfill(&place, "out", &with_state));
@@ -132,7 +133,7 @@ fn a_killed_backfill_goes_on_and_a_late_file_costs_its_windows() {
         assert_same(&files_of(&place.path("fresh")), &files_of(&place.path(out)), out);
     }
 
-    // Other parameters are other rows; a late file changes the windows of its date.
+    // Other parameters give other rows; a late file changes the windows of its date.
     let to_compute = |more: &str| {
         backfill(&place, "out", &format!("{with_state} --dry-run {more}")).matches("to compute").count()
     };
@@ -155,10 +156,10 @@ fn windows_share_the_state_of_whole_days() {
         (dates, files_of(&state.join(table)).keys().filter(|name| name.ends_with(".json")).count())
     };
     let (dates, manifests) = of_state("DeviceFileEvents");
-    assert_eq!((dates, manifests % 2), (2, 0), "a manifest a date and rollup");
-    let told = backfill(&place, "both", &format!("{cheap} --window 48h --step 24h"));
-    assert!(told.contains("1 of 1 windows computed"), "{told}");
-    assert_eq!(of_state("DeviceFileEvents"), (dates, manifests), "days are there already");
+    assert_eq!((dates, manifests % 2), (2, 0), "one manifest per date and rollup");
+    let printed = backfill(&place, "both", &format!("{cheap} --window 48h --step 24h"));
+    assert!(printed.contains("1 of 1 windows computed"), "{printed}");
+    assert_eq!(of_state("DeviceFileEvents"), (dates, manifests), "the days already have state");
 }
 
 #[test]
@@ -202,20 +203,24 @@ fn a_cluster_gives_the_same_rows() {
         assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
         stdout(&output)
     };
-    let told = there(&sandbox, "there");
-    assert!(told.contains("2 of 2 windows computed"), "{told}");
-    assert_same(&files_of(&place.path("here")), &files_of(&place.path("there")), "here and on a cluster");
+    let printed = there(&sandbox, "there");
+    assert!(printed.contains("2 of 2 windows computed"), "{printed}");
+    assert_same(&files_of(&place.path("here")), &files_of(&place.path("there")), "locally and on a cluster");
     assert_pages_show_the_rows(&place, web, &sandbox);
-    // Another coordinator over the same state knows the rows.
+    // Another coordinator over the same state finds the rows.
     sandbox.kill_coordinator();
     sandbox.start_coordinator();
     sandbox.wait_until_ready();
-    let told = there(&sandbox, "again");
-    assert!(told.contains("0 of 2 windows computed"), "{told}");
-    assert_same(&files_of(&place.path("here")), &files_of(&place.path("again")), "here and kept there");
+    let printed = there(&sandbox, "again");
+    assert!(printed.contains("0 of 2 windows computed"), "{printed}");
+    assert_same(
+        &files_of(&place.path("here")),
+        &files_of(&place.path("again")),
+        "local and cached on the cluster",
+    );
 }
 
-/// Checks the page of each window's job, and that none is taken for a scan that has results.
+/// Checks the page of each window's job, and that no job is shown as a scan with results.
 fn assert_pages_show_the_rows(place: &Place, web: u16, sandbox: &Sandbox) {
     let listed = stdout(&sandbox.hindcast("jobs list --json"));
     let jobs: Vec<Value> = serde_json::from_str(&listed).expect("jobs");

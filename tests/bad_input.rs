@@ -1,4 +1,4 @@
-//! Broken lakes: each gives an error that names file, column and place, and the rest is scanned all the same.
+//! Broken lakes: the error names file, column and position, and the rest is scanned anyway.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ fn session(time: &str, destination: &str) -> std::collections::BTreeMap<String, 
     ])
 }
 
-/// A lake of one good file a day over two days.
+/// A lake of two days with one valid file each.
 fn good_lake() -> Place {
     let place = Place::new();
     for day in ["2026-02-01", "2026-02-02"] {
@@ -36,8 +36,8 @@ fn good_lake() -> Place {
     place
 }
 
-/// Scans; the bad file must be told with `place_words`, and both good days must still be counted.
-fn assert_told(place: &Place, words: &[&str]) {
+/// Scans: the report must name the bad file with all `words`, and still count both valid days.
+fn assert_reported(place: &Place, words: &[&str]) {
     let output = place.scan("--suite firewall");
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let coverage = place.coverage("CommonSecurityLog", "2026-02-02");
@@ -45,7 +45,7 @@ fn assert_told(place: &Place, words: &[&str]) {
     let reason = coverage["reason"].as_str().expect("a reason");
     for word in words {
         assert!(reason.contains(word), "{word:?} in {reason:?}");
-        assert!(stdout(&output).contains(word), "{word:?} on the screen");
+        assert!(stdout(&output).contains(word), "{word:?} in the output");
     }
     assert_eq!(place.summary()["coverage"]["complete"], false);
     assert_eq!(place.table("top_talkers")[0]["sessions"], 2);
@@ -63,9 +63,9 @@ fn a_truncated_file() {
     );
     let bytes = fs::read(&path).expect("bytes");
     fs::write(&path, &bytes[..bytes.len() / 2]).expect("written");
-    // By its absolute path, as a person can open it.
+    // The absolute path, which a person can open.
     let shown = format!("file {}: ", path.canonicalize().expect("a path").display());
-    assert_told(&place, &[shown.as_str(), "not a whole Parquet file"]);
+    assert_reported(&place, &[shown.as_str(), "not a whole Parquet file"]);
 }
 
 #[test]
@@ -76,14 +76,14 @@ fn a_text_file_named_parquet() {
         "TimeGenerated,SourceIP\n",
     )
     .expect("written");
-    assert_told(&place, &["notes.parquet", "not a whole Parquet file"]);
+    assert_reported(&place, &["notes.parquet", "not a whole Parquet file"]);
 }
 
 #[test]
 fn an_empty_file_named_parquet() {
     let place = good_lake();
     fs::write(place.lake().join("CommonSecurityLog/date=2026-02-02/void.parquet"), "").expect("written");
-    assert_told(&place, &["void.parquet"]);
+    assert_reported(&place, &["void.parquet"]);
 }
 
 #[test]
@@ -97,10 +97,10 @@ fn a_damaged_page_names_row_group_and_column() {
     let needle = b"203.0.1.100";
     let at =
         bytes.windows(needle.len()).position(|window| window == needle).expect("the dictionary holds it");
-    // Lengths before the texts: a value that runs past its page.
+    // Change the length before a text: the value exceeds its page.
     bytes[at - 4..at].copy_from_slice(&u32::MAX.to_le_bytes());
     fs::write(&path, &bytes).expect("written");
-    assert_told(&place, &["flipped.parquet", "row group 0", "column DestinationIP"]);
+    assert_reported(&place, &["flipped.parquet", "row group 0", "column DestinationIP"]);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_column_of_an_impossible_type() {
     )
     .expect("a batch");
     place.write_batch("CommonSecurityLog", "2026-02-02", "odd.parquet", &batch);
-    assert_told(&place, &["odd.parquet", "column SentBytes", "Boolean"]);
+    assert_reported(&place, &["odd.parquet", "column SentBytes", "Boolean"]);
 }
 
 #[test]
@@ -129,11 +129,11 @@ fn a_file_without_its_time_column() {
     let place = good_lake();
     let batch = batch_of(&[row([("DeviceVendor", json!("Palo Alto Networks"))])]);
     place.write_batch("CommonSecurityLog", "2026-02-02", "timeless.parquet", &batch);
-    assert_told(&place, &["timeless.parquet", "column TimeGenerated"]);
+    assert_reported(&place, &["timeless.parquet", "column TimeGenerated"]);
 }
 
 #[test]
-fn empty_folders_tables_and_missing_dates_are_told_and_do_not_fail() {
+fn empty_folders_tables_and_missing_dates_are_reported_without_failure() {
     let place = good_lake();
     fs::create_dir_all(place.lake().join("CommonSecurityLog/date=2026-02-03")).expect("a folder");
     place.write_batch(
@@ -159,7 +159,7 @@ fn unreadable_values_are_null_and_counted() {
     let mut fine = session("2026-02-02T12:00:00Z", "203.0.113.9");
     fine.insert("SentBytes".into(), json!("77"));
     place.write_rows("CommonSecurityLog", "2026-02-02", "a.parquet", &[odd, timeless, fine]);
-    // The row of which nobody knows when it was is in no window: it was not looked at.
+    // The row without a known time is in no window: it was not examined.
     assert_eq!(place.scan("--suite firewall").status.code(), Some(3));
     let talkers = place.table("top_talkers");
     assert_eq!((&talkers[0]["sessions"], &talkers[0]["bytes_sent"]), (&json!(2), &json!(77)));
@@ -172,7 +172,7 @@ fn unreadable_values_are_null_and_counted() {
     );
 }
 
-/// Whether the times of a date can be read is judged by all its rows, not by the few of one entity.
+/// All rows of a date decide whether its times are readable, not the few rows of one entity.
 #[test]
 fn an_odd_row_of_one_entity_is_counted() {
     for (others, status) in [(20, "scanned"), (3, "failed")] {
@@ -194,7 +194,7 @@ fn an_odd_row_of_one_entity_is_counted() {
     }
 }
 
-/// Of many rows a few may have no time that can be read, and a few rows may have no value in a column that others are chosen by.
+/// A few of many rows may have no readable time, or no value in a filter column.
 #[test]
 fn odd_rows_are_counted() {
     let sessions = |rows: usize, odd: usize, column: &str, value: Value| -> Place {
@@ -224,7 +224,7 @@ fn odd_rows_are_counted() {
     }
 }
 
-/// State of a scan that read more columns says nothing of those that this one does not read.
+/// The state of a scan that read more columns adds no counts for columns that this scan does not read.
 #[test]
 fn counts_of_unreadable_values_do_not_depend_on_the_cache() {
     let place = Place::new();
@@ -246,7 +246,7 @@ fn counts_of_unreadable_values_do_not_depend_on_the_cache() {
 }
 
 #[test]
-fn a_lake_that_is_not_there() {
+fn a_missing_lake() {
     let output = hindcast("scan --lake /nowhere/at/all");
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("/nowhere/at/all") && stderr(&output).contains("does not exist"));

@@ -1,5 +1,5 @@
-//! Seeded fault runs: each breaks something while a scan runs, ends, and gives the bytes of the undisturbed run, or says
-//! truly what it lacks. `HINDCAST_CHAOS_RUNS` sets how many, `HINDCAST_CHAOS_SEED` the first seed.
+//! Seeded fault runs: each injects a fault during a scan. The scan must end with the bytes of an undisturbed run, or report correctly
+//! what is missing. `HINDCAST_CHAOS_RUNS` sets the number of runs, `HINDCAST_CHAOS_SEED` the first seed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,12 +18,12 @@ use crate::sandbox::{Sandbox, Setup};
 use crate::support::{Place, hindcast, read_json, stderr};
 
 const DEMO: &str = "--days 4 --rows-per-day 6000 --seed 9";
-/// Runs where nothing else is said.
+/// The default number of runs.
 const RUNS: u64 = 20;
-/// Memory that a worker may take beyond what it has when it is idle, where it is to run out of it.
+/// Memory that a worker may use in addition to its idle size, if it shall run out of memory.
 const SPARE_MEMORY_KIB: u64 = 2000;
 
-/// What is broken.
+/// The kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     WorkerKilled,
@@ -99,7 +99,7 @@ fn seeded_fault_runs() {
     println!("{counts:#?}");
 }
 
-/// A scan during which processes are disturbed. Nothing of the lake is, so it must come out whole.
+/// A scan during which processes are disturbed. The lake is intact, so the result must be complete.
 fn process_run(place: &Place, kind: Kind, random: &mut ChaCha8Rng, seed: u64) -> Outcome {
     let mut sandbox = Sandbox::start(place, Setup::local(place).impatient(), 2);
     if kind == Kind::WorkerOutOfMemory {
@@ -151,19 +151,19 @@ fn process_run(place: &Place, kind: Kind, random: &mut ChaCha8Rng, seed: u64) ->
     let output = sandbox.finish(scan);
     assert!(output.status.success(), "seed {seed}, {kind:?}: {}\n{}", stderr(&output), sandbox.logs());
     assert_same(&files_of(&place.out()), &files_of(&out), &format!("seed {seed}, {kind:?}"));
-    tell_retries(&mut sandbox);
+    print_retries(&mut sandbox);
     Outcome::Whole
 }
 
-/// Prints what the run took to come out well.
-fn tell_retries(sandbox: &mut Sandbox) {
+/// Prints the retries of the run.
+fn print_retries(sandbox: &mut Sandbox) {
     let metrics = sandbox.get("/metrics").unwrap_or_default();
     let retries: Vec<&str> =
         metrics.lines().filter_map(|line| line.strip_prefix("hindcast_retries_total")).collect();
     println!("retries {retries:?}, {} workers ended", sandbox.ended_workers());
 }
 
-/// A scan with a cache that was damaged since another filled it.
+/// A scan with a cache that was damaged after another scan filled it.
 fn state_run(place: &Place, kind: Damage, random: &mut ChaCha8Rng, seed: u64) -> Outcome {
     let state = place.path(&format!("state-{seed}"));
     let out = place.path(&format!("chaos-{seed}"));
@@ -183,7 +183,7 @@ fn state_run(place: &Place, kind: Damage, random: &mut ChaCha8Rng, seed: u64) ->
     Outcome::Whole
 }
 
-/// A scan of a store whose requests fail now and then, or of one file always.
+/// A scan of a store whose requests fail at random, or always for one file.
 fn store_run(place: &Place, store: &Store, kind: Kind, seed: u64) -> Outcome {
     let poison =
         (kind == Kind::StorePoisoned).then(|| "soc/lake/CommonSecurityLog/date=2026-01-06".to_owned());
@@ -209,11 +209,15 @@ fn store_run(place: &Place, store: &Store, kind: Kind, seed: u64) -> Outcome {
     let mut sandbox = Sandbox::start(place, setup, 2);
     let out = place.path(&format!("chaos-{seed}"));
     let output = sandbox.scan(&out, "");
-    tell_retries(&mut sandbox);
+    print_retries(&mut sandbox);
     assert!(faulty.injected() > 0, "seed {seed}: no request failed");
     match output.status.code() {
         Some(0) => {
-            assert_eq!(kind, Kind::StoreFails, "seed {seed}: a file that can't be read was not missed");
+            assert_eq!(
+                kind,
+                Kind::StoreFails,
+                "seed {seed}: the scan missed no file although one can't be read"
+            );
             assert_same(&files_of(&place.out()), &files_of(&out), &format!("seed {seed}, {kind:?}"));
             Outcome::Whole
         }
@@ -225,7 +229,7 @@ fn store_run(place: &Place, store: &Store, kind: Kind, seed: u64) -> Outcome {
     }
 }
 
-/// An incomplete coverage names what was not read, and why; what it calls scanned has its rows.
+/// An incomplete coverage names what was not read, with the reason; scanned dates have all their rows.
 fn assert_is_honest(out: &Path, seed: u64) {
     let summary: Value = read_json(&out.join("summary.json"));
     assert_eq!(summary["coverage"]["complete"], false, "seed {seed}");

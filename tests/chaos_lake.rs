@@ -1,5 +1,5 @@
-//! Kinds of seeded fault runs about what is written to a lake: writers beside writers, scans beside writers, and changes that
-//! are taken back while their writer is only slow.
+//! Seeded fault runs with writers of a lake: concurrent writers, scans during writes, and changes that are rolled back although their
+//! writer is only slow.
 
 use std::fs;
 use std::process::{Child, Command, Output};
@@ -11,17 +11,17 @@ use rand_chacha::ChaCha8Rng;
 use crate::side_by_side::{ROWS, TABLE, ended, scanned_rows, start};
 use crate::support::{Place, hindcast, stderr, stdout};
 
-/// Longest time before something is started or killed, in milliseconds.
+/// Longest delay before a process is started or killed, in milliseconds.
 const MAX_MS: u64 = 700;
 
-/// What is disturbed.
+/// The kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LakeFault {
-    /// Imports, a compaction and a save at the same time, some of them killed.
+    /// Concurrent imports, a compaction and a save, some of them killed.
     WritersSideBySide,
-    /// Scans while imports come in and merge files.
+    /// Scans while imports add and merge files.
     ScanBesideWriters,
-    /// An import that stands still for so long that another one takes it back.
+    /// An import that is stopped for so long that another one rolls it back.
     ChangeTakenBack,
 }
 
@@ -37,14 +37,14 @@ fn assert_well(output: &Output, seed: u64) {
     assert!(output.status.success(), "seed {seed}: {}", stderr(output));
 }
 
-/// Disturbs writers of a small lake. In the end each row is there once, whatever was killed.
+/// Disturbs writers of a small lake. In the end each row exists once, whatever was killed.
 pub fn lake_run(fault: LakeFault, random: &mut ChaCha8Rng, seed: u64) {
     let place = Place::new();
     place.import(&place.rows_file(0), "");
     let files = match fault {
         LakeFault::WritersSideBySide => writers_side_by_side(&place, random, seed),
-        LakeFault::ScanBesideWriters => scan_beside_writers(&place, random, seed),
-        LakeFault::ChangeTakenBack => change_taken_back(&place, random, seed),
+        LakeFault::ScanBesideWriters => scan_during_writes(&place, random, seed),
+        LakeFault::ChangeTakenBack => change_rolled_back(&place, random, seed),
     };
     for number in 0..files {
         place.import(&place.rows_file(number), "");
@@ -76,7 +76,7 @@ fn writers_side_by_side(place: &Place, random: &mut ChaCha8Rng, seed: u64) -> u6
         if random.random_range(0..2) == 0 {
             let (is_killed, child) = &mut running[victim];
             *is_killed = true;
-            // One that has ended is not there to be killed.
+            // An ended process can't be killed.
             let _ = child.kill();
         }
     }
@@ -89,14 +89,14 @@ fn writers_side_by_side(place: &Place, random: &mut ChaCha8Rng, seed: u64) -> u6
     4
 }
 
-fn scan_beside_writers(place: &Place, random: &mut ChaCha8Rng, seed: u64) -> u64 {
+fn scan_during_writes(place: &Place, random: &mut ChaCha8Rng, seed: u64) -> u64 {
     let mut running = Vec::new();
     for number in 1..4 {
         running.push(import(place, number));
         pause(random);
-        let (output, rows) = scanned_rows(place, "beside");
+        let (output, rows) = scanned_rows(place, "during");
         if output.status.code() == Some(3) {
-            // A file that was merged after it was listed is named.
+            // A file that was merged after the listing is named.
             assert!(stdout(&output).contains(".parquet"), "seed {seed}: {}", stdout(&output));
             continue;
         }
@@ -107,8 +107,8 @@ fn scan_beside_writers(place: &Place, random: &mut ChaCha8Rng, seed: u64) -> u64
     4
 }
 
-/// The slow import is stopped at any moment, its list made seven hours old, and another import takes it for dead.
-fn change_taken_back(place: &Place, random: &mut ChaCha8Rng, seed: u64) -> u64 {
+/// The slow import is stopped at a random moment and its list aged by seven hours, so that another import treats it as dead.
+fn change_rolled_back(place: &Place, random: &mut ChaCha8Rng, seed: u64) -> u64 {
     let slow = import(place, 1);
     pause(random);
     let signal = |name: &str| {
@@ -134,7 +134,7 @@ fn change_taken_back(place: &Place, random: &mut ChaCha8Rng, seed: u64) -> u64 {
     let output = slow.wait_with_output().expect("ended");
     let (scan, rows) = scanned_rows(place, "after");
     assert_well(&scan, seed);
-    // It has brought its rows, or says that it has not.
+    // It added its rows, or reports that it did not.
     match output.status.code() {
         Some(0) => assert_eq!(rows, 3 * ROWS, "seed {seed}"),
         Some(1) => assert_eq!(rows, 2 * ROWS, "seed {seed}: {}", stderr(&output)),

@@ -1,5 +1,5 @@
-//! The same scan on a cluster: the same bytes out, on any number of workers and store; and nothing lost when parts of it
-//! come and go.
+//! The same scan on a cluster gives the same bytes, with any number of workers and any store. Nothing is lost when processes come
+//! and go.
 
 use std::fs;
 use std::process::Command;
@@ -30,12 +30,12 @@ fn workers_change_nothing() {
         assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
         assert_same(&quiet, &files_of(&out), &format!("here and on {workers} workers"));
     }
-    // The default keeps rollups for the next job, and says so.
-    let told = stdout(&sandbox.scan(&place.path("first"), ""));
-    assert!(told.contains("21 of 21 units computed"), "{told}");
-    let told = stdout(&sandbox.scan(&place.path("second"), ""));
-    assert!(told.contains("0 of 21 units computed"), "{told}");
-    assert_same(&quiet, &files_of(&place.path("second")), "here and from the cache");
+    // By default rollups are stored for the next job, and the output says so.
+    let printed = stdout(&sandbox.scan(&place.path("first"), ""));
+    assert!(printed.contains("21 of 21 units computed"), "{printed}");
+    let printed = stdout(&sandbox.scan(&place.path("second"), ""));
+    assert!(printed.contains("0 of 21 units computed"), "{printed}");
+    assert_same(&quiet, &files_of(&place.path("second")), "fresh and from the cache");
     let metrics = sandbox.get("/metrics").expect("metrics");
     for line in ["hindcast_units_done_total 84", "hindcast_units_cached_total 21", "hindcast_units_queued 0"]
     {
@@ -58,7 +58,7 @@ fn jobs_are_listed_watched_and_cancelled() {
         serde_json::from_slice(&sandbox.hindcast(&format!("jobs get {id} --json")).stdout).expect("a job");
     assert_eq!(job["report"]["summary"]["coverage"]["complete"], true);
     assert!(stdout(&sandbox.hindcast(&format!("jobs watch {id}"))).contains("done"));
-    // What has ended stays as it ended.
+    // An ended job keeps its state.
     assert!(stdout(&sandbox.hindcast(&format!("jobs cancel {id}"))).contains("done"));
     let unknown = sandbox.hindcast("jobs get 01a20ac3-32dc-7536-81c3-a2ae14b70c83");
     assert_eq!(unknown.status.code(), Some(2), "{}", stderr(&unknown));
@@ -85,7 +85,7 @@ fn jobs_are_listed_watched_and_cancelled() {
 }
 
 #[test]
-fn a_coordinator_that_starts_again_goes_on_with_what_is_missing() {
+fn a_restarted_coordinator_computes_only_what_is_missing() {
     let place = Place::with_demo("--days 6 --rows-per-day 6000 --seed 3");
     place.scan_well("");
     let mut sandbox = Sandbox::start(&place, Setup::local(&place).impatient(), 2);
@@ -96,7 +96,7 @@ fn a_coordinator_that_starts_again_goes_on_with_what_is_missing() {
         let line = metrics.lines().find(|line| line.starts_with("hindcast_units_done_total"));
         line.and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or_default()
     };
-    // Killed with half of its 42 units done.
+    // Killed after half of its 42 units.
     let killed_at = loop {
         let so_far = sandbox.get("/metrics").map(|metrics| done(&metrics)).unwrap_or_default();
         if so_far >= 21 {
@@ -135,36 +135,36 @@ fn all_workers_restarted_during_a_scan_lose_nothing() {
 }
 
 #[test]
-fn only_what_is_new_is_computed() {
+fn only_new_units_are_computed() {
     let place = Place::with_demo("--days 4 --rows-per-day 3000 --seed 3 --start 2026-01-05");
     let sandbox = Sandbox::start(&place, Setup::local(&place), 2);
-    let told = |arguments: &str| {
+    let printed = |arguments: &str| {
         let output = sandbox.scan(&place.path("cached"), arguments);
         assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
         stdout(&output)
     };
     let expect = |arguments: &str, units: &str| {
-        let told = told(arguments);
-        assert!(told.contains(units), "{arguments}: not {units} in {told}");
+        let printed = printed(arguments);
+        assert!(printed.contains(units), "{arguments}: not {units} in {printed}");
     };
     let moved = "--from 2026-01-06 --to 2026-01-09";
     expect("--from 2026-01-05 --to 2026-01-08", "21 of 21 units computed");
     expect(moved, "7 of 21 units computed");
-    // A late file: the unit it comes into, of one table and date, and nothing else.
+    // A late file: only its unit of one table and date is computed.
     let folder = place.lake().join("CommonSecurityLog/date=2026-01-07");
     let file = fs::read_dir(&folder).expect("a folder").next().expect("a file").expect("an entry").path();
     fs::copy(&file, folder.join("late.parquet")).expect("a late file");
     expect(moved, "1 of 21 units computed");
-    // Thresholds are applied to what is kept.
+    // Thresholds are applied to stored state.
     let config = place.path("own.toml");
     fs::write(&config, "[beaconing]\nmax_jitter = 0.1").expect("a file");
     expect(&format!("{moved} --config {}", config.display()), "0 of 21 units computed");
     place.scan_well(&format!("{moved} --config {}", config.display()));
-    assert_same(&files_of(&place.out()), &files_of(&place.path("cached")), "here and from the cache");
+    assert_same(&files_of(&place.out()), &files_of(&place.path("cached")), "fresh and from the cache");
 }
 
 #[test]
-fn state_that_can_not_be_read_is_computed_again() {
+fn unreadable_state_is_computed_again() {
     let place = Place::with_demo("--days 3 --rows-per-day 3000 --seed 3 --start 2026-01-05");
     place.scan_well("");
     let (quiet, _) = files_and_replaced(&place.out());
@@ -183,7 +183,7 @@ fn state_that_can_not_be_read_is_computed_again() {
         let mut of_kind = found.filter(|path| path.extension().is_some_and(|found| found == extension));
         of_kind.next().unwrap_or_else(|| panic!("no {extension} in {}", folder.display()))
     };
-    // One file is gone, one is cut short, and of one even what names it can't be opened.
+    // One file is missing, one is truncated, and one has a manifest that can't be opened.
     let gone = state_of("CommonSecurityLog/date=2026-01-05", "external_pairs", "parquet");
     fs::remove_file(&gone).expect("removed");
     let cut = state_of("CommonSecurityLog/date=2026-01-06", "event_bins", "parquet");
@@ -200,7 +200,7 @@ fn state_that_can_not_be_read_is_computed_again() {
     scan("third");
     let (printed, replaced) = scan("fourth");
     assert!(printed.contains("0 of 21 units computed") && replaced.is_empty(), "{printed}");
-    // The same without a cluster.
+    // The same locally.
     fs::remove_file(&gone).expect("removed");
     let (lake, state, out) = (place.lake(), place.path("state"), place.path("here"));
     let folders = format!("--lake {} --state {} --out {}", lake.display(), state.display(), out.display());
@@ -211,7 +211,7 @@ fn state_that_can_not_be_read_is_computed_again() {
 }
 
 #[test]
-fn a_bad_file_is_named_and_the_rest_delivered() {
+fn a_bad_file_is_named_and_the_rest_is_scanned() {
     let place = Place::with_demo("--days 2 --rows-per-day 2000 --seed 3");
     let folder = place.lake().join("CommonSecurityLog/date=2026-01-05");
     let file = fs::read_dir(&folder).expect("a folder").next().expect("a file").expect("an entry").path();
@@ -223,7 +223,7 @@ fn a_bad_file_is_named_and_the_rest_delivered() {
     let out = place.path("remote");
     let output = sandbox.scan(&out, "");
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
-    assert_same(&files_of(&place.out()), &files_of(&out), "here and on workers");
+    assert_same(&files_of(&place.out()), &files_of(&out), "locally and on workers");
     assert!(stdout(&output).contains(file.file_name().expect("a name").to_str().expect("text")));
 }
 
@@ -248,7 +248,7 @@ fn a_cluster_over_an_s3_store() {
     }
 }
 
-/// Two hosts, each a network namespace, with a cable between them that is cut.
+/// Two hosts, each a network namespace, with a connection between them that is cut.
 #[test]
 fn a_connection_cut_between_hosts() {
     let ip = |line: &str| {
@@ -284,9 +284,9 @@ fn a_connection_cut_between_hosts() {
     std::thread::sleep(Duration::from_secs(5));
     assert!(ip(&format!("link set {near} up")));
     let output = sandbox.finish(scan);
-    let told = sandbox.logs();
+    let printed = sandbox.logs();
     drop(sandbox);
     assert!(ip(&format!("netns del {name}")));
-    assert!(output.status.success(), "{}\n{told}", stderr(&output));
+    assert!(output.status.success(), "{}\n{printed}", stderr(&output));
     assert_same(&files_of(&place.out()), &files_of(&out), "undisturbed and cut");
 }

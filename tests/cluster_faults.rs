@@ -1,5 +1,5 @@
-//! Faults told from one another: a job that can't be read beside those that can, a coordinator that starts again beneath whoever
-//! fetches, lists that are too long for a request.
+//! Faults of a cluster: an unreadable job among readable ones, a coordinator that restarts while results are fetched, and lists that
+//! are too long for a request.
 
 use std::fs;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn a_job_that_cannot_be_read_is_listed_as_such() {
     sandbox.kill_coordinator();
     let broken = [
         ("01a20ac3-32dc-7536-81c3-a2ae14b70c81", "submitted.pb", b"\xff\xff\xff".as_slice()),
-        // No bytes are a message without fields.
+        // Zero bytes are a message without fields.
         ("01a20ac3-32dc-7536-81c3-a2ae14b70c82", "submitted.pb", b""),
         ("01a20ac3-32dc-7536-81c3-a2ae14b70c83", "ended.pb", b"\n\x03abc"),
     ];
@@ -48,7 +48,7 @@ fn a_job_that_cannot_be_read_is_listed_as_such() {
         let refused = sandbox.hindcast(&format!("jobs fetch {id} --out {}", place.path("none").display()));
         assert!(stderr(&refused).contains("unreadable"), "{}", stderr(&refused));
     }
-    // All others go on.
+    // All other jobs continue.
     let out = place.path("fetched");
     let output =
         sandbox.hindcast(&format!("jobs fetch {first} --out {} --format json,parquet", out.display()));
@@ -72,7 +72,7 @@ fn results_are_fetched_across_a_restart() {
             sandbox.kill_coordinator();
         }
         let fetching = sandbox.begin(&fetch);
-        // Somewhere between two of its tables.
+        // Somewhere between two tables.
         std::thread::sleep(Duration::from_millis(40 * round));
         sandbox.kill_coordinator();
         std::thread::sleep(Duration::from_millis(500));
@@ -84,7 +84,7 @@ fn results_are_fetched_across_a_restart() {
 }
 
 #[test]
-fn long_lists_travel_beside_requests() {
+fn long_lists_are_sent_separately_from_requests() {
     let place = Place::with_demo(DEMO);
     let config = place.path("own.toml");
     let names: String = (0..120_000).map(|number| format!("watched-{number}\n")).collect();
@@ -102,10 +102,10 @@ fn long_lists_travel_beside_requests() {
     let folders = format!("--lake {} --out {}", place.lake().display(), place.path("windows").display());
     let output = sandbox.hindcast(&format!("backfill {folders} {windows} {with_config}"));
     assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
-    // One object for all four, and requests that are short.
-    let kept: Vec<_> = fs::read_dir(place.path("state/configs")).expect("a folder").flatten().collect();
-    assert_eq!(kept.len(), 1);
-    assert!(kept[0].metadata().expect("a size").len() > 1 << 20);
+    // One object for all four requests, which are short.
+    let stored: Vec<_> = fs::read_dir(place.path("state/configs")).expect("a folder").flatten().collect();
+    assert_eq!(stored.len(), 1);
+    assert!(stored[0].metadata().expect("a size").len() > 1 << 20);
     for job in jobs(&sandbox) {
         let folder = place.path("state/jobs").join(job["id"].as_str().expect("an id"));
         assert!(fs::metadata(folder.join("submitted.pb")).expect("a size").len() < 2_000);
@@ -114,9 +114,9 @@ fn long_lists_travel_beside_requests() {
     let output = sandbox.scan(&out, &with_config);
     assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
     place.scan_well(&with_config);
-    assert_same(&files_of(&place.out()), &files_of(&out), "here and on a cluster");
+    assert_same(&files_of(&place.out()), &files_of(&out), "locally and on a cluster");
 
-    // One that is too long says which bound it passes.
+    // A list that is too long names the limit that it exceeds.
     sandbox.kill_coordinator();
     sandbox.change(bounded(1 << 20));
     sandbox.start_coordinator();

@@ -1,4 +1,4 @@
-//! Jobs of a cluster that end whatever fails, leave nothing behind, and are listed without what only their run needs.
+//! Jobs of a cluster end whatever fails, leave no state behind, and are listed without data that only their run needs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ fn jobs(sandbox: &Sandbox) -> Vec<Value> {
     serde_json::from_slice(&listed.stdout).unwrap_or_else(|_| panic!("{}", stderr(&listed)))
 }
 
-/// The id of the job that runs, once it is planned.
+/// The id of the running job, once it is planned.
 fn planned_job(sandbox: &Sandbox) -> String {
     let start = Instant::now();
     loop {
@@ -30,7 +30,7 @@ fn planned_job(sandbox: &Sandbox) -> String {
     }
 }
 
-/// Files below a folder in which others may be at work: one that is not whole yet has a number behind its name.
+/// Number of files below a folder that other processes may be writing to: an incomplete file has a number after its name.
 fn file_count(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let count = |path: PathBuf| match path.is_dir() {
@@ -41,13 +41,13 @@ fn file_count(folder: &Path) -> usize {
 }
 
 #[test]
-fn an_end_is_tried_until_it_can_be_written() {
+fn writing_an_end_is_retried_until_it_succeeds() {
     let place = Place::with_demo(DEMO);
     let mut sandbox = Sandbox::start(&place, Setup::local(&place), 1);
     sandbox.signal_worker(0, "KILL");
     let scan = sandbox.begin_scan(&place.path("never"), "--quiet");
     let id = planned_job(&sandbox);
-    // A file in the place of its folder: nothing can be written there.
+    // A file in place of its folder: nothing can be written there.
     let (folder, aside) = (place.path("state/jobs").join(&id), place.path("aside"));
     fs::rename(&folder, &aside).expect("moved");
     fs::write(&folder, "").expect("a file");
@@ -56,8 +56,8 @@ fn an_end_is_tried_until_it_can_be_written() {
         assert_eq!(refused.status.code(), Some(1), "{}", stdout(&refused));
         assert!(stderr(&refused).contains("can't be written down yet: writing"), "{}", stderr(&refused));
     }
-    let told = stdout(&sandbox.hindcast(&format!("jobs get {id}")));
-    assert!(told.contains("running") && told.contains("can't be written down yet"), "{told}");
+    let printed = stdout(&sandbox.hindcast(&format!("jobs get {id}")));
+    assert!(printed.contains("running") && printed.contains("can't be written down yet"), "{printed}");
     fs::remove_file(&folder).expect("removed");
     fs::rename(&aside, &folder).expect("moved back");
     let cancelled = sandbox.hindcast(&format!("jobs cancel {id}"));
@@ -65,15 +65,15 @@ fn an_end_is_tried_until_it_can_be_written() {
     let output = sandbox.finish(scan);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("was cancelled"), "{}", stderr(&output));
-    // The next coordinator does not begin it again.
+    // The next coordinator does not start it again.
     sandbox.kill_coordinator();
     sandbox.start_coordinator();
-    let told = stdout(&sandbox.hindcast(&format!("jobs get {id}")));
-    assert!(told.contains("cancelled") && !told.contains("written down"), "{told}");
+    let printed = stdout(&sandbox.hindcast(&format!("jobs get {id}")));
+    assert!(printed.contains("cancelled") && !printed.contains("written down"), "{printed}");
 }
 
 #[test]
-fn a_job_without_a_cache_leaves_no_state_however_it_ends() {
+fn a_job_without_a_cache_leaves_no_state_in_any_case() {
     let place = Place::with_demo(DEMO);
     let sandbox = Sandbox::start(&place, Setup::local(&place), 1);
     let begin = |out: &str| {
@@ -84,7 +84,7 @@ fn a_job_without_a_cache_leaves_no_state_however_it_ends() {
         (scan, id, folder)
     };
     let (scan, _, folder) = begin("failed");
-    // Its results can't be written: a file is where their folder belongs.
+    // Its results can't be written: a file is in place of their folder.
     fs::write(folder.join("tables"), "").expect("a file");
     sandbox.signal_worker(0, "CONT");
     let output = sandbox.finish(scan);
@@ -93,7 +93,7 @@ fn a_job_without_a_cache_leaves_no_state_however_it_ends() {
     let state = folder.join("state");
     assert!(state.exists() && file_count(&state) == 0, "{} has files", state.display());
 
-    // What its workers had written by then.
+    // State that its workers had written by then.
     let (scan, id, folder) = begin("cancelled");
     let state = folder.join("state");
     fs::create_dir_all(state.join("AuditLogs")).expect("a folder");
@@ -102,20 +102,20 @@ fn a_job_without_a_cache_leaves_no_state_however_it_ends() {
     assert!(stdout(&cancelled).contains("cancelled"), "{}{}", stdout(&cancelled), stderr(&cancelled));
     let start = Instant::now();
     while file_count(&state) > 0 {
-        assert!(start.elapsed() < Duration::from_secs(60), "its state is there\n{}", sandbox.logs());
+        assert!(start.elapsed() < Duration::from_secs(60), "its state still exists\n{}", sandbox.logs());
         std::thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(sandbox.finish(scan).status.code(), Some(1));
 }
 
 #[test]
-fn a_long_configuration_is_there_for_its_job_and_in_no_list() {
+fn a_long_configuration_is_in_its_job_but_in_no_list() {
     let place = Place::with_demo(DEMO);
     let config = place.path("own.toml");
     let names: Vec<String> = (0..24_000).map(|number| format!("'watched-{number}'")).collect();
     let list = "[[watchlists]]\nname = 'many'\nkind = 'device'\neffect = 'raise'\nentries = ";
     fs::write(&config, format!("{list}[{}]\n", names.join(", "))).expect("a file");
-    // Less than four of it.
+    // Less than four times its length.
     let setup = Setup { config: "[limits]\nmessage_bytes = 1400000\n".into(), ..Setup::local(&place) };
     let mut sandbox = Sandbox::start(&place, setup, 1);
     let with_config = format!("--config {} --quiet", config.display());
@@ -125,7 +125,7 @@ fn a_long_configuration_is_there_for_its_job_and_in_no_list() {
     assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
     assert_eq!(jobs(&sandbox).len(), 4);
 
-    // What is read again to go on with a job has it.
+    // A job that is read again to resume it has the configuration.
     sandbox.signal_worker(0, "STOP");
     let out = place.path("resumed");
     let scan = sandbox.begin_scan(&out, &with_config);
@@ -136,11 +136,11 @@ fn a_long_configuration_is_there_for_its_job_and_in_no_list() {
     let output = sandbox.finish(scan);
     assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
     place.scan_well(&with_config);
-    assert_same(&files_of(&place.out()), &files_of(&out), "here and resumed");
+    assert_same(&files_of(&place.out()), &files_of(&out), "undisturbed and resumed");
     let jobs = jobs(&sandbox);
     assert_eq!(jobs.len(), 5);
 
-    // What a job found can be fetched later; a window of a backfill leaves a row alone.
+    // The results of a job can be fetched later; a window of a backfill only leaves a row.
     let fetch = |job: &Value, out: &Path| {
         let id = job["id"].as_str().expect("an id");
         sandbox.hindcast(&format!("jobs fetch {id} --out {} --format json,parquet", out.display()))

@@ -1,4 +1,4 @@
-//! Every bad client tried: no certificate, another authority's, no token, one that only reads, places that are not listed,
+//! Invalid clients: no certificate, a certificate of another authority, no token, a token for reading only, places that are not listed,
 //! requests that are too large.
 
 use std::fs;
@@ -39,7 +39,7 @@ pub fn guarded(place: &Place) -> Setup {
     }
 }
 
-/// A person's command with a token, and certificates of `folder` or none.
+/// A user's command with a token, and with the certificates of `folder` or none.
 pub fn ask(sandbox: &Sandbox, arguments: &str, token: &str, folder: Option<&Path>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hindcast"));
     command
@@ -51,10 +51,10 @@ pub fn ask(sandbox: &Sandbox, arguments: &str, token: &str, folder: Option<&Path
     command.env("HINDCAST_TOKEN", token).output().expect("the binary runs")
 }
 
-fn assert_refused(output: &Output, told: &str) {
+fn assert_refused(output: &Output, expected: &str) {
     assert!(!output.status.success(), "{}", stdout(output));
     let error = stderr(output);
-    assert!(error.contains(told), "{error}");
+    assert!(error.contains(expected), "{error}");
     assert!(!error.contains(SUBMIT) && !error.contains(READ), "a secret in {error}");
 }
 
@@ -70,12 +70,12 @@ fn people_need_certificates_and_tokens() {
 
     let output = ask(&sandbox, &scan, SUBMIT, Some(&client));
     assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
-    assert_same(&files_of(&place.out()), &files_of(&out), "here and with certificates and tokens");
+    assert_same(&files_of(&place.out()), &files_of(&out), "locally and with certificates and tokens");
 
     assert_refused(&ask(&sandbox, "jobs list", SUBMIT, None), "does not answer");
     let strangers = certificates(&place, "strangers");
     assert_refused(&ask(&sandbox, "jobs list", SUBMIT, Some(&strangers.join("client"))), "certificate");
-    // Nor does a person take a coordinator of another authority for theirs.
+    // A user's command does not accept a coordinator of another authority.
     let mixed = place.path("mixed");
     fs::create_dir(&mixed).expect("a folder");
     for (name, from) in [
@@ -110,21 +110,21 @@ fn only_listed_lakes_are_read() {
         let scan = format!("scan --lake {other} --out {}", place.out().display());
         assert_refused(&ask(&sandbox, &scan, SUBMIT, Some(&client)), "not among the lakes");
     }
-    // Nor by a table that is said to lie elsewhere.
+    // Nor with a table that is mapped to another place.
     let config = place.path("mapped.toml");
-    for (mapping, told) in [
+    for (mapping, expected) in [
         (format!("url = {:?}", secret.display().to_string()), "not among the lakes"),
         ("workspace = \"../secret\"".to_owned(), "not among the lakes"),
     ] {
         fs::write(&config, format!("[tables.AuditLogs]\n{mapping}")).expect("a file");
         let scan =
             format!("scan --lake {lake} --out {} --config {}", place.out().display(), config.display());
-        assert_refused(&ask(&sandbox, &scan, SUBMIT, Some(&client)), told);
+        assert_refused(&ask(&sandbox, &scan, SUBMIT, Some(&client)), expected);
     }
     assert!(!place.out().exists());
 }
 
-/// A connection with certificates of `folder`, past what the command line checks.
+/// A connection with the certificates of `folder`, without the checks of the command line.
 pub async fn channel(sandbox: &Sandbox, folder: &Path) -> Channel {
     let tls = Tls::load(folder).expect("certificates");
     let endpoint = Endpoint::from_shared(format!("https://127.0.0.1:{}", sandbox.port)).expect("an address");
@@ -132,12 +132,12 @@ pub async fn channel(sandbox: &Sandbox, folder: &Path) -> Channel {
 }
 
 #[test]
-fn people_do_not_speak_to_the_scheduler_and_requests_are_bounded() {
+fn users_can_not_reach_the_scheduler_and_requests_are_bounded() {
     let place = Place::with_demo("--days 1 --rows-per-day 500 --seed 3");
     let sandbox = Sandbox::start(&place, guarded(&place), 1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        // Ballista's scheduler takes any plan from whoever reaches it: a person's certificate must not.
+        // Ballista's scheduler accepts any plan from any client: a user's certificate must not reach it.
         use ballista_core::serde::protobuf::CleanJobDataParams;
         use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
         let person = channel(&sandbox, &place.path("certificates/client")).await;
@@ -146,25 +146,25 @@ fn people_do_not_speak_to_the_scheduler_and_requests_are_bounded() {
             .await;
         assert_eq!(answer.expect_err("refused").code(), Code::PermissionDenied);
 
-        // A request of a gigabyte is turned down before it is read.
+        // A request of a gigabyte is refused before it is read.
         let scan = ScanRequest { config: "#".repeat(1 << 30), ..ScanRequest::default() };
         let id = "01a20ac3-32dc-7536-81c3-a2ae14b70c83".to_owned();
         let mut request = Request::new(SubmitRequest { id, scan: Some(scan) });
         let token = format!("Bearer {SUBMIT}").parse().expect("a header");
         request.metadata_mut().insert("authorization", token);
         let answer = JobsClient::new(person).submit(request).await;
-        assert!(answer.is_err(), "a gigabyte was taken");
+        assert!(answer.is_err(), "a gigabyte was accepted");
     });
     assert!(sandbox.get("/healthz").is_some(), "{}", sandbox.logs());
 }
 
 #[test]
-fn no_more_jobs_are_taken_than_may_wait() {
+fn jobs_beyond_the_queue_limit_are_refused() {
     let place = Place::with_demo("--days 1 --rows-per-day 500 --seed 3");
     let mut setup = Setup::local(&place).impatient();
     setup.config += "[limits]\nconcurrent_jobs = 1\nqueued_jobs = 1\n";
     let sandbox = Sandbox::start(&place, setup, 1);
-    // Without its worker no job ends.
+    // Without a worker no job ends.
     sandbox.signal_worker(0, "STOP");
     let mut waiting: Vec<_> =
         (0..2).map(|job| sandbox.begin_scan(&place.path(&format!("out-{job}")), "--quiet")).collect();
@@ -185,7 +185,7 @@ fn no_more_jobs_are_taken_than_may_wait() {
 fn plain_text_stays_on_this_machine() {
     let place = Place::new();
     let state = place.path("state").display().to_string();
-    for (arguments, told) in [
+    for (arguments, expected) in [
         (format!("coordinator --state {state} --listen 0.0.0.0:0"), "--insecure"),
         ("worker --coordinator 192.0.2.1:7480".to_owned(), "--insecure"),
         ("jobs list --coordinator 192.0.2.1:7480".to_owned(), "--insecure"),
@@ -193,7 +193,7 @@ fn plain_text_stays_on_this_machine() {
     ] {
         let output = hindcast(&arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments}: {}", stderr(&output));
-        assert!(stderr(&output).contains(told), "{arguments}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{arguments}: {}", stderr(&output));
     }
     let folder = certificates(&place, "certificates");
     let tls = folder.join("coordinator").display().to_string();

@@ -1,4 +1,4 @@
-//! Crowds that connect and say nothing, or begin requests and end none, shut nobody out.
+//! Many clients that connect and send nothing, or never finish a request, do not block others.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,14 +12,14 @@ use crate::support::{Place, stderr};
 
 const CROWD: usize = 300;
 const TOKEN: &str = "analyst-secret-1";
-/// Longest an answer may take beside a crowd.
+/// Longest time of an answer while many clients are connected.
 const PROMPT: Duration = Duration::from_secs(1);
 
 /// Connections to a port, each of which has sent `begun`.
 fn crowd(port: u16, begun: &str) -> Vec<TcpStream> {
     let connect = |_| {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
-        // Those that came first may have lost their connection by now.
+        // The first connections may be closed by now.
         let _ = stream.write_all(begun.as_bytes());
         stream
     };
@@ -34,7 +34,7 @@ fn promptly<T>(what: &str, work: impl FnOnce() -> T) -> T {
 }
 
 #[test]
-fn those_who_say_nothing_shut_nobody_out() {
+fn silent_clients_do_not_block_others() {
     let place = Place::with_demo("--days 1 --rows-per-day 500 --seed 3");
     let web = free_port();
     let hash: String = Sha256::digest(TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -49,7 +49,7 @@ fn those_who_say_nothing_shut_nobody_out() {
          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ntoken="
     );
     let idle = crowd(sandbox.port, "");
-    // A preface, and settings without end.
+    // A preface, and settings that never end.
     let silent = crowd(sandbox.port, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0");
     let half = crowd(sandbox.http, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n");
     let logins = crowd(web, &login);
@@ -60,7 +60,7 @@ fn those_who_say_nothing_shut_nobody_out() {
     }
     let output = sandbox.scan(&place.out(), "");
     assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
-    // Who never asks anything is sent away.
+    // A client that never sends a request is disconnected.
     for mut stream in [idle, silent].map(|mut crowd| crowd.swap_remove(0)) {
         stream.set_read_timeout(Some(Duration::from_secs(40))).expect("a limit");
         let mut rest = Vec::new();
@@ -69,7 +69,7 @@ fn those_who_say_nothing_shut_nobody_out() {
             ended.as_ref().map_or_else(|error| error.kind() != std::io::ErrorKind::WouldBlock, |_| true);
         assert!(is_ended, "{ended:?}");
     }
-    // And a login whose body does not end is over too.
+    // A login whose body never ends is also closed.
     let mut login = logins.into_iter().next_back().expect("a connection");
     let mut answer = String::new();
     login.set_read_timeout(Some(Duration::from_secs(40))).expect("a limit");
@@ -79,7 +79,7 @@ fn those_who_say_nothing_shut_nobody_out() {
 }
 
 #[test]
-fn a_worker_asks_a_coordinator_that_is_away_ever_more_seldom() {
+fn a_worker_polls_an_absent_coordinator_with_back_off() {
     let place = Place::with_demo("--days 1 --rows-per-day 500 --seed 3");
     let mut sandbox = Sandbox::start(&place, Setup::local(&place), 1);
     sandbox.kill_coordinator();

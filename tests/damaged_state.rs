@@ -1,5 +1,5 @@
-//! State that was flipped, cut, swapped or moved between two scans: the second gives the bytes of the first, names what it
-//! computed again, and ends with 0. On a cluster too, whose workers go on.
+//! State that was flipped, truncated, swapped or moved between two scans: the second scan gives the bytes of the first, names what it
+//! computed again, and exits with 0. The same on a cluster, whose workers continue.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,22 +15,22 @@ use crate::support::{Place, hindcast, read_json, stderr, stdout};
 
 const DEMO: &str = "--days 2 --rows-per-day 3000 --seed 5";
 
-/// What becomes of state between two scans.
+/// The damage to state between two scans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Damage {
-    /// A bit in some of its files.
+    /// A flipped bit in some of its files.
     Flipped,
-    /// Some of its files end early, or are empty.
+    /// Some of its files are truncated or empty.
     Cut,
-    /// Some of its files have each other's content.
+    /// Some of its files have swapped contents.
     Swapped,
-    /// All of it lies elsewhere, and some of it is flipped there.
+    /// All of it is moved, and some of it is flipped.
     Moved,
 }
 
 pub const DAMAGES: [Damage; 4] = [Damage::Flipped, Damage::Cut, Damage::Swapped, Damage::Moved];
 
-/// Manifests and data below a folder of state, without side tables, which every scan writes anew.
+/// Manifests and data below a folder of state, without side tables, which every scan rewrites.
 fn state_files(state: &Path) -> Vec<PathBuf> {
     let is_kept = |path: &&String| path.contains("/date=");
     files_of(state).keys().filter(is_kept).map(|path| state.join(path)).collect()
@@ -46,7 +46,7 @@ fn flip(path: &Path, random: &mut ChaCha8Rng) {
     fs::write(path, bytes).expect("a file of state");
 }
 
-/// Damages files of `state`; gives where it is then.
+/// Damages files of `state` and returns its new folder.
 pub fn damage(state: &Path, damage: Damage, random: &mut ChaCha8Rng) -> PathBuf {
     let mut state = state.to_owned();
     if damage == Damage::Moved {
@@ -75,7 +75,7 @@ pub fn damage(state: &Path, damage: Damage, random: &mut ChaCha8Rng) -> PathBuf 
     state
 }
 
-/// The files of a result, but for what the summary says of state that was computed again, which comes beside them.
+/// The files of a result without the summary's list of replaced state, and that list.
 pub fn files_and_replaced(out: &Path) -> (BTreeMap<String, Vec<u8>>, Vec<Value>) {
     let mut summary: Value = read_json(&out.join("summary.json"));
     let replaced = summary["coverage"].as_object_mut().expect("coverage").remove("replaced_state");
@@ -106,7 +106,7 @@ fn damaged_state_is_computed_again_and_named() {
     for (seed, kind) in DAMAGES.into_iter().enumerate() {
         let mut random = ChaCha8Rng::seed_from_u64(seed as u64);
         state = damage(&state, kind, &mut random);
-        // One that every scan reads.
+        // A file that every scan reads.
         let files = state_files(&state);
         let manifest = files.iter().find(|path| path.display().to_string().ends_with(".json")).expect("one");
         flip(manifest, &mut random);
@@ -116,7 +116,7 @@ fn damaged_state_is_computed_again_and_named() {
         let name = manifest.strip_prefix(&state).expect("below it").display().to_string();
         assert!(replaced.iter().any(|entry| entry["file"] == name), "{kind:?}: {name} in {replaced:?}");
         assert!(warned.contains("warning: ") && warned.contains(&name), "{kind:?}: {warned}");
-        // It is whole again.
+        // The state is complete again.
         let (printed, warned) = scan(&place, &state);
         assert!(printed.contains("; 0 of ") && warned.is_empty(), "{kind:?}: {printed}{warned}");
         assert_same(&clean, &files_and_replaced(&place.out()).0, &format!("after {kind:?}"));
@@ -132,7 +132,7 @@ fn workers_outlive_damaged_state() {
     let out = place.path("cluster-out");
     assert!(sandbox.scan(&out, "").status.success(), "{}", sandbox.logs());
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    // Manifests are whole, so that workers read what is not.
+    // Manifests are intact, so that workers read the damaged data.
     for path in state_files(&place.path("state")) {
         if path.extension().is_some_and(|ending| ending == "parquet") {
             flip(&path, &mut random);

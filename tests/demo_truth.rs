@@ -1,4 +1,4 @@
-//! The default preset on a demo lake: every planted attack is found, and little else.
+//! The default preset on a demo lake finds every planted attack, and little else.
 
 use std::fs;
 
@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::support::{Place, read_json, stderr};
 
-/// Rows beside the planted ones that the default preset may report on this lake, by analysis: none of the exact
-/// detections, a few beacons by chance, and the largest ordinary transfers that fill the table of twenty, of which six
-/// are planted: three alone, the story's, and two of look-alikes.
+/// Rows other than the planted ones that the default preset may report on this lake, by analysis: none for the exact detections, a
+/// few chance beacons, and the largest ordinary transfers in the table of twenty, of which six are planted: three alone, the story's,
+/// and two of look-alikes.
 const OTHERS_ALLOWED: [(&str, usize); 8] = [
     ("compression_staging", 0),
     ("cli_storage_uploads", 0),
@@ -31,7 +31,7 @@ fn every_planted_attack_is_found_and_others_are_few() {
     assert!(missed.is_empty(), "{missed:#?}");
     assert!(attacks.iter().any(|attack| attack["id"] == "beacon-86400s-1pct"), "a daily beacon is planted");
 
-    // What a look-alike may show is neither an attack nor a surprise.
+    // Expected rows of a look-alike are neither attacks nor unexpected.
     let lookalikes = truth["lookalikes"].as_array().expect("lookalikes");
     let shown = lookalikes.iter().flat_map(|lookalike| lookalike["may_show"].as_array().expect("rows"));
     let known: Vec<&Value> = attacks.iter().chain(shown).collect();
@@ -45,8 +45,8 @@ fn every_planted_attack_is_found_and_others_are_few() {
     }
 }
 
-/// The parts of the story are one incident, the first. Look-alikes join no attacks that stand alone; where a host that
-/// asks the same servers as many others also sent much by chance, that ranks far below.
+/// The parts of the story are one incident, the first. Look-alikes do not connect unrelated attacks. If a host that talks to the same
+/// servers as many others also sent much by chance, its incident ranks far below.
 #[test]
 fn the_story_is_the_worst_incident_and_lookalikes_rank_far_below() {
     let place = Place::with_demo("--days 6 --rows-per-day 20000 --seed 5");
@@ -88,7 +88,7 @@ fn the_story_is_the_worst_incident_and_lookalikes_rank_far_below() {
     }
 }
 
-/// A beacon that calls once a day shows in no single day and in every window of weeks.
+/// A beacon with one call per day is not visible in a single day, but in every window of weeks.
 #[test]
 fn a_daily_beacon_is_found_over_sixty_days() {
     let place = Place::with_demo("--days 60 --rows-per-day 1500 --seed 9");
@@ -107,12 +107,12 @@ fn a_daily_beacon_is_found_over_sixty_days() {
     assert!(matching_rows(&place, daily).is_empty());
 }
 
-/// All analyses, with the places of the lake's addresses.
+/// Runs all analyses, with the locations of the lake's addresses.
 fn scan_with_locations(place: &Place) {
     place.scan_well(&format!("--geoip {}", place.lake().join("geoip.mmdb").display()));
 }
 
-/// Rows of the attack's own analysis that name all its entities.
+/// Rows of the attack's analysis that name all its entities.
 fn matching_rows(place: &Place, attack: &Value) -> Vec<Value> {
     let analysis = attack["analysis"].as_str().expect("an analysis");
     place.table(analysis).into_iter().filter(|row| is_match(row, attack)).collect()

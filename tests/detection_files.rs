@@ -1,4 +1,4 @@
-//! The files of detections: what is wrong in them is named where it stands, and those of built-in ones may be worked on.
+//! The files of detections: errors name the line, and built-in detections can be edited.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use crate::own_detections::{assert_refused, change, with_sessions, with_skeleton
 use crate::support::{hindcast, stderr, stdout};
 
 #[test]
-fn what_is_wrong_is_named_with_file_and_line() {
+fn errors_name_file_and_line() {
     let place = with_sessions();
     let folder = with_skeleton(&place);
     let (dir, definition) = (folder.display(), folder.join("many_destinations/detection.toml"));
@@ -59,7 +59,7 @@ fn what_is_wrong_is_named_with_file_and_line() {
 }
 
 #[test]
-fn what_is_wrong_in_cases_and_names_is_named() {
+fn errors_in_cases_and_names_are_reported() {
     let place = with_sessions();
     let folder = with_skeleton(&place);
     let dir = folder.display();
@@ -79,12 +79,12 @@ fn what_is_wrong_in_cases_and_names_is_named() {
         assert_refused(&lint, hints);
     }
     fs::write(&cases, &whole_cases).expect("written");
-    // A case that fails is not a wrong file.
+    // A failing case is not an invalid file.
     change(&folder.join("many_destinations/cases.toml"), "destinations = 4", "destinations = 5");
     let output = hindcast(&format!("detections test --detections {dir}"));
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
     assert!(stdout(&output).contains("many_destinations/cases.toml:14: case"), "{}", stdout(&output));
-    // Names that exist.
+    // Existing names.
     assert_refused(
         &format!("detections new beaconing --dir {dir}"),
         &["there is a detection beaconing already"],
@@ -100,9 +100,9 @@ fn what_is_wrong_in_cases_and_names_is_named() {
     );
 }
 
-/// For the commands of those who write detections, and for no other.
+/// Only commands for authors of detections accept such a folder.
 #[test]
-fn a_folder_takes_the_place_of_a_built_in_detection_where_no_result_is_left() {
+fn a_folder_replaces_a_built_in_detection_in_commands_without_results() {
     let place = with_sessions();
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../common/detections/dns_tunneling");
     let folder = place.path("detections/dns_tunneling");

@@ -1,5 +1,5 @@
-//! Each export format holds what its readers need, and hostile text stays text in all of them. `tests/exports/check.py`
-//! opens the same files by other people's readers.
+//! Each export format contains what its readers need, and hostile text stays text in all formats. `tests/exports/check.py` opens the
+//! same files with third-party readers.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ fn texts<'a>(values: impl IntoIterator<Item = &'a Value>) -> BTreeSet<&'a str> {
 }
 
 #[test]
-fn every_format_has_its_file_and_tells_of_every_finding() {
+fn every_format_has_its_file_with_every_finding() {
     let place = Place::with_demo(DEMO);
     place.scan_well("");
     let native = place.findings();
@@ -29,10 +29,10 @@ fn every_format_has_its_file_and_tells_of_every_finding() {
     place.scan_well(ALL);
     let findings = place.findings();
     assert!(!incidents.is_empty() && findings.len() == native.len());
-    ocsf_events_are_of_their_classes(&findings, &lines(&place, "incidents.ocsf.jsonl"), &incidents);
+    ocsf_events_have_their_classes(&findings, &lines(&place, "incidents.ocsf.jsonl"), &incidents);
     the_navigator_layer_scores_every_technique(&read_json(&place.out().join("navigator.json")), &native);
     the_timeline_is_in_order(&lines(&place, "timesketch.jsonl"), &native);
-    alerts_carry_what_is_mandatory(&lines(&place, "asim_alert_event.jsonl"), &native);
+    alerts_have_the_mandatory_fields(&lines(&place, "asim_alert_event.jsonl"), &native);
     the_bundle_refers_to_nothing_outside(&read_json(&place.out().join("stix.json")), &native, &incidents);
 
     let rows = lines(&place, "tables/beaconing.jsonl");
@@ -46,7 +46,7 @@ fn every_format_has_its_file_and_tells_of_every_finding() {
     assert!(workbook.starts_with(b"PK"));
 }
 
-fn ocsf_events_are_of_their_classes(findings: &[Value], events: &[Value], incidents: &[Value]) {
+fn ocsf_events_have_their_classes(findings: &[Value], events: &[Value], incidents: &[Value]) {
     for event in findings {
         assert_eq!((&event["class_uid"], &event["metadata"]["version"]), (&json!(2004), &json!("1.8.0")));
         assert!(event["finding_info"]["attacks"][0]["tactic"]["uid"].is_string(), "{event}");
@@ -85,11 +85,11 @@ fn the_timeline_is_in_order(events: &[Value], findings: &[Value]) {
         assert!(micros >= before, "{event}");
         before = micros;
     }
-    let told = texts(events.iter().map(|event| &event["finding_id"]));
-    assert_eq!(told, texts(findings.iter().map(|finding| &finding["id"])));
+    let exported = texts(events.iter().map(|event| &event["finding_id"]));
+    assert_eq!(exported, texts(findings.iter().map(|finding| &finding["id"])));
 }
 
-fn alerts_carry_what_is_mandatory(alerts: &[Value], findings: &[Value]) {
+fn alerts_have_the_mandatory_fields(alerts: &[Value], findings: &[Value]) {
     assert_eq!(alerts.len(), findings.len());
     for (alert, finding) in alerts.iter().zip(findings) {
         assert_eq!(alert["EventSchema"], "AlertEvent");
@@ -160,7 +160,7 @@ fn hostile_names_stay_text() {
     assert_eq!(alerts[0]["Username"], lowered.as_str());
 }
 
-/// One who stages files, of this account, by this command.
+/// A user with this account who stages files with this command.
 fn staging(place: &Place, account: &str, command: &str) {
     let device = "ws-1";
     let process = row([
@@ -180,21 +180,21 @@ fn staging(place: &Place, account: &str, command: &str) {
 }
 
 #[test]
-fn a_text_longer_than_a_cell_is_cut_and_nothing_lost() {
+fn a_text_longer_than_a_cell_is_cut_only_in_the_workbook() {
     let place = Place::new();
-    // Each of these characters is two in a workbook.
+    // Each of these characters counts as two in a workbook.
     let command = format!("zip -r out.zip {}", "\u{1f600}".repeat(20_000));
     staging(&place, "ada", &command);
     place.scan_well("--only compression_staging --format xlsx,jsonl,csv");
     let workbook = fs::read(place.out().join("tables.xlsx")).expect("a workbook");
     assert!(workbook.starts_with(b"PK"));
     let whole = fs::read_to_string(place.out().join("tables/compression_staging.jsonl")).expect("rows");
-    assert!(whole.contains(&"\u{1f600}".repeat(20_000)), "the other formats have all of it");
+    assert!(whole.contains(&"\u{1f600}".repeat(20_000)), "the other formats have the whole text");
     assert_eq!(place.findings().len(), 1);
 }
 
 #[test]
-fn formulas_are_escaped_where_that_is_asked_for() {
+fn formulas_are_escaped_on_request() {
     let place = Place::new();
     staging(&place, "=cmd|'/c calc'!a1", "zip -r out.zip docs");
     let cells = |arguments: &str| -> BTreeSet<String> {
@@ -216,10 +216,10 @@ fn formulas_are_escaped_where_that_is_asked_for() {
 }
 
 #[test]
-fn an_export_that_fails_loses_itself_alone() {
+fn a_failing_export_does_not_affect_the_others() {
     let place = Place::new();
     staging(&place, "ada", "zip -r out.zip docs");
-    // The system refuses files as long as the page, and no other.
+    // The system refuses files with the size of the page, but no smaller ones.
     let scan = format!(
         "trap '' XFSZ; ulimit -f 2000; exec {} scan --lake {} --out {} --no-cache --only compression_staging --format html,csv,jsonl",
         env!("CARGO_BIN_EXE_hindcast"),
@@ -227,9 +227,9 @@ fn an_export_that_fails_loses_itself_alone() {
         place.out().display()
     );
     let output = std::process::Command::new("sh").args(["-c", &scan]).output().expect("a shell");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("report.html") && told.contains("all others are in"), "{told}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("report.html") && printed.contains("all others are in"), "{printed}");
     assert!(!place.out().join("report.html").exists());
     for file in ["summary.json", "findings.csv", "findings.jsonl", "tables/compression_staging.csv"] {
         assert!(place.out().join(file).exists(), "{file}");

@@ -1,4 +1,4 @@
-//! An HTTP proxy before an object store that fails now and then: what fails, and how, follows from a seed.
+//! An HTTP proxy in front of an object store that injects faults: a seed determines which requests fail, and how.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
@@ -8,24 +8,24 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// After this many faults in a row a request passes, so that bounded retries succeed.
+/// After this many consecutive faults a request succeeds, so that bounded retries succeed.
 const MAX_CONSECUTIVE_FAULTS: u32 = 3;
 
-/// How often requests fail: rates of a thousand, together at most a thousand.
+/// Fault rates per thousand requests, at most a thousand in total.
 #[derive(Clone, Debug, Default)]
 pub struct StoreFaults {
     pub seed: u64,
-    /// Answered with 503; the store never sees the request.
+    /// The answer is 503; the store never sees the request.
     pub per_mille_error: u32,
-    /// The store does what was asked, and the connection closes before any answer.
+    /// The store executes the request, and the connection closes before any answer.
     pub per_mille_reset: u32,
-    /// As `reset`, after the answer's head and half its body; an answer without a body passes.
+    /// Like `reset`, but after the answer's head and half its body; an answer without a body passes.
     pub per_mille_truncate: u32,
     pub per_mille_delay: u32,
     pub delay: Duration,
-    /// GET and HEAD of a path with this in it (`%3D` read as `=`) always get 500.
+    /// GET and HEAD of a path that contains this (`%3D` read as `=`) always get 500.
     pub poison: Option<String>,
-    /// PUT of a path with this in it is always denied, as of a store that may only be read.
+    /// PUT of a path that contains this is always denied, like in a read-only store.
     pub refused: Option<String>,
 }
 
@@ -39,7 +39,7 @@ enum Fault {
     Refusal,
 }
 
-/// A request or an answer: its head with the empty line, and its body as it came, chunk lengths included.
+/// A request or an answer: its head with the empty line, and its body as received, including chunk lengths.
 struct Message {
     head: String,
     body: Vec<u8>,
@@ -65,7 +65,7 @@ impl Message {
         headers.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
-    /// Sends the head, with what it says of its connection replaced, and so much of the body.
+    /// Sends the head with a new `Connection` header, and this many bytes of the body.
     fn send(&self, mut stream: &TcpStream, connection: &str, body_bytes: usize) -> io::Result<()> {
         let is_gone = |line: &str| line.starts_with("connection:") || line.starts_with("expect:");
         let lines = self.head.trim_end().lines().filter(|line| !is_gone(&line.to_ascii_lowercase()));
@@ -73,7 +73,7 @@ impl Message {
         stream.write_all(&[head.as_bytes(), &self.body[..body_bytes]].concat())
     }
 
-    /// A request, or the answer to one of the `answered` method, given a length where it has none of its own.
+    /// A request, or the answer to a request of the `answered` method; its length is added if it is missing.
     fn read(reader: &mut impl BufRead, answered: Option<&str>) -> io::Result<Self> {
         let mut message = Self { head: String::new(), body: Vec::new() };
         while !message.head.ends_with("\r\n\r\n") {
@@ -110,7 +110,7 @@ impl Message {
     }
 }
 
-/// The running proxy; a dropped one answers nothing more.
+/// The running proxy; it stops when dropped.
 pub struct FaultyStore(Arc<Proxy>);
 
 #[derive(Default)]
@@ -118,14 +118,14 @@ struct Proxy {
     port: u16,
     upstream_port: u16,
     faults: StoreFaults,
-    /// How often each request was asked, and its faults in a row.
-    asked: Mutex<HashMap<String, (u64, u32)>>,
+    /// How often each request was received, and its consecutive faults.
+    requests: Mutex<HashMap<String, (u64, u32)>>,
     injected: AtomicU64,
     is_stopped: AtomicBool,
 }
 
 impl FaultyStore {
-    /// Listens on a free port of 127.0.0.1, before the store at `upstream_port` there.
+    /// Listens on a free port of 127.0.0.1, in front of the store at `upstream_port`.
     pub fn start(upstream_port: u16, faults: StoreFaults) -> Self {
         println!("before the store: {faults:?}");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -146,7 +146,7 @@ impl FaultyStore {
         self.0.port
     }
 
-    /// How many faults there were, poison among them.
+    /// Number of injected faults, including poison.
     pub fn injected(&self) -> u64 {
         self.0.injected.load(Ordering::SeqCst)
     }
@@ -160,7 +160,7 @@ impl Drop for FaultyStore {
 }
 
 impl Proxy {
-    /// By method, target and range. What follows an upload id is left out: the store draws it at random.
+    /// The key is method, target and range, without upload ids, which the store chooses at random.
     fn next_fault(&self, request: &Message) -> Option<Fault> {
         let (method, target, of) = (request.word(0), request.word(1), &self.faults);
         let path = target.split('?').next().unwrap_or_default();
@@ -173,20 +173,20 @@ impl Proxy {
         }
         let target = target.split("uploadId=").next().unwrap_or_default();
         let key = format!("{method} {target} {}", request.header("range").unwrap_or_default());
-        let mut asked = self.asked.lock().expect("no thread died");
-        let (times_asked, in_a_row) = asked.entry(key.clone()).or_default();
-        let bytes = key.bytes().chain(times_asked.to_le_bytes()).chain(of.seed.to_le_bytes());
+        let mut requests = self.requests.lock().expect("no thread died");
+        let (count, consecutive) = requests.entry(key.clone()).or_default();
+        let bytes = key.bytes().chain(count.to_le_bytes()).chain(of.seed.to_le_bytes());
         let mix = |z: u64, byte| (z.rotate_left(23) ^ u64::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let roll = (bytes.fold(0, mix) >> 32) % 1000;
         let rates = [of.per_mille_error, of.per_mille_reset, of.per_mille_truncate, of.per_mille_delay];
         let chosen = (0..4).find(|&last| roll < u64::from(rates[..=last].iter().sum::<u32>()));
-        let chosen = chosen.filter(|_| *in_a_row < MAX_CONSECUTIVE_FAULTS);
-        *times_asked += 1;
-        *in_a_row = if chosen.is_some() { *in_a_row + 1 } else { 0 };
+        let chosen = chosen.filter(|_| *consecutive < MAX_CONSECUTIVE_FAULTS);
+        *count += 1;
+        *consecutive = if chosen.is_some() { *consecutive + 1 } else { 0 };
         chosen.map(|position| [Fault::Error, Fault::Reset, Fault::Truncate, Fault::Delay][position])
     }
 
-    /// Answers a client until it is done, the proxy is dropped or a fault ends the connection.
+    /// Serves a client until it ends, the proxy is dropped, or a fault closes the connection.
     fn serve(&self, client: &TcpStream) -> io::Result<()> {
         client.set_nodelay(true)?;
         let mut reader = BufReader::new(client);
@@ -217,7 +217,7 @@ impl Proxy {
     }
 }
 
-/// A store that answers with the request it got, its end marked as the path says.
+/// A store that echoes the request; the path determines how it marks the end.
 fn echo() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("an address").port();
@@ -250,7 +250,7 @@ fn request(method: &str, path: &str, body: &[u8]) -> Message {
     Message::with_length(&format!("{method} {path} HTTP/1.1\r\nHost: lake.s3"), body)
 }
 
-/// What comes of GET: a status, or an error.
+/// The outcome of a GET: a status, or an error.
 fn outcome(proxy: &FaultyStore, path: &str) -> String {
     request("GET", path, b"").ask(proxy.port()).map_or_else(|e| e.to_string(), |a| a.word(1).to_owned())
 }
@@ -259,10 +259,10 @@ fn outcome(proxy: &FaultyStore, path: &str) -> String {
 fn without_faults_everything_passes() {
     let proxy = faulty(echo(), 0, [0; 4]);
     let megabyte = b"0123456\xff".repeat(1 << 17);
-    let kept = TcpStream::connect(("127.0.0.1", proxy.port())).expect("a connection");
+    let connection = TcpStream::connect(("127.0.0.1", proxy.port())).expect("a connection");
     for (path, end) in [("/plain?a=b", &b""[..]), ("/chunked", b"\r\n0\r\n\r\n"), ("/until-close", b"")] {
-        request("PUT", path, &megabyte).send(&kept, "keep-alive", megabyte.len()).expect("sent");
-        let answer = Message::read(&mut BufReader::new(&kept), Some("PUT")).expect("an answer");
+        request("PUT", path, &megabyte).send(&connection, "keep-alive", megabyte.len()).expect("sent");
+        let answer = Message::read(&mut BufReader::new(&connection), Some("PUT")).expect("an answer");
         assert!(answer.word(1) == "200" && answer.body.ends_with(&[&megabyte, end].concat()), "{path}");
     }
     let got = request("GET", "/a", b"").ask(proxy.port()).expect("an answer");
@@ -278,7 +278,7 @@ fn without_faults_everything_passes() {
 }
 
 #[test]
-fn each_fault_comes_at_most_three_times_in_a_row() {
+fn each_fault_occurs_at_most_three_times_in_a_row() {
     let (store, kinds) = (echo(), ["503", "unexpected end of file", "failed to fill whole buffer", "200"]);
     for (position, kind) in kinds.into_iter().enumerate() {
         let proxy = faulty(store, 1, std::array::from_fn(|other| if other == position { 1000 } else { 0 }));
@@ -292,7 +292,7 @@ fn each_fault_comes_at_most_three_times_in_a_row() {
 }
 
 #[test]
-fn a_seed_reproduces_whatever_the_order() {
+fn a_seed_reproduces_in_any_order() {
     let store = echo();
     let outcomes = |seed| {
         let proxy = faulty(store, seed, [200, 200, 200, 0]);

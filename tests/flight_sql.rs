@@ -1,4 +1,4 @@
-//! Results and rollups of jobs by Flight SQL: what can be asked, and what is refused.
+//! Results and rollups of jobs by Flight SQL: allowed and refused queries.
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Int64Type;
@@ -24,7 +24,7 @@ pub async fn client(sandbox: &Sandbox, place: &Place, token: &str) -> Client {
     client
 }
 
-/// All rows behind `info`, which must be of the schema it tells.
+/// All rows of `info`, which must have the schema in it.
 async fn fetch(client: &mut Client, info: FlightInfo) -> Result<Vec<RecordBatch>, FlightError> {
     let schema = info.clone().try_decode_schema().expect("a schema");
     let mut batches = Vec::new();
@@ -32,7 +32,7 @@ async fn fetch(client: &mut Client, info: FlightInfo) -> Result<Vec<RecordBatch>
         let rows = client.do_get(endpoint.ticket.expect("a ticket")).await?;
         batches.extend(rows.try_collect::<Vec<_>>().await?);
     }
-    assert!(batches.iter().all(|batch| *batch.schema() == schema), "{schema:?} was told");
+    assert!(batches.iter().all(|batch| *batch.schema() == schema), "{schema:?} was announced");
     Ok(batches)
 }
 
@@ -61,7 +61,7 @@ fn texts(batches: &[RecordBatch], column: &str) -> Vec<String> {
 }
 
 #[test]
-fn results_and_rollups_are_asked_for_by_sql() {
+fn results_and_rollups_are_queried_by_sql() {
     let place = Place::with_demo("--days 1 --rows-per-day 2000 --seed 3");
     place.scan_well("");
     let mut setup = guarded(&place);
@@ -74,7 +74,7 @@ fn results_and_rollups_are_asked_for_by_sql() {
     let jobs: serde_json::Value =
         serde_json::from_str(&stdout(&ask(&sandbox, "jobs list --json", READ, Some(&folder)))).expect("jobs");
     let id = jobs[0]["id"].as_str().expect("an id").to_owned();
-    // A window of a backfill leaves nothing to ask for: `latest` stays the scan.
+    // A window of a backfill leaves nothing to query: `latest` stays the scan.
     let span = "--suite firewall --from 2026-01-05 --to 2026-01-06";
     let (lake, out) = (place.lake(), place.path("windows"));
     let windows = format!("backfill --lake {} --out {} {span}", lake.display(), out.display());
@@ -83,21 +83,21 @@ fn results_and_rollups_are_asked_for_by_sql() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let mut reader = client(&sandbox, &place, READ).await;
-        asks_for_results(&place, &mut reader, &id).await;
-        asks_what_there_is(&mut reader, &id).await;
-        is_refused(&mut reader).await;
-        for (token, told) in [("", "token is required"), ("guess", "unknown token")] {
+        query_results(&place, &mut reader, &id).await;
+        query_metadata(&mut reader, &id).await;
+        assert_refusals(&mut reader).await;
+        for (token, expected) in [("", "token is required"), ("guess", "unknown token")] {
             let mut stranger = client(&sandbox, &place, token).await;
             let (code, text) = refusal(&mut stranger, "SELECT 1").await;
             assert_eq!(code, Code::Unauthenticated);
-            assert!(text.contains(told), "{text}");
+            assert!(text.contains(expected), "{text}");
             assert!(stranger.get_catalogs().await.is_err());
             assert!(stranger.prepare("SELECT 1".into(), None).await.is_err());
         }
     });
 }
 
-async fn asks_for_results(place: &Place, reader: &mut Client, id: &str) {
+async fn query_results(place: &Place, reader: &mut Client, id: &str) {
     let findings = place.findings();
     assert_eq!(number(reader, "SELECT count(*) FROM findings").await, findings.len() as i64);
     let talkers = place.table("top_talkers").len() as i64;
@@ -108,13 +108,13 @@ async fn asks_for_results(place: &Place, reader: &mut Client, id: &str) {
     assert!(number(reader, "SELECT count(*) FROM incidents").await > 0);
     assert_eq!(number(reader, "SELECT count(*) FROM risk_by_day").await, 1);
 
-    // Rollups: of all traffic, not only of what was found.
+    // Rollups cover all traffic, not only findings.
     let pairs = query(reader, "SELECT * FROM rollup_internal_pairs LIMIT 5").await.expect("rows");
     assert_eq!(pairs.iter().map(RecordBatch::num_rows).sum::<usize>(), 5);
-    let told = number(reader, "SELECT count(*) FROM (SELECT DISTINCT * FROM rollup_threat_counts)").await;
-    assert_eq!(told, number(reader, "SELECT count(*) FROM rollup_threat_counts").await);
+    let distinct = number(reader, "SELECT count(*) FROM (SELECT DISTINCT * FROM rollup_threat_counts)").await;
+    assert_eq!(distinct, number(reader, "SELECT count(*) FROM rollup_threat_counts").await);
 
-    // A prepared statement, and the value of its parameter beside the text.
+    // A prepared statement, with its parameter's value separate from the text.
     let sql = "SELECT id FROM findings WHERE severity = $1 ORDER BY id";
     let mut prepared = reader.prepare(sql.into(), None).await.expect("prepared");
     assert_eq!(prepared.parameter_schema().expect("a schema").fields().len(), 1);
@@ -132,7 +132,7 @@ async fn asks_for_results(place: &Place, reader: &mut Client, id: &str) {
     prepared.close().await.expect("closed");
 }
 
-async fn asks_what_there_is(reader: &mut Client, id: &str) {
+async fn query_metadata(reader: &mut Client, id: &str) {
     let info = reader.get_catalogs().await.expect("catalogs");
     assert_eq!(texts(&fetch(reader, info).await.expect("rows"), "catalog_name"), ["hindcast"]);
     let all = CommandGetDbSchemas { catalog: None, db_schema_filter_pattern: None };
@@ -160,7 +160,7 @@ async fn asks_what_there_is(reader: &mut Client, id: &str) {
     assert_eq!(fetch(reader, info).await.expect("rows")[0].num_rows(), 1);
 }
 
-async fn is_refused(reader: &mut Client) {
+async fn assert_refusals(reader: &mut Client) {
     for sql in [
         "CREATE TABLE t AS SELECT 1",
         "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
@@ -181,7 +181,7 @@ async fn is_refused(reader: &mut Client) {
         assert_eq!(code, Code::InvalidArgument, "{sql}: {text}");
     }
     assert!(reader.execute_update("DELETE FROM findings".into(), None).await.is_err());
-    // More than may be had, and longer than may be taken.
+    // More rows than allowed, and a query that takes longer than allowed.
     let (code, text) = refusal(reader, "SELECT * FROM generate_series(1, 60000)").await;
     assert_eq!(code, Code::ResourceExhausted, "{text}");
     assert!(text.contains("50000 rows"), "{text}");
@@ -189,14 +189,14 @@ async fn is_refused(reader: &mut Client) {
     let (code, text) = refusal(reader, endless).await;
     assert_eq!(code, Code::ResourceExhausted, "{text}");
     assert!(text.contains("10 seconds"), "{text}");
-    // None of these has kept its place.
+    // None of these still occupies a slot.
     for _ in 0..5 {
         assert_eq!(number(reader, "SELECT 1").await, 1);
     }
 }
 
 #[test]
-fn before_any_job_there_is_nothing_to_ask() {
+fn before_any_job_there_is_nothing_to_query() {
     let place = Place::with_demo("--days 1 --rows-per-day 500 --seed 3");
     let sandbox = Sandbox::start(&place, Setup::local(&place), 1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -1,5 +1,5 @@
-//! What a token that only reads can send by Flight SQL: altered handles, statements that nest without end, values that grow. None of it
-//! ends the coordinator, stops others' queries or takes more memory than was set aside.
+//! Hostile requests by Flight SQL with a reading token: altered handles, deeply nested statements, growing values. None of them ends the
+//! coordinator, stops other queries or uses more memory than reserved.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,9 +20,9 @@ use crate::mutated_requests::{mutated, mutations};
 use crate::sandbox::{Sandbox, Setup};
 use crate::support::Place;
 
-/// Seconds that a query may take here.
+/// Time limit of a query in seconds.
 const SECONDS: u64 = 12;
-/// Longest that a refusal may take: the query's time, and what starting its process takes on a busy machine.
+/// Longest time of a refusal: the query's time limit, and the start of its process on a busy machine.
 const BOUNDED: Duration = Duration::from_secs(2 * SECONDS);
 
 fn start(place: &Place) -> Sandbox {
@@ -36,18 +36,18 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// A request with the reader's token.
-fn asked<T>(message: T) -> Request<T> {
+fn authorised<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("authorization", format!("Bearer {READ}").parse().expect("a header"));
     request
 }
 
 async fn get(reader: &mut Client, ticket: Vec<u8>) -> Result<Vec<FlightData>, Status> {
-    let answer = reader.inner_mut().do_get(asked(Ticket::new(ticket))).await?;
+    let answer = reader.inner_mut().do_get(authorised(Ticket::new(ticket))).await?;
     answer.into_inner().try_collect().await
 }
 
-/// The handle of a statement, as a ticket has it.
+/// The handle of a statement from its ticket.
 async fn handle_of(reader: &mut Client, sql: &str) -> Vec<u8> {
     let info = reader.execute(sql.into(), None).await.expect("planned");
     let ticket = info.endpoint[0].ticket.clone().expect("a ticket");
@@ -73,18 +73,18 @@ fn altered_handles_are_refused() {
         get(&mut reader, ticket(handle.clone())).await.expect("rows");
         let whole = ticket(handle.clone());
         for seed in 0..mutations(1_000) {
-            let mut dice = ChaCha8Rng::seed_from_u64(seed);
-            let altered = mutated(&handle, &mut dice);
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let altered = mutated(&handle, &mut rng);
             if altered != handle {
                 let refused = get(&mut reader, ticket(altered.clone())).await;
                 assert_eq!(refused.expect_err("refused").code(), Code::InvalidArgument, "seed {seed}");
                 let command = CommandPreparedStatementQuery { prepared_statement_handle: altered.into() };
                 let command = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
-                let refused = reader.inner_mut().get_flight_info(asked(command)).await;
+                let refused = reader.inner_mut().get_flight_info(authorised(command)).await;
                 assert_eq!(refused.expect_err("refused").code(), Code::InvalidArgument, "seed {seed}");
             }
-            // What is around it may say the same in another way.
-            let _ = get(&mut reader, mutated(&whole, &mut dice)).await;
+            // A change around the handle may have the same meaning.
+            let _ = get(&mut reader, mutated(&whole, &mut rng)).await;
         }
         is_alive(&sandbox);
         assert_eq!(number(&mut reader, "SELECT 1").await, 1);
@@ -106,16 +106,16 @@ fn altered_parameters_are_refused() {
         let command = CommandPreparedStatementQuery { prepared_statement_handle: handle.into() };
         let command = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
         for seed in 0..mutations(25) {
-            let mut dice = ChaCha8Rng::seed_from_u64(seed);
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let mut data = data.clone();
             data[0].flight_descriptor = Some(command.clone());
-            // The lengths of a batch are in its header, and its values are its body.
+            // A batch has its lengths in the header and its values in the body.
             let part = if seed % 3 == 0 { &mut data[0].data_header } else { &mut data[1].data_header };
-            *part = mutated(part, &mut dice).into();
+            *part = mutated(part, &mut rng).into();
             if seed % 2 == 0 {
-                data[1].data_body = mutated(&data[1].data_body, &mut dice).into();
+                data[1].data_body = mutated(&data[1].data_body, &mut rng).into();
             }
-            let put = reader.inner_mut().do_put(asked(stream::iter(data))).await;
+            let put = reader.inner_mut().do_put(authorised(stream::iter(data))).await;
             let put = match put {
                 Ok(answer) => answer.into_inner().try_collect::<Vec<_>>().await,
                 Err(status) => Err(status),
@@ -159,7 +159,7 @@ fn deep_statements_are_refused_while_others_run() {
             assert_eq!(code, Code::InvalidArgument, "{}: {text}", &sql[..60]);
             assert!(began.elapsed() < Duration::from_secs(3), "{}: {:?}", &sql[..60], began.elapsed());
         }
-        // What is just within bounds is planned, and planning without end is given up.
+        // A statement just within the limits is planned; endless planning is cancelled.
         assert_eq!(number(&mut reader, &format!("SELECT 1{}", " + 1".repeat(400))).await, 401);
         let doubled: Vec<String> =
             (1..40).map(|n| format!("c{n} AS (SELECT a.n FROM c{0} a CROSS JOIN c{0} b)", n - 1)).collect();
@@ -177,7 +177,7 @@ fn deep_statements_are_refused_while_others_run() {
 }
 
 #[test]
-fn growing_values_take_no_more_than_was_set_aside() {
+fn growing_values_use_no_more_than_the_reserved_memory() {
     let place = Place::with_demo("--days 1 --rows-per-day 500 --seed 3");
     let sandbox = start(&place);
     let before = sandbox.coordinator_peak_kib();
@@ -211,8 +211,8 @@ fn growing_values_take_no_more_than_was_set_aside() {
         ] {
             let began = Instant::now();
             if let Err(error) = query(&mut reader, &sql).await {
-                let told = error.to_string();
-                assert!(!told.contains("Internal"), "{sql}: {told}");
+                let message = error.to_string();
+                assert!(!message.contains("Internal"), "{sql}: {message}");
             }
             assert!(began.elapsed() < 2 * BOUNDED, "{sql}: {:?}", began.elapsed());
         }
@@ -226,7 +226,7 @@ fn growing_values_take_no_more_than_was_set_aside() {
 }
 
 #[test]
-fn broken_statements_harm_nobody() {
+fn broken_statements_do_no_harm() {
     let place = Place::with_demo("--days 1 --rows-per-day 500 --seed 3");
     let sandbox = start(&place);
     let statements = [
@@ -238,8 +238,8 @@ fn broken_statements_harm_nobody() {
         let mut reader = client(&sandbox, &place, READ).await;
         for (kind, sql) in statements.iter().enumerate() {
             for seed in 0..mutations(8) {
-                let mut dice = ChaCha8Rng::seed_from_u64(seed * 10 + kind as u64);
-                let broken = String::from_utf8_lossy(&mutated(sql.as_bytes(), &mut dice)).into_owned();
+                let mut rng = ChaCha8Rng::seed_from_u64(seed * 10 + kind as u64);
+                let broken = String::from_utf8_lossy(&mutated(sql.as_bytes(), &mut rng)).into_owned();
                 let began = Instant::now();
                 let _ = query(&mut reader, &broken).await;
                 assert!(began.elapsed() < 2 * BOUNDED, "seed {seed}: {broken}");

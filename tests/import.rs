@@ -1,4 +1,4 @@
-//! Raw logs into a lake: exactly once, nothing half, what can't be read told by line.
+//! Imports of raw logs into a lake: exactly once, all or nothing, and unreadable lines are reported with their numbers.
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Place, hindcast, row, stderr, stdout};
 
-/// Rows of traffic, a second apart, as exported from a workspace: an id each, a nested column and one that is null.
+/// Rows of traffic, one per second, as exported from a workspace: each with an id, a nested column and a null column.
 pub fn traffic(rows: u64, first_id: u64) -> String {
     let row = |id: u64| {
         let time = 1_767_571_200 + id;
@@ -33,7 +33,7 @@ pub fn traffic(rows: u64, first_id: u64) -> String {
 }
 
 impl Place {
-    /// Imports `files` into the lake, with `arguments` beside; the report.
+    /// Imports `files` into the lake with further `arguments`, and returns the report.
     pub fn import(&self, files: &str, arguments: &str) -> Value {
         let lake = self.lake().display().to_string();
         let output = hindcast(&format!("import {files} --lake {lake} --json {arguments}"));
@@ -41,14 +41,14 @@ impl Place {
         serde_json::from_slice(&output.stdout).expect("a report")
     }
 
-    /// Writes a file beside the lake; its path.
+    /// Writes a file next to the lake, and returns its path.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.path(name);
         fs::write(&path, content).expect("a file");
         path.display().to_string()
     }
 
-    /// What `tables show` says of a table.
+    /// The output of `tables show` for a table.
     pub fn shown(&self, table: &str) -> Value {
         let lake = self.lake().display().to_string();
         let output = hindcast(&format!("tables --lake {lake} --json show {table}"));
@@ -63,7 +63,7 @@ impl Place {
 }
 
 #[test]
-fn a_file_is_imported_once_however_it_is_packed() {
+fn a_file_is_imported_once_with_any_compression() {
     let place = Place::new();
     let text = traffic(100_000, 0);
     let plain = place.file("plain.ndjson", &text);
@@ -87,7 +87,7 @@ fn a_file_is_imported_once_however_it_is_packed() {
     assert_eq!(column("Extra"), Some(json!("Utf8")));
     assert_eq!(shown["telemetry"]["empty_hours"], 0);
 
-    // The same rows in an archive are other content; a table that is deleted is forgotten.
+    // The same rows in an archive are other content; the markers of a deleted table are deleted.
     let lake = place.lake().display().to_string();
     assert!(hindcast(&format!("tables --lake {lake} delete CommonSecurityLog --yes")).status.success());
     let packed = zstd_of(text.as_bytes());
@@ -103,9 +103,9 @@ fn zstd_of(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 1).expect("packed")
 }
 
-/// Whatever the threads, the same files come out; clustered, so that one source's rows lie together.
+/// Any number of threads gives the same files; rows of one source are stored together.
 #[test]
-fn threads_leave_no_trace() {
+fn threads_do_not_change_the_files() {
     let contents = |threads: &str| {
         let place = Place::new();
         let file = place.file("rows.ndjson", traffic(60_000, 0));
@@ -123,7 +123,7 @@ fn threads_leave_no_trace() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_by_line() {
+fn unreadable_lines_are_reported_with_their_numbers() {
     let place = Place::new();
     let mut text = traffic(3, 0);
     text += "not json\n";
@@ -140,10 +140,13 @@ fn what_cannot_be_read_is_told_by_line() {
     assert_eq!(report["files"][0]["rejects"], 2);
     let rejects = report["reject_files"][0].as_str().expect("a file");
     let rejects = fs::read_to_string(rejects.strip_prefix("file://").expect("a path")).expect("rejects");
-    let told: Vec<Value> =
+    let rejects: Vec<Value> =
         rejects.lines().map(|line| serde_json::from_str(line).expect("a reject")).collect();
-    assert_eq!((&told[0]["line"], &told[0]["text"]), (&json!(4), &json!("not json")));
-    assert_eq!((&told[1]["line"], &told[1]["reason"]), (&json!(7), &json!("\"someday\" is not a time")));
+    assert_eq!((&rejects[0]["line"], &rejects[0]["text"]), (&json!(4), &json!("not json")));
+    assert_eq!(
+        (&rejects[1]["line"], &rejects[1]["reason"]),
+        (&json!(7), &json!("\"someday\" is not a time"))
+    );
     assert_eq!(place.rows("CommonSecurityLog"), 5);
 
     let unnamed = place.file("unnamed.csv", "a,b\n1,2\n");
@@ -154,9 +157,9 @@ fn what_cannot_be_read_is_told_by_line() {
     assert!(stderr(&none).contains("there is no file"), "{}", stderr(&none));
 }
 
-/// Killed at any moment, an import leaves nothing that is read, and can be run again at once.
+/// An import that is killed at any moment leaves nothing that readers see, and can be run again immediately.
 #[test]
-fn a_killed_import_leaves_nothing_half() {
+fn a_killed_import_leaves_nothing_partial() {
     let place = Place::new();
     let file = place.file("rows.ndjson", traffic(150_000, 0));
     let lake = place.lake().display().to_string();
@@ -183,9 +186,9 @@ fn a_killed_import_leaves_nothing_half() {
     assert_eq!(place.import(&file, "")["files"][0]["already_imported"], true);
 }
 
-/// Killed between a table's files and what is remembered of them, deleting can be run again, and so can the import.
+/// A deletion that is killed between a table's files and its markers can be run again, and so can the import.
 #[test]
-fn a_killed_deletion_can_be_ended() {
+fn a_killed_deletion_can_be_completed() {
     let place = Place::new();
     let file = place.file("rows.ndjson", traffic(10, 0));
     let lake = place.lake().display().to_string();
@@ -246,7 +249,7 @@ fn small_files_are_merged() {
 }
 
 #[test]
-fn gaps_silent_devices_and_drift_are_told() {
+fn gaps_silent_devices_and_drift_are_reported() {
     let place = Place::new();
     let line = |time: &str, device: &str, more: &str| {
         format!(
@@ -292,9 +295,9 @@ fn a_mapping_file_names_columns() {
     assert!(stderr(&output).contains("line 2"), "{}", stderr(&output));
 }
 
-/// A gzip that breaks off gives the rows before the break, and says so.
+/// A truncated gzip gives the rows before its end, and the report says so.
 #[test]
-fn a_file_that_breaks_off_says_so() {
+fn a_truncated_file_is_reported() {
     let place = Place::new();
     let path = place.path("rows.ndjson.gz");
     let mut child = Command::new("gzip").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("gzip");

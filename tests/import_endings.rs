@@ -1,5 +1,5 @@
-//! How an import ends: what is not read is refused with a way out, what is rejected shows in the exit code, what can't be
-//! read keeps nothing else back, and no record is taken for another.
+//! Outcomes of an import: unsupported formats are refused with a solution, rejects change the exit code, an unreadable file does not
+//! affect others, and no record is mistaken for another.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::import::traffic;
 use crate::support::{Place, hindcast, stderr};
 
-/// Formats that are not read, and a word of what is said of each.
+/// Unsupported formats, with a word of each message.
 const REFUSED: [(&str, &str, &str); 12] = [
     (
         "pan.log",
@@ -50,7 +50,7 @@ const REFUSED: [(&str, &str, &str); 12] = [
 ];
 
 #[test]
-fn what_is_not_read_is_refused_with_a_way_out() {
+fn unsupported_formats_are_refused_with_a_solution() {
     for (name, text, word) in REFUSED {
         for table in ["", "--table CommonSecurityLog"] {
             let place = Place::new();
@@ -66,13 +66,13 @@ fn what_is_not_read_is_refused_with_a_way_out() {
     }
 }
 
-/// The mapping file that is named for it reads an export of PAN-OS.
+/// The suggested mapping file reads an export of PAN-OS.
 #[test]
 fn a_hint_works_for_its_file() {
     let place = Place::new();
     let text = "Domain,Receive Time,Serial #,Type,Threat/Content Type,Generate Time,Source address,Destination address,Action,Bytes Sent\r\n\
                 1,2026/01/05 08:00:00,0123,TRAFFIC,end,2026/01/05 08:00:00,10.1.1.5,203.0.113.9,allow,5000000\r\n";
-    // Most lines are as in its syslog: the header tells them apart.
+    // Most lines look like its syslog: the header distinguishes them.
     let text =
         text.to_owned() + &text.lines().skip(1).collect::<String>().replace("5000000", "0\r\n").repeat(3);
     let mapping = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/mappings/pan-os-web-export.toml");
@@ -101,7 +101,7 @@ fn a_hint_works_for_its_file() {
         "{}",
         nothing.stderr
     );
-    // Also where the lake is not there yet, and for people.
+    // Also for a new lake, and with output for people.
     let fresh = Place::new();
     let printed = hindcast(&format!("import {ssl} --lake {}", fresh.lake().display()));
     assert_eq!(printed.status.code(), Some(1));
@@ -110,7 +110,7 @@ fn a_hint_works_for_its_file() {
 }
 
 #[test]
-fn rejects_show_in_the_exit_code() {
+fn rejects_change_the_exit_code() {
     for (rejects, arguments, code) in [
         (2, "", 0),
         (3, "", 3),
@@ -136,7 +136,7 @@ fn rejects_show_in_the_exit_code() {
         assert_eq!(ending.code, Some(1), "{text}: {}", ending.stderr);
         assert!(ending.stderr.contains(word), "{text}: {}", ending.stderr);
     }
-    // A file of rejects does not hide behind one of rows.
+    // A valid file does not hide a file of rejects.
     let (rows, broken) = (
         place.file("a.ndjson", traffic(100, 0)),
         place.file("b.ndjson", "{\"Type\":\"Own\",\"TimeGenerated\":\"x\"}\n"),
@@ -149,7 +149,7 @@ fn rejects_show_in_the_exit_code() {
 }
 
 #[test]
-fn an_unreadable_file_keeps_no_other_back() {
+fn an_unreadable_file_does_not_affect_others() {
     let place = Place::new();
     let folder = place.path("day");
     fs::create_dir(&folder).expect("a folder");
@@ -177,7 +177,7 @@ fn an_unreadable_file_keeps_no_other_back() {
     let rows = ending.report["tables"]["CommonSecurityLog"]["rows"].clone();
     assert_eq!(rows, if is_root { 30 } else { 20 });
 
-    // Mended, they are all that is left to do.
+    // After the repair only these files are imported.
     fs::remove_file(folder.join("2.parquet")).expect("removed");
     put("3.log", traffic(5, 30).as_bytes());
     fs::set_permissions(folder.join("5.ndjson"), fs::Permissions::from_mode(0o600)).expect("unlocked");
@@ -201,7 +201,7 @@ fn audit(id: &str, second: u64, user: &str) -> String {
     .to_string()
 }
 
-/// The same Id twice is two records, in a file or in two; `--record-id` leaves out what is the same throughout.
+/// The same Id twice is two records, in one file or in two; `--record-id` leaves out identical records.
 #[test]
 fn records_are_not_dropped_for_an_id() {
     let place = Place::new();
@@ -225,7 +225,7 @@ fn records_are_not_dropped_for_an_id() {
 }
 
 #[test]
-fn audit_records_are_read_as_each_tool_writes_them() {
+fn audit_records_of_every_tool_are_read() {
     let cell = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let whole = audit("a", 0, "ada");
     let cut = &whole[..whole.len() - 20];
@@ -284,7 +284,7 @@ fn audit_records_are_read_as_each_tool_writes_them() {
     }
 }
 
-/// Columns of a workspace's own logs have their types behind their names.
+/// Columns of a workspace's custom logs have a type suffix.
 #[test]
 fn flows_of_traffic_analytics_have_their_columns() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! Every record of a file becomes a row or a reject, however records are framed, wrapped, encoded or nested.
+//! Every record of a file becomes a row or a reject, with any framing, wrapping, encoding or nesting.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::support::{Place, hindcast, stderr};
 
 type Row = BTreeMap<String, String>;
 
-/// How an import ended.
+/// The outcome of an import.
 pub struct Ending {
     pub code: Option<i32>,
     pub report: Value,
@@ -27,7 +27,7 @@ pub struct Ending {
 }
 
 impl Place {
-    /// Imports `files` into the lake, however that ends.
+    /// Imports `files` into the lake, with any outcome.
     pub fn import_anyhow(&self, files: &str, arguments: &str) -> Ending {
         let lake = self.lake().display().to_string();
         let output = hindcast(&format!("import {files} --lake {lake} --json {arguments}"));
@@ -35,7 +35,7 @@ impl Place {
         Ending { code: output.status.code(), report, stderr: stderr(&output) }
     }
 
-    /// All rows of a table as text, what is null left out, in the order of a column.
+    /// All rows of a table as text without nulls, ordered by a column.
     pub fn rows_by(&self, table: &str, column: &str) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::new();
         for date in fs::read_dir(self.lake().join(table)).into_iter().flatten() {
@@ -83,7 +83,7 @@ fn messages(put: impl Fn(usize, String) -> String) -> String {
 }
 
 #[test]
-fn messages_are_rows_however_they_are_framed() {
+fn messages_are_rows_with_any_framing() {
     let two_a_line = |id, message| if id % 2 == 0 { format!("{message} ") } else { format!("{message}\n") };
     let of_lines = |_, message: String| message.replacen("in=", "msg=one\ntwo\n three in=", 1) + "\n";
     for (name, text) in [
@@ -119,9 +119,9 @@ fn messages_are_rows_however_they_are_framed() {
     }
 }
 
-/// A file of several blocks: neither rows nor files depend on threads.
+/// A file of several blocks: neither rows nor files depend on the number of threads.
 #[test]
-fn counted_messages_of_a_long_file_are_all_there() {
+fn all_length_prefixed_messages_of_a_long_file_are_read() {
     let text: String = (0..60_000)
         .map(|id| {
             let message = format!(
@@ -205,9 +205,9 @@ fn messages_wrapped_in_json_and_csv_are_rows() {
     }
 }
 
-/// What a file is, most of its records say, or `--source` and `--table`.
+/// Most records of a file determine its source, or `--source` and `--table`.
 #[test]
-fn an_odd_record_decides_nothing() {
+fn an_odd_record_does_not_determine_the_source() {
     let line = |id: usize, more: &str| {
         format!("{{\"TimeGenerated\":\"2026-01-05T08:00:0{id}Z\",\"SourceIP\":\"10.1.1.{id}\"{more}}}\n")
     };
@@ -246,7 +246,7 @@ fn an_odd_record_decides_nothing() {
         ("windows.csv", windows, "", "SecurityEvent", 0),
         ("own.cef", messages(|_, message| message + "\n"), "--table MyFirewall", "MyFirewall", 0),
         (
-            "told.log",
+            "given.log",
             plain.clone() + &messages(|_, message| message + "\n"),
             "--source cef --allow-rejects 70",
             "CommonSecurityLog",
@@ -323,7 +323,7 @@ fn text_is_read_in_its_encoding() {
 }
 
 #[test]
-fn text_that_parquet_holds_as_bytes_is_text() {
+fn text_that_parquet_stores_as_bytes_is_text() {
     let place = Place::new();
     let vendor: &[u8] = b"Palo Alto Networks";
     let columns: Vec<(&str, ArrayRef)> = vec![
@@ -359,7 +359,7 @@ fn text_that_parquet_holds_as_bytes_is_text() {
 }
 
 #[test]
-fn objects_that_are_flattened_are_whole_and_do_not_collide() {
+fn flattened_objects_are_complete_and_do_not_collide() {
     let place = Place::new();
     let flow = |id: usize| {
         format!(

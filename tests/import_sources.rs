@@ -1,4 +1,4 @@
-//! A record of each source Hindcast knows, as its product writes it, and the row it becomes.
+//! A record of each known source as its product writes it, and the resulting row.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ struct Case {
     text: String,
     source: &'static str,
     table: &'static str,
-    /// Columns of the first row, in time.
+    /// Columns of the first row by time.
     row: &'static [(&'static str, &'static str)],
 }
 
@@ -144,7 +144,7 @@ fn sensor_cases() -> Vec<Case> {
     ]
 }
 
-/// The first row of a table, all columns as text, null as nothing.
+/// The first row of a table, with all columns as text and without nulls.
 fn first_row(place: &Place, table: &str) -> BTreeMap<String, String> {
     let date = place.lake().join(table).join("date=2026-01-05");
     let file = fs::read_dir(&date).expect("a date").next().expect("a file").expect("an entry").path();
@@ -160,7 +160,7 @@ fn first_row(place: &Place, table: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn each_source_is_recognised_and_becomes_rows() {
+fn each_source_is_detected_and_imported() {
     for case in cases() {
         let place = Place::new();
         let path = place.path(case.name);

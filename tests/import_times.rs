@@ -1,5 +1,5 @@
-//! Times of imported files: the order of day and month is proven or given, zones and years are sure, and what is not sure
-//! is no time.
+//! Times of imported files: the order of day and month is proven or given, zones and years are certain, and an ambiguous time is
+//! rejected.
 
 use std::fs;
 use std::path::PathBuf;
@@ -47,7 +47,7 @@ impl Place {
     }
 }
 
-/// Rows as the Defender portal exports them, of these days of March, at 15:40:13.988.
+/// Rows as the Defender portal exports them, on these days of March at 15:40:13.988.
 fn hunting_csv(days: impl Iterator<Item = u32>, is_day_first: bool) -> String {
     let row = |day: u32| match is_day_first {
         true => format!("\"{day:02}/03/2026, 3:40:13.988 pm\",pc1,7z.exe\n"),
@@ -68,7 +68,7 @@ fn a_file_proves_the_order_of_its_dates() {
         assert_eq!(report["files"][0]["rejects"], 0);
         assert_eq!(place.column_values("DeviceProcessEvents", "Timestamp"), wanted);
     }
-    // The other order is given: the days above 12 are rejects that say so.
+    // With the other order given, the days above 12 are rejects with this reason.
     let place = Place::new();
     let file = place.file("month.csv", hunting_csv(1..=31, true));
     let output = place.try_import(&file, &format!("{HUNTING} --dates month-first"));
@@ -87,16 +87,16 @@ fn a_file_that_proves_nothing_asks_for_the_order() {
     let file = place.file("days.csv", hunting_csv([3, 4, 4].into_iter(), true));
     let output = place.try_import(&file, HUNTING);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    let told = stderr(&output);
+    let message = stderr(&output);
     let reason = "days.csv: line 3: Timestamp \"04/03/2026, 3:40:13.988 pm\" is 4 March or 3 April, and no time in the file \
                   proves which; give --dates day-first or --dates month-first";
-    assert!(told.contains(reason), "{told}");
+    assert!(message.contains(reason), "{message}");
     assert_eq!(place.lake_files("DeviceProcessEvents"), Vec::<PathBuf>::new());
 
     place.import(&file, &format!("{HUNTING} --dates day-first"));
     let (third, fourth) = ("2026-03-03T15:40:13.988Z", "2026-03-04T15:40:13.988Z");
     assert_eq!(place.column_values("DeviceProcessEvents", "Timestamp"), [third, fourth, fourth]);
-    // What reads the same in both orders needs none.
+    // Dates with the same meaning in both orders need none.
     let place = Place::new();
     let file = place.file("days.csv", hunting_csv([3, 3].into_iter(), true));
     place.import(&file, HUNTING);
@@ -110,16 +110,16 @@ fn a_file_in_two_orders_is_not_imported() {
     let file = place.file("mixed.csv", text);
     let output = place.try_import(&file, HUNTING);
     assert_eq!(output.status.code(), Some(2));
-    let told = stderr(&output);
+    let message = stderr(&output);
     let reason = "mixed.csv: dates of Timestamp are in two orders: line 14 (\"13/03/2026, 3:40:13.988 pm\") has the day first, \
                   line 16 (\"3/15/2026, 3:40:13.988 pm\") the month";
-    assert!(told.contains(reason), "{told}");
+    assert!(message.contains(reason), "{message}");
     assert_eq!(place.lake_files("DeviceProcessEvents"), Vec::<PathBuf>::new());
 }
 
-/// The proof may stand anywhere in a file of many blocks, and behind times that need none.
+/// The proof may be anywhere in a file of many blocks, also after times that need none.
 #[test]
-fn blocks_and_threads_do_not_decide() {
+fn blocks_and_threads_do_not_change_times() {
     let padding = "x".repeat(800);
     let line = |time: String| {
         format!("{{\"Timestamp\":\"{time}\",\"DeviceName\":\"pc1\",\"FileName\":\"{padding}\"}}\n")
@@ -147,7 +147,7 @@ fn blocks_and_threads_do_not_decide() {
 const CEF: &str = "CEF:0|V|P|1|c|n|1|";
 
 #[test]
-fn cef_times_have_zones_years_and_second_choices() {
+fn cef_times_have_zones_years_and_alternatives() {
     let times = |text: String, arguments: &str| {
         let place = Place::new();
         let file = place.file("events.cef", text);
@@ -197,7 +197,7 @@ fn cef_times_have_zones_years_and_second_choices() {
 }
 
 #[test]
-fn the_zone_that_is_given_holds_for_times_that_state_none() {
+fn the_given_zone_applies_to_times_without_one() {
     let place = Place::new();
     let rows =
         "Timestamp,DeviceName\n2026-07-05 08:00:00,pc1\n2026-07-05T08:00:00Z,pc1\n2026-03-29 02:30:00,pc1\n";
@@ -211,7 +211,7 @@ fn the_zone_that_is_given_holds_for_times_that_state_none() {
     let reason = "line 4: \"2026-03-29 02:30:00\" does not exist in Europe/Berlin: clocks skip it there";
     assert_eq!(report["files"][0]["first_reject"], reason);
 
-    // What is UTC by its name or its product stays UTC.
+    // Times that are UTC by column name or product stay UTC.
     let portal = "TenantId,TimeGenerated [UTC],SourceIP,Type\nt,\"7/15/2026, 8:00:00.000 AM\",10.0.0.1,CommonSecurityLog\n";
     let audit = "{\"CreationTime\":\"2026-07-15T08:00:00\",\"Workload\":\"OneDrive\",\"Operation\":\"FileDownloaded\"}\n";
     for (name, text, table) in
@@ -226,9 +226,9 @@ fn the_zone_that_is_given_holds_for_times_that_state_none() {
     assert!(stderr(&output).contains("such as Europe/Berlin"), "{}", stderr(&output));
 }
 
-/// The forms that products write on 5 (or 13) March 2026, where the folder of cases is there.
+/// The forms in which products write 5 (or 13) March 2026, if the folder of cases exists.
 #[test]
-fn recorded_forms_are_read_as_their_date_or_not_at_all() {
+fn recorded_forms_are_read_correctly_or_rejected() {
     let Some(folder) = samples().map(|samples| samples.join("../cases/import/09-times")) else { return };
     for path in fs::read_dir(&folder).into_iter().flatten().map(|entry| entry.expect("an entry").path()) {
         let place = Place::new();

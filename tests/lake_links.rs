@@ -21,11 +21,11 @@ fn a_lake_is_not_left_by_links_nor_waited_for() {
     let lake = place.lake();
     let table = lake.join("CommonSecurityLog");
     let date = first_of(&table);
-    let refused = |what: &str, link: &Path, told: &str| {
+    let refused = |what: &str, link: &Path, expected: &str| {
         let start = Instant::now();
         let output = sandbox.scan(&place.out(), "--quiet");
         assert_eq!(output.status.code(), Some(2), "{what}: {}", stderr(&output));
-        assert!(stderr(&output).contains(told), "{what}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{what}: {}", stderr(&output));
         assert!(start.elapsed() < Duration::from_secs(20), "{what} took {:?}", start.elapsed());
         fs::remove_file(link).expect("removed");
     };

@@ -21,19 +21,19 @@ pub fn mutations(usual: u64) -> u64 {
 }
 
 /// `bytes` with something broken in them.
-pub fn mutated(bytes: &[u8], dice: &mut ChaCha8Rng) -> Vec<u8> {
+pub fn mutated(bytes: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    for _ in 0..dice.random_range(1..4) {
-        let at = dice.random_range(0..bytes.len().max(1)).min(bytes.len());
-        match dice.random_range(0..7) {
+    for _ in 0..rng.random_range(1..4) {
+        let at = rng.random_range(0..bytes.len().max(1)).min(bytes.len());
+        match rng.random_range(0..7) {
             0 => bytes.truncate(at),
-            1 => bytes.insert(at, dice.random_range(0..=255)),
-            2 if at < bytes.len() => bytes[at] = dice.random_range(0..=255),
-            3 if at < bytes.len() => bytes[at] ^= 1 << dice.random_range(0..8),
+            1 => bytes.insert(at, rng.random_range(0..=255)),
+            2 if at < bytes.len() => bytes[at] = rng.random_range(0..=255),
+            3 if at < bytes.len() => bytes[at] ^= 1 << rng.random_range(0..8),
             4 => drop(bytes.splice(at..at, [0xff; 9])),
-            5 => drop(bytes.splice(at..at, vec![b'('; dice.random_range(1..300)])),
+            5 => drop(bytes.splice(at..at, vec![b'('; rng.random_range(1..300)])),
             _ => {
-                let end = (at + dice.random_range(1..20)).min(bytes.len());
+                let end = (at + rng.random_range(1..20)).min(bytes.len());
                 let part = bytes[at..end].to_vec();
                 bytes.splice(at..at, part);
             }
@@ -136,8 +136,8 @@ fn broken_requests_harm_nobody() {
         let person = channel(&sandbox, &place.path("certificates/client")).await;
         for (kind, (path, whole)) in requests().into_iter().enumerate() {
             for seed in 0..mutations(100) {
-                let mut dice = ChaCha8Rng::seed_from_u64(seed * 100 + kind as u64);
-                if let Err(status) = send(&person, path, mutated(&whole, &mut dice)).await {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed * 100 + kind as u64);
+                if let Err(status) = send(&person, path, mutated(&whole, &mut rng)).await {
                     let is_gone = matches!(status.code(), Code::Unavailable | Code::Unknown);
                     assert!(!is_gone, "{path}, seed {seed}: {status}\n{}", sandbox.logs());
                 }

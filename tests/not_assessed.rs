@@ -1,5 +1,5 @@
 //! No all-clear without having looked: what is there and could not be looked at ends with exit status 3, and where nothing was,
-//! the risk is "not assessed" everywhere it is told.
+//! the risk is "not assessed" everywhere it is printed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -78,13 +78,13 @@ fn assert_not_assessed(place: &Place, output: &Output, words: &[&str]) {
     assert!(
         summary["risk_by_day"].as_array().expect("days").iter().all(|day| day["level"] == "not assessed")
     );
-    let told = stdout(output);
-    assert!(told.contains("risk          not assessed"), "{told}");
+    let printed = stdout(output);
+    assert!(printed.contains("risk          not assessed"), "{printed}");
     let reasons = summary["risk"]["explanation"].to_string();
     for word in words {
-        assert!(told.contains(word) && reasons.contains(word), "{word:?} in {told}{reasons}");
+        assert!(printed.contains(word) && reasons.contains(word), "{word:?} in {printed}{reasons}");
     }
-    // Who asks for a level is never told that all is below it.
+    // Who asks for a level is never printed that all is below it.
     let asked = place.scan("--fail-on high --allow-partial");
     assert_eq!(asked.status.code(), Some(3), "{}", stdout(&asked));
 }
@@ -214,8 +214,8 @@ fn no_row_of_the_event_classes() {
     for arguments in ["", "--only attack_timeline", "--only beaconing"] {
         let output = place.scan(arguments);
         assert_eq!(output.status.code(), Some(3), "{arguments}: {}", stdout(&output));
-        let told = "DeviceEventClassID is end (7), no value (2), and only TRAFFIC or THREAT is looked at";
-        assert!(stdout(&output).contains(told), "{}", stdout(&output));
+        let printed = "DeviceEventClassID is end (7), no value (2), and only TRAFFIC or THREAT is looked at";
+        assert!(stdout(&output).contains(printed), "{}", stdout(&output));
         assert_eq!(place.summary()["risk"]["level"], "not assessed");
     }
     // What looks at no class has looked.
@@ -391,6 +391,6 @@ fn a_coordinator_says_so_too() {
     let listed: Vec<Value> =
         serde_json::from_slice(&sandbox.hindcast("jobs list --json").stdout).expect("jobs");
     let id = listed[0]["id"].as_str().expect("an id");
-    let told = stdout(&sandbox.hindcast(&format!("jobs get {id}")));
-    assert!(told.contains("risk       not assessed") && told.contains("Fortinet (280)"), "{told}");
+    let printed = stdout(&sandbox.hindcast(&format!("jobs get {id}")));
+    assert!(printed.contains("risk       not assessed") && printed.contains("Fortinet (280)"), "{printed}");
 }

@@ -57,10 +57,10 @@ pub(crate) fn change(file: &Path, from: &str, to: &str) {
 
 pub(crate) fn assert_refused(arguments: &str, hints: &[&str]) {
     let output = hindcast(arguments);
-    let told = format!("{}{}", stdout(&output), stderr(&output));
-    assert_eq!(output.status.code(), Some(2), "{arguments}: {told}");
+    let printed = format!("{}{}", stdout(&output), stderr(&output));
+    assert_eq!(output.status.code(), Some(2), "{arguments}: {printed}");
     for hint in hints {
-        assert!(told.contains(hint), "{arguments}: no {hint:?} in {told}");
+        assert!(printed.contains(hint), "{arguments}: no {hint:?} in {printed}");
     }
 }
 
@@ -152,8 +152,8 @@ fn sql_that_fails_on_rows_fails_alone_with_file_and_line() {
     change(&query, "sum(sessions) AS sessions", "sum(sessions) / (min(sessions) - 1) AS sessions");
     let output = place.scan(&format!("--suite firewall --detections {}", folder.display()));
     assert_eq!(output.status.code(), Some(3), "{}{}", stdout(&output), stderr(&output));
-    let told = stdout(&output);
-    assert!(told.contains("many_destinations/query.sql, line 3") && told.contains("zero"), "{told}");
+    let printed = stdout(&output);
+    assert!(printed.contains("many_destinations/query.sql, line 3") && printed.contains("zero"), "{printed}");
     let summary = place.summary();
     let reason = summary["disabled"]["many_destinations"].as_str().expect("a reason");
     assert!(reason.contains("many_destinations/query.sql, line 3"), "{reason}");
@@ -248,10 +248,10 @@ fn a_lake_is_looked_at_with_one_detection_alone() {
         dir.display(),
         place.lake().display()
     ));
-    let told = stdout(&output);
-    assert!(output.status.success(), "{told}{}", stderr(&output));
+    let printed = stdout(&output);
+    assert!(output.status.success(), "{printed}{}", stderr(&output));
     for hint in ["many_destinations: 1 rows, 1 findings, 1.0 per day", "2026-03-01  1", "ip 10.0.0.1  1"] {
-        assert!(told.contains(hint), "no {hint:?} in {told}");
+        assert!(printed.contains(hint), "no {hint:?} in {printed}");
     }
 }
 

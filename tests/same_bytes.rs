@@ -63,18 +63,18 @@ fn a_cached_scan_gives_what_a_fresh_one_does() {
         (files_of(&place.out()), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let (first, _) = scan("");
-    let (second, told) = scan("");
+    let (second, printed) = scan("");
     assert_same(&first, &second, "first and cached scan");
-    assert!(told.contains("0 of 21 units computed"), "{told}");
+    assert!(printed.contains("0 of 21 units computed"), "{printed}");
     // Thresholds and allow-lists are applied to the state: no unit is read again.
     let config = place.path("own.toml");
     fs::write(&config, "[beaconing]\nmax_jitter = 0.1\n[compression_staging]\nallowed_accounts = []")
         .expect("a file");
-    let (_, told) = scan(&format!("--config {}", config.display()));
-    assert!(told.contains("0 of 21 units computed"), "{told}");
+    let (_, printed) = scan(&format!("--config {}", config.display()));
+    assert!(printed.contains("0 of 21 units computed"), "{printed}");
     // A window that cuts dates takes its rows from the whole dates' own, and agrees with a fresh scan.
-    let (cut, told) = scan("--from 2026-01-05T06:00:00Z --to 2026-01-07");
-    assert!(told.contains("7 of 14 units computed"), "{told}");
+    let (cut, printed) = scan("--from 2026-01-05T06:00:00Z --to 2026-01-07");
+    assert!(printed.contains("7 of 14 units computed"), "{printed}");
     place.scan_well("--from 2026-01-05T06:00:00Z --to 2026-01-07");
     assert_same(&cut, &files_of(&place.out()), "a cut window, cached and fresh");
 }

@@ -53,8 +53,8 @@ fn enriched_rows_are_saved_read_back_and_deleted() {
     std::fs::rename(place.path("later"), place.lake().join("CommonSecurityLog/date=2026-01-07"))
         .expect("moved");
     let in_table = |name: &str| {
-        let told = stdout(&hindcast_save(&place, name));
-        let (_, count) = told.split_once("the table has ").expect("a count");
+        let printed = stdout(&hindcast_save(&place, name));
+        let (_, count) = printed.split_once("the table has ").expect("a count");
         count.split(' ').next().and_then(|count| count.parse::<u64>().ok()).expect("a number")
     };
     let grown = in_table("PaloAlto_Investigation_SPRK");

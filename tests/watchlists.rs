@@ -61,8 +61,8 @@ fn lists_allow_raise_and_weigh_without_reading_anything_again() {
          [[watchlists]]\nname = 'bad'\nkind = 'device'\neffect = 'raise'\nentries = ['{raised}']\n"
     );
     fs::write(&config, lists).expect("written");
-    let told = scan(&place, "listed", &format!("--config {}", config.display()));
-    assert!(told.contains("; 0 of "), "nothing is read again: {told}");
+    let printed = scan(&place, "listed", &format!("--config {}", config.display()));
+    assert!(printed.contains("; 0 of "), "nothing is read again: {printed}");
 
     let listed = summary(&place, "listed");
     assert_eq!(listed["suppressed"]["fine"], named(allowed));
