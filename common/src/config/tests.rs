@@ -161,7 +161,7 @@ fn values_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn a_watchlist_of_an_unknown_analysis_is_refused_with_the_nearest() {
+fn a_watchlist_of_an_unknown_analysis_is_refused_with_a_suggestion() {
     let list = "[[watchlists]]\nname = 'scanners'\nkind = 'ip'\neffect = 'allow'\nentries = ['192.0.2.7']";
     load_user(&format!("{list}\nanalyses = ['beaconing', 'beacon_scores']")).unwrap();
     let error = error_of(&format!("{list}\nanalyses = [\n'beaconing',\n'beacon_score']"));
@@ -172,7 +172,7 @@ fn a_watchlist_of_an_unknown_analysis_is_refused_with_the_nearest() {
 }
 
 #[test]
-fn an_entry_that_is_no_address_is_named_with_its_list_and_line() {
+fn an_invalid_entry_is_reported_with_list_and_line() {
     let list = |kind: &str, entries: &str| {
         let head = format!("[[watchlists]]\nname = 'bad'\nkind = '{kind}'\neffect = 'raise'");
         format!("{head}\nentries = [\n{entries}\n]\n")

@@ -77,11 +77,11 @@ fn wrong(error: DataFusionError) -> Error {
 /// Checks that the result has the documented columns in their order.
 fn check_columns(analysis: &Analysis, result: &SchemaRef) -> Result<()> {
     let there: Vec<&str> = result.fields().iter().map(|field| field.name().as_str()).collect();
-    let problem = misplaced(&analysis.about.columns, &there).or_else(|| {
+    let problem = column_difference(&analysis.about.columns, &there).or_else(|| {
         let mut pairs = analysis.about.columns.iter().zip(result.fields());
         let (column, field) =
             pairs.find(|(column, field)| kind_of(field.data_type()) != Some(column.kind))?;
-        Some((column.line, mistyped(column, field.data_type())))
+        Some((column.line, type_difference(column, field.data_type())))
     });
     match problem {
         Some((line, message)) => {
@@ -92,7 +92,7 @@ fn check_columns(analysis: &Analysis, result: &SchemaRef) -> Result<()> {
 }
 
 /// How the documented columns differ in name and position from those of the result (`there`), and the line of the first difference.
-fn misplaced(documented: &[ColumnAbout], there: &[&str]) -> Option<(usize, String)> {
+fn column_difference(documented: &[ColumnAbout], there: &[&str]) -> Option<(usize, String)> {
     let names: Vec<&str> = documented.iter().map(|column| column.name).collect();
     let missing: Vec<&ColumnAbout> =
         documented.iter().filter(|column| !there.contains(&column.name)).collect();
@@ -121,7 +121,7 @@ fn misplaced(documented: &[ColumnAbout], there: &[&str]) -> Option<(usize, Strin
 }
 
 /// The message for a column whose type is not the documented one.
-fn mistyped(column: &ColumnAbout, is: &DataType) -> String {
+fn type_difference(column: &ColumnAbout, is: &DataType) -> String {
     let name = column.name;
     let is = kind_of(is).map_or_else(|| is.to_string(), |kind| kind.name().to_owned());
     let hint = match column.kind {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_differ_are_named_with_how() {
+    fn differing_columns_are_reported() {
         for (there, line, message) in [
             (&["a", "c"][..], 11, "the result lacks b"),
             (&["a", "b", "c", "d"], 12, "the result has d, which [[columns]] does not list"),
@@ -192,14 +192,17 @@ mod tests {
                 "columns of the result are out of place: it has c where b is documented (2), b where c is documented (3)",
             ),
         ] {
-            assert_eq!(misplaced(&columns(&["a", "b", "c"]), there), Some((line, message.to_owned())));
+            assert_eq!(
+                column_difference(&columns(&["a", "b", "c"]), there),
+                Some((line, message.to_owned()))
+            );
         }
-        assert_eq!(misplaced(&columns(&["a", "b"]), &["a", "b"]), None);
+        assert_eq!(column_difference(&columns(&["a", "b"]), &["a", "b"]), None);
     }
 
     #[test]
-    fn types_are_named_as_detections_write_them() {
-        let message = |is: &DataType| mistyped(&columns(&["_rank"])[0], is);
+    fn types_have_the_names_of_detection_toml() {
+        let message = |is: &DataType| type_difference(&columns(&["_rank"])[0], is);
         assert_eq!(
             message(&DataType::UInt64),
             "the column _rank is documented as integer, but it is UInt64: write CAST(_rank AS BIGINT) AS _rank, or correct the type"

@@ -153,7 +153,7 @@ doc = "d"
     }
 
     #[test]
-    fn what_names_nothing_is_refused_with_its_line_and_the_nearest() {
+    fn unknown_names_are_refused_with_line_and_suggestion() {
         checked(WHOLE).unwrap();
         let column = "[[columns]]\nname = \"events\"\ntype = \"text\"\ndoc = \"d\"\n[parameters";
         for (from, to, message) in [

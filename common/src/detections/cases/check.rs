@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_of_a_case_is_wrong_on_a_line_of_its_file() {
+    fn mistakes_in_the_configuration_of_a_case_have_lines_of_its_file() {
         let of = |config: &str| wrong_in(&format!("[[case]]\nname = 'x'\nconfig = {config}\nexpect = []\n"));
         assert!(of("\"[dns_tunneling]\\nmin_queries = 2\"").is_empty());
         let unknown = "config: there is no parameter dns_tunneling.min_querys; did you mean min_queries?";
@@ -104,8 +104,12 @@ mod tests {
         assert_eq!(of("'''\n[dns_tunneling]\nmin_querys = 2\n'''"), [(5, unknown.to_owned())]);
         let broken = of("\"\"\"[dns_tunneling]\nmin_queries = \n\"\"\"");
         assert_eq!((broken.len(), broken[0].0), (1, 4), "{broken:?}");
-        let mistyped = of("'''\n[firewall]\nvendor = 3\n'''");
-        assert_eq!((mistyped.len(), mistyped[0].0, mistyped[0].1.lines().count()), (1, 5, 1), "{mistyped:?}");
+        let type_difference = of("'''\n[firewall]\nvendor = 3\n'''");
+        assert_eq!(
+            (type_difference.len(), type_difference[0].0, type_difference[0].1.lines().count()),
+            (1, 5, 1),
+            "{type_difference:?}"
+        );
         let none = of("'[x]'");
         assert_eq!(none, [(3, "config: there is no section x".to_owned())]);
     }

@@ -77,7 +77,7 @@ fn of_table(of: &str, (expected, lines): (&[Table], &ListLines), actual: &Record
     for (index, (row, expected)) in rows.iter().zip(expected).enumerate() {
         for (column, value) in expected {
             let actual = row.json_of(column);
-            if !is_alike(&actual, value) {
+            if !is_equal(&actual, value) {
                 let message =
                     format!("{of} {}: {column} is {actual}, but the case expects {value}", index + 1);
                 found.push(Difference::new(lines.line_of(index, column), message));
@@ -145,7 +145,7 @@ fn named(finding: &Finding) -> BTreeSet<String> {
 }
 
 /// Whether values are equal: numbers within the tolerance, times as instants.
-fn is_alike(actual: &Value, expected: &Toml) -> bool {
+fn is_equal(actual: &Value, expected: &Toml) -> bool {
     let number = match expected {
         Toml::Integer(whole) => Some(*whole as f64),
         Toml::Float(number) => Some(*number),
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_alike_where_they_say_the_same() {
+    fn equal_values_match() {
         let time: Table = toml::from_str("time = 2026-03-01T10:00:00Z").unwrap();
         for (actual, expected) in [
             (json!(3), Toml::Integer(3)),
@@ -187,7 +187,7 @@ mod tests {
             (json!("2026-03-01T10:00:00Z"), time["time"].clone()),
             (json!("2026-03-01T10:00:00Z"), Toml::String("2026-03-01T10:00:00.000Z".into())),
         ] {
-            assert!(is_alike(&actual, &expected), "{actual} {expected}");
+            assert!(is_equal(&actual, &expected), "{actual} {expected}");
         }
         for (actual, expected) in [
             (json!(3), Toml::Integer(4)),
@@ -196,7 +196,7 @@ mod tests {
             (json!(null), Toml::Integer(0)),
             (json!(0.3001), Toml::Float(0.3)),
         ] {
-            assert!(!is_alike(&actual, &expected), "{actual} {expected}");
+            assert!(!is_equal(&actual, &expected), "{actual} {expected}");
         }
     }
 }

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_become_what_a_file_of_the_table_is_read_as() {
+    fn values_have_the_types_of_the_table() {
         let rows: Table = toml::from_str(
             "rows = [{ TimeGenerated = 2026-03-01T10:00:00Z, DestinationPort = '53', SourceIP = '10.0.0.1' }, { SentBytes = 7 }]",
         )
