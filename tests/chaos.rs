@@ -101,7 +101,7 @@ fn seeded_fault_runs() {
 
 /// A scan during which processes are disturbed. The lake is intact, so the result must be complete.
 fn process_run(place: &Place, kind: Kind, random: &mut ChaCha8Rng, seed: u64) -> Outcome {
-    let mut sandbox = Sandbox::start(place, Setup::local(place).impatient(), 2);
+    let mut sandbox = Sandbox::start(place, Setup::local(place).with_short_deadlines(), 2);
     if kind == Kind::WorkerOutOfMemory {
         assert!(sandbox.starve_worker(0, SPARE_MEMORY_KIB), "prlimit is needed");
     }
@@ -204,7 +204,7 @@ fn store_run(place: &Place, store: &Store, kind: Kind, seed: u64) -> Outcome {
         lake: format!("s3://{BUCKET}/soc/lake"),
         state: format!("s3://{BUCKET}/chaos-{seed}"),
         environment: environment(faulty.port()),
-        ..Setup::local(place).impatient()
+        ..Setup::local(place).with_short_deadlines()
     };
     let mut sandbox = Sandbox::start(place, setup, 2);
     let out = place.path(&format!("chaos-{seed}"));

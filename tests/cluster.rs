@@ -88,7 +88,7 @@ fn jobs_are_listed_watched_and_cancelled() {
 fn a_restarted_coordinator_computes_only_what_is_missing() {
     let place = Place::with_demo("--days 6 --rows-per-day 6000 --seed 3");
     place.scan_well("");
-    let mut sandbox = Sandbox::start(&place, Setup::local(&place).impatient(), 2);
+    let mut sandbox = Sandbox::start(&place, Setup::local(&place).with_short_deadlines(), 2);
     let out = place.path("resumed");
     let scan = sandbox.begin_scan(&out, "");
     let start = Instant::now();
@@ -271,7 +271,7 @@ fn a_connection_cut_between_hosts() {
     let certificates = place.path("certificates");
     let made = hindcast(&format!("certificates {} --host 10.99.{subnet}.1", certificates.display()));
     assert!(made.status.success(), "{}", stderr(&made));
-    let mut setup = Setup::local(&place).impatient();
+    let mut setup = Setup::local(&place).with_short_deadlines();
     setup.certificates = Some(certificates);
     setup.config = format!("insecure = true\n{}", setup.config);
     let mut sandbox = Sandbox::start_at(&place, setup, &format!("10.99.{subnet}.1"), 1);

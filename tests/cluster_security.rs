@@ -161,7 +161,7 @@ fn users_can_not_reach_the_scheduler_and_requests_are_bounded() {
 #[test]
 fn jobs_beyond_the_queue_limit_are_refused() {
     let place = Place::with_demo("--days 1 --rows-per-day 500 --seed 3");
-    let mut setup = Setup::local(&place).impatient();
+    let mut setup = Setup::local(&place).with_short_deadlines();
     setup.config += "[limits]\nconcurrent_jobs = 1\nqueued_jobs = 1\n";
     let sandbox = Sandbox::start(&place, setup, 1);
     // Without a worker no job ends.

@@ -128,7 +128,7 @@ fn workers_outlive_damaged_state() {
     let place = Place::with_demo(DEMO);
     place.scan_well("");
     let (clean, _) = files_and_replaced(&place.out());
-    let mut sandbox = Sandbox::start(&place, Setup::local(&place).impatient(), 2);
+    let mut sandbox = Sandbox::start(&place, Setup::local(&place).with_short_deadlines(), 2);
     let out = place.path("cluster-out");
     assert!(sandbox.scan(&out, "").status.success(), "{}", sandbox.logs());
     let mut random = ChaCha8Rng::seed_from_u64(1);

@@ -221,7 +221,7 @@ fn growing_values_use_no_more_than_the_reserved_memory() {
     is_alive(&sandbox);
     let grown = sandbox.coordinator_peak_kib().saturating_sub(before);
     assert!(grown < 64 << 10, "the coordinator took {grown} KiB more");
-    let child = watch.most_kib();
+    let child = watch.peak_child_kib();
     assert!(child > 0 && child < 320 << 10, "a query's process took {child} KiB");
 }
 

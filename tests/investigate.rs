@@ -1,4 +1,4 @@
-//! Investigations of one entity: the rows that are its own and no other's, little read for them, the same bytes anywhere.
+//! Investigations of one entity: exactly its rows, few reads, and the same bytes everywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -78,7 +78,7 @@ fn audit(by: &str) -> BTreeMap<String, Value> {
     ])
 }
 
-/// Two devices, two users whose names begin alike, and an address that moves from one device to the other overnight.
+/// Two devices, two users with the same name prefix, and an address that moves from one device to the other overnight.
 fn place() -> Place {
     let file = row([
         ("Timestamp", at(FIRST, "10:01:00")),
@@ -158,7 +158,7 @@ fn a_device_has_the_address_of_each_day_and_no_other_devices_rows() {
     assert_eq!(entity["name"], "ws-1");
     assert_eq!(entity["rows"], 7, "{entity:#}");
     assert_eq!(entity["names"], json!({ "WS-1": 1, "ws-1.corp.example": 1, "ws-1": 2 }));
-    // The table of twenty is the device's own, and its findings are.
+    // The table of twenty and the findings are only of the device.
     let exfiltration = place.table("data_exfiltration");
     assert_eq!(column(&exfiltration, "destination_ip"), texts(&["198.51.100.1", "198.51.100.3"]));
     let staging = place.table("compression_staging");
@@ -173,7 +173,7 @@ fn a_device_has_the_address_of_each_day_and_no_other_devices_rows() {
 }
 
 #[test]
-fn a_user_is_one_however_written_and_not_the_one_whose_name_begins_the_same() {
+fn all_forms_of_a_user_name_are_one_user_and_a_longer_name_is_another() {
     let place = place();
     for name in ["ada", "CORP\\ada", "ADA@corp.example"] {
         investigate_well(&place, &format!("user {name}"), "");
@@ -187,7 +187,7 @@ fn a_user_is_one_however_written_and_not_the_one_whose_name_begins_the_same() {
         let named: Vec<&str> = entities.filter_map(|entity| entity["name"].as_str()).collect();
         assert_eq!(named, ["ada"], "{name}");
     }
-    // Of another domain only the rows that name none.
+    // For another domain, only the rows without a domain.
     investigate_well(&place, "user OTHER\\ada", "");
     assert_eq!(place.summary()["entity"]["names"], json!({ "Ada": 1 }));
     let audits = place.table("storage_audit");
@@ -225,12 +225,12 @@ fn an_address_has_the_processes_of_the_device_that_had_it_on_that_day() {
     assert_eq!(processes[0]["rows"], 1);
     let staging = place.table("compression_staging");
     assert_eq!(column(&staging, "device_name"), texts(&["ws-1"]));
-    // Both devices had it, each on its day.
+    // Both devices had the address, each on its day.
     assert_eq!(column(&place.table("entity_ties"), "name"), texts(&["ws-1", "ws-2"]));
 }
 
 #[test]
-fn who_is_not_there_is_told_with_names_that_are_alike() {
+fn unknown_names_are_reported_with_similar_ones() {
     let place = place();
     let page = investigate_well(&place, "device ws-1O", "");
     assert!(
@@ -238,20 +238,20 @@ fn who_is_not_there_is_told_with_names_that_are_alike() {
         "{page}"
     );
     assert!(place.table("entity_activity").is_empty() && place.findings().is_empty());
-    for (entity, told) in [("ip ws-1", "is no address"), ("host ws-1", "invalid value 'host'")] {
+    for (entity, expected) in [("ip ws-1", "is no address"), ("host ws-1", "invalid value 'host'")] {
         let output = place.investigate(entity, "");
         assert_eq!(output.status.code(), Some(2), "{entity}");
-        assert!(stderr(&output).contains(told), "{}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     }
     let output = place.scan("--only user_activity");
-    assert_eq!(output.status.code(), Some(2), "an investigation's analysis is no suite's");
+    assert_eq!(output.status.code(), Some(2), "an analysis of investigations belongs to no suite");
 }
 
 #[test]
-fn dates_on_which_nothing_stands_for_the_entity_are_passed_over() {
+fn dates_without_a_name_of_the_entity_are_skipped() {
     let place = place();
     investigate_well(&place, "user ada", "");
-    // No row ties ada to an address: the log of storage, which knows only those, is not read.
+    // No row relates ada to an address: the storage log, which only has addresses, is not read.
     for date in ["2026-03-01", "2026-03-02"] {
         let entry = place.coverage("StorageBlobLogs", date);
         assert_eq!((&entry["status"], &entry["files"]), (&json!("empty"), &json!(0)), "{entry}");
@@ -262,7 +262,7 @@ fn dates_on_which_nothing_stands_for_the_entity_are_passed_over() {
     assert_eq!(summary["coverage"]["complete"], true);
 }
 
-/// Writes one file of four row groups, each of one device, and breaks the data of the third.
+/// Writes one file of four row groups with one device each, and breaks the data of the third.
 fn write_row_groups(place: &Place, is_dictionary: bool) {
     let rows: Vec<_> = (0..400)
         .map(|index| {
@@ -300,7 +300,7 @@ fn break_data_pages(path: &Path, group: usize) {
 }
 
 #[test]
-fn row_groups_that_cant_hold_the_entity_are_not_read() {
+fn row_groups_without_the_entity_are_not_read() {
     let place = Place::new();
     write_row_groups(&place, true);
     let page = investigate_well(&place, "device ws-1", "");
@@ -308,18 +308,18 @@ fn row_groups_that_cant_hold_the_entity_are_not_read() {
     assert_eq!((&entry["status"], &entry["rows"]), (&json!("scanned"), &json!(100)), "{entry}");
     assert_eq!((&entry["read"]["row_groups_read"], &entry["read"]["row_groups"]), (&json!(1), &json!(4)));
     assert!(page.contains("1 of 4 row groups"), "{page}");
-    // What the broken row group holds is asked for: then it is read, and told.
+    // The device of the broken row group is requested: the group is read, and the error reported.
     let output = place.investigate("device ws-2", "");
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let reason = place.coverage("DeviceFileEvents", "2026-03-01")["reason"].clone();
     assert!(reason.as_str().is_some_and(|reason| reason.contains("row group 2")), "{reason}");
-    // No row group holds it: the file's data is not touched.
+    // No row group has it: the file's data is not read.
     investigate_well(&place, "device ws-9", "");
     assert_eq!(place.summary()["entity"]["read"]["row_groups_read"], 0);
 }
 
 #[test]
-fn row_groups_without_a_whole_dictionary_are_read() {
+fn row_groups_without_a_complete_dictionary_are_read() {
     let place = Place::new();
     write_row_groups(&place, false);
     assert_eq!(place.investigate("device ws-1", "").status.code(), Some(3));
@@ -356,12 +356,12 @@ fn threads_and_workers_change_nothing() {
         );
         let output = sandbox.hindcast(&line);
         assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
-        assert_same(&results[0], &files_of(&out), "here and on two workers");
+        assert_same(&results[0], &files_of(&out), "locally and on two workers");
     }
 }
 
 #[test]
-fn state_of_an_entitys_rows_is_no_others() {
+fn state_of_an_entity_is_not_shared_with_others() {
     let place = place();
     let run = |command: &str| {
         let line = format!(
@@ -378,10 +378,10 @@ fn state_of_an_entitys_rows_is_no_others() {
     // No analysis of the suites can run on this lake's DeviceNetworkEvents.
     let (scan, _) = run("scan --allow-partial");
     let (other, _) = run("investigate device ws-2");
-    let (again, told) = run("investigate device ws-1");
-    assert_same(&device, &again, "an investigation and the same after others");
-    assert!(told.contains("; 0 of "), "{told}");
+    let (again, printed) = run("investigate device ws-1");
+    assert_same(&device, &again, "an investigation and its repetition after others");
+    assert!(printed.contains("; 0 of "), "{printed}");
     assert!(device["tables/data_exfiltration.json"] != other["tables/data_exfiltration.json"]);
     place.scan_well("--allow-partial");
-    assert_same(&scan, &files_of(&place.out()), "a scan beside investigations and a fresh one");
+    assert_same(&scan, &files_of(&place.out()), "a scan after investigations and a fresh one");
 }

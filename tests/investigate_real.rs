@@ -1,4 +1,4 @@
-//! Investigations in real telemetry that others wrote, where it is at hand.
+//! Investigations in real third-party telemetry, if it is available.
 
 use std::collections::BTreeSet;
 
@@ -20,12 +20,12 @@ fn a_user_of_the_training_lab_has_its_rows_and_addresses() {
     let addresses = |rows: &[Value]| -> BTreeSet<String> {
         rows.iter().filter_map(|row| row["ip"].as_str().map(str::to_owned)).collect()
     };
-    // The account of one tenant, written in two cases; another tenant's has the same name.
+    // The account of one tenant in two spellings; another tenant has an account with the same name.
     let output = place.investigate("user AdeleV@M365x816222.OnMicrosoft.com", "");
     assert!(output.status.success(), "{}", stderr(&output));
     let activity = place.table("user_activity");
     assert_eq!(activity.len(), 151);
-    // Ten by ClientIP, and one that only Client_IPAddress has, which comes first.
+    // Ten from ClientIP, and one only from Client_IPAddress, which takes precedence.
     let seen_at = addresses(&activity);
     assert_eq!((seen_at.len(), seen_at.contains("2603:10b6:5:345::11")), (11, true), "{seen_at:?}");
     assert_eq!(total(&place.table("user_activity_breakdown"), "operations"), 151);
@@ -50,7 +50,7 @@ fn flows_of_the_recorded_network_are_those_of_their_addresses() {
     assert_eq!(total(&place.table("user_network_flows_totals"), "flows"), 765);
     assert_eq!(total(&place.table("user_network_flows_timeline"), "flows"), 765);
 
-    // Port 443 is its machine's alone.
+    // Only its machine uses port 443.
     let output = place.investigate("device MSTICAlertsWin1", "");
     assert!(output.status.success(), "{}", stderr(&output));
     let https: i64 = place

@@ -1,4 +1,4 @@
-//! The coordinator's pages: who may see and do what, a scan submitted, watched, cancelled and looked at, over HTTPS too.
+//! The coordinator's pages: permissions, and a scan that is submitted, watched, cancelled and viewed, also over HTTPS.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -29,14 +29,14 @@ fn setup(place: &Place, web: u16, tokens: &[(&str, &str, &str)]) -> Setup {
     Setup { config, ..Setup::local(place) }
 }
 
-/// The cookie a browser sends from then on.
-fn table_format_in(web: u16, token: &str) -> String {
+/// The cookie that a browser sends after the login.
+fn log_in(web: u16, token: &str) -> String {
     let token: String = url::form_urlencoded::byte_serialize(token.as_bytes()).collect();
     let answer = send(web, "/login", "", &format!("token={token}&next=%2Fsubmit"));
     assert_eq!((answer.status, answer.header("location")), (303, "/submit"), "{}", answer.body);
     let cookie = answer.header("set-cookie");
     assert!(cookie.contains("httponly") && cookie.contains("samesite=strict"), "{cookie}");
-    // Headers are kept in lower case here, and so is this token.
+    // This client lower-cases headers, and this token is lower case.
     cookie.split(';').next().unwrap_or_default().to_owned()
 }
 
@@ -64,27 +64,27 @@ fn form(page: &Answer, lake: &Path, suite: &str) -> String {
 }
 
 #[test]
-fn a_scan_is_submitted_watched_and_looked_at_by_whom_tokens_allow() {
+fn a_scan_is_submitted_watched_and_viewed_as_tokens_allow() {
     let place = Place::with_demo("--days 1 --rows-per-day 2000 --seed 3");
     let web = free_port();
     let tokens = [("analyst", "submit", SUBMIT), ("viewer", "read", READ)];
     let sandbox = Sandbox::start(&place, setup(&place, web, &tokens), 1);
 
-    // Without a token there is nothing to see but the way to show one.
+    // Without a token only the login page is visible.
     let first = get(web, "/");
     assert_eq!((first.status, first.header("location")), (303, "/login?next=%2f"));
     assert_eq!(get(web, "/assets/style.css").status, 200);
     assert_eq!(send(web, "/login", "", "token=guess").status, 401);
     assert_eq!(ask_with(web, "/jobs", "hindcast-token=guess").status, 303);
 
-    let (analyst, viewer) = (table_format_in(web, SUBMIT), table_format_in(web, READ));
+    let (analyst, viewer) = (log_in(web, SUBMIT), log_in(web, READ));
     let lake = place.lake();
     let page = ask_with(web, "/submit", &analyst);
     let filled = form(&page, &lake, "exfiltration");
     assert_eq!(ask_with(web, "/submit", &viewer).status, 403);
     assert_eq!(send(web, "/jobs", &viewer, &filled).status, 403);
     assert_eq!(send(web, "/jobs", "", &filled).status, 401);
-    // Nor is it a page elsewhere that submits, with the browser's own cookie.
+    // A page of another site can't submit with the browser's cookie.
     for headers in [
         &[("Origin", "http://elsewhere.example"), ("Cookie", analyst.as_str())][..],
         &[("Cookie", analyst.as_str())],
@@ -119,7 +119,7 @@ fn a_scan_is_submitted_watched_and_looked_at_by_whom_tokens_allow() {
 }
 
 #[test]
-fn two_jobs_are_compared_and_one_that_waits_is_cancelled() {
+fn two_jobs_are_compared_and_a_waiting_job_is_cancelled() {
     let place = Place::with_demo("--days 1 --rows-per-day 2000 --seed 3");
     let web = free_port();
     let sandbox = Sandbox::start(&place, setup(&place, web, &[]), 1);
@@ -165,7 +165,7 @@ fn with_certificates_the_pages_are_https() {
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").expect("a name");
     let client = ClientConnection::new(Arc::new(config), name).expect("a client");
-    // One that never agrees holds up nobody.
+    // A client that never completes its handshake blocks nobody.
     let _silent = TcpStream::connect(("127.0.0.1", web)).expect("a connection");
     let stream = TcpStream::connect(("127.0.0.1", web)).expect("a connection");
     let mut stream = StreamOwned::new(client, stream);
@@ -181,7 +181,7 @@ fn with_certificates_the_pages_are_https() {
 }
 
 #[test]
-fn what_anybody_could_use_is_not_started_without_being_told() {
+fn pages_open_to_everybody_are_not_started_without_a_flag() {
     let place = Place::with_demo("--days 1 --rows-per-day 2000 --seed 3");
     let lake = place.lake().display().to_string();
     let state = place.path("state").display().to_string();

@@ -1,4 +1,4 @@
-//! Which files, columns and rows of a lake are read: what is committed, whatever file has a column, up to the newest row.
+//! Which files, columns and rows of a lake are read: committed files, columns of any file, rows up to the newest one.
 
 use std::fs;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const DATE: &str = "2026-02-01";
 const DAY: i32 = 20_485;
 const MIDNIGHT_SECONDS: i64 = 1_769_904_000;
 
-/// Three sessions of 10 bytes each at the times given.
+/// Three sessions of 10 bytes each at the given times.
 fn sessions(times: ArrayRef, has_sent: bool) -> RecordBatch {
     let text = |value: &str| Arc::new(StringArray::from(vec![value; 3])) as ArrayRef;
     let mut columns = vec![
@@ -37,7 +37,7 @@ fn sessions(times: ArrayRef, has_sent: bool) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("a batch")
 }
 
-/// The same second three times, so that it is the least of its row group and the newest of the lake.
+/// The same second three times: it is the minimum of its row group and the newest time of the lake.
 fn of_one_second() -> ArrayRef {
     Arc::new(TimestampMillisecondArray::from(vec![(MIDNIGHT_SECONDS + 60) * 1_000; 3]))
 }
@@ -49,7 +49,7 @@ fn sessions_and_bytes(place: &Place) -> (i64, i64) {
 }
 
 #[test]
-fn the_newest_rows_are_read_whatever_their_unit() {
+fn the_newest_rows_are_read_in_any_time_unit() {
     let second = MIDNIGHT_SECONDS + 60;
     let forms: [(&str, ArrayRef); 5] = [
         ("seconds", Arc::new(TimestampSecondArray::from(vec![second; 3]))),
@@ -69,7 +69,7 @@ fn the_newest_rows_are_read_whatever_their_unit() {
 }
 
 #[test]
-fn a_row_from_a_clock_that_is_ahead_moves_no_window() {
+fn a_row_from_a_fast_clock_does_not_move_the_window() {
     let place = Place::new();
     place.write_batch("CommonSecurityLog", DATE, "a.parquet", &sessions(of_one_second(), true));
     let ahead = Arc::new(TimestampSecondArray::from(vec![4_070_995_200; 3]));
@@ -77,14 +77,14 @@ fn a_row_from_a_clock_that_is_ahead_moves_no_window() {
     let output = place.scan("--only top_talkers --last 24h");
     assert_eq!(sessions_and_bytes(&place), (3, 30), "{}", stdout(&output));
     assert!(stderr(&output).contains("later than tomorrow"), "{}", stderr(&output));
-    // Where there is nothing else, it is what there is.
+    // Without other rows, it is the newest.
     fs::remove_dir_all(place.lake().join(format!("CommonSecurityLog/date={DATE}"))).expect("removed");
     place.scan_well("--only top_talkers --last 24h");
     assert_eq!(sessions_and_bytes(&place), (3, 30));
 }
 
 #[test]
-fn a_column_that_one_file_of_many_has_is_there() {
+fn a_column_of_one_file_among_many_is_found() {
     let place = Place::new();
     for (file, has_sent) in [("a.parquet", false), ("b.parquet", true), ("c.parquet", false)] {
         place.write_batch("CommonSecurityLog", DATE, file, &sessions(of_one_second(), has_sent));
@@ -94,7 +94,7 @@ fn a_column_that_one_file_of_many_has_is_there() {
 }
 
 #[test]
-fn what_is_not_committed_or_of_no_date_is_not_read() {
+fn uncommitted_files_and_files_without_a_date_are_not_read() {
     let place = Place::new();
     let written = place.write_batch("CommonSecurityLog", DATE, "a.parquet", &sessions(of_one_second(), true));
     let table = place.lake().join("CommonSecurityLog");
@@ -114,12 +114,12 @@ fn what_is_not_committed_or_of_no_date_is_not_read() {
     for unread in ["date=2026-2-2", "loose.parquet"] {
         assert!(stderr(&output).contains(unread), "{}", stderr(&output));
     }
-    // A folder below the date and capital letters make no difference.
+    // Folders below the date and capital letters make no difference.
     fs::create_dir_all(table.join("date=2026-02-01/hour=00")).expect("a folder");
     fs::copy(&written, table.join("date=2026-02-01/hour=00/D.PARQUET")).expect("copied");
     place.scan("--only top_talkers");
     assert_eq!(sessions_and_bytes(&place), (6, 60));
-    // What is of no date is gone: all is read.
+    // Without files that have no date, everything is read.
     fs::remove_dir_all(table.join("date=2026-2-2")).expect("removed");
     fs::remove_file(table.join("loose.parquet")).expect("removed");
     place.scan_well("--only top_talkers");
@@ -143,7 +143,7 @@ fn a_local_lake_may_have_any_name() {
 }
 
 #[test]
-fn a_quiet_scan_says_what_it_could_not_read() {
+fn a_quiet_scan_reports_unreadable_files() {
     let place = Place::new();
     place.write_batch("CommonSecurityLog", DATE, "a.parquet", &sessions(of_one_second(), true));
     fs::write(place.lake().join(format!("CommonSecurityLog/date={DATE}/torn.parquet")), "PAR1")

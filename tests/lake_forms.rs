@@ -1,4 +1,4 @@
-//! The same rows in every form lakes come in: time units, zones, numbers as text, renamed columns, drifting schemas.
+//! The same rows in all forms of lakes: time units, zones, numbers as text, renamed columns, drifting schemas.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +25,7 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("a batch")
 }
 
-/// Three sessions of 10, 20 and 30 bytes with the time, text and byte columns given.
+/// Three sessions of 10, 20 and 30 bytes with the given time, text and byte columns.
 fn sessions(time_name: &str, time: ArrayRef, source: (&str, ArrayRef), sent: ArrayRef) -> RecordBatch {
     let text = |value: &str| Arc::new(StringArray::from(vec![value; 3])) as ArrayRef;
     batch(vec![
@@ -127,7 +127,7 @@ fn renamed_columns_workspaces_and_deeper_folders_are_found() {
     fs::write(place.lake().join("hindcast.toml"), mapping).expect("written");
     assert_read(&place, "a workspace and renamed columns");
 
-    // The same by URL, from a configuration of the user's own.
+    // The same by URL, from the user's configuration.
     fs::remove_file(place.lake().join("hindcast.toml")).expect("removed");
     let url = place.lake().join("soc/CommonSecurityLog").display().to_string();
     let config = place.path("own.toml");
@@ -146,7 +146,7 @@ fn schemas_that_drift_within_a_day_are_read_together() {
         plain_sent(),
     );
     place.write_batch("CommonSecurityLog", DATE, "a.parquet", &first);
-    // Later files: bytes as text, times as text, no ReceivedBytes, a column nobody knows.
+    // Later files: bytes as text, times as text, no ReceivedBytes, an unknown column.
     place.write_rows(
         "CommonSecurityLog",
         DATE,
@@ -199,7 +199,7 @@ fn rows_count_by_their_own_time_in_folders_of_another_date() {
     assert_eq!(events("--from 2026-02-02 --to 2026-02-03"), 1);
     let reason = place.coverage("CommonSecurityLog", "2026-02-02")["reason"].to_string();
     assert!(reason.contains("1 rows have a time outside the window"), "{reason}");
-    // A lake dated by arrival: a day of slack finds the rows that came late.
+    // A lake with folders by arrival: one day of slack finds late rows.
     fs::write(place.lake().join("hindcast.toml"), "[tables.CommonSecurityLog]\nfolder_slack_days = 1")
         .expect("written");
     assert_eq!(events("--from 2026-02-02 --to 2026-02-03"), 2);

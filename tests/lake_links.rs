@@ -1,4 +1,4 @@
-//! Links in a lake that lead out of it, and what stands in the place of its configuration: a coordinator follows none and waits for none.
+//! Links that lead out of a lake, and special files in place of its configuration: a coordinator follows no link and waits for no pipe.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,7 +14,7 @@ fn first_of(folder: &Path) -> PathBuf {
 }
 
 #[test]
-fn a_lake_is_not_left_by_links_nor_waited_for() {
+fn links_out_of_a_lake_are_refused_and_pipes_do_not_block() {
     let place = Place::with_demo("--days 1 --rows-per-day 500 --seed 3");
     let secret = Place::with_demo("--days 1 --rows-per-day 500 --seed 4");
     let sandbox = Sandbox::start(&place, Setup::local(&place), 1);
@@ -42,7 +42,7 @@ fn a_lake_is_not_left_by_links_nor_waited_for() {
         symlink(target, &link).expect("a link");
         refused(what, &link, out);
     }
-    // In the place of a table.
+    // In place of a table.
     fs::rename(lake.join("AuditLogs"), place.path("aside")).expect("moved");
     symlink(secret.lake().join("AuditLogs"), lake.join("AuditLogs")).expect("a link");
     refused("a table", &lake.join("AuditLogs"), out);
@@ -55,7 +55,7 @@ fn a_lake_is_not_left_by_links_nor_waited_for() {
     let long = fs::File::create(&config).expect("a file");
     long.set_len(10 << 30).expect("a length");
     refused("10 GiB", &config, "longer than");
-    // One that leads out by itself.
+    // A URL that leads out.
     symlink(secret.lake(), lake.join("elsewhere")).expect("a link");
     for url in ["elsewhere", "%65lsewhere", "CommonSecurityLog/../elsewhere"] {
         let url = format!("file://{}/{url}", lake.display());
@@ -66,7 +66,7 @@ fn a_lake_is_not_left_by_links_nor_waited_for() {
     fs::remove_file(lake.join("elsewhere")).expect("removed");
     let output = sandbox.scan(&place.out(), "--quiet");
     assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
-    // Whoever scans here reads what he may read, but waits for no pipe either.
+    // A local scan reads everything that its user may read, but does not wait for a pipe either.
     assert!(Command::new("mkfifo").arg(&config).status().expect("mkfifo").success());
     let output =
         hindcast(&format!("scan --lake {} --out {} --no-cache", lake.display(), place.out().display()));

@@ -1,4 +1,4 @@
-//! Servers that a test holds for findings to be pushed to: HTTP with scripted answers, syslog over UDP and TCP.
+//! Servers in a test that receive findings: HTTP with scripted answers, syslog over UDP and TCP.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, UdpSocket};
@@ -10,9 +10,9 @@ use serde_json::Value;
 /// Longest time a message may take to arrive.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A request as it came.
+/// A received request.
 pub struct Request {
-    /// Its lines before the body, lower-cased.
+    /// Its lines before the body, in lower case.
     pub head: String,
     pub body: Value,
 }
@@ -28,7 +28,7 @@ impl<T> Inbox<T> {
         self.arrived.recv_timeout(LIMIT).expect("a message arrives")
     }
 
-    /// What has arrived by now, and has not been taken.
+    /// Messages that have arrived and were not taken.
     pub fn rest(&self) -> usize {
         self.arrived.try_iter().count()
     }
@@ -79,7 +79,7 @@ pub fn syslog_udp() -> Inbox<String> {
     Inbox { port, arrived }
 }
 
-/// A syslog collector over TCP, whose frames begin with their length.
+/// A syslog collector over TCP, with frames that begin with their length.
 pub fn syslog_tcp() -> Inbox<String> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("its address").port();

@@ -15,7 +15,7 @@ const PLACES: [(&str, &str, &str, &str, f64, f64); 6] = [
     ("89.160.20.0/24", "SE", "Sweden", "Linköping", 58.4167, 15.6167),
     ("175.45.176.0/24", "KP", "North Korea", "Pyongyang", 39.0194, 125.7547),
     ("2a02:ff00::/32", "IT", "Italy", "Milan", 45.4642, 9.19),
-    // A country and no city.
+    // A country without a city.
     ("202.196.224.0/24", "PH", "Philippines", "", 13.0, 122.0),
 ];
 

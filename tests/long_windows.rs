@@ -1,4 +1,4 @@
-//! Windows of centuries: what is not there takes a row for each run of dates, not for each date.
+//! Windows of centuries: missing dates take one row per run of dates, not one per date.
 
 use std::fs;
 
@@ -16,16 +16,16 @@ fn entries<'a>(summary: &'a Value, table: &str) -> Vec<&'a Value> {
 }
 
 #[test]
-fn dates_without_folders_are_one_row_each_run() {
+fn each_run_of_dates_without_folders_is_one_row() {
     let place = Place::with_demo("--days 2 --rows-per-day 2000 --seed 3 --start 2026-01-05");
     fs::remove_dir_all(place.lake().join("AuditLogs")).expect("removed");
     place.scan_well(&format!("{EVER} --format json,parquet,html"));
     let summary = place.summary();
     let firewall = entries(&summary, "CommonSecurityLog");
-    let told: Vec<_> =
+    let listed: Vec<_> =
         firewall.iter().map(|e| (e["date"].as_str(), e["through"].as_str(), e["status"].as_str())).collect();
     assert_eq!(
-        told,
+        listed,
         [
             (Some("0001-01-01"), Some("2026-01-04"), Some("missing")),
             (Some("2026-01-05"), None, Some("scanned")),
@@ -36,11 +36,11 @@ fn dates_without_folders_are_one_row_each_run() {
     let audits = entries(&summary, "AuditLogs");
     assert_eq!(audits.len(), 1);
     assert_eq!((&audits[0]["date"], &audits[0]["through"]), (&json!("0001-01-01"), &json!("9999-12-30")));
-    // Days without data have no risk, and are not told one by one.
+    // Days without data have no risk and are not listed one by one.
     let days = summary["risk_by_day"].as_array().expect("days");
-    let told: Vec<_> = days.iter().map(|day| (day["date"].as_str(), day["score"].is_null())).collect();
+    let listed: Vec<_> = days.iter().map(|day| (day["date"].as_str(), day["score"].is_null())).collect();
     assert_eq!(
-        told,
+        listed,
         [
             (Some("0001-01-01"), true),
             (Some("2026-01-05"), false),
@@ -55,7 +55,7 @@ fn dates_without_folders_are_one_row_each_run() {
     let page = get(view.port, "/coverage").body;
     assert!(page.contains("0001-01-01 to 2026-01-04 (739620 dates)"), "{page}");
     assert!(get(view.port, "/").body.contains("2026-01-07 to 9999-12-30"));
-    // A window of the lake's own is told as ever, day by day.
+    // The lake's own window is listed day by day.
     place.scan_well("");
     let summary = place.summary();
     assert!(summary["risk_by_day"].as_array().is_some_and(|days| days.len() == 2));
@@ -63,7 +63,7 @@ fn dates_without_folders_are_one_row_each_run() {
 }
 
 #[test]
-fn an_entity_is_looked_for_in_them() {
+fn an_entity_is_searched_in_long_windows() {
     let place = Place::with_demo("--days 1 --rows-per-day 2000 --seed 3 --start 2026-01-05");
     let short = place.investigate("ip 10.200.0.10", "");
     assert!(short.status.success(), "{}", stderr(&short));
@@ -74,7 +74,7 @@ fn an_entity_is_looked_for_in_them() {
 }
 
 #[test]
-fn a_coordinator_carries_them() {
+fn a_coordinator_handles_long_windows() {
     let place = Place::with_demo("--days 1 --rows-per-day 2000 --seed 3 --start 2026-01-05");
     let sandbox = Sandbox::start(&place, Setup::local(&place), 1);
     for window in [EVER, "--from 1900-01-01 --to 2100-01-01"] {

@@ -1,4 +1,4 @@
-//! Windows that begin somewhere: what lies before them counts where the lake has it, and nothing else comes of it.
+//! Look-backs: rows before a window count in baselines if the lake has them, and appear in no result.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,12 +14,12 @@ fn sent(device: &str, time: &str, bytes: u64) -> BTreeMap<String, Value> {
     row([("Timestamp", json!(time)), ("DeviceName", json!(device)), ("BytesSent", json!(bytes))])
 }
 
-/// The hours of a day in March 2026, each with its first ten minutes gone.
+/// Ten minutes into each hour of a day in March 2026.
 fn hours(day: u32) -> impl Iterator<Item = String> {
     (0..24).map(move |hour| format!("2026-03-{day:02}T{hour:02}:10:00Z"))
 }
 
-/// Three days of a device that sends the same each hour.
+/// Three days of a device that sends the same amount each hour.
 fn steady(place: &Place) {
     for day in 1..=3 {
         let rows: Vec<_> = hours(day).map(|time| sent("srv-1", &time, 5 * MEBIBYTE)).collect();
@@ -36,7 +36,7 @@ fn spikes(place: &Place, arguments: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn steady_traffic_is_no_spike_wherever_a_window_begins() {
+fn steady_traffic_is_not_a_spike_for_any_start_of_a_window() {
     let place = Place::new();
     steady(&place);
     for window in [
@@ -49,15 +49,15 @@ fn steady_traffic_is_no_spike_wherever_a_window_begins() {
     ] {
         assert!(spikes(&place, window).is_empty(), "{window}: {:?}", place.table("egress_spikes"));
     }
-    // Before the first row of the lake nothing is known, as ever: six hours must be seen.
+    // Nothing is known before the first row of the lake: six hours are needed first.
     let first = spikes(&place, "");
     assert_eq!(first[0], ("srv-1".to_owned(), "2026-03-01T06:00:00Z".to_owned()));
-    // The notebook's baseline is the rows of the window alone.
+    // The notebook's baseline only has rows of the window.
     assert_eq!(spikes(&place, "--preset notebook --from 2026-03-02 --to 2026-03-03").len(), 7);
 }
 
 #[test]
-fn a_new_device_has_to_be_seen_first_whatever_others_did_before() {
+fn a_new_device_needs_its_own_baseline() {
     let place = Place::new();
     steady(&place);
     let times = ["2026-03-03T04:10:00Z", "2026-03-03T05:10:00Z", "2026-03-03T06:10:00Z"];
@@ -75,9 +75,9 @@ fn a_new_device_has_to_be_seen_first_whatever_others_did_before() {
     );
 }
 
-/// A spike in the first hours of a window, and one in the hour that the window's start cuts.
+/// A spike in the first hours of a window, and one in the hour that contains the window's start.
 #[test]
-fn a_spike_at_the_start_of_a_window_is_that_of_a_longer_scan() {
+fn a_spike_at_the_start_of_a_window_equals_that_of_a_longer_scan() {
     let place = Place::new();
     steady(&place);
     let burst = [
@@ -94,9 +94,9 @@ fn a_spike_at_the_start_of_a_window_is_that_of_a_longer_scan() {
     let whole = rows_of("");
     assert_eq!(whole.len(), 2, "{whole:#?}");
     assert_eq!(rows_of("--from 2026-03-02 --to 2026-03-03"), whole);
-    // The hour has rows on both sides of 15:30, and counts whole.
+    // The hour has rows on both sides of 15:30, and counts completely.
     assert_eq!(rows_of("--from 2026-03-02T15:30:00Z --to 2026-03-03"), whole[1..]);
-    // It has none from 15:40 on: what lies before a window is in no result.
+    // It has none from 15:40 on: rows before a window are in no result.
     assert!(rows_of("--from 2026-03-02T15:40:00Z --to 2026-03-03").is_empty());
 }
 
@@ -142,7 +142,7 @@ fn daily_scans_of_the_demo_find_every_planted_spike() {
             place.out().display()
         ));
         assert!(output.status.success(), "{}", stderr(&output));
-        // The day before is there from the last scan.
+        // The day before has state from the last scan.
         assert!(stdout(&output).contains("1 of 1 units computed"), "{}", stdout(&output));
         daily.extend(place.table("egress_spikes"));
     }
@@ -159,7 +159,7 @@ fn daily_scans_of_the_demo_find_every_planted_spike() {
 }
 
 #[test]
-fn coverage_says_what_was_looked_back_at_and_stays_complete_without_it() {
+fn coverage_lists_the_look_back_and_is_complete_without_it() {
     let place = Place::new();
     steady(&place);
     let look_back = |window: &str| -> Vec<(String, String)> {
@@ -180,9 +180,9 @@ fn coverage_says_what_was_looked_back_at_and_stays_complete_without_it() {
     fs::write(place.lake().join("DeviceNetworkEvents/date=2026-03-01/torn.parquet"), "PAR1")
         .expect("written");
     assert_eq!(look_back("--from 2026-03-02 --to 2026-03-03"), [of("2026-03-01", "failed")]);
-    let told = place.scan("--only egress_spikes --from 2026-03-02 --to 2026-03-03");
-    assert!(stdout(&told).contains("torn.parquet"), "{}", stdout(&told));
-    // The notebook's parameters do not look back.
+    let output = place.scan("--only egress_spikes --from 2026-03-02 --to 2026-03-03");
+    assert!(stdout(&output).contains("torn.parquet"), "{}", stdout(&output));
+    // The notebook's parameters have no look-back.
     spikes(&place, "--preset notebook --from 2026-03-02 --to 2026-03-03");
     assert!(place.summary()["coverage"].get("look_back").is_none());
 }
@@ -216,7 +216,7 @@ fn an_upload_is_a_finding_of_the_day_of_its_connection() {
 }
 
 #[test]
-fn a_late_file_costs_the_windows_that_look_back_at_it_too() {
+fn a_late_file_also_recomputes_windows_that_look_back_at_it() {
     let place = Place::new();
     steady(&place);
     let to_compute = |more: &str| -> usize {

@@ -1,4 +1,4 @@
-//! What a coordinator answers a worker, and with it the tasks it gives, may be lost on its way.
+//! A coordinator's answers to workers, with the tasks in them, may be lost on the network.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,11 +11,11 @@ use crate::same_bytes::{assert_same, files_of};
 use crate::sandbox::{Sandbox, Setup};
 use crate::support::{Place, stderr};
 
-/// Bytes above which what a coordinator sends a worker holds tasks.
+/// An answer of a coordinator with more bytes contains tasks.
 const TASKS_BYTES: usize = 4000;
 
-/// A way to the coordinator at `port` that breaks at the first `cuts` answers with tasks, which then do not arrive.
-fn breaking_way(port: u16, cuts: &Arc<AtomicI32>) -> u16 {
+/// A proxy to the coordinator at `port` that drops the first `cuts` answers with tasks and closes their connections.
+fn lossy_proxy(port: u16, cuts: &Arc<AtomicI32>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let own = listener.local_addr().expect("its address").port();
     let cuts = Arc::clone(cuts);
@@ -33,7 +33,7 @@ fn breaking_way(port: u16, cuts: &Arc<AtomicI32>) -> u16 {
     own
 }
 
-/// Passes on what comes, until an end closes or what comes is lost.
+/// Forwards data until one end closes or data is dropped.
 fn pass(mut from: TcpStream, mut to: TcpStream, is_lost: impl Fn(usize) -> bool) {
     let mut bytes = vec![0; 1 << 20];
     while let Ok(count @ 1..) = from.read(&mut bytes) {
@@ -45,13 +45,13 @@ fn pass(mut from: TcpStream, mut to: TcpStream, is_lost: impl Fn(usize) -> bool)
 }
 
 #[test]
-fn tasks_that_never_reached_their_worker_are_given_again() {
+fn tasks_that_never_reached_their_worker_are_sent_again() {
     let place = Place::with_demo("--days 2 --rows-per-day 3000 --seed 3");
     place.scan_well("");
     let setup = Setup { config: "[faults]\nworker_timeout_seconds = 3\n".into(), ..Setup::local(&place) };
     let mut sandbox = Sandbox::start(&place, setup, 1);
     let cuts = Arc::new(AtomicI32::new(2));
-    sandbox.add_worker_through(breaking_way(sandbox.port, &cuts));
+    sandbox.add_worker_through(lossy_proxy(sandbox.port, &cuts));
     sandbox.signal_worker(0, "TERM");
     sandbox.wait_for_end(0);
     sandbox.wait_until_ready();

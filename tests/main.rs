@@ -1,4 +1,4 @@
-//! Drives the `hindcast` binary as a person would: demo lakes, small lakes written row by row, broken lakes, real data.
+//! Tests of the `hindcast` binary as users run it: demo lakes, small lakes written row by row, broken lakes, real data.
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 mod faulty_store;

@@ -1,4 +1,4 @@
-//! Small files become one without loss: every column, value, instant, row and folder of a partition stays, or the file is left alone.
+//! Small files are merged without loss: every column, value, instant, row and partition folder is preserved, or the file is left as it is.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -33,7 +33,7 @@ fn at(micros: i64) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from(vec![micros]))
 }
 
-/// One row of that time with a column more.
+/// One row of this time with an additional column.
 fn row(time: ArrayRef, name: &str, value: ArrayRef) -> RecordBatch {
     batch(vec![
         ("TimeGenerated", time),
@@ -46,7 +46,7 @@ fn numbers(values: &[i64]) -> ArrayRef {
     Arc::new(Int64Array::from(values.to_vec()))
 }
 
-/// A lake of these files of one date.
+/// A lake with these files of one date.
 fn lake_of(files: &[(&str, RecordBatch)]) -> Place {
     let place = Place::new();
     for (name, rows) in files {
@@ -81,7 +81,7 @@ fn rows_of(path: &Path) -> RecordBatch {
     concat_batches(&schema, &batches).expect("one batch")
 }
 
-/// The one file that is left.
+/// The only remaining file.
 fn merged(place: &Place) -> RecordBatch {
     let files = parquet_files(place, TABLE);
     assert_eq!(files.len(), 1, "{files:?}");
@@ -106,7 +106,7 @@ fn instants(rows: &RecordBatch) -> Vec<i64> {
 }
 
 #[test]
-fn a_column_that_the_first_file_lacks_is_kept() {
+fn a_column_missing_in_the_first_file_is_preserved() {
     let who: ArrayRef = Arc::new(StringArray::from(vec!["mallory"]));
     let plain =
         batch(vec![("TimeGenerated", at(TEN_US)), ("OperationName", Arc::new(StringArray::from(vec!["x"])))]);
@@ -118,18 +118,18 @@ fn a_column_that_the_first_file_lacks_is_kept() {
 }
 
 #[test]
-fn types_are_the_widest_and_instants_what_they_were() {
+fn types_are_widened_and_instants_are_preserved() {
     let zoned: ArrayRef =
         Arc::new(TimestampMicrosecondArray::from(vec![TEN_US]).with_timezone("America/New_York"));
     let millis: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![TEN_US / 1_000]));
     let one = || numbers(&[1]);
     let place = lake_of(&[("a", row(zoned, "n", one())), ("b", row(at(TEN_US), "n", one()))]);
     compact(&place);
-    assert_eq!(instants(&merged(&place)), [TEN_US, TEN_US], "a zone beside none");
+    assert_eq!(instants(&merged(&place)), [TEN_US, TEN_US], "with and without a zone");
 
     let place = lake_of(&[("a", row(millis, "n", one())), ("b", row(at(TEN_US + 123_456), "n", one()))]);
     compact(&place);
-    assert_eq!(instants(&merged(&place)), [TEN_US, TEN_US + 123_456], "milliseconds beside microseconds");
+    assert_eq!(instants(&merged(&place)), [TEN_US, TEN_US + 123_456], "milliseconds and microseconds");
 
     let fraction: ArrayRef = Arc::new(Float64Array::from(vec![7.9]));
     let place = lake_of(&[("a", row(at(TEN_US), "n", one())), ("b", row(at(TEN_US), "n", fraction))]);
@@ -144,15 +144,15 @@ fn types_are_the_widest_and_instants_what_they_were() {
 }
 
 #[test]
-fn what_has_no_common_type_is_left_alone_by_name() {
+fn files_without_a_common_type_are_left_and_named() {
     let text: ArrayRef = Arc::new(StringArray::from(vec!["7"]));
     let fraction: ArrayRef = Arc::new(Float64Array::from(vec![0.5]));
     let long = numbers(&[(1 << 53) + 1]);
     let bytes = |text: &str| -> ArrayRef { Arc::new(arrow::array::BinaryArray::from(vec![text.as_bytes()])) };
     for (name, left, right) in [
-        ("text beside a number", text.clone(), numbers(&[7])),
+        ("text and a number", text.clone(), numbers(&[7])),
         ("a number that no float holds", long, fraction),
-        ("text beside bytes", text, bytes("7")),
+        ("text and bytes", text, bytes("7")),
     ] {
         let place = lake_of(&[("a", row(at(TEN_US), "n", left)), ("b", row(at(TEN_US), "n", right))]);
         let before = files_of(&place.lake());
@@ -168,9 +168,9 @@ fn what_has_no_common_type_is_left_alone_by_name() {
     }
 }
 
-/// What would be merged into a type that Hindcast reads as other text stays, though the numbers are the same.
+/// Files are not merged into a type that Hindcast reads as different text, even if the numbers are equal.
 #[test]
-fn what_would_be_read_otherwise_is_left_alone() {
+fn files_that_would_be_read_differently_are_left() {
     let whole = row(at(TEN_US), "ResultDescription", numbers(&[7]));
     let float = row(at(TEN_US), "ResultDescription", Arc::new(Float64Array::from(vec![7.5])));
     let place = lake_of(&[("a", whole), ("b", float)]);
@@ -193,9 +193,9 @@ fn files_of_any_name_are_merged_with_their_rows() {
     assert_eq!(floats(&merged(&place), "n"), expected);
 }
 
-/// A page that can't be decoded is only found when all is read.
+/// A page that can't be decoded is only detected when everything is read.
 #[test]
-fn a_damaged_file_is_left_alone_and_the_others_are_merged() {
+fn a_damaged_file_is_left_and_the_others_are_merged() {
     let rows = |number: i64| row(at(TEN_US), "n", numbers(&[number]));
     let place = lake_of(&[("a", rows(1)), ("b", rows(2)), ("c", rows(3))]);
     let damaged = place.lake().join(format!("{TABLE}/date={DATE}/b.parquet"));
@@ -211,9 +211,9 @@ fn a_damaged_file_is_left_alone_and_the_others_are_merged() {
     assert_eq!(parquet_files(&place, TABLE).len(), 2);
 }
 
-/// What a folder of a partition says is written in no file: its files are merged with each other only, there.
+/// The value of a partition folder is in no file: its files are only merged with each other, in place.
 #[test]
-fn partitions_stay_what_they_are() {
+fn partitions_are_preserved() {
     let hour = "ts=2026-03-01 05%3A00%3A00";
     let names =
         ["a".to_owned(), "b".to_owned(), format!("{hour}/c"), format!("{hour}/d#1"), "plain/e".to_owned()];
@@ -237,7 +237,7 @@ fn partitions_stay_what_they_are() {
 }
 
 #[test]
-fn nested_columns_decimals_dictionaries_nulls_and_duplicates_stay() {
+fn nested_columns_decimals_dictionaries_nulls_and_duplicates_are_preserved() {
     let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![TEN_US, TEN_US, TEN_US + 1]));
     let decimals: ArrayRef = Arc::new(
         Decimal128Array::from(vec![Some(12_345), Some(12_345), None])
@@ -269,12 +269,12 @@ fn nested_columns_decimals_dictionaries_nulls_and_duplicates_stay() {
     let merged = merged(&place);
     for field in rows.schema().fields() {
         let (before, after) = (rows.column_by_name(field.name()), merged.column_by_name(field.name()));
-        let (before, after) = (before.expect("a column"), after.expect("the column is kept"));
+        let (before, after) = (before.expect("a column"), after.expect("the column still exists"));
         assert_eq!(
             merged.schema().field_with_name(field.name()).expect("a field").metadata(),
             field.metadata()
         );
-        // Rows come by time: both files' first two, then both last.
+        // Rows are in order of time: the first two of both files, then the last of both.
         let after = cast(after, before.data_type()).expect("the same type, or wider keys");
         for (places, of) in [(0..4, 0), (4..6, 2)] {
             for place in places {
@@ -291,7 +291,7 @@ fn ndjson(place: &Place, name: &str, lines: &[&str]) -> String {
 }
 
 #[test]
-fn a_second_import_with_other_columns_loses_none() {
+fn a_second_import_with_other_columns_preserves_all() {
     const FEW: &str = r#"{"TimeGenerated":"2026-03-01T08:00:00Z","DeviceVendor":"Palo Alto Networks","DeviceEventClassID":"THREAT","SourceIP":"10.0.0.1","Note":"first"}"#;
     const MANY: &str = r#"{"TimeGenerated":"2026-03-01T09:00:00Z","DeviceVendor":"Palo Alto Networks","DeviceEventClassID":"TRAFFIC","SourceIP":"10.0.0.7","DestinationIP":"203.0.113.9","SentBytes":52428800,"ReceivedBytes":100,"SourceUserName":"corp\\mallory","DestinationPort":443}"#;
     for order in [[FEW, MANY], [MANY, FEW]] {
@@ -316,9 +316,9 @@ fn a_second_import_with_other_columns_loses_none() {
     }
 }
 
-/// Whoever imports asked for no change of files that lie there already.
+/// An import does not change existing files.
 #[test]
-fn an_import_leaves_files_of_others_as_they_are() {
+fn an_import_does_not_change_files_of_others() {
     let place = Place::new();
     let foreign = |name: &str, number: i64| {
         let rows = row(at(TEN_US), "n", numbers(&[number]));
@@ -340,6 +340,6 @@ fn an_import_leaves_files_of_others_as_they_are() {
     for (path, content) in &before {
         assert!(after.get(path) == Some(content), "{path}");
     }
-    // The three imports' own files are one.
+    // The files of the three imports are merged.
     assert_eq!(parquet_files(&place, "CommonSecurityLog").len(), 4);
 }

@@ -1,4 +1,4 @@
-//! Requests broken at random, as bytes: whatever is sent to it, a coordinator lives and answers others. HINDCAST_MUTATIONS says how many.
+//! Requests with randomly mutated bytes: a coordinator survives all of them and serves others. `HINDCAST_MUTATIONS` sets their number.
 
 use bytes::{Buf, BufMut};
 use prost::Message;
@@ -15,12 +15,12 @@ use crate::cluster_security::{SUBMIT, channel, guarded};
 use crate::sandbox::{Sandbox, Setup};
 use crate::support::Place;
 
-/// How many mutations are tried of each kind, unless HINDCAST_MUTATIONS says otherwise.
+/// Number of mutations of each kind: `HINDCAST_MUTATIONS`, or the default.
 pub fn mutations(usual: u64) -> u64 {
     std::env::var("HINDCAST_MUTATIONS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(usual)
 }
 
-/// `bytes` with something broken in them.
+/// `bytes` with random mutations.
 pub fn mutated(bytes: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..rng.random_range(1..4) {
@@ -42,7 +42,7 @@ pub fn mutated(bytes: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
     bytes
 }
 
-/// Messages as bytes, so that broken ones can be sent.
+/// A codec for raw bytes, to send invalid messages.
 #[derive(Debug, Clone, Default)]
 struct Raw;
 
@@ -92,7 +92,7 @@ async fn send(channel: &Channel, path: &'static str, bytes: Vec<u8>) -> Result<V
     Ok(first.unwrap_or_default())
 }
 
-/// Requests of each kind, as they should be. The lake is none that may be read, so that none becomes a job.
+/// Valid requests of each kind. The lake may not be read, so that no request becomes a job.
 fn requests() -> Vec<(&'static str, Vec<u8>)> {
     let id = "01a20ac3-32dc-7536-81c3-a2ae14b70c83".to_owned();
     let scan = ScanRequest {
@@ -128,7 +128,7 @@ fn requests() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn broken_requests_harm_nobody() {
+fn mutated_requests_do_no_harm() {
     let place = Place::with_demo("--days 1 --rows-per-day 500 --seed 3");
     let sandbox = Sandbox::start(&place, Setup { ..guarded(&place) }, 1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -1,5 +1,5 @@
-//! No all-clear without having looked: what is there and could not be looked at ends with exit status 3, and where nothing was,
-//! the risk is "not assessed" everywhere it is printed.
+//! No all-clear without examination: data that exists but could not be examined gives exit status 3, and if nothing was examined, the
+//! risk is "not assessed" in every output.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ const DATE: &str = "2026-02-02";
 
 type Row = BTreeMap<String, Value>;
 
-/// A firewall row with all columns that analyses require.
+/// A firewall row with all required columns.
 fn session(minute: usize) -> Row {
     row([
         ("TimeGenerated", json!(format!("{DATE}T10:{:02}:{:02}Z", minute / 60, minute % 60))),
@@ -36,7 +36,7 @@ fn session(minute: usize) -> Row {
     ])
 }
 
-/// So many rows, each changed by `change`.
+/// A lake of `rows` rows, each changed by `change`.
 fn lake_of(rows: usize, change: impl Fn(usize, &mut Row)) -> Place {
     let place = Place::new();
     let changed = |index| {
@@ -66,7 +66,7 @@ fn gap(place: &Place, kind: &str) -> Value {
     gaps.iter().find(|gap| gap["kind"] == kind).unwrap_or_else(|| panic!("no {kind} in {gaps:?}")).clone()
 }
 
-/// The scan must end with 3 and say `words`; its risk must not be assessed.
+/// The scan must exit with 3 and print `words`; its risk must be "not assessed".
 fn assert_not_assessed(place: &Place, output: &Output, words: &[&str]) {
     assert_eq!(output.status.code(), Some(3), "{}{}", stdout(output), stderr(output));
     let summary = place.summary();
@@ -84,12 +84,12 @@ fn assert_not_assessed(place: &Place, output: &Output, words: &[&str]) {
     for word in words {
         assert!(printed.contains(word) && reasons.contains(word), "{word:?} in {printed}{reasons}");
     }
-    // Who asks for a level is never printed that all is below it.
-    let asked = place.scan("--fail-on high --allow-partial");
-    assert_eq!(asked.status.code(), Some(3), "{}", stdout(&asked));
+    // With `--fail-on`, the exit status never says that all findings are below the level.
+    let output = place.scan("--fail-on high --allow-partial");
+    assert_eq!(output.status.code(), Some(3), "{}", stdout(&output));
 }
 
-/// The scan must end with 3 and say `words`, with the risk of the rest.
+/// The scan must exit with 3 and print `words`, with the risk of the rest.
 fn assert_incomplete(place: &Place, output: &Output, words: &[&str]) {
     assert_eq!(output.status.code(), Some(3), "{}{}", stdout(output), stderr(output));
     let summary = place.summary();
@@ -102,7 +102,7 @@ fn assert_incomplete(place: &Place, output: &Output, words: &[&str]) {
 }
 
 #[test]
-fn a_table_whose_columns_are_written_otherwise() {
+fn a_table_with_differently_written_columns() {
     let place = lake_of(3, |_, row| {
         *row = std::mem::take(row).into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
     });
@@ -117,7 +117,7 @@ fn a_table_whose_columns_are_written_otherwise() {
         );
         assert!(gap["found"].as_array().is_some_and(|names| names.contains(&json!(found))), "{gap}");
     }
-    // With their names given they are read.
+    // With a mapping of their names they are read.
     let names = session(0).into_keys().map(|name| format!("{name} = '{}'\n", name.to_lowercase()));
     let mapping = format!("[tables.{TABLE}.columns]\n{}", names.collect::<String>());
     fs::write(place.lake().join("hindcast.toml"), mapping).expect("written");
@@ -129,10 +129,10 @@ fn one_column_under_another_name() {
     let place = lake_of(3, |_, row| rename(row, "SourceIP", "src_ip"));
     let output = place.scan("");
     assert_incomplete(&place, &output, &["SourceIP (the nearest there is src_ip)"]);
-    // Read as null, if nobody said so.
+    // Without a mapping it is read as null.
     let place = lake_of(3, |_, row| rename(row, "SentBytes", "bytes_sent"));
     assert_incomplete(&place, &place.scan("--only attack_timeline"), &["SentBytes", "bytes_sent"]);
-    // By a name that nobody can know, or not there at all: most analyses of the table could not run.
+    // With an unknown name, or missing: most analyses of the table could not run.
     let place = lake_of(3, |_, row| rename(row, "SourceIP", "client"));
     assert_incomplete(&place, &place.scan(""), &["SourceIP (the nearest there is client)"]);
     let place = lake_of(3, |_, row| {
@@ -143,20 +143,20 @@ fn one_column_under_another_name() {
         &place.scan(""),
         &["it was read without some columns: it has no column SourceIP."],
     );
-    // A time by another name: every file fails, and what might be it is named.
+    // A time column with another name: every file fails, and candidates are named.
     let place = lake_of(3, |_, row| rename(row, "TimeGenerated", "ts"));
     assert_not_assessed(&place, &place.scan(""), &["TimeGenerated (the nearest there is ts)"]);
 }
 
 #[test]
-fn a_table_or_a_column_of_few_analyses_that_is_not_there_at_all_is_no_gap() {
+fn a_missing_table_or_a_missing_column_of_few_analyses_is_not_a_gap() {
     let place = lake_of(3, |_, row| {
         row.remove("LogSeverity");
     });
     place.scan_well("");
     assert!(place.summary()["disabled"]["threat_breakdown"].is_string());
     assert_eq!(place.summary()["coverage"]["gaps"], Value::Null);
-    // What was asked for is a table that the lake lacks: nothing could run.
+    // The requested table is missing in the lake: nothing could run.
     let output = place.scan("--suite exfiltration");
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     assert!(stdout(&output).contains("no analysis could run: the lake has no table AuditLogs"));
@@ -169,7 +169,7 @@ fn a_table_under_another_name() {
     audit(&place);
     fs::rename(place.lake().join(TABLE), place.lake().join("commonsecuritylog")).expect("renamed");
     assert_incomplete(&place, &place.scan(""), &["one called commonsecuritylog"]);
-    // A folder of something else is no table.
+    // A folder with something else is not a table.
     fs::remove_dir_all(place.lake().join("commonsecuritylog")).expect("removed");
     fs::create_dir_all(place.lake().join("commonsecuritylog/raw")).expect("a folder");
     fs::write(place.lake().join("commonsecuritylog/raw/a.log"), "a line").expect("a file");
@@ -189,12 +189,12 @@ fn no_row_of_the_vendor() {
     let gap = gap(&place, "rows");
     assert_eq!(gap["looked_for"], json!(["Palo Alto Networks"]));
     assert_eq!(gap["found"], json!(["Fortinet (280)"]));
-    // Beside tables that are read the rest is assessed, and no suite is said to have found nothing that looked at nothing.
+    // With other tables that are read, the rest is assessed, and a suite that examined nothing does not report that it found nothing.
     audit(&place);
     let output = place.scan("");
     assert_incomplete(&place, &output, &["Fortinet (280)", "firewall      not assessed"]);
     assert_eq!(place.summary()["suites"].as_object().map(|suites| suites.len()), Some(1));
-    // Each analysis alone says so too, whatever its rollups.
+    // Each analysis alone reports it too, for any rollups.
     for analysis in ["attack_timeline", "dns_tunneling", "threat_breakdown", "traffic_overview"] {
         let output = place.scan(&format!("--only {analysis}"));
         assert_eq!(output.status.code(), Some(3), "{analysis}");
@@ -214,13 +214,13 @@ fn no_row_of_the_event_classes() {
     for arguments in ["", "--only attack_timeline", "--only beaconing"] {
         let output = place.scan(arguments);
         assert_eq!(output.status.code(), Some(3), "{arguments}: {}", stdout(&output));
-        let printed = "DeviceEventClassID is end (7), no value (2), and only TRAFFIC or THREAT is looked at";
-        assert!(stdout(&output).contains(printed), "{}", stdout(&output));
+        let expected = "DeviceEventClassID is end (7), no value (2), and only TRAFFIC or THREAT is looked at";
+        assert!(stdout(&output).contains(expected), "{}", stdout(&output));
         assert_eq!(place.summary()["risk"]["level"], "not assessed");
     }
-    // What looks at no class has looked.
+    // An analysis that needs no class has examined the rows.
     place.scan_well("--only dns_tunneling");
-    // No threat among sessions is a good day.
+    // Sessions without a threat are a good day.
     lake_of(3, |_, _| {}).scan_well("--only threat_breakdown");
 }
 
@@ -240,14 +240,14 @@ fn no_row_of_the_kinds_of_users() {
 }
 
 #[test]
-fn times_that_can_not_be_read() {
+fn unreadable_times() {
     let place = lake_of(3, |index, row| {
         row.insert("TimeGenerated".to_owned(), json!(format!("half past {index}")));
     });
     assert_not_assessed(&place, &place.scan(""), &["3 rows have no readable time"]);
     assert_eq!(place.coverage(TABLE, DATE)["status"], "failed");
     assert_not_assessed(&place, &place.scan("--last 24h"), &["none of its 3 rows has a readable time"]);
-    // Rows that tell no time at all.
+    // Rows without any time.
     let place = Place::new();
     let rows = batch_of(&(0..3).map(session).collect::<Vec<_>>());
     let mut columns = rows.columns().to_vec();
@@ -256,7 +256,7 @@ fn times_that_can_not_be_read() {
     let rows = RecordBatch::try_new(rows.schema(), columns).expect("rows");
     place.write_batch(TABLE, DATE, "a.parquet", &rows);
     assert_not_assessed(&place, &place.scan(""), &["3 rows have no readable time"]);
-    // Some of them: the rest is looked at.
+    // Some of them: the rest is examined.
     let place = lake_of(3, |index, row| {
         if index == 1 {
             row.insert("TimeGenerated".to_owned(), json!("soon"));
@@ -266,7 +266,7 @@ fn times_that_can_not_be_read() {
 }
 
 #[test]
-fn newest_dates_that_can_not_be_read() {
+fn unreadable_newest_dates() {
     let place = lake_of(3, |_, _| {});
     let folder = place.lake().join(TABLE).join("date=2026-02-03");
     fs::create_dir_all(&folder).expect("a folder");
@@ -274,7 +274,7 @@ fn newest_dates_that_can_not_be_read() {
     let output = place.scan("--last 1h");
     assert_eq!(gap(&place, "newest")["table"], TABLE);
     assert_incomplete(&place, &output, &["the newest date 2026-02-03 could not be read", "a.parquet"]);
-    // The newest of another table does not make up for it.
+    // The newest date of another table does not replace it.
     place.write_rows(
         "AuditLogs",
         "2026-02-04",
@@ -282,7 +282,7 @@ fn newest_dates_that_can_not_be_read() {
         &[row([("TimeGenerated", json!("2026-02-04T00:00:00Z")), ("OperationName", json!("Read"))])],
     );
     assert_eq!(place.scan("--last 48h").status.code(), Some(3));
-    // Nothing else is there.
+    // Without other data.
     let place = Place::new();
     fs::create_dir_all(place.lake().join(TABLE)).expect("a folder");
     fs::create_dir_all(place.lake().join(TABLE).join("date=2026-02-03")).expect("a folder");
@@ -292,7 +292,7 @@ fn newest_dates_that_can_not_be_read() {
 }
 
 #[test]
-fn folders_that_no_layout_explains() {
+fn folders_with_an_unknown_layout() {
     let place = lake_of(3, |_, _| {});
     let table = place.lake().join(TABLE);
     let laid_out = table.join("year=2026/month=02/day=02");
@@ -302,7 +302,7 @@ fn folders_that_no_layout_explains() {
     let words = ["year=2026", "no date=YYYY-MM-DD folder"];
     assert_not_assessed(&place, &place.scan(""), &words);
     assert_not_assessed(&place, &place.scan(&format!("--from {DATE} --to 2026-02-03")), &words);
-    // Beside what is laid out as it should be; folders without Parquet files are no data.
+    // With other folders in a known layout; folders without Parquet files are not data.
     audit(&place);
     fs::create_dir_all(place.lake().join("AuditLogs/notes")).expect("a folder");
     fs::write(place.lake().join("AuditLogs/notes/readme.txt"), "notes").expect("a file");
@@ -317,13 +317,13 @@ fn a_window_without_a_row() {
     assert_eq!(output.status.code(), Some(3));
     assert!(stdout(&output).contains("no row lies in the window"), "{}", stdout(&output));
     assert_eq!(place.summary()["coverage"]["complete"], true);
-    // An entity may have none: that is what was asked.
+    // An entity may have no row: this is a valid answer.
     let output = place.investigate("ip 192.0.2.99", "");
     assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
 }
 
 #[test]
-fn a_quiet_scan_and_its_pages_say_so() {
+fn a_quiet_scan_and_its_pages_report_it() {
     let place = lake_of(280, |_, row| {
         row.insert("DeviceVendor".to_owned(), json!("Fortinet"));
     });
@@ -351,7 +351,7 @@ fn a_quiet_scan_and_its_pages_say_so() {
 }
 
 #[test]
-fn windows_of_a_backfill_say_so() {
+fn windows_of_a_backfill_report_it() {
     let place = lake_of(280, |_, row| {
         row.insert("DeviceVendor".to_owned(), json!("Fortinet"));
     });
@@ -378,7 +378,7 @@ fn windows_of_a_backfill_say_so() {
 }
 
 #[test]
-fn a_coordinator_says_so_too() {
+fn a_coordinator_reports_it_too() {
     let place = lake_of(280, |_, row| {
         row.insert("DeviceVendor".to_owned(), json!("Fortinet"));
     });

@@ -1,7 +1,7 @@
-//! The `notebook` preset against what the notebooks' own code gave in Spark.
+//! Compares the `notebook` preset with the results of the notebooks' code in Spark.
 //!
-//! `notebook_parity/recorded` holds a small lake and the frames the notebooks made of it, one JSON file a frame.
-//! `HINDCAST_PARITY_LAKE` and `HINDCAST_PARITY_FRAMES` name larger ones to compare instead (`just parity`).
+//! `notebook_parity/recorded` has a small lake and the notebooks' frames of it, one JSON file per frame. `HINDCAST_PARITY_LAKE` and
+//! `HINDCAST_PARITY_FRAMES` name larger ones to compare instead (`just parity`).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use crate::support::{hindcast, read_json, stderr};
 
-/// A notebook's frame, the table it should equal, and the pairs of columns compared.
+/// A notebook's frame, the corresponding table, and the pairs of columns to compare.
 struct Pair {
     frame: &'static str,
     table: &'static str,
     columns: &'static [(&'static str, &'static str)],
-    /// Column a cut frame is ordered by: rows that tie with the last are any of those that tie.
+    /// The column that orders a limited frame: rows that tie with the last one may be any of those.
     cut_by: Option<&'static str>,
 }
 
@@ -224,8 +224,8 @@ fn compare(pair: &Pair, frame: &[Value], table: &[Value]) {
     assert_eq!(expected.len(), actual.len(), "certain rows of {}", pair.table);
 }
 
-/// A cell as text that is the same for what is the same: numbers to nine digits, times without zone and trailing zeros.
-/// The notebook writes 0 for null bytes of its attack timeline, and ports as text.
+/// A cell as normalised text: numbers to nine digits, times without zone and trailing zeros. The notebook writes 0 for null bytes of
+/// its attack timeline, and ports as text.
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => number(0.0),

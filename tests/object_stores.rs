@@ -1,5 +1,5 @@
-//! The same scan over an S3 store: the same bytes, and state that a second scan finds. Needs moto's server on the path
-//! (`tests/run` installs it); without it the test says so and does nothing.
+//! The same scan over an S3 store gives the same bytes, and a second scan finds its state. Needs moto's server in `PATH` (`tests/run`
+//! installs it); without it the tests print a message and do nothing.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use crate::support::{Place, stderr, stdout};
 
 pub const BUCKET: &str = "telemetry";
 
-/// An S3 store in a process of its own, ended with the test.
+/// An S3 store in a separate process that ends with the test.
 pub struct Store {
     server: Child,
     port: u16,
@@ -38,7 +38,7 @@ impl Store {
         Some(store)
     }
 
-    /// The server takes seconds to come up.
+    /// The server takes seconds to start.
     fn create_bucket(&self) {
         for _ in 0..300 {
             if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
@@ -64,7 +64,7 @@ impl Store {
         self.port
     }
 
-    /// What a process needs to reach the store.
+    /// The environment of a process that uses the store.
     pub fn environment(&self) -> Vec<(String, String)> {
         environment(self.port)
     }
@@ -92,7 +92,7 @@ impl Store {
                 let relative =
                     path.strip_prefix(lake).expect("below the lake").to_string_lossy().into_owned();
                 let bytes = std::fs::read(&path).expect("a file");
-                // By its name as it stands: `%` in it is no encoding of ours.
+                // The literal name: `%` in it is not our encoding.
                 let target = object_store::path::Path::parse(format!("soc/lake/{relative}")).expect("a path");
                 runtime.block_on(client.put(&target, bytes.into())).expect("uploaded");
             }
@@ -108,7 +108,7 @@ impl Store {
     }
 }
 
-/// What a process needs to reach a store at `port` of this machine.
+/// The environment of a process that uses a store at `port` of this machine.
 pub fn environment(port: u16) -> Vec<(String, String)> {
     let endpoint = format!("http://127.0.0.1:{port}");
     let values = [
@@ -160,7 +160,7 @@ fn a_lake_and_its_state_in_s3() {
     );
 }
 
-/// Logs in a bucket become a lake in a bucket, once, and are scanned there.
+/// Logs in a bucket are imported once into a lake in a bucket, and scanned there.
 #[test]
 fn logs_in_s3_become_a_lake_in_s3() {
     let Some(store) = Store::start() else { return };
@@ -189,9 +189,9 @@ fn logs_in_s3_become_a_lake_in_s3() {
     assert_eq!(place.table("traffic_overview")[0]["events"], 1000);
 }
 
-/// Names as Spark writes them, and whatever else a key may hold: scanned, merged and imported beside without a row lost.
+/// Keys as Spark writes them, and with other special characters: scanned, merged and imported without a lost row.
 #[test]
-fn keys_are_what_they_are_in_s3() {
+fn special_characters_in_s3_keys_are_preserved() {
     let Some(store) = Store::start() else { return };
     let place = Place::new();
     let events = |hour: u32| {
@@ -235,9 +235,9 @@ fn keys_are_what_they_are_in_s3() {
     assert_eq!(counted(), Some(7));
 }
 
-/// A table's log is found in a bucket too, in the lake's folder and where a table is mapped to.
+/// A table's log is also found in a bucket, in the lake's folder and in a mapped place.
 #[test]
-fn a_log_in_s3_is_found() {
+fn a_transaction_log_in_s3_is_found() {
     let Some(store) = Store::start() else { return };
     let place = Place::new();
     let event = [

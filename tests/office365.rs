@@ -1,4 +1,4 @@
-//! The Office 365 suite beyond its tables of cases: companion tables, what findings make of places, the location database.
+//! The Office 365 suite beyond its cases: companion tables, locations in findings, the location database.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,7 +26,7 @@ fn activity(time: &str, user: &str, operation: &str, address: &str) -> Row {
     ])
 }
 
-/// Rows to the folders of their dates, each date in so many files.
+/// Writes rows to the folders of their dates, with a number of files per date.
 fn write(place: &Place, rows: &[Row], parts: usize) {
     let mut by_date: BTreeMap<&str, Vec<Row>> = BTreeMap::new();
     for row in rows {
@@ -46,7 +46,7 @@ fn location_database(place: &Place) -> PathBuf {
     path
 }
 
-/// Many users, operations and places over two days, two of whom are in two countries at once.
+/// Many users, operations and places over two days; two users are in two countries at the same time.
 fn busy_tenant() -> Vec<Row> {
     let networks = ["81.2.69", "81.2.70", "89.160.20", "10.1.1"];
     let operations = ["Send", "MailItemsAccessed", "FileAccessed", "MailboxLogin", "FileDownloaded"];
@@ -92,7 +92,7 @@ fn the_most_common_operations_are_counted_from_all() {
 }
 
 #[test]
-fn busy_hours_are_summed_up_by_account_and_operation() {
+fn busy_hours_are_summed_by_account_and_operation() {
     let place = Place::new();
     let at = |hour: u32, user: &str, operation: &str| {
         activity(&format!("01T{hour}:00:00"), user, operation, "81.2.69.1")
@@ -137,7 +137,7 @@ fn two_countries_within_hours_outweigh_two_addresses_at_home() {
     place.scan_well(&format!("--only multi_location_users --geoip {}", geoip.display()));
     assert_eq!(place.table("multi_location_users").len(), 4);
     let findings = only(&place, "multi_location_users");
-    let told: BTreeMap<&str, (&str, u64, &str)> = findings
+    let by_user: BTreeMap<&str, (&str, u64, &str)> = findings
         .iter()
         .map(|finding| {
             let user = finding["evidence"]["user"].as_str().expect("a user");
@@ -146,19 +146,19 @@ fn two_countries_within_hours_outweigh_two_addresses_at_home() {
             (user, (severity, finding["confidence"].as_u64().expect("a number"), explanation))
         })
         .collect();
-    // Private addresses are in no place.
-    assert_eq!(told.len(), 3, "{told:?}");
+    // Private addresses have no location.
+    assert_eq!(by_user.len(), 3, "{by_user:?}");
     assert_eq!(
-        told["taken@corp.example"],
+        by_user["taken@corp.example"],
         (
             "high",
             70,
             "2 operations from 2 addresses in London, GB; the account was in 2 countries, in two of them within 25 minutes"
         )
     );
-    assert_eq!(told["abroad@corp.example"].0, "medium");
-    assert!(told["abroad@corp.example"].2.ends_with("in two of them within 24 hours"), "{told:?}");
-    assert_eq!((told["home@corp.example"].0, told["home@corp.example"].1), ("low", 10));
+    assert_eq!(by_user["abroad@corp.example"].0, "medium");
+    assert!(by_user["abroad@corp.example"].2.ends_with("in two of them within 24 hours"), "{by_user:?}");
+    assert_eq!((by_user["home@corp.example"].0, by_user["home@corp.example"].1), ("low", 10));
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_sensitive_operation_from_a_rare_country_stands_out() {
         high[0]["explanation"],
         "sensitive operation New-InboxRule with `Edge` from KP (2.60 % of what users do), seen 2 times in the window"
     );
-    // Without a database the operation is still told, with less weight.
+    // Without a database the operation is still reported, with less weight.
     place.scan_well("--only rare_combinations");
     let findings = only(&place, "rare_combinations");
     let rule = findings.iter().find(|finding| finding["evidence"]["operation"] == "New-InboxRule");
@@ -199,8 +199,8 @@ fn a_scan_says_which_location_database_it_had_or_lacked() {
     let summary = place.summary();
     assert_eq!(summary["locations"], json!({ "database": "Test-City", "built": "2026-03-01T00:00:00Z" }));
     assert_eq!(summary["disabled"], json!({}));
-    let told = place.scan(&format!("--suite office365 --geoip {geoip} --dry-run"));
-    assert!(stdout(&told).contains("locations Test-City, built 2026-03-01"), "{}", stdout(&told));
+    let output = place.scan(&format!("--suite office365 --geoip {geoip} --dry-run"));
+    assert!(stdout(&output).contains("locations Test-City, built 2026-03-01"), "{}", stdout(&output));
 
     let lake = place.lake();
     let broken = place.scan(&format!("--geoip {}/OfficeActivity/date=2026-03-01/0.parquet", lake.display()));
@@ -212,7 +212,7 @@ fn a_scan_says_which_location_database_it_had_or_lacked() {
 }
 
 #[test]
-fn places_are_the_same_whatever_the_threads_the_files_or_the_workers() {
+fn locations_do_not_depend_on_threads_files_or_workers() {
     let place = Place::new();
     write(&place, &busy_tenant(), 1);
     let geoip = location_database(&place).display().to_string();
@@ -228,7 +228,7 @@ fn places_are_the_same_whatever_the_threads_the_files_or_the_workers() {
     let out = place.path("remote");
     let output = sandbox.scan(&out, "--no-cache");
     assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
-    assert_same(&results[0], &files_of(&out), "here and on two workers");
+    assert_same(&results[0], &files_of(&out), "locally and on two workers");
 
     let scattered = Place::new();
     let mut rows = busy_tenant();
@@ -243,9 +243,9 @@ fn places_are_the_same_whatever_the_threads_the_files_or_the_workers() {
     assert_same(&without_coverage(results[0].clone()), &scattered, "one file and three");
 }
 
-/// A lake without the columns that only some analyses read keeps the others.
+/// Columns that only some analyses read may be missing for the others.
 #[test]
-fn missing_columns_disable_what_needs_them() {
+fn missing_columns_disable_only_analyses_that_need_them() {
     let place = Place::new();
     let rows: Vec<Row> = busy_tenant()
         .into_iter()

@@ -40,7 +40,7 @@ pub(crate) fn with_sessions() -> Place {
     place
 }
 
-/// A place whose folder `detections` has the skeleton as `many_destinations`, with a threshold that its lake reaches.
+/// A place with the skeleton as `many_destinations` in its folder `detections`, and a threshold that its lake reaches.
 pub(crate) fn with_skeleton(place: &Place) -> PathBuf {
     let folder = place.path("detections");
     let output = hindcast(&format!("detections new many_destinations --dir {}", folder.display()));
@@ -106,7 +106,7 @@ fn a_skeleton_passes_lint_and_cases_and_its_findings_are_like_any_other() {
     let report = fs::read_to_string(html.join("report.html")).expect("a report");
     assert!(report.contains("Sources with many external destinations"));
 
-    // Results carry the detection: a comparison needs no flag.
+    // Results contain the detection: a comparison needs no flag.
     fs::rename(place.out(), place.path("before")).expect("renamed");
     let config = place.path("own.toml");
     fs::write(&config, "[many_destinations]\nmin_destinations = 4").expect("written");
@@ -145,7 +145,7 @@ fn a_lake_or_a_configuration_file_names_folders() {
 }
 
 #[test]
-fn sql_that_fails_on_rows_fails_alone_with_file_and_line() {
+fn failing_sql_is_reported_with_file_and_line_and_affects_nothing_else() {
     let place = with_sessions();
     let folder = with_skeleton(&place);
     let query = folder.join("many_destinations/query.sql");
@@ -163,7 +163,7 @@ fn sql_that_fails_on_rows_fails_alone_with_file_and_line() {
     assert_eq!(summary["analyses"]["top_talkers"], 1);
     assert_eq!(place.table("top_talkers").len(), 7);
 
-    // So does a rule, and a rollup.
+    // The same for a rule, and for a rollup.
     change(&query, " / (min(sessions) - 1)", "");
     let definition = folder.join("many_destinations/detection.toml");
     change(&definition, "confidence = \"50\"", "confidence = \"destinations + 95\"");
@@ -240,7 +240,7 @@ fn sql_reads_its_rollups_and_nothing_else() {
 }
 
 #[test]
-fn a_lake_is_looked_at_with_one_detection_alone() {
+fn a_lake_is_scanned_with_one_detection() {
     let place = with_sessions();
     let dir = with_skeleton(&place);
     let output = hindcast(&format!(
@@ -256,7 +256,7 @@ fn a_lake_is_looked_at_with_one_detection_alone() {
 }
 
 #[test]
-fn a_coordinator_takes_detections_only_where_it_is_told_to() {
+fn a_coordinator_accepts_detections_only_if_configured() {
     let place = with_sessions();
     let folder = with_skeleton(&place);
     place.scan_well(&format!("--detections {} --only many_destinations", folder.display()));
@@ -278,7 +278,7 @@ fn a_coordinator_takes_detections_only_where_it_is_told_to() {
     let there = fs::read(place.path("allowed/tables/many_destinations.parquet")).expect("a table");
     assert!(there == alone, "the table differs from that of a scan without a cluster");
 
-    // One that fails there fails alone too.
+    // A failure on the cluster affects nothing else either.
     let query = folder.join("many_destinations/query.sql");
     change(&query, "sum(sessions) AS sessions", "sum(sessions) / (min(sessions) - 1) AS sessions");
     let failing = format!("--suite firewall --detections {}", folder.display());
@@ -287,7 +287,7 @@ fn a_coordinator_takes_detections_only_where_it_is_told_to() {
     assert!(stdout(&output).contains("many_destinations/query.sql, line 3"), "{}", stdout(&output));
     change(&query, " / (min(sessions) - 1)", "");
 
-    // What the coordinator brings itself needs no permission.
+    // The coordinator's own detections need no permission.
     sandbox.kill_coordinator();
     let brought = format!("detections = [{:?}]\n", folder.display().to_string());
     sandbox.change(Setup { config: brought, ..setup });
@@ -299,7 +299,7 @@ fn a_coordinator_takes_detections_only_where_it_is_told_to() {
 }
 
 #[test]
-fn a_query_that_takes_too_long_fails_alone() {
+fn a_query_that_exceeds_its_time_affects_nothing_else() {
     let place = with_sessions();
     let folder = with_skeleton(&place);
     let joined: String = (0..12).map(|index| format!(", external_pairs p{index}")).collect();
@@ -325,7 +325,7 @@ fn a_query_that_takes_too_long_fails_alone() {
 }
 
 #[test]
-fn a_rollup_that_takes_no_row_costs_no_other() {
+fn a_rollup_without_rows_affects_no_other() {
     let place = with_sessions();
     let folder = with_skeleton(&place);
     fs::create_dir_all(folder.join("rollups")).expect("a folder");
@@ -349,10 +349,10 @@ fn a_rollup_that_takes_no_row_costs_no_other() {
 }
 
 #[test]
-fn a_panic_in_what_runs_over_the_whole_result_fails_alone() {
+fn a_panic_in_the_last_step_affects_nothing_else() {
     let place = with_sessions();
     let folder = with_skeleton(&place);
-    // DataFusion adds to the bound of this window.
+    // DataFusion overflows when it adds to the bound of this window.
     let most = u64::MAX;
     let panicking = format!(
         "SELECT source_ip, destinations, CAST(sum(sessions) OVER (ORDER BY sessions ROWS BETWEEN {most} PRECEDING AND {most} FOLLOWING) \

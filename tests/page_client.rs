@@ -1,4 +1,4 @@
-//! A browser of few lines: asks for pages and sends forms, and keeps the answer as it came.
+//! A minimal browser: requests pages, sends forms, and returns the raw answer.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -27,7 +27,7 @@ impl Answer {
         lines.find(|(known, _)| *known == name).map_or("", |(_, value)| value)
     }
 
-    /// The part of the body between two texts, the first time they come.
+    /// The part of the body between the first occurrences of two texts.
     pub fn between(&self, before: &str, after: &str) -> &str {
         let rest = self.body.split_once(before).map_or("", |(_, rest)| rest);
         rest.split_once(after).map_or("", |(part, _)| part)
@@ -52,12 +52,12 @@ pub fn ask(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: 
     Answer::parse(&String::from_utf8_lossy(&answer))
 }
 
-/// Asks for a page.
+/// Requests a page.
 pub fn get(port: u16, path: &str) -> Answer {
     ask(port, "GET", path, &[], "")
 }
 
-/// Sends a form as a page of ours would, with a cookie where there is one.
+/// Sends a form like one of our pages, with the cookie if there is one.
 pub fn send(port: u16, path: &str, cookie: &str, form: &str) -> Answer {
     let origin = format!("http://127.0.0.1:{port}");
     let kind = ("Content-Type", "application/x-www-form-urlencoded");

@@ -1,5 +1,4 @@
-//! Telemetry by others with known right answers, where the folder that holds it is there (`HINDCAST_SAMPLES`, or
-//! `../shared/data` beside the checkout).
+//! Third-party telemetry with known answers, if its folder exists (`HINDCAST_SAMPLES`, or `../shared/data` next to the checkout).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::support::Place;
 
-/// The folder of samples; says so and gives nothing where there is none.
+/// The folder of samples; prints a message and returns `None` if it does not exist.
 pub fn samples() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let folder = std::env::var_os("HINDCAST_SAMPLES").map_or(beside, PathBuf::from);
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let folder = std::env::var_os("HINDCAST_SAMPLES").map_or(default, PathBuf::from);
     if folder.is_dir() {
         return Some(folder);
     }
@@ -21,7 +20,7 @@ pub fn samples() -> Option<PathBuf> {
     None
 }
 
-/// A place with one sample imported; every one of its records must be read.
+/// A place with one imported sample, all of whose records must be read.
 pub fn imported(samples: &Path, file: &str, arguments: &str) -> (Place, Value) {
     let place = Place::new();
     let report = place.import(&samples.join(file).display().to_string(), arguments);
@@ -54,11 +53,11 @@ fn redacted_firewall_events_are_scanned() {
     assert_eq!(events, 28);
 }
 
-/// The three hours its authors label stand out from the season of their series, not from the day before: they are 1.2 to
-/// 1.4 times the mean of the 24 preceding hours, which the default factor of 3 is far above. With the factor below them
-/// they are reported, and so are the hours of every working day's start.
+/// The three hours that the authors label deviate from the seasonal pattern, not from the day before: they are 1.2 to 1.4 times the
+/// mean of the 24 preceding hours, far below the default factor of 3. With a lower factor they are reported, and so are the first
+/// hours of every working day.
 #[test]
-fn labelled_egress_spikes_are_reported_where_the_factor_is_below_them() {
+fn labelled_egress_spikes_are_reported_with_a_lower_factor() {
     let Some(samples) = samples() else { return };
     let mapping = tempfile::NamedTempFile::new().expect("a file");
     let text = "[[tables]]\ntable = \"DeviceNetworkEvents\"\ntime = [\"TimeGenerated\"]\n\
@@ -77,7 +76,7 @@ fn labelled_egress_spikes_are_reported_where_the_factor_is_below_them() {
         spikes.len(),
         spikes.iter().filter(|s| is_labelled(s)).count()
     );
-    // The sixth and seventh hour of the series, whose baseline is thin for want of history.
+    // The sixth and seventh hour of the series have a short baseline.
     assert_eq!(spikes.len(), 2);
     let config = place.path("own.toml");
     fs::write(&config, "[egress_spikes]\nfactor = 1.2").expect("written");
@@ -99,10 +98,10 @@ fn sum(rows: &[Value], column: &str, is_counted: impl Fn(&Value) -> bool) -> i64
     rows.iter().filter(|row| is_counted(row)).filter_map(|row| row[column].as_i64()).sum()
 }
 
-/// What is known of a demo tenant's export. Its one `New-InboxRule` is logged as an administrator's, so that the
-/// default, people alone, does not see it.
+/// Known facts about a demo tenant's export. Its only `New-InboxRule` is logged for an administrator, so the default, which only
+/// covers regular users, does not report it.
 #[test]
-fn exported_office_activity_tells_what_is_known_of_it() {
+fn results_of_exported_office_activity_equal_known_facts() {
     let Some(samples) = samples() else { return };
     let (place, report) = imported(&samples, &format!("{LAB}/office_activity.csv"), "");
     assert_eq!((&report["files"][0]["source"], rows(&report, "OfficeActivity")), (&json!("portal-csv"), 266));
@@ -114,7 +113,7 @@ fn exported_office_activity_tells_what_is_known_of_it() {
     assert_eq!((sum(&busy, "operations", is_adele), sum(&busy, "operations", |_| true)), (151, 266));
     let mut addresses: BTreeSet<&str> =
         busy.iter().filter(|row| is_adele(row)).filter_map(|row| row["ip"].as_str()).collect();
-    // Ten in ClientIP, and one that mail alone tells, in Client_IPAddress.
+    // Ten in ClientIP, and one only in Client_IPAddress of mail events.
     assert!(addresses.remove("2603:10b6:5:345::11"));
     assert_eq!(addresses.len(), 10, "{addresses:?}");
     let summary = place.table("operation_summary");
@@ -136,11 +135,11 @@ fn exported_office_activity_tells_what_is_known_of_it() {
     assert_eq!(sum(&summary, "operations", |row| row["operation"] == "New-InboxRule"), 0);
 }
 
-/// Two rules made from two ports of one address: one combination, from one canonical address.
+/// Two rules created from two ports of one address: one combination with one canonical address.
 #[test]
-fn ports_are_no_addresses() {
+fn ports_are_removed_from_addresses() {
     let Some(samples) = samples() else { return };
-    // The export leaves out what none of its rows has: here the time, which Start_Time tells, and the user agent.
+    // The export omits columns without values: the time, which Start_Time has, and the user agent.
     let mapping = tempfile::NamedTempFile::new().expect("a file");
     fs::write(&mapping, "[[tables]]\ntable = \"OfficeActivity\"\nconstants = { UserAgent = \"\" }\n")
         .expect("written");
@@ -157,9 +156,9 @@ fn ports_are_no_addresses() {
     assert!(place.table("ip_variability").is_empty());
 }
 
-/// The 34 rows of the lab's exported tokens, 24 of them from one address, in a table Hindcast itself does not read.
+/// The 34 rows of the lab's exported tokens, 24 of them from one address, in a table that Hindcast does not analyse.
 #[test]
-fn tables_hindcast_does_not_read_are_imported_whole() {
+fn unknown_tables_are_imported_completely() {
     let Some(samples) = samples() else { return };
     let (place, report) = imported(&samples, &format!("{LAB}/azure_activity.csv"), "--table AzureActivity");
     let exported = rows(&report, "AzureActivity");
@@ -188,10 +187,10 @@ fn tables_hindcast_does_not_read_are_imported_whole() {
     assert_eq!((tokens, from_one, read), (34, 24, exported));
 }
 
-/// A recorded intrusion: the archive that left ranks first; a large transfer within the network does not rank at all.
-/// The intruder's address is a private one, which a setting declares external.
+/// A recorded intrusion: the exfiltrated archive ranks first; a large transfer within the network does not rank. The intruder's
+/// address is private, and a setting declares it external.
 #[test]
-fn what_left_a_recorded_network_ranks_first() {
+fn a_recorded_exfiltration_ranks_first() {
     let Some(samples) = samples() else { return };
     let (place, report) = imported(&samples, "otrf/apt29_day1_zeek.log", "");
     assert_eq!((rows(&report, "CommonSecurityLog"), rows(&report, "DeviceNetworkEvents")), (613, 62 + 53));
@@ -209,9 +208,9 @@ fn what_left_a_recorded_network_ranks_first() {
     assert!(left.iter().all(|row| row["destination_ip"] != "10.0.1.6"), "{left:?}");
 }
 
-/// A recorded implant: of all pairs in the file its 51 connections, two of them in one second, have the least jitter.
+/// A recorded implant: its 51 connections, two of them in one second, have the lowest jitter of all pairs in the file.
 #[test]
-fn the_recorded_implant_has_the_least_jitter() {
+fn the_recorded_implant_has_the_lowest_jitter() {
     let Some(samples) = samples() else { return };
     let file = "otrf/empire_dllinjection_LoadLibrary_CreateRemoteThread.zip";
     let (place, report) = imported(&samples, file, "--table CommonSecurityLog");
@@ -235,7 +234,7 @@ fn the_recorded_implant_has_the_least_jitter() {
     );
 }
 
-/// Requests to a bucket left open, as another cloud logs them, by a mapping to the blob log.
+/// Requests to an open bucket in another cloud's log, mapped to the blob log.
 #[test]
 fn requests_of_another_cloud_become_the_blob_log() {
     let Some(samples) = samples() else { return };
@@ -249,9 +248,9 @@ fn requests_of_another_cloud_become_the_blob_log() {
     assert_eq!(rows(&report, "StorageBlobLogs"), 301);
 }
 
-/// What other products' streams look like: advanced hunting rows, sign-in audits, a management record.
+/// Streams of other products: advanced hunting rows, sign-in audits, a management record.
 #[test]
-fn streams_of_other_products_are_recognised() {
+fn streams_of_other_products_are_detected() {
     let Some(samples) = samples() else { return };
     for (file, arguments, source, table, count) in [
         ("otrf/AADAuditEvents.json", "--table AuditLogs", "monitor-export", "AuditLogs", 4),

@@ -1,4 +1,4 @@
-//! `report.html`: there by default, the same bytes for the same input, whole, and safe to open whatever logs hold.
+//! `report.html`: written by default, deterministic, complete, and safe for any content of logs.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ const HOSTILE: &str = "<script>alert(1)</script>";
 const DATE: &str = "2026-01-05";
 const TIME: &str = "2026-01-05T10:00:00Z";
 
-/// Rows that analyses and findings show, with markup wherever a log has text.
+/// Rows that appear in analyses and findings, with markup in every text of a log.
 fn plant(place: &Place) {
     let command = format!("7z.exe a c:\\temp\\out.7z {HOSTILE}<!--\u{2028}\" onload='alert(1)'");
     let who = [
@@ -81,18 +81,18 @@ fn report(place: &Place) -> String {
     fs::read_to_string(place.out().join("report.html")).expect("report.html")
 }
 
-/// The page without what the charts are drawn by.
+/// The page without the data of the charts.
 fn page_of(report: &str) -> &str {
     report.split("<script").next().expect("a page")
 }
 
 #[test]
-fn what_logs_hold_stays_text() {
+fn content_of_logs_stays_text() {
     let place = Place::with_demo("--days 2 --rows-per-day 4000 --seed 3");
     plant(&place);
     place.scan_well("--format html --threads 1");
     let first = report(&place);
-    // The data, Plotly and the page's own script, and nothing that a log brought.
+    // The data, Plotly and the page's script, and nothing from a log.
     assert_eq!((first.matches("<script").count(), first.matches("</script").count()), (3, 3));
     assert!(!first.contains("<img") && !first.contains("<!--"));
     let page = page_of(&first);
@@ -105,9 +105,9 @@ fn what_logs_hold_stays_text() {
         .and_then(|rest| rest.split("</script").next())
         .expect("data");
     assert!(!data.contains(['<', '\u{2028}']));
-    // Plotly reads markup in labels: there it is escaped once more.
+    // Plotly interprets markup in labels: it is escaped once more there.
     assert!(data.contains("\\u0026lt;script\\u0026gt;alert(1)") && !data.contains("\\u003cscript"));
-    // Nothing is fetched: no source and no link but into the page itself.
+    // Nothing is fetched: no sources, and only links within the page.
     assert!(!page.contains("<link") && !page.contains("@import") && !page.contains(" src=\""));
     assert_eq!(page.matches("href=\"").count(), page.matches("href=\"#").count());
     assert!(page.contains("content=\"default-src 'none'; script-src 'sha256-"));
@@ -117,7 +117,7 @@ fn what_logs_hold_stays_text() {
 }
 
 #[test]
-fn it_is_there_unless_other_formats_are_asked_for() {
+fn it_is_written_unless_other_formats_are_requested() {
     let place = Place::with_demo("--days 2 --rows-per-day 4000 --seed 3");
     let scan = |arguments: &str| {
         let (lake, out) = (place.lake(), place.out());
@@ -154,7 +154,7 @@ fn it_is_there_unless_other_formats_are_asked_for() {
 }
 
 #[test]
-fn what_could_not_be_read_is_told() {
+fn unreadable_files_are_reported() {
     let place = Place::with_demo("--days 2 --rows-per-day 2000 --seed 3");
     fs::write(place.lake().join(format!("CommonSecurityLog/date={DATE}/broken.parquet")), "no Parquet")
         .expect("a file");

@@ -1,4 +1,4 @@
-//! Same input, same bytes out: whatever the threads, the files, the cache, the memory or the cluster.
+//! The same input gives the same bytes, for any threads, files, cache, memory or cluster.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,7 +50,7 @@ fn threads_change_nothing() {
 }
 
 #[test]
-fn a_cached_scan_gives_what_a_fresh_one_does() {
+fn a_cached_scan_equals_a_fresh_one() {
     let place = Place::with_demo(DEMO);
     let scan = |arguments: &str| {
         let output = hindcast(&format!(
@@ -66,13 +66,13 @@ fn a_cached_scan_gives_what_a_fresh_one_does() {
     let (second, printed) = scan("");
     assert_same(&first, &second, "first and cached scan");
     assert!(printed.contains("0 of 21 units computed"), "{printed}");
-    // Thresholds and allow-lists are applied to the state: no unit is read again.
+    // Thresholds and allow-lists are applied to state: no unit is read again.
     let config = place.path("own.toml");
     fs::write(&config, "[beaconing]\nmax_jitter = 0.1\n[compression_staging]\nallowed_accounts = []")
         .expect("a file");
     let (_, printed) = scan(&format!("--config {}", config.display()));
     assert!(printed.contains("0 of 21 units computed"), "{printed}");
-    // A window that cuts dates takes its rows from the whole dates' own, and agrees with a fresh scan.
+    // A window that starts within a date equals a fresh scan.
     let (cut, printed) = scan("--from 2026-01-05T06:00:00Z --to 2026-01-07");
     assert!(printed.contains("7 of 14 units computed"), "{printed}");
     place.scan_well("--from 2026-01-05T06:00:00Z --to 2026-01-07");
@@ -88,10 +88,10 @@ fn a_small_budget_spills_and_changes_nothing() {
     assert_same(&roomy, &files_of(&place.out()), "4 GiB and 16 MiB");
 }
 
-/// Results of more rows than a message, a part that is written or what is held in memory has: threads, memory and a cluster
-/// cut them at other places.
+/// Results with more rows than a message, a written part or the memory limit: threads, memory and a cluster split them at different
+/// places.
 #[test]
-fn long_results_are_the_same_however_they_are_cut() {
+fn long_results_do_not_depend_on_how_they_are_split() {
     let place = Place::with_demo("--days 3 --rows-per-day 300000 --seed 3");
     let config = place.path("own.toml");
     let more = format!("--config {}", config.display());
@@ -100,7 +100,7 @@ fn long_results_are_the_same_however_they_are_cut() {
         let file = fs::File::open(place.out().join(format!("tables/{name}.parquet"))).expect("a table");
         SerializedFileReader::new(file).expect("Parquet").metadata().file_metadata().num_rows()
     };
-    // With the second configuration the timeline is too long to be held, and goes to a file.
+    // With the second configuration the timeline exceeds the memory limit and is written to a file.
     for (text, least) in [("", 20_000), ("[attack_timeline]\nmin_sent_bytes = 2500", 140_000)] {
         fs::write(&config, text).expect("a configuration file");
         place.scan_well(&format!("--threads 1 {more}"));
@@ -111,11 +111,11 @@ fn long_results_are_the_same_however_they_are_cut() {
         let there = place.path("there");
         let output = sandbox.scan(&there, &format!("--no-cache {more}"));
         assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
-        assert_same(&here, &files_of(&there), "here and on a cluster");
+        assert_same(&here, &files_of(&there), "locally and on a cluster");
     }
 }
 
-/// The same rows in one file, or spread over files and in another order.
+/// The same rows in one file, or in several files and another order.
 #[test]
 fn files_and_their_order_change_nothing() {
     let sessions: Vec<BTreeMap<String, Value>> = (0..400)
@@ -155,7 +155,7 @@ fn files_and_their_order_change_nothing() {
         }
         place.scan_well("--suite firewall");
         let mut files = files_of(&place.out());
-        // Coverage counts files, which differ; everything else may not.
+        // Coverage counts files, which differ; everything else is equal.
         files.remove("summary.json");
         files
     });

@@ -1,5 +1,5 @@
 //! A cluster of real processes over loopback or network namespaces: a coordinator and workers that can be killed, stopped,
-//! told to leave and cut off.
+//! drained and disconnected.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use crate::support::Place;
 
-/// Longest time a process may take to come up.
+/// Longest start of a process.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// Longest time a scan may take, whatever happens.
+/// Longest time of a scan under any conditions.
 const SCAN_LIMIT: Duration = Duration::from_secs(240);
 
-/// How a sandbox is set up.
+/// The setup of a sandbox.
 #[derive(Clone)]
 pub struct Setup {
     /// Lakes the coordinator reads.
@@ -32,7 +32,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The lake of a place in a local folder, with the state beside it.
+    /// The lake of a place in a local folder, with the state next to it.
     pub fn local(place: &Place) -> Self {
         Self {
             lake: place.lake().display().to_string(),
@@ -43,8 +43,8 @@ impl Setup {
         }
     }
 
-    /// Deadlines short enough for a test to see them pass.
-    pub fn impatient(mut self) -> Self {
+    /// Deadlines that are short enough for a test.
+    pub fn with_short_deadlines(mut self) -> Self {
         self.config += "\n[faults]\nworker_timeout_seconds = 3\nstall_seconds = 8\nattempts = 3\n";
         self
     }
@@ -83,14 +83,14 @@ pub struct Sandbox {
     folder: PathBuf,
     coordinator: Option<Process>,
     workers: Vec<Process>,
-    /// Address of the coordinator for people and workers.
+    /// Address of the coordinator for users and workers.
     host: String,
     pub port: u16,
     pub http: u16,
     started: usize,
 }
 
-/// A port of this machine that nobody listens on.
+/// A free port of this machine.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port()
 }
@@ -100,7 +100,7 @@ impl Sandbox {
         Self::start_at(place, setup, "127.0.0.1", workers)
     }
 
-    /// A cluster whose coordinator listens at `host`.
+    /// A cluster with a coordinator that listens at `host`.
     pub fn start_at(place: &Place, setup: Setup, host: &str, workers: usize) -> Self {
         let folder = place.path("cluster");
         fs::create_dir_all(&folder).expect("a folder");
@@ -154,7 +154,7 @@ impl Sandbox {
         self.until("the coordinator answers", |sandbox| sandbox.get("/healthz").is_some());
     }
 
-    /// Adds a worker started behind `prefix`, such as another program that starts it.
+    /// Adds a worker whose command starts with `prefix`, such as another program that starts it.
     pub fn add_worker(&mut self, prefix: &str) {
         self.add_worker_at(prefix, "127.0.0.1");
     }
@@ -166,7 +166,7 @@ impl Sandbox {
         self.port = own;
     }
 
-    /// Adds a worker whose results are fetched at `host`.
+    /// Adds a worker that serves its results at `host`.
     pub fn add_worker_at(&mut self, prefix: &str, host: &str) {
         let line = format!(
             "worker --coordinator {}:{} --listen {host}:0 --http {host}:0 --threads 1 --work-dir {}",
@@ -188,7 +188,11 @@ impl Sandbox {
     fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
         while !is_so(self) {
-            assert!(start.elapsed() < START_LIMIT, "not so after {START_LIMIT:?}: {what}\n{}", self.logs());
+            assert!(
+                start.elapsed() < START_LIMIT,
+                "still not after {START_LIMIT:?}: {what}\n{}",
+                self.logs()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -209,7 +213,7 @@ impl Sandbox {
         }
     }
 
-    /// Lets a worker have hardly more memory than it has now; whether that could be done.
+    /// Limits a worker's memory to slightly more than its current size; returns whether that succeeded.
     pub fn starve_worker(&self, worker: usize, spare_kib: u64) -> bool {
         let id = self.workers[worker].child.id();
         let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
@@ -226,22 +230,22 @@ impl Sandbox {
         self.workers.iter_mut().map(|worker| usize::from(worker.has_ended())).sum()
     }
 
-    /// Waits until a worker that was told to leave has left.
+    /// Waits until a drained worker has ended.
     pub fn wait_for_end(&mut self, worker: usize) {
         self.until("the worker has left", |sandbox| sandbox.workers[worker].has_ended());
     }
 
-    /// Sets the coordinator up otherwise, once it is started again.
+    /// Changes the setup of the coordinator for its next start.
     pub fn change(&mut self, setup: Setup) {
         self.setup = setup;
     }
 
-    /// The most memory that the coordinator has had, KiB.
+    /// Peak memory of the coordinator in KiB.
     pub fn coordinator_peak_kib(&self) -> u64 {
         self.coordinator.as_ref().and_then(|process| peak_kib(process.child.id())).unwrap_or_default()
     }
 
-    /// Watches the processes that the coordinator starts.
+    /// Watches the child processes of the coordinator.
     pub fn watch_children(&self) -> ChildWatch {
         ChildWatch::of(self.coordinator.as_ref().map_or(0, |process| process.child.id()))
     }
@@ -253,12 +257,12 @@ impl Sandbox {
         self.coordinator = None;
     }
 
-    /// What all processes said last, for messages.
+    /// The last log lines of all processes, for messages.
     pub fn logs(&self) -> String {
         self.last_lines(15)
     }
 
-    /// All that all processes said.
+    /// The complete logs of all processes.
     pub fn whole_logs(&self) -> String {
         self.last_lines(usize::MAX)
     }
@@ -268,13 +272,13 @@ impl Sandbox {
         let tail = |process: &Process| {
             let log = process.log();
             let lines: Vec<&str> = log.lines().rev().take(count).collect();
-            let told: Vec<&str> = lines.into_iter().rev().collect();
-            format!("--- {}\n{}\n", process.log.display(), told.join("\n"))
+            let last: Vec<&str> = lines.into_iter().rev().collect();
+            format!("--- {}\n{}\n", process.log.display(), last.join("\n"))
         };
         processes.map(tail).collect()
     }
 
-    /// The arguments with which a person reaches the coordinator.
+    /// The arguments of a user's connection to the coordinator.
     pub fn connection(&self) -> Vec<String> {
         let mut arguments = vec!["--coordinator".to_owned(), format!("{}:{}", self.host, self.port)];
         arguments.extend(self.tls("client"));
@@ -287,7 +291,7 @@ impl Sandbox {
         self.finish(process)
     }
 
-    /// Begins a scan of the lake into `out`.
+    /// Starts a scan of the lake into `out`.
     pub fn begin_scan(&self, out: &Path, arguments: &str) -> Child {
         self.begin(&format!(
             "scan --lake {} --out {} --format parquet,json {arguments}",
@@ -302,7 +306,7 @@ impl Sandbox {
         self.finish(process)
     }
 
-    /// Begins `hindcast` with `arguments` and the connection.
+    /// Starts `hindcast` with `arguments` and the connection.
     pub fn begin(&self, arguments: &str) -> Child {
         Command::new(env!("CARGO_BIN_EXE_hindcast"))
             .args(arguments.split_whitespace())
@@ -314,11 +318,11 @@ impl Sandbox {
             .expect("the binary runs")
     }
 
-    /// Waits for a scan that was begun.
+    /// Waits for a started scan.
     pub fn finish(&self, process: Child) -> Output {
         let id = process.id().to_string();
         let (sender, ended) = std::sync::mpsc::channel();
-        // What it prints is read while it runs: a pipe holds little.
+        // Its output is read while it runs: a pipe has a small buffer.
         std::thread::spawn(move || sender.send(process.wait_with_output()));
         match ended.recv_timeout(SCAN_LIMIT) {
             Ok(output) => output.expect("its output"),
@@ -340,7 +344,7 @@ fn peak_kib(process: u32) -> Option<u64> {
     status_number(&process.to_string(), "VmHWM")
 }
 
-/// Looks at the children of a process, many times a second.
+/// Samples the children of a process many times per second.
 pub struct ChildWatch {
     is_over: Arc<AtomicBool>,
     watching: JoinHandle<u64>,
@@ -367,14 +371,14 @@ impl ChildWatch {
         Self { is_over, watching }
     }
 
-    /// The most memory that any one has had, KiB.
-    pub fn most_kib(self) -> u64 {
+    /// Peak memory of any child in KiB.
+    pub fn peak_child_kib(self) -> u64 {
         self.is_over.store(true, Ordering::Relaxed);
         self.watching.join().expect("it ends")
     }
 }
 
-/// The body of an answer of a local HTTP server, where it has one.
+/// The body of an answer of a local HTTP server, if there is one.
 pub fn http_get(port: u16, path: &str) -> Option<String> {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;

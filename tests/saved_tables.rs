@@ -1,4 +1,4 @@
-//! `tables save`: every row once, by its own date, whatever was saved or merged before.
+//! `tables save`: every row once, by its own date, after any earlier saves and merges.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ const MINUTE_US: i64 = 60_000_000;
 const FIRST_DAY: i64 = 29_538_720;
 const DAY: i64 = 24 * 60;
 
-/// Rows of one vendor at so many minutes after the first day began; what they sent is that number.
+/// Rows of one vendor at these minutes after the start of the first day; their sent bytes are the minute.
 fn rows_at(minutes: &[i64], vendor: &str) -> RecordBatch {
     let times: Vec<i64> = minutes.iter().map(|minute| (FIRST_DAY + minute) * MINUTE_US).collect();
     let sent: Vec<i32> = minutes.iter().map(|minute| *minute as i32).collect();
@@ -45,7 +45,7 @@ impl Place {
         assert!(output.status.success(), "{}", stderr(&output));
     }
 
-    /// The minutes that are saved, date by date.
+    /// Compares the saved minutes, date by date.
     fn assert_saved(&self, expected: impl IntoIterator<Item = i64>, what: &str) {
         let mut by_day: Vec<Vec<i64>> = vec![Vec::new(); 5];
         expected.into_iter().for_each(|minute| by_day[(minute / DAY) as usize].push(minute));
@@ -60,13 +60,13 @@ impl Place {
     }
 }
 
-/// A day's rows, an hour apart.
+/// The rows of a day, one per hour.
 fn hours(day: i64) -> Vec<i64> {
     (0..24).map(|hour| day * DAY + hour * 60).collect()
 }
 
 #[test]
-fn windows_that_overlap_save_each_row_once() {
+fn overlapping_windows_save_each_row_once() {
     let place = Place::new();
     place.write_minutes(0, "a.parquet", &hours(0));
     let half_past: Vec<i64> = hours(0).iter().map(|minute| minute + 30).collect();
@@ -109,20 +109,20 @@ fn a_rolling_day_saves_each_row_once() {
 }
 
 #[test]
-fn rows_are_saved_by_their_own_date_and_what_the_source_lost_stays() {
+fn rows_are_saved_by_their_own_date_and_dates_deleted_in_the_source_stay() {
     let place = Place::new();
     place.write_minutes(0, "a.parquet", &[600]);
     place.write_minutes(1, "a.parquet", &[DAY - 1, DAY + 1]);
     place.save("--from 2026-03-01 --to 2026-03-03");
-    place.assert_saved([600, DAY - 1, DAY + 1], "a row that came late");
-    // Rows of another vendor are no part of what is saved again.
+    place.assert_saved([600, DAY - 1, DAY + 1], "a late row");
+    // Rows of another vendor are not saved again.
     let other = rows_at(&[30], "Zeek");
     place.write_batch(SAVED, "2026-03-01", "other.parquet", &other);
     place.save("");
-    place.assert_saved([30, 600, DAY - 1, DAY + 1], "beside rows of another vendor");
+    place.assert_saved([30, 600, DAY - 1, DAY + 1], "with rows of another vendor");
     fs::remove_dir_all(place.lake().join(TABLE).join("date=2026-03-01")).expect("removed");
     fs::remove_dir_all(place.lake().join(TABLE).join("date=2026-03-02")).expect("removed");
     place.write_minutes(2, "a.parquet", &[2 * DAY]);
     place.save("--from 2026-03-01 --to 2026-03-04");
-    place.assert_saved([30, 600, DAY - 1, DAY + 1, 2 * DAY], "dates that the source has no more");
+    place.assert_saved([30, 600, DAY - 1, DAY + 1, 2 * DAY], "dates that the source no longer has");
 }

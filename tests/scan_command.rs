@@ -1,4 +1,4 @@
-//! Arguments, exit codes and what a scan prints and leaves.
+//! Arguments, exit codes, output and result files of a scan.
 
 use std::fs;
 
@@ -9,13 +9,13 @@ use crate::support::{Place, hindcast, run, stderr, stdout};
 const DEMO: &str = "--days 1 --rows-per-day 4000 --seed 2";
 
 #[test]
-fn a_dry_run_tells_and_writes_nothing() {
+fn a_dry_run_prints_the_plan_and_writes_nothing() {
     let place = Place::with_demo(DEMO);
     let output = place.scan("--dry-run");
     assert!(output.status.success() && !place.out().exists());
-    let told = stdout(&output);
+    let printed = stdout(&output);
     for word in ["window    2026-01-05", "CommonSecurityLog", "beaconing", "egress_spikes"] {
-        assert!(told.contains(word), "{word}: {told}");
+        assert!(printed.contains(word), "{word}: {printed}");
     }
     let plan: Value = serde_json::from_str(&stdout(&place.scan("--dry-run --json"))).expect("JSON");
     assert_eq!(plan["analyses"].as_array().map(Vec::len), Some(21));
@@ -38,7 +38,7 @@ fn a_missing_table_or_column_disables_only_what_needs_it() {
 }
 
 #[test]
-fn wrong_arguments_end_with_2_before_any_scanning() {
+fn invalid_arguments_exit_with_2_before_the_scan() {
     let place = Place::with_demo(DEMO);
     let cases = [
         ("--only beconing", "did you mean beaconing"),
@@ -67,7 +67,7 @@ fn wrong_arguments_end_with_2_before_any_scanning() {
 }
 
 #[test]
-fn wrong_parameters_are_named_with_file_and_line() {
+fn invalid_parameters_are_named_with_file_and_line() {
     let place = Place::with_demo(DEMO);
     let config = place.path("own.toml");
     let allow = "[[watchlists]]\nname = 'scanners'\nkind = 'ip'\neffect = 'allow'\n";
@@ -102,22 +102,22 @@ fn wrong_parameters_are_named_with_file_and_line() {
         fs::write(&config, text).expect("written");
         let output = place.scan(&format!("--config {}", config.display()));
         assert_eq!(output.status.code(), Some(2), "{text}: {}", stderr(&output));
-        let told = stderr(&output);
-        assert!(told.contains("own.toml") && told.contains(message), "{message}: {told}");
+        let printed = stderr(&output);
+        assert!(printed.contains("own.toml") && printed.contains(message), "{message}: {printed}");
     }
-    // The lake's own file too.
+    // The same in the lake's configuration file.
     fs::write(place.lake().join("hindcast.toml"), "[top_talkers]\nlimit = 0").expect("written");
     let output = place.scan("");
     assert_eq!(output.status.code(), Some(2));
-    let told = "hindcast.toml, line 2: top_talkers.limit is 0";
-    assert!(stderr(&output).contains(told), "{}", stderr(&output));
+    let expected = "hindcast.toml, line 2: top_talkers.limit is 0";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
 }
 
 #[test]
-fn fail_on_ends_with_4_where_the_level_is_reached() {
+fn fail_on_exits_with_4_if_the_level_is_reached() {
     let place = Place::with_demo(DEMO);
     assert_eq!(place.scan("--fail-on high").status.code(), Some(4));
-    // Nothing in a suite without signals reaches any level.
+    // A suite without signals reaches no level.
     assert_eq!(place.scan("--only traffic_overview --fail-on low").status.code(), Some(0));
 }
 
@@ -143,7 +143,7 @@ fn results_replace_earlier_results_and_nothing_else() {
 }
 
 #[test]
-fn summary_findings_and_ocsf_hold_what_scripts_read() {
+fn summary_findings_and_ocsf_have_the_fields_for_scripts() {
     let place = Place::with_demo(DEMO);
     place.scan_well("");
     let summary = place.summary();

@@ -1,4 +1,4 @@
-//! Writers and readers of one lake at the same time, as processes: no row is lost, none doubled.
+//! Concurrent writers and readers of one lake, as processes: no row is lost or duplicated.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::support::{Place, batch_of, hindcast, read_json, row, stderr, stdout};
 pub const TABLE: &str = "CommonSecurityLog";
 /// Rows of an import.
 pub const ROWS: u64 = 300;
-/// Tries of each kind.
+/// Repetitions of each test.
 const TRIES: u32 = 2;
 
 /// Starts `hindcast` with `arguments`, split at spaces.
@@ -29,22 +29,22 @@ pub fn start(arguments: &str) -> Child {
         .expect("started")
 }
 
-/// What came of all of them.
+/// The outputs of all of them.
 pub fn ended(children: Vec<Child>) -> Vec<Output> {
     children.into_iter().map(|child| child.wait_with_output().expect("ended")).collect()
 }
 
 impl Place {
-    /// A file of [`ROWS`] rows, whose ids are those of no other number.
+    /// A file of [`ROWS`] rows with ids that no other number has.
     pub fn rows_file(&self, number: u64) -> String {
         let path = self.path(&format!("rows-{number}.ndjson"));
-        // What top_talkers asks for, too.
+        // With the columns that top_talkers requires.
         let rows = traffic(ROWS, number * ROWS).replace("\"SentBytes\"", "\"ReceivedBytes\":1,\"SentBytes\"");
         fs::write(&path, rows).expect("a file");
         path.display().to_string()
     }
 
-    /// The values of a column of all files below a folder of the lake, read or not, in order.
+    /// The sorted values of a column in all files below a folder of the lake, visible or not.
     pub fn values_below(&self, folder: &str, column: &str) -> Vec<String> {
         let mut values = Vec::new();
         for path in parquet_files(&self.lake().join(folder)) {
@@ -61,9 +61,9 @@ impl Place {
         values
     }
 
-    /// Fails unless the table holds the rows of so many files, each once.
+    /// Fails unless the table has each row of `files` files exactly once.
     pub fn assert_rows(&self, table: &str, files: u64, what: &str) {
-        // Only these columns are saved too: what was sent is the row's number.
+        // Saved tables have these columns too: the sent bytes are the row's number.
         let mut sent: Vec<u64> = self
             .values_below(table, "SentBytes")
             .iter()
@@ -94,11 +94,11 @@ fn assert_all_well(outputs: &[Output]) {
 }
 
 #[test]
-fn imports_side_by_side_bring_each_row_once() {
+fn concurrent_imports_add_each_row_once() {
     for imports in [2, 4] {
         for attempt in 0..TRIES {
             let place = Place::new();
-            // Both find a small file to merge theirs with.
+            // Both find a small file to merge with theirs.
             place.import(&place.rows_file(0), "");
             let lake = place.lake().display().to_string();
             let files: Vec<String> = (1..=imports).map(|number| place.rows_file(number)).collect();
@@ -110,7 +110,7 @@ fn imports_side_by_side_bring_each_row_once() {
 }
 
 #[test]
-fn compactions_side_by_side_keep_each_row_once() {
+fn concurrent_compactions_preserve_each_row_once() {
     for attempt in 0..TRIES {
         let place = Place::new();
         let text = |id: u64| json!(chrono::DateTime::from_timestamp(1_767_571_200 + id as i64, 0));
@@ -142,7 +142,7 @@ fn a_file_imported_twice_at_once_is_imported_once() {
 }
 
 #[test]
-fn saves_side_by_side_and_beside_compactions_save_each_row_once() {
+fn saves_concurrent_with_saves_and_compactions_save_each_row_once() {
     for attempt in 0..TRIES {
         let place = Place::new();
         let files: Vec<String> = (0..4).map(|number| place.rows_file(number)).collect();
@@ -152,7 +152,7 @@ fn saves_side_by_side_and_beside_compactions_save_each_row_once() {
         let halves =
             ["--from 2026-01-05 --to 2026-01-05T00:10:00Z", "--from 2026-01-05T00:05:00Z --to 2026-01-06"];
         let compact = |table: &str| format!("tables --lake {lake} compact {table}");
-        // A table of several small files, saved again by two that overlap while it is compacted.
+        // A table of several small files, saved again by two overlapping saves while it is compacted.
         for half in halves {
             assert!(hindcast(&format!("{save} {half}")).status.success());
         }
@@ -181,7 +181,7 @@ pub fn scanned_rows(place: &Place, out: &str) -> (Output, u64) {
 }
 
 #[test]
-fn a_scan_beside_imports_reads_whole_imports() {
+fn a_scan_during_imports_reads_complete_imports() {
     let place = Place::new();
     place.import(&place.rows_file(0), "");
     let lake = place.lake().display().to_string();
@@ -189,9 +189,9 @@ fn a_scan_beside_imports_reads_whole_imports() {
     let mut running: Vec<Child> =
         files.iter().map(|file| start(&format!("import {file} --lake {lake} --quiet"))).collect();
     let mut scans = 0;
-    while running.iter_mut().any(|child| child.try_wait().expect("asked").is_none()) {
-        let (output, rows) = scanned_rows(&place, "beside");
-        // A file that was merged after the scan had listed it is told, and the scan run again.
+    while running.iter_mut().any(|child| child.try_wait().expect("a status").is_none()) {
+        let (output, rows) = scanned_rows(&place, "during");
+        // A file that was merged after the listing is reported, and the scan runs again.
         if output.status.code() == Some(3) {
             assert!(stdout(&output).contains(".parquet"), "{}", stdout(&output));
             continue;
@@ -206,7 +206,7 @@ fn a_scan_beside_imports_reads_whole_imports() {
 }
 
 #[test]
-fn changes_of_another_lake_count_for_a_table_that_is_mapped_to_it() {
+fn changes_of_another_lake_apply_to_a_table_mapped_to_it() {
     let place = Place::new();
     place.import(&place.rows_file(0), "");
     let other = Place::new();
@@ -215,7 +215,7 @@ fn changes_of_another_lake_count_for_a_table_that_is_mapped_to_it() {
     fs::write(other.lake().join("hindcast.toml"), format!("[tables.{TABLE}]\nurl = \"{url}\""))
         .expect("written");
     assert_eq!(scanned_rows(&other, "out").1, ROWS);
-    // A change that is under way: one file more, which is not read.
+    // A pending change: one more file, which is not read.
     let id = "import-019a0000-0000-7000-8000-000000000001";
     let folder = place.lake().join(TABLE).join("date=2026-01-05");
     let written = parquet_files(&folder).pop().expect("a file");

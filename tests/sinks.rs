@@ -1,4 +1,4 @@
-//! Findings pushed at the end of a run, and jobs a coordinator submits by itself.
+//! Findings that are pushed at the end of a run, and jobs that a coordinator submits by a schedule.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -45,13 +45,14 @@ fn findings_reach_webhooks_and_collectors_of_their_level() {
     assert!(output.status.success(), "{}", stderr(&output));
     let (severe, all) = (of_level(&place, &["high", "critical"]), place.findings().len());
     assert!(severe > 0 && all > severe);
-    let told = stdout(&output);
+    let printed = stdout(&output);
     assert!(
-        told.contains(&format!("soc: {severe} findings")) && told.contains(&format!("tcp: {all} findings")),
-        "{told}"
+        printed.contains(&format!("soc: {severe} findings"))
+            && printed.contains(&format!("tcp: {all} findings")),
+        "{printed}"
     );
 
-    // Twice refused, then taken: the same message each time.
+    // Refused twice, then accepted: the same message each time.
     let tries = [hook.next(), hook.next(), hook.next()];
     assert!(tries.iter().all(|request| request.body == tries[0].body));
     assert!(
@@ -84,7 +85,7 @@ fn findings_reach_webhooks_and_collectors_of_their_level() {
 }
 
 #[test]
-fn a_sink_that_fails_loses_nothing_and_says_so() {
+fn a_failing_sink_loses_nothing_and_is_reported() {
     let place = Place::with_demo(DEMO);
     let hook = web(&["302 Found\r\nLocation: http://127.0.0.1:1/elsewhere"]);
     let sinks = format!(
@@ -98,11 +99,11 @@ fn a_sink_that_fails_loses_nothing_and_says_so() {
     assert!(!stderr(&output).contains("very-secret"), "{}", stderr(&output));
     assert!(!place.findings().is_empty());
     hook.next();
-    assert_eq!(hook.rest(), 0, "what can't help is not tried again");
+    assert_eq!(hook.rest(), 0, "a permanent failure is not retried");
 }
 
 #[test]
-fn no_request_and_no_lake_names_a_sink() {
+fn requests_and_lakes_can_not_name_a_sink() {
     let place = Place::with_demo("--days 1 --rows-per-day 1000 --seed 2");
     let sink = "[[sinks]]\nname = 'soc'\nkind = 'webhook'\nurl = 'http://127.0.0.1:1'\n";
     let config = place.path("own.toml");
@@ -120,7 +121,7 @@ fn no_request_and_no_lake_names_a_sink() {
 }
 
 #[test]
-fn a_schedule_has_one_job_a_period_also_after_a_restart() {
+fn a_schedule_has_one_job_per_period_even_after_a_restart() {
     let place = Place::with_demo("--days 1 --rows-per-day 2000 --seed 2");
     let hook = web(&[]);
     let mut setup = Setup::local(&place);
@@ -132,10 +133,10 @@ fn a_schedule_has_one_job_a_period_also_after_a_restart() {
          [[sinks]]\nname = 'soc'\nkind = 'webhook'\nurl_from_env = 'HOOK'\nmin_level = 'critical'\nevery_run = true\n",
     );
     let mut sandbox = Sandbox::start(&place, setup, 1);
-    let mut told = [hook.next().body, hook.next().body].map(|body| body["run"].clone());
-    told.sort_by_key(|run| run["state"].to_string());
-    assert_eq!((&told[0]["state"], &told[1]["state"]), (&json!("done"), &json!("failed")));
-    assert!(told[1]["error"].as_str().is_some_and(|error| error.contains("nowhere")), "{}", told[1]);
+    let mut runs = [hook.next().body, hook.next().body].map(|body| body["run"].clone());
+    runs.sort_by_key(|run| run["state"].to_string());
+    assert_eq!((&runs[0]["state"], &runs[1]["state"]), (&json!("done"), &json!("failed")));
+    assert!(runs[1]["error"].as_str().is_some_and(|error| error.contains("nowhere")), "{}", runs[1]);
 
     let jobs = |sandbox: &Sandbox| -> Vec<Value> {
         serde_json::from_slice(&sandbox.hindcast("jobs list --json").stdout).expect("jobs")
@@ -147,14 +148,14 @@ fn a_schedule_has_one_job_a_period_also_after_a_restart() {
             std::thread::sleep(Duration::from_millis(50));
         }
     };
-    // The sinks are told before the end is written down.
+    // Sinks are notified before the end is stored.
     until(&sandbox, &|sandbox| jobs(sandbox).iter().all(|job| job["ended"].is_string()));
     let first = jobs(&sandbox);
     let by = |name: &str| first.iter().find(|job| job["submitted_by"] == name).expect("its job");
     assert_eq!(first.len(), 2);
     assert_eq!(
         (&by("schedule yearly")["id"], &by("schedule broken")["id"]),
-        (&told[0]["job"], &told[1]["job"])
+        (&runs[0]["job"], &runs[1]["job"])
     );
     let metrics = sandbox.get("/metrics").expect("metrics");
     assert!(metrics.contains("hindcast_sink_deliveries_total{outcome=\"sent\"} 2"), "{metrics}");
@@ -163,5 +164,5 @@ fn a_schedule_has_one_job_a_period_also_after_a_restart() {
     sandbox.start_coordinator();
     until(&sandbox, &|sandbox| sandbox.whole_logs().matches("scheduled job submitted").count() == 2);
     assert_eq!(jobs(&sandbox), first);
-    assert_eq!(hook.rest(), 0, "a run is told of once");
+    assert_eq!(hook.rest(), 0, "each run is sent once");
 }

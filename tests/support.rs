@@ -21,17 +21,17 @@ pub fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hindcast")).args(arguments).output().expect("the binary runs")
 }
 
-/// What a run printed on standard error, for messages.
+/// The standard error of a run.
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// What a run printed on standard output.
+/// The standard output of a run.
 pub fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A folder with a lake in `lake` and room beside it; gone at the end of the test.
+/// A temporary folder with a lake in `lake`, removed at the end of the test.
 pub struct Place {
     folder: tempfile::TempDir,
 }
@@ -41,7 +41,7 @@ impl Place {
         Self { folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
-    /// A place with a demo lake of these options.
+    /// A place with a demo lake with these options.
     pub fn with_demo(options: &str) -> Self {
         let place = Self::new();
         let output = hindcast(&format!("demo {} {options}", place.lake().display()));
@@ -61,7 +61,7 @@ impl Place {
         self.path("out")
     }
 
-    /// Scans without a cache into `out`, with `arguments` beside.
+    /// Scans without a cache into `out`, with further `arguments`.
     pub fn scan(&self, arguments: &str) -> Output {
         hindcast(&format!(
             "scan --lake {} --out {} --no-cache --format json,parquet {arguments}",
@@ -70,7 +70,7 @@ impl Place {
         ))
     }
 
-    /// Investigates `entity` (kind and name) without a cache into `out`, with `arguments` beside.
+    /// Investigates `entity` (kind and name) without a cache into `out`, with further `arguments`.
     pub fn investigate(&self, entity: &str, arguments: &str) -> Output {
         hindcast(&format!(
             "investigate {entity} --lake {} --out {} --no-cache --format json,parquet {arguments}",
@@ -79,7 +79,7 @@ impl Place {
         ))
     }
 
-    /// As [`Place::scan`], which must end with 0.
+    /// Like [`Place::scan`], but the scan must succeed.
     pub fn scan_well(&self, arguments: &str) {
         let output = self.scan(arguments);
         assert!(output.status.success(), "{}", stderr(&output));
@@ -106,7 +106,7 @@ impl Place {
         entries.iter().find(|e| e["table"] == table && e["date"] == date).expect("an entry").clone()
     }
 
-    /// Writes rows to a file of a table's date; columns are those any row has.
+    /// Writes rows to a file of a table's date, with the columns of all rows.
     pub fn write_rows(
         &self,
         table: &str,
@@ -134,7 +134,7 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> T {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Rows as a batch: numbers as 64-bit integers, everything else as text; what a row lacks is null.
+/// Rows as a batch: numbers as 64-bit integers, everything else as text; missing values are null.
 pub fn batch_of(rows: &[BTreeMap<String, Value>]) -> RecordBatch {
     let mut names: Vec<&String> = rows.iter().flat_map(BTreeMap::keys).collect();
     names.sort();

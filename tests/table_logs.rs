@@ -1,4 +1,4 @@
-//! Tables of Delta Lake, Iceberg and Hudi are refused by name, by every command, and nothing of them is touched.
+//! Every command refuses tables of Delta Lake, Iceberg and Hudi by name, and changes nothing in them.
 
 use std::fs;
 use std::process::Output;
@@ -11,14 +11,14 @@ use crate::support::{Place, hindcast, row, stderr, stdout};
 
 const TABLE: &str = "CommonSecurityLog";
 const DATE: &str = "2026-01-05";
-/// What each writer keeps its log in, and how it is called.
+/// The folder of each format's log, and the format's name.
 const LOGS: [(&str, &str); 3] = [
     ("_delta_log/00000000000000000000.json", "Delta Lake"),
     ("metadata/v1.metadata.json", "Iceberg"),
     (".hoodie/hoodie.properties", "Hudi"),
 ];
 
-/// A lake with a plain table AuditLogs, and one with a log.
+/// A lake with a plain table AuditLogs, and a table with a log.
 fn lake_with(log: &str) -> Place {
     let place = Place::new();
     let time = ("TimeGenerated", json!(format!("{DATE}T10:00:00Z")));
@@ -111,9 +111,9 @@ fn other_tables_of_the_lake_work() {
     }
 }
 
-/// What stands in for a table is read, as ever; that its place is taken by one with a log is said.
+/// An alternative table is read as usual; a preferred one with a log is reported.
 #[test]
-fn a_table_that_is_not_read_need_not_be_readable() {
+fn a_table_that_is_not_needed_is_not_refused() {
     let place = lake_with(LOGS[0].0);
     let write = |table: &str| {
         let time = ("TimeGenerated", json!(format!("{DATE}T10:00:00Z")));
@@ -130,7 +130,7 @@ fn a_table_that_is_not_read_need_not_be_readable() {
     assert!(stderr(&refused).contains("StorageBlobLogs"), "{}", stderr(&refused));
 }
 
-/// A log counts wherever the table lies, and whether or not its folders are by date.
+/// A log is recognised at any place of the table, with or without date folders.
 #[test]
 fn a_mapped_table_and_a_lake_that_is_a_table_are_refused() {
     let place = lake_with(LOGS[0].0);

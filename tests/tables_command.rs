@@ -1,4 +1,4 @@
-//! Tables of a lake: listed, shown, saved, deleted.
+//! `hindcast tables`: list, show, save and delete tables of a lake.
 
 use serde_json::Value;
 
@@ -40,7 +40,7 @@ fn enriched_rows_are_saved_read_back_and_deleted() {
         "{columns:?}"
     );
 
-    // Saved again it has the same rows; saved by days it has them all.
+    // Saved again the table has the same rows; saved day by day it has all rows.
     assert!(
         stdout(&hindcast_save(&place, "PaloAlto_Investigation_SPRK"))
             .contains(&format!("the table has {rows} rows"))
@@ -49,7 +49,7 @@ fn enriched_rows_are_saved_read_back_and_deleted() {
         .map(|window| tables(&place, &format!("save ByDay_SPRK {window}")));
     assert!(stdout(&by_days[1]).contains(&format!("the table has {rows} rows")), "{}", stdout(&by_days[1]));
 
-    // A date more makes the window longer, and doubles no row of the others.
+    // One more date makes the window longer and duplicates no row.
     std::fs::rename(place.path("later"), place.lake().join("CommonSecurityLog/date=2026-01-07"))
         .expect("moved");
     let in_table = |name: &str| {
@@ -60,8 +60,8 @@ fn enriched_rows_are_saved_read_back_and_deleted() {
     let grown = in_table("PaloAlto_Investigation_SPRK");
     assert!(grown > rows && grown == in_table("Fresh_SPRK"), "{rows}, then {grown}");
 
-    let kept = tables(&place, "delete ByDay_SPRK");
-    assert_eq!(kept.status.code(), Some(2));
+    let refused = tables(&place, "delete ByDay_SPRK");
+    assert_eq!(refused.status.code(), Some(2));
     assert!(place.lake().join("ByDay_SPRK").exists());
     assert!(tables(&place, "delete ByDay_SPRK --yes").status.success());
     assert!(!place.lake().join("ByDay_SPRK").exists());

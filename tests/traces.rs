@@ -1,4 +1,4 @@
-//! Spans by OTLP: what workers do for a job is part of the job's trace.
+//! Spans by OTLP: the tasks of workers for a job are part of the job's trace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
@@ -22,7 +22,7 @@ use crate::support::{Place, stderr};
 /// Spans are sent every few seconds.
 const EXPORT_LIMIT: Duration = Duration::from_secs(60);
 
-/// A collector that keeps what it is sent, by the name of the span.
+/// A collector that stores received spans by name.
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<BTreeMap<String, Vec<Span>>>>);
 
@@ -33,9 +33,9 @@ impl TraceService for Collector {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let spans = request.into_inner().resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
-        let mut kept = self.0.lock().expect("spans");
+        let mut spans = self.0.lock().expect("spans");
         for span in spans.flat_map(|scope| scope.spans) {
-            kept.entry(span.name.clone()).or_default().push(span);
+            spans.entry(span.name.clone()).or_default().push(span);
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
@@ -68,7 +68,7 @@ fn tasks_on_workers_belong_to_the_trace_of_their_job() {
         let output = sandbox.scan(&place.path(out), "--no-cache");
         assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
     }
-    // Of each scan 14 units, and a shard a worker of each merge. Workers export on their own, a batch at a time.
+    // Each scan has 14 units, and each merge one shard per worker. Workers export spans in batches.
     let parts = |job: &Span, name: &str| -> Vec<Span> {
         collector.spans(name).into_iter().filter(|span| span.trace_id == job.trace_id).collect()
     };

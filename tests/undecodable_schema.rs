@@ -1,4 +1,4 @@
-//! A Parquet file whose Arrow schema holds an integer of no bits, which its decoder panics on: no command ends by it.
+//! A Parquet file whose Arrow schema has an integer with zero bits, on which the decoder panics: no command crashes.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,7 +32,7 @@ fn rows() -> RecordBatch {
     ])])
 }
 
-/// The rows with a schema of which the integer that lies at `at` has no bits.
+/// A schema message in which the integer at `at` has zero bits.
 fn with_schema(message: &[u8], at: usize) -> Vec<u8> {
     let mut message = message.to_vec();
     message[at] = 0;
@@ -45,7 +45,7 @@ fn with_schema(message: &[u8], at: usize) -> Vec<u8> {
     writer.into_inner().expect("a footer")
 }
 
-/// A file that its decoder panics on.
+/// A file on which the decoder panics.
 fn undecodable() -> Vec<u8> {
     let schema = encode_arrow_schema(rows().schema_ref());
     let message = BASE64_STANDARD.decode(schema).expect("base64");
@@ -58,7 +58,7 @@ fn undecodable() -> Vec<u8> {
     files.find(panics).expect("a schema that is panicked on")
 }
 
-/// A lake of a good file and one of no bits.
+/// A lake with a valid file and this one.
 fn lake() -> (Place, PathBuf) {
     let place = Place::new();
     place.write_batch("CommonSecurityLog", DATE, "good.parquet", &rows());
@@ -68,7 +68,7 @@ fn lake() -> (Place, PathBuf) {
 }
 
 #[test]
-fn every_command_names_the_file_and_goes_on() {
+fn every_command_names_the_file_and_continues() {
     let (place, path) = lake();
     let output = place.scan("--suite firewall");
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
@@ -97,9 +97,9 @@ fn every_command_names_the_file_and_goes_on() {
 }
 
 #[test]
-fn a_job_names_the_file_and_no_worker_ends() {
+fn a_job_names_the_file_and_no_worker_crashes() {
     let (place, _) = lake();
-    let mut sandbox = Sandbox::start(&place, Setup::local(&place).impatient(), 2);
+    let mut sandbox = Sandbox::start(&place, Setup::local(&place).with_short_deadlines(), 2);
     let output = sandbox.scan(&place.out(), "--suite firewall");
     assert_eq!(output.status.code(), Some(3), "{}\n{}", stderr(&output), sandbox.logs());
     let coverage = place.coverage("CommonSecurityLog", DATE);

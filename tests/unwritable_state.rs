@@ -1,4 +1,4 @@
-//! State that can't be written: the scan fails with 1 and says so, no lake file is blamed, and an earlier result stays.
+//! State that can't be written: the scan exits with 1 and the reason, blames no file of the lake, and preserves an earlier result.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::{Place, hindcast, stderr, stdout};
 
 const DEMO: &str = "--days 1 --rows-per-day 2000 --seed 6";
 
-/// A place whose result is that of a scan that went well.
+/// A place with the result of a successful scan.
 fn place_with_result() -> Place {
     let place = Place::with_demo(DEMO);
     place.scan_well("");
@@ -28,7 +28,7 @@ fn scan(place: &Place, state: &Path) -> Output {
     ))
 }
 
-/// Asserts that `output` failed for want of state at a place that is called `words`, and blames no file of the lake.
+/// Asserts that `output` failed because state at `words` can't be written, and blames no file of the lake.
 fn assert_names_state(output: &Output, words: &str) {
     assert_eq!(output.status.code(), Some(1), "{}{}", stdout(output), stderr(output));
     let printed = stderr(output);
@@ -45,7 +45,7 @@ fn state_below_a_file() {
     assert_same(&before, &files_of(&place.out()), "a scan that failed");
 }
 
-/// A disk that is full, where this process may mount one.
+/// A full disk, if this process may mount one.
 #[test]
 fn state_on_a_full_disk() {
     let place = place_with_result();
@@ -75,7 +75,7 @@ fn a_store_that_refuses_state() {
         lake: format!("s3://{BUCKET}/soc/lake"),
         state: format!("s3://{BUCKET}/state"),
         environment: environment(faulty.port()),
-        ..Setup::local(&place).impatient()
+        ..Setup::local(&place).with_short_deadlines()
     };
     let mut sandbox = Sandbox::start(&place, setup, 2);
     let before = files_of(&place.out());

@@ -1,4 +1,4 @@
-//! `hindcast view`: pages of a finished scan, with a lake that has markup in every text somebody chose.
+//! `hindcast view`: pages of a finished scan of a lake with markup in every text that users choose.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::support::{Place, hindcast, row, stderr};
 
 const MARKUP: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>";
 
-/// A demo with rows that try to be markup, scanned.
+/// A scanned demo lake with rows that contain markup.
 fn scanned() -> Place {
     let place = Place::with_demo("--days 1 --rows-per-day 3000 --seed 3");
     let time = json!("2026-01-05T10:00:00Z");
@@ -61,7 +61,7 @@ fn links(body: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_page_is_there_escaped_and_asks_nothing_of_others() {
+fn every_page_exists_is_escaped_and_requests_nothing_external() {
     let place = scanned();
     let view = View::start(&place.out(), &[]);
     let mut seen = std::collections::BTreeSet::new();
@@ -108,9 +108,9 @@ fn findings_are_searched_sorted_and_opened() {
     assert!(view.get("/findings?q=no-such-text-anywhere").body.contains("No finding matches"));
     let wrong = view.get("/findings?q=sevrity%3Ahigh");
     assert!(wrong.body.contains("did you mean severity?") && wrong.status == 200, "{}", wrong.body);
-    // What was asked comes back as text.
-    let asked = view.get("/findings?q=%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E%22");
-    assert!(!asked.body.contains("<script>"), "{}", asked.body);
+    // The query is shown as text.
+    let searched = view.get("/findings?q=%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E%22");
+    assert!(!searched.body.contains("<script>"), "{}", searched.body);
 
     let id = findings[0]["id"].as_str().expect("an id");
     let one = view.get(&format!("/findings/{id}"));
@@ -119,15 +119,15 @@ fn findings_are_searched_sorted_and_opened() {
 }
 
 #[test]
-fn an_entity_has_its_findings_whatever_form_of_its_name_is_given() {
+fn any_form_of_an_entitys_name_shows_its_findings() {
     let place = scanned();
     let entities = std::fs::read_to_string(place.out().join("entities.jsonl")).expect("entities");
     let first: serde_json::Value =
         entities.lines().map(|line| serde_json::from_str(line).expect("JSON")).next().expect("an entity");
     let (kind, name) = (first["kind"].as_str().expect("a kind"), first["name"].as_str().expect("a name"));
     let view = View::start(&place.out(), &[]);
-    for asked in [name.to_owned(), name.to_uppercase()] {
-        let page = view.get(&format!("/entity?kind={kind}&name={asked}"));
+    for form in [name.to_owned(), name.to_uppercase()] {
+        let page = view.get(&format!("/entity?kind={kind}&name={form}"));
         assert!(page.body.contains(&format!("risk {} of 100", first["score"])), "{}", page.body);
         assert!(page.body.contains("Contributions to the risk"));
     }
@@ -149,7 +149,7 @@ fn two_runs_are_compared() {
 }
 
 #[test]
-fn only_this_machine_sees_them_and_browsers_are_told_to_be_strict() {
+fn pages_are_local_and_their_headers_are_strict() {
     let place = Place::with_demo("--days 1 --rows-per-day 2000 --seed 3");
     place.scan_well("");
     let out = place.out().display().to_string();
@@ -175,11 +175,11 @@ fn only_this_machine_sees_them_and_browsers_are_told_to_be_strict() {
         assert!(asset.status == 200 && asset.header("content-type").starts_with(kind), "{}", asset.head);
     }
     assert_eq!(view.get("/assets/..%2F..%2Fmain.rs").status, 404);
-    // A name elsewhere that is given this machine's address.
+    // A foreign name that resolves to this machine's address.
     let elsewhere = ask(view.port, "GET", "/", &[("Host", "elsewhere.example")], "");
     assert_eq!(elsewhere.status, 403);
     assert_eq!(ask(view.port, "GET", "/", &[("Host", "localhost:80")], "").status, 200);
-    // There are no jobs here, and nothing to change.
+    // `view` has no jobs, and nothing can be changed.
     assert_eq!(get(view.port, "/jobs").status, 404);
     assert!(ask(view.port, "POST", "/", &[("Origin", "http://elsewhere.example")], "").status == 403);
 }

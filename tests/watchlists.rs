@@ -1,4 +1,4 @@
-//! Watchlists over a cached scan, and `diff` telling what they and other changes did.
+//! Watchlists over a cached scan, and `diff` with the effects of watchlists and other changes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::location_database::write_location_database;
 use crate::support::{Place, hindcast, row, stderr, stdout};
 
-/// Scans with a cache into `out`, with `arguments` beside; the units computed are printed in the last lines.
+/// Scans with a cache into `out`, with further `arguments`; the last lines have the number of computed units.
 fn scan(place: &Place, out: &str, arguments: &str) -> String {
     let output = hindcast(&format!(
         "scan --lake {} --state {} --out {} {arguments}",
@@ -42,7 +42,7 @@ fn device_of(finding: &Value) -> Option<&str> {
 }
 
 #[test]
-fn lists_allow_raise_and_weigh_without_reading_anything_again() {
+fn lists_suppress_raise_and_weight_without_reading_again() {
     let place = Place::with_demo("--days 2 --rows-per-day 12000 --seed 4");
     scan(&place, "plain", "");
     let findings = lines(&place, "plain", "findings.jsonl");
@@ -70,7 +70,7 @@ fn lists_allow_raise_and_weigh_without_reading_anything_again() {
     let after = lines(&place, "listed", "findings.jsonl");
     assert!(after.iter().all(|finding| device_of(finding) != Some(allowed)));
     let rows = |summary: &Value| summary["suites"]["exfiltration"]["signals"]["compression_staging"].as_u64();
-    assert!(rows(&listed) < rows(&summary(&place, "plain")), "what is set aside is not scored");
+    assert!(rows(&listed) < rows(&summary(&place, "plain")), "suppressed findings are not scored");
 
     let difference = diff(&place, "plain", "listed");
     assert_eq!(difference["added"].as_array().map(Vec::len), Some(0));
@@ -93,7 +93,7 @@ fn lists_allow_raise_and_weigh_without_reading_anything_again() {
 }
 
 #[test]
-fn a_difference_is_put_down_to_parameters_data_or_window() {
+fn a_difference_is_attributed_to_parameters_data_or_window() {
     let place = Place::with_demo("--days 3 --rows-per-day 12000 --seed 4");
     scan(&place, "whole", "--suite firewall");
     let config = place.path("strict.toml");
@@ -115,7 +115,7 @@ fn a_difference_is_put_down_to_parameters_data_or_window() {
     let why = diff(&place, "whole", "one-day")["gone"].to_string();
     assert!(why.contains("window"), "{why}");
 
-    // A day's files gone: what they held is gone, and so says the difference.
+    // The files of one day are missing: the difference reports their findings as gone, with the reason.
     fs::remove_dir_all(place.lake().join("CommonSecurityLog/date=2026-01-06")).expect("removed");
     scan(&place, "thinned", "--suite firewall");
     let difference = diff(&place, "whole", "thinned");
@@ -128,7 +128,7 @@ fn a_difference_is_put_down_to_parameters_data_or_window() {
 }
 
 #[test]
-fn a_difference_is_put_down_to_the_location_database() {
+fn a_difference_is_attributed_to_the_location_database() {
     let place = Place::with_demo("--days 2 --rows-per-day 12000 --seed 4");
     let other = place.path("other.mmdb");
     write_location_database(&other);
@@ -149,7 +149,7 @@ fn a_difference_is_put_down_to_the_location_database() {
 }
 
 #[test]
-fn an_allow_list_knows_who_an_audit_row_names_as_json() {
+fn an_allow_list_matches_the_json_initiator_of_an_audit_row() {
     let place = Place::new();
     let audit = |by: Value| {
         row([
