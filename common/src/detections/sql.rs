@@ -228,7 +228,7 @@ fn located(sql: &SqlText, error: DataFusionError) -> DataFusionError {
     plan_datafusion_err!("{}, line {place}: {}", sql.file, message.replace('\n', " "))
 }
 
-/// What an error of a plan says: the planner names file and line itself.
+/// The message of a planning error; the planner already includes file and line.
 pub(crate) fn error_message(error: &DataFusionError) -> String {
     match error.find_root() {
         DataFusionError::Plan(message) => message.clone(),
