@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Recall and precision of beacon scores on generated truth, beside the plain jitter rule; prints Markdown (docs/beacons.md).
+"""Recall and precision of beacon scores on generated data, against the plain jitter rule; prints Markdown (docs/beacons.md).
 
 usage: beacon_quality.py HINDCAST [--seed 2] [--repeats 10] [--work DIR]
 
 Generates three weeks of sessions (beacon_traffic.py), writes them as a lake, scans it with the default preset, and compares the
-tables `beacon_scores` and `beaconing` with what was generated. A pair is found by score where its score is at least
-`min_score`, and by the plain rule where `beaconing` lists it. Weights and thresholds were chosen on seed 1; report other seeds.
+tables `beacon_scores` and `beaconing` with the generated pairs. The score finds a pair if it is at least `min_score`; the
+plain rule finds it if `beaconing` lists it. Weights and thresholds were chosen on seed 1; report other seeds.
 """
 import argparse
 import collections
@@ -26,14 +26,14 @@ import beacon_traffic as truth
 arguments = argparse.ArgumentParser()
 arguments.add_argument("hindcast")
 arguments.add_argument("--seed", type=int, default=2)
-arguments.add_argument("--repeats", type=int, default=10, help="beacons a cell of the grid")
+arguments.add_argument("--repeats", type=int, default=10, help="beacons per cell of the grid")
 arguments.add_argument("--work", help="folder for lake and results, instead of a temporary one")
 options = arguments.parse_args()
 MIN_SCORE = 0.45  # [beacon_scores] min_score of the default preset
 
 
 def write_lake(lake, pairs):
-    """One file a day, rows by time as a firewall writes them."""
+    """One file per day, with rows in the order of time as a firewall writes them."""
     times = np.concatenate([pair["times"] for pair in pairs])
     order = np.argsort(times, kind="stable")
     owner = np.repeat(np.arange(len(pairs)), [len(pair["times"]) for pair in pairs])[order]

@@ -1,10 +1,10 @@
-"""Three weeks of firewall sessions whose truth is known: beacons over a grid, among benign traffic, much of it periodic.
+"""Three weeks of labelled firewall sessions: a grid of beacons among benign traffic, much of it periodic.
 
-A pair is a dict: label (what it is), cell (of a beacon: jitter, interval, loss), source, destination, port, protocol,
-times (float64 seconds since the start, sorted) and sent (bytes of each session). All of it follows from the seed.
+A pair is a dict: label (its kind), cell (for a beacon: jitter, interval, loss), source, destination, port, protocol,
+times (float64 seconds since the start, sorted) and sent (bytes of each session). The seed determines everything.
 
-Benign traffic is made after how such services are known to behave, not measured: intervals are those the products
-document or are commonly seen with, sizes and jitter are assumptions. `benign` has one function a kind.
+Benign traffic imitates how such services are known to behave; it is not measured. Intervals are those that the products
+document or commonly show; sizes and jitter are assumptions. `benign` has one function per kind.
 """
 import numpy as np
 
@@ -15,14 +15,14 @@ START_US = 1_772_409_600_000_000  # 2026-03-02T00:00:00Z, a Monday
 HOSTS, SERVERS = 300, 30
 
 JITTERS = [0, 10, 20, 30, 50]
-# Interval, and how long such a beacon is watched: operators use short sleeps for short work.
+# Interval, and the length of the observation: operators use short sleeps for short work.
 INTERVALS = {"1 s": (1, 1 * HOUR), "10 s": (10, 4 * HOUR), "60 s": (60, 2 * DAY), "5 min": (300, 7 * DAY),
              "1 h": (HOUR, 14 * DAY), "1 day": (DAY, DAYS * DAY)}
 LOSSES = [0, 10, 25, 50]
 
 
 class Traffic:
-    """Collects pairs; addresses are dealt out so that every service has its own."""
+    """Collects pairs, and assigns separate addresses to every service."""
 
     def __init__(self, seed, repeats):
         self.dice = np.random.default_rng(seed)
@@ -57,7 +57,7 @@ class Traffic:
         return times[times < end]
 
     def office_hours(self, times, begin=8.5, end=17.5):
-        """Of these times, those of a working day's office hours; each day the person comes and goes at another minute."""
+        """Filters times to the office hours of working days; each day the person arrives and leaves at a different minute."""
         day, hour = (times // DAY).astype(int), times % DAY / HOUR
         early = self.dice.uniform(begin - 0.7, begin + 0.7, DAYS)[np.clip(day, 0, DAYS - 1)]
         late = self.dice.uniform(end - 0.9, end + 0.9, DAYS)[np.clip(day, 0, DAYS - 1)]
@@ -65,8 +65,8 @@ class Traffic:
 
 
 def beacons(traffic):
-    """`repeats` beacons a cell of the grid. Every other one draws sleeps from interval*(1-j)..interval (Cobalt Strike's way),
-    the others from interval*(1-j)..interval*(1+j) (Empire's, Sliver's); a tenth opens bursts of two to four sessions."""
+    """`repeats` beacons per cell of the grid. Every other one draws sleeps from interval*(1-j)..interval (like Cobalt Strike),
+    the others from interval*(1-j)..interval*(1+j) (like Empire and Sliver); a tenth opens bursts of two to four sessions."""
     dice = traffic.dice
     for jitter in JITTERS:
         for name, (interval, length) in INTERVALS.items():
@@ -82,7 +82,7 @@ def beacons(traffic):
                         extra = [times + dice.uniform(0.2, 3, len(times)) for _ in range(dice.integers(1, 4))]
                         times = np.concatenate([times, *extra])
                     sent = traffic.sizes(len(times), dice.integers(180, 1_500), dice.choice([0.02, 0.15, 0.35]))
-                    tasked = dice.uniform(size=len(times)) < 0.01  # now and then the beacon has something to tell
+                    tasked = dice.uniform(size=len(times)) < 0.01  # sometimes the beacon sends data
                     sent[tasked] *= dice.integers(5, 200, len(times))[tasked]
                     port = int(dice.choice([443, 443, 443, 80, 8443]))
                     traffic.add("beacon", dice.choice(traffic.hosts + traffic.servers), traffic.address(), times, sent, port,
@@ -90,8 +90,8 @@ def beacons(traffic):
 
 
 def odd_beacons(traffic):
-    """What the grid lacks: beacons that change their interval, alternate between two, run in office hours only, have other
-    sessions of the pair among them, share one controller among several victims, or hide behind an address many talk to."""
+    """Beacons outside the grid: they change their interval, alternate between two, run in office hours only, have other
+    sessions of the pair between them, share one controller among several victims, or hide behind an address many talk to."""
     dice = traffic.dice
     for _ in range(traffic.repeats * 2):
         middle = dice.uniform(4, 10) * DAY
@@ -122,7 +122,7 @@ def ntp(traffic):
     for host in traffic.hosts + traffic.servers:
         for server in traffic.dice.choice(servers, 2, replace=False):
             traffic.add("NTP, four servers", host, server, traffic.clock(2_048, 0.01), 76, 123, "UDP")
-    for host in traffic.hosts[:12]:  # appliances that each ask another server of the public pool
+    for host in traffic.hosts[:12]:  # appliances that each use a different server of the public pool
         traffic.add("NTP, a pool server of its own", host, traffic.address(), traffic.clock(1_024, 0.02), 76, 123, "UDP")
 
 
@@ -177,12 +177,12 @@ def backups(traffic):
 
 
 def people(traffic):
-    """Visits at office hours: a site is opened some times a day, pages at log-normal pauses, each page some connections."""
+    """Visits in office hours: a person opens a site several times a day, pages at log-normal pauses, and each page makes several connections."""
     popular = [traffic.address() for _ in range(150)]
     weights = 1 / np.arange(1, 151)
     for host in traffic.hosts:
         visited = list(traffic.dice.choice(popular, 14, replace=False, p=weights / weights.sum()))
-        visited += [traffic.address() for _ in range(5)]  # sites that only this person reads
+        visited += [traffic.address() for _ in range(5)]  # sites that only this person visits
         for site in visited:
             visits = traffic.dice.uniform(0, END, int(traffic.dice.integers(10, 160)))
             visits = traffic.office_hours(visits)
@@ -194,7 +194,7 @@ def people(traffic):
 
 
 def services(traffic):
-    """Traffic that is not periodic and yet goes on by night: interfaces called at random, and bursts from delivery networks."""
+    """Traffic that is not periodic but continues at night: interfaces called at random, and bursts from delivery networks."""
     for server in traffic.servers:
         for _ in range(4):
             gaps = traffic.dice.exponential(traffic.dice.choice([120, 900, 5_000]), 3_000)
@@ -206,7 +206,7 @@ def services(traffic):
             bursts = traffic.office_hours(traffic.dice.uniform(0, END, 40))
             times = np.concatenate([burst + traffic.dice.exponential(1.5, 25).cumsum() for burst in bursts] or [[]])
             traffic.add("delivery network bursts", host, edge, times, traffic.sizes(len(times), 2_000, 1.0))
-    for host in traffic.hosts[::6]:  # seconds on end with sessions: a large download in many parts
+    for host in traffic.hosts[::6]:  # sessions in every second: a large download in many parts
         start = traffic.dice.uniform(0, END - HOUR)
         times = start + np.cumsum(traffic.dice.exponential(0.25, 4_000))
         traffic.add("download in parts", host, traffic.address(), times, traffic.sizes(len(times), 1_200, 0.5))

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""What a coordinator bears: the real one, with real plan, ledger and scheduler, and many workers whose tasks are empty.
+"""The load that a coordinator can take: a real one, with its plan, job store and scheduler, and many workers that run empty tasks.
 
     benches/capacity.py BINARY EMPTY_WORKERS [--units 1000,10000] [--workers 1,10,100,500] [--slots 16] [--task-ms 0] [--days 180]
 
-The lake has so many files of 512 MiB, all but the footer a hole, and so as many units. EMPTY_WORKERS is the example of that name of the
-worker crate: its workers ask for tasks, report them and serve results as a worker does, on loopback, and commit a unit's state as files of
-32 KiB; merges read nothing. Each line is a cluster of its own with a state folder of its own: processor seconds while it idles, then a
-scan of all, and the same again with all state there. The coordinator's processor seconds are of its process alone; but machine and
-disk are shared with the simulator, so times are upper bounds. Where a unit is not run, or is run more than once, it says so and fails.
+The lake has one sparse file of 512 MiB, with nothing but a footer, for each unit. EMPTY_WORKERS is the example `empty_workers` of the worker
+crate: its workers poll for tasks, report them and serve results as a worker does, on loopback, and commit a unit's state as files of
+32 KiB; merges read nothing. Each line is a new cluster with a new state folder: processor seconds while it idles, then a scan of
+everything, then the same again with all state in place. Processor seconds are the coordinator's alone, but it shares machine and
+disk with the simulator, so times are upper bounds. The benchmark fails if a unit does not run, or runs more than once.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from cluster import free_port, run
 UNIT_BYTES = 512 << 20
 IDLE_SECONDS = 5
 FIRST_DAY = datetime.date(2026, 1, 1)
-# Of twelve units: about what a day of the generated lake holds of each.
+# Of twelve units: about the share of each table in a day of the generated lake.
 SHARES = {"CommonSecurityLog": 6, "DeviceNetworkEvents": 3, "DeviceProcessEvents": 1, "DeviceFileEvents": 1, "OfficeActivity": 1}
 
 
@@ -43,7 +43,7 @@ def template(binary, work):
 
 
 def make_lake(files, units, days, folder):
-    """A lake of so many units, spread evenly over tables and days; what is before a file's end is a hole."""
+    """A lake with this many units, spread evenly over tables and days; files are sparse up to their footers."""
     tables = [table for table, share in SHARES.items() for _ in range(share)]
     for unit in range(units):
         table, date = tables[unit % len(tables)], FIRST_DAY + datetime.timedelta(unit * days // units)
@@ -64,7 +64,7 @@ def usage(process):
 
 
 def memory(process, what):
-    """MiB that a process holds (VmRSS), or held at most (VmHWM)."""
+    """Memory of a process in MiB, now (VmRSS) or at most (VmHWM)."""
     with open(f"/proc/{process.pid}/status") as status:
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith(what))
 
@@ -77,7 +77,7 @@ class Cluster:
         line = [arguments.binary, "coordinator", "--allow-lake", lake, "--state", state, "--threads", "2"]
         line += ["--listen", f"127.0.0.1:{self.port}", "--http", f"127.0.0.1:{http}", "--config", f"{state}.toml"]
         with open(f"{state}.toml", "w") as settings:
-            # Hundreds of workers on these processors may be slow, and are not to be taken for gone.
+            # Hundreds of workers on these processors may be slow, and must not count as lost.
             settings.write("[faults]\nworker_timeout_seconds = 300\nstall_seconds = 600\n")
         environment = dict(os.environ, HINDCAST_LOG="warn,hindcast=debug", HINDCAST_LOG_FORMAT="json")
         with open(self.log, "w") as log:
@@ -104,19 +104,19 @@ class Cluster:
             return [json.loads(line) for line in log if line.startswith("{")]
 
     def stop(self):
-        """Ends both; gives how many tasks of each kind the workers ran."""
+        """Ends both; returns how many tasks of each kind the workers ran."""
         self.workers.send_signal(signal.SIGTERM)
-        told = self.workers.communicate()[0]
+        output = self.workers.communicate()[0]
         self.coordinator.send_signal(signal.SIGKILL)
         self.coordinator.wait()
-        return [int(number) for number in re.findall(r"\d+", told)]
+        return [int(number) for number in re.findall(r"\d+", output)]
 
 
 def scan(cluster, lake, out, days):
-    """A scan of the whole lake: its seconds in all and by phase, and what the coordinator and the workers used for it."""
+    """A scan of the whole lake: total seconds, seconds per phase, and what the coordinator and the workers used."""
     before, events_before = [usage(cluster.coordinator), usage(cluster.workers)], len(cluster.events())
     line = [cluster.binary, "scan", "--lake", lake, "--out", out, "--coordinator", f"127.0.0.1:{cluster.port}", "--json"]
-    # Tasks that do nothing find no row, so nothing is assessed.
+    # Empty tasks find no row, so nothing is assessed.
     line += ["--allow-partial"]
     line += ["--from", str(FIRST_DAY), "--to", str(FIRST_DAY + datetime.timedelta(days))]
     started = time.monotonic()
@@ -141,7 +141,7 @@ def measure(arguments, lake, units, workers, work):
     state = f"{work}/state-{units}-{workers}"
     cluster = Cluster(arguments, lake, state, workers)
     try:
-        # Workers have just joined: let that pass.
+        # Workers have just joined: wait until the load is over.
         time.sleep(1)
         idle, started = usage(cluster.coordinator), time.monotonic()
         time.sleep(IDLE_SECONDS)
@@ -179,8 +179,8 @@ def main():
     parser.add_argument("empty_workers")
     parser.add_argument("--units", type=numbers, default=[1000, 10_000])
     parser.add_argument("--workers", type=numbers, default=[1, 10, 100, 500])
-    parser.add_argument("--slots", type=int, default=16, help="tasks a worker runs at once: two a processor of it")
-    parser.add_argument("--task-ms", type=int, default=0, help="how long each task takes, asleep")
+    parser.add_argument("--slots", type=int, default=16, help="tasks that a worker runs at once: two per processor")
+    parser.add_argument("--task-ms", type=int, default=0, help="how long each task sleeps")
     parser.add_argument("--days", type=int, default=180)
     arguments = parser.parse_args()
     arguments.binary, arguments.empty_workers = os.path.abspath(arguments.binary), os.path.abspath(arguments.empty_workers)

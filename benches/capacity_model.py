@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""The tables of docs/capacity.md, from a few measured constants: change them here, and print the tables anew.
+"""Prints the tables of docs/capacity.md from a few measured constants. Change them here and print the tables again.
 
     benches/capacity_model.py [--bytes-per-day 1e12] [--days 180] [--cores 8] [--workers 1,10,100,500]
 
-Each constant says which command gives it. Everything else is arithmetic, and so extrapolated.
+Each constant names the command that measures it. Everything else is arithmetic, and so extrapolated.
 """
 
 import argparse
 
 GIB, MIB = 2**30, 2**20
 
-# name: (value, unit, what, how it is measured)
+# name: (value, unit, meaning, how it is measured)
 CONSTANTS = {
     "rollup": (43.0, "s/GiB", "processor time to read and group one GiB of Parquet", "scan: first run minus second"),
     "merge": (12.0, "s/GiB", "processor time to merge and analyse one GiB of Parquet in the window", "scan, second run: minus `task_overhead` of 27 tasks"),
@@ -31,20 +31,20 @@ CONSTANTS = {
 }
 VALUE = {name: value for name, (value, *_) in CONSTANTS.items()}
 
-# Of the code.
+# Constants of the code.
 UNIT_BYTES = 512 * MIB
 SHARDS, GROUPS, MESSAGE_BYTES, TASKS_PER_THREAD = 64, 12, 64 * MIB, 2
 MAX_TASKS_PER_POLL = 4
 SHARD_STATE_BYTES, MIN_SHARD_BYTES = 16 * MIB, 256 * 1024
 CONCURRENT_STATE_FILES = 4
-# Assumed: time to the first byte of a GET, and a store's prices a thousand.
+# Assumed: time to the first byte of a GET, and a store's prices per thousand.
 LATENCY, GET_PRICE, PUT_PRICE = 0.03, 0.0004, 0.005
-# Of the generated lake: parts of the bytes that lie in its tables, the firewall's first, whose units are most.
+# Generated lake: share of the bytes in each table; the firewall, with the most units, comes first.
 TABLES = (0.66, 0.15, 0.08, 0.05, 0.06)
 
 
 class Window:
-    """A scan of so many days of so many bytes on so many processors, of which a part is new."""
+    """A scan of a number of days and bytes on a number of processors; a part of the days is new."""
 
     def __init__(self, bytes_a_day, days, cores, new=1.0):
         bytes_read = bytes_a_day * days
@@ -80,7 +80,7 @@ class Window:
 
 
 def files_a_message_holds():
-    """State files that a merge task can name, so that as many tasks as one answer holds fit a message."""
+    """The number of state files that a merge task can name, so that the tasks of one answer fit a message."""
     return MESSAGE_BYTES / MAX_TASKS_PER_POLL / VALUE["message_bytes"]
 
 

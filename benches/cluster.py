@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""The same scan embedded, on one worker and on two, each kept to one processor; a lake with a hot key; what the cache saves.
+"""The same scan embedded, on one worker and on two, each pinned to one processor; a lake with a hot key; the effect of the cache.
 
     benches/cluster.py BINARY [--days 3] [--rows-per-day 4000000] [--rounds 3] [--cache-days 30] [--cache-rows 100000]
                               [--halves] [--part PART]..
 
-Embedded scan and workers are pinned to a processor each (taskset), so that the second worker adds one; coordinator and client run beside
-them. With two processors they take from the second worker what they use, so with --halves (root, Linux) the embedded scan and each worker
-get half of the first processor (cgroups), and coordinator and client have the second to themselves. Processor seconds are printed too, and
-the parts of a job by the coordinator's log. Rounds alternate; medians and ratios of medians are printed. Nothing but lakes in a temporary
-folder is written. The hot key needs pyarrow: in that lake every second row of the firewall has the same source address.
+The embedded scan and each worker are pinned to one processor (taskset), so the second worker adds one. Coordinator and client run on the
+same processors. With two processors they slow down the second worker, so with --halves (root, Linux) the embedded scan and each worker
+get half of the first processor (cgroups), and coordinator and client have the second. The script also prints processor seconds, and
+the phases of a job from the coordinator's log. Rounds alternate; it prints medians and ratios of medians. It writes only lakes in a temporary
+folder. The hot key needs pyarrow: in that lake every second row of the firewall has the same source address.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Processors:
         self.halves = halves
 
     def of_worker(self, line, worker):
-        """A command line that keeps `line` to what the worker of that number may use; the embedded scan is as the first."""
+        """A command line that limits `line` to the processors of the worker with that number; the embedded scan counts as the first."""
         if not self.halves:
             return ["taskset", "-c", str(worker)] + line
         group, period, quota = f"hindcast-bench-{worker}", 10_000, 5_000
@@ -97,7 +97,7 @@ class Cluster:
             return False
 
     def processor_seconds(self):
-        """Of the coordinator, and of all workers."""
+        """Processor seconds of the coordinator, and of all workers."""
         def of(process):
             with open(f"/proc/{process.pid}/stat") as stat:
                 fields = stat.read().rsplit(")", 1)[1].split()
@@ -106,7 +106,7 @@ class Cluster:
         return coordinator, sum(workers)
 
     def stop(self):
-        """Ends all; gives what they logged, in order of time."""
+        """Ends all; returns their logs in order of time."""
         for process in self.processes:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -116,7 +116,7 @@ class Cluster:
 
 
 def phases(events):
-    """Seconds from the job's acceptance until all state was there, from then until all was merged, and from then to its end."""
+    """Seconds of three phases: until all state exists, until everything is merged, until the job ends."""
     def at(message, last=False):
         times = [event["timestamp"] for event in events if event["fields"].get("message") == message]
         return datetime.datetime.fromisoformat(times[-1 if last else 0].replace("Z", "+00:00"))
@@ -130,7 +130,7 @@ def task_seconds(events, kind):
 
 
 def scan_on(workers, arguments, lake, work):
-    """A scan without a cache on so many workers: its seconds, processor seconds by process, and what was logged."""
+    """A scan without a cache on this many workers: its seconds, processor seconds by process, and the log."""
     scan = [arguments.binary, "scan", "--lake", lake, "--out", f"{work}/out", "--no-cache", "--quiet"] + arguments.extra
     processors = Processors(arguments.halves)
     cluster = Cluster(arguments.binary, lake, f"{work}/state-{workers}", workers, processors)
@@ -166,7 +166,7 @@ def scaling(arguments, work):
         print("           processor seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in used.items()))
         halves = [statistics.median(part) for part in zip(*(phases(done["events"]) for done in of_count))]
         rollups[workers] = halves[0]
-        print("           rollups {:.2f} s, merges {:.2f} s, results kept {:.2f} s".format(*halves))
+        print("           rollups {:.2f} s, merges {:.2f} s, results stored {:.2f} s".format(*halves))
     print(f"cluster of 1 worker / embedded  {medians[1] / medians['embedded']:.2f}")
     print(f"1 worker / 2 workers            {medians[1] / medians[2]:.2f}, of the rollups alone {rollups[1] / rollups[2]:.2f}")
 
@@ -180,7 +180,7 @@ def demo_lake(arguments, work):
 
 
 def rewritten(lake, target, hot_address):
-    """A copy of a lake whose firewall rows went through pyarrow, every second one with `hot_address` where there is one."""
+    """A copy of a lake with firewall rows rewritten by pyarrow, every second one with `hot_address` if it is given."""
     import pyarrow
     import pyarrow.compute
     import pyarrow.parquet
@@ -234,8 +234,8 @@ def caching(arguments, work):
         late = run(window(1))
     finally:
         cluster.stop()
-    for label, (seconds, told) in [("first scan", first), ("the same again", again), ("moved by a day", moved), ("one late file", late)]:
-        units = next(line for line in told.splitlines() if " units computed" in line).split("; ")[1]
+    for label, (seconds, output) in [("first scan", first), ("the same again", again), ("moved by a day", moved), ("one late file", late)]:
+        units = next(line for line in output.splitlines() if " units computed" in line).split("; ")[1]
         print(f"{days} days, {label:<15} {seconds:.2f} s, {seconds / first[0]:.2f} of the first; {units}")
 
 
@@ -251,7 +251,7 @@ def main():
     parser.add_argument("--cache-days", type=int, default=30)
     parser.add_argument("--cache-rows", type=int, default=100_000)
     parser.add_argument("--halves", action="store_true", help="half a processor for each worker, another for the rest")
-    parser.add_argument("--part", action="append", choices=PARTS, help="only this; may be repeated")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part; repeatable")
     parser.add_argument("extra", nargs="*", help="further arguments of scan")
     arguments = parser.parse_args()
     arguments.binary = os.path.abspath(arguments.binary)

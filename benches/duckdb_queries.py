@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Thirteen analyses of the exfiltration and firewall suites as DuckDB queries, and queries that only decode their columns.
 
-usage: duckdb_queries.py LAKE queries|floor [--threads 2]     runs them in a process of their own; prints seconds by query as JSON
+usage: duckdb_queries.py LAKE queries|floor [--threads 2]     runs them in a separate process; prints seconds by query as JSON
 """
 import argparse
 import json
@@ -16,7 +16,7 @@ SECOND = "epoch_us(TimeGenerated) // 1000000"
 
 
 def queries(lake):
-    """By analysis."""
+    """The queries, by analysis."""
     firewall = f"(SELECT * FROM read_parquet('{lake}/CommonSecurityLog/*/*.parquet') WHERE DeviceVendor = 'Palo Alto Networks')"
     traffic = f"(SELECT * FROM {firewall} WHERE DeviceEventClassID = 'TRAFFIC')"
     processes = f"read_parquet('{lake}/DeviceProcessEvents/*/*.parquet')"
@@ -72,7 +72,7 @@ def queries(lake):
     }
 
 def floor(lake):
-    """By table: the columns that the analyses read."""
+    """The columns that the analyses read, by table."""
     def decode(table, columns):
         return f"SELECT {', '.join(f'max({column})' for column in columns)} FROM read_parquet('{lake}/{table}/*/*.parquet')"
     columns = {
@@ -87,7 +87,7 @@ def floor(lake):
 
 
 def run(texts, threads):
-    """Seconds by query. Rows are taken batch by batch and dropped: a result is not held whole."""
+    """Seconds by query. Rows are read in batches and dropped, so no result is held completely."""
     import duckdb
     connection = duckdb.connect()
     connection.execute(f"SET threads = {threads}; SET TimeZone = 'UTC'")

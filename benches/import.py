@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Importing NDJSON beside DuckDB's COPY of the same to Parquet: rate and peak memory.
+"""An import of NDJSON against DuckDB's COPY of the same to Parquet: rate and peak memory.
 
     benches/import.py BINARY [--gigabytes 5] [--rounds 2] [--threads 2]
 
-A file of firewall rows over five days, in the order of their time, is generated in a temporary folder. Hindcast imports it (types, dates,
+The script generates a file of firewall rows over five days, in order of time, in a temporary folder. Hindcast imports it (types, dates,
 clustered, exactly once); DuckDB reads the JSON and writes zstd Parquet by date, once in the order of the file and once sorted as Hindcast
 sorts. Rounds alternate; seconds are wall clock of whole processes, memory is their peak resident size. Needs duckdb.
 """
@@ -69,7 +69,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="hindcast-import-") as place:
         path, out = os.path.join(place, "rows.ndjson"), os.path.join(place, "out")
         rows = int(arguments.gigabytes * ROWS_PER_GIGABYTE)
-        # In a process of its own: a child's peak counts what its parent held when it was made.
+        # In a separate process: the peak of a child includes the memory of its parent at the fork.
         text = GENERATE.format(rows=rows, path=path, step=5 * 86_400_000_000 / rows)
         run([sys.executable, "-c", f"import duckdb; duckdb.sql({text!r})"])
         gigabytes = os.path.getsize(path) / 1e9

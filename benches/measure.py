@@ -13,13 +13,13 @@ SAMPLE_SECONDS = 0.1
 
 @dataclasses.dataclass
 class Run:
-    """What a command took. Memory is in MiB, of all its processes together."""
+    """Resources that a command used. Memory is in MiB, of all its processes together."""
     seconds: float
     processor: float
     peak: float
-    heap: float  # of the peak, what is no file's: with a lake on disk the kernel may drop the rest
-    status: int  # below zero: the signal that ended it
-    told: str
+    heap: float  # the part of the peak that is not file pages: the kernel may drop file pages of a lake on disk
+    status: int  # negative: the signal that ended it
+    output: str
     errors: str
 
     def __str__(self):
@@ -29,7 +29,7 @@ class Run:
 
 
 def run(line, limit_bytes=None, environment=None, seconds=None):
-    """Runs a command; ends it after `seconds`. With `limit_bytes` the kernel ends it where it needs more (root, Linux, cgroups)."""
+    """Runs a command; ends it after `seconds`. With `limit_bytes` the kernel ends it if it needs more (root, Linux, cgroups)."""
     limit = Limit(limit_bytes) if limit_bytes else None
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
@@ -38,21 +38,21 @@ def run(line, limit_bytes=None, environment=None, seconds=None):
     watch = Watch(child.pid)
     watch.start()
     try:
-        told, errors = child.communicate(timeout=seconds)
+        output, errors = child.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         watch.end_all()
-        told, errors = child.communicate()
+        output, errors = child.communicate()
     taken = time.monotonic() - started
     watch.stop()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     waited_for = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     if limit:
         limit.remove()
-    return Run(taken, max(watch.processor(), waited_for), watch.peak / 2**20, watch.heap / 2**20, child.returncode, told, errors)
+    return Run(taken, max(watch.processor(), waited_for), watch.peak / 2**20, watch.heap / 2**20, child.returncode, output, errors)
 
 
 class Watch(threading.Thread):
-    """Looks at a process and its descendants ten times a second."""
+    """Samples a process and its descendants ten times a second."""
 
     def __init__(self, root):
         super().__init__(daemon=True)
@@ -105,7 +105,7 @@ def descendants(root):
 
 
 class Limit:
-    """A group of processes that may not hold more than so many bytes, of either version of cgroups."""
+    """A group of processes with a memory limit, by either version of cgroups."""
 
     def __init__(self, limit_bytes):
         is_first_version = os.path.exists("/sys/fs/cgroup/memory")

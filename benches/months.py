@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""A month of telemetry: Hindcast beside DuckDB, Spark and the decode floor; what it costs by days and rows; rollups; memory.
+"""A month of telemetry: Hindcast against DuckDB, Spark and the decode floor; cost by days and rows; rollups; memory.
 
     benches/months.py BINARY [--days 30] [--rows-per-day 3600000] [--lake DIR] [--work DIR] [--threads 2] [--rounds 2] [--part PART]..
                       [--spark-oracle SCRIPT --seeds DIR [--spark-days 30] [--spark-only exfil|paloalto] [--spark-minutes 20]]
 
-peers    exfiltration and firewall: without a cache, while writing one, the same again, moved by a day; DuckDB's queries and floor
+peers    exfiltration and firewall: without a cache, writing a cache, the same again, moved by a day; DuckDB's queries and floor
 spark    the notebooks' own code in Spark, by a script that runs it (SCRIPT SEEDS LAKE OUT --start --end --threads), on the last days
-curve    without a cache, by days at the same rows a day, and by rows a day over three days
-rollups  bytes of state by rollup beside those of the tables it reads; a scan of state alone beside the first, over 30 and 90 days
-memory   all suites over the whole lake with less and less memory, also with a hard limit (root, Linux, cgroups); same bytes or not
+curve    without a cache, by days at the same rows per day, and by rows per day over three days
+rollups  bytes of state by rollup against those of the tables it reads; a scan of state alone against the first, over 30 and 90 days
+memory   all suites over the whole lake with decreasing memory, also with a hard limit (root, Linux, cgroups); compares the bytes
 
-The lake is made by `demo` where there is none, and kept where --lake names it. Each run is a process of its own. Peers need duckdb and
+`demo` makes the lake if it does not exist; a lake that --lake names stays. Each run is a separate process. Peers need duckdb and
 pyarrow. Peak memory is of all processes of a run together. Runs alternate; medians are printed.
 """
 
@@ -40,7 +40,7 @@ def day(number):
 
 
 def window(first, end):
-    """The days from one number to before another."""
+    """The days from one number up to, but not including, another."""
     return ["--from", day(first), "--to", day(end)]
 
 
@@ -64,7 +64,7 @@ class Bench:
         self.lake = self.made(Path(arguments.lake or self.work / "lake"), self.days, arguments.rows_per_day)
 
     def made(self, lake, days, rows_per_day):
-        """A lake of so many days, made where there is none."""
+        """A lake of this many days, made if it does not exist."""
         if not lake.exists():
             made = run([self.arguments.binary, "demo", str(lake), "--days", str(days), "--rows-per-day", str(rows_per_day),
                         "--start", day(0)])
@@ -102,7 +102,7 @@ def peers(bench):
         shutil.rmtree(state, ignore_errors=True)
         return bench.scan(*TWO_SUITES, "--state", str(state), *extra)
 
-    bench.scan(*TWO_SUITES, *window(0, 1), "--no-cache")  # the binary and a first day into the page cache
+    bench.scan(*TWO_SUITES, *window(0, 1), "--no-cache")  # loads the binary and a first day into the page cache
     taken = bench.in_turn({
         "hindcast, no cache": lambda: bench.scan(*TWO_SUITES, "--no-cache"),
         "hindcast, writing a cache": lambda: fresh(whole),
@@ -177,7 +177,7 @@ def rollups(bench):
 
 
 def sizes(state, lake):
-    """Bytes of each rollup beside those of its table."""
+    """Bytes of each rollup against those of its table."""
     stored = collections.defaultdict(lambda: [0, 0, 0])
     for path in state.rglob("*.json"):
         manifest = json.loads(path.read_text())
@@ -208,7 +208,7 @@ def memory(bench):
 
 
 def difference(one, other):
-    """Which files of two result folders are not the same."""
+    """The files that differ between two result folders."""
     names = {path.relative_to(folder) for folder in (one, other) for path in folder.rglob("*") if path.is_file()}
     differ = [str(name) for name in sorted(names)
               if not ((one / name).exists() and (other / name).exists() and filecmp.cmp(one / name, other / name, shallow=False))]
@@ -223,21 +223,21 @@ def main():
     parser.add_argument("binary")
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--rows-per-day", type=int, default=3_600_000)
-    parser.add_argument("--lake", help="made where there is none, and kept")
-    parser.add_argument("--work", help="a folder for results, state and lakes; a temporary one where not given")
+    parser.add_argument("--lake", help="made if it does not exist, and not deleted")
+    parser.add_argument("--work", help="a folder for results, state and lakes; default: a temporary one")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2, help="of peers")
-    parser.add_argument("--part", action="append", choices=PARTS, help="only this; may be repeated")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part; repeatable")
     parser.add_argument("--spark-oracle", help="a script that runs the notebooks' cells in Spark")
     parser.add_argument("--seeds", help="the notebooks")
-    parser.add_argument("--spark-days", type=int, help="the last so many days only")
+    parser.add_argument("--spark-days", type=int, help="only this many last days")
     parser.add_argument("--spark-only", choices=["exfil", "paloalto"])
-    parser.add_argument("--spark-minutes", type=float, default=20, help="after which a notebook is given up")
+    parser.add_argument("--spark-minutes", type=float, default=20, help="time limit of a notebook")
     parser.add_argument("--curve-rows", type=int, nargs="*", default=[200_000, 600_000, 1_800_000, 5_400_000])
-    parser.add_argument("--long-lake", help="the lake of 90 days, kept")
+    parser.add_argument("--long-lake", help="the lake of 90 days; not deleted")
     parser.add_argument("--long-rows-per-day", type=int, default=400_000)
     parser.add_argument("--memory", nargs="*", default=["2GiB", "1GiB", "512MiB", "256MiB", "128MiB"])
-    parser.add_argument("--hard-limit", type=int, help="MiB of a hard limit with which each is run too")
+    parser.add_argument("--hard-limit", type=int, help="also run each with a hard limit of this many MiB")
     arguments = parser.parse_args()
     arguments.binary = os.path.abspath(arguments.binary)
     with tempfile.TemporaryDirectory(prefix="hindcast-bench-") as own:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""How long pages take over a result folder with many findings, made up here: benches/pages.py HINDCAST [FINDINGS]
+"""Response times of pages over a result folder with many findings, which it generates: benches/pages.py HINDCAST [FINDINGS]
 
-Needs pyarrow. Prints the time of the search itself (the Server-Timing header) and of the whole answer.
+Needs pyarrow. Prints the time of the search itself (the Server-Timing header) and of the whole response.
 """
 import json
 import re
@@ -74,8 +74,8 @@ def timed(url):
     started = time.perf_counter()
     with urllib.request.urlopen(url) as answer:
         answer.read()
-        told = re.search(r"dur=([\d.]+)", answer.headers.get("server-timing", ""))
-    return (time.perf_counter() - started) * 1e3, float(told[1]) if told else 0.0
+        duration = re.search(r"dur=([\d.]+)", answer.headers.get("server-timing", ""))
+    return (time.perf_counter() - started) * 1e3, float(duration[1]) if duration else 0.0
 
 
 def main():

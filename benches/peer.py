@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Both suites by Hindcast against the same thirteen analyses in DuckDB, in turn, on one lake, without a cache.
+"""Hindcast runs both suites against the same thirteen analyses in DuckDB, in turn, on one lake, without a cache.
 
 usage: peer.py HINDCAST [--rounds 5] [--threads 2] [--lake DIR]
 
 Each round runs, one after the other: hindcast with the default preset, hindcast with the notebook preset, the thirteen
 queries, and a query that only decodes the columns once (the floor). Times are wall clock: of the whole process for
-Hindcast, results written; of the queries alone for DuckDB. Printed are medians and ratios round by round.
+Hindcast, with results written; of the queries alone for DuckDB. Prints medians, and ratios round by round.
 """
 import argparse
 import statistics

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What a scan asks of an object store: requests and bytes by method, of the lake and of the state, cold and with all state there.
+"""Requests and bytes that a scan causes at an object store: by method, for lake and state, without state and with all state.
 
     benches/requests.py BINARY LAKE [--threads 2] [--latency-ms 0] [further arguments of scan]
 
-The store is a stand-in for S3 in this process, on loopback, which knows what Hindcast asks for: GET with ranges, HEAD, PUT, conditional PUT,
-DELETE and LIST. It serves LAKE's files, keeps the state in a temporary folder, and begins each answer after the latency.
+The store is a stand-in for S3 in this process, on loopback, with the requests that Hindcast uses: GET with ranges, HEAD, PUT, conditional PUT,
+DELETE and LIST. It serves the files of LAKE, stores the state in a temporary folder, and begins each answer after the latency.
 """
 
 import argparse
@@ -139,7 +139,7 @@ class Store(http.server.BaseHTTPRequestHandler):
 
 
 def scan(arguments, server, out):
-    """A scan; gives its seconds, and what it asked for."""
+    """Runs a scan; returns its seconds and requests."""
     server.counts.clear()
     server.bytes.clear()
     endpoint = f"http://127.0.0.1:{server.server_address[1]}"
