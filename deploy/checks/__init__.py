@@ -1,1 +1,1 @@
-"""What deploy/validate runs. A check is a function of the root of the repository that yields what is wrong."""
+"""The checks of deploy/validate. A check is a function that takes the root of the repository and yields problems."""

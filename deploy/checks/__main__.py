@@ -13,7 +13,7 @@ def problems(root, say=lambda line: None):
     for check in CHECKS:
         try:
             found += check(root, say)
-        except Exception as error:  # A file that can't be read is one more thing that is wrong.
+        except Exception as error:  # A file that can't be read is also a problem.
             found.append(f"{check.__module__}: {type(error).__name__}: {error}")
     return found
 

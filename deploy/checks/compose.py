@@ -1,4 +1,4 @@
-"""Compose and Dockerfile: schema, lint, what refers to what, and how tightly services are held."""
+"""Compose and Dockerfile: schema, lint, references, and restrictions of services."""
 import hashlib
 import json
 import re
@@ -48,7 +48,7 @@ def wrong_hold(root, services):
 
 
 def hindcast_arguments(service):
-    """What `hindcast` is called with, also from a line of shell."""
+    """The arguments of `hindcast`, also in a line of shell."""
     command = service["command"]
     if "entrypoint" not in service:
         return command
@@ -57,7 +57,7 @@ def hindcast_arguments(service):
 
 
 def wrong_ports(services):
-    """Addresses a health check asks must be those the process listens on."""
+    """Health checks must use addresses that the process listens on."""
     worker = [argument.partition("=")[2] for argument in services["worker"]["command"] if argument.startswith("--http=")]
     port = worker[0].rpartition(":")[2] if worker else None
     if f":{port}/" not in services["worker"]["healthcheck"]["test"][-1]:

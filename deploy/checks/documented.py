@@ -1,4 +1,4 @@
-"""docs/operations.md as the list of metrics, flags and configuration keys, and the links of both pages."""
+"""Reads metrics, flags and configuration keys from docs/operations.md, and checks the links of both pages."""
 import re
 import tomllib
 
@@ -7,7 +7,7 @@ NODE_ARGUMENTS = {"coordinator", "worker", "scan", "demo", "certificates", "jobs
 
 
 def tables(root, first_column):
-    """The rows of all tables of the page whose first column is so headed."""
+    """The rows of all tables of the page whose first column has this heading."""
     rows, inside = [], False
     for line in (root / PAGE).read_text().splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
@@ -23,7 +23,7 @@ def tables(root, first_column):
 
 
 def metrics(root):
-    """Name to labels, with the series of histograms."""
+    """Labels by name, with the series of histograms."""
     found = {}
     for names, kind, _, labels, _ in tables(root, "metric"):
         for name in re.findall(r"`(\w+)`", names):
@@ -43,7 +43,7 @@ def keys(root):
 
 
 def wrong_arguments(root, where, arguments):
-    """Arguments of `hindcast` against the flags that the page lists."""
+    """Compares arguments of `hindcast` with the flags that the page lists."""
     if arguments and arguments[0] not in NODE_ARGUMENTS:
         yield f"{where}: hindcast has no command {arguments[0]!r}"
     if arguments and arguments[0] in ("coordinator", "worker"):
@@ -53,7 +53,7 @@ def wrong_arguments(root, where, arguments):
 
 
 def wrong_configuration(root, where, text):
-    """A coordinator's configuration against the keys that the page lists."""
+    """Compares a coordinator's configuration with the keys that the page lists."""
     known = keys(root)
     configuration = tomllib.loads(text)
     for key, value in configuration.items():

@@ -1,4 +1,4 @@
-"""Kubernetes: every overlay alone and with all components, rendered by kubectl, against the schemas and by itself."""
+"""Kubernetes: every overlay alone and with all components, rendered by kubectl, checked against the schemas and for consistency."""
 import json
 import os
 import shutil
@@ -14,9 +14,9 @@ from referencing import Registry, Resource
 
 from . import network, objects
 
-# The oldest release the files are meant for, and the newest the schemas know.
+# The oldest supported release, and the newest that the schemas know.
 VERSIONS = ["1.31.0", "1.37.0"]
-# Resources of others, whose schemas the package does not hold. Their references are checked all the same.
+# Third-party resources without schemas in the package. Their references are checked all the same.
 FOREIGN = {"cert-manager.io", "keda.sh", "monitoring.coreos.com"}
 
 
@@ -91,7 +91,7 @@ def check(root, say):
                 if thing["apiVersion"].split("/")[0] in FOREIGN:
                     skipped.add(thing["kind"])
             found += malformed
-            if malformed:  # What follows reads fields by name.
+            if malformed:  # The following checks read fields by name.
                 continue
             found += [f"{place.name}: {problem}" for problem in objects.check(root, things)]
             found += [f"{place.name}: {problem}" for problem in network.check(things)]

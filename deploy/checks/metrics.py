@@ -9,7 +9,7 @@ import yaml
 
 from . import documented
 
-# Labels that scraping adds, whatever the metric.
+# Labels that scraping adds to every metric.
 SCRAPED = {"instance", "job", "namespace", "pod", "container"}
 
 

@@ -1,7 +1,7 @@
-"""Network policies, followed from pod to pod: what must get through does, and nothing else does."""
+"""Network policies, followed from pod to pod: required connections are allowed, and no others."""
 from .objects import ports, selects, workloads
 
-# Who may reach which port of whom. The store is there in the overlay local only.
+# Allowed connections: source, target, port. Only the overlay local has the store.
 WANTED = {
     ("hindcast-worker", "hindcast-coordinator", 7480),
     ("hindcast-coordinator", "hindcast-worker", 7482),
@@ -9,9 +9,9 @@ WANTED = {
     ("hindcast-coordinator", "hindcast-store", 7070),
     ("hindcast-worker", "hindcast-store", 7070),
 }
-# What must get out to where there is no pod of ours.
+# Required connections to targets outside of these pods.
 OUTSIDE = {("UDP", 53), ("TCP", 53), ("TCP", 443)}
-# Who asks names only.
+# Pods that only need DNS.
 INSIDE = {"hindcast-daily-scan"}
 
 
@@ -31,7 +31,7 @@ def is_open(things, of, other, port, direction):
     on = policies_on(things, of, direction)
     for rule in (rule for spec in on for rule in spec.get(rules_of, [])):
         peers = rule.get(peers_of)
-        # A peer with a namespace selector is elsewhere, but for {}, which is everywhere.
+        # A peer with a namespace selector is in another namespace, except {}, which means everywhere.
         here = [peer for peer in peers or [] if peer.get("namespaceSelector", {}) == {} and "podSelector" in peer]
         is_peer = peers is None or any(selects(peer["podSelector"].get("matchLabels", {}), other) for peer in here)
         if is_peer and port in [one["port"] for one in rule.get("ports", [])]:

@@ -1,11 +1,11 @@
-"""What rendered objects say of each other: names, ports, volumes, times, arguments, and how tightly pods are held."""
+"""References between rendered objects: names, ports, volumes, times, arguments; and restrictions of pods."""
 import re
 import tomllib
 from urllib.parse import urlparse
 
 from . import documented
 
-# Secrets that are made outside: by the component cert-manager, or by hand as deploy/README.md says.
+# Secrets that are created elsewhere: by the component cert-manager, or by hand as deploy/README.md says.
 OF_NODES = {"hindcast-coordinator-tls", "hindcast-worker-tls"}
 MADE_OUTSIDE = {*OF_NODES, "hindcast-client-tls", "hindcast-scan-token"}
 
@@ -16,7 +16,7 @@ def named(things, kind):
 
 def workloads(things):
     found = [thing for thing in things if thing["kind"] in ("Deployment", "StatefulSet", "DaemonSet", "Job")]
-    # A CronJob as the job it makes.
+    # A CronJob counts as the job that it creates.
     jobs = [thing for thing in things if thing["kind"] == "CronJob"]
     return found + [{**thing, "spec": thing["spec"]["jobTemplate"]["spec"]} for thing in jobs]
 
@@ -46,7 +46,7 @@ def wrong_selectors(things):
                 if port["targetPort"] not in (*ports(workload), *ports(workload).values()):
                     yield f"Service {name}: {workload['metadata']['name']} has no port {port['targetPort']}"
     for workload in workloads(things):
-        # A job is given its selector by the cluster.
+        # The cluster sets the selector of a job.
         if "selector" in workload["spec"] and not selects(workload["spec"]["selector"]["matchLabels"], workload):
             yield f"{workload['metadata']['name']} does not select its own pods"
         for spread in workload["spec"]["template"]["spec"].get("topologySpreadConstraints", []):
@@ -165,7 +165,7 @@ def wrong_arguments(root, things):
 
 
 def wrong_scan(where, container, workload):
-    """A scan's files lie in what is mounted."""
+    """The files of a scan must be in a mounted volume."""
     mounted = [mount["mountPath"] for mount in container["volumeMounts"]]
     for name in ("--tls", "--token-file", "--out"):
         if not any(flag(container, name).startswith(path) for path in mounted):

@@ -1,10 +1,10 @@
-"""Errors planted one at a time in a copy of the files: each must be seen, and by the check that is there for it."""
+"""Plants errors one at a time in a copy of the files. The check that is responsible must detect each."""
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-# File, what stands in it, what is put there instead, and what must be said of it.
+# File, existing text, replacement, and a part of the expected message.
 PLANTED = [
     ("deploy/kubernetes/base/worker.yaml", "terminationGracePeriodSeconds: 330", "terminationGracePeriod: 330", "terminationGracePeriod"),
     ("deploy/kubernetes/base/worker.yaml", "terminationGracePeriodSeconds: 330", "terminationGracePeriodSeconds: 300", "killed before"),

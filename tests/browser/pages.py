@@ -3,9 +3,9 @@
 
 usage: pages.py HINDCAST [--screenshots DIR]
 
-Fails where a page asks anything of another host, where the browser reports an error or a breach of the policy, or where
-markup in a log runs. With --screenshots each page is kept at two widths, light and dark. Needs playwright and a Chromium
-(CHROMIUM, or one of the usual names on the path, or playwright's own); tests/browser/run sees to both.
+Fails if a page sends a request to another host, if the browser reports an error or a violation of the policy, or if
+markup in a log runs. --screenshots saves each page at two widths, light and dark. Needs playwright and a Chromium
+(CHROMIUM, one of the usual names on the path, or playwright's own); tests/browser/run installs both.
 """
 import argparse
 import hashlib
@@ -26,7 +26,7 @@ from playwright.sync_api import expect, sync_playwright
 TOKEN = "browser-test-token"
 DEMO = "--days 2 --rows-per-day 8000 --seed 4".split()
 SCREENS = [(width, scheme) for width in (1280, 600) for scheme in ("light", "dark")]
-# A browser asks its maker's hosts for this and that when it starts: nothing of it is wanted.
+# A browser sends requests to its maker's hosts when it starts: turn them off.
 FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
 
@@ -78,7 +78,7 @@ def answers(url):
 
 
 def start_cluster(hindcast, folder, processes):
-    """A coordinator with pages and a worker; gives the pages' URL and the worker."""
+    """Starts a coordinator with pages and a worker; returns the URL of the pages and the worker."""
     port, http, web = free_port(), free_port(), free_port()
     config = folder / "coordinator.toml"
     config.write_text(
@@ -98,16 +98,16 @@ def start_view(hindcast, processes, *arguments):
     _, log = processes.start(hindcast, "view", *arguments, "--no-open")
     found = []
 
-    def is_told():
+    def is_printed():
         log.seek(0)
         found[:] = re.findall(r"http://127\.0\.0\.1:\d+", log.read())
         return bool(found)
-    processes.until("view tells its address", is_told)
+    processes.until("view prints its address", is_printed)
     return found[0]
 
 
 class Watched:
-    """A page of which every request, error and dialogue is looked at."""
+    """A page that records every request, error and dialogue."""
 
     def __init__(self, browser, screenshots):
         self.context = browser.new_context(viewport={"width": 1280, "height": 900})
@@ -160,7 +160,7 @@ def the_cluster(watched, url, worker):
     page.goto(f"{url}/submit")
     watched.shoot("submit")
     first = submit(page, url, ["firewall"])
-    # Watched to its end without a key being pressed: the page becomes that of the results.
+    # Without any input, the page of the job becomes the page of its results when the job ends.
     expect(page.get_by_role("heading", name="Overview")).to_be_visible(timeout=60_000)
     second = submit(page, url, ["exfiltration", "firewall", "office365"])
     expect(page.get_by_role("heading", name="Overview")).to_be_visible(timeout=60_000)

@@ -1,7 +1,7 @@
-"""Opens every export of a scan by somebody else's reader: openpyxl, pyarrow, the OCSF schema, stix2 and the OASIS validator, mitreattack-python.
+"""Opens every export of a scan with a third-party reader: openpyxl, pyarrow, the OCSF schema, stix2 and the OASIS validator, mitreattack-python.
 
-usage: check.py HINDCAST [OUT]     OUT: a result folder with all formats; without it a demo lake is made and scanned
-Needs what requirements.txt beside it lists. Timesketch and ASIM have no reader on PyPI: their documented fields are checked.
+usage: check.py HINDCAST [OUT]     OUT: a result folder with all formats; without it the script makes a demo lake and scans it
+Needs the packages of requirements.txt. PyPI has no reader for Timesketch and ASIM: the script checks their documented fields.
 """
 import csv
 import json
@@ -66,7 +66,7 @@ def same(what, one, other):
 
 
 def tables(out):
-    """Each table alike in Parquet, CSV and both kinds of JSON, by pyarrow."""
+    """Each table is the same in Parquet, CSV and both kinds of JSON, read by pyarrow."""
     rows = 0
     for path in sorted((out / "tables").glob("*.parquet")):
         table = pyarrow.parquet.read_table(path)
@@ -168,9 +168,9 @@ def stix(out):
     result = stix2validator.validate_string(text, stix2validator.ValidationOptions(version="2.1", strict_types=True, strict_properties=True))
     if not result.is_valid:
         raise AssertionError("; ".join(map(str, result.errors[:5])))
-    told = Counter(re.sub(r"[\w-]+--[0-9a-f-]{36}", "ID", str(warning).split(": ", 1)[-1])[:120] for warning in result.warnings)
+    warned = Counter(re.sub(r"[\w-]+--[0-9a-f-]{36}", "ID", str(warning).split(": ", 1)[-1])[:120] for warning in result.warnings)
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(by_kind.items()))
-    warnings = "".join(f"\n       warns {count} times: {warning}" for warning, count in sorted(told.items()))
+    warnings = "".join(f"\n       warns {count} times: {warning}" for warning, count in sorted(warned.items()))
     return f"bundle parsed by stix2 and valid by the OASIS validator: {counts}{warnings}"
 
 
@@ -191,7 +191,7 @@ def main():
         for check in (tables, workbook, ocsf, navigator, timesketch, asim, stix):
             try:
                 print(f"good   {check.__name__}: {check(out)}")
-            except Exception as error:  # What can't be read is what this looks for.
+            except Exception as error:  # This script looks for files that can't be read.
                 wrong += 1
                 print(f"WRONG  {check.__name__}: {type(error).__name__}: {str(error)[:600]}")
     sys.exit(1 if wrong else 0)

@@ -1,7 +1,7 @@
-"""Reads a coordinator's results with readers that are not ours: ADBC's Flight SQL driver, pyarrow and pandas.
+"""Reads a coordinator's results with third-party readers: ADBC's Flight SQL driver, pyarrow and pandas.
 
 Starts a coordinator and a worker with certificates and tokens, on a demo lake, and scans it. Each answer is compared
-with the files that `hindcast scan` writes of the same lake. With --notebook the notebook is run against it, in place.
+with the files that `hindcast scan` writes for the same lake. --notebook runs the notebook against it, in place.
 """
 
 import argparse
@@ -91,7 +91,7 @@ class Cluster:
             process.wait(timeout=30)
 
     def scan(self):
-        """Scans on the cluster; the folder of the results."""
+        """Scans on the cluster; returns the folder of the results."""
         self.run("scan", "--lake", self.folder / "lake", "--out", self.folder / "out", "--coordinator",
                  f"127.0.0.1:{self.port}", "--tls", self.folder / "certificates/client", token=TOKENS["submit"])
         return self.folder / "out"
@@ -109,7 +109,7 @@ class Cluster:
 
 
 def refused(connection, sql):
-    """What a query that must not be answered is told."""
+    """The error of a query that must be refused."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(sql)
@@ -120,7 +120,7 @@ def refused(connection, sql):
 
 
 def check_results(connection, out):
-    """Every result table and the findings, as the files have them."""
+    """Every result table and the findings equal the files."""
     files = sorted((out / "tables").glob("*.parquet")) + [out / "findings.parquet"]
     rows = 0
     with connection.cursor() as cursor:
@@ -134,7 +134,7 @@ def check_results(connection, out):
 
 
 def check_rollups(connection, out):
-    """Top talkers looked up in the rollups they come from, and sums by SQL and by pandas."""
+    """Compares top talkers with the rollups they come from, and sums by SQL with sums by pandas."""
     with connection.cursor() as cursor:
         both = "SELECT source_ip, destination_ip, sessions FROM rollup_{}_pairs"
         cursor.execute(f"{both.format('external')} UNION ALL {both.format('internal')}")
@@ -184,13 +184,13 @@ def check_refusals(cluster, connection):
         print(f"refused: {sql}: {refused(connection, sql).splitlines()[0][:100]}")
     for token in ["", "guess"]:
         with cluster.connect(token) as stranger:
-            told = refused(stranger, "SELECT * FROM findings")
-        assert "token" in told, told
-        print(f"refused: the token {token!r}: {told.splitlines()[0][:100]}")
+            error = refused(stranger, "SELECT * FROM findings")
+        assert "token" in error, error
+        print(f"refused: the token {token!r}: {error.splitlines()[0][:100]}")
 
 
 def check_flight(cluster, connection, out):
-    """Plain Arrow Flight, by job and table, beside Flight SQL on the same port."""
+    """Plain Arrow Flight, by job and table, on the same port as Flight SQL."""
     objects = connection.adbc_get_objects(depth="db_schemas").read_all().to_pylist()
     names = [schema["db_schema_name"] for schema in objects[0]["catalog_db_schemas"]]
     job = next(name for name in names if name != "latest")

@@ -3,7 +3,7 @@
 
 usage: ipv4_lake.py LAKE OUT
 
-Left out are rows of CommonSecurityLog whose destination is null or not IPv4: the notebook takes those for external.
+It leaves out rows of CommonSecurityLog whose destination is null or not IPv4: the notebook counts those as external.
 """
 import shutil
 import sys

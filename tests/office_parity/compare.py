@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Every table of the Office 365 suite against the same in pandas, on generated rows, on the demo lake and on real exports.
+"""Compares every table of the Office 365 suite with the same in pandas, on generated rows, on the demo lake and on real exports.
 
 usage: compare.py HINDCAST [--samples DIR] [--lake LAKE --geoip FILE.mmdb]
 
-Without --lake: rows made up here, then a demo lake; and with --samples the two OfficeActivity exports of Microsoft's
-training lab. Each is compared with the default user types and with all, with a location database and without. Needs
+Without --lake: generated rows, then a demo lake; with --samples also the two OfficeActivity exports of Microsoft's
+training lab. Each comparison runs with the default user types and with all, with and without a location database. Needs
 pandas, pyarrow, maxminddb and mmdb-writer.
 """
 import argparse
@@ -33,7 +33,7 @@ PLACES = [
 
 
 def address_of(text):
-    """An address without port, brackets and zone; other text as it is; None where there is none."""
+    """An address without port, brackets and zone; other text unchanged; None if there is none."""
     text = (text or "").strip()
     if text in ("", "<null>"):
         return None
@@ -137,7 +137,7 @@ def tables_of(rows, has_database):
 
 
 def plain(frame):
-    """Rows as tuples that compare: every missing value is None, times are text."""
+    """Rows as comparable tuples: every missing value is None, times are text."""
     def cell(value):
         if isinstance(value, pd.Timestamp):
             return value.isoformat()
@@ -185,7 +185,7 @@ def write_lake(folder, raw):
 
 
 def write_database(path, raw):
-    """A place for two of three networks that occur, the same for the same network."""
+    """A location for two of three networks that occur, always the same for a network."""
     writer = mmdb_writer.MMDBWriter(6, "Parity-City", languages=["en"], ipv4_compatible=True)
     networks = set()
     for text in set(raw["ClientIP"].dropna()) | set(raw["Client_IPAddress"].dropna()):
