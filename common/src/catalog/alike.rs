@@ -1,4 +1,4 @@
-//! Whether a column is read as the same values from two types that files store it as.
+//! Compares whether a column reads as the same values from two types in which files store it.
 
 use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use arrow::compute::cast_with_options;
@@ -9,7 +9,7 @@ use super::normalise::{Reading, convert, lossless_options, reading_of};
 use super::scan::canonical_type;
 use super::tables::ColumnKind;
 
-/// Whether Hindcast reads the same values of a column of `kind` from both arrays, and can't read as many.
+/// Whether Hindcast reads the same values of a column of `kind` from both arrays, with the same number of unreadable ones.
 pub fn reads_alike(kind: ColumnKind, left: &ArrayRef, right: &ArrayRef) -> bool {
     match (reading(kind, left), reading(kind, right)) {
         (Ok(Some((left, left_unreadable))), Ok(Some((right, right_unreadable)))) => {
@@ -20,12 +20,12 @@ pub fn reads_alike(kind: ColumnKind, left: &ArrayRef, right: &ArrayRef) -> bool 
     }
 }
 
-/// Whether a file that lacks a column of `kind` reads as one that stores nulls of `data_type`.
+/// Whether a file without a column of `kind` reads like one that stores nulls of `data_type` in it.
 pub fn reads_as_absent(kind: ColumnKind, data_type: &DataType) -> bool {
     matches!(reading(kind, &new_null_array(data_type, 1)), Ok(Some((_, 0))))
 }
 
-/// The values as they are read, and how many can't be; nothing where the type itself can't.
+/// The values as they are read, and the number of unreadable ones; `None` if the type itself can't be read.
 fn reading(kind: ColumnKind, stored: &ArrayRef) -> Result<Option<(ArrayRef, u64)>> {
     let (read, unreadable) = match reading_of(kind, stored.data_type()) {
         Reading::AsIs => (stored.clone(), 0),
@@ -33,7 +33,7 @@ fn reading(kind: ColumnKind, stored: &ArrayRef) -> Result<Option<(ArrayRef, u64)
         Reading::Convert => convert(stored, kind)?,
         Reading::Impossible => return Ok(None),
     };
-    // Dictionaries are compared by what they hold.
+    // Dictionaries are compared by their values.
     let plain = match read.as_any_dictionary_opt() {
         Some(dictionary) => cast_with_options(&read, dictionary.values().data_type(), &lossless_options())?,
         None => read,
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_of_a_file_that_lacks_a_column() {
+    fn a_missing_column_may_read_like_stored_nulls() {
         let unset: ArrayRef = Arc::new(NullArray::new(3));
         let switched: ArrayRef = Arc::new(BooleanArray::from(vec![None; 3]));
         assert!(!reads_alike(ColumnKind::Integer, &unset, &switched));

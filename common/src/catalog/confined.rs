@@ -1,4 +1,4 @@
-//! A local store out of which no link leads: whoever may write to a lake must not thereby say what else a coordinator reads.
+//! A local store whose links can't lead outside: someone who may write to a lake must not decide what else a coordinator reads.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,19 +20,19 @@ use object_store::{
 
 use crate::refused::Refused;
 
-/// Entries of a listing that are looked at together.
+/// Entries of a listing that are checked together.
 const CHECKED_TOGETHER: usize = 1_000;
 
-/// This machine's disk, below certain folders.
+/// The local disk, below certain folders only.
 #[derive(Debug, Clone)]
 pub(super) struct Confined {
     disk: Arc<LocalFileSystem>,
-    /// Without links.
+    /// The folders, with links resolved.
     roots: Arc<[PathBuf]>,
 }
 
 impl Confined {
-    /// What lies below `roots`, themselves without links.
+    /// A store of all that lies below `roots`, which are paths without links.
     pub(super) fn new(roots: Arc<[PathBuf]>) -> Self {
         Self { disk: Arc::new(LocalFileSystem::new()), roots }
     }
@@ -42,7 +42,7 @@ impl Confined {
         blocking(move || this.check_now(&path, &mut HashMap::new())).await?
     }
 
-    /// Fails where `path` is not below the roots, or neither file nor folder. `folders` are those whose place is known.
+    /// Fails if `path` is not below the roots, or is neither a file nor a folder. `folders` caches resolved folders.
     fn check_now(&self, path: &Path, folders: &mut HashMap<PathBuf, PathBuf>) -> Result<()> {
         let link = self.disk.path_to_filesystem(path)?;
         let refused = |why: Refused| Error::PermissionDenied { path: path.to_string(), source: why.into() };
@@ -62,7 +62,7 @@ impl Confined {
         if !self.roots.iter().any(|root| target.starts_with(root)) {
             return Err(refused(Refused::LeadsOut { link, target }));
         }
-        // One that is not there is told by whoever reads it.
+        // If it does not exist, its reader reports that.
         let kind = if is_link { fs::metadata(&link) } else { found };
         match kind {
             Ok(kind) if !kind.is_file() && !kind.is_dir() => Err(refused(Refused::NotRegularFile(link))),
@@ -81,7 +81,7 @@ impl Confined {
     }
 }
 
-/// `path` without links and `..`, as far as it exists.
+/// `path` with links and `..` resolved, as far as it exists.
 pub(super) fn real_path(path: &FilePath) -> PathBuf {
     let mut missing = Vec::new();
     let mut rest = path;
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn links_within_are_followed_and_links_out_are_not() {
+    async fn links_that_stay_inside_are_followed_and_others_refused() {
         let place = Place::new();
         place.link("date=2026-01-01", "lake/T/date=2026-01-02");
         assert_eq!(place.listed("lake/T").await.unwrap().len(), 2);
@@ -247,18 +247,18 @@ mod tests {
         place.link("../../../secret/T/b.parquet", "lake/T/date=2026-01-01/b.parquet");
         is_refused(place.listed("lake/T").await);
         is_refused(place.store.get(&place.path("secret/c.toml")).await);
-        // What is not there is not there, and nothing worse.
+        // A missing file is only missing, not refused.
         let missing = place.store.get(&place.path("lake/none.toml")).await.unwrap_err();
         assert!(matches!(missing, Error::NotFound { .. }), "{missing}");
     }
 
     #[tokio::test]
-    async fn a_pipe_is_no_file() {
+    async fn a_pipe_is_refused() {
         let place = Place::new();
         let pipe = place.folder.path().join("lake/T/date=2026-01-01/p.parquet");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         is_refused(place.store.get(&place.path("lake/T/date=2026-01-01/p.parquet")).await);
-        // A listing leaves it out by itself.
+        // A listing skips it anyway.
         assert_eq!(place.listed("lake/T").await.unwrap().len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Where in a file a fault lies: reads it row group by row group and column by column until something fails.
+//! Locates the fault of a file: reads it row group by row group and column by column until a part fails.
 
 use futures::TryStreamExt;
 use parquet::arrow::ProjectionMask;
@@ -9,7 +9,7 @@ use super::store_reader::{decoder_panic_reason, open_parquet};
 use crate::catch_panic::catch_panic;
 use crate::error::{Error, InputFault};
 
-/// Row group and column of the first part of `file` that can't be decoded, if any of `columns` can't.
+/// The row group and column of the first part of `file` that can't be decoded; `None` if all of `columns` can.
 pub async fn locate_fault(table: &LakeTable, file: &LakeFile, columns: &[&str]) -> Option<InputFault> {
     let row_groups = match open_parquet(&table.location, file).await {
         Ok(builder) => builder.metadata().num_row_groups(),

@@ -1,4 +1,4 @@
-//! Whole numbers from whatever type a file stores them as.
+//! Reads whole numbers from any type in which a file stores them.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use datafusion::common::Result;
 
 use super::normalise::{lossless_options, parse_each};
 
-/// Whole numbers outside `0..=MAX_INTEGER` are unreadable: no session sends a pebibyte, and sums can't overflow.
+/// Whole numbers outside `0..=MAX_INTEGER` count as unreadable: no session sends a pebibyte, and sums can't overflow.
 const MAX_INTEGER: i64 = 1 << 50;
 
-/// The array as whole numbers, and how many values that were there became null.
+/// The array as whole numbers, and the number of values that became null.
 pub(super) fn to_integer(plain: &ArrayRef) -> Result<(ArrayRef, u64)> {
     let numbers = match plain.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
@@ -32,7 +32,7 @@ pub(super) fn to_integer(plain: &ArrayRef) -> Result<(ArrayRef, u64)> {
         }
         _ => cast_with_options(plain, &DataType::Int64, &lossless_options())?,
     };
-    // A column of the type null has no bitmap of nulls.
+    // A column of type null has no null bitmap.
     let nulls_before = plain.logical_null_count();
     let numbers = numbers.as_primitive::<Int64Type>();
     let in_range = |value: i64| (0..=MAX_INTEGER).contains(&value);
@@ -46,19 +46,19 @@ pub(super) fn to_integer(plain: &ArrayRef) -> Result<(ArrayRef, u64)> {
     Ok((readable, unreadable))
 }
 
-/// Numbers that may have fractions, as whole ones; null where they do.
+/// Floats and decimals as whole numbers; null for values with a fraction.
 fn whole(plain: &ArrayRef) -> Result<ArrayRef> {
     let numbers = cast_with_options(plain, &DataType::Float64, &lossless_options())?;
     let numbers = numbers.as_primitive::<Float64Type>().iter();
     Ok(Arc::new(numbers.map(|number| number.and_then(whole_of)).collect::<Int64Array>()))
 }
 
-/// The number, where it is a whole one that an integer holds.
+/// The number as an integer, if it is a whole number in range.
 fn whole_of(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() <= MAX_INTEGER as f64).then_some(number as i64)
 }
 
-/// The whole number `text` tells, such as `7` or `7.0`, in the range Hindcast reads.
+/// Parses a whole number such as `7` or `7.0`, in the range that Hindcast reads.
 pub fn integer_of_text(text: &str) -> Option<i64> {
     let text = text.trim();
     let number = text.parse::<i64>().ok().or_else(|| whole_of(text.parse().ok()?))?;

@@ -1,4 +1,4 @@
-//! Which tables, dates and files a lake holds. Only listings are read here, and footers for column names.
+//! The tables, dates and files of a lake, from listings, and their column names, from footers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
@@ -21,13 +21,13 @@ use crate::retry::with_retries;
 use crate::time::Window;
 use crate::{Error, Result};
 
-/// Listings under way at once.
+/// Concurrent listings.
 const CONCURRENT_LISTINGS: usize = 16;
-/// Dates at most, spread over the window, whose first and last file tell which columns a table has.
+/// Most dates, spread over the window, whose first and last file are read for the columns of a table.
 const SAMPLED_DATES: usize = 64;
-/// Files at most that are searched for columns which those lack, spread over the window.
+/// Most files, spread over the window, that are searched for columns which those lack.
 const SEARCHED_FILES: usize = 1_000;
-/// Folders at most of those beside a table's dates that are searched for Parquet files.
+/// Most folders next to a table's date folders that are searched for Parquet files.
 const SEARCHED_FOLDERS: usize = 100;
 
 /// A lake with its configuration applied.
@@ -37,72 +37,72 @@ pub struct Lake {
     mappings: BTreeMap<String, TableMapping>,
 }
 
-/// Parquet files that lie in a table's folder and in none of its dates.
+/// Parquet files in a table's folder, but in none of its date folders.
 #[derive(Debug, Clone)]
 pub struct StrayFiles {
     /// The table.
     pub table: &'static str,
-    /// The files, and the folders that hold such.
+    /// The files, and the folders that contain such files.
     pub paths: Vec<String>,
 }
 
-/// One Parquet file, by what identifies its content.
+/// One Parquet file, with what identifies its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LakeFile {
-    /// Path below the store's root; on this machine's disk absolute, as [`Location::name_of`] writes it.
+    /// Path below the store's root; absolute on the local disk, as from [`Location::name_of`].
     pub path: String,
     /// Size in bytes.
     pub bytes: u64,
-    /// The store's entity tag, where it gives one.
+    /// The store's entity tag, if it has one.
     pub etag: Option<String>,
-    /// Byte range of the row groups to read (a group belongs to the range that holds its middle); all where absent.
+    /// Byte range of the row groups to read (a group belongs to the range that contains its start); all if absent.
     pub range: Option<(u64, u64)>,
 }
 
 /// The files of one date of a table.
 #[derive(Debug, Clone)]
 pub struct DateFolder {
-    /// The date the folder is named after.
+    /// The date in the folder's name.
     pub date: NaiveDate,
-    /// Its files by path.
+    /// Its files, sorted by path.
     pub files: Vec<LakeFile>,
 }
 
 /// A table that exists in the lake.
 #[derive(Debug, Clone)]
 pub struct LakeTable {
-    /// What Hindcast knows of it.
+    /// Hindcast's definition of the table.
     pub spec: &'static TableSpec,
     /// Its folder.
     pub location: Location,
-    /// How its columns are called and dated.
+    /// The mapping of its columns and dates.
     pub mapping: TableMapping,
-    /// Dates of all its folders, in or out of any window.
+    /// Dates of all its folders, in any window.
     pub dates: BTreeSet<NaiveDate>,
-    /// The changes of the lake the table lies in, as they were before its dates were listed. Clones share it.
+    /// The changes of the table's lake, as they were before its dates were listed. Clones share it.
     pub view: Arc<Mutex<Option<View>>>,
-    /// What has been asked of the store already. Clones share it.
+    /// A cache of listings and columns. Clones share it.
     pub known: Arc<KnownFiles>,
 }
 
-/// The tables that were looked for and are there.
+/// The requested tables that exist.
 #[derive(Debug, Default)]
 pub struct FoundTables {
-    /// Those that can be read.
+    /// Tables that can be read.
     pub readable: Vec<LakeTable>,
-    /// Those that can't, since a log says which of their files count.
+    /// Tables of a format that Hindcast does not read.
     pub unsupported: Vec<UnsupportedTable>,
-    /// Parquet files beside the date folders of them, which no layout explains: they are not read.
+    /// Parquet files next to the date folders: they are not read.
     pub stray_files: Vec<StrayFiles>,
 }
 
-/// A table that is there.
+/// A table that exists.
 enum Found {
     Readable(Box<LakeTable>),
     Unsupported(UnsupportedTable),
 }
 
-/// Listings and columns that were read of a table: the plans of many windows ask for the same ones.
+/// A cache of a table's listings and columns: the plans of many windows need the same ones.
 #[derive(Debug, Default)]
 pub struct KnownFiles {
     by_date: Mutex<HashMap<NaiveDate, Vec<LakeFile>>>,
@@ -113,7 +113,7 @@ impl Lake {
     /// The lake at `root`, with the mappings of its tables by their names.
     ///
     /// # Errors
-    /// [`Error::Config`] where a local lake does not exist, or a mapping names an unknown table or column.
+    /// [`Error::Config`] if a local lake does not exist, or a mapping names an unknown table or column.
     pub fn open(root: Location, mappings: &BTreeMap<String, TableMapping>) -> Result<Self> {
         if let Some(path) = root.local_path()
             && !path.is_dir()
@@ -141,10 +141,10 @@ impl Lake {
         &self.root
     }
 
-    /// The tables this lake has of those that `is_wanted` names, with their dates.
+    /// The tables of this lake for which `is_wanted` is true, with their dates.
     ///
     /// # Errors
-    /// [`Error::Storage`] where a listing fails, [`Error::Config`] where a mapped URL is malformed.
+    /// [`Error::Storage`] if a listing fails, [`Error::Config`] if a mapped URL is malformed.
     pub async fn tables(&self, is_wanted: impl Fn(&str) -> bool) -> Result<FoundTables> {
         let view = View::of_lake(&self.root).await?;
         let wanted = TABLES.iter().filter(|spec| is_wanted(spec.name));
@@ -162,10 +162,10 @@ impl Lake {
         Ok(found)
     }
 
-    /// Names of the folders in the lake's root that `is_wanted` names and that hold Parquet files.
+    /// Names of the folders in the lake's root for which `is_wanted` is true and that contain Parquet files.
     ///
     /// # Errors
-    /// [`Error::Storage`] where a listing fails.
+    /// [`Error::Storage`] if a listing fails.
     pub async fn data_folders(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
         let mut found = Vec::new();
         for folder in listed(&self.root).await?.common_prefixes {
@@ -209,10 +209,10 @@ impl Lake {
 }
 
 impl FoundTables {
-    /// The tables, where all that were asked for can be read; `advice` of the first that can't ends its refusal.
+    /// The tables, if all of them can be read. For the first that can't, `advice` ends the error message.
     ///
     /// # Errors
-    /// [`Error::Config`] for a table that has a log.
+    /// [`Error::Config`] for a table of an unsupported format.
     pub fn all_readable(self, advice: impl FnOnce(&UnsupportedTable) -> String) -> Result<Vec<LakeTable>> {
         match self.unsupported.first() {
             None => Ok(self.readable),
@@ -222,18 +222,18 @@ impl FoundTables {
 }
 
 impl LakeFile {
-    /// The path, as the store takes it.
+    /// The path in the store's form.
     pub fn store_path(&self) -> Path {
-        // Listed paths are percent-encoded already; parsing keeps them as they are.
+        // Listed paths are already percent-encoded, and parsing does not change them.
         Path::parse(&self.path).unwrap_or_else(|_| self.path.as_str().into())
     }
 }
 
 impl LakeTable {
-    /// The date folders a window touches, with their files.
+    /// The date folders that overlap a window, with their files.
     ///
     /// # Errors
-    /// [`Error::Storage`] where a listing fails.
+    /// [`Error::Storage`] if a listing fails.
     pub async fn folders(&self, window: &Window) -> Result<Vec<DateFolder>> {
         let slack_days = self.mapping.folder_slack_days;
         let touched: Vec<NaiveDate> =
@@ -242,15 +242,15 @@ impl LakeTable {
         Ok(touched.into_iter().zip(files).map(|(date, files)| DateFolder { date, files }).collect())
     }
 
-    /// The Parquet files of one date folder, at any depth, by path, as they were when they were first asked for.
+    /// The Parquet files of one date folder, at any depth, sorted by path, as of the first call.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the listing fails.
+    /// [`Error::Storage`] if the listing fails.
     pub async fn files_of(&self, date: NaiveDate) -> Result<Vec<LakeFile>> {
         Ok(self.listed(&[date]).await?.pop().unwrap_or_default())
     }
 
-    /// The files of each of `dates`; what is not known yet is listed under one view of the changes.
+    /// The files of each of `dates`. Dates that are not in the cache are listed with one view of the changes.
     async fn listed(&self, dates: &[NaiveDate]) -> Result<Vec<Vec<LakeFile>>> {
         let is_unknown = |date: &NaiveDate| known(&self.known.by_date, date).is_none();
         let unknown: Vec<NaiveDate> = dates.iter().copied().filter(is_unknown).collect();
@@ -265,11 +265,11 @@ impl LakeTable {
         Ok(dates.iter().map(|date| known(&self.known.by_date, date).unwrap_or_default()).collect())
     }
 
-    /// The columns, by Hindcast's names, that any of the files looked at has: of the first and last of sampled dates, and where
-    /// these lack any, of many more.
+    /// The columns, by Hindcast's names, of any examined file: the first and last files of sampled dates, and many more files if
+    /// those lack any column.
     ///
     /// # Errors
-    /// [`Error::Storage`] where a store fails; files that are not Parquet are passed over here and fail when scanned.
+    /// [`Error::Storage`] if a store fails. Files that are not Parquet are skipped here and fail when they are scanned.
     pub async fn columns(&self, folders: &[DateFolder]) -> Result<BTreeSet<&'static str>> {
         let step = folders.len().div_ceil(SAMPLED_DATES).max(1);
         let sampled: Vec<&LakeFile> = folders
@@ -287,11 +287,11 @@ impl LakeTable {
             let step = files.len().div_ceil(SEARCHED_FILES).max(1);
             physical.extend(self.columns_of(files.into_iter().step_by(step).collect()).await);
         }
-        // With no readable file nothing is known: the scan then says what is wrong with each.
+        // Without a readable file nothing is known: the scan then reports the fault of each.
         Ok(names().filter(|name| physical.is_empty() || is_there(&physical, name)).collect())
     }
 
-    /// The columns that any of `files` has, as the lake calls them.
+    /// The columns of any of `files`, by their names in the lake.
     async fn columns_of(&self, files: Vec<&LakeFile>) -> BTreeSet<String> {
         let reads: Vec<_> = files.into_iter().map(|file| self.file_columns(file)).collect();
         let found: Vec<Option<BTreeSet<String>>> =
@@ -299,13 +299,13 @@ impl LakeTable {
         found.into_iter().flatten().flatten().collect()
     }
 
-    /// Names of all columns of those files of `folders` whose columns [`LakeTable::columns`] has looked at, as they are stored.
+    /// The stored names of all columns in the files of `folders` that [`LakeTable::columns`] has examined.
     pub fn stored_columns(&self, folders: &[DateFolder]) -> BTreeSet<String> {
         let files = folders.iter().flat_map(|folder| &folder.files);
         files.filter_map(|file| known(&self.known.columns_by_path, &file.path)).flatten().collect()
     }
 
-    /// What the lake calls a column.
+    /// The name of a column in the lake.
     pub fn physical_name<'a>(&'a self, column: &'a str) -> &'a str {
         self.mapping.columns.get(column).map_or(column, String::as_str)
     }
@@ -324,24 +324,24 @@ fn known<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: &K) -> Opt
     answers.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
 }
 
-/// Keeps the answer that came first, and gives it.
+/// Stores the answer unless there is one already, and returns the stored one.
 fn remember<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: K, answer: V) -> V {
     answers.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(answer).clone()
 }
 
-/// The dates of a table's `date=YYYY-MM-DD` folders, and what keeps its log, where it has one.
+/// The dates of a table's `date=YYYY-MM-DD` folders, and its table format, if it has one.
 ///
 /// # Errors
-/// [`Error::Storage`] where a listing fails.
+/// [`Error::Storage`] if a listing fails.
 pub async fn table_folder(location: &Location) -> Result<(BTreeSet<NaiveDate>, Option<TableFormat>)> {
     let listing = listed(location).await?;
     Ok((dates_in(&listing), table_format_in(location, &listing).await?))
 }
 
-/// What lies directly in the folder.
+/// Lists the direct content of the folder.
 ///
 /// # Errors
-/// [`Error::Storage`] where the store fails.
+/// [`Error::Storage`] if the store fails.
 pub(super) async fn listed(location: &Location) -> Result<ListResult> {
     with_retries(|| async {
         let listing = location.store().list_with_delimiter(Some(location.prefix())).await;
@@ -356,11 +356,12 @@ fn dates_in(listing: &ListResult) -> BTreeSet<NaiveDate> {
 
 fn date_of(folder: &Path) -> Option<NaiveDate> {
     let text = folder.filename()?.strip_prefix("date=")?;
-    // `date=2026-1-6` would be looked for where it is not.
+    // The folder of `date=2026-1-6` would be searched under another name.
     text.parse().ok().filter(|date: &NaiveDate| date.to_string() == text)
 }
 
-/// What lies beside a table's date folders and is or holds Parquet files: it is not read, and named in a warning.
+/// The files and folders next to a table's date folders that are or contain Parquet files. They are not read, and named in a
+/// warning.
 async fn stray_files(location: &Location, listing: &ListResult) -> Result<Vec<String>> {
     let is_own = |path: &&Path| path.filename().is_some_and(|name| name.starts_with(['_', '.']));
     let files = listing.objects.iter().map(|object| &object.location).filter(|path| is_parquet(path));
@@ -373,7 +374,7 @@ async fn stray_files(location: &Location, listing: &ListResult) -> Result<Vec<St
         }
     }
     for path in &found {
-        tracing::warn!(target: "lake", %path, "not read: it is no date=YYYY-MM-DD folder, and in none");
+        tracing::warn!(target: "lake", %path, "not read: it is neither a date=YYYY-MM-DD folder nor in one");
     }
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! The data files of a table's dates, as one view of the changes of its lake shows them.
+//! Lists the data files of a table's dates that one view of its lake's changes shows.
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
@@ -11,16 +11,16 @@ use super::location::Location;
 use crate::retry::with_retries;
 use crate::{Error, Result};
 
-/// Dates that are listed at once.
+/// Concurrent listings.
 const CONCURRENT_LISTINGS: usize = 16;
-/// Times that dates are listed at most, where files of the table are replaced meanwhile.
+/// Most attempts at listing dates while files of the table are being replaced.
 const MAX_LISTINGS: u32 = 50;
 
-/// The Parquet files of a table's `dates`, date by date, at any depth of their folders, by path. Where no view is given, or
-/// files of the table were replaced since, a new one is read; the one that the files are of is given back.
+/// The Parquet files of a table's `dates`, date by date, at any depth of their folders, sorted by path. Without a view, or if files
+/// of the table were replaced since, a new view is read. The view of the files is returned with them.
 ///
 /// # Errors
-/// [`Error::Storage`] where a listing fails, [`Error::Busy`] where files are replaced faster than they can be listed.
+/// [`Error::Storage`] if a listing fails, [`Error::Busy`] if files are replaced faster than they can be listed.
 pub async fn date_files(
     table: &Location,
     dates: &[NaiveDate],
@@ -49,7 +49,7 @@ pub async fn date_files(
 /// The Parquet files of all dates of a table.
 ///
 /// # Errors
-/// Those of [`date_files`].
+/// As for [`date_files`].
 pub async fn table_files(table: &Location) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
     let view = View::of_table(table).await?;
     let dates: Vec<NaiveDate> = table_folder(table).await?.0.into_iter().collect();
@@ -57,7 +57,7 @@ pub async fn table_files(table: &Location) -> Result<Vec<(NaiveDate, Vec<LakeFil
     Ok(dates.into_iter().zip(files).collect())
 }
 
-/// All Parquet files of a date, whatever changes they are of.
+/// All Parquet files of a date, from any change.
 async fn listed(table: &Location, date: NaiveDate) -> Result<Vec<ObjectMeta>> {
     let folder = table.child(&format!("date={date}"));
     let mut objects: Vec<ObjectMeta> = with_retries(|| async {
@@ -84,7 +84,7 @@ fn shown(table: &Location, view: &View, objects: Vec<ObjectMeta>) -> Vec<LakeFil
     files
 }
 
-/// Whether `path` is a Parquet file of `folder`, and lies in none of its folders that writers keep for what is not committed.
+/// Whether `path` is a Parquet file of `folder`, outside the subfolders in which writers keep uncommitted files.
 pub(super) fn is_data_file(folder: &Path, path: &Path) -> bool {
     let is_committed = |name: PathPart<'_>| !name.as_ref().starts_with(['_', '.']);
     is_parquet(path) && path.prefix_match(folder).is_some_and(|mut below| below.all(is_committed))

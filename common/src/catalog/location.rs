@@ -1,4 +1,4 @@
-//! A place in an object store: a path, `file://`, `s3://`, `az://`, `abfss://` or `gs://` URL.
+//! A location in an object store: a path, or a `file://`, `s3://`, `az://`, `abfss://` or `gs://` URL.
 
 use std::path::{Component, Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -19,26 +19,26 @@ use super::confined::{Confined, real_path};
 use crate::retry::with_retries;
 use crate::{Error, Result};
 
-/// Times a store's client tries a request again, with exponential back-off; what fails then is tried again as a unit.
+/// Retries of a request by a store's client, with exponential back-off. If it still fails, the whole unit is retried.
 const REQUEST_RETRIES: usize = 5;
-/// Longest time the tries of one request take together.
+/// Longest time for all attempts of one request together.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A folder in an object store, with the client that reaches it.
+/// A folder in an object store, with the client of the store.
 #[derive(Debug, Clone)]
 pub struct Location {
     url: Url,
     store: Arc<dyn ObjectStore>,
     prefix: Path,
-    /// Folders of this machine's disk out of which no link may lead, without links; any where absent.
+    /// Folders of the local disk, as paths without links, from which no link may lead outside; any folder if absent.
     confines: Option<Arc<[PathBuf]>>,
 }
 
 impl Location {
-    /// Opens the store `text` names. Credentials come from the environment, as each cloud's own tools take them.
+    /// Opens the store that `text` names. Credentials come from the environment, in the variables of each cloud's tools.
     ///
     /// # Errors
-    /// [`Error::Config`] where the URL is malformed or of an unknown kind.
+    /// [`Error::Config`] if the URL is malformed or of an unknown kind.
     pub fn parse(text: &str) -> Result<Self> {
         Self::parse_with(text, |url| {
             open_store(url)
@@ -46,13 +46,13 @@ impl Location {
         })
     }
 
-    /// The place `text` names, in the store that `open` gives for its URL: one that is open already.
+    /// The location that `text` names, in the store that `open` returns for its URL.
     ///
     /// # Errors
-    /// [`Error::Config`] where the URL is malformed or of an unknown kind, and those of `open`.
+    /// [`Error::Config`] if the URL is malformed or of an unknown kind, and the errors of `open`.
     pub fn parse_with(text: &str, open: impl FnOnce(&Url) -> Result<Arc<dyn ObjectStore>>) -> Result<Self> {
         let url = match Url::parse(text) {
-            // A one-letter scheme is a drive, not a store.
+            // A scheme of one letter is a drive, not a store.
             Ok(url) if url.scheme().len() > 1 => url,
             _ => file_url(text)?,
         };
@@ -61,7 +61,7 @@ impl Location {
         Ok(Self { store: open(&url)?, url, prefix, confines: None })
     }
 
-    /// The same place; where it is on this machine's disk, no path below it is followed that leads out of `confines`.
+    /// The same location; on the local disk, no path below it is followed that leads out of `confines`.
     pub fn confined(self, confines: Arc<[PathBuf]>) -> Self {
         if self.url.scheme() != "file" {
             return Self { confines: Some(confines), ..self };
@@ -70,10 +70,10 @@ impl Location {
         Self { store, confines: Some(confines), ..self }
     }
 
-    /// Another place, confined as this one is.
+    /// Another location, confined like this one.
     ///
     /// # Errors
-    /// As [`Location::parse`].
+    /// As for [`Location::parse`].
     pub fn elsewhere(&self, text: &str) -> Result<Self> {
         let place = Self::parse(text)?;
         Ok(match &self.confines {
@@ -82,28 +82,28 @@ impl Location {
         })
     }
 
-    /// The folder on this machine's disk without links, as far as it exists; none where it is in another store.
+    /// The folder on the local disk with links resolved, as far as it exists; `None` in another store.
     pub fn real_path(&self) -> Option<PathBuf> {
         self.file_path(&self.prefix).map(|path| real_path(&path))
     }
 
-    /// Where an object of this store is on this machine's disk; none where it is in another store.
+    /// The path of an object on the local disk; `None` in another store.
     fn file_path(&self, path: &Path) -> Option<PathBuf> {
         let is_local = self.url.scheme() == "file";
         is_local.then(|| LocalFileSystem::new().path_to_filesystem(path).ok()).flatten()
     }
 
-    /// The URL, as given; a local path as `file://`.
+    /// The URL as given; a local path as `file://`.
     pub fn url(&self) -> &str {
         self.url.as_str()
     }
 
-    /// The folder on this machine's disk; none where it is in another store.
+    /// The folder on the local disk; `None` in another store.
     pub fn local_path(&self) -> Option<PathBuf> {
         (self.url.scheme() == "file").then(|| self.url.to_file_path().ok()).flatten()
     }
 
-    /// The client.
+    /// The client of the store.
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
     }
@@ -113,23 +113,23 @@ impl Location {
         &self.prefix
     }
 
-    /// The store's root, under which the query engine knows it.
+    /// The root of the store, under which the query engine registers it.
     ///
     /// # Errors
-    /// [`Error::Config`] where the URL has no usable root.
+    /// [`Error::Config`] if the URL has no usable root.
     pub fn store_url(&self) -> Result<ObjectStoreUrl> {
         let root = &self.url[..url::Position::BeforePath];
         Ok(ObjectStoreUrl::parse(root)?)
     }
 
-    /// What a file of this store is called in messages: on this machine's disk by its absolute path, elsewhere below the store's root.
+    /// The name of a file in messages: the absolute path on the local disk, elsewhere the path below the store's root.
     pub fn name_of(&self, path: &Path) -> String {
         if self.url.scheme() == "file" { format!("/{path}") } else { path.to_string() }
     }
 
-    /// A folder or file below this one, by its name as it stands: `%`, `#` and `?` have no meaning of their own.
+    /// A folder or file below this one, by its literal name: `%`, `#` and `?` have no special meaning.
     pub fn child(&self, relative: &str) -> Path {
-        // What no name may be, such as `..`, is encoded, so that it leads nowhere else.
+        // A part that is not a valid name, such as `..`, is encoded, so that it can't lead elsewhere.
         let part_of = |part| PathPart::parse(part).unwrap_or_else(|_| PathPart::from(part));
         relative
             .split('/')
@@ -137,17 +137,17 @@ impl Location {
             .fold(self.prefix.clone(), |path, part| path.join(part_of(part)))
     }
 
-    /// A location below this one, in the same store; `relative` is read as by [`Self::child`].
+    /// A location below this one, in the same store; `relative` is interpreted as by [`Self::child`].
     pub fn join(&self, relative: &str) -> Self {
         let mut url = self.url.clone();
-        // `%` alone is taken for an encoding; the URL encodes the rest itself.
+        // Only `%` needs encoding here; the URL encodes the rest itself.
         let relative_url = relative.replace('%', "%25");
         url.set_path(&format!("{}/{relative_url}", self.url.path().trim_end_matches('/')));
         let (store, confines) = (Arc::clone(&self.store), self.confines.clone());
         Self { url, store, prefix: self.child(relative), confines }
     }
 
-    /// The folder this one lies in; `None` at the store's root.
+    /// The parent folder; `None` at the store's root.
     pub fn parent(&self) -> Option<Self> {
         let prefix = self.prefix.parent()?;
         let path = self.url.path().trim_end_matches('/');
@@ -157,10 +157,10 @@ impl Location {
         Some(Self { url, store, prefix, confines })
     }
 
-    /// The bytes of a file below this folder; `None` where there is none.
+    /// The content of a file below this folder; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the store fails otherwise.
+    /// [`Error::Storage`] if the store fails otherwise.
     pub async fn read(&self, relative: &str) -> Result<Option<Bytes>> {
         let path = self.child(relative);
         let failed = |error| Error::storage(format!("reading {}", self.name_of(&path)))(error);
@@ -174,10 +174,10 @@ impl Location {
         .await
     }
 
-    /// The bytes of a file of `most` bytes at most below this folder, taken within `longest`; `None` where there is none.
+    /// The content of a file below this folder, of at most `most` bytes and read within `longest`; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Config`] where it is not a regular file or too long, [`Error::Storage`] where the store fails or takes too long.
+    /// [`Error::Config`] if it is not a regular file or too large, [`Error::Storage`] if the store fails or takes too long.
     pub async fn read_bounded(&self, relative: &str, most: u64, longest: Duration) -> Result<Option<Bytes>> {
         let place = self.name_of(&self.child(relative));
         let read = tokio::time::timeout(longest, self.read_within(relative, most)).await;
@@ -193,7 +193,7 @@ impl Location {
         let place = self.name_of(&path);
         let too_long = || Error::Config(format!("{place} is longer than {most} bytes"));
         if let Some(file) = self.file_path(&path) {
-            // A pipe is waited for as soon as it is opened.
+            // Opening a pipe would wait for its writer.
             match tokio::fs::metadata(&file).await {
                 Ok(found) if !found.is_file() => {
                     return Err(Error::Config(format!("{place} is not a regular file")));
@@ -226,10 +226,10 @@ impl Location {
         .await
     }
 
-    /// Puts an object of this store, in place of one that is there.
+    /// Puts an object of this store, and replaces an existing one.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the store fails.
+    /// [`Error::Storage`] if the store fails.
     pub async fn put(&self, path: &Path, content: Vec<u8>) -> Result<()> {
         let payload = PutPayload::from(content);
         with_retries(|| async {
@@ -248,7 +248,7 @@ fn open_store(url: &Url) -> Result<Arc<dyn ObjectStore>, Box<dyn std::error::Err
         retry_timeout: REQUEST_TIMEOUT,
         ..RetryConfig::default()
     };
-    // The builders take from the environment what concerns them.
+    // Each builder reads its variables of the environment.
     let store: Arc<dyn ObjectStore> = match scheme {
         ObjectStoreScheme::Local => Arc::new(LocalFileSystem::new()),
         ObjectStoreScheme::AmazonS3 => {
@@ -268,14 +268,14 @@ fn open_store(url: &Url) -> Result<Arc<dyn ObjectStore>, Box<dyn std::error::Err
 fn file_url(text: &str) -> Result<Url> {
     let absolute = std::path::absolute(FilePath::new(text))
         .map_err(Error::io(format!("resolving the path {text:?}")))?;
-    // Links and `..` are followed where the path exists; an object store takes neither.
+    // Links and `..` are resolved if the path exists: an object store accepts neither.
     let resolved = absolute.canonicalize().unwrap_or_else(|_| without_parents(&absolute));
-    // A directory URL, so that names joined to it go below it.
+    // A directory URL, so that names are joined below it.
     Url::from_directory_path(&resolved)
         .map_err(|()| Error::Config(format!("{text:?} is not a path or URL Hindcast can read")))
 }
 
-/// The path with every `..` taken back, by its text alone.
+/// The path without `..`, resolved lexically.
 fn without_parents(path: &FilePath) -> PathBuf {
     let mut kept = PathBuf::new();
     for part in path.components() {
@@ -311,7 +311,7 @@ mod tests {
             for name in ["50%", "a%20b", "#1", "what?", "a b", "ü", "ts=2026-03-01 05%3A00"] {
                 let below = place.join(name);
                 assert_eq!(below.name_of(below.prefix()), format!("{root}/{name}"));
-                // As another process opens it.
+                // Another process opens it by its URL.
                 assert_eq!(Location::parse(below.url()).unwrap().prefix(), below.prefix(), "{name}");
                 assert_eq!(place.child(name), *below.prefix());
             }

@@ -1,4 +1,4 @@
-//! The lake: where it is, which tables and dates it holds, and how its files are read.
+//! The lake: its location, its tables and dates, and the readers of its files.
 
 mod alike;
 pub mod changes;
@@ -22,7 +22,7 @@ mod stores;
 mod table_format;
 mod tables;
 
-/// How values are read. Raised whenever a file's rows come to be read as others: state is kept under it.
+/// Version of how values are read, a part of the keys of state. Raise it whenever a file's rows are read as other values.
 pub const CATALOG_VERSION: u32 = 1;
 
 pub use alike::{reads_alike, reads_as_absent};

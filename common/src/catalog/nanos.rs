@@ -1,4 +1,4 @@
-//! Times in nanoseconds as microseconds, rounded down: Arrow's cast rounds those before 1970 up.
+//! Converts times in nanoseconds to microseconds and rounds down: Arrow's cast rounds times before 1970 up.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use datafusion::common::Result;
 /// Nanoseconds in a microsecond.
 const NANOS_PER_MICRO: i64 = 1_000;
 
-/// Whether a type is one of times in nanoseconds.
+/// Whether a type is a time in nanoseconds.
 pub(super) fn is_nanos(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Timestamp(TimeUnit::Nanosecond, _))
 }
 
-/// The microseconds, UTC, in which times in nanoseconds lie; of any zone, as the instant is the same.
+/// Times in nanoseconds, of any zone, as microseconds in UTC.
 pub(super) fn to_micros(nanos: &ArrayRef) -> Result<ArrayRef> {
     let instants = cast(nanos, &DataType::Int64)?;
     let micros: TimestampMicrosecondArray =

@@ -1,4 +1,4 @@
-//! Reads every column as its table's type, whatever type a file stores; what can't be read is null and counted.
+//! Reads each column as its table's type, from any type that a file stores. Unreadable values become null and are counted.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,7 +30,7 @@ use crate::error::InputFault;
 use crate::time::parse_time_us;
 use crate::{Error, catalog::TableSpec};
 
-/// Values that could not be read as their column's type, counted by column.
+/// Numbers of values that can't be read as their column's type, by column.
 #[derive(Debug, Clone, Default)]
 pub struct UnreadableCounts(Arc<BTreeMap<&'static str, AtomicU64>>);
 
@@ -40,7 +40,7 @@ impl UnreadableCounts {
         Self(Arc::new(spec.columns.iter().map(|column| (column.name, AtomicU64::new(0))).collect()))
     }
 
-    /// The columns with unreadable values, and how many.
+    /// The columns with unreadable values, and their numbers.
     pub fn counts(&self) -> BTreeMap<String, u64> {
         let counted = self.0.iter().map(|(name, count)| ((*name).to_owned(), count.load(Ordering::Relaxed)));
         counted.filter(|(_, count)| *count > 0).collect()
@@ -55,7 +55,7 @@ impl UnreadableCounts {
     }
 }
 
-/// Makes the adapters of one table's files.
+/// Creates the adapters for one table's files.
 #[derive(Debug)]
 pub(super) struct NormaliserFactory {
     pub(super) spec: &'static TableSpec,
@@ -93,7 +93,7 @@ impl PhysicalExprAdapter for Normaliser {
         if let Some(column) = expr.downcast_ref::<Column>() {
             return self.read_as_canonical(column.name());
         }
-        // Within a predicate, by which row groups and pages are left out.
+        // In a predicate, which prunes row groups and pages.
         expr.transform(|node| match node.downcast_ref::<Column>() {
             Some(column) => Ok(Transformed::yes(self.compared(column.name())?)),
             None => Ok(Transformed::no(node)),
@@ -103,8 +103,8 @@ impl PhysicalExprAdapter for Normaliser {
 }
 
 impl Normaliser {
-    /// The column as predicates compare it: a plain cast, unlike our own expressions, lets the engine prune by statistics. Bounds
-    /// leave room for what a cast rounds.
+    /// The column as predicates compare it: with a plain cast, unlike our own expressions, the engine prunes by statistics. The
+    /// bounds allow for the rounding of a cast.
     fn compared(&self, name: &str) -> Result<Arc<dyn PhysicalExpr>> {
         let read = self.read_as_canonical(name)?;
         match read.downcast_ref::<Normalise>() {
@@ -126,7 +126,7 @@ impl Normaliser {
             if name == self.spec.time_column {
                 return Err(column_fault(
                     physical_name,
-                    "the file has no such column, and it is the table's time".into(),
+                    "the file lacks this column, which is the table's time".into(),
                 ));
             }
             return Ok(Arc::new(Literal::new(ScalarValue::try_from(&target)?)));
@@ -157,13 +157,13 @@ impl Normaliser {
     }
 }
 
-/// The caller, who knows the file, fills in its name.
+/// A fault of a column. The caller knows the file and fills in its name.
 fn column_fault(column: &str, reason: String) -> DataFusionError {
     Error::Input(InputFault { file: String::new(), row_group: None, column: Some(column.to_owned()), reason })
         .into()
 }
 
-/// How a stored type becomes a column's.
+/// The conversion of a stored type to a column's type.
 pub(super) enum Reading {
     AsIs,
     Cast,
@@ -203,7 +203,7 @@ pub(super) fn lossless_options() -> CastOptions<'static> {
     CastOptions { safe: true, ..CastOptions::default() }
 }
 
-/// One column, converted value by value.
+/// Converts one column value by value.
 #[derive(Debug)]
 struct Normalise {
     source: Arc<dyn PhysicalExpr>,
@@ -271,7 +271,7 @@ impl PhysicalExpr for Normalise {
     }
 }
 
-/// The array as `kind`, and how many values that were there became null.
+/// The array as `kind`, and the number of values that became null.
 pub(crate) fn convert(stored: &ArrayRef, kind: ColumnKind) -> Result<(ArrayRef, u64)> {
     let plain = match stored.data_type() {
         DataType::Dictionary(_, values) => cast_with_options(stored, values, &lossless_options())?,
@@ -280,7 +280,7 @@ pub(crate) fn convert(stored: &ArrayRef, kind: ColumnKind) -> Result<(ArrayRef, 
     match kind {
         ColumnKind::Text => {
             let texts = to_text(&plain)?;
-            // Bytes that are no UTF-8.
+            // Bytes that are not UTF-8.
             let unreadable = texts.logical_null_count().saturating_sub(plain.logical_null_count());
             Ok((texts, unreadable as u64))
         }
@@ -295,7 +295,7 @@ pub(crate) fn convert(stored: &ArrayRef, kind: ColumnKind) -> Result<(ArrayRef, 
     }
 }
 
-/// A dictionary of which each row has a value of its own: text that recurs comes from its file as a real one.
+/// A dictionary with one value per row: repeated text comes from its file as a real dictionary.
 fn to_text(plain: &ArrayRef) -> Result<ArrayRef> {
     let texts: ArrayRef = if plain.data_type().is_nested() {
         let rows = crate::json::json_values(plain)?;
@@ -309,7 +309,7 @@ fn to_text(plain: &ArrayRef) -> Result<ArrayRef> {
     Ok(Arc::new(DictionaryArray::try_new(keys, texts)?))
 }
 
-/// Parses each text; empty text is null as it stands, other text that can't be parsed is null and counted.
+/// Parses each text. Empty text is null; other text that can't be parsed becomes null and is counted.
 pub(super) fn parse_each(
     texts: &StringViewArray,
     parse: impl Fn(&str) -> Option<i64>,
@@ -335,7 +335,7 @@ mod tests {
     use arrow::datatypes::{Field, Int64Type};
 
     #[test]
-    fn dictionaries_are_read_by_their_values() {
+    fn values_of_dictionaries_are_converted() {
         let ports: DictionaryArray<Int32Type> = vec!["80", "443", "80"].into_iter().collect();
         let (numbers, unreadable) = convert(&(Arc::new(ports) as ArrayRef), ColumnKind::Integer).unwrap();
         assert_eq!(numbers.as_primitive::<Int64Type>().values(), &[80, 443, 80]);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_counted() {
+    fn bytes_that_are_not_text_are_counted() {
         let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![Some(&b"Allow"[..]), Some(b"Caf\xe9"), None]));
         let (texts, unreadable) = convert(&bytes, ColumnKind::Text).unwrap();
         assert_eq!((texts.logical_null_count(), unreadable), (2, 1));
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_types_are_told_apart() {
+    fn types_that_can_not_be_converted_are_detected() {
         assert!(matches!(reading_of(ColumnKind::Time, &DataType::Boolean), Reading::Impossible));
         assert!(matches!(reading_of(ColumnKind::Time, &DataType::Int64), Reading::Impossible));
         assert!(matches!(reading_of(ColumnKind::Integer, &DataType::Boolean), Reading::Impossible));

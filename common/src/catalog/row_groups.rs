@@ -1,7 +1,7 @@
-//! Which row groups of a file can hold a value, by the dictionaries of its columns.
+//! Finds the row groups of a file that can contain a value, by the dictionaries of its columns.
 //!
-//! A column chunk whose data pages all refer to its dictionary page holds the values of that page and no other. So
-//! a small read tells that a row group holds no such value, whatever its case and form: statistics could not.
+//! If all data pages of a column chunk refer to its dictionary page, the chunk has only the values of that page. So a small read
+//! shows that a row group contains no such value, in any case and form. Statistics can't show that.
 
 use std::io::Cursor;
 use std::ops::Range;
@@ -21,27 +21,27 @@ use super::store_reader::{catch_decoder_panic, only_dictionary_pages, open_parqu
 use crate::Error;
 use crate::catch_panic::catch_panic_sync;
 
-/// A larger dictionary is not worth reading beside its column.
+/// Reading a larger dictionary in addition to its column is not worthwhile.
 const MAX_DICTIONARY_BYTES: u64 = 8 << 20;
 
-/// Row groups of a file, and whether each is to be read.
+/// The row groups of a file, and whether each is to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowGroups {
-    /// By index in the file: bytes as stored, and whether it is to be read; `None` where it is of another range of the file.
+    /// By index in the file: stored bytes, and whether it is to be read; `None` if it belongs to another range of the file.
     groups: Vec<Option<(u64, bool)>>,
 }
 
-/// A dictionary page that tells whether its row group can hold a value.
+/// A dictionary page, which shows whether its row group can contain a value.
 struct Dictionary<'a> {
     group: usize,
-    /// Index among the columns asked for.
+    /// Index among the requested columns.
     column: usize,
     chunk: &'a ColumnChunkMetaData,
     range: Range<u64>,
 }
 
 impl RowGroups {
-    /// Number and bytes of all, and of those to be read.
+    /// Number and bytes of all row groups, and of those to be read.
     pub fn counts(&self) -> [(u64, u64); 2] {
         let sum = |is_counted: fn(bool) -> bool| {
             let counted = self.groups.iter().flatten().filter(|(_, is_read)| is_counted(*is_read));
@@ -50,7 +50,7 @@ impl RowGroups {
         [sum(|_| true), sum(|is_read| is_read)]
     }
 
-    /// As DataFusion takes it.
+    /// The access plan for DataFusion.
     pub(super) fn access_plan(&self) -> ParquetAccessPlan {
         let access = |group: &Option<(u64, bool)>| match group {
             Some((_, true)) => RowGroupAccess::Scan,
@@ -60,10 +60,10 @@ impl RowGroups {
     }
 }
 
-/// The row groups of `file` that can hold, in any of `columns`, a value that is as `may_hold` says.
+/// The row groups of `file` that can contain, in any of `columns`, a value for which `may_hold` is true.
 ///
 /// # Errors
-/// [`Error::Input`] where the file is no whole Parquet file, [`Error::Storage`] where the store fails.
+/// [`Error::Input`] if the file is not a complete Parquet file, [`Error::Storage`] if the store fails.
 pub async fn row_groups_that_may_hold(
     table: &LakeTable,
     file: &LakeFile,
@@ -106,7 +106,7 @@ async fn groups_of(
         let Some(Some((_, is_read))) = groups.get_mut(dictionary.group) else { continue };
         if !*is_read {
             let column = columns[dictionary.column];
-            // A page that can't be decoded is read with its row group, where what is wrong is values.
+            // If a page can't be decoded, its row group is read, and that reports the fault.
             let found = catch_panic_sync(|| dictionary.any_value(page, |value| may_hold(column, value)));
             *is_read = !matches!(found, Ok(Ok(false)));
         }
@@ -114,30 +114,30 @@ async fn groups_of(
     Ok(RowGroups { groups })
 }
 
-/// As the engine decides which range of a file a row group belongs to.
+/// Whether a row group belongs to a range of its file, by the rule of the engine.
 fn is_in_range(group: &RowGroupMetaData, (start, end): (u64, u64)) -> bool {
     let first = group.column(0);
     let offset = first.dictionary_page_offset().unwrap_or_else(|| first.data_page_offset()).unsigned_abs();
     offset >= start && offset < end
 }
 
-/// How a file stores a column.
+/// The column of a file that stores a column of the table.
 enum Leaf {
-    /// It does not.
+    /// The file lacks it.
     Absent,
-    /// As a column of text.
+    /// A column of text.
     Text(usize),
-    /// In another way, in which no dictionary tells what it holds.
+    /// Another type, whose dictionaries are not examined.
     Other,
 }
 
-/// What the footer tells of a column in a row group.
+/// The values of a column in a row group, as far as the footer shows them.
 enum ChunkValues<'a> {
     /// All its values are null.
     AllNull,
-    /// Its values are those of the dictionary there.
+    /// Its values are those of the dictionary in this range.
     InDictionary(&'a ColumnChunkMetaData, Range<u64>),
-    /// It may hold anything.
+    /// It may contain any value.
     Unknown,
 }
 
@@ -184,12 +184,12 @@ impl Leaf {
 }
 
 impl Dictionary<'_> {
-    /// Whether any value of the dictionary in `bytes` is as `test` says.
+    /// Whether `test` is true for any value of the dictionary in `bytes`.
     fn any_value(&self, bytes: Bytes, test: impl Fn(&str) -> bool) -> Result<bool, ParquetError> {
         let part = Arc::new(FilePart { start: self.range.start, bytes });
         let mut pages = SerializedPageReader::new(part, self.chunk, 0, None)?;
         let Some(Page::DictionaryPage { buf, num_values, .. }) = pages.get_next_page()? else {
-            return Err(ParquetError::General("a column chunk does not begin with its dictionary".into()));
+            return Err(ParquetError::General("a column chunk does not start with its dictionary".into()));
         };
         let mut values = buf;
         for _ in 0..num_values {
@@ -199,7 +199,7 @@ impl Dictionary<'_> {
                 return Err(cut_short());
             }
             let value = values.split_to(length);
-            // What is no text can't be values here.
+            // A value that is not text can't be tested.
             let text = std::str::from_utf8(&value).map_err(|error| ParquetError::External(error.into()))?;
             if test(text) {
                 return Ok(true);
@@ -209,7 +209,7 @@ impl Dictionary<'_> {
     }
 }
 
-/// Bytes of a file from `start` on, under their offsets in the file.
+/// Bytes of a file from `start` on, addressed by their offsets in the file.
 struct FilePart {
     start: u64,
     bytes: Bytes,
@@ -232,7 +232,7 @@ impl ChunkReader for FilePart {
         let from = start.checked_sub(self.start).map(|from| from as usize);
         let part = from.filter(|from| from.saturating_add(length) <= self.bytes.len());
         let from =
-            part.ok_or_else(|| ParquetError::EOF("outside the part of the file that was read".into()))?;
+            part.ok_or_else(|| ParquetError::EOF("outside of the part of the file that was read".into()))?;
         Ok(self.bytes.slice(from..from + length))
     }
 }

@@ -1,4 +1,4 @@
-//! Parquet scans: DataFusion's own, with every column read as its table's type.
+//! Parquet scans: those of DataFusion, with each column read as its table's type.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -31,12 +31,12 @@ use super::tables::{ColumnKind, TableSpec};
 use crate::catch_panic::panic_text;
 use crate::time::{MICROS_PER_SECOND, Window};
 
-/// How addresses of the local file system start, as a store.
+/// Prefix of the store URL of the local file system.
 const LOCAL_STORE: &str = "file:";
-/// State files that are read at once elsewhere: most of reading one is waiting for its store.
+/// State files that are read at once from other stores: most of the time is spent waiting for the store.
 const CONCURRENT_STATE_FILES: usize = 4;
 
-/// The Arrow type a column is read as.
+/// The Arrow type in which a column is read.
 pub fn canonical_type(kind: ColumnKind) -> DataType {
     match kind {
         ColumnKind::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
@@ -45,7 +45,7 @@ pub fn canonical_type(kind: ColumnKind) -> DataType {
     }
 }
 
-/// Schema of the named columns of a table, as a scan gives them.
+/// Schema of the named columns of a table, as a scan returns them.
 pub fn canonical_schema(spec: &TableSpec, columns: &[&str]) -> SchemaRef {
     let chosen = spec.columns.iter().filter(|column| columns.contains(&column.name));
     let fields: Vec<Field> =
@@ -58,15 +58,15 @@ pub fn canonical_schema(spec: &TableSpec, columns: &[&str]) -> SchemaRef {
 pub struct FileScan(Arc<dyn ExecutionPlan>);
 
 impl FileScan {
-    /// The columns it gives.
+    /// The columns that it returns.
     pub fn schema(&self) -> SchemaRef {
         self.0.schema()
     }
 
-    /// Starts reading. What its decoder panics on is an error of the stream.
+    /// Starts reading. A panic of the decoder becomes an error of the stream.
     ///
     /// # Errors
-    /// Where the scan can't be started.
+    /// If the scan can't be started.
     pub fn execute(&self, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = AssertUnwindSafe(self.0.execute(0, context)?).catch_unwind();
         let rows = rows.map(|batch| {
@@ -76,11 +76,11 @@ impl FileScan {
     }
 }
 
-/// A scan of one file with [`canonical_schema`], of its `groups` alone where they are given. A `clip` prunes row groups
-/// and pages outside it by their statistics; rows outside it can remain.
+/// A scan of one file with [`canonical_schema`], limited to its `groups` if they are given. A `clip` prunes row groups and pages
+/// outside it by their statistics; rows outside it can remain.
 ///
 /// # Errors
-/// [`crate::Error::Input`] where the file is no whole Parquet file.
+/// [`crate::Error::Input`] if the file is not a complete Parquet file.
 pub async fn file_scan(
     table: &LakeTable,
     columns: &[&str],
@@ -107,11 +107,11 @@ pub async fn file_scan(
     Ok(FileScan(DataSourceExec::from_data_source(config)))
 }
 
-/// A scan of state files of one schema below `state`, in one partition and no order, with the columns of `projection`. A file that
-/// is not as it was written is an error.
+/// A scan of state files of one schema below `state`, in one partition and without an order, with the columns of `projection`. A
+/// file that has changed since it was written is an error.
 ///
 /// # Errors
-/// Where the state's URL has no usable root, or the projection names no column.
+/// If the state's URL has no usable root, or the projection names no column.
 pub fn state_scan(
     state: &Location,
     schema: &SchemaRef,
@@ -160,8 +160,8 @@ fn partitioned_file(file: &LakeFile) -> PartitionedFile {
     }
 }
 
-/// Rows of `clip` and few others, for pruning: a file's coarser times are compared with bounds cut to their unit, so bounds are rounded
-/// outwards, to whole seconds.
+/// A predicate for pruning that is true for all rows in `clip` and few others. A file with coarser times compares them with
+/// bounds that are cut to its unit, so the bounds are rounded outwards, to whole seconds.
 fn within(schema: &SchemaRef, time_column: &str, clip: &Window) -> crate::Result<Arc<dyn PhysicalExpr>> {
     let time: Arc<dyn PhysicalExpr> = Arc::new(Column::new_with_schema(time_column, schema)?);
     let bound = |seconds: i64| {

@@ -1,7 +1,7 @@
-//! Files of state, sealed: a bit that changes in what is read of one is noticed.
+//! State files with hashes ("sealed"), so that readers detect any changed bit in what they read.
 //!
-//! A file's name holds a hash of its tail, which is the page indexes and the footer. The footer holds a hash of each chunk
-//! of the pages before it. So whoever reads a part of a file checks that part, and other readers see plain Parquet.
+//! A file's name contains a hash of its tail, which consists of the page indexes and the footer. The footer contains a hash of
+//! each chunk of the pages before it. So a reader of a part of the file checks that part, and other programs see plain Parquet.
 
 use std::ops::Range;
 
@@ -9,18 +9,18 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use serde::{Deserialize, Serialize};
 
-/// Key of the footer's metadata under which the hashes of chunks are.
+/// Key of the hashes in the footer's metadata.
 const SEAL_KEY: &str = "hindcast.chunks";
-/// Bytes of a chunk: what is read of the pages is extended to whole ones.
+/// Bytes per chunk: reads of pages are extended to whole chunks.
 const CHUNK_BYTES: usize = 16 << 10;
-/// Hexadecimal digits of a hash: what changed by chance has the same one once in 10^19 times.
+/// Hexadecimal digits of a hash: a random change keeps the same hash once in 10^19 times.
 const HASH_DIGITS: usize = 16;
 
-/// A file of state, or a side table's, by what is needed to read and check it.
+/// A state file, or the file of a side table, with what is needed to read and check it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StateFile {
-    /// Path below the state's folder, which may be moved. Its last part but the ending is the hash of the tail.
+    /// Path relative to the state's folder, so that the folder can be moved. The hash of the tail is in front of the ending.
     pub path: String,
     /// Size in bytes.
     pub bytes: u64,
@@ -29,24 +29,24 @@ pub struct StateFile {
 }
 
 impl StateFile {
-    /// The hash of the tail, as the name holds it.
+    /// The hash of the tail in the name.
     pub(super) fn content(&self) -> &str {
         self.path.rsplit('.').nth(1).unwrap_or_default()
     }
 }
 
-/// Hash of a state file's tail, as its name holds it.
+/// Hash of a state file's tail for its name.
 pub fn content_hash(tail: &[u8]) -> String {
     blake3::hash(tail).to_hex()[..HASH_DIGITS].to_owned()
 }
 
-/// What the footer of a state file says of its `pages`, which are all that comes before the page indexes.
+/// The footer's entry with the hashes of `pages`, which are all bytes before the page indexes.
 pub fn seal_of(pages: &[u8]) -> KeyValue {
     let hashes: String = pages.chunks(CHUNK_BYTES).map(content_hash).collect();
     KeyValue::new(SEAL_KEY.to_owned(), hashes)
 }
 
-/// The hashes of a file's chunks, as its footer has them.
+/// The hashes of a file's chunks, from its footer.
 #[derive(Debug)]
 pub(super) struct Seal(String);
 
@@ -54,23 +54,23 @@ impl Seal {
     pub(super) fn of(metadata: &ParquetMetaData) -> Result<Self> {
         let mut entries = metadata.file_metadata().key_value_metadata().into_iter().flatten();
         let seal = entries.find(|entry| entry.key == SEAL_KEY).and_then(|entry| entry.value.clone());
-        seal.map(Self).ok_or_else(|| changed("its footer has no hashes of its pages"))
+        seal.map(Self).ok_or_else(|| changed("the footer has no hashes of its pages"))
     }
 
-    /// Checks `bytes`, which begin at the chunk boundary `start`.
+    /// Checks `bytes`, which start at the chunk boundary `start`.
     pub(super) fn check(&self, start: u64, bytes: &[u8]) -> Result<()> {
         let first = start as usize / CHUNK_BYTES;
         for (index, chunk) in (first..).zip(bytes.chunks(CHUNK_BYTES)) {
             let expected = self.0.get(index * HASH_DIGITS..(index + 1) * HASH_DIGITS);
             if expected != Some(&blake3::hash(chunk).to_hex()[..HASH_DIGITS]) {
-                return Err(changed(&format!("of the bytes from {} on", index * CHUNK_BYTES)));
+                return Err(changed(&format!("the bytes from {} on", index * CHUNK_BYTES)));
             }
         }
         Ok(())
     }
 }
 
-/// Whole chunks of the first `pages_end` bytes that hold all of `ranges`, in order; those that touch are one.
+/// Ranges of whole chunks of the first `pages_end` bytes that cover all of `ranges`, in order; adjacent ones are joined.
 pub(super) fn chunks_of(ranges: &[Range<u64>], pages_end: u64) -> Vec<Range<u64>> {
     let chunk = CHUNK_BYTES as u64;
     let whole = |range: &Range<u64>| {
@@ -88,9 +88,9 @@ pub(super) fn chunks_of(ranges: &[Range<u64>], pages_end: u64) -> Vec<Range<u64>
     joined
 }
 
-/// The error that a file is not as it was written.
-pub(super) fn changed(where_: &str) -> ParquetError {
-    ParquetError::General(format!("the file is not as it was written: {where_}"))
+/// The error that a file has changed since it was written.
+pub(super) fn changed(place: &str) -> ParquetError {
+    ParquetError::General(format!("the file has changed since it was written: {place}"))
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn any_changed_bit_of_a_chunk_is_noticed() {
+    fn any_changed_bit_of_a_chunk_is_detected() {
         let mut pages: Vec<u8> = (0..CHUNK_BYTES * 2 + 10).map(|byte| byte as u8).collect();
         let seal = Seal(seal_of(&pages).value.unwrap());
         seal.check(0, &pages).unwrap();

@@ -1,4 +1,4 @@
-//! Reads a state file's parts and checks each: what is not as it was written is an error, never other rows.
+//! Reads parts of a state file and checks each: a changed file is an error, and never returns other rows.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use parquet::file::metadata::ParquetMetaData;
 use super::sealed::{Seal, StateFile, changed, chunks_of, content_hash};
 use super::store_reader::StoreReader;
 
-/// Bytes read from a state file's end in the first request: each shard of a merge reads all of them, they have few columns and row
-/// groups, and most are no larger.
+/// Bytes that the first request reads from a state file's end. Each shard of a merge reads all state files; they have few columns
+/// and row groups, and most are smaller than this.
 const FOOTER_HINT_BYTES: u64 = 128 << 10;
 
-/// Readers of state files, for queries. Each file has its [`StateFile`] as an extension.
+/// The factory of readers of state files for queries. Each file has its [`StateFile`] as an extension.
 #[derive(Debug)]
 pub(super) struct SealedReaders(pub(super) Arc<dyn ObjectStore>);
 
@@ -42,11 +42,11 @@ impl ParquetFileReaderFactory for SealedReaders {
     }
 }
 
-/// One file.
+/// The reader of one file.
 struct SealedReader {
     file: StoreReader,
     sealed: StateFile,
-    /// Hashes of the pages, once the footer was read and checked.
+    /// Hashes of the pages, once the footer is read and checked.
     seal: Option<Seal>,
 }
 
@@ -56,7 +56,7 @@ impl SealedReader {
         Self { file: StoreReader::of(store, path, sealed.bytes, hint), sealed, seal: None }
     }
 
-    /// The error with the file's name, where it says what is wrong with the file.
+    /// Adds the file's name to an error about the file.
     fn named(&self, error: ParquetError) -> ParquetError {
         match error {
             ParquetError::General(reason) | ParquetError::EOF(reason) => {
@@ -103,7 +103,7 @@ impl SealedReader {
             let start = (range.start - spans[index].start) as usize;
             Some(read[index].slice(start..start + range.end.checked_sub(range.start)? as usize))
         };
-        let outside = || changed("it refers to bytes that it does not have");
+        let outside = || changed("it refers to bytes outside of the file");
         ranges.iter().map(|range| part(range).ok_or_else(outside)).collect()
     }
 }

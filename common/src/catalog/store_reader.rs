@@ -1,4 +1,4 @@
-//! Reads a Parquet file of an object store where no query is run over it.
+//! Reads Parquet files of an object store: footers, and rows without a query.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -29,17 +29,17 @@ use crate::Error;
 use crate::catch_panic::catch_panic;
 use crate::error::{InputFault, store_failure};
 
-/// Bytes read from a file's end in the first request: most footers fit.
+/// Bytes that the first request reads from a file's end: most footers fit.
 const FOOTER_HINT_BYTES: usize = 512 << 10;
 
-/// One file of a store, for the Parquet crate's readers. What the request for the footer brought is kept: a file that is no longer
-/// takes one request.
+/// One file of a store, for the readers of the Parquet crate. The response to the request for the footer is kept, so that a file
+/// that is not longer takes one request.
 pub(super) struct StoreReader {
     store: Arc<dyn ObjectStore>,
     path: Path,
     bytes: u64,
     footer_hint: usize,
-    /// The end of the file, once it was asked for.
+    /// The end of the file, once it is read.
     tail: Bytes,
 }
 
@@ -53,16 +53,16 @@ impl StoreReader {
         Self { store, path, bytes, footer_hint, tail: Bytes::new() }
     }
 
-    /// Fails where the range lies outside the file: then the file is at fault, and there is no need to ask the store.
+    /// Fails if the range lies outside the file: then the file is at fault, and a request to the store is useless.
     fn check(&self, range: &Range<u64>) -> Result<()> {
         if range.start <= range.end && range.end <= self.bytes {
             return Ok(());
         }
         let Range { start, end } = range;
-        Err(ParquetError::EOF(format!("it refers to its bytes {start} to {end}, and has {}", self.bytes)))
+        Err(ParquetError::EOF(format!("it refers to its bytes {start} to {end}, but has {}", self.bytes)))
     }
 
-    /// Reads the end of the file: as much as was hinted at.
+    /// Reads the end of the file, as many bytes as the hint says.
     pub(super) async fn read_tail(&mut self) -> Result<()> {
         let bytes = self.bytes;
         let start = bytes.saturating_sub(self.footer_hint as u64);
@@ -73,7 +73,7 @@ impl StoreReader {
         Ok(())
     }
 
-    /// The footer, of which the end of the file was read.
+    /// Parses the footer, after the end of the file is read.
     pub(super) async fn parse_footer(
         &mut self,
         options: Option<&ArrowReaderOptions>,
@@ -85,7 +85,7 @@ impl StoreReader {
         Ok(Arc::new(reader.load_and_finish(self, bytes).await?))
     }
 
-    /// The range, where it lies in the tail.
+    /// The bytes of the range, if it lies in the tail.
     pub(super) fn in_tail(&self, range: &Range<u64>) -> Option<Bytes> {
         let start = range.start.checked_sub(self.bytes - self.tail.len() as u64)?;
         let is_within = range.start <= range.end && range.end <= self.bytes;
@@ -93,7 +93,7 @@ impl StoreReader {
     }
 }
 
-/// Readers of a lake's files, for queries.
+/// The factory of readers of a lake's files for queries.
 #[derive(Debug)]
 pub(super) struct LakeReaders(pub(super) Arc<dyn ObjectStore>);
 
@@ -110,18 +110,18 @@ impl ParquetFileReaderFactory for LakeReaders {
     }
 }
 
-/// What a file's footer tells.
+/// The content of a file's footer.
 #[derive(Debug, Clone)]
 pub struct Footer {
     /// Rows.
     pub rows: u64,
     /// Columns.
     pub schema: SchemaRef,
-    /// Nulls by column, where every row group's statistics tell them.
+    /// Nulls by column, if the statistics of all row groups have them.
     pub nulls: BTreeMap<String, u64>,
 }
 
-/// A file with its footer and schema read, which a decoder may panic on.
+/// Opens a file: reads its footer and schema, and catches panics of the decoder.
 pub(super) async fn open_parquet(
     location: &Location,
     file: &LakeFile,
@@ -130,7 +130,7 @@ pub(super) async fn open_parquet(
     catch_decoder_panic(file, opening.map_err(|error| parquet_error(file, &error))).await
 }
 
-/// What reading a part of `file` comes to; a decoder that panics on it is a fault of the file.
+/// The result of reading a part of `file`. A panic of the decoder is a fault of the file.
 pub(super) async fn catch_decoder_panic<T>(
     file: &LakeFile,
     reading: impl Future<Output = Result<T, Error>>,
@@ -138,15 +138,15 @@ pub(super) async fn catch_decoder_panic<T>(
     catch_panic(reading).await.unwrap_or_else(|panic| Err(file_fault(file, decoder_panic_reason(&panic))))
 }
 
-/// The fault of what a decoder panics on.
+/// The reason of a fault on which a decoder panics.
 pub(super) fn decoder_panic_reason(panic: &str) -> String {
     format!("can't be decoded: its decoder panicked: {panic}")
 }
 
-/// A file's footer.
+/// Reads a file's footer.
 ///
 /// # Errors
-/// [`Error::Input`] where the footer can't be read, [`Error::Storage`] where the store fails.
+/// [`Error::Input`] if the footer can't be read, [`Error::Storage`] if the store fails.
 pub async fn parquet_footer(location: &Location, file: &LakeFile) -> Result<Footer, Error> {
     catch_decoder_panic(file, footer_of(location, file)).await
 }
@@ -168,10 +168,10 @@ async fn footer_of(location: &Location, file: &LakeFile) -> Result<Footer, Error
     })
 }
 
-/// Reads a file's rows: all columns, or the one of that name, without which there are none.
+/// Reads a file's rows: all columns, or only the named one. Without that column there are no rows.
 ///
 /// # Errors
-/// [`Error::Input`] where the file can't be read, those of `each`.
+/// [`Error::Input`] if the file can't be read, and the errors of `each`.
 pub async fn file_rows(
     location: &Location,
     file: &LakeFile,
@@ -196,7 +196,7 @@ pub async fn file_rows(
     catch_decoder_panic(file, reading).await
 }
 
-/// The Arrow schema to read `file` with: as stored, with text that is a dictionary throughout read as such.
+/// The Arrow schema for reading `file`: as stored, but text that is dictionary-encoded in all pages is read as a dictionary.
 pub(super) async fn stored_schema(table: &LakeTable, file: &LakeFile) -> Result<SchemaRef, Error> {
     catch_decoder_panic(file, schema_of(table, file)).await
 }
@@ -236,8 +236,8 @@ async fn schema_of(table: &LakeTable, file: &LakeFile) -> Result<SchemaRef, Erro
     Ok(Arc::new(Schema::new_with_metadata(fields, builder.schema().metadata().clone())))
 }
 
-/// Whether every data page of a column chunk refers to its dictionary. A chunk whose dictionary grew too large goes on
-/// in plain pages, and reading that as a dictionary would build one anew.
+/// Whether all data pages of a column chunk refer to its dictionary. If a dictionary grows too large, the chunk continues with
+/// plain pages, and reading those as a dictionary would build a new one.
 pub(super) fn only_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
     if let Some(mask) = chunk.page_encoding_stats_mask() {
         return mask.is_only(Encoding::RLE_DICTIONARY) || mask.is_only(Encoding::PLAIN_DICTIONARY);
@@ -280,7 +280,7 @@ impl AsyncFileReader for StoreReader {
         }
         match ranges.iter().map(|range| self.in_tail(range)).collect() {
             Some(all) => ready(Ok(all)).boxed(),
-            // The store asks for neighbouring ranges together.
+            // The store combines requests for neighbouring ranges.
             None => {
                 async move { self.store.get_ranges(&self.path, &ranges).await.map_err(from_store) }.boxed()
             }
@@ -310,7 +310,7 @@ mod tests {
 
     const ROWS: i64 = 20_000;
 
-    /// The numbers of a file of so many, when it is gone from the store once its footer is read.
+    /// The numbers of a file that is deleted from the store once its footer is read, if `is_deleted`.
     async fn read_without_store(footer_hint: usize, is_deleted: bool) -> Result<Vec<i64>> {
         let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..ROWS));
         let batch = RecordBatch::try_from_iter([("number", numbers)])?;
@@ -330,24 +330,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_no_longer_than_the_hint_takes_one_request() {
+    async fn a_file_that_is_not_longer_than_the_hint_takes_one_request() {
         let all: Vec<i64> = (0..ROWS).collect();
         assert_eq!(read_without_store(1 << 20, true).await.unwrap(), all);
         read_without_store(64, true).await.unwrap_err();
         assert_eq!(read_without_store(64, false).await.unwrap(), all);
-        // Part of the rows lies in the tail.
+        // A part of the rows lies in the tail.
         assert_eq!(read_without_store(10_000, false).await.unwrap(), all);
     }
 
     #[tokio::test]
-    async fn a_file_that_was_cut_is_no_parquet() {
+    async fn a_truncated_file_is_not_parquet() {
         let (store, path) = (Arc::new(InMemory::new()), Path::from("state.parquet"));
         store.put(&path, vec![0; 50].into()).await.unwrap();
         let mut reader = StoreReader::of(store, path, 100, 80);
         assert!(reader.get_metadata(None).await.unwrap_err().to_string().contains("100 bytes"));
     }
 
-    /// The store would fail such a request, and be asked again and again.
+    /// The store would fail such a request, which would be retried in vain.
     #[tokio::test]
     async fn a_range_outside_the_file_is_the_fault_of_the_file() {
         let (store, path) = (Arc::new(InMemory::new()), Path::from("lake.parquet"));
@@ -359,7 +359,7 @@ mod tests {
             let beside = reader.get_byte_ranges(vec![0..4, range]).await.unwrap_err();
             for error in [alone, beside] {
                 assert!(store_failure("lake.parquet", &error).is_none(), "{error}");
-                assert!(error.to_string().contains("and has 50"), "{error}");
+                assert!(error.to_string().contains("but has 50"), "{error}");
             }
         }
     }

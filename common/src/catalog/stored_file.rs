@@ -1,4 +1,4 @@
-//! A Parquet file with all its columns in the types it stores: for whoever writes its rows anew and must lose nothing.
+//! Reads a Parquet file with all its columns in their stored types, for rewriting its rows without loss.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -25,7 +25,7 @@ use crate::error::InputFault;
 use crate::time::MICROS_PER_SECOND;
 use crate::{Error, Result};
 
-/// Rows read at once.
+/// Rows per batch.
 const BATCH_ROWS: usize = 8_192;
 
 /// A file whose footer is read.
@@ -37,10 +37,10 @@ pub struct StoredFile {
 }
 
 impl StoredFile {
-    /// Reads the footer of `file`. INT96 times are taken as microseconds: as nanoseconds they would end in 2262.
+    /// Reads the footer of `file`. INT96 times are read as microseconds: in nanoseconds they would end in 2262.
     ///
     /// # Errors
-    /// [`Error::Input`] where the file is no whole Parquet file, [`Error::Storage`] where the store fails.
+    /// [`Error::Input`] if the file is not a complete Parquet file, [`Error::Storage`] if the store fails.
     pub async fn open(location: &Location, file: &LakeFile) -> Result<Self> {
         let mut reader = StoreReader::new(location, file);
         let footer = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new());
@@ -62,12 +62,12 @@ impl StoredFile {
         self.footer.schema()
     }
 
-    /// Its rows, as the footer says.
+    /// The number of its rows, from the footer.
     pub fn rows(&self) -> u64 {
         self.footer.metadata().file_metadata().num_rows().unsigned_abs()
     }
 
-    /// The program that wrote it, as the footer says.
+    /// The program that wrote it, from the footer.
     pub fn written_by(&self) -> Option<&str> {
         self.footer.metadata().file_metadata().created_by()
     }
@@ -75,7 +75,7 @@ impl StoredFile {
     /// Its rows, with the named columns or all, in the file's order.
     ///
     /// # Errors
-    /// As [`Self::open`]; so does the stream.
+    /// As for [`Self::open`], also in the stream.
     pub fn read(
         &self,
         columns: Option<&[String]>,
@@ -101,10 +101,10 @@ impl StoredFile {
         Ok(batches.map(move |batch| batch.unwrap_or_else(&fault)))
     }
 
-    /// A column of INT96 times of which microseconds do not hold every one.
+    /// A column of INT96 times in which microseconds can't represent every value.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// As for [`Self::open`].
     pub async fn finer_than_micros(&self) -> Result<Option<String>> {
         let columns = self.int96_columns();
         if columns.is_empty() {
@@ -165,7 +165,8 @@ impl StoredFile {
     }
 }
 
-/// Whether `micros` hold the column's times whole: `seconds` say that they did not overflow, `nanos` that nothing is below them.
+/// Whether `micros` represent the column's times exactly: compared with `seconds` to detect an overflow, and with `nanos` to detect
+/// a finer fraction.
 fn are_micros(column: &str, seconds: &RecordBatch, micros: &RecordBatch, nanos: &RecordBatch) -> bool {
     let (Some(seconds), Some(micros), Some(nanos)) =
         (seconds.column_by_name(column), micros.column_by_name(column), nanos.column_by_name(column))
@@ -189,11 +190,11 @@ mod tests {
 
     use super::*;
 
-    /// The Julian day of 2300-01-01, which nanoseconds of 64 bits do not reach.
+    /// The Julian day of 2300-01-01, which is beyond the range of nanoseconds in 64 bits.
     const DAY_OF_2300: u32 = 2_440_588 + 120_530;
     const SECONDS_OF_2300: i64 = 120_530 * 86_400;
 
-    /// A file of one row whose time is so many nanoseconds after the midnight of 2300.
+    /// A file with one row, whose time is `nanos` after 2300-01-01.
     async fn stored(folder: &std::path::Path, nanos: u32) -> StoredFile {
         let mut time = Int96::new();
         time.set_data(nanos, 0, DAY_OF_2300);
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn int96_times_are_microseconds_and_finer_ones_are_told_apart() {
+    async fn int96_times_are_microseconds_and_finer_ones_are_detected() {
         let folder = tempfile::tempdir().unwrap();
         let whole = stored(folder.path(), 7_000).await;
         assert_eq!(whole.finer_than_micros().await.unwrap(), None);

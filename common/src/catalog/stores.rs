@@ -1,4 +1,4 @@
-//! Object stores as the query engine finds them: each opened once, when something in it is first asked for.
+//! The registry of object stores for the query engine: it opens each store at its first use.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use url::Url;
 
 use super::location::Location;
 
-/// Opens the store of any URL with the credentials of the environment, and keeps its client.
+/// Opens the store of any URL with the credentials of the environment, and caches its client.
 #[derive(Debug, Default)]
 pub struct Stores {
     opened: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,

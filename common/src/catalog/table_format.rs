@@ -1,4 +1,4 @@
-//! Tables whose log says which of their files count (Delta Lake, Iceberg, Hudi): found by their folders, and refused by name.
+//! Tables with a transaction log that lists their current files (Delta Lake, Iceberg, Hudi): detected by their folders, and refused.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::lake::listed;
 use super::location::Location;
 use crate::{Error, Result};
 
-/// What keeps a table's log.
+/// A table format with a transaction log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableFormat {
     /// Delta Lake: `_delta_log/`.
@@ -19,14 +19,14 @@ pub enum TableFormat {
     Hudi,
 }
 
-/// A table that is not read or written, since its log says which of its files count.
+/// A table of a format that Hindcast neither reads nor writes: only its log says which of its files are current.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsupportedTable {
     /// Its name.
     pub name: String,
     /// URL of its folder.
     pub url: String,
-    /// What keeps its log.
+    /// Its format.
     pub kind: TableFormat,
 }
 
@@ -56,14 +56,14 @@ impl fmt::Display for UnsupportedTable {
         let Self { name, url, kind } = self;
         write!(
             formatter,
-            "{name} ({url}) is {kind}: its log in {}/ says which files count, and Hindcast does not read it",
+            "{name} ({url}) is {kind}: its log in {}/ says which files are current, and Hindcast does not read that log",
             kind.folder()
         )
     }
 }
 
 impl UnsupportedTable {
-    /// The error that this table is not read or written; `advice` ends the sentence on what works instead.
+    /// The error that this table is neither read nor written; `advice` ends the sentence about the alternative.
     pub fn refused(&self, advice: &str) -> Error {
         let plain = match self.name.as_str() {
             "the lake" => "plain Parquet folders <Table>/date=YYYY-MM-DD".to_owned(),
@@ -76,18 +76,18 @@ impl UnsupportedTable {
     }
 }
 
-/// What keeps the log of the table at `location`; none where it has none, or is not there.
+/// The table format at `location`; `None` for plain folders, or if there is no table.
 ///
 /// # Errors
-/// [`Error::Storage`] where a listing fails.
+/// [`Error::Storage`] if a listing fails.
 pub async fn table_format_of(location: &Location) -> Result<Option<TableFormat>> {
     table_format_in(location, &listed(location).await?).await
 }
 
-/// Fails where the table `name` at `location` has a log.
+/// Fails if the table `name` at `location` has a table format.
 ///
 /// # Errors
-/// [`Error::Config`] then, [`Error::Storage`] where a listing fails.
+/// [`Error::Config`] in that case, [`Error::Storage`] if a listing fails.
 pub async fn refuse_table_format(location: &Location, name: &str) -> Result<()> {
     match table_format_of(location).await? {
         None => Ok(()),
@@ -98,7 +98,7 @@ pub async fn refuse_table_format(location: &Location, name: &str) -> Result<()> 
     }
 }
 
-/// What keeps the log of the table at `location`, whose folder `listing` is of.
+/// The table format at `location`, from the `listing` of its folder.
 pub(super) async fn table_format_in(
     location: &Location,
     listing: &ListResult,
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn logs_are_known_by_their_folders() {
+    async fn table_formats_are_detected_by_their_folders() {
         let folder = tempfile::tempdir().unwrap();
         let place = Location::parse(&folder.path().display().to_string()).unwrap();
         for (file, expected) in [

@@ -1,9 +1,9 @@
-//! The lake tables Hindcast knows: their time column, shard key and the columns it reads.
+//! The tables that Hindcast reads: their time column, their shard key and their columns.
 
-/// What a column holds, whatever physical type a file stores it as.
+/// The kind of a column, independent of the physical type in which a file stores it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {
-    /// An instant, read as UTC microseconds.
+    /// A time, read as microseconds in UTC.
     Time,
     /// Text, read as a dictionary; nested values are read as JSON.
     Text,
@@ -11,12 +11,12 @@ pub enum ColumnKind {
     Integer,
 }
 
-/// One column of a table, by the name the origin product gives it.
+/// One column of a table, by its name in the product that logs it.
 #[derive(Debug, Clone, Copy)]
 pub struct ColumnSpec {
     /// Name, case-sensitive.
     pub name: &'static str,
-    /// How it is read.
+    /// Its kind.
     pub kind: ColumnKind,
 }
 
@@ -25,9 +25,9 @@ pub struct ColumnSpec {
 pub struct TableSpec {
     /// Name of the table and of its folder.
     pub name: &'static str,
-    /// Column that holds the row's instant; a file without it can't be read.
+    /// Column with the row's time; a file without it can't be read.
     pub time_column: &'static str,
-    /// Column whose value decides the shard, where the table has one.
+    /// Column whose value decides the shard, if the table has one.
     pub shard_key: Option<&'static str>,
     /// Columns read, the time column included.
     pub columns: &'static [ColumnSpec],
@@ -43,7 +43,7 @@ const fn integer(name: &'static str) -> ColumnSpec {
     ColumnSpec { name, kind: ColumnKind::Integer }
 }
 
-/// Every table a suite reads.
+/// All tables that any suite reads.
 pub static TABLES: &[TableSpec] = &[
     TableSpec {
         name: "DeviceFileEvents",
