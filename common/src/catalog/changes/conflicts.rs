@@ -1,4 +1,4 @@
-//! Changes that can't both be made: who gives way.
+//! Conflicts of changes that can't both be made, and the rule which one gives way.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,22 +12,22 @@ use super::{Change, names, take_back};
 use crate::retry::with_retries;
 use crate::{Error, Result};
 
-/// Looks at most until none is outrun by changes that end meanwhile.
+/// Most attempts to read all changes while some of them end.
 const MAX_LOOKS: u32 = 100;
-/// Times that a conflict is looked at while it is waited for.
+/// Checks of another change while waiting for its decision.
 const LOOKS: u32 = 20;
 
-/// Why a change can't be made.
+/// The reason why a change can't be made.
 #[derive(Debug)]
 pub(super) enum Conflict {
-    /// Another one comes first.
+    /// Another change takes precedence.
     Change(String),
-    /// A file that it would replace is gone.
+    /// A file to replace is gone.
     FileGone,
 }
 
 impl Conflict {
-    /// The other change, where it is known.
+    /// The other change, if it is known.
     pub(super) fn id(self) -> Option<String> {
         match self {
             Self::Change(id) => Some(id),
@@ -36,7 +36,7 @@ impl Conflict {
     }
 }
 
-/// What keeps `change`, whose list is put, from being made. Others that give way to it are taken back.
+/// Finds the conflict that keeps `change`, whose list is put, from being made. Changes that give way to it are taken back.
 pub(super) async fn find_conflict(lake: &Location, change: &Change) -> Result<Option<Conflict>> {
     if change.replaces.is_empty() && change.exclusive.is_empty() {
         return Ok(None);
@@ -56,19 +56,19 @@ pub(super) async fn find_conflict(lake: &Location, change: &Change) -> Result<Op
                 return Ok(Some(Conflict::Change(id)));
             }
         }
-        // Changes that were over before deleted what they replaced.
+        // Changes that ended before have deleted the files that they replaced.
         let is_whole = change.replaces.is_empty() || all_there(lake, &change.replaces).await?;
         return Ok((!is_whole).then_some(Conflict::FileGone));
     }
     Err(Error::Busy(format!("changes of {} end faster than they can be read", lake.url())))
 }
 
-/// Whether all of `paths`, which are data files below `lake`, are there.
+/// Whether all of `paths`, which are data files below `lake`, exist.
 async fn all_there(lake: &Location, paths: &[String]) -> Result<bool> {
     let folders: BTreeSet<&str> = paths.iter().filter_map(|path| names::date_folder(path)).collect();
     let mut found = BTreeSet::new();
     for folder in folders {
-        // The folder is written as the store writes it.
+        // The path has the form in which the store writes it.
         let Some(folder) = names::absolute(lake, folder) else { return Ok(false) };
         let objects: Vec<ObjectMeta> = with_retries(|| async {
             let listed = lake.store().list(Some(&folder)).try_collect().await;
@@ -80,10 +80,10 @@ async fn all_there(lake: &Location, paths: &[String]) -> Result<bool> {
     Ok(paths.iter().all(|path| found.contains(path)))
 }
 
-/// Waits for a change to be decided, and takes it back where it is not after `max_wait`. Gives whether it is taken back.
+/// Waits for the decision of a change, and takes it back if there is none after `max_wait`. Returns whether it is taken back.
 ///
 /// # Errors
-/// [`Error::Storage`] where the store fails.
+/// [`Error::Storage`] if the store fails.
 pub async fn wait_or_take_back(lake: &Location, id: &str, max_wait: Duration) -> Result<bool> {
     let mut looks = 0;
     loop {
@@ -99,11 +99,11 @@ pub async fn wait_or_take_back(lake: &Location, id: &str, max_wait: Duration) ->
     }
 }
 
-/// Whether the change `own` brings what the change `other` brings too, and `other` will not: the one that began later
-/// waits so long for the earlier.
+/// Decides which of two changes that add the same content is made: true if it is `own`. The one that began later waits up to
+/// `max_wait` for the earlier one.
 ///
 /// # Errors
-/// [`Error::Storage`] where the store fails.
+/// [`Error::Storage`] if the store fails.
 pub async fn prevails(lake: &Location, own: &str, other: &str, max_wait: Duration) -> Result<bool> {
     let max_wait = if own < other { Duration::ZERO } else { max_wait };
     wait_or_take_back(lake, other, max_wait).await

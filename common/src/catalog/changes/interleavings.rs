@@ -1,5 +1,5 @@
-//! Imports, a compaction, saves and scans step by step beside each other, in seeded orders, with kills between any two
-//! operations of the store: no row is lost, none is doubled.
+//! Runs imports, a compaction, saves and scans concurrently, step by step in seeded orders, with kills between any two operations
+//! of the store: no row is lost or duplicated.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,18 +20,18 @@ use super::stepped::World;
 use super::{Change, Made, View, make, prevails, recover, wait_or_take_back};
 use crate::{Error, Result};
 
-/// Orders that are tried; `HINDCAST_INTERLEAVINGS` sets another number.
+/// Number of orders; `HINDCAST_INTERLEAVINGS` sets another.
 const SEEDS: u64 = 500;
 const SOURCE: &str = "T";
 const SAVED: &str = "T_SPRK";
 const DATES: [&str; 2] = ["2026-01-01", "2026-01-02"];
 const HOUR: u64 = 3_600;
 
-/// What actors share beside the store.
+/// The state that actors share in addition to the store.
 struct Shared {
     random: ChaCha8Rng,
     ids: u64,
-    /// Contents whose import has ended well.
+    /// Contents whose import has succeeded.
     imported: BTreeSet<&'static str>,
     /// Scans that saw everything.
     whole_scans: u32,
@@ -40,7 +40,7 @@ struct Shared {
 type Common = Rc<RefCell<Shared>>;
 
 impl Shared {
-    /// A new id, as of a clock that may be off by anything.
+    /// A new id, from a clock that may be wrong.
     fn id(&mut self, kind: &str) -> String {
         self.ids += 1;
         format!("{kind}-{:08x}-0000-7000-8000-{:012x}", self.random.next_u32(), self.ids)
@@ -51,7 +51,7 @@ fn dates() -> Vec<NaiveDate> {
     DATES.iter().map(|date| date.parse().unwrap()).collect()
 }
 
-/// The rows of a content, two a date.
+/// The rows of a content, two per date.
 fn rows_of(content: &str, date: NaiveDate) -> BTreeSet<String> {
     (0..2).map(|row| format!("{content} {date} {row}")).collect()
 }
@@ -60,7 +60,7 @@ fn text(rows: &BTreeSet<String>) -> Vec<u8> {
     rows.iter().cloned().collect::<Vec<_>>().join("\n").into_bytes()
 }
 
-/// The rows of files; an error where one is gone.
+/// The rows of files; an error if one is gone.
 async fn rows(lake: &Location, files: &[LakeFile]) -> Result<Vec<String>> {
     let mut rows = Vec::new();
     for file in files {
@@ -96,7 +96,7 @@ async fn is_imported(lake: &Location, content: &str) -> Result<bool> {
     }
 }
 
-/// One try to import a content, as an import makes it.
+/// One attempt to import a content, in the steps of an import.
 async fn import_once(lake: &Location, shared: &Common, content: &str) -> Result<bool> {
     recover(lake).await?;
     if is_imported(lake, content).await? {
@@ -204,14 +204,14 @@ async fn save_date(
     make(lake, &change, put).await
 }
 
-/// Lists and reads everything, and checks it: rows of one import are all there or not at all, and none is doubled.
+/// Lists and reads everything, and checks that the rows of an import are all there or not at all, and none is duplicated.
 async fn scan(lake: Location, shared: Common, seed: u64) {
     for _ in 0..3 {
         let imported = shared.borrow().imported.clone();
         for table in [SOURCE, SAVED] {
             let (_, files) = date_files(&lake.join(table), &dates(), None).await.unwrap();
             let files: Vec<LakeFile> = files.into_iter().flatten().collect();
-            // A file that was replaced meanwhile is told in the coverage.
+            // The coverage would report a file that was replaced meanwhile.
             let Ok(mut found) = rows(&lake, &files).await else { continue };
             found.sort();
             let read = found.len();
@@ -259,7 +259,7 @@ fn actors(world: &Arc<World>, shared: &Common, seed: u64) -> Vec<Option<Actor>> 
     actors.into_iter().map(Some).collect()
 }
 
-/// One order; gives how many actors were killed, and how many scans saw everything.
+/// Runs one order; returns the number of killed actors, and of scans that saw everything.
 fn run(seed: u64) -> (u32, u32) {
     let world = World::new();
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
@@ -276,7 +276,7 @@ fn run(seed: u64) -> (u32, u32) {
         let actor = dice.random_range(0..actors.len());
         let Some(future) = &mut actors[actor] else { continue };
         if actor < 7 && dice.random_range(0..120) == 0 {
-            // The store may still do what it was asked, at once, or much later.
+            // The store may still run the operation, at once or much later.
             late.extend(world.left_of(actor));
             actors[actor] = None;
             kills += 1;
@@ -300,7 +300,7 @@ fn run(seed: u64) -> (u32, u32) {
     (kills, Rc::clone(&shared).borrow().whole_scans)
 }
 
-/// Whatever was killed: imported and saved again everything is there once.
+/// After any kills: if everything is imported and saved again, each row is there once.
 async fn ends_whole(world: &Arc<World>, shared: &Common, seed: u64) {
     let lake = world.lake(9);
     scan(lake.clone(), Rc::clone(shared), seed).await;
@@ -334,10 +334,10 @@ async fn ends_whole(world: &Arc<World>, shared: &Common, seed: u64) {
 }
 
 #[test]
-fn no_order_of_writers_readers_and_kills_loses_or_doubles_a_row() {
-    let told = std::env::var("HINDCAST_INTERLEAVINGS").ok().and_then(|seeds| seeds.parse().ok());
+fn no_order_of_writers_readers_and_kills_loses_or_duplicates_a_row() {
+    let requested = std::env::var("HINDCAST_INTERLEAVINGS").ok().and_then(|seeds| seeds.parse().ok());
     let (mut kills, mut scans) = (0, 0);
-    for seed in 0..told.unwrap_or(SEEDS) {
+    for seed in 0..requested.unwrap_or(SEEDS) {
         let (killed, whole) = run(seed);
         kills += killed;
         scans += whole;

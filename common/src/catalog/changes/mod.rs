@@ -1,29 +1,30 @@
-//! Changes of several files of a lake at once: they show all together or not at all, whoever writes beside, and whenever
-//! their writer is killed.
+//! Atomic changes of several files of a lake: readers see all of a change or nothing, with concurrent writers, and whenever a
+//! writer is killed.
 //!
-//! Stores need no more than what all of them have: reads and listings that see what was put before them, and objects that can be put
-//! only where there is none. No clock of a process counts, and no process need end well.
+//! This needs only what all stores have: reads and listings that see earlier puts, and a put that fails if the object exists. It does
+//! not depend on the clocks of processes, or on a process that ends properly.
 //!
-//! **A writer** ([`make`]) puts, below `_hindcast/changes/`, first `ID.json`: what the change adds and replaces. Then it looks for
-//! conflicts, puts its files, and decides: `ID.decision` can be put once, and says `committed` or `aborted`. With `committed` all that
-//! was added shows, and what was replaced does not. Then what is replaced is deleted, and `ID.ended` is put.
+//! **A writer** ([`make`]) first puts `_hindcast/changes/ID.json`, the list of the files that the change adds and replaces. Then it
+//! checks for conflicts, puts its files, and decides: `ID.decision` can be put once, and contains `committed` or `aborted`. With
+//! `committed`, added files become visible and replaced ones invisible. Then the writer deletes the replaced files and puts `ID.ended`.
 //!
-//! **A file tells its change by its name**, `ID-NNNN.parquet`. A list is never trusted: what it names counts only
-//! where it is below its own lake and bears the change's id, and what it replaces only in date folders that it adds to.
+//! **The name of a file contains the id of its change**: `ID-NNNN.parquet`. A list is never trusted: of what it adds, only files in its
+//! own lake with the change's id count, and of what it replaces, only files in date folders to which it adds.
 //!
-//! **Rivals** are changes that replace the same file, or that both answer for a date alone ([`Change::exclusive`]). Each puts its list
-//! before it looks, so at least one of two sees the other. The later gives way, a compaction always; the earlier takes back
-//! a later one that is not decided. Then what is to be replaced must still be there.
+//! **Conflicts**: two changes conflict if they replace the same file, or if both are exclusive in a date folder
+//! ([`Change::exclusive`]). Each puts its list before it checks, so at least one of the two sees the other. The later change gives way,
+//! and a compaction always does; the earlier one takes back a later one that is undecided. After that, the files to replace must
+//! still exist.
 //!
-//! **Taking back** ([`take_back`]) puts `aborted`, sees that the list is there, puts `ID.aborted`, and deletes what was added. A writer that
-//! was only slow can't commit any more. What it still puts stays hidden: `ID.aborted` and the decision are kept for ever.
+//! **Taking back** ([`take_back`]) puts `aborted`, checks that the list exists, puts `ID.aborted`, and deletes the added files. A writer
+//! that is only slow can't commit any more. Files that it puts later stay hidden: `ID.aborted` and the decision are kept for ever.
 //!
-//! **A reader** ([`View`]) reads the changes before and after it lists. What was not committed before is hidden, whatever
-//! becomes of it; where a change that replaces files of the table was committed in between, it lists again. Lists and
-//! decisions of changes that ended are kept for two hours, so that none begins and ends unseen between the two.
+//! **A reader** ([`View`]) reads the changes before and after it lists files. Changes that were not committed before are hidden, even
+//! if they commit later. If a change that replaces files of the table was committed in between, the reader lists again. Lists and
+//! decisions of ended changes are kept for two hours, so that no change begins and ends unnoticed between the two reads.
 //!
-//! **Recovery** ([`recover`]), by any later writer, carries out what is decided, and takes back what has had no decision for six hours by the
-//! store's own clock. Whatever it deletes bears the id of an aborted change, or was replaced by a committed one.
+//! **Recovery** ([`recover`]), by any later writer, completes decided changes, and takes back those that have had no decision for
+//! six hours by the clock of the store. It deletes only files with the id of an aborted change, or files that a committed change replaced.
 
 mod conflicts;
 mod names;
@@ -50,16 +51,16 @@ pub use recovery::recover;
 pub use view::View;
 pub use writer::{Made, make, take_back};
 
-/// Objects that come and go together, by their paths below the lake.
+/// Objects that are added and replaced together, by their paths below the lake.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// What it is called: its kind, `-`, and a UUID, different for each attempt.
+    /// Its kind, `-`, and a UUID that differs for each attempt.
     pub id: String,
-    /// Objects it adds; it need not add them all.
+    /// Objects that it adds; some of them may be missing.
     pub adds: Vec<String>,
-    /// Data files it replaces.
+    /// Data files that it replaces.
     pub replaces: Vec<String>,
-    /// Date folders in which no other change that says so may be made at the same time.
+    /// Date folders in which no other exclusive change may be made at the same time.
     #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "alone")]
     pub exclusive: Vec<String>,
 }
@@ -68,7 +69,7 @@ impl Change {
     /// A change that adds and replaces objects of `lake`.
     ///
     /// # Errors
-    /// [`Error::Internal`] for an object of another place.
+    /// [`Error::Internal`] for an object outside of the lake.
     pub fn of<'a>(
         lake: &Location,
         id: &str,
@@ -86,7 +87,7 @@ impl Change {
         })
     }
 
-    /// The same change, which no other of its kind may be made beside in the date folders it adds to.
+    /// Makes the change exclusive in the date folders to which it adds: no other exclusive change may be made there at the same time.
     #[must_use]
     pub fn exclusive(mut self) -> Self {
         self.exclusive =
@@ -102,7 +103,7 @@ impl Change {
             || self.exclusive.iter().any(|folder| other.exclusive.contains(folder))
     }
 
-    /// Whether this one goes on where the two meet: compactions give way, then what began later.
+    /// Whether this change continues if the two conflict: a compaction gives way to others, and the later one to the earlier.
     fn takes_precedence_over(&self, id: &str) -> bool {
         let rank = |id: &str| (id.starts_with("compact-"), id.to_owned());
         rank(&self.id) < rank(id)

@@ -1,4 +1,4 @@
-//! Names by which objects tell which change they are of, and what a change may name.
+//! Names of the objects of changes, and the check of what a change may name.
 
 use chrono::NaiveDate;
 use object_store::path::Path;
@@ -6,7 +6,7 @@ use object_store::path::Path;
 use super::super::location::Location;
 use super::Change;
 
-/// Objects that Hindcast keeps of imports: `_hindcast/imports/CONTENT/TABLE/ID` and `_hindcast/rejects/ID.jsonl`.
+/// Folder of Hindcast's records of imports: `_hindcast/imports/CONTENT/TABLE/ID` and `_hindcast/rejects/ID.jsonl`.
 const OWN: &str = "_hindcast";
 
 /// Whether `text` is the id of a change: lower-case letters, `-`, and a UUID.
@@ -22,13 +22,13 @@ pub(super) fn is_id(text: &str) -> bool {
         && uuid.bytes().enumerate().all(fits)
 }
 
-/// The change that wrote a data file, by the file's name; none where no change has written it.
+/// The change that wrote a data file, from the file's name; `None` if no change wrote it.
 pub(super) fn change_of(name: &str) -> Option<&str> {
     let (id, number) = name.strip_suffix(".parquet")?.rsplit_once('-')?;
     (number.len() >= 4 && number.bytes().all(|byte| byte.is_ascii_digit()) && is_id(id)).then_some(id)
 }
 
-/// The date folder in which a path below a lake lies, `TABLE/date=DATE`; none where it lies in none.
+/// The date folder `TABLE/date=DATE` of a path below a lake; `None` if it lies in none.
 pub(super) fn date_folder(path: &str) -> Option<&str> {
     let mut parts = path.split('/');
     let (table, date) = (parts.next()?, parts.next()?);
@@ -38,7 +38,7 @@ pub(super) fn date_folder(path: &str) -> Option<&str> {
     (is_table && is_date && has_name).then(|| &path[..table.len() + 1 + date.len()])
 }
 
-/// Whether the change `id` could have added the object at `path` below its lake.
+/// Whether the change `id` can have added the object at `path` below its lake.
 fn could_add(id: &str, path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     match parts[..] {
@@ -49,32 +49,32 @@ fn could_add(id: &str, path: &str) -> bool {
     }
 }
 
-/// What counts of a list found in `lake` under `id`: what a change of that id could have made itself.
+/// The part of a list, found in `lake` under `id`, that counts: what a change with that id can have made itself.
 pub(super) fn trusted(lake: &Location, id: &str, list: Change) -> Change {
     if list.id != id {
         return Change { id: id.to_owned(), ..Change::default() };
     }
-    // Earlier versions wrote paths below the store's root.
+    // Earlier versions wrote paths relative to the store's root.
     let prefix = format!("{}/", lake.prefix());
     let below = |path: String| path.strip_prefix(&prefix).map_or_else(|| path.clone(), str::to_owned);
     let is_sane = |path: &String| absolute(lake, path).is_some();
     let adds: Vec<String> =
         list.adds.into_iter().map(below).filter(|path| could_add(id, path) && is_sane(path)).collect();
-    let is_beside = |path: &String| {
+    let is_in_added_folder = |path: &String| {
         let folder = date_folder(path);
         folder.is_some() && adds.iter().any(|added| date_folder(added) == folder) && is_sane(path)
     };
-    let replaces = list.replaces.into_iter().map(below).filter(is_beside).collect();
+    let replaces = list.replaces.into_iter().map(below).filter(is_in_added_folder).collect();
     Change { id: list.id, replaces, exclusive: list.exclusive, adds }
 }
 
-/// A path below `lake`, by the parts of its name as stores write them; none for one of another place.
+/// The path relative to `lake`, with parts as the store writes them; `None` if it is outside of the lake.
 pub(super) fn below(lake: &Location, path: &Path) -> Option<String> {
     let parts: Vec<String> = path.prefix_match(lake.prefix())?.map(|part| part.as_ref().to_owned()).collect();
     (!parts.is_empty()).then(|| parts.join("/"))
 }
 
-/// The object that [`below`] gives the path of; none where it is no path of an object.
+/// The inverse of [`below`]; `None` if it is not the path of an object.
 pub(super) fn absolute(lake: &Location, path: &str) -> Option<Path> {
     let absolute = match lake.prefix().as_ref() {
         "" => Path::parse(path),
@@ -90,7 +90,7 @@ mod tests {
     const ID: &str = "compact-019a0000-0000-7000-8000-000000000001";
 
     #[test]
-    fn files_name_their_change() {
+    fn names_of_files_contain_their_change() {
         assert_eq!(change_of(&format!("{ID}-0012.parquet")), Some(ID));
         for other in ["part-0001.parquet", "compact-1-0001.parquet", "a.parquet", &format!("{ID}.parquet")] {
             assert_eq!(change_of(other), None, "{other}");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_names_only_what_its_change_could_have_made() {
+    fn a_list_counts_only_for_what_its_change_can_have_made() {
         let lake = Location::parse("/tmp/lake").unwrap();
         let own = [
             format!("T/date=2026-01-01/{ID}-0000.parquet"),

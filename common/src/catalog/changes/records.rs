@@ -1,4 +1,4 @@
-//! What a lake keeps of changes: lists, decisions, and how they ended.
+//! A lake's records of changes: lists, decisions, and their ends.
 
 use std::collections::BTreeMap;
 
@@ -12,71 +12,71 @@ use super::{Change, names};
 use crate::retry::with_retries;
 use crate::{Error, Result};
 
-/// Folder of a lake's lists of changes and decisions.
+/// Folder of the lists and decisions in a lake.
 pub(super) const FOLDER: &str = "_hindcast/changes";
 /// Ending of a change's list.
 pub(super) const LIST: &str = "json";
 /// Ending of a change's decision.
 pub(super) const DECISION: &str = "decision";
-/// Ending of what says that a change was taken back.
+/// Ending of the object that marks a change as taken back.
 pub(super) const TAKEN_BACK: &str = "aborted";
-/// Ending of what says that nothing is left to do for a change.
+/// Ending of the object that marks a change as ended: nothing is left to do.
 pub(super) const ENDED: &str = "ended";
-/// Listings at most until none is outrun by changes that end meanwhile.
+/// Most attempts to read all changes while some of them end.
 const MAX_READS: u32 = 100;
 const COMMITTED: &[u8] = b"committed";
 const ABORTED: &[u8] = b"aborted";
 
-/// What has become of a change.
+/// The status of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     /// It has no decision.
     Open,
-    /// It is committed; what it replaces may still be there.
+    /// It is committed; the files that it replaces may still exist.
     Committed,
-    /// It was taken back; what it added may still be there, or come.
+    /// It was taken back; the files that it added may still exist, or appear later.
     Aborted,
-    /// It is over: all that it replaces is gone, or it added nothing.
+    /// It is complete: all files that it replaces are deleted, or it added nothing.
     Ended,
 }
 
-/// A change as another process finds it.
+/// A change in the state in which another process finds it.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) status: Status,
-    /// When the store got what was put last of it.
+    /// Time of the last put of any of its objects, by the store.
     pub(super) written: DateTime<Utc>,
-    /// Whether its list is there.
+    /// Whether its list exists.
     pub(super) has_list: bool,
-    /// Whether the lake keeps for good that it was taken back.
+    /// Whether the permanent mark exists that it was taken back.
     pub(super) is_taken_back: bool,
     /// Whether it is or was committed.
     pub(super) is_committed: bool,
-    /// The list, where finding the status took reading it.
+    /// The list, if it was read to find the status.
     pub(super) list: Option<Change>,
 }
 
-/// Which objects a listing shows of a change.
+/// The objects of a change in a listing.
 #[derive(Default)]
 struct Seen {
     list: bool,
-    /// The decision's size, which tells which it is.
+    /// The size of the decision, which shows what it says.
     decision: Option<u64>,
     taken_back: bool,
     ended: bool,
     written: DateTime<Utc>,
 }
 
-/// The changes of `lake` by id. A change that is open here was so at some moment of this call.
+/// The changes of `lake` by id. A change that is open in the result was open at some moment during this call.
 ///
 /// # Errors
-/// [`Error::Storage`] where the store fails.
+/// [`Error::Storage`] if the store fails.
 pub(super) async fn records(lake: &Location) -> Result<BTreeMap<String, Record>> {
     'again: for _ in 0..MAX_READS {
         let mut records = BTreeMap::new();
         for (id, seen) in seen(lake).await? {
             let Some(status) = seen.status() else {
-                // The decision may have come since, and all of it gone: open is what has a list after it had no decision.
+                // Meanwhile it may have been decided, or even deleted: it is open if it has no decision, and then still a list.
                 let decision = read(lake, &id, DECISION).await?;
                 let Some(list) = list_of(lake, &id).await? else { continue 'again };
                 let status = decision.map_or(Status::Open, |decision| status_of(decision.len() as u64));
@@ -100,7 +100,7 @@ impl Seen {
             written: self.written,
             has_list: self.list,
             is_taken_back: self.taken_back,
-            // Of what is long over the decision goes before the rest.
+            // The decision of a change that ended long ago is deleted before its other objects.
             is_committed: match self.decision {
                 Some(bytes) => status_of(bytes) == Status::Committed,
                 None => matches!(status, Status::Committed | Status::Ended),
@@ -109,7 +109,7 @@ impl Seen {
         }
     }
 
-    /// What the listing tells; nothing where the decision must be asked for.
+    /// The status from the listing; `None` if the decision must be read.
     fn status(&self) -> Option<Status> {
         match (self.taken_back, self.ended, self.decision) {
             (true, _, _) => Some(Status::Aborted),
@@ -156,12 +156,12 @@ async fn seen(lake: &Location) -> Result<BTreeMap<String, Seen>> {
     Ok(all)
 }
 
-/// What counts of a change's list: nothing where it can't be read as one; `None` where there is no list.
+/// The part of a change's list that counts, which is empty if it can't be parsed; `None` if there is no list.
 pub(super) async fn list_of(lake: &Location, id: &str) -> Result<Option<Change>> {
     let Some(text) = read(lake, id, LIST).await? else { return Ok(None) };
     let list = serde_json::from_slice(&text).unwrap_or_else(|error| {
         let name = lake.name_of(&object(lake, id, LIST));
-        tracing::warn!(target: "lake", %error, "{name} is no list of a change: files that bear its name are not read");
+        tracing::warn!(target: "lake", %error, "{name} is not the list of a change: files with its id are not read");
         Change::default()
     });
     Ok(Some(names::trusted(lake, id, list)))
@@ -173,20 +173,20 @@ pub(super) async fn put_list(lake: &Location, change: &Change) -> Result<()> {
     put_once(lake, &object(lake, &change.id, LIST), &list).await.map(|_| ())
 }
 
-/// How a change is decided.
+/// The decision on a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decided {
-    /// As asked, here.
+    /// This call made the decision.
     Here,
-    /// Committed, here or before.
+    /// It was committed before.
     Committed,
-    /// Taken back, by another process or before.
+    /// It was taken back before.
     Aborted,
-    /// It was, and is over.
+    /// It ended, and its decision is deleted.
     Gone,
 }
 
-/// Decides a change: to be committed, or taken back.
+/// Decides a change, as committed or as aborted, unless it is decided already.
 pub(super) async fn decide(lake: &Location, id: &str, is_committed: bool) -> Result<Decided> {
     let decision = if is_committed { COMMITTED } else { ABORTED };
     if put_once(lake, &object(lake, id, DECISION), decision).await? {
@@ -199,17 +199,17 @@ pub(super) async fn decide(lake: &Location, id: &str, is_committed: bool) -> Res
     })
 }
 
-/// Says of a change what an object without content says.
+/// Marks a change with an empty object.
 pub(super) async fn mark(lake: &Location, id: &str, ending: &str) -> Result<()> {
     lake.put(&object(lake, id, ending), Vec::new()).await
 }
 
-/// Deletes what is kept of a change under `ending`, where it is there.
+/// Deletes the object of a change with `ending`, if it exists.
 pub(super) async fn forget(lake: &Location, id: &str, ending: &str) -> Result<()> {
     delete(lake, &object(lake, id, ending)).await
 }
 
-/// Deletes an object, where it is there.
+/// Deletes an object, if it exists.
 pub(super) async fn delete(lake: &Location, path: &Path) -> Result<()> {
     with_retries(|| async {
         match lake.store().delete(path).await {
@@ -224,7 +224,7 @@ async fn read(lake: &Location, id: &str, ending: &str) -> Result<Option<bytes::B
     lake.read(&format!("{FOLDER}/{id}.{ending}")).await
 }
 
-/// Whether `content` was put at `path`: not where something is there.
+/// Puts `content` at `path`, unless an object exists there; whether it was put.
 async fn put_once(lake: &Location, path: &Path, content: &[u8]) -> Result<bool> {
     with_retries(|| async {
         let payload = PutPayload::from(content.to_vec());

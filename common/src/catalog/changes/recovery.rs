@@ -1,4 +1,5 @@
-//! Ends what processes left behind: carries out what is decided, takes back what is abandoned, forgets what is long over.
+//! Recovers the changes that processes left behind: completes decided ones, takes back abandoned ones, and deletes the records of
+//! those that ended long ago.
 
 use chrono::{DateTime, Duration, Utc};
 use futures::{StreamExt, TryStreamExt};
@@ -9,19 +10,19 @@ use super::records::{self, DECISION, ENDED, FOLDER, LIST, Record, Status, TAKEN_
 use super::{Change, names, take_back};
 use crate::{Error, Result};
 
-/// Age from which a change without a decision is taken to be that of a dead process, by the store's clock.
+/// Age from which a change without a decision counts as abandoned, by the clock of the store.
 const ABANDONED_AFTER: Duration = Duration::hours(6);
-/// How long the lists of changes that ended are kept; readers trust what they read of changes for half as long.
+/// Time for which the lists of ended changes are kept. Readers trust a view for half as long.
 const KEPT_FOR: Duration = Duration::hours(2);
-/// An object put to read the store's clock.
+/// An object that is put to read the clock of the store.
 const CLOCK: &str = "clock";
-/// Objects deleted at once.
+/// Concurrent deletes.
 const CONCURRENT_DELETES: usize = 16;
 
-/// Ends changes that processes left behind; gives how many were taken back.
+/// Recovers the changes that processes left behind; returns the number of changes taken back.
 ///
 /// # Errors
-/// [`Error::Storage`] where the store fails.
+/// [`Error::Storage`] if the store fails.
 pub async fn recover(lake: &Location) -> Result<usize> {
     let found = records::records(lake).await?;
     if found.values().all(|record| record.status == Status::Aborted && !record.has_list) {
@@ -41,7 +42,7 @@ pub async fn recover(lake: &Location) -> Result<usize> {
             }
             Status::Aborted if record.has_list => end_aborted(lake, &id, &record, now).await?,
             Status::Ended if now - record.written > KEPT_FOR => {
-                // In this order: a list alone would be a change that is open.
+                // In this order, because a change with only a list counts as open.
                 for ending in [LIST, DECISION, ENDED] {
                     records::forget(lake, &id, ending).await?;
                 }
@@ -52,7 +53,7 @@ pub async fn recover(lake: &Location) -> Result<usize> {
     Ok(taken_back)
 }
 
-/// Sweeps what was taken back: at once, and when its writer can hardly be alive.
+/// Deletes the files of a change that was taken back: at once, and again when its writer is hardly alive any more.
 async fn end_aborted(lake: &Location, id: &str, record: &Record, now: DateTime<Utc>) -> Result<()> {
     let is_old = now - record.written > ABANDONED_AFTER;
     let Some(list) = records::list_of(lake, id).await? else { return Ok(()) };
@@ -65,19 +66,19 @@ async fn end_aborted(lake: &Location, id: &str, record: &Record, now: DateTime<U
     Ok(())
 }
 
-/// Deletes what a committed change replaces.
+/// Deletes the files that a committed change replaces.
 pub(super) async fn carry_out(lake: &Location, change: &Change) -> Result<()> {
     delete_all(lake, &change.replaces).await?;
     records::mark(lake, &change.id, ENDED).await
 }
 
-/// Says for ever that a change was taken back, and deletes what it added.
+/// Marks a change permanently as taken back, and deletes the files that it added.
 pub(super) async fn sweep_aborted(lake: &Location, change: &Change) -> Result<()> {
     records::mark(lake, &change.id, TAKEN_BACK).await?;
     sweep(lake, change).await
 }
 
-/// Deletes what a change added.
+/// Deletes the files that a change added.
 pub(super) async fn sweep(lake: &Location, change: &Change) -> Result<()> {
     delete_all(lake, &change.adds).await
 }
@@ -91,7 +92,7 @@ async fn delete_all(lake: &Location, paths: &[String]) -> Result<()> {
     futures::stream::iter(deletes).buffer_unordered(CONCURRENT_DELETES).try_collect().await
 }
 
-/// What time it is for the store, which dates all objects: clocks of processes need not agree.
+/// The time by the clock of the store, which dates all objects: clocks of processes may differ.
 async fn store_now(lake: &Location) -> Result<DateTime<Utc>> {
     let path = lake.child(&format!("{FOLDER}/{CLOCK}"));
     lake.put(&path, Vec::new()).await?;

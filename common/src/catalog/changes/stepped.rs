@@ -1,4 +1,4 @@
-//! A store in memory whose operations happen one by one, in the order a test chooses, with a clock that the test sets.
+//! A store in memory whose operations run one by one, in an order that a test chooses, with a clock that the test sets.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -21,16 +21,16 @@ use object_store::{
 use super::super::location::Location;
 
 thread_local! {
-    /// Seconds that the clock of this thread's store was set forward.
+    /// Seconds by which the clock of this thread's store is set forward.
     static PASSED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// By how much clocks were set forward.
+/// The time by which clocks are set forward.
 pub(super) fn passed() -> Duration {
     Duration::from_secs(PASSED.get())
 }
 
-/// What all actors share.
+/// The state that all actors share.
 #[derive(Debug, Default)]
 pub(super) struct World {
     inner: InMemory,
@@ -41,16 +41,16 @@ pub(super) struct World {
 struct State {
     /// The actor that may take a step.
     turn: Option<usize>,
-    /// Whether all may.
+    /// Whether all actors may act.
     is_free: bool,
-    /// When objects were put, in seconds.
+    /// Times at which objects were put, in seconds.
     written: HashMap<Path, u64>,
-    /// What actors are about to do, by actor and order.
+    /// Operations that actors are about to run, by actor and order.
     under_way: BTreeMap<(usize, u64), Act>,
     acts: u64,
 }
 
-/// Something that changes the store.
+/// An operation on the store.
 #[derive(Debug, Clone)]
 enum Act {
     Put(Path, PutPayload, PutOptions),
@@ -75,18 +75,18 @@ impl World {
         PASSED.set(PASSED.get() + seconds);
     }
 
-    /// Lets everybody act at once.
+    /// Lets all actors act without turns.
     pub(super) fn free(&self) {
         self.state.lock().unwrap().is_free = true;
     }
 
-    /// Polls an actor until its next act; true once it is done.
+    /// Polls an actor until its next operation; true if it is done.
     pub(super) fn step<F: Future + Unpin>(&self, actor: usize, future: &mut F) -> bool {
         self.state.lock().unwrap().turn = Some(actor);
         future.poll_unpin(&mut std::task::Context::from_waker(Waker::noop())).is_ready()
     }
 
-    /// What a killed actor was about to do, which the store may still do.
+    /// The operations that a killed actor was about to run, which the store may still run.
     pub(super) fn left_of(&self, actor: usize) -> Vec<impl FnOnce(&World) + use<>> {
         let mut state = self.state.lock().unwrap();
         let mut left = state.under_way.split_off(&(actor, 0));
@@ -159,7 +159,7 @@ impl Stepped {
         self.world.execute(&act)
     }
 
-    /// A listing page by page: of two halves, either of which may come first, others act in between.
+    /// A listing in two pages, in either order, between which other actors act.
     async fn list_halves(self, prefix: Option<Path>) -> Result<Vec<ObjectMeta>> {
         self.turn(&Act::Nothing).await;
         let first = self.world.objects(prefix.as_ref())?;

@@ -1,4 +1,4 @@
-//! Single changes over files of this machine.
+//! Single changes with files on the local disk.
 
 use futures::TryStreamExt;
 use object_store::{ObjectStoreExt, PutPayload};
@@ -20,7 +20,7 @@ async fn put(lake: &Location, name: &str, content: &str) {
     lake.store().put(&lake.child(name), PutPayload::from(content.to_owned())).await.unwrap();
 }
 
-/// What is read of the date.
+/// The visible files of the date.
 async fn shown(lake: &Location) -> Vec<String> {
     let (_, files) = date_files(&lake.join("T"), &["2026-01-01".parse().unwrap()], None).await.unwrap();
     files.into_iter().flatten().filter_map(|file| Some(file.path.rsplit_once('/')?.1.to_owned())).collect()
@@ -45,7 +45,7 @@ fn change(id: &str, replaces: &[&str]) -> Change {
 }
 
 #[tokio::test]
-async fn files_come_and_go_together() {
+async fn files_are_added_and_replaced_together() {
     let folder = tempfile::tempdir().unwrap();
     let lake = lake_in(&folder);
     put(&lake, "T/date=2026-01-01/old.parquet", "x").await;
@@ -61,7 +61,7 @@ async fn files_come_and_go_together() {
 }
 
 #[tokio::test]
-async fn what_fails_or_is_taken_back_is_not_there() {
+async fn a_change_that_fails_or_is_taken_back_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let lake = lake_in(&folder);
     put(&lake, "T/date=2026-01-01/old.parquet", "x").await;
@@ -72,7 +72,7 @@ async fn what_fails_or_is_taken_back_is_not_there() {
     });
     assert!(failed.await.unwrap_err().to_string().contains("full"));
     assert_eq!(all(&lake).await, ["old.parquet"]);
-    // Another process takes it for dead; what it puts afterwards is not read, and goes when it sees that.
+    // Another process takes it back. Files that it puts later are not read, and it deletes them when it notices.
     let imported = change(IDS[0], &[]);
     let late = make(&lake, &imported, async {
         put(&lake, &added(IDS[0]), "y").await;
@@ -89,7 +89,7 @@ async fn what_fails_or_is_taken_back_is_not_there() {
 }
 
 #[tokio::test]
-async fn of_two_that_replace_a_file_one_commits() {
+async fn only_one_of_two_changes_that_replace_a_file_commits() {
     let folder = tempfile::tempdir().unwrap();
     let lake = lake_in(&folder);
     for name in ["a.parquet", "b.parquet"] {
@@ -104,7 +104,7 @@ async fn of_two_that_replace_a_file_one_commits() {
             Ok(Some(()))
         }
     };
-    // The later gives way while the first is open, and finds its file gone afterwards.
+    // The later change gives way while the first is open, and a third one finds its file gone.
     let made = make(&lake, &first, async {
         let lost = make(&lake, &second, write(second.id.clone())).await.unwrap();
         assert!(matches!(lost, Made::Lost(Some(id)) if id == first.id));
@@ -115,7 +115,7 @@ async fn of_two_that_replace_a_file_one_commits() {
     assert!(matches!(make(&lake, &third, write(third.id.clone())).await.unwrap(), Made::Lost(None)));
     assert_eq!(all(&lake).await, shown(&lake).await);
     assert_eq!(shown(&lake).await, [format!("{}-0000.parquet", first.id)]);
-    // A save takes a compaction back that began before.
+    // A save takes back a compaction that began earlier.
     let saved = change(IDS[2], &[&format!("{}-0000.parquet", first.id)]);
     let compaction = change(&IDS[1].replace('2', "1"), &[&format!("{}-0000.parquet", first.id)]);
     let lost = make(&lake, &compaction, async {
@@ -128,7 +128,7 @@ async fn of_two_that_replace_a_file_one_commits() {
 }
 
 #[tokio::test]
-async fn lists_of_others_delete_nothing_and_stop_nobody() {
+async fn forged_lists_delete_nothing_and_block_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let lake = lake_in(&folder).join("lake");
     put(&lake, "T/date=2026-01-01/a.parquet", "x").await;
@@ -148,7 +148,7 @@ async fn lists_of_others_delete_nothing_and_stop_nobody() {
     }
     put(&lake, &format!("_hindcast/changes/{}.json", IDS[2]), "{\"id\":").await;
     put(&lake, "_hindcast/changes/notes.json", "hello").await;
-    put(&lake, &added(IDS[2]), "of a change whose list is broken").await;
+    put(&lake, &added(IDS[2]), "of a change with a broken list").await;
     assert_eq!(shown(&lake).await, ["a.parquet"]);
     assert_eq!(recover(&lake).await.unwrap(), 0);
     assert_eq!(shown(&lake).await, ["a.parquet"]);
@@ -167,7 +167,7 @@ async fn a_view_that_is_too_old_is_not_trusted() {
     let list = serde_json::to_string(&change(IDS[0], &[])).unwrap();
     put(&lake, &format!("_hindcast/changes/{}.json", IDS[0]), &list).await;
     world.pass(2 * 60 * 60);
-    // What ended meanwhile may be forgotten; what is still told counts.
+    // The records of ended changes may be deleted; those that exist count.
     assert!(!view.still_holds(None).await.unwrap());
     assert!(!view.shows_change(IDS[0]));
     stepped::World::new();

@@ -1,4 +1,4 @@
-//! What a reader sees of a lake's changes: those that were committed at one moment.
+//! A reader's view of a lake's changes: those that were committed at one moment.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -10,30 +10,30 @@ use super::names;
 use super::records::{Status, list_of, records};
 use crate::{Error, Result};
 
-/// How long listings may follow on what was read of changes: half as long as changes that are over are told.
+/// Time for which a view is trusted: half of the time for which records of ended changes are kept.
 const TRUSTED_FOR: Duration = Duration::from_secs(60 * 60);
-/// Readings at most until none is outrun by changes that end meanwhile.
+/// Most attempts to read all changes while some of them end.
 const MAX_READS: u32 = 100;
 
 /// The changes of a lake as of one moment.
 #[derive(Debug, Clone)]
 pub struct View {
-    /// None for a table that lies in no lake: at a store's root.
+    /// `None` for a table at the root of a store, which lies in no lake.
     lake: Option<Location>,
     taken: Instant,
     /// Changes that were committed.
     committed: HashSet<String>,
-    /// Changes that were not, or began later.
+    /// Changes that were not committed, or began later.
     hidden: HashSet<String>,
     /// Files that committed changes replace.
     replaced: HashSet<Path>,
 }
 
 impl View {
-    /// The changes that concern the table in the folder `table`: those of the lake it lies in, whichever that is.
+    /// The changes that concern the table in the folder `table`: those of its parent folder, which is its lake.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the store fails.
+    /// [`Error::Storage`] if the store fails.
     pub async fn of_table(table: &Location) -> Result<Self> {
         Self::read(table.parent()).await
     }
@@ -41,7 +41,7 @@ impl View {
     /// The changes of `lake`.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the store fails.
+    /// [`Error::Storage`] if the store fails.
     pub async fn of_lake(lake: &Location) -> Result<Self> {
         Self::read(Some(lake.clone())).await
     }
@@ -83,17 +83,18 @@ impl View {
         change.is_none_or(|id| self.shows_change(id)) && !self.replaced.contains(path)
     }
 
-    /// Whether what the change `id` added is to be read.
+    /// Whether files that the change `id` added are to be read.
     pub fn shows_change(&self, id: &str) -> bool {
         !self.hidden.contains(id)
     }
 
-    /// Whether listings made since the view was read hold all that it shows: of the folder `table`, or of what is only
-    /// ever added to. Changes that were committed since are hidden from now on; where one has replaced files of the table, they
-    /// may be gone, and a new view is to be read before listing again, as where this one is too old to be trusted.
+    /// Whether listings made since the view was read contain all files that it shows, in the folder `table`, or, without a table,
+    /// in folders to which files are only added. Changes that were committed since are hidden from now on. If one of them replaced
+    /// files of the table, those may be gone: false, and the caller reads a new view before it lists again. The same applies if this
+    /// view is too old to be trusted.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the store fails.
+    /// [`Error::Storage`] if the store fails.
     pub async fn still_holds(&mut self, table: Option<&Location>) -> Result<bool> {
         let Some(lake) = &self.lake else { return Ok(true) };
         let mut holds = true;
@@ -104,7 +105,7 @@ impl View {
             if let Some(table) = table.filter(|_| record.is_committed) {
                 holds &= match list_of(lake, &id).await? {
                     Some(list) => !list.replaces.iter().any(|path| is_in(lake, path, table)),
-                    // Over and forgotten: that takes longer than a view is trusted.
+                    // It ended and its list is deleted, which takes longer than a view is trusted.
                     None => false,
                 };
             }

@@ -1,4 +1,4 @@
-//! Makes a change: its list, its files, its decision; or takes it back.
+//! Makes a change with its list, its files and its decision, or takes it back.
 
 use super::super::location::Location;
 use super::conflicts::find_conflict;
@@ -6,21 +6,21 @@ use super::records::{self, Decided, ENDED};
 use super::{Change, recovery};
 use crate::Result;
 
-/// What became of a change.
+/// The outcome of making a change.
 #[derive(Debug)]
 pub enum Made<T> {
     /// It is committed.
     Done(T),
-    /// Nothing of it shows: another change came first, that of this id where it is known.
+    /// Nothing of it is visible: another change took precedence, with this id if it is known.
     Lost(Option<String>),
 }
 
-/// Makes `change`: `write` puts what it adds, and gives nothing where it has put nothing since what it replaces is not
-/// there any more as it was. Nothing shows before all of it does. `write` must not leave a put under way behind it.
+/// Makes `change`. `write` puts the files that it adds; it returns `None` if it has put nothing because the files to replace have
+/// changed. All files become visible at once. `write` must not end while a put is in progress.
 ///
 /// # Errors
-/// Those of `write`, and [`crate::Error::Storage`] where the store fails. Nothing of the change shows then, or, where its decision could
-/// not be read back, all of it.
+/// The errors of `write`, and [`crate::Error::Storage`] if the store fails. Then nothing of the change is visible, or, if its decision
+/// could not be read back, all of it.
 pub async fn make<T>(
     lake: &Location,
     change: &Change,
@@ -42,7 +42,7 @@ pub async fn make<T>(
         }),
         Ok(None) => withdraw(lake, change).await.map(|()| Made::Lost(None)),
         Err(error) => match undo(lake, change).await {
-            // What another process took back is deleted meanwhile: that is why writing failed.
+            // Another process took it back and deletes its files, so writing failed.
             Ok(false) => Ok(Made::Lost(None)),
             Ok(true) => Err(error),
             Err(left) => {
@@ -54,20 +54,20 @@ pub async fn make<T>(
 }
 
 fn warn_left(change: &Change, error: &crate::Error) {
-    tracing::warn!(change = change.id, %error, "a change is left to the next import: nothing of it is read");
+    tracing::warn!(change = change.id, %error, "a change is left for the next import to clean up: nothing of it is read");
 }
 
-/// Shows what `change` adds and hides what it replaces; false where another process has taken it back.
+/// Commits `change`; false if another process has taken it back.
 async fn commit(lake: &Location, change: &Change) -> Result<bool> {
     match records::decide(lake, &change.id, true).await? {
         Decided::Here | Decided::Committed => {
             if let Err(error) = recovery::carry_out(lake, change).await {
-                tracing::warn!(change = change.id, %error, "what was replaced is deleted by the next import");
+                tracing::warn!(change = change.id, %error, "the next import will delete the replaced files");
             }
             Ok(true)
         }
         Decided::Aborted | Decided::Gone => {
-            // What was put after the other process had deleted the rest.
+            // Deletes files that were put after the other process had deleted the rest.
             if let Err(error) = recovery::sweep(lake, change).await {
                 warn_left(change, &error);
             }
@@ -76,23 +76,23 @@ async fn commit(lake: &Location, change: &Change) -> Result<bool> {
     }
 }
 
-/// Ends a change that has added nothing.
+/// Ends a change that added nothing.
 async fn withdraw(lake: &Location, change: &Change) -> Result<()> {
     records::decide(lake, &change.id, false).await?;
     records::mark(lake, &change.id, ENDED).await
 }
 
-/// Takes back what was begun here; false where another process has done so.
+/// Takes back a change of this process; false if another process has done so.
 async fn undo(lake: &Location, change: &Change) -> Result<bool> {
     let decided = records::decide(lake, &change.id, false).await?;
     recovery::sweep_aborted(lake, change).await?;
     Ok(decided == Decided::Here)
 }
 
-/// Takes back a change, dead or alive, that is not committed; false where it is.
+/// Takes back a change that is not committed, whether its writer is alive or not; false if it is committed.
 ///
 /// # Errors
-/// [`crate::Error::Storage`] where the store fails.
+/// [`crate::Error::Storage`] if the store fails.
 pub async fn take_back(lake: &Location, id: &str) -> Result<bool> {
     let decided = records::decide(lake, id, false).await?;
     if matches!(decided, Decided::Committed | Decided::Gone) {
@@ -101,7 +101,7 @@ pub async fn take_back(lake: &Location, id: &str) -> Result<bool> {
     match records::list_of(lake, id).await? {
         Some(list) => recovery::sweep_aborted(lake, &list).await.map(|()| true),
         None if decided == Decided::Here => {
-            // It was over long before: the decision that was put decides nothing.
+            // It ended long ago: this decision has no effect.
             records::forget(lake, id, records::DECISION).await?;
             Ok(false)
         }
