@@ -18,10 +18,10 @@ pub fn decimal(number: f64) -> String {
     format!("{sign}{}{point}{decimals}", grouped(whole))
 }
 
-/// Names of the units of bytes, each 1,024 times the one before.
+/// Names of the byte units, each 1,024 times the previous one.
 const BYTE_UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
-/// A number of bytes in the largest binary unit of which there is one: `512 B`, `1.50 KiB`.
+/// A number of bytes in the largest binary unit that does not exceed it: `512 B`, `1.50 KiB`.
 pub fn format_bytes(bytes: u64) -> String {
     let mut number = bytes as f64;
     let mut unit = 0;
@@ -33,7 +33,7 @@ pub fn format_bytes(bytes: u64) -> String {
     format!("{number:.decimals$} {}", BYTE_UNITS[unit])
 }
 
-/// Digits with the thousands separated.
+/// Digits with thousands separators.
 pub fn grouped(digits: &str) -> String {
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn instants_are_to_the_second() {
+    fn times_are_formatted_to_the_second() {
         assert_eq!(instant(1_500_000), "1970-01-01 00:00:01");
     }
 }

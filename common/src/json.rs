@@ -1,4 +1,4 @@
-//! Nested Arrow values as JSON, by Arrow's own writer.
+//! Converts nested Arrow values to JSON, with Arrow's writer.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use arrow::json::writer::LineDelimited;
 use datafusion::error::{DataFusionError, Result};
 use serde_json::Value;
 
-/// One value an element.
+/// One JSON value per element.
 ///
 /// # Errors
-/// Where Arrow can't write the type as JSON.
+/// If Arrow can't write the type as JSON.
 pub fn json_values(array: &ArrayRef) -> Result<Vec<Value>> {
     let schema = Schema::new(vec![Field::new("value", array.data_type().clone(), true)]);
     let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::clone(array)])?;

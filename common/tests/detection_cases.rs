@@ -1,4 +1,4 @@
-//! Every case of every detection that comes with the binary, split, shuffled and merged in several ways.
+//! Runs all cases of all built-in detections, split, shuffled and merged in several ways.
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 use std::thread;

@@ -1,4 +1,4 @@
-//! State that can be read and not merged: the merge names the file, and goes no further than its task.
+//! State that can be read but not merged: the merge names the file, and only its task fails.
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 mod rows;
@@ -22,7 +22,7 @@ use rows::{SmallLake, parquet_of, table_rows, url_of};
 const TABLE: &str = "CommonSecurityLog";
 const ROLLUP: &str = "external_pairs";
 
-/// Writes rows as a sealed state file.
+/// Writes rows as a state file with hashes.
 fn write_state(state: &Path, rows: &RecordBatch) -> StateFile {
     let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).expect("a writer");
     writer.write(rows).expect("rows");
@@ -36,7 +36,7 @@ fn write_state(state: &Path, rows: &RecordBatch) -> StateFile {
     StateFile { path, bytes: bytes.len() as u64, tail_bytes: (bytes.len() - pages_bytes) as u64 }
 }
 
-/// The rows of a state file, with every packed set cut short within a number.
+/// The rows of a state file, with each packed set truncated within a number.
 fn with_cut_sets(file: &Path) -> RecordBatch {
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(file).expect("state"));
     let rows = reader.and_then(|reader| reader.build()).expect("state").next().expect("rows").expect("rows");
@@ -72,7 +72,7 @@ async fn faults(lake: &SmallLake, files: &[&StateFile]) -> Vec<MergeFault> {
 }
 
 #[tokio::test]
-async fn state_that_breaks_in_merging_is_named() {
+async fn state_that_fails_to_merge_is_named() {
     let lake = SmallLake::new();
     let spec = TableSpec::by_name(TABLE).expect("a table");
     let file = lake.write(TABLE, "rows.parquet", &parquet_of(&table_rows(spec, 500)));

@@ -1,4 +1,4 @@
-//! The law of rollups: state of the parts, united in any order and any shards, is the state of the whole.
+//! The law of rollups: the states of parts, merged in any order and by any shards, equal the state of the whole.
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 mod rows;
@@ -89,7 +89,7 @@ proptest! {
     }
 }
 
-/// The generated rows reach every rollup: a law over empty states would hold of anything.
+/// The generated rows give state to each rollup: with empty states the law would hold trivially.
 #[test]
 fn generated_rows_give_every_rollup_state() {
     let bench = Bench::new();
@@ -98,7 +98,7 @@ fn generated_rows_give_every_rollup_state() {
         let rows = batch(rollup, &seeds);
         let state = bench.state(rollup, rows.clone());
         assert!(state.num_rows() > 1, "{}", rollup.id);
-        // Rows in another order give the same state.
+        // Rows in a different order give the same state.
         let reversed: arrow::array::UInt32Array = (0..rows.num_rows() as u32).rev().collect();
         let reversed = take_record_batch(&rows, &reversed).expect("rows");
         assert_eq!(sorted(rows_of(&state)), sorted(rows_of(&bench.state(rollup, reversed))), "{}", rollup.id);

@@ -1,5 +1,5 @@
-//! The state of fixed rows, pinned for every rollup: whoever changes it raises a version, so that no old state is taken for new.
-//! `HINDCAST_GOLDEN=write` writes the list anew.
+//! Pins the state of fixed rows for each rollup: a change of it requires a new version, so that old state is never used as new.
+//! `HINDCAST_GOLDEN=write` writes the list again.
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 mod rows;
@@ -20,10 +20,10 @@ use rows::{SmallLake, parquet_of, rows_of, table_rows};
 
 const ROWS: u64 = 500;
 
-/// What the list says of a rollup: its version, the catalog's and the functions', rows of its state, and their hash.
+/// The entry of a rollup: its version, those of the catalog and the functions, the rows of its state, and their hash.
 type Pinned = (u32, u32, u32, usize, String);
 
-/// Rows of a table in forms in which other programs store them: times in nanoseconds, every other number as text.
+/// Rows of a table in the types of other programs: times in nanoseconds, all other numbers as text.
 fn stored(spec: &TableSpec) -> RecordBatch {
     let batch = table_rows(spec, ROWS);
     let columns = batch.schema_ref().fields().iter().zip(batch.columns()).enumerate().map(

@@ -1,5 +1,5 @@
-//! Lake files broken at random, footers and schemas above all: each is read or named as a fault, and no panic goes further.
-//! `HINDCAST_MUTATIONS` sets how many are.
+//! Lake files with random damage, mostly in footers and schemas: each is read or reported as a fault, and panics are caught.
+//! `HINDCAST_MUTATIONS` sets their number.
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 mod rows;
@@ -44,7 +44,7 @@ fn whole_file() -> Vec<u8> {
     writer.into_inner().expect("a footer")
 }
 
-/// Four changes in five hit the footer, which is a small part of a file.
+/// Damages a file. Four changes in five hit the footer, which is a small part of a file.
 fn broken(whole: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = whole.to_vec();
     let length = bytes.len();
@@ -75,7 +75,7 @@ async fn mutations_of_lake_files_are_read_or_named() {
     for seed in 0..runs {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let file = lake.write(TABLE, &format!("{seed}.parquet"), &broken(&whole, &mut rng));
-        // Neither may panic; what they say is theirs.
+        // Neither may panic; both may return errors.
         let _ = parquet_footer(&location, &file).await;
         let _ = file_rows(&location, &file, Some("SourceIP"), |_| Ok(())).await;
         match lake.unit(TABLE, &file, &ROLLUPS).await {
@@ -91,7 +91,7 @@ async fn mutations_of_lake_files_are_read_or_named() {
     assert!(named > runs / 4, "{named} of {runs} named");
 }
 
-/// Files whose Arrow schema, beside the Parquet one, holds an integer of no bits: where exactly that lies is tried.
+/// Files whose Arrow schema, next to the Parquet one, has an integer of zero bits: one file for each place where it may be.
 fn without_bits() -> Vec<Vec<u8>> {
     let rows = table_rows();
     let schema = encode_arrow_schema(rows.schema_ref());
@@ -135,7 +135,7 @@ async fn a_schema_that_its_decoder_panics_on_is_a_fault_of_its_file() {
     assert!(panicked > 0, "no decoder panicked: the test tests nothing");
 }
 
-/// One column of numbers, by a writer that gives each page a checksum.
+/// One column of numbers, from a writer that adds a checksum to each page.
 const WITH_CHECKSUMS: &[u8] = include_bytes!("page_checksums.parquet");
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn a_page_that_does_not_fit_its_checksum_is_a_fault() {
     assert!(error.contains("checksum") && error.contains("checksums.parquet"), "{error}");
 }
 
-/// A type that Arrow knows and no table has is no fault of reading the footer.
+/// Reading the footer accepts a type that Arrow knows, even if no table has it.
 #[tokio::test]
 async fn a_nested_schema_is_read() {
     let lake = SmallLake::new();

@@ -277,16 +277,16 @@ fn file_url(text: &str) -> Result<Url> {
 
 /// The path without `..`, resolved lexically.
 fn without_parents(path: &FilePath) -> PathBuf {
-    let mut kept = PathBuf::new();
+    let mut resolved = PathBuf::new();
     for part in path.components() {
         match part {
             Component::ParentDir => {
-                kept.pop();
+                resolved.pop();
             }
-            other => kept.push(other),
+            other => resolved.push(other),
         }
     }
-    kept
+    resolved
 }
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
-//! Where single tables of a lake live, and what their columns are called there.
+//! Mappings of single tables: their location and the names of their columns in the lake.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Where one table lives and what its columns are called.
+/// The location of one table and the names of its columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TableMapping {
-    /// Folder of the table, elsewhere than `LAKE/<Table>`.
+    /// Folder of the table, if it is not `LAKE/<Table>`.
     pub url: Option<String>,
     /// Folder between the lake and the table: `LAKE/<workspace>/<Table>`.
     pub workspace: Option<String>,
-    /// The lake's own column names, by the names Hindcast knows.
+    /// The lake's column names, by Hindcast's names.
     pub columns: BTreeMap<String, String>,
-    /// Days by which a row's time may differ from its folder's date; 0 where folders are by the row's own time.
+    /// Days by which a row's time may differ from its folder's date; 0 if folders are by the row's time.
     pub folder_slack_days: u32,
 }

@@ -1,4 +1,4 @@
-//! The session in which a task plans its own queries: one partition, the engine's memory and stores.
+//! The session in which a task plans its queries: with one partition, and the engine's memory and stores.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use super::location::Location;
 use crate::Result;
 
-/// Bytes a sort sets aside for merging its spilled runs; a task holds several sorts in a small budget.
+/// Bytes that a sort reserves for merging its spilled runs; a task has several sorts in a small budget.
 const SORT_RESERVATION_BYTES: usize = 1 << 20;
 
-/// Rows of a batch: enough that the cost of handing one on does not show beside that of its rows.
+/// Rows per batch: enough that the cost per batch is negligible next to that per row.
 const BATCH_ROWS: usize = 64 << 10;
-/// Rows of a batch where memory is short: a sort must hold a few.
+/// Rows per batch if memory is short: a sort must hold several batches.
 const SMALL_BATCH_ROWS: usize = 8 << 10;
-/// Memory below which it is short.
+/// Memory budget below which memory is short.
 const SHORT_MEMORY_BYTES: usize = 256 << 20;
 
-/// Name of DataFusion's rule that moves filters down, of which there are two, the second with an addition.
+/// Prefix of the names of DataFusion's two rules that push filters down.
 const FILTER_PUSHDOWN: &str = "FilterPushdown";
 
 /// A session of one partition on `runtime`.
@@ -33,11 +33,11 @@ pub fn task_session(runtime: Arc<RuntimeEnv>) -> SessionContext {
         .with_sort_spill_reservation_bytes(SORT_RESERVATION_BYTES)
         .with_collect_statistics(false);
     config.options_mut().execution.parquet.pushdown_filters = false;
-    // Moving field accesses below a costly function computes it once more for each, and fails over tables in memory.
+    // Pushing field accesses below a costly function would compute it again for each of them, and fails for tables in memory.
     config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
     let mut rules = PhysicalOptimizer::new().rules;
-    // It moves filters below what computes the columns they ask about, volatile or not, and puts the computation into each
-    // of them. Scans get their filters from the logical plan.
+    // These rules push a filter below the projection that computes its columns, volatile or not, and repeat the computation in
+    // each filter. Scans get their filters from the logical plan.
     rules.retain(|rule| !rule.name().starts_with(FILTER_PUSHDOWN));
     let state = SessionStateBuilder::new()
         .with_config(config)
@@ -48,7 +48,7 @@ pub fn task_session(runtime: Arc<RuntimeEnv>) -> SessionContext {
     SessionContext::new_with_state(state)
 }
 
-/// Rows of a batch that suit the runtime's memory. No result depends on it.
+/// Rows per batch for the runtime's memory. No result depends on it.
 pub fn batch_rows(runtime: &RuntimeEnv) -> usize {
     match runtime.memory_pool.memory_limit() {
         MemoryLimit::Finite(bytes) if bytes < SHORT_MEMORY_BYTES => SMALL_BATCH_ROWS,
@@ -56,7 +56,7 @@ pub fn batch_rows(runtime: &RuntimeEnv) -> usize {
     }
 }
 
-/// The place `url` names, reached by the client the engine already has for its store.
+/// The location that `url` names, with the client that the engine already has for its store.
 pub fn open_location(url: &str, context: &TaskContext) -> Result<Location> {
     Location::parse_with(url, |url| Ok(context.runtime_env().object_store_registry.get_store(url)?))
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use crate::functions::beacon_rhythm;
 
-    /// Filters on several fields of its result, and those fields as columns, must not make a costly function run again.
+    /// Filters on several fields of its result, and those fields as columns, must not run a costly function again.
     #[tokio::test]
     async fn a_costly_function_is_in_a_plan_once() {
         let seconds = ListArray::from_iter_primitive::<Int64Type, _, _>([Some((0..9).map(Some))]);

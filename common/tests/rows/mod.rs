@@ -1,4 +1,4 @@
-//! Rows of the tables that rollups read, generated from seeds such that every rollup has state of them; and a lake of one such file.
+//! Generates rows of the tables that rollups read, from seeds, so that each rollup has state; and a lake with such files.
 #![allow(dead_code, reason = "each test uses some")]
 
 use std::fs;
@@ -28,7 +28,7 @@ const DAY_US: i64 = 1_772_323_200_000_000;
 /// 2026-03-01T23:59:50Z: ten seconds before a midnight, so that gaps span it.
 const BEFORE_MIDNIGHT_US: i64 = 1_772_409_590_000_000;
 
-/// Values a column takes; several match each filter, and null is among them.
+/// Values of a column; several match each filter, and one is null.
 fn texts(column: &str) -> Vec<Option<&'static str>> {
     let mut pool = match column {
         "DeviceVendor" => vec!["Palo Alto Networks", "Palo Alto Networks", "Fortinet"],
@@ -69,7 +69,7 @@ pub fn batch_of(spec: &TableSpec, columns: &[&str], seeds: &[u64]) -> RecordBatc
     let schema = canonical_schema(spec, columns);
     let columns = schema.fields().iter().enumerate().map(|(position, field)| -> ArrayRef {
         let kind = spec.column(field.name()).expect("a column").kind;
-        // Each column takes other bits of the seed.
+        // Each column uses different bits of the seed.
         let cells = seeds
             .iter()
             .map(|seed| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(7 * position as u32));
@@ -121,7 +121,7 @@ pub fn parquet_of(rows: &RecordBatch) -> Vec<u8> {
     writer.into_inner().expect("a footer")
 }
 
-/// A lake and the state of its files, in a folder that goes at the end of the test.
+/// A lake and its state, in a folder that is deleted at the end of the test.
 pub struct SmallLake {
     folder: tempfile::TempDir,
     engine: Local,
@@ -151,7 +151,7 @@ impl SmallLake {
         LakeFile { path, bytes, etag: None, range: None }
     }
 
-    /// What the unit of `file` alone comes to, with these rollups.
+    /// The outcome of a unit of `file` with these rollups.
     pub async fn unit(
         &self,
         table: &str,

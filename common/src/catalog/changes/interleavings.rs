@@ -262,7 +262,7 @@ fn actors(world: &Arc<World>, shared: &Common, seed: u64) -> Vec<Option<Actor>> 
 /// Runs one order; returns the number of killed actors, and of scans that saw everything.
 fn run(seed: u64) -> (u32, u32) {
     let world = World::new();
-    let mut dice = ChaCha8Rng::seed_from_u64(seed);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let shared = Rc::new(RefCell::new(Shared {
         random: ChaCha8Rng::seed_from_u64(seed + 1_000_000),
         ids: 0,
@@ -273,21 +273,21 @@ fn run(seed: u64) -> (u32, u32) {
     let mut late = Vec::new();
     let mut kills = 0;
     while actors.iter().any(Option::is_some) {
-        let actor = dice.random_range(0..actors.len());
+        let actor = rng.random_range(0..actors.len());
         let Some(future) = &mut actors[actor] else { continue };
-        if actor < 7 && dice.random_range(0..120) == 0 {
+        if actor < 7 && rng.random_range(0..120) == 0 {
             // The store may still run the operation, at once or much later.
             late.extend(world.left_of(actor));
             actors[actor] = None;
             kills += 1;
-        } else if !late.is_empty() && dice.random_range(0..30) == 0 {
-            let landed = late.swap_remove(dice.random_range(0..late.len()));
-            if dice.random_range(0..2) == 0 {
+        } else if !late.is_empty() && rng.random_range(0..30) == 0 {
+            let landed = late.swap_remove(rng.random_range(0..late.len()));
+            if rng.random_range(0..2) == 0 {
                 landed(&world);
             }
         } else {
-            if dice.random_range(0..400) == 0 {
-                world.pass(dice.random_range(1..8) * HOUR);
+            if rng.random_range(0..400) == 0 {
+                world.pass(rng.random_range(1..8) * HOUR);
             }
             if world.step(actor, future) {
                 actors[actor] = None;
