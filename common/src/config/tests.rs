@@ -248,3 +248,69 @@ fn a_configuration_reads_back_as_it_was_written() {
     assert_eq!(read.hash().unwrap(), config.hash().unwrap());
     assert_eq!(read.parameters, config.parameters);
 }
+
+#[test]
+fn contradictions_between_layers_name_all_of_them() {
+    let lake = Layer { name: "lake.toml", text: "[risk]\nhigh_level = 50" };
+    let own = Layer { name: "mine.toml", text: "[risk]\nmedium_level = 60" };
+    assert!(Config::load("default", &[lake]).is_ok() && Config::load("default", &[own]).is_ok());
+    let error = Config::load("default", &[lake, own]).unwrap_err().to_string();
+    assert_eq!(error, "lake.toml and mine.toml: risk.medium_level is 60, above the 50 of risk.high_level");
+    assert_eq!(error_of("[save]\nsuffix = ''"), "mine.toml: save.suffix must not be empty");
+}
+
+#[test]
+fn an_unknown_preset_is_refused_with_the_known_ones() {
+    let error = Config::load("notebok", &[]).unwrap_err().to_string();
+    assert_eq!(error, "unknown preset \"notebok\": there are default and notebook");
+}
+
+#[test]
+fn a_layer_is_checked_by_itself() {
+    let check = |text| Config::check_layer(&Layer { name: "mine.toml", text }, Detections::built_in());
+    // Values that contradict the preset are found when the layers are combined.
+    check("[risk]\nmedium_level = 80").unwrap();
+    let error = check("\n[beaconing]\nmax_jiter = 1").unwrap_err().to_string();
+    assert!(error.starts_with("mine.toml, line 3: there is no parameter beaconing.max_jiter"), "{error}");
+}
+
+#[test]
+fn tasks_get_all_parameters_but_no_watchlist() {
+    let config = load_user("[[watchlists]]\nname = 'w'\nkind = 'ip'\neffect = 'raise'").unwrap();
+    let of_tasks = config.for_tasks();
+    assert_eq!((config.watchlists.len(), of_tasks.watchlists.len()), (1, 0));
+    assert_eq!(of_tasks.hash().unwrap(), Config::load("default", &[]).unwrap().hash().unwrap());
+}
+
+/// A configuration with an own detection that has this check.
+fn with_check(holds: &str, message: &str) -> Result<Config> {
+    let definition = format!(
+        "version = 1\nsuite = 'firewall'\ntitle = 't'\nshows = 's'\nrollups = ['external_pairs']\n\
+         [[columns]]\nname = 'source_ip'\ntype = 'text'\ndoc = 'd'\n[[checks]]\nholds = '{holds}'\n\
+         message = '{message}'\n[parameters.low]\ntype = 'integer'\ndefault = 5\ndoc = 'd'\n\
+         [parameters.span]\ntype = 'span'\ndefault = 'unlimited'\ndoc = 'd'\n"
+    );
+    let query = "SELECT source_ip FROM external_pairs";
+    let files = [("mine/checked/detection.toml", definition.as_str()), ("mine/checked/query.sql", query)];
+    let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).to_vec();
+    Config::load_with("default", &[], Detections::with_own(files)?)
+}
+
+#[test]
+fn checks_of_detections_are_evaluated() {
+    assert!(with_check("$low < 9", "unused").is_ok());
+    assert!(with_check("$span < 9", "unused").is_ok(), "null, here of an unlimited duration, passes");
+    let error = |holds, message| with_check(holds, message).unwrap_err().to_string();
+    assert_eq!(error("$low > 9", "low is {{ low }}, too little"), "low is 5, too little");
+    let unknown = error("$lowest > 9", "unused");
+    assert!(
+        unknown.starts_with("mine/checked/detection.toml, line 11: there is no parameter $lowest"),
+        "{unknown}"
+    );
+    for message in
+        ["{{ nothing }}", "{% for a in range(9999) %}{% for b in range(9999) %}.{% endfor %}{% endfor %}"]
+    {
+        let error = error("$low > 9", message);
+        assert!(error.contains("line 11: the message of this check can't be rendered"), "{error}");
+    }
+}

@@ -131,3 +131,63 @@ fn bound_value(kind: Option<ParameterType>, value: &Json) -> Result<Bound> {
         (_, other) => return Err(Error::Internal(format!("a parameter has the value {other}"))),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layer;
+
+    fn config(text: &str) -> Config {
+        Config::load("default", &[Layer { name: "mine.toml", text }]).unwrap()
+    }
+
+    #[test]
+    fn parameters_are_bound_by_their_type() {
+        let config = config(
+            "[compression_staging]\njoin_window = '90s'\nallowed_accounts = ['a']\n\
+             [cli_storage_uploads]\njoin_window = 'unlimited'\n[beaconing]\nmax_jitter = 1",
+        );
+        let bound =
+            |section: &str, name: &str| Bindings::of(&config, section, &[]).unwrap().0.remove(name).unwrap();
+        assert_eq!(bound("compression_staging", "join_window"), Bound::Integer(90_000_000));
+        assert_eq!(bound("cli_storage_uploads", "join_window"), Bound::NoInteger);
+        assert_eq!(bound("compression_staging", "allowed_accounts"), Bound::Texts(vec!["a".to_owned()]));
+        assert_eq!(bound("compression_staging", "keep_rows_without_identity"), Bound::Boolean(true));
+        assert_eq!(bound("beaconing", "max_jitter"), Bound::Float(1.0));
+        assert_eq!(bound("beaconing", "min_intervals"), Bound::Integer(4));
+        assert_eq!(bound("egress_spikes", "baseline"), Bound::Text("preceding_hours".to_owned()));
+        let Bound::Texts(patterns) = bound("compression_staging", "file_name_patterns") else {
+            panic!("patterns are texts")
+        };
+        assert_eq!(patterns, [r"\.(?:zip|7z|rar|tar|gz|bz2)$"]);
+        let Bound::Text(records) = bound("beacon_scores", "known_services") else {
+            panic!("records are one text")
+        };
+        let records: Vec<Json> = serde_json::from_str(&records).unwrap();
+        assert_eq!((records[0]["name"].as_str(), records[0]["port"].as_i64()), (Some("NTP"), Some(123)));
+    }
+
+    #[test]
+    fn parameters_of_other_sections_have_an_alias() {
+        let config = config("[firewall]\nvendor = 'Fortinet'");
+        let uses = [("vendor", "firewall.vendor"), ("window", "compression_staging.join_window")];
+        let bindings = Bindings::of(&config, "beaconing", &uses).unwrap();
+        assert_eq!(bindings.0["vendor"], Bound::Text("Fortinet".to_owned()));
+        assert_eq!(bindings.0["window"], Bound::Integer(3_600_000_000));
+        assert!(bindings.names().any(|name| name == "max_jitter"));
+        let error = Bindings::of(&config, "beaconing", &[("x", "beaconing.nothing")]).unwrap_err();
+        assert_eq!(error.to_string(), "beaconing uses beaconing.nothing: there is no such parameter");
+    }
+
+    #[test]
+    fn the_window_and_the_investigated_kind_are_bound() {
+        let window = Window { from_us: 1, to_us: 2 };
+        let bindings = Bindings::default().with_run(&window, Some(EntityKind::User));
+        assert_eq!(
+            (&bindings.0[WINDOW_FROM], &bindings.0[WINDOW_TO]),
+            (&Bound::Integer(1), &Bound::Integer(2))
+        );
+        assert_eq!(bindings.0[INVESTIGATED], Bound::Text("user".to_owned()));
+        assert_eq!(Bindings::default().with_run(&window, None).0[INVESTIGATED], Bound::NoText);
+    }
+}

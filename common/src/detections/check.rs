@@ -168,6 +168,112 @@ fn kind_of(data_type: &DataType) -> Option<ColumnType> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detections::Detections;
+
+    const DEFINITION: &str = r#"version = 1
+suite = "firewall"
+title = "Busy sources"
+shows = "Sources by destinations."
+rollups = ["external_pairs"]
+# more
+[[columns]]
+name = "source_ip"
+type = "text"
+doc = "Source."
+[[columns]]
+name = "destinations"
+type = "integer"
+doc = "Destinations."
+[[columns]]
+name = "_first_seen"
+type = "time"
+doc = "First session."
+[finding]
+title = "t"
+techniques = [{ id = "T1071", name = "Application Layer Protocol" }]
+stage = "beacon"
+period = "window"
+entities = [{ kind = "ip", column = "source_ip", role = "source" }]
+first_seen = "_first_seen"
+last_seen = "_first_seen"
+severity = "'low'"
+confidence = "50"
+explanation = "{{ destinations }} destinations"
+"#;
+    const QUERY: &str = "SELECT source_ip, count(*) AS destinations,\nmin(first_seen) AS _first_seen\nFROM external_pairs GROUP BY source_ip";
+
+    /// The error of a detection with changed files; empty if it is correct.
+    fn error_of(definition: (&str, &str), query: (&str, &str)) -> String {
+        assert!(DEFINITION.contains(definition.0) && QUERY.contains(query.0), "{definition:?} {query:?}");
+        let files = [
+            ("mine/busy/detection.toml", DEFINITION.replace(definition.0, definition.1)),
+            ("mine/busy/query.sql", QUERY.replace(query.0, query.1)),
+        ];
+        let files = files.into_iter().map(|(path, text)| (path.to_owned(), text)).collect();
+        let detections = Detections::with_own(files).unwrap();
+        let config = Config::load_with("default", &[], detections).unwrap();
+        detections.check_own(&config).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_correct_detection_has_no_error() {
+        assert_eq!(error_of(("# more", ""), ("FROM", "FROM")), "");
+    }
+
+    #[test]
+    fn mistakes_in_sql_have_file_and_line() {
+        for (query, expected) in [
+            (
+                ("first_seen) AS", "first_sen) AS"),
+                "mine/busy/query.sql, line 2: there is no column first_sen; did you mean first_seen?",
+            ),
+            (("FROM external_pairs", "FROM internal_pairs"), "there is no table internal_pairs"),
+            (("count(*)", "$most"), "mine/busy/query.sql, line 1: there is no parameter $most"),
+            (
+                (" AS destinations", " AS places"),
+                "mine/busy/detection.toml, line 12: the result lacks destinations; the result has places",
+            ),
+            (
+                ("count(*)", "CAST(count(*) AS DOUBLE)"),
+                "mine/busy/detection.toml, line 12: the column destinations is documented as integer, but it is float",
+            ),
+        ] {
+            let error = error_of(("# more", ""), query);
+            assert!(error.contains(expected), "no {expected:?} in {error:?}");
+        }
+    }
+
+    #[test]
+    fn mistakes_in_metadata_have_file_and_line() {
+        for (definition, expected) in [
+            (
+                ("# more", "uses = { low = \"beaconing.max_jiter\" }"),
+                "line 6: uses names beaconing.max_jiter: there is no such parameter; did you mean beaconing.max_jitter?",
+            ),
+            (
+                ("confidence = \"50\"", "confidence = \"destination\""),
+                "line 28: there is no column destination; did you mean destinations?",
+            ),
+            (
+                ("\"50\"\n", "\"50\"\nis_finding = \"destination > 3\"\n"),
+                "there is no column destination; did you mean destinations?",
+            ),
+            (
+                ("\nfirst_seen = \"_first_seen\"", "\nfirst_seen = \"source_ip\""),
+                "finding.first_seen names source_ip, which is not a time column of the result",
+            ),
+            (
+                ("{{ destinations }}", "{{ destination }}"),
+                "line 29: the explanation names destination, which is not a column of the result; did you mean destinations?",
+            ),
+        ] {
+            let error = error_of(definition, ("FROM", "FROM"));
+            assert!(
+                error.starts_with("mine/busy/detection.toml, ") && error.contains(expected),
+                "no {expected:?} in {error:?}"
+            );
+        }
+    }
 
     fn columns(names: &[&'static str]) -> Vec<ColumnAbout> {
         let column = |(index, &name): (usize, &&'static str)| ColumnAbout {

@@ -310,3 +310,7 @@ pub(crate) fn leaked_list<T>(items: Vec<T>) -> &'static [T] {
 fn spanned(items: &[Spanned<String>]) -> &'static [&'static str] {
     leaked_list(items.iter().map(|item| leaked(item.get_ref())).collect())
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

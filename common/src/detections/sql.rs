@@ -335,42 +335,5 @@ impl ContextProvider for Provider<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error_of(text: &'static str) -> String {
-        let sql = SqlText { file: "mine/query.sql", line: 1, text };
-        let session = session().unwrap();
-        let table =
-            || session.read_empty()?.select(vec![datafusion::logical_expr::lit(1i64).alias("SentBytes")]);
-        let tables = |name: &str| if name == "pairs" { table().map(Some) } else { Ok(None) };
-        let mut bindings = Bindings::default();
-        bindings.insert("least", super::super::bindings::Bound::Integer(1));
-        let error = query(&sql, &session.state(), &tables, &bindings).unwrap_err();
-        error.strip_backtrace().trim_start_matches("Error during planning: ").to_owned()
-    }
-
-    #[test]
-    fn errors_name_file_and_line_once_and_no_setting() {
-        for (text, message) in [
-            (
-                "SELECT 1,\n  SentByte\nFROM pairs",
-                "mine/query.sql, line 2: there is no column SentByte; did you mean SentBytes? There are SentBytes",
-            ),
-            (
-                "SELECT\n\nsentbytes FROM pairs",
-                "mine/query.sql, line 3: there is no column sentbytes; did you mean SentBytes? There are SentBytes",
-            ),
-            ("SELECT q FROM pairs", "mine/query.sql, line 1: there is no column q; there are SentBytes"),
-            (
-                "SELECT 1 FROM pairs\nWHERE SentBytes > $last",
-                "mine/query.sql, line 2: there is no parameter $last; did you mean $least?",
-            ),
-            ("SELECT 1 FROM pairs\nWHERE 1 = $q", "mine/query.sql, line 2: there is no parameter $q"),
-        ] {
-            assert_eq!(error_of(text), message, "{text}");
-        }
-        let error = error_of("SELECT 1\nFROM pairs WHERE )");
-        assert!(error.starts_with("mine/query.sql, line 2: ") && !error.contains("Line:"), "{error}");
-    }
-}
+#[path = "sql_tests.rs"]
+mod tests;

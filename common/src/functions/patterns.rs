@@ -95,3 +95,46 @@ fn compile(pattern: &str) -> Result<Regex, regex::Error> {
     let has_capitals = pattern.bytes().any(|byte| byte.is_ascii_uppercase()) || !pattern.is_ascii();
     RegexBuilder::new(pattern).case_insensitive(has_capitals).size_limit(SIZE_LIMIT_BYTES).build()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matching<'a>(list: &Patterns, texts: &[&'a str]) -> Vec<&'a str> {
+        let mut scratch = String::new();
+        texts.iter().copied().filter(|text| list.is_match(text, &mut scratch)).collect()
+    }
+
+    #[test]
+    fn a_text_matches_any_pattern_anywhere_in_any_case() {
+        let list = Patterns::of(&["7z\\s+a", "RAR$", "straße"]).unwrap();
+        let texts = ["c:\\7Z  A x", "7za x", "WinRar", "rar x", "Hauptstraße", "HAUPTSTRAßE", ""];
+        assert_eq!(matching(&list, &texts), ["c:\\7Z  A x", "WinRar", "Hauptstraße", "HAUPTSTRAßE"]);
+    }
+
+    #[test]
+    fn lists_of_words_take_them_literally() {
+        let words = ["a.b", "X"];
+        let texts = ["A.B", "axb", "ya.bz", "x", "xa", "ax", "q"];
+        assert_eq!(matching(&Patterns::equal_to(&words), &texts), ["A.B", "x"]);
+        assert_eq!(matching(&Patterns::starting_with(&words), &texts), ["A.B", "x", "xa"]);
+        assert_eq!(
+            matching(&Patterns::containing_any(&words), &texts),
+            ["A.B", "axb", "ya.bz", "x", "xa", "ax"]
+        );
+    }
+
+    #[test]
+    fn an_empty_list_matches_nothing() {
+        let none: [&str; 0] = [];
+        for list in [Patterns::default(), Patterns::of(&none).unwrap(), Patterns::equal_to(&none)] {
+            assert!(matching(&list, &["", "a"]).is_empty());
+        }
+    }
+
+    #[test]
+    fn the_pattern_that_does_not_compile_is_named() {
+        let error = Patterns::of(&["fine", "broken(", "worse["]).unwrap_err().to_string();
+        assert!(error.starts_with("pattern `broken(`: "), "{error}");
+    }
+}
