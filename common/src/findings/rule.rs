@@ -228,7 +228,7 @@ impl Severity {
     }
 }
 
-/// Steps of the kill chain, in the order of incidents.
+/// Phases of the kill chain, in the order of incidents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KillChainPhase {

@@ -100,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn an_entity_is_judged_by_its_own_findings(parts in prop::collection::vec(any_finding(), 1..20)) {
+    fn the_risk_of_an_entity_depends_on_its_own_findings_alone(parts in prop::collection::vec(any_finding(), 1..20)) {
         let (config, prevalence) = (config(), Prevalence::default());
         let assessor = Assessor::new(&config, &prevalence);
         let all = findings(&parts);
@@ -132,7 +132,7 @@ fn many_low_findings_of_one_analysis_do_not_make_a_high_risk() {
 }
 
 #[test]
-fn what_many_sources_talk_to_counts_less() {
+fn an_address_that_many_sources_contact_counts_less() {
     let config = config();
     let finding = findings(&[(2, 2, 80, 1)]);
     let score = |sources| {
@@ -145,7 +145,7 @@ fn what_many_sources_talk_to_counts_less() {
 }
 
 #[test]
-fn an_asset_of_value_weighs_more() {
+fn a_weighed_asset_raises_the_risk() {
     let text = "[[watchlists]]\nname = 'crown jewels'\nkind = 'ip'\neffect = 'weigh'\nweight = 2.0\nentries = ['192.0.2.1']";
     let layer = hindcast_common::config::Layer { name: "own", text };
     let (plain, weighed) = (config(), Config::load("default", &[layer]).unwrap());
@@ -156,7 +156,7 @@ fn an_asset_of_value_weighs_more() {
 }
 
 #[test]
-fn a_day_is_scored_by_what_reaches_into_it() {
+fn a_day_is_scored_by_the_evidence_that_reaches_into_it() {
     let (config, prevalence) = (config(), Prevalence::default());
     let assessor = Assessor::new(&config, &prevalence);
     let mut findings = findings(&[(0, 2, 80, 1), (1, 2, 80, 1)]);
@@ -164,7 +164,7 @@ fn a_day_is_scored_by_what_reaches_into_it() {
     findings[1].last_seen = Some("2026-01-03T01:00:00Z".into());
     let entities = assessor.entities(&findings);
     let dates = (1..=5).filter_map(|day| chrono::NaiveDate::from_ymd_opt(2026, 1, day));
-    // Nothing was read of the last.
+    // Nothing of the last day was read.
     let days =
         dates.enumerate().map(|(index, date)| DaySpan { first: date, last: date, was_read: index < 4 });
     let (_, days) = run_risk(&assessor, &findings, &[], &entities, &days.collect::<Vec<_>>());
