@@ -46,7 +46,7 @@ pub(super) async fn merge_group(
         let (new, before) = write(lake, group, &targets, columns, runtime).await?;
         let after = sums_of(lake, &new, &group.schema).await?;
         compare(group, &before, &after)?;
-        are_unchanged(lake, &old).await?;
+        check_unchanged(lake, &old).await?;
         Ok(Some((new, before.rows())))
     };
     match changes::make(lake, &change, merged).await? {
@@ -159,7 +159,7 @@ fn compare(group: &Group, before: &Sums, after: &Sums) -> Result<()> {
 }
 
 /// Fails if a file changed since it was listed: its new rows would be deleted with it.
-async fn are_unchanged(lake: &Location, files: &[&LakeFile]) -> Result<()> {
+async fn check_unchanged(lake: &Location, files: &[&LakeFile]) -> Result<()> {
     let looks = files.iter().map(|file| async move {
         let found = lake.store().head(&file.store_path()).await;
         let found = found.map_err(Error::storage(format!("reading {}", file.path)))?;
@@ -217,9 +217,9 @@ mod tests {
         fs::write(&path, "old").unwrap();
         let files = inventory::existing(&lake, "T").await.unwrap().remove(0).1;
         let listed: Vec<&LakeFile> = files.iter().collect();
-        are_unchanged(&lake, &listed).await.unwrap();
+        check_unchanged(&lake, &listed).await.unwrap();
         fs::write(&path, "newer").unwrap();
-        let error = are_unchanged(&lake, &listed).await.unwrap_err();
+        let error = check_unchanged(&lake, &listed).await.unwrap_err();
         assert!(error.to_string().contains("a.parquet changed while it was merged"), "{error}");
     }
 }

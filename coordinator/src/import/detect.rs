@@ -38,7 +38,7 @@ pub(super) fn detect_format(
     if let Some(reason) = unsupported::binary(sample.text) {
         return Err(reason);
     }
-    let is_octet_counted = octet_counted::is_in(sample.text, sample.is_whole);
+    let is_octet_counted = octet_counted::has_octet_counts(sample.text, sample.is_whole);
     let framed = match is_octet_counted {
         true => octet_counted::records(sample.text, sample.is_whole, b'\n'),
         false => lines(sample.text, sample.is_whole, b'\n'),
@@ -55,7 +55,7 @@ pub(super) fn detect_format(
     if most(&is_document) {
         return header_free(by_line(Shape::Lines), Kind::Json);
     }
-    let is_cef = most(&messages::is_in) || (!is_octet_counted && are_messages(sample));
+    let is_cef = most(&messages::contains_message) || (!is_octet_counted && are_messages(sample));
     if is_octet_counted {
         return match is_cef || named_source.is_some_and(|source| source.is_cef) {
             true => header_free(Shape::OctetCounted { has_messages: true }, Kind::Cef),
@@ -90,11 +90,12 @@ pub(super) fn detect_format(
 
 /// Whether most records are CEF messages if messages may span lines.
 fn are_messages(sample: Sample<'_>) -> bool {
-    if !messages::is_in(sample.text) {
+    if !messages::contains_message(sample.text) {
         return false;
     }
     let spans = sample.framing(Shape::Messages).cut(sample.text, sample.is_whole).spans;
-    let count = spans.iter().filter(|span| messages::is_in(&sample.text[span.start..span.end])).count();
+    let count =
+        spans.iter().filter(|span| messages::contains_message(&sample.text[span.start..span.end])).count();
     2 * count > spans.len()
 }
 
@@ -124,7 +125,7 @@ fn is_document(line: &[u8]) -> bool {
 fn csv_with_messages(sample: Sample<'_>) -> Option<(FileFormat, usize)> {
     let (format, header_bytes) = csv(sample);
     let Kind::Csv { header, .. } = &format.kind else { return None };
-    if header.len() < 2 || header.iter().any(|name| messages::is_in(name.as_bytes())) {
+    if header.len() < 2 || header.iter().any(|name| messages::contains_message(name.as_bytes())) {
         return None;
     }
     let framed = format.framing.cut(&sample.text[header_bytes..], sample.is_whole);

@@ -87,7 +87,7 @@ fn offset_of(error: &serde_json::Error, text: &[u8]) -> usize {
     line_start + error.column().saturating_sub(1)
 }
 
-/// What the text has where an object is expected.
+/// Text at a position where an object is expected.
 enum Member {
     /// A name such as `@odata.nextLink` and a value that is neither an object nor a list: an annotation of an envelope. The
     /// number is its length in bytes. Any other name is a field of a broken record.

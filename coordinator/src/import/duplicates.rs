@@ -173,7 +173,7 @@ impl<'b> Digests<'b> {
             return Ok(None);
         }
         let id = formatter.value(row).try_to_string().map_err(internal)?;
-        Ok(Some(half(&blake3::hash(id.as_bytes()))))
+        Ok(Some(half_hash(&blake3::hash(id.as_bytes()))))
     }
 
     /// The digest of a whole row.
@@ -185,7 +185,7 @@ impl<'b> Digests<'b> {
                 hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
             }
         }
-        Ok(half(&hasher.finalize()))
+        Ok(half_hash(&hasher.finalize()))
     }
 }
 
@@ -194,7 +194,7 @@ fn internal(error: ArrowError) -> Error {
 }
 
 /// Half of a BLAKE3 hash: 128 bits, too many for two ids to collide.
-fn half(hash: &blake3::Hash) -> u128 {
+fn half_hash(hash: &blake3::Hash) -> u128 {
     let mut half = [0; 16];
     half.copy_from_slice(&hash.as_bytes()[..16]);
     u128::from_le_bytes(half)

@@ -62,7 +62,7 @@ impl Failing {
 
     /// Imports the file into the folder `lake`.
     async fn import(self: &Arc<Self>, strict: bool) -> Result<ImportReport> {
-        let mut input = inputs::of_place(self.place("logs/rows")).await;
+        let mut input = inputs::input_at(self.place("logs/rows")).await;
         input.content = CONTENT.to_owned();
         let request = ImportRequest {
             files: Vec::new(),

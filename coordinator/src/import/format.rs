@@ -157,9 +157,9 @@ fn csv_cells<'a>(
     Ok(())
 }
 
-/// What a Zeek log writes for an unset field.
+/// Value of an unset field in a Zeek log.
 const ZEEK_UNSET: &str = "-";
-/// What a Zeek log writes for an empty set or text.
+/// Value of an empty set or text in a Zeek log.
 const ZEEK_EMPTY: &str = "(empty)";
 
 impl ZeekHeader {

@@ -148,9 +148,9 @@ fn a_wrong_length_costs_no_record() {
         assert_eq!(outs(&text[30..], block_bytes), (all.clone(), 0));
         assert_eq!(outs(&text[..text.len() - 2], block_bytes), (all[..4].to_vec(), 1));
     }
-    assert!(octet_counted::is_in(counted(&|_, message| message.len()).as_bytes(), true));
-    assert!(octet_counted::is_in(&counted(&|_, message| message.len()).as_bytes()[40..], true));
+    assert!(octet_counted::has_octet_counts(counted(&|_, message| message.len()).as_bytes(), true));
+    assert!(octet_counted::has_octet_counts(&counted(&|_, message| message.len()).as_bytes()[40..], true));
     for text in ["<14>x\n12 <y\n", "160 <14>hello", "a 5 <1>b", "12 <x>ab"] {
-        assert!(!octet_counted::is_in(text.as_bytes(), true), "{text}");
+        assert!(!octet_counted::has_octet_counts(text.as_bytes(), true), "{text}");
     }
 }

@@ -318,7 +318,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// What the dates in all `blocks` of a file prove.
+/// Evidence from the dates in all `blocks` of a file.
 fn evidence_of(
     mut blocks: Blocks,
     source: &Source,

@@ -102,7 +102,7 @@ pub(super) async fn list(
 
 /// The file at a location.
 #[cfg(test)]
-pub(super) async fn of_place(place: Location) -> Input {
+pub(super) async fn input_at(place: Location) -> Input {
     let object = place.store().head(place.prefix()).await.unwrap();
     Input {
         name: "file".into(),

@@ -61,7 +61,7 @@ pub(super) fn nested(record: &Record<'_>, path: &str) -> Result<Option<String>, 
             continue;
         };
         let mut inner = Record::new();
-        read(object, &mut inner).map_err(|reason| broken(head, &reason))?;
+        read(object, &mut inner).map_err(|reason| broken_field(head, &reason))?;
         let found =
             inner.iter().find(|(field, _)| field == rest).map(|(_, value)| value.clone().into_owned());
         if let Some(value) = found.map_or_else(|| nested(&inner, rest), |value| Ok(Some(value)))? {
@@ -75,7 +75,7 @@ fn is_object(value: &str) -> bool {
     value.trim_start().starts_with('{')
 }
 
-fn broken(field: &str, reason: &str) -> String {
+fn broken_field(field: &str, reason: &str) -> String {
     let reason = reason.trim_start_matches("is not a JSON object: ");
     format!("its field {field} holds JSON that can't be read: {reason}")
 }
@@ -92,11 +92,11 @@ fn flatten<'a>(record: &mut Record<'a>, source: &Source) -> Result<(), String> {
         outer -= usize::from(at < outer);
         let mut inner: Record<'a> = Record::new();
         match value {
-            Cow::Borrowed(text) => read(text, &mut inner).map_err(|reason| broken(name, &reason))?,
+            Cow::Borrowed(text) => read(text, &mut inner).map_err(|reason| broken_field(name, &reason))?,
             // An object within text, such as in a CSV cell.
             Cow::Owned(text) => {
                 let mut borrowed = Record::new();
-                read(&text, &mut borrowed).map_err(|reason| broken(name, &reason))?;
+                read(&text, &mut borrowed).map_err(|reason| broken_field(name, &reason))?;
                 inner = borrowed.into_iter().map(|(field, value)| owned(field, value)).collect();
             }
         }

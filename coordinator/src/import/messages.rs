@@ -18,7 +18,7 @@ const MONTHS: [&[u8]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 
 /// Whether `text` contains a CEF message, whole or broken.
-pub(super) fn is_in(text: &[u8]) -> bool {
+pub(super) fn contains_message(text: &[u8]) -> bool {
     memchr::memmem::find(text, MARK).is_some()
 }
 
@@ -152,7 +152,7 @@ impl Gathering {
     /// Adds the next line of `text`.
     pub(super) fn take(&mut self, text: &[u8], line: Span) {
         let bytes = &text[line.start..line.end];
-        if is_in(bytes) {
+        if contains_message(bytes) {
             self.close();
             for part in split(bytes) {
                 self.close();

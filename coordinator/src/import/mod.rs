@@ -114,7 +114,7 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
         }
         if !known.insert(input.content.clone()) {
             bytes_read.fetch_add(input.bytes, Ordering::Relaxed);
-            report.files.push(FileReport::already(&input.name, input.bytes));
+            report.files.push(FileReport::already_imported(&input.name, input.bytes));
             continue;
         }
         group_bytes += input.bytes;

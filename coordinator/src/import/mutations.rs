@@ -137,7 +137,7 @@ fn mutate(record: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
 async fn ids_of(text: Vec<u8>, column: &'static str) -> BTreeSet<String> {
     let place = Location::parse_with("s3://memory/file", |_| Ok(Arc::new(InMemory::new()))).unwrap();
     place.store().put(place.prefix(), text.into()).await.unwrap();
-    let input = inputs::of_place(place).await;
+    let input = inputs::input_at(place).await;
     let read = move || {
         let mut ids = BTreeSet::new();
         let mut blocks = Blocks::open(0, &input, None).unwrap();

@@ -9,7 +9,7 @@ const MAX_BYTES: usize = 16 << 20;
 /// Bytes that decide whether a record begins: a length, a space and a priority.
 const HEAD_BYTES: usize = 16;
 
-/// What a position of the text holds.
+/// Result of looking for a record at a position of the text.
 enum Found {
     /// A record: start and end of its text.
     Record(usize, usize),
@@ -21,7 +21,7 @@ enum Found {
 
 /// Whether `sample`, the beginning of a text or all of it, has octet-counted records. The first record may be partial:
 /// after a log rotation, a file starts with the rest of a record.
-pub(super) fn is_in(sample: &[u8], is_whole: bool) -> bool {
+pub(super) fn has_octet_counts(sample: &[u8], is_whole: bool) -> bool {
     let first = blanks(sample, 0);
     match record_at(sample, first, is_whole) {
         Found::Record(..) => true,

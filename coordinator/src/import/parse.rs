@@ -96,7 +96,7 @@ pub(super) fn gather(
     }
 }
 
-/// What a record of a block becomes.
+/// Result of routing a record.
 enum Outcome<'o, 'p, 'r> {
     /// A row of a table.
     Row(&'o mut Rows<'p>, &'o Record<'r>),
@@ -104,7 +104,7 @@ enum Outcome<'o, 'p, 'r> {
     SetAside(&'o str),
 }
 
-/// What to do with a record.
+/// Callback for a record.
 ///
 /// # Errors
 /// Why this failed.

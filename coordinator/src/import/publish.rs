@@ -130,7 +130,7 @@ pub(super) async fn publish(
         for marker in &markers {
             lake.put(marker, Vec::new()).await?;
         }
-        only_here(lake, id, inputs, files).await.map(Some)
+        check_no_other_import(lake, id, inputs, files).await.map(Some)
     };
     match changes::make(lake, &change, put).await? {
         Made::Done(()) => {
@@ -180,7 +180,12 @@ async fn put_rejects(lake: &Location, path: &Path, rejects: &File) -> Result<()>
 }
 
 /// Checks that no other change imports the same content into the same table. Of two running imports, one is rolled back.
-async fn only_here(lake: &Location, id: &str, inputs: &[Input], files: &[FileReport]) -> Result<()> {
+async fn check_no_other_import(
+    lake: &Location,
+    id: &str,
+    inputs: &[Input],
+    files: &[FileReport],
+) -> Result<()> {
     let mut undone = HashSet::new();
     for (input, file) in inputs.iter().zip(files) {
         for marker in markers(lake, &input.content).await? {

@@ -107,7 +107,7 @@ impl FileReport {
         self.imported_rows() + self.rejects + self.set_aside.values().sum::<u64>()
     }
 
-    pub(super) fn already(file: &str, bytes: u64) -> Self {
+    pub(super) fn already_imported(file: &str, bytes: u64) -> Self {
         Self { already_imported: true, ..Self::new(file, bytes) }
     }
 }

@@ -157,7 +157,7 @@ impl From<TypeName> for ColumnKind {
     }
 }
 
-/// What to do with a record.
+/// Destination of a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'s, 'r> {
     /// It is a row of a table, by the rule with this index.

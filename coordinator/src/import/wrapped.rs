@@ -23,8 +23,9 @@ pub(super) fn messages_in(records: &[Record<'_>]) -> Option<String> {
 }
 
 fn path_in(record: &Record<'_>, depth: usize) -> Option<String> {
-    let is_message =
-        |text: &str| messages::is_in(text.as_bytes()) && cef::read(text, &mut Record::new()).is_ok();
+    let is_message = |text: &str| {
+        messages::contains_message(text.as_bytes()) && cef::read(text, &mut Record::new()).is_ok()
+    };
     record.iter().find_map(|(field, value)| match value.starts_with('{') {
         false => is_message(value).then(|| field.clone().into_owned()),
         true if depth == 0 => None,

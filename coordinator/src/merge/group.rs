@@ -153,13 +153,13 @@ impl Group {
         if self.schema.index_of(time).is_ok() != file.schema().index_of(time).is_ok() {
             return Ok(Err(format!("column {time}, the time of rows, is not in every file")));
         }
-        if let Err(reason) = survives(file, file.schema(), &schema, columns).await? {
+        if let Err(reason) = check_lossless(file, file.schema(), &schema, columns).await? {
             return Ok(Err(reason));
         }
         let members = if schema.fields() == self.schema.fields() { &[] } else { self.files.as_slice() };
         for member in members {
             // Types that members were already checked for are not checked again.
-            if let Err(reason) = survives(member, &self.schema, &schema, columns).await? {
+            if let Err(reason) = check_lossless(member, &self.schema, &schema, columns).await? {
                 return Ok(Err(reason));
             }
         }
@@ -170,7 +170,7 @@ impl Group {
 /// Checks that every value of `file` stays the same, and is read as before, in the types of `schema` that differ from
 /// those of
 /// `known`. Returns the reason if not.
-async fn survives(
+async fn check_lossless(
     file: &StoredFile,
     known: &Schema,
     schema: &Schema,
@@ -208,14 +208,14 @@ async fn survives(
             Err(Error::Input(fault)) => return Ok(Err(fault.to_string())),
             Err(error) => return Err(error),
         };
-        if let Some(reason) = lost(&batch, schema, columns) {
+        if let Some(reason) = find_loss(&batch, schema, columns) {
             return Ok(Err(format!("{reason} ({})", file.file().path)));
         }
     }
 }
 
 /// Why a value of the rows would change in the types of `schema`; `None` if none would.
-fn lost(batch: &RecordBatch, schema: &Schema, columns: &Columns) -> Option<String> {
+fn find_loss(batch: &RecordBatch, schema: &Schema, columns: &Columns) -> Option<String> {
     let own = batch.schema();
     own.fields().iter().zip(batch.columns()).find_map(|(field, before)| {
         let (name, own) = (field.name(), before.data_type());

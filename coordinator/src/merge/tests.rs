@@ -123,7 +123,7 @@ proptest! {
 
     /// A value can be converted back unchanged, or the check reports that it can't.
     #[test]
-    fn what_is_widened_comes_back_or_is_refused(
+    fn widened_values_convert_back_or_are_refused(
         numbers in prop::collection::vec(any::<i64>(), 1..5),
         small in prop::collection::vec(-200i64..200, 1..5),
     ) {

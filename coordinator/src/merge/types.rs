@@ -163,7 +163,7 @@ fn common_number(left: &DataType, right: &DataType) -> Option<DataType> {
     }
 }
 
-/// The least integer that holds both, where one does.
+/// The smallest integer type that holds both, if there is one.
 fn common_integer(left: &DataType, right: &DataType) -> Option<DataType> {
     let bits = |data_type: &DataType| {
         let bits = data_type.is_integer().then(|| data_type.primitive_width()).flatten()? * 8;

@@ -76,7 +76,7 @@ pub async fn save(
     changes::recover(lake.root()).await?;
     let window = match window {
         Some(window) => window,
-        None => whole(&source_of(lake).await?)?,
+        None => whole_window(&source_of(lake).await?)?,
     };
     let saving = Saving { lake, config, runtime, name, window };
     let (mut saved, mut done) = (Saved::default(), BTreeSet::new());
@@ -84,7 +84,7 @@ pub async fn save(
         match saving.save(&mut done, &mut saved).await {
             Ok(true) => return Ok(saved),
             Ok(false) => {}
-            Err(error) if saving.is_of_file_gone(&error).await? => {
+            Err(error) if saving.is_missing_file(&error).await? => {
                 tracing::info!(%error, "a file was replaced while it was read: saving again");
             }
             Err(error) => return Err(error),
@@ -120,7 +120,7 @@ async fn source_of(lake: &Lake) -> Result<LakeTable> {
 }
 
 /// The window of all dates of a table.
-fn whole(table: &LakeTable) -> Result<Window> {
+fn whole_window(table: &LakeTable) -> Result<Window> {
     match (table.dates.first(), table.dates.last()) {
         (Some(first), Some(last)) => {
             Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)
@@ -182,7 +182,7 @@ impl Saving<'_> {
     }
 
     /// Whether the cause of an error is a file that was listed and no longer exists.
-    async fn is_of_file_gone(&self, error: &Error) -> Result<bool> {
+    async fn is_missing_file(&self, error: &Error) -> Result<bool> {
         let Some(fault) = input_fault(error) else { return Ok(is_not_found(error)) };
         let path = Path::parse(&fault.file).unwrap_or_else(|_| fault.file.as_str().into());
         for place in [self.lake.root(), &source_of(self.lake).await?.location] {

@@ -69,10 +69,10 @@ async fn write_rest(
     let mut writer = writer(rest, Arc::clone(stored.schema()))?;
     let (mut gone, mut left) = (0, 0);
     while let Some(batch) = batches.try_next().await? {
-        let stays = filter_record_batch(&batch, &replaced.stays(&batch)?).map_err(internal)?;
-        gone += batch.num_rows() - stays.num_rows();
-        left += stays.num_rows();
-        writer.write(&stays).map_err(|error| Error::Engine(error.into()))?;
+        let remaining = filter_record_batch(&batch, &replaced.is_remaining(&batch)?).map_err(internal)?;
+        gone += batch.num_rows() - remaining.num_rows();
+        left += remaining.num_rows();
+        writer.write(&remaining).map_err(|error| Error::Engine(error.into()))?;
     }
     writer.close().map_err(|error| Error::Engine(error.into()))?;
     Ok((gone, left))
@@ -80,7 +80,7 @@ async fn write_rest(
 
 impl Replaced<'_> {
     /// Which rows of a saved file remain.
-    fn stays(&self, rows: &RecordBatch) -> Result<BooleanArray> {
+    fn is_remaining(&self, rows: &RecordBatch) -> Result<BooleanArray> {
         let as_type = |name: &str, kind: &DataType| {
             rows.column_by_name(name).map(|column| cast(column, kind).map_err(internal)).transpose()
         };

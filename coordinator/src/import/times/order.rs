@@ -69,7 +69,7 @@ struct Place {
     date: DayMonth,
 }
 
-/// What the dates of a field prove.
+/// Evidence from the dates of a field.
 #[derive(Debug, Default)]
 struct OfField {
     /// The first date that proves that the day comes first.
@@ -82,7 +82,7 @@ struct OfField {
     is_used: bool,
 }
 
-/// What the dates of a file prove, by field.
+/// Evidence from the dates of a file, by field.
 #[derive(Debug, Default)]
 pub(in crate::import) struct Evidence {
     fields: BTreeMap<String, OfField>,

@@ -47,7 +47,7 @@ pub(super) fn plant(planner: &mut Planner, world: &World) {
 
     let mut lookalike = Lookalike::new(
         "shared-proxy",
-        "many devices leave through one address: that two of them, and the address itself, have a finding each on one day ties nothing",
+        "many devices share one address: findings of two of them and of the address itself on one day are unrelated",
     );
     lookalike.attacks = vec![staging.id.clone(), upload.id.clone()];
     let mut hosts: Vec<Host> = many_hosts(world).iter().map(behind).collect();

@@ -12,7 +12,7 @@ pub(super) fn plant(planner: &mut Planner) {
     let midnight = planner.day_of_turn(planner.days / 2 + 2);
     let mut lookalike = Lookalike::new(
         "traveller",
-        "home in the morning, abroad from the afternoon on, with ordinary operations at an ordinary rate and nothing else beside",
+        "home in the morning, abroad from the afternoon on, with only ordinary operations at an ordinary rate",
     );
     let context = forenoon_at_home(planner, &person, midnight);
     lookalike.planted.count_context(&context);
