@@ -1,4 +1,4 @@
-"""Dashboard and alerts: PromQL parses, and names and labels are those of the metrics table."""
+"""Dashboard and alerts: PromQL must parse, and names and labels must be in the metrics table."""
 import json
 import re
 import shutil

@@ -1,5 +1,5 @@
-//! Many workers in one process, whose tasks are empty: they ask for tasks, report them and serve their results as a worker
-//! does, so that what a coordinator bears can be measured (`just bench-capacity`).
+//! Many workers in one process with empty tasks. They poll for tasks, report them and serve their results like real workers,
+//! to measure the capacity of a coordinator (`just bench-capacity`).
 //!
 //! `empty_workers COORDINATOR WORKERS SLOTS TASK_MS` runs until SIGTERM, and then prints how many tasks it has run.
 
@@ -48,36 +48,36 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
-/// Threads that ask, report and serve, for all workers together.
+/// Threads that poll, report and serve, for all workers together.
 const SERVING_THREADS: usize = 2;
-/// Bytes of a state file: enough that merges of a thousand units have as many tasks as large state has.
+/// Bytes of a state file: enough that merges of a thousand units have as many tasks as those of large state.
 const STATE_BYTES: usize = 32 << 10;
 
-/// What tasks do instead of their work.
+/// Replaces the work of tasks.
 #[derive(Debug, Default)]
-struct Emptiness {
-    /// How long each takes, asleep.
+struct EmptyWork {
+    /// How long each task sleeps.
     task_time: Duration,
     state: OnceLock<StateStore>,
     rollup_tasks: AtomicU64,
     merge_tasks: AtomicU64,
 }
 
-/// A task of a rollup stage, as it travels.
+/// An encoded task of a rollup stage.
 #[derive(Deserialize)]
 struct UnitTask {
     index: usize,
     work: RollupUnit,
 }
 
-impl Emptiness {
-    /// The rows of the tasks in `texts`: what a unit gives, and of a merge none.
+impl EmptyWork {
+    /// Returns the rows of the tasks in `texts`: the outcome of a unit, and no rows for a merge.
     async fn run(
         &self,
         node: &dyn ExecutionPlan,
         texts: SendableRecordBatchStream,
     ) -> Result<Vec<RecordBatch>> {
-        let stage = stage_in(node).ok_or_else(|| internal_datafusion_err!("a task is of no stage"))?;
+        let stage = stage_in(node).ok_or_else(|| internal_datafusion_err!("a task belongs to no stage"))?;
         let mut rows = Vec::new();
         for batch in texts.try_collect::<Vec<_>>().await? {
             for text in batch.column(0).as_string::<i32>().iter().flatten() {
@@ -115,7 +115,7 @@ impl Emptiness {
     }
 }
 
-/// Commits state as a unit does: a file, though of nothing, and its manifest. So merges have as much to name as in earnest.
+/// Commits state like a unit: a file without content and its manifest, so that merges list as many files as real ones.
 async fn commit(state: &StateStore, stage: &RollupStage, unit: &RollupUnit, id: &str) -> OwnResult<Manifest> {
     let rollup = stage
         .config
@@ -135,11 +135,11 @@ fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusion
     DataFusionError::External(Box::new(error))
 }
 
-/// Stands for a stage's node.
+/// Replaces the node of a stage.
 #[derive(Debug)]
 struct EmptyExec {
     node: Arc<dyn ExecutionPlan>,
-    emptiness: Arc<Emptiness>,
+    empty_work: Arc<EmptyWork>,
 }
 
 impl DisplayAs for EmptyExec {
@@ -174,17 +174,17 @@ impl ExecutionPlan for EmptyExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let texts = self.node.children()[0].execute(partition, context)?;
-        let (node, emptiness) = (Arc::clone(&self.node), Arc::clone(&self.emptiness));
-        let rows = stream::once(async move { emptiness.run(&*node, texts).await });
+        let (node, empty_work) = (Arc::clone(&self.node), Arc::clone(&self.empty_work));
+        let rows = stream::once(async move { empty_work.run(&*node, texts).await });
         let rows = rows.map_ok(|batches| stream::iter(batches.into_iter().map(Ok))).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }
 }
 
-/// Ballista's engine, which writes what tasks give, with the tasks emptied.
+/// Ballista's engine, which writes the results of tasks, with empty tasks.
 struct EmptyEngine {
     engine: DefaultExecutionEngine,
-    emptiness: Arc<Emptiness>,
+    empty_work: Arc<EmptyWork>,
 }
 
 impl ExecutionEngine for EmptyEngine {
@@ -200,13 +200,13 @@ impl ExecutionEngine for EmptyEngine {
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let node = Arc::clone(plan.children()[0]);
         let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        let empty = Arc::new(EmptyExec { node, emptiness: Arc::clone(&self.emptiness) });
+        let empty = Arc::new(EmptyExec { node, empty_work: Arc::clone(&self.empty_work) });
         let plan = plan.replace_children(vec![empty], options)?;
         self.engine.create_query_stage_exec(job, stage, task, partitions, plan, folder, config)
     }
 }
 
-/// Starts one worker; its parts run until the process ends.
+/// Starts one worker, which runs until the process ends.
 async fn start_worker(
     coordinator: &str,
     slots: usize,
@@ -214,7 +214,7 @@ async fn start_worker(
     engine: Arc<EmptyEngine>,
 ) -> OwnResult<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Error::io("listening"))?;
-    let port = listener.local_addr().map_err(Error::io("reading the address listened on"))?.port();
+    let port = listener.local_addr().map_err(Error::io("reading the local address"))?.port();
     let process = Arc::new(ExecutorProcessConfig {
         executor_id: uuid::Uuid::now_v7().to_string(),
         external_host: Some("127.0.0.1".to_owned()),
@@ -250,15 +250,15 @@ async fn start_worker(
 
 async fn run(coordinator: &str, workers: usize, slots: usize, task_time: Duration) -> OwnResult<()> {
     let scratch = tempfile::tempdir().map_err(Error::io("creating the scratch folder"))?;
-    let emptiness = Arc::new(Emptiness { task_time, ..Emptiness::default() });
-    let engine = EmptyEngine { engine: DefaultExecutionEngine::new(), emptiness: Arc::clone(&emptiness) };
+    let empty_work = Arc::new(EmptyWork { task_time, ..EmptyWork::default() });
+    let engine = EmptyEngine { engine: DefaultExecutionEngine::new(), empty_work: Arc::clone(&empty_work) };
     let engine = Arc::new(engine);
     for _ in 0..workers {
         start_worker(coordinator, slots, scratch.path(), Arc::clone(&engine)).await?;
     }
     terminated().await;
     let of = |tasks: &AtomicU64| tasks.load(Ordering::Relaxed);
-    println!("{} rollup tasks, {} merge tasks", of(&emptiness.rollup_tasks), of(&emptiness.merge_tasks));
+    println!("{} rollup tasks, {} merge tasks", of(&empty_work.rollup_tasks), of(&empty_work.merge_tasks));
     Ok(())
 }
 
