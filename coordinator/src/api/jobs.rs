@@ -60,7 +60,7 @@ impl Jobs for JobsApi {
                 )));
             }
         }
-        let hash = self.manager.keep_config(text).await.map_err(|error| status_of(&error))?;
+        let hash = self.manager.store_config(text).await.map_err(|error| status_of(&error))?;
         Ok(Response::new(KeptConfig { hash }))
     }
 

@@ -111,7 +111,7 @@ fn check_exposure(listen: &str, settings: &Settings, tls: Option<&Tls>) -> Resul
     check_plain_text(listen, tls, settings.insecure)?;
     if settings.tokens.is_empty() && !settings.insecure && !is_loopback(listen) {
         return Err(Error::Config(format!(
-            "anybody who can reach {listen} could submit jobs: configure [[tokens]], or give --insecure"
+            "everyone who can reach {listen} could submit jobs: configure [[tokens]], or give --insecure"
         )));
     }
     Ok(())

@@ -128,10 +128,10 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
     bar.finish();
     let report = report?;
     let runtime = runtime(arguments.memory, None)?;
-    for (table, told) in &report.tables {
+    for (table, imported) in &report.tables {
         let options = CompactOptions {
             small_bytes: TINY_FILE_BYTES,
-            dates: &|date| told.dates.contains(&date),
+            dates: &|date| imported.dates.contains(&date),
             is_own_only: true,
             mapping: &TableMapping::default(),
         };
@@ -151,8 +151,8 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         let (policy, none) = (DetectionPolicy::of_own_process(), OwnFiles::default());
         let layers = LakeLayers { preset: "default", own: None, detections: &none };
         let (lake, _) = open_lake(&arguments.lake, &layers, &Access::Any, &policy).await?;
-        for (table, told) in &report.tables {
-            let (Some(first), Some(last)) = (told.dates.first(), told.dates.last()) else { continue };
+        for (table, imported) in &report.tables {
+            let (Some(first), Some(last)) = (imported.dates.first(), imported.dates.last()) else { continue };
             let window = Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)?;
             let detail = inventory::show(lake.root(), table).await?;
             print_quality(table, &data_quality::examine(&lake, &detail, Some(&window), &runtime).await?);
@@ -233,10 +233,10 @@ fn nothing_kept(report: &ImportReport) -> String {
 
 fn print_report(report: &ImportReport) {
     report.files.iter().for_each(print_file);
-    for (table, told) in &report.tables {
-        let (first, last) = (told.dates.first(), told.dates.last());
+    for (table, imported) in &report.tables {
+        let (first, last) = (imported.dates.first(), imported.dates.last());
         let dates = first.zip(last).map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
-        println!("table     {table}: {} rows, {}{dates}", told.rows, format_bytes(told.bytes));
+        println!("table     {table}: {} rows, {}{dates}", imported.rows, format_bytes(imported.bytes));
     }
     if report.duplicates > 0 {
         println!(
@@ -271,9 +271,9 @@ fn print_file(file: &FileReport) {
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let all: u64 = file.set_aside.values().sum();
     if all > 0 {
-        let told: Vec<String> =
+        let shown: Vec<String> =
             kinds.iter().take(SHOWN_KINDS).map(|(kind, count)| format!("{kind} ({count})")).collect();
-        println!("          {all} records without a table: {}", told.join(", "));
+        println!("          {all} records without a table: {}", shown.join(", "));
     }
     if file.windows_1252 > 0 {
         println!("          {} records are not UTF-8 and were read as Windows-1252", file.windows_1252);

@@ -61,7 +61,7 @@ pub(super) async fn run(arguments: &JobsArguments) -> Result<Outcome> {
     let mut client = Client::new(&arguments.connection.coordinator, &arguments.connection.credentials)?;
     let show = |job: &Job| -> Result<()> {
         if arguments.json {
-            return terminal::print_json(&told(job)?);
+            return terminal::print_json(&job_json(job)?);
         }
         print_job(job);
         Ok(())
@@ -71,7 +71,7 @@ pub(super) async fn run(arguments: &JobsArguments) -> Result<Outcome> {
         Action::List => {
             let jobs = client.list().await?;
             if arguments.json {
-                terminal::print_json(&jobs.iter().map(told).collect::<Result<Vec<_>>>()?)?;
+                terminal::print_json(&jobs.iter().map(job_json).collect::<Result<Vec<_>>>()?)?;
             } else {
                 jobs.iter().for_each(print_line);
             }
@@ -182,7 +182,7 @@ fn print_risk(job: &Job) {
     }
 }
 
-fn told(job: &Job) -> Result<serde_json::Value> {
+fn job_json(job: &Job) -> Result<serde_json::Value> {
     let parse = |text: &str| -> Result<serde_json::Value> {
         if text.is_empty() {
             return Ok(serde_json::Value::Null);

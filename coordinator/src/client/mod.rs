@@ -69,7 +69,7 @@ pub struct Client {
     jobs: JobsClient<AuthorizedChannel>,
     results: FlightServiceClient<AuthorizedChannel>,
     /// Hashes of the configurations that were uploaded.
-    kept: Arc<Mutex<BTreeSet<String>>>,
+    uploaded: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// Adds the token to each call. The token is not part of `Debug` output.
@@ -100,7 +100,7 @@ impl Client {
         Ok(Self {
             jobs: jobs.max_decoding_message_size(ANSWER_BYTES),
             results: results.max_decoding_message_size(ANSWER_BYTES),
-            kept: Arc::default(),
+            uploaded: Arc::default(),
         })
     }
 
@@ -110,11 +110,11 @@ impl Client {
     /// [`Error::Config`] if the coordinator refuses it.
     pub async fn submit(&mut self, mut scan: ScanRequest) -> Result<Job> {
         if scan.config.len() > INLINE_CONFIG_BYTES {
-            scan.config_hash = self.keep_config(&scan.config).await?;
+            scan.config_hash = self.upload_config(&scan.config).await?;
             scan.config = String::new();
         }
         if scan.detections.len() > INLINE_CONFIG_BYTES {
-            scan.detections_hash = self.keep_config(&scan.detections).await?;
+            scan.detections_hash = self.upload_config(&scan.detections).await?;
             scan.detections = String::new();
         }
         let id = uuid::Uuid::now_v7().to_string();
@@ -129,9 +129,9 @@ impl Client {
     }
 
     /// Uploads a configuration that is too long for a request. Returns the hash by which requests reference it.
-    async fn keep_config(&mut self, config: &str) -> Result<String> {
+    async fn upload_config(&mut self, config: &str) -> Result<String> {
         let hash = blake3::hash(config.as_bytes()).to_hex().to_string();
-        if self.kept.lock().await.contains(&hash) {
+        if self.uploaded.lock().await.contains(&hash) {
             return Ok(hash);
         }
         let mut failures = 0;
@@ -142,9 +142,9 @@ impl Client {
                 .map(|part| ConfigPart { text: part.to_vec() })
                 .collect();
             match self.jobs.keep_config(stream::iter(parts)).await {
-                Ok(kept) => {
-                    let hash = kept.into_inner().hash;
-                    self.kept.lock().await.insert(hash.clone());
+                Ok(stored) => {
+                    let hash = stored.into_inner().hash;
+                    self.uploaded.lock().await.insert(hash.clone());
                     return Ok(hash);
                 }
                 Err(status) => back_off(status, &mut failures).await?,

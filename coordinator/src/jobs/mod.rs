@@ -172,8 +172,8 @@ impl JobManager {
     ///
     /// # Errors
     /// [`Error::Config`] if it is not UTF-8, [`Error::Storage`] if it can't be written.
-    pub async fn keep_config(&self, text: Vec<u8>) -> Result<String> {
-        self.store.keep_config(text).await
+    pub async fn store_config(&self, text: Vec<u8>) -> Result<String> {
+        self.store.store_config(text).await
     }
 
     /// The current state of a job.

@@ -98,7 +98,7 @@ async fn run(manager: Arc<JobManager>, sender: watch::Sender<Job>) -> Result<Sca
     let options = options(&manager, &state, &prepared.config, &id).await;
     let progress = JobProgress(sender.clone());
     let result = run_plan(&prepared.plan, &options, &progress).await?;
-    with_retries(|| keep(&manager, &id, &result)).await?;
+    with_retries(|| write_results(&manager, &id, &result)).await?;
     if !request.no_cache {
         let rollups = to_json(&result.rollups)?.into_bytes();
         with_retries(|| manager.store.put(&id, ROLLUPS.to_owned(), rollups.clone())).await?;
@@ -148,7 +148,7 @@ async fn options<'a>(
     }
 }
 
-async fn keep(manager: &JobManager, id: &str, result: &ScanResult) -> Result<()> {
+async fn write_results(manager: &JobManager, id: &str, result: &ScanResult) -> Result<()> {
     let store = &manager.store;
     let tables = result.tables.iter();
     let tables: Vec<_> = tables

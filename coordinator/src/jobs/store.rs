@@ -124,7 +124,7 @@ impl JobStore {
     }
 
     /// Stores the text of a configuration and returns its hash.
-    pub(super) async fn keep_config(&self, text: Vec<u8>) -> Result<String> {
+    pub(super) async fn store_config(&self, text: Vec<u8>) -> Result<String> {
         if std::str::from_utf8(&text).is_err() {
             return Err(Error::Config("the configuration is not UTF-8 text".into()));
         }
@@ -302,7 +302,7 @@ mod tests {
     async fn a_stored_configuration_becomes_part_of_the_request() {
         let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
         let store = JobStore::new(&state);
-        let hash = store.keep_config(b"[beaconing]".to_vec()).await.unwrap();
+        let hash = store.store_config(b"[beaconing]".to_vec()).await.unwrap();
         let with_hash = |hash: &str, config: &str| ScanRequest {
             config_hash: hash.into(),
             ..job(JobState::Queued, config).scan.unwrap()
@@ -315,6 +315,6 @@ mod tests {
             assert!(error.contains("no configuration with the hash"), "{error}");
         }
         assert!(store.with_config(with_hash(&hash, "[other]")).await.is_err());
-        assert!(store.keep_config(vec![0xff]).await.is_err());
+        assert!(store.store_config(vec![0xff]).await.is_err());
     }
 }

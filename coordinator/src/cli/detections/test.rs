@@ -134,14 +134,14 @@ async fn run_cases(
         reports.extend(of_analysis);
     }
     if arguments.json {
-        let told = reports.iter().map(|report| {
+        let results = reports.iter().map(|report| {
             json!({
                 "detection": report.detection, "case": report.case, "file": files.place_of(report.file), "line": report.line,
                 "passed": report.passed(),
                 "differences": report.differences.iter().map(|one| json!({ "line": one.line, "message": one.message })).collect::<Vec<_>>(),
             })
         });
-        terminal::print_json(&told.collect::<Vec<_>>())?;
+        terminal::print_json(&results.collect::<Vec<_>>())?;
     }
     Ok(if has_failed { Outcome::Failed } else { Outcome::Done })
 }
