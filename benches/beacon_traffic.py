@@ -25,7 +25,7 @@ class Traffic:
     """Collects pairs, and assigns separate addresses to every service."""
 
     def __init__(self, seed, repeats):
-        self.dice = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(seed)
         self.repeats = repeats
         self.pairs = []
         self.addresses = 0
@@ -47,72 +47,72 @@ class Traffic:
 
     def sizes(self, count, middle, sigma):
         """Log-normal sizes with that median and that deviation of the natural logarithm."""
-        return np.exp(np.log(middle) + sigma * self.dice.standard_normal(count)).astype(np.int64) + 1
+        return np.exp(np.log(middle) + sigma * self.rng.standard_normal(count)).astype(np.int64) + 1
 
     def clock(self, interval, jitter, start=0.0, end=END):
         """A sleep loop: each gap is the interval times 1 plus or minus the jitter, uniform."""
         count = int((end - start) / interval / max(1 - jitter, 0.4)) + 2
-        gaps = interval * (1 + jitter * self.dice.uniform(-1, 1, count))
-        times = start + self.dice.uniform(0, interval) + np.cumsum(gaps)
+        gaps = interval * (1 + jitter * self.rng.uniform(-1, 1, count))
+        times = start + self.rng.uniform(0, interval) + np.cumsum(gaps)
         return times[times < end]
 
     def office_hours(self, times, begin=8.5, end=17.5):
         """Filters times to the office hours of working days; each day the person arrives and leaves at a different minute."""
         day, hour = (times // DAY).astype(int), times % DAY / HOUR
-        early = self.dice.uniform(begin - 0.7, begin + 0.7, DAYS)[np.clip(day, 0, DAYS - 1)]
-        late = self.dice.uniform(end - 0.9, end + 0.9, DAYS)[np.clip(day, 0, DAYS - 1)]
+        early = self.rng.uniform(begin - 0.7, begin + 0.7, DAYS)[np.clip(day, 0, DAYS - 1)]
+        late = self.rng.uniform(end - 0.9, end + 0.9, DAYS)[np.clip(day, 0, DAYS - 1)]
         return times[(hour >= early) & (hour < late) & (day % 7 < 5)]
 
 
 def beacons(traffic):
     """`repeats` beacons per cell of the grid. Every other one draws sleeps from interval*(1-j)..interval (like Cobalt Strike),
     the others from interval*(1-j)..interval*(1+j) (like Empire and Sliver); a tenth opens bursts of two to four sessions."""
-    dice = traffic.dice
+    rng = traffic.rng
     for jitter in JITTERS:
         for name, (interval, length) in INTERVALS.items():
             for loss in LOSSES:
                 for repeat in range(traffic.repeats):
-                    start = dice.uniform(0, END - length)
+                    start = rng.uniform(0, END - length)
                     count = int(length / interval * 2) + 2
-                    draw = dice.uniform(-1, 0 if repeat % 2 else 1, count)
+                    draw = rng.uniform(-1, 0 if repeat % 2 else 1, count)
                     times = start + np.cumsum(interval * (1 + jitter / 100 * draw))
-                    times = times[times < start + length] + dice.uniform(0, 0.05)
-                    times = times[dice.uniform(size=len(times)) >= loss / 100]
+                    times = times[times < start + length] + rng.uniform(0, 0.05)
+                    times = times[rng.uniform(size=len(times)) >= loss / 100]
                     if repeat % 10 == 9 and interval >= 60:
-                        extra = [times + dice.uniform(0.2, 3, len(times)) for _ in range(dice.integers(1, 4))]
+                        extra = [times + rng.uniform(0.2, 3, len(times)) for _ in range(rng.integers(1, 4))]
                         times = np.concatenate([times, *extra])
-                    sent = traffic.sizes(len(times), dice.integers(180, 1_500), dice.choice([0.02, 0.15, 0.35]))
-                    tasked = dice.uniform(size=len(times)) < 0.01  # sometimes the beacon sends data
-                    sent[tasked] *= dice.integers(5, 200, len(times))[tasked]
-                    port = int(dice.choice([443, 443, 443, 80, 8443]))
-                    traffic.add("beacon", dice.choice(traffic.hosts + traffic.servers), traffic.address(), times, sent, port,
+                    sent = traffic.sizes(len(times), rng.integers(180, 1_500), rng.choice([0.02, 0.15, 0.35]))
+                    tasked = rng.uniform(size=len(times)) < 0.01  # sometimes the beacon sends data
+                    sent[tasked] *= rng.integers(5, 200, len(times))[tasked]
+                    port = int(rng.choice([443, 443, 443, 80, 8443]))
+                    traffic.add("beacon", rng.choice(traffic.hosts + traffic.servers), traffic.address(), times, sent, port,
                                 cell=(jitter, name, loss))
 
 
 def odd_beacons(traffic):
     """Beacons outside the grid: they change their interval, alternate between two, run in office hours only, have other
     sessions of the pair between them, share one controller among several victims, or hide behind an address many talk to."""
-    dice = traffic.dice
+    rng = traffic.rng
     for _ in range(traffic.repeats * 2):
-        middle = dice.uniform(4, 10) * DAY
+        middle = rng.uniform(4, 10) * DAY
         times = np.concatenate([traffic.clock(60, 0.1, middle - DAY, middle), traffic.clock(HOUR, 0.1, middle, middle + 9 * DAY)])
-        traffic.add("beacon: changed interval", dice.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.1))
-        gaps = np.tile([240.0, 1_020.0], 700) * (1 + 0.1 * dice.uniform(-1, 1, 1_400))
-        times = dice.uniform(0, 8 * DAY) + np.cumsum(gaps)
-        traffic.add("beacon: two intervals in turn", dice.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.1))
+        traffic.add("beacon: changed interval", rng.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.1))
+        gaps = np.tile([240.0, 1_020.0], 700) * (1 + 0.1 * rng.uniform(-1, 1, 1_400))
+        times = rng.uniform(0, 8 * DAY) + np.cumsum(gaps)
+        traffic.add("beacon: two intervals in turn", rng.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.1))
         times = traffic.office_hours(traffic.clock(900, 0.2))
-        traffic.add("beacon: host off outside office hours", dice.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.1))
+        traffic.add("beacon: host off outside office hours", rng.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.1))
         times = traffic.clock(600, 0.2)
-        times = np.concatenate([times, dice.uniform(0, END, len(times) // 4)])
-        traffic.add("beacon: a fifth of the sessions at random", dice.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.3))
+        times = np.concatenate([times, rng.uniform(0, END, len(times) // 4)])
+        traffic.add("beacon: a fifth of the sessions at random", rng.choice(traffic.hosts), traffic.address(), times, traffic.sizes(len(times), 400, 0.3))
         front = traffic.address()
         times = traffic.clock(600, 0.2)
-        traffic.add("beacon: behind a front of 60 hosts", dice.choice(traffic.hosts[200:]), front, times, traffic.sizes(len(times), 400, 0.3))
-        for host in dice.choice(traffic.hosts[:200], 59, replace=False):
-            times = traffic.office_hours(dice.uniform(0, END, 60))
+        traffic.add("beacon: behind a front of 60 hosts", rng.choice(traffic.hosts[200:]), front, times, traffic.sizes(len(times), 400, 0.3))
+        for host in rng.choice(traffic.hosts[:200], 59, replace=False):
+            times = traffic.office_hours(rng.uniform(0, END, 60))
             traffic.add("visits to a front that hides a beacon", host, front, times, traffic.sizes(len(times), 1_500, 1.2))
         controller = traffic.address()
-        for victim in dice.choice(traffic.hosts, 6, replace=False):
+        for victim in rng.choice(traffic.hosts, 6, replace=False):
             times = traffic.clock(600, 0.2, start=5 * DAY)
             traffic.add("beacon: one controller, six victims", victim, controller, times, traffic.sizes(len(times), 400, 0.1))
 
@@ -120,7 +120,7 @@ def odd_beacons(traffic):
 def ntp(traffic):
     servers = [traffic.address() for _ in range(4)]
     for host in traffic.hosts + traffic.servers:
-        for server in traffic.dice.choice(servers, 2, replace=False):
+        for server in traffic.rng.choice(servers, 2, replace=False):
             traffic.add("NTP, four servers", host, server, traffic.clock(2_048, 0.01), 76, 123, "UDP")
     for host in traffic.hosts[:12]:  # appliances that each use a different server of the public pool
         traffic.add("NTP, a pool server of its own", host, traffic.address(), traffic.clock(1_024, 0.02), 76, 123, "UDP")
@@ -130,12 +130,12 @@ def updates(traffic):
     fronts = [traffic.address() for _ in range(3)]
     for host in traffic.hosts:
         times = traffic.clock(5 * HOUR, 0.15)
-        traffic.add("update check, all hosts", host, traffic.dice.choice(fronts), times, traffic.sizes(len(times), 1_300, 0.2))
+        traffic.add("update check, all hosts", host, traffic.rng.choice(fronts), times, traffic.sizes(len(times), 1_300, 0.2))
     vendor = traffic.address()
-    for host in traffic.dice.choice(traffic.hosts, 60, replace=False):
+    for host in traffic.rng.choice(traffic.hosts, 60, replace=False):
         times = traffic.clock(HOUR, 0.05)
         traffic.add("update check, a fifth of the hosts", host, vendor, times, traffic.sizes(len(times), 900, 0.05))
-    for host in traffic.dice.choice(traffic.hosts, 4, replace=False):
+    for host in traffic.rng.choice(traffic.hosts, 4, replace=False):
         times = traffic.clock(DAY, 0.02)
         traffic.add("licence check, one host", host, traffic.address(), times, traffic.sizes(len(times), 700, 0.05))
 
@@ -144,20 +144,20 @@ def keep_alives(traffic):
     pool = [traffic.address() for _ in range(12)]
     for host in traffic.hosts[:150]:
         times = traffic.clock(1_680, 0.1)
-        traffic.add("push keep-alive", host, traffic.dice.choice(pool), times, traffic.sizes(len(times), 180, 0.1),
-                    int(traffic.dice.choice([5223, 5228])))
+        traffic.add("push keep-alive", host, traffic.rng.choice(pool), times, traffic.sizes(len(times), 180, 0.1),
+                    int(traffic.rng.choice([5223, 5228])))
     chat = [traffic.address() for _ in range(6)]
     for host in traffic.hosts[100:220]:
         times = traffic.office_hours(traffic.clock(300, 0.1))
-        traffic.add("chat keep-alive, office hours", host, traffic.dice.choice(chat), times, traffic.sizes(len(times), 350, 0.3))
+        traffic.add("chat keep-alive, office hours", host, traffic.rng.choice(chat), times, traffic.sizes(len(times), 350, 0.3))
 
 
 def monitoring(traffic):
     collectors = [traffic.address() for _ in range(2)]
     for server in traffic.servers:
         times = traffic.clock(300, 0.02)
-        traffic.add("monitoring agent, all servers", server, traffic.dice.choice(collectors), times, traffic.sizes(len(times), 4_000, 0.3))
-    for host in traffic.dice.choice(traffic.hosts, 3, replace=False):
+        traffic.add("monitoring agent, all servers", server, traffic.rng.choice(collectors), times, traffic.sizes(len(times), 4_000, 0.3))
+    for host in traffic.rng.choice(traffic.hosts, 3, replace=False):
         times = traffic.clock(600, 0.01)
         traffic.add("sensor, one host", host, traffic.address(), times, traffic.sizes(len(times), 420, 0.03))
 
@@ -166,13 +166,13 @@ def mail(traffic):
     fronts = [traffic.address() for _ in range(2)]
     for host in traffic.hosts[:80]:
         times = traffic.office_hours(traffic.clock(600, 0.03))
-        traffic.add("mail polling, office hours", host, traffic.dice.choice(fronts), times, traffic.sizes(len(times), 800, 0.5), 993)
+        traffic.add("mail polling, office hours", host, traffic.rng.choice(fronts), times, traffic.sizes(len(times), 800, 0.5), 993)
 
 
 def backups(traffic):
     for server in traffic.servers[:8]:
-        nights = np.arange(DAYS) * DAY + 2 * HOUR + traffic.dice.uniform(0, 1_200, DAYS)
-        times = np.concatenate([night + traffic.dice.uniform(0, 5_400, 12) for night in nights])
+        nights = np.arange(DAYS) * DAY + 2 * HOUR + traffic.rng.uniform(0, 1_200, DAYS)
+        times = np.concatenate([night + traffic.rng.uniform(0, 5_400, 12) for night in nights])
         traffic.add("nightly backup", server, traffic.address(), times, traffic.sizes(len(times), 300_000_000, 0.8))
 
 
@@ -181,15 +181,15 @@ def people(traffic):
     popular = [traffic.address() for _ in range(150)]
     weights = 1 / np.arange(1, 151)
     for host in traffic.hosts:
-        visited = list(traffic.dice.choice(popular, 14, replace=False, p=weights / weights.sum()))
+        visited = list(traffic.rng.choice(popular, 14, replace=False, p=weights / weights.sum()))
         visited += [traffic.address() for _ in range(5)]  # sites that only this person visits
         for site in visited:
-            visits = traffic.dice.uniform(0, END, int(traffic.dice.integers(10, 160)))
+            visits = traffic.rng.uniform(0, END, int(traffic.rng.integers(10, 160)))
             visits = traffic.office_hours(visits)
             times = []
             for visit in visits:
-                pages = visit + np.cumsum(np.exp(np.log(40) + 1.2 * traffic.dice.standard_normal(traffic.dice.integers(1, 9))))
-                times += [page + traffic.dice.uniform(0, 3) for page in pages for _ in range(traffic.dice.integers(1, 4))]
+                pages = visit + np.cumsum(np.exp(np.log(40) + 1.2 * traffic.rng.standard_normal(traffic.rng.integers(1, 9))))
+                times += [page + traffic.rng.uniform(0, 3) for page in pages for _ in range(traffic.rng.integers(1, 4))]
             traffic.add("browsing", host, site, times, traffic.sizes(len(times), 1_500, 1.2))
 
 
@@ -197,18 +197,18 @@ def services(traffic):
     """Traffic that is not periodic but continues at night: interfaces called at random, and bursts from delivery networks."""
     for server in traffic.servers:
         for _ in range(4):
-            gaps = traffic.dice.exponential(traffic.dice.choice([120, 900, 5_000]), 3_000)
-            times = traffic.dice.uniform(0, 3 * DAY) + np.cumsum(gaps)
+            gaps = traffic.rng.exponential(traffic.rng.choice([120, 900, 5_000]), 3_000)
+            times = traffic.rng.uniform(0, 3 * DAY) + np.cumsum(gaps)
             traffic.add("interface called at random", server, traffic.address(), times, traffic.sizes(len(times), 900, 0.3))
     edges = [traffic.address() for _ in range(40)]
     for host in traffic.hosts:
-        for edge in traffic.dice.choice(edges, 3, replace=False):
-            bursts = traffic.office_hours(traffic.dice.uniform(0, END, 40))
-            times = np.concatenate([burst + traffic.dice.exponential(1.5, 25).cumsum() for burst in bursts] or [[]])
+        for edge in traffic.rng.choice(edges, 3, replace=False):
+            bursts = traffic.office_hours(traffic.rng.uniform(0, END, 40))
+            times = np.concatenate([burst + traffic.rng.exponential(1.5, 25).cumsum() for burst in bursts] or [[]])
             traffic.add("delivery network bursts", host, edge, times, traffic.sizes(len(times), 2_000, 1.0))
     for host in traffic.hosts[::6]:  # sessions in every second: a large download in many parts
-        start = traffic.dice.uniform(0, END - HOUR)
-        times = start + np.cumsum(traffic.dice.exponential(0.25, 4_000))
+        start = traffic.rng.uniform(0, END - HOUR)
+        times = start + np.cumsum(traffic.rng.exponential(0.25, 4_000))
         traffic.add("download in parts", host, traffic.address(), times, traffic.sizes(len(times), 1_200, 0.5))
 
 

@@ -206,26 +206,26 @@ def write_database(path, raw):
 
 
 def made_up(count):
-    dice = random.Random(7)
-    addresses = [f"81.2.{dice.randrange(4)}.{dice.randrange(6)}" for _ in range(12)] + ["2a02:ff00::1", "10.0.0.1", "::1", "no address"]
+    rng = random.Random(7)
+    addresses = [f"81.2.{rng.randrange(4)}.{rng.randrange(6)}" for _ in range(12)] + ["2a02:ff00::1", "10.0.0.1", "::1", "no address"]
 
     def address():
-        text = dice.choice(addresses)
-        port = f"[{text.upper()}]:{dice.randrange(9999)}" if ":" in text else f"{text}:{dice.randrange(9999)}"
-        return dice.choice([text, text, port if text != "no address" else text, "", "<null>", None])
+        text = rng.choice(addresses)
+        port = f"[{text.upper()}]:{rng.randrange(9999)}" if ":" in text else f"{text}:{rng.randrange(9999)}"
+        return rng.choice([text, text, port if text != "no address" else text, "", "<null>", None])
 
     def row():
-        time = pd.Timestamp("2026-03-01", tz="UTC") + pd.Timedelta(microseconds=dice.randrange(3 * 86_400_000_000))
-        user = dice.choice(["Ada", "ada", "bob", "cyd"]) + dice.choice(["@corp.example", "@Corp.Example", "@other.example"])
+        time = pd.Timestamp("2026-03-01", tz="UTC") + pd.Timedelta(microseconds=rng.randrange(3 * 86_400_000_000))
+        user = rng.choice(["Ada", "ada", "bob", "cyd"]) + rng.choice(["@corp.example", "@Corp.Example", "@other.example"])
         return {
             "TimeGenerated": time.isoformat(),
-            "UserType": dice.choice(["Regular"] * 6 + ["Admin", "System", None]),
-            "RecordType": dice.choice(["SharePointFileOperation", "SharePointFileOperation", "ExchangeItem", "50", None]),
-            "Operation": dice.choice(["FileAccessed"] * 8 + ["Send"] * 4 + [f"Rare{dice.randrange(300)}", None]),
-            "UserId": dice.choice([user] * 8 + ["S-1-5-18", "CORP\\Dan", "", None]),
+            "UserType": rng.choice(["Regular"] * 6 + ["Admin", "System", None]),
+            "RecordType": rng.choice(["SharePointFileOperation", "SharePointFileOperation", "ExchangeItem", "50", None]),
+            "Operation": rng.choice(["FileAccessed"] * 8 + ["Send"] * 4 + [f"Rare{rng.randrange(300)}", None]),
+            "UserId": rng.choice([user] * 8 + ["S-1-5-18", "CORP\\Dan", "", None]),
             "ClientIP": address(),
-            "Client_IPAddress": address() if dice.random() < 0.4 else None,
-            "UserAgent": dice.choice(["Edge", "Edge", "Word", "", None, f"odd/{dice.randrange(400)}"]),
+            "Client_IPAddress": address() if rng.random() < 0.4 else None,
+            "UserAgent": rng.choice(["Edge", "Edge", "Word", "", None, f"odd/{rng.randrange(400)}"]),
         }
 
     return pd.DataFrame([row() for _ in range(count)], columns=COLUMNS)
