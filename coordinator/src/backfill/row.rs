@@ -7,7 +7,7 @@ use hindcast_common::time::{Window, format_micros};
 use serde::{Deserialize, Serialize};
 
 use crate::risk::{Level, RunRisk};
-use crate::scan::{Coverage, NO_FOLDER, ScanResult, SuiteScore, WindowSummary};
+use crate::scan::{Coverage, CoverageEntry, DateReason, ScanResult, SuiteScore, WindowSummary};
 
 /// Severities in the order of the columns.
 pub const SEVERITIES: [Severity; 4] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
@@ -102,8 +102,8 @@ fn counted(count: impl Fn(Severity) -> u64) -> BTreeMap<String, u64> {
 
 /// What was not looked at or is absent, by table and date; none if everything was.
 fn unread(coverage: &Coverage) -> Option<String> {
-    let missing = coverage.tables.iter().filter(|entry| entry.reason.as_deref() == Some(NO_FOLDER));
-    let missing = missing.map(|entry| format!("{} {}: {NO_FOLDER}", entry.table, entry.when()));
+    let missing = coverage.tables.iter().filter(|entry| entry.reasons.has(&DateReason::NoFolder));
+    let missing = missing.map(CoverageEntry::unread_text);
     let past = coverage.unread_past().map(|entry| format!("looked back at: {}", entry.unread_text()));
     let text: Vec<String> = coverage.unread().chain(missing).chain(past).collect();
     (!text.is_empty()).then(|| text.join("; "))

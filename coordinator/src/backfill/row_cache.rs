@@ -18,7 +18,7 @@ const ROW_VERSION: u32 = 3;
 pub(super) fn key(plan: &ScanPlan, config: &Config) -> Result<String> {
     let analyses: Vec<_> = plan.analyses.iter().map(|analysis| (analysis.id, analysis.version)).collect();
     let disabled: Vec<_> =
-        plan.disabled.iter().map(|disabled| (disabled.analysis.id, disabled.reason.as_str())).collect();
+        plan.disabled.iter().map(|disabled| (disabled.analysis.id, disabled.reason.to_string())).collect();
     let tables = plan.tables.iter().map(|planned| {
         let past = planned.past.as_ref();
         let past = past.map(|past| (past.window, made_by_each(&past.rollups), files_of(&past.folders)));

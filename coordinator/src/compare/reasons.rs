@@ -221,7 +221,7 @@ fn gaps(tables: &BTreeSet<&str>, before: &StoredScan, after: &StoredScan) -> Vec
         let others = &other.summary.coverage.gaps;
         let own = scan.summary.coverage.gaps.iter().filter(|gap| !others.contains(gap));
         let own = own.filter(|gap| tables.contains(gap.table.as_str()));
-        reasons.extend(own.map(|gap| Reason::Data(format!("in the {which} scan {}", gap.text()))));
+        reasons.extend(own.map(|gap| Reason::Data(format!("in the {which} scan {gap}"))));
     }
     reasons
 }

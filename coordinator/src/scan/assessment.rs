@@ -53,15 +53,27 @@ impl Assessment {
     }
 }
 
+/// Why nothing was looked at, apart from what `coverage` says: what the disabled analyses lack if none of them could run, or that
+/// there is no row.
+pub(super) fn reasons_beyond_coverage(
+    analyses: usize,
+    lacks: BTreeSet<String>,
+    coverage: &Coverage,
+) -> Vec<String> {
+    if analyses == 0 {
+        lacks.into_iter().map(|lack| format!("no analysis could run: {lack}")).collect()
+    } else if coverage.unread().next().is_none() {
+        vec!["no row lies in the window".to_owned()]
+    } else {
+        Vec::new()
+    }
+}
+
 /// Why nothing was looked at: what could not be read, and what the analyses lack.
 fn reasons(plan: &ScanPlan, coverage: &Coverage) -> Vec<String> {
     let mut reasons: Vec<String> = coverage.unread().collect();
-    let lacks: BTreeSet<&str> = plan.disabled.iter().map(|disabled| disabled.reason.as_str()).collect();
-    if plan.analyses.is_empty() {
-        reasons.extend(lacks.into_iter().map(|lack| format!("no analysis could run: {lack}")));
-    } else if reasons.is_empty() {
-        reasons.push("no row lies in the window".to_owned());
-    }
+    let lacks = plan.disabled.iter().map(|disabled| disabled.reason.to_string()).collect();
+    reasons.extend(reasons_beyond_coverage(plan.analyses.len(), lacks, coverage));
     if reasons.len() > SHOWN_REASONS {
         let more = reasons.len() - SHOWN_REASONS;
         reasons.truncate(SHOWN_REASONS);

@@ -6,6 +6,9 @@ use hindcast_common::engine::StateFault;
 use hindcast_common::selection::SelectionStats;
 use serde::{Deserialize, Serialize};
 
+use super::date_reason::DateReasons;
+use super::gap::Gap;
+
 /// The outcome for one table and date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,8 +53,9 @@ pub struct CoverageEntry {
     pub rows: u64,
     /// Bytes of the files read.
     pub bytes: u64,
-    /// What was not read, and why; absent if everything was read.
-    pub reason: Option<String>,
+    /// What was not read, and why; none if everything was read.
+    #[serde(rename = "reason", default)]
+    pub reasons: DateReasons,
     /// In an investigation: how many of the row groups and bytes were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<ReadSummary>,
@@ -75,7 +79,7 @@ impl CoverageEntry {
 
     /// Table, dates and reason, formatted for people.
     pub fn unread_text(&self) -> String {
-        format!("{} {}: {}", self.table, self.when(), self.reason.as_deref().unwrap_or("failed"))
+        format!("{} {}: {}", self.table, self.when(), self.reasons)
     }
 }
 
@@ -109,48 +113,6 @@ impl ReadSummary {
     pub(super) fn of(stats: &SelectionStats) -> Self {
         let SelectionStats { row_groups, row_groups_read, bytes, bytes_read, .. } = *stats;
         Self { row_groups, row_groups_read, bytes, bytes_read }
-    }
-}
-
-/// Why data that is present was not looked at, regardless of its date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GapKind {
-    /// The table is present under another name.
-    Table,
-    /// Parquet files lie outside the known layout.
-    Layout,
-    /// Columns are missing, or have other names.
-    Columns,
-    /// No row has a value that the suite looks for.
-    Rows,
-    /// The newest rows, from which the window is counted back, could not be read.
-    Newest,
-    /// A user's own detection failed.
-    Detection,
-}
-
-/// Data that is present, should have been looked at, and was not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
-    /// The kind.
-    pub kind: GapKind,
-    /// The table; for a failed detection, its id.
-    pub table: String,
-    /// A sentence for people.
-    pub reason: String,
-    /// What the scan looked for: names of tables or columns, or values.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub looked_for: Vec<String>,
-    /// What it found instead: similar names, values with the number of their rows, or paths.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub found: Vec<String>,
-}
-
-impl Gap {
-    /// Table and reason.
-    pub fn text(&self) -> String {
-        format!("{}: {}", self.table, self.reason)
     }
 }
 
@@ -190,14 +152,14 @@ impl Coverage {
 
     /// Whether the suite looks at some rows of the table, as far as is known.
     pub(super) fn has_rows_taken(&self, table: &str) -> bool {
-        !self.gaps.iter().any(|gap| gap.kind == GapKind::Rows && gap.table == table)
+        !self.gaps.iter().any(|gap| gap.is_of_rows() && gap.table == table)
     }
 
     /// What should have been looked at and was not, gaps first.
     pub fn unread(&self) -> impl Iterator<Item = String> + '_ {
         let failed = self.tables.iter().filter(|entry| entry.status == Status::Failed);
         let failed = failed.map(CoverageEntry::unread_text);
-        self.gaps.iter().map(Gap::text).chain(failed)
+        self.gaps.iter().map(Gap::to_string).chain(failed)
     }
 
     /// Dates for a chart with one column per date: all dates of the window if they are at most `most`, else only those with data.
@@ -212,12 +174,6 @@ impl Coverage {
         single.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
     }
 }
-
-/// Why a date is missing of a table that the lake has.
-pub const NO_FOLDER: &str = "the table has no folder of this date";
-/// Why a date that can't hold rows of the entity was skipped.
-pub const CANNOT_NAME: &str =
-    "not read: no row of this date can name the entity, and nothing ties it to a name there";
 
 /// How many table dates there are of each status.
 pub fn status_counts(entries: &[CoverageEntry]) -> String {

@@ -7,8 +7,10 @@ use hindcast_common::catalog::{DateFolder, TableSpec};
 use hindcast_common::engine::StateFault;
 use hindcast_common::time::{Window, date_of_us};
 
-use super::coverage::{CANNOT_NAME, Coverage, CoverageEntry, Gap, NO_FOLDER, ReadSummary, Status};
+use super::coverage::{Coverage, CoverageEntry, ReadSummary, Status};
+use super::date_reason::{DateReason, DateReasons};
 use super::entity_lookup::SkippedFolders;
+use super::gap::Gap;
 use super::plan::{PlannedTable, ScanPlan};
 use super::unit_record::{PlanRecords, UnitRecord};
 
@@ -42,7 +44,7 @@ impl<'a> CoverageBuilder<'a> {
         }
         for name in &plan.missing_tables {
             let (first, last) = (plan.window.first_date(), plan.window.last_date());
-            tables.push(run(name, first, last, "the lake has no such table"));
+            tables.push(run(name, first, last, DateReason::NoTable));
         }
         for entries in [&mut tables, &mut look_back] {
             entries.sort_by(|left, right| (&left.table, left.date).cmp(&(&right.table, right.date)));
@@ -88,13 +90,16 @@ fn entries<'a>(
     is_skipped: impl Fn(NaiveDate) -> bool,
 ) -> Vec<CoverageEntry> {
     let dates: Vec<NaiveDate> = folders.iter().map(|folder| folder.date).collect();
-    let missing = |(first, last)| run(spec.name, first, last, NO_FOLDER);
+    let missing = |(first, last)| run(spec.name, first, last, DateReason::NoFolder);
     let mut entries: Vec<CoverageEntry> = runs_between(window, &dates).into_iter().map(missing).collect();
     for folder in folders {
         entries.push(match units(folder.date) {
             Some(units) => entry_of(spec, folder.date, units),
-            None if is_skipped(folder.date) => unread(spec.name, folder.date, Status::Empty, CANNOT_NAME),
-            None => unread(spec.name, folder.date, Status::Empty, "the folder has no Parquet file"),
+            None => {
+                let is_skipped = is_skipped(folder.date);
+                let reason = if is_skipped { DateReason::CannotNameEntity } else { DateReason::NoFile };
+                unread(spec.name, folder.date, Status::Empty, reason)
+            }
         });
     }
     entries
@@ -120,35 +125,27 @@ fn add_faults(entries: &mut [CoverageEntry], records: &[UnitRecord], tables: &[P
         let is_entry = |entry: &&mut CoverageEntry| entry.table == table && entry.date == record.unit.date;
         let Some(entry) = entries.iter_mut().find(is_entry) else { continue };
         entry.status = Status::Failed;
-        for fault in &record.faults {
-            let text = fault.to_string();
-            let reason = entry.reason.get_or_insert_default();
-            // The file may also have failed when its rows were selected.
-            if !reason.contains(&fault.file) {
-                let separator = if reason.is_empty() { "" } else { "; " };
-                reason.push_str(&format!("{separator}{text}"));
-            }
-        }
+        // A file may also have failed when its rows were selected.
+        record.faults.iter().for_each(|fault| entry.reasons.add_file(fault));
     }
 }
 
-fn unread(table: &str, date: NaiveDate, status: Status, reason: &str) -> CoverageEntry {
-    let (through, reason) = (None, Some(reason.to_owned()));
+fn unread(table: &str, date: NaiveDate, status: Status, reason: DateReason) -> CoverageEntry {
     CoverageEntry {
         table: table.to_owned(),
         date,
-        through,
+        through: None,
         status,
         files: 0,
         rows: 0,
         bytes: 0,
-        reason,
+        reasons: reason.into(),
         read: None,
     }
 }
 
 /// An entry for absent dates from `first` to `last`.
-fn run(table: &str, first: NaiveDate, last: NaiveDate, reason: &str) -> CoverageEntry {
+fn run(table: &str, first: NaiveDate, last: NaiveDate, reason: DateReason) -> CoverageEntry {
     CoverageEntry { through: (last > first).then_some(last), ..unread(table, first, Status::Missing, reason) }
 }
 
@@ -159,7 +156,8 @@ fn entry_of(spec: &TableSpec, date: NaiveDate, units: &[&UnitRecord]) -> Coverag
     let mut paths: Vec<&str> =
         units.iter().flat_map(|unit| &unit.unit.files).map(|file| file.path.as_str()).collect();
     paths.dedup();
-    let mut reasons: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let faulty_files = faults.iter().map(|fault| DateReason::File((*fault).clone()));
+    let mut reasons: Vec<DateReason> = faulty_files.collect();
     let outside: u64 = stats.iter().map(|stats| stats.rows_outside).sum();
     let without_time: u64 = stats.iter().map(|stats| stats.rows_without_time).sum();
     let unreadable = unreadable(units);
@@ -181,14 +179,13 @@ fn entry_of(spec: &TableSpec, date: NaiveDate, units: &[&UnitRecord]) -> Coverag
     };
     // A folder that the window cuts always has rows outside it; in a whole one they are worth reporting.
     if outside > 0 && units.iter().any(|unit| !unit.unit.is_clipped) {
-        reasons.push(format!("{outside} rows have a time outside the window"));
+        reasons.push(DateReason::OutsideWindow { rows: outside });
     }
     if without_time > 0 {
-        reasons.push(format!("{without_time} rows have no readable time"));
+        reasons.push(DateReason::WithoutTime { rows: without_time });
     }
-    for (column, count) in unreadable {
-        reasons.push(format!("{count} values of {column} could not be read and count as null"));
-    }
+    let unreadable = unreadable.into_iter();
+    reasons.extend(unreadable.map(|(column, values)| DateReason::UnreadableValues { column, values }));
     CoverageEntry {
         table: spec.name.to_owned(),
         date,
@@ -197,7 +194,7 @@ fn entry_of(spec: &TableSpec, date: NaiveDate, units: &[&UnitRecord]) -> Coverag
         files: paths.len() as u64,
         rows,
         bytes: units.iter().map(|unit| super::units::unit_bytes(&unit.unit)).sum(),
-        reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
+        reasons: reasons.into_iter().collect::<DateReasons>(),
         read: stats.iter().filter_map(|stats| stats.selection.as_ref()).map(ReadSummary::of).reduce(
             |mut all, more| {
                 all.add(&more);

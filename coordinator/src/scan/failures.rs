@@ -9,9 +9,10 @@ use hindcast_common::error::{cause, store_failure};
 use hindcast_common::findings::findings_of;
 use hindcast_common::{Error, Result};
 
-use super::coverage::{Gap, GapKind};
+use super::disabled::{Disabled, DisabledReason};
+use super::gap::{Gap, GapCause};
 use super::merge::Results;
-use super::plan::{Disabled, ScanPlan};
+use super::plan::ScanPlan;
 use super::spilled::AnalysisRows;
 
 /// Failed detections by id, each with the reason.
@@ -97,18 +98,14 @@ impl Failures {
         let mut plan = plan.clone();
         let analyses = std::mem::take(&mut plan.analyses);
         for analysis in analyses {
-            let Some(reason) = self.0.get(analysis.id) else {
+            let Some(error) = self.0.get(analysis.id) else {
                 plan.analyses.push(analysis);
                 continue;
             };
-            plan.disabled.push(Disabled { analysis, reason: reason.clone(), lacking: None });
-            plan.gaps.push(Gap {
-                kind: GapKind::Detection,
-                table: analysis.id.to_owned(),
-                reason: format!("it failed: {reason}"),
-                looked_for: Vec::new(),
-                found: Vec::new(),
-            });
+            let reason = DisabledReason::Failed { error: error.clone() };
+            plan.disabled.push(Disabled { analysis, reason });
+            let cause = GapCause::Detection { error: error.clone() };
+            plan.gaps.push(Gap { table: analysis.id.to_owned(), cause });
         }
         plan
     }

@@ -12,7 +12,7 @@ use hindcast_common::config::Config;
 use hindcast_common::rollups::{POPULATIONS, Population, Share};
 use hindcast_common::{Error, Result};
 
-use super::coverage::{Gap, GapKind};
+use super::gap::{Gap, GapCause, UnusedRows};
 use super::plan::{PlannedTable, ScanPlan};
 use super::run::RunOptions;
 use super::unit_record::UnitRecord;
@@ -138,30 +138,20 @@ impl PopulationCheck {
     }
 
     fn gap(&self, rows: u64) -> Gap {
-        let mut counts: Vec<(&Option<String>, u64)> =
-            self.counts.iter().map(|(value, count)| (value, *count)).collect();
-        counts.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(right.0)));
-        let format_count = |(value, count): &(&Option<String>, u64)| match value {
-            Some(value) => format!("{value} ({count})"),
-            None => format!("no value ({count})"),
+        let mut counts: Vec<(Option<String>, u64)> =
+            self.counts.iter().map(|(value, count)| (value.clone(), *count)).collect();
+        counts.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
+        let further: u64 = counts.iter().skip(SHOWN).map(|(_, count)| count).sum();
+        counts.truncate(SHOWN);
+        let unused = UnusedRows {
+            rows,
+            column: self.population.column.to_owned(),
+            wanted: self.values.clone(),
+            parameter: self.population.parameter,
+            counts,
+            others: further + self.others,
         };
-        let found: Vec<String> = counts.iter().take(SHOWN).map(format_count).collect();
-        let counted: u64 = counts.iter().map(|(_, count)| count).sum::<u64>() + self.others;
-        let shown: u64 = counts.iter().take(SHOWN).map(|(_, count)| count).sum();
-        let more = if counted > shown { format!(" and others ({})", counted - shown) } else { String::new() };
-        let column = self.population.column;
-        let by = self.population.parameter.map(|name| format!(" ({name})")).unwrap_or_default();
-        Gap {
-            kind: GapKind::Rows,
-            table: self.population.table.to_owned(),
-            reason: format!(
-                "none of its {rows} rows was looked at: {column} is {}{more}, and only {}{by} is looked at",
-                found.join(", "),
-                self.values.join(" or ")
-            ),
-            looked_for: self.values.clone(),
-            found,
-        }
+        Gap { table: self.population.table.to_owned(), cause: GapCause::Rows(unused) }
     }
 }
 

@@ -8,9 +8,9 @@ use hindcast_common::catalog::{DateFolder, LakeTable, StrayFiles, TableSpec};
 use hindcast_common::nearest::{closest, is_same_name};
 use hindcast_common::rollups::Rollup;
 
-use super::coverage::{Gap, GapKind};
+use super::disabled::Disabled;
+use super::gap::{AbsentColumn, ColumnEffect, Gap, GapCause};
 use super::newest::{Newest, UnreadNewest};
-use super::plan::Disabled;
 
 /// Names and paths shown of a gap; there may be many more.
 const SHOWN: usize = 3;
@@ -18,19 +18,9 @@ const SHOWN: usize = 3;
 /// Files of tables that lie outside their date folders.
 pub(super) fn layout_gaps(stray_files: &[StrayFiles]) -> Vec<Gap> {
     let gap = |StrayFiles { table, paths }: &StrayFiles| {
-        let shown: Vec<&str> = paths.iter().take(SHOWN).map(String::as_str).collect();
-        let more =
-            if paths.len() > SHOWN { format!(" and {} more", paths.len() - SHOWN) } else { String::new() };
-        Gap {
-            kind: GapKind::Layout,
-            table: (*table).to_owned(),
-            reason: format!(
-                "there are Parquet files in no date=YYYY-MM-DD folder: {}{more}",
-                shown.join(", ")
-            ),
-            looked_for: Vec::new(),
-            found: shown.into_iter().map(str::to_owned).collect(),
-        }
+        let shown = paths.iter().take(SHOWN).cloned().collect();
+        let cause = GapCause::Layout { paths: shown, others: paths.len().saturating_sub(SHOWN) };
+        Gap { table: (*table).to_owned(), cause }
     };
     stray_files.iter().map(gap).collect()
 }
@@ -39,27 +29,17 @@ pub(super) fn layout_gaps(stray_files: &[StrayFiles]) -> Vec<Gap> {
 pub(super) fn table_gaps(absent: &[&str], folders: &[String]) -> Vec<Gap> {
     let gap = |table: &&str| {
         let found = folders.iter().find(|folder| is_same_name(folder, table))?;
-        Some(Gap {
-            kind: GapKind::Table,
-            table: (*table).to_owned(),
-            reason: format!("the lake has no such table, but one called {found}"),
-            looked_for: vec![(*table).to_owned()],
-            found: vec![found.clone()],
-        })
+        let cause = GapCause::OtherTableName { found: found.clone() };
+        Some(Gap { table: (*table).to_owned(), cause })
     };
     absent.iter().filter_map(gap).collect()
 }
 
 /// Newest dates that could not be read to find where the window ends.
 pub(super) fn newest_gaps(newest: &Newest) -> Vec<Gap> {
-    let gap = |UnreadNewest { table, date, reason }: &UnreadNewest| Gap {
-        kind: GapKind::Newest,
+    let gap = |UnreadNewest { table, date, faults }: &UnreadNewest| Gap {
         table: (*table).to_owned(),
-        reason: format!(
-            "the newest date {date} could not be read, and the window may end too early: {reason}"
-        ),
-        looked_for: Vec::new(),
-        found: Vec::new(),
+        cause: GapCause::Newest { date: *date, faults: faults.clone() },
     };
     newest.unread.iter().map(gap).collect()
 }
@@ -117,15 +97,11 @@ struct Lacks<'a> {
 
 impl<'a> Lacks<'a> {
     fn of(spec: &TableSpec, disabled: &'a [Disabled], enabled: &[&'static Analysis]) -> Self {
-        let lacking = disabled.iter().filter_map(|lack| lack.lacking.as_ref());
-        let of_table = lacking.filter(|(table, _)| *table == spec.name);
+        let lacking = disabled.iter().filter_map(|disabled| disabled.reason.lacking_columns(spec.name));
         let needs = |analysis: &&&'static Analysis| {
             analysis.requires.iter().any(|required| required.tables.contains(&spec.name))
         };
-        Self {
-            disabled: of_table.map(|(_, columns)| columns.as_slice()).collect(),
-            enabled: enabled.iter().filter(needs).count(),
-        }
+        Self { disabled: lacking.collect(), enabled: enabled.iter().filter(needs).count() }
     }
 
     fn disables_most(&self, column: &str) -> bool {
@@ -141,8 +117,8 @@ fn columns_wanted(
     rollups: Option<&Vec<&'static Rollup>>,
     enabled: &[&'static Analysis],
 ) -> BTreeSet<&'static str> {
-    let of_disabled = disabled.iter().filter_map(|lack| lack.lacking.as_ref());
-    let of_disabled = of_disabled.filter(|(table, _)| *table == spec.name).flat_map(|(_, columns)| columns);
+    let lacking = disabled.iter().filter_map(|disabled| disabled.reason.lacking_columns(spec.name));
+    let of_disabled = lacking.flatten();
     let required = enabled.iter().flat_map(|analysis| analysis.requires);
     let required = required.filter(|required| required.tables.contains(&spec.name));
     let read = rollups.into_iter().flatten().flat_map(|rollup| rollup.columns);
@@ -155,29 +131,15 @@ fn columns_wanted(
 }
 
 fn column_gap(spec: &TableSpec, absent: &[&str], others: &[&str], is_unread: bool) -> Gap {
-    let near = |column: &str| closest(column, others.iter().copied());
-    let shown_names: Vec<String> = absent
-        .iter()
-        .map(|column| match near(column) {
-            Some(other) => format!("{column} (the nearest there is {other})"),
-            None => (*column).to_owned(),
-        })
-        .collect();
-    let what = match absent.contains(&spec.time_column) {
-        _ if is_unread => "no analysis of it could run",
-        true => "none of its rows has a time",
-        false => "it was read without some columns",
+    let absent_column = |column: &&str| AbsentColumn {
+        name: (*column).to_owned(),
+        nearest: closest(column, others.iter().copied()).map(str::to_owned),
     };
-    let found: BTreeSet<&str> = absent.iter().filter_map(|column| near(column)).collect();
-    Gap {
-        kind: GapKind::Columns,
-        table: spec.name.to_owned(),
-        reason: format!(
-            "{what}: it has no column {}. Name them in [tables.{}.columns], docs/configuration.md",
-            shown_names.join(", "),
-            spec.name
-        ),
-        looked_for: absent.iter().map(|column| (*column).to_owned()).collect(),
-        found: found.into_iter().map(str::to_owned).collect(),
-    }
+    let effect = match absent.contains(&spec.time_column) {
+        _ if is_unread => ColumnEffect::NoAnalysis,
+        true => ColumnEffect::NoTime,
+        false => ColumnEffect::Incomplete,
+    };
+    let absent = absent.iter().map(absent_column).collect();
+    Gap { table: spec.name.to_owned(), cause: GapCause::Columns { effect, absent } }
 }

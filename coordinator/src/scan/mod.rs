@@ -4,11 +4,14 @@ mod analysis_run;
 mod assessment;
 mod coverage;
 mod coverage_builder;
+mod date_reason;
+mod disabled;
 mod entity_context;
 mod entity_lookup;
 mod entity_relations;
 mod failures;
 mod filters;
+mod gap;
 mod gaps;
 mod geolocation;
 mod investigation;
@@ -29,10 +32,10 @@ mod unit_record;
 mod unit_tracker;
 mod units;
 
-pub use coverage::{
-    CANNOT_NAME, Coverage, CoverageEntry, Gap, NO_FOLDER, Status, format_dates, status_counts,
-};
+pub use coverage::{Coverage, CoverageEntry, Status, format_dates, status_counts};
+pub use date_reason::DateReason;
 pub use entity_relations::Followed;
+pub use gap::Gap;
 pub use merge::RollupFiles;
 pub use parts::{Parts, plain, recut};
 pub use plan::ScanPlan;

@@ -31,8 +31,8 @@ pub(super) struct UnreadNewest {
     pub(super) table: &'static str,
     /// The date of its folder.
     pub(super) date: NaiveDate,
-    /// The reason.
-    pub(super) reason: String,
+    /// The reasons.
+    pub(super) faults: Vec<NewestFault>,
 }
 
 /// Newest times, in microseconds since 1970: of rows up to now, and of later ones.
@@ -63,7 +63,7 @@ pub(super) async fn newest_row(tables: &[LakeTable], runtime: &Arc<RuntimeEnv>) 
                 }
             }
             if !faults.is_empty() {
-                unread.push(UnreadNewest { table: table.spec.name, date: *date, reason: faults.join("; ") });
+                unread.push(UnreadNewest { table: table.spec.name, date: *date, faults });
             }
             times = times.or_later(in_folder);
             if in_folder.past.is_some() {
@@ -93,13 +93,15 @@ async fn newest_in(
     file: &LakeFile,
     runtime: &Arc<RuntimeEnv>,
     latest_us: i64,
-) -> std::result::Result<Times, String> {
+) -> std::result::Result<Times, NewestFault> {
     let unreadable = UnreadableCounts::of(table.spec);
     let mut newest = Times::default();
     let mut rows = 0;
     let scan = file_scan(table, &[table.spec.time_column], file, None, None, &unreadable).await;
-    let scan = scan.map_err(|error| error.to_string())?;
-    let failed = |error: datafusion::error::DataFusionError| format!("file {}: {error}", file.path);
+    let scan = scan.map_err(|error| NewestFault::Unreadable { error: error.to_string() })?;
+    let failed = |error: datafusion::error::DataFusionError| NewestFault::Unreadable {
+        error: format!("file {}: {error}", file.path),
+    };
     let mut batches = scan.execute(task_session(Arc::clone(runtime)).task_ctx()).map_err(failed)?;
     while let Some(batch) = batches.next().await.transpose().map_err(failed)? {
         rows += batch.num_rows();
@@ -109,7 +111,7 @@ async fn newest_in(
         }
     }
     match newest.past.or(newest.future) {
-        None if rows > 0 => Err(format!("file {}: none of its {rows} rows has a readable time", file.path)),
+        None if rows > 0 => Err(NewestFault::NoTime { file: file.path.clone(), rows }),
         _ => Ok(newest),
     }
 }

@@ -14,18 +14,12 @@ use hindcast_common::rollups::Rollup;
 use hindcast_common::time::Window;
 use hindcast_common::{Error, Result};
 
-use super::coverage::Gap;
+use super::disabled::{Disabled, DisabledReason};
+use super::gap::Gap;
 use super::gaps::{TableColumns, column_gaps};
 use super::look_back::{PlannedPast, past_of};
 use super::sources::Sources;
 use crate::geoip::LocationSource;
-
-/// Why an analysis that needs locations does not run.
-const NO_LOCATIONS: &str =
-    "it needs to know where addresses are: give --geoip FILE.mmdb, on a cluster to the coordinator";
-
-/// Why an analysis that compares an entity with all others does not run in an investigation.
-const NO_OTHERS: &str = "it says how rare something is among the rows of all: a scan does";
 
 /// What to scan.
 #[derive(Debug, Clone)]
@@ -74,17 +68,6 @@ pub struct ScanPlan {
     pub investigated: Option<Entity>,
     /// The known detections.
     pub detections: Detections,
-}
-
-/// An analysis that can't run.
-#[derive(Debug, Clone)]
-pub struct Disabled {
-    /// The analysis.
-    pub analysis: &'static Analysis,
-    /// The reason.
-    pub reason: String,
-    /// The table that lacks columns the analysis needs, and those columns.
-    pub lacking: Option<(&'static str, Vec<&'static str>)>,
 }
 
 /// A table and what is read from it.
@@ -242,58 +225,21 @@ fn has_substitute(detections: Detections, name: &str, columns: &BTreeMap<String,
         .any(|rollup| rollup.tables.iter().any(|table| columns.contains_key(*table)))
 }
 
+/// The analyses that can run, and those that can't.
 fn enabled(
     wanted: &[&'static Analysis],
     columns: &BTreeMap<String, BTreeSet<String>>,
     has_locations: bool,
-    is_of_one: bool,
+    is_investigation: bool,
 ) -> (Vec<&'static Analysis>, Vec<Disabled>) {
-    let mut analyses = Vec::new();
-    let mut disabled = Vec::new();
+    let (mut analyses, mut disabled) = (Vec::new(), Vec::new());
     for &analysis in wanted {
-        let lacks_locations = analysis.locations == Locations::Required && !has_locations;
-        let lacks_others = is_of_one && analysis.is_of_all_rows;
-        let lack = lack_of(analysis, columns)
-            .or_else(|| lacks_locations.then_some(Lack::Other(NO_LOCATIONS)))
-            .or_else(|| lacks_others.then_some(Lack::Other(NO_OTHERS)));
-        let (reason, lacking) = match lack {
-            None => {
-                analyses.push(analysis);
-                continue;
-            }
-            Some(Lack::Table(tables)) => (format!("the lake has no table {}", tables.join(" or ")), None),
-            Some(Lack::Columns(table, absent)) => {
-                (format!("{table} has no column {}", absent.join(", ")), Some((table, absent)))
-            }
-            Some(Lack::Other(reason)) => (reason.to_owned(), None),
-        };
-        disabled.push(Disabled { analysis, reason, lacking });
-    }
-    (analyses, disabled)
-}
-
-/// What an analysis lacks.
-enum Lack {
-    /// All tables of which one would suffice.
-    Table(&'static [&'static str]),
-    /// Columns of a table that is present.
-    Columns(&'static str, Vec<&'static str>),
-    /// Something that is not part of the lake.
-    Other(&'static str),
-}
-
-fn lack_of(analysis: &Analysis, columns: &BTreeMap<String, BTreeSet<String>>) -> Option<Lack> {
-    for requirement in analysis.requires {
-        let Some(table) = requirement.tables.iter().find(|table| columns.contains_key(**table)) else {
-            return Some(Lack::Table(requirement.tables));
-        };
-        let absent: Vec<&str> =
-            requirement.columns.iter().copied().filter(|column| !columns[*table].contains(*column)).collect();
-        if !absent.is_empty() {
-            return Some(Lack::Columns(table, absent));
+        match DisabledReason::of(analysis, columns, has_locations, is_investigation) {
+            None => analyses.push(analysis),
+            Some(reason) => disabled.push(Disabled { analysis, reason }),
         }
     }
-    None
+    (analyses, disabled)
 }
 
 fn rollups_by_table(

@@ -8,7 +8,9 @@ use hindcast_common::time::format_micros;
 use hindcast_common::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::coverage::{Coverage, Gap, ReadSummary};
+use super::assessment::reasons_beyond_coverage;
+use super::coverage::{Coverage, ReadSummary};
+use super::gap::Gap;
 use super::plan::ScanPlan;
 use super::score::SuiteScore;
 use crate::correlate::{Hub, Incident};
@@ -94,7 +96,7 @@ impl PlanOutline {
             disabled: plan
                 .disabled
                 .iter()
-                .map(|disabled| (disabled.analysis.id.to_owned(), disabled.reason.clone()))
+                .map(|disabled| (disabled.analysis.id.to_owned(), disabled.reason.to_string()))
                 .collect(),
             locations: plan.locations.clone(),
             investigated: plan.investigated.clone(),
@@ -106,6 +108,15 @@ impl Summary {
     /// Whether everything that should be looked at was, and there was something.
     pub fn is_whole(&self) -> bool {
         self.coverage.complete && self.risk.is_assessed()
+    }
+
+    /// If nothing was looked at: why, apart from what the coverage says.
+    pub fn unassessed_reasons(&self) -> Vec<String> {
+        if self.risk.is_assessed() {
+            return Vec::new();
+        }
+        let lacks = self.disabled.values().cloned().collect();
+        reasons_beyond_coverage(self.analyses.len(), lacks, &self.coverage)
     }
 
     /// What was not looked at; if nothing at all was, why.

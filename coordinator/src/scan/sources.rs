@@ -12,7 +12,7 @@ use hindcast_common::nearest::is_same_name;
 use hindcast_common::time::{MICROS_PER_DAY, Window, date_start_us};
 use hindcast_common::{Error, Result};
 
-use super::coverage::Gap;
+use super::gap::Gap;
 use super::gaps::{layout_gaps, newest_gaps, table_gaps};
 use super::newest::newest_row;
 use super::plan::{PlanRequest, WindowRequest, reads, tables_of, wanted};

@@ -3,7 +3,7 @@
 use crate::scan::status_counts;
 use hindcast_common::engine::StateFault;
 
-use crate::scan::{CANNOT_NAME, Coverage, CoverageEntry, NO_FOLDER, Status, Summary};
+use crate::scan::{Coverage, CoverageEntry, DateReason, Status, Summary};
 
 /// Coverage lines printed. The others are counted; summary.json has all.
 const SHOWN_GAPS: usize = 12;
@@ -18,20 +18,19 @@ pub(super) fn print_coverage(coverage: &Coverage) {
         println!("  FAILED before the window: {}", entry.unread_text());
     }
     for gap in &coverage.gaps {
-        println!("  NOT READ {}", gap.text());
+        println!("  NOT READ {gap}");
     }
     // The plan has already named the tables that the lake does not have: only what the plan did not say is printed here.
     // The entity page counts the dates that can't hold rows of an investigated entity.
-    let is_surprise = |entry: &&CoverageEntry| match entry.reason.as_deref() {
-        Some(reason) => reason != CANNOT_NAME && (entry.status != Status::Missing || reason == NO_FOLDER),
-        None => false,
+    let is_surprise = |entry: &&CoverageEntry| {
+        let is_known = [DateReason::NoTable, DateReason::CannotNameEntity];
+        !entry.reasons.is_empty() && !is_known.iter().any(|known| entry.reasons.is_only(known))
     };
     let mut surprises: Vec<&CoverageEntry> = coverage.tables.iter().filter(is_surprise).collect();
     surprises.sort_by_key(|entry| entry.status != Status::Failed);
     for entry in surprises.iter().take(SHOWN_GAPS) {
-        let reason = entry.reason.as_deref().unwrap_or_default();
         let mark = if entry.status == Status::Failed { "FAILED " } else { "" };
-        println!("  {mark}{} {}: {reason}", entry.table, entry.when());
+        println!("  {mark}{} {}: {}", entry.table, entry.when(), entry.reasons);
     }
     if surprises.len() > SHOWN_GAPS {
         println!("  and {} more in summary.json", surprises.len() - SHOWN_GAPS);
@@ -44,14 +43,7 @@ pub fn print_unread(summary: &Summary) {
     let past = summary.coverage.unread_past();
     past.for_each(|entry| eprintln!("warning: not read before the window: {}", entry.unread_text()));
     if !summary.risk.is_assessed() {
-        let is_printed = |reason: &&String| summary.coverage.unread().any(|unread| unread == **reason);
-        let others: Vec<&str> = summary
-            .risk
-            .explanation
-            .iter()
-            .filter(|reason| !is_printed(reason))
-            .map(String::as_str)
-            .collect();
+        let others = summary.unassessed_reasons();
         let others = if others.is_empty() { String::new() } else { format!(": {}", others.join("; ")) };
         eprintln!("error: risk {}{others}", summary.risk.level.name());
     }

@@ -27,7 +27,7 @@ pub fn print_plan(plan: &PlanOutline) {
         println!("table     {name:<22} not in the lake");
     }
     for gap in &plan.gaps {
-        println!("NOT READ  {}", gap.text());
+        println!("NOT READ  {gap}");
     }
     let mut by_suite: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for analysis in &plan.analyses {

@@ -140,7 +140,7 @@ pub(super) async fn overview(scope: Scope) -> Response {
         score: summary.risk.score,
         level: summary.risk.level.name(),
         explanation: summary.risk.explanation.iter().map(|line| explained(&scope, line)).collect(),
-        gaps: summary.coverage.gaps.iter().map(Gap::text).collect(),
+        gaps: summary.coverage.gaps.iter().map(Gap::to_string).collect(),
         days: days(&scope),
         chart_width: (summary.risk_by_day.len() * DAY_WIDTH).max(1),
         suites: suites.collect(),
@@ -260,18 +260,18 @@ pub(super) async fn coverage(scope: Scope) -> Response {
         rows: grouped(of_date.values().map(|entry| entry.rows).sum()),
         bytes: format_bytes(of_date.values().map(|entry| entry.bytes).sum()),
     });
-    let mut gaps: Vec<&CoverageEntry> = entries.iter().filter(|entry| entry.reason.is_some()).collect();
+    let mut gaps: Vec<&CoverageEntry> = entries.iter().filter(|entry| !entry.reasons.is_empty()).collect();
     gaps.sort_by_key(|entry| entry.status != Status::Failed);
     let gaps = gaps.into_iter().map(|entry| UnreadDates {
         table: entry.table.clone(),
         date: entry.when(),
         status: entry.status.name(),
-        reason: entry.reason.clone().unwrap_or_default(),
+        reason: entry.reasons.to_string(),
     });
     page(&CoveragePage {
         frame: scope.frame("Coverage", "/coverage"),
         counts: Counts::of(&scope),
-        not_read: coverage.gaps.iter().map(Gap::text).collect(),
+        not_read: coverage.gaps.iter().map(Gap::to_string).collect(),
         tables: tables.collect(),
         gaps: gaps.collect(),
         dates: dates.iter().map(|date| date.to_string()).collect(),

@@ -48,7 +48,7 @@ impl CoverageSection {
         let shown: Vec<Reason> = reasons.into_iter().take(SHOWN_REASONS).collect();
         Self {
             complete: coverage.complete,
-            gaps: coverage.gaps.iter().map(|gap| format::text(&gap.text())).collect(),
+            gaps: coverage.gaps.iter().map(|gap| format::text(&gap.to_string())).collect(),
             chart: charts::coverage(coverage).map(|chart| charts.place(chart)),
             tables: tables(&coverage.tables),
             reasons_note: format::shown_of(shown.len(), all, "reasons; all are in summary.json"),
@@ -94,16 +94,18 @@ fn tables(entries: &[CoverageEntry]) -> Table {
 
 /// Everything that was not read in full, failures first. Dates of a table with the same reason are one entry.
 fn reasons(entries: &[CoverageEntry]) -> Vec<Reason> {
-    let mut dates_of: BTreeMap<(u8, &str, &str), Vec<&CoverageEntry>> = BTreeMap::new();
+    let mut dates_of: BTreeMap<(u8, &str, String), Vec<&CoverageEntry>> = BTreeMap::new();
     for entry in entries {
-        let Some(reason) = entry.reason.as_deref() else { continue };
+        if entry.reasons.is_empty() {
+            continue;
+        }
         let rank = match entry.status {
             Status::Failed => 0,
             Status::Scanned => 1,
             Status::Empty => 2,
             Status::Missing => 3,
         };
-        dates_of.entry((rank, entry.table.as_str(), reason)).or_default().push(entry);
+        dates_of.entry((rank, entry.table.as_str(), entry.reasons.to_string())).or_default().push(entry);
     }
     let rows = dates_of.into_iter().map(|((rank, table, reason), entries)| {
         let (status, status_class) = [
@@ -119,7 +121,7 @@ fn reasons(entries: &[CoverageEntry]) -> Vec<Reason> {
             }
             _ => String::new(),
         };
-        Reason { table: format::text(table), dates, status, status_class, reason: format::text(reason) }
+        Reason { table: format::text(table), dates, status, status_class, reason: format::text(&reason) }
     });
     rows.collect()
 }

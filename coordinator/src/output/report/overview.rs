@@ -91,7 +91,7 @@ impl Overview {
             suites: suites.collect(),
             days: charts::risk_by_day(&summary.risk_by_day).map(|chart| charts.place(chart)),
             failed: summary.coverage.count(Status::Failed),
-            gaps: summary.coverage.gaps.iter().map(|gap| format::text(&gap.text())).collect(),
+            gaps: summary.coverage.gaps.iter().map(|gap| format::text(&gap.to_string())).collect(),
         }
     }
 }

@@ -41,8 +41,10 @@ pub(in super::super) fn coverage(coverage: &Coverage) -> Option<Chart> {
     };
     let hover = |entry: &CoverageEntry| -> Value {
         let (rows, files) = (format::count(entry.rows), format::count(entry.files));
-        let reason =
-            entry.reason.as_deref().map(|reason| format!("<br>{}", long_label(reason))).unwrap_or_default();
+        let reason = match entry.reasons.is_empty() {
+            true => String::new(),
+            false => format!("<br>{}", long_label(&entry.reasons.to_string())),
+        };
         format!(
             "{}: {rows} rows, {files} files, {}{reason}",
             status(entry.status).1,
