@@ -1,5 +1,6 @@
 //! A scan: it is planned from listings, runs as a rollup stage and merge stages, and ends with scores and coverage.
 
+mod analysis_group;
 mod analysis_run;
 mod assessment;
 mod coverage;
@@ -27,6 +28,7 @@ mod score;
 mod scoring;
 mod sources;
 mod spilled;
+mod state_files;
 mod table;
 mod unit_record;
 mod unit_tracker;
@@ -36,12 +38,12 @@ pub use coverage::{Coverage, CoverageEntry, Status, format_dates, status_counts}
 pub use date_reason::DateReason;
 pub use entity_relations::Followed;
 pub use gap::Gap;
-pub use merge::RollupFiles;
 pub use parts::{Parts, plain, recut};
 pub use plan::ScanPlan;
 pub use report::{EntitySummary, PlanOutline, Report, Summary, WindowSummary};
 pub use request::{WindowPlanner, check_request, prepare};
 pub use run::{Progress, RunOptions, ScanResult, run_plan};
 pub use score::SuiteScore;
+pub use state_files::RollupFiles;
 pub use table::ResultTable;
 pub use units::{UnitOutline, units_of};
