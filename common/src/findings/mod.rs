@@ -16,11 +16,11 @@ use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use assess::{RowAssessment, RowAssessor};
+use assess::RowAssessor;
 pub use attack::{ATTACK_VERSION, Tactic};
 pub use beacon_score::BeaconScore;
 pub use explanation::Explanation;
-pub use prevalence::{Prevalence, wanted_entities, wanted_rows};
+pub use prevalence::{Prevalence, candidate_entities, finding_entities, wanted_rows};
 pub use row::Row;
 pub use rule::{EntityColumn, FindingRule, KillChainPhase, Period, Role, Severity, Technique, technique};
 
@@ -73,30 +73,26 @@ impl Finding {
     }
 }
 
-/// The findings of an analysis, in order of their first rows. Their `rows` add up to the number of rows that are findings.
+/// The findings in the rows of an analysis, in order of their first rows. Their `rows` add up to the number of rows that are findings.
+/// This is the only place that assesses rows: everything else reads its findings.
 ///
 /// # Errors
 /// [`crate::Error::Config`] naming file and line if the analysis's rule fails for its rows.
-pub fn findings_of(analysis: &Analysis, table: &[RecordBatch], config: &Config) -> Result<Vec<Finding>> {
-    let (Some(rule), Some(first)) = (&analysis.finding, table.first()) else {
-        return Ok(Vec::new());
-    };
-    let assessor = RowAssessor::new(rule, analysis, &first.schema(), config)?;
+pub fn findings_of(analysis: &Analysis, rows: &RecordBatch, config: &Config) -> Result<Vec<Finding>> {
+    let Some(rule) = &analysis.finding else { return Ok(Vec::new()) };
+    let assessment = RowAssessor::new(rule, analysis, &rows.schema(), config)?.of(rows)?;
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut group_of_key: HashMap<(BTreeSet<Entity>, Option<i64>), usize> = HashMap::new();
-    for batch in table {
-        let assessment = assessor.of(batch)?;
-        for index in (0..batch.num_rows()).filter(|index| assessment.is_finding[*index]) {
-            let row = Row::new(batch, index);
-            let strength = (assessment.severity[index], assessment.confidence[index]);
-            let key = (entities_of(rule, &row), period_start(rule, &row));
-            match group_of_key.entry(key) {
-                Entry::Occupied(group) => groups[*group.get()].add(rule, row, strength),
-                Entry::Vacant(vacant) => {
-                    let (entities, period_us) = vacant.key().clone();
-                    groups.push(Group::new(rule, row, strength, entities, period_us));
-                    vacant.insert(groups.len() - 1);
-                }
+    for index in (0..rows.num_rows()).filter(|index| assessment.is_finding[*index]) {
+        let row = Row::new(rows, index);
+        let strength = (assessment.severity[index], assessment.confidence[index]);
+        let key = (entities_of(rule, &row), period_start(rule, &row));
+        match group_of_key.entry(key) {
+            Entry::Occupied(group) => groups[*group.get()].add(rule, row, strength),
+            Entry::Vacant(vacant) => {
+                let (entities, period_us) = vacant.key().clone();
+                groups.push(Group::new(rule, row, strength, entities, period_us));
+                vacant.insert(groups.len() - 1);
             }
         }
     }

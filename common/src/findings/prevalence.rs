@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 
-use super::assess::RowAssessor;
-use super::entities_of;
 use super::row::Row;
-use crate::analyses::{Analysis, WANTED_ENTITIES};
-use crate::config::Config;
+use super::{Finding, FindingRule, entities_of};
+use crate::analyses::WANTED_ENTITIES;
 use crate::entities::{Entity, EntityKind};
 use crate::{Error, Result};
 
@@ -61,24 +59,16 @@ impl Prevalence {
     }
 }
 
-/// The entities of the rows of an analysis that are, or may become, findings.
-///
-/// # Errors
-/// Those of [`RowAssessor::of`].
-pub fn wanted_entities(
-    analysis: &Analysis,
-    rows: &RecordBatch,
-    config: &Config,
-) -> Result<BTreeSet<(EntityKind, String)>> {
-    let Some(rule) = &analysis.finding else { return Ok(BTreeSet::new()) };
-    // A result that still needs its last step can't be assessed yet.
-    let is_candidate = match analysis.finish {
-        Some(_) => vec![true; rows.num_rows()],
-        None => RowAssessor::new(rule, analysis, &rows.schema(), config)?.of(rows)?.is_finding,
-    };
-    let candidates = (0..rows.num_rows()).filter(|index| is_candidate[*index]);
-    let named = candidates.flat_map(|index| entities_of(rule, &Row::new(rows, index)));
-    Ok(named.map(|entity| (entity.kind, entity.name)).collect())
+/// The entities of rows that still need the last step of their analysis: each row may become a finding.
+pub fn candidate_entities(rule: &FindingRule, rows: &RecordBatch) -> BTreeSet<(EntityKind, String)> {
+    let entities = (0..rows.num_rows()).flat_map(|index| entities_of(rule, &Row::new(rows, index)));
+    entities.map(|entity| (entity.kind, entity.name)).collect()
+}
+
+/// The entities of findings.
+pub fn finding_entities(findings: &[Finding]) -> BTreeSet<(EntityKind, String)> {
+    let entities = findings.iter().flat_map(|finding| &finding.entities);
+    entities.map(|entity| (entity.kind, entity.name.clone())).collect()
 }
 
 /// Entities as the side table for queries.

@@ -1,15 +1,16 @@
 //! The analyses of a plan, step by step: merged from state, finished with what is known about entities, and made into tables and
 //! findings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::compute::concat_batches;
 use hindcast_common::analyses::{Analysis, Context, Suite};
 use hindcast_common::catalog::task_session;
 use hindcast_common::engine::collect;
+use hindcast_common::entities::EntityKind;
 use hindcast_common::error::{cause, store_failure};
-use hindcast_common::findings::{Finding, findings_of};
+use hindcast_common::findings::{Finding, candidate_entities, finding_entities, findings_of};
 use hindcast_common::{Error, Result};
 
 use super::entity_context::EntityContext;
@@ -28,6 +29,8 @@ pub(super) struct AnalysisRun<'a> {
     plan: &'a ScanPlan,
     options: &'a RunOptions<'a>,
     results: Results,
+    /// The findings of analyses whose rows are final: assessed once, for everything that asks for them.
+    findings: BTreeMap<&'static str, Vec<Finding>>,
     failures: Failures,
 }
 
@@ -50,50 +53,79 @@ impl<'a> AnalysisRun<'a> {
         merger: &mut Merger<'_>,
     ) -> Result<Self> {
         let mut failures = Failures::of_rollups(plan, &merger.failed_rollups());
-        let mut results = merger.run(&failures.remaining(plan)).await?;
+        let results = merger.run(&failures.remaining(plan)).await?;
         failures.extend(merger.take_failures());
-        failures.check_findings_early(plan, &mut results, options.config)?;
-        Ok(Self { plan, options, results, failures })
+        let mut run = Self { plan, options, results, findings: BTreeMap::new(), failures };
+        for &analysis in plan.analyses.iter().filter(|analysis| analysis.finish.is_none()) {
+            run.assess(analysis)?;
+        }
+        Ok(run)
     }
 
-    /// The rows by analysis.
-    pub(super) fn results(&self) -> &Results {
-        &self.results
+    /// Makes the findings of an analysis from its final rows.
+    fn assess(&mut self, analysis: &'static Analysis) -> Result<()> {
+        let rows = self.results.get(analysis.id).and_then(AnalysisRows::held);
+        let Some(rows) = rows.filter(|_| analysis.finding.is_some()) else { return Ok(()) };
+        match findings_of(analysis, rows, self.options.config) {
+            Ok(findings) => drop(self.findings.insert(analysis.id, findings)),
+            Err(error) => {
+                self.failures.fail(analysis, None, error)?;
+                self.results.remove(analysis.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// The entities of rows that are, or may become, findings.
+    pub(super) fn wanted_entities(&self) -> BTreeSet<(EntityKind, String)> {
+        let mut wanted = BTreeSet::new();
+        for analysis in &self.plan.analyses {
+            let rows = self.results.get(analysis.id).and_then(AnalysisRows::held);
+            match (self.findings.get(analysis.id), &analysis.finding, rows) {
+                (Some(findings), ..) => wanted.extend(finding_entities(findings)),
+                (None, Some(rule), Some(rows)) => wanted.extend(candidate_entities(rule, rows)),
+                _ => {}
+            }
+        }
+        wanted
     }
 
     /// Finishes the results that need to know about entities, which no shard does.
     pub(super) async fn finish(&mut self, context: &EntityContext) -> Result<()> {
-        for &analysis in &self.plan.analyses {
+        let plan = self.plan;
+        for &analysis in &plan.analyses {
             if analysis.finish.is_none() {
                 continue;
             }
             let Some(rows) = self.results.remove(analysis.id) else { continue };
             match finished(analysis, &rows, self.options, context).await {
-                Ok(rows) => drop(self.results.insert(analysis.id, rows)),
+                Ok(rows) => {
+                    self.results.insert(analysis.id, rows);
+                    self.assess(analysis)?;
+                }
                 Err(error) => self.failures.fail(analysis, analysis.finish.as_ref(), error)?,
             }
         }
         Ok(())
     }
 
-    /// Makes tables and findings of all analyses that have not failed.
+    /// Makes the tables of all analyses that have not failed, and collects their findings.
     pub(super) async fn find(mut self) -> Result<Found> {
         let (mut tables, mut findings, mut signals) = (Vec::new(), Vec::new(), Signals::new());
         for analysis in self.failures.remaining(self.plan) {
             let rows = self.results.remove(analysis.id);
             let no_rows = || Error::Internal(format!("{} was merged to nothing", analysis.id));
-            let (own_tables, own_findings) =
-                match tables_and_findings(analysis, rows.ok_or_else(no_rows)?, self.options).await {
-                    Ok(found) => found,
-                    Err(error) => {
-                        self.failures.fail(analysis, None, error)?;
-                        continue;
-                    }
-                };
+            let own_tables = match tables_of(analysis, rows.ok_or_else(no_rows)?, self.options).await {
+                Ok(tables) => tables,
+                Err(error) => {
+                    self.failures.fail(analysis, None, error)?;
+                    continue;
+                }
+            };
             if analysis.is_reported() {
                 signals.entry(analysis.suite).or_default();
             }
-            if let Some(own_findings) = own_findings {
+            if let Some(own_findings) = self.findings.remove(analysis.id) {
                 let rows = own_findings.iter().map(|finding| finding.rows).sum();
                 signals.entry(analysis.suite).or_default().insert(analysis.id.to_owned(), rows);
                 findings.extend(own_findings);
@@ -119,16 +151,12 @@ async fn finished(
     Ok(AnalysisRows::Held(analysis.ordered(&schema, rows, options.config)?))
 }
 
-/// The tables of one analysis, and its findings if it raises any.
-async fn tables_and_findings(
+/// The result table of one analysis, and its companion.
+async fn tables_of(
     analysis: &'static Analysis,
     rows: AnalysisRows,
     options: &RunOptions<'_>,
-) -> Result<(Vec<ResultTable>, Option<Vec<Finding>>)> {
-    let findings = match (&analysis.finding, rows.held()) {
-        (Some(_), Some(rows)) => Some(findings_of(analysis, std::slice::from_ref(rows), options.config)?),
-        _ => None,
-    };
+) -> Result<Vec<ResultTable>> {
     let companion = match &analysis.companion {
         Some(companion) => {
             let bindings = analysis.bindings(options.config)?;
@@ -145,6 +173,5 @@ async fn tables_and_findings(
         }
         None => None,
     };
-    let tables = [rows.into_table(analysis.id)?].into_iter().chain(companion);
-    Ok((tables.collect(), findings))
+    Ok([rows.into_table(analysis.id)?].into_iter().chain(companion).collect())
 }

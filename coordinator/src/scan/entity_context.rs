@@ -6,10 +6,11 @@ use hindcast_common::Result;
 use hindcast_common::analyses::correlation::{ENTITY_TIES, PREVALENCE};
 use hindcast_common::analyses::{Analysis, WANTED_ENTITIES};
 use hindcast_common::config::Config;
-use hindcast_common::findings::{Prevalence, wanted_entities, wanted_rows};
+use hindcast_common::entities::EntityKind;
+use hindcast_common::findings::{Prevalence, wanted_rows};
 
 use super::entity_relations::relations;
-use super::merge::{Merger, Results};
+use super::merge::Merger;
 use super::spilled::AnalysisRows;
 use crate::correlate::EntityRelation;
 
@@ -23,25 +24,18 @@ pub(super) struct EntityContext {
 }
 
 impl EntityContext {
-    /// Queries the rollups for the entities of rows that are, or may become, findings.
+    /// Queries the rollups for the `wanted` entities, by kind and canonical name.
     pub(super) async fn load(
         merger: &mut Merger<'_>,
-        analyses: &[&'static Analysis],
-        results: &Results,
+        wanted: &BTreeSet<(EntityKind, String)>,
         config: &Config,
     ) -> Result<Self> {
-        let mut wanted = BTreeSet::new();
-        for analysis in analyses {
-            if let Some(rows) = results.get(analysis.id).and_then(AnalysisRows::held) {
-                wanted.extend(wanted_entities(analysis, rows, config)?);
-            }
-        }
         let queries = [ENTITY_TIES, PREVALENCE].into_iter().filter_map(|id| config.detections.by_id(id));
         let queries: Vec<&'static Analysis> = queries.filter(|query| merger.has_state_for(query)).collect();
         if wanted.is_empty() || queries.is_empty() {
             return Ok(Self::default());
         }
-        merger.add_side_table(&WANTED_ENTITIES, &wanted_rows(&wanted)?).await?;
+        merger.add_side_table(&WANTED_ENTITIES, &wanted_rows(wanted)?).await?;
         let answers = merger.run(&queries).await?;
         Ok(Self {
             relations: answers

@@ -3,17 +3,13 @@
 use std::collections::BTreeMap;
 
 use hindcast_common::analyses::Analysis;
-use hindcast_common::config::Config;
 use hindcast_common::detections::sql::SqlText;
 use hindcast_common::error::{cause, store_failure};
-use hindcast_common::findings::findings_of;
 use hindcast_common::{Error, Result};
 
 use super::disabled::{Disabled, DisabledReason};
 use super::gap::{Gap, GapCause};
-use super::merge::Results;
 use super::plan::ScanPlan;
-use super::spilled::AnalysisRows;
 
 /// Failed detections by id, each with the reason.
 #[derive(Debug, Default)]
@@ -51,30 +47,6 @@ impl Failures {
             return Err(error);
         }
         self.add(analysis, analysis.failure(part, &reason));
-        Ok(())
-    }
-
-    /// Makes the findings of users' own detections that need no finishing, so that only entities of rules that do not fail are
-    /// looked up. Those that fail are removed from `results`.
-    ///
-    /// # Errors
-    /// As [`Failures::fail`].
-    pub(super) fn check_findings_early(
-        &mut self,
-        plan: &ScanPlan,
-        results: &mut Results,
-        config: &Config,
-    ) -> Result<()> {
-        for &analysis in &plan.analyses {
-            let rows = results.get(analysis.id).and_then(AnalysisRows::held);
-            let Some(rows) = rows.filter(|_| analysis.about.is_own && analysis.finish.is_none()) else {
-                continue;
-            };
-            if let Err(error) = findings_of(analysis, std::slice::from_ref(rows), config) {
-                self.fail(analysis, None, error)?;
-                results.remove(analysis.id);
-            }
-        }
         Ok(())
     }
 

@@ -42,8 +42,8 @@ pub(super) async fn run_investigation(
     add_locations(&mut merger, plan, options).await?;
     lookup.add_own_addresses(&mut merger, &days_with_rows).await?;
     let mut analyses = AnalysisRun::merge(plan, options, &mut merger).await?;
-    let results = analyses.results();
-    let context = EntityContext::load(&mut lookup.merger, &plan.analyses, results, options.config).await?;
+    let wanted = analyses.wanted_entities();
+    let context = EntityContext::load(&mut lookup.merger, &wanted, options.config).await?;
     let records = PlanRecords::of(plan, merger.into_records());
     analyses.finish(&context).await?;
 

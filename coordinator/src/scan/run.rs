@@ -127,8 +127,7 @@ async fn run_scan(plan: &ScanPlan, options: &RunOptions<'_>, progress: &dyn Prog
     let mut merger = Merger::new(plan, options, &rollups, progress, records);
     add_locations(&mut merger, plan, options).await?;
     let mut analyses = AnalysisRun::merge(plan, options, &mut merger).await?;
-    let results = analyses.results();
-    let context = EntityContext::load(&mut merger, &plan.analyses, results, options.config).await?;
+    let context = EntityContext::load(&mut merger, &analyses.wanted_entities(), options.config).await?;
     let records = PlanRecords::of(plan, merger.into_records());
     analyses.finish(&context).await?;
 

@@ -19,7 +19,7 @@ use crate::analyses::{Analysis, Context, Inputs, LOCATIONS, Locations, Scope, Si
 use crate::analyses::{open_states, state_schema};
 use crate::catalog::task_session;
 use crate::config::Config;
-use crate::findings::{Finding, Prevalence, findings_of, wanted_entities, wanted_rows};
+use crate::findings::{Finding, Prevalence, candidate_entities, findings_of, wanted_rows};
 use crate::functions::BUCKETS;
 use crate::time::{MICROS_PER_DAY, Window, date_of_us, date_start_us, parse_time};
 use crate::{Error, Result};
@@ -113,7 +113,7 @@ impl Runner<'_> {
             }
             None => None,
         };
-        let findings = findings_of(analysis, std::slice::from_ref(&result), self.config)?;
+        let findings = findings_of(analysis, &result, self.config)?;
         Ok(CaseOutcome { result, companion, findings })
     }
 
@@ -156,7 +156,8 @@ impl Runner<'_> {
             return Ok(Prevalence::default());
         };
         let source = self.source();
-        let wanted = wanted_entities(analysis, candidates, self.config)?;
+        let rule = analysis.finding.as_ref();
+        let wanted = rule.map(|rule| candidate_entities(rule, candidates)).unwrap_or_default();
         for id in question.rollups {
             let rollup = self.rollup(id)?;
             if wanted.is_empty() || !source.has_table_of(rollup) {
