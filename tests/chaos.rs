@@ -54,7 +54,7 @@ const KINDS: [Kind; 16] = [
     Kind::State(Damage::Swapped),
     Kind::State(Damage::Moved),
     Kind::Lake(LakeFault::WritersSideBySide),
-    Kind::Lake(LakeFault::ScanBesideWriters),
+    Kind::Lake(LakeFault::ScanDuringWrites),
     Kind::Lake(LakeFault::ChangeTakenBack),
 ];
 

@@ -20,7 +20,7 @@ pub enum LakeFault {
     /// Concurrent imports, a compaction and a save, some of them killed.
     WritersSideBySide,
     /// Scans while imports add and merge files.
-    ScanBesideWriters,
+    ScanDuringWrites,
     /// An import that is stopped for so long that another one rolls it back.
     ChangeTakenBack,
 }
@@ -43,7 +43,7 @@ pub fn lake_run(fault: LakeFault, random: &mut ChaCha8Rng, seed: u64) {
     place.import(&place.rows_file(0), "");
     let files = match fault {
         LakeFault::WritersSideBySide => writers_side_by_side(&place, random, seed),
-        LakeFault::ScanBesideWriters => scan_during_writes(&place, random, seed),
+        LakeFault::ScanDuringWrites => scan_during_writes(&place, random, seed),
         LakeFault::ChangeTakenBack => change_rolled_back(&place, random, seed),
     };
     for number in 0..files {

@@ -116,11 +116,11 @@ fn the_state_of_fixed_rows_is_pinned() {
         let same_versions = (known.0, known.1, known.2) == (*version, *catalog, *functions);
         assert!(
             known.4 == *hash || !same_versions,
-            "state of {rollup} changed: raise its version, or CATALOG_VERSION or FUNCTIONS_VERSION where that is the cause; then write the list anew:\n{text}"
+            "state of {rollup} changed: raise its version, or CATALOG_VERSION or FUNCTIONS_VERSION where that is the cause; then rewrite the list:\n{text}"
         );
         assert!(
             known == state,
-            "a version of {rollup} was raised: HINDCAST_GOLDEN=write writes the list anew:\n{text}"
+            "a version of {rollup} was raised: HINDCAST_GOLDEN=write rewrites the list:\n{text}"
         );
     }
     assert_eq!(pinned.len(), states.len(), "the list has rollups that are gone");

@@ -27,7 +27,7 @@ pub fn print_entity_page(result: &ScanResult) -> Result<()> {
 }
 
 fn page(result: &ScanResult, entity: &EntitySummary) -> Result<Vec<String>> {
-    let mut lines = vec![String::new(), format!("{:<10}{}", entity.kind.name(), entity.asked)];
+    let mut lines = vec![String::new(), format!("{:<10}{}", entity.kind.name(), entity.requested)];
     let read = &entity.read;
     if entity.rows == 0 {
         lines.push(format!("{:<10}no row of the window names it", ""));

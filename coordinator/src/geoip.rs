@@ -189,8 +189,8 @@ mod tests {
             database.source(),
             LocationSource { database: "Test-City".into(), built: "2026-03-01T00:00:00Z".into() }
         );
-        let asked = ["81.2.69.160", "2a02:ff00::1", "5.83.1.1", "9.9.9.9", "host", "81.2.69.5"];
-        let rows = database.locate(asked).unwrap();
+        let addresses = ["81.2.69.160", "2a02:ff00::1", "5.83.1.1", "9.9.9.9", "host", "81.2.69.5"];
+        let rows = database.locate(addresses).unwrap();
         let texts = |column: &str| -> Vec<Option<&str>> {
             (0..rows.num_rows()).map(|row| Row::new(&rows, row).text(column)).collect()
         };

@@ -356,8 +356,8 @@ mod tests {
         assert_eq!(reader.get_bytes(10..50).await.unwrap().len(), 40);
         for range in [10..51, 60..70, Range { start: 9, end: 8 }, 7..u64::MAX] {
             let alone = reader.get_bytes(range.clone()).await.unwrap_err();
-            let beside = reader.get_byte_ranges(vec![0..4, range]).await.unwrap_err();
-            for error in [alone, beside] {
+            let together = reader.get_byte_ranges(vec![0..4, range]).await.unwrap_err();
+            for error in [alone, together] {
                 assert!(store_failure("lake.parquet", &error).is_none(), "{error}");
                 assert!(error.to_string().contains("but has 50"), "{error}");
             }

@@ -42,9 +42,9 @@ fn round_text(value: f64, digits: u8) -> f64 {
     if decimals.len() <= digits {
         return value;
     }
-    let kept: String = format!("{whole}{}", &decimals[..digits]);
+    let digits_text: String = format!("{whole}{}", &decimals[..digits]);
     let rounds_up = decimals.as_bytes()[digits] >= b'5';
-    let Ok(scaled) = kept.parse::<u128>() else {
+    let Ok(scaled) = digits_text.parse::<u128>() else {
         return value;
     };
     let scaled = scaled + u128::from(rounds_up);

@@ -187,19 +187,19 @@ impl Sets {
                 next_slot[group] += 1;
             }
         }
-        let (mut kept, mut lengths) = (0, Vec::with_capacity(group_count));
+        let (mut unique, mut lengths) = (0, Vec::with_capacity(group_count));
         for ends in starts.windows(2) {
             by_group[ends[0]..ends[1]].sort_unstable();
-            let before = kept;
+            let before = unique;
             for place in ends[0]..ends[1] {
-                if kept == before || by_group[kept - 1] != by_group[place] {
-                    by_group[kept] = by_group[place];
-                    kept += 1;
+                if unique == before || by_group[unique - 1] != by_group[place] {
+                    by_group[unique] = by_group[place];
+                    unique += 1;
                 }
             }
-            lengths.push(kept - before);
+            lengths.push(unique - before);
         }
-        by_group.truncate(kept);
+        by_group.truncate(unique);
         Arc::new(ListArray::new(
             list_item(),
             OffsetBuffer::from_lengths(lengths),

@@ -40,7 +40,7 @@ impl TextKey<'_> {
 
 /// Groups a frame with its text keys as numbers, the first two of them as one number. Rows become stored state, with keys as
 /// dictionaries. States become one complete state, with keys as texts and sets as lists.
-pub(super) fn group(frame: DataFrame, keys: &[&str], kept: &[Measure], of: Grouped) -> Result<DataFrame> {
+pub(super) fn group(frame: DataFrame, keys: &[&str], all: &[Measure], of: Grouped) -> Result<DataFrame> {
     let (mut grouped, mut texts) = (Vec::new(), Vec::new());
     for name in keys {
         let data_type = frame.schema().field_with_unqualified_name(name)?.data_type();
@@ -74,14 +74,14 @@ pub(super) fn group(frame: DataFrame, keys: &[&str], kept: &[Measure], of: Group
     };
     let mut columns: Vec<Expr> = keys.iter().map(key_again).collect();
     let (mut aggregates, mut side_by_side) = (Vec::new(), Vec::new());
-    for measure in kept {
+    for measure in all {
         match (measure.operation(), of) {
             (Some(operation), Grouped::Rows) => {
                 side_by_side.push((measure.name, operation, measure.of_rows()));
-                columns.push(measure.stored(kept).alias(measure.name));
+                columns.push(measure.stored(all).alias(measure.name));
             }
             (Some(operation), Grouped::States) => {
-                side_by_side.push((measure.name, operation.of_states(), measure.of_state(kept)));
+                side_by_side.push((measure.name, operation.of_states(), measure.of_state(all)));
                 columns.push(united(measure.name).alias(measure.name));
             }
             (None, Grouped::Rows) => {
@@ -133,23 +133,23 @@ impl Measure {
     }
 
     /// The measure whose value equals this maximum if the group has one row.
-    fn twin(&self, kept: &[Measure]) -> Option<&'static str> {
+    fn twin(&self, all: &[Measure]) -> Option<&'static str> {
         let MeasureKind::Max(of) = self.kind else { return None };
         let is_twin = |other: &&Measure| matches!(other.kind, MeasureKind::Min(column) | MeasureKind::Sum(column) if column == of);
-        kept.iter().find(is_twin).map(|twin| twin.name)
+        all.iter().find(is_twin).map(|twin| twin.name)
     }
 
     /// Its value in stored state: null if it equals its twin.
-    fn stored(&self, kept: &[Measure]) -> Expr {
-        match self.twin(kept) {
+    fn stored(&self, all: &[Measure]) -> Expr {
+        match self.twin(all) {
             Some(twin) => nullif(united(self.name), united(twin)),
             None => united(self.name),
         }
     }
 
     /// Its value read from stored state.
-    fn of_state(&self, kept: &[Measure]) -> Expr {
-        match self.twin(kept) {
+    fn of_state(&self, all: &[Measure]) -> Expr {
+        match self.twin(all) {
             Some(twin) => coalesce(vec![ident(self.name), ident(twin)]),
             None => ident(self.name),
         }

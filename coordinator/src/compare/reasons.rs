@@ -152,10 +152,10 @@ fn parameters(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec
 
 /// A different location database, if the analysis uses one and ran in both scans.
 fn locations(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Option<Reason> {
-    let is_asked = analysis_of(finding, before, after)?.0.locations != Locations::Unused;
+    let uses_locations = analysis_of(finding, before, after)?.0.locations != Locations::Unused;
     let ran = |scan: &StoredScan| scan.summary.analyses.contains_key(&finding.analysis);
     let (one, other) = (&before.summary.locations, &after.summary.locations);
-    (is_asked && ran(before) && ran(after) && one != other)
+    (uses_locations && ran(before) && ran(after) && one != other)
         .then(|| Reason::Locations(format!("{}, then {}", database(one.as_ref()), database(other.as_ref()))))
 }
 

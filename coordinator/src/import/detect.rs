@@ -7,7 +7,7 @@ use super::source::Source;
 use super::{documents, json, messages, octet_counted, unsupported};
 
 /// Lines from which the format is detected.
-const TELLING_LINES: usize = 200;
+const SAMPLED_LINES: usize = 200;
 
 /// The beginning of a file.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +46,7 @@ pub(super) fn detect_format(
     // If the sample ends within the first line, its part in the sample counts as a line.
     let rest = Some(&sample.text[framed.consumed..]).filter(|_| framed.spans.is_empty());
     let first: Vec<&[u8]> =
-        framed.spans.iter().take(TELLING_LINES).map(|s| &sample.text[s.start..s.end]).chain(rest).collect();
+        framed.spans.iter().take(SAMPLED_LINES).map(|s| &sample.text[s.start..s.end]).chain(rest).collect();
     let most =
         |is_so: &dyn Fn(&[u8]) -> bool| 2 * first.iter().filter(|line| is_so(line)).count() > first.len();
     let header_free = |shape, kind| Ok((FileFormat::new(sample.framing(shape), kind), 0));

@@ -162,7 +162,7 @@ fn types_that_hold_all_values_take_them() {
             );
             if !depends_on_values {
                 let widened = widen(&left, &common).unwrap();
-                assert!(is_exact(&left, &widened), "{} beside {}", left.data_type(), right.data_type());
+                assert!(is_exact(&left, &widened), "{} and {}", left.data_type(), right.data_type());
             }
         }
     }
@@ -214,8 +214,8 @@ fn the_widest_type_is_common() {
         (Null, Boolean, Some(Boolean)),
     ];
     for (left, right, expected) in pairs {
-        assert_eq!(common(left.clone(), right.clone()), expected, "{left} beside {right}");
-        assert_eq!(common(right.clone(), left.clone()), expected, "{right} beside {left}");
+        assert_eq!(common(left.clone(), right.clone()), expected, "{left} and {right}");
+        assert_eq!(common(right.clone(), left.clone()), expected, "{right} and {left}");
     }
 }
 

@@ -230,10 +230,10 @@ impl<'a> EntityLookup<'a> {
         let answers = self.merger.run(&[query]).await?;
         let known = answers.get(KNOWN_NAMES).and_then(AnalysisRows::held);
         let known = known.map(|rows| texts(rows, "name")).unwrap_or_default();
-        let asked = self.selection.requested_name();
+        let requested = self.selection.requested_name();
         let mut alike: Vec<(f64, String)> = known
             .into_iter()
-            .map(|name| (strsim::jaro_winkler(&name, asked), name))
+            .map(|name| (strsim::jaro_winkler(&name, requested), name))
             .filter(|(likeness, _)| *likeness >= SIMILAR)
             .collect();
         alike.sort_by(|left, right| right.0.total_cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
@@ -245,7 +245,7 @@ impl<'a> EntityLookup<'a> {
         let mut summary = EntitySummary {
             kind: self.selection.entity.kind,
             name: self.selection.entity.name.clone(),
-            asked: self.selection.requested_name().to_owned(),
+            requested: self.selection.requested_name().to_owned(),
             names: BTreeMap::new(),
             rows: 0,
             first_seen: None,

@@ -171,7 +171,8 @@ pub struct EntitySummary {
     /// Its canonical name.
     pub name: String,
     /// The requested name, lower-cased.
-    pub asked: String,
+    #[serde(rename = "asked")]
+    pub requested: String,
     /// Names by which rows name it, as written there, with the number of rows.
     pub names: BTreeMap<String, u64>,
     /// Its rows in the window.

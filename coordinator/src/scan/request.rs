@@ -162,16 +162,16 @@ fn own_layer(request: &ScanRequest) -> Option<Layer<'_>> {
 /// Kinds of entities that can be investigated.
 const INVESTIGATED_KINDS: [EntityKind; 3] = [EntityKind::User, EntityKind::Device, EntityKind::Ip];
 
-fn entity_of(asked: &Investigation) -> Result<Entity> {
-    let kind = EntityKind::by_name(&asked.kind).filter(|kind| INVESTIGATED_KINDS.contains(kind));
+fn entity_of(investigation: &Investigation) -> Result<Entity> {
+    let kind = EntityKind::by_name(&investigation.kind).filter(|kind| INVESTIGATED_KINDS.contains(kind));
     let kind = kind.ok_or_else(|| {
         let known = INVESTIGATED_KINDS.iter().map(|kind| kind.name());
-        unknown("kind of entity to investigate", &asked.kind, known)
+        unknown("kind of entity to investigate", &investigation.kind, known)
     })?;
-    if kind == EntityKind::Ip && address_of(&asked.name).is_none() {
-        return Err(Error::Config(format!("{:?} is no address", asked.name)));
+    if kind == EntityKind::Ip && address_of(&investigation.name).is_none() {
+        return Err(Error::Config(format!("{:?} is no address", investigation.name)));
     }
-    Entity::of(kind, &asked.name)
+    Entity::of(kind, &investigation.name)
         .ok_or_else(|| Error::Config(format!("name the {} to investigate", kind.name())))
 }
 

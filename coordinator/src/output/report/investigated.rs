@@ -38,7 +38,7 @@ impl Investigated {
         let note = format::shown_of(shown_names.len(), names.len(), "names");
         let read = &entity.read;
         let mut facts = vec![
-            ("entity", format!("{} {}", entity.kind.name(), format::text(&entity.asked))),
+            ("entity", format!("{} {}", entity.kind.name(), format::text(&entity.requested))),
             ("rows", format::count(entity.rows)),
             ("seen", span(entity.first_seen.as_deref(), entity.last_seen.as_deref())),
             ("named", [shown_names.join(", "), note].join(" ").trim().to_owned()),

@@ -79,7 +79,7 @@ pub(super) fn page(result: &ScanResult) -> Result<Vec<u8>> {
     let coverage = coverage::CoverageSection::of(&source, &mut charts);
     let page = Page {
         title: match &summary.entity {
-            Some(entity) => format!("{} {}", entity.kind.name(), format::text(&entity.asked)),
+            Some(entity) => format!("{} {}", entity.kind.name(), format::text(&entity.requested)),
             None => "Scan report".to_owned(),
         },
         from: format::time(Some(&summary.window.from)),
