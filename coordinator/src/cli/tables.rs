@@ -1,18 +1,18 @@
 //! `hindcast tables`
 
-use hindcast_common::format::format_bytes;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hindcast_common::config::Layer;
 use hindcast_common::engine::runtime;
+use hindcast_common::format::format_bytes;
 use hindcast_common::time::{Window, parse_time};
 use hindcast_common::{Error, Result};
 use serde::Serialize;
 
 use super::Outcome;
 use super::own_files::read_own;
-use crate::compact::{CompactOptions, compact};
+use crate::compact::{CompactOptions, Compacted, compact};
 use crate::data_quality::{self, DataQuality};
 use crate::inventory::{self, DateEntry, TableDetail, TableEntry};
 use crate::lake_access::{Access, LakeLayers, open_lake};
@@ -137,22 +137,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
                 mapping: &config.tables.get(table).cloned().unwrap_or_default(),
             };
             let done = compact(root, table, &options, &runtime(MEMORY_BYTES, None)?).await?;
-            if arguments.json {
-                terminal::print_json(&done)?;
-            } else {
-                let (before, after) = (format_bytes(done.bytes_before), format_bytes(done.bytes_after));
-                println!(
-                    "{table}: merged {} small files of {} dates ({before}) into {} ({after}), {} rows",
-                    done.files_before, done.dates, done.files_after, done.rows
-                );
-                if done.left_to_others > 0 {
-                    println!(
-                        "{} merges were skipped: another process is changing their files",
-                        done.left_to_others
-                    );
-                }
-                print_left_alone(&done.left_alone);
-            }
+            if arguments.json { terminal::print_json(&done)? } else { print_compacted(table, &done) }
         }
         Action::Delete { table, yes } => {
             if !yes {
@@ -181,6 +166,19 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Prints how many files were merged into how many, and which were not.
+fn print_compacted(table: &str, done: &Compacted) {
+    let (before, after) = (format_bytes(done.bytes_before), format_bytes(done.bytes_after));
+    println!(
+        "{table}: merged {} small files of {} dates ({before}) into {} ({after}), {} rows",
+        done.files_before, done.dates, done.files_after, done.rows
+    );
+    if done.left_to_others > 0 {
+        println!("{} merges were skipped: another process is changing their files", done.left_to_others);
+    }
+    print_left_alone(&done.left_alone);
 }
 
 /// Prints which small files were not merged, and why.
