@@ -22,6 +22,13 @@ pub fn decimal(number: f64) -> String {
 const BYTE_UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 /// A number of bytes in the largest binary unit that does not exceed it: `512 B`, `1.50 KiB`.
+///
+/// ```
+/// use hindcast_common::format::format_bytes;
+///
+/// assert_eq!(format_bytes(512), "512 B");
+/// assert_eq!(format_bytes(1_536), "1.50 KiB");
+/// ```
 pub fn format_bytes(bytes: u64) -> String {
     let mut number = bytes as f64;
     let mut unit = 0;

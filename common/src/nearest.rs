@@ -32,6 +32,14 @@ fn closest_with_similarity<'a>(wanted: &str, known: impl Iterator<Item = &'a str
 }
 
 /// `; did you mean <nearest name>?`, or an empty text if no name is near.
+///
+/// ```
+/// use hindcast_common::nearest::did_you_mean;
+///
+/// let known = ["beaconing", "dns_tunneling"];
+/// assert_eq!(did_you_mean("beconing", known.into_iter()), "; did you mean beaconing?");
+/// assert_eq!(did_you_mean("zzz", known.into_iter()), "");
+/// ```
 pub fn did_you_mean<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> String {
     nearest(wanted, known).map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }

@@ -13,6 +13,16 @@ pub const MICROS_PER_HOUR: i64 = 3_600 * MICROS_PER_SECOND;
 pub const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 
 /// A half-open span of time `[from, to)`, in microseconds since the epoch, UTC.
+///
+/// ```
+/// use hindcast_common::time::{Window, parse_time};
+///
+/// let window = Window::new(parse_time("2026-01-05")?, parse_time("2026-01-06T12:00:00Z")?)?;
+/// assert!(window.covers_date(window.first_date()));
+/// assert!(!window.covers_date(window.last_date()), "half of the last date");
+/// assert!(Window::new(window.to_us, window.from_us).is_err());
+/// # Ok::<(), hindcast_common::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Window {
     /// First microsecond that belongs to the window.
@@ -128,6 +138,13 @@ pub fn parse_time_us(text: &str) -> Option<i64> {
 ///
 /// # Errors
 /// [`Error::Config`] if the text is not a whole number with one of these units, or is too long.
+///
+/// ```
+/// use hindcast_common::time::parse_duration;
+///
+/// assert_eq!(parse_duration("90s").unwrap(), 90_000_000);
+/// assert!(parse_duration("soon").is_err());
+/// ```
 pub fn parse_duration(text: &str) -> Result<i64> {
     let malformed = || {
         Error::Config(format!("{text:?} is not a length of time: give a number and s, m, h or d, as in 24h"))

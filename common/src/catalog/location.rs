@@ -39,6 +39,15 @@ impl Location {
     ///
     /// # Errors
     /// [`Error::Config`] if the URL is malformed or of an unknown kind.
+    ///
+    /// ```
+    /// use hindcast_common::catalog::Location;
+    ///
+    /// let lake = Location::parse("/data/lake")?;
+    /// assert_eq!(lake.join("AuditLogs").url(), "file:///data/lake/AuditLogs");
+    /// assert!(Location::parse("gopher://lake").is_err());
+    /// # Ok::<(), hindcast_common::Error>(())
+    /// ```
     pub fn parse(text: &str) -> Result<Self> {
         Self::parse_with(text, |url| {
             open_store(url)

@@ -21,6 +21,15 @@ pub struct ColumnSpec {
 }
 
 /// One table of the lake.
+///
+/// ```
+/// use hindcast_common::catalog::{ColumnKind, TableSpec};
+///
+/// let table = TableSpec::by_name("CommonSecurityLog").unwrap();
+/// assert_eq!(table.time_column, "TimeGenerated");
+/// assert_eq!(table.column("SentBytes").map(|column| column.kind), Some(ColumnKind::Integer));
+/// assert!(table.column("sentbytes").is_none(), "names are case-sensitive");
+/// ```
 #[derive(Debug)]
 pub struct TableSpec {
     /// Name of the table and of its folder.

@@ -49,6 +49,19 @@ pub const SHARED_SECTIONS: [&str; 10] = [
 /// Everything that a run depends on apart from its data. All values come from files, none from the code.
 ///
 /// As JSON it has one object per section, both for shared sections and for those of single detections.
+///
+/// ```
+/// use hindcast_common::config::{Config, Layer};
+///
+/// let own = Layer { name: "mine.toml", text: "[beaconing]\nmax_jitter = 0.25" };
+/// let config = Config::load("default", &[own])?;
+/// assert_eq!(config.number("beaconing.max_jitter"), 0.25);
+///
+/// let wrong = Layer { name: "mine.toml", text: "[beaconing]\nmax_jiter = 0.25" };
+/// let error = Config::load("default", &[wrong]).unwrap_err().to_string();
+/// assert!(error.starts_with("mine.toml, line 2: there is no parameter beaconing.max_jiter"));
+/// # Ok::<(), hindcast_common::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {

@@ -115,6 +115,24 @@ impl Guide {
 }
 
 /// The detections and rollups of a run. Copies are cheap: each content is loaded once and stays in memory.
+///
+/// ```
+/// use hindcast_common::config::Config;
+/// use hindcast_common::detections::Detections;
+///
+/// let definition = "version = 1\nsuite = 'firewall'\ntitle = 'Sources'\nshows = 'All sources.'\n\
+///     rollups = ['external_pairs']\n[[columns]]\nname = 'source_ip'\ntype = 'text'\ndoc = 'Source.'";
+/// let query = "SELECT DISTINCT source_ip FROM external_pairs";
+/// let files = [("mine/sources/detection.toml", definition), ("mine/sources/query.sql", query)];
+/// let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).to_vec();
+///
+/// let detections = Detections::with_own(files)?;
+/// assert_eq!(detections.by_id("sources").map(|found| found.title), Some("Sources"));
+/// assert!(detections.by_id("beaconing").is_some(), "the built-in ones are there too");
+/// // The SQL is planned over tables without rows.
+/// detections.check_own(&Config::load_with("default", &[], detections)?)?;
+/// # Ok::<(), hindcast_common::Error>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Detections(&'static Loaded);
 

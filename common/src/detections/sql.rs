@@ -142,6 +142,18 @@ pub fn expression(sql: &SqlText, schema: &DFSchema, bindings: &Bindings) -> Resu
 ///
 /// # Errors
 /// Those of [`expression`], or if the expression is not constant.
+///
+/// ```
+/// use hindcast_common::detections::bindings::{Bindings, Bound};
+/// use hindcast_common::detections::sql::{SqlText, constant};
+///
+/// let check = SqlText { file: "mine/detection.toml", line: 3, text: "$low <= $high" };
+/// let mut bindings = Bindings::default();
+/// bindings.insert("low", Bound::Integer(3));
+/// bindings.insert("high", Bound::Float(2.5));
+/// assert_eq!(constant(&check, &bindings)?.to_string(), "false");
+/// # Ok::<(), datafusion::error::DataFusionError>(())
+/// ```
 pub fn constant(sql: &SqlText, bindings: &Bindings) -> Result<ScalarValue> {
     let expr = expression(sql, &DFSchema::empty(), bindings)?;
     let evaluated = || {

@@ -54,6 +54,16 @@ impl EntityKind {
 }
 
 /// A device, user, address, URL or storage account.
+///
+/// ```
+/// use hindcast_common::entities::{Entity, EntityKind};
+///
+/// let user = Entity::of(EntityKind::User, r"CORP\Ada").unwrap();
+/// assert_eq!((user.name.as_str(), user.domain()), ("ada", Some("corp")));
+/// assert_eq!(Entity::of(EntityKind::Device, "DC-1.corp.example").unwrap().name, "dc-1");
+/// assert_eq!(Entity::of(EntityKind::Ip, "[2001:DB8::1]:443").unwrap().name, "2001:db8::1");
+/// assert_eq!(Entity::of(EntityKind::Url, " "), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Entity {
     /// Its kind.

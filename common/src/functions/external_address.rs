@@ -10,6 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::text_test::{TextTest, tested};
 
 /// The networks that count as inside, with exceptions that still count as outside.
+///
+/// ```
+/// use hindcast_common::functions::PrivateSpace;
+///
+/// let space = PrivateSpace { private: vec!["10.0.0.0/8".parse().unwrap()], ..PrivateSpace::default() };
+/// assert!(space.is_external("8.8.8.8") && !space.is_external("::ffff:10.1.2.3"));
+/// assert!(!space.is_external("not an address"));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrivateSpace {

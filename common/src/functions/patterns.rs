@@ -11,6 +11,16 @@ const SIZE_LIMIT_BYTES: usize = 16 << 20;
 
 /// A list of regular expressions of the `regex` crate; a text matches the list where it matches any of them. Letters
 /// match either case.
+///
+/// ```
+/// use hindcast_common::functions::Patterns;
+///
+/// let archivers = Patterns::of(&[r"\b7z\s+a\b", "compress-archive"])?;
+/// let mut scratch = String::new();
+/// assert!(archivers.is_match(r"C:\Tools\7Z a out.7z docs", &mut scratch));
+/// assert!(!archivers.is_match("7z x in.7z", &mut scratch));
+/// # Ok::<(), hindcast_common::Error>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Patterns {
     patterns: Vec<String>,

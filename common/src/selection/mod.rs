@@ -22,6 +22,15 @@ use entity_columns::{ENTITY_COLUMNS, EntityColumn, Form, Role};
 pub const SELECTION_VERSION: u32 = 1;
 
 /// The selection of an entity's rows, in all tables or in those of one unit.
+///
+/// ```
+/// use hindcast_common::entities::{Entity, EntityKind};
+/// use hindcast_common::selection::Selection;
+///
+/// let selection = Selection::of(Entity::of(EntityKind::User, "ada@corp.example").unwrap());
+/// assert!(selection.is_named(r"CORP\Ada") && selection.is_named("ada"));
+/// assert!(!selection.is_named("ada@other.example"), "another domain");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
     /// The entity, by its canonical name; its full name is the requested one, if that has more parts.

@@ -114,6 +114,14 @@ fn default_preset() -> String {
 ///
 /// # Errors
 /// [`crate::Error::Config`] with file and line if the file has another format.
+///
+/// ```
+/// use hindcast_common::detections::cases::parse;
+///
+/// let cases = parse("mine/cases.toml", "[[case]]\nname = 'no rows'\nexpect = []")?;
+/// assert_eq!((cases.len(), cases[0].name.as_str()), (1, "no rows"));
+/// # Ok::<(), hindcast_common::Error>(())
+/// ```
 pub fn parse(path: &str, text: &str) -> Result<Vec<Case>> {
     let file: CasesFile = toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);

@@ -82,6 +82,16 @@ pub fn window_functions() -> Vec<Arc<WindowUDF>> {
 ///
 /// # Errors
 /// If the session accepts no functions.
+///
+/// ```
+/// use datafusion::execution::SessionStateBuilder;
+/// use hindcast_common::functions::sql::register;
+///
+/// let mut state = SessionStateBuilder::new().with_default_features().build();
+/// register(&mut state)?;
+/// assert!(state.scalar_functions().contains_key("canonical_address"));
+/// # Ok::<(), datafusion::error::DataFusionError>(())
+/// ```
 pub fn register(state: &mut SessionState) -> Result<()> {
     for function in scalar_functions() {
         state.register_udf(function)?;
