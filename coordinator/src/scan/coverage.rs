@@ -188,3 +188,106 @@ pub fn status_counts(entries: &[CoverageEntry]) -> String {
         count(Status::Failed)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::date_reason::DateReason;
+    use super::super::gap::GapCause;
+    use super::*;
+
+    fn date(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn entry(table: &str, first: &str, through: Option<&str>, status: Status) -> CoverageEntry {
+        CoverageEntry {
+            table: table.into(),
+            date: date(first),
+            through: through.map(date),
+            status,
+            files: 1,
+            rows: 5,
+            bytes: 100,
+            reasons: DateReasons::default(),
+            read: None,
+        }
+    }
+
+    fn coverage(tables: Vec<CoverageEntry>, gaps: Vec<Gap>) -> Coverage {
+        Coverage { tables, gaps, complete: true, look_back: Vec::new(), replaced_state: Vec::new() }
+    }
+
+    #[test]
+    fn a_run_of_dates_counts_each_of_them() {
+        let run = entry("AuditLogs", "2026-03-02", Some("2026-03-04"), Status::Missing);
+        assert_eq!(run.dates(), 3);
+        assert_eq!(run.when(), "2026-03-02 to 2026-03-04 (3 dates)");
+        assert!(run.holds(date("2026-03-04")) && !run.holds(date("2026-03-05")));
+        let single = entry("AuditLogs", "2026-03-01", None, Status::Scanned);
+        assert_eq!((single.dates(), single.when()), (1, "2026-03-01".into()));
+        let entries = vec![single, run];
+        assert_eq!(status_counts(&entries), "1 table dates scanned, 0 empty, 3 missing, 0 failed");
+        let coverage = coverage(entries, Vec::new());
+        assert_eq!((coverage.count(Status::Missing), coverage.rows()), (3, 10));
+    }
+
+    #[test]
+    fn gaps_and_failed_dates_are_unread() {
+        let cause = GapCause::OtherTableName { found: "audit_logs".into() };
+        let gap = Gap { table: "AuditLogs".into(), cause };
+        let failed = CoverageEntry {
+            reasons: DateReason::WithoutTime { rows: 5 }.into(),
+            ..entry("OfficeActivity", "2026-03-01", None, Status::Failed)
+        };
+        let scanned = entry("OfficeActivity", "2026-03-02", None, Status::Scanned);
+        let coverage = coverage(vec![failed, scanned], vec![gap]);
+        let unread: Vec<String> = coverage.unread().collect();
+        assert_eq!(
+            unread,
+            [
+                "AuditLogs: the lake has no such table, but one called audit_logs",
+                "OfficeActivity 2026-03-01: 5 rows have no readable time",
+            ]
+        );
+        assert!(coverage.has_rows_taken("AuditLogs"));
+    }
+
+    #[test]
+    fn a_chart_of_a_long_window_shows_dates_with_data_alone() {
+        let entries = vec![
+            entry("AuditLogs", "2026-03-01", None, Status::Scanned),
+            entry("AuditLogs", "2026-03-02", Some("2026-03-09"), Status::Missing),
+            entry("AuditLogs", "2026-03-10", None, Status::Scanned),
+        ];
+        let coverage = coverage(entries, Vec::new());
+        assert_eq!(coverage.charted_dates(10).len(), 10);
+        assert_eq!(coverage.charted_dates(9), [date("2026-03-01"), date("2026-03-10")]);
+        assert!(super::tests::coverage(Vec::new(), Vec::new()).charted_dates(9).is_empty());
+    }
+
+    #[test]
+    fn entries_keep_their_json() {
+        let missing = CoverageEntry {
+            reasons: DateReason::NoFolder.into(),
+            ..entry("AuditLogs", "2026-03-02", Some("2026-03-03"), Status::Missing)
+        };
+        let value = serde_json::to_value(&missing).unwrap();
+        assert_eq!(
+            value,
+            serde_json::json!({
+                "table": "AuditLogs",
+                "date": "2026-03-02",
+                "through": "2026-03-03",
+                "status": "missing",
+                "files": 1,
+                "rows": 5,
+                "bytes": 100,
+                "reason": "the table has no folder of this date",
+            })
+        );
+        let read: CoverageEntry = serde_json::from_value(value).unwrap();
+        assert!(read.reasons.is_only(&DateReason::NoFolder));
+        let whole = entry("AuditLogs", "2026-03-01", None, Status::Scanned);
+        assert!(serde_json::to_value(&whole).unwrap()["reason"].is_null());
+    }
+}

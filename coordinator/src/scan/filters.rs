@@ -200,3 +200,50 @@ async fn count_values(
     }
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check() -> PopulationCheck {
+        let config = Config::load("default", &[]).unwrap();
+        let population = POPULATIONS.iter().find(|population| population.name == "device_vendor").unwrap();
+        PopulationCheck::new(population, &config, &[])
+    }
+
+    #[test]
+    fn values_are_counted_until_a_wanted_one_is_found() {
+        let mut check = check();
+        let wanted = check.values[0].clone();
+        assert!(!check.count(Some("Fortinet")) && !check.count(None) && !check.is_found);
+        assert!(check.count(Some(&wanted)) && check.is_found);
+        assert!(!check.count(Some("Fortinet")));
+        assert_eq!(check.counts.values().sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn a_gap_shows_the_most_frequent_values_and_counts_the_others() {
+        let mut check = check();
+        for (index, value) in ["a", "b", "c", "d", "e", "f", "g"].iter().enumerate() {
+            for _ in 0..=index {
+                check.count(Some(value));
+            }
+        }
+        check.others = 4;
+        let gap = check.gap(32);
+        let GapCause::Rows(unused) = gap.cause else { panic!("{gap:?}") };
+        let shown: Vec<(&str, u64)> =
+            unused.counts.iter().map(|(value, rows)| (value.as_deref().unwrap_or(""), *rows)).collect();
+        assert_eq!(shown, [("g", 7), ("f", 6), ("e", 5), ("d", 4), ("c", 3)]);
+        assert_eq!((unused.rows, unused.others), (32, 1 + 2 + 4));
+    }
+
+    #[test]
+    fn a_few_rows_without_a_value_may_be_odd_ones() {
+        let mut check = check();
+        check.count(None);
+        assert!(check.is_too_small(9) && !check.is_too_small(10));
+        check.count(Some("Fortinet"));
+        assert!(!check.is_too_small(9));
+    }
+}

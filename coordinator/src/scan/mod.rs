@@ -30,6 +30,8 @@ mod sources;
 mod spilled;
 mod state_files;
 mod table;
+#[cfg(test)]
+mod test_lake;
 mod unit_record;
 mod unit_tracker;
 mod units;

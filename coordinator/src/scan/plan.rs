@@ -274,3 +274,7 @@ fn rollups_by_table(
     }
     by_table
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

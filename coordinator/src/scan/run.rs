@@ -143,3 +143,7 @@ async fn run_scan(plan: &ScanPlan, options: &RunOptions<'_>, progress: &dyn Prog
     let outcome = score(&plan, options.config, &context, &watched, signals, looked_at);
     ScanResult::new(&plan, options.config, tables, watched, outcome, &records)
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -17,6 +17,7 @@ use hindcast_common::engine::{StageTasks, UnitOutcome, runtime};
 use hindcast_common::time::Window;
 use parquet::arrow::ArrowWriter;
 
+use super::super::test_lake::{Silent, TestLake, between};
 use super::*;
 
 struct Fragile {
@@ -59,16 +60,6 @@ impl Engine for Idle {
         let rows = RecordBatch::try_new(tasks.schema(), vec![Arc::new(texts)]).unwrap();
         Ok(Box::pin(RecordBatchStreamAdapter::new(tasks.schema(), stream::iter([Ok(rows)]))))
     }
-}
-
-struct Silent;
-
-impl Progress for Silent {
-    fn planned(&self, _: u64, _: u64) {}
-    fn cached(&self, _: u64) {}
-    fn unit_done(&self, _: u64) {}
-    fn unit_failed(&self, _: &UnitFault) {}
-    fn merging(&self) {}
 }
 
 fn write_sessions(folder: &Path, name: &str) {
@@ -170,4 +161,87 @@ async fn units_that_come_to_nothing_again_and_again_are_an_error() {
     };
     let error = run.complete(vec![unit], &Silent).await.unwrap_err().to_string();
     assert!(error.contains(table) && error.contains("2026-03-01"), "{error}");
+}
+
+#[tokio::test]
+async fn state_is_found_again_and_computed_again_if_it_can_not_be_read() {
+    let lake = TestLake::new();
+    for date in ["2026-03-01", "2026-03-02"] {
+        lake.write_sessions(date, &[("10", "Palo Alto Networks", "10.0.0.1", "203.0.113.1")]);
+    }
+    let (config, state) = (lake.config(""), lake.state());
+    let options = lake.options(&config, &state);
+    let plan = lake.plan(&config, &["top_talkers"], between("2026-03-01", "2026-03-03")).await.unwrap();
+    let run = RollupRun::new(&plan, &options);
+    let records = run.complete(cut(&plan).1, &Silent).await.unwrap();
+    assert!(records.len() == 2 && records.iter().all(|record| record.was_computed && record.is_complete()));
+
+    let mut records = run.complete(cut(&plan).1, &Silent).await.unwrap();
+    assert!(records.iter().all(|record| !record.was_computed && record.is_complete()));
+    let file = records[0].manifests.iter().find_map(Manifest::file).unwrap().path;
+    let fault = StateFault { file: file.clone(), reason: "a checksum differs".into() };
+    run.compute_again(&mut records, std::slice::from_ref(&fault), &Silent).await.unwrap();
+    assert!(records[0].was_computed && records[0].is_complete() && !records[1].was_computed);
+    assert_eq!(records[0].replaced, [fault]);
+    // What is computed again is the same.
+    assert_eq!(records[0].manifests.iter().filter(|m| m.file().is_some_and(|f| f.path == file)).count(), 1);
+
+    let unknown = StateFault { file: "no such state".into(), reason: "gone".into() };
+    let error = run.compute_again(&mut records, &[unknown], &Silent).await.unwrap_err().to_string();
+    assert!(error.contains("no such state") && error.contains("gone"), "{error}");
+}
+
+#[test]
+fn the_reason_of_a_failed_rollup_does_not_depend_on_which_unit_ended_first() {
+    for reasons in [["b", "a", "c"], ["c", "b", "a"], ["a", "c", "b"]] {
+        let mut failed = BTreeMap::new();
+        for reason in reasons {
+            keep_smallest(&mut failed, "own".into(), reason.into());
+        }
+        assert_eq!(failed["own"], "a");
+    }
+}
+
+/// A unit of two files, and its record.
+fn unit_of_two_files() -> (RollupUnit, UnitRecord) {
+    let file = |path: &str| LakeFile { path: path.into(), bytes: 9, etag: None, range: None };
+    let unit = RollupUnit {
+        table: 0,
+        date: "2026-03-01".parse().unwrap(),
+        files: vec![file("a.parquet"), file("b.parquet")],
+        window: Window::new(0, 1).unwrap(),
+        is_clipped: false,
+        rollups: vec!["event_bins".into()],
+        selection: None,
+    };
+    (unit.clone(), UnitRecord::new(unit, Vec::new()))
+}
+
+#[test]
+fn a_file_that_the_store_fails_on_is_set_aside_after_some_attempts() {
+    let (unit, mut record) = unit_of_two_files();
+    let fault = || UnitFault::Storage { file: Some("b.parquet".into()), reason: "timed out".into() };
+    for attempt in 1..STORE_ATTEMPTS {
+        handle(&mut record, &unit, fault(), &Silent).unwrap();
+        assert_eq!((record.store_failures, record.faults.len()), (attempt, 0));
+    }
+    handle(&mut record, &unit, fault(), &Silent).unwrap();
+    let paths: Vec<&str> = record.unit.files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, ["a.parquet"]);
+    assert_eq!(record.faults[0].reason, "not read after 4 attempts: timed out");
+}
+
+#[test]
+fn files_of_a_unit_that_fails_without_a_culprit_are_tried_one_by_one() {
+    let (unit, mut record) = unit_of_two_files();
+    handle(&mut record, &unit, UnitFault::Failed("out of memory".into()), &Silent).unwrap();
+    assert!(record.faults.is_empty() && record.was_probed);
+    assert_eq!(record.suspects.len(), 2);
+    // The one that fails alone is at fault.
+    let alone = RollupUnit { files: vec![unit.files[1].clone()], ..unit.clone() };
+    handle(&mut record, &alone, UnitFault::Failed("out of memory".into()), &Silent).unwrap();
+    assert_eq!((record.faults[0].file.as_str(), record.suspects.len()), ("b.parquet", 1));
+    // A fault of a file that the unit does not have is an error.
+    let stray = InputFault { file: "c.parquet".into(), row_group: None, column: None, reason: "x".into() };
+    assert!(handle(&mut record, &unit, UnitFault::Input(stray), &Silent).is_err());
 }
