@@ -59,7 +59,7 @@ impl Available<'_> {
             config: self.config,
             columns: self.columns,
             open: &open,
-            schema_of: &|id| Ok(Arc::clone(empty(id, Scope::Shard)?.schema().inner())),
+            schema_of: &|id| merged_columns(id, self.config, session),
             session: &session.state(),
             open_side: &open_side,
             window: self.window,
@@ -87,12 +87,12 @@ pub fn result_columns(analysis: &Analysis, config: &Config) -> Result<SchemaRef>
     available.columns_of(analysis)
 }
 
-/// The columns of a rollup's merged rows.
+/// The columns of the merged rows of the rollup `id`.
 ///
 /// # Errors
-/// Where its plan can't be built.
-pub fn rollup_columns(rollup: &Rollup, config: &Config) -> Result<SchemaRef> {
-    let merged = without_rows(rollup, config, &SessionContext::new(), Scope::Shard)?;
+/// If there is no such rollup, or its plan can't be built.
+pub fn merged_columns(id: &str, config: &Config, session: &SessionContext) -> Result<SchemaRef> {
+    let merged = without_rows(rollup(config, id)?, config, session, Scope::Shard)?;
     Ok(Arc::clone(merged.schema().inner()))
 }
 
@@ -117,7 +117,7 @@ pub fn open_states(rollup: &Rollup, states: DataFrame, scope: Scope) -> Result<D
 }
 
 /// A rollup's rows as an analysis opens them, where there are none.
-pub fn without_rows(
+fn without_rows(
     rollup: &Rollup,
     config: &Config,
     session: &SessionContext,

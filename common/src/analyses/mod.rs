@@ -20,8 +20,8 @@ use datafusion::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
 pub use columns::{
-    ANALYSIS_COLUMN, Available, FAULT_COLUMN, RESERVED_COLUMNS, analysis, open_states, result_columns,
-    rollup, rollup_columns, state_schema, without_rows,
+    ANALYSIS_COLUMN, Available, FAULT_COLUMN, RESERVED_COLUMNS, analysis, merged_columns, open_states,
+    result_columns, rollup, state_schema,
 };
 pub use inputs::{Context, Inputs, Scope};
 pub(crate) use native::NATIVE;

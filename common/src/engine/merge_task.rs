@@ -24,7 +24,7 @@ use super::own_detections::{stream_rows, within_time_limit};
 use super::stage::{MergeFault, MergeStage, Stage, StateFault, Task};
 use super::state_table::StateTable;
 use crate::analyses::{
-    Analysis, Inputs, Scope, SideTable, analysis, open_states, rollup, state_schema, without_rows,
+    Analysis, Inputs, Scope, SideTable, analysis, merged_columns, open_states, rollup, state_schema,
 };
 use crate::catalog::StateFile;
 use crate::catalog::{open_location, task_session};
@@ -189,7 +189,7 @@ impl<'a> Shard<'a> {
             config: &stage.config,
             columns: &stage.columns,
             open: &open,
-            schema_of: &|rollup| self.schema_of(rollup),
+            schema_of: &|id| merged_columns(id, &stage.config, &self.session),
             session: &self.session.state(),
             open_side: &|table| self.side(table),
             window: stage.window,
@@ -213,13 +213,6 @@ impl<'a> Shard<'a> {
             (_, Some(files)) => self.stored(id, files.clone(), scope).map(Some),
             (_, None) => Ok(None),
         }
-    }
-
-    /// The columns of a rollup's merged state.
-    fn schema_of(&self, id: &str) -> Result<SchemaRef> {
-        let config = &self.stage.config;
-        let merged = without_rows(rollup(config, id)?, config, &self.session, Scope::Shard)?;
-        Ok(Arc::clone(merged.schema().inner()))
     }
 
     fn side(&self, table: &SideTable) -> Result<Option<DataFrame>> {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::Result as PlanResult;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{DataFrame, SessionContext};
 
@@ -15,8 +14,9 @@ use super::rng::SeededRng;
 use super::rows::{TableRows, locations};
 use super::states::{Source, States};
 use crate::analyses::correlation::PREVALENCE;
-use crate::analyses::{Analysis, Context, Inputs, LOCATIONS, Locations, Scope, SideTable, WANTED_ENTITIES};
-use crate::analyses::{open_states, state_schema};
+use crate::analyses::{
+    Analysis, Context, Inputs, LOCATIONS, Locations, SideTable, WANTED_ENTITIES, merged_columns,
+};
 use crate::catalog::task_session;
 use crate::config::Config;
 use crate::findings::{Finding, Prevalence, candidate_entities, findings_of, wanted_rows};
@@ -208,7 +208,7 @@ impl Runner<'_> {
             config: self.config,
             columns: &self.columns,
             open: &|id, scope| states.open(id, scope, buckets),
-            schema_of: &|id| self.schema_of(id),
+            schema_of: &|id| merged_columns(id, self.config, &self.session),
             session: &self.session.state(),
             open_side: &open_side,
             window: self.window,
@@ -216,15 +216,6 @@ impl Runner<'_> {
             investigated: None,
         })?;
         Ok(analysis.cut(frame, self.config)?)
-    }
-
-    /// The columns of a rollup's merged state.
-    fn schema_of(&self, id: &str) -> PlanResult<SchemaRef> {
-        let rollup =
-            self.rollup(id).map_err(|error| datafusion::error::DataFusionError::Plan(error.to_string()))?;
-        let schema = state_schema(rollup, self.config, &self.session)?;
-        let empty = self.session.read_batch(RecordBatch::new_empty(schema))?;
-        Ok(Arc::clone(open_states(rollup, empty, Scope::Shard)?.schema().inner()))
     }
 
     fn rollup(&self, id: &str) -> Result<&'static crate::rollups::Rollup> {

@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use arrow::datatypes::DataType;
+use datafusion::prelude::SessionContext;
 
 use super::HEAD;
 use super::markdown::{Table, cell, code, codes, one_line};
 use crate::Result;
-use crate::analyses::rollup_columns;
+use crate::analyses::merged_columns;
 use crate::catalog::{ColumnKind, TABLES};
 use crate::config::Config;
 use crate::functions::sql::documentation;
@@ -20,6 +21,7 @@ pub(super) fn rollups(config: &Config) -> Result<String> {
          the merged rows of a shard; `<name>_all` has the rows of all shards, and `<name>_past` the rows before the window. Rows with equal values in the \
          bucket key are in the same shard.\n"
     );
+    let session = SessionContext::new();
     for rollup in config.detections.rollups() {
         let _ = write!(
             text,
@@ -37,7 +39,7 @@ pub(super) fn rollups(config: &Config) -> Result<String> {
             let _ = writeln!(text, "\n{}.", used.collect::<Vec<_>>().join(", "));
         }
         let mut table = Table::new(&["column", "type", "description"]);
-        for field in rollup_columns(rollup, config)?.fields() {
+        for field in merged_columns(rollup.id, config, &session)?.fields() {
             let name = field.name().as_str();
             table.row(&[code(name), type_name(field.data_type()).to_owned(), meaning_of(rollup, name)]);
         }
