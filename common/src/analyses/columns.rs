@@ -1,4 +1,4 @@
-//! The columns of state, merged rollups and results, as their own plans over no rows give them.
+//! The columns of state, merged rollups and results, from their plans over tables without rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use crate::functions::BUCKETS;
 use crate::rollups::Rollup;
 use crate::time::Window;
 
-/// Column of merged rows that says which analysis a row belongs to.
+/// Column of merged rows with the analysis that a row belongs to.
 pub const ANALYSIS_COLUMN: &str = "analysis";
-/// Column of merged rows that says why a shard has no result.
+/// Column of merged rows with the reason why a shard has no result.
 pub const FAULT_COLUMN: &str = "merge_fault";
-/// Columns of merged rows that belong to no analysis: none may have such a column.
+/// Columns of merged rows that belong to no analysis. No result may have such a column.
 pub const RESERVED_COLUMNS: [&str; 2] = [ANALYSIS_COLUMN, FAULT_COLUMN];
 
-/// What an analysis finds in a run, where only its plan is built.
+/// The inputs of a run for which the plan of an analysis is built, without rows.
 pub struct Available<'a> {
-    /// Where plans are built.
+    /// The session in which plans are built.
     pub session: SessionContext,
     /// Parameters.
     pub config: &'a Config,
@@ -38,7 +38,7 @@ pub struct Available<'a> {
     pub has_side_table: &'a dyn Fn(&str) -> bool,
     /// The window of the run.
     pub window: Window,
-    /// The kind of the one entity whose rows are read; none where all rows are.
+    /// The kind of the one entity whose rows are read; `None` if all rows are read.
     pub investigated: Option<EntityKind>,
 }
 
@@ -46,7 +46,7 @@ impl Available<'_> {
     /// The columns of one shard's result of `analysis`.
     ///
     /// # Errors
-    /// Where its plan can't be built.
+    /// If its plan can't be built.
     pub fn columns_of(&self, analysis: &Analysis) -> Result<SchemaRef> {
         let session = &self.session;
         let empty = |id: &str, scope| without_rows(rollup(self.config, id)?, self.config, session, scope);
@@ -70,10 +70,10 @@ impl Available<'_> {
     }
 }
 
-/// The columns of one shard's result of an analysis, where the lake has all that it reads.
+/// The columns of one shard's result of an analysis, if the lake has everything that it reads.
 ///
 /// # Errors
-/// Where its plan can't be built.
+/// If its plan can't be built.
 pub fn result_columns(analysis: &Analysis, config: &Config) -> Result<SchemaRef> {
     let available = Available {
         session: SessionContext::new(),
@@ -96,7 +96,7 @@ pub fn merged_columns(id: &str, config: &Config, session: &SessionContext) -> Re
     Ok(Arc::clone(merged.schema().inner()))
 }
 
-/// Schema of a rollup's state, as its own plan gives it.
+/// The schema of a rollup's state, from its own plan.
 pub fn state_schema(rollup: &Rollup, config: &Config, session: &SessionContext) -> Result<SchemaRef> {
     if let Some(schema) = rollup.state_schema.get() {
         return Ok(Arc::clone(schema));
@@ -111,12 +111,12 @@ pub fn state_schema(rollup: &Rollup, config: &Config, session: &SessionContext) 
     Ok(Arc::clone(rollup.state_schema.get_or_init(|| schema)))
 }
 
-/// A rollup's stored states as an analysis opens them.
+/// A rollup's stored states in the form in which an analysis opens them.
 pub fn open_states(rollup: &Rollup, states: DataFrame, scope: Scope) -> Result<DataFrame> {
     if scope == Scope::Unmerged { Ok(states) } else { rollup.merge(states) }
 }
 
-/// A rollup's rows as an analysis opens them, where there are none.
+/// A rollup as an analysis opens it, without rows.
 fn without_rows(
     rollup: &Rollup,
     config: &Config,
@@ -130,7 +130,7 @@ fn without_rows(
 /// The analysis `id` of the run.
 ///
 /// # Errors
-/// Where there is none of that id.
+/// If there is none.
 pub fn analysis(config: &Config, id: &str) -> Result<&'static Analysis> {
     config.detections.by_id(id).ok_or_else(|| internal_datafusion_err!("there is no analysis {id}"))
 }
@@ -138,7 +138,7 @@ pub fn analysis(config: &Config, id: &str) -> Result<&'static Analysis> {
 /// The rollup `id` of the run.
 ///
 /// # Errors
-/// Where there is none of that id.
+/// If there is none.
 pub fn rollup(config: &Config, id: &str) -> Result<&'static Rollup> {
     config.detections.rollup(id).ok_or_else(|| internal_datafusion_err!("there is no rollup {id}"))
 }
