@@ -79,3 +79,79 @@ fn above(severity: Severity) -> Severity {
         Severity::High | Severity::Critical => Severity::Critical,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hindcast_common::analyses::Suite;
+    use hindcast_common::entities::EntityKind;
+    use hindcast_common::findings::KillChainPhase;
+
+    use super::*;
+
+    fn finding(analysis: &str, address: &str) -> Finding {
+        Finding {
+            id: format!("{analysis} {address}"),
+            analysis: analysis.into(),
+            suite: Suite::Firewall,
+            title: String::new(),
+            severity: Severity::Medium,
+            confidence: 60,
+            first_seen: None,
+            last_seen: None,
+            rows: 3,
+            stage: KillChainPhase::Beacon,
+            entities: Entity::of(EntityKind::Ip, address).into_iter().collect(),
+            techniques: Vec::new(),
+            explanation: "as found".into(),
+            evidence: serde_json::Value::Null,
+            watchlists: Vec::new(),
+        }
+    }
+
+    fn list(name: &str, effect: Effect, entries: &[&str]) -> Watchlist {
+        Watchlist {
+            name: name.into(),
+            kind: EntityKind::Ip,
+            effect,
+            weight: 1.0,
+            analyses: Vec::new(),
+            file: None,
+            column: None,
+            entries: entries.iter().map(|entry| (*entry).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn several_lists_raise_a_finding_by_one_level() {
+        let lists = [list("a", Effect::Raise, &["10.0.0.1"]), list("b", Effect::Raise, &["10.0.0.0/24"])];
+        let watched = Watched::of(vec![finding("beaconing", "10.0.0.1")], &lists);
+        let [raised] = watched.findings.as_slice() else { panic!("{watched:?}") };
+        assert_eq!((raised.severity, raised.watchlists.len()), (Severity::High, 2));
+        assert_eq!(
+            raised.explanation,
+            "as found; ip 10.0.0.1 is on the watchlist a; ip 10.0.0.1 is on the watchlist b"
+        );
+    }
+
+    #[test]
+    fn a_finding_on_no_list_stays_as_it_is() {
+        let found = finding("beaconing", "10.9.9.9");
+        let watched = Watched::of(vec![found.clone()], &[list("a", Effect::Raise, &["10.0.0.1"])]);
+        assert_eq!(watched.findings, [found]);
+        assert!(watched.suppressed.is_empty() && watched.suppressed_by_list().is_empty());
+    }
+
+    #[test]
+    fn an_allow_list_suppresses_findings_of_its_analyses_and_counts_their_rows() {
+        let allow = Watchlist {
+            analyses: vec!["beaconing".into()],
+            ..list("scanners", Effect::Allow, &["10.0.0.1"])
+        };
+        let found = [finding("beaconing", "10.0.0.1"), finding("top_talkers", "10.0.0.1")];
+        let watched = Watched::of(found.to_vec(), &[allow]);
+        assert_eq!(watched.findings, [found[1].clone()]);
+        assert_eq!(watched.suppressed[0].watchlists, ["scanners"]);
+        assert_eq!(watched.suppressed_rows(), [("beaconing", 3)].into());
+        assert_eq!(watched.suppressed_by_list(), [("scanners".to_owned(), 1)].into());
+    }
+}

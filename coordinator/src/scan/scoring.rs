@@ -93,3 +93,7 @@ pub(super) fn days_looked_at(
 pub(super) fn computed_units<'a>(records: impl Iterator<Item = &'a UnitRecord>) -> (usize, usize) {
     records.fold((0, 0), |(computed, all), record| (computed + usize::from(record.was_computed), all + 1))
 }
+
+#[cfg(test)]
+#[path = "scoring_tests.rs"]
+mod tests;
