@@ -81,8 +81,9 @@ fn shortened(parts: &[String], separator: &str) -> String {
 
 /// Findings with their points of the risk, most first.
 fn findings(result: &ScanResult, entity: &EntitySummary) -> Vec<String> {
-    let parts = entity.risk.contributions.iter().map(|part| (part.from.as_str(), part.points));
-    let points: BTreeMap<&str, u64> = parts.collect();
+    let parts = entity.risk.contributions.iter();
+    let points: BTreeMap<&str, u64> =
+        parts.filter_map(|part| Some((part.from.finding()?, part.points))).collect();
     let of = |finding: &Finding| points.get(finding.id.as_str()).copied().unwrap_or_default();
     let mut findings: Vec<&Finding> = result.findings.iter().collect();
     findings.sort_by_key(|finding| (Reverse((of(finding), finding.severity)), &finding.first_seen));

@@ -79,13 +79,13 @@ fn head(page: &mut String, summary: &BackfillSummary) {
         let _ = writeln!(
             page,
             "<p>Highest: <b>{} {}</b> in {} to {}.</p><ul>",
-            highest.risk.score.unwrap_or_default(),
-            highest.risk.level.name(),
+            highest.risk.score().unwrap_or_default(),
+            highest.risk.level().name(),
             instant(&highest.window.from),
             instant(&highest.window.to)
         );
-        for part in &highest.risk.explanation {
-            let _ = writeln!(page, "<li>{}</li>", escaped(part));
+        for part in highest.risk.explanation() {
+            let _ = writeln!(page, "<li>{}</li>", escaped(&part));
         }
         page.push_str("</ul>\n");
     }
@@ -309,17 +309,20 @@ mod tests {
 
     use super::super::windows::WindowSeries;
     use super::*;
-    use crate::risk::RunRisk;
+    use crate::risk::{Assessed, Contribution, RiskSource, RunRisk};
 
     fn rows(count: i64) -> (Vec<WindowRow>, WindowSeries) {
         let span = Window::new(0, count * MICROS_PER_DAY).unwrap();
         let series = WindowSeries::new(span, MICROS_PER_DAY, MICROS_PER_DAY).unwrap();
+        let hostile =
+            Contribution { from: RiskSource::Finding("<script>alert(1)</script>".into()), points: 5 };
+        let risk = |index: usize| Assessed {
+            score: (index as u64 * 7) % 101,
+            level: Level::Low,
+            contributions: vec![hostile.clone()],
+        };
         let row = |(index, window): (usize, Window)| WindowRow {
-            risk: (index != 1).then(|| RunRisk {
-                score: Some((index as u64 * 7) % 101),
-                level: Level::Low,
-                explanation: vec!["5 points: <script>alert(1)</script>".into()],
-            }),
+            risk: (index != 1).then(|| RunRisk::Assessed(risk(index))),
             findings: BTreeMap::from([("high".to_owned(), 2)]),
             ..WindowRow::without_data(&window)
         };
@@ -340,7 +343,8 @@ mod tests {
     #[test]
     fn many_windows_share_bars_and_lose_no_peak() {
         let (mut rows, series) = rows(2_500);
-        rows[1_777].risk = Some(RunRisk { score: Some(100), level: Level::High, explanation: vec![] });
+        rows[1_777].risk =
+            Some(RunRisk::Assessed(Assessed { score: 100, level: Level::High, contributions: vec![] }));
         let page = page(&rows, &BackfillSummary::of(&series, &rows));
         assert!(page.contains("Each bar is the worst of 3 windows"));
         assert!(page.contains("class=\"HIGH\" x"));

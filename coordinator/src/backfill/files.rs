@@ -60,12 +60,12 @@ impl BackfillSummary {
         let count = |is_so: fn(&WindowRow) -> bool| rows.iter().filter(|row| is_so(row)).count();
         let mut levels: BTreeMap<String, usize> = Default::default();
         for risk in rows.iter().filter_map(|row| row.risk.as_ref()) {
-            *levels.entry(risk.level.name().to_owned()).or_default() += 1;
+            *levels.entry(risk.level().name().to_owned()).or_default() += 1;
         }
         let mut highest: Option<(&WindowRow, &RunRisk)> = None;
         for row in rows.iter().filter(|row| row.assessed().is_some()) {
             let Some(risk) = &row.risk else { continue };
-            if highest.is_none_or(|(_, most)| risk.score > most.score) {
+            if highest.is_none_or(|(_, most)| risk.score() > most.score()) {
                 highest = Some((row, risk));
             }
         }
@@ -92,7 +92,7 @@ impl BackfillSummary {
 
     /// The highest level of any window.
     pub fn level(&self) -> Level {
-        self.highest.as_ref().map_or(Level::NotAssessed, |highest| highest.risk.level)
+        self.highest.as_ref().map_or(Level::NotAssessed, |highest| highest.risk.level())
     }
 
     /// Whether anything was looked at in any window.

@@ -82,7 +82,7 @@ impl WindowRow {
     /// The window's score and level, if anything was looked at.
     pub fn assessed(&self) -> Option<(u64, Level)> {
         let risk = self.risk.as_ref()?;
-        Some((risk.score?, risk.level))
+        Some((risk.score()?, risk.level()))
     }
 
     /// The name of the window's level in output.
@@ -111,5 +111,5 @@ fn unread(coverage: &Coverage) -> Option<String> {
 
 /// Why nothing was assessed.
 fn unassessed(risk: &RunRisk) -> Option<String> {
-    (!risk.is_assessed()).then(|| risk.explanation.join("; "))
+    (!risk.is_assessed()).then(|| risk.reasons().join("; "))
 }

@@ -85,7 +85,7 @@ fn outcome(arguments: &ScanArguments, summary: &Summary) -> Outcome {
     let has_no_level = threshold.is_some() && !summary.risk.is_assessed();
     if arguments.run.is_incomplete(summary) || has_no_level {
         Outcome::Incomplete
-    } else if threshold.is_some_and(|threshold| summary.risk.level >= threshold) {
+    } else if threshold.is_some_and(|threshold| summary.risk.level() >= threshold) {
         Outcome::LevelReached
     } else {
         Outcome::Done

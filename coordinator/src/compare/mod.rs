@@ -56,7 +56,7 @@ pub fn compare(before: &Path, after: &Path) -> Result<Comparison> {
 pub fn compare_scans(before: &StoredScan, after: &StoredScan) -> Comparison {
     let ids: BTreeSet<&String> = before.findings.keys().chain(after.findings.keys()).collect();
     let mut comparison = Comparison {
-        risk: (before.summary.risk.score, after.summary.risk.score),
+        risk: (before.summary.risk.score(), after.summary.risk.score()),
         risk_text: (before.summary.risk.score_text(), after.summary.risk.score_text()),
         added: Vec::new(),
         gone: Vec::new(),

@@ -34,3 +34,6 @@ pub struct EntityRelation {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod worked_examples;

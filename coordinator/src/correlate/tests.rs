@@ -12,11 +12,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::risk::Assessor;
 
-const DEVICE: EntityKind = EntityKind::Device;
-const USER: EntityKind = EntityKind::User;
-const IP: EntityKind = EntityKind::Ip;
+pub(super) const DEVICE: EntityKind = EntityKind::Device;
+pub(super) const USER: EntityKind = EntityKind::User;
+pub(super) const IP: EntityKind = EntityKind::Ip;
 
-fn finding(id: &str, stage: KillChainPhase, time: &str, named: &[(EntityKind, &str)]) -> Finding {
+pub(super) fn finding(id: &str, stage: KillChainPhase, time: &str, named: &[(EntityKind, &str)]) -> Finding {
     let (suite, shown) = match stage {
         KillChainPhase::Staging => (Suite::Exfiltration, "T1560.001"),
         KillChainPhase::Upload => (Suite::Exfiltration, "T1567.002"),
@@ -43,7 +43,12 @@ fn finding(id: &str, stage: KillChainPhase, time: &str, named: &[(EntityKind, &s
     }
 }
 
-fn relation(date: &str, hub: (EntityKind, &str), other: (EntityKind, &str), degree: u64) -> EntityRelation {
+pub(super) fn relation(
+    date: &str,
+    hub: (EntityKind, &str),
+    other: (EntityKind, &str),
+    degree: u64,
+) -> EntityRelation {
     EntityRelation {
         table: "DeviceNetworkEvents".into(),
         date: date.into(),
@@ -55,7 +60,7 @@ fn relation(date: &str, hub: (EntityKind, &str), other: (EntityKind, &str), degr
     }
 }
 
-fn incidents(
+pub(super) fn incidents(
     findings: &[Finding],
     relations: &[EntityRelation],
     prevalence: &Prevalence,
@@ -64,7 +69,7 @@ fn incidents(
     incidents_of(findings, relations, prevalence, &Assessor::new(&config, prevalence), &config)
 }
 
-fn of(findings: &[Finding], relations: &[EntityRelation]) -> Vec<Incident> {
+pub(super) fn of(findings: &[Finding], relations: &[EntityRelation]) -> Vec<Incident> {
     incidents(findings, relations, &Prevalence::default()).0
 }
 

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use hindcast_common::config::Risk;
 use serde::{Deserialize, Serialize};
 
+use super::contribution::{Contribution, RiskSource};
+
 /// The level of a risk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -58,20 +60,11 @@ pub struct Assessed {
     pub contributions: Vec<Contribution>,
 }
 
-/// A contribution to a risk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Contribution {
-    /// The id of a finding, or another source of risk.
-    pub from: String,
-    /// Points of the score.
-    pub points: u64,
-}
-
 /// Evidence of an attack: the negative logarithm of the probability that there is none.
 #[derive(Debug, Clone)]
 pub(super) struct Evidence {
     /// Its source.
-    pub(super) what: String,
+    pub(super) source: RiskSource,
     /// Pieces of evidence of one group are not independent.
     pub(super) group: String,
     pub(super) amount: f64,
@@ -79,8 +72,8 @@ pub(super) struct Evidence {
 
 impl Evidence {
     /// Evidence that is independent of all others.
-    pub(super) fn alone(what: String, amount: f64) -> Self {
-        Self { what, group: String::new(), amount }
+    pub(super) fn alone(source: RiskSource, amount: f64) -> Self {
+        Self { source, group: String::new(), amount }
     }
 }
 
@@ -100,7 +93,7 @@ pub(super) fn damped_sum(mut amounts: Vec<f64>, repeat: f64) -> f64 {
 pub(super) fn damped(mut evidence: Vec<Evidence>, repeat: f64) -> Vec<Evidence> {
     evidence.sort_by(|left, right| {
         let by_group = left.group.cmp(&right.group);
-        by_group.then(right.amount.total_cmp(&left.amount)).then_with(|| left.what.cmp(&right.what))
+        by_group.then(right.amount.total_cmp(&left.amount)).then_with(|| left.source.by_text(&right.source))
     });
     let mut factor_of: BTreeMap<String, f64> = BTreeMap::new();
     for piece in &mut evidence {
@@ -114,15 +107,16 @@ pub(super) fn damped(mut evidence: Vec<Evidence>, repeat: f64) -> Vec<Evidence> 
 /// The score of evidence: 100 (1 - exp(-sum)), rounded to whole points and divided among the contributions. Any evidence is
 /// at least one point.
 pub(super) fn assess(mut evidence: Vec<Evidence>, risk: &Risk) -> Assessed {
-    evidence
-        .sort_by(|left, right| right.amount.total_cmp(&left.amount).then_with(|| left.what.cmp(&right.what)));
+    evidence.sort_by(|left, right| {
+        right.amount.total_cmp(&left.amount).then_with(|| left.source.by_text(&right.source))
+    });
     let sum: f64 = evidence.iter().map(|piece| piece.amount).sum();
     let score = match sum > 0.0 {
         true => (100.0 * (1.0 - (-sum).exp())).round().clamp(1.0, 100.0) as u64,
         false => 0,
     };
     let points = divide_points(score, &evidence, sum);
-    let contribution = |(piece, points): (Evidence, u64)| Contribution { from: piece.what, points };
+    let contribution = |(piece, points): (Evidence, u64)| Contribution { from: piece.source, points };
     Assessed {
         score,
         level: Level::of(score, risk.medium_level, risk.high_level),
@@ -153,4 +147,60 @@ fn divide_points(score: u64, evidence: &[Evidence], sum: f64) -> Vec<u64> {
         missing -= 1;
     }
     points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence(parts: &[(&str, &str, f64)]) -> Vec<Evidence> {
+        let piece = |(id, group, amount): &(&str, &str, f64)| Evidence {
+            source: RiskSource::Finding((*id).to_owned()),
+            group: (*group).to_owned(),
+            amount: *amount,
+        };
+        parts.iter().map(piece).collect()
+    }
+
+    #[test]
+    fn levels_begin_at_their_lowest_score() {
+        let levels = [0, 1, 39, 40, 69, 70, 100].map(|score| Level::of(score, 40, 70).name());
+        assert_eq!(levels, ["NONE", "LOW", "LOW", "MEDIUM", "MEDIUM", "HIGH", "HIGH"]);
+        assert!(Level::NotAssessed < Level::None && Level::Medium < Level::High);
+        for level in [Level::NotAssessed, Level::None, Level::Low, Level::Medium, Level::High] {
+            assert_eq!(serde_json::to_value(level).unwrap(), level.name());
+        }
+    }
+
+    #[test]
+    fn a_damped_sum_starts_with_the_strongest() {
+        assert_eq!(damped_sum(vec![1.0, 4.0, 2.0], 0.5), 4.0 + 1.0 + 0.25);
+        assert_eq!(damped_sum(vec![1.0, 4.0, 2.0], 0.0), 4.0);
+        assert_eq!(damped_sum(vec![], 0.5), 0.0);
+    }
+
+    #[test]
+    fn evidence_is_damped_within_its_group_alone() {
+        let pieces = evidence(&[("c", "beaconing", 4.0), ("b", "uploads", 2.0), ("a", "beaconing", 4.0)]);
+        let damped = damped(pieces, 0.5);
+        let found: Vec<_> = damped.iter().map(|piece| (piece.source.to_string(), piece.amount)).collect();
+        let expected = [("a", 4.0), ("c", 2.0), ("b", 2.0)].map(|(id, amount)| (id.to_owned(), amount));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn points_are_divided_by_largest_remainders() {
+        let divided = |score, amounts: &[f64]| {
+            let pieces: Vec<_> = amounts.iter().map(|amount| ("", "", *amount)).collect();
+            divide_points(score, &evidence(&pieces), amounts.iter().sum())
+        };
+        // Three thirds of 10 are 3.33 each.
+        assert_eq!(divided(10, &[1.0, 1.0, 1.0]), [4, 3, 3]);
+        // 4.2, 2.1 and 0.7 of 7.
+        assert_eq!(divided(7, &[6.0, 3.0, 1.0]), [4, 2, 1]);
+        // One point for what has the most.
+        assert_eq!(divided(1, &[2.0, 1.0, 1.0]), [1, 0, 0]);
+        assert_eq!(divided(0, &[0.0, 0.0]), [0, 0]);
+        assert_eq!(divided(5, &[]), [0; 0]);
+    }
 }

@@ -1,6 +1,7 @@
 //! The risk of entities, incidents and the run: a score of 0 to 100 with contributions that add up to it exactly.
 //! docs/risk.md has the formula and its sources.
 
+mod contribution;
 mod days;
 mod formula;
 mod run;
@@ -14,8 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::correlate::Prevalence;
 
+pub use contribution::{Case, Contribution, RiskSource};
 pub use days::{DaySpan, days_of};
-pub use formula::{Assessed, Contribution, Level};
+pub use formula::{Assessed, Level};
 pub use run::{DayRisk, RunRisk, run_risk};
 
 use formula::{Evidence, assess, damped};
@@ -83,7 +85,7 @@ impl<'a> Assessor<'a> {
     pub fn of(&self, findings: &[&Finding], tactics_evidence: f64) -> Assessed {
         let mut parts = damped(self.evidence(findings), self.config.risk.repeat);
         if tactics_evidence > 0.0 {
-            parts.push(Evidence::alone("several tactics".into(), tactics_evidence));
+            parts.push(Evidence::alone(RiskSource::SeveralTactics, tactics_evidence));
         }
         assess(parts, &self.config.risk)
     }
@@ -95,7 +97,7 @@ impl<'a> Assessor<'a> {
 
     fn evidence(&self, findings: &[&Finding]) -> Vec<Evidence> {
         let evidence = |finding: &&Finding| Evidence {
-            what: finding.id.clone(),
+            source: RiskSource::Finding(finding.id.clone()),
             group: finding.analysis.clone(),
             amount: self.amount(finding),
         };
@@ -130,3 +132,5 @@ impl<'a> Assessor<'a> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod worked_examples;

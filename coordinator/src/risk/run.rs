@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use hindcast_common::findings::{Finding, Tactic};
 use serde::{Deserialize, Serialize};
 
+use super::contribution::{Case, Contribution, RiskSource};
 use super::days::{DaySpan, days_of_finding};
 use super::formula::{Assessed, Evidence, Level, assess, damped_sum};
 use super::{Assessor, EntityRisk};
@@ -13,29 +14,91 @@ use crate::correlate::Incident;
 
 /// The risk of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunRisk {
-    /// 0 to 100; none if nothing was assessed.
-    pub score: Option<u64>,
-    /// The level of the score.
-    pub level: Level,
-    /// The contributions, whose points add up to the score. The reasons, if nothing was assessed.
-    pub explanation: Vec<String>,
+#[serde(try_from = "RunRiskText", into = "RunRiskText")]
+pub enum RunRisk {
+    /// An analysis read data in which it could have found something.
+    Assessed(Assessed),
+    /// No analysis did, for these reasons.
+    NotAssessed(Vec<String>),
 }
 
 impl RunRisk {
-    /// The risk of a run in which nothing was assessed, with the reasons.
-    pub fn not_assessed(reasons: Vec<String>) -> Self {
-        Self { score: None, level: Level::NotAssessed, explanation: reasons }
+    /// 0 to 100; none if nothing was assessed.
+    pub fn score(&self) -> Option<u64> {
+        match self {
+            RunRisk::Assessed(risk) => Some(risk.score),
+            RunRisk::NotAssessed(_) => None,
+        }
+    }
+
+    /// The level of the score.
+    pub fn level(&self) -> Level {
+        match self {
+            RunRisk::Assessed(risk) => risk.level,
+            RunRisk::NotAssessed(_) => Level::NotAssessed,
+        }
+    }
+
+    /// Whether anything was assessed.
+    pub fn is_assessed(&self) -> bool {
+        matches!(self, RunRisk::Assessed(_))
+    }
+
+    /// The contributions to the score, largest first.
+    pub fn contributions(&self) -> &[Contribution] {
+        match self {
+            RunRisk::Assessed(risk) => &risk.contributions,
+            RunRisk::NotAssessed(_) => &[],
+        }
+    }
+
+    /// Why nothing was assessed; empty if something was.
+    pub fn reasons(&self) -> &[String] {
+        match self {
+            RunRisk::Assessed(_) => &[],
+            RunRisk::NotAssessed(reasons) => reasons,
+        }
     }
 
     /// The score, or the level if nothing was assessed.
     pub fn score_text(&self) -> String {
-        self.score.map_or_else(|| self.level.name().to_owned(), |score| score.to_string())
+        self.score().map_or_else(|| self.level().name().to_owned(), |score| score.to_string())
     }
 
-    /// Whether an analysis read data in which it could have found something.
-    pub fn is_assessed(&self) -> bool {
-        self.level != Level::NotAssessed
+    /// The contributions or reasons, one text each.
+    pub fn explanation(&self) -> Vec<String> {
+        match self {
+            RunRisk::Assessed(risk) => risk.contributions.iter().map(ToString::to_string).collect(),
+            RunRisk::NotAssessed(reasons) => reasons.clone(),
+        }
+    }
+}
+
+/// The form of [`RunRisk`] in result files.
+#[derive(Serialize, Deserialize)]
+struct RunRiskText {
+    score: Option<u64>,
+    level: Level,
+    explanation: Vec<String>,
+}
+
+impl From<RunRisk> for RunRiskText {
+    fn from(risk: RunRisk) -> Self {
+        Self { score: risk.score(), level: risk.level(), explanation: risk.explanation() }
+    }
+}
+
+impl TryFrom<RunRiskText> for RunRisk {
+    type Error = String;
+
+    fn try_from(text: RunRiskText) -> Result<Self, String> {
+        let RunRiskText { score, level, explanation } = text;
+        let Some(score) = score else { return Ok(RunRisk::NotAssessed(explanation)) };
+        let contribution = |line: String| {
+            Contribution::parse(&line).ok_or_else(|| format!("{line:?} is not a contribution to a risk"))
+        };
+        let contributions = explanation.into_iter().map(contribution).collect::<Result<_, _>>()?;
+        Ok(RunRisk::Assessed(Assessed { score, level, contributions }))
     }
 }
 
@@ -55,7 +118,7 @@ pub struct DayRisk {
     pub findings: u64,
 }
 
-/// The risk of the run and of its days: all evidence of the worst incident or entity, and a part of all other evidence.
+/// The risk of the run and of its days: all evidence of the worst incident or entity, and a part of the evidence of all findings.
 pub fn run_risk(
     assessor: &Assessor<'_>,
     findings: &[Finding],
@@ -66,8 +129,6 @@ pub fn run_risk(
     let weighed: Vec<Weighed<'_>> = findings.iter().map(|finding| Weighed::of(finding, assessor)).collect();
     let cases = Cases::new(findings, incidents, entities);
     let whole = cases.assess(assessor, &weighed, |_| true);
-    let explanation =
-        whole.contributions.iter().map(|part| format!("{} points: {}", part.points, part.from)).collect();
     let of_day = |day: &DaySpan| {
         let is_active =
             |piece: &Weighed<'_>| piece.days.is_some_and(|(first, last)| (first..=last).contains(&day.first));
@@ -81,8 +142,7 @@ pub fn run_risk(
             findings,
         }
     };
-    let risk = RunRisk { score: Some(whole.score), level: whole.level, explanation };
-    (risk, days.iter().map(of_day).collect())
+    (RunRisk::Assessed(whole), days.iter().map(of_day).collect())
 }
 
 /// The evidence and the days of a finding.
@@ -103,7 +163,7 @@ impl<'a> Weighed<'a> {
 
 /// Incidents and entities: the worst of these cases counts in full.
 struct Cases {
-    names: Vec<String>,
+    cases: Vec<Case>,
     incidents: usize,
     /// The cases of each finding.
     of_finding: Vec<Vec<usize>>,
@@ -111,8 +171,8 @@ struct Cases {
 
 impl Cases {
     fn new(findings: &[Finding], incidents: &[Incident], entities: &[EntityRisk]) -> Self {
-        let mut names: Vec<String> =
-            incidents.iter().map(|incident| format!("incident {}", incident.id)).collect();
+        let mut cases: Vec<Case> =
+            incidents.iter().map(|incident| Case::Incident(incident.id.clone())).collect();
         let mut cases_of_id: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (case, incident) in incidents.iter().enumerate() {
             for id in &incident.findings {
@@ -122,8 +182,8 @@ impl Cases {
         let mut case_of_entity = BTreeMap::new();
         for risk in entities {
             let (kind, name) = (risk.entity.kind, risk.entity.name.as_str());
-            case_of_entity.insert((kind, name), names.len());
-            names.push(format!("{} {name}", kind.name()));
+            case_of_entity.insert((kind, name), cases.len());
+            cases.push(Case::Entity(kind, name.to_owned()));
         }
         let of_finding = findings.iter().map(|finding| {
             let named = finding.entities.iter();
@@ -131,7 +191,7 @@ impl Cases {
             let of_incidents = cases_of_id.get(finding.id.as_str()).into_iter().flatten();
             of_incidents.chain(of_entities).copied().collect()
         });
-        Self { of_finding: of_finding.collect(), incidents: incidents.len(), names }
+        Self { of_finding: of_finding.collect(), incidents: incidents.len(), cases }
     }
 
     fn assess(
@@ -163,11 +223,11 @@ impl Cases {
         }
         let mut parts: Vec<Evidence> = Vec::new();
         if let Some((amount, case)) = worst {
-            parts.push(Evidence::alone(format!("the worst, {}", self.names[case]), amount));
+            parts.push(Evidence::alone(RiskSource::Worst(self.cases[case].clone()), amount));
         }
         for (analysis, amounts) in by_analysis {
-            let what = format!("{} findings of {analysis}", amounts.len());
-            parts.push(Evidence::alone(what, damped_sum(amounts, risk.repeat) * risk.rest));
+            let source = RiskSource::FindingsOf { analysis: analysis.to_owned(), count: amounts.len() };
+            parts.push(Evidence::alone(source, damped_sum(amounts, risk.repeat) * risk.rest));
         }
         assess(parts, risk)
     }

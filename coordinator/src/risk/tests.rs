@@ -15,7 +15,7 @@ const ANALYSES: [(&str, &str); 4] = [
 ];
 const SEVERITIES: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     Config::load("default", &[]).unwrap()
 }
 
@@ -44,7 +44,7 @@ fn any_finding() -> impl Strategy<Value = (usize, usize, u8, u8)> {
     (0usize..4, 0usize..4, 0u8..=100, 0u8..3)
 }
 
-fn findings(parts: &[(usize, usize, u8, u8)]) -> Vec<Finding> {
+pub(super) fn findings(parts: &[(usize, usize, u8, u8)]) -> Vec<Finding> {
     parts.iter().enumerate().map(|(index, part)| finding(index, *part)).collect()
 }
 

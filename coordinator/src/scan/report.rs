@@ -122,7 +122,7 @@ impl Summary {
     /// What was not looked at; if nothing at all was, why.
     pub fn reasons(&self) -> Vec<String> {
         let unread: Vec<String> = self.coverage.unread().collect();
-        if unread.is_empty() && !self.risk.is_assessed() { self.risk.explanation.clone() } else { unread }
+        if unread.is_empty() && !self.risk.is_assessed() { self.risk.reasons().to_vec() } else { unread }
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn score(
     let (risk, risk_by_day) = run_risk(&assessor, findings, &incidents, &entities, &days);
     let risk = match assessment {
         Assessment::Assessed(_) => risk,
-        Assessment::NotAssessed(reasons) => RunRisk::not_assessed(reasons),
+        Assessment::NotAssessed(reasons) => RunRisk::NotAssessed(reasons),
     };
     Outcome {
         suites,

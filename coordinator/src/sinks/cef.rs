@@ -49,11 +49,11 @@ pub(super) fn of_run(end: RunEnd<'_>) -> String {
             fields.put_time("end", Some(&summary.window.to));
             fields.put_labelled("cn1", "findings", &summary.findings.to_string());
             fields.put_labelled("cn2", "incidents", &summary.incidents.to_string());
-            if let Some(score) = summary.risk.score {
+            if let Some(score) = summary.risk.score() {
                 fields.put_labelled("cn3", "risk", &score.to_string());
             }
             let outcome = match (summary.risk.is_assessed(), summary.coverage.complete) {
-                (false, _) => summary.risk.level.name(),
+                (false, _) => summary.risk.level().name(),
                 (true, false) => "incomplete",
                 (true, true) => "complete",
             };

@@ -38,7 +38,7 @@ fn run(end: RunEnd<'_>) -> Value {
                 "job": job,
                 "state": "done",
                 "window": summary.window,
-                "risk": { "score": summary.risk.score, "level": summary.risk.level },
+                "risk": { "score": summary.risk.score(), "level": summary.risk.level() },
                 "findings": summary.findings,
                 "incidents": summary.incidents,
                 "complete": summary.coverage.complete,

@@ -45,7 +45,7 @@ pub fn print_unread(summary: &Summary) {
     if !summary.risk.is_assessed() {
         let others = summary.unassessed_reasons();
         let others = if others.is_empty() { String::new() } else { format!(": {}", others.join("; ")) };
-        eprintln!("error: risk {}{others}", summary.risk.level.name());
+        eprintln!("error: risk {}{others}", summary.risk.level().name());
     }
 }
 

@@ -88,11 +88,11 @@ fn print_unassessed_suites(plan: &PlanOutline, summary: &Summary) {
 }
 
 fn print_risk(risk: &RunRisk) {
-    match risk.score {
-        Some(score) => println!("{:<13} {score:>3} of 100  {}", "risk", risk.level.name()),
+    match risk.score() {
+        Some(score) => println!("{:<13} {score:>3} of 100  {}", "risk", risk.level().name()),
         None => {
-            println!("{:<13} {}", "risk", risk.level.name());
-            risk.explanation.iter().for_each(|reason| println!("  {reason}"));
+            println!("{:<13} {}", "risk", risk.level().name());
+            risk.reasons().iter().for_each(|reason| println!("  {reason}"));
         }
     }
 }

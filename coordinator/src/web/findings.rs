@@ -187,7 +187,10 @@ pub(super) async fn finding(
     let entry = scope.results.finding(id).ok_or_else(|| Problem::not_found("there is no such finding"))?;
     let finding = &entry.finding;
     let points_of = |contributions: &[crate::risk::Contribution]| {
-        contributions.iter().find(|part| part.from == finding.id).map_or(0, |part| part.points)
+        contributions
+            .iter()
+            .find(|part| part.from.finding() == Some(finding.id.as_str()))
+            .map_or(0, |part| part.points)
     };
     let incident = entry.incident_id.as_deref().and_then(|id| scope.results.incident(id));
     let line = scope.line(entry);

@@ -143,9 +143,11 @@ pub(super) fn contributions(
     scope: &Scope,
     parts: &[crate::risk::Contribution],
 ) -> Vec<(u64, String, Option<String>)> {
-    let rows = parts.iter().take(SHOWN_PARTS).map(|part| match scope.line_of(&part.from) {
-        Some(line) => (part.points, format!("{}, {}", line.title, line.first_seen), Some(line.href)),
-        None => (part.points, part.from.clone(), None),
+    let rows = parts.iter().take(SHOWN_PARTS).map(|part| {
+        match part.from.finding().and_then(|id| scope.line_of(id)) {
+            Some(line) => (part.points, format!("{}, {}", line.title, line.first_seen), Some(line.href)),
+            None => (part.points, part.from.to_string(), None),
+        }
     });
     rows.collect()
 }

@@ -10,6 +10,7 @@ use chrono::NaiveDate;
 use super::frame::{Frame, counted, format_time, grouped, page};
 use super::incidents::IncidentLine;
 use super::scope::{EntityLink, Scope};
+use crate::risk::{Case, RiskSource, RunRisk};
 use crate::scan::{CoverageEntry, Gap, Status};
 
 /// Incidents and entities on the overview: the worst.
@@ -137,9 +138,9 @@ pub(super) async fn overview(scope: Scope) -> Response {
         from: format_time(Some(&summary.window.from)),
         to: format_time(Some(&summary.window.to)),
         version: summary.version.clone(),
-        score: summary.risk.score,
-        level: summary.risk.level.name(),
-        explanation: summary.risk.explanation.iter().map(|line| explained(&scope, line)).collect(),
+        score: summary.risk.score(),
+        level: summary.risk.level().name(),
+        explanation: explanation(&scope, &summary.risk),
         gaps: summary.coverage.gaps.iter().map(Gap::to_string).collect(),
         days: days(&scope),
         chart_width: (summary.risk_by_day.len() * DAY_WIDTH).max(1),
@@ -165,18 +166,21 @@ pub(super) async fn overview(scope: Scope) -> Response {
     })
 }
 
-/// `65 points: the worst, incident ID` and `5 points: 3 findings of ANALYSIS`, with what they link to.
-fn explained(scope: &Scope, line: &str) -> Explained {
-    let (points, what) = line.split_once(" points: ").unwrap_or(("", line));
-    let of_incident = what.split_once("incident ").map(|(_, id)| id);
-    let incident = of_incident.and_then(|id| scope.results.incident(id));
-    let analysis = what.split_once("findings of ").map(|(_, analysis)| analysis);
-    let href = match (incident, analysis) {
-        (Some(incident), _) => Some(scope.incident_path(&incident.id)),
-        (None, Some(analysis)) => Some(scope.search(&format!("analysis:{analysis}"))),
-        (None, None) => None,
-    };
-    Explained { points: points.to_owned(), what: what.to_owned(), href }
+/// The contributions to the score with links to their sources, or the reasons why there is no score.
+fn explanation(scope: &Scope, risk: &RunRisk) -> Vec<Explained> {
+    let contributions = risk.contributions().iter().map(|part| Explained {
+        points: part.points.to_string(),
+        what: part.from.to_string(),
+        href: match &part.from {
+            RiskSource::Worst(Case::Incident(id)) => {
+                scope.results.incident(id).map(|incident| scope.incident_path(&incident.id))
+            }
+            RiskSource::FindingsOf { analysis, .. } => Some(scope.search(&format!("analysis:{analysis}"))),
+            _ => None,
+        },
+    });
+    let reason = |reason: &String| Explained { points: String::new(), what: reason.clone(), href: None };
+    contributions.chain(risk.reasons().iter().map(reason)).collect()
 }
 
 fn days(scope: &Scope) -> Vec<Day> {

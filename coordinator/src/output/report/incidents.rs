@@ -11,6 +11,7 @@ use super::investigated::span;
 use super::table::Table;
 use super::{Source, format};
 use crate::correlate::{Incident, Relation};
+use crate::risk::RiskSource;
 
 /// Incidents on the page: the worst.
 pub(super) const SHOWN_INCIDENTS: usize = 20;
@@ -95,8 +96,9 @@ impl Incidents {
 fn card(incident: &Incident, source: &Source<'_>, charts: &mut Charts) -> IncidentCard {
     let findings: Vec<&Finding> =
         incident.findings.iter().filter_map(|id| source.by_id.get(id.as_str()).copied()).collect();
+    let parts = incident.risk.contributions.iter();
     let points: BTreeMap<&str, u64> =
-        incident.risk.contributions.iter().map(|part| (part.from.as_str(), part.points)).collect();
+        parts.filter_map(|part| Some((part.from.finding()?, part.points))).collect();
     let shown = &findings[..findings.len().min(SHOWN_ON_TIMELINE)];
     let timeline = charts::incident(shown).map(|chart| {
         let mut placed = charts.place(chart);
@@ -104,7 +106,7 @@ fn card(incident: &Incident, source: &Source<'_>, charts: &mut Charts) -> Incide
         placed
     });
     let steps: Vec<Step> = findings.iter().take(SHOWN_STEPS).map(|finding| step(finding, &points)).collect();
-    let is_other = |from: &str| !source.by_id.contains_key(from);
+    let is_other = |from: &RiskSource| from.finding().is_none_or(|id| !source.by_id.contains_key(id));
     let others = incident.risk.contributions.iter().filter(|part| is_other(&part.from));
     let relations: Vec<String> = incident.relations.iter().take(SHOWN_RELATIONS).map(relation).collect();
     let names: Vec<String> = incident.entities.iter().take(SHOWN_ENTITIES).map(format::entity).collect();
@@ -127,7 +129,7 @@ fn card(incident: &Incident, source: &Source<'_>, charts: &mut Charts) -> Incide
         timeline,
         steps_note: format::shown_of(steps.len(), findings.len(), "findings"),
         steps,
-        others: others.map(|part| (part.points, format::text(&part.from))).collect(),
+        others: others.map(|part| (part.points, format::text(&part.from.to_string()))).collect(),
         relations_note: format::shown_of(relations.len(), incident.relations.len(), "relations"),
         relations,
     }

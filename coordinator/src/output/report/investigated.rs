@@ -59,7 +59,7 @@ impl Investigated {
         }
         let contributions = &entity.risk.contributions;
         let rows = contributions.iter().take(SHOWN_PARTS).map(|part| {
-            let finding = source.by_id.get(part.from.as_str());
+            let finding = part.from.finding().and_then(|id| source.by_id.get(id));
             let explanation = finding.map_or_else(String::new, |finding| format::text(&finding.explanation));
             vec![format::count(part.points), source.contributor(&part.from), explanation]
         });

@@ -21,6 +21,7 @@ use hindcast_common::config::Config;
 use hindcast_common::findings::Finding;
 use hindcast_common::{Error, Result};
 
+use crate::risk::RiskSource;
 use crate::scan::ScanResult;
 
 /// The page.
@@ -59,8 +60,9 @@ impl<'a> Source<'a> {
     }
 
     /// The source of a contribution to a risk: the title if the source is a finding.
-    fn contributor(&self, from: &str) -> String {
-        self.by_id.get(from).map_or_else(|| format::text(from), |finding| finding.title.clone())
+    fn contributor(&self, from: &RiskSource) -> String {
+        let finding = from.finding().and_then(|id| self.by_id.get(id));
+        finding.map_or_else(|| format::text(&from.to_string()), |finding| finding.title.clone())
     }
 }
 

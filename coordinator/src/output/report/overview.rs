@@ -7,6 +7,7 @@ use hindcast_common::analyses::Suite;
 use super::charts::{self, Charts, PlacedChart};
 use super::incidents::SHOWN_INCIDENTS;
 use super::{Source, format};
+use crate::risk::{Case, Contribution, RiskSource};
 use crate::scan::{CoverageEntry, Status};
 
 /// The section.
@@ -55,14 +56,15 @@ impl Overview {
         let summary = &report.summary;
         let shown: Vec<&str> =
             report.incidents.iter().take(SHOWN_INCIDENTS).map(|incident| incident.id.as_str()).collect();
-        let part = |line: &String| {
-            let (points, from) = line.split_once(" points: ").unwrap_or(("0", line));
-            let incident = from.rsplit_once("incident ").map(|(_, id)| id).filter(|id| shown.contains(id));
-            Part {
-                points: points.parse().unwrap_or_default(),
-                from: format::text(from),
-                incident: incident.map(str::to_owned),
-            }
+        let part = |part: &Contribution| Part {
+            points: part.points,
+            from: format::text(&part.from.to_string()),
+            incident: match &part.from {
+                RiskSource::Worst(Case::Incident(id)) => {
+                    Some(id.clone()).filter(|id| shown.contains(&id.as_str()))
+                }
+                _ => None,
+            },
         };
         let suites = Suite::ALL.into_iter().filter_map(|suite| {
             let score = summary.suites.get(suite.name())?;
@@ -75,18 +77,12 @@ impl Overview {
                 signals: score.signals.iter().map(|(id, rows)| (id.clone(), format::count(*rows))).collect(),
             })
         });
-        let (explanation, unassessed) = match summary.risk.is_assessed() {
-            true => (summary.risk.explanation.iter().map(part).collect(), Vec::new()),
-            false => {
-                (Vec::new(), summary.risk.explanation.iter().map(|reason| format::text(reason)).collect())
-            }
-        };
         Self {
-            score: summary.risk.score,
-            level: summary.risk.level.name(),
-            level_class: format::level_class(summary.risk.level),
-            explanation,
-            unassessed,
+            score: summary.risk.score(),
+            level: summary.risk.level().name(),
+            level_class: format::level_class(summary.risk.level()),
+            explanation: summary.risk.contributions().iter().map(part).collect(),
+            unassessed: summary.risk.reasons().iter().map(|reason| format::text(reason)).collect(),
             facts: facts(source),
             suites: suites.collect(),
             days: charts::risk_by_day(&summary.risk_by_day).map(|chart| charts.place(chart)),
