@@ -129,3 +129,67 @@ fn username_type(user: &Entity) -> &'static str {
         _ => "Simple",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::{result, values};
+    use super::*;
+
+    #[test]
+    fn a_finding_on_a_device_is_an_alert_of_that_device_and_user() {
+        let mut expected = json!({
+            "TimeGenerated": "2026-01-05T07:00:00Z", "EventSchema": "AlertEvent", "EventSchemaVersion": "0.1",
+            "EventVendor": "Hindcast", "EventProduct": "Hindcast", "EventProductVersion": "1.2.3",
+            "EventType": "Alert", "EventSubType": "Suspicious Activity", "EventCount": 1,
+            "EventStartTime": "2026-01-05T06:00:00.123456Z", "EventEndTime": "2026-01-05T07:00:00Z",
+            "EventUid": "f-staging", "EventMessage": "7z packed files",
+            "EventSeverity": "High", "EventOriginalSeverity": "high",
+            "AlertId": "f-staging", "AlertName": "Data was compressed", "AlertDescription": "7z packed files",
+            "AlertStatus": "Active", "AlertVerdict": "Unknown", "DetectionMethod": "Behavioral Analytics",
+            "RuleName": "compression_staging", "Rule": "compression_staging", "ThreatCategory": "Unknown",
+            "ThreatConfidence": 80, "ThreatRiskLevel": 85,
+            "AttackTactics": "Collection", "AttackTechniques": "Archive via Utility (T1560.001)",
+            "AdditionalFields": {
+                "Entities": [
+                    { "kind": "device", "name": "ws-1", "full_name": "ws-1.corp.example" },
+                    { "kind": "user", "name": "ada", "full_name": "corp\\ada" },
+                ],
+                "Evidence": { "command_line": "7z a x", "bytes": 5 },
+                "Rows": 3, "Suite": "exfiltration", "Watchlists": ["vip"],
+            },
+        });
+        let of_entities = json!({
+            "DvcHostname": "ws-1", "Hostname": "ws-1", "Dvc": "ws-1.corp.example",
+            "DvcFQDN": "ws-1.corp.example", "DvcDomain": "corp.example", "DvcDomainType": "FQDN",
+            "Username": "corp\\ada", "User": "corp\\ada", "UsernameType": "Windows",
+            "IndicatorType": "Host", "IndicatorAssociation": "Associated",
+        });
+        expected.as_object_mut().unwrap().extend(of_entities.as_object().unwrap().clone());
+        assert_eq!(values(&alert_events(&result()).unwrap())[0], expected);
+    }
+
+    #[test]
+    fn a_finding_of_addresses_is_an_alert_of_its_source() {
+        let alert = &values(&alert_events(&result()).unwrap())[1];
+        for (field, expected) in [
+            ("Dvc", json!("10.0.0.1")),
+            ("IpAddr", json!("10.0.0.1")),
+            ("DvcIpAddr", json!("10.0.0.1")),
+            ("EventSeverity", json!("High")),
+            ("EventOriginalSeverity", json!("critical")),
+            ("ThreatRiskLevel", json!(85)),
+            ("IndicatorType", json!("Ip")),
+            ("AttackTactics", json!("Command and Control")),
+        ] {
+            assert_eq!(alert[field], expected, "{field}");
+        }
+        assert!(alert.get("DvcHostname").is_none() && alert.get("Username").is_none(), "{alert}");
+    }
+
+    #[test]
+    fn user_names_have_the_type_of_their_form() {
+        let types = ["CORP\\ada", "ada@corp.example", "ada"]
+            .map(|name| username_type(&Entity::of(EntityKind::User, name).unwrap()));
+        assert_eq!(types, ["Windows", "UPN", "Simple"]);
+    }
+}

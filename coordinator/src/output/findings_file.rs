@@ -160,3 +160,42 @@ pub fn findings_of_batches(batches: &[RecordBatch]) -> Result<Vec<Finding>> {
 fn unquoted(text: Option<String>) -> Option<String> {
     text.map(|text| text.trim_matches('"').to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::result;
+    use super::*;
+
+    fn text(batch: &RecordBatch, column: &str, row: usize) -> String {
+        batch[column].as_string::<i32>().value(row).to_owned()
+    }
+
+    #[test]
+    fn findings_survive_their_columns() {
+        let findings = result().findings;
+        let batch = findings_batch(&findings).unwrap();
+        assert_eq!(batch.num_rows(), 2);
+        assert_eq!(text(&batch, "stage", 1), "beacon");
+        assert_eq!(text(&batch, "watchlists", 0), "[\"vip\"]");
+        assert_eq!(batch["rows"].as_primitive::<Int64Type>().values(), &[3, 1]);
+        assert_eq!(findings_of_batches(&[batch]).unwrap(), findings);
+        assert!(findings_of_batches(&[findings_batch(&[]).unwrap()]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn columns_of_another_table_are_no_findings() {
+        let numbers: arrow::array::ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let batch = RecordBatch::try_from_iter([("id", numbers)]).unwrap();
+        let error = findings_of_batches(&[batch]).unwrap_err().to_string();
+        assert!(error.contains("a finding can't be read"), "{error}");
+    }
+
+    #[test]
+    fn an_incident_is_one_row_with_its_risk() {
+        let batch = incidents_batch(&result().report.incidents).unwrap();
+        assert_eq!((text(&batch, "id", 0), text(&batch, "level", 0)), ("i-1".into(), "HIGH".into()));
+        assert_eq!(text(&batch, "stages", 0), "[\"staging\",\"beacon\"]");
+        assert_eq!(text(&batch, "ties", 0), "[]");
+        assert_eq!(batch["risk"].as_primitive::<Int64Type>().values(), &[85]);
+    }
+}

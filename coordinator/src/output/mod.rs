@@ -2,6 +2,8 @@
 
 mod asim;
 mod escape;
+#[cfg(test)]
+pub(crate) mod example;
 mod findings_file;
 mod json;
 mod navigator;

@@ -74,3 +74,65 @@ fn entry(technique: &Technique, findings: &[&Finding], risks: &Risks<'_>) -> Val
     }
     entry
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::result;
+    use super::*;
+
+    fn layer_of(result: &ScanResult) -> Value {
+        serde_json::from_slice(&layer(result).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn techniques_have_the_highest_risk_of_their_findings() {
+        let layer = layer_of(&result());
+        let beacon = json!({
+            "techniqueID": "T1071", "tactic": "command-and-control", "score": 85, "enabled": true,
+            "comment": "1 critical: A beacon",
+            "metadata": [
+                { "name": "analyses", "value": "beaconing" },
+                { "name": "first seen", "value": "2026-01-05T08:00:00Z" },
+                { "name": "last seen", "value": "2026-01-05T08:00:00Z" },
+            ],
+        });
+        assert_eq!(layer["techniques"][0], beacon);
+        assert_eq!(layer["techniques"][1]["techniqueID"], "T1560.001");
+        assert_eq!(layer["techniques"][1]["tactic"], "collection");
+        assert_eq!(layer["techniques"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn a_layer_names_its_versions_window_and_risk() {
+        let layer = layer_of(&result());
+        assert_eq!(layer["name"], "Hindcast 2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z");
+        assert_eq!(layer["versions"], json!({ "attack": "16", "navigator": "5.1.0", "layer": "4.5" }));
+        assert_eq!(layer["domain"], "enterprise-attack");
+        assert_eq!(layer["metadata"][1], json!({ "name": "risk of the run", "value": "85" }));
+        assert_eq!(
+            (&layer["gradient"]["minValue"], &layer["gradient"]["maxValue"]),
+            (&json!(0), &json!(100))
+        );
+    }
+
+    #[test]
+    fn findings_of_a_technique_are_counted_by_severity() {
+        let mut result = result();
+        let mut second = result.findings[1].clone();
+        (second.id, second.severity, second.title) = ("other".into(), Severity::Low, "A slow beacon".into());
+        second.first_seen = Some("2026-01-04T08:00:00Z".into());
+        result.findings.push(second);
+        let beacon = &layer_of(&result)["techniques"][0];
+        assert_eq!(beacon["comment"], "1 critical, 1 low: A beacon; A slow beacon");
+        assert_eq!(beacon["metadata"][1]["value"], "2026-01-04T08:00:00Z");
+    }
+
+    #[test]
+    fn without_incidents_the_risk_is_that_of_the_entities() {
+        let mut result = result();
+        result.report.incidents.clear();
+        let layer = layer_of(&result);
+        let scores = [0, 1].map(|index| layer["techniques"][index]["score"].as_u64());
+        assert_eq!(scores, [Some(0), Some(56)]);
+    }
+}

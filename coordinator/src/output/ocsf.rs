@@ -160,3 +160,99 @@ fn observable(entity: &Entity) -> Value {
     };
     json!({ "type_id": type_id, "type": type_name, "value": fullest(entity) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::{beacon, result, staging, values};
+    use super::*;
+
+    #[test]
+    fn a_finding_is_a_detection_finding() {
+        let expected = json!({
+            "category_uid": 2, "category_name": "Findings", "class_uid": 2004, "class_name": "Detection Finding",
+            "activity_id": 1, "activity_name": "Create", "type_uid": 200_401,
+            "type_name": "Detection Finding: Create",
+            "time": 1_767_596_400_000_i64, "start_time": 1_767_592_800_123_i64, "end_time": 1_767_596_400_000_i64,
+            "severity_id": 4, "severity": "High", "status_id": 1, "status": "New", "is_alert": true,
+            "confidence_score": 80, "count": 3, "message": "7z packed files",
+            "metadata": {
+                "version": "1.8.0", "uid": "f-staging",
+                "product": { "name": "Hindcast", "vendor_name": "Hindcast", "version": "9" },
+            },
+            "finding_info": {
+                "uid": "f-staging", "title": "Data was compressed", "desc": "7z packed files",
+                "first_seen_time": 1_767_592_800_123_i64, "last_seen_time": 1_767_596_400_000_i64,
+                "analytic": {
+                    "uid": "compression_staging", "name": "compression_staging", "type_id": 1, "type": "Rule",
+                },
+                "attacks": [{
+                    "version": ATTACK_VERSION, "tactic": { "uid": "TA0009", "name": "Collection" },
+                    "technique": { "uid": "T1560" },
+                    "sub_technique": {
+                        "uid": "T1560.001", "name": "Archive via Utility",
+                        "src_url": "https://attack.mitre.org/techniques/T1560/001/",
+                    },
+                }],
+            },
+            "evidences": [{ "data": { "command_line": "7z a x", "bytes": 5 } }],
+            "observables": [
+                { "type_id": 1, "type": "Hostname", "value": "ws-1.corp.example" },
+                { "type_id": 4, "type": "User Name", "value": "corp\\ada" },
+            ],
+        });
+        assert_eq!(detection_finding(&staging(), "9"), expected);
+    }
+
+    #[test]
+    fn a_technique_without_a_parent_has_no_sub_technique() {
+        let attacks = &detection_finding(&beacon(), "9")["finding_info"]["attacks"];
+        let expected = json!([{
+            "version": ATTACK_VERSION, "tactic": { "uid": "TA0011", "name": "Command and Control" },
+            "technique": {
+                "uid": "T1071", "name": "Application Layer Protocol",
+                "src_url": "https://attack.mitre.org/techniques/T1071/",
+            },
+        }]);
+        assert_eq!(*attacks, expected);
+    }
+
+    #[test]
+    fn severities_and_entities_have_the_ids_of_the_schema() {
+        let severities =
+            [Severity::Low, Severity::Medium, Severity::High, Severity::Critical].map(severity_of);
+        assert_eq!(severities, [(2, "Low"), (3, "Medium"), (4, "High"), (5, "Critical")]);
+        let types =
+            EntityKind::ALL.map(|kind| observable(&Entity::of(kind, "a").unwrap())["type_id"].clone());
+        assert_eq!(types, [1, 4, 2, 6, 10].map(Value::from));
+    }
+
+    #[test]
+    fn an_incident_is_an_incident_finding() {
+        let events = values(&incident_findings(&result()).unwrap());
+        let [event] = events.as_slice() else { panic!("{events:?}") };
+        for (field, expected) in [
+            ("class_uid", json!(2005)),
+            ("type_uid", json!(200_501)),
+            ("time", json!(1_767_600_000_000_i64)),
+            ("start_time", json!(1_767_592_800_123_i64)),
+            ("severity_id", json!(5)),
+            ("priority_id", json!(3)),
+            ("priority", json!("High")),
+            ("assignee_group", json!({ "name": "Unassigned" })),
+            ("count", json!(2)),
+            ("desc", json!("A beacon; Data was compressed")),
+            ("message", json!("2 findings that belong together, risk 85 of 100")),
+        ] {
+            assert_eq!(event[field], expected, "{field}");
+        }
+        let uids: Vec<_> =
+            event["finding_info_list"].as_array().unwrap().iter().map(|info| &info["uid"]).collect();
+        assert_eq!(uids, ["f-staging", "f-beacon"]);
+        assert_eq!(event["attacks"].as_array().map(Vec::len), Some(2));
+        assert_eq!(event["observables"].as_array().map(Vec::len), Some(4));
+        let unmapped = json!({
+            "risk_score": 85, "stages": ["staging", "beacon"], "suites": ["exfiltration", "firewall"], "ties": [],
+        });
+        assert_eq!(event["unmapped"], unmapped);
+    }
+}

@@ -41,3 +41,21 @@ impl<'a> Risks<'a> {
         of_entities.chain(of_incident).copied().max().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::{beacon, result, staging};
+    use super::*;
+
+    #[test]
+    fn a_finding_has_the_highest_risk_of_its_incidents_and_entities() {
+        let mut result = result();
+        let scores =
+            |result: &ScanResult| [staging(), beacon()].map(|finding| Risks::of(result).score(&finding));
+        assert_eq!(scores(&result), [85, 85]);
+        result.report.incidents[0].risk.score = 40;
+        assert_eq!(scores(&result), [56, 40]);
+        result.report.incidents.clear();
+        assert_eq!(scores(&result), [56, 0]);
+    }
+}

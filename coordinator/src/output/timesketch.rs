@@ -92,3 +92,62 @@ fn put_names<'a>(event: &mut Value, entities: impl Iterator<Item = &'a Entity> +
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::{result, values};
+    use super::*;
+
+    #[test]
+    fn first_and_last_evidence_are_events_in_order_of_time() {
+        let events = values(&events(&result()).unwrap());
+        let id = |event: &Value| {
+            event["finding_id"].as_str().or(event["incident_id"].as_str()).unwrap().to_owned()
+        };
+        let found: Vec<_> = events
+            .iter()
+            .map(|event| (event["timestamp"].as_i64().unwrap(), id(event), event["timestamp_desc"].clone()))
+            .collect();
+        let expected = [
+            (1_767_592_800_123_456, "f-staging", "First Seen"),
+            (1_767_592_800_123_456, "i-1", "First Seen"),
+            (1_767_596_400_000_000, "f-staging", "Last Seen"),
+            (1_767_600_000_000_000, "f-beacon", "First Seen"),
+            (1_767_600_000_000_000, "i-1", "Last Seen"),
+        ];
+        assert_eq!(found, expected.map(|(time, id, description)| (time, id.to_owned(), json!(description))));
+    }
+
+    #[test]
+    fn an_event_has_the_names_and_tags_of_its_finding() {
+        let event = values(&events(&result()).unwrap()).remove(0);
+        assert_eq!(event["datetime"], "2026-01-05T06:00:00.123456Z");
+        assert_eq!(event["message"], "Data was compressed: 7z packed files");
+        assert_eq!(event["data_type"], "hindcast:finding");
+        assert_eq!(event["tag"], json!(["exfiltration", "compression_staging", "high", "T1560.001", "vip"]));
+        assert_eq!(
+            (&event["device"], &event["user"]),
+            (&json!(["ws-1.corp.example"]), &json!(["corp\\ada"]))
+        );
+        assert_eq!((&event["risk"], &event["rows"]), (&json!(85), &json!(3)));
+        let evidence: Value = serde_json::from_str(event["evidence"].as_str().unwrap()).unwrap();
+        assert_eq!(evidence, json!({ "command_line": "7z a x", "bytes": 5, "note": null }));
+    }
+
+    #[test]
+    fn an_event_of_an_incident_names_its_findings() {
+        let event = values(&events(&result()).unwrap()).remove(1);
+        assert_eq!(event["message"], "Incident of 2 findings, risk 85 of 100");
+        assert_eq!(event["tag"], json!(["incident", "critical", "exfiltration", "firewall"]));
+        assert_eq!(event["finding_ids"], json!(["f-staging", "f-beacon"]));
+        assert_eq!(event["ip"], json!(["10.0.0.1", "198.51.100.3"]));
+    }
+
+    #[test]
+    fn a_finding_without_a_time_has_no_event() {
+        let mut result = result();
+        result.report.incidents.clear();
+        result.findings[0].first_seen = None;
+        assert_eq!(values(&events(&result).unwrap()).len(), 1);
+    }
+}

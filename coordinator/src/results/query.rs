@@ -191,6 +191,60 @@ mod tests {
         assert_eq!(of("device:\"a b\""), of("device:\"A B\""));
     }
 
+    fn only_test(text: &str) -> Test {
+        match read(text).clauses.remove(0).condition {
+            Condition::Field(_, test) => test,
+            Condition::Word(word) => panic!("a word: {word}"),
+        }
+    }
+
+    #[test]
+    fn each_sign_has_its_order() {
+        for (sign, order, holds) in [
+            (">=", Order::AtLeast, [false, true, true]),
+            ("<=", Order::AtMost, [true, true, false]),
+            (">", Order::More, [false, false, true]),
+            ("<", Order::Less, [true, false, false]),
+        ] {
+            assert_eq!(only_test(&format!("risk:{sign}70")), Test::Number(order, 70.0));
+            assert_eq!([69, 70, 71].map(|value: i32| order.holds(value.cmp(&70))), holds, "{sign}");
+        }
+        assert_eq!(only_test("rows:5"), Test::Is("5".into(), Some(5.0)));
+        assert_eq!(only_test("severity:high"), Test::Is("high".into(), None));
+    }
+
+    #[test]
+    fn names_of_fields_may_have_capitals_and_values_lose_theirs() {
+        assert_eq!(read("Severity:HIGH"), read("severity:high"));
+        assert_eq!(read("user:CORP\\Ada"), read("user:corp\\ada"));
+    }
+
+    #[test]
+    fn several_fields_sort_in_their_order() {
+        let query = read("sort:-severity sort:first rclone");
+        assert_eq!(query.sort, [(Field::Severity, true), (Field::First, false)]);
+        assert_eq!(query.clauses.len(), 1);
+    }
+
+    #[test]
+    fn quotation_marks_make_a_word_of_what_has_a_colon_or_spaces() {
+        let word = |text: &str| Condition::Word(text.into());
+        for (text, is_wanted, condition) in [
+            ("\"C:\\temp\"", true, word("c:\\temp")),
+            ("-\"two words\"", false, word("two words")),
+            ("-", true, word("-")),
+            ("title:\"A  beacon\"", true, Condition::Field(Field::Title, Test::Is("a  beacon".into(), None))),
+        ] {
+            assert_eq!(read(text).clauses, [Clause { is_wanted, condition }], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_needs_no_known_value() {
+        assert_eq!(only_test("analysis:beac*"), Test::Is("beac*".into(), None));
+        assert!(Query::parse("analysis:beac", &columns(), Detections::built_in()).is_err());
+    }
+
     #[test]
     fn a_wrong_query_has_a_helpful_message() {
         for (text, hint) in [

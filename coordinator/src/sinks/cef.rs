@@ -159,6 +159,63 @@ fn printable(character: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::example::{beacon, result, staging};
+    use crate::risk::RunRisk;
+    use crate::scan::ScanResult;
+
+    const PREFIX: &str = concat!("CEF:0|Hindcast|Hindcast|", env!("CARGO_PKG_VERSION"), "|");
+
+    #[test]
+    fn a_finding_of_a_device_names_host_and_user() {
+        let expected = "compression_staging|Data was compressed|8|externalId=f-staging cat=exfiltration \
+                        start=1767592800123 end=1767596400000 cnt=3 dvchost=ws-1.corp.example suser=corp\\\\ada \
+                        cn1=80 cn1Label=confidence cs1=T1560.001 cs1Label=techniques \
+                        cs2=device:ws-1,user:ada cs2Label=entities msg=7z packed files";
+        assert_eq!(of_finding(&staging()), format!("{PREFIX}{expected}"));
+    }
+
+    #[test]
+    fn a_finding_of_addresses_names_source_and_destination() {
+        let expected = "beaconing|A beacon|10|externalId=f-beacon cat=firewall start=1767600000000 \
+                        end=1767600000000 cnt=1 src=10.0.0.1 dst=198.51.100.3 cn1=70 cn1Label=confidence \
+                        cs1=T1071 cs1Label=techniques cs2=ip:10.0.0.1,ip:198.51.100.3 cs2Label=entities \
+                        msg=it calls out";
+        assert_eq!(of_finding(&beacon()), format!("{PREFIX}{expected}"));
+        let mut wide = beacon();
+        wide.evidence = serde_json::json!({ "ip": "2001:db8::1", "destination_ip": "files.example" });
+        let event = of_finding(&wide);
+        assert!(event.contains(" c6a2=2001:db8::1 c6a2Label=Source IPv6 Address cn1="), "{event}");
+    }
+
+    #[test]
+    fn severities_are_on_the_scale_of_the_format() {
+        let severities = Severity::ALL.map(|severity| {
+            let event = of_finding(&Finding { severity, ..beacon() });
+            event.split('|').nth(6).map(str::to_owned)
+        });
+        assert_eq!(severities, ["3", "5", "8", "10"].map(|text| Some(text.to_owned())));
+    }
+
+    #[test]
+    fn the_end_of_a_run_has_its_numbers_or_its_error() {
+        let mut result = result();
+        let window = "start=1767225600000 end=1769904000000";
+        let numbers = "cn1=2 cn1Label=findings cn2=1 cn2Label=incidents";
+        let of = |result: &ScanResult, job| of_run(RunEnd { job, outcome: Ok(result) });
+        let whole = format!(
+            "{PREFIX}run_end|Scan ended|0|externalId=7 {window} {numbers} cn3=85 cn3Label=risk outcome=complete"
+        );
+        assert_eq!(of(&result, "7"), whole);
+        result.report.summary.risk = RunRisk::NotAssessed(vec!["no file".into(), "no row".into()]);
+        let unread = format!(
+            "{PREFIX}run_end|Scan ended|0|{window} {numbers} outcome=not assessed reason=no file; no row"
+        );
+        assert_eq!(of(&result, ""), unread);
+        let error = hindcast_common::Error::Busy("the store is away".into());
+        let failed =
+            format!("{PREFIX}run_end|Scan failed|5|externalId=7 outcome=failed reason=the store is away");
+        assert_eq!(of_run(RunEnd { job: "7", outcome: Err(&error) }), failed);
+    }
 
     #[test]
     fn hostile_values_stay_in_their_field() {

@@ -63,6 +63,40 @@ mod tests {
     use hindcast_common::Error;
 
     use super::*;
+    use crate::output::example::result;
+
+    #[test]
+    fn a_message_has_the_run_its_findings_and_their_incidents() {
+        let result = result();
+        let end = RunEnd { job: "", outcome: Ok(&result) };
+        let findings: Vec<&Finding> = result.findings.iter().collect();
+        let sent = messages(end, &findings);
+        let [message] = sent.as_slice() else { panic!("{sent:?}") };
+        let run = json!({
+            "job": null, "state": "done",
+            "window": { "from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z" },
+            "risk": { "score": 85, "level": "HIGH" }, "findings": 2, "incidents": 1, "complete": true,
+            "not_read": [], "config_hash": "abc",
+        });
+        assert_eq!(message["run"], run);
+        assert_eq!((&message["part"], &message["parts"]), (&json!(1), &json!(1)));
+        assert_eq!(message["source"], "hindcast");
+        assert_eq!(message["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(message["findings"], json!(result.findings));
+        assert_eq!(message["incidents"], json!(result.report.incidents));
+        assert_eq!(message["incidents"][0]["score"], 85);
+    }
+
+    #[test]
+    fn incidents_without_a_finding_of_the_message_are_left_out() {
+        let mut result = result();
+        result.report.incidents[0].findings = vec!["f-staging".into()];
+        let count = |index: usize| {
+            let sent = messages(RunEnd { job: "7", outcome: Ok(&result) }, &[&result.findings[index]]);
+            sent[0]["incidents"].as_array().map(Vec::len)
+        };
+        assert_eq!((count(0), count(1)), (Some(1), Some(0)));
+    }
 
     #[test]
     fn many_findings_make_several_messages_and_none_make_one() {

@@ -199,3 +199,6 @@ fn incident_objects(incident: &Incident, observed: &BTreeMap<&str, String>, wind
     let relations: Vec<Value> = relations.collect();
     std::iter::once(object_of_incident).chain(relations).collect()
 }
+
+#[cfg(test)]
+mod tests;
