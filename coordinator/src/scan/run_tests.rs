@@ -76,7 +76,7 @@ async fn rows_of_another_vendor_are_a_gap_and_no_risk() {
     assert_eq!((unused.rows, unused.column.as_str(), unused.others), (12, "DeviceVendor", 0));
     assert_eq!(unused.counts, [(Some("Fortinet".to_owned()), 12)]);
     assert!(!summary.coverage.complete && !summary.risk.is_assessed() && summary.suites.is_empty());
-    assert_eq!(summary.risk.explanation, [gap.to_string()]);
+    assert_eq!(summary.risk.reasons(), [gap.to_string()]);
     assert!(summary.unassessed_reasons().is_empty());
 }
 
@@ -88,7 +88,7 @@ async fn an_empty_window_has_no_risk_and_says_why() {
     let summary = scanned(&lake, &["beaconing"], window).await.report.summary;
     assert_eq!(statuses(&summary), [("CommonSecurityLog 2026-03-01".into(), Status::Empty, 0)]);
     assert!(summary.coverage.complete && !summary.risk.is_assessed());
-    assert_eq!(summary.risk.explanation, ["no row lies in the window"]);
+    assert_eq!(summary.risk.reasons(), ["no row lies in the window"]);
     assert_eq!(summary.unassessed_reasons(), ["no row lies in the window"]);
     // No analysis can run without its table.
     let window = ("2026-03-01", "2026-03-02");
