@@ -152,3 +152,83 @@ async fn report(
     }
     report
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFINITION: &str = r#"version = 1
+suite = "firewall"
+title = "Counted destinations"
+shows = "Sources by destinations."
+rollups = ["external_pairs"]
+[[columns]]
+name = "source_ip"
+type = "text"
+doc = "Source."
+[[columns]]
+name = "destinations"
+type = "integer"
+doc = "Destinations."
+"#;
+    const QUERY: &str = "SELECT source_ip, count(*) AS destinations FROM external_pairs GROUP BY source_ip";
+
+    /// A case with two destinations of one source.
+    fn case_of(name: &str, expect: &str) -> String {
+        let row = |second: u32, destination: &str| {
+            format!(
+                "{{ TimeGenerated = '2026-03-01T10:00:{second:02}Z', SourceIP = '10.0.0.1', DestinationIP = '{destination}', \
+                 DeviceEventClassID = 'TRAFFIC', DeviceVendor = 'Palo Alto Networks' }}"
+            )
+        };
+        let rows = [row(1, "8.8.8.8"), row(2, "9.9.9.9")].join(",\n");
+        format!(
+            "[[case]]\nname = '{name}'\nrows.CommonSecurityLog = [\n{rows},\n]\nexpect = [\n{expect}\n]\n"
+        )
+    }
+
+    async fn reports_of(cases: &str) -> Vec<CaseReport> {
+        let files = [
+            ("mine/counted/detection.toml", DEFINITION),
+            ("mine/counted/query.sql", QUERY),
+            ("mine/counted/cases.toml", cases),
+        ];
+        let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).to_vec();
+        run(&Detections::with_own(files).unwrap(), "counted").await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_case_passes_or_reports_the_line_of_each_difference() {
+        let right = case_of("right", "{ source_ip = '10.0.0.1', destinations = 2 },");
+        let wrong = case_of("wrong", "{ source_ip = '10.0.0.2', destinations = 3 },");
+        let reports = reports_of(&format!("{right}{wrong}")).await;
+        assert_eq!((reports.len(), reports[0].passed(), reports[0].rows), (2, true, 1));
+        assert_eq!(reports[0].message("cases.toml"), "cases.toml:1: case \"right\" passed");
+        assert_eq!(reports[0].input_rows, 2);
+        // The expectation of the second case is on its eighth line.
+        assert_eq!(
+            reports[1].message("cases.toml"),
+            "cases.toml:17: case \"wrong\": row 1: destinations is 2, but the case expects 3 (seed 1)\n\
+             cases.toml:17: case \"wrong\": row 1: source_ip is \"10.0.0.1\", but the case expects \"10.0.0.2\" (seed 1)"
+        );
+    }
+
+    #[tokio::test]
+    async fn another_number_of_rows_is_reported_with_the_actual_rows() {
+        let reports = reports_of(&case_of("none", "")).await;
+        let message = reports[0].message("cases.toml");
+        assert!(
+            message.starts_with("cases.toml:7: case \"none\": 1 rows, but the case expects 0 (seed 1)\n"),
+            "{message}"
+        );
+        assert!(message.contains("10.0.0.1"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_detection_without_cases_has_no_report_and_an_unknown_one_is_refused() {
+        let detections = Detections::built_in();
+        assert!(run(&detections, "users_addresses").await.unwrap().is_empty());
+        let error = run(&detections, "nothing").await.unwrap_err().to_string();
+        assert_eq!(error, "there is no detection nothing");
+    }
+}
