@@ -12,6 +12,8 @@ use hindcast_common::catalog::task_session;
 use hindcast_common::catalog::{LakeFile, LakeTable, UnreadableCounts, file_scan};
 use hindcast_common::time::{MICROS_PER_DAY, format_micros, now};
 
+use super::gap::NewestFault;
+
 /// How far a row may be ahead of this clock, which may not be set to UTC.
 const CLOCK_SLACK_US: i64 = MICROS_PER_DAY;
 

@@ -86,7 +86,7 @@ async fn rows_of_suppressed_findings_do_not_score() {
     assert_eq!(outcome.suites.keys().collect::<Vec<_>>(), ["firewall"]);
     assert_eq!(outcome.suites["firewall"].signals["beaconing"], 2);
     assert_eq!(outcome.findings, 1);
-    assert!(outcome.risk.is_assessed() && outcome.risk.score > Some(0));
+    assert!(outcome.risk.is_assessed() && outcome.risk.score() > Some(0));
     assert_eq!(outcome.entities[0].entity.name, "10.0.0.1");
     let days: Vec<(String, Level, u64)> =
         outcome.risk_by_day.iter().map(|day| (day.date.to_string(), day.level, day.findings)).collect();
@@ -99,7 +99,7 @@ async fn rows_of_suppressed_findings_do_not_score() {
 async fn a_run_that_looked_at_nothing_has_reasons_instead_of_a_risk() {
     let reasons = vec!["no row lies in the window".to_owned()];
     let outcome = outcome(Vec::new(), Vec::new(), Assessment::NotAssessed(reasons)).await;
-    assert_eq!((outcome.risk.score, outcome.risk.level), (None, Level::NotAssessed));
+    assert_eq!((outcome.risk.score(), outcome.risk.level()), (None, Level::NotAssessed));
     assert!(outcome.suites.is_empty() && outcome.incidents.is_empty());
 }
 
