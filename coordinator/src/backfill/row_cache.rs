@@ -58,7 +58,7 @@ pub(super) async fn find(state: &StateStore, key: &str) -> Option<WindowRow> {
                 .ok()
         }
         Err(error) => {
-            tracing::warn!(%error, key, "a window's row can't be looked up: taken to be absent");
+            tracing::warn!(%error, key, "a window's row can't be looked up: it counts as absent");
             None
         }
     }

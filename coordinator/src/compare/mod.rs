@@ -1,5 +1,6 @@
 //! Compares two finished scans: findings added, gone and changed, and why.
 
+mod reason;
 mod reasons;
 mod stored;
 
@@ -11,7 +12,7 @@ use hindcast_common::findings::Finding;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub use reasons::Reason;
+pub use reason::Reason;
 pub use stored::{StoredScan, read_lines};
 
 /// The differences between two scans.

@@ -1,7 +1,6 @@
 //! Why a finding differs between two scans: window, watchlists, rule version, parameters, location database or data.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use chrono::NaiveDate;
 use hindcast_common::analyses::{Analysis, Locations};
@@ -9,90 +8,48 @@ use hindcast_common::detections::Detections;
 use hindcast_common::findings::Finding;
 use hindcast_common::rollups::Rollup;
 use hindcast_common::time::{date_of_us, parse_time_us};
-use serde::Serialize;
 use serde_json::Value;
 
+use super::reason::{DataSize, Reason, Which};
 use super::stored::StoredScan;
-use crate::geoip::LocationSource;
 use crate::scan::CoverageEntry;
-
-/// A reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", content = "what", rename_all = "snake_case")]
-pub enum Reason {
-    /// The finding's time lies outside one scan's window.
-    Window(String),
-    /// The analysis did not run in one scan.
-    NotRun(String),
-    /// A watchlist suppresses or names it in one scan.
-    Watchlist(String),
-    /// The analysis has another version.
-    RuleVersion(String),
-    /// A parameter of the analysis differs.
-    Parameters(String),
-    /// The analysis uses locations, and the location database differs.
-    Locations(String),
-    /// A table and date that the analysis reads differs.
-    Data(String),
-    /// None of the above: another version of Hindcast, or rows that changed without a change in number and size.
-    Unknown(String),
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Window(what) => write!(formatter, "window: {what}"),
-            Reason::NotRun(what) => write!(formatter, "not run: {what}"),
-            Reason::Watchlist(what) => write!(formatter, "watchlist: {what}"),
-            Reason::RuleVersion(what) => write!(formatter, "rule version: {what}"),
-            Reason::Parameters(what) => write!(formatter, "parameters: {what}"),
-            Reason::Locations(what) => write!(formatter, "locations: {what}"),
-            Reason::Data(what) => write!(formatter, "data: {what}"),
-            Reason::Unknown(what) => write!(formatter, "unknown: {what}"),
-        }
-    }
-}
 
 /// Why `finding` differs, as far as the results of the two scans show.
 pub(super) fn of(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    for (scan, which) in [(before, "first"), (after, "second")] {
+    for (scan, which) in [(before, Which::First), (after, Which::Second)] {
         let window = &scan.summary.window;
         let is_outside = finding.first_seen.as_ref().is_some_and(|first| {
             parse_time_us(first) >= parse_time_us(&window.to)
                 || finding.last_seen.as_deref().and_then(parse_time_us) < parse_time_us(&window.from)
         });
         if is_outside {
-            reasons.push(Reason::Window(format!("the {which} scan's is {} to {}", window.from, window.to)));
+            let (from, to) = (window.from.clone(), window.to.clone());
+            reasons.push(Reason::Window { scan: which, from, to });
         } else if !scan.summary.analyses.contains_key(&finding.analysis) {
-            let why =
-                scan.summary.disabled.get(&finding.analysis).map_or("it was not requested", String::as_str);
-            reasons.push(Reason::NotRun(format!("{} in the {which} scan: {why}", finding.analysis)));
+            let disabled = scan.summary.disabled.get(&finding.analysis).cloned();
+            reasons.push(Reason::NotRun { analysis: finding.analysis.clone(), scan: which, disabled });
         }
         if let Some(suppressed) = scan.suppressed.get(&finding.id) {
-            let lists = suppressed.watchlists.join(", ");
-            reasons.push(Reason::Watchlist(format!("suppressed by {lists} in the {which} scan")));
+            reasons.push(Reason::Suppressed { scan: which, watchlists: suppressed.watchlists.clone() });
         }
     }
     let lists = |scan: &StoredScan| scan.findings.get(&finding.id).map(|finding| finding.watchlists.clone());
-    if let (Some(one), Some(other)) = (lists(before), lists(after))
-        && one != other
+    if let (Some(before), Some(after)) = (lists(before), lists(after))
+        && before != after
     {
-        reasons.push(Reason::Watchlist(format!("on [{}], then on [{}]", one.join(", "), other.join(", "))));
+        reasons.push(Reason::Watchlists { before, after });
     }
     reasons.extend(rule_version(finding, before, after));
     reasons.extend(parameters(finding, before, after));
     reasons.extend(locations(finding, before, after));
-    if !reasons.iter().any(|reason| matches!(reason, Reason::Window(_) | Reason::NotRun(_))) {
+    if !reasons.iter().any(|reason| matches!(reason, Reason::Window { .. } | Reason::NotRun { .. })) {
         reasons.extend(data(finding, before, after));
     }
     if reasons.is_empty() {
-        let (one, other) = (&before.summary.version, &after.summary.version);
-        reasons.push(Reason::Unknown(if one == other {
-            "same window, parameters, rule versions, and number and size of rows".into()
-        } else {
-            format!("version {one}, then {other}")
-        }));
+        let [before, after] = [before, after].map(|scan| scan.summary.version.clone());
+        let is_same = before == after;
+        reasons.push(if is_same { Reason::Unknown } else { Reason::Version { before, after } });
     }
     reasons
 }
@@ -100,11 +57,12 @@ pub(super) fn of(finding: &Finding, before: &StoredScan, after: &StoredScan) -> 
 fn rule_version(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Option<Reason> {
     let version = |scan: &StoredScan| scan.summary.analyses.get(&finding.analysis).copied();
     let (one, other) = (version(before)?, version(after)?);
+    let analysis = finding.analysis.clone();
     if one != other {
-        return Some(Reason::RuleVersion(format!("{} {one}, then {other}", finding.analysis)));
+        return Some(Reason::RuleVersion { analysis, before: one, after: other });
     }
     let is_edited = own_files(finding, before) != own_files(finding, after);
-    is_edited.then(|| Reason::RuleVersion(format!("{} was edited without another version", finding.analysis)))
+    is_edited.then_some(Reason::RuleEdited { analysis })
 }
 
 /// Names and texts of the files of a user's own detection.
@@ -143,9 +101,7 @@ fn parameters(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec
     for path in paths {
         let of =
             |scan: &'_ StoredScan| path.split('.').fold(&scan.parameters, |value, name| &value[name]).clone();
-        let mut changes = Vec::new();
-        differing(path, &of(before), &of(after), &mut changes);
-        reasons.extend(changes.into_iter().map(Reason::Parameters));
+        differing(path, &of(before), &of(after), &mut reasons);
     }
     reasons
 }
@@ -156,26 +112,24 @@ fn locations(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Opti
     let ran = |scan: &StoredScan| scan.summary.analyses.contains_key(&finding.analysis);
     let (one, other) = (&before.summary.locations, &after.summary.locations);
     (uses_locations && ran(before) && ran(after) && one != other)
-        .then(|| Reason::Locations(format!("{}, then {}", database(one.as_ref()), database(other.as_ref()))))
+        .then(|| Reason::Locations { before: one.clone(), after: other.clone() })
 }
 
-fn database(locations: Option<&LocationSource>) -> String {
-    locations.map_or("none".to_owned(), |source| format!("{}, built {}", source.database, source.built))
-}
-
-fn differing(path: &str, one: &Value, other: &Value, changes: &mut Vec<String>) {
+/// Adds the parameters below `path` that differ.
+fn differing(path: &str, one: &Value, other: &Value, reasons: &mut Vec<Reason>) {
     match (one, other) {
         (Value::Object(left), Value::Object(right)) => {
             let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
             for name in names {
-                differing(&format!("{path}.{name}"), &one[name], &other[name], changes);
+                differing(&format!("{path}.{name}"), &one[name], &other[name], reasons);
             }
         }
         _ if one == other => {}
-        (Value::Array(_) | Value::Object(_), _) | (_, Value::Array(_) | Value::Object(_)) => {
-            changes.push(format!("{path} differs"));
-        }
-        _ => changes.push(format!("{path} {one}, then {other}")),
+        _ => reasons.push(Reason::Parameter {
+            path: path.to_owned(),
+            before: one.clone(),
+            after: other.clone(),
+        }),
     }
 }
 
@@ -195,15 +149,13 @@ fn data(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reaso
     let mut all = Vec::new();
     let mut of_finding = Vec::new();
     for (table, date) in keys {
-        let describe = |entries: &[CoverageEntry]| {
-            let entry = entries.iter().find(|entry| entry.table == table && entry.holds(date));
-            entry.map_or("not looked at".to_owned(), |e| {
-                format!("{} rows in {} files of {} bytes", e.rows, e.files, e.bytes)
-            })
+        let size = |entries: &[CoverageEntry]| {
+            let entry = entries.iter().find(|entry| entry.table == table && entry.holds(date))?;
+            Some(DataSize { rows: entry.rows, files: entry.files, bytes: entry.bytes })
         };
-        let (one, other) = (describe(&one), describe(&other));
-        if one != other {
-            let reason = Reason::Data(format!("{table} {date}: {one}, then {other}"));
+        let (before, after) = (size(&one), size(&other));
+        if before != after {
+            let reason = Reason::Data { table: table.to_owned(), date, before, after };
             if is_active_on(finding, date) {
                 of_finding.push(reason.clone());
             }
@@ -217,11 +169,11 @@ fn data(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reaso
 /// What one of the scans could not look at in these tables, regardless of the date.
 fn gaps(tables: &BTreeSet<&str>, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    for (scan, other, which) in [(before, after, "first"), (after, before, "second")] {
+    for (scan, other, which) in [(before, after, Which::First), (after, before, Which::Second)] {
         let others = &other.summary.coverage.gaps;
         let own = scan.summary.coverage.gaps.iter().filter(|gap| !others.contains(gap));
         let own = own.filter(|gap| tables.contains(gap.table.as_str()));
-        reasons.extend(own.map(|gap| Reason::Data(format!("in the {which} scan {gap}"))));
+        reasons.extend(own.map(|gap| Reason::Gap { scan: which, gap: gap.clone() }));
     }
     reasons
 }

@@ -231,13 +231,13 @@ impl<'a> EntityLookup<'a> {
         let known = answers.get(KNOWN_NAMES).and_then(AnalysisRows::held);
         let known = known.map(|rows| texts(rows, "name")).unwrap_or_default();
         let requested = self.selection.requested_name();
-        let mut alike: Vec<(f64, String)> = known
+        let mut similar: Vec<(f64, String)> = known
             .into_iter()
             .map(|name| (strsim::jaro_winkler(&name, requested), name))
-            .filter(|(likeness, _)| *likeness >= SIMILAR)
+            .filter(|(similarity, _)| *similarity >= SIMILAR)
             .collect();
-        alike.sort_by(|left, right| right.0.total_cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
-        Ok(alike.into_iter().take(SIMILAR_NAMES).map(|(_, name)| name).collect())
+        similar.sort_by(|left, right| right.0.total_cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
+        Ok(similar.into_iter().take(SIMILAR_NAMES).map(|(_, name)| name).collect())
     }
 
     /// The summary of the entity in its `selected` rows.

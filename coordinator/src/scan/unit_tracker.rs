@@ -199,7 +199,7 @@ impl<'a> RollupRun<'a> {
         };
         match found {
             Err(error) if lookups.failures.fetch_add(1, Ordering::Relaxed) < MAX_FAILED_LOOKUPS => {
-                tracing::warn!(%error, key, "state can't be looked up: taken to be absent");
+                tracing::warn!(%error, key, "state can't be looked up: it counts as absent");
                 Ok(Lookup::default())
             }
             found => found.map_err(|error| self.state.failure("read", error.to_string())),
