@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hindcast_common::detections::Detections;
+use hindcast_detections::Detections;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ struct Cases {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases")
 }
 
 /// The analyses and other tables with cases.

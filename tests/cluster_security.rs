@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use hindcast_common::cluster::Tls;
+use hindcast_node::Tls;
 use hindcast_proto::v1::jobs_client::JobsClient;
 use hindcast_proto::v1::{ScanRequest, SubmitRequest};
 use sha2::{Digest, Sha256};

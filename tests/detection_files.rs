@@ -104,7 +104,7 @@ fn errors_in_cases_and_names_are_reported() {
 #[test]
 fn a_folder_replaces_a_built_in_detection_in_commands_without_results() {
     let place = with_sessions();
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../common/detections/dns_tunneling");
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../common/detections/detections/dns_tunneling");
     let folder = place.path("detections/dns_tunneling");
     fs::create_dir_all(&folder).expect("a folder");
     for entry in fs::read_dir(own).expect("a folder") {

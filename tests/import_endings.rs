@@ -75,7 +75,7 @@ fn a_hint_works_for_its_file() {
     // Most lines look like its syslog: the header distinguishes them.
     let text =
         text.to_owned() + &text.lines().skip(1).collect::<String>().replace("5000000", "0\r\n").repeat(3);
-    let mapping = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/mappings/pan-os-web-export.toml");
+    let mapping = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/mappings/pan-os-web-export.toml");
     place.import(&place.file("log.csv", text), &format!("--mapping {mapping}"));
     place.scan_well("--suite firewall");
     let talkers = place.table("top_talkers");

@@ -184,7 +184,7 @@ const PAIRS: [Pair; 13] = [
 
 #[test]
 fn every_table_equals_the_notebooks_frame() {
-    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/notebook_parity/recorded");
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/notebook_parity/recorded");
     let place =
         |variable: &str, name: &str| std::env::var_os(variable).map_or(recorded.join(name), PathBuf::from);
     let (lake, frames) = (place("HINDCAST_PARITY_LAKE", "lake"), place("HINDCAST_PARITY_FRAMES", "frames"));

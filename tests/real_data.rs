@@ -11,7 +11,7 @@ use crate::support::Place;
 
 /// The folder of samples; prints a message and returns `None` if it does not exist.
 pub fn samples() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let folder = std::env::var_os("HINDCAST_SAMPLES").map_or(default, PathBuf::from);
     if folder.is_dir() {
         return Some(folder);

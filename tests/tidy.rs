@@ -17,9 +17,9 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 fn all_sources() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut found = Vec::new();
-    for part in ["proto/src", "common/src", "coordinator/src", "worker/src", "tests"] {
+    for part in ["common", "coordinator", "worker/src", "proto/src", "tests"] {
         sources(&root.join(part), &mut found);
     }
     assert!(found.len() > 60);

@@ -36,14 +36,14 @@ use datafusion::physical_plan::{
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use futures::{TryStreamExt, stream};
-use hindcast_common::catalog::Location;
-use hindcast_common::cluster::{STAGE_MESSAGE_BYTES, ballista_session, connect_endpoint, serve, stage_codec};
-use hindcast_common::engine::{
+use hindcast_base::{Error, Result as OwnResult};
+use hindcast_engine::{
     EncodedState, Manifest, RollupStage, RollupUnit, Stage, StateStore, UnitOutcome, UnitStats, stage_in,
     unit_key,
 };
-use hindcast_common::observability::terminated;
-use hindcast_common::{Error, Result as OwnResult};
+use hindcast_lake::Location;
+use hindcast_node::{STAGE_MESSAGE_BYTES, ballista_session, connect_endpoint, serve, stage_codec};
+use hindcast_observability::terminated;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;

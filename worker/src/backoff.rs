@@ -27,7 +27,7 @@ pub(crate) struct BackoffChannel<S> {
 }
 
 impl<S> BackoffChannel<S> {
-    pub(crate) fn new(channel: S) -> Self {
+    pub fn new(channel: S) -> Self {
         Self { channel, failures: Arc::default() }
     }
 }

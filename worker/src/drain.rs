@@ -30,16 +30,16 @@ pub(crate) struct Drain {
 }
 
 impl Drain {
-    pub(crate) fn new(slots: Arc<Semaphore>, slot_count: usize, executor: Arc<Executor>) -> Self {
+    pub fn new(slots: Arc<Semaphore>, slot_count: usize, executor: Arc<Executor>) -> Self {
         Self { slots, slot_count, executor, flag: DrainFlag::default() }
     }
 
-    pub(crate) fn flag(&self) -> DrainFlag {
+    pub fn flag(&self) -> DrainFlag {
         self.flag.clone()
     }
 
     /// Returns once all tasks have ended and their results had time to be fetched, or after `timeout`.
-    pub(crate) async fn run(&self, timeout: Duration) {
+    pub async fn run(&self, timeout: Duration) {
         self.flag.0.store(true, Ordering::Relaxed);
         let had_tasks = self.executor.active_task_count() > 0;
         let ended = async {

@@ -17,7 +17,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use futures::FutureExt;
-use hindcast_common::error::{is_exhausted, store_failure};
+use hindcast_base::error::{is_exhausted, store_failure};
 use tokio::sync::Notify;
 
 /// Consecutive failed tasks after which the worker itself is at fault. Units report their own faults as results, so a
@@ -59,7 +59,7 @@ pub(crate) struct MonitoredEngine {
 }
 
 impl MonitoredEngine {
-    pub(crate) fn new(failures: FailureDetector) -> Self {
+    pub fn new(failures: FailureDetector) -> Self {
         Self { engine: DefaultExecutionEngine::new(), failures }
     }
 }

@@ -14,10 +14,8 @@ use ballista_executor::execution_engine::QueryStageExecutor;
 use ballista_executor::executor::Executor;
 use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::metrics::ExecutorMetricsCollector;
-use hindcast_common::Result;
-use hindcast_common::cluster::{
-    STAGE_MESSAGE_BYTES, Tls, comes_from_node, connection_slot_of, connections, serve,
-};
+use hindcast_base::Result;
+use hindcast_node::{STAGE_MESSAGE_BYTES, Tls, comes_from_node, connection_slot_of, connections, serve};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::{Request, Response, Status};

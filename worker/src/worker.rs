@@ -16,12 +16,12 @@ use ballista_executor::health::ExecutorHealth;
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
-use hindcast_common::cluster::{
+use hindcast_base::{Error, Result};
+use hindcast_engine::{LocalOptions, runtime};
+use hindcast_node::{
     STAGE_MESSAGE_BYTES, Tls, ballista_session, check_plain_text, connect_endpoint, stage_codec,
 };
-use hindcast_common::engine::{LocalOptions, runtime};
-use hindcast_common::observability::{gauge, serve_http, terminated};
-use hindcast_common::{Error, Result};
+use hindcast_observability::{gauge, serve_http, terminated};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 

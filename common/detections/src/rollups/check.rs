@@ -1,0 +1,82 @@
+//! Checks a rollup over tables without rows: its expressions can be planned, and its measures have types that merge exactly.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::DFSchema;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::error::DataFusionError;
+use datafusion::prelude::DataFrame;
+
+use super::{Measure, MeasureKind, Rollup, Shape};
+use crate::config::Config;
+use crate::sql;
+use hindcast_base::{Error, Result};
+use hindcast_lake::{TableSpec, canonical_schema};
+
+impl Rollup {
+    /// Plans it over each of its tables, without rows.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the file, and the line where it is known: an expression that can't be planned, an unknown
+    /// parameter, a measure of a type that does not merge exactly.
+    pub fn check(&self, config: &Config) -> Result<()> {
+        let session = sql::session()?;
+        for spec in self.tables.iter().filter_map(|name| TableSpec::by_name(name)) {
+            let schema = canonical_schema(spec, self.columns);
+            let rows = || session.read_table(Arc::new(EmptyTable::new(Arc::clone(&schema))));
+            let prepared = self.prepared(rows()?, config).map_err(|error| self.wrong(&error))?;
+            if let Shape::Groups { measures, .. } = &self.shape {
+                measures
+                    .iter()
+                    .try_for_each(|measure| self.check_type(measure, measures, prepared.schema()))?;
+            }
+            let state = self.build(rows()?, config).and_then(DataFrame::into_optimized_plan);
+            state.map_err(|error| self.wrong(&error))?;
+        }
+        Ok(())
+    }
+
+    fn check_type(&self, measure: &Measure, all: &[Measure], schema: &DFSchema) -> Result<()> {
+        let is_time = |kind: &DataType| matches!(kind, DataType::Timestamp(TimeUnit::Microsecond, _));
+        let is_whole = |kind: &DataType| *kind == DataType::Int64;
+        let is_either = |kind: &DataType| is_time(kind) || is_whole(kind);
+        let check = |of: &str, wanted: &str, is_wanted: &dyn Fn(&DataType) -> bool| -> Result<()> {
+            let kind = schema.field_with_unqualified_name(of)?.data_type();
+            if is_wanted(kind) {
+                return Ok(());
+            }
+            Err(Error::Config(format!(
+                "{}, line {}: {} needs {wanted}, but {of} is {kind}",
+                self.file, measure.line, measure.name
+            )))
+        };
+        match measure.kind {
+            MeasureKind::Count | MeasureKind::CountOf(_) => Ok(()),
+            MeasureKind::Sum(of) => check(of, "a whole number (BIGINT), whose sums are exact", &is_whole),
+            MeasureKind::Min(of) | MeasureKind::Max(of) => {
+                check(of, "a whole number (BIGINT) or a time", &is_either)
+            }
+            MeasureKind::Seconds { of, ends } => {
+                check(of, "whole seconds (BIGINT)", &is_whole)?;
+                let extremes = all.iter().filter(|other| ends.contains(&other.name));
+                let mut of_extremes = extremes.filter_map(|extreme| match extreme.kind {
+                    MeasureKind::Min(of) | MeasureKind::Max(of) => Some(of),
+                    _ => None,
+                });
+                of_extremes.try_for_each(|time| check(time, "times in `ends`", &is_time))
+            }
+        }
+    }
+
+    /// Errors of the planner already name file and line.
+    fn wrong(&self, error: &DataFusionError) -> Error {
+        match error.find_root() {
+            DataFusionError::Plan(message) if message.starts_with(self.file) => {
+                Error::Config(message.clone())
+            }
+            DataFusionError::External(error) => Error::Config(format!("{}: {error}", self.file)),
+            other => Error::Config(format!("{}: {}", self.file, other.strip_backtrace())),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The engine: runs stages, in this process or on a cluster.
+//!
+//! A [`RollupStage`] reads files and commits state; a [`MergeStage`] reads state and returns result rows. Both are leaf
+//! extension nodes of DataFusion plans whose partitions are independent tasks, so an engine may run them in any order, more than
+//! once, and on any machine.
+
+mod by_bucket;
+mod codec;
+mod local;
+mod manifest;
+mod memory;
+mod merge_rows;
+mod merge_task;
+mod node;
+mod own_detections;
+mod plan;
+mod rollup_task;
+mod stage;
+mod state;
+mod state_key;
+#[cfg(test)]
+mod state_mutations;
+mod state_table;
+mod stream_table;
+mod tasks;
+mod unit_reader;
+mod write_state;
+
+use async_trait::async_trait;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::SendableRecordBatchStream;
+
+pub use codec::StageCodec;
+pub use local::{Local, LocalOptions, TASKS_PER_THREAD, runtime};
+pub use manifest::{Manifest, StateData, UnitStats, sealed, unsealed};
+pub use merge_rows::MergeRows;
+pub use node::stage_plan;
+pub use own_detections::collect;
+pub use plan::stage_in;
+pub use stage::{
+    MergeFault, MergeStage, RollupStage, RollupUnit, Stage, StateFault, TableRef, UnitFault, UnitOutcome,
+    decode_outcomes,
+};
+pub use state::{Committed, Lookup, StateStore};
+pub use state_key::{state_version, unit_key};
+pub use state_table::merged_state;
+pub use tasks::StageTasks;
+pub use write_state::EncodedState;
+
+use hindcast_base::Result;
+
+/// Runs a plan made by [`stage_plan`].
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Starts the plan. Rows arrive as tasks end, in any order; dropping the stream cancels the remaining tasks.
+    ///
+    /// # Errors
+    /// If the plan can't be built or started. Errors of tasks come through the stream.
+    async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream>;
+}

@@ -1,0 +1,263 @@
+//! One task of a merge stage: reads a shard's state, merges it and runs the analyses on it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::MemoryLimit;
+use datafusion::logical_expr::{ident, lit};
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::prelude::{DataFrame, SessionContext};
+use futures::future::ready;
+use futures::{StreamExt, stream};
+use tokio::sync::mpsc::Sender;
+use tracing::Instrument;
+
+use super::merge_rows::MergeRows;
+use super::own_detections::{stream_rows, within_time_limit};
+use super::stage::{MergeFault, MergeStage, Stage, StateFault, Task};
+use super::state_table::StateTable;
+use hindcast_base::catch_panic::catch_panic;
+use hindcast_base::error::{cause, is_exhausted, store_failure};
+use hindcast_base::retry::with_retries;
+use hindcast_detections::analyses::{
+    Analysis, Inputs, Scope, SideTable, analysis, merged_columns, open_states, rollup, state_schema,
+};
+use hindcast_detections::rollups::BUCKET_COLUMN;
+use hindcast_functions::BUCKETS;
+use hindcast_lake::StateFile;
+use hindcast_lake::{open_location, task_session};
+use hindcast_observability::TaskGuard;
+
+/// Most result batches that wait for a slow reader.
+const WAITING_BATCHES: usize = 4;
+/// State files that are read at once to find those that can't be read.
+const CONCURRENT_CHECKS: usize = 32;
+/// Most bytes of stored state that a shard's task merges once and holds in memory for all its analyses. A larger state is
+/// streamed and merged again for each analysis, within the memory budget.
+const HELD_STATE_BYTES: u64 = 32 << 20;
+/// The divisor of the memory budget that limits the stored size of held state. Merged it is several times larger.
+const HELD_STATE_PART: u64 = 64;
+
+/// Starts the task of one shard of a merge stage, which returns the rows of all its analyses.
+pub(super) fn start(
+    stage: Arc<Stage>,
+    schema: SchemaRef,
+    task: Task<(u8, u8)>,
+    context: Arc<TaskContext>,
+) -> Result<SendableRecordBatchStream> {
+    let mut results = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING_BATCHES);
+    let sender = results.tx();
+    let origin = stage.origin();
+    let span = tracing::info_span!("shard", job = origin.job, index = task.index);
+    origin.adopt(&span);
+    results.spawn(
+        async move {
+            let Stage::Merge(stage) = &*stage else {
+                return Err(DataFusionError::Internal("a merge task got another kind of stage".into()));
+            };
+            let guard = TaskGuard::start("merge");
+            let fault = match catch_panic(merge(stage, task.work, &schema, &sender, &context)).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => {
+                    let faults = find_unreadable(stage, task.work, &context, &error).await;
+                    let fault =
+                        MergeFault::State(faults).if_any().or_else(|| own_detection_fault(stage, &error));
+                    Some(fault.ok_or(error)?)
+                }
+                // It would panic on any machine, so it is not a failure of this worker.
+                Err(panic) => {
+                    let error = exec_datafusion_err!("merging panicked: {panic}");
+                    let faults = find_unreadable(stage, task.work, &context, &error).await;
+                    let fault =
+                        MergeFault::State(faults).if_any().or_else(|| own_detection_fault(stage, &error));
+                    Some(fault.unwrap_or(MergeFault::Panicked(panic)))
+                }
+            };
+            if let Some(fault) = fault {
+                // If the reader is gone, nobody needs the row.
+                let _ = sender.send(MergeRows::fault_row(&schema, &fault)).await;
+            }
+            guard.end(true);
+            Ok(())
+        }
+        .instrument(span),
+    );
+    Ok(results.build())
+}
+
+/// The fault of a user's detection, which is merged alone, unless a store is the cause of `error`.
+fn own_detection_fault(stage: &MergeStage, error: &DataFusionError) -> Option<MergeFault> {
+    let [id] = stage.analyses.as_slice() else { return None };
+    let own = stage.config.detections.by_id(id).filter(|analysis| analysis.about.is_own)?;
+    let is_of_store = store_failure("", error).is_some();
+    (!is_of_store).then(|| MergeFault::Detection(own.failure(None, &cause(error))))
+}
+
+/// Sends the rows of all analyses of a shard.
+async fn merge(
+    stage: &MergeStage,
+    buckets: (u8, u8),
+    schema: &SchemaRef,
+    sender: &Sender<Result<RecordBatch>>,
+    context: &TaskContext,
+) -> Result<()> {
+    let mut shard = Shard::new(stage, buckets, context);
+    shard.hold_shared().await?;
+    for id in &stage.analyses {
+        let analysis = analysis(&stage.config, id)?;
+        let is_wanted =
+            within_time_limit(analysis, &stage.config, shard.send(analysis, schema, sender)).await?;
+        if !is_wanted {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// The state files that can't be read or merged alone, if they may be the cause of `error`.
+async fn find_unreadable(
+    stage: &MergeStage,
+    buckets: (u8, u8),
+    context: &TaskContext,
+    error: &DataFusionError,
+) -> Vec<StateFault> {
+    if is_exhausted(error) {
+        return Vec::new();
+    }
+    let shard = Shard::new(stage, buckets, context);
+    let states = stage.inputs.iter().chain(&stage.past);
+    let inputs = states.flat_map(|(id, files)| files.iter().map(move |file| (id, file)));
+    let checks: Vec<_> = inputs.map(|(id, file)| shard.check(id, file)).collect();
+    stream::iter(checks).buffer_unordered(CONCURRENT_CHECKS).filter_map(ready).collect().await
+}
+
+/// The state of one shard.
+struct Shard<'a> {
+    stage: &'a MergeStage,
+    buckets: (u8, u8),
+    session: SessionContext,
+    context: &'a TaskContext,
+    /// Small merged state that more than one analysis reads.
+    held: BTreeMap<&'a str, Arc<MemTable>>,
+}
+
+impl<'a> Shard<'a> {
+    fn new(stage: &'a MergeStage, buckets: (u8, u8), context: &'a TaskContext) -> Self {
+        let session = task_session(context.runtime_env());
+        Self { stage, buckets, session, context, held: BTreeMap::new() }
+    }
+
+    /// Merges small state that more than one analysis reads, and holds it.
+    async fn hold_shared(&mut self) -> Result<()> {
+        let held_bytes = match self.context.memory_pool().memory_limit() {
+            MemoryLimit::Finite(bytes) => HELD_STATE_BYTES.min(bytes as u64 / HELD_STATE_PART),
+            _ => HELD_STATE_BYTES,
+        };
+        let (from, to) = self.buckets;
+        let share = |bytes: u64| bytes * u64::from(to - from) / u64::from(BUCKETS);
+        for (id, files) in &self.stage.inputs {
+            let readers = self.stage.analyses.iter().filter_map(|id| self.stage.config.detections.by_id(id));
+            let is_shared = readers.filter(|analysis| analysis.rollups.contains(&id.as_str())).count() > 1;
+            let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+            if is_shared && share(bytes) <= held_bytes {
+                let frame = self.stored(id, files.clone(), Scope::Shard)?;
+                let schema = Arc::clone(frame.schema().inner());
+                let table = MemTable::try_new(schema, vec![frame.collect().await?])?;
+                self.held.insert(id, Arc::new(table));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the rows of one analysis; false if the reader is gone.
+    async fn send(
+        &self,
+        analysis: &Analysis,
+        schema: &SchemaRef,
+        sender: &Sender<Result<RecordBatch>>,
+    ) -> Result<bool> {
+        let stage = self.stage;
+        let open = |rollup: &str, scope| self.merged(rollup, scope);
+        let frame = analysis.run(&Inputs {
+            config: &stage.config,
+            columns: &stage.columns,
+            open: &open,
+            schema_of: &|id| merged_columns(id, &stage.config, &self.session),
+            session: &self.session.state(),
+            open_side: &|table| self.side(table),
+            window: stage.window,
+            buckets: self.buckets,
+            investigated: stage.investigated,
+        })?;
+        let mut batches = stream_rows(analysis, analysis.cut(frame, &stage.config)?).await?;
+        while let Some(batch) = batches.next().await.transpose()? {
+            if sender.send(MergeRows::widen(schema, analysis.id, &batch)).await.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn merged(&self, id: &str, scope: Scope) -> Result<Option<DataFrame>> {
+        match (self.held.get(id), self.stage.states(scope).get(id)) {
+            (Some(held), _) if scope == Scope::Shard => {
+                self.session.read_table(Arc::clone(held) as Arc<_>).map(Some)
+            }
+            (_, Some(files)) => self.stored(id, files.clone(), scope).map(Some),
+            (_, None) => Ok(None),
+        }
+    }
+
+    fn side(&self, table: &SideTable) -> Result<Option<DataFrame>> {
+        let Some(file) = self.stage.side_tables.get(table.name) else { return Ok(None) };
+        let state = open_location(&self.stage.state_url, self.context)?;
+        let rows = StateTable::new(table.schema(), state, vec![file.clone()]);
+        self.session.read_table(Arc::new(rows)).map(Some)
+    }
+
+    fn stored(&self, id: &str, files: Vec<StateFile>, scope: Scope) -> Result<DataFrame> {
+        open_states(rollup(&self.stage.config, id)?, self.states(id, files, scope)?, scope)
+    }
+
+    fn states(&self, id: &str, files: Vec<StateFile>, scope: Scope) -> Result<DataFrame> {
+        let state = open_location(&self.stage.state_url, self.context)?;
+        let schema = state_schema(rollup(&self.stage.config, id)?, &self.stage.config, &self.session)?;
+        let states = self.session.read_table(Arc::new(StateTable::new(schema, state, files)))?;
+        let (from, to) = self.buckets;
+        match scope {
+            Scope::Whole => Ok(states),
+            Scope::Shard | Scope::Unmerged | Scope::Past => {
+                states.filter(ident(BUCKET_COLUMN).gt_eq(lit(from)).and(ident(BUCKET_COLUMN).lt(lit(to))))
+            }
+        }
+    }
+
+    /// The fault of a file, found by reading and merging the part of it that this shard reads.
+    async fn check(&self, id: &str, file: &StateFile) -> Option<StateFault> {
+        // The store may fail temporarily for a good file.
+        let reading = with_retries(|| async { Ok(self.merge_alone(id, file).await?) });
+        let reason = match catch_panic(reading).await {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => format!("reading it panicked: {panic}"),
+        };
+        Some(StateFault { file: file.path.clone(), reason })
+    }
+
+    async fn merge_alone(&self, id: &str, file: &StateFile) -> Result<()> {
+        // Analyses read optional rollups whole.
+        let mut readers = self.stage.analyses.iter().filter_map(|id| self.stage.config.detections.by_id(id));
+        let is_whole = readers.any(|analysis| analysis.optional_rollups.contains(&id));
+        let scope = if is_whole { Scope::Whole } else { Scope::Shard };
+        let mut rows = self.stored(id, vec![file.clone()], scope)?.execute_stream().await?;
+        while rows.next().await.transpose()?.is_some() {}
+        Ok(())
+    }
+}

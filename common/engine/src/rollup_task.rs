@@ -1,0 +1,269 @@
+//! One task of a rollup stage: reads a unit's files once, feeds all rollups in that pass, and commits their state.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::prelude::SessionContext;
+use futures::future::{join_all, try_join_all};
+use futures::stream;
+use tokio::sync::mpsc;
+use tracing::Instrument;
+
+use super::by_bucket::by_bucket;
+use super::manifest::{Manifest, UnitStats};
+use super::stage::{RollupStage, RollupUnit, Stage, TableRef, Task, UnitFault, UnitOutcome, encode_outcome};
+use super::state::StateStore;
+use super::state_key::unit_key;
+use super::stream_table::stream_table;
+use super::unit_reader::UnitReader;
+use super::write_state::{EncodedState, encode_state};
+use hindcast_base::catch_panic::catch_panic;
+use hindcast_base::error::{Error, is_exhausted, store_failure};
+use hindcast_detections::Detections;
+use hindcast_detections::rollups::Rollup;
+use hindcast_lake::selection::Selection;
+use hindcast_lake::{LakeTable, TableSpec, canonical_schema};
+use hindcast_lake::{open_location, task_session};
+use hindcast_observability::TaskGuard;
+
+/// Most batches that wait for a rollup that is slower than the reader.
+const WAITING_BATCHES: usize = 2;
+
+/// Starts the task of one unit of a rollup stage. It returns one outcome, even if the unit fails.
+pub(super) fn start(
+    stage: Arc<Stage>,
+    schema: SchemaRef,
+    task: Task<RollupUnit>,
+    context: Arc<TaskContext>,
+) -> Result<SendableRecordBatchStream> {
+    let outcome_schema = Arc::clone(&schema);
+    let origin = stage.origin();
+    let span = tracing::info_span!("unit", job = origin.job, index = task.index, date = %task.work.date);
+    origin.adopt(&span);
+    let outcome = async move {
+        let guard = TaskGuard::start("rollup");
+        let Stage::Rollup(rollup_stage) = &*stage else {
+            return Err(DataFusionError::Internal("a rollup task got another kind of stage".into()));
+        };
+        // A panic on unusual values must not affect other units.
+        let result = match catch_panic(run_within_memory(rollup_stage, &task.work, &context)).await {
+            Ok(result) => result.map_err(|failure| failure.fault(&task.work)),
+            Err(panic) => Err(UnitFault::Failed(format!("its task panicked: {panic}"))),
+        };
+        guard.end(result.is_ok());
+        encode_outcome(&outcome_schema, &UnitOutcome { unit: task.index, result })
+    };
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(outcome.instrument(span)))))
+}
+
+/// The failure of a unit.
+enum Failure {
+    /// Reading its files or computing its rollups failed.
+    Unit(Error),
+    /// Writing its state failed.
+    State(Error),
+    /// Computing a user's rollup failed: its id, and the error.
+    Rollup(String, String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Unit(error)
+    }
+}
+
+impl From<DataFusionError> for Failure {
+    fn from(error: DataFusionError) -> Self {
+        Failure::Unit(error.into())
+    }
+}
+
+impl Failure {
+    fn fault(self, unit: &RollupUnit) -> UnitFault {
+        match self {
+            Failure::State(error) => UnitFault::State(error.to_string()),
+            Failure::Rollup(rollup, reason) => UnitFault::Rollup { rollup, reason },
+            Failure::Unit(Error::Input(fault)) => UnitFault::Input(fault),
+            Failure::Unit(Error::Storage { action, source }) => UnitFault::Storage {
+                file: unit
+                    .files
+                    .iter()
+                    .find(|file| action.ends_with(&file.path))
+                    .map(|file| file.path.clone()),
+                reason: format!("{action}: {source}"),
+            },
+            Failure::Unit(other) => UnitFault::Failed(other.to_string()),
+        }
+    }
+}
+
+/// Runs a unit. If its rollups together need more memory than there is, they run one by one, and each reads the files again.
+async fn run_within_memory(
+    stage: &RollupStage,
+    unit: &RollupUnit,
+    context: &Arc<TaskContext>,
+) -> Result<Vec<Manifest>, Failure> {
+    match run_unit(stage, unit, context).await {
+        Err(Failure::Unit(Error::Engine(error))) if is_exhausted(&error) && unit.rollups.len() > 1 => {
+            tracing::debug!(date = %unit.date, "not enough memory: rollups run one by one");
+            let mut manifests = Vec::new();
+            for rollup in &unit.rollups {
+                let alone = RollupUnit { rollups: vec![rollup.clone()], ..unit.clone() };
+                manifests.extend(run_unit(stage, &alone, context).await?);
+            }
+            Ok(manifests)
+        }
+        result => result,
+    }
+}
+
+/// The failure of a rollup. A user's rollup fails alone, unless the cause is a store, or the memory that all rollups share.
+fn failure_of(rollup: &Rollup, is_alone: bool, error: DataFusionError) -> Failure {
+    let is_others = store_failure("", &error).is_some() || (is_exhausted(&error) && !is_alone);
+    let is_own = Detections::built_in().rollup(rollup.id).is_none();
+    match is_own && !is_others {
+        true => {
+            Failure::Rollup(rollup.id.to_owned(), format!("{}: {}", rollup.file, error.strip_backtrace()))
+        }
+        false => error.into(),
+    }
+}
+
+async fn run_unit(
+    stage: &RollupStage,
+    unit: &RollupUnit,
+    context: &Arc<TaskContext>,
+) -> Result<Vec<Manifest>, Failure> {
+    let table_ref = &stage.tables[unit.table];
+    let table = open_table(table_ref, context)?;
+    let state = &StateStore::new(open_location(&stage.state_url, context)?);
+    let rollups = unit
+        .rollups
+        .iter()
+        .map(|id| {
+            let known = stage.config.detections.rollup(id);
+            known.ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))
+        })
+        .collect::<hindcast_base::Result<Vec<_>>>()?;
+    let keys = rollups
+        .iter()
+        .map(|rollup| unit_key(rollup, &stage.config, table_ref, unit))
+        .collect::<hindcast_base::Result<Vec<_>>>()?;
+    // An engine may repeat a task whose first attempt succeeded but whose result was lost.
+    let finds = keys.iter().map(|key| state.find(key, &unit.window));
+    // State that can't be looked up counts as absent.
+    let found: Vec<Manifest> =
+        join_all(finds).await.into_iter().flatten().filter_map(|found| found.manifest).collect();
+    if found.len() == rollups.len() {
+        return Ok(found);
+    }
+    let columns = columns_read(table.spec, &rollups, unit.selection.as_ref());
+    let schema = canonical_schema(table.spec, &columns);
+
+    let session = task_session(context.runtime_env());
+    let is_alone = rollups.len() == 1;
+    let mut feeds = Vec::new();
+    let mut encoders = Vec::new();
+    for rollup in &rollups {
+        let (feed, batches) = mpsc::channel(WAITING_BATCHES);
+        let encoder = spawn_rollup(rollup, stage, &session, &schema, batches).await;
+        encoders.push(encoder.map_err(|error| failure_of(rollup, is_alone, error))?);
+        // A rollup whose filter is always false reads no rows.
+        if !feed.is_closed() {
+            feeds.push(feed);
+        }
+    }
+
+    let mut reader = UnitReader::new(&table, unit, &columns);
+    let read = reader.read_all(context, &feeds).await;
+    drop(feeds);
+    // A rollup that fails closes its feed, so its error takes precedence over the reader's.
+    let mut states: Vec<EncodedState> = Vec::new();
+    for (rollup, encoder) in rollups.iter().zip(encoders) {
+        match encoder.join().await {
+            Ok(encoded) if read.is_ok() => {
+                states.push(encoded.map_err(|error| failure_of(rollup, is_alone, error))?);
+            }
+            Ok(encoded) => {
+                if let (Err(error), Err(Error::Internal(_))) = (encoded, &read) {
+                    return Err(failure_of(rollup, is_alone, error));
+                }
+            }
+            Err(error) => return Err(Error::Internal(format!("a rollup task stopped: {error}")).into()),
+        }
+    }
+    read?;
+    let stats = reader.finish();
+    tracing::debug!(table = table_ref.name, date = %unit.date, rows = stats.rows, "unit read");
+
+    let committed = rollups.iter().zip(&keys).zip(states).map(|((rollup, key), encoded)| {
+        let own = UnitStats { unreadable: unreadable_of(table.spec, rollup, unit, &stats), ..stats.clone() };
+        async move { state.commit(key, rollup, &own, unit, &unit.window, encoded).await }
+    });
+    try_join_all(committed).await.map_err(Failure::State)
+}
+
+/// Counts of unreadable values in the columns that a rollup depends on. So its manifest does not depend on the other rollups of
+/// the unit.
+fn unreadable_of(
+    spec: &'static TableSpec,
+    rollup: &Rollup,
+    unit: &RollupUnit,
+    stats: &UnitStats,
+) -> BTreeMap<String, u64> {
+    let own = columns_read(spec, &[rollup], unit.selection.as_ref());
+    let counts = stats.unreadable.iter().filter(|(column, _)| own.contains(&column.as_str()));
+    counts.map(|(column, count)| (column.clone(), *count)).collect()
+}
+
+fn open_table(table: &TableRef, context: &TaskContext) -> hindcast_base::Result<LakeTable> {
+    let spec = TableSpec::by_name(&table.name)
+        .ok_or_else(|| Error::Internal(format!("there is no table {}", table.name)))?;
+    let location = open_location(&table.url, context)?;
+    Ok(LakeTable {
+        spec,
+        location,
+        mapping: table.mapping.clone(),
+        dates: Default::default(),
+        view: Default::default(),
+        known: Default::default(),
+    })
+}
+
+fn columns_read(
+    spec: &'static TableSpec,
+    rollups: &[&Rollup],
+    selection: Option<&Selection>,
+) -> Vec<&'static str> {
+    let named_by = selection.map(|selection| selection.columns(spec)).unwrap_or_default();
+    let is_read = |name: &str| {
+        name == spec.time_column
+            || named_by.contains(name)
+            || rollups.iter().any(|rollup| rollup.columns.contains(&name))
+    };
+    spec.columns.iter().map(|column| column.name).filter(|name| is_read(name)).collect()
+}
+
+async fn spawn_rollup(
+    rollup: &'static Rollup,
+    stage: &RollupStage,
+    session: &SessionContext,
+    schema: &SchemaRef,
+    batches: mpsc::Receiver<RecordBatch>,
+) -> Result<SpawnedTask<Result<EncodedState>>> {
+    let feed = stream::unfold(batches, |mut batches| async {
+        let batch = batches.recv().await?;
+        Some((Ok(batch), batches))
+    });
+    let rows = stream_table(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), feed)))?;
+    let state = rollup.build(session.read_table(Arc::new(rows))?, &stage.config)?.execute_stream().await?;
+    let session = session.clone();
+    Ok(SpawnedTask::spawn(async move { encode_state(by_bucket(state, &session).await?).await }))
+}

@@ -1,0 +1,250 @@
+//! Stages as data: all that a task needs to run on any machine, and what tasks send back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::NaiveDate;
+use datafusion::error::{DataFusionError, Result};
+use serde::{Deserialize, Serialize};
+
+use super::manifest::Manifest;
+use super::merge_rows::MergeRows;
+use hindcast_base::entities::EntityKind;
+use hindcast_base::error::InputFault;
+use hindcast_base::time::Window;
+use hindcast_detections::analyses::Scope;
+use hindcast_detections::config::Config;
+use hindcast_lake::selection::Selection;
+use hindcast_lake::{LakeFile, StateFile, TableMapping};
+use hindcast_observability::Origin;
+
+/// Work for the engine: tasks that are independent of each other.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Stage {
+    /// Computes state from files.
+    Rollup(RollupStage),
+    /// Computes results from state.
+    Merge(MergeStage),
+}
+
+/// A table of a lake, as tasks open it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TableRef {
+    /// Its name.
+    pub name: String,
+    /// The URL of its folder.
+    pub url: String,
+    /// The names of its columns in the lake.
+    pub mapping: TableMapping,
+}
+
+/// Reads files once and commits the state of all requested rollups. It has one task per unit.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RollupStage {
+    /// Parameters.
+    pub config: Config,
+    /// The tables that are read.
+    pub tables: Vec<TableRef>,
+    /// URL of the state's folder.
+    pub state_url: String,
+    /// The job and the trace that it belongs to.
+    pub origin: Origin,
+    /// The tasks.
+    pub units: Vec<RollupUnit>,
+}
+
+/// Files that are read together, and the rollups to compute from them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollupUnit {
+    /// Index of the table in its stage.
+    pub table: usize,
+    /// Date of the folder.
+    pub date: NaiveDate,
+    /// The files.
+    pub files: Vec<LakeFile>,
+    /// The window; rows outside it are left out.
+    pub window: Window,
+    /// Whether the window covers only a part of the folder's date, so that statistics can prune row groups and pages.
+    pub is_clipped: bool,
+    /// Ids of the rollups to compute.
+    pub rollups: Vec<String>,
+    /// The rows that they are computed from; all rows if absent.
+    pub selection: Option<Selection>,
+}
+
+/// Reads state, merges it and runs the analyses that share it. It has one task per shard.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MergeStage {
+    /// Parameters.
+    pub config: Config,
+    /// URL of the state's folder.
+    pub state_url: String,
+    /// The window of the results.
+    pub window: Window,
+    /// The tasks: ranges of buckets `[from, to)`.
+    pub shards: Vec<(u8, u8)>,
+    /// State files, by rollup. A rollup that is missing here has no table in the lake.
+    pub inputs: BTreeMap<String, Vec<StateFile>>,
+    /// State files of the time before the window, by the rollups for which analyses look back.
+    pub past: BTreeMap<String, Vec<StateFile>>,
+    /// Side tables, by name.
+    pub side_tables: BTreeMap<String, StateFile>,
+    /// Columns of the lake, by table.
+    pub columns: BTreeMap<String, BTreeSet<String>>,
+    /// Ids of the analyses to run.
+    pub analyses: Vec<String>,
+    /// Kind of the entity, if the state is of one entity's rows only.
+    pub investigated: Option<EntityKind>,
+    /// The job and the trace that it belongs to.
+    pub origin: Origin,
+}
+
+impl MergeStage {
+    /// The state files for `scope`, by rollup.
+    pub(super) fn states(&self, scope: Scope) -> &BTreeMap<String, Vec<StateFile>> {
+        if scope == Scope::Past { &self.past } else { &self.inputs }
+    }
+}
+
+/// The outcome of a unit.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UnitOutcome {
+    /// Index of the unit in its stage.
+    pub unit: usize,
+    /// Manifests of the committed state, or the reason why there is none.
+    pub result: std::result::Result<Vec<Manifest>, UnitFault>,
+}
+
+/// The reason why a unit has no state. Variants differ by what the scan does about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnitFault {
+    /// A file can't be read as Parquet of its table: a retry fails in the same way.
+    Input(InputFault),
+    /// The store failed: a retry may succeed.
+    Storage {
+        /// The file that was being read, if it is known.
+        file: Option<String>,
+        /// The error of the store.
+        reason: String,
+    },
+    /// State could not be written, with the error of the store. No file is at fault.
+    State(String),
+    /// A user's rollup can't be computed from these rows, and no file is at fault. The other rollups can be computed.
+    Rollup {
+        /// Its id.
+        rollup: String,
+        /// Its file, and the error.
+        reason: String,
+    },
+    /// The task failed, or its worker was lost, at each attempt. Any of its files may be the cause.
+    Failed(String),
+}
+
+/// A state file that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateFault {
+    /// Path of the file below the state's folder.
+    pub file: String,
+    /// The reason.
+    pub reason: String,
+}
+
+/// The reason why a shard has no result and a retry fails in the same way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MergeFault {
+    /// These state files can't be read or merged.
+    State(Vec<StateFault>),
+    /// Merging panics, but not on any file alone.
+    Panicked(String),
+    /// The SQL of a user's detection fails, with its file, line and error. Nothing else is at fault.
+    Detection(String),
+}
+
+impl MergeFault {
+    /// The fault, unless it names no file.
+    pub(super) fn if_any(self) -> Option<Self> {
+        match &self {
+            MergeFault::State(faults) if faults.is_empty() => None,
+            _ => Some(self),
+        }
+    }
+}
+
+/// One task as a worker gets it, next to the stage without its tasks.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Task<W> {
+    /// Index in its stage.
+    pub(super) index: usize,
+    /// A [`RollupUnit`], or the range of buckets of a shard.
+    pub(super) work: W,
+}
+
+impl Stage {
+    /// Schema of the tasks' results: outcomes as text, or the rows of all analyses in one schema (see [`MergeRows`]).
+    ///
+    /// # Errors
+    /// If the stage names an unknown analysis or rollup.
+    pub fn schema(&self) -> Result<SchemaRef> {
+        match self {
+            Stage::Rollup(_) => Ok(Arc::new(Schema::new(vec![Field::new("outcome", DataType::Utf8, false)]))),
+            Stage::Merge(stage) => Ok(MergeRows::of(stage)?.schema()),
+        }
+    }
+
+    /// The job and the trace that it belongs to.
+    pub(super) fn origin(&self) -> &Origin {
+        match self {
+            Stage::Rollup(stage) => &stage.origin,
+            Stage::Merge(stage) => &stage.origin,
+        }
+    }
+
+    /// Number of tasks.
+    pub fn tasks(&self) -> usize {
+        match self {
+            Stage::Rollup(stage) => stage.units.len(),
+            Stage::Merge(stage) => stage.shards.len(),
+        }
+    }
+
+    /// The stage without its tasks, and each [`Task`] as JSON.
+    pub(super) fn split(&self) -> Result<(Stage, Vec<String>)> {
+        match self {
+            Stage::Rollup(stage) => {
+                Ok((Stage::Rollup(RollupStage { units: vec![], ..stage.clone() }), task_texts(&stage.units)?))
+            }
+            Stage::Merge(stage) => {
+                Ok((Stage::Merge(MergeStage { shards: vec![], ..stage.clone() }), task_texts(&stage.shards)?))
+            }
+        }
+    }
+}
+
+fn task_texts<W: Serialize>(works: &[W]) -> Result<Vec<String>> {
+    let text = |(index, work)| serde_json::to_string(&Task { index, work }).map_err(json_error);
+    works.iter().enumerate().map(text).collect()
+}
+
+pub(super) fn json_error(error: serde_json::Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+pub(super) fn encode_outcome(schema: &SchemaRef, outcome: &UnitOutcome) -> Result<RecordBatch> {
+    let json = serde_json::to_string(outcome).map_err(json_error)?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), vec![Arc::new(StringArray::from(vec![json]))])?)
+}
+
+/// Decodes the unit outcomes in a batch of a rollup stage.
+///
+/// # Errors
+/// If the batch does not belong to a rollup stage.
+pub fn decode_outcomes(batch: &RecordBatch) -> Result<Vec<UnitOutcome>> {
+    let texts = batch
+        .column(0)
+        .as_string_opt::<i32>()
+        .ok_or_else(|| DataFusionError::Internal("a batch does not belong to a rollup stage".into()))?;
+    let outcomes = texts.iter().flatten().map(serde_json::from_str);
+    outcomes.collect::<Result<_, _>>().map_err(json_error)
+}

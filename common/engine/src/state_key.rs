@@ -1,0 +1,99 @@
+//! Keys of state: a hash of all that state depends on, including the versions of the code that reads and computes it.
+
+use super::stage::{RollupUnit, TableRef};
+use hindcast_base::time::Window;
+use hindcast_base::{Error, Result};
+use hindcast_detections::config::Config;
+use hindcast_detections::rollups::Rollup;
+use hindcast_functions::FUNCTIONS_VERSION;
+use hindcast_lake::selection::SELECTION_VERSION;
+use hindcast_lake::{CATALOG_VERSION, LakeFile};
+
+/// Version of the format of state and manifests.
+const STATE_FORMAT: u32 = 2;
+
+/// The key of a rollup's state for a unit's files, made of all that the state depends on.
+///
+/// # Errors
+/// [`Error::Internal`] if the parts can't be encoded as JSON.
+pub fn unit_key(rollup: &Rollup, config: &Config, table: &TableRef, unit: &RollupUnit) -> Result<String> {
+    // The key has the paths below the store's root, also where messages have another form of them.
+    let stored = |file: &LakeFile| LakeFile { path: file.store_path().to_string(), ..file.clone() };
+    let files: Vec<LakeFile> = unit.files.iter().map(stored).collect();
+    let parts = (state_version(rollup), rollup.parameters(config), &table.url, &table.mapping.columns, files);
+    let mut json = serde_json::to_vec(&parts).map_err(|error| Error::Internal(error.to_string()))?;
+    if let Some(selection) = &unit.selection {
+        let own = serde_json::to_vec(&(SELECTION_VERSION, selection));
+        json.extend(own.map_err(|error| Error::Internal(error.to_string()))?);
+    }
+    let hash = blake3::hash(&json).to_hex();
+    Ok(format!("{}/date={}/{}/{}", table.name, unit.date, rollup.id, &hash[..32]))
+}
+
+/// The key of state with the rows of `window` only, if the files have other rows too.
+pub(super) fn clipped_key(key: &str, window: &Window) -> String {
+    format!("{key}-{}-{}", window.from_us, window.to_us)
+}
+
+/// The version of state of `rollup`: its definition, and the versions of this process's code that reads and computes it.
+pub fn state_version(rollup: &Rollup) -> String {
+    let Rollup { version, hash, .. } = rollup;
+    format!("{STATE_FORMAT}.{CATALOG_VERSION}.{FUNCTIONS_VERSION}.{version}.{hash}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hindcast_detections::Detections;
+    use hindcast_detections::config::Layer;
+    use hindcast_detections::rollups::definition;
+    use hindcast_lake::TableMapping;
+
+    fn key(rollup: &Rollup, config: &Config) -> String {
+        let (name, url) = ("CommonSecurityLog".to_owned(), "file:///lake/CommonSecurityLog/".to_owned());
+        let table = TableRef { name, url, mapping: TableMapping::default() };
+        let unit = RollupUnit {
+            table: 0,
+            date: "2026-03-01".parse().unwrap(),
+            files: vec![],
+            window: Window { from_us: 0, to_us: 1 },
+            is_clipped: false,
+            rollups: vec![rollup.id.to_owned()],
+            selection: None,
+        };
+        unit_key(rollup, config, &table, &unit).unwrap()
+    }
+
+    fn with(text: &str) -> Config {
+        Config::load("default", &[Layer { name: "mine.toml", text }]).unwrap()
+    }
+
+    #[test]
+    fn a_key_depends_on_the_parameters_that_the_rollup_uses_and_no_others() {
+        let (plain, other_vendor) = (with(""), with("[firewall]\nvendor = 'Fortinet'"));
+        let other_threshold = with("[attack_timeline]\nmin_sent_bytes = 1");
+        let unused = with("[dns_tunneling]\nmin_queries = 3");
+        for rollup in Detections::built_in().rollups() {
+            let uses = |path: &str| rollup.uses.iter().any(|(_, used)| *used == path);
+            let key = |config: &Config| key(rollup, config);
+            let id = rollup.id;
+            assert_eq!(key(&plain) != key(&other_vendor), uses("firewall.vendor"), "{id}");
+            assert_eq!(key(&plain) != key(&other_threshold), uses("attack_timeline.min_sent_bytes"), "{id}");
+            assert_eq!(key(&plain), key(&unused), "{id}");
+        }
+    }
+
+    #[test]
+    fn two_definitions_with_one_name_have_different_keys() {
+        let rollup = |port: u32| {
+            let text = format!(
+                "version = 1\ntables = ['CommonSecurityLog']\nfilter = 'DestinationPort = {port}'\n\
+                 columns = ['SourceIP AS source_ip']\nbucket_key = ['source_ip']"
+            );
+            definition::parse("mine.toml", &text, "mine").unwrap()
+        };
+        let config = with("");
+        assert_eq!(key(&rollup(53), &config), key(&rollup(53), &config));
+        assert_ne!(key(&rollup(53), &config), key(&rollup(54), &config));
+    }
+}

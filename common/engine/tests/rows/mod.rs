@@ -1,0 +1,192 @@
+//! Generates rows of the tables that rollups read, from seeds, so that each rollup has state; and a lake with such files.
+#![allow(dead_code, reason = "each test uses some")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::datatypes::Int32Type;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use futures::TryStreamExt;
+use hindcast_base::time::{MICROS_PER_DAY, Window};
+use hindcast_detections::config::Config;
+use hindcast_detections::rollups::Rollup;
+use hindcast_engine::{
+    Engine, Local, LocalOptions, Manifest, RollupStage, RollupUnit, Stage, TableRef, UnitFault,
+    decode_outcomes, stage_plan,
+};
+use hindcast_lake::TableMapping;
+use hindcast_lake::{ColumnKind, LakeFile, TableSpec, canonical_schema};
+use hindcast_observability::Origin;
+use parquet::arrow::ArrowWriter;
+
+/// The date of the lake, and its start.
+pub const DATE: &str = "2026-03-01";
+const DAY_US: i64 = 1_772_323_200_000_000;
+
+/// 2026-03-01T23:59:50Z: ten seconds before a midnight, so that gaps span it.
+const BEFORE_MIDNIGHT_US: i64 = 1_772_409_590_000_000;
+
+/// Values of a column; several match each filter, and one is null.
+fn texts(column: &str) -> Vec<Option<&'static str>> {
+    let mut pool = match column {
+        "DeviceVendor" => vec!["Palo Alto Networks", "Palo Alto Networks", "Fortinet"],
+        "DeviceEventClassID" => vec!["TRAFFIC", "TRAFFIC", "THREAT", "SYSTEM"],
+        "SimplifiedDeviceAction" => vec!["Allowed", "Blocked", "Reset"],
+        "LocalIP" | "ClientIP" | "Client_IPAddress" => {
+            vec!["10.0.0.1", "[2A01::1]:443", "2a01::1", "10.0.0.1:80", "<null>", ""]
+        }
+        "UserId" => vec!["Ada@corp.example", "ada@corp.example", "bob@corp.example", "<null>"],
+        "UserType" => vec!["Regular", "Regular", "Admin"],
+        "SourceIP" | "DestinationIP" => vec!["10.0.0.1", "203.0.113.7", "2a01::1", "not an address"],
+        "ApplicationProtocol" => vec!["dns-base", "ssl", "DNS"],
+        "ProcessCommandLine" => vec!["7z a x.7z y", "azcopy copy a b", "notepad", "tar czf a.tgz b"],
+        "RemoteUrl" => vec!["https://loot.blob.core.windows.net/c", "example.org"],
+        "FileName" => vec!["loot.zip", "a.7z", "notes.txt"],
+        "FolderPath" => vec!["C:\\Windows\\Temp", "/srv/staging", "C:\\Docs"],
+        "OperationName" => vec!["PutBlob", "GetBlob", "microsoft.storage/storageaccounts/listkeys/action"],
+        "RecordType" => vec!["SharePointFileOperation", "ExchangeItem"],
+        "UserAgent" => vec!["Edge", "curl", ""],
+        "StatusCode" => vec!["201", "403"],
+        _ => vec!["one", "Two", "drei"],
+    };
+    pool.dedup();
+    pool.into_iter().map(Some).chain([None]).collect()
+}
+
+const INTEGERS: [Option<i64>; 7] =
+    [Some(0), Some(53), Some(443), Some(700), Some(600_000), Some(1 << 40), None];
+
+/// A batch of the rollup's columns; each row is a seed for its cells.
+pub fn batch(rollup: &Rollup, seeds: &[u64]) -> RecordBatch {
+    let spec = TableSpec::by_name(rollup.tables[0]).expect("a table");
+    batch_of(spec, rollup.columns, seeds)
+}
+
+/// A batch of these columns of a table.
+pub fn batch_of(spec: &TableSpec, columns: &[&str], seeds: &[u64]) -> RecordBatch {
+    let schema = canonical_schema(spec, columns);
+    let columns = schema.fields().iter().enumerate().map(|(position, field)| -> ArrayRef {
+        let kind = spec.column(field.name()).expect("a column").kind;
+        // Each column uses different bits of the seed.
+        let cells = seeds
+            .iter()
+            .map(|seed| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(7 * position as u32));
+        match kind {
+            ColumnKind::Time => {
+                let times = cells.map(|cell| BEFORE_MIDNIGHT_US + (cell % 40) as i64 * 500_000);
+                Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC"))
+            }
+            ColumnKind::Text => {
+                let pool = texts(field.name());
+                Arc::new(
+                    cells
+                        .map(|cell| pool[cell as usize % pool.len()])
+                        .collect::<DictionaryArray<Int32Type>>(),
+                )
+            }
+            ColumnKind::Integer => {
+                Arc::new(cells.map(|cell| INTEGERS[cell as usize % INTEGERS.len()]).collect::<Int64Array>())
+            }
+        }
+    });
+    RecordBatch::try_new(Arc::clone(&schema), columns.collect()).expect("a batch")
+}
+
+/// Rows as text.
+pub fn rows_of(batch: &RecordBatch) -> Vec<String> {
+    let options = FormatOptions::default().with_null("null");
+    let columns: Vec<ArrayFormatter<'_>> = batch
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column, &options).expect("a format"))
+        .collect();
+    (0..batch.num_rows())
+        .map(|row| columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|"))
+        .collect()
+}
+
+/// Rows of all columns of a table.
+pub fn table_rows(spec: &TableSpec, count: u64) -> RecordBatch {
+    let names: Vec<&str> = spec.columns.iter().map(|column| column.name).collect();
+    let seeds: Vec<u64> = (0..count).map(|seed| seed.wrapping_mul(0x2545_f491_4f6c_dd1d)).collect();
+    batch_of(spec, &names, &seeds)
+}
+
+/// A batch as a Parquet file.
+pub fn parquet_of(rows: &RecordBatch) -> Vec<u8> {
+    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).expect("a writer");
+    writer.write(rows).expect("rows");
+    writer.into_inner().expect("a footer")
+}
+
+/// A lake and its state, in a folder that is deleted at the end of the test.
+pub struct SmallLake {
+    folder: tempfile::TempDir,
+    engine: Local,
+}
+
+impl SmallLake {
+    pub fn new() -> Self {
+        let engine = Local::new(&LocalOptions { threads: 1, memory_bytes: 1 << 30 }).expect("an engine");
+        Self { folder: tempfile::tempdir().expect("a folder"), engine }
+    }
+
+    pub fn table(&self, name: &str) -> PathBuf {
+        self.folder.path().join("lake").join(name)
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Writes a file of a table's only date.
+    pub fn write(&self, table: &str, name: &str, bytes: &[u8]) -> LakeFile {
+        let folder = self.table(table).join(format!("date={DATE}"));
+        fs::create_dir_all(&folder).expect("folders");
+        let path = folder.join(name);
+        fs::write(&path, bytes).expect("a file");
+        let (path, bytes) = (path.display().to_string(), bytes.len() as u64);
+        LakeFile { path, bytes, etag: None, range: None }
+    }
+
+    /// The outcome of a unit of `file` with these rollups.
+    pub async fn unit(
+        &self,
+        table: &str,
+        file: &LakeFile,
+        rollups: &[&str],
+    ) -> Result<Vec<Manifest>, UnitFault> {
+        let stage = RollupStage {
+            config: Config::load("default", &[]).expect("the preset"),
+            tables: vec![TableRef {
+                name: table.into(),
+                url: url_of(&self.table(table)),
+                mapping: TableMapping::default(),
+            }],
+            state_url: url_of(&self.state()),
+            origin: Origin::default(),
+            units: vec![RollupUnit {
+                table: 0,
+                date: DATE.parse().expect("a date"),
+                files: vec![file.clone()],
+                window: Window::new(DAY_US, DAY_US + 2 * MICROS_PER_DAY).expect("a window"),
+                is_clipped: false,
+                rollups: rollups.iter().map(|id| (*id).to_owned()).collect(),
+                selection: None,
+            }],
+        };
+        let batches = self.run(Stage::Rollup(stage)).await;
+        decode_outcomes(&batches[0]).expect("outcomes").remove(0).result
+    }
+
+    pub async fn run(&self, stage: Stage) -> Vec<RecordBatch> {
+        let plan = stage_plan(stage).expect("a plan");
+        self.engine.run(plan).await.expect("a run").try_collect().await.expect("its rows")
+    }
+}
+
+pub fn url_of(path: &Path) -> String {
+    format!("file://{}/", path.display())
+}

@@ -1,0 +1,66 @@
+//! Names of entities in their canonical form.
+
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::Expr;
+
+use super::Documented;
+use super::short_form::{Expansion, ShortForm};
+
+pub(super) const FORMS: &[ShortForm] = &[
+    name(
+        "canonical_address",
+        "The canonical text of an IP address, without a port; null if the text is not an address.",
+        |text| crate::canonical_address(text[0].clone()),
+    ),
+    name(
+        "address_or_text",
+        "As canonical_address, but other text stays as it is; null if it is empty or `<null>`.",
+        |text| crate::address_or_text(text[0].clone()),
+    ),
+    name("canonical_host", "The short, lower-cased name of a host; null if it is empty.", |text| {
+        crate::canonical_host(text[0].clone())
+    }),
+    name("lowered_name", "Trimmed, lower-cased text; null if it is empty or `<null>`.", |text| {
+        crate::lowered_name(text[0].clone())
+    }),
+    name(
+        "account_name",
+        "The account of a user name, lower-cased, without its domain; null if it is empty.",
+        |text| crate::account_name(text[0].clone()),
+    ),
+    name("initiator", "Who acted, from `InitiatedBy` of an audit row; null if it names nobody.", |text| {
+        crate::initiator(text[0].clone())
+    }),
+    name(
+        "initiator_address",
+        "The canonical address in `InitiatedBy` of an audit row; null if it has none.",
+        |text| crate::initiator_address(text[0].clone()),
+    ),
+    name(
+        "storage_account",
+        "The lower-cased account of a `<account>.blob.core.windows.net` URL or host; null for other text.",
+        |text| crate::storage_account(text[0].clone()),
+    ),
+    of_texts(
+        "office_address",
+        &[("client_ip_address", "text"), ("client_ip", "text")],
+        "The address of an OfficeActivity row, without a port: Client_IPAddress if it has one, else ClientIP.",
+        |texts| {
+            let addresses = texts.iter().cloned().map(crate::address_or_text);
+            coalesce(addresses.collect())
+        },
+    ),
+];
+
+const fn name(name: &'static str, doc: &'static str, expand: fn(&[Expr]) -> Expr) -> ShortForm {
+    of_texts(name, &[("text", "text")], doc, expand)
+}
+
+const fn of_texts(
+    name: &'static str,
+    arguments: &'static [(&'static str, &'static str)],
+    doc: &'static str,
+    expand: fn(&[Expr]) -> Expr,
+) -> ShortForm {
+    ShortForm::new(Documented { name, arguments, result: "text", doc }, Expansion::OfAny(expand))
+}

@@ -1,0 +1,395 @@
+//! The tables, dates and files of a lake, from listings, and their column names, from footers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::NaiveDate;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ListResult;
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+
+use super::changes::View;
+use super::listing::{date_files, is_data_file};
+use super::location::Location;
+use super::mapping::TableMapping;
+use super::store_reader::parquet_footer;
+use super::table_format::{TableFormat, UnsupportedTable, table_format_in};
+use super::tables::{TABLES, TableSpec};
+use hindcast_base::retry::with_retries;
+use hindcast_base::time::Window;
+use hindcast_base::{Error, Result};
+
+/// Concurrent listings.
+const CONCURRENT_LISTINGS: usize = 16;
+/// Most dates, spread over the window, whose first and last file are read for the columns of a table.
+const SAMPLED_DATES: usize = 64;
+/// Most files, spread over the window, that are searched for columns which those lack.
+const SEARCHED_FILES: usize = 1_000;
+/// Most folders next to a table's date folders that are searched for Parquet files.
+const SEARCHED_FOLDERS: usize = 100;
+
+/// A lake with its configuration applied.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    root: Location,
+    mappings: BTreeMap<String, TableMapping>,
+}
+
+/// Parquet files in a table's folder, but in none of its date folders.
+#[derive(Debug, Clone)]
+pub struct StrayFiles {
+    /// The table.
+    pub table: &'static str,
+    /// The files, and the folders that contain such files.
+    pub paths: Vec<String>,
+}
+
+/// One Parquet file, with what identifies its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LakeFile {
+    /// Path below the store's root; absolute on the local disk, as from [`Location::name_of`].
+    pub path: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// The store's entity tag, if it has one.
+    pub etag: Option<String>,
+    /// Byte range of the row groups to read (a group belongs to the range that contains its start); all if absent.
+    pub range: Option<(u64, u64)>,
+}
+
+/// The files of one date of a table.
+#[derive(Debug, Clone)]
+pub struct DateFolder {
+    /// The date in the folder's name.
+    pub date: NaiveDate,
+    /// Its files, sorted by path.
+    pub files: Vec<LakeFile>,
+}
+
+/// A table that exists in the lake.
+#[derive(Debug, Clone)]
+pub struct LakeTable {
+    /// Hindcast's definition of the table.
+    pub spec: &'static TableSpec,
+    /// Its folder.
+    pub location: Location,
+    /// The mapping of its columns and dates.
+    pub mapping: TableMapping,
+    /// Dates of all its folders, in any window.
+    pub dates: BTreeSet<NaiveDate>,
+    /// The changes of the table's lake, as they were before its dates were listed. Clones share it.
+    pub view: Arc<Mutex<Option<View>>>,
+    /// A cache of listings and columns. Clones share it.
+    pub known: Arc<KnownFiles>,
+}
+
+/// The requested tables that exist.
+#[derive(Debug, Default)]
+pub struct FoundTables {
+    /// Tables that can be read.
+    pub readable: Vec<LakeTable>,
+    /// Tables of a format that Hindcast does not read.
+    pub unsupported: Vec<UnsupportedTable>,
+    /// Parquet files next to the date folders: they are not read.
+    pub stray_files: Vec<StrayFiles>,
+}
+
+/// A table that exists.
+enum Found {
+    Readable(Box<LakeTable>),
+    Unsupported(UnsupportedTable),
+}
+
+/// A cache of a table's listings and columns: the plans of many windows need the same ones.
+#[derive(Debug, Default)]
+pub struct KnownFiles {
+    by_date: Mutex<HashMap<NaiveDate, Vec<LakeFile>>>,
+    columns_by_path: Mutex<HashMap<String, BTreeSet<String>>>,
+}
+
+impl Lake {
+    /// The lake at `root`, with the mappings of its tables by their names.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a local lake does not exist, or a mapping names an unknown table or column.
+    pub fn open(root: Location, mappings: &BTreeMap<String, TableMapping>) -> Result<Self> {
+        if let Some(path) = root.local_path()
+            && !path.is_dir()
+        {
+            return Err(Error::Config(format!(
+                "there is no lake at {}: the folder does not exist",
+                path.display()
+            )));
+        }
+        for (name, mapping) in mappings {
+            let spec = TableSpec::by_name(name).ok_or_else(|| {
+                Error::Config(format!("tables.{name}: Hindcast reads no table of that name"))
+            })?;
+            if let Some(column) = mapping.columns.keys().find(|column| spec.column(column).is_none()) {
+                return Err(Error::Config(format!(
+                    "tables.{name}.columns: the table has no column {column}"
+                )));
+            }
+        }
+        Ok(Self { root, mappings: mappings.clone() })
+    }
+
+    /// The lake's own folder.
+    pub fn root(&self) -> &Location {
+        &self.root
+    }
+
+    /// The tables of this lake for which `is_wanted` is true, with their dates.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if a listing fails, [`Error::Config`] if a mapped URL is malformed.
+    pub async fn tables(&self, is_wanted: impl Fn(&str) -> bool) -> Result<FoundTables> {
+        let view = View::of_lake(&self.root).await?;
+        let wanted = TABLES.iter().filter(|spec| is_wanted(spec.name));
+        let reads: Vec<_> = wanted.map(|spec| self.table(spec, &view)).collect();
+        let mut reads = futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS);
+        let mut found = FoundTables::default();
+        while let Some((table, stray_files)) = reads.try_next().await? {
+            match table {
+                Some(Found::Readable(table)) => found.readable.push(*table),
+                Some(Found::Unsupported(table)) => found.unsupported.push(table),
+                None => {}
+            }
+            found.stray_files.extend(stray_files);
+        }
+        Ok(found)
+    }
+
+    /// Names of the folders in the lake's root for which `is_wanted` is true and that contain Parquet files.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if a listing fails.
+    pub async fn data_folders(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for folder in listed(&self.root).await?.common_prefixes {
+            if let Some(name) = folder.filename().filter(|name| is_wanted(name))
+                && holds_parquet(&self.root, &folder).await?
+            {
+                found.push(name.to_owned());
+            }
+        }
+        Ok(found)
+    }
+
+    async fn table(
+        &self,
+        spec: &'static TableSpec,
+        view: &View,
+    ) -> Result<(Option<Found>, Option<StrayFiles>)> {
+        let mapping = self.mappings.get(spec.name).cloned().unwrap_or_default();
+        let location = match (&mapping.url, &mapping.workspace) {
+            (Some(url), _) => self.root.elsewhere(url)?,
+            (None, Some(workspace)) => self.root.join(workspace).join(spec.name),
+            (None, None) => self.root.join(spec.name),
+        };
+        let is_own = mapping.url.is_none() && mapping.workspace.is_none();
+        let view = if is_own { view.clone() } else { View::of_table(&location).await? };
+        let listing = listed(&location).await?;
+        if let Some(kind) = table_format_in(&location, &listing).await? {
+            let (name, url) = (spec.name.to_owned(), location.url().to_owned());
+            return Ok((Some(Found::Unsupported(UnsupportedTable { name, url, kind })), None));
+        }
+        let paths = stray_files(&location, &listing).await?;
+        let stray_files = (!paths.is_empty()).then_some(StrayFiles { table: spec.name, paths });
+        let dates = dates_in(&listing);
+        if dates.is_empty() {
+            return Ok((None, stray_files));
+        }
+        let (view, known) = (Arc::new(Mutex::new(Some(view))), Arc::default());
+        let table = LakeTable { spec, location, mapping, dates, view, known };
+        Ok((Some(Found::Readable(Box::new(table))), stray_files))
+    }
+}
+
+impl FoundTables {
+    /// The tables, if all of them can be read. For the first that can't, `advice` ends the error message.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a table of an unsupported format.
+    pub fn all_readable(self, advice: impl FnOnce(&UnsupportedTable) -> String) -> Result<Vec<LakeTable>> {
+        match self.unsupported.first() {
+            None => Ok(self.readable),
+            Some(table) => Err(table.refused(&advice(table))),
+        }
+    }
+}
+
+impl LakeFile {
+    /// The path in the store's form.
+    pub fn store_path(&self) -> Path {
+        // Listed paths are already percent-encoded, and parsing does not change them.
+        Path::parse(&self.path).unwrap_or_else(|_| self.path.as_str().into())
+    }
+}
+
+impl LakeTable {
+    /// The date folders that overlap a window, with their files.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if a listing fails.
+    pub async fn folders(&self, window: &Window) -> Result<Vec<DateFolder>> {
+        let slack_days = self.mapping.folder_slack_days;
+        let touched: Vec<NaiveDate> =
+            self.dates.iter().copied().filter(|date| window.touches_date(*date, slack_days)).collect();
+        let files = self.listed(&touched).await?;
+        Ok(touched.into_iter().zip(files).map(|(date, files)| DateFolder { date, files }).collect())
+    }
+
+    /// The Parquet files of one date folder, at any depth, sorted by path, as of the first call.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if the listing fails.
+    pub async fn files_of(&self, date: NaiveDate) -> Result<Vec<LakeFile>> {
+        Ok(self.listed(&[date]).await?.pop().unwrap_or_default())
+    }
+
+    /// The files of each of `dates`. Dates that are not in the cache are listed with one view of the changes.
+    async fn listed(&self, dates: &[NaiveDate]) -> Result<Vec<Vec<LakeFile>>> {
+        let is_unknown = |date: &NaiveDate| known(&self.known.by_date, date).is_none();
+        let unknown: Vec<NaiveDate> = dates.iter().copied().filter(is_unknown).collect();
+        if !unknown.is_empty() {
+            let view = self.view.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let (view, listed) = date_files(&self.location, &unknown, view).await?;
+            *self.view.lock().unwrap_or_else(PoisonError::into_inner) = Some(view);
+            for (date, files) in unknown.into_iter().zip(listed) {
+                remember(&self.known.by_date, date, files);
+            }
+        }
+        Ok(dates.iter().map(|date| known(&self.known.by_date, date).unwrap_or_default()).collect())
+    }
+
+    /// The columns, by Hindcast's names, of any examined file: the first and last files of sampled dates, and many more files if
+    /// those lack any column.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if a store fails. Files that are not Parquet are skipped here and fail when they are scanned.
+    pub async fn columns(&self, folders: &[DateFolder]) -> Result<BTreeSet<&'static str>> {
+        let step = folders.len().div_ceil(SAMPLED_DATES).max(1);
+        let sampled: Vec<&LakeFile> = folders
+            .iter()
+            .step_by(step)
+            .chain(folders.last())
+            .flat_map(|folder| [folder.files.first(), folder.files.last()])
+            .flatten()
+            .collect();
+        let mut physical = self.columns_of(sampled).await;
+        let is_there = |physical: &BTreeSet<String>, name: &str| physical.contains(self.physical_name(name));
+        let names = || self.spec.columns.iter().map(|column| column.name);
+        if names().any(|name| !is_there(&physical, name)) {
+            let files: Vec<&LakeFile> = folders.iter().flat_map(|folder| &folder.files).collect();
+            let step = files.len().div_ceil(SEARCHED_FILES).max(1);
+            physical.extend(self.columns_of(files.into_iter().step_by(step).collect()).await);
+        }
+        // Without a readable file nothing is known: the scan then reports the fault of each.
+        Ok(names().filter(|name| physical.is_empty() || is_there(&physical, name)).collect())
+    }
+
+    /// The columns of any of `files`, by their names in the lake.
+    async fn columns_of(&self, files: Vec<&LakeFile>) -> BTreeSet<String> {
+        let reads: Vec<_> = files.into_iter().map(|file| self.file_columns(file)).collect();
+        let found: Vec<Option<BTreeSet<String>>> =
+            futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS).collect().await;
+        found.into_iter().flatten().flatten().collect()
+    }
+
+    /// The stored names of all columns in the files of `folders` that [`LakeTable::columns`] has examined.
+    pub fn stored_columns(&self, folders: &[DateFolder]) -> BTreeSet<String> {
+        let files = folders.iter().flat_map(|folder| &folder.files);
+        files.filter_map(|file| known(&self.known.columns_by_path, &file.path)).flatten().collect()
+    }
+
+    /// The name of a column in the lake.
+    pub fn physical_name<'a>(&'a self, column: &'a str) -> &'a str {
+        self.mapping.columns.get(column).map_or(column, String::as_str)
+    }
+
+    async fn file_columns(&self, file: &LakeFile) -> Option<BTreeSet<String>> {
+        if let Some(columns) = known(&self.known.columns_by_path, &file.path) {
+            return Some(columns);
+        }
+        let footer = parquet_footer(&self.location, file).await.ok()?;
+        let columns = footer.schema.fields().iter().map(|field| field.name().clone()).collect();
+        Some(remember(&self.known.columns_by_path, file.path.clone(), columns))
+    }
+}
+
+fn known<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: &K) -> Option<V> {
+    answers.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+}
+
+/// Stores the answer unless there is one already, and returns the stored one.
+fn remember<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: K, answer: V) -> V {
+    answers.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(answer).clone()
+}
+
+/// The dates of a table's `date=YYYY-MM-DD` folders, and its table format, if it has one.
+///
+/// # Errors
+/// [`Error::Storage`] if a listing fails.
+pub async fn table_folder(location: &Location) -> Result<(BTreeSet<NaiveDate>, Option<TableFormat>)> {
+    let listing = listed(location).await?;
+    Ok((dates_in(&listing), table_format_in(location, &listing).await?))
+}
+
+/// Lists the direct content of the folder.
+///
+/// # Errors
+/// [`Error::Storage`] if the store fails.
+pub(super) async fn listed(location: &Location) -> Result<ListResult> {
+    with_retries(|| async {
+        let listing = location.store().list_with_delimiter(Some(location.prefix())).await;
+        listing.map_err(Error::storage(format!("listing {}", location.url())))
+    })
+    .await
+}
+
+fn dates_in(listing: &ListResult) -> BTreeSet<NaiveDate> {
+    listing.common_prefixes.iter().filter_map(date_of).collect()
+}
+
+fn date_of(folder: &Path) -> Option<NaiveDate> {
+    let text = folder.filename()?.strip_prefix("date=")?;
+    // The folder of `date=2026-1-6` would be searched under another name.
+    text.parse().ok().filter(|date: &NaiveDate| date.to_string() == text)
+}
+
+/// The files and folders next to a table's date folders that are or contain Parquet files. They are not read, and named in a
+/// warning.
+async fn stray_files(location: &Location, listing: &ListResult) -> Result<Vec<String>> {
+    let is_own = |path: &&Path| path.filename().is_some_and(|name| name.starts_with(['_', '.']));
+    let files = listing.objects.iter().map(|object| &object.location).filter(|path| is_parquet(path));
+    let mut found: Vec<String> =
+        files.filter(|path| !is_own(path)).map(|path| location.name_of(path)).collect();
+    let folders = listing.common_prefixes.iter().filter(|folder| date_of(folder).is_none());
+    for folder in folders.filter(|path| !is_own(path)).take(SEARCHED_FOLDERS) {
+        if holds_parquet(location, folder).await? {
+            found.push(location.name_of(folder));
+        }
+    }
+    for path in &found {
+        tracing::warn!(target: "lake", %path, "not read: it is neither a date=YYYY-MM-DD folder nor in one");
+    }
+    Ok(found)
+}
+
+async fn holds_parquet(location: &Location, folder: &Path) -> Result<bool> {
+    let mut objects = location.store().list(Some(folder));
+    while let Some(object) = objects.next().await {
+        let object = object.map_err(Error::storage(format!("listing {}", location.name_of(folder))))?;
+        if is_data_file(folder, &object.location) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+pub(super) fn is_parquet(path: &Path) -> bool {
+    path.filename().is_some_and(|name| name.to_ascii_lowercase().ends_with(".parquet"))
+}

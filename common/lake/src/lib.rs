@@ -1,0 +1,46 @@
+//! The lake: its location, its tables and dates, and the readers of its files.
+
+mod alike;
+pub mod changes;
+pub mod confined;
+mod diagnose;
+mod integers;
+mod lake;
+mod listing;
+mod location;
+mod mapping;
+mod nanos;
+mod normalise;
+mod row_groups;
+mod scan;
+mod sealed;
+mod sealed_reader;
+pub mod selection;
+mod session;
+mod store_reader;
+mod stored_file;
+mod stores;
+mod table_format;
+mod tables;
+
+/// Version of how values are read, a part of the keys of state. Raise it whenever a file's rows are read as other values.
+pub const CATALOG_VERSION: u32 = 1;
+
+pub use alike::{reads_alike, reads_as_absent};
+pub use diagnose::locate_fault;
+pub use integers::integer_of_text;
+pub use lake::{DateFolder, FoundTables, KnownFiles, Lake, LakeFile, LakeTable, StrayFiles, table_folder};
+pub use listing::{date_files, table_files};
+pub use location::Location;
+pub use mapping::TableMapping;
+pub use normalise::UnreadableCounts;
+pub use normalise::convert as read_as;
+pub use row_groups::{RowGroups, row_groups_that_may_hold};
+pub use scan::{FileScan, canonical_schema, canonical_type, file_scan, state_scan};
+pub use sealed::{StateFile, content_hash, seal_of};
+pub use session::{batch_rows, open_location, task_session};
+pub use store_reader::{Footer, file_rows, parquet_footer};
+pub use stored_file::StoredFile;
+pub use stores::Stores;
+pub use table_format::{TableFormat, UnsupportedTable, refuse_table_format, table_format_of};
+pub use tables::{ColumnKind, ColumnSpec, TABLES, TableSpec};

@@ -1,0 +1,91 @@
+//! Lists the data files of a table's dates that one view of its lake's changes shows.
+
+use chrono::NaiveDate;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
+use object_store::path::{Path, PathPart};
+
+use super::changes::View;
+use super::lake::{LakeFile, is_parquet, table_folder};
+use super::location::Location;
+use hindcast_base::retry::with_retries;
+use hindcast_base::{Error, Result};
+
+/// Concurrent listings.
+const CONCURRENT_LISTINGS: usize = 16;
+/// Most attempts at listing dates while files of the table are being replaced.
+const MAX_LISTINGS: u32 = 50;
+
+/// The Parquet files of a table's `dates`, date by date, at any depth of their folders, sorted by path. Without a view, or if files
+/// of the table were replaced since, a new view is read. The view of the files is returned with them.
+///
+/// # Errors
+/// [`Error::Storage`] if a listing fails, [`Error::Busy`] if files are replaced faster than they can be listed.
+pub async fn date_files(
+    table: &Location,
+    dates: &[NaiveDate],
+    view: Option<View>,
+) -> Result<(View, Vec<Vec<LakeFile>>)> {
+    let mut given = view;
+    for _ in 0..MAX_LISTINGS {
+        let mut view = match given.take() {
+            Some(view) => view,
+            None => View::of_table(table).await?,
+        };
+        let listings: Vec<_> = dates.iter().map(|date| listed(table, *date)).collect();
+        let listed: Vec<Vec<ObjectMeta>> =
+            futures::stream::iter(listings).buffered(CONCURRENT_LISTINGS).try_collect().await?;
+        if view.still_holds(Some(table)).await? {
+            let files = listed.into_iter().map(|objects| shown(table, &view, objects)).collect();
+            return Ok((view, files));
+        }
+    }
+    Err(Error::Busy(format!(
+        "files of {} are replaced by other processes faster than they can be listed: try again later",
+        table.url()
+    )))
+}
+
+/// The Parquet files of all dates of a table.
+///
+/// # Errors
+/// As for [`date_files`].
+pub async fn table_files(table: &Location) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
+    let view = View::of_table(table).await?;
+    let dates: Vec<NaiveDate> = table_folder(table).await?.0.into_iter().collect();
+    let (_, files) = date_files(table, &dates, Some(view)).await?;
+    Ok(dates.into_iter().zip(files).collect())
+}
+
+/// All Parquet files of a date, from any change.
+async fn listed(table: &Location, date: NaiveDate) -> Result<Vec<ObjectMeta>> {
+    let folder = table.child(&format!("date={date}"));
+    let mut objects: Vec<ObjectMeta> = with_retries(|| async {
+        let objects = table.store().list(Some(&folder)).try_collect().await;
+        objects.map_err(Error::storage(format!("listing {}", table.name_of(&folder))))
+    })
+    .await?;
+    objects.retain(|object| is_data_file(&folder, &object.location));
+    Ok(objects)
+}
+
+fn shown(table: &Location, view: &View, objects: Vec<ObjectMeta>) -> Vec<LakeFile> {
+    let mut files: Vec<LakeFile> = objects
+        .into_iter()
+        .filter(|object| view.shows(&object.location))
+        .map(|object| LakeFile {
+            path: table.name_of(&object.location),
+            bytes: object.size,
+            etag: object.e_tag,
+            range: None,
+        })
+        .collect();
+    files.sort_by(|left, right| left.path.cmp(&right.path));
+    files
+}
+
+/// Whether `path` is a Parquet file of `folder`, outside the subfolders in which writers keep uncommitted files.
+pub(super) fn is_data_file(folder: &Path, path: &Path) -> bool {
+    let is_committed = |name: PathPart<'_>| !name.as_ref().starts_with(['_', '.']);
+    is_parquet(path) && path.prefix_match(folder).is_some_and(|mut below| below.all(is_committed))
+}

@@ -1,0 +1,288 @@
+//! `hindcast import`
+
+use hindcast_base::format::format_bytes;
+use std::path::PathBuf;
+
+use clap::Args;
+use hindcast_base::Result;
+use hindcast_base::time::{MICROS_PER_DAY, Window, date_start_us, parse_time};
+use hindcast_engine::runtime;
+use hindcast_lake::Location;
+use hindcast_lake::TableMapping;
+
+use super::Outcome;
+use super::arguments::{available_threads, parse_bytes, read_config};
+use super::tables::print_quality;
+use crate::terminal;
+use hindcast_import::{DateOrder, FileReport, ImportReport, ImportRequest, TimeOptions, Zone, import};
+use hindcast_scan::lake_access::{Access, LakeLayers, open_lake};
+use hindcast_scan::own_detections::{DetectionPolicy, OwnFiles};
+use hindcast_tables::compact::{CompactOptions, compact};
+use hindcast_tables::data_quality;
+use hindcast_tables::inventory;
+use hindcast_tables::layout::TINY_FILE_BYTES;
+use hindcast_tables::merge::UnmergedFile;
+
+/// Most columns with unreadable values, and most kinds of skipped records, that are shown per file.
+const SHOWN_KINDS: usize = 8;
+
+/// Arguments of `hindcast import`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hindcast import exports/*.csv --table OfficeActivity --lake lake
+  hindcast import conn.log.gz http.log.gz --lake s3://soc/lake
+  hindcast import az://insights-logs-advancedhunting-deviceprocessevents/ --lake az://soc/lake
+  hindcast import proxy.ndjson --mapping proxy.toml --lake lake --record-id EventId
+
+The format of a file is detected from its content: CSV, NDJSON, JSON arrays, CEF, Zeek or Parquet, plain or in gzip, zstd
+or zip. Files whose content was imported before are skipped. If a file can't be read, the command names it and imports the
+others.
+
+Exit status: 0 everything is imported; 1 nothing is imported, or writing failed; 2 invalid arguments, or no file can be
+read; 3 some files could not be read, or more records were rejected than --allow-rejects allows")]
+pub struct ImportArguments {
+    /// Files or folders: paths or URLs
+    #[arg(required = true)]
+    files: Vec<String>,
+    /// The lake to write to
+    #[arg(long, value_name = "URL")]
+    lake: String,
+    /// The table, if the records do not name it
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+    /// The source of the files, instead of detecting it: defender-stream, office-audit, cef, zeek, traffic-analytics,
+    /// monitor-export, portal-csv, sysmon or generic
+    #[arg(long, value_name = "NAME", conflicts_with = "mapping")]
+    source: Option<String>,
+    /// A file that maps fields to columns
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+    /// The order of day and month in dates such as 3/5/2026, if the dates of a file do not prove it
+    #[arg(long, value_name = "ORDER", value_enum)]
+    dates: Option<DateOrder>,
+    /// The time zone of times without one: a name such as Europe/Berlin, or an offset such as +01:00 [default: UTC]
+    #[arg(long, value_name = "ZONE", value_parser = parse_zone)]
+    time_zone: Option<Zone>,
+    /// Times without a year are in the last year before this time [default: the modification time of each file]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    logged_before: Option<i64>,
+    /// Stop at the first record that can't be read, and import nothing
+    #[arg(long)]
+    strict: bool,
+    /// Share of records that may be rejected; if more are, the command exits with 3
+    #[arg(long, value_name = "N%", default_value = "10%", value_parser = parse_percent)]
+    allow_rejects: f64,
+    /// Skip rows that the table already has: rows of the same date with the same value in this column and in all other
+    /// columns
+    #[arg(long, value_name = "COLUMN")]
+    record_id: Option<String>,
+    /// Threads [default: one per processor]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Memory for merging files smaller than 4 MiB
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_bytes)]
+    memory: usize,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+    /// Print only errors
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl ImportArguments {
+    /// Threads of the process.
+    pub(super) fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(available_threads).max(1)
+    }
+}
+
+fn parse_zone(text: &str) -> Result<Zone, String> {
+    Zone::parse(text)
+        .ok_or_else(|| "give a time zone name such as Europe/Berlin, or an offset such as +01:00".to_owned())
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
+    let mapping = match &arguments.mapping {
+        Some(path) => Some((path.display().to_string(), read_config(path)?)),
+        None => None,
+    };
+    let request = ImportRequest {
+        files: arguments.files.clone(),
+        lake: Location::parse(&arguments.lake)?,
+        table: arguments.table.clone(),
+        source: arguments.source.clone(),
+        mapping,
+        strict: arguments.strict,
+        record_id: arguments.record_id.clone(),
+        times: TimeOptions {
+            dates: arguments.dates,
+            zone: arguments.time_zone.unwrap_or_default(),
+            logged_before_us: arguments.logged_before,
+        },
+        threads: arguments.threads(),
+    };
+    let prints_text = !arguments.quiet && !arguments.json;
+    let bar = terminal::ProgressBar::new(prints_text);
+    let report = import(&request, |done, total| bar.set_bytes(done, total)).await;
+    bar.finish();
+    let report = report?;
+    let runtime = runtime(arguments.memory, None)?;
+    for (table, imported) in &report.tables {
+        let options = CompactOptions {
+            small_bytes: TINY_FILE_BYTES,
+            dates: &|date| imported.dates.contains(&date),
+            is_own_only: true,
+            mapping: &TableMapping::default(),
+        };
+        for UnmergedFile { file, reason } in
+            compact(&request.lake, table, &options, &runtime).await?.left_alone
+        {
+            tracing::warn!(target: "lake", file, reason, "not merged with the other small files of its date");
+        }
+    }
+    if arguments.json {
+        terminal::print_json(&report)?;
+    }
+    if prints_text {
+        print_report(&report);
+    }
+    if prints_text && !report.tables.is_empty() {
+        let (policy, none) = (DetectionPolicy::of_own_process(), OwnFiles::default());
+        let layers = LakeLayers { preset: "default", own: None, detections: &none };
+        let (lake, _) = open_lake(&arguments.lake, &layers, &Access::Any, &policy).await?;
+        for (table, imported) in &report.tables {
+            let (Some(first), Some(last)) = (imported.dates.first(), imported.dates.last()) else { continue };
+            let window = Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)?;
+            let detail = inventory::show(lake.root(), table).await?;
+            print_quality(table, &data_quality::examine(&lake, &detail, Some(&window), &runtime).await?);
+        }
+    }
+    Ok(outcome(&report, arguments.allow_rejects))
+}
+
+/// Parses a percentage such as `10%`.
+fn parse_percent(text: &str) -> std::result::Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
+    number
+        .filter(|percent| (0.0..=100.0).contains(percent))
+        .ok_or_else(|| format!("{text:?} is not a percentage between 0% and 100%"))
+}
+
+/// The outcome of an import. Prints the reason to standard error if it is incomplete.
+fn outcome(report: &ImportReport, allowed_percent: f64) -> Outcome {
+    if report
+        .files
+        .iter()
+        .all(|file| file.failure.is_none() && !file.already_imported && file.imported_rows() == 0)
+    {
+        eprintln!("error: nothing was imported: {}", nothing_kept(report));
+        return Outcome::Failed;
+    }
+    let mut outcome = Outcome::Done;
+    let failed: Vec<&FileReport> = report.files.iter().filter(|file| file.failure.is_some()).collect();
+    if !failed.is_empty() {
+        let count = failed.len();
+        eprintln!(
+            "error: {count} of {} files could not be read; run the import again after you have fixed them:",
+            report.files.len()
+        );
+        for file in failed {
+            eprintln!("  {}: {}", file.file, file.failure.as_deref().unwrap_or_default());
+        }
+        outcome = Outcome::Incomplete;
+    }
+    for file in report.files.iter().filter(|file| file.rejects > 0 && file.imported_rows() == 0) {
+        let first = file.first_reject.as_deref().unwrap_or_default();
+        eprintln!(
+            "error: nothing from {} was imported: {} records were rejected, the first because {first}",
+            file.file, file.rejects
+        );
+        outcome = Outcome::Incomplete;
+    }
+    let (rejects, records) = (report.rejects(), report.records());
+    if rejects as f64 * 100.0 > allowed_percent * records as f64 {
+        eprintln!(
+            "error: {rejects} of {records} records were rejected, more than --allow-rejects {allowed_percent}% allows"
+        );
+        outcome = Outcome::Incomplete;
+    }
+    outcome
+}
+
+/// Why an import has no rows.
+fn nothing_kept(report: &ImportReport) -> String {
+    if let Some(first) = report.files.iter().find_map(|file| file.first_reject.as_deref()) {
+        return format!("{} records were rejected; the first: {first}", report.rejects());
+    }
+    let kinds: Vec<&str> = report
+        .files
+        .iter()
+        .flat_map(|file| file.set_aside.keys())
+        .map(String::as_str)
+        .take(SHOWN_KINDS)
+        .collect();
+    match kinds.is_empty() {
+        true => "the files hold no records".to_owned(),
+        false => format!(
+            "there is no table for records of this kind: {}; --source generic --table NAME imports them with their own columns",
+            kinds.join(", ")
+        ),
+    }
+}
+
+fn print_report(report: &ImportReport) {
+    report.files.iter().for_each(print_file);
+    for (table, imported) in &report.tables {
+        let (first, last) = (imported.dates.first(), imported.dates.last());
+        let dates = first.zip(last).map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
+        println!("table     {table}: {} rows, {}{dates}", imported.rows, format_bytes(imported.bytes));
+    }
+    if report.duplicates > 0 {
+        println!(
+            "skipped   {} rows that the table already has, with the same record id and the same values",
+            report.duplicates
+        );
+    }
+    if report.changed > 0 {
+        println!("added     {} rows whose record id the table already has with other values", report.changed);
+    }
+    for file in &report.reject_files {
+        println!("rejects   {} records: {file}", report.rejects());
+    }
+}
+
+fn print_file(file: &FileReport) {
+    if file.already_imported {
+        println!("file      {}: skipped, it was imported before", file.file);
+        return;
+    }
+    if let Some(reason) = &file.failure {
+        println!("file      {}: not imported: {reason}", file.file);
+        return;
+    }
+    let rows: Vec<String> = file.rows.iter().map(|(table, rows)| format!("{rows} of {table}")).collect();
+    let rows = if rows.is_empty() { "no rows".to_owned() } else { rows.join(", ") };
+    println!("file      {} ({}): {rows}, {} rejected", file.file, file.source, file.rejects);
+    if let Some(first) = &file.first_reject {
+        println!("          first reject: {first}");
+    }
+    let mut kinds: Vec<_> = file.set_aside.iter().collect();
+    kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let all: u64 = file.set_aside.values().sum();
+    if all > 0 {
+        let shown: Vec<String> =
+            kinds.iter().take(SHOWN_KINDS).map(|(kind, count)| format!("{kind} ({count})")).collect();
+        println!("          {all} records without a table: {}", shown.join(", "));
+    }
+    if file.windows_1252 > 0 {
+        println!("          {} records are not UTF-8 and were read as Windows-1252", file.windows_1252);
+    }
+    for (column, count) in file.unreadable.iter().take(SHOWN_KINDS) {
+        println!("          {count} values of {column} have the wrong type and became null");
+    }
+    for (note, count) in file.notes.iter().take(SHOWN_KINDS) {
+        println!("          {count} rows: {note}");
+    }
+}

@@ -1,0 +1,210 @@
+//! `hindcast jobs`
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use hindcast_base::time::format_micros;
+use hindcast_base::{Error, Result};
+use hindcast_proto::v1::{Job, JobState};
+
+use super::Outcome;
+use crate::client::{Client, Connection};
+use crate::terminal;
+use hindcast_report::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
+use hindcast_scan::{PlanOutline, Summary};
+use hindcast_server::jobs::{has_results, is_backfill_window, state_name};
+
+/// Arguments of `hindcast jobs`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hindcast jobs list --coordinator 127.0.0.1:7480
+  hindcast jobs fetch 0198f1c2-… --coordinator 127.0.0.1:7480 --out nightly --format parquet,html,csv
+  hindcast jobs watch 0198f1c2-… --coordinator soc.example:7480 --tls certificates/client --token-file token")]
+pub struct JobsArguments {
+    /// What to do
+    action: Action,
+    /// Id of the job
+    #[arg(required_if_eq_any = [("action", "get"), ("action", "watch"), ("action", "cancel"), ("action", "fetch")])]
+    id: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+    /// With fetch: folder for the results
+    #[arg(long, default_value = "hindcast-out", value_name = "DIR")]
+    out: PathBuf,
+    /// With fetch: formats of the results
+    #[arg(long, value_delimiter = ',', default_value = "parquet,html", value_name = "FORMAT,..")]
+    format: Vec<Format>,
+    /// With fetch: in CSV, put an apostrophe before text that a spreadsheet would read as a formula
+    #[arg(long)]
+    csv_escape_formulas: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Action {
+    /// List all jobs, newest first
+    List,
+    /// Show the current state of a job
+    Get,
+    /// Show a job until it has ended
+    Watch,
+    /// Cancel a job
+    Cancel,
+    /// Write the results of a finished job to a folder, as `scan` does
+    Fetch,
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: &JobsArguments) -> Result<Outcome> {
+    let mut client = Client::new(&arguments.connection.coordinator, &arguments.connection.credentials)?;
+    let show = |job: &Job| -> Result<()> {
+        if arguments.json {
+            return terminal::print_json(&job_json(job)?);
+        }
+        print_job(job);
+        Ok(())
+    };
+    let id = arguments.id.as_deref().unwrap_or_default();
+    let job = match arguments.action {
+        Action::List => {
+            let jobs = client.list().await?;
+            if arguments.json {
+                terminal::print_json(&jobs.iter().map(job_json).collect::<Result<Vec<_>>>()?)?;
+            } else {
+                jobs.iter().for_each(print_line);
+            }
+            return Ok(Outcome::Done);
+        }
+        Action::Get => client.get(id).await?,
+        Action::Cancel => client.cancel(id).await?,
+        Action::Fetch => fetch(arguments, &mut client, id).await?,
+        Action::Watch => {
+            let prints_text = !arguments.json;
+            client
+                .watch(id, |job| {
+                    if prints_text {
+                        print_line(job)
+                    }
+                })
+                .await?
+        }
+    };
+    show(&job)?;
+    Ok(match (arguments.action, job.state()) {
+        (Action::Watch, JobState::Failed | JobState::Cancelled | JobState::Unreadable) => Outcome::Failed,
+        _ => Outcome::Done,
+    })
+}
+
+/// Writes the results of a job to a folder. Returns the job.
+async fn fetch(arguments: &JobsArguments, client: &mut Client, id: &str) -> Result<Job> {
+    let job = client.get(id).await?;
+    if !has_results(&job) {
+        let why = match is_backfill_window(&job) {
+            true => "is a window of a backfill and has only a row",
+            false => state_name(job.state()),
+        };
+        return Err(Error::Config(format!("job {id} has no results to fetch: it {why}")));
+    }
+    check_replaceable(&arguments.out)?;
+    let folder = OutputFolder::create(&arguments.out)?;
+    let choice = Choice { formats: &arguments.format, escapes_formulas: arguments.csv_escape_formulas };
+    let unwritten = folder.write(&client.result(id).await?, choice)?;
+    let out = folder.publish()?;
+    if !arguments.json {
+        println!("results in {}", out.display());
+    }
+    check_written(&unwritten, &out)?;
+    Ok(job)
+}
+
+/// The window of a job: the planned one, or before that the requested one.
+fn window_of(job: &Job) -> String {
+    let planned = serde_json::from_str::<PlanOutline>(&job.outline).map(|outline| outline.window);
+    let bound_text = |bound: Option<i64>| bound.map_or_else(|| "…".to_owned(), format_micros);
+    match (planned, &job.scan) {
+        (Ok(window), _) => format!("{} to {}", window.from, window.to),
+        (Err(_), Some(scan)) if scan.from_us.or(scan.to_us).is_some() => {
+            format!("{} to {}", bound_text(scan.from_us), bound_text(scan.to_us))
+        }
+        _ => "no window yet".to_owned(),
+    }
+}
+
+fn lake_of(job: &Job) -> &str {
+    job.scan.as_ref().map_or("", |scan| scan.lake.as_str())
+}
+
+fn print_line(job: &Job) {
+    let (state, progress) = (state_name(job.state()), terminal::format_progress(job));
+    let by = if job.submitted_by.is_empty() { String::new() } else { format!("  by {}", job.submitted_by) };
+    println!("{}  {state:<9}  {progress:<24}  {}  {}{by}", job.id, window_of(job), lake_of(job));
+}
+
+fn print_job(job: &Job) {
+    println!("job        {}", job.id);
+    println!("state      {}", state_name(job.state()));
+    println!("lake       {}", lake_of(job));
+    println!("window     {}", window_of(job));
+    if !job.submitted_by.is_empty() {
+        println!("by         {}", job.submitted_by);
+    }
+    println!("submitted  {}", format_micros(job.submitted_us));
+    if job.ended_us > 0 {
+        println!("ended      {}", format_micros(job.ended_us));
+    }
+    println!("progress   {}", terminal::format_progress(job));
+    print_risk(job);
+    if !job.error.is_empty() {
+        println!("error      {}", job.error);
+    }
+}
+
+/// Prints the risk in the report of a scan or a window, and what was not read.
+fn print_risk(job: &Job) {
+    let report: serde_json::Value = serde_json::from_str(&job.report).unwrap_or_default();
+    let (risk, unread) = if is_backfill_window(job) {
+        (&report["row"]["risk"], report["row"]["reason"].as_str().map(str::to_owned))
+    } else {
+        let summary = serde_json::from_value::<Summary>(report["summary"].clone());
+        let reasons = summary.map(|summary| summary.reasons().join("; ")).unwrap_or_default();
+        (&report["summary"]["risk"], Some(reasons).filter(|reasons| !reasons.is_empty()))
+    };
+    let Some(level) = risk["level"].as_str() else { return };
+    match risk["score"].as_u64() {
+        Some(score) => println!("risk       {score} of 100  {level}"),
+        None => println!("risk       {level}"),
+    }
+    if let Some(unread) = unread {
+        println!("not read   {unread}");
+    }
+}
+
+fn job_json(job: &Job) -> Result<serde_json::Value> {
+    let parse = |text: &str| -> Result<serde_json::Value> {
+        if text.is_empty() {
+            return Ok(serde_json::Value::Null);
+        }
+        serde_json::from_str(text).map_err(|error| Error::Internal(format!("job {}: {error}", job.id)))
+    };
+    let time = |micros: i64| (micros > 0).then(|| format_micros(micros));
+    let progress = job.progress.unwrap_or_default();
+    Ok(serde_json::json!({
+        "id": job.id,
+        "state": state_name(job.state()),
+        "lake": lake_of(job),
+        "submitted_by": job.submitted_by,
+        "submitted": time(job.submitted_us),
+        "ended": time(job.ended_us),
+        "progress": {
+            "units": progress.units, "done": progress.units_done, "cached": progress.units_cached,
+            "failures": progress.failures, "bytes": progress.bytes, "bytes_done": progress.bytes_done,
+            "merging": progress.merging,
+        },
+        "error": job.error,
+        "plan": parse(&job.outline)?,
+        "report": parse(&job.report)?,
+    }))
+}

@@ -1,0 +1,240 @@
+//! `hindcast tables`
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use hindcast_base::format::format_bytes;
+use hindcast_base::time::{Window, parse_time};
+use hindcast_base::{Error, Result};
+use hindcast_detections::config::Layer;
+use hindcast_engine::runtime;
+use serde::Serialize;
+
+use super::Outcome;
+use super::own_files::read_own;
+use crate::terminal;
+use hindcast_import;
+use hindcast_scan::lake_access::{Access, LakeLayers, open_lake};
+use hindcast_scan::own_detections::DetectionPolicy;
+use hindcast_tables::compact::{CompactOptions, Compacted, compact};
+use hindcast_tables::data_quality::{self, DataQuality};
+use hindcast_tables::inventory::{self, DateEntry, TableDetail, TableEntry};
+use hindcast_tables::merge::UnmergedFile;
+use hindcast_tables::save;
+
+/// Memory of the engine that streams, sorts or counts rows.
+const MEMORY_BYTES: usize = 256 << 20;
+
+/// Files that are shown one by one.
+const SHOWN_FILES: usize = 20;
+
+/// Arguments of `hindcast tables`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hindcast tables --lake demo-lake
+  hindcast tables --lake demo-lake show CommonSecurityLog
+  hindcast tables --lake demo-lake save PaloAlto_Investigation_SPRK --from 2026-01-05 --to 2026-01-06
+  hindcast tables --lake demo-lake compact CommonSecurityLog
+  hindcast tables --lake demo-lake delete PaloAlto_Investigation_SPRK --yes")]
+pub struct TablesArguments {
+    /// The lake: a path, or a file://, s3://, az://, abfss:// or gs:// URL
+    #[arg(long, value_name = "URL")]
+    lake: String,
+    /// Configuration file with parameters that override the default preset
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List tables with their dates, files and sizes (the default)
+    List,
+    /// Show rows per date, columns and data quality: gaps, silent devices, null columns, drift
+    Show {
+        /// The table
+        table: String,
+        #[command(flatten)]
+        window: WindowArguments,
+    },
+    /// Merge the small files of each date of a table
+    Compact {
+        /// The table
+        table: String,
+        #[command(flatten)]
+        window: WindowArguments,
+    },
+    /// Delete a table with all its files
+    Delete {
+        /// The table
+        table: String,
+        /// Confirm the deletion
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Append the enriched rows of the firewall suite to a table of the lake
+    Save {
+        /// The table; its name must end with the configured suffix (_SPRK)
+        table: String,
+        #[command(flatten)]
+        window: WindowArguments,
+    },
+}
+
+/// Part of a table; the whole table by default.
+#[derive(Debug, Args)]
+struct WindowArguments {
+    /// Start of the window: a date or an RFC 3339 time, in UTC
+    #[arg(long, value_name = "T", requires = "to")]
+    from: Option<String>,
+    /// End of the window (exclusive)
+    #[arg(long, value_name = "T", requires = "from")]
+    to: Option<String>,
+}
+
+impl WindowArguments {
+    fn window(&self) -> Result<Option<Window>> {
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) => Window::new(parse_time(from)?, parse_time(to)?).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
+    let (own_text, detections) = read_own(arguments.config.as_deref(), &[]).await?;
+    let own_name = arguments.config.as_ref().map(|path| path.display().to_string());
+    let own = own_name.as_ref().map(|name| Layer { name, text: &own_text });
+    let layers = LakeLayers { preset: "default", own, detections: &detections };
+    let policy = DetectionPolicy::of_own_process();
+    let (lake, config) = open_lake(&arguments.lake, &layers, &Access::Any, &policy).await?;
+    let root = lake.root();
+    match arguments.action.as_ref().unwrap_or(&Action::List) {
+        Action::List => {
+            let tables = inventory::list(root).await?;
+            if arguments.json { terminal::print_json(&tables)? } else { tables.iter().for_each(print_entry) }
+        }
+        Action::Show { table, window } => {
+            let detail = inventory::show(root, table).await?;
+            let runtime = runtime(MEMORY_BYTES, None)?;
+            let quality = data_quality::examine(&lake, &detail, window.window()?.as_ref(), &runtime).await?;
+            if arguments.json {
+                terminal::print_json(&Shown { detail: &detail, telemetry: &quality })?;
+            } else {
+                print_detail(&detail);
+                print_quality(table, &quality);
+            }
+        }
+        Action::Compact { table, window } => {
+            let window = window.window()?;
+            let options = CompactOptions {
+                small_bytes: import::SMALL_FILE_BYTES,
+                dates: &|date| window.is_none_or(|window| window.covers_date(date)),
+                is_own_only: false,
+                mapping: &config.tables.get(table).cloned().unwrap_or_default(),
+            };
+            let done = compact(root, table, &options, &runtime(MEMORY_BYTES, None)?).await?;
+            if arguments.json { terminal::print_json(&done)? } else { print_compacted(table, &done) }
+        }
+        Action::Delete { table, yes } => {
+            if !yes {
+                inventory::existing(root, table).await?;
+                return Err(Error::Config(format!(
+                    "nothing was deleted: give --yes to delete {table} with all its files"
+                )));
+            }
+            // Do this first, and also if the table is gone: files that are marked as imported can't be imported again.
+            let forgotten = import::forget(root, table).await?;
+            match inventory::delete(root, table).await? {
+                Some(objects) => println!("deleted {table}: {objects} files"),
+                None if forgotten > 0 => {
+                    println!("{table} was deleted before; the markers of its imports are now deleted too")
+                }
+                None => return Err(inventory::absent(root, table)),
+            }
+        }
+        Action::Save { table, window } => {
+            let window = window.window()?;
+            let saved = save::save(&lake, &config, &runtime(MEMORY_BYTES, None)?, table, window).await?;
+            println!(
+                "{table}: wrote {} rows in {} files; the table now has {} rows",
+                saved.rows_written, saved.files_written, saved.rows_in_table
+            );
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Prints how many files were merged into how many, and which were not.
+fn print_compacted(table: &str, done: &Compacted) {
+    let (before, after) = (format_bytes(done.bytes_before), format_bytes(done.bytes_after));
+    println!(
+        "{table}: merged {} small files of {} dates ({before}) into {} ({after}), {} rows",
+        done.files_before, done.dates, done.files_after, done.rows
+    );
+    if done.left_to_others > 0 {
+        println!("{} merges were skipped: another process is changing their files", done.left_to_others);
+    }
+    print_left_alone(&done.left_alone);
+}
+
+/// Prints which small files were not merged, and why.
+fn print_left_alone(files: &[UnmergedFile]) {
+    let shown = files.iter().take(SHOWN_FILES);
+    shown.for_each(|UnmergedFile { file, reason }| println!("not merged: {file}: {reason}"));
+    if files.len() > SHOWN_FILES {
+        println!("not merged: {} more files, which --json lists", files.len() - SHOWN_FILES);
+    }
+}
+
+/// What `show` prints as JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    detail: &'a TableDetail,
+    telemetry: &'a DataQuality,
+}
+
+/// Prints the problems in a table's data quality, or that there are none.
+pub(super) fn print_quality(table: &str, quality: &DataQuality) {
+    let lines = quality.lines();
+    let verdict = if lines.is_empty() { " nothing stands out" } else { "" };
+    println!("\ntelemetry of {table}:{verdict}");
+    lines.iter().for_each(|line| println!("  {line}"));
+}
+
+fn print_entry(entry: &TableEntry) {
+    if let Some(reason) = &entry.refused {
+        println!("{:<30} refused: {reason}", entry.table);
+    }
+    let files: u64 = entry.dates.iter().map(|date| date.files).sum();
+    let size: u64 = entry.dates.iter().map(|date| date.bytes).sum();
+    let (Some(first), Some(last)) = (entry.dates.first(), entry.dates.last()) else { return };
+    println!(
+        "{:<30} {} to {} ({} dates), {files} files, {}",
+        entry.table,
+        first.date,
+        last.date,
+        entry.dates.len(),
+        format_bytes(size)
+    );
+}
+
+fn print_detail(detail: &TableDetail) {
+    print_entry(&detail.entry);
+    println!("\n{:<12} {:>6} {:>12} {:>12}", "date", "files", "rows", "size");
+    for DateEntry { date, files, bytes, rows, unreadable } in &detail.entry.dates {
+        let rows = rows.map_or_else(|| "?".to_owned(), |rows| rows.to_string());
+        println!("{date:<12} {files:>6} {rows:>12} {:>12}", format_bytes(*bytes));
+        unreadable.iter().for_each(|fault| println!("  {fault}"));
+    }
+    println!("\n{:<36} type", "column");
+    for column in &detail.columns {
+        println!("{:<36} {}", column.name, column.types.join(" | "));
+    }
+}

@@ -1,0 +1,358 @@
+//! The client of a coordinator: submits jobs, watches them and fetches their results.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow_flight::Ticket;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use futures::{StreamExt, TryStreamExt, stream};
+use hindcast_base::{Error, Result};
+use hindcast_node::{Tls, check_plain_text, connect_endpoint};
+use hindcast_proto::v1::jobs_client::JobsClient;
+use hindcast_proto::v1::{ConfigPart, Job, JobId, JobState, ListRequest, ScanRequest, SubmitRequest};
+use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+
+use hindcast_report::output::findings_of_batches;
+use hindcast_scan::{Report, ResultTable, ScanResult};
+use hindcast_server::jobs::{FINDINGS, SUPPRESSED, is_open};
+
+/// Largest accepted answer, in bytes.
+const ANSWER_BYTES: usize = 64 << 20;
+/// Longest configuration that is sent inside a request; longer ones are uploaded first.
+const INLINE_CONFIG_BYTES: usize = 64 << 10;
+/// Bytes of one part of an uploaded configuration.
+const CONFIG_PART_BYTES: usize = 64 << 10;
+/// Consecutive attempts without an answer after which the client gives up: the coordinator may be restarting.
+const ATTEMPTS: u32 = 40;
+/// Longest wait between attempts.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
+
+/// How to reach a coordinator.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Connection {
+    /// Address of a coordinator: HOST:PORT
+    #[arg(long, value_name = "URL")]
+    pub coordinator: String,
+    #[command(flatten)]
+    pub credentials: Credentials,
+}
+
+/// Credentials for a coordinator.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Credentials {
+    /// Folder with ca.crt, tls.crt and tls.key
+    #[arg(long, value_name = "DIR")]
+    pub tls: Option<PathBuf>,
+    /// File with the bearer token [default: the environment variable HINDCAST_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Allow plain text to a coordinator that is not on this machine
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+type AuthorizedChannel = InterceptedService<Channel, Bearer>;
+
+/// A connected client. Clones share the connection.
+#[derive(Clone)]
+pub struct Client {
+    jobs: JobsClient<AuthorizedChannel>,
+    results: FlightServiceClient<AuthorizedChannel>,
+    /// Hashes of the configurations that were uploaded.
+    uploaded: Arc<Mutex<BTreeSet<String>>>,
+}
+
+/// Adds the token to each call. The token is not part of `Debug` output.
+#[derive(Clone)]
+struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl tonic::service::Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> std::result::Result<Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+impl Client {
+    /// A client of the coordinator at `address`, which connects with its first call.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the certificates, the token or the address can't be used.
+    pub fn new(address: &str, credentials: &Credentials) -> Result<Self> {
+        let tls = credentials.tls.as_deref().map(Tls::load).transpose()?;
+        check_plain_text(address, tls.as_ref(), credentials.insecure)?;
+        let channel = connect_endpoint(address, tls.as_ref(), false)?.connect_lazy();
+        let bearer = Bearer(token(credentials)?);
+        let jobs = JobsClient::with_interceptor(channel.clone(), bearer.clone());
+        let results = FlightServiceClient::with_interceptor(channel, bearer);
+        Ok(Self {
+            jobs: jobs.max_decoding_message_size(ANSWER_BYTES),
+            results: results.max_decoding_message_size(ANSWER_BYTES),
+            uploaded: Arc::default(),
+        })
+    }
+
+    /// Submits a scan under a new id. Retries while the coordinator can't be reached; the id makes sure that it is one job.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the coordinator refuses it.
+    pub async fn submit(&mut self, mut scan: ScanRequest) -> Result<Job> {
+        if scan.config.len() > INLINE_CONFIG_BYTES {
+            scan.config_hash = self.upload_config(&scan.config).await?;
+            scan.config = String::new();
+        }
+        if scan.detections.len() > INLINE_CONFIG_BYTES {
+            scan.detections_hash = self.upload_config(&scan.detections).await?;
+            scan.detections = String::new();
+        }
+        let id = uuid::Uuid::now_v7().to_string();
+        let mut failures = 0;
+        loop {
+            let request = SubmitRequest { id: id.clone(), scan: Some(scan.clone()) };
+            match self.jobs.submit(request).await {
+                Ok(job) => return Ok(job.into_inner()),
+                Err(status) => back_off(status, &mut failures).await?,
+            }
+        }
+    }
+
+    /// Uploads a configuration that is too long for a request. Returns the hash by which requests reference it.
+    async fn upload_config(&mut self, config: &str) -> Result<String> {
+        let hash = blake3::hash(config.as_bytes()).to_hex().to_string();
+        if self.uploaded.lock().await.contains(&hash) {
+            return Ok(hash);
+        }
+        let mut failures = 0;
+        loop {
+            let parts: Vec<ConfigPart> = config
+                .as_bytes()
+                .chunks(CONFIG_PART_BYTES)
+                .map(|part| ConfigPart { text: part.to_vec() })
+                .collect();
+            match self.jobs.keep_config(stream::iter(parts)).await {
+                Ok(stored) => {
+                    let hash = stored.into_inner().hash;
+                    self.uploaded.lock().await.insert(hash.clone());
+                    return Ok(hash);
+                }
+                Err(status) => back_off(status, &mut failures).await?,
+            }
+        }
+    }
+
+    /// The current state of a job, with its report if it is done.
+    ///
+    /// # Errors
+    /// If the job does not exist, or the coordinator refuses or does not answer.
+    pub async fn get(&mut self, id: &str) -> Result<Job> {
+        let mut failures = 0;
+        loop {
+            match self.jobs.get(JobId { id: id.to_owned() }).await {
+                Ok(job) => return Ok(job.into_inner()),
+                Err(status) => back_off(status, &mut failures).await?,
+            }
+        }
+    }
+
+    /// All jobs, newest first.
+    ///
+    /// # Errors
+    /// If the coordinator refuses or does not answer.
+    pub async fn list(&mut self) -> Result<Vec<Job>> {
+        let listed = self.jobs.list(ListRequest {}).await.map_err(error_of)?;
+        Ok(listed.into_inner().jobs)
+    }
+
+    /// Cancels a job.
+    ///
+    /// # Errors
+    /// If the job does not exist, or the coordinator refuses or does not answer.
+    pub async fn cancel(&mut self, id: &str) -> Result<Job> {
+        let job = self.jobs.cancel(JobId { id: id.to_owned() }).await.map_err(error_of)?;
+        Ok(job.into_inner())
+    }
+
+    /// Calls `on_change` for every change of a job until the job has ended. Returns the ended job. If the coordinator restarts
+    /// in between, the client waits for it.
+    ///
+    /// # Errors
+    /// If the job does not exist, or the coordinator refuses or does not answer.
+    pub async fn watch(&mut self, id: &str, mut on_change: impl FnMut(&Job)) -> Result<Job> {
+        let mut failures = 0;
+        loop {
+            match self.jobs.watch(JobId { id: id.to_owned() }).await {
+                Ok(changes) => {
+                    let mut changes = changes.into_inner();
+                    while let Some(Ok(job)) = changes.next().await {
+                        failures = 0;
+                        on_change(&job);
+                        if !is_open(&job) {
+                            return Ok(job);
+                        }
+                    }
+                    back_off(Status::unavailable("the coordinator closed the connection"), &mut failures)
+                        .await?;
+                }
+                Err(status) => back_off(status, &mut failures).await?,
+            }
+        }
+    }
+
+    /// All results of a finished job.
+    ///
+    /// # Errors
+    /// If the results can't be fetched.
+    pub async fn result(&mut self, id: &str) -> Result<ScanResult> {
+        let report: Report = self.report(id).await?;
+        let mut tables = Vec::new();
+        for name in &report.tables {
+            tables.push(ResultTable::held(name, &self.table(id, name).await?)?);
+        }
+        let findings = findings_of_batches(&self.table(id, FINDINGS).await?)?;
+        let suppressed = findings_of_batches(&self.table(id, SUPPRESSED).await?)?;
+        Ok(ScanResult { tables, findings, suppressed, report, rollups: Vec::new() })
+    }
+
+    /// The report of a finished job.
+    ///
+    /// # Errors
+    /// If the report can't be fetched or parsed.
+    pub async fn report<T: DeserializeOwned>(&mut self, id: &str) -> Result<T> {
+        let job = self.get(id).await?;
+        serde_json::from_str(&job.report)
+            .map_err(|error| Error::Internal(format!("the report of job {id} can't be read: {error}")))
+    }
+
+    /// A table of a job. If the coordinator restarts meanwhile, the client waits for it and fetches the table again.
+    async fn table(&mut self, id: &str, name: &str) -> Result<Vec<RecordBatch>> {
+        let mut failures = 0;
+        loop {
+            match self.try_table(id, name).await {
+                Ok(batches) => return Ok(batches),
+                Err(status) => back_off(status, &mut failures).await?,
+            }
+        }
+    }
+
+    async fn try_table(&mut self, id: &str, name: &str) -> std::result::Result<Vec<RecordBatch>, Status> {
+        let ticket = Ticket::new(format!("{id}/{name}"));
+        let data = self.results.do_get(ticket).await?.into_inner();
+        let mut rows = FlightRecordBatchStream::new_from_flight_data(data.map_err(Into::into));
+        let mut batches = Vec::new();
+        while let Some(batch) = rows.next().await {
+            batches.push(batch.map_err(|error| match error {
+                FlightError::Tonic(status) => *status,
+                other => Status::data_loss(format!("fetching {name}: {other}")),
+            })?);
+        }
+        match (batches.is_empty(), rows.schema()) {
+            (true, Some(schema)) => Ok(vec![RecordBatch::new_empty(schema.clone())]),
+            (true, None) => Err(Status::data_loss(format!("fetching {name}: the answer has no schema"))),
+            (false, _) => Ok(batches),
+        }
+    }
+}
+
+/// Fails unless an ended job is done.
+///
+/// # Errors
+/// [`Error::Config`] if the request caused the failure, otherwise [`Error::Internal`].
+pub fn check_done(job: &Job) -> Result<()> {
+    match job.state() {
+        JobState::Done => Ok(()),
+        JobState::Cancelled => Err(Error::Internal(format!("job {} was cancelled", job.id))),
+        _ if job.is_bad_request => Err(Error::Config(job.error.clone())),
+        _ => Err(Error::Internal(job.error.clone())),
+    }
+}
+
+fn token(credentials: &Credentials) -> Result<Option<MetadataValue<Ascii>>> {
+    let text = match &credentials.token_file {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| Error::Config(format!("reading the token {}: {error}", path.display())))?,
+        None => std::env::var("HINDCAST_TOKEN").unwrap_or_default(),
+    };
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let mut value: MetadataValue<Ascii> = format!("Bearer {}", text.trim())
+        .parse()
+        .map_err(|_| Error::Config("the token has characters that are not allowed in a header".into()))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+/// Waits before the next attempt, or fails if another attempt can't succeed.
+async fn back_off(status: Status, failures: &mut u32) -> Result<()> {
+    *failures += 1;
+    if !is_unreachable(&status) || is_refused(&status) || *failures >= ATTEMPTS {
+        return Err(error_of(status));
+    }
+    tracing::debug!(%status, failures, "the coordinator does not answer");
+    tokio::time::sleep((Duration::from_millis(100) * 2u32.pow((*failures).min(10))).min(LONGEST_BACK_OFF))
+        .await;
+    Ok(())
+}
+
+/// Whether there was no answer, or an incomplete one: such a status has the error of the connection as its source.
+fn is_unreachable(status: &Status) -> bool {
+    match status.code() {
+        Code::Unavailable | Code::Unknown | Code::DeadlineExceeded => true,
+        Code::Internal | Code::Cancelled => std::error::Error::source(status).is_some(),
+        _ => false,
+    }
+}
+
+/// Whether the connection was refused because of certificates, which a retry does not change.
+fn is_refused(status: &Status) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(status);
+    while let Some(current) = cause {
+        let text = current.to_string();
+        if ["certificate", "Certificate", "HandshakeFailure", "UnknownIssuer", "InvalidMessage"]
+            .iter()
+            .any(|sign| text.contains(sign))
+        {
+            return true;
+        }
+        cause = current.source();
+    }
+    false
+}
+
+fn error_of(status: Status) -> Error {
+    let mut text = status.message().to_owned();
+    let mut cause = std::error::Error::source(&status);
+    while let Some(current) = cause {
+        let part = current.to_string();
+        if !text.contains(&part) {
+            text = format!("{text}: {part}");
+        }
+        cause = current.source();
+    }
+    match status.code() {
+        Code::InvalidArgument | Code::NotFound => Error::Config(text),
+        Code::Unauthenticated | Code::PermissionDenied => {
+            Error::Config(format!("the coordinator refuses: {text}"))
+        }
+        Code::OutOfRange => Error::Config(format!(
+            "a message to or from the coordinator is too long: {text}; the coordinator's limits.request_bytes limits requests, \
+             and its limits.message_bytes and this client's {ANSWER_BYTES} bytes limit answers"
+        )),
+        // The coordinator answered: the request is not done yet, or its result is lost.
+        Code::Aborted | Code::DataLoss => Error::Internal(text),
+        Code::ResourceExhausted => Error::Busy(format!("the coordinator is busy: {text}")),
+        _ => Error::Internal(format!("the coordinator does not answer: {text}")),
+    }
+}

@@ -1,0 +1,82 @@
+//! The plan of a scan, before it runs.
+
+use std::collections::BTreeMap;
+
+use hindcast_base::format::format_bytes;
+use hindcast_base::{Error, Result};
+
+use super::print_json;
+use hindcast_scan::{PlanOutline, UnitOutline};
+
+/// Prints what the scan will read and run.
+pub fn print_plan(plan: &PlanOutline) {
+    if let Some(entity) = &plan.investigated {
+        println!("{:<9} {}", entity.kind.name(), entity.full_name.as_ref().unwrap_or(&entity.name));
+    }
+    println!("window    {} to {}", plan.window.from, plan.window.to);
+    for table in &plan.tables {
+        let dates = format_dates(&table.dates);
+        println!(
+            "table     {:<22} {dates}, {} files, {}",
+            table.table,
+            table.files,
+            format_bytes(table.bytes)
+        );
+    }
+    for name in &plan.missing_tables {
+        println!("table     {name:<22} not in the lake");
+    }
+    for gap in &plan.gaps {
+        println!("NOT READ  {gap}");
+    }
+    let mut by_suite: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for analysis in &plan.analyses {
+        by_suite.entry(&analysis.suite).or_default().push(&analysis.id);
+    }
+    for (suite, analyses) in by_suite {
+        println!("analyses  {suite}: {}", analyses.join(", "));
+    }
+    if let Some(locations) = &plan.locations {
+        println!("locations {}, built {}", locations.database, locations.built);
+    }
+    for (analysis, reason) in &plan.disabled {
+        println!("disabled  {analysis}: {reason}");
+    }
+}
+
+/// Prints what the scan would read and run, and its units.
+///
+/// # Errors
+/// [`Error::Internal`] if the plan can't be written as JSON.
+pub fn print_dry_run(plan: &PlanOutline, units: &[UnitOutline], as_json: bool) -> Result<()> {
+    if as_json {
+        let mut value = serde_json::to_value(plan).map_err(|error| Error::Internal(error.to_string()))?;
+        value["units"] = serde_json::to_value(units).map_err(|error| Error::Internal(error.to_string()))?;
+        return print_json(&value);
+    }
+    print_plan(plan);
+    println!("units     {}", units.len());
+    for unit in units {
+        let cut = match (unit.is_past, unit.is_clipped) {
+            (true, _) => ", before the window",
+            (false, true) => ", cut by the window",
+            (false, false) => "",
+        };
+        let (files, size) = (unit.files, format_bytes(unit.bytes));
+        println!(
+            "  {:<22} {} {files} files, {size}{cut}: {}",
+            unit.table,
+            unit.date,
+            unit.rollups.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn format_dates(dates: &[String]) -> String {
+    match (dates.first(), dates.last()) {
+        (Some(first), Some(last)) if first == last => first.clone(),
+        (Some(first), Some(last)) => format!("{first} to {last} ({} dates)", dates.len()),
+        _ => "no date in the window".into(),
+    }
+}

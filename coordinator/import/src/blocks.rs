@@ -1,0 +1,202 @@
+//! Reads a file as blocks of whole records.
+
+use std::sync::Arc;
+
+use hindcast_base::{Error, Result};
+
+use super::detect::Sample;
+use super::format::FileFormat;
+use super::framing::{Framed, Span};
+use super::inputs::{Bytestream, Input, read_up_to};
+use super::rejects::Reject;
+use super::source::Source;
+
+/// Bytes per read.
+const BLOCK_BYTES: usize = 4 << 20;
+/// Longest record; longer text without an end is rejected.
+const MAX_RECORD_BYTES: usize = 16 << 20;
+/// Bytes from which the format is detected.
+const SAMPLE_BYTES: usize = 256 << 10;
+
+/// Records from which the source is detected.
+const SAMPLE_RECORDS: usize = 200;
+
+/// Consecutive records of a file.
+pub(super) struct Block {
+    /// Index of the file among the inputs.
+    pub(super) input: usize,
+    /// The format of the records.
+    pub(super) format: Arc<FileFormat>,
+    /// The text.
+    pub(super) bytes: Vec<u8>,
+    /// Line of the text's first byte, from 0.
+    pub(super) first_line: u64,
+    /// The records.
+    pub(super) spans: Vec<Span>,
+    /// Text that is not a record.
+    pub(super) rejects: Vec<Reject>,
+}
+
+/// Reads one file block by block.
+pub(super) struct Blocks {
+    input: usize,
+    file: Input,
+    stream: Bytestream,
+    format: Arc<FileFormat>,
+    /// Text that was read and is not yet in a block.
+    pending: Vec<u8>,
+    line: u64,
+    is_last: bool,
+    /// Whether the text up to the next line end belongs to a rejected record.
+    skipping: bool,
+    /// Why the file's content ends early although the store delivered all bytes.
+    failure: Option<String>,
+    is_done: bool,
+}
+
+impl Blocks {
+    /// Opens `file`, whose source the user may have named.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it can't be opened or its store fails, [`Error::Config`] if its format is unknown.
+    pub(super) fn open(input: usize, file: &Input, named_source: Option<&Source>) -> Result<Self> {
+        let mut blocks = Self {
+            input,
+            file: file.clone(),
+            stream: file.open()?,
+            format: Arc::new(FileFormat::lines()),
+            pending: Vec::new(),
+            line: 0,
+            is_last: false,
+            skipping: false,
+            failure: None,
+            is_done: false,
+        };
+        blocks.fill(SAMPLE_BYTES)?;
+        if let (true, Some(reason)) = (blocks.pending.is_empty(), &blocks.failure) {
+            return Err(Error::Config(format!("{}: {reason}", file.name)));
+        }
+        if blocks.pending.starts_with("\u{feff}".as_bytes()) {
+            blocks.pending.drain(..3);
+        }
+        let sample = Sample { text: &blocks.pending, is_whole: blocks.is_last };
+        let (format, header_bytes) = FileFormat::of(sample, named_source)
+            .map_err(|reason| Error::Config(format!("{}: {reason}", file.name)))?;
+        blocks.line = format.framing.line_ends(&blocks.pending[..header_bytes]);
+        blocks.pending.drain(..header_bytes);
+        blocks.format = Arc::new(format);
+        Ok(blocks)
+    }
+
+    /// The format and the first records, from which the source is detected.
+    pub(super) fn sample(&self) -> (Arc<FileFormat>, Vec<&[u8]>) {
+        let (format, framed) = FileFormat::cut(&self.format, &self.pending, self.is_last);
+        // If the text starts with a header, the records follow it.
+        let (format, offset, framed) = if framed.spans.is_empty() && framed.consumed > 0 {
+            let (format, behind) = FileFormat::cut(&format, &self.pending[framed.consumed..], self.is_last);
+            (format, framed.consumed, behind)
+        } else {
+            (format, 0, framed)
+        };
+        let records = framed.spans.iter().take(SAMPLE_RECORDS);
+        let records = records.map(|span| &self.pending[offset + span.start..offset + span.end]).collect();
+        (format, records)
+    }
+
+    /// Reads records as wrappers of CEF messages in the field at `path`.
+    pub(super) fn unwrap_messages(&mut self, path: String) {
+        self.format = Arc::new(FileFormat { messages_in: Some(path), ..self.format.as_ref().clone() });
+    }
+
+    /// Path of the field that wraps CEF messages, if records do.
+    pub(super) fn messages_in(&self) -> Option<String> {
+        self.format.messages_in.clone()
+    }
+
+    /// The next block; `None` after the last. A file whose content ends early, such as a truncated archive, ends with a
+    /// reject.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file's store fails.
+    pub(super) fn next(&mut self) -> Result<Option<Block>> {
+        while !self.is_done {
+            if !self.is_last && self.pending.len() < BLOCK_BYTES {
+                self.fill(BLOCK_BYTES)?;
+            }
+            if self.skipping && !self.skip() {
+                continue;
+            }
+            let mut block = self.cut();
+            // A header among the rows ends a block before the text ends.
+            if self.is_last && (self.pending.is_empty() || block.bytes.is_empty()) {
+                self.is_done = true;
+                if let Some(reason) = self.failure.take() {
+                    let line = self.format.framing.line_ends(&block.bytes);
+                    block.rejects.push(Reject::new(line, reason, b""));
+                }
+                return Ok(Some(block));
+            }
+            if block.bytes.is_empty() {
+                self.grow_or_give_up(&mut block)?;
+            }
+            if !block.bytes.is_empty() || !block.rejects.is_empty() {
+                return Ok(Some(block));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the whole records out of the pending text.
+    fn cut(&mut self) -> Block {
+        let (format, Framed { spans, rejects, consumed }) =
+            FileFormat::cut(&self.format, &self.pending, self.is_last);
+        let rest = self.pending.split_off(consumed);
+        let bytes = std::mem::replace(&mut self.pending, rest);
+        let first_line = self.line;
+        self.line += self.format.framing.line_ends(&bytes);
+        let used = std::mem::replace(&mut self.format, format);
+        Block { input: self.input, format: used, bytes, first_line, spans, rejects }
+    }
+
+    /// Reads more of a record that is longer than a block, up to the longest record.
+    fn grow_or_give_up(&mut self, block: &mut Block) -> Result<()> {
+        if self.pending.len() < MAX_RECORD_BYTES {
+            return self.fill(BLOCK_BYTES);
+        }
+        let reason = format!("has no end within {} MiB", MAX_RECORD_BYTES >> 20);
+        block.rejects.push(Reject::new(0, reason, &self.pending));
+        self.skipping = true;
+        self.skip();
+        Ok(())
+    }
+
+    /// Drops the pending text up to and including its first line end and all that follow it directly. True if there was
+    /// one or the file ended.
+    fn skip(&mut self) -> bool {
+        match memchr::memchr3(b'\n', b'\r', 0, &self.pending) {
+            Some(end) => {
+                let ends =
+                    self.pending[end..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r' | 0)).count();
+                self.line += self.format.framing.line_ends(&self.pending[..end + ends]);
+                self.pending.drain(..end + ends);
+                self.skipping = false;
+            }
+            None => self.pending.clear(),
+        }
+        !self.skipping || self.is_last
+    }
+
+    fn fill(&mut self, bytes: usize) -> Result<()> {
+        let filled = self.pending.len();
+        self.pending.resize(filled + bytes, 0);
+        let (length, failure) = read_up_to(&mut self.stream, &mut self.pending[filled..]);
+        self.pending.truncate(filled + length);
+        self.is_last = length < bytes;
+        // If the store failed, this is not the end of the file.
+        if self.is_last {
+            self.file.check_whole()?;
+        }
+        self.failure = failure.map(|error| format!("the file can't be read to its end: {error}"));
+        Ok(())
+    }
+}

@@ -1,0 +1,365 @@
+//! Imports a group of files in one change: files are read one after the other, the blocks of a file in parallel.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use futures::TryStreamExt;
+use hindcast_base::{Error, Result};
+use hindcast_lake::refuse_table_format;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::blocks::Blocks;
+use super::duplicates::{Counts, Duplicates};
+use super::format::Record;
+use super::inputs::Input;
+use super::parse::{Parsed, gather, parse};
+use super::rejects::RejectFile;
+use super::report::{FileReport, ImportReport};
+use super::runs::{self, Staged};
+use super::source::{Route, Source};
+use super::times::{Evidence, TimeOptions, Times};
+use super::wrapped::messages_in;
+use super::{ImportRequest, json, publish};
+
+/// Bytes of rows that are sorted and written together.
+const RUN_BYTES: usize = 128 << 20;
+
+/// A group of files that one change imports.
+pub(super) struct Group<'a> {
+    request: &'a ImportRequest,
+    named_source: Option<Arc<Source>>,
+    inputs: Vec<Input>,
+    scratch: tempfile::TempDir,
+    /// Rows to be written, by table.
+    run: BTreeMap<String, PendingRows>,
+    run_bytes: usize,
+    runs: usize,
+    /// Tables that were checked to have no transaction log, so that files may be added.
+    tables_without_log: BTreeSet<String>,
+    writing: Option<JoinHandle<Result<WrittenRun>>>,
+    staged: Vec<Staged>,
+    rejects: RejectFile,
+    duplicates: Option<Arc<Mutex<Duplicates>>>,
+    counts: Counts,
+    files: Vec<FileReport>,
+    /// Why files could not be read.
+    failures: Vec<Error>,
+}
+
+/// Why an import stops reading a file.
+enum Stop {
+    /// This file can't be read.
+    File(Error),
+    /// The import fails.
+    Import(Error),
+}
+
+/// The files of a run, and its counts of repeated record ids.
+#[derive(Default)]
+struct WrittenRun {
+    staged: Vec<Staged>,
+    counts: Counts,
+}
+
+/// Rows of a table to be written.
+#[derive(Default)]
+struct PendingRows {
+    cluster: Option<String>,
+    batches: Vec<RecordBatch>,
+}
+
+impl<'a> Group<'a> {
+    /// Imports `inputs`, adds their outcome to `report`, and calls `progress` after each block. A file that can't be
+    /// read is named in the report, and the others are imported without it.
+    ///
+    /// # Errors
+    /// As [`super::import`].
+    pub(super) async fn import(
+        request: &'a ImportRequest,
+        named_source: Option<Arc<Source>>,
+        mut inputs: Vec<Input>,
+        report: &mut ImportReport,
+        progress: impl Fn(),
+    ) -> Result<()> {
+        while !inputs.is_empty() {
+            let mut group = Self::new(request, named_source.clone(), inputs)?;
+            // If a file fails when some of its rows are among the rows of others, read the others again without it.
+            if let Some(broken) = group.read_files(&progress).await? {
+                inputs = group.inputs;
+                inputs.remove(broken);
+                report.files.push(group.files.swap_remove(broken));
+                report.failures.append(&mut group.failures);
+                continue;
+            }
+            return group.publish(report).await;
+        }
+        Ok(())
+    }
+
+    fn new(
+        request: &'a ImportRequest,
+        named_source: Option<Arc<Source>>,
+        inputs: Vec<Input>,
+    ) -> Result<Self> {
+        let duplicates = request
+            .record_id
+            .as_ref()
+            .map(|column| Arc::new(Mutex::new(Duplicates::new(request.lake.clone(), column.clone()))));
+        Ok(Self {
+            request,
+            named_source,
+            files: inputs.iter().map(|input| FileReport::new(&input.name, input.bytes)).collect(),
+            inputs,
+            scratch: tempfile::tempdir().map_err(Error::io("making a temporary folder"))?,
+            run: BTreeMap::new(),
+            run_bytes: 0,
+            runs: 0,
+            tables_without_log: BTreeSet::new(),
+            writing: None,
+            staged: Vec::new(),
+            rejects: RejectFile::create()?,
+            duplicates,
+            counts: Counts::default(),
+            failures: Vec::new(),
+        })
+    }
+
+    /// Reads all files. Returns the index of a file that failed after some of its rows were taken.
+    async fn read_files(&mut self, progress: &impl Fn()) -> Result<Option<usize>> {
+        for index in 0..self.inputs.len() {
+            match self.read_file(index, progress).await {
+                Ok(()) => {}
+                Err(Stop::File(error)) if !self.request.strict => {
+                    let is_taken = self.files[index].records() > 0;
+                    self.files[index] =
+                        FileReport::failed(&self.inputs[index].name, self.inputs[index].bytes, &error);
+                    self.failures.push(error);
+                    if is_taken {
+                        return Ok(Some(index));
+                    }
+                }
+                Err(Stop::File(error) | Stop::Import(error)) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Commits what was read, and adds it to the report.
+    async fn publish(mut self, report: &mut ImportReport) -> Result<()> {
+        self.write_run().await?;
+        self.wait_for_writing().await?;
+        if !(self.staged.is_empty() && self.rejects.is_empty()) {
+            let change = format!("import-{}", uuid::Uuid::now_v7());
+            let (staged, lake) = (&self.staged, &self.request.lake);
+            publish::publish(lake, &change, staged, self.rejects, &self.inputs, &self.files)
+                .await
+                .map(|rejects| report.reject_files.extend(rejects))?;
+        }
+        for staged in &self.staged {
+            report.tables.entry(staged.table.clone()).or_default().add(staged);
+        }
+        report.duplicates += self.counts.duplicates;
+        report.changed += self.counts.changed;
+        report.files.append(&mut self.files);
+        report.failures.append(&mut self.failures);
+        Ok(())
+    }
+
+    /// Reads one file: parses blocks in parallel, and takes them in order.
+    async fn read_file(&mut self, index: usize, progress: &impl Fn()) -> std::result::Result<(), Stop> {
+        let (input, named_source) = (self.inputs[index].clone(), self.named_source.clone());
+        let opened = spawn_blocking(move || Blocks::open(index, &input, named_source.as_deref())).await;
+        let mut blocks = opened.map_err(internal).map_err(Stop::Import)?.map_err(Stop::File)?;
+        let name = self.inputs[index].name.clone();
+        let stop = |error| match error {
+            Error::Internal(_) => Stop::Import(error),
+            Error::Config(reason) => Stop::File(Error::Config(format!("{name}: {reason}"))),
+            error => Stop::File(error),
+        };
+        let source = self.source_of(&mut blocks).map_err(stop)?;
+        self.files[index].source.clone_from(&source.name);
+        let requested_table = self.request.table.clone();
+        let times = Arc::new(self.times_of(index, &source, blocks.messages_in()));
+        let parsed = futures::stream::try_unfold(blocks, |mut blocks| async move {
+            let read = move || blocks.next().map(|next| next.map(|block| (block, blocks)));
+            spawn_blocking(read).await.map_err(internal)?
+        })
+        .map_ok(|block| {
+            let (source, requested_table, times) =
+                (Arc::clone(&source), requested_table.clone(), Arc::clone(&times));
+            async move {
+                let parse = move || parse(block, &source, requested_table.as_deref(), &times);
+                spawn_blocking(parse).await.map_err(internal)?
+            }
+        })
+        .try_buffered(self.request.threads);
+        let mut parsed = std::pin::pin!(parsed);
+        while let Some(parsed) = parsed.try_next().await.map_err(stop)? {
+            self.take(parsed).map_err(Stop::Import)?;
+            progress();
+            if self.run_bytes >= RUN_BYTES {
+                self.write_run().await.map_err(Stop::Import)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How to read the times of a file. The whole file proves the order of its dates, independent of blocks and threads.
+    fn times_of(&self, index: usize, source: &Arc<Source>, messages_in: Option<String>) -> Times {
+        let input = self.inputs[index].without_progress();
+        let (named_source, source, requested_table) =
+            (self.named_source.clone(), Arc::clone(source), self.request.table.clone());
+        let options = self.request.times.clone();
+        let modified_us = input.modified_us;
+        let gather = move || {
+            let mut blocks = Blocks::open(0, &input, named_source.as_deref())?;
+            if let Some(path) = messages_in.clone() {
+                blocks.unwrap_messages(path);
+            }
+            evidence_of(blocks, &source, requested_table.as_deref(), &options)
+        };
+        Times::new(self.request.times.clone(), modified_us, Box::new(gather))
+    }
+
+    /// The source of a file: the one that the user names, otherwise detected from the first records.
+    fn source_of(&self, blocks: &mut Blocks) -> Result<Arc<Source>> {
+        let requested_table = self.request.table.as_deref();
+        let (format, texts) = blocks.sample();
+        let (wrapped, source) = format.with_records(&texts, |records| {
+            let is_cef = self.named_source.as_ref().is_none_or(|named_source| named_source.is_cef);
+            let wrapped = messages_in(records).filter(|_| is_cef);
+            let source = match (&self.named_source, &wrapped) {
+                (Some(named_source), _) => Arc::clone(named_source),
+                (None, Some(_)) => Arc::new(Source::built_in("cef")?),
+                (None, None) => Arc::new(Source::of_records(records, requested_table)?),
+            };
+            // A record that names no table is a reject. If no record names one, the user must.
+            let has_no_table = |record: &Record<'_>| {
+                let mut record = record.clone();
+                let _ = json::shape(&mut record, &source);
+                matches!(source.route(&record, requested_table), Route::NoTable(_))
+            };
+            if wrapped.is_none() && !records.is_empty() && records.iter().all(has_no_table) {
+                return Err(Error::Config(format!(
+                    "no record names its table (source {}): name it with --table, or map fields to columns with \
+                     --mapping FILE",
+                    source.name
+                )));
+            }
+            Ok((wrapped, source))
+        })?;
+        if let Some(path) = wrapped {
+            blocks.unwrap_messages(path);
+        }
+        Ok(source)
+    }
+
+    fn take(&mut self, parsed: Parsed) -> Result<()> {
+        let file = &mut self.files[parsed.input];
+        for reject in &parsed.rejects {
+            let message = format!("line {}: {}", parsed.first_line + reject.line + 1, reject.reason);
+            if self.request.strict {
+                return Err(Error::Config(format!("{}, {message}", file.file)));
+            }
+            file.first_reject.get_or_insert(message);
+            self.rejects.add(&file.file, parsed.first_line, reject)?;
+        }
+        file.rejects += parsed.rejects.len() as u64;
+        file.windows_1252 += parsed.windows_1252;
+        for (kind, count) in parsed.set_aside {
+            *file.set_aside.entry(kind).or_default() += count;
+        }
+        for rows in parsed.tables {
+            *file.rows.entry(rows.table.clone()).or_default() += rows.batch.num_rows() as u64;
+            for (column, count) in rows.unreadable {
+                *file.unreadable.entry(format!("{}.{column}", rows.table)).or_default() += count;
+            }
+            for (note, count) in rows.notes {
+                *file.notes.entry(note).or_default() += count;
+            }
+            self.run_bytes += rows.batch.get_array_memory_size();
+            let pending = self.run.entry(rows.table).or_default();
+            pending.cluster = rows.cluster;
+            pending.batches.push(rows.batch);
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of this run in the background, while reading goes on.
+    async fn write_run(&mut self) -> Result<()> {
+        self.wait_for_writing().await?;
+        let run = std::mem::take(&mut self.run);
+        self.run_bytes = 0;
+        if run.is_empty() {
+            return Ok(());
+        }
+        for table in run.keys() {
+            if self.tables_without_log.insert(table.clone()) {
+                refuse_table_format(&self.request.lake.join(table), table).await?;
+            }
+        }
+        let (folder, number) = (self.scratch.path().to_owned(), self.runs);
+        self.runs += 1;
+        let duplicates = self.duplicates.clone();
+        self.writing =
+            Some(spawn_blocking(move || write_tables(run, &folder, number, duplicates.as_deref())));
+        Ok(())
+    }
+
+    async fn wait_for_writing(&mut self) -> Result<()> {
+        if let Some(writing) = self.writing.take() {
+            let written = writing.await.map_err(internal)??;
+            self.staged.extend(written.staged);
+            self.counts += written.counts;
+        }
+        Ok(())
+    }
+}
+
+/// Evidence from the dates in all `blocks` of a file.
+fn evidence_of(
+    mut blocks: Blocks,
+    source: &Source,
+    requested_table: Option<&str>,
+    options: &TimeOptions,
+) -> Result<Evidence> {
+    let times = Times::without_proof(options.clone());
+    let mut evidence = Evidence::default();
+    while let Some(block) = blocks.next()? {
+        gather(&block, source, requested_table, &times, &mut evidence);
+    }
+    Ok(evidence)
+}
+
+fn internal(error: tokio::task::JoinError) -> Error {
+    Error::Internal(error.to_string())
+}
+
+/// Writes the rows of each table.
+fn write_tables(
+    run: BTreeMap<String, PendingRows>,
+    folder: &Path,
+    number: usize,
+    duplicates: Option<&Mutex<Duplicates>>,
+) -> Result<WrittenRun> {
+    let mut written = WrittenRun::default();
+    for (table, pending) in run {
+        let cluster = pending.cluster.as_deref();
+        let combined = runs::combined(&table, cluster, &pending.batches)?;
+        drop(pending.batches);
+        for (part, rows) in combined.iter().enumerate() {
+            let keep = match duplicates {
+                Some(duplicates) => {
+                    let mut duplicates = duplicates.lock().unwrap_or_else(PoisonError::into_inner);
+                    Some(duplicates.first_of_each(&table, rows, &mut written.counts)?)
+                }
+                None => None,
+            };
+            let run = format!("{number}-{part}");
+            written.staged.extend(runs::write(&table, cluster, rows, keep.as_deref(), folder, &run)?);
+        }
+    }
+    Ok(written)
+}

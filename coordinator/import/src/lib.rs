@@ -1,0 +1,150 @@
+//! Imports raw logs into tables of a lake: reads records, clusters rows, and commits all files in one change.
+
+mod blocks;
+mod cef;
+mod columns;
+mod csv_records;
+mod detect;
+mod documents;
+mod duplicates;
+mod encoding;
+#[cfg(test)]
+mod failures;
+mod format;
+mod framing;
+mod group;
+mod inputs;
+mod json;
+mod messages;
+#[cfg(test)]
+mod mutations;
+mod octet_counted;
+mod parquet_text;
+mod parse;
+mod publish;
+mod rejects;
+mod report;
+mod row_time;
+mod rows;
+mod runs;
+mod source;
+mod times;
+mod unsupported;
+mod wrapped;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hindcast_base::{Error, Result};
+use hindcast_lake::{Location, changes, refuse_table_format};
+
+pub use report::{FileReport, ImportReport};
+pub use times::{DateOrder, TimeOptions, Zone};
+
+pub use publish::forget;
+
+use group::Group;
+use source::Source;
+
+/// Bytes of input files per change, and so the most that a killed import loses.
+const COMMIT_BYTES: u64 = 16 << 30;
+
+/// What to import.
+#[derive(Debug)]
+pub struct ImportRequest {
+    /// Paths or URLs of files or folders.
+    pub files: Vec<String>,
+    /// The lake. A local folder is created if it does not exist.
+    pub lake: Location,
+    /// The table, if the records do not name it.
+    pub table: Option<String>,
+    /// Name of a built-in source; detected from the content if absent.
+    pub source: Option<String>,
+    /// Name and text of a mapping file, instead of a source.
+    pub mapping: Option<(String, String)>,
+    /// Stop at the first record that can't be read.
+    pub strict: bool,
+    /// Column whose value identifies a row among those of its date.
+    pub record_id: Option<String>,
+    /// How to read times.
+    pub times: TimeOptions,
+    /// Threads.
+    pub threads: usize,
+}
+
+/// Imports files, and calls `progress` with the bytes read so far and the total. A file that can't be read is named in
+/// the report, and the others are imported without it.
+///
+/// # Errors
+/// [`Error::Config`] if a file, source or table does not exist, if a table has a transaction log, and with `strict` if a record or
+/// a file can't be read; the reason if no file can be read; [`Error::Storage`] and [`Error::Io`] if writing fails. Readers
+/// never see a change that was not committed.
+pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Result<ImportReport> {
+    if let Some(table) = request.table.as_deref().filter(|table| !source::is_table_name(table)) {
+        return Err(Error::Config(format!("{table:?} is not a valid table name: use letters, digits and _")));
+    }
+    let named_source = match (&request.mapping, &request.source) {
+        (Some((name, text)), _) => Some(Arc::new(Source::parse(name, text)?)),
+        (None, Some(name)) => Some(Arc::new(Source::built_in(name)?)),
+        (None, None) => None,
+    };
+    refuse_table_format(&request.lake, "the lake").await?;
+    if let Some(table) = &request.table {
+        refuse_table_format(&request.lake.join(table), table).await?;
+    }
+    changes::recover(&request.lake).await?;
+    let bytes_read = Arc::new(AtomicU64::new(0));
+    let inputs = inputs::list(&request.files, request.threads, &bytes_read).await?;
+    let total: u64 = inputs.iter().map(|(input, _)| input.bytes).sum();
+    let mut known = publish::imported(&request.lake, request.table.as_deref()).await?;
+    let mut report = ImportReport::default();
+    let mut group = Vec::new();
+    let mut group_bytes = 0;
+    for (input, listed) in inputs {
+        match listed {
+            Err(error) if request.strict => return Err(error),
+            Err(error) => {
+                report.files.push(FileReport::failed(&input.name, input.bytes, &error));
+                report.failures.push(error);
+                continue;
+            }
+            Ok(()) => {}
+        }
+        if !known.insert(input.content.clone()) {
+            bytes_read.fetch_add(input.bytes, Ordering::Relaxed);
+            report.files.push(FileReport::already_imported(&input.name, input.bytes));
+            continue;
+        }
+        group_bytes += input.bytes;
+        group.push(input);
+        if group_bytes >= COMMIT_BYTES {
+            let named_source = named_source.clone();
+            Group::import(request, named_source, std::mem::take(&mut group), &mut report, || {
+                progress(bytes_read.load(Ordering::Relaxed), total);
+            })
+            .await?;
+            group_bytes = 0;
+        }
+    }
+    Group::import(request, named_source, group, &mut report, || {
+        progress(bytes_read.load(Ordering::Relaxed), total)
+    })
+    .await?;
+    match report.failures.len() == report.files.len() {
+        true => Err(none_readable(report.failures)),
+        false => Ok(report),
+    }
+}
+
+/// The error that no file can be read, with the reason for each.
+fn none_readable(mut failures: Vec<Error>) -> Error {
+    if failures.len() == 1 {
+        return failures.remove(0);
+    }
+    let reasons: Vec<String> = failures.iter().map(|error| format!("\n  {error}")).collect();
+    let reason = format!("none of the {} files can be read:{}", failures.len(), reasons.concat());
+    match failures.iter().all(|error| matches!(error, Error::Config(_))) {
+        true => Error::Config(reason),
+        false => Error::io("importing")(std::io::Error::other(reason)),
+    }
+}

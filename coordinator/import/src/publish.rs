@@ -1,0 +1,203 @@
+//! Commits an import's files in one change, and records the hash of each imported content.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Seek};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use hindcast_base::retry::with_retries;
+use hindcast_base::{Error, Result};
+use hindcast_lake::Location;
+use hindcast_lake::changes::{self, Change, Made, View};
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
+use tokio::io::{AsyncWriteExt, BufReader};
+
+use super::inputs::Input;
+use super::rejects::RejectFile;
+use super::report::FileReport;
+use super::runs::Staged;
+
+/// Folder of the markers of imported contents, named CONTENT/TABLE/CHANGE.
+const IMPORTED: &str = "_hindcast/imports";
+/// Folder of the files with rejected records.
+const REJECTS: &str = "_hindcast/rejects";
+/// Files uploaded at the same time.
+const CONCURRENT_PUTS: usize = 4;
+/// How long to wait for an earlier import of the same content before it counts as dead.
+const OTHER_IMPORT_WAIT: Duration = Duration::from_secs(3);
+/// Bytes of rejects per read.
+const REJECT_READ_BYTES: usize = 1 << 20;
+
+/// Contents that were imported into `table`, or into any table if it is `None`.
+///
+/// # Errors
+/// [`Error::Storage`] if the store fails.
+pub(super) async fn imported(lake: &Location, table: Option<&str>) -> Result<HashSet<String>> {
+    loop {
+        let mut view = View::of_lake(lake).await?;
+        let markers = markers(lake, "").await?;
+        if !view.still_holds(None).await? {
+            continue;
+        }
+        let is_seen = |marker: &&Marker| {
+            view.shows_change(&marker.change) && table.is_none_or(|table| table == marker.table)
+        };
+        return Ok(markers.iter().filter(is_seen).map(|marker| marker.content.clone()).collect());
+    }
+}
+
+/// Removes the markers of `table`, which is being deleted. Returns how many files they stood for.
+///
+/// # Errors
+/// [`Error::Storage`] if the store fails.
+pub async fn forget(lake: &Location, table: &str) -> Result<usize> {
+    let mut forgotten = markers(lake, "").await?;
+    forgotten.retain(|marker| marker.table == table);
+    for marker in &forgotten {
+        let deleted = lake.store().delete(&marker.path).await;
+        deleted.map_err(Error::storage(format!("deleting {}", marker.path)))?;
+    }
+    Ok(forgotten.len())
+}
+
+/// The marker that a content was imported into a table.
+struct Marker {
+    path: Path,
+    content: String,
+    table: String,
+    change: String,
+}
+
+async fn markers(lake: &Location, content: &str) -> Result<Vec<Marker>> {
+    let folder = lake.child(&format!("{IMPORTED}/{content}"));
+    let objects: Vec<ObjectMeta> = with_retries(|| async {
+        let listed = lake.store().list(Some(&folder)).try_collect().await;
+        listed.map_err(Error::storage(format!("listing {folder}")))
+    })
+    .await?;
+    let root = lake.child(IMPORTED);
+    let marker = |object: ObjectMeta| {
+        let parts: Vec<String> =
+            object.location.prefix_match(&root)?.map(|part| part.as_ref().to_owned()).collect();
+        let [content, table, change] = <[String; 3]>::try_from(parts).ok()?;
+        Some(Marker { path: object.location, content, table, change })
+    };
+    Ok(objects.into_iter().filter_map(marker).collect())
+}
+
+/// Commits files, rejects and markers in one change. Returns the URL of the rejects, if there are any.
+///
+/// # Errors
+/// [`Error::Storage`] if the store fails, [`Error::Busy`] if another process imports one of the files. Readers then see nothing of
+/// this import.
+pub(super) async fn publish(
+    lake: &Location,
+    id: &str,
+    staged: &[Staged],
+    rejects: RejectFile,
+    inputs: &[Input],
+    files: &[FileReport],
+) -> Result<Option<String>> {
+    let targets: Vec<Path> = staged
+        .iter()
+        .enumerate()
+        .map(|(number, file)| {
+            lake.child(&format!("{}/date={}/{id}-{number:04}.parquet", file.table, file.date))
+        })
+        .collect();
+    let markers: Vec<Path> = inputs
+        .iter()
+        .zip(files)
+        .flat_map(|(input, file)| {
+            let tables = file.rows.keys();
+            tables.map(|table| lake.child(&format!("{IMPORTED}/{}/{table}/{id}", input.content)))
+        })
+        .collect();
+    let reject_path = lake.child(&format!("{REJECTS}/{id}.jsonl"));
+    let reject_file = rejects.finish()?;
+    let rejected = reject_file.as_ref().map(|_| &reject_path);
+    let adds = targets.iter().chain(&markers).chain(rejected);
+    let change = Change::of(lake, id, adds, [])?;
+    let put = async {
+        put_files(lake, staged, &targets).await?;
+        if let Some(file) = &reject_file {
+            put_rejects(lake, &reject_path, file).await?;
+        }
+        for marker in &markers {
+            lake.put(marker, Vec::new()).await?;
+        }
+        check_no_other_import(lake, id, inputs, files).await.map(Some)
+    };
+    match changes::make(lake, &change, put).await? {
+        Made::Done(()) => {
+            let url = format!("{}/{REJECTS}/{id}.jsonl", lake.url().trim_end_matches('/'));
+            Ok(reject_file.is_some().then_some(url))
+        }
+        Made::Lost(_) => Err(Error::Busy(format!(
+            "another process took the import of {} back, as it had not ended for hours or brings the same: nothing of it is in the \
+             lake; run it again",
+            inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
+/// Uploads the files. Returns an error only when no upload is running any more.
+async fn put_files(lake: &Location, staged: &[Staged], targets: &[Path]) -> Result<()> {
+    let puts = staged.iter().zip(targets).map(|(file, target)| async move {
+        let bytes = fs::read(&file.path).map_err(Error::io(format!("reading {}", file.path.display())))?;
+        lake.put(target, bytes).await
+    });
+    let put: Vec<Result<()>> = futures::stream::iter(puts).buffer_unordered(CONCURRENT_PUTS).collect().await;
+    put.into_iter().collect()
+}
+
+/// Uploads the rejects in parts, so that they need not fit in memory.
+async fn put_rejects(lake: &Location, path: &Path, rejects: &File) -> Result<()> {
+    let failed = |error: io::Error| match error.downcast::<StoreError>() {
+        Ok(failure) => Error::storage(format!("writing {path}"))(failure),
+        Err(error) => Error::io(format!("writing {path}"))(error),
+    };
+    with_retries(|| async {
+        let mut source = rejects.try_clone().map_err(Error::io("reading rejects"))?;
+        source.rewind().map_err(Error::io("reading rejects"))?;
+        let mut source = BufReader::with_capacity(REJECT_READ_BYTES, tokio::fs::File::from_std(source));
+        let mut target =
+            BufWriter::new(Arc::clone(lake.store()), path.clone()).with_max_concurrency(CONCURRENT_PUTS);
+        if let Err(error) = tokio::io::copy_buf(&mut source, &mut target).await {
+            // Uploaded parts are not visible. A failure to delete them is only logged.
+            if let Err(left) = target.abort().await {
+                tracing::warn!(%path, error = %left, "parts of an upload are left in the store");
+            }
+            return Err(failed(error));
+        }
+        target.shutdown().await.map_err(failed)
+    })
+    .await
+}
+
+/// Checks that no other change imports the same content into the same table. Of two running imports, one is rolled back.
+async fn check_no_other_import(
+    lake: &Location,
+    id: &str,
+    inputs: &[Input],
+    files: &[FileReport],
+) -> Result<()> {
+    let mut undone = HashSet::new();
+    for (input, file) in inputs.iter().zip(files) {
+        for marker in markers(lake, &input.content).await? {
+            let is_other = marker.change != id && file.rows.contains_key(&marker.table);
+            if !is_other || undone.contains(&marker.change) {
+                continue;
+            }
+            if !changes::prevails(lake, id, &marker.change, OTHER_IMPORT_WAIT).await? {
+                return Err(Error::Busy(format!("{} was imported by another process meanwhile", input.name)));
+            }
+            undone.insert(marker.change);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! Records that can't be read, with file, line and reason.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use hindcast_base::{Error, Result};
+use serde::Serialize;
+
+/// Bytes of a rejected record that are stored.
+const STORED_BYTES: usize = 64 << 10;
+
+/// Text that is not a record of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reject {
+    /// Its line, relative to the start of its block.
+    pub(super) line: u64,
+    /// Why it was rejected.
+    pub(super) reason: String,
+    /// The text, with invalid UTF-8 replaced, truncated if it is long.
+    pub(super) text: String,
+    /// Length of the whole text in bytes.
+    pub(super) bytes: usize,
+}
+
+impl Reject {
+    pub(super) fn new(line: u64, reason: impl Into<String>, text: &[u8]) -> Self {
+        let stored = &text[..text.len().min(STORED_BYTES)];
+        let stored_text = String::from_utf8_lossy(stored).trim_end_matches(['\r', '\n']).to_owned();
+        Self { line, reason: reason.into(), text: stored_text, bytes: text.len() }
+    }
+}
+
+/// A line of a reject file.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: &'a str,
+    line: u64,
+    reason: &'a str,
+    bytes: usize,
+    text: &'a str,
+}
+
+/// A reject file being written: JSON lines with file, line (from 1), reason, length and text.
+pub(super) struct RejectFile {
+    target: BufWriter<File>,
+    count: u64,
+}
+
+impl RejectFile {
+    /// Creates a temporary file, which is deleted when this is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it can't be created.
+    pub(super) fn create() -> Result<Self> {
+        let file = tempfile::tempfile().map_err(Error::io("making a file for rejects"))?;
+        Ok(Self { target: BufWriter::new(file), count: 0 })
+    }
+
+    /// Adds a reject of `file`, whose block starts at line `first_line`, from 0.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it can't be written.
+    pub(super) fn add(&mut self, file: &str, first_line: u64, reject: &Reject) -> Result<()> {
+        let line = Line {
+            file,
+            line: first_line + reject.line + 1,
+            reason: &reject.reason,
+            bytes: reject.bytes,
+            text: &reject.text,
+        };
+        let mut json = serde_json::to_vec(&line).map_err(|error| Error::Internal(error.to_string()))?;
+        json.push(b'\n');
+        self.count += 1;
+        self.target.write_all(&json).map_err(Error::io("writing rejects"))
+    }
+
+    /// Whether there are no rejects.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The file, at its start; `None` if there are no rejects.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it can't be read back.
+    pub(super) fn finish(self) -> Result<Option<File>> {
+        if self.count == 0 {
+            return Ok(None);
+        }
+        let mut file =
+            self.target.into_inner().map_err(|error| Error::io("writing rejects")(error.into_error()))?;
+        std::io::Seek::rewind(&mut file).map_err(Error::io("reading rejects"))?;
+        Ok(Some(file))
+    }
+}

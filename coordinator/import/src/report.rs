@@ -1,0 +1,126 @@
+//! The result of an import, by file and by table.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+use hindcast_base::Error;
+use serde::Serialize;
+
+use super::runs::Staged;
+
+/// The result of an import.
+#[derive(Debug, Default, Serialize)]
+pub struct ImportReport {
+    /// Input files, in the order in which they were read.
+    pub files: Vec<FileReport>,
+    /// Tables that got rows.
+    pub tables: BTreeMap<String, TableReport>,
+    /// Rows left out because a row of that date has the same record id and the same values.
+    pub duplicates: u64,
+    /// Rows imported although a row of that date has the same record id, because other values differ.
+    pub changed: u64,
+    /// Files that list the records that can't be read.
+    pub reject_files: Vec<String>,
+    /// Why files could not be read. Each is also named in `files`.
+    #[serde(skip)]
+    pub failures: Vec<Error>,
+}
+
+/// The result for one file.
+#[derive(Debug, Default, Serialize)]
+pub struct FileReport {
+    /// Its name.
+    pub file: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Whether its content was imported before, so that it was not read.
+    pub already_imported: bool,
+    /// Why it could not be read. Nothing of it was imported then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// Its source.
+    pub source: String,
+    /// Rows by table, duplicates included.
+    pub rows: BTreeMap<String, u64>,
+    /// Records that can't be read.
+    pub rejects: u64,
+    /// Line and reason of the first reject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_reject: Option<String>,
+    /// Records that belong to no table, by kind.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub set_aside: BTreeMap<String, u64>,
+    /// Records that were read as Windows-1252, because they are not UTF-8.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub windows_1252: u64,
+    /// Values that became null because they are not of the column's type, by table and column.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreadable: BTreeMap<String, u64>,
+    /// Assumptions about rows, and the number of rows they apply to.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub notes: BTreeMap<String, u64>,
+}
+
+/// The result for one table.
+#[derive(Debug, Default, Serialize)]
+pub struct TableReport {
+    /// Rows.
+    pub rows: u64,
+    /// Files written, before small ones were merged.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+    /// Dates of the rows.
+    pub dates: BTreeSet<NaiveDate>,
+}
+
+impl ImportReport {
+    /// Records of all files that can't be read.
+    pub fn rejects(&self) -> u64 {
+        self.files.iter().map(|file| file.rejects).sum()
+    }
+
+    /// All records of all files.
+    pub fn records(&self) -> u64 {
+        self.files.iter().map(FileReport::records).sum()
+    }
+}
+
+impl FileReport {
+    pub(super) fn new(file: &str, bytes: u64) -> Self {
+        Self { file: file.to_owned(), bytes, ..Self::default() }
+    }
+
+    pub(super) fn failed(file: &str, bytes: u64, error: &Error) -> Self {
+        let reason = error.to_string();
+        let reason = reason.trim_start_matches("reading ").trim_start_matches(file).trim_start_matches(": ");
+        Self { failure: Some(reason.to_owned()), ..Self::new(file, bytes) }
+    }
+
+    /// Rows of all tables.
+    pub fn imported_rows(&self) -> u64 {
+        self.rows.values().sum()
+    }
+
+    /// All records: rows, rejects, and records that belong to no table.
+    pub fn records(&self) -> u64 {
+        self.imported_rows() + self.rejects + self.set_aside.values().sum::<u64>()
+    }
+
+    pub(super) fn already_imported(file: &str, bytes: u64) -> Self {
+        Self { already_imported: true, ..Self::new(file, bytes) }
+    }
+}
+
+impl TableReport {
+    pub(super) fn add(&mut self, staged: &Staged) {
+        self.rows += staged.rows;
+        self.files += 1;
+        self.bytes += staged.bytes;
+        self.dates.insert(staged.date);
+    }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}

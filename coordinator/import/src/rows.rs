@@ -1,0 +1,335 @@
+//! Converts records to rows of a table. Columns are added as fields appear.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema};
+use hindcast_base::{Error, Result};
+use hindcast_lake::{ColumnKind, TableSpec};
+
+use super::columns::{Builder, Column, stored_type};
+use super::format::Record;
+use super::row_time::{Candidates, TimeReader, UTC_SUFFIX};
+use super::source::{TableRule, cluster_column, time_column};
+use super::times::{Evidence, Times};
+
+/// Fields that may hold the time if the rule names none and the record lacks the table's time column.
+const TIME_FIELDS: [&str; 14] = [
+    "TimeGenerated",
+    "Timestamp",
+    "ReceiptTime",
+    "Start_Time",
+    "StartTime",
+    "CreatedDateTime",
+    "time",
+    "timestamp",
+    "@timestamp",
+    "EventTime",
+    "EndTime",
+    "_time",
+    "ts",
+    "SyslogTime",
+];
+/// Most columns of a table.
+const MAX_COLUMNS: usize = 4_000;
+
+/// Rows of one table being built.
+pub(super) struct Rows<'r> {
+    table: String,
+    rule: &'r TableRule,
+    times: &'r Times,
+    unset: &'r [String],
+    spec: Option<&'static TableSpec>,
+    columns: Vec<Column>,
+    by_name: HashMap<String, usize>,
+    /// The columns of each field.
+    targets: HashMap<String, Arc<[Target]>>,
+    in_order: Vec<(String, Arc<[Target]>)>,
+    /// The fields that may hold the time of the current record, the best first.
+    candidates: Candidates,
+    /// The time of the current record, in UTC microseconds.
+    time_us: i64,
+    rows: usize,
+    unreadable: BTreeMap<String, u64>,
+    notes: BTreeMap<String, u64>,
+}
+
+/// A column that a field fills, and the field's rank among the column's fields: the lowest is the best.
+struct Target {
+    column: usize,
+    rank: usize,
+}
+
+/// Finished rows of one table.
+pub(super) struct TableRows {
+    /// The table.
+    pub(super) table: String,
+    /// The column that clusters its rows, if there is one.
+    pub(super) cluster: Option<String>,
+    /// The rows.
+    pub(super) batch: RecordBatch,
+    /// Values that became null because they are not of the column's type, by column.
+    pub(super) unreadable: BTreeMap<String, u64>,
+    /// Assumptions about rows, and the number of rows they apply to.
+    pub(super) notes: BTreeMap<String, u64>,
+}
+
+impl<'r> Rows<'r> {
+    /// No rows yet, with the columns of the rule.
+    pub(super) fn new(table: &str, rule: &'r TableRule, unset: &'r [String], times: &'r Times) -> Self {
+        let mut rows = Self {
+            table: table.to_owned(),
+            rule,
+            times,
+            unset,
+            spec: TableSpec::by_name(table),
+            columns: Vec::new(),
+            by_name: HashMap::new(),
+            targets: HashMap::new(),
+            in_order: Vec::new(),
+            candidates: Candidates::new(),
+            time_us: 0,
+            rows: 0,
+            unreadable: BTreeMap::new(),
+            notes: BTreeMap::new(),
+        };
+        // The time is the first column.
+        rows.column(time_column(table), false);
+        // Columns that a rule fills exist even if no record has them, so that analyses that need them run.
+        let is_known = |column: &&String| rows.spec.is_some_and(|spec| spec.column(column).is_some());
+        let filled: Vec<&String> =
+            rule.constants.keys().chain(rule.columns.keys().filter(is_known)).collect();
+        for column in filled {
+            rows.column(column, false);
+        }
+        rows
+    }
+
+    /// Adds a record as a row.
+    ///
+    /// # Errors
+    /// Why it can't be a row of the table, mostly because it has no time.
+    pub(super) fn push(&mut self, record: &Record<'_>) -> Result<(), String> {
+        let taken = self.take(record);
+        if taken.is_err() {
+            self.columns.iter_mut().for_each(|column| column.value = None);
+        }
+        taken?;
+        self.append(record);
+        Ok(())
+    }
+
+    /// Adds to `evidence` what the dates of a record prove, and no row. The record begins in line `line` (from 1).
+    pub(super) fn gather(&mut self, record: &Record<'_>, line: u64, evidence: &mut Evidence) {
+        let is_offered = self.offer_all(record).is_ok();
+        let is_time = |column: &&Column| column.kind == ColumnKind::Time;
+        let places = self.columns[1..].iter().filter(is_time).filter_map(|column| column.value);
+        let columns: Vec<usize> = places.map(|(_, place)| place).collect();
+        if is_offered {
+            self.time_reader().gather(record, line, (&self.candidates, &columns), evidence);
+        }
+        self.columns.iter_mut().for_each(|column| column.value = None);
+    }
+
+    /// Finds the value of each column, and the time of the row.
+    fn take(&mut self, record: &Record<'_>) -> Result<(), String> {
+        self.offer_all(record)?;
+        self.time_us = self.time_of(record)?;
+        Ok(())
+    }
+
+    fn offer_all(&mut self, record: &Record<'_>) -> Result<(), String> {
+        self.candidates.clear();
+        for (place, (name, value)) in record.iter().enumerate() {
+            if self.unset.iter().any(|unset| unset == value) {
+                continue;
+            }
+            let targets = self.targets_of(place, name)?;
+            for target in targets.iter() {
+                self.offer(target, place, record);
+            }
+        }
+        self.candidates.sort_unstable();
+        Ok(())
+    }
+
+    fn time_reader(&self) -> TimeReader<'r> {
+        TimeReader { times: self.times, rule: self.rule }
+    }
+
+    fn time_of(&mut self, record: &Record<'_>) -> Result<i64, String> {
+        let chosen = self.time_reader().choose(record, &self.candidates, &self.columns[0].name)?;
+        if let Some(lost) = chosen.unread {
+            let field = &record[lost].0;
+            let spare = self.column(field, false);
+            self.columns[spare].value.get_or_insert((usize::MAX, lost));
+            self.note(format!("{field} is not a time, and {} is taken", record[chosen.place].0));
+        }
+        if let Some(year) = chosen.parsed.assumed_year {
+            self.note(format!("times without a year are read as of {year}"));
+        }
+        Ok(chosen.parsed.micros)
+    }
+
+    fn note(&mut self, note: String) {
+        *self.notes.entry(note).or_default() += 1;
+    }
+
+    /// The rows as a batch.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if columns do not fit together.
+    pub(super) fn finish(self) -> Result<Option<TableRows>> {
+        if self.rows == 0 {
+            return Ok(None);
+        }
+        let (mut fields, mut arrays) = (Vec::new(), Vec::new());
+        for column in self.columns {
+            fields.push(Field::new(column.name, stored_type(column.kind), true));
+            arrays.push(column.builder.finish());
+        }
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        let cluster = cluster_column(&self.table, self.rule.cluster_by.as_deref()).map(str::to_owned);
+        Ok(Some(TableRows {
+            table: self.table,
+            cluster,
+            batch,
+            unreadable: self.unreadable,
+            notes: self.notes,
+        }))
+    }
+
+    fn append(&mut self, record: &Record<'_>) {
+        let reader = self.time_reader();
+        for (index, column) in self.columns.iter_mut().enumerate() {
+            let place = column.value.take().map(|(_, place)| place);
+            let value = match place {
+                Some(place) => Some(translated(self.rule, &column.name, &record[place].1)),
+                None => self.rule.constants.get(&column.name).map(String::as_str),
+            };
+            let time_of = |text: &str| match place {
+                _ if index == 0 => Some(self.time_us),
+                Some(place) => {
+                    reader.read(record, place, text, &self.candidates).ok().map(|read| read.micros)
+                }
+                None => None,
+            };
+            if !column.builder.append(value, time_of) {
+                *self.unreadable.entry(column.name.clone()).or_default() += 1;
+            }
+        }
+        self.rows += 1;
+    }
+
+    /// Offers a field's value to a column. The better field wins; the other value goes to a column named after its field.
+    fn offer(&mut self, target: &Target, place: usize, record: &Record<'_>) {
+        if target.column == 0 {
+            self.candidates.push((target.rank, place));
+        }
+        let column = &mut self.columns[target.column];
+        let giving_way = match column.value {
+            Some((rank, _)) if rank <= target.rank => (rank < target.rank).then_some(place),
+            earlier => {
+                column.value = Some((target.rank, place));
+                earlier.map(|(_, place)| place)
+            }
+        };
+        let kept = column.value.map(|(_, place)| record[place].1.as_ref());
+        if let Some(place) = giving_way
+            && let field = record[place].0.as_ref()
+            && field != self.columns[target.column].name
+            && kept != Some(record[place].1.as_ref())
+        {
+            let spare = self.column(field, false);
+            self.columns[spare].value.get_or_insert((usize::MAX, place));
+        }
+    }
+
+    fn targets_of(&mut self, place: usize, field: &str) -> Result<Arc<[Target]>, String> {
+        if let Some((name, targets)) = self.in_order.get(place)
+            && name == field
+        {
+            return Ok(Arc::clone(targets));
+        }
+        let targets = match self.targets.get(field) {
+            Some(targets) => Arc::clone(targets),
+            None => {
+                let targets = self.new_targets(field)?;
+                self.targets.insert(field.to_owned(), Arc::clone(&targets));
+                targets
+            }
+        };
+        if self.in_order.len() == place {
+            self.in_order.push((field.to_owned(), Arc::clone(&targets)));
+        } else if let Some(entry) = self.in_order.get_mut(place) {
+            *entry = (field.to_owned(), Arc::clone(&targets));
+        }
+        Ok(targets)
+    }
+
+    fn new_targets(&mut self, field: &str) -> Result<Arc<[Target]>, String> {
+        if self.columns.len() >= MAX_COLUMNS {
+            return Err(format!(
+                "the table has {MAX_COLUMNS} columns, the most that are possible: {field} would be one more"
+            ));
+        }
+        let (plain, is_time) = match field.strip_suffix(UTC_SUFFIX) {
+            Some(plain) => (plain, true),
+            None => (field, false),
+        };
+        let mut targets = Vec::new();
+        if let Some(rank) = self.rank_as_time(plain) {
+            targets.push(Target { column: 0, rank });
+        }
+        let rule = self.rule;
+        for (column, fields) in &rule.columns {
+            if let Some(rank) = fields.all().iter().position(|name| name == plain) {
+                targets.push(Target { column: self.column(column, is_time), rank });
+            }
+        }
+        if targets.is_empty() {
+            targets.push(Target { column: self.column(plain, is_time), rank: 0 });
+        }
+        Ok(targets.into())
+    }
+
+    /// Rank of a field as the row's time; `None` if it does not hold it.
+    fn rank_as_time(&self, field: &str) -> Option<usize> {
+        match self.rule.time.as_slice() {
+            [] if field == self.columns[0].name => Some(0),
+            [] => TIME_FIELDS.iter().position(|name| *name == field).map(|rank| rank + 1),
+            names => names.iter().position(|name| name == field),
+        }
+    }
+
+    /// Index of a column, which is added if it is missing.
+    fn column(&mut self, name: &str, is_time: bool) -> usize {
+        if let Some(column) = self.by_name.get(name) {
+            return *column;
+        }
+        let known = self.spec.and_then(|spec| spec.column(name)).map(|column| column.kind);
+        let declared = self.rule.types.get(name).map(|kind| ColumnKind::from(*kind));
+        let is_time = is_time || name == time_column(&self.table);
+        let kind = known.or(declared).unwrap_or(if is_time { ColumnKind::Time } else { ColumnKind::Text });
+        let column =
+            Column { name: name.to_owned(), kind, builder: Builder::new(kind, self.rows), value: None };
+        self.columns.push(column);
+        self.by_name.insert(name.to_owned(), self.columns.len() - 1);
+        self.columns.len() - 1
+    }
+}
+
+/// The column's value for a field's value.
+fn translated<'a>(rule: &'a TableRule, column: &str, value: &'a str) -> &'a str {
+    let behind = rule.behind.get(column).and_then(|mark| value.rsplit_once(mark.as_str()));
+    let value = behind.map_or(value, |(_, rest)| rest);
+    let before = rule.before.get(column).and_then(|mark| value.split_once(mark.as_str()));
+    let value = before.map_or(value, |(first, _)| first);
+    rule.values.get(column).and_then(|values| values.get(value)).map_or(value, String::as_str)
+}
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;

@@ -1,0 +1,220 @@
+//! Sorts rows by shard key and time, and writes one file per date.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take};
+use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
+use chrono::NaiveDate;
+use hindcast_base::time::date_of_us;
+use hindcast_base::{Error, Result};
+use hindcast_lake::TableSpec;
+
+use super::source::time_column;
+use hindcast_tables::layout;
+use hindcast_tables::merge;
+
+/// Rows per batch for the file writer.
+const WRITE_ROWS: usize = 64 << 10;
+
+/// A file of a table's date in a temporary folder.
+#[derive(Debug)]
+pub(super) struct Staged {
+    /// The table.
+    pub(super) table: String,
+    /// The date of all its rows.
+    pub(super) date: NaiveDate,
+    /// Its path.
+    pub(super) path: PathBuf,
+    /// Its rows.
+    pub(super) rows: u64,
+    /// Its size in bytes.
+    pub(super) bytes: u64,
+}
+
+/// Combines the rows of `batches`, with all their columns: the time, the cluster column, the known columns of the
+/// table, then the others in order of appearance. Returns one batch, or several if no type holds all values of a
+/// column.
+///
+/// # Errors
+/// [`Error::Internal`] if Arrow can't combine the rows.
+pub(super) fn combined(
+    table: &str,
+    cluster: Option<&str>,
+    batches: &[RecordBatch],
+) -> Result<Vec<RecordBatch>> {
+    let internal = |error: arrow::error::ArrowError| Error::Internal(error.to_string());
+    let mut groups: Vec<(Schema, Vec<&RecordBatch>)> = Vec::new();
+    for batch in batches {
+        let mut with_batch = groups.iter_mut().filter_map(|(schema, members)| {
+            let united = merge::unify_schemas(schema, batch.schema_ref()).ok()?;
+            let is_lossless = members.iter().chain([&batch]).all(|rows| merge::keeps_all(rows, &united));
+            is_lossless.then_some((united, schema, members))
+        });
+        match with_batch.next() {
+            Some((united, schema, members)) => {
+                *schema = united;
+                members.push(batch);
+            }
+            None => groups.push((batch.schema_ref().as_ref().clone(), vec![batch])),
+        }
+    }
+    let rows_of = |(schema, members): (Schema, Vec<&RecordBatch>)| {
+        let schema = in_order(table, cluster, &schema);
+        let widened = members.into_iter().map(|batch| merge::widen_batch(batch, &schema));
+        concat_batches(&schema, &widened.collect::<std::result::Result<Vec<_>, _>>()?)
+    };
+    groups.into_iter().map(|group| rows_of(group).map_err(internal)).collect()
+}
+
+/// The schema with its columns in the order in which they are written, all nullable.
+fn in_order(table: &str, cluster: Option<&str>, schema: &Schema) -> SchemaRef {
+    let known = TableSpec::by_name(table);
+    let mut fields: Vec<Field> =
+        schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let rank = |name: &str| match known
+        .and_then(|spec| spec.columns.iter().position(|column| column.name == name))
+    {
+        _ if name == time_column(table) => 0,
+        _ if Some(name) == cluster => 1,
+        Some(place) => 2 + place,
+        None => usize::MAX,
+    };
+    // The sort is stable: unknown columns stay in order of appearance.
+    fields.sort_by_key(|field| rank(field.name()));
+    Arc::new(Schema::new(fields))
+}
+
+/// Writes `rows` to one file per date in `folder`, named after `run`; only the rows that `keep` selects, if it is given.
+///
+/// # Errors
+/// [`Error::Io`] if a file can't be written.
+pub(super) fn write(
+    table: &str,
+    cluster: Option<&str>,
+    rows: &RecordBatch,
+    keep: Option<&[bool]>,
+    folder: &std::path::Path,
+    run: &str,
+) -> Result<Vec<Staged>> {
+    let mut staged = Vec::new();
+    for (date, order) in ordered_by_date(table, cluster, rows, keep)? {
+        let path = folder.join(format!("{run}-{table}-{date}.parquet"));
+        let bytes = write_file(&path, table, cluster, rows, &order)?;
+        staged.push(Staged { table: table.to_owned(), date, path, rows: order.len() as u64, bytes });
+    }
+    Ok(staged)
+}
+
+fn write_file(
+    path: &PathBuf,
+    table: &str,
+    cluster: Option<&str>,
+    rows: &RecordBatch,
+    order: &[u32],
+) -> Result<u64> {
+    let failed = |error: parquet::errors::ParquetError| {
+        Error::io(format!("writing {}", path.display()))(std::io::Error::other(error))
+    };
+    let file = File::create(path).map_err(Error::io(format!("creating {}", path.display())))?;
+    let in_order: Vec<&str> = cluster.into_iter().chain([time_column(table)]).collect();
+    let mut writer = layout::writer(file, &rows.schema(), &in_order)?;
+    for chunk in order.chunks(WRITE_ROWS) {
+        let indices = UInt32Array::from(chunk.to_vec());
+        let columns: std::result::Result<Vec<ArrayRef>, _> =
+            rows.columns().iter().map(|column| take(column, &indices, None)).collect();
+        let columns = columns.map_err(|error| Error::Internal(error.to_string()))?;
+        let batch = RecordBatch::try_new(rows.schema(), columns)
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        writer.write(&batch).map_err(failed)?;
+    }
+    writer.close().map_err(failed)?;
+    Ok(std::fs::metadata(path).map_err(Error::io(format!("reading {}", path.display())))?.len())
+}
+
+/// Indexes of the selected rows by date, in the order in which they are written.
+fn ordered_by_date(
+    table: &str,
+    cluster: Option<&str>,
+    rows: &RecordBatch,
+    keep: Option<&[bool]>,
+) -> Result<BTreeMap<NaiveDate, Vec<u32>>> {
+    let no_time = || Error::Internal(format!("rows of {table} without {}", time_column(table)));
+    let times = rows
+        .column_by_name(time_column(table))
+        .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
+        .ok_or_else(no_time)?;
+    let ranks = cluster.and_then(|name| rows.column_by_name(name)).map(ranks);
+    let mut places: Vec<(NaiveDate, u32, i64, u32)> = (0..rows.num_rows())
+        .filter(|row| keep.is_none_or(|keep| keep[*row]))
+        .map(|row| {
+            let rank = ranks.as_ref().map_or(0, |ranks| ranks[row]);
+            (date_of_us(times.value(row)), rank, times.value(row), row as u32)
+        })
+        .collect();
+    places.sort_unstable();
+    let mut by_date: BTreeMap<NaiveDate, Vec<u32>> = BTreeMap::new();
+    for (date, _, _, row) in places {
+        by_date.entry(date).or_default().push(row);
+    }
+    Ok(by_date)
+}
+
+/// Rank of each row's text among the distinct texts of a column; null is first.
+fn ranks(column: &ArrayRef) -> Vec<u32> {
+    let Some(texts) = column.as_string_opt::<i32>() else { return vec![0; column.len()] };
+    let mut numbers: HashMap<&str, u32> = HashMap::new();
+    let mut distinct: Vec<&str> = Vec::new();
+    let numbered: Vec<Option<u32>> = texts
+        .iter()
+        .map(|text| {
+            let text = text?;
+            Some(*numbers.entry(text).or_insert_with(|| {
+                distinct.push(text);
+                distinct.len() as u32 - 1
+            }))
+        })
+        .collect();
+    let mut sorted: Vec<u32> = (0..distinct.len() as u32).collect();
+    sorted.sort_unstable_by_key(|number| distinct[*number as usize]);
+    let mut rank_of = vec![0; distinct.len()];
+    sorted.iter().zip(1..).for_each(|(number, rank)| rank_of[*number as usize] = rank);
+    numbered.into_iter().map(|number| number.map_or(0, |number| rank_of[number as usize])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, StringArray, TimestampMicrosecondArray};
+
+    use super::*;
+
+    fn batch(column: &str, values: ArrayRef) -> RecordBatch {
+        let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0]).with_timezone("UTC"));
+        RecordBatch::try_from_iter_with_nullable([(column, values, true), ("TimeGenerated", time, true)])
+            .unwrap()
+    }
+
+    #[test]
+    fn rows_are_combined_unless_no_type_holds_both() {
+        let text = || Arc::new(StringArray::from(vec!["7"])) as ArrayRef;
+        let number = Arc::new(Int64Array::from(vec![7])) as ArrayRef;
+        let batches = [batch("Note", text()), batch("Note", number), batch("Other", text())];
+        let combined = combined("AuditLogs", Some("Other"), &batches).unwrap();
+        let shapes: Vec<(usize, Vec<String>)> = combined
+            .iter()
+            .map(|rows| {
+                let names = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
+                (rows.num_rows(), names)
+            })
+            .collect();
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let expected =
+            [(2, names(&["TimeGenerated", "Other", "Note"])), (1, names(&["TimeGenerated", "Note"]))];
+        assert_eq!(shapes, expected);
+        assert_eq!(combined[0].column_by_name("Note").unwrap().as_string::<i32>().value(0), "7");
+        assert!(combined[0].column_by_name("Note").unwrap().is_null(1));
+    }
+}

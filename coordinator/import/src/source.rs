@@ -1,0 +1,399 @@
+//! Sources of records, defined as data: which fields become which columns of which table. Built-in sources and mapping
+//! files of users have the same format.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hindcast_base::{Error, Result};
+use hindcast_lake::{ColumnKind, TableSpec};
+use serde::Deserialize;
+
+use super::format::Record;
+use super::json;
+
+/// The built-in sources, in the order in which they are tried.
+const BUILT_IN: [(&str, &str); 9] = [
+    ("defender-stream", include_str!("../data/defender-stream.toml")),
+    ("office-audit", include_str!("../data/office-audit.toml")),
+    ("cef", include_str!("../data/cef.toml")),
+    ("zeek", include_str!("../data/zeek.toml")),
+    ("traffic-analytics", include_str!("../data/traffic-analytics.toml")),
+    ("monitor-export", include_str!("../data/monitor-export.toml")),
+    ("portal-csv", include_str!("../data/portal-csv.toml")),
+    // After the exports of workspaces, whose tables of Windows events have the same fields.
+    ("sysmon", include_str!("../data/sysmon.toml")),
+    ("generic", include_str!("../data/generic.toml")),
+];
+
+/// One source.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Source {
+    /// Its name.
+    #[serde(skip)]
+    pub(super) name: String,
+    /// Sets of fields, by names or paths. A record with all fields of one set is from this source.
+    #[serde(default)]
+    recognised_by: Vec<Vec<String>>,
+    /// Whether records are CEF messages, even if the text looks like another format.
+    #[serde(default)]
+    pub(super) is_cef: bool,
+    /// Fields whose objects are replaced by their fields, in this order.
+    #[serde(default)]
+    pub(super) flatten: Vec<String>,
+    /// Fields, and their new names, which all rules use.
+    #[serde(default)]
+    pub(super) renames: BTreeMap<String, String>,
+    /// Values that mean that the field is absent.
+    #[serde(default)]
+    pub(super) unset: Vec<String>,
+    /// Fields with the kind of a record that belongs to no table, for the report.
+    #[serde(default)]
+    pub(super) kind: Option<OneOrMore>,
+    /// Rules. The first that matches a record takes it.
+    pub(super) tables: Vec<TableRule>,
+    /// Fields that rules name.
+    #[serde(skip)]
+    named: BTreeSet<String>,
+    /// Those of them that can be paths of fields within objects, separated by dots.
+    #[serde(skip)]
+    pub(super) paths: Vec<String>,
+}
+
+/// How records become rows of a table.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TableRule {
+    /// The table.
+    #[serde(default)]
+    pub(super) table: Option<String>,
+    /// The field that names the table, if `table` is absent.
+    #[serde(default)]
+    pub(super) named_by: Option<String>,
+    /// Prefix that is removed from that name.
+    #[serde(default)]
+    pub(super) name_prefix: String,
+    /// Names in that field, and the tables they mean.
+    #[serde(default)]
+    pub(super) names: BTreeMap<String, String>,
+    /// Whether the rule applies only if the user names its table.
+    #[serde(default)]
+    pub(super) on_request: bool,
+    /// Fields a record must have.
+    #[serde(default)]
+    has: Vec<String>,
+    /// Fields, and the values of which each must have one.
+    #[serde(default)]
+    when: BTreeMap<String, Vec<String>>,
+    /// Fields that may hold the row's time, the best first.
+    #[serde(default)]
+    pub(super) time: Vec<String>,
+    /// Fields whose times are UTC if they have no zone.
+    #[serde(default)]
+    pub(super) utc: Vec<String>,
+    /// Fields with the zone of the record's other times, the best first.
+    #[serde(default)]
+    pub(super) zone: Vec<String>,
+    /// Columns, and the fields that may fill them, the best first.
+    #[serde(default)]
+    pub(super) columns: BTreeMap<String, OneOrMore>,
+    /// Columns, and the value of all rows.
+    #[serde(default)]
+    pub(super) constants: BTreeMap<String, String>,
+    /// Columns, and replacements for their values.
+    #[serde(default)]
+    pub(super) values: BTreeMap<String, BTreeMap<String, String>>,
+    /// Columns, and a separator; the value starts after its last occurrence.
+    #[serde(default)]
+    pub(super) behind: BTreeMap<String, String>,
+    /// Columns, and a separator; the value ends before its first occurrence.
+    #[serde(default)]
+    pub(super) before: BTreeMap<String, String>,
+    /// Columns that are not text, and their types.
+    #[serde(default)]
+    pub(super) types: BTreeMap<String, TypeName>,
+    /// Column that clusters rows, for tables that Hindcast does not know.
+    #[serde(default)]
+    pub(super) cluster_by: Option<String>,
+}
+
+/// One field, or several.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum OneOrMore {
+    /// One.
+    One(String),
+    /// Several, the best first.
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    pub(super) fn all(&self) -> &[String] {
+        match self {
+            OneOrMore::One(name) => std::slice::from_ref(name),
+            OneOrMore::More(names) => names,
+        }
+    }
+}
+
+/// A column's type in a mapping file.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TypeName {
+    /// UTC microseconds.
+    Time,
+    /// Text.
+    Text,
+    /// A whole number.
+    Integer,
+}
+
+impl From<TypeName> for ColumnKind {
+    fn from(name: TypeName) -> Self {
+        match name {
+            TypeName::Time => ColumnKind::Time,
+            TypeName::Text => ColumnKind::Text,
+            TypeName::Integer => ColumnKind::Integer,
+        }
+    }
+}
+
+/// Destination of a record.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Route<'s, 'r> {
+    /// It is a row of a table, by the rule with this index.
+    Row(usize, &'r str),
+    /// No rule takes it; its kind is known.
+    SetAside(&'r str),
+    /// No rule takes it, and its kind is not known.
+    NoRule(&'s str),
+    /// The rule that takes it names no table, and the user named none.
+    NoTable(&'s str),
+}
+
+impl Source {
+    /// Names of the built-in sources.
+    pub(super) fn names() -> Vec<&'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// The built-in source with that name.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is none, with the existing names.
+    pub(super) fn built_in(name: &str) -> Result<Self> {
+        let found = BUILT_IN.iter().find(|(known, _)| *known == name);
+        let (name, text) = found.ok_or_else(|| {
+            Error::Config(format!(
+                "there is no source {name:?}; the sources are {}",
+                Self::names().join(", ")
+            ))
+        })?;
+        Self::parse(name, text)
+    }
+
+    /// The source a mapping file describes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with line and column if it is not a valid mapping file.
+    pub(super) fn parse(name: &str, text: &str) -> Result<Self> {
+        let mut source: Source =
+            toml::from_str(text).map_err(|error| Error::Config(format!("{name}: {error}")))?;
+        source.name = name.to_owned();
+        source.named = source.tables.iter().flat_map(TableRule::named).cloned().collect();
+        source.paths = source.named.iter().filter(|name| name.contains('.')).cloned().collect();
+        Ok(source)
+    }
+
+    /// The built-in source that matches most of these records; the generic one if none does. If the user names a table,
+    /// the source must have a rule for it, or one that turns most records into its rows.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if a built-in source is invalid.
+    pub(super) fn of_records(records: &[Record<'_>], requested_table: Option<&str>) -> Result<Self> {
+        for name in Self::names() {
+            let source = Self::built_in(name)?;
+            let most = |is_so: &dyn Fn(&Record<'_>) -> bool| {
+                2 * records.iter().filter(|record| is_so(record)).count() > records.len()
+            };
+            let is_taken = |record: &Record<'_>| {
+                let mut record = record.clone();
+                json::shape(&mut record, &source).is_ok()
+                    && matches!(source.route(&record, requested_table), Route::Row(..))
+            };
+            let has_rule = |requested_table: &str| {
+                source.tables.iter().any(|rule| rule.table.as_deref() == Some(requested_table))
+            };
+            let serves =
+                requested_table.is_none_or(|requested_table| has_rule(requested_table) || most(&is_taken));
+            if most(&|record| source.is_recognised(record)) && serves {
+                return Ok(source);
+            }
+        }
+        Self::built_in("generic")
+    }
+
+    fn is_recognised(&self, record: &Record<'_>) -> bool {
+        let has = |name: &String| {
+            record.iter().any(|(field, _)| field == name) || matches!(json::nested(record, name), Ok(Some(_)))
+        };
+        self.recognised_by.iter().any(|set| set.iter().all(has))
+    }
+
+    /// Whether a rule names a field.
+    pub(super) fn names_field(&self, field: &str) -> bool {
+        self.named.contains(field)
+    }
+
+    /// Finds the rule and the table for `record`: the requested table if there is one.
+    pub(super) fn route<'s, 'r>(
+        &'s self,
+        record: &'r Record<'_>,
+        requested_table: Option<&'r str>,
+    ) -> Route<'s, 'r>
+    where
+        's: 'r,
+    {
+        let kind = self.kind.iter().flat_map(OneOrMore::all).find_map(|kind| field_value(record, kind));
+        let is_own =
+            requested_table.is_some_and(|requested_table| TableSpec::by_name(requested_table).is_none());
+        for (index, rule) in self.tables.iter().enumerate() {
+            if !rule.takes(record) {
+                continue;
+            }
+            let named = rule.table.as_deref().or_else(|| rule.name_in(record));
+            match (named, requested_table) {
+                (Some(named), Some(requested_table)) if named == requested_table => {
+                    return Route::Row(index, named);
+                }
+                // A table that Hindcast does not know uses the rule of a known table.
+                (Some(_), Some(requested_table)) if rule.table.is_some() && is_own && !rule.on_request => {
+                    return Route::Row(index, requested_table);
+                }
+                (Some(_), Some(_)) if rule.table.is_some() => {}
+                (_, Some(requested_table)) if rule.table.is_none() => {
+                    return Route::Row(index, requested_table);
+                }
+                (Some(named), None) if !rule.on_request => return Route::Row(index, named),
+                (None, None) if kind.is_none() => return Route::NoTable(&self.name),
+                _ => {}
+            }
+        }
+        kind.map_or(Route::NoRule(&self.name), Route::SetAside)
+    }
+}
+
+impl TableRule {
+    /// The fields that the rule names.
+    fn named(&self) -> impl Iterator<Item = &String> {
+        let columns = self.columns.values().flat_map(OneOrMore::all);
+        columns.chain(&self.time).chain(&self.has).chain(self.when.keys()).chain(&self.named_by)
+    }
+
+    fn takes(&self, record: &Record<'_>) -> bool {
+        let has = |field: &String| field_value(record, field).is_some();
+        let is = |(field, values): (&String, &Vec<String>)| {
+            field_value(record, field).is_some_and(|value| values.iter().any(|wanted| wanted == value))
+        };
+        self.has.iter().all(has) && self.when.iter().all(is)
+    }
+
+    fn name_in<'r>(&'r self, record: &'r Record<'_>) -> Option<&'r str> {
+        let value = field_value(record, self.named_by.as_deref()?)?;
+        let name = self.names.get(value).map_or(value, String::as_str);
+        Some(name.strip_prefix(&self.name_prefix).unwrap_or(name)).filter(|name| is_table_name(name))
+    }
+}
+
+/// Whether `name` is valid as the name of a table and its folder.
+pub(super) fn is_table_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 128 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// The value of the first field with that name.
+pub(super) fn field_value<'r>(record: &'r Record<'_>, field: &str) -> Option<&'r str> {
+    record.iter().find(|(name, _)| name == field).map(|(_, value)| value.as_ref())
+}
+
+/// The column that holds a row's time in a table.
+pub fn time_column(table: &str) -> &str {
+    TableSpec::by_name(table).map_or("TimeGenerated", |spec| spec.time_column)
+}
+
+/// The column that clusters a table's rows: that of a known table, otherwise the declared one.
+pub(crate) fn cluster_column<'a>(table: &str, declared: Option<&'a str>) -> Option<&'a str> {
+    TableSpec::by_name(table).map_or(declared, |spec| spec.shard_key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    fn record(fields: &[(&'static str, &'static str)]) -> Record<'static> {
+        fields.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect()
+    }
+
+    #[test]
+    fn built_in_sources_are_valid_and_name_columns_that_exist() {
+        for name in Source::names() {
+            let source = Source::built_in(name).unwrap();
+            for rule in &source.tables {
+                let Some(table) = &rule.table else { continue };
+                let spec = TableSpec::by_name(table).expect("a table Hindcast reads");
+                for column in rule.behind.keys().chain(rule.before.keys()).chain(rule.values.keys()) {
+                    let is_made = rule.columns.contains_key(column);
+                    assert!(is_made && spec.column(column).is_some(), "{name}: {column}");
+                }
+                assert!(!rule.time.is_empty(), "{name}: {table} has no time");
+            }
+        }
+    }
+
+    #[test]
+    fn records_are_recognised_and_routed() {
+        let of = |fields: &[(&'static str, &'static str)]| {
+            Source::of_records(&[record(fields)], None).unwrap().name
+        };
+        assert_eq!(of(&[("uid", "C"), ("id_orig_h", "10.0.0.1")]), "zeek");
+        assert_eq!(of(&[("TenantId", "x"), ("TimeGenerated", "x"), ("Type", "AuditLogs")]), "monitor-export");
+        assert_eq!(of(&[("anything", "x")]), "generic");
+        let zeek = Source::built_in("zeek").unwrap();
+        let conn = record(&[("uid", "C"), ("conn_state", "SF")]);
+        assert!(matches!(zeek.route(&conn, None), Route::Row(_, "CommonSecurityLog")));
+        assert!(matches!(
+            zeek.route(&conn, Some("DeviceNetworkEvents")),
+            Route::Row(_, "DeviceNetworkEvents")
+        ));
+        assert_eq!(zeek.route(&record(&[("@stream", "ntp")]), None), Route::SetAside("ntp"));
+        assert_eq!(zeek.route(&record(&[("_path", "ssl")]), None), Route::SetAside("ssl"));
+        assert_eq!(zeek.route(&record(&[("uid", "C")]), None), Route::NoRule("zeek"));
+        assert!(matches!(zeek.route(&conn, Some("Own")), Route::Row(_, "Own")));
+        assert!(matches!(zeek.route(&conn, Some("AuditLogs")), Route::NoRule(_)));
+        let stream = Source::built_in("defender-stream").unwrap();
+        let event = record(&[("category", "AdvancedHunting-DeviceFileEvents")]);
+        assert!(matches!(stream.route(&event, None), Route::Row(_, "DeviceFileEvents")));
+        let generic = Source::built_in("generic").unwrap();
+        assert!(matches!(generic.route(&conn, None), Route::NoTable(_)));
+        assert!(matches!(generic.route(&conn, Some("Own")), Route::Row(_, "Own")));
+    }
+
+    #[test]
+    fn most_records_decide_the_source_not_a_single_one() {
+        let name_of = |records: &[Record<'_>], requested_table| {
+            Source::of_records(records, requested_table).unwrap().name
+        };
+        let plain = record(&[("TimeGenerated", "2026-01-05T08:00:00Z"), ("SourceIP", "10.0.0.1")]);
+        let mut odd = plain.clone();
+        odd.push((Cow::Borrowed("Event"), Cow::Borrowed("{\"System\":{}}")));
+        assert_eq!(name_of(&[odd.clone()], None), "sysmon");
+        assert_eq!(name_of(&[plain.clone(), odd, plain.clone()], None), "generic");
+        assert_eq!(name_of(&[record(&[("Event", "login"), ("User", "ada")])], None), "generic");
+        let windows = [("EventID", "4688"), ("Channel", "Security")];
+        assert_eq!(name_of(&[record(&windows)], None), "sysmon");
+        assert_eq!(name_of(&[record(&windows)], Some("SecurityEvent")), "generic");
+        let exported = [("TenantId", "t"), ("EventID", "4688"), ("Channel", "Security")];
+        assert_eq!(name_of(&[record(&exported)], None), "portal-csv");
+        let cef = record(&[("CEFVersion", "0"), ("DeviceVendor", "V")]);
+        assert_eq!(name_of(&[cef], Some("MyFirewall")), "cef");
+    }
+}

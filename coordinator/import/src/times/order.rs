@@ -1,0 +1,219 @@
+//! The order of day and month in dates such as 3/5/2026: the whole file proves it, or the user gives it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::NaiveDate;
+
+/// Whether day or month comes first in numeric dates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum DateOrder {
+    /// 5/3/2026 is 5 March.
+    DayFirst,
+    /// 5/3/2026 is 3 May.
+    MonthFirst,
+}
+
+impl DateOrder {
+    /// The order in words.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            DateOrder::DayFirst => "the day first",
+            DateOrder::MonthFirst => "the month first",
+        }
+    }
+}
+
+/// Day and month in the order of the text, and the year.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DayMonth {
+    pub(super) first: u32,
+    pub(super) second: u32,
+    pub(super) year: i32,
+}
+
+impl DayMonth {
+    /// The date in an order, if it exists.
+    pub(super) fn date(self, order: DateOrder) -> Option<NaiveDate> {
+        let (day, month) = match order {
+            DateOrder::DayFirst => (self.first, self.second),
+            DateOrder::MonthFirst => (self.second, self.first),
+        };
+        NaiveDate::from_ymd_opt(self.year, month, day)
+    }
+
+    /// The date, if it is the same in both orders.
+    pub(super) fn only_date(self) -> Option<NaiveDate> {
+        self.date(DateOrder::DayFirst).filter(|_| self.first == self.second)
+    }
+
+    /// The order that the date proves, because it does not exist in the other.
+    pub(super) fn proof(self) -> Option<DateOrder> {
+        match (self.date(DateOrder::DayFirst), self.date(DateOrder::MonthFirst)) {
+            (Some(_), None) => Some(DateOrder::DayFirst),
+            (None, Some(_)) => Some(DateOrder::MonthFirst),
+            _ => None,
+        }
+    }
+
+    /// Whether the two orders give different dates.
+    fn is_open(self) -> bool {
+        self.first != self.second && self.proof().is_none() && self.date(DateOrder::DayFirst).is_some()
+    }
+}
+
+/// A date and its line in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    line: u64,
+    text: String,
+    date: DayMonth,
+}
+
+/// Evidence from the dates of a field.
+#[derive(Debug, Default)]
+struct OfField {
+    /// The first date that proves that the day comes first.
+    day_first: Option<Place>,
+    /// The first date that proves that the month comes first.
+    month_first: Option<Place>,
+    /// The first date that is ambiguous.
+    open: Option<Place>,
+    /// Whether rows use times of the field.
+    is_used: bool,
+}
+
+/// Evidence from the dates of a file, by field.
+#[derive(Debug, Default)]
+pub(crate) struct Evidence {
+    fields: BTreeMap<String, OfField>,
+}
+
+/// The order in each field of a file.
+pub(super) type Orders = HashMap<String, DateOrder>;
+
+impl Evidence {
+    /// Adds a date of `field`, written as `text` in line `line` (from 1). `proof` is the order that the date proves, by
+    /// itself or with another time of its record.
+    pub(super) fn add(
+        &mut self,
+        field: &str,
+        (line, text): (u64, &str),
+        date: DayMonth,
+        proof: Option<DateOrder>,
+        is_used: bool,
+    ) {
+        if !self.fields.contains_key(field) {
+            self.fields.insert(field.to_owned(), OfField::default());
+        }
+        let Some(of_field) = self.fields.get_mut(field) else { return };
+        of_field.is_used |= is_used;
+        let place = match proof {
+            Some(DateOrder::DayFirst) => &mut of_field.day_first,
+            Some(DateOrder::MonthFirst) => &mut of_field.month_first,
+            None if date.is_open() => &mut of_field.open,
+            None => return,
+        };
+        place.get_or_insert_with(|| Place { line, text: text.to_owned(), date });
+    }
+
+    /// Decides the order in each field: the one that its own dates prove, otherwise the one that dates of other fields
+    /// prove.
+    ///
+    /// # Errors
+    /// The contradiction, or the date whose order nothing proves.
+    pub(super) fn decide(&self) -> Result<Orders, String> {
+        let proven = |of_field: &OfField| match (&of_field.day_first, &of_field.month_first) {
+            (Some(_), None) => Some(DateOrder::DayFirst),
+            (None, Some(_)) => Some(DateOrder::MonthFirst),
+            _ => None,
+        };
+        let mut of_others: Vec<DateOrder> = self.fields.values().filter_map(proven).collect();
+        of_others.sort_unstable();
+        of_others.dedup();
+        let mut orders = Orders::new();
+        for (field, of_field) in self.fields.iter().filter(|(_, of_field)| of_field.is_used) {
+            if let (Some(day_first), Some(month_first)) = (&of_field.day_first, &of_field.month_first) {
+                return Err(contradiction(field, day_first, month_first));
+            }
+            let of_others = if let [order] = of_others.as_slice() { Some(*order) } else { None };
+            match (proven(of_field).or(of_others), &of_field.open) {
+                (Some(order), _) => drop(orders.insert(field.clone(), order)),
+                (None, Some(open)) => return Err(no_proof(field, open)),
+                (None, None) => {}
+            }
+        }
+        Ok(orders)
+    }
+}
+
+fn contradiction(field: &str, day_first: &Place, month_first: &Place) -> String {
+    format!(
+        "dates of {field} are in two orders: line {} ({:?}) has the day first, line {} ({:?}) the month; split the file \
+                 by order, or give --dates day-first or --dates month-first to reject times in the other order",
+        day_first.line, day_first.text, month_first.line, month_first.text
+    )
+}
+
+fn no_proof(field: &str, open: &Place) -> String {
+    let date = |order| open.date.date(order).map_or(String::new(), |date| date.format("%-d %B").to_string());
+    format!(
+        "line {}: {field} {:?} is {} or {}, and no time in the file proves which; give --dates day-first or --dates \
+                 month-first",
+        open.line,
+        open.text,
+        date(DateOrder::DayFirst),
+        date(DateOrder::MonthFirst)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence(dates: &[(&str, &str)]) -> Evidence {
+        let mut evidence = Evidence::default();
+        for (line, (field, text)) in (1..).zip(dates) {
+            let parts: Vec<u32> = text.split('/').map(|part| part.parse().unwrap()).collect();
+            let date = DayMonth { first: parts[0], second: parts[1], year: parts[2] as i32 };
+            evidence.add(field, (line, text), date, date.proof(), true);
+        }
+        evidence
+    }
+
+    fn decided(dates: &[(&str, &str)]) -> Result<Orders, String> {
+        evidence(dates).decide()
+    }
+
+    #[test]
+    fn one_day_above_twelve_proves_the_order() {
+        let orders = decided(&[("t", "1/3/2026"), ("t", "3/3/2026"), ("t", "13/3/2026")]).unwrap();
+        assert_eq!(orders["t"], DateOrder::DayFirst);
+        let orders = decided(&[("t", "1/3/2026"), ("t", "3/13/2026")]).unwrap();
+        assert_eq!(orders["t"], DateOrder::MonthFirst);
+        // Another field of the file proves it; a field's own proof has precedence.
+        let orders = decided(&[("t", "1/3/2026"), ("u", "13/3/2026")]).unwrap();
+        assert_eq!(orders["t"], DateOrder::DayFirst);
+        let orders = decided(&[("t", "3/13/2026"), ("u", "13/3/2026")]).unwrap();
+        assert_eq!((orders["t"], orders["u"]), (DateOrder::MonthFirst, DateOrder::DayFirst));
+    }
+
+    #[test]
+    fn without_a_proof_the_user_must_decide() {
+        assert_eq!(decided(&[("t", "3/3/2026")]).unwrap(), Orders::new());
+        assert_eq!(decided(&[("t", "13/13/2026"), ("t", "31/11/2026")]).unwrap(), Orders::new());
+        assert_eq!(
+            decided(&[("t", "3/3/2026"), ("t", "1/3/2026")]).unwrap_err(),
+            "line 2: t \"1/3/2026\" is 1 March or 3 January, and no time in the file proves which; give --dates day-first or --dates \
+                 month-first"
+        );
+        assert!(decided(&[("t", "1/3/2026"), ("u", "13/3/2026"), ("v", "3/13/2026")]).is_err());
+    }
+
+    #[test]
+    fn two_orders_in_one_field_are_named() {
+        let message = decided(&[("t", "1/3/2026"), ("t", "13/3/2026"), ("t", "3/14/2026")]).unwrap_err();
+        assert!(message.starts_with(
+            "dates of t are in two orders: line 2 (\"13/3/2026\") has the day first, line 3 (\"3/14/2026\") the month"
+        ));
+    }
+}

@@ -1,0 +1,160 @@
+//! The terminal output of a backfill: before, during and after.
+
+use hindcast_base::format::format_bytes;
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use hindcast_base::time::format_micros;
+use hindcast_engine::UnitFault;
+use indicatif::{ProgressDrawTarget, ProgressStyle};
+
+use super::files::BackfillSummary;
+use super::row::WindowRow;
+use super::windows::{WindowSeries, format_length};
+use super::{PlannedWindow, WindowOutcome};
+use hindcast_scan::Progress;
+
+/// Windows shown, those of the highest risk; all are in backfill.jsonl.
+const SHOWN_WINDOWS: usize = 10;
+/// Incomplete windows shown.
+const SHOWN_GAPS: usize = 5;
+
+/// Prints the number and span of the windows.
+pub fn print_windows(series: &WindowSeries) {
+    let windows = series.windows();
+    println!(
+        "windows   {} of {}, every {}, in {} to {}",
+        windows.len(),
+        format_length(series.length_us),
+        format_length(series.step_us),
+        format_micros(series.span.from_us),
+        format_micros(series.span.to_us)
+    );
+    let left_over_us = series.left_over_us();
+    if left_over_us > 0 {
+        println!("          the last {} are in no whole window", format_length(left_over_us));
+    }
+}
+
+/// Prints what would be computed.
+pub fn print_dry_run(series: &WindowSeries, windows: &[PlannedWindow]) {
+    print_windows(series);
+    for PlannedWindow { window, plan, is_cached } in windows {
+        let sizes = plan.iter().flat_map(|plan| &plan.tables).map(|planned| planned.size());
+        let (files, size) = sizes.fold((0, 0), |(files, size), more| (files + more.0, size + more.1));
+        let what = match (plan, is_cached) {
+            (None, _) => "no file",
+            (Some(_), true) => "cached",
+            (Some(_), false) => "to compute",
+        };
+        let (from, to) = (format_micros(window.from_us), format_micros(window.to_us));
+        println!("  {from} to {to}  {files:>5} files, {:>10}: {what}", format_bytes(size));
+    }
+}
+
+/// Prints the results of the windows and where the files are.
+pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: &Path, elapsed: Duration) {
+    let rows: Vec<&WindowRow> = outcomes.iter().map(|outcome| &outcome.row).collect();
+    let mut by_risk: Vec<(u64, &WindowRow)> =
+        rows.iter().filter_map(|row| Some((row.assessed()?.0, *row))).collect();
+    by_risk.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    println!();
+    for (score, row) in by_risk.iter().take(SHOWN_WINDOWS) {
+        let suites: Vec<String> =
+            row.suites.iter().map(|(suite, scored)| format!("{suite} {}", scored.score)).collect();
+        println!(
+            "{}  risk {score:>3}  {:<6}  {}; {} findings, {} incidents",
+            row.from,
+            row.level_name(),
+            suites.join(", "),
+            row.all_findings(),
+            row.incidents
+        );
+    }
+    if by_risk.len() > SHOWN_WINDOWS {
+        println!("and {} more of lower risk in backfill.jsonl", by_risk.len() - SHOWN_WINDOWS);
+    }
+    let levels: Vec<String> =
+        summary.levels.iter().map(|(level, count)| format!("{count} {level}")).collect();
+    println!("levels        {}", if levels.is_empty() { "none".to_owned() } else { levels.join(", ") });
+    if summary.windows_without_data > 0 {
+        println!("without data  {} windows", summary.windows_without_data);
+    }
+    let (complete, gaps): (Vec<&WindowRow>, Vec<&WindowRow>) = rows.iter().partition(|row| row.complete);
+    print_reasons("INCOMPLETE   ", "windows", &gaps);
+    let is_lacking = |row: &&WindowRow| row.risk.is_some() && row.reason.is_some();
+    let lacking: Vec<&WindowRow> = complete.into_iter().filter(is_lacking).collect();
+    let (lacking, quiet): (Vec<_>, Vec<_>) = lacking.into_iter().partition(|row| row.assessed().is_some());
+    print_reasons("no files of  ", "windows have no file of a table that the lake has", &lacking);
+    print_reasons("not assessed ", "windows, in which there was nothing to look at", &quiet);
+    let disabled: BTreeMap<&String, &String> = rows.iter().flat_map(|row| &row.disabled).collect();
+    for (analysis, reason) in disabled {
+        println!("disabled      {analysis}: {reason}");
+    }
+    let computed = outcomes.iter().filter(|outcome| outcome.was_computed).count();
+    println!(
+        "{computed} of {} windows computed in {:.1} s, {} cached",
+        outcomes.len(),
+        elapsed.as_secs_f64(),
+        outcomes.len() - computed - summary.windows_without_data
+    );
+    println!("results in {}", out.display());
+}
+
+/// Prints the number of rows, and the reasons of the first ones; nothing if there are none.
+fn print_reasons(title: &str, what: &str, rows: &[&WindowRow]) {
+    if !rows.is_empty() {
+        println!("{title} {} {what}", rows.len());
+    }
+    for row in rows.iter().take(SHOWN_GAPS) {
+        println!("  {}  {}", row.from, row.reason.as_deref().unwrap_or_default());
+    }
+}
+
+/// A progress bar that counts windows; hidden if standard error is no terminal.
+pub struct WindowsBar {
+    bar: indicatif::ProgressBar,
+}
+
+impl WindowsBar {
+    /// A bar for `windows` windows; visible only if `is_wanted` and standard error is a terminal.
+    pub fn new(windows: usize, is_wanted: bool) -> Self {
+        let target = match is_wanted && std::io::stderr().is_terminal() {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bar = indicatif::ProgressBar::with_draw_target(Some(windows as u64), target);
+        if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos} of {len} windows, {eta} left") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar }
+    }
+
+    /// A window is done.
+    pub fn done(&self) {
+        self.bar.inc(1);
+    }
+
+    /// Removes the bar.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Only faults of a window's scan are logged.
+impl Progress for WindowsBar {
+    fn planned(&self, _: u64, _: u64) {}
+
+    fn cached(&self, _: u64) {}
+
+    fn unit_done(&self, _: u64) {}
+
+    fn unit_failed(&self, fault: &UnitFault) {
+        tracing::debug!(?fault, "unit failed");
+    }
+
+    fn merging(&self) {}
+}

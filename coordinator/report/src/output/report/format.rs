@@ -1,0 +1,125 @@
+//! Formats the values of a report: numbers, times, texts of any length, and notes on truncated lists.
+
+use hindcast_base::entities::Entity;
+use hindcast_base::format::grouped;
+pub(super) use hindcast_base::format::{decimal, instant};
+use hindcast_detections::findings::Severity;
+
+use hindcast_scan::risk::Level;
+
+/// The longest text on the page, in characters.
+pub(super) const LONGEST_TEXT: usize = 400;
+
+/// A whole number with thousands separators.
+pub(super) fn count(number: u64) -> String {
+    grouped(&number.to_string())
+}
+
+/// A count with its noun: `1 row`, `1,730 rows`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    format!("{} {what}{}", count(number as u64), if number == 1 { "" } else { "s" })
+}
+
+/// A whole number that may be negative.
+pub(super) fn integer(number: i64) -> String {
+    let sign = if number < 0 { "-" } else { "" };
+    format!("{sign}{}", count(number.unsigned_abs()))
+}
+
+/// An RFC 3339 time in UTC, to the second. Empty without a time.
+pub(super) fn time(rfc3339: Option<&str>) -> String {
+    let text = rfc3339.unwrap_or_default().trim_end_matches('Z');
+    let text = text.split('.').next().unwrap_or(text);
+    text.replacen('T', " ", 1)
+}
+
+/// Text of a log: on one line, at most [`LONGEST_TEXT`] characters, and with escapes for characters that are invisible or
+/// change the direction of writing.
+pub(super) fn text(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len().min(LONGEST_TEXT));
+    for (index, character) in text.chars().enumerate() {
+        if index == LONGEST_TEXT {
+            shown.push_str(&format!(" ... ({} characters)", count(text.chars().count() as u64)));
+            break;
+        }
+        match character {
+            '\n' | '\r' | '\t' => shown.push(' '),
+            hidden if is_hidden(hidden) => shown.extend(hidden.escape_unicode()),
+            plain => shown.push(plain),
+        }
+    }
+    shown
+}
+
+/// Control characters, and the format characters that reorder or hide text.
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The note on a truncated list, such as `showing 100 of 140 rows`. Empty if the list is complete.
+pub(super) fn shown_of(shown: usize, all: usize, what: &str) -> String {
+    match shown < all {
+        true => format!("showing {} of {} {what}", count(shown as u64), count(all as u64)),
+        false => String::new(),
+    }
+}
+
+/// An entity with its kind.
+pub(super) fn entity(entity: &Entity) -> String {
+    let name = entity.full_name.as_ref().unwrap_or(&entity.name);
+    format!("{} {}", entity.kind.name().replace('_', " "), text(name))
+}
+
+/// The CSS class of a level.
+pub(super) fn level_class(level: Level) -> &'static str {
+    match level {
+        Level::NotAssessed => "level-unknown",
+        Level::None => "level-none",
+        Level::Low => "level-low",
+        Level::Medium => "level-medium",
+        Level::High => "level-high",
+    }
+}
+
+/// The CSS class of a severity.
+pub(super) fn severity_class(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => "level-low",
+        Severity::Medium => "level-medium",
+        Severity::High => "level-high",
+        Severity::Critical => "level-critical",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([0, 12, 999, 1_000, 1_234_567].map(count).join(" "), "0 12 999 1,000 1,234,567");
+        assert_eq!(integer(-1_234), "-1,234");
+        assert_eq!([0, 1, 1_730].map(|rows| counted(rows, "row")).join(", "), "0 rows, 1 row, 1,730 rows");
+    }
+
+    #[test]
+    fn times_are_short() {
+        assert_eq!(time(Some("2026-01-05T06:00:00.123Z")), "2026-01-05 06:00:00");
+        assert_eq!(time(None), "");
+    }
+
+    #[test]
+    fn a_long_text_is_truncated_and_invisible_characters_are_escaped() {
+        let long = "x".repeat(1_500);
+        assert_eq!(text(&long), format!("{} ... (1,500 characters)", &long[..LONGEST_TEXT]));
+        assert_eq!(text("a\u{202e}b\nc\0"), "a\\u{202e}b c\\u{0}");
+        assert_eq!(text("zażółć 名"), "zażółć 名");
+    }
+
+    #[test]
+    fn a_truncated_list_has_a_note() {
+        assert_eq!(shown_of(500, 12_345, "findings"), "showing 500 of 12,345 findings");
+        assert_eq!(shown_of(5, 5, "findings"), "");
+    }
+}

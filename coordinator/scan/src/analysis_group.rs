@@ -1,0 +1,91 @@
+//! Groups of analyses that share one merge, and the shards in which state is merged.
+
+use hindcast_detections::analyses::Analysis;
+use hindcast_functions::BUCKETS;
+
+/// Analyses that read the same rollups. A user's own is alone, so that no other fails with it.
+pub(super) struct AnalysisGroup(Vec<&'static Analysis>);
+
+impl AnalysisGroup {
+    /// The groups of `analyses`.
+    pub(super) fn all(analyses: &[&'static Analysis]) -> Vec<Self> {
+        let mut groups: Vec<Self> = Vec::new();
+        for &analysis in analyses {
+            match groups.iter_mut().find(|group| group.takes(analysis)) {
+                Some(group) => group.0.push(analysis),
+                None => groups.push(Self(vec![analysis])),
+            }
+        }
+        groups
+    }
+
+    fn takes(&self, analysis: &Analysis) -> bool {
+        let reads_the_same = self.0.iter().all(|own| own.rollups == analysis.rollups);
+        !analysis.about.is_own && self.own_detection().is_none() && reads_the_same
+    }
+
+    /// Its analyses, in the order of reports.
+    pub(super) fn analyses(&self) -> &[&'static Analysis] {
+        &self.0
+    }
+
+    /// The only analysis, if it is a user's own.
+    pub(super) fn own_detection(&self) -> Option<&'static Analysis> {
+        self.0.first().copied().filter(|analysis| analysis.about.is_own)
+    }
+
+    /// Whether one of its analyses reads the rollup.
+    pub(super) fn reads(&self, rollup: &str) -> bool {
+        let reads = |analysis: &&Analysis| {
+            analysis.rollups.contains(&rollup) || analysis.optional_rollups.contains(&rollup)
+        };
+        self.0.iter().any(reads)
+    }
+
+    /// The ids of its analyses, for messages.
+    pub(super) fn names(&self) -> String {
+        self.0.iter().map(|analysis| analysis.id).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// All buckets, in `count` ranges of nearly equal length.
+pub(super) fn shards(count: usize) -> Vec<(u8, u8)> {
+    let count = count.clamp(1, usize::from(BUCKETS));
+    let bound = |shard: usize| (usize::from(BUCKETS) * shard / count) as u8;
+    (0..count).map(|shard| (bound(shard), bound(shard + 1))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use hindcast_detections::Detections;
+
+    use super::*;
+
+    #[test]
+    fn shards_cover_every_bucket_once() {
+        for count in [1, 2, 3, 7, 64, 1000] {
+            let ranges = shards(count);
+            assert_eq!(ranges.first().map(|range| range.0), Some(0));
+            assert_eq!(ranges.last().map(|range| range.1), Some(BUCKETS));
+            assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "{ranges:?}");
+        }
+    }
+
+    #[test]
+    fn analyses_of_the_same_rollups_are_one_group() {
+        let all = Detections::built_in().analyses();
+        let groups = AnalysisGroup::all(all);
+        let grouped: usize = groups.iter().map(|group| group.analyses().len()).sum();
+        assert_eq!(grouped, all.len());
+        assert!(groups.len() < all.len());
+        for (index, group) in groups.iter().enumerate() {
+            let rollups = group.analyses()[0].rollups;
+            assert!(group.analyses().iter().all(|analysis| analysis.rollups == rollups));
+            assert!(group.own_detection().is_none());
+            assert!(rollups.iter().all(|id| group.reads(id)));
+            assert!(!group.reads("no_such_rollup"));
+            let others = groups.iter().skip(index + 1);
+            assert!(others.clone().all(|other| other.analyses()[0].rollups != rollups), "{}", group.names());
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What is present but can't be looked at, as far as listings and footers show: tables and columns under other names, files outside
+//! the layout, newest dates that can't be read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hindcast_base::nearest::{closest, is_same_name};
+use hindcast_detections::analyses::Analysis;
+use hindcast_detections::rollups::Rollup;
+use hindcast_lake::{DateFolder, LakeTable, StrayFiles, TableSpec};
+
+use super::disabled::Disabled;
+use super::gap::{AbsentColumn, ColumnEffect, Gap, GapCause};
+use super::newest::{Newest, UnreadNewest};
+
+/// Names and paths shown of a gap; there may be many more.
+const SHOWN: usize = 3;
+
+/// Files of tables that lie outside their date folders.
+pub(super) fn layout_gaps(stray_files: &[StrayFiles]) -> Vec<Gap> {
+    let gap = |StrayFiles { table, paths }: &StrayFiles| {
+        let shown = paths.iter().take(SHOWN).cloned().collect();
+        let cause = GapCause::Layout { paths: shown, others: paths.len().saturating_sub(SHOWN) };
+        Gap { table: (*table).to_owned(), cause }
+    };
+    stray_files.iter().map(gap).collect()
+}
+
+/// Tables that the lake lacks, if one of `folders` has almost the same name.
+pub(super) fn table_gaps(absent: &[&str], folders: &[String]) -> Vec<Gap> {
+    let gap = |table: &&str| {
+        let found = folders.iter().find(|folder| is_same_name(folder, table))?;
+        let cause = GapCause::OtherTableName { found: found.clone() };
+        Some(Gap { table: (*table).to_owned(), cause })
+    };
+    absent.iter().filter_map(gap).collect()
+}
+
+/// Newest dates that could not be read to find where the window ends.
+pub(super) fn newest_gaps(newest: &Newest) -> Vec<Gap> {
+    let gap = |UnreadNewest { table, date, faults }: &UnreadNewest| Gap {
+        table: (*table).to_owned(),
+        cause: GapCause::Newest { date: *date, faults: faults.clone() },
+    };
+    newest.unread.iter().map(gap).collect()
+}
+
+/// A table of a plan with the columns that it has.
+pub(super) struct TableColumns<'a> {
+    pub(super) table: &'a LakeTable,
+    pub(super) folders: &'a [DateFolder],
+    /// Its columns, by Hindcast's names.
+    pub(super) known: &'a BTreeSet<String>,
+}
+
+/// Missing columns that are a gap: those without which most or all analyses of a table can't run, and those present under a similar
+/// name. A column that a product does not log, and that few analyses read, is no gap. In an investigation (`of_entity`) a column
+/// that only other analyses read is no gap either: the entity's rows are shown all the same.
+pub(super) fn column_gaps(
+    tables: &[TableColumns<'_>],
+    of_entity: bool,
+    disabled: &[Disabled],
+    chosen: &BTreeMap<&'static str, Vec<&'static Rollup>>,
+    enabled: &[&'static Analysis],
+) -> Vec<Gap> {
+    let gap = |table: &TableColumns<'_>| {
+        let spec = table.table.spec;
+        let wanted = columns_wanted(spec, disabled, chosen.get(spec.name), enabled);
+        let absent: Vec<&str> = wanted.into_iter().filter(|column| !table.known.contains(*column)).collect();
+        if absent.is_empty() {
+            return None;
+        }
+        let stored = table.table.stored_columns(table.folders);
+        let known: BTreeSet<&str> =
+            spec.columns.iter().map(|column| table.table.physical_name(column.name)).collect();
+        let others: Vec<&str> =
+            stored.iter().map(String::as_str).filter(|name| !known.contains(name)).collect();
+        let is_there = |column: &str| others.iter().any(|other| is_same_name(other, column));
+        let lacks = Lacks::of(spec, disabled, enabled);
+        let is_unread = !chosen.contains_key(spec.name) && !lacks.disabled.is_empty();
+        let is_reported = |column: &&str| {
+            let is_wanted = !of_entity && lacks.disables_most(column);
+            is_unread || *column == spec.time_column || is_there(column) || is_wanted
+        };
+        let shown_names: Vec<&str> = absent.into_iter().filter(is_reported).collect();
+        (!shown_names.is_empty()).then(|| column_gap(spec, &shown_names, &others, is_unread))
+    };
+    tables.iter().filter_map(gap).collect()
+}
+
+/// How many analyses of a table can't run because columns are missing.
+struct Lacks<'a> {
+    /// The columns that each disabled analysis lacks.
+    disabled: Vec<&'a [&'static str]>,
+    /// Number of analyses that need the table and run.
+    enabled: usize,
+}
+
+impl<'a> Lacks<'a> {
+    fn of(spec: &TableSpec, disabled: &'a [Disabled], enabled: &[&'static Analysis]) -> Self {
+        let lacking = disabled.iter().filter_map(|disabled| disabled.reason.lacking_columns(spec.name));
+        let needs = |analysis: &&&'static Analysis| {
+            analysis.requires.iter().any(|required| required.tables.contains(&spec.name))
+        };
+        Self { disabled: lacking.collect(), enabled: enabled.iter().filter(needs).count() }
+    }
+
+    fn disables_most(&self, column: &str) -> bool {
+        let disabled = self.disabled.iter().filter(|columns| columns.contains(&column)).count();
+        2 * disabled > self.disabled.len() + self.enabled
+    }
+}
+
+/// Columns of the table that analyses need: those that disabled ones lack, and those that rollups read.
+fn columns_wanted(
+    spec: &TableSpec,
+    disabled: &[Disabled],
+    rollups: Option<&Vec<&'static Rollup>>,
+    enabled: &[&'static Analysis],
+) -> BTreeSet<&'static str> {
+    let lacking = disabled.iter().filter_map(|disabled| disabled.reason.lacking_columns(spec.name));
+    let of_disabled = lacking.flatten();
+    let required = enabled.iter().flat_map(|analysis| analysis.requires);
+    let required = required.filter(|required| required.tables.contains(&spec.name));
+    let read = rollups.into_iter().flatten().flat_map(|rollup| rollup.columns);
+    let of_table = |column: &&'static str| spec.column(column).is_some();
+    let mut all: BTreeSet<&'static str> =
+        of_disabled.copied().chain(read.copied()).filter(of_table).collect();
+    all.extend(required.flat_map(|required| required.columns));
+    all.insert(spec.time_column);
+    all
+}
+
+fn column_gap(spec: &TableSpec, absent: &[&str], others: &[&str], is_unread: bool) -> Gap {
+    let absent_column = |column: &&str| AbsentColumn {
+        name: (*column).to_owned(),
+        nearest: closest(column, others.iter().copied()).map(str::to_owned),
+    };
+    let effect = match absent.contains(&spec.time_column) {
+        _ if is_unread => ColumnEffect::NoAnalysis,
+        true => ColumnEffect::NoTime,
+        false => ColumnEffect::Incomplete,
+    };
+    let absent = absent.iter().map(absent_column).collect();
+    Gap { table: spec.name.to_owned(), cause: GapCause::Columns { effect, absent } }
+}

@@ -1,0 +1,298 @@
+//! Opens lakes with their own configuration, and decides which places a request may name.
+
+use std::time::Duration;
+
+use hindcast_base::{Error, Result};
+use hindcast_detections::config::{Config, Layer};
+use hindcast_lake::{Lake, Location, refuse_table_format};
+
+use crate::own_detections::{DetectionPolicy, OwnFiles, is_elsewhere, read_folders, take_folders};
+
+/// Name of a lake's own configuration file, in its root.
+const LAKE_CONFIG: &str = "hindcast.toml";
+/// Bytes of that file at most.
+const LAKE_CONFIG_BYTES: u64 = 4 << 20;
+/// Time limit for reading it.
+const LAKE_CONFIG_TIME: Duration = Duration::from_secs(30);
+
+/// Places that may be read.
+#[derive(Debug)]
+pub enum Access {
+    /// Everything that this process's credentials reach: its user has them.
+    Any,
+    /// These folders and everything below them.
+    Only(Vec<Location>),
+}
+
+impl Access {
+    /// Checks that a place is listed.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is not.
+    pub fn check(&self, place: &Location) -> Result<()> {
+        let Access::Only(listed) = self else { return Ok(()) };
+        let root = place.store_url()?;
+        // On a local disk the targets of links are compared, whatever the form of the address.
+        let real = place.real_path();
+        let is_within = |listed: &Location| match (&real, listed.real_path()) {
+            (Some(real), Some(listed)) => real.starts_with(listed),
+            (None, None) => {
+                listed.store_url().is_ok_and(|listed_root| listed_root == root)
+                    && place.prefix().prefix_matches(listed.prefix())
+            }
+            _ => false,
+        };
+        if listed.iter().any(is_within) {
+            return Ok(());
+        }
+        let names: Vec<&str> = listed.iter().map(Location::url).collect();
+        Err(Error::Config(format!(
+            "{} is not among the lakes this coordinator reads: {}",
+            place.url(),
+            if names.is_empty() { "it lists none".to_owned() } else { names.join(", ") }
+        )))
+    }
+
+    /// The place, confined so that no link leads outside the listed places.
+    fn confine(&self, place: Location) -> Location {
+        match self {
+            Access::Any => place,
+            Access::Only(listed) => {
+                place.confined(listed.iter().filter_map(Location::real_path).collect::<Vec<_>>().into())
+            }
+        }
+    }
+
+    /// Checks that no mapping leads outside the listed places.
+    fn check_mappings(&self, root: &Location, config: &Config) -> Result<()> {
+        if matches!(self, Access::Any) {
+            return Ok(());
+        }
+        for mapping in config.tables.values() {
+            // Parsed again, as a worker does: a URL resolves `..`.
+            if let Some(url) = &mapping.url {
+                self.check(&Location::parse(url)?)?;
+            }
+            if let Some(workspace) = &mapping.workspace {
+                self.check(&Location::parse(root.join(workspace).url())?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a run adds to the lake's own configuration.
+pub struct LakeLayers<'a> {
+    /// Name of the preset, which the lake's file overrides.
+    pub preset: &'a str,
+    /// A layer that overrides the lake's file.
+    pub own: Option<Layer<'a>>,
+    /// Detections in addition to the built-in ones and the lake's.
+    pub detections: &'a OwnFiles,
+}
+
+/// The lake at `url` and the parameters of a run over it: the preset, the lake's own file, then that of `layers`; with the
+/// detections of both.
+///
+/// # Errors
+/// [`Error::Config`] if the lake is absent, may not be read or is itself a table with a log, or if a file is invalid;
+/// [`Error::Denied`] if it brings detections that `policy` does not allow.
+pub async fn open_lake(
+    url: &str,
+    layers: &LakeLayers<'_>,
+    access: &Access,
+    policy: &DetectionPolicy,
+) -> Result<(Lake, Config)> {
+    let root = Location::parse(url)?;
+    access.check(&root)?;
+    let root = access.confine(root);
+    let lake_name = format!("{}/{LAKE_CONFIG}", url.trim_end_matches('/'));
+    let lake_text = match root.read_bounded(LAKE_CONFIG, LAKE_CONFIG_BYTES, LAKE_CONFIG_TIME).await? {
+        Some(bytes) => Some(
+            String::from_utf8(bytes.to_vec())
+                .map_err(|_| Error::Config(format!("{lake_name} is not UTF-8 text")))?,
+        ),
+        None => None,
+    };
+    let (folders, lake_text) = match lake_text {
+        Some(text) => {
+            let (folders, text) = take_folders(&lake_name, &text)?;
+            (folders, Some(text))
+        }
+        None => (Vec::new(), None),
+    };
+    if !folders.is_empty() {
+        policy.check(&format!("the configuration of the lake, {lake_name},"))?;
+    }
+    let files = detections_of(&root, &folders, access).await?.joined(layers.detections)?;
+    let own = layers.own.as_ref().map(|own| Layer { name: own.name, text: own.text });
+    let lake_layer = lake_text.as_ref().map(|text| Layer { name: &lake_name, text });
+    let texts: Vec<Layer<'_>> = lake_layer.into_iter().chain(own).collect();
+    let config = Config::load_with(layers.preset, &texts, files.load()?)?;
+    files.check(&config)?;
+    access.check_mappings(&root, &config)?;
+    let lake = Lake::open(root, &config.tables)?;
+    refuse_table_format(lake.root(), "the lake").await?;
+    Ok((lake, config))
+}
+
+/// The files of the folders that a lake's configuration names: below the lake, or elsewhere if that place may be read.
+async fn detections_of(root: &Location, folders: &[String], access: &Access) -> Result<OwnFiles> {
+    let mut places = Vec::new();
+    for folder in folders {
+        let place = if is_elsewhere(folder) { root.elsewhere(folder)? } else { root.join(below(folder)) };
+        access.check(&place)?;
+        places.push(access.confine(place));
+    }
+    read_folders(&places).await
+}
+
+/// A path without a leading `./`.
+fn below(path: &str) -> &str {
+    path.trim_start_matches("./")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(url: &str) -> Location {
+        Location::parse(url).unwrap()
+    }
+
+    async fn open(url: &str, access: &Access) -> Result<(Lake, Config)> {
+        let layers = LakeLayers { preset: "default", own: None, detections: &OwnFiles::default() };
+        open_lake(url, &layers, access, &DetectionPolicy::of_own_process()).await
+    }
+
+    #[test]
+    fn only_what_is_listed_and_below_it_may_be_read() {
+        let access = Access::Only(vec![place("s3://telemetry/lake"), place("/srv/lakes")]);
+        for url in ["s3://telemetry/lake", "s3://telemetry/lake/", "s3://telemetry/lake/a/b", "/srv/lakes/x"]
+        {
+            access.check(&place(url)).unwrap();
+        }
+        for url in [
+            "s3://telemetry/lake2",
+            "s3://telemetry",
+            "s3://other/lake",
+            "s3://telemetry/lake/../secret",
+            "s3://telemetry/lake/%2e%2e/secret",
+            "/srv/lakes/../secret",
+            "/srv/lakesx",
+            "/",
+        ] {
+            assert!(access.check(&place(url)).is_err(), "{url}");
+        }
+        assert!(Access::Only(vec![]).check(&place("/srv")).is_err());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn no_form_of_an_address_leads_out_by_a_link() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for name in ["lakes/a/AuditLogs/date=2026-01-01", "secret/AuditLogs/date=2026-01-01"] {
+            std::fs::create_dir_all(path(name)).unwrap();
+        }
+        symlink(path("secret"), path("lakes/out")).unwrap();
+        symlink(path("lakes/a"), path("lakes/in")).unwrap();
+        symlink(path("lakes"), path("listed")).unwrap();
+        let access = Access::Only(vec![place(&path("listed"))]);
+        for url in [path("lakes/in"), format!("file://{}", path("lakes/in")), path("listed/a")] {
+            access.check(&place(&url)).unwrap();
+        }
+        for name in [
+            "lakes/out",
+            "lakes/out/AuditLogs",
+            "lakes/a/../out",
+            "lakes/%6fut",
+            "lakes/a/%2e%2e/out",
+            "lakes/../secret",
+        ] {
+            for url in [path(name), format!("file://{}", path(name))] {
+                // A path does not decode percent signs: no such name exists, and it leads nowhere.
+                let is_other = !url.starts_with("file") && name.contains('%');
+                assert_eq!(access.check(&place(&url)).is_ok(), is_other, "{url}");
+            }
+        }
+        // Links inside the lake are refused too, whether for the file, a table, or a mapping.
+        symlink(path("secret/AuditLogs"), path("lakes/a/OfficeActivity")).unwrap();
+        let error = open(&path("lakes/a"), &access).await.unwrap_err();
+        assert!(matches!(&error, Error::Config(text) if text.contains("secret/AuditLogs")), "{error}");
+        std::fs::remove_file(path("lakes/a/OfficeActivity")).unwrap();
+        open(&path("lakes/a"), &access).await.unwrap();
+        let mapped = format!("[tables.AuditLogs]\nurl = \"file://{}\"", path("lakes/out/AuditLogs"));
+        std::fs::write(path("lakes/a/hindcast.toml"), mapped).unwrap();
+        assert!(open(&path("lakes/a"), &access).await.is_err());
+        std::fs::remove_file(path("lakes/a/hindcast.toml")).unwrap();
+        std::fs::write(path("secret/own.toml"), "").unwrap();
+        symlink(path("secret/own.toml"), path("lakes/a/hindcast.toml")).unwrap();
+        let error = open(&path("lakes/a"), &access).await.unwrap_err();
+        assert!(matches!(&error, Error::Config(text) if text.contains("secret/own.toml")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_lakes_detections_lie_below_it_or_where_may_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for name in ["lakes/a/AuditLogs/date=2026-01-01", "secret/own"] {
+            std::fs::create_dir_all(path(name)).unwrap();
+        }
+        let access = Access::Only(vec![place(&path("lakes"))]);
+        for (named, hint) in [
+            (path("secret/own"), "not among the lakes"),
+            ("../../secret/own".to_owned(), "holds no detection"),
+            ("none".to_owned(), "holds no detection"),
+        ] {
+            std::fs::write(path("lakes/a/hindcast.toml"), format!("detections = [{named:?}]")).unwrap();
+            let error = open(&path("lakes/a"), &access).await.unwrap_err().to_string();
+            assert!(error.contains(hint), "{error}");
+        }
+        let layers = LakeLayers { preset: "default", own: None, detections: &OwnFiles::default() };
+        let strict = DetectionPolicy::of_coordinator(OwnFiles::default(), false);
+        let error = open_lake(&path("lakes/a"), &layers, &access, &strict).await.unwrap_err();
+        assert!(matches!(&error, Error::Denied(text) if text.contains("allow_detections")), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_lakes_file_is_a_regular_one_and_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = folder.path().display().to_string();
+        let file = folder.path().join(LAKE_CONFIG);
+        let refused = async |hint: &str| {
+            let opened = tokio::time::timeout(Duration::from_secs(5), open(&lake, &Access::Any));
+            let error = opened.await.expect("it does not wait").unwrap_err();
+            let is_named =
+                matches!(&error, Error::Config(text) if text.contains(hint) && text.contains(LAKE_CONFIG));
+            assert!(is_named, "{error}");
+        };
+        assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+        refused("not a regular file").await;
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        refused("not a regular file").await;
+        std::fs::remove_dir(&file).unwrap();
+        // A sparse file: its length is not on the disk.
+        std::fs::File::create(&file).unwrap().set_len(10 << 30).unwrap();
+        refused("longer than").await;
+    }
+
+    #[test]
+    fn a_mapping_leads_nowhere_else() {
+        let access = Access::Only(vec![place("s3://telemetry/lake")]);
+        let root = place("s3://telemetry/lake");
+        for text in [
+            "[tables.AuditLogs]\nurl = \"s3://telemetry/secret\"",
+            "[tables.AuditLogs]\nworkspace = \"../secret\"",
+            "[tables.AuditLogs]\nworkspace = \"a/../../secret\"",
+        ] {
+            let config: Config = toml::from_str(text).unwrap();
+            assert!(access.check_mappings(&root, &config).is_err(), "{text}");
+        }
+        let config: Config = toml::from_str("[tables.AuditLogs]\nworkspace = \"soc\"").unwrap();
+        access.check_mappings(&root, &config).unwrap();
+    }
+}

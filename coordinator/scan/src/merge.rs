@@ -1,0 +1,257 @@
+//! The second half of a scan: makes results of state, and computes state again that can't be read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::RecordBatch;
+use futures::{StreamExt, TryStreamExt, stream};
+use hindcast_base::error::{cause, store_failure};
+use hindcast_base::retry::with_retries;
+use hindcast_base::{Error, Result};
+use hindcast_detections::analyses::{Analysis, SideTable};
+use hindcast_engine::{MergeFault, MergeRows, MergeStage, Stage, StateFault, stage_plan};
+use hindcast_lake::StateFile;
+use hindcast_observability::Origin;
+
+use super::analysis_group::{AnalysisGroup, shards};
+use super::failures::Failures;
+use super::plan::ScanPlan;
+use super::run::{Progress, RunOptions};
+use super::spilled::{AnalysisRows, RowCollector};
+use super::state_files::{StateFiles, read_by};
+use super::unit_record::UnitRecord;
+use super::unit_tracker::RollupRun;
+
+/// Times in a scan that a file of state is computed again because it can't be read. State is a cache: a damaged file costs time but
+/// fails no scan.
+const MAX_REPAIRS: u32 = 3;
+
+/// Bytes of stored state per task. Merged they take some ten times as much memory, held for all analyses of the task.
+const SHARD_STATE_BYTES: u64 = 16 << 20;
+/// State is not divided below this many bytes per task: every shard makes a request for every file.
+const LEAST_SHARD_BYTES: u64 = 256 << 10;
+/// Rows of stored state per task if several analyses share what it merged, which is then held with its texts.
+const SHARED_STATE_ROWS: u64 = 512 << 10;
+
+/// Results by analysis.
+pub(super) type Results = BTreeMap<&'static str, AnalysisRows>;
+/// The results of a group, or why it has none.
+type Merged = std::result::Result<Vec<(&'static str, AnalysisRows)>, MergeFailure>;
+
+/// Why a group has no results although the scan continues.
+enum MergeFailure {
+    /// These files of state can't be read.
+    State(Vec<StateFault>),
+    /// The only analysis is a user's own, and its SQL fails for this reason.
+    Detection(String),
+}
+
+/// The state and side tables of a window, on which analyses run.
+pub(super) struct Merger<'a> {
+    plan: &'a ScanPlan,
+    options: &'a RunOptions<'a>,
+    rollups: &'a RollupRun<'a>,
+    progress: &'a dyn Progress,
+    records: Vec<UnitRecord>,
+    side_tables: BTreeMap<String, StateFile>,
+    /// How often each file of state was computed again.
+    repairs: BTreeMap<String, u32>,
+    /// Users' own detections that failed.
+    failures: Failures,
+}
+
+impl<'a> Merger<'a> {
+    /// A merger of the state of `records`.
+    pub(super) fn new(
+        plan: &'a ScanPlan,
+        options: &'a RunOptions<'a>,
+        rollups: &'a RollupRun<'a>,
+        progress: &'a dyn Progress,
+        records: Vec<UnitRecord>,
+    ) -> Self {
+        Self {
+            plan,
+            options,
+            rollups,
+            progress,
+            records,
+            side_tables: BTreeMap::new(),
+            repairs: BTreeMap::new(),
+            failures: Failures::default(),
+        }
+    }
+
+    /// Users' own detections that failed: they have no results.
+    pub(super) fn take_failures(&mut self) -> Failures {
+        std::mem::take(&mut self.failures)
+    }
+
+    /// Users' own rollups that could not be computed, each with the reason.
+    pub(super) fn failed_rollups(&self) -> BTreeMap<String, String> {
+        self.rollups.failed_rollups()
+    }
+
+    /// The units of the state.
+    pub(super) fn records(&self) -> &[UnitRecord] {
+        &self.records
+    }
+
+    /// The units, including state that was computed again.
+    pub(super) fn into_records(self) -> Vec<UnitRecord> {
+        self.records
+    }
+
+    /// Whether there is state of the rollups that `analysis` reads.
+    pub(super) fn has_state_for(&self, analysis: &Analysis) -> bool {
+        let planned = || self.plan.tables.iter().flat_map(|planned| &planned.rollups);
+        let is_planned = |id: &&str| planned().any(|rollup| rollup.id == *id);
+        let has_optional = analysis.optional_rollups.iter().any(&is_planned);
+        analysis.rollups.iter().all(is_planned) && (has_optional || !analysis.rollups.is_empty())
+    }
+
+    /// Stores a side table for all tasks.
+    pub(super) async fn add_side_table(&mut self, table: &SideTable, rows: &RecordBatch) -> Result<()> {
+        let file = with_retries(|| self.options.state.put_side_table(table, rows)).await?;
+        self.side_tables.insert(table.name.to_owned(), file);
+        Ok(())
+    }
+
+    /// The results of `analyses`, in their order unless they are still to be finished. State that can't be read is computed again.
+    pub(super) async fn run(&mut self, analyses: &[&'static Analysis]) -> Result<Results> {
+        let mut results = Results::new();
+        let mut groups = AnalysisGroup::all(analyses);
+        loop {
+            let state = StateFiles::of(self.plan, &self.records);
+            // The longest first, so that others fill what it leaves free.
+            groups.sort_by_key(|group| std::cmp::Reverse(state.bytes(group)));
+            let merges: Vec<_> = groups.iter().map(|group| self.merge(group, &state)).collect();
+            let mut merges = stream::iter(merges).buffer_unordered(self.options.concurrent_merges);
+            let (mut faults, mut failures) = (Vec::new(), Failures::default());
+            while let Some((group, merged)) = merges.try_next().await? {
+                match merged {
+                    Ok(of_group) => results.extend(of_group),
+                    Err(MergeFailure::State(of_group)) => faults.extend(of_group),
+                    Err(MergeFailure::Detection(reason)) => failures.add(group.analyses()[0], reason),
+                }
+            }
+            drop(merges);
+            groups.retain(|group| {
+                let is_open = |analysis: &&'static Analysis| {
+                    !results.contains_key(analysis.id) && !failures.has(analysis)
+                };
+                group.analyses().iter().any(is_open)
+            });
+            self.failures.extend(failures);
+            if faults.is_empty() {
+                return Ok(results);
+            }
+            self.repair(faults).await?;
+        }
+    }
+
+    /// Computes state again that can't be read. Several shards and groups may report the same file.
+    async fn repair(&mut self, mut faults: Vec<StateFault>) -> Result<()> {
+        faults.sort_by(|left, right| left.file.cmp(&right.file));
+        faults.dedup_by(|left, right| left.file == right.file);
+        for StateFault { file, reason } in &faults {
+            let repairs = self.repairs.entry(file.clone()).or_default();
+            *repairs += 1;
+            if *repairs > MAX_REPAIRS {
+                return Err(Error::Internal(format!(
+                    "state can't be read, also after it was computed again: {file}: {reason}"
+                )));
+            }
+        }
+        self.rollups.compute_again(&mut self.records, &faults, self.progress).await
+    }
+
+    /// A group with its results. If a user's own detection fails, and no store does, only that detection fails.
+    async fn merge<'g>(
+        &self,
+        group: &'g AnalysisGroup,
+        state: &StateFiles,
+    ) -> Result<(&'g AnalysisGroup, Merged)> {
+        let merged = match (self.merge_all(group, state).await, group.own_detection()) {
+            (Err(Error::Engine(error)), Some(own)) if store_failure("", &error).is_none() => {
+                Err(MergeFailure::Detection(own.failure(None, &cause(&error))))
+            }
+            (merged, _) => merged?,
+        };
+        Ok((group, merged))
+    }
+
+    async fn merge_all(&self, group: &AnalysisGroup, state: &StateFiles) -> Result<Merged> {
+        let options = self.options;
+        let stage = MergeStage {
+            config: options.config.for_tasks(),
+            state_url: options.state.location().url().to_owned(),
+            window: self.plan.window,
+            shards: shards(self.shard_count(group, state)),
+            origin: Origin::here(options.job),
+            inputs: read_by(group, &state.of_window),
+            past: read_by(group, &state.past),
+            side_tables: self.side_tables.clone(),
+            columns: self.plan.columns.clone(),
+            analyses: group.analyses().iter().map(|analysis| analysis.id.to_owned()).collect(),
+            investigated: self.plan.investigated.as_ref().map(|entity| entity.kind),
+        };
+        let collectors = match with_retries(|| self.run_stage(&stage, group)).await? {
+            Ok(collectors) => collectors,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let mut results = Vec::new();
+        for (analysis, collector) in group.analyses().iter().zip(collectors) {
+            let rows = collector.finish(analysis, options.config, &options.runtime).await?;
+            results.push((analysis.id, rows));
+        }
+        tracing::debug!(analyses = ?results.iter().map(|(id, _)| id).collect::<Vec<_>>(), "merged");
+        Ok(Ok(results))
+    }
+
+    /// As many shards as there may be tasks; more if the state is large, fewer if it is small.
+    fn shard_count(&self, group: &AnalysisGroup, state: &StateFiles) -> usize {
+        let is_shared = group.analyses().len() > 1;
+        let manifests = self.records.iter().flat_map(|record| &record.manifests);
+        let of_group = manifests.filter(|manifest| is_shared && group.reads(&manifest.rollup));
+        let shared_rows: u64 = of_group.map(|manifest| manifest.state_rows).sum();
+        let bytes = state.bytes(group);
+        let large = (bytes / SHARD_STATE_BYTES).max(shared_rows / SHARED_STATE_ROWS);
+        let count = large.max(self.options.shards as u64).min(1 + bytes / LEAST_SHARD_BYTES);
+        usize::try_from(count).unwrap_or(usize::MAX)
+    }
+
+    /// Runs the stage and collects the rows of each analysis, or returns why there are none.
+    async fn run_stage(
+        &self,
+        stage: &MergeStage,
+        group: &AnalysisGroup,
+    ) -> Result<std::result::Result<Vec<RowCollector>, MergeFailure>> {
+        let rows = MergeRows::of(stage)?;
+        let (mut faults, mut failures) = (Vec::new(), BTreeSet::new());
+        let mut collectors: Vec<RowCollector> = (group.analyses().iter().zip(rows.split(&[])?))
+            .map(|(analysis, (_, schema, _))| RowCollector::new(analysis, schema))
+            .collect();
+        let mut batches = self.options.engine.run(stage_plan(Stage::Merge(stage.clone()))?).await?;
+        while let Some(batch) = batches.try_next().await? {
+            let batches = [batch];
+            for fault in rows.faults(&batches)? {
+                match fault {
+                    MergeFault::State(of_shard) => faults.extend(of_shard),
+                    MergeFault::Detection(reason) => drop(failures.insert(reason)),
+                    MergeFault::Panicked(panic) => {
+                        let ids = group.names();
+                        return Err(Error::Internal(format!("merging the state of {ids} panicked: {panic}")));
+                    }
+                }
+            }
+            for (of_analysis, (_, _, own)) in collectors.iter_mut().zip(rows.split(&batches)?) {
+                own.into_iter().try_for_each(|rows| of_analysis.add(rows, &self.options.runtime))?;
+            }
+        }
+        // An analysis that fails on unreadable state may succeed once it is computed again.
+        Ok(match (faults.is_empty(), failures.into_iter().next()) {
+            (true, None) => Ok(collectors),
+            (true, Some(reason)) => Err(MergeFailure::Detection(reason)),
+            (false, _) => Err(MergeFailure::State(faults)),
+        })
+    }
+}

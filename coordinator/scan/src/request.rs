@@ -1,0 +1,194 @@
+//! Makes a plan of a requested scan, from the command line or the network.
+
+use std::sync::Arc;
+
+use datafusion::execution::runtime_env::RuntimeEnv;
+use hindcast_base::entities::{Entity, EntityKind, address_of};
+use hindcast_base::nearest::did_you_mean;
+use hindcast_base::time::Window;
+use hindcast_base::{Error, Result};
+use hindcast_detections::Detections;
+use hindcast_detections::analyses::{Analysis, Suite};
+use hindcast_detections::config::{Config, Layer};
+use hindcast_lake::Lake;
+use hindcast_proto::v1::{Investigation, ScanRequest};
+
+use super::plan::{PlanRequest, ScanPlan, WindowRequest, plan_scan, plan_window};
+use super::sources::Sources;
+use crate::geoip::{LocationDatabase, LocationSource};
+use crate::lake_access::{Access, LakeLayers, open_lake};
+use crate::own_detections::{DetectionPolicy, OwnFiles, take_folders};
+
+/// A plan with the parameters to run it with.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Parameters.
+    pub config: Config,
+    /// What to read and compute.
+    pub plan: ScanPlan,
+}
+
+/// Checks `request` as far as that is possible without the lake. Names that only detections of a lake could define are checked when
+/// it runs, if lakes may bring detections.
+///
+/// # Errors
+/// As [`plan_request_of`], and [`Error::Denied`] if the request brings detections that are not allowed.
+pub fn check_request(request: &ScanRequest, policy: &DetectionPolicy) -> Result<()> {
+    let known = files_of(request, policy)?.load()?;
+    if !policy.allows_others() {
+        return plan_request_of(request, known).map(drop);
+    }
+    let (analyses, config) = (Vec::new(), String::new());
+    plan_request_of(&ScanRequest { analyses, config, ..request.clone() }, known).map(drop)
+}
+
+/// The detection files that a request is run with, in addition to those of its lake.
+fn files_of(request: &ScanRequest, policy: &DetectionPolicy) -> Result<OwnFiles> {
+    let (folders, _) = take_folders(&request.config_name, &request.config)?;
+    if !folders.is_empty() {
+        return Err(Error::Config(format!(
+            "{}: the configuration of a request names folders of detections; send the texts of their files with the request instead",
+            request.config_name
+        )));
+    }
+    policy.with(&OwnFiles::of_request(&request.detections)?, "the request")
+}
+
+/// What `request` means, given the `known` detections.
+///
+/// # Errors
+/// [`Error::Config`] for an unknown suite, analysis or preset, a wrong window or a wrong configuration.
+fn plan_request_of(request: &ScanRequest, known: Detections) -> Result<PlanRequest> {
+    let window = match request.last_us {
+        Some(length_us) if length_us > 0 => WindowRequest::Last(length_us),
+        Some(_) => return Err(Error::Config("the window has no length".into())),
+        None => WindowRequest::Between(request.from_us, request.to_us),
+    };
+    let only = request.analyses.iter().map(|name| analysis_named(name, known)).collect::<Result<Vec<_>>>()?;
+    let suites = if request.suites.is_empty() {
+        Suite::ALL.to_vec()
+    } else {
+        request.suites.iter().map(|name| suite_named(name)).collect::<Result<_>>()?
+    };
+    if let Some(other) = only.iter().find(|analysis| !suites.contains(&analysis.suite)) {
+        return Err(Error::Config(format!(
+            "{} is of the suite {}, which --suite leaves out",
+            other.id,
+            other.suite.name()
+        )));
+    }
+    let investigated = request.investigation.as_ref().map(entity_of).transpose()?;
+    Config::load_with(&request.preset, &own_layer(request).into_iter().collect::<Vec<_>>(), known)?;
+    Ok(PlanRequest { window, suites, only, investigated, detections: known })
+}
+
+/// Plans `request` within the limits of `access` and `policy`, with the location database `locations`.
+///
+/// # Errors
+/// As [`check_request`], and [`Error::Config`] if the lake may not be read or has no data in the window.
+pub async fn prepare(
+    request: &ScanRequest,
+    access: &Access,
+    policy: &DetectionPolicy,
+    locations: Option<&LocationDatabase>,
+    runtime: &Arc<RuntimeEnv>,
+) -> Result<Prepared> {
+    let (lake, plan_request, config) = opened(request, access, policy).await?;
+    let plan =
+        plan_scan(&lake, &plan_request, &config, locations.map(LocationDatabase::source), runtime).await?;
+    Ok(Prepared { config, plan })
+}
+
+/// Plans window after window of a lake; what the windows share is looked up once.
+#[derive(Debug)]
+pub struct WindowPlanner {
+    /// Parameters.
+    pub config: Config,
+    request: PlanRequest,
+    sources: Sources,
+    locations: Option<LocationSource>,
+}
+
+impl WindowPlanner {
+    /// A planner for `request`, whatever its window.
+    ///
+    /// # Errors
+    /// As [`prepare`], except for a window without data.
+    pub async fn open(
+        request: &ScanRequest,
+        access: &Access,
+        policy: &DetectionPolicy,
+        locations: Option<&LocationDatabase>,
+    ) -> Result<Self> {
+        let (lake, plan_request, config) = opened(request, access, policy).await?;
+        let sources = Sources::of(&lake, &plan_request).await?;
+        Ok(Self {
+            config,
+            request: plan_request,
+            sources,
+            locations: locations.map(LocationDatabase::source),
+        })
+    }
+
+    /// The plan of a scan of `window`; none if the lake has no file in it.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if a listing fails.
+    pub async fn plan(&self, window: Window) -> Result<Option<ScanPlan>> {
+        let locations = self.locations.clone();
+        plan_window(&self.sources, &self.request, &self.config, window, locations, Vec::new()).await
+    }
+}
+
+/// The lake of `request`, what to scan, and the parameters of the run.
+async fn opened(
+    request: &ScanRequest,
+    access: &Access,
+    policy: &DetectionPolicy,
+) -> Result<(Lake, PlanRequest, Config)> {
+    check_request(request, policy)?;
+    let files = files_of(request, policy)?;
+    let layers = LakeLayers { preset: &request.preset, own: own_layer(request), detections: &files };
+    let (lake, config) = open_lake(&request.lake, &layers, access, policy).await?;
+    let plan_request = plan_request_of(request, config.detections)?;
+    Ok((lake, plan_request, config))
+}
+
+fn own_layer(request: &ScanRequest) -> Option<Layer<'_>> {
+    let layer = Layer { name: &request.config_name, text: &request.config };
+    (!request.config.is_empty()).then_some(layer)
+}
+
+/// Kinds of entities that can be investigated.
+const INVESTIGATED_KINDS: [EntityKind; 3] = [EntityKind::User, EntityKind::Device, EntityKind::Ip];
+
+fn entity_of(investigation: &Investigation) -> Result<Entity> {
+    let kind = EntityKind::by_name(&investigation.kind).filter(|kind| INVESTIGATED_KINDS.contains(kind));
+    let kind = kind.ok_or_else(|| {
+        let known = INVESTIGATED_KINDS.iter().map(|kind| kind.name());
+        unknown("kind of entity to investigate", &investigation.kind, known)
+    })?;
+    if kind == EntityKind::Ip && address_of(&investigation.name).is_none() {
+        return Err(Error::Config(format!("{:?} is no address", investigation.name)));
+    }
+    Entity::of(kind, &investigation.name)
+        .ok_or_else(|| Error::Config(format!("name the {} to investigate", kind.name())))
+}
+
+fn analysis_named(name: &str, known: Detections) -> Result<&'static Analysis> {
+    let names = || known.analyses().iter().map(|analysis| analysis.id);
+    let found = known.analyses().iter().copied().find(|analysis| analysis.id == name);
+    found.ok_or_else(|| unknown("analysis", name, names()))
+}
+
+fn suite_named(name: &str) -> Result<Suite> {
+    let found = Suite::ALL.into_iter().find(|suite| suite.name() == name);
+    found.ok_or_else(|| unknown("suite", name, Suite::ALL.iter().map(|suite| suite.name())))
+}
+
+fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
+    let known: Vec<&str> = known.collect();
+    let hint = did_you_mean(name, known.iter().copied());
+    let stop = if hint.is_empty() { "." } else { "" };
+    Error::Config(format!("there is no {kind} {name:?}{hint}{stop} Known: {}", known.join(", ")))
+}

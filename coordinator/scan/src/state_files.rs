@@ -1,0 +1,75 @@
+//! The state files of a plan's units, by rollup.
+
+use std::collections::BTreeMap;
+
+use hindcast_detections::rollups::Rollup;
+use hindcast_engine::state_version;
+use hindcast_lake::StateFile;
+use serde::{Deserialize, Serialize};
+
+use super::analysis_group::AnalysisGroup;
+use super::plan::ScanPlan;
+use super::unit_record::UnitRecord;
+use super::units::is_past;
+
+/// State files by rollup.
+pub(super) type FilesByRollup = BTreeMap<String, Vec<StateFile>>;
+
+/// The state files of all units.
+pub(super) struct StateFiles {
+    pub(super) of_window: FilesByRollup,
+    /// State of the time before the window, of the rollups that analyses look back at.
+    pub(super) past: FilesByRollup,
+}
+
+impl StateFiles {
+    /// The files in `records`. A rollup without any has an empty list.
+    pub(super) fn of(plan: &ScanPlan, records: &[UnitRecord]) -> Self {
+        let none_of = |rollup: &&Rollup| (rollup.id.to_owned(), Vec::new());
+        let of_window = plan.tables.iter().flat_map(|planned| &planned.rollups);
+        let past = plan.tables.iter().flat_map(|planned| &planned.past).flat_map(|past| &past.rollups);
+        let mut state =
+            Self { of_window: of_window.map(none_of).collect(), past: past.map(none_of).collect() };
+        for record in records {
+            let files = if is_past(&record.unit, plan) { &mut state.past } else { &mut state.of_window };
+            for manifest in &record.manifests {
+                if let (Some(files), Some(file)) = (files.get_mut(&manifest.rollup), manifest.file()) {
+                    files.push(file);
+                }
+            }
+        }
+        state
+    }
+
+    /// Bytes that the analyses of a group read.
+    pub(super) fn bytes(&self, group: &AnalysisGroup) -> u64 {
+        let read = self.of_window.iter().chain(&self.past).filter(|(id, _)| group.reads(id));
+        read.flat_map(|(_, files)| files).map(|file| file.bytes).sum()
+    }
+}
+
+/// The files that a group reads.
+pub(super) fn read_by(group: &AnalysisGroup, files: &FilesByRollup) -> FilesByRollup {
+    let read = files.iter().filter(|(id, _)| group.reads(id));
+    read.map(|(id, files)| (id.clone(), files.clone())).collect()
+}
+
+/// The state files of a rollup from which a scan was computed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RollupFiles {
+    /// The rollup.
+    pub rollup: String,
+    /// The definition and versions behind it, see [`state_version`].
+    pub made_by: String,
+    /// Its files.
+    pub files: Vec<StateFile>,
+}
+
+/// The state files of the window.
+pub(super) fn rollup_files(plan: &ScanPlan, records: &[UnitRecord]) -> Vec<RollupFiles> {
+    let of_rollup = |(rollup, files): (String, Vec<StateFile>)| {
+        let made_by = state_version(plan.detections.rollup(&rollup)?);
+        Some(RollupFiles { rollup, made_by, files })
+    };
+    StateFiles::of(plan, records).of_window.into_iter().filter_map(of_rollup).collect()
+}

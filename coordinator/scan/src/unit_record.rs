@@ -1,0 +1,66 @@
+//! The record of a unit: its state and its faults.
+
+use hindcast_base::error::InputFault;
+use hindcast_engine::{Manifest, RollupUnit, StateFault};
+use hindcast_lake::LakeFile;
+
+use super::plan::ScanPlan;
+use super::units::is_past;
+
+/// A unit with its state and its faults.
+#[derive(Debug)]
+pub(super) struct UnitRecord {
+    /// The unit, without files that could not be read.
+    pub(super) unit: RollupUnit,
+    /// State by rollup.
+    pub(super) manifests: Vec<Manifest>,
+    /// Files that could not be read.
+    pub(super) faults: Vec<InputFault>,
+    /// Whether any of its state had to be computed.
+    pub(super) was_computed: bool,
+    /// Stored state that was damaged and had to be computed again.
+    pub(super) replaced: Vec<StateFault>,
+    /// How often the store failed for this unit.
+    pub(super) store_failures: u32,
+    /// Files to be tried one by one, because the unit failed for a reason that may lie in any of them.
+    pub(super) suspects: Vec<LakeFile>,
+    /// Whether they have been tried.
+    pub(super) was_probed: bool,
+}
+
+impl UnitRecord {
+    pub(super) fn new(unit: RollupUnit, manifests: Vec<Manifest>) -> Self {
+        Self {
+            unit,
+            manifests,
+            faults: Vec::new(),
+            was_computed: false,
+            replaced: Vec::new(),
+            store_failures: 0,
+            suspects: Vec::new(),
+            was_probed: false,
+        }
+    }
+
+    /// Whether it has the state of all its rollups.
+    pub(super) fn is_complete(&self) -> bool {
+        self.unit.rollups.iter().all(|id| self.manifests.iter().any(|manifest| manifest.rollup == *id))
+    }
+}
+
+/// The records of a plan's units.
+#[derive(Debug)]
+pub(super) struct PlanRecords {
+    /// Units of the window.
+    pub(super) of_window: Vec<UnitRecord>,
+    /// Units of the time before the window.
+    pub(super) past: Vec<UnitRecord>,
+}
+
+impl PlanRecords {
+    /// Separates the window's records from those of the time before it.
+    pub(super) fn of(plan: &ScanPlan, records: Vec<UnitRecord>) -> Self {
+        let (past, of_window) = records.into_iter().partition(|record| is_past(&record.unit, plan));
+        Self { of_window, past }
+    }
+}

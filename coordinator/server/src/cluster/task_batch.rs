@@ -1,0 +1,292 @@
+//! Runs a batch of a stage's tasks to completion: submits it to Ballista, watches it, fetches its results, and submits the
+//! missing tasks again when workers fail, hang or lose a result.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use ballista_core::JobId;
+use datafusion::common::Result;
+use datafusion::error::DataFusionError;
+use futures::{StreamExt, stream};
+use hindcast_engine::StageTasks;
+use hindcast_observability::{counters, gauge};
+use prometheus::{IntCounterVec, IntGauge};
+use tokio::sync::mpsc::Sender;
+
+use super::job_status::{JobStatus, ResultLocation, job_status_of};
+use super::{Inner, Scheduler};
+
+/// Interval at which the status of a Ballista job is read.
+const STATUS_INTERVAL: Duration = Duration::from_millis(50);
+/// Results fetched at once.
+const CONCURRENT_FETCHES: usize = 8;
+/// Attempts to fetch a result from the same worker.
+const FETCH_ATTEMPTS: u32 = 3;
+/// Starts of a task in one Ballista job: the first one, and one more for each lost worker.
+const MOST_STARTS: usize = 3;
+/// A worker that reports to be idle for this many poll waits has lost the tasks it was given.
+const FORGOTTEN_AFTER_WAITS: u32 = 3;
+/// Wait before the second submission; doubled after each further failure.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
+/// Longest such wait.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(15);
+
+/// Metrics of all task batches.
+pub struct Metrics {
+    /// Tasks that are ready or running.
+    pub(crate) queued: IntGauge,
+    /// Resubmissions, by reason.
+    pub retries: IntCounterVec,
+}
+
+pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
+    queued: gauge("hindcast_units_queued", "Tasks ready or running on workers"),
+    retries: counters("hindcast_retries_total", "Work tried again, by reason", &["reason"]),
+});
+
+/// Why a submission ended before all its tasks were done.
+enum Setback {
+    /// No task ended within the deadline.
+    Stalled(Duration),
+    /// Workers were lost with their tasks or results.
+    Lost(String),
+    /// Ballista reports that the job failed.
+    Failed(String),
+    /// The receiver of the results was dropped, or an error occurred that a retry can't fix.
+    Over(Option<DataFusionError>),
+}
+
+impl Setback {
+    fn reason(&self) -> (&'static str, String) {
+        match self {
+            Setback::Stalled(limit) => ("stalled", format!("no task ended within {limit:?}")),
+            Setback::Lost(what) => ("lost", what.clone()),
+            Setback::Failed(error) => ("failed", error.clone()),
+            Setback::Over(_) => ("over", String::new()),
+        }
+    }
+}
+
+/// Tasks that are submitted together.
+pub(super) struct TaskBatch {
+    inner: Arc<Inner>,
+    tasks: Arc<StageTasks>,
+    /// Tasks whose rows have not been sent to `results` yet.
+    missing: Vec<usize>,
+    results: Sender<Result<RecordBatch>>,
+}
+
+impl TaskBatch {
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        tasks: Arc<StageTasks>,
+        part: &[usize],
+        results: Sender<Result<RecordBatch>>,
+    ) -> Self {
+        METRICS.queued.add(part.len() as i64);
+        Self { inner, tasks, missing: part.to_vec(), results }
+    }
+
+    /// Sends the rows of every task exactly once. For a task that can't be run it sends a row that says so.
+    pub(super) async fn run(mut self) -> Result<()> {
+        let mut failures = 0;
+        while !self.missing.is_empty() {
+            // After too many failures tasks run alone: a task that crashes its worker then affects no other task.
+            let runs_alone = failures >= self.inner.options.attempts;
+            let now: Vec<usize> = if runs_alone { vec![self.missing[0]] } else { self.missing.clone() };
+            self.wait_for_workers().await;
+            let missing_before = self.missing.len();
+            let Err(setback) = self.attempt(&now, failures).await else { continue };
+            if let Setback::Over(error) = setback {
+                return error.map_or(Ok(()), Err);
+            }
+            let (kind, reason) = setback.reason();
+            METRICS.retries.with_label_values(&[kind]).inc();
+            tracing::warn!(reason, missing = self.missing.len(), "submitting the missing tasks again");
+            if runs_alone {
+                let task = self.missing[0];
+                let stand_in = self.tasks.given_up(task, &reason)?;
+                if !self.send_rows(task, vec![stand_in]).await {
+                    return Ok(());
+                }
+                continue;
+            }
+            failures = if self.missing.len() < missing_before { 0 } else { failures + 1 };
+            tokio::time::sleep((FIRST_BACK_OFF * 2u32.pow(failures.min(10))).min(LONGEST_BACK_OFF)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until there is a worker.
+    async fn wait_for_workers(&self) {
+        while !self.inner.scheduler.is_ready() {
+            tokio::time::sleep(STATUS_INTERVAL * 4).await;
+        }
+    }
+
+    /// Submits the tasks `now` and sends their rows as they arrive.
+    async fn attempt(&mut self, now: &[usize], failures: u32) -> std::result::Result<(), Setback> {
+        let plan = self.tasks.plan(now).map_err(|error| Setback::Over(Some(error)))?;
+        let submitted = SubmittedJob::new(&self.inner, plan).await?;
+        // Allow more time after each failure: the machine may be slow rather than stuck.
+        let deadline = self.inner.options.stall * 2u32.pow(failures.min(4));
+        let mut last_progress = Instant::now();
+        let mut failed_fetches: HashMap<(usize, String), u32> = HashMap::new();
+        loop {
+            tokio::time::sleep(STATUS_INTERVAL).await;
+            let status = job_status_of(&self.inner.scheduler, &submitted.job).await;
+            let available = match &status {
+                JobStatus::Running { results, .. } | JobStatus::Done(results) => results,
+                JobStatus::Failed(error) => return Err(Setback::Failed(error.clone())),
+            };
+            let fetchable = self.fetchable(now, available, &failed_fetches);
+            if self.fetch(fetchable, &mut failed_fetches).await? {
+                last_progress = Instant::now();
+            }
+            if now.iter().all(|task| !self.missing.contains(task)) {
+                return Ok(());
+            }
+            let has_more = !self.fetchable(now, available, &failed_fetches).is_empty();
+            match status {
+                // Every task writes a file, even without rows: a missing file was lost.
+                JobStatus::Done(_) if !has_more => {
+                    return Err(Setback::Lost("a worker was lost with its results".into()));
+                }
+                JobStatus::Running { starts, .. } if starts > MOST_STARTS => {
+                    return Err(Setback::Lost(format!(
+                        "workers were lost with the same task {starts} times"
+                    )));
+                }
+                JobStatus::Running { running, .. }
+                    if !has_more && self.is_forgotten(now, available, &running) =>
+                {
+                    return Err(Setback::Lost(
+                        "workers report that they do not know the tasks they were given".into(),
+                    ));
+                }
+                _ if last_progress.elapsed() > deadline => return Err(Setback::Stalled(deadline)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether all missing tasks are with workers that report that they have nothing to do.
+    fn is_forgotten(
+        &self,
+        now: &[usize],
+        available: &HashMap<usize, ResultLocation>,
+        running: &HashMap<usize, String>,
+    ) -> bool {
+        let limit = self.inner.options.poll_wait() * FORGOTTEN_AFTER_WAITS;
+        let is_idle = |worker: &String| self.inner.idle.has_been_for(worker, limit);
+        let mut missing = now.iter().enumerate().filter(|(_, task)| self.missing.contains(task));
+        missing.all(|(index, _)| available.contains_key(&index) || running.get(&index).is_some_and(is_idle))
+    }
+
+    /// Results that are available and not sent yet, except those whose worker failed to deliver them too often.
+    fn fetchable(
+        &self,
+        now: &[usize],
+        available: &HashMap<usize, ResultLocation>,
+        failed_fetches: &HashMap<(usize, String), u32>,
+    ) -> Vec<(usize, ResultLocation)> {
+        let is_fetchable = |task: &usize, location: &ResultLocation| {
+            let failures = failed_fetches.get(&(*task, location.executor.clone()));
+            self.missing.contains(task) && failures.is_none_or(|failures| *failures < FETCH_ATTEMPTS)
+        };
+        now.iter()
+            .enumerate()
+            .filter_map(|(partition, task)| Some((*task, available.get(&partition)?.clone())))
+            .filter(|(task, location)| is_fetchable(task, location))
+            .collect()
+    }
+
+    /// Fetches results and sends their rows. Returns whether at least one result was fetched.
+    async fn fetch(
+        &mut self,
+        fetchable: Vec<(usize, ResultLocation)>,
+        failed_fetches: &mut HashMap<(usize, String), u32>,
+    ) -> std::result::Result<bool, Setback> {
+        let inner = Arc::clone(&self.inner);
+        let fetch = async |task: usize, location: ResultLocation| {
+            (task, inner.fetcher.fetch(&location).await, location.executor)
+        };
+        let fetches: Vec<_> = fetchable.into_iter().map(|(task, location)| fetch(task, location)).collect();
+        let mut fetches = stream::iter(fetches).buffer_unordered(CONCURRENT_FETCHES);
+        let mut has_any = false;
+        while let Some((task, fetched, worker)) = fetches.next().await {
+            match fetched {
+                Ok(batches) => {
+                    has_any = true;
+                    if !self.send_rows(task, batches).await {
+                        return Err(Setback::Over(None));
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(task, worker, error, "a result could not be fetched");
+                    *failed_fetches.entry((task, worker)).or_default() += 1;
+                }
+            }
+        }
+        Ok(has_any)
+    }
+
+    /// Sends the rows of a task. Returns whether the receiver still exists.
+    async fn send_rows(&mut self, task: usize, batches: Vec<RecordBatch>) -> bool {
+        self.missing.retain(|missing| *missing != task);
+        METRICS.queued.dec();
+        for batch in batches {
+            if self.results.send(Ok(batch)).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl Drop for TaskBatch {
+    fn drop(&mut self) {
+        METRICS.queued.sub(self.missing.len() as i64);
+    }
+}
+
+/// A submitted Ballista job, which is cancelled if it is dropped before it ends.
+struct SubmittedJob {
+    scheduler: Scheduler,
+    job: JobId,
+}
+
+impl SubmittedJob {
+    async fn new(
+        inner: &Inner,
+        plan: Arc<dyn datafusion::physical_plan::ExecutionPlan>,
+    ) -> std::result::Result<Self, Setback> {
+        let name = plan.name().to_owned();
+        let session = Arc::clone(&inner.session);
+        let job = inner.scheduler.submit_physical_plan(&name, session, plan, None).await;
+        let job = job.map_err(|error| Setback::Failed(error.to_string()))?;
+        Ok(Self { scheduler: inner.scheduler.clone(), job })
+    }
+}
+
+impl Drop for SubmittedJob {
+    fn drop(&mut self) {
+        let (scheduler, job) = (self.scheduler.clone(), self.job.clone());
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let status = scheduler.state.task_manager.get_job_status(&job).await;
+            let is_ended = matches!(
+                status.ok().flatten().and_then(|status| status.status),
+                Some(
+                    ballista_core::serde::protobuf::job_status::Status::Successful(_)
+                        | ballista_core::serde::protobuf::job_status::Status::Failed(_)
+                )
+            );
+            if !is_ended && let Err(error) = scheduler.cancel_job(job).await {
+                tracing::warn!(%error, "a Ballista job could not be cancelled");
+            }
+        });
+    }
+}

@@ -1,0 +1,320 @@
+//! The job store: objects below the state, each written once, from which a coordinator that starts recovers all jobs.
+//!
+//! `jobs/<id>/submitted.pb` is the job as it was accepted, `ended.pb` the job as it ended; `report.json` and
+//! `tables/<name>.arrow` are its results. A job without `ended.pb` continues. Configurations that are too long for a request
+//! are in `configs/`, named by their hash.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::ipc::writer::StreamWriter;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use hindcast_base::{Error, Result};
+use hindcast_lake::Location;
+use hindcast_proto::v1::{Job, JobState, ScanRequest};
+use object_store::buffered::BufWriter;
+use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use prost::Message;
+use tokio::io::AsyncWriteExt;
+
+use super::stored::StoredTable;
+use super::without_config;
+
+/// Objects read at once when a coordinator starts.
+const CONCURRENT_READS: usize = 32;
+
+/// Jobs below a state location.
+#[derive(Debug, Clone)]
+pub(super) struct JobStore {
+    root: Location,
+    configs: Location,
+}
+
+impl JobStore {
+    pub(super) fn new(state: &Location) -> Self {
+        Self { root: state.join("jobs"), configs: state.join("configs") }
+    }
+
+    /// The folder of a job.
+    pub(super) fn folder(&self, id: &str) -> Location {
+        self.root.join(id)
+    }
+
+    /// All jobs in their last stored version, oldest first, because ids begin with a time. A job that can't be read gets the
+    /// state `UNREADABLE`, so that the others can continue.
+    pub(super) async fn all(&self) -> Result<BTreeMap<String, Job>> {
+        let listed = self.root.store().list_with_delimiter(Some(self.root.prefix())).await;
+        let listed = listed.map_err(Error::storage(format!("listing {}", self.root.url())))?;
+        let ids: Vec<String> = listed
+            .common_prefixes
+            .iter()
+            .filter_map(|path| Some(path.parts().next_back()?.as_ref().to_owned()))
+            .collect();
+        let jobs: Vec<Option<(String, Job)>> = stream::iter(ids)
+            .map(|id| async move {
+                let job = match self.read(&id).await {
+                    Ok(job) => job?,
+                    Err(error) => self.unreadable(&id, &error).await,
+                };
+                Some((id, job))
+            })
+            .buffered(CONCURRENT_READS)
+            .collect()
+            .await;
+        Ok(jobs.into_iter().flatten().collect())
+    }
+
+    /// What is known about a job whose objects can't be read. Its work is not started, because it may have ended.
+    async fn unreadable(&self, id: &str, error: &Error) -> Job {
+        tracing::error!(job = id, %error, "a job can't be read: it is listed as unreadable and does not run");
+        let submitted = self.stored_job(id, "submitted.pb").await.ok().flatten().map(without_config);
+        Job {
+            id: id.to_owned(),
+            state: JobState::Unreadable.into(),
+            error: format!("{error}; restore or remove this object and restart the coordinator"),
+            ..submitted.unwrap_or_default()
+        }
+    }
+
+    /// A job in its last stored version, without the text of its configuration.
+    pub(super) async fn read(&self, id: &str) -> Result<Option<Job>> {
+        for name in ["ended.pb", "submitted.pb"] {
+            if let Some(job) = self.stored_job(id, name).await? {
+                return Ok(Some(without_config(job)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The request of a job, with its configuration.
+    pub(super) async fn request(&self, id: &str) -> Result<ScanRequest> {
+        let job = self.stored_job(id, "submitted.pb").await?;
+        let scan = job
+            .and_then(|job| job.scan)
+            .ok_or_else(|| Error::Internal(format!("the request of job {id} was deleted from the state")))?;
+        self.with_config(scan).await
+    }
+
+    /// A request with the texts of the configuration and of the detections that it references by a hash.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if no text with this hash is stored.
+    pub(super) async fn with_config(&self, mut scan: ScanRequest) -> Result<ScanRequest> {
+        self.fill(&mut scan.config, &scan.config_hash, "configuration").await?;
+        self.fill(&mut scan.detections, &scan.detections_hash, "text of detections").await?;
+        Ok(scan)
+    }
+
+    /// Replaces a hash, if one is given, by the stored text.
+    async fn fill(&self, text: &mut String, hash: &str, what: &str) -> Result<()> {
+        if hash.is_empty() {
+            return Ok(());
+        }
+        let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let stored = if is_hash { self.configs.read(&config_file(hash)).await? } else { None };
+        let stored = stored.filter(|text| blake3::hash(text).to_hex().as_str() == hash);
+        match stored.and_then(|text| String::from_utf8(text.to_vec()).ok()) {
+            Some(stored) if text.is_empty() => *text = stored,
+            Some(_) => return Err(Error::Config(format!("give a {what} or its hash, not both"))),
+            None => return Err(Error::Config(format!("no {what} with the hash {hash:?} is stored here"))),
+        }
+        Ok(())
+    }
+
+    /// Stores the text of a configuration and returns its hash.
+    pub(super) async fn store_config(&self, text: Vec<u8>) -> Result<String> {
+        if std::str::from_utf8(&text).is_err() {
+            return Err(Error::Config("the configuration is not UTF-8 text".into()));
+        }
+        let hash = blake3::hash(&text).to_hex().to_string();
+        self.configs.put(&self.configs.child(&config_file(&hash)), text).await?;
+        Ok(hash)
+    }
+
+    async fn stored_job(&self, id: &str, name: &str) -> Result<Option<Job>> {
+        let path = format!("{id}/{name}");
+        let Some(bytes) = self.root.read(&path).await? else { return Ok(None) };
+        let place = self.root.name_of(&self.root.child(&path));
+        match Job::decode(bytes) {
+            Ok(job) if job.id == id => Ok(Some(job)),
+            Ok(_) => Err(Error::Internal(format!("{place} belongs to another job"))),
+            Err(error) => Err(Error::Internal(format!("{place} is not a valid job: {error}"))),
+        }
+    }
+
+    /// Stores an accepted job. Returns false if there is a job with its id.
+    pub(super) async fn submit(&self, job: &Job) -> Result<bool> {
+        self.create(&format!("{}/submitted.pb", job.id), job.encode_to_vec()).await
+    }
+
+    /// Stores the end of a job. Returns the job as it ended: an end that was stored before wins.
+    pub(super) async fn end(&self, job: &Job) -> Result<Job> {
+        let path = format!("{}/ended.pb", job.id);
+        if self.create(&path, job.encode_to_vec()).await? {
+            return Ok(job.clone());
+        }
+        let earlier = self.stored_job(&job.id, "ended.pb").await?;
+        earlier.map(without_config).ok_or_else(|| Error::Internal(format!("{path} can't be read")))
+    }
+
+    async fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool> {
+        let path = self.root.child(name);
+        let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.root.store().put_opts(&path, PutPayload::from(bytes), create).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(Error::storage(format!("writing {path}"))(error)),
+        }
+    }
+
+    /// Writes a result object, replacing one of the same name.
+    pub(super) async fn put(&self, id: &str, name: String, bytes: Vec<u8>) -> Result<()> {
+        let path = self.root.child(&format!("{id}/{name}"));
+        let put = self.root.store().put(&path, PutPayload::from(bytes)).await;
+        put.map(drop).map_err(Error::storage(format!("writing {path}")))
+    }
+
+    /// Writes a result table as an Arrow IPC stream, part by part. There is at least one batch, and all have the same schema.
+    pub(super) async fn put_table(
+        &self,
+        id: &str,
+        name: &str,
+        batches: impl Iterator<Item = Result<RecordBatch>> + Send,
+    ) -> Result<()> {
+        let path = self.root.child(&format!("{id}/tables/{name}.arrow"));
+        let unwritten = |error: std::io::Error| {
+            let source = object_store::Error::Generic { store: "results", source: Box::new(error) };
+            Error::storage(format!("writing {path}"))(source)
+        };
+        let failed = |error: arrow::error::ArrowError| Error::Engine(error.into());
+        let mut target = BufWriter::new(Arc::clone(self.root.store()), path.clone());
+        let mut writer: Option<StreamWriter<Vec<u8>>> = None;
+        for batch in batches {
+            let batch = batch?;
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                none => none.insert(StreamWriter::try_new(Vec::new(), batch.schema_ref()).map_err(failed)?),
+            };
+            writer.write(&batch).map_err(failed)?;
+            let encoded = std::mem::take(writer.get_mut());
+            target.put(Bytes::from(encoded)).await.map_err(|error| unwritten(error.into()))?;
+        }
+        let writer = writer.ok_or_else(|| Error::Internal("a result table has no record batch".into()))?;
+        let end = writer.into_inner().map_err(failed)?;
+        target.put(Bytes::from(end)).await.map_err(|error| unwritten(error.into()))?;
+        target.shutdown().await.map_err(unwritten)
+    }
+
+    pub(super) async fn get(&self, id: &str, name: &str) -> Result<Option<Bytes>> {
+        self.root.read(&format!("{id}/{name}")).await
+    }
+
+    pub(super) async fn table(&self, id: &str, name: &str) -> Result<Option<StoredTable>> {
+        StoredTable::open(&self.root, self.root.child(&format!("{id}/tables/{name}.arrow"))).await
+    }
+
+    /// Names of the stored result tables.
+    pub(super) async fn tables(&self, id: &str) -> Result<Vec<String>> {
+        let folder = self.root.child(&format!("{id}/tables"));
+        let found: Vec<_> = self
+            .root
+            .store()
+            .list(Some(&folder))
+            .try_collect()
+            .await
+            .map_err(Error::storage(format!("listing {folder}")))?;
+        let mut names: Vec<String> = found
+            .iter()
+            .filter_map(|object| Some(object.location.filename()?.strip_suffix(".arrow")?.to_owned()))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Removes all objects below `name` in the folder of a job.
+    pub(super) async fn remove(&self, id: &str, name: &str) -> Result<()> {
+        let folder = self.root.child(&format!("{id}/{name}"));
+        let store = self.root.store();
+        let paths = store.list(Some(&folder)).map_ok(|object| object.location).boxed();
+        let removed = store.delete_stream(paths).try_collect::<Vec<_>>().await;
+        removed.map(drop).map_err(Error::storage(format!("deleting {folder}")))
+    }
+}
+
+fn config_file(hash: &str) -> String {
+    format!("{hash}.toml")
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    fn job(state: JobState, config: &str) -> Job {
+        let scan = ScanRequest { lake: "/lake".into(), config: config.into(), ..ScanRequest::default() };
+        Job { id: "one".into(), state: state.into(), scan: Some(scan), ..Job::default() }
+    }
+
+    #[tokio::test]
+    async fn the_first_end_counts_and_the_request_alone_has_the_configuration() {
+        let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
+        let store = JobStore::new(&state);
+        assert!(store.request("one").await.is_err());
+        let submitted = job(JobState::Queued, "[beaconing]");
+        assert!(store.submit(&submitted).await.unwrap());
+        assert!(!store.submit(&submitted).await.unwrap());
+        assert_eq!(store.read("one").await.unwrap(), Some(job(JobState::Queued, "")));
+
+        let failed = job(JobState::Failed, "");
+        assert_eq!(store.end(&failed).await.unwrap(), failed);
+        // Earlier versions stored the configuration here too.
+        assert_eq!(store.end(&job(JobState::Done, "[beaconing]")).await.unwrap(), failed);
+        assert_eq!(store.all().await.unwrap().into_values().collect::<Vec<_>>(), [failed]);
+        assert_eq!(store.request("one").await.unwrap(), submitted.scan.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_job_does_not_block_other_jobs() {
+        let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
+        let store = JobStore::new(&state);
+        store.submit(&job(JobState::Queued, "")).await.unwrap();
+        for id in ["half", "empty", "ended"] {
+            let submitted = Job { id: id.into(), ..job(JobState::Queued, "") };
+            store.submit(&submitted).await.unwrap();
+        }
+        store.put("half", "submitted.pb".into(), b"\xff\xffno job".to_vec()).await.unwrap();
+        // An empty object is a message without fields.
+        store.put("empty", "submitted.pb".into(), Vec::new()).await.unwrap();
+        store.put("ended", "ended.pb".into(), b"\xff".to_vec()).await.unwrap();
+        let all = store.all().await.unwrap();
+        assert_eq!(all["one"], job(JobState::Queued, ""));
+        for (id, file) in [("half", "submitted.pb"), ("empty", "submitted.pb"), ("ended", "ended.pb")] {
+            assert_eq!((all[id].id.as_str(), all[id].state()), (id, JobState::Unreadable));
+            assert!(all[id].error.contains(file), "{}", all[id].error);
+        }
+        assert_eq!(all["ended"].scan.as_ref().map(|scan| scan.lake.as_str()), Some("/lake"));
+    }
+
+    #[tokio::test]
+    async fn a_stored_configuration_becomes_part_of_the_request() {
+        let state = Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap();
+        let store = JobStore::new(&state);
+        let hash = store.store_config(b"[beaconing]".to_vec()).await.unwrap();
+        let with_hash = |hash: &str, config: &str| ScanRequest {
+            config_hash: hash.into(),
+            ..job(JobState::Queued, config).scan.unwrap()
+        };
+        let submitted = Job { scan: Some(with_hash(&hash, "")), ..job(JobState::Queued, "") };
+        store.submit(&submitted).await.unwrap();
+        assert_eq!(store.request("one").await.unwrap().config, "[beaconing]");
+        for hash in [hash.replace(|c: char| c.is_ascii_digit(), "a"), "../jobs/one/submitted".into()] {
+            let error = store.with_config(with_hash(&hash, "")).await.unwrap_err().to_string();
+            assert!(error.contains("no configuration with the hash"), "{error}");
+        }
+        assert!(store.with_config(with_hash(&hash, "[other]")).await.is_err());
+        assert!(store.store_config(vec![0xff]).await.is_err());
+    }
+}

@@ -1,0 +1,182 @@
+//! Parts that all pages share: the frame, responses, links, and the format of times and numbers.
+
+use askama::Template;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
+use hindcast_base::Error;
+use url::form_urlencoded;
+
+use super::guard::Viewer;
+
+/// The frame of a page.
+pub(super) struct Frame {
+    /// The title of the page.
+    pub(super) title: String,
+    /// Links to the pages of the site, and to those of the run.
+    pub(super) site: Vec<Tab>,
+    pub(super) run: Vec<Tab>,
+    /// The name of the run.
+    pub(super) run_name: String,
+    pub(super) viewer: Viewer,
+}
+
+/// A link of the navigation.
+pub(super) struct Tab {
+    pub(super) href: String,
+    pub(super) label: &'static str,
+    pub(super) is_current: bool,
+}
+
+#[derive(Template)]
+#[template(path = "web/problem.html")]
+struct ProblemPage<'a> {
+    status: StatusCode,
+    text: &'a str,
+}
+
+/// The reason why a request gets no page.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    text: String,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self { status, text: text.into() }
+    }
+
+    pub(super) fn not_found(text: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, text)
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let status = match error {
+            Error::Config(_) => StatusCode::BAD_REQUEST,
+            Error::Denied(_) => StatusCode::FORBIDDEN,
+            Error::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
+            Error::Storage { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let page = page(&ProblemPage { status: self.status, text: &self.text });
+        (self.status, page).into_response()
+    }
+}
+
+/// A rendered page.
+pub(super) fn page(template: &impl Template) -> Response {
+    match template.render() {
+        Ok(html) => Html(html).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered").into_response()
+        }
+    }
+}
+
+/// Redirects the browser to `to`.
+pub(super) fn see_other(to: &str) -> Response {
+    match HeaderValue::from_str(to) {
+        Ok(to) => (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response(),
+        Err(_) => Problem::new(StatusCode::BAD_REQUEST, "this is not the address of a page").into_response(),
+    }
+}
+
+/// A path with parameters.
+pub(super) fn link(path: &str, parameters: &[(&str, &str)]) -> String {
+    let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    if encoded.is_empty() { path.to_owned() } else { format!("{path}?{encoded}") }
+}
+
+/// Parameters of a link or a form.
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    pub(super) fn parse(text: &[u8]) -> Self {
+        Self(form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    pub(super) fn of(query: Option<&String>) -> Self {
+        Self::parse(query.map_or(&[], |query| query.as_bytes()))
+    }
+
+    /// The first value of a name, trimmed. Empty if there is none.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.all(name).next().unwrap_or_default()
+    }
+
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.trim())
+    }
+}
+
+/// An RFC 3339 time to the second, for people.
+pub(super) fn format_time(time: Option<&str>) -> String {
+    let time = time.unwrap_or_default();
+    let to_the_second = time.get(..19).unwrap_or(time);
+    to_the_second.replace('T', " ")
+}
+
+/// A number with thousands separators.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count with its noun: `1 finding`, `2 findings`.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    match (number, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(stem)) => format!("{} {stem}ies", grouped(number)),
+        (_, None) => format!("{} {what}s", grouped(number)),
+    }
+}
+
+/// `initial_access` as `initial access`.
+pub(super) fn words(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_numbers_and_times_are_formatted() {
+        assert_eq!(link("/a", &[("q", "user:\"x y\" &<"), ("p", "2")]), "/a?q=user%3A%22x+y%22+%26%3C&p=2");
+        assert_eq!(link("/a", &[]), "/a");
+        assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(
+            [counted(1, "entity"), counted(2, "entity"), counted(0, "row")],
+            ["1 entity", "2 entities", "0 rows"]
+        );
+        assert_eq!(format_time(Some("2026-01-08T07:46:51.018895Z")), "2026-01-08 07:46:51");
+        let parameters = Parameters::parse(b"q=+a+b+&s=1&s=2");
+        assert_eq!((parameters.get("q"), parameters.all("s").count(), parameters.get("x")), ("a b", 2, ""));
+    }
+}

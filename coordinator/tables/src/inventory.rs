@@ -1,0 +1,201 @@
+//! Lists, shows and deletes the tables of a lake, whether Hindcast knows them or not.
+
+use chrono::NaiveDate;
+use futures::{StreamExt, TryStreamExt};
+use hindcast_base::{Error, Result};
+use hindcast_lake::{
+    LakeFile, Location, UnsupportedTable, parquet_footer, refuse_table_format, table_files, table_format_of,
+};
+use object_store::ObjectStoreExt;
+use serde::Serialize;
+
+/// Footers read at the same time.
+const CONCURRENT_READS: usize = 16;
+
+/// A table and its size.
+#[derive(Debug, Serialize)]
+pub struct TableEntry {
+    /// Its name.
+    pub table: String,
+    /// Its dates.
+    pub dates: Vec<DateEntry>,
+    /// Why Hindcast neither reads nor writes it; absent if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// A date of a table.
+#[derive(Debug, Serialize)]
+pub struct DateEntry {
+    /// The date of the folder.
+    pub date: NaiveDate,
+    /// Its Parquet files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Their rows; absent if not counted, or if a file can't be read.
+    pub rows: Option<u64>,
+    /// Files that can't be read, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
+}
+
+/// A table, its rows by date and its columns.
+#[derive(Debug, Serialize)]
+pub struct TableDetail {
+    /// Sizes.
+    #[serde(flatten)]
+    pub entry: TableEntry,
+    /// Names and types of the columns of all files.
+    pub columns: Vec<ColumnEntry>,
+    /// Files whose columns were read.
+    pub files_read: u64,
+}
+
+/// A column, as files store it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct ColumnEntry {
+    /// Name.
+    pub name: String,
+    /// Arrow types; one if all files agree.
+    pub types: Vec<String>,
+    /// Files that have it.
+    pub files: u64,
+    /// Whether every row of those files is null, according to their statistics.
+    pub always_null: bool,
+}
+
+/// The folders below `root` that hold `date=` folders, with their dates and sizes, and the tables whose transaction log
+/// Hindcast does not read, which are refused.
+///
+/// # Errors
+/// [`Error::Storage`] if a listing fails.
+pub async fn list(root: &Location) -> Result<Vec<TableEntry>> {
+    let listing = root
+        .store()
+        .list_with_delimiter(Some(root.prefix()))
+        .await
+        .map_err(Error::storage(format!("listing {}", root.url())))?;
+    let mut tables = Vec::new();
+    for name in listing.common_prefixes.iter().filter_map(|prefix| prefix.filename()) {
+        let table = name.to_owned();
+        if let Some(kind) = table_format_of(&root.join(name)).await? {
+            let unsupported =
+                UnsupportedTable { name: table.clone(), url: root.join(name).url().to_owned(), kind };
+            tables.push(TableEntry { table, dates: Vec::new(), refused: Some(unsupported.to_string()) });
+            continue;
+        }
+        let dates = table_files(&root.join(name)).await?;
+        if !dates.is_empty() {
+            let dates = dates.into_iter().map(|(date, files)| date_entry(date, &files)).collect();
+            tables.push(TableEntry { table, dates, refused: None });
+        }
+    }
+    Ok(tables)
+}
+
+/// The rows by date and the columns of one table.
+///
+/// # Errors
+/// As [`existing`].
+pub async fn show(root: &Location, table: &str) -> Result<TableDetail> {
+    let folder = root.join(table);
+    let mut columns: Vec<ColumnEntry> = Vec::new();
+    let mut entries = Vec::new();
+    let mut files_read = 0;
+    for (date, files) in existing(root, table).await? {
+        let mut entry = date_entry(date, &files);
+        let footers: Vec<_> = futures::stream::iter(&files)
+            .map(|file| parquet_footer(&folder, file))
+            .buffered(CONCURRENT_READS)
+            .collect()
+            .await;
+        let mut rows = 0;
+        for footer in footers {
+            match footer {
+                Ok(footer) => {
+                    rows += footer.rows;
+                    files_read += 1;
+                    footer.schema.fields().iter().for_each(|field| {
+                        let is_null = footer.nulls.get(field.name()) == Some(&footer.rows);
+                        add_column(&mut columns, field.name(), &field.data_type().to_string(), is_null);
+                    });
+                }
+                Err(fault) => entry.unreadable.push(fault.to_string()),
+            }
+        }
+        entry.rows = entry.unreadable.is_empty().then_some(rows);
+        entries.push(entry);
+    }
+    let entry = TableEntry { table: table.to_owned(), dates: entries, refused: None };
+    Ok(TableDetail { entry, columns, files_read })
+}
+
+/// Deletes all objects of a table. Returns their number, or `None` if the table does not exist.
+///
+/// # Errors
+/// [`Error::Config`] if the table has a transaction log, [`Error::Storage`] if the store fails.
+pub async fn delete(root: &Location, table: &str) -> Result<Option<u64>> {
+    if found(root, table).await?.is_empty() {
+        return Ok(None);
+    }
+    let folder = root.child(table);
+    let failed = |error| Error::storage(format!("deleting {folder}"))(error);
+    let objects: Vec<_> = root.store().list(Some(&folder)).try_collect().await.map_err(failed)?;
+    for object in &objects {
+        root.store().delete(&object.location).await.map_err(failed)?;
+    }
+    // Object stores have no folders. On a disk, empty folders would remain.
+    if let Some(path) = root.join(table).local_path() {
+        std::fs::remove_dir_all(&path).map_err(Error::io(format!("removing {}", path.display())))?;
+    }
+    Ok(Some(objects.len() as u64))
+}
+
+/// The files of a table that has a date folder.
+///
+/// # Errors
+/// [`Error::Config`] if the lake has no such table, or the table has a transaction log; [`Error::Storage`] if a listing fails.
+pub async fn existing(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
+    let found = found(root, table).await?;
+    if found.is_empty() { Err(absent(root, table)) } else { Ok(found) }
+}
+
+/// The error that the lake has no table `table`.
+pub fn absent(root: &Location, table: &str) -> Error {
+    Error::Config(format!("there is no table {table:?} in {}", root.url()))
+}
+
+/// The files of a table by date; none if the table does not exist. Fails if the table has a transaction log.
+async fn found(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
+    let is_name = !table.is_empty() && !table.contains(['/', '\\']) && table != "." && table != "..";
+    if !is_name {
+        return Ok(Vec::new());
+    }
+    refuse_table_format(&root.join(table), table).await?;
+    table_files(&root.join(table)).await
+}
+
+fn date_entry(date: NaiveDate, files: &[LakeFile]) -> DateEntry {
+    DateEntry {
+        date,
+        files: files.len() as u64,
+        bytes: files.iter().map(|file| file.bytes).sum(),
+        rows: None,
+        unreadable: Vec::new(),
+    }
+}
+
+fn add_column(columns: &mut Vec<ColumnEntry>, name: &str, data_type: &str, is_null: bool) {
+    let place = columns.iter().position(|column| column.name == name).unwrap_or_else(|| {
+        let (name, types) = (name.to_owned(), Vec::new());
+        columns.push(ColumnEntry { name, types, files: 0, always_null: true });
+        columns.len() - 1
+    });
+    let column = &mut columns[place];
+    column.files += 1;
+    column.always_null &= is_null;
+    if !column.types.iter().any(|known| known == data_type) {
+        column.types.push(data_type.to_owned());
+    }
+}

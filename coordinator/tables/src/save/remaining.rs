@@ -1,0 +1,110 @@
+//! Finds the rows of a saved table's files that remain when rows of a window are saved again.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
+use chrono::NaiveDate;
+use futures::TryStreamExt;
+use hindcast_base::time::{Window, date_of_us};
+use hindcast_base::{Error, Result};
+use hindcast_lake::{LakeFile, Location, StoredFile};
+use object_store::path::Path;
+
+use super::staged::writer;
+
+/// The saved rows to replace: those of a vendor in a window, on dates that have new rows.
+pub(super) struct Replaced<'a> {
+    pub(super) window: Window,
+    pub(super) vendor: &'a str,
+    pub(super) dates: BTreeSet<NaiveDate>,
+}
+
+/// The remaining rows of files with replaced rows.
+pub(super) struct Remaining {
+    /// Files with rows that are replaced.
+    pub(super) replaced: Vec<Path>,
+    /// Temporary files with their other rows, one per file.
+    pub(super) rewritten: Vec<PathBuf>,
+    _folder: tempfile::TempDir,
+}
+
+/// Separates the rows of saved files that are replaced. Files without such rows do not change.
+///
+/// # Errors
+/// [`Error::Input`] if a file can't be read, [`Error::Storage`] if the store fails, [`Error::Io`] if a temporary file can't be
+/// written.
+pub(super) async fn without_replaced(
+    table: &Location,
+    files: &[LakeFile],
+    replaced: &Replaced<'_>,
+) -> Result<Remaining> {
+    let folder = tempfile::tempdir().map_err(Error::io("making a temporary folder"))?;
+    let mut remaining = Remaining { replaced: Vec::new(), rewritten: Vec::new(), _folder: folder };
+    for (number, file) in files.iter().enumerate() {
+        let rest = remaining._folder.path().join(format!("{number}.parquet"));
+        let (gone, left) = write_rest(table, file, replaced, &rest).await?;
+        if gone > 0 {
+            remaining.replaced.push(file.store_path());
+        }
+        if gone > 0 && left > 0 {
+            remaining.rewritten.push(rest);
+        }
+    }
+    Ok(remaining)
+}
+
+/// Writes the remaining rows. Returns how many rows are replaced, and how many remain.
+async fn write_rest(
+    table: &Location,
+    file: &LakeFile,
+    replaced: &Replaced<'_>,
+    rest: &std::path::Path,
+) -> Result<(usize, usize)> {
+    let stored = StoredFile::open(table, file).await?;
+    let mut batches = std::pin::pin!(stored.read(None)?);
+    let mut writer = writer(rest, Arc::clone(stored.schema()))?;
+    let (mut gone, mut left) = (0, 0);
+    while let Some(batch) = batches.try_next().await? {
+        let remaining = filter_record_batch(&batch, &replaced.is_remaining(&batch)?).map_err(internal)?;
+        gone += batch.num_rows() - remaining.num_rows();
+        left += remaining.num_rows();
+        writer.write(&remaining).map_err(|error| Error::Engine(error.into()))?;
+    }
+    writer.close().map_err(|error| Error::Engine(error.into()))?;
+    Ok((gone, left))
+}
+
+impl Replaced<'_> {
+    /// Which rows of a saved file remain.
+    fn is_remaining(&self, rows: &RecordBatch) -> Result<BooleanArray> {
+        let as_type = |name: &str, kind: &DataType| {
+            rows.column_by_name(name).map(|column| cast(column, kind).map_err(internal)).transpose()
+        };
+        let times =
+            as_type("TimeGenerated", &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;
+        let vendors = as_type("DeviceVendor", &DataType::Utf8)?;
+        let (Some(times), Some(vendors)) = (times, vendors) else {
+            return Ok(BooleanArray::from(vec![true; rows.num_rows()]));
+        };
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let vendors = vendors.as_string::<i32>();
+        let is_replaced = |row: usize| {
+            let time_us = times.value(row);
+            let is_known = times.is_valid(row) && vendors.is_valid(row);
+            let is_in_window = self.window.from_us <= time_us && time_us < self.window.to_us;
+            is_known
+                && is_in_window
+                && vendors.value(row) == self.vendor
+                && self.dates.contains(&date_of_us(time_us))
+        };
+        Ok((0..rows.num_rows()).map(|row| Some(!is_replaced(row))).collect())
+    }
+}
+
+fn internal(error: arrow::error::ArrowError) -> Error {
+    Error::Internal(error.to_string())
+}
