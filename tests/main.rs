@@ -55,6 +55,8 @@ mod sinks;
 mod table_logs;
 mod tables_command;
 mod tidy;
+mod tidy_crates;
+mod tidy_words;
 mod traces;
 mod undecodable_schema;
 mod unwritable_state;

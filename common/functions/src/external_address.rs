@@ -55,3 +55,44 @@ impl TextTest for IsExternal {
         addresses.iter().map(|address| Some(is_external(address))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space(private: &[&str], declared_external: &[&str]) -> PrivateSpace {
+        let networks = |texts: &[&str]| -> Vec<IpNet> {
+            texts.iter().map(|text| text.parse::<IpNet>().unwrap()).collect()
+        };
+        PrivateSpace { private: networks(private), declared_external: networks(declared_external) }
+    }
+
+    #[test]
+    fn addresses_outside_private_networks_are_external() {
+        let space = space(&["10.0.0.0/8", "fc00::/7", "127.0.0.1/32"], &[]);
+        for text in ["9.255.255.255", "11.0.0.0", "2001:db8::1", "::ffff:11.0.0.1", "127.0.0.2"] {
+            assert!(space.is_external(text), "{text}");
+        }
+        for text in ["10.0.0.0", "10.255.255.255", "fd00::1", "::ffff:10.1.2.3", "127.0.0.1"] {
+            assert!(!space.is_external(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn declared_networks_inside_private_space_are_external() {
+        let space = space(&["10.0.0.0/8"], &["10.9.0.0/16"]);
+        assert!(space.is_external("10.9.0.1") && space.is_external("::ffff:10.9.0.1"));
+        assert!(!space.is_external("10.10.0.1"));
+    }
+
+    #[test]
+    fn other_texts_are_not_external() {
+        let none = PrivateSpace::default();
+        assert!(none.is_external("10.0.0.1"), "no network is private");
+        for text in ["", " 8.8.8.8", "8.8.8.8:53", "8.8.8", "[2001:db8::1]", "fe80::1%eth0", "host.example"] {
+            assert!(!none.is_external(text), "{text}");
+        }
+        let texts = StringViewArray::from(vec![Some("8.8.8.8"), None]);
+        assert_eq!(IsExternal(none).of(&texts), BooleanArray::from(vec![true, false]));
+    }
+}

@@ -38,3 +38,29 @@ impl TextTest for Matches {
         texts.iter().map(|text| text.map(|text| self.0.is_match(text, &mut scratch))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_anywhere_in_any_case_and_null_is_null() {
+        let patterns = Patterns::containing_any(&["rclone", "a.b"]);
+        let texts = StringViewArray::from(vec![
+            Some("C:\\RClone.exe copy"),
+            Some("axb"),
+            Some("A.B"),
+            Some(""),
+            None,
+        ]);
+        let matched: Vec<Option<bool>> = Matches(patterns).of(&texts).iter().collect();
+        assert_eq!(matched, [Some(true), Some(false), Some(true), Some(false), None]);
+    }
+
+    #[test]
+    fn equal_patterns_are_equal_tests() {
+        let test = |texts: &[&str]| Matches(Patterns::containing_any(texts));
+        assert_eq!(test(&["a", "b"]), test(&["a", "b"]));
+        assert_ne!(test(&["a", "b"]), test(&["b", "a"]));
+    }
+}

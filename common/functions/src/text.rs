@@ -53,3 +53,56 @@ impl<T> OfDictionary<T> {
         Ok(computed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use arrow::array::{DictionaryArray, LargeStringArray, StringArray, make_array};
+    use arrow::datatypes::Int32Type;
+
+    use super::*;
+
+    #[test]
+    fn the_values_of_one_dictionary_are_processed_once() {
+        let computations = Cell::new(0);
+        let of_dictionary = OfDictionary::default();
+        let length = |values: &ArrayRef| {
+            let compute = |values: &ArrayRef| {
+                computations.set(computations.get() + 1);
+                Ok(values.len())
+            };
+            *of_dictionary.get_or_compute(values, compute).unwrap()
+        };
+        let first: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+        let same_buffers = make_array(first.to_data());
+        let equal: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+        assert_eq!((length(&first), length(&same_buffers), computations.get()), (2, 2, 1));
+        assert_eq!((length(&equal), computations.get()), (2, 2), "other buffers may have other values");
+        assert_eq!((length(&first), computations.get()), (2, 3), "only the last dictionary is remembered");
+    }
+
+    #[test]
+    fn a_failed_computation_is_not_remembered() {
+        let of_dictionary = OfDictionary::<usize>::default();
+        let values: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+        let failed = of_dictionary.get_or_compute(&values, |_| datafusion::common::exec_err!("no"));
+        assert!(failed.is_err());
+        assert_eq!(*of_dictionary.get_or_compute(&values, |_| Ok(7)).unwrap(), 7);
+    }
+
+    #[test]
+    fn every_type_of_text_is_read() {
+        let texts = [Some("a"), None, Some("a")];
+        let arrays: [ArrayRef; 4] = [
+            Arc::new(StringArray::from(texts.to_vec())),
+            Arc::new(LargeStringArray::from(texts.to_vec())),
+            Arc::new(StringViewArray::from(texts.to_vec())),
+            Arc::new(texts.into_iter().collect::<DictionaryArray<Int32Type>>()),
+        ];
+        for array in arrays {
+            let read = as_texts(&array).unwrap();
+            assert_eq!(read.iter().collect::<Vec<_>>(), texts, "{}", array.data_type());
+        }
+    }
+}

@@ -111,3 +111,38 @@ impl Tested {
         Ok(ColumnarValue::Array(Arc::new(BooleanArray::new(tested, keys.nulls().cloned()))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tested(values: Vec<Option<bool>>, keys: Vec<Option<i32>>) -> ColumnarValue {
+        Tested::new(BooleanArray::from(values)).of(&Int32Array::from(keys)).unwrap()
+    }
+
+    fn rows(values: Vec<Option<bool>>, keys: Vec<Option<i32>>) -> Vec<Option<bool>> {
+        let count = keys.len();
+        tested(values, keys).to_array(count).unwrap().as_boolean().iter().collect()
+    }
+
+    #[test]
+    fn rows_have_the_results_of_their_keys() {
+        let (yes, no) = (Some(true), Some(false));
+        assert_eq!(rows(vec![yes, no], vec![Some(1), Some(0), Some(0)]), [no, yes, yes]);
+        assert_eq!(rows(vec![yes, no], vec![None, Some(0)]), [None, yes], "a null text is null");
+        assert_eq!(rows(vec![yes, None], vec![Some(1), Some(0), None]), [None, yes, None]);
+        assert_eq!(rows(vec![yes], vec![Some(0), None]), [yes, None]);
+        assert!(rows(vec![no, no], vec![]).is_empty());
+    }
+
+    #[test]
+    fn one_result_for_all_values_is_one_scalar() {
+        for value in [true, false] {
+            let one = tested(vec![Some(value); 3], vec![Some(2), Some(0)]);
+            let ColumnarValue::Scalar(scalar) = one else { panic!("an array for {value}") };
+            assert_eq!(scalar, value.into());
+        }
+        assert!(matches!(tested(vec![Some(true); 2], vec![Some(0), None]), ColumnarValue::Array(_)));
+        assert!(matches!(tested(vec![Some(true), None], vec![Some(0)]), ColumnarValue::Array(_)));
+    }
+}

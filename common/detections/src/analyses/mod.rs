@@ -8,6 +8,8 @@ mod inputs;
 mod investigation;
 mod native;
 mod side_tables;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

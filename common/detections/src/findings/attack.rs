@@ -143,3 +143,29 @@ pub(super) fn tactic_of(technique: &str) -> Option<Tactic> {
     let technique = technique.split('.').next().unwrap_or(technique);
     TACTIC_OF.iter().find(|(id, _)| *id == technique).map(|(_, tactic)| *tactic)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_tactic_has_its_own_names_and_id() {
+        for tactic in Tactic::ALL {
+            assert_eq!(serde_json::to_value(tactic).unwrap(), tactic.name());
+            assert_eq!(tactic.short_name(), tactic.name().replace('_', "-"), "{tactic:?}");
+        }
+        assert_eq!(Tactic::CommandAndControl.short_name(), "command-and-control");
+        assert_eq!(BTreeSet::from(Tactic::ALL.map(Tactic::id)).len(), Tactic::ALL.len());
+        assert!(Tactic::ALL.is_sorted());
+    }
+
+    #[test]
+    fn a_sub_technique_has_the_tactic_of_its_technique() {
+        assert_eq!(tactic_of("T1560"), Some(Tactic::Collection));
+        assert_eq!(tactic_of("T1560.001"), Some(Tactic::Collection));
+        assert_eq!(tactic_of("T1560x"), None);
+        assert_eq!(tactic_of(""), None);
+    }
+}

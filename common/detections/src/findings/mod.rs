@@ -8,6 +8,10 @@ mod explanation;
 mod prevalence;
 mod row;
 mod rule;
+#[cfg(test)]
+mod rule_tests;
+#[cfg(test)]
+mod tests;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};

@@ -98,3 +98,64 @@ impl<'a> Row<'a> {
         self.batch.column_by_name(column).filter(|array| array.is_valid(self.index))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{
+        BooleanArray, Float64Array, Int64Array, StringArray, StringViewArray, TimestampMicrosecondArray,
+    };
+    use serde_json::json;
+
+    use super::*;
+
+    /// A row of values and a row of nulls; the first float is not a number.
+    fn batch() -> RecordBatch {
+        let columns: [(&str, ArrayRef); 7] = [
+            ("view", Arc::new(StringViewArray::from(vec![Some("a"), None]))),
+            ("text", Arc::new(StringArray::from(vec![Some("b"), None]))),
+            ("whole", Arc::new(Int64Array::from(vec![Some(-7), None]))),
+            ("float", Arc::new(Float64Array::from(vec![Some(f64::NAN), None]))),
+            ("flag", Arc::new(BooleanArray::from(vec![Some(false), None]))),
+            ("time", Arc::new(TimestampMicrosecondArray::from(vec![Some(1), None]).with_timezone("UTC"))),
+            ("_hidden", Arc::new(Int64Array::from(vec![Some(1), Some(2)]))),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap()
+    }
+
+    #[test]
+    fn values_are_read_by_their_type() {
+        let batch = batch();
+        let row = Row::new(&batch, 0);
+        assert_eq!((row.text("view"), row.text("text"), row.text("whole")), (Some("a"), Some("b"), None));
+        assert_eq!((row.integer("whole"), row.integer("float"), row.integer("time")), (Some(-7), None, None));
+        assert_eq!((row.number("whole"), row.number("flag")), (Some(-7.0), None));
+        assert_eq!((row.boolean("flag"), row.boolean("text")), (Some(false), None));
+        assert_eq!((row.micros("time"), row.micros("whole")), (Some(1), None));
+        assert_eq!(row.time_columns().collect::<Vec<_>>(), ["time"]);
+        assert_eq!(row.columns().last(), Some("_hidden"));
+    }
+
+    #[test]
+    fn absent_and_null_values_are_none() {
+        let batch = batch();
+        for (index, column) in [(0, "other"), (1, "view"), (1, "whole"), (1, "flag"), (1, "time")] {
+            let row = Row::new(&batch, index);
+            assert_eq!((row.text(column), row.integer(column)), (None, None), "{column}");
+            assert_eq!((row.boolean(column), row.micros(column)), (None, None), "{column}");
+            assert_eq!(row.json_of(column), Value::Null, "{column}");
+        }
+    }
+
+    #[test]
+    fn json_has_no_hidden_columns_and_null_for_what_is_not_a_number() {
+        let batch = batch();
+        let expected = json!({
+            "view": "a", "text": "b", "whole": -7, "float": null, "flag": false,
+            "time": "1970-01-01T00:00:00.000001Z",
+        });
+        assert_eq!(Row::new(&batch, 0).to_json(), expected);
+        assert_eq!(Row::new(&batch, 0).json_of("_hidden"), json!(1));
+    }
+}

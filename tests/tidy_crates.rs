@@ -1,0 +1,60 @@
+//! The crate graph: every crate is small, and depends only on crates below it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use crate::tidy::{add_files, repository};
+
+/// The folders of the crates from the bottom to the top: a crate may depend on the crates before it.
+const LAYERS: [&str; 4] = ["proto", "common", "worker", "coordinator"];
+const MAX_CRATE_LINES: usize = 12_000;
+
+fn manifest(folder: &Path) -> Table {
+    let text = fs::read_to_string(folder.join("Cargo.toml")).expect("a manifest");
+    text.parse().expect("TOML")
+}
+
+#[test]
+fn every_crate_has_its_layer() {
+    let workspace = manifest(&repository());
+    let members = workspace["workspace"]["members"].as_array().expect("members");
+    let mut members: Vec<&str> = members.iter().filter_map(Value::as_str).collect();
+    let mut layers = LAYERS;
+    members.sort_unstable();
+    layers.sort_unstable();
+    assert_eq!(members, layers, "the workspace and the list of layers");
+}
+
+#[test]
+fn crates_depend_only_on_crates_below_them() {
+    let manifests: Vec<Table> = LAYERS.iter().map(|layer| manifest(&repository().join(layer))).collect();
+    let layer_of: BTreeMap<&str, usize> =
+        manifests.iter().enumerate().map(|(layer, crate_of)| (name_of(crate_of), layer)).collect();
+    for (layer, crate_of) in manifests.iter().enumerate() {
+        for kind in ["dependencies", "build-dependencies", "dev-dependencies"] {
+            let dependencies = crate_of.get(kind).and_then(Value::as_table).into_iter().flatten();
+            for (name, _) in dependencies {
+                let is_below = layer_of.get(name.as_str()).is_none_or(|dependency| *dependency < layer);
+                assert!(is_below, "{} has {name}, which is not below it, in [{kind}]", LAYERS[layer]);
+            }
+        }
+    }
+}
+
+fn name_of(manifest: &Table) -> &str {
+    manifest["package"]["name"].as_str().expect("a name")
+}
+
+#[test]
+fn crates_are_small() {
+    for layer in LAYERS {
+        let mut files = Vec::new();
+        add_files(&repository().join(layer), &[".rs"], &mut files);
+        let lines = files.iter().map(|file| fs::read_to_string(file).expect("text").lines().count());
+        let lines: usize = lines.sum();
+        assert!(lines <= MAX_CRATE_LINES, "{layer} has {lines} lines of Rust: divide it by its roles");
+    }
+}
