@@ -4,7 +4,7 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, StringViewArray};
 use arrow::datatypes::Int64Type;
 
 use super::*;
-use crate::detections::Detections;
+use crate::Detections;
 
 fn config() -> Config {
     Config::load("default", &[]).unwrap()

@@ -1,11 +1,11 @@
 //! Tests of `[finding]` rules: their lines, techniques and names.
 
+use hindcast_base::Result;
 use serde::Deserialize;
 
 use super::attack::Tactic;
 use super::definition::FindingDefinition;
 use super::rule::{FindingRule, KillChainPhase, Role, Severity, Technique};
-use crate::Result;
 
 const FILE: &str = "mine/detection.toml";
 const RULE: &str = r#"version = 1

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, StringViewArray, Timestam
 use serde_json::json;
 
 use super::*;
-use crate::detections::Detections;
+use crate::Detections;
 
 const HOUR_US: i64 = 3_600 * MICROS_PER_SECOND;
 
