@@ -1,4 +1,4 @@
-//! What everything else is built on: errors, time, names of entities, and texts for people.
+//! Errors, time, entity names and text formatting: the types that all other crates use.
 
 pub mod catch_panic;
 pub mod entities;

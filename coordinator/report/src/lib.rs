@@ -1,4 +1,4 @@
-//! What a finished scan becomes for others: result folders, reports and exports, comparisons, series of windows, notifications.
+//! Outputs of a finished scan: result folders, reports and exports, comparisons, backfills and notifications.
 
 pub mod backfill;
 pub mod compare;

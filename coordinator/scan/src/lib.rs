@@ -1,4 +1,4 @@
-//! A scan: it is planned from listings, runs as a rollup stage and merge stages, and ends with scores and coverage.
+//! A scan: planned from listings, run as a rollup stage and merge stages, and completed with scores and coverage.
 
 mod analysis_group;
 mod analysis_run;

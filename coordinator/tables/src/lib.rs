@@ -1,4 +1,4 @@
-//! Tables of a lake as files: what is there, how good it is, and how files are written anew without loss.
+//! Tables of a lake as files: inventory, data quality, merging, compaction and saving.
 
 pub mod compact;
 pub mod data_quality;
