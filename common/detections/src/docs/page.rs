@@ -252,7 +252,7 @@ fn sql(analysis: &Analysis) -> Option<String> {
     };
     let query = match &analysis.query {
         Query::Sql(sql) => fenced(sql),
-        Query::Native(_) => "Its query is written in Rust: `common/src/analyses/`.\n".to_owned(),
+        Query::Native(_) => "Its query is written in Rust: `common/detections/src/analyses/`.\n".to_owned(),
     };
     let companion = analysis.companion.as_ref().map(|companion| &companion.query);
     let others = analysis.finish.iter().chain(companion).map(fenced);

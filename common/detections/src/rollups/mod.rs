@@ -2,7 +2,7 @@
 //!
 //! A rollup is either groups with measures (counts, sums, extremes, sets) or the rows that match a pattern, as a
 //! multiset. Both merge exactly in any split and order, so files, dates, shards and attempts do not affect
-//! the result. The definition of a rollup is data: `common/rollups/<id>.toml`, read by [`definition`].
+//! the result. The definition of a rollup is data: `rollups/<id>.toml`, read by [`definition`].
 
 mod check;
 pub mod definition;

@@ -32,7 +32,7 @@ use hindcast_server::api::answer_query;
 /// Default log filter of commands: errors, and warnings about the parts of a lake that they skip.
 const COMMAND_LOG: &str = "error,lake=warn";
 /// Default log filter of servers: their own events, and only warnings of the libraries.
-const SERVER_LOG: &str = "warn,hindcast=info,hindcast_common=info,hindcast_worker=info";
+const SERVER_LOG: &str = "warn,hindcast=info";
 
 /// Detections over months of security telemetry in a data lake.
 #[derive(Debug, Parser)]
