@@ -46,7 +46,7 @@ impl PhysicalExtensionCodec for StageCodec {
         let json = zstd::decode_all(compressed).inspect_err(abort_if_out_of_memory)?;
         let stage: Stage = serde_json::from_slice(&json).map_err(json_error)?;
         let schema = stage.schema()?;
-        Ok(Arc::new(StageExec::new(Arc::new(stage), schema, Arc::clone(tasks))))
+        Ok(Arc::new(StageExec::new(stage, schema, Arc::clone(tasks))))
     }
 
     fn try_encode(
@@ -107,7 +107,7 @@ mod tests {
             };
             (rollup.to_owned(), (0..10_000).map(file).collect())
         };
-        let stage = Stage::Merge(MergeStage {
+        let stage: Stage = MergeStage {
             config: Config::load("default", &[]).unwrap(),
             state_url: "s3://telemetry-state/hindcast".into(),
             window: Window { from_us: 0, to_us: 1 },
@@ -119,10 +119,10 @@ mod tests {
             analyses: vec!["beaconing".into(), "top_talkers".into()],
             investigated: None,
             origin: Origin::default(),
-        });
-        let schema = stage.schema().unwrap();
+        }
+        .into();
         let json_bytes = serde_json::to_vec(&stage).unwrap().len();
-        let plan = StageTasks::new(&stage, schema).unwrap().plan(&[0]).unwrap();
+        let plan = StageTasks::of(&stage).unwrap().plan(&[0]).unwrap();
         let codec = stage_codec();
         let mut encoded = Vec::new();
         let converter = datafusion_proto::physical_plan::DefaultPhysicalProtoConverter {};

@@ -1,8 +1,8 @@
 //! The engine: runs stages, in this process or on a cluster.
 //!
-//! A [`RollupStage`] reads files and commits state; a [`MergeStage`] reads state and returns result rows. Both are leaf
-//! extension nodes of DataFusion plans whose partitions are independent tasks, so an engine may run them in any order, more than
-//! once, and on any machine.
+//! A [`RollupStage`] reads files and commits state; a [`MergeStage`] reads state and returns result rows. Their tasks are
+//! independent, so an engine may run them in any order, more than once, and on any machine: [`StageTasks`] are the partitions of a
+//! DataFusion plan.
 
 mod by_bucket;
 mod codec;
@@ -11,7 +11,6 @@ mod manifest;
 mod memory;
 mod merge_rows;
 mod merge_task;
-mod node;
 mod own_detections;
 mod plan;
 mod rollup_task;
@@ -27,14 +26,12 @@ mod unit_reader;
 mod write_state;
 
 use async_trait::async_trait;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 
 pub use codec::StageCodec;
 pub use local::{Local, LocalOptions, TASKS_PER_THREAD, runtime};
 pub use manifest::{Manifest, StateData, UnitStats, sealed, unsealed};
 pub use merge_rows::MergeRows;
-pub use node::stage_plan;
 pub use own_detections::collect;
 pub use plan::stage_in;
 pub use stage::{
@@ -49,12 +46,12 @@ pub use write_state::EncodedState;
 
 use hindcast_base::Result;
 
-/// Runs a plan made by [`stage_plan`].
+/// Runs stages.
 #[async_trait]
 pub trait Engine: Send + Sync {
-    /// Starts the plan. Rows arrive as tasks end, in any order; dropping the stream cancels the remaining tasks.
+    /// Starts the stage. Rows arrive as tasks end, in any order; dropping the stream cancels the remaining tasks.
     ///
     /// # Errors
-    /// If the plan can't be built or started. Errors of tasks come through the stream.
-    async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream>;
+    /// If the stage can't be split into tasks or started. Errors of tasks come through the stream.
+    async fn run(&self, stage: Stage) -> Result<SendableRecordBatchStream>;
 }

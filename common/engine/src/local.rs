@@ -8,16 +8,16 @@ use async_trait::async_trait;
 use datafusion::common::exec_datafusion_err;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
-use datafusion::physical_plan::{ExecutionPlanProperties, SendableRecordBatchStream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use tokio::sync::Semaphore;
 
 use super::Engine;
 use super::memory::Budget;
-use super::plan::StagePlanner;
+use super::stage::Stage;
+use super::tasks::StageTasks;
 use hindcast_base::Result;
 use hindcast_lake::Stores;
 use hindcast_lake::batch_rows;
@@ -81,7 +81,6 @@ impl Local {
             )
             .with_runtime_env(runtime)
             .with_default_features()
-            .with_query_planner(Arc::new(StagePlanner))
             .build();
         let tasks = options.tasks();
         let slots = Arc::new(Semaphore::new(tasks));
@@ -96,10 +95,11 @@ impl Local {
 
 #[async_trait]
 impl Engine for Local {
-    async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
-        let plan = self.session.state().create_physical_plan(&plan).await?;
-        let tasks = plan.output_partitioning().partition_count();
-        let mut outcome = RecordBatchReceiverStreamBuilder::new(plan.schema(), self.tasks);
+    async fn run(&self, stage: Stage) -> Result<SendableRecordBatchStream> {
+        let of_stage = StageTasks::of(&stage)?;
+        let tasks = of_stage.count();
+        let plan = of_stage.plan(&(0..tasks).collect::<Vec<_>>())?;
+        let mut outcome = RecordBatchReceiverStreamBuilder::new(of_stage.schema(), self.tasks);
         let next_task = Arc::new(AtomicUsize::new(0));
         for _ in 0..self.tasks.min(tasks) {
             let (plan, next_task, sender) = (Arc::clone(&plan), Arc::clone(&next_task), outcome.tx());

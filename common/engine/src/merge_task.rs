@@ -21,7 +21,7 @@ use tracing::Instrument;
 
 use super::merge_rows::MergeRows;
 use super::own_detections::{stream_rows, within_time_limit};
-use super::stage::{MergeFault, MergeStage, Stage, StateFault, Task};
+use super::stage::{MergeFault, MergeStage, StateFault, Task};
 use super::state_table::StateTable;
 use hindcast_base::catch_panic::catch_panic;
 use hindcast_base::error::{cause, is_exhausted, store_failure};
@@ -47,21 +47,19 @@ const HELD_STATE_PART: u64 = 64;
 
 /// Starts the task of one shard of a merge stage, which returns the rows of all its analyses.
 pub(super) fn start(
-    stage: Arc<Stage>,
+    stage: Arc<MergeStage>,
     schema: SchemaRef,
     task: Task<(u8, u8)>,
     context: Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
     let mut results = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING_BATCHES);
     let sender = results.tx();
-    let origin = stage.origin();
+    let origin = &stage.origin;
     let span = tracing::info_span!("shard", job = origin.job, index = task.index);
     origin.adopt(&span);
     results.spawn(
         async move {
-            let Stage::Merge(stage) = &*stage else {
-                return Err(DataFusionError::Internal("a merge task got another kind of stage".into()));
-            };
+            let stage = &*stage;
             let guard = TaskGuard::start("merge");
             let fault = match catch_panic(merge(stage, task.work, &schema, &sender, &context)).await {
                 Ok(Ok(())) => None,

@@ -5,14 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::array::AsArray;
 use arrow::datatypes::SchemaRef;
-use async_trait::async_trait;
-use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::TaskContext;
-use datafusion::execution::context::QueryPlanner;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -20,58 +15,19 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
     SendableRecordBatchStream,
 };
-use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use futures::future::ready;
 use futures::{TryStreamExt, stream};
 use serde::de::DeserializeOwned;
 
-use super::node::StageNode;
 use super::stage::{Stage, Task, json_error};
 use super::{merge_task, rollup_task};
-
-/// Plans the nodes of stages, and leaves all others to DataFusion's planner.
-#[derive(Debug, Default)]
-pub(super) struct StagePlanner;
-
-#[async_trait]
-impl QueryPlanner for StagePlanner {
-    async fn create_physical_plan(
-        &self,
-        logical_plan: &LogicalPlan,
-        session: &dyn Session,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(StagePlanner)])
-            .create_physical_plan(logical_plan, session)
-            .await
-    }
-}
-
-#[async_trait]
-impl ExtensionPlanner for StagePlanner {
-    async fn plan_extension(
-        &self,
-        _: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _: &[&LogicalPlan],
-        _: &[Arc<dyn ExecutionPlan>],
-        _: &dyn Session,
-        _: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let Some(node) = node.as_any().downcast_ref::<StageNode>() else {
-            return Ok(None);
-        };
-        let tasks = node.tasks()?;
-        let all: Vec<usize> = (0..tasks.count()).collect();
-        tasks.plan(&all).map(Some)
-    }
-}
 
 /// Runs the tasks of a stage. Each partition of its input holds one task as text. So an engine that distributes partitions of
 /// leaf nodes distributes tasks, and a worker gets only its own.
 #[derive(Debug)]
 pub(super) struct StageExec {
     /// The stage, without its tasks.
-    stage: Arc<Stage>,
+    stage: Stage,
     tasks: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
     /// The encoded stage, which is sent with each of its tasks.
@@ -79,7 +35,7 @@ pub(super) struct StageExec {
 }
 
 impl StageExec {
-    pub(super) fn new(stage: Arc<Stage>, schema: SchemaRef, tasks: Arc<dyn ExecutionPlan>) -> Self {
+    pub(super) fn new(stage: Stage, schema: SchemaRef, tasks: Arc<dyn ExecutionPlan>) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(tasks.output_partitioning().partition_count()),
@@ -111,7 +67,7 @@ impl DisplayAs for StageExec {
 
 impl ExecutionPlan for StageExec {
     fn name(&self) -> &str {
-        match *self.stage {
+        match self.stage {
             Stage::Rollup(_) => "RollupExec",
             Stage::Merge(_) => "MergeExec",
         }
@@ -143,7 +99,7 @@ impl ExecutionPlan for StageExec {
         match (children.pop(), children.is_empty()) {
             (Some(tasks), true) => {
                 let encoded = Arc::clone(&self.encoded);
-                Ok(Arc::new(Self { encoded, ..Self::new(Arc::clone(&self.stage), self.schema(), tasks) }))
+                Ok(Arc::new(Self { encoded, ..Self::new(self.stage.clone(), self.schema(), tasks) }))
             }
             _ => internal_err!("{} takes one input", self.name()),
         }
@@ -151,12 +107,12 @@ impl ExecutionPlan for StageExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let texts = self.tasks.execute(partition, Arc::clone(&context))?;
-        let (stage, schema) = (Arc::clone(&self.stage), self.schema());
+        let (stage, schema) = (self.stage.clone(), self.schema());
         let start = move |text: String| -> Result<SendableRecordBatchStream> {
-            let (stage, schema, context) = (Arc::clone(&stage), Arc::clone(&schema), Arc::clone(&context));
-            match *stage {
-                Stage::Rollup(_) => rollup_task::start(stage, schema, parse(&text)?, context),
-                Stage::Merge(_) => merge_task::start(stage, schema, parse(&text)?, context),
+            let (schema, context) = (Arc::clone(&schema), Arc::clone(&context));
+            match stage.clone() {
+                Stage::Rollup(stage) => rollup_task::start(stage, schema, parse(&text)?, context),
+                Stage::Merge(stage) => merge_task::start(stage, schema, parse(&text)?, context),
             }
         };
         let rows = texts

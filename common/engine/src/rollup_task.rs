@@ -18,7 +18,7 @@ use tracing::Instrument;
 
 use super::by_bucket::by_bucket;
 use super::manifest::{Manifest, UnitStats};
-use super::stage::{RollupStage, RollupUnit, Stage, TableRef, Task, UnitFault, UnitOutcome, encode_outcome};
+use super::stage::{RollupStage, RollupUnit, TableRef, Task, UnitFault, UnitOutcome, encode_outcome};
 use super::state::StateStore;
 use super::state_key::unit_key;
 use super::stream_table::stream_table;
@@ -38,22 +38,19 @@ const WAITING_BATCHES: usize = 2;
 
 /// Starts the task of one unit of a rollup stage. It returns one outcome, even if the unit fails.
 pub(super) fn start(
-    stage: Arc<Stage>,
+    stage: Arc<RollupStage>,
     schema: SchemaRef,
     task: Task<RollupUnit>,
     context: Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
     let outcome_schema = Arc::clone(&schema);
-    let origin = stage.origin();
+    let origin = &stage.origin;
     let span = tracing::info_span!("unit", job = origin.job, index = task.index, date = %task.work.date);
     origin.adopt(&span);
     let outcome = async move {
         let guard = TaskGuard::start("rollup");
-        let Stage::Rollup(rollup_stage) = &*stage else {
-            return Err(DataFusionError::Internal("a rollup task got another kind of stage".into()));
-        };
         // A panic on unusual values must not affect other units.
-        let result = match catch_panic(run_within_memory(rollup_stage, &task.work, &context)).await {
+        let result = match catch_panic(run_within_memory(&stage, &task.work, &context)).await {
             Ok(result) => result.map_err(|failure| failure.fault(&task.work)),
             Err(panic) => Err(UnitFault::Failed(format!("its task panicked: {panic}"))),
         };

@@ -24,9 +24,9 @@ use hindcast_observability::Origin;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Stage {
     /// Computes state from files.
-    Rollup(RollupStage),
+    Rollup(Arc<RollupStage>),
     /// Computes results from state.
-    Merge(MergeStage),
+    Merge(Arc<MergeStage>),
 }
 
 /// A table of a lake, as tasks open it.
@@ -193,32 +193,28 @@ impl Stage {
         }
     }
 
-    /// The job and the trace that it belongs to.
-    pub(super) fn origin(&self) -> &Origin {
-        match self {
-            Stage::Rollup(stage) => &stage.origin,
-            Stage::Merge(stage) => &stage.origin,
-        }
-    }
-
-    /// Number of tasks.
-    pub fn tasks(&self) -> usize {
-        match self {
-            Stage::Rollup(stage) => stage.units.len(),
-            Stage::Merge(stage) => stage.shards.len(),
-        }
-    }
-
     /// The stage without its tasks, and each [`Task`] as JSON.
     pub(super) fn split(&self) -> Result<(Stage, Vec<String>)> {
-        match self {
+        Ok(match self {
             Stage::Rollup(stage) => {
-                Ok((Stage::Rollup(RollupStage { units: vec![], ..stage.clone() }), task_texts(&stage.units)?))
+                (RollupStage { units: vec![], ..(**stage).clone() }.into(), task_texts(&stage.units)?)
             }
             Stage::Merge(stage) => {
-                Ok((Stage::Merge(MergeStage { shards: vec![], ..stage.clone() }), task_texts(&stage.shards)?))
+                (MergeStage { shards: vec![], ..(**stage).clone() }.into(), task_texts(&stage.shards)?)
             }
-        }
+        })
+    }
+}
+
+impl From<RollupStage> for Stage {
+    fn from(stage: RollupStage) -> Self {
+        Stage::Rollup(Arc::new(stage))
+    }
+}
+
+impl From<MergeStage> for Stage {
+    fn from(stage: MergeStage) -> Self {
+        Stage::Merge(Arc::new(stage))
     }
 }
 

@@ -4,41 +4,30 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{Result, internal_datafusion_err, internal_err};
+use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::node::StageNode;
 use super::plan::StageExec;
 use super::stage::{Stage, UnitFault, UnitOutcome, encode_outcome};
 
 /// The tasks of a stage, ready to be distributed in batches.
 #[derive(Debug, Clone)]
 pub struct StageTasks {
-    header: Arc<Stage>,
+    header: Stage,
     texts: Vec<String>,
     schema: SchemaRef,
 }
 
 impl StageTasks {
-    pub(super) fn new(stage: &Stage, schema: SchemaRef) -> Result<Self> {
-        let (header, texts) = stage.split()?;
-        Ok(Self { header: Arc::new(header), texts, schema })
-    }
-
-    /// The tasks of a plan made by [`super::stage_plan`].
+    /// Splits a stage into its tasks.
     ///
     /// # Errors
-    /// If the plan is not one of these.
-    pub fn of(plan: &LogicalPlan) -> Result<Self> {
-        match plan {
-            LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<StageNode>() {
-                Some(node) => node.tasks(),
-                None => internal_err!("the plan is no stage"),
-            },
-            _ => internal_err!("the plan is no stage"),
-        }
+    /// If the stage names an unknown analysis or rollup, or can't be encoded.
+    pub fn of(stage: &Stage) -> Result<Self> {
+        let schema = stage.schema()?;
+        let (header, texts) = stage.split()?;
+        Ok(Self { header, texts, schema })
     }
 
     /// Number of tasks.
@@ -64,7 +53,7 @@ impl StageTasks {
         };
         let partitions = tasks.iter().map(partition).collect::<Result<Vec<_>>>()?;
         let source = MemorySourceConfig::try_new_exec(&partitions, Arc::clone(&schema), None)?;
-        Ok(Arc::new(StageExec::new(Arc::clone(&self.header), self.schema(), source)))
+        Ok(Arc::new(StageExec::new(self.header.clone(), self.schema(), source)))
     }
 
     /// The result of a task that is given up: for a unit, an outcome that says so.
@@ -72,7 +61,7 @@ impl StageTasks {
     /// # Errors
     /// The reason, for a shard: a merge stage needs all its tasks.
     pub fn given_up(&self, task: usize, reason: &str) -> Result<RecordBatch> {
-        match *self.header {
+        match self.header {
             Stage::Rollup(_) => {
                 let result = Err(UnitFault::Failed(reason.to_owned()));
                 encode_outcome(&self.schema, &UnitOutcome { unit: task, result })
@@ -81,5 +70,81 @@ impl StageTasks {
                 "shard {task} could not be merged: {reason}"
             ))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use datafusion::physical_plan::ExecutionPlanProperties;
+
+    use super::super::stage::{MergeStage, RollupStage, RollupUnit, decode_outcomes};
+    use super::*;
+    use hindcast_base::time::Window;
+    use hindcast_detections::config::Config;
+    use hindcast_observability::Origin;
+
+    const WINDOW: Window = Window { from_us: 0, to_us: 1 };
+
+    fn rollups() -> Stage {
+        let unit = RollupUnit {
+            table: 0,
+            date: "2026-03-01".parse().unwrap(),
+            files: vec![],
+            window: WINDOW,
+            is_clipped: false,
+            rollups: vec![],
+            selection: None,
+        };
+        RollupStage {
+            config: Config::load("default", &[]).unwrap(),
+            tables: vec![],
+            state_url: "file:///state/".into(),
+            origin: Origin::default(),
+            units: vec![unit.clone(), unit],
+        }
+        .into()
+    }
+
+    fn merges() -> Stage {
+        MergeStage {
+            config: Config::load("default", &[]).unwrap(),
+            state_url: "file:///state/".into(),
+            window: WINDOW,
+            shards: vec![(0, 32), (32, 64)],
+            inputs: BTreeMap::new(),
+            past: BTreeMap::new(),
+            side_tables: BTreeMap::new(),
+            columns: BTreeMap::new(),
+            analyses: vec![],
+            investigated: None,
+            origin: Origin::default(),
+        }
+        .into()
+    }
+
+    #[test]
+    fn a_plan_has_one_partition_per_task_and_its_stage_no_tasks() {
+        for stage in [rollups(), merges()] {
+            let tasks = StageTasks::of(&stage).unwrap();
+            assert_eq!(tasks.count(), 2);
+            assert_eq!(tasks.plan(&[1, 0]).unwrap().output_partitioning().partition_count(), 2);
+            assert!(tasks.plan(&[2]).is_err());
+            match crate::stage_in(tasks.plan(&[1]).unwrap().as_ref()) {
+                Some(Stage::Rollup(stage)) => assert!(stage.units.is_empty()),
+                Some(Stage::Merge(stage)) => assert!(stage.shards.is_empty()),
+                None => panic!("the plan is not that of a stage"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_unit_that_is_given_up_has_an_outcome_and_a_shard_fails_its_stage() {
+        let outcome = StageTasks::of(&rollups()).unwrap().given_up(1, "its worker was lost").unwrap();
+        let outcome = decode_outcomes(&outcome).unwrap().remove(0);
+        assert_eq!((outcome.unit, outcome.result), (1, Err(UnitFault::Failed("its worker was lost".into()))));
+        let failed = StageTasks::of(&merges()).unwrap().given_up(1, "its worker was lost");
+        assert!(failed.unwrap_err().to_string().contains("shard 1 could not be merged"));
     }
 }

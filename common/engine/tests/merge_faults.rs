@@ -11,7 +11,7 @@ use arrow::array::{ArrayRef, BinaryArray, RecordBatch};
 use arrow::compute::cast;
 use hindcast_base::time::Window;
 use hindcast_detections::config::Config;
-use hindcast_engine::{MergeFault, MergeRows, MergeStage, Stage};
+use hindcast_engine::{MergeFault, MergeRows, MergeStage};
 use hindcast_functions::BUCKETS;
 use hindcast_lake::{StateFile, TableSpec, content_hash, seal_of};
 use hindcast_observability::Origin;
@@ -68,7 +68,7 @@ fn stage(lake: &SmallLake, files: &[&StateFile]) -> MergeStage {
 async fn faults(lake: &SmallLake, files: &[&StateFile]) -> Vec<MergeFault> {
     let stage = stage(lake, files);
     let rows = MergeRows::of(&stage).expect("columns");
-    rows.faults(&lake.run(Stage::Merge(stage)).await).expect("faults")
+    rows.faults(&lake.run(stage.into()).await).expect("faults")
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The second half of a scan: makes results of state, and computes state again that can't be read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -8,7 +9,7 @@ use hindcast_base::error::{cause, store_failure};
 use hindcast_base::retry::with_retries;
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::{Analysis, SideTable};
-use hindcast_engine::{MergeFault, MergeRows, MergeStage, Stage, StateFault, stage_plan};
+use hindcast_engine::{MergeFault, MergeRows, MergeStage, Stage, StateFault};
 use hindcast_lake::StateFile;
 use hindcast_observability::Origin;
 
@@ -181,7 +182,7 @@ impl<'a> Merger<'a> {
 
     async fn merge_all(&self, group: &AnalysisGroup, state: &StateFiles) -> Result<Merged> {
         let options = self.options;
-        let stage = MergeStage {
+        let stage = Arc::new(MergeStage {
             config: options.config.for_tasks(),
             state_url: options.state.location().url().to_owned(),
             window: self.plan.window,
@@ -193,7 +194,7 @@ impl<'a> Merger<'a> {
             columns: self.plan.columns.clone(),
             analyses: group.analyses().iter().map(|analysis| analysis.id.to_owned()).collect(),
             investigated: self.plan.investigated.as_ref().map(|entity| entity.kind),
-        };
+        });
         let collectors = match with_retries(|| self.run_stage(&stage, group)).await? {
             Ok(collectors) => collectors,
             Err(failure) => return Ok(Err(failure)),
@@ -222,7 +223,7 @@ impl<'a> Merger<'a> {
     /// Runs the stage and collects the rows of each analysis, or returns why there are none.
     async fn run_stage(
         &self,
-        stage: &MergeStage,
+        stage: &Arc<MergeStage>,
         group: &AnalysisGroup,
     ) -> Result<std::result::Result<Vec<RowCollector>, MergeFailure>> {
         let rows = MergeRows::of(stage)?;
@@ -230,7 +231,7 @@ impl<'a> Merger<'a> {
         let mut collectors: Vec<RowCollector> = (group.analyses().iter().zip(rows.split(&[])?))
             .map(|(analysis, (_, schema, _))| RowCollector::new(analysis, schema))
             .collect();
-        let mut batches = self.options.engine.run(stage_plan(Stage::Merge(stage.clone()))?).await?;
+        let mut batches = self.options.engine.run(Stage::Merge(Arc::clone(stage))).await?;
         while let Some(batch) = batches.try_next().await? {
             let batches = [batch];
             for fault in rows.faults(&batches)? {

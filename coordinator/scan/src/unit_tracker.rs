@@ -12,8 +12,8 @@ use hindcast_base::retry::with_retries;
 use hindcast_base::{Error, Result};
 use hindcast_detections::config::Config;
 use hindcast_engine::{
-    Committed, Engine, Lookup, Manifest, RollupStage, RollupUnit, Stage, StateFault, StateStore, TableRef,
-    UnitFault, decode_outcomes, stage_plan, unit_key,
+    Committed, Engine, Lookup, Manifest, RollupStage, RollupUnit, StateFault, StateStore, TableRef,
+    UnitFault, decode_outcomes, unit_key,
 };
 use hindcast_lake::LakeFile;
 use hindcast_observability::Origin;
@@ -239,7 +239,7 @@ impl<'a> RollupRun<'a> {
             units: pending.iter().map(|(_, unit)| unit.clone()).collect(),
         };
         let mut failed_rollups = BTreeMap::new();
-        let mut outcomes = self.engine.run(stage_plan(Stage::Rollup(stage))?).await?;
+        let mut outcomes = self.engine.run(stage.into()).await?;
         while let Some(batch) = outcomes.next().await.transpose()? {
             for outcome in decode_outcomes(&batch)? {
                 let no_unit = || Error::Internal(format!("there is no unit {}", outcome.unit));

@@ -7,12 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use async_trait::async_trait;
 use datafusion::execution::TaskContext;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{TryStreamExt, stream};
 use hindcast_base::time::Window;
-use hindcast_engine::{StageTasks, UnitOutcome, runtime};
+use hindcast_engine::{Stage, StageTasks, UnitOutcome, runtime};
 use hindcast_lake::task_session;
 use hindcast_lake::{Lake, Location};
 use parquet::arrow::ArrowWriter;
@@ -27,8 +26,8 @@ struct Fragile {
 
 #[async_trait]
 impl Engine for Fragile {
-    async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
-        let tasks = StageTasks::of(&plan)?;
+    async fn run(&self, stage: Stage) -> Result<SendableRecordBatchStream> {
+        let tasks = StageTasks::of(&stage)?;
         let mut rows = Vec::new();
         for task in 0..tasks.count() {
             let plan = tasks.plan(&[task])?;
@@ -53,8 +52,8 @@ struct Idle;
 
 #[async_trait]
 impl Engine for Idle {
-    async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
-        let tasks = StageTasks::of(&plan)?;
+    async fn run(&self, stage: Stage) -> Result<SendableRecordBatchStream> {
+        let tasks = StageTasks::of(&stage)?;
         let outcome = |unit| serde_json::to_string(&UnitOutcome { unit, result: Ok(Vec::new()) }).unwrap();
         let texts: StringArray = (0..tasks.count()).map(|unit| Some(outcome(unit))).collect();
         let rows = RecordBatch::try_new(tasks.schema(), vec![Arc::new(texts)]).unwrap();

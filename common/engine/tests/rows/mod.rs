@@ -14,7 +14,7 @@ use hindcast_detections::config::Config;
 use hindcast_detections::rollups::Rollup;
 use hindcast_engine::{
     Engine, Local, LocalOptions, Manifest, RollupStage, RollupUnit, Stage, TableRef, UnitFault,
-    decode_outcomes, stage_plan,
+    decode_outcomes,
 };
 use hindcast_lake::TableMapping;
 use hindcast_lake::{ColumnKind, LakeFile, TableSpec, canonical_schema};
@@ -177,13 +177,12 @@ impl SmallLake {
                 selection: None,
             }],
         };
-        let batches = self.run(Stage::Rollup(stage)).await;
+        let batches = self.run(stage.into()).await;
         decode_outcomes(&batches[0]).expect("outcomes").remove(0).result
     }
 
     pub async fn run(&self, stage: Stage) -> Vec<RecordBatch> {
-        let plan = stage_plan(stage).expect("a plan");
-        self.engine.run(plan).await.expect("a run").try_collect().await.expect("its rows")
+        self.engine.run(stage).await.expect("a run").try_collect().await.expect("its rows")
     }
 }
 

@@ -19,7 +19,6 @@ use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::metrics::default_metrics_collector;
 use ballista_scheduler::scheduler_server::SchedulerServer;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::SessionContext;
@@ -27,7 +26,7 @@ use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use hindcast_base::{Error, Result};
-use hindcast_engine::{Engine, StageTasks};
+use hindcast_engine::{Engine, Stage, StageTasks};
 use hindcast_node::{STAGE_MESSAGE_BYTES, Tls, ballista_session, node_endpoints, stage_codec};
 use tokio::sync::Notify;
 
@@ -199,8 +198,8 @@ impl Inner {
 
 #[async_trait]
 impl Engine for Cluster {
-    async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
-        let tasks = Arc::new(StageTasks::of(&plan)?);
+    async fn run(&self, stage: Stage) -> Result<SendableRecordBatchStream> {
+        let tasks = Arc::new(StageTasks::of(&stage)?);
         let mut results = RecordBatchReceiverStreamBuilder::new(tasks.schema(), WAITING_BATCHES);
         let sender = results.tx();
         let inner = Arc::clone(&self.inner);
