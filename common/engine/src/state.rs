@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use futures::TryStreamExt;
 use futures::future::ready;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStoreExt, PutPayload};
 
 use super::manifest::{Manifest, StateData, UnitStats, sealed};
 use super::stage::{RollupUnit, StateFault};
@@ -146,13 +146,8 @@ impl StateStore {
         let manifest = Manifest { key, rollup, stats, data, state_rows };
         let json = sealed(&manifest)?;
         let path = self.manifest_path(&manifest.key);
-        let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.location.store().put_opts(&path, PutPayload::from(json.clone()), create).await {
-            Ok(_) => return Ok(manifest),
-            Err(object_store::Error::AlreadyExists { .. }) => {}
-            Err(error) => {
-                return Err(Error::storage(format!("writing {}", self.location.name_of(&path)))(error));
-            }
+        if self.location.put_if_absent(&path, json.clone()).await? {
+            return Ok(manifest);
         }
         // Another attempt was first. Its state is equal, because it has the same inputs.
         match self.read_manifest(&manifest.key).await {

@@ -12,7 +12,7 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::path::{Path, PathPart};
-use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutPayload, RetryConfig};
 use url::Url;
 
 use super::confined::{Confined, real_path};
@@ -247,6 +247,19 @@ impl Location {
         })
         .await
     }
+
+    /// Puts an object of this store unless it exists; returns whether it was put. It makes one attempt: if that was put but its
+    /// response was lost, another attempt finds the object.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if the store fails.
+    pub async fn put_if_absent(&self, path: &Path, content: Vec<u8>) -> Result<bool> {
+        match self.store.put_opts(path, PutPayload::from(content), PutMode::Create.into()).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(Error::storage(format!("writing {}", self.name_of(path)))(error)),
+        }
+    }
 }
 
 /// A client for the store of `url`.
@@ -330,5 +343,17 @@ mod tests {
         assert_eq!((root.prefix().as_ref(), root.child("T").as_ref()), ("", "T"));
         assert!(root.parent().is_none());
         assert_eq!(Location::parse("/tmp/no/such/../lake").unwrap().prefix().as_ref(), "tmp/no/lake");
+    }
+
+    #[tokio::test]
+    async fn an_object_is_put_only_if_it_is_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Location::parse(&folder.path().display().to_string()).unwrap();
+        let path = place.child("a/b.json");
+        assert!(place.put_if_absent(&path, b"first".to_vec()).await.unwrap());
+        assert!(!place.put_if_absent(&path, b"second".to_vec()).await.unwrap());
+        assert_eq!(place.read("a/b.json").await.unwrap().unwrap().as_ref(), b"first");
+        place.put(&path, b"third".to_vec()).await.unwrap();
+        assert_eq!(place.read("a/b.json").await.unwrap().unwrap().as_ref(), b"third");
     }
 }

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_base::error::InputFault;
-use hindcast_base::retry::with_retries;
+use hindcast_base::retry::{UNITS, with_retries};
 use hindcast_base::{Error, Result};
 use hindcast_detections::config::Config;
 use hindcast_engine::{
@@ -31,9 +30,10 @@ const CONCURRENT_LOOKUPS: usize = 128;
 /// Look-ups that may fail in a scan; their state counts as absent. If more fail, the store is not reachable.
 const MAX_FAILED_LOOKUPS: u32 = 32;
 /// Attempts at a unit if the store fails.
-const STORE_ATTEMPTS: u32 = 4;
-/// Wait before the second attempt; it doubles for each further one.
-const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
+const STORE_ATTEMPTS: u32 = match UNITS.attempts() {
+    Some(attempts) => attempts,
+    None => u32::MAX,
+};
 
 /// What the rollups of a scan are computed with.
 pub(super) struct RollupRun<'a> {
@@ -123,7 +123,7 @@ impl<'a> RollupRun<'a> {
             };
             let failures_before = failures(records);
             if let Some(failures @ 1..) = failures_before.iter().max().copied() {
-                tokio::time::sleep(FIRST_BACK_OFF * 2u32.pow(failures - 1)).await;
+                tokio::time::sleep(UNITS.wait_after(failures)).await;
             }
             self.run(&pending, records, progress).await?;
             let still_pending = self.pending(records);

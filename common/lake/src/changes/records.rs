@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt, PutMode, PutPayload};
+use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
 
 use super::super::location::Location;
 use super::{Change, names};
@@ -224,17 +224,8 @@ async fn read(lake: &Location, id: &str, ending: &str) -> Result<Option<bytes::B
     lake.read(&format!("{FOLDER}/{id}.{ending}")).await
 }
 
-/// Puts `content` at `path`, unless an object exists there; whether it was put.
 async fn put_once(lake: &Location, path: &Path, content: &[u8]) -> Result<bool> {
-    with_retries(|| async {
-        let payload = PutPayload::from(content.to_vec());
-        match lake.store().put_opts(path, payload, PutMode::Create.into()).await {
-            Ok(_) => Ok(true),
-            Err(StoreError::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(Error::storage(format!("writing {}", lake.name_of(path)))(error)),
-        }
-    })
-    .await
+    with_retries(|| lake.put_if_absent(path, content.to_vec())).await
 }
 
 fn object(lake: &Location, id: &str, ending: &str) -> Path {

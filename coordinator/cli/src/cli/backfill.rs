@@ -1,10 +1,11 @@
 //! `hindcast backfill`
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
+use hindcast_base::retry::BUSY;
 use hindcast_base::time::{Window, parse_duration, parse_time};
 use hindcast_base::{Error, Result};
 use hindcast_engine::{Local, StateStore};
@@ -28,10 +29,6 @@ use hindcast_scan::{RunOptions, WindowPlanner, check_request};
 const MOST_WINDOWS_HERE: usize = 4;
 /// Jobs that a coordinator runs at once: while one merges, the other reads.
 const CONCURRENT_JOBS: usize = 2;
-/// Wait before a job is submitted again to a busy coordinator.
-const BUSY_WAIT: Duration = Duration::from_secs(2);
-/// Most such attempts.
-const BUSY_ATTEMPTS: u32 = 300;
 
 /// Arguments of `hindcast backfill`.
 #[derive(Debug, Args)]
@@ -239,17 +236,12 @@ async fn run_remotely(
 
 /// Computes the row of one window with a job of the coordinator.
 async fn window_job(client: &mut Client, request: ScanRequest) -> Result<WindowOutcome> {
-    let mut attempts = 0;
-    let job = loop {
-        match client.submit(request.clone()).await {
-            // Wait until other jobs have ended.
-            Err(Error::Busy(_)) if attempts < BUSY_ATTEMPTS => {
-                attempts += 1;
-                tokio::time::sleep(BUSY_WAIT).await;
-            }
-            submitted => break submitted?,
-        }
+    let submit = || {
+        let (mut client, request) = (client.clone(), request.clone());
+        async move { client.submit(request).await }
     };
+    // Wait until other jobs have ended.
+    let job = BUSY.retry(submit, |error: &Error| matches!(error, Error::Busy(_)), |_, _| {}).await?;
     let ended = client.watch(&job.id, |_| {}).await?;
     check_done(&ended)?;
     client.report(&ended.id).await

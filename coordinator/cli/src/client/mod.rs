@@ -11,6 +11,7 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use futures::{StreamExt, TryStreamExt, stream};
+use hindcast_base::retry::COORDINATOR;
 use hindcast_base::{Error, Result};
 use hindcast_node::{Tls, check_plain_text, connect_endpoint};
 use hindcast_proto::v1::jobs_client::JobsClient;
@@ -32,10 +33,6 @@ const ANSWER_BYTES: usize = 64 << 20;
 const INLINE_CONFIG_BYTES: usize = 64 << 10;
 /// Bytes of one part of an uploaded configuration.
 const CONFIG_PART_BYTES: usize = 64 << 10;
-/// Consecutive attempts without an answer after which the client gives up: the coordinator may be restarting.
-const ATTEMPTS: u32 = 40;
-/// Longest wait between attempts.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
 
 /// How to reach a coordinator.
 #[derive(Debug, Clone, clap::Args)]
@@ -118,14 +115,12 @@ impl Client {
             scan.detections = String::new();
         }
         let id = uuid::Uuid::now_v7().to_string();
-        let mut failures = 0;
-        loop {
-            let request = SubmitRequest { id: id.clone(), scan: Some(scan.clone()) };
-            match self.jobs.submit(request).await {
-                Ok(job) => return Ok(job.into_inner()),
-                Err(status) => back_off(status, &mut failures).await?,
-            }
-        }
+        let submit = || {
+            let (mut jobs, request) =
+                (self.jobs.clone(), SubmitRequest { id: id.clone(), scan: Some(scan.clone()) });
+            async move { jobs.submit(request).await }
+        };
+        Ok(until_answered(submit).await?.into_inner())
     }
 
     /// Uploads a configuration that is too long for a request. Returns the hash by which requests reference it.
@@ -134,22 +129,15 @@ impl Client {
         if self.uploaded.lock().await.contains(&hash) {
             return Ok(hash);
         }
-        let mut failures = 0;
-        loop {
-            let parts: Vec<ConfigPart> = config
-                .as_bytes()
-                .chunks(CONFIG_PART_BYTES)
-                .map(|part| ConfigPart { text: part.to_vec() })
-                .collect();
-            match self.jobs.keep_config(stream::iter(parts)).await {
-                Ok(stored) => {
-                    let hash = stored.into_inner().hash;
-                    self.uploaded.lock().await.insert(hash.clone());
-                    return Ok(hash);
-                }
-                Err(status) => back_off(status, &mut failures).await?,
-            }
-        }
+        let upload = || {
+            let mut jobs = self.jobs.clone();
+            let parts = config.as_bytes().chunks(CONFIG_PART_BYTES);
+            let parts: Vec<ConfigPart> = parts.map(|part| ConfigPart { text: part.to_vec() }).collect();
+            async move { jobs.keep_config(stream::iter(parts)).await }
+        };
+        let hash = until_answered(upload).await?.into_inner().hash;
+        self.uploaded.lock().await.insert(hash.clone());
+        Ok(hash)
     }
 
     /// The current state of a job, with its report if it is done.
@@ -157,13 +145,11 @@ impl Client {
     /// # Errors
     /// If the job does not exist, or the coordinator refuses or does not answer.
     pub async fn get(&mut self, id: &str) -> Result<Job> {
-        let mut failures = 0;
-        loop {
-            match self.jobs.get(JobId { id: id.to_owned() }).await {
-                Ok(job) => return Ok(job.into_inner()),
-                Err(status) => back_off(status, &mut failures).await?,
-            }
-        }
+        let get = || {
+            let (mut jobs, id) = (self.jobs.clone(), JobId { id: id.to_owned() });
+            async move { jobs.get(id).await }
+        };
+        Ok(until_answered(get).await?.into_inner())
     }
 
     /// All jobs, newest first.
@@ -190,22 +176,25 @@ impl Client {
     /// # Errors
     /// If the job does not exist, or the coordinator refuses or does not answer.
     pub async fn watch(&mut self, id: &str, mut on_change: impl FnMut(&Job)) -> Result<Job> {
-        let mut failures = 0;
+        let mut waits = COORDINATOR.waits();
         loop {
-            match self.jobs.watch(JobId { id: id.to_owned() }).await {
+            let status = match self.jobs.watch(JobId { id: id.to_owned() }).await {
                 Ok(changes) => {
                     let mut changes = changes.into_inner();
                     while let Some(Ok(job)) = changes.next().await {
-                        failures = 0;
+                        waits = COORDINATOR.waits();
                         on_change(&job);
                         if !is_open(&job) {
                             return Ok(job);
                         }
                     }
-                    back_off(Status::unavailable("the coordinator closed the connection"), &mut failures)
-                        .await?;
+                    Status::unavailable("the coordinator closed the connection")
                 }
-                Err(status) => back_off(status, &mut failures).await?,
+                Err(status) => status,
+            };
+            match waits.next() {
+                Some(wait) if may_answer_later(&status) => tokio::time::sleep(wait).await,
+                _ => return Err(error_of(status)),
             }
         }
     }
@@ -237,18 +226,12 @@ impl Client {
 
     /// A table of a job. If the coordinator restarts meanwhile, the client waits for it and fetches the table again.
     async fn table(&mut self, id: &str, name: &str) -> Result<Vec<RecordBatch>> {
-        let mut failures = 0;
-        loop {
-            match self.try_table(id, name).await {
-                Ok(batches) => return Ok(batches),
-                Err(status) => back_off(status, &mut failures).await?,
-            }
-        }
+        until_answered(|| self.try_table(id, name)).await
     }
 
-    async fn try_table(&mut self, id: &str, name: &str) -> std::result::Result<Vec<RecordBatch>, Status> {
+    async fn try_table(&self, id: &str, name: &str) -> std::result::Result<Vec<RecordBatch>, Status> {
         let ticket = Ticket::new(format!("{id}/{name}"));
-        let data = self.results.do_get(ticket).await?.into_inner();
+        let data = self.results.clone().do_get(ticket).await?.into_inner();
         let mut rows = FlightRecordBatchStream::new_from_flight_data(data.map_err(Into::into));
         let mut batches = Vec::new();
         while let Some(batch) = rows.next().await {
@@ -294,16 +277,17 @@ fn token(credentials: &Credentials) -> Result<Option<MetadataValue<Ascii>>> {
     Ok(Some(value))
 }
 
-/// Waits before the next attempt, or fails if another attempt can't succeed.
-async fn back_off(status: Status, failures: &mut u32) -> Result<()> {
-    *failures += 1;
-    if !is_unreachable(&status) || is_refused(&status) || *failures >= ATTEMPTS {
-        return Err(error_of(status));
-    }
-    tracing::debug!(%status, failures, "the coordinator does not answer");
-    tokio::time::sleep((Duration::from_millis(100) * 2u32.pow((*failures).min(10))).min(LONGEST_BACK_OFF))
-        .await;
-    Ok(())
+/// The answer of `call`, which is retried while the coordinator can't be reached: it may be restarting.
+async fn until_answered<T, F: Future<Output = std::result::Result<T, Status>>>(
+    call: impl FnMut() -> F,
+) -> Result<T> {
+    let on_retry = |status: &Status, _: Duration| tracing::debug!(%status, "the coordinator does not answer");
+    COORDINATOR.retry(call, may_answer_later, on_retry).await.map_err(error_of)
+}
+
+/// Whether another attempt may get an answer.
+fn may_answer_later(status: &Status) -> bool {
+    is_unreachable(status) && !is_refused(status)
 }
 
 /// Whether there was no answer, or an incomplete one: such a status has the error of the connection as its source.

@@ -11,6 +11,7 @@ mod webhook;
 use std::time::Duration;
 
 use futures::future::join_all;
+use hindcast_base::retry::{RetryPolicy, SINKS};
 use hindcast_base::{Error, Result};
 use hindcast_detections::findings::{Finding, Severity};
 
@@ -21,10 +22,8 @@ use settings::SinkKind;
 use syslog::Syslog;
 use webhook::Webhook;
 
-/// Attempts to send a message.
-const ATTEMPTS: u32 = 4;
-/// Wait before the second attempt. It doubles with each further attempt.
-const FIRST_BACK_OFF: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 500 });
+/// Attempts to send a message, and the waits between them.
+const RETRIES: RetryPolicy = if cfg!(test) { RetryPolicy::new(2, 2).with_attempts(4) } else { SINKS };
 /// Longest duration of one attempt.
 const DEADLINE: Duration = Duration::from_secs(15);
 
@@ -124,21 +123,19 @@ pub async fn send_to_all(sinks: &[Sink], end: RunEnd<'_>) -> Vec<Delivery> {
 async fn with_retries<F: Future<Output = std::result::Result<(), Failure>>>(
     mut send: impl FnMut() -> F,
 ) -> std::result::Result<(), String> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let tried = tokio::time::timeout(DEADLINE, send()).await;
-        let failure = match tried {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(failure)) => failure,
-            Err(_) => Failure::transient(format!("no answer within {} s", DEADLINE.as_secs())),
-        };
-        if !failure.is_transient || attempt == ATTEMPTS {
-            return Err(format!("{} (tried {attempt} times)", failure.reason));
+    let mut attempts = 0;
+    let attempt = || {
+        attempts += 1;
+        let sent = tokio::time::timeout(DEADLINE, send());
+        async move {
+            let late = |_| Failure::transient(format!("no answer within {} s", DEADLINE.as_secs()));
+            sent.await.map_err(late).flatten()
         }
-        tracing::debug!(reason = failure.reason, attempt, "sending again");
-        tokio::time::sleep(FIRST_BACK_OFF * 2u32.pow(attempt - 1)).await;
-    }
+    };
+    let is_transient = |failure: &Failure| failure.is_transient;
+    let on_retry = |failure: &Failure, _: Duration| tracing::debug!(reason = failure.reason, "sending again");
+    let sent = RETRIES.retry(attempt, is_transient, on_retry).await;
+    sent.map_err(|failure| format!("{} (tried {attempts} times)", failure.reason))
 }
 
 impl Failure {
@@ -157,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_transient_failures_are_retried() {
-        for (is_transient, expected) in [(true, ATTEMPTS), (false, 1)] {
+        for (is_transient, expected) in [(true, 4), (false, 1)] {
             let mut tries = 0;
             let ended = with_retries(|| {
                 tries += 1;

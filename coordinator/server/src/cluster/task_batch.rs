@@ -10,6 +10,7 @@ use ballista_core::JobId;
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use futures::{StreamExt, stream};
+use hindcast_base::retry::TASK_BATCHES;
 use hindcast_engine::StageTasks;
 use hindcast_observability::{counters, gauge};
 use prometheus::{IntCounterVec, IntGauge};
@@ -28,10 +29,6 @@ const FETCH_ATTEMPTS: u32 = 3;
 const MOST_STARTS: usize = 3;
 /// A worker that reports to be idle for this many poll waits has lost the tasks it was given.
 const FORGOTTEN_AFTER_WAITS: u32 = 3;
-/// Wait before the second submission; doubled after each further failure.
-const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
-/// Longest such wait.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(15);
 
 /// Metrics of all task batches.
 pub struct Metrics {
@@ -91,7 +88,7 @@ impl TaskBatch {
 
     /// Sends the rows of every task exactly once. For a task that can't be run it sends a row that says so.
     pub(super) async fn run(mut self) -> Result<()> {
-        let mut failures = 0;
+        let (mut failures, mut waits) = (0, TASK_BATCHES.waits());
         while !self.missing.is_empty() {
             // After too many failures tasks run alone: a task that crashes its worker then affects no other task.
             let runs_alone = failures >= self.inner.options.attempts;
@@ -113,8 +110,11 @@ impl TaskBatch {
                 }
                 continue;
             }
-            failures = if self.missing.len() < missing_before { 0 } else { failures + 1 };
-            tokio::time::sleep((FIRST_BACK_OFF * 2u32.pow(failures.min(10))).min(LONGEST_BACK_OFF)).await;
+            failures += 1;
+            if self.missing.len() < missing_before {
+                (failures, waits) = (0, TASK_BATCHES.waits());
+            }
+            tokio::time::sleep(waits.next().unwrap_or_default()).await;
         }
         Ok(())
     }

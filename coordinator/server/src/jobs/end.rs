@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use hindcast_base::retry::with_retries;
+use hindcast_base::retry::{JOB_ENDS, with_retries};
 use hindcast_base::{Error, Result};
 use hindcast_proto::v1::{Job, JobState};
 use tokio::sync::{Notify, watch};
@@ -19,10 +19,6 @@ use super::{FINISHED, JobManager, is_open, now_us, state_name};
 
 /// Longest time of one attempt to store the end of a job.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(90);
-/// Wait before the second attempt; doubled for each further attempt.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// Longest such wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Longest time that a request to cancel a job waits for its end.
 const CANCEL_WAIT: Duration = Duration::from_secs(10);
 /// Time in which workers abort the tasks of a job that was stopped early.
@@ -116,7 +112,7 @@ impl JobManager {
     /// cuts the wait before the next attempt short.
     async fn end(&self, job: Job, sender: &watch::Sender<Job>, again: &Notify) {
         let job = Job { ended_us: now_us(), ..job };
-        let mut wait = FIRST_WAIT;
+        let mut waits = JOB_ENDS.waits();
         let ended = loop {
             let attempt = timeout(LONGEST_ATTEMPT, self.store.end(&job)).await;
             let error = match attempt {
@@ -128,10 +124,9 @@ impl JobManager {
             let message = format!("the end of the job can't be stored yet: {error}");
             sender.send_modify(|job| job.error = message);
             tokio::select! {
-                () = sleep(wait) => {}
+                () = sleep(waits.next().unwrap_or_default()) => {}
                 () = again.notified() => {}
             }
-            wait = LONGEST_WAIT.min(2 * wait);
         };
         FINISHED.with_label_values(&[state_name(ended.state())]).inc();
         tracing::info!(job = ended.id, state = ended.state().as_str_name(), error = ended.error, "job ended");

@@ -15,7 +15,7 @@ use hindcast_base::{Error, Result};
 use hindcast_lake::Location;
 use hindcast_proto::v1::{Job, JobState, ScanRequest};
 use object_store::buffered::BufWriter;
-use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStoreExt, PutPayload};
 use prost::Message;
 use tokio::io::AsyncWriteExt;
 
@@ -160,13 +160,7 @@ impl JobStore {
     }
 
     async fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool> {
-        let path = self.root.child(name);
-        let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.root.store().put_opts(&path, PutPayload::from(bytes), create).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(Error::storage(format!("writing {path}"))(error)),
-        }
+        self.root.put_if_absent(&self.root.child(name), bytes).await
     }
 
     /// Writes a result object, replacing one of the same name.

@@ -10,7 +10,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_base::retry::with_retries;
 use hindcast_base::{Error, Result as CommonResult};
 use hindcast_lake::Location;
-use object_store::{PutMode, PutOptions, PutPayload};
 use prost::Message;
 use ring::rand::{SecureRandom, SystemRandom};
 use tonic::Status;
@@ -94,16 +93,8 @@ impl Seal {
             .map_err(|_| Error::Internal("the system provides no random numbers".into()))?;
         let path = state.child(KEY_FILE);
         let place = state.name_of(&path);
-        with_retries(|| async {
-            let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-            let put = state.store().put_opts(&path, PutPayload::from(key.to_vec()), create).await;
-            match put {
-                // A coordinator has created the key before.
-                Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
-                Err(error) => Err(Error::storage(format!("writing {place}"))(error)),
-            }
-        })
-        .await?;
+        // If a coordinator has created a key before, that one counts.
+        with_retries(|| state.put_if_absent(&path, key.to_vec())).await?;
         let stored = state.read(KEY_FILE).await?.unwrap_or_default();
         let key = <[u8; SEAL_BYTES]>::try_from(stored.as_ref());
         key.map(|key| Self { key }).map_err(|_| {
