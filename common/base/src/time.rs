@@ -87,8 +87,13 @@ pub fn date_of_us(micros: i64) -> NaiveDate {
 
 /// RFC 3339 in UTC, with as many decimals as the value needs.
 pub fn format_micros(micros: i64) -> String {
+    rfc3339(micros, SecondsFormat::AutoSi)
+}
+
+/// RFC 3339 in UTC with these decimals, for formats that need a certain number.
+pub fn rfc3339(micros: i64, decimals: SecondsFormat) -> String {
     match DateTime::<Utc>::from_timestamp_micros(micros) {
-        Some(instant) => instant.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+        Some(instant) => instant.to_rfc3339_opts(decimals, true),
         None => format!("{micros} us"),
     }
 }

@@ -1,12 +1,12 @@
 //! The terminal page of an investigated entity: its names, findings, relations, activity and peers, and the data read.
 
-use hindcast_base::format::format_bytes;
+use hindcast_base::format::{format_bytes, format_time};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
 use hindcast_base::Result;
-use hindcast_base::time::format_micros;
+use hindcast_base::time::date_of_us;
 use hindcast_detections::findings::{Finding, Row};
 
 use hindcast_scan::{EntitySummary, Followed, ResultTable, ScanResult};
@@ -88,9 +88,9 @@ fn findings(result: &ScanResult, entity: &EntitySummary) -> Vec<String> {
     let mut findings: Vec<&Finding> = result.findings.iter().collect();
     findings.sort_by_key(|finding| (Reverse((of(finding), finding.severity)), &finding.first_seen));
     let lines = findings.iter().map(|finding| {
-        let time = finding.first_seen.as_deref().unwrap_or_default();
+        let time = format_time(finding.first_seen.as_deref());
         let severity = finding.severity.name();
-        format!("+{:<3} {severity:<8} {time:.19}  {}: {}", of(finding), finding.analysis, finding.explanation)
+        format!("+{:<3} {severity:<8} {time}  {}: {}", of(finding), finding.analysis, finding.explanation)
     });
     lines.collect()
 }
@@ -149,7 +149,7 @@ fn relations(batches: &[RecordBatch]) -> Vec<String> {
 }
 
 fn format_date(day_us: Option<i64>) -> String {
-    day_us.map(|micros| format_micros(micros)[..10].to_owned()).unwrap_or_default()
+    day_us.map(|micros| date_of_us(micros).to_string()).unwrap_or_default()
 }
 
 fn activity(batches: &[RecordBatch]) -> Vec<String> {

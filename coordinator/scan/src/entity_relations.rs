@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
 use hindcast_base::entities::{Entity, EntityKind};
-use hindcast_base::time::{MICROS_PER_DAY, format_micros};
+use hindcast_base::time::{MICROS_PER_DAY, date_of_us};
 use hindcast_base::{Error, Result};
 use hindcast_detections::findings::Row;
 use hindcast_lake::selection::Selection;
@@ -23,7 +23,7 @@ pub(super) fn relations(rows: &RecordBatch) -> Vec<EntityRelation> {
         let day = row.micros("date")?.div_euclid(MICROS_PER_DAY);
         Some(EntityRelation {
             table: row.text("table")?.to_owned(),
-            date: format_micros(day * MICROS_PER_DAY)[..10].to_owned(),
+            date: date_of_us(day * MICROS_PER_DAY).to_string(),
             day,
             hub: entity("kind", "name")?,
             other: entity("other_kind", "other_name")?,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hindcast_base::Result;
 use hindcast_base::entities::EntityKind;
+use hindcast_base::format::format_elapsed;
 use hindcast_detections::analyses::Suite;
 
 use super::coverage::print_coverage;
@@ -51,9 +52,9 @@ pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) -> Resul
     let (computed, units) = computed_units;
     let rows = summary.coverage.rows();
     println!(
-        "{} analyses of {rows} rows in {:.1} s; {computed} of {units} units computed, {} from the cache",
+        "{} analyses of {rows} rows in {}; {computed} of {units} units computed, {} from the cache",
         outline.analyses.len(),
-        elapsed.as_secs_f64(),
+        format_elapsed(elapsed),
         units - computed,
     );
     println!("results in {}", out.display());

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use hindcast_base::format::format_time;
 use hindcast_detections::analyses::Suite;
 
 use super::files::BackfillSummary;
@@ -273,7 +274,10 @@ fn table(page: &mut String, rows: &[WindowRow]) {
 
 /// An instant; a midnight as its date.
 fn instant(text: &str) -> String {
-    escaped(text.strip_suffix("T00:00:00Z").unwrap_or(text))
+    match text.strip_suffix("T00:00:00Z") {
+        Some(date) => escaped(date),
+        None => escaped(&format_time(Some(text))),
+    }
 }
 
 /// An instant below a chart: a midnight as its date, others without year and seconds.

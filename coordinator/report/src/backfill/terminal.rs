@@ -1,6 +1,6 @@
 //! The terminal output of a backfill: before, during and after.
 
-use hindcast_base::format::format_bytes;
+use hindcast_base::format::{format_bytes, format_elapsed};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -95,9 +95,9 @@ pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: 
     }
     let computed = outcomes.iter().filter(|outcome| outcome.was_computed).count();
     println!(
-        "{computed} of {} windows computed in {:.1} s, {} cached",
+        "{computed} of {} windows computed in {}, {} cached",
         outcomes.len(),
-        elapsed.as_secs_f64(),
+        format_elapsed(elapsed),
         outcomes.len() - computed - summary.windows_without_data
     );
     println!("results in {}", out.display());

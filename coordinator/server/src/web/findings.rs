@@ -10,7 +10,7 @@ use hindcast_detections::analyses::Analysis;
 use hindcast_report::output::GuidePart;
 use serde_json::Value;
 
-use super::frame::{Frame, Parameters, Problem, counted, format_time, grouped, link, page, words};
+use super::frame::{Frame, Parameters, Problem, counted, format_count, format_time, link, page, words};
 use super::scope::{EntityLink, FindingLine, Scope};
 use hindcast_report::results::{FIELDS, Query};
 
@@ -133,7 +133,7 @@ fn column(scope: &Scope, query: &str, label: &'static str, field: &str) -> Colum
 fn filters(scope: &Scope, query: &str, found: &hindcast_report::results::Found<'_>) -> Vec<Filter> {
     let offer = |field: &str, value: &str, count: usize| Filter {
         label: words(value),
-        count: grouped(count as u64),
+        count: format_count(count as u64),
         href: scope.search(format!("{query} {field}:{value}").trim()),
     };
     let severities = found.severities.iter().map(|(name, count)| offer("severity", name, *count));
@@ -215,7 +215,7 @@ pub(super) async fn finding(
         tactic: entry.tactic.map(words),
         first_seen: line.first_seen,
         last_seen: format_time(finding.last_seen.as_deref()),
-        rows: grouped(finding.rows),
+        rows: format_count(finding.rows),
         id: finding.id.clone(),
         entities: line.entities,
         techniques: finding.techniques.iter().map(|t| (t.id.to_string(), t.name.to_string())).collect(),

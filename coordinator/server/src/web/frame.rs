@@ -1,10 +1,11 @@
-//! Parts that all pages share: the frame, responses, links, and the format of times and numbers.
+//! Parts that all pages share: the frame, responses and links.
 
 use askama::Template;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use hindcast_base::Error;
+pub(super) use hindcast_base::format::{counted, format_count, format_time};
 use url::form_urlencoded;
 
 use super::guard::Viewer;
@@ -127,35 +128,6 @@ impl Parameters {
     }
 }
 
-/// An RFC 3339 time to the second, for people.
-pub(super) fn format_time(time: Option<&str>) -> String {
-    let time = time.unwrap_or_default();
-    let to_the_second = time.get(..19).unwrap_or(time);
-    to_the_second.replace('T', " ")
-}
-
-/// A number with thousands separators.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A count with its noun: `1 finding`, `2 findings`.
-pub(super) fn counted(number: u64, what: &str) -> String {
-    match (number, what.strip_suffix('y')) {
-        (1, _) => format!("1 {what}"),
-        (_, Some(stem)) => format!("{} {stem}ies", grouped(number)),
-        (_, None) => format!("{} {what}s", grouped(number)),
-    }
-}
-
 /// `initial_access` as `initial access`.
 pub(super) fn words(name: &str) -> String {
     name.replace('_', " ")
@@ -166,16 +138,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_numbers_and_times_are_formatted() {
+    fn links_are_encoded_and_parameters_decoded() {
         assert_eq!(link("/a", &[("q", "user:\"x y\" &<"), ("p", "2")]), "/a?q=user%3A%22x+y%22+%26%3C&p=2");
         assert_eq!(link("/a", &[]), "/a");
-        assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(
-            [counted(1, "entity"), counted(2, "entity"), counted(0, "row")],
-            ["1 entity", "2 entities", "0 rows"]
-        );
-        assert_eq!(format_time(Some("2026-01-08T07:46:51.018895Z")), "2026-01-08 07:46:51");
         let parameters = Parameters::parse(b"q=+a+b+&s=1&s=2");
         assert_eq!((parameters.get("q"), parameters.all("s").count(), parameters.get("x")), ("a b", 2, ""));
     }

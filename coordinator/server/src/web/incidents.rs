@@ -6,7 +6,7 @@ use axum::response::Response;
 use hindcast_base::entities::EntityKind;
 use hindcast_detections::findings::KillChainPhase;
 
-use super::frame::{Frame, Problem, counted, format_time, grouped, page, words};
+use super::frame::{Frame, Problem, counted, format_count, format_time, page, words};
 use super::scope::{EntityLink, FindingLine, Scope};
 use hindcast_scan::correlate::{Incident, Relation};
 
@@ -69,7 +69,9 @@ pub(super) async fn list(scope: Scope) -> Response {
         frame: scope.frame("Incidents", "/incidents"),
         lines: scope.results.incidents.iter().map(|incident| IncidentLine::of(&scope, incident)).collect(),
         hubs: hubs
-            .map(|hub| (scope.entity(&hub.entity), grouped(hub.degree), counted(hub.findings, "finding")))
+            .map(|hub| {
+                (scope.entity(&hub.entity), format_count(hub.degree), counted(hub.findings, "finding"))
+            })
             .collect(),
     })
 }

@@ -1,13 +1,13 @@
 //! The jobs of a coordinator and their progress. The script reloads the part of a page that changes.
 
 use crate::jobs::format_units;
-use hindcast_base::format::format_bytes;
+use hindcast_base::format::{format_bytes, format_duration};
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
-use hindcast_base::time::{MICROS_PER_HOUR, format_micros};
+use hindcast_base::time::format_micros;
 use hindcast_proto::v1::{Job, JobState};
 
 use super::Site;
@@ -44,7 +44,7 @@ pub(super) fn request_of(job: &Job) -> String {
     };
     let date = |micros: i64| format_time(Some(&format_micros(micros)));
     let window = match (scan.last_us, scan.from_us, scan.to_us) {
-        (Some(last_us), ..) => format!("; last {} h", last_us / MICROS_PER_HOUR),
+        (Some(last_us), ..) => format!("; last {}", format_duration(last_us)),
         (None, Some(from), Some(to)) => format!("; {} to {}", date(from), date(to)),
         (None, Some(from), None) => format!("; from {}", date(from)),
         (None, None, Some(to)) => format!("; to {}", date(to)),

@@ -7,7 +7,7 @@ use askama::Template;
 use axum::response::Response;
 use chrono::NaiveDate;
 
-use super::frame::{Frame, counted, format_time, grouped, page};
+use super::frame::{Frame, counted, format_count, format_time, page};
 use super::incidents::IncidentLine;
 use super::scope::{EntityLink, Scope};
 use hindcast_scan::risk::{Case, RiskSource, RunRisk};
@@ -125,8 +125,8 @@ pub(super) async fn overview(scope: Scope) -> Response {
             .iter()
             .map(|(name, rows)| Signal {
                 name: name.clone(),
-                rows: grouped(*rows),
-                findings: grouped(of_analysis.get(name.as_str()).copied().unwrap_or_default()),
+                rows: format_count(*rows),
+                findings: format_count(of_analysis.get(name.as_str()).copied().unwrap_or_default()),
                 href: scope.search(&format!("analysis:{name}")),
             })
             .collect(),
@@ -197,7 +197,7 @@ fn days(scope: &Scope) -> Vec<Day> {
             },
             score: day.score,
             level: day.level.name(),
-            findings: grouped(day.findings),
+            findings: format_count(day.findings),
             x: index * DAY_WIDTH,
             y: day
                 .score
@@ -261,7 +261,7 @@ pub(super) async fn coverage(scope: Scope) -> Response {
                 cell(entry.filter(|entry| entry.holds(*date)))
             })
             .collect(),
-        rows: grouped(of_date.values().map(|entry| entry.rows).sum()),
+        rows: format_count(of_date.values().map(|entry| entry.rows).sum()),
         bytes: format_bytes(of_date.values().map(|entry| entry.bytes).sum()),
     });
     let mut gaps: Vec<&CoverageEntry> = entries.iter().filter(|entry| !entry.reasons.is_empty()).collect();

@@ -7,7 +7,7 @@ use hindcast_detections::findings::Severity;
 use hindcast_proto::v1::Job;
 
 use super::Site;
-use super::frame::{Frame, Problem, counted, format_time, grouped, link, page};
+use super::frame::{Frame, Problem, counted, format_count, format_time, link, page};
 use super::guard::Viewer;
 use super::jobs::{frame, jobs_of, lake_of};
 use hindcast_report::backfill::{SEVERITIES, WindowOutcome, WindowRow};
@@ -49,7 +49,7 @@ pub(super) async fn window(site: &Site, job: &Job, viewer: &Viewer) -> Result<Re
         to: format_time(Some(&row.to)),
         lake: lake_of(job).to_owned(),
         suites: row.suites.iter().map(|(name, s)| (name.clone(), s.score, s.level.name())).collect(),
-        findings: findings.map(|(severity, count)| (severity, grouped(count))).collect(),
+        findings: findings.map(|(severity, count)| (severity, format_count(count))).collect(),
         incidents: counted(row.incidents, "incident"),
         rows: counted(row.rows, "row"),
         scan: viewer.may_submit.then(|| scan_of(job, &row)),

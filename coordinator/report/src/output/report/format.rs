@@ -1,37 +1,15 @@
 //! Formats the values of a report: numbers, times, texts of any length, and notes on truncated lists.
 
 use hindcast_base::entities::Entity;
-use hindcast_base::format::grouped;
-pub(super) use hindcast_base::format::{decimal, instant};
+pub(super) use hindcast_base::format::{
+    counted, decimal, format_count as count, format_integer as integer, format_time as time, instant,
+};
 use hindcast_detections::findings::Severity;
 
 use hindcast_scan::risk::Level;
 
 /// The longest text on the page, in characters.
 pub(super) const LONGEST_TEXT: usize = 400;
-
-/// A whole number with thousands separators.
-pub(super) fn count(number: u64) -> String {
-    grouped(&number.to_string())
-}
-
-/// A count with its noun: `1 row`, `1,730 rows`.
-pub(super) fn counted(number: usize, what: &str) -> String {
-    format!("{} {what}{}", count(number as u64), if number == 1 { "" } else { "s" })
-}
-
-/// A whole number that may be negative.
-pub(super) fn integer(number: i64) -> String {
-    let sign = if number < 0 { "-" } else { "" };
-    format!("{sign}{}", count(number.unsigned_abs()))
-}
-
-/// An RFC 3339 time in UTC, to the second. Empty without a time.
-pub(super) fn time(rfc3339: Option<&str>) -> String {
-    let text = rfc3339.unwrap_or_default().trim_end_matches('Z');
-    let text = text.split('.').next().unwrap_or(text);
-    text.replacen('T', " ", 1)
-}
 
 /// Text of a log: on one line, at most [`LONGEST_TEXT`] characters, and with escapes for characters that are invisible or
 /// change the direction of writing.
@@ -95,19 +73,6 @@ pub(super) fn severity_class(severity: Severity) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!([0, 12, 999, 1_000, 1_234_567].map(count).join(" "), "0 12 999 1,000 1,234,567");
-        assert_eq!(integer(-1_234), "-1,234");
-        assert_eq!([0, 1, 1_730].map(|rows| counted(rows, "row")).join(", "), "0 rows, 1 row, 1,730 rows");
-    }
-
-    #[test]
-    fn times_are_short() {
-        assert_eq!(time(Some("2026-01-05T06:00:00.123Z")), "2026-01-05 06:00:00");
-        assert_eq!(time(None), "");
-    }
 
     #[test]
     fn a_long_text_is_truncated_and_invisible_characters_are_escaped() {

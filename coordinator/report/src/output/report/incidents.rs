@@ -165,7 +165,7 @@ pub(super) fn evidence(finding: &Finding) -> Vec<(String, String)> {
 
 fn relation(relation: &Relation) -> String {
     let name = format::entity(&relation.entity);
-    let findings = format::counted(relation.findings.len(), "finding");
+    let findings = format::counted(relation.findings.len() as u64, "finding");
     match (&relation.other, &relation.rows) {
         (Some(other), Some(rows)) => format!(
             "{} rows of {} on {} name {name} together with {}; this relates {findings}",

@@ -1,7 +1,7 @@
 //! Ids that are derived from the objects they name, and times in the form of STIX.
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use hindcast_base::time::format_micros;
+use chrono::SecondsFormat;
+use hindcast_base::time::{format_micros, rfc3339};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use uuid::{Builder, Uuid};
 
@@ -36,8 +36,7 @@ pub(super) fn timestamp(micros: i64) -> String {
 
 /// The time of creation or change of an object. STIX requires three decimals.
 pub(super) fn version_time(micros: i64) -> String {
-    let instant = DateTime::<Utc>::from_timestamp_micros(micros);
-    instant.map_or_else(|| format_micros(micros), |at| at.to_rfc3339_opts(SecondsFormat::Millis, true))
+    rfc3339(micros, SecondsFormat::Millis)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
+use hindcast_base::format::format_bytes;
 use prost::Message;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -222,9 +223,9 @@ fn failure_of(message: &str, memory_bytes: u64) -> Status {
     if message.contains("memory allocation of") || message.contains("capacity overflow") || message.is_empty()
     {
         return Status::resource_exhausted(format!(
-            "the query needs more memory than is allowed: {} MiB for grouping, sorting and joining (sql.memory_bytes divided by \
+            "the query needs more memory than is allowed: {} for grouping, sorting and joining (sql.memory_bytes divided by \
              sql.concurrent) and a small amount in addition",
-            memory_bytes >> 20
+            format_bytes(memory_bytes)
         ));
     }
     tracing::error!(message, "the process of a query ended");

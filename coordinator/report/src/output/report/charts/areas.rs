@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hindcast_base::Result;
+use hindcast_base::format::format_duration;
 use hindcast_base::time::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND};
 use hindcast_detections::chart::{Areas, Colour};
 use hindcast_detections::findings::Row;
@@ -106,14 +107,9 @@ fn bin_for(bin_us: i64, first_us: i64, last_us: i64) -> i64 {
 }
 
 fn bin_note(bin_us: i64, wide_us: i64) -> String {
-    let width_text = |width: i64| match width {
-        _ if width % MICROS_PER_DAY == 0 => format!("{} d", width / MICROS_PER_DAY),
-        _ if width % MICROS_PER_HOUR == 0 => format!("{} h", width / MICROS_PER_HOUR),
-        _ => format!("{} min", width / MINUTE_US),
-    };
     match bin_us == wide_us {
-        true => format!("bins of {}", width_text(bin_us)),
-        false => format!("bins of {}, summed to {}", width_text(bin_us), width_text(wide_us)),
+        true => format!("bins of {}", format_duration(bin_us)),
+        false => format!("bins of {}, summed to {}", format_duration(bin_us), format_duration(wide_us)),
     }
 }
 
