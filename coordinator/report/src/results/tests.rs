@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use hindcast_base::entities::EntityKind;
 use hindcast_detections::findings::Finding;
 use serde_json::json;
 
@@ -142,4 +143,43 @@ fn a_hundred_thousand_findings_are_searched_while_one_waits() {
         // The limit is for unoptimised code next to other tests. docs/web.md has the figures.
         assert!(elapsed < Duration::from_secs(2), "{text}: {elapsed:?}");
     }
+}
+
+#[test]
+fn entities_lead_to_their_findings_incidents_and_risks() {
+    let results = results(12);
+    let naming = |kind, name: &str| -> Vec<u64> {
+        results.naming(kind, name).map(|entry| entry.finding.rows).collect()
+    };
+    assert_eq!(naming(EntityKind::User, "user3"), [3]);
+    assert_eq!(naming(EntityKind::Ip, "203.0.113.7").len(), 8);
+    assert!(naming(EntityKind::Device, "user3").is_empty());
+    let incidents = |kind, name: &str| -> Vec<&str> {
+        results.incidents_of(kind, name).map(|incident| incident.id.as_str()).collect()
+    };
+    assert_eq!(incidents(EntityKind::Ip, "10.0.0.1"), ["incident-1"]);
+    assert!(incidents(EntityKind::Ip, "10.0.0.2").is_empty());
+    assert_eq!(results.entity(EntityKind::User, "user3").map(|entity| entity.risk.score), Some(40));
+    assert!(results.entity(EntityKind::User, "user0").is_none());
+}
+
+#[test]
+fn a_finding_has_the_highest_risk_of_its_incident_and_entities() {
+    let results = results(12);
+    let risk = |number: usize| {
+        results.finding(&format!("{number:024x}")).map(|entry| (entry.risk, entry.incident_id.as_deref()))
+    };
+    assert_eq!(risk(0), Some((99, Some("incident-1"))));
+    assert_eq!(risk(3), Some((40, None)));
+    assert_eq!(risk(4), Some((0, None)));
+    assert_eq!(risk(12), None);
+    assert!(results.incident("incident-1").is_some() && results.incident("incident-2").is_none());
+}
+
+#[test]
+fn columns_are_those_of_all_evidence() {
+    let columns: Vec<String> = results(2).columns().iter().cloned().collect();
+    let expected =
+        ["account_name", "beats", "bytes_sent", "command_line", "destination_ip", "score", "source_ip"];
+    assert_eq!(columns, expected);
 }

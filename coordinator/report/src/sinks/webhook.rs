@@ -109,3 +109,94 @@ fn causes(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// A webhook whose server gives these answers in turn, one per connection, and returns the requests.
+    async fn webhook(answers: &'static [&'static str]) -> (Webhook, JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings =
+            format!("name = 'soc'\nkind = 'webhook'\nurl = 'http://{}/hook'", listener.local_addr().unwrap());
+        let webhook = Webhook::open(&toml::from_str(&settings).unwrap()).unwrap();
+        let server = tokio::spawn(async move {
+            let mut requests = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !is_whole(&request) {
+                    assert!(stream.read_buf(&mut request).await.unwrap() > 0, "the request is cut");
+                }
+                let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                requests.push(String::from_utf8(request).unwrap());
+            }
+            requests
+        });
+        (webhook, server)
+    }
+
+    /// Whether the body has the length that the head names.
+    fn is_whole(request: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(request);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+        let lines = head.lines().filter_map(|line| line.split_once(':'));
+        let length = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        length
+            .filter_map(|(_, length)| length.trim().parse::<usize>().ok())
+            .any(|length| length == body.len())
+    }
+
+    async fn send(webhook: &Webhook) -> std::result::Result<(), String> {
+        let failed = Error::Busy("the store is away".into());
+        webhook.send(RunEnd { job: "7", outcome: Err(&failed) }, &[]).await
+    }
+
+    #[tokio::test]
+    async fn a_busy_server_gets_the_same_message_again() {
+        let (webhook, server) = webhook(&["503 Busy", "429 Wait", "408 Late", "204 Done"]).await;
+        send(&webhook).await.unwrap();
+        let requests = server.await.unwrap();
+        let bodies: Vec<_> = requests.iter().filter_map(|request| request.split_once("\r\n\r\n")).collect();
+        assert!(bodies.iter().all(|(_, body)| *body == bodies[0].1), "{requests:?}");
+        let body: serde_json::Value = serde_json::from_str(bodies[0].1).unwrap();
+        assert_eq!(body["run"]["error"], "the store is away");
+        let head = bodies[0].0.to_lowercase();
+        assert!(head.starts_with("post /hook http/1.1"), "{head}");
+        assert!(
+            head.contains("content-type: application/json") && head.contains("user-agent: hindcast/"),
+            "{head}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refusal_and_a_redirect_are_final() {
+        for (answer, reason) in [
+            ("400 Bad Request", "the server answered 400 Bad Request (tried 1 times)"),
+            ("302 Found", "the server answered 302 Found (tried 1 times)"),
+        ] {
+            let answers: &'static [&'static str] = Box::leak(Box::new([answer]));
+            let (webhook, server) = webhook(answers).await;
+            assert_eq!(send(&webhook).await, Err(reason.to_owned()));
+            assert_eq!(server.await.unwrap().len(), 1);
+        }
+    }
+
+    #[test]
+    fn only_loopback_addresses_are_this_machine() {
+        for (url, expected) in [
+            ("http://127.0.0.1:9/a", true),
+            ("http://localhost/a", true),
+            ("http://[::1]/a", true),
+            ("http://10.0.0.1/a", false),
+            ("http://127.0.0.1.example/a", false),
+        ] {
+            assert_eq!(is_here(&Url::parse(url).unwrap()), expected, "{url}");
+        }
+    }
+}
