@@ -200,3 +200,7 @@ impl Blocks {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "blocks_tests.rs"]
+mod tests;

@@ -195,4 +195,56 @@ mod tests {
             assert!(read(text, &mut Record::new()).is_err(), "{text}");
         }
     }
+
+    /// The examples of the format's specification, ArcSight's "Common Event Format".
+    #[test]
+    fn escapes_are_those_of_the_specification() {
+        let of = |header: &str, extension: &str| {
+            let text = format!("CEF:0|security|threatmanager|1.0|100|{header}|10|{extension}");
+            let found = fields(&text);
+            (value(&found, "Activity"), value(&found, "act"), value(&found, "dst"), value(&found, "msg"))
+        };
+        let all = |activity: &str, act: &str, dst: &str, msg: &str| {
+            (activity.to_owned(), act.to_owned(), dst.to_owned(), msg.to_owned())
+        };
+        assert_eq!(
+            of(r"detected a \| in message", "src=10.0.0.1 act=blocked a | dst=1.1.1.1"),
+            all("detected a | in message", "blocked a |", "1.1.1.1", "")
+        );
+        assert_eq!(
+            of(r"detected a \\ in packet", r"src=10.0.0.1 act=blocked a \\ dst=1.1.1.1"),
+            all(r"detected a \ in packet", r"blocked a \", "1.1.1.1", "")
+        );
+        assert_eq!(
+            of("detected a = in message", r"src=10.0.0.1 act=blocked a \= dst=1.1.1.1"),
+            all("detected a = in message", "blocked a =", "1.1.1.1", "")
+        );
+        assert_eq!(
+            of("Detected a threat.", r"src=10.0.0.1 msg=Detected a threat.\n No action needed."),
+            all("Detected a threat.", "", "", "Detected a threat.\n No action needed.")
+        );
+    }
+
+    #[test]
+    fn the_header_and_the_syslog_time_are_fields() {
+        let found = fields(
+            "Sep 19 08:26:10 host CEF:0|Security|threatmanager|1.0|100|worm successfully stopped|10|src=10.0.0.1 \
+             dst=2.1.2.2 spt=1232",
+        );
+        let wanted = [
+            ("SyslogTime", "Sep 19 08:26:10"),
+            ("CEFVersion", "0"),
+            ("DeviceVendor", "Security"),
+            ("DeviceProduct", "threatmanager"),
+            ("DeviceVersion", "1.0"),
+            ("DeviceEventClassID", "100"),
+            ("Activity", "worm successfully stopped"),
+            ("LogSeverity", "10"),
+            ("src", "10.0.0.1"),
+            ("dst", "2.1.2.2"),
+            ("spt", "1232"),
+        ];
+        assert_eq!(found, wanted.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(fields("CEF:0|V|P|1|c|n|1|").len(), 7);
+    }
 }

@@ -90,3 +90,48 @@ pub(super) fn stored_type(kind: ColumnKind) -> DataType {
         ColumnKind::Time | ColumnKind::Integer => canonical_type(kind),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use arrow::array::{Array, AsArray};
+    use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+
+    /// What appending each value says, and the column.
+    fn column(kind: ColumnKind, nulls: usize, values: &[Option<&str>]) -> (Vec<bool>, ArrayRef) {
+        let mut builder = Builder::new(kind, nulls);
+        let time_of = |text: &str| text.strip_prefix("at ").and_then(|micros| micros.parse().ok());
+        let are_read = values.iter().map(|value| builder.append(*value, time_of)).collect();
+        (are_read, builder.finish())
+    }
+
+    #[test]
+    fn integers_are_read_and_other_text_is_reported() {
+        let values = [Some("42"), Some(" 7.0 "), Some("4.5"), Some("many"), Some(" "), None];
+        let (are_read, integers) = column(ColumnKind::Integer, 1, &values);
+        assert_eq!(are_read, [true, true, false, false, true, true]);
+        let integers = integers.as_primitive::<Int64Type>();
+        let wanted = [None, Some(42), Some(7), None, None, None, None];
+        assert_eq!(integers.iter().collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn times_are_utc_microseconds() {
+        let (are_read, times) =
+            column(ColumnKind::Time, 2, &[Some("at 1767600000000000"), Some("soon"), None]);
+        assert_eq!(are_read, [true, false, true]);
+        assert_eq!(times.data_type(), &stored_type(ColumnKind::Time));
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let wanted = [None, None, Some(1_767_600_000_000_000), None, None];
+        assert_eq!(times.iter().collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn text_is_stored_as_it_is() {
+        let (are_read, texts) = column(ColumnKind::Text, 1, &[Some(""), Some(" ä "), None]);
+        assert_eq!(are_read, [true, true, true]);
+        assert_eq!(texts.data_type(), &stored_type(ColumnKind::Text));
+        assert_eq!(texts.as_string::<i32>().iter().collect::<Vec<_>>(), [None, Some(""), Some(" ä "), None]);
+    }
+}

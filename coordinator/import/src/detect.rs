@@ -1,9 +1,10 @@
 //! Detects the format of a file from its first lines together, so that no single line decides.
 
 use super::encoding::text_of;
-use super::format::{FileFormat, Kind, Record, ZeekHeader, document_in};
+use super::format::{FileFormat, Kind, Record, document_in};
 use super::framing::{Framing, Shape, lines};
 use super::source::Source;
+use super::zeek::ZeekHeader;
 use super::{documents, json, messages, octet_counted, unsupported};
 
 /// Lines from which the format is detected.
@@ -137,21 +138,43 @@ fn is_preamble(line: &[u8]) -> bool {
     line.starts_with(b"#TYPE ") || (line.len() <= 8 && line.to_ascii_lowercase().starts_with(b"sep="))
 }
 
+/// The delimiter that Excel states in a line such as `sep=;`.
+fn stated_delimiter(line: &[u8]) -> Option<u8> {
+    let stated = line.get(4..).filter(|_| line.to_ascii_lowercase().starts_with(b"sep="))?;
+    stated.first().copied().filter(|byte| *byte == b'\t' || byte.is_ascii_punctuation() && *byte != b'"')
+}
+
+/// The most frequent of comma, semicolon and tab outside quotes in a header line.
+fn frequent_delimiter(header: &[u8]) -> u8 {
+    let mut is_quoted = false;
+    let is_outside = |byte: &&u8| {
+        is_quoted ^= **byte == b'"';
+        !is_quoted
+    };
+    let mut outside: Vec<&u8> = header.iter().filter(is_outside).collect();
+    if is_quoted {
+        // A quote that is not closed does not quote.
+        outside = header.iter().collect();
+    }
+    let count = |delimiter: u8| outside.iter().filter(|byte| ***byte == delimiter).count();
+    [b';', b'\t']
+        .into_iter()
+        .fold(b',', |best, delimiter| if count(delimiter) > count(best) { delimiter } else { best })
+}
+
 fn csv(sample: Sample<'_>) -> (FileFormat, usize) {
-    let mut start = 0;
+    let (mut start, mut stated) = (0, None);
     let first_line = loop {
         let rest = &sample.text[start..];
         let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
-        let is_blank = rest[..end].trim_ascii().is_empty();
-        if end == rest.len() || !(is_blank || is_preamble(&rest[..end])) {
-            break &rest[..end];
+        let line = &rest[..end];
+        if end == rest.len() || !(line.trim_ascii().is_empty() || is_preamble(line)) {
+            break line;
         }
+        stated = stated_delimiter(line).or(stated);
         start += end + 1;
     };
-    let count = |delimiter: u8| first_line.iter().filter(|byte| **byte == delimiter).count();
-    let delimiter = [b';', b'\t']
-        .into_iter()
-        .fold(b',', |best, delimiter| if count(delimiter) > count(best) { delimiter } else { best });
+    let delimiter = stated.unwrap_or_else(|| frequent_delimiter(first_line));
     let text = &sample.text[start..];
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).from_reader(text);
     let mut names = csv::ByteRecord::new();
@@ -172,3 +195,7 @@ fn csv(sample: Sample<'_>) -> (FileFormat, usize) {
     let framing = sample.framing(Shape::Csv { cells: header.len(), delimiter });
     (FileFormat::new(framing, Kind::Csv { header, delimiter }), header_bytes)
 }
+
+#[cfg(test)]
+#[path = "detect_tests.rs"]
+mod tests;

@@ -199,3 +199,7 @@ fn half_hash(hash: &blake3::Hash) -> u128 {
     half.copy_from_slice(&hash.as_bytes()[..16]);
     u128::from_le_bytes(half)
 }
+
+#[cfg(test)]
+#[path = "duplicates_tests.rs"]
+mod tests;

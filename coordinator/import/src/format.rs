@@ -10,6 +10,7 @@ use super::framing::{Framed, Framing};
 use super::json;
 use super::messages;
 use super::source::Source;
+use super::zeek::ZeekHeader;
 
 /// A record: names and values as text, in the order of the file. Null and absent fields have no entry; nested values
 /// are JSON.
@@ -40,13 +41,6 @@ pub(super) enum Kind {
     Cef,
     /// Cells, named by the last header before them.
     Zeek(ZeekHeader),
-}
-
-/// The header lines before the rows of a Zeek log.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct ZeekHeader {
-    fields: Vec<String>,
-    path: String,
 }
 
 impl FileFormat {
@@ -157,51 +151,6 @@ fn csv_cells<'a>(
     Ok(())
 }
 
-/// Value of an unset field in a Zeek log.
-const ZEEK_UNSET: &str = "-";
-/// Value of an empty set or text in a Zeek log.
-const ZEEK_EMPTY: &str = "(empty)";
-
-impl ZeekHeader {
-    /// The header with the `#` lines at the start of `text` applied, and their length.
-    fn read(&self, text: &[u8], is_last: bool) -> (Self, usize) {
-        let mut header = self.clone();
-        let mut consumed = 0;
-        for line in text.split_inclusive(|byte| *byte == b'\n') {
-            if line.first() != Some(&b'#') || !(line.ends_with(b"\n") || is_last) {
-                break;
-            }
-            consumed += line.len();
-            let line = String::from_utf8_lossy(line);
-            let mut words = line.trim_end().split('\t');
-            match words.next() {
-                Some("#fields") => header.fields = words.map(str::to_owned).collect(),
-                Some("#path") => header.path = words.next().unwrap_or_default().to_owned(),
-                _ => {}
-            }
-        }
-        (header, consumed)
-    }
-
-    fn row<'a>(&'a self, text: &'a str, record: &mut Record<'a>) -> Result<(), String> {
-        let line = text.trim_end_matches(['\r', '\n']);
-        let found = line.split('\t').count();
-        if found != self.fields.len() {
-            return Err(format!("has {found} fields, but the header has {}", self.fields.len()));
-        }
-        if !self.path.is_empty() {
-            record.push((Cow::Borrowed("_path"), Cow::Borrowed(self.path.as_str())));
-        }
-        for (name, value) in self.fields.iter().zip(line.split('\t')) {
-            if value != ZEEK_UNSET {
-                let value = if value == ZEEK_EMPTY { "" } else { value };
-                record.push((Cow::Borrowed(name.as_str()), Cow::Borrowed(value)));
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,5 +187,24 @@ mod tests {
         assert_eq!(records("A,\n1,\n,2"), ["A=1", "column_2=2"]);
         let zeek = "#separator \\x09\n#path\tconn\n#fields\tts\tuid\n1.5\t-\n#fields\tuid\n(empty)\n";
         assert_eq!(records(zeek), ["_path=conn ts=1.5", "_path=conn uid="]);
+    }
+
+    /// The rules and examples of RFC 4180, section 2.
+    #[test]
+    fn csv_follows_its_rfc() {
+        let rows = ["a=aaa b=bbb c=ccc", "a=zzz b=yyy c=xxx"];
+        for text in [
+            "a,b,c\r\naaa,bbb,ccc\r\nzzz,yyy,xxx\r\n",
+            "a,b,c\r\naaa,bbb,ccc\r\nzzz,yyy,xxx",
+            "a,b,c\r\n\"aaa\",\"bbb\",\"ccc\"\r\nzzz,yyy,xxx\r\n",
+            "\"a\",\"b\",\"c\"\naaa,bbb,ccc\nzzz,yyy,\"xxx\"",
+        ] {
+            assert_eq!(records(text), rows, "{text:?}");
+        }
+        assert_eq!(records("a,b,c\r\n\"aaa\",\"b\r\nbb\",\"ccc\"\r\n"), ["a=aaa b=b\r\nbb c=ccc"]);
+        assert_eq!(records("a,b,c\r\n\"aaa\",\"b\"\"bb\",\"ccc\"\r\n"), ["a=aaa b=b\"bb c=ccc"]);
+        // Spaces are part of a cell; an empty cell is an absent field.
+        assert_eq!(records("a,b,c\n x , y,\r\n"), ["a= x  b= y"]);
+        assert_eq!(records("a,b,c\n,,\"\"\n1,,2\n"), ["", "a=1 c=2"]);
     }
 }

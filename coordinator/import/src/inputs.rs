@@ -333,3 +333,7 @@ pub(super) fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> (usize, O
     }
     (filled, None)
 }
+
+#[cfg(test)]
+#[path = "inputs_tests.rs"]
+mod tests;

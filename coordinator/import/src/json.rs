@@ -247,4 +247,54 @@ mod tests {
         assert_eq!(shaped(r#"{"data":"text"}"#, flat).unwrap(), ["data=text"]);
         assert_eq!(shaped(r#"{"data":" {\"a\":1}"}"#, flat).unwrap(), ["a=1"]);
     }
+
+    /// The fields of a text, as RFC 8259 says.
+    fn fields(text: &str) -> Result<Vec<String>, String> {
+        let mut record = Record::new();
+        read(text, &mut record)?;
+        Ok(record.iter().map(|(field, value)| format!("{field}={value}")).collect())
+    }
+
+    #[test]
+    fn text_is_unescaped_and_other_values_are_as_written() {
+        let text = r#" { "a\u0062" : "\"\\\/\b\f\n\r\t\u20AC\ud83d\ude00" , "n":-0.10E+02,"big":123456789012345678901,
+            "t":true,"f":false,"none":null,"list":[1, "\n"],"object":{"x": null},"empty":"" } "#;
+        let wanted = [
+            "ab=\"\\/\u{8}\u{c}\n\r\t€😀",
+            "n=-0.10E+02",
+            "big=123456789012345678901",
+            "t=true",
+            "f=false",
+            "list=[1, \"\\n\"]",
+            "object={\"x\": null}",
+            "empty=",
+        ];
+        assert_eq!(fields(text).unwrap(), wanted);
+        assert_eq!(fields("{}").unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn text_that_is_not_one_object_is_an_error() {
+        for text in [
+            "",
+            "[]",
+            "\"a\"",
+            "{\"a\":1",
+            "{\"a\":1} {\"b\":2}",
+            "{\"a\":01}",
+            "{\"a\":+1}",
+            "{\"a\":1,}",
+            "{'a':1}",
+            "{a:1}",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":\"\\ud800\"}",
+            "{\"a\":NaN}",
+        ] {
+            let error = fields(text).unwrap_err();
+            assert!(
+                error.starts_with("is not a JSON object: ") && !error.contains(" at line "),
+                "{text}: {error}"
+            );
+        }
+    }
 }

@@ -31,6 +31,7 @@ mod source;
 mod times;
 mod unsupported;
 mod wrapped;
+mod zeek;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -195,3 +195,7 @@ impl<'p> Parser<'p> {
         each(Outcome::Row(rows, record))
     }
 }
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;

@@ -93,3 +93,42 @@ impl RejectFile {
         Ok(Some(file))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn a_reject_keeps_the_start_of_a_long_record() {
+        let long = [b"x".repeat(STORED_BYTES), b"end\r\n".to_vec()].concat();
+        let reject = Reject::new(3, "is too long", &long);
+        assert_eq!((reject.text.len(), reject.bytes), (STORED_BYTES, STORED_BYTES + 5));
+        let reject = Reject::new(0, "is not UTF-8", b"a\xff\r\n");
+        assert_eq!((reject.text.as_str(), reject.bytes), ("a\u{fffd}", 4));
+    }
+
+    #[test]
+    fn rejects_are_json_lines_with_line_numbers_of_the_file() {
+        let mut rejects = RejectFile::create().unwrap();
+        assert!(rejects.is_empty());
+        rejects.add("a.json", 0, &Reject::new(0, "is not JSON", b"{\"a\n")).unwrap();
+        rejects.add("b.csv", 100, &Reject::new(7, "has 1 cells", b"x")).unwrap();
+        assert!(!rejects.is_empty());
+        let mut text = String::new();
+        rejects.finish().unwrap().unwrap().read_to_string(&mut text).unwrap();
+        let wanted = concat!(
+            r#"{"file":"a.json","line":1,"reason":"is not JSON","bytes":4,"text":"{\"a"}"#,
+            "\n",
+            r#"{"file":"b.csv","line":108,"reason":"has 1 cells","bytes":1,"text":"x"}"#,
+            "\n"
+        );
+        assert_eq!(text, wanted);
+    }
+
+    #[test]
+    fn without_rejects_there_is_no_file() {
+        assert!(RejectFile::create().unwrap().finish().unwrap().is_none());
+    }
+}

@@ -124,3 +124,62 @@ impl TableReport {
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn staged(date: &str, rows: u64) -> Staged {
+        Staged {
+            table: "T".into(),
+            date: date.parse().unwrap(),
+            path: PathBuf::new(),
+            rows,
+            bytes: 10 * rows,
+        }
+    }
+
+    #[test]
+    fn records_are_rows_rejects_and_those_of_no_table() {
+        let mut file = FileReport::new("a.json", 100);
+        file.rows = BTreeMap::from([("T".to_owned(), 5), ("U".to_owned(), 2)]);
+        file.rejects = 3;
+        file.set_aside = BTreeMap::from([("ntp".to_owned(), 4), ("ssl".to_owned(), 1)]);
+        assert_eq!((file.imported_rows(), file.records()), (7, 15));
+        let already = FileReport::already_imported("b.json", 50);
+        assert!(already.already_imported && already.records() == 0);
+        let report = ImportReport { files: vec![file, already], ..ImportReport::default() };
+        assert_eq!((report.records(), report.rejects()), (15, 3));
+    }
+
+    #[test]
+    fn a_failure_does_not_repeat_the_name_of_its_file() {
+        let of = |error: Error| FileReport::failed("a.json", 1, &error).failure.unwrap();
+        assert_eq!(of(Error::Config("a.json: the file is not text".into())), "the file is not text");
+        let denied = std::io::Error::other("permission denied");
+        assert_eq!(of(Error::io("reading a.json")(denied)), "permission denied");
+        assert_eq!(of(Error::Config("no table".into())), "no table");
+    }
+
+    #[test]
+    fn a_table_adds_up_its_files() {
+        let mut table = TableReport::default();
+        for file in [staged("2026-01-06", 3), staged("2026-01-05", 4), staged("2026-01-06", 1)] {
+            table.add(&file);
+        }
+        let dates: Vec<String> = table.dates.iter().map(NaiveDate::to_string).collect();
+        assert_eq!((table.rows, table.files, table.bytes), (8, 3, 80));
+        assert_eq!(dates, ["2026-01-05", "2026-01-06"]);
+    }
+
+    #[test]
+    fn json_leaves_out_what_did_not_happen() {
+        let json = serde_json::to_value(FileReport::new("a.json", 100)).unwrap();
+        let mut names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        let wanted = ["already_imported", "bytes", "file", "rejects", "rows", "source"];
+        names.sort_unstable();
+        assert_eq!(names, wanted);
+    }
+}

@@ -105,3 +105,68 @@ impl TimeReader<'_> {
         Value { field, text, is_utc, record_zone }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use hindcast_common::time::format_micros;
+
+    use super::super::times::TimeOptions;
+    use super::*;
+
+    /// The time that a rule chooses of a record whose fields are candidates in this order: the instant, the index of its
+    /// field, and that of a better field that can't be read.
+    fn chosen(
+        rule: &str,
+        fields: &[(&'static str, &'static str)],
+        own: &str,
+    ) -> Result<(String, usize, Option<usize>), String> {
+        let rule: TableRule = toml::from_str(rule).unwrap();
+        let times = Times::without_proof(TimeOptions::default());
+        let record: Record<'_> =
+            fields.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))).collect();
+        let is_candidate = |index: &usize| !rule.zone.iter().any(|zone| *zone == fields[*index].0);
+        let candidates: Candidates =
+            (0..fields.len()).filter(is_candidate).map(|index| (index, index)).collect();
+        let chosen = TimeReader { times: &times, rule: &rule }.choose(&record, &candidates, own)?;
+        Ok((format_micros(chosen.parsed.micros), chosen.place, chosen.unread))
+    }
+
+    #[test]
+    fn the_best_field_that_can_be_read_is_the_time() {
+        let fields = [("rt", "Jan 05 2026 08:00:00"), ("end", "1767600001000")];
+        assert_eq!(chosen("", &fields, "TimeGenerated").unwrap(), ("2026-01-05T08:00:00Z".into(), 0, None));
+        let fields = [("rt", "soon"), ("start", "later"), ("end", "1767600001000")];
+        let wanted = ("2026-01-05T08:00:01Z".to_owned(), 2, Some(0));
+        assert_eq!(chosen("", &fields, "TimeGenerated").unwrap(), wanted);
+        assert_eq!(chosen("", &fields[..2], "TimeGenerated").unwrap_err(), "\"soon\" is not a time");
+    }
+
+    #[test]
+    fn no_other_field_replaces_the_time_column() {
+        for own in ["TimeGenerated", "TimeGenerated [UTC]"] {
+            let fields = [(own, "soon"), ("end", "1767600001000")];
+            assert_eq!(chosen("", &fields, "TimeGenerated").unwrap_err(), "\"soon\" is not a time");
+        }
+        let none = chosen("", &[], "TimeGenerated").unwrap_err();
+        assert!(none.starts_with("has no TimeGenerated and no other known time field"), "{none}");
+    }
+
+    #[test]
+    fn the_rule_names_the_zone_of_times_without_one() {
+        let zone = "zone = [\"dtz\"]";
+        let fields = [("rt", "Jan 05 2026 08:00:00"), ("dtz", "Europe/Berlin")];
+        assert_eq!(chosen(zone, &fields, "TimeGenerated").unwrap().0, "2026-01-05T07:00:00Z");
+        let utc = format!("{zone}\nutc = [\"rt\"]");
+        assert_eq!(chosen(&utc, &fields, "TimeGenerated").unwrap().0, "2026-01-05T08:00:00Z");
+        let exported = [("when [UTC]", "2026-01-05 08:00:00"), ("dtz", "Europe/Berlin")];
+        assert_eq!(chosen(zone, &exported, "TimeGenerated").unwrap().0, "2026-01-05T08:00:00Z");
+    }
+
+    #[test]
+    fn another_time_of_the_record_gives_a_missing_year() {
+        let fields = [("rt", "Dec 31 23:59:58"), ("end", "2021-01-01T00:00:05Z")];
+        assert_eq!(chosen("", &fields, "TimeGenerated").unwrap().0, "2020-12-31T23:59:58Z");
+    }
+}

@@ -52,3 +52,79 @@ fn a_value_that_loses_is_stored_under_its_own_name() {
     let spare = done.batch.column_by_name("b").unwrap().as_string::<i32>();
     assert_eq!(spare.value(0), "2.2.2.2");
 }
+
+/// The rows of a table that a rule makes of records, and the values of a column of text.
+fn texts(
+    table: &str,
+    rule: &str,
+    unset: &[&str],
+    records: &[Record<'_>],
+    column: &str,
+) -> Vec<Option<String>> {
+    let rule: TableRule = toml::from_str(rule).unwrap();
+    let unset: Vec<String> = unset.iter().map(|value| (*value).to_owned()).collect();
+    let times = Times::without_proof(TimeOptions::default());
+    let mut rows = Rows::new(table, &rule, &unset, &times);
+    records.iter().for_each(|record| rows.push(record).unwrap());
+    let done = rows.finish().unwrap().unwrap();
+    let column = done.batch.column_by_name(column).unwrap().as_string::<i32>();
+    column.iter().map(|value| value.map(str::to_owned)).collect()
+}
+
+const TIME: (&str, &str) = ("TimeGenerated", "2026-01-05T08:00:00Z");
+
+#[test]
+fn values_are_cut_and_then_replaced() {
+    let rule = "columns = { DeviceName = \"host\", DeviceAction = \"act\" }\nbehind.DeviceName = \"\\\\\"\n\
+                before.DeviceName = \".\"\nvalues.DeviceAction = { A = \"Allow\" }";
+    let records = [
+        record(&[TIME, ("host", "CORP\\sub\\ws-1.corp.example"), ("act", "A")]),
+        record(&[TIME, ("host", "ws-2"), ("act", "D")]),
+    ];
+    let table = "CommonSecurityLog";
+    let hosts = texts(table, rule, &[], &records, "DeviceName");
+    assert_eq!(hosts, [Some("ws-1".to_owned()), Some("ws-2".to_owned())]);
+    let actions = texts(table, rule, &[], &records, "DeviceAction");
+    assert_eq!(actions, [Some("Allow".to_owned()), Some("D".to_owned())]);
+}
+
+#[test]
+fn unset_values_are_absent_and_constants_fill_in() {
+    let rule = "columns = { SourceIP = [\"a\", \"b\"] }\nconstants = { Activity = \"conn\" }";
+    let records = [
+        record(&[TIME, ("a", "-"), ("b", "10.0.0.2")]),
+        record(&[TIME, ("a", "-"), ("b", "(none)"), ("Activity", "other")]),
+    ];
+    let sources = texts("CommonSecurityLog", rule, &["-", "(none)"], &records, "SourceIP");
+    assert_eq!(sources, [Some("10.0.0.2".to_owned()), None]);
+    let activities = texts("CommonSecurityLog", rule, &["-"], &records, "Activity");
+    assert_eq!(activities, [Some("conn".to_owned()), Some("other".to_owned())]);
+}
+
+#[test]
+fn a_field_that_is_not_a_time_is_noted_and_stored() {
+    let rule: TableRule = toml::from_str("time = [\"rt\", \"end\"]").unwrap();
+    let times = Times::without_proof(TimeOptions::default());
+    let mut rows = Rows::new("Own", &rule, &[], &times);
+    rows.push(&record(&[("rt", "soon"), ("end", "2026-01-05T08:00:00Z")])).unwrap();
+    let done = rows.finish().unwrap().unwrap();
+    assert_eq!(done.notes, BTreeMap::from([("rt is not a time, and end is taken".to_owned(), 1)]));
+    assert_eq!(done.batch.column_by_name("rt").unwrap().as_string::<i32>().value(0), "soon");
+}
+
+#[test]
+fn a_table_has_a_largest_number_of_columns() {
+    let rule = TableRule::default();
+    let times = Times::without_proof(TimeOptions::default());
+    let mut rows = Rows::new("Own", &rule, &[], &times);
+    let names: Vec<String> = (1..MAX_COLUMNS).map(|number| format!("c{number}")).collect();
+    let mut wide: Record<'_> =
+        names.iter().map(|name| (Cow::Borrowed(name.as_str()), Cow::Borrowed("1"))).collect();
+    wide.insert(0, (Cow::Borrowed(TIME.0), Cow::Borrowed(TIME.1)));
+    rows.push(&wide).unwrap();
+    wide.push((Cow::Borrowed("more"), Cow::Borrowed("1")));
+    assert!(rows.push(&wide).unwrap_err().contains("more would be one more"));
+    // Rows with the known columns are still taken.
+    rows.push(&record(&[TIME, ("c1", "2")])).unwrap();
+    assert_eq!(rows.finish().unwrap().unwrap().batch.num_rows(), 2);
+}

@@ -290,6 +290,81 @@ mod tests {
 
     use super::*;
 
+    fn hour(number: i64) -> i64 {
+        date_start_us("2026-01-05".parse().unwrap()) + number * MICROS_PER_HOUR
+    }
+
+    #[test]
+    fn hours_without_rows_are_gaps() {
+        let rows = BTreeMap::from([(hour(0), 5), (hour(1), 1), (hour(5), 2), (hour(30), 1)]);
+        let mut quality = DataQuality::default();
+        quality.set_gaps(&rows);
+        assert_eq!((quality.hours, quality.empty_hours), (31, 27));
+        let gap = |from: &str, to: &str, hours| Gap { from: from.into(), to: to.into(), hours };
+        let wanted = [
+            gap("2026-01-05T02:00:00Z", "2026-01-05T05:00:00Z", 3),
+            gap("2026-01-05T06:00:00Z", "2026-01-06T06:00:00Z", 24),
+        ];
+        assert_eq!(quality.gaps, wanted);
+        let lines = [
+            "27 of 31 hours have no rows:",
+            "  2026-01-05T02:00:00Z to 2026-01-05T05:00:00Z (3 h)",
+            "  2026-01-05T06:00:00Z to 2026-01-06T06:00:00Z (24 h)",
+        ];
+        assert_eq!(quality.lines(), lines);
+    }
+
+    #[test]
+    fn the_longest_gaps_are_listed_in_order_of_time() {
+        // Gaps of 1 to 25 hours, the longest first.
+        let mut rows = BTreeMap::from([(hour(0), 1)]);
+        let mut last = 0;
+        for gap in (1..=25).rev() {
+            last += gap + 1;
+            rows.insert(hour(last), 1);
+        }
+        let mut quality = DataQuality::default();
+        quality.set_gaps(&rows);
+        let hours: Vec<u64> = quality.gaps.iter().map(|gap| gap.hours).collect();
+        assert_eq!(hours, (6..=25).rev().collect::<Vec<u64>>());
+        assert_eq!(quality.empty_hours, 25 * 26 / 2);
+        let mut none = DataQuality::default();
+        none.set_gaps(&BTreeMap::new());
+        assert_eq!((none.hours, none.lines().len()), (0, 0));
+    }
+
+    #[test]
+    fn keys_of_several_dates_are_silent_after_a_day() {
+        let seen = |last, dates| Seen { last_us: hour(last), dates, last_date_us: 0 };
+        let keys = [("newest", seen(40, 2)), ("silent", seen(10, 3)), ("longer", seen(2, 2))];
+        let others = [("one date", seen(10, 1)), ("a day", seen(16, 2))];
+        let keys = keys.into_iter().chain(others).map(|(key, seen)| (key.to_owned(), seen));
+        let mut quality = DataQuality { key: Some("DeviceName".into()), ..DataQuality::default() };
+        quality.set_silent(keys.collect());
+        assert_eq!((quality.keys, quality.silent), (5, 2));
+        let lines = [
+            "2 of 5 values of DeviceName fell silent a day or more ago:",
+            "  silent, last seen 2026-01-05T10:00:00Z",
+            "  longer, last seen 2026-01-05T02:00:00Z",
+        ];
+        assert_eq!(quality.lines(), lines);
+    }
+
+    #[test]
+    fn long_lists_of_columns_are_cut() {
+        let always_null: Vec<String> = (0..MAX_LISTED + 2).map(|number| format!("c{number}")).collect();
+        let drift = vec!["x is in 1 of 3 files".to_owned()];
+        let quality = DataQuality { rows_without_time: 4, always_null, drift, ..DataQuality::default() };
+        let lines = quality.lines();
+        assert_eq!(lines[0], "4 rows have no readable time");
+        assert!(
+            lines[1].starts_with("always null: c0, c1, ") && lines[1].ends_with(", c19, and 2 more"),
+            "{}",
+            lines[1]
+        );
+        assert_eq!(lines[2..], ["columns differ: x is in 1 of 3 files"]);
+    }
+
     #[test]
     fn all_layouts_of_text_are_one_type() {
         let dictionary = |values| DataType::Dictionary(Box::new(DataType::Int32), Box::new(values));

@@ -199,3 +199,86 @@ fn add_column(columns: &mut Vec<ColumnEntry>, name: &str, data_type: &str, is_nu
         column.types.push(data_type.to_owned());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use object_store::memory::InMemory;
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+
+    fn file(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+        let rows = RecordBatch::try_from_iter(columns).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).unwrap();
+        writer.write(&rows).unwrap();
+        writer.into_inner().unwrap()
+    }
+
+    /// A lake with a table `T` of two dates, a Delta Lake table, and a folder that is not a table.
+    async fn lake() -> Location {
+        let lake = Location::parse_with("s3://memory/lake", |_| Ok(Arc::new(InMemory::new()))).unwrap();
+        let numbers = || Arc::new(Int64Array::from(vec![Some(1), None])) as ArrayRef;
+        let nulls = || Arc::new(StringArray::from(vec![None::<&str>, None])) as ArrayRef;
+        let texts = || Arc::new(StringArray::from(vec!["a"])) as ArrayRef;
+        for (path, content) in [
+            ("T/date=2026-01-05/a.parquet", file(vec![("n", numbers()), ("note", nulls())])),
+            ("T/date=2026-01-05/b.parquet", file(vec![("n", texts())])),
+            ("T/date=2026-01-06/c.parquet", b"not Parquet".to_vec()),
+            ("D/_delta_log/00000000000000000000.json", b"{}".to_vec()),
+            ("D/date=2026-01-05/a.parquet", file(vec![("n", numbers())])),
+            ("other/readme.txt", b"x".to_vec()),
+        ] {
+            lake.store().put(&lake.child(path), content.into()).await.unwrap();
+        }
+        lake
+    }
+
+    #[tokio::test]
+    async fn tables_are_listed_with_dates_or_why_they_are_refused() {
+        let tables = list(&lake().await).await.unwrap();
+        let found: Vec<(&str, Vec<u64>, bool)> = tables
+            .iter()
+            .map(|entry| {
+                let files = entry.dates.iter().map(|date| date.files).collect();
+                (entry.table.as_str(), files, entry.refused.is_some())
+            })
+            .collect();
+        assert_eq!(found, [("D", vec![], true), ("T", vec![2, 1], false)]);
+        assert!(tables[1].dates.iter().all(|date| date.rows.is_none() && date.bytes > 0));
+    }
+
+    #[tokio::test]
+    async fn a_table_is_shown_with_rows_and_types() {
+        let detail = show(&lake().await, "T").await.unwrap();
+        let dates = &detail.entry.dates;
+        assert_eq!((dates[0].rows, dates[0].unreadable.len()), (Some(3), 0));
+        assert_eq!((dates[1].rows, dates[1].unreadable.len()), (None, 1));
+        assert_eq!(detail.files_read, 2);
+        let column = |name: &str, types: &[&str], files, always_null| ColumnEntry {
+            name: name.into(),
+            types: types.iter().map(|name| (*name).to_owned()).collect(),
+            files,
+            always_null,
+        };
+        assert_eq!(
+            detail.columns,
+            [column("n", &["Int64", "Utf8"], 2, false), column("note", &["Utf8"], 1, true)]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_deleted_table_is_gone_and_others_stay() {
+        let lake = lake().await;
+        assert_eq!(delete(&lake, "T").await.unwrap(), Some(3));
+        assert_eq!(delete(&lake, "T").await.unwrap(), None);
+        for name in ["", "..", "a/b", "other", "T"] {
+            let error = existing(&lake, name).await.unwrap_err();
+            assert!(error.to_string().starts_with("there is no table "), "{name}: {error}");
+        }
+        assert!(delete(&lake, "D").await.unwrap_err().to_string().contains("Delta Lake"));
+        assert!(lake.store().head(&lake.child("D/date=2026-01-05/a.parquet")).await.is_ok());
+    }
+}

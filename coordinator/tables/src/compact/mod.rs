@@ -1,6 +1,8 @@
 //! Merges small files of a table's dates into few, in the lake's layout. Rows do not change.
 
 mod rewrite;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -182,26 +184,4 @@ pub(crate) fn input_fault(error: &Error) -> Option<&InputFault> {
         cause = current.source();
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_folders_of_partitions_are_separate() {
-        let date = Path::parse("lake/T/date=2026-01-05").unwrap();
-        let file =
-            |name: &str| LakeFile { path: format!("{date}/{name}"), bytes: 1, etag: None, range: None };
-        let names = ["a.parquet", "x/b.parquet", "hour=05/c.parquet", "hour=05/x/k=1%3A/d=1.parquet"];
-        let by_folder = by_partition(&date, names.map(file).to_vec());
-        let folders: Vec<(&str, usize)> =
-            by_folder.iter().map(|(folder, files)| (folder.as_ref(), files.len())).collect();
-        let expected = [
-            ("lake/T/date=2026-01-05", 2),
-            ("lake/T/date=2026-01-05/hour=05", 1),
-            ("lake/T/date=2026-01-05/hour=05/k=1%3A", 1),
-        ];
-        assert_eq!(folders, expected);
-    }
 }

@@ -108,3 +108,49 @@ impl Replaced<'_> {
 fn internal(error: arrow::error::ArrowError) -> Error {
     Error::Internal(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, StringArray, TimestampMillisecondArray};
+    use hindcast_common::time::parse_time;
+
+    use super::*;
+
+    fn rows(rows: &[(&str, Option<&str>)]) -> RecordBatch {
+        let times = rows.iter().map(|(time, _)| parse_time(time).ok().map(|micros| micros / 1_000));
+        let times: ArrayRef = Arc::new(TimestampMillisecondArray::from_iter(times).with_timezone("UTC"));
+        let vendors: ArrayRef = Arc::new(StringArray::from_iter(rows.iter().map(|(_, vendor)| *vendor)));
+        RecordBatch::try_from_iter_with_nullable([
+            ("TimeGenerated", times, true),
+            ("DeviceVendor", vendors, true),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn rows_of_other_vendors_times_and_dates_remain() {
+        let time = |text| parse_time(text).unwrap();
+        let replaced = Replaced {
+            window: Window::new(time("2026-01-05T06:00:00Z"), time("2026-01-07T12:00:00Z")).unwrap(),
+            vendor: "V",
+            dates: ["2026-01-05", "2026-01-07"].map(|date| date.parse().unwrap()).into(),
+        };
+        let cases = [
+            ("2026-01-05T05:59:59.999Z", Some("V"), true),
+            ("2026-01-05T06:00:00Z", Some("V"), false),
+            ("2026-01-05T06:00:00Z", Some("W"), true),
+            ("2026-01-05T06:00:00Z", None, true),
+            ("no time", Some("V"), true),
+            // No new row is of that date.
+            ("2026-01-06T06:00:00Z", Some("V"), true),
+            ("2026-01-07T11:59:59.999Z", Some("V"), false),
+            ("2026-01-07T12:00:00Z", Some("V"), true),
+        ];
+        let batch = rows(&cases.map(|(time, vendor, _)| (time, vendor)));
+        let remaining = replaced.is_remaining(&batch).unwrap();
+        let remaining: Vec<bool> = remaining.values().iter().collect();
+        assert_eq!(remaining, cases.map(|(.., remains)| remains));
+        let without = batch.project(&[0]).unwrap();
+        assert_eq!(replaced.is_remaining(&without).unwrap().true_count(), cases.len());
+    }
+}

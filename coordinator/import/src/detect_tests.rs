@@ -1,0 +1,109 @@
+//! Tests that the format of a file is detected from its first lines.
+
+use super::*;
+
+/// The framing, the kind of records and the length of the header of a file, or why it is refused.
+fn detected(text: &str, source: Option<&str>) -> Result<(Shape, &'static str, usize), String> {
+    let source = source.map(|name| Source::built_in(name).unwrap());
+    let sample = Sample { text: text.as_bytes(), is_whole: true };
+    let (format, header_bytes) = detect_format(sample, source.as_ref())?;
+    let kind = match format.kind {
+        Kind::Json => "json",
+        Kind::Csv { .. } => "csv",
+        Kind::Cef => "cef",
+        Kind::Zeek(_) => "zeek",
+    };
+    Ok((format.framing.shape, kind, header_bytes))
+}
+
+/// A record after its length in bytes.
+fn counted(record: &str) -> String {
+    format!("{} {record}", record.len())
+}
+
+#[test]
+fn json_is_lines_or_documents() {
+    let syslog = "<14>Jan  5 08:00:00 fw {\"a\":1}\n".repeat(2);
+    let counted_json = counted("<14>1 2026-01-05T08:00:00Z fw - - - - {\"a\":1}").repeat(3);
+    for (text, shape) in [
+        ("{\"a\":1}\n{\"a\":2}\n", Shape::Lines),
+        ("{\"a\":1}", Shape::Lines),
+        ("{\"name\":\"x\",\"value\":[{\"k\":1}]}\n", Shape::Lines),
+        (syslog.as_str(), Shape::Lines),
+        ("[{\"a\":1},{\"a\":2}]", Shape::Documents),
+        ("{\n  \"a\": 1\n}\n", Shape::Documents),
+        ("{\"records\":[{\"a\":1}]}\n", Shape::Documents),
+        ("{\"@odata.context\":\"x\",\"value\":[{\"a\":1}]}", Shape::Documents),
+        (counted_json.as_str(), Shape::OctetCounted { has_messages: false }),
+    ] {
+        assert_eq!(detected(text, None), Ok((shape, "json", 0)), "{text}");
+    }
+}
+
+#[test]
+fn cef_is_messages_alone_counted_or_in_csv() {
+    let message = "<14>1 2026-01-05T08:00:00Z fw - - - - CEF:0|V|P|1|c|n|1|src=10.0.0.1";
+    let lines = format!("{message}\n").repeat(2);
+    assert_eq!(detected(&lines, None), Ok((Shape::Messages, "cef", 0)));
+    let counted = counted(message).repeat(2);
+    assert_eq!(detected(&counted, None), Ok((Shape::OctetCounted { has_messages: true }, "cef", 0)));
+    let csv = format!("Time,Message\n1,{message}\n2,{message}\n");
+    assert_eq!(detected(&csv, None), Ok((Shape::Csv { cells: 2, delimiter: b',' }, "csv", 13)));
+    // A source that the user names counts more than lines without messages.
+    let other = "Jan  5 08:00:00 fw starts\nJan  5 08:00:01 fw is up\n";
+    assert!(detected(other, None).unwrap_err().contains("syslog"));
+    assert_eq!(detected(other, Some("cef")), Ok((Shape::Messages, "cef", 0)));
+}
+
+#[test]
+fn csv_has_the_delimiter_that_it_states_or_uses() {
+    let csv = |cells, delimiter, header_bytes| -> Result<_, String> {
+        Ok((Shape::Csv { cells, delimiter }, "csv", header_bytes))
+    };
+    for (text, wanted) in [
+        ("A,B\n1,2\n", csv(2, b',', 4)),
+        ("A;B;C,D\n1;2;3\n", csv(3, b';', 8)),
+        ("A\tB\n1\t2\n", csv(2, b'\t', 4)),
+        ("\"A;B;C\",D\n1,2\n", csv(2, b',', 10)),
+        ("A \"x;B;C\n1;2;3\n", csv(3, b';', 9)),
+        ("#TYPE Selected.System\nA,B\n1,2\n", csv(2, b',', 26)),
+        ("sep=;\nA;B,C\n1;2\n", csv(2, b';', 12)),
+        ("SEP=|\nA,B|C,D\n1|2\n", csv(2, b'|', 14)),
+        ("\n\nA,B\n1,2\n", csv(2, b',', 6)),
+        ("A\n1\n", csv(1, b',', 2)),
+    ] {
+        assert_eq!(detected(text, None), wanted, "{text:?}");
+        let (shape, kind, _) = detected(&text.replace('\n', "\r\n"), None).unwrap();
+        assert_eq!((shape, kind), wanted.map(|(shape, kind, _)| (shape, kind)).unwrap(), "{text:?}");
+    }
+}
+
+#[test]
+fn zeek_logs_and_refused_files_are_detected() {
+    assert_eq!(detected("#separator \\x09\n#fields\tts\n1.5\n", None), Ok((Shape::Lines, "zeek", 0)));
+    for (text, reason) in [
+        ("BZh91AY&SY", "bzip2"),
+        ("SQLite format 3\0", "SQLite"),
+        ("<Event xmlns=\"x\"/>", "XML"),
+        ("date=2026-01-05 time=08:00:00 srcip=10.1.1.5", "key=value"),
+    ] {
+        assert!(detected(text, None).unwrap_err().contains(reason), "{text}");
+    }
+    // A mapping file can read an export that needs one.
+    let header = "Receive Time,Type,Threat/Content Type\n2026/01/05 08:00:00,TRAFFIC,end\n";
+    assert!(detected(header, None).unwrap_err().contains("--mapping"));
+    assert_eq!(detected(header, Some("generic")), Ok((Shape::Csv { cells: 3, delimiter: b',' }, "csv", 38)));
+}
+
+#[test]
+fn lines_are_counted_by_the_byte_that_ends_them() {
+    for (text, line_end) in [
+        ("{\"a\":1}\r\n{\"a\":2}\r\n", b'\n'),
+        ("{\"a\":1}\r{\"a\":2}\r", b'\r'),
+        ("{\"a\":1}\0{\"a\":2}\0", 0),
+        ("{\"a\":1}", b'\n'),
+    ] {
+        let sample = Sample { text: text.as_bytes(), is_whole: true };
+        assert_eq!(detect_format(sample, None).unwrap().0.framing.line_end, line_end, "{text:?}");
+    }
+}

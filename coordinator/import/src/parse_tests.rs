@@ -1,0 +1,129 @@
+//! Tests that records of a block become rows, rejects, or records of no table.
+
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::datatypes::TimestampMicrosecondType;
+use hindcast_common::time::parse_time;
+
+use super::super::detect::Sample;
+use super::super::times::TimeOptions;
+use super::*;
+
+/// A text as one block, in the format that is detected from it, or with records that wrap CEF messages in a field.
+fn block_of(text: &[u8], wrapped_in: Option<&str>) -> Block {
+    let (mut format, header_bytes) = FileFormat::of(Sample { text, is_whole: true }, None).unwrap();
+    format.messages_in = wrapped_in.map(str::to_owned);
+    let (mut format, mut bytes) = (Arc::new(format), text[header_bytes..].to_vec());
+    // A Zeek log's header comes before the records.
+    let (next, framed) = FileFormat::cut(&format, &bytes, true);
+    let framed = match framed.spans.is_empty() && framed.consumed > 0 {
+        true => {
+            bytes.drain(..framed.consumed);
+            format = next;
+            FileFormat::cut(&format, &bytes, true).1
+        }
+        false => framed,
+    };
+    Block { input: 2, format, bytes, first_line: 10, spans: framed.spans, rejects: framed.rejects }
+}
+
+fn parsed(source: &str, table: Option<&str>, block: Block) -> Parsed {
+    let source = Source::built_in(source).unwrap();
+    parse(block, &source, table, &Times::without_proof(TimeOptions::default())).unwrap()
+}
+
+/// The values of a column of text; no row is null there.
+fn texts<'p>(parsed: &'p Parsed, table: &str, column: &str) -> Vec<&'p str> {
+    let rows = parsed.tables.iter().filter(|rows| rows.table == table);
+    rows.flat_map(|rows| rows.batch.column_by_name(column).unwrap().as_string::<i32>().iter().flatten())
+        .collect()
+}
+
+#[test]
+fn json_records_go_to_the_table_that_they_name() {
+    let text = concat!(
+        r#"{"TenantId":"t","TimeGenerated":"2026-01-05T08:00:00Z","Type":"AuditLogs","OperationName":"Add user"}"#,
+        "\n",
+        r#"{"TenantId":"t","TimeGenerated":"2026-01-05T08:00:01Z","Type":"Own_CL","Note":"mine"}"#,
+        "\n",
+        r#"{"TenantId":"t","TimeGenerated":"soon","Type":"AuditLogs"}"#,
+        "\n"
+    );
+    let parsed = parsed("monitor-export", None, block_of(text.as_bytes(), None));
+    assert_eq!((parsed.input, parsed.first_line), (2, 10));
+    assert_eq!(texts(&parsed, "AuditLogs", "OperationName"), ["Add user"]);
+    assert_eq!(texts(&parsed, "Own_CL", "Note"), ["mine"]);
+    let rejects: Vec<(u64, &str)> =
+        parsed.rejects.iter().map(|reject| (reject.line, reject.reason.as_str())).collect();
+    assert_eq!(rejects, [(2, "\"soon\" is not a time")]);
+}
+
+#[test]
+fn zeek_logs_of_other_protocols_are_set_aside() {
+    let dns = "#path\tdns\n#fields\tts\tuid\tid.orig_h\tid.resp_h\tquery\tqclass\n1767600000.5\tC1\t10.0.0.5\t10.0.0.2\texample.com\t1\n";
+    let parsed_dns = parsed("zeek", None, block_of(dns.as_bytes(), None));
+    assert_eq!(parsed_dns.tables[0].table, "DeviceNetworkEvents");
+    let times = parsed_dns.tables[0].batch.column(0).as_primitive::<TimestampMicrosecondType>();
+    assert_eq!(times.value(0), parse_time("2026-01-05T08:00:00.5Z").unwrap());
+    let ntp = "#path\tntp\n#fields\tts\tuid\n1767600000.5\tC1\n1767600001.5\tC2\n";
+    let parsed_ntp = parsed("zeek", None, block_of(ntp.as_bytes(), None));
+    assert!(parsed_ntp.tables.is_empty() && parsed_ntp.rejects.is_empty());
+    assert_eq!(parsed_ntp.set_aside, BTreeMap::from([("ntp".to_owned(), 2)]));
+}
+
+#[test]
+fn windows_1252_is_counted_and_other_bytes_are_rejected() {
+    let text = b"TimeGenerated,Name\n2026-01-05T08:00:00Z,m\xfcller\n2026-01-05T08:00:01Z,ada\n2026-01-05T08:00:02Z,\x81\n";
+    let parsed = parsed("generic", Some("Own"), block_of(text, None));
+    assert_eq!(texts(&parsed, "Own", "Name"), ["müller", "ada"]);
+    assert_eq!((parsed.windows_1252, parsed.rejects.len()), (1, 1));
+    assert_eq!(parsed.rejects[0].line, 2);
+}
+
+#[test]
+fn a_wrapper_with_several_messages_gives_as_many_rows() {
+    let message = |name: &str| format!("CEF:0|V|P|1|c|{name}|1|rt=1767600000000 act=deny");
+    let wrapper =
+        serde_json::json!({"message": format!("{} {}", message("a"), message("b")), "collector": "c1"});
+    let broken = serde_json::json!({"message": "CEF:0|V|P|1", "collector": "c1"});
+    let missing = serde_json::json!({"collector": "c1"});
+    let text = format!("{wrapper}\n{broken}\n{missing}\n");
+    let parsed = parsed("cef", None, block_of(text.as_bytes(), Some("message")));
+    assert_eq!(texts(&parsed, "CommonSecurityLog", "Activity"), ["a", "b"]);
+    assert_eq!(texts(&parsed, "CommonSecurityLog", "collector"), ["c1", "c1"]);
+    let reasons: Vec<&str> = parsed.rejects.iter().map(|reject| reject.reason.as_str()).collect();
+    assert_eq!(reasons, ["has fewer than seven header fields", "has no field message with a CEF message"]);
+}
+
+#[test]
+fn a_record_that_names_no_table_is_rejected() {
+    let block = || block_of(b"TimeGenerated,Name\n2026-01-05T08:00:00Z,ada\n", None);
+    let unnamed = parsed("generic", None, block());
+    assert_eq!(unnamed.rejects[0].reason, "it names no table (source generic): name it with --table");
+    let refused = parsed("zeek", Some("AuditLogs"), block());
+    assert_eq!(refused.rejects[0].reason, "no rule of the source zeek takes it into AuditLogs");
+}
+
+#[test]
+fn dates_of_a_file_prove_their_order() {
+    let read = |text: &'static str| {
+        let block = || block_of(text.as_bytes(), None);
+        let source = || Source::built_in("generic").unwrap();
+        let gather_all = move || {
+            let times = Times::without_proof(TimeOptions::default());
+            let mut evidence = Evidence::default();
+            gather(&block_of(text.as_bytes(), None), &source(), Some("Own"), &times, &mut evidence);
+            Ok(evidence)
+        };
+        let times = Times::new(TimeOptions::default(), 0, Box::new(gather_all));
+        parse(block(), &source(), Some("Own"), &times)
+    };
+    let proven = read("TimeGenerated,Name\n1/3/2026 08:00,a\n13/3/2026 08:00,b\n").unwrap();
+    let times = proven.tables[0].batch.column(0).as_primitive::<TimestampMicrosecondType>().values().to_vec();
+    let wanted = ["2026-03-01T08:00:00Z", "2026-03-13T08:00:00Z"].map(|time| parse_time(time).unwrap());
+    assert_eq!(times, wanted);
+    let Err(open) = read("TimeGenerated,Name\n1/3/2026 08:00,a\n") else { panic!("an order is proven") };
+    let open = open.to_string();
+    assert!(open.starts_with("line 11: TimeGenerated \"1/3/2026 08:00\" is 1 March or 3 January"), "{open}");
+}
