@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hindcast_common::catalog::Location;
+use hindcast_lake::Location;
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
-use hindcast_common::time::parse_time;
+use hindcast_base::time::parse_time;
+use hindcast_tables::layout;
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 
-use super::super::layout;
 use super::*;
 
 /// A row: its time, its id and a value.

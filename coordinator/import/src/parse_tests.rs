@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
-use hindcast_common::time::parse_time;
+use hindcast_base::time::parse_time;
 
 use super::super::detect::Sample;
 use super::super::times::TimeOptions;

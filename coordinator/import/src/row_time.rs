@@ -110,7 +110,7 @@ impl TimeReader<'_> {
 mod tests {
     use std::borrow::Cow;
 
-    use hindcast_common::time::format_micros;
+    use hindcast_base::time::format_micros;
 
     use super::super::times::TimeOptions;
     use super::*;

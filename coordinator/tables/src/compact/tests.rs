@@ -5,12 +5,12 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
-use hindcast_common::catalog::{file_rows, table_files};
-use hindcast_common::time::parse_time;
+use hindcast_base::time::parse_time;
+use hindcast_lake::{file_rows, table_files};
 use object_store::memory::InMemory;
 
 use super::*;
-use crate::import::writer;
+use crate::layout::writer;
 
 /// The content of a file with a time per second of the morning from `second` on, and a column `x`.
 fn file(second: i64, x: ArrayRef) -> Vec<u8> {

@@ -112,7 +112,7 @@ fn internal(error: arrow::error::ArrowError) -> Error {
 #[cfg(test)]
 mod tests {
     use arrow::array::{ArrayRef, StringArray, TimestampMillisecondArray};
-    use hindcast_common::time::parse_time;
+    use hindcast_base::time::parse_time;
 
     use super::*;
 
