@@ -2,7 +2,6 @@
 
 mod cli;
 mod client;
-mod entity_page;
 mod terminal;
 
 use std::process::ExitCode;

@@ -2,7 +2,6 @@
 
 use hindcast_engine::StateFault;
 use hindcast_scan::status_counts;
-
 use hindcast_scan::{Coverage, CoverageEntry, DateReason, Status, Summary};
 
 /// Coverage lines printed. The others are counted; summary.json has all.

@@ -1,6 +1,7 @@
 //! What the commands print: the plan, the progress and the result of a scan, for people and as JSON.
 
 mod coverage;
+mod entity;
 mod plan;
 mod progress;
 mod result;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use hindcast_base::format::format_bytes;
 use hindcast_base::{Error, Result};
+use hindcast_scan::{PlanOutline, UnitOutline};
 
 use super::print_json;
-use hindcast_scan::{PlanOutline, UnitOutline};
 
 /// Prints what the scan will read and run.
 pub fn print_plan(plan: &PlanOutline) {

@@ -1,17 +1,17 @@
 //! Progress bars of scans, on standard error.
 
-use hindcast_server::jobs::format_units;
 use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use hindcast_engine::UnitFault;
 use hindcast_proto::v1::{Job, Progress as JobProgress};
+use hindcast_scan::Progress;
+use hindcast_server::jobs::format_units;
+use hindcast_server::jobs::is_open;
 use indicatif::{ProgressDrawTarget, ProgressStyle};
 
 use super::print_plan;
-use hindcast_scan::Progress;
-use hindcast_server::jobs::is_open;
 
 /// A bar of the bytes read. It is hidden if standard error is not a terminal.
 pub struct ProgressBar {

@@ -7,13 +7,13 @@ use hindcast_base::Result;
 use hindcast_base::entities::EntityKind;
 use hindcast_base::format::format_elapsed;
 use hindcast_detections::analyses::Suite;
-
-use super::coverage::print_coverage;
-use crate::entity_page::print_entity_page;
 use hindcast_report::sinks::Delivery;
 use hindcast_scan::correlate::Incident;
 use hindcast_scan::risk::{Level, RunRisk};
 use hindcast_scan::{PlanOutline, Report, ScanResult, Summary};
+
+use super::coverage::print_coverage;
+use super::entity::print_entity_page;
 
 /// Incidents printed, the worst first.
 const SHOWN_INCIDENTS: usize = 5;

@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use hindcast_base::format::format_time;
 use hindcast_detections::analyses::Suite;
+use hindcast_scan::risk::Level;
 
 use super::files::BackfillSummary;
 use super::row::WindowRow;
-use hindcast_scan::risk::Level;
 
 /// Bars of a chart at most; with more windows, each bar is the worst of several.
 const MAX_BARS: usize = 1_000;
@@ -310,10 +310,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use hindcast_base::time::{MICROS_PER_DAY, Window};
+    use hindcast_scan::risk::{Assessed, Contribution, RiskSource, RunRisk};
 
     use super::super::windows::WindowSeries;
     use super::*;
-    use hindcast_scan::risk::{Assessed, Contribution, RiskSource, RunRisk};
 
     fn rows(count: i64) -> (Vec<WindowRow>, WindowSeries) {
         let span = Window::new(0, count * MICROS_PER_DAY).unwrap();

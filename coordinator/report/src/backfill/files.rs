@@ -9,14 +9,14 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray,
 use hindcast_base::time::{format_micros, parse_time_us};
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::Suite;
+use hindcast_scan::WindowSummary;
+use hindcast_scan::risk::{Level, RunRisk};
 use serde::Serialize;
 
 use super::chart;
 use super::row::{SEVERITIES, WindowRow};
 use super::windows::{WindowSeries, format_length};
 use crate::output::{OutputFolder, write_batch, write_json, write_lines};
-use hindcast_scan::WindowSummary;
-use hindcast_scan::risk::{Level, RunRisk};
 
 /// `summary.json` of a backfill.
 #[derive(Debug, Serialize)]

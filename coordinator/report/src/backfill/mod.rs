@@ -9,9 +9,8 @@ mod windows;
 
 use hindcast_base::Result;
 use hindcast_base::time::Window;
-use serde::{Deserialize, Serialize};
-
 use hindcast_scan::{Progress, RunOptions, ScanPlan, WindowPlanner, run_plan};
+use serde::{Deserialize, Serialize};
 
 pub use files::{BackfillSummary, write};
 pub use row::{SEVERITIES, WindowRow};

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use hindcast_base::time::{Window, format_micros};
 use hindcast_detections::findings::Severity;
-use serde::{Deserialize, Serialize};
-
 use hindcast_scan::risk::{Level, RunRisk};
 use hindcast_scan::{Coverage, CoverageEntry, DateReason, ScanResult, SuiteScore, WindowSummary};
+use serde::{Deserialize, Serialize};
 
 /// Severities in the order of the columns.
 pub const SEVERITIES: [Severity; 4] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];

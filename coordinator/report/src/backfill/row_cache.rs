@@ -7,9 +7,9 @@ use hindcast_detections::config::Config;
 use hindcast_detections::rollups::Rollup;
 use hindcast_engine::{StateStore, sealed, state_version, unsealed};
 use hindcast_lake::{DateFolder, LakeFile};
+use hindcast_scan::ScanPlan;
 
 use super::WindowRow;
-use hindcast_scan::ScanPlan;
 
 /// Raised if the same scan gives another row.
 const ROW_VERSION: u32 = 3;

@@ -1,20 +1,20 @@
 //! The terminal output of a backfill: before, during and after.
 
-use hindcast_base::format::{format_bytes, format_elapsed};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
+use hindcast_base::format::{format_bytes, format_elapsed};
 use hindcast_base::time::format_micros;
 use hindcast_engine::UnitFault;
+use hindcast_scan::Progress;
 use indicatif::{ProgressDrawTarget, ProgressStyle};
 
 use super::files::BackfillSummary;
 use super::row::WindowRow;
 use super::windows::{WindowSeries, format_length};
 use super::{PlannedWindow, WindowOutcome};
-use hindcast_scan::Progress;
 
 /// Windows shown, those of the highest risk; all are in backfill.jsonl.
 const SHOWN_WINDOWS: usize = 10;

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use chrono::NaiveDate;
-use serde::ser::{Serialize, SerializeStruct, Serializer};
-use serde_json::Value;
-
 use hindcast_scan::Gap;
 use hindcast_scan::geoip::LocationSource;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde_json::Value;
 
 /// One of the two scans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

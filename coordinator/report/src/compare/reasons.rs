@@ -8,11 +8,11 @@ use hindcast_detections::Detections;
 use hindcast_detections::analyses::{Analysis, Locations};
 use hindcast_detections::findings::Finding;
 use hindcast_detections::rollups::Rollup;
+use hindcast_scan::CoverageEntry;
 use serde_json::Value;
 
 use super::reason::{DataSize, Reason, Which};
 use super::stored::StoredScan;
-use hindcast_scan::CoverageEntry;
 
 /// Why `finding` differs, as far as the results of the two scans show.
 pub(super) fn of(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use hindcast_base::{Error, Result};
 use hindcast_detections::Detections;
 use hindcast_detections::findings::Finding;
+use hindcast_scan::Summary;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::output::findings_of_batches;
-use hindcast_scan::Summary;
 
 /// The summary, parameters and findings of a scan.
 pub struct StoredScan {

@@ -3,11 +3,11 @@
 use hindcast_base::Result;
 use hindcast_base::entities::{Entity, EntityKind};
 use hindcast_detections::findings::{Finding, Severity};
+use hindcast_scan::ScanResult;
 use serde_json::{Value, json};
 
 use super::json::{fullest, lines, of_kind, without_nulls};
 use super::risks::Risks;
-use hindcast_scan::ScanResult;
 
 const SCHEMA_VERSION: &str = "0.1";
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use hindcast_base::{Error, Result};
-
 use hindcast_scan::Parts;
 
 /// Characters that start a formula, and white space that spreadsheets skip before one.

@@ -1,9 +1,8 @@
 //! A hand-made result for the tests of exports and sinks: staging on a device and a beacon of an address, in one incident.
 
 use hindcast_detections::findings::Finding;
-use serde_json::{Value, json};
-
 use hindcast_scan::ScanResult;
+use serde_json::{Value, json};
 
 /// The finding about staging, 2026-01-05 from 06:00:00.123456 to 07:00 (1,767,592,800 and 1,767,596,400 seconds since 1970).
 pub fn staging() -> Finding {

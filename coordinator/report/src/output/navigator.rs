@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_base::Result;
 use hindcast_detections::findings::{ATTACK_VERSION, Finding, Severity, Technique};
+use hindcast_scan::ScanResult;
 use serde_json::{Value, json};
 
 use super::json::pretty;
 use super::risks::Risks;
-use hindcast_scan::ScanResult;
 
 const LAYER_VERSION: &str = "4.5";
 /// The first Navigator release that supports this version of ATT&CK.

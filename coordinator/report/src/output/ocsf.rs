@@ -7,12 +7,12 @@ use hindcast_base::Result;
 use hindcast_base::entities::{Entity, EntityKind};
 use hindcast_base::time::parse_time_us;
 use hindcast_detections::findings::{ATTACK_VERSION, Finding, Severity, Technique};
-use serde_json::{Value, json};
-
-use super::json::{fullest, lines, without_nulls};
 use hindcast_scan::ScanResult;
 use hindcast_scan::correlate::Incident;
 use hindcast_scan::risk::Level;
+use serde_json::{Value, json};
+
+use super::json::{fullest, lines, without_nulls};
 
 const OCSF_VERSION: &str = "1.8.0";
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use hindcast_base::entities::EntityKind;
 use hindcast_detections::findings::Finding;
-
 use hindcast_scan::ScanResult;
 
 /// Risks by entity, and by finding of an incident.

@@ -8,6 +8,7 @@ use std::path::Path;
 use arrow::array::RecordBatch;
 use arrow::json::writer::{JsonArray, JsonFormat, LineDelimited};
 use hindcast_base::{Error, Result};
+use hindcast_scan::{Parts, ResultTable, recut};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -15,7 +16,6 @@ use parquet::file::properties::WriterProperties;
 use super::escape::escaped;
 use super::unwritten::{Unwritten, whole_or_none};
 use super::{Choice, Format};
-use hindcast_scan::{Parts, ResultTable, recut};
 
 /// Writes one table in each format that has one file per table. Returns the files that failed.
 pub fn write(table: &ResultTable, folder: &Path, choice: Choice<'_>) -> Vec<Unwritten> {

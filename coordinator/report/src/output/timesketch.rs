@@ -6,12 +6,12 @@ use hindcast_base::Result;
 use hindcast_base::entities::{Entity, EntityKind};
 use hindcast_base::time::{format_micros, parse_time_us};
 use hindcast_detections::findings::Finding;
+use hindcast_scan::ScanResult;
+use hindcast_scan::correlate::{Incident, span_us};
 use serde_json::{Value, json};
 
 use super::json::{fullest, lines};
 use super::risks::Risks;
-use hindcast_scan::ScanResult;
-use hindcast_scan::correlate::{Incident, span_us};
 
 /// One line for the first evidence of each finding and incident, and one for the last if it is later, ordered by time.
 pub(super) fn events(result: &ScanResult) -> Result<Vec<u8>> {

@@ -4,11 +4,11 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use hindcast_base::time::format_micros;
 use hindcast_base::{Error, Result};
+use hindcast_scan::{ResultTable, ScanResult};
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, Worksheet, XlsxError};
 
 use super::findings_file::{findings_batch, incidents_batch};
 use super::tables::BoxedError;
-use hindcast_scan::{ResultTable, ScanResult};
 
 /// Rows that a sheet can hold, including the header.
 const SHEET_ROWS: usize = 1_048_576;

@@ -19,10 +19,11 @@ pub use fields::FIELDS;
 pub use query::Query;
 pub use search::Found;
 
-use crate::compare::{StoredScan, read_lines};
 use hindcast_scan::Report;
 use hindcast_scan::correlate::Incident;
 use hindcast_scan::risk::EntityRisk;
+
+use crate::compare::{StoredScan, read_lines};
 
 /// The results of a scan, with indexes.
 pub struct Results {

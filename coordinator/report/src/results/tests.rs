@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use hindcast_base::entities::EntityKind;
 use hindcast_detections::findings::Finding;
+use hindcast_scan::correlate::Incident;
+use hindcast_scan::risk::EntityRisk;
 use serde_json::json;
 
 use super::{Query, Results};
 use crate::compare::StoredScan;
-use hindcast_scan::correlate::Incident;
-use hindcast_scan::risk::EntityRisk;
 
 const SEVERITIES: [&str; 4] = ["low", "medium", "high", "critical"];
 

@@ -158,10 +158,11 @@ fn printable(character: char) -> char {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::output::example::{beacon, result, staging};
     use hindcast_scan::ScanResult;
     use hindcast_scan::risk::RunRisk;
+
+    use super::*;
+    use crate::output::example::{beacon, result, staging};
 
     const PREFIX: &str = concat!("CEF:0|Hindcast|Hindcast|", env!("CARGO_PKG_VERSION"), "|");
 

@@ -18,6 +18,7 @@ use hindcast_detections::findings::{Finding, Severity};
 pub use settings::{SinkSettings, read_sinks};
 
 use hindcast_scan::ScanResult;
+
 use settings::SinkKind;
 use syslog::Syslog;
 use webhook::Webhook;

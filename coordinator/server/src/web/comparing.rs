@@ -8,6 +8,8 @@ use axum::response::Response;
 use hindcast_base::Error;
 use hindcast_base::time::format_micros;
 use hindcast_proto::v1::Job;
+use hindcast_report::compare::{Comparison, Difference, compare_scans};
+use hindcast_report::results::Results;
 use serde_json::Value;
 
 use super::Site;
@@ -17,8 +19,6 @@ use super::jobs::{lake_of, request_of};
 use super::runs::{JobRuns, Runs};
 use super::scope::{Scope, site_tabs};
 use crate::jobs::has_results;
-use hindcast_report::compare::{Comparison, Difference, compare_scans};
-use hindcast_report::results::Results;
 
 /// Differences on the page per kind. The others are counted.
 const SHOWN: usize = 200;

@@ -7,11 +7,11 @@ use askama::Template;
 use axum::extract::RawQuery;
 use axum::response::Response;
 use hindcast_base::entities::{Entity, EntityKind};
+use hindcast_scan::risk::EntityRisk;
 
 use super::frame::{Frame, Parameters, Problem, counted, link, page, words};
 use super::incidents::{IncidentLine, contributions};
 use super::scope::{EntityLink, FindingLine, Scope};
-use hindcast_scan::risk::EntityRisk;
 
 /// Entities on a page.
 const PAGE_ROWS: usize = 100;

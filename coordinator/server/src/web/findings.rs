@@ -8,11 +8,11 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use hindcast_detections::analyses::Analysis;
 use hindcast_report::output::GuidePart;
+use hindcast_report::results::{FIELDS, Query};
 use serde_json::Value;
 
 use super::frame::{Frame, Parameters, Problem, counted, format_count, format_time, link, page, words};
 use super::scope::{EntityLink, FindingLine, Scope};
-use hindcast_report::results::{FIELDS, Query};
 
 /// Findings on a page.
 const PAGE_ROWS: usize = 50;

@@ -5,10 +5,10 @@ use axum::extract::Path;
 use axum::response::Response;
 use hindcast_base::entities::EntityKind;
 use hindcast_detections::findings::KillChainPhase;
+use hindcast_scan::correlate::{Incident, Relation};
 
 use super::frame::{Frame, Problem, counted, format_count, format_time, page, words};
 use super::scope::{EntityLink, FindingLine, Scope};
-use hindcast_scan::correlate::{Incident, Relation};
 
 /// Names per incident in a list.
 const SHOWN_NAMES: usize = 4;

@@ -1,12 +1,11 @@
 //! The jobs of a coordinator and their progress. The script reloads the part of a page that changes.
 
-use crate::jobs::format_units;
-use hindcast_base::format::{format_bytes, format_duration};
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
+use hindcast_base::format::{format_bytes, format_duration};
 use hindcast_base::time::format_micros;
 use hindcast_proto::v1::{Job, JobState};
 
@@ -17,6 +16,7 @@ use super::overview::overview;
 use super::runs::{JobRuns, Runs};
 use super::scope::{Scope, site_tabs};
 use super::windows::window;
+use crate::jobs::format_units;
 use crate::jobs::{has_results, is_backfill_window, is_open, state_name};
 
 /// Jobs on the page: the newest.

@@ -1,17 +1,17 @@
 //! The overview of a run: its score, days, suites and worst findings; and the page of its coverage.
 
-use hindcast_base::format::format_bytes;
 use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::response::Response;
 use chrono::NaiveDate;
+use hindcast_base::format::format_bytes;
+use hindcast_scan::risk::{Case, RiskSource, RunRisk};
+use hindcast_scan::{CoverageEntry, Gap, Status};
 
 use super::frame::{Frame, counted, format_count, format_time, page};
 use super::incidents::IncidentLine;
 use super::scope::{EntityLink, Scope};
-use hindcast_scan::risk::{Case, RiskSource, RunRisk};
-use hindcast_scan::{CoverageEntry, Gap, Status};
 
 /// Incidents and entities on the overview: the worst.
 const SHOWN: usize = 8;

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hindcast_base::{Error, Result};
+use hindcast_report::output::findings_of_batches;
+use hindcast_report::results::Results;
 use tokio::sync::OnceCell;
 
 use super::frame::Problem;
 use crate::jobs::{FINDINGS, JobManager, SUPPRESSED, has_results};
-use hindcast_report::output::findings_of_batches;
-use hindcast_report::results::Results;
 
 /// Runs whose results stay in memory: the most recently used.
 const CACHED_RUNS: usize = 4;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use hindcast_base::entities::{Entity, EntityKind};
+use hindcast_report::results::{Entry, Results};
 
 use super::Site;
 use super::frame::{Frame, Problem, Tab, format_time, link, words};
 use super::guard::Viewer;
 use super::runs::Runs;
-use hindcast_report::results::{Entry, Results};
 
 /// A run, with the paths of its pages and their user.
 pub(super) struct Scope {

@@ -5,13 +5,13 @@ use axum::response::Response;
 use hindcast_base::Error;
 use hindcast_detections::findings::Severity;
 use hindcast_proto::v1::Job;
+use hindcast_report::backfill::{SEVERITIES, WindowOutcome, WindowRow};
+use hindcast_scan::risk::RunRisk;
 
 use super::Site;
 use super::frame::{Frame, Problem, counted, format_count, format_time, link, page};
 use super::guard::Viewer;
 use super::jobs::{frame, jobs_of, lake_of};
-use hindcast_report::backfill::{SEVERITIES, WindowOutcome, WindowRow};
-use hindcast_scan::risk::RunRisk;
 
 #[derive(Template)]
 #[template(path = "web/window.html")]

@@ -1,16 +1,16 @@
 //! The coverage: a heat map of tables and dates, and the reasons of all that was not read.
 
-use hindcast_base::format::format_bytes;
-use hindcast_scan::status_counts;
 use std::collections::BTreeMap;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use hindcast_base::format::format_bytes;
+use hindcast_scan::status_counts;
+use hindcast_scan::{CoverageEntry, Status, format_dates};
 
 use super::charts::{self, Charts, PlacedChart};
 use super::table::Table;
 use super::{Source, format};
-use hindcast_scan::{CoverageEntry, Status, format_dates};
 
 /// Reasons on the page.
 const SHOWN_REASONS: usize = 200;

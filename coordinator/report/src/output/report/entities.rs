@@ -2,10 +2,10 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use hindcast_scan::risk::EntityRisk;
 
 use super::table::text_class;
 use super::{Source, format};
-use hindcast_scan::risk::EntityRisk;
 
 /// Entities on the page: those with the highest risk.
 const SHOWN_ENTITIES: usize = 40;

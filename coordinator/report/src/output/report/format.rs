@@ -5,7 +5,6 @@ pub(super) use hindcast_base::format::{
     counted, decimal, format_count as count, format_integer as integer, format_time as time, instant,
 };
 use hindcast_detections::findings::Severity;
-
 use hindcast_scan::risk::Level;
 
 /// The longest text on the page, in characters.

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use hindcast_detections::findings::Finding;
+use hindcast_scan::correlate::{Incident, Relation};
+use hindcast_scan::risk::RiskSource;
 
 use super::charts::{self, Charts, PlacedChart};
 use super::investigated::span;
 use super::table::Table;
 use super::{Source, format};
-use hindcast_scan::correlate::{Incident, Relation};
-use hindcast_scan::risk::RiskSource;
 
 /// Incidents on the page: the worst.
 pub(super) const SHOWN_INCIDENTS: usize = 20;

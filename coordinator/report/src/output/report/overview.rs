@@ -3,12 +3,12 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 use hindcast_detections::analyses::Suite;
+use hindcast_scan::risk::{Case, Contribution, RiskSource};
+use hindcast_scan::{CoverageEntry, Status};
 
 use super::charts::{self, Charts, PlacedChart};
 use super::incidents::SHOWN_INCIDENTS;
 use super::{Source, format};
-use hindcast_scan::risk::{Case, Contribution, RiskSource};
-use hindcast_scan::{CoverageEntry, Status};
 
 /// The section.
 #[derive(Template)]

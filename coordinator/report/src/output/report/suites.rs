@@ -7,12 +7,12 @@ use askama::filters::HtmlSafe;
 use hindcast_base::Result;
 use hindcast_detections::Detections;
 use hindcast_detections::analyses::Suite;
+use hindcast_scan::ResultTable;
 
 use super::charts::{self, Charts, PlacedChart};
 use super::overview::suite_title;
 use super::table::Table;
 use super::{Source, format};
-use hindcast_scan::ResultTable;
 
 /// Most rows of a table that is open when the page opens.
 const OPEN_ROWS: usize = 20;

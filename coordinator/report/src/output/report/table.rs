@@ -7,9 +7,9 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use hindcast_base::Result;
 use hindcast_detections::analyses::Analysis;
+use hindcast_scan::ResultTable;
 
 use super::format;
-use hindcast_scan::ResultTable;
 
 /// Rows of a result table on the page.
 pub(super) const SHOWN_ROWS: usize = 100;

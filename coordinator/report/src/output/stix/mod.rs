@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 use hindcast_base::Result;
 use hindcast_base::time::parse_time_us;
 use hindcast_detections::findings::{ATTACK_VERSION, Finding, Technique};
+use hindcast_scan::ScanResult;
+use hindcast_scan::correlate::{Incident, span_us};
 use serde_json::{Value, json};
 
 use super::json::{pretty, without_nulls};
 use super::risks::Risks;
-use hindcast_scan::ScanResult;
-use hindcast_scan::correlate::{Incident, span_us};
 use ids::{id_of, timestamp, version_time};
 use observables::observable;
 

@@ -6,9 +6,9 @@ use hindcast_detections::chart::{Amount, ChartDefinition, Colour};
 use hindcast_detections::config::Config;
 use hindcast_detections::findings::Row;
 use hindcast_detections::row_text::{RowText, RowTextReader};
+use hindcast_scan::ResultTable;
 
 use super::{COLOURS, Chart, areas, bars, grids, measures, number, parts, points};
-use hindcast_scan::ResultTable;
 
 /// The parameters that a detection's charts name.
 pub(super) struct Parameters<'a> {

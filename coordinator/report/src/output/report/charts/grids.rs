@@ -1,19 +1,19 @@
 //! Heat maps of coverage by table and date and of amounts by two labels, and the map of places.
 
-use hindcast_base::format::format_bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use hindcast_base::Result;
+use hindcast_base::format::format_bytes;
 use hindcast_detections::chart::{Map, Matrix};
 use hindcast_detections::findings::Row;
+use hindcast_scan::{Coverage, CoverageEntry, Status};
 use serde_json::{Value, json};
 
 use super::bars::{Sums, largest};
 use super::definitions::{reader, texts, value};
 use super::{BLUE, BLUES, Chart, diameters, label, long_label, neutral};
 use crate::output::report::format;
-use hindcast_scan::{Coverage, CoverageEntry, Status};
 
 /// Most rows and columns of a matrix: those with the largest sums.
 const MOST_ROWS: usize = 30;

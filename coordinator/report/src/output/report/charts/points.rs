@@ -8,6 +8,7 @@ use arrow::compute::interleave_record_batch;
 use hindcast_base::{Error, Result};
 use hindcast_detections::chart::{Axis, Points, Preference, Shade};
 use hindcast_detections::findings::Row;
+use hindcast_scan::ResultTable;
 use serde_json::{Value, json};
 
 use super::bars::largest;
@@ -15,7 +16,6 @@ use super::definitions::{Parameters, hex, reader, series};
 use super::lines::{Lines, with_lines};
 use super::{BLUE, COLOURS, Chart, GREY, diameters, label, neutral, number};
 use crate::output::report::format;
-use hindcast_scan::ResultTable;
 
 /// Most points in a chart. The definition of the chart says which are preferred.
 pub(super) const MOST_POINTS: usize = 3_000;

@@ -1,11 +1,11 @@
 //! Charts over all suites: the risk by day, and the findings of an incident along the kill chain.
 
 use hindcast_detections::findings::{Finding, Severity, Tactic};
+use hindcast_scan::risk::{DayRisk, Level};
 use serde_json::{Value, json};
 
 use super::{Chart, long_label};
 use crate::output::report::format;
-use hindcast_scan::risk::{DayRisk, Level};
 
 const UNKNOWN_TACTIC: &str = "no tactic";
 const SEVERITIES: [(Severity, &str); 4] = [

@@ -7,10 +7,10 @@ use arrow::array::{
 };
 use hindcast_detections::config::Config;
 use hindcast_detections::{ColumnType, Detections};
+use hindcast_scan::ResultTable;
 
 use super::points::MOST_POINTS;
 use super::*;
-use hindcast_scan::ResultTable;
 
 const HOSTILE: &str = "<a href='javascript:alert(1)'>x</a><b>&lt;";
 

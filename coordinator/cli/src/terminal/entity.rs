@@ -1,14 +1,13 @@
 //! The terminal page of an investigated entity: its names, findings, relations, activity and peers, and the data read.
 
-use hindcast_base::format::{format_bytes, format_time};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
 use hindcast_base::Result;
+use hindcast_base::format::{format_bytes, format_time};
 use hindcast_base::time::date_of_us;
 use hindcast_detections::findings::{Finding, Row};
-
 use hindcast_scan::{EntitySummary, Followed, ResultTable, ScanResult};
 
 /// Lines per part. The others are counted; the result tables have all.
