@@ -10,6 +10,8 @@ mod grouping;
 mod populations;
 mod row_wise;
 mod shape;
+#[cfg(test)]
+mod state_tests;
 
 use std::sync::OnceLock;
 
