@@ -238,7 +238,7 @@ fn unknown_names_are_reported_with_similar_ones() {
         "{page}"
     );
     assert!(place.table("entity_activity").is_empty() && place.findings().is_empty());
-    for (entity, expected) in [("ip ws-1", "is no address"), ("host ws-1", "invalid value 'host'")] {
+    for (entity, expected) in [("ip ws-1", "is not an address"), ("host ws-1", "invalid value 'host'")] {
         let output = place.investigate(entity, "");
         assert_eq!(output.status.code(), Some(2), "{entity}");
         assert!(stderr(&output).contains(expected), "{}", stderr(&output));

@@ -9,7 +9,7 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use hindcast_proto::v1::{ConfigPart, Investigation, JobId, ScanRequest, SubmitRequest};
+use hindcast_proto::v1::{ConfigPart, EntityKind, Investigation, JobId, ScanRequest, SubmitRequest};
 
 use crate::cluster_security::{SUBMIT, channel, guarded};
 use crate::sandbox::{Sandbox, Setup};
@@ -104,7 +104,7 @@ fn requests() -> Vec<(&'static str, Vec<u8>)> {
         config: "[beaconing]\nmin_sessions = 4\n[[watchlists]]\nname = 'w'\nkind = 'ip'\neffect = 'raise'\nentries = ['192.0.2.7']\n"
             .into(),
         config_name: "own.toml".into(),
-        investigation: Some(Investigation { kind: "ip".into(), name: "192.0.2.7".into() }),
+        investigation: Some(Investigation { kind: EntityKind::Ip.into(), name: "192.0.2.7".into() }),
         config_hash: "ab".repeat(32),
         ..ScanRequest::default()
     };

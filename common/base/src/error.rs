@@ -1,4 +1,7 @@
-//! The kinds of error, each with the thing at fault.
+//! Errors, each with the thing at fault, and their few kinds.
+//!
+//! A kind says what a caller can do about an error. Each kind is mapped once to an exit code (`cli`), once to a gRPC status
+//! (`node::grpc_status`) and once to an HTTP status (`web`), and a kind survives the way from a server to its client.
 
 use datafusion::error::DataFusionError;
 
@@ -7,7 +10,57 @@ use crate::refused::Refused;
 /// Result of an operation that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error. Variants differ by what a caller can do about it.
+/// What a caller can do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The request, an argument, a configuration or the lake that they name is wrong. A retry fails in the same way.
+    InvalidInput,
+    /// The named thing does not exist.
+    NotFound,
+    /// Someone else changes the same thing. After a fresh look the request may succeed.
+    Conflict,
+    /// The caller is not allowed to do this.
+    Denied,
+    /// A limit of concurrent work is reached. The same request may succeed later.
+    Busy,
+    /// A store, a worker or a coordinator does not answer. The same request may succeed later.
+    Unavailable,
+    /// Stored data is damaged or has an unknown form.
+    Data,
+    /// Hindcast or one of its libraries failed.
+    Internal,
+}
+
+impl ErrorKind {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::InvalidInput,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Denied,
+        Self::Busy,
+        Self::Unavailable,
+        Self::Data,
+        Self::Internal,
+    ];
+
+    /// The kind of an error with its sources: the first one that is ours or a store's decides.
+    pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(current) = cause {
+            if let Some(own) = current.downcast_ref::<Error>() {
+                return own.kind();
+            }
+            if current.is::<object_store::Error>() {
+                return Self::Unavailable;
+            }
+            cause = current.source();
+        }
+        Self::Internal
+    }
+}
+
+/// An error. Its [`ErrorKind`] says what a caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The arguments, a configuration file or the lake that they name are wrong. Nothing was scanned, and a retry
@@ -44,7 +97,19 @@ pub enum Error {
     /// The process has too much to do right now: the same request may succeed later.
     #[error("{0}")]
     Busy(String),
-    /// State or results do not have the form that this version writes.
+    /// The named thing does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// Someone else changes the same thing.
+    #[error("{0}")]
+    Conflict(String),
+    /// Another process does not answer.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Stored state or results are damaged or have an unknown form.
+    #[error("{0}")]
+    Data(String),
+    /// Hindcast or one of its libraries failed.
     #[error("{0}")]
     Internal(String),
 }
@@ -76,6 +141,36 @@ impl std::fmt::Display for InputFault {
 }
 
 impl Error {
+    /// What a caller can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Config(_) => ErrorKind::InvalidInput,
+            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::Conflict(_) => ErrorKind::Conflict,
+            Self::Denied(_) => ErrorKind::Denied,
+            Self::Busy(_) => ErrorKind::Busy,
+            Self::Storage { .. } | Self::Unavailable(_) => ErrorKind::Unavailable,
+            Self::Input(_) | Self::Data(_) => ErrorKind::Data,
+            Self::Engine(error) => ErrorKind::of(error),
+            Self::Io { .. } | Self::Internal(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// An error of this kind, as it comes from another process.
+    pub fn of_kind(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        match kind {
+            ErrorKind::InvalidInput => Self::Config(message),
+            ErrorKind::NotFound => Self::NotFound(message),
+            ErrorKind::Conflict => Self::Conflict(message),
+            ErrorKind::Denied => Self::Denied(message),
+            ErrorKind::Busy => Self::Busy(message),
+            ErrorKind::Unavailable => Self::Unavailable(message),
+            ErrorKind::Data => Self::Data(message),
+            ErrorKind::Internal => Self::Internal(message),
+        }
+    }
+
     /// An [`Error::Storage`] with the operation that failed; an [`Error::Config`] if a path of a lake may not be followed.
     pub fn storage(action: impl Into<String>) -> impl FnOnce(object_store::Error) -> Self {
         let action = action.into();
@@ -135,6 +230,38 @@ impl From<Error> for DataFusionError {
         match error {
             Error::Engine(inner) => inner,
             other => DataFusionError::External(Box::new(other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_a_kind_has_that_kind() {
+        for kind in ErrorKind::ALL {
+            let error = Error::of_kind(kind, "text");
+            assert_eq!((error.kind(), error.to_string().as_str()), (kind, "text"));
+        }
+    }
+
+    #[test]
+    fn the_kind_of_an_engine_error_is_that_of_its_cause() {
+        let store = || object_store::Error::Generic { store: "S3", source: "gone away".into() };
+        let fault =
+            InputFault { file: "a.parquet".into(), row_group: None, column: None, reason: "cut".into() };
+        let cases = [
+            (DataFusionError::Execution("division by zero".into()), ErrorKind::Internal),
+            (DataFusionError::ResourcesExhausted("memory".into()), ErrorKind::Internal),
+            (DataFusionError::from(store()), ErrorKind::Unavailable),
+            (DataFusionError::from(Error::storage("reading a")(store())), ErrorKind::Unavailable),
+            (DataFusionError::from(Error::from(fault)).context("scanning"), ErrorKind::Data),
+            (DataFusionError::from(Error::Conflict("changed".into())), ErrorKind::Conflict),
+        ];
+        for (error, kind) in cases {
+            let text = error.to_string();
+            assert_eq!(Error::from(error).kind(), kind, "{text}");
         }
     }
 }

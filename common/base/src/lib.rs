@@ -10,4 +10,4 @@ pub mod refused;
 pub mod retry;
 pub mod time;
 
-pub use error::{Error, Result};
+pub use error::{Error, ErrorKind, Result};

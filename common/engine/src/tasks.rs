@@ -10,6 +10,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::plan::StageExec;
 use super::stage::{Stage, UnitFault, UnitOutcome, encode_outcome};
+use hindcast_base::{Error, ErrorKind};
 
 /// The tasks of a stage, ready to be distributed in batches.
 #[derive(Debug, Clone)]
@@ -56,19 +57,19 @@ impl StageTasks {
         Ok(Arc::new(StageExec::new(self.header.clone(), self.schema(), source)))
     }
 
-    /// The result of a task that is given up: for a unit, an outcome that says so.
+    /// The result of a task that is given up because of `reason`, an error of `kind`: for a unit, an outcome that says so.
     ///
     /// # Errors
-    /// The reason, for a shard: a merge stage needs all its tasks.
-    pub fn given_up(&self, task: usize, reason: &str) -> Result<RecordBatch> {
+    /// For a shard, an error of `kind`: a merge stage needs all its tasks.
+    pub fn given_up(&self, task: usize, kind: ErrorKind, reason: &str) -> Result<RecordBatch> {
         match self.header {
             Stage::Rollup(_) => {
                 let result = Err(UnitFault::Failed(reason.to_owned()));
                 encode_outcome(&self.schema, &UnitOutcome { unit: task, result })
             }
-            Stage::Merge(_) => Err(datafusion::error::DataFusionError::Execution(format!(
-                "shard {task} could not be merged: {reason}"
-            ))),
+            Stage::Merge(_) => {
+                Err(Error::of_kind(kind, format!("shard {task} could not be merged: {reason}")).into())
+            }
         }
     }
 }
@@ -141,10 +142,16 @@ mod tests {
 
     #[test]
     fn a_unit_that_is_given_up_has_an_outcome_and_a_shard_fails_its_stage() {
-        let outcome = StageTasks::of(&rollups()).unwrap().given_up(1, "its worker was lost").unwrap();
+        let outcome = StageTasks::of(&rollups())
+            .unwrap()
+            .given_up(1, ErrorKind::Unavailable, "its worker was lost")
+            .unwrap();
         let outcome = decode_outcomes(&outcome).unwrap().remove(0);
         assert_eq!((outcome.unit, outcome.result), (1, Err(UnitFault::Failed("its worker was lost".into()))));
-        let failed = StageTasks::of(&merges()).unwrap().given_up(1, "its worker was lost");
-        assert!(failed.unwrap_err().to_string().contains("shard 1 could not be merged"));
+        let failed =
+            StageTasks::of(&merges()).unwrap().given_up(1, ErrorKind::Unavailable, "its worker was lost");
+        let failed = Error::from(failed.unwrap_err());
+        assert_eq!(failed.kind(), ErrorKind::Unavailable);
+        assert!(failed.to_string().contains("shard 1 could not be merged"), "{failed}");
     }
 }

@@ -36,7 +36,7 @@ mod zeek;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hindcast_base::{Error, Result};
+use hindcast_base::{Error, ErrorKind, Result};
 use hindcast_lake::{Location, changes, refuse_table_format};
 
 pub use report::{FileReport, ImportReport};
@@ -144,7 +144,7 @@ fn none_readable(mut failures: Vec<Error>) -> Error {
     }
     let reasons: Vec<String> = failures.iter().map(|error| format!("\n  {error}")).collect();
     let reason = format!("none of the {} files can be read:{}", failures.len(), reasons.concat());
-    match failures.iter().all(|error| matches!(error, Error::Config(_))) {
+    match failures.iter().all(|error| matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound)) {
         true => Error::Config(reason),
         false => Error::io("importing")(std::io::Error::other(reason)),
     }

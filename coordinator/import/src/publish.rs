@@ -92,7 +92,7 @@ async fn markers(lake: &Location, content: &str) -> Result<Vec<Marker>> {
 /// Commits files, rejects and markers in one change. Returns the URL of the rejects, if there are any.
 ///
 /// # Errors
-/// [`Error::Storage`] if the store fails, [`Error::Busy`] if another process imports one of the files. Readers then see nothing of
+/// [`Error::Storage`] if the store fails, [`Error::Conflict`] if another process imports one of the files. Readers then see nothing of
 /// this import.
 pub(super) async fn publish(
     lake: &Location,
@@ -137,7 +137,7 @@ pub(super) async fn publish(
             let url = format!("{}/{REJECTS}/{id}.jsonl", lake.url().trim_end_matches('/'));
             Ok(reject_file.is_some().then_some(url))
         }
-        Made::Lost(_) => Err(Error::Busy(format!(
+        Made::Lost(_) => Err(Error::Conflict(format!(
             "another process took the import of {} back, as it had not ended for hours or brings the same: nothing of it is in the \
              lake; run it again",
             inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ")
@@ -194,7 +194,10 @@ async fn check_no_other_import(
                 continue;
             }
             if !changes::prevails(lake, id, &marker.change, OTHER_IMPORT_WAIT).await? {
-                return Err(Error::Busy(format!("{} was imported by another process meanwhile", input.name)));
+                return Err(Error::Conflict(format!(
+                    "{} was imported by another process meanwhile",
+                    input.name
+                )));
             }
             undone.insert(marker.change);
         }

@@ -49,7 +49,7 @@ pub use gap::Gap;
 pub use parts::{Parts, plain, recut};
 pub use plan::ScanPlan;
 pub use report::{EntitySummary, PlanOutline, Report, Summary, WindowSummary};
-pub use request::{WindowPlanner, check_request, prepare};
+pub use request::{WindowPlanner, check_request, investigated_kind, prepare};
 pub use run::{Progress, RunOptions, ScanResult, run_plan};
 pub use score::SuiteScore;
 pub use state_files::RollupFiles;

@@ -11,7 +11,7 @@ use hindcast_detections::Detections;
 use hindcast_detections::analyses::{Analysis, Suite};
 use hindcast_detections::config::{Config, Layer};
 use hindcast_lake::Lake;
-use hindcast_proto::v1::{Investigation, ScanRequest};
+use hindcast_proto::v1::{self, Investigation, ScanRequest};
 
 use super::plan::{PlanRequest, ScanPlan, WindowRequest, plan_scan, plan_window};
 use super::sources::Sources;
@@ -159,20 +159,24 @@ fn own_layer(request: &ScanRequest) -> Option<Layer<'_>> {
     (!request.config.is_empty()).then_some(layer)
 }
 
-/// Kinds of entities that can be investigated.
-const INVESTIGATED_KINDS: [EntityKind; 3] = [EntityKind::User, EntityKind::Device, EntityKind::Ip];
+/// The kind of the entity of an investigation.
+pub fn investigated_kind(investigation: &Investigation) -> Option<EntityKind> {
+    match investigation.kind() {
+        v1::EntityKind::User => Some(EntityKind::User),
+        v1::EntityKind::Device => Some(EntityKind::Device),
+        v1::EntityKind::Ip => Some(EntityKind::Ip),
+        v1::EntityKind::Unspecified => None,
+    }
+}
 
 fn entity_of(investigation: &Investigation) -> Result<Entity> {
-    let kind = EntityKind::by_name(&investigation.kind).filter(|kind| INVESTIGATED_KINDS.contains(kind));
-    let kind = kind.ok_or_else(|| {
-        let known = INVESTIGATED_KINDS.iter().map(|kind| kind.name());
-        unknown("kind of entity to investigate", &investigation.kind, known)
-    })?;
-    if kind == EntityKind::Ip && address_of(&investigation.name).is_none() {
-        return Err(Error::Config(format!("{:?} is no address", investigation.name)));
+    let kind = investigated_kind(investigation)
+        .ok_or_else(|| Error::Config("the investigation names no known kind of entity".into()))?;
+    let name = &investigation.name;
+    if kind == EntityKind::Ip && address_of(name).is_none() {
+        return Err(Error::Config(format!("{name:?} is not an address")));
     }
-    Entity::of(kind, &investigation.name)
-        .ok_or_else(|| Error::Config(format!("name the {} to investigate", kind.name())))
+    Entity::of(kind, name).ok_or_else(|| Error::Config(format!("name the {} to investigate", kind.name())))
 }
 
 fn analysis_named(name: &str, known: Detections) -> Result<&'static Analysis> {

@@ -2,8 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use hindcast_base::Result;
-use hindcast_base::entities::EntityKind;
-use hindcast_proto::v1::{Investigation, ScanRequest};
+use hindcast_proto::v1::{EntityKind, Investigation, ScanRequest};
 
 use super::Outcome;
 use super::run::RunArguments;
@@ -51,7 +50,7 @@ pub(super) async fn run(arguments: &InvestigateArguments) -> Result<Outcome> {
         Kind::Device => EntityKind::Device,
         Kind::Ip => EntityKind::Ip,
     };
-    let investigation = Investigation { kind: kind.name().to_owned(), name: arguments.name.clone() };
+    let investigation = Investigation { kind: kind.into(), name: arguments.name.clone() };
     let request = ScanRequest { investigation: Some(investigation), ..arguments.run.request().await? };
     Ok(match arguments.run.run(request, &[]).await? {
         Some(summary) if arguments.run.is_incomplete(&summary) => Outcome::Incomplete,

@@ -24,7 +24,7 @@ mod worker;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use hindcast_base::{Error, Result};
+use hindcast_base::{Error, ErrorKind, Result};
 use hindcast_observability::start_tracing;
 
 use hindcast_server::api::answer_query;
@@ -104,9 +104,13 @@ impl Outcome {
 
     /// The outcome of a command that failed with `error`.
     pub fn of_error(error: &Error) -> Self {
-        match error {
-            Error::Config(_) | Error::Denied(_) => Outcome::BadArguments,
-            _ => Outcome::Failed,
+        match error.kind() {
+            ErrorKind::InvalidInput | ErrorKind::NotFound | ErrorKind::Denied => Outcome::BadArguments,
+            ErrorKind::Conflict
+            | ErrorKind::Busy
+            | ErrorKind::Unavailable
+            | ErrorKind::Data
+            | ErrorKind::Internal => Outcome::Failed,
         }
     }
 }

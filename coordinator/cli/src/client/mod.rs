@@ -12,8 +12,8 @@ use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_base::retry::COORDINATOR;
-use hindcast_base::{Error, Result};
-use hindcast_node::{Tls, check_plain_text, connect_endpoint};
+use hindcast_base::{Error, ErrorKind, Result};
+use hindcast_node::{Tls, check_plain_text, connect_endpoint, kind_of, message_of};
 use hindcast_proto::v1::jobs_client::JobsClient;
 use hindcast_proto::v1::{ConfigPart, Job, JobId, JobState, ListRequest, ScanRequest, SubmitRequest};
 use serde::de::DeserializeOwned;
@@ -25,7 +25,7 @@ use tonic::{Code, Request, Status};
 
 use hindcast_report::output::findings_of_batches;
 use hindcast_scan::{Report, ResultTable, ScanResult};
-use hindcast_server::jobs::{FINDINGS, SUPPRESSED, is_open};
+use hindcast_server::jobs::{FINDINGS, SUPPRESSED, error_kind_of, is_open};
 
 /// Largest accepted answer, in bytes.
 const ANSWER_BYTES: usize = 64 << 20;
@@ -251,13 +251,12 @@ impl Client {
 /// Fails unless an ended job is done.
 ///
 /// # Errors
-/// [`Error::Config`] if the request caused the failure, otherwise [`Error::Internal`].
+/// An error of the kind that ended the job.
 pub fn check_done(job: &Job) -> Result<()> {
     match job.state() {
         JobState::Done => Ok(()),
-        JobState::Cancelled => Err(Error::Internal(format!("job {} was cancelled", job.id))),
-        _ if job.is_bad_request => Err(Error::Config(job.error.clone())),
-        _ => Err(Error::Internal(job.error.clone())),
+        JobState::Cancelled => Err(Error::Conflict(format!("job {} was cancelled", job.id))),
+        _ => Err(Error::of_kind(error_kind_of(job.error_kind()), job.error.clone())),
     }
 }
 
@@ -287,16 +286,7 @@ async fn until_answered<T, F: Future<Output = std::result::Result<T, Status>>>(
 
 /// Whether another attempt may get an answer.
 fn may_answer_later(status: &Status) -> bool {
-    is_unreachable(status) && !is_refused(status)
-}
-
-/// Whether there was no answer, or an incomplete one: such a status has the error of the connection as its source.
-fn is_unreachable(status: &Status) -> bool {
-    match status.code() {
-        Code::Unavailable | Code::Unknown | Code::DeadlineExceeded => true,
-        Code::Internal | Code::Cancelled => std::error::Error::source(status).is_some(),
-        _ => false,
-    }
+    kind_of(status) == ErrorKind::Unavailable && !is_refused(status)
 }
 
 /// Whether the connection was refused because of certificates, which a retry does not change.
@@ -315,28 +305,22 @@ fn is_refused(status: &Status) -> bool {
     false
 }
 
+/// The error of a status, with what the user can do about it.
 fn error_of(status: Status) -> Error {
-    let mut text = status.message().to_owned();
-    let mut cause = std::error::Error::source(&status);
-    while let Some(current) = cause {
-        let part = current.to_string();
-        if !text.contains(&part) {
-            text = format!("{text}: {part}");
-        }
-        cause = current.source();
-    }
-    match status.code() {
-        Code::InvalidArgument | Code::NotFound => Error::Config(text),
-        Code::Unauthenticated | Code::PermissionDenied => {
-            Error::Config(format!("the coordinator refuses: {text}"))
-        }
-        Code::OutOfRange => Error::Config(format!(
+    let (kind, text) = (kind_of(&status), message_of(&status));
+    let text = match kind {
+        ErrorKind::Denied => format!("the coordinator refuses: {text}"),
+        ErrorKind::Busy => format!("the coordinator is busy: {text}"),
+        ErrorKind::Unavailable => format!("the coordinator does not answer: {text}"),
+        ErrorKind::InvalidInput if status.code() == Code::OutOfRange => format!(
             "a message to or from the coordinator is too long: {text}; the coordinator's limits.request_bytes limits requests, \
              and its limits.message_bytes and this client's {ANSWER_BYTES} bytes limit answers"
-        )),
-        // The coordinator answered: the request is not done yet, or its result is lost.
-        Code::Aborted | Code::DataLoss => Error::Internal(text),
-        Code::ResourceExhausted => Error::Busy(format!("the coordinator is busy: {text}")),
-        _ => Error::Internal(format!("the coordinator does not answer: {text}")),
-    }
+        ),
+        ErrorKind::InvalidInput
+        | ErrorKind::NotFound
+        | ErrorKind::Conflict
+        | ErrorKind::Data
+        | ErrorKind::Internal => text,
+    };
+    Error::of_kind(kind, text)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::{Stream, stream};
 use hindcast_base::Error;
+use hindcast_node::status_of;
 use hindcast_proto::v1::jobs_server::Jobs;
 use hindcast_proto::v1::{ConfigPart, Job, JobId, JobList, JobState, KeptConfig, ListRequest, SubmitRequest};
 use tonic::{Request, Response, Status, Streaming};
@@ -25,21 +26,6 @@ impl JobsApi {
     }
 }
 
-/// The gRPC status of an error.
-pub(super) fn status_of(error: &Error) -> Status {
-    match error {
-        Error::Config(text) => Status::invalid_argument(text.clone()),
-        Error::Denied(text) => Status::permission_denied(text.clone()),
-        Error::Storage { .. } => Status::unavailable(error.to_string()),
-        Error::Busy(text) => Status::resource_exhausted(text.clone()),
-        other => Status::internal(other.to_string()),
-    }
-}
-
-fn unknown(id: &str) -> Status {
-    Status::not_found(format!("there is no job {id}"))
-}
-
 #[tonic::async_trait]
 impl Jobs for JobsApi {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<Job, Status>> + Send>>;
@@ -55,29 +41,29 @@ impl Jobs for JobsApi {
             text.extend(part.text);
             let most = self.limits.config_bytes;
             if text.len() > most {
-                return Err(Status::invalid_argument(format!(
+                return Err(status_of(Error::Config(format!(
                     "the configuration is longer than {most} bytes, the coordinator's limits.config_bytes"
-                )));
+                ))));
             }
         }
-        let hash = self.manager.store_config(text).await.map_err(|error| status_of(&error))?;
+        let hash = self.manager.store_config(text).await.map_err(status_of)?;
         Ok(Response::new(KeptConfig { hash }))
     }
 
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<Job>, Status> {
         let by = self.tokens.check(request.metadata(), Role::Submit)?;
         let SubmitRequest { id, scan } = request.into_inner();
-        let scan = scan.ok_or_else(|| Status::invalid_argument("the request names no scan"))?;
+        let scan = scan.ok_or_else(|| status_of(Error::Config("the request names no scan".into())))?;
         let job = self.manager.submit(&id, scan, &by).await;
-        job.map(Response::new).map_err(|error| status_of(&error))
+        job.map(Response::new).map_err(status_of)
     }
 
     async fn get(&self, request: Request<JobId>) -> Result<Response<Job>, Status> {
         self.tokens.check(request.metadata(), Role::Read)?;
         let id = request.into_inner().id;
-        let mut job = self.manager.snapshot(&id).ok_or_else(|| unknown(&id))?;
+        let mut job = self.manager.snapshot(&id).map_err(status_of)?;
         if job.state() == JobState::Done {
-            let report = self.manager.results().report(&id).await.map_err(|error| status_of(&error))?;
+            let report = self.manager.results().report(&id).await.map_err(status_of)?;
             job.report = report.unwrap_or_default();
         }
         Ok(Response::new(job))
@@ -91,11 +77,11 @@ impl Jobs for JobsApi {
     async fn cancel(&self, request: Request<JobId>) -> Result<Response<Job>, Status> {
         self.tokens.check(request.metadata(), Role::Submit)?;
         let id = request.into_inner().id;
-        self.manager.snapshot(&id).ok_or_else(|| unknown(&id))?;
-        let job = self.manager.cancel(&id).await.map_err(|error| status_of(&error))?;
+        let job = self.manager.cancel(&id).await.map_err(status_of)?;
         if is_open(&job) {
             let why = if job.error.is_empty() { "its end is being stored" } else { job.error.as_str() };
-            return Err(Status::aborted(format!("job {id} was stopped, but has not ended yet: {why}")));
+            let text = format!("job {id} was stopped, but has not ended yet: {why}");
+            return Err(status_of(Error::Conflict(text)));
         }
         Ok(Response::new(job))
     }
@@ -103,7 +89,7 @@ impl Jobs for JobsApi {
     async fn watch(&self, request: Request<JobId>) -> Result<Response<Self::WatchStream>, Status> {
         self.tokens.check(request.metadata(), Role::Read)?;
         let id = request.into_inner().id;
-        let changes = self.manager.watch(&id).ok_or_else(|| unknown(&id))?;
+        let changes = self.manager.watch(&id).map_err(status_of)?;
         // The current state, then each change. The last one is the end of the job.
         let states = stream::unfold(Some((changes, true)), |state| async move {
             let (mut changes, is_first) = state?;

@@ -14,10 +14,12 @@ use arrow_flight::{
     HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaAsIpc, SchemaResult, Ticket,
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
+use hindcast_base::Error;
+use hindcast_node::status_of;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::access::AccessTokens;
-use super::jobs::status_of;
+
 use super::settings::Role;
 use super::sql::{SqlApi, is_sql};
 use crate::jobs::{JobManager, StoredTable};
@@ -38,7 +40,7 @@ impl ResultsApi {
     async fn info(&self, id: &str, table: &str) -> Result<FlightInfo, Status> {
         let found = self.table(id, table).await?;
         let count = |rows: usize, batch: RecordBatch| async move { Ok(rows + batch.num_rows()) };
-        let rows = found.batches().try_fold(0, count).await.map_err(|error| status_of(&error))?;
+        let rows = found.batches().try_fold(0, count).await.map_err(status_of)?;
         let ticket = Ticket::new(format!("{id}/{table}"));
         let info = FlightInfo::new()
             .try_with_schema(&found.schema())
@@ -50,15 +52,15 @@ impl ResultsApi {
     }
 
     async fn table(&self, id: &str, table: &str) -> Result<StoredTable, Status> {
-        let found = self.manager.table(id, table).await.map_err(|error| status_of(&error))?;
-        found.ok_or_else(|| Status::not_found(format!("job {id} has no result table {table}")))
+        let found = self.manager.table(id, table).await.map_err(status_of)?;
+        found.ok_or_else(|| status_of(Error::NotFound(format!("job {id} has no result table {table}"))))
     }
 }
 
 fn path_of(descriptor: &FlightDescriptor) -> Result<(&str, &str), Status> {
     match descriptor.path.as_slice() {
         [id, table] => Ok((id, table)),
-        _ => Err(Status::invalid_argument("the path must be a job id and the name of a table")),
+        _ => Err(status_of(Error::Config("the path must be a job id and the name of a table".into()))),
     }
 }
 
@@ -78,10 +80,8 @@ impl FlightService for ResultsApi {
     ) -> Result<Response<Self::ListFlightsStream>, Status> {
         self.tokens.check(request.metadata(), Role::Read)?;
         let id = String::from_utf8_lossy(&request.get_ref().expression).into_owned();
-        if self.manager.snapshot(&id).is_none() {
-            return Err(Status::not_found(format!("there is no job {id}")));
-        }
-        let names = self.manager.results().tables(&id).await.map_err(|error| status_of(&error))?;
+        self.manager.snapshot(&id).map_err(status_of)?;
+        let names = self.manager.results().tables(&id).await.map_err(status_of)?;
         let mut infos = Vec::new();
         for name in names {
             infos.push(Ok(self.info(&id, &name).await?));
@@ -125,7 +125,7 @@ impl FlightService for ResultsApi {
         let text = String::from_utf8_lossy(&request.get_ref().ticket).into_owned();
         let (id, table) = text
             .split_once('/')
-            .ok_or_else(|| Status::invalid_argument("the ticket must be <job id>/<table>"))?;
+            .ok_or_else(|| status_of(Error::Config("the ticket must be <job id>/<table>".into())))?;
         let found = self.table(id, table).await?;
         let rows = found.batches().map_err(|error| FlightError::from(status_of(&error)));
         let encoded = FlightDataEncoderBuilder::new().with_schema(found.schema()).build(rows);

@@ -5,11 +5,13 @@ mod fetch;
 mod idle;
 mod job_status;
 mod poll_work_service;
+mod runner;
 mod task_batch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
@@ -25,15 +27,17 @@ use datafusion::prelude::SessionContext;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use hindcast_base::retry::TASK_BATCHES;
 use hindcast_base::{Error, Result};
 use hindcast_engine::{Engine, Stage, StageTasks};
 use hindcast_node::{STAGE_MESSAGE_BYTES, Tls, ballista_session, node_endpoints, stage_codec};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::Sender;
 
 use fetch::Fetcher;
 use idle::IdleWorkers;
 use poll_work_service::PollWorkService;
-use task_batch::TaskBatch;
+use task_batch::{BatchPolicy, TaskBatch};
 
 pub(crate) use task_batch::METRICS;
 
@@ -50,6 +54,10 @@ const CAPACITY_CHECK: Duration = Duration::from_secs(1);
 const LONGEST_POLL_WAIT: Duration = Duration::from_secs(5);
 /// A poll waits at most the worker timeout divided by this.
 const POLL_WAIT_DIVISOR: u32 = 3;
+/// Interval at which the status of a Ballista job is read.
+const STATUS_INTERVAL: Duration = Duration::from_millis(50);
+/// A worker that reports to be idle for this many poll waits has lost the tasks that it was given.
+const FORGOTTEN_AFTER_WAITS: u32 = 3;
 /// Record batches that may wait for a slow reader.
 const WAITING_BATCHES: usize = 64;
 /// Interval of checks for lost workers, in seconds.
@@ -71,6 +79,16 @@ pub struct ClusterOptions {
 }
 
 impl ClusterOptions {
+    fn batch_policy(&self) -> BatchPolicy {
+        BatchPolicy {
+            status_interval: STATUS_INTERVAL,
+            stall: self.stall,
+            forgotten_after: self.poll_wait() * FORGOTTEN_AFTER_WAITS,
+            attempts: self.attempts,
+            back_off: TASK_BATCHES,
+        }
+    }
+
     /// Longest time that the poll of an idle worker waits for work.
     fn poll_wait(&self) -> Duration {
         (self.worker_timeout / POLL_WAIT_DIVISOR).min(LONGEST_POLL_WAIT)
@@ -162,6 +180,16 @@ impl Cluster {
 }
 
 impl Inner {
+    /// A batch of the tasks `part`, which sends its rows to `results`.
+    fn batch(
+        self: &Arc<Self>,
+        tasks: Arc<StageTasks>,
+        part: &[usize],
+        results: Sender<datafusion::common::Result<RecordBatch>>,
+    ) -> TaskBatch {
+        TaskBatch::new(Arc::clone(self) as Arc<_>, self.options.batch_policy(), tasks, part, results)
+    }
+
     async fn capacity(&self) -> (usize, usize) {
         let workers = self.scheduler.state.executor_manager.get_executors_state().await;
         let slots = |workers: &[(ballista_core::serde::scheduler::ExecutorMetadata, _, _)]| {
@@ -205,9 +233,8 @@ impl Engine for Cluster {
         let inner = Arc::clone(&self.inner);
         results.spawn(async move {
             let all: Vec<usize> = (0..tasks.count()).collect();
-            let batches = all
-                .chunks(TASKS_PER_BATCH)
-                .map(|part| TaskBatch::new(Arc::clone(&inner), Arc::clone(&tasks), part, sender.clone()));
+            let batches =
+                all.chunks(TASKS_PER_BATCH).map(|part| inner.batch(Arc::clone(&tasks), part, sender.clone()));
             inner.run_all(batches.collect()).await
         });
         Ok(results.build())

@@ -9,26 +9,39 @@ use arrow::array::RecordBatch;
 use ballista_core::JobId;
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
+use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, stream};
-use hindcast_base::retry::TASK_BATCHES;
+use hindcast_base::ErrorKind;
+use hindcast_base::retry::RetryPolicy;
 use hindcast_engine::StageTasks;
 use hindcast_observability::{counters, gauge};
 use prometheus::{IntCounterVec, IntGauge};
 use tokio::sync::mpsc::Sender;
 
-use super::job_status::{JobStatus, ResultLocation, job_status_of};
-use super::{Inner, Scheduler};
+use super::job_status::{JobStatus, ResultLocation};
+use super::runner::TaskRunner;
 
-/// Interval at which the status of a Ballista job is read.
-const STATUS_INTERVAL: Duration = Duration::from_millis(50);
 /// Results fetched at once.
 const CONCURRENT_FETCHES: usize = 8;
 /// Attempts to fetch a result from the same worker.
 const FETCH_ATTEMPTS: u32 = 3;
 /// Starts of a task in one Ballista job: the first one, and one more for each lost worker.
 const MOST_STARTS: usize = 3;
-/// A worker that reports to be idle for this many poll waits has lost the tasks it was given.
-const FORGOTTEN_AFTER_WAITS: u32 = 3;
+
+/// When a task batch is submitted again.
+#[derive(Debug, Clone)]
+pub(super) struct BatchPolicy {
+    /// Interval at which the status of a Ballista job is read.
+    pub(super) status_interval: Duration,
+    /// A job without a finished task for this long is cancelled. Doubled after each failure.
+    pub(super) stall: Duration,
+    /// A worker that reports to be idle for this long has lost the tasks that it was given.
+    pub(super) forgotten_after: Duration,
+    /// Consecutive failures after which tasks run one by one.
+    pub(super) attempts: u32,
+    /// The waits before further submissions.
+    pub(super) back_off: RetryPolicy,
+}
 
 /// Metrics of all task batches.
 pub struct Metrics {
@@ -56,6 +69,7 @@ enum Setback {
 }
 
 impl Setback {
+    /// The label in metrics, and the reason for people.
     fn reason(&self) -> (&'static str, String) {
         match self {
             Setback::Stalled(limit) => ("stalled", format!("no task ended within {limit:?}")),
@@ -64,11 +78,20 @@ impl Setback {
             Setback::Over(_) => ("over", String::new()),
         }
     }
+
+    /// The kind of the error if there are no more attempts. Ballista reports failures of tasks as text, without a kind.
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Setback::Stalled(_) | Setback::Lost(_) => ErrorKind::Unavailable,
+            Setback::Failed(_) | Setback::Over(_) => ErrorKind::Internal,
+        }
+    }
 }
 
 /// Tasks that are submitted together.
 pub(super) struct TaskBatch {
-    inner: Arc<Inner>,
+    runner: Arc<dyn TaskRunner>,
+    policy: BatchPolicy,
     tasks: Arc<StageTasks>,
     /// Tasks whose rows have not been sent to `results` yet.
     missing: Vec<usize>,
@@ -77,21 +100,22 @@ pub(super) struct TaskBatch {
 
 impl TaskBatch {
     pub(super) fn new(
-        inner: Arc<Inner>,
+        runner: Arc<dyn TaskRunner>,
+        policy: BatchPolicy,
         tasks: Arc<StageTasks>,
         part: &[usize],
         results: Sender<Result<RecordBatch>>,
     ) -> Self {
         METRICS.queued.add(part.len() as i64);
-        Self { inner, tasks, missing: part.to_vec(), results }
+        Self { runner, policy, tasks, missing: part.to_vec(), results }
     }
 
     /// Sends the rows of every task exactly once. For a task that can't be run it sends a row that says so.
     pub(super) async fn run(mut self) -> Result<()> {
-        let (mut failures, mut waits) = (0, TASK_BATCHES.waits());
+        let (mut failures, mut waits) = (0, self.policy.back_off.waits());
         while !self.missing.is_empty() {
             // After too many failures tasks run alone: a task that crashes its worker then affects no other task.
-            let runs_alone = failures >= self.inner.options.attempts;
+            let runs_alone = failures >= self.policy.attempts;
             let now: Vec<usize> = if runs_alone { vec![self.missing[0]] } else { self.missing.clone() };
             self.wait_for_workers().await;
             let missing_before = self.missing.len();
@@ -99,12 +123,12 @@ impl TaskBatch {
             if let Setback::Over(error) = setback {
                 return error.map_or(Ok(()), Err);
             }
-            let (kind, reason) = setback.reason();
-            METRICS.retries.with_label_values(&[kind]).inc();
+            let (label, reason) = setback.reason();
+            METRICS.retries.with_label_values(&[label]).inc();
             tracing::warn!(reason, missing = self.missing.len(), "submitting the missing tasks again");
             if runs_alone {
                 let task = self.missing[0];
-                let stand_in = self.tasks.given_up(task, &reason)?;
+                let stand_in = self.tasks.given_up(task, setback.kind(), &reason)?;
                 if !self.send_rows(task, vec![stand_in]).await {
                     return Ok(());
                 }
@@ -112,7 +136,7 @@ impl TaskBatch {
             }
             failures += 1;
             if self.missing.len() < missing_before {
-                (failures, waits) = (0, TASK_BATCHES.waits());
+                (failures, waits) = (0, self.policy.back_off.waits());
             }
             tokio::time::sleep(waits.next().unwrap_or_default()).await;
         }
@@ -121,22 +145,22 @@ impl TaskBatch {
 
     /// Waits until there is a worker.
     async fn wait_for_workers(&self) {
-        while !self.inner.scheduler.is_ready() {
-            tokio::time::sleep(STATUS_INTERVAL * 4).await;
+        while !self.runner.has_workers() {
+            tokio::time::sleep(self.policy.status_interval * 4).await;
         }
     }
 
     /// Submits the tasks `now` and sends their rows as they arrive.
     async fn attempt(&mut self, now: &[usize], failures: u32) -> std::result::Result<(), Setback> {
         let plan = self.tasks.plan(now).map_err(|error| Setback::Over(Some(error)))?;
-        let submitted = SubmittedJob::new(&self.inner, plan).await?;
+        let submitted = SubmittedJob::new(&self.runner, plan).await?;
         // Allow more time after each failure: the machine may be slow rather than stuck.
-        let deadline = self.inner.options.stall * 2u32.pow(failures.min(4));
+        let deadline = self.policy.stall * 2u32.pow(failures.min(4));
         let mut last_progress = Instant::now();
         let mut failed_fetches: HashMap<(usize, String), u32> = HashMap::new();
         loop {
-            tokio::time::sleep(STATUS_INTERVAL).await;
-            let status = job_status_of(&self.inner.scheduler, &submitted.job).await;
+            tokio::time::sleep(self.policy.status_interval).await;
+            let status = self.runner.status(&submitted.job).await;
             let available = match &status {
                 JobStatus::Running { results, .. } | JobStatus::Done(results) => results,
                 JobStatus::Failed(error) => return Err(Setback::Failed(error.clone())),
@@ -179,8 +203,7 @@ impl TaskBatch {
         available: &HashMap<usize, ResultLocation>,
         running: &HashMap<usize, String>,
     ) -> bool {
-        let limit = self.inner.options.poll_wait() * FORGOTTEN_AFTER_WAITS;
-        let is_idle = |worker: &String| self.inner.idle.has_been_for(worker, limit);
+        let is_idle = |worker: &String| self.runner.has_been_idle_for(worker, self.policy.forgotten_after);
         let mut missing = now.iter().enumerate().filter(|(_, task)| self.missing.contains(task));
         missing.all(|(index, _)| available.contains_key(&index) || running.get(&index).is_some_and(is_idle))
     }
@@ -209,9 +232,9 @@ impl TaskBatch {
         fetchable: Vec<(usize, ResultLocation)>,
         failed_fetches: &mut HashMap<(usize, String), u32>,
     ) -> std::result::Result<bool, Setback> {
-        let inner = Arc::clone(&self.inner);
+        let runner = Arc::clone(&self.runner);
         let fetch = async |task: usize, location: ResultLocation| {
-            (task, inner.fetcher.fetch(&location).await, location.executor)
+            (task, runner.fetch(&location).await, location.executor)
         };
         let fetches: Vec<_> = fetchable.into_iter().map(|(task, location)| fetch(task, location)).collect();
         let mut fetches = stream::iter(fetches).buffer_unordered(CONCURRENT_FETCHES);
@@ -254,39 +277,26 @@ impl Drop for TaskBatch {
 
 /// A submitted Ballista job, which is cancelled if it is dropped before it ends.
 struct SubmittedJob {
-    scheduler: Scheduler,
+    runner: Arc<dyn TaskRunner>,
     job: JobId,
 }
 
 impl SubmittedJob {
     async fn new(
-        inner: &Inner,
-        plan: Arc<dyn datafusion::physical_plan::ExecutionPlan>,
+        runner: &Arc<dyn TaskRunner>,
+        plan: Arc<dyn ExecutionPlan>,
     ) -> std::result::Result<Self, Setback> {
-        let name = plan.name().to_owned();
-        let session = Arc::clone(&inner.session);
-        let job = inner.scheduler.submit_physical_plan(&name, session, plan, None).await;
-        let job = job.map_err(|error| Setback::Failed(error.to_string()))?;
-        Ok(Self { scheduler: inner.scheduler.clone(), job })
+        let job = runner.submit(plan).await.map_err(Setback::Failed)?;
+        Ok(Self { runner: Arc::clone(runner), job })
     }
 }
 
 impl Drop for SubmittedJob {
     fn drop(&mut self) {
-        let (scheduler, job) = (self.scheduler.clone(), self.job.clone());
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(async move {
-            let status = scheduler.state.task_manager.get_job_status(&job).await;
-            let is_ended = matches!(
-                status.ok().flatten().and_then(|status| status.status),
-                Some(
-                    ballista_core::serde::protobuf::job_status::Status::Successful(_)
-                        | ballista_core::serde::protobuf::job_status::Status::Failed(_)
-                )
-            );
-            if !is_ended && let Err(error) = scheduler.cancel_job(job).await {
-                tracing::warn!(%error, "a Ballista job could not be cancelled");
-            }
-        });
+        self.runner.cancel(self.job.clone());
     }
 }
+
+#[cfg(test)]
+#[path = "task_batch_tests.rs"]
+mod tests;

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use tracing::Instrument;
 
 use super::run::run_job;
+use super::wire::wire_error_kind;
 use super::{FINISHED, JobManager, is_open, now_us, state_name};
 
 /// Longest time of one attempt to store the end of a job.
@@ -41,7 +42,7 @@ pub(super) async fn run_to_end(manager: Arc<JobManager>, sender: watch::Sender<J
         Some(Err(error)) => Job {
             state: JobState::Failed.into(),
             error: error.to_string(),
-            is_bad_request: matches!(error, Error::Config(_) | Error::Denied(_)),
+            error_kind: wire_error_kind(error.kind()).into(),
             ..job.clone()
         },
     };
@@ -85,12 +86,10 @@ impl JobManager {
     /// stored yet; the manager retries until it is stored.
     ///
     /// # Errors
-    /// [`Error::Config`] if there is no job with this id.
+    /// [`Error::NotFound`] if there is no job with this id.
     pub async fn cancel(&self, id: &str) -> Result<Job> {
-        let found = self.entries().get(id).map(|entry| (entry.job.subscribe(), Arc::clone(&entry.stop)));
-        let Some((mut changes, stop)) = found else {
-            return Err(Error::Config(format!("there is no job {id}")));
-        };
+        let (mut changes, stop) =
+            self.with_entry(id, |entry| (entry.job.subscribe(), Arc::clone(&entry.stop)))?;
         let has_to_stop = is_open(&changes.borrow());
         if has_to_stop {
             stop.notify_one();
@@ -129,7 +128,7 @@ impl JobManager {
             }
         };
         FINISHED.with_label_values(&[state_name(ended.state())]).inc();
-        tracing::info!(job = ended.id, state = ended.state().as_str_name(), error = ended.error, "job ended");
+        tracing::info!(job = ended.id, state = state_name(ended.state()), error = ended.error, "job ended");
         sender.send_replace(ended);
         self.count();
     }

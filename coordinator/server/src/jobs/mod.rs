@@ -7,6 +7,7 @@ mod run;
 mod schedule;
 mod store;
 mod stored;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -35,6 +36,7 @@ pub use run::{FINDINGS, SUPPRESSED};
 pub(crate) use schedule::run_schedules;
 pub use schedule::{Schedule, ScheduleSettings};
 pub use stored::StoredTable;
+pub use wire::error_kind_of;
 
 use store::JobStore;
 
@@ -118,7 +120,7 @@ impl JobManager {
             .map_err(|_| Error::Config("the id of a job must be a UUID".into()))?
             .hyphenated()
             .to_string();
-        if let Some(job) = self.snapshot(&id) {
+        if let Ok(job) = self.snapshot(&id) {
             return Ok(job);
         }
         check_request(&self.store.with_config(scan.clone()).await?, &self.context.detections)?;
@@ -178,13 +180,25 @@ impl JobManager {
     }
 
     /// The current state of a job.
-    pub fn snapshot(&self, id: &str) -> Option<Job> {
-        self.entries().get(id).map(|entry| entry.job.borrow().clone())
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no job with this id.
+    pub fn snapshot(&self, id: &str) -> Result<Job> {
+        self.with_entry(id, |entry| entry.job.borrow().clone())
     }
 
     /// The current state of a job, and all later changes.
-    pub fn watch(&self, id: &str) -> Option<watch::Receiver<Job>> {
-        self.entries().get(id).map(|entry| entry.job.subscribe())
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no job with this id.
+    pub fn watch(&self, id: &str) -> Result<watch::Receiver<Job>> {
+        self.with_entry(id, |entry| entry.job.subscribe())
+    }
+
+    fn with_entry<T>(&self, id: &str, read: impl FnOnce(&Entry) -> T) -> Result<T> {
+        let entries = self.entries();
+        let entry = entries.get(id).ok_or_else(|| Error::NotFound(format!("there is no job {id}")))?;
+        Ok(read(entry))
     }
 
     /// All jobs, newest first.
@@ -202,7 +216,7 @@ impl JobManager {
     /// # Errors
     /// [`Error::Storage`] if it can't be read.
     pub async fn table(&self, id: &str, name: &str) -> Result<Option<StoredTable>> {
-        let is_done = self.snapshot(id).is_some_and(|job| job.state() == JobState::Done);
+        let is_done = self.snapshot(id).is_ok_and(|job| job.state() == JobState::Done);
         if is_done { self.results.table(id, name).await } else { Ok(None) }
     }
 

@@ -100,7 +100,7 @@ impl JobStore {
     /// A request with the texts of the configuration and of the detections that it references by a hash.
     ///
     /// # Errors
-    /// [`Error::Config`] if no text with this hash is stored.
+    /// [`Error::NotFound`] if no text with this hash is stored.
     pub(super) async fn with_config(&self, mut scan: ScanRequest) -> Result<ScanRequest> {
         self.fill(&mut scan.config, &scan.config_hash, "configuration").await?;
         self.fill(&mut scan.detections, &scan.detections_hash, "text of detections").await?;
@@ -118,7 +118,7 @@ impl JobStore {
         match stored.and_then(|text| String::from_utf8(text.to_vec()).ok()) {
             Some(stored) if text.is_empty() => *text = stored,
             Some(_) => return Err(Error::Config(format!("give a {what} or its hash, not both"))),
-            None => return Err(Error::Config(format!("no {what} with the hash {hash:?} is stored here"))),
+            None => return Err(Error::NotFound(format!("no {what} with the hash {hash:?} is stored here"))),
         }
         Ok(())
     }
@@ -139,8 +139,8 @@ impl JobStore {
         let place = self.root.name_of(&self.root.child(&path));
         match Job::decode(bytes) {
             Ok(job) if job.id == id => Ok(Some(job)),
-            Ok(_) => Err(Error::Internal(format!("{place} belongs to another job"))),
-            Err(error) => Err(Error::Internal(format!("{place} is not a valid job: {error}"))),
+            Ok(_) => Err(Error::Data(format!("{place} belongs to another job"))),
+            Err(error) => Err(Error::Data(format!("{place} is not a valid job: {error}"))),
         }
     }
 

@@ -4,8 +4,8 @@ use askama::Template;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
-use hindcast_base::Error;
 pub(super) use hindcast_base::format::{counted, format_count, format_time};
+use hindcast_base::{Error, ErrorKind};
 use url::form_urlencoded;
 
 use super::guard::Viewer;
@@ -63,12 +63,14 @@ impl Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let status = match error {
-            Error::Config(_) => StatusCode::BAD_REQUEST,
-            Error::Denied(_) => StatusCode::FORBIDDEN,
-            Error::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
-            Error::Storage { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        let status = match error.kind() {
+            ErrorKind::InvalidInput => StatusCode::BAD_REQUEST,
+            ErrorKind::Denied => StatusCode::FORBIDDEN,
+            ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::Conflict => StatusCode::CONFLICT,
+            ErrorKind::Busy => StatusCode::TOO_MANY_REQUESTS,
+            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Data | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
+use hindcast_base::entities::EntityKind;
 use hindcast_base::format::{format_bytes, format_duration};
 use hindcast_base::time::format_micros;
 use hindcast_proto::v1::{Job, JobState};
@@ -18,6 +19,7 @@ use super::scope::{Scope, site_tabs};
 use super::windows::window;
 use crate::jobs::format_units;
 use crate::jobs::{has_results, is_backfill_window, is_open, state_name};
+use hindcast_scan::investigated_kind;
 
 /// Jobs on the page: the newest.
 const SHOWN: usize = 200;
@@ -38,7 +40,10 @@ pub(super) fn lake_of(job: &Job) -> &str {
 pub(super) fn request_of(job: &Job) -> String {
     let Some(scan) = &job.scan else { return String::new() };
     let what = match &scan.investigation {
-        Some(entity) => format!("{} {}", entity.kind, entity.name),
+        Some(entity) => {
+            let kind = investigated_kind(entity).map_or("entity", EntityKind::name);
+            format!("{kind} {}", entity.name)
+        }
         None if scan.suites.is_empty() => "all suites".to_owned(),
         None => scan.suites.join(", "),
     };
@@ -168,7 +173,7 @@ struct JobProgress {
 }
 
 fn job_of(site: &Site, id: &str) -> Result<Job, Problem> {
-    jobs_of(site)?.manager.snapshot(id).ok_or_else(|| Problem::not_found("there is no such job"))
+    Ok(jobs_of(site)?.manager.snapshot(id)?)
 }
 
 /// The page of an open job or one without results, the overview of the results, or the row of a backfill window.

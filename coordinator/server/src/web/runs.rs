@@ -60,9 +60,7 @@ impl JobRuns {
 
     /// The results of a job; not found if it has none.
     pub(super) async fn results(&self, id: &str) -> Result<Arc<Results>, Problem> {
-        let Some(job) = self.manager.snapshot(id) else {
-            return Err(Problem::not_found("there is no such job"));
-        };
+        let job = self.manager.snapshot(id)?;
         if !has_results(&job) {
             return Err(Problem::not_found("this job has no results"));
         }

@@ -8,7 +8,7 @@ use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hindcast_base::time::{parse_duration, parse_time};
-use hindcast_base::{Error, Result as CommonResult};
+use hindcast_base::{Error, ErrorKind, Result as CommonResult};
 use hindcast_detections::analyses::Suite;
 use hindcast_detections::config::PRESETS;
 use hindcast_proto::v1::ScanRequest;
@@ -83,7 +83,9 @@ pub(super) async fn submit(
     match submitted {
         Ok(job) => Ok(see_other(&format!("/jobs/{}", job.id))),
         // The user can correct the request in the form.
-        Err(error @ (Error::Config(_) | Error::Busy(_))) => {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound | ErrorKind::Busy) =>
+        {
             let problem = Problem::from(error);
             let text = Some(problem.text().to_owned());
             let form = page(&SubmitPage::new(&viewer, &jobs.lakes, &filled, text));

@@ -63,7 +63,7 @@ pub struct Saved {
 ///
 /// # Errors
 /// [`Error::Config`] if the name lacks the suffix, the lake has no firewall table, or either table has a transaction log;
-/// [`Error::Busy`] if other processes keep changing a date. Dates that were already saved stay saved.
+/// [`Error::Conflict`] if other processes keep changing a date. Dates that were already saved stay saved.
 pub async fn save(
     lake: &Lake,
     config: &Config,
@@ -90,7 +90,7 @@ pub async fn save(
             Err(error) => return Err(error),
         }
     }
-    Err(Error::Busy(format!(
+    Err(Error::Conflict(format!(
         "{name}: other processes keep changing it or {SOURCE_TABLE}; save it again later"
     )))
 }

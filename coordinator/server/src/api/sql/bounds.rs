@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Word};
-use tonic::Status;
+use hindcast_base::{Error, Result};
 
 /// Longest statement, in bytes.
 const STATEMENT_BYTES: usize = 64 << 10;
@@ -13,19 +13,19 @@ const MOST_OPERATORS: usize = 1_000;
 /// Refuses a statement that is too long or too complex to be planned.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` naming the limit, or the invalid token.
-pub(super) fn check(sql: &str) -> Result<(), Status> {
+/// [`Error::Config`] naming the limit, or the invalid token.
+pub(super) fn check(sql: &str) -> Result<()> {
     if sql.len() > STATEMENT_BYTES {
-        return Err(Status::invalid_argument(format!(
+        return Err(Error::Config(format!(
             "the statement has {} bytes: {STATEMENT_BYTES} at most are allowed",
             sql.len()
         )));
     }
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
-    let tokens = tokens.map_err(|error| Status::invalid_argument(format!("SQL error: {error}")))?;
+    let tokens = tokens.map_err(|error| Error::Config(format!("SQL error: {error}")))?;
     let operators = tokens.iter().filter(|token| may_nest(token)).count();
     if operators > MOST_OPERATORS {
-        return Err(Status::invalid_argument(format!(
+        return Err(Error::Config(format!(
             "the statement has {operators} operators, keywords and brackets: {MOST_OPERATORS} at most are allowed"
         )));
     }
@@ -64,11 +64,11 @@ mod tests {
         ];
         for sql in chains {
             let refused = check(&sql).unwrap_err();
-            assert_eq!(refused.code(), tonic::Code::InvalidArgument);
-            assert!(refused.message().contains("1000 at most"), "{}", refused.message());
+            assert_eq!(refused.kind(), hindcast_base::ErrorKind::InvalidInput);
+            assert!(refused.to_string().contains("1000 at most"), "{refused}");
         }
         let refused = check(&format!("SELECT '{}'", "x".repeat(70_000))).unwrap_err();
-        assert!(refused.message().contains("65536 at most"), "{}", refused.message());
+        assert!(refused.to_string().contains("65536 at most"), "{refused}");
         assert!(check("SELECT 'open").is_err());
     }
 }

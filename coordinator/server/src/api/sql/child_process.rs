@@ -13,11 +13,9 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use hindcast_base::{Error, Result};
 use hindcast_lake::{Location, Stores};
 use prost::Message;
-use tonic::Status;
 
 use super::frames::{Frame, QueryRequest};
 use super::queries::answer;
-use crate::api::jobs::status_of;
 use crate::jobs::JobResults;
 
 /// Stack on which a statement is planned and run: the planner recurses into nested expressions.
@@ -40,7 +38,7 @@ pub fn answer_query() -> Result<()> {
         let request = QueryRequest::decode(bytes.as_slice()).map_err(io::Error::other)?;
         let last = match run(request) {
             Ok(()) => Frame::End,
-            Err(status) => Frame::failed(&status),
+            Err(error) => Frame::failed(&error),
         };
         let mut target = io::stdout().lock();
         last.write(&mut target)?;
@@ -50,7 +48,7 @@ pub fn answer_query() -> Result<()> {
 }
 
 /// Runs a query within its limits, on its own stack. Writes all frames except the last one.
-fn run(request: QueryRequest) -> std::result::Result<(), Status> {
+fn run(request: QueryRequest) -> Result<()> {
     limit_memory(request.memory_bytes)?;
     let longest = Duration::from_secs(request.seconds) + GRACE;
     thread::spawn(move || {
@@ -62,14 +60,14 @@ fn run(request: QueryRequest) -> std::result::Result<(), Status> {
             .max_blocking_threads(READING_THREADS)
             .enable_all()
             .build()
-            .map_err(|error| Status::internal(format!("starting a query: {error}")))?;
+            .map_err(|error| Error::Internal(format!("starting a query: {error}")))?;
         runtime.block_on(execute(request))
     });
-    let worker = worker.map_err(|error| Status::internal(format!("starting a query: {error}")))?;
-    worker.join().unwrap_or_else(|_| Err(Status::internal("an error in Hindcast stopped the query")))
+    let worker = worker.map_err(|error| Error::Internal(format!("starting a query: {error}")))?;
+    worker.join().unwrap_or_else(|_| Err(Error::Internal("an error in Hindcast stopped the query".into())))
 }
 
-async fn execute(request: QueryRequest) -> std::result::Result<(), Status> {
+async fn execute(request: QueryRequest) -> Result<()> {
     let scratch = DiskManagerMode::Directories(vec![PathBuf::from(&request.scratch)]);
     let disk =
         DiskManagerBuilder::default().with_mode(scratch).with_max_temp_directory_size(request.scratch_bytes);
@@ -78,22 +76,22 @@ async fn execute(request: QueryRequest) -> std::result::Result<(), Status> {
         .with_disk_manager_builder(disk)
         .with_object_store_registry(Arc::new(Stores::default()))
         .build_arc()
-        .map_err(|error| Status::internal(error.to_string()))?;
-    let state = Location::parse(&request.state).map_err(|error| status_of(&error))?;
+        .map_err(|error| Error::Internal(error.to_string()))?;
+    let state = Location::parse(&request.state)?;
     let mut target = BufWriter::new(io::stdout());
     let write = move |frame: Frame| frame.write(&mut target).and_then(|()| target.flush());
     answer(&request, JobResults::new(state), runtime, write).await
 }
 
 /// Limits the memory of this process to what it has now, `memory_bytes` and what every query needs in addition.
-fn limit_memory(memory_bytes: u64) -> std::result::Result<(), Status> {
+fn limit_memory(memory_bytes: u64) -> Result<()> {
     #[cfg(target_os = "linux")]
     {
         // If the memory of the container is exhausted nevertheless, the system should kill this process first. Not every system can.
         let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
         let most = data_bytes().saturating_add(memory_bytes + WORKING_BYTES + STACK_BYTES as u64);
         rlimit::setrlimit(rlimit::Resource::DATA, most, most)
-            .map_err(|error| Status::internal(format!("limiting the memory of a query: {error}")))?;
+            .map_err(|error| Error::Internal(format!("limiting the memory of a query: {error}")))?;
     }
     // Other systems have no such limit that works. The limit of the memory pool applies everywhere.
     #[cfg(not(target_os = "linux"))]

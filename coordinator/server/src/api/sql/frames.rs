@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Write};
 
+use hindcast_base::{Error, ErrorKind};
+use hindcast_node::{code_of, kind_of};
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -49,6 +51,7 @@ pub(super) struct Outline {
 
 #[derive(Clone, PartialEq, Message)]
 struct Failure {
+    /// The gRPC code of the kind of the error.
     #[prost(int32, tag = "1")]
     code: i32,
     #[prost(string, tag = "2")]
@@ -63,7 +66,7 @@ pub(super) enum Frame {
     /// An encoded `FlightData`.
     Rows(Vec<u8>),
     /// The query failed.
-    Failed(Code, String),
+    Failed(ErrorKind, String),
     /// The answer is complete.
     End,
 }
@@ -74,8 +77,8 @@ const FAILED: u8 = 3;
 const END: u8 = 4;
 
 impl Frame {
-    pub(super) fn failed(status: &Status) -> Self {
-        Self::Failed(status.code(), status.message().to_owned())
+    pub(super) fn failed(error: &Error) -> Self {
+        Self::Failed(error.kind(), error.to_string())
     }
 
     /// Writes the frame: its kind, its length, its bytes.
@@ -87,8 +90,8 @@ impl Frame {
         let (kind, bytes) = match self {
             Self::Outline(bytes) => (OUTLINE, bytes.as_slice()),
             Self::Rows(bytes) => (ROWS, bytes.as_slice()),
-            Self::Failed(code, text) => {
-                failure = Failure { code: *code as i32, text: text.clone() }.encode_to_vec();
+            Self::Failed(kind, text) => {
+                failure = Failure { code: code_of(*kind) as i32, text: text.clone() }.encode_to_vec();
                 (FAILED, failure.as_slice())
             }
             Self::End => (END, &[] as &[u8]),
@@ -122,7 +125,7 @@ impl Frame {
             ROWS => Self::Rows(bytes),
             FAILED => {
                 let failure = Failure::decode(bytes.as_slice()).map_err(io::Error::other)?;
-                Self::Failed(Code::from_i32(failure.code), failure.text)
+                Self::Failed(kind_of(&Status::new(Code::from_i32(failure.code), "")), failure.text)
             }
             END => Self::End,
             _ => return Err(io::Error::other("a frame of an unknown kind")),
@@ -139,7 +142,7 @@ mod tests {
         let frames = [
             Frame::Outline(vec![1, 2]),
             Frame::Rows(Vec::new()),
-            Frame::Failed(Code::InvalidArgument, "no such table".into()),
+            Frame::Failed(ErrorKind::InvalidInput, "no such table".into()),
             Frame::End,
         ];
         let mut sent = Vec::new();

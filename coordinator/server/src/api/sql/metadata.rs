@@ -8,32 +8,33 @@ use arrow_flight::sql::{
     SqlSupportedTransaction,
 };
 use datafusion::catalog::SchemaProvider;
+use hindcast_base::{Error, Result};
+use hindcast_node::error_of;
 use tonic::Status;
 
 use super::SqlApi;
 use super::catalog::{CATALOG, LATEST};
 use super::plain::sent_schema;
-use crate::api::jobs::status_of;
 
 /// The only table type.
 const TABLE_TYPE: &str = "TABLE";
 /// Number of the latest jobs that are listed. Queries can also name older jobs by their id.
 const LISTED_JOBS: usize = 50;
 
-pub(super) fn catalogs(query: CommandGetCatalogs) -> Result<RecordBatch, Status> {
+pub(super) fn catalogs(query: CommandGetCatalogs) -> Result<RecordBatch> {
     let mut builder = query.into_builder();
     builder.append(CATALOG);
     builder.build().map_err(failed)
 }
 
-pub(super) fn table_types(query: CommandGetTableTypes) -> Result<RecordBatch, Status> {
+pub(super) fn table_types(query: CommandGetTableTypes) -> Result<RecordBatch> {
     let mut builder = query.into_builder();
     builder.append(TABLE_TYPE);
     builder.build().map_err(failed)
 }
 
 /// One schema per job that has results, and `latest`.
-pub(super) fn schemas(api: &SqlApi, query: CommandGetDbSchemas) -> Result<RecordBatch, Status> {
+pub(super) fn schemas(api: &SqlApi, query: CommandGetDbSchemas) -> Result<RecordBatch> {
     let mut builder = query.into_builder();
     let jobs = api.jobs();
     if !jobs.is_empty() {
@@ -46,7 +47,7 @@ pub(super) fn schemas(api: &SqlApi, query: CommandGetDbSchemas) -> Result<Record
 }
 
 /// The tables of the requested schemas. Tables are only read if their columns are requested too.
-pub(super) async fn tables(api: &SqlApi, query: CommandGetTables) -> Result<RecordBatch, Status> {
+pub(super) async fn tables(api: &SqlApi, query: CommandGetTables) -> Result<RecordBatch> {
     let of_schemas = CommandGetDbSchemas {
         catalog: query.catalog.clone(),
         db_schema_filter_pattern: query.db_schema_filter_pattern.clone(),
@@ -58,7 +59,7 @@ pub(super) async fn tables(api: &SqlApi, query: CommandGetTables) -> Result<Reco
     let names = schemas.column(1).as_string_opt::<i32>();
     for schema in names.iter().flat_map(|names| names.iter().flatten()) {
         let tables = catalog.tables(schema);
-        for name in tables.names().await.map_err(|error| status_of(&error))? {
+        for name in tables.names().await? {
             let columns = match wants_columns {
                 // The columns of a rollup whose state another version wrote are unknown.
                 true => tables.table(&name).await.ok().flatten().map(|table| table.schema()),
@@ -74,7 +75,7 @@ pub(super) async fn tables(api: &SqlApi, query: CommandGetTables) -> Result<Reco
 }
 
 /// Name, version and capabilities of the server.
-pub(super) fn sql_info() -> Result<SqlInfoData, Status> {
+pub(super) fn sql_info() -> Result<SqlInfoData> {
     let mut builder = SqlInfoDataBuilder::new();
     builder.append(SqlInfo::FlightSqlServerName, "Hindcast");
     builder.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
@@ -89,10 +90,10 @@ pub(super) fn sql_info() -> Result<SqlInfoData, Status> {
     builder.build().map_err(failed)
 }
 
-pub(super) fn failed(error: impl Into<FlightError>) -> Status {
+pub(super) fn failed(error: impl Into<FlightError>) -> Error {
     match error.into() {
-        FlightError::ExternalError(error) => Status::internal(error.to_string()),
-        error => Status::from(error),
+        FlightError::ExternalError(error) => Error::Internal(error.to_string()),
+        error => error_of(&Status::from(error)),
     }
 }
 

@@ -33,7 +33,8 @@ use arrow_flight::sql::{
 use arrow_flight::{Action, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use hindcast_base::Result as HindcastResult;
+use hindcast_base::{Error, Result as HindcastResult};
+use hindcast_node::status_of;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
@@ -94,34 +95,34 @@ impl SqlApi {
     }
 
     /// A statement of `sql`, with the current job of `latest`.
-    fn statement(&self, sql: String) -> Result<Statement, Status> {
+    fn statement(&self, sql: String) -> HindcastResult<Statement> {
         bounds::check(&sql)?;
         Ok(Statement::new(sql, self.latest()))
     }
 
     /// The schemas of a statement's rows and parameters, without executing it.
-    async fn outline(&self, statement: &Statement) -> Result<Outline, Status> {
+    async fn outline(&self, statement: &Statement) -> HindcastResult<Outline> {
         let mut frames = self.processes.start(statement, false)?;
         match frames.next().await.transpose()? {
             Some(Frame::Outline(bytes)) => {
-                Outline::decode(bytes.as_slice()).map_err(|error| Status::internal(error.to_string()))
+                Outline::decode(bytes.as_slice()).map_err(|error| Error::Internal(error.to_string()))
             }
-            _ => Err(Status::internal("the process of the query sent no outline")),
+            _ => Err(Error::Internal("the process of the query sent no outline".into())),
         }
     }
 
     /// Runs `work` within the limits of concurrent queries and of their time.
-    async fn within<T>(&self, work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    async fn within<T>(&self, work: impl Future<Output = HindcastResult<T>>) -> HindcastResult<T> {
         let _permit = self.processes.permit()?;
         let ended = tokio::time::timeout(self.processes.longest(), work).await;
         ended.unwrap_or_else(|_| Err(self.processes.too_long()))
     }
 
-    async fn statement_rows(&self, handle: &[u8]) -> Result<Response<Rows>, Status> {
+    async fn statement_rows(&self, handle: &[u8]) -> HindcastResult<Response<Rows>> {
         let mut frames = self.processes.start(&self.seal.open(handle)?, true)?;
         // An invalid statement fails before its first row.
         let first = frames.next().await.transpose()?;
-        let rows = stream::iter(first.map(Ok)).chain(frames).map(|frame| match frame? {
+        let rows = stream::iter(first.map(Ok)).chain(frames).map(|frame| match frame.map_err(status_of)? {
             Frame::Rows(bytes) => {
                 FlightData::decode(bytes.as_slice()).map_err(|error| Status::internal(error.to_string()))
             }
@@ -148,7 +149,7 @@ fn metadata_info(
     request: Request<FlightDescriptor>,
 ) -> Result<Response<FlightInfo>, Status> {
     let descriptor = request.into_inner();
-    let schema = FlightInfo::new().try_with_schema(&schema).map_err(failed)?.schema;
+    let schema = FlightInfo::new().try_with_schema(&schema).map_err(failed).map_err(status_of)?.schema;
     info(schema, descriptor.cmd.to_vec(), descriptor)
 }
 
@@ -167,8 +168,8 @@ impl FlightSqlService for SqlApi {
         query: CommandStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let statement = self.statement(query.query)?;
-        let outline = self.outline(&statement).await?;
+        let statement = self.statement(query.query).map_err(status_of)?;
+        let outline = self.outline(&statement).await.map_err(status_of)?;
         let ticket = TicketStatementQuery { statement_handle: self.seal.close(&statement) };
         info(outline.rows, ticket.as_any().encode_to_vec(), request.into_inner())
     }
@@ -178,7 +179,7 @@ impl FlightSqlService for SqlApi {
         ticket: TicketStatementQuery,
         _: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        self.statement_rows(&ticket.statement_handle).await
+        self.statement_rows(&ticket.statement_handle).await.map_err(status_of)
     }
 
     async fn do_action_create_prepared_statement(
@@ -186,8 +187,8 @@ impl FlightSqlService for SqlApi {
         query: ActionCreatePreparedStatementRequest,
         _: Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
-        let statement = self.statement(query.query)?;
-        let outline = self.outline(&statement).await?;
+        let statement = self.statement(query.query).map_err(status_of)?;
+        let outline = self.outline(&statement).await.map_err(status_of)?;
         Ok(ActionCreatePreparedStatementResult {
             prepared_statement_handle: self.seal.close(&statement),
             dataset_schema: outline.rows,
@@ -208,22 +209,22 @@ impl FlightSqlService for SqlApi {
         query: CommandPreparedStatementQuery,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<DoPutPreparedStatementResult, Status> {
-        let mut statement = self.seal.open(&query.prepared_statement_handle)?;
+        let mut statement = self.seal.open(&query.prepared_statement_handle).map_err(status_of)?;
         let (mut row, mut data, mut bytes) = (Vec::new(), request.into_inner(), 0);
         while let Some(part) = data.try_next().await? {
             // The descriptor of the first message is for this service.
             let part = FlightData { flight_descriptor: None, ..part };
             bytes += part.encoded_len();
             if bytes > PARAMETER_BYTES {
-                return Err(Status::invalid_argument(format!(
+                return Err(status_of(Error::Config(format!(
                     "the parameters have more than {PARAMETER_BYTES} bytes"
-                )));
+                ))));
             }
             row.push(part);
         }
         statement.bind(&row);
         // The process of the query checks them.
-        self.outline(&statement).await?;
+        self.outline(&statement).await.map_err(status_of)?;
         let handle = self.seal.close(&statement);
         Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(handle) })
     }
@@ -233,7 +234,8 @@ impl FlightSqlService for SqlApi {
         query: CommandPreparedStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let outline = self.outline(&self.seal.open(&query.prepared_statement_handle)?).await?;
+        let statement = self.seal.open(&query.prepared_statement_handle).map_err(status_of)?;
+        let outline = self.outline(&statement).await.map_err(status_of)?;
         let descriptor = request.into_inner();
         info(outline.rows, descriptor.cmd.to_vec(), descriptor)
     }
@@ -243,7 +245,7 @@ impl FlightSqlService for SqlApi {
         query: CommandPreparedStatementQuery,
         _: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        self.statement_rows(&query.prepared_statement_handle).await
+        self.statement_rows(&query.prepared_statement_handle).await.map_err(status_of)
     }
 
     async fn get_flight_info_catalogs(
@@ -259,7 +261,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetCatalogs,
         _: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        single_batch(metadata::catalogs(query)?)
+        single_batch(metadata::catalogs(query).map_err(status_of)?)
     }
 
     async fn get_flight_info_schemas(
@@ -275,7 +277,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetDbSchemas,
         _: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        single_batch(metadata::schemas(self, query)?)
+        single_batch(metadata::schemas(self, query).map_err(status_of)?)
     }
 
     async fn get_flight_info_tables(
@@ -291,7 +293,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetTables,
         _: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        single_batch(self.within(metadata::tables(self, query)).await?)
+        single_batch(self.within(metadata::tables(self, query)).await.map_err(status_of)?)
     }
 
     async fn get_flight_info_table_types(
@@ -307,7 +309,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetTableTypes,
         _: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        single_batch(metadata::table_types(query)?)
+        single_batch(metadata::table_types(query).map_err(status_of)?)
     }
 
     async fn get_flight_info_sql_info(
@@ -315,7 +317,7 @@ impl FlightSqlService for SqlApi {
         query: CommandGetSqlInfo,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        metadata_info(query.into_builder(&metadata::sql_info()?).schema(), request)
+        metadata_info(query.into_builder(&metadata::sql_info().map_err(status_of)?).schema(), request)
     }
 
     async fn do_get_sql_info(
@@ -323,7 +325,13 @@ impl FlightSqlService for SqlApi {
         query: CommandGetSqlInfo,
         _: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        single_batch(query.into_builder(&metadata::sql_info()?).build().map_err(failed)?)
+        single_batch(
+            query
+                .into_builder(&metadata::sql_info().map_err(status_of)?)
+                .build()
+                .map_err(failed)
+                .map_err(status_of)?,
+        )
     }
 
     async fn get_flight_info_fallback(

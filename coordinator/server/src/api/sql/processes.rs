@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use hindcast_base::format::format_bytes;
+use hindcast_base::{Error, Result};
 use prost::Message;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tonic::Status;
 
 use super::frames::{Frame, QueryRequest};
 use super::statement::Statement;
@@ -34,7 +34,7 @@ pub(super) struct QueryProcesses {
     running: Arc<Semaphore>,
 }
 
-type FrameResult = Result<Frame, Status>;
+type FrameResult = Result<Frame>;
 
 impl QueryProcesses {
     pub(super) fn new(limits: SqlLimits, state: String) -> Self {
@@ -45,13 +45,10 @@ impl QueryProcesses {
     /// A permit to run a query.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` if too many queries run.
-    pub(super) fn permit(&self) -> Result<OwnedSemaphorePermit, Status> {
+    /// [`Error::Busy`] if too many queries run.
+    pub(super) fn permit(&self) -> Result<OwnedSemaphorePermit> {
         Arc::clone(&self.running).try_acquire_owned().map_err(|_| {
-            Status::resource_exhausted(format!(
-                "{} queries are running: try again later",
-                self.limits.concurrent
-            ))
+            Error::Busy(format!("{} queries are running: try again later", self.limits.concurrent))
         })
     }
 
@@ -61,20 +58,20 @@ impl QueryProcesses {
     }
 
     /// The error of a query that takes longer.
-    pub(super) fn too_long(&self) -> Status {
-        Status::resource_exhausted(format!("the query took longer than {} seconds", self.limits.seconds))
+    pub(super) fn too_long(&self) -> Error {
+        Error::Busy(format!("the query took longer than {} seconds", self.limits.seconds))
     }
 
     /// Starts a process that plans `statement` and, with `execute`, runs it. Returns its frames. Dropping the stream ends the
     /// process.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` if too many queries run.
+    /// [`Error::Busy`] if too many queries run.
     pub(super) fn start(
         &self,
         statement: &Statement,
         execute: bool,
-    ) -> Result<impl Stream<Item = FrameResult> + Send + Unpin + use<>, Status> {
+    ) -> Result<impl Stream<Item = FrameResult> + Send + Unpin + use<>> {
         let permit = self.permit()?;
         let limits = &self.limits;
         // The limits apply to all queries together.
@@ -94,12 +91,12 @@ impl QueryProcesses {
             QuerySession { deadline: Instant::now() + self.longest(), handle: Handle::current(), sender };
         let too_long = self.too_long();
         tokio::task::spawn_blocking(move || {
-            let ended = session.run(request, &too_long);
+            let ended = session.run(request, too_long);
             // A slow reader does not block other queries.
             drop(permit);
-            if let Err(status) = ended {
+            if let Err(error) = ended {
                 let QuerySession { sender, handle, .. } = session;
-                handle.spawn(async move { sender.send(Err(status)).await });
+                handle.spawn(async move { sender.send(Err(error)).await });
             }
         });
         Ok(frames(receiver).boxed())
@@ -119,8 +116,8 @@ struct QuerySession {
 
 impl QuerySession {
     /// Runs the process and forwards all frames except the last one.
-    fn run(&self, mut request: QueryRequest, too_long: &Status) -> Result<(), Status> {
-        let failed = |what: &str, error: &io::Error| Status::internal(format!("{what} of a query: {error}"));
+    fn run(&self, mut request: QueryRequest, too_long: Error) -> Result<()> {
+        let failed = |what: &str, error: &io::Error| Error::Internal(format!("{what} of a query: {error}"));
         let scratch = tempfile::tempdir().map_err(|error| failed("the scratch folder", &error))?;
         request.scratch = scratch.path().display().to_string();
         let mut child = spawn().map_err(|error| failed("the process", &error))?;
@@ -138,7 +135,7 @@ impl QuerySession {
         match answer {
             // The answer is complete, the process reported a failure, or the client has left.
             Ok(Some(ended)) => ended,
-            _ if Instant::now() >= self.deadline => Err(too_long.clone()),
+            _ if Instant::now() >= self.deadline => Err(too_long),
             Ok(None) | Err(_) => Err(failure_of(&message, request.memory_bytes)),
         }
     }
@@ -156,11 +153,11 @@ impl QuerySession {
     }
 
     /// Forwards frames until one ends the answer. Returns `None` if the process ended before that.
-    fn forward(&self, mut source: impl Read) -> io::Result<Option<Result<(), Status>>> {
+    fn forward(&self, mut source: impl Read) -> io::Result<Option<Result<()>>> {
         while let Some(frame) = Frame::read(&mut source)? {
             match frame {
                 Frame::End => return Ok(Some(Ok(()))),
-                Frame::Failed(code, text) => return Ok(Some(Err(Status::new(code, text)))),
+                Frame::Failed(kind, text) => return Ok(Some(Err(Error::of_kind(kind, text)))),
                 frame => {
                     let sent = self.handle.block_on(timeout_at(self.deadline, self.sender.send(Ok(frame))));
                     match sent {
@@ -216,20 +213,20 @@ fn read_stderr(stderr: Option<ChildStderr>) -> String {
 }
 
 /// Why a process ended without an answer, derived from the messages of the system and of the standard library.
-fn failure_of(message: &str, memory_bytes: u64) -> Status {
+fn failure_of(message: &str, memory_bytes: u64) -> Error {
     if message.contains("overflowed its stack") {
-        return Status::invalid_argument("the statement is nested too deeply");
+        return Error::Config("the statement is nested too deeply".into());
     }
     if message.contains("memory allocation of") || message.contains("capacity overflow") || message.is_empty()
     {
-        return Status::resource_exhausted(format!(
+        return Error::Busy(format!(
             "the query needs more memory than is allowed: {} for grouping, sorting and joining (sql.memory_bytes divided by \
              sql.concurrent) and a small amount in addition",
             format_bytes(memory_bytes)
         ));
     }
     tracing::error!(message, "the process of a query ended");
-    Status::internal("the process of the query ended before its answer did")
+    Error::Internal("the process of the query ended before its answer did".into())
 }
 
 #[cfg(test)]
@@ -238,16 +235,16 @@ mod tests {
 
     #[test]
     fn the_cause_of_an_ended_process_is_recognized() {
-        use tonic::Code;
-        for (message, code) in [
-            ("thread '<unnamed>' (7) has overflowed its stack\nfatal runtime error", Code::InvalidArgument),
-            ("memory allocation of 268435456 bytes failed", Code::ResourceExhausted),
-            ("thread panicked at x.rs: capacity overflow", Code::ResourceExhausted),
+        use hindcast_base::ErrorKind;
+        for (message, kind) in [
+            ("thread '<unnamed>' (7) has overflowed its stack\nfatal runtime error", ErrorKind::InvalidInput),
+            ("memory allocation of 268435456 bytes failed", ErrorKind::Busy),
+            ("thread panicked at x.rs: capacity overflow", ErrorKind::Busy),
             // The system killed the process because of its memory.
-            ("", Code::ResourceExhausted),
-            ("error: answering a query", Code::Internal),
+            ("", ErrorKind::Busy),
+            ("error: answering a query", ErrorKind::Internal),
         ] {
-            assert_eq!(failure_of(message, 32 << 20).code(), code, "{message}");
+            assert_eq!(failure_of(message, 32 << 20).kind(), kind, "{message}");
         }
     }
 }

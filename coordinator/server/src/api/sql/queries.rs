@@ -17,16 +17,15 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast;
 use futures::{StreamExt, TryStreamExt, future};
-use hindcast_base::Error;
+use hindcast_base::{Error, Result};
 use prost::Message;
-use tonic::Status;
 
 use super::catalog::{CATALOG, JobCatalog, LATEST};
 use super::frames::{FRAME_BYTES, Frame, Outline, QueryRequest};
 use super::metadata::failed;
 use super::plain::{sent, sent_schema};
-use crate::api::jobs::status_of;
 use crate::jobs::JobResults;
+use hindcast_node::status_of;
 
 /// Rows of a record batch: few, because expressions may make rows long.
 const BATCH_ROWS: usize = 2_048;
@@ -40,16 +39,16 @@ const UNBOUNDED_FUNCTIONS: [&str; 7] =
 /// Plans the requested statement and, if requested, runs it. Passes the frames of the answer to `write`.
 ///
 /// # Errors
-/// The status for the client.
+/// The error for the client.
 pub(super) async fn answer(
     request: &QueryRequest,
     results: JobResults,
     runtime: Arc<RuntimeEnv>,
     mut write: impl FnMut(Frame) -> io::Result<()>,
-) -> Result<(), Status> {
+) -> Result<()> {
     let session = session(JobCatalog { results, runtime, latest: request.statement.latest.clone() });
-    let plan = plan_query(&session, &request.statement.sql).await.map_err(status_of_engine)?;
-    let unwritten = |error: io::Error| Status::internal(format!("answering a query: {error}"));
+    let plan = plan_query(&session, &request.statement.sql).await.map_err(error_of_query)?;
+    let unwritten = |error: io::Error| Error::Internal(format!("answering a query: {error}"));
     if !request.execute {
         let parameters = parameters_of(&plan)?;
         // Refuse invalid parameter values when they are bound.
@@ -60,22 +59,20 @@ pub(super) async fn answer(
     }
     let plan = with_values(plan, request).await?;
     let schema = sent_schema(plan.schema().as_arrow());
-    let rows = session.execute_logical_plan(plan).await.map_err(status_of_engine)?;
-    let rows = rows.execute_stream().await.map_err(status_of_engine)?;
+    let rows = session.execute_logical_plan(plan).await.map_err(error_of_query)?;
+    let rows = rows.execute_stream().await.map_err(error_of_query)?;
     let (mut count, most) = (0, request.rows);
     let target = Arc::clone(&schema);
     let rows = rows.and_then(move |batch| {
         count += batch.num_rows() as u64;
         future::ready(within(count, most).and_then(|()| Ok(sent(&batch, &target)?)))
     });
-    let rows = rows.map_err(|error| FlightError::from(status_of_engine(error)));
+    let rows = rows.map_err(|error| FlightError::from(status_of(error_of_query(error))));
     let mut data = FlightDataEncoderBuilder::new().with_schema(schema).build(rows.boxed());
     while let Some(data) = data.try_next().await.map_err(failed)? {
         let bytes = data.encode_to_vec();
         if bytes.len() > FRAME_BYTES {
-            return Err(Status::resource_exhausted(format!(
-                "a row of the result is longer than {FRAME_BYTES} bytes"
-            )));
+            return Err(Error::Busy(format!("a row of the result is longer than {FRAME_BYTES} bytes")));
         }
         write(Frame::Rows(bytes)).map_err(unwritten)?;
     }
@@ -91,16 +88,16 @@ fn within(rows: u64, most: u64) -> EngineResult<()> {
     )))
 }
 
-async fn with_values(plan: LogicalPlan, request: &QueryRequest) -> Result<LogicalPlan, Status> {
+async fn with_values(plan: LogicalPlan, request: &QueryRequest) -> Result<LogicalPlan> {
     match request.statement.values().await? {
-        Some(values) => plan.with_param_values(values).map_err(status_of_engine),
+        Some(values) => plan.with_param_values(values).map_err(error_of_query),
         None => Ok(plan),
     }
 }
 
 /// The parameters of a plan, as the columns of one row.
-fn parameters_of(plan: &LogicalPlan) -> Result<Schema, Status> {
-    let mut fields: Vec<_> = plan.get_parameter_fields().map_err(status_of_engine)?.into_iter().collect();
+fn parameters_of(plan: &LogicalPlan) -> Result<Schema> {
+    let mut fields: Vec<_> = plan.get_parameter_fields().map_err(error_of_query)?.into_iter().collect();
     // Their names are $1, $2, …, $10: sort by length first.
     fields.sort_by_key(|(name, _)| (name.len(), name.clone()));
     let parameter = |(name, field): (String, Option<Arc<Field>>)| {
@@ -110,7 +107,7 @@ fn parameters_of(plan: &LogicalPlan) -> Result<Schema, Status> {
     Ok(Schema::new(fields.into_iter().map(parameter).collect::<Vec<_>>()))
 }
 
-fn encoded(schema: &Schema) -> Result<bytes::Bytes, Status> {
+fn encoded(schema: &Schema) -> Result<bytes::Bytes> {
     let message = IpcMessage::try_from(SchemaAsIpc::new(schema, &IpcWriteOptions::default()));
     message.map(|IpcMessage(bytes)| bytes).map_err(failed)
 }
@@ -145,18 +142,18 @@ async fn plan_query(session: &SessionContext, sql: &str) -> EngineResult<Logical
     Ok(plan)
 }
 
-/// The gRPC status of an error of the engine.
-pub(super) fn status_of_engine(error: DataFusionError) -> Status {
+/// The error of a query that the engine refused or could not run. Most of these are errors of the statement.
+pub(super) fn error_of_query(error: DataFusionError) -> Error {
     let text = error.strip_backtrace();
     match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) => Status::resource_exhausted(text),
-        DataFusionError::Internal(_) | DataFusionError::IoError(_) => Status::internal(text),
-        DataFusionError::ObjectStore(_) => Status::unavailable(text),
+        DataFusionError::ResourcesExhausted(_) => Error::Busy(text),
+        DataFusionError::Internal(_) | DataFusionError::IoError(_) => Error::Internal(text),
+        DataFusionError::ObjectStore(_) => Error::Unavailable(text),
         DataFusionError::External(other) => match other.downcast_ref::<Error>() {
-            Some(error) => status_of(error),
-            None => Status::internal(text),
+            Some(own) => Error::of_kind(own.kind(), own.to_string()),
+            None => Error::Internal(text),
         },
-        _ => Status::invalid_argument(text),
+        _ => Error::Config(text),
     }
 }
 

@@ -8,11 +8,10 @@ use bytes::Bytes;
 use datafusion::common::{ParamValues, ScalarValue};
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_base::retry::with_retries;
-use hindcast_base::{Error, Result as CommonResult};
+use hindcast_base::{Error, Result};
 use hindcast_lake::Location;
 use prost::Message;
 use ring::rand::{SecureRandom, SystemRandom};
-use tonic::Status;
 
 /// Name of the key below the state.
 const KEY_FILE: &str = "sql.key";
@@ -48,7 +47,7 @@ impl Statement {
     ///
     /// # Errors
     /// If there is not exactly one row.
-    pub(super) async fn values(&self) -> Result<Option<ParamValues>, Status> {
+    pub(super) async fn values(&self) -> Result<Option<ParamValues>> {
         if self.parameters.is_empty() {
             return Ok(None);
         }
@@ -68,12 +67,12 @@ impl Statement {
     }
 }
 
-fn one_row() -> Status {
-    Status::invalid_argument("give one row of parameters")
+fn one_row() -> Error {
+    Error::Config("give one row of parameters".into())
 }
 
-fn unreadable(error: &dyn std::fmt::Display) -> Status {
-    Status::invalid_argument(format!("the parameters can't be read: {error}"))
+fn unreadable(error: &dyn std::fmt::Display) -> Error {
+    Error::Config(format!("the parameters can't be read: {error}"))
 }
 
 /// Creates handles of statements, and verifies them.
@@ -86,7 +85,7 @@ impl Seal {
     ///
     /// # Errors
     /// [`Error::Storage`] if the state can't be read or written, [`Error::Internal`] if the stored key is invalid.
-    pub(super) async fn of(state: &Location) -> CommonResult<Self> {
+    pub(super) async fn of(state: &Location) -> Result<Self> {
         let mut key = [0; SEAL_BYTES];
         SystemRandom::new()
             .fill(&mut key)
@@ -114,9 +113,9 @@ impl Seal {
     /// The statement of a handle.
     ///
     /// # Errors
-    /// If the handle was not sealed with this key.
-    pub(super) fn open(&self, handle: &[u8]) -> Result<Statement, Status> {
-        let strange = || Status::invalid_argument("this coordinator did not issue the handle");
+    /// [`Error::Config`] if the handle was not sealed with this key.
+    pub(super) fn open(&self, handle: &[u8]) -> Result<Statement> {
+        let strange = || Error::Config("this coordinator did not issue the handle".into());
         let (seal, text) = handle.split_at_checked(SEAL_BYTES).ok_or_else(strange)?;
         let seal = <[u8; SEAL_BYTES]>::try_from(seal).map_err(|_| strange())?;
         // The comparison takes the same time however many bytes match.
