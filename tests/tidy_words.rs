@@ -11,8 +11,29 @@ const WORDS: [&str; 23] = [
     "told", "whence",
 ];
 /// Former names of things that have a plain one now.
-const IDENTIFIERS: [&str; 8] =
-    ["JobExec", "JobLedger", "JobMeans", "LookedUp", "MergeJob", "RollupJob", "caught_now", "most_alike"];
+const IDENTIFIERS: [&str; 21] = [
+    "JobBoard",
+    "JobCodec",
+    "JobExec",
+    "JobLedger",
+    "JobMeans",
+    "JobTasks",
+    "LeftAlone",
+    "LoggedTable",
+    "LookedUp",
+    "MeansArguments",
+    "MergeJob",
+    "NAMINGS",
+    "RollupJob",
+    "TiedName",
+    "caught_now",
+    "coverage_of",
+    "look_at_window",
+    "merged_if_there",
+    "most_alike",
+    "outlast",
+    "passed_over",
+];
 /// Other ways to say "one ... per ...".
 const PHRASES: [&str; 4] = ["a row a ", "a task a ", "a unit a ", "once a value"];
 const ENDINGS: [&str; 11] =

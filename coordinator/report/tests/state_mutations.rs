@@ -92,14 +92,14 @@ fn files_below(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// Breaks a file of `state`; gives what was done.
-fn break_one(state: &Path, dice: &mut ChaCha8Rng) -> String {
+fn break_one(state: &Path, rng: &mut ChaCha8Rng) -> String {
     let all = files_below(state);
     let files: Vec<_> =
         all.iter().filter(|(path, _)| !path.components().any(|part| part.as_os_str() == "side")).collect();
-    let (path, content) = files[dice.random_range(0..files.len())];
+    let (path, content) = files[rng.random_range(0..files.len())];
     let mut bytes = content.clone();
-    let at = dice.random_range(0..bytes.len());
-    let what = match dice.random_range(0..8) {
+    let at = rng.random_range(0..bytes.len());
+    let what = match rng.random_range(0..8) {
         0 => {
             bytes.truncate(at);
             "cut"
@@ -109,7 +109,7 @@ fn break_one(state: &Path, dice: &mut ChaCha8Rng) -> String {
                 .iter()
                 .filter(|(other, _)| other.extension() == path.extension() && *other != path)
                 .collect();
-            bytes.clone_from(alike[dice.random_range(0..alike.len())].1);
+            bytes.clone_from(alike[rng.random_range(0..alike.len())].1);
             "swapped"
         }
         2 => {
@@ -117,7 +117,7 @@ fn break_one(state: &Path, dice: &mut ChaCha8Rng) -> String {
             return format!("removed {}", path.display());
         }
         _ => {
-            bytes[at] ^= 1 << dice.random_range(0..8);
+            bytes[at] ^= 1 << rng.random_range(0..8);
             "flipped"
         }
     };
@@ -137,8 +137,8 @@ async fn mutations_of_state_change_no_result() {
     assert!(clean.len() > 5 && replaced.is_empty(), "{replaced:?}");
     let mut warnings = 0;
     for seed in 0..runs {
-        let mut dice = ChaCha8Rng::seed_from_u64(seed);
-        let what = break_one(&state, &mut dice);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let what = break_one(&state, &mut rng);
         let (files, replaced) =
             bench.scan(&state).await.unwrap_or_else(|error| panic!("seed {seed}, {what}: {error}"));
         assert!(files == clean, "seed {seed}, {what}: other results");
