@@ -12,7 +12,7 @@ use crate::client::{Client, Connection};
 use crate::terminal;
 use hindcast_report::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
 use hindcast_scan::{PlanOutline, Summary};
-use hindcast_server::jobs::{has_results, is_backfill_window, state_name};
+use hindcast_server::jobs::{format_progress, has_results, is_backfill_window, state_name};
 
 /// Arguments of `hindcast jobs`.
 #[derive(Debug, Args)]
@@ -138,7 +138,7 @@ fn lake_of(job: &Job) -> &str {
 }
 
 fn print_line(job: &Job) {
-    let (state, progress) = (state_name(job.state()), terminal::format_progress(job));
+    let (state, progress) = (state_name(job.state()), format_progress(job));
     let by = if job.submitted_by.is_empty() { String::new() } else { format!("  by {}", job.submitted_by) };
     println!("{}  {state:<9}  {progress:<24}  {}  {}{by}", job.id, window_of(job), lake_of(job));
 }
@@ -155,7 +155,7 @@ fn print_job(job: &Job) {
     if job.ended_us > 0 {
         println!("ended      {}", format_micros(job.ended_us));
     }
-    println!("progress   {}", terminal::format_progress(job));
+    println!("progress   {}", format_progress(job));
     print_risk(job);
     if !job.error.is_empty() {
         println!("error      {}", job.error);

@@ -184,3 +184,27 @@ fn places(batches: &[RecordBatch]) -> Vec<String> {
     });
     lines.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_has_its_title_once_and_counts_what_it_leaves_out() {
+        let mut lines = Vec::new();
+        section(&mut lines, "related", (1..=SHOWN + 2).map(|number| format!("name {number}")).collect());
+        assert_eq!(lines.len(), SHOWN + 1);
+        assert_eq!(lines[0], "related   name 1");
+        assert_eq!(lines[1], "          name 2");
+        assert_eq!(lines[SHOWN], "          and 2 more");
+        section(&mut lines, "places", Vec::new());
+        assert_eq!(lines.len(), SHOWN + 1);
+    }
+
+    #[test]
+    fn long_lists_are_shortened() {
+        let names = |count: usize| (0..count).map(|index| index.to_string()).collect::<Vec<_>>();
+        assert_eq!(shortened(&names(2), ", "), "0, 1");
+        assert_eq!(shortened(&names(SHOWN + 1), " "), "0 1 2 3 4 5 6 7 and 1 more");
+    }
+}

@@ -10,7 +10,7 @@ use hindcast_base::{Error, Result};
 
 pub use coverage::{print_replaced, print_unread};
 pub use plan::{print_dry_run, print_plan};
-pub use progress::{JobBar, ProgressBar, format_progress};
+pub use progress::{JobBar, ProgressBar};
 pub use result::{print_deliveries, print_result};
 
 /// Prints a value as JSON on standard output.

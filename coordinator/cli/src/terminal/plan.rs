@@ -80,3 +80,16 @@ fn format_dates(dates: &[String]) -> String {
         _ => "no date in the window".into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::format_dates;
+
+    #[test]
+    fn dates_are_a_range_with_their_number() {
+        let dates = ["2026-01-05", "2026-01-07"].map(str::to_owned);
+        assert_eq!(format_dates(&dates), "2026-01-05 to 2026-01-07 (2 dates)");
+        assert_eq!(format_dates(&dates[..1]), "2026-01-05");
+        assert_eq!(format_dates(&[]), "no date in the window");
+    }
+}

@@ -5,10 +5,9 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use hindcast_engine::UnitFault;
-use hindcast_proto::v1::{Job, Progress as JobProgress};
+use hindcast_proto::v1::Job;
 use hindcast_scan::Progress;
-use hindcast_server::jobs::format_units;
-use hindcast_server::jobs::is_open;
+use hindcast_server::jobs::format_progress;
 use indicatif::{ProgressDrawTarget, ProgressStyle};
 
 use super::print_plan;
@@ -99,13 +98,4 @@ impl JobBar {
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
-}
-
-/// The progress of a job, such as `3 of 12 units, merging`.
-pub fn format_progress(job: &Job) -> String {
-    let merging = |progress: &JobProgress| progress.merging && is_open(job);
-    job.progress
-        .as_ref()
-        .map(|progress| format_units(&JobProgress { merging: merging(progress), ..*progress }))
-        .unwrap_or_default()
 }

@@ -107,3 +107,37 @@ pub fn print_deliveries(deliveries: &[Delivery]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn incident(entities: &[(&str, &str)]) -> Incident {
+        let entities: Vec<_> =
+            entities.iter().map(|(kind, name)| json!({ "kind": kind, "name": name })).collect();
+        serde_json::from_value(json!({
+            "id": "i-1", "score": 85, "level": "HIGH", "contributions": [], "severity": "critical",
+            "first_seen": "2026-01-05T06:00:00Z", "last_seen": "2026-01-05T08:00:00Z",
+            "suites": ["exfiltration", "firewall"], "tactics": [], "stages": ["staging", "beacon"],
+            "entities": entities, "ties": [], "findings": ["a", "b", "c"],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_incident_is_one_line_with_its_devices_and_users() {
+        let named = [("device", "ws-1"), ("user", "ada"), ("ip", "10.0.0.1")];
+        let line = "2026-01-05T06:00:00Z  staging > beacon: 3 findings, ws-1, ada";
+        assert_eq!(format_incident(&incident(&named)), line);
+        let many = ["a", "b", "c", "d", "e"].map(|name| ("device", name));
+        assert!(format_incident(&incident(&many)).ends_with("3 findings, a, b, c, d"));
+    }
+
+    #[test]
+    fn an_incident_of_addresses_names_them() {
+        let line = format_incident(&incident(&[("ip", "10.0.0.1"), ("url", "files.example")]));
+        assert!(line.ends_with("3 findings, 10.0.0.1"), "{line}");
+    }
+}

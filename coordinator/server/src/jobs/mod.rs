@@ -19,7 +19,7 @@ use hindcast_base::time::now;
 use hindcast_base::{Error, Result};
 use hindcast_lake::Location;
 use hindcast_observability::{counters, register};
-use hindcast_proto::v1::{Job, JobState, Progress, ScanRequest};
+use hindcast_proto::v1::{Job, JobState, ScanRequest};
 use prometheus::{IntCounterVec, IntGaugeVec, Opts};
 use tokio::sync::{Notify, Semaphore, watch};
 use tracing::Instrument;
@@ -291,11 +291,40 @@ fn now_us() -> i64 {
     now().timestamp_micros()
 }
 
-/// How many units are done, in a few words.
-pub fn format_units(progress: &Progress) -> String {
+/// The progress of a job, such as `3 of 12 units, merging`. Empty before its plan is known.
+pub fn format_progress(job: &Job) -> String {
+    let Some(progress) = &job.progress else { return String::new() };
     let failures =
         if progress.failures > 0 { format!(", {} failures", progress.failures) } else { String::new() };
-    let merging = if progress.merging { ", merging" } else { "" };
+    // A job that has ended is not merging.
+    let merging = if progress.merging && is_open(job) { ", merging" } else { "" };
     let done = progress.units_done + progress.units_cached;
     format!("{done} of {} units{merging}{failures}", progress.units)
+}
+
+#[cfg(test)]
+mod tests {
+    use hindcast_proto::v1::Progress;
+
+    use super::*;
+
+    #[test]
+    fn progress_counts_units_and_mentions_merging_only_of_open_jobs() {
+        let job = |state: JobState, failures: u64| Job {
+            state: state.into(),
+            progress: Some(Progress {
+                units: 12,
+                units_done: 2,
+                units_cached: 1,
+                failures,
+                merging: true,
+                ..Progress::default()
+            }),
+            ..Job::default()
+        };
+        assert_eq!(format_progress(&job(JobState::Running, 0)), "3 of 12 units, merging");
+        assert_eq!(format_progress(&job(JobState::Running, 2)), "3 of 12 units, merging, 2 failures");
+        assert_eq!(format_progress(&job(JobState::Done, 0)), "3 of 12 units");
+        assert_eq!(format_progress(&Job::default()), "");
+    }
 }

@@ -9,6 +9,7 @@ use hindcast_base::entities::EntityKind;
 use hindcast_base::format::{format_bytes, format_duration};
 use hindcast_base::time::format_micros;
 use hindcast_proto::v1::{Job, JobState};
+use hindcast_scan::investigated_kind;
 
 use super::Site;
 use super::frame::{Frame, Problem, format_time, page};
@@ -17,9 +18,7 @@ use super::overview::overview;
 use super::runs::{JobRuns, Runs};
 use super::scope::{Scope, site_tabs};
 use super::windows::window;
-use crate::jobs::format_units;
-use crate::jobs::{has_results, is_backfill_window, is_open, state_name};
-use hindcast_scan::investigated_kind;
+use crate::jobs::{format_progress, has_results, is_backfill_window, is_open, state_name};
 
 /// Jobs on the page: the newest.
 const SHOWN: usize = 200;
@@ -92,9 +91,7 @@ struct JobLine {
 
 impl JobLine {
     fn of(job: &Job) -> Self {
-        let mut progress = job.progress.unwrap_or_default();
-        // A job that has ended is not merging.
-        progress.merging &= is_open(job);
+        let progress = job.progress.unwrap_or_default();
         let time = |micros: i64| (micros > 0).then(|| format_micros(micros));
         let is_done = job.state() == JobState::Done;
         Self {
@@ -108,7 +105,7 @@ impl JobLine {
             by: job.submitted_by.clone(),
             submitted: format_time(time(job.submitted_us).as_deref()),
             ended: format_time(time(job.ended_us).as_deref()),
-            progress: job.progress.map(|_| format_units(&progress)).unwrap_or_default(),
+            progress: format_progress(job),
             done: if is_done { 1 } else { progress.units_done + progress.units_cached },
             of: if is_done { 1 } else { progress.units },
             read: if progress.bytes == 0 {
