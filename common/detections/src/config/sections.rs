@@ -1,4 +1,4 @@
-//! The sections of a configuration file that detections share. Those of single detections are data, see [`crate`].
+//! The sections of a configuration file that detections share. Those of single detections are data, see [`crate::Detections`].
 
 use serde::{Deserialize, Serialize};
 
