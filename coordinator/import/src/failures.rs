@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
-use hindcast_base::{Error, Result};
+use hindcast_base::{Error, ErrorKind, Result};
 use hindcast_lake::Location;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -213,4 +213,15 @@ async fn rejects_are_uploaded_in_parts() {
     let message = store.inner.get(&rejects[0]).await.unwrap().bytes().await.unwrap();
     assert!(message.len() > PUT_BYTES);
     assert_eq!(memchr::memchr_iter(b'\n', &message).count(), 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_import_of_the_same_content_is_a_conflict() {
+    let store = Failing::holding(rows(30)).await;
+    store.import(false).await.unwrap();
+    let tables = store.objects("lake/Own").await;
+    let conflict = store.import(false).await.unwrap_err();
+    assert_eq!(conflict.kind(), ErrorKind::Conflict, "{conflict}");
+    assert_eq!(store.objects("lake/Own").await, tables);
+    assert!(publish::imported(&store.place("lake"), None).await.unwrap().contains(CONTENT));
 }

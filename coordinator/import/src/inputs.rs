@@ -45,7 +45,7 @@ pub(super) struct Input {
 /// not start with `.` or `_`. A file that can't be read comes with the error.
 ///
 /// # Errors
-/// [`Error::Config`] if a file or folder does not exist, [`Error::Storage`] if a store fails.
+/// [`Error::NotFound`] if a file or folder does not exist, [`Error::Storage`] if a store fails.
 pub(super) async fn list(
     names: &[String],
     threads: usize,
@@ -68,7 +68,7 @@ pub(super) async fn list(
                 });
                 below.sort_by(|left, right| left.location.cmp(&right.location));
                 if below.is_empty() {
-                    return Err(Error::Config(format!("there is no file {name}, and no file below it")));
+                    return Err(Error::NotFound(format!("there is no file {name}, and no file below it")));
                 }
                 found.extend(below.into_iter().map(|object| (place.clone(), object)));
             }

@@ -77,9 +77,10 @@ pub struct ImportRequest {
 /// the report, and the others are imported without it.
 ///
 /// # Errors
-/// [`Error::Config`] if a file, source or table does not exist, if a table has a transaction log, and with `strict` if a record or
-/// a file can't be read; the reason if no file can be read; [`Error::Storage`] and [`Error::Io`] if writing fails. Readers
-/// never see a change that was not committed.
+/// [`Error::NotFound`] if a file does not exist; [`Error::Config`] if there is no such source, if a table has a transaction log,
+/// and with `strict` if a record or a file can't be read; the reason if no file can be read; [`Error::Conflict`] if another
+/// process imports the same content; [`Error::Storage`] and [`Error::Io`] if writing fails. Readers never see a change that was
+/// not committed.
 pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Result<ImportReport> {
     if let Some(table) = request.table.as_deref().filter(|table| !source::is_table_name(table)) {
         return Err(Error::Config(format!("{table:?} is not a valid table name: use letters, digits and _")));

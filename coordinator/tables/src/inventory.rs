@@ -155,7 +155,8 @@ pub async fn delete(root: &Location, table: &str) -> Result<Option<u64>> {
 /// The files of a table that has a date folder.
 ///
 /// # Errors
-/// [`Error::Config`] if the lake has no such table, or the table has a transaction log; [`Error::Storage`] if a listing fails.
+/// [`Error::NotFound`] if the lake has no such table, [`Error::Config`] if the table has a transaction log, [`Error::Storage`] if
+/// a listing fails.
 pub async fn existing(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
     let found = found(root, table).await?;
     if found.is_empty() { Err(absent(root, table)) } else { Ok(found) }
@@ -163,7 +164,7 @@ pub async fn existing(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Ve
 
 /// The error that the lake has no table `table`.
 pub fn absent(root: &Location, table: &str) -> Error {
-    Error::Config(format!("there is no table {table:?} in {}", root.url()))
+    Error::NotFound(format!("there is no table {table:?} in {}", root.url()))
 }
 
 /// The files of a table by date; none if the table does not exist. Fails if the table has a transaction log.
@@ -205,6 +206,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use hindcast_base::ErrorKind;
     use object_store::memory::InMemory;
     use parquet::arrow::ArrowWriter;
 
@@ -276,7 +278,7 @@ mod tests {
         assert_eq!(delete(&lake, "T").await.unwrap(), None);
         for name in ["", "..", "a/b", "other", "T"] {
             let error = existing(&lake, name).await.unwrap_err();
-            assert!(error.to_string().starts_with("there is no table "), "{name}: {error}");
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{name}: {error}");
         }
         assert!(delete(&lake, "D").await.unwrap_err().to_string().contains("Delta Lake"));
         assert!(lake.store().head(&lake.child("D/date=2026-01-05/a.parquet")).await.is_ok());

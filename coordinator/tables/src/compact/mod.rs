@@ -81,8 +81,9 @@ impl Compacted {
 /// files or the new ones. Of two processes that would merge the same file, one skips it.
 ///
 /// # Errors
-/// [`Error::Config`] if the table does not exist or a file changed during the merge, [`Error::Storage`] if the store fails,
-/// [`Error::Internal`] if the merged rows differ from the original ones: that merge then has no effect. Earlier merges stay.
+/// [`Error::NotFound`] if the table does not exist, [`Error::Conflict`] if a file changed during the merge, [`Error::Storage`] if
+/// the store fails, [`Error::Internal`] if the merged rows differ from the original ones: that merge then has no effect. Earlier
+/// merges stay.
 pub async fn compact(
     lake: &Location,
     table: &str,

@@ -167,7 +167,7 @@ async fn check_unchanged(lake: &Location, files: &[&LakeFile]) -> Result<()> {
         if found.size == file.bytes && tags.is_none_or(|(found, listed)| found == listed) {
             return Ok(());
         }
-        Err(Error::Config(format!(
+        Err(Error::Conflict(format!(
             "{} changed while it was merged: nothing was changed; try again",
             file.path
         )))
@@ -205,6 +205,8 @@ impl PartitionStream for GroupFeed {
 mod tests {
     use std::fs;
 
+    use hindcast_base::ErrorKind;
+
     use super::*;
     use crate::inventory;
 
@@ -220,6 +222,7 @@ mod tests {
         check_unchanged(&lake, &listed).await.unwrap();
         fs::write(&path, "newer").unwrap();
         let error = check_unchanged(&lake, &listed).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
         assert!(error.to_string().contains("a.parquet changed while it was merged"), "{error}");
     }
 }
