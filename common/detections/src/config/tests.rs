@@ -314,3 +314,12 @@ fn checks_of_detections_are_evaluated() {
         assert!(error.contains("line 11: the message of this check can't be rendered"), "{error}");
     }
 }
+
+#[test]
+fn only_the_file_of_the_command_may_name_the_file_of_a_watchlist() {
+    let error = error_of("[[watchlists]]\nname = 'w'\nkind = 'ip'\neffect = 'raise'\nfile = 'x.csv'");
+    assert_eq!(
+        error,
+        "mine.toml: watchlist w: the file x.csv is not read here: only the file named by --config may name others"
+    );
+}
