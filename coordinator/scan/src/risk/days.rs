@@ -89,6 +89,31 @@ mod tests {
         );
     }
 
+    fn finding(first_seen: &str, last_seen: &str) -> Finding {
+        serde_json::from_value(serde_json::json!({
+            "id": "a", "analysis": "beaconing", "suite": "firewall", "title": "A beacon", "severity": "high",
+            "confidence": 70, "first_seen": first_seen, "last_seen": last_seen, "rows": 1, "stage": "beacon",
+            "entities": [], "techniques": [], "explanation": "", "evidence": {},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn runs_of_days_are_split_where_findings_begin_and_end() {
+        let window =
+            Window::new(parse_time("2026-01-01").unwrap(), parse_time("2026-01-11").unwrap()).unwrap();
+        let long = finding("2026-01-03T23:00:00Z", "2026-01-05T01:00:00Z");
+        let spans = days_of(&window, &BTreeSet::new(), &[], &[long.clone()]);
+        let found: Vec<_> = spans.iter().map(|span| (span.first, span.last)).collect();
+        let expected =
+            [("2026-01-01", "2026-01-02"), ("2026-01-03", "2026-01-05"), ("2026-01-06", "2026-01-10")];
+        assert_eq!(found, expected.map(|(first, last)| (day(first), day(last))));
+        assert_eq!(days_of_finding(&long), Some((day("2026-01-03"), day("2026-01-05"))));
+        // A finding outside the window splits nothing.
+        let before = finding("2025-12-01T00:00:00Z", "2025-12-02T00:00:00Z");
+        assert_eq!(days_of(&window, &BTreeSet::new(), &[], &[before]).len(), 1);
+    }
+
     #[test]
     fn a_window_of_centuries_has_few_spans() {
         let days = ["2026-01-05"];
