@@ -1,4 +1,5 @@
-//! Detections as data: folders of TOML and SQL. One loader reads the built-in ones and the users' own.
+//! Detections as data: folders of TOML and SQL. One loader reads the built-in ones and the users' own. The crate also has rollups,
+//! analyses, the rules of findings, and the configuration with all parameters.
 
 pub mod analyses;
 pub mod bindings;

@@ -1,5 +1,5 @@
 //! Analyses: each computes one result table from merged rollups, and findings from that table. Most are defined by data, which
-//! [`crate::Detections`] loads; a few are written in Rust, in [`native`].
+//! [`crate::Detections`] loads; a few are written in Rust, in `native.rs`.
 
 mod cli_storage_uploads;
 mod columns;
