@@ -155,3 +155,74 @@ impl ScalarUDFImpl for NameForm {
         Ok(ColumnarValue::Array(named))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::compute::cast;
+    use arrow::datatypes::Field;
+    use datafusion::config::ConfigOptions;
+
+    use super::*;
+
+    const FORMS: [Form; 7] = [
+        Form::Address,
+        Form::AddressOrText,
+        Form::Host,
+        Form::Lowered,
+        Form::Account,
+        Form::Initiator,
+        Form::InitiatorAddress,
+    ];
+
+    /// The names in a column; its rows are converted in two batches, as rows of one dictionary are.
+    fn names(form: Form, texts: &ArrayRef) -> Vec<Option<String>> {
+        let function = NameForm {
+            signature: Signature::any(1, Volatility::Immutable),
+            form,
+            of_dictionary: OfDictionary::default(),
+        };
+        let return_type = function.return_type(&[texts.data_type().clone()]).unwrap();
+        let batches = [texts.slice(0, 3), texts.slice(3, texts.len() - 3)];
+        let named = batches.into_iter().flat_map(|batch| {
+            let args = ScalarFunctionArgs {
+                number_rows: batch.len(),
+                args: vec![ColumnarValue::Array(batch)],
+                arg_fields: vec![],
+                return_field: Arc::new(Field::new("name", return_type.clone(), true)),
+                config_options: Arc::new(ConfigOptions::default()),
+            };
+            let rows = args.number_rows;
+            let named = function.invoke_with_args(args).unwrap().to_array(rows).unwrap();
+            assert_eq!(*named.data_type(), return_type, "{form:?}");
+            let named = cast(&named, &DataType::Utf8View).unwrap();
+            named.as_string_view().iter().map(|name| name.map(str::to_owned)).collect::<Vec<_>>()
+        });
+        named.collect()
+    }
+
+    #[test]
+    fn names_of_a_dictionary_are_those_of_its_texts() {
+        let texts = [
+            Some("WS-1.Corp.Example"),
+            None,
+            Some("<null>"),
+            Some("10.0.0.1:443"),
+            Some("CORP\\Ada"),
+            Some(" "),
+            Some("WS-1.Corp.Example"),
+            Some(r#"{"user":{"userPrincipalName":"ada@corp.example","ipAddress":"192.0.2.7"}}"#),
+        ];
+        let plain: ArrayRef = Arc::new(StringViewArray::from(texts.to_vec()));
+        let dictionary: ArrayRef = Arc::new(texts.into_iter().collect::<DictionaryArray<Int32Type>>());
+        for form in FORMS {
+            assert_eq!(names(form, &plain), names(form, &dictionary), "{form:?}");
+        }
+        let of = |form| names(form, &dictionary);
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(of(Form::Host)[..3], [text("ws-1"), None, None]);
+        assert_eq!(of(Form::Address)[2..5], [None, text("10.0.0.1"), None]);
+        assert_eq!(of(Form::Account)[4..7], [text("ada"), None, text("ws-1.corp.example")]);
+        assert_eq!(of(Form::Initiator)[7], text("ada@corp.example"));
+        assert_eq!(of(Form::InitiatorAddress)[6..], [None, text("192.0.2.7")]);
+    }
+}
