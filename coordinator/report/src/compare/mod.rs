@@ -109,3 +109,6 @@ fn fields(one: &Finding, other: &Finding) -> BTreeMap<&'static str, (Value, Valu
     let pairs = values(one).into_iter().zip(values(other));
     pairs.filter(|(one, other)| one.1 != other.1).map(|(one, other)| (one.0, (one.1, other.1))).collect()
 }
+
+#[cfg(test)]
+mod tests;
