@@ -17,7 +17,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use futures::FutureExt;
-use hindcast_base::error::{is_exhausted, store_failure};
+use hindcast_base::error::is_exhausted;
+use hindcast_base::storage_fault::is_of_store;
 use tokio::sync::Notify;
 
 /// Consecutive failed tasks after which the worker itself is at fault. Units report their own faults as results, so a
@@ -41,7 +42,7 @@ impl FailureDetector {
         match result {
             Ok(_) => self.failures.store(0, Ordering::Relaxed),
             // Other workers share the store and the memory budget of a task: these failures do not count.
-            Err(error) if store_failure("", error).is_some() || is_exhausted(error) => {}
+            Err(error) if is_of_store(error) || is_exhausted(error) => {}
             Err(error) => {
                 tracing::error!(%error, "a task failed");
                 if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_IN_A_ROW {

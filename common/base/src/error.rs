@@ -5,7 +5,7 @@
 
 use datafusion::error::DataFusionError;
 
-use crate::refused::Refused;
+use crate::storage_fault::StorageFault;
 
 /// Result of an operation that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -71,14 +71,8 @@ pub enum Error {
     #[error("{0}")]
     Input(InputFault),
     /// An object store refused or lost a request.
-    #[error("{action}: {source}")]
-    Storage {
-        /// The operation that failed, with its URL or path.
-        action: String,
-        /// The error of the store.
-        #[source]
-        source: object_store::Error,
-    },
+    #[error("{0}")]
+    Storage(StorageFault),
     /// A local file or directory could not be read or written.
     #[error("{action}: {source}")]
     Io {
@@ -149,7 +143,7 @@ impl Error {
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::Denied(_) => ErrorKind::Denied,
             Self::Busy(_) => ErrorKind::Busy,
-            Self::Storage { .. } | Self::Unavailable(_) => ErrorKind::Unavailable,
+            Self::Storage(_) | Self::Unavailable(_) => ErrorKind::Unavailable,
             Self::Input(_) | Self::Data(_) => ErrorKind::Data,
             Self::Engine(error) => ErrorKind::of(error),
             Self::Io { .. } | Self::Internal(_) => ErrorKind::Internal,
@@ -168,15 +162,6 @@ impl Error {
             ErrorKind::Unavailable => Self::Unavailable(message),
             ErrorKind::Data => Self::Data(message),
             ErrorKind::Internal => Self::Internal(message),
-        }
-    }
-
-    /// An [`Error::Storage`] with the operation that failed; an [`Error::Config`] if a path of a lake may not be followed.
-    pub fn storage(action: impl Into<String>) -> impl FnOnce(object_store::Error) -> Self {
-        let action = action.into();
-        move |source| match Refused::of(&source) {
-            Some(refused) => Self::Config(format!("{action}: {refused}")),
-            None => Self::Storage { action, source },
         }
     }
 
@@ -199,24 +184,6 @@ pub fn cause(error: &DataFusionError) -> String {
         DataFusionError::Shared(inner) => cause(inner),
         _ => error.strip_backtrace(),
     }
-}
-
-/// A storage error about reading `path`, if `error` comes from an object store. A file that is gone or has changed is not a
-/// failure of its store: a retry fails in the same way.
-pub fn store_failure(path: &str, error: &(dyn std::error::Error + 'static)) -> Option<Error> {
-    let mut cause = Some(error);
-    while let Some(current) = cause {
-        if let Some(failure) = current.downcast_ref::<object_store::Error>() {
-            let is_of_file = matches!(
-                failure,
-                object_store::Error::NotFound { .. } | object_store::Error::Precondition { .. }
-            );
-            let source = object_store::Error::Generic { store: "store", source: failure.to_string().into() };
-            return (!is_of_file).then(|| Error::storage(format!("reading {path}"))(source));
-        }
-        cause = current.source();
-    }
-    None
 }
 
 impl From<InputFault> for Error {
@@ -255,7 +222,7 @@ mod tests {
             (DataFusionError::Execution("division by zero".into()), ErrorKind::Internal),
             (DataFusionError::ResourcesExhausted("memory".into()), ErrorKind::Internal),
             (DataFusionError::from(store()), ErrorKind::Unavailable),
-            (DataFusionError::from(Error::storage("reading a")(store())), ErrorKind::Unavailable),
+            (DataFusionError::from(Error::reading("a")(store())), ErrorKind::Unavailable),
             (DataFusionError::from(Error::from(fault)).context("scanning"), ErrorKind::Data),
             (DataFusionError::from(Error::Conflict("changed".into())), ErrorKind::Conflict),
         ];

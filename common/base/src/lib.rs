@@ -8,6 +8,7 @@ pub mod json;
 pub mod nearest;
 pub mod refused;
 pub mod retry;
+pub mod storage_fault;
 pub mod time;
 
 pub use error::{Error, ErrorKind, Result};

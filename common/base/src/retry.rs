@@ -5,9 +5,8 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder, Retryable};
-use object_store::Error as StoreError;
 
-use crate::error::store_failure;
+use crate::storage_fault::is_of_store;
 use crate::{Error, Result};
 
 /// Actions on an object store. The store's client retries requests, but not responses that break off.
@@ -106,14 +105,16 @@ pub async fn with_retries<T, F: Future<Output = Result<T>>>(action: impl FnMut()
 
 fn is_temporary(error: &Error) -> bool {
     match error {
-        Error::Storage { source, .. } => matches!(source, StoreError::Generic { .. }),
-        Error::Engine(_) => store_failure("", error).is_some(),
+        Error::Storage(fault) => fault.is_temporary(),
+        Error::Engine(_) => is_of_store(error),
         _ => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use object_store::Error as StoreError;
+
     use super::*;
 
     const ROUNDING: Duration = Duration::from_millis(1);
@@ -123,12 +124,12 @@ mod tests {
     #[tokio::test]
     async fn only_temporary_failures_are_retried() {
         let failing: [(fn() -> Error, u32); 3] = [
-            (|| Error::storage("listing")(StoreError::Generic { store: "S3", source: "broken".into() }), 4),
+            (|| Error::listing("a file")(StoreError::Generic { store: "S3", source: "broken".into() }), 4),
             (|| Error::Config("wrong".into()), 1),
             (
                 || {
                     let (path, source) = ("a".into(), "gone".into());
-                    Error::storage("reading")(StoreError::NotFound { path, source })
+                    Error::reading("a file")(StoreError::NotFound { path, source })
                 },
                 1,
             ),

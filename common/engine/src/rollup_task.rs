@@ -25,7 +25,8 @@ use super::stream_table::stream_table;
 use super::unit_reader::UnitReader;
 use super::write_state::{EncodedState, encode_state};
 use hindcast_base::catch_panic::catch_panic;
-use hindcast_base::error::{Error, is_exhausted, store_failure};
+use hindcast_base::error::{Error, is_exhausted};
+use hindcast_base::storage_fault::{StorageFault, StorageOperation, is_of_store};
 use hindcast_detections::Detections;
 use hindcast_detections::rollups::Rollup;
 use hindcast_lake::selection::Selection;
@@ -51,7 +52,7 @@ pub(super) fn start(
         let guard = TaskGuard::start("rollup");
         // A panic on unusual values must not affect other units.
         let result = match catch_panic(run_within_memory(&stage, &task.work, &context)).await {
-            Ok(result) => result.map_err(|failure| failure.fault(&task.work)),
+            Ok(result) => result.map_err(|failure| failure.fault()),
             Err(panic) => Err(UnitFault::Failed(format!("its task panicked: {panic}"))),
         };
         guard.end(result.is_ok());
@@ -83,20 +84,16 @@ impl From<DataFusionError> for Failure {
 }
 
 impl Failure {
-    fn fault(self, unit: &RollupUnit) -> UnitFault {
+    fn fault(self) -> UnitFault {
         match self {
-            Failure::State(error) => UnitFault::State(error.to_string()),
+            Failure::State(Error::Storage(fault)) => UnitFault::State(fault),
             Failure::Rollup(rollup, reason) => UnitFault::Rollup { rollup, reason },
             Failure::Unit(Error::Input(fault)) => UnitFault::Input(fault),
-            Failure::Unit(Error::Storage { action, source }) => UnitFault::Storage {
-                file: unit
-                    .files
-                    .iter()
-                    .find(|file| action.ends_with(&file.path))
-                    .map(|file| file.path.clone()),
-                reason: format!("{action}: {source}"),
-            },
+            Failure::Unit(Error::Storage(fault)) => UnitFault::Storage(fault),
             Failure::Unit(other) => UnitFault::Failed(other.to_string()),
+            Failure::State(other) => {
+                UnitFault::State(StorageFault::temporary(StorageOperation::Writing, "the state", other))
+            }
         }
     }
 }
@@ -123,7 +120,7 @@ async fn run_within_memory(
 
 /// The failure of a rollup. A user's rollup fails alone, unless the cause is a store, or the memory that all rollups share.
 fn failure_of(rollup: &Rollup, is_alone: bool, error: DataFusionError) -> Failure {
-    let is_others = store_failure("", &error).is_some() || (is_exhausted(&error) && !is_alone);
+    let is_others = is_of_store(&error) || (is_exhausted(&error) && !is_alone);
     let is_own = Detections::built_in().rollup(rollup.id).is_none();
     match is_own && !is_others {
         true => {

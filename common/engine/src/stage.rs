@@ -13,6 +13,7 @@ use super::manifest::Manifest;
 use super::merge_rows::MergeRows;
 use hindcast_base::entities::EntityKind;
 use hindcast_base::error::InputFault;
+use hindcast_base::storage_fault::StorageFault;
 use hindcast_base::time::Window;
 use hindcast_detections::analyses::Scope;
 use hindcast_detections::config::Config;
@@ -122,15 +123,10 @@ pub struct UnitOutcome {
 pub enum UnitFault {
     /// A file can't be read as Parquet of its table: a retry fails in the same way.
     Input(InputFault),
-    /// The store failed: a retry may succeed.
-    Storage {
-        /// The file that was being read, if it is known.
-        file: Option<String>,
-        /// The error of the store.
-        reason: String,
-    },
-    /// State could not be written, with the error of the store. No file is at fault.
-    State(String),
+    /// The store failed, while reading a file if its object is one of the unit's: a retry may succeed.
+    Storage(StorageFault),
+    /// State could not be written. No file is at fault.
+    State(StorageFault),
     /// A user's rollup can't be computed from these rows, and no file is at fault. The other rollups can be computed.
     Rollup {
         /// Its id.

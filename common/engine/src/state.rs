@@ -1,6 +1,7 @@
 //! The state of rollups in an object store: keyed by all its inputs, and committed once.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 
 use arrow::array::RecordBatch;
 use chrono::NaiveDate;
@@ -13,6 +14,7 @@ use super::manifest::{Manifest, StateData, UnitStats, sealed};
 use super::stage::{RollupUnit, StateFault};
 use super::state_key::clipped_key;
 use super::write_state::{EncodedState, encode_batch};
+use hindcast_base::storage_fault::{StorageFault, StorageOperation};
 use hindcast_base::time::Window;
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::SideTable;
@@ -54,14 +56,14 @@ impl StateStore {
         &self.location
     }
 
-    /// The error that state can't be read or written (`done`), with the `reason` that the store gives.
-    pub fn failure(&self, done: &str, reason: String) -> Error {
+    /// The error that state can't be read or written, with the reason that the store gives.
+    pub fn failure(&self, operation: StorageOperation, reason: impl Display) -> Error {
         let place = match self.location.local_path() {
             Some(path) => path.display().to_string(),
             None => self.location.url().to_owned(),
         };
-        let action = format!("state can't be {done} at {place}, and nothing can be computed without it");
-        Error::storage(action)(object_store::Error::Generic { store: "state", source: reason.into() })
+        let reason = format!("nothing can be computed without it: {reason}");
+        Error::Storage(StorageFault::temporary(operation, format!("the state at {place}"), reason))
     }
 
     /// Lists the committed state of a table's date.
@@ -73,8 +75,7 @@ impl StateStore {
         let objects = self.location.store().list(Some(&folder)).map_ok(|object| object.location);
         let manifests = objects.try_filter(|path| ready(path.as_ref().ends_with(MANIFEST_ENDING)));
         let manifests = manifests.try_collect().await;
-        let action = format!("listing {}", self.location.name_of(&folder));
-        Ok(Committed { manifests: manifests.map_err(Error::storage(action))? })
+        Ok(Committed { manifests: manifests.map_err(Error::listing(self.location.name_of(&folder)))? })
     }
 
     /// Looks up the state of a unit and rollup for `window`. A manifest that has changed since it was written counts as absent.
@@ -177,7 +178,7 @@ impl StateStore {
         let path = self.manifest_path(key);
         match self.location.store().delete(&path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(Error::storage(format!("deleting {}", self.location.name_of(&path)))(error)),
+            Err(error) => Err(Error::deleting(self.location.name_of(&path))(error)),
         }
     }
 
@@ -189,7 +190,7 @@ impl StateStore {
             .store()
             .put(&path, PutPayload::from(state.bytes))
             .await
-            .map_err(Error::storage(format!("writing {}", self.location.name_of(&path))))?;
+            .map_err(Error::writing(self.location.name_of(&path)))?;
         Ok((file, data))
     }
 }

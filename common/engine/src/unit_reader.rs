@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use super::manifest::UnitStats;
 use super::stage::RollupUnit;
-use hindcast_base::error::{Error, InputFault, is_exhausted, store_failure};
+use hindcast_base::error::{Error, InputFault, is_exhausted};
+use hindcast_base::storage_fault::storage_fault;
 use hindcast_lake::selection::{RowSelector, SelectionStats};
 use hindcast_lake::{
     LakeFile, LakeTable, RowGroups, UnreadableCounts, file_scan, locate_fault, row_groups_that_may_hold,
@@ -165,8 +166,8 @@ impl<'a> UnitReader<'a> {
             }
             source = cause.source();
         }
-        if let Some(failure) = store_failure(&file.path, &error) {
-            return failure;
+        if let Some(fault) = storage_fault(&file.path, &error) {
+            return Error::Storage(fault);
         }
         let fault = locate_fault(self.table, file, self.columns).await;
         Error::Input(fault.unwrap_or_else(|| InputFault {

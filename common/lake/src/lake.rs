@@ -345,7 +345,7 @@ pub async fn table_folder(location: &Location) -> Result<(BTreeSet<NaiveDate>, O
 pub(super) async fn listed(location: &Location) -> Result<ListResult> {
     with_retries(|| async {
         let listing = location.store().list_with_delimiter(Some(location.prefix())).await;
-        listing.map_err(Error::storage(format!("listing {}", location.url())))
+        listing.map_err(Error::listing(location.url()))
     })
     .await
 }
@@ -382,7 +382,7 @@ async fn stray_files(location: &Location, listing: &ListResult) -> Result<Vec<St
 async fn holds_parquet(location: &Location, folder: &Path) -> Result<bool> {
     let mut objects = location.store().list(Some(folder));
     while let Some(object) = objects.next().await {
-        let object = object.map_err(Error::storage(format!("listing {}", location.name_of(folder))))?;
+        let object = object.map_err(Error::listing(location.name_of(folder)))?;
         if is_data_file(folder, &object.location) {
             return Ok(true);
         }

@@ -62,7 +62,7 @@ async fn listed(table: &Location, date: NaiveDate) -> Result<Vec<ObjectMeta>> {
     let folder = table.child(&format!("date={date}"));
     let mut objects: Vec<ObjectMeta> = with_retries(|| async {
         let objects = table.store().list(Some(&folder)).try_collect().await;
-        objects.map_err(Error::storage(format!("listing {}", table.name_of(&folder))))
+        objects.map_err(Error::listing(table.name_of(&folder)))
     })
     .await?;
     objects.retain(|object| is_data_file(&folder, &object.location));

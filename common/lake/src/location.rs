@@ -17,6 +17,7 @@ use url::Url;
 
 use super::confined::{Confined, real_path};
 use hindcast_base::retry::with_retries;
+use hindcast_base::storage_fault::{StorageFault, StorageOperation};
 use hindcast_base::{Error, Result};
 
 /// Retries of a request by a store's client, with exponential back-off. If it still fails, the whole unit is retried.
@@ -172,7 +173,7 @@ impl Location {
     /// [`Error::Storage`] if the store fails otherwise.
     pub async fn read(&self, relative: &str) -> Result<Option<Bytes>> {
         let path = self.child(relative);
-        let failed = |error| Error::storage(format!("reading {}", self.name_of(&path)))(error);
+        let failed = |error| Error::reading(self.name_of(&path))(error);
         with_retries(|| async {
             match self.store.get(&path).await {
                 Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
@@ -191,9 +192,8 @@ impl Location {
         let place = self.name_of(&self.child(relative));
         let read = tokio::time::timeout(longest, self.read_within(relative, most)).await;
         read.unwrap_or_else(|_| {
-            let source = format!("it took longer than {} s", longest.as_secs()).into();
-            let source = object_store::Error::Generic { store: "store", source };
-            Err(Error::storage(format!("reading {place}"))(source))
+            let reason = format!("it took longer than {} s", longest.as_secs());
+            Err(Error::Storage(StorageFault::temporary(StorageOperation::Reading, &place, reason)))
         })
     }
 
@@ -212,7 +212,7 @@ impl Location {
                 Err(error) => return Err(Error::io(format!("reading {place}"))(error)),
             }
         }
-        let failed = |error| Error::storage(format!("reading {place}"))(error);
+        let failed = |error| Error::reading(&place)(error);
         with_retries(|| async {
             let found = match self.store.get(&path).await {
                 Ok(found) => found,
@@ -243,7 +243,7 @@ impl Location {
         let payload = PutPayload::from(content);
         with_retries(|| async {
             let put = self.store.put(path, payload.clone()).await;
-            put.map(|_| ()).map_err(Error::storage(format!("writing {}", self.name_of(path))))
+            put.map(|_| ()).map_err(Error::writing(self.name_of(path)))
         })
         .await
     }
@@ -257,7 +257,7 @@ impl Location {
         match self.store.put_opts(path, PutPayload::from(content), PutMode::Create.into()).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(Error::storage(format!("writing {}", self.name_of(path)))(error)),
+            Err(error) => Err(Error::writing(self.name_of(path))(error)),
         }
     }
 }

@@ -27,7 +27,8 @@ use super::scan::canonical_type;
 use super::tables::ColumnKind;
 use hindcast_base::Error;
 use hindcast_base::catch_panic::catch_panic;
-use hindcast_base::error::{InputFault, store_failure};
+use hindcast_base::error::InputFault;
+use hindcast_base::storage_fault::storage_fault;
 
 /// Bytes that the first request reads from a file's end: most footers fit.
 const FOOTER_HINT_BYTES: usize = 512 << 10;
@@ -250,7 +251,8 @@ pub(super) fn only_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
 }
 
 pub(super) fn parquet_error(file: &LakeFile, error: &ParquetError) -> Error {
-    store_failure(&file.path, error)
+    storage_fault(&file.path, error)
+        .map(Error::Storage)
         .unwrap_or_else(|| file_fault(file, format!("is not a whole Parquet file: {error}")))
 }
 
@@ -358,7 +360,7 @@ mod tests {
             let alone = reader.get_bytes(range.clone()).await.unwrap_err();
             let together = reader.get_byte_ranges(vec![0..4, range]).await.unwrap_err();
             for error in [alone, together] {
-                assert!(store_failure("lake.parquet", &error).is_none(), "{error}");
+                assert!(storage_fault("lake.parquet", &error).is_none(), "{error}");
                 assert!(error.to_string().contains("but has 50"), "{error}");
             }
         }

@@ -62,7 +62,7 @@ pub(super) async fn list(
                     .list(Some(place.prefix()))
                     .try_collect()
                     .await
-                    .map_err(Error::storage(format!("listing {name}")))?;
+                    .map_err(Error::listing(&name))?;
                 below.retain(|object| {
                     object.location.filename().is_some_and(|name| !name.starts_with(['.', '_']))
                 });
@@ -72,7 +72,7 @@ pub(super) async fn list(
                 }
                 found.extend(below.into_iter().map(|object| (place.clone(), object)));
             }
-            Err(error) => return Err(Error::storage(format!("reading {name}"))(error)),
+            Err(error) => return Err(Error::reading(&name)(error)),
         }
     }
     let inputs = found.into_iter().map(|(place, object)| {
@@ -281,7 +281,7 @@ impl ObjectReader {
         let store = self.place.store();
         let fetched = self.handle.block_on(with_retries(|| async {
             let fetched = store.get_range(&self.path, range.clone()).await;
-            fetched.map_err(Error::storage(format!("reading {}", self.path)))
+            fetched.map_err(Error::reading(&self.path))
         }))?;
         if fetched.is_empty() {
             let action = format!("reading {} from byte {} on", self.path, self.at);

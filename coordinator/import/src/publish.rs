@@ -59,7 +59,7 @@ pub async fn forget(lake: &Location, table: &str) -> Result<usize> {
     forgotten.retain(|marker| marker.table == table);
     for marker in &forgotten {
         let deleted = lake.store().delete(&marker.path).await;
-        deleted.map_err(Error::storage(format!("deleting {}", marker.path)))?;
+        deleted.map_err(Error::deleting(&marker.path))?;
     }
     Ok(forgotten.len())
 }
@@ -76,7 +76,7 @@ async fn markers(lake: &Location, content: &str) -> Result<Vec<Marker>> {
     let folder = lake.child(&format!("{IMPORTED}/{content}"));
     let objects: Vec<ObjectMeta> = with_retries(|| async {
         let listed = lake.store().list(Some(&folder)).try_collect().await;
-        listed.map_err(Error::storage(format!("listing {folder}")))
+        listed.map_err(Error::listing(&folder))
     })
     .await?;
     let root = lake.child(IMPORTED);
@@ -158,7 +158,7 @@ async fn put_files(lake: &Location, staged: &[Staged], targets: &[Path]) -> Resu
 /// Uploads the rejects in parts, so that they need not fit in memory.
 async fn put_rejects(lake: &Location, path: &Path, rejects: &File) -> Result<()> {
     let failed = |error: io::Error| match error.downcast::<StoreError>() {
-        Ok(failure) => Error::storage(format!("writing {path}"))(failure),
+        Ok(failure) => Error::writing(&path)(failure),
         Err(error) => Error::io(format!("writing {path}"))(error),
     };
     with_retries(|| async {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use arrow::compute::concat_batches;
 use hindcast_base::entities::EntityKind;
-use hindcast_base::error::{cause, store_failure};
+use hindcast_base::error::cause;
+use hindcast_base::storage_fault::is_of_store;
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::{Analysis, Context, Suite};
 use hindcast_detections::findings::{Finding, candidate_entities, finding_entities, findings_of};
@@ -163,7 +164,7 @@ async fn tables_of(
             let frame = companion.compute(rows.frame(&options.runtime)?, &bindings)?;
             let schema = Arc::clone(frame.schema().inner());
             let batches = match collect(analysis, options.config, frame).await {
-                Err(error) if analysis.about.is_own && store_failure("", &error).is_none() => {
+                Err(error) if analysis.about.is_own && !is_of_store(&error) => {
                     return Err(Error::Config(analysis.failure(Some(&companion.query), &cause(&error))));
                 }
                 batches => batches?,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_base::error::{cause, store_failure};
+use hindcast_base::error::cause;
+use hindcast_base::storage_fault::is_of_store;
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::Analysis;
 use hindcast_detections::sql::SqlText;
@@ -39,7 +40,7 @@ impl Failures {
     /// The error itself, if the analysis is built in or the cause is a store.
     pub(super) fn fail(&mut self, analysis: &Analysis, part: Option<&SqlText>, error: Error) -> Result<()> {
         let reason = match &error {
-            Error::Engine(failed) if store_failure("", failed).is_none() => cause(failed),
+            Error::Engine(failed) if !is_of_store(failed) => cause(failed),
             Error::Config(text) => text.clone(),
             _ => return Err(error),
         };

@@ -8,6 +8,7 @@ use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_base::error::InputFault;
 use hindcast_base::retry::{UNITS, with_retries};
+use hindcast_base::storage_fault::StorageOperation;
 use hindcast_base::{Error, Result};
 use hindcast_detections::config::Config;
 use hindcast_engine::{
@@ -202,7 +203,7 @@ impl<'a> RollupRun<'a> {
                 tracing::warn!(%error, key, "state can't be looked up: it counts as absent");
                 Ok(Lookup::default())
             }
-            found => found.map_err(|error| self.state.failure("read", error.to_string())),
+            found => found.map_err(|error| self.state.failure(StorageOperation::Reading, error)),
         }
     }
 
@@ -255,8 +256,8 @@ impl<'a> RollupRun<'a> {
                     Err(UnitFault::Rollup { rollup, reason }) => {
                         keep_smallest(&mut failed_rollups, rollup, reason)
                     }
-                    Err(UnitFault::State(reason)) if record.store_failures + 1 == STORE_ATTEMPTS => {
-                        return Err(self.state.failure("written", reason));
+                    Err(UnitFault::State(fault)) if record.store_failures + 1 == STORE_ATTEMPTS => {
+                        return Err(self.state.failure(StorageOperation::Writing, fault));
                     }
                     Err(fault) => handle(record, unit, fault, progress)?,
                 }
@@ -304,36 +305,36 @@ fn handle(
     progress: &dyn Progress,
 ) -> Result<()> {
     progress.unit_failed(&fault);
-    let blame = |file: &str, reason: String| InputFault {
-        file: file.to_owned(),
-        row_group: None,
-        column: None,
-        reason,
-    };
     match fault {
         UnitFault::Input(fault) => set_aside(record, fault),
-        UnitFault::Storage { .. } | UnitFault::State(_) if record.store_failures + 1 < STORE_ATTEMPTS => {
+        UnitFault::Storage(_) | UnitFault::State(_) if record.store_failures + 1 < STORE_ATTEMPTS => {
             record.store_failures += 1;
             Ok(())
         }
         // If a further file fails, the store has had its attempts.
-        UnitFault::Storage { file: Some(file), reason } => {
-            set_aside(record, blame(&file, format!("not read after {STORE_ATTEMPTS} attempts: {reason}")))
+        UnitFault::Storage(fault) if unit.files.iter().any(|file| file.path == fault.object) => {
+            let reason = format!("not read after {STORE_ATTEMPTS} attempts: {fault}");
+            set_aside(record, blame(&fault.object, reason))
         }
-        UnitFault::Storage { file: None, reason }
-        | UnitFault::State(reason)
-        | UnitFault::Failed(reason)
-        | UnitFault::Rollup { reason, .. } => {
-            if unit.files.len() > 1 && !record.was_probed {
-                record.suspects = unit.files.clone();
-                record.was_probed = true;
-                return Ok(());
-            }
-            let mut paths: Vec<&str> = unit.files.iter().map(|file| file.path.as_str()).collect();
-            paths.dedup();
-            paths.into_iter().try_for_each(|path| set_aside(record, blame(path, reason.clone())))
-        }
+        UnitFault::Storage(fault) | UnitFault::State(fault) => set_all_aside(record, unit, fault.to_string()),
+        UnitFault::Failed(reason) | UnitFault::Rollup { reason, .. } => set_all_aside(record, unit, reason),
     }
+}
+
+/// Tries the files of a unit one by one, because any of them may be the cause; those that fail alone are left out.
+fn set_all_aside(record: &mut UnitRecord, unit: &RollupUnit, reason: String) -> Result<()> {
+    if unit.files.len() > 1 && !record.was_probed {
+        record.suspects = unit.files.clone();
+        record.was_probed = true;
+        return Ok(());
+    }
+    let mut paths: Vec<&str> = unit.files.iter().map(|file| file.path.as_str()).collect();
+    paths.dedup();
+    paths.into_iter().try_for_each(|path| set_aside(record, blame(path, reason.clone())))
+}
+
+fn blame(file: &str, reason: String) -> InputFault {
+    InputFault { file: file.to_owned(), row_group: None, column: None, reason }
 }
 
 /// Removes the faulty file from the unit, so that the rest is read without it.

@@ -11,6 +11,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{TryStreamExt, stream};
 use hindcast_base::ErrorKind;
+use hindcast_base::storage_fault::StorageFault;
 use hindcast_base::time::Window;
 use hindcast_engine::{Stage, StageTasks, UnitOutcome, runtime};
 use hindcast_lake::task_session;
@@ -220,7 +221,8 @@ fn unit_of_two_files() -> (RollupUnit, UnitRecord) {
 #[test]
 fn a_file_that_the_store_fails_on_is_set_aside_after_some_attempts() {
     let (unit, mut record) = unit_of_two_files();
-    let fault = || UnitFault::Storage { file: Some("b.parquet".into()), reason: "timed out".into() };
+    let fault =
+        || UnitFault::Storage(StorageFault::temporary(StorageOperation::Reading, "b.parquet", "timed out"));
     for attempt in 1..STORE_ATTEMPTS {
         handle(&mut record, &unit, fault(), &Silent).unwrap();
         assert_eq!((record.store_failures, record.faults.len()), (attempt, 0));
@@ -228,7 +230,7 @@ fn a_file_that_the_store_fails_on_is_set_aside_after_some_attempts() {
     handle(&mut record, &unit, fault(), &Silent).unwrap();
     let paths: Vec<&str> = record.unit.files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(paths, ["a.parquet"]);
-    assert_eq!(record.faults[0].reason, "not read after 4 attempts: timed out");
+    assert_eq!(record.faults[0].reason, "not read after 4 attempts: reading b.parquet: timed out");
 }
 
 #[test]

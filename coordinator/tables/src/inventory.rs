@@ -71,11 +71,8 @@ pub struct ColumnEntry {
 /// # Errors
 /// [`Error::Storage`] if a listing fails.
 pub async fn list(root: &Location) -> Result<Vec<TableEntry>> {
-    let listing = root
-        .store()
-        .list_with_delimiter(Some(root.prefix()))
-        .await
-        .map_err(Error::storage(format!("listing {}", root.url())))?;
+    let listing =
+        root.store().list_with_delimiter(Some(root.prefix())).await.map_err(Error::listing(root.url()))?;
     let mut tables = Vec::new();
     for name in listing.common_prefixes.iter().filter_map(|prefix| prefix.filename()) {
         let table = name.to_owned();
@@ -140,7 +137,7 @@ pub async fn delete(root: &Location, table: &str) -> Result<Option<u64>> {
         return Ok(None);
     }
     let folder = root.child(table);
-    let failed = |error| Error::storage(format!("deleting {folder}"))(error);
+    let failed = |error| Error::deleting(&folder)(error);
     let objects: Vec<_> = root.store().list(Some(&folder)).try_collect().await.map_err(failed)?;
     for object in &objects {
         root.store().delete(&object.location).await.map_err(failed)?;

@@ -72,7 +72,7 @@ async fn all_there(lake: &Location, paths: &[String]) -> Result<bool> {
         let Some(folder) = names::absolute(lake, folder) else { return Ok(false) };
         let objects: Vec<ObjectMeta> = with_retries(|| async {
             let listed = lake.store().list(Some(&folder)).try_collect().await;
-            listed.map_err(Error::storage(format!("listing {}", lake.name_of(&folder))))
+            listed.map_err(Error::listing(lake.name_of(&folder)))
         })
         .await?;
         found.extend(objects.iter().filter_map(|object| names::below(lake, &object.location)));

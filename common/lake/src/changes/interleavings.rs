@@ -64,9 +64,9 @@ fn text(rows: &BTreeSet<String>) -> Vec<u8> {
 async fn rows(lake: &Location, files: &[LakeFile]) -> Result<Vec<String>> {
     let mut rows = Vec::new();
     for file in files {
-        let gone = Error::storage(format!("reading {}", file.path));
+        let gone = Error::reading(&file.path);
         let got = object_store::ObjectStoreExt::get(lake.store(), &file.store_path()).await.map_err(gone)?;
-        let bytes = got.bytes().await.map_err(Error::storage("reading"))?;
+        let bytes = got.bytes().await.map_err(Error::reading("a file"))?;
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         rows.extend(text.lines().map(str::to_owned));
     }
@@ -82,7 +82,7 @@ async fn files_of(lake: &Location, table: &str, date: NaiveDate) -> Result<Vec<L
 async fn markers(lake: &Location, content: &str) -> Result<Vec<String>> {
     let folder = lake.child(&format!("_hindcast/imports/{content}"));
     let listed: Vec<ObjectMeta> =
-        lake.store().list(Some(&folder)).try_collect().await.map_err(Error::storage("listing"))?;
+        lake.store().list(Some(&folder)).try_collect().await.map_err(Error::listing("a file"))?;
     Ok(listed.iter().filter_map(|marker| marker.location.filename().map(str::to_owned)).collect())
 }
 

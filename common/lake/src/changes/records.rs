@@ -131,7 +131,7 @@ async fn seen(lake: &Location) -> Result<BTreeMap<String, Seen>> {
     let folder = lake.child(FOLDER);
     let objects: Vec<ObjectMeta> = with_retries(|| async {
         let listed = lake.store().list(Some(&folder)).try_collect().await;
-        listed.map_err(Error::storage(format!("listing {}", lake.name_of(&folder))))
+        listed.map_err(Error::listing(lake.name_of(&folder)))
     })
     .await?;
     let mut all: BTreeMap<String, Seen> = BTreeMap::new();
@@ -214,7 +214,7 @@ pub(super) async fn delete(lake: &Location, path: &Path) -> Result<()> {
     with_retries(|| async {
         match lake.store().delete(path).await {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(Error::storage(format!("deleting {}", lake.name_of(path)))(error)),
+            Err(error) => Err(Error::deleting(lake.name_of(path))(error)),
         }
     })
     .await

@@ -97,5 +97,5 @@ async fn store_now(lake: &Location) -> Result<DateTime<Utc>> {
     let path = lake.child(&format!("{FOLDER}/{CLOCK}"));
     lake.put(&path, Vec::new()).await?;
     let head = lake.store().head(&path).await;
-    Ok(head.map_err(Error::storage(format!("reading {}", lake.name_of(&path))))?.last_modified)
+    Ok(head.map_err(Error::reading(lake.name_of(&path)))?.last_modified)
 }

@@ -85,7 +85,7 @@ async fn listed(folder: &Location) -> Result<Vec<String>> {
     let listing = with_retries(|| async {
         let mut paths = Vec::new();
         let mut objects = folder.store().list(Some(folder.prefix())).boxed();
-        let failed = |error| Error::storage(format!("listing {}", folder.url()))(error);
+        let failed = |error| Error::listing(folder.url())(error);
         while let Some(object) = objects.try_next().await.map_err(failed)? {
             paths.extend(below(folder, &object.location));
             if paths.len() > MAX_FILES {

@@ -11,6 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use hindcast_base::storage_fault::{StorageFault, StorageOperation};
 use hindcast_base::{Error, Result};
 use hindcast_lake::Location;
 use hindcast_proto::v1::{Job, JobState, ScanRequest};
@@ -46,7 +47,7 @@ impl JobStore {
     /// state `UNREADABLE`, so that the others can continue.
     pub(super) async fn all(&self) -> Result<BTreeMap<String, Job>> {
         let listed = self.root.store().list_with_delimiter(Some(self.root.prefix())).await;
-        let listed = listed.map_err(Error::storage(format!("listing {}", self.root.url())))?;
+        let listed = listed.map_err(Error::listing(self.root.url()))?;
         let ids: Vec<String> = listed
             .common_prefixes
             .iter()
@@ -167,7 +168,7 @@ impl JobStore {
     pub(super) async fn put(&self, id: &str, name: String, bytes: Vec<u8>) -> Result<()> {
         let path = self.root.child(&format!("{id}/{name}"));
         let put = self.root.store().put(&path, PutPayload::from(bytes)).await;
-        put.map(drop).map_err(Error::storage(format!("writing {path}")))
+        put.map(drop).map_err(Error::writing(&path))
     }
 
     /// Writes a result table as an Arrow IPC stream, part by part. There is at least one batch, and all have the same schema.
@@ -179,8 +180,8 @@ impl JobStore {
     ) -> Result<()> {
         let path = self.root.child(&format!("{id}/tables/{name}.arrow"));
         let unwritten = |error: std::io::Error| {
-            let source = object_store::Error::Generic { store: "results", source: Box::new(error) };
-            Error::storage(format!("writing {path}"))(source)
+            let fault = StorageFault::temporary(StorageOperation::Writing, &path, error);
+            Error::Storage(fault)
         };
         let failed = |error: arrow::error::ArrowError| Error::Engine(error.into());
         let mut target = BufWriter::new(Arc::clone(self.root.store()), path.clone());
@@ -212,13 +213,8 @@ impl JobStore {
     /// Names of the stored result tables.
     pub(super) async fn tables(&self, id: &str) -> Result<Vec<String>> {
         let folder = self.root.child(&format!("{id}/tables"));
-        let found: Vec<_> = self
-            .root
-            .store()
-            .list(Some(&folder))
-            .try_collect()
-            .await
-            .map_err(Error::storage(format!("listing {folder}")))?;
+        let found: Vec<_> =
+            self.root.store().list(Some(&folder)).try_collect().await.map_err(Error::listing(&folder))?;
         let mut names: Vec<String> = found
             .iter()
             .filter_map(|object| Some(object.location.filename()?.strip_suffix(".arrow")?.to_owned()))
@@ -233,7 +229,7 @@ impl JobStore {
         let store = self.root.store();
         let paths = store.list(Some(&folder)).map_ok(|object| object.location).boxed();
         let removed = store.delete_stream(paths).try_collect::<Vec<_>>().await;
-        removed.map(drop).map_err(Error::storage(format!("deleting {folder}")))
+        removed.map(drop).map_err(Error::deleting(&folder))
     }
 }
 

@@ -37,7 +37,7 @@ impl StoredTable {
     /// [`Error::Storage`] if the store fails, [`Error::Engine`] if the object is not a table.
     pub(super) async fn open(place: &Location, path: Path) -> Result<Option<Self>> {
         let store = Arc::clone(place.store());
-        let failed = |error| Error::storage(format!("reading {path}"))(error);
+        let failed = |error| Error::reading(&path)(error);
         let found = with_retries(|| async {
             let options =
                 GetOptions { range: Some(GetRange::Bounded(0..PART_BYTES)), ..GetOptions::default() };
@@ -96,7 +96,7 @@ impl StoredTable {
         let end = self.bytes.min(offset + PART_BYTES);
         with_retries(|| async {
             let part = self.store.get_range(&self.path, offset..end).await;
-            let part = part.map_err(Error::storage(format!("reading {}", self.path)))?;
+            let part = part.map_err(Error::reading(&self.path))?;
             match part.len() as u64 == end - offset {
                 true => Ok(part),
                 false => Err(Error::Internal(format!("{} became shorter while it was read", self.path))),

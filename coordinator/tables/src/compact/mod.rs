@@ -69,7 +69,7 @@ impl Compacted {
             let path = Path::parse(&left.file).unwrap_or_else(|_| left.file.as_str().into());
             match lake.store().head(&path).await {
                 Err(StoreError::NotFound { .. }) => self.left_to_others += 1,
-                Err(error) => return Err(Error::storage(format!("reading {}", left.file))(error)),
+                Err(error) => return Err(Error::reading(&left.file)(error)),
                 Ok(_) => self.left_alone.push(left),
             }
         }

@@ -162,7 +162,7 @@ fn compare(group: &Group, before: &Sums, after: &Sums) -> Result<()> {
 async fn check_unchanged(lake: &Location, files: &[&LakeFile]) -> Result<()> {
     let looks = files.iter().map(|file| async move {
         let found = lake.store().head(&file.store_path()).await;
-        let found = found.map_err(Error::storage(format!("reading {}", file.path)))?;
+        let found = found.map_err(Error::reading(&file.path))?;
         let tags = found.e_tag.as_ref().zip(file.etag.as_ref());
         if found.size == file.bytes && tags.is_none_or(|(found, listed)| found == listed) {
             return Ok(());

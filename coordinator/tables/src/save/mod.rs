@@ -189,7 +189,7 @@ impl Saving<'_> {
             match place.store().head(&path).await {
                 Ok(_) => return Ok(false),
                 Err(StoreError::NotFound { .. }) => {}
-                Err(error) => return Err(Error::storage(format!("reading {}", fault.file))(error)),
+                Err(error) => return Err(Error::reading(&fault.file)(error)),
             }
         }
         Ok(true)
