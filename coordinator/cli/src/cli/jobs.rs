@@ -6,13 +6,15 @@ use clap::{Args, ValueEnum};
 use hindcast_base::time::format_micros;
 use hindcast_base::{Error, Result};
 use hindcast_proto::v1::{Job, JobState};
+use hindcast_report::backfill::WindowOutcome;
+use hindcast_report::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
+use hindcast_scan::{PlanOutline, Summary};
+use hindcast_server::jobs::{format_progress, has_results, is_backfill_window, state_name};
+use serde::Deserialize;
 
 use super::Outcome;
 use crate::client::{Client, Connection};
 use crate::terminal;
-use hindcast_report::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
-use hindcast_scan::{PlanOutline, Summary};
-use hindcast_server::jobs::{format_progress, has_results, is_backfill_window, state_name};
 
 /// Arguments of `hindcast jobs`.
 #[derive(Debug, Args)]
@@ -162,22 +164,28 @@ fn print_job(job: &Job) {
     }
 }
 
+/// The part of a scan's report that is printed.
+#[derive(Deserialize)]
+struct ScanReport {
+    summary: Summary,
+}
+
 /// Prints the risk in the report of a scan or a window, and what was not read.
 fn print_risk(job: &Job) {
-    let report: serde_json::Value = serde_json::from_str(&job.report).unwrap_or_default();
     let (risk, unread) = if is_backfill_window(job) {
-        (&report["row"]["risk"], report["row"]["reason"].as_str().map(str::to_owned))
+        let Ok(WindowOutcome { row, .. }) = serde_json::from_str(&job.report) else { return };
+        (row.risk, row.reason.unwrap_or_default())
     } else {
-        let summary = serde_json::from_value::<Summary>(report["summary"].clone());
-        let reasons = summary.map(|summary| summary.reasons().join("; ")).unwrap_or_default();
-        (&report["summary"]["risk"], Some(reasons).filter(|reasons| !reasons.is_empty()))
+        let Ok(ScanReport { summary }) = serde_json::from_str(&job.report) else { return };
+        let reasons = summary.reasons().join("; ");
+        (Some(summary.risk), reasons)
     };
-    let Some(level) = risk["level"].as_str() else { return };
-    match risk["score"].as_u64() {
-        Some(score) => println!("risk       {score} of 100  {level}"),
-        None => println!("risk       {level}"),
+    let Some(risk) = risk else { return };
+    match risk.score() {
+        Some(score) => println!("risk       {score} of 100  {}", risk.level().name()),
+        None => println!("risk       {}", risk.level().name()),
     }
-    if let Some(unread) = unread {
+    if !unread.is_empty() {
         println!("not read   {unread}");
     }
 }
