@@ -112,3 +112,112 @@ impl QueryStageExecutor for MonitoredStage {
         self.stage.collect_plan_metrics()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hindcast_base::Error;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// A stage whose tasks end as `end` says.
+    struct Ending(fn() -> Result<Vec<ShuffleWritePartition>>);
+
+    impl fmt::Debug for Ending {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("Ending")
+        }
+    }
+
+    impl Display for Ending {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("Ending")
+        }
+    }
+
+    #[async_trait]
+    impl QueryStageExecutor for Ending {
+        async fn execute_query_stage(
+            &self,
+            _: usize,
+            _: Arc<TaskContext>,
+        ) -> Result<Vec<ShuffleWritePartition>> {
+            (self.0)()
+        }
+
+        fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
+            Vec::new()
+        }
+    }
+
+    fn failed() -> Result<Vec<ShuffleWritePartition>> {
+        Err(DataFusionError::Execution("no threads".into()))
+    }
+
+    fn store_failed() -> Result<Vec<ShuffleWritePartition>> {
+        let store = datafusion::object_store::Error::Generic { store: "S3", source: "gone away".into() };
+        Err(Error::reading("a")(store).into())
+    }
+
+    fn exhausted() -> Result<Vec<ShuffleWritePartition>> {
+        Err(DataFusionError::ResourcesExhausted("memory".into()))
+    }
+
+    fn succeeded() -> Result<Vec<ShuffleWritePartition>> {
+        Ok(Vec::new())
+    }
+
+    fn panicked() -> Result<Vec<ShuffleWritePartition>> {
+        panic!("no row")
+    }
+
+    async fn is_soon(event: impl Future<Output = ()>) -> bool {
+        timeout(Duration::from_millis(20), event).await.is_ok()
+    }
+
+    async fn run(
+        failures: &FailureDetector,
+        ends: &[fn() -> Result<Vec<ShuffleWritePartition>>],
+    ) -> Vec<String> {
+        let mut errors = Vec::new();
+        for end in ends {
+            let stage = MonitoredStage { stage: Arc::new(Ending(*end)), failures: failures.clone() };
+            let result = stage.execute_query_stage(0, Arc::new(TaskContext::default())).await;
+            errors.extend(result.err().map(|error| match error {
+                DataFusionError::IoError(error) => error.to_string(),
+                other => panic!("Ballista would not retry {other}"),
+            }));
+        }
+        errors
+    }
+
+    #[tokio::test]
+    async fn three_failures_in_a_row_stop_the_worker() {
+        let failures = FailureDetector::default();
+        run(&failures, &[failed, failed]).await;
+        assert!(!is_soon(failures.limit_reached()).await);
+        let errors = run(&failures, &[panicked]).await;
+        assert!(errors[0].contains("the task panicked"), "{errors:?}");
+        assert!(is_soon(failures.limit_reached()).await);
+    }
+
+    #[tokio::test]
+    async fn a_success_between_failures_keeps_the_worker() {
+        let failures = FailureDetector::default();
+        run(&failures, &[failed, failed, succeeded, failed, failed]).await;
+        assert!(!is_soon(failures.limit_reached()).await);
+    }
+
+    #[tokio::test]
+    async fn failures_of_a_store_and_of_memory_do_not_count() {
+        let failures = FailureDetector::default();
+        let errors = run(&failures, &[store_failed, exhausted, store_failed, exhausted]).await;
+        assert_eq!(errors.len(), 4);
+        assert!(!is_soon(failures.limit_reached()).await);
+        // Nor do they start the count again.
+        run(&failures, &[failed, store_failed, failed, exhausted, failed]).await;
+        assert!(is_soon(failures.limit_reached()).await);
+    }
+}

@@ -192,3 +192,47 @@ fn stopped(
         Err(error) => format!("{part} stopped: {error}"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(coordinator: &str, listen: &str) -> WorkerOptions {
+        WorkerOptions {
+            coordinator: coordinator.into(),
+            listen: listen.parse().unwrap(),
+            http: "127.0.0.1:0".parse().unwrap(),
+            advertise: None,
+            tasks: LocalOptions { threads: 1, memory_bytes: 64 << 20 },
+            scratch: None,
+            tls: None,
+            is_insecure: false,
+            drain_timeout: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn the_own_address_is_the_one_listened_on_or_that_on_the_route() {
+        let own = |coordinator: &str, listen: &str| own_address(&options(coordinator, listen));
+        assert_eq!(own("192.0.2.1:7480", "127.0.0.1:0").unwrap().to_string(), "127.0.0.1");
+        assert_eq!(own("https://127.0.0.1:7480", "0.0.0.0:0").unwrap().to_string(), "127.0.0.1");
+        let error = own("no port", "0.0.0.0:0").unwrap_err().to_string();
+        assert!(error.contains("give --advertise HOST"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn plain_text_beyond_this_machine_is_refused() {
+        for (coordinator, listen) in [("192.0.2.1:7480", "127.0.0.1:0"), ("127.0.0.1:7480", "0.0.0.0:0")] {
+            let error = run_worker(options(coordinator, listen)).await.unwrap_err();
+            assert_eq!(error.kind(), hindcast_base::ErrorKind::InvalidInput, "{error}");
+            assert!(error.to_string().contains("--insecure"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_stops_is_named() {
+        let failed = stopped("polling for tasks", Ok(Err(BallistaError::General("refused".into()))));
+        assert!(failed.to_string().starts_with("polling for tasks failed"), "{failed}");
+        assert_eq!(stopped("serving results", Ok(Ok(()))).to_string(), "serving results ended");
+    }
+}

@@ -8,7 +8,7 @@ use hindcast_base::{Error, ErrorKind};
 
 /// The status of an error. Its code stands for the kind of the error.
 pub fn status_of(error: impl Borrow<Error>) -> Status {
-    let error = error.borrow();
+    let error: &Error = error.borrow();
     Status::new(code_of(error.kind()), error.to_string())
 }
 

@@ -81,3 +81,64 @@ pub(super) fn require_token(
         Ok(request)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    fn hash_of(token: &str) -> String {
+        Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn tokens() -> AccessTokens {
+        let token =
+            |name: &str, role| Token { name: name.into(), role, sha256: hash_of(name).to_uppercase() };
+        AccessTokens::new(&[token("reader", Role::Read), token("submitter", Role::Submit)])
+    }
+
+    fn check(tokens: &AccessTokens, header: Option<&str>, role: Role) -> Result<String, Code> {
+        let mut metadata = MetadataMap::new();
+        if let Some(header) = header {
+            metadata.insert("authorization", header.parse().unwrap());
+        }
+        tokens.check(&metadata, role).map_err(|status| status.code())
+    }
+
+    #[test]
+    fn a_token_allows_its_role_and_less() {
+        let tokens = tokens();
+        let cases = [
+            ("reader", Role::Read, Ok("reader".to_owned())),
+            ("reader", Role::Submit, Err(Code::PermissionDenied)),
+            ("submitter", Role::Read, Ok("submitter".to_owned())),
+            ("submitter", Role::Submit, Ok("submitter".to_owned())),
+            ("guess", Role::Read, Err(Code::Unauthenticated)),
+            ("", Role::Read, Err(Code::Unauthenticated)),
+        ];
+        for (token, role, expected) in cases {
+            assert_eq!(check(&tokens, Some(&format!("Bearer {token}")), role), expected, "{token} {role:?}");
+        }
+        assert_eq!(check(&tokens, None, Role::Read), Err(Code::Unauthenticated));
+        assert_eq!(check(&tokens, Some("Basic reader"), Role::Read), Err(Code::Unauthenticated));
+    }
+
+    #[test]
+    fn the_hash_itself_is_not_a_token() {
+        let tokens = tokens();
+        assert_eq!(tokens.identify("reader"), Some(("reader", Role::Read)));
+        assert_eq!(tokens.identify(" reader\n"), Some(("reader", Role::Read)));
+        assert_eq!(tokens.identify(&hash_of("reader")), None);
+    }
+
+    #[test]
+    fn without_tokens_everybody_may_do_everything() {
+        assert_eq!(check(&AccessTokens::new(&[]), None, Role::Submit), Ok(String::new()));
+        // The interceptors let requests without certificates through if nodes have none.
+        assert!(require_node(false)(Request::new(())).is_ok());
+        assert_eq!(require_node(true)(Request::new(())).unwrap_err().code(), Code::PermissionDenied);
+        let refused = require_token(Arc::new(tokens()))(Request::new(())).unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated);
+    }
+}

@@ -255,6 +255,8 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use hindcast_base::ErrorKind;
+
     use super::*;
 
     #[test]
@@ -272,5 +274,68 @@ mod tests {
             let error = Settings::parse("c.toml", text).unwrap_err().to_string();
             assert!(error.contains(hint) && error.contains("c.toml"), "{error}");
         }
+    }
+
+    #[test]
+    fn everything_has_a_default() {
+        let settings = Settings::parse("c.toml", "").unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:7480");
+        assert_eq!(settings.http.to_string(), "127.0.0.1:7481");
+        assert!(settings.web.is_none() && settings.tokens.is_empty() && !settings.insecure);
+        assert_eq!((settings.limits.concurrent_jobs, settings.limits.queued_jobs), (4, 100));
+        assert_eq!((settings.faults.stall_seconds, settings.faults.attempts), (600, 4));
+        assert_eq!((settings.sql.concurrent, settings.sql.rows), (4, 1_000_000));
+        // Only the location of the state has none.
+        let error = settings.state().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("--state"), "{error}");
+    }
+
+    #[test]
+    fn limits_of_zero_are_refused_except_for_waiting_jobs() {
+        let keys = [
+            "limits.concurrent_jobs",
+            "limits.request_bytes",
+            "limits.message_bytes",
+            "limits.config_bytes",
+            "sql.concurrent",
+            "sql.rows",
+            "sql.memory_bytes",
+            "faults.worker_timeout_seconds",
+            "faults.stall_seconds",
+        ];
+        for key in keys {
+            let error = Settings::parse("c.toml", &format!("{key} = 0")).unwrap_err().to_string();
+            assert!(error.contains(&format!("{key} must be above 0")), "{error}");
+        }
+        assert_eq!(Settings::parse("c.toml", "limits.queued_jobs = 0").unwrap().limits.queued_jobs, 0);
+    }
+
+    #[test]
+    fn a_role_allows_the_roles_below_it() {
+        assert!(Role::Submit > Role::Read);
+        let text = format!("[[tokens]]\nname = 'a'\nrole = 'submit'\nsha256 = '{}'", "Ab".repeat(32));
+        assert_eq!(Settings::parse("c.toml", &text).unwrap().tokens[0].role, Role::Submit);
+    }
+
+    #[test]
+    fn schedules_have_different_names() {
+        let schedule = |name: &str| format!("[[schedule]]\nname = '{name}'\nlake = '/lake'\n");
+        let settings = |text: &str| Settings::parse("c.toml", text).unwrap().schedules();
+        assert_eq!(settings(&(schedule("a") + &schedule("b"))).unwrap().len(), 2);
+        let error = settings(&(schedule("a") + &schedule("a"))).unwrap_err().to_string();
+        assert!(error.contains("same name"), "{error}");
+        assert!(settings(&(schedule("a") + "at = 'noon'\n")).unwrap_err().to_string().contains("noon"));
+    }
+
+    #[test]
+    fn locations_of_lakes_and_state_are_parsed() {
+        let settings =
+            Settings::parse("c.toml", "lakes = ['/srv/lake', 's3://bucket/lake']\nstate = '/srv/state'");
+        let settings = settings.unwrap();
+        assert_eq!(settings.lakes().unwrap().len(), 2);
+        assert!(settings.state().unwrap().url().contains("/srv/state"));
+        let wrong = Settings { lakes: vec!["ftp://host/lake".into()], ..settings };
+        assert_eq!(wrong.lakes().unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 }

@@ -303,28 +303,4 @@ pub fn format_progress(job: &Job) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use hindcast_proto::v1::Progress;
-
-    use super::*;
-
-    #[test]
-    fn progress_counts_units_and_mentions_merging_only_of_open_jobs() {
-        let job = |state: JobState, failures: u64| Job {
-            state: state.into(),
-            progress: Some(Progress {
-                units: 12,
-                units_done: 2,
-                units_cached: 1,
-                failures,
-                merging: true,
-                ..Progress::default()
-            }),
-            ..Job::default()
-        };
-        assert_eq!(format_progress(&job(JobState::Running, 0)), "3 of 12 units, merging");
-        assert_eq!(format_progress(&job(JobState::Running, 2)), "3 of 12 units, merging, 2 failures");
-        assert_eq!(format_progress(&job(JobState::Done, 0)), "3 of 12 units");
-        assert_eq!(format_progress(&Job::default()), "");
-    }
-}
+mod tests;
