@@ -176,13 +176,13 @@ async fn a_schedule_submits_one_job_per_period_also_after_a_restart() {
 fn progress_counts_units_and_mentions_merging_only_of_open_jobs() {
     let job = |state: JobState, failures: u64| Job {
         state: state.into(),
-        progress: Some(Progress {
+        progress: Some(v1::Progress {
             units: 12,
             units_done: 2,
             units_cached: 1,
             failures,
             merging: true,
-            ..Progress::default()
+            ..v1::Progress::default()
         }),
         ..Job::default()
     };
