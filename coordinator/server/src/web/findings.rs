@@ -246,3 +246,30 @@ fn evidence_rows(evidence: &Value, analysis: Option<&Analysis>) -> Vec<(String, 
     let columns = evidence.as_object().into_iter().flatten();
     columns.map(|(name, value)| (words(name), about(name), text(value))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_query_is_split_from_its_sort_order() {
+        let split = |query| without_sort(query);
+        assert_eq!(
+            split("src:10.1.2.3 sort:-risk rclone"),
+            ("src:10.1.2.3 rclone".to_owned(), Some("-risk"))
+        );
+        assert_eq!(split("sort:first sort:risk"), (String::new(), Some("first")));
+        assert_eq!(split("  a  b "), ("a b".to_owned(), None));
+    }
+
+    #[test]
+    fn evidence_is_shown_as_text() {
+        let evidence = json!({ "bytes_sent": 5, "note": null, "user": "ada", "tags": ["a"] });
+        let rows: Vec<(String, String)> =
+            evidence_rows(&evidence, None).into_iter().map(|(name, _, value)| (name, value)).collect();
+        let expected = [("bytes sent", "5"), ("note", "—"), ("tags", "[\"a\"]"), ("user", "ada")];
+        assert_eq!(rows, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+}

@@ -199,3 +199,42 @@ pub(super) async fn progress(
     let job = JobLine::of(&job_of(&site, &id)?);
     Ok(page(&JobProgress { job, may_submit: viewer.may_submit }))
 }
+
+#[cfg(test)]
+mod tests {
+    use hindcast_proto::v1::ScanRequest;
+
+    use super::*;
+
+    const HOUR_US: i64 = 3_600_000_000;
+
+    fn request(scan: ScanRequest) -> String {
+        request_of(&Job { scan: Some(scan), ..Job::default() })
+    }
+
+    #[test]
+    fn a_request_names_suites_window_and_backfill() {
+        assert_eq!(request(ScanRequest::default()), "all suites");
+        let suites = vec!["firewall".to_owned(), "office365".to_owned()];
+        let last = ScanRequest { suites, last_us: Some(6 * HOUR_US), ..ScanRequest::default() };
+        assert_eq!(request(last), "firewall, office365; last 6 h");
+        let bounds = ScanRequest {
+            from_us: Some(0),
+            to_us: Some(24 * HOUR_US),
+            backfill_window: true,
+            ..ScanRequest::default()
+        };
+        assert_eq!(request(bounds), "all suites; 1970-01-01 00:00:00 to 1970-01-02 00:00:00; of a backfill");
+        let open = ScanRequest { from_us: Some(HOUR_US), ..ScanRequest::default() };
+        assert_eq!(request(open), "all suites; from 1970-01-01 01:00:00");
+        assert_eq!(request_of(&Job::default()), "");
+    }
+
+    #[test]
+    fn a_job_that_is_done_has_a_full_bar() {
+        let job = Job { id: "7".into(), state: JobState::Done.into(), ..Job::default() };
+        let line = JobLine::of(&job);
+        assert_eq!((line.done, line.of, line.is_open), (1, 1, false));
+        assert_eq!((line.href.as_str(), line.submitted.as_str(), line.read.as_str()), ("/jobs/7", "", ""));
+    }
+}

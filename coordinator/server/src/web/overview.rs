@@ -306,3 +306,20 @@ fn short(rows: u64) -> String {
         _ => format!("{}G", rows / 1_000_000_000),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_rows_are_short() {
+        let texts = [0, 999, 1_000, 999_999, 1_500_000, 2_000_000_000].map(short);
+        assert_eq!(texts, ["0", "999", "1k", "999k", "1M", "2G"]);
+    }
+
+    #[test]
+    fn a_cell_without_an_entry_was_not_read() {
+        let cell = cell(None);
+        assert_eq!((cell.status, cell.text.as_str(), cell.title.as_str()), ("none", "", "not read"));
+    }
+}

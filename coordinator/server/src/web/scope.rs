@@ -161,3 +161,19 @@ pub(super) struct EntityLink {
     pub(super) name: String,
     pub(super) href: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tabs_of_a_site_depend_on_its_runs() {
+        let labels = |has_jobs, has_other| -> Vec<(&str, bool)> {
+            let tabs = site_tabs(has_jobs, has_other, "/submit");
+            tabs.into_iter().map(|tab| (tab.label, tab.is_current)).collect()
+        };
+        assert_eq!(labels(true, true), [("Jobs", false), ("Submit", true), ("Compare", false)]);
+        assert_eq!(labels(false, true), [("Compare", false)]);
+        assert!(labels(false, false).is_empty());
+    }
+}
