@@ -8,7 +8,6 @@ use object_store::path::{Path, PathPart};
 use super::changes::View;
 use super::lake::{LakeFile, is_parquet, table_folder};
 use super::location::Location;
-use hindcast_base::retry::with_retries;
 use hindcast_base::{Error, Result};
 
 /// Concurrent listings.
@@ -60,11 +59,7 @@ pub async fn table_files(table: &Location) -> Result<Vec<(NaiveDate, Vec<LakeFil
 /// All Parquet files of a date, from any change.
 async fn listed(table: &Location, date: NaiveDate) -> Result<Vec<ObjectMeta>> {
     let folder = table.child(&format!("date={date}"));
-    let mut objects: Vec<ObjectMeta> = with_retries(|| async {
-        let objects = table.store().list(Some(&folder)).try_collect().await;
-        objects.map_err(Error::listing(table.name_of(&folder)))
-    })
-    .await?;
+    let mut objects = table.list(&folder).await?;
     objects.retain(|object| is_data_file(&folder, &object.location));
     Ok(objects)
 }

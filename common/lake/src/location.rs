@@ -12,7 +12,9 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::path::{Path, PathPart};
-use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutPayload, RetryConfig};
+use object_store::{
+    ObjectMeta, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutPayload, RetryConfig,
+};
 use url::Url;
 
 use super::confined::{Confined, real_path};
@@ -231,6 +233,18 @@ impl Location {
                 }
             }
             Ok(Some(bytes.into()))
+        })
+        .await
+    }
+
+    /// All objects below a folder of the store.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if the store fails, even when retried.
+    pub async fn list(&self, folder: &Path) -> Result<Vec<ObjectMeta>> {
+        with_retries(|| async {
+            let listed = self.store.list(Some(folder)).try_collect().await;
+            listed.map_err(Error::listing(self.name_of(folder)))
         })
         .await
     }

@@ -6,7 +6,7 @@ use std::io::{self, Seek};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use hindcast_base::retry::with_retries;
 use hindcast_base::{Error, Result};
 use hindcast_lake::Location;
@@ -74,11 +74,7 @@ struct Marker {
 
 async fn markers(lake: &Location, content: &str) -> Result<Vec<Marker>> {
     let folder = lake.child(&format!("{IMPORTED}/{content}"));
-    let objects: Vec<ObjectMeta> = with_retries(|| async {
-        let listed = lake.store().list(Some(&folder)).try_collect().await;
-        listed.map_err(Error::listing(&folder))
-    })
-    .await?;
+    let objects = lake.list(&folder).await?;
     let root = lake.child(IMPORTED);
     let marker = |object: ObjectMeta| {
         let parts: Vec<String> =

@@ -1,7 +1,7 @@
 //! Lists, shows and deletes the tables of a lake, whether Hindcast knows them or not.
 
 use chrono::NaiveDate;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use hindcast_base::{Error, Result};
 use hindcast_lake::{
     LakeFile, Location, UnsupportedTable, parquet_footer, refuse_table_format, table_files, table_format_of,
@@ -138,7 +138,7 @@ pub async fn delete(root: &Location, table: &str) -> Result<Option<u64>> {
     }
     let folder = root.child(table);
     let failed = |error| Error::deleting(&folder)(error);
-    let objects: Vec<_> = root.store().list(Some(&folder)).try_collect().await.map_err(failed)?;
+    let objects = root.list(&folder).await?;
     for object in &objects {
         root.store().delete(&object.location).await.map_err(failed)?;
     }

@@ -3,13 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::TryStreamExt;
-use object_store::ObjectMeta;
-
 use super::super::location::Location;
 use super::records::{Status, list_of, records};
 use super::{Change, names, take_back};
-use hindcast_base::retry::with_retries;
 use hindcast_base::{Error, Result};
 
 /// Most attempts to read all changes while some of them end.
@@ -70,11 +66,7 @@ async fn all_there(lake: &Location, paths: &[String]) -> Result<bool> {
     for folder in folders {
         // The path has the form in which the store writes it.
         let Some(folder) = names::absolute(lake, folder) else { return Ok(false) };
-        let objects: Vec<ObjectMeta> = with_retries(|| async {
-            let listed = lake.store().list(Some(&folder)).try_collect().await;
-            listed.map_err(Error::listing(lake.name_of(&folder)))
-        })
-        .await?;
+        let objects = lake.list(&folder).await?;
         found.extend(objects.iter().filter_map(|object| names::below(lake, &object.location)));
     }
     Ok(paths.iter().all(|path| found.contains(path)))

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
+use object_store::{Error as StoreError, ObjectStoreExt};
 
 use super::super::location::Location;
 use super::{Change, names};
@@ -128,14 +127,8 @@ fn status_of(decision_bytes: u64) -> Status {
 }
 
 async fn seen(lake: &Location) -> Result<BTreeMap<String, Seen>> {
-    let folder = lake.child(FOLDER);
-    let objects: Vec<ObjectMeta> = with_retries(|| async {
-        let listed = lake.store().list(Some(&folder)).try_collect().await;
-        listed.map_err(Error::listing(lake.name_of(&folder)))
-    })
-    .await?;
     let mut all: BTreeMap<String, Seen> = BTreeMap::new();
-    for object in objects {
+    for object in lake.list(&lake.child(FOLDER)).await? {
         let Some((id, ending)) = object.location.filename().and_then(|name| name.split_once('.')) else {
             continue;
         };

@@ -213,8 +213,7 @@ impl JobStore {
     /// Names of the stored result tables.
     pub(super) async fn tables(&self, id: &str) -> Result<Vec<String>> {
         let folder = self.root.child(&format!("{id}/tables"));
-        let found: Vec<_> =
-            self.root.store().list(Some(&folder)).try_collect().await.map_err(Error::listing(&folder))?;
+        let found = self.root.list(&folder).await?;
         let mut names: Vec<String> = found
             .iter()
             .filter_map(|object| Some(object.location.filename()?.strip_suffix(".arrow")?.to_owned()))
