@@ -49,8 +49,7 @@ fn jobs_are_listed_watched_and_cancelled() {
     let sandbox = Sandbox::start(&place, Setup::local(&place), 1);
     let output = sandbox.scan(&place.out(), "--quiet");
     assert!(output.status.success(), "{}", stderr(&output));
-    let jobs: Vec<Value> =
-        serde_json::from_slice(&sandbox.hindcast("jobs list --json").stdout).expect("jobs");
+    let jobs = sandbox.jobs();
     assert_eq!(jobs.len(), 1);
     assert_eq!(jobs[0]["state"], "done");
     let id = jobs[0]["id"].as_str().expect("an id");
@@ -67,7 +66,7 @@ fn jobs_are_listed_watched_and_cancelled() {
     sandbox.signal_worker(0, "KILL");
     let waiting = sandbox.begin_scan(&place.path("never"), "--no-cache --quiet");
     let open = || -> Option<String> {
-        let jobs: Vec<Value> = serde_json::from_slice(&sandbox.hindcast("jobs list --json").stdout).ok()?;
+        let jobs = sandbox.jobs();
         jobs.iter().find(|job| job["state"] == "running").and_then(|job| Some(job["id"].as_str()?.to_owned()))
     };
     let start = Instant::now();

@@ -4,26 +4,25 @@
 use std::fs;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::same_bytes::{assert_same, files_of};
 use crate::sandbox::{Sandbox, Setup};
 use crate::support::{Place, stderr, stdout};
 
 const DEMO: &str = "--days 1 --rows-per-day 2000 --seed 3 --start 2026-01-05";
 
-fn jobs(sandbox: &Sandbox) -> Vec<Value> {
-    let listed = sandbox.hindcast("jobs list --json");
-    serde_json::from_slice(&listed.stdout).unwrap_or_else(|_| panic!("{}", stderr(&listed)))
+/// A cluster after one scan into the folder `first`, and the id of its job.
+fn with_one_job(place: &Place) -> (Sandbox, String) {
+    let sandbox = Sandbox::start(place, Setup::local(place), 1);
+    let output = sandbox.scan(&place.path("first"), "--quiet");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let id = sandbox.jobs()[0]["id"].as_str().expect("an id").to_owned();
+    (sandbox, id)
 }
 
 #[test]
 fn a_job_that_cannot_be_read_is_listed_as_such() {
     let place = Place::with_demo(DEMO);
-    let mut sandbox = Sandbox::start(&place, Setup::local(&place), 1);
-    let output = sandbox.scan(&place.path("first"), "--quiet");
-    assert!(output.status.success(), "{}", stderr(&output));
-    let first = jobs(&sandbox)[0]["id"].as_str().expect("an id").to_owned();
+    let (mut sandbox, first) = with_one_job(&place);
     sandbox.kill_coordinator();
     let broken = [
         ("01a20ac3-32dc-7536-81c3-a2ae14b70c81", "submitted.pb", b"\xff\xff\xff".as_slice()),
@@ -38,7 +37,7 @@ fn a_job_that_cannot_be_read_is_listed_as_such() {
     }
     sandbox.start_coordinator();
     sandbox.wait_until_ready();
-    let listed = jobs(&sandbox);
+    let listed = sandbox.jobs();
     assert_eq!(listed.len(), 4);
     for (id, name, _) in broken {
         let job = listed.iter().find(|job| job["id"] == id).expect("it is listed");
@@ -61,10 +60,7 @@ fn a_job_that_cannot_be_read_is_listed_as_such() {
 #[test]
 fn results_are_fetched_across_a_restart() {
     let place = Place::with_demo(DEMO);
-    let mut sandbox = Sandbox::start(&place, Setup::local(&place), 1);
-    let output = sandbox.scan(&place.path("first"), "--quiet");
-    assert!(output.status.success(), "{}", stderr(&output));
-    let id = jobs(&sandbox)[0]["id"].as_str().expect("an id").to_owned();
+    let (mut sandbox, id) = with_one_job(&place);
     for round in 0..4 {
         let out = place.path(&format!("fetched-{round}"));
         let fetch = format!("jobs fetch {id} --out {} --format json,parquet", out.display());
@@ -106,7 +102,7 @@ fn long_lists_are_sent_separately_from_requests() {
     let stored: Vec<_> = fs::read_dir(place.path("state/configs")).expect("a folder").flatten().collect();
     assert_eq!(stored.len(), 1);
     assert!(stored[0].metadata().expect("a size").len() > 1 << 20);
-    for job in jobs(&sandbox) {
+    for job in sandbox.jobs() {
         let folder = place.path("state/jobs").join(job["id"].as_str().expect("an id"));
         assert!(fs::metadata(folder.join("submitted.pb")).expect("a size").len() < 2_000);
     }

@@ -12,16 +12,11 @@ use crate::support::{Place, stderr, stdout};
 
 const DEMO: &str = "--days 1 --rows-per-day 2000 --seed 3 --start 2026-01-05";
 
-fn jobs(sandbox: &Sandbox) -> Vec<Value> {
-    let listed = sandbox.hindcast("jobs list --json");
-    serde_json::from_slice(&listed.stdout).unwrap_or_else(|_| panic!("{}", stderr(&listed)))
-}
-
 /// The id of the running job, once it is planned.
 fn planned_job(sandbox: &Sandbox) -> String {
     let start = Instant::now();
     loop {
-        let jobs = jobs(sandbox);
+        let jobs = sandbox.jobs();
         let planned = jobs.iter().find(|job| job["state"] == "running" && job["progress"]["units"] != 0);
         if let Some(id) = planned.and_then(|job| job["id"].as_str()) {
             return id.to_owned();
@@ -123,7 +118,7 @@ fn a_long_configuration_is_in_its_job_but_in_no_list() {
     let folders = format!("--lake {} --out {}", place.lake().display(), place.path("windows").display());
     let output = sandbox.hindcast(&format!("backfill {folders} {windows} {with_config}"));
     assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
-    assert_eq!(jobs(&sandbox).len(), 4);
+    assert_eq!(sandbox.jobs().len(), 4);
 
     // A job that is read again to resume it has the configuration.
     sandbox.signal_worker(0, "STOP");
@@ -137,7 +132,7 @@ fn a_long_configuration_is_in_its_job_but_in_no_list() {
     assert!(output.status.success(), "{}\n{}", stderr(&output), sandbox.logs());
     place.scan_well(&with_config);
     assert_same(&files_of(&place.out()), &files_of(&out), "undisturbed and resumed");
-    let jobs = jobs(&sandbox);
+    let jobs = sandbox.jobs();
     assert_eq!(jobs.len(), 5);
 
     // The results of a job can be fetched later; a window of a backfill only leaves a row.

@@ -131,20 +131,7 @@ fn hostile_names_stay_text() {
     let place = Place::new();
     let account = "=cmd|'/c calc'!A1\"><script>alert(1)</script>\u{1b}[2J";
     let device = "ws-1\n|CEF:0";
-    let process = row([
-        ("Timestamp", json!("2026-01-05T10:00:00Z")),
-        ("DeviceName", json!(device)),
-        ("InitiatingProcessAccountName", json!(account)),
-        ("ProcessCommandLine", json!("zip -r out.zip docs")),
-    ]);
-    let file = row([
-        ("Timestamp", json!("2026-01-05T10:01:00Z")),
-        ("DeviceName", json!(device)),
-        ("FileName", json!("out.zip")),
-        ("FolderPath", json!("C:\\Temp")),
-    ]);
-    place.write_rows("DeviceProcessEvents", "2026-01-05", "a.parquet", &[process]);
-    place.write_rows("DeviceFileEvents", "2026-01-05", "a.parquet", &[file]);
+    staging(&place, device, account, "zip -r out.zip docs");
     place.scan_well(&format!("--only compression_staging {ALL}"));
     let lowered = account.to_lowercase();
     let bundle: Value = read_json(&place.out().join("stix.json"));
@@ -160,9 +147,8 @@ fn hostile_names_stay_text() {
     assert_eq!(alerts[0]["Username"], lowered.as_str());
 }
 
-/// A user with this account who stages files with this command.
-fn staging(place: &Place, account: &str, command: &str) {
-    let device = "ws-1";
+/// A user with this account who stages files on a device with this command.
+fn staging(place: &Place, device: &str, account: &str, command: &str) {
     let process = row([
         ("Timestamp", json!("2026-01-05T10:00:00Z")),
         ("DeviceName", json!(device)),
@@ -184,7 +170,7 @@ fn a_text_longer_than_a_cell_is_cut_only_in_the_workbook() {
     let place = Place::new();
     // Each of these characters counts as two in a workbook.
     let command = format!("zip -r out.zip {}", "\u{1f600}".repeat(20_000));
-    staging(&place, "ada", &command);
+    staging(&place, "ws-1", "ada", &command);
     place.scan_well("--only compression_staging --format xlsx,jsonl,csv");
     let workbook = fs::read(place.out().join("tables.xlsx")).expect("a workbook");
     assert!(workbook.starts_with(b"PK"));
@@ -196,7 +182,7 @@ fn a_text_longer_than_a_cell_is_cut_only_in_the_workbook() {
 #[test]
 fn formulas_are_escaped_on_request() {
     let place = Place::new();
-    staging(&place, "=cmd|'/c calc'!a1", "zip -r out.zip docs");
+    staging(&place, "ws-1", "=cmd|'/c calc'!a1", "zip -r out.zip docs");
     let cells = |arguments: &str| -> BTreeSet<String> {
         place.scan_well(&format!("--only compression_staging --format csv {arguments}"));
         let mut found = BTreeSet::new();
@@ -218,7 +204,7 @@ fn formulas_are_escaped_on_request() {
 #[test]
 fn a_failing_export_does_not_affect_the_others() {
     let place = Place::new();
-    staging(&place, "ada", "zip -r out.zip docs");
+    staging(&place, "ws-1", "ada", "zip -r out.zip docs");
     // The system refuses files with the size of the page, but no smaller ones.
     let scan = format!(
         "trap '' XFSZ; ulimit -f 2000; exec {} scan --lake {} --out {} --no-cache --only compression_staging --format html,csv,jsonl",

@@ -7,10 +7,9 @@ use arrow::array::{
     ArrayRef, Date32Array, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray,
     TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray,
 };
-use arrow::datatypes::{Field, Schema};
 use serde_json::json;
 
-use crate::support::{Place, run, stderr, stdout};
+use crate::support::{Place, batch_of_columns, run, stderr, stdout};
 
 const DATE: &str = "2026-02-01";
 /// 2026-02-01T00:00:00Z, in days and seconds since 1970.
@@ -31,10 +30,7 @@ fn sessions(times: ArrayRef, has_sent: bool) -> RecordBatch {
     if has_sent {
         columns.push(("SentBytes", Arc::new(Int32Array::from(vec![10; 3]))));
     }
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
-    let arrays = columns.into_iter().map(|(_, array)| array).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("a batch")
+    batch_of_columns(columns)
 }
 
 /// The same second three times: it is the minimum of its row group and the newest time of the lake.

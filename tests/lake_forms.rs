@@ -8,27 +8,20 @@ use arrow::array::{
     ArrayRef, Decimal128Array, DictionaryArray, Int32Array, RecordBatch, StringArray, StringViewArray,
     TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray,
 };
-use arrow::datatypes::{Field, Int32Type, Schema};
+use arrow::datatypes::Int32Type;
 use serde_json::{Value, json};
 
-use crate::support::{Place, row, stdout};
+use crate::support::{Place, batch_of_columns, row, stdout};
 
 const DATE: &str = "2026-02-01";
 /// 2026-02-01T00:00:00Z.
 const MIDNIGHT_SECONDS: i64 = 1_769_904_000;
 const TIMES: [i64; 3] = [MIDNIGHT_SECONDS + 60, MIDNIGHT_SECONDS + 120, MIDNIGHT_SECONDS + 180];
 
-fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
-    let arrays = columns.into_iter().map(|(_, array)| array).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("a batch")
-}
-
 /// Three sessions of 10, 20 and 30 bytes with the given time, text and byte columns.
 fn sessions(time_name: &str, time: ArrayRef, source: (&str, ArrayRef), sent: ArrayRef) -> RecordBatch {
     let text = |value: &str| Arc::new(StringArray::from(vec![value; 3])) as ArrayRef;
-    batch(vec![
+    batch_of_columns(vec![
         (time_name, time),
         ("DeviceVendor", text("Palo Alto Networks")),
         ("DeviceEventClassID", text("TRAFFIC")),

@@ -15,19 +15,12 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
 use crate::same_bytes::files_of;
-use crate::support::{Place, hindcast, stderr, stdout};
+use crate::support::{Place, batch_of_columns, hindcast, stderr, stdout};
 
 const TABLE: &str = "AuditLogs";
 const DATE: &str = "2026-03-01";
 /// 2026-03-01T10:00:00Z.
 const TEN_US: i64 = 1_772_359_200_000_000;
-
-fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
-    let arrays = columns.into_iter().map(|(_, array)| array).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("a batch")
-}
 
 fn at(micros: i64) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from(vec![micros]))
@@ -35,7 +28,7 @@ fn at(micros: i64) -> ArrayRef {
 
 /// One row of this time with an additional column.
 fn row(time: ArrayRef, name: &str, value: ArrayRef) -> RecordBatch {
-    batch(vec![
+    batch_of_columns(vec![
         ("TimeGenerated", time),
         ("OperationName", Arc::new(StringArray::from(vec!["x"]))),
         (name, value),
@@ -108,8 +101,10 @@ fn instants(rows: &RecordBatch) -> Vec<i64> {
 #[test]
 fn a_column_missing_in_the_first_file_is_preserved() {
     let who: ArrayRef = Arc::new(StringArray::from(vec!["mallory"]));
-    let plain =
-        batch(vec![("TimeGenerated", at(TEN_US)), ("OperationName", Arc::new(StringArray::from(vec!["x"])))]);
+    let plain = batch_of_columns(vec![
+        ("TimeGenerated", at(TEN_US)),
+        ("OperationName", Arc::new(StringArray::from(vec!["x"]))),
+    ]);
     let place = lake_of(&[("a", plain), ("b", row(at(TEN_US + 1), "InitiatedBy", who))]);
     compact(&place);
     let rows = merged(&place);

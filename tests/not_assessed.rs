@@ -388,8 +388,7 @@ fn a_coordinator_reports_it_too() {
     assert!(stdout(&output).contains("risk          not assessed"), "{}", stdout(&output));
     assert!(stdout(&output).contains("Fortinet (280)"), "{}", stdout(&output));
     assert_eq!(place.summary()["risk"]["level"], "not assessed");
-    let listed: Vec<Value> =
-        serde_json::from_slice(&sandbox.hindcast("jobs list --json").stdout).expect("jobs");
+    let listed = sandbox.jobs();
     let id = listed[0]["id"].as_str().expect("an id");
     let printed = stdout(&sandbox.hindcast(&format!("jobs get {id}")));
     assert!(printed.contains("risk       not assessed") && printed.contains("Fortinet (280)"), "{printed}");

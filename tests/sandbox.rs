@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::support::Place;
+use serde_json::Value;
+
+use crate::support::{Place, stderr};
 
 /// Longest start of a process.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -289,6 +291,12 @@ impl Sandbox {
     pub fn hindcast(&self, arguments: &str) -> Output {
         let process = self.begin(arguments);
         self.finish(process)
+    }
+
+    /// The listed jobs.
+    pub fn jobs(&self) -> Vec<Value> {
+        let listed = self.hindcast("jobs list --json");
+        serde_json::from_slice(&listed.stdout).unwrap_or_else(|_| panic!("{}", stderr(&listed)))
     }
 
     /// Starts a scan of the lake into `out`.

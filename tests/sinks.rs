@@ -138,9 +138,6 @@ fn a_schedule_has_one_job_per_period_even_after_a_restart() {
     assert_eq!((&runs[0]["state"], &runs[1]["state"]), (&json!("done"), &json!("failed")));
     assert!(runs[1]["error"].as_str().is_some_and(|error| error.contains("nowhere")), "{}", runs[1]);
 
-    let jobs = |sandbox: &Sandbox| -> Vec<Value> {
-        serde_json::from_slice(&sandbox.hindcast("jobs list --json").stdout).expect("jobs")
-    };
     let start = Instant::now();
     let until = |sandbox: &Sandbox, is_so: &dyn Fn(&Sandbox) -> bool| {
         while !is_so(sandbox) {
@@ -149,8 +146,8 @@ fn a_schedule_has_one_job_per_period_even_after_a_restart() {
         }
     };
     // Sinks are notified before the end is stored.
-    until(&sandbox, &|sandbox| jobs(sandbox).iter().all(|job| job["ended"].is_string()));
-    let first = jobs(&sandbox);
+    until(&sandbox, &|sandbox| sandbox.jobs().iter().all(|job| job["ended"].is_string()));
+    let first = sandbox.jobs();
     let by = |name: &str| first.iter().find(|job| job["submitted_by"] == name).expect("its job");
     assert_eq!(first.len(), 2);
     assert_eq!(
@@ -163,6 +160,6 @@ fn a_schedule_has_one_job_per_period_even_after_a_restart() {
     sandbox.kill_coordinator();
     sandbox.start_coordinator();
     until(&sandbox, &|sandbox| sandbox.whole_logs().matches("scheduled job submitted").count() == 2);
-    assert_eq!(jobs(&sandbox), first);
+    assert_eq!(sandbox.jobs(), first);
     assert_eq!(hook.rest(), 0, "each run is sent once");
 }

@@ -155,6 +155,12 @@ pub fn batch_of(rows: &[BTreeMap<String, Value>]) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("a batch")
 }
 
+/// Columns as a batch; all are nullable.
+pub fn batch_of_columns(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+    let columns = columns.into_iter().map(|(name, array)| (name, array, true));
+    RecordBatch::try_from_iter_with_nullable(columns).expect("a batch")
+}
+
 /// A row from name and value pairs.
 pub fn row<const N: usize>(cells: [(&str, Value); N]) -> BTreeMap<String, Value> {
     cells.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
