@@ -255,13 +255,12 @@ mod tests {
 
     #[test]
     fn a_query_is_split_from_its_sort_order() {
-        let split = |query| without_sort(query);
         assert_eq!(
             split("src:10.1.2.3 sort:-risk rclone"),
             ("src:10.1.2.3 rclone".to_owned(), Some("-risk"))
         );
-        assert_eq!(split("sort:first sort:risk"), (String::new(), Some("first")));
-        assert_eq!(split("  a  b "), ("a b".to_owned(), None));
+        assert_eq!(without_sort("sort:first sort:risk"), (String::new(), Some("first")));
+        assert_eq!(without_sort("  a  b "), ("a b".to_owned(), None));
     }
 
     #[test]
