@@ -13,7 +13,7 @@ use arrow_flight::flight_service_client::FlightServiceClient;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_base::retry::COORDINATOR;
 use hindcast_base::{Error, ErrorKind, Result};
-use hindcast_node::{Tls, check_plain_text, connect_endpoint, kind_of, message_of};
+use hindcast_node::{Tls, TlsFault, check_plain_text, connect_endpoint, kind_of, message_of};
 use hindcast_proto::v1::jobs_client::JobsClient;
 use hindcast_proto::v1::{ConfigPart, Job, JobId, JobState, ListRequest, ScanRequest, SubmitRequest};
 use serde::de::DeserializeOwned;
@@ -286,23 +286,7 @@ async fn until_answered<T, F: Future<Output = std::result::Result<T, Status>>>(
 
 /// Whether another attempt may get an answer.
 fn may_answer_later(status: &Status) -> bool {
-    kind_of(status) == ErrorKind::Unavailable && !is_refused(status)
-}
-
-/// Whether the connection was refused because of certificates, which a retry does not change.
-fn is_refused(status: &Status) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(status);
-    while let Some(current) = cause {
-        let text = current.to_string();
-        if ["certificate", "Certificate", "HandshakeFailure", "UnknownIssuer", "InvalidMessage"]
-            .iter()
-            .any(|sign| text.contains(sign))
-        {
-            return true;
-        }
-        cause = current.source();
-    }
-    false
+    kind_of(status) == ErrorKind::Unavailable && TlsFault::of(status).is_none()
 }
 
 /// The error of a status, with what the user can do about it.
@@ -311,7 +295,10 @@ fn error_of(status: Status) -> Error {
     let text = match kind {
         ErrorKind::Denied => format!("the coordinator refuses: {text}"),
         ErrorKind::Busy => format!("the coordinator is busy: {text}"),
-        ErrorKind::Unavailable => format!("the coordinator does not answer: {text}"),
+        ErrorKind::Unavailable => match TlsFault::of(&status) {
+            Some(fault) => format!("the coordinator does not answer: {fault}"),
+            None => format!("the coordinator does not answer: {text}"),
+        },
         ErrorKind::InvalidInput if status.code() == Code::OutOfRange => format!(
             "a message to or from the coordinator is too long: {text}; the coordinator's limits.request_bytes limits requests, \
              and its limits.message_bytes and this client's {ANSWER_BYTES} bytes limit answers"
