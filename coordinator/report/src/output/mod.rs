@@ -211,7 +211,5 @@ pub fn check_replaceable(target: &Path) -> Result<()> {
 
 /// Writes a value as JSON for people and scripts.
 pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
-    let mut json = serde_json::to_vec_pretty(value).map_err(|error| Error::Internal(error.to_string()))?;
-    json.push(b'\n');
-    fs::write(path, json).map_err(Error::io(format!("writing {}", path.display())))
+    fs::write(path, json::pretty(value)?).map_err(Error::io(format!("writing {}", path.display())))
 }

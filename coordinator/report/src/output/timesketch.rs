@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hindcast_base::Result;
 use hindcast_base::entities::{Entity, EntityKind};
-use hindcast_base::time::{format_micros, parse_time_us};
+use hindcast_base::time::format_micros;
 use hindcast_detections::findings::Finding;
 use hindcast_scan::ScanResult;
 use hindcast_scan::correlate::{Incident, span_us};
@@ -19,15 +19,13 @@ pub(super) fn events(result: &ScanResult) -> Result<Vec<u8>> {
     let mut events: BTreeMap<(i64, String, bool), Value> = BTreeMap::new();
     for finding in &result.findings {
         // A timeline has no place for a finding without a time.
-        let Some((first_us, last_us)) = span_us(finding) else { continue };
+        let Some(span_us) = span_us(finding) else { continue };
         let event = finding_event(finding, risks.score(finding));
-        put(&mut events, &finding.id, (first_us, last_us), &event);
+        put(&mut events, &finding.id, span_us, &event);
     }
     for incident in &result.report.incidents {
-        let micros = |text: &Option<String>| text.as_deref().and_then(parse_time_us);
-        let Some(first_us) = micros(&incident.first_seen) else { continue };
-        let last_us = micros(&incident.last_seen).unwrap_or(first_us);
-        put(&mut events, &incident.id, (first_us, last_us), &incident_event(incident));
+        let Some(span_us) = incident.span_us() else { continue };
+        put(&mut events, &incident.id, span_us, &incident_event(incident));
     }
     lines(events.into_values())
 }

@@ -10,7 +10,7 @@ use hindcast_detections::findings::{Finding, KillChainPhase, Severity, Tactic};
 use serde::{Deserialize, Serialize};
 
 use super::groups::Groups;
-use super::links::{EntityKeys, Hubs, Link, Placed, by_rows_of_a_day, by_shared_entity};
+use super::links::{EntityKeys, Hubs, Link, Placed, by_rows_of_a_day, by_shared_entity, span_of};
 use super::{EntityRelation, Prevalence};
 use crate::risk::{Assessed, Assessor};
 
@@ -82,6 +82,13 @@ pub struct Hub {
     pub degree: u64,
     /// Findings that name it.
     pub findings: u64,
+}
+
+impl Incident {
+    /// First and last instant of its findings, in microseconds since 1970. `None` without a first instant.
+    pub fn span_us(&self) -> Option<(i64, i64)> {
+        span_of(self.first_seen.as_deref(), self.last_seen.as_deref())
+    }
 }
 
 impl Relation {

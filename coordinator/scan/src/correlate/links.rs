@@ -11,8 +11,13 @@ use super::{EntityRelation, Prevalence};
 
 /// First and last instant of a finding, in microseconds since 1970. `None` without a first instant.
 pub fn span_us(finding: &Finding) -> Option<(i64, i64)> {
-    let first_us = parse_time_us(finding.first_seen.as_deref()?)?;
-    let last_us = finding.last_seen.as_deref().and_then(parse_time_us).unwrap_or(first_us);
+    span_of(finding.first_seen.as_deref(), finding.last_seen.as_deref())
+}
+
+/// The span of two times in RFC 3339, of which only the first is required.
+pub(super) fn span_of(first: Option<&str>, last: Option<&str>) -> Option<(i64, i64)> {
+    let first_us = parse_time_us(first?)?;
+    let last_us = last.and_then(parse_time_us).unwrap_or(first_us);
     Some((first_us, last_us.max(first_us)))
 }
 

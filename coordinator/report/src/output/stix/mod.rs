@@ -168,9 +168,7 @@ fn sighting(finding: &Finding, technique: &Technique, span_us: (i64, i64), risk:
 
 /// The incident and its relationships to the observed data of each finding.
 fn incident_objects(incident: &Incident, observed: &BTreeMap<&str, String>, window_us: i64) -> Vec<Value> {
-    let micros = |text: &Option<String>| text.as_deref().and_then(parse_time_us);
-    let first_us = micros(&incident.first_seen).unwrap_or(window_us);
-    let last_us = micros(&incident.last_seen).unwrap_or(first_us).max(first_us);
+    let (first_us, last_us) = incident.span_us().unwrap_or((window_us, window_us));
     let stages = incident.stages.iter().map(|stage| stage.name());
     let stages = stages.collect::<Vec<_>>().join(", ");
     let object_of_incident = with(
