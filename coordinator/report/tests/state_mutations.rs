@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hindcast_base::Result;
-use hindcast_engine::{Local, LocalOptions, StateStore, UnitFault};
+use hindcast_engine::{Local, LocalOptions, StateStore};
 use hindcast_lake::Location;
 use hindcast_proto::v1::ScanRequest;
 use rand::{RngExt, SeedableRng};
@@ -17,20 +17,10 @@ use hindcast_demo::{DemoOptions, generate};
 use hindcast_report::output::{Choice, Format, OutputFolder};
 use hindcast_scan::lake_access::Access;
 use hindcast_scan::own_detections::DetectionPolicy;
-use hindcast_scan::{Progress, RunOptions, prepare, run_plan};
+use hindcast_scan::{RunOptions, prepare, run_plan};
 
 /// Scans, where nothing else is said.
 const RUNS: u64 = 12;
-
-struct Silent;
-
-impl Progress for Silent {
-    fn planned(&self, _: u64, _: u64) {}
-    fn cached(&self, _: u64) {}
-    fn unit_done(&self, _: u64) {}
-    fn unit_failed(&self, _: &UnitFault) {}
-    fn merging(&self) {}
-}
 
 struct Bench {
     place: tempfile::TempDir,
@@ -62,7 +52,7 @@ impl Bench {
             job: "",
             locations: None,
         };
-        let result = run_plan(&prepared.plan, &options, &Silent).await?;
+        let result = run_plan(&prepared.plan, &options, &()).await?;
         let folder = OutputFolder::create(&self.place.path().join("out"))?;
         folder.write(&result, Choice { formats: &[Format::Json], escapes_formulas: false })?;
         let mut files = files_below(&folder.publish()?);

@@ -36,6 +36,8 @@ mod spilled;
 mod state_files;
 mod table;
 #[cfg(test)]
+mod test_finding;
+#[cfg(test)]
 mod test_lake;
 mod unit_record;
 mod unit_tracker;

@@ -64,6 +64,15 @@ pub trait Progress: Send + Sync {
     fn merging(&self);
 }
 
+/// A scan whose progress nobody watches.
+impl Progress for () {
+    fn planned(&self, _: u64, _: u64) {}
+    fn cached(&self, _: u64) {}
+    fn unit_done(&self, _: u64) {}
+    fn unit_failed(&self, _: &UnitFault) {}
+    fn merging(&self) {}
+}
+
 /// What a scan found.
 #[derive(Debug)]
 pub struct ScanResult {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hindcast_base::entities::{Entity, EntityKind};
 use hindcast_base::time::Window;
 use hindcast_detections::analyses::Suite;
-use hindcast_detections::findings::{Finding, KillChainPhase, Severity};
+use hindcast_detections::findings::{Finding, Severity};
 use hindcast_engine::{Manifest, RollupUnit, UnitStats};
 use hindcast_lake::LakeFile;
 
@@ -14,6 +14,7 @@ use super::super::date_reason::DateReasons;
 use super::super::test_lake::{TestLake, between};
 use super::*;
 use crate::risk::Level;
+use crate::test_finding;
 
 fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
@@ -21,21 +22,12 @@ fn day(text: &str) -> NaiveDate {
 
 fn finding(id: &str, rows: u64) -> Finding {
     Finding {
-        id: id.into(),
-        analysis: "beaconing".into(),
-        suite: Suite::Firewall,
-        title: String::new(),
         severity: Severity::High,
         confidence: 80,
-        first_seen: Some("2026-03-01T10:00:00Z".into()),
         last_seen: Some("2026-03-01T11:00:00Z".into()),
         rows,
-        stage: KillChainPhase::Beacon,
         entities: Entity::of(EntityKind::Ip, "10.0.0.1").into_iter().collect(),
-        techniques: Vec::new(),
-        explanation: String::new(),
-        evidence: serde_json::Value::Null,
-        watchlists: Vec::new(),
+        ..test_finding::finding(id, "2026-03-01T10:00:00Z")
     }
 }
 

@@ -9,29 +9,18 @@ use hindcast_base::entities::Entity;
 use hindcast_base::time::parse_time;
 use hindcast_detections::Detections;
 use hindcast_detections::config::{Config, Layer};
-use hindcast_engine::{Local, LocalOptions, StateStore, UnitFault};
+use hindcast_engine::{Local, LocalOptions, StateStore};
 use hindcast_lake::{Lake, Location};
 use parquet::arrow::ArrowWriter;
 use tempfile::TempDir;
 
 use super::plan::{PlanRequest, ScanPlan, WindowRequest, plan_scan};
-use super::run::{Progress, RunOptions, ScanResult, run_plan};
+use super::run::{RunOptions, ScanResult, run_plan};
 
 /// A lake in a temporary folder, with a local engine.
 pub(super) struct TestLake {
     place: TempDir,
     engine: Local,
-}
-
-/// A progress that nobody watches.
-pub(super) struct Silent;
-
-impl Progress for Silent {
-    fn planned(&self, _: u64, _: u64) {}
-    fn cached(&self, _: u64) {}
-    fn unit_done(&self, _: u64) {}
-    fn unit_failed(&self, _: &UnitFault) {}
-    fn merging(&self) {}
 }
 
 impl TestLake {
@@ -136,7 +125,7 @@ impl TestLake {
 
     /// Runs a plan.
     pub(super) async fn run(&self, config: &Config, plan: &ScanPlan) -> Result<ScanResult> {
-        run_plan(plan, &self.options(config, &self.state()), &Silent).await
+        run_plan(plan, &self.options(config, &self.state()), &()).await
     }
 }
 

@@ -18,7 +18,7 @@ use hindcast_lake::task_session;
 use hindcast_lake::{Lake, Location};
 use parquet::arrow::ArrowWriter;
 
-use super::super::test_lake::{Silent, TestLake, between};
+use super::super::test_lake::{TestLake, between};
 use super::*;
 
 struct Fragile {
@@ -117,7 +117,7 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
         use_cache: true,
         failed_rollups: Default::default(),
     };
-    let records = run.complete(vec![unit], &Silent).await.unwrap();
+    let records = run.complete(vec![unit], &()).await.unwrap();
     let names = |files: &[LakeFile]| -> Vec<String> {
         files.iter().map(|file| file.path.rsplit('/').next().unwrap().to_owned()).collect()
     };
@@ -160,7 +160,7 @@ async fn units_that_come_to_nothing_again_and_again_are_an_error() {
         rollups: vec!["event_bins".into()],
         selection: None,
     };
-    let error = run.complete(vec![unit], &Silent).await.unwrap_err().to_string();
+    let error = run.complete(vec![unit], &()).await.unwrap_err().to_string();
     assert!(error.contains(table) && error.contains("2026-03-01"), "{error}");
 }
 
@@ -174,21 +174,21 @@ async fn state_is_found_again_and_computed_again_if_it_can_not_be_read() {
     let options = lake.options(&config, &state);
     let plan = lake.plan(&config, &["top_talkers"], between("2026-03-01", "2026-03-03")).await.unwrap();
     let run = RollupRun::new(&plan, &options);
-    let records = run.complete(cut(&plan).1, &Silent).await.unwrap();
+    let records = run.complete(cut(&plan).1, &()).await.unwrap();
     assert!(records.len() == 2 && records.iter().all(|record| record.was_computed && record.is_complete()));
 
-    let mut records = run.complete(cut(&plan).1, &Silent).await.unwrap();
+    let mut records = run.complete(cut(&plan).1, &()).await.unwrap();
     assert!(records.iter().all(|record| !record.was_computed && record.is_complete()));
     let file = records[0].manifests.iter().find_map(Manifest::file).unwrap().path;
     let fault = StateFault { file: file.clone(), reason: "a checksum differs".into() };
-    run.compute_again(&mut records, std::slice::from_ref(&fault), &Silent).await.unwrap();
+    run.compute_again(&mut records, std::slice::from_ref(&fault), &()).await.unwrap();
     assert!(records[0].was_computed && records[0].is_complete() && !records[1].was_computed);
     assert_eq!(records[0].replaced, [fault]);
     // What is computed again is the same.
     assert_eq!(records[0].manifests.iter().filter(|m| m.file().is_some_and(|f| f.path == file)).count(), 1);
 
     let unknown = StateFault { file: "no such state".into(), reason: "gone".into() };
-    let error = run.compute_again(&mut records, &[unknown], &Silent).await.unwrap_err().to_string();
+    let error = run.compute_again(&mut records, &[unknown], &()).await.unwrap_err().to_string();
     assert!(error.contains("no such state") && error.contains("gone"), "{error}");
 }
 
@@ -224,10 +224,10 @@ fn a_file_that_the_store_fails_on_is_set_aside_after_some_attempts() {
     let fault =
         || UnitFault::Storage(StorageFault::temporary(StorageOperation::Reading, "b.parquet", "timed out"));
     for attempt in 1..STORE_ATTEMPTS {
-        handle(&mut record, &unit, fault(), &Silent).unwrap();
+        handle(&mut record, &unit, fault(), &()).unwrap();
         assert_eq!((record.store_failures, record.faults.len()), (attempt, 0));
     }
-    handle(&mut record, &unit, fault(), &Silent).unwrap();
+    handle(&mut record, &unit, fault(), &()).unwrap();
     let paths: Vec<&str> = record.unit.files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(paths, ["a.parquet"]);
     assert_eq!(record.faults[0].reason, "not read after 4 attempts: reading b.parquet: timed out");
@@ -236,14 +236,14 @@ fn a_file_that_the_store_fails_on_is_set_aside_after_some_attempts() {
 #[test]
 fn files_of_a_unit_that_fails_without_a_culprit_are_tried_one_by_one() {
     let (unit, mut record) = unit_of_two_files();
-    handle(&mut record, &unit, UnitFault::Failed("out of memory".into()), &Silent).unwrap();
+    handle(&mut record, &unit, UnitFault::Failed("out of memory".into()), &()).unwrap();
     assert!(record.faults.is_empty() && record.was_probed);
     assert_eq!(record.suspects.len(), 2);
     // The one that fails alone is at fault.
     let alone = RollupUnit { files: vec![unit.files[1].clone()], ..unit.clone() };
-    handle(&mut record, &alone, UnitFault::Failed("out of memory".into()), &Silent).unwrap();
+    handle(&mut record, &alone, UnitFault::Failed("out of memory".into()), &()).unwrap();
     assert_eq!((record.faults[0].file.as_str(), record.suspects.len()), ("b.parquet", 1));
     // A fault of a file that the unit does not have is an error.
     let stray = InputFault { file: "c.parquet".into(), row_group: None, column: None, reason: "x".into() };
-    assert!(handle(&mut record, &unit, UnitFault::Input(stray), &Silent).is_err());
+    assert!(handle(&mut record, &unit, UnitFault::Input(stray), &()).is_err());
 }

@@ -83,28 +83,17 @@ fn above(severity: Severity) -> Severity {
 #[cfg(test)]
 mod tests {
     use hindcast_base::entities::EntityKind;
-    use hindcast_detections::analyses::Suite;
-    use hindcast_detections::findings::KillChainPhase;
 
     use super::*;
+    use crate::test_finding;
 
     fn finding(analysis: &str, address: &str) -> Finding {
         Finding {
-            id: format!("{analysis} {address}"),
             analysis: analysis.into(),
-            suite: Suite::Firewall,
-            title: String::new(),
-            severity: Severity::Medium,
-            confidence: 60,
-            first_seen: None,
-            last_seen: None,
             rows: 3,
-            stage: KillChainPhase::Beacon,
             entities: Entity::of(EntityKind::Ip, address).into_iter().collect(),
-            techniques: Vec::new(),
             explanation: "as found".into(),
-            evidence: serde_json::Value::Null,
-            watchlists: Vec::new(),
+            ..test_finding::finding(format!("{analysis} {address}"), "2026-01-01T10:00:00Z")
         }
     }
 

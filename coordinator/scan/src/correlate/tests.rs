@@ -6,11 +6,12 @@ use hindcast_base::entities::EntityKind;
 use hindcast_base::time::{MICROS_PER_DAY, parse_time_us};
 use hindcast_detections::analyses::Suite;
 use hindcast_detections::config::Config;
-use hindcast_detections::findings::{Finding, KillChainPhase, Severity, technique};
+use hindcast_detections::findings::{Finding, KillChainPhase, technique};
 use proptest::prelude::*;
 
 use super::*;
 use crate::risk::Assessor;
+use crate::test_finding;
 
 pub(super) const DEVICE: EntityKind = EntityKind::Device;
 pub(super) const USER: EntityKind = EntityKind::User;
@@ -25,21 +26,12 @@ pub(super) fn finding(id: &str, stage: KillChainPhase, time: &str, named: &[(Ent
         KillChainPhase::Audit => (Suite::Office365, "T1078.004"),
     };
     Finding {
-        id: id.into(),
         analysis: format!("{stage:?}"),
         suite,
-        title: String::new(),
-        severity: Severity::Medium,
-        confidence: 60,
-        first_seen: Some(time.into()),
-        last_seen: Some(time.into()),
-        rows: 1,
         stage,
         entities: named.iter().filter_map(|(kind, name)| Entity::of(*kind, name)).collect(),
         techniques: vec![technique(shown, "")],
-        explanation: String::new(),
-        evidence: serde_json::Value::Null,
-        watchlists: Vec::new(),
+        ..test_finding::finding(id, time)
     }
 }
 

@@ -90,12 +90,7 @@ mod tests {
     }
 
     fn finding(first_seen: &str, last_seen: &str) -> Finding {
-        serde_json::from_value(serde_json::json!({
-            "id": "a", "analysis": "beaconing", "suite": "firewall", "title": "A beacon", "severity": "high",
-            "confidence": 70, "first_seen": first_seen, "last_seen": last_seen, "rows": 1, "stage": "beacon",
-            "entities": [], "techniques": [], "explanation": "", "evidence": {},
-        }))
-        .unwrap()
+        Finding { last_seen: Some(last_seen.into()), ..crate::test_finding::finding("a", first_seen) }
     }
 
     #[test]

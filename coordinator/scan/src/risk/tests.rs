@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::days::DaySpan;
 use super::*;
+use crate::test_finding;
 
 const ANALYSES: [(&str, &str); 4] = [
     ("compression_staging", "T1560.001"),
@@ -22,21 +23,14 @@ pub(super) fn config() -> Config {
 fn finding(index: usize, (analysis, severity, confidence, address): (usize, usize, u8, u8)) -> Finding {
     let (analysis, shown) = ANALYSES[analysis];
     Finding {
-        id: format!("finding {index:03}"),
         analysis: analysis.into(),
         suite: Suite::Exfiltration,
-        title: String::new(),
         severity: SEVERITIES[severity],
         confidence,
-        first_seen: Some("2026-01-01T10:00:00Z".into()),
-        last_seen: Some("2026-01-01T10:00:00Z".into()),
-        rows: 1,
         stage: KillChainPhase::Staging,
         entities: Entity::of(EntityKind::Ip, &format!("192.0.2.{address}")).into_iter().collect(),
         techniques: vec![technique(shown, "")],
-        explanation: String::new(),
-        evidence: serde_json::Value::Null,
-        watchlists: Vec::new(),
+        ..test_finding::finding(format!("finding {index:03}"), "2026-01-01T10:00:00Z")
     }
 }
 
