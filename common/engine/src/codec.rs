@@ -7,6 +7,7 @@ use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use zstd::zstd_safe::{DCtx, get_error_name, get_frame_content_size};
 
 use super::plan::StageExec;
 use super::stage::{Stage, json_error};
@@ -15,8 +16,8 @@ use super::stage::{Stage, json_error};
 const MARK: &[u8] = b"\xffhindcast job\0";
 /// Each task carries its stage, and a merge stage names all state files that it reads: 1.8 MB for 10,000 files, 0.3 MB compressed.
 const COMPRESSION_LEVEL: i32 = 1;
-/// The error of zstd if it can't allocate memory.
-const OUT_OF_MEMORY: &str = "not enough memory";
+/// Most bytes of a decompressed stage: it names ten million files.
+const MAX_STAGE_BYTES: u64 = 2 << 30;
 
 /// Encodes and decodes the plan nodes of stages, and leaves all others to the engine's codec.
 #[derive(Debug)]
@@ -43,8 +44,7 @@ impl PhysicalExtensionCodec for StageCodec {
             return self.engine.try_decode(bytes, inputs, context, converter);
         };
         let tasks = inputs.first().ok_or_else(|| internal_datafusion_err!("a stage has no tasks"))?;
-        let json = zstd::decode_all(compressed).inspect_err(abort_if_out_of_memory)?;
-        let stage: Stage = serde_json::from_slice(&json).map_err(json_error)?;
+        let stage: Stage = serde_json::from_slice(&decompress(compressed)?).map_err(json_error)?;
         let schema = stage.schema()?;
         Ok(Arc::new(StageExec::new(stage, schema, Arc::clone(tasks))))
     }
@@ -66,17 +66,24 @@ impl PhysicalExtensionCodec for StageCodec {
     }
 }
 
-/// Ends the process, like any failed allocation. Otherwise the worker would fail each of its tasks at once, before failures are
-/// counted, and so get more and more of them.
-fn abort_if_out_of_memory(error: &std::io::Error) {
-    if error.to_string().contains(OUT_OF_MEMORY) {
-        handle_alloc_error(Layout::new::<u8>());
-    }
-}
-
 fn encode(stage: &Stage) -> Result<Vec<u8>> {
     let json = serde_json::to_vec(stage).map_err(json_error)?;
-    Ok(zstd::encode_all(json.as_slice(), COMPRESSION_LEVEL)?)
+    // Unlike a stream, this records the size.
+    Ok(zstd::bulk::compress(&json, COMPRESSION_LEVEL)?)
+}
+
+/// Decompresses a stage. If there is no memory for it, the process ends, like after any failed allocation. Otherwise the worker
+/// would fail each of its tasks at once, before failures are counted, and so get more and more of them.
+fn decompress(compressed: &[u8]) -> Result<Vec<u8>> {
+    let bytes = get_frame_content_size(compressed).ok().flatten();
+    let bytes = bytes.filter(|bytes| *bytes <= MAX_STAGE_BYTES);
+    let bytes = bytes.ok_or_else(|| internal_datafusion_err!("a stage has no valid size"))?;
+    // With these two allocations zstd needs no other.
+    let mut json: Vec<u8> = Vec::with_capacity(bytes as usize);
+    let mut context = DCtx::try_create().unwrap_or_else(|| handle_alloc_error(Layout::new::<DCtx<'_>>()));
+    let failed = |code| internal_datafusion_err!("decompressing a stage: {}", get_error_name(code));
+    context.decompress(&mut json, compressed).map_err(failed)?;
+    Ok(json)
 }
 
 #[cfg(test)]
@@ -135,5 +142,14 @@ mod tests {
         let decoded = codec.try_decode(&encoded, &inputs, &context, &converter).unwrap();
         let decoded = serde_json::to_vec(decoded.downcast_ref::<StageExec>().unwrap().stage()).unwrap();
         assert_eq!(decoded, serde_json::to_vec(plan.downcast_ref::<StageExec>().unwrap().stage()).unwrap());
+    }
+    #[test]
+    fn a_damaged_stage_is_an_error() {
+        let compressed = zstd::bulk::compress(b"a stage as JSON", COMPRESSION_LEVEL).unwrap();
+        assert_eq!(decompress(&compressed).unwrap(), b"a stage as JSON");
+        assert!((0..compressed.len()).all(|length| decompress(&compressed[..length]).is_err()));
+        assert!(decompress(b"no frame of zstd").is_err());
+        // A frame that claims another size.
+        assert!(decompress(&[0x28, 0xb5, 0x2f, 0xfd, 0xe0, 255, 255, 255, 255, 255, 255, 255, 0]).is_err());
     }
 }
