@@ -169,22 +169,10 @@ fn kind_of(data_type: &DataType) -> Option<ColumnType> {
 mod tests {
     use super::*;
     use crate::Detections;
+    use crate::test_texts::DEFINITION;
 
-    const DEFINITION: &str = r#"version = 1
-suite = "firewall"
-title = "Busy sources"
-shows = "Sources by destinations."
-rollups = ["external_pairs"]
-# more
-[[columns]]
-name = "source_ip"
-type = "text"
-doc = "Source."
-[[columns]]
-name = "destinations"
-type = "integer"
-doc = "Destinations."
-[[columns]]
+    /// What follows [`DEFINITION`].
+    const FINDING: &str = r#"[[columns]]
 name = "_first_seen"
 type = "time"
 doc = "First session."
@@ -204,9 +192,10 @@ explanation = "{{ destinations }} destinations"
 
     /// The error of a detection with changed files; empty if it is correct.
     fn error_of(definition: (&str, &str), query: (&str, &str)) -> String {
-        assert!(DEFINITION.contains(definition.0) && QUERY.contains(query.0), "{definition:?} {query:?}");
+        let whole = format!("{DEFINITION}{FINDING}");
+        assert!(whole.contains(definition.0) && QUERY.contains(query.0), "{definition:?} {query:?}");
         let files = [
-            ("mine/busy/detection.toml", DEFINITION.replace(definition.0, definition.1)),
+            ("mine/busy/detection.toml", whole.replace(definition.0, definition.1)),
             ("mine/busy/query.sql", QUERY.replace(query.0, query.1)),
         ];
         let files = files.into_iter().map(|(path, text)| (path.to_owned(), text)).collect();

@@ -20,6 +20,8 @@ pub mod rollups;
 pub mod row_text;
 pub mod size;
 pub mod sql;
+#[cfg(test)]
+mod test_texts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{LazyLock, Mutex, PoisonError};

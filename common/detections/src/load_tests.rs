@@ -3,23 +3,8 @@
 use std::ptr;
 
 use crate::Detections;
+use crate::test_texts::{DEFINITION, QUERY};
 
-const DEFINITION: &str = r#"version = 1
-suite = "firewall"
-title = "Many destinations"
-shows = "Sources by destinations."
-rollups = ["external_pairs"]
-# more
-[[columns]]
-name = "source_ip"
-type = "text"
-doc = "Source."
-[[columns]]
-name = "destinations"
-type = "integer"
-doc = "Destinations."
-"#;
-const QUERY: &str = "SELECT source_ip, count(*) AS destinations FROM external_pairs GROUP BY source_ip";
 const ROLLUP: &str = "version = 1\ntables = ['CommonSecurityLog']\ncolumns = ['SourceIP AS source_ip']\nbucket_key = ['source_ip']";
 
 fn files(files: &[(&str, &str)]) -> Vec<(String, String)> {

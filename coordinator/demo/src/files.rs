@@ -108,9 +108,7 @@ impl OrdinaryRows for FileDay<'_> {
 
     fn push(&mut self, _number: u64, columns: &mut FileColumns) {
         let bits = self.rng.bits();
-        let hosts = &self.world.hosts;
-        let place = scale(bits as u32, hosts.len() + self.victims.len());
-        let host = hosts.get(place).unwrap_or_else(|| &self.victims[place - hosts.len()]);
+        let host = self.world.host_or(self.victims, bits as u32);
         let more = self.rng.bits();
         let is_backup = more & 0x7F == 0;
         let list = match host.role {

@@ -38,9 +38,7 @@ impl OrdinaryRows for ProcessDay<'_> {
 
     fn push(&mut self, _number: u64, columns: &mut ProcessColumns) {
         let bits = self.rng.bits();
-        let hosts = &self.world.hosts;
-        let place = scale(bits as u32, hosts.len() + self.victims.len());
-        let host = hosts.get(place).unwrap_or_else(|| &self.victims[place - hosts.len()]);
+        let host = self.world.host_or(self.victims, bits as u32);
         let moment_bits = self.rng.bits();
         let moment = match host.role {
             Role::Workstation => self.world.working_day.at(moment_bits as u32),

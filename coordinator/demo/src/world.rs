@@ -132,6 +132,12 @@ const PUBLIC_OCTETS: [u8; 18] =
     [13, 17, 20, 23, 34, 40, 52, 54, 65, 78, 87, 93, 104, 142, 151, 157, 184, 212];
 
 impl World {
+    /// A managed host or one of `others`, all equally likely, chosen by 32 random bits.
+    pub(crate) fn host_or<'a>(&'a self, others: &'a [Host], bits: u32) -> &'a Host {
+        let index = scale(bits, self.hosts.len() + others.len());
+        self.hosts.get(index).unwrap_or_else(|| &others[index - self.hosts.len()])
+    }
+
     /// The company with `host_count` managed hosts for a seed.
     pub fn new(seed: u64, host_count: usize) -> Self {
         let mut rng = SeededRng::new(seed, 0, "world");

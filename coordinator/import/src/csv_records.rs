@@ -103,10 +103,7 @@ mod tests {
     use super::*;
 
     fn texts(cells: usize, text: &str) -> (Vec<String>, usize) {
-        let framed = records(text.as_bytes(), true, b'\n', cells, b',');
-        assert_eq!(framed.consumed, text.len());
-        let records = framed.spans.iter().map(|span| text[span.start..span.end].trim().to_owned());
-        (records.collect(), framed.rejects.len())
+        records(text.as_bytes(), true, b'\n', cells, b',').records_of(text)
     }
 
     #[test]

@@ -177,10 +177,7 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> (Vec<String>, usize) {
-        let framed = documents(text.as_bytes(), true, b'\n');
-        assert_eq!(framed.consumed, text.len());
-        let records = framed.spans.iter().map(|span| text[span.start..span.end].trim().to_owned());
-        (records.collect(), framed.rejects.len())
+        documents(text.as_bytes(), true, b'\n').records_of(text)
     }
 
     #[test]

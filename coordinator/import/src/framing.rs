@@ -26,6 +26,16 @@ pub(super) struct Framed {
     pub(super) consumed: usize,
 }
 
+#[cfg(test)]
+impl Framed {
+    /// The records of `text`, all of which was cut, and the number of rejects.
+    pub(super) fn records_of(&self, text: &str) -> (Vec<String>, usize) {
+        assert_eq!(self.consumed, text.len());
+        let records = self.spans.iter().map(|span| text[span.start..span.end].trim().to_owned());
+        (records.collect(), self.rejects.len())
+    }
+}
+
 /// How to cut text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Framing {

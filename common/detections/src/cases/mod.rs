@@ -156,22 +156,7 @@ async fn report(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const DEFINITION: &str = r#"version = 1
-suite = "firewall"
-title = "Counted destinations"
-shows = "Sources by destinations."
-rollups = ["external_pairs"]
-[[columns]]
-name = "source_ip"
-type = "text"
-doc = "Source."
-[[columns]]
-name = "destinations"
-type = "integer"
-doc = "Destinations."
-"#;
-    const QUERY: &str = "SELECT source_ip, count(*) AS destinations FROM external_pairs GROUP BY source_ip";
+    use crate::test_texts::{DEFINITION, QUERY};
 
     /// A case with two destinations of one source.
     fn case_of(name: &str, expect: &str) -> String {
