@@ -104,3 +104,71 @@ fn write_json_as<F: JsonFormat>(file: File, parts: Parts<'_>) -> Result<(), Boxe
 fn alone(batch: &RecordBatch) -> Parts<'static> {
     Box::new(iter::once(Ok(batch.clone())))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use super::*;
+
+    fn batch() -> RecordBatch {
+        let columns: [(&str, ArrayRef); 2] = [
+            ("text", Arc::new(StringArray::from(vec![Some("=1+1"), Some("a,\"b\""), None]))),
+            ("number", Arc::new(Int64Array::from(vec![Some(5), Some(-5), None]))),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap()
+    }
+
+    /// The text of the table's file in a format, written in two parts.
+    fn written(format: Format, extension: &str, escapes_formulas: bool) -> String {
+        let (first, second) = (batch().slice(0, 1), batch().slice(1, 2));
+        let table = ResultTable::held("t", &[first, second]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let failed = write(&table, folder.path(), Choice { formats: &[format], escapes_formulas });
+        assert!(failed.is_empty(), "{failed:?}");
+        fs::read_to_string(folder.path().join(format!("t.{extension}"))).unwrap()
+    }
+
+    #[test]
+    fn csv_has_a_header_quotes_and_escapes_on_request() {
+        let plain = "text,number\n=1+1,5\n\"a,\"\"b\"\"\",-5\n,\n";
+        assert_eq!(written(Format::Csv, "csv", false), plain);
+        assert_eq!(written(Format::Csv, "csv", true), plain.replace("=1+1", "'=1+1"));
+    }
+
+    #[test]
+    fn json_has_every_column_also_of_nulls() {
+        let rows = [
+            r#"{"text":"=1+1","number":5}"#,
+            r#"{"text":"a,\"b\"","number":-5}"#,
+            r#"{"text":null,"number":null}"#,
+        ];
+        assert_eq!(written(Format::Jsonl, "jsonl", true), rows.join("\n") + "\n");
+        assert_eq!(written(Format::Json, "json", true), format!("[{}]", rows.join(",")));
+    }
+
+    #[test]
+    fn parquet_keeps_types_and_nulls() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.parquet");
+        write_batch(File::create(&path).unwrap(), &batch()).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap();
+        let found: Vec<RecordBatch> = reader.build().unwrap().map(|part| part.unwrap()).collect();
+        assert_eq!(found.len(), 1);
+        assert_eq!(&found[0]["number"], &batch()["number"]);
+        assert_eq!(found[0].num_rows(), 3);
+    }
+
+    #[test]
+    fn formats_without_a_file_per_table_write_none() {
+        let table = ResultTable::held("t", &[batch()]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let formats = &[Format::Html, Format::Stix, Format::Xlsx];
+        assert!(write(&table, folder.path(), Choice { formats, escapes_formulas: false }).is_empty());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
