@@ -121,7 +121,7 @@ pub struct StoredGap {
 /// The kind of a gap, in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum GapKind {
+pub(super) enum GapKind {
     Table,
     Layout,
     Columns,
@@ -132,17 +132,17 @@ enum GapKind {
 
 /// A gap in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct GapRecord {
-    kind: GapKind,
-    table: String,
+pub(super) struct GapRecord {
+    pub(super) kind: GapKind,
+    pub(super) table: String,
     /// A sentence for people.
-    reason: String,
+    pub(super) reason: String,
     /// What the scan looked for: names of tables or columns, or values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    looked_for: Vec<String>,
+    pub(super) looked_for: Vec<String>,
     /// What it found instead: similar names, values with the number of their rows, or paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    found: Vec<String>,
+    pub(super) found: Vec<String>,
 }
 
 impl Gap {

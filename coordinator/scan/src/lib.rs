@@ -22,6 +22,7 @@ pub mod lake_access;
 mod look_back;
 mod merge;
 mod newest;
+mod outline_message;
 pub mod own_detections;
 mod parts;
 mod plan;

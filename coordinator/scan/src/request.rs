@@ -11,8 +11,9 @@ use hindcast_detections::Detections;
 use hindcast_detections::analyses::{Analysis, Suite};
 use hindcast_detections::config::{Config, Layer};
 use hindcast_lake::Lake;
-use hindcast_proto::v1::{self, Investigation, ScanRequest};
+use hindcast_proto::v1::{Investigation, ScanRequest};
 
+use super::outline_message::entity_kind_of;
 use super::plan::{PlanRequest, ScanPlan, WindowRequest, plan_scan, plan_window};
 use super::sources::Sources;
 use crate::geoip::{LocationDatabase, LocationSource};
@@ -161,12 +162,7 @@ fn own_layer(request: &ScanRequest) -> Option<Layer<'_>> {
 
 /// The kind of the entity of an investigation.
 pub fn investigated_kind(investigation: &Investigation) -> Option<EntityKind> {
-    match investigation.kind() {
-        v1::EntityKind::User => Some(EntityKind::User),
-        v1::EntityKind::Device => Some(EntityKind::Device),
-        v1::EntityKind::Ip => Some(EntityKind::Ip),
-        v1::EntityKind::Unspecified => None,
-    }
+    entity_kind_of(investigation.kind())
 }
 
 fn entity_of(investigation: &Investigation) -> Result<Entity> {

@@ -124,11 +124,10 @@ async fn fetch(arguments: &JobsArguments, client: &mut Client, id: &str) -> Resu
 
 /// The window of a job: the planned one, or before that the requested one.
 fn window_of(job: &Job) -> String {
-    let planned = serde_json::from_str::<PlanOutline>(&job.outline).map(|outline| outline.window);
     let bound_text = |bound: Option<i64>| bound.map_or_else(|| "…".to_owned(), format_micros);
-    match (planned, &job.scan) {
-        (Ok(window), _) => format!("{} to {}", window.from, window.to),
-        (Err(_), Some(scan)) if scan.from_us.or(scan.to_us).is_some() => {
+    match (&job.plan, &job.scan) {
+        (Some(plan), _) => format!("{} to {}", format_micros(plan.from_us), format_micros(plan.to_us)),
+        (None, Some(scan)) if scan.from_us.or(scan.to_us).is_some() => {
             format!("{} to {}", bound_text(scan.from_us), bound_text(scan.to_us))
         }
         _ => "no window yet".to_owned(),
@@ -212,7 +211,7 @@ fn job_json(job: &Job) -> Result<serde_json::Value> {
             "merging": progress.merging,
         },
         "error": job.error,
-        "plan": parse(&job.outline)?,
+        "plan": job.plan.as_ref().map(PlanOutline::of_message),
         "report": parse(&job.report)?,
     }))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hindcast_engine::UnitFault;
 use hindcast_proto::v1::Job;
-use hindcast_scan::Progress;
+use hindcast_scan::{PlanOutline, Progress};
 use hindcast_server::jobs::format_progress;
 use indicatif::{ProgressDrawTarget, ProgressStyle};
 
@@ -82,10 +82,11 @@ impl JobBar {
 
     /// Draws the progress of a job. Prints its plan once, as soon as the job has one.
     pub fn show(&self, job: &Job) {
-        if self.is_shown && !job.outline.is_empty() && !self.is_planned.replace(true) {
-            if let Ok(outline) = serde_json::from_str(&job.outline) {
-                print_plan(&outline);
-            }
+        if self.is_shown
+            && let Some(plan) = &job.plan
+            && !self.is_planned.replace(true)
+        {
+            print_plan(&PlanOutline::of_message(plan));
             self.bar.enable_steady_tick(Duration::from_millis(200));
         }
         let progress = job.progress.unwrap_or_default();

@@ -89,8 +89,8 @@ async fn run(manager: Arc<JobManager>, sender: watch::Sender<Job>) -> Result<Sca
     let locations = context.locations.as_ref();
     let prepared =
         prepare(&request, &context.access, &context.detections, locations, &context.runtime).await?;
-    let outline = to_json(&PlanOutline::of(&prepared.plan))?;
-    sender.send_modify(|job| job.outline = outline);
+    let plan = PlanOutline::of(&prepared.plan).to_message()?;
+    sender.send_modify(|job| job.plan = Some(plan));
     let state = match request.no_cache {
         true => StateStore::new(manager.store.folder(&id).join("state")),
         false => StateStore::new(manager.results.state().clone()),
