@@ -2,7 +2,7 @@
 
 use super::columns::{Count, OrdinaryRows, Text, table};
 use super::commands::{Command, Commands};
-use super::rng::{SeededRng, scale};
+use super::rng::SeededRng;
 use super::world::{BACKUP_ACCOUNT, BACKUP_DEVICE, Host, Role, World};
 
 table! {

@@ -1,7 +1,7 @@
 //! The fictional company of the demo lake: its hosts, people and addresses, and the internet addresses it connects to.
 
 use super::people::Person;
-use super::rng::{Quantiles, SeededRng};
+use super::rng::{Quantiles, SeededRng, scale};
 
 /// Kind of a host, which decides its file system, processes and daily rhythm.
 #[derive(Clone, Copy, PartialEq, Eq)]
