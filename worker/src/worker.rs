@@ -56,7 +56,7 @@ pub struct WorkerOptions {
 /// Runs until SIGTERM or Ctrl-C. Then it takes no more tasks, finishes the running ones, waits until their results are fetched, and stops.
 ///
 /// # Errors
-/// [`Error::Config`] for addresses that can't be used, [`Error::Io`] if the worker can't listen on one.
+/// [`Error::Invalid`] for addresses that can't be used, [`Error::Io`] if the worker can't listen on one.
 pub async fn run_worker(options: WorkerOptions) -> Result<()> {
     check_plain_text(&options.coordinator, options.tls.as_ref(), options.is_insecure)?;
     check_plain_text(&options.listen.to_string(), options.tls.as_ref(), options.is_insecure)?;
@@ -164,7 +164,7 @@ fn own_address(options: &WorkerOptions) -> Result<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.connect(bare).map(|()| socket));
     let address = socket.and_then(|socket| socket.local_addr());
     address.map(|address| address.ip()).map_err(|error| {
-        Error::Config(format!("no route to {} ({error}): give --advertise HOST", options.coordinator))
+        Error::Invalid(format!("no route to {} ({error}): give --advertise HOST", options.coordinator))
     })
 }
 

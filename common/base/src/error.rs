@@ -63,10 +63,10 @@ impl ErrorKind {
 /// An error. Its [`ErrorKind`] says what a caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The arguments, a configuration file or the lake that they name are wrong. Nothing was scanned, and a retry
+    /// The request, an argument, a configuration or the lake that they name is wrong. Nothing was scanned, and a retry
     /// fails in the same way.
     #[error("{0}")]
-    Config(String),
+    Invalid(String),
     /// One input file can't be read as Parquet of its table.
     #[error("{0}")]
     Input(InputFault),
@@ -135,10 +135,16 @@ impl std::fmt::Display for InputFault {
 }
 
 impl Error {
+    /// The former name of [`Error::Invalid`], for code that is being moved.
+    #[allow(non_snake_case)]
+    pub fn Config(message: String) -> Self {
+        Self::Invalid(message)
+    }
+
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Config(_) => ErrorKind::InvalidInput,
+            Self::Invalid(_) => ErrorKind::InvalidInput,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::Denied(_) => ErrorKind::Denied,
@@ -154,7 +160,7 @@ impl Error {
     pub fn of_kind(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
         match kind {
-            ErrorKind::InvalidInput => Self::Config(message),
+            ErrorKind::InvalidInput => Self::Invalid(message),
             ErrorKind::NotFound => Self::NotFound(message),
             ErrorKind::Conflict => Self::Conflict(message),
             ErrorKind::Denied => Self::Denied(message),

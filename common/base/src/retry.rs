@@ -125,7 +125,7 @@ mod tests {
     async fn only_temporary_failures_are_retried() {
         let failing: [(fn() -> Error, u32); 3] = [
             (|| Error::listing("a file")(StoreError::Generic { store: "S3", source: "broken".into() }), 4),
-            (|| Error::Config("wrong".into()), 1),
+            (|| Error::Invalid("wrong".into()), 1),
             (
                 || {
                     let (path, source) = ("a".into(), "gone".into());

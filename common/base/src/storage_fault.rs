@@ -114,7 +114,7 @@ impl StorageFault {
 }
 
 impl Error {
-    /// An [`Error::Storage`] about reading an object; an [`Error::Config`] if a path of a lake may not be followed.
+    /// An [`Error::Storage`] about reading an object; an [`Error::Invalid`] if a path of a lake may not be followed.
     pub fn reading(object: impl fmt::Display) -> impl FnOnce(StoreError) -> Self {
         failed(StorageOperation::Reading, object)
     }
@@ -138,7 +138,7 @@ impl Error {
 fn failed(operation: StorageOperation, object: impl fmt::Display) -> impl FnOnce(StoreError) -> Error {
     let object = object.to_string();
     move |error| match Refused::of(&error) {
-        Some(refused) => Error::Config(format!("{operation} {object}: {refused}")),
+        Some(refused) => Error::Invalid(format!("{operation} {object}: {refused}")),
         None => Error::Storage(StorageFault::of(operation, object, &error)),
     }
 }
@@ -214,7 +214,7 @@ mod tests {
     fn a_path_that_may_not_be_followed_is_an_error_of_the_configuration() {
         let refused = Refused::NotRegularFile("/lake/pipe".into());
         let error = StoreError::PermissionDenied { path: "lake/pipe".into(), source: refused.into() };
-        assert!(matches!(Error::reading("lake/pipe")(error), Error::Config(_)));
+        assert!(matches!(Error::reading("lake/pipe")(error), Error::Invalid(_)));
     }
 
     #[test]
@@ -227,6 +227,6 @@ mod tests {
         assert!(storage_fault("lake/a.parquet", &nested(gone())).is_none());
         let own = DataFusionError::External(Box::new(Error::listing("state")(broken())));
         assert_eq!(storage_fault("lake/a.parquet", &own).unwrap().object, "lake/a.parquet");
-        assert!(!is_of_store(&Error::Config("wrong".into())) && is_of_store(&own));
+        assert!(!is_of_store(&Error::Invalid("wrong".into())) && is_of_store(&own));
     }
 }

@@ -35,10 +35,10 @@ impl Window {
     /// A window that is not empty.
     ///
     /// # Errors
-    /// [`Error::Config`] if `to` is not after `from`.
+    /// [`Error::Invalid`] if `to` is not after `from`.
     pub fn new(from_us: i64, to_us: i64) -> Result<Self> {
         if to_us <= from_us {
-            return Err(Error::Config(format!(
+            return Err(Error::Invalid(format!(
                 "the window is empty: it starts at {} and ends at {}",
                 format_micros(from_us),
                 format_micros(to_us)
@@ -101,10 +101,10 @@ pub fn rfc3339(micros: i64, decimals: SecondsFormat) -> String {
 /// Parses an RFC 3339 time, a time without a zone (taken as UTC) or a date (its midnight).
 ///
 /// # Errors
-/// [`Error::Config`] if the text is none of these.
+/// [`Error::Invalid`] if the text is none of these.
 pub fn parse_time(text: &str) -> Result<i64> {
     parse_time_us(text).ok_or_else(|| {
-        Error::Config(format!(
+        Error::Invalid(format!(
             "{text:?} is not a time: give a date (2026-01-31) or RFC 3339 (2026-01-31T08:00:00Z)"
         ))
     })
@@ -142,7 +142,7 @@ pub fn parse_time_us(text: &str) -> Option<i64> {
 /// Parses a duration such as `90s`, `60m`, `24h` or `7d`, in microseconds.
 ///
 /// # Errors
-/// [`Error::Config`] if the text is not a whole number with one of these units, or is too long.
+/// [`Error::Invalid`] if the text is not a whole number with one of these units, or is too long.
 ///
 /// ```
 /// use hindcast_base::time::parse_duration;
@@ -152,7 +152,7 @@ pub fn parse_time_us(text: &str) -> Option<i64> {
 /// ```
 pub fn parse_duration(text: &str) -> Result<i64> {
     let malformed = || {
-        Error::Config(format!("{text:?} is not a length of time: give a number and s, m, h or d, as in 24h"))
+        Error::Invalid(format!("{text:?} is not a length of time: give a number and s, m, h or d, as in 24h"))
     };
     let text = text.trim();
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(malformed)?;

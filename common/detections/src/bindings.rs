@@ -47,7 +47,7 @@ impl Bindings {
     /// The parameters of `section`, and those of other sections in `uses` (alias and path); without the values of a run.
     ///
     /// # Errors
-    /// [`Error::Config`] if `uses` names an unknown parameter.
+    /// [`Error::Invalid`] if `uses` names an unknown parameter.
     pub fn of(config: &Config, section: &str, uses: &[(&str, &str)]) -> Result<Self> {
         let mut bound = BTreeMap::new();
         for (name, value) in config.parameters.get(section).into_iter().flatten() {
@@ -55,9 +55,9 @@ impl Bindings {
             bound.insert(name.clone(), bound_value(kind, value)?);
         }
         for (alias, path) in uses {
-            let value = config
-                .parameter(path)
-                .ok_or_else(|| Error::Config(format!("{section} uses {path}: there is no such parameter")))?;
+            let value = config.parameter(path).ok_or_else(|| {
+                Error::Invalid(format!("{section} uses {path}: there is no such parameter"))
+            })?;
             bound.insert((*alias).to_owned(), bound_value(config.detections.parameter_type(path), &value)?);
         }
         Ok(Self(bound))

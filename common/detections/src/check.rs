@@ -20,7 +20,7 @@ use hindcast_base::{Error, Result};
 /// Plans all SQL of `analysis`.
 ///
 /// # Errors
-/// [`Error::Config`] with the file and line of a mistake.
+/// [`Error::Invalid`] with the file and line of a mistake.
 pub(super) fn check(analysis: &'static Analysis, config: &Config) -> Result<()> {
     check_uses(analysis, config)?;
     let columns = result_columns(analysis, config).map_err(wrong)?;
@@ -46,7 +46,7 @@ pub(super) fn check(analysis: &'static Analysis, config: &Config) -> Result<()> 
 fn check_shown(query: &SqlText, schema: &SchemaRef) -> Result<()> {
     if schema.fields().iter().all(|field| field.name().starts_with(HIDDEN_PREFIX)) {
         let line = query.first_line();
-        return Err(Error::Config(format!("{}, line {line}: it has no column to show", query.file)));
+        return Err(Error::Invalid(format!("{}, line {line}: it has no column to show", query.file)));
     }
     Ok(())
 }
@@ -66,12 +66,12 @@ fn check_uses(analysis: &Analysis, config: &Config) -> Result<()> {
         .flat_map(|(section, values)| values.keys().map(move |name| format!("{section}.{name}")));
     let known: Vec<String> = known.collect();
     let hint = did_you_mean(path, known.iter().map(String::as_str));
-    Err(Error::Config(format!("{file}, line {line}: uses names {path}: there is no such parameter{hint}")))
+    Err(Error::Invalid(format!("{file}, line {line}: uses names {path}: there is no such parameter{hint}")))
 }
 
 /// Wraps an error of the planner, which names file and line.
 fn wrong(error: DataFusionError) -> Error {
-    Error::Config(sql::error_message(&error))
+    Error::Invalid(sql::error_message(&error))
 }
 
 /// Checks that the result has the documented columns in their order.
@@ -85,7 +85,7 @@ fn check_columns(analysis: &Analysis, result: &SchemaRef) -> Result<()> {
     });
     match problem {
         Some((line, message)) => {
-            Err(Error::Config(format!("{}, line {line}: {message}", analysis.about.file)))
+            Err(Error::Invalid(format!("{}, line {line}: {message}", analysis.about.file)))
         }
         None => Ok(()),
     }
@@ -150,7 +150,7 @@ fn check_charts(analysis: &Analysis, table: &str, schema: &SchemaRef) -> Result<
     };
     let charts = analysis.about.charts.iter().filter(|chart| chart.table() == Some(table));
     charts.map(|chart| chart.check(&columns, is_number)).try_for_each(|checked| {
-        checked.map_err(|problem| Error::Config(format!("{}: {problem}", analysis.about.file)))
+        checked.map_err(|problem| Error::Invalid(format!("{}: {problem}", analysis.about.file)))
     })
 }
 

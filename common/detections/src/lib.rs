@@ -201,7 +201,7 @@ impl Detections {
     /// is a detection, and a TOML file in a folder `rollups` is a rollup.
     ///
     /// # Errors
-    /// [`Error::Config`] with the file and line of a mistake, or with the file whose id exists already.
+    /// [`Error::Invalid`] with the file and line of a mistake, or with the file whose id exists already.
     pub fn with_own(files: Vec<(String, String)>) -> Result<Self> {
         Self::with_built_in(files, false)
     }
@@ -210,7 +210,7 @@ impl Detections {
     /// built-in detections. Runs that write results never use this.
     ///
     /// # Errors
-    /// [`Error::Config`] with the file and line of a mistake.
+    /// [`Error::Invalid`] with the file and line of a mistake.
     pub fn replacing(files: Vec<(String, String)>) -> Result<Self> {
         Self::with_built_in(files, true)
     }
@@ -297,7 +297,7 @@ impl Detections {
     /// the documented columns.
     ///
     /// # Errors
-    /// [`Error::Config`] with file and line.
+    /// [`Error::Invalid`] with file and line.
     pub fn check_own(self, config: &Config) -> Result<()> {
         self.problems(config).into_iter().next().map_or(Ok(()), Err)
     }
@@ -315,7 +315,7 @@ impl Detections {
     /// Like [`Detections::check_own`], for one analysis.
     ///
     /// # Errors
-    /// [`Error::Config`] with file and line.
+    /// [`Error::Invalid`] with file and line.
     pub fn check(analysis: &'static Analysis, config: &Config) -> Result<()> {
         check::check(analysis, config)
     }

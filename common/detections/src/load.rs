@@ -46,7 +46,7 @@ pub(super) fn load(
     for (id, (path, text)) in rollup_files {
         check_id(path, id)?;
         if is_taken && existing.is_some_and(|known| known.rollup(id).is_some()) {
-            return Err(Error::Config(format!(
+            return Err(Error::Invalid(format!(
                 "{path}, line 1: there is a rollup {id} already; choose another name"
             )));
         }
@@ -62,13 +62,13 @@ pub(super) fn load(
         let (path, _) = files[DEFINITION];
         check_id(path, id)?;
         if id == "detections" || SHARED_SECTIONS.contains(&id) {
-            return Err(Error::Config(format!(
+            return Err(Error::Invalid(format!(
                 "{path}, line 1: {id:?} is the name of another section of configuration files; choose another name"
             )));
         }
         let is_built_in = existing.is_none_or(|known| known.by_id(id).is_some());
         if (is_taken && is_built_in) || analyses.iter().any(|analysis| analysis.id == id) {
-            return Err(Error::Config(format!(
+            return Err(Error::Invalid(format!(
                 "{path}, line 1: there is a detection {id} already; choose another name"
             )));
         }
@@ -116,7 +116,7 @@ fn sorted(files: &[(String, String)]) -> Result<(BTreeMap<&str, Folder<'_>>, BTr
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         if folder.rsplit('/').next() == Some(ROLLUPS) {
             let id = name.strip_suffix(".toml").ok_or_else(|| {
-                Error::Config(format!(
+                Error::Invalid(format!(
                     "{path}, line 1: a rollup is a TOML file; move this file out of the folder"
                 ))
             })?;
@@ -127,7 +127,7 @@ fn sorted(files: &[(String, String)]) -> Result<(BTreeMap<&str, Folder<'_>>, BTr
     }
     for (folder, files) in &folders {
         if !files.contains_key(DEFINITION) {
-            return Err(Error::Config(format!(
+            return Err(Error::Invalid(format!(
                 "{folder}: the folder has no {DEFINITION}, so it is not a detection"
             )));
         }
@@ -220,7 +220,7 @@ fn check_files(files: &Folder<'_>, definition: &DetectionDefinition, origin: Ori
         .chain(definition.companion.as_ref().map(|name| format!("{name}.sql")))
         .collect();
     if let Some((_, (path, _))) = files.iter().find(|(name, _)| !allowed.contains(**name)) {
-        return Err(Error::Config(format!(
+        return Err(Error::Invalid(format!(
             "{path}, line 1: this is not a file of a detection; its files are {}",
             allowed.into_iter().collect::<Vec<_>>().join(", ")
         )));
@@ -249,7 +249,7 @@ fn query(id: &str, files: &Folder<'_>, origin: Origin) -> Result<Query> {
     let native = NATIVE.iter().find(|(known, _)| *known == id && origin.is_built_in);
     native.map(|(_, run)| Query::Native(*run)).ok_or_else(|| {
         let (path, _) = files[DEFINITION];
-        Error::Config(format!("{path}, line 1: the folder has no {QUERY}"))
+        Error::Invalid(format!("{path}, line 1: the folder has no {QUERY}"))
     })
 }
 
@@ -267,7 +267,7 @@ fn check_id(path: &str, id: &str) -> Result<()> {
     if is_name && id.len() <= 64 {
         return Ok(());
     }
-    Err(Error::Config(format!(
+    Err(Error::Invalid(format!(
         "{path}, line 1: {id:?} is not a valid id: use lower-case letters, digits and _, starting with a letter, at most 64"
     )))
 }
@@ -283,7 +283,7 @@ fn parse<T: DeserializeOwned>(path: &str, text: &str) -> Result<T> {
 /// An error of a `detection.toml`, at the first line that contains `near`.
 fn wrong(files: &Folder<'_>, near: &str, message: &str) -> Error {
     let (path, text) = files[DEFINITION];
-    Error::Config(format!("{path}, line {}: {message}", line_of(text, near)))
+    Error::Invalid(format!("{path}, line {}: {message}", line_of(text, near)))
 }
 
 /// The line, counted from 1, on which a part of a text starts; 1 if the text does not contain it literally.

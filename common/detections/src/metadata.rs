@@ -20,7 +20,7 @@ const OF_RUNS: [&str; 3] = [WINDOW_FROM, WINDOW_TO, INVESTIGATED];
 /// Checks the metadata in `layer`, a `detection.toml`.
 ///
 /// # Errors
-/// [`hindcast_base::Error::Config`] with the file and line of a mistake.
+/// [`hindcast_base::Error::Invalid`] with the file and line of a mistake.
 pub(super) fn check_metadata(layer: &Layer<'_>, definition: &DetectionDefinition) -> Result<()> {
     let wrong = |place: &Spanned<String>, what: String| Err(layer.error_at(place.span().start, what));
     check_names(layer, definition)?;

@@ -31,12 +31,12 @@ impl Patterns {
     /// The list of these regular expressions.
     ///
     /// # Errors
-    /// [`Error::Config`] that names the first pattern that does not compile, or says that all of them are too large.
+    /// [`Error::Invalid`] that names the first pattern that does not compile, or says that all of them are too large.
     pub fn of(patterns: &[impl AsRef<str>]) -> Result<Self> {
         let patterns = patterns.iter().map(|pattern| pattern.as_ref().to_owned()).collect();
         let mut list = Self { patterns, compiled: OnceLock::new() };
         if !list.patterns.is_empty() {
-            let compiled = compile(&list.source()).map_err(|error| Error::Config(list.fault(&error)))?;
+            let compiled = compile(&list.source()).map_err(|error| Error::Invalid(list.fault(&error)))?;
             list.compiled = OnceLock::from(Some(compiled));
         }
         Ok(list)

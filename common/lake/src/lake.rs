@@ -113,22 +113,22 @@ impl Lake {
     /// The lake at `root`, with the mappings of its tables by their names.
     ///
     /// # Errors
-    /// [`Error::Config`] if a local lake does not exist, or a mapping names an unknown table or column.
+    /// [`Error::Invalid`] if a local lake does not exist, or a mapping names an unknown table or column.
     pub fn open(root: Location, mappings: &BTreeMap<String, TableMapping>) -> Result<Self> {
         if let Some(path) = root.local_path()
             && !path.is_dir()
         {
-            return Err(Error::Config(format!(
+            return Err(Error::Invalid(format!(
                 "there is no lake at {}: the folder does not exist",
                 path.display()
             )));
         }
         for (name, mapping) in mappings {
             let spec = TableSpec::by_name(name).ok_or_else(|| {
-                Error::Config(format!("tables.{name}: Hindcast reads no table of that name"))
+                Error::Invalid(format!("tables.{name}: Hindcast reads no table of that name"))
             })?;
             if let Some(column) = mapping.columns.keys().find(|column| spec.column(column).is_none()) {
-                return Err(Error::Config(format!(
+                return Err(Error::Invalid(format!(
                     "tables.{name}.columns: the table has no column {column}"
                 )));
             }
@@ -144,7 +144,7 @@ impl Lake {
     /// The tables of this lake for which `is_wanted` is true, with their dates.
     ///
     /// # Errors
-    /// [`Error::Storage`] if a listing fails, [`Error::Config`] if a mapped URL is malformed.
+    /// [`Error::Storage`] if a listing fails, [`Error::Invalid`] if a mapped URL is malformed.
     pub async fn tables(&self, is_wanted: impl Fn(&str) -> bool) -> Result<FoundTables> {
         let view = View::of_lake(&self.root).await?;
         let wanted = TABLES.iter().filter(|spec| is_wanted(spec.name));
@@ -212,7 +212,7 @@ impl FoundTables {
     /// The tables, if all of them can be read. For the first that can't, `advice` ends the error message.
     ///
     /// # Errors
-    /// [`Error::Config`] for a table of an unsupported format.
+    /// [`Error::Invalid`] for a table of an unsupported format.
     pub fn all_readable(self, advice: impl FnOnce(&UnsupportedTable) -> String) -> Result<Vec<LakeTable>> {
         match self.unsupported.first() {
             None => Ok(self.readable),

@@ -41,7 +41,7 @@ impl Location {
     /// Opens the store that `text` names. Credentials come from the environment, in the variables of each cloud's tools.
     ///
     /// # Errors
-    /// [`Error::Config`] if the URL is malformed or of an unknown kind.
+    /// [`Error::Invalid`] if the URL is malformed or of an unknown kind.
     ///
     /// ```
     /// use hindcast_lake::Location;
@@ -53,15 +53,16 @@ impl Location {
     /// ```
     pub fn parse(text: &str) -> Result<Self> {
         Self::parse_with(text, |url| {
-            open_store(url)
-                .map_err(|error| Error::Config(format!("{text:?} is not a place Hindcast can read: {error}")))
+            open_store(url).map_err(|error| {
+                Error::Invalid(format!("{text:?} is not a place Hindcast can read: {error}"))
+            })
         })
     }
 
     /// The location that `text` names, in the store that `open` returns for its URL.
     ///
     /// # Errors
-    /// [`Error::Config`] if the URL is malformed or of an unknown kind, and the errors of `open`.
+    /// [`Error::Invalid`] if the URL is malformed or of an unknown kind, and the errors of `open`.
     pub fn parse_with(text: &str, open: impl FnOnce(&Url) -> Result<Arc<dyn ObjectStore>>) -> Result<Self> {
         let url = match Url::parse(text) {
             // A scheme of one letter is a drive, not a store.
@@ -69,7 +70,7 @@ impl Location {
             _ => file_url(text)?,
         };
         let (_, prefix) = ObjectStoreScheme::parse(&url)
-            .map_err(|error| Error::Config(format!("{text:?} is not a place Hindcast can read: {error}")))?;
+            .map_err(|error| Error::Invalid(format!("{text:?} is not a place Hindcast can read: {error}")))?;
         Ok(Self { store: open(&url)?, url, prefix, confines: None })
     }
 
@@ -128,7 +129,7 @@ impl Location {
     /// The root of the store, under which the query engine registers it.
     ///
     /// # Errors
-    /// [`Error::Config`] if the URL has no usable root.
+    /// [`Error::Invalid`] if the URL has no usable root.
     pub fn store_url(&self) -> Result<ObjectStoreUrl> {
         let root = &self.url[..url::Position::BeforePath];
         Ok(ObjectStoreUrl::parse(root)?)
@@ -189,7 +190,7 @@ impl Location {
     /// The content of a file below this folder, of at most `most` bytes and read within `longest`; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Config`] if it is not a regular file or too large, [`Error::Storage`] if the store fails or takes too long.
+    /// [`Error::Invalid`] if it is not a regular file or too large, [`Error::Storage`] if the store fails or takes too long.
     pub async fn read_bounded(&self, relative: &str, most: u64, longest: Duration) -> Result<Option<Bytes>> {
         let place = self.name_of(&self.child(relative));
         let read = tokio::time::timeout(longest, self.read_within(relative, most)).await;
@@ -202,12 +203,12 @@ impl Location {
     async fn read_within(&self, relative: &str, most: u64) -> Result<Option<Bytes>> {
         let path = self.child(relative);
         let place = self.name_of(&path);
-        let too_long = || Error::Config(format!("{place} is longer than {most} bytes"));
+        let too_long = || Error::Invalid(format!("{place} is longer than {most} bytes"));
         if let Some(file) = self.file_path(&path) {
             // Opening a pipe would wait for its writer.
             match tokio::fs::metadata(&file).await {
                 Ok(found) if !found.is_file() => {
-                    return Err(Error::Config(format!("{place} is not a regular file")));
+                    return Err(Error::Invalid(format!("{place} is not a regular file")));
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -308,7 +309,7 @@ fn file_url(text: &str) -> Result<Url> {
     let resolved = absolute.canonicalize().unwrap_or_else(|_| without_parents(&absolute));
     // A directory URL, so that names are joined below it.
     Url::from_directory_path(&resolved)
-        .map_err(|()| Error::Config(format!("{text:?} is not a path or URL Hindcast can read")))
+        .map_err(|()| Error::Invalid(format!("{text:?} is not a path or URL Hindcast can read")))
 }
 
 /// The path without `..`, resolved lexically.

@@ -69,7 +69,7 @@ impl UnsupportedTable {
             "the lake" => "plain Parquet folders <Table>/date=YYYY-MM-DD".to_owned(),
             name => format!("plain Parquet folders {name}/date=YYYY-MM-DD"),
         };
-        Error::Config(format!(
+        Error::Invalid(format!(
             "{self}. Nothing was read or written. Export its current rows to {plain} in another place, with what \
              writes the table, and name that lake{advice}"
         ))
@@ -87,7 +87,7 @@ pub async fn table_format_of(location: &Location) -> Result<Option<TableFormat>>
 /// Fails if the table `name` at `location` has a table format.
 ///
 /// # Errors
-/// [`Error::Config`] in that case, [`Error::Storage`] if a listing fails.
+/// [`Error::Invalid`] in that case, [`Error::Storage`] if a listing fails.
 pub async fn refuse_table_format(location: &Location, name: &str) -> Result<()> {
     match table_format_of(location).await? {
         None => Ok(()),

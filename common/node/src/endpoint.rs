@@ -30,12 +30,12 @@ pub const CLUSTER_ADDRESS_HELP: &str = "give it as HOST:PORT or https://HOST:POR
 /// server the host name in the address.
 ///
 /// # Errors
-/// [`Error::Config`] if the address is malformed.
+/// [`Error::Invalid`] if the address is malformed.
 pub fn connect_endpoint(address: &str, tls: Option<&Tls>, is_node: bool) -> Result<Endpoint> {
     let bare = address.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
     let scheme = if tls.is_some() { "https" } else { "http" };
     let wrong = |error: tonic::transport::Error| {
-        Error::Config(format!(
+        Error::Invalid(format!(
             "{address:?} is not the address of a coordinator ({error}): {CLUSTER_ADDRESS_HELP}"
         ))
     };
@@ -60,7 +60,7 @@ pub fn node_endpoints(tls: Option<Tls>) -> EndpointOverrideFn {
 /// A server with keep-alive, so that it notices peers that vanish.
 ///
 /// # Errors
-/// [`Error::Config`] if the certificate or key can't be used.
+/// [`Error::Invalid`] if the certificate or key can't be used.
 pub fn serve(tls: Option<&Tls>) -> Result<Server> {
     let server = Server::builder()
         .tcp_nodelay(true)
@@ -69,7 +69,7 @@ pub fn serve(tls: Option<&Tls>) -> Result<Server> {
     match tls {
         Some(tls) => server
             .tls_config(tls.server())
-            .map_err(|error| Error::Config(format!("the TLS certificate and key can't be used: {error}"))),
+            .map_err(|error| Error::Invalid(format!("the TLS certificate and key can't be used: {error}"))),
         None => Ok(server),
     }
 }
@@ -96,15 +96,15 @@ pub fn is_loopback(address: &str) -> bool {
 /// Fails if a connection to `address` would be in plain text, leave this machine, and was not allowed by `--insecure`.
 ///
 /// # Errors
-/// [`Error::Config`] in that case.
+/// [`Error::Invalid`] in that case.
 pub fn check_plain_text(address: &str, tls: Option<&Tls>, is_insecure: bool) -> Result<()> {
     if tls.is_none() && !is_insecure && address.starts_with("https://") {
-        return Err(Error::Config(format!("{address} requires TLS: give --tls DIR")));
+        return Err(Error::Invalid(format!("{address} requires TLS: give --tls DIR")));
     }
     if tls.is_some() || is_insecure || is_loopback(address) {
         return Ok(());
     }
-    Err(Error::Config(format!(
+    Err(Error::Invalid(format!(
         "{address} is not on this machine: give --tls DIR, or --insecure to connect in plain text"
     )))
 }

@@ -32,12 +32,12 @@ impl Tls {
     /// Reads the PEM files `ca.crt`, `tls.crt` and `tls.key` of a folder: the layout of a Kubernetes TLS secret.
     ///
     /// # Errors
-    /// [`Error::Config`] with the file that can't be read.
+    /// [`Error::Invalid`] with the file that can't be read.
     pub fn load(folder: &Path) -> Result<Self> {
         let read = |name: &str| {
             let path: PathBuf = folder.join(name);
             std::fs::read(&path)
-                .map_err(|error| Error::Config(format!("reading {}: {error}", path.display())))
+                .map_err(|error| Error::Invalid(format!("reading {}: {error}", path.display())))
         };
         Ok(Self {
             authority: Certificate::from_pem(read("ca.crt")?),

@@ -36,7 +36,7 @@ impl Drop for Tracing {
 /// `info` or `hindcast=debug`); `HINDCAST_LOG_FORMAT=json` writes one JSON object per line. The export needs a Tokio runtime.
 ///
 /// # Errors
-/// [`Error::Config`] if the collector's address can't be used.
+/// [`Error::Invalid`] if the collector's address can't be used.
 pub fn start_tracing(service: &'static str, default_filter: &str) -> Result<Tracing> {
     let filter = || match std::env::var("HINDCAST_LOG") {
         Ok(filter) => EnvFilter::new(filter),
@@ -84,7 +84,7 @@ fn exporter(service: &'static str) -> Result<Option<SdkTracerProvider>> {
     let exporter = SpanExporter::builder()
         .with_tonic()
         .build()
-        .map_err(|error| Error::Config(format!("OTEL_EXPORTER_OTLP_ENDPOINT can't be used: {error}")))?;
+        .map_err(|error| Error::Invalid(format!("OTEL_EXPORTER_OTLP_ENDPOINT can't be used: {error}")))?;
     let resource = Resource::builder().with_service_name(service).build();
     Ok(Some(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build()))
 }

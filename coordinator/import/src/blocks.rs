@@ -58,7 +58,7 @@ impl Blocks {
     /// Opens `file`, whose source the user may have named.
     ///
     /// # Errors
-    /// [`Error::Io`] if it can't be opened or its store fails, [`Error::Config`] if its format is unknown.
+    /// [`Error::Io`] if it can't be opened or its store fails, [`Error::Invalid`] if its format is unknown.
     pub(super) fn open(input: usize, file: &Input, named_source: Option<&Source>) -> Result<Self> {
         let mut blocks = Self {
             input,
@@ -74,14 +74,14 @@ impl Blocks {
         };
         blocks.fill(SAMPLE_BYTES)?;
         if let (true, Some(reason)) = (blocks.pending.is_empty(), &blocks.failure) {
-            return Err(Error::Config(format!("{}: {reason}", file.name)));
+            return Err(Error::Invalid(format!("{}: {reason}", file.name)));
         }
         if blocks.pending.starts_with("\u{feff}".as_bytes()) {
             blocks.pending.drain(..3);
         }
         let sample = Sample { text: &blocks.pending, is_whole: blocks.is_last };
         let (format, header_bytes) = FileFormat::of(sample, named_source)
-            .map_err(|reason| Error::Config(format!("{}: {reason}", file.name)))?;
+            .map_err(|reason| Error::Invalid(format!("{}: {reason}", file.name)))?;
         blocks.line = format.framing.line_ends(&blocks.pending[..header_bytes]);
         blocks.pending.drain(..header_bytes);
         blocks.format = Arc::new(format);

@@ -59,7 +59,7 @@ impl Duplicates {
     /// Which rows to import: those without an id, and the first of each id and values.
     ///
     /// # Errors
-    /// [`Error::Config`] if the table has no such column; errors of reading the lake.
+    /// [`Error::Invalid`] if the table has no such column; errors of reading the lake.
     pub(super) fn first_of_each(
         &mut self,
         table: &str,
@@ -68,7 +68,7 @@ impl Duplicates {
     ) -> Result<Vec<bool>> {
         if rows.column_by_name(&self.column).is_none() {
             let column = &self.column;
-            return Err(Error::Config(format!(
+            return Err(Error::Invalid(format!(
                 "rows of {table} have no column {column} to find duplicates by"
             )));
         }

@@ -175,7 +175,7 @@ impl<'a> Group<'a> {
         let name = self.inputs[index].name.clone();
         let stop = |error| match error {
             Error::Internal(_) => Stop::Import(error),
-            Error::Config(reason) => Stop::File(Error::Config(format!("{name}: {reason}"))),
+            Error::Invalid(reason) => Stop::File(Error::Invalid(format!("{name}: {reason}"))),
             error => Stop::File(error),
         };
         let source = self.source_of(&mut blocks).map_err(stop)?;
@@ -242,7 +242,7 @@ impl<'a> Group<'a> {
                 matches!(source.route(&record, requested_table), Route::NoTable(_))
             };
             if wrapped.is_none() && !records.is_empty() && records.iter().all(has_no_table) {
-                return Err(Error::Config(format!(
+                return Err(Error::Invalid(format!(
                     "no record names its table (source {}): name it with --table, or map fields to columns with \
                      --mapping FILE",
                     source.name
@@ -261,7 +261,7 @@ impl<'a> Group<'a> {
         for reject in &parsed.rejects {
             let message = format!("line {}: {}", parsed.first_line + reject.line + 1, reject.reason);
             if self.request.strict {
-                return Err(Error::Config(format!("{}, {message}", file.file)));
+                return Err(Error::Invalid(format!("{}, {message}", file.file)));
             }
             file.first_reject.get_or_insert(message);
             self.rejects.add(&file.file, parsed.first_line, reject)?;

@@ -174,7 +174,7 @@ impl Input {
     /// Parquet as NDJSON.
     ///
     /// # Errors
-    /// [`Error::Io`] if it can't be read, [`Error::Config`] if its format can't be imported.
+    /// [`Error::Io`] if it can't be read, [`Error::Invalid`] if its format can't be imported.
     pub(super) fn open(&self) -> Result<Bytestream> {
         let failed = |error| Error::io(format!("reading {}", self.name))(error);
         let mut reader = self.reader(Arc::clone(&self.bytes_read));
@@ -195,7 +195,7 @@ impl Input {
     }
 
     fn open_zip(&self, reader: ObjectReader) -> Result<Bytestream> {
-        let unreadable = |reason: String| Error::Config(format!("{}: {reason}", self.name));
+        let unreadable = |reason: String| Error::Invalid(format!("{}: {reason}", self.name));
         let mut archive = ZipArchive::new(reader)
             .map_err(|error| self.check_whole().err().unwrap_or_else(|| unreadable(error.to_string())))?;
         let is_file = |(_, name): &(usize, &[u8])| !name.ends_with(b"/") && !name.starts_with(b"__MACOSX/");
@@ -221,7 +221,7 @@ impl Input {
             .read_to_end(&mut bytes)
             .map_err(Error::io(format!("reading {}", self.name)))?;
         let unreadable =
-            |reason: String| Error::Config(format!("{} can't be read as Parquet: {reason}", self.name));
+            |reason: String| Error::Invalid(format!("{} can't be read as Parquet: {reason}", self.name));
         let opened = || ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?.build();
         let rows = catch_panic_sync(opened)
             .map_err(|panic| unreadable(format!("its decoder panicked: {panic}")))?

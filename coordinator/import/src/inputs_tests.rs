@@ -96,7 +96,7 @@ async fn archives_that_cannot_be_imported_say_why() {
         fs::write(folder.path().join("file"), content).unwrap();
         let found = read(folder.path(), &["file"]).await.unwrap();
         let error = found[0].1.as_ref().unwrap_err();
-        assert!(matches!(error, Error::Config(_)), "{error:?}");
+        assert!(matches!(error, Error::Invalid(_)), "{error:?}");
         assert!(error.to_string().to_lowercase().contains(&reason.to_lowercase()), "{reason}: {error}");
     }
     // What macOS adds to an archive does not count.

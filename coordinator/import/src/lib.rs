@@ -77,13 +77,15 @@ pub struct ImportRequest {
 /// the report, and the others are imported without it.
 ///
 /// # Errors
-/// [`Error::NotFound`] if a file does not exist; [`Error::Config`] if there is no such source, if a table has a transaction log,
+/// [`Error::NotFound`] if a file does not exist; [`Error::Invalid`] if there is no such source, if a table has a transaction log,
 /// and with `strict` if a record or a file can't be read; the reason if no file can be read; [`Error::Conflict`] if another
 /// process imports the same content; [`Error::Storage`] and [`Error::Io`] if writing fails. Readers never see a change that was
 /// not committed.
 pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Result<ImportReport> {
     if let Some(table) = request.table.as_deref().filter(|table| !source::is_table_name(table)) {
-        return Err(Error::Config(format!("{table:?} is not a valid table name: use letters, digits and _")));
+        return Err(Error::Invalid(format!(
+            "{table:?} is not a valid table name: use letters, digits and _"
+        )));
     }
     let named_source = match (&request.mapping, &request.source) {
         (Some((name, text)), _) => Some(Arc::new(Source::parse(name, text)?)),
@@ -146,7 +148,7 @@ fn none_readable(mut failures: Vec<Error>) -> Error {
     let reasons: Vec<String> = failures.iter().map(|error| format!("\n  {error}")).collect();
     let reason = format!("none of the {} files can be read:{}", failures.len(), reasons.concat());
     match failures.iter().all(|error| matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound)) {
-        true => Error::Config(reason),
+        true => Error::Invalid(reason),
         false => Error::io("importing")(std::io::Error::other(reason)),
     }
 }

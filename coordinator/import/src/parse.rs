@@ -35,7 +35,7 @@ pub(super) struct Parsed {
 /// Reads the records of `block` as `source` says, into the requested table if there is one.
 ///
 /// # Errors
-/// [`hindcast_base::Error::Config`] if the order of day and month in the file's dates is not known.
+/// [`hindcast_base::Error::Invalid`] if the order of day and month in the file's dates is not known.
 pub(super) fn parse(
     mut block: Block,
     source: &Source,

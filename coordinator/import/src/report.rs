@@ -157,10 +157,10 @@ mod tests {
     #[test]
     fn a_failure_does_not_repeat_the_name_of_its_file() {
         let of = |error: Error| FileReport::failed("a.json", 1, &error).failure.unwrap();
-        assert_eq!(of(Error::Config("a.json: the file is not text".into())), "the file is not text");
+        assert_eq!(of(Error::Invalid("a.json: the file is not text".into())), "the file is not text");
         let denied = std::io::Error::other("permission denied");
         assert_eq!(of(Error::io("reading a.json")(denied)), "permission denied");
-        assert_eq!(of(Error::Config("no table".into())), "no table");
+        assert_eq!(of(Error::Invalid("no table".into())), "no table");
     }
 
     #[test]

@@ -179,11 +179,11 @@ impl Source {
     /// The built-in source with that name.
     ///
     /// # Errors
-    /// [`Error::Config`] if there is none, with the existing names.
+    /// [`Error::Invalid`] if there is none, with the existing names.
     pub(super) fn built_in(name: &str) -> Result<Self> {
         let found = BUILT_IN.iter().find(|(known, _)| *known == name);
         let (name, text) = found.ok_or_else(|| {
-            Error::Config(format!(
+            Error::Invalid(format!(
                 "there is no source {name:?}; the sources are {}",
                 Self::names().join(", ")
             ))
@@ -194,10 +194,10 @@ impl Source {
     /// The source a mapping file describes.
     ///
     /// # Errors
-    /// [`Error::Config`] with line and column if it is not a valid mapping file.
+    /// [`Error::Invalid`] with line and column if it is not a valid mapping file.
     pub(super) fn parse(name: &str, text: &str) -> Result<Self> {
         let mut source: Source =
-            toml::from_str(text).map_err(|error| Error::Config(format!("{name}: {error}")))?;
+            toml::from_str(text).map_err(|error| Error::Invalid(format!("{name}: {error}")))?;
         source.name = name.to_owned();
         source.named = source.tables.iter().flat_map(TableRule::named).cloned().collect();
         source.paths = source.named.iter().filter(|name| name.contains('.')).cloned().collect();

@@ -165,7 +165,7 @@ async fn tables_of(
             let schema = Arc::clone(frame.schema().inner());
             let batches = match collect(analysis, options.config, frame).await {
                 Err(error) if analysis.about.is_own && !is_of_store(&error) => {
-                    return Err(Error::Config(analysis.failure(Some(&companion.query), &cause(&error))));
+                    return Err(Error::Invalid(analysis.failure(Some(&companion.query), &cause(&error))));
                 }
                 batches => batches?,
             };

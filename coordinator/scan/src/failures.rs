@@ -41,7 +41,7 @@ impl Failures {
     pub(super) fn fail(&mut self, analysis: &Analysis, part: Option<&SqlText>, error: Error) -> Result<()> {
         let reason = match &error {
             Error::Engine(failed) if !is_of_store(failed) => cause(failed),
-            Error::Config(text) => text.clone(),
+            Error::Invalid(text) => text.clone(),
             _ => return Err(error),
         };
         if !analysis.about.is_own {

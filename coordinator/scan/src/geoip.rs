@@ -69,13 +69,13 @@ impl LocationDatabase {
     /// Opens a database.
     ///
     /// # Errors
-    /// [`Error::Config`] with the file name if it can't be read, has another format, or has no countries.
+    /// [`Error::Invalid`] with the file name if it can't be read, has another format, or has no countries.
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let reader = Reader::open_readfile(path).map_err(|error| unreadable(&name, &error))?;
         let database = Self { name, reader };
         if !database.has_countries()? {
-            return Err(Error::Config(format!(
+            return Err(Error::Invalid(format!(
                 "the location database {} is of type {}, which has no countries: use one of cities or countries",
                 database.name,
                 database.reader.metadata().database_type
@@ -95,7 +95,7 @@ impl LocationDatabase {
     /// Rows of [`LOCATIONS`] for the addresses that the database knows, in their order.
     ///
     /// # Errors
-    /// [`Error::Config`] if the database is damaged.
+    /// [`Error::Invalid`] if the database is damaged.
     pub fn locate<'t>(&self, addresses: impl IntoIterator<Item = &'t str>) -> Result<RecordBatch> {
         // Networks share records: each is decoded once.
         let mut records: HashMap<usize, Record<'_>> = HashMap::new();
@@ -150,7 +150,7 @@ impl LocationDatabase {
 }
 
 fn unreadable(name: &str, error: &MaxMindDbError) -> Error {
-    Error::Config(format!("the location database {name} can't be read: {error}"))
+    Error::Invalid(format!("the location database {name} can't be read: {error}"))
 }
 
 #[cfg(test)]
@@ -216,7 +216,7 @@ mod tests {
         std::fs::write(text.path(), "no database").unwrap();
         for path in [text.path(), Path::new("/nowhere.mmdb")] {
             let error = LocationDatabase::open(path).unwrap_err();
-            assert!(matches!(error, Error::Config(_)), "{error}");
+            assert!(matches!(error, Error::Invalid(_)), "{error}");
             assert!(error.to_string().contains(&path.display().to_string()), "{error}");
         }
     }

@@ -28,7 +28,7 @@ impl Access {
     /// Checks that a place is listed.
     ///
     /// # Errors
-    /// [`Error::Config`] if it is not.
+    /// [`Error::Invalid`] if it is not.
     pub fn check(&self, place: &Location) -> Result<()> {
         let Access::Only(listed) = self else { return Ok(()) };
         let root = place.store_url()?;
@@ -46,7 +46,7 @@ impl Access {
             return Ok(());
         }
         let names: Vec<&str> = listed.iter().map(Location::url).collect();
-        Err(Error::Config(format!(
+        Err(Error::Invalid(format!(
             "{} is not among the lakes this coordinator reads: {}",
             place.url(),
             if names.is_empty() { "it lists none".to_owned() } else { names.join(", ") }
@@ -95,7 +95,7 @@ pub struct LakeLayers<'a> {
 /// detections of both.
 ///
 /// # Errors
-/// [`Error::Config`] if the lake is absent, may not be read or is itself a table with a log, or if a file is invalid;
+/// [`Error::Invalid`] if the lake is absent, may not be read or is itself a table with a log, or if a file is invalid;
 /// [`Error::Denied`] if it brings detections that `policy` does not allow.
 pub async fn open_lake(
     url: &str,
@@ -110,7 +110,7 @@ pub async fn open_lake(
     let lake_text = match root.read_bounded(LAKE_CONFIG, LAKE_CONFIG_BYTES, LAKE_CONFIG_TIME).await? {
         Some(bytes) => Some(
             String::from_utf8(bytes.to_vec())
-                .map_err(|_| Error::Config(format!("{lake_name} is not UTF-8 text")))?,
+                .map_err(|_| Error::Invalid(format!("{lake_name} is not UTF-8 text")))?,
         ),
         None => None,
     };
@@ -220,7 +220,7 @@ mod tests {
         // Links inside the lake are refused too, whether for the file, a table, or a mapping.
         symlink(path("secret/AuditLogs"), path("lakes/a/OfficeActivity")).unwrap();
         let error = open(&path("lakes/a"), &access).await.unwrap_err();
-        assert!(matches!(&error, Error::Config(text) if text.contains("secret/AuditLogs")), "{error}");
+        assert!(matches!(&error, Error::Invalid(text) if text.contains("secret/AuditLogs")), "{error}");
         std::fs::remove_file(path("lakes/a/OfficeActivity")).unwrap();
         open(&path("lakes/a"), &access).await.unwrap();
         let mapped = format!("[tables.AuditLogs]\nurl = \"file://{}\"", path("lakes/out/AuditLogs"));
@@ -230,7 +230,7 @@ mod tests {
         std::fs::write(path("secret/own.toml"), "").unwrap();
         symlink(path("secret/own.toml"), path("lakes/a/hindcast.toml")).unwrap();
         let error = open(&path("lakes/a"), &access).await.unwrap_err();
-        assert!(matches!(&error, Error::Config(text) if text.contains("secret/own.toml")), "{error}");
+        assert!(matches!(&error, Error::Invalid(text) if text.contains("secret/own.toml")), "{error}");
     }
 
     #[tokio::test]
@@ -266,7 +266,7 @@ mod tests {
             let opened = tokio::time::timeout(Duration::from_secs(5), open(&lake, &Access::Any));
             let error = opened.await.expect("it does not wait").unwrap_err();
             let is_named =
-                matches!(&error, Error::Config(text) if text.contains(hint) && text.contains(LAKE_CONFIG));
+                matches!(&error, Error::Invalid(text) if text.contains(hint) && text.contains(LAKE_CONFIG));
             assert!(is_named, "{error}");
         };
         assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());

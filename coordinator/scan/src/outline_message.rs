@@ -13,7 +13,7 @@ impl PlanOutline {
     /// The outline as a message.
     ///
     /// # Errors
-    /// [`hindcast_base::Error::Config`] if the window is not in RFC 3339.
+    /// [`hindcast_base::Error::Invalid`] if the window is not in RFC 3339.
     pub fn to_message(&self) -> Result<v1::PlanOutline> {
         let tables = self.tables.iter().map(|table| v1::TableOutline {
             table: table.table.clone(),

@@ -94,7 +94,7 @@ impl PlannedTable {
 /// Plans `request` over `lake`, with the parameters of `config` and the location database `locations`.
 ///
 /// # Errors
-/// [`Error::Config`] if no known table or no file is in the window, [`Error::Storage`] if a listing fails.
+/// [`Error::Invalid`] if no known table or no file is in the window, [`Error::Storage`] if a listing fails.
 pub async fn plan_scan(
     lake: &Lake,
     request: &PlanRequest,
@@ -106,7 +106,7 @@ pub async fn plan_scan(
     let (window, gaps) = sources.window(&request.window, runtime).await?;
     let plan = plan_window(&sources, request, config, window, locations, gaps).await?;
     plan.ok_or_else(|| {
-        Error::Config(format!(
+        Error::Invalid(format!(
             "the lake has no file between {} and {}{}",
             hindcast_base::time::format_micros(window.from_us),
             hindcast_base::time::format_micros(window.to_us),

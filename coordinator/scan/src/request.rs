@@ -47,7 +47,7 @@ pub fn check_request(request: &ScanRequest, policy: &DetectionPolicy) -> Result<
 fn files_of(request: &ScanRequest, policy: &DetectionPolicy) -> Result<OwnFiles> {
     let (folders, _) = take_folders(&request.config_name, &request.config)?;
     if !folders.is_empty() {
-        return Err(Error::Config(format!(
+        return Err(Error::Invalid(format!(
             "{}: the configuration of a request names folders of detections; send the texts of their files with the request instead",
             request.config_name
         )));
@@ -58,11 +58,11 @@ fn files_of(request: &ScanRequest, policy: &DetectionPolicy) -> Result<OwnFiles>
 /// What `request` means, given the `known` detections.
 ///
 /// # Errors
-/// [`Error::Config`] for an unknown suite, analysis or preset, a wrong window or a wrong configuration.
+/// [`Error::Invalid`] for an unknown suite, analysis or preset, a wrong window or a wrong configuration.
 fn plan_request_of(request: &ScanRequest, known: Detections) -> Result<PlanRequest> {
     let window = match request.last_us {
         Some(length_us) if length_us > 0 => WindowRequest::Last(length_us),
-        Some(_) => return Err(Error::Config("the window has no length".into())),
+        Some(_) => return Err(Error::Invalid("the window has no length".into())),
         None => WindowRequest::Between(request.from_us, request.to_us),
     };
     let only = request.analyses.iter().map(|name| analysis_named(name, known)).collect::<Result<Vec<_>>>()?;
@@ -72,7 +72,7 @@ fn plan_request_of(request: &ScanRequest, known: Detections) -> Result<PlanReque
         request.suites.iter().map(|name| suite_named(name)).collect::<Result<_>>()?
     };
     if let Some(other) = only.iter().find(|analysis| !suites.contains(&analysis.suite)) {
-        return Err(Error::Config(format!(
+        return Err(Error::Invalid(format!(
             "{} is of the suite {}, which --suite leaves out",
             other.id,
             other.suite.name()
@@ -86,7 +86,7 @@ fn plan_request_of(request: &ScanRequest, known: Detections) -> Result<PlanReque
 /// Plans `request` within the limits of `access` and `policy`, with the location database `locations`.
 ///
 /// # Errors
-/// As [`check_request`], and [`Error::Config`] if the lake may not be read or has no data in the window.
+/// As [`check_request`], and [`Error::Invalid`] if the lake may not be read or has no data in the window.
 pub async fn prepare(
     request: &ScanRequest,
     access: &Access,
@@ -167,12 +167,12 @@ pub fn investigated_kind(investigation: &Investigation) -> Option<EntityKind> {
 
 fn entity_of(investigation: &Investigation) -> Result<Entity> {
     let kind = investigated_kind(investigation)
-        .ok_or_else(|| Error::Config("the investigation names no known kind of entity".into()))?;
+        .ok_or_else(|| Error::Invalid("the investigation names no known kind of entity".into()))?;
     let name = &investigation.name;
     if kind == EntityKind::Ip && address_of(name).is_none() {
-        return Err(Error::Config(format!("{name:?} is not an address")));
+        return Err(Error::Invalid(format!("{name:?} is not an address")));
     }
-    Entity::of(kind, name).ok_or_else(|| Error::Config(format!("name the {} to investigate", kind.name())))
+    Entity::of(kind, name).ok_or_else(|| Error::Invalid(format!("name the {} to investigate", kind.name())))
 }
 
 fn analysis_named(name: &str, known: Detections) -> Result<&'static Analysis> {
@@ -190,5 +190,5 @@ fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> 
     let known: Vec<&str> = known.collect();
     let hint = did_you_mean(name, known.iter().copied());
     let stop = if hint.is_empty() { "." } else { "" };
-    Error::Config(format!("there is no {kind} {name:?}{hint}{stop} Known: {}", known.join(", ")))
+    Error::Invalid(format!("there is no {kind} {name:?}{hint}{stop} Known: {}", known.join(", ")))
 }

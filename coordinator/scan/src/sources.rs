@@ -33,7 +33,7 @@ impl Sources {
     /// their layout.
     ///
     /// # Errors
-    /// [`Error::Config`] if the lake has no known table at all, or a requested table has a log; [`Error::Storage`] if a listing
+    /// [`Error::Invalid`] if the lake has no known table at all, or a requested table has a log; [`Error::Storage`] if a listing
     /// fails.
     pub(super) async fn of(lake: &Lake, request: &PlanRequest) -> Result<Self> {
         let wanted = wanted(request);
@@ -53,7 +53,7 @@ impl Sources {
             dates = dates_of(&lake.tables(|name| !names.contains(name)).await?.readable);
         }
         if dates.is_empty() && gaps.is_empty() {
-            return Err(Error::Config(format!(
+            return Err(Error::Invalid(format!(
                 "{} holds none of the tables these analyses read ({}), as folders <Table>/date=YYYY-MM-DD",
                 lake.root().url(),
                 names.iter().copied().collect::<Vec<_>>().join(", ")
@@ -65,7 +65,7 @@ impl Sources {
     /// The requested window, and what could not be read to determine it.
     ///
     /// # Errors
-    /// [`Error::Config`] if the window is empty, or is counted back from the newest row and there is none; [`Error::Storage`] if a
+    /// [`Error::Invalid`] if the window is empty, or is counted back from the newest row and there is none; [`Error::Storage`] if a
     /// listing fails.
     pub(super) async fn window(
         &self,
@@ -92,7 +92,7 @@ impl Sources {
                 let to_us = match newest.time_us {
                     Some(newest_us) => newest_us + 1,
                     None if gaps.is_empty() && self.gaps.is_empty() => {
-                        return Err(Error::Config("the lake has no row to count back from".into()));
+                        return Err(Error::Invalid("the lake has no row to count back from".into()));
                     }
                     // What is present can't be read: the window is where its rows should be.
                     None => end_us,

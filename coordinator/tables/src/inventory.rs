@@ -131,7 +131,7 @@ pub async fn show(root: &Location, table: &str) -> Result<TableDetail> {
 /// Deletes all objects of a table. Returns their number, or `None` if the table does not exist.
 ///
 /// # Errors
-/// [`Error::Config`] if the table has a transaction log, [`Error::Storage`] if the store fails.
+/// [`Error::Invalid`] if the table has a transaction log, [`Error::Storage`] if the store fails.
 pub async fn delete(root: &Location, table: &str) -> Result<Option<u64>> {
     if found(root, table).await?.is_empty() {
         return Ok(None);
@@ -152,7 +152,7 @@ pub async fn delete(root: &Location, table: &str) -> Result<Option<u64>> {
 /// The files of a table that has a date folder.
 ///
 /// # Errors
-/// [`Error::NotFound`] if the lake has no such table, [`Error::Config`] if the table has a transaction log, [`Error::Storage`] if
+/// [`Error::NotFound`] if the lake has no such table, [`Error::Invalid`] if the table has a transaction log, [`Error::Storage`] if
 /// a listing fails.
 pub async fn existing(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
     let found = found(root, table).await?;

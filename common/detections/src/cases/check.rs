@@ -65,7 +65,7 @@ fn parameters(case: &Case, detections: Detections) -> Result<Config, Difference>
         return Err(difference(line, error.message()));
     }
     Config::load_with(&case.preset, &[layer], detections).map_err(|error| {
-        let Error::Config(text) = error else { return difference(1, &error.to_string()) };
+        let Error::Invalid(text) = error else { return difference(1, &error.to_string()) };
         let of_line = text.strip_prefix(NAME).and_then(|text| text.strip_prefix(", line "));
         let of_line = of_line.and_then(|text| text.split_once(": "));
         match of_line.and_then(|(line, text)| Some((line.parse().ok()?, text))) {

@@ -113,7 +113,7 @@ fn default_preset() -> String {
 /// The cases of a `cases.toml` at `path`.
 ///
 /// # Errors
-/// [`hindcast_base::Error::Config`] with file and line if the file has another format.
+/// [`hindcast_base::Error::Invalid`] with file and line if the file has another format.
 ///
 /// ```
 /// use hindcast_detections::cases::parse;

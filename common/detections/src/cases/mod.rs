@@ -81,10 +81,10 @@ impl fmt::Display for CaseReport {
 /// Runs all cases of the detection `id`; empty if it has no `cases.toml`.
 ///
 /// # Errors
-/// [`Error::Config`] if there is no such detection, or with file and line if its `cases.toml` has another format.
+/// [`Error::Invalid`] if there is no such detection, or with file and line if its `cases.toml` has another format.
 pub async fn run(detections: &Detections, id: &str) -> Result<Vec<CaseReport>> {
     let analysis = detections.by_id(id);
-    let analysis = analysis.ok_or_else(|| Error::Config(format!("there is no detection {id}")))?;
+    let analysis = analysis.ok_or_else(|| Error::Invalid(format!("there is no detection {id}")))?;
     let Some((file, text)) = analysis.about.cases else { return Ok(Vec::new()) };
     let mut reports = Vec::new();
     for case in parse(file, text)? {

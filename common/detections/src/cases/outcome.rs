@@ -220,7 +220,7 @@ impl Runner<'_> {
 
     fn rollup(&self, id: &str) -> Result<&'static crate::rollups::Rollup> {
         let rollup = self.config.detections.rollup(id);
-        rollup.ok_or_else(|| Error::Config(format!("there is no rollup {id}")))
+        rollup.ok_or_else(|| Error::Invalid(format!("there is no rollup {id}")))
     }
 }
 

@@ -29,11 +29,11 @@ impl TableRows {
     /// The rows of the table of that name.
     ///
     /// # Errors
-    /// [`Error::Config`] if there is no such table or column.
+    /// [`Error::Invalid`] if there is no such table or column.
     pub(super) fn of(name: &str, rows: &[Table]) -> Result<Self> {
-        let spec = table_named(name).map_err(Error::Config)?;
+        let spec = table_named(name).map_err(Error::Invalid)?;
         let columns: BTreeSet<String> = rows.iter().flat_map(Table::keys).cloned().collect();
-        columns.iter().try_for_each(|column| check_column(spec, column)).map_err(Error::Config)?;
+        columns.iter().try_for_each(|column| check_column(spec, column)).map_err(Error::Invalid)?;
         let names: Vec<&str> = spec.columns.iter().map(|column| column.name).collect();
         let arrays = spec.columns.iter().map(|column| {
             let values: Vec<Option<&Value>> = rows.iter().map(|row| row.get(column.name)).collect();

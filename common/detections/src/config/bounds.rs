@@ -65,7 +65,7 @@ impl Range {
     /// Checks the number or duration at `path` of `layer`; a value of another type passes.
     ///
     /// # Errors
-    /// [`hindcast_base::Error::Config`] naming the file, the line, the parameter, its value and its range.
+    /// [`hindcast_base::Error::Invalid`] naming the file, the line, the parameter, its value and its range.
     pub fn check(&self, layer: &Layer<'_>, path: &str, value: &Spanned<DeValue<'_>>) -> Result<()> {
         let number = match value.get_ref() {
             DeValue::Integer(number) => {

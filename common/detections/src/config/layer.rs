@@ -21,11 +21,11 @@ impl Layer<'_> {
 
     /// An error at a place in the text.
     pub(crate) fn error_at(&self, offset: usize, what: impl Display) -> Error {
-        Error::Config(format!("{}, line {}: {what}", self.name, self.line_of(offset)))
+        Error::Invalid(format!("{}, line {}: {what}", self.name, self.line_of(offset)))
     }
 
     /// The error of text that is not valid TOML, with the lines it quotes.
     pub fn error(&self, error: &toml::de::Error) -> Error {
-        Error::Config(format!("{}: {}", self.name, error.to_string().trim_end()))
+        Error::Invalid(format!("{}: {}", self.name, error.to_string().trim_end()))
     }
 }

@@ -105,7 +105,7 @@ impl Config {
     /// Like [`Config::load`], for other detections.
     ///
     /// # Errors
-    /// [`Error::Config`] for an unknown preset, or with the layer and line of a mistake in it.
+    /// [`Error::Invalid`] for an unknown preset, or with the layer and line of a mistake in it.
     pub fn load_with(preset: &str, layers: &[Layer<'_>], detections: Detections) -> Result<Self> {
         let mut shared = parse_table(&Layer { name: "preset default", text: DEFAULT_PRESET })?;
         match preset {
@@ -115,7 +115,7 @@ impl Config {
                 lay_over(&mut shared, parse_table(&notebook)?);
             }
             other => {
-                return Err(Error::Config(format!(
+                return Err(Error::Invalid(format!(
                     "unknown preset {other:?}: there are {}",
                     PRESETS.join(" and ")
                 )));
@@ -129,7 +129,7 @@ impl Config {
         // The sections of detections were read above, into values without cases.
         shared.retain(|section, _| SHARED_SECTIONS.contains(&section));
         let shared: Config =
-            shared.try_into().map_err(|error: toml::de::Error| Error::Config(error.message().to_owned()))?;
+            shared.try_into().map_err(|error: toml::de::Error| Error::Invalid(error.message().to_owned()))?;
         let config = Config { detections, parameters: of_detections, ..shared };
         config.check().map_err(|error| in_layers(error, layers))?;
         Ok(config)
@@ -138,7 +138,7 @@ impl Config {
     /// Checks a layer by itself, so that errors have the line in the user's file.
     ///
     /// # Errors
-    /// [`Error::Config`] with the layer and line of an unknown section or parameter, a value outside its range, a pattern that
+    /// [`Error::Invalid`] with the layer and line of an unknown section or parameter, a value outside its range, a pattern that
     /// disagrees with its own cases, or a watchlist with an unknown analysis.
     pub fn check_layer(layer: &Layer<'_>, detections: Detections) -> Result<()> {
         read_layer(layer, detections).map(|_| ())
@@ -167,7 +167,7 @@ impl Config {
         self.check_detections()?;
         self.watchlists.iter().try_for_each(Watchlist::check)?;
         if self.save.suffix.is_empty() {
-            return Err(Error::Config("save.suffix must not be empty".into()));
+            return Err(Error::Invalid("save.suffix must not be empty".into()));
         }
         Ok(())
     }
@@ -188,7 +188,7 @@ fn ordered(lower: (&str, u64), upper: (&str, u64)) -> Result<()> {
     if lower.1 <= upper.1 {
         return Ok(());
     }
-    Err(Error::Config(format!("{} is {}, above the {} of {}", lower.0, lower.1, upper.1, upper.0)))
+    Err(Error::Invalid(format!("{} is {}, above the {} of {}", lower.0, lower.1, upper.1, upper.0)))
 }
 
 fn parse_table(layer: &Layer<'_>) -> Result<toml::Table> {
@@ -199,8 +199,8 @@ fn parse_table(layer: &Layer<'_>) -> Result<toml::Table> {
 fn in_layers(error: Error, layers: &[Layer<'_>]) -> Error {
     let names: Vec<&str> = layers.iter().map(|layer| layer.name).collect();
     match error {
-        Error::Config(message) if !names.is_empty() => {
-            Error::Config(format!("{}: {message}", names.join(" and ")))
+        Error::Invalid(message) if !names.is_empty() => {
+            Error::Invalid(format!("{}: {message}", names.join(" and ")))
         }
         other => other,
     }

@@ -33,7 +33,7 @@ pub(super) fn of_preset(preset: &str, detections: Detections) -> Parameters {
 /// The parameters of detections in `table`, which is the whole of `layer`.
 ///
 /// # Errors
-/// [`Error::Config`] with the file and line of an unknown section or parameter, or of a wrong value.
+/// [`Error::Invalid`] with the file and line of an unknown section or parameter, or of a wrong value.
 pub(super) fn of_layer(layer: &Layer<'_>, table: &DeTable<'_>, detections: Detections) -> Result<Parameters> {
     let mut given = Parameters::new();
     for (name, section) in table {
@@ -136,7 +136,7 @@ impl Config {
     fn check_agrees(&self, analysis: &Analysis, check: &Check) -> Result<()> {
         let bindings = Bindings::of(self, analysis.id, analysis.about.uses)?;
         let holds = sql::constant(&check.holds, &bindings)
-            .map_err(|error| Error::Config(sql::error_message(&error)))?;
+            .map_err(|error| Error::Invalid(sql::error_message(&error)))?;
         if holds != ScalarValue::Boolean(Some(false)) {
             return Ok(());
         }
@@ -146,10 +146,10 @@ impl Config {
         let values = self.parameters.get(analysis.id);
         let message = templates.render_str(check.message, values).map_err(|error| {
             let (file, line) = (check.holds.file, check.holds.line);
-            Error::Config(format!(
+            Error::Invalid(format!(
                 "{file}, line {line}: the message of this check can't be rendered: {error}"
             ))
         })?;
-        Err(Error::Config(message))
+        Err(Error::Invalid(message))
     }
 }

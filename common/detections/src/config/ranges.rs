@@ -38,7 +38,7 @@ static RANGES: &[(&str, Range)] = &[
 /// Checks every number and duration in the shared sections of `layer`.
 ///
 /// # Errors
-/// [`hindcast_base::Error::Config`] naming the file, the line, the parameter, its value and its range.
+/// [`hindcast_base::Error::Invalid`] naming the file, the line, the parameter, its value and its range.
 pub(super) fn check_ranges(layer: &Layer<'_>, table: &DeTable<'_>) -> Result<()> {
     RANGES.iter().try_for_each(|(path, range)| {
         let segments: Vec<&str> = path.split('.').collect();

@@ -59,7 +59,7 @@ pub enum Effect {
 impl Watchlist {
     pub(super) fn check(&self) -> Result<()> {
         if let Some(file) = &self.file {
-            return Err(Error::Config(format!(
+            return Err(Error::Invalid(format!(
                 "watchlist {}: the file {file} is not read here: only the file named by --config may name others",
                 self.name
             )));
@@ -74,7 +74,7 @@ impl Watchlist {
 
     /// The error for an invalid entry of the list `name` at `place`.
     pub fn no_entry(place: &str, name: &str, entry: &str) -> Error {
-        Error::Config(format!("{place}: watchlist {name}: {entry:?} is neither an address nor a network"))
+        Error::Invalid(format!("{place}: watchlist {name}: {entry:?} is neither an address nor a network"))
     }
 
     /// The entries as an index for lookups.
@@ -116,7 +116,7 @@ pub(super) fn check_lists(layer: &Layer<'_>, detections: Detections) -> Result<(
         if let Some(unknown) = list.analyses.iter().find(|name| names().all(|known| known != name.get_ref()))
         {
             let hint = did_you_mean(unknown.get_ref(), names());
-            return Err(Error::Config(format!(
+            return Err(Error::Invalid(format!(
                 "{}: watchlist {}: there is no analysis {:?}{hint}",
                 place(unknown),
                 list.name,

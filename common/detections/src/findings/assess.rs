@@ -41,7 +41,7 @@ impl<'a> RowAssessor<'a> {
     /// The expressions of the rule of `analysis` over results of `schema`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line of an expression that can't be planned.
+    /// [`Error::Invalid`] naming file and line of an expression that can't be planned.
     pub fn new(
         rule: &'a FindingRule,
         analysis: &Analysis,
@@ -54,7 +54,7 @@ impl<'a> RowAssessor<'a> {
     /// The expressions over `schema`, with the values of `bindings`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line of an expression that can't be planned or has the wrong type.
+    /// [`Error::Invalid`] naming file and line of an expression that can't be planned or has the wrong type.
     pub fn compile(rule: &'a FindingRule, schema: &DFSchema, bindings: &Bindings) -> Result<Self> {
         let session = sql::session()?;
         let schema = Arc::new(schema.clone());
@@ -62,7 +62,7 @@ impl<'a> RowAssessor<'a> {
         let simplifier = ExprSimplifier::new(context);
         let compiled = |text: &SqlText, what: &str, is_right: fn(&DataType) -> bool, wanted: &str| {
             let expr = sql::expression(text, &schema, bindings)
-                .map_err(|error| Error::Config(error_message(&error)))?;
+                .map_err(|error| Error::Invalid(error_message(&error)))?;
             // The optimiser must first replace functions that can't be executed.
             let planned = simplifier
                 .coerce(expr, &schema)
@@ -89,7 +89,7 @@ impl<'a> RowAssessor<'a> {
     /// The assessment of each row of `batch`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line if an expression fails for the rows, a finding's severity is not one of the four, or its
+    /// [`Error::Invalid`] naming file and line if an expression fails for the rows, a finding's severity is not one of the four, or its
     /// confidence is not a whole number from 0 to 100.
     pub fn of(&self, batch: &RecordBatch) -> Result<RowAssessment> {
         let rows = batch.num_rows();
@@ -156,7 +156,7 @@ fn confidence_of(number: Option<f64>) -> std::result::Result<u8, String> {
 
 /// An error in an expression of the rule, with its file and line.
 fn at_fault(text: &SqlText, what: &str, message: &str) -> Error {
-    Error::Config(format!("{}, line {}: {what}: {message}", text.file, text.line))
+    Error::Invalid(format!("{}, line {}: {what}: {message}", text.file, text.line))
 }
 
 fn engine(error: arrow::error::ArrowError) -> Error {

@@ -30,7 +30,7 @@ impl BeaconScore {
     /// The expression `text`, which begins on `line` of `file`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line of an invalid expression.
+    /// [`Error::Invalid`] naming file and line of an invalid expression.
     pub(super) fn load(text: &str, file: &str, line: usize) -> Result<Self> {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         if text != CONFIDENCE
@@ -42,7 +42,7 @@ impl BeaconScore {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         let template: &'static str = format!("{{{{ ({text}) }}}}").leak();
-        let wrong = |error| Error::Config(format!("{file}, line {line}: beacon_score {text:?}: {error}"));
+        let wrong = |error| Error::Invalid(format!("{file}, line {line}: beacon_score {text:?}: {error}"));
         environment.add_template(TEMPLATE, template).map_err(wrong)?;
         let names = environment.get_template(TEMPLATE).map_err(wrong)?.undeclared_variables(false);
         let names = names.into_iter().collect();

@@ -47,7 +47,7 @@ impl Explanation {
     /// The template `text`, which begins on `line` of `file`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line of an invalid template.
+    /// [`Error::Invalid`] naming file and line of an invalid template.
     pub fn load(text: &'static str, file: &'static str, line: usize) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -62,17 +62,17 @@ impl Explanation {
         });
         UNBOUNDED_FILTERS.iter().for_each(|name| environment.remove_filter(name));
         if let Some(problem) = too_large(text) {
-            return Err(Error::Config(format!("{file}, line {line}: the explanation: {problem}")));
+            return Err(Error::Invalid(format!("{file}, line {line}: the explanation: {problem}")));
         }
         let added = environment.add_template(TEMPLATE, text);
-        added.map_err(|error| Error::Config(located(file, line, &error)))?;
+        added.map_err(|error| Error::Invalid(located(file, line, &error)))?;
         Ok(Self { environment, file, line })
     }
 
     /// Fails if the template names a column that is not in `schema`, or an unknown filter, test or function.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line.
+    /// [`Error::Invalid`] naming file and line.
     pub fn check(&self, schema: &Schema) -> Result<()> {
         let template = self.template()?;
         let (nulls, values) = (samples(schema, false), samples(schema, true));
@@ -82,7 +82,7 @@ impl Explanation {
             if nulls.iter().all(|(known, _)| *known != name) && !GLOBALS.contains(&name.as_str()) {
                 let near = did_you_mean(&name, nulls.iter().map(|(known, _)| known.as_str()));
                 let line = self.line_of(&name);
-                return Err(Error::Config(format!(
+                return Err(Error::Invalid(format!(
                     "{}, line {line}: the explanation names {name}, which is not a column of the result{near}",
                     self.file
                 )));
@@ -96,7 +96,7 @@ impl Explanation {
                     ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction
                 )
             {
-                return Err(Error::Config(located(self.file, self.line, &error)));
+                return Err(Error::Invalid(located(self.file, self.line, &error)));
             }
         }
         Ok(())
@@ -111,7 +111,7 @@ impl Explanation {
     /// The sentence about `row`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line if the template fails for this row.
+    /// [`Error::Invalid`] naming file and line if the template fails for this row.
     pub fn render(&self, row: &Row<'_>) -> Result<String> {
         let mut values: Vec<(String, Value)> = Vec::new();
         for column in row.columns() {
@@ -125,9 +125,9 @@ impl Explanation {
             let Self { file, line, .. } = self;
             let message =
                 format!("{file}, line {line}: the explanation: it gives more than {MAX_BYTES} bytes");
-            return Err(Error::Config(message));
+            return Err(Error::Invalid(message));
         }
-        rendered.map_err(|error| Error::Config(located(self.file, self.line, &error)))?;
+        rendered.map_err(|error| Error::Invalid(located(self.file, self.line, &error)))?;
         String::from_utf8(sentence.bytes).map_err(|error| Error::Internal(error.to_string()))
     }
 
@@ -143,7 +143,7 @@ impl Explanation {
 
     fn template(&self) -> Result<minijinja::Template<'_, '_>> {
         let template = self.environment.get_template(TEMPLATE);
-        template.map_err(|error| Error::Config(located(self.file, self.line, &error)))
+        template.map_err(|error| Error::Invalid(located(self.file, self.line, &error)))
     }
 }
 

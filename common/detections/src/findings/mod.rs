@@ -81,7 +81,7 @@ impl Finding {
 /// This is the only place that assesses rows: everything else reads its findings.
 ///
 /// # Errors
-/// [`hindcast_base::Error::Config`] naming file and line if the analysis's rule fails for its rows.
+/// [`hindcast_base::Error::Invalid`] naming file and line if the analysis's rule fails for its rows.
 pub fn findings_of(analysis: &Analysis, rows: &RecordBatch, config: &Config) -> Result<Vec<Finding>> {
     let Some(rule) = &analysis.finding else { return Ok(Vec::new()) };
     let assessment = RowAssessor::new(rule, analysis, &rows.schema(), config)?.of(rows)?;

@@ -89,7 +89,7 @@ impl FindingRule {
     /// The rule in `[finding]` of `file`, which has this `text`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line of a technique without a tactic, or of an invalid explanation.
+    /// [`Error::Invalid`] naming file and line of a technique without a tactic, or of an invalid explanation.
     pub fn load(definition: FindingDefinition, file: &'static str, text: &str) -> Result<Self> {
         let sql = |key: &str, sql: String| SqlText { file, line: line_of(text, key), text: sql.leak() };
         let techniques =
@@ -125,7 +125,7 @@ impl FindingRule {
     /// the explanation names an unknown column.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line.
+    /// [`Error::Invalid`] naming file and line.
     pub fn check(&self, schema: &DFSchema, bindings: &Bindings) -> Result<()> {
         let file = self.severity.file;
         let of = |is_right: fn(&DataType) -> bool| -> Vec<&str> {
@@ -157,7 +157,7 @@ fn is_among(
         return Ok(());
     }
     let hint = did_you_mean(column, known.iter().copied());
-    Err(Error::Config(format!(
+    Err(Error::Invalid(format!(
         "{file}, line {line}: finding.{key} names {column}, which is not a {wanted} column of the result{hint}"
     )))
 }
@@ -167,7 +167,7 @@ fn technique_of(definition: TechniqueDefinition, file: &str, text: &str) -> Resu
     let TechniqueDefinition { id, name, tactic } = definition;
     let wrong = |problem: &str| {
         let line = text.lines().position(|line| line.contains(&id)).map_or(1, |index| index + 1);
-        Error::Config(format!("{file}, line {line}: technique {id:?} {problem}"))
+        Error::Invalid(format!("{file}, line {line}: technique {id:?} {problem}"))
     };
     let (parent, sub) = id.split_once('.').map_or((id.as_str(), None), |(parent, sub)| (parent, Some(sub)));
     let is_number =

@@ -99,7 +99,7 @@ pub struct ParameterDefinition {
 /// Checks `parameters`, which were read from `layer`, a `detection.toml`, and reads their defaults and their values in presets.
 ///
 /// # Errors
-/// [`hindcast_base::Error::Config`] naming the file, the line and the parameter: a range without numbers, a value outside its range or of
+/// [`hindcast_base::Error::Invalid`] naming the file, the line and the parameter: a range without numbers, a value outside its range or of
 /// another type, a pattern that does not compile or disagrees with its cases, an unknown preset.
 pub fn read_values(layer: &Layer<'_>, parameters: &mut BTreeMap<String, ParameterDefinition>) -> Result<()> {
     let table = DeTable::parse(layer.text).map_err(|error| layer.error(&error))?;

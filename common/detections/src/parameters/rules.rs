@@ -14,7 +14,7 @@ const KEYS: [&str; 3] = ["pattern", "hits", "misses"];
 /// The pattern of an element of the list at path `list`.
 ///
 /// # Errors
-/// [`hindcast_base::Error::Config`] with file and line, if it does not compile or disagrees with its own cases.
+/// [`hindcast_base::Error::Invalid`] with file and line, if it does not compile or disagrees with its own cases.
 pub(super) fn pattern(item: &Given<'_>, list: &str) -> Result<String> {
     let DeValue::Table(table) = item.value.get_ref() else {
         return compiled(item).map(|(pattern, _)| pattern);

@@ -18,7 +18,7 @@ impl ParameterDefinition {
     /// `unlimited`, records with all their fields.
     ///
     /// # Errors
-    /// [`Error::Config`] with the file, the line and the parameter, if the value has another type, is outside its range or not
+    /// [`Error::Invalid`] with the file, the line and the parameter, if the value has another type, is outside its range or not
     /// one of the choices, is a pattern that does not compile or disagrees with its cases, or a record with other fields.
     pub fn check(&self, layer: &Layer<'_>, path: &str, value: &Spanned<DeValue<'_>>) -> Result<Value> {
         if let Some(range) = self.range() {

@@ -18,7 +18,7 @@ impl Rollup {
     /// Plans it over each of its tables, without rows.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the file, and the line where it is known: an expression that can't be planned, an unknown
+    /// [`Error::Invalid`] naming the file, and the line where it is known: an expression that can't be planned, an unknown
     /// parameter, a measure of a type that does not merge exactly.
     pub fn check(&self, config: &Config) -> Result<()> {
         let session = sql::session()?;
@@ -46,7 +46,7 @@ impl Rollup {
             if is_wanted(kind) {
                 return Ok(());
             }
-            Err(Error::Config(format!(
+            Err(Error::Invalid(format!(
                 "{}, line {}: {} needs {wanted}, but {of} is {kind}",
                 self.file, measure.line, measure.name
             )))
@@ -73,10 +73,10 @@ impl Rollup {
     fn wrong(&self, error: &DataFusionError) -> Error {
         match error.find_root() {
             DataFusionError::Plan(message) if message.starts_with(self.file) => {
-                Error::Config(message.clone())
+                Error::Invalid(message.clone())
             }
-            DataFusionError::External(error) => Error::Config(format!("{}: {error}", self.file)),
-            other => Error::Config(format!("{}: {}", self.file, other.strip_backtrace())),
+            DataFusionError::External(error) => Error::Invalid(format!("{}: {error}", self.file)),
+            other => Error::Invalid(format!("{}: {}", self.file, other.strip_backtrace())),
         }
     }
 }

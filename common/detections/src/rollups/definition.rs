@@ -56,7 +56,7 @@ struct Item<'a> {
 /// The rollup `id` that the `text` of `file` defines. Its names and texts live as long as the process.
 ///
 /// # Errors
-/// [`Error::Config`] naming the file and the line of the mistake.
+/// [`Error::Invalid`] naming the file and the line of the mistake.
 pub fn parse(file: &str, text: &str, id: &str) -> Result<Rollup> {
     let source = Source { file, text };
     let written: Definition = toml::from_str(text).map_err(|error| source.unreadable(&error))?;
@@ -98,7 +98,7 @@ impl Source<'_> {
     }
 
     pub(super) fn wrong(self, line: usize, message: impl Display) -> Error {
-        Error::Config(format!("{}, line {line}: {message}", self.file))
+        Error::Invalid(format!("{}, line {line}: {message}", self.file))
     }
 
     fn unreadable(self, error: &toml::de::Error) -> Error {
@@ -107,7 +107,7 @@ impl Source<'_> {
 
     fn check_id(self, id: &str) -> Result<()> {
         match TABLE_ENDINGS.iter().find(|ending| id.ends_with(**ending)) {
-            Some(ending) => Err(Error::Config(format!(
+            Some(ending) => Err(Error::Invalid(format!(
                 "{}: a rollup's name can't end in {ending}, which detections append to read other rows of it",
                 self.file
             ))),

@@ -114,7 +114,7 @@ async fn import_once(lake: &Location, shared: &Common, content: &str) -> Result<
         lake.put(&marker, Vec::new()).await?;
         for other in markers(lake, content).await? {
             if other != id && !prevails(lake, &id, &other, Duration::ZERO).await? {
-                return Err(Error::Config("imported meanwhile".into()));
+                return Err(Error::Invalid("imported meanwhile".into()));
             }
         }
         Ok(Some(()))

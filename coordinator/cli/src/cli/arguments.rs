@@ -30,10 +30,10 @@ pub(super) fn parse_bytes(text: &str) -> Result<usize, String> {
 /// Reads a configuration file.
 ///
 /// # Errors
-/// [`Error::Config`] if it can't be read.
+/// [`Error::Invalid`] if it can't be read.
 pub(super) fn read_config(path: &Path) -> Result<String> {
     std::fs::read_to_string(path)
-        .map_err(|error| Error::Config(format!("reading the configuration {}: {error}", path.display())))
+        .map_err(|error| Error::Invalid(format!("reading the configuration {}: {error}", path.display())))
 }
 
 /// Number of open files and connections that a server needs.
@@ -50,13 +50,13 @@ pub(super) fn raise_file_limit() {
 /// The default location of the state: the user's cache folder.
 ///
 /// # Errors
-/// [`Error::Config`] if the user has no home folder.
+/// [`Error::Invalid`] if the user has no home folder.
 pub(super) fn default_state() -> Result<PathBuf> {
     let cache = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
         (Some(cache), _) if !cache.is_empty() => PathBuf::from(cache),
         (_, Some(home)) => PathBuf::from(home).join(".cache"),
         _ => {
-            return Err(Error::Config(
+            return Err(Error::Invalid(
                 "there is no home folder for the cache: give --state or --no-cache".into(),
             ));
         }

@@ -201,7 +201,7 @@ async fn run_remotely(
 ) -> Result<Vec<WindowOutcome>> {
     let scan_options = &arguments.scan_options;
     if scan_options.no_cache {
-        return Err(Error::Config(
+        return Err(Error::Invalid(
             "the windows of a backfill share the state of the coordinator: remove --no-cache".into(),
         ));
     }

@@ -32,12 +32,12 @@ pub struct CertificatesArguments {
 /// Runs the command.
 pub(super) fn run(arguments: &CertificatesArguments) -> Result<Outcome> {
     if arguments.out.exists() {
-        return Err(Error::Config(format!(
+        return Err(Error::Invalid(format!(
             "{} exists already: choose another folder",
             arguments.out.display()
         )));
     }
-    let failed = |error: rcgen::Error| Error::Config(format!("creating a certificate: {error}"));
+    let failed = |error: rcgen::Error| Error::Invalid(format!("creating a certificate: {error}"));
     let mut authority = CertificateParams::default();
     authority.distinguished_name.push(DnType::CommonName, "Hindcast test authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

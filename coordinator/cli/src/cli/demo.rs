@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &DemoArguments) -> Result<Outcome> {
 
 fn as_error(error: DemoError) -> Error {
     match error {
-        DemoError::NotEmpty { .. } => Error::Config(error.to_string()),
+        DemoError::NotEmpty { .. } => Error::Invalid(error.to_string()),
         other => Error::Internal(other.to_string()),
     }
 }

@@ -108,7 +108,7 @@ async fn fetch(arguments: &JobsArguments, client: &mut Client, id: &str) -> Resu
             true => "is a window of a backfill and has only a row",
             false => state_name(job.state()),
         };
-        return Err(Error::Config(format!("job {id} has no results to fetch: it {why}")));
+        return Err(Error::Invalid(format!("job {id} has no results to fetch: it {why}")));
     }
     check_replaceable(&arguments.out)?;
     let folder = OutputFolder::create(&arguments.out)?;

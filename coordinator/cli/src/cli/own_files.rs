@@ -13,7 +13,7 @@ use hindcast_scan::own_detections::{OwnFiles, is_elsewhere, read_folders, take_f
 /// file are relative to it.
 ///
 /// # Errors
-/// [`hindcast_base::Error::Config`] naming the file and the error in it.
+/// [`hindcast_base::Error::Invalid`] naming the file and the error in it.
 pub(super) async fn read_own(config: Option<&Path>, folders: &[String]) -> Result<(String, OwnFiles)> {
     read(config, folders, false).await
 }

@@ -66,7 +66,7 @@ impl RunArguments {
     pub(super) async fn run(&self, request: ScanRequest, sinks: &[Sink]) -> Result<Option<Summary>> {
         let started = Instant::now();
         if self.scan_options.coordinator.is_some() && !sinks.is_empty() {
-            return Err(Error::Config(
+            return Err(Error::Invalid(
                 "a coordinator pushes to its own sinks: configure them for `hindcast coordinator`, not here"
                     .into(),
             ));

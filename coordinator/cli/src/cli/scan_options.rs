@@ -97,10 +97,10 @@ impl ScanOptions {
     /// Checks and adapts a request for a coordinator.
     ///
     /// # Errors
-    /// [`Error::Config`] if the request is invalid, or needs something that only this process has.
+    /// [`Error::Invalid`] if the request is invalid, or needs something that only this process has.
     pub(super) fn for_coordinator(&self, mut request: ScanRequest) -> Result<ScanRequest> {
         if self.geoip.is_some() {
-            return Err(Error::Config(
+            return Err(Error::Invalid(
                 "a coordinator uses its own location database: give --geoip to `hindcast coordinator`, not here"
                     .into(),
             ));

@@ -144,7 +144,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
         Action::Delete { table, yes } => {
             if !yes {
                 inventory::existing(root, table).await?;
-                return Err(Error::Config(format!(
+                return Err(Error::Invalid(format!(
                     "nothing was deleted: give --yes to delete {table} with all its files"
                 )));
             }

@@ -11,11 +11,11 @@ use hindcast_detections::config::{Config, Layer, Watchlist};
 /// The `text` of the configuration file at `path`, with the entries of its watchlist files instead of their names.
 ///
 /// # Errors
-/// [`Error::Config`] naming a file that can't be read, lacks the column, or has an invalid entry.
+/// [`Error::Invalid`] naming a file that can't be read, lacks the column, or has an invalid entry.
 pub(super) fn with_watchlists(path: &Path, text: String, detections: Detections) -> Result<String> {
     let shown = path.display().to_string();
     let mut table: toml::Table =
-        toml::from_str(&text).map_err(|error| Error::Config(format!("{shown}: {error}")))?;
+        toml::from_str(&text).map_err(|error| Error::Invalid(format!("{shown}: {error}")))?;
     let lists = table.get_mut("watchlists").and_then(toml::Value::as_array_mut);
     let names_file = |list: &toml::Value| list.get("file").is_some();
     if !lists.as_ref().is_some_and(|lists| lists.iter().any(names_file)) {
@@ -48,7 +48,7 @@ pub(super) fn with_watchlists(path: &Path, text: String, detections: Detections)
 /// The cells of a column, the first where none is named, with their lines and without those that are empty.
 fn entries(file: &Path, column: Option<&str>) -> Result<Vec<(u64, String)>> {
     let failed =
-        |error: csv::Error| Error::Config(format!("reading the watchlist {}: {error}", file.display()));
+        |error: csv::Error| Error::Invalid(format!("reading the watchlist {}: {error}", file.display()));
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(file).map_err(failed)?;
     let headers = reader.headers().map_err(failed)?.clone();
     let named = |wanted: &str| {
@@ -58,7 +58,7 @@ fn entries(file: &Path, column: Option<&str>) -> Result<Vec<(u64, String)>> {
         None => 0,
         Some(wanted) => named(wanted).ok_or_else(|| {
             let held: Vec<&str> = headers.iter().collect();
-            Error::Config(format!(
+            Error::Invalid(format!(
                 "the watchlist {} has no column {wanted:?}: it has {}",
                 file.display(),
                 held.join(", ")

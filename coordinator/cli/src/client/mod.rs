@@ -86,7 +86,7 @@ impl Client {
     /// A client of the coordinator at `address`, which connects with its first call.
     ///
     /// # Errors
-    /// [`Error::Config`] if the certificates, the token or the address can't be used.
+    /// [`Error::Invalid`] if the certificates, the token or the address can't be used.
     pub fn new(address: &str, credentials: &Credentials) -> Result<Self> {
         let tls = credentials.tls.as_deref().map(Tls::load).transpose()?;
         check_plain_text(address, tls.as_ref(), credentials.insecure)?;
@@ -104,7 +104,7 @@ impl Client {
     /// Submits a scan under a new id. Retries while the coordinator can't be reached; the id makes sure that it is one job.
     ///
     /// # Errors
-    /// [`Error::Config`] if the coordinator refuses it.
+    /// [`Error::Invalid`] if the coordinator refuses it.
     pub async fn submit(&mut self, mut scan: ScanRequest) -> Result<Job> {
         if scan.config.len() > INLINE_CONFIG_BYTES {
             scan.config_hash = self.upload_config(&scan.config).await?;
@@ -263,7 +263,7 @@ pub fn check_done(job: &Job) -> Result<()> {
 fn token(credentials: &Credentials) -> Result<Option<MetadataValue<Ascii>>> {
     let text = match &credentials.token_file {
         Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| Error::Config(format!("reading the token {}: {error}", path.display())))?,
+            .map_err(|error| Error::Invalid(format!("reading the token {}: {error}", path.display())))?,
         None => std::env::var("HINDCAST_TOKEN").unwrap_or_default(),
     };
     if text.trim().is_empty() {
@@ -271,7 +271,7 @@ fn token(credentials: &Credentials) -> Result<Option<MetadataValue<Ascii>>> {
     }
     let mut value: MetadataValue<Ascii> = format!("Bearer {}", text.trim())
         .parse()
-        .map_err(|_| Error::Config("the token has characters that are not allowed in a header".into()))?;
+        .map_err(|_| Error::Invalid("the token has characters that are not allowed in a header".into()))?;
     value.set_sensitive(true);
     Ok(Some(value))
 }

@@ -208,11 +208,11 @@ impl Times {
     /// Checks that the file's dates could be read.
     ///
     /// # Errors
-    /// [`Error::Config`] if their order is not known, [`Error::Io`] if the file's store failed.
+    /// [`Error::Invalid`] if their order is not known, [`Error::Io`] if the file's store failed.
     pub(super) fn check(&self) -> Result<()> {
         match self.orders.get() {
             None | Some(Ok(_)) => Ok(()),
-            Some(Err(Error::Config(reason))) => Err(Error::Config(reason.clone())),
+            Some(Err(Error::Invalid(reason))) => Err(Error::Invalid(reason.clone())),
             Some(Err(Error::Io { action, source })) => {
                 Err(Error::io(action.clone())(std::io::Error::new(source.kind(), source.to_string())))
             }
@@ -227,7 +227,7 @@ impl Times {
         let order = match self.options.dates {
             Some(order) => order,
             None => {
-                let decide = || (self.gather)()?.decide().map_err(Error::Config);
+                let decide = || (self.gather)()?.decide().map_err(Error::Invalid);
                 let orders = self.orders.get_or_init(decide).as_ref().map_err(|_| TimeError::Undecided)?;
                 *orders.get(field).ok_or(TimeError::NoTime)?
             }

@@ -117,7 +117,7 @@ fn dates_in_an_unproven_order_fail_the_file() {
         let times = times(&TimeOptions::default(), &[text]);
         assert!(times.check().is_ok());
         assert_eq!(times.read(value(text), || None), Err(TimeError::Undecided), "{text}");
-        assert!(matches!(times.check(), Err(Error::Config(reason)) if reason.contains("--dates day-first")));
+        assert!(matches!(times.check(), Err(Error::Invalid(reason)) if reason.contains("--dates day-first")));
     }
     let with = |dates| TimeOptions { dates: Some(dates), ..TimeOptions::default() };
     let day_first = |text| read_with(&with(DateOrder::DayFirst), text);

@@ -104,7 +104,7 @@ impl BackfillSummary {
 /// Writes everything to `out`, completely or not at all, and returns the folder.
 ///
 /// # Errors
-/// [`Error::Config`] if `out` holds something else, [`Error::Io`] if a file can't be written.
+/// [`Error::Invalid`] if `out` holds something else, [`Error::Io`] if a file can't be written.
 pub fn write(out: &Path, rows: &[WindowRow], summary: &BackfillSummary) -> Result<PathBuf> {
     let folder = OutputFolder::create(out)?;
     let path = folder.path().join("backfill.parquet");

@@ -21,20 +21,20 @@ impl WindowSeries {
     /// Windows of `length_us` every `step_us`, at least one of which fits into `span`.
     ///
     /// # Errors
-    /// [`Error::Config`] if none fits or there are too many.
+    /// [`Error::Invalid`] if none fits or there are too many.
     pub fn new(span: Window, length_us: i64, step_us: i64) -> Result<Self> {
         if length_us <= 0 || step_us <= 0 {
-            return Err(Error::Config("the lengths of a window and a step must be positive".into()));
+            return Err(Error::Invalid("the lengths of a window and a step must be positive".into()));
         }
         let series = Self { span, length_us, step_us };
         match series.count() {
-            count if count <= 0 => Err(Error::Config(format!(
+            count if count <= 0 => Err(Error::Invalid(format!(
                 "no window of {} fits between {} and {}",
                 format_length(length_us),
                 format_micros(span.from_us),
                 format_micros(span.to_us)
             ))),
-            count if count > MAX_WINDOWS => Err(Error::Config(format!(
+            count if count > MAX_WINDOWS => Err(Error::Invalid(format!(
                 "a step of {} makes {count} windows, more than {MAX_WINDOWS}: use a longer step",
                 format_length(step_us)
             ))),

@@ -48,7 +48,7 @@ pub struct Difference {
 /// Compares the results in two folders.
 ///
 /// # Errors
-/// [`hindcast_base::Error::Config`] if a folder holds no result of a scan.
+/// [`hindcast_base::Error::Invalid`] if a folder holds no result of a scan.
 pub fn compare(before: &Path, after: &Path) -> Result<Comparison> {
     Ok(compare_scans(&StoredScan::open(before)?, &StoredScan::open(after)?))
 }

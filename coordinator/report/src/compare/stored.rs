@@ -47,7 +47,7 @@ impl StoredScan {
     /// Reads a result folder.
     ///
     /// # Errors
-    /// [`Error::Config`] if it holds no result of a scan.
+    /// [`Error::Invalid`] if it holds no result of a scan.
     pub fn open(folder: &Path) -> Result<Self> {
         Ok(Self::new(
             read_json(&folder.join("summary.json"))?,
@@ -59,7 +59,7 @@ impl StoredScan {
 }
 
 fn unreadable(path: &Path, reason: &dyn std::fmt::Display) -> Error {
-    Error::Config(format!("{} is not a scan result of this version: {reason}", path.display()))
+    Error::Invalid(format!("{} is not a scan result of this version: {reason}", path.display()))
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
@@ -70,7 +70,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 /// The values of a file with one JSON value per line.
 ///
 /// # Errors
-/// [`Error::Config`] if they have another type.
+/// [`Error::Invalid`] if they have another type.
 pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
     text.lines().map(serde_json::from_str).collect::<Result<_, _>>().map_err(|error| unreadable(path, &error))

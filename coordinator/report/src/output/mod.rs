@@ -115,7 +115,7 @@ impl OutputFolder {
     /// Makes the draft in the parent folder of `target`, so that the rename stays on one file system.
     ///
     /// # Errors
-    /// [`Error::Config`] if `target` exists and is not the result of a scan.
+    /// [`Error::Invalid`] if `target` exists and is not the result of a scan.
     pub fn create(target: &Path) -> Result<Self> {
         check_replaceable(target)?;
         let target =
@@ -194,7 +194,7 @@ impl OutputFolder {
 /// Checks that `target` is absent, empty or the result of a scan.
 ///
 /// # Errors
-/// [`Error::Config`] otherwise.
+/// [`Error::Invalid`] otherwise.
 pub fn check_replaceable(target: &Path) -> Result<()> {
     if !target.exists() || target.join("summary.json").is_file() {
         return Ok(());
@@ -203,7 +203,7 @@ pub fn check_replaceable(target: &Path) -> Result<()> {
     if is_empty {
         return Ok(());
     }
-    Err(Error::Config(format!(
+    Err(Error::Invalid(format!(
         "{} exists and is not the result of a scan: choose another --out",
         target.display()
     )))

@@ -72,7 +72,7 @@ impl Results {
     /// Reads the folder of a finished scan.
     ///
     /// # Errors
-    /// [`hindcast_base::Error::Config`] if it is not the result of a scan.
+    /// [`hindcast_base::Error::Invalid`] if it is not the result of a scan.
     pub fn open(folder: &Path) -> Result<Self> {
         let incidents = read_lines(&folder.join("incidents.jsonl"))?;
         let entities = read_lines(&folder.join("entities.jsonl"))?;

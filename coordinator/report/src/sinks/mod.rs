@@ -74,7 +74,7 @@ impl Sink {
     /// Opens a sink.
     ///
     /// # Errors
-    /// [`Error::Config`] if its URL is not valid, or an environment variable that it names is not set.
+    /// [`Error::Invalid`] if its URL is not valid, or an environment variable that it names is not set.
     pub fn open(settings: &SinkSettings) -> Result<Self> {
         settings.check()?;
         let channel = match settings.kind {

@@ -55,7 +55,7 @@ impl SinkSettings {
     /// Checks that the settings fit each other.
     pub(super) fn check(&self) -> Result<()> {
         if self.name.is_empty() {
-            return Err(Error::Config("a sink has an empty name".into()));
+            return Err(Error::Invalid("a sink has an empty name".into()));
         }
         if self.url.is_some() == self.url_from_env.is_some() {
             return Err(self.wrong("give either url or url_from_env"));
@@ -83,7 +83,7 @@ impl SinkSettings {
     }
 
     pub(super) fn wrong(&self, what: &str) -> Error {
-        Error::Config(format!("sink {:?}: {what}", self.name))
+        Error::Invalid(format!("sink {:?}: {what}", self.name))
     }
 }
 
@@ -97,13 +97,13 @@ struct SinkFile {
 /// The sinks of a file.
 ///
 /// # Errors
-/// [`Error::Config`] if the file can't be read, or a sink in it can't be used.
+/// [`Error::Invalid`] if the file can't be read, or a sink in it can't be used.
 pub fn read_sinks(path: &Path) -> Result<Vec<Sink>> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::Config(format!("reading the sinks {shown}: {error}")))?;
+        .map_err(|error| Error::Invalid(format!("reading the sinks {shown}: {error}")))?;
     let file: SinkFile = toml::from_str(&text)
-        .map_err(|error| Error::Config(format!("{shown}: {}", error.to_string().trim_end())))?;
+        .map_err(|error| Error::Invalid(format!("{shown}: {}", error.to_string().trim_end())))?;
     file.sinks.iter().map(Sink::open).collect()
 }
 
@@ -113,7 +113,7 @@ mod tests {
 
     fn open(text: &str) -> Result<Sink> {
         let settings: SinkSettings =
-            toml::from_str(text).map_err(|error| Error::Config(error.to_string()))?;
+            toml::from_str(text).map_err(|error| Error::Invalid(error.to_string()))?;
         Sink::open(&settings)
     }
 

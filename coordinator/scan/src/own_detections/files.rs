@@ -34,22 +34,22 @@ impl OwnFiles {
     /// Adds a file that was read at `place`. The same text under the same path counts once.
     ///
     /// # Errors
-    /// [`Error::Config`] if another text has its path, the file is too long, or there are too many.
+    /// [`Error::Invalid`] if another text has its path, the file is too long, or there are too many.
     pub fn add(&mut self, path: &str, text: String, place: &str) -> Result<()> {
         if text.len() as u64 > MAX_FILE_BYTES {
-            return Err(Error::Config(format!("{place} is longer than {MAX_FILE_BYTES} bytes")));
+            return Err(Error::Invalid(format!("{place} is longer than {MAX_FILE_BYTES} bytes")));
         }
         if let Some(known) = self.files.get(path) {
             if known.text == text {
                 return Ok(());
             }
-            return Err(Error::Config(format!(
+            return Err(Error::Invalid(format!(
                 "two detections have the file {path} with different texts: {} and {place}",
                 known.place
             )));
         }
         if self.files.len() == MAX_FILES {
-            return Err(Error::Config(format!(
+            return Err(Error::Invalid(format!(
                 "there are more than {MAX_FILES} files of detections: {place}"
             )));
         }
@@ -77,7 +77,7 @@ impl OwnFiles {
     /// The built-in detections and these.
     ///
     /// # Errors
-    /// [`Error::Config`] with the file and line of the error.
+    /// [`Error::Invalid`] with the file and line of the error.
     pub fn load(&self) -> Result<Detections> {
         if self.is_empty() {
             return Ok(Detections::built_in());
@@ -130,10 +130,10 @@ impl OwnFiles {
 
     /// Replaces the path in an error of the loader with the place where the file was read.
     pub fn at_place(&self, error: Error) -> Error {
-        let Error::Config(text) = error else { return error };
+        let Error::Invalid(text) = error else { return error };
         let named =
             self.files.iter().find_map(|(path, file)| Some((&file.place, text.strip_prefix(path.as_str())?)));
-        Error::Config(match named {
+        Error::Invalid(match named {
             Some((place, rest)) => format!("{place}{rest}"),
             None => text,
         })
@@ -155,14 +155,14 @@ impl OwnFiles {
     /// The files in a request.
     ///
     /// # Errors
-    /// [`Error::Config`] if the text is not one of [`OwnFiles::to_request`], or exceeds the limits.
+    /// [`Error::Invalid`] if the text is not one of [`OwnFiles::to_request`], or exceeds the limits.
     pub fn of_request(text: &str) -> Result<Self> {
         let mut files = Self::default();
         if text.is_empty() {
             return Ok(files);
         }
         let texts: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| {
-            Error::Config(format!("the request's detections are not texts by path: {error}"))
+            Error::Invalid(format!("the request's detections are not texts by path: {error}"))
         })?;
         for (path, text) in texts {
             files.add(&path, text, &path)?;

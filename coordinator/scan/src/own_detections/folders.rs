@@ -27,14 +27,14 @@ const LONGEST_READ: Duration = Duration::from_secs(30);
 /// that is not TOML is returned unchanged; its reader reports the error.
 ///
 /// # Errors
-/// [`Error::Config`] with file and line if the key is not a list of strings.
+/// [`Error::Invalid`] with file and line if the key is not a list of strings.
 pub fn take_folders(name: &str, text: &str) -> Result<(Vec<String>, String)> {
     let Ok(table) = DeTable::parse(text) else { return Ok((Vec::new(), text.to_owned())) };
     let Some((key, value)) = table.get_ref().iter().find(|(key, _)| key.get_ref() == KEY) else {
         return Ok((Vec::new(), text.to_owned()));
     };
     let line = 1 + text[..key.span().start].matches('\n').count();
-    let wrong = || Error::Config(format!("{name}, line {line}: {KEY} is a list of folders or URLs"));
+    let wrong = || Error::Invalid(format!("{name}, line {line}: {KEY} is a list of folders or URLs"));
     let DeValue::Array(list) = value.get_ref() else { return Err(wrong()) };
     let folders = list.iter().map(|folder| folder.get_ref().as_str().map(str::to_owned).ok_or_else(wrong));
     let folders = folders.collect::<Result<Vec<_>>>()?;
@@ -54,7 +54,7 @@ pub fn is_elsewhere(folder: &str) -> bool {
 /// named `rollups` and holds nothing else. Hidden files, editors' backups and Markdown are ignored.
 ///
 /// # Errors
-/// [`Error::Config`] naming a folder without a detection, or a file that belongs to no detection; [`Error::Storage`] if a store
+/// [`Error::Invalid`] naming a folder without a detection, or a file that belongs to no detection; [`Error::Storage`] if a store
 /// fails.
 pub async fn read_folders(folders: &[Location]) -> Result<OwnFiles> {
     let mut files = OwnFiles::default();
@@ -65,7 +65,7 @@ pub async fn read_folders(folders: &[Location]) -> Result<OwnFiles> {
             // It was deleted after the listing.
             let Some(bytes) = bytes else { continue };
             let text = String::from_utf8(bytes.to_vec())
-                .map_err(|_| Error::Config(format!("{place}: it is not UTF-8 text")))?;
+                .map_err(|_| Error::Invalid(format!("{place}: it is not UTF-8 text")))?;
             files.add(&path_of(folder, &path), text, &place)?;
         }
     }
@@ -90,7 +90,7 @@ async fn listed(folder: &Location) -> Result<Vec<String>> {
             paths.extend(below(folder, &object.location));
             if paths.len() > MAX_FILES {
                 let url = folder.url();
-                return Err(Error::Config(format!("{url} holds more than {MAX_FILES} files of detections")));
+                return Err(Error::Invalid(format!("{url} holds more than {MAX_FILES} files of detections")));
             }
         }
         paths.sort();
@@ -98,25 +98,25 @@ async fn listed(folder: &Location) -> Result<Vec<String>> {
     });
     let paths = tokio::time::timeout(LONGEST_READ, listing).await.unwrap_or_else(|_| {
         let url = folder.url();
-        Err(Error::Config(format!("{url} could not be listed within {} s", LONGEST_READ.as_secs())))
+        Err(Error::Invalid(format!("{url} could not be listed within {} s", LONGEST_READ.as_secs())))
     })?;
     let is_detection = |path: &&String| path.rsplit('/').next() == Some(DETECTION_FILE);
     let is_rollups =
         !paths.is_empty() && folder.prefix().parts().next_back().is_some_and(|name| name.as_ref() == ROLLUPS);
     if !is_rollups && !paths.iter().any(|path| is_detection(&path)) {
-        return Err(Error::Config(format!(
+        return Err(Error::Invalid(format!(
             "{} holds no detection: a folder of detections holds <id>/{DETECTION_FILE}",
             folder.url()
         )));
     }
     let is_one = is_rollups || paths.iter().any(|path| path == DETECTION_FILE);
     match paths.iter().find(|path| path.contains('/') == is_one) {
-        Some(stray) if is_one => Err(Error::Config(format!(
+        Some(stray) if is_one => Err(Error::Invalid(format!(
             "{}: the file does not belong to the folder {}",
             folder.name_of(&folder.child(stray)),
             folder.url()
         ))),
-        Some(stray) => Err(Error::Config(format!(
+        Some(stray) => Err(Error::Invalid(format!(
             "{}: the file is in no detection's folder",
             folder.name_of(&folder.child(stray))
         ))),

@@ -37,7 +37,7 @@ impl DetectionPolicy {
     /// The files of a run: those of this process and those of `whose`.
     ///
     /// # Errors
-    /// [`Error::Denied`] if that is not allowed; [`Error::Config`] if two files differ under one path.
+    /// [`Error::Denied`] if that is not allowed; [`Error::Invalid`] if two files differ under one path.
     pub fn with(&self, others: &OwnFiles, whose: &str) -> Result<OwnFiles> {
         if !others.is_empty() {
             self.check(whose)?;

@@ -41,7 +41,7 @@ impl Jobs for JobsApi {
             text.extend(part.text);
             let most = self.limits.config_bytes;
             if text.len() > most {
-                return Err(status_of(Error::Config(format!(
+                return Err(status_of(Error::Invalid(format!(
                     "the configuration is longer than {most} bytes, the coordinator's limits.config_bytes"
                 ))));
             }
@@ -53,7 +53,7 @@ impl Jobs for JobsApi {
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<Job>, Status> {
         let by = self.tokens.check(request.metadata(), Role::Submit)?;
         let SubmitRequest { id, scan } = request.into_inner();
-        let scan = scan.ok_or_else(|| status_of(Error::Config("the request names no scan".into())))?;
+        let scan = scan.ok_or_else(|| status_of(Error::Invalid("the request names no scan".into())))?;
         let job = self.manager.submit(&id, scan, &by).await;
         job.map(Response::new).map_err(status_of)
     }

@@ -40,7 +40,7 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(120);
 /// Runs a coordinator until SIGTERM or Ctrl-C. The next coordinator with this state continues the jobs that have not ended.
 ///
 /// # Errors
-/// [`Error::Config`] for invalid settings, [`Error::Io`] if the coordinator can't listen on an address, and
+/// [`Error::Invalid`] for invalid settings, [`Error::Io`] if the coordinator can't listen on an address, and
 /// [`Error::Storage`] if the state can't be read.
 pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOptions) -> Result<()> {
     for listen in [Some(settings.listen), settings.web].into_iter().flatten() {
@@ -110,7 +110,7 @@ pub async fn run_coordinator(settings: Settings, tls: Option<Tls>, own: LocalOpt
 fn check_exposure(listen: &str, settings: &Settings, tls: Option<&Tls>) -> Result<()> {
     check_plain_text(listen, tls, settings.insecure)?;
     if settings.tokens.is_empty() && !settings.insecure && !is_loopback(listen) {
-        return Err(Error::Config(format!(
+        return Err(Error::Invalid(format!(
             "everyone who can reach {listen} could submit jobs: configure [[tokens]], or give --insecure"
         )));
     }
@@ -150,7 +150,7 @@ async fn meter(cluster: Arc<Cluster>) {
 /// Parses an address to listen on.
 ///
 /// # Errors
-/// [`Error::Config`] if it is not IP:PORT.
+/// [`Error::Invalid`] if it is not IP:PORT.
 pub fn parse_address(text: &str) -> Result<SocketAddr> {
-    text.parse().map_err(|_| Error::Config(format!("{text:?} is not an address to listen on: give IP:PORT")))
+    text.parse().map_err(|_| Error::Invalid(format!("{text:?} is not an address to listen on: give IP:PORT")))
 }

@@ -60,7 +60,7 @@ impl ResultsApi {
 fn path_of(descriptor: &FlightDescriptor) -> Result<(&str, &str), Status> {
     match descriptor.path.as_slice() {
         [id, table] => Ok((id, table)),
-        _ => Err(status_of(Error::Config("the path must be a job id and the name of a table".into()))),
+        _ => Err(status_of(Error::Invalid("the path must be a job id and the name of a table".into()))),
     }
 }
 
@@ -125,7 +125,7 @@ impl FlightService for ResultsApi {
         let text = String::from_utf8_lossy(&request.get_ref().ticket).into_owned();
         let (id, table) = text
             .split_once('/')
-            .ok_or_else(|| status_of(Error::Config("the ticket must be <job id>/<table>".into())))?;
+            .ok_or_else(|| status_of(Error::Invalid("the ticket must be <job id>/<table>".into())))?;
         let found = self.table(id, table).await?;
         let rows = found.batches().map_err(|error| FlightError::from(status_of(&error)));
         let encoded = FlightDataEncoderBuilder::new().with_schema(found.schema()).build(rows);

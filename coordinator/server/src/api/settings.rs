@@ -167,13 +167,13 @@ impl Settings {
     /// Parses `text`; errors call it `name`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the setting and its line.
+    /// [`Error::Invalid`] naming the setting and its line.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let settings: Self = toml::from_str(text)
-            .map_err(|error| Error::Config(format!("{name}: {}", error.to_string().trim_end())))?;
+            .map_err(|error| Error::Invalid(format!("{name}: {}", error.to_string().trim_end())))?;
         for token in &settings.tokens {
             if token.sha256.len() != 64 || !token.sha256.chars().all(|c| c.is_ascii_hexdigit()) {
-                return Err(Error::Config(format!(
+                return Err(Error::Invalid(format!(
                     "{name}: sha256 of the token {:?} is not 64 hexadecimal digits",
                     token.name
                 )));
@@ -193,7 +193,7 @@ impl Settings {
             ("faults.attempts", settings.faults.attempts as usize),
         ];
         match bounds.iter().find(|(_, value)| *value == 0) {
-            Some((key, _)) => Err(Error::Config(format!("{name}: {key} must be above 0"))),
+            Some((key, _)) => Err(Error::Invalid(format!("{name}: {key} must be above 0"))),
             None => Ok(settings),
         }
     }
@@ -201,7 +201,7 @@ impl Settings {
     /// The lakes that jobs may read.
     ///
     /// # Errors
-    /// [`Error::Config`] for an invalid URL.
+    /// [`Error::Invalid`] for an invalid URL.
     pub(super) fn lakes(&self) -> Result<Vec<Location>> {
         self.lakes.iter().map(|url| Location::parse(url)).collect()
     }
@@ -209,7 +209,7 @@ impl Settings {
     /// Which detections jobs may use.
     ///
     /// # Errors
-    /// [`Error::Config`] with file and line of an invalid detection, [`Error::Storage`] if a store fails.
+    /// [`Error::Invalid`] with file and line of an invalid detection, [`Error::Storage`] if a store fails.
     pub(super) async fn detections(&self) -> Result<DetectionPolicy> {
         let folders = self.detections.iter().map(|folder| Location::parse(folder));
         let own = read_folders(&folders.collect::<Result<Vec<_>>>()?).await?;
@@ -220,7 +220,7 @@ impl Settings {
     /// The sinks.
     ///
     /// # Errors
-    /// [`Error::Config`] for a sink that can't be used.
+    /// [`Error::Invalid`] for a sink that can't be used.
     pub(super) fn sinks(&self) -> Result<Vec<Sink>> {
         self.sinks.iter().map(Sink::open).collect()
     }
@@ -228,11 +228,11 @@ impl Settings {
     /// The schedules.
     ///
     /// # Errors
-    /// [`Error::Config`] for an invalid schedule, or for two with the same name.
+    /// [`Error::Invalid`] for an invalid schedule, or for two with the same name.
     pub(super) fn schedules(&self) -> Result<Vec<Schedule>> {
         let names: BTreeSet<&str> = self.schedule.iter().map(|one| one.name.as_str()).collect();
         if names.len() < self.schedule.len() {
-            return Err(Error::Config(
+            return Err(Error::Invalid(
                 "two schedules have the same name: the ids of their jobs would collide".into(),
             ));
         }
@@ -242,10 +242,10 @@ impl Settings {
     /// The location of the state.
     ///
     /// # Errors
-    /// [`Error::Config`] if it is missing or invalid.
+    /// [`Error::Invalid`] if it is missing or invalid.
     pub(super) fn state(&self) -> Result<Location> {
         if self.state.is_empty() {
-            return Err(Error::Config(
+            return Err(Error::Invalid(
                 "no state location: give --state URL, which workers must reach too".into(),
             ));
         }

@@ -113,11 +113,11 @@ impl JobManager {
     /// Accepts a job, or returns the existing job with this id.
     ///
     /// # Errors
-    /// [`Error::Config`] for a request that can't be run, [`Error::Denied`] for detections that are not allowed, and
+    /// [`Error::Invalid`] for a request that can't be run, [`Error::Denied`] for detections that are not allowed, and
     /// [`Error::Busy`] if too many jobs wait.
     pub async fn submit(self: &Arc<Self>, id: &str, scan: ScanRequest, by: &str) -> Result<Job> {
         let id = uuid::Uuid::parse_str(id)
-            .map_err(|_| Error::Config("the id of a job must be a UUID".into()))?
+            .map_err(|_| Error::Invalid("the id of a job must be a UUID".into()))?
             .hyphenated()
             .to_string();
         if let Ok(job) = self.snapshot(&id) {
@@ -174,7 +174,7 @@ impl JobManager {
     /// Stores the text of a configuration and returns the hash by which requests reference it.
     ///
     /// # Errors
-    /// [`Error::Config`] if it is not UTF-8, [`Error::Storage`] if it can't be written.
+    /// [`Error::Invalid`] if it is not UTF-8, [`Error::Storage`] if it can't be written.
     pub async fn store_config(&self, text: Vec<u8>) -> Result<String> {
         self.store.store_config(text).await
     }

@@ -112,7 +112,7 @@ async fn run_window(manager: Arc<JobManager>, sender: watch::Sender<Job>) -> Res
     let request = manager.store.request(&id).await?;
     let context = &manager.context;
     let (Some(from_us), Some(to_us)) = (request.from_us, request.to_us) else {
-        return Err(Error::Config("a window of a backfill needs both bounds".into()));
+        return Err(Error::Invalid("a window of a backfill needs both bounds".into()));
     };
     let window = Window::new(from_us, to_us)?;
     let locations = context.locations.as_ref();

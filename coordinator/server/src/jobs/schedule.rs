@@ -71,10 +71,10 @@ impl Schedule {
     /// The schedule of these settings.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the setting that is invalid.
+    /// [`Error::Invalid`] naming the setting that is invalid.
     pub fn of(settings: &ScheduleSettings) -> Result<Self> {
         let wrong =
-            |what: &dyn std::fmt::Display| Error::Config(format!("schedule {:?}: {what}", settings.name));
+            |what: &dyn std::fmt::Display| Error::Invalid(format!("schedule {:?}: {what}", settings.name));
         if settings.name.is_empty() {
             return Err(wrong(&"the name is empty"));
         }
@@ -99,11 +99,11 @@ impl Schedule {
     /// Checks that the coordinator may read the lake and that the scan can run.
     ///
     /// # Errors
-    /// [`Error::Config`] if not.
+    /// [`Error::Invalid`] if not.
     pub fn check(&self, access: &Access, detections: &DetectionPolicy) -> Result<()> {
         access.check(&Location::parse(&self.request.lake)?)?;
         check_request(&self.request, detections)
-            .map_err(|error| Error::Config(format!("schedule {:?}: {error}", self.name)))
+            .map_err(|error| Error::Invalid(format!("schedule {:?}: {error}", self.name)))
     }
 
     /// Start of the period that contains `now_us`. Periods are counted from 1970-01-01.
@@ -163,7 +163,7 @@ mod tests {
     fn schedule(text: &str) -> Result<Schedule> {
         let settings = toml::from_str(&format!("name = 'nightly'\nlake = '/lake'\n{text}"));
         let schedule =
-            Schedule::of(&settings.map_err(|error: toml::de::Error| Error::Config(error.to_string()))?)?;
+            Schedule::of(&settings.map_err(|error: toml::de::Error| Error::Invalid(error.to_string()))?)?;
         let detections = DetectionPolicy::of_coordinator(OwnFiles::default(), false);
         schedule.check(&Access::Any, &detections).map(|()| schedule)
     }

@@ -118,7 +118,7 @@ impl JobStore {
         let stored = stored.filter(|text| blake3::hash(text).to_hex().as_str() == hash);
         match stored.and_then(|text| String::from_utf8(text.to_vec()).ok()) {
             Some(stored) if text.is_empty() => *text = stored,
-            Some(_) => return Err(Error::Config(format!("give a {what} or its hash, not both"))),
+            Some(_) => return Err(Error::Invalid(format!("give a {what} or its hash, not both"))),
             None => return Err(Error::NotFound(format!("no {what} with the hash {hash:?} is stored here"))),
         }
         Ok(())
@@ -127,7 +127,7 @@ impl JobStore {
     /// Stores the text of a configuration and returns its hash.
     pub(super) async fn store_config(&self, text: Vec<u8>) -> Result<String> {
         if std::str::from_utf8(&text).is_err() {
-            return Err(Error::Config("the configuration is not UTF-8 text".into()));
+            return Err(Error::Invalid("the configuration is not UTF-8 text".into()));
         }
         let hash = blake3::hash(&text).to_hex().to_string();
         self.configs.put(&self.configs.child(&config_file(&hash)), text).await?;

@@ -33,7 +33,7 @@ impl TlsListener {
     /// A listener with the certificate `tls.crt` and key `tls.key` of `folder`.
     ///
     /// # Errors
-    /// [`Error::Config`] if they can't be used.
+    /// [`Error::Invalid`] if they can't be used.
     pub(super) fn new(listener: TcpListener, folder: &Path) -> Result<Self> {
         let acceptor = acceptor(folder)?;
         let (sender, ready) = mpsc::channel(WAITING);
@@ -71,7 +71,7 @@ async fn accept_all(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::S
 
 fn acceptor(folder: &Path) -> Result<TlsAcceptor> {
     let wrong = |name: &str, error: &dyn std::fmt::Display| {
-        Error::Config(format!("{}: {error}", folder.join(name).display()))
+        Error::Invalid(format!("{}: {error}", folder.join(name).display()))
     };
     let certificates = CertificateDer::pem_file_iter(folder.join("tls.crt"))
         .and_then(Iterator::collect)

@@ -48,7 +48,7 @@ pub struct Site {
 /// of the first page.
 ///
 /// # Errors
-/// [`Error::Io`] if the address is not available, [`Error::Config`] if the certificate can't be used.
+/// [`Error::Io`] if the address is not available, [`Error::Invalid`] if the certificate can't be used.
 pub async fn serve_pages(
     listen: SocketAddr,
     tls: Option<&Path>,

@@ -32,7 +32,7 @@ impl Folder {
     /// Reads the result folders `out` and `earlier`.
     ///
     /// # Errors
-    /// [`Error::Config`] if a folder is not the result of a scan.
+    /// [`Error::Invalid`] if a folder is not the result of a scan.
     pub fn open(out: &Path, earlier: Option<&Path>) -> Result<Self> {
         let read = |folder: &Path| -> Result<(String, Arc<Results>)> {
             Ok((folder.display().to_string(), Arc::new(Results::open(folder)?)))

@@ -99,11 +99,11 @@ fn request(filled: &Parameters) -> CommonResult<ScanRequest> {
     let given = |name: &str| Some(filled.get(name)).filter(|text| !text.is_empty());
     let suites: Vec<String> = filled.all("suite").map(str::to_owned).collect();
     if suites.is_empty() {
-        return Err(Error::Config("choose a suite".into()));
+        return Err(Error::Invalid("choose a suite".into()));
     }
     let bounds = [given("from"), given("to")];
     if given("last").is_some() && bounds.iter().any(Option::is_some) {
-        return Err(Error::Config("give either the last hours or days, or bounds".into()));
+        return Err(Error::Invalid("give either the last hours or days, or bounds".into()));
     }
     Ok(ScanRequest {
         lake: filled.get("lake").to_owned(),

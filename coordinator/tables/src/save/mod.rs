@@ -62,7 +62,7 @@ pub struct Saved {
 /// Saved rows of other times remain, and so do those of dates for which the source has no more rows in the window.
 ///
 /// # Errors
-/// [`Error::Config`] if the name lacks the suffix, the lake has no firewall table, or either table has a transaction log;
+/// [`Error::Invalid`] if the name lacks the suffix, the lake has no firewall table, or either table has a transaction log;
 /// [`Error::Conflict`] if other processes keep changing a date. Dates that were already saved stay saved.
 pub async fn save(
     lake: &Lake,
@@ -98,17 +98,17 @@ pub async fn save(
 /// Checks that a name is valid for a saved table.
 ///
 /// # Errors
-/// [`Error::Config`] if it is not.
+/// [`Error::Invalid`] if it is not.
 fn check_name(name: &str, config: &Config) -> Result<()> {
     let suffix = &config.save.suffix;
     let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !is_plain || !name.ends_with(suffix.as_str()) || name.len() == suffix.len() {
-        return Err(Error::Config(format!(
+        return Err(Error::Invalid(format!(
             "{name:?} can't be the name of a saved table: use letters, digits and _, and the ending {suffix}"
         )));
     }
     if TableSpec::by_name(name).is_some() {
-        return Err(Error::Config(format!("{name} is a table that Hindcast reads, not one to save to")));
+        return Err(Error::Invalid(format!("{name} is a table that Hindcast reads, not one to save to")));
     }
     Ok(())
 }
@@ -116,7 +116,7 @@ fn check_name(name: &str, config: &Config) -> Result<()> {
 /// The firewall table, with its current dates.
 async fn source_of(lake: &Lake) -> Result<LakeTable> {
     let found = lake.tables(|table| table == SOURCE_TABLE).await?.all_readable(|_| String::new())?;
-    found.into_iter().next().ok_or_else(|| Error::Config(format!("the lake has no table {SOURCE_TABLE}")))
+    found.into_iter().next().ok_or_else(|| Error::Invalid(format!("the lake has no table {SOURCE_TABLE}")))
 }
 
 /// The window of all dates of a table.
@@ -125,7 +125,7 @@ fn whole_window(table: &LakeTable) -> Result<Window> {
         (Some(first), Some(last)) => {
             Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)
         }
-        _ => Err(Error::Config(format!("{} has no dates", table.spec.name))),
+        _ => Err(Error::Invalid(format!("{} has no dates", table.spec.name))),
     }
 }
 

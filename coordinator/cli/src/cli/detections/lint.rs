@@ -77,7 +77,7 @@ fn check(files: &OwnFiles) -> Result<BTreeSet<String>> {
 }
 
 fn case_problems(detections: Detections, analysis: &Analysis) -> Vec<Error> {
-    cases::problems(detections, analysis).into_iter().map(Error::Config).collect()
+    cases::problems(detections, analysis).into_iter().map(Error::Invalid).collect()
 }
 
 /// The errors of all built-in detections of the suites. Those of investigations need results of earlier steps of a scan.

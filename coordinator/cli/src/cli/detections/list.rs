@@ -107,12 +107,12 @@ pub(super) async fn show(arguments: &ShowArguments) -> Result<Outcome> {
 /// The detection with this id.
 ///
 /// # Errors
-/// [`Error::Config`] with the closest id if there is none.
+/// [`Error::Invalid`] with the closest id if there is none.
 pub(super) fn named(config: &Config, id: &str) -> Result<&'static Analysis> {
     let found = shown(config).find(|analysis| analysis.id == id);
     found.ok_or_else(|| {
         let hint = did_you_mean(id, shown(config).map(|analysis| analysis.id));
-        Error::Config(format!("there is no detection {id:?}{hint}; `hindcast detections list` lists all"))
+        Error::Invalid(format!("there is no detection {id:?}{hint}; `hindcast detections list` lists all"))
     })
 }
 

@@ -7,7 +7,7 @@ use hindcast_base::{Error, Result};
 /// # Errors
 /// The error itself if it is not an error of the configuration or of a detection.
 pub(super) fn message(error: Error) -> Result<String> {
-    let Error::Config(text) = error else { return Err(error) };
+    let Error::Invalid(text) = error else { return Err(error) };
     if let Some((file, rest)) = text.split_once(", line ")
         && !file.contains(": ")
     {
@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn messages_have_file_and_line_like_those_of_compilers() {
-        let of = |text: &str| message(Error::Config(text.into())).unwrap();
+        let of = |text: &str| message(Error::Invalid(text.into())).unwrap();
         assert_eq!(of("/d/a/query.sql, line 12: no column x"), "/d/a/query.sql:12: no column x");
         assert_eq!(of("/d/a/query.sql: no such, line 3"), "/d/a/query.sql:1: no such, line 3");
         assert_eq!(of("s3://b/a/query.sql, line 2: c"), "s3://b/a/query.sql:2: c");

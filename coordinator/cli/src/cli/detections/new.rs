@@ -43,7 +43,7 @@ pub(super) async fn run(arguments: &NewArguments) -> Result<Outcome> {
 
     let folder = arguments.dir.join(id);
     if folder.exists() {
-        return Err(Error::Config(format!("{} exists already", folder.display())));
+        return Err(Error::Invalid(format!("{} exists already", folder.display())));
     }
     std::fs::create_dir_all(&folder).map_err(Error::io(format!("creating {}", folder.display())))?;
     for (name, text) in texts(id) {

@@ -13,19 +13,19 @@ const MOST_OPERATORS: usize = 1_000;
 /// Refuses a statement that is too long or too complex to be planned.
 ///
 /// # Errors
-/// [`Error::Config`] naming the limit, or the invalid token.
+/// [`Error::Invalid`] naming the limit, or the invalid token.
 pub(super) fn check(sql: &str) -> Result<()> {
     if sql.len() > STATEMENT_BYTES {
-        return Err(Error::Config(format!(
+        return Err(Error::Invalid(format!(
             "the statement has {} bytes: {STATEMENT_BYTES} at most are allowed",
             sql.len()
         )));
     }
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
-    let tokens = tokens.map_err(|error| Error::Config(format!("SQL error: {error}")))?;
+    let tokens = tokens.map_err(|error| Error::Invalid(format!("SQL error: {error}")))?;
     let operators = tokens.iter().filter(|token| may_nest(token)).count();
     if operators > MOST_OPERATORS {
-        return Err(Error::Config(format!(
+        return Err(Error::Invalid(format!(
             "the statement has {operators} operators, keywords and brackets: {MOST_OPERATORS} at most are allowed"
         )));
     }

@@ -125,7 +125,7 @@ impl JobTables {
         })?;
         let Some(rollup) = config.detections.rollup(id) else { return Ok(None) };
         if files.made_by != state_version(rollup) {
-            return Err(Error::Config(format!(
+            return Err(Error::Invalid(format!(
                 "the state of {id} that job {} used was written by another version: scan again",
                 self.id
             )));

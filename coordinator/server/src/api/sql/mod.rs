@@ -216,7 +216,7 @@ impl FlightSqlService for SqlApi {
             let part = FlightData { flight_descriptor: None, ..part };
             bytes += part.encoded_len();
             if bytes > PARAMETER_BYTES {
-                return Err(status_of(Error::Config(format!(
+                return Err(status_of(Error::Invalid(format!(
                     "the parameters have more than {PARAMETER_BYTES} bytes"
                 ))));
             }

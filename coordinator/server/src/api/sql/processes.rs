@@ -215,7 +215,7 @@ fn read_stderr(stderr: Option<ChildStderr>) -> String {
 /// Why a process ended without an answer, derived from the messages of the system and of the standard library.
 fn failure_of(message: &str, memory_bytes: u64) -> Error {
     if message.contains("overflowed its stack") {
-        return Error::Config("the statement is nested too deeply".into());
+        return Error::Invalid("the statement is nested too deeply".into());
     }
     if message.contains("memory allocation of") || message.contains("capacity overflow") || message.is_empty()
     {

@@ -153,7 +153,7 @@ pub(super) fn error_of_query(error: DataFusionError) -> Error {
             Some(own) => Error::of_kind(own.kind(), own.to_string()),
             None => Error::Internal(text),
         },
-        _ => Error::Config(text),
+        _ => Error::Invalid(text),
     }
 }
 

@@ -68,11 +68,11 @@ impl Statement {
 }
 
 fn one_row() -> Error {
-    Error::Config("give one row of parameters".into())
+    Error::Invalid("give one row of parameters".into())
 }
 
 fn unreadable(error: &dyn std::fmt::Display) -> Error {
-    Error::Config(format!("the parameters can't be read: {error}"))
+    Error::Invalid(format!("the parameters can't be read: {error}"))
 }
 
 /// Creates handles of statements, and verifies them.
@@ -113,9 +113,9 @@ impl Seal {
     /// The statement of a handle.
     ///
     /// # Errors
-    /// [`Error::Config`] if the handle was not sealed with this key.
+    /// [`Error::Invalid`] if the handle was not sealed with this key.
     pub(super) fn open(&self, handle: &[u8]) -> Result<Statement> {
-        let strange = || Error::Config("this coordinator did not issue the handle".into());
+        let strange = || Error::Invalid("this coordinator did not issue the handle".into());
         let (seal, text) = handle.split_at_checked(SEAL_BYTES).ok_or_else(strange)?;
         let seal = <[u8; SEAL_BYTES]>::try_from(seal).map_err(|_| strange())?;
         // The comparison takes the same time however many bytes match.
