@@ -32,9 +32,10 @@ impl TraceService for Collector {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let spans = request.into_inner().resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+        let scopes =
+            request.into_inner().resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
         let mut spans = self.0.lock().expect("spans");
-        for span in spans.flat_map(|scope| scope.spans) {
+        for span in scopes.flat_map(|scope| scope.spans) {
             spans.entry(span.name.clone()).or_default().push(span);
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::Outcome;
 use super::own_files::read_own;
 use crate::terminal;
-use hindcast_import;
+
 use hindcast_scan::lake_access::{Access, LakeLayers, open_lake};
 use hindcast_scan::own_detections::DetectionPolicy;
 use hindcast_tables::compact::{CompactOptions, Compacted, compact};
@@ -133,7 +133,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
         Action::Compact { table, window } => {
             let window = window.window()?;
             let options = CompactOptions {
-                small_bytes: import::SMALL_FILE_BYTES,
+                small_bytes: hindcast_tables::layout::SMALL_FILE_BYTES,
                 dates: &|date| window.is_none_or(|window| window.covers_date(date)),
                 is_own_only: false,
                 mapping: &config.tables.get(table).cloned().unwrap_or_default(),
@@ -149,7 +149,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
                 )));
             }
             // Do this first, and also if the table is gone: files that are marked as imported can't be imported again.
-            let forgotten = import::forget(root, table).await?;
+            let forgotten = hindcast_import::forget(root, table).await?;
             match inventory::delete(root, table).await? {
                 Some(objects) => println!("deleted {table}: {objects} files"),
                 None if forgotten > 0 => {

@@ -73,7 +73,7 @@ proptest! {
         prop_assert!(score(&all) >= score(before));
         let run = |findings: &[Finding]| {
             let entities = assessor.entities(findings);
-            run_risk(&assessor, findings, &[], &entities, &[]).0.score
+            run_risk(&assessor, findings, &[], &entities, &[]).0.score()
         };
         prop_assert!(run(&all) >= run(before));
         for entity in assessor.entities(before) {
@@ -114,7 +114,7 @@ fn one_certain_critical_finding_is_high_in_every_score() {
     let entities = assessor.entities(&findings);
     assert_eq!(entities[0].risk.level, Level::High);
     assert_eq!(assessor.incident(&[&findings[0]]).level, Level::High);
-    assert_eq!(run_risk(&assessor, &findings, &[], &entities, &[]).0.level, Level::High);
+    assert_eq!(run_risk(&assessor, &findings, &[], &entities, &[]).0.level(), Level::High);
 }
 
 #[test]

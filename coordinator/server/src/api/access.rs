@@ -11,7 +11,7 @@ use super::settings::{Role, Token};
 
 /// The accepted tokens.
 #[derive(Debug)]
-pub(crate) struct AccessTokens {
+pub struct AccessTokens {
     tokens: Vec<Token>,
 }
 

@@ -20,7 +20,7 @@ use hindcast_proto::v1::jobs_server::JobsServer;
 use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptedService;
 
-pub(crate) use access::AccessTokens;
+pub use access::AccessTokens;
 pub use settings::Role;
 pub use settings::Settings;
 pub use sql::answer_query;

@@ -27,8 +27,7 @@ use hindcast_base::{Error, Result};
 use hindcast_observability::{Plain, answer};
 use tokio::net::TcpListener;
 
-pub(crate) use runs::JobRuns;
-pub use runs::{Folder, Runs};
+pub use runs::{Folder, JobRuns, Runs};
 
 use crate::api::AccessTokens;
 use frame::Problem;

@@ -17,7 +17,9 @@ const CACHED_RUNS: usize = 4;
 
 /// The runs of a site.
 pub enum Runs {
+    /// One result folder.
     Folder(Folder),
+    /// The jobs of a coordinator.
     Jobs(JobRuns),
 }
 
@@ -45,7 +47,7 @@ impl Folder {
 type CachedResults = Arc<OnceCell<Arc<Results>>>;
 
 /// The jobs of a coordinator.
-pub(crate) struct JobRuns {
+pub struct JobRuns {
     pub(super) manager: Arc<JobManager>,
     /// URLs of lakes that jobs may name.
     pub(super) lakes: Vec<String>,
@@ -54,6 +56,7 @@ pub(crate) struct JobRuns {
 }
 
 impl JobRuns {
+    /// The runs of `manager`, over `lakes`.
     pub fn new(manager: Arc<JobManager>, lakes: Vec<String>) -> Self {
         Self { manager, lakes, cache: Mutex::default() }
     }
