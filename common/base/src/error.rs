@@ -46,17 +46,11 @@ impl ErrorKind {
 
     /// The kind of an error with its sources: the first one that is ours or a store's decides.
     pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut cause = Some(error);
-        while let Some(current) = cause {
-            if let Some(own) = current.downcast_ref::<Error>() {
-                return own.kind();
-            }
-            if current.is::<object_store::Error>() {
-                return Self::Unavailable;
-            }
-            cause = current.source();
-        }
-        Self::Internal
+        let kind = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<Error>() {
+            Some(own) => Some(own.kind()),
+            None => cause.is::<object_store::Error>().then_some(Self::Unavailable),
+        };
+        causes(error).find_map(kind).unwrap_or(Self::Internal)
     }
 }
 
@@ -176,6 +170,21 @@ impl Error {
         let action = action.into();
         move |source| Self::Io { action, source }
     }
+}
+
+/// An error and its sources, the outermost first.
+pub fn causes<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |cause| cause.source())
+}
+
+/// The fault of an input file that caused `error`, if one did.
+pub fn input_fault<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e InputFault> {
+    causes(error).find_map(|cause| match cause.downcast_ref::<Error>() {
+        Some(Error::Input(fault)) => Some(fault),
+        _ => None,
+    })
 }
 
 /// Whether the memory budget is too small.

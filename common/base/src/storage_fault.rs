@@ -6,6 +6,7 @@ use object_store::Error as StoreError;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::error::causes;
 use crate::refused::Refused;
 
 /// What was done with an object or a folder of a store.
@@ -146,22 +147,17 @@ fn failed(operation: StorageOperation, object: impl fmt::Display) -> impl FnOnce
 /// The fault of a store that caused `error` while reading `object`, if one did. A file that is gone or has changed is not a fault
 /// of its store: a retry fails in the same way.
 pub fn storage_fault(object: &str, error: &(dyn std::error::Error + 'static)) -> Option<StorageFault> {
-    let mut cause = Some(error);
-    while let Some(current) = cause {
-        let fault = match (current.downcast_ref::<StoreError>(), current.downcast_ref::<Error>()) {
+    let fault = causes(error).find_map(|cause| {
+        match (cause.downcast_ref::<StoreError>(), cause.downcast_ref::<Error>()) {
             (Some(failure), _) => Some(StorageFault::of(StorageOperation::Reading, object, failure)),
             (None, Some(Error::Storage(fault))) => {
                 let (operation, object) = (StorageOperation::Reading, object.to_owned());
                 Some(StorageFault { operation, object, ..fault.clone() })
             }
             _ => None,
-        };
-        if let Some(fault) = fault {
-            return (!fault.is_of_object()).then_some(fault);
         }
-        cause = current.source();
-    }
-    None
+    });
+    fault.filter(|fault| !fault.is_of_object())
 }
 
 /// Whether a store caused `error`.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::manifest::UnitStats;
 use super::stage::RollupUnit;
-use hindcast_base::error::{Error, InputFault, is_exhausted};
+use hindcast_base::error::{Error, InputFault, input_fault, is_exhausted};
 use hindcast_base::storage_fault::storage_fault;
 use hindcast_lake::selection::{RowSelector, SelectionStats};
 use hindcast_lake::{
@@ -159,12 +159,8 @@ impl<'a> UnitReader<'a> {
         if is_exhausted(&error) {
             return Error::Engine(error);
         }
-        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-        while let Some(cause) = source {
-            if let Some(Error::Input(fault)) = cause.downcast_ref::<Error>() {
-                return Error::Input(InputFault { file: file.path.clone(), ..fault.clone() });
-            }
-            source = cause.source();
+        if let Some(fault) = input_fault(&error) {
+            return Error::Input(InputFault { file: file.path.clone(), ..fault.clone() });
         }
         if let Some(fault) = storage_fault(&file.path, &error) {
             return Error::Storage(fault);

@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 
 use tonic::{Code, Status};
 
+use hindcast_base::error::causes;
 use hindcast_base::{Error, ErrorKind};
 
 /// The status of an error. Its code stands for the kind of the error.
@@ -52,16 +53,10 @@ pub fn error_of(status: &Status) -> Error {
 
 /// The message of a status, with the causes that it does not name.
 pub fn message_of(status: &Status) -> String {
-    let mut text = status.message().to_owned();
-    let mut cause = std::error::Error::source(status);
-    while let Some(current) = cause {
-        let part = current.to_string();
-        if !text.contains(&part) {
-            text = format!("{text}: {part}");
-        }
-        cause = current.source();
-    }
-    text
+    causes(status).skip(1).fold(status.message().to_owned(), |text, cause| {
+        let part = cause.to_string();
+        if text.contains(&part) { text } else { format!("{text}: {part}") }
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use hindcast_base::error::causes;
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error as RustlsError};
 
 /// Why two processes can't agree on TLS.
@@ -22,19 +23,11 @@ pub enum TlsFault {
 impl TlsFault {
     /// The fault that caused `error`, if it is one of TLS.
     pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
-        let mut cause = Some(error);
-        while let Some(current) = cause {
-            let fault = match (current.downcast_ref::<RustlsError>(), io_error(current)) {
-                (Some(fault), _) => Self::of_rustls(fault),
-                (None, Some(error)) => Self::of_io(error),
-                (None, None) => None,
-            };
-            if fault.is_some() {
-                return fault;
-            }
-            cause = current.source();
-        }
-        None
+        causes(error).find_map(|cause| match (cause.downcast_ref::<RustlsError>(), io_error(cause)) {
+            (Some(fault), _) => Self::of_rustls(fault),
+            (None, Some(error)) => Self::of_io(error),
+            (None, None) => None,
+        })
     }
 
     fn of_rustls(error: &RustlsError) -> Option<Self> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hindcast_base::error::causes;
 use hindcast_base::{Error, Result};
 use hindcast_detections::findings::Finding;
 use hindcast_node::is_loopback;
@@ -80,7 +81,7 @@ impl Webhook {
     async fn post(&self, body: String) -> std::result::Result<(), Failure> {
         let request = self.client.post(self.url.clone()).body(body);
         let answer =
-            request.send().await.map_err(|error| Failure::transient(causes(&error.without_url())))?;
+            request.send().await.map_err(|error| Failure::transient(with_causes(&error.without_url())))?;
         let status = answer.status();
         let reason = format!("the server answered {status}");
         if status.is_success() {
@@ -100,14 +101,8 @@ fn is_here(url: &Url) -> bool {
 }
 
 /// An error with its sources.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        text = format!("{text}: {current}");
-        cause = current.source();
-    }
-    text
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::{StreamExt, TryStreamExt};
-use hindcast_base::error::InputFault;
+use hindcast_base::error::input_fault;
 use hindcast_base::{Error, Result};
 use hindcast_lake::TableMapping;
 use hindcast_lake::{LakeFile, Location, StoredFile, changes};
@@ -173,16 +173,4 @@ async fn merge_readable(
         compacted.add_unmerged(lake, vec![UnmergedFile { file, reason }]).await?;
     }
     Ok(false)
-}
-
-/// The fault of an input file that caused an error, if one did.
-pub(crate) fn input_fault(error: &Error) -> Option<&InputFault> {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(current) = cause {
-        if let Some(Error::Input(fault)) = current.downcast_ref::<Error>() {
-            return Some(fault);
-        }
-        cause = current.source();
-    }
-    None
 }

@@ -20,6 +20,8 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
+use hindcast_base::error::{causes, input_fault};
+use hindcast_base::storage_fault::StorageFaultKind;
 use hindcast_base::time::{MICROS_PER_DAY, Window, date_start_us};
 use hindcast_base::{Error, Result};
 use hindcast_detections::config::Config;
@@ -32,8 +34,6 @@ use hindcast_lake::{
 };
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt};
-
-use crate::compact::input_fault;
 
 use remaining::{Replaced, without_replaced};
 use staged::{StagedFile, Staging};
@@ -262,14 +262,11 @@ impl Saving<'_> {
 
 /// Whether the cause of an error is that an object does not exist.
 fn is_not_found(error: &Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(current) = cause {
-        if matches!(current.downcast_ref::<StoreError>(), Some(StoreError::NotFound { .. })) {
-            return true;
-        }
-        cause = current.source();
-    }
-    false
+    causes(error).any(|cause| match (cause.downcast_ref::<Error>(), cause.downcast_ref::<StoreError>()) {
+        (Some(Error::Storage(fault)), _) => fault.kind == StorageFaultKind::NotFound,
+        (_, Some(failure)) => matches!(failure, StoreError::NotFound { .. }),
+        _ => false,
+    })
 }
 
 async fn files_of(table: &Location, date: NaiveDate) -> Result<Vec<LakeFile>> {
