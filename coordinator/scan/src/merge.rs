@@ -157,7 +157,7 @@ impl<'a> Merger<'a> {
             let repairs = self.repairs.entry(file.clone()).or_default();
             *repairs += 1;
             if *repairs > MAX_REPAIRS {
-                return Err(Error::Internal(format!(
+                return Err(Error::Data(format!(
                     "state can't be read, also after it was computed again: {file}: {reason}"
                 )));
             }

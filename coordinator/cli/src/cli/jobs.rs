@@ -194,7 +194,7 @@ fn job_json(job: &Job) -> Result<serde_json::Value> {
         if text.is_empty() {
             return Ok(serde_json::Value::Null);
         }
-        serde_json::from_str(text).map_err(|error| Error::Internal(format!("job {}: {error}", job.id)))
+        serde_json::from_str(text).map_err(|error| Error::Data(format!("job {}: {error}", job.id)))
     };
     let time = |micros: i64| (micros > 0).then(|| format_micros(micros));
     let progress = job.progress.unwrap_or_default();

@@ -170,3 +170,34 @@ fn block_on(
         command.await
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_error_has_its_exit_status() {
+        for kind in ErrorKind::ALL {
+            let expected = match kind {
+                ErrorKind::InvalidInput | ErrorKind::NotFound | ErrorKind::Denied => Outcome::BadArguments,
+                _ => Outcome::Failed,
+            };
+            assert_eq!(Outcome::of_error(&Error::of_kind(kind, "text")), expected, "{kind:?}");
+        }
+        let codes = [
+            (Outcome::Done, 0),
+            (Outcome::Failed, 1),
+            (Outcome::BadArguments, 2),
+            (Outcome::Incomplete, 3),
+            (Outcome::LevelReached, 4),
+        ];
+        for (outcome, code) in codes {
+            assert_eq!(format!("{:?}", outcome.exit_code()), format!("{:?}", ExitCode::from(code)));
+        }
+    }
+
+    #[test]
+    fn the_arguments_of_all_commands_are_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

@@ -221,7 +221,7 @@ impl Client {
     pub async fn report<T: DeserializeOwned>(&mut self, id: &str) -> Result<T> {
         let job = self.get(id).await?;
         serde_json::from_str(&job.report)
-            .map_err(|error| Error::Internal(format!("the report of job {id} can't be read: {error}")))
+            .map_err(|error| Error::Data(format!("the report of job {id} can't be read: {error}")))
     }
 
     /// A table of a job. If the coordinator restarts meanwhile, the client waits for it and fetches the table again.
@@ -310,4 +310,62 @@ fn error_of(status: Status) -> Error {
         | ErrorKind::Internal => text,
     };
     Error::of_kind(kind, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use hindcast_node::status_of;
+    use hindcast_proto::v1;
+
+    use super::*;
+
+    #[test]
+    fn errors_of_the_coordinator_keep_their_kind() {
+        for kind in ErrorKind::ALL {
+            let received = error_of(status_of(Error::of_kind(kind, "the lake s3://b/l")));
+            assert_eq!(received.kind(), kind);
+            assert!(received.to_string().ends_with("the lake s3://b/l"), "{received}");
+        }
+    }
+
+    #[test]
+    fn only_a_coordinator_that_does_not_answer_is_called_again() {
+        for kind in ErrorKind::ALL {
+            let status = status_of(Error::of_kind(kind, "text"));
+            assert_eq!(may_answer_later(&status), kind == ErrorKind::Unavailable, "{kind:?}");
+        }
+        assert!(may_answer_later(&Status::unknown("broken pipe")));
+        assert!(!may_answer_later(&Status::unauthenticated("no token")));
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_names_the_limits() {
+        let error = error_of(Status::out_of_range("decoded message length too large"));
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("limits.request_bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_job_that_is_not_done_fails_with_the_kind_that_ended_it() {
+        let job = |state: JobState, kind: v1::ErrorKind| Job {
+            id: "one".into(),
+            state: state.into(),
+            error: "there is no lake".into(),
+            error_kind: kind.into(),
+            ..Job::default()
+        };
+        assert!(check_done(&job(JobState::Done, v1::ErrorKind::Unspecified)).is_ok());
+        let failed = check_done(&job(JobState::Failed, v1::ErrorKind::InvalidInput)).unwrap_err();
+        assert_eq!(
+            (failed.kind(), failed.to_string().as_str()),
+            (ErrorKind::InvalidInput, "there is no lake")
+        );
+        let unreadable = check_done(&job(JobState::Unreadable, v1::ErrorKind::Unspecified)).unwrap_err();
+        assert_eq!(unreadable.kind(), ErrorKind::Internal);
+        let cancelled = check_done(&job(JobState::Cancelled, v1::ErrorKind::Unspecified)).unwrap_err();
+        assert_eq!(
+            (cancelled.kind(), cancelled.to_string().as_str()),
+            (ErrorKind::Conflict, "job one was cancelled")
+        );
+    }
 }

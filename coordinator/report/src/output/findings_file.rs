@@ -134,7 +134,7 @@ fn batch_of(texts: Vec<(&str, Vec<Option<String>>)>, numbers: Vec<(&str, Vec<i64
 /// # Errors
 /// [`Error::Internal`] if the batches have other columns or values.
 pub fn findings_of_batches(batches: &[RecordBatch]) -> Result<Vec<Finding>> {
-    let invalid = |what: &dyn std::fmt::Display| Error::Internal(format!("a finding can't be read: {what}"));
+    let invalid = |what: &dyn std::fmt::Display| Error::Data(format!("a finding can't be read: {what}"));
     let mut findings = Vec::new();
     for batch in batches {
         for row in 0..batch.num_rows() {

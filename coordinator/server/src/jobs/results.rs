@@ -63,7 +63,8 @@ impl JobResults {
         self.store.table(id, name).await
     }
 
-    /// The state files of rollups that a job used. Empty if the job did not use the cache, or if another version stored them in another form.
+    /// The state files of rollups that a job used. Empty if the job did not use the cache, or if another version stored them in
+    /// another form.
     ///
     /// # Errors
     /// [`hindcast_base::Error::Storage`] if they can't be read.
@@ -78,5 +79,56 @@ impl JobResults {
     /// Location of the state.
     pub fn state(&self) -> &Location {
         &self.state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hindcast_proto::v1::{Job, JobState, ScanRequest};
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    const ID: &str = "0198f1c2-0000-7000-8000-000000000000";
+
+    fn state() -> Location {
+        Location::parse_with("s3://memory/state", |_| Ok(Arc::new(InMemory::new()))).unwrap()
+    }
+
+    fn job(id: &str, state: JobState, backfill_window: bool) -> Job {
+        let scan = ScanRequest { backfill_window, ..ScanRequest::default() };
+        Job { id: id.into(), state: state.into(), scan: Some(scan), ..Job::default() }
+    }
+
+    #[tokio::test]
+    async fn only_finished_scans_have_results() {
+        for (ended, is_window, expected) in [
+            (Some(JobState::Done), false, true),
+            (Some(JobState::Done), true, false),
+            (Some(JobState::Failed), false, false),
+            (None, false, false),
+        ] {
+            let state = state();
+            let (results, store) = (JobResults::new(state.clone()), JobStore::new(&state));
+            store.submit(&job(ID, JobState::Queued, is_window)).await.unwrap();
+            if let Some(ended) = ended {
+                store.end(&job(ID, ended, is_window)).await.unwrap();
+            }
+            assert_eq!(results.exist(ID).await.unwrap(), expected, "{ended:?} {is_window}");
+            assert!(!results.exist("../jobs").await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn names_of_tables_are_no_paths_and_damaged_lists_of_rollups_are_empty() {
+        let state = state();
+        let (results, store) = (JobResults::new(state.clone()), JobStore::new(&state));
+        assert!(results.table(ID, "../../secret").await.unwrap().is_none());
+        assert!(results.report(ID).await.unwrap().is_none());
+        assert!(results.rollups(ID).await.unwrap().is_empty());
+        store.put(ID, run::ROLLUPS.into(), b"[{\"of\": \"another version\"}]".to_vec()).await.unwrap();
+        assert!(results.rollups(ID).await.unwrap().is_empty());
     }
 }

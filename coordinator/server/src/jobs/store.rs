@@ -94,7 +94,7 @@ impl JobStore {
         let job = self.stored_job(id, "submitted.pb").await?;
         let scan = job
             .and_then(|job| job.scan)
-            .ok_or_else(|| Error::Internal(format!("the request of job {id} was deleted from the state")))?;
+            .ok_or_else(|| Error::Data(format!("the request of job {id} was deleted from the state")))?;
         self.with_config(scan).await
     }
 
@@ -157,7 +157,7 @@ impl JobStore {
             return Ok(job.clone());
         }
         let earlier = self.stored_job(&job.id, "ended.pb").await?;
-        earlier.map(without_config).ok_or_else(|| Error::Internal(format!("{path} can't be read")))
+        earlier.map(without_config).ok_or_else(|| Error::Data(format!("{path} can't be read")))
     }
 
     async fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool> {

@@ -154,7 +154,9 @@ async fn tables_are_listed_and_read_and_damaged_ones_fail() {
     assert!(store.table("one", "c").await.unwrap().is_none());
     assert!(store.put_table("one", "none", std::iter::empty()).await.is_err());
     store.put("one", "tables/cut.arrow".into(), b"ARROW".to_vec()).await.unwrap();
-    assert!(store.table("one", "cut").await.is_err());
+    let error = store.table("one", "cut").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data, "{error}");
+    assert!(error.to_string().contains("one/tables/cut.arrow"), "{error}");
 }
 
 #[tokio::test]

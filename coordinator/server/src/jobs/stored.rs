@@ -34,7 +34,7 @@ impl StoredTable {
     /// The table at `path` in the store of `place`; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Storage`] if the store fails, [`Error::Engine`] if the object is not a table.
+    /// [`Error::Storage`] if the store fails, [`Error::Data`] if the object is not a table.
     pub(super) async fn open(place: &Location, path: Path) -> Result<Option<Self>> {
         let store = Arc::clone(place.store());
         let failed = |error| Error::reading(&path)(error);
@@ -49,8 +49,8 @@ impl StoredTable {
         });
         let Some((bytes, first)) = found.await? else { return Ok(None) };
         let mut decoder = StreamDecoder::new();
-        decoder.decode(&mut Buffer::from(first.clone())).map_err(unreadable)?;
-        let schema = decoder.schema().ok_or_else(|| Error::Internal(format!("{path} has no schema")))?;
+        decoder.decode(&mut Buffer::from(first.clone())).map_err(damaged(&path))?;
+        let schema = decoder.schema().ok_or_else(|| Error::Data(format!("{path} has no schema")))?;
         Ok(Some(Self { store, path, bytes, first, schema }))
     }
 
@@ -67,11 +67,11 @@ impl StoredTable {
             let table = table.clone();
             async move {
                 loop {
-                    if let Some(batch) = decoder.decode(&mut buffer).map_err(unreadable)? {
+                    if let Some(batch) = decoder.decode(&mut buffer).map_err(damaged(&table.path))? {
                         return Ok(Some((batch, (decoder, buffer, offset))));
                     }
                     if offset >= table.bytes {
-                        decoder.finish().map_err(unreadable)?;
+                        decoder.finish().map_err(damaged(&table.path))?;
                         return Ok(None);
                     }
                     let part = table.part(offset).await?;
@@ -99,15 +99,16 @@ impl StoredTable {
             let part = part.map_err(Error::reading(&self.path))?;
             match part.len() as u64 == end - offset {
                 true => Ok(part),
-                false => Err(Error::Internal(format!("{} became shorter while it was read", self.path))),
+                false => Err(Error::Data(format!("{} became shorter while it was read", self.path))),
             }
         })
         .await
     }
 }
 
-fn unreadable(error: ArrowError) -> Error {
-    Error::Engine(error.into())
+/// The error of an object that is not a table.
+fn damaged(path: &Path) -> impl FnOnce(ArrowError) -> Error {
+    move |error| Error::Data(format!("{path} is not a result table: {error}"))
 }
 
 #[cfg(test)]

@@ -146,4 +146,14 @@ mod tests {
         let parameters = Parameters::parse(b"q=+a+b+&s=1&s=2");
         assert_eq!((parameters.get("q"), parameters.all("s").count(), parameters.get("x")), ("a b", 2, ""));
     }
+
+    #[test]
+    fn each_kind_of_error_has_its_http_status() {
+        let statuses: Vec<u16> = ErrorKind::ALL
+            .into_iter()
+            .map(|kind| Problem::from(Error::of_kind(kind, "text")).status().as_u16())
+            .collect();
+        // Invalid input, not found, conflict, denied, busy, unavailable, data, internal.
+        assert_eq!(statuses, [400, 404, 409, 403, 429, 503, 500, 500]);
+    }
 }

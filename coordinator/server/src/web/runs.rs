@@ -82,7 +82,7 @@ impl JobRuns {
     }
 
     async fn load(&self, id: &str) -> Result<Arc<Results>> {
-        let missing = |what: &str| Error::Internal(format!("job {id} has no {what}"));
+        let missing = |what: &str| Error::Data(format!("job {id} has no {what}"));
         let report = self.manager.results().report(id).await?.ok_or_else(|| missing("report"))?;
         let findings = self.manager.table(id, FINDINGS).await?.ok_or_else(|| missing(FINDINGS))?;
         let findings = findings.whole().await?;
@@ -90,7 +90,7 @@ impl JobRuns {
         let suppressed = suppressed.whole().await?;
         let read = move || -> Result<Arc<Results>> {
             let report = serde_json::from_str(&report)
-                .map_err(|error| Error::Internal(format!("the report can't be read: {error}")))?;
+                .map_err(|error| Error::Data(format!("the report can't be read: {error}")))?;
             let (findings, suppressed) = (findings_of_batches(&findings)?, findings_of_batches(&suppressed)?);
             Ok(Arc::new(Results::of_job(report, findings, suppressed)))
         };

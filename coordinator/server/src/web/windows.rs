@@ -38,7 +38,7 @@ pub(super) async fn window(site: &Site, job: &Job, viewer: &Viewer) -> Result<Re
     let report =
         jobs_of(site)?.manager.results().report(&job.id).await.map_err(Problem::from)?.unwrap_or_default();
     let outcome: WindowOutcome = serde_json::from_str(&report)
-        .map_err(|error| Error::Internal(format!("the row of job {} can't be read: {error}", job.id)))?;
+        .map_err(|error| Error::Data(format!("the row of job {} can't be read: {error}", job.id)))?;
     let WindowOutcome { row, was_computed } = outcome;
     let count = |severity: Severity| row.findings.get(severity.name()).copied().unwrap_or_default();
     let findings = SEVERITIES.map(|severity| (severity.name(), count(severity)));

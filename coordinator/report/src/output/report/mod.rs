@@ -56,7 +56,7 @@ struct Source<'a> {
 impl<'a> Source<'a> {
     fn of(result: &'a ScanResult) -> Result<Self> {
         let config = serde_json::from_value(result.report.parameters.clone())
-            .map_err(|error| Error::Internal(format!("reading the parameters of the run: {error}")))?;
+            .map_err(|error| Error::Data(format!("reading the parameters of the run: {error}")))?;
         let by_id = result.findings.iter().map(|finding| (finding.id.as_str(), finding)).collect();
         Ok(Self { result, config, by_id })
     }

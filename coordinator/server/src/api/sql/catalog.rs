@@ -112,7 +112,7 @@ impl JobTables {
     async fn report(&self) -> hindcast_base::Result<Report> {
         let text = self.results.report(&self.id).await?.unwrap_or_default();
         serde_json::from_str(&text)
-            .map_err(|error| Error::Internal(format!("the report of job {} can't be read: {error}", self.id)))
+            .map_err(|error| Error::Data(format!("the report of job {} can't be read: {error}", self.id)))
     }
 
     /// The merged state of a rollup over the window of the job.
@@ -121,7 +121,7 @@ impl JobTables {
         let Some(files) = found else { return Ok(None) };
         let parameters = self.report().await?.parameters;
         let config: Config = serde_json::from_value(parameters).map_err(|error| {
-            Error::Internal(format!("the parameters of job {} can't be read: {error}", self.id))
+            Error::Data(format!("the parameters of job {} can't be read: {error}", self.id))
         })?;
         let Some(rollup) = config.detections.rollup(id) else { return Ok(None) };
         if files.made_by != state_version(rollup) {

@@ -84,7 +84,7 @@ impl Seal {
     /// The seal of all coordinators of a state, created if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Storage`] if the state can't be read or written, [`Error::Internal`] if the stored key is invalid.
+    /// [`Error::Storage`] if the state can't be read or written, [`Error::Data`] if the stored key is invalid.
     pub(super) async fn of(state: &Location) -> Result<Self> {
         let mut key = [0; SEAL_BYTES];
         SystemRandom::new()
@@ -97,7 +97,7 @@ impl Seal {
         let stored = state.read(KEY_FILE).await?.unwrap_or_default();
         let key = <[u8; SEAL_BYTES]>::try_from(stored.as_ref());
         key.map(|key| Self { key }).map_err(|_| {
-            Error::Internal(format!(
+            Error::Data(format!(
                 "{place} is not a key of {SEAL_BYTES} bytes: remove it, and the coordinator creates a new one"
             ))
         })
