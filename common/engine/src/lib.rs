@@ -14,6 +14,7 @@ mod merge_task;
 mod own_detections;
 mod plan;
 mod rollup_task;
+mod shared;
 mod stage;
 mod state;
 mod state_key;

@@ -25,9 +25,9 @@ use hindcast_observability::Origin;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Stage {
     /// Computes state from files.
-    Rollup(Arc<RollupStage>),
+    Rollup(#[serde(with = "super::shared")] Arc<RollupStage>),
     /// Computes results from state.
-    Merge(Arc<MergeStage>),
+    Merge(#[serde(with = "super::shared")] Arc<MergeStage>),
 }
 
 /// A table of a lake, as tasks open it.

@@ -171,7 +171,7 @@ fn stage(count: usize) -> Arc<StageTasks> {
         origin: Origin::here("job"),
         units: vec![unit; count],
     };
-    Arc::new(StageTasks::of(&Stage::Rollup(stage)).unwrap())
+    Arc::new(StageTasks::of(&Stage::Rollup(Arc::new(stage))).unwrap())
 }
 
 fn policy() -> BatchPolicy {
