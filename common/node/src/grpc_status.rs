@@ -31,7 +31,7 @@ pub fn code_of(kind: ErrorKind) -> Code {
 pub fn kind_of(status: &Status) -> ErrorKind {
     let is_of_connection = std::error::Error::source(status).is_some();
     match status.code() {
-        Code::Internal | Code::Cancelled if is_of_connection => ErrorKind::Unavailable,
+        Code::Internal if is_of_connection => ErrorKind::Unavailable,
         Code::Unavailable | Code::Unknown | Code::DeadlineExceeded | Code::Cancelled => {
             ErrorKind::Unavailable
         }
@@ -42,7 +42,7 @@ pub fn kind_of(status: &Status) -> ErrorKind {
         Code::PermissionDenied | Code::Unauthenticated => ErrorKind::Denied,
         Code::ResourceExhausted => ErrorKind::Busy,
         Code::DataLoss => ErrorKind::Data,
-        Code::Ok | Code::Internal | Code::Cancelled | Code::Unimplemented => ErrorKind::Internal,
+        Code::Ok | Code::Internal | Code::Unimplemented => ErrorKind::Internal,
     }
 }
 

@@ -8,7 +8,7 @@ use hindcast_base::error::causes;
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error as RustlsError};
 
 /// Why two processes can't agree on TLS.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum TlsFault {
     /// This process does not accept the certificate of the other one.
     Untrusted(CertificateError),
