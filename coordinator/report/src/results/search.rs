@@ -136,7 +136,7 @@ impl Test {
     }
 }
 
-/// Whether `text` is as the lower-cased `pattern` has it, where `*` stands for any text.
+/// Whether `text` matches the lower-cased `pattern`, in which `*` stands for any text.
 fn is_like(text: &str, pattern: &str) -> bool {
     if !pattern.contains('*') && text.is_ascii() {
         return text.eq_ignore_ascii_case(pattern);

@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(divided(10, &[1.0, 1.0, 1.0]), [4, 3, 3]);
         // 4.2, 2.1 and 0.7 of 7.
         assert_eq!(divided(7, &[6.0, 3.0, 1.0]), [4, 2, 1]);
-        // One point for what has the most.
+        // The largest amount gets the only point.
         assert_eq!(divided(1, &[2.0, 1.0, 1.0]), [1, 0, 0]);
         assert_eq!(divided(0, &[0.0, 0.0]), [0, 0]);
         assert_eq!(divided(5, &[]), [0; 0]);
