@@ -5,6 +5,7 @@
 
 use datafusion::error::DataFusionError;
 
+use crate::file_fault::FileFault;
 use crate::storage_fault::StorageFault;
 
 /// Result of an operation that can fail.
@@ -61,6 +62,9 @@ pub enum Error {
     /// fails in the same way.
     #[error("{0}")]
     Invalid(String),
+    /// A file that a user wrote has a mistake.
+    #[error("{0}")]
+    File(FileFault),
     /// One input file can't be read as Parquet of its table.
     #[error("{0}")]
     Input(InputFault),
@@ -138,7 +142,7 @@ impl Error {
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Invalid(_) => ErrorKind::InvalidInput,
+            Self::Invalid(_) | Self::File(_) => ErrorKind::InvalidInput,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::Denied(_) => ErrorKind::Denied,
@@ -197,6 +201,7 @@ pub fn cause(error: &DataFusionError) -> String {
     match error {
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => cause(inner),
         DataFusionError::Shared(inner) => cause(inner),
+        DataFusionError::External(inner) if inner.is::<Error>() => inner.to_string(),
         _ => error.strip_backtrace(),
     }
 }

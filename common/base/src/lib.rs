@@ -3,6 +3,7 @@
 pub mod catch_panic;
 pub mod entities;
 pub mod error;
+pub mod file_fault;
 pub mod format;
 pub mod json;
 pub mod nearest;

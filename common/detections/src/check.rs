@@ -46,7 +46,7 @@ pub(super) fn check(analysis: &'static Analysis, config: &Config) -> Result<()> 
 fn check_shown(query: &SqlText, schema: &SchemaRef) -> Result<()> {
     if schema.fields().iter().all(|field| field.name().starts_with(HIDDEN_PREFIX)) {
         let line = query.first_line();
-        return Err(Error::Invalid(format!("{}, line {line}: it has no column to show", query.file)));
+        return Err(Error::in_file(query.file, line, "it has no column to show"));
     }
     Ok(())
 }
@@ -66,12 +66,12 @@ fn check_uses(analysis: &Analysis, config: &Config) -> Result<()> {
         .flat_map(|(section, values)| values.keys().map(move |name| format!("{section}.{name}")));
     let known: Vec<String> = known.collect();
     let hint = did_you_mean(path, known.iter().map(String::as_str));
-    Err(Error::Invalid(format!("{file}, line {line}: uses names {path}: there is no such parameter{hint}")))
+    Err(Error::in_file(file, line, format!("uses names {path}: there is no such parameter{hint}")))
 }
 
 /// Wraps an error of the planner, which names file and line.
 fn wrong(error: DataFusionError) -> Error {
-    Error::Invalid(sql::error_message(&error))
+    sql::error_of(&error)
 }
 
 /// Checks that the result has the documented columns in their order.
@@ -84,9 +84,7 @@ fn check_columns(analysis: &Analysis, result: &SchemaRef) -> Result<()> {
         Some((column.line, type_difference(column, field.data_type())))
     });
     match problem {
-        Some((line, message)) => {
-            Err(Error::Invalid(format!("{}, line {line}: {message}", analysis.about.file)))
-        }
+        Some((line, message)) => Err(Error::in_file(analysis.about.file, line, message)),
         None => Ok(()),
     }
 }
@@ -149,9 +147,9 @@ fn check_charts(analysis: &Analysis, table: &str, schema: &SchemaRef) -> Result<
         })
     };
     let charts = analysis.about.charts.iter().filter(|chart| chart.table() == Some(table));
-    charts.map(|chart| chart.check(&columns, is_number)).try_for_each(|checked| {
-        checked.map_err(|problem| Error::Invalid(format!("{}: {problem}", analysis.about.file)))
-    })
+    charts
+        .map(|chart| chart.check(&columns, is_number))
+        .try_for_each(|checked| checked.map_err(|problem| Error::of_file(analysis.about.file, problem)))
 }
 
 fn kind_of(data_type: &DataType) -> Option<ColumnType> {

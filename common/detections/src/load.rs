@@ -46,9 +46,11 @@ pub(super) fn load(
     for (id, (path, text)) in rollup_files {
         check_id(path, id)?;
         if is_taken && existing.is_some_and(|known| known.rollup(id).is_some()) {
-            return Err(Error::Invalid(format!(
-                "{path}, line 1: there is a rollup {id} already; choose another name"
-            )));
+            return Err(Error::in_file(
+                path,
+                1,
+                format!("there is a rollup {id} already; choose another name"),
+            ));
         }
         rollups.push(Box::leak(Box::new(rollup_definition::parse(path, text, id)?)));
     }
@@ -62,15 +64,19 @@ pub(super) fn load(
         let (path, _) = files[DEFINITION];
         check_id(path, id)?;
         if id == "detections" || SHARED_SECTIONS.contains(&id) {
-            return Err(Error::Invalid(format!(
-                "{path}, line 1: {id:?} is the name of another section of configuration files; choose another name"
-            )));
+            return Err(Error::in_file(
+                path,
+                1,
+                format!("{id:?} is the name of another section of configuration files; choose another name"),
+            ));
         }
         let is_built_in = existing.is_none_or(|known| known.by_id(id).is_some());
         if (is_taken && is_built_in) || analyses.iter().any(|analysis| analysis.id == id) {
-            return Err(Error::Invalid(format!(
-                "{path}, line 1: there is a detection {id} already; choose another name"
-            )));
+            return Err(Error::in_file(
+                path,
+                1,
+                format!("there is a detection {id} already; choose another name"),
+            ));
         }
         let analysis = analysis(id, &files, Origin { is_own: existing.is_some(), is_built_in })?;
         let mut read = analysis.rollups.iter().chain(analysis.optional_rollups);
@@ -116,9 +122,7 @@ fn sorted(files: &[(String, String)]) -> Result<(BTreeMap<&str, Folder<'_>>, BTr
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         if folder.rsplit('/').next() == Some(ROLLUPS) {
             let id = name.strip_suffix(".toml").ok_or_else(|| {
-                Error::Invalid(format!(
-                    "{path}, line 1: a rollup is a TOML file; move this file out of the folder"
-                ))
+                Error::in_file(path, 1, "a rollup is a TOML file; move this file out of the folder")
             })?;
             rollups.insert(id, (path.as_str(), text.as_str()));
         } else {
@@ -220,10 +224,14 @@ fn check_files(files: &Folder<'_>, definition: &DetectionDefinition, origin: Ori
         .chain(definition.companion.as_ref().map(|name| format!("{name}.sql")))
         .collect();
     if let Some((_, (path, _))) = files.iter().find(|(name, _)| !allowed.contains(**name)) {
-        return Err(Error::Invalid(format!(
-            "{path}, line 1: this is not a file of a detection; its files are {}",
-            allowed.into_iter().collect::<Vec<_>>().join(", ")
-        )));
+        return Err(Error::in_file(
+            *path,
+            1,
+            format!(
+                "this is not a file of a detection; its files are {}",
+                allowed.into_iter().collect::<Vec<_>>().join(", ")
+            ),
+        ));
     }
     Ok(())
 }
@@ -249,7 +257,7 @@ fn query(id: &str, files: &Folder<'_>, origin: Origin) -> Result<Query> {
     let native = NATIVE.iter().find(|(known, _)| *known == id && origin.is_built_in);
     native.map(|(_, run)| Query::Native(*run)).ok_or_else(|| {
         let (path, _) = files[DEFINITION];
-        Error::Invalid(format!("{path}, line 1: the folder has no {QUERY}"))
+        Error::in_file(path, 1, format!("the folder has no {QUERY}"))
     })
 }
 
@@ -267,9 +275,13 @@ fn check_id(path: &str, id: &str) -> Result<()> {
     if is_name && id.len() <= 64 {
         return Ok(());
     }
-    Err(Error::Invalid(format!(
-        "{path}, line 1: {id:?} is not a valid id: use lower-case letters, digits and _, starting with a letter, at most 64"
-    )))
+    Err(Error::in_file(
+        path,
+        1,
+        format!(
+            "{id:?} is not a valid id: use lower-case letters, digits and _, starting with a letter, at most 64"
+        ),
+    ))
 }
 
 /// Parses TOML of a known format.
@@ -283,7 +295,7 @@ fn parse<T: DeserializeOwned>(path: &str, text: &str) -> Result<T> {
 /// An error of a `detection.toml`, at the first line that contains `near`.
 fn wrong(files: &Folder<'_>, near: &str, message: &str) -> Error {
     let (path, text) = files[DEFINITION];
-    Error::Invalid(format!("{path}, line {}: {message}", line_of(text, near)))
+    Error::in_file(path, line_of(text, near), message)
 }
 
 /// The line, counted from 1, on which a part of a text starts; 1 if the text does not contain it literally.

@@ -29,6 +29,8 @@ use datafusion::sql::sqlparser::parser::ParserError;
 
 use super::bindings::Bindings;
 use super::size::{RECURSION_LIMIT, check_expressions, check_steps, check_text};
+use hindcast_base::Error;
+use hindcast_base::file_fault::FileFault;
 use hindcast_base::nearest::{did_you_mean, nearest};
 use hindcast_functions::sql::{ArrayLiterals, register};
 
@@ -212,7 +214,7 @@ fn bind<V: VisitMut>(written: &mut V, bindings: &Bindings) -> Result<()> {
     });
     match bound {
         ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break((line, message)) => plan_err!("{message} at Line: {line}"),
+        ControlFlow::Break((line, message)) => Err(Error::in_file("", line as usize, message).into()),
     }
 }
 
@@ -223,6 +225,9 @@ fn parser_options() -> ParserOptions {
 
 /// Adds file and line to an error.
 fn located(sql: &SqlText, error: DataFusionError) -> DataFusionError {
+    if FileFault::of(&error).is_some_and(|fault| !fault.file.is_empty()) {
+        return error;
+    }
     let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
     let message = match error.find_root() {
         DataFusionError::SQL(error, _) => match &**error {
@@ -232,19 +237,31 @@ fn located(sql: &SqlText, error: DataFusionError) -> DataFusionError {
         DataFusionError::SchemaError(error, _) => schema_message(error),
         _ => error.strip_backtrace(),
     };
-    let (message, own_line) = without_line(&message);
+    let (message, own_line) = match FileFault::of(&error) {
+        Some(fault) => (fault.message.as_str(), fault.line),
+        None => without_line(&message),
+    };
     let line = span.map(|span| span.start.line as usize).or(own_line);
     let message = message.trim_start_matches("Error during planning: ").trim_start_matches("Schema error: ");
     let place = sql.line + line.unwrap_or(1).max(1) - 1;
     // One line, as editors read messages.
-    plan_datafusion_err!("{}, line {place}: {}", sql.file, message.replace('\n', " "))
+    Error::in_file(sql.file, place, message.replace('\n', " ")).into()
 }
 
-/// The message of a planning error; the planner already includes file and line.
+/// An error of the planner, which names file and line itself.
+pub(crate) fn error_of(error: &DataFusionError) -> Error {
+    match FileFault::of(error) {
+        Some(fault) => Error::File(fault.clone()),
+        None => Error::Invalid(error_message(error)),
+    }
+}
+
+/// The message of an error of the planner, with file and line if it names them.
 pub(crate) fn error_message(error: &DataFusionError) -> String {
-    match error.find_root() {
-        DataFusionError::Plan(message) => message.clone(),
-        _ => error.strip_backtrace(),
+    match (FileFault::of(error), error.find_root()) {
+        (Some(fault), _) => fault.to_string(),
+        (None, DataFusionError::Plan(message)) => message.clone(),
+        (None, _) => error.strip_backtrace(),
     }
 }
 
@@ -261,8 +278,8 @@ fn schema_message(error: &SchemaError) -> String {
     format!("there is no column {}{hint}{listed}", field.name)
 }
 
-/// Splits a parser's message into the message and the line at its end.
-fn without_line(message: &str) -> (&str, Option<usize>) {
+/// Splits a message of the parser, whose errors are texts, into the message and the line at its end.
+pub(crate) fn without_line(message: &str) -> (&str, Option<usize>) {
     let Some((rest, place)) = message.rsplit_once(" at Line: ") else { return (message, None) };
     let digits = place.find(|c: char| !c.is_ascii_digit()).unwrap_or(place.len());
     match place[..digits].parse() {

@@ -12,7 +12,7 @@ fn error_of(text: &'static str) -> String {
     let mut bindings = Bindings::default();
     bindings.insert("least", Bound::Integer(1));
     let error = query(&sql, &session.state(), &tables, &bindings).unwrap_err();
-    error.strip_backtrace().trim_start_matches("Error during planning: ").to_owned()
+    error_message(&error)
 }
 
 #[test]

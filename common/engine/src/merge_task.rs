@@ -24,7 +24,7 @@ use super::own_detections::{stream_rows, within_time_limit};
 use super::stage::{MergeFault, MergeStage, StateFault, Task};
 use super::state_table::StateTable;
 use hindcast_base::catch_panic::catch_panic;
-use hindcast_base::error::{cause, is_exhausted};
+use hindcast_base::error::is_exhausted;
 use hindcast_base::retry::with_retries;
 use hindcast_base::storage_fault::is_of_store;
 use hindcast_detections::analyses::{
@@ -95,7 +95,7 @@ pub(super) fn start(
 fn own_detection_fault(stage: &MergeStage, error: &DataFusionError) -> Option<MergeFault> {
     let [id] = stage.analyses.as_slice() else { return None };
     let own = stage.config.detections.by_id(id).filter(|analysis| analysis.about.is_own)?;
-    (!is_of_store(error)).then(|| MergeFault::Detection(own.failure(None, &cause(error))))
+    (!is_of_store(error)).then(|| MergeFault::Detection(own.failure(None, error)))
 }
 
 /// Sends the rows of all analyses of a shard.

@@ -26,6 +26,7 @@ use super::unit_reader::UnitReader;
 use super::write_state::{EncodedState, encode_state};
 use hindcast_base::catch_panic::catch_panic;
 use hindcast_base::error::{Error, is_exhausted};
+use hindcast_base::file_fault::FileFault;
 use hindcast_base::storage_fault::{StorageFault, StorageOperation, is_of_store};
 use hindcast_detections::Detections;
 use hindcast_detections::rollups::Rollup;
@@ -124,7 +125,11 @@ fn failure_of(rollup: &Rollup, is_alone: bool, error: DataFusionError) -> Failur
     let is_own = Detections::built_in().rollup(rollup.id).is_none();
     match is_own && !is_others {
         true => {
-            Failure::Rollup(rollup.id.to_owned(), format!("{}: {}", rollup.file, error.strip_backtrace()))
+            let reason = match FileFault::of(&error) {
+                Some(fault) => fault.to_string(),
+                None => format!("{}: {}", rollup.file, error.strip_backtrace()),
+            };
+            Failure::Rollup(rollup.id.to_owned(), reason)
         }
         false => error.into(),
     }

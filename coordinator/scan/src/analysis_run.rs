@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use arrow::compute::concat_batches;
 use hindcast_base::entities::EntityKind;
-use hindcast_base::error::cause;
 use hindcast_base::storage_fault::is_of_store;
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::{Analysis, Context, Suite};
@@ -165,7 +164,7 @@ async fn tables_of(
             let schema = Arc::clone(frame.schema().inner());
             let batches = match collect(analysis, options.config, frame).await {
                 Err(error) if analysis.about.is_own && !is_of_store(&error) => {
-                    return Err(Error::Invalid(analysis.failure(Some(&companion.query), &cause(&error))));
+                    return Err(Error::Invalid(analysis.failure(Some(&companion.query), &error)));
                 }
                 batches => batches?,
             };

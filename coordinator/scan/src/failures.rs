@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_base::error::cause;
 use hindcast_base::storage_fault::is_of_store;
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::Analysis;
@@ -40,14 +39,15 @@ impl Failures {
     /// The error itself, if the analysis is built in or the cause is a store.
     pub(super) fn fail(&mut self, analysis: &Analysis, part: Option<&SqlText>, error: Error) -> Result<()> {
         let reason = match &error {
-            Error::Engine(failed) if !is_of_store(failed) => cause(failed),
-            Error::Invalid(text) => text.clone(),
+            Error::Engine(failed) if !is_of_store(failed) => analysis.failure(part, failed),
+            Error::File(fault) => fault.to_string(),
+            Error::Invalid(text) => analysis.failure_with(part, text),
             _ => return Err(error),
         };
         if !analysis.about.is_own {
             return Err(error);
         }
-        self.add(analysis, analysis.failure(part, &reason));
+        self.add(analysis, reason);
         Ok(())
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
-use hindcast_base::error::cause;
 use hindcast_base::retry::with_retries;
 use hindcast_base::{Error, ErrorKind, Result};
 use hindcast_detections::analyses::{Analysis, SideTable};
@@ -173,7 +172,7 @@ impl<'a> Merger<'a> {
     ) -> Result<(&'g AnalysisGroup, Merged)> {
         let merged = match (self.merge_all(group, state).await, group.own_detection()) {
             (Err(Error::Engine(error)), Some(own)) if ErrorKind::of(&error) != ErrorKind::Unavailable => {
-                Err(MergeFailure::Detection(own.failure(None, &cause(&error))))
+                Err(MergeFailure::Detection(own.failure(None, &error)))
             }
             (merged, _) => merged?,
         };

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{EmptyRelation, LogicalPlan, SortExpr, ident};
 use datafusion::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,9 @@ use crate::bindings::{Bindings, Bound};
 use crate::config::Config;
 use crate::findings::FindingRule;
 use crate::sql::{self, SqlText};
+use hindcast_base::Error;
+use hindcast_base::error::cause;
+use hindcast_base::file_fault::FileFault;
 
 /// Columns whose names start with this are only for findings and are not written to result tables.
 pub const HIDDEN_PREFIX: char = '_';
@@ -178,17 +182,21 @@ impl Analysis {
         sql::query(sql, inputs.session, &|name| self.table(inputs, name), &bindings)
     }
 
-    /// The message if its SQL fails on rows: file, line and reason. Errors of the planner already name file and line.
-    pub fn failure(&self, part: Option<&SqlText>, error: &str) -> String {
-        let folder = self.about.file.trim_end_matches("detection.toml");
-        if let Some(start) = error.find(folder) {
-            return error[start..].to_owned();
+    /// The message if its SQL fails on rows: file, line and reason. An error of the planner names file and line itself.
+    pub fn failure(&self, part: Option<&SqlText>, error: &DataFusionError) -> String {
+        match FileFault::of(error) {
+            Some(fault) => fault.to_string(),
+            None => self.failure_with(part, &cause(error)),
         }
+    }
+
+    /// The message if a part of its SQL fails with `reason`.
+    pub fn failure_with(&self, part: Option<&SqlText>, reason: &str) -> String {
         match (part, &self.query) {
             (Some(sql), _) | (None, Query::Sql(sql)) => {
-                format!("{}, line {}: {error}", sql.file, sql.first_line())
+                format!("{}, line {}: {reason}", sql.file, sql.first_line())
             }
-            (None, Query::Native(_)) => format!("{}: {error}", self.about.file),
+            (None, Query::Native(_)) => format!("{}: {reason}", self.about.file),
         }
     }
 
@@ -250,7 +258,8 @@ impl Analysis {
             ScalarValue::Null => Ok(None),
             other => {
                 let SqlText { file, line, .. } = look_back.start;
-                plan_err!("{file}, line {line}: the look-back starts at {other}, which is not a whole number")
+                let message = format!("the look-back starts at {other}, which is not a whole number");
+                Err(Error::in_file(file, line, message).into())
             }
         }
     }

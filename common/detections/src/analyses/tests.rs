@@ -56,12 +56,13 @@ fn failures_name_file_and_line_once() {
     let analysis = analysis("top_talkers");
     let Query::Sql(sql) = &analysis.query else { panic!("it is written in SQL") };
     let place = format!("{}, line {}: ", sql.file, sql.first_line());
-    let message = analysis.failure(None, "Divide by zero error");
-    assert_eq!(message, format!("{place}Divide by zero error"));
-    let located = analysis.failure(None, &format!("Error during planning: {message}"));
-    assert_eq!(located, message, "errors of the planner already name the place");
+    let failed = DataFusionError::Execution("Divide by zero error".into());
+    assert_eq!(analysis.failure(None, &failed), format!("{place}{}", cause(&failed)));
+    let planned = DataFusionError::from(Error::in_file(sql.file, 7, "there is no column x"));
+    let message = analysis.failure(None, &planned);
+    assert_eq!(message, format!("{}, line 7: there is no column x", sql.file), "it names the place itself");
     let native = self::analysis("entity_ties");
-    assert_eq!(native.failure(None, "no memory"), format!("{}: no memory", native.about.file));
+    assert_eq!(native.failure_with(None, "no memory"), format!("{}: no memory", native.about.file));
 }
 
 #[test]

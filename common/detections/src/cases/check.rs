@@ -64,21 +64,9 @@ fn parameters(case: &Case, detections: Detections) -> Result<Config, Difference>
         let line = error.span().map_or(1, |span| layer.line_of(span.start));
         return Err(difference(line, error.message()));
     }
-    Config::load_with(&case.preset, &[layer], detections).map_err(|error| {
-        let Error::Invalid(text) = error else { return difference(1, &error.to_string()) };
-        let of_line = text.strip_prefix(NAME).and_then(|text| text.strip_prefix(", line "));
-        let of_line = of_line.and_then(|text| text.split_once(": "));
-        match of_line.and_then(|(line, text)| Some((line.parse().ok()?, text))) {
-            Some((line, text)) => difference(line, text),
-            None => match text.strip_prefix("config: TOML parse error at line ") {
-                // The message quotes lines that are in the file.
-                Some(shown) => {
-                    let digits = shown.chars().take_while(char::is_ascii_digit).collect::<String>();
-                    difference(digits.parse().unwrap_or(1), text.lines().last().unwrap_or_default())
-                }
-                None => difference(1, text.strip_prefix("config: ").unwrap_or(&text)),
-            },
-        }
+    Config::load_with(&case.preset, &[layer], detections).map_err(|error| match error {
+        Error::File(fault) if fault.file == NAME => difference(fault.line.unwrap_or(1), &fault.message),
+        other => difference(1, &other.to_string()),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use hindcast_base::Error;
+use hindcast_base::file_fault::FileFault;
 
 /// The text of a configuration file, and its name for errors.
 #[derive(Debug, Clone, Copy)]
@@ -21,11 +22,16 @@ impl Layer<'_> {
 
     /// An error at a place in the text.
     pub(crate) fn error_at(&self, offset: usize, what: impl Display) -> Error {
-        Error::Invalid(format!("{}, line {}: {what}", self.name, self.line_of(offset)))
+        Error::in_file(self.name, self.line_of(offset), what)
     }
 
     /// The error of text that is not valid TOML, with the lines it quotes.
     pub fn error(&self, error: &toml::de::Error) -> Error {
-        Error::Invalid(format!("{}: {}", self.name, error.to_string().trim_end()))
+        Error::File(FileFault {
+            file: self.name.to_owned(),
+            line: error.span().map(|span| self.line_of(span.start)),
+            message: error.message().to_owned(),
+            excerpt: Some(error.to_string().trim_end().to_owned()),
+        })
     }
 }

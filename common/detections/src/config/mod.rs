@@ -199,9 +199,7 @@ fn parse_table(layer: &Layer<'_>) -> Result<toml::Table> {
 fn in_layers(error: Error, layers: &[Layer<'_>]) -> Error {
     let names: Vec<&str> = layers.iter().map(|layer| layer.name).collect();
     match error {
-        Error::Invalid(message) if !names.is_empty() => {
-            Error::Invalid(format!("{}: {message}", names.join(" and ")))
-        }
+        Error::Invalid(message) if !names.is_empty() => Error::of_file(names.join(" and "), message),
         other => other,
     }
 }

@@ -135,8 +135,7 @@ impl Config {
     /// Fails if the condition is false. Null, for example because of an unlimited duration, passes.
     fn check_agrees(&self, analysis: &Analysis, check: &Check) -> Result<()> {
         let bindings = Bindings::of(self, analysis.id, analysis.about.uses)?;
-        let holds = sql::constant(&check.holds, &bindings)
-            .map_err(|error| Error::Invalid(sql::error_message(&error)))?;
+        let holds = sql::constant(&check.holds, &bindings).map_err(|error| sql::error_of(&error))?;
         if holds != ScalarValue::Boolean(Some(false)) {
             return Ok(());
         }
@@ -146,9 +145,7 @@ impl Config {
         let values = self.parameters.get(analysis.id);
         let message = templates.render_str(check.message, values).map_err(|error| {
             let (file, line) = (check.holds.file, check.holds.line);
-            Error::Invalid(format!(
-                "{file}, line {line}: the message of this check can't be rendered: {error}"
-            ))
+            Error::in_file(file, line, format!("the message of this check can't be rendered: {error}"))
         })?;
         Err(Error::Invalid(message))
     }

@@ -14,7 +14,7 @@ use super::rule::{FindingRule, Severity};
 use crate::analyses::Analysis;
 use crate::bindings::Bindings;
 use crate::config::Config;
-use crate::sql::{self, SqlText, error_message};
+use crate::sql::{self, SqlText, error_message, error_of};
 use hindcast_base::{Error, Result};
 
 /// The assessment of each row of a batch.
@@ -61,8 +61,7 @@ impl<'a> RowAssessor<'a> {
         let context = SimplifyContext::builder().with_schema(Arc::clone(&schema)).build();
         let simplifier = ExprSimplifier::new(context);
         let compiled = |text: &SqlText, what: &str, is_right: fn(&DataType) -> bool, wanted: &str| {
-            let expr = sql::expression(text, &schema, bindings)
-                .map_err(|error| Error::Invalid(error_message(&error)))?;
+            let expr = sql::expression(text, &schema, bindings).map_err(|error| error_of(&error))?;
             // The optimiser must first replace functions that can't be executed.
             let planned = simplifier
                 .coerce(expr, &schema)
@@ -156,7 +155,7 @@ fn confidence_of(number: Option<f64>) -> std::result::Result<u8, String> {
 
 /// An error in an expression of the rule, with its file and line.
 fn at_fault(text: &SqlText, what: &str, message: &str) -> Error {
-    Error::Invalid(format!("{}, line {}: {what}: {message}", text.file, text.line))
+    Error::in_file(text.file, text.line, format!("{what}: {message}"))
 }
 
 fn engine(error: arrow::error::ArrowError) -> Error {

@@ -42,7 +42,7 @@ impl BeaconScore {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         let template: &'static str = format!("{{{{ ({text}) }}}}").leak();
-        let wrong = |error| Error::Invalid(format!("{file}, line {line}: beacon_score {text:?}: {error}"));
+        let wrong = |error| Error::in_file(file, line, format!("beacon_score {text:?}: {error}"));
         environment.add_template(TEMPLATE, template).map_err(wrong)?;
         let names = environment.get_template(TEMPLATE).map_err(wrong)?.undeclared_variables(false);
         let names = names.into_iter().collect();

@@ -62,10 +62,10 @@ impl Explanation {
         });
         UNBOUNDED_FILTERS.iter().for_each(|name| environment.remove_filter(name));
         if let Some(problem) = too_large(text) {
-            return Err(Error::Invalid(format!("{file}, line {line}: the explanation: {problem}")));
+            return Err(Error::in_file(file, line, format!("the explanation: {problem}")));
         }
         let added = environment.add_template(TEMPLATE, text);
-        added.map_err(|error| Error::Invalid(located(file, line, &error)))?;
+        added.map_err(|error| located(file, line, &error))?;
         Ok(Self { environment, file, line })
     }
 
@@ -82,10 +82,9 @@ impl Explanation {
             if nulls.iter().all(|(known, _)| *known != name) && !GLOBALS.contains(&name.as_str()) {
                 let near = did_you_mean(&name, nulls.iter().map(|(known, _)| known.as_str()));
                 let line = self.line_of(&name);
-                return Err(Error::Invalid(format!(
-                    "{}, line {line}: the explanation names {name}, which is not a column of the result{near}",
-                    self.file
-                )));
+                let message =
+                    format!("the explanation names {name}, which is not a column of the result{near}");
+                return Err(Error::in_file(self.file, line, message));
             }
         }
         for values in [nulls, values] {
@@ -96,7 +95,7 @@ impl Explanation {
                     ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction
                 )
             {
-                return Err(Error::Invalid(located(self.file, self.line, &error)));
+                return Err(located(self.file, self.line, &error));
             }
         }
         Ok(())
@@ -122,12 +121,10 @@ impl Explanation {
         }
         let (rendered, sentence) = self.written(values)?;
         if sentence.is_full {
-            let Self { file, line, .. } = self;
-            let message =
-                format!("{file}, line {line}: the explanation: it gives more than {MAX_BYTES} bytes");
-            return Err(Error::Invalid(message));
+            let message = format!("the explanation: it gives more than {MAX_BYTES} bytes");
+            return Err(Error::in_file(self.file, self.line, message));
         }
-        rendered.map_err(|error| Error::Invalid(located(self.file, self.line, &error)))?;
+        rendered.map_err(|error| located(self.file, self.line, &error))?;
         String::from_utf8(sentence.bytes).map_err(|error| Error::Internal(error.to_string()))
     }
 
@@ -143,7 +140,7 @@ impl Explanation {
 
     fn template(&self) -> Result<minijinja::Template<'_, '_>> {
         let template = self.environment.get_template(TEMPLATE);
-        template.map_err(|error| Error::Invalid(located(self.file, self.line, &error)))
+        template.map_err(|error| located(self.file, self.line, &error))
     }
 }
 
@@ -231,13 +228,14 @@ fn fixed(value: Value, decimals: usize) -> std::result::Result<String, TemplateE
     Ok(format!("{number:.decimals$}"))
 }
 
-/// The message of an error in a template that begins on `line` of `file`.
-fn located(file: &str, line: usize, error: &TemplateError) -> String {
+/// An error in a template that begins on `line` of `file`.
+fn located(file: &str, line: usize, error: &TemplateError) -> Error {
     let line = line + error.line().unwrap_or(1).max(1) - 1;
-    match error.detail() {
-        Some(detail) => format!("{file}, line {line}: the explanation: {}: {detail}", error.kind()),
-        None => format!("{file}, line {line}: the explanation: {}", error.kind()),
-    }
+    let message = match error.detail() {
+        Some(detail) => format!("the explanation: {}: {detail}", error.kind()),
+        None => format!("the explanation: {}", error.kind()),
+    };
+    Error::in_file(file, line, message)
 }
 
 #[cfg(test)]

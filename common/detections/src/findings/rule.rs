@@ -157,9 +157,8 @@ fn is_among(
         return Ok(());
     }
     let hint = did_you_mean(column, known.iter().copied());
-    Err(Error::Invalid(format!(
-        "{file}, line {line}: finding.{key} names {column}, which is not a {wanted} column of the result{hint}"
-    )))
+    let message = format!("finding.{key} names {column}, which is not a {wanted} column of the result{hint}");
+    Err(Error::in_file(file, line, message))
 }
 
 /// A technique, with its tactic if the table of tactics does not have it.
@@ -167,7 +166,7 @@ fn technique_of(definition: TechniqueDefinition, file: &str, text: &str) -> Resu
     let TechniqueDefinition { id, name, tactic } = definition;
     let wrong = |problem: &str| {
         let line = text.lines().position(|line| line.contains(&id)).map_or(1, |index| index + 1);
-        Error::Invalid(format!("{file}, line {line}: technique {id:?} {problem}"))
+        Error::in_file(file, line, format!("technique {id:?} {problem}"))
     };
     let (parent, sub) = id.split_once('.').map_or((id.as_str(), None), |(parent, sub)| (parent, Some(sub)));
     let is_number =

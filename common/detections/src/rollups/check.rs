@@ -11,6 +11,7 @@ use datafusion::prelude::DataFrame;
 use super::{Measure, MeasureKind, Rollup, Shape};
 use crate::config::Config;
 use crate::sql;
+use hindcast_base::file_fault::FileFault;
 use hindcast_base::{Error, Result};
 use hindcast_lake::{TableSpec, canonical_schema};
 
@@ -46,10 +47,8 @@ impl Rollup {
             if is_wanted(kind) {
                 return Ok(());
             }
-            Err(Error::Invalid(format!(
-                "{}, line {}: {} needs {wanted}, but {of} is {kind}",
-                self.file, measure.line, measure.name
-            )))
+            let message = format!("{} needs {wanted}, but {of} is {kind}", measure.name);
+            Err(Error::in_file(self.file, measure.line, message))
         };
         match measure.kind {
             MeasureKind::Count | MeasureKind::CountOf(_) => Ok(()),
@@ -69,14 +68,14 @@ impl Rollup {
         }
     }
 
-    /// Errors of the planner already name file and line.
+    /// An error of the planner, which may name file and line already.
     fn wrong(&self, error: &DataFusionError) -> Error {
-        match error.find_root() {
-            DataFusionError::Plan(message) if message.starts_with(self.file) => {
-                Error::Invalid(message.clone())
-            }
-            DataFusionError::External(error) => Error::Invalid(format!("{}: {error}", self.file)),
-            other => Error::Invalid(format!("{}: {}", self.file, other.strip_backtrace())),
+        match FileFault::of(error) {
+            Some(fault) => Error::File(fault.clone()),
+            None => match error.find_root() {
+                DataFusionError::External(error) => Error::of_file(self.file, error),
+                other => Error::of_file(self.file, other.strip_backtrace()),
+            },
         }
     }
 }

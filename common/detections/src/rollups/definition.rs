@@ -98,7 +98,7 @@ impl Source<'_> {
     }
 
     pub(super) fn wrong(self, line: usize, message: impl Display) -> Error {
-        Error::Invalid(format!("{}, line {line}: {message}", self.file))
+        Error::in_file(self.file, line, message)
     }
 
     fn unreadable(self, error: &toml::de::Error) -> Error {
@@ -107,10 +107,12 @@ impl Source<'_> {
 
     fn check_id(self, id: &str) -> Result<()> {
         match TABLE_ENDINGS.iter().find(|ending| id.ends_with(**ending)) {
-            Some(ending) => Err(Error::Invalid(format!(
-                "{}: a rollup's name can't end in {ending}, which detections append to read other rows of it",
-                self.file
-            ))),
+            Some(ending) => {
+                let message = format!(
+                    "a rollup's name can't end in {ending}, which detections append to read other rows of it"
+                );
+                Err(Error::of_file(self.file, message))
+            }
             None => Ok(()),
         }
     }

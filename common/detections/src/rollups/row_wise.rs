@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::size::{RECURSION_LIMIT, check_expressions, check_text};
+use crate::sql::without_line;
 
 /// An error in an expression.
 #[derive(Debug)]
@@ -80,9 +81,8 @@ fn unreadable(error: &DataFusionError) -> Fault {
         DataFusionError::Plan(message) => message.clone(),
         other => other.strip_backtrace(),
     };
-    let Some((what, position)) = message.rsplit_once(" at Line: ") else { return Fault { line: 1, message } };
-    let digits: String = position.chars().take_while(char::is_ascii_digit).collect();
-    Fault { line: digits.parse().unwrap_or(1), message: what.to_owned() }
+    let (what, line) = without_line(&message);
+    Fault { line: line.unwrap_or(1), message: what.to_owned() }
 }
 
 /// Collects the names in an expression.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hindcast_base::file_fault::FileFault;
 use hindcast_base::{Error, Result};
 use hindcast_detections::Detections;
 use hindcast_detections::config::Config;
@@ -130,13 +131,9 @@ impl OwnFiles {
 
     /// Replaces the path in an error of the loader with the place where the file was read.
     pub fn at_place(&self, error: Error) -> Error {
-        let Error::Invalid(text) = error else { return error };
-        let named =
-            self.files.iter().find_map(|(path, file)| Some((&file.place, text.strip_prefix(path.as_str())?)));
-        Error::Invalid(match named {
-            Some((place, rest)) => format!("{place}{rest}"),
-            None => text,
-        })
+        let Error::File(fault) = error else { return error };
+        let place = self.files.get(&fault.file).map(|file| file.place.clone());
+        Error::File(FileFault { file: place.unwrap_or(fault.file), ..fault })
     }
 
     /// The files in the form of a request: JSON, texts by path; empty if there are none.

@@ -34,7 +34,7 @@ pub fn take_folders(name: &str, text: &str) -> Result<(Vec<String>, String)> {
         return Ok((Vec::new(), text.to_owned()));
     };
     let line = 1 + text[..key.span().start].matches('\n').count();
-    let wrong = || Error::Invalid(format!("{name}, line {line}: {KEY} is a list of folders or URLs"));
+    let wrong = || Error::in_file(name, line, format!("{KEY} is a list of folders or URLs"));
     let DeValue::Array(list) = value.get_ref() else { return Err(wrong()) };
     let folders = list.iter().map(|folder| folder.get_ref().as_str().map(str::to_owned).ok_or_else(wrong));
     let folders = folders.collect::<Result<Vec<_>>>()?;
@@ -65,7 +65,7 @@ pub async fn read_folders(folders: &[Location]) -> Result<OwnFiles> {
             // It was deleted after the listing.
             let Some(bytes) = bytes else { continue };
             let text = String::from_utf8(bytes.to_vec())
-                .map_err(|_| Error::Invalid(format!("{place}: it is not UTF-8 text")))?;
+                .map_err(|_| Error::of_file(&place, "it is not UTF-8 text"))?;
             files.add(&path_of(folder, &path), text, &place)?;
         }
     }
@@ -111,15 +111,13 @@ async fn listed(folder: &Location) -> Result<Vec<String>> {
     }
     let is_one = is_rollups || paths.iter().any(|path| path == DETECTION_FILE);
     match paths.iter().find(|path| path.contains('/') == is_one) {
-        Some(stray) if is_one => Err(Error::Invalid(format!(
-            "{}: the file does not belong to the folder {}",
+        Some(stray) if is_one => Err(Error::of_file(
             folder.name_of(&folder.child(stray)),
-            folder.url()
-        ))),
-        Some(stray) => Err(Error::Invalid(format!(
-            "{}: the file is in no detection's folder",
-            folder.name_of(&folder.child(stray))
-        ))),
+            format!("the file does not belong to the folder {}", folder.url()),
+        )),
+        Some(stray) => {
+            Err(Error::of_file(folder.name_of(&folder.child(stray)), "the file is in no detection's folder"))
+        }
         None => Ok(paths),
     }
 }

@@ -1,5 +1,6 @@
 //! Formats errors of detections like a compiler, `file:line: message`, so that editors find the place.
 
+use hindcast_base::file_fault::FileFault;
 use hindcast_base::{Error, Result};
 
 /// Formats an error as `file:line: message`. An error without a file is not changed.
@@ -7,26 +8,14 @@ use hindcast_base::{Error, Result};
 /// # Errors
 /// The error itself if it is not an error of the configuration or of a detection.
 pub(super) fn message(error: Error) -> Result<String> {
-    let Error::Invalid(text) = error else { return Err(error) };
-    if let Some((file, rest)) = text.split_once(", line ")
-        && !file.contains(": ")
-    {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        let (line, rest) = rest.split_at(digits);
-        if !line.is_empty() && rest.starts_with(':') {
-            return Ok(format!("{file}:{line}{rest}"));
+    match error {
+        // A mistake of a file as a whole is on its first line.
+        Error::File(FileFault { file, line, message, .. }) => {
+            Ok(format!("{file}:{}: {message}", line.unwrap_or(1)))
         }
+        Error::Invalid(text) => Ok(text),
+        other => Err(other),
     }
-    // The error concerns a file as a whole.
-    Ok(match text.split_once(": ") {
-        Some((file, rest)) if is_file(file) => format!("{file}:1: {rest}"),
-        _ => text,
-    })
-}
-
-/// Whether a text is the path of a file, which has an extension.
-fn is_file(text: &str) -> bool {
-    text.rsplit_once('/').is_some_and(|(_, name)| name.contains('.')) && !text.contains('\n')
 }
 
 #[cfg(test)]
@@ -35,12 +24,12 @@ mod tests {
 
     #[test]
     fn messages_have_file_and_line_like_those_of_compilers() {
-        let of = |text: &str| message(Error::Invalid(text.into())).unwrap();
-        assert_eq!(of("/d/a/query.sql, line 12: no column x"), "/d/a/query.sql:12: no column x");
-        assert_eq!(of("/d/a/query.sql: no such, line 3"), "/d/a/query.sql:1: no such, line 3");
-        assert_eq!(of("s3://b/a/query.sql, line 2: c"), "s3://b/a/query.sql:2: c");
-        assert_eq!(of("a: b, line 3: c"), "a: b, line 3: c");
-        assert_eq!(of("file:///d holds no detection: none"), "file:///d holds no detection: none");
+        let on_line = Error::in_file("/d/a/query.sql", 12, "no column x");
+        assert_eq!(message(on_line).unwrap(), "/d/a/query.sql:12: no column x");
+        let whole = Error::of_file("s3://b/a/query.sql", "it is not UTF-8 text");
+        assert_eq!(message(whole).unwrap(), "s3://b/a/query.sql:1: it is not UTF-8 text");
+        let other = Error::Invalid("file:///d holds no detection: none".into());
+        assert_eq!(message(other).unwrap(), "file:///d holds no detection: none");
         assert!(message(Error::Internal("x".into())).is_err());
     }
 }
