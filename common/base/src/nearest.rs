@@ -5,30 +5,39 @@
 /// chance are mostly below 0.75: `sinks` and `risk` have 0.63, `error` and `network` 0.68.
 const MIN_SIMILARITY: f64 = 0.8;
 
-/// The name in `known` that is most similar to `wanted` (Jaro-Winkler over lower-cased letters and digits, the first of
-/// equals); `None` if no name is near it.
-pub fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    closest_with_similarity(wanted, known)
-        .filter(|(likeness, _)| *likeness >= MIN_SIMILARITY)
-        .map(|(_, name)| name)
-}
-
 /// The name in `known` that is most similar to `wanted`, even if it is not near: for a choice among a few, such as the columns
 /// of a file that lacks one. `None` if `known` is empty.
 pub fn closest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     closest_with_similarity(wanted, known).map(|(_, name)| name)
 }
 
-fn closest_with_similarity<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<(f64, &'a str)> {
+/// The name in `known` that is most similar to `wanted` (Jaro-Winkler over lower-cased letters and digits, the first of
+/// equals); `None` if no name is near it.
+fn near<N: AsRef<str>>(wanted: &str, known: impl Iterator<Item = N>) -> Option<N> {
+    let closest = closest_with_similarity(wanted, known);
+    closest.filter(|(similarity, _)| *similarity >= MIN_SIMILARITY).map(|(_, name)| name)
+}
+
+fn closest_with_similarity<N: AsRef<str>>(wanted: &str, known: impl Iterator<Item = N>) -> Option<(f64, N)> {
     let wanted = plain(wanted);
-    let mut best: Option<(f64, &str)> = None;
+    let mut best: Option<(f64, N)> = None;
     for name in known {
-        let likeness = strsim::jaro_winkler(&plain(name), &wanted);
-        if best.is_none_or(|(most, _)| likeness > most) {
-            best = Some((likeness, name));
+        let similarity = strsim::jaro_winkler(&plain(name.as_ref()), &wanted);
+        if best.as_ref().is_none_or(|(most, _)| similarity > *most) {
+            best = Some((similarity, name));
         }
     }
     best
+}
+
+/// The `count` names in `known` that are most similar to `wanted` as they are written, the most similar first, then by name. Names
+/// that are not near it are left out.
+pub fn most_similar(wanted: &str, known: impl Iterator<Item = String>, count: usize) -> Vec<String> {
+    let similar = known.map(|name| (strsim::jaro_winkler(&name, wanted), name));
+    let mut similar: Vec<(f64, String)> =
+        similar.filter(|(similarity, _)| *similarity >= MIN_SIMILARITY).collect();
+    similar.sort_by(|left, right| right.0.total_cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
+    similar.into_iter().take(count).map(|(_, name)| name).collect()
 }
 
 /// `; did you mean <nearest name>?`, or an empty text if no name is near.
@@ -40,8 +49,8 @@ fn closest_with_similarity<'a>(wanted: &str, known: impl Iterator<Item = &'a str
 /// assert_eq!(did_you_mean("beconing", known.into_iter()), "; did you mean beaconing?");
 /// assert_eq!(did_you_mean("zzz", known.into_iter()), "");
 /// ```
-pub fn did_you_mean<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> String {
-    nearest(wanted, known).map(|name| format!("; did you mean {name}?")).unwrap_or_default()
+pub fn did_you_mean<N: AsRef<str>>(wanted: &str, known: impl Iterator<Item = N>) -> String {
+    near(wanted, known).map(|name| format!("; did you mean {}?", name.as_ref())).unwrap_or_default()
 }
 
 /// Whether two names differ only in case, separators and the order of their words: `SourceIP`, `source_ip`, `ip-source`.
@@ -104,12 +113,16 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_the_most_similar() {
-        assert_eq!(nearest("beconing", ["storage_audit", "beaconing"].into_iter()), Some("beaconing"));
-        assert_eq!(
-            nearest("TimeGenerated", ["sourceip", "timegenerated"].into_iter()),
-            Some("timegenerated")
-        );
-        assert_eq!(nearest("x", std::iter::empty()), None);
+        assert_eq!(near("beconing", ["storage_audit", "beaconing"].into_iter()), Some("beaconing"));
+        assert_eq!(near("TimeGenerated", ["sourceip", "timegenerated"].into_iter()), Some("timegenerated"));
+        assert_eq!(near("x", std::iter::empty::<&str>()), None);
+    }
+
+    #[test]
+    fn the_most_similar_names_come_first_and_distant_ones_not_at_all() {
+        let known = || ["ws-12", "srv-1", "ws-2", "ws-1"].into_iter().map(str::to_owned);
+        assert_eq!(most_similar("ws-1", known(), 2), ["ws-1", "ws-12"]);
+        assert_eq!(most_similar("printer", known(), 2), Vec::<String>::new());
     }
 
     #[test]

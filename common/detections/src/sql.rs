@@ -31,7 +31,7 @@ use super::bindings::Bindings;
 use super::size::{RECURSION_LIMIT, check_expressions, check_steps, check_text};
 use hindcast_base::Error;
 use hindcast_base::file_fault::FileFault;
-use hindcast_base::nearest::{did_you_mean, nearest};
+use hindcast_base::nearest::did_you_mean;
 use hindcast_functions::sql::{ArrayLiterals, register};
 
 /// Functions of the clock and of random numbers: no result may depend on them.
@@ -204,8 +204,7 @@ fn bind<V: VisitMut>(written: &mut V, bindings: &Bindings) -> Result<()> {
         match bindings.literal(name) {
             Some(literal) => *expr = literal,
             None => {
-                let near = nearest(name, bindings.names()).map(|near| format!("; did you mean ${near}?"));
-                let near = near.unwrap_or_default();
+                let near = did_you_mean(name, bindings.names().map(|known| format!("${known}")));
                 let line = value.span.start.line;
                 return ControlFlow::Break((line, format!("there is no parameter ${name}{near}")));
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Int64Array, RecordBatch, StringViewArray};
 use chrono::NaiveDate;
 use hindcast_base::entities::{Entity, EntityKind};
+use hindcast_base::nearest::most_similar;
 use hindcast_base::time::{MICROS_PER_DAY, date_start_us, format_micros};
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::correlation::{ENTITY_TIES, KNOWN_NAMES, USERS_ADDRESSES};
@@ -32,8 +33,6 @@ use crate::risk::Assessed;
 
 /// Names suggested for an entity without rows.
 const SIMILAR_NAMES: usize = 3;
-/// Similarity (Jaro-Winkler, 0 to 1) from which a name may be a mistyped one.
-const SIMILAR: f64 = 0.8;
 
 /// What is known about an entity before its rows are read.
 pub(super) struct EntityLookup<'a> {
@@ -231,13 +230,7 @@ impl<'a> EntityLookup<'a> {
         let known = answers.get(KNOWN_NAMES).and_then(AnalysisRows::held);
         let known = known.map(|rows| texts(rows, "name")).unwrap_or_default();
         let requested = self.selection.requested_name();
-        let mut similar: Vec<(f64, String)> = known
-            .into_iter()
-            .map(|name| (strsim::jaro_winkler(&name, requested), name))
-            .filter(|(similarity, _)| *similarity >= SIMILAR)
-            .collect();
-        similar.sort_by(|left, right| right.0.total_cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
-        Ok(similar.into_iter().take(SIMILAR_NAMES).map(|(_, name)| name).collect())
+        Ok(most_similar(requested, known.into_iter(), SIMILAR_NAMES))
     }
 
     /// The summary of the entity in its `selected` rows.

@@ -13,7 +13,7 @@ use super::shape::MeasureDefinition;
 use super::{BUCKET_COLUMN, POPULATIONS, Population, Rollup, Share};
 use crate::sql::SqlText;
 use crate::{leaked, leaked_list};
-use hindcast_base::nearest::{did_you_mean, nearest};
+use hindcast_base::nearest::did_you_mean;
 use hindcast_base::{Error, Result};
 use hindcast_lake::TableSpec;
 
@@ -203,8 +203,7 @@ impl Source<'_> {
         for item in items {
             for Mention { name, line } in &item.parsed.parameters {
                 if !written.uses.contains_key(name) {
-                    let near = nearest(name, written.uses.keys().map(String::as_str));
-                    let near = near.map(|near| format!("; did you mean ${near}?")).unwrap_or_default();
+                    let near = did_you_mean(name, written.uses.keys().map(|known| format!("${known}")));
                     let message = format!("${name} is not in `uses`{near}");
                     return Err(self.wrong(item.line + line - 1, message));
                 }
