@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_query_is_split_from_its_sort_order() {
         assert_eq!(
-            split("src:10.1.2.3 sort:-risk rclone"),
+            without_sort("src:10.1.2.3 sort:-risk rclone"),
             ("src:10.1.2.3 rclone".to_owned(), Some("-risk"))
         );
         assert_eq!(without_sort("sort:first sort:risk"), (String::new(), Some("first")));
