@@ -91,7 +91,8 @@ pub async fn examine(
         }
         let types = distinct_types(&column.types);
         if types.len() > 1 {
-            quality.drift.push(format!("{} is stored as {}", column.name, types.join(" and ")));
+            let names: Vec<String> = types.into_iter().map(ToString::to_string).collect();
+            quality.drift.push(format!("{} is stored as {}", column.name, names.join(" and ")));
         } else if column.files < detail.files_read {
             let (some, all) = (column.files, detail.files_read);
             quality.drift.push(format!("{} is in {some} of {all} files", column.name));
@@ -121,11 +122,11 @@ pub async fn examine(
     Ok(quality)
 }
 
-/// Names of Arrow types with different values. All layouts of text count as one type.
-fn distinct_types(types: &[String]) -> Vec<&str> {
-    let mut distinct: Vec<&str> = Vec::new();
-    for data_type in types.iter().map(String::as_str) {
-        let is_known = |known: &&str| *known == data_type || (is_text(known) && is_text(data_type));
+/// Arrow types with different values. All layouts of text count as one type.
+fn distinct_types(types: &[DataType]) -> Vec<&DataType> {
+    let mut distinct: Vec<&DataType> = Vec::new();
+    for data_type in types {
+        let is_known = |known: &&DataType| *known == data_type || (is_text(known) && is_text(data_type));
         if !distinct.iter().any(is_known) {
             distinct.push(data_type);
         }
@@ -133,11 +134,12 @@ fn distinct_types(types: &[String]) -> Vec<&str> {
     distinct
 }
 
-/// Whether the name of an Arrow type is that of text or of a dictionary of text.
-fn is_text(data_type: &str) -> bool {
-    let inner = data_type.strip_prefix("Dictionary(").and_then(|inner| inner.strip_suffix(')'));
-    let values = inner.and_then(|inner| inner.split_once(", ")).map_or(data_type, |(_, values)| values);
-    matches!(values, "Utf8" | "LargeUtf8" | "Utf8View")
+/// Whether a type is text, or a dictionary of text.
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, values) => is_text(values),
+        other => matches!(other, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
+    }
 }
 
 #[derive(Default)]
@@ -369,8 +371,7 @@ mod tests {
     fn all_layouts_of_text_are_one_type() {
         let dictionary = |values| DataType::Dictionary(Box::new(DataType::Int32), Box::new(values));
         let distinct = |types: &[DataType]| -> Vec<String> {
-            let types: Vec<String> = types.iter().map(ToString::to_string).collect();
-            distinct_types(&types).into_iter().map(str::to_owned).collect()
+            distinct_types(types).into_iter().map(ToString::to_string).collect()
         };
         let texts = [
             DataType::Utf8View,

@@ -1,5 +1,6 @@
 //! Lists, shows and deletes the tables of a lake, whether Hindcast knows them or not.
 
+use arrow::datatypes::DataType;
 use chrono::NaiveDate;
 use futures::StreamExt;
 use hindcast_base::{Error, Result};
@@ -7,7 +8,7 @@ use hindcast_lake::{
     LakeFile, Location, UnsupportedTable, parquet_footer, refuse_table_format, table_files, table_format_of,
 };
 use object_store::ObjectStoreExt;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Footers read at the same time.
 const CONCURRENT_READS: usize = 16;
@@ -58,11 +59,23 @@ pub struct ColumnEntry {
     /// Name.
     pub name: String,
     /// Arrow types; one if all files agree.
-    pub types: Vec<String>,
+    #[serde(serialize_with = "as_names")]
+    pub types: Vec<DataType>,
     /// Files that have it.
     pub files: u64,
     /// Whether every row of those files is null, according to their statistics.
     pub always_null: bool,
+}
+
+impl ColumnEntry {
+    /// Names of its types.
+    pub fn type_names(&self) -> Vec<String> {
+        self.types.iter().map(ToString::to_string).collect()
+    }
+}
+
+fn as_names<S: Serializer>(types: &[DataType], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_seq(types.iter().map(ToString::to_string))
 }
 
 /// The folders below `root` that hold `date=` folders, with their dates and sizes, and the tables whose transaction log
@@ -115,7 +128,7 @@ pub async fn show(root: &Location, table: &str) -> Result<TableDetail> {
                     files_read += 1;
                     footer.schema.fields().iter().for_each(|field| {
                         let is_null = footer.nulls.get(field.name()) == Some(&footer.rows);
-                        add_column(&mut columns, field.name(), &field.data_type().to_string(), is_null);
+                        add_column(&mut columns, field.name(), field.data_type(), is_null);
                     });
                 }
                 Err(fault) => entry.unreadable.push(fault.to_string()),
@@ -184,7 +197,7 @@ fn date_entry(date: NaiveDate, files: &[LakeFile]) -> DateEntry {
     }
 }
 
-fn add_column(columns: &mut Vec<ColumnEntry>, name: &str, data_type: &str, is_null: bool) {
+fn add_column(columns: &mut Vec<ColumnEntry>, name: &str, data_type: &DataType, is_null: bool) {
     let place = columns.iter().position(|column| column.name == name).unwrap_or_else(|| {
         let (name, types) = (name.to_owned(), Vec::new());
         columns.push(ColumnEntry { name, types, files: 0, always_null: true });
@@ -193,8 +206,8 @@ fn add_column(columns: &mut Vec<ColumnEntry>, name: &str, data_type: &str, is_nu
     let column = &mut columns[place];
     column.files += 1;
     column.always_null &= is_null;
-    if !column.types.iter().any(|known| known == data_type) {
-        column.types.push(data_type.to_owned());
+    if !column.types.contains(data_type) {
+        column.types.push(data_type.clone());
     }
 }
 
@@ -256,16 +269,21 @@ mod tests {
         assert_eq!((dates[0].rows, dates[0].unreadable.len()), (Some(3), 0));
         assert_eq!((dates[1].rows, dates[1].unreadable.len()), (None, 1));
         assert_eq!(detail.files_read, 2);
-        let column = |name: &str, types: &[&str], files, always_null| ColumnEntry {
+        let column = |name: &str, types: &[DataType], files, always_null| ColumnEntry {
             name: name.into(),
-            types: types.iter().map(|name| (*name).to_owned()).collect(),
+            types: types.to_vec(),
             files,
             always_null,
         };
         assert_eq!(
             detail.columns,
-            [column("n", &["Int64", "Utf8"], 2, false), column("note", &["Utf8"], 1, true)]
+            [
+                column("n", &[DataType::Int64, DataType::Utf8], 2, false),
+                column("note", &[DataType::Utf8], 1, true)
+            ]
         );
+        let json = serde_json::to_value(&detail.columns[0]).unwrap();
+        assert_eq!(json["types"], serde_json::json!(["Int64", "Utf8"]));
     }
 
     #[tokio::test]

@@ -235,6 +235,6 @@ fn print_detail(detail: &TableDetail) {
     }
     println!("\n{:<36} type", "column");
     for column in &detail.columns {
-        println!("{:<36} {}", column.name, column.types.join(" | "));
+        println!("{:<36} {}", column.name, column.type_names().join(" | "));
     }
 }
