@@ -75,7 +75,8 @@ pub(super) fn documents(text: &[u8], is_last: bool, line_end: u8) -> Framed {
 /// The error's message without line and column, which would count from the start of the record.
 pub(super) fn message_of(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
 /// Bytes of `text` before the position of `error`, where the next record may begin.
