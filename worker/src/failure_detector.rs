@@ -2,7 +2,6 @@
 //! fails each task at once and so receives even more of them; it stops instead.
 
 use std::fmt::{self, Display};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -16,7 +15,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
-use futures::FutureExt;
+use hindcast_base::catch_panic::catch_panic;
 use hindcast_base::error::is_exhausted;
 use hindcast_base::storage_fault::is_of_store;
 use tokio::sync::Notify;
@@ -101,8 +100,9 @@ impl QueryStageExecutor for MonitoredStage {
         task: usize,
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
-        let run = AssertUnwindSafe(self.stage.execute_query_stage(task, context)).catch_unwind().await;
-        let result = run.unwrap_or_else(|_| Err(DataFusionError::Execution("the task panicked".to_owned())));
+        let run = catch_panic(self.stage.execute_query_stage(task, context)).await;
+        let result = run
+            .unwrap_or_else(|panic| Err(DataFusionError::Execution(format!("the task panicked: {panic}"))));
         self.failures.record(&result);
         // Ballista retries a task on another worker only if the error is an I/O error.
         result.map_err(|error| DataFusionError::IoError(std::io::Error::other(error.to_string())))

@@ -1,9 +1,9 @@
 //! Exports that fail. A failed export affects only its own file, and the error names it after all others are written.
 
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use hindcast_base::catch_panic::catch_panic_sync;
 use hindcast_base::{Error, Result};
 
 /// A file that could not be written.
@@ -20,9 +20,8 @@ pub(super) fn whole_or_none(
     name: &str,
     write: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<(), Unwritten> {
-    let written = catch_unwind(AssertUnwindSafe(|| write(path)));
-    let written = written
-        .unwrap_or_else(|_| Err(Error::Internal("writing stopped because of an error in Hindcast".into())));
+    let stopped = |panic| Err(Error::Internal(format!("an error in Hindcast stopped the writing: {panic}")));
+    let written = catch_panic_sync(|| write(path)).unwrap_or_else(stopped);
     written.map_err(|error| {
         // The file may not exist yet.
         let _ = fs::remove_file(path);

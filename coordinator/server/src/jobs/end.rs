@@ -1,11 +1,9 @@
 //! Ends jobs: one task runs each job and retries until its end is stored.
 
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
+use hindcast_base::catch_panic::{catch_panic, panic_text};
 use hindcast_base::retry::{JOB_ENDS, with_retries};
 use hindcast_base::{Error, Result};
 use hindcast_proto::v1::{Job, JobState};
@@ -60,25 +58,19 @@ pub(super) async fn run_to_end(manager: Arc<JobManager>, sender: watch::Sender<J
 async fn result_of(joined: Option<Result<Result<()>, JoinError>>) -> Result<()> {
     match joined.map(|joined| joined.map_err(JoinError::try_into_panic)) {
         Some(Ok(result)) => result,
-        Some(Err(Ok(panic))) => Err(error_of(&*panic)),
+        Some(Err(Ok(panic))) => Err(stopped_by(panic_text(&*panic))),
         // The runtime stopped it: the process is ending, and the next process continues the job.
         Some(Err(Err(_))) | None => std::future::pending().await,
     }
 }
 
-/// What `work` comes to. A panic in it is a failure like others.
-pub(super) async fn catch_panic<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let ended = AssertUnwindSafe(work).catch_unwind().await;
-    ended.unwrap_or_else(|panic| Err(error_of(&*panic)))
+/// The result of `work`. A panic in it is a failure like others.
+pub(super) async fn fail_on_panic<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    catch_panic(work).await.unwrap_or_else(|message| Err(stopped_by(&message)))
 }
 
-fn error_of(panic: &(dyn Any + Send)) -> Error {
-    let message = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => *text,
-        (None, Some(text)) => text.as_str(),
-        (None, None) => "no message",
-    };
-    Error::Internal(format!("an error in Hindcast stopped the job: {message}"))
+fn stopped_by(panic: &str) -> Error {
+    Error::Internal(format!("an error in Hindcast stopped the job: {panic}"))
 }
 
 impl JobManager {
@@ -160,10 +152,10 @@ mod tests {
             }
         }
         for (row, message) in [(None, "stopped the job: no row"), (Some(7), "stopped the job: no row 7")] {
-            let error = catch_panic(broken(row)).await.unwrap_err().to_string();
+            let error = fail_on_panic(broken(row)).await.unwrap_err().to_string();
             assert!(error.ends_with(message), "{error}");
         }
-        // A panic that `catch_panic` does not see ends the task, and fails the job too.
+        // A panic that `fail_on_panic` does not see ends the task, and fails the job too.
         let mut work = JoinSet::new();
         work.spawn(broken(None));
         let error = result_of(work.join_next().await).await.unwrap_err();

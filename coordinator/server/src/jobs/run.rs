@@ -15,7 +15,7 @@ use hindcast_proto::v1::{Job, JobState};
 use prometheus::IntCounterVec;
 use tokio::sync::watch;
 
-use super::end::catch_panic;
+use super::end::fail_on_panic;
 use super::progress::JobProgress;
 use super::{JobManager, is_backfill_window};
 use hindcast_report::backfill::row_of_window;
@@ -57,9 +57,9 @@ pub(super) async fn run_job(manager: Arc<JobManager>, sender: watch::Sender<Job>
     manager.count();
     let is_window = is_backfill_window(&sender.borrow());
     let result = if is_window {
-        catch_panic(run_window(Arc::clone(&manager), sender.clone())).await
+        fail_on_panic(run_window(Arc::clone(&manager), sender.clone())).await
     } else {
-        let result = catch_panic(run(Arc::clone(&manager), sender.clone())).await;
+        let result = fail_on_panic(run(Arc::clone(&manager), sender.clone())).await;
         let job = sender.borrow().clone();
         push(&manager, &job, &result).await;
         result.map(|_| ())
