@@ -56,6 +56,14 @@ impl ErrorKind {
 }
 
 /// An error. Its [`ErrorKind`] says what a caller can do about it.
+///
+/// ```
+/// use hindcast_base::{Error, ErrorKind};
+///
+/// let error = Error::in_file("hindcast.toml", 3, "there is no section firewal");
+/// assert_eq!(error.to_string(), "hindcast.toml, line 3: there is no section firewal");
+/// assert_eq!(error.kind(), ErrorKind::InvalidInput);
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request, an argument, a configuration or the lake that they name is wrong. Nothing was scanned, and a retry
