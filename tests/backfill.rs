@@ -171,7 +171,7 @@ fn exit_codes_are_those_of_scans() {
     let wrong = [
         ("--from 2026-01-05 --to 2026-01-05T12:00:00Z", "no window of 24h fits"),
         ("--from 2026-01-07 --to 2026-01-05", "the window is empty"),
-        ("--from 2026-01-05 --to 2026-01-07 --step 0h", "have a length"),
+        ("--from 2026-01-05 --to 2026-01-07 --step 0h", "must be positive"),
         ("--from 2026-01-05 --to 2026-01-07 --only beconing", "did you mean beaconing"),
         ("--from 2026-01-05 --to 2026-01-07 --coordinator 127.0.0.1:1", "remove --no-cache"),
     ];
