@@ -100,3 +100,7 @@ flight-sql *arguments:
     cargo build --bin hindcast
     test -x target/python-venv/bin/python || (python3 -m venv target/python-venv && target/python-venv/bin/pip -q install -r tests/flight_sql/requirements.txt)
     target/python-venv/bin/python tests/flight_sql/check.py target/debug/hindcast {{arguments}}
+
+# The unit tests of one crate, such as "just unit functions". Naming the command's package too builds dependencies with the features they have everywhere, so they are not built again.
+unit crate *arguments:
+    cargo test -p hindcast-{{crate}} -p hindcast-cli --lib -- {{arguments}}
