@@ -286,3 +286,58 @@ fn print_file(file: &FileReport) {
         println!("          {count} rows: {note}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(rows: u64, rejects: u64) -> FileReport {
+        let first_reject = (rejects > 0).then(|| "line 1: not JSON".to_owned());
+        FileReport {
+            rows: [("AuditLogs".to_owned(), rows)].into(),
+            rejects,
+            first_reject,
+            ..FileReport::default()
+        }
+    }
+
+    fn unreadable() -> FileReport {
+        FileReport { file: "b.gz".into(), failure: Some("it is cut short".into()), ..FileReport::default() }
+    }
+
+    fn outcome_of(files: Vec<FileReport>) -> Outcome {
+        outcome(&ImportReport { files, ..ImportReport::default() }, 10.0)
+    }
+
+    #[test]
+    fn the_outcome_follows_what_was_imported() {
+        let before = FileReport { already_imported: true, ..FileReport::default() };
+        assert_eq!(outcome_of(vec![file(9, 1)]), Outcome::Done);
+        assert_eq!(outcome_of(vec![before]), Outcome::Done);
+        assert_eq!(outcome_of(vec![file(8, 2)]), Outcome::Incomplete);
+        assert_eq!(outcome_of(vec![file(9, 0), unreadable()]), Outcome::Incomplete);
+        // All records of one of several files are rejected, though few of all.
+        assert_eq!(outcome_of(vec![file(100, 0), file(0, 1)]), Outcome::Incomplete);
+        assert_eq!(outcome_of(vec![file(0, 3)]), Outcome::Failed);
+        assert_eq!(outcome_of(vec![file(0, 0)]), Outcome::Failed);
+    }
+
+    #[test]
+    fn an_import_without_rows_says_why() {
+        let reason =
+            |file: FileReport| nothing_kept(&ImportReport { files: vec![file], ..ImportReport::default() });
+        assert_eq!(reason(file(0, 2)), "2 records were rejected; the first: line 1: not JSON");
+        assert_eq!(reason(FileReport::default()), "the files hold no records");
+        let other = FileReport { set_aside: [("dns".to_owned(), 4)].into(), ..FileReport::default() };
+        assert!(reason(other).contains("records of this kind: dns; --source generic"));
+    }
+
+    #[test]
+    fn percentages_are_parsed() {
+        assert_eq!((parse_percent("10%"), parse_percent(" 2.5 %".trim())), (Ok(10.0), Ok(2.5)));
+        assert_eq!(parse_percent("0"), Ok(0.0));
+        for wrong in ["101%", "-1%", "much", "NaN"] {
+            assert!(parse_percent(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -215,3 +215,45 @@ fn job_json(job: &Job) -> Result<serde_json::Value> {
         "report": parse(&job.report)?,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use hindcast_proto::v1::{PlanOutline as PlanMessage, ScanRequest};
+
+    use super::*;
+
+    const DAY_US: i64 = 86_400_000_000;
+
+    #[test]
+    fn the_window_is_the_planned_one_or_else_the_requested_one() {
+        assert_eq!(window_of(&Job::default()), "no window yet");
+        let scan = ScanRequest { from_us: Some(DAY_US), ..ScanRequest::default() };
+        let requested = Job { scan: Some(scan), ..Job::default() };
+        assert_eq!(window_of(&requested), "1970-01-02T00:00:00Z to …");
+        let plan = PlanMessage { from_us: 0, to_us: DAY_US, ..PlanMessage::default() };
+        let planned = Job { plan: Some(plan), ..requested };
+        assert_eq!(window_of(&planned), "1970-01-01T00:00:00Z to 1970-01-02T00:00:00Z");
+    }
+
+    #[test]
+    fn json_has_the_plan_and_the_report_as_values() {
+        let plan =
+            PlanMessage { to_us: DAY_US, missing_tables: vec!["AuditLogs".into()], ..PlanMessage::default() };
+        let job = Job {
+            id: "one".into(),
+            state: JobState::Done.into(),
+            submitted_us: DAY_US,
+            plan: Some(plan),
+            report: "{\"summary\": {}}".into(),
+            ..Job::default()
+        };
+        let json = job_json(&job).unwrap();
+        assert_eq!((&json["state"], &json["submitted"]), (&"done".into(), &"1970-01-02T00:00:00Z".into()));
+        assert!(json["ended"].is_null() && json["report"]["summary"].is_object());
+        assert_eq!(json["plan"]["window"]["to"], "1970-01-02T00:00:00Z");
+        assert_eq!(json["plan"]["missing_tables"][0], "AuditLogs");
+        let damaged = Job { report: "{".into(), ..Job::default() };
+        assert_eq!(job_json(&damaged).unwrap_err().kind(), hindcast_base::ErrorKind::Data);
+        assert!(job_json(&Job::default()).unwrap()["plan"].is_null());
+    }
+}

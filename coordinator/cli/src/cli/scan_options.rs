@@ -130,3 +130,68 @@ impl ScanOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use clap::error::ErrorKind as ArgumentError;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        options: ScanOptions,
+    }
+
+    fn parse(arguments: &str) -> Result<ScanOptions, ArgumentError> {
+        let arguments = ["command", "--lake", "lake"].into_iter().chain(arguments.split_whitespace());
+        Command::try_parse_from(arguments).map(|command| command.options).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_help() {
+        let options = parse("").unwrap();
+        assert_eq!((options.preset.as_str(), options.memory), ("default", 4 << 30));
+        assert!(options.prints_text() && options.threads() > 0);
+        assert!(options.is_incomplete(false) && !options.is_incomplete(true));
+        assert!(!parse("--allow-partial").unwrap().is_incomplete(false));
+        assert!(!parse("--quiet").unwrap().prints_text() && !parse("--json").unwrap().prints_text());
+    }
+
+    #[test]
+    fn options_that_contradict_each_other_are_refused() {
+        for arguments in [
+            "--no-cache --state s",
+            "--quiet --json",
+            "--coordinator h:1 --threads 2",
+            "--coordinator h:1 --memory 1GiB",
+            "--coordinator h:1 --state s",
+        ] {
+            assert_eq!(parse(arguments).unwrap_err(), ArgumentError::ArgumentConflict, "{arguments}");
+        }
+        for arguments in ["--threads 0", "--memory none"] {
+            assert_eq!(parse(arguments).unwrap_err(), ArgumentError::ValueValidation, "{arguments}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_coordinator_gets_absolute_places_and_no_location_database() {
+        let options = parse("--coordinator h:1").unwrap();
+        let request = options.request().await.unwrap();
+        assert_eq!(request.lake, "lake");
+        let sent = options.for_coordinator(request.clone()).unwrap();
+        assert!(sent.lake.starts_with("file:///") && sent.lake.ends_with("/lake"), "{}", sent.lake);
+        let error = parse("--geoip a.mmdb").unwrap().for_coordinator(request).unwrap_err().to_string();
+        assert!(error.contains("`hindcast coordinator`"), "{error}");
+    }
+
+    #[test]
+    fn state_is_kept_only_with_a_cache() {
+        let scratch = Path::new("/scratch");
+        let url =
+            |arguments: &str| parse(arguments).unwrap().state_location(scratch).unwrap().url().to_owned();
+        assert!(url("--no-cache").ends_with("/scratch"));
+        assert!(url("--state /srv/state").ends_with("/srv/state"));
+    }
+}
