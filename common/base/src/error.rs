@@ -141,12 +141,6 @@ impl std::fmt::Display for InputFault {
 }
 
 impl Error {
-    /// The former name of [`Error::Invalid`], for code that is being moved.
-    #[allow(non_snake_case)]
-    pub fn Config(message: String) -> Self {
-        Self::Invalid(message)
-    }
-
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
