@@ -149,6 +149,8 @@ impl Error {
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::Denied(_) => ErrorKind::Denied,
             Self::Busy(_) => ErrorKind::Busy,
+            // A missing object is not a fault of its store: another request does not find it either.
+            Self::Storage(fault) if fault.is_of_object() => ErrorKind::Data,
             Self::Storage(_) | Self::Unavailable(_) => ErrorKind::Unavailable,
             Self::Input(_) | Self::Data(_) => ErrorKind::Data,
             Self::Engine(error) => ErrorKind::of(error),
@@ -245,6 +247,7 @@ mod tests {
             (DataFusionError::ResourcesExhausted("memory".into()), ErrorKind::Internal),
             (DataFusionError::from(store()), ErrorKind::Unavailable),
             (DataFusionError::from(Error::reading("a")(store())), ErrorKind::Unavailable),
+            (DataFusionError::from(Error::reading("a")(gone())), ErrorKind::Data),
             (DataFusionError::from(Error::from(fault)).context("scanning"), ErrorKind::Data),
             (DataFusionError::from(Error::Conflict("changed".into())), ErrorKind::Conflict),
         ];

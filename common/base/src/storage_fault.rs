@@ -109,7 +109,7 @@ impl StorageFault {
     }
 
     /// Whether the object is at fault, not its store: it is gone, or not the expected one.
-    fn is_of_object(&self) -> bool {
+    pub(crate) fn is_of_object(&self) -> bool {
         matches!(self.kind, StorageFaultKind::NotFound | StorageFaultKind::Changed)
     }
 }
