@@ -103,3 +103,6 @@ pub(super) fn page(result: &ScanResult) -> Result<Vec<u8>> {
     let html = page.render().map_err(|error| Error::Internal(format!("making the report: {error}")))?;
     Ok(html.into_bytes())
 }
+
+#[cfg(test)]
+mod tests;
