@@ -240,6 +240,7 @@ mod tests {
     #[test]
     fn the_kind_of_an_engine_error_is_that_of_its_cause() {
         let store = || object_store::Error::Generic { store: "S3", source: "gone away".into() };
+        let gone = || object_store::Error::NotFound { path: "a".into(), source: "404".into() };
         let fault =
             InputFault { file: "a.parquet".into(), row_group: None, column: None, reason: "cut".into() };
         let cases = [
