@@ -69,6 +69,17 @@ mod tests {
             let received = error_of(&status_of(Error::of_kind(kind, "text")));
             assert_eq!((received.kind(), received.to_string().as_str()), (kind, "text"));
         }
+        let codes = [
+            Code::InvalidArgument,
+            Code::NotFound,
+            Code::Aborted,
+            Code::PermissionDenied,
+            Code::ResourceExhausted,
+            Code::Unavailable,
+            Code::DataLoss,
+            Code::Internal,
+        ];
+        assert_eq!(ErrorKind::ALL.map(code_of), codes);
     }
 
     #[test]
