@@ -62,7 +62,44 @@ fn has_failed<R, E>(answer: &Result<http::Response<R>, E>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+
+    /// A channel that answers calls with these gRPC statuses, the last one first.
+    struct Answers(Vec<&'static str>);
+
+    impl Service<http::Request<()>> for Answers {
+        type Response = http::Response<()>;
+        type Error = ();
+        type Future = std::future::Ready<Result<http::Response<()>, ()>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: http::Request<()>) -> Self::Future {
+            let status = self.0.pop().ok_or(());
+            std::future::ready(status.map(|status| {
+                let mut answer = http::Response::new(());
+                answer.headers_mut().insert(STATUS_HEADER, status.parse().unwrap());
+                answer
+            }))
+        }
+    }
+
+    #[tokio::test]
+    async fn failed_calls_are_delayed_until_one_succeeds() {
+        let mut channel = BackoffChannel::new(Answers(vec!["0", "14", "14"]));
+        let (started, shortest) = (Instant::now(), POLLS.wait_after(1) / 2 + POLLS.wait_after(2) / 2);
+        for failures in [1, 2] {
+            channel.call(http::Request::new(())).await.unwrap();
+            assert_eq!(channel.failures.load(Ordering::Relaxed), failures);
+        }
+        assert!(started.elapsed() >= shortest, "{:?}", started.elapsed());
+        channel.call(http::Request::new(())).await.unwrap();
+        assert_eq!(channel.failures.load(Ordering::Relaxed), 0);
+    }
 
     #[test]
     fn a_response_with_an_error_status_is_a_failure() {
