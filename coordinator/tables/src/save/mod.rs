@@ -3,6 +3,8 @@
 
 mod remaining;
 mod staged;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
