@@ -200,3 +200,27 @@ async fn check_no_other_import(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn contents_are_remembered_by_table_until_they_are_forgotten() {
+        let lake = Location::parse_with("s3://memory/lake", |_| Ok(Arc::new(InMemory::new()))).unwrap();
+        let change = "import-019a0000-0000-7000-8000-000000000001";
+        for marker in ["c1/AuditLogs", "c1/Own", "c2/Own"] {
+            lake.put(&lake.child(&format!("{IMPORTED}/{marker}/{change}")), Vec::new()).await.unwrap();
+        }
+        // Not a marker.
+        lake.put(&lake.child(&format!("{IMPORTED}/c3/Own")), Vec::new()).await.unwrap();
+        let contents = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<HashSet<_>>();
+        assert_eq!(imported(&lake, None).await.unwrap(), contents(&["c1", "c2"]));
+        assert_eq!(imported(&lake, Some("AuditLogs")).await.unwrap(), contents(&["c1"]));
+        assert_eq!(forget(&lake, "Own").await.unwrap(), 2);
+        assert_eq!(forget(&lake, "Own").await.unwrap(), 0);
+        assert_eq!(imported(&lake, None).await.unwrap(), contents(&["c1"]));
+    }
+}

@@ -66,3 +66,58 @@ fn properties(schema: &Schema, order: &[&str]) -> Result<WriterProperties> {
 fn as_engine(error: parquet::errors::ParquetError) -> Error {
     Error::Engine(error.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
+
+    use arrow::array::{
+        ArrayRef, Int64Array, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
+    };
+    use arrow::datatypes::Field;
+    use parquet::file::metadata::ParquetMetaDataReader;
+
+    use super::*;
+
+    #[test]
+    fn files_have_row_groups_sorting_and_filters_for_pruning() {
+        let rows = ROW_GROUP_ROWS + 5;
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows as i64));
+        let field = |name| Arc::new(Field::new(name, DataType::Int64, true));
+        let nested =
+            StructArray::from(vec![(field("a"), Arc::clone(&numbers)), (field("b"), Arc::clone(&numbers))]);
+        let times = TimestampMicrosecondArray::from_iter_values(0..rows as i64).with_timezone("UTC");
+        let addresses = StringArray::from_iter_values((0..rows).map(|row| format!("10.0.0.{}", row % 7)));
+        let columns: [(&str, ArrayRef); 4] = [
+            ("Nested", Arc::new(nested)),
+            ("TimeGenerated", Arc::new(times)),
+            ("SourceIP", Arc::new(addresses)),
+            ("n", numbers),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let order = ["SourceIP", "Missing", "TimeGenerated"];
+        let mut writer = writer(File::create(&path).unwrap(), &batch.schema(), &order).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+
+        let metadata = ParquetMetaDataReader::new().parse_and_finish(&File::open(&path).unwrap()).unwrap();
+        assert_eq!(metadata.file_metadata().created_by(), Some(WRITTEN_BY));
+        let counts: Vec<i64> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
+        assert_eq!(counts, [ROW_GROUP_ROWS as i64, 5]);
+        let group = metadata.row_group(0);
+        let sorting: Vec<i32> =
+            group.sorting_columns().unwrap().iter().map(|column| column.column_idx).collect();
+        // The nested column has the leaves 0 and 1.
+        assert_eq!(sorting, [3, 2]);
+        let columns: Vec<(bool, bool)> = group
+            .columns()
+            .iter()
+            .map(|column| (column.bloom_filter_offset().is_some(), column.dictionary_page_offset().is_some()))
+            .collect();
+        assert_eq!(columns[2..4], [(false, false), (true, true)]);
+        assert!(group.columns().iter().all(|column| column.statistics().is_some()));
+    }
+}
