@@ -1,5 +1,7 @@
 //! Detects the format of a file from its first lines together, so that no single line decides.
 
+use std::collections::{HashMap, HashSet};
+
 use super::encoding::text_of;
 use super::format::{FileFormat, Kind, Record, document_in};
 use super::framing::{Framing, Shape, lines};
@@ -162,6 +164,22 @@ fn frequent_delimiter(header: &[u8]) -> u8 {
         .fold(b',', |best, delimiter| if count(delimiter) > count(best) { delimiter } else { best })
 }
 
+/// Names of columns, each of which is used once: a repeated name gets a number, so that no column hides another.
+fn distinct_names(names: impl Iterator<Item = String>) -> Vec<String> {
+    let (mut used, mut repeats) = (HashSet::new(), HashMap::new());
+    let distinct = names.enumerate().map(|(index, name)| {
+        let name = if name.is_empty() { format!("column_{}", index + 1) } else { name };
+        let mut free = name.clone();
+        while !used.insert(free.clone()) {
+            let repeat = repeats.entry(name.clone()).or_insert(1);
+            *repeat += 1;
+            free = format!("{name}_{repeat}");
+        }
+        free
+    });
+    distinct.collect()
+}
+
 fn csv(sample: Sample<'_>) -> (FileFormat, usize) {
     let (mut start, mut stated) = (0, None);
     let first_line = loop {
@@ -184,14 +202,7 @@ fn csv(sample: Sample<'_>) -> (FileFormat, usize) {
         Ok(name) => name.trim().to_owned(),
         Err(_) => String::from_utf8_lossy(name).trim().to_owned(),
     };
-    let header: Vec<String> = names
-        .iter()
-        .enumerate()
-        .map(|(index, name)| match name_of(name) {
-            name if name.is_empty() => format!("column_{}", index + 1),
-            name => name,
-        })
-        .collect();
+    let header = distinct_names(names.iter().map(name_of));
     let framing = sample.framing(Shape::Csv { cells: header.len(), delimiter });
     (FileFormat::new(framing, Kind::Csv { header, delimiter }), header_bytes)
 }

@@ -207,4 +207,9 @@ mod tests {
         assert_eq!(records("a,b,c\n x , y,\r\n"), ["a= x  b= y"]);
         assert_eq!(records("a,b,c\n,,\"\"\n1,,2\n"), ["", "a=1 c=2"]);
     }
+
+    #[test]
+    fn no_column_of_csv_hides_another() {
+        assert_eq!(records("A,B,A,,A_2,A\n1,2,3,4,5,6\n"), ["A=1 B=2 A_2=3 column_4=4 A_2_2=5 A_3=6"]);
+    }
 }
