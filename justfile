@@ -72,7 +72,7 @@ bench-import *arguments:
 
 # Randomly broken inputs, lake files and state, this many of each kind: no panic, no lost record, no changed result
 mutations runs="2000":
-    HINDCAST_MUTATIONS={{runs}} cargo test --workspace --lib --bins --test undecodable_files --test state_mutations mutations
+    HINDCAST_MUTATIONS={{runs}} cargo test --workspace --lib --bins --test engine --test state_mutations mutations
     HINDCAST_MUTATIONS={{runs}} cargo test --workspace --test hindcast -- mutated_requests broken_statements altered_
 
 # This many runs with seeded faults, from this seed on

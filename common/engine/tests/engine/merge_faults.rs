@@ -1,12 +1,11 @@
 //! State that can be read but not merged: the merge names the file, and only its task fails.
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
-mod rows;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::Path;
 
+use crate::rows::{SmallLake, parquet_of, table_rows, url_of};
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch};
 use arrow::compute::cast;
 use hindcast_base::time::Window;
@@ -17,7 +16,6 @@ use hindcast_lake::{StateFile, TableSpec, content_hash, seal_of};
 use hindcast_observability::Origin;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use rows::{SmallLake, parquet_of, table_rows, url_of};
 
 const TABLE: &str = "CommonSecurityLog";
 const ROLLUP: &str = "external_pairs";

@@ -1,5 +1,4 @@
 //! Generates rows of the tables that rollups read, from seeds, so that each rollup has state; and a lake with such files.
-#![allow(dead_code, reason = "each test uses some")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

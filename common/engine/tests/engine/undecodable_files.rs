@@ -2,11 +2,10 @@
 //! `HINDCAST_MUTATIONS` sets their number.
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
-mod rows;
-
 use std::fs;
 use std::sync::Arc;
 
+use crate::rows::SmallLake;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -21,7 +20,6 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rows::SmallLake;
 
 const RUNS: u64 = 100;
 const ROWS: u64 = 300;
@@ -29,7 +27,7 @@ const TABLE: &str = "CommonSecurityLog";
 const ROLLUPS: [&str; 2] = ["external_pairs", "event_bins"];
 
 fn table_rows() -> RecordBatch {
-    rows::table_rows(TableSpec::by_name(TABLE).expect("a table"), ROWS)
+    crate::rows::table_rows(TableSpec::by_name(TABLE).expect("a table"), ROWS)
 }
 
 fn location(lake: &SmallLake) -> Location {

@@ -2,13 +2,12 @@
 //! `HINDCAST_GOLDEN=write` writes the list again.
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
-mod rows;
-
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::path::Path;
 
+use crate::rows::{SmallLake, parquet_of, rows_of, table_rows};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit};
@@ -16,7 +15,6 @@ use hindcast_detections::Detections;
 use hindcast_functions::FUNCTIONS_VERSION;
 use hindcast_lake::{CATALOG_VERSION, ColumnKind, TableSpec};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use rows::{SmallLake, parquet_of, rows_of, table_rows};
 
 const ROWS: u64 = 500;
 
@@ -92,7 +90,7 @@ fn pinned(list: &Path) -> BTreeMap<String, Pinned> {
 
 #[test]
 fn the_state_of_fixed_rows_is_pinned() {
-    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/state_golden.txt");
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine/state_golden.txt");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let states = runtime.expect("threads").block_on(states());
     assert_eq!(states.len(), Detections::built_in().rollups().len());

@@ -1,10 +1,9 @@
 //! The law of rollups: the states of parts, merged in any order and by any shards, equal the state of the whole.
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
-mod rows;
-
 use std::sync::Arc;
 
+use crate::rows::{batch, rows_of};
 use arrow::array::RecordBatch;
 use arrow::compute::{concat_batches, take_record_batch};
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -16,7 +15,6 @@ use hindcast_detections::rollups::{BUCKET_COLUMN, Rollup};
 use hindcast_functions::BUCKETS;
 use hindcast_lake::task_session;
 use proptest::prelude::*;
-use rows::{batch, rows_of};
 
 struct Bench {
     session: SessionContext,
