@@ -146,7 +146,7 @@ mod tests {
             ("\\x28empty)", "(empty)"),
             ("a\\x09b\\x0ac", "a\tb\nc"),
             ("m\\xc3\\xbcller", "müller"),
-            ("M\\xC3\\xBCLLER", "MÜLLER"),
+            ("M\\xC3\\x9CLLER", "MÜLLER"),
             ("C:\\\\temp\\xyz", "C:\\\\temp\\xyz"),
             ("tail\\x4", "tail\\x4"),
             ("not utf8 \\xff", "not utf8 \\xff"),
