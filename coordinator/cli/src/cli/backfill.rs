@@ -39,10 +39,10 @@ const CONCURRENT_JOBS: usize = 2;
   hindcast backfill --lake lake --from 2026-01-01 --to 2026-04-01 --dry-run
   hindcast backfill --lake s3://telemetry/lake --from 2026-01-01 --to 2026-04-01 --coordinator soc.example:7480 --token-file token
 
-Each row is the result of a scan of that window. If you run the command again, it computes only the windows that are
+Each row is the result of a scan of that window. If you run the command again, it computes only the windows that are \
 missing or whose files, parameters or analyses have changed.
 
-Exit status: 0 done; 1 failed; 2 invalid arguments or configuration; 3 incomplete coverage; 4 a window reached the
+Exit status: 0 done; 1 failed; 2 invalid arguments or configuration; 3 incomplete coverage; 4 a window reached the \
 --fail-on level")]
 pub struct BackfillArguments {
     #[command(flatten)]

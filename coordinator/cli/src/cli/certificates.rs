@@ -18,8 +18,8 @@ use super::Outcome;
 #[command(after_help = "Example:
   hindcast certificates certificates --host coordinator.example --host 10.0.0.5
 
-The command writes certificates/{coordinator,worker,client}/{ca.crt,tls.crt,tls.key}. It does not store the key of the
-authority: for a further certificate, create a new set. In production, use your own authority; docs/operations.md
+The command writes certificates/{coordinator,worker,client}/{ca.crt,tls.crt,tls.key}. It does not store the key of the \
+authority: for a further certificate, create a new set. In production, use your own authority; docs/operations.md \
 describes the certificates it must issue.")]
 pub struct CertificatesArguments {
     /// Folder to write to, which must not exist

@@ -34,11 +34,11 @@ const SHOWN_KINDS: usize = 8;
   hindcast import az://insights-logs-advancedhunting-deviceprocessevents/ --lake az://soc/lake
   hindcast import proxy.ndjson --mapping proxy.toml --lake lake --record-id EventId
 
-The format of a file is detected from its content: CSV, NDJSON, JSON arrays, CEF, Zeek or Parquet, plain or in gzip, zstd
-or zip. Files whose content was imported before are skipped. If a file can't be read, the command names it and imports the
+The format of a file is detected from its content: CSV, NDJSON, JSON arrays, CEF, Zeek or Parquet, plain or in gzip, zstd \
+or zip. Files whose content was imported before are skipped. If a file can't be read, the command names it and imports the \
 others.
 
-Exit status: 0 everything is imported; 1 nothing is imported, or writing failed; 2 invalid arguments, or no file can be
+Exit status: 0 everything is imported; 1 nothing is imported, or writing failed; 2 invalid arguments, or no file can be \
 read; 3 some files could not be read, or more records were rejected than --allow-rejects allows")]
 pub struct ImportArguments {
     /// Files or folders: paths or URLs

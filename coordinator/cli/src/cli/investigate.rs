@@ -15,8 +15,8 @@ use super::run::RunArguments;
   hindcast investigate ip 203.0.113.7 --lake lake --from 2026-01-05 --to 2026-01-12 --format parquet,csv
   hindcast investigate user ada --lake s3://telemetry/lake --coordinator soc.example:7480 --token-file token
 
-All forms of a name are equivalent: WS-17.corp.example is ws-17; CORP\\ada and Ada@corp.example are the same user, and
-ada is the user of that name in any domain. If no row in the window names the entity, the results are empty and the
+All forms of a name are equivalent: WS-17.corp.example is ws-17; CORP\\ada and Ada@corp.example are the same user, and \
+ada is the user of that name in any domain. If no row in the window names the entity, the results are empty and the \
 command exits with 0.
 
 Exit status: 0 done; 1 failed; 2 invalid arguments or configuration; 3 incomplete coverage")]

@@ -30,8 +30,8 @@ use hindcast_scan::own_detections::{DetectionPolicy, OwnFiles};
   hindcast detections test many_destinations --detections detections --lake s3://telemetry/lake --last 7d
   hindcast scan --lake s3://telemetry/lake --detections detections --last 24h
 
-docs/writing-detections.md explains how to write a detection. lint, test and docs also accept folders of built-in detections,
-which then replace those in this binary: `hindcast detections lint common/detections/detections` checks what a build would contain.
+docs/writing-detections.md explains how to write a detection. lint, test and docs also accept folders of built-in detections, \
+which then replace those in this binary: `hindcast detections lint common/detections/detections` checks what a build would contain. \
 Scans refuse such folders.
 
 Exit status: 0 done; 1 a case failed; 2 invalid arguments or an invalid detection; 3 incomplete coverage of --lake")]
