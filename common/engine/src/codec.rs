@@ -13,7 +13,7 @@ use super::plan::StageExec;
 use super::stage::{Stage, json_error};
 
 /// Prefix of an encoded stage. No protobuf message begins with it.
-const MARK: &[u8] = b"\xffhindcast job\0";
+const MARK: &[u8] = b"\xffhindcast stage\0";
 /// Each task carries its stage, and a merge stage names all state files that it reads: 1.8 MB for 10,000 files, 0.3 MB compressed.
 const COMPRESSION_LEVEL: i32 = 1;
 /// Most bytes of a decompressed stage: it names ten million files.
@@ -88,61 +88,8 @@ fn decompress(compressed: &[u8]) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use super::super::stage::MergeStage;
-    use super::super::tasks::StageTasks;
     use super::*;
-    use hindcast_base::time::Window;
-    use hindcast_detections::config::Config;
-    use hindcast_lake::StateFile;
-    use hindcast_node::{MAX_TASKS_PER_POLL, STAGE_MESSAGE_BYTES, stage_codec};
-    use hindcast_observability::Origin;
 
-    #[test]
-    fn tasks_of_a_merge_of_ten_thousand_units_fit_into_a_message() {
-        let files = |rollup: &str| {
-            let file = |unit: u32| {
-                let hash = blake3::hash(format!("{rollup} {unit}").as_bytes()).to_hex();
-                let (key, content) = (&hash[..32], &hash[32..48]);
-                let path = format!("CommonSecurityLog/date=2026-01-05/{rollup}/{key}.{content}.parquet");
-                StateFile {
-                    path,
-                    bytes: 1_000_000 + u64::from(unit),
-                    tail_bytes: 9_000 + u64::from(unit % 97),
-                }
-            };
-            (rollup.to_owned(), (0..10_000).map(file).collect())
-        };
-        let stage: Stage = MergeStage {
-            config: Config::load("default", &[]).unwrap(),
-            state_url: "s3://telemetry-state/hindcast".into(),
-            window: Window { from_us: 0, to_us: 1 },
-            shards: vec![(0, 1)],
-            inputs: ["external_pairs", "internal_pairs"].map(files).into(),
-            past: BTreeMap::new(),
-            side_tables: BTreeMap::new(),
-            columns: BTreeMap::new(),
-            analyses: vec!["beaconing".into(), "top_talkers".into()],
-            investigated: None,
-            origin: Origin::default(),
-        }
-        .into();
-        let json_bytes = serde_json::to_vec(&stage).unwrap().len();
-        let plan = StageTasks::of(&stage).unwrap().plan(&[0]).unwrap();
-        let codec = stage_codec();
-        let mut encoded = Vec::new();
-        let converter = datafusion_proto::physical_plan::DefaultPhysicalProtoConverter {};
-        codec.try_encode(Arc::clone(&plan), &mut encoded, &converter).unwrap();
-        println!("{json_bytes} bytes of JSON, {} bytes encoded", encoded.len());
-        assert!(encoded.len() * (MAX_TASKS_PER_POLL as usize) < STAGE_MESSAGE_BYTES / 2, "{}", encoded.len());
-
-        let context = TaskContext::default();
-        let inputs = [Arc::clone(plan.children()[0])];
-        let decoded = codec.try_decode(&encoded, &inputs, &context, &converter).unwrap();
-        let decoded = serde_json::to_vec(decoded.downcast_ref::<StageExec>().unwrap().stage()).unwrap();
-        assert_eq!(decoded, serde_json::to_vec(plan.downcast_ref::<StageExec>().unwrap().stage()).unwrap());
-    }
     #[test]
     fn a_damaged_stage_is_an_error() {
         let compressed = zstd::bulk::compress(b"a stage as JSON", COMPRESSION_LEVEL).unwrap();

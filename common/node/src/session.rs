@@ -42,3 +42,60 @@ pub fn ballista_session(use_tls: bool) -> SessionConfig {
         .into_iter()
         .fold(SessionConfig::new_with_ballista(), |config, (key, value)| config.set_str(key, value))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use datafusion::execution::TaskContext;
+    use datafusion_proto::physical_plan::DefaultPhysicalProtoConverter;
+    use hindcast_base::time::Window;
+    use hindcast_detections::config::Config;
+    use hindcast_engine::{MergeStage, Stage, StageTasks, stage_in};
+    use hindcast_lake::StateFile;
+    use hindcast_observability::Origin;
+
+    use super::*;
+
+    #[test]
+    fn tasks_of_a_merge_of_ten_thousand_units_fit_into_a_message() {
+        let files = |rollup: &str| {
+            let file = |unit: u32| {
+                let hash = blake3::hash(format!("{rollup} {unit}").as_bytes()).to_hex();
+                let (key, content) = (&hash[..32], &hash[32..48]);
+                let path = format!("CommonSecurityLog/date=2026-01-05/{rollup}/{key}.{content}.parquet");
+                StateFile {
+                    path,
+                    bytes: 1_000_000 + u64::from(unit),
+                    tail_bytes: 9_000 + u64::from(unit % 97),
+                }
+            };
+            (rollup.to_owned(), (0..10_000).map(file).collect())
+        };
+        let stage: Stage = MergeStage {
+            config: Config::load("default", &[]).unwrap(),
+            state_url: "s3://telemetry-state/hindcast".into(),
+            window: Window { from_us: 0, to_us: 1 },
+            shards: vec![(0, 1)],
+            inputs: ["external_pairs", "internal_pairs"].map(files).into(),
+            past: BTreeMap::new(),
+            side_tables: BTreeMap::new(),
+            columns: BTreeMap::new(),
+            analyses: vec!["beaconing".into(), "top_talkers".into()],
+            investigated: None,
+            origin: Origin::default(),
+        }
+        .into();
+        let plan = StageTasks::of(&stage).unwrap().plan(&[0]).unwrap();
+        let codec = stage_codec();
+        let mut encoded = Vec::new();
+        let converter = DefaultPhysicalProtoConverter {};
+        codec.try_encode(Arc::clone(&plan), &mut encoded, &converter).unwrap();
+        assert!(encoded.len() * (MAX_TASKS_PER_POLL as usize) < STAGE_MESSAGE_BYTES / 2, "{}", encoded.len());
+
+        let inputs = [Arc::clone(plan.children()[0])];
+        let decoded = codec.try_decode(&encoded, &inputs, &TaskContext::default(), &converter).unwrap();
+        let decoded = serde_json::to_vec(stage_in(decoded.as_ref()).unwrap()).unwrap();
+        assert_eq!(decoded, serde_json::to_vec(stage_in(plan.as_ref()).unwrap()).unwrap());
+    }
+}
