@@ -81,3 +81,99 @@ fn reasons(plan: &ScanPlan, coverage: &Coverage) -> Vec<String> {
     }
     reasons
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::date_reason::DateReason;
+    use super::super::gap::{Gap, GapCause, UnusedRows};
+    use super::super::test_lake::{TestLake, between};
+    use super::*;
+
+    async fn plan(analyses: &[&str]) -> ScanPlan {
+        let lake = TestLake::new();
+        lake.write_sessions("2026-03-01", &[("10", "Palo Alto Networks", "10.0.0.1", "203.0.113.1")]);
+        let config = lake.config("");
+        lake.plan(&config, analyses, between("2026-03-01", "2026-03-02")).await.unwrap()
+    }
+
+    fn entry(status: Status, rows: u64) -> CoverageEntry {
+        CoverageEntry {
+            table: "CommonSecurityLog".into(),
+            date: "2026-03-01".parse().unwrap(),
+            through: None,
+            status,
+            files: 1,
+            rows,
+            bytes: 9,
+            reasons: Default::default(),
+            read: None,
+        }
+    }
+
+    fn coverage(tables: Vec<CoverageEntry>, gaps: Vec<Gap>) -> Coverage {
+        Coverage { tables, gaps, complete: true, look_back: Vec::new(), replaced_state: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn a_scan_assesses_suites_of_which_it_read_a_row() {
+        let plan = plan(&["beaconing"]).await;
+        let with_rows = Assessment::of_scan(&plan, &coverage(vec![entry(Status::Scanned, 3)], Vec::new()));
+        assert!(with_rows.has(Suite::Firewall) && !with_rows.has(Suite::Office365));
+        let empty = coverage(vec![entry(Status::Empty, 0)], Vec::new());
+        let Assessment::NotAssessed(reasons) = Assessment::of_scan(&plan, &empty) else { panic!("assessed") };
+        assert_eq!(reasons, ["no row lies in the window"]);
+        // An investigation that read the table has searched it.
+        assert!(Assessment::of_investigation(&plan, &empty).has(Suite::Firewall));
+        let failed = coverage(vec![entry(Status::Failed, 0)], Vec::new());
+        assert!(!Assessment::of_investigation(&plan, &failed).is_assessed());
+    }
+
+    #[tokio::test]
+    async fn rows_that_no_suite_looks_at_are_not_assessed() {
+        let plan = plan(&["beaconing"]).await;
+        let unused = UnusedRows {
+            rows: 3,
+            column: "DeviceVendor".into(),
+            wanted: vec!["Palo Alto Networks".into()],
+            parameter: None,
+            counts: vec![(Some("Fortinet".into()), 3)],
+            others: 0,
+        };
+        let gap = Gap { table: "CommonSecurityLog".into(), cause: GapCause::Rows(unused) };
+        let coverage = coverage(vec![entry(Status::Scanned, 3)], vec![gap.clone()]);
+        let Assessment::NotAssessed(reasons) = Assessment::of_scan(&plan, &coverage) else {
+            panic!("assessed")
+        };
+        assert_eq!(reasons, [gap.to_string()]);
+    }
+
+    #[tokio::test]
+    async fn a_long_list_of_reasons_is_cut() {
+        let plan = plan(&["beaconing"]).await;
+        let failed = |day: u32| CoverageEntry {
+            date: chrono::NaiveDate::from_ymd_opt(2026, 3, day).unwrap(),
+            reasons: DateReason::WithoutTime { rows: 2 }.into(),
+            ..entry(Status::Failed, 0)
+        };
+        let coverage = coverage((1..=25).map(failed).collect(), Vec::new());
+        let Assessment::NotAssessed(reasons) = Assessment::of_scan(&plan, &coverage) else {
+            panic!("assessed")
+        };
+        assert_eq!(reasons.len(), SHOWN_REASONS + 1);
+        assert_eq!(reasons[0], "CommonSecurityLog 2026-03-01: 2 rows have no readable time");
+        assert_eq!(reasons[SHOWN_REASONS], "and 5 more reasons, in the coverage");
+    }
+
+    #[test]
+    fn without_an_analysis_the_reasons_are_what_they_lack() {
+        let nothing = coverage(Vec::new(), Vec::new());
+        let lacks = BTreeSet::from(["the lake has no table AuditLogs".to_owned()]);
+        assert_eq!(
+            reasons_beyond_coverage(0, lacks.clone(), &nothing),
+            ["no analysis could run: the lake has no table AuditLogs"]
+        );
+        assert_eq!(reasons_beyond_coverage(1, lacks.clone(), &nothing), ["no row lies in the window"]);
+        let failed = coverage(vec![entry(Status::Failed, 0)], Vec::new());
+        assert!(reasons_beyond_coverage(1, lacks, &failed).is_empty());
+    }
+}

@@ -118,3 +118,70 @@ pub(super) fn relations_table(
     let batch = batch.map_err(|error| Error::Engine(error.into()))?;
     ResultTable::held(RELATIONS_TABLE, &[batch])
 }
+
+#[cfg(test)]
+mod tests {
+    use hindcast_base::time::parse_time_us;
+
+    use super::*;
+
+    fn entity(kind: EntityKind, name: &str) -> Entity {
+        Entity::of(kind, name).unwrap()
+    }
+
+    fn relation(date: &str, hub: &str, other: &str, degree: u64) -> EntityRelation {
+        EntityRelation {
+            table: "DeviceNetworkEvents".into(),
+            date: date.into(),
+            day: parse_time_us(&format!("{date}T00:00:00Z")).unwrap() / MICROS_PER_DAY,
+            hub: entity(EntityKind::Ip, hub),
+            other: entity(EntityKind::Device, other),
+            rows: 7,
+            degree,
+        }
+    }
+
+    #[test]
+    fn the_other_side_of_a_relation_is_related() {
+        let relation = relation("2026-03-01", "10.0.0.1", "ws-1", 1);
+        let device = Selection::of(entity(EntityKind::Device, "ws-1"));
+        assert_eq!(RelatedEntity::of(&relation, &device).unwrap().other.name, "10.0.0.1");
+        let address = Selection::of(entity(EntityKind::Ip, "10.0.0.1"));
+        assert_eq!(RelatedEntity::of(&relation, &address).unwrap().other.name, "ws-1");
+        assert!(RelatedEntity::of(&relation, &Selection::of(entity(EntityKind::Device, "ws-2"))).is_none());
+    }
+
+    #[test]
+    fn a_name_that_too_many_share_does_not_stand_for_the_entity() {
+        let device = Selection::of(entity(EntityKind::Device, "ws-1"));
+        let followed = |degree| {
+            let relation = relation("2026-03-01", "10.0.0.1", "ws-1", degree);
+            Followed::of(&RelatedEntity::of(&relation, &device).unwrap(), &device, 10)
+        };
+        assert_eq!((followed(10), followed(11)), (Followed::Yes, Followed::TooMany));
+        assert_eq!(
+            [Followed::Yes, Followed::No, Followed::TooMany].map(Followed::name),
+            ["yes", "no", "too_many"]
+        );
+    }
+
+    #[test]
+    fn the_table_lists_relations_by_day() {
+        let relations = [
+            relation("2026-03-02", "10.0.0.1", "ws-1", 11),
+            relation("2026-03-01", "10.0.0.2", "ws-1", 1),
+            relation("2026-03-01", "10.0.0.3", "ws-2", 1),
+        ];
+        let device = Selection::of(entity(EntityKind::Device, "ws-1"));
+        let table = relations_table(&relations, &device, 10).unwrap();
+        assert_eq!((table.name.as_str(), table.rows()), ("entity_ties", 2));
+        let batches = table.batches().unwrap();
+        let texts = |column: &str| -> Vec<String> {
+            let rows = (0..2).map(|row| Row::new(&batches[0], row));
+            rows.map(|row| row.text(column).unwrap().to_owned()).collect()
+        };
+        assert_eq!(texts("name"), ["10.0.0.2", "10.0.0.1"]);
+        assert_eq!(texts("followed"), ["yes", "too_many"]);
+        assert_eq!(texts("kind"), ["ip", "ip"]);
+    }
+}

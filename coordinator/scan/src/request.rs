@@ -192,3 +192,95 @@ fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> 
     let stop = if hint.is_empty() { "." } else { "" };
     Error::Invalid(format!("there is no {kind} {name:?}{hint}{stop} Known: {}", known.join(", ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use hindcast_base::ErrorKind;
+    use hindcast_proto::v1;
+
+    use super::*;
+
+    fn request() -> ScanRequest {
+        ScanRequest { preset: "default".into(), config_name: "own.toml".into(), ..ScanRequest::default() }
+    }
+
+    /// The error of a request that differs by `change`, from a coordinator that accepts no detections of others.
+    fn refused(change: impl FnOnce(&mut ScanRequest)) -> Error {
+        let mut changed = request();
+        change(&mut changed);
+        let policy = DetectionPolicy::of_coordinator(OwnFiles::default(), false);
+        check_request(&request(), &policy).unwrap();
+        check_request(&changed, &policy).unwrap_err()
+    }
+
+    #[test]
+    fn wrong_requests_are_refused_with_the_fault() {
+        let investigation =
+            |kind: v1::EntityKind, name: &str| Some(Investigation { kind: kind.into(), name: name.into() });
+        let cases: [(Box<dyn FnOnce(&mut ScanRequest)>, &str); 9] = [
+            (Box::new(|request| request.analyses = vec!["beacning".into()]), "beaconing"),
+            (Box::new(|request| request.suites = vec!["fire wall".into()]), "Known: exfiltration, firewall"),
+            (Box::new(|request| request.last_us = Some(0)), "the window has no length"),
+            (
+                Box::new(|request| {
+                    request.analyses = vec!["beaconing".into()];
+                    request.suites = vec!["office365".into()];
+                }),
+                "beaconing is of the suite firewall, which --suite leaves out",
+            ),
+            (Box::new(|request| request.preset = "none such".into()), "none such"),
+            (Box::new(|request| request.config = "[beaconing]\nmax_jitter = 'x'".into()), "own.toml"),
+            (
+                Box::new(|request| request.config = "detections = ['here']".into()),
+                "names folders of detections",
+            ),
+            (
+                Box::new(move |request| request.investigation = investigation(v1::EntityKind::Ip, "host")),
+                "\"host\" is not an address",
+            ),
+            (
+                Box::new(move |request| {
+                    request.investigation = investigation(v1::EntityKind::Unspecified, "host");
+                }),
+                "no known kind of entity",
+            ),
+        ];
+        for (change, hint) in cases {
+            let error = refused(change);
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+            assert!(error.to_string().contains(hint), "{error}");
+        }
+    }
+
+    #[test]
+    fn detections_of_a_request_are_denied_unless_they_are_allowed() {
+        let mut files = OwnFiles::default();
+        files.add("rollups/own.toml", String::new(), "own.toml").unwrap();
+        let detections = files.to_request().unwrap();
+        let error = refused(|request| request.detections = detections);
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    }
+
+    #[test]
+    fn names_that_a_lake_may_define_are_left_to_the_run() {
+        let unknown = ScanRequest {
+            analyses: vec!["of_the_lake".into()],
+            config: "[of_the_lake]\nlimit = 3".into(),
+            ..request()
+        };
+        check_request(&unknown, &DetectionPolicy::of_own_process()).unwrap();
+        let strict = DetectionPolicy::of_coordinator(OwnFiles::default(), false);
+        assert!(check_request(&unknown, &strict).is_err());
+    }
+
+    #[test]
+    fn a_window_is_a_length_or_two_bounds() {
+        let known = Detections::built_in();
+        let window = |request: ScanRequest| plan_request_of(&request, known).unwrap().window;
+        assert!(matches!(window(ScanRequest { last_us: Some(5), ..request() }), WindowRequest::Last(5)));
+        let bounds = ScanRequest { from_us: Some(1), ..request() };
+        assert!(matches!(window(bounds), WindowRequest::Between(Some(1), None)));
+        let plan = plan_request_of(&request(), known).unwrap();
+        assert_eq!((plan.suites.len(), plan.only.len()), (Suite::ALL.len(), 0));
+    }
+}
