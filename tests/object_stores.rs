@@ -151,7 +151,7 @@ fn a_lake_and_its_state_in_s3() {
         }
     }
     let saved = store.hindcast(&format!("tables --lake s3://{BUCKET}/soc/lake save Copy_SPRK"));
-    assert!(stdout(&saved).contains("read back"), "{}", stderr(&saved));
+    assert!(stdout(&saved).contains("the table now has"), "{}", stderr(&saved));
     assert!(
         store
             .hindcast(&format!("tables --lake s3://{BUCKET}/soc/lake delete Copy_SPRK --yes"))

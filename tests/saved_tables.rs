@@ -85,7 +85,7 @@ fn overlapping_windows_save_each_row_once() {
         place.assert_saved(all(), what);
     }
     place.compact(SAVED);
-    assert!(place.save(day).contains("the table has 48 rows"));
+    assert!(place.save(day).contains("the table now has 48 rows"));
     place.assert_saved(all(), "after the saved table was compacted");
     place.compact(TABLE);
     place.save(day);

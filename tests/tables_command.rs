@@ -28,7 +28,7 @@ fn enriched_rows_are_saved_read_back_and_deleted() {
             .expect("JSON");
     let dates = shown["dates"].as_array().expect("dates");
     let rows: u64 = dates.iter().filter_map(|date| date["rows"].as_u64()).sum();
-    assert!(stdout(&saved).contains(&format!("the table has {rows} rows")), "{}", stdout(&saved));
+    assert!(stdout(&saved).contains(&format!("the table now has {rows} rows")), "{}", stdout(&saved));
     let columns: Vec<&str> = shown["columns"]
         .as_array()
         .expect("columns")
@@ -43,18 +43,22 @@ fn enriched_rows_are_saved_read_back_and_deleted() {
     // Saved again the table has the same rows; saved day by day it has all rows.
     assert!(
         stdout(&hindcast_save(&place, "PaloAlto_Investigation_SPRK"))
-            .contains(&format!("the table has {rows} rows"))
+            .contains(&format!("the table now has {rows} rows"))
     );
     let by_days = ["--from 2026-01-05 --to 2026-01-06", "--from 2026-01-06 --to 2026-01-07"]
         .map(|window| tables(&place, &format!("save ByDay_SPRK {window}")));
-    assert!(stdout(&by_days[1]).contains(&format!("the table has {rows} rows")), "{}", stdout(&by_days[1]));
+    assert!(
+        stdout(&by_days[1]).contains(&format!("the table now has {rows} rows")),
+        "{}",
+        stdout(&by_days[1])
+    );
 
     // One more date makes the window longer and duplicates no row.
     std::fs::rename(place.path("later"), place.lake().join("CommonSecurityLog/date=2026-01-07"))
         .expect("moved");
     let in_table = |name: &str| {
         let printed = stdout(&hindcast_save(&place, name));
-        let (_, count) = printed.split_once("the table has ").expect("a count");
+        let (_, count) = printed.split_once("the table now has ").expect("a count");
         count.split(' ').next().and_then(|count| count.parse::<u64>().ok()).expect("a number")
     };
     let grown = in_table("PaloAlto_Investigation_SPRK");
