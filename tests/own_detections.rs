@@ -250,7 +250,7 @@ fn a_lake_is_scanned_with_one_detection() {
     ));
     let printed = stdout(&output);
     assert!(output.status.success(), "{printed}{}", stderr(&output));
-    for hint in ["many_destinations: 1 rows, 1 findings, 1.0 per day", "2026-03-01  1", "ip 10.0.0.1  1"] {
+    for hint in ["many_destinations: 1 row, 1 finding, 1.0 per day", "2026-03-01  1", "ip 10.0.0.1  1"] {
         assert!(printed.contains(hint), "no {hint:?} in {printed}");
     }
 }

@@ -10,6 +10,7 @@ use super::form::{Case, ExpectedFinding};
 use super::lines::ListLines;
 use super::outcome::CaseOutcome;
 use crate::findings::{Finding, Row};
+use hindcast_base::format::counted;
 use hindcast_base::nearest::did_you_mean;
 use hindcast_base::time::{format_micros, parse_time_us};
 
@@ -35,7 +36,8 @@ impl Difference {
     /// A number of rows or findings that is not the expected one.
     fn count(line: usize, of: &str, expected: usize, actual: &[String]) -> Self {
         let listed: String = actual.iter().map(|one| format!("\n      {one}")).collect();
-        Self::new(line, format!("{} {of}s, but the case expects {expected}{listed}", actual.len()))
+        let found = counted(actual.len() as u64, of);
+        Self::new(line, format!("{found}, but the case expects {expected}{listed}"))
     }
 }
 

@@ -203,7 +203,7 @@ mod tests {
         let reports = reports_of(&case_of("none", "")).await;
         let message = reports[0].message("cases.toml");
         assert!(
-            message.starts_with("cases.toml:7: case \"none\": 1 rows, but the case expects 0 (seed 1)\n"),
+            message.starts_with("cases.toml:7: case \"none\": 1 row, but the case expects 0 (seed 1)\n"),
             "{message}"
         );
         assert!(message.contains("10.0.0.1"), "{message}");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use hindcast_base::format::counted;
 use hindcast_base::time::{parse_duration, parse_time};
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::Analysis;
@@ -267,7 +268,9 @@ fn print(found: &Found, days: f64) {
         return;
     }
     let each_day = found.findings as f64 / days;
-    println!("{}: {} rows, {} findings, {each_day:.1} per day", found.detection, found.rows, found.findings);
+    let rows = counted(found.rows as u64, "row");
+    let findings = counted(found.findings as u64, "finding");
+    println!("{}: {rows}, {findings}, {each_day:.1} per day", found.detection);
     let severities = Severity::ALL.iter().rev().filter_map(|severity| {
         found.by_severity.get(severity.name()).map(|count| format!("{count} {}", severity.name()))
     });
