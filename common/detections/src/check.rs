@@ -247,7 +247,7 @@ explanation = "{{ destinations }} destinations"
             ),
             (
                 ("\nfirst_seen = \"_first_seen\"", "\nfirst_seen = \"source_ip\""),
-                "finding.first_seen names source_ip, which is not a time column of the result",
+                "line 25: finding.first_seen names source_ip, which is not a time column of the result",
             ),
             (
                 ("{{ destinations }}", "{{ destination }}"),
