@@ -216,7 +216,7 @@ fn findings(analysis: &Analysis) -> Option<String> {
         .map(|entity| format!("{} in {} ({})", entity.kind.name(), code(&entity.column), entity.role.name()));
     row("entities", entities.collect::<Vec<_>>().join(", "));
     row("rows of the same entities are one finding", period(rule.period).to_owned());
-    row("stage", rule.stage.name().to_owned());
+    row("kill-chain phase", rule.stage.name().to_owned());
     Some(format!("## Findings\n\n{}.\n\n{table}", rule.title))
 }
 

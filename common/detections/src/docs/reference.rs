@@ -119,7 +119,7 @@ pub(super) fn functions() -> String {
          [window](https://datafusion.apache.org/user-guide/sql/window_functions.html) functions. Of DataFusion's functions, those of the clock and of random numbers, `repeat` and \
          array functions (`make_array`, `array_has`, `range`, …) are not available; lengths for `lpad` and `rpad` and sizes for `approx_percentile_cont` must be number literals of at most 1,000.\n\n"
     );
-    let mut table = Table::new(&["function", "gives", "description"]);
+    let mut table = Table::new(&["function", "returns", "description"]);
     for function in documentation() {
         let arguments = function.arguments.iter().map(|(name, kind)| format!("{name}: {kind}"));
         let call = format!("{}({})", function.name, arguments.collect::<Vec<_>>().join(", "));
