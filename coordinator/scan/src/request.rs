@@ -33,7 +33,8 @@ pub struct Prepared {
 /// it runs, if lakes may bring detections.
 ///
 /// # Errors
-/// As [`plan_request_of`], and [`Error::Denied`] if the request brings detections that are not allowed.
+/// [`Error::Invalid`] for an unknown suite, analysis or preset, a wrong window or a wrong configuration; [`Error::Denied`] if the
+/// request brings detections that are not allowed.
 pub fn check_request(request: &ScanRequest, policy: &DetectionPolicy) -> Result<()> {
     let known = files_of(request, policy)?.load()?;
     if !policy.allows_others() {
