@@ -303,3 +303,39 @@ impl ChartDefinition {
         of_each!(self, |chart| chart.table.as_deref())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_a_number_or_a_parameter() {
+        let parameter = |name: &str| (name == "min_score").then_some(0.5);
+        let value = |text: &str| {
+            let line: Line = toml::from_str(&format!("at = {text}\ntext = ''")).unwrap();
+            line.at.value(parameter)
+        };
+        assert_eq!(value("3"), Some(3.0));
+        assert_eq!(value("'$min_score'"), Some(0.5));
+        assert_eq!((value("'min_score'"), value("'$other'")), (None, None));
+    }
+
+    #[test]
+    fn every_kind_has_a_title_and_may_have_a_note_and_a_table() {
+        let head = "title = 'T'\nnote = 'N'\ntable = 'other'\n";
+        for kind in [
+            "kind = 'bars'\nlabel = 'a'\naxis = 'x'",
+            "kind = 'measures'\nlabel = 'a'\nlayout = 'panels'\nmeasures = [{ column = 'b', name = 'B' }]",
+            "kind = 'parts'\nshape = 'rings'\ninner = 'a'\nouter = 'b'\nunit = 'rows'",
+            "kind = 'areas'\ntime = 't'\nbin_minutes = 15\naxis = 'x'",
+            "kind = 'points'\nx = { column = 'a' }\ny = { column = 'b' }\nhover = []\nwhich = 'rows'",
+            "kind = 'matrix'\nrow = 'a'\ncolumn = 'b'\nunit = 'rows'",
+            "kind = 'map'\nlongitude = 'a'\nlatitude = 'b'\nname = 'c'\nunit = 'rows'",
+        ] {
+            let chart: ChartDefinition = toml::from_str(&format!("{head}{kind}")).unwrap();
+            assert_eq!((chart.title(), chart.note(), chart.table()), ("T", "N", Some("other")), "{kind}");
+            let plain: ChartDefinition = toml::from_str(&format!("title = 'T'\n{kind}")).unwrap();
+            assert_eq!((plain.note(), plain.table()), ("", None), "{kind}");
+        }
+    }
+}

@@ -109,3 +109,58 @@ impl fmt::Display for Range {
         if unit.is_empty() { Ok(()) } else { write!(formatter, " {unit}") }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use toml::de::DeTable;
+
+    use super::*;
+
+    /// The error for the value of `a`; empty if the range contains it.
+    fn error_of(range: &Range, value: &str) -> String {
+        let text = format!("# a comment\na = {value}");
+        let layer = Layer { name: "mine.toml", text: &text };
+        let table = DeTable::parse(&text).unwrap();
+        let checked = range.check(&layer, "x.a", table.get_ref().get("a").unwrap());
+        checked.map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn bounds_are_included_unless_they_are_excluded() {
+        let cases = [
+            (Range::closed(1.0, 9.0, "rows"), ["1", "9", "0x9"], "0", "from 1 to 9 rows"),
+            (Range::below(0.0, 1.0, ""), ["0", "0.5", "0.999"], "1.0", "at least 0 and below 1"),
+            (Range::of([0.0, 1.0], (true, false), ""), ["0.1", "1", "1e0"], "0", "above 0 and at most 1"),
+            (Range::of([0.0, 1.0], (true, true), ""), ["0.1", "0.9", "5e-1"], "1", "above 0 and below 1"),
+            (
+                Range::span(60.0, 86_400.0),
+                ["'60s'", "'1d'", "'unlimited'"],
+                "'59s'",
+                "from 60s to 1d, or unlimited",
+            ),
+        ];
+        for (range, inside, outside, text) in cases {
+            for value in inside {
+                assert_eq!(error_of(&range, value), "", "{value} is {range}");
+            }
+            let expected = format!("mine.toml, line 2: x.a is {outside}: it must be {text}");
+            assert_eq!(error_of(&range, outside), expected);
+        }
+    }
+
+    #[test]
+    fn nan_is_in_no_range_and_other_types_are_not_checked_here() {
+        let all = Range::closed(f64::MIN, f64::MAX, "");
+        assert!(error_of(&all, "nan").contains("x.a is nan"));
+        for other in ["true", "'text'", "[1]"] {
+            assert_eq!(error_of(&all, other), "", "{other}");
+        }
+    }
+
+    #[test]
+    fn a_range_without_values_is_empty() {
+        assert!(Range::closed(2.0, 1.0, "").is_empty());
+        assert!(Range::of([1.0, 1.0], (true, false), "").is_empty());
+        assert!(!Range::closed(1.0, 1.0, "").is_empty());
+    }
+}

@@ -259,3 +259,58 @@ fn sql(analysis: &Analysis) -> Option<String> {
     let all: Vec<String> = [query].into_iter().chain(others).collect();
     Some(format!("## SQL\n\n{}", all.join("\n")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Detections;
+
+    fn page_of(id: &str) -> String {
+        let config = Config::load("default", &[]).unwrap();
+        of(Detections::built_in().by_id(id).unwrap(), &config)
+    }
+
+    /// The value of a parameter as its cell shows it.
+    fn shown(id: &str, parameter: &str) -> String {
+        let parameter = &Detections::built_in().by_id(id).unwrap().about.parameters[parameter];
+        value_text(parameter, parameter.default.as_ref().unwrap())
+    }
+
+    #[test]
+    fn short_values_are_shown_and_long_lists_counted() {
+        assert_eq!(shown("beaconing", "min_intervals"), "`4`");
+        assert_eq!(shown("compression_staging", "join_window"), "`60m`");
+        assert_eq!(shown("compression_staging", "allowed_accounts"), "`backup-svc`");
+        assert_eq!(
+            shown("compression_staging", "file_name_patterns"),
+            r"`\.(?:zip\|7z\|rar\|tar\|gz\|bz2)$`"
+        );
+        assert_eq!(shown("compression_staging", "command_patterns"), "5 values, see detection.toml");
+        assert_eq!(shown("beacon_scores", "known_services"), "9 values, see detection.toml");
+    }
+
+    #[test]
+    fn a_page_has_the_sections_that_its_detection_fills() {
+        let scores = page_of("beacon_scores");
+        for part in [
+            "## What it reads",
+            "[`external_pairs`](rollups.md#external_pairs)",
+            "In the section `[beacon_scores]` of a configuration file.",
+            "It also uses `beaconing.max_jitter` as `$max_jitter`, `beaconing.min_intervals` as `$min_intervals`.",
+            "Ordered by `score`, the largest first.",
+            "| kill-chain phase | beacon |",
+            "### Harmless causes",
+            "`finish.sql`:",
+        ] {
+            assert!(scores.contains(part), "no {part:?} in {scores}");
+        }
+        let overview = page_of("traffic_overview");
+        assert!(
+            overview.contains("None: its rows are shown only in tables.")
+                && !overview.contains("## Parameters")
+        );
+        assert!(page_of("entity_activity").contains("Its query is written in Rust"));
+        assert!(page_of("multi_location_users").contains("it runs only if `--geoip` names a database"));
+        assert!(page_of("egress_spikes").contains("It also reads"), "it looks back");
+    }
+}
