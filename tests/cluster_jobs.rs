@@ -49,10 +49,10 @@ fn writing_an_end_is_retried_until_it_succeeds() {
     for _ in 0..2 {
         let refused = sandbox.hindcast(&format!("jobs cancel {id}"));
         assert_eq!(refused.status.code(), Some(1), "{}", stdout(&refused));
-        assert!(stderr(&refused).contains("can't be written down yet: writing"), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains("can't be stored yet: writing"), "{}", stderr(&refused));
     }
     let printed = stdout(&sandbox.hindcast(&format!("jobs get {id}")));
-    assert!(printed.contains("running") && printed.contains("can't be written down yet"), "{printed}");
+    assert!(printed.contains("running") && printed.contains("can't be stored yet"), "{printed}");
     fs::remove_file(&folder).expect("removed");
     fs::rename(&aside, &folder).expect("moved back");
     let cancelled = sandbox.hindcast(&format!("jobs cancel {id}"));
@@ -64,7 +64,7 @@ fn writing_an_end_is_retried_until_it_succeeds() {
     sandbox.kill_coordinator();
     sandbox.start_coordinator();
     let printed = stdout(&sandbox.hindcast(&format!("jobs get {id}")));
-    assert!(printed.contains("cancelled") && !printed.contains("written down"), "{printed}");
+    assert!(printed.contains("cancelled") && !printed.contains("stored yet"), "{printed}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn scan(place: &Place, state: &Path) -> Output {
 fn assert_names_state(output: &Output, words: &str) {
     assert_eq!(output.status.code(), Some(1), "{}{}", stdout(output), stderr(output));
     let printed = stderr(output);
-    assert!(printed.contains("state can't be ") && printed.contains(words), "{printed}");
+    assert!(printed.contains("writing the state at ") && printed.contains(words), "{printed}");
     assert!(!stdout(output).contains("FAILED"), "{}", stdout(output));
 }
 
