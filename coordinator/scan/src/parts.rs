@@ -14,7 +14,7 @@ pub(super) const PART_ROWS: usize = 64 << 10;
 /// Parts of a table, one after the other; at least one, which may be empty.
 pub type Parts<'a> = Box<dyn Iterator<Item = Result<RecordBatch>> + Send + 'a>;
 
-/// The rows of `parts` in parts of [`PART_ROWS`] with plain strings, of which only the last is shorter: what a writer makes of
+/// The rows of `parts` in parts of 65,536 rows with plain strings, of which only the last is shorter: what a writer makes of
 /// rows, such as the pages of a Parquet file, depends on where they are cut. There is at least one part.
 pub fn recut(parts: Parts<'_>) -> Parts<'_> {
     Box::new(Recut { parts: Box::new(parts.flat_map(cut)), joined: None, has_given: false, is_end: false })
@@ -68,7 +68,7 @@ impl Iterator for Recut<'_> {
     }
 }
 
-/// A batch in parts that are not longer than [`PART_ROWS`]: with plain strings it takes more memory.
+/// A batch in parts of at most 65,536 rows: with plain strings it takes more memory.
 fn cut(batch: Result<RecordBatch>) -> Parts<'static> {
     match batch {
         Ok(batch) => {
