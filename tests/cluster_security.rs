@@ -174,7 +174,7 @@ fn jobs_beyond_the_queue_limit_are_refused() {
     }
     let output = sandbox.scan(&place.path("out-2"), "");
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
-    assert!(stderr(&output).contains("takes no more"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the coordinator is busy"), "{}", stderr(&output));
     sandbox.signal_worker(0, "CONT");
     for scan in waiting.drain(..) {
         assert!(sandbox.finish(scan).status.success(), "{}", sandbox.logs());
