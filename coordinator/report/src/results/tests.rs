@@ -136,9 +136,14 @@ fn a_hundred_thousand_findings_are_searched_while_one_waits() {
         "bytes_sent:>=500000 sort:-bytes_sent",
     ] {
         let query = Query::parse(text, results.columns(), results.scan.detections).unwrap();
-        let started = Instant::now();
-        let total = results.search(&query, 0, 50).total;
-        let elapsed = started.elapsed();
+        let timed = || {
+            let started = Instant::now();
+            let total = results.search(&query, 0, 50).total;
+            (started.elapsed(), total)
+        };
+        // The fastest of three: other tests share the processors.
+        let fastest = [timed(), timed(), timed()].into_iter().min();
+        let (elapsed, total) = fastest.unwrap();
         println!("{text:?}: {total} findings in {elapsed:?}");
         // The limit is for unoptimised code next to other tests. docs/web.md has the figures.
         assert!(elapsed < Duration::from_secs(2), "{text}: {elapsed:?}");
