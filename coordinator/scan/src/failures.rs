@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(failures.remaining(&plan).len(), plan.analyses.len() - 1);
         let reduced = failures.without(&plan);
         assert!(reduced.analyses.iter().all(|analysis| analysis.id != failed.id));
-        let [disabled] = reduced.disabled.as_slice() else { panic!("{:?}", reduced.disabled) };
+        let disabled = reduced.disabled.iter().find(|disabled| disabled.analysis.id == failed.id).unwrap();
         assert_eq!(disabled.reason, DisabledReason::Failed { error: "first".into() });
         assert_eq!(reduced.gaps.last().unwrap().to_string(), format!("{}: it failed: first", failed.id));
     }
