@@ -67,12 +67,12 @@ fn errors_in_cases_and_names_are_reported() {
     let cases = folder.join("many_destinations/cases.toml");
     let whole_cases = fs::read_to_string(&cases).expect("a file");
     for (from, to, hints) in [
-        ("SourceIP =", "SourceIp =", &["cases.toml, line 7: case ", "did you mean SourceIP?"][..]),
-        ("sessions = 5", "session = 5", &["cases.toml, line 14: case ", "did you mean sessions?"]),
+        ("SourceIP =", "SourceIp =", &["cases.toml:7: case ", "did you mean SourceIP?"][..]),
+        ("sessions = 5", "session = 5", &["cases.toml:14: case ", "did you mean sessions?"]),
         (
             "[many_destinations]\\nmin_dest",
             "[many_destinations]\\nmin_best",
-            &["cases.toml, line 5: case ", "did you mean min_destinations?"],
+            &["cases.toml:5: case ", "did you mean min_destinations?"],
         ),
     ] {
         fs::write(&cases, whole_cases.replace(from, to)).expect("written");

@@ -94,18 +94,19 @@ pub async fn run(detections: &Detections, id: &str) -> Result<Vec<CaseReport>> {
 }
 
 /// Mistakes in the cases of `analysis`, found without running them: the first mistake in the format, or all mistakes in names and
-/// configurations, each as `file, line N: message`.
-pub fn problems(detections: Detections, analysis: &Analysis) -> Vec<String> {
+/// configurations, each with file and line.
+pub fn problems(detections: Detections, analysis: &Analysis) -> Vec<Error> {
     let Some((file, text)) = analysis.about.cases else { return Vec::new() };
     let cases = match parse(file, text) {
         Ok(cases) => cases,
-        Err(error) => return vec![error.to_string()],
+        Err(error) => return vec![error],
     };
     let wrong = cases.iter().flat_map(|case| {
         let wrong = check::check(case, analysis, detections).err().unwrap_or_default();
-        wrong
-            .into_iter()
-            .map(move |one| format!("{file}, line {}: case {:?}: {}", one.line, case.name, one.message))
+        let in_case = move |one: Difference| {
+            Error::in_file(file, one.line, format!("case {:?}: {}", case.name, one.message))
+        };
+        wrong.into_iter().map(in_case)
     });
     wrong.collect()
 }
@@ -172,14 +173,34 @@ mod tests {
         )
     }
 
-    async fn reports_of(cases: &str) -> Vec<CaseReport> {
+    fn with_cases(cases: &str) -> Detections {
         let files = [
             ("mine/counted/detection.toml", DEFINITION),
             ("mine/counted/query.sql", QUERY),
             ("mine/counted/cases.toml", cases),
         ];
         let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).to_vec();
-        run(&Detections::with_own(files).unwrap(), "counted").await.unwrap()
+        Detections::with_own(files).unwrap()
+    }
+
+    async fn reports_of(cases: &str) -> Vec<CaseReport> {
+        run(&with_cases(cases), "counted").await.unwrap()
+    }
+
+    #[test]
+    fn mistakes_in_cases_are_found_without_running_them() {
+        let errors_of = |cases: &str| {
+            let detections = with_cases(cases);
+            let errors = problems(detections, detections.by_id("counted").unwrap());
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let unknown = "mine/counted/cases.toml, line 8: case \"wrong\": the rows have no column source_ipp; did you mean source_ip?";
+        assert_eq!(errors_of(&case_of("wrong", "{ source_ipp = '10.0.0.1' },")), [unknown]);
+        let form = errors_of("[[case]]\nname = 'one'\nexpct = []\n");
+        assert!(
+            form.len() == 1 && form[0].starts_with("mine/counted/cases.toml, line 3: unknown field"),
+            "{form:?}"
+        );
     }
 
     #[tokio::test]

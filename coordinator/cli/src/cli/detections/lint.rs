@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
-use hindcast_base::{Error, Result};
-use hindcast_detections::analyses::Analysis;
+use hindcast_base::Result;
 use hindcast_detections::config::Config;
 use hindcast_detections::{Detections, cases};
 use hindcast_lake::Location;
@@ -69,15 +68,11 @@ fn check(files: &OwnFiles) -> Result<BTreeSet<String>> {
         }
     };
     let own = config.detections.all().iter().filter(|analysis| analysis.about.is_own);
-    let of_cases = own.flat_map(|analysis| case_problems(config.detections, analysis));
+    let of_cases = own.flat_map(|analysis| cases::problems(config.detections, analysis));
     for error in config.detections.problems(&config).into_iter().chain(of_cases) {
         errors.insert(message(files.at_place(error))?);
     }
     Ok(errors)
-}
-
-fn case_problems(detections: Detections, analysis: &Analysis) -> Vec<Error> {
-    cases::problems(detections, analysis).into_iter().map(Error::Invalid).collect()
 }
 
 /// The errors of all built-in detections of the suites. Those of investigations need results of earlier steps of a scan.
@@ -86,7 +81,7 @@ fn check_built_in() -> Result<BTreeSet<String>> {
     let config = Config::load_with("default", &[], detections)?;
     let mut errors = BTreeSet::new();
     for &analysis in detections.analyses() {
-        let of_cases = case_problems(detections, analysis);
+        let of_cases = cases::problems(detections, analysis);
         for error in Detections::check(analysis, &config).err().into_iter().chain(of_cases) {
             errors.insert(message(error)?);
         }
