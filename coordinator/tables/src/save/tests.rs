@@ -92,7 +92,7 @@ async fn rows_of_the_vendor_are_saved_by_their_own_date_with_derived_columns() {
         ("2026-01-05T11:00:00Z", VENDOR, Some("10.0.0.1"), Some(4), None),
         ("2026-01-05T12:00:00Z", "Fortinet", Some("8.8.8.8"), Some(1), Some(1)),
         // A late row in the folder of the day before.
-        ("2026-01-06T00:00:00Z", VENDOR, None, Some(5), Some(6)),
+        ("2026-01-06T00:00:00Z", VENDOR, Some("fw-1"), Some(5), Some(6)),
     ];
     write(folder.path(), "date=2026-01-05/a.parquet", &sessions);
     write(
@@ -105,7 +105,7 @@ async fn rows_of_the_vendor_are_saved_by_their_own_date_with_derived_columns() {
     assert_eq!((done.rows_written, done.rows_in_table), (4, 4));
     let wanted: [(&str, &[&str]); 2] = [
         ("2026-01-05", &["Some(\"10.0.0.1\") None Some(false)", "Some(\"8.8.8.8\") Some(3) Some(true)"]),
-        ("2026-01-06", &["None Some(11) Some(false)", "Some(\"::1\") Some(7) Some(false)"]),
+        ("2026-01-06", &["Some(\"::1\") Some(7) Some(false)", "Some(\"fw-1\") Some(11) Some(false)"]),
     ];
     assert_eq!(rows(&lake).await, by_date(&wanted));
 }
