@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hindcast_node::{Tls, TlsFault, connect_endpoint};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -21,9 +21,10 @@ use tonic::codegen::{Service, http};
 /// Longest time that a server keeps a connection that it refuses, so that the client reads why.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// A new authority, and the certificate of `localhost` that it issues: `ca.crt`, `tls.crt` and `tls.key` in `folder`.
-fn certificates(folder: &Path) {
+/// A new authority named `name`, and the certificate of `localhost` that it issues: `ca.crt`, `tls.crt` and `tls.key` in `folder`.
+fn certificates(folder: &Path, name: &str) {
     let mut authority = CertificateParams::default();
+    authority.distinguished_name.push(DnType::CommonName, name);
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key"));
     let authority = authority.expect("an authority");
@@ -91,12 +92,16 @@ async fn fault(acceptor: Option<TlsAcceptor>, client: &Path) -> Option<TlsFault>
 #[tokio::test]
 async fn a_call_names_the_fault_of_its_connection() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
-    certificates(&ours);
-    certificates(&theirs);
+    let [ours, theirs, renewed] = ["ours", "theirs", "renewed"].map(|name| folder.path().join(name));
+    certificates(&ours, "our authority");
+    certificates(&theirs, "their authority");
+    certificates(&renewed, "our authority");
     assert_eq!(fault(None, &ours).await, Some(TlsFault::NotTls));
     let untrusted = fault(Some(acceptor(&theirs, &ours)), &ours).await;
     assert_eq!(untrusted, Some(TlsFault::Untrusted(CertificateError::UnknownIssuer)));
+    // An authority made anew keeps its name, but not its key.
+    let untrusted = fault(Some(acceptor(&renewed, &ours)), &ours).await;
+    assert_eq!(untrusted, Some(TlsFault::Untrusted(CertificateError::BadSignature)));
     // The server refuses the client after the client's handshake, so HTTP/2 reports the alert.
     let refused = fault(Some(acceptor(&ours, &theirs)), &ours).await;
     assert!(matches!(refused, Some(TlsFault::Refused(_) | TlsFault::Other(_))), "{refused:?}");
