@@ -10,8 +10,6 @@ mod grouping;
 mod populations;
 mod row_wise;
 mod shape;
-#[cfg(test)]
-mod state_tests;
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,5 @@
-//! The built-in detections over the rows of their cases. One binary, so that it is linked once.
+//! Detections, correlation and rollups over a few rows. One binary, so that it is linked once.
 
 mod correlation;
 mod detection_cases;
+mod rollup_state;

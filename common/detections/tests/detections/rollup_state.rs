@@ -1,4 +1,5 @@
 //! Tests of state: what is stored of rows, and what merging makes of it.
+#![allow(clippy::unwrap_used, reason = "a test that fails stops")]
 
 use std::sync::Arc;
 
@@ -7,13 +8,12 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{Int64Type, UInt8Type};
 use datafusion::logical_expr::ident;
 use datafusion::prelude::DataFrame;
+use hindcast_detections::config::Config;
+use hindcast_detections::findings::Row;
+use hindcast_detections::rollups::definition::parse;
+use hindcast_detections::rollups::{BUCKET_COLUMN, Rollup};
+use hindcast_detections::sql;
 use hindcast_functions::BUCKETS;
-
-use super::definition::parse;
-use super::{BUCKET_COLUMN, Rollup};
-use crate::config::Config;
-use crate::findings::Row;
-use crate::sql;
 
 const ROLLUP: &str = r#"version = 1
 tables = ["CommonSecurityLog"]
