@@ -181,7 +181,7 @@ mod tests {
         let request = options.request().await.unwrap();
         assert_eq!(request.lake, "lake");
         let sent = options.for_coordinator(request.clone()).unwrap();
-        assert!(sent.lake.starts_with("file:///") && sent.lake.ends_with("/lake"), "{}", sent.lake);
+        assert!(sent.lake.starts_with("file:///") && sent.lake.ends_with("/lake/"), "{}", sent.lake);
         let error = parse("--geoip a.mmdb").unwrap().for_coordinator(request).unwrap_err().to_string();
         assert!(error.contains("`hindcast coordinator`"), "{error}");
     }
@@ -191,7 +191,7 @@ mod tests {
         let scratch = Path::new("/scratch");
         let url =
             |arguments: &str| parse(arguments).unwrap().state_location(scratch).unwrap().url().to_owned();
-        assert!(url("--no-cache").ends_with("/scratch"));
-        assert!(url("--state /srv/state").ends_with("/srv/state"));
+        assert!(url("--no-cache").ends_with("/scratch/"));
+        assert!(url("--state /srv/state").ends_with("/srv/state/"));
     }
 }

@@ -119,7 +119,12 @@ mod tests {
             read(&config)
         };
         let error = write("ip").unwrap_err().to_string();
-        assert!(error.contains("bad.csv, line 3: watchlist bad: \"not-an-ip\" is no address"), "{error}");
+        assert!(
+            error.contains(
+                "bad.csv, line 3: watchlist bad: \"not-an-ip\" is neither an address nor a network"
+            ),
+            "{error}"
+        );
         write("device").unwrap();
     }
 
