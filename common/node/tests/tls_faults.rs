@@ -99,7 +99,7 @@ async fn a_call_names_the_fault_of_its_connection() {
     assert_eq!(fault(None, &ours).await, Some(TlsFault::NotTls));
     let untrusted = fault(Some(acceptor(&theirs, &ours)), &ours).await;
     assert_eq!(untrusted, Some(TlsFault::Untrusted(CertificateError::UnknownIssuer)));
-    // An authority made anew keeps its name, but not its key.
+    // An authority made again keeps its name, but not its key.
     let untrusted = fault(Some(acceptor(&renewed, &ours)), &ours).await;
     assert_eq!(untrusted, Some(TlsFault::Untrusted(CertificateError::BadSignature)));
     // The server refuses the client after the client's handshake, so HTTP/2 reports the alert.
