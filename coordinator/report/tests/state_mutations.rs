@@ -1,5 +1,6 @@
 //! State broken at random between scans: each scan gives the results of the first, says what it had to compute again, and leaves
 //! whole state behind. `HINDCAST_MUTATIONS` sets how many are.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that fails stops")]
 
 use std::collections::BTreeMap;
 use std::fs;

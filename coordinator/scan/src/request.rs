@@ -218,7 +218,8 @@ mod tests {
     fn wrong_requests_are_refused_with_the_fault() {
         let investigation =
             |kind: v1::EntityKind, name: &str| Some(Investigation { kind: kind.into(), name: name.into() });
-        let cases: [(Box<dyn FnOnce(&mut ScanRequest)>, &str); 9] = [
+        type Change = Box<dyn FnOnce(&mut ScanRequest)>;
+        let cases: [(Change, &str); 9] = [
             (Box::new(|request| request.analyses = vec!["beacning".into()]), "beaconing"),
             (Box::new(|request| request.suites = vec!["fire wall".into()]), "Known: exfiltration, firewall"),
             (Box::new(|request| request.last_us = Some(0)), "the window has no length"),

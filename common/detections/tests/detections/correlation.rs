@@ -1,5 +1,4 @@
 //! The queries of correlation over the state of a few rows: relations, prevalence and known names.
-#![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

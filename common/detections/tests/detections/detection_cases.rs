@@ -1,5 +1,4 @@
 //! Runs all cases of all built-in detections, split, shuffled and merged in several ways.
-#![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 use std::thread;
 

@@ -1,5 +1,4 @@
 //! Tests of state: what is stored of rows, and what merging makes of it.
-#![allow(clippy::unwrap_used, reason = "a test that fails stops")]
 
 use std::sync::Arc;
 

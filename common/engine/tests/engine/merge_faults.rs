@@ -1,5 +1,4 @@
 //! State that can be read but not merged: the merge names the file, and only its task fails.
-#![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};

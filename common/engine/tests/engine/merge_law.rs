@@ -1,5 +1,4 @@
 //! The law of rollups: the states of parts, merged in any order and by any shards, equal the state of the whole.
-#![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 use std::sync::Arc;
 

@@ -1,6 +1,5 @@
 //! Lake files with random damage, mostly in footers and schemas: each is read or reported as a fault, and panics are caught.
 //! `HINDCAST_MUTATIONS` sets their number.
-#![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 use std::fs;
 use std::sync::Arc;

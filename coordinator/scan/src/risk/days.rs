@@ -98,7 +98,7 @@ mod tests {
         let window =
             Window::new(parse_time("2026-01-01").unwrap(), parse_time("2026-01-11").unwrap()).unwrap();
         let long = finding("2026-01-03T23:00:00Z", "2026-01-05T01:00:00Z");
-        let spans = days_of(&window, &BTreeSet::new(), &[], &[long.clone()]);
+        let spans = days_of(&window, &BTreeSet::new(), &[], std::slice::from_ref(&long));
         let found: Vec<_> = spans.iter().map(|span| (span.first, span.last)).collect();
         let expected =
             [("2026-01-01", "2026-01-02"), ("2026-01-03", "2026-01-05"), ("2026-01-06", "2026-01-10")];

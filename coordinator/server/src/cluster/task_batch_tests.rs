@@ -45,9 +45,12 @@ struct Job {
     fate: Fate,
 }
 
+/// The fate of a job, by the number of its submission and its tasks.
+type FateOf = Box<dyn Fn(usize, &[usize]) -> Fate + Send + Sync>;
+
 /// A cluster on which `fate` decides, by the number of the submission and its tasks, what becomes of a job.
 struct FakeCluster {
-    fate: Box<dyn Fn(usize, &[usize]) -> Fate + Send + Sync>,
+    fate: FateOf,
     jobs: Mutex<Vec<Job>>,
     cancelled: Mutex<Vec<usize>>,
 }
