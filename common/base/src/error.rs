@@ -6,7 +6,8 @@
 use datafusion::error::DataFusionError;
 
 use crate::file_fault::FileFault;
-use crate::storage_fault::StorageFault;
+use crate::refused::Refused;
+use crate::storage_fault::{StorageFault, StorageFaultKind};
 
 /// Result of an operation that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -49,9 +50,16 @@ impl ErrorKind {
     pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
         let kind = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<Error>() {
             Some(own) => Some(own.kind()),
-            None => cause.is::<object_store::Error>().then_some(Self::Unavailable),
+            None => cause.downcast_ref::<object_store::Error>().map(Self::of_store),
         };
         causes(error).find_map(kind).unwrap_or(Self::Internal)
+    }
+
+    fn of_store(error: &object_store::Error) -> Self {
+        match Refused::of(error) {
+            Some(_) => Self::InvalidInput,
+            None => StorageFaultKind::of(error).error_kind(),
+        }
     }
 }
 
@@ -149,9 +157,8 @@ impl Error {
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::Denied(_) => ErrorKind::Denied,
             Self::Busy(_) => ErrorKind::Busy,
-            // A missing object is not a fault of its store: another request does not find it either.
-            Self::Storage(fault) if fault.is_of_object() => ErrorKind::Data,
-            Self::Storage(_) | Self::Unavailable(_) => ErrorKind::Unavailable,
+            Self::Storage(fault) => fault.kind.error_kind(),
+            Self::Unavailable(_) => ErrorKind::Unavailable,
             Self::Input(_) | Self::Data(_) => ErrorKind::Data,
             Self::Engine(error) => ErrorKind::of(error),
             Self::Io { .. } | Self::Internal(_) => ErrorKind::Internal,

@@ -10,17 +10,17 @@ use crate::storage_fault::is_of_store;
 use crate::{Error, Result};
 
 /// Actions on an object store. The store's client retries requests, but not responses that break off.
-pub const STORE: RetryPolicy = RetryPolicy::new(500, 4_000).with_attempts(4);
+pub const STORE: RetryPolicy = RetryPolicy::new(700, 5_600).with_attempts(4);
 /// Units of a scan whose store fails. Each attempt runs them again.
-pub const UNITS: RetryPolicy = RetryPolicy::new(500, 4_000).with_attempts(4);
+pub const UNITS: RetryPolicy = RetryPolicy::new(700, 5_600).with_attempts(4);
 /// Submissions of task batches to the cluster, as long as any task is missing.
 pub const TASK_BATCHES: RetryPolicy = RetryPolicy::new(250, 15_000);
 /// Calls of a coordinator, which may be restarting.
-pub const COORDINATOR: RetryPolicy = RetryPolicy::new(200, 5_000).with_attempts(40);
+pub const COORDINATOR: RetryPolicy = RetryPolicy::new(200, 5_000).with_attempts(52);
 /// Polls of workers for tasks, as long as the coordinator does not answer.
 pub const POLLS: RetryPolicy = RetryPolicy::new(200, 30_000);
 /// Deliveries to sinks.
-pub const SINKS: RetryPolicy = RetryPolicy::new(500, 4_000).with_attempts(4);
+pub const SINKS: RetryPolicy = RetryPolicy::new(700, 5_600).with_attempts(4);
 /// Writes of a job's end, until it is stored.
 pub const JOB_ENDS: RetryPolicy = RetryPolicy::new(1_000, 60_000);
 /// Submissions to a coordinator that has enough jobs already.
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_policy_has_one_wait_less_than_attempts() {
         assert_eq!(STORE.waits().count(), 3);
-        assert_eq!(COORDINATOR.waits().count(), 39);
+        assert_eq!(COORDINATOR.waits().count(), 51);
         assert_eq!(POLLS.waits().take(1_000).count(), 1_000);
         assert_eq!(POLLS.attempts(), None);
     }

@@ -5,9 +5,9 @@ use std::fmt;
 use object_store::Error as StoreError;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::error::causes;
 use crate::refused::Refused;
+use crate::{Error, ErrorKind};
 
 /// What was done with an object or a folder of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ impl fmt::Display for StorageFault {
 }
 
 impl StorageFaultKind {
-    fn of(error: &StoreError) -> Self {
+    pub(crate) fn of(error: &StoreError) -> Self {
         match error {
             StoreError::NotFound { .. } => Self::NotFound,
             StoreError::Precondition { .. }
@@ -78,6 +78,15 @@ impl StorageFaultKind {
             StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => Self::Denied,
             StoreError::Generic { .. } => Self::Temporary,
             _ => Self::Permanent,
+        }
+    }
+
+    /// What a caller can do about it. A missing object is not a fault of its store: another request does not find it either.
+    pub(crate) fn error_kind(self) -> ErrorKind {
+        match self {
+            Self::NotFound => ErrorKind::Data,
+            Self::Changed => ErrorKind::Conflict,
+            Self::Denied | Self::Temporary | Self::Permanent => ErrorKind::Unavailable,
         }
     }
 }

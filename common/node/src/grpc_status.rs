@@ -32,9 +32,7 @@ pub fn kind_of(status: &Status) -> ErrorKind {
     let is_of_connection = std::error::Error::source(status).is_some();
     match status.code() {
         Code::Internal if is_of_connection => ErrorKind::Unavailable,
-        Code::Unavailable | Code::Unknown | Code::DeadlineExceeded | Code::Cancelled => {
-            ErrorKind::Unavailable
-        }
+        Code::Unavailable | Code::Unknown | Code::DeadlineExceeded => ErrorKind::Unavailable,
         // A message that is longer than one side accepts has the code OUT_OF_RANGE.
         Code::InvalidArgument | Code::OutOfRange => ErrorKind::InvalidInput,
         Code::NotFound => ErrorKind::NotFound,
@@ -42,7 +40,7 @@ pub fn kind_of(status: &Status) -> ErrorKind {
         Code::PermissionDenied | Code::Unauthenticated => ErrorKind::Denied,
         Code::ResourceExhausted => ErrorKind::Busy,
         Code::DataLoss => ErrorKind::Data,
-        Code::Ok | Code::Internal | Code::Unimplemented => ErrorKind::Internal,
+        Code::Ok | Code::Internal | Code::Cancelled | Code::Unimplemented => ErrorKind::Internal,
     }
 }
 

@@ -33,7 +33,7 @@ impl TlsFault {
     fn of_rustls(error: &RustlsError) -> Option<Self> {
         match error {
             RustlsError::InvalidCertificate(reason) => Some(Self::Untrusted(reason.clone())),
-            RustlsError::AlertReceived(alert) => Some(Self::Refused(*alert)),
+            RustlsError::AlertReceived(alert) => is_refusal(*alert).then_some(Self::Refused(*alert)),
             RustlsError::InvalidMessage(_) => Some(Self::NotTls),
             RustlsError::PeerIncompatible(_) | RustlsError::NoCertificatesPresented => {
                 Some(Self::Other(error.to_string()))
@@ -50,6 +50,15 @@ impl TlsFault {
             None => None,
         }
     }
+}
+
+/// Whether the other side refuses the connection for what it is. Other alerts, such as those of a process that ends, say nothing
+/// about the next attempt.
+fn is_refusal(alert: AlertDescription) -> bool {
+    !matches!(
+        alert,
+        AlertDescription::CloseNotify | AlertDescription::InternalError | AlertDescription::UserCanceled
+    )
 }
 
 /// The error of a connection: as it is, or as HTTP/2 reports it.

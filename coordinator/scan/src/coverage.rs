@@ -79,7 +79,9 @@ impl CoverageEntry {
 
     /// Table, dates and reason, formatted for people.
     pub fn unread_text(&self) -> String {
-        format!("{} {}: {}", self.table, self.when(), self.reasons)
+        let reasons = self.reasons.to_string();
+        let reasons = if reasons.is_empty() { self.status.name() } else { &reasons };
+        format!("{} {}: {reasons}", self.table, self.when())
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_base::retry::with_retries;
-use hindcast_base::{Error, ErrorKind, Result};
+use hindcast_base::storage_fault::is_of_store;
+use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::{Analysis, SideTable};
 use hindcast_engine::{MergeFault, MergeRows, MergeStage, Stage, StateFault};
 use hindcast_lake::StateFile;
@@ -171,7 +172,7 @@ impl<'a> Merger<'a> {
         state: &StateFiles,
     ) -> Result<(&'g AnalysisGroup, Merged)> {
         let merged = match (self.merge_all(group, state).await, group.own_detection()) {
-            (Err(Error::Engine(error)), Some(own)) if ErrorKind::of(&error) != ErrorKind::Unavailable => {
+            (Err(Error::Engine(error)), Some(own)) if !is_of_store(&error) => {
                 Err(MergeFailure::Detection(own.failure(None, &error)))
             }
             (merged, _) => merged?,
