@@ -31,7 +31,7 @@ pub fn code_of(kind: ErrorKind) -> Code {
 pub fn kind_of(status: &Status) -> ErrorKind {
     let is_of_connection = std::error::Error::source(status).is_some();
     match status.code() {
-        Code::Internal if is_of_connection => ErrorKind::Unavailable,
+        Code::Internal | Code::Cancelled if is_of_connection => ErrorKind::Unavailable,
         Code::Unavailable | Code::Unknown | Code::DeadlineExceeded => ErrorKind::Unavailable,
         // A message that is longer than one side accepts has the code OUT_OF_RANGE.
         Code::InvalidArgument | Code::OutOfRange => ErrorKind::InvalidInput,
