@@ -4,7 +4,8 @@ use futures::TryStreamExt;
 use parquet::arrow::ProjectionMask;
 use parquet::errors::ParquetError;
 
-use super::lake::{LakeFile, LakeTable};
+use super::lake::LakeTable;
+use super::lake_file::LakeFile;
 use super::store_reader::{decoder_panic_reason, open_parquet};
 use hindcast_base::catch_panic::catch_panic;
 use hindcast_base::error::{Error, InputFault};

@@ -8,9 +8,9 @@ use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ListResult;
 use object_store::path::Path;
-use serde::{Deserialize, Serialize};
 
 use super::changes::View;
+use super::lake_file::LakeFile;
 use super::listing::{date_files, is_data_file};
 use super::location::Location;
 use super::mapping::TableMapping;
@@ -44,19 +44,6 @@ pub struct StrayFiles {
     pub table: &'static str,
     /// The files, and the folders that contain such files.
     pub paths: Vec<String>,
-}
-
-/// One Parquet file, with what identifies its content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LakeFile {
-    /// Path below the store's root; absolute on the local disk, as from [`Location::name_of`].
-    pub path: String,
-    /// Size in bytes.
-    pub bytes: u64,
-    /// The store's entity tag, if it has one.
-    pub etag: Option<String>,
-    /// Byte range of the row groups to read (a group belongs to the range that contains its start); all if absent.
-    pub range: Option<(u64, u64)>,
 }
 
 /// The files of one date of a table.
@@ -218,14 +205,6 @@ impl FoundTables {
             None => Ok(self.readable),
             Some(table) => Err(table.refused(&advice(table))),
         }
-    }
-}
-
-impl LakeFile {
-    /// The path in the store's form.
-    pub fn store_path(&self) -> Path {
-        // Listed paths are already percent-encoded, and parsing does not change them.
-        Path::parse(&self.path).unwrap_or_else(|_| self.path.as_str().into())
     }
 }
 

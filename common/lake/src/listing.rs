@@ -6,7 +6,8 @@ use object_store::ObjectMeta;
 use object_store::path::{Path, PathPart};
 
 use super::changes::View;
-use super::lake::{LakeFile, is_parquet, table_folder};
+use super::lake::{is_parquet, table_folder};
+use super::lake_file::LakeFile;
 use super::location::Location;
 use hindcast_base::{Error, Result};
 
@@ -68,12 +69,7 @@ fn shown(table: &Location, view: &View, objects: Vec<ObjectMeta>) -> Vec<LakeFil
     let mut files: Vec<LakeFile> = objects
         .into_iter()
         .filter(|object| view.shows(&object.location))
-        .map(|object| LakeFile {
-            path: table.name_of(&object.location),
-            bytes: object.size,
-            etag: object.e_tag,
-            range: None,
-        })
+        .map(|object| LakeFile::new(table.name_of(&object.location), object.size, object.e_tag))
         .collect();
     files.sort_by(|left, right| left.path.cmp(&right.path));
     files

@@ -16,7 +16,8 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMeta
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::lake::{LakeFile, LakeTable};
+use super::lake::LakeTable;
+use super::lake_file::LakeFile;
 use super::store_reader::{catch_decoder_panic, only_dictionary_pages, open_parquet, parquet_error};
 use hindcast_base::Error;
 use hindcast_base::catch_panic::catch_panic_sync;

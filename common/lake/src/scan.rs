@@ -20,7 +20,8 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Sendable
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 
-use super::lake::{LakeFile, LakeTable};
+use super::lake::LakeTable;
+use super::lake_file::LakeFile;
 use super::location::Location;
 use super::normalise::{NormaliserFactory, UnreadableCounts};
 use super::row_groups::RowGroups;

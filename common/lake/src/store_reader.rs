@@ -21,7 +21,8 @@ use parquet::basic::{Encoding, PageType};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 
-use super::lake::{LakeFile, LakeTable};
+use super::lake::LakeTable;
+use super::lake_file::LakeFile;
 use super::location::Location;
 use super::scan::canonical_type;
 use super::tables::ColumnKind;

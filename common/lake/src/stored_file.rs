@@ -15,7 +15,7 @@ use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
 
-use super::lake::LakeFile;
+use super::lake_file::LakeFile;
 use super::location::Location;
 use super::store_reader::{
     StoreReader, catch_decoder_panic, decoder_panic_reason, file_fault, parquet_error,
@@ -210,7 +210,7 @@ mod tests {
         std::fs::write(&path, &content).unwrap();
         let place = Location::parse(&folder.display().to_string()).unwrap();
         let path = place.name_of(&place.child("a.parquet"));
-        let file = LakeFile { path, bytes: content.len() as u64, etag: None, range: None };
+        let file = LakeFile::new(path, content.len() as u64, None);
         StoredFile::open(&place, &file).await.unwrap()
     }
 

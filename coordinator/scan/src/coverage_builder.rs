@@ -265,7 +265,7 @@ mod tests {
 
     /// The record of a unit whose rows have these statistics.
     fn record(stats: UnitStats, is_clipped: bool, faulty: &[&str]) -> UnitRecord {
-        let file = LakeFile { path: "a.parquet".into(), bytes: 100, etag: None, range: None };
+        let file = LakeFile::new("a.parquet".into(), 100, None);
         let unit = RollupUnit {
             table: 0,
             date: day("2026-01-01"),

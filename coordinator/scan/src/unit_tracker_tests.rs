@@ -136,7 +136,7 @@ async fn units_that_come_to_nothing_again_and_again_are_an_error() {
     let place = tempfile::tempdir().unwrap();
     let config = Config::load("default", &[]).unwrap();
     let state = StateStore::new(Location::parse(&place.path().display().to_string()).unwrap());
-    let file = LakeFile { path: "/lake/a.parquet".into(), bytes: 9, etag: None, range: None };
+    let file = LakeFile::new("/lake/a.parquet".into(), 9, None);
     let table = "CommonSecurityLog";
     let run = RollupRun {
         engine: &Idle,
@@ -205,7 +205,7 @@ fn the_reason_of_a_failed_rollup_does_not_depend_on_which_unit_ended_first() {
 
 /// A unit of two files, and its record.
 fn unit_of_two_files() -> (RollupUnit, UnitRecord) {
-    let file = |path: &str| LakeFile { path: path.into(), bytes: 9, etag: None, range: None };
+    let file = |path: &str| LakeFile::new(path.into(), 9, None);
     let unit = RollupUnit {
         table: 0,
         date: "2026-03-01".parse().unwrap(),

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     fn file(path: &str, bytes: u64) -> LakeFile {
-        LakeFile { path: path.into(), bytes, etag: None, range: None }
+        LakeFile::new(path.into(), bytes, None)
     }
 
     #[test]

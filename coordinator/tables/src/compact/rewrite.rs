@@ -96,7 +96,7 @@ async fn write(
             let content = done.into_inner().map_err(|error| Error::Engine(error.into()))?;
             let (path, bytes) = (&targets[files.len()], content.len() as u64);
             lake.put(path, content).await?;
-            files.push(LakeFile { path: lake.name_of(path), bytes, etag: None, range: None });
+            files.push(LakeFile::new(lake.name_of(path), bytes, None));
         }
         let Some(batch) = batch else { break };
         let open = match &mut open {

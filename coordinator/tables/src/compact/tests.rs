@@ -127,7 +127,7 @@ async fn only_files_that_hindcast_wrote_are_merged_if_so_requested() {
 #[test]
 fn only_folders_of_partitions_are_separate() {
     let date = Path::parse("lake/T/date=2026-01-05").unwrap();
-    let file = |name: &str| LakeFile { path: format!("{date}/{name}"), bytes: 1, etag: None, range: None };
+    let file = |name: &str| LakeFile::new(format!("{date}/{name}"), 1, None);
     let names = ["a.parquet", "x/b.parquet", "hour=05/c.parquet", "hour=05/x/k=1%3A/d=1.parquet"];
     let by_folder = by_partition(&date, names.map(file).to_vec());
     let folders: Vec<(&str, usize)> =

@@ -147,7 +147,7 @@ impl SmallLake {
         let path = folder.join(name);
         fs::write(&path, bytes).expect("a file");
         let (path, bytes) = (path.display().to_string(), bytes.len() as u64);
-        LakeFile { path, bytes, etag: None, range: None }
+        LakeFile::new(path, bytes, None)
     }
 
     /// The outcome of a unit of `file` with these rollups.

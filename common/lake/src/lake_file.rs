@@ -1,0 +1,56 @@
+//! One Parquet file of a lake: what identifies its content, and what its table says about it.
+
+use std::collections::BTreeMap;
+
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+
+/// One Parquet file, with what identifies its content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LakeFile {
+    /// Path below the store's root; absolute on the local disk, as from [`super::Location::name_of`].
+    pub path: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// The store's entity tag, if it has one.
+    pub etag: Option<String>,
+    /// Byte range of the row groups to read (a group belongs to the range that contains its start); all if absent.
+    pub range: Option<(u64, u64)>,
+    /// Values of the partition columns, by their names in the lake; `None` is null. The file itself may lack these columns.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub partition: BTreeMap<String, Option<String>>,
+    /// The rows that a Delta table has deleted from the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<DeletionVector>,
+    /// First and last time of its rows in microseconds, if statistics show them. Its content decides them, so no key of state has them.
+    #[serde(skip)]
+    pub times_us: Option<(i64, i64)>,
+}
+
+/// Where a Delta table stores the positions of a file's deleted rows. The fields are those of the Delta protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletionVector {
+    /// `u` for a file named by a UUID, `p` for one named by its path, `i` for inline.
+    pub storage_type: String,
+    /// The encoded UUID, the path, or the encoded vector.
+    pub path_or_inline: String,
+    /// Where the vector starts in its file.
+    pub offset: Option<i32>,
+    /// Its size in bytes.
+    pub size_in_bytes: i32,
+    /// Number of deleted rows.
+    pub cardinality: i64,
+}
+
+impl LakeFile {
+    /// A whole file without partition values or deleted rows.
+    pub fn new(path: String, bytes: u64, etag: Option<String>) -> Self {
+        Self { path, bytes, etag, ..Self::default() }
+    }
+
+    /// The path in the store's form.
+    pub fn store_path(&self) -> Path {
+        // Listed paths are already percent-encoded, and parsing does not change them.
+        Path::parse(&self.path).unwrap_or_else(|_| self.path.as_str().into())
+    }
+}
