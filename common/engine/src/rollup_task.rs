@@ -226,14 +226,7 @@ fn open_table(table: &TableRef, context: &TaskContext) -> hindcast_base::Result<
     let spec = TableSpec::by_name(&table.name)
         .ok_or_else(|| Error::Internal(format!("there is no table {}", table.name)))?;
     let location = open_location(&table.url, context)?;
-    Ok(LakeTable {
-        spec,
-        location,
-        mapping: table.mapping.clone(),
-        dates: Default::default(),
-        view: Default::default(),
-        known: Default::default(),
-    })
+    Ok(LakeTable::of_task(spec, location, table.mapping.clone()))
 }
 
 fn columns_read(

@@ -10,8 +10,9 @@ use object_store::ListResult;
 use object_store::path::Path;
 
 use super::changes::View;
+use super::file_source::{DateFolders, FileSource, last_date};
 use super::lake_file::LakeFile;
-use super::listing::{date_files, is_data_file};
+use super::listing::is_data_file;
 use super::location::Location;
 use super::mapping::TableMapping;
 use super::store_reader::parquet_footer;
@@ -49,10 +50,17 @@ pub struct StrayFiles {
 /// The files of one date of a table.
 #[derive(Debug, Clone)]
 pub struct DateFolder {
-    /// The date in the folder's name.
+    /// The date of the folders; in a table whose files are listed, that of the first row of each file.
     pub date: NaiveDate,
     /// Its files, sorted by path.
     pub files: Vec<LakeFile>,
+}
+
+impl DateFolder {
+    /// The last date of its rows, as far as statistics of its files show it.
+    pub fn last_date(&self) -> NaiveDate {
+        last_date(self.date, &self.files)
+    }
 }
 
 /// A table that exists in the lake.
@@ -64,11 +72,9 @@ pub struct LakeTable {
     pub location: Location,
     /// The mapping of its columns and dates.
     pub mapping: TableMapping,
-    /// Dates of all its folders, in any window.
-    pub dates: BTreeSet<NaiveDate>,
-    /// The changes of the table's lake, as they were before its dates were listed. Clones share it.
-    pub view: Arc<Mutex<Option<View>>>,
-    /// A cache of listings and columns. Clones share it.
+    /// Its files; none in a task, which reads the files of its unit.
+    pub source: FileSource,
+    /// A cache of columns. Clones share it.
     pub known: Arc<KnownFiles>,
 }
 
@@ -89,10 +95,9 @@ enum Found {
     Unsupported(UnsupportedTable),
 }
 
-/// A cache of a table's listings and columns: the plans of many windows need the same ones.
+/// A cache of the columns of a table's files: the plans of many windows need the same ones.
 #[derive(Debug, Default)]
 pub struct KnownFiles {
-    by_date: Mutex<HashMap<NaiveDate, Vec<LakeFile>>>,
     columns_by_path: Mutex<HashMap<String, BTreeSet<String>>>,
 }
 
@@ -189,8 +194,9 @@ impl Lake {
         if dates.is_empty() {
             return Ok((None, stray_files));
         }
-        let (view, known) = (Arc::new(Mutex::new(Some(view))), Arc::default());
-        let table = LakeTable { spec, location, mapping, dates, view, known };
+        let by_date = dates.into_iter().map(|date| (date, vec![location.child(&format!("date={date}"))])).collect();
+        let source = FileSource::Folders(Arc::new(DateFolders::new(by_date, view)));
+        let table = LakeTable { source, ..LakeTable::of_task(spec, location, mapping) };
         Ok((Some(Found::Readable(Box::new(table))), stray_files))
     }
 }
@@ -209,39 +215,40 @@ impl FoundTables {
 }
 
 impl LakeTable {
-    /// The date folders that overlap a window, with their files.
+    /// The table as a task opens it, which knows the files of its unit.
+    pub fn of_task(spec: &'static TableSpec, location: Location, mapping: TableMapping) -> Self {
+        Self { spec, location, mapping, source: FileSource::default(), known: Arc::default() }
+    }
+
+    /// The files that may hold rows of `window`, by date.
     ///
     /// # Errors
     /// [`Error::Storage`] if a listing fails.
     pub async fn folders(&self, window: &Window) -> Result<Vec<DateFolder>> {
-        let slack_days = self.mapping.folder_slack_days;
-        let touched: Vec<NaiveDate> =
-            self.dates.iter().copied().filter(|date| window.touches_date(*date, slack_days)).collect();
-        let files = self.listed(&touched).await?;
-        Ok(touched.into_iter().zip(files).map(|(date, files)| DateFolder { date, files }).collect())
+        self.source.folders(&self.location, window, self.mapping.folder_slack_days).await
     }
 
-    /// The Parquet files of one date folder, at any depth, sorted by path, as of the first call.
+    /// First and last date of its folders, or of its rows if its files are listed.
+    pub fn date_bounds(&self) -> Option<(NaiveDate, NaiveDate)> {
+        self.source.date_bounds()
+    }
+
+    /// Whether its files are listed with the times of their rows, rather than lie in folders by date.
+    pub fn is_listed(&self) -> bool {
+        matches!(self.source, FileSource::Listed(_))
+    }
+
+    /// Dates of [`Self::files_ending_on`], the newest first.
+    pub fn last_dates(&self) -> Vec<NaiveDate> {
+        self.source.last_dates()
+    }
+
+    /// The files of a date's folders, or the listed files whose last row is of that date, the newest first.
     ///
     /// # Errors
     /// [`Error::Storage`] if the listing fails.
-    pub async fn files_of(&self, date: NaiveDate) -> Result<Vec<LakeFile>> {
-        Ok(self.listed(&[date]).await?.pop().unwrap_or_default())
-    }
-
-    /// The files of each of `dates`. Dates that are not in the cache are listed with one view of the changes.
-    async fn listed(&self, dates: &[NaiveDate]) -> Result<Vec<Vec<LakeFile>>> {
-        let is_unknown = |date: &NaiveDate| known(&self.known.by_date, date).is_none();
-        let unknown: Vec<NaiveDate> = dates.iter().copied().filter(is_unknown).collect();
-        if !unknown.is_empty() {
-            let view = self.view.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let (view, listed) = date_files(&self.location, &unknown, view).await?;
-            *self.view.lock().unwrap_or_else(PoisonError::into_inner) = Some(view);
-            for (date, files) in unknown.into_iter().zip(listed) {
-                remember(&self.known.by_date, date, files);
-            }
-        }
-        Ok(dates.iter().map(|date| known(&self.known.by_date, date).unwrap_or_default()).collect())
+    pub async fn files_ending_on(&self, date: NaiveDate) -> Result<Vec<LakeFile>> {
+        self.source.files_ending_on(&self.location, date).await
     }
 
     /// The columns, by Hindcast's names, of any examined file: the first and last files of sampled dates, and many more files if

@@ -4,6 +4,7 @@ mod alike;
 pub mod changes;
 pub mod confined;
 mod diagnose;
+mod file_source;
 mod integers;
 mod lake;
 mod lake_file;
@@ -29,6 +30,7 @@ pub const CATALOG_VERSION: u32 = 1;
 
 pub use alike::{reads_alike, reads_as_absent};
 pub use diagnose::locate_fault;
+pub use file_source::{DateFolders, FileSource, ListedFiles, Snapshot};
 pub use integers::integer_of_text;
 pub use lake::{DateFolder, FoundTables, KnownFiles, Lake, LakeTable, StrayFiles, table_folder};
 pub use lake_file::{DeletionVector, LakeFile};

@@ -26,13 +26,26 @@ pub async fn date_files(
     dates: &[NaiveDate],
     view: Option<View>,
 ) -> Result<(View, Vec<Vec<LakeFile>>)> {
+    let folders = dates.iter().map(|date| vec![table.child(&format!("date={date}"))]).collect();
+    folder_files(table, folders, view).await
+}
+
+/// Like [`date_files`], for the folders of each date.
+///
+/// # Errors
+/// As for [`date_files`].
+pub(super) async fn folder_files(
+    table: &Location,
+    dates: Vec<Vec<Path>>,
+    view: Option<View>,
+) -> Result<(View, Vec<Vec<LakeFile>>)> {
     let mut given = view;
     for _ in 0..MAX_LISTINGS {
         let mut view = match given.take() {
             Some(view) => view,
             None => View::of_table(table).await?,
         };
-        let listings: Vec<_> = dates.iter().map(|date| listed(table, *date)).collect();
+        let listings: Vec<_> = dates.iter().map(|folders| listed(table, folders)).collect();
         let listed: Vec<Vec<ObjectMeta>> =
             futures::stream::iter(listings).buffered(CONCURRENT_LISTINGS).try_collect().await?;
         if view.still_holds(Some(table)).await? {
@@ -57,12 +70,14 @@ pub async fn table_files(table: &Location) -> Result<Vec<(NaiveDate, Vec<LakeFil
     Ok(dates.into_iter().zip(files).collect())
 }
 
-/// All Parquet files of a date, from any change.
-async fn listed(table: &Location, date: NaiveDate) -> Result<Vec<ObjectMeta>> {
-    let folder = table.child(&format!("date={date}"));
-    let mut objects = table.list(&folder).await?;
-    objects.retain(|object| is_data_file(&folder, &object.location));
-    Ok(objects)
+/// All Parquet files of a date's folders, from any change.
+async fn listed(table: &Location, folders: &[Path]) -> Result<Vec<ObjectMeta>> {
+    let mut found = Vec::new();
+    for folder in folders {
+        let objects = table.list(folder).await?;
+        found.extend(objects.into_iter().filter(|object| is_data_file(folder, &object.location)));
+    }
+    Ok(found)
 }
 
 fn shown(table: &Location, view: &View, objects: Vec<ObjectMeta>) -> Vec<LakeFile> {

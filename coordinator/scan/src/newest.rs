@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::TimestampMicrosecondType;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::StreamExt;
 use hindcast_base::Result;
-use hindcast_base::time::{MICROS_PER_DAY, format_micros, now};
+use hindcast_base::time::{MICROS_PER_DAY, date_of_us, format_micros, now};
 use hindcast_lake::task_session;
 use hindcast_lake::{LakeFile, LakeTable, UnreadableCounts, file_scan};
 
@@ -55,23 +55,8 @@ pub(super) async fn newest_row(tables: &[LakeTable], runtime: &Arc<RuntimeEnv>) 
     let mut times = Times::default();
     let mut unread = Vec::new();
     for table in tables {
-        for date in table.dates.iter().rev() {
-            let mut in_folder = Times::default();
-            let mut faults = Vec::new();
-            for file in &table.files_of(*date).await? {
-                match newest_in(table, file, runtime, latest_us).await {
-                    Ok(newest) => in_folder = in_folder.or_later(newest),
-                    Err(fault) => faults.push(fault),
-                }
-            }
-            if !faults.is_empty() {
-                unread.push(UnreadNewest { table: table.spec.name, date: *date, faults });
-            }
-            times = times.or_later(in_folder);
-            if in_folder.past.is_some() {
-                break;
-            }
-        }
+        let of_table = newest_of(table, runtime, latest_us, &mut unread).await?;
+        times = times.or_later(of_table);
     }
     if let (Some(_), Some(future)) = (times.past, times.future) {
         tracing::warn!(
@@ -81,6 +66,37 @@ pub(super) async fn newest_row(tables: &[LakeTable], runtime: &Arc<RuntimeEnv>) 
         );
     }
     Ok(Newest { time_us: times.past.or(times.future), unread })
+}
+
+/// The newest times of a table. Dates that can't be read completely are added to `unread`.
+async fn newest_of(
+    table: &LakeTable,
+    runtime: &Arc<RuntimeEnv>,
+    latest_us: i64,
+    unread: &mut Vec<UnreadNewest>,
+) -> Result<Times> {
+    let mut times = Times::default();
+    for date in table.last_dates() {
+        // Statistics may count deleted rows: the remaining ones of a file may be older than all rows of the next date.
+        let is_newer = |newest_us: i64| !table.is_listed() || date_of_us(newest_us) > date;
+        if times.past.is_some_and(is_newer) {
+            break;
+        }
+        let mut faults = Vec::new();
+        for file in &table.files_ending_on(date).await? {
+            if file.times_us.is_some_and(|(_, last_us)| Some(last_us) <= times.past) {
+                continue;
+            }
+            match newest_in(table, file, runtime, latest_us).await {
+                Ok(newest) => times = times.or_later(newest),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if !faults.is_empty() {
+            unread.push(UnreadNewest { table: table.spec.name, date, faults });
+        }
+    }
+    Ok(times)
 }
 
 impl Times {

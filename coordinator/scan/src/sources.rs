@@ -24,8 +24,8 @@ pub(super) struct Sources {
     pub(super) tables: Vec<LakeTable>,
     /// What is present but can't be looked at, whatever the window.
     pub(super) gaps: Vec<Gap>,
-    /// Dates of the tables; if the lake has none of them, dates of all its tables.
-    dates: BTreeSet<NaiveDate>,
+    /// First and last date of the tables; if the lake has none of them, of all its tables.
+    dates: Option<(NaiveDate, NaiveDate)>,
 }
 
 impl Sources {
@@ -52,7 +52,7 @@ impl Sources {
         if tables.is_empty() {
             dates = dates_of(&lake.tables(|name| !names.contains(name)).await?.readable);
         }
-        if dates.is_empty() && gaps.is_empty() {
+        if dates.is_none() && gaps.is_empty() {
             return Err(Error::Invalid(format!(
                 "{} holds none of the tables these analyses read ({}), as folders <Table>/date=YYYY-MM-DD",
                 lake.root().url(),
@@ -72,9 +72,8 @@ impl Sources {
         request: &WindowRequest,
         runtime: &Arc<RuntimeEnv>,
     ) -> Result<(Window, Vec<Gap>)> {
-        let bounds = self.dates.first().zip(self.dates.last());
         let bounds =
-            bounds.map(|(first, last)| (date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY));
+            self.dates.map(|(first, last)| (date_start_us(first), date_start_us(last) + MICROS_PER_DAY));
         // The rows of a lake without date folders may be of any time.
         let (first_us, end_us) = bounds.unwrap_or((date_start_us(FIRST_DATE), date_start_us(LAST_DATE)));
         match *request {
@@ -104,9 +103,9 @@ impl Sources {
 
     /// First and last date of the folders, as the end of a sentence.
     pub(super) fn dates_hint(&self) -> String {
-        match (self.dates.first(), self.dates.last()) {
-            (Some(first), Some(last)) => format!("; its folders go from {first} to {last}"),
-            _ => String::new(),
+        match self.dates {
+            Some((first, last)) => format!("; its folders go from {first} to {last}"),
+            None => String::new(),
         }
     }
 }
@@ -132,8 +131,10 @@ fn readable(
     })
 }
 
-fn dates_of(tables: &[LakeTable]) -> BTreeSet<NaiveDate> {
-    tables.iter().flat_map(|table| table.dates.iter().copied()).collect()
+/// First and last date of `tables`.
+fn dates_of(tables: &[LakeTable]) -> Option<(NaiveDate, NaiveDate)> {
+    let bounds = tables.iter().filter_map(LakeTable::date_bounds);
+    bounds.reduce(|all, own| (all.0.min(own.0), all.1.max(own.1)))
 }
 
 /// First and last date that can be written.

@@ -93,7 +93,7 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
     let unit = RollupUnit {
         table: 0,
         date,
-        files: tables[0].files_of(date).await.unwrap(),
+        files: tables[0].files_ending_on(date).await.unwrap(),
         window: Window::new(1_772_323_200_000_000, 1_772_409_600_000_000).unwrap(),
         is_clipped: false,
         rollups: vec!["event_bins".into(), "external_pairs".into()],

@@ -106,14 +106,13 @@ pub async fn examine(
     let key = table.spec.shard_key;
     let mut rows: BTreeMap<i64, i64> = BTreeMap::new();
     let mut keys: BTreeMap<String, Seen> = BTreeMap::new();
-    for date in table.dates.iter().filter(|date| window.is_none_or(|window| window.touches_date(**date, 0))) {
-        for file in table.files_of(*date).await? {
-            let times = frame(table, &[table.spec.time_column], &file, window, runtime).await?;
-            quality.rows_without_time += add_hours(table, times, &mut rows).await?;
-            if let Some(key) = key {
-                let seen = frame(table, &[table.spec.time_column, key], &file, window, runtime).await?;
-                add_keys(table, key, seen, &mut keys).await?;
-            }
+    let all = Window { from_us: i64::MIN, to_us: i64::MAX };
+    for file in table.folders(window.unwrap_or(&all)).await?.iter().flat_map(|folder| &folder.files) {
+        let times = frame(table, &[table.spec.time_column], file, window, runtime).await?;
+        quality.rows_without_time += add_hours(table, times, &mut rows).await?;
+        if let Some(key) = key {
+            let seen = frame(table, &[table.spec.time_column, key], file, window, runtime).await?;
+            add_keys(table, key, seen, &mut keys).await?;
         }
     }
     quality.key = key.map(str::to_owned);

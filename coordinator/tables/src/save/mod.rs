@@ -123,11 +123,9 @@ async fn source_of(lake: &Lake) -> Result<LakeTable> {
 
 /// The window of all dates of a table.
 fn whole_window(table: &LakeTable) -> Result<Window> {
-    match (table.dates.first(), table.dates.last()) {
-        (Some(first), Some(last)) => {
-            Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)
-        }
-        _ => Err(Error::Invalid(format!("{} has no dates", table.spec.name))),
+    match table.date_bounds() {
+        Some((first, last)) => Window::new(date_start_us(first), date_start_us(last) + MICROS_PER_DAY),
+        None => Err(Error::Invalid(format!("{} has no dates", table.spec.name))),
     }
 }
 
