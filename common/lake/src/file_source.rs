@@ -46,6 +46,8 @@ pub struct ListedFiles {
 pub struct Snapshot {
     /// Its number.
     pub version: u64,
+    /// When it was committed, in milliseconds, if its log says so.
+    pub time_ms: Option<i64>,
 }
 
 impl Default for FileSource {
@@ -144,12 +146,9 @@ impl DateFolders {
 impl ListedFiles {
     /// The files whose times overlap `window`, or are not known, by date.
     fn folders(&self, window: &Window) -> Vec<DateFolder> {
-        let is_in = |file: &&LakeFile| {
-            file.times_us.is_none_or(|(first, last)| first < window.to_us && last >= window.from_us)
-        };
         let folder = |(date, files): (&NaiveDate, &Vec<LakeFile>)| DateFolder {
             date: *date,
-            files: files.iter().filter(is_in).cloned().collect(),
+            files: files.iter().filter(|file| file.may_touch(window)).cloned().collect(),
         };
         self.by_date.iter().map(folder).filter(|folder| !folder.files.is_empty()).collect()
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hindcast_base::time::Window;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub struct LakeFile {
     /// First and last time of its rows in microseconds, if statistics show them. Its content decides them, so no key of state has them.
     #[serde(skip)]
     pub times_us: Option<(i64, i64)>,
+    /// When it was written, in milliseconds, if its table lists its files: units of such files are grouped by it. No key has it.
+    #[serde(skip)]
+    pub modified_ms: i64,
 }
 
 /// Where a Delta table stores the positions of a file's deleted rows. The fields are those of the Delta protocol.
@@ -46,6 +50,16 @@ impl LakeFile {
     /// A whole file without partition values or deleted rows.
     pub fn new(path: String, bytes: u64, etag: Option<String>) -> Self {
         Self { path, bytes, etag, ..Self::default() }
+    }
+
+    /// Whether some of its rows may be in `window`.
+    pub fn may_touch(&self, window: &Window) -> bool {
+        self.times_us.is_none_or(|(first, last)| first < window.to_us && last >= window.from_us)
+    }
+
+    /// Whether all its rows are in `window`; none if statistics do not show it.
+    pub fn is_within(&self, window: &Window) -> Option<bool> {
+        self.times_us.map(|(first, last)| first >= window.from_us && last < window.to_us)
     }
 
     /// The path in the store's form.
