@@ -15,6 +15,7 @@ use super::lake_file::LakeFile;
 use super::listing::is_data_file;
 use super::location::Location;
 use super::mapping::TableMapping;
+use super::physical_names::PhysicalNames;
 use super::store_reader::parquet_footer;
 use super::table_format::{TableFormat, UnsupportedTable, table_format_in};
 use super::tables::{TABLES, TableSpec};
@@ -74,6 +75,8 @@ pub struct LakeTable {
     pub mapping: TableMapping,
     /// Its files; none in a task, which reads the files of its unit.
     pub source: FileSource,
+    /// The names of its columns in its files, if they differ from those that users see.
+    pub physical: Arc<PhysicalNames>,
     /// A cache of columns. Clones share it.
     pub known: Arc<KnownFiles>,
 }
@@ -217,7 +220,8 @@ impl FoundTables {
 impl LakeTable {
     /// The table as a task opens it, which knows the files of its unit.
     pub fn of_task(spec: &'static TableSpec, location: Location, mapping: TableMapping) -> Self {
-        Self { spec, location, mapping, source: FileSource::default(), known: Arc::default() }
+        let (source, physical) = (FileSource::default(), Arc::default());
+        Self { spec, location, mapping, source, physical, known: Arc::default() }
     }
 
     /// The files that may hold rows of `window`, by date.
