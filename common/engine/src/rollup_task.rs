@@ -226,7 +226,8 @@ fn open_table(table: &TableRef, context: &TaskContext) -> hindcast_base::Result<
     let spec = TableSpec::by_name(&table.name)
         .ok_or_else(|| Error::Internal(format!("there is no table {}", table.name)))?;
     let location = open_location(&table.url, context)?;
-    Ok(LakeTable::of_task(spec, location, table.mapping.clone()))
+    let known = LakeTable::of_task(spec, location, table.mapping.clone());
+    Ok(known.with_log(table.physical.clone(), table.snapshot.clone()))
 }
 
 fn columns_read(

@@ -18,7 +18,7 @@ use hindcast_base::time::Window;
 use hindcast_detections::analyses::Scope;
 use hindcast_detections::config::Config;
 use hindcast_lake::selection::Selection;
-use hindcast_lake::{LakeFile, StateFile, TableMapping};
+use hindcast_lake::{LakeFile, LakeTable, PhysicalNames, Snapshot, StateFile, TableMapping};
 use hindcast_observability::Origin;
 
 /// Work for the engine: tasks that are independent of each other.
@@ -31,7 +31,7 @@ pub enum Stage {
 }
 
 /// A table of a lake, as tasks open it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TableRef {
     /// Its name.
     pub name: String,
@@ -39,6 +39,25 @@ pub struct TableRef {
     pub url: String,
     /// The names of its columns in the lake.
     pub mapping: TableMapping,
+    /// The names of its columns in its files, if they differ from those that users see.
+    #[serde(default, skip_serializing_if = "PhysicalNames::is_empty")]
+    pub physical: PhysicalNames,
+    /// The version that is read, if the table has a log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Snapshot>,
+}
+
+impl TableRef {
+    /// The table as tasks open it.
+    pub fn of(table: &LakeTable) -> Self {
+        Self {
+            name: table.spec.name.to_owned(),
+            url: table.location.url().to_owned(),
+            mapping: table.mapping.clone(),
+            physical: table.physical.as_ref().clone(),
+            snapshot: table.snapshot().cloned(),
+        }
+    }
 }
 
 /// Reads files once and commits the state of all requested rollups. It has one task per unit.

@@ -47,11 +47,10 @@ mod tests {
     use hindcast_detections::Detections;
     use hindcast_detections::config::Layer;
     use hindcast_detections::rollups::definition;
-    use hindcast_lake::TableMapping;
 
     fn key(rollup: &Rollup, config: &Config) -> String {
         let (name, url) = ("CommonSecurityLog".to_owned(), "file:///lake/CommonSecurityLog/".to_owned());
-        let table = TableRef { name, url, mapping: TableMapping::default() };
+        let table = TableRef { name, url, ..TableRef::default() };
         let unit = RollupUnit {
             table: 0,
             date: "2026-03-01".parse().unwrap(),

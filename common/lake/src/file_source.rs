@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::NaiveDate;
 use object_store::path::Path;
+use serde::{Deserialize, Serialize};
 
 use super::changes::View;
 use super::lake::DateFolder;
@@ -42,7 +43,7 @@ pub struct ListedFiles {
 }
 
 /// One version of a table with a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Its number.
     pub version: u64,

@@ -10,7 +10,7 @@ use object_store::ListResult;
 use object_store::path::Path;
 
 use super::changes::View;
-use super::file_source::{DateFolders, FileSource, last_date};
+use super::file_source::{DateFolders, FileSource, ListedFiles, Snapshot, last_date};
 use super::lake_file::LakeFile;
 use super::listing::is_data_file;
 use super::location::Location;
@@ -222,6 +222,21 @@ impl LakeTable {
     pub fn of_task(spec: &'static TableSpec, location: Location, mapping: TableMapping) -> Self {
         let (source, physical) = (FileSource::default(), Arc::default());
         Self { spec, location, mapping, source, physical, known: Arc::default() }
+    }
+
+    /// The table with what its log says about it.
+    #[must_use]
+    pub fn with_log(self, physical: PhysicalNames, snapshot: Option<Snapshot>) -> Self {
+        let source = FileSource::Listed(Arc::new(ListedFiles { by_date: BTreeMap::new(), snapshot }));
+        Self { source, physical: Arc::new(physical), ..self }
+    }
+
+    /// The version that is read, if the table has a log.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        match &self.source {
+            FileSource::Listed(listed) => listed.snapshot.as_ref(),
+            FileSource::Folders(_) => None,
+        }
     }
 
     /// The files that may hold rows of `window`, by date.

@@ -109,11 +109,7 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
         state: &state,
         config: &config,
         job: "",
-        tables: vec![TableRef {
-            name: "CommonSecurityLog".into(),
-            url: tables[0].location.url().to_owned(),
-            mapping: tables[0].mapping.clone(),
-        }],
+        tables: vec![TableRef::of(&tables[0])],
         use_cache: true,
         failed_rollups: Default::default(),
     };
@@ -143,11 +139,7 @@ async fn units_that_come_to_nothing_again_and_again_are_an_error() {
         state: &state,
         config: &config,
         job: "",
-        tables: vec![TableRef {
-            name: table.into(),
-            url: "file:///lake/".into(),
-            mapping: Default::default(),
-        }],
+        tables: vec![TableRef { name: table.into(), url: "file:///lake/".into(), ..TableRef::default() }],
         use_cache: true,
         failed_rollups: Default::default(),
     };

@@ -19,11 +19,7 @@ pub(super) fn cut(plan: &ScanPlan) -> (Vec<TableRef>, Vec<RollupUnit>) {
     let mut units = Vec::new();
     let mut tables = Vec::new();
     for (index, planned) in plan.tables.iter().enumerate() {
-        tables.push(TableRef {
-            name: planned.table.spec.name.to_owned(),
-            url: planned.table.location.url().to_owned(),
-            mapping: planned.table.mapping.clone(),
-        });
+        tables.push(TableRef::of(&planned.table));
         if let Some(past) = &planned.past {
             for folder in &past.folders {
                 let rows = past.rows_of(folder, planned, &plan.window);

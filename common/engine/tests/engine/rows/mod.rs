@@ -15,7 +15,6 @@ use hindcast_engine::{
     Engine, Local, LocalOptions, Manifest, RollupStage, RollupUnit, Stage, TableRef, UnitFault,
     decode_outcomes,
 };
-use hindcast_lake::TableMapping;
 use hindcast_lake::{ColumnKind, LakeFile, TableSpec, canonical_schema};
 use hindcast_observability::Origin;
 use parquet::arrow::ArrowWriter;
@@ -162,7 +161,7 @@ impl SmallLake {
             tables: vec![TableRef {
                 name: table.into(),
                 url: url_of(&self.table(table)),
-                mapping: TableMapping::default(),
+                ..TableRef::default()
             }],
             state_url: url_of(&self.state()),
             origin: Origin::default(),
