@@ -11,11 +11,13 @@ use object_store::path::Path;
 
 use super::changes::View;
 use super::file_source::{DateFolders, FileSource, ListedFiles, Snapshot, last_date};
+use super::found_tables::{FoundTables, StrayFiles};
 use super::lake_file::LakeFile;
 use super::listing::is_data_file;
 use super::location::Location;
 use super::mapping::TableMapping;
 use super::physical_names::PhysicalNames;
+use super::roots::{MAIN_ROOT, OtherRoot};
 use super::store_reader::parquet_footer;
 use super::table_format::{TableFormat, UnsupportedTable, table_format_in};
 use super::tables::{TABLES, TableSpec};
@@ -35,17 +37,10 @@ const SEARCHED_FOLDERS: usize = 100;
 /// A lake with its configuration applied.
 #[derive(Debug, Clone)]
 pub struct Lake {
-    root: Location,
-    mappings: BTreeMap<String, TableMapping>,
-}
-
-/// Parquet files in a table's folder, but in none of its date folders.
-#[derive(Debug, Clone)]
-pub struct StrayFiles {
-    /// The table.
-    pub table: &'static str,
-    /// The files, and the folders that contain such files.
-    pub paths: Vec<String>,
+    pub(super) root: Location,
+    pub(super) mappings: BTreeMap<String, TableMapping>,
+    /// Further roots, by name.
+    pub(super) others: Vec<OtherRoot>,
 }
 
 /// The files of one date of a table.
@@ -71,6 +66,8 @@ pub struct LakeTable {
     pub spec: &'static TableSpec,
     /// Its folder.
     pub location: Location,
+    /// Its root, if the lake has several: a table then has a part in each of them.
+    pub root: Option<Arc<str>>,
     /// The mapping of its columns and dates.
     pub mapping: TableMapping,
     /// Its files; none in a task, which reads the files of its unit.
@@ -79,17 +76,6 @@ pub struct LakeTable {
     pub physical: Arc<PhysicalNames>,
     /// A cache of columns. Clones share it.
     pub known: Arc<KnownFiles>,
-}
-
-/// The requested tables that exist.
-#[derive(Debug, Default)]
-pub struct FoundTables {
-    /// Tables that can be read.
-    pub readable: Vec<LakeTable>,
-    /// Tables of a format that Hindcast does not read.
-    pub unsupported: Vec<UnsupportedTable>,
-    /// Parquet files next to the date folders: they are not read.
-    pub stray_files: Vec<StrayFiles>,
 }
 
 /// A table that exists.
@@ -128,7 +114,7 @@ impl Lake {
                 )));
             }
         }
-        Ok(Self { root, mappings: mappings.clone() })
+        Ok(Self { root, mappings: mappings.clone(), others: Vec::new() })
     }
 
     /// The lake's own folder.
@@ -136,14 +122,20 @@ impl Lake {
         &self.root
     }
 
-    /// The tables of this lake for which `is_wanted` is true, with their dates.
+    /// The tables of this lake for which `is_wanted` is true, with their dates; of each root, if it has several.
     ///
     /// # Errors
-    /// [`Error::Storage`] if a listing fails, [`Error::Invalid`] if a mapped URL is malformed.
+    /// [`Error::Storage`] if a listing fails, [`Error::Invalid`] if a mapped URL is malformed or two roots share a table.
     pub async fn tables(&self, is_wanted: impl Fn(&str) -> bool) -> Result<FoundTables> {
+        let wanted: Vec<&'static TableSpec> = TABLES.iter().filter(|spec| is_wanted(spec.name)).collect();
+        let found = self.own_tables(&wanted).await?;
+        if self.others.is_empty() { Ok(found) } else { self.with_other_tables(found, &wanted).await }
+    }
+
+    /// The tables of the lake's own root.
+    pub(super) async fn own_tables(&self, wanted: &[&'static TableSpec]) -> Result<FoundTables> {
         let view = View::of_lake(&self.root).await?;
-        let wanted = TABLES.iter().filter(|spec| is_wanted(spec.name));
-        let reads: Vec<_> = wanted.map(|spec| self.table(spec, &view)).collect();
+        let reads: Vec<_> = wanted.iter().map(|spec| self.table(spec, &view)).collect();
         let mut reads = futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS);
         let mut found = FoundTables::default();
         while let Some((table, stray_files)) = reads.try_next().await? {
@@ -192,28 +184,16 @@ impl Lake {
             return Ok((Some(Found::Unsupported(UnsupportedTable { name, url, kind })), None));
         }
         let paths = stray_files(&location, &listing).await?;
-        let stray_files = (!paths.is_empty()).then_some(StrayFiles { table: spec.name, paths });
+        let stray_files = (!paths.is_empty()).then_some(StrayFiles { table: spec.name, root: None, paths });
         let dates = dates_in(&listing);
         if dates.is_empty() {
             return Ok((None, stray_files));
         }
-        let by_date = dates.into_iter().map(|date| (date, vec![location.child(&format!("date={date}"))])).collect();
+        let by_date =
+            dates.into_iter().map(|date| (date, vec![location.child(&format!("date={date}"))])).collect();
         let source = FileSource::Folders(Arc::new(DateFolders::new(by_date, view)));
         let table = LakeTable { source, ..LakeTable::of_task(spec, location, mapping) };
         Ok((Some(Found::Readable(Box::new(table))), stray_files))
-    }
-}
-
-impl FoundTables {
-    /// The tables, if all of them can be read. For the first that can't, `advice` ends the error message.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a table of an unsupported format.
-    pub fn all_readable(self, advice: impl FnOnce(&UnsupportedTable) -> String) -> Result<Vec<LakeTable>> {
-        match self.unsupported.first() {
-            None => Ok(self.readable),
-            Some(table) => Err(table.refused(&advice(table))),
-        }
     }
 }
 
@@ -221,7 +201,7 @@ impl LakeTable {
     /// The table as a task opens it, which knows the files of its unit.
     pub fn of_task(spec: &'static TableSpec, location: Location, mapping: TableMapping) -> Self {
         let (source, physical) = (FileSource::default(), Arc::default());
-        Self { spec, location, mapping, source, physical, known: Arc::default() }
+        Self { spec, location, root: None, mapping, source, physical, known: Arc::default() }
     }
 
     /// The table with what its log says about it.
@@ -237,6 +217,11 @@ impl LakeTable {
             FileSource::Listed(listed) => listed.snapshot.as_ref(),
             FileSource::Folders(_) => None,
         }
+    }
+
+    /// The name of its root.
+    pub fn root_name(&self) -> &str {
+        self.root.as_deref().unwrap_or(MAIN_ROOT)
     }
 
     /// The files that may hold rows of `window`, by date.

@@ -1,10 +1,11 @@
 //! Opens lakes with their own configuration, and decides which places a request may name.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hindcast_base::{Error, Result};
 use hindcast_detections::config::{Config, Layer};
-use hindcast_lake::{Lake, Location, refuse_table_format};
+use hindcast_lake::{Lake, LakeRoot, Location, TableMapping, in_root, refuse_table_format};
 
 use crate::own_detections::{DetectionPolicy, OwnFiles, is_elsewhere, read_folders, take_folders};
 
@@ -64,11 +65,11 @@ impl Access {
     }
 
     /// Checks that no mapping leads outside the listed places.
-    fn check_mappings(&self, root: &Location, config: &Config) -> Result<()> {
+    fn check_mappings(&self, root: &Location, tables: &BTreeMap<String, TableMapping>) -> Result<()> {
         if matches!(self, Access::Any) {
             return Ok(());
         }
-        for mapping in config.tables.values() {
+        for mapping in tables.values() {
             // Parsed again, as a worker does: a URL resolves `..`.
             if let Some(url) = &mapping.url {
                 self.check(&Location::parse(url)?)?;
@@ -130,10 +131,31 @@ pub async fn open_lake(
     let texts: Vec<Layer<'_>> = lake_layer.into_iter().chain(own).collect();
     let config = Config::load_with(layers.preset, &texts, files.load()?)?;
     files.check(&config)?;
-    access.check_mappings(&root, &config)?;
+    access.check_mappings(&root, &config.tables)?;
     let lake = Lake::open(root, &config.tables)?;
     refuse_table_format(lake.root(), "the lake").await?;
+    let lake = with_roots(lake, &config.roots, access).await?;
     Ok((lake, config))
+}
+
+/// The lake with its further roots, which may be read like the lake itself.
+async fn with_roots(lake: Lake, roots: &[LakeRoot], access: &Access) -> Result<Lake> {
+    for root in roots {
+        let place = Location::parse(&root.url)?;
+        let checked = access.check(&place).and_then(|()| access.check_mappings(&place, &root.tables));
+        checked.map_err(|error| in_root(&root.name, error))?;
+    }
+    let main = lake.root().clone();
+    let lake = lake.with_roots(roots, |root| main.elsewhere(&root.url))?;
+    for root in roots {
+        let Ok(part) = lake.only(Some(&root.name)) else { continue };
+        match refuse_table_format(part.root(), "the lake").await {
+            // Its tables can't be listed either, which is a gap.
+            Err(Error::Storage(_)) if root.optional => {}
+            checked => checked.map_err(|error| in_root(&root.name, error))?,
+        }
+    }
+    Ok(lake)
 }
 
 /// The files of the folders that a lake's configuration names: below the lake, or elsewhere if that place may be read.
@@ -258,6 +280,46 @@ mod tests {
         assert!(matches!(&error, Error::Denied(text) if text.contains("allow_detections")), "{error}");
     }
 
+    #[tokio::test]
+    async fn a_lake_has_roots_only_where_may_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for name in ["lakes/a", "lakes/b", "secret"] {
+            std::fs::create_dir_all(path(&format!("{name}/AuditLogs/date=2026-01-01"))).unwrap();
+        }
+        let access = Access::Only(vec![place(&path("lakes"))]);
+        let root = |url: String| format!("[[roots]]\nname = \"emea\"\nurl = {url:?}\n");
+        for (text, hint) in [
+            (root(path("secret")), "root emea"),
+            (root(path("lakes/../secret")), "not among the lakes"),
+            (format!("{}optional = true", root(path("secret"))), "not among the lakes"),
+            (
+                format!(
+                    "{}[roots.tables.AuditLogs]\nurl = {:?}",
+                    root(path("lakes/b")),
+                    path("secret/AuditLogs")
+                ),
+                "not among the lakes",
+            ),
+            (root(path("lakes/a")), "is the same place as"),
+            (root(path("lakes/gone")), "root emea: there is no lake at"),
+        ] {
+            std::fs::write(path("lakes/a/hindcast.toml"), text).unwrap();
+            let error = open(&path("lakes/a"), &access).await.unwrap_err().to_string();
+            assert!(error.contains(hint), "{error}");
+        }
+        std::fs::write(path("lakes/a/hindcast.toml"), root(path("lakes/b"))).unwrap();
+        let (lake, _) = open(&path("lakes/a"), &access).await.unwrap();
+        assert_eq!(lake.roots().len(), 2);
+        // A link in a root is followed no further than one in the lake.
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(path("secret/AuditLogs"), path("lakes/b/OfficeActivity")).unwrap();
+            let error = open(&path("lakes/a"), &access).await.unwrap_err().to_string();
+            assert!(error.contains("secret/AuditLogs"), "{error}");
+        }
+    }
+
     #[cfg(unix)]
     #[tokio::test]
     async fn a_lakes_file_is_a_regular_one_and_short() {
@@ -292,9 +354,9 @@ mod tests {
             "[tables.AuditLogs]\nworkspace = \"a/../../secret\"",
         ] {
             let config: Config = toml::from_str(text).unwrap();
-            assert!(access.check_mappings(&root, &config).is_err(), "{text}");
+            assert!(access.check_mappings(&root, &config.tables).is_err(), "{text}");
         }
         let config: Config = toml::from_str("[tables.AuditLogs]\nworkspace = \"soc\"").unwrap();
-        access.check_mappings(&root, &config).unwrap();
+        access.check_mappings(&root, &config.tables).unwrap();
     }
 }

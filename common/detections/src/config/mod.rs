@@ -24,7 +24,7 @@ use self::parameters::Parameters;
 use crate::Detections;
 use hindcast_base::{Error, Result};
 use hindcast_functions::PrivateSpace;
-use hindcast_lake::TableMapping;
+use hindcast_lake::{LakeRoot, TableMapping};
 
 const DEFAULT_PRESET: &str = include_str!("../../data/presets/default.toml");
 const NOTEBOOK_PRESET: &str = include_str!("../../data/presets/notebook.toml");
@@ -33,13 +33,14 @@ const NOTEBOOK_PRESET: &str = include_str!("../../data/presets/notebook.toml");
 pub const PRESETS: [&str; 2] = ["default", "notebook"];
 
 /// The sections of a configuration file that do not belong to one detection, in alphabetical order.
-pub const SHARED_SECTIONS: [&str; 10] = [
+pub const SHARED_SECTIONS: [&str; 11] = [
     "firewall",
     "incidents",
     "network",
     "office365",
     "own_detections",
     "risk",
+    "roots",
     "save",
     "score",
     "tables",
@@ -67,6 +68,9 @@ pub const SHARED_SECTIONS: [&str; 10] = [
 pub struct Config {
     /// Where single tables live and what their columns are called, by table name.
     pub tables: BTreeMap<String, TableMapping>,
+    /// Further roots of the lake, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<LakeRoot>,
     /// What counts as inside the network.
     pub network: PrivateSpace,
     /// Rows that the firewall suite reads.
@@ -130,7 +134,9 @@ impl Config {
         shared.retain(|section, _| SHARED_SECTIONS.contains(&section));
         let shared: Config =
             shared.try_into().map_err(|error: toml::de::Error| Error::Invalid(error.message().to_owned()))?;
-        let config = Config { detections, parameters: of_detections, ..shared };
+        let mut config = Config { detections, parameters: of_detections, ..shared };
+        // The order in which a file names them changes nothing.
+        config.roots.sort_by(|left, right| left.name.cmp(&right.name));
         config.check().map_err(|error| in_layers(error, layers))?;
         Ok(config)
     }
@@ -166,6 +172,7 @@ impl Config {
         ordered(("risk.medium_level", risk.medium_level), ("risk.high_level", risk.high_level))?;
         self.check_detections()?;
         self.watchlists.iter().try_for_each(Watchlist::check)?;
+        self.roots.iter().try_for_each(LakeRoot::check_name)?;
         if self.save.suffix.is_empty() {
             return Err(Error::Invalid("save.suffix must not be empty".into()));
         }

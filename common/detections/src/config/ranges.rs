@@ -16,6 +16,7 @@ const MAX_COUNT: f64 = 1e9;
 /// Ranges by parameter path, in which `*` stands for any name or any element of a list.
 static RANGES: &[(&str, Range)] = &[
     ("tables.*.folder_slack_days", Range::closed(0.0, 366.0, "days")),
+    ("roots.*.tables.*.folder_slack_days", Range::closed(0.0, 366.0, "days")),
     ("score.cap", Range::closed(1.0, MAX_COUNT, "points")),
     ("score.medium", Range::closed(1.0, MAX_COUNT, "points")),
     ("score.high", Range::closed(1.0, MAX_COUNT, "points")),
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn every_number_of_the_shared_sections_has_a_range() {
-        let own = "[tables.AuditLogs]\nfolder_slack_days = 1\n[[watchlists]]\nname = 'a'\nkind = 'ip'\neffect = 'weigh'\nweight = 2.0";
+        let own = "[tables.AuditLogs]\nfolder_slack_days = 1\n[[watchlists]]\nname = 'a'\nkind = 'ip'\neffect = 'weigh'\nweight = 2.0\n[[roots]]\nname = 'emea'\nurl = '/emea'\n[roots.tables.AuditLogs]\nfolder_slack_days = 1";
         for preset in PRESETS {
             let config = Config::load(preset, &[Layer { name: "mine.toml", text: own }]).unwrap();
             let mut sections = serde_json::to_value(&config).unwrap();

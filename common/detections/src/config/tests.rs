@@ -12,7 +12,9 @@ fn error_of(text: &str) -> String {
 
 #[test]
 fn the_shared_sections_are_those_of_the_presets_and_the_struct() {
-    let written = serde_json::to_value(Config::default()).unwrap();
+    let root =
+        LakeRoot { name: "emea".into(), url: "/emea".into(), optional: false, tables: BTreeMap::new() };
+    let written = serde_json::to_value(Config { roots: vec![root], ..Config::default() }).unwrap();
     let names: Vec<&String> = written.as_object().unwrap().keys().collect();
     assert_eq!(names, SHARED_SECTIONS);
     for text in [DEFAULT_PRESET, NOTEBOOK_PRESET] {
@@ -32,6 +34,32 @@ fn every_parameter_of_every_detection_has_a_value() {
             }
         }
     }
+}
+
+#[test]
+fn roots_are_in_the_order_of_their_names() {
+    let config = load_user(
+        "[[roots]]\nname = 'emea'\nurl = '/emea'\noptional = true\n[roots.tables.AuditLogs]\n\
+         columns = { OperationName = 'op' }\n[[roots]]\nname = 'apac'\nurl = 's3://apac/lake'",
+    )
+    .unwrap();
+    let names: Vec<&str> = config.roots.iter().map(|root| root.name.as_str()).collect();
+    assert_eq!(names, ["apac", "emea"]);
+    assert!(config.roots[1].optional && config.roots[1].tables.contains_key("AuditLogs"));
+    for (text, hint) in [
+        ("[[roots]]\nname = 'main'\nurl = '/x'", "main is the name of the lake's own root"),
+        ("[[roots]]\nname = 'a b'\nurl = '/x'", "can't be the name of a root"),
+        ("[[roots]]\nname = 'a'", "missing field `url`"),
+        ("[[roots]]\nname = 'a'\nurl = '/x'\nplace = 1", "place"),
+    ] {
+        assert!(error_of(text).contains(hint), "{}", error_of(text));
+    }
+}
+
+#[test]
+fn a_lake_with_one_root_has_the_same_hash_as_before_there_were_several() {
+    let written = serde_json::to_value(Config::load("default", &[]).unwrap()).unwrap();
+    assert!(written.get("roots").is_none());
 }
 
 #[test]
