@@ -22,6 +22,9 @@ pub fn unit_key(rollup: &Rollup, config: &Config, table: &TableRef, unit: &Rollu
     let files: Vec<LakeFile> = unit.files.iter().map(stored).collect();
     let parts = (state_version(rollup), rollup.parameters(config), &table.url, &table.mapping.columns, files);
     let mut json = serde_json::to_vec(&parts).map_err(|error| Error::Internal(error.to_string()))?;
+    if let Some(filter) = &table.mapping.filter {
+        json.extend(filter.as_bytes());
+    }
     if let Some(selection) = &unit.selection {
         let own = serde_json::to_vec(&(SELECTION_VERSION, selection));
         json.extend(own.map_err(|error| Error::Internal(error.to_string()))?);

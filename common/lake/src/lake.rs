@@ -297,7 +297,7 @@ impl LakeTable {
 
     /// The name of a column in the lake.
     pub fn physical_name<'a>(&'a self, column: &'a str) -> &'a str {
-        self.mapping.columns.get(column).map_or(column, String::as_str)
+        self.mapping.path_text(column)
     }
 
     async fn file_columns(&self, file: &LakeFile) -> Option<BTreeSet<String>> {

@@ -2,6 +2,7 @@
 
 mod alike;
 pub mod changes;
+mod columns;
 pub mod confined;
 mod diagnose;
 mod file_source;
@@ -32,6 +33,9 @@ mod tables;
 pub const CATALOG_VERSION: u32 = 1;
 
 pub use alike::{reads_alike, reads_as_absent};
+pub use columns::{
+    Ambiguous, ColumnPath, ColumnSource, FileColumns, Found, MappedValues, PathStep, Place, PlaceStep,
+};
 pub use diagnose::locate_fault;
 pub use file_source::{DateFolders, FileSource, ListedFiles, Snapshot};
 pub use found_tables::{FoundTables, StrayFiles};

@@ -1,10 +1,12 @@
-//! Mappings of single tables: their location and the names of their columns in the lake.
+//! Mappings of single tables: their location, and where their columns are in the lake's files.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The location of one table and the names of its columns.
+use super::columns::{ColumnPath, ColumnSource};
+
+/// The location of one table and the sources of its columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TableMapping {
@@ -12,8 +14,32 @@ pub struct TableMapping {
     pub url: Option<String>,
     /// Folder between the lake and the table: `LAKE/<workspace>/<Table>`.
     pub workspace: Option<String>,
-    /// The lake's column names, by Hindcast's names.
-    pub columns: BTreeMap<String, String>,
+    /// Name of a mapping that Hindcast has; the fields below add to it and override it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    /// Where columns are in the lake's files, by Hindcast's names.
+    pub columns: BTreeMap<String, ColumnSource>,
+    /// An SQL expression over the columns of the lake's files. Only rows for which it is true are rows of this table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
     /// Days by which a row's time may differ from its folder's date; 0 if folders are by the row's time.
     pub folder_slack_days: u32,
+}
+
+impl TableMapping {
+    /// Where a column is, by Hindcast's name: as the mapping says, otherwise under its own name.
+    pub fn source(&self, column: &str) -> ColumnSource {
+        match self.columns.get(column) {
+            Some(source) => source.clone(),
+            None => ColumnPath::of_name(column).into(),
+        }
+    }
+
+    /// The path at which a column is, as text; its own name if the mapping gives no path.
+    pub fn path_text<'a>(&'a self, column: &'a str) -> &'a str {
+        match self.columns.get(column) {
+            Some(ColumnSource::Path(path)) => path.text(),
+            _ => column,
+        }
+    }
 }

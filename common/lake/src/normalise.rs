@@ -122,7 +122,7 @@ impl Normaliser {
             return Err(DataFusionError::Internal(format!("{name} is not a column of {}", self.spec.name)));
         };
         let target = canonical_type(column.kind);
-        let physical_name = self.mapping.columns.get(name).map_or(name, String::as_str);
+        let physical_name = self.mapping.path_text(name);
         let Ok(index) = self.file_schema.index_of(physical_name) else {
             if name == self.spec.time_column {
                 return Err(column_fault(

@@ -37,7 +37,7 @@ impl Columns {
     }
 
     fn physical<'a>(&'a self, name: &'a str) -> &'a str {
-        self.mapping.columns.get(name).map_or(name, String::as_str)
+        self.mapping.path_text(name)
     }
 
     /// The type as which a column of files is read.
