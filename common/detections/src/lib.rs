@@ -33,13 +33,14 @@ pub use definition::ColumnType;
 pub(crate) use load::{leaked, leaked_list};
 
 use self::chart::ChartDefinition;
-use self::load::Existing;
+use self::load::{Existing, Parts};
 use self::parameters::{ParameterDefinition, ParameterType};
 use self::sql::SqlText;
 use crate::analyses::{Analysis, Suite};
 use crate::config::Config;
 use crate::rollups::Rollup;
 use hindcast_base::{Error, Result};
+use hindcast_lake::Tables;
 
 /// The metadata of an analysis, apart from how it is computed.
 #[derive(Debug)]
@@ -158,24 +159,23 @@ struct Loaded {
     investigation: Vec<&'static Analysis>,
     /// Every rollup in order of id.
     rollups: Vec<&'static Rollup>,
+    /// Every table of the lake that they can read.
+    tables: Tables,
 }
 
 static BUILT_IN: LazyLock<&'static Loaded> = LazyLock::new(|| {
     let files: Vec<(String, String)> =
         embedded::FILES.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
     match load::load(&files, None) {
-        Ok((analyses, rollups)) => Box::leak(Box::new(Loaded::new(Vec::new(), analyses, rollups))),
+        Ok(parts) => Box::leak(Box::new(Loaded::new(Vec::new(), parts))),
         // The tests load them, so a binary that passed the tests has no broken ones.
         Err(error) => panic!("a built-in detection is broken: {error}"),
     }
 });
 
 impl Loaded {
-    fn new(
-        own: Vec<(String, String)>,
-        mut analyses: Vec<&'static Analysis>,
-        mut rollups: Vec<&'static Rollup>,
-    ) -> Self {
+    fn new(own: Files, parts: Parts) -> Self {
+        let Parts { mut analyses, mut rollups, tables } = parts;
         analyses.sort_by_key(|analysis| (analysis.about.position, analysis.id));
         rollups.sort_by_key(|rollup| rollup.id);
         let of = |wanted: &dyn Fn(&Analysis) -> bool| {
@@ -187,6 +187,7 @@ impl Loaded {
             own,
             all: analyses,
             rollups,
+            tables,
         }
     }
 }
@@ -198,7 +199,7 @@ impl Detections {
     }
 
     /// The built-in detections and the users' own `files`: paths, as errors name them, and texts. A folder with a `detection.toml`
-    /// is a detection, and a TOML file in a folder `rollups` is a rollup.
+    /// is a detection, a TOML file in a folder `rollups` is a rollup, and one in a folder `tables` is a table.
     ///
     /// # Errors
     /// [`Error::Invalid`] with the file and line of a mistake, or with the file whose id exists already.
@@ -229,12 +230,12 @@ impl Detections {
         }
         let built_in = Self::built_in();
         let existing = Existing { detections: built_in, is_replaced };
-        let (mut analyses, mut rollups) = load::load(&key.1, Some(existing))?;
-        let (ids, rollup_ids): (BTreeSet<&str>, BTreeSet<&str>) =
-            (analyses.iter().map(|one| one.id).collect(), rollups.iter().map(|one| one.id).collect());
-        analyses.extend(built_in.0.all.iter().filter(|one| !ids.contains(one.id)));
-        rollups.extend(built_in.0.rollups.iter().filter(|one| !rollup_ids.contains(one.id)));
-        let loaded = Self(Box::leak(Box::new(Loaded::new(key.1.clone(), analyses, rollups))));
+        let mut parts = load::load(&key.1, Some(existing))?;
+        let ids: BTreeSet<&str> = parts.analyses.iter().map(|one| one.id).collect();
+        let rollup_ids: BTreeSet<&str> = parts.rollups.iter().map(|one| one.id).collect();
+        parts.analyses.extend(built_in.0.all.iter().filter(|one| !ids.contains(one.id)));
+        parts.rollups.extend(built_in.0.rollups.iter().filter(|one| !rollup_ids.contains(one.id)));
+        let loaded = Self(Box::leak(Box::new(Loaded::new(key.1.clone(), parts))));
         known.insert(key, loaded);
         Ok(loaded)
     }
@@ -275,6 +276,11 @@ impl Detections {
     /// The rollup of that id.
     pub fn rollup(self, id: &str) -> Option<&'static Rollup> {
         self.0.rollups.iter().copied().find(|rollup| rollup.id == id)
+    }
+
+    /// The tables of a lake that they can read.
+    pub fn tables(self) -> Tables {
+        self.0.tables
     }
 
     /// The type of the parameter at `section.name`; `None` if no detection has it.

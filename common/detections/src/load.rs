@@ -16,12 +16,14 @@ use crate::findings::FindingRule;
 use crate::rollups::{Rollup, definition as rollup_definition};
 use hindcast_base::nearest::did_you_mean;
 use hindcast_base::{Error, Result};
+use hindcast_lake::Tables;
 
 const DEFINITION: &str = "detection.toml";
 const QUERY: &str = "query.sql";
 const FINISH: &str = "finish.sql";
 const CASES: &str = "cases.toml";
 const ROLLUPS: &str = "rollups";
+const TABLES: &str = "tables";
 
 /// The files of a detection by name, with path and text.
 type Folder<'a> = BTreeMap<&'a str, (&'a str, &'a str)>;
@@ -34,12 +36,18 @@ pub(super) struct Existing {
     pub(super) is_replaced: bool,
 }
 
+/// What a set of files defines.
+pub(super) struct Parts {
+    pub(super) analyses: Vec<&'static Analysis>,
+    pub(super) rollups: Vec<&'static Rollup>,
+    /// The built-in tables, and those of the files.
+    pub(super) tables: Tables,
+}
+
 /// Loads `files`. `existing` are the built-in detections that a user's files are added to.
-pub(super) fn load(
-    files: &[(String, String)],
-    existing: Option<Existing>,
-) -> Result<(Vec<&'static Analysis>, Vec<&'static Rollup>)> {
-    let (folders, rollup_files) = sorted(files)?;
+pub(super) fn load(files: &[(String, String)], existing: Option<Existing>) -> Result<Parts> {
+    let Sorted { folders, rollups: rollup_files, tables } = Sorted::of(files)?;
+    let tables = Tables::with_own(&tables)?;
     let is_taken = existing.is_some_and(|existing| !existing.is_replaced);
     let existing = existing.map(|existing| existing.detections);
     let mut rollups: Vec<&'static Rollup> = Vec::new();
@@ -52,7 +60,7 @@ pub(super) fn load(
                 format!("there is a rollup {id} already; choose another name"),
             ));
         }
-        rollups.push(Box::leak(Box::new(rollup_definition::parse(path, text, id)?)));
+        rollups.push(Box::leak(Box::new(rollup_definition::parse(path, text, id, tables)?)));
     }
     let known = |id: &str| {
         rollups.iter().any(|rollup| rollup.id == id)
@@ -78,7 +86,7 @@ pub(super) fn load(
                 format!("there is a detection {id} already; choose another name"),
             ));
         }
-        let analysis = analysis(id, &files, Origin { is_own: existing.is_some(), is_built_in })?;
+        let analysis = analysis(id, &files, Origin { is_own: existing.is_some(), is_built_in, tables })?;
         let mut read = analysis.rollups.iter().chain(analysis.optional_rollups);
         if let Some(rollup) = read.find(|rollup| !known(rollup)) {
             let all = rollups.iter().map(|rollup| rollup.id);
@@ -90,7 +98,7 @@ pub(super) fn load(
         check_tables(&analysis, &files, analyses.iter().copied().chain(built_in))?;
         analyses.push(Box::leak(Box::new(analysis)));
     }
-    Ok((analyses, rollups))
+    Ok(Parts { analyses, rollups, tables })
 }
 
 /// Checks that no two result tables have the same name.
@@ -113,30 +121,43 @@ fn check_tables(
     }
 }
 
-/// The files of each detection's folder, and those of rollups, by id.
-#[expect(clippy::type_complexity, reason = "two maps of the one caller")]
-fn sorted(files: &[(String, String)]) -> Result<(BTreeMap<&str, Folder<'_>>, BTreeMap<&str, (&str, &str)>)> {
-    let mut folders: BTreeMap<&str, Folder<'_>> = BTreeMap::new();
-    let mut rollups = BTreeMap::new();
-    for (path, text) in files {
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        if folder.rsplit('/').next() == Some(ROLLUPS) {
-            let id = name.strip_suffix(".toml").ok_or_else(|| {
-                Error::in_file(path, 1, "a rollup is a TOML file; move this file out of the folder")
-            })?;
-            rollups.insert(id, (path.as_str(), text.as_str()));
-        } else {
-            folders.entry(folder).or_default().insert(name, (path, text));
+/// Files by what they are parts of.
+struct Sorted<'a> {
+    /// The files of each detection's folder.
+    folders: BTreeMap<&'a str, Folder<'a>>,
+    /// Path and text of each rollup, by id.
+    rollups: BTreeMap<&'a str, (&'a str, &'a str)>,
+    /// Path and text of each table.
+    tables: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Sorted<'a> {
+    fn of(files: &'a [(String, String)]) -> Result<Self> {
+        let mut sorted = Self { folders: BTreeMap::new(), rollups: BTreeMap::new(), tables: Vec::new() };
+        for (path, text) in files {
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+            match folder.rsplit('/').next() {
+                Some(ROLLUPS) => {
+                    let id = name.strip_suffix(".toml").ok_or_else(|| {
+                        Error::in_file(path, 1, "a rollup is a TOML file; move this file out of the folder")
+                    })?;
+                    sorted.rollups.insert(id, (path.as_str(), text.as_str()));
+                }
+                Some(TABLES) => sorted.tables.push((path, text)),
+                _ => {
+                    sorted.folders.entry(folder).or_default().insert(name, (path, text));
+                }
+            }
         }
-    }
-    for (folder, files) in &folders {
-        if !files.contains_key(DEFINITION) {
-            return Err(Error::Invalid(format!(
-                "{folder}: the folder has no {DEFINITION}, so it is not a detection"
-            )));
+        for (folder, files) in &sorted.folders {
+            if !files.contains_key(DEFINITION) {
+                return Err(Error::Invalid(format!(
+                    "{folder}: the folder has no {DEFINITION}, so it is not a detection"
+                )));
+            }
         }
+        Ok(sorted)
     }
-    Ok((folders, rollups))
 }
 
 /// Origin of a detection's files.
@@ -146,6 +167,8 @@ struct Origin {
     is_own: bool,
     /// They are, or replace, a built-in detection.
     is_built_in: bool,
+    /// The tables that they can name.
+    tables: Tables,
 }
 
 fn analysis(id: &str, files: &Folder<'_>, origin: Origin) -> Result<Analysis> {
@@ -155,7 +178,7 @@ fn analysis(id: &str, files: &Folder<'_>, origin: Origin) -> Result<Analysis> {
     let file = leaked(path);
     check_files(files, &definition, origin)?;
     let companion = definition.companion.as_deref().map(|name| companion(files, name)).transpose()?;
-    check_metadata(&Layer { name: path, text }, &definition)?;
+    check_metadata(&Layer { name: path, text }, &definition, origin.tables)?;
     let order = definition.order.iter().map(|column| match column.get_ref().strip_prefix('-') {
         Some(column) => (leaked(column), true),
         None => (leaked(column.get_ref()), false),

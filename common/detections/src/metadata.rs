@@ -12,16 +12,20 @@ use crate::analyses::RESERVED_COLUMNS;
 use crate::config::Layer;
 use hindcast_base::Result;
 use hindcast_base::nearest::did_you_mean;
-use hindcast_lake::{TABLES, TableSpec};
+use hindcast_lake::Tables;
 
 /// Names of the run's own values in every query.
 const OF_RUNS: [&str; 3] = [WINDOW_FROM, WINDOW_TO, INVESTIGATED];
 
-/// Checks the metadata in `layer`, a `detection.toml`.
+/// Checks the metadata in `layer`, a `detection.toml`, which may name the tables of `tables`.
 ///
 /// # Errors
 /// [`hindcast_base::Error::Invalid`] with the file and line of a mistake.
-pub(super) fn check_metadata(layer: &Layer<'_>, definition: &DetectionDefinition) -> Result<()> {
+pub(super) fn check_metadata(
+    layer: &Layer<'_>,
+    definition: &DetectionDefinition,
+    tables: Tables,
+) -> Result<()> {
     let wrong = |place: &Spanned<String>, what: String| Err(layer.error_at(place.span().start, what));
     check_names(layer, definition)?;
     let mut columns: BTreeSet<&str> = BTreeSet::new();
@@ -52,7 +56,7 @@ pub(super) fn check_metadata(layer: &Layer<'_>, definition: &DetectionDefinition
             return wrong(rollup, format!("it looks back at {:?}, which it does not read", rollup.get_ref()));
         }
     }
-    definition.requires.iter().try_for_each(|required| check_required(layer, required))?;
+    definition.requires.iter().try_for_each(|required| check_required(layer, required, tables))?;
     check_charts(layer, definition)
 }
 
@@ -80,14 +84,14 @@ fn check_names(layer: &Layer<'_>, definition: &DetectionDefinition) -> Result<()
     }
 }
 
-/// Checks that the catalog has the tables and their columns. Otherwise no lake could ever have what is required.
-fn check_required(layer: &Layer<'_>, required: &RequirementDefinition) -> Result<()> {
+/// Checks that the tables are known and have the columns. Otherwise no lake could ever have what is required.
+fn check_required(layer: &Layer<'_>, required: &RequirementDefinition, tables: Tables) -> Result<()> {
     if required.tables.get_ref().is_empty() {
         return Err(layer.error_at(required.tables.span().start, "requires names no table"));
     }
     for name in required.tables.get_ref() {
-        let Some(table) = TableSpec::by_name(name.get_ref()) else {
-            let hint = did_you_mean(name.get_ref(), TABLES.iter().map(|table| table.name));
+        let Some(table) = tables.by_name(name.get_ref()) else {
+            let hint = did_you_mean(name.get_ref(), tables.names());
             let what = format!("there is no table {}{hint}", name.get_ref());
             return Err(layer.error_at(name.span().start, what));
         };
@@ -149,7 +153,7 @@ doc = "d"
 
     fn checked(text: &str) -> Result<()> {
         let definition: DetectionDefinition = toml::from_str(text).unwrap();
-        check_metadata(&Layer { name: "mine/detection.toml", text }, &definition)
+        check_metadata(&Layer { name: "mine/detection.toml", text }, &definition, Tables::built_in())
     }
 
     #[test]

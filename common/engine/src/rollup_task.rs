@@ -31,7 +31,7 @@ use hindcast_base::storage_fault::{StorageFault, StorageOperation, is_of_store};
 use hindcast_detections::Detections;
 use hindcast_detections::rollups::Rollup;
 use hindcast_lake::selection::Selection;
-use hindcast_lake::{LakeTable, TableSpec, canonical_schema};
+use hindcast_lake::{LakeTable, TableSpec, Tables, canonical_schema};
 use hindcast_lake::{open_location, task_session};
 use hindcast_observability::TaskGuard;
 
@@ -141,7 +141,7 @@ async fn run_unit(
     context: &Arc<TaskContext>,
 ) -> Result<Vec<Manifest>, Failure> {
     let table_ref = &stage.tables[unit.table];
-    let table = open_table(table_ref, context)?;
+    let table = open_table(table_ref, stage.config.detections.tables(), context)?;
     let state = &StateStore::new(open_location(&stage.state_url, context)?);
     let rollups = unit
         .rollups
@@ -222,8 +222,9 @@ fn unreadable_of(
     counts.map(|(column, count)| (column.clone(), *count)).collect()
 }
 
-fn open_table(table: &TableRef, context: &TaskContext) -> hindcast_base::Result<LakeTable> {
-    let spec = TableSpec::by_name(&table.name)
+fn open_table(table: &TableRef, known: Tables, context: &TaskContext) -> hindcast_base::Result<LakeTable> {
+    let spec = known
+        .by_name(&table.name)
         .ok_or_else(|| Error::Internal(format!("there is no table {}", table.name)))?;
     let location = open_location(&table.url, context)?;
     let known = LakeTable::of_task(spec, location, table.mapping.clone());

@@ -50,6 +50,7 @@ mod tests {
     use hindcast_detections::Detections;
     use hindcast_detections::config::Layer;
     use hindcast_detections::rollups::definition;
+    use hindcast_lake::Tables;
 
     fn key(rollup: &Rollup, config: &Config) -> String {
         let (name, url) = ("CommonSecurityLog".to_owned(), "file:///lake/CommonSecurityLog/".to_owned());
@@ -92,7 +93,7 @@ mod tests {
                 "version = 1\ntables = ['CommonSecurityLog']\nfilter = 'DestinationPort = {port}'\n\
                  columns = ['SourceIP AS source_ip']\nbucket_key = ['source_ip']"
             );
-            definition::parse("mine.toml", &text, "mine").unwrap()
+            definition::parse("mine.toml", &text, "mine", Tables::built_in()).unwrap()
         };
         let config = with("");
         assert_eq!(key(&rollup(53), &config), key(&rollup(53), &config));

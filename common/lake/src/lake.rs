@@ -20,7 +20,8 @@ use super::physical_names::PhysicalNames;
 use super::roots::{MAIN_ROOT, OtherRoot};
 use super::store_reader::parquet_footer;
 use super::table_format::{TableFormat, UnsupportedTable, table_format_in};
-use super::tables::{TABLES, TableSpec};
+use super::tables::{TableSpec, Tables};
+use hindcast_base::nearest::did_you_mean;
 use hindcast_base::retry::with_retries;
 use hindcast_base::time::Window;
 use hindcast_base::{Error, Result};
@@ -39,6 +40,8 @@ const SEARCHED_FOLDERS: usize = 100;
 pub struct Lake {
     pub(super) root: Location,
     pub(super) mappings: BTreeMap<String, TableMapping>,
+    /// The tables that it can have.
+    pub(super) known: Tables,
     /// Further roots, by name.
     pub(super) others: Vec<OtherRoot>,
 }
@@ -91,11 +94,15 @@ pub struct KnownFiles {
 }
 
 impl Lake {
-    /// The lake at `root`, with the mappings of its tables by their names.
+    /// The lake at `root`, with the mappings of its tables by their names. It can have the tables of `known`.
     ///
     /// # Errors
     /// [`Error::Invalid`] if a local lake does not exist, or a mapping names an unknown table or column.
-    pub fn open(root: Location, mappings: &BTreeMap<String, TableMapping>) -> Result<Self> {
+    pub fn open(
+        root: Location,
+        mappings: &BTreeMap<String, TableMapping>,
+        known: Tables,
+    ) -> Result<Self> {
         if let Some(path) = root.local_path()
             && !path.is_dir()
         {
@@ -105,8 +112,11 @@ impl Lake {
             )));
         }
         for (name, mapping) in mappings {
-            let spec = TableSpec::by_name(name).ok_or_else(|| {
-                Error::Invalid(format!("tables.{name}: Hindcast reads no table of that name"))
+            let spec = known.by_name(name).ok_or_else(|| {
+                let hint = did_you_mean(name, known.names());
+                Error::Invalid(format!(
+                    "tables.{name}: Hindcast reads no table of that name{hint}; a file of yours can define it"
+                ))
             })?;
             if let Some(column) = mapping.columns.keys().find(|column| spec.column(column).is_none()) {
                 return Err(Error::Invalid(format!(
@@ -114,7 +124,7 @@ impl Lake {
                 )));
             }
         }
-        Ok(Self { root, mappings: mappings.clone(), others: Vec::new() })
+        Ok(Self { root, mappings: mappings.clone(), known, others: Vec::new() })
     }
 
     /// The lake's own folder.
@@ -127,7 +137,8 @@ impl Lake {
     /// # Errors
     /// [`Error::Storage`] if a listing fails, [`Error::Invalid`] if a mapped URL is malformed or two roots share a table.
     pub async fn tables(&self, is_wanted: impl Fn(&str) -> bool) -> Result<FoundTables> {
-        let wanted: Vec<&'static TableSpec> = TABLES.iter().filter(|spec| is_wanted(spec.name)).collect();
+        let wanted: Vec<&'static TableSpec> =
+            self.known.all().iter().copied().filter(|spec| is_wanted(spec.name)).collect();
         let found = self.own_tables(&wanted).await?;
         if self.others.is_empty() { Ok(found) } else { self.with_other_tables(found, &wanted).await }
     }
@@ -255,12 +266,16 @@ impl LakeTable {
         self.source.files_ending_on(&self.location, date).await
     }
 
-    /// The columns, by Hindcast's names, of any examined file: the first and last files of sampled dates, and many more files if
-    /// those lack any column.
+    /// Those of the columns `wanted`, by Hindcast's names, that any examined file has: the first and last files of sampled dates, and
+    /// many more files if those lack any of them.
     ///
     /// # Errors
     /// [`Error::Storage`] if a store fails. Files that are not Parquet are skipped here and fail when they are scanned.
-    pub async fn columns(&self, folders: &[DateFolder]) -> Result<BTreeSet<&'static str>> {
+    pub async fn columns(
+        &self,
+        folders: &[DateFolder],
+        wanted: &BTreeSet<&'static str>,
+    ) -> Result<BTreeSet<&'static str>> {
         let step = folders.len().div_ceil(SAMPLED_DATES).max(1);
         let sampled: Vec<&LakeFile> = folders
             .iter()
@@ -271,14 +286,14 @@ impl LakeTable {
             .collect();
         let mut physical = self.columns_of(sampled).await;
         let is_there = |physical: &BTreeSet<String>, name: &str| physical.contains(self.physical_name(name));
-        let names = || self.spec.columns.iter().map(|column| column.name);
-        if names().any(|name| !is_there(&physical, name)) {
+        if wanted.iter().any(|name| !is_there(&physical, name)) {
             let files: Vec<&LakeFile> = folders.iter().flat_map(|folder| &folder.files).collect();
             let step = files.len().div_ceil(SEARCHED_FILES).max(1);
             physical.extend(self.columns_of(files.into_iter().step_by(step).collect()).await);
         }
         // Without a readable file nothing is known: the scan then reports the fault of each.
-        Ok(names().filter(|name| physical.is_empty() || is_there(&physical, name)).collect())
+        let found = wanted.iter().copied();
+        Ok(found.filter(|name| physical.is_empty() || is_there(&physical, name)).collect())
     }
 
     /// The columns of any of `files`, by their names in the lake.

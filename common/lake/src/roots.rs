@@ -78,8 +78,7 @@ impl Lake {
         let places = roots.iter().map(|root| place(root)).collect::<Result<Vec<_>>>()?;
         let named = roots.iter().map(|root| root.name.as_str()).zip(&places);
         check_roots_apart(&[(MAIN_ROOT, &self.root)].into_iter().chain(named).collect::<Vec<_>>())?;
-        let opened =
-            roots.iter().zip(places).map(|(root, place)| OtherRoot::open(root, place, &self.mappings));
+        let opened = roots.iter().zip(places).map(|(root, place)| OtherRoot::open(root, place, &self));
         let others = opened.collect::<Result<_>>()?;
         Ok(Self { others, ..self })
     }
@@ -172,15 +171,16 @@ impl LakeRoot {
 }
 
 impl OtherRoot {
-    /// Opens the root at `place`, with the mappings of the lake.
-    fn open(root: &LakeRoot, place: Location, of_lake: &BTreeMap<String, TableMapping>) -> Result<Self> {
+    /// Opens the root at `place`, with the mappings and tables of the lake `main`.
+    fn open(root: &LakeRoot, place: Location, main: &Lake) -> Result<Self> {
         let url = place.url().to_owned();
         let name = RootName { name: Arc::from(root.name.as_str()), url };
         let is_absent = place.local_path().is_some_and(|path| !path.is_dir());
         let opened = if root.optional && is_absent {
             Err("the folder does not exist".to_owned())
         } else {
-            Ok(Lake::open(place, &root.mappings(of_lake)).map_err(|error| in_root(&root.name, error))?)
+            let opened = Lake::open(place, &root.mappings(&main.mappings), main.known);
+            Ok(opened.map_err(|error| in_root(&root.name, error))?)
         };
         Ok(Self { root: name, is_optional: root.optional, opened })
     }

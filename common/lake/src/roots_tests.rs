@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::Tables;
 
 fn root(name: &str, url: impl Into<String>) -> LakeRoot {
     LakeRoot { name: name.into(), url: url.into(), optional: false, tables: BTreeMap::new() }
@@ -25,7 +26,7 @@ fn folders(names: &[&str]) -> tempfile::TempDir {
 }
 
 fn lake(folder: &tempfile::TempDir, roots: &[LakeRoot]) -> Result<Lake> {
-    let main = Lake::open(place(&folder.path().join("lake")), &BTreeMap::new())?;
+    let main = Lake::open(place(&folder.path().join("lake")), &BTreeMap::new(), Tables::built_in())?;
     main.with_roots(roots, |root| Location::parse(&root.url))
 }
 

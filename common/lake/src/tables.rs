@@ -1,7 +1,18 @@
-//! The tables that Hindcast reads: their time column, their shard key and their columns.
+//! The tables that Hindcast reads: their time column, their shard key, their columns, and which columns name whom.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use hindcast_base::{Error, Result};
+use serde::Deserialize;
+
+use super::embedded;
+use super::selection::EntityColumn;
+use super::table_file::read_table;
 
 /// The kind of a column, independent of the physical type in which a file stores it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ColumnKind {
     /// A time, read as microseconds in UTC.
     Time,
@@ -9,6 +20,17 @@ pub enum ColumnKind {
     Text,
     /// A whole number: bytes, ports, identifiers.
     Integer,
+}
+
+impl ColumnKind {
+    /// Its name in the files of tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            ColumnKind::Time => "time",
+            ColumnKind::Text => "text",
+            ColumnKind::Integer => "integer",
+        }
+    }
 }
 
 /// One column of a table, by its name in the product that logs it.
@@ -34,190 +56,112 @@ pub struct ColumnSpec {
 pub struct TableSpec {
     /// Name of the table and of its folder.
     pub name: &'static str,
+    /// Its place among the tables; tables of the same place are in order of name.
+    pub(crate) position: u32,
+    /// Its rows, in a sentence; may be empty.
+    pub doc: &'static str,
     /// Column with the row's time; a file without it can't be read.
     pub time_column: &'static str,
     /// Column whose value decides the shard, if the table has one.
     pub shard_key: Option<&'static str>,
-    /// Columns read, the time column included.
+    /// Its columns, the time column included. Only those that a query needs are read.
     pub columns: &'static [ColumnSpec],
+    /// Columns that name devices, users and addresses.
+    pub(crate) entity_columns: &'static [EntityColumn],
 }
-
-const fn time(name: &'static str) -> ColumnSpec {
-    ColumnSpec { name, kind: ColumnKind::Time }
-}
-const fn text(name: &'static str) -> ColumnSpec {
-    ColumnSpec { name, kind: ColumnKind::Text }
-}
-const fn integer(name: &'static str) -> ColumnSpec {
-    ColumnSpec { name, kind: ColumnKind::Integer }
-}
-
-/// All tables that any suite reads.
-pub static TABLES: &[TableSpec] = &[
-    TableSpec {
-        name: "DeviceFileEvents",
-        time_column: "Timestamp",
-        shard_key: Some("DeviceName"),
-        columns: &[
-            time("Timestamp"),
-            text("DeviceName"),
-            text("FileName"),
-            text("FolderPath"),
-            text("ActionType"),
-            integer("FileSize"),
-            text("InitiatingProcessAccountName"),
-            integer("InitiatingProcessId"),
-        ],
-    },
-    TableSpec {
-        name: "DeviceProcessEvents",
-        time_column: "Timestamp",
-        shard_key: Some("DeviceName"),
-        columns: &[
-            time("Timestamp"),
-            text("DeviceName"),
-            text("InitiatingProcessAccountName"),
-            text("ProcessCommandLine"),
-            integer("InitiatingProcessId"),
-            text("InitiatingProcessParentFileName"),
-            text("FileName"),
-        ],
-    },
-    TableSpec {
-        name: "DeviceNetworkEvents",
-        time_column: "Timestamp",
-        shard_key: Some("DeviceName"),
-        columns: &[
-            time("Timestamp"),
-            text("DeviceName"),
-            text("InitiatingProcessAccountName"),
-            integer("InitiatingProcessId"),
-            text("RemoteUrl"),
-            text("RemoteIP"),
-            integer("RemotePort"),
-            text("LocalIP"),
-            integer("BytesSent"),
-        ],
-    },
-    TableSpec {
-        name: "StorageBlobLogs",
-        time_column: "TimeGenerated",
-        shard_key: Some("CallerIpAddress"),
-        columns: BLOB_COLUMNS,
-    },
-    TableSpec {
-        name: "BlobServiceLogs",
-        time_column: "TimeGenerated",
-        shard_key: Some("CallerIpAddress"),
-        columns: BLOB_COLUMNS,
-    },
-    TableSpec {
-        name: "AuditLogs",
-        time_column: "TimeGenerated",
-        shard_key: None,
-        columns: &[
-            time("TimeGenerated"),
-            text("OperationName"),
-            text("ResultDescription"),
-            text("InitiatedBy"),
-            text("TargetResources"),
-        ],
-    },
-    TableSpec {
-        name: "CommonSecurityLog",
-        time_column: "TimeGenerated",
-        shard_key: Some("SourceIP"),
-        columns: &[
-            time("TimeGenerated"),
-            text("DeviceVendor"),
-            text("DeviceProduct"),
-            text("DeviceEventClassID"),
-            text("Activity"),
-            text("LogSeverity"),
-            text("DeviceAction"),
-            text("SimplifiedDeviceAction"),
-            text("ApplicationProtocol"),
-            text("Protocol"),
-            text("SourceIP"),
-            integer("SourcePort"),
-            text("SourceUserName"),
-            text("SourceHostName"),
-            text("DestinationIP"),
-            integer("DestinationPort"),
-            text("DestinationHostName"),
-            integer("SentBytes"),
-            integer("ReceivedBytes"),
-            text("RequestURL"),
-            text("CommunicationDirection"),
-            text("Message"),
-            text("DeviceName"),
-        ],
-    },
-    TableSpec {
-        name: "OfficeActivity",
-        time_column: "TimeGenerated",
-        shard_key: Some("UserId"),
-        columns: &[
-            time("TimeGenerated"),
-            text("OfficeId"),
-            text("RecordType"),
-            text("Operation"),
-            text("OrganizationId"),
-            text("UserType"),
-            text("UserKey"),
-            text("UserId"),
-            text("OfficeWorkload"),
-            text("ResultStatus"),
-            text("OfficeObjectId"),
-            text("ClientIP"),
-            text("Client_IPAddress"),
-            text("ActorIpAddress"),
-            text("UserAgent"),
-        ],
-    },
-    TableSpec {
-        name: "AzureNetworkAnalytics_CL",
-        time_column: "TimeGenerated",
-        shard_key: Some("SrcIP"),
-        columns: &[
-            time("TimeGenerated"),
-            time("FlowStartTime"),
-            time("FlowEndTime"),
-            text("VMName"),
-            text("VMIPAddress"),
-            text("PublicIPs"),
-            text("SrcIP"),
-            text("DestIP"),
-            text("AllExtIPs"),
-            text("L4Protocol"),
-            text("L7Protocol"),
-            integer("DestPort"),
-            text("FlowDirection"),
-            integer("AllowedOutFlows"),
-            integer("AllowedInFlows"),
-            text("FlowType"),
-        ],
-    },
-];
-
-const BLOB_COLUMNS: &[ColumnSpec] = &[
-    time("TimeGenerated"),
-    text("AccountName"),
-    text("OperationName"),
-    integer("RequestBodySize"),
-    text("StatusCode"),
-    text("CallerIpAddress"),
-    text("Uri"),
-];
 
 impl TableSpec {
-    /// The known table of that name.
+    /// The built-in table of that name. The tables of a run may be more: [`Tables`] has them.
     pub fn by_name(name: &str) -> Option<&'static TableSpec> {
-        TABLES.iter().find(|table| table.name == name)
+        Tables::built_in().by_name(name)
     }
 
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&'static ColumnSpec> {
         self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+/// The tables of a run: the built-in ones and the users' own. Copies are cheap.
+///
+/// ```
+/// use hindcast_lake::Tables;
+///
+/// let text = "time_column = 'Time'\n[columns]\nTime = 'time'\nHost = 'text'";
+/// let tables = Tables::with_own(&[("tables/Proxy_CL.toml", text)])?;
+/// assert_eq!(tables.by_name("Proxy_CL").map(|table| table.columns.len()), Some(2));
+/// assert!(tables.by_name("AuditLogs").is_some(), "the built-in ones are there too");
+/// # Ok::<(), hindcast_base::Error>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Tables(&'static [&'static TableSpec]);
+
+static BUILT_IN: LazyLock<Tables> = LazyLock::new(|| {
+    let read = embedded::FILES.iter().map(|(path, text)| read_table(path, text));
+    match read.collect::<Result<Vec<_>>>() {
+        Ok(tables) => Tables::of(tables),
+        // The tests load them, so a binary that passed the tests has no broken ones.
+        Err(error) => panic!("a built-in table is broken: {error}"),
+    }
+});
+
+impl Tables {
+    /// The tables that are built into the binary.
+    pub fn built_in() -> Self {
+        *BUILT_IN
+    }
+
+    /// The built-in tables and the users' own `files`: paths, as errors name them, and texts. They stay in memory as long as the
+    /// process.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the file and line of a mistake, or with the file whose table exists already.
+    pub fn with_own(files: &[(&str, &str)]) -> Result<Self> {
+        let built_in = Self::built_in();
+        if files.is_empty() {
+            return Ok(built_in);
+        }
+        let mut tables = built_in.0.to_vec();
+        for (path, text) in files {
+            let table = read_table(path, text)?;
+            if tables.iter().any(|known| known.name == table.name) {
+                let message = format!("there is a table {} already; choose another name", table.name);
+                return Err(Error::in_file(*path, 1, message));
+            }
+            tables.push(table);
+        }
+        Ok(Self::of(tables))
+    }
+
+    fn of(mut tables: Vec<&'static TableSpec>) -> Self {
+        tables.sort_by_key(|table| (table.position, table.name));
+        Self(Box::leak(tables.into_boxed_slice()))
+    }
+
+    /// Every table.
+    pub fn all(self) -> &'static [&'static TableSpec] {
+        self.0
+    }
+
+    /// The table of that name.
+    pub fn by_name(self, name: &str) -> Option<&'static TableSpec> {
+        self.0.iter().copied().find(|table| table.name == name)
+    }
+
+    /// Their names.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|table| table.name)
+    }
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self::built_in()
+    }
+}
+
+impl fmt::Debug for Tables {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.names()).finish()
     }
 }

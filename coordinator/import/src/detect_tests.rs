@@ -1,10 +1,12 @@
 //! Tests that the format of a file is detected from its first lines.
 
+use hindcast_lake::Tables;
+
 use super::*;
 
 /// The framing, the kind of records and the length of the header of a file, or why it is refused.
 fn detected(text: &str, source: Option<&str>) -> Result<(Shape, &'static str, usize), String> {
-    let source = source.map(|name| Source::built_in(name).unwrap());
+    let source = source.map(|name| Source::built_in(name, Tables::built_in()).unwrap());
     let sample = Sample { text: text.as_bytes(), is_whole: true };
     let (format, header_bytes) = detect_format(sample, source.as_ref())?;
     let kind = match format.kind {

@@ -12,7 +12,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::NaiveDate;
 use hindcast_base::time::date_of_us;
 use hindcast_base::{Error, Result};
-use hindcast_lake::{Location, date_files, file_rows};
+use hindcast_lake::{Location, Tables, date_files, file_rows};
 use tokio::runtime::Handle;
 
 use super::source::time_column;
@@ -37,6 +37,7 @@ impl AddAssign for Counts {
 pub(super) struct Duplicates {
     lake: Location,
     column: String,
+    known: Tables,
     seen: HashMap<(String, NaiveDate), Seen>,
     handle: Handle,
 }
@@ -52,8 +53,8 @@ struct Seen {
 
 impl Duplicates {
     /// No ids yet. The ids of a date in the lake are read with the first row of that date.
-    pub(super) fn new(lake: Location, column: String) -> Self {
-        Self { lake, column, seen: HashMap::new(), handle: Handle::current() }
+    pub(super) fn new(lake: Location, column: String, known: Tables) -> Self {
+        Self { lake, column, known, seen: HashMap::new(), handle: Handle::current() }
     }
 
     /// Which rows to import: those without an id, and the first of each id and values.
@@ -74,7 +75,7 @@ impl Duplicates {
         }
         let digests = Digests::of(rows, &self.column)?;
         let times = rows
-            .column_by_name(time_column(table))
+            .column_by_name(time_column(self.known, table))
             .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
             .ok_or_else(|| Error::Internal(format!("rows of {table} without a time")))?;
         let mut keep = Vec::with_capacity(rows.num_rows());

@@ -39,7 +39,7 @@ fn lake() -> Location {
 /// Which of the rows are kept, batch by batch, and how many are duplicates and changed.
 async fn kept(lake: Location, batches: Vec<RecordBatch>) -> (Vec<Vec<bool>>, u64, u64) {
     let find = move || {
-        let (mut duplicates, mut counts) = (Duplicates::new(lake, "Id".into()), Counts::default());
+        let (mut duplicates, mut counts) = (Duplicates::new(lake, "Id".into(), Tables::built_in()), Counts::default());
         let kept = batches.iter().map(|rows| duplicates.first_of_each("Own", rows, &mut counts).unwrap());
         let kept = kept.collect();
         (kept, counts.duplicates, counts.changed)
@@ -94,7 +94,7 @@ async fn rows_of_the_lake_count_in_any_type_and_order_of_columns() {
 async fn a_table_without_the_column_is_an_error() {
     let rows = batch(&[(MORNING, Some("a"), "1")]).project(&[0, 2]).unwrap();
     let find = move || {
-        let mut duplicates = Duplicates::new(lake(), "Id".into());
+        let mut duplicates = Duplicates::new(lake(), "Id".into(), Tables::built_in());
         duplicates.first_of_each("Own", &rows, &mut Counts::default()).unwrap_err().to_string()
     };
     let error = tokio::task::spawn_blocking(find).await.unwrap();

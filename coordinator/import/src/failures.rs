@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use hindcast_base::{Error, ErrorKind, Result};
-use hindcast_lake::Location;
+use hindcast_lake::{Location, Tables};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -73,6 +73,7 @@ impl Failing {
             strict,
             record_id: None,
             times: TimeOptions::default(),
+            known: Tables::built_in(),
             threads: 2,
         };
         let mut report = ImportReport::default();

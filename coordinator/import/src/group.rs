@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
 use hindcast_base::{Error, Result};
-use hindcast_lake::refuse_table_format;
+use hindcast_lake::{Tables, refuse_table_format};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::blocks::Blocks;
@@ -106,7 +106,10 @@ impl<'a> Group<'a> {
         let duplicates = request
             .record_id
             .as_ref()
-            .map(|column| Arc::new(Mutex::new(Duplicates::new(request.lake.clone(), column.clone()))));
+            .map(|column| {
+                let duplicates = Duplicates::new(request.lake.clone(), column.clone(), request.known);
+                Arc::new(Mutex::new(duplicates))
+            });
         Ok(Self {
             request,
             named_source,
@@ -232,8 +235,8 @@ impl<'a> Group<'a> {
             let wrapped = messages_in(records).filter(|_| is_cef);
             let source = match (&self.named_source, &wrapped) {
                 (Some(named_source), _) => Arc::clone(named_source),
-                (None, Some(_)) => Arc::new(Source::built_in("cef")?),
-                (None, None) => Arc::new(Source::of_records(records, requested_table)?),
+                (None, Some(_)) => Arc::new(Source::built_in("cef", self.request.known)?),
+                (None, None) => Arc::new(Source::of_records(records, requested_table, self.request.known)?),
             };
             // A record that names no table is a reject. If no record names one, the user must.
             let has_no_table = |record: &Record<'_>| {
@@ -302,9 +305,9 @@ impl<'a> Group<'a> {
         }
         let (folder, number) = (self.scratch.path().to_owned(), self.runs);
         self.runs += 1;
-        let duplicates = self.duplicates.clone();
-        self.writing =
-            Some(spawn_blocking(move || write_tables(run, &folder, number, duplicates.as_deref())));
+        let (known, duplicates) = (self.request.known, self.duplicates.clone());
+        let write = move || write_tables(known, run, &folder, number, duplicates.as_deref());
+        self.writing = Some(spawn_blocking(write));
         Ok(())
     }
 
@@ -339,6 +342,7 @@ fn internal(error: tokio::task::JoinError) -> Error {
 
 /// Writes the rows of each table.
 fn write_tables(
+    known: Tables,
     run: BTreeMap<String, PendingRows>,
     folder: &Path,
     number: usize,
@@ -347,7 +351,7 @@ fn write_tables(
     let mut written = WrittenRun::default();
     for (table, pending) in run {
         let cluster = pending.cluster.as_deref();
-        let combined = runs::combined(&table, cluster, &pending.batches)?;
+        let combined = runs::combined(known, &table, cluster, &pending.batches)?;
         drop(pending.batches);
         for (part, rows) in combined.iter().enumerate() {
             let keep = match duplicates {
@@ -358,7 +362,7 @@ fn write_tables(
                 None => None,
             };
             let run = format!("{number}-{part}");
-            written.staged.extend(runs::write(&table, cluster, rows, keep.as_deref(), folder, &run)?);
+            written.staged.extend(runs::write(known, &table, cluster, rows, keep.as_deref(), folder, &run)?);
         }
     }
     Ok(written)

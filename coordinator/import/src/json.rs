@@ -203,10 +203,12 @@ impl<'de> Visitor<'de> for Name {
 
 #[cfg(test)]
 mod tests {
+    use hindcast_lake::Tables;
+
     use super::*;
 
     fn shaped(text: &str, mapping: &str) -> Result<Vec<String>, String> {
-        let source = Source::parse("test", mapping).unwrap();
+        let source = Source::parse("test", mapping, Tables::built_in()).unwrap();
         let mut record = Record::new();
         read(text, &mut record).unwrap();
         shape(&mut record, &source)?;

@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hindcast_base::{Error, ErrorKind, Result};
-use hindcast_lake::{Location, changes, refuse_table_format};
+use hindcast_lake::{Location, Tables, changes, refuse_table_format};
 
 pub use report::{FileReport, ImportReport};
 pub use times::{DateOrder, TimeOptions, Zone};
@@ -69,6 +69,8 @@ pub struct ImportRequest {
     pub record_id: Option<String>,
     /// How to read times.
     pub times: TimeOptions,
+    /// The known tables.
+    pub known: Tables,
     /// Threads.
     pub threads: usize,
 }
@@ -88,8 +90,8 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
         )));
     }
     let named_source = match (&request.mapping, &request.source) {
-        (Some((name, text)), _) => Some(Arc::new(Source::parse(name, text)?)),
-        (None, Some(name)) => Some(Arc::new(Source::built_in(name)?)),
+        (Some((name, text)), _) => Some(Arc::new(Source::parse(name, text, request.known)?)),
+        (None, Some(name)) => Some(Arc::new(Source::built_in(name, request.known)?)),
         (None, None) => None,
     };
     refuse_table_format(&request.lake, "the lake").await?;

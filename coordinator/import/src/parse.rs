@@ -188,7 +188,7 @@ impl<'p> Parser<'p> {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let (rule, unset) = (&self.source.tables[rule], &self.source.unset);
-                let rows = Rows::new(&entry.key().0, rule, unset, self.times);
+                let rows = Rows::new(&entry.key().0, rule, unset, self.times, self.source.known);
                 entry.insert(rows)
             }
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
 use hindcast_base::time::parse_time;
+use hindcast_lake::Tables;
 
 use super::super::detect::Sample;
 use super::super::times::TimeOptions;
@@ -29,7 +30,7 @@ fn block_of(text: &[u8], wrapped_in: Option<&str>) -> Block {
 }
 
 fn parsed(source: &str, table: Option<&str>, block: Block) -> Parsed {
-    let source = Source::built_in(source).unwrap();
+    let source = Source::built_in(source, Tables::built_in()).unwrap();
     parse(block, &source, table, &Times::without_proof(TimeOptions::default())).unwrap()
 }
 
@@ -109,7 +110,7 @@ fn a_record_that_names_no_table_is_rejected() {
 fn dates_of_a_file_prove_their_order() {
     let read = |text: &'static str| {
         let block = || block_of(text.as_bytes(), None);
-        let source = || Source::built_in("generic").unwrap();
+        let source = || Source::built_in("generic", Tables::built_in()).unwrap();
         let gather_all = move || {
             let times = Times::without_proof(TimeOptions::default());
             let mut evidence = Evidence::default();

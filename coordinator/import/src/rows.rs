@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema};
 use hindcast_base::{Error, Result};
-use hindcast_lake::{ColumnKind, TableSpec};
+use hindcast_lake::{ColumnKind, TableSpec, Tables};
 
 use super::columns::{Builder, Column, stored_type};
 use super::format::Record;
@@ -40,6 +40,7 @@ pub(super) struct Rows<'r> {
     rule: &'r TableRule,
     times: &'r Times,
     unset: &'r [String],
+    known: Tables,
     spec: Option<&'static TableSpec>,
     columns: Vec<Column>,
     by_name: HashMap<String, usize>,
@@ -77,13 +78,20 @@ pub(super) struct TableRows {
 
 impl<'r> Rows<'r> {
     /// No rows yet, with the columns of the rule.
-    pub(super) fn new(table: &str, rule: &'r TableRule, unset: &'r [String], times: &'r Times) -> Self {
+    pub(super) fn new(
+        table: &str,
+        rule: &'r TableRule,
+        unset: &'r [String],
+        times: &'r Times,
+        known: Tables,
+    ) -> Self {
         let mut rows = Self {
             table: table.to_owned(),
             rule,
             times,
             unset,
-            spec: TableSpec::by_name(table),
+            known,
+            spec: known.by_name(table),
             columns: Vec::new(),
             by_name: HashMap::new(),
             targets: HashMap::new(),
@@ -95,7 +103,7 @@ impl<'r> Rows<'r> {
             notes: BTreeMap::new(),
         };
         // The time is the first column.
-        rows.column(time_column(table), false);
+        rows.column(time_column(known, table), false);
         // Columns that a rule fills exist even if no record has them, so that analyses that need them run.
         let is_known = |column: &&String| rows.spec.is_some_and(|spec| spec.column(column).is_some());
         let filled: Vec<&String> =
@@ -191,7 +199,7 @@ impl<'r> Rows<'r> {
         }
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
             .map_err(|error| Error::Internal(error.to_string()))?;
-        let cluster = cluster_column(&self.table, self.rule.cluster_by.as_deref()).map(str::to_owned);
+        let cluster = cluster_column(self.known, &self.table, self.rule.cluster_by.as_deref()).map(str::to_owned);
         Ok(Some(TableRows {
             table: self.table,
             cluster,
@@ -311,7 +319,7 @@ impl<'r> Rows<'r> {
         }
         let known = self.spec.and_then(|spec| spec.column(name)).map(|column| column.kind);
         let declared = self.rule.types.get(name).map(|kind| ColumnKind::from(*kind));
-        let is_time = is_time || name == time_column(&self.table);
+        let is_time = is_time || name == time_column(self.known, &self.table);
         let kind = known.or(declared).unwrap_or(if is_time { ColumnKind::Time } else { ColumnKind::Text });
         let column =
             Column { name: name.to_owned(), kind, builder: Builder::new(kind, self.rows), value: None };

@@ -19,7 +19,7 @@ fn columns_are_added_and_keep_their_values() {
     )
     .unwrap();
     let times = Times::without_proof(TimeOptions::default());
-    let mut rows = Rows::new("CommonSecurityLog", &rule, &[], &times);
+    let mut rows = Rows::new("CommonSecurityLog", &rule, &[], &times, Tables::built_in());
     rows.push(&record(&[("ts", "1619622326"), ("b", "2.2.2.2"), ("act", "drop")])).unwrap();
     rows.push(&record(&[("old", "1619622326"), ("b", "3.3.3.3"), ("a", "1.1.1.1"), ("SentBytes", "7.0")]))
         .unwrap();
@@ -46,7 +46,7 @@ fn columns_are_added_and_keep_their_values() {
 fn a_value_that_loses_is_stored_under_its_own_name() {
     let rule: TableRule = toml::from_str("columns = { SourceIP = [\"a\", \"b\"] }").unwrap();
     let times = Times::without_proof(TimeOptions::default());
-    let mut rows = Rows::new("CommonSecurityLog", &rule, &[], &times);
+    let mut rows = Rows::new("CommonSecurityLog", &rule, &[], &times, Tables::built_in());
     rows.push(&record(&[("TimeGenerated", "2021-04-28"), ("a", "1.1.1.1"), ("b", "2.2.2.2")])).unwrap();
     let done = rows.finish().unwrap().unwrap();
     let spare = done.batch.column_by_name("b").unwrap().as_string::<i32>();
@@ -64,7 +64,7 @@ fn texts(
     let rule: TableRule = toml::from_str(rule).unwrap();
     let unset: Vec<String> = unset.iter().map(|value| (*value).to_owned()).collect();
     let times = Times::without_proof(TimeOptions::default());
-    let mut rows = Rows::new(table, &rule, &unset, &times);
+    let mut rows = Rows::new(table, &rule, &unset, &times, Tables::built_in());
     records.iter().for_each(|record| rows.push(record).unwrap());
     let done = rows.finish().unwrap().unwrap();
     let column = done.batch.column_by_name(column).unwrap().as_string::<i32>();
@@ -105,7 +105,7 @@ fn unset_values_are_absent_and_constants_fill_in() {
 fn a_field_that_is_not_a_time_is_noted_and_stored() {
     let rule: TableRule = toml::from_str("time = [\"rt\", \"end\"]").unwrap();
     let times = Times::without_proof(TimeOptions::default());
-    let mut rows = Rows::new("Own", &rule, &[], &times);
+    let mut rows = Rows::new("Own", &rule, &[], &times, Tables::built_in());
     rows.push(&record(&[("rt", "soon"), ("end", "2026-01-05T08:00:00Z")])).unwrap();
     let done = rows.finish().unwrap().unwrap();
     assert_eq!(done.notes, BTreeMap::from([("rt is not a time, and end is taken".to_owned(), 1)]));
@@ -116,7 +116,7 @@ fn a_field_that_is_not_a_time_is_noted_and_stored() {
 fn a_table_has_a_largest_number_of_columns() {
     let rule = TableRule::default();
     let times = Times::without_proof(TimeOptions::default());
-    let mut rows = Rows::new("Own", &rule, &[], &times);
+    let mut rows = Rows::new("Own", &rule, &[], &times, Tables::built_in());
     let names: Vec<String> = (1..MAX_COLUMNS).map(|number| format!("c{number}")).collect();
     let mut wide: Record<'_> =
         names.iter().map(|name| (Cow::Borrowed(name.as_str()), Cow::Borrowed("1"))).collect();

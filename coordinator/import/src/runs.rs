@@ -11,7 +11,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
 use chrono::NaiveDate;
 use hindcast_base::time::date_of_us;
 use hindcast_base::{Error, Result};
-use hindcast_lake::TableSpec;
+use hindcast_lake::Tables;
 
 use super::source::time_column;
 use hindcast_tables::layout;
@@ -42,6 +42,7 @@ pub(super) struct Staged {
 /// # Errors
 /// [`Error::Internal`] if Arrow can't combine the rows.
 pub(super) fn combined(
+    known: Tables,
     table: &str,
     cluster: Option<&str>,
     batches: &[RecordBatch],
@@ -63,7 +64,7 @@ pub(super) fn combined(
         }
     }
     let rows_of = |(schema, members): (Schema, Vec<&RecordBatch>)| {
-        let schema = in_order(table, cluster, &schema);
+        let schema = in_order(known, table, cluster, &schema);
         let widened = members.into_iter().map(|batch| merge::widen_batch(batch, &schema));
         concat_batches(&schema, &widened.collect::<std::result::Result<Vec<_>, _>>()?)
     };
@@ -71,14 +72,14 @@ pub(super) fn combined(
 }
 
 /// The schema with its columns in the order in which they are written, all nullable.
-fn in_order(table: &str, cluster: Option<&str>, schema: &Schema) -> SchemaRef {
-    let known = TableSpec::by_name(table);
+fn in_order(known: Tables, table: &str, cluster: Option<&str>, schema: &Schema) -> SchemaRef {
+    let (time, spec) = (time_column(known, table), known.by_name(table));
     let mut fields: Vec<Field> =
         schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
-    let rank = |name: &str| match known
+    let rank = |name: &str| match spec
         .and_then(|spec| spec.columns.iter().position(|column| column.name == name))
     {
-        _ if name == time_column(table) => 0,
+        _ if name == time => 0,
         _ if Some(name) == cluster => 1,
         Some(place) => 2 + place,
         None => usize::MAX,
@@ -93,6 +94,7 @@ fn in_order(table: &str, cluster: Option<&str>, schema: &Schema) -> SchemaRef {
 /// # Errors
 /// [`Error::Io`] if a file can't be written.
 pub(super) fn write(
+    known: Tables,
     table: &str,
     cluster: Option<&str>,
     rows: &RecordBatch,
@@ -100,28 +102,24 @@ pub(super) fn write(
     folder: &std::path::Path,
     run: &str,
 ) -> Result<Vec<Staged>> {
+    let time = time_column(known, table);
+    let in_order: Vec<&str> = cluster.into_iter().chain([time]).collect();
     let mut staged = Vec::new();
-    for (date, order) in ordered_by_date(table, cluster, rows, keep)? {
+    for (date, order) in ordered_by_date((table, time), cluster, rows, keep)? {
         let path = folder.join(format!("{run}-{table}-{date}.parquet"));
-        let bytes = write_file(&path, table, cluster, rows, &order)?;
+        let bytes = write_file(&path, &in_order, rows, &order)?;
         staged.push(Staged { table: table.to_owned(), date, path, rows: order.len() as u64, bytes });
     }
     Ok(staged)
 }
 
-fn write_file(
-    path: &PathBuf,
-    table: &str,
-    cluster: Option<&str>,
-    rows: &RecordBatch,
-    order: &[u32],
-) -> Result<u64> {
+/// Writes the rows `order`, which are in the order of the columns `in_order`.
+fn write_file(path: &PathBuf, in_order: &[&str], rows: &RecordBatch, order: &[u32]) -> Result<u64> {
     let failed = |error: parquet::errors::ParquetError| {
         Error::io(format!("writing {}", path.display()))(std::io::Error::other(error))
     };
     let file = File::create(path).map_err(Error::io(format!("creating {}", path.display())))?;
-    let in_order: Vec<&str> = cluster.into_iter().chain([time_column(table)]).collect();
-    let mut writer = layout::writer(file, &rows.schema(), &in_order)?;
+    let mut writer = layout::writer(file, &rows.schema(), in_order)?;
     for chunk in order.chunks(WRITE_ROWS) {
         let indices = UInt32Array::from(chunk.to_vec());
         let columns: std::result::Result<Vec<ArrayRef>, _> =
@@ -137,14 +135,14 @@ fn write_file(
 
 /// Indexes of the selected rows by date, in the order in which they are written.
 fn ordered_by_date(
-    table: &str,
+    (table, time): (&str, &str),
     cluster: Option<&str>,
     rows: &RecordBatch,
     keep: Option<&[bool]>,
 ) -> Result<BTreeMap<NaiveDate, Vec<u32>>> {
-    let no_time = || Error::Internal(format!("rows of {table} without {}", time_column(table)));
+    let no_time = || Error::Internal(format!("rows of {table} without {time}"));
     let times = rows
-        .column_by_name(time_column(table))
+        .column_by_name(time)
         .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
         .ok_or_else(no_time)?;
     let ranks = cluster.and_then(|name| rows.column_by_name(name)).map(ranks);
@@ -202,7 +200,7 @@ mod tests {
         let text = || Arc::new(StringArray::from(vec!["7"])) as ArrayRef;
         let number = Arc::new(Int64Array::from(vec![7])) as ArrayRef;
         let batches = [batch("Note", text()), batch("Note", number), batch("Other", text())];
-        let combined = combined("AuditLogs", Some("Other"), &batches).unwrap();
+        let combined = combined(Tables::built_in(), "AuditLogs", Some("Other"), &batches).unwrap();
         let shapes: Vec<(usize, Vec<String>)> = combined
             .iter()
             .map(|rows| {

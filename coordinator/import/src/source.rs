@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_base::{Error, Result};
-use hindcast_lake::{ColumnKind, TableSpec};
+use hindcast_lake::{ColumnKind, TableSpec, Tables};
 use serde::Deserialize;
 
 use super::format::Record;
@@ -57,6 +57,9 @@ pub(super) struct Source {
     /// Those of them that can be paths of fields within objects, separated by dots.
     #[serde(skip)]
     pub(super) paths: Vec<String>,
+    /// The known tables.
+    #[serde(skip)]
+    pub(super) known: Tables,
 }
 
 /// How records become rows of a table.
@@ -176,11 +179,11 @@ impl Source {
         BUILT_IN.iter().map(|(name, _)| *name).collect()
     }
 
-    /// The built-in source with that name.
+    /// The built-in source with that name, of rows of the tables `known` and others.
     ///
     /// # Errors
     /// [`Error::Invalid`] if there is none, with the existing names.
-    pub(super) fn built_in(name: &str) -> Result<Self> {
+    pub(super) fn built_in(name: &str, known: Tables) -> Result<Self> {
         let found = BUILT_IN.iter().find(|(known, _)| *known == name);
         let (name, text) = found.ok_or_else(|| {
             Error::Invalid(format!(
@@ -188,17 +191,18 @@ impl Source {
                 Self::names().join(", ")
             ))
         })?;
-        Self::parse(name, text)
+        Self::parse(name, text, known)
     }
 
-    /// The source a mapping file describes.
+    /// The source a mapping file describes, of rows of the tables `known` and others.
     ///
     /// # Errors
     /// [`Error::Invalid`] with line and column if it is not a valid mapping file.
-    pub(super) fn parse(name: &str, text: &str) -> Result<Self> {
+    pub(super) fn parse(name: &str, text: &str, known: Tables) -> Result<Self> {
         let mut source: Source =
             toml::from_str(text).map_err(|error| Error::Invalid(format!("{name}: {error}")))?;
         source.name = name.to_owned();
+        source.known = known;
         source.named = source.tables.iter().flat_map(TableRule::named).cloned().collect();
         source.paths = source.named.iter().filter(|name| name.contains('.')).cloned().collect();
         Ok(source)
@@ -209,9 +213,13 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::Internal`] if a built-in source is invalid.
-    pub(super) fn of_records(records: &[Record<'_>], requested_table: Option<&str>) -> Result<Self> {
+    pub(super) fn of_records(
+        records: &[Record<'_>],
+        requested_table: Option<&str>,
+        known: Tables,
+    ) -> Result<Self> {
         for name in Self::names() {
-            let source = Self::built_in(name)?;
+            let source = Self::built_in(name, known)?;
             let most = |is_so: &dyn Fn(&Record<'_>) -> bool| {
                 2 * records.iter().filter(|record| is_so(record)).count() > records.len()
             };
@@ -229,7 +237,7 @@ impl Source {
                 return Ok(source);
             }
         }
-        Self::built_in("generic")
+        Self::built_in("generic", known)
     }
 
     fn is_recognised(&self, record: &Record<'_>) -> bool {
@@ -265,7 +273,7 @@ impl Source {
                 (Some(named), Some(requested_table)) if named == requested_table => {
                     return Route::Row(index, named);
                 }
-                // A table that Hindcast does not know uses the rule of a known table.
+                // A table that is not built in uses the rule of one that is.
                 (Some(_), Some(requested_table)) if rule.table.is_some() && is_own && !rule.on_request => {
                     return Route::Row(index, requested_table);
                 }
@@ -314,14 +322,18 @@ pub(super) fn field_value<'r>(record: &'r Record<'_>, field: &str) -> Option<&'r
     record.iter().find(|(name, _)| name == field).map(|(_, value)| value.as_ref())
 }
 
-/// The column that holds a row's time in a table.
-pub fn time_column(table: &str) -> &str {
-    TableSpec::by_name(table).map_or("TimeGenerated", |spec| spec.time_column)
+/// The column that holds a row's time in a table, which may be one of `known`.
+pub(crate) fn time_column(known: Tables, table: &str) -> &'static str {
+    known.by_name(table).map_or("TimeGenerated", |spec| spec.time_column)
 }
 
 /// The column that clusters a table's rows: that of a known table, otherwise the declared one.
-pub(crate) fn cluster_column<'a>(table: &str, declared: Option<&'a str>) -> Option<&'a str> {
-    TableSpec::by_name(table).map_or(declared, |spec| spec.shard_key)
+pub(crate) fn cluster_column<'a>(
+    known: Tables,
+    table: &str,
+    declared: Option<&'a str>,
+) -> Option<&'a str> {
+    known.by_name(table).map_or(declared, |spec| spec.shard_key)
 }
 
 #[cfg(test)]

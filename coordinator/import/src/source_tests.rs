@@ -11,7 +11,7 @@ fn record(fields: &[(&'static str, &'static str)]) -> Record<'static> {
 #[test]
 fn built_in_sources_are_valid_and_name_columns_that_exist() {
     for name in Source::names() {
-        let source = Source::built_in(name).unwrap();
+        let source = Source::built_in(name, Tables::built_in()).unwrap();
         for rule in &source.tables {
             let Some(table) = &rule.table else { continue };
             let spec = TableSpec::by_name(table).expect("a table Hindcast reads");
@@ -26,12 +26,13 @@ fn built_in_sources_are_valid_and_name_columns_that_exist() {
 
 #[test]
 fn records_are_recognised_and_routed() {
-    let of =
-        |fields: &[(&'static str, &'static str)]| Source::of_records(&[record(fields)], None).unwrap().name;
+    let of = |fields: &[(&'static str, &'static str)]| {
+        Source::of_records(&[record(fields)], None, Tables::built_in()).unwrap().name
+    };
     assert_eq!(of(&[("uid", "C"), ("id_orig_h", "10.0.0.1")]), "zeek");
     assert_eq!(of(&[("TenantId", "x"), ("TimeGenerated", "x"), ("Type", "AuditLogs")]), "monitor-export");
     assert_eq!(of(&[("anything", "x")]), "generic");
-    let zeek = Source::built_in("zeek").unwrap();
+    let zeek = Source::built_in("zeek", Tables::built_in()).unwrap();
     let conn = record(&[("uid", "C"), ("conn_state", "SF")]);
     assert!(matches!(zeek.route(&conn, None), Route::Row(_, "CommonSecurityLog")));
     assert!(matches!(zeek.route(&conn, Some("DeviceNetworkEvents")), Route::Row(_, "DeviceNetworkEvents")));
@@ -40,18 +41,19 @@ fn records_are_recognised_and_routed() {
     assert_eq!(zeek.route(&record(&[("uid", "C")]), None), Route::NoRule("zeek"));
     assert!(matches!(zeek.route(&conn, Some("Own")), Route::Row(_, "Own")));
     assert!(matches!(zeek.route(&conn, Some("AuditLogs")), Route::NoRule(_)));
-    let stream = Source::built_in("defender-stream").unwrap();
+    let stream = Source::built_in("defender-stream", Tables::built_in()).unwrap();
     let event = record(&[("category", "AdvancedHunting-DeviceFileEvents")]);
     assert!(matches!(stream.route(&event, None), Route::Row(_, "DeviceFileEvents")));
-    let generic = Source::built_in("generic").unwrap();
+    let generic = Source::built_in("generic", Tables::built_in()).unwrap();
     assert!(matches!(generic.route(&conn, None), Route::NoTable(_)));
     assert!(matches!(generic.route(&conn, Some("Own")), Route::Row(_, "Own")));
 }
 
 #[test]
 fn most_records_decide_the_source_not_a_single_one() {
-    let name_of =
-        |records: &[Record<'_>], requested_table| Source::of_records(records, requested_table).unwrap().name;
+    let name_of = |records: &[Record<'_>], requested_table| {
+        Source::of_records(records, requested_table, Tables::built_in()).unwrap().name
+    };
     let plain = record(&[("TimeGenerated", "2026-01-05T08:00:00Z"), ("SourceIP", "10.0.0.1")]);
     let mut odd = plain.clone();
     odd.push((Cow::Borrowed("Event"), Cow::Borrowed("{\"System\":{}}")));
@@ -69,7 +71,7 @@ fn most_records_decide_the_source_not_a_single_one() {
 
 /// The table of a record by the rules of a mapping file, or why it has none.
 fn routed(mapping: &str, fields: &[(&'static str, &'static str)], table: Option<&str>) -> String {
-    let source = Source::parse("m", mapping).unwrap();
+    let source = Source::parse("m", mapping, Tables::built_in()).unwrap();
     match source.route(&record(fields), table) {
         Route::Row(rule, table) => format!("{rule} {table}"),
         Route::SetAside(kind) => format!("set aside {kind}"),
@@ -127,10 +129,10 @@ fn mistakes_in_a_mapping_file_are_named_with_their_line() {
         ("[[tables]]\ntypes = { a = \"float\" }", "unknown variant `float`"),
         ("flatten = []", "missing field `tables`"),
     ] {
-        let error = Source::parse("m.toml", mapping).unwrap_err().to_string();
+        let error = Source::parse("m.toml", mapping, Tables::built_in()).unwrap_err().to_string();
         assert!(error.starts_with("m.toml: ") && error.contains(part), "{part}: {error}");
     }
-    let error = Source::built_in("splunk").unwrap_err().to_string();
+    let error = Source::built_in("splunk", Tables::built_in()).unwrap_err().to_string();
     assert!(error.starts_with("there is no source \"splunk\"; the sources are defender-stream, "), "{error}");
 }
 

@@ -251,7 +251,7 @@ mod tests {
     use hindcast_base::time::parse_time;
     use hindcast_engine::{Manifest, RollupUnit, UnitStats};
     use hindcast_lake::selection::SelectionStats;
-    use hindcast_lake::{LakeFile, TABLES};
+    use hindcast_lake::LakeFile;
 
     use super::*;
 
@@ -260,7 +260,7 @@ mod tests {
     }
 
     fn spec() -> &'static TableSpec {
-        TABLES.iter().find(|spec| spec.name == "CommonSecurityLog").unwrap()
+        TableSpec::by_name("CommonSecurityLog").unwrap()
     }
 
     /// The record of a unit whose rows have these statistics.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hindcast_base::{Error, Result};
 use hindcast_detections::config::{Config, Layer};
-use hindcast_lake::{Lake, LakeRoot, Location, TableMapping, in_root, refuse_table_format};
+use hindcast_lake::{Lake, LakeRoot, Location, TableMapping, Tables, in_root, refuse_table_format};
 
 use crate::own_detections::{DetectionPolicy, OwnFiles, is_elsewhere, read_folders, take_folders};
 
@@ -107,21 +107,8 @@ pub async fn open_lake(
     let root = Location::parse(url)?;
     access.check(&root)?;
     let root = access.confine(root);
-    let lake_name = format!("{}/{LAKE_CONFIG}", url.trim_end_matches('/'));
-    let lake_text = match root.read_bounded(LAKE_CONFIG, LAKE_CONFIG_BYTES, LAKE_CONFIG_TIME).await? {
-        Some(bytes) => Some(
-            String::from_utf8(bytes.to_vec())
-                .map_err(|_| Error::Invalid(format!("{lake_name} is not UTF-8 text")))?,
-        ),
-        None => None,
-    };
-    let (folders, lake_text) = match lake_text {
-        Some(text) => {
-            let (folders, text) = take_folders(&lake_name, &text)?;
-            (folders, Some(text))
-        }
-        None => (Vec::new(), None),
-    };
+    let lake_name = config_name(url);
+    let (folders, lake_text) = lake_config(&root, &lake_name).await?;
     if !folders.is_empty() {
         policy.check(&format!("the configuration of the lake, {lake_name},"))?;
     }
@@ -132,7 +119,7 @@ pub async fn open_lake(
     let config = Config::load_with(layers.preset, &texts, files.load()?)?;
     files.check(&config)?;
     access.check_mappings(&root, &config.tables)?;
-    let lake = Lake::open(root, &config.tables)?;
+    let lake = Lake::open(root, &config.tables, config.detections.tables())?;
     refuse_table_format(lake.root(), "the lake").await?;
     let lake = with_roots(lake, &config.roots, access).await?;
     Ok((lake, config))
@@ -156,6 +143,33 @@ async fn with_roots(lake: Lake, roots: &[LakeRoot], access: &Access) -> Result<L
         }
     }
     Ok(lake)
+}
+
+/// The tables that the lake at `url` may have: the built-in ones, those in folders that its configuration names, and those of `own`.
+/// The lake need not exist yet.
+///
+/// # Errors
+/// [`Error::Invalid`] if a file is invalid; [`Error::Storage`] if a store fails.
+pub async fn tables_of(url: &str, own: &OwnFiles) -> Result<Tables> {
+    let root = Location::parse(url)?;
+    let (folders, _) = lake_config(&root, &config_name(url)).await?;
+    detections_of(&root, &folders, &Access::Any).await?.joined(own)?.tables()
+}
+
+/// The name of the configuration file of the lake at `url`.
+fn config_name(url: &str) -> String {
+    format!("{}/{LAKE_CONFIG}", url.trim_end_matches('/'))
+}
+
+/// The folders that a lake's configuration `name` names, and its other text; none if the lake has none.
+async fn lake_config(root: &Location, name: &str) -> Result<(Vec<String>, Option<String>)> {
+    let Some(bytes) = root.read_bounded(LAKE_CONFIG, LAKE_CONFIG_BYTES, LAKE_CONFIG_TIME).await? else {
+        return Ok((Vec::new(), None));
+    };
+    let text = String::from_utf8(bytes.to_vec());
+    let text = text.map_err(|_| Error::Invalid(format!("{name} is not UTF-8 text")))?;
+    let (folders, text) = take_folders(name, &text)?;
+    Ok((folders, Some(text)))
 }
 
 /// The files of the folders that a lake's configuration names: below the lake, or elsewhere if that place may be read.

@@ -12,7 +12,7 @@ use hindcast_detections::analyses::correlation::{ENTITY_TIES, OFFICE_ADDRESSES, 
 use hindcast_detections::analyses::{Analysis, Locations, Suite};
 use hindcast_detections::config::Config;
 use hindcast_detections::rollups::Rollup;
-use hindcast_lake::{DateFolder, Lake, LakeTable};
+use hindcast_lake::{DateFolder, Lake, LakeTable, TableSpec};
 
 use super::disabled::{Disabled, DisabledReason};
 use super::gap::Gap;
@@ -146,7 +146,9 @@ pub(super) async fn plan_window(
     let mut columns = BTreeMap::new();
     for table in &sources.tables {
         let folders = table.folders(&window).await?;
-        let names: BTreeSet<String> = table.columns(&folders).await?.into_iter().map(str::to_owned).collect();
+        let needed = columns_needed(request.detections, &wanted, table.spec);
+        let names = table.columns(&folders, &needed).await?;
+        let names: BTreeSet<String> = names.into_iter().map(str::to_owned).collect();
         columns.insert(table.spec.name.to_owned(), names);
         in_window.push((table.clone(), folders));
     }
@@ -214,6 +216,23 @@ pub(super) fn tables_of(detections: Detections, analyses: &[&'static Analysis]) 
         .flat_map(|rollup| rollup.tables)
         .copied()
         .collect()
+}
+
+/// Columns of a table that `analyses` or correlation need. No others are searched for.
+fn columns_needed(
+    detections: Detections,
+    analyses: &[&'static Analysis],
+    table: &TableSpec,
+) -> BTreeSet<&'static str> {
+    let correlation = [ENTITY_TIES, OFFICE_ADDRESSES, PREVALENCE].into_iter();
+    let correlation = correlation.filter_map(|id| detections.by_id(id));
+    let all = || analyses.iter().copied().chain(correlation.clone());
+    let rollups = all().flat_map(|analysis| rollups_of(detections, analysis));
+    let read = rollups.filter(|rollup| rollup.tables.contains(&table.name)).flat_map(|rollup| rollup.columns);
+    let required = all().flat_map(|analysis| analysis.requires);
+    let required = required.filter(|required| required.tables.contains(&table.name));
+    let named = read.chain(required.flat_map(|required| required.columns)).copied();
+    named.chain([table.time_column]).filter(|column| table.column(column).is_some()).collect()
 }
 
 /// Whether another table that serves the same rollup is present.

@@ -100,7 +100,7 @@ impl TestLake {
         let suites = hindcast_detections::analyses::Suite::ALL.to_vec();
         let request = PlanRequest { window, suites, only, investigated, detections };
         let root = Location::parse(&self.path("").display().to_string())?;
-        let lake = Lake::open(root, &config.tables)?;
+        let lake = Lake::open(root, &config.tables, config.detections.tables())?;
         plan_scan(&lake, &request, config, None, &self.engine.runtime()).await
     }
 

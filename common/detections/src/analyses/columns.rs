@@ -15,7 +15,7 @@ use crate::rollups::Rollup;
 use hindcast_base::entities::EntityKind;
 use hindcast_base::time::Window;
 use hindcast_functions::BUCKETS;
-use hindcast_lake::{TableSpec, canonical_schema};
+use hindcast_lake::canonical_schema;
 
 /// Column of merged rows with the analysis that a row belongs to.
 pub const ANALYSIS_COLUMN: &str = "analysis";
@@ -104,7 +104,7 @@ pub fn state_schema(rollup: &Rollup, config: &Config, session: &SessionContext) 
     let spec = rollup
         .tables
         .iter()
-        .find_map(|name| TableSpec::by_name(name))
+        .find_map(|name| config.detections.tables().by_name(name))
         .ok_or_else(|| DataFusionError::Internal(format!("rollup {} reads no known table", rollup.id)))?;
     let table = session.read_table(Arc::new(EmptyTable::new(canonical_schema(spec, rollup.columns))))?;
     let schema = Arc::clone(rollup.build(table, config)?.schema().inner());

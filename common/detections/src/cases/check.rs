@@ -26,7 +26,7 @@ pub(super) fn check(
     let mut wrong = Vec::new();
     let lines = &case.lines;
     for (name, rows) in &case.rows {
-        match table_named(name) {
+        match table_named(name, detections.tables()) {
             Ok(table) => {
                 let columns: BTreeSet<&String> = rows.iter().flat_map(toml::Table::keys).collect();
                 let unknown = columns.into_iter();

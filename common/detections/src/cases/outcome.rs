@@ -50,7 +50,7 @@ pub async fn run_case(
 ) -> Result<CaseOutcome> {
     let mut tables = BTreeMap::new();
     for (name, rows) in &case.rows {
-        tables.insert(name.clone(), TableRows::of(name, rows)?);
+        tables.insert(name.clone(), TableRows::of(name, rows, config.detections.tables())?);
     }
     let columns = tables.iter().map(|(name, table)| (name.clone(), table.columns.clone())).collect();
     let runner = Runner {

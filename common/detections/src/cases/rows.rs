@@ -13,7 +13,7 @@ use crate::analyses::LOCATIONS;
 use hindcast_base::nearest::did_you_mean;
 use hindcast_base::time::Window;
 use hindcast_base::{Error, Result};
-use hindcast_lake::{TABLES, TableSpec, canonical_schema, canonical_type, read_as};
+use hindcast_lake::{TableSpec, Tables, canonical_schema, canonical_type, read_as};
 
 /// The rows of one table.
 #[derive(Debug)]
@@ -26,12 +26,12 @@ pub(super) struct TableRows {
 }
 
 impl TableRows {
-    /// The rows of the table of that name.
+    /// The rows of the table of that name among `tables`.
     ///
     /// # Errors
     /// [`Error::Invalid`] if there is no such table or column.
-    pub(super) fn of(name: &str, rows: &[Table]) -> Result<Self> {
-        let spec = table_named(name).map_err(Error::Invalid)?;
+    pub(super) fn of(name: &str, rows: &[Table], tables: Tables) -> Result<Self> {
+        let spec = table_named(name, tables).map_err(Error::Invalid)?;
         let columns: BTreeSet<String> = rows.iter().flat_map(Table::keys).cloned().collect();
         columns.iter().try_for_each(|column| check_column(spec, column)).map_err(Error::Invalid)?;
         let names: Vec<&str> = spec.columns.iter().map(|column| column.name).collect();
@@ -66,13 +66,13 @@ impl TableRows {
     }
 }
 
-/// The table of that name.
+/// The table of that name among `tables`.
 ///
 /// # Errors
 /// A message if there is none.
-pub(super) fn table_named(name: &str) -> Result<&'static TableSpec, String> {
-    TableSpec::by_name(name).ok_or_else(|| {
-        let hint = did_you_mean(name, TABLES.iter().map(|table| table.name));
+pub(super) fn table_named(name: &str, tables: Tables) -> Result<&'static TableSpec, String> {
+    tables.by_name(name).ok_or_else(|| {
+        let hint = did_you_mean(name, tables.names());
         format!("there is no table {name}{hint}")
     })
 }
@@ -157,13 +157,13 @@ mod tests {
         )
         .unwrap();
         let rows: Vec<Table> = rows["rows"].clone().try_into().unwrap();
-        let table = TableRows::of("CommonSecurityLog", &rows).unwrap();
+        let table = TableRows::of("CommonSecurityLog", &rows, Tables::built_in()).unwrap();
         assert_eq!(table.times(), [Some(1_772_359_200_000_000), None]);
         let ports = table.batch.column_by_name("DestinationPort").unwrap().as_primitive::<Int64Type>();
         assert_eq!((ports.value(0), ports.is_null(1)), (53, true));
         let sources = table.batch.column_by_name("SourceIP").unwrap().as_dictionary::<Int32Type>();
         assert_eq!((sources.values().len(), sources.is_null(1)), (2, true));
-        let error = TableRows::of("CommonSecurityLogs", &rows).unwrap_err().to_string();
+        let error = TableRows::of("CommonSecurityLogs", &rows, Tables::built_in()).unwrap_err().to_string();
         assert_eq!(error, "there is no table CommonSecurityLogs; did you mean CommonSecurityLog?");
     }
 }

@@ -34,7 +34,7 @@ pub fn pages(detections: Detections) -> Result<Vec<Page>> {
     let mut pages = vec![
         Page { name: "README.md".to_owned(), text: index(&shown().collect::<Vec<_>>()) },
         Page { name: "rollups.md".to_owned(), text: reference::rollups(&config)? },
-        Page { name: "tables.md".to_owned(), text: reference::tables() },
+        Page { name: "tables.md".to_owned(), text: reference::tables(detections.tables()) },
         Page { name: "functions.md".to_owned(), text: reference::functions() },
     ];
     pages.extend(

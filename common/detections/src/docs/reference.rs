@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::rollups::{MeasureKind, Rollup, Shape};
 use hindcast_base::Result;
 use hindcast_functions::sql::documentation;
-use hindcast_lake::{ColumnKind, TABLES};
+use hindcast_lake::Tables;
 
 /// The page of rollups: their tables and columns.
 pub(super) fn rollups(config: &Config) -> Result<String> {
@@ -90,23 +90,23 @@ fn type_name(data_type: &DataType) -> &'static str {
 }
 
 /// The page of tables: the columns that rollups may use.
-pub(super) fn tables() -> String {
+pub(super) fn tables(tables: Tables) -> String {
     let mut text = format!(
         "{HEAD}\n\n# Tables\n\nThe tables of a lake and the columns that rollups can read. Files may lack columns or store them in other types. Each column is read as the \
          type below; values that can't be converted are null.\n"
     );
-    for table in TABLES {
+    for table in tables.all() {
         let mut columns = Table::new(&["column", "type"]);
         for column in table.columns {
-            let kind = match column.kind {
-                ColumnKind::Time => "time",
-                ColumnKind::Text => "text",
-                ColumnKind::Integer => "integer",
-            };
+            let kind = column.kind.name();
             let is_time = if column.name == table.time_column { " (the time of the row)" } else { "" };
             columns.row(&[code(column.name), format!("{kind}{is_time}")]);
         }
-        let _ = write!(text, "\n## {}\n\n{columns}", table.name);
+        let _ = write!(text, "\n## {}\n\n", table.name);
+        if !table.doc.is_empty() {
+            let _ = write!(text, "{}\n\n", table.doc);
+        }
+        let _ = write!(text, "{columns}");
     }
     text
 }

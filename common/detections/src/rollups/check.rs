@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::sql;
 use hindcast_base::file_fault::FileFault;
 use hindcast_base::{Error, Result};
-use hindcast_lake::{TableSpec, canonical_schema};
+use hindcast_lake::canonical_schema;
 
 impl Rollup {
     /// Plans it over each of its tables, without rows.
@@ -23,7 +23,7 @@ impl Rollup {
     /// parameter, a measure of a type that does not merge exactly.
     pub fn check(&self, config: &Config) -> Result<()> {
         let session = sql::session()?;
-        for spec in self.tables.iter().filter_map(|name| TableSpec::by_name(name)) {
+        for spec in self.tables.iter().filter_map(|name| config.detections.tables().by_name(name)) {
             let schema = canonical_schema(spec, self.columns);
             let rows = || session.read_table(Arc::new(EmptyTable::new(Arc::clone(&schema))));
             let prepared = self.prepared(rows()?, config).map_err(|error| self.wrong(&error))?;

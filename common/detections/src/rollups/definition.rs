@@ -15,7 +15,7 @@ use crate::sql::SqlText;
 use crate::{leaked, leaked_list};
 use hindcast_base::nearest::did_you_mean;
 use hindcast_base::{Error, Result};
-use hindcast_lake::TableSpec;
+use hindcast_lake::{TableSpec, Tables};
 
 /// Suffixes with which detections name other rows of a rollup.
 const TABLE_ENDINGS: [&str; 2] = ["_all", "_past"];
@@ -53,15 +53,15 @@ struct Item<'a> {
     parsed: RowWise,
 }
 
-/// The rollup `id` that the `text` of `file` defines. Its names and texts live as long as the process.
+/// The rollup `id` that the `text` of `file` defines, of some of the tables `known`. Its names and texts live as long as the process.
 ///
 /// # Errors
 /// [`Error::Invalid`] naming the file and the line of the mistake.
-pub fn parse(file: &str, text: &str, id: &str) -> Result<Rollup> {
+pub fn parse(file: &str, text: &str, id: &str, known: Tables) -> Result<Rollup> {
     let source = Source { file, text };
     let written: Definition = toml::from_str(text).map_err(|error| source.unreadable(&error))?;
     source.check_id(id)?;
-    let tables = source.tables(&written)?;
+    let tables = source.tables(&written, known)?;
     let filter = written.filter.as_ref().map(|filter| source.item(filter)).transpose()?;
     let items: Vec<Item<'_>> =
         written.columns.get_ref().iter().map(|column| source.item(column)).collect::<Result<_>>()?;
@@ -118,15 +118,14 @@ impl Source<'_> {
     }
 
     /// The tables: at least one.
-    fn tables(self, written: &Definition) -> Result<Vec<&'static TableSpec>> {
+    fn tables(self, written: &Definition, known: Tables) -> Result<Vec<&'static TableSpec>> {
         if written.tables.get_ref().is_empty() {
             return Err(self.wrong(self.line(&written.tables.span()), "`tables` is empty"));
         }
         let table = |name: &Spanned<String>| {
-            TableSpec::by_name(name.get_ref()).ok_or_else(|| {
-                let known = hindcast_lake::TABLES.iter().map(|table| table.name);
-                let message =
-                    format!("there is no table {}{}", name.get_ref(), did_you_mean(name.get_ref(), known));
+            known.by_name(name.get_ref()).ok_or_else(|| {
+                let hint = did_you_mean(name.get_ref(), known.names());
+                let message = format!("there is no table {}{hint}", name.get_ref());
                 self.wrong(self.line(&name.span()), message)
             })
         };

@@ -30,7 +30,7 @@ populations = { device_vendor = "alone" }
 "#;
 
 fn parsed(text: &str) -> Result<Rollup> {
-    parse("mine.toml", text, "mine")
+    parse("mine.toml", text, "mine", Tables::built_in())
 }
 
 /// The error of the valid file with `from` replaced by `to`.

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub use rows::{RowSelector, SelectionStats};
 
-use crate::{TABLES, TableSpec};
-use entity_columns::{ENTITY_COLUMNS, EntityColumn, Form, Role};
+use crate::{TableSpec, Tables};
+pub(crate) use entity_columns::{EntityColumn, Form, Role};
 use hindcast_base::entities::{Entity, EntityKind, UserName, address_or_text_of, host_name};
 use hindcast_base::time::{MICROS_PER_DAY, date_start_us};
 
@@ -90,23 +90,21 @@ impl Selection {
     /// Columns that may name the entity, or something related to it.
     fn entity_columns(&self, table: &TableSpec) -> impl Iterator<Item = &'static EntityColumn> {
         let kind = self.entity.kind;
-        let (table, names_itself) = (table.name, names_itself(table, kind));
-        ENTITY_COLUMNS.iter().filter(move |entity_column| {
-            entity_column.table == table
-                && match entity_column.role {
-                    Role::Own | Role::OwnWhereKnown | Role::OwnUnless(_) => entity_column.kind == kind,
-                    Role::Related => !names_itself,
-                    Role::UsersAddress => kind == EntityKind::User,
-                }
+        let names_itself = names_itself(table, kind);
+        table.entity_columns.iter().filter(move |entity_column| match entity_column.role {
+            Role::Own | Role::OwnWhereKnown | Role::OwnUnless(_) => entity_column.kind == kind,
+            Role::Related => !names_itself,
+            Role::UsersAddress => kind == EntityKind::User,
         })
     }
 
-    /// Whether any table is searched for related names of that kind.
+    /// Whether any table is searched for related names of that kind. Own tables are searched for no other kinds than the built-in
+    /// ones.
     pub fn reads_related_names(&self, kind: EntityKind) -> bool {
         let is_searched = |entity_column: &'static EntityColumn| {
             entity_column.role == Role::Related && entity_column.kind == kind
         };
-        TABLES.iter().any(|table| self.entity_columns(table).any(is_searched))
+        Tables::built_in().all().iter().any(|table| self.entity_columns(table).any(is_searched))
     }
 
     /// Columns of `table` that the selection reads.
@@ -159,9 +157,8 @@ impl Selection {
 
 /// Whether every row of the table names its entity of that kind, if it has one.
 fn names_itself(table: &TableSpec, kind: EntityKind) -> bool {
-    let of_kind =
-        |entity_column: &&EntityColumn| entity_column.table == table.name && entity_column.kind == kind;
-    ENTITY_COLUMNS.iter().filter(of_kind).any(|entity_column| entity_column.role == Role::Own)
+    let mut of_table = table.entity_columns.iter();
+    of_table.any(|entity_column| entity_column.kind == kind && entity_column.role == Role::Own)
 }
 
 impl EntityColumn {

@@ -12,11 +12,12 @@ use hindcast_lake::TableMapping;
 
 use super::Outcome;
 use super::arguments::{available_threads, parse_bytes, read_config};
+use super::own_files::read_own;
 use super::tables::print_quality;
 use crate::terminal;
 use hindcast_import::{DateOrder, FileReport, ImportReport, ImportRequest, TimeOptions, Zone, import};
-use hindcast_scan::lake_access::{Access, LakeLayers, open_lake};
-use hindcast_scan::own_detections::{DetectionPolicy, OwnFiles};
+use hindcast_scan::lake_access::{Access, LakeLayers, open_lake, tables_of};
+use hindcast_scan::own_detections::DetectionPolicy;
 use hindcast_tables::compact::{CompactOptions, compact};
 use hindcast_tables::data_quality;
 use hindcast_tables::inventory;
@@ -50,6 +51,9 @@ pub struct ImportArguments {
     /// The table, if the records do not name it
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
+    /// Folder or URL of your own detections, whose tables the files may be of; may be repeated
+    #[arg(long, value_name = "DIR")]
+    detections: Vec<String>,
     /// The source of the files, instead of detecting it: defender-stream, office-audit, cef, zeek, traffic-analytics,
     /// monitor-export, portal-csv, sysmon or generic
     #[arg(long, value_name = "NAME", conflicts_with = "mapping")]
@@ -108,6 +112,8 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         Some(path) => Some((path.display().to_string(), read_config(path)?)),
         None => None,
     };
+    let (_, own) = read_own(None, &arguments.detections).await?;
+    let known = tables_of(&arguments.lake, &own).await?;
     let request = ImportRequest {
         files: arguments.files.clone(),
         lake: Location::parse(&arguments.lake)?,
@@ -121,6 +127,7 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
             zone: arguments.time_zone.unwrap_or_default(),
             logged_before_us: arguments.logged_before,
         },
+        known,
         threads: arguments.threads(),
     };
     let prints_text = !arguments.quiet && !arguments.json;
@@ -134,6 +141,7 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
             small_bytes: TINY_FILE_BYTES,
             dates: &|date| imported.dates.contains(&date),
             is_own_only: true,
+            tables: known,
             mapping: &TableMapping::default(),
         };
         for UnmergedFile { file, reason } in
@@ -149,8 +157,8 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         print_report(&report);
     }
     if prints_text && !report.tables.is_empty() {
-        let (policy, none) = (DetectionPolicy::of_own_process(), OwnFiles::default());
-        let layers = LakeLayers { preset: "default", own: None, detections: &none };
+        let policy = DetectionPolicy::of_own_process();
+        let layers = LakeLayers { preset: "default", own: None, detections: &own };
         let (lake, _) = open_lake(&arguments.lake, &layers, &Access::Any, &policy).await?;
         for (table, imported) in &report.tables {
             let (Some(first), Some(last)) = (imported.dates.first(), imported.dates.last()) else { continue };

@@ -43,6 +43,9 @@ pub struct TablesArguments {
     /// Configuration file with parameters that override the default preset
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Folder or URL of your own detections, whose tables the lake may have; may be repeated
+    #[arg(long, value_name = "DIR")]
+    detections: Vec<String>,
     /// Print JSON instead of text
     #[arg(long, global = true)]
     json: bool,
@@ -107,7 +110,7 @@ impl WindowArguments {
 
 /// Runs the command.
 pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
-    let (own_text, detections) = read_own(arguments.config.as_deref(), &[]).await?;
+    let (own_text, detections) = read_own(arguments.config.as_deref(), &arguments.detections).await?;
     let own_name = arguments.config.as_ref().map(|path| path.display().to_string());
     let own = own_name.as_ref().map(|name| Layer { name, text: &own_text });
     let layers = LakeLayers { preset: "default", own, detections: &detections };
@@ -136,6 +139,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
                 small_bytes: hindcast_tables::layout::SMALL_FILE_BYTES,
                 dates: &|date| window.is_none_or(|window| window.covers_date(date)),
                 is_own_only: false,
+                tables: config.detections.tables(),
                 mapping: &config.tables.get(table).cloned().unwrap_or_default(),
             };
             let done = compact(root, table, &options, &runtime(MEMORY_BYTES, None)?).await?;

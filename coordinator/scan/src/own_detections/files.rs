@@ -1,4 +1,4 @@
-//! The files of users' own detections and rollups, by path: the content of a folder, and of a request.
+//! The files of users' own detections, rollups and tables, by path: the content of a folder, and of a request.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,18 @@ use hindcast_base::file_fault::FileFault;
 use hindcast_base::{Error, Result};
 use hindcast_detections::Detections;
 use hindcast_detections::config::Config;
+use hindcast_lake::Tables;
 
 /// Files of all detections of a run at most.
 pub(super) const MAX_FILES: usize = 1_000;
 /// Bytes of a file at most.
 pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The folder of rollups, next to those of detections.
+/// The folders of rollups and tables, next to those of detections.
 const ROLLUPS: &str = "rollups";
+const TABLES: &str = "tables";
 
-/// Texts by path: `<id>/detection.toml`, `<id>/query.sql`, `rollups/<id>.toml`.
+/// Texts by path: `<id>/detection.toml`, `<id>/query.sql`, `rollups/<id>.toml`, `tables/<Name>.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnFiles {
     files: BTreeMap<String, OwnFile>,
@@ -89,19 +91,29 @@ impl OwnFiles {
         loaded.map_err(|error| self.at_place(error))
     }
 
+    /// The built-in tables and those among these files.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the file and line of the error.
+    pub fn tables(&self) -> Result<Tables> {
+        let own = self.files.iter().filter(|(path, _)| folder_of(path) == TABLES);
+        let own: Vec<(&str, &str)> = own.map(|(path, file)| (path.as_str(), file.text.as_str())).collect();
+        Tables::with_own(&own).map_err(|error| self.at_place(error))
+    }
+
     /// Ids of the detections among them.
     pub fn detections(&self) -> Vec<&str> {
         let mut ids: Vec<&str> =
-            self.files.keys().map(|path| folder_of(path)).filter(|id| *id != ROLLUPS).collect();
+            self.files.keys().map(|path| folder_of(path)).filter(|folder| !is_shared(folder)).collect();
         ids.dedup();
         ids
     }
 
-    /// The files of these detections, and all rollups.
+    /// The files of these detections, and all rollups and tables.
     pub fn of_detections(&self, ids: &[&str]) -> Self {
         let is_theirs = |(path, _): &(&String, &OwnFile)| {
             let folder = folder_of(path);
-            folder == ROLLUPS || ids.contains(&folder)
+            is_shared(folder) || ids.contains(&folder)
         };
         let files = self.files.iter().filter(is_theirs);
         Self {
@@ -168,9 +180,14 @@ impl OwnFiles {
     }
 }
 
-/// The folder of a file: a detection's id, or that of rollups.
+/// The folder of a file: a detection's id, or that of rollups or tables.
 fn folder_of(path: &str) -> &str {
     path.split('/').next().unwrap_or_default()
+}
+
+/// Whether a folder holds what all detections may use.
+fn is_shared(folder: &str) -> bool {
+    [ROLLUPS, TABLES].contains(&folder)
 }
 
 #[cfg(test)]

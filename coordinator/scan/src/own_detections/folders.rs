@@ -14,8 +14,10 @@ use super::files::{MAX_FILE_BYTES, MAX_FILES, OwnFiles};
 
 /// The configuration key that names folders of detections.
 const KEY: &str = "detections";
-/// The folder of rollups.
-const ROLLUPS: &str = "rollups";
+/// Folders of rollups and tables.
+const SHARED: [&str; 2] = ["rollups", TABLES];
+/// The folder of tables.
+const TABLES: &str = "tables";
 /// The file that every detection's folder has.
 const DETECTION_FILE: &str = "detection.toml";
 /// Endings of ignored files: notes, and files that editors leave behind.
@@ -50,11 +52,11 @@ pub fn is_elsewhere(folder: &str) -> bool {
     folder.starts_with('/') || Url::parse(folder).is_ok_and(|url| url.scheme().len() > 1)
 }
 
-/// The files of `folders`. Each holds folders of detections with `rollups` next to them, is the folder of one detection, or is
-/// named `rollups` and holds nothing else. Hidden files, editors' backups and Markdown are ignored.
+/// The files of `folders`. Each holds folders of detections with `rollups` and `tables` next to them, is the folder of one detection,
+/// or is named `rollups` or `tables` and holds nothing else. Hidden files, editors' backups and Markdown are ignored.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming a folder without a detection, or a file that belongs to no detection; [`Error::Storage`] if a store
+/// [`Error::Invalid`] naming a folder without a detection or table, or a file that belongs to neither; [`Error::Storage`] if a store
 /// fails.
 pub async fn read_folders(folders: &[Location]) -> Result<OwnFiles> {
     let mut files = OwnFiles::default();
@@ -100,16 +102,18 @@ async fn listed(folder: &Location) -> Result<Vec<String>> {
         let url = folder.url();
         Err(Error::Invalid(format!("{url} could not be listed within {} s", LONGEST_READ.as_secs())))
     })?;
-    let is_detection = |path: &&String| path.rsplit('/').next() == Some(DETECTION_FILE);
-    let is_rollups =
-        !paths.is_empty() && folder.prefix().parts().next_back().is_some_and(|name| name.as_ref() == ROLLUPS);
-    if !is_rollups && !paths.iter().any(|path| is_detection(&path)) {
+    let is_useful = |path: &String| {
+        path.rsplit('/').next() == Some(DETECTION_FILE) || path.split('/').next() == Some(TABLES)
+    };
+    let is_shared = !paths.is_empty()
+        && folder.prefix().parts().next_back().is_some_and(|name| SHARED.contains(&name.as_ref()));
+    if !is_shared && !paths.iter().any(is_useful) {
         return Err(Error::Invalid(format!(
-            "{} holds no detection: a folder of detections holds <id>/{DETECTION_FILE}",
+            "{} holds no detection: a folder of detections holds <id>/{DETECTION_FILE}, or {TABLES}/<Name>.toml",
             folder.url()
         )));
     }
-    let is_one = is_rollups || paths.iter().any(|path| path == DETECTION_FILE);
+    let is_one = is_shared || paths.iter().any(|path| path == DETECTION_FILE);
     match paths.iter().find(|path| path.contains('/') == is_one) {
         Some(stray) if is_one => Err(Error::of_file(
             folder.name_of(&folder.child(stray)),

@@ -12,7 +12,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::{StreamExt, TryStreamExt};
 use hindcast_base::error::input_fault;
 use hindcast_base::{Error, Result};
-use hindcast_lake::TableMapping;
+use hindcast_lake::{TableMapping, Tables};
 use hindcast_lake::{LakeFile, Location, StoredFile, changes};
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt};
@@ -37,6 +37,8 @@ pub struct CompactOptions<'a> {
     pub dates: &'a dyn Fn(NaiveDate) -> bool,
     /// Merge only files that Hindcast wrote, because the user did not request a change of other files.
     pub is_own_only: bool,
+    /// The known tables.
+    pub tables: Tables,
     /// Names of the table's columns.
     pub mapping: &'a TableMapping,
 }
@@ -91,7 +93,7 @@ pub async fn compact(
     runtime: &Arc<RuntimeEnv>,
 ) -> Result<Compacted> {
     changes::recover(lake).await?;
-    let columns = Columns::of(table, options.mapping);
+    let columns = Columns::of(options.tables.by_name(table), options.mapping);
     let mut compacted = Compacted::default();
     for (date, files) in inventory::existing(lake, table).await? {
         if !(options.dates)(date) {

@@ -37,6 +37,7 @@ async fn compacted(lake: &Location, is_own_only: bool) -> Compacted {
         small_bytes: 1 << 20,
         dates: &|_| true,
         is_own_only,
+        tables: Tables::built_in(),
         mapping: &TableMapping::default(),
     };
     compact(lake, "T", &options, &Arc::new(RuntimeEnv::default())).await.unwrap()

@@ -31,9 +31,9 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// The columns of `table`, with the names in `mapping`.
-    pub fn of(table: &str, mapping: &TableMapping) -> Self {
-        Self { spec: TableSpec::by_name(table), mapping: mapping.clone() }
+    /// The columns of a table, with the names in `mapping`; `spec` is absent for a table that Hindcast does not know.
+    pub fn of(spec: Option<&'static TableSpec>, mapping: &TableMapping) -> Self {
+        Self { spec, mapping: mapping.clone() }
     }
 
     fn physical<'a>(&'a self, name: &'a str) -> &'a str {

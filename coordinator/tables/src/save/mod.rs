@@ -31,7 +31,7 @@ use hindcast_functions::is_external;
 use hindcast_lake::changes::{self, Change, Made};
 use hindcast_lake::task_session;
 use hindcast_lake::{
-    FileScan, Lake, LakeFile, LakeTable, Location, TableSpec, UnreadableCounts, date_files, file_scan,
+    FileScan, Lake, LakeFile, LakeTable, Location, UnreadableCounts, date_files, file_scan,
     parquet_footer, refuse_table_format, table_files,
 };
 use object_store::path::Path;
@@ -41,6 +41,32 @@ use remaining::{Replaced, without_replaced};
 use staged::{StagedFile, Staging};
 
 const SOURCE_TABLE: &str = "CommonSecurityLog";
+/// The columns of that table that are saved.
+const SAVED_COLUMNS: [&str; 23] = [
+    "TimeGenerated",
+    "DeviceVendor",
+    "DeviceProduct",
+    "DeviceEventClassID",
+    "Activity",
+    "LogSeverity",
+    "DeviceAction",
+    "SimplifiedDeviceAction",
+    "ApplicationProtocol",
+    "Protocol",
+    "SourceIP",
+    "SourcePort",
+    "SourceUserName",
+    "SourceHostName",
+    "DestinationIP",
+    "DestinationPort",
+    "DestinationHostName",
+    "SentBytes",
+    "ReceivedBytes",
+    "RequestURL",
+    "CommunicationDirection",
+    "Message",
+    "DeviceName",
+];
 /// Most attempts to save a date that other processes change at the same time.
 const ATTEMPTS: u32 = 8;
 /// How long to wait for a process that started earlier before it counts as dead.
@@ -109,7 +135,7 @@ fn check_name(name: &str, config: &Config) -> Result<()> {
             "{name:?} can't be the name of a saved table: use letters, digits and _, and the ending {suffix}"
         )));
     }
-    if TableSpec::by_name(name).is_some() {
+    if config.detections.tables().by_name(name).is_some() {
         return Err(Error::Invalid(format!("{name} is a table that Hindcast reads, not one to save to")));
     }
     Ok(())
@@ -203,9 +229,8 @@ impl Saving<'_> {
         done: &BTreeSet<NaiveDate>,
         staging: &mut Staging,
     ) -> Result<()> {
-        let columns: Vec<&str> = source.spec.columns.iter().map(|column| column.name).collect();
         let unreadable = UnreadableCounts::of(source.spec);
-        let scan = file_scan(source, &columns, file, Some(&self.window), None, &unreadable).await?;
+        let scan = file_scan(source, &SAVED_COLUMNS, file, Some(&self.window), None, &unreadable).await?;
         let session = task_session(Arc::clone(self.runtime));
         let table = StreamingTable::try_new(scan.schema(), vec![Arc::new(ScanFeed::new(scan))])?;
         let rows = enriched(session.read_table(Arc::new(table))?, &self.window, self.config)?;

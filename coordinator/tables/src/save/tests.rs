@@ -45,7 +45,7 @@ fn write(folder: &std::path::Path, path: &str, sessions: &[Session]) {
 
 fn lake_in(folder: &std::path::Path) -> Lake {
     let root = Location::parse(&folder.display().to_string()).unwrap();
-    Lake::open(root, &config().tables).unwrap()
+    Lake::open(root, &config().tables, config().detections.tables()).unwrap()
 }
 
 async fn saved(lake: &Lake, window: Option<Window>) -> Saved {
