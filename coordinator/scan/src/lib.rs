@@ -19,6 +19,7 @@ pub mod geoip;
 mod geolocation;
 mod investigation;
 pub mod lake_access;
+mod listed_units;
 mod look_back;
 mod merge;
 mod newest;

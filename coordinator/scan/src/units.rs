@@ -3,16 +3,17 @@
 use hindcast_base::time::Window;
 use hindcast_detections::rollups::Rollup;
 use hindcast_engine::{RollupUnit, TableRef};
-use hindcast_lake::{DateFolder, LakeFile};
+use hindcast_lake::{DateFolder, FileSource, LakeFile};
 
 use serde::Serialize;
 
-use super::plan::ScanPlan;
+use super::listed_units::units_of_date;
+use super::plan::{PlannedTable, ScanPlan};
 
 /// Bytes of files that a unit reads: few enough to spread and retry units, enough that the keys of a date, which each of its units
 /// groups and stores, are not stored many times. Units are part of the identity of cached state, so they do not depend on threads
 /// or workers.
-const UNIT_BYTES: u64 = 512 << 20;
+pub(super) const UNIT_BYTES: u64 = 512 << 20;
 
 /// The tables of a plan as tasks open them, and units for all their files, of the window and of the time before it.
 pub(super) fn cut(plan: &ScanPlan) -> (Vec<TableRef>, Vec<RollupUnit>) {
@@ -23,26 +24,40 @@ pub(super) fn cut(plan: &ScanPlan) -> (Vec<TableRef>, Vec<RollupUnit>) {
         if let Some(past) = &planned.past {
             for folder in &past.folders {
                 let rows = past.rows_of(folder, planned, &plan.window);
-                units.extend(units_of_folder(index, folder, &past.rollups, rows));
+                units.extend(units_of_folder(index, planned, folder, &past.rollups, rows));
             }
         }
         for folder in &planned.folders {
-            units.extend(units_of_folder(index, folder, &planned.rollups, plan.window));
+            units.extend(units_of_folder(index, planned, folder, &planned.rollups, plan.window));
         }
     }
     (tables, units)
 }
 
+/// Files of a unit, and whether the window cuts their rows.
+pub(super) type UnitFiles = (Vec<LakeFile>, bool);
+
 /// Units for a folder's files, of the rows in `window`.
 fn units_of_folder(
     table: usize,
+    planned: &PlannedTable,
     folder: &DateFolder,
     rollups: &[&'static Rollup],
     window: Window,
 ) -> impl Iterator<Item = RollupUnit> {
     let rollups: Vec<String> = rollups.iter().map(|rollup| rollup.id.to_owned()).collect();
-    let (date, is_clipped) = (folder.date, !window.covers_date(folder.date));
-    groups(&folder.files, UNIT_BYTES).into_iter().map(move |files| RollupUnit {
+    let date = folder.date;
+    let divided: Vec<UnitFiles> = match &planned.table.source {
+        FileSource::Folders(_) => {
+            let is_clipped = !window.covers_date(date);
+            groups(&folder.files, UNIT_BYTES).into_iter().map(|files| (files, is_clipped)).collect()
+        }
+        // Which files share a unit does not depend on the window.
+        FileSource::Listed(listed) => {
+            units_of_date(date, listed.by_date.get(&date).unwrap_or(&folder.files), &window)
+        }
+    };
+    divided.into_iter().map(move |(files, is_clipped)| RollupUnit {
         table,
         date,
         files,
@@ -93,10 +108,13 @@ pub struct UnitOutline {
 }
 
 /// Files in groups of about `most_bytes`, in order; a larger file is divided into ranges.
-fn groups(files: &[LakeFile], most_bytes: u64) -> Vec<Vec<LakeFile>> {
+pub(super) fn groups<'a>(
+    files: impl IntoIterator<Item = &'a LakeFile>,
+    most_bytes: u64,
+) -> Vec<Vec<LakeFile>> {
     let mut groups: Vec<Vec<LakeFile>> = Vec::new();
     let mut open_bytes = most_bytes;
-    for part in files.iter().flat_map(|file| ranges(file, most_bytes)) {
+    for part in files.into_iter().flat_map(|file| ranges(file, most_bytes)) {
         let part_bytes = part.range.map_or(part.bytes, |(start, end)| end - start);
         if open_bytes + part_bytes > most_bytes || groups.is_empty() {
             groups.push(Vec::new());
