@@ -248,12 +248,20 @@ mod tests {
     fn the_kind_of_an_engine_error_is_that_of_its_cause() {
         let store = || object_store::Error::Generic { store: "S3", source: "gone away".into() };
         let gone = || object_store::Error::NotFound { path: "a".into(), source: "404".into() };
+        let exists = || object_store::Error::AlreadyExists { path: "a".into(), source: "412".into() };
+        let denied = |source: Box<dyn std::error::Error + Send + Sync>| {
+            object_store::Error::PermissionDenied { path: "a".into(), source }
+        };
         let fault =
             InputFault { file: "a.parquet".into(), row_group: None, column: None, reason: "cut".into() };
         let cases = [
             (DataFusionError::Execution("division by zero".into()), ErrorKind::Internal),
             (DataFusionError::ResourcesExhausted("memory".into()), ErrorKind::Internal),
             (DataFusionError::from(store()), ErrorKind::Unavailable),
+            (DataFusionError::from(gone()), ErrorKind::Data),
+            (DataFusionError::from(exists()), ErrorKind::Conflict),
+            (DataFusionError::from(denied("403".into())), ErrorKind::Unavailable),
+            (DataFusionError::from(denied(Refused::NotRegularFile("pipe".into()).into())), ErrorKind::InvalidInput),
             (DataFusionError::from(Error::reading("a")(store())), ErrorKind::Unavailable),
             (DataFusionError::from(Error::reading("a")(gone())), ErrorKind::Data),
             (DataFusionError::from(Error::from(fault)).context("scanning"), ErrorKind::Data),

@@ -81,13 +81,18 @@ impl StorageFaultKind {
         }
     }
 
-    /// What a caller can do about it. A missing object is not a fault of its store: another request does not find it either.
+    /// What a caller can do about it. A missing or changed object is not a fault of its store: another request finds the same.
     pub(crate) fn error_kind(self) -> ErrorKind {
         match self {
             Self::NotFound => ErrorKind::Data,
             Self::Changed => ErrorKind::Conflict,
             Self::Denied | Self::Temporary | Self::Permanent => ErrorKind::Unavailable,
         }
+    }
+
+    /// Whether the store is at fault, not the object.
+    fn is_of_store(self) -> bool {
+        self.error_kind() == ErrorKind::Unavailable
     }
 }
 
@@ -115,11 +120,6 @@ impl StorageFault {
     /// Whether a retry may succeed.
     pub fn is_temporary(&self) -> bool {
         self.kind == StorageFaultKind::Temporary
-    }
-
-    /// Whether the object is at fault, not its store: it is gone, or not the expected one.
-    pub(crate) fn is_of_object(&self) -> bool {
-        matches!(self.kind, StorageFaultKind::NotFound | StorageFaultKind::Changed)
     }
 }
 
@@ -166,7 +166,7 @@ pub fn storage_fault(object: &str, error: &(dyn std::error::Error + 'static)) ->
             _ => None,
         }
     });
-    fault.filter(|fault| !fault.is_of_object())
+    fault.filter(|fault| fault.kind.is_of_store())
 }
 
 /// Whether a store caused `error`.
@@ -212,6 +212,24 @@ mod tests {
             ),
         ] {
             assert_eq!(StorageFault::of(StorageOperation::Writing, "a", &error).kind, kind);
+        }
+    }
+
+    #[test]
+    fn the_kind_of_a_fault_decides_whether_its_store_is_at_fault() {
+        use StorageFaultKind::{Changed, Denied, NotFound, Permanent, Temporary};
+        let kinds = [
+            (NotFound, ErrorKind::Data),
+            (Changed, ErrorKind::Conflict),
+            (Denied, ErrorKind::Unavailable),
+            (Temporary, ErrorKind::Unavailable),
+            (Permanent, ErrorKind::Unavailable),
+        ];
+        for (kind, expected) in kinds {
+            let fault = StorageFault { kind, ..StorageFault::temporary(StorageOperation::Reading, "a", "b") };
+            let error = Error::Storage(fault);
+            assert_eq!(error.kind(), expected, "{kind:?}");
+            assert_eq!(is_of_store(&error), expected == ErrorKind::Unavailable, "{kind:?}");
         }
     }
 
