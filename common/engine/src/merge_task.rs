@@ -95,7 +95,7 @@ pub(super) fn start(
 fn own_detection_fault(stage: &MergeStage, error: &DataFusionError) -> Option<MergeFault> {
     let [id] = stage.analyses.as_slice() else { return None };
     let own = stage.config.detections.by_id(id).filter(|analysis| analysis.about.is_own)?;
-    (!is_of_store(error)).then(|| MergeFault::Detection(own.failure(None, error)))
+    (!is_of_store(error)).then(|| MergeFault::Detection(own.failure(None, error).to_string()))
 }
 
 /// Sends the rows of all analyses of a shard.

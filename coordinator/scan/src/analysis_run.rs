@@ -5,15 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::compute::concat_batches;
-use datafusion::error::DataFusionError;
 use hindcast_base::entities::EntityKind;
-use hindcast_base::error::cause;
-use hindcast_base::file_fault::FileFault;
 use hindcast_base::storage_fault::is_of_store;
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::{Analysis, Context, Suite};
 use hindcast_detections::findings::{Finding, candidate_entities, finding_entities, findings_of};
-use hindcast_detections::sql::SqlText;
 use hindcast_engine::collect;
 use hindcast_lake::task_session;
 
@@ -155,14 +151,6 @@ async fn finished(
     Ok(AnalysisRows::Held(analysis.ordered(&schema, rows, options.config)?))
 }
 
-/// The failure of a companion's SQL on rows, in its own file.
-fn failure_of(query: &SqlText, error: &DataFusionError) -> Error {
-    match FileFault::of(error) {
-        Some(fault) => Error::File(fault.clone()),
-        None => Error::in_file(query.file, query.first_line(), cause(error)),
-    }
-}
-
 /// The result table of one analysis, and its companion.
 async fn tables_of(
     analysis: &'static Analysis,
@@ -176,7 +164,7 @@ async fn tables_of(
             let schema = Arc::clone(frame.schema().inner());
             let batches = match collect(analysis, options.config, frame).await {
                 Err(error) if analysis.about.is_own && !is_of_store(&error) => {
-                    return Err(failure_of(&companion.query, &error));
+                    return Err(analysis.failure(Some(&companion.query), &error));
                 }
                 batches => batches?,
             };

@@ -38,16 +38,13 @@ impl Failures {
     /// # Errors
     /// The error itself, if the analysis is built in or the cause is a store.
     pub(super) fn fail(&mut self, analysis: &Analysis, part: Option<&SqlText>, error: Error) -> Result<()> {
-        let reason = match &error {
-            Error::Engine(failed) if !is_of_store(failed) => analysis.failure(part, failed),
-            Error::File(fault) => fault.to_string(),
-            Error::Invalid(text) => analysis.failure_with(part, text),
-            _ => return Err(error),
+        let failure = match error {
+            error if !analysis.about.is_own => return Err(error),
+            Error::Engine(failed) if !is_of_store(&failed) => analysis.failure(part, &failed),
+            Error::File(_) => error,
+            error => return Err(error),
         };
-        if !analysis.about.is_own {
-            return Err(error);
-        }
-        self.add(analysis, reason);
+        self.add(analysis, failure.to_string());
         Ok(())
     }
 
@@ -85,54 +82,5 @@ impl Failures {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::test_lake::{TestLake, between};
-    use super::*;
-
-    /// A plan of two analyses of the firewall.
-    async fn plan() -> ScanPlan {
-        let lake = TestLake::new();
-        lake.write_sessions("2026-03-01", &[("10", "Palo Alto Networks", "10.0.0.1", "203.0.113.1")]);
-        let config = lake.config("");
-        let window = between("2026-03-01", "2026-03-02");
-        lake.plan(&config, &["beaconing", "traffic_overview"], window).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_failed_analysis_is_disabled_and_a_gap() {
-        let plan = plan().await;
-        let failed = plan.analyses[0];
-        let mut failures = Failures::default();
-        failures.add(failed, "first".into());
-        failures.add(failed, "second".into());
-        assert!(failures.has(failed));
-        assert_eq!(failures.remaining(&plan).len(), plan.analyses.len() - 1);
-        let reduced = failures.without(&plan);
-        assert!(reduced.analyses.iter().all(|analysis| analysis.id != failed.id));
-        let disabled = reduced.disabled.iter().find(|disabled| disabled.analysis.id == failed.id).unwrap();
-        assert_eq!(disabled.reason, DisabledReason::Failed { error: "first".into() });
-        assert_eq!(reduced.gaps.last().unwrap().to_string(), format!("{}: it failed: first", failed.id));
-    }
-
-    #[tokio::test]
-    async fn analyses_of_a_rollup_that_failed_fail_with_it() {
-        let plan = plan().await;
-        let rollups = BTreeMap::from([("external_pairs".to_owned(), "no column x".to_owned())]);
-        let failures = Failures::of_rollups(&plan, &rollups);
-        let reads = |analysis: &&&'static Analysis| {
-            let mut read = analysis.rollups.iter().chain(analysis.optional_rollups);
-            read.any(|id| *id == "external_pairs")
-        };
-        assert_eq!(plan.analyses.iter().filter(reads).count(), failures.0.len());
-        assert!(failures.0.values().all(|reason| reason == "no column x") && !failures.0.is_empty());
-    }
-
-    #[tokio::test]
-    async fn an_error_of_a_built_in_analysis_fails_the_scan() {
-        let plan = plan().await;
-        let mut failures = Failures::default();
-        let error = failures.fail(plan.analyses[0], None, Error::Invalid("no column x".into())).unwrap_err();
-        assert_eq!(error.to_string(), "no column x");
-        assert!(failures.0.is_empty());
-    }
-}
+#[path = "failures_tests.rs"]
+mod tests;

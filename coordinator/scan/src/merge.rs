@@ -173,7 +173,7 @@ impl<'a> Merger<'a> {
     ) -> Result<(&'g AnalysisGroup, Merged)> {
         let merged = match (self.merge_all(group, state).await, group.own_detection()) {
             (Err(Error::Engine(error)), Some(own)) if !is_of_store(&error) => {
-                Err(MergeFailure::Detection(own.failure(None, &error)))
+                Err(MergeFailure::Detection(own.failure(None, &error).to_string()))
             }
             (merged, _) => merged?,
         };

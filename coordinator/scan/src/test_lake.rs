@@ -20,7 +20,7 @@ use super::run::{RunOptions, ScanResult, run_plan};
 /// A lake in a temporary folder, with a local engine.
 pub(super) struct TestLake {
     place: TempDir,
-    engine: Local,
+    pub(super) engine: Local,
 }
 
 impl TestLake {
@@ -77,6 +77,12 @@ impl TestLake {
         Config::load("default", &[Layer { name: "test.toml", text }]).unwrap()
     }
 
+    /// The default parameters, with the files of a user's own detection.
+    pub(super) fn config_with_own(&self, id: &str, files: &[(&str, &str)]) -> Config {
+        let own = files.iter().map(|(name, text)| (format!("mine/{id}/{name}"), (*text).to_owned()));
+        Config::load_with("default", &[], Detections::with_own(own.collect()).unwrap()).unwrap()
+    }
+
     /// The plan of a scan of these analyses.
     pub(super) async fn plan(
         &self,
@@ -95,7 +101,7 @@ impl TestLake {
         window: WindowRequest,
         investigated: Option<Entity>,
     ) -> Result<ScanPlan> {
-        let detections = Detections::built_in();
+        let detections = config.detections;
         let only = analyses.iter().map(|id| detections.by_id(id).unwrap()).collect();
         let suites = hindcast_detections::analyses::Suite::ALL.to_vec();
         let request = PlanRequest { window, suites, only, investigated, detections };

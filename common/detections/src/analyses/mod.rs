@@ -182,21 +182,17 @@ impl Analysis {
         sql::query(sql, inputs.session, &|name| self.table(inputs, name), &bindings)
     }
 
-    /// The message if its SQL fails on rows: file, line and reason. An error of the planner names file and line itself.
-    pub fn failure(&self, part: Option<&SqlText>, error: &DataFusionError) -> String {
-        match FileFault::of(error) {
-            Some(fault) => fault.to_string(),
-            None => self.failure_with(part, &cause(error)),
+    /// The error if its SQL fails on rows, in the file of that part, or of its query. An error of the planner names file and line
+    /// itself.
+    pub fn failure(&self, part: Option<&SqlText>, error: &DataFusionError) -> Error {
+        if let Some(fault) = FileFault::of(error) {
+            return Error::File(fault.clone());
         }
-    }
-
-    /// The message if a part of its SQL fails with `reason`.
-    pub fn failure_with(&self, part: Option<&SqlText>, reason: &str) -> String {
         match (part, &self.query) {
             (Some(sql), _) | (None, Query::Sql(sql)) => {
-                format!("{}, line {}: {reason}", sql.file, sql.first_line())
+                Error::in_file(sql.file, sql.first_line(), cause(error))
             }
-            (None, Query::Native(_)) => format!("{}: {reason}", self.about.file),
+            (None, Query::Native(_)) => Error::of_file(self.about.file, cause(error)),
         }
     }
 

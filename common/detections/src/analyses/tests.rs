@@ -55,14 +55,20 @@ fn results_are_cut_to_their_limit() {
 fn failures_name_file_and_line_once() {
     let analysis = analysis("top_talkers");
     let Query::Sql(sql) = &analysis.query else { panic!("it is written in SQL") };
-    let place = format!("{}, line {}: ", sql.file, sql.first_line());
     let failed = DataFusionError::Execution("Divide by zero error".into());
-    assert_eq!(analysis.failure(None, &failed), format!("{place}{}", cause(&failed)));
+    let message = |analysis: &Analysis, part, error| analysis.failure(part, error).to_string();
+    let reason = cause(&failed);
+    assert_eq!(
+        message(analysis, None, &failed),
+        format!("{}, line {}: {reason}", sql.file, sql.first_line())
+    );
+    let part = SqlText { file: "mine/companion.sql", line: 1, text: "-- why\nSELECT 1" };
+    assert_eq!(message(analysis, Some(&part), &failed), format!("mine/companion.sql, line 2: {reason}"));
     let planned = DataFusionError::from(Error::in_file(sql.file, 7, "there is no column x"));
-    let message = analysis.failure(None, &planned);
-    assert_eq!(message, format!("{}, line 7: there is no column x", sql.file), "it names the place itself");
+    let named = message(analysis, Some(&part), &planned);
+    assert_eq!(named, format!("{}, line 7: there is no column x", sql.file), "it names the place itself");
     let native = self::analysis("entity_ties");
-    assert_eq!(native.failure_with(None, "no memory"), format!("{}: no memory", native.about.file));
+    assert_eq!(message(native, None, &failed), format!("{}: {reason}", native.about.file));
 }
 
 #[test]
