@@ -204,10 +204,14 @@ fn parse_table(layer: &Layer<'_>) -> Result<toml::Table> {
 
 /// Adds the names of all layers to an error about values that may be in several of them.
 fn in_layers(error: Error, layers: &[Layer<'_>]) -> Error {
-    let names: Vec<&str> = layers.iter().map(|layer| layer.name).collect();
-    match error {
-        Error::Invalid(message) if !names.is_empty() => Error::of_file(names.join(" and "), message),
-        other => other,
+    match (error, layers) {
+        (Error::Invalid(message), [layer]) => Error::of_file(layer.name, message),
+        // No one file is at fault.
+        (Error::Invalid(message), [_, ..]) => {
+            let names: Vec<&str> = layers.iter().map(|layer| layer.name).collect();
+            Error::Invalid(format!("{}: {message}", names.join(" and ")))
+        }
+        (other, _) => other,
     }
 }
 

@@ -66,7 +66,11 @@ fn of_section(
         let place = name.span().start;
         let name: &str = name.get_ref();
         let Some(parameter) = parameters.get(name) else {
-            let hint = did_you_mean(name, parameters.keys().map(String::as_str));
+            let known = parameters.keys().map(String::as_str);
+            let mut hint = did_you_mean(name, known.clone());
+            if hint.is_empty() && !parameters.is_empty() {
+                hint = format!("; {id} has {}", known.collect::<Vec<_>>().join(", "));
+            }
             return Err(layer.error_at(place, format!("there is no parameter {id}.{name}{hint}")));
         };
         given.insert(name.to_owned(), parameter.check(layer, &format!("{id}.{name}"), value)?);

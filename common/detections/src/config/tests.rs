@@ -75,6 +75,10 @@ fn every_kind_of_error_names_file_and_line() {
             "[beaconing]\nmax_jitter = 0.4\nmax_jiter = 1",
             "line 3: there is no parameter beaconing.max_jiter; did you mean max_jitter?",
         ),
+        (
+            "[top_talkers]\nsize = 5",
+            "line 2: there is no parameter top_talkers.size; top_talkers has limit",
+        ),
         ("[beaconing]\nmax_jitter = 'high'", "line 2: beaconing.max_jitter is 'high': it must be a number"),
         (
             "[beaconing]\n\nmin_intervals = 4.5",
@@ -282,8 +286,10 @@ fn contradictions_between_layers_name_all_of_them() {
     let lake = Layer { name: "lake.toml", text: "[risk]\nhigh_level = 50" };
     let own = Layer { name: "mine.toml", text: "[risk]\nmedium_level = 60" };
     assert!(Config::load("default", &[lake]).is_ok() && Config::load("default", &[own]).is_ok());
-    let error = Config::load("default", &[lake, own]).unwrap_err().to_string();
-    assert_eq!(error, "lake.toml and mine.toml: risk.medium_level is 60, above the 50 of risk.high_level");
+    let error = Config::load("default", &[lake, own]).unwrap_err();
+    assert!(matches!(error, Error::Invalid(_)), "no single file is at fault: {error:?}");
+    let expected = "lake.toml and mine.toml: risk.medium_level is 60, above the 50 of risk.high_level";
+    assert_eq!(error.to_string(), expected);
     assert_eq!(error_of("[save]\nsuffix = ''"), "mine.toml: save.suffix must not be empty");
 }
 
