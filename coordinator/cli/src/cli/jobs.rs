@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use hindcast_base::format::format_duration;
 use hindcast_base::time::format_micros;
 use hindcast_base::{Error, Result};
-use hindcast_proto::v1::{Job, JobState};
+use hindcast_proto::v1::{Job, JobState, ScanRequest};
 use hindcast_report::backfill::WindowOutcome;
 use hindcast_report::output::{Choice, Format, OutputFolder, check_replaceable, check_written};
 use hindcast_scan::{PlanOutline, Summary};
-use hindcast_server::jobs::{format_progress, has_results, is_backfill_window, state_name};
+use hindcast_server::jobs::{format_progress, has_results, is_backfill_window, is_open, state_name};
 use serde::Deserialize;
 
 use super::Outcome;
@@ -122,15 +123,23 @@ async fn fetch(arguments: &JobsArguments, client: &mut Client, id: &str) -> Resu
     Ok(job)
 }
 
-/// The window of a job: the planned one, or before that the requested one.
+/// The window of a job: the planned one, or the requested one. Ended jobs of earlier builds have no plan, but their report names
+/// the window.
 fn window_of(job: &Job) -> String {
     let bound_text = |bound: Option<i64>| bound.map_or_else(|| "…".to_owned(), format_micros);
-    match (&job.plan, &job.scan) {
-        (Some(plan), _) => format!("{} to {}", format_micros(plan.from_us), format_micros(plan.to_us)),
-        (None, Some(scan)) if scan.from_us.or(scan.to_us).is_some() => {
+    if let Some(plan) = &job.plan {
+        return format!("{} to {}", format_micros(plan.from_us), format_micros(plan.to_us));
+    }
+    if let Ok(ScanReport { summary }) = serde_json::from_str(&job.report) {
+        return format!("{} to {}", summary.window.from, summary.window.to);
+    }
+    match &job.scan {
+        Some(scan) if scan.from_us.or(scan.to_us).is_some() => {
             format!("{} to {}", bound_text(scan.from_us), bound_text(scan.to_us))
         }
-        _ => "no window yet".to_owned(),
+        Some(ScanRequest { last_us: Some(length), .. }) => format!("the last {}", format_duration(*length)),
+        _ if is_open(job) => "no window yet".to_owned(),
+        _ => "all rows".to_owned(),
     }
 }
 
@@ -157,7 +166,7 @@ fn print_job(job: &Job) {
         println!("ended      {}", format_micros(job.ended_us));
     }
     println!("progress   {}", format_progress(job));
-    print_risk(job);
+    risk_lines(job).iter().for_each(|line| println!("{line}"));
     if !job.error.is_empty() {
         println!("error      {}", job.error);
     }
@@ -169,24 +178,27 @@ struct ScanReport {
     summary: Summary,
 }
 
-/// Prints the risk in the report of a scan or a window, and what was not read.
-fn print_risk(job: &Job) {
-    let (risk, unread) = if is_backfill_window(job) {
-        let Ok(WindowOutcome { row, .. }) = serde_json::from_str(&job.report) else { return };
-        (row.risk, row.reason.unwrap_or_default())
-    } else {
-        let Ok(ScanReport { summary }) = serde_json::from_str(&job.report) else { return };
-        let reasons = summary.reasons().join("; ");
-        (Some(summary.risk), reasons)
+/// The lines about the risk in the report of a scan or a window, and what was not read; none without a report.
+fn risk_lines(job: &Job) -> Vec<String> {
+    if job.report.is_empty() {
+        return Vec::new();
+    }
+    let read = match is_backfill_window(job) {
+        true => serde_json::from_str(&job.report)
+            .map(|WindowOutcome { row, .. }| (row.risk, row.reason.unwrap_or_default())),
+        false => serde_json::from_str(&job.report).map(|ScanReport { summary }| {
+            let reasons = summary.reasons().join("; ");
+            (Some(summary.risk), reasons)
+        }),
     };
-    let Some(risk) = risk else { return };
-    match risk.score() {
-        Some(score) => println!("risk       {score} of 100  {}", risk.level().name()),
-        None => println!("risk       {}", risk.level().name()),
-    }
-    if !unread.is_empty() {
-        println!("not read   {unread}");
-    }
+    let (risk, unread) = match read {
+        Ok((Some(risk), unread)) => (risk, unread),
+        Ok((None, _)) => return Vec::new(),
+        Err(error) => return vec![format!("risk       unknown: the report of the job can't be read: {error}")],
+    };
+    let score = risk.score().map(|score| format!("{score} of 100  ")).unwrap_or_default();
+    let risk = format!("risk       {score}{}", risk.level().name());
+    [risk].into_iter().chain((!unread.is_empty()).then(|| format!("not read   {unread}"))).collect()
 }
 
 fn job_json(job: &Job) -> Result<serde_json::Value> {
@@ -218,7 +230,7 @@ fn job_json(job: &Job) -> Result<serde_json::Value> {
 
 #[cfg(test)]
 mod tests {
-    use hindcast_proto::v1::{PlanOutline as PlanMessage, ScanRequest};
+    use hindcast_proto::v1::PlanOutline as PlanMessage;
 
     use super::*;
 
@@ -233,6 +245,31 @@ mod tests {
         let plan = PlanMessage { from_us: 0, to_us: DAY_US, ..PlanMessage::default() };
         let planned = Job { plan: Some(plan), ..requested };
         assert_eq!(window_of(&planned), "1970-01-01T00:00:00Z to 1970-01-02T00:00:00Z");
+    }
+
+    #[test]
+    fn ended_jobs_of_earlier_builds_have_the_window_of_their_report() {
+        let scan = ScanRequest { last_us: Some(7 * DAY_US), ..ScanRequest::default() };
+        let ended = Job { state: JobState::Done.into(), scan: Some(scan), ..Job::default() };
+        assert_eq!(window_of(&ended), "the last 7 d", "a list has no reports");
+        let risk = r#"{"score": 12, "level": "LOW", "explanation": ["12 points: a form of tomorrow"]}"#;
+        let coverage = r#"{"tables": [], "complete": true}"#;
+        let report = format!(
+            r#"{{"summary": {{"window": {{"from": "2026-01-05T00:00:00Z", "to": "2026-01-06T00:00:00Z"}}, "suites": {{}},
+            "risk": {risk}, "risk_by_day": [], "findings": 0, "suppressed": {{}}, "incidents": 0, "hubs": [], "analyses": {{}},
+            "disabled": {{}}, "coverage": {coverage}, "version": "0", "config_hash": ""}}}}"#
+        );
+        let with_report = Job { report, ..ended };
+        assert_eq!(window_of(&with_report), "2026-01-05T00:00:00Z to 2026-01-06T00:00:00Z");
+        assert_eq!(risk_lines(&with_report), ["risk       12 of 100  LOW"]);
+    }
+
+    #[test]
+    fn a_report_that_cannot_be_read_is_no_silence_about_the_risk() {
+        assert!(risk_lines(&Job::default()).is_empty());
+        let damaged = Job { report: "{}".into(), ..Job::default() };
+        let lines = risk_lines(&damaged);
+        assert!(lines.len() == 1 && lines[0].contains("unknown: the report of the job can't be read"), "{lines:?}");
     }
 
     #[test]

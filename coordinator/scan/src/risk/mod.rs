@@ -18,7 +18,7 @@ use crate::correlate::Prevalence;
 pub use contribution::{Case, Contribution, RiskSource};
 pub use days::{DaySpan, days_of};
 pub use formula::{Assessed, Level};
-pub use run::{DayRisk, RunRisk, run_risk};
+pub use run::{DayRisk, RunRisk, StoredRisk, run_risk};
 
 use formula::{Evidence, assess, damped};
 

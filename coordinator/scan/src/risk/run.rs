@@ -14,12 +14,25 @@ use crate::correlate::Incident;
 
 /// The risk of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RunRiskText", into = "RunRiskText")]
+#[serde(from = "RunRiskText", into = "RunRiskText")]
 pub enum RunRisk {
     /// An analysis read data in which it could have found something.
     Assessed(Assessed),
     /// No analysis did, for these reasons.
     NotAssessed(Vec<String>),
+    /// The assessed risk of a stored run whose explanation has a form that this build does not know.
+    Stored(StoredRisk),
+}
+
+/// A risk as another build stored it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRisk {
+    /// 0 to 100.
+    pub score: u64,
+    /// The level of the score.
+    pub level: Level,
+    /// The lines of the explanation.
+    pub explanation: Vec<String>,
 }
 
 impl RunRisk {
@@ -27,6 +40,7 @@ impl RunRisk {
     pub fn score(&self) -> Option<u64> {
         match self {
             RunRisk::Assessed(risk) => Some(risk.score),
+            RunRisk::Stored(risk) => Some(risk.score),
             RunRisk::NotAssessed(_) => None,
         }
     }
@@ -35,27 +49,28 @@ impl RunRisk {
     pub fn level(&self) -> Level {
         match self {
             RunRisk::Assessed(risk) => risk.level,
+            RunRisk::Stored(risk) => risk.level,
             RunRisk::NotAssessed(_) => Level::NotAssessed,
         }
     }
 
     /// Whether anything was assessed.
     pub fn is_assessed(&self) -> bool {
-        matches!(self, RunRisk::Assessed(_))
+        !matches!(self, RunRisk::NotAssessed(_))
     }
 
-    /// The contributions to the score, largest first.
+    /// The contributions to the score, largest first, as far as they are known.
     pub fn contributions(&self) -> &[Contribution] {
         match self {
             RunRisk::Assessed(risk) => &risk.contributions,
-            RunRisk::NotAssessed(_) => &[],
+            RunRisk::NotAssessed(_) | RunRisk::Stored(_) => &[],
         }
     }
 
     /// Why nothing was assessed; empty if something was.
     pub fn reasons(&self) -> &[String] {
         match self {
-            RunRisk::Assessed(_) => &[],
+            RunRisk::Assessed(_) | RunRisk::Stored(_) => &[],
             RunRisk::NotAssessed(reasons) => reasons,
         }
     }
@@ -70,6 +85,7 @@ impl RunRisk {
         match self {
             RunRisk::Assessed(risk) => risk.contributions.iter().map(ToString::to_string).collect(),
             RunRisk::NotAssessed(reasons) => reasons.clone(),
+            RunRisk::Stored(risk) => risk.explanation.clone(),
         }
     }
 }
@@ -88,17 +104,14 @@ impl From<RunRisk> for RunRiskText {
     }
 }
 
-impl TryFrom<RunRiskText> for RunRisk {
-    type Error = String;
-
-    fn try_from(text: RunRiskText) -> Result<Self, String> {
+impl From<RunRiskText> for RunRisk {
+    fn from(text: RunRiskText) -> Self {
         let RunRiskText { score, level, explanation } = text;
-        let Some(score) = score else { return Ok(RunRisk::NotAssessed(explanation)) };
-        let contribution = |line: String| {
-            Contribution::parse(&line).ok_or_else(|| format!("{line:?} is not a contribution to a risk"))
-        };
-        let contributions = explanation.into_iter().map(contribution).collect::<Result<_, _>>()?;
-        Ok(RunRisk::Assessed(Assessed { score, level, contributions }))
+        let Some(score) = score else { return RunRisk::NotAssessed(explanation) };
+        match explanation.iter().map(|line| Contribution::parse(line)).collect() {
+            Some(contributions) => RunRisk::Assessed(Assessed { score, level, contributions }),
+            None => RunRisk::Stored(StoredRisk { score, level, explanation }),
+        }
     }
 }
 
