@@ -1,7 +1,7 @@
 //! Encodes the physical plan of a stage, for engines that send plans to other processes.
 
 use std::alloc::{Layout, handle_alloc_error};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::execution::TaskContext;
@@ -11,6 +11,8 @@ use zstd::zstd_safe::{DCtx, get_error_name, get_frame_content_size};
 
 use super::plan::StageExec;
 use super::stage::{Stage, json_error};
+use hindcast_base::Error;
+use hindcast_base::format::format_bytes;
 
 /// Prefix of an encoded stage. No protobuf message begins with it.
 const MARK: &[u8] = b"\xffhindcast stage\0";
@@ -58,7 +60,7 @@ impl PhysicalExtensionCodec for StageCodec {
         match node.downcast_ref::<StageExec>() {
             Some(node) => {
                 bytes.extend_from_slice(MARK);
-                bytes.extend_from_slice(node.encoded(encode)?);
+                bytes.extend_from_slice(node.encoded()?);
                 Ok(())
             }
             None => self.engine.try_encode(node, bytes, converter),
@@ -66,10 +68,38 @@ impl PhysicalExtensionCodec for StageCodec {
     }
 }
 
-fn encode(stage: &Stage) -> Result<Vec<u8>> {
-    let json = serde_json::to_vec(stage).map_err(json_error)?;
+/// The encoded form of a stage without its tasks. It is made once, for all plans of its tasks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct EncodedStage(Arc<OnceLock<Vec<u8>>>);
+
+impl EncodedStage {
+    /// The bytes of `stage`, which must be the same stage at each call.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is longer than workers accept.
+    pub(super) fn of(&self, stage: &Stage) -> Result<&[u8]> {
+        if self.0.get().is_none() {
+            let json = serde_json::to_vec(stage).map_err(json_error)?;
+            // If another thread was faster, its bytes are the same.
+            let _ = self.0.set(compress(&json, MAX_STAGE_BYTES)?);
+        }
+        Ok(self.0.get().map_or(&[], Vec::as_slice))
+    }
+}
+
+/// Compresses a stage of at most `limit` bytes. Workers refuse longer ones, at each attempt.
+fn compress(json: &[u8], limit: u64) -> Result<Vec<u8>> {
+    let bytes = json.len() as u64;
+    if bytes > limit {
+        return Err(Error::Invalid(format!(
+            "the list of files for the workers has {}, but at most {} are allowed: choose a shorter window",
+            format_bytes(bytes),
+            format_bytes(limit)
+        ))
+        .into());
+    }
     // Unlike a stream, this records the size.
-    Ok(zstd::bulk::compress(&json, COMPRESSION_LEVEL)?)
+    Ok(zstd::bulk::compress(json, COMPRESSION_LEVEL)?)
 }
 
 /// Decompresses a stage. If there is no memory for it, the process ends, like after any failed allocation. Otherwise the worker
@@ -88,11 +118,22 @@ fn decompress(compressed: &[u8]) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use hindcast_base::ErrorKind;
+
     use super::*;
 
     #[test]
+    fn a_stage_that_workers_would_refuse_is_not_encoded() {
+        let json = vec![b' '; 2 << 10];
+        assert_eq!(decompress(&compress(&json, 2 << 10).unwrap()).unwrap(), json);
+        let error = Error::from(compress(&json, 1 << 10).unwrap_err());
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("choose a shorter window"), "{error}");
+    }
+
+    #[test]
     fn a_damaged_stage_is_an_error() {
-        let compressed = zstd::bulk::compress(b"a stage as JSON", COMPRESSION_LEVEL).unwrap();
+        let compressed = compress(b"a stage as JSON", MAX_STAGE_BYTES).unwrap();
         assert_eq!(decompress(&compressed).unwrap(), b"a stage as JSON");
         assert!((0..compressed.len()).all(|length| decompress(&compressed[..length]).is_err()));
         assert!(decompress(b"no frame of zstd").is_err());

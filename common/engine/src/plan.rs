@@ -1,7 +1,7 @@
 //! The physical plan of a stage: one partition per task, without a shuffle.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::SchemaRef;
@@ -19,6 +19,7 @@ use futures::future::ready;
 use futures::{TryStreamExt, stream};
 use serde::de::DeserializeOwned;
 
+use super::codec::EncodedStage;
 use super::stage::{Stage, Task, json_error};
 use super::{merge_task, rollup_task};
 
@@ -31,7 +32,7 @@ pub(super) struct StageExec {
     tasks: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
     /// The encoded stage, which is sent with each of its tasks.
-    encoded: Arc<OnceLock<Vec<u8>>>,
+    encoded: EncodedStage,
 }
 
 impl StageExec {
@@ -42,20 +43,21 @@ impl StageExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { stage, tasks, properties: Arc::new(properties), encoded: Arc::default() }
+        Self { stage, tasks, properties: Arc::new(properties), encoded: EncodedStage::default() }
     }
 
     pub(super) fn stage(&self) -> &Stage {
         &self.stage
     }
 
-    /// The encoded stage. `encode` is called once for all its tasks.
-    pub(super) fn encoded(&self, encode: impl FnOnce(&Stage) -> Result<Vec<u8>>) -> Result<&[u8]> {
-        if self.encoded.get().is_none() {
-            // If another thread was faster, its bytes are the same.
-            let _ = self.encoded.set(encode(&self.stage)?);
-        }
-        Ok(self.encoded.get().map_or(&[], Vec::as_slice))
+    /// Shares the encoded stage with other plans of its tasks.
+    pub(super) fn with_encoded(self, encoded: EncodedStage) -> Self {
+        Self { encoded, ..self }
+    }
+
+    /// The encoded stage.
+    pub(super) fn encoded(&self) -> Result<&[u8]> {
+        self.encoded.of(&self.stage)
     }
 }
 
@@ -98,8 +100,8 @@ impl ExecutionPlan for StageExec {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
             (Some(tasks), true) => {
-                let encoded = Arc::clone(&self.encoded);
-                Ok(Arc::new(Self { encoded, ..Self::new(self.stage.clone(), self.schema(), tasks) }))
+                let plan = Self::new(self.stage.clone(), self.schema(), tasks);
+                Ok(Arc::new(plan.with_encoded(self.encoded.clone())))
             }
             _ => internal_err!("{} takes one input", self.name()),
         }

@@ -8,6 +8,7 @@ use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::codec::EncodedStage;
 use super::plan::StageExec;
 use super::stage::{Stage, UnitFault, UnitOutcome, encode_outcome};
 use hindcast_base::{Error, ErrorKind};
@@ -18,6 +19,7 @@ pub struct StageTasks {
     header: Stage,
     texts: Vec<String>,
     schema: SchemaRef,
+    encoded: EncodedStage,
 }
 
 impl StageTasks {
@@ -28,7 +30,15 @@ impl StageTasks {
     pub fn of(stage: &Stage) -> Result<Self> {
         let schema = stage.schema()?;
         let (header, texts) = stage.split()?;
-        Ok(Self { header, texts, schema })
+        Ok(Self { header, texts, schema, encoded: EncodedStage::default() })
+    }
+
+    /// Encodes the stage for all plans of its tasks, so that one that no worker accepts fails before it is sent.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is too long.
+    pub fn encode(&self) -> Result<()> {
+        self.encoded.of(&self.header).map(|_| ())
     }
 
     /// Number of tasks.
@@ -54,7 +64,8 @@ impl StageTasks {
         };
         let partitions = tasks.iter().map(partition).collect::<Result<Vec<_>>>()?;
         let source = MemorySourceConfig::try_new_exec(&partitions, Arc::clone(&schema), None)?;
-        Ok(Arc::new(StageExec::new(self.header.clone(), self.schema(), source)))
+        let plan = StageExec::new(self.header.clone(), self.schema(), source);
+        Ok(Arc::new(plan.with_encoded(self.encoded.clone())))
     }
 
     /// The result of a task that is given up because of `reason`, an error of `kind`: for a unit, an outcome that says so.

@@ -228,6 +228,7 @@ impl Inner {
 impl Engine for Cluster {
     async fn run(&self, stage: Stage) -> Result<SendableRecordBatchStream> {
         let tasks = Arc::new(StageTasks::of(&stage)?);
+        tasks.encode()?;
         let mut results = RecordBatchReceiverStreamBuilder::new(tasks.schema(), WAITING_BATCHES);
         let sender = results.tx();
         let inner = Arc::clone(&self.inner);
