@@ -80,10 +80,10 @@ impl fmt::Display for DisabledReason {
                 write!(formatter, "{table} has no column {}", columns.join(", "))
             }
             DisabledReason::NoLocations => formatter.write_str(
-                "it needs to know where addresses are: give --geoip FILE.mmdb, on a cluster to the coordinator",
+                "it needs the locations of addresses: use --geoip FILE.mmdb, on a cluster when the coordinator is started",
             ),
             DisabledReason::ComparesEntities => {
-                formatter.write_str("it says how rare something is among the rows of all: a scan does")
+                formatter.write_str("it compares entities with each other, which only a scan of all rows can do")
             }
             DisabledReason::Failed { error } => formatter.write_str(error),
         }

@@ -247,7 +247,7 @@ impl fmt::Display for UnusedRows {
         let by = self.parameter.map(|name| format!(" ({name})")).unwrap_or_default();
         write!(
             formatter,
-            "none of its {rows} rows was looked at: {column} is {}{others}, and only {}{by} is looked at",
+            "none of its {rows} rows was looked at: {column} is {}{others}, but the analyses read only {}{by}",
             self.formatted_counts().join(", "),
             self.wanted.join(" or ")
         )

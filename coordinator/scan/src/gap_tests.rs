@@ -84,7 +84,7 @@ fn rows_without_a_wanted_value_are_counted_by_value() {
             "kind": "rows",
             "table": "CommonSecurityLog",
             "reason": "none of its 120 rows was looked at: DeviceVendor is Fortinet (100), no value (15) and others (5), \
-                       and only Palo Alto Networks or PAN (firewall.vendors) is looked at",
+                       but the analyses read only Palo Alto Networks or PAN (firewall.vendors)",
             "looked_for": ["Palo Alto Networks", "PAN"],
             "found": ["Fortinet (100)", "no value (15)"],
         })

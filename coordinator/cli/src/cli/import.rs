@@ -1,6 +1,6 @@
 //! `hindcast import`
 
-use hindcast_base::format::format_bytes;
+use hindcast_base::format::{counted, format_bytes};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -204,15 +204,17 @@ fn outcome(report: &ImportReport, allowed_percent: f64) -> Outcome {
     for file in report.files.iter().filter(|file| file.rejects > 0 && file.imported_rows() == 0) {
         let first = file.first_reject.as_deref().unwrap_or_default();
         eprintln!(
-            "error: nothing from {} was imported: {} records were rejected, the first because {first}",
-            file.file, file.rejects
+            "error: nothing from {} was imported: {} rejected, the first because {first}",
+            file.file,
+            counted(file.rejects, "record")
         );
         outcome = Outcome::Incomplete;
     }
     let (rejects, records) = (report.rejects(), report.records());
     if rejects as f64 * 100.0 > allowed_percent * records as f64 {
         eprintln!(
-            "error: {rejects} of {records} records were rejected, more than --allow-rejects {allowed_percent}% allows"
+            "error: {rejects} of {} rejected, more than --allow-rejects {allowed_percent}% allows",
+            counted(records, "record")
         );
         outcome = Outcome::Incomplete;
     }
@@ -222,7 +224,7 @@ fn outcome(report: &ImportReport, allowed_percent: f64) -> Outcome {
 /// Why an import has no rows.
 fn nothing_kept(report: &ImportReport) -> String {
     if let Some(first) = report.files.iter().find_map(|file| file.first_reject.as_deref()) {
-        return format!("{} records were rejected; the first: {first}", report.rejects());
+        return format!("{} rejected; the first: {first}", counted(report.rejects(), "record"));
     }
     let kinds: Vec<&str> = report
         .files
@@ -245,19 +247,21 @@ fn print_report(report: &ImportReport) {
     for (table, imported) in &report.tables {
         let (first, last) = (imported.dates.first(), imported.dates.last());
         let dates = first.zip(last).map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
-        println!("table     {table}: {} rows, {}{dates}", imported.rows, format_bytes(imported.bytes));
+        let rows = counted(imported.rows, "row");
+        println!("table     {table}: {rows}, {}{dates}", format_bytes(imported.bytes));
     }
     if report.duplicates > 0 {
         println!(
-            "skipped   {} rows that the table already has, with the same record id and the same values",
-            report.duplicates
+            "skipped   {} that the table already has, with the same record id and the same values",
+            counted(report.duplicates, "row")
         );
     }
     if report.changed > 0 {
-        println!("added     {} rows whose record id the table already has with other values", report.changed);
+        let rows = counted(report.changed, "row");
+        println!("added     {rows} whose record id the table already has with other values");
     }
     for file in &report.reject_files {
-        println!("rejects   {} records: {file}", report.rejects());
+        println!("rejects   {}: {file}", counted(report.rejects(), "record"));
     }
 }
 
@@ -282,16 +286,16 @@ fn print_file(file: &FileReport) {
     if all > 0 {
         let shown: Vec<String> =
             kinds.iter().take(SHOWN_KINDS).map(|(kind, count)| format!("{kind} ({count})")).collect();
-        println!("          {all} records without a table: {}", shown.join(", "));
+        println!("          {} without a table: {}", counted(all, "record"), shown.join(", "));
     }
     if file.windows_1252 > 0 {
-        println!("          {} records are not UTF-8 and were read as Windows-1252", file.windows_1252);
+        println!("          {} not in UTF-8, read as Windows-1252", counted(file.windows_1252, "record"));
     }
     for (column, count) in file.unreadable.iter().take(SHOWN_KINDS) {
-        println!("          {count} values of {column} have the wrong type and became null");
+        println!("          {} of {column} with the wrong type: null now", counted(*count, "value"));
     }
     for (note, count) in file.notes.iter().take(SHOWN_KINDS) {
-        println!("          {count} rows: {note}");
+        println!("          {}: {note}", counted(*count, "row"));
     }
 }
 
@@ -334,7 +338,8 @@ mod tests {
     fn an_import_without_rows_says_why() {
         let reason =
             |file: FileReport| nothing_kept(&ImportReport { files: vec![file], ..ImportReport::default() });
-        assert_eq!(reason(file(0, 2)), "2 records were rejected; the first: line 1: not JSON");
+        assert_eq!(reason(file(0, 1)), "1 record rejected; the first: line 1: not JSON");
+        assert_eq!(reason(file(0, 2)), "2 records rejected; the first: line 1: not JSON");
         assert_eq!(reason(FileReport::default()), "the files hold no records");
         let other = FileReport { set_aside: [("dns".to_owned(), 4)].into(), ..FileReport::default() };
         assert!(reason(other).contains("records of this kind: dns; --source generic"));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use hindcast_base::format::format_time;
+use hindcast_base::format::{counted, format_time};
 use hindcast_detections::analyses::Suite;
 use hindcast_scan::risk::Level;
 
@@ -72,7 +72,8 @@ fn head(page: &mut String, summary: &BackfillSummary) {
     let BackfillSummary { span, window, step, windows, .. } = summary;
     let _ = writeln!(
         page,
-        "<p>{windows} windows of {window}, one every {step}, from {} to {} (UTC). Each is what a scan of that window gives.</p>",
+        "<p>{} of {window}, one every {step}, from {} to {} (UTC). Each row is the result of a scan of that window.</p>",
+        counted(*windows as u64, "window"),
         instant(&span.from),
         instant(&span.to)
     );
@@ -108,8 +109,8 @@ fn head(page: &mut String, summary: &BackfillSummary) {
     if !summary.complete {
         let _ = writeln!(
             page,
-            "<p><b>Incomplete:</b> {} windows, see the table.</p>",
-            summary.windows_incomplete
+            "<p><b>Incomplete:</b> {}, see the table.</p>",
+            counted(summary.windows_incomplete as u64, "window")
         );
     }
 }
@@ -182,7 +183,7 @@ fn chart(
     }
     page.push_str("</svg>");
     if per_bar > 1 {
-        let _ = write!(page, "<figcaption>Each bar is the worst of {per_bar} windows.</figcaption>");
+        let _ = write!(page, "<figcaption>Each bar shows the highest risk of {per_bar} windows.</figcaption>");
     }
     page.push_str("</figure>\n");
 }
@@ -204,10 +205,10 @@ fn bar_title(bar: &Bar<'_>) -> String {
         Some((value, level)) => {
             let _ = write!(
                 text,
-                "{value} {}; {} findings, {} incidents",
+                "{value} {}; {}, {}",
                 level.name(),
-                bar.row.all_findings(),
-                bar.row.incidents
+                counted(bar.row.all_findings(), "finding"),
+                counted(bar.row.incidents, "incident")
             );
         }
         None => text.push_str("nothing was looked at"),
@@ -226,7 +227,7 @@ fn table(page: &mut String, rows: &[WindowRow]) {
         listed.truncate(MAX_LISTED);
         let _ = write!(
             page,
-            "<p class=\"dim\">The {MAX_LISTED} of the highest risk; all {} are in backfill.jsonl.</p>",
+            "<p class=\"dim\">The {MAX_LISTED} with the highest risk; backfill.jsonl has all {}.</p>",
             rows.len()
         );
     }
@@ -350,7 +351,7 @@ mod tests {
         rows[1_777].risk =
             Some(RunRisk::Assessed(Assessed { score: 100, level: Level::High, contributions: vec![] }));
         let page = page(&rows, &BackfillSummary::of(&series, &rows));
-        assert!(page.contains("Each bar is the worst of 3 windows"));
+        assert!(page.contains("Each bar shows the highest risk of 3 windows"));
         assert!(page.contains("class=\"HIGH\" x"));
         assert_eq!(page.matches("<tr><td>").count(), MAX_LISTED);
     }

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
-use hindcast_base::format::{format_bytes, format_elapsed};
+use hindcast_base::format::{counted, format_bytes, format_elapsed};
 use hindcast_base::time::format_micros;
 use hindcast_engine::UnitFault;
 use hindcast_scan::Progress;
@@ -34,7 +34,7 @@ pub fn print_windows(series: &WindowSeries) {
     );
     let left_over_us = series.left_over_us();
     if left_over_us > 0 {
-        println!("          the last {} are in no whole window", format_length(left_over_us));
+        println!("          the last {} do not fill a window", format_length(left_over_us));
     }
 }
 
@@ -65,30 +65,30 @@ pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: 
         let suites: Vec<String> =
             row.suites.iter().map(|(suite, scored)| format!("{suite} {}", scored.score)).collect();
         println!(
-            "{}  risk {score:>3}  {:<6}  {}; {} findings, {} incidents",
+            "{}  risk {score:>3}  {:<6}  {}; {}, {}",
             row.from,
             row.level_name(),
             suites.join(", "),
-            row.all_findings(),
-            row.incidents
+            counted(row.all_findings(), "finding"),
+            counted(row.incidents, "incident")
         );
     }
     if by_risk.len() > SHOWN_WINDOWS {
-        println!("and {} more of lower risk in backfill.jsonl", by_risk.len() - SHOWN_WINDOWS);
+        println!("and {} more with a lower risk, in backfill.jsonl", by_risk.len() - SHOWN_WINDOWS);
     }
     let levels: Vec<String> =
         summary.levels.iter().map(|(level, count)| format!("{count} {level}")).collect();
     println!("levels        {}", if levels.is_empty() { "none".to_owned() } else { levels.join(", ") });
     if summary.windows_without_data > 0 {
-        println!("without data  {} windows", summary.windows_without_data);
+        println!("without data  {}", counted(summary.windows_without_data as u64, "window"));
     }
     let (complete, gaps): (Vec<&WindowRow>, Vec<&WindowRow>) = rows.iter().partition(|row| row.complete);
-    print_reasons("INCOMPLETE   ", "windows", &gaps);
+    print_reasons("INCOMPLETE   ", "", &gaps);
     let is_lacking = |row: &&WindowRow| row.risk.is_some() && row.reason.is_some();
     let lacking: Vec<&WindowRow> = complete.into_iter().filter(is_lacking).collect();
     let (lacking, quiet): (Vec<_>, Vec<_>) = lacking.into_iter().partition(|row| row.assessed().is_some());
-    print_reasons("no files of  ", "windows have no file of a table that the lake has", &lacking);
-    print_reasons("not assessed ", "windows, in which there was nothing to look at", &quiet);
+    print_reasons("missing files", " without a file of a table that the lake has", &lacking);
+    print_reasons("not assessed ", " without data to look at", &quiet);
     let disabled: BTreeMap<&String, &String> = rows.iter().flat_map(|row| &row.disabled).collect();
     for (analysis, reason) in disabled {
         println!("disabled      {analysis}: {reason}");
@@ -106,7 +106,7 @@ pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: 
 /// Prints the number of rows, and the reasons of the first ones; nothing if there are none.
 fn print_reasons(title: &str, what: &str, rows: &[&WindowRow]) {
     if !rows.is_empty() {
-        println!("{title} {} {what}", rows.len());
+        println!("{title} {}{what}", counted(rows.len() as u64, "window"));
     }
     for row in rows.iter().take(SHOWN_GAPS) {
         println!("  {}  {}", row.from, row.reason.as_deref().unwrap_or_default());

@@ -91,7 +91,7 @@ fn incident_finding(incident: &Incident, findings: &[&Finding], version: &str) -
         "assignee_group": { "name": "Unassigned" },
         "count": findings.len(),
         "desc": description,
-        "message": format!("{} findings that belong together, risk {} of 100", findings.len(), incident.risk.score),
+        "message": format!("{} related findings, risk {} of 100", findings.len(), incident.risk.score),
         "metadata": metadata(&incident.id, version),
         "finding_info_list": findings.iter().map(|finding| finding_info(finding)).collect::<Vec<_>>(),
         "attacks": techniques.values().map(|technique| attack(technique)).collect::<Vec<_>>(),
@@ -241,7 +241,7 @@ mod tests {
             ("assignee_group", json!({ "name": "Unassigned" })),
             ("count", json!(2)),
             ("desc", json!("A beacon; Data was compressed")),
-            ("message", json!("2 findings that belong together, risk 85 of 100")),
+            ("message", json!("2 related findings, risk 85 of 100")),
         ] {
             assert_eq!(event[field], expected, "{field}");
         }

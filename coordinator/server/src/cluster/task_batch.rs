@@ -53,7 +53,7 @@ pub struct Metrics {
 
 pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
     queued: gauge("hindcast_units_queued", "Tasks ready or running on workers"),
-    retries: counters("hindcast_retries_total", "Work tried again, by reason", &["reason"]),
+    retries: counters("hindcast_retries_total", "Work that was submitted again, by reason", &["reason"]),
 });
 
 /// Why a submission ended before all its tasks were done.
