@@ -103,14 +103,7 @@ impl Lake {
         mappings: &BTreeMap<String, TableMapping>,
         known: Tables,
     ) -> Result<Self> {
-        if let Some(path) = root.local_path()
-            && !path.is_dir()
-        {
-            return Err(Error::Invalid(format!(
-                "there is no lake at {}: the folder does not exist",
-                path.display()
-            )));
-        }
+        root.check_folder()?;
         for (name, mapping) in mappings {
             let spec = known.by_name(name).ok_or_else(|| {
                 let hint = did_you_mean(name, known.names());

@@ -30,7 +30,7 @@ pub const CLUSTER_ADDRESS_HELP: &str = "give it as HOST:PORT or https://HOST:POR
 /// server the host name in the address.
 ///
 /// # Errors
-/// [`Error::Invalid`] if the address is malformed.
+/// [`Error::Invalid`] if the address is malformed, or has neither a port nor a scheme.
 pub fn connect_endpoint(address: &str, tls: Option<&Tls>, is_node: bool) -> Result<Endpoint> {
     let bare = address.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -40,6 +40,9 @@ pub fn connect_endpoint(address: &str, tls: Option<&Tls>, is_node: bool) -> Resu
         ))
     };
     let endpoint = Endpoint::from_shared(format!("{scheme}://{bare}")).map_err(wrong)?;
+    if !address.contains("://") && endpoint.uri().port().is_none() {
+        return Err(Error::Invalid(format!("{address:?} has no port: {CLUSTER_ADDRESS_HELP}")));
+    }
     let endpoint = endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
@@ -117,6 +120,17 @@ mod tests {
     fn an_https_address_is_never_used_in_plain_text() {
         let refused = check_plain_text("https://localhost:7480", None, false).unwrap_err();
         assert!(refused.to_string().contains("--tls DIR"), "{refused}");
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_has_a_port() {
+        for address in ["coordinator", "127.0.0.1", "[::1]"] {
+            let refused = connect_endpoint(address, None, false).unwrap_err().to_string();
+            assert!(refused.contains("has no port: give it as HOST:PORT"), "{refused}");
+        }
+        for address in ["coordinator:7480", "[::1]:7480", "https://coordinator.example"] {
+            connect_endpoint(address, None, false).unwrap();
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Ok(outcome) => outcome.exit_code(),
         Err(error) => {
             eprintln!("error: {error}");
+            cli::tip(&error).into_iter().for_each(|tip| eprintln!("tip: {tip}"));
             cli::Outcome::of_error(&error).exit_code()
         }
     }

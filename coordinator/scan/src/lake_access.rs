@@ -107,6 +107,7 @@ pub async fn open_lake(
     let root = Location::parse(url)?;
     access.check(&root)?;
     let root = access.confine(root);
+    root.check_folder()?;
     let lake_name = config_name(url);
     let (folders, lake_text) = lake_config(&root, &lake_name).await?;
     if !folders.is_empty() {

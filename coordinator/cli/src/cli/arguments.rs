@@ -9,8 +9,11 @@ pub(super) fn available_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Parses a size such as `4GiB`, `512MiB`, `2GB` or `1048576`.
-pub(super) fn parse_bytes(text: &str) -> Result<usize, String> {
+/// Least memory of a process: with less, no task can group its first rows.
+const LEAST_MEMORY_BYTES: usize = 16 << 20;
+
+/// Parses an amount of memory such as `4GiB`, `512MiB`, `2GB` or `104857600`.
+pub(super) fn parse_memory(text: &str) -> Result<usize, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor: usize = match unit.trim().to_ascii_lowercase().as_str() {
@@ -24,7 +27,11 @@ pub(super) fn parse_bytes(text: &str) -> Result<usize, String> {
         _ => return Err("give a number and B, KiB, MiB or GiB, as in 4GiB".into()),
     };
     let number: usize = number.parse().map_err(|_| "give a number and a unit, as in 4GiB".to_owned())?;
-    number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or_else(|| "the size is out of range".into())
+    match number.checked_mul(factor) {
+        Some(bytes) if bytes >= LEAST_MEMORY_BYTES => Ok(bytes),
+        Some(_) => Err("at least 16MiB are needed; give a number and a unit, as in 4GiB".into()),
+        None => Err("the size is out of range".into()),
+    }
 }
 
 /// Reads a configuration file.
@@ -66,16 +73,17 @@ pub(super) fn default_state() -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_bytes;
+    use super::parse_memory;
 
     #[test]
     fn sizes_are_parsed_with_their_units() {
-        assert_eq!(parse_bytes("4GiB"), Ok(4 << 30));
-        assert_eq!(parse_bytes("512MiB"), Ok(512 << 20));
-        assert_eq!(parse_bytes("2GB"), Ok(2_000_000_000));
-        assert_eq!(parse_bytes("1024"), Ok(1024));
-        assert!(
-            parse_bytes("much").is_err() && parse_bytes("0GiB").is_err() && parse_bytes("5 parsecs").is_err()
-        );
+        assert_eq!(parse_memory("4GiB"), Ok(4 << 30));
+        assert_eq!(parse_memory("512MiB"), Ok(512 << 20));
+        assert_eq!(parse_memory("2GB"), Ok(2_000_000_000));
+        assert_eq!(parse_memory("16777216"), Ok(16 << 20));
+        for text in ["much", "0GiB", "5 parsecs", "10", "15MiB", "99999999999GiB"] {
+            assert!(parse_memory(text).is_err(), "{text}");
+        }
+        assert!(parse_memory("10").unwrap_err().contains("at least 16MiB"), "10 is meant as 10GiB");
     }
 }

@@ -8,7 +8,7 @@ use hindcast_engine::LocalOptions;
 use hindcast_node::Tls;
 
 use super::Outcome;
-use super::arguments::{available_threads, parse_bytes, raise_file_limit, read_config};
+use super::arguments::{available_threads, parse_memory, raise_file_limit, read_config};
 use hindcast_server::api::{Settings, parse_address, run_coordinator};
 
 /// Arguments of `hindcast coordinator`.
@@ -57,7 +57,7 @@ pub struct CoordinatorArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Memory for the results that this process computes
-    #[arg(long, default_value = "1GiB", value_name = "SIZE", value_parser = parse_bytes)]
+    #[arg(long, default_value = "1GiB", value_name = "SIZE", value_parser = parse_memory)]
     memory: usize,
 }
 

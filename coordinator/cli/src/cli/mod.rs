@@ -24,6 +24,7 @@ mod worker;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use hindcast_base::error::is_exhausted;
 use hindcast_base::{Error, ErrorKind, Result};
 use hindcast_observability::start_tracing;
 
@@ -115,6 +116,16 @@ impl Outcome {
     }
 }
 
+/// What to try after `error`, if that is known.
+pub fn tip(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Engine(failed) if is_exhausted(failed) => {
+            Some("the memory budget is too small; give more with --memory, here or to the workers")
+        }
+        _ => None,
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -194,6 +205,13 @@ mod tests {
         for (outcome, code) in codes {
             assert_eq!(format!("{:?}", outcome.exit_code()), format!("{:?}", ExitCode::from(code)));
         }
+    }
+
+    #[test]
+    fn too_little_memory_has_a_tip() {
+        let exhausted = datafusion::error::DataFusionError::ResourcesExhausted("too little".into());
+        assert!(tip(&Error::Engine(exhausted.context("grouping"))).is_some_and(|tip| tip.contains("--memory")));
+        assert!(tip(&Error::Invalid("wrong".into())).is_none());
     }
 
     #[test]

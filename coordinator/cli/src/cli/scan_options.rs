@@ -7,7 +7,7 @@ use hindcast_engine::LocalOptions;
 use hindcast_lake::Location;
 use hindcast_proto::v1::ScanRequest;
 
-use super::arguments::{available_threads, default_state, parse_bytes};
+use super::arguments::{available_threads, default_state, parse_memory};
 use super::own_files::read_own;
 use crate::client::Credentials;
 use hindcast_scan::check_request;
@@ -45,7 +45,7 @@ pub struct ScanOptions {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Memory for grouping, sorting and joining; beyond it, data is spilled to disk
-    #[arg(long, default_value = "4GiB", value_name = "SIZE", value_parser = parse_bytes)]
+    #[arg(long, default_value = "4GiB", value_name = "SIZE", value_parser = parse_memory)]
     memory: usize,
     /// Let this coordinator scan: HOST:PORT
     #[arg(long, value_name = "URL", conflicts_with_all = ["state", "threads", "memory"])]

@@ -11,7 +11,7 @@ use hindcast_node::Tls;
 use hindcast_worker::{WorkerOptions, run_worker};
 
 use super::Outcome;
-use super::arguments::{available_threads, parse_bytes, raise_file_limit};
+use super::arguments::{available_threads, parse_memory, raise_file_limit};
 use hindcast_server::api::parse_address;
 
 /// Arguments of `hindcast worker`.
@@ -38,7 +38,7 @@ pub struct WorkerArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Memory for grouping, sorting and joining; beyond it, data is spilled to disk
-    #[arg(long, default_value = "4GiB", value_name = "SIZE", value_parser = parse_bytes)]
+    #[arg(long, default_value = "4GiB", value_name = "SIZE", value_parser = parse_memory)]
     memory: usize,
     /// Folder for spill files and results [default: the system's folder for temporary files]
     #[arg(long, value_name = "DIR")]

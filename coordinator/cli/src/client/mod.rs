@@ -1,5 +1,7 @@
 //! The client of a coordinator: submits jobs, watches them and fetches their results.
 
+mod patience;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ use tonic::{Code, Request, Status};
 use hindcast_report::output::findings_of_batches;
 use hindcast_scan::{Report, ResultTable, ScanResult};
 use hindcast_server::jobs::{FINDINGS, SUPPRESSED, error_kind_of, is_open};
+
+use patience::Patience;
 
 /// Largest accepted answer, in bytes.
 const ANSWER_BYTES: usize = 64 << 20;
@@ -65,6 +69,7 @@ type AuthorizedChannel = InterceptedService<Channel, Bearer>;
 pub struct Client {
     jobs: JobsClient<AuthorizedChannel>,
     results: FlightServiceClient<AuthorizedChannel>,
+    address: Arc<str>,
     /// Hashes of the configurations that were uploaded.
     uploaded: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -97,6 +102,7 @@ impl Client {
         Ok(Self {
             jobs: jobs.max_decoding_message_size(ANSWER_BYTES),
             results: results.max_decoding_message_size(ANSWER_BYTES),
+            address: address.into(),
             uploaded: Arc::default(),
         })
     }
@@ -120,7 +126,7 @@ impl Client {
                 (self.jobs.clone(), SubmitRequest { id: id.clone(), scan: Some(scan.clone()) });
             async move { jobs.submit(request).await }
         };
-        Ok(until_answered(submit).await?.into_inner())
+        Ok(self.until_answered(submit).await?.into_inner())
     }
 
     /// Uploads a configuration that is too long for a request. Returns the hash by which requests reference it.
@@ -135,7 +141,7 @@ impl Client {
             let parts: Vec<ConfigPart> = parts.map(|part| ConfigPart { text: part.to_vec() }).collect();
             async move { jobs.keep_config(stream::iter(parts)).await }
         };
-        let hash = until_answered(upload).await?.into_inner().hash;
+        let hash = self.until_answered(upload).await?.into_inner().hash;
         self.uploaded.lock().await.insert(hash.clone());
         Ok(hash)
     }
@@ -149,7 +155,7 @@ impl Client {
             let (mut jobs, id) = (self.jobs.clone(), JobId { id: id.to_owned() });
             async move { jobs.get(id).await }
         };
-        Ok(until_answered(get).await?.into_inner())
+        Ok(self.until_answered(get).await?.into_inner())
     }
 
     /// All jobs, newest first.
@@ -176,13 +182,14 @@ impl Client {
     /// # Errors
     /// If the job does not exist, or the coordinator refuses or does not answer.
     pub async fn watch(&mut self, id: &str, mut on_change: impl FnMut(&Job)) -> Result<Job> {
-        let mut waits = COORDINATOR.waits();
+        let (mut waits, address) = (COORDINATOR.waits(), Arc::clone(&self.address));
+        let mut patience = Patience::new(&address);
         loop {
             let status = match self.jobs.watch(JobId { id: id.to_owned() }).await {
                 Ok(changes) => {
                     let mut changes = changes.into_inner();
                     while let Some(Ok(job)) = changes.next().await {
-                        waits = COORDINATOR.waits();
+                        (waits, patience) = (COORDINATOR.waits(), Patience::new(&address));
                         on_change(&job);
                         if !is_open(&job) {
                             return Ok(job);
@@ -193,7 +200,10 @@ impl Client {
                 Err(status) => status,
             };
             match waits.next() {
-                Some(wait) if may_answer_later(&status) => tokio::time::sleep(wait).await,
+                Some(wait) if may_answer_later(&status) => {
+                    patience.wait(&status, wait);
+                    tokio::time::sleep(wait).await;
+                }
                 _ => return Err(error_of(status)),
             }
         }
@@ -226,7 +236,17 @@ impl Client {
 
     /// A table of a job. If the coordinator restarts meanwhile, the client waits for it and fetches the table again.
     async fn table(&mut self, id: &str, name: &str) -> Result<Vec<RecordBatch>> {
-        until_answered(|| self.try_table(id, name)).await
+        self.until_answered(|| self.try_table(id, name)).await
+    }
+
+    /// The answer of `call`, which is retried while the coordinator can't be reached: it may be restarting.
+    async fn until_answered<T, F: Future<Output = std::result::Result<T, Status>>>(
+        &self,
+        call: impl FnMut() -> F,
+    ) -> Result<T> {
+        let mut patience = Patience::new(&self.address);
+        let on_retry = |status: &Status, wait: Duration| patience.wait(status, wait);
+        COORDINATOR.retry(call, may_answer_later, on_retry).await.map_err(error_of)
     }
 
     async fn try_table(&self, id: &str, name: &str) -> std::result::Result<Vec<RecordBatch>, Status> {
@@ -274,14 +294,6 @@ fn token(credentials: &Credentials) -> Result<Option<MetadataValue<Ascii>>> {
         .map_err(|_| Error::Invalid("the token has characters that are not allowed in a header".into()))?;
     value.set_sensitive(true);
     Ok(Some(value))
-}
-
-/// The answer of `call`, which is retried while the coordinator can't be reached: it may be restarting.
-async fn until_answered<T, F: Future<Output = std::result::Result<T, Status>>>(
-    call: impl FnMut() -> F,
-) -> Result<T> {
-    let on_retry = |status: &Status, _: Duration| tracing::debug!(%status, "the coordinator does not answer");
-    COORDINATOR.retry(call, may_answer_later, on_retry).await.map_err(error_of)
 }
 
 /// Whether another attempt may get an answer.
