@@ -17,7 +17,7 @@ use super::scan_options::{CONCURRENT_MERGES, ScanOptions};
 use crate::client::{Client, check_done};
 use crate::terminal;
 use hindcast_report::backfill::{
-    BackfillSummary, PlannedWindow, WindowOutcome, WindowSeries, WindowsBar, preview_window, print_dry_run,
+    BackfillSummary, PlannedWindow, WindowOutcome, WindowPreview, WindowSeries, WindowsBar, preview_window, print_dry_run,
     print_result, print_windows, row_of_window, write,
 };
 use hindcast_report::output::check_replaceable;
@@ -33,11 +33,15 @@ const CONCURRENT_JOBS: usize = 2;
 /// Arguments of `hindcast backfill`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  hindcast backfill --lake s3://telemetry/lake --from 2026-01-01 --to 2026-04-01
-  hindcast backfill --lake lake --from 2026-01-01 --to 2026-04-01 --window 7d --step 1d --suite firewall --out weeks
-  hindcast backfill --lake lake --from 2026-01-05 --to 2026-01-06 --window 1h --step 1h --state state
+  hindcast backfill --lake s3://telemetry/lake --from 2026-01-01 \\
+      --to 2026-04-01
+  hindcast backfill --lake lake --from 2026-01-01 --to 2026-04-01 \\
+      --window 7d --step 1d --suite firewall --out weeks
+  hindcast backfill --lake lake --from 2026-01-05 --to 2026-01-06 \\
+      --window 1h --step 1h --state state
   hindcast backfill --lake lake --from 2026-01-01 --to 2026-04-01 --dry-run
-  hindcast backfill --lake s3://telemetry/lake --from 2026-01-01 --to 2026-04-01 --coordinator soc.example:7480 --token-file token
+  hindcast backfill --lake s3://telemetry/lake --from 2026-01-01 \\
+      --to 2026-04-01 --coordinator soc.example:7480 --token-file token
 
 Each row is the result of a scan of that window. If you run the command again, it computes only the windows that are \
 missing or whose files, parameters or analyses have changed.
@@ -69,7 +73,7 @@ pub struct BackfillArguments {
     #[arg(long, default_value = "hindcast-out", value_name = "DIR")]
     out: PathBuf,
     /// Only show which windows would be computed
-    #[arg(long, conflicts_with_all = ["coordinator", "json"])]
+    #[arg(long, conflicts_with = "coordinator")]
     dry_run: bool,
     /// Exit with 4 if a window reaches this level, and with 3 if no window could be assessed
     #[arg(long, value_name = "LEVEL")]
@@ -170,7 +174,11 @@ async fn run_locally(
         let looks: Vec<_> =
             windows.iter().map(|window| preview_window(&planner, *window, &options)).collect();
         let planned: Vec<PlannedWindow> = stream::iter(looks).buffered(windows_at_once).try_collect().await?;
-        print_dry_run(series, &planned);
+        if scan_options.json {
+            terminal::print_json(&planned.iter().map(WindowPreview::from).collect::<Vec<_>>())?;
+        } else {
+            print_dry_run(series, &planned);
+        }
         return Ok(None);
     }
     if scan_options.prints_text() {

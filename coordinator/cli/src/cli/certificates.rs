@@ -16,7 +16,8 @@ use super::Outcome;
 /// Arguments of `hindcast certificates`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  hindcast certificates certificates --host coordinator.example --host 10.0.0.5
+  hindcast certificates certificates --host coordinator.example \\
+      --host 10.0.0.5
 
 The command writes certificates/{coordinator,worker,client}/{ca.crt,tls.crt,tls.key}. It does not store the key of the \
 authority: for a further certificate, create a new set. In production, use your own authority; docs/operations.md \

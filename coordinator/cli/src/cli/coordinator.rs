@@ -15,8 +15,10 @@ use hindcast_server::api::{Settings, parse_address, run_coordinator};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hindcast coordinator --allow-lake /srv/lake --state /srv/state
-  hindcast coordinator --allow-lake /srv/lake --state /srv/state --web 127.0.0.1:7484
-  hindcast coordinator --config coordinator.toml --listen 0.0.0.0:7480 --tls certificates/coordinator
+  hindcast coordinator --allow-lake /srv/lake --state /srv/state \\
+      --web 127.0.0.1:7484
+  hindcast coordinator --config coordinator.toml --listen 0.0.0.0:7480 \\
+      --tls certificates/coordinator
 
 Workers must reach the state and the lakes under the same URLs. docs/operations.md describes the configuration file.")]
 pub struct CoordinatorArguments {

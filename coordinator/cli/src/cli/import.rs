@@ -32,8 +32,10 @@ const SHOWN_KINDS: usize = 8;
 #[command(after_help = "Examples:
   hindcast import exports/*.csv --table OfficeActivity --lake lake
   hindcast import conn.log.gz http.log.gz --lake s3://soc/lake
-  hindcast import az://insights-logs-advancedhunting-deviceprocessevents/ --lake az://soc/lake
-  hindcast import proxy.ndjson --mapping proxy.toml --lake lake --record-id EventId
+  hindcast import az://insights-logs-advancedhunting-deviceprocessevents/ \\
+      --lake az://soc/lake
+  hindcast import proxy.ndjson --mapping proxy.toml --lake lake \\
+      --record-id EventId
 
 The format of a file is detected from its content: CSV, NDJSON, JSON arrays, CEF, Zeek or Parquet, plain or in gzip, zstd \
 or zip. Files whose content was imported before are skipped. If a file can't be read, the command names it and imports the \

@@ -11,9 +11,12 @@ use super::run::RunArguments;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hindcast investigate user ada@corp.example --lake demo-lake
-  hindcast investigate device ws-17 --lake s3://telemetry/lake --last 30d --out ws-17
-  hindcast investigate ip 203.0.113.7 --lake lake --from 2026-01-05 --to 2026-01-12 --format parquet,csv
-  hindcast investigate user ada --lake s3://telemetry/lake --coordinator soc.example:7480 --token-file token
+  hindcast investigate device ws-17 --lake s3://telemetry/lake --last 30d \\
+      --out ws-17
+  hindcast investigate ip 203.0.113.7 --lake lake --from 2026-01-05 \\
+      --to 2026-01-12 --format parquet,csv
+  hindcast investigate user ada --lake s3://telemetry/lake \\
+      --coordinator soc.example:7480 --token-file token
 
 All forms of a name are equivalent: WS-17.corp.example is ws-17; CORP\\ada and Ada@corp.example are the same user, and \
 ada is the user of that name in any domain. If no row in the window names the entity, the results are empty and the \

@@ -21,8 +21,10 @@ use crate::terminal;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hindcast jobs list --coordinator 127.0.0.1:7480
-  hindcast jobs fetch 0198f1c2-… --coordinator 127.0.0.1:7480 --out nightly --format parquet,html,csv
-  hindcast jobs watch 0198f1c2-… --coordinator soc.example:7480 --tls certificates/client --token-file token")]
+  hindcast jobs fetch 0198f1c2-… --coordinator 127.0.0.1:7480 \\
+      --out nightly --format parquet,html,csv
+  hindcast jobs watch 0198f1c2-… --coordinator soc.example:7480 \\
+      --tls certificates/client --token-file token")]
 pub struct JobsArguments {
     /// What to do
     action: Action,

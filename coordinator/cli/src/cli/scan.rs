@@ -17,11 +17,15 @@ use hindcast_scan::risk::Level;
 #[command(after_help = "Examples:
   hindcast scan --lake demo-lake
   hindcast scan --lake s3://telemetry/lake --last 24h --fail-on high
-  hindcast scan --lake lake --from 2026-01-05 --to 2026-01-12 --suite firewall --format parquet,csv,xlsx
-  hindcast scan --lake s3://telemetry/lake --coordinator soc.example:7480 --tls certificates/client --token-file token
+  hindcast scan --lake lake --from 2026-01-05 --to 2026-01-12 \\
+      --suite firewall --format parquet,csv,xlsx
+  hindcast scan --lake s3://telemetry/lake --coordinator soc.example:7480 \\
+      --tls certificates/client --token-file token
   hindcast scan --lake lake --suite office365 --geoip GeoLite2-City.mmdb
-  hindcast scan --lake s3://telemetry/lake --last 24h --format parquet,ocsf,stix --sinks sinks.toml
-  hindcast scan --lake lake --only beaconing,egress_spikes --preset notebook --dry-run
+  hindcast scan --lake s3://telemetry/lake --last 24h \\
+      --format parquet,ocsf,stix --sinks sinks.toml
+  hindcast scan --lake lake --only beaconing,egress_spikes \\
+      --preset notebook --dry-run
 
 Exit status: 0 done; 1 failed; 2 invalid arguments or configuration; 3 incomplete coverage; 4 the --fail-on level was reached")]
 pub struct ScanArguments {

@@ -58,7 +58,7 @@ pub struct ScanOptions {
     /// Print only errors
     #[arg(long, conflicts_with = "json")]
     pub(super) quiet: bool,
-    /// Print summary.json (with --dry-run, the plan) instead of text
+    /// Print summary.json instead of text; with --dry-run, what would be computed
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -33,15 +33,16 @@ const SHOWN_FILES: usize = 20;
 #[command(after_help = "Examples:
   hindcast tables --lake demo-lake
   hindcast tables --lake demo-lake show CommonSecurityLog
-  hindcast tables --lake demo-lake save PaloAlto_Investigation_SPRK --from 2026-01-05 --to 2026-01-06
+  hindcast tables --lake demo-lake save PaloAlto_Investigation_SPRK \\
+      --from 2026-01-05 --to 2026-01-06
   hindcast tables --lake demo-lake compact CommonSecurityLog
   hindcast tables --lake demo-lake delete PaloAlto_Investigation_SPRK --yes")]
 pub struct TablesArguments {
     /// The lake: a path, or a file://, s3://, az://, abfss:// or gs:// URL
-    #[arg(long, value_name = "URL")]
-    lake: String,
+    #[arg(long, value_name = "URL", global = true)]
+    lake: Option<String>,
     /// Configuration file with parameters that override the default preset
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Folder or URL of your own detections, whose tables the lake may have; may be repeated
     #[arg(long, value_name = "DIR")]
@@ -115,7 +116,10 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
     let own = own_name.as_ref().map(|name| Layer { name, text: &own_text });
     let layers = LakeLayers { preset: "default", own, detections: &detections };
     let policy = DetectionPolicy::of_own_process();
-    let (lake, config) = open_lake(&arguments.lake, &layers, &Access::Any, &policy).await?;
+    // Clap requires no option that may stand after the subcommand.
+    let url = arguments.lake.as_deref();
+    let url = url.ok_or_else(|| Error::Invalid("which lake? Give its path or URL as --lake URL".into()))?;
+    let (lake, config) = open_lake(url, &layers, &Access::Any, &policy).await?;
     let root = lake.root();
     match arguments.action.as_ref().unwrap_or(&Action::List) {
         Action::List => {

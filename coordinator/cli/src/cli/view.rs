@@ -16,7 +16,8 @@ use hindcast_server::web::{Folder, Runs, serve_pages};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hindcast view hindcast-out
-  hindcast view tuesday-out --against monday-out --listen 127.0.0.1:8000 --no-open")]
+  hindcast view tuesday-out --against monday-out --listen 127.0.0.1:8000 \\
+      --no-open")]
 pub struct ViewArguments {
     /// Result folder of a scan
     #[arg(value_name = "OUT")]

@@ -18,7 +18,8 @@ use hindcast_server::api::parse_address;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hindcast worker --coordinator 127.0.0.1:7480
-  hindcast worker --coordinator coordinator.example:7480 --listen 0.0.0.0:7482 --tls certificates/worker
+  hindcast worker --coordinator coordinator.example:7480 \\
+      --listen 0.0.0.0:7482 --tls certificates/worker
 
 On SIGTERM the worker takes no more tasks, finishes the running ones, and stops.")]
 pub struct WorkerArguments {

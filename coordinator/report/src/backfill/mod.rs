@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use files::{BackfillSummary, write};
 pub use row::{SEVERITIES, WindowRow};
-pub use terminal::{WindowsBar, print_dry_run, print_result, print_windows};
+pub use terminal::{WindowPreview, WindowsBar, print_dry_run, print_result, print_windows};
 pub use windows::WindowSeries;
 
 /// The row of a window, and whether it was computed.

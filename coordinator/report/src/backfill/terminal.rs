@@ -10,6 +10,7 @@ use hindcast_base::time::format_micros;
 use hindcast_engine::UnitFault;
 use hindcast_scan::Progress;
 use indicatif::{ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 
 use super::files::BackfillSummary;
 use super::row::WindowRow;
@@ -38,19 +39,40 @@ pub fn print_windows(series: &WindowSeries) {
     }
 }
 
-/// Prints what would be computed.
-pub fn print_dry_run(series: &WindowSeries, windows: &[PlannedWindow]) {
-    print_windows(series);
-    for PlannedWindow { window, plan, is_cached } in windows {
+/// What a dry run shows of a window.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct WindowPreview {
+    /// First instant.
+    pub from: String,
+    /// First instant after it.
+    pub to: String,
+    /// Files that lie in it.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// `no file`, `cached` or `to compute`.
+    pub status: &'static str,
+}
+
+impl From<&PlannedWindow> for WindowPreview {
+    fn from(planned: &PlannedWindow) -> Self {
+        let PlannedWindow { window, plan, is_cached } = planned;
         let sizes = plan.iter().flat_map(|plan| &plan.tables).map(|planned| planned.size());
-        let (files, size) = sizes.fold((0, 0), |(files, size), more| (files + more.0, size + more.1));
-        let what = match (plan, is_cached) {
+        let (files, bytes) = sizes.fold((0, 0), |(files, bytes), more| (files + more.0, bytes + more.1));
+        let status = match (plan, is_cached) {
             (None, _) => "no file",
             (Some(_), true) => "cached",
             (Some(_), false) => "to compute",
         };
-        let (from, to) = (format_micros(window.from_us), format_micros(window.to_us));
-        println!("  {from} to {to}  {files:>5} files, {:>10}: {what}", format_bytes(size));
+        Self { from: format_micros(window.from_us), to: format_micros(window.to_us), files, bytes, status }
+    }
+}
+
+/// Prints what would be computed.
+pub fn print_dry_run(series: &WindowSeries, windows: &[PlannedWindow]) {
+    print_windows(series);
+    for WindowPreview { from, to, files, bytes, status } in windows.iter().map(WindowPreview::from) {
+        println!("  {from} to {to}  {files:>5} files, {:>10}: {status}", format_bytes(bytes));
     }
 }
 
@@ -157,4 +179,19 @@ impl Progress for WindowsBar {
     }
 
     fn merging(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use hindcast_base::time::Window;
+
+    use super::*;
+
+    #[test]
+    fn a_window_without_files_has_a_preview() {
+        let window = Window::new(0, 86_400_000_000).unwrap();
+        let preview = WindowPreview::from(&PlannedWindow { window, plan: None, is_cached: false });
+        let (from, to) = ("1970-01-01T00:00:00Z".to_owned(), "1970-01-02T00:00:00Z".to_owned());
+        assert_eq!(preview, WindowPreview { from, to, files: 0, bytes: 0, status: "no file" });
+    }
 }

@@ -27,7 +27,8 @@ use hindcast_scan::own_detections::{DetectionPolicy, OwnFiles};
   hindcast detections new many_destinations --dir detections
   hindcast detections lint detections
   hindcast detections test --detections detections
-  hindcast detections test many_destinations --detections detections --lake s3://telemetry/lake --last 7d
+  hindcast detections test many_destinations --detections detections \\
+      --lake s3://telemetry/lake --last 7d
   hindcast scan --lake s3://telemetry/lake --detections detections --last 24h
 
 docs/writing-detections.md explains how to write a detection. lint, test and docs also accept folders of built-in detections, \
