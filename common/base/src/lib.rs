@@ -6,6 +6,7 @@ pub mod error;
 pub mod file_fault;
 pub mod format;
 pub mod json;
+pub mod log_time;
 pub mod nearest;
 pub mod refused;
 pub mod retry;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::format::Record;
-use super::times::header_time;
+use hindcast_base::log_time::header_time;
 
 /// Names of the header fields in CommonSecurityLog.
 const HEADER: [&str; 7] = [

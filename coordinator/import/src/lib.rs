@@ -40,7 +40,7 @@ use hindcast_base::{Error, ErrorKind, Result};
 use hindcast_lake::{Location, Tables, changes, refuse_table_format};
 
 pub use report::{FileReport, ImportReport};
-pub use times::{DateOrder, TimeOptions, Zone};
+pub use times::TimeOptions;
 
 pub use publish::forget;
 

@@ -15,7 +15,8 @@ use super::blocks::Blocks;
 use super::inputs;
 use super::parse::parse;
 use super::source::Source;
-use super::times::{DateOrder, TimeOptions, Times};
+use super::times::{TimeOptions, Times};
+use hindcast_base::log_time::DateOrder;
 
 /// Inputs of each kind, unless HINDCAST_MUTATIONS sets another number.
 const RUNS: u64 = 200;

@@ -4,7 +4,9 @@ use hindcast_base::format::{counted, format_bytes};
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use hindcast_base::Result;
+use hindcast_base::log_time::{DateOrder, Zone};
 use hindcast_base::time::{MICROS_PER_DAY, Window, date_start_us, parse_time};
 use hindcast_engine::runtime;
 use hindcast_lake::Location;
@@ -15,7 +17,7 @@ use super::arguments::{available_threads, parse_bytes, read_config};
 use super::own_files::read_own;
 use super::tables::print_quality;
 use crate::terminal;
-use hindcast_import::{DateOrder, FileReport, ImportReport, ImportRequest, TimeOptions, Zone, import};
+use hindcast_import::{FileReport, ImportReport, ImportRequest, TimeOptions, import};
 use hindcast_scan::lake_access::{Access, LakeLayers, open_lake, tables_of};
 use hindcast_scan::own_detections::DetectionPolicy;
 use hindcast_tables::compact::{CompactOptions, compact};
@@ -64,7 +66,7 @@ pub struct ImportArguments {
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
     /// The order of day and month in dates such as 3/5/2026, if the dates of a file do not prove it
-    #[arg(long, value_name = "ORDER", value_enum)]
+    #[arg(long, value_name = "ORDER", value_parser = date_orders())]
     dates: Option<DateOrder>,
     /// The time zone of times without one: a name such as Europe/Berlin, or an offset such as +01:00 [default: UTC]
     #[arg(long, value_name = "ZONE", value_parser = parse_zone)]
@@ -101,6 +103,13 @@ impl ImportArguments {
     pub(super) fn threads(&self) -> usize {
         self.threads.unwrap_or_else(available_threads).max(1)
     }
+}
+
+/// The orders of day and month, each with an example.
+fn date_orders() -> impl TypedValueParser<Value = DateOrder> {
+    let example = |order| if order == DateOrder::DayFirst { "5/3/2026 is 5 March" } else { "5/3/2026 is 3 May" };
+    let names = DateOrder::NAMES.map(|(name, order)| PossibleValue::new(name).help(example(order)));
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<DateOrder>())
 }
 
 fn parse_zone(text: &str) -> Result<Zone, String> {

@@ -1,33 +1,22 @@
 //! Parses times as logs write them. If a text is ambiguous, the file must prove the meaning or the user must give it;
 //! otherwise the text is not a time.
 
-mod cursor;
-mod epoch;
 mod order;
-mod written;
 mod year;
-mod zones;
 
-use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use chrono::NaiveDate;
+use hindcast_base::log_time::{
+    DateOrder, DayMonth, LOGGED_US, ParsedText, Stated, Written, WrittenDate, Zone, in_a_leap_year,
+    normalize_spaces,
+};
 use hindcast_base::time::{MICROS_PER_SECOND, date_start_us};
 use hindcast_base::{Error, Result};
 
-pub use order::DateOrder;
-pub use zones::Zone;
-
 pub(super) use order::Evidence;
-pub(super) use written::header_time;
 
-use epoch::{Number, json_date_us, number};
-use order::{DayMonth, Orders};
-use written::{Written, WrittenDate};
-use zones::Stated;
-
-/// The years 1990 to 2200 in microseconds since 1970: times outside are not accepted.
-const LOGGED_US: std::ops::Range<i64> = 631_152_000 * MICROS_PER_SECOND..7_258_118_400 * MICROS_PER_SECOND;
+use order::Orders;
 
 /// How the user wants times to be read.
 #[derive(Debug, Clone, Default)]
@@ -108,13 +97,6 @@ impl TimeError {
     }
 }
 
-/// The content of a text, before conversion to an instant.
-enum ParsedText<'t> {
-    Instant(i64),
-    Local(i64),
-    Written(Written<'t>),
-}
-
 impl Times {
     /// The times of a file that was last modified at `modified_us`, in UTC microseconds.
     pub(super) fn new(options: TimeOptions, modified_us: i64, gather: Gather) -> Self {
@@ -134,7 +116,7 @@ impl Times {
         near: impl FnOnce() -> Option<i64>,
     ) -> Result<ParsedTime, TimeError> {
         let text = normalize_spaces(value.text);
-        let written = match parse_text(&text).ok_or(TimeError::NoTime)? {
+        let written = match ParsedText::parse(&text).ok_or(TimeError::NoTime)? {
             ParsedText::Instant(micros) => return certain(micros),
             ParsedText::Local(local_us) => return self.instant(local_us, None, value).and_then(certain),
             ParsedText::Written(written) => written,
@@ -164,7 +146,7 @@ impl Times {
     /// The instant of `value`, if it has a full date.
     pub(super) fn dated_us(&self, value: Value<'_>) -> Option<i64> {
         let text = normalize_spaces(value.text);
-        let micros = match parse_text(&text)? {
+        let micros = match ParsedText::parse(&text)? {
             ParsedText::Instant(micros) => Some(micros),
             ParsedText::Local(local_us) => self.instant(local_us, None, value).ok(),
             ParsedText::Written(written) => match written.date {
@@ -187,7 +169,7 @@ impl Times {
         evidence: &mut Evidence,
     ) -> bool {
         let text = normalize_spaces(value.text);
-        let Some(parsed) = parse_text(&text) else { return false };
+        let Some(parsed) = ParsedText::parse(&text) else { return false };
         let ParsedText::Written(written) = parsed else { return true };
         let WrittenDate::DayMonth(date) = written.date else { return true };
         let is_dated = |order| {
@@ -244,7 +226,7 @@ impl Times {
 
     /// Why a date without a year is not a time: its zone is not known, or no year has the date.
     fn why_no_year(&self, (month, day): (u32, u32), written: &Written<'_>, value: Value<'_>) -> TimeError {
-        let date = year::in_a_leap_year(month, day);
+        let date = in_a_leap_year(month, day);
         let local_us = date.map(|date| date_start_us(date) + written.time_us);
         let read = local_us.map(|local_us| self.instant(local_us, written.zone, value));
         read.and_then(Result::err).unwrap_or(TimeError::NoTime)
@@ -273,27 +255,6 @@ impl Times {
 /// The time for an instant whose year is known, if it is in the accepted range.
 fn certain(micros: i64) -> Result<ParsedTime, TimeError> {
     LOGGED_US.contains(&micros).then_some(ParsedTime { micros, assumed_year: None }).ok_or(TimeError::NoTime)
-}
-
-fn parse_text(text: &str) -> Option<ParsedText<'_>> {
-    if text.starts_with('/') {
-        return json_date_us(text).map(ParsedText::Instant);
-    }
-    match number(text) {
-        Some(Number::Instant(micros)) => Some(ParsedText::Instant(micros)),
-        Some(Number::Local(local_us)) => Some(ParsedText::Local(local_us)),
-        None if text.is_ascii() => Written::parse(text).map(ParsedText::Written),
-        None => None,
-    }
-}
-
-/// The trimmed text, with non-breaking spaces replaced by plain ones.
-fn normalize_spaces(text: &str) -> Cow<'_, str> {
-    let text = text.trim();
-    match text.is_ascii() {
-        true => Cow::Borrowed(text),
-        false => Cow::Owned(text.replace(['\u{a0}', '\u{2009}', '\u{202f}'], " ")),
-    }
 }
 
 #[cfg(test)]

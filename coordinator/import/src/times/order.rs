@@ -2,64 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::NaiveDate;
-
-/// Whether day or month comes first in numeric dates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum DateOrder {
-    /// 5/3/2026 is 5 March.
-    DayFirst,
-    /// 5/3/2026 is 3 May.
-    MonthFirst,
-}
-
-impl DateOrder {
-    /// The order in words.
-    pub(super) fn words(self) -> &'static str {
-        match self {
-            DateOrder::DayFirst => "the day first",
-            DateOrder::MonthFirst => "the month first",
-        }
-    }
-}
-
-/// Day and month in the order of the text, and the year.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct DayMonth {
-    pub(super) first: u32,
-    pub(super) second: u32,
-    pub(super) year: i32,
-}
-
-impl DayMonth {
-    /// The date in an order, if it exists.
-    pub(super) fn date(self, order: DateOrder) -> Option<NaiveDate> {
-        let (day, month) = match order {
-            DateOrder::DayFirst => (self.first, self.second),
-            DateOrder::MonthFirst => (self.second, self.first),
-        };
-        NaiveDate::from_ymd_opt(self.year, month, day)
-    }
-
-    /// The date, if it is the same in both orders.
-    pub(super) fn only_date(self) -> Option<NaiveDate> {
-        self.date(DateOrder::DayFirst).filter(|_| self.first == self.second)
-    }
-
-    /// The order that the date proves, because it does not exist in the other.
-    pub(super) fn proof(self) -> Option<DateOrder> {
-        match (self.date(DateOrder::DayFirst), self.date(DateOrder::MonthFirst)) {
-            (Some(_), None) => Some(DateOrder::DayFirst),
-            (None, Some(_)) => Some(DateOrder::MonthFirst),
-            _ => None,
-        }
-    }
-
-    /// Whether the two orders give different dates.
-    fn is_open(self) -> bool {
-        self.first != self.second && self.proof().is_none() && self.date(DateOrder::DayFirst).is_some()
-    }
-}
+use hindcast_base::log_time::{DateOrder, DayMonth};
 
 /// A date and its line in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,14 +98,12 @@ fn contradiction(field: &str, day_first: &Place, month_first: &Place) -> String 
 }
 
 fn no_proof(field: &str, open: &Place) -> String {
-    let date = |order| open.date.date(order).map_or(String::new(), |date| date.format("%-d %B").to_string());
     format!(
-        "line {}: {field} {:?} is {} or {}, and no time in the file proves which; give --dates day-first or --dates \
+        "line {}: {field} {:?} is {}, and no time in the file proves which; give --dates day-first or --dates \
                  month-first",
         open.line,
         open.text,
-        date(DateOrder::DayFirst),
-        date(DateOrder::MonthFirst)
+        open.date.meanings()
     )
 }
 

@@ -4,7 +4,9 @@ use hindcast_base::Error;
 use hindcast_base::time::{format_micros, parse_time};
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 
-use super::{DateOrder, Evidence, TimeError, TimeOptions, Times, Value, Zone};
+use hindcast_base::log_time::{DateOrder, Zone, header_time};
+
+use super::{Evidence, TimeError, TimeOptions, Times, Value};
 
 fn value(text: &str) -> Value<'_> {
     Value { field: "t", text, is_utc: false, record_zone: None }
@@ -219,7 +221,7 @@ proptest! {
     #[test]
     fn any_text_is_parsed_or_refused(text in scraps()) {
         let read = times(&TimeOptions::default(), &[&text]).read(value(&text), || None);
-        let _ = super::header_time(&text);
+        let _ = header_time(&text);
         let years = parse_time("1990-01-01").unwrap()..parse_time("2200-01-01").unwrap();
         prop_assert!(read.is_err() || years.contains(&read.unwrap().micros), "{text}");
     }

@@ -6,14 +6,6 @@ use hindcast_base::time::{MICROS_PER_DAY, date_of_us};
 /// Years within which every day of the year exists, including 29 February.
 const YEARS: i32 = 8;
 
-/// A leap year: every day of the year exists in it.
-const LEAP_YEAR: i32 = 2000;
-
-/// The date in a leap year; `None` if no year has it.
-pub(super) fn in_a_leap_year(month: u32, day: u32) -> Option<NaiveDate> {
-    NaiveDate::from_ymd_opt(LEAP_YEAR, month, day)
-}
-
 /// The instant and the year of a time in the latest year in which it is not after `latest_us`. One more day is allowed,
 /// because times without a zone may be ahead by up to 14 hours. `instant_of` returns the instant on a date, if it
 /// exists.

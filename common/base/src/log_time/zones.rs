@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDateTime, Offset, TimeZone as _};
 use chrono_tz::{OffsetName, Tz};
-use hindcast_base::time::MICROS_PER_SECOND;
+use crate::time::MICROS_PER_SECOND;
 
 /// Largest offset from UTC, in minutes.
 const MAX_OFFSET_MINUTES: i32 = 14 * 60;
@@ -96,7 +96,7 @@ impl Zone {
 
     /// The instant of a local time, both in microseconds. If clocks show a time twice, the earlier instant; if clocks
     /// skip it, `None`.
-    pub(super) fn instant_us(self, local_us: i64) -> Option<i64> {
+    pub fn instant_us(self, local_us: i64) -> Option<i64> {
         let seconds = match self {
             Zone::Fixed(seconds) => seconds,
             Zone::Named(zone) => {
@@ -125,7 +125,7 @@ fn local_time(local_us: i64) -> Option<NaiveDateTime> {
 
 /// A zone as the text of a time or a record gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stated<'t> {
+pub enum Stated<'t> {
     /// A zone.
     Zone(Zone),
     /// An abbreviation, which may have several offsets.
@@ -134,7 +134,7 @@ pub(super) enum Stated<'t> {
 
 impl<'t> Stated<'t> {
     /// Parses `text`; `None` if it is not a zone.
-    pub(super) fn parse(text: &'t str) -> Option<Self> {
+    pub fn parse(text: &'t str) -> Option<Self> {
         if let Some((_, minutes)) = ABBREVIATIONS.iter().find(|(known, _)| known.eq_ignore_ascii_case(text)) {
             return match *minutes {
                 0 => Some(Stated::Zone(Zone::Fixed(0))),
@@ -150,7 +150,7 @@ impl<'t> Stated<'t> {
     }
 
     /// The zone at a local time. `given` is the user's zone; `None` for an abbreviation that is ambiguous there.
-    pub(super) fn zone_at(self, local_us: i64, given: Zone) -> Option<Zone> {
+    pub fn zone_at(self, local_us: i64, given: Zone) -> Option<Zone> {
         let abbreviation = match self {
             Stated::Zone(zone) => return Some(zone),
             Stated::Abbreviation(text) => text.to_ascii_uppercase(),
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
     use std::collections::{BTreeMap, BTreeSet};
 
-    use hindcast_base::time::parse_time;
+    use crate::time::parse_time;
 
     #[test]
     fn zones_are_names_and_offsets() {

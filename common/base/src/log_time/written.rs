@@ -1,12 +1,14 @@
 //! The grammar of written times: dates in the orders that logs use, the time of day, and the time zone.
 
 use chrono::{Datelike, NaiveDate, Weekday};
-use hindcast_base::time::MICROS_PER_SECOND;
+use crate::time::MICROS_PER_SECOND;
 
 use super::cursor::Cursor;
-use super::order::DayMonth;
-use super::year::in_a_leap_year;
+use super::day_month::DayMonth;
 use super::zones::{Stated, Zone, is_abbreviation};
+
+/// A leap year: every day of the year exists in it.
+const LEAP_YEAR: i32 = 2000;
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -25,20 +27,20 @@ const MONTHS: [&str; 12] = [
 
 /// A parsed text: date, weekday, time of day and zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Written<'t> {
+pub struct Written<'t> {
     /// The date.
-    pub(super) date: WrittenDate,
+    pub date: WrittenDate,
     /// The day of the week, if the text names it.
     weekday: Option<Weekday>,
     /// Microseconds since midnight.
-    pub(super) time_us: i64,
+    pub time_us: i64,
     /// The zone, if the text has one.
-    pub(super) zone: Option<Stated<'t>>,
+    pub zone: Option<Stated<'t>>,
 }
 
 /// A date, as far as the text determines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum WrittenDate {
+pub enum WrittenDate {
     /// A date.
     Whole(NaiveDate),
     /// Day and month as numbers in unknown order.
@@ -54,7 +56,7 @@ pub(super) enum WrittenDate {
 
 impl<'t> Written<'t> {
     /// Parses all of `text`, which is ASCII; `None` if it is not a time.
-    pub(super) fn parse(text: &'t str) -> Option<Self> {
+    pub fn parse(text: &'t str) -> Option<Self> {
         let mut cursor = Cursor::new(text);
         let weekday = weekday(&mut cursor);
         let date = date(&mut cursor)?;
@@ -66,7 +68,7 @@ impl<'t> Written<'t> {
     }
 
     /// Whether `date` is on the day of the week that the text names.
-    pub(super) fn fits(&self, date: NaiveDate) -> bool {
+    pub fn fits(&self, date: NaiveDate) -> bool {
         self.weekday.is_none_or(|weekday| date.weekday() == weekday)
     }
 
@@ -162,6 +164,11 @@ fn month_of_number_or_name(cursor: &mut Cursor<'_>, separator: u8) -> Option<u32
     }
 }
 
+/// The date in a leap year; `None` if no year has it.
+pub fn in_a_leap_year(month: u32, day: u32) -> Option<NaiveDate> {
+    NaiveDate::from_ymd_opt(LEAP_YEAR, month, day)
+}
+
 /// Reads `Mar 5, 2026`, `Mar  5 2026`, or `Mar  5` without a year.
 fn date_by_name(cursor: &mut Cursor<'_>) -> Option<WrittenDate> {
     let month = month_of_name(cursor.letters())?;
@@ -236,7 +243,7 @@ fn is_afternoon(cursor: &mut Cursor<'_>) -> Option<bool> {
 
 /// The time at the start of `text`, as in a syslog header: `Jan  5 08:00:00` or `2026-01-05 08:00:00`, with or without year,
 /// fraction and zone. The host follows it.
-pub(crate) fn header_time(text: &str) -> Option<&str> {
+pub fn header_time(text: &str) -> Option<&str> {
     let end = text.bytes().position(|byte| !byte.is_ascii()).unwrap_or(text.len());
     let mut cursor = Cursor::new(&text[..end]);
     let date = date(&mut cursor).filter(|date| !matches!(date, WrittenDate::DayMonth(_)))?;

@@ -1,7 +1,8 @@
 //! Times as numbers: seconds or their fractions since 1970, Windows FILETIME since 1601, or the digits of a date.
 
 use chrono::NaiveDate;
-use hindcast_base::time::{MICROS_PER_SECOND, date_start_us};
+
+use crate::time::{MICROS_PER_SECOND, date_start_us};
 
 /// Seconds from 1601, the epoch of FILETIME, to 1970.
 const FILETIME_EPOCH_SECONDS: i64 = 11_644_473_600;
@@ -27,15 +28,27 @@ pub(super) fn number(text: &str) -> Option<Number> {
         return None;
     }
     let number: i64 = whole.parse().ok()?;
-    match whole.len() {
-        // Seconds up to the year 2286. Digits beyond microseconds are dropped.
-        1..=10 => {
-            let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(6);
-            let micros = digits.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
-            Some(Number::Instant(number * MICROS_PER_SECOND + micros))
-        }
+    // Digits beyond microseconds are dropped.
+    let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(6);
+    let fraction_us = digits.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    of_digits(number, whole.len(), fraction_us)
+}
+
+/// Like [`number`], for a number that is stored as one.
+pub(super) fn integer(number: i64) -> Option<Number> {
+    let digits = number.checked_ilog10().map_or(1, |log| log as usize + 1);
+    if number < 0 { None } else { of_digits(number, digits, 0) }
+}
+
+/// A number of so many digits. Its fraction counts only if it is in seconds.
+fn of_digits(number: i64, digits: usize, fraction_us: i64) -> Option<Number> {
+    match digits {
+        // Seconds up to the year 2286.
+        1..=10 => Some(Number::Instant(number * MICROS_PER_SECOND + fraction_us)),
         11..=13 => Some(Number::Instant(number * 1_000)),
-        14 if matches!(&whole[..2], "19" | "20" | "21") => digits_of_a_date(number).map(Number::Local),
+        14 if (19..=21).contains(&(number / 1_000_000_000_000)) => {
+            digits_of_a_date(number).map(Number::Local)
+        }
         14..=16 => Some(Number::Instant(number)),
         _ if FILETIMES.contains(&number) => {
             Some(Number::Instant(number / 10 - FILETIME_EPOCH_SECONDS * MICROS_PER_SECOND))
@@ -68,7 +81,7 @@ pub(super) fn json_date_us(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hindcast_base::time::parse_time;
+    use crate::time::parse_time;
 
     #[test]
     fn the_size_of_a_number_decides_its_unit() {
@@ -88,6 +101,26 @@ mod tests {
         for text in ["639082836139880000", "637552227260000000", "20261305064013", "1.2.3", "", "-1", "1e9"] {
             assert_eq!(number(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_stored_number_is_read_like_its_text() {
+        for digits in [
+            "0",
+            "1772692813",
+            "99999999999",
+            "1772692813000",
+            "20260305064013",
+            "20261305064013",
+            "1772692813000000",
+            "134171664130000000",
+            "637552227260000000",
+            "1772692813000000000",
+        ] {
+            assert_eq!(integer(digits.parse().unwrap()), number(digits), "{digits}");
+        }
+        assert_eq!(integer(-1), None);
+        assert_eq!(integer(i64::MIN), None);
     }
 
     #[test]
