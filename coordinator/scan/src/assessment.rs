@@ -23,7 +23,9 @@ pub(super) enum Assessment {
 impl Assessment {
     /// The assessment of a scan of all rows.
     pub(super) fn of_scan(plan: &ScanPlan, coverage: &Coverage) -> Self {
-        Self::of(plan, coverage, |entry| entry.rows > 0 && coverage.has_rows_taken(&entry.table))
+        let has_rows_taken =
+            |entry: &CoverageEntry| coverage.has_rows_taken(&entry.table, entry.root.as_deref());
+        Self::of(plan, coverage, |entry| entry.rows > 0 && has_rows_taken(entry))
     }
 
     /// The assessment of an investigation. A table without a row of the entity was searched all the same.
@@ -99,6 +101,7 @@ mod tests {
     fn entry(status: Status, rows: u64) -> CoverageEntry {
         CoverageEntry {
             table: "CommonSecurityLog".into(),
+            root: None,
             date: "2026-03-01".parse().unwrap(),
             through: None,
             status,
@@ -139,7 +142,7 @@ mod tests {
             counts: vec![(Some("Fortinet".into()), 3)],
             others: 0,
         };
-        let gap = Gap { table: "CommonSecurityLog".into(), cause: GapCause::Rows(unused) };
+        let gap = Gap::new("CommonSecurityLog", GapCause::Rows(unused));
         let coverage = coverage(vec![entry(Status::Scanned, 3)], vec![gap.clone()]);
         let Assessment::NotAssessed(reasons) = Assessment::of_scan(&plan, &coverage) else {
             panic!("assessed")

@@ -40,6 +40,9 @@ impl Status {
 pub struct CoverageEntry {
     /// The table.
     pub table: String,
+    /// The root of this part of the table, if the lake has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
     /// The date of its folder; the first of a run.
     pub date: NaiveDate,
     /// The last date of a run; absent for a single date.
@@ -72,6 +75,14 @@ impl CoverageEntry {
         (self.date..=self.through.unwrap_or(self.date)).contains(&date)
     }
 
+    /// The table, with its root if the lake has several, formatted for people.
+    pub fn place(&self) -> String {
+        match &self.root {
+            Some(root) => format!("{} in root {root}", self.table),
+            None => self.table.clone(),
+        }
+    }
+
     /// Its date or dates, formatted for people.
     pub fn when(&self) -> String {
         format_dates(self.date, self.through.unwrap_or(self.date), self.dates())
@@ -81,7 +92,7 @@ impl CoverageEntry {
     pub fn unread_text(&self) -> String {
         let reasons = self.reasons.to_string();
         let reasons = if reasons.is_empty() { self.status.name() } else { &reasons };
-        format!("{} {}: {reasons}", self.table, self.when())
+        format!("{} {}: {reasons}", self.place(), self.when())
     }
 }
 
@@ -152,9 +163,10 @@ impl Coverage {
         self.tables.iter().map(|entry| entry.rows).sum()
     }
 
-    /// Whether the suite looks at some rows of the table, as far as is known.
-    pub(super) fn has_rows_taken(&self, table: &str) -> bool {
-        !self.gaps.iter().any(|gap| gap.is_of_rows() && gap.table == table)
+    /// Whether the suite looks at some rows of the table in `root`, as far as is known.
+    pub(super) fn has_rows_taken(&self, table: &str, root: Option<&str>) -> bool {
+        let is_of = |gap: &Gap| gap.table == table && gap.root.as_deref() == root;
+        !self.gaps.iter().any(|gap| gap.is_of_rows() && is_of(gap))
     }
 
     /// What should have been looked at and was not, gaps first.
@@ -204,6 +216,7 @@ mod tests {
     fn entry(table: &str, first: &str, through: Option<&str>, status: Status) -> CoverageEntry {
         CoverageEntry {
             table: table.into(),
+            root: None,
             date: date(first),
             through: through.map(date),
             status,
@@ -236,7 +249,7 @@ mod tests {
     #[test]
     fn gaps_and_failed_dates_are_unread() {
         let cause = GapCause::OtherTableName { found: "audit_logs".into() };
-        let gap = Gap { table: "AuditLogs".into(), cause };
+        let gap = Gap::new("AuditLogs", cause);
         let failed = CoverageEntry {
             reasons: DateReason::WithoutTime { rows: 5 }.into(),
             ..entry("OfficeActivity", "2026-03-01", None, Status::Failed)
@@ -251,7 +264,7 @@ mod tests {
                 "OfficeActivity 2026-03-01: 5 rows have no readable time",
             ]
         );
-        assert!(coverage.has_rows_taken("AuditLogs"));
+        assert!(coverage.has_rows_taken("AuditLogs", None));
     }
 
     #[test]

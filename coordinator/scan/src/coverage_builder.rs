@@ -32,22 +32,29 @@ impl<'a> CoverageBuilder<'a> {
         let (of_window, of_past) = (by_folder(&records.of_window), by_folder(&records.past));
         let (mut tables, mut look_back) = (Vec::new(), Vec::new());
         for (index, planned) in plan.tables.iter().enumerate() {
-            let spec = planned.table.spec;
+            let (spec, root) = (planned.table.spec, planned.table.root.as_deref());
+            let in_root = |entry| CoverageEntry { root: root.map(str::to_owned), ..entry };
             let units = |date: NaiveDate| of_window.get(&(index, date)).map(Vec::as_slice);
             let is_skipped = |date: NaiveDate| skipped.of_window.contains(&(index, date));
-            tables.extend(entries(spec, &plan.window, &planned.folders, units, is_skipped));
+            let of_table = entries(spec, &plan.window, &planned.folders, units, is_skipped);
+            tables.extend(of_table.into_iter().map(in_root));
             if let Some(past) = &planned.past {
                 let units = |date: NaiveDate| of_past.get(&(index, date)).map(Vec::as_slice);
                 let is_skipped = |date: NaiveDate| skipped.past.contains(&(index, date));
-                look_back.extend(entries(spec, &past.window, &past.folders, units, is_skipped));
+                let of_past = entries(spec, &past.window, &past.folders, units, is_skipped);
+                look_back.extend(of_past.into_iter().map(in_root));
             }
         }
-        for name in &plan.missing_tables {
-            let (first, last) = (plan.window.first_date(), plan.window.last_date());
-            tables.push(run(name, first, last, DateReason::NoTable));
-        }
+        let (first, last) = (plan.window.first_date(), plan.window.last_date());
+        tables.extend(plan.missing_tables.iter().map(|name| run(name, first, last, DateReason::NoTable)));
+        tables.extend(plan.missing_in_roots.iter().map(|(root, name)| CoverageEntry {
+            root: Some(root.to_string()),
+            ..run(name, first, last, DateReason::NoTableInRoot)
+        }));
         for entries in [&mut tables, &mut look_back] {
-            entries.sort_by(|left, right| (&left.table, left.date).cmp(&(&right.table, right.date)));
+            entries.sort_by(|left, right| {
+                (&left.table, &left.root, left.date).cmp(&(&right.table, &right.root, right.date))
+            });
         }
         let all = records.of_window.iter().chain(&records.past);
         let replaced_state = all.flat_map(|record| &record.replaced).cloned().collect();
@@ -121,8 +128,9 @@ fn runs_between(window: &Window, dates: &[NaiveDate]) -> Vec<(NaiveDate, NaiveDa
 /// Adds the files that could not be read while the entity was looked up.
 fn add_faults(entries: &mut [CoverageEntry], records: &[UnitRecord], tables: &[PlannedTable]) {
     for record in records.iter().filter(|record| !record.faults.is_empty()) {
-        let table = tables[record.unit.table].table.spec.name;
-        let is_entry = |entry: &&mut CoverageEntry| entry.table == table && entry.date == record.unit.date;
+        let table = &tables[record.unit.table].table;
+        let is_of = |entry: &CoverageEntry| entry.table == table.spec.name && entry.root.as_deref() == table.root.as_deref();
+        let is_entry = |entry: &&mut CoverageEntry| is_of(entry) && entry.date == record.unit.date;
         let Some(entry) = entries.iter_mut().find(is_entry) else { continue };
         entry.status = Status::Failed;
         // A file may also have failed when its rows were selected.
@@ -133,6 +141,7 @@ fn add_faults(entries: &mut [CoverageEntry], records: &[UnitRecord], tables: &[P
 fn unread(table: &str, date: NaiveDate, status: Status, reason: DateReason) -> CoverageEntry {
     CoverageEntry {
         table: table.to_owned(),
+        root: None,
         date,
         through: None,
         status,
@@ -188,6 +197,7 @@ fn entry_of(spec: &TableSpec, date: NaiveDate, units: &[&UnitRecord]) -> Coverag
     reasons.extend(unreadable.map(|(column, values)| DateReason::UnreadableValues { column, values }));
     CoverageEntry {
         table: spec.name.to_owned(),
+        root: None,
         date,
         through: None,
         status,

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum DateReason {
     /// The lake has no such table.
     NoTable,
+    /// The root has no such table, but another root of the lake has.
+    NoTableInRoot,
     /// The table has no folder of the date.
     NoFolder,
     /// The folder has no Parquet file.
@@ -40,13 +42,19 @@ pub enum DateReason {
 }
 
 /// The reasons of a fixed text.
-const FIXED: [DateReason; 4] =
-    [DateReason::NoTable, DateReason::NoFolder, DateReason::NoFile, DateReason::CannotNameEntity];
+const FIXED: [DateReason; 5] = [
+    DateReason::NoTable,
+    DateReason::NoTableInRoot,
+    DateReason::NoFolder,
+    DateReason::NoFile,
+    DateReason::CannotNameEntity,
+];
 
 impl fmt::Display for DateReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DateReason::NoTable => formatter.write_str("the lake has no such table"),
+            DateReason::NoTableInRoot => formatter.write_str("this root of the lake has no such table"),
             DateReason::NoFolder => formatter.write_str("the table has no folder of this date"),
             DateReason::NoFile => formatter.write_str("the folder has no Parquet file"),
             DateReason::CannotNameEntity => formatter.write_str(

@@ -75,7 +75,7 @@ impl Failures {
             let reason = DisabledReason::Failed { error: error.clone() };
             plan.disabled.push(Disabled { analysis, reason });
             let cause = GapCause::Detection { error: error.clone() };
-            plan.gaps.push(Gap { table: analysis.id.to_owned(), cause });
+            plan.gaps.push(Gap::new(analysis.id, cause));
         }
         plan
     }

@@ -55,7 +55,7 @@ pub(super) async fn row_gaps(
             counted += count_values(plan, planned, file, &mut looked_for, options).await?;
         }
         let missed = looked_for.iter().find(|one| !one.is_found && !one.is_too_small(rows));
-        gaps.extend(missed.map(|missed| missed.gap(rows)));
+        gaps.extend(missed.map(|missed| missed.gap(rows).in_root(planned.table.root.as_ref())));
     }
     Ok(gaps)
 }
@@ -151,7 +151,7 @@ impl PopulationCheck {
             counts,
             others: further + self.others,
         };
-        Gap { table: self.population.table.to_owned(), cause: GapCause::Rows(unused) }
+        Gap::new(self.population.table, GapCause::Rows(unused))
     }
 }
 

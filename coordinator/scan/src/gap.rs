@@ -1,16 +1,20 @@
 //! Data that is present and should have been looked at, but was not, whatever its date.
 
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
+use hindcast_lake::MAIN_ROOT;
 use serde::{Deserialize, Serialize};
 
 /// A gap of the coverage.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(into = "GapRecord", from = "GapRecord")]
 pub struct Gap {
-    /// The table; for a failed detection, its id.
+    /// The table; for a failed detection, its id, and for a root, its name.
     pub table: String,
+    /// The root of that part of the table, if the lake has several.
+    pub root: Option<String>,
     /// Why it was not looked at.
     pub cause: GapCause,
 }
@@ -50,6 +54,11 @@ pub enum GapCause {
     Detection {
         /// The error, with file and line.
         error: String,
+    },
+    /// Nothing of a root was looked at.
+    Root {
+        /// Why.
+        reason: String,
     },
     /// A gap of a stored scan.
     Stored(StoredGap),
@@ -128,6 +137,7 @@ pub(super) enum GapKind {
     Rows,
     Newest,
     Detection,
+    Root,
 }
 
 /// A gap in JSON.
@@ -135,6 +145,8 @@ pub(super) enum GapKind {
 pub(super) struct GapRecord {
     pub(super) kind: GapKind,
     pub(super) table: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) root: Option<String>,
     /// A sentence for people.
     pub(super) reason: String,
     /// What the scan looked for: names of tables or columns, or values.
@@ -146,6 +158,17 @@ pub(super) struct GapRecord {
 }
 
 impl Gap {
+    /// A gap of a table in the only root of its lake.
+    pub(super) fn new(table: impl Into<String>, cause: GapCause) -> Self {
+        Self { table: table.into(), root: None, cause }
+    }
+
+    /// The gap of a part of its table, if the lake has several roots.
+    #[must_use]
+    pub(super) fn in_root(self, root: Option<&Arc<str>>) -> Self {
+        Self { root: root.map(|root| root.to_string()), ..self }
+    }
+
     /// Whether the suite looks at none of the table's rows.
     pub(super) fn is_of_rows(&self) -> bool {
         match &self.cause {
@@ -168,7 +191,9 @@ impl Gap {
                 (absent.iter().map(|column| column.name.clone()).collect(), found)
             }
             GapCause::Rows(unused) => (unused.wanted.clone(), unused.formatted_counts()),
-            GapCause::Newest { .. } | GapCause::Detection { .. } => (Vec::new(), Vec::new()),
+            GapCause::Newest { .. } | GapCause::Detection { .. } | GapCause::Root { .. } => {
+                (Vec::new(), Vec::new())
+            }
             GapCause::Stored(stored) => (stored.looked_for.clone(), stored.found.clone()),
         }
     }
@@ -181,6 +206,7 @@ impl Gap {
             GapCause::Rows(_) => GapKind::Rows,
             GapCause::Newest { .. } => GapKind::Newest,
             GapCause::Detection { .. } => GapKind::Detection,
+            GapCause::Root { .. } => GapKind::Root,
             GapCause::Stored(stored) => stored.kind,
         }
     }
@@ -197,8 +223,12 @@ impl Gap {
             }
             GapCause::Columns { effect, absent } => {
                 let names: Vec<String> = absent.iter().map(ToString::to_string).collect();
+                let section = match self.root.as_deref() {
+                    None | Some(MAIN_ROOT) => "tables",
+                    Some(_) => "roots.tables",
+                };
                 format!(
-                    "{effect}: it has no column {}. Name them in [tables.{}.columns], docs/configuration.md",
+                    "{effect}: it has no column {}. Name them in [{section}.{}.columns], docs/configuration.md",
                     names.join(", "),
                     self.table
                 )
@@ -212,6 +242,7 @@ impl Gap {
                 )
             }
             GapCause::Detection { error } => format!("it failed: {error}"),
+            GapCause::Root { reason } => format!("nothing of this root was looked at: {reason}"),
             GapCause::Stored(stored) => stored.reason.clone(),
         }
     }
@@ -219,7 +250,10 @@ impl Gap {
 
 impl fmt::Display for Gap {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.table, self.reason())
+        match &self.root {
+            Some(root) => write!(formatter, "{} in root {root}: {}", self.table, self.reason()),
+            None => write!(formatter, "{}: {}", self.table, self.reason()),
+        }
     }
 }
 
@@ -288,14 +322,14 @@ impl From<Gap> for GapRecord {
     fn from(gap: Gap) -> Self {
         let (kind, reason) = (gap.kind(), gap.reason());
         let (looked_for, found) = gap.looked_for_and_found();
-        Self { kind, table: gap.table, reason, looked_for, found }
+        Self { kind, table: gap.table, root: gap.root, reason, looked_for, found }
     }
 }
 
 impl From<GapRecord> for Gap {
     fn from(record: GapRecord) -> Self {
-        let GapRecord { kind, table, reason, looked_for, found } = record;
-        Self { table, cause: GapCause::Stored(StoredGap { kind, reason, looked_for, found }) }
+        let GapRecord { kind, table, root, reason, looked_for, found } = record;
+        Self { table, root, cause: GapCause::Stored(StoredGap { kind, reason, looked_for, found }) }
     }
 }
 

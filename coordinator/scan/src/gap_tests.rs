@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn of_json(cause: GapCause) -> Value {
-    let gap = Gap { table: "CommonSecurityLog".into(), cause };
+    let gap = Gap::new("CommonSecurityLog", cause);
     let value = serde_json::to_value(&gap).unwrap();
     // What is read back says the same, and is equal.
     let stored: Gap = serde_json::from_value(value.clone()).unwrap();
@@ -115,7 +115,7 @@ fn newest_dates_and_detections_say_what_failed() {
 #[test]
 fn gaps_of_other_tables_differ() {
     let gap =
-        |table: &str| Gap { table: table.into(), cause: GapCause::OtherTableName { found: "x".into() } };
+        |table: &str| Gap::new(table, GapCause::OtherTableName { found: "x".into() });
     assert_eq!(gap("a"), gap("a"));
     assert_ne!(gap("a"), gap("b"));
 }

@@ -1,12 +1,13 @@
 //! What is present but can't be looked at, as far as listings and footers show: tables and columns under other names, files outside
 //! the layout, newest dates that can't be read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use hindcast_base::nearest::{closest, is_same_name};
 use hindcast_detections::analyses::Analysis;
 use hindcast_detections::rollups::Rollup;
-use hindcast_lake::{DateFolder, LakeTable, StrayFiles, TableSpec};
+use hindcast_lake::{DateFolder, LakeTable, StrayFiles, TableSpec, UnreachableRoot};
 
 use super::disabled::Disabled;
 use super::gap::{AbsentColumn, ColumnEffect, Gap, GapCause};
@@ -17,54 +18,66 @@ const SHOWN: usize = 3;
 
 /// Files of tables that lie outside their date folders.
 pub(super) fn layout_gaps(stray_files: &[StrayFiles]) -> Vec<Gap> {
-    let gap = |StrayFiles { table, paths }: &StrayFiles| {
+    let gap = |StrayFiles { table, root, paths }: &StrayFiles| {
         let shown = paths.iter().take(SHOWN).cloned().collect();
         let cause = GapCause::Layout { paths: shown, others: paths.len().saturating_sub(SHOWN) };
-        Gap { table: (*table).to_owned(), cause }
+        Gap::new(*table, cause).in_root(root.as_ref())
     };
     stray_files.iter().map(gap).collect()
 }
 
-/// Tables that the lake lacks, if one of `folders` has almost the same name.
-pub(super) fn table_gaps(absent: &[&str], folders: &[String]) -> Vec<Gap> {
+/// Roots of which nothing can be looked at.
+pub(super) fn root_gaps(unreachable: &[UnreachableRoot]) -> Vec<Gap> {
+    let gap = |UnreachableRoot { name, reason }: &UnreachableRoot| {
+        Gap::new(&**name, GapCause::Root { reason: format!("it can't be reached: {reason}") })
+    };
+    unreachable.iter().map(gap).collect()
+}
+
+/// Tables that a root lacks, if one of `folders` has almost the same name.
+pub(super) fn table_gaps(absent: &[&str], folders: &[String], root: Option<&Arc<str>>) -> Vec<Gap> {
     let gap = |table: &&str| {
         let found = folders.iter().find(|folder| is_same_name(folder, table))?;
         let cause = GapCause::OtherTableName { found: found.clone() };
-        Some(Gap { table: (*table).to_owned(), cause })
+        Some(Gap::new(*table, cause).in_root(root))
     };
     absent.iter().filter_map(gap).collect()
 }
 
 /// Newest dates that could not be read to find where the window ends.
 pub(super) fn newest_gaps(newest: &Newest) -> Vec<Gap> {
-    let gap = |UnreadNewest { table, date, faults }: &UnreadNewest| Gap {
-        table: (*table).to_owned(),
-        cause: GapCause::Newest { date: *date, faults: faults.clone() },
+    let gap = |UnreadNewest { table, root, date, faults }: &UnreadNewest| {
+        let cause = GapCause::Newest { date: *date, faults: faults.clone() };
+        Gap::new(*table, cause).in_root(root.as_ref())
     };
     newest.unread.iter().map(gap).collect()
 }
 
-/// A table of a plan with the columns that it has.
+/// A table of a plan, or its part in one of several roots, with the columns that it has.
 pub(super) struct TableColumns<'a> {
     pub(super) table: &'a LakeTable,
     pub(super) folders: &'a [DateFolder],
     /// Its columns, by Hindcast's names.
     pub(super) known: &'a BTreeSet<String>,
+    /// The columns of the table in any root.
+    pub(super) in_lake: &'a BTreeSet<String>,
+    /// The rollups that its rows feed, if any.
+    pub(super) rollups: Option<&'a Vec<&'static Rollup>>,
 }
 
 /// Missing columns that are a gap: those without which most or all analyses of a table can't run, and those present under a similar
 /// name. A column that a product does not log, and that few analyses read, is no gap. In an investigation (`of_entity`) a column
-/// that only other analyses read is no gap either: the entity's rows are shown all the same.
+/// that only other analyses read is no gap either: the entity's rows are shown all the same. A column that another root has, and
+/// that an analysis needs, is a gap: the analysis runs, without this root.
 pub(super) fn column_gaps(
     tables: &[TableColumns<'_>],
     of_entity: bool,
     disabled: &[Disabled],
-    chosen: &BTreeMap<&'static str, Vec<&'static Rollup>>,
     enabled: &[&'static Analysis],
 ) -> Vec<Gap> {
     let gap = |table: &TableColumns<'_>| {
         let spec = table.table.spec;
-        let wanted = columns_wanted(spec, disabled, chosen.get(spec.name), enabled);
+        let wanted = columns_wanted(spec, disabled, table.rollups, enabled);
         let absent: Vec<&str> = wanted.into_iter().filter(|column| !table.known.contains(*column)).collect();
         if absent.is_empty() {
             return None;
@@ -76,13 +89,15 @@ pub(super) fn column_gaps(
             stored.iter().map(String::as_str).filter(|name| !known.contains(name)).collect();
         let is_there = |column: &str| others.iter().any(|other| is_same_name(other, column));
         let lacks = Lacks::of(spec, disabled, enabled);
-        let is_unread = !chosen.contains_key(spec.name) && !lacks.disabled.is_empty();
+        let is_unread = table.rollups.is_none() && !lacks.disabled.is_empty();
         let is_reported = |column: &&str| {
             let is_wanted = !of_entity && lacks.disables_most(column);
-            is_unread || *column == spec.time_column || is_there(column) || is_wanted
+            let is_elsewhere = table.in_lake.contains(*column) && is_required(spec, column, enabled);
+            is_elsewhere || is_unread || *column == spec.time_column || is_there(column) || is_wanted
         };
         let shown_names: Vec<&str> = absent.into_iter().filter(is_reported).collect();
-        (!shown_names.is_empty()).then(|| column_gap(spec, &shown_names, &others, is_unread))
+        (!shown_names.is_empty())
+            .then(|| column_gap(spec, &shown_names, &others, is_unread).in_root(table.table.root.as_ref()))
     };
     tables.iter().filter_map(gap).collect()
 }
@@ -108,6 +123,13 @@ impl<'a> Lacks<'a> {
         let disabled = self.disabled.iter().filter(|columns| columns.contains(&column)).count();
         2 * disabled > self.disabled.len() + self.enabled
     }
+}
+
+/// Whether one of the `enabled` analyses needs a column of the table.
+fn is_required(spec: &TableSpec, column: &str, enabled: &[&'static Analysis]) -> bool {
+    let required = enabled.iter().flat_map(|analysis| analysis.requires);
+    let mut of_table = required.filter(|required| required.tables.contains(&spec.name));
+    of_table.any(|required| required.columns.contains(&column))
 }
 
 /// Columns of the table that analyses need: those that disabled ones lack, and those that rollups read.
@@ -141,5 +163,5 @@ fn column_gap(spec: &TableSpec, absent: &[&str], others: &[&str], is_unread: boo
         false => ColumnEffect::Incomplete,
     };
     let absent = absent.iter().map(absent_column).collect();
-    Gap { table: spec.name.to_owned(), cause: GapCause::Columns { effect, absent } }
+    Gap::new(spec.name, GapCause::Columns { effect, absent })
 }

@@ -31,6 +31,8 @@ pub(super) struct Newest {
 pub(super) struct UnreadNewest {
     /// The table.
     pub(super) table: &'static str,
+    /// Its root, if the lake has several.
+    pub(super) root: Option<Arc<str>>,
     /// The date of its folder.
     pub(super) date: NaiveDate,
     /// The reasons.
@@ -93,7 +95,8 @@ async fn newest_of(
             }
         }
         if !faults.is_empty() {
-            unread.push(UnreadNewest { table: table.spec.name, date, faults });
+            let (table, root) = (table.spec.name, table.root.clone());
+            unread.push(UnreadNewest { table, root, date, faults });
         }
     }
     Ok(times)

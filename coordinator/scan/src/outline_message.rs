@@ -17,6 +17,7 @@ impl PlanOutline {
     pub fn to_message(&self) -> Result<v1::PlanOutline> {
         let tables = self.tables.iter().map(|table| v1::TableOutline {
             table: table.table.clone(),
+            root: table.root.clone(),
             dates: table.dates.clone(),
             files: table.files,
             bytes: table.bytes,
@@ -53,6 +54,7 @@ impl PlanOutline {
     pub fn of_message(message: &v1::PlanOutline) -> Self {
         let tables = message.tables.iter().map(|table| TableOutline {
             table: table.table.clone(),
+            root: table.root.clone(),
             dates: table.dates.clone(),
             files: table.files,
             bytes: table.bytes,
@@ -104,7 +106,7 @@ pub(super) fn entity_kind_of(kind: v1::EntityKind) -> Option<EntityKind> {
 }
 
 fn gap_message(gap: Gap) -> v1::Gap {
-    let GapRecord { kind, table, reason, looked_for, found } = gap.into();
+    let GapRecord { kind, table, root, reason, looked_for, found } = gap.into();
     let kind = match kind {
         GapKind::Table => v1::GapKind::Table,
         GapKind::Layout => v1::GapKind::Layout,
@@ -112,8 +114,9 @@ fn gap_message(gap: Gap) -> v1::Gap {
         GapKind::Rows => v1::GapKind::Rows,
         GapKind::Newest => v1::GapKind::Newest,
         GapKind::Detection => v1::GapKind::Detection,
+        GapKind::Root => v1::GapKind::Root,
     };
-    v1::Gap { kind: kind.into(), table, reason, looked_for, found }
+    v1::Gap { kind: kind.into(), table, root, reason, looked_for, found }
 }
 
 /// The gap in a message; `None` for a kind that this version does not know.
@@ -125,10 +128,11 @@ fn gap_of(message: &v1::Gap) -> Option<Gap> {
         v1::GapKind::Rows => GapKind::Rows,
         v1::GapKind::Newest => GapKind::Newest,
         v1::GapKind::Detection => GapKind::Detection,
+        v1::GapKind::Root => GapKind::Root,
         v1::GapKind::Unspecified => return None,
     };
-    let v1::Gap { table, reason, looked_for, found, .. } = message.clone();
-    Some(GapRecord { kind, table, reason, looked_for, found }.into())
+    let v1::Gap { table, root, reason, looked_for, found, .. } = message.clone();
+    Some(GapRecord { kind, table, root, reason, looked_for, found }.into())
 }
 
 #[cfg(test)]
@@ -138,18 +142,20 @@ mod tests {
 
     #[test]
     fn an_outline_survives_its_message() {
-        let gap = |cause| Gap { table: "AuditLogs".into(), cause };
+        let gap = |cause| Gap::new("AuditLogs", cause);
         let outline = PlanOutline {
             window: WindowSummary { from: "2026-01-05T00:00:00Z".into(), to: "2026-01-06T12:30:00Z".into() },
             tables: vec![TableOutline {
                 table: "SigninLogs".into(),
+                root: Some("emea".into()),
                 dates: vec!["2026-01-05".into(), "2026-01-06".into()],
                 files: 3,
                 bytes: 1 << 40,
             }],
             missing_tables: vec!["DeviceEvents".into()],
             gaps: vec![
-                gap(GapCause::OtherTableName { found: "audit_logs".into() }),
+                gap(GapCause::OtherTableName { found: "audit_logs".into() }).in_root(Some(&"emea".into())),
+                gap(GapCause::Root { reason: "it is away".into() }),
                 gap(GapCause::Layout { paths: vec!["a.parquet".into()], others: 2 }),
                 gap(GapCause::Detection { error: "mine/query.sql, line 1: no column x".into() }),
             ],

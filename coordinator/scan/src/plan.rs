@@ -12,7 +12,7 @@ use hindcast_detections::analyses::correlation::{ENTITY_TIES, OFFICE_ADDRESSES, 
 use hindcast_detections::analyses::{Analysis, Locations, Suite};
 use hindcast_detections::config::Config;
 use hindcast_detections::rollups::Rollup;
-use hindcast_lake::{DateFolder, Lake, LakeTable, TableSpec};
+use hindcast_lake::{DateFolder, Lake, LakeTable, RootName, TableSpec};
 
 use super::disabled::{Disabled, DisabledReason};
 use super::gap::Gap;
@@ -20,6 +20,9 @@ use super::gaps::{TableColumns, column_gaps};
 use super::look_back::{PlannedPast, past_of};
 use super::sources::Sources;
 use crate::geoip::LocationSource;
+
+/// Columns by table.
+type Columns = BTreeMap<String, BTreeSet<String>>;
 
 /// What to scan.
 #[derive(Debug, Clone)]
@@ -58,6 +61,10 @@ pub struct ScanPlan {
     pub tables: Vec<PlannedTable>,
     /// Tables that analyses need and the lake lacks.
     pub missing_tables: Vec<&'static str>,
+    /// All roots, if the lake has several.
+    pub roots: Vec<RootName>,
+    /// Tables that other roots have, by the root that lacks them.
+    pub missing_in_roots: Vec<(Arc<str>, &'static str)>,
     /// What is present and can't be looked at, regardless of the date.
     pub gaps: Vec<Gap>,
     /// Columns the lake has in the window, by table.
@@ -70,7 +77,7 @@ pub struct ScanPlan {
     pub detections: Detections,
 }
 
-/// A table and what is read from it.
+/// A table, or its part in one of several roots, and what is read from it.
 #[derive(Debug, Clone)]
 pub struct PlannedTable {
     /// The table.
@@ -143,15 +150,15 @@ pub(super) async fn plan_window(
 ) -> Result<Option<ScanPlan>> {
     let wanted = wanted(request);
     let mut in_window = Vec::new();
-    let mut columns = BTreeMap::new();
+    let mut of_roots: BTreeMap<Option<Arc<str>>, Columns> = BTreeMap::new();
     for table in &sources.tables {
         let folders = table.folders(&window).await?;
         let needed = columns_needed(request.detections, &wanted, table.spec);
-        let names = table.columns(&folders, &needed).await?;
-        let names: BTreeSet<String> = names.into_iter().map(str::to_owned).collect();
-        columns.insert(table.spec.name.to_owned(), names);
+        let names = table.columns(&folders, &needed).await?.into_iter().map(str::to_owned).collect();
+        of_roots.entry(table.root.clone()).or_default().insert(table.spec.name.to_owned(), names);
         in_window.push((table.clone(), folders));
     }
+    let columns = columns_of_lake(&in_window, &of_roots);
     gaps.extend(sources.gaps.iter().cloned());
     let mut folders = in_window.iter().flat_map(|(_, folders)| folders);
     if gaps.is_empty() && !in_window.is_empty() && folders.all(|folder| folder.files.is_empty()) {
@@ -160,22 +167,29 @@ pub(super) async fn plan_window(
 
     let (analyses, disabled) =
         enabled(&wanted, &columns, locations.is_some(), request.investigated.is_some());
-    let chosen = rollups_by_table(request.detections, &analyses, &columns);
+    // Where a rollup can be computed from any of several tables, each root has its own choice.
+    let chosen: BTreeMap<_, _> = of_roots
+        .iter()
+        .map(|(root, own)| (root.clone(), rollups_by_table(request.detections, &analyses, own)))
+        .collect();
     let known = in_window.iter().filter_map(|(table, folders)| {
-        Some(TableColumns { table, folders, known: columns.get(table.spec.name)? })
+        let known = of_roots.get(&table.root)?.get(table.spec.name)?;
+        let in_lake = columns.get(table.spec.name)?;
+        let rollups = chosen.get(&table.root)?.get(table.spec.name);
+        Some(TableColumns { table, folders, known, in_lake, rollups })
     });
     let (known, of_entity) = (known.collect::<Vec<_>>(), request.investigated.is_some());
-    gaps.extend(column_gaps(&known, of_entity, &disabled, &chosen, &analyses));
+    gaps.extend(column_gaps(&known, of_entity, &disabled, &analyses));
     let mut tables = Vec::new();
     for (table, folders) in in_window {
-        let Some(rollups) = chosen.get(table.spec.name).cloned() else { continue };
+        let own = chosen.get(&table.root).and_then(|chosen| chosen.get(table.spec.name));
+        let Some(rollups) = own.cloned() else { continue };
         let past = past_of(&table, &rollups, &analyses, config, &window).await?;
         tables.push(PlannedTable { table, folders, rollups, past });
     }
-    let missing_tables = tables_of(request.detections, &wanted)
-        .into_iter()
-        .filter(|name| !columns.contains_key(*name) && !has_substitute(request.detections, name, &columns))
-        .collect();
+    let names = tables_of(request.detections, &wanted);
+    let missing_tables = missing(request.detections, &names, &columns).collect();
+    let missing_in_roots = missing_in_roots(sources, &names, request.detections, &columns, &of_roots);
     let investigated = request.investigated.clone();
     Ok(Some(ScanPlan {
         window,
@@ -183,12 +197,60 @@ pub(super) async fn plan_window(
         disabled,
         tables,
         missing_tables,
+        roots: sources.roots.clone(),
+        missing_in_roots,
         gaps,
         columns,
         locations,
         investigated,
         detections: request.detections,
     }))
+}
+
+/// The columns of each table in any root. A root without a file in the window shows none, unless no root has one.
+fn columns_of_lake(
+    in_window: &[(LakeTable, Vec<DateFolder>)],
+    of_roots: &BTreeMap<Option<Arc<str>>, Columns>,
+) -> Columns {
+    let mut all = Columns::new();
+    for (table, folders) in in_window {
+        let name = table.spec.name;
+        let has_files = |folders: &[DateFolder]| folders.iter().any(|folder| !folder.files.is_empty());
+        let mut of_name = in_window.iter().filter(|(other, _)| other.spec.name == name);
+        if has_files(folders) || !of_name.any(|(_, folders)| has_files(folders)) {
+            let own = of_roots.get(&table.root).and_then(|own| own.get(name));
+            all.entry(name.to_owned()).or_default().extend(own.into_iter().flatten().cloned());
+        }
+    }
+    all
+}
+
+/// Those of the tables `names` that are absent, and for which no other table serves.
+fn missing<'a>(
+    detections: Detections,
+    names: &'a BTreeSet<&'static str>,
+    columns: &'a Columns,
+) -> impl Iterator<Item = &'static str> + 'a {
+    let names = names.iter().copied();
+    names.filter(move |name| !columns.contains_key(*name) && !has_substitute(detections, name, columns))
+}
+
+/// The tables that a root lacks and others have.
+fn missing_in_roots(
+    sources: &Sources,
+    names: &BTreeSet<&'static str>,
+    detections: Detections,
+    columns: &Columns,
+    of_roots: &BTreeMap<Option<Arc<str>>, Columns>,
+) -> Vec<(Arc<str>, &'static str)> {
+    let none = Columns::new();
+    let mut missing_in_roots = Vec::new();
+    for root in sources.roots.iter().filter(|root| !sources.absent_roots.contains(&root.name)) {
+        let own = of_roots.get(&Some(Arc::clone(&root.name))).unwrap_or(&none);
+        let missing = missing(detections, names, own).filter(|name| columns.contains_key(*name));
+        missing_in_roots.extend(missing.map(|name| (Arc::clone(&root.name), name)));
+    }
+    missing_in_roots
 }
 
 /// The requested analyses, whether or not they can run.
@@ -236,7 +298,7 @@ fn columns_needed(
 }
 
 /// Whether another table that serves the same rollup is present.
-fn has_substitute(detections: Detections, name: &str, columns: &BTreeMap<String, BTreeSet<String>>) -> bool {
+fn has_substitute(detections: Detections, name: &str, columns: &Columns) -> bool {
     detections
         .rollups()
         .iter()
@@ -247,7 +309,7 @@ fn has_substitute(detections: Detections, name: &str, columns: &BTreeMap<String,
 /// The analyses that can run, and those that can't.
 fn enabled(
     wanted: &[&'static Analysis],
-    columns: &BTreeMap<String, BTreeSet<String>>,
+    columns: &Columns,
     has_locations: bool,
     is_investigation: bool,
 ) -> (Vec<&'static Analysis>, Vec<Disabled>) {
@@ -264,7 +326,7 @@ fn enabled(
 fn rollups_by_table(
     detections: Detections,
     analyses: &[&'static Analysis],
-    columns: &BTreeMap<String, BTreeSet<String>>,
+    columns: &Columns,
 ) -> BTreeMap<&'static str, Vec<&'static Rollup>> {
     let mut by_table: BTreeMap<&'static str, Vec<&'static Rollup>> = BTreeMap::new();
     let table_of = |rollup: &Rollup| rollup.tables.iter().copied().find(|table| columns.contains_key(*table));

@@ -55,6 +55,9 @@ pub struct WindowSummary {
 pub struct TableOutline {
     /// Its name.
     pub table: String,
+    /// The root of this part of the table, if the lake has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
     /// Dates in the window.
     pub dates: Vec<String>,
     /// Files in them.
@@ -78,7 +81,15 @@ impl PlanOutline {
         let tables = plan.tables.iter().map(|planned| {
             let (files, bytes) = planned.size();
             let dates = planned.folders.iter().map(|folder| folder.date.to_string()).collect();
-            TableOutline { table: planned.table.spec.name.to_owned(), dates, files, bytes }
+            let (table, root) = (planned.table.spec.name.to_owned(), planned.table.root.as_deref());
+            TableOutline { table, root: root.map(str::to_owned), dates, files, bytes }
+        });
+        let missing_in_roots = plan.missing_in_roots.iter().map(|(root, table)| TableOutline {
+            table: (*table).to_owned(),
+            root: Some(root.to_string()),
+            dates: Vec::new(),
+            files: 0,
+            bytes: 0,
         });
         let analyses = plan.analyses.iter().map(|analysis| AnalysisOutline {
             id: analysis.id.to_owned(),
@@ -89,7 +100,7 @@ impl PlanOutline {
                 from: format_micros(plan.window.from_us),
                 to: format_micros(plan.window.to_us),
             },
-            tables: tables.collect(),
+            tables: tables.chain(missing_in_roots).collect(),
             missing_tables: plan.missing_tables.iter().map(|&name| name.to_owned()).collect(),
             gaps: plan.gaps.clone(),
             analyses: analyses.collect(),

@@ -84,7 +84,8 @@ pub(super) fn days_looked_at(
     assessment: &Assessment,
 ) -> Vec<(NaiveDate, NaiveDate)> {
     let is_looked_at = |record: &&UnitRecord| {
-        assessment.is_assessed() && coverage.has_rows_taken(plan.tables[record.unit.table].table.spec.name)
+        let table = &plan.tables[record.unit.table].table;
+        assessment.is_assessed() && coverage.has_rows_taken(table.spec.name, table.root.as_deref())
     };
     days_read(&plan.window, records.of_window.iter().filter(is_looked_at))
 }

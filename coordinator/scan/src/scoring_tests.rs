@@ -34,6 +34,7 @@ fn finding(id: &str, rows: u64) -> Finding {
 fn coverage() -> Coverage {
     let entry = CoverageEntry {
         table: "CommonSecurityLog".into(),
+        root: None,
         date: day("2026-03-01"),
         through: None,
         status: Status::Scanned,

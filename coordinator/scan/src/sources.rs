@@ -10,10 +10,10 @@ use hindcast_base::time::{MICROS_PER_DAY, Window, date_start_us};
 use hindcast_base::{Error, Result};
 use hindcast_detections::Detections;
 use hindcast_detections::analyses::Analysis;
-use hindcast_lake::{FoundTables, Lake, LakeTable};
+use hindcast_lake::{FoundTables, Lake, LakeTable, MAIN_ROOT, RootName};
 
-use super::gap::Gap;
-use super::gaps::{layout_gaps, newest_gaps, table_gaps};
+use super::gap::{Gap, GapCause};
+use super::gaps::{layout_gaps, newest_gaps, root_gaps, table_gaps};
 use super::newest::newest_row;
 use super::plan::{PlanRequest, WindowRequest, reads, tables_of, wanted};
 
@@ -24,6 +24,10 @@ pub(super) struct Sources {
     pub(super) tables: Vec<LakeTable>,
     /// What is present but can't be looked at, whatever the window.
     pub(super) gaps: Vec<Gap>,
+    /// All roots, if the lake has several.
+    pub(super) roots: Vec<RootName>,
+    /// Roots that can't be reached or hold no table.
+    pub(super) absent_roots: BTreeSet<Arc<str>>,
     /// First and last date of the tables; if the lake has none of them, of all its tables.
     dates: Option<(NaiveDate, NaiveDate)>,
 }
@@ -40,13 +44,25 @@ impl Sources {
         let names = tables_of(request.detections, &wanted);
         let mut found = lake.tables(|name| names.contains(name)).await?;
         let mut gaps = layout_gaps(&std::mem::take(&mut found.stray_files));
-        let tables = readable(found, &wanted, request.detections)?;
-        let has = |name: &&&str| tables.iter().any(|table| table.spec.name == **name);
-        let absent: Vec<&str> = names.iter().filter(|name| !has(name)).copied().collect();
-        if !absent.is_empty() {
-            let is_like =
-                |folder: &str| absent.iter().any(|table| folder != *table && is_same_name(folder, table));
-            gaps.extend(table_gaps(&absent, &lake.data_folders(is_like).await?));
+        let unreachable = std::mem::take(&mut found.unreachable);
+        gaps.extend(root_gaps(&unreachable));
+        let roots = lake.roots();
+        let tables = readable(found, &wanted, request.detections, roots.len() > 1)?;
+        let mut absent_roots: BTreeSet<Arc<str>> = unreachable.into_iter().map(|root| root.name).collect();
+        for (root, part) in lake.parts() {
+            if root.as_ref().is_some_and(|root| absent_roots.contains(root)) {
+                continue;
+            }
+            let own: BTreeSet<&str> =
+                tables.iter().filter(|table| table.root == root).map(|table| table.spec.name).collect();
+            let absent: Vec<&str> = names.iter().filter(|name| !own.contains(*name)).copied().collect();
+            gaps.extend(gaps_of_names(&part, &absent, root.as_ref()).await?);
+            if let Some(root) = root.filter(|_| own.is_empty())
+                && part.tables(|name| !names.contains(name)).await?.readable.is_empty()
+            {
+                gaps.extend(empty_gap(&root, &part));
+                absent_roots.insert(root);
+            }
         }
         let mut dates = dates_of(&tables);
         if tables.is_empty() {
@@ -59,7 +75,7 @@ impl Sources {
                 names.iter().copied().collect::<Vec<_>>().join(", ")
             )));
         }
-        Ok(Self { tables, gaps, dates })
+        Ok(Self { tables, gaps, roots, absent_roots, dates })
     }
 
     /// The requested window, and what could not be read to determine it.
@@ -110,13 +126,31 @@ impl Sources {
     }
 }
 
-/// The tables of `found`, if none of those that the `wanted` analyses read has a log.
+/// Gaps for the `absent` tables of a root, if it has folders with similar names.
+async fn gaps_of_names(part: &Lake, absent: &[&str], root: Option<&Arc<str>>) -> Result<Vec<Gap>> {
+    if absent.is_empty() {
+        return Ok(Vec::new());
+    }
+    let is_like = |folder: &str| absent.iter().any(|table| folder != *table && is_same_name(folder, table));
+    Ok(table_gaps(absent, &part.data_folders(is_like).await?, root))
+}
+
+/// The gap of a root without any table. The lake's own root may hold nothing but a configuration that names the others.
+fn empty_gap(root: &Arc<str>, part: &Lake) -> Option<Gap> {
+    let reason = format!("{} holds no table that Hindcast reads", part.root().url());
+    (&**root != MAIN_ROOT).then(|| Gap::new(&**root, GapCause::Root { reason }))
+}
+
+/// The tables of `found`, if none of those that the `wanted` analyses read has a log. Where there are several roots, each has its
+/// own choice among the tables that may replace each other.
 fn readable(
     mut found: FoundTables,
     wanted: &[&'static Analysis],
     detections: Detections,
+    has_several_roots: bool,
 ) -> Result<Vec<LakeTable>> {
-    let names: BTreeSet<&str> = found.readable.iter().map(|table| table.spec.name).collect();
+    let readable = found.readable.iter().filter(|_| !has_several_roots);
+    let names: BTreeSet<&str> = readable.map(|table| table.spec.name).collect();
     found.unsupported.retain(|unsupported| {
         wanted.iter().any(|analysis| reads(detections, analysis, &unsupported.name, &names))
     });

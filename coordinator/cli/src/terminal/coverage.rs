@@ -22,14 +22,14 @@ pub(super) fn print_coverage(coverage: &Coverage) {
     // The plan has already named the tables that the lake does not have: only what the plan did not say is printed here.
     // The entity page counts the dates that can't hold rows of an investigated entity.
     let is_surprise = |entry: &&CoverageEntry| {
-        let is_known = [DateReason::NoTable, DateReason::CannotNameEntity];
+        let is_known = [DateReason::NoTable, DateReason::NoTableInRoot, DateReason::CannotNameEntity];
         !entry.reasons.is_empty() && !is_known.iter().any(|known| entry.reasons.is_only(known))
     };
     let mut surprises: Vec<&CoverageEntry> = coverage.tables.iter().filter(is_surprise).collect();
     surprises.sort_by_key(|entry| entry.status != Status::Failed);
     for entry in surprises.iter().take(SHOWN_GAPS) {
         let mark = if entry.status == Status::Failed { "FAILED " } else { "" };
-        println!("  {mark}{} {}: {}", entry.table, entry.when(), entry.reasons);
+        println!("  {mark}{} {}: {}", entry.place(), entry.when(), entry.reasons);
     }
     if surprises.len() > SHOWN_GAPS {
         println!("  and {} more in summary.json", surprises.len() - SHOWN_GAPS);

@@ -16,8 +16,9 @@ pub fn print_plan(plan: &PlanOutline) {
     println!("window    {} to {}", plan.window.from, plan.window.to);
     for table in &plan.tables {
         let dates = format_dates(&table.dates);
+        let root = table.root.as_ref().map(|root| format!("{root}: ")).unwrap_or_default();
         println!(
-            "table     {:<22} {dates}, {} files, {}",
+            "table     {:<22} {root}{dates}, {} files, {}",
             table.table,
             table.files,
             format_bytes(table.bytes)
