@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::changes::View;
 use super::lake::DateFolder;
 use super::lake_file::LakeFile;
-use super::listing::folder_files;
+use super::layout::Layout;
+use super::listing::{Wanted, folder_files};
 use super::location::Location;
 use hindcast_base::Result;
 use hindcast_base::time::{Window, date_of_us};
@@ -27,6 +28,7 @@ pub enum FileSource {
 /// Folders by date, with a cache of their listings: the plans of many windows need the same ones.
 #[derive(Debug)]
 pub struct DateFolders {
+    layout: Layout,
     by_date: BTreeMap<NaiveDate, Vec<Path>>,
     /// The changes of the table's lake, as they were before its dates were listed.
     view: Mutex<Option<View>>,
@@ -58,6 +60,14 @@ impl Default for FileSource {
 }
 
 impl FileSource {
+    /// The layout of the folders; none if a log lists the files.
+    pub(super) fn layout(&self) -> Option<Layout> {
+        match self {
+            Self::Folders(folders) => Some(folders.layout.clone()),
+            Self::Listed(listed) => listed.snapshot.is_none().then_some(Layout::Flat),
+        }
+    }
+
     /// First and last date of the folders, or of the rows of listed files.
     pub fn date_bounds(&self) -> Option<(NaiveDate, NaiveDate)> {
         match self {
@@ -122,8 +132,8 @@ impl FileSource {
 
 impl DateFolders {
     /// Folders of dates of a table, with the changes of its lake from before they were listed.
-    pub(super) fn new(by_date: BTreeMap<NaiveDate, Vec<Path>>, view: View) -> Self {
-        Self { by_date, view: Mutex::new(Some(view)), files: Mutex::default() }
+    pub(super) fn new(layout: Layout, by_date: BTreeMap<NaiveDate, Vec<Path>>, view: View) -> Self {
+        Self { layout, by_date, view: Mutex::new(Some(view)), files: Mutex::default() }
     }
 
     /// The Parquet files of each of `dates`, at any depth of its folders, sorted by path, as of the first call. Dates that are not
@@ -134,13 +144,26 @@ impl DateFolders {
         if !unknown.is_empty() {
             let view = lock(&self.view).clone();
             let folders = unknown.iter().map(|date| self.by_date.get(date).cloned().unwrap_or_default()).collect();
-            let (view, listed) = folder_files(table, folders, view).await?;
+            let wanted = self.wanted(folders);
+            let (view, listed) = folder_files(table, &wanted, view).await?;
             *lock(&self.view) = Some(view);
             for (date, files) in unknown.into_iter().zip(listed) {
                 lock(&self.files).entry(date).or_insert(files);
             }
         }
         Ok(dates.iter().map(|date| known(date).unwrap_or_default()).collect())
+    }
+
+    /// The listings for the folders of dates. In the standard layout, each date has its own.
+    fn wanted(&self, folders: Vec<Vec<Path>>) -> Wanted {
+        if self.layout.is_standard() {
+            return Wanted::each(folders);
+        }
+        let mut siblings: HashMap<Path, usize> = HashMap::new();
+        for folder in self.by_date.values().flatten() {
+            *siblings.entry(folder.parent().unwrap_or_default()).or_default() += 1;
+        }
+        Wanted::together(folders, &siblings)
     }
 }
 

@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
+use super::folders::OutsideLayout;
 use super::lake::LakeTable;
 use super::roots::UnreachableRoot;
 use super::table_format::UnsupportedTable;
 use hindcast_base::Result;
 
-/// Parquet files in a table's folder, but in none of its date folders.
+/// Parquet files in a table's folder, but outside its layout.
 #[derive(Debug, Clone)]
 pub struct StrayFiles {
     /// The table.
     pub table: &'static str,
     /// Its root, if the lake has several.
     pub root: Option<Arc<str>>,
-    /// The files, and the folders that contain such files.
-    pub paths: Vec<String>,
+    /// The files, and the layout.
+    pub outside: OutsideLayout,
 }
 
 /// The requested tables that exist.
@@ -25,7 +26,7 @@ pub struct FoundTables {
     pub readable: Vec<LakeTable>,
     /// Tables of a format that Hindcast does not read.
     pub unsupported: Vec<UnsupportedTable>,
-    /// Parquet files next to the date folders: they are not read.
+    /// Parquet files outside the layouts of tables: they are not read.
     pub stray_files: Vec<StrayFiles>,
     /// Optional roots that can't be reached.
     pub unreachable: Vec<UnreachableRoot>,

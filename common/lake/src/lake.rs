@@ -6,23 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
-use object_store::ListResult;
-use object_store::path::Path;
 
 use super::changes::View;
-use super::file_source::{DateFolders, FileSource, ListedFiles, Snapshot, last_date};
+use super::file_source::{FileSource, ListedFiles, Snapshot, last_date};
+use super::folders::{Search, TableFolders, holds_parquet, listed};
 use super::found_tables::{FoundTables, StrayFiles};
 use super::lake_file::LakeFile;
-use super::listing::is_data_file;
+use super::layout::Layout;
 use super::location::Location;
 use super::mapping::TableMapping;
 use super::physical_names::PhysicalNames;
 use super::roots::{MAIN_ROOT, OtherRoot};
 use super::store_reader::parquet_footer;
-use super::table_format::{TableFormat, UnsupportedTable, table_format_in};
+use super::table_format::{UnsupportedTable, table_format_in};
 use super::tables::{TableSpec, Tables};
 use hindcast_base::nearest::did_you_mean;
-use hindcast_base::retry::with_retries;
 use hindcast_base::time::Window;
 use hindcast_base::{Error, Result};
 
@@ -32,8 +30,6 @@ const CONCURRENT_LISTINGS: usize = 16;
 const SAMPLED_DATES: usize = 64;
 /// Most files, spread over the window, that are searched for columns which those lack.
 const SEARCHED_FILES: usize = 1_000;
-/// Most folders next to a table's date folders that are searched for Parquet files.
-const SEARCHED_FOLDERS: usize = 100;
 
 /// A lake with its configuration applied.
 #[derive(Debug, Clone)]
@@ -187,15 +183,15 @@ impl Lake {
             let (name, url) = (spec.name.to_owned(), location.url().to_owned());
             return Ok((Some(Found::Unsupported(UnsupportedTable { name, url, kind })), None));
         }
-        let paths = stray_files(&location, &listing).await?;
-        let stray_files = (!paths.is_empty()).then_some(StrayFiles { table: spec.name, root: None, paths });
-        let dates = dates_in(&listing);
-        if dates.is_empty() {
-            return Ok((None, stray_files));
-        }
-        let by_date =
-            dates.into_iter().map(|date| (date, vec![location.child(&format!("date={date}"))])).collect();
-        let source = FileSource::Folders(Arc::new(DateFolders::new(by_date, view)));
+        let search = Search {
+            location: &location,
+            layout: mapping.layout.as_ref(),
+            time_column: mapping.time_path(spec.time_column),
+            view,
+        };
+        let TableFolders { source, outside } = search.run(listing).await?;
+        let stray_files = outside.map(|outside| StrayFiles { table: spec.name, root: None, outside });
+        let Some(source) = source else { return Ok((None, stray_files)) };
         let table = LakeTable { source, ..LakeTable::of_task(spec, location, mapping) };
         Ok((Some(Found::Readable(Box::new(table))), stray_files))
     }
@@ -239,6 +235,11 @@ impl LakeTable {
     /// First and last date of its folders, or of its rows if its files are listed.
     pub fn date_bounds(&self) -> Option<(NaiveDate, NaiveDate)> {
         self.source.date_bounds()
+    }
+
+    /// The layout of its folders; none if a log lists its files.
+    pub fn layout(&self) -> Option<Layout> {
+        self.source.layout()
     }
 
     /// Whether its files are listed with the times of their rows, rather than lie in folders by date.
@@ -325,69 +326,4 @@ fn known<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: &K) -> Opt
 /// Stores the answer unless there is one already, and returns the stored one.
 fn remember<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: K, answer: V) -> V {
     answers.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(answer).clone()
-}
-
-/// The dates of a table's `date=YYYY-MM-DD` folders, and its table format, if it has one.
-///
-/// # Errors
-/// [`Error::Storage`] if a listing fails.
-pub async fn table_folder(location: &Location) -> Result<(BTreeSet<NaiveDate>, Option<TableFormat>)> {
-    let listing = listed(location).await?;
-    Ok((dates_in(&listing), table_format_in(location, &listing).await?))
-}
-
-/// Lists the direct content of the folder.
-///
-/// # Errors
-/// [`Error::Storage`] if the store fails.
-pub(super) async fn listed(location: &Location) -> Result<ListResult> {
-    with_retries(|| async {
-        let listing = location.store().list_with_delimiter(Some(location.prefix())).await;
-        listing.map_err(Error::listing(location.url()))
-    })
-    .await
-}
-
-fn dates_in(listing: &ListResult) -> BTreeSet<NaiveDate> {
-    listing.common_prefixes.iter().filter_map(date_of).collect()
-}
-
-fn date_of(folder: &Path) -> Option<NaiveDate> {
-    let text = folder.filename()?.strip_prefix("date=")?;
-    // The folder of `date=2026-1-6` would be searched under another name.
-    text.parse().ok().filter(|date: &NaiveDate| date.to_string() == text)
-}
-
-/// The files and folders next to a table's date folders that are or contain Parquet files. They are not read, and named in a
-/// warning.
-async fn stray_files(location: &Location, listing: &ListResult) -> Result<Vec<String>> {
-    let is_own = |path: &&Path| path.filename().is_some_and(|name| name.starts_with(['_', '.']));
-    let files = listing.objects.iter().map(|object| &object.location).filter(|path| is_parquet(path));
-    let mut found: Vec<String> =
-        files.filter(|path| !is_own(path)).map(|path| location.name_of(path)).collect();
-    let folders = listing.common_prefixes.iter().filter(|folder| date_of(folder).is_none());
-    for folder in folders.filter(|path| !is_own(path)).take(SEARCHED_FOLDERS) {
-        if holds_parquet(location, folder).await? {
-            found.push(location.name_of(folder));
-        }
-    }
-    for path in &found {
-        tracing::warn!(target: "lake", %path, "not read: it is neither a date=YYYY-MM-DD folder nor in one");
-    }
-    Ok(found)
-}
-
-async fn holds_parquet(location: &Location, folder: &Path) -> Result<bool> {
-    let mut objects = location.store().list(Some(folder));
-    while let Some(object) = objects.next().await {
-        let object = object.map_err(Error::listing(location.name_of(folder)))?;
-        if is_data_file(folder, &object.location) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-pub(super) fn is_parquet(path: &Path) -> bool {
-    path.filename().is_some_and(|name| name.to_ascii_lowercase().ends_with(".parquet"))
 }

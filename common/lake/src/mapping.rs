@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::columns::{ColumnPath, ColumnSource};
+use super::layout::Layout;
 
 /// The location of one table and the sources of its columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +15,9 @@ pub struct TableMapping {
     pub url: Option<String>,
     /// Folder between the lake and the table: `LAKE/<workspace>/<Table>`.
     pub workspace: Option<String>,
+    /// Layout of its folders; detected if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
     /// Name of a mapping that Hindcast has; the fields below add to it and override it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
@@ -41,5 +45,11 @@ impl TableMapping {
             Some(ColumnSource::Path(path)) => path.text(),
             _ => column,
         }
+    }
+    /// The path at which the column of times is, as text; none if its values are computed.
+    pub(super) fn time_path<'a>(&'a self, time_column: &'a str) -> Option<&'a str> {
+        let is_computed =
+            self.columns.get(time_column).is_some_and(|source| !matches!(source, ColumnSource::Path(_)));
+        (!is_computed).then(|| self.path_text(time_column))
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use object_store::ListResult;
 
-use super::lake::listed;
+use super::folders::listed;
 use super::location::Location;
 use hindcast_base::{Error, Result};
 

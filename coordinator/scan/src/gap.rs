@@ -27,8 +27,12 @@ pub enum GapCause {
         /// That name.
         found: String,
     },
-    /// Parquet files lie outside the folders of dates.
+    /// Parquet files lie outside the layout of their table.
     Layout {
+        /// The folders of the layout, for people.
+        layout: String,
+        /// Another layout that some of the folders seem to have.
+        other_layout: Option<String>,
         /// Some of them.
         paths: Vec<String>,
         /// Number of the others.
@@ -217,9 +221,13 @@ impl Gap {
             GapCause::OtherTableName { found } => {
                 format!("the lake has no such table, but one called {found}")
             }
-            GapCause::Layout { paths, others } => {
+            GapCause::Layout { layout, other_layout, paths, others } => {
                 let more = if *others > 0 { format!(" and {others} more") } else { String::new() };
-                format!("there are Parquet files in no date=YYYY-MM-DD folder: {}{more}", paths.join(", "))
+                let other = other_layout.as_ref().map(|other| {
+                    format!(". Folders {other} are of another layout: name the one to read in [tables.{}] layout", self.table)
+                });
+                let other = other.unwrap_or_default();
+                format!("there are Parquet files in no {layout} folder: {}{more}{other}", paths.join(", "))
             }
             GapCause::Columns { effect, absent } => {
                 let names: Vec<String> = absent.iter().map(ToString::to_string).collect();

@@ -32,7 +32,10 @@ fn a_table_under_another_name_is_found() {
 
 #[test]
 fn files_outside_the_layout_are_counted() {
-    let layout = |others| of_json(GapCause::Layout { paths: vec!["a.parquet".into()], others });
+    let layout = |others| {
+        let (layout, paths) = ("date=YYYY-MM-DD".to_owned(), vec!["a.parquet".into()]);
+        of_json(GapCause::Layout { layout, other_layout: None, paths, others })
+    };
     assert_eq!(
         layout(0),
         json!({
@@ -44,6 +47,17 @@ fn files_outside_the_layout_are_counted() {
     );
     let reason = layout(4)["reason"].as_str().unwrap().to_owned();
     assert!(reason.ends_with("folder: a.parquet and 4 more"), "{reason}");
+    let two = of_json(GapCause::Layout {
+        layout: "date=YYYY-MM-DD".into(),
+        other_layout: Some("year=%Y".into()),
+        paths: vec!["year=2026".into()],
+        others: 0,
+    });
+    assert_eq!(
+        two["reason"],
+        "there are Parquet files in no date=YYYY-MM-DD folder: year=2026. Folders year=%Y are of another layout: name the \
+         one to read in [tables.CommonSecurityLog] layout"
+    );
 }
 
 #[test]

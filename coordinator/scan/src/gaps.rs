@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hindcast_base::nearest::{closest, is_same_name};
 use hindcast_detections::analyses::Analysis;
 use hindcast_detections::rollups::Rollup;
-use hindcast_lake::{DateFolder, LakeTable, StrayFiles, TableSpec, UnreachableRoot};
+use hindcast_lake::{DateFolder, LakeTable, OutsideLayout, StrayFiles, TableSpec, UnreachableRoot};
 
 use super::disabled::Disabled;
 use super::gap::{AbsentColumn, ColumnEffect, Gap, GapCause};
@@ -16,11 +16,16 @@ use super::newest::{Newest, UnreadNewest};
 /// Names and paths shown of a gap; there may be many more.
 const SHOWN: usize = 3;
 
-/// Files of tables that lie outside their date folders.
+/// Files of tables that lie outside their layouts.
 pub(super) fn layout_gaps(stray_files: &[StrayFiles]) -> Vec<Gap> {
-    let gap = |StrayFiles { table, root, paths }: &StrayFiles| {
-        let shown = paths.iter().take(SHOWN).cloned().collect();
-        let cause = GapCause::Layout { paths: shown, others: paths.len().saturating_sub(SHOWN) };
+    let gap = |StrayFiles { table, root, outside }: &StrayFiles| {
+        let OutsideLayout { layout, other_layout, paths } = outside;
+        let cause = GapCause::Layout {
+            layout: layout.folders(),
+            other_layout: other_layout.clone(),
+            paths: paths.iter().take(SHOWN).cloned().collect(),
+            others: paths.len().saturating_sub(SHOWN),
+        };
         Gap::new(*table, cause).in_root(root.as_ref())
     };
     stray_files.iter().map(gap).collect()

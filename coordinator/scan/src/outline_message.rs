@@ -156,7 +156,12 @@ mod tests {
             gaps: vec![
                 gap(GapCause::OtherTableName { found: "audit_logs".into() }).in_root(Some(&"emea".into())),
                 gap(GapCause::Root { reason: "it is away".into() }),
-                gap(GapCause::Layout { paths: vec!["a.parquet".into()], others: 2 }),
+                gap(GapCause::Layout {
+                    layout: "date=YYYY-MM-DD".into(),
+                    other_layout: Some("year=%Y".into()),
+                    paths: vec!["a.parquet".into()],
+                    others: 2,
+                }),
                 gap(GapCause::Detection { error: "mine/query.sql, line 1: no column x".into() }),
             ],
             analyses: vec![AnalysisOutline { id: "beaconing".into(), suite: "firewall".into() }],

@@ -126,7 +126,7 @@ async fn files_outside_date_folders_are_a_gap() {
     let config = lake.config("");
     let plan = lake.plan(&config, &["beaconing"], between("2026-03-01", "2026-03-02")).await.unwrap();
     let [gap] = plan.gaps.as_slice() else { panic!("{:?}", plan.gaps) };
-    let GapCause::Layout { paths, others } = &gap.cause else { panic!("{gap:?}") };
+    let GapCause::Layout { paths, others, .. } = &gap.cause else { panic!("{gap:?}") };
     assert!(paths[0].ends_with("b.parquet") && *others == 0, "{gap}");
 }
 
