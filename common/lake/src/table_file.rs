@@ -30,6 +30,8 @@ struct Written {
     #[serde(default)]
     entities: Vec<WrittenEntity>,
     columns: BTreeMap<Spanned<String>, ColumnKind>,
+    #[serde(default)]
+    optional_columns: BTreeMap<Spanned<String>, ColumnKind>,
 }
 
 /// A column that names entities, as written.
@@ -89,17 +91,9 @@ pub(super) fn read_table(path: &str, text: &str) -> Result<&'static TableSpec> {
     let source = Source { path, text: text.trim_start_matches('\u{feff}') };
     let name = source.name()?;
     let written: Written = toml::from_str(source.text).map_err(|error| source.unreadable(&error))?;
-    let mut in_order: Vec<(&Spanned<String>, ColumnKind)> =
-        written.columns.iter().map(|(name, kind)| (name, *kind)).collect();
-    in_order.sort_by_key(|(name, _)| name.span().start);
     let mut columns = Vec::new();
-    for (column, kind) in in_order {
-        if column.get_ref().trim() != column.get_ref() || column.get_ref().is_empty() {
-            let message = format!("{:?} can't be the name of a column", column.get_ref());
-            return Err(source.wrong(&column.span(), message));
-        }
-        columns.push(ColumnSpec { name: leaked(column.get_ref()), kind });
-    }
+    source.add_columns(&written.columns, false, &mut columns)?;
+    source.add_columns(&written.optional_columns, true, &mut columns)?;
     let time_column = source.column(&columns, &written.time_column, ColumnKind::Time, "time_column")?;
     let shard_key = written.shard_key.as_ref();
     let shard_key =
@@ -154,6 +148,30 @@ impl<'a> Source<'a> {
         })
     }
 
+    /// Adds the columns of a section, in the order of the file.
+    fn add_columns(
+        &self,
+        written: &BTreeMap<Spanned<String>, ColumnKind>,
+        is_optional: bool,
+        columns: &mut Vec<ColumnSpec>,
+    ) -> Result<()> {
+        let mut in_order: Vec<(&Spanned<String>, ColumnKind)> =
+            written.iter().map(|(name, kind)| (name, *kind)).collect();
+        in_order.sort_by_key(|(name, _)| name.span().start);
+        for (column, kind) in in_order {
+            let name = column.get_ref();
+            if name.trim() != name || name.is_empty() {
+                return Err(self.wrong(&column.span(), format!("{name:?} can't be the name of a column")));
+            }
+            if columns.iter().any(|known| known.name == name) {
+                let message = format!("there is a column {name} already; remove one of the two");
+                return Err(self.wrong(&column.span(), message));
+            }
+            columns.push(ColumnSpec { name: leaked(name), kind, is_optional });
+        }
+        Ok(())
+    }
+
     /// The name of a column of `kind` that `key` names.
     fn column(
         &self,
@@ -165,7 +183,7 @@ impl<'a> Source<'a> {
         let wanted = name.get_ref();
         let Some(column) = columns.iter().find(|column| column.name == wanted) else {
             let hint = did_you_mean(wanted, columns.iter().map(|column| column.name));
-            let message = format!("{key} names {wanted:?}, which is not in [columns]{hint}");
+            let message = format!("{key} names {wanted:?}, which is not one of its columns{hint}");
             return Err(self.wrong(&name.span(), message));
         };
         if column.kind != kind {
@@ -241,6 +259,9 @@ Time = "time"
 Users = "text"
 Host = "text"
 Bytes = "integer"
+
+[optional_columns]
+Agent = "text"
 "#;
 
     fn error_with(from: &str, to: &str) -> String {
@@ -254,7 +275,10 @@ Bytes = "integer"
         let tables = Tables::with_own(&[("own/tables/Proxy_CL.toml", GOOD)]).unwrap();
         let table = tables.by_name("Proxy_CL").unwrap();
         let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
-        assert_eq!(names, ["Time", "Users", "Host", "Bytes"], "in the order of the file");
+        assert_eq!(names, ["Time", "Users", "Host", "Bytes", "Agent"], "in the order of the file");
+        let optional: Vec<&str> =
+            table.columns.iter().filter(|column| column.is_optional).map(|column| column.name).collect();
+        assert_eq!(optional, ["Agent"]);
         assert_eq!((table.doc, table.time_column, table.shard_key), ("Requests of a proxy.", "Time", Some("Host")));
         let roles: Vec<(&str, Form, Role)> =
             table.entity_columns.iter().map(|one| (one.column, one.form, one.role)).collect();
@@ -271,13 +295,14 @@ Bytes = "integer"
     #[test]
     fn mistakes_have_file_and_line() {
         for (from, to, expected) in [
-            ("time_column = \"Time\"", "time_column = \"Tine\"", "line 2: time_column names \"Tine\", which is not in [columns]; did you mean Time?"),
+            ("time_column = \"Time\"", "time_column = \"Tine\"", "line 2: time_column names \"Tine\", which is not one of its columns; did you mean Time?"),
             ("time_column = \"Time\"", "time_column = \"Host\"", "line 2: time_column names Host, which is text, but it has to be time"),
             ("shard_key = \"Host\"", "shard_key = \"Bytes\"", "line 3: shard_key names Bytes, which is integer, but it has to be text"),
-            ("column = \"Host\"", "column = \"Hosts\"", "line 5: entities names \"Hosts\", which is not in [columns]; did you mean Host?"),
+            ("column = \"Host\"", "column = \"Hosts\"", "line 5: entities names \"Hosts\", which is not one of its columns; did you mean Host?"),
             ("unless = \"Host\"", "unless = \"Bytes\"", "line 6: unless names Bytes, which is integer"),
             ("form = \"mentions\"", "roles = [\"own_where_known\"]", "line 6: unless goes only with the role \"own\""),
             ("form = \"mentions\", unless = \"Host\"", "roles = [\"related\"]", "line 6: related names are those of devices and addresses"),
+            ("Agent = ", "Host = ", "line 16: there is a column Host already; remove one of the two"),
             ("Bytes = \"integer\"", "\" \" = \"integer\"", "line 13: \" \" can't be the name of a column"),
         ] {
             let error = error_with(from, to);

@@ -40,6 +40,8 @@ pub struct ColumnSpec {
     pub name: &'static str,
     /// Its kind.
     pub kind: ColumnKind,
+    /// Whether many logs lack it, so that an import adds it only if a record has it.
+    pub is_optional: bool,
 }
 
 /// One table of the lake.

@@ -105,7 +105,8 @@ impl<'r> Rows<'r> {
         // The time is the first column.
         rows.column(time_column(known, table), false);
         // Columns that a rule fills exist even if no record has them, so that analyses that need them run.
-        let is_known = |column: &&String| rows.spec.is_some_and(|spec| spec.column(column).is_some());
+        let known_column = |name: &String| rows.spec.and_then(|spec| spec.column(name));
+        let is_known = |name: &&String| known_column(name).is_some_and(|column| !column.is_optional);
         let filled: Vec<&String> =
             rule.constants.keys().chain(rule.columns.keys().filter(is_known)).collect();
         for column in filled {
