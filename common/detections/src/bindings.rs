@@ -37,6 +37,8 @@ pub enum Bound {
     NoInteger,
     /// A null text.
     NoText,
+    /// An expression over the columns of a row.
+    Expression(String),
 }
 
 /// Values by name.
@@ -58,7 +60,11 @@ impl Bindings {
             let value = config.parameter(path).ok_or_else(|| {
                 Error::Invalid(format!("{section} uses {path}: there is no such parameter"))
             })?;
-            bound.insert((*alias).to_owned(), bound_value(config.detections.parameter_type(path), &value)?);
+            let value = match config.firewall.expression(path) {
+                Some(expression) => Bound::Expression(expression),
+                None => bound_value(config.detections.parameter_type(path), &value)?,
+            };
+            bound.insert((*alias).to_owned(), value);
         }
         Ok(Self(bound))
     }
@@ -83,7 +89,7 @@ impl Bindings {
         self.0.keys().map(String::as_str)
     }
 
-    /// A value as a literal of the SQL syntax tree; a list is an array of literals.
+    /// A value in the SQL syntax tree: a literal, or an array of literals for a list.
     pub(super) fn literal(&self, name: &str) -> Option<Expr> {
         Some(match self.0.get(name)? {
             Bound::Integer(number) => Expr::value(Value::Number(number.to_string(), false)),
@@ -96,6 +102,7 @@ impl Bindings {
             }),
             Bound::NoInteger => null_of("BIGINT")?,
             Bound::NoText => null_of("VARCHAR")?,
+            Bound::Expression(text) => Expr::Nested(Box::new(parsed(text)?)),
         })
     }
 }
@@ -106,8 +113,12 @@ fn text_literal(text: &str) -> Expr {
 
 /// A null of a type.
 fn null_of(sql_type: &str) -> Option<Expr> {
-    let text = format!("CAST(NULL AS {sql_type})");
-    Parser::new(&GenericDialect {}).try_with_sql(&text).ok()?.parse_expr().ok()
+    parsed(&format!("CAST(NULL AS {sql_type})"))
+}
+
+/// An expression that this program wrote.
+fn parsed(text: &str) -> Option<Expr> {
+    Parser::new(&GenericDialect {}).try_with_sql(text).ok()?.parse_expr().ok()
 }
 
 /// The value of a parameter, which was checked when it was read.
@@ -170,9 +181,9 @@ mod tests {
     #[test]
     fn parameters_of_other_sections_have_an_alias() {
         let config = config("[firewall]\nvendor = 'Fortinet'");
-        let uses = [("vendor", "firewall.vendor"), ("window", "compression_staging.join_window")];
+        let uses = [("vendors", "firewall.vendors"), ("window", "compression_staging.join_window")];
         let bindings = Bindings::of(&config, "beaconing", &uses).unwrap();
-        assert_eq!(bindings.0["vendor"], Bound::Text("Fortinet".to_owned()));
+        assert_eq!(bindings.0["vendors"], Bound::Texts(vec!["Fortinet".to_owned()]));
         assert_eq!(bindings.0["window"], Bound::Integer(3_600_000_000));
         assert!(bindings.names().any(|name| name == "max_jitter"));
         let error = Bindings::of(&config, "beaconing", &[("x", "beaconing.nothing")]).unwrap_err();

@@ -24,6 +24,7 @@ mod state_table;
 mod stream_table;
 mod tasks;
 mod unit_reader;
+mod value_counts;
 mod write_state;
 
 use async_trait::async_trait;

@@ -30,6 +30,9 @@ pub struct UnitStats {
     pub max_us: Option<i64>,
     /// Values that could not be read as their column's type, by column.
     pub unreadable: BTreeMap<String, u64>,
+    /// Rows by value of the columns by which suites choose rows. Rows without a value count for the empty text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, BTreeMap<String, u64>>,
     /// How much was read to find an entity's rows, if only those are selected. All other counts are then of those rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<SelectionStats>,

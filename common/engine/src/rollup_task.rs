@@ -1,6 +1,6 @@
 //! One task of a rollup stage: reads a unit's files once, feeds all rollups in that pass, and commits their state.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -29,6 +29,7 @@ use hindcast_base::error::{Error, is_exhausted};
 use hindcast_base::file_fault::FileFault;
 use hindcast_base::storage_fault::{StorageFault, StorageOperation, is_of_store};
 use hindcast_detections::Detections;
+use hindcast_detections::config::Config;
 use hindcast_detections::rollups::Rollup;
 use hindcast_lake::selection::Selection;
 use hindcast_lake::{LakeTable, TableSpec, Tables, canonical_schema};
@@ -163,7 +164,7 @@ async fn run_unit(
     if found.len() == rollups.len() {
         return Ok(found);
     }
-    let columns = columns_read(table.spec, &rollups, unit.selection.as_ref());
+    let columns = columns_read(table.spec, &rollups, &stage.config, unit.selection.as_ref());
     let schema = canonical_schema(table.spec, &columns);
 
     let session = task_session(context.runtime_env());
@@ -203,23 +204,26 @@ async fn run_unit(
     tracing::debug!(table = table_ref.name, date = %unit.date, rows = stats.rows, "unit read");
 
     let committed = rollups.iter().zip(&keys).zip(states).map(|((rollup, key), encoded)| {
-        let own = UnitStats { unreadable: unreadable_of(table.spec, rollup, unit, &stats), ..stats.clone() };
+        let own = own_stats(table.spec, rollup, &stage.config, unit, &stats);
         async move { state.commit(key, rollup, &own, unit, &unit.window, encoded).await }
     });
     try_join_all(committed).await.map_err(Failure::State)
 }
 
-/// Counts of unreadable values in the columns that a rollup depends on. So its manifest does not depend on the other rollups of
+/// The statistics with the counts of the columns that a rollup depends on. So its manifest does not depend on the other rollups of
 /// the unit.
-fn unreadable_of(
+fn own_stats(
     spec: &'static TableSpec,
     rollup: &Rollup,
+    config: &Config,
     unit: &RollupUnit,
     stats: &UnitStats,
-) -> BTreeMap<String, u64> {
-    let own = columns_read(spec, &[rollup], unit.selection.as_ref());
-    let counts = stats.unreadable.iter().filter(|(column, _)| own.contains(&column.as_str()));
-    counts.map(|(column, count)| (column.clone(), *count)).collect()
+) -> UnitStats {
+    let own = columns_read(spec, &[rollup], config, unit.selection.as_ref());
+    let mut stats = stats.clone();
+    stats.unreadable.retain(|column, _| own.contains(&column.as_str()));
+    stats.values.retain(|column, _| own.contains(&column.as_str()));
+    stats
 }
 
 fn open_table(table: &TableRef, known: Tables, context: &TaskContext) -> hindcast_base::Result<LakeTable> {
@@ -234,14 +238,13 @@ fn open_table(table: &TableRef, known: Tables, context: &TaskContext) -> hindcas
 fn columns_read(
     spec: &'static TableSpec,
     rollups: &[&Rollup],
+    config: &Config,
     selection: Option<&Selection>,
 ) -> Vec<&'static str> {
     let named_by = selection.map(|selection| selection.columns(spec)).unwrap_or_default();
-    let is_read = |name: &str| {
-        name == spec.time_column
-            || named_by.contains(name)
-            || rollups.iter().any(|rollup| rollup.columns.contains(&name))
-    };
+    let by_rollups: BTreeSet<&str> = rollups.iter().flat_map(|rollup| rollup.columns_read(config)).collect();
+    let is_read =
+        |name: &str| name == spec.time_column || named_by.contains(name) || by_rollups.contains(name);
     spec.columns.iter().map(|column| column.name).filter(|name| is_read(name)).collect()
 }
 

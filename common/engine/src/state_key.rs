@@ -80,7 +80,7 @@ mod tests {
             let uses = |path: &str| rollup.uses.iter().any(|(_, used)| *used == path);
             let key = |config: &Config| key(rollup, config);
             let id = rollup.id;
-            assert_eq!(key(&plain) != key(&other_vendor), uses("firewall.vendor"), "{id}");
+            assert_eq!(key(&plain) != key(&other_vendor), uses("firewall.vendors") || uses("firewall.kind"), "{id}");
             assert_eq!(key(&plain) != key(&other_threshold), uses("attack_timeline.min_sent_bytes"), "{id}");
             assert_eq!(key(&plain), key(&unused), "{id}");
         }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::manifest::UnitStats;
 use super::stage::RollupUnit;
+use super::value_counts::ValueCounts;
 use hindcast_base::error::{Error, InputFault, input_fault, is_exhausted};
 use hindcast_base::storage_fault::storage_fault;
 use hindcast_lake::selection::{RowSelector, SelectionStats};
@@ -26,6 +27,7 @@ pub(super) struct UnitReader<'a> {
     columns: &'a [&'static str],
     unreadable: UnreadableCounts,
     selector: Option<RowSelector<'a>>,
+    values: ValueCounts,
     stats: UnitStats,
 }
 
@@ -36,7 +38,8 @@ impl<'a> UnitReader<'a> {
             unit.selection.as_ref().map(|selection| RowSelector::new(selection, table.spec, &unit.window));
         let read = selector.as_ref().map(|_| SelectionStats::default());
         let stats = UnitStats { selection: read, ..UnitStats::default() };
-        Self { table, unit, columns, unreadable, selector, stats }
+        let values = ValueCounts::of(table.spec.name, columns);
+        Self { table, unit, columns, unreadable, selector, values, stats }
     }
 
     pub(super) async fn read_all(
@@ -71,6 +74,7 @@ impl<'a> UnitReader<'a> {
         while let Some(batch) = batches.next().await.transpose()? {
             let Some(selected) = self.select(batch)? else { continue };
             let Some(taken) = self.take(selected)? else { continue };
+            self.values.add(&taken);
             for feed in feeds {
                 // The receiver is gone only if its rollup failed, which reports its own error.
                 let sent = feed.send(taken.clone()).await;
@@ -151,7 +155,8 @@ impl<'a> UnitReader<'a> {
     pub(super) fn finish(self) -> UnitStats {
         let names = self.selector.map(RowSelector::into_names).unwrap_or_default();
         let selection = self.stats.selection.map(|read| SelectionStats { names, ..read });
-        UnitStats { unreadable: self.unreadable.counts(), selection, ..self.stats }
+        let values = self.values.into_counts();
+        UnitStats { unreadable: self.unreadable.counts(), values, selection, ..self.stats }
     }
 
     /// The error of reading `file`; if the file is at fault, an input fault with its place.

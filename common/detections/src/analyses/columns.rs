@@ -106,7 +106,8 @@ pub fn state_schema(rollup: &Rollup, config: &Config, session: &SessionContext) 
         .iter()
         .find_map(|name| config.detections.tables().by_name(name))
         .ok_or_else(|| DataFusionError::Internal(format!("rollup {} reads no known table", rollup.id)))?;
-    let table = session.read_table(Arc::new(EmptyTable::new(canonical_schema(spec, rollup.columns))))?;
+    let columns = rollup.columns_read(config);
+    let table = session.read_table(Arc::new(EmptyTable::new(canonical_schema(spec, &columns))))?;
     let schema = Arc::clone(rollup.build(table, config)?.schema().inner());
     Ok(Arc::clone(rollup.state_schema.get_or_init(|| schema)))
 }

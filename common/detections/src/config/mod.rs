@@ -7,6 +7,7 @@ mod ranges;
 mod sections;
 #[cfg(test)]
 mod tests;
+pub(crate) mod vendors;
 mod watchlist;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use toml::de::DeTable;
 pub use bounds::Range;
 pub use layer::Layer;
 pub use sections::*;
+pub use vendors::{Meaning, MeaningRule};
 pub use watchlist::{Effect, Watchlist, WatchlistIndex};
 
 use self::parameters::Parameters;
@@ -170,6 +172,7 @@ impl Config {
         let (score, risk) = (&self.score, &self.risk);
         ordered(("score.medium", score.medium), ("score.high", score.high))?;
         ordered(("risk.medium_level", risk.medium_level), ("risk.high_level", risk.high_level))?;
+        self.firewall.check()?;
         self.check_detections()?;
         self.watchlists.iter().try_for_each(Watchlist::check)?;
         self.roots.iter().try_for_each(LakeRoot::check_name)?;
@@ -199,7 +202,14 @@ fn ordered(lower: (&str, u64), upper: (&str, u64)) -> Result<()> {
 }
 
 fn parse_table(layer: &Layer<'_>) -> Result<toml::Table> {
-    toml::from_str(layer.text).map_err(|error| layer.error(&error))
+    let mut table: toml::Table = toml::from_str(layer.text).map_err(|error| layer.error(&error))?;
+    // The former name of the key. Both names in different layers must override each other.
+    if let Some(toml::Value::Table(firewall)) = table.get_mut("firewall")
+        && let Some(vendor) = firewall.remove("vendor")
+    {
+        firewall.insert("vendors".to_owned(), vendor);
+    }
+    Ok(table)
 }
 
 /// Adds the names of all layers to an error about values that may be in several of them.

@@ -89,8 +89,12 @@ pub(super) fn lay_over(below: &mut Parameters, above: Parameters) {
 const MAX_STEPS: u64 = 100_000;
 
 impl Config {
-    /// The value at a path such as `beaconing.max_jitter` or `firewall.vendor`; `None` if there is no such parameter.
+    /// The value at a path such as `beaconing.max_jitter` or `firewall.vendors`; `None` if there is no such parameter. The values of
+    /// `firewall.kind` and `firewall.outcome` are SQL.
     pub fn parameter(&self, path: &str) -> Option<Value> {
+        if let Some(expression) = self.firewall.expression(path) {
+            return Some(expression.into());
+        }
         let (section, rest) = path.split_once('.')?;
         if let Some(values) = self.parameters.get(section) {
             return values.get(rest).cloned();

@@ -1,8 +1,10 @@
 //! The sections of a configuration file that detections share. Those of single detections are data, see [`crate::Detections`].
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-use hindcast_base::Result;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::vendors::Meaning;
 use hindcast_base::time::parse_duration;
 
 /// A length of time in microseconds, written as `90s`, `60m`, `24h`, `7d`, or `unlimited`.
@@ -13,7 +15,7 @@ pub struct Span(pub Option<i64>);
 impl TryFrom<String> for Span {
     type Error = hindcast_base::Error;
 
-    fn try_from(text: String) -> Result<Self> {
+    fn try_from(text: String) -> hindcast_base::Result<Self> {
         Ok(Self(if text == "unlimited" { None } else { Some(parse_duration(&text)?) }))
     }
 }
@@ -28,8 +30,26 @@ impl From<Span> for String {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Firewall {
-    /// `DeviceVendor` of the rows the suite reads.
-    pub vendor: String,
+    /// `DeviceVendor` of the rows the suite reads; all rows if empty. Also read from the key `vendor`, as one text.
+    #[serde(alias = "vendor", deserialize_with = "one_or_more")]
+    pub vendors: Vec<String>,
+    /// What the rows of vendors mean, by `DeviceVendor`, in addition to the built-in meanings and instead of them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub meanings: BTreeMap<String, Meaning>,
+}
+
+/// One text, or a list of texts.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a list of texts is expected, such as [\"Fortinet\"]; [] means all")]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(text) => vec![text],
+        OneOrMore::More(texts) => texts,
+    })
 }
 
 /// `[office365]`

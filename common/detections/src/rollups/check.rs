@@ -24,7 +24,7 @@ impl Rollup {
     pub fn check(&self, config: &Config) -> Result<()> {
         let session = sql::session()?;
         for spec in self.tables.iter().filter_map(|name| config.detections.tables().by_name(name)) {
-            let schema = canonical_schema(spec, self.columns);
+            let schema = canonical_schema(spec, &self.columns_read(config));
             let rows = || session.read_table(Arc::new(EmptyTable::new(Arc::clone(&schema))));
             let prepared = self.prepared(rows()?, config).map_err(|error| self.wrong(&error))?;
             if let Shape::Groups { measures, .. } = &self.shape {

@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::row_wise::{Fault, Mention, RowWise};
 use super::shape::MeasureDefinition;
 use super::{BUCKET_COLUMN, POPULATIONS, Population, Rollup, Share};
+use crate::config::vendors::column_of;
 use crate::sql::SqlText;
 use crate::{leaked, leaked_list};
 use hindcast_base::nearest::did_you_mean;
@@ -67,7 +68,7 @@ pub fn parse(file: &str, text: &str, id: &str, known: Tables) -> Result<Rollup> 
         written.columns.get_ref().iter().map(|column| source.item(column)).collect::<Result<_>>()?;
     let names = source.names(&written, filter.as_ref(), &items)?;
     let all: Vec<&Item<'_>> = filter.iter().chain(&items).collect();
-    let columns = source.columns_read(&tables, &all)?;
+    let columns = source.columns_read(&tables, &all, &written)?;
     source.check_parameters(&written, &all)?;
     source.check_shape(&written, &names)?;
     let populations = source.populations(&written, &tables, &columns)?;
@@ -178,9 +179,23 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// The columns to read, in the order of the first table: those that expressions name, and its time column.
-    fn columns_read(self, tables: &[&'static TableSpec], items: &[&Item<'_>]) -> Result<Vec<&'static str>> {
+    /// The columns to read, in the order of the first table: those that expressions name, those of parameters that are expressions,
+    /// and its time column.
+    fn columns_read(
+        self,
+        tables: &[&'static TableSpec],
+        items: &[&Item<'_>],
+        written: &Definition,
+    ) -> Result<Vec<&'static str>> {
         let mut named: BTreeSet<&str> = BTreeSet::new();
+        for path in written.uses.values() {
+            let Some(column) = column_of(path.get_ref()) else { continue };
+            if let Some(lacking) = tables.iter().find(|table| table.column(column).is_none()) {
+                let message = format!("{} is computed from {column}, which {} lacks", path.get_ref(), lacking.name);
+                return Err(self.wrong(self.line(&path.span()), message));
+            }
+            named.insert(column);
+        }
         for item in items {
             for Mention { name, line } in &item.parsed.columns {
                 if let Some(lacking) = tables.iter().find(|table| table.column(name).is_none()) {

@@ -11,6 +11,7 @@ mod populations;
 mod row_wise;
 mod shape;
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use arrow::datatypes::{DataType, SchemaRef};
@@ -41,7 +42,7 @@ pub struct Rollup {
     pub version: u32,
     /// Tables it can read, preferred first: it reads the first one in the lake.
     pub tables: &'static [&'static str],
-    /// Columns it reads: those in its expressions, and the table's time column.
+    /// Columns it reads with any parameters: those in its expressions, and the table's time column.
     pub columns: &'static [&'static str],
     /// Output columns whose values determine the bucket. Analyses need related rows in one bucket; as many columns as they allow
     /// spread a busy source or device over several tasks.
@@ -140,6 +141,21 @@ impl Rollup {
     pub fn parameters(&self, config: &Config) -> Value {
         let value = |path: &str| config.parameter(path).unwrap_or_default();
         self.uses.iter().map(|(name, path)| (*name, value(path))).collect()
+    }
+
+    /// The columns that it reads with these parameters, in the order of its first table: [`Rollup::columns`], and those of
+    /// parameters that are expressions.
+    pub fn columns_read(&self, config: &Config) -> Vec<&'static str> {
+        let more: BTreeSet<&str> =
+            self.uses.iter().flat_map(|(_, path)| config.firewall.columns_of(path)).collect();
+        let spec = self.tables.iter().find_map(|name| config.detections.tables().by_name(name));
+        match spec.filter(|_| more.iter().any(|name| !self.columns.contains(name))) {
+            None => self.columns.to_vec(),
+            Some(spec) => {
+                let is_read = |name: &&str| self.columns.contains(name) || more.contains(*name);
+                spec.columns.iter().map(|column| column.name).filter(is_read).collect()
+            }
+        }
     }
 
     /// How much of a population it takes; `None` if it takes no row of it.

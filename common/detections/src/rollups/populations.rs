@@ -1,8 +1,13 @@
 //! The rows of a table that a suite examines, by the value of a column: if no row has it, the suite has examined nothing.
 
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::{Expr, ident};
 use serde::Deserialize;
 
+use crate::bindings::Bindings;
 use crate::config::Config;
+use crate::config::vendors;
+use crate::sql::{SqlText, expression};
 
 /// Rows that have one of some values.
 #[derive(Debug)]
@@ -13,6 +18,10 @@ pub struct Population {
     pub table: &'static str,
     /// The column.
     pub column: &'static str,
+    /// The parameter with the SQL of the value, if it is not that of the column.
+    pub computed_by: Option<&'static str>,
+    /// Whether coverage counts the rows of each value.
+    pub is_counted: bool,
     /// The values; all rows are taken if there are none.
     pub values: fn(&Config) -> Vec<String>,
     /// Values that normally occur together in a log: if a row has one of them, a window without the wanted values does not mean that
@@ -20,6 +29,24 @@ pub struct Population {
     pub usual: &'static [&'static str],
     /// The parameter with the values, if any.
     pub parameter: Option<&'static str>,
+}
+
+impl Population {
+    /// The columns from which its value is computed.
+    pub fn columns<'a>(&self, config: &'a Config) -> Vec<&'a str> {
+        let computed = self.computed_by.map(|path| config.firewall.columns_of(path)).unwrap_or_default();
+        computed.into_iter().chain([self.column]).collect()
+    }
+
+    /// The value by which a row belongs to it or not, over rows with `schema`.
+    ///
+    /// # Errors
+    /// If a column is missing.
+    pub fn value(&self, config: &Config, schema: &DFSchema) -> Result<Expr> {
+        let Some(path) = self.computed_by else { return Ok(ident(self.column)) };
+        let bindings = Bindings::of(config, self.name, &[("value", path)])?;
+        expression(&SqlText { file: path, line: 1, text: "$value" }, schema, &bindings)
+    }
 }
 
 /// How much of a population a rollup takes, and whether it takes other rows.
@@ -60,14 +87,18 @@ pub static POPULATIONS: [Population; 3] = [
         name: "device_vendor",
         table: "CommonSecurityLog",
         column: "DeviceVendor",
-        values: |config| vec![config.firewall.vendor.clone()],
+        computed_by: None,
+        is_counted: true,
+        values: |config| config.firewall.vendors.clone(),
         usual: &[],
-        parameter: Some("firewall.vendor"),
+        parameter: Some("firewall.vendors"),
     },
     Population {
         name: "device_event_class_id",
         table: "CommonSecurityLog",
         column: "DeviceEventClassID",
+        computed_by: Some(vendors::KIND),
+        is_counted: false,
         values: |_| vec!["TRAFFIC".to_owned(), "THREAT".to_owned()],
         usual: &[],
         parameter: None,
@@ -76,6 +107,8 @@ pub static POPULATIONS: [Population; 3] = [
         name: "user_type",
         table: "OfficeActivity",
         column: "UserType",
+        computed_by: None,
+        is_counted: false,
         values: |config| config.office365.user_types.clone(),
         usual: &USER_TYPES,
         parameter: Some("office365.user_types"),

@@ -15,7 +15,7 @@ use chrono::NaiveDate;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::execution::TaskContext;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::logical_expr::{ident, lit};
+use datafusion::logical_expr::{Expr, ident, lit};
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
@@ -83,10 +83,10 @@ pub struct Saved {
     pub rows_in_table: u64,
 }
 
-/// Saves the vendor's rows in `window` to the table `name`, with `TotalBytes` and `IsExternal`. Each row is saved once,
+/// Saves the rows of the suite's vendors in `window` to the table `name`, with `TotalBytes` and `IsExternal`. Each row is saved once,
 /// in the folder of its own date, independent of what was saved before.
 ///
-/// Each date is one change. It replaces the saved rows of that vendor and window by those that the source has now.
+/// Each date is one change. It replaces the saved rows of those vendors and that window by those that the source has now.
 /// Saved rows of other times remain, and so do those of dates for which the source has no more rows in the window.
 ///
 /// # Errors
@@ -180,7 +180,7 @@ impl Saving<'_> {
         }
         let staged = staging.finish()?;
         let dates = staged.by_date.keys().chain(done.iter()).copied().collect();
-        let replaced = Replaced { window: self.window, vendor: &self.config.firewall.vendor, dates };
+        let replaced = Replaced { window: self.window, firewall: &self.config.firewall, dates };
         for (date, files) in &staged.by_date {
             let existing = before.get(date).map(Vec::as_slice).unwrap_or_default();
             if self.put_date(*date, files, existing, &replaced).await? {
@@ -329,14 +329,18 @@ impl PartitionStream for ScanFeed {
     }
 }
 
-/// The vendor's rows of the window, with the notebook's derived columns.
+/// The rows of the suite's vendors in the window, with the notebook's derived columns.
 fn enriched(rows: DataFrame, window: &Window, config: &Config) -> Result<DataFrame> {
     let bound = |micros| lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
     let time = ident("TimeGenerated");
     let in_window = time.clone().gt_eq(bound(window.from_us)).and(time.lt(bound(window.to_us)));
-    let of_vendor = ident("DeviceVendor").eq(lit(config.firewall.vendor.as_str()));
+    let vendors: Vec<Expr> = config.firewall.vendors.iter().map(|vendor| lit(vendor.as_str())).collect();
+    let wanted = match vendors.is_empty() {
+        true => in_window,
+        false => in_window.and(ident("DeviceVendor").in_list(vendors, false)),
+    };
     Ok(rows
-        .filter(in_window.and(of_vendor))?
+        .filter(wanted)?
         .with_column("TotalBytes", ident("SentBytes") + ident("ReceivedBytes"))?
         .with_column("IsExternal", is_external(ident("DestinationIP"), &config.network))?)
 }

@@ -11,15 +11,16 @@ use chrono::NaiveDate;
 use futures::TryStreamExt;
 use hindcast_base::time::{Window, date_of_us};
 use hindcast_base::{Error, Result};
+use hindcast_detections::config::Firewall;
 use hindcast_lake::{LakeFile, Location, StoredFile};
 use object_store::path::Path;
 
 use super::staged::writer;
 
-/// The saved rows to replace: those of a vendor in a window, on dates that have new rows.
+/// The saved rows to replace: those of the suite's vendors in a window, on dates that have new rows.
 pub(super) struct Replaced<'a> {
     pub(super) window: Window,
-    pub(super) vendor: &'a str,
+    pub(super) firewall: &'a Firewall,
     pub(super) dates: BTreeSet<NaiveDate>,
 }
 
@@ -94,11 +95,11 @@ impl Replaced<'_> {
         let vendors = vendors.as_string::<i32>();
         let is_replaced = |row: usize| {
             let time_us = times.value(row);
-            let is_known = times.is_valid(row) && vendors.is_valid(row);
+            let vendor = vendors.is_valid(row).then(|| vendors.value(row));
             let is_in_window = self.window.from_us <= time_us && time_us < self.window.to_us;
-            is_known
+            times.is_valid(row)
                 && is_in_window
-                && vendors.value(row) == self.vendor
+                && self.firewall.reads(vendor)
                 && self.dates.contains(&date_of_us(time_us))
         };
         Ok((0..rows.num_rows()).map(|row| Some(!is_replaced(row))).collect())
@@ -130,9 +131,10 @@ mod tests {
     #[test]
     fn rows_of_other_vendors_times_and_dates_remain() {
         let time = |text| parse_time(text).unwrap();
+        let firewall = Firewall { vendors: vec!["V".to_owned()], ..Firewall::default() };
         let replaced = Replaced {
             window: Window::new(time("2026-01-05T06:00:00Z"), time("2026-01-07T12:00:00Z")).unwrap(),
-            vendor: "V",
+            firewall: &firewall,
             dates: ["2026-01-05", "2026-01-07"].map(|date| date.parse().unwrap()).into(),
         };
         let cases = [
@@ -150,7 +152,10 @@ mod tests {
         let remaining = replaced.is_remaining(&batch).unwrap();
         let remaining: Vec<bool> = remaining.values().iter().collect();
         assert_eq!(remaining, cases.map(|(.., remains)| remains));
+        let every_vendor = Firewall::default();
+        let all = Replaced { firewall: &every_vendor, ..replaced };
+        assert!(!all.is_remaining(&batch).unwrap().value(2), "all vendors are replaced");
         let without = batch.project(&[0]).unwrap();
-        assert_eq!(replaced.is_remaining(&without).unwrap().true_count(), cases.len());
+        assert_eq!(all.is_remaining(&without).unwrap().true_count(), cases.len());
     }
 }
