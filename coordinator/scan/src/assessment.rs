@@ -114,7 +114,8 @@ mod tests {
     }
 
     fn coverage(tables: Vec<CoverageEntry>, gaps: Vec<Gap>) -> Coverage {
-        Coverage { tables, gaps, complete: true, look_back: Vec::new(), replaced_state: Vec::new() }
+        let (filters, look_back, replaced_state) = (Vec::new(), Vec::new(), Vec::new());
+        Coverage { tables, gaps, complete: true, filters, look_back, replaced_state }
     }
 
     #[tokio::test]

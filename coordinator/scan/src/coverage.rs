@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::date_reason::DateReasons;
 use super::gap::Gap;
+use super::row_filter::RowFilter;
 
 /// The outcome for one table and date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +140,9 @@ pub struct Coverage {
     pub gaps: Vec<Gap>,
     /// Whether everything present was looked at: no date failed, and there is no gap.
     pub complete: bool,
+    /// The rows that suites chose by the value of a column, such as the vendor, and those that they left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<RowFilter>,
     /// Every table and date before the window that some analyses look back at. They run without what is absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub look_back: Vec<CoverageEntry>,
@@ -229,7 +233,8 @@ mod tests {
     }
 
     fn coverage(tables: Vec<CoverageEntry>, gaps: Vec<Gap>) -> Coverage {
-        Coverage { tables, gaps, complete: true, look_back: Vec::new(), replaced_state: Vec::new() }
+        let (filters, look_back, replaced_state) = (Vec::new(), Vec::new(), Vec::new());
+        Coverage { tables, gaps, complete: true, filters, look_back, replaced_state }
     }
 
     #[test]

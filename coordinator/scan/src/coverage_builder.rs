@@ -12,6 +12,7 @@ use super::date_reason::{DateReason, DateReasons};
 use super::entity_lookup::SkippedFolders;
 use super::gap::Gap;
 use super::plan::{PlannedTable, ScanPlan};
+use super::row_filter::RowFilter;
 use super::unit_record::{PlanRecords, UnitRecord};
 
 /// If more than one row in this many has an unreadable time, its date counts as not read. An import may reject the same share of
@@ -24,6 +25,7 @@ pub(super) struct CoverageBuilder<'a> {
     tables: Vec<CoverageEntry>,
     look_back: Vec<CoverageEntry>,
     replaced_state: Vec<StateFault>,
+    filters: Vec<RowFilter>,
 }
 
 impl<'a> CoverageBuilder<'a> {
@@ -58,7 +60,7 @@ impl<'a> CoverageBuilder<'a> {
         }
         let all = records.of_window.iter().chain(&records.past);
         let replaced_state = all.flat_map(|record| &record.replaced).cloned().collect();
-        Self { plan, tables, look_back, replaced_state }
+        Self { plan, tables, look_back, replaced_state, filters: Vec::new() }
     }
 
     /// Adds what could not be read while an entity was looked up: `records` of units of `tables`.
@@ -69,14 +71,20 @@ impl<'a> CoverageBuilder<'a> {
         self
     }
 
+    /// Adds what suites kept and left out of tables.
+    #[must_use]
+    pub(super) fn with_filters(self, filters: Vec<RowFilter>) -> Self {
+        Self { filters, ..self }
+    }
+
     /// The coverage, with the gaps of the plan and `gaps`, which only rows show.
     pub(super) fn build(mut self, gaps: Vec<Gap>) -> Coverage {
         let gaps: Vec<Gap> = self.plan.gaps.iter().cloned().chain(gaps).collect();
         let complete = gaps.is_empty() && self.tables.iter().all(|entry| entry.status != Status::Failed);
         self.replaced_state.sort_by(|left, right| left.file.cmp(&right.file));
         self.replaced_state.dedup_by(|left, right| left.file == right.file);
-        let Self { tables, look_back, replaced_state, .. } = self;
-        Coverage { tables, gaps, complete, look_back, replaced_state }
+        let Self { tables, look_back, replaced_state, filters, .. } = self;
+        Coverage { tables, gaps, complete, filters, look_back, replaced_state }
     }
 }
 

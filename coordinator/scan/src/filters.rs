@@ -1,12 +1,13 @@
 //! Tables of which a suite looks only at rows with certain values, when no row has one: reports which values the rows have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{Array, AsArray, StringViewArray};
-use arrow::compute::cast;
+use arrow::array::{Array, AsArray, RecordBatch, StringViewArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use datafusion::logical_expr::{cast, ident};
+use datafusion::prelude::SessionContext;
 use futures::StreamExt;
-use hindcast_base::{Error, Result};
+use hindcast_base::Result;
 use hindcast_detections::config::Config;
 use hindcast_detections::rollups::{POPULATIONS, Population, Share};
 use hindcast_lake::task_session;
@@ -29,7 +30,7 @@ const SHOWN: usize = 5;
 /// A gap for each table with rows in the window, if the suite looks at none of them.
 ///
 /// # Errors
-/// [`Error::Internal`] if a scan lacks a column that it was planned with. Unreadable files are skipped: the coverage reports them.
+/// [`hindcast_base::Error::Internal`] if a scan lacks a column that it was planned with. Unreadable files are skipped: the coverage reports them.
 pub(super) async fn row_gaps(
     plan: &ScanPlan,
     records: &[UnitRecord],
@@ -164,33 +165,27 @@ async fn count_values(
     options: &RunOptions<'_>,
 ) -> Result<u64> {
     let time = planned.table.spec.time_column;
-    let columns: Vec<&str> =
-        [time].into_iter().chain(looked_for.iter().map(|one| one.population.column)).collect();
+    let by_populations = looked_for.iter().flat_map(|one| one.population.columns(options.config));
+    let columns: BTreeSet<&str> = by_populations.chain([time]).collect();
+    let columns: Vec<&str> = columns.into_iter().collect();
     let unreadable = UnreadableCounts::of(planned.table.spec);
     let scan = file_scan(&planned.table, &columns, file, Some(&plan.window), None, &unreadable).await;
     let Ok(scan) = scan else { return Ok(0) };
-    let context = task_session(std::sync::Arc::clone(&options.runtime)).task_ctx();
-    let mut batches = scan.execute(context)?;
+    let session = task_session(std::sync::Arc::clone(&options.runtime));
+    let mut batches = scan.execute(session.task_ctx())?;
     let mut rows = 0;
     while let Some(Ok(batch)) = batches.next().await {
-        let lacks = |name: &str| Error::Internal(format!("a scan lacks its column {name}"));
-        let times = batch.column_by_name(time).ok_or_else(|| lacks(time))?;
-        let times = times.as_primitive::<TimestampMicrosecondType>();
-        let texts = looked_for.iter().map(|one| {
-            let name = one.population.column;
-            let column = batch.column_by_name(name).ok_or_else(|| lacks(name))?;
-            let texts = cast(column, &DataType::Utf8View).map_err(|error| Error::Engine(error.into()))?;
-            Ok(texts.as_string_view().clone())
-        });
-        let texts: Vec<StringViewArray> = texts.collect::<Result<_>>()?;
-        for (row, time_us) in times.iter().enumerate() {
-            if !time_us.is_some_and(|time_us| (plan.window.from_us..plan.window.to_us).contains(&time_us)) {
-                continue;
-            }
-            rows += 1;
-            for (one, texts) in looked_for.iter_mut().zip(&texts) {
-                if !one.count(texts.is_valid(row).then(|| texts.value(row))) {
-                    break;
+        for (times, texts) in values_of(batch, time, looked_for, options.config, &session).await? {
+            for (row, time_us) in times.iter().enumerate() {
+                let is_inside = |time_us| (plan.window.from_us..plan.window.to_us).contains(&time_us);
+                if !time_us.is_some_and(is_inside) {
+                    continue;
+                }
+                rows += 1;
+                for (one, texts) in looked_for.iter_mut().zip(&texts) {
+                    if !one.count(texts.is_valid(row).then(|| texts.value(row))) {
+                        break;
+                    }
                 }
             }
         }
@@ -199,6 +194,31 @@ async fn count_values(
         }
     }
     Ok(rows)
+}
+
+/// Times of rows, and their values for each population.
+type TimesAndValues = (TimestampMicrosecondArray, Vec<StringViewArray>);
+
+/// The times of the rows of `batch`, and their values for each population.
+async fn values_of(
+    batch: RecordBatch,
+    time: &str,
+    looked_for: &[PopulationCheck],
+    config: &Config,
+    session: &SessionContext,
+) -> Result<Vec<TimesAndValues>> {
+    let frame = session.read_batch(batch)?;
+    let mut values = vec![ident(time)];
+    for (place, one) in looked_for.iter().enumerate() {
+        let value = one.population.value(config, frame.schema())?;
+        values.push(cast(value, DataType::Utf8View).alias(format!("value_{place}")));
+    }
+    let batches = frame.select(values)?.collect().await?;
+    let columns = |batch: &RecordBatch| {
+        let texts = batch.columns()[1..].iter().map(|texts| texts.as_string_view().clone());
+        (batch.column(0).as_primitive::<TimestampMicrosecondType>().clone(), texts.collect())
+    };
+    Ok(batches.iter().map(columns).collect())
 }
 
 #[cfg(test)]

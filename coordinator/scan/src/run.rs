@@ -19,6 +19,7 @@ use super::investigation::run_investigation;
 use super::merge::Merger;
 use super::plan::ScanPlan;
 use super::report::{Outcome, Report};
+use super::row_filter::row_filters;
 use super::scoring::{LookedAt, computed_units, days_looked_at, score};
 use super::state_files::{RollupFiles, rollup_files};
 use super::table::ResultTable;
@@ -144,7 +145,9 @@ async fn run_scan(plan: &ScanPlan, options: &RunOptions<'_>, progress: &dyn Prog
     let watched = Watched::of(findings, &options.config.watchlists);
 
     let gaps = row_gaps(&plan, &records.of_window, options).await?;
-    let coverage = CoverageBuilder::new(&plan, &records, &SkippedFolders::default()).build(gaps);
+    let filters = row_filters(&plan, &records.of_window, options.config);
+    let coverage =
+        CoverageBuilder::new(&plan, &records, &SkippedFolders::default()).with_filters(filters).build(gaps);
     let assessment = Assessment::of_scan(&plan, &coverage);
     let days = days_looked_at(&plan, &records, &coverage, &assessment);
     let computed_units = computed_units(records.of_window.iter());

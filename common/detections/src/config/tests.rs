@@ -254,7 +254,9 @@ fn parameters_are_read_by_their_paths() {
     let config =
         load_user("[tables.AuditLogs]\nfolder_slack_days = 1\n[dns_tunneling]\nmax_average_bytes = 9")
             .unwrap();
-    assert_eq!(config.parameter("firewall.vendor"), Some("Palo Alto Networks".into()));
+    assert_eq!(config.texts("firewall.vendors"), ["Palo Alto Networks"]);
+    assert_eq!(config.parameter("firewall.kind"), Some("DeviceEventClassID".into()));
+    assert_eq!(config.parameter("firewall.outcome"), Some("SimplifiedDeviceAction".into()));
     assert_eq!(config.texts("office365.user_types"), ["Regular"]);
     assert!(config.texts("network.private").contains(&"10.0.0.0/8".to_owned()));
     assert_eq!(config.integer("tables.AuditLogs.folder_slack_days"), 1);
@@ -272,7 +274,7 @@ fn a_configuration_reads_back_as_it_was_written() {
             .unwrap();
     let written = serde_json::to_value(&config).unwrap();
     assert_eq!(written["beaconing"]["max_jitter"], 0.1);
-    assert_eq!(written["firewall"]["vendor"], "Palo Alto Networks");
+    assert_eq!(written["firewall"]["vendors"][0], "Palo Alto Networks");
     assert!(written.get("detections").is_none() && written.get("parameters").is_none());
     let read: Config = serde_json::from_value(written.clone()).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), written);

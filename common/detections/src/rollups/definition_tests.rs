@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::Detections;
-use crate::config::{Config, PRESETS};
+use crate::config::{Config, Layer, PRESETS};
 
 const GOOD: &str = r#"
 version = 1
 tables = ["CommonSecurityLog"]
-uses = { vendor = "firewall.vendor" }
+uses = { vendors = "firewall.vendors" }
 filter = """
-is_one_of(DeviceVendor, [$vendor])
+is_one_of(DeviceVendor, $vendors)
 AND DestinationPort = 53"""
 columns = [
   "SourceIP AS source_ip",
@@ -45,7 +45,19 @@ fn columns_are_those_in_expressions_and_the_time() {
     assert_eq!(rollup.columns, ["TimeGenerated", "DeviceVendor", "SourceIP", "DestinationPort", "SentBytes"]);
     assert_eq!(rollup.filter.unwrap().line, 6);
     assert_eq!(rollup.select[1].line, 10);
-    assert_eq!(rollup.uses, [("vendor", "firewall.vendor")]);
+    assert_eq!(rollup.uses, [("vendors", "firewall.vendors")]);
+    let kind = parsed(
+        "version = 1\ntables = ['CommonSecurityLog']\nuses = { kind = 'firewall.kind' }\ncolumns = ['$kind AS k']\n\
+         bucket_key = ['k']",
+    )
+    .unwrap();
+    assert_eq!(kind.columns, ["TimeGenerated", "DeviceEventClassID"]);
+    let config = |text| Config::load("default", &[Layer { name: "mine.toml", text }]).unwrap();
+    assert_eq!(kind.columns_read(&config("")), kind.columns);
+    assert_eq!(
+        kind.columns_read(&config("[firewall]\nvendors = ['F5']")),
+        ["TimeGenerated", "DeviceVendor", "DeviceProduct", "DeviceEventClassID", "Activity"]
+    );
     let without_time =
         parsed("version = 1\ntables = ['AuditLogs']\ncolumns = ['OperationName AS o']\nbucket_key = ['o']");
     assert_eq!(without_time.unwrap().columns, ["TimeGenerated", "OperationName"]);
@@ -66,8 +78,8 @@ fn errors_name_file_line_and_the_nearest_name() {
             "DestinatonPort = 53",
             "line 7: CommonSecurityLog has no column DestinatonPort; did you mean DestinationPort?",
         ),
-        ("[$vendor]", "[$vender]", "line 6: $vender is not in `uses`; did you mean $vendor?"),
-        ("is_one_of(DeviceVendor, [$vendor])", "DeviceVendor = 'x'", "line 4: no expression has $vendor"),
+        ("$vendors)", "$venders)", "line 6: $venders is not in `uses`; did you mean $vendors?"),
+        ("is_one_of(DeviceVendor, $vendors)", "DeviceVendor = 'x'", "line 4: no expression has $vendors"),
         ("\"SentBytes AS sent\"", "\"sum(SentBytes) AS sent\"", "line 10: sum uses several rows"),
         (
             "\"SentBytes AS sent\"",
@@ -98,6 +110,11 @@ fn errors_name_file_line_and_the_nearest_name() {
             "line 23: there is no population device_vendr; did you mean device_vendor?",
         ),
         (
+            "tables = [\"CommonSecurityLog\"]\nuses = { vendors = \"firewall.vendors\" }",
+            "tables = [\"AuditLogs\"]\nuses = { vendors = \"firewall.kind\" }",
+            "line 4: firewall.kind is computed from DeviceEventClassID, which AuditLogs lacks",
+        ),
+        (
             "device_vendor = \"alone\"",
             "user_type = \"alone\"",
             "line 23: user_type depends on UserType of OfficeActivity",
@@ -124,7 +141,7 @@ fn the_hash_depends_only_on_what_is_computed() {
     for (from, to) in [
         ("53", "54"),
         ("SentBytes", "ReceivedBytes"),
-        ("\"firewall.vendor\"", "\"dns_tunneling.vendor\""),
+        ("\"firewall.vendors\"", "\"dns_tunneling.vendors\""),
         ("kind = \"sum\"", "kind = \"max\""),
         ("  { name = \"sessions\", kind = \"count\" },\n", ""),
     ] {
@@ -157,7 +174,7 @@ fn types_that_do_not_merge_and_unknown_parameters_are_refused() {
         ("SentBytes AS sent", "size_clas(SentBytes) AS sent", "mine.toml, line 10: "),
         ("AND DestinationPort = 53", "AND nosuch(DestinationPort)", "nosuch"),
         ("\"TimeGenerated AS time\"", "\"SourcePort AS time\"", "line 21: seconds needs times in `ends`"),
-        ("firewall.vendor", "firewall.vender", "firewall.vender: there is no such parameter"),
+        ("firewall.vendors", "firewall.venders", "firewall.venders: there is no such parameter"),
         ("DestinationPort = 53", "random() < 0.5", "random"),
         ("DestinationPort = 53", "TimeGenerated < now()", "now"),
     ] {

@@ -19,6 +19,9 @@ pub(super) fn print_coverage(coverage: &Coverage) {
     for gap in &coverage.gaps {
         println!("  NOT READ {gap}");
     }
+    for filter in coverage.filters.iter().filter(|filter| filter.left_out > 0) {
+        println!("  {filter}");
+    }
     // The plan has already named the tables that the lake does not have: only what the plan did not say is printed here.
     // The entity page counts the dates that can't hold rows of an investigated entity.
     let is_surprise = |entry: &&CoverageEntry| {

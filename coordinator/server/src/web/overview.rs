@@ -7,7 +7,7 @@ use axum::response::Response;
 use chrono::NaiveDate;
 use hindcast_base::format::format_bytes;
 use hindcast_scan::risk::{Case, RiskSource, RunRisk};
-use hindcast_scan::{CoverageEntry, Gap, Status};
+use hindcast_scan::{CoverageEntry, Gap, RowFilter, Status};
 
 use super::frame::{Frame, counted, format_count, format_time, page};
 use super::incidents::IncidentLine;
@@ -215,6 +215,8 @@ struct CoveragePage {
     counts: Counts,
     /// Data that was not read, independent of dates.
     not_read: Vec<String>,
+    /// What suites kept and left out of tables.
+    filters: Vec<String>,
     dates: Vec<String>,
     tables: Vec<CoverageRow>,
     gaps: Vec<UnreadDates>,
@@ -276,6 +278,7 @@ pub(super) async fn coverage(scope: Scope) -> Response {
         frame: scope.frame("Coverage", "/coverage"),
         counts: Counts::of(&scope),
         not_read: coverage.gaps.iter().map(Gap::to_string).collect(),
+        filters: coverage.filters.iter().map(RowFilter::to_string).collect(),
         tables: tables.collect(),
         gaps: gaps.collect(),
         dates: dates.iter().map(|date| date.to_string()).collect(),

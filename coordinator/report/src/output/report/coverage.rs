@@ -21,6 +21,8 @@ const SHOWN_REASONS: usize = 200;
 pub(super) struct CoverageSection {
     complete: bool,
     gaps: Vec<String>,
+    /// What suites kept and left out of tables.
+    filters: Vec<String>,
     chart: Option<PlacedChart>,
     tables: Table,
     reasons: Vec<Reason>,
@@ -49,6 +51,7 @@ impl CoverageSection {
         Self {
             complete: coverage.complete,
             gaps: coverage.gaps.iter().map(|gap| format::text(&gap.to_string())).collect(),
+            filters: coverage.filters.iter().map(|filter| format::text(&filter.to_string())).collect(),
             chart: charts::coverage(coverage).map(|chart| charts.place(chart)),
             tables: tables(&coverage.tables),
             reasons_note: format::shown_of(shown.len(), all, "reasons; all are in summary.json"),
