@@ -144,7 +144,9 @@ impl<'a> Source<'a> {
                 (spec, RecordBatch::new_empty(canonical_schema(spec, &all_columns(spec))))
             }
         };
-        let read = canonical_schema(spec, &[&rollup.columns_read(self.config), [spec.time_column].as_slice()].concat());
+        let mut columns = rollup.columns_read(self.config);
+        columns.push(spec.time_column);
+        let read = canonical_schema(spec, &columns);
         let indices = read.fields().iter().map(|field| rows.schema().index_of(field.name()));
         let indices = indices.collect::<Result<Vec<usize>, _>>().map_err(datafusion_error)?;
         let rows = rows.project(&indices).map_err(datafusion_error)?;
