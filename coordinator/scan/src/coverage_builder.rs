@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use hindcast_base::time::{Window, date_of_us};
 use hindcast_engine::StateFault;
-use hindcast_lake::{DateFolder, TableSpec};
+use hindcast_lake::{DateFolder, LakeTable, TableSpec};
 
 use super::coverage::{Coverage, CoverageEntry, ReadSummary, Status};
 use super::date_reason::{DateReason, DateReasons};
@@ -34,16 +34,16 @@ impl<'a> CoverageBuilder<'a> {
         let (of_window, of_past) = (by_folder(&records.of_window), by_folder(&records.past));
         let (mut tables, mut look_back) = (Vec::new(), Vec::new());
         for (index, planned) in plan.tables.iter().enumerate() {
-            let (spec, root) = (planned.table.spec, planned.table.root.as_deref());
+            let (table, root) = (&planned.table, planned.table.root.as_deref());
             let in_root = |entry| CoverageEntry { root: root.map(str::to_owned), ..entry };
             let units = |date: NaiveDate| of_window.get(&(index, date)).map(Vec::as_slice);
             let is_skipped = |date: NaiveDate| skipped.of_window.contains(&(index, date));
-            let of_table = entries(spec, &plan.window, &planned.folders, units, is_skipped);
+            let of_table = entries(table, &plan.window, &planned.folders, units, is_skipped);
             tables.extend(of_table.into_iter().map(in_root));
             if let Some(past) = &planned.past {
                 let units = |date: NaiveDate| of_past.get(&(index, date)).map(Vec::as_slice);
                 let is_skipped = |date: NaiveDate| skipped.past.contains(&(index, date));
-                let of_past = entries(spec, &past.window, &past.folders, units, is_skipped);
+                let of_past = entries(table, &past.window, &past.folders, units, is_skipped);
                 look_back.extend(of_past.into_iter().map(in_root));
             }
         }
@@ -98,36 +98,50 @@ fn by_folder(records: &[UnitRecord]) -> BTreeMap<(usize, NaiveDate), Vec<&UnitRe
 
 /// The entries of a table in `window`: one for each of its folders, and one for each run of dates without a folder.
 fn entries<'a>(
-    spec: &TableSpec,
+    table: &LakeTable,
     window: &Window,
     folders: &[DateFolder],
     units: impl Fn(NaiveDate) -> Option<&'a [&'a UnitRecord]>,
     is_skipped: impl Fn(NaiveDate) -> bool,
 ) -> Vec<CoverageEntry> {
-    let dates: Vec<NaiveDate> = folders.iter().map(|folder| folder.date).collect();
-    let missing = |(first, last)| run(spec.name, first, last, DateReason::NoFolder);
-    let mut entries: Vec<CoverageEntry> = runs_between(window, &dates).into_iter().map(missing).collect();
-    for folder in folders {
-        entries.push(match units(folder.date) {
-            Some(units) => entry_of(spec, folder.date, units),
+    let (spec, spans) = (table.spec, spans_of(window, folders));
+    let absent = if table.is_listed() { DateReason::NoRows } else { DateReason::NoFolder };
+    let missing = |(first, last)| run(spec.name, first, last, absent.clone());
+    let mut entries: Vec<CoverageEntry> = runs_between(window, &spans).into_iter().map(missing).collect();
+    for (date, last) in spans {
+        let entry = match units(date) {
+            Some(units) => entry_of(spec, date, units),
             None => {
-                let is_skipped = is_skipped(folder.date);
-                let reason = if is_skipped { DateReason::CannotNameEntity } else { DateReason::NoFile };
-                unread(spec.name, folder.date, Status::Empty, reason)
+                let reason = if is_skipped(date) { DateReason::CannotNameEntity } else { DateReason::NoFile };
+                unread(spec.name, date, Status::Empty, reason)
             }
-        });
+        };
+        entries.push(CoverageEntry { through: (last > date).then_some(last), ..entry });
     }
     entries
 }
 
-/// First and last dates of the runs of `window` that have none of `dates`, which are in order.
-fn runs_between(window: &Window, dates: &[NaiveDate]) -> Vec<(NaiveDate, NaiveDate)> {
+/// First and last date of each folder. The rows of a listed file may reach beyond its date: the dates up to that of the next
+/// folder, as far as a file so far reaches them, are those of its folder.
+fn spans_of(window: &Window, folders: &[DateFolder]) -> Vec<(NaiveDate, NaiveDate)> {
+    let mut reached = NaiveDate::MIN;
+    let nexts = folders.iter().skip(1).map(|next| next.date.pred_opt().unwrap_or(next.date));
+    let nexts = nexts.chain([window.last_date()]);
+    let span = |(folder, next): (&DateFolder, NaiveDate)| {
+        reached = reached.max(folder.last_date());
+        (folder.date, reached.min(next).min(window.last_date()).max(folder.date))
+    };
+    folders.iter().zip(nexts).map(span).collect()
+}
+
+/// First and last dates of the runs of `window` that are in none of `spans`, which are in order.
+fn runs_between(window: &Window, spans: &[(NaiveDate, NaiveDate)]) -> Vec<(NaiveDate, NaiveDate)> {
     let mut runs = Vec::new();
     let mut next = Some(window.first_date());
-    for date in dates {
-        let last = date.pred_opt().map(|last| last.min(window.last_date()));
-        runs.extend(next.zip(last).filter(|(first, last)| first <= last));
-        next = next.max(date.succ_opt());
+    for (first, last) in spans {
+        let before = first.pred_opt().map(|before| before.min(window.last_date()));
+        runs.extend(next.zip(before).filter(|(first, last)| first <= last));
+        next = next.max(last.succ_opt());
     }
     runs.extend(next.map(|first| (first, window.last_date())).filter(|(first, last)| first <= last));
     runs
@@ -264,142 +278,5 @@ pub(super) fn joined(mut spans: Vec<(NaiveDate, NaiveDate)>) -> Vec<(NaiveDate, 
 }
 
 #[cfg(test)]
-mod tests {
-    use hindcast_base::error::InputFault;
-    use hindcast_base::time::parse_time;
-    use hindcast_engine::{Manifest, RollupUnit, UnitStats};
-    use hindcast_lake::selection::SelectionStats;
-    use hindcast_lake::LakeFile;
-
-    use super::*;
-
-    fn day(text: &str) -> NaiveDate {
-        text.parse().unwrap()
-    }
-
-    fn spec() -> &'static TableSpec {
-        TableSpec::by_name("CommonSecurityLog").unwrap()
-    }
-
-    /// The record of a unit whose rows have these statistics.
-    fn record(stats: UnitStats, is_clipped: bool, faulty: &[&str]) -> UnitRecord {
-        let file = LakeFile::new("a.parquet".into(), 100, None);
-        let unit = RollupUnit {
-            table: 0,
-            date: day("2026-01-01"),
-            files: vec![file],
-            window: Window::new(0, 1).unwrap(),
-            is_clipped,
-            rollups: Vec::new(),
-            selection: None,
-        };
-        let manifest =
-            Manifest { key: "key".into(), rollup: "event_bins".into(), stats, data: None, state_rows: 0 };
-        let mut record = UnitRecord::new(unit, vec![manifest]);
-        record.faults = faulty.iter().map(|file| fault(file)).collect();
-        record
-    }
-
-    fn fault(file: &str) -> InputFault {
-        InputFault { file: file.into(), row_group: None, column: None, reason: "cut short".into() }
-    }
-
-    fn stats(rows: u64, outside: u64, without_time: u64, unreadable: &[(&str, u64)]) -> UnitStats {
-        UnitStats {
-            rows,
-            rows_outside: outside,
-            rows_without_time: without_time,
-            unreadable: unreadable.iter().map(|(column, count)| ((*column).to_owned(), *count)).collect(),
-            ..UnitStats::default()
-        }
-    }
-
-    fn entry(records: &[UnitRecord]) -> CoverageEntry {
-        let records: Vec<&UnitRecord> = records.iter().collect();
-        entry_of(spec(), day("2026-01-01"), &records)
-    }
-
-    #[test]
-    fn a_date_is_scanned_empty_or_failed() {
-        let of = |stats, faulty: &[&str]| entry(&[record(stats, false, faulty)]);
-        assert_eq!(of(stats(5, 0, 0, &[]), &[]).status, Status::Scanned);
-        assert_eq!(of(stats(0, 0, 0, &[]), &[]).status, Status::Empty);
-        let failed = of(stats(5, 0, 0, &[]), &["b.parquet"]);
-        assert_eq!((failed.status, failed.rows), (Status::Failed, 5));
-        assert_eq!(failed.reasons.to_string(), "file b.parquet: cut short");
-    }
-
-    #[test]
-    fn a_few_unreadable_times_are_counted_and_many_fail_the_date() {
-        let of =
-            |rows, unread| entry(&[record(stats(rows, 0, unread, &[("TimeGenerated", unread)]), false, &[])]);
-        let few = of(99, 1);
-        assert_eq!(few.status, Status::Scanned);
-        assert_eq!(
-            few.reasons.to_string(),
-            "1 rows have no readable time; 1 values of TimeGenerated could not be read and count as null"
-        );
-        assert_eq!(of(90, 10).status, Status::Scanned);
-        assert_eq!(of(89, 11).status, Status::Failed);
-        // Rows that never had a time are as their writer left them, unless no row has one.
-        assert_eq!(entry(&[record(stats(50, 0, 50, &[]), false, &[])]).status, Status::Scanned);
-        assert_eq!(entry(&[record(stats(0, 0, 50, &[]), false, &[])]).status, Status::Failed);
-    }
-
-    #[test]
-    fn the_share_of_unreadable_times_is_that_of_all_rows_read_for_an_entity() {
-        let mut few_rows = stats(1, 0, 1, &[("TimeGenerated", 1)]);
-        few_rows.selection = Some(SelectionStats { rows_read: 1_000, ..SelectionStats::default() });
-        let entry = entry(&[record(few_rows, false, &[])]);
-        assert_eq!(entry.status, Status::Scanned);
-        assert!(entry.read.is_some());
-    }
-
-    #[test]
-    fn rows_outside_the_window_are_reported_for_whole_dates() {
-        let outside = |is_clipped| entry(&[record(stats(5, 3, 0, &[]), is_clipped, &[])]);
-        assert!(outside(false).reasons.has(&DateReason::OutsideWindow { rows: 3 }));
-        assert!(outside(true).reasons.is_empty());
-    }
-
-    #[test]
-    fn unreadable_values_of_a_unit_are_counted_once_whatever_the_rollups() {
-        let mut twice = record(stats(9, 0, 0, &[("SentBytes", 2)]), false, &[]);
-        let other = Manifest {
-            stats: stats(9, 0, 0, &[("SentBytes", 2), ("ReceivedBytes", 1)]),
-            ..twice.manifests[0].clone()
-        };
-        twice.manifests.push(other);
-        let units = [twice, record(stats(4, 0, 0, &[("SentBytes", 3)]), false, &[])];
-        let entry = entry(&units);
-        assert_eq!((entry.rows, entry.bytes), (13, 200));
-        let values = |column: &str, values| DateReason::UnreadableValues { column: column.into(), values };
-        assert!(entry.reasons.has(&values("SentBytes", 5)) && entry.reasons.has(&values("ReceivedBytes", 1)));
-    }
-
-    #[test]
-    fn dates_without_a_folder_are_runs() {
-        let runs = |from: &str, to: &str, dates: &[&str]| {
-            let window = Window::new(parse_time(from).unwrap(), parse_time(to).unwrap()).unwrap();
-            let dates: Vec<NaiveDate> = dates.iter().map(|text| day(text)).collect();
-            let runs = runs_between(&window, &dates);
-            runs.iter().map(|(first, last)| format!("{first} {last}")).collect::<Vec<_>>().join(", ")
-        };
-        assert_eq!(runs("2026-01-01", "2026-01-04", &["2026-01-01", "2026-01-02", "2026-01-03"]), "");
-        assert_eq!(
-            runs("2026-01-01", "2026-01-07T01:00:00Z", &["2026-01-02", "2026-01-04"]),
-            "2026-01-01 2026-01-01, 2026-01-03 2026-01-03, 2026-01-05 2026-01-07"
-        );
-        // Folders outside the window that hold rows of it.
-        assert_eq!(runs("2026-01-02", "2026-01-04", &["2026-01-01", "2026-01-06"]), "2026-01-02 2026-01-03");
-        assert_eq!(runs("0001-01-01", "9999-12-31", &[]), "0001-01-01 9999-12-30");
-    }
-
-    #[test]
-    fn spans_that_touch_are_one() {
-        let spans =
-            [("2026-01-05", "2026-01-06"), ("2026-01-01", "2026-01-02"), ("2026-01-03", "2026-01-03")];
-        let spans = joined(spans.map(|(first, last)| (day(first), day(last))).to_vec());
-        assert_eq!(spans, [(day("2026-01-01"), day("2026-01-03")), (day("2026-01-05"), day("2026-01-06"))]);
-    }
-}
+#[path = "coverage_builder_tests.rs"]
+mod tests;

@@ -14,6 +14,8 @@ pub enum DateReason {
     NoTableInRoot,
     /// The table has no folder of the date.
     NoFolder,
+    /// The table lists its files, and none has rows of the date.
+    NoRows,
     /// The folder has no Parquet file.
     NoFile,
     /// No row of the date can name the entity under investigation.
@@ -42,10 +44,11 @@ pub enum DateReason {
 }
 
 /// The reasons of a fixed text.
-const FIXED: [DateReason; 5] = [
+const FIXED: [DateReason; 6] = [
     DateReason::NoTable,
     DateReason::NoTableInRoot,
     DateReason::NoFolder,
+    DateReason::NoRows,
     DateReason::NoFile,
     DateReason::CannotNameEntity,
 ];
@@ -56,6 +59,7 @@ impl fmt::Display for DateReason {
             DateReason::NoTable => formatter.write_str("the lake has no such table"),
             DateReason::NoTableInRoot => formatter.write_str("this root of the lake has no such table"),
             DateReason::NoFolder => formatter.write_str("the table has no folder of this date"),
+            DateReason::NoRows => formatter.write_str("no file of the table has rows of this date"),
             DateReason::NoFile => formatter.write_str("the folder has no Parquet file"),
             DateReason::CannotNameEntity => formatter.write_str(
                 "not read: no row of this date can name the entity, and nothing ties it to a name there",
@@ -87,6 +91,11 @@ impl DateReasons {
     /// Whether `reason` is among them.
     pub fn has(&self, reason: &DateReason) -> bool {
         self.0.contains(reason)
+    }
+
+    /// Whether the table has no data of the date.
+    pub fn is_absent(&self) -> bool {
+        self.has(&DateReason::NoFolder) || self.has(&DateReason::NoRows)
     }
 
     /// Whether they are `reason` alone.

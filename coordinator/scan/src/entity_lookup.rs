@@ -8,7 +8,7 @@ use arrow::array::{Int64Array, RecordBatch, StringViewArray};
 use chrono::NaiveDate;
 use hindcast_base::entities::{Entity, EntityKind};
 use hindcast_base::nearest::most_similar;
-use hindcast_base::time::{MICROS_PER_DAY, date_start_us, format_micros};
+use hindcast_base::time::{MICROS_PER_DAY, date_of_us, date_start_us, format_micros};
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::correlation::{ENTITY_TIES, KNOWN_NAMES, USERS_ADDRESSES};
 use hindcast_detections::analyses::{OWN_ADDRESSES, Suite, WANTED_ENTITIES};
@@ -16,6 +16,7 @@ use hindcast_detections::config::Config;
 use hindcast_detections::findings::{Finding, Row, wanted_rows};
 use hindcast_engine::RollupUnit;
 use hindcast_lake::selection::{RelatedName, Selection};
+use hindcast_lake::{LakeFile, LakeTable};
 
 use super::coverage::ReadSummary;
 use super::entity_relations::{Followed, RelatedEntity, relations, relations_table};
@@ -176,7 +177,7 @@ impl<'a> EntityLookup<'a> {
             if self.already_read.iter().any(|record| record.unit.table == unit.table) {
                 continue;
             }
-            match self.selection.for_folder(table.spec, unit.date, table.mapping.folder_slack_days) {
+            match self.selection.for_folder(table.spec, unit.date, slack_days(table, &unit)) {
                 Some(own) => selected.push(RollupUnit { selection: Some(own), ..unit }),
                 None => {
                     let is_past = is_past(&unit, plan);
@@ -272,6 +273,18 @@ impl<'a> EntityLookup<'a> {
     pub(super) fn relations_table(&self) -> Result<ResultTable> {
         relations_table(&self.relations, &self.selection, self.config.incidents.max_shared)
     }
+}
+
+/// Days by which the times of a unit's rows may differ from its date.
+fn slack_days(table: &LakeTable, unit: &RollupUnit) -> u32 {
+    if !table.is_listed() {
+        return table.mapping.folder_slack_days;
+    }
+    let days = |file: &LakeFile| match file.times_us {
+        Some((_, last_us)) => u32::try_from((date_of_us(last_us) - unit.date).num_days()).unwrap_or(0),
+        None => u32::MAX,
+    };
+    unit.files.iter().map(days).max().unwrap_or(0)
 }
 
 fn texts(rows: &RecordBatch, column: &str) -> BTreeSet<String> {

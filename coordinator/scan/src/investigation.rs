@@ -62,7 +62,7 @@ pub(super) async fn run_investigation(
     let mut days = days_looked_at(&plan, &records, &coverage, &assessment);
     // Days without rows of the entity were searched too.
     let folders = plan.tables.iter().flat_map(|planned| &planned.folders);
-    days.extend(folders.map(|folder| (folder.date, folder.date)));
+    days.extend(folders.map(|folder| (folder.date, folder.last_date())));
     let computed_units = computed_units(records.of_window.iter().chain(looked_up));
     let looked_at = LookedAt { coverage, assessment, days, computed_units };
     let mut outcome = score(&plan, options.config, &context, &watched, signals, looked_at);

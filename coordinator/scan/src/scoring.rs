@@ -7,7 +7,7 @@ use hindcast_detections::config::Config;
 
 use super::analysis_run::Signals;
 use super::assessment::Assessment;
-use super::coverage::Coverage;
+use super::coverage::{Coverage, CoverageEntry};
 use super::coverage_builder::{days_read, joined};
 use super::entity_context::EntityContext;
 use super::plan::ScanPlan;
@@ -54,7 +54,13 @@ pub(super) fn score(
         incidents_of(findings, &context.relations, &context.prevalence, &assessor, config);
     let entities = assessor.entities(findings);
     let with_files = coverage.tables.iter().filter(|entry| entry.files > 0);
-    let folders: BTreeSet<NaiveDate> = with_files.map(|entry| entry.date).collect();
+    let last = plan.window.last_date();
+    let dates = |entry: &CoverageEntry| {
+        let through = entry.through.unwrap_or(entry.date).min(last);
+        let first = entry.date.max(plan.window.first_date()).min(through);
+        [entry.date].into_iter().chain(first.iter_days().take_while(move |date| *date <= through))
+    };
+    let folders: BTreeSet<NaiveDate> = with_files.flat_map(dates).collect();
     let days = days_of(&plan.window, &folders, &joined(days), findings);
     let (risk, risk_by_day) = run_risk(&assessor, findings, &incidents, &entities, &days);
     let risk = match assessment {

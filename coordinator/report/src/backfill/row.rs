@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hindcast_base::time::{Window, format_micros};
 use hindcast_detections::findings::Severity;
 use hindcast_scan::risk::{Level, RunRisk};
-use hindcast_scan::{Coverage, CoverageEntry, DateReason, ScanResult, SuiteScore, WindowSummary};
+use hindcast_scan::{Coverage, CoverageEntry, ScanResult, SuiteScore, WindowSummary};
 use serde::{Deserialize, Serialize};
 
 /// Severities in the order of the columns.
@@ -101,7 +101,7 @@ fn counted(count: impl Fn(Severity) -> u64) -> BTreeMap<String, u64> {
 
 /// What was not looked at or is absent, by table and date; none if everything was.
 fn unread(coverage: &Coverage) -> Option<String> {
-    let missing = coverage.tables.iter().filter(|entry| entry.reasons.has(&DateReason::NoFolder));
+    let missing = coverage.tables.iter().filter(|entry| entry.reasons.is_absent());
     let missing = missing.map(CoverageEntry::unread_text);
     let past = coverage.unread_past().map(|entry| format!("looked back at: {}", entry.unread_text()));
     let text: Vec<String> = coverage.unread().chain(missing).chain(past).collect();
