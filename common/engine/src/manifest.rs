@@ -38,6 +38,20 @@ pub struct UnitStats {
     pub selection: Option<SelectionStats>,
 }
 
+impl UnitStats {
+    /// Adds the statistics of other rows. Those of selected rows are not added.
+    pub fn add(&mut self, more: &Self) {
+        self.rows += more.rows;
+        self.rows_outside += more.rows_outside;
+        self.rows_without_time += more.rows_without_time;
+        self.min_us = [self.min_us, more.min_us].into_iter().flatten().min();
+        self.max_us = self.max_us.max(more.max_us);
+        for (column, values) in &more.unreadable {
+            *self.unreadable.entry(column.clone()).or_default() += values;
+        }
+    }
+}
+
 /// The committed state of one rollup for one unit's files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

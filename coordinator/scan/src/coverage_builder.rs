@@ -181,7 +181,7 @@ fn run(table: &str, first: NaiveDate, last: NaiveDate, reason: DateReason) -> Co
 }
 
 fn entry_of(spec: &TableSpec, date: NaiveDate, units: &[&UnitRecord]) -> CoverageEntry {
-    let stats: Vec<_> = units.iter().filter_map(|unit| Some(&unit.manifests.first()?.stats)).collect();
+    let stats: Vec<_> = units.iter().filter_map(|unit| unit.stats()).collect();
     let rows: u64 = stats.iter().map(|stats| stats.rows).sum();
     let faults: Vec<_> = units.iter().flat_map(|unit| &unit.faults).collect();
     let mut paths: Vec<&str> =
@@ -240,10 +240,17 @@ fn entry_of(spec: &TableSpec, date: NaiveDate, units: &[&UnitRecord]) -> Coverag
 fn unreadable(units: &[&UnitRecord]) -> BTreeMap<String, u64> {
     let mut totals: BTreeMap<String, u64> = BTreeMap::new();
     for unit in units {
+        // A rollup may have the state of several earlier units.
+        let mut by_rollup: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for manifest in &unit.manifests {
+            for (column, count) in &manifest.stats.unreadable {
+                *by_rollup.entry((column, &manifest.rollup)).or_default() += count;
+            }
+        }
         let mut of_unit: BTreeMap<&str, u64> = BTreeMap::new();
-        for (column, count) in unit.manifests.iter().flat_map(|manifest| &manifest.stats.unreadable) {
+        for ((column, _), count) in by_rollup {
             let known = of_unit.entry(column).or_default();
-            *known = (*known).max(*count);
+            *known = (*known).max(count);
         }
         for (column, count) in of_unit {
             *totals.entry(column.to_owned()).or_default() += count;

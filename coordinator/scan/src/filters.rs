@@ -39,8 +39,7 @@ pub(super) async fn row_gaps(
     let mut gaps = Vec::new();
     for (index, planned) in plan.tables.iter().enumerate() {
         let units: Vec<&UnitRecord> = records.iter().filter(|record| record.unit.table == index).collect();
-        let stats = units.iter().filter_map(|unit| Some(&unit.manifests.first()?.stats));
-        let rows: u64 = stats.map(|stats| stats.rows).sum();
+        let rows: u64 = units.iter().filter_map(|unit| unit.stats()).map(|stats| stats.rows).sum();
         let mut looked_for: Vec<PopulationCheck> = applied(plan, planned, options.config)
             .map(|population| PopulationCheck::new(population, options.config, &units))
             .collect();

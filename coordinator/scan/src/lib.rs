@@ -8,6 +8,8 @@ mod coverage;
 mod coverage_builder;
 mod date_reason;
 mod disabled;
+mod earlier_state;
+mod earlier_units;
 mod entity_context;
 mod entity_lookup;
 mod entity_relations;

@@ -1,7 +1,7 @@
 //! The record of a unit: its state and its faults.
 
 use hindcast_base::error::InputFault;
-use hindcast_engine::{Manifest, RollupUnit, StateFault};
+use hindcast_engine::{Manifest, RollupUnit, StateFault, UnitStats};
 use hindcast_lake::LakeFile;
 
 use super::plan::ScanPlan;
@@ -12,7 +12,7 @@ use super::units::is_past;
 pub(super) struct UnitRecord {
     /// The unit, without files that could not be read.
     pub(super) unit: RollupUnit,
-    /// State by rollup.
+    /// State of its rollups: one manifest of each, or several if the state is that of several earlier units with the same rows.
     pub(super) manifests: Vec<Manifest>,
     /// Files that could not be read.
     pub(super) faults: Vec<InputFault>,
@@ -44,7 +44,22 @@ impl UnitRecord {
 
     /// Whether it has the state of all its rollups.
     pub(super) fn is_complete(&self) -> bool {
-        self.unit.rollups.iter().all(|id| self.manifests.iter().any(|manifest| manifest.rollup == *id))
+        self.unit.rollups.iter().all(|id| self.has_state_of(id))
+    }
+
+    /// Whether it has the state of a rollup.
+    pub(super) fn has_state_of(&self, rollup: &str) -> bool {
+        self.manifests.iter().any(|manifest| manifest.rollup == rollup)
+    }
+
+    /// Statistics of its rows, if it has state. All state of a unit comes from the same rows: that of one rollup describes them.
+    pub(super) fn stats(&self) -> Option<UnitStats> {
+        let rollup = &self.manifests.first()?.rollup;
+        let of_rollup = self.manifests.iter().filter(|manifest| manifest.rollup == *rollup);
+        of_rollup.map(|manifest| manifest.stats.clone()).reduce(|mut all, more| {
+            all.add(&more);
+            all
+        })
     }
 }
 

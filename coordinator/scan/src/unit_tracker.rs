@@ -15,7 +15,7 @@ use hindcast_engine::{
     Committed, Engine, Lookup, Manifest, RollupStage, RollupUnit, StateFault, StateStore, TableRef,
     UnitFault, decode_outcomes, unit_key,
 };
-use hindcast_lake::LakeFile;
+use hindcast_lake::{LakeFile, LakeTable};
 use hindcast_observability::Origin;
 use tokio::sync::Semaphore;
 
@@ -44,6 +44,8 @@ pub(super) struct RollupRun<'a> {
     /// Id of the coordinator's job.
     pub(super) job: &'a str,
     pub(super) tables: Vec<TableRef>,
+    /// The same tables with their files.
+    pub(super) lake_tables: Vec<LakeTable>,
     /// Whether stored state is used.
     pub(super) use_cache: bool,
     /// Users' own rollups that can't be computed, by id, each with the reason.
@@ -59,6 +61,7 @@ impl<'a> RollupRun<'a> {
             config: options.config,
             job: options.job,
             tables: cut(plan).0,
+            lake_tables: plan.tables.iter().map(|planned| planned.table.clone()).collect(),
             use_cache: options.use_cache,
             failed_rollups: Mutex::default(),
         }
@@ -71,12 +74,15 @@ impl<'a> RollupRun<'a> {
         progress: &dyn Progress,
     ) -> Result<Vec<UnitRecord>> {
         tracing::debug!(units = units.len(), "planned");
+        let planned = units.len();
         let mut records: Vec<UnitRecord> = if self.use_cache {
-            self.look_up_all(units).await?
+            self.use_earlier_state(self.look_up_all(units).await?).await?
         } else {
             units.into_iter().map(|unit| UnitRecord::new(unit, vec![])).collect()
         };
-        let cached = records.iter().filter(|record| record.is_complete()).count();
+        // A unit that was joined with another counts as done.
+        let joined = planned - records.len();
+        let cached = joined + records.iter().filter(|record| record.is_complete()).count();
         tracing::debug!(cached, "state looked up");
         progress.cached(cached as u64);
         self.run_to_end(&mut records, progress).await?;
@@ -104,6 +110,8 @@ impl<'a> RollupRun<'a> {
                     record.manifests.extract_if(.., |manifest| is_faulty(manifest)).collect();
                 let Some(manifest) = faulty.first() else { continue };
                 with_retries(|| self.state.forget(&manifest.key)).await?;
+                // State of several earlier units is of use only together.
+                record.manifests.retain(|other| other.rollup != manifest.rollup);
                 record.replaced.push(fault.clone());
                 is_found = true;
             }
@@ -141,7 +149,7 @@ impl<'a> RollupRun<'a> {
     }
 
     /// Records of all units, in their order, with the state that is stored.
-    async fn look_up_all(&self, units: Vec<RollupUnit>) -> Result<Vec<UnitRecord>> {
+    pub(super) async fn look_up_all(&self, units: Vec<RollupUnit>) -> Result<Vec<UnitRecord>> {
         let lookups = Lookups { failures: AtomicU32::new(0), permits: Semaphore::new(CONCURRENT_LOOKUPS) };
         let mut folders: Vec<Vec<RollupUnit>> = Vec::new();
         for unit in units {
@@ -216,7 +224,7 @@ impl<'a> RollupRun<'a> {
                 pending.extend(record.suspects.iter().map(|file| (index, alone(file))));
                 continue;
             }
-            let is_missing = |id: &&String| !record.manifests.iter().any(|manifest| manifest.rollup == **id);
+            let is_missing = |id: &&String| !record.has_state_of(id);
             let rollups: Vec<String> = record.unit.rollups.iter().filter(is_missing).cloned().collect();
             if !rollups.is_empty() && !record.unit.files.is_empty() {
                 pending.push((index, RollupUnit { rollups, ..record.unit.clone() }));

@@ -110,6 +110,7 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
         config: &config,
         job: "",
         tables: vec![TableRef::of(&tables[0])],
+        lake_tables: Vec::new(),
         use_cache: true,
         failed_rollups: Default::default(),
     };
@@ -140,6 +141,7 @@ async fn units_that_come_to_nothing_again_and_again_are_an_error() {
         config: &config,
         job: "",
         tables: vec![TableRef { name: table.into(), url: "file:///lake/".into(), ..TableRef::default() }],
+        lake_tables: Vec::new(),
         use_cache: true,
         failed_rollups: Default::default(),
     };
