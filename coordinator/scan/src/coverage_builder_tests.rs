@@ -101,6 +101,7 @@ fn rows_outside_the_window_are_reported_for_whole_dates() {
 fn unreadable_values_of_a_unit_are_counted_once_whatever_the_rollups() {
     let mut twice = record(stats(9, 0, 0, &[("SentBytes", 2)]), false, &[]);
     let other = Manifest {
+        rollup: "external_pairs".into(),
         stats: stats(9, 0, 0, &[("SentBytes", 2), ("ReceivedBytes", 1)]),
         ..twice.manifests[0].clone()
     };
