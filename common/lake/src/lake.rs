@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
+use tokio::sync::OnceCell;
 
 use super::changes::View;
 use super::file_source::{FileSource, ListedFiles, Snapshot, last_date};
@@ -16,6 +17,7 @@ use super::layout::Layout;
 use super::location::Location;
 use super::mapping::TableMapping;
 use super::physical_names::PhysicalNames;
+use super::rewrites::Rewrites;
 use super::roots::{MAIN_ROOT, OtherRoot};
 use super::store_reader::parquet_footer;
 use super::table_format::{UnsupportedTable, table_format_in};
@@ -87,6 +89,8 @@ enum Found {
 #[derive(Debug, Default)]
 pub struct KnownFiles {
     columns_by_path: Mutex<HashMap<String, BTreeSet<String>>>,
+    /// What its newest commits only rewrote.
+    pub(super) rewrites: OnceCell<Rewrites>,
 }
 
 impl Lake {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 
+use super::lake::LakeTable;
 use super::lake_file::LakeFile;
+use hindcast_base::Result;
 
 /// A file of a log: its path, and the vector of its deleted rows. Another vector makes it another file, with other rows.
 pub type LoggedFile = (String, Option<String>);
@@ -34,6 +36,16 @@ pub struct Rewrites {
     /// For each commit that only rewrites files, the newest first: by what it and newer ones have replaced earlier files. Rewrites
     /// of one list have no file in common.
     pub by_commit: Vec<Vec<Arc<Rewrite>>>,
+}
+
+impl LakeTable {
+    /// What the newest commits of the table only rewrote; nothing if it has no log. The log is read at the first call.
+    ///
+    /// # Errors
+    /// [`hindcast_base::Error`] if the log can't be read.
+    pub async fn rewrites(&self) -> Result<&Rewrites> {
+        self.known.rewrites.get_or_try_init(|| async { Ok(Rewrites::default()) }).await
+    }
 }
 
 impl LakeFile {

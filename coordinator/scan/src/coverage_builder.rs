@@ -208,9 +208,11 @@ fn entry_of(spec: &TableSpec, date: NaiveDate, units: &[&UnitRecord]) -> Coverag
         (true, 0) => Status::Empty,
         (true, _) => Status::Scanned,
     };
-    // A folder that the window cuts always has rows outside it; in a whole one they are worth reporting.
-    if outside > 0 && units.iter().any(|unit| !unit.unit.is_clipped) {
-        reasons.push(DateReason::OutsideWindow { rows: outside });
+    // What the window cuts always has rows outside it; in a whole folder or file they are worth reporting.
+    let whole = units.iter().filter(|unit| !unit.unit.is_clipped).filter_map(|unit| unit.stats());
+    let outside_in_whole: u64 = whole.map(|stats| stats.rows_outside).sum();
+    if outside_in_whole > 0 {
+        reasons.push(DateReason::OutsideWindow { rows: outside_in_whole });
     }
     if without_time > 0 {
         reasons.push(DateReason::WithoutTime { rows: without_time });
@@ -244,7 +246,7 @@ fn unreadable(units: &[&UnitRecord]) -> BTreeMap<String, u64> {
         let mut by_rollup: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         for manifest in &unit.manifests {
             for (column, count) in &manifest.stats.unreadable {
-                *by_rollup.entry((column, &manifest.rollup)).or_default() += count;
+                *by_rollup.entry((column.as_str(), manifest.rollup.as_str())).or_default() += count;
             }
         }
         let mut of_unit: BTreeMap<&str, u64> = BTreeMap::new();
@@ -264,8 +266,8 @@ pub(super) fn days_read<'a>(
     window: &Window,
     records: impl Iterator<Item = &'a UnitRecord>,
 ) -> Vec<(NaiveDate, NaiveDate)> {
-    let spans = records.flat_map(|record| &record.manifests).filter_map(|manifest| {
-        let (first, last) = (date_of_us(manifest.stats.min_us?), date_of_us(manifest.stats.max_us?));
+    let spans = records.filter_map(UnitRecord::stats).filter_map(|stats| {
+        let (first, last) = (date_of_us(stats.min_us?), date_of_us(stats.max_us?));
         Some((first.max(window.first_date()), last.min(window.last_date())))
     });
     joined(spans.filter(|(first, last)| first <= last).collect())
