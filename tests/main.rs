@@ -1,6 +1,7 @@
 //! Tests of the `hindcast` binary as users run it: demo lakes, small lakes written row by row, broken lakes, real data.
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
+mod azure_store;
 mod faulty_store;
 mod listeners;
 mod location_database;
@@ -47,6 +48,7 @@ mod office365;
 mod own_detections;
 mod real_data;
 mod report;
+mod rewritten_lakes;
 mod same_bytes;
 mod saved_tables;
 mod scan_command;

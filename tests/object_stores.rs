@@ -10,7 +10,7 @@ use std::time::Duration;
 use object_store::ObjectStoreExt;
 use object_store::aws::AmazonS3Builder;
 
-use crate::support::{Place, stderr, stdout};
+use crate::support::{Place, files_below, stderr, stdout};
 
 pub const BUCKET: &str = "telemetry";
 
@@ -80,22 +80,11 @@ impl Store {
             .build()
             .expect("a client");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let mut folders = vec![lake.to_owned()];
-        while let Some(folder) = folders.pop() {
-            for path in
-                std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
-            {
-                if path.is_dir() {
-                    folders.push(path);
-                    continue;
-                }
-                let relative =
-                    path.strip_prefix(lake).expect("below the lake").to_string_lossy().into_owned();
-                let bytes = std::fs::read(&path).expect("a file");
-                // The literal name: `%` in it is not our encoding.
-                let target = object_store::path::Path::parse(format!("soc/lake/{relative}")).expect("a path");
-                runtime.block_on(client.put(&target, bytes.into())).expect("uploaded");
-            }
+        for (relative, path) in files_below(lake) {
+            let bytes = std::fs::read(&path).expect("a file");
+            // The literal name: `%` in it is not our encoding.
+            let target = object_store::path::Path::parse(format!("soc/lake/{relative}")).expect("a path");
+            runtime.block_on(client.put(&target, bytes.into())).expect("uploaded");
         }
     }
 

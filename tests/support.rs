@@ -129,6 +129,24 @@ impl Place {
     }
 }
 
+/// The files below a folder: their paths relative to it, with slashes, and in full.
+pub fn files_below(folder: &Path) -> Vec<(String, PathBuf)> {
+    let (mut folders, mut found) = (vec![folder.to_owned()], Vec::new());
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let relative = path.strip_prefix(folder).expect("below it").to_string_lossy().into_owned();
+                found.push((relative, path));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> T {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
