@@ -16,6 +16,9 @@ use super::location::Location;
 use hindcast_base::Result;
 use hindcast_base::time::{Window, date_of_us};
 
+/// All times.
+pub(super) const EVER: Window = Window { from_us: i64::MIN, to_us: i64::MAX };
+
 /// The files of a table. Clones share what was listed.
 #[derive(Debug, Clone)]
 pub enum FileSource {

@@ -9,7 +9,8 @@ use object_store::ListResult;
 use object_store::path::Path;
 
 use super::changes::View;
-use super::file_source::{DateFolders, FileSource};
+use super::file_source::{DateFolders, EVER, FileSource};
+use super::lake::DateFolder;
 use super::layout::{self, Layout};
 use super::listing::is_data_file;
 use super::location::Location;
@@ -107,6 +108,30 @@ impl Search<'_> {
 fn source_of(layout: Layout, by_date: BTreeMap<NaiveDate, Vec<Path>>, view: View) -> Option<FileSource> {
     let folders = (!by_date.is_empty()).then(|| DateFolders::new(layout, by_date, view))?;
     Some(FileSource::Folders(Arc::new(folders)))
+}
+
+/// The layout of the table that `listing` lists, if it is not the one that Hindcast writes.
+///
+/// # Errors
+/// [`Error::Storage`] if a listing fails.
+pub(super) async fn other_layout(location: &Location, listing: &ListResult) -> Result<Option<Layout>> {
+    match dates_in(listing).is_empty() {
+        true => layout::detected(location, listing).await,
+        false => Ok(None),
+    }
+}
+
+/// The files of a table that Hindcast does not know, by date, and the layout of its folders. Without folders by date, a file is at
+/// the date on which it was written.
+///
+/// # Errors
+/// [`Error::Storage`] if a listing fails.
+pub async fn files_by_date(location: &Location) -> Result<(Option<Layout>, Vec<DateFolder>)> {
+    let listing = listed(location).await?;
+    let view = View::of_table(location).await?;
+    let found = Search { location, layout: None, time_column: None, view }.run(listing).await?;
+    let Some(source) = found.source else { return Ok((None, Vec::new())) };
+    Ok((source.layout(), source.folders(location, &EVER, 0).await?))
 }
 
 /// The dates of a table's `date=YYYY-MM-DD` folders, and its table format, if it has one.

@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
 use super::changes::View;
-use super::file_source::{FileSource, ListedFiles, Snapshot, last_date};
+use super::file_source::{EVER, FileSource, ListedFiles, Snapshot, last_date};
 use super::folders::{Search, TableFolders, holds_parquet, listed};
 use super::found_tables::{FoundTables, StrayFiles};
 use super::lake_file::LakeFile;
@@ -125,6 +125,11 @@ impl Lake {
         &self.root
     }
 
+    /// Whether Hindcast knows a table of that name.
+    pub fn knows(&self, name: &str) -> bool {
+        self.known.by_name(name).is_some()
+    }
+
     /// The tables of this lake for which `is_wanted` is true, with their dates; of each root, if it has several.
     ///
     /// # Errors
@@ -234,6 +239,14 @@ impl LakeTable {
     /// [`Error::Storage`] if a listing fails.
     pub async fn folders(&self, window: &Window) -> Result<Vec<DateFolder>> {
         self.source.folders(&self.location, window, self.mapping.folder_slack_days).await
+    }
+
+    /// All its files, by date.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if a listing fails.
+    pub async fn all_folders(&self) -> Result<Vec<DateFolder>> {
+        self.folders(&EVER).await
     }
 
     /// First and last date of its folders, or of its rows if its files are listed.

@@ -43,7 +43,7 @@ pub use columns::{
 };
 pub use diagnose::locate_fault;
 pub use file_source::{DateFolders, FileSource, ListedFiles, Snapshot};
-pub use folders::{OutsideLayout, table_folder};
+pub use folders::{OutsideLayout, files_by_date, table_folder};
 pub use found_tables::{FoundTables, StrayFiles};
 pub use integers::integer_of_text;
 pub use lake::{DateFolder, KnownFiles, Lake, LakeTable};
@@ -64,5 +64,7 @@ pub use session::{batch_rows, open_location, task_session};
 pub use store_reader::{Footer, file_rows, parquet_footer};
 pub use stored_file::StoredFile;
 pub use stores::Stores;
-pub use table_format::{TableFormat, UnsupportedTable, refuse_table_format, table_format_of};
+pub use table_format::{
+    TableFormat, UnsupportedTable, refuse_table_format, refuse_unwritable, table_format_of,
+};
 pub use tables::{ColumnKind, ColumnSpec, TableSpec, Tables};

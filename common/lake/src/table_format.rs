@@ -4,7 +4,7 @@ use std::fmt;
 
 use object_store::ListResult;
 
-use super::folders::listed;
+use super::folders::{listed, other_layout};
 use super::location::Location;
 use hindcast_base::{Error, Result};
 
@@ -95,6 +95,27 @@ pub async fn refuse_table_format(location: &Location, name: &str) -> Result<()> 
             let (name, url) = (name.to_owned(), location.url().to_owned());
             Err(UnsupportedTable { name, url, kind }.refused(""))
         }
+    }
+}
+
+/// Fails unless Hindcast may write to the table `name` at `location`: it has no table format and, if it exists, the layout that
+/// Hindcast writes.
+///
+/// # Errors
+/// [`Error::Invalid`] if it may not, [`Error::Storage`] if a listing fails.
+pub async fn refuse_unwritable(location: &Location, name: &str) -> Result<()> {
+    let listing = listed(location).await?;
+    if let Some(kind) = table_format_in(location, &listing).await? {
+        let (name, url) = (name.to_owned(), location.url().to_owned());
+        return Err(UnsupportedTable { name, url, kind }.refused(""));
+    }
+    match other_layout(location, &listing).await? {
+        None => Ok(()),
+        Some(layout) => Err(Error::Invalid(format!(
+            "{name} ({}) has the layout {layout}. Hindcast reads it where it is, but writes only to folders {name}/date=YYYY-MM-DD. \
+             Nothing was written",
+            location.url()
+        ))),
     }
 }
 

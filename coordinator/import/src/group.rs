@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
 use hindcast_base::{Error, Result};
-use hindcast_lake::{Tables, refuse_table_format};
+use hindcast_lake::{Tables, refuse_unwritable};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::blocks::Blocks;
@@ -300,7 +300,7 @@ impl<'a> Group<'a> {
         }
         for table in run.keys() {
             if self.tables_without_log.insert(table.clone()) {
-                refuse_table_format(&self.request.lake.join(table), table).await?;
+                refuse_unwritable(&self.request.lake.join(table), table).await?;
             }
         }
         let (folder, number) = (self.scratch.path().to_owned(), self.runs);

@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hindcast_base::{Error, ErrorKind, Result};
-use hindcast_lake::{Location, Tables, changes, refuse_table_format};
+use hindcast_lake::{Location, Tables, changes, refuse_table_format, refuse_unwritable};
 
 pub use report::{FileReport, ImportReport};
 pub use times::TimeOptions;
@@ -96,7 +96,7 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
     };
     refuse_table_format(&request.lake, "the lake").await?;
     if let Some(table) = &request.table {
-        refuse_table_format(&request.lake.join(table), table).await?;
+        refuse_unwritable(&request.lake.join(table), table).await?;
     }
     changes::recover(&request.lake).await?;
     let bytes_read = Arc::new(AtomicU64::new(0));

@@ -106,8 +106,11 @@ pub async fn examine(
     let key = table.spec.shard_key;
     let mut rows: BTreeMap<i64, i64> = BTreeMap::new();
     let mut keys: BTreeMap<String, Seen> = BTreeMap::new();
-    let all = Window { from_us: i64::MIN, to_us: i64::MAX };
-    for file in table.folders(window.unwrap_or(&all)).await?.iter().flat_map(|folder| &folder.files) {
+    let folders = match window {
+        Some(window) => table.folders(window).await?,
+        None => table.all_folders().await?,
+    };
+    for file in folders.iter().flat_map(|folder| &folder.files) {
         let times = frame(table, &[table.spec.time_column], file, window, runtime).await?;
         quality.rows_without_time += add_hours(table, times, &mut rows).await?;
         if let Some(key) = key {

@@ -5,7 +5,8 @@ use chrono::NaiveDate;
 use futures::StreamExt;
 use hindcast_base::{Error, Result};
 use hindcast_lake::{
-    LakeFile, Location, UnsupportedTable, parquet_footer, refuse_table_format, table_files, table_format_of,
+    DateFolder, Lake, LakeFile, LakeTable, Layout, Location, UnsupportedTable, files_by_date, parquet_footer,
+    refuse_table_format, refuse_unwritable, table_files, table_format_of,
 };
 use object_store::ObjectStoreExt;
 use serde::{Serialize, Serializer};
@@ -18,6 +19,9 @@ const CONCURRENT_READS: usize = 16;
 pub struct TableEntry {
     /// Its name.
     pub table: String,
+    /// The layout of its folders; absent if a log lists its files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
     /// Its dates.
     pub dates: Vec<DateEntry>,
     /// Why Hindcast neither reads nor writes it; absent if it does.
@@ -28,7 +32,7 @@ pub struct TableEntry {
 /// A date of a table.
 #[derive(Debug, Serialize)]
 pub struct DateEntry {
-    /// The date of the folder.
+    /// The date of the folder; of files in no folders by date, that of the first row.
     pub date: NaiveDate,
     /// Its Parquet files.
     pub files: u64,
@@ -78,42 +82,58 @@ fn as_names<S: Serializer>(types: &[DataType], serializer: S) -> std::result::Re
     serializer.collect_seq(types.iter().map(ToString::to_string))
 }
 
-/// The folders below `root` that hold `date=` folders, with their dates and sizes, and the tables whose transaction log
-/// Hindcast does not read, which are refused.
+/// The tables of a lake with their layouts, dates and sizes: those that Hindcast knows, and other folders below its root that hold
+/// Parquet files. Tables whose transaction log Hindcast does not read are refused.
 ///
 /// # Errors
 /// [`Error::Storage`] if a listing fails.
-pub async fn list(root: &Location) -> Result<Vec<TableEntry>> {
+pub async fn list(lake: &Lake) -> Result<Vec<TableEntry>> {
+    let found = lake.tables(|_| true).await?;
+    let mut tables: Vec<TableEntry> = found.unsupported.iter().map(refused).collect();
+    for table in &found.readable {
+        tables.push(entry(table.spec.name, table.layout(), &table.all_folders().await?));
+    }
+    let root = lake.root();
     let listing =
         root.store().list_with_delimiter(Some(root.prefix())).await.map_err(Error::listing(root.url()))?;
-    let mut tables = Vec::new();
     for name in listing.common_prefixes.iter().filter_map(|prefix| prefix.filename()) {
-        let table = name.to_owned();
-        if let Some(kind) = table_format_of(&root.join(name)).await? {
-            let unsupported =
-                UnsupportedTable { name: table.clone(), url: root.join(name).url().to_owned(), kind };
-            tables.push(TableEntry { table, dates: Vec::new(), refused: Some(unsupported.to_string()) });
+        if name.starts_with(['_', '.']) || lake.knows(name) {
             continue;
         }
-        let dates = table_files(&root.join(name)).await?;
-        if !dates.is_empty() {
-            let dates = dates.into_iter().map(|(date, files)| date_entry(date, &files)).collect();
-            tables.push(TableEntry { table, dates, refused: None });
+        let location = root.join(name);
+        if let Some(kind) = table_format_of(&location).await? {
+            let url = location.url().to_owned();
+            tables.push(refused(&UnsupportedTable { name: name.to_owned(), url, kind }));
+            continue;
+        }
+        let (layout, folders) = files_by_date(&location).await?;
+        if !folders.is_empty() {
+            tables.push(entry(name, layout, &folders));
         }
     }
+    tables.sort_by(|left, right| left.table.cmp(&right.table));
     Ok(tables)
+}
+
+fn refused(table: &UnsupportedTable) -> TableEntry {
+    let (name, reason) = (table.name.clone(), table.to_string());
+    TableEntry { table: name, layout: None, dates: Vec::new(), refused: Some(reason) }
+}
+
+fn entry(table: &str, layout: Option<Layout>, folders: &[DateFolder]) -> TableEntry {
+    let dates = folders.iter().map(|folder| date_entry(folder.date, &folder.files)).collect();
+    TableEntry { table: table.to_owned(), layout, dates, refused: None }
 }
 
 /// The rows by date and the columns of one table.
 ///
 /// # Errors
-/// As [`existing`].
-pub async fn show(root: &Location, table: &str) -> Result<TableDetail> {
-    let folder = root.join(table);
-    let mut columns: Vec<ColumnEntry> = Vec::new();
-    let mut entries = Vec::new();
-    let mut files_read = 0;
-    for (date, files) in existing(root, table).await? {
+/// [`Error::NotFound`] if the lake has no such table, [`Error::Invalid`] if it has a transaction log that Hindcast does not read,
+/// [`Error::Storage`] if a listing fails.
+pub async fn show(lake: &Lake, table: &str) -> Result<TableDetail> {
+    let (folder, layout, folders) = folders_of(lake, table).await?;
+    let mut detail = TableDetail { entry: entry(table, layout, &[]), columns: Vec::new(), files_read: 0 };
+    for DateFolder { date, files } in folders {
         let mut entry = date_entry(date, &files);
         let footers: Vec<_> = futures::stream::iter(&files)
             .map(|file| parquet_footer(&folder, file))
@@ -121,24 +141,40 @@ pub async fn show(root: &Location, table: &str) -> Result<TableDetail> {
             .collect()
             .await;
         let mut rows = 0;
-        for footer in footers {
+        for (footer, file) in footers.into_iter().zip(&files) {
             match footer {
                 Ok(footer) => {
-                    rows += footer.rows;
-                    files_read += 1;
+                    let deleted = file.deleted.as_ref().map_or(0, |deleted| deleted.cardinality.unsigned_abs());
+                    rows += footer.rows.saturating_sub(deleted);
+                    detail.files_read += 1;
                     footer.schema.fields().iter().for_each(|field| {
                         let is_null = footer.nulls.get(field.name()) == Some(&footer.rows);
-                        add_column(&mut columns, field.name(), field.data_type(), is_null);
+                        add_column(&mut detail.columns, field.name(), field.data_type(), is_null);
                     });
                 }
                 Err(fault) => entry.unreadable.push(fault.to_string()),
             }
         }
         entry.rows = entry.unreadable.is_empty().then_some(rows);
-        entries.push(entry);
+        detail.entry.dates.push(entry);
     }
-    let entry = TableEntry { table: table.to_owned(), dates: entries, refused: None };
-    Ok(TableDetail { entry, columns, files_read })
+    Ok(detail)
+}
+
+/// The place, the layout and the files of a table.
+async fn folders_of(lake: &Lake, table: &str) -> Result<(Location, Option<Layout>, Vec<DateFolder>)> {
+    if !is_table_name(table) {
+        return Err(absent(lake.root(), table));
+    }
+    let found = lake.tables(|name| name == table).await?.all_readable(|_| String::new())?;
+    if let Some(known) = found.first() {
+        let folders = LakeTable::all_folders(known).await?;
+        return Ok((known.location.clone(), known.layout(), folders));
+    }
+    let location = lake.root().join(table);
+    refuse_table_format(&location, table).await?;
+    let (layout, folders) = files_by_date(&location).await?;
+    if folders.is_empty() { Err(absent(lake.root(), table)) } else { Ok((location, layout, folders)) }
 }
 
 /// Deletes all objects of a table. Returns their number, or `None` if the table does not exist.
@@ -162,11 +198,11 @@ pub async fn delete(root: &Location, table: &str) -> Result<Option<u64>> {
     Ok(Some(objects.len() as u64))
 }
 
-/// The files of a table that has a date folder.
+/// The files of a table that Hindcast may write to.
 ///
 /// # Errors
-/// [`Error::NotFound`] if the lake has no such table, [`Error::Invalid`] if the table has a transaction log, [`Error::Storage`] if
-/// a listing fails.
+/// [`Error::NotFound`] if the lake has no such table, [`Error::Invalid`] if the table has a transaction log or another layout,
+/// [`Error::Storage`] if a listing fails.
 pub async fn existing(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
     let found = found(root, table).await?;
     if found.is_empty() { Err(absent(root, table)) } else { Ok(found) }
@@ -177,14 +213,18 @@ pub fn absent(root: &Location, table: &str) -> Error {
     Error::NotFound(format!("there is no table {table:?} in {}", root.url()))
 }
 
-/// The files of a table by date; none if the table does not exist. Fails if the table has a transaction log.
+/// The files of a table by date; none if the table does not exist. Fails if the table has a
+/// transaction log or another layout.
 async fn found(root: &Location, table: &str) -> Result<Vec<(NaiveDate, Vec<LakeFile>)>> {
-    let is_name = !table.is_empty() && !table.contains(['/', '\\']) && table != "." && table != "..";
-    if !is_name {
+    if !is_table_name(table) {
         return Ok(Vec::new());
     }
-    refuse_table_format(&root.join(table), table).await?;
+    refuse_unwritable(&root.join(table), table).await?;
     table_files(&root.join(table)).await
+}
+
+fn is_table_name(table: &str) -> bool {
+    !table.is_empty() && !table.contains(['/', '\\']) && table != "." && table != ".."
 }
 
 fn date_entry(date: NaiveDate, files: &[LakeFile]) -> DateEntry {
@@ -213,10 +253,12 @@ fn add_column(columns: &mut Vec<ColumnEntry>, name: &str, data_type: &DataType, 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use hindcast_base::ErrorKind;
+    use hindcast_lake::Tables;
     use object_store::memory::InMemory;
     use parquet::arrow::ArrowWriter;
 
@@ -230,7 +272,7 @@ mod tests {
     }
 
     /// A lake with a table `T` of two dates, a Delta Lake table, and a folder that is not a table.
-    async fn lake() -> Location {
+    async fn lake() -> Lake {
         let lake = Location::parse_with("s3://memory/lake", |_| Ok(Arc::new(InMemory::new()))).unwrap();
         let numbers = || Arc::new(Int64Array::from(vec![Some(1), None])) as ArrayRef;
         let nulls = || Arc::new(StringArray::from(vec![None::<&str>, None])) as ArrayRef;
@@ -245,7 +287,7 @@ mod tests {
         ] {
             lake.store().put(&lake.child(path), content.into()).await.unwrap();
         }
-        lake
+        Lake::open(lake, &BTreeMap::new(), Tables::built_in()).unwrap()
     }
 
     #[tokio::test]
@@ -289,13 +331,14 @@ mod tests {
     #[tokio::test]
     async fn a_deleted_table_is_gone_and_others_stay() {
         let lake = lake().await;
-        assert_eq!(delete(&lake, "T").await.unwrap(), Some(3));
-        assert_eq!(delete(&lake, "T").await.unwrap(), None);
+        let lake = lake.root();
+        assert_eq!(delete(lake, "T").await.unwrap(), Some(3));
+        assert_eq!(delete(lake, "T").await.unwrap(), None);
         for name in ["", "..", "a/b", "other", "T"] {
-            let error = existing(&lake, name).await.unwrap_err();
+            let error = existing(lake, name).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotFound, "{name}: {error}");
         }
-        assert!(delete(&lake, "D").await.unwrap_err().to_string().contains("Delta Lake"));
+        assert!(delete(lake, "D").await.unwrap_err().to_string().contains("Delta Lake"));
         assert!(lake.store().head(&lake.child("D/date=2026-01-05/a.parquet")).await.is_ok());
     }
 }

@@ -174,7 +174,7 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         for (table, imported) in &report.tables {
             let (Some(first), Some(last)) = (imported.dates.first(), imported.dates.last()) else { continue };
             let window = Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)?;
-            let detail = inventory::show(lake.root(), table).await?;
+            let detail = inventory::show(&lake, table).await?;
             print_quality(table, &data_quality::examine(&lake, &detail, Some(&window), &runtime).await?);
         }
     }

@@ -123,11 +123,11 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
     let root = lake.root();
     match arguments.action.as_ref().unwrap_or(&Action::List) {
         Action::List => {
-            let tables = inventory::list(root).await?;
+            let tables = inventory::list(&lake).await?;
             if arguments.json { terminal::print_json(&tables)? } else { tables.iter().for_each(print_entry) }
         }
         Action::Show { table, window } => {
-            let detail = inventory::show(root, table).await?;
+            let detail = inventory::show(&lake, table).await?;
             let runtime = runtime(MEMORY_BYTES, None)?;
             let quality = data_quality::examine(&lake, &detail, window.window()?.as_ref(), &runtime).await?;
             if arguments.json {
@@ -224,12 +224,13 @@ fn print_entry(entry: &TableEntry) {
     let size: u64 = entry.dates.iter().map(|date| date.bytes).sum();
     let (Some(first), Some(last)) = (entry.dates.first(), entry.dates.last()) else { return };
     println!(
-        "{:<30} {} to {} ({} dates), {files} files, {}",
+        "{:<30} {} to {} ({} dates), {files} files, {}{}",
         entry.table,
         first.date,
         last.date,
         entry.dates.len(),
-        format_bytes(size)
+        format_bytes(size),
+        entry.layout.as_ref().map(|layout| format!(", {layout}")).unwrap_or_default()
     );
 }
 

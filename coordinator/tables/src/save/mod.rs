@@ -32,7 +32,7 @@ use hindcast_lake::changes::{self, Change, Made};
 use hindcast_lake::task_session;
 use hindcast_lake::{
     FileScan, Lake, LakeFile, LakeTable, Location, UnreadableCounts, date_files, file_scan,
-    parquet_footer, refuse_table_format, table_files,
+    parquet_footer, refuse_unwritable, table_files,
 };
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt};
@@ -100,7 +100,7 @@ pub async fn save(
     window: Option<Window>,
 ) -> Result<Saved> {
     check_name(name, config)?;
-    refuse_table_format(&lake.root().join(name), name).await?;
+    refuse_unwritable(&lake.root().join(name), name).await?;
     changes::recover(lake.root()).await?;
     let window = match window {
         Some(window) => window,
