@@ -1,8 +1,10 @@
 //! What a lake has of the requested tables.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::folders::OutsideLayout;
+use super::delta::{TableVersions, open_logged};
 use super::lake::LakeTable;
 use super::roots::UnreachableRoot;
 use super::table_format::UnsupportedTable;
@@ -24,6 +26,8 @@ pub struct StrayFiles {
 pub struct FoundTables {
     /// Tables that can be read.
     pub readable: Vec<LakeTable>,
+    /// Places in `readable` of tables whose logs were not read yet.
+    pub(super) logged: BTreeSet<usize>,
     /// Tables of a format that Hindcast does not read.
     pub unsupported: Vec<UnsupportedTable>,
     /// Parquet files outside the layouts of tables: they are not read.
@@ -44,6 +48,21 @@ impl FoundTables {
         }
     }
 
+    /// Adds a table whose log is still to be read.
+    pub(super) fn add_logged(&mut self, table: LakeTable) {
+        self.logged.insert(self.readable.len());
+        self.readable.push(table);
+    }
+
+    /// Reads the logs of tables, in the versions that are chosen.
+    ///
+    /// # Errors
+    /// As for [`super::Lake::tables`].
+    pub(super) async fn open_logged(self, versions: &TableVersions) -> Result<Self> {
+        let readable = open_logged(self.readable, &self.logged, versions).await?;
+        Ok(Self { readable, logged: BTreeSet::new(), ..self })
+    }
+
     /// Names the root to which everything belongs.
     pub(super) fn set_root(&mut self, name: &Arc<str>) {
         self.readable.iter_mut().for_each(|table| table.root = Some(Arc::clone(name)));
@@ -52,6 +71,7 @@ impl FoundTables {
 
     /// Adds what another root has.
     pub(super) fn add(&mut self, more: Self) {
+        self.logged.extend(more.logged.into_iter().map(|place| self.readable.len() + place));
         self.readable.extend(more.readable);
         self.unsupported.extend(more.unsupported);
         self.stray_files.extend(more.stray_files);

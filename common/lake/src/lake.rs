@@ -9,6 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
 use super::changes::View;
+use super::delta::TableVersions;
 use super::file_source::{EVER, FileSource, ListedFiles, Snapshot, last_date};
 use super::folders::{Search, TableFolders, holds_parquet, listed};
 use super::found_tables::{FoundTables, StrayFiles};
@@ -42,6 +43,8 @@ pub struct Lake {
     pub(super) known: Tables,
     /// Further roots, by name.
     pub(super) others: Vec<OtherRoot>,
+    /// The versions of tables with a log.
+    pub(super) versions: TableVersions,
 }
 
 /// The files of one date of a table.
@@ -82,6 +85,8 @@ pub struct LakeTable {
 /// A table that exists.
 enum Found {
     Readable(Box<LakeTable>),
+    /// Its log was not read yet.
+    Logged(Box<LakeTable>),
     Unsupported(UnsupportedTable),
 }
 
@@ -117,7 +122,21 @@ impl Lake {
                 )));
             }
         }
-        Ok(Self { root, mappings: mappings.clone(), known, others: Vec::new() })
+        Ok(Self { root, mappings: mappings.clone(), known, others: Vec::new(), versions: TableVersions::default() })
+    }
+
+    /// The lake with other versions of its tables than the latest ones.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the lake can't have a named table.
+    pub fn with_versions(self, versions: TableVersions) -> Result<Self> {
+        match versions.by_table.keys().find(|name| self.known.by_name(name).is_none()) {
+            Some(name) => {
+                let hint = did_you_mean(name, self.known.names());
+                Err(Error::Invalid(format!("there is no table {name:?}, whose version is chosen{hint}")))
+            }
+            None => Ok(Self { versions, ..self }),
+        }
     }
 
     /// The lake's own folder.
@@ -133,15 +152,19 @@ impl Lake {
     /// The tables of this lake for which `is_wanted` is true, with their dates; of each root, if it has several.
     ///
     /// # Errors
-    /// [`Error::Storage`] if a listing fails, [`Error::Invalid`] if a mapped URL is malformed or two roots share a table.
+    /// [`Error::Storage`] if a listing fails or a log can't be fetched; [`Error::Invalid`] if a mapped URL is malformed, two roots share
+    /// a table, or a version does not exist or can't be read; [`Error::Data`] if a log is damaged.
     pub async fn tables(&self, is_wanted: impl Fn(&str) -> bool) -> Result<FoundTables> {
         let wanted: Vec<&'static TableSpec> =
             self.known.all().iter().copied().filter(|spec| is_wanted(spec.name)).collect();
-        let found = self.own_tables(&wanted).await?;
-        if self.others.is_empty() { Ok(found) } else { self.with_other_tables(found, &wanted).await }
+        let mut found = self.own_tables(&wanted).await?;
+        if !self.others.is_empty() {
+            found = self.with_other_tables(found, &wanted).await?;
+        }
+        found.open_logged(&self.versions).await
     }
 
-    /// The tables of the lake's own root.
+    /// The tables of the lake's own root. Logs are not read.
     pub(super) async fn own_tables(&self, wanted: &[&'static TableSpec]) -> Result<FoundTables> {
         let view = View::of_lake(&self.root).await?;
         let reads: Vec<_> = wanted.iter().map(|spec| self.table(spec, &view)).collect();
@@ -150,6 +173,7 @@ impl Lake {
         while let Some((table, stray_files)) = reads.try_next().await? {
             match table {
                 Some(Found::Readable(table)) => found.readable.push(*table),
+                Some(Found::Logged(table)) => found.add_logged(*table),
                 Some(Found::Unsupported(table)) => found.unsupported.push(table),
                 None => {}
             }
@@ -188,7 +212,12 @@ impl Lake {
         let is_own = mapping.url.is_none() && mapping.workspace.is_none();
         let view = if is_own { view.clone() } else { View::of_table(&location).await? };
         let listing = listed(&location).await?;
-        if let Some(kind) = table_format_in(&location, &listing).await? {
+        let format = table_format_in(&location, &listing).await?;
+        if format == Some(TableFormat::Delta) {
+            let table = LakeTable::of_task(spec, location, mapping);
+            return Ok((Some(Found::Logged(Box::new(table))), None));
+        }
+        if let Some(kind) = format {
             let (name, url) = (spec.name.to_owned(), location.url().to_owned());
             return Ok((Some(Found::Unsupported(UnsupportedTable { name, url, kind })), None));
         }

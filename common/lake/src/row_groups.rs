@@ -51,6 +51,11 @@ impl RowGroups {
         [sum(|_| true), sum(|is_read| is_read)]
     }
 
+    /// Whether the group of that index is to be read.
+    pub(super) fn is_read(&self, index: usize) -> bool {
+        matches!(self.groups.get(index), Some(Some((_, true))))
+    }
+
     /// The access plan for DataFusion.
     pub(super) fn access_plan(&self) -> ParquetAccessPlan {
         let access = |group: &Option<(u64, bool)>| match group {

@@ -20,6 +20,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Sendable
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 
+use super::delta::remaining_rows;
 use super::lake::LakeTable;
 use super::lake_file::LakeFile;
 use super::location::Location;
@@ -77,7 +78,7 @@ impl FileScan {
     }
 }
 
-/// A scan of one file with [`canonical_schema`], limited to its `groups` if they are given. A `clip` prunes row groups and pages
+/// A scan of one file with [`canonical_schema`], without its deleted rows, limited to its `groups` if they are given. A `clip` prunes row groups and pages
 /// outside it by their statistics; rows outside it can remain.
 ///
 /// # Errors
@@ -97,7 +98,10 @@ pub async fn file_scan(
         source = source.with_predicate(within(&schema, table.spec.time_column, clip)?);
     }
     let mut partitioned = partitioned_file(file);
-    if let Some(groups) = groups {
+    if let Some(vector) = &file.deleted {
+        let remaining = remaining_rows(&table.location, file, vector, groups).await?;
+        partitioned = partitioned.with_extension(remaining);
+    } else if let Some(groups) = groups {
         partitioned = partitioned.with_extension(groups.access_plan());
     }
     let factory = NormaliserFactory::new(table, unreadable.clone());

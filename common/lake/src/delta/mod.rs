@@ -1,0 +1,149 @@
+//! Delta tables: the versions, files and columns that their logs describe, and the rows that they have deleted from files.
+
+mod deletions;
+mod engine;
+mod log;
+mod paths;
+mod rows;
+mod times;
+mod version;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use futures::{StreamExt, TryStreamExt};
+use hindcast_base::Result;
+use hindcast_base::retry::with_retries;
+use hindcast_base::time::date_of_us;
+
+use super::columns::{ColumnPath, ColumnSource, PathStep};
+use super::file_source::{FileSource, ListedFiles};
+use super::lake::LakeTable;
+use super::lake_file::LakeFile;
+use super::location::Location;
+use super::mapping::TableMapping;
+use super::tables::TableSpec;
+use log::{Log, LogRequest, read_blocking};
+
+pub(super) use deletions::remaining_rows;
+pub use version::{TableVersion, TableVersions};
+
+/// Logs that are read at once.
+const CONCURRENT_LOGS: usize = 8;
+
+/// Reads the logs of those of `tables` whose places `logged` has, in the versions that are chosen.
+///
+/// # Errors
+/// [`hindcast_base::Error::Invalid`] if a version does not exist or a table can't be read, [`hindcast_base::Error::Data`] if a log is
+/// damaged, [`hindcast_base::Error::Storage`] if a store fails.
+pub(super) async fn open_logged(
+    tables: Vec<LakeTable>,
+    logged: &BTreeSet<usize>,
+    versions: &TableVersions,
+) -> Result<Vec<LakeTable>> {
+    let named = |is_logged: bool| {
+        let chosen = tables.iter().enumerate().filter(move |(index, _)| logged.contains(index) == is_logged);
+        chosen.map(|(_, table)| table.spec.name).collect::<Vec<_>>()
+    };
+    versions.check(&named(true), &named(false))?;
+    let open = |(index, table): (usize, LakeTable)| async move {
+        if !logged.contains(&index) {
+            return Ok(table);
+        }
+        let version = versions.of(table.spec.name);
+        let request = request(table.spec.name, &table.location, Some((table.spec, &table.mapping)), version);
+        let Log { snapshot, files, physical } = read_log(request).await?;
+        let listed = ListedFiles { by_date: by_date(files), snapshot: Some(snapshot) };
+        Ok(LakeTable { source: FileSource::Listed(Arc::new(listed)), physical: Arc::new(physical), ..table })
+    };
+    let opened: Vec<_> = tables.into_iter().enumerate().map(open).collect();
+    futures::stream::iter(opened).buffered(CONCURRENT_LOGS).try_collect().await
+}
+
+/// The files of the latest version of the Delta table `name` at `location`. If Hindcast knows the table, it is given with its mapping:
+/// then files are dated by their rows where statistics have the times.
+///
+/// # Errors
+/// As for [`super::Lake::tables`].
+pub async fn delta_files(
+    name: &str,
+    location: &Location,
+    known: Option<(&TableSpec, &TableMapping)>,
+) -> Result<ListedFiles> {
+    let log = read_log(request(name, location, known, TableVersion::Latest)).await?;
+    Ok(ListedFiles { by_date: by_date(log.files), snapshot: Some(log.snapshot) })
+}
+
+async fn read_log(request: LogRequest) -> Result<Log> {
+    let request = Arc::new(request);
+    with_retries(|| read_blocking(&request)).await
+}
+
+fn request(
+    name: &str,
+    location: &Location,
+    known: Option<(&TableSpec, &TableMapping)>,
+    version: TableVersion,
+) -> LogRequest {
+    let (time_columns, columns) = match known {
+        Some((spec, mapping)) => {
+            let columns = spec.columns.iter().flat_map(|column| names_of(&mapping.source(column.name)));
+            let time_columns = match mapping.source(spec.time_column) {
+                ColumnSource::Path(path) => ways_to(&path),
+                _ => Vec::new(),
+            };
+            (time_columns, columns.collect())
+        }
+        None => Default::default(),
+    };
+    LogRequest {
+        table: format!("{name} ({})", location.url()),
+        location: location.clone(),
+        version,
+        time_columns,
+        columns,
+        slack_days: known.map_or(0, |(_, mapping)| mapping.folder_slack_days),
+    }
+}
+
+/// What a path without elements may mean: a column whose name has dots, or a field of a struct.
+fn ways_to(path: &ColumnPath) -> Vec<Vec<String>> {
+    let names: Option<Vec<String>> = path
+        .steps()
+        .iter()
+        .map(|step| match step {
+            PathStep::Name(name) => Some(name.clone()),
+            PathStep::Index(_) | PathStep::Each => None,
+        })
+        .collect();
+    [Some(vec![path.text().to_owned()]), names].into_iter().flatten().collect()
+}
+
+/// Names of the column that a source reads; none if it may read any, or none.
+fn names_of(source: &ColumnSource) -> Vec<String> {
+    let path = match source {
+        ColumnSource::Path(path) => path,
+        ColumnSource::Mapped(mapped) => &mapped.column,
+        ColumnSource::Value(_) | ColumnSource::Sql(_) => return Vec::new(),
+    };
+    let first = path.steps().first().and_then(|step| match step {
+        PathStep::Name(name) => Some(name.clone()),
+        PathStep::Index(_) | PathStep::Each => None,
+    });
+    [Some(path.text().to_owned()), first].into_iter().flatten().collect()
+}
+
+/// Files at the dates of their first rows, or at the dates on which they were written, sorted by path.
+fn by_date(files: Vec<LakeFile>) -> BTreeMap<NaiveDate, Vec<LakeFile>> {
+    let mut by_date: BTreeMap<NaiveDate, Vec<LakeFile>> = BTreeMap::new();
+    for file in files {
+        let first_us = file.times_us.map_or(file.modified_ms.saturating_mul(1_000), |(first, _)| first);
+        by_date.entry(date_of_us(first_us)).or_default().push(file);
+    }
+    by_date.values_mut().for_each(|files| files.sort_by(|left, right| left.path.cmp(&right.path)));
+    by_date
+}
