@@ -194,3 +194,7 @@ impl<'a> Graph<'a> {
         root
     }
 }
+
+#[cfg(test)]
+#[path = "earlier_units_tests.rs"]
+mod tests;
