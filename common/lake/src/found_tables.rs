@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::folders::OutsideLayout;
 use super::delta::{TableVersions, open_logged};
+use super::folders::OutsideLayout;
 use super::lake::LakeTable;
 use super::roots::UnreachableRoot;
 use super::table_format::UnsupportedTable;
-use hindcast_base::Result;
+use hindcast_base::{Error, Result};
 
 /// Parquet files in a table's folder, but outside its layout.
 #[derive(Debug, Clone)]
@@ -21,6 +21,15 @@ pub struct StrayFiles {
     pub outside: OutsideLayout,
 }
 
+/// A table whose log can't be read.
+#[derive(Debug)]
+pub struct UnreadLog {
+    /// The table.
+    pub table: &'static str,
+    /// Why.
+    pub error: Error,
+}
+
 /// The requested tables that exist.
 #[derive(Debug, Default)]
 pub struct FoundTables {
@@ -30,6 +39,8 @@ pub struct FoundTables {
     pub(super) logged: BTreeSet<usize>,
     /// Tables of a format that Hindcast does not read.
     pub unsupported: Vec<UnsupportedTable>,
+    /// Tables whose logs can't be read, in the chosen version or at all.
+    pub unread: Vec<UnreadLog>,
     /// Parquet files outside the layouts of tables: they are not read.
     pub stray_files: Vec<StrayFiles>,
     /// Optional roots that can't be reached.
@@ -37,14 +48,17 @@ pub struct FoundTables {
 }
 
 impl FoundTables {
-    /// The tables, if all of them can be read. For the first that can't, `advice` ends the error message.
+    /// The tables, if all of them can be read. For the name of the first that can't, `advice` ends the error message.
     ///
     /// # Errors
-    /// [`hindcast_base::Error::Invalid`] for a table of an unsupported format.
-    pub fn all_readable(self, advice: impl FnOnce(&UnsupportedTable) -> String) -> Result<Vec<LakeTable>> {
-        match self.unsupported.first() {
-            None => Ok(self.readable),
-            Some(table) => Err(table.refused(&advice(table))),
+    /// [`Error::Invalid`] for a table of an unsupported format, and the error of a log that can't be read.
+    pub fn all_readable(self, advice: impl FnOnce(&str) -> String) -> Result<Vec<LakeTable>> {
+        match (self.unsupported.first(), self.unread.first()) {
+            (Some(table), _) => Err(table.refused(&advice(&table.name))),
+            (None, Some(UnreadLog { table, error })) => {
+                Err(Error::of_kind(error.kind(), format!("{error}{}", advice(table))))
+            }
+            (None, None) => Ok(self.readable),
         }
     }
 
@@ -59,8 +73,8 @@ impl FoundTables {
     /// # Errors
     /// As for [`super::Lake::tables`].
     pub(super) async fn open_logged(self, versions: &TableVersions) -> Result<Self> {
-        let readable = open_logged(self.readable, &self.logged, versions).await?;
-        Ok(Self { readable, logged: BTreeSet::new(), ..self })
+        let (readable, unread) = open_logged(self.readable, &self.logged, versions).await?;
+        Ok(Self { readable, logged: BTreeSet::new(), unread, ..self })
     }
 
     /// Names the root to which everything belongs.
@@ -71,8 +85,10 @@ impl FoundTables {
 
     /// Adds what another root has.
     pub(super) fn add(&mut self, more: Self) {
-        self.logged.extend(more.logged.into_iter().map(|place| self.readable.len() + place));
+        let own = self.readable.len();
+        self.logged.extend(more.logged.into_iter().map(|place| own + place));
         self.readable.extend(more.readable);
+        self.unread.extend(more.unread);
         self.unsupported.extend(more.unsupported);
         self.stray_files.extend(more.stray_files);
         self.unreachable.extend(more.unreachable);

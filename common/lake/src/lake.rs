@@ -153,7 +153,7 @@ impl Lake {
     ///
     /// # Errors
     /// [`Error::Storage`] if a listing fails or a log can't be fetched; [`Error::Invalid`] if a mapped URL is malformed, two roots share
-    /// a table, or a version does not exist or can't be read; [`Error::Data`] if a log is damaged.
+    /// a table, or the chosen versions do not fit the tables.
     pub async fn tables(&self, is_wanted: impl Fn(&str) -> bool) -> Result<FoundTables> {
         let wanted: Vec<&'static TableSpec> =
             self.known.all().iter().copied().filter(|spec| is_wanted(spec.name)).collect();

@@ -46,7 +46,7 @@ pub use delta::{TableVersion, TableVersions, delta_files};
 pub use diagnose::locate_fault;
 pub use file_source::{DateFolders, FileSource, ListedFiles, Snapshot};
 pub use folders::{OutsideLayout, files_by_date, table_folder};
-pub use found_tables::{FoundTables, StrayFiles};
+pub use found_tables::{FoundTables, StrayFiles, UnreadLog};
 pub use integers::integer_of_text;
 pub use lake::{DateFolder, KnownFiles, Lake, LakeTable};
 pub use lake_file::{DeletionVector, LakeFile};

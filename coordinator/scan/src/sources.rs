@@ -151,12 +151,11 @@ fn readable(
 ) -> Result<Vec<LakeTable>> {
     let readable = found.readable.iter().filter(|_| !has_several_roots);
     let names: BTreeSet<&str> = readable.map(|table| table.spec.name).collect();
-    found.unsupported.retain(|unsupported| {
-        wanted.iter().any(|analysis| reads(detections, analysis, &unsupported.name, &names))
-    });
-    found.all_readable(|unsupported| {
-        let reads_it =
-            |analysis: &&&'static Analysis| reads(detections, analysis, &unsupported.name, &BTreeSet::new());
+    let is_read = |name: &str| wanted.iter().any(|analysis| reads(detections, analysis, name, &names));
+    found.unsupported.retain(|unsupported| is_read(&unsupported.name));
+    found.unread.retain(|unread| is_read(unread.table));
+    found.all_readable(|name| {
+        let reads_it = |analysis: &&&'static Analysis| reads(detections, analysis, name, &BTreeSet::new());
         let readers: Vec<&str> = wanted.iter().filter(reads_it).map(|analysis| analysis.id).collect();
         match readers.len() < wanted.len() {
             true => format!("; or leave out, by --suite or --only, what reads it: {}", readers.join(", ")),

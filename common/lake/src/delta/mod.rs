@@ -16,12 +16,13 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
-use hindcast_base::Result;
 use hindcast_base::retry::with_retries;
 use hindcast_base::time::date_of_us;
+use hindcast_base::{Error, Result};
 
 use super::columns::{ColumnPath, ColumnSource, PathStep};
 use super::file_source::{FileSource, ListedFiles};
+use super::found_tables::UnreadLog;
 use super::lake::LakeTable;
 use super::lake_file::LakeFile;
 use super::location::Location;
@@ -35,33 +36,48 @@ pub use version::{TableVersion, TableVersions};
 /// Logs that are read at once.
 const CONCURRENT_LOGS: usize = 8;
 
-/// Reads the logs of those of `tables` whose places `logged` has, in the versions that are chosen.
+/// Reads the logs of those of `tables` whose places `logged` has, in the versions that are chosen. Tables whose logs can't be read are
+/// left out and returned with the reason.
 ///
 /// # Errors
-/// [`hindcast_base::Error::Invalid`] if a version does not exist or a table can't be read, [`hindcast_base::Error::Data`] if a log is
-/// damaged, [`hindcast_base::Error::Storage`] if a store fails.
+/// [`Error::Invalid`] if the chosen versions do not fit the tables, [`Error::Storage`] if a store fails.
 pub(super) async fn open_logged(
     tables: Vec<LakeTable>,
     logged: &BTreeSet<usize>,
     versions: &TableVersions,
-) -> Result<Vec<LakeTable>> {
+) -> Result<(Vec<LakeTable>, Vec<UnreadLog>)> {
     let named = |is_logged: bool| {
         let chosen = tables.iter().enumerate().filter(move |(index, _)| logged.contains(index) == is_logged);
         chosen.map(|(_, table)| table.spec.name).collect::<Vec<_>>()
     };
     versions.check(&named(true), &named(false))?;
-    let open = |(index, table): (usize, LakeTable)| async move {
-        if !logged.contains(&index) {
-            return Ok(table);
+    let open_one = |(index, table): (usize, LakeTable)| async move {
+        let name = table.spec.name;
+        let opened = if logged.contains(&index) { open(table, versions.of(name)).await } else { Ok(table) };
+        match opened {
+            Ok(table) => Ok(Ok(table)),
+            Err(Error::Storage(fault)) => Err(Error::Storage(fault)),
+            Err(error) => Ok(Err(UnreadLog { table: name, error })),
         }
-        let version = versions.of(table.spec.name);
-        let request = request(table.spec.name, &table.location, Some((table.spec, &table.mapping)), version);
-        let Log { snapshot, files, physical } = read_log(request).await?;
-        let listed = ListedFiles { by_date: by_date(files), snapshot: Some(snapshot) };
-        Ok(LakeTable { source: FileSource::Listed(Arc::new(listed)), physical: Arc::new(physical), ..table })
     };
-    let opened: Vec<_> = tables.into_iter().enumerate().map(open).collect();
-    futures::stream::iter(opened).buffered(CONCURRENT_LOGS).try_collect().await
+    let opened: Vec<_> = tables.into_iter().enumerate().map(open_one).collect();
+    let opened: Vec<_> = futures::stream::iter(opened).buffered(CONCURRENT_LOGS).try_collect().await?;
+    let (mut readable, mut unread) = (Vec::new(), Vec::new());
+    for table in opened {
+        match table {
+            Ok(table) => readable.push(table),
+            Err(table) => unread.push(table),
+        }
+    }
+    Ok((readable, unread))
+}
+
+/// The table with the files of `version`.
+async fn open(table: LakeTable, version: TableVersion) -> Result<LakeTable> {
+    let request = request(table.spec.name, &table.location, Some((table.spec, &table.mapping)), version);
+    let Log { snapshot, files, physical } = read_log(request).await?;
+    let listed = ListedFiles { by_date: by_date(files), snapshot: Some(snapshot) };
+    Ok(LakeTable { source: FileSource::Listed(Arc::new(listed)), physical: Arc::new(physical), ..table })
 }
 
 /// The files of the latest version of the Delta table `name` at `location`. If Hindcast knows the table, it is given with its mapping:

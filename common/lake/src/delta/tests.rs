@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrose
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, Schema};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use hindcast_base::time::parse_time_us;
-use hindcast_base::{Error, ErrorKind};
+use hindcast_base::ErrorKind;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ impl Written {
 
     async fn open(&self, versions: TableVersions) -> Result<LakeTable> {
         let found = self.lake().with_versions(versions)?.tables(|name| name == "AuditLogs").await?;
-        Ok(found.readable.into_iter().next().unwrap())
+        Ok(found.all_readable(|_| String::new())?.remove(0))
     }
 
     async fn latest(&self) -> LakeTable {
