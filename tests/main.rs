@@ -46,6 +46,7 @@ mod notebook_parity;
 mod object_stores;
 mod office365;
 mod own_detections;
+mod own_tables;
 mod real_data;
 mod report;
 mod rewritten_lakes;

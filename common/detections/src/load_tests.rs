@@ -3,6 +3,7 @@
 use std::ptr;
 
 use crate::Detections;
+use crate::config::Config;
 use crate::test_texts::{DEFINITION, QUERY};
 
 const ROLLUP: &str = "version = 1\ntables = ['CommonSecurityLog']\ncolumns = ['SourceIP AS source_ip']\nbucket_key = ['source_ip']";
@@ -114,6 +115,30 @@ fn own_detections_are_added_to_the_built_in_ones() {
     let received: Detections = serde_json::from_str(&text).unwrap();
     assert!(ptr::eq(received.by_id("many").unwrap(), many), "a content is loaded once");
     assert_eq!(serde_json::to_string(&Detections::built_in()).unwrap(), "[]");
+}
+
+#[test]
+fn own_tables_are_known_to_own_rollups_and_detections() {
+    let table = "time_column = 'T'\n[columns]\nT = 'time'\nHost = 'text'";
+    let rollup = "version = 1\ntables = ['Proxy_CL']\ncolumns = ['Host AS host']\nbucket_key = ['host']";
+    let own = [("mine/tables/Proxy_CL.toml", table), ("mine/rollups/hosts.toml", rollup)];
+    let detections = Detections::with_own(with_many(&own)).unwrap();
+    assert!(detections.tables().by_name("Proxy_CL").is_some());
+    assert_eq!(detections.rollup("hosts").unwrap().columns, ["T", "Host"]);
+    assert!(Detections::built_in().tables().by_name("Proxy_CL").is_none());
+    detections.check_own(&Config::load_with("default", &[], detections).unwrap()).unwrap();
+
+    let alone = Detections::with_own(files(&own[..1])).unwrap();
+    assert!(alone.tables().by_name("Proxy_CL").is_some() && !alone.are_built_in());
+    for (from, to, expected) in [
+        ("'Host AS", "'Hots AS", "mine/rollups/hosts.toml, line 3: Proxy_CL has no column Hots; did you mean Host?"),
+        ("'Proxy_CL'", "'Prxy_CL'", "mine/rollups/hosts.toml, line 2: there is no table Prxy_CL; did you mean Proxy_CL?"),
+    ] {
+        let rollup = rollup.replace(from, to);
+        assert_refused(files(&[own[0], ("mine/rollups/hosts.toml", &rollup)]), expected);
+    }
+    let wrong = [("mine/tables/Proxy_CL.toml", "time_column = 'T'\n[columns]\nT = 'text'")];
+    assert_refused(files(&wrong), "mine/tables/Proxy_CL.toml, line 1: time_column names T, which is text");
 }
 
 #[test]

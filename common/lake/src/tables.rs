@@ -78,6 +78,17 @@ impl TableSpec {
         Tables::built_in().by_name(name)
     }
 
+    /// What decides the values of `columns` of a user's own table and whose rows they are, for the keys of state. It is empty for a
+    /// built-in table: versions stand for that.
+    pub fn own_meaning(&self, columns: &[&str]) -> String {
+        if Tables::built_in().by_name(self.name).is_some() {
+            return String::new();
+        }
+        let read = self.columns.iter().filter(|column| columns.contains(&column.name));
+        let kinds: Vec<(&str, &str)> = read.map(|column| (column.name, column.kind.name())).collect();
+        format!("{} {} {kinds:?} {:?}", self.name, self.time_column, self.entity_columns)
+    }
+
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&'static ColumnSpec> {
         self.columns.iter().find(|column| column.name == name)

@@ -72,6 +72,7 @@ pub fn parse(file: &str, text: &str, id: &str, known: Tables) -> Result<Rollup> 
     source.check_parameters(&written, &all)?;
     source.check_shape(&written, &names)?;
     let populations = source.populations(&written, &tables, &columns)?;
+    let own_meaning: String = tables.iter().map(|table| table.own_meaning(&columns)).collect();
 
     let file = leaked(file);
     let sql = |item: &Item<'_>| SqlText { file, line: item.line, text: leaked(item.text) };
@@ -88,7 +89,7 @@ pub fn parse(file: &str, text: &str, id: &str, known: Tables) -> Result<Rollup> 
         select: leaked_list(items.iter().map(sql).collect()),
         shape: source.shape(&written),
         populations: leaked_list(populations),
-        hash: leaked(&hash(id, &written, filter.as_ref(), &items)),
+        hash: leaked(&hash(id, &written, filter.as_ref(), &items, &own_meaning)),
         state_schema: OnceLock::new(),
     })
 }
@@ -265,7 +266,13 @@ pub(super) fn names_of(names: &[Spanned<String>]) -> &'static [&'static str] {
 }
 
 /// Hash of everything that determines the state, without the version.
-fn hash(id: &str, written: &Definition, filter: Option<&Item<'_>>, items: &[Item<'_>]) -> String {
+fn hash(
+    id: &str,
+    written: &Definition,
+    filter: Option<&Item<'_>>,
+    items: &[Item<'_>],
+    own_meaning: &str,
+) -> String {
     let texts = |list: &[Spanned<String>]| list.iter().map(|text| text.get_ref().clone()).collect::<Vec<_>>();
     let uses: Vec<(&String, &String)> =
         written.uses.iter().map(|(name, path)| (name, path.get_ref())).collect();
@@ -276,7 +283,7 @@ fn hash(id: &str, written: &Definition, filter: Option<&Item<'_>>, items: &[Item
         (id, texts(written.tables.get_ref()), uses, filter, select),
         (texts(written.bucket_key.get_ref()), texts(&written.keys), measures),
     );
-    blake3::hash(format!("{parts:?}").as_bytes()).to_hex()[..32].to_owned()
+    blake3::hash(format!("{parts:?}{own_meaning}").as_bytes()).to_hex()[..32].to_owned()
 }
 
 #[cfg(test)]

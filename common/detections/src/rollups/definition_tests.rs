@@ -127,7 +127,7 @@ fn errors_name_file_line_and_the_nearest_name() {
 
 #[test]
 fn a_name_with_a_suffix_of_queries_is_refused() {
-    let error = parse("mine.toml", GOOD, "mine_past").map(|rollup| rollup.id).unwrap_err().to_string();
+    let error = parse("mine.toml", GOOD, "mine_past", Tables::built_in()).map(|rollup| rollup.id).unwrap_err().to_string();
     assert!(error.contains("can't end in _past"), "{error}");
 }
 
@@ -148,7 +148,21 @@ fn the_hash_depends_only_on_what_is_computed() {
         let changed = parsed(&GOOD.replacen(from, to, 1)).map(|rollup| rollup.hash);
         assert_ne!(changed.ok(), Some(good), "{from}");
     }
-    assert_ne!(good, parse("mine.toml", GOOD, "other").unwrap().hash);
+    assert_ne!(good, parse("mine.toml", GOOD, "other", Tables::built_in()).unwrap().hash);
+}
+
+#[test]
+fn the_hash_covers_what_an_own_table_says_of_the_columns_that_are_read() {
+    let rollup = "version = 1\ntables = ['Own']\ncolumns = ['Bytes AS bytes']\nbucket_key = ['bytes']";
+    let table = "time_column = 'T'\nentities = [{ column = 'Who', names = 'user' }]\n\
+                 [columns]\nT = 'time'\nWho = 'text'\nBytes = 'text'\nPort = 'text'";
+    let hash = |from: &str, to: &str| {
+        let known = Tables::with_own(&[("tables/Own.toml", &table.replace(from, to))]).unwrap();
+        parse("rollups/mine.toml", rollup, "mine", known).unwrap().hash
+    };
+    assert_eq!(hash("", ""), hash("Port = 'text'", "Port = 'integer'"));
+    assert_ne!(hash("", ""), hash("Bytes = 'text'", "Bytes = 'integer'"));
+    assert_ne!(hash("", ""), hash("names = 'user'", "names = 'device'"));
 }
 
 #[test]
