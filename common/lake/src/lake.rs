@@ -373,3 +373,7 @@ fn known<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: &K) -> Opt
 fn remember<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: K, answer: V) -> V {
     answers.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(answer).clone()
 }
+
+#[cfg(test)]
+#[path = "lake_tests.rs"]
+mod tests;
