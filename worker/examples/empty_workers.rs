@@ -89,7 +89,7 @@ impl EmptyWork {
                         rows.push(RecordBatch::try_new(node.schema(), vec![Arc::new(outcome)])?);
                         self.rollup_tasks.fetch_add(1, Ordering::Relaxed);
                     }
-                    Stage::Merge(_) => {
+                    Stage::Merge(_) | Stage::Names(_) => {
                         self.merge_tasks.fetch_add(1, Ordering::Relaxed);
                     }
                 }

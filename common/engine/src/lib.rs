@@ -1,7 +1,7 @@
 //! The engine: runs stages, in this process or on a cluster.
 //!
-//! A [`RollupStage`] reads files and commits state; a [`MergeStage`] reads state and returns result rows. Their tasks are
-//! independent, so an engine may run them in any order, more than once, and on any machine: [`StageTasks`] are the partitions of a
+//! A [`RollupStage`] reads files and commits state; a [`MergeStage`] reads state and returns result rows; a [`NamesStage`] finds
+//! names in state. Their tasks are independent, so an engine may run them in any order, more than once, and on any machine: [`StageTasks`] are the partitions of a
 //! DataFusion plan.
 
 mod by_bucket;
@@ -11,6 +11,7 @@ mod manifest;
 mod memory;
 mod merge_rows;
 mod merge_task;
+mod names_task;
 mod own_detections;
 mod plan;
 mod rollup_task;
@@ -37,8 +38,8 @@ pub use merge_rows::MergeRows;
 pub use own_detections::collect;
 pub use plan::stage_in;
 pub use stage::{
-    MergeFault, MergeStage, RollupStage, RollupUnit, Stage, StateFault, TableRef, UnitFault, UnitOutcome,
-    decode_outcomes,
+    MergeFault, MergeStage, NamesByFile, NamesStage, RollupStage, RollupUnit, Stage, StateFault, StateRead,
+    TableRef, UnitFault, UnitOutcome, decode_names, decode_outcomes,
 };
 pub use state::{Committed, Lookup, StateStore};
 pub use state_key::{state_version, unit_key};

@@ -7,11 +7,12 @@ use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::NaiveDate;
 use datafusion::error::{DataFusionError, Result};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
 use super::merge_rows::MergeRows;
-use hindcast_base::entities::EntityKind;
+use hindcast_base::entities::{Entity, EntityKind};
 use hindcast_base::error::InputFault;
 use hindcast_base::storage_fault::StorageFault;
 use hindcast_base::time::Window;
@@ -28,6 +29,8 @@ pub enum Stage {
     Rollup(#[serde(with = "super::shared")] Arc<RollupStage>),
     /// Computes results from state.
     Merge(#[serde(with = "super::shared")] Arc<MergeStage>),
+    /// Finds the entities that rows of state name.
+    Names(#[serde(with = "super::shared")] Arc<NamesStage>),
 }
 
 /// A table of a lake, as tasks open it.
@@ -121,6 +124,34 @@ pub struct MergeStage {
     pub origin: Origin,
 }
 
+/// Reads state and finds which of some entities its rows name together. It has one task for each of its `reads`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NamesStage {
+    /// Parameters.
+    pub config: Config,
+    /// URL of the state's folder.
+    pub state_url: String,
+    /// The entities.
+    pub wanted: Vec<Entity>,
+    /// The tasks.
+    pub reads: Vec<StateRead>,
+    /// The job and the trace that it belongs to.
+    pub origin: Origin,
+}
+
+/// State files of one rollup that a task reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateRead {
+    /// The rollup.
+    pub rollup: String,
+    /// Its files.
+    pub files: Vec<StateFile>,
+}
+
+/// The entities that the rows of state files name, by the files' paths: a set of indices into the wanted entities for each
+/// combination. A row that names none of them has no set.
+pub type NamesByFile = BTreeMap<String, BTreeSet<BTreeSet<u32>>>;
+
 impl MergeStage {
     /// The state files for `scope`, by rollup.
     pub(super) fn states(&self, scope: Scope) -> &BTreeMap<String, Vec<StateFile>> {
@@ -192,7 +223,7 @@ impl MergeFault {
 pub(super) struct Task<W> {
     /// Index in its stage.
     pub(super) index: usize,
-    /// A [`RollupUnit`], or the range of buckets of a shard.
+    /// A [`RollupUnit`], the range of buckets of a shard, or a [`StateRead`].
     pub(super) work: W,
 }
 
@@ -203,7 +234,9 @@ impl Stage {
     /// If the stage names an unknown analysis or rollup.
     pub fn schema(&self) -> Result<SchemaRef> {
         match self {
-            Stage::Rollup(_) => Ok(Arc::new(Schema::new(vec![Field::new("outcome", DataType::Utf8, false)]))),
+            Stage::Rollup(_) | Stage::Names(_) => {
+                Ok(Arc::new(Schema::new(vec![Field::new("outcome", DataType::Utf8, false)])))
+            }
             Stage::Merge(stage) => Ok(MergeRows::of(stage)?.schema()),
         }
     }
@@ -216,6 +249,9 @@ impl Stage {
             }
             Stage::Merge(stage) => {
                 (MergeStage { shards: vec![], ..(**stage).clone() }.into(), task_texts(&stage.shards)?)
+            }
+            Stage::Names(stage) => {
+                (NamesStage { reads: vec![], ..(**stage).clone() }.into(), task_texts(&stage.reads)?)
             }
         })
     }
@@ -233,6 +269,12 @@ impl From<MergeStage> for Stage {
     }
 }
 
+impl From<NamesStage> for Stage {
+    fn from(stage: NamesStage) -> Self {
+        Stage::Names(Arc::new(stage))
+    }
+}
+
 fn task_texts<W: Serialize>(works: &[W]) -> Result<Vec<String>> {
     let text = |(index, work)| serde_json::to_string(&Task { index, work }).map_err(json_error);
     works.iter().enumerate().map(text).collect()
@@ -242,7 +284,7 @@ pub(super) fn json_error(error: serde_json::Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
-pub(super) fn encode_outcome(schema: &SchemaRef, outcome: &UnitOutcome) -> Result<RecordBatch> {
+pub(super) fn encode_outcome(schema: &SchemaRef, outcome: &impl Serialize) -> Result<RecordBatch> {
     let json = serde_json::to_string(outcome).map_err(json_error)?;
     Ok(RecordBatch::try_new(Arc::clone(schema), vec![Arc::new(StringArray::from(vec![json]))])?)
 }
@@ -252,10 +294,22 @@ pub(super) fn encode_outcome(schema: &SchemaRef, outcome: &UnitOutcome) -> Resul
 /// # Errors
 /// If the batch does not belong to a rollup stage.
 pub fn decode_outcomes(batch: &RecordBatch) -> Result<Vec<UnitOutcome>> {
+    decode(batch)
+}
+
+/// Decodes a batch of a names stage: for each task the names in its files, or the files that can't be read.
+///
+/// # Errors
+/// If the batch does not belong to a names stage.
+pub fn decode_names(batch: &RecordBatch) -> Result<Vec<std::result::Result<NamesByFile, Vec<StateFault>>>> {
+    decode(batch)
+}
+
+fn decode<T: DeserializeOwned>(batch: &RecordBatch) -> Result<Vec<T>> {
     let texts = batch
         .column(0)
         .as_string_opt::<i32>()
-        .ok_or_else(|| DataFusionError::Internal("a batch does not belong to a rollup stage".into()))?;
+        .ok_or_else(|| DataFusionError::Internal("a batch does not belong to a stage of outcomes".into()))?;
     let outcomes = texts.iter().flatten().map(serde_json::from_str);
     outcomes.collect::<Result<_, _>>().map_err(json_error)
 }

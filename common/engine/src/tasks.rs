@@ -71,7 +71,7 @@ impl StageTasks {
     /// The result of a task that is given up because of `reason`, an error of `kind`: for a unit, an outcome that says so.
     ///
     /// # Errors
-    /// For a shard, an error of `kind`: a merge stage needs all its tasks.
+    /// For other tasks, an error of `kind`: their stages need all of them.
     pub fn given_up(&self, task: usize, kind: ErrorKind, reason: &str) -> Result<RecordBatch> {
         match self.header {
             Stage::Rollup(_) => {
@@ -80,6 +80,10 @@ impl StageTasks {
             }
             Stage::Merge(_) => {
                 Err(Error::of_kind(kind, format!("shard {task} could not be merged: {reason}")).into())
+            }
+            Stage::Names(_) => {
+                let message = format!("the names in state could not be read by task {task}: {reason}");
+                Err(Error::of_kind(kind, message).into())
             }
         }
     }
@@ -91,7 +95,9 @@ mod tests {
 
     use datafusion::physical_plan::ExecutionPlanProperties;
 
-    use super::super::stage::{MergeStage, RollupStage, RollupUnit, decode_outcomes};
+    use super::super::stage::{
+        MergeStage, NamesStage, RollupStage, RollupUnit, StateRead, decode_outcomes,
+    };
     use super::*;
     use hindcast_base::time::Window;
     use hindcast_detections::config::Config;
@@ -136,9 +142,21 @@ mod tests {
         .into()
     }
 
+    fn names() -> Stage {
+        let read = StateRead { rollup: "external_pairs".into(), files: vec![] };
+        NamesStage {
+            config: Config::load("default", &[]).unwrap(),
+            state_url: "file:///state/".into(),
+            wanted: vec![],
+            reads: vec![read.clone(), read],
+            origin: Origin::default(),
+        }
+        .into()
+    }
+
     #[test]
     fn a_plan_has_one_partition_per_task_and_its_stage_no_tasks() {
-        for stage in [rollups(), merges()] {
+        for stage in [rollups(), merges(), names()] {
             let tasks = StageTasks::of(&stage).unwrap();
             assert_eq!(tasks.count(), 2);
             assert_eq!(tasks.plan(&[1, 0]).unwrap().output_partitioning().partition_count(), 2);
@@ -146,6 +164,7 @@ mod tests {
             match crate::stage_in(tasks.plan(&[1]).unwrap().as_ref()) {
                 Some(Stage::Rollup(stage)) => assert!(stage.units.is_empty()),
                 Some(Stage::Merge(stage)) => assert!(stage.shards.is_empty()),
+                Some(Stage::Names(stage)) => assert!(stage.reads.is_empty()),
                 None => panic!("the plan is not that of a stage"),
             }
         }

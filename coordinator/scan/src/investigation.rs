@@ -8,6 +8,7 @@ use super::assessment::Assessment;
 use super::coverage_builder::{CoverageBuilder, days_read};
 use super::entity_context::EntityContext;
 use super::entity_lookup::{EntityLookup, lookup_plan};
+use super::finding_roots::add_roots;
 use super::geolocation::add_locations;
 use super::merge::Merger;
 use super::plan::ScanPlan;
@@ -44,12 +45,13 @@ pub(super) async fn run_investigation(
     let mut analyses = AnalysisRun::merge(plan, options, &mut merger).await?;
     let wanted = analyses.wanted_entities();
     let context = EntityContext::load(&mut lookup.merger, &wanted, options.config).await?;
-    let records = PlanRecords::of(plan, merger.into_records());
     analyses.finish(&context).await?;
 
     let Found { plan, mut tables, mut findings, signals } = analyses.find().await?;
     tables.insert(0, lookup.relations_table()?);
     findings.retain(|finding| lookup.is_about(finding));
+    add_roots(&mut findings, &plan, &mut merger).await?;
+    let records = PlanRecords::of(&plan, merger.into_records());
     let watched = Watched::of(findings, &options.config.watchlists);
 
     let mut summary = lookup.summarise(&records.of_window).await?;

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
+use hindcast_base::entities::Entity;
 use hindcast_base::retry::with_retries;
 use hindcast_base::storage_fault::is_of_store;
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::{Analysis, SideTable};
-use hindcast_engine::{MergeFault, MergeRows, MergeStage, Stage, StateFault};
+use hindcast_engine::{
+    MergeFault, MergeRows, MergeStage, NamesByFile, NamesStage, Stage, StateFault, decode_names,
+};
 use hindcast_lake::StateFile;
 use hindcast_observability::Origin;
 
@@ -18,7 +21,7 @@ use super::failures::Failures;
 use super::plan::ScanPlan;
 use super::run::{Progress, RunOptions};
 use super::spilled::{AnalysisRows, RowCollector};
-use super::state_files::{StateFiles, read_by};
+use super::state_files::{StateFiles, read_by, reads_of};
 use super::unit_record::UnitRecord;
 use super::unit_tracker::RollupRun;
 
@@ -147,6 +150,46 @@ impl<'a> Merger<'a> {
             }
             self.repair(faults).await?;
         }
+    }
+
+    /// The `wanted` entities that rows of the state of `rollups` name together, by file. State that can't be read is computed again.
+    pub(super) async fn names(
+        &mut self,
+        wanted: &[Entity],
+        rollups: &BTreeSet<&str>,
+    ) -> Result<NamesByFile> {
+        loop {
+            let reads = reads_of(&self.records, rollups);
+            if reads.is_empty() {
+                return Ok(NamesByFile::new());
+            }
+            let stage = Arc::new(NamesStage {
+                config: self.options.config.for_tasks(),
+                state_url: self.options.state.location().url().to_owned(),
+                wanted: wanted.to_vec(),
+                reads,
+                origin: Origin::here(self.options.job),
+            });
+            let (names, faults) = with_retries(|| self.run_names(&stage)).await?;
+            if faults.is_empty() {
+                return Ok(names);
+            }
+            self.repair(faults).await?;
+        }
+    }
+
+    async fn run_names(&self, stage: &Arc<NamesStage>) -> Result<(NamesByFile, Vec<StateFault>)> {
+        let (mut names, mut faults) = (NamesByFile::new(), Vec::new());
+        let mut batches = self.options.engine.run(Stage::Names(Arc::clone(stage))).await?;
+        while let Some(batch) = batches.try_next().await? {
+            for outcome in decode_names(&batch)? {
+                match outcome {
+                    Ok(of_task) => names.extend(of_task),
+                    Err(of_task) => faults.extend(of_task),
+                }
+            }
+        }
+        Ok((names, faults))
     }
 
     /// Computes state again that can't be read. Several shards and groups may report the same file.

@@ -12,6 +12,7 @@ use super::assessment::reasons_beyond_coverage;
 use super::coverage::{Coverage, ReadSummary};
 use super::gap::Gap;
 use super::plan::ScanPlan;
+use super::root_summary::RootSummary;
 use super::score::SuiteScore;
 use crate::correlate::{Hub, Incident};
 use crate::geoip::LocationSource;
@@ -166,6 +167,9 @@ pub struct Summary {
     /// The entity under investigation, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity: Option<EntitySummary>,
+    /// What was read of each root, if the lake has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<RootSummary>,
     /// What was looked at.
     pub coverage: Coverage,
     /// Version of Hindcast.
@@ -263,6 +267,7 @@ impl Report {
             disabled: outline.disabled.clone(),
             locations: outline.locations.clone(),
             entity: outcome.entity,
+            roots: RootSummary::all(&plan.roots, &outcome.coverage),
             coverage: outcome.coverage,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config_hash: config.hash()?,

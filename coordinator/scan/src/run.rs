@@ -14,6 +14,7 @@ use super::coverage_builder::CoverageBuilder;
 use super::entity_context::EntityContext;
 use super::entity_lookup::SkippedFolders;
 use super::filters::row_gaps;
+use super::finding_roots::add_roots;
 use super::geolocation::add_locations;
 use super::investigation::run_investigation;
 use super::merge::Merger;
@@ -138,10 +139,11 @@ async fn run_scan(plan: &ScanPlan, options: &RunOptions<'_>, progress: &dyn Prog
     add_locations(&mut merger, plan, options).await?;
     let mut analyses = AnalysisRun::merge(plan, options, &mut merger).await?;
     let context = EntityContext::load(&mut merger, &analyses.wanted_entities(), options.config).await?;
-    let records = PlanRecords::of(plan, merger.into_records());
     analyses.finish(&context).await?;
 
-    let Found { plan, tables, findings, signals } = analyses.find().await?;
+    let Found { plan, tables, mut findings, signals } = analyses.find().await?;
+    add_roots(&mut findings, &plan, &mut merger).await?;
+    let records = PlanRecords::of(&plan, merger.into_records());
     let watched = Watched::of(findings, &options.config.watchlists);
 
     let gaps = row_gaps(&plan, &records.of_window, options).await?;

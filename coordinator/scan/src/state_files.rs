@@ -1,9 +1,9 @@
 //! The state files of a plan's units, by rollup.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_detections::rollups::Rollup;
-use hindcast_engine::state_version;
+use hindcast_engine::{Manifest, StateRead, state_version};
 use hindcast_lake::StateFile;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,9 @@ use super::analysis_group::AnalysisGroup;
 use super::plan::ScanPlan;
 use super::unit_record::UnitRecord;
 use super::units::is_past;
+
+/// Bytes of stored state in which a task looks for names.
+const READ_BYTES: u64 = 16 << 20;
 
 /// State files by rollup.
 pub(super) type FilesByRollup = BTreeMap<String, Vec<StateFile>>;
@@ -52,6 +55,27 @@ impl StateFiles {
 pub(super) fn read_by(group: &AnalysisGroup, files: &FilesByRollup) -> FilesByRollup {
     let read = files.iter().filter(|(id, _)| group.reads(id));
     read.map(|(id, files)| (id.clone(), files.clone())).collect()
+}
+
+/// The state files of some rollups, of the window and of the time before it, divided into tasks.
+pub(super) fn reads_of(records: &[UnitRecord], rollups: &BTreeSet<&str>) -> Vec<StateRead> {
+    let mut reads: Vec<StateRead> = Vec::new();
+    for rollup in rollups {
+        let mut open_bytes = READ_BYTES;
+        let manifests = records.iter().flat_map(|record| &record.manifests);
+        let own = manifests.filter(|manifest| manifest.rollup == *rollup);
+        for file in own.filter_map(Manifest::file) {
+            if open_bytes >= READ_BYTES {
+                reads.push(StateRead { rollup: (*rollup).to_owned(), files: Vec::new() });
+                open_bytes = 0;
+            }
+            open_bytes += file.bytes;
+            if let Some(read) = reads.last_mut() {
+                read.files.push(file);
+            }
+        }
+    }
+    reads
 }
 
 /// The state files of a rollup from which a scan was computed.

@@ -23,5 +23,6 @@ pub(crate) fn finding(id: impl Into<String>, time: &str) -> Finding {
         explanation: String::new(),
         evidence: serde_json::Value::Null,
         watchlists: Vec::new(),
+        roots: BTreeSet::new(),
     }
 }

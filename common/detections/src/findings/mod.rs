@@ -68,6 +68,9 @@ pub struct Finding {
     /// Watchlists that name one of its entities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watchlists: Vec<String>,
+    /// The roots from which its rows came, if the lake has several.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub roots: BTreeSet<String>,
 }
 
 impl Finding {
@@ -170,6 +173,7 @@ impl<'a> Group<'a> {
             explanation,
             evidence: self.strongest.to_json(),
             watchlists: Vec::new(),
+            roots: BTreeSet::new(),
         })
     }
 }

@@ -49,6 +49,9 @@ pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) -> Resul
         println!("  and {} more in incidents.jsonl", incidents.len() - SHOWN_INCIDENTS);
     }
     print_coverage(&summary.coverage);
+    for root in &summary.roots {
+        println!("root          {}: {} files, {} rows, {}", root.name, root.files, root.rows, root.when());
+    }
     let (computed, units) = computed_units;
     let rows = summary.coverage.rows();
     println!(
@@ -76,7 +79,9 @@ fn format_incident(incident: &Incident) -> String {
         who = of_kinds(&[EntityKind::Ip]);
     }
     let since = incident.first_seen.as_deref().unwrap_or_default();
-    format!("{since}  {}: {} findings, {}", phases.join(" > "), incident.findings.len(), who.join(", "))
+    let roots: Vec<&str> = incident.roots.iter().map(String::as_str).collect();
+    let roots = if roots.is_empty() { String::new() } else { format!(" in {}", roots.join(", ")) };
+    format!("{since}  {}: {} findings, {}{roots}", phases.join(" > "), incident.findings.len(), who.join(", "))
 }
 
 /// Prints the suites that ran but read no row: they have no score.

@@ -150,8 +150,14 @@ fn data(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reaso
     let mut of_finding = Vec::new();
     for (table, date) in keys {
         let size = |entries: &[CoverageEntry]| {
-            let entry = entries.iter().find(|entry| entry.table == table && entry.holds(date))?;
-            Some(DataSize { rows: entry.rows, files: entry.files, bytes: entry.bytes })
+            // There is one entry for each root.
+            let of_date = entries.iter().filter(|entry| entry.table == table && entry.holds(date));
+            let sizes = of_date.map(|entry| DataSize { rows: entry.rows, files: entry.files, bytes: entry.bytes });
+            sizes.reduce(|one, other| DataSize {
+                rows: one.rows + other.rows,
+                files: one.files + other.files,
+                bytes: one.bytes + other.bytes,
+            })
         };
         let (before, after) = (size(&one), size(&other));
         if before != after {

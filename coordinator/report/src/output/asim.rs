@@ -56,6 +56,9 @@ pub(super) fn alert_events(result: &ScanResult) -> Result<Vec<u8>> {
                 "Watchlists": finding.watchlists,
             },
         });
+        if !finding.roots.is_empty() {
+            event["AdditionalFields"]["Roots"] = json!(finding.roots);
+        }
         put_entities(&mut event, finding);
         without_nulls(event)
     }))

@@ -56,9 +56,9 @@ fn csv(batch: &RecordBatch, choice: Choice<'_>) -> Result<Vec<u8>> {
 }
 
 /// Columns that hold JSON text.
-const JSON_COLUMNS: [&str; 4] = ["entities", "techniques", "evidence", "watchlists"];
+const JSON_COLUMNS: [&str; 5] = ["entities", "techniques", "evidence", "watchlists", "roots"];
 
-/// One row per finding. Lists and objects are JSON text.
+/// One row per finding. Lists and objects are JSON text. There is a column of roots only if the lake has several.
 ///
 /// # Errors
 /// [`Error::Engine`] if the columns make no batch.
@@ -67,7 +67,7 @@ pub fn findings_batch(findings: &[Finding]) -> Result<RecordBatch> {
         findings.iter().map(|finding| Some(value(finding).to_string())).collect()
     };
     let text = |value: &dyn Fn(&Finding) -> Option<String>| findings.iter().map(value).collect::<Vec<_>>();
-    let texts: Vec<(&str, Vec<Option<String>>)> = vec![
+    let mut texts: Vec<(&str, Vec<Option<String>>)> = vec![
         ("id", text(&|f| Some(f.id.clone()))),
         ("analysis", text(&|f| Some(f.analysis.clone()))),
         ("suite", text(&|f| Some(f.suite.name().into()))),
@@ -82,6 +82,9 @@ pub fn findings_batch(findings: &[Finding]) -> Result<RecordBatch> {
         ("evidence", json(&|f| f.evidence.clone())),
         ("watchlists", json(&|f| serde_json::json!(f.watchlists))),
     ];
+    if findings.iter().any(|finding| !finding.roots.is_empty()) {
+        texts.push(("roots", json(&|f| serde_json::json!(f.roots))));
+    }
     let numbers: Vec<(&str, Vec<i64>)> = vec![
         ("confidence", findings.iter().map(|f| i64::from(f.confidence)).collect()),
         ("rows", findings.iter().map(|f| f.rows as i64).collect()),
@@ -89,7 +92,7 @@ pub fn findings_batch(findings: &[Finding]) -> Result<RecordBatch> {
     batch_of(texts, numbers)
 }
 
-/// One row per incident. Lists and objects are JSON text.
+/// One row per incident. Lists and objects are JSON text. There is a column of roots only if the lake has several.
 ///
 /// # Errors
 /// [`Error::Engine`] if the columns make no batch.
@@ -98,7 +101,7 @@ pub(super) fn incidents_batch(incidents: &[Incident]) -> Result<RecordBatch> {
         incidents.iter().map(|incident| Some(value(incident).to_string())).collect()
     };
     let text = |value: &dyn Fn(&Incident) -> Option<String>| incidents.iter().map(value).collect::<Vec<_>>();
-    let texts: Vec<(&str, Vec<Option<String>>)> = vec![
+    let mut texts: Vec<(&str, Vec<Option<String>>)> = vec![
         ("id", text(&|i| Some(i.id.clone()))),
         ("level", text(&|i| Some(i.risk.level.name().into()))),
         ("severity", text(&|i| Some(i.severity.name().into()))),
@@ -111,6 +114,9 @@ pub(super) fn incidents_batch(incidents: &[Incident]) -> Result<RecordBatch> {
         ("ties", json(&|i| serde_json::json!(i.relations))),
         ("findings", json(&|i| serde_json::json!(i.findings))),
     ];
+    if incidents.iter().any(|incident| !incident.roots.is_empty()) {
+        texts.push(("roots", json(&|i| serde_json::json!(i.roots))));
+    }
     let risks = incidents.iter().map(|incident| incident.risk.score as i64).collect();
     batch_of(texts, vec![("risk", risks)])
 }
@@ -180,6 +186,16 @@ mod tests {
         assert_eq!(batch["rows"].as_primitive::<Int64Type>().values(), &[3, 1]);
         assert_eq!(findings_of_batches(&[batch]).unwrap(), findings);
         assert!(findings_of_batches(&[findings_batch(&[]).unwrap()]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn roots_are_a_column_only_in_a_lake_with_several() {
+        let mut findings = result().findings;
+        assert!(findings_batch(&findings).unwrap().column_by_name("roots").is_none());
+        findings[0].roots = ["emea".to_owned(), "main".to_owned()].into();
+        let batch = findings_batch(&findings).unwrap();
+        assert_eq!(text(&batch, "roots", 0), "[\"emea\",\"main\"]");
+        assert_eq!(findings_of_batches(&[batch]).unwrap(), findings);
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(super) fn detection_finding(finding: &Finding, version: &str) -> Value {
         "finding_info": finding_info(finding),
         "evidences": [{ "data": finding.evidence }],
         "observables": finding.entities.iter().map(observable).collect::<Vec<_>>(),
+        "unmapped": (!finding.roots.is_empty()).then(|| json!({ "roots": finding.roots })),
     }))
 }
 
@@ -102,6 +103,7 @@ fn incident_finding(incident: &Incident, findings: &[&Finding], version: &str) -
             "stages": incident.stages,
             "suites": incident.suites,
             "ties": incident.relations,
+            "roots": (!incident.roots.is_empty()).then_some(&incident.roots),
         },
     }))
 }

@@ -1,6 +1,6 @@
 //! Findings and incidents as a timeline for Timesketch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_base::Result;
 use hindcast_base::entities::{Entity, EntityKind};
@@ -61,6 +61,7 @@ fn finding_event(finding: &Finding, risk: u64) -> Value {
         "evidence": finding.evidence.to_string(),
     });
     put_names(&mut event, finding.entities.iter());
+    put_roots(&mut event, &finding.roots);
     event
 }
 
@@ -77,7 +78,15 @@ fn incident_event(incident: &Incident) -> Value {
         "risk": incident.risk.score,
     });
     put_names(&mut event, incident.entities.iter());
+    put_roots(&mut event, &incident.roots);
     event
+}
+
+/// Puts the roots from which rows came, if the lake has several.
+fn put_roots(event: &mut Value, roots: &BTreeSet<String>) {
+    if !roots.is_empty() {
+        event["roots"] = json!(roots);
+    }
 }
 
 /// Puts names under the attribute of their kind.

@@ -41,6 +41,9 @@ pub struct Incident {
     pub relations: Vec<Relation>,
     /// Ids of all findings, along the kill chain and then by time.
     pub findings: Vec<String>,
+    /// The roots from which rows of its findings came, if the lake has several.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub roots: BTreeSet<String>,
 }
 
 /// A relation between findings.
@@ -185,6 +188,7 @@ fn incident(
         entities: findings.iter().flat_map(|finding| finding.entities.iter().cloned()).collect(),
         relations: in_order(links),
         findings: chain.iter().map(|index| id_of(index).to_owned()).collect(),
+        roots: findings.iter().flat_map(|finding| finding.roots.iter().cloned()).collect(),
     })
 }
 

@@ -249,12 +249,12 @@ struct UnreadDates {
 pub(super) async fn coverage(scope: Scope) -> Response {
     let coverage = &scope.results.scan.summary.coverage;
     let (entries, dates) = (&coverage.tables, coverage.charted_dates(MOST_DATES));
-    let mut by_table: BTreeMap<&str, BTreeMap<NaiveDate, &CoverageEntry>> = BTreeMap::new();
+    let mut by_table: BTreeMap<String, BTreeMap<NaiveDate, &CoverageEntry>> = BTreeMap::new();
     for entry in entries {
-        by_table.entry(&entry.table).or_default().insert(entry.date, entry);
+        by_table.entry(entry.place()).or_default().insert(entry.date, entry);
     }
     let tables = by_table.iter().map(|(table, of_date)| CoverageRow {
-        table: (*table).to_owned(),
+        table: table.clone(),
         // The entry of a date is the last that begins on or before it, if it reaches that date.
         cells: dates
             .iter()
@@ -269,7 +269,7 @@ pub(super) async fn coverage(scope: Scope) -> Response {
     let mut gaps: Vec<&CoverageEntry> = entries.iter().filter(|entry| !entry.reasons.is_empty()).collect();
     gaps.sort_by_key(|entry| entry.status != Status::Failed);
     let gaps = gaps.into_iter().map(|entry| UnreadDates {
-        table: entry.table.clone(),
+        table: entry.place(),
         date: entry.when(),
         status: entry.status.name(),
         reason: entry.reasons.to_string(),

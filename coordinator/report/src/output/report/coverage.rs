@@ -6,7 +6,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use hindcast_base::format::format_bytes;
 use hindcast_scan::status_counts;
-use hindcast_scan::{CoverageEntry, Status, format_dates};
+use hindcast_scan::{CoverageEntry, RootSummary, Status, format_dates};
 
 use super::charts::{self, Charts, PlacedChart};
 use super::table::Table;
@@ -25,6 +25,8 @@ pub(super) struct CoverageSection {
     filters: Vec<String>,
     chart: Option<PlacedChart>,
     tables: Table,
+    /// The roots; absent if the lake has one.
+    roots: Option<Table>,
     reasons: Vec<Reason>,
     reasons_note: String,
     /// Table dates before the window, for analyses that look back. Empty if there are none.
@@ -54,6 +56,7 @@ impl CoverageSection {
             filters: coverage.filters.iter().map(|filter| format::text(&filter.to_string())).collect(),
             chart: charts::coverage(coverage).map(|chart| charts.place(chart)),
             tables: tables(&coverage.tables),
+            roots: roots(&source.result.report.summary.roots),
             reasons_note: format::shown_of(shown.len(), all, "reasons; all are in summary.json"),
             reasons: shown,
             look_back: if coverage.look_back.is_empty() {
@@ -67,16 +70,16 @@ impl CoverageSection {
 
 /// Dates, files, rows and bytes read per table.
 fn tables(entries: &[CoverageEntry]) -> Table {
-    let mut by_table: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
+    let mut by_table: BTreeMap<String, [u64; 4]> = BTreeMap::new();
     for entry in entries {
-        let sums = by_table.entry(&entry.table).or_default();
+        let sums = by_table.entry(entry.place()).or_default();
         let scanned = if entry.status == Status::Scanned { entry.dates() } else { 0 };
         let more = [scanned, entry.files, entry.rows, entry.bytes];
         sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
     }
     let rows = by_table.iter().map(|(table, [dates, files, rows, size])| {
         vec![
-            (*table).to_owned(),
+            table.clone(),
             format::count(*dates),
             format::count(*files),
             format::count(*rows),
@@ -95,9 +98,34 @@ fn tables(entries: &[CoverageEntry]) -> Table {
     Table::new(&columns, rows, all, "tables")
 }
 
+/// Dates, files, rows and bytes read per root.
+fn roots(roots: &[RootSummary]) -> Option<Table> {
+    let rows = roots.iter().map(|root| {
+        vec![
+            format::text(&root.name),
+            format::text(&root.url),
+            root.when(),
+            format::count(root.files),
+            format::count(root.rows),
+            format_bytes(root.bytes),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    let columns = [
+        ("root", "keep"),
+        ("place", "text"),
+        ("dates", "keep"),
+        ("files", "number"),
+        ("rows", "number"),
+        ("bytes", "number"),
+    ];
+    let all = rows.len();
+    (all > 0).then(|| Table::new(&columns, rows, all, "roots"))
+}
+
 /// Everything that was not read in full, failures first. Dates of a table with the same reason are one entry.
 fn reasons(entries: &[CoverageEntry]) -> Vec<Reason> {
-    let mut dates_of: BTreeMap<(u8, &str, String), Vec<&CoverageEntry>> = BTreeMap::new();
+    let mut dates_of: BTreeMap<(u8, String, String), Vec<&CoverageEntry>> = BTreeMap::new();
     for entry in entries {
         if entry.reasons.is_empty() {
             continue;
@@ -108,7 +136,7 @@ fn reasons(entries: &[CoverageEntry]) -> Vec<Reason> {
             Status::Empty => 2,
             Status::Missing => 3,
         };
-        dates_of.entry((rank, entry.table.as_str(), entry.reasons.to_string())).or_default().push(entry);
+        dates_of.entry((rank, entry.place(), entry.reasons.to_string())).or_default().push(entry);
     }
     let rows = dates_of.into_iter().map(|((rank, table, reason), entries)| {
         let (status, status_class) = [
@@ -124,7 +152,7 @@ fn reasons(entries: &[CoverageEntry]) -> Vec<Reason> {
             }
             _ => String::new(),
         };
-        Reason { table: format::text(table), dates, status, status_class, reason: format::text(&reason) }
+        Reason { table: format::text(&table), dates, status, status_class, reason: format::text(&reason) }
     });
     rows.collect()
 }

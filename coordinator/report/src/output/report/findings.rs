@@ -41,6 +41,8 @@ struct FindingRow {
     explanation: String,
     entities: Vec<String>,
     techniques: String,
+    /// The roots of its rows; empty if the lake has one.
+    roots: String,
     evidence: Vec<(String, String)>,
     has_guide: bool,
 }
@@ -127,6 +129,7 @@ fn row(finding: &Finding, has_guide: bool) -> FindingRow {
         explanation: format::text(&finding.explanation),
         entities: finding.entities.iter().map(format::entity).collect(),
         techniques: techniques.join(", "),
+        roots: format::roots(&finding.roots),
         evidence: evidence(finding),
         has_guide,
     }
@@ -157,6 +160,7 @@ mod tests {
             explanation: String::new(),
             evidence: json!({ "command": "<script>", "bytes": 3, "user": null }),
             watchlists: Vec::new(),
+            roots: BTreeSet::new(),
         }
     }
 

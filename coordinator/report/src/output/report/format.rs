@@ -1,5 +1,7 @@
 //! Formats the values of a report: numbers, times, texts of any length, and notes on truncated lists.
 
+use std::collections::BTreeSet;
+
 use hindcast_base::entities::Entity;
 pub(super) use hindcast_base::format::{
     counted, decimal, format_count as count, format_integer as integer, format_time as time, instant,
@@ -46,6 +48,12 @@ pub(super) fn shown_of(shown: usize, all: usize, what: &str) -> String {
 pub(super) fn entity(entity: &Entity) -> String {
     let name = entity.full_name.as_ref().unwrap_or(&entity.name);
     format!("{} {}", entity.kind.name().replace('_', " "), text(name))
+}
+
+/// The names of roots; empty if there are none.
+pub(super) fn roots(roots: &BTreeSet<String>) -> String {
+    let names: Vec<String> = roots.iter().map(|root| format!("root {}", text(root))).collect();
+    names.join(", ")
 }
 
 /// The CSS class of a level.

@@ -46,6 +46,8 @@ struct IncidentCard {
     chain: String,
     suites: String,
     tactics: String,
+    /// The roots of its rows; empty if the lake has one.
+    roots: String,
     entities: Vec<String>,
     entities_note: String,
     timeline: Option<PlacedChart>,
@@ -115,6 +117,7 @@ fn card(incident: &Incident, source: &Source<'_>, charts: &mut Charts) -> Incide
     let suites: Vec<&str> = incident.suites.iter().map(|suite| suite.name()).collect();
     IncidentCard {
         id: incident.id.clone(),
+        roots: format::roots(&incident.roots),
         score: incident.risk.score,
         level_class: format::level_class(incident.risk.level),
         level: incident.risk.level.name(),

@@ -131,7 +131,13 @@ fn reference(finding: &Finding) -> Value {
 }
 
 fn labels(finding: &Finding) -> Value {
-    json!([finding.analysis, finding.suite, format!("severity-{}", finding.severity.name())])
+    let mut labels = vec![
+        finding.analysis.clone(),
+        finding.suite.name().to_owned(),
+        format!("severity-{}", finding.severity.name()),
+    ];
+    labels.extend(finding.roots.iter().map(|root| format!("root-{root}")));
+    json!(labels)
 }
 
 fn observed_data(finding: &Finding, span_us: (i64, i64), refs: &[String]) -> Value {

@@ -28,10 +28,11 @@ const MOST_PLACES: usize = 1_000;
 /// The status of each table and date.
 pub(in super::super) fn coverage(coverage: &Coverage) -> Option<Chart> {
     let entries = &coverage.tables;
-    let tables: BTreeSet<&str> = entries.iter().map(|entry| entry.table.as_str()).collect();
+    let places: Vec<String> = entries.iter().map(CoverageEntry::place).collect();
+    let tables: BTreeSet<&str> = places.iter().map(String::as_str).collect();
     let dates = coverage.charted_dates(MOST_DATES);
     let of: BTreeMap<_, _> =
-        entries.iter().map(|entry| ((entry.table.as_str(), entry.date), entry)).collect();
+        entries.iter().zip(&places).map(|(entry, place)| ((place.as_str(), entry.date), entry)).collect();
     let cells = |value: &dyn Fn(&CoverageEntry) -> Value| -> Vec<Vec<Value>> {
         // The entry of a date is the last that begins on or before it, if it reaches that date.
         let entry = |table, date| of.range((table, NaiveDate::MIN)..=(table, date)).next_back();
