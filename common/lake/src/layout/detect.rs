@@ -117,16 +117,18 @@ fn below<'a>(table: &'a Location, listing: &'a ListResult, above: Above) -> BoxF
     .boxed()
 }
 
-/// What lies below the last of `folders` that is not empty.
+/// What lies below `folders`: dates, if one of the last has them.
 async fn search(table: &Location, folders: &[&Path], above: Above) -> Result<Below> {
+    let mut found = Below::Nothing;
     for folder in folders.iter().rev().take(SEARCHED_FOLDERS) {
         let listing = list_folder(table, folder).await?;
         match below(table, &listing, above.clone()).await? {
+            Below::Dates(levels) => return Ok(Below::Dates(levels)),
+            Below::Files => found = Below::Files,
             Below::Nothing => {}
-            found => return Ok(found),
         }
     }
-    Ok(Below::Nothing)
+    Ok(found)
 }
 
 /// Adds the levels of hours and minutes below a folder of a date. They do not decide what is read.

@@ -136,6 +136,10 @@ impl FromStr for Layout {
 }
 
 #[cfg(test)]
+#[path = "tests.rs"]
+mod layout_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
