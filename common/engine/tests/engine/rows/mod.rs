@@ -105,9 +105,10 @@ pub fn rows_of(batch: &RecordBatch) -> Vec<String> {
         .collect()
 }
 
-/// Rows of all columns of a table.
+/// Rows of all columns of a table but the optional ones.
 pub fn table_rows(spec: &TableSpec, count: u64) -> RecordBatch {
-    let names: Vec<&str> = spec.columns.iter().map(|column| column.name).collect();
+    let columns = spec.columns.iter().filter(|column| !column.is_optional);
+    let names: Vec<&str> = columns.map(|column| column.name).collect();
     let seeds: Vec<u64> = (0..count).map(|seed| seed.wrapping_mul(0x2545_f491_4f6c_dd1d)).collect();
     batch_of(spec, &names, &seeds)
 }
