@@ -153,7 +153,7 @@ pub(super) async fn plan_window(
     let mut of_roots: BTreeMap<Option<Arc<str>>, Columns> = BTreeMap::new();
     for table in &sources.tables {
         let folders = table.folders(&window).await?;
-        let needed = columns_needed(request.detections, &wanted, table.spec);
+        let needed = columns_needed(config, &wanted, table.spec);
         let names = table.columns(&folders, &needed).await?.into_iter().map(str::to_owned).collect();
         of_roots.entry(table.root.clone()).or_default().insert(table.spec.name.to_owned(), names);
         in_window.push((table.clone(), folders));
@@ -282,18 +282,22 @@ pub(super) fn tables_of(detections: Detections, analyses: &[&'static Analysis]) 
 
 /// Columns of a table that `analyses` or correlation need. No others are searched for.
 fn columns_needed(
-    detections: Detections,
+    config: &Config,
     analyses: &[&'static Analysis],
     table: &TableSpec,
 ) -> BTreeSet<&'static str> {
+    let detections = config.detections;
     let correlation = [ENTITY_TIES, OFFICE_ADDRESSES, PREVALENCE].into_iter();
     let correlation = correlation.filter_map(|id| detections.by_id(id));
     let all = || analyses.iter().copied().chain(correlation.clone());
     let rollups = all().flat_map(|analysis| rollups_of(detections, analysis));
-    let read = rollups.filter(|rollup| rollup.tables.contains(&table.name)).flat_map(|rollup| rollup.columns);
+    let read = rollups.filter(|rollup| rollup.tables.contains(&table.name)).flat_map(|rollup| {
+        let of_populations = rollup.populations.iter().map(|(population, _)| population.column);
+        rollup.columns_read(config).into_iter().chain(of_populations)
+    });
     let required = all().flat_map(|analysis| analysis.requires);
     let required = required.filter(|required| required.tables.contains(&table.name));
-    let named = read.chain(required.flat_map(|required| required.columns)).copied();
+    let named = read.chain(required.flat_map(|required| required.columns).copied());
     named.chain([table.time_column]).filter(|column| table.column(column).is_some()).collect()
 }
 
