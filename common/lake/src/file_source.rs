@@ -8,6 +8,7 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::changes::View;
+use super::delta::History;
 use super::lake::DateFolder;
 use super::lake_file::LakeFile;
 use super::layout::Layout;
@@ -45,6 +46,8 @@ pub struct ListedFiles {
     pub by_date: BTreeMap<NaiveDate, Vec<LakeFile>>,
     /// The version of the table, if a log lists its files.
     pub snapshot: Option<Snapshot>,
+    /// What leads to that version, if it was read from the log.
+    pub(super) history: Option<History>,
 }
 
 /// One version of a table with a log.

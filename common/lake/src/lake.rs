@@ -245,7 +245,7 @@ impl LakeTable {
     /// The table with what its log says about it.
     #[must_use]
     pub fn with_log(self, physical: PhysicalNames, snapshot: Option<Snapshot>) -> Self {
-        let source = FileSource::Listed(Arc::new(ListedFiles { by_date: BTreeMap::new(), snapshot }));
+        let source = FileSource::Listed(Arc::new(ListedFiles { snapshot, ..ListedFiles::default() }));
         Self { source, physical: Arc::new(physical), ..self }
     }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 
+use super::file_source::FileSource;
 use super::lake::LakeTable;
-use super::lake_file::LakeFile;
+use super::lake_file::{DeletionVector, LakeFile};
 use hindcast_base::Result;
 
 /// A file of a log: its path, and the vector of its deleted rows. Another vector makes it another file, with other rows.
@@ -44,19 +45,32 @@ impl LakeTable {
     /// # Errors
     /// [`hindcast_base::Error`] if the log can't be read.
     pub async fn rewrites(&self) -> Result<&Rewrites> {
-        self.known.rewrites.get_or_try_init(|| async { Ok(Rewrites::default()) }).await
+        let read = || async {
+            match &self.source {
+                FileSource::Listed(listed) => match &listed.history {
+                    Some(history) => history.rewrites(listed).await,
+                    None => Ok(Rewrites::default()),
+                },
+                FileSource::Folders(_) => Ok(Rewrites::default()),
+            }
+        };
+        self.known.rewrites.get_or_try_init(read).await
     }
 }
 
 impl LakeFile {
     /// What a log calls it.
     pub fn logged(&self) -> LoggedFile {
-        let vector = self.deleted.as_ref();
-        let vector = vector.map(|own| {
-            format!("{}{}@{}", own.storage_type, own.path_or_inline, own.offset.unwrap_or_default())
-        });
-        (self.path.clone(), vector)
+        logged(self.path.clone(), self.deleted.as_ref())
     }
+}
+
+/// The file at `path`, without the rows that `deleted` names.
+pub(super) fn logged(path: String, deleted: Option<&DeletionVector>) -> LoggedFile {
+    let text = |vector: &DeletionVector| {
+        format!("{}{}@{}", vector.storage_type, vector.path_or_inline, vector.offset.unwrap_or_default())
+    };
+    (path, deleted.map(text))
 }
 
 impl Rewrite {
@@ -274,7 +288,7 @@ mod tests {
 
     #[test]
     fn files_without_deleted_rows_replace_those_with_a_vector() {
-        let vector = super::super::lake_file::DeletionVector {
+        let vector = DeletionVector {
             storage_type: "u".into(),
             path_or_inline: "x".into(),
             offset: Some(1),

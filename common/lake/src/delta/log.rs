@@ -47,6 +47,8 @@ pub(super) struct Log {
     pub(super) snapshot: Snapshot,
     pub(super) files: Vec<LakeFile>,
     pub(super) physical: PhysicalNames,
+    /// Reads other files of the table in the same way.
+    pub(super) reader: RowReader,
 }
 
 /// Reads the log, on a thread of `runtime` that may block.
@@ -68,7 +70,7 @@ pub(super) fn read(request: &LogRequest, runtime: Handle) -> Result<Log> {
         PartitionColumn { name: name.clone(), stored: stored.clone() }
     };
     let reader = RowReader {
-        table: &request.location,
+        table: request.location.clone(),
         partition: names.iter().map(partition).collect(),
         times: Times {
             time_column: time_column(request, &schema, mode),
@@ -85,7 +87,7 @@ pub(super) fn read(request: &LogRequest, runtime: Handle) -> Result<Log> {
         let read = reader.files_of(rows.record_batch(), &selected);
         files.extend(read.map_err(|reason| damaged(&request.table, &reason))?);
     }
-    Ok(Log { snapshot: Snapshot { version, time_ms }, files, physical })
+    Ok(Log { snapshot: Snapshot { version, time_ms }, files, physical, reader })
 }
 
 /// The requested version.

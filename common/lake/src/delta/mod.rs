@@ -1,5 +1,6 @@
 //! Delta tables: the versions, files and columns that their logs describe, and the rows that they have deleted from files.
 
+mod commits;
 mod deletions;
 mod engine;
 mod log;
@@ -30,6 +31,7 @@ use super::mapping::TableMapping;
 use super::tables::TableSpec;
 use log::{Log, LogRequest, read_blocking};
 
+pub(super) use commits::History;
 pub(super) use deletions::remaining_rows;
 pub use version::{TableVersion, TableVersions};
 
@@ -75,8 +77,9 @@ pub(super) async fn open_logged(
 /// The table with the files of `version`.
 async fn open(table: LakeTable, version: TableVersion) -> Result<LakeTable> {
     let request = request(table.spec.name, &table.location, Some((table.spec, &table.mapping)), version);
-    let Log { snapshot, files, physical } = read_log(request).await?;
-    let listed = ListedFiles { by_date: by_date(files), snapshot: Some(snapshot) };
+    let Log { snapshot, files, physical, reader } = read_log(request.clone()).await?;
+    let history = Some(History { request, reader, version: snapshot.version });
+    let listed = ListedFiles { by_date: by_date(files), snapshot: Some(snapshot), history };
     Ok(LakeTable { source: FileSource::Listed(Arc::new(listed)), physical: Arc::new(physical), ..table })
 }
 
@@ -91,7 +94,7 @@ pub async fn delta_files(
     known: Option<(&TableSpec, &TableMapping)>,
 ) -> Result<ListedFiles> {
     let log = read_log(request(name, location, known, TableVersion::Latest)).await?;
-    Ok(ListedFiles { by_date: by_date(log.files), snapshot: Some(log.snapshot) })
+    Ok(ListedFiles { by_date: by_date(log.files), snapshot: Some(log.snapshot), history: None })
 }
 
 async fn read_log(request: LogRequest) -> Result<Log> {
@@ -153,12 +156,16 @@ fn names_of(source: &ColumnSource) -> Vec<String> {
     [Some(path.text().to_owned()), first].into_iter().flatten().collect()
 }
 
+/// The date of the file's first row, or the date on which it was written.
+fn date_of(file: &LakeFile) -> NaiveDate {
+    date_of_us(file.times_us.map_or(file.modified_ms.saturating_mul(1_000), |(first, _)| first))
+}
+
 /// Files at the dates of their first rows, or at the dates on which they were written, sorted by path.
 fn by_date(files: Vec<LakeFile>) -> BTreeMap<NaiveDate, Vec<LakeFile>> {
     let mut by_date: BTreeMap<NaiveDate, Vec<LakeFile>> = BTreeMap::new();
     for file in files {
-        let first_us = file.times_us.map_or(file.modified_ms.saturating_mul(1_000), |(first, _)| first);
-        by_date.entry(date_of_us(first_us)).or_default().push(file);
+        by_date.entry(date_of(&file)).or_default().push(file);
     }
     by_date.values_mut().for_each(|files| files.sort_by(|left, right| left.path.cmp(&right.path)));
     by_date

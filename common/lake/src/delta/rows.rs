@@ -13,8 +13,8 @@ use super::times::Times;
 
 /// Reads rows of a log as files.
 #[derive(Debug)]
-pub(super) struct RowReader<'a> {
-    pub(super) table: &'a Location,
+pub(super) struct RowReader {
+    pub(super) table: Location,
     pub(super) partition: Vec<PartitionColumn>,
     pub(super) times: Times,
 }
@@ -26,6 +26,18 @@ pub(super) struct PartitionColumn {
     pub(super) name: String,
     /// The name in the log.
     pub(super) stored: String,
+}
+
+/// What a row says about a file.
+#[derive(Debug)]
+pub(super) struct FileRow<'a> {
+    pub(super) path: &'a str,
+    pub(super) bytes: i64,
+    pub(super) modified_ms: i64,
+    /// Values of partition columns, by their names in the log.
+    pub(super) partition: &'a BTreeMap<String, Option<String>>,
+    pub(super) statistics: Option<&'a str>,
+    pub(super) deleted: Option<DeletionVector>,
 }
 
 /// The columns of a batch of rows.
@@ -48,7 +60,7 @@ struct Vectors {
     cardinalities: Int64Array,
 }
 
-impl RowReader<'_> {
+impl RowReader {
     /// The files of the `selected` rows; rows beyond that list are selected too.
     ///
     /// # Errors
@@ -56,26 +68,45 @@ impl RowReader<'_> {
     pub(super) fn files_of(&self, rows: &RecordBatch, selected: &[bool]) -> Result<Vec<LakeFile>, String> {
         let columns = Columns::of(rows)?;
         let is_live = |row: &usize| selected.get(*row).copied().unwrap_or(true) && columns.paths.is_valid(*row);
-        (0..rows.num_rows()).filter(is_live).map(|row| self.file(&columns, row)).collect()
+        (0..rows.num_rows()).filter(is_live).map(|row| self.file_in(&columns, row)).collect()
     }
 
-    fn file(&self, columns: &Columns, row: usize) -> Result<LakeFile, String> {
-        let path = columns.paths.value(row);
-        let object = object_of(self.table, path).map_err(|reason| format!("its file {path} {reason}"))?;
-        let values = values_of(&columns.partition, row)?;
+    fn file_in(&self, columns: &Columns, row: usize) -> Result<LakeFile, String> {
+        self.file(FileRow {
+            path: columns.paths.value(row),
+            bytes: columns.sizes.value(row),
+            modified_ms: columns.modified_ms.value(row),
+            partition: &values_of(&columns.partition, row)?,
+            statistics: columns.statistics.is_valid(row).then(|| columns.statistics.value(row)),
+            deleted: columns.vectors.of(row)?,
+        })
+    }
+
+    /// The file that a row describes.
+    ///
+    /// # Errors
+    /// The reason, if the row can't be read.
+    pub(super) fn file(&self, row: FileRow<'_>) -> Result<LakeFile, String> {
+        let FileRow { path, bytes, modified_ms, partition, statistics, deleted } = row;
         let value = |column: &PartitionColumn| {
             // An empty text stands for null.
-            let value = values.get(&column.stored).cloned().flatten().filter(|value| !value.is_empty());
+            let value = partition.get(&column.stored).cloned().flatten().filter(|value| !value.is_empty());
             (column.name.clone(), value)
         };
         let partition: BTreeMap<String, Option<String>> = self.partition.iter().map(value).collect();
-        let statistics = columns.statistics.is_valid(row).then(|| columns.statistics.value(row));
         let times_us = self.times.of(statistics, &partition);
-        let bytes = u64::try_from(columns.sizes.value(row)).map_err(|_| format!("its file {path} has no size"))?;
-        let deleted = columns.vectors.of(row)?;
-        let modified_ms = columns.modified_ms.value(row);
-        let file = LakeFile::new(self.table.name_of(&object), bytes, None);
+        let bytes = u64::try_from(bytes).map_err(|_| format!("its file {path} has no size"))?;
+        let file = LakeFile::new(self.path_of(path)?, bytes, None);
         Ok(LakeFile { partition, deleted, times_us, modified_ms, ..file })
+    }
+
+    /// The path of a file as [`LakeFile`] has it, from the one in the log.
+    ///
+    /// # Errors
+    /// The reason, if it lies outside the table.
+    pub(super) fn path_of(&self, path: &str) -> Result<String, String> {
+        let object = object_of(&self.table, path).map_err(|reason| format!("its file {path} {reason}"))?;
+        Ok(self.table.name_of(&object))
     }
 }
 

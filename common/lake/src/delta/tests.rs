@@ -23,7 +23,7 @@ use crate::{
 const GROUP_ROWS: usize = 4;
 
 /// A lake with one Delta table, `AuditLogs`.
-struct Written {
+pub(super) struct Written {
     lake: tempfile::TempDir,
     configuration: Value,
     fields: Value,
@@ -32,7 +32,7 @@ struct Written {
 }
 
 impl Written {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             lake: tempfile::tempdir().unwrap(),
             configuration: json!({}),
@@ -75,13 +75,13 @@ impl Written {
         fs::write(self.path(&format!("_delta_log/{name}")), lines.join("\n")).unwrap();
     }
 
-    fn commit(&self, version: u64, actions: &[Value]) {
+    pub(super) fn commit(&self, version: u64, actions: &[Value]) {
         let first = if version == 0 { self.start() } else { Vec::new() };
         self.lines(&format!("{version:020}.json"), &[first, actions.to_vec()].concat());
     }
 
     /// Writes a file with a row per hour from `from` on, whose operations are numbers, and returns the action that adds it.
-    fn file(&self, name: &str, from: &str, rows: usize) -> Value {
+    pub(super) fn file(&self, name: &str, from: &str, rows: usize) -> Value {
         let start_us = parse_time_us(from).unwrap();
         let times = (0..rows).map(|row| start_us + row as i64 * 3_600_000_000);
         let names = (0..rows).map(|row| Some(row.to_string()));
@@ -110,12 +110,12 @@ impl Written {
         Lake::open(root, &BTreeMap::new(), Tables::built_in()).unwrap()
     }
 
-    async fn open(&self, versions: TableVersions) -> Result<LakeTable> {
+    pub(super) async fn open(&self, versions: TableVersions) -> Result<LakeTable> {
         let found = self.lake().with_versions(versions)?.tables(|name| name == "AuditLogs").await?;
         Ok(found.all_readable(|_| String::new())?.remove(0))
     }
 
-    async fn latest(&self) -> LakeTable {
+    pub(super) async fn latest(&self) -> LakeTable {
         self.open(TableVersions::default()).await.unwrap()
     }
 
