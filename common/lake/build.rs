@@ -1,10 +1,10 @@
-//! Embeds the definitions of tables, so that a new one is a file and no line of Rust.
+//! Embeds the definitions of tables and the presets of mappings, so that a new one is a file and no line of Rust.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// Folders whose TOML files are embedded, below this crate's own.
-const FOLDERS: [&str; 1] = ["tables"];
+const FOLDERS: [&str; 2] = ["mappings", "tables"];
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
@@ -23,11 +23,13 @@ fn main() -> io::Result<()> {
     fs::write(PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("embedded.rs"), text)
 }
 
-/// Every TOML file in `folder`.
+/// Every TOML file below `folder`.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "toml") {
             files.push(path);
         }
     }

@@ -1,3 +1,3 @@
-//! The files of the built-in tables, by their paths in this crate.
+//! The files of the built-in tables and presets, by their paths in this crate.
 
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));

@@ -109,6 +109,7 @@ impl Lake {
         known: Tables,
     ) -> Result<Self> {
         root.check_folder()?;
+        let mut whole = BTreeMap::new();
         for (name, mapping) in mappings {
             let spec = known.by_name(name).ok_or_else(|| {
                 let hint = did_you_mean(name, known.names());
@@ -121,8 +122,9 @@ impl Lake {
                     "tables.{name}.columns: the table has no column {column}"
                 )));
             }
+            whole.insert(name.clone(), mapping.with_preset(name)?);
         }
-        Ok(Self { root, mappings: mappings.clone(), known, others: Vec::new(), versions: TableVersions::default() })
+        Ok(Self { root, mappings: whole, known, others: Vec::new(), versions: TableVersions::default() })
     }
 
     /// The lake with other versions of its tables than the latest ones.

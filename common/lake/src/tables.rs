@@ -110,7 +110,8 @@ impl TableSpec {
 pub struct Tables(&'static [&'static TableSpec]);
 
 static BUILT_IN: LazyLock<Tables> = LazyLock::new(|| {
-    let read = embedded::FILES.iter().map(|(path, text)| read_table(path, text));
+    let files = embedded::FILES.iter().filter(|(path, _)| path.starts_with("tables/"));
+    let read = files.map(|(path, text)| read_table(path, text));
     match read.collect::<Result<Vec<_>>>() {
         Ok(tables) => Tables::of(tables),
         // The tests load them, so a binary that passed the tests has no broken ones.

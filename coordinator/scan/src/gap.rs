@@ -44,6 +44,8 @@ pub enum GapCause {
         effect: ColumnEffect,
         /// The columns.
         absent: Vec<AbsentColumn>,
+        /// The preset of mappings whose schema the columns that exist have.
+        preset: Option<&'static str>,
     },
     /// No row has a value that the suite looks for.
     Rows(UnusedRows),

@@ -69,7 +69,7 @@ fn absent_columns_are_named_with_the_nearest_present_one() {
     let columns =
         vec![absent("SourceIP", Some("src_ip")), absent("SentBytes", None), absent("Source", Some("src_ip"))];
     assert_eq!(
-        of_json(GapCause::Columns { effect: ColumnEffect::Incomplete, absent: columns }),
+        of_json(GapCause::Columns { effect: ColumnEffect::Incomplete, absent: columns, preset: None }),
         json!({
             "kind": "columns",
             "table": "CommonSecurityLog",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hindcast_base::nearest::{closest, is_same_name};
 use hindcast_detections::analyses::Analysis;
 use hindcast_detections::rollups::Rollup;
-use hindcast_lake::{DateFolder, LakeTable, OutsideLayout, StrayFiles, TableSpec, UnreachableRoot};
+use hindcast_lake::{DateFolder, LakeTable, MappingPreset, OutsideLayout, StrayFiles, TableSpec, UnreachableRoot};
 
 use super::disabled::Disabled;
 use super::gap::{AbsentColumn, ColumnEffect, Gap, GapCause};
@@ -101,8 +101,10 @@ pub(super) fn column_gaps(
             is_elsewhere || is_unread || *column == spec.time_column || is_there(column) || is_wanted
         };
         let shown_names: Vec<&str> = absent.into_iter().filter(is_reported).collect();
+        let has_preset = table.table.mapping.preset.is_some();
+        let preset = if has_preset { None } else { MappingPreset::fitting(spec.name, &stored) };
         (!shown_names.is_empty())
-            .then(|| column_gap(spec, &shown_names, &others, is_unread).in_root(table.table.root.as_ref()))
+            .then(|| column_gap(spec, &shown_names, &others, is_unread, preset).in_root(table.table.root.as_ref()))
     };
     tables.iter().filter_map(gap).collect()
 }
@@ -157,7 +159,13 @@ fn columns_wanted(
     all
 }
 
-fn column_gap(spec: &TableSpec, absent: &[&str], others: &[&str], is_unread: bool) -> Gap {
+fn column_gap(
+    spec: &TableSpec,
+    absent: &[&str],
+    others: &[&str],
+    is_unread: bool,
+    preset: Option<&MappingPreset>,
+) -> Gap {
     let absent_column = |column: &&str| AbsentColumn {
         name: (*column).to_owned(),
         nearest: closest(column, others.iter().copied()).map(str::to_owned),
@@ -168,5 +176,6 @@ fn column_gap(spec: &TableSpec, absent: &[&str], others: &[&str], is_unread: boo
         false => ColumnEffect::Incomplete,
     };
     let absent = absent.iter().map(absent_column).collect();
-    Gap::new(spec.name, GapCause::Columns { effect, absent })
+    let preset = preset.map(|preset| preset.name);
+    Gap::new(spec.name, GapCause::Columns { effect, absent, preset })
 }

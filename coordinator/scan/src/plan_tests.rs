@@ -113,7 +113,7 @@ async fn a_column_under_another_name_is_a_gap() {
     let lacking = plan.disabled[0].reason.lacking_columns("CommonSecurityLog");
     assert_eq!(lacking, Some(["SourceIP"].as_slice()));
     let [gap] = plan.gaps.as_slice() else { panic!("{:?}", plan.gaps) };
-    let GapCause::Columns { effect, absent } = &gap.cause else { panic!("{gap:?}") };
+    let GapCause::Columns { effect, absent, .. } = &gap.cause else { panic!("{gap:?}") };
     assert_eq!(*effect, ColumnEffect::NoAnalysis);
     let source = absent.iter().find(|column| column.name == "SourceIP").unwrap();
     assert_eq!(source.nearest.as_deref(), Some("source_ip"));

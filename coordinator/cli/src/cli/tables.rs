@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hindcast_base::format::format_bytes;
+use hindcast_base::nearest::did_you_mean;
 use hindcast_base::time::{Window, parse_time};
 use hindcast_base::{Error, Result};
 use hindcast_detections::config::Layer;
 use hindcast_engine::runtime;
+use hindcast_lake::mapping_presets;
 use serde::Serialize;
 
 use super::Outcome;
@@ -33,6 +35,7 @@ const SHOWN_FILES: usize = 20;
 #[command(after_help = "Examples:
   hindcast tables --lake demo-lake
   hindcast tables --lake demo-lake show CommonSecurityLog
+  hindcast tables presets ocsf/network_activity
   hindcast tables --lake demo-lake save PaloAlto_Investigation_SPRK \\
       --from 2026-01-05 --to 2026-01-06
   hindcast tables --lake demo-lake compact CommonSecurityLog
@@ -58,6 +61,11 @@ pub struct TablesArguments {
 enum Action {
     /// List tables with their dates, files and sizes (the default)
     List,
+    /// List the presets that map other schemas to tables, or print one; needs no lake
+    Presets {
+        /// The preset to print, as it would be written in a configuration
+        name: Option<String>,
+    },
     /// Show rows per date, columns and data quality: gaps, silent devices, null columns, drift
     Show {
         /// The table
@@ -111,6 +119,10 @@ impl WindowArguments {
 
 /// Runs the command.
 pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
+    if let Some(Action::Presets { name }) = &arguments.action {
+        print_presets(name.as_deref(), arguments.json)?;
+        return Ok(Outcome::Done);
+    }
     let (own_text, detections) = read_own(arguments.config.as_deref(), &arguments.detections).await?;
     let own_name = arguments.config.as_ref().map(|path| path.display().to_string());
     let own = own_name.as_ref().map(|name| Layer { name, text: &own_text });
@@ -122,6 +134,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
     let (lake, config) = open_lake(url, &layers, &Access::Any, &policy).await?;
     let root = lake.root();
     match arguments.action.as_ref().unwrap_or(&Action::List) {
+        Action::Presets { .. } => {}
         Action::List => {
             let tables = inventory::list(&lake).await?;
             if arguments.json { terminal::print_json(&tables)? } else { tables.iter().for_each(print_entry) }
@@ -144,7 +157,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
                 dates: &|date| window.is_none_or(|window| window.covers_date(date)),
                 is_own_only: false,
                 tables: config.detections.tables(),
-                mapping: &config.tables.get(table).cloned().unwrap_or_default(),
+                mapping: &config.tables.get(table).cloned().unwrap_or_default().with_preset(table)?,
             };
             let done = compact(root, table, &options, &runtime(MEMORY_BYTES, None)?).await?;
             if arguments.json { terminal::print_json(&done)? } else { print_compacted(table, &done) }
@@ -176,6 +189,40 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// A preset as JSON lists it.
+#[derive(Serialize)]
+struct Preset<'a> {
+    name: &'a str,
+    table: &'a str,
+    title: &'a str,
+    source: &'a str,
+}
+
+/// Prints the presets of mappings, or the file of one.
+fn print_presets(name: Option<&str>, as_json: bool) -> Result<()> {
+    let all = mapping_presets();
+    if let Some(name) = name {
+        let preset = all.iter().find(|preset| preset.name == name).ok_or_else(|| {
+            let hint = did_you_mean(name, all.iter().map(|preset| preset.name));
+            Error::Invalid(format!("there is no preset {name}{hint}"))
+        })?;
+        print!("{}", preset.text);
+        return Ok(());
+    }
+    let listed = all.iter().map(|preset| Preset {
+        name: preset.name,
+        table: preset.table(),
+        title: preset.title(),
+        source: preset.source(),
+    });
+    if as_json {
+        return terminal::print_json(&listed.collect::<Vec<_>>());
+    }
+    listed.for_each(|Preset { name, table, title, .. }| println!("{name:<26} {table:<26} {title}"));
+    println!("\nWrite preset = \"NAME\" in the section [tables.TABLE] of a configuration file");
+    Ok(())
 }
 
 /// Prints how many files were merged into how many, and which were not.
