@@ -1,12 +1,14 @@
 //! Lists, shows and deletes the tables of a lake, whether Hindcast knows them or not.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 use chrono::NaiveDate;
 use futures::StreamExt;
 use hindcast_base::{Error, Result};
 use hindcast_lake::{
-    DateFolder, Lake, LakeFile, LakeTable, Layout, Location, UnsupportedTable, files_by_date, parquet_footer,
-    refuse_table_format, refuse_unwritable, table_files, table_format_of,
+    DateFolder, Lake, LakeFile, LakeTable, Layout, Location, PhysicalNames, TableFormat, UnsupportedTable,
+    delta_files, files_by_date, parquet_footer, refuse_unwritable, table_files, table_format_of,
 };
 use object_store::ObjectStoreExt;
 use serde::{Serialize, Serializer};
@@ -22,6 +24,9 @@ pub struct TableEntry {
     /// The layout of its folders; absent if a log lists its files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
+    /// The version that was read, if the table is a Delta table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
     /// Its dates.
     pub dates: Vec<DateEntry>,
     /// Why Hindcast neither reads nor writes it; absent if it does.
@@ -89,9 +94,10 @@ fn as_names<S: Serializer>(types: &[DataType], serializer: S) -> std::result::Re
 /// [`Error::Storage`] if a listing fails.
 pub async fn list(lake: &Lake) -> Result<Vec<TableEntry>> {
     let found = lake.tables(|_| true).await?;
-    let mut tables: Vec<TableEntry> = found.unsupported.iter().map(refused).collect();
+    let mut tables: Vec<TableEntry> = found.unsupported.iter().map(unsupported).collect();
+    tables.extend(found.unread.iter().map(|unread| refused(unread.table, unread.error.to_string())));
     for table in &found.readable {
-        tables.push(entry(table.spec.name, table.layout(), &table.all_folders().await?));
+        tables.push(entry(table.spec.name, &Located::of(table).await?));
     }
     let root = lake.root();
     let listing =
@@ -100,29 +106,72 @@ pub async fn list(lake: &Lake) -> Result<Vec<TableEntry>> {
         if name.starts_with(['_', '.']) || lake.knows(name) {
             continue;
         }
-        let location = root.join(name);
-        if let Some(kind) = table_format_of(&location).await? {
-            let url = location.url().to_owned();
-            tables.push(refused(&UnsupportedTable { name: name.to_owned(), url, kind }));
-            continue;
-        }
-        let (layout, folders) = files_by_date(&location).await?;
-        if !folders.is_empty() {
-            tables.push(entry(name, layout, &folders));
+        match Located::unknown(root.join(name), name).await {
+            Ok(located) if located.folders.is_empty() => {}
+            Ok(located) => tables.push(entry(name, &located)),
+            Err(Error::Storage(fault)) => return Err(Error::Storage(fault)),
+            Err(error) => tables.push(refused(name, error.to_string())),
         }
     }
     tables.sort_by(|left, right| left.table.cmp(&right.table));
     Ok(tables)
 }
 
-fn refused(table: &UnsupportedTable) -> TableEntry {
-    let (name, reason) = (table.name.clone(), table.to_string());
-    TableEntry { table: name, layout: None, dates: Vec::new(), refused: Some(reason) }
+fn unsupported(table: &UnsupportedTable) -> TableEntry {
+    refused(&table.name, table.to_string())
 }
 
-fn entry(table: &str, layout: Option<Layout>, folders: &[DateFolder]) -> TableEntry {
-    let dates = folders.iter().map(|folder| date_entry(folder.date, &folder.files)).collect();
-    TableEntry { table: table.to_owned(), layout, dates, refused: None }
+fn refused(table: &str, reason: String) -> TableEntry {
+    let table = table.to_owned();
+    TableEntry { table, layout: None, version: None, dates: Vec::new(), refused: Some(reason) }
+}
+
+fn entry(table: &str, located: &Located) -> TableEntry {
+    let dates = located.folders.iter().map(|folder| date_entry(folder.date, &folder.files)).collect();
+    let (layout, version) = (located.layout.clone(), located.version);
+    TableEntry { table: table.to_owned(), layout, version, dates, refused: None }
+}
+
+/// A table with its files.
+struct Located {
+    location: Location,
+    layout: Option<Layout>,
+    version: Option<u64>,
+    folders: Vec<DateFolder>,
+    physical: Arc<PhysicalNames>,
+}
+
+impl Located {
+    /// A table that Hindcast knows.
+    async fn of(table: &LakeTable) -> Result<Self> {
+        Ok(Self {
+            location: table.location.clone(),
+            layout: table.layout(),
+            version: table.snapshot().map(|snapshot| snapshot.version),
+            folders: table.all_folders().await?,
+            physical: Arc::clone(&table.physical),
+        })
+    }
+
+    /// Any other table.
+    async fn unknown(location: Location, name: &str) -> Result<Self> {
+        match table_format_of(&location).await? {
+            Some(TableFormat::Delta) => {
+                let (listed, physical) = delta_files(name, &location).await?;
+                let version = listed.snapshot.map(|snapshot| snapshot.version);
+                let folders = listed.by_date.into_iter().map(|(date, files)| DateFolder { date, files }).collect();
+                Ok(Self { location, layout: None, version, folders, physical: Arc::new(physical) })
+            }
+            Some(kind) => {
+                let (name, url) = (name.to_owned(), location.url().to_owned());
+                Err(UnsupportedTable { name, url, kind }.refused(""))
+            }
+            None => {
+                let (layout, folders) = files_by_date(&location).await?;
+                Ok(Self { location, layout, version: None, folders, physical: Arc::default() })
+            }
+        }
+    }
 }
 
 /// The rows by date and the columns of one table.
@@ -131,26 +180,31 @@ fn entry(table: &str, layout: Option<Layout>, folders: &[DateFolder]) -> TableEn
 /// [`Error::NotFound`] if the lake has no such table, [`Error::Invalid`] if it has a transaction log that Hindcast does not read,
 /// [`Error::Storage`] if a listing fails.
 pub async fn show(lake: &Lake, table: &str) -> Result<TableDetail> {
-    let (folder, layout, folders) = folders_of(lake, table).await?;
-    let mut detail = TableDetail { entry: entry(table, layout, &[]), columns: Vec::new(), files_read: 0 };
-    for DateFolder { date, files } in folders {
-        let mut entry = date_entry(date, &files);
-        let footers: Vec<_> = futures::stream::iter(&files)
-            .map(|file| parquet_footer(&folder, file))
+    let located = located(lake, table).await?;
+    let entry = TableEntry { dates: Vec::new(), ..entry(table, &located) };
+    let mut detail = TableDetail { entry, columns: Vec::new(), files_read: 0 };
+    for DateFolder { date, files } in &located.folders {
+        let mut entry = date_entry(*date, files);
+        let footers: Vec<_> = futures::stream::iter(files)
+            .map(|file| parquet_footer(&located.location, file))
             .buffered(CONCURRENT_READS)
             .collect()
             .await;
         let mut rows = 0;
-        for (footer, file) in footers.into_iter().zip(&files) {
+        for (footer, file) in footers.into_iter().zip(files) {
             match footer {
                 Ok(footer) => {
                     let deleted = file.deleted.as_ref().map_or(0, |deleted| deleted.cardinality.unsigned_abs());
                     rows += footer.rows.saturating_sub(deleted);
                     detail.files_read += 1;
-                    footer.schema.fields().iter().for_each(|field| {
-                        let is_null = footer.nulls.get(field.name()) == Some(&footer.rows);
-                        add_column(&mut detail.columns, field.name(), field.data_type(), is_null);
-                    });
+                    let named = located.physical.logical_schema(&footer.schema);
+                    for (stored, field) in footer.schema.fields().iter().zip(named.fields()) {
+                        // The table may lack a column that an older file still has.
+                        if !field.name().starts_with('\0') {
+                            let is_null = footer.nulls.get(stored.name()) == Some(&footer.rows);
+                            add_column(&mut detail.columns, field.name(), field.data_type(), is_null);
+                        }
+                    }
                 }
                 Err(fault) => entry.unreadable.push(fault.to_string()),
             }
@@ -162,19 +216,16 @@ pub async fn show(lake: &Lake, table: &str) -> Result<TableDetail> {
 }
 
 /// The place, the layout and the files of a table.
-async fn folders_of(lake: &Lake, table: &str) -> Result<(Location, Option<Layout>, Vec<DateFolder>)> {
+async fn located(lake: &Lake, table: &str) -> Result<Located> {
     if !is_table_name(table) {
         return Err(absent(lake.root(), table));
     }
     let found = lake.tables(|name| name == table).await?.all_readable(|_| String::new())?;
     if let Some(known) = found.first() {
-        let folders = LakeTable::all_folders(known).await?;
-        return Ok((known.location.clone(), known.layout(), folders));
+        return Located::of(known).await;
     }
-    let location = lake.root().join(table);
-    refuse_table_format(&location, table).await?;
-    let (layout, folders) = files_by_date(&location).await?;
-    if folders.is_empty() { Err(absent(lake.root(), table)) } else { Ok((location, layout, folders)) }
+    let located = Located::unknown(lake.root().join(table), table).await?;
+    if located.folders.is_empty() { Err(absent(lake.root(), table)) } else { Ok(located) }
 }
 
 /// Deletes all objects of a table. Returns their number, or `None` if the table does not exist.
@@ -254,7 +305,6 @@ fn add_column(columns: &mut Vec<ColumnEntry>, name: &str, data_type: &DataType, 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use hindcast_base::ErrorKind;

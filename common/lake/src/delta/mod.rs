@@ -28,6 +28,7 @@ use super::lake::LakeTable;
 use super::lake_file::LakeFile;
 use super::location::Location;
 use super::mapping::TableMapping;
+use super::physical_names::PhysicalNames;
 use super::tables::TableSpec;
 use log::{Log, LogRequest, read_blocking};
 
@@ -83,18 +84,15 @@ async fn open(table: LakeTable, version: TableVersion) -> Result<LakeTable> {
     Ok(LakeTable { source: FileSource::Listed(Arc::new(listed)), physical: Arc::new(physical), ..table })
 }
 
-/// The files of the latest version of the Delta table `name` at `location`. If Hindcast knows the table, it is given with its mapping:
-/// then files are dated by their rows where statistics have the times.
+/// The files of the latest version of the Delta table `name` at `location`, which Hindcast does not know, and the names of its columns in
+/// them.
 ///
 /// # Errors
 /// As for [`super::Lake::tables`].
-pub async fn delta_files(
-    name: &str,
-    location: &Location,
-    known: Option<(&TableSpec, &TableMapping)>,
-) -> Result<ListedFiles> {
-    let log = read_log(request(name, location, known, TableVersion::Latest)).await?;
-    Ok(ListedFiles { by_date: by_date(log.files), snapshot: Some(log.snapshot), history: None })
+pub async fn delta_files(name: &str, location: &Location) -> Result<(ListedFiles, PhysicalNames)> {
+    let log = read_log(request(name, location, None, TableVersion::Latest)).await?;
+    let (by_date, snapshot) = (by_date(log.files), Some(log.snapshot));
+    Ok((ListedFiles { by_date, snapshot, history: None }, log.physical))
 }
 
 async fn read_log(request: LogRequest) -> Result<Log> {

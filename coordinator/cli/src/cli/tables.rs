@@ -277,7 +277,11 @@ fn print_entry(entry: &TableEntry) {
         last.date,
         entry.dates.len(),
         format_bytes(size),
-        entry.layout.as_ref().map(|layout| format!(", {layout}")).unwrap_or_default()
+        match (&entry.layout, entry.version) {
+            (Some(layout), _) => format!(", {layout}"),
+            (None, Some(version)) => format!(", Delta version {version}"),
+            (None, None) => String::new(),
+        }
     );
 }
 
