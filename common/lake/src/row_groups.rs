@@ -18,7 +18,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::lake::LakeTable;
 use super::lake_file::LakeFile;
-use super::store_reader::{catch_decoder_panic, only_dictionary_pages, open_parquet, parquet_error};
+use super::store_reader::{catch_decoder_panic, only_dictionary_pages, open_file, parquet_error};
 use hindcast_base::Error;
 use hindcast_base::catch_panic::catch_panic_sync;
 
@@ -85,7 +85,7 @@ async fn groups_of(
     columns: &[&str],
     may_hold: impl Fn(&str, &str) -> bool,
 ) -> Result<RowGroups, Error> {
-    let metadata = Arc::clone(open_parquet(&table.location, file).await?.metadata());
+    let metadata = Arc::clone(open_file(table, file).await?.metadata());
     let leaves: Vec<Leaf> =
         columns.iter().map(|column| Leaf::of(&metadata, table.physical_name(column))).collect();
     let mut groups = Vec::new();

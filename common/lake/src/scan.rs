@@ -99,7 +99,7 @@ pub async fn file_scan(
     }
     let mut partitioned = partitioned_file(file);
     if let Some(vector) = &file.deleted {
-        let remaining = remaining_rows(&table.location, file, vector, groups).await?;
+        let remaining = remaining_rows(table, file, vector, groups).await?;
         partitioned = partitioned.with_extension(remaining);
     } else if let Some(groups) = groups {
         partitioned = partitioned.with_extension(groups.access_plan());

@@ -21,6 +21,7 @@ use parquet::basic::{Encoding, PageType};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 
+use super::delta::explain_missing;
 use super::lake::LakeTable;
 use super::lake_file::LakeFile;
 use super::location::Location;
@@ -132,6 +133,17 @@ pub(super) async fn open_parquet(
     catch_decoder_panic(file, opening.map_err(|error| parquet_error(file, &error))).await
 }
 
+/// Like [`open_parquet`], for a file of a table whose log may list files that the store does not have any more.
+pub(super) async fn open_file(
+    table: &LakeTable,
+    file: &LakeFile,
+) -> Result<ParquetRecordBatchStreamBuilder<StoreReader>, Error> {
+    match open_parquet(&table.location, file).await {
+        Err(Error::Input(fault)) => Err(Error::Input(explain_missing(table, file, fault).await)),
+        opened => opened,
+    }
+}
+
 /// The result of reading a part of `file`. A panic of the decoder is a fault of the file.
 pub(super) async fn catch_decoder_panic<T>(
     file: &LakeFile,
@@ -204,7 +216,7 @@ pub(super) async fn stored_schema(table: &LakeTable, file: &LakeFile) -> Result<
 }
 
 async fn schema_of(table: &LakeTable, file: &LakeFile) -> Result<SchemaRef, Error> {
-    let builder = open_parquet(&table.location, file).await?;
+    let builder = open_file(table, file).await?;
     let metadata = builder.metadata();
     let is_dictionary = |name: &str| {
         let parquet_schema = metadata.file_metadata().schema_descr();

@@ -10,8 +10,8 @@ use hindcast_base::{Error, Result};
 use hindcast_detections::Detections;
 use hindcast_detections::analyses::{Analysis, Suite};
 use hindcast_detections::config::{Config, Layer};
-use hindcast_lake::Lake;
-use hindcast_proto::v1::{Investigation, ScanRequest};
+use hindcast_lake::{Lake, TableVersions};
+use hindcast_proto::v1::{Investigation, ScanRequest, TableVersion};
 
 use super::outline_message::entity_kind_of;
 use super::plan::{PlanRequest, ScanPlan, WindowRequest, plan_scan, plan_window};
@@ -80,6 +80,7 @@ fn plan_request_of(request: &ScanRequest, known: Detections) -> Result<PlanReque
         )));
     }
     let investigated = request.investigation.as_ref().map(entity_of).transpose()?;
+    versions_of(request)?;
     Config::load_with(&request.preset, &own_layer(request).into_iter().collect::<Vec<_>>(), known)?;
     Ok(PlanRequest { window, suites, only, investigated, detections: known })
 }
@@ -153,7 +154,27 @@ async fn opened(
     let layers = LakeLayers { preset: &request.preset, own: own_layer(request), detections: &files };
     let (lake, config) = open_lake(&request.lake, &layers, access, policy).await?;
     let plan_request = plan_request_of(request, config.detections)?;
-    Ok((lake, plan_request, config))
+    Ok((lake.with_versions(versions_of(request)?)?, plan_request, config))
+}
+
+/// The versions of Delta tables that are read.
+fn versions_of(request: &ScanRequest) -> Result<TableVersions> {
+    let mut versions = TableVersions { as_of_us: request.as_of_us, ..TableVersions::default() };
+    for TableVersion { table, number } in &request.versions {
+        let earlier = match table.as_str() {
+            "" => versions.only.replace(*number),
+            table => versions.by_table.insert(table.to_owned(), *number),
+        };
+        if earlier.is_some() || (versions.only.is_some() && !versions.by_table.is_empty()) {
+            return Err(Error::Invalid(
+                "give one version per Delta table: N if there is one such table, otherwise TABLE=N".into(),
+            ));
+        }
+    }
+    if versions.only.is_some() && versions.as_of_us.is_some() {
+        return Err(Error::Invalid("give either a version or a time of the Delta table, not both".into()));
+    }
+    Ok(versions)
 }
 
 fn own_layer(request: &ScanRequest) -> Option<Layer<'_>> {
@@ -219,10 +240,26 @@ mod tests {
         let investigation =
             |kind: v1::EntityKind, name: &str| Some(Investigation { kind: kind.into(), name: name.into() });
         type Change = Box<dyn FnOnce(&mut ScanRequest)>;
-        let cases: [(Change, &str); 9] = [
+        let version = |table: &str, number| TableVersion { table: table.into(), number };
+        let cases: [(Change, &str); 12] = [
             (Box::new(|request| request.analyses = vec!["beacning".into()]), "beaconing"),
             (Box::new(|request| request.suites = vec!["fire wall".into()]), "Known: exfiltration, firewall"),
             (Box::new(|request| request.last_us = Some(0)), "the window has no length"),
+            (
+                Box::new(move |request| request.versions = vec![version("", 1), version("AuditLogs", 2)]),
+                "one version per Delta table",
+            ),
+            (
+                Box::new(move |request| request.versions = vec![version("AuditLogs", 1), version("AuditLogs", 2)]),
+                "one version per Delta table",
+            ),
+            (
+                Box::new(move |request| {
+                    request.versions = vec![version("", 1)];
+                    request.as_of_us = Some(1);
+                }),
+                "either a version or a time",
+            ),
             (
                 Box::new(|request| {
                     request.analyses = vec!["beaconing".into()];

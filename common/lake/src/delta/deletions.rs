@@ -13,10 +13,11 @@ use hindcast_base::{Error, Result};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use url::Url;
 
+use super::super::lake::LakeTable;
 use super::super::lake_file::{DeletionVector, LakeFile};
 use super::super::location::Location;
 use super::super::row_groups::RowGroups;
-use super::super::store_reader::{file_fault, open_parquet};
+use super::super::store_reader::{file_fault, open_file};
 use super::engine::ROOT;
 use super::paths::object_of;
 
@@ -28,13 +29,13 @@ const FRAME_BYTES: u64 = 8;
 /// # Errors
 /// [`Error::Input`] if the file or its deletion vector can't be read, [`Error::Storage`] if the store fails.
 pub(in super::super) async fn remaining_rows(
-    table: &Location,
+    table: &LakeTable,
     file: &LakeFile,
     vector: &DeletionVector,
     groups: Option<&RowGroups>,
 ) -> Result<ParquetAccessPlan> {
-    let deleted = deleted_rows(table, file, vector).await?;
-    let metadata = Arc::clone(open_parquet(table, file).await?.metadata());
+    let metadata = Arc::clone(open_file(table, file).await?.metadata());
+    let deleted = deleted_rows(&table.location, file, vector).await?;
     let rows: Vec<u64> = metadata.row_groups().iter().map(|group| group.num_rows().unsigned_abs()).collect();
     access_of(&rows, groups, &deleted).map_err(|reason| fault(file, vector, &reason))
 }

@@ -17,12 +17,14 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
+use hindcast_base::error::InputFault;
 use hindcast_base::retry::with_retries;
 use hindcast_base::time::date_of_us;
 use hindcast_base::{Error, Result};
+use object_store::ObjectStoreExt;
 
 use super::columns::{ColumnPath, ColumnSource, PathStep};
-use super::file_source::{FileSource, ListedFiles};
+use super::file_source::{FileSource, ListedFiles, Snapshot};
 use super::found_tables::UnreadLog;
 use super::lake::LakeTable;
 use super::lake_file::LakeFile;
@@ -93,6 +95,22 @@ pub async fn delta_files(name: &str, location: &Location) -> Result<(ListedFiles
     let log = read_log(request(name, location, None, TableVersion::Latest)).await?;
     let (by_date, snapshot) = (by_date(log.files), Some(log.snapshot));
     Ok((ListedFiles { by_date, snapshot, history: None }, log.physical))
+}
+
+/// The fault of a file; if the log lists it but the store does not have it, with that reason.
+pub(super) async fn explain_missing(table: &LakeTable, file: &LakeFile, fault: InputFault) -> InputFault {
+    let Some(Snapshot { version, .. }) = table.snapshot() else { return fault };
+    match table.location.store().head(&file.store_path()).await {
+        Err(object_store::Error::NotFound { .. }) => {
+            let name = table.spec.name;
+            let reason = format!(
+                "version {version} of {name} lists this file, but the store does not have it: it was deleted, by VACUUM or otherwise. \
+                 Scan a newer version, or restore the file"
+            );
+            InputFault { reason, ..fault }
+        }
+        _ => fault,
+    }
 }
 
 async fn read_log(request: LogRequest) -> Result<Log> {

@@ -332,6 +332,18 @@ async fn deleted_rows_are_not_read() {
 }
 
 #[tokio::test]
+async fn a_file_that_the_store_lacks_is_a_fault_with_the_version() {
+    let written = Written::new();
+    written.commit(0, &[written.file("a.parquet", "2026-01-05", 2)]);
+    written.commit(1, &[written.file("b.parquet", "2026-01-06", 2), remove("a.parquet")]);
+    fs::remove_file(written.path("a.parquet")).unwrap();
+    let table = written.open(number(0)).await.unwrap();
+    let error = operations(&table, &files(&table)[0].1, None).await.unwrap_err();
+    assert!(matches!(&error, Error::Input(fault) if fault.file.ends_with("/a.parquet")), "{error}");
+    assert!(error.to_string().contains("version 0 of AuditLogs lists this file"), "{error}");
+}
+
+#[tokio::test]
 async fn column_mapping_names_columns_and_partitions() {
     let mut written = Written::new().with_features(&["columnMapping"]);
     let field = |name: &str, id: i64, kind: &str| {

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use hindcast_base::time::parse_time;
 use hindcast_base::{Error, Result};
 use hindcast_engine::LocalOptions;
 use hindcast_lake::Location;
-use hindcast_proto::v1::ScanRequest;
+use hindcast_proto::v1::{ScanRequest, TableVersion};
 
 use super::arguments::{available_threads, default_state, parse_memory};
 use super::own_files::read_own;
@@ -29,6 +30,12 @@ pub struct ScanOptions {
     /// Configuration file with parameters and table mappings, which override the preset
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Version of the Delta table to read: N, or TABLE=N (repeated) if there are several
+    #[arg(long = "version", value_name = "[TABLE=]N", value_parser = parse_version)]
+    versions: Vec<TableVersion>,
+    /// Read Delta tables as they were at this time
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    as_of: Option<i64>,
     /// Folder or URL of your own detections, in addition to the built-in ones; may be repeated
     #[arg(long, value_name = "DIR")]
     detections: Vec<String>,
@@ -90,6 +97,8 @@ impl ScanOptions {
             config_name: config_name.unwrap_or_default(),
             detections: detections.to_request()?,
             no_cache: self.no_cache,
+            versions: self.versions.clone(),
+            as_of_us: self.as_of,
             ..ScanRequest::default()
         })
     }
@@ -131,6 +140,13 @@ impl ScanOptions {
     }
 }
 
+/// A version of a Delta table: `N` or `TABLE=N`.
+fn parse_version(text: &str) -> Result<TableVersion, String> {
+    let (table, number) = text.split_once('=').unwrap_or(("", text));
+    let number = number.trim().parse().map_err(|_| format!("{number:?} is not the number of a version"))?;
+    Ok(TableVersion { table: table.trim().to_owned(), number })
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -170,9 +186,19 @@ mod tests {
         ] {
             assert_eq!(parse(arguments).unwrap_err(), ArgumentError::ArgumentConflict, "{arguments}");
         }
-        for arguments in ["--threads 0", "--memory none"] {
+        for arguments in ["--threads 0", "--memory none", "--version T=x", "--as-of soon"] {
             assert_eq!(parse(arguments).unwrap_err(), ArgumentError::ValueValidation, "{arguments}");
         }
+    }
+
+    #[tokio::test]
+    async fn versions_and_times_of_delta_tables_are_part_of_the_request() {
+        let request = parse("--version A=3 --version B=0 --as-of 1970-01-02").unwrap().request().await.unwrap();
+        let versions = request.versions.iter().map(|version| (version.table.as_str(), version.number));
+        assert_eq!(versions.collect::<Vec<_>>(), [("A", 3), ("B", 0)]);
+        assert_eq!(request.as_of_us, Some(86_400_000_000));
+        let only = parse("--version 7").unwrap().request().await.unwrap().versions;
+        assert_eq!((only[0].table.as_str(), only[0].number), ("", 7));
     }
 
     #[tokio::test]
