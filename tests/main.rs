@@ -37,6 +37,7 @@ mod job_pages;
 mod lake_files;
 mod lake_forms;
 mod lake_links;
+mod layouts;
 mod long_windows;
 mod look_back;
 mod merging;

@@ -295,11 +295,11 @@ fn unreadable_newest_dates() {
 fn folders_with_an_unknown_layout() {
     let place = lake_of(3, |_, _| {});
     let table = place.lake().join(TABLE);
-    let laid_out = table.join("year=2026/month=02/day=02");
+    let laid_out = table.join("batch-7");
     fs::create_dir_all(&laid_out).expect("a folder");
     fs::rename(table.join(format!("date={DATE}/a.parquet")), laid_out.join("a.parquet")).expect("moved");
     fs::remove_dir(table.join(format!("date={DATE}"))).expect("removed");
-    let words = ["year=2026", "no date=YYYY-MM-DD folder"];
+    let words = ["batch-7", "no date=YYYY-MM-DD folder"];
     assert_not_assessed(&place, &place.scan(""), &words);
     assert_not_assessed(&place, &place.scan(&format!("--from {DATE} --to 2026-02-03")), &words);
     // With other folders in a known layout; folders without Parquet files are not data.
