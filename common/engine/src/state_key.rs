@@ -7,7 +7,7 @@ use hindcast_detections::config::Config;
 use hindcast_detections::rollups::Rollup;
 use hindcast_functions::FUNCTIONS_VERSION;
 use hindcast_lake::selection::SELECTION_VERSION;
-use hindcast_lake::{CATALOG_VERSION, LakeFile};
+use hindcast_lake::{CATALOG_VERSION, LakeFile, PhysicalNames};
 
 /// Version of the format of state and manifests.
 const STATE_FORMAT: u32 = 2;
@@ -25,12 +25,24 @@ pub fn unit_key(rollup: &Rollup, config: &Config, table: &TableRef, unit: &Rollu
     if let Some(filter) = &table.mapping.filter {
         json.extend(filter.as_bytes());
     }
+    if !table.physical.is_empty() {
+        let own = serde_json::to_vec(&physical_names(rollup, config, table, unit));
+        json.extend(own.map_err(|error| Error::Internal(error.to_string()))?);
+    }
     if let Some(selection) = &unit.selection {
         let own = serde_json::to_vec(&(SELECTION_VERSION, selection));
         json.extend(own.map_err(|error| Error::Internal(error.to_string()))?);
     }
     let hash = blake3::hash(&json).to_hex();
     Ok(format!("{}/date={}/{}/{}", table.name, unit.date, rollup.id, &hash[..32]))
+}
+
+/// The names in the files of the columns that a unit reads for a rollup.
+fn physical_names(rollup: &Rollup, config: &Config, table: &TableRef, unit: &RollupUnit) -> PhysicalNames {
+    let Some(spec) = config.detections.tables().by_name(&table.name) else { return table.physical.clone() };
+    let selected = unit.selection.as_ref().map(|selection| selection.columns(spec)).unwrap_or_default();
+    let columns = rollup.columns.iter().copied().chain(selected).chain([spec.time_column]);
+    table.physical.used_by(&table.mapping, columns)
 }
 
 /// The key of state with the rows of `window` only, if the files have other rows too.
@@ -50,12 +62,17 @@ mod tests {
     use hindcast_detections::Detections;
     use hindcast_detections::config::Layer;
     use hindcast_detections::rollups::definition;
+    use hindcast_lake::PhysicalColumn;
     use hindcast_lake::Tables;
 
     fn key(rollup: &Rollup, config: &Config) -> String {
         let (name, url) = ("CommonSecurityLog".to_owned(), "file:///lake/CommonSecurityLog/".to_owned());
         let table = TableRef { name, url, ..TableRef::default() };
-        let unit = RollupUnit {
+        unit_key(rollup, config, &table, &unit(rollup)).unwrap()
+    }
+
+    fn unit(rollup: &Rollup) -> RollupUnit {
+        RollupUnit {
             table: 0,
             date: "2026-03-01".parse().unwrap(),
             files: vec![],
@@ -63,8 +80,7 @@ mod tests {
             is_clipped: false,
             rollups: vec![rollup.id.to_owned()],
             selection: None,
-        };
-        unit_key(rollup, config, &table, &unit).unwrap()
+        }
     }
 
     fn with(text: &str) -> Config {
@@ -84,6 +100,30 @@ mod tests {
             assert_eq!(key(&plain) != key(&other_threshold), uses("attack_timeline.min_sent_bytes"), "{id}");
             assert_eq!(key(&plain), key(&unused), "{id}");
         }
+    }
+
+    #[test]
+    fn a_key_depends_on_the_stored_names_of_the_columns_that_the_rollup_reads() {
+        let config = with("");
+        let rollup = definition::parse(
+            "mine.toml",
+            "version = 1\ntables = ['CommonSecurityLog']\ncolumns = ['SourceIP AS source_ip']\n\
+             bucket_key = ['source_ip']",
+            "mine",
+        )
+        .unwrap();
+        let named = |column: &str, stored: &str| {
+            let physical = PhysicalColumn { name: stored.into(), ..PhysicalColumn::default() };
+            let columns = [(column.to_owned(), physical)].into();
+            let table = TableRef {
+                name: "CommonSecurityLog".into(),
+                physical: PhysicalNames { by_id: false, columns },
+                ..TableRef::default()
+            };
+            unit_key(&rollup, &config, &table, &unit(&rollup)).unwrap()
+        };
+        assert_ne!(named("SourceIP", "col-1"), named("SourceIP", "col-2"));
+        assert_eq!(named("Message", "col-1"), named("Message", "col-2"));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Mappings of single tables: their location, and where their columns are in the lake's files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::columns::{ColumnPath, ColumnSource};
+use super::columns::{ColumnPath, ColumnSource, PathStep};
 use super::layout::Layout;
 
 /// The location of one table and the sources of its columns.
@@ -46,6 +46,26 @@ impl TableMapping {
             _ => column,
         }
     }
+
+    /// Names of columns of the lake's files from which `columns`, by Hindcast's names, are read; none if an expression may read any.
+    pub(super) fn names_read<'a>(&self, columns: impl IntoIterator<Item = &'a str>) -> Option<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        for column in columns {
+            let path = match self.source(column) {
+                ColumnSource::Path(path) => path,
+                ColumnSource::Mapped(mapped) => mapped.column,
+                ColumnSource::Value(_) => continue,
+                ColumnSource::Sql(_) => return None,
+            };
+            if let Some(PathStep::Name(first)) = path.steps().first() {
+                names.insert(first.clone());
+            }
+            // A name with dots.
+            names.insert(path.text().to_owned());
+        }
+        Some(names)
+    }
+
     /// The path at which the column of times is, as text; none if its values are computed.
     pub(super) fn time_path<'a>(&'a self, time_column: &'a str) -> Option<&'a str> {
         let is_computed =

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use serde::{Deserialize, Serialize};
 
+use super::mapping::TableMapping;
+
 /// Key of a field's id in the metadata of an Arrow field that was read from Parquet.
 const FIELD_ID: &str = "PARQUET:field_id";
 
@@ -52,10 +54,14 @@ impl PhysicalNames {
         Schema::new_with_metadata(self.logical(stored.fields(), &self.columns), stored.metadata().clone())
     }
 
-    /// These names, limited to some columns and all their fields.
-    pub fn of_columns<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        let found = names.into_iter().filter_map(|name| self.columns.get_key_value(name));
-        let columns = found.map(|(name, column)| (name.clone(), column.clone())).collect();
+    /// The part of these names that decides how `columns`, by Hindcast's names, are read.
+    pub fn used_by<'a>(&self, mapping: &TableMapping, columns: impl IntoIterator<Item = &'a str>) -> Self {
+        let names = if mapping.filter.is_none() { mapping.names_read(columns) } else { None };
+        let Some(names) = names else { return self.clone() };
+        let is_used =
+            |name: &String| names.iter().any(|used| used.eq_ignore_ascii_case(name));
+        let used = self.columns.iter().filter(|(name, _)| is_used(name));
+        let columns = used.map(|(name, column)| (name.clone(), column.clone())).collect();
         Self { by_id: self.by_id, columns }
     }
 
@@ -108,6 +114,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::ColumnSource;
 
     fn column(name: &str, id: i64, fields: &[(&str, PhysicalColumn)]) -> PhysicalColumn {
         let fields = fields.iter().map(|(name, field)| ((*name).to_owned(), field.clone())).collect();
@@ -156,9 +163,16 @@ mod tests {
     }
 
     #[test]
-    fn a_part_has_the_named_columns_only() {
-        let part = names(true).of_columns(["Source", "absent"]);
-        assert_eq!(part.columns.keys().collect::<Vec<_>>(), ["Source"]);
-        assert!(part.by_id && names(true).of_columns([]).is_empty());
+    fn a_part_has_the_columns_that_are_read() {
+        let mut mapping = TableMapping::default();
+        mapping.columns.insert("SourceIP".into(), ColumnSource::Path("source.ip".parse().unwrap()));
+        let used = |mapping: &TableMapping, columns: &[&str]| {
+            let part = names(true).used_by(mapping, columns.iter().copied());
+            part.columns.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(used(&mapping, &["SourceIP", "Absent"]), ["Source"]);
+        assert_eq!(used(&mapping, &["Time"]), ["Time"]);
+        mapping.columns.insert("Time".into(), ColumnSource::Sql("now".into()));
+        assert_eq!(used(&mapping, &["Time"]), ["Source", "Time"]);
     }
 }

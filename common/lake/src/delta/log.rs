@@ -1,6 +1,6 @@
 //! Reads a version of a Delta table from its log: the files, and the names of its columns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use delta_kernel::engine::arrow_data::ArrowEngineData;
@@ -36,7 +36,7 @@ pub(super) struct LogRequest {
     /// What may be the name of the time column, after those of its parents; the first one that exists is.
     pub(super) time_columns: Vec<Vec<String>>,
     /// Names of columns that are read.
-    pub(super) columns: Vec<String>,
+    pub(super) columns: BTreeSet<String>,
     /// Days by which a row's time may differ from the day of its partition.
     pub(super) slack_days: u32,
 }

@@ -32,7 +32,7 @@ use super::location::Location;
 use super::mapping::TableMapping;
 use super::physical_names::PhysicalNames;
 use super::tables::TableSpec;
-use log::{Log, LogRequest, read_blocking};
+use self::log::{Log, LogRequest, read_blocking};
 
 pub(super) use commits::History;
 pub(super) use deletions::remaining_rows;
@@ -126,12 +126,12 @@ fn request(
 ) -> LogRequest {
     let (time_columns, columns) = match known {
         Some((spec, mapping)) => {
-            let columns = spec.columns.iter().flat_map(|column| names_of(&mapping.source(column.name)));
+            let columns = mapping.names_read(spec.columns.iter().map(|column| column.name));
             let time_columns = match mapping.source(spec.time_column) {
                 ColumnSource::Path(path) => ways_to(&path),
                 _ => Vec::new(),
             };
-            (time_columns, columns.collect())
+            (time_columns, columns.unwrap_or_default())
         }
         None => Default::default(),
     };
@@ -156,20 +156,6 @@ fn ways_to(path: &ColumnPath) -> Vec<Vec<String>> {
         })
         .collect();
     [Some(vec![path.text().to_owned()]), names].into_iter().flatten().collect()
-}
-
-/// Names of the column that a source reads; none if it may read any, or none.
-fn names_of(source: &ColumnSource) -> Vec<String> {
-    let path = match source {
-        ColumnSource::Path(path) => path,
-        ColumnSource::Mapped(mapped) => &mapped.column,
-        ColumnSource::Value(_) | ColumnSource::Sql(_) => return Vec::new(),
-    };
-    let first = path.steps().first().and_then(|step| match step {
-        PathStep::Name(name) => Some(name.clone()),
-        PathStep::Index(_) | PathStep::Each => None,
-    });
-    [Some(path.text().to_owned()), first].into_iter().flatten().collect()
 }
 
 /// The date of the file's first row, or the date on which it was written.
