@@ -61,6 +61,11 @@ bench-requests lake *arguments:
     cargo build --release
     python3 benches/requests.py target/release/hindcast {{lake}} {{arguments}}
 
+# Time and requests of planning 5,000 dates in each layout of folders (needs pyarrow)
+bench-layouts *arguments:
+    cargo build --release
+    python3 benches/layouts.py target/release/hindcast {{arguments}}
+
 # Prints the tables of docs/capacity.md from its constants
 capacity-model *arguments:
     python3 benches/capacity_model.py {{arguments}}
