@@ -231,17 +231,20 @@ impl Gap {
                 let other = other.unwrap_or_default();
                 format!("there are Parquet files in no {layout} folder: {}{more}{other}", paths.join(", "))
             }
-            GapCause::Columns { effect, absent } => {
+            GapCause::Columns { effect, absent, preset } => {
                 let names: Vec<String> = absent.iter().map(ToString::to_string).collect();
                 let section = match self.root.as_deref() {
                     None | Some(MAIN_ROOT) => "tables",
                     Some(_) => "roots.tables",
                 };
-                format!(
-                    "{effect}: it has no column {}. Name them in [{section}.{}.columns], docs/configuration.md",
-                    names.join(", "),
-                    self.table
-                )
+                let advice = match preset {
+                    Some(preset) => format!(
+                        "Its columns are those of a preset: write preset = \"{preset}\" in [{section}.{}], docs/lakes.md",
+                        self.table
+                    ),
+                    None => format!("Name them in [{section}.{}.columns], docs/configuration.md", self.table),
+                };
+                format!("{effect}: it has no column {}. {advice}", names.join(", "))
             }
             GapCause::Rows(unused) => unused.to_string(),
             GapCause::Newest { date, faults } => {

@@ -83,6 +83,18 @@ fn absent_columns_are_named_with_the_nearest_present_one() {
 }
 
 #[test]
+fn the_preset_that_fits_is_named() {
+    let absent = vec![AbsentColumn { name: "SourceIP".into(), nearest: None }];
+    let preset = Some("zeek/conn");
+    let gap = of_json(GapCause::Columns { effect: ColumnEffect::NoTime, absent, preset });
+    assert_eq!(
+        gap["reason"],
+        "none of its rows has a time: it has no column SourceIP. Its columns are those of a preset: write preset = \
+         \"zeek/conn\" in [tables.CommonSecurityLog], docs/lakes.md"
+    );
+}
+
+#[test]
 fn rows_without_a_wanted_value_are_counted_by_value() {
     let unused = UnusedRows {
         rows: 120,

@@ -44,7 +44,7 @@ pub struct MeaningRule {
 }
 
 /// The built-in meanings, by vendor. A test reads them.
-fn built_in() -> &'static BTreeMap<String, Meaning> {
+pub(crate) fn built_in() -> &'static BTreeMap<String, Meaning> {
     static MEANINGS: LazyLock<BTreeMap<String, Meaning>> =
         LazyLock::new(|| toml::from_str(BUILT_IN).unwrap_or_default());
     &MEANINGS

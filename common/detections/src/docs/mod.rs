@@ -2,6 +2,7 @@
 
 mod markdown;
 mod page;
+mod presets;
 mod reference;
 
 use std::fmt::Write;
@@ -24,7 +25,8 @@ pub struct Page {
     pub text: String,
 }
 
-/// All pages: the index, one page per detection that people see, and the pages of rollups, tables and functions.
+/// All pages: the index, one page per detection that people see, and the pages of rollups, tables, functions, presets of mappings and
+/// vendors.
 ///
 /// # Errors
 /// If a rollup can't be planned.
@@ -36,6 +38,8 @@ pub fn pages(detections: Detections) -> Result<Vec<Page>> {
         Page { name: "rollups.md".to_owned(), text: reference::rollups(&config)? },
         Page { name: "tables.md".to_owned(), text: reference::tables(detections.tables()) },
         Page { name: "functions.md".to_owned(), text: reference::functions() },
+        Page { name: "presets.md".to_owned(), text: presets::presets() },
+        Page { name: "vendors.md".to_owned(), text: presets::vendors() },
     ];
     pages.extend(
         shown()
