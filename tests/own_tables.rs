@@ -182,7 +182,9 @@ fn an_own_table_is_imported_listed_and_compacted_like_a_built_in_one() {
         .as_array()
         .expect("columns")
         .iter()
-        .map(|column| (column["name"].as_str().expect("a name"), column["types"][0].as_str().expect("a type")))
+        .map(|column| {
+            (column["name"].as_str().expect("a name"), column["types"][0].as_str().expect("a type"))
+        })
         .collect();
     // The time, the shard key, the table's other columns in its order, and what else the log has.
     let expected = [
@@ -195,18 +197,37 @@ fn an_own_table_is_imported_listed_and_compacted_like_a_built_in_one() {
     ];
     assert_eq!(columns, expected, "{shown}");
     assert_eq!(shown["telemetry"]["key"], "Host");
-    assert_eq!((&shown["telemetry"]["keys"], &shown["telemetry"]["rows_without_time"]), (&json!(3), &json!(0)));
-    assert_eq!(place.values_below(&format!("{TABLE}/date={DATE}"), "Host"), ["ws-ada", "ws-ada", "ws-bob", "ws-eve"]);
+    assert_eq!(
+        (&shown["telemetry"]["keys"], &shown["telemetry"]["rows_without_time"]),
+        (&json!(3), &json!(0))
+    );
+    assert_eq!(
+        place.values_below(&format!("{TABLE}/date={DATE}"), "Host"),
+        ["ws-ada", "ws-ada", "ws-bob", "ws-eve"]
+    );
 
     let other = "2026-03-02";
     for (file, host) in [("a.parquet", "ws-2"), ("b.parquet", "ws-1")] {
-        let cells = [("LoggedAt", json!(format!("{other}T08:00:00Z"))), ("Host", json!(host)), ("SentBytes", json!(1))];
+        let cells = [
+            ("LoggedAt", json!(format!("{other}T08:00:00Z"))),
+            ("Host", json!(host)),
+            ("SentBytes", json!(1)),
+        ];
         place.write_rows(TABLE, other, file, &[row(cells)]);
     }
     let lake = place.lake().display().to_string();
     let output = hindcast(&format!("tables --lake {lake} compact {TABLE}"));
-    assert!(stdout(&output).contains("merged 2 small files of 1 dates"), "{}{}", stdout(&output), stderr(&output));
-    assert_eq!(place.values_below(&format!("{TABLE}/date={other}"), "Host"), ["ws-1", "ws-2"], "sorted by its shard key");
+    assert!(
+        stdout(&output).contains("merged 2 small files of 1 dates"),
+        "{}{}",
+        stdout(&output),
+        stderr(&output)
+    );
+    assert_eq!(
+        place.values_below(&format!("{TABLE}/date={other}"), "Host"),
+        ["ws-1", "ws-2"],
+        "sorted by its shard key"
+    );
 
     // A name that Hindcast reads is none to save to.
     fs::write(place.lake().join("own/tables/Kept_SPRK.toml"), FILES[0].1).expect("written");
@@ -236,7 +257,11 @@ fn own_detections_and_investigations_read_an_own_table() {
     let output = place.investigate("user ada", "");
     assert!(place.out().join("summary.json").exists(), "{}", stderr(&output));
     let rows = place.table("proxy_uploads");
-    assert_eq!((rows.len(), &rows[0]["account_name"]), (1, &json!("ada")), "only the rows that name the user: {rows:?}");
+    assert_eq!(
+        (rows.len(), &rows[0]["account_name"]),
+        (1, &json!("ada")),
+        "only the rows that name the user: {rows:?}"
+    );
 }
 
 #[test]
@@ -247,23 +272,40 @@ fn mistakes_in_an_own_table_have_file_and_line() {
     let file = place.lake().join("own/tables/Proxy_CL.toml");
     let assert_wrong = |from: &str, to: &str, expected: &str| {
         change(&file, from, to);
-        for command in [&scan, &format!("tables --lake {lake}"), &format!("import {lake}/hindcast.toml --lake {lake}")] {
+        for command in
+            [&scan, &format!("tables --lake {lake}"), &format!("import {lake}/hindcast.toml --lake {lake}")]
+        {
             assert_refused(command, &["own/tables/Proxy_CL.toml", expected]);
         }
         change(&file, to, from);
     };
-    assert_wrong("shard_key = \"Host\"", "shard_key = \"Hots\"", "line 3: shard_key names \"Hots\", which is not one of its columns; did you mean Host?");
+    assert_wrong(
+        "shard_key = \"Host\"",
+        "shard_key = \"Hots\"",
+        "line 3: shard_key names \"Hots\", which is not one of its columns; did you mean Host?",
+    );
     assert_wrong("SentBytes = \"integer\"", "SentBytes = \"long\"", "unknown variant `long`");
     let output = hindcast(&format!("detections lint {lake}/own"));
     assert!(output.status.success(), "{}", stdout(&output));
 
     let taken = place.lake().join("own/tables/AuditLogs.toml");
     fs::copy(&file, &taken).expect("copied");
-    assert_refused(&scan, &["own/tables/AuditLogs.toml, line 1: there is a table AuditLogs already; choose another name"]);
-    assert_refused(&format!("detections lint {lake}/own"), &["own/tables/AuditLogs.toml:1: there is a table AuditLogs already"]);
+    assert_refused(
+        &scan,
+        &["own/tables/AuditLogs.toml, line 1: there is a table AuditLogs already; choose another name"],
+    );
+    assert_refused(
+        &format!("detections lint {lake}/own"),
+        &["own/tables/AuditLogs.toml:1: there is a table AuditLogs already"],
+    );
     fs::remove_file(taken).expect("removed");
     change(&place.lake().join("own/proxy_uploads/detection.toml"), "\"SentBytes\"", "\"SendBytes\"");
-    assert_refused(&scan, &["own/proxy_uploads/detection.toml, line 10: Proxy_CL has no column SendBytes; did you mean SentBytes?"]);
+    assert_refused(
+        &scan,
+        &[
+            "own/proxy_uploads/detection.toml, line 10: Proxy_CL has no column SendBytes; did you mean SentBytes?",
+        ],
+    );
     assert!(!Path::new(&out).exists());
 }
 

@@ -131,8 +131,16 @@ fn own_tables_are_known_to_own_rollups_and_detections() {
     let alone = Detections::with_own(files(&own[..1])).unwrap();
     assert!(alone.tables().by_name("Proxy_CL").is_some() && !alone.are_built_in());
     for (from, to, expected) in [
-        ("'Host AS", "'Hots AS", "mine/rollups/hosts.toml, line 3: Proxy_CL has no column Hots; did you mean Host?"),
-        ("'Proxy_CL'", "'Prxy_CL'", "mine/rollups/hosts.toml, line 2: there is no table Prxy_CL; did you mean Proxy_CL?"),
+        (
+            "'Host AS",
+            "'Hots AS",
+            "mine/rollups/hosts.toml, line 3: Proxy_CL has no column Hots; did you mean Host?",
+        ),
+        (
+            "'Proxy_CL'",
+            "'Prxy_CL'",
+            "mine/rollups/hosts.toml, line 2: there is no table Prxy_CL; did you mean Proxy_CL?",
+        ),
     ] {
         let rollup = rollup.replace(from, to);
         assert_refused(files(&[own[0], ("mine/rollups/hosts.toml", &rollup)]), expected);

@@ -279,7 +279,10 @@ Agent = "text"
         let optional: Vec<&str> =
             table.columns.iter().filter(|column| column.is_optional).map(|column| column.name).collect();
         assert_eq!(optional, ["Agent"]);
-        assert_eq!((table.doc, table.time_column, table.shard_key), ("Requests of a proxy.", "Time", Some("Host")));
+        assert_eq!(
+            (table.doc, table.time_column, table.shard_key),
+            ("Requests of a proxy.", "Time", Some("Host"))
+        );
         let roles: Vec<(&str, Form, Role)> =
             table.entity_columns.iter().map(|one| (one.column, one.form, one.role)).collect();
         let expected = [
@@ -295,13 +298,37 @@ Agent = "text"
     #[test]
     fn mistakes_have_file_and_line() {
         for (from, to, expected) in [
-            ("time_column = \"Time\"", "time_column = \"Tine\"", "line 2: time_column names \"Tine\", which is not one of its columns; did you mean Time?"),
-            ("time_column = \"Time\"", "time_column = \"Host\"", "line 2: time_column names Host, which is text, but it has to be time"),
-            ("shard_key = \"Host\"", "shard_key = \"Bytes\"", "line 3: shard_key names Bytes, which is integer, but it has to be text"),
-            ("column = \"Host\"", "column = \"Hosts\"", "line 5: entities names \"Hosts\", which is not one of its columns; did you mean Host?"),
+            (
+                "time_column = \"Time\"",
+                "time_column = \"Tine\"",
+                "line 2: time_column names \"Tine\", which is not one of its columns; did you mean Time?",
+            ),
+            (
+                "time_column = \"Time\"",
+                "time_column = \"Host\"",
+                "line 2: time_column names Host, which is text, but it has to be time",
+            ),
+            (
+                "shard_key = \"Host\"",
+                "shard_key = \"Bytes\"",
+                "line 3: shard_key names Bytes, which is integer, but it has to be text",
+            ),
+            (
+                "column = \"Host\"",
+                "column = \"Hosts\"",
+                "line 5: entities names \"Hosts\", which is not one of its columns; did you mean Host?",
+            ),
             ("unless = \"Host\"", "unless = \"Bytes\"", "line 6: unless names Bytes, which is integer"),
-            ("form = \"mentions\"", "roles = [\"own_where_known\"]", "line 6: unless goes only with the role \"own\""),
-            ("form = \"mentions\", unless = \"Host\"", "roles = [\"related\"]", "line 6: related names are those of devices and addresses"),
+            (
+                "form = \"mentions\"",
+                "roles = [\"own_where_known\"]",
+                "line 6: unless goes only with the role \"own\"",
+            ),
+            (
+                "form = \"mentions\", unless = \"Host\"",
+                "roles = [\"related\"]",
+                "line 6: related names are those of devices and addresses",
+            ),
             ("Agent = ", "Host = ", "line 16: there is a column Host already; remove one of the two"),
             ("Bytes = \"integer\"", "\" \" = \"integer\"", "line 13: \" \" can't be the name of a column"),
         ] {

@@ -103,13 +103,10 @@ impl<'a> Group<'a> {
         named_source: Option<Arc<Source>>,
         inputs: Vec<Input>,
     ) -> Result<Self> {
-        let duplicates = request
-            .record_id
-            .as_ref()
-            .map(|column| {
-                let duplicates = Duplicates::new(request.lake.clone(), column.clone(), request.known);
-                Arc::new(Mutex::new(duplicates))
-            });
+        let duplicates = request.record_id.as_ref().map(|column| {
+            let duplicates = Duplicates::new(request.lake.clone(), column.clone(), request.known);
+            Arc::new(Mutex::new(duplicates))
+        });
         Ok(Self {
             request,
             named_source,

@@ -200,7 +200,8 @@ impl<'r> Rows<'r> {
         }
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
             .map_err(|error| Error::Internal(error.to_string()))?;
-        let cluster = cluster_column(self.known, &self.table, self.rule.cluster_by.as_deref()).map(str::to_owned);
+        let cluster =
+            cluster_column(self.known, &self.table, self.rule.cluster_by.as_deref()).map(str::to_owned);
         Ok(Some(TableRows {
             table: self.table,
             cluster,

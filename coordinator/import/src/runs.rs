@@ -76,14 +76,13 @@ fn in_order(known: Tables, table: &str, cluster: Option<&str>, schema: &Schema) 
     let (time, spec) = (time_column(known, table), known.by_name(table));
     let mut fields: Vec<Field> =
         schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
-    let rank = |name: &str| match spec
-        .and_then(|spec| spec.columns.iter().position(|column| column.name == name))
-    {
-        _ if name == time => 0,
-        _ if Some(name) == cluster => 1,
-        Some(place) => 2 + place,
-        None => usize::MAX,
-    };
+    let rank =
+        |name: &str| match spec.and_then(|spec| spec.columns.iter().position(|column| column.name == name)) {
+            _ if name == time => 0,
+            _ if Some(name) == cluster => 1,
+            Some(place) => 2 + place,
+            None => usize::MAX,
+        };
     // The sort is stable: unknown columns stay in order of appearance.
     fields.sort_by_key(|field| rank(field.name()));
     Arc::new(Schema::new(fields))

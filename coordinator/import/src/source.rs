@@ -328,11 +328,7 @@ pub(crate) fn time_column(known: Tables, table: &str) -> &'static str {
 }
 
 /// The column that clusters a table's rows: that of a known table, otherwise the declared one.
-pub(crate) fn cluster_column<'a>(
-    known: Tables,
-    table: &str,
-    declared: Option<&'a str>,
-) -> Option<&'a str> {
+pub(crate) fn cluster_column<'a>(known: Tables, table: &str, declared: Option<&'a str>) -> Option<&'a str> {
     known.by_name(table).map_or(declared, |spec| spec.shard_key)
 }
 

@@ -138,7 +138,8 @@ impl<'a> Source<'a> {
         let (spec, rows) = match self.table_of(rollup) {
             Some(table) => (table.spec, table.within(window)?),
             None => {
-                let spec = rollup.tables.iter().find_map(|name| self.config.detections.tables().by_name(name));
+                let spec =
+                    rollup.tables.iter().find_map(|name| self.config.detections.tables().by_name(name));
                 let spec = spec
                     .ok_or_else(|| internal_datafusion_err!("rollup {} reads no known table", rollup.id))?;
                 (spec, RecordBatch::new_empty(canonical_schema(spec, &all_columns(spec))))

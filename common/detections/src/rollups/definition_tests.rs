@@ -127,7 +127,10 @@ fn errors_name_file_line_and_the_nearest_name() {
 
 #[test]
 fn a_name_with_a_suffix_of_queries_is_refused() {
-    let error = parse("mine.toml", GOOD, "mine_past", Tables::built_in()).map(|rollup| rollup.id).unwrap_err().to_string();
+    let error = parse("mine.toml", GOOD, "mine_past", Tables::built_in())
+        .map(|rollup| rollup.id)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("can't end in _past"), "{error}");
 }
 
