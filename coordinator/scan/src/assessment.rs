@@ -115,7 +115,8 @@ mod tests {
 
     fn coverage(tables: Vec<CoverageEntry>, gaps: Vec<Gap>) -> Coverage {
         let (filters, look_back, replaced_state) = (Vec::new(), Vec::new(), Vec::new());
-        Coverage { tables, gaps, complete: true, filters, look_back, replaced_state }
+        let versions = Vec::new();
+        Coverage { tables, gaps, complete: true, versions, filters, look_back, replaced_state }
     }
 
     #[tokio::test]

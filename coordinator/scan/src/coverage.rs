@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::date_reason::DateReasons;
 use super::gap::Gap;
+use super::read_version::ReadVersion;
 use super::row_filter::RowFilter;
 
 /// The outcome for one table and date.
@@ -140,6 +141,9 @@ pub struct Coverage {
     pub gaps: Vec<Gap>,
     /// Whether everything present was looked at: no date failed, and there is no gap.
     pub complete: bool,
+    /// The versions of tables with a log that were read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<ReadVersion>,
     /// The rows that suites chose by the value of a column, such as the vendor, and those that they left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<RowFilter>,
@@ -234,7 +238,8 @@ mod tests {
 
     fn coverage(tables: Vec<CoverageEntry>, gaps: Vec<Gap>) -> Coverage {
         let (filters, look_back, replaced_state) = (Vec::new(), Vec::new(), Vec::new());
-        Coverage { tables, gaps, complete: true, filters, look_back, replaced_state }
+        let versions = Vec::new();
+        Coverage { tables, gaps, complete: true, versions, filters, look_back, replaced_state }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::date_reason::{DateReason, DateReasons};
 use super::entity_lookup::SkippedFolders;
 use super::gap::Gap;
 use super::plan::{PlannedTable, ScanPlan};
+use super::read_version::ReadVersion;
 use super::row_filter::RowFilter;
 use super::unit_record::{PlanRecords, UnitRecord};
 
@@ -83,8 +84,9 @@ impl<'a> CoverageBuilder<'a> {
         let complete = gaps.is_empty() && self.tables.iter().all(|entry| entry.status != Status::Failed);
         self.replaced_state.sort_by(|left, right| left.file.cmp(&right.file));
         self.replaced_state.dedup_by(|left, right| left.file == right.file);
-        let Self { tables, look_back, replaced_state, filters, .. } = self;
-        Coverage { tables, gaps, complete, filters, look_back, replaced_state }
+        let Self { plan, tables, look_back, replaced_state, filters } = self;
+        let versions = ReadVersion::all_of(plan);
+        Coverage { tables, gaps, complete, versions, filters, look_back, replaced_state }
     }
 }
 

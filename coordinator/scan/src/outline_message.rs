@@ -21,6 +21,8 @@ impl PlanOutline {
             dates: table.dates.clone(),
             files: table.files,
             bytes: table.bytes,
+            version: table.version,
+            committed: table.committed.clone(),
         });
         let analyses = self.analyses.iter();
         let analyses = analyses
@@ -58,6 +60,8 @@ impl PlanOutline {
             dates: table.dates.clone(),
             files: table.files,
             bytes: table.bytes,
+            version: table.version,
+            committed: table.committed.clone(),
         });
         let analyses = message.analyses.iter();
         let analyses = analyses
@@ -151,6 +155,8 @@ mod tests {
                 dates: vec!["2026-01-05".into(), "2026-01-06".into()],
                 files: 3,
                 bytes: 1 << 40,
+                version: Some(12),
+                committed: Some("2026-01-06T10:00:00Z".into()),
             }],
             missing_tables: vec!["DeviceEvents".into()],
             gaps: vec![

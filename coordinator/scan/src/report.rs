@@ -12,6 +12,7 @@ use super::assessment::reasons_beyond_coverage;
 use super::coverage::{Coverage, ReadSummary};
 use super::gap::Gap;
 use super::plan::ScanPlan;
+use super::read_version::ReadVersion;
 use super::root_summary::RootSummary;
 use super::score::SuiteScore;
 use crate::correlate::{Hub, Incident};
@@ -65,6 +66,12 @@ pub struct TableOutline {
     pub files: u64,
     /// Bytes of the files.
     pub bytes: u64,
+    /// The version that is read, if the table has a log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// When that version was committed, RFC 3339, if the log says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<String>,
 }
 
 /// An analysis of a plan.
@@ -83,7 +90,16 @@ impl PlanOutline {
             let (files, bytes) = planned.size();
             let dates = planned.folders.iter().map(|folder| folder.date.to_string()).collect();
             let (table, root) = (planned.table.spec.name.to_owned(), planned.table.root.as_deref());
-            TableOutline { table, root: root.map(str::to_owned), dates, files, bytes }
+            let version = ReadVersion::of(&planned.table);
+            TableOutline {
+                table,
+                root: root.map(str::to_owned),
+                dates,
+                files,
+                bytes,
+                version: version.as_ref().map(|read| read.version),
+                committed: version.and_then(|read| read.committed),
+            }
         });
         let missing_in_roots = plan.missing_in_roots.iter().map(|(root, table)| TableOutline {
             table: (*table).to_owned(),
@@ -91,6 +107,8 @@ impl PlanOutline {
             dates: Vec::new(),
             files: 0,
             bytes: 0,
+            version: None,
+            committed: None,
         });
         let analyses = plan.analyses.iter().map(|analysis| AnalysisOutline {
             id: analysis.id.to_owned(),

@@ -48,6 +48,7 @@ fn coverage() -> Coverage {
         tables: vec![entry],
         gaps: Vec::new(),
         complete: true,
+        versions: Vec::new(),
         filters: Vec::new(),
         look_back: Vec::new(),
         replaced_state: Vec::new(),

@@ -42,6 +42,7 @@ pub(super) fn run(arguments: &DiffArguments) -> Result<Outcome> {
 
 fn print(comparison: &Comparison) {
     println!("risk      {} of 100, then {}", comparison.risk_text.0, comparison.risk_text.1);
+    comparison.versions.iter().for_each(|change| println!("version   {change}"));
     println!("same      {}", comparison.same);
     for (name, differences) in
         [("added", &comparison.added), ("gone", &comparison.gone), ("changed", &comparison.changed)]

@@ -10,6 +10,7 @@ const SHOWN_GAPS: usize = 12;
 pub(super) fn print_coverage(coverage: &Coverage) {
     let mark = if coverage.complete { "" } else { ": INCOMPLETE" };
     println!("coverage      {}{mark}", status_counts(&coverage.tables));
+    coverage.versions.iter().for_each(|version| println!("version       {version}"));
     if !coverage.look_back.is_empty() {
         println!("looked back   {}", status_counts(&coverage.look_back));
     }

@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray,
 use hindcast_base::time::{format_micros, parse_time_us};
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::Suite;
-use hindcast_scan::WindowSummary;
+use hindcast_scan::{ReadVersion, WindowSummary};
 use hindcast_scan::risk::{Level, RunRisk};
 use serde::Serialize;
 
@@ -41,6 +41,9 @@ pub struct BackfillSummary {
     pub highest: Option<Highest>,
     /// Whether everything present in every window was looked at.
     pub complete: bool,
+    /// The versions of tables with a log that were read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<ReadVersion>,
     /// Version of Hindcast.
     pub version: String,
 }
@@ -86,6 +89,7 @@ impl BackfillSummary {
                 risk: risk.clone(),
             }),
             complete: rows.iter().all(|row| row.complete),
+            versions: versions(rows),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -99,6 +103,17 @@ impl BackfillSummary {
     pub fn is_assessed(&self) -> bool {
         self.highest.is_some()
     }
+}
+
+/// Each version once. All windows of a backfill are planned with the same ones.
+fn versions(rows: &[WindowRow]) -> Vec<ReadVersion> {
+    let mut versions: Vec<ReadVersion> = Vec::new();
+    for version in rows.iter().flat_map(|row| &row.versions) {
+        if !versions.contains(version) {
+            versions.push(version.clone());
+        }
+    }
+    versions
 }
 
 /// Writes everything to `out`, completely or not at all, and returns the folder.

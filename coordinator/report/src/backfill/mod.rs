@@ -9,7 +9,7 @@ mod windows;
 
 use hindcast_base::Result;
 use hindcast_base::time::Window;
-use hindcast_scan::{Progress, RunOptions, ScanPlan, WindowPlanner, run_plan};
+use hindcast_scan::{Progress, ReadVersion, RunOptions, ScanPlan, WindowPlanner, run_plan};
 use serde::{Deserialize, Serialize};
 
 pub use files::{BackfillSummary, write};
@@ -59,8 +59,9 @@ async fn row_of_plan(
     progress: &dyn Progress,
 ) -> Result<WindowOutcome> {
     let key = row_cache::key(plan, options.config)?;
+    let versions = ReadVersion::all_of(plan);
     if let Some(row) = row_cache::find(options.state, &key).await {
-        return Ok(WindowOutcome { row, was_computed: false });
+        return Ok(WindowOutcome { row: WindowRow { versions, ..row }, was_computed: false });
     }
     let result = run_plan(plan, options, progress).await?;
     let row = WindowRow::of(&result);
@@ -68,7 +69,7 @@ async fn row_of_plan(
     if row.complete && result.report.summary.coverage.unread_past().next().is_none() {
         row_cache::store(options.state, &key, &row).await?;
     }
-    Ok(WindowOutcome { row, was_computed: true })
+    Ok(WindowOutcome { row: WindowRow { versions, ..row }, was_computed: true })
 }
 
 /// What a backfill would do for `window`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hindcast_base::time::{Window, format_micros};
 use hindcast_detections::findings::Severity;
 use hindcast_scan::risk::{Level, RunRisk};
-use hindcast_scan::{Coverage, CoverageEntry, ScanResult, SuiteScore, WindowSummary};
+use hindcast_scan::{Coverage, CoverageEntry, ReadVersion, ScanResult, SuiteScore, WindowSummary};
 use serde::{Deserialize, Serialize};
 
 /// Severities in the order of the columns.
@@ -36,6 +36,9 @@ pub struct WindowRow {
     pub reason: Option<String>,
     /// Analyses that did not run, and why.
     pub disabled: BTreeMap<String, String>,
+    /// The versions of tables with a log that were read. A cached row may have been computed from others with the same files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<ReadVersion>,
 }
 
 impl WindowRow {
@@ -58,6 +61,7 @@ impl WindowRow {
             complete: summary.coverage.complete,
             reason: unread(&summary.coverage).or_else(|| unassessed(&summary.risk)),
             disabled: summary.disabled.clone(),
+            versions: Vec::new(),
         }
     }
 
@@ -75,6 +79,7 @@ impl WindowRow {
             complete: true,
             reason: Some("the lake has no file in this window".into()),
             disabled: BTreeMap::new(),
+            versions: Vec::new(),
         }
     }
 

@@ -100,6 +100,7 @@ pub fn print_result(outcomes: &[WindowOutcome], summary: &BackfillSummary, out: 
     }
     let levels: Vec<String> =
         summary.levels.iter().map(|(level, count)| format!("{count} {level}")).collect();
+    summary.versions.iter().for_each(|version| println!("version       {version}"));
     println!("levels        {}", if levels.is_empty() { "none".to_owned() } else { levels.join(", ") });
     if summary.windows_without_data > 0 {
         println!("without data  {}", counted(summary.windows_without_data as u64, "window"));

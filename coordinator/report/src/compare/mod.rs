@@ -12,7 +12,7 @@ use hindcast_detections::findings::Finding;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub use reason::Reason;
+pub use reason::{Reason, VersionChange};
 pub use stored::{StoredScan, read_lines};
 
 /// The differences between two scans.
@@ -23,6 +23,9 @@ pub struct Comparison {
     /// The same as text.
     #[serde(skip)]
     pub risk_text: (String, String),
+    /// Tables with a log that the scans read in different versions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<VersionChange>,
     /// Findings that only the second has.
     pub added: Vec<Difference>,
     /// Findings that only the first has.
@@ -59,6 +62,7 @@ pub fn compare_scans(before: &StoredScan, after: &StoredScan) -> Comparison {
     let mut comparison = Comparison {
         risk: (before.summary.risk.score(), after.summary.risk.score()),
         risk_text: (before.summary.risk.score_text(), after.summary.risk.score_text()),
+        versions: reasons::version_changes(before, after).into_iter().map(|(_, change)| change).collect(),
         added: Vec::new(),
         gone: Vec::new(),
         changed: Vec::new(),

@@ -5,7 +5,8 @@ use std::fmt;
 use chrono::NaiveDate;
 use hindcast_scan::Gap;
 use hindcast_scan::geoip::LocationSource;
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
 use serde_json::Value;
 
 /// One of the two scans.
@@ -35,6 +36,24 @@ pub struct DataSize {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+}
+
+/// A table with a log that two scans read in different versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VersionChange {
+    /// The table, with its root if the lake has several.
+    pub table: String,
+    /// The version of the first scan; absent if it did not read the table, or the table had no log.
+    pub before: Option<u64>,
+    /// The version of the second scan.
+    pub after: Option<u64>,
+}
+
+impl fmt::Display for VersionChange {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = |version: Option<u64>| version.map_or("none".to_owned(), |number| number.to_string());
+        write!(formatter, "{} {}, then {}", self.table, number(self.before), number(self.after))
+    }
 }
 
 /// A reason.
@@ -102,6 +121,8 @@ pub enum Reason {
         /// That of the second.
         after: Option<LocationSource>,
     },
+    /// A table that the analysis reads was read in another version.
+    TableVersion(VersionChange),
     /// A table and date that the analysis reads differs.
     Data {
         /// The table.
@@ -141,6 +162,7 @@ impl Reason {
             Reason::RuleVersion { .. } | Reason::RuleEdited { .. } => "rule_version",
             Reason::Parameter { .. } => "parameters",
             Reason::Locations { .. } => "locations",
+            Reason::TableVersion(_) => "table_version",
             Reason::Data { .. } | Reason::Gap { .. } => "data",
             Reason::Version { .. } | Reason::Unknown => "unknown",
         }
@@ -172,6 +194,7 @@ impl Reason {
             Reason::Locations { before, after } => {
                 format!("{}, then {}", format_database(before.as_ref()), format_database(after.as_ref()))
             }
+            Reason::TableVersion(change) => change.to_string(),
             Reason::Data { table, date, before, after } => {
                 format!("{table} {date}: {}, then {}", format_size(*before), format_size(*after))
             }

@@ -11,7 +11,7 @@ use hindcast_detections::rollups::Rollup;
 use hindcast_scan::CoverageEntry;
 use serde_json::Value;
 
-use super::reason::{DataSize, Reason, Which};
+use super::reason::{DataSize, Reason, VersionChange, Which};
 use super::stored::StoredScan;
 
 /// Why `finding` differs, as far as the results of the two scans show.
@@ -44,6 +44,7 @@ pub(super) fn of(finding: &Finding, before: &StoredScan, after: &StoredScan) -> 
     reasons.extend(parameters(finding, before, after));
     reasons.extend(locations(finding, before, after));
     if !reasons.iter().any(|reason| matches!(reason, Reason::Window { .. } | Reason::NotRun { .. })) {
+        reasons.extend(table_versions(finding, before, after));
         reasons.extend(data(finding, before, after));
     }
     if reasons.is_empty() {
@@ -113,6 +114,33 @@ fn locations(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Opti
     let (one, other) = (&before.summary.locations, &after.summary.locations);
     (uses_locations && ran(before) && ran(after) && one != other)
         .then(|| Reason::Locations { before: one.clone(), after: other.clone() })
+}
+
+/// Tables that the analysis reads, and that the scans read in different versions.
+fn table_versions(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reason> {
+    let Some((analysis, detections)) = analysis_of(finding, before, after) else { return Vec::new() };
+    let tables: BTreeSet<&str> =
+        rollups(analysis, detections).flat_map(|rollup| rollup.tables).copied().collect();
+    let changes = version_changes(before, after).into_iter();
+    changes.filter(|(table, _)| tables.contains(*table)).map(|(_, change)| Reason::TableVersion(change)).collect()
+}
+
+/// Tables whose versions differ, by name.
+pub(super) fn version_changes<'a>(
+    before: &'a StoredScan,
+    after: &'a StoredScan,
+) -> Vec<(&'a str, VersionChange)> {
+    let of = |scan: &'a StoredScan| -> BTreeMap<(String, &'a str), u64> {
+        let versions = scan.summary.coverage.versions.iter();
+        versions.map(|read| ((read.place(), read.table.as_str()), read.version)).collect()
+    };
+    let (one, other) = (of(before), of(after));
+    let places: BTreeSet<&(String, &str)> = one.keys().chain(other.keys()).collect();
+    let change = |place: &(String, &'a str)| {
+        let (before, after) = (one.get(place).copied(), other.get(place).copied());
+        (place.1, VersionChange { table: place.0.clone(), before, after })
+    };
+    places.into_iter().map(change).filter(|(_, change)| change.before != change.after).collect()
 }
 
 /// Adds the parameters below `path` that differ.

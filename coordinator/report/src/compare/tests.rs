@@ -152,3 +152,21 @@ fn a_suppressed_finding_names_its_lists() {
     let reason = Reason::Suppressed { scan: Which::Second, watchlists: vec!["scanners".into()] };
     assert_eq!(comparison.gone[0].why, [reason]);
 }
+
+#[test]
+fn versions_of_tables_that_differ_are_named() {
+    let versions = |number: u64| json!([{ "table": "CommonSecurityLog", "version": number }]);
+    let of = |findings, number| {
+        scan(findings, |summary| summary["coverage"]["versions"] = versions(number))
+    };
+    let comparison = compare_scans(&of(vec![finding("one")], 3), &of(Vec::new(), 5));
+    let change = VersionChange { table: "CommonSecurityLog".into(), before: Some(3), after: Some(5) };
+    assert_eq!(comparison.versions, [change.clone()]);
+    assert_eq!(comparison.gone[0].why, [Reason::TableVersion(change)]);
+    assert_eq!(comparison.gone[0].why[0].to_string(), "table version: CommonSecurityLog 3, then 5");
+    let same = compare_scans(&of(vec![finding("one")], 3), &of(Vec::new(), 3));
+    assert!(same.versions.is_empty());
+    assert_eq!(same.gone[0].why, [Reason::Unknown]);
+    let first = compare_scans(&unchanged(), &of(vec![finding("one")], 3));
+    assert_eq!(first.versions[0].to_string(), "CommonSecurityLog none, then 3");
+}

@@ -44,6 +44,8 @@ struct Compared {
     after: String,
     risk: (String, String),
     same: String,
+    /// Tables that were read in different versions.
+    versions: Vec<String>,
     groups: Vec<Group>,
 }
 
@@ -162,6 +164,7 @@ fn summarize(comparison: &Comparison, before: &Side, after: &Side) -> Compared {
         after: after.name.clone(),
         risk: comparison.risk_text.clone(),
         same: counted(comparison.same, "finding"),
+        versions: comparison.versions.iter().map(ToString::to_string).collect(),
         groups: vec![
             group("added", &comparison.added, after),
             group("gone", &comparison.gone, before),

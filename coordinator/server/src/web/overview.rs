@@ -44,6 +44,7 @@ struct OverviewPage {
     suppressed: Vec<(String, String)>,
     disabled: Vec<(String, String)>,
     locations: Option<String>,
+    versions: Vec<String>,
     paths: Paths,
 }
 
@@ -157,6 +158,7 @@ pub(super) async fn overview(scope: Scope) -> Response {
             .locations
             .as_ref()
             .map(|source| format!("{}, built {}", source.database, source.built)),
+        versions: summary.coverage.versions.iter().map(ToString::to_string).collect(),
         paths: Paths {
             findings: scope.path("/findings"),
             incidents: scope.path("/incidents"),

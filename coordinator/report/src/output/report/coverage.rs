@@ -23,6 +23,8 @@ pub(super) struct CoverageSection {
     gaps: Vec<String>,
     /// What suites kept and left out of tables.
     filters: Vec<String>,
+    /// Versions of tables with a log.
+    versions: Vec<String>,
     chart: Option<PlacedChart>,
     tables: Table,
     /// The roots; absent if the lake has one.
@@ -54,6 +56,7 @@ impl CoverageSection {
             complete: coverage.complete,
             gaps: coverage.gaps.iter().map(|gap| format::text(&gap.to_string())).collect(),
             filters: coverage.filters.iter().map(|filter| format::text(&filter.to_string())).collect(),
+            versions: coverage.versions.iter().map(|version| format::text(&version.to_string())).collect(),
             chart: charts::coverage(coverage).map(|chart| charts.place(chart)),
             tables: tables(&coverage.tables),
             roots: roots(&source.result.report.summary.roots),
