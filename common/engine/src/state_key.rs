@@ -110,6 +110,7 @@ mod tests {
             "version = 1\ntables = ['CommonSecurityLog']\ncolumns = ['SourceIP AS source_ip']\n\
              bucket_key = ['source_ip']",
             "mine",
+            Tables::built_in(),
         )
         .unwrap();
         let named = |column: &str, stored: &str| {
