@@ -30,7 +30,7 @@ struct Rewritten {
 }
 
 /// Whether other readers are installed.
-fn has_readers() -> bool {
+pub fn has_readers() -> bool {
     let imports = ["-c", "import deltalake, duckdb, pyarrow"];
     let has = Command::new("python3").args(imports).output().is_ok_and(|output| output.status.success());
     let is_required = std::env::var_os("HINDCAST_REQUIRE_STORES").is_some();
