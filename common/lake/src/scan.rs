@@ -106,7 +106,7 @@ pub async fn file_scan(
     }
     let factory = NormaliserFactory::new(table, unreadable.clone());
     let config = FileScanConfigBuilder::new(table.location.store_url()?, Arc::new(source))
-        .with_file(partitioned.with_arrow_schema(stored_schema(table, file).await?))
+        .with_file(partitioned.with_arrow_schema(stored_schema(table, columns, file).await?))
         .with_expr_adapter(Some(Arc::new(factory)))
         .build();
     Ok(FileScan(DataSourceExec::from_data_source(config)))

@@ -210,12 +210,17 @@ pub async fn file_rows(
     catch_decoder_panic(file, reading).await
 }
 
-/// The Arrow schema for reading `file`: as stored, but text that is dictionary-encoded in all pages is read as a dictionary.
-pub(super) async fn stored_schema(table: &LakeTable, file: &LakeFile) -> Result<SchemaRef, Error> {
-    catch_decoder_panic(file, schema_of(table, file)).await
+/// The Arrow schema for reading `columns` of `file`: as stored, but text that is dictionary-encoded in all pages is read as a
+/// dictionary.
+pub(super) async fn stored_schema(
+    table: &LakeTable,
+    columns: &[&str],
+    file: &LakeFile,
+) -> Result<SchemaRef, Error> {
+    catch_decoder_panic(file, schema_of(table, columns, file)).await
 }
 
-async fn schema_of(table: &LakeTable, file: &LakeFile) -> Result<SchemaRef, Error> {
+async fn schema_of(table: &LakeTable, columns: &[&str], file: &LakeFile) -> Result<SchemaRef, Error> {
     let builder = open_file(table, file).await?;
     let metadata = builder.metadata();
     let is_dictionary = |name: &str| {
@@ -230,7 +235,7 @@ async fn schema_of(table: &LakeTable, file: &LakeFile) -> Result<SchemaRef, Erro
         .spec
         .columns
         .iter()
-        .filter(|column| column.kind == ColumnKind::Text)
+        .filter(|column| column.kind == ColumnKind::Text && columns.contains(&column.name))
         .map(|column| table.physical_name(column.name))
         .collect();
     let fields: Vec<FieldRef> = builder
