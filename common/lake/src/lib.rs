@@ -69,6 +69,6 @@ pub use store_reader::{Footer, file_rows, parquet_footer};
 pub use stored_file::StoredFile;
 pub use stores::Stores;
 pub use table_format::{
-    TableFormat, UnsupportedTable, refuse_table_format, refuse_unwritable, table_format_of,
+    TableFormat, UnsupportedTable, refuse_table_as_lake, refuse_unwritable, table_format_of,
 };
 pub use tables::{ColumnKind, ColumnSpec, TableSpec, Tables};

@@ -1,4 +1,5 @@
-//! Tables with a transaction log that lists their current files (Delta Lake, Iceberg, Hudi): detected by their folders, and refused.
+//! Tables with a transaction log that lists their current files (Delta Lake, Iceberg, Hudi): detected by their folders. Delta tables
+//! are read, the others are refused, and none is written to.
 
 use std::fmt;
 
@@ -19,7 +20,7 @@ pub enum TableFormat {
     Hudi,
 }
 
-/// A table of a format that Hindcast neither reads nor writes: only its log says which of its files are current.
+/// A table of a format that Hindcast does not read: only its log says which of its files are current.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsupportedTable {
     /// Its name.
@@ -63,15 +64,17 @@ impl fmt::Display for UnsupportedTable {
 }
 
 impl UnsupportedTable {
-    /// The error that this table is neither read nor written; `advice` ends the sentence about the alternative.
+    /// The error that this table is not read; `advice` ends the sentence about what works instead.
     pub fn refused(&self, advice: &str) -> Error {
-        let plain = match self.name.as_str() {
-            "the lake" => "plain Parquet folders <Table>/date=YYYY-MM-DD".to_owned(),
-            name => format!("plain Parquet folders {name}/date=YYYY-MM-DD"),
+        let other = match self.kind {
+            TableFormat::Iceberg => "with UniForm if Databricks writes it, otherwise with Apache XTable",
+            TableFormat::Hudi | TableFormat::Delta => "with Apache XTable",
         };
         Error::Invalid(format!(
-            "{self}. Nothing was read or written. Export its current rows to {plain} in another place, with what \
-             writes the table, and name that lake{advice}"
+            "{self}. Nothing was read or written. Hindcast reads Delta Lake: add a Delta log to the table ({other}), which copies no \
+             file. Or export its current rows to plain Parquet folders {}/date=YYYY-MM-DD in another place, and name that \
+             lake{advice}",
+            self.name
         ))
     }
 }
@@ -84,17 +87,20 @@ pub async fn table_format_of(location: &Location) -> Result<Option<TableFormat>>
     table_format_in(location, &listed(location).await?).await
 }
 
-/// Fails if the table `name` at `location` has a table format.
+/// Fails if the folder at `location`, which was given as a lake, is itself a table with a log.
 ///
 /// # Errors
 /// [`Error::Invalid`] in that case, [`Error::Storage`] if a listing fails.
-pub async fn refuse_table_format(location: &Location, name: &str) -> Result<()> {
+pub async fn refuse_table_as_lake(location: &Location) -> Result<()> {
     match table_format_of(location).await? {
         None => Ok(()),
-        Some(kind) => {
-            let (name, url) = (name.to_owned(), location.url().to_owned());
-            Err(UnsupportedTable { name, url, kind }.refused(""))
-        }
+        Some(kind) => Err(Error::Invalid(format!(
+            "the lake ({}) is {kind} itself, and not a folder of tables. Nothing was read or written. Name the folder above it, if \
+             the folder has the name of its table. Otherwise name another lake, whose hindcast.toml has the place of the table: \
+             [tables.<Name>], url = '{}'",
+            location.url(),
+            location.url()
+        ))),
     }
 }
 
@@ -106,8 +112,12 @@ pub async fn refuse_table_format(location: &Location, name: &str) -> Result<()> 
 pub async fn refuse_unwritable(location: &Location, name: &str) -> Result<()> {
     let listing = listed(location).await?;
     if let Some(kind) = table_format_in(location, &listing).await? {
-        let (name, url) = (name.to_owned(), location.url().to_owned());
-        return Err(UnsupportedTable { name, url, kind }.refused(""));
+        return Err(Error::Invalid(format!(
+            "{name} ({}) is {kind}: only what keeps its log in {}/ may change its files. Nothing was written. Use that to write to \
+             it, or write to another table or lake",
+            location.url(),
+            kind.folder()
+        )));
     }
     match other_layout(location, &listing).await? {
         None => Ok(()),
@@ -165,11 +175,15 @@ mod tests {
             fs::write(path, "{}").unwrap();
             let table = file.split('/').next().unwrap();
             assert_eq!(table_format_of(&place.join(table)).await.unwrap(), expected, "{file}");
-            assert_eq!(
-                refuse_table_format(&place.join(table), table).await.is_ok(),
-                expected.is_none(),
-                "{file}"
-            );
+            assert_eq!(refuse_table_as_lake(&place.join(table)).await.is_ok(), expected.is_none(), "{file}");
+            match (refuse_unwritable(&place.join(table), table).await, expected) {
+                (Ok(()), None) => {}
+                (Err(error), Some(kind)) => {
+                    let text = error.to_string();
+                    assert!(text.contains(table) && text.contains(&kind.to_string()), "{text}");
+                }
+                (result, _) => panic!("{file}: {result:?}"),
+            }
         }
         assert_eq!(table_format_of(&place.join("absent")).await.unwrap(), None);
     }

@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hindcast_base::{Error, ErrorKind, Result};
-use hindcast_lake::{Location, Tables, changes, refuse_table_format, refuse_unwritable};
+use hindcast_lake::{Location, Tables, changes, refuse_table_as_lake, refuse_unwritable};
 
 pub use report::{FileReport, ImportReport};
 pub use times::TimeOptions;
@@ -94,7 +94,7 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
         (None, Some(name)) => Some(Arc::new(Source::built_in(name, request.known)?)),
         (None, None) => None,
     };
-    refuse_table_format(&request.lake, "the lake").await?;
+    refuse_table_as_lake(&request.lake).await?;
     if let Some(table) = &request.table {
         refuse_unwritable(&request.lake.join(table), table).await?;
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hindcast_base::{Error, Result};
 use hindcast_detections::config::{Config, Layer};
-use hindcast_lake::{Lake, LakeRoot, Location, TableMapping, Tables, in_root, refuse_table_format};
+use hindcast_lake::{Lake, LakeRoot, Location, TableMapping, Tables, in_root, refuse_table_as_lake};
 
 use crate::own_detections::{DetectionPolicy, OwnFiles, is_elsewhere, read_folders, take_folders};
 
@@ -121,7 +121,7 @@ pub async fn open_lake(
     files.check(&config)?;
     access.check_mappings(&root, &config.tables)?;
     let lake = Lake::open(root, &config.tables, config.detections.tables())?;
-    refuse_table_format(lake.root(), "the lake").await?;
+    refuse_table_as_lake(lake.root()).await?;
     let lake = with_roots(lake, &config.roots, access).await?;
     Ok((lake, config))
 }
@@ -137,7 +137,7 @@ async fn with_roots(lake: Lake, roots: &[LakeRoot], access: &Access) -> Result<L
     let lake = lake.with_roots(roots, |root| main.elsewhere(&root.url))?;
     for root in roots {
         let Ok(part) = lake.only(Some(&root.name)) else { continue };
-        match refuse_table_format(part.root(), "the lake").await {
+        match refuse_table_as_lake(part.root()).await {
             // Its tables can't be listed either, which is a gap.
             Err(Error::Storage(_)) if root.optional => {}
             checked => checked.map_err(|error| in_root(&root.name, error))?,
