@@ -132,7 +132,7 @@ async fn read(table: &Location, file: &LakeFile, vector: &DeletionVector, url: &
     .await
 }
 
-/// The fault of a file whose deletion vector can't be read: its rows can't be told from deleted ones.
+/// The fault of a file whose deletion vector can't be read: without it, deleted rows would count.
 fn fault(file: &LakeFile, vector: &DeletionVector, reason: &str) -> Error {
     let place = match vector.storage_type.as_str() {
         "i" => "in the log".to_owned(),
@@ -141,7 +141,7 @@ fn fault(file: &LakeFile, vector: &DeletionVector, reason: &str) -> Error {
     file_fault(file, format!("its deletion vector ({place}) can't be read: {reason}"))
 }
 
-/// A storage with the content of one file, which is read whatever is asked for.
+/// A storage in which every path has the same content.
 struct InMemory(Bytes);
 
 impl StorageHandler for InMemory {
