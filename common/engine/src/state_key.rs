@@ -22,8 +22,8 @@ pub fn unit_key(rollup: &Rollup, config: &Config, table: &TableRef, unit: &Rollu
     let files: Vec<LakeFile> = unit.files.iter().map(stored).collect();
     let parts = (state_version(rollup), rollup.parameters(config), &table.url, &table.mapping.columns, files);
     let mut json = serde_json::to_vec(&parts).map_err(|error| Error::Internal(error.to_string()))?;
-    if let Some(filter) = &table.mapping.filter {
-        json.extend(filter.as_bytes());
+    if let Some(rules) = table.mapping.rules_of_rows() {
+        json.extend(serde_json::to_vec(&rules).map_err(|error| Error::Internal(error.to_string()))?);
     }
     if !table.physical.is_empty() {
         let own = serde_json::to_vec(&physical_names(rollup, config, table, unit));
@@ -58,6 +58,8 @@ pub fn state_version(rollup: &Rollup) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use hindcast_detections::Detections;
     use hindcast_detections::config::Layer;
@@ -96,7 +98,11 @@ mod tests {
             let uses = |path: &str| rollup.uses.iter().any(|(_, used)| *used == path);
             let key = |config: &Config| key(rollup, config);
             let id = rollup.id;
-            assert_eq!(key(&plain) != key(&other_vendor), uses("firewall.vendors") || uses("firewall.kind"), "{id}");
+            assert_eq!(
+                key(&plain) != key(&other_vendor),
+                uses("firewall.vendors") || uses("firewall.kind"),
+                "{id}"
+            );
             assert_eq!(key(&plain) != key(&other_threshold), uses("attack_timeline.min_sent_bytes"), "{id}");
             assert_eq!(key(&plain), key(&unused), "{id}");
         }
@@ -125,6 +131,29 @@ mod tests {
         };
         assert_ne!(named("SourceIP", "col-1"), named("SourceIP", "col-2"));
         assert_eq!(named("Message", "col-1"), named("Message", "col-2"));
+    }
+
+    #[test]
+    fn a_key_depends_on_which_rows_and_times_a_mapping_reads() {
+        let rollup = Detections::built_in().rollups()[0];
+        let key = |text: &str| {
+            let config = with(&format!("[tables.CommonSecurityLog]\n{text}"));
+            let (name, mapping) = ("CommonSecurityLog", config.tables["CommonSecurityLog"].clone());
+            let table = TableRef { name: name.into(), mapping, ..TableRef::default() };
+            unit_key(rollup, &with(""), &table, &unit(rollup)).unwrap()
+        };
+        let texts = [
+            "",
+            "filter = 'class_uid = 4001'",
+            "filter = 'class_uid = 4002'",
+            "dates = 'day-first'",
+            "time_zone = 'Europe/Berlin'",
+            "columns.SourceIP = 'src'",
+            "columns.SourceIP = { sql = 'src' }",
+        ];
+        let keys: BTreeSet<String> = texts.iter().map(|text| key(text)).collect();
+        assert_eq!(keys.len(), texts.len());
+        assert_eq!(key("folder_slack_days = 1"), key(""));
     }
 
     #[test]

@@ -5,13 +5,13 @@ use arrow::compute::cast_with_options;
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 
-use super::normalise::{Reading, convert, lossless_options, reading_of};
-use super::scan::canonical_type;
+use super::convert::{lossless_options, read};
 use super::tables::ColumnKind;
+use hindcast_base::log_time::TimeForms;
 
 /// Whether Hindcast reads the same values of a column of `kind` from both arrays, with the same number of unreadable ones.
-pub fn reads_alike(kind: ColumnKind, left: &ArrayRef, right: &ArrayRef) -> bool {
-    match (reading(kind, left), reading(kind, right)) {
+pub fn reads_alike(kind: ColumnKind, left: &ArrayRef, right: &ArrayRef, forms: &TimeForms) -> bool {
+    match (reading(kind, left, forms), reading(kind, right, forms)) {
         (Ok(Some((left, left_unreadable))), Ok(Some((right, right_unreadable)))) => {
             left_unreadable == right_unreadable && left.to_data() == right.to_data()
         }
@@ -22,17 +22,12 @@ pub fn reads_alike(kind: ColumnKind, left: &ArrayRef, right: &ArrayRef) -> bool 
 
 /// Whether a file without a column of `kind` reads like one that stores nulls of `data_type` in it.
 pub fn reads_as_absent(kind: ColumnKind, data_type: &DataType) -> bool {
-    matches!(reading(kind, &new_null_array(data_type, 1)), Ok(Some((_, 0))))
+    matches!(reading(kind, &new_null_array(data_type, 1), &TimeForms::default()), Ok(Some((_, 0))))
 }
 
 /// The values as they are read, and the number of unreadable ones; `None` if the type itself can't be read.
-fn reading(kind: ColumnKind, stored: &ArrayRef) -> Result<Option<(ArrayRef, u64)>> {
-    let (read, unreadable) = match reading_of(kind, stored.data_type()) {
-        Reading::AsIs => (stored.clone(), 0),
-        Reading::Cast => (cast_with_options(stored, &canonical_type(kind), &lossless_options())?, 0),
-        Reading::Convert => convert(stored, kind)?,
-        Reading::Impossible => return Ok(None),
-    };
+fn reading(kind: ColumnKind, stored: &ArrayRef, forms: &TimeForms) -> Result<Option<(ArrayRef, u64)>> {
+    let Some((read, unreadable)) = read(kind, stored, forms)? else { return Ok(None) };
     // Dictionaries are compared by their values.
     let plain = match read.as_any_dictionary_opt() {
         Some(dictionary) => cast_with_options(&read, dictionary.values().data_type(), &lossless_options())?,
@@ -48,6 +43,10 @@ mod tests {
     use arrow::array::{BooleanArray, Float64Array, Int64Array, NullArray, TimestampMillisecondArray};
 
     use super::*;
+
+    fn reads_alike(kind: ColumnKind, left: &ArrayRef, right: &ArrayRef) -> bool {
+        super::reads_alike(kind, left, right, &TimeForms::default())
+    }
 
     #[test]
     fn a_number_reads_alike_as_a_number_and_differs_as_text() {

@@ -9,6 +9,7 @@ use object_store::ListResult;
 use object_store::path::Path;
 
 use super::changes::View;
+use super::columns::TimeSource;
 use super::file_source::{DateFolders, EVER, FileSource};
 use super::lake::DateFolder;
 use super::layout::{self, Layout};
@@ -47,8 +48,8 @@ pub(super) struct Search<'a> {
     pub(super) location: &'a Location,
     /// Its layout, if it is configured.
     pub(super) layout: Option<&'a Layout>,
-    /// The name of the column of times in the lake, if it is known.
-    pub(super) time_column: Option<&'a str>,
+    /// The place of the rows' times, if it is known.
+    pub(super) time: Option<TimeSource>,
     /// The changes of its lake.
     pub(super) view: View,
 }
@@ -98,7 +99,7 @@ impl Search<'_> {
     async fn in_no_folders(self) -> Result<TableFolders> {
         let is_any_folder = self.layout.is_some();
         let (listed, others) =
-            layout::listed_files(self.location, self.time_column, is_any_folder, self.view).await?;
+            layout::listed_files(self.location, self.time, is_any_folder, self.view).await?;
         let outside = outside(self.location, &Layout::Flat, others, Vec::new()).await?;
         let has_files = !listed.by_date.is_empty();
         Ok(TableFolders { source: has_files.then(|| FileSource::Listed(Arc::new(listed))), outside })
@@ -129,7 +130,7 @@ pub(super) async fn other_layout(location: &Location, listing: &ListResult) -> R
 pub async fn files_by_date(location: &Location) -> Result<(Option<Layout>, Vec<DateFolder>)> {
     let listing = listed(location).await?;
     let view = View::of_table(location).await?;
-    let found = Search { location, layout: None, time_column: None, view }.run(listing).await?;
+    let found = Search { location, layout: None, time: None, view }.run(listing).await?;
     let Some(source) = found.source else { return Ok((None, Vec::new())) };
     Ok((source.layout(), source.folders(location, &EVER, 0).await?))
 }

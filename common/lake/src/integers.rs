@@ -7,7 +7,7 @@ use arrow::compute::cast_with_options;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Float64Type, Int64Type};
 use datafusion::common::Result;
 
-use super::normalise::{lossless_options, parse_each};
+use super::convert::{lossless_options, parse_each};
 
 /// Whole numbers outside `0..=MAX_INTEGER` count as unreadable: no session sends a pebibyte, and sums can't overflow.
 const MAX_INTEGER: i64 = 1 << 50;

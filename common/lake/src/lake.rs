@@ -1,26 +1,23 @@
-//! The tables, dates and files of a lake, from listings, and their column names, from footers.
+//! The tables, dates and files of a lake, from listings.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
-use tokio::sync::OnceCell;
 
 use super::changes::View;
 use super::delta::TableVersions;
 use super::file_source::{EVER, FileSource, ListedFiles, Snapshot, last_date};
 use super::folders::{Search, TableFolders, holds_parquet, listed};
 use super::found_tables::{FoundTables, StrayFiles};
+use super::lake_columns::KnownFiles;
 use super::lake_file::LakeFile;
 use super::layout::Layout;
 use super::location::Location;
 use super::mapping::TableMapping;
 use super::physical_names::PhysicalNames;
-use super::rewrites::Rewrites;
 use super::roots::{MAIN_ROOT, OtherRoot};
-use super::store_reader::parquet_footer;
 use super::table_format::{UnsupportedTable, table_format_in};
 use super::tables::{TableSpec, Tables};
 use hindcast_base::nearest::did_you_mean;
@@ -28,11 +25,7 @@ use hindcast_base::time::Window;
 use hindcast_base::{Error, Result};
 
 /// Concurrent listings.
-const CONCURRENT_LISTINGS: usize = 16;
-/// Most dates, spread over the window, whose first and last file are read for the columns of a table.
-const SAMPLED_DATES: usize = 64;
-/// Most files, spread over the window, that are searched for columns which those lack.
-const SEARCHED_FILES: usize = 1_000;
+pub(super) const CONCURRENT_LISTINGS: usize = 16;
 
 /// A lake with its configuration applied.
 #[derive(Debug, Clone)]
@@ -90,24 +83,12 @@ enum Found {
     Unsupported(UnsupportedTable),
 }
 
-/// A cache of the columns of a table's files: the plans of many windows need the same ones.
-#[derive(Debug, Default)]
-pub struct KnownFiles {
-    columns_by_path: Mutex<HashMap<String, BTreeSet<String>>>,
-    /// What its newest commits only rewrote.
-    pub(super) rewrites: OnceCell<Rewrites>,
-}
-
 impl Lake {
     /// The lake at `root`, with the mappings of its tables by their names. It can have the tables of `known`.
     ///
     /// # Errors
     /// [`Error::Invalid`] if a local lake does not exist, or a mapping names an unknown table or column.
-    pub fn open(
-        root: Location,
-        mappings: &BTreeMap<String, TableMapping>,
-        known: Tables,
-    ) -> Result<Self> {
+    pub fn open(root: Location, mappings: &BTreeMap<String, TableMapping>, known: Tables) -> Result<Self> {
         root.check_folder()?;
         let mut whole = BTreeMap::new();
         for (name, mapping) in mappings {
@@ -226,7 +207,7 @@ impl Lake {
         let search = Search {
             location: &location,
             layout: mapping.layout.as_ref(),
-            time_column: mapping.time_path(spec.time_column),
+            time: mapping.time_source(spec.time_column),
             view,
         };
         let TableFolders { source, outside } = search.run(listing).await?;
@@ -307,73 +288,6 @@ impl LakeTable {
     pub async fn files_ending_on(&self, date: NaiveDate) -> Result<Vec<LakeFile>> {
         self.source.files_ending_on(&self.location, date).await
     }
-
-    /// Those of the columns `wanted`, by Hindcast's names, that any examined file has: the first and last files of sampled dates, and
-    /// many more files if those lack any of them.
-    ///
-    /// # Errors
-    /// [`Error::Storage`] if a store fails. Files that are not Parquet are skipped here and fail when they are scanned.
-    pub async fn columns(
-        &self,
-        folders: &[DateFolder],
-        wanted: &BTreeSet<&'static str>,
-    ) -> Result<BTreeSet<&'static str>> {
-        let step = folders.len().div_ceil(SAMPLED_DATES).max(1);
-        let sampled: Vec<&LakeFile> = folders
-            .iter()
-            .step_by(step)
-            .chain(folders.last())
-            .flat_map(|folder| [folder.files.first(), folder.files.last()])
-            .flatten()
-            .collect();
-        let mut physical = self.columns_of(sampled).await;
-        let is_there = |physical: &BTreeSet<String>, name: &str| physical.contains(self.physical_name(name));
-        if wanted.iter().any(|name| !is_there(&physical, name)) {
-            let files: Vec<&LakeFile> = folders.iter().flat_map(|folder| &folder.files).collect();
-            let step = files.len().div_ceil(SEARCHED_FILES).max(1);
-            physical.extend(self.columns_of(files.into_iter().step_by(step).collect()).await);
-        }
-        // Without a readable file nothing is known: the scan then reports the fault of each.
-        let found = wanted.iter().copied();
-        Ok(found.filter(|name| physical.is_empty() || is_there(&physical, name)).collect())
-    }
-
-    /// The columns of any of `files`, by their names in the lake.
-    async fn columns_of(&self, files: Vec<&LakeFile>) -> BTreeSet<String> {
-        let reads: Vec<_> = files.into_iter().map(|file| self.file_columns(file)).collect();
-        let found: Vec<Option<BTreeSet<String>>> =
-            futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS).collect().await;
-        found.into_iter().flatten().flatten().collect()
-    }
-
-    /// The stored names of all columns in the files of `folders` that [`LakeTable::columns`] has examined.
-    pub fn stored_columns(&self, folders: &[DateFolder]) -> BTreeSet<String> {
-        let files = folders.iter().flat_map(|folder| &folder.files);
-        files.filter_map(|file| known(&self.known.columns_by_path, &file.path)).flatten().collect()
-    }
-
-    /// The name of a column in the lake.
-    pub fn physical_name<'a>(&'a self, column: &'a str) -> &'a str {
-        self.mapping.path_text(column)
-    }
-
-    async fn file_columns(&self, file: &LakeFile) -> Option<BTreeSet<String>> {
-        if let Some(columns) = known(&self.known.columns_by_path, &file.path) {
-            return Some(columns);
-        }
-        let footer = parquet_footer(&self.location, file).await.ok()?;
-        let columns = footer.schema.fields().iter().map(|field| field.name().clone()).collect();
-        Some(remember(&self.known.columns_by_path, file.path.clone(), columns))
-    }
-}
-
-fn known<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: &K) -> Option<V> {
-    answers.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
-}
-
-/// Stores the answer unless there is one already, and returns the stored one.
-fn remember<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: K, answer: V) -> V {
-    answers.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(answer).clone()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Reads each column as its table's type, from any type that a file stores. Unreadable values become null and are counted.
+//! Reads each column as its table's type, from any place and type in which a file stores it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,30 +6,29 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, RecordBatch, StringArray, StringViewArray,
-    TimestampMicrosecondArray,
-};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef, TimeUnit};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
+use datafusion::physical_expr::expressions::{CastExpr, Column, Literal, lit};
 use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
 
-use super::integers::to_integer;
+use super::columns::{ColumnPath, ColumnSource, FileColumns, FileExpressions, MapValues};
+use super::convert::{Reading, convert, lossless_options, read, reading_of, wanted};
 use super::lake::LakeTable;
+use super::lake_file::LakeFile;
 use super::mapping::TableMapping;
-use super::nanos::{is_nanos, to_micros};
-use super::scan::canonical_type;
-use super::tables::ColumnKind;
+use super::nanos::is_nanos;
+use super::physical_names::PhysicalNames;
+use super::scan::{KEPT, canonical_type};
+use super::tables::{ColumnKind, ColumnSpec};
 use crate::TableSpec;
 use hindcast_base::Error;
-use hindcast_base::error::InputFault;
-use hindcast_base::time::parse_time_us;
+use hindcast_base::error::{InputFault, input_fault};
+use hindcast_base::log_time::TimeForms;
 
 /// Numbers of values that can't be read as their column's type, by column.
 #[derive(Debug, Clone, Default)]
@@ -56,24 +55,45 @@ impl UnreadableCounts {
     }
 }
 
-/// Creates the adapters for one table's files.
+/// Creates the adapters for a file of a table.
 #[derive(Debug)]
 pub(super) struct NormaliserFactory {
-    pub(super) spec: &'static TableSpec,
-    pub(super) mapping: TableMapping,
-    pub(super) unreadable: UnreadableCounts,
+    spec: &'static TableSpec,
+    mapping: TableMapping,
+    physical: Arc<PhysicalNames>,
+    partition: BTreeMap<String, Option<String>>,
+    /// The columns of the scan.
+    columns: Vec<String>,
+    unreadable: UnreadableCounts,
 }
 
 impl NormaliserFactory {
-    pub(super) fn new(table: &LakeTable, unreadable: UnreadableCounts) -> Self {
-        Self { spec: table.spec, mapping: table.mapping.clone(), unreadable }
+    /// For a scan of `columns`.
+    pub(super) fn new(
+        table: &LakeTable,
+        file: &LakeFile,
+        columns: &[&str],
+        unreadable: UnreadableCounts,
+    ) -> Self {
+        Self {
+            spec: table.spec,
+            mapping: table.mapping.clone(),
+            physical: Arc::clone(&table.physical),
+            partition: file.partition.clone(),
+            columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+            unreadable,
+        }
     }
 }
 
 impl PhysicalExprAdapterFactory for NormaliserFactory {
     fn create(&self, _: SchemaRef, file_schema: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
+        let columns = FileColumns::new(Arc::clone(&file_schema), self.partition.clone())
+            .named(Arc::new(self.physical.logical_schema(&file_schema)));
+        let wanted: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         Ok(Arc::new(Normaliser {
             spec: self.spec,
+            expressions: FileExpressions::new(columns, &self.mapping, &wanted),
             mapping: self.mapping.clone(),
             unreadable: self.unreadable.clone(),
             file_schema,
@@ -85,6 +105,7 @@ impl PhysicalExprAdapterFactory for NormaliserFactory {
 struct Normaliser {
     spec: &'static TableSpec,
     mapping: TableMapping,
+    expressions: FileExpressions,
     unreadable: UnreadableCounts,
     file_schema: SchemaRef,
 }
@@ -118,42 +139,90 @@ impl Normaliser {
     }
 
     fn read_as_canonical(&self, name: &str) -> Result<Arc<dyn PhysicalExpr>> {
+        if name == KEPT {
+            return self.filter();
+        }
         let Some(column) = self.spec.column(name) else {
             return Err(DataFusionError::Internal(format!("{name} is not a column of {}", self.spec.name)));
         };
-        let target = canonical_type(column.kind);
-        let physical_name = self.mapping.path_text(name);
-        let Ok(index) = self.file_schema.index_of(physical_name) else {
-            if name == self.spec.time_column {
-                return Err(column_fault(
-                    physical_name,
-                    "the file lacks this column, which is the table's time".into(),
-                ));
+        let source = self.mapping.source(name);
+        match self.values(column, &source)? {
+            Some(values) => self.read(values, column, column.kind, &source),
+            None if name == self.spec.time_column => Err(column_fault(
+                &source.to_string(),
+                "the file lacks this column, which is the table's time".into(),
+            )),
+            None => Ok(Arc::new(Literal::new(ScalarValue::try_from(&canonical_type(column.kind))?))),
+        }
+    }
+
+    /// The values of a column, before they are converted to its kind; `None` if the file has none.
+    fn values(&self, column: &ColumnSpec, source: &ColumnSource) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+        let fault = |reason: String| column_fault(&source.to_string(), reason);
+        let path =
+            |path: &ColumnPath| self.expressions.path(path).map_err(|ambiguous| fault(ambiguous.to_string()));
+        match source {
+            ColumnSource::Path(at) => path(at),
+            ColumnSource::Value(value) => Ok(Some(lit(ScalarValue::Utf8(Some(value.clone()))))),
+            ColumnSource::Mapped(mapping) => {
+                let Some(stored) = path(&mapping.column)? else { return Ok(None) };
+                let texts = self.read(stored, column, ColumnKind::Text, source)?;
+                Ok(Some(Arc::new(MapValues::new(texts, Arc::new(mapping.clone())))))
             }
-            return Ok(Arc::new(Literal::new(ScalarValue::try_from(&target)?)));
-        };
-        let stored = self.file_schema.field(index).data_type();
-        let source: Arc<dyn PhysicalExpr> = Arc::new(Column::new(physical_name, index));
-        match reading_of(column.kind, stored) {
-            Reading::AsIs => Ok(source),
-            Reading::Cast => Ok(Arc::new(CastExpr::new(source, target, Some(lossless_options())))),
+            ColumnSource::Sql(sql) => {
+                let computed = self.expressions.sql(sql);
+                computed
+                    .map(Some)
+                    .map_err(|reason| fault(format!("can't be computed for {}: {reason}", column.name)))
+            }
+        }
+    }
+
+    /// The values as a column of `kind`.
+    fn read(
+        &self,
+        values: Arc<dyn PhysicalExpr>,
+        column: &ColumnSpec,
+        kind: ColumnKind,
+        source: &ColumnSource,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        let stored = values.data_type(&self.file_schema)?;
+        let fault = |reason: String| column_fault(&source.to_string(), reason);
+        if let Some(constant) = values.downcast_ref::<Literal>() {
+            let read = read(kind, &constant.value().to_array()?, &self.mapping.time_forms());
+            if let Some((read, 0)) = read.map_err(|error| named_fault(error, source))? {
+                return Ok(Arc::new(Literal::new(ScalarValue::try_from_array(&read, 0)?)));
+            }
+        }
+        match reading_of(kind, &stored) {
+            Reading::AsIs => Ok(values),
+            Reading::Cast => {
+                Ok(Arc::new(CastExpr::new(values, canonical_type(kind), Some(lossless_options()))))
+            }
             Reading::Convert => Ok(Arc::new(Normalise {
-                source,
+                source: values,
                 column: column.name,
-                kind: column.kind,
+                from: Arc::new(source.clone()),
+                kind,
+                forms: self.mapping.time_forms(),
                 unreadable: self.unreadable.clone(),
             })),
             Reading::Impossible => {
-                let wanted = match column.kind {
-                    ColumnKind::Time => "a time",
-                    ColumnKind::Text => "text",
-                    ColumnKind::Integer => "a whole number",
-                };
-                Err(column_fault(
-                    physical_name,
-                    format!("is stored as {stored}, which can't be read as {wanted}"),
-                ))
+                Err(fault(format!("is stored as {stored}, which can't be read as {}", wanted(kind))))
             }
+        }
+    }
+
+    /// Whether a row of the file is a row of the table.
+    fn filter(&self) -> Result<Arc<dyn PhysicalExpr>> {
+        let Some(filter) = &self.mapping.filter else { return Ok(lit(true)) };
+        let fault =
+            |reason| column_fault(filter, format!("can't be computed as the table's filter: {reason}"));
+        let rows = self.expressions.sql(filter).map_err(fault)?;
+        match rows.data_type(&self.file_schema)? {
+            DataType::Boolean => Ok(rows),
+            DataType::Null => Ok(lit(false)),
+            other => Err(fault(format!("it is a {other} and not true or false"))),
         }
     }
 }
@@ -164,58 +233,32 @@ fn column_fault(column: &str, reason: String) -> DataFusionError {
         .into()
 }
 
-/// The conversion of a stored type to a column's type.
-pub(super) enum Reading {
-    AsIs,
-    Cast,
-    Convert,
-    Impossible,
-}
-
-pub(super) fn reading_of(kind: ColumnKind, stored: &DataType) -> Reading {
-    if *stored == canonical_type(kind) && kind != ColumnKind::Integer {
-        return Reading::AsIs;
-    }
-    let stored = match stored {
-        DataType::Dictionary(_, values) => values.as_ref(),
-        other => other,
-    };
-    let is_text = matches!(stored, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    match kind {
-        ColumnKind::Time => match stored {
-            // A cast would round times before 1970 up.
-            DataType::Timestamp(TimeUnit::Nanosecond, _) => Reading::Convert,
-            DataType::Timestamp(_, _) | DataType::Date32 | DataType::Date64 => Reading::Cast,
-            DataType::Null => Reading::Convert,
-            _ if is_text => Reading::Convert,
-            _ => Reading::Impossible,
-        },
-        ColumnKind::Text => Reading::Convert,
-        ColumnKind::Integer => match stored {
-            DataType::Null => Reading::Convert,
-            DataType::Decimal128(_, _) | DataType::Decimal256(_, _) => Reading::Convert,
-            other if other.is_numeric() || is_text => Reading::Convert,
-            _ => Reading::Impossible,
-        },
+/// The error with the column, if it is the fault of one.
+fn named_fault(error: DataFusionError, source: &ColumnSource) -> DataFusionError {
+    match input_fault(&error) {
+        Some(fault) if fault.column.is_none() => column_fault(&source.to_string(), fault.reason.clone()),
+        _ => error,
     }
 }
 
-pub(super) fn lossless_options() -> CastOptions<'static> {
-    CastOptions { safe: true, ..CastOptions::default() }
-}
-
-/// Converts one column value by value.
+/// Converts the values of one column.
 #[derive(Debug)]
 struct Normalise {
     source: Arc<dyn PhysicalExpr>,
     column: &'static str,
+    /// Where the values are, for messages.
+    from: Arc<ColumnSource>,
     kind: ColumnKind,
+    forms: TimeForms,
     unreadable: UnreadableCounts,
 }
 
 impl PartialEq for Normalise {
     fn eq(&self, other: &Self) -> bool {
-        self.column == other.column && self.kind == other.kind && self.source.eq(&other.source)
+        self.column == other.column
+            && self.kind == other.kind
+            && self.forms == other.forms
+            && self.source.eq(&other.source)
     }
 }
 
@@ -245,7 +288,8 @@ impl PhysicalExpr for Normalise {
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let stored = self.source.evaluate(batch)?.into_array(batch.num_rows())?;
-        let (converted, unreadable) = convert(&stored, self.kind)?;
+        let converted = convert(&stored, self.kind, &self.forms);
+        let (converted, unreadable) = converted.map_err(|error| named_fault(error, &self.from))?;
         self.unreadable.add(self.column, unreadable);
         Ok(ColumnarValue::Array(converted))
     }
@@ -262,109 +306,14 @@ impl PhysicalExpr for Normalise {
         Ok(Arc::new(Self {
             source,
             column: self.column,
+            from: Arc::clone(&self.from),
             kind: self.kind,
+            forms: self.forms,
             unreadable: self.unreadable.clone(),
         }))
     }
 
     fn fmt_sql(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
-    }
-}
-
-/// The array as `kind`, and the number of values that became null.
-pub fn convert(stored: &ArrayRef, kind: ColumnKind) -> Result<(ArrayRef, u64)> {
-    let plain = match stored.data_type() {
-        DataType::Dictionary(_, values) => cast_with_options(stored, values, &lossless_options())?,
-        _ => Arc::clone(stored),
-    };
-    match kind {
-        ColumnKind::Text => {
-            let texts = to_text(&plain)?;
-            // Bytes that are not UTF-8.
-            let unreadable = texts.logical_null_count().saturating_sub(plain.logical_null_count());
-            Ok((texts, unreadable as u64))
-        }
-        ColumnKind::Time if is_nanos(plain.data_type()) => Ok((to_micros(&plain)?, 0)),
-        ColumnKind::Time => {
-            let texts = cast_with_options(&plain, &DataType::Utf8View, &lossless_options())?;
-            Ok(parse_each(texts.as_string_view(), parse_time_us, |values| {
-                Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
-            }))
-        }
-        ColumnKind::Integer => to_integer(&plain),
-    }
-}
-
-/// A dictionary with one value per row: repeated text comes from its file as a real dictionary.
-fn to_text(plain: &ArrayRef) -> Result<ArrayRef> {
-    let texts: ArrayRef = if plain.data_type().is_nested() {
-        let rows = hindcast_base::json::json_values(plain)?;
-        let texts = rows.into_iter().map(|value| (!value.is_null()).then(|| value.to_string()));
-        Arc::new(texts.collect::<StringArray>())
-    } else {
-        cast_with_options(plain, &DataType::Utf8, &lossless_options())?
-    };
-    let keys: PrimitiveArray<Int32Type> =
-        (0..texts.len()).map(|row| texts.is_valid(row).then_some(row as i32)).collect();
-    Ok(Arc::new(DictionaryArray::try_new(keys, texts)?))
-}
-
-/// Parses each text. Empty text is null; other text that can't be parsed becomes null and is counted.
-pub(super) fn parse_each(
-    texts: &StringViewArray,
-    parse: impl Fn(&str) -> Option<i64>,
-    build: impl Fn(Vec<Option<i64>>) -> ArrayRef,
-) -> (ArrayRef, u64) {
-    let mut unreadable = 0;
-    let values: Vec<Option<i64>> = texts
-        .iter()
-        .map(|text| {
-            let text = text.filter(|text| !text.trim().is_empty())?;
-            let parsed = parse(text);
-            unreadable += u64::from(parsed.is_none());
-            parsed
-        })
-        .collect();
-    (build(values), unreadable)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow::array::{BinaryArray, StructArray};
-    use arrow::datatypes::{Field, Int64Type};
-
-    #[test]
-    fn values_of_dictionaries_are_converted() {
-        let ports: DictionaryArray<Int32Type> = vec!["80", "443", "80"].into_iter().collect();
-        let (numbers, unreadable) = convert(&(Arc::new(ports) as ArrayRef), ColumnKind::Integer).unwrap();
-        assert_eq!(numbers.as_primitive::<Int64Type>().values(), &[80, 443, 80]);
-        assert_eq!(unreadable, 0);
-    }
-
-    #[test]
-    fn bytes_that_are_not_text_are_counted() {
-        let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![Some(&b"Allow"[..]), Some(b"Caf\xe9"), None]));
-        let (texts, unreadable) = convert(&bytes, ColumnKind::Text).unwrap();
-        assert_eq!((texts.logical_null_count(), unreadable), (2, 1));
-    }
-
-    #[test]
-    fn nested_values_become_json_text() {
-        let user: ArrayRef = Arc::new(StringArray::from(vec!["ada"]));
-        let nested: ArrayRef =
-            Arc::new(StructArray::from(vec![(Arc::new(Field::new("user", DataType::Utf8, true)), user)]));
-        let (text, _) = convert(&nested, ColumnKind::Text).unwrap();
-        let values = text.as_dictionary::<Int32Type>().values();
-        assert_eq!(values.as_string::<i32>().value(0), r#"{"user":"ada"}"#);
-    }
-
-    #[test]
-    fn types_that_can_not_be_converted_are_detected() {
-        assert!(matches!(reading_of(ColumnKind::Time, &DataType::Boolean), Reading::Impossible));
-        assert!(matches!(reading_of(ColumnKind::Time, &DataType::Int64), Reading::Impossible));
-        assert!(matches!(reading_of(ColumnKind::Integer, &DataType::Boolean), Reading::Impossible));
-        assert!(matches!(reading_of(ColumnKind::Text, &DataType::Boolean), Reading::Convert));
     }
 }

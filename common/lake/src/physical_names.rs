@@ -56,10 +56,8 @@ impl PhysicalNames {
 
     /// The part of these names that decides how `columns`, by Hindcast's names, are read.
     pub fn used_by<'a>(&self, mapping: &TableMapping, columns: impl IntoIterator<Item = &'a str>) -> Self {
-        let names = if mapping.filter.is_none() { mapping.names_read(columns) } else { None };
-        let Some(names) = names else { return self.clone() };
-        let is_used =
-            |name: &String| names.iter().any(|used| used.eq_ignore_ascii_case(name));
+        let names = mapping.names_read(columns);
+        let is_used = |name: &String| names.iter().any(|used| used.eq_ignore_ascii_case(name));
         let used = self.columns.iter().filter(|(name, _)| is_used(name));
         let columns = used.map(|(name, column)| (name.clone(), column.clone())).collect();
         Self { by_id: self.by_id, columns }

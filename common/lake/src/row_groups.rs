@@ -16,6 +16,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMeta
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
+use super::columns::{ColumnSource, FileColumns, Found, MappedValues, leaf_of};
 use super::lake::LakeTable;
 use super::lake_file::LakeFile;
 use super::store_reader::{catch_decoder_panic, only_dictionary_pages, open_file, parquet_error};
@@ -56,6 +57,22 @@ impl RowGroups {
         matches!(self.groups.get(index), Some(Some((_, true))))
     }
 
+    /// All groups of the file's range, or those to be read of `groups`, without those that `is_wanted` leaves out.
+    pub(super) fn limited(
+        groups: Option<&Self>,
+        file: &LakeFile,
+        metadata: &ParquetMetaData,
+        is_wanted: &[bool],
+    ) -> Self {
+        let limited = metadata.row_groups().iter().enumerate().map(|(index, group)| {
+            let is_of_range = file.range.is_none_or(|range| is_in_range(group, range));
+            let is_read = groups.is_none_or(|groups| groups.is_read(index))
+                && is_wanted.get(index).copied().unwrap_or(true);
+            is_of_range.then(|| (group.compressed_size().unsigned_abs(), is_read))
+        });
+        Self { groups: limited.collect() }
+    }
+
     /// The access plan for DataFusion.
     pub(super) fn access_plan(&self) -> ParquetAccessPlan {
         let access = |group: &Option<(u64, bool)>| match group {
@@ -85,15 +102,25 @@ async fn groups_of(
     columns: &[&str],
     may_hold: impl Fn(&str, &str) -> bool,
 ) -> Result<RowGroups, Error> {
-    let metadata = Arc::clone(open_file(table, file).await?.metadata());
-    let leaves: Vec<Leaf> =
-        columns.iter().map(|column| Leaf::of(&metadata, table.physical_name(column))).collect();
+    let (metadata, file_columns) = {
+        let builder = open_file(table, file).await?;
+        (Arc::clone(builder.metadata()), table.columns_in(builder.schema(), file))
+    };
+    let leaves: Vec<Leaf> = columns
+        .iter()
+        .map(|column| Leaf::of(&metadata, &file_columns, table.mapping.source(column)))
+        .collect();
+    let is_wanted = |column: usize, value: &str| may_hold(columns[column], leaves[column].read_as(value));
     let mut groups = Vec::new();
     let mut dictionaries = Vec::new();
     for (index, group) in metadata.row_groups().iter().enumerate() {
         let is_of_range = file.range.is_none_or(|range| is_in_range(group, range));
         let values: Vec<ChunkValues<'_>> = leaves.iter().map(|leaf| leaf.values_in(group)).collect();
-        let must_read = values.iter().any(|values| matches!(values, ChunkValues::Unknown));
+        let must_read = values.iter().enumerate().any(|(column, values)| match values {
+            ChunkValues::Unknown => true,
+            ChunkValues::Only(value) => is_wanted(column, value),
+            ChunkValues::AllNull | ChunkValues::InDictionary(..) => false,
+        });
         groups.push(is_of_range.then(|| (group.compressed_size().unsigned_abs(), must_read)));
         if must_read || !is_of_range {
             continue;
@@ -111,9 +138,9 @@ async fn groups_of(
     for (dictionary, page) in dictionaries.iter().zip(pages) {
         let Some(Some((_, is_read))) = groups.get_mut(dictionary.group) else { continue };
         if !*is_read {
-            let column = columns[dictionary.column];
+            let column = dictionary.column;
             // If a page can't be decoded, its row group is read, and that reports the fault.
-            let found = catch_panic_sync(|| dictionary.any_value(page, |value| may_hold(column, value)));
+            let found = catch_panic_sync(|| dictionary.any_value(page, |value| is_wanted(column, value)));
             *is_read = !matches!(found, Ok(Ok(false)));
         }
     }
@@ -127,13 +154,17 @@ fn is_in_range(group: &RowGroupMetaData, (start, end): (u64, u64)) -> bool {
     offset >= start && offset < end
 }
 
-/// The column of a file that stores a column of the table.
+/// The part of a file that stores a column of the table.
 enum Leaf {
     /// The file lacks it.
     Absent,
+    /// All rows have this value.
+    Constant(String),
     /// A column of text.
     Text(usize),
-    /// Another type, whose dictionaries are not examined.
+    /// A column of text whose values are replaced by others.
+    Mapped(usize, Box<MappedValues>),
+    /// Another type, whose dictionaries are not examined, or computed values.
     Other,
 }
 
@@ -141,6 +172,8 @@ enum Leaf {
 enum ChunkValues<'a> {
     /// All its values are null.
     AllNull,
+    /// All rows have this value.
+    Only(&'a str),
     /// Its values are those of the dictionary in this range.
     InDictionary(&'a ColumnChunkMetaData, Range<u64>),
     /// It may contain any value.
@@ -148,27 +181,47 @@ enum ChunkValues<'a> {
 }
 
 impl Leaf {
-    fn of(metadata: &ParquetMetaData, name: &str) -> Self {
-        let schema = metadata.file_metadata().schema_descr();
-        let mut leaves = (0..schema.num_columns())
-            .filter(|leaf| schema.column(*leaf).path().parts().first().is_some_and(|root| root == name));
-        match leaves.next() {
-            None => Leaf::Absent,
-            Some(leaf)
-                if schema.column(leaf).path().parts().len() == 1
-                    && schema.column(leaf).physical_type() == Type::BYTE_ARRAY =>
-            {
-                Leaf::Text(leaf)
+    fn of(metadata: &ParquetMetaData, columns: &FileColumns, source: ColumnSource) -> Self {
+        let (path, mapped) = match source {
+            ColumnSource::Path(path) => (path, None),
+            ColumnSource::Mapped(mapped) => (mapped.column.clone(), Some(Box::new(mapped))),
+            ColumnSource::Value(value) => return Leaf::Constant(value),
+            ColumnSource::Sql(_) => return Leaf::Other,
+        };
+        let place = match columns.find(&path) {
+            Ok(Found::Stored(place)) => place,
+            Ok(Found::Partition(Some(value))) => {
+                return Leaf::Constant(
+                    mapped.map_or(value.clone(), |mapped| mapped.replaced(&value).to_owned()),
+                );
             }
-            Some(_) => Leaf::Other,
+            Ok(Found::Partition(None) | Found::Absent) => return Leaf::Absent,
+            // Reading the column reports it.
+            Err(_) => return Leaf::Other,
+        };
+        let leaves = metadata.file_metadata().schema_descr();
+        let text = leaf_of(&place, leaves);
+        match (text.filter(|leaf| leaves.column(*leaf).physical_type() == Type::BYTE_ARRAY), mapped) {
+            (Some(leaf), None) => Leaf::Text(leaf),
+            (Some(leaf), Some(mapped)) => Leaf::Mapped(leaf, mapped),
+            (None, _) => Leaf::Other,
         }
     }
 
-    fn values_in<'a>(&self, group: &'a RowGroupMetaData) -> ChunkValues<'a> {
+    /// The value as which a stored one is read.
+    fn read_as<'a>(&'a self, stored: &'a str) -> &'a str {
+        match self {
+            Leaf::Mapped(_, mapped) => mapped.replaced(stored),
+            _ => stored,
+        }
+    }
+
+    fn values_in<'a>(&'a self, group: &'a RowGroupMetaData) -> ChunkValues<'a> {
         let chunk = match self {
             Leaf::Absent => return ChunkValues::AllNull,
+            Leaf::Constant(value) => return ChunkValues::Only(value),
             Leaf::Other => return ChunkValues::Unknown,
-            Leaf::Text(leaf) => group.column(*leaf),
+            Leaf::Text(leaf) | Leaf::Mapped(leaf, _) => group.column(*leaf),
         };
         let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
         if nulls.is_some_and(|nulls| nulls == chunk.num_values().unsigned_abs()) {

@@ -3,7 +3,9 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::{Result, exec_err};
 use datafusion::datasource::listing::PartitionedFile;
@@ -12,8 +14,8 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::Operator;
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, lit};
+use datafusion::physical_expr::{PhysicalExpr, conjunction};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream};
@@ -26,9 +28,10 @@ use super::lake_file::LakeFile;
 use super::location::Location;
 use super::normalise::{NormaliserFactory, UnreadableCounts};
 use super::row_groups::RowGroups;
+use super::scan_input::{ScanInput, scan_input};
 use super::sealed::StateFile;
 use super::sealed_reader::SealedReaders;
-use super::store_reader::{LakeReaders, decoder_panic_reason, stored_schema};
+use super::store_reader::{LakeReaders, decoder_panic_reason};
 use super::tables::{ColumnKind, TableSpec};
 use hindcast_base::catch_panic::panic_text;
 use hindcast_base::time::{MICROS_PER_SECOND, Window};
@@ -55,14 +58,21 @@ pub fn canonical_schema(spec: &TableSpec, columns: &[&str]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
+/// The column that says whether a row of a file is a row of the table. No column of a lake has such a name.
+pub(super) const KEPT: &str = "\0kept";
+
 /// A scan of one file.
 #[derive(Debug)]
-pub struct FileScan(Arc<dyn ExecutionPlan>);
+pub struct FileScan {
+    plan: Arc<dyn ExecutionPlan>,
+    /// The columns that it returns: those of the plan without [`KEPT`], which is the last one if there is a filter.
+    schema: SchemaRef,
+}
 
 impl FileScan {
     /// The columns that it returns.
     pub fn schema(&self) -> SchemaRef {
-        self.0.schema()
+        Arc::clone(&self.schema)
     }
 
     /// Starts reading. A panic of the decoder becomes an error of the stream.
@@ -70,16 +80,19 @@ impl FileScan {
     /// # Errors
     /// If the scan can't be started.
     pub fn execute(&self, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let rows = AssertUnwindSafe(self.0.execute(0, context)?).catch_unwind();
-        let rows = rows.map(|batch| {
-            batch.unwrap_or_else(|panic| exec_err!("it {}", decoder_panic_reason(panic_text(&*panic))))
+        let rows = AssertUnwindSafe(self.plan.execute(0, context)?).catch_unwind();
+        let schema = self.schema();
+        let rows = rows.map(move |batch| {
+            let batch = batch
+                .unwrap_or_else(|panic| exec_err!("it {}", decoder_panic_reason(panic_text(&*panic))))?;
+            if batch.num_columns() == schema.fields().len() { Ok(batch) } else { kept(&batch, &schema) }
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }
 }
 
-/// A scan of one file with [`canonical_schema`], without its deleted rows, limited to its `groups` if they are given. A `clip` prunes row groups and pages
-/// outside it by their statistics; rows outside it can remain.
+/// A scan of one file with [`canonical_schema`], of the rows that are rows of the table and not deleted, limited to its `groups` if
+/// they are given. A `clip` prunes row groups and pages outside it by their statistics; rows outside it can remain.
 ///
 /// # Errors
 /// [`hindcast_base::Error::Input`] if the file is not a complete Parquet file.
@@ -92,24 +105,52 @@ pub async fn file_scan(
     unreadable: &UnreadableCounts,
 ) -> hindcast_base::Result<FileScan> {
     let schema = canonical_schema(table.spec, columns);
+    let ScanInput { schema: stored, prunes_times, groups } =
+        scan_input(table, columns, file, clip, groups).await?;
+    let is_filtered = table.mapping.filter.is_some();
+    let read = if is_filtered { with_kept(&schema) } else { Arc::clone(&schema) };
     let readers = Arc::new(LakeReaders(Arc::clone(table.location.store())));
-    let mut source = parquet_source(&schema).with_parquet_file_reader_factory(readers);
-    if let Some(clip) = clip {
-        source = source.with_predicate(within(&schema, table.spec.time_column, clip)?);
+    let mut source = parquet_source(&read).with_parquet_file_reader_factory(readers);
+    let mut predicates: Vec<Arc<dyn PhysicalExpr>> = Vec::new();
+    if let Some(clip) = clip.filter(|_| prunes_times) {
+        predicates.push(within(&read, table.spec.time_column, clip)?);
+    }
+    if is_filtered {
+        predicates.push(Arc::new(Column::new_with_schema(KEPT, &read)?));
+    }
+    if !predicates.is_empty() {
+        source = source.with_predicate(conjunction(predicates));
     }
     let mut partitioned = partitioned_file(file);
     if let Some(vector) = &file.deleted {
-        let remaining = remaining_rows(table, file, vector, groups).await?;
+        let remaining = remaining_rows(table, file, vector, groups.as_ref()).await?;
         partitioned = partitioned.with_extension(remaining);
     } else if let Some(groups) = groups {
         partitioned = partitioned.with_extension(groups.access_plan());
     }
-    let factory = NormaliserFactory::new(table, unreadable.clone());
+    let factory = NormaliserFactory::new(table, file, columns, unreadable.clone());
     let config = FileScanConfigBuilder::new(table.location.store_url()?, Arc::new(source))
-        .with_file(partitioned.with_arrow_schema(stored_schema(table, columns, file).await?))
+        .with_file(partitioned.with_arrow_schema(stored))
         .with_expr_adapter(Some(Arc::new(factory)))
         .build();
-    Ok(FileScan(DataSourceExec::from_data_source(config)))
+    Ok(FileScan { plan: DataSourceExec::from_data_source(config), schema })
+}
+
+/// The schema with the column [`KEPT`] at its end.
+fn with_kept(schema: &Schema) -> SchemaRef {
+    let kept = Arc::new(Field::new(KEPT, DataType::Boolean, true));
+    Arc::new(Schema::new(schema.fields().iter().cloned().chain([kept]).collect::<Fields>()))
+}
+
+/// The rows of a batch for which its last column is true, without that column.
+fn kept(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let (columns, is_kept) = batch.columns().split_at(schema.fields().len());
+    let Some(is_kept) = is_kept.first().and_then(|is_kept| is_kept.as_boolean_opt()) else {
+        return exec_err!("a scan lacks the result of its table's filter");
+    };
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let rows = RecordBatch::try_new_with_options(Arc::clone(schema), columns.to_vec(), &options)?;
+    Ok(filter_record_batch(&rows, is_kept)?)
 }
 
 /// A scan of state files of one schema below `state`, in one partition and without an order, with the columns of `projection`. A

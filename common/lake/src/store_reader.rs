@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
@@ -25,8 +25,6 @@ use super::delta::explain_missing;
 use super::lake::LakeTable;
 use super::lake_file::LakeFile;
 use super::location::Location;
-use super::scan::canonical_type;
-use super::tables::ColumnKind;
 use hindcast_base::Error;
 use hindcast_base::catch_panic::catch_panic;
 use hindcast_base::error::InputFault;
@@ -208,51 +206,6 @@ pub async fn file_rows(
         Ok(())
     };
     catch_decoder_panic(file, reading).await
-}
-
-/// The Arrow schema for reading `columns` of `file`: as stored, but text that is dictionary-encoded in all pages is read as a
-/// dictionary.
-pub(super) async fn stored_schema(
-    table: &LakeTable,
-    columns: &[&str],
-    file: &LakeFile,
-) -> Result<SchemaRef, Error> {
-    catch_decoder_panic(file, schema_of(table, columns, file)).await
-}
-
-async fn schema_of(table: &LakeTable, columns: &[&str], file: &LakeFile) -> Result<SchemaRef, Error> {
-    let builder = open_file(table, file).await?;
-    let metadata = builder.metadata();
-    let is_dictionary = |name: &str| {
-        let parquet_schema = metadata.file_metadata().schema_descr();
-        let leaf = (0..parquet_schema.num_columns())
-            .find(|leaf| parquet_schema.column(*leaf).path().string() == name);
-        leaf.is_some_and(|leaf| {
-            metadata.row_groups().iter().all(|group| only_dictionary_pages(group.column(leaf)))
-        })
-    };
-    let texts: Vec<&str> = table
-        .spec
-        .columns
-        .iter()
-        .filter(|column| column.kind == ColumnKind::Text && columns.contains(&column.name))
-        .map(|column| table.physical_name(column.name))
-        .collect();
-    let fields: Vec<FieldRef> = builder
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| {
-            let is_text =
-                matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-            if is_text && texts.contains(&field.name().as_str()) && is_dictionary(field.name()) {
-                Arc::new(field.as_ref().clone().with_data_type(canonical_type(ColumnKind::Text)))
-            } else {
-                Arc::clone(field)
-            }
-        })
-        .collect();
-    Ok(Arc::new(Schema::new_with_metadata(fields, builder.schema().metadata().clone())))
 }
 
 /// Whether all data pages of a column chunk refer to its dictionary. If a dictionary grows too large, the chunk continues with

@@ -86,6 +86,8 @@ pub enum ColumnEffect {
 pub struct AbsentColumn {
     /// Its name.
     pub name: String,
+    /// Where the mapping says that it is.
+    pub source: Option<String>,
     /// The most similar name in the table, if there is one.
     pub nearest: Option<String>,
 }
@@ -226,7 +228,10 @@ impl Gap {
             GapCause::Layout { layout, other_layout, paths, others } => {
                 let more = if *others > 0 { format!(" and {others} more") } else { String::new() };
                 let other = other_layout.as_ref().map(|other| {
-                    format!(". Folders {other} are of another layout: name the one to read in [tables.{}] layout", self.table)
+                    format!(
+                        ". Folders {other} are of another layout: name the one to read in [tables.{}] layout",
+                        self.table
+                    )
                 });
                 let other = other.unwrap_or_default();
                 format!("there are Parquet files in no {layout} folder: {}{more}{other}", paths.join(", "))
@@ -313,9 +318,13 @@ impl fmt::Display for ColumnEffect {
 
 impl fmt::Display for AbsentColumn {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.name)?;
+        if let Some(source) = &self.source {
+            write!(formatter, " at {source}")?;
+        }
         match &self.nearest {
-            Some(nearest) => write!(formatter, "{} (the nearest there is {nearest})", self.name),
-            None => formatter.write_str(&self.name),
+            Some(nearest) => write!(formatter, " (the nearest there is {nearest})"),
+            None => Ok(()),
         }
     }
 }

@@ -64,6 +64,7 @@ fn files_outside_the_layout_are_counted() {
 fn absent_columns_are_named_with_the_nearest_present_one() {
     let absent = |name: &str, nearest: Option<&str>| AbsentColumn {
         name: name.into(),
+        source: (name == "Source").then(|| "src_endpoint.name".to_owned()),
         nearest: nearest.map(str::to_owned),
     };
     let columns =
@@ -74,7 +75,7 @@ fn absent_columns_are_named_with_the_nearest_present_one() {
             "kind": "columns",
             "table": "CommonSecurityLog",
             "reason": "it was read without some columns: it has no column SourceIP (the nearest there is src_ip), \
-                       SentBytes, Source (the nearest there is src_ip). Name them in \
+                       SentBytes, Source at src_endpoint.name (the nearest there is src_ip). Name them in \
                        [tables.CommonSecurityLog.columns], docs/configuration.md",
             "looked_for": ["SourceIP", "SentBytes", "Source"],
             "found": ["src_ip"],
@@ -140,8 +141,7 @@ fn newest_dates_and_detections_say_what_failed() {
 
 #[test]
 fn gaps_of_other_tables_differ() {
-    let gap =
-        |table: &str| Gap::new(table, GapCause::OtherTableName { found: "x".into() });
+    let gap = |table: &str| Gap::new(table, GapCause::OtherTableName { found: "x".into() });
     assert_eq!(gap("a"), gap("a"));
     assert_ne!(gap("a"), gap("b"));
 }

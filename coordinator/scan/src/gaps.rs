@@ -7,7 +7,9 @@ use std::sync::Arc;
 use hindcast_base::nearest::{closest, is_same_name};
 use hindcast_detections::analyses::Analysis;
 use hindcast_detections::rollups::Rollup;
-use hindcast_lake::{DateFolder, LakeTable, MappingPreset, OutsideLayout, StrayFiles, TableSpec, UnreachableRoot};
+use hindcast_lake::{
+    DateFolder, LakeTable, MappingPreset, OutsideLayout, StrayFiles, TableSpec, UnreachableRoot,
+};
 
 use super::disabled::Disabled;
 use super::gap::{AbsentColumn, ColumnEffect, Gap, GapCause};
@@ -88,10 +90,8 @@ pub(super) fn column_gaps(
             return None;
         }
         let stored = table.table.stored_columns(table.folders);
-        let known: BTreeSet<&str> =
-            spec.columns.iter().map(|column| table.table.physical_name(column.name)).collect();
         let others: Vec<&str> =
-            stored.iter().map(String::as_str).filter(|name| !known.contains(name)).collect();
+            stored.iter().map(String::as_str).filter(|name| !table.table.refers_to(name)).collect();
         let is_there = |column: &str| others.iter().any(|other| is_same_name(other, column));
         let lacks = Lacks::of(spec, disabled, enabled);
         let is_unread = table.rollups.is_none() && !lacks.disabled.is_empty();
@@ -103,8 +103,10 @@ pub(super) fn column_gaps(
         let shown_names: Vec<&str> = absent.into_iter().filter(is_reported).collect();
         let has_preset = table.table.mapping.preset.is_some();
         let preset = if has_preset { None } else { MappingPreset::fitting(spec.name, &stored) };
-        (!shown_names.is_empty())
-            .then(|| column_gap(spec, &shown_names, &others, is_unread, preset).in_root(table.table.root.as_ref()))
+        (!shown_names.is_empty()).then(|| {
+            column_gap(table.table, &shown_names, &others, is_unread, preset)
+                .in_root(table.table.root.as_ref())
+        })
     };
     tables.iter().filter_map(gap).collect()
 }
@@ -160,14 +162,16 @@ fn columns_wanted(
 }
 
 fn column_gap(
-    spec: &TableSpec,
+    table: &LakeTable,
     absent: &[&str],
     others: &[&str],
     is_unread: bool,
     preset: Option<&MappingPreset>,
 ) -> Gap {
+    let spec = table.spec;
     let absent_column = |column: &&str| AbsentColumn {
         name: (*column).to_owned(),
+        source: table.mapping.columns.get(*column).map(ToString::to_string),
         nearest: closest(column, others.iter().copied()).map(str::to_owned),
     };
     let effect = match absent.contains(&spec.time_column) {

@@ -8,6 +8,8 @@ use crate::time::{MICROS_PER_SECOND, date_start_us};
 const FILETIME_EPOCH_SECONDS: i64 = 11_644_473_600;
 /// FILETIMEs of 1990 to 2200. As nanoseconds since 1970, all of them would be before 1976.
 const FILETIMES: std::ops::Range<i64> = 122_756_256_000_000_000..189_025_920_000_000_000;
+/// The first number after those that may be the digits of a date and time.
+const AFTER_DATES: i64 = 22_000_000_000_000;
 /// Nanoseconds since 1970 are accepted from 2000 on. Smaller numbers, up to 1992, can be .NET ticks since the year 1.
 const FIRST_NANOSECONDS: i64 = 946_684_800_000_000_000;
 
@@ -38,6 +40,28 @@ pub(super) fn number(text: &str) -> Option<Number> {
 pub(super) fn integer(number: i64) -> Option<Number> {
     let digits = number.checked_ilog10().map_or(1, |log| log as usize + 1);
     if number < 0 { None } else { of_digits(number, digits, 0) }
+}
+
+/// A unit in which numbers have the order of their times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    Seconds,
+    Millis,
+    Micros,
+    FileTime,
+    Nanos,
+}
+
+/// The unit of a number; `None` for the digits of a date and for numbers next to them.
+pub(super) fn unit(number: i64) -> Option<Unit> {
+    match number {
+        0..10_000_000_000 => Some(Unit::Seconds),
+        10_000_000_000..10_000_000_000_000 => Some(Unit::Millis),
+        AFTER_DATES..10_000_000_000_000_000 => Some(Unit::Micros),
+        _ if FILETIMES.contains(&number) => Some(Unit::FileTime),
+        FIRST_NANOSECONDS.. => Some(Unit::Nanos),
+        _ => None,
+    }
 }
 
 /// A number of so many digits. Its fraction counts only if it is in seconds.

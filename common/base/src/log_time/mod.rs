@@ -128,6 +128,14 @@ impl TimeForms {
         LOGGED_US.contains(&micros).then_some(micros)
     }
 
+    /// The times of a smallest and a largest number, if those of all numbers between them lie between them too: numbers of one unit
+    /// have the order of their times.
+    pub fn read_bounds(&self, first: i64, last: i64) -> Option<(i64, i64)> {
+        let has_one_unit = epoch::unit(first)? == epoch::unit(last)?;
+        let bounds = has_one_unit.then(|| self.read_integer(first).zip(self.read_integer(last)));
+        bounds.flatten().filter(|(first, last)| first <= last)
+    }
+
     fn instant_on(&self, date: NaiveDate, written: &Written<'_>) -> Option<i64> {
         let local_us = date_start_us(date) + written.time_us;
         let zone = match written.zone {
@@ -178,6 +186,20 @@ mod tests {
         let day_first = TimeForms { dates: Some(DateOrder::DayFirst), ..TimeForms::default() };
         assert_eq!(read(day_first, "3/5/2026 10:00"), Ok("2026-05-03T10:00:00Z".into()));
         assert_eq!(read(day_first, "5/13/2026"), Err(NoTime::Unreadable));
+    }
+
+    #[test]
+    fn numbers_of_one_unit_bound_their_times() {
+        let bounds = |first, last| TimeForms::default().read_bounds(first, last);
+        let second = 1_772_692_813;
+        for unit in [1, 1_000, 1_000_000, 1_000_000_000] {
+            let wanted = Some((second * MICROS_PER_SECOND, (second + 1) * MICROS_PER_SECOND));
+            assert_eq!(bounds(second * unit, (second + 1) * unit), wanted);
+        }
+        assert_eq!(bounds(second, second * 1_000), None);
+        assert_eq!(bounds(0, second), None);
+        assert_eq!(bounds(20_260_101_000_000, 20_260_102_000_000), None);
+        assert_eq!(bounds(second + 1, second), None);
     }
 
     #[test]

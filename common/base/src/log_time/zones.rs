@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, NaiveDateTime, Offset, TimeZone as _};
 use chrono_tz::{OffsetName, Tz};
+use serde::{Deserialize, Serialize};
+
 use crate::time::MICROS_PER_SECOND;
+use crate::{Error, Result};
 
 /// Largest offset from UTC, in minutes.
 const MAX_OFFSET_MINUTES: i32 = 14 * 60;
@@ -53,12 +56,32 @@ const SHARED_ABBREVIATIONS: [&str; 12] =
     ["CST", "CDT", "PST", "IST", "IDT", "BST", "AST", "ADT", "SST", "GST", "MSK", "KST"];
 
 /// A time zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Zone {
     /// A fixed number of seconds east of UTC.
     Fixed(i32),
     /// A zone of the IANA database.
     Named(Tz),
+}
+
+impl TryFrom<String> for Zone {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        let wrong = || {
+            format!(
+                "{text:?} is not a time zone: give a name such as Europe/Berlin, or an offset such as +01:00"
+            )
+        };
+        Zone::parse(&text).ok_or_else(|| Error::Invalid(wrong()))
+    }
+}
+
+impl From<Zone> for String {
+    fn from(zone: Zone) -> Self {
+        zone.to_string()
+    }
 }
 
 impl Default for Zone {
@@ -213,6 +236,9 @@ mod tests {
             assert_eq!(Zone::parse(text), wanted, "{text}");
         }
         assert_eq!(Zone::Fixed(-19_800).to_string(), "UTC-05:30");
+        for zone in [Zone::Fixed(0), Zone::Fixed(-19_800), Zone::Named(Tz::Europe__Berlin)] {
+            assert_eq!(Zone::try_from(String::from(zone)).unwrap(), zone);
+        }
     }
 
     #[test]

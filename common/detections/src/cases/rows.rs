@@ -10,6 +10,7 @@ use toml::{Table, Value};
 
 use super::form::Place;
 use crate::analyses::LOCATIONS;
+use hindcast_base::log_time::TimeForms;
 use hindcast_base::nearest::did_you_mean;
 use hindcast_base::time::Window;
 use hindcast_base::{Error, Result};
@@ -40,7 +41,7 @@ impl TableRows {
             if values.iter().all(Option::is_none) {
                 return Ok(new_null_array(&canonical_type(column.kind), rows.len()));
             }
-            read_as(&stored(&values), column.kind).map(|(array, _)| array)
+            read_as(&stored(&values), column.kind, &TimeForms::default()).map(|(array, _)| array)
         });
         let arrays = arrays.collect::<datafusion::common::Result<Vec<ArrayRef>>>()?;
         let batch = RecordBatch::try_new(canonical_schema(spec, &names), arrays).map_err(engine)?;

@@ -1,6 +1,6 @@
 //! Finds the columns of a file by the paths of a mapping: exactly, then in any case, then among the file's partition values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
 
@@ -100,6 +100,13 @@ impl FileColumns {
         &self.stored
     }
 
+    /// The names of its columns, and of its partition columns.
+    pub fn names(&self) -> BTreeSet<String> {
+        let stored = self.named.fields().iter().map(|field| field.name());
+        // Columns that a table has no longer have names that no user can give.
+        stored.filter(|name| !name.starts_with('\0')).chain(self.partition.keys()).cloned().collect()
+    }
+
     /// What `path` leads to.
     ///
     /// # Errors
@@ -138,7 +145,8 @@ fn in_fields(
 ) -> Result<Option<(usize, Vec<PlaceStep>, DataType)>, Ambiguous> {
     for count in (1..=leading_names(steps)).rev() {
         let name = joined(&steps[..count]);
-        let Some(index) = index_of(named.iter().map(|field| field.name().as_str()), &name, case, path)? else {
+        let Some(index) = index_of(named.iter().map(|field| field.name().as_str()), &name, case, path)?
+        else {
             continue;
         };
         let (Some(named), Some(stored)) = (named.get(index), stored.get(index)) else { continue };
@@ -244,9 +252,11 @@ fn index_of<'a>(
     }
     let mut alike = names.enumerate().filter(|(_, name)| name.eq_ignore_ascii_case(wanted));
     match (alike.next(), alike.next()) {
-        (Some((_, first)), Some((_, second))) => {
-            Err(Ambiguous { path: path.text().to_owned(), first: first.to_owned(), second: second.to_owned() })
-        }
+        (Some((_, first)), Some((_, second))) => Err(Ambiguous {
+            path: path.text().to_owned(),
+            first: first.to_owned(),
+            second: second.to_owned(),
+        }),
         (first, _) => Ok(first.map(|(index, _)| index)),
     }
 }

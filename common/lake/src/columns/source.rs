@@ -7,7 +7,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::path::ColumnPath;
-use super::sql::check_expression;
+use super::sql::{RowExpression, check_expression};
 
 /// The forms of a source, for messages.
 const FORMS: &str = "a path, { value = \"…\" }, { column = \"…\", values = { … } } or { sql = \"…\" }";
@@ -157,6 +157,22 @@ impl<'de> Deserialize<'de> for ColumnSource {
             }
         }
         deserializer.deserialize_any(Source)
+    }
+}
+
+impl ColumnSource {
+    /// The paths that it refers to.
+    pub fn paths(&self) -> Vec<ColumnPath> {
+        match self {
+            ColumnSource::Path(path) | ColumnSource::Mapped(MappedValues { column: path, .. }) => {
+                vec![path.clone()]
+            }
+            ColumnSource::Value(_) => Vec::new(),
+            // The SQL was checked when it was read.
+            ColumnSource::Sql(sql) => {
+                RowExpression::parse(sql).map(|expression| expression.paths().to_vec()).unwrap_or_default()
+            }
+        }
     }
 }
 

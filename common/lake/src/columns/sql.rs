@@ -54,7 +54,7 @@ pub(crate) struct RowExpression {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn check_expression(text: &str) -> Result<(), String> {
+pub(crate) fn check_expression(text: &str) -> Result<(), String> {
     let expression = RowExpression::parse(text)?;
     let unknown = vec![DataType::Null; expression.paths.len()];
     expression.logical(&schema_of(&unknown).map_err(|error| message_of(&error))?).map(|_| ())
@@ -72,8 +72,7 @@ impl RowExpression {
         let dialect = GenericDialect {};
         let parser = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(RECURSION_LIMIT);
         let parsed = parser.build().and_then(|mut parser| parser.parse_into_expr());
-        let ast::ExprWithAlias { expr: mut written, alias } =
-            parsed.map_err(|error| message_of(&error))?;
+        let ast::ExprWithAlias { expr: mut written, alias } = parsed.map_err(|error| message_of(&error))?;
         if alias.is_some() {
             return Err("an expression for a column has no name of its own: leave out AS".into());
         }
@@ -99,7 +98,8 @@ impl RowExpression {
         file_schema: &Schema,
     ) -> Result<Arc<dyn PhysicalExpr>, String> {
         let planned = || {
-            let types: Result<Vec<DataType>> = values.iter().map(|value| value.data_type(file_schema)).collect();
+            let types: Result<Vec<DataType>> =
+                values.iter().map(|value| value.data_type(file_schema)).collect();
             let schema = schema_of(&types?)?;
             let expr = self.logical(&schema).map_err(DataFusionError::Plan)?;
             let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build();
@@ -129,7 +129,9 @@ impl RowExpression {
         };
         match expr.exists(|part| Ok(is_of_rows(part))) {
             Ok(false) => Ok(expr),
-            Ok(true) => Err("the expression must give one value per row, without aggregates and windows".into()),
+            Ok(true) => {
+                Err("the expression must give one value per row, without aggregates and windows".into())
+            }
             Err(error) => Err(message_of(&error)),
         }
     }
@@ -194,7 +196,9 @@ impl VisitorMut for Columns {
                               an element";
                 return ControlFlow::Break(reason.into());
             }
-            ast::Expr::Lambda(_) => return ControlFlow::Break("functions with -> are not possible here".into()),
+            ast::Expr::Lambda(_) => {
+                return ControlFlow::Break("functions with -> are not possible here".into());
+            }
             ast::Expr::Value(value) if matches!(value.value, ast::Value::Placeholder(_)) => {
                 return ControlFlow::Break(format!("there are no parameters such as {} here", value.value));
             }

@@ -131,7 +131,7 @@ fn request(
                 ColumnSource::Path(path) => ways_to(&path),
                 _ => Vec::new(),
             };
-            (time_columns, columns.unwrap_or_default())
+            (time_columns, columns)
         }
         None => Default::default(),
     };

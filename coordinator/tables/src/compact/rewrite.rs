@@ -110,13 +110,13 @@ async fn write(
 }
 
 /// The columns by which rows are sorted.
-fn sortable<'a>(columns: &'a Columns, schema: &SchemaRef) -> Vec<&'a str> {
+fn sortable<'a>(columns: &Columns, schema: &'a SchemaRef) -> Vec<&'a str> {
     let is_flat = |name: &&str| {
         schema
             .field_with_name(name)
             .is_ok_and(|field| !field.data_type().is_nested() && !field.data_type().is_null())
     };
-    columns.cluster().into_iter().chain([columns.time()]).filter(is_flat).collect()
+    columns.cluster(schema).into_iter().chain(columns.time(schema)).filter(is_flat).collect()
 }
 
 fn ordered(rows: DataFrame, order: &[&str]) -> Result<DataFrame> {

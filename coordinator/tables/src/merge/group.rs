@@ -1,13 +1,16 @@
 //! Groups files that can be merged without loss, by their schemas and, if it depends on them, by their values.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use futures::TryStreamExt;
 use hindcast_base::{Error, Result};
-use hindcast_lake::TableMapping;
-use hindcast_lake::{ColumnKind, LakeFile, Location, StoredFile, TableSpec, reads_alike, reads_as_absent};
+use hindcast_lake::{
+    ColumnKind, ColumnSource, FileColumns, Found, LakeFile, Location, PathStep, StoredFile, TableMapping,
+    TableSpec, reads_alike, reads_as_absent,
+};
 use serde::Serialize;
 
 use super::fields::{own_schema, unify_schemas};
@@ -28,32 +31,72 @@ pub struct UnmergedFile {
 pub struct Columns {
     spec: Option<&'static TableSpec>,
     mapping: TableMapping,
+    /// By the name of the stored column in lower case.
+    readings: BTreeMap<String, Readings>,
+}
+
+/// How a stored column is read.
+#[derive(Debug, Clone, Default)]
+struct Readings {
+    /// The kinds of columns that its values are read as.
+    kinds: Vec<ColumnKind>,
+    /// Whether the mapping computes values from it or from a part of it.
+    is_input: bool,
 }
 
 impl Columns {
     /// The columns of a table, with the names in `mapping`; `spec` is absent for a table that Hindcast does not know.
     pub fn of(spec: Option<&'static TableSpec>, mapping: &TableMapping) -> Self {
-        Self { spec, mapping: mapping.clone() }
+        let mut readings: BTreeMap<String, Readings> = BTreeMap::new();
+        let add_inputs = |readings: &mut BTreeMap<String, Readings>, source: &ColumnSource| {
+            for path in source.paths() {
+                if let Some(PathStep::Name(name)) = path.steps().first() {
+                    readings.entry(name.to_lowercase()).or_default().is_input = true;
+                }
+            }
+        };
+        for column in spec.iter().flat_map(|spec| spec.columns) {
+            match mapping.source(column.name) {
+                ColumnSource::Path(path) => {
+                    readings.entry(path.text().to_lowercase()).or_default().kinds.push(column.kind);
+                    if path.steps().len() > 1 {
+                        add_inputs(&mut readings, &path.into());
+                    }
+                }
+                source => add_inputs(&mut readings, &source),
+            }
+        }
+        if let Some(filter) = &mapping.filter {
+            add_inputs(&mut readings, &ColumnSource::Sql(filter.clone()));
+        }
+        Self { spec, mapping: mapping.clone(), readings }
     }
 
-    fn physical<'a>(&'a self, name: &'a str) -> &'a str {
-        self.mapping.path_text(name)
+    fn readings(&self, stored: &str) -> Option<&Readings> {
+        self.readings.get(&stored.to_lowercase())
     }
 
-    /// The type as which a column of files is read.
-    fn kind(&self, physical: &str) -> Option<ColumnKind> {
-        let columns = self.spec?.columns.iter();
-        columns.into_iter().find(|column| self.physical(column.name) == physical).map(|column| column.kind)
+    /// The name of a column in files of `schema`, if it is a whole stored column.
+    fn name_in<'s>(&self, column: &str, schema: &'s SchemaRef) -> Option<&'s str> {
+        let ColumnSource::Path(path) = self.mapping.source(column) else { return None };
+        match FileColumns::new(Arc::clone(schema), BTreeMap::new()).find(&path) {
+            Ok(Found::Stored(place)) if place.steps.is_empty() => Some(schema.field(place.root).name()),
+            _ => None,
+        }
     }
 
-    /// The time column.
-    pub fn time(&self) -> &str {
-        self.physical(self.spec.map_or("TimeGenerated", |spec| spec.time_column))
+    fn time_column(&self) -> &'static str {
+        self.spec.map_or("TimeGenerated", |spec| spec.time_column)
     }
 
-    /// The column that clusters rows.
-    pub fn cluster(&self) -> Option<&str> {
-        self.spec?.shard_key.map(|key| self.physical(key))
+    /// The time column of files of `schema`.
+    pub fn time<'s>(&self, schema: &'s SchemaRef) -> Option<&'s str> {
+        self.name_in(self.time_column(), schema)
+    }
+
+    /// The column that clusters rows, in files of `schema`.
+    pub fn cluster<'s>(&self, schema: &'s SchemaRef) -> Option<&'s str> {
+        self.name_in(self.spec?.shard_key?, schema)
     }
 }
 
@@ -147,9 +190,12 @@ impl Group {
             Ok(schema) => schema,
             Err(conflict) => return Ok(Err(conflict.to_string())),
         };
-        let time = columns.time();
-        if self.schema.index_of(time).is_ok() != file.schema().index_of(time).is_ok() {
+        if columns.time(&self.schema).is_some() != columns.time(file.schema()).is_some() {
+            let time = columns.mapping.source(columns.time_column());
             return Ok(Err(format!("column {time}, the time of rows, is not in every file")));
+        }
+        if let Some((first, second)) = alike_in_any_case(&schema, &[&self.schema, file.schema()]) {
+            return Ok(Err(format!("the names of columns {first} and {second} differ only in their case")));
         }
         if let Err(reason) = check_lossless(file, file.schema(), &schema, columns).await? {
             return Ok(Err(reason));
@@ -187,7 +233,8 @@ async fn check_lossless(
                 }
             }
             Err(_) => {
-                if columns.kind(name).is_some_and(|kind| !reads_as_absent(kind, data_type)) {
+                let kinds = columns.readings(name).map(|readings| readings.kinds.as_slice());
+                if kinds.unwrap_or_default().iter().any(|kind| !reads_as_absent(*kind, data_type)) {
                     return Ok(Err(format!(
                         "column {name} can't be read as {data_type}, and some files lack it"
                     )));
@@ -212,6 +259,29 @@ async fn check_lossless(
     }
 }
 
+/// Two columns that one file would have whose names differ only in their case, if no file of the group has both.
+fn alike_in_any_case<'a>(schema: &'a Schema, of_files: &[&SchemaRef]) -> Option<(&'a str, &'a str)> {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    schema.fields().iter().find_map(|field| {
+        let first = seen.insert(field.name().to_lowercase(), field.name())?;
+        let has_both =
+            |file: &&SchemaRef| file.index_of(first).is_ok() && file.index_of(field.name()).is_ok();
+        (!of_files.iter().any(has_both)).then_some((first, field.name().as_str()))
+    })
+}
+
+/// Whether expressions make no difference between two types: all layouts of text are one.
+fn is_same_for_expressions(own: &DataType, target: &DataType) -> bool {
+    let plain = |data_type: &DataType| match data_type {
+        DataType::Dictionary(_, values) => values.as_ref().clone(),
+        other => other.clone(),
+    };
+    let is_text =
+        |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let (own, target) = (plain(own), plain(target));
+    own == target || (is_text(&own) && is_text(&target))
+}
+
 /// Why a value of the rows would change in the types of `schema`; `None` if none would.
 fn find_loss(batch: &RecordBatch, schema: &Schema, columns: &Columns) -> Option<String> {
     let own = batch.schema();
@@ -224,8 +294,17 @@ fn find_loss(batch: &RecordBatch, schema: &Schema, columns: &Columns) -> Option<
         if !is_exact(before, &after) {
             return Some(format!("column {name}: {target} does not hold every value of type {own} exactly"));
         }
-        let reads_otherwise = columns.kind(name).is_some_and(|kind| !reads_alike(kind, before, &after));
-        reads_otherwise
+        let readings = columns.readings(name)?;
+        if readings.is_input && !is_same_for_expressions(own, target) {
+            let reason = "the table's mapping computes values from it, and they may depend on its type";
+            return Some(format!("column {name} has the types {own} and {target}: {reason}"));
+        }
+        let forms = columns.mapping.time_forms();
+        let reads_otherwise = |kind: &ColumnKind| !reads_alike(*kind, before, &after, &forms);
+        readings
+            .kinds
+            .iter()
+            .any(reads_otherwise)
             .then(|| format!("column {name}: values of type {own} are read differently as {target}"))
     })
 }

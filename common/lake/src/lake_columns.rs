@@ -1,0 +1,144 @@
+//! The columns that a table's files have, from their footers.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::datatypes::SchemaRef;
+use futures::StreamExt;
+use hindcast_base::Result;
+use tokio::sync::OnceCell;
+
+use super::columns::{ColumnPath, ColumnSource, FileColumns, Found, MappedValues, PathStep};
+use super::lake::{CONCURRENT_LISTINGS, DateFolder, LakeTable};
+use super::lake_file::LakeFile;
+use super::rewrites::Rewrites;
+use super::store_reader::parquet_footer;
+
+/// Most dates, spread over the window, whose first and last file are read for the columns of a table.
+const SAMPLED_DATES: usize = 64;
+/// Most files, spread over the window, that are searched for columns which those lack.
+const SEARCHED_FILES: usize = 1_000;
+
+/// A cache of the columns of a table's files: the plans of many windows need the same ones.
+#[derive(Debug, Default)]
+pub struct KnownFiles {
+    columns_by_path: Mutex<HashMap<String, ExaminedColumns>>,
+    /// What its newest commits only rewrote.
+    pub(super) rewrites: OnceCell<Rewrites>,
+}
+
+/// The columns of files.
+#[derive(Debug, Clone, Default)]
+struct ExaminedColumns {
+    /// Their names in the lake.
+    stored: BTreeSet<String>,
+    /// The columns of the table that the files have, by Hindcast's names.
+    found: BTreeSet<&'static str>,
+}
+
+impl ExaminedColumns {
+    fn extend(&mut self, other: Self) {
+        self.stored.extend(other.stored);
+        self.found.extend(other.found);
+    }
+}
+
+impl LakeTable {
+    /// Those of the columns `wanted`, by Hindcast's names, that any examined file has: the first and last files of sampled dates, and
+    /// many more files if those lack any of them.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if a store fails. Files that are not Parquet are skipped here and fail when they are scanned.
+    pub async fn columns(
+        &self,
+        folders: &[DateFolder],
+        wanted: &BTreeSet<&'static str>,
+    ) -> Result<BTreeSet<&'static str>> {
+        let step = folders.len().div_ceil(SAMPLED_DATES).max(1);
+        let sampled: Vec<&LakeFile> = folders
+            .iter()
+            .step_by(step)
+            .chain(folders.last())
+            .flat_map(|folder| [folder.files.first(), folder.files.last()])
+            .flatten()
+            .collect();
+        let mut examined = self.columns_of(sampled).await;
+        if wanted.iter().any(|name| !examined.found.contains(name)) {
+            let files: Vec<&LakeFile> = folders.iter().flat_map(|folder| &folder.files).collect();
+            let step = files.len().div_ceil(SEARCHED_FILES).max(1);
+            examined.extend(self.columns_of(files.into_iter().step_by(step).collect()).await);
+        }
+        // Without a readable file nothing is known: the scan then reports the fault of each.
+        let is_unknown = examined.stored.is_empty();
+        Ok(wanted.iter().copied().filter(|name| is_unknown || examined.found.contains(name)).collect())
+    }
+
+    /// The columns of any of `files`.
+    async fn columns_of(&self, files: Vec<&LakeFile>) -> ExaminedColumns {
+        let reads: Vec<_> = files.into_iter().map(|file| self.examined(file)).collect();
+        let mut all = ExaminedColumns::default();
+        let mut reads = futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS);
+        while let Some(examined) = reads.next().await {
+            all.extend(examined.unwrap_or_default());
+        }
+        all
+    }
+
+    /// The names of all columns in the files of `folders` that [`LakeTable::columns`] has examined, as users see them.
+    pub fn stored_columns(&self, folders: &[DateFolder]) -> BTreeSet<String> {
+        let files = folders.iter().flat_map(|folder| &folder.files);
+        let examined = files.filter_map(|file| known(&self.known.columns_by_path, &file.path));
+        examined.flat_map(|examined| examined.stored).collect()
+    }
+
+    /// Whether the mapping, or the name of a column, refers to a column of the files that is called `stored`.
+    pub fn refers_to(&self, stored: &str) -> bool {
+        let is_it = |path: &ColumnPath| {
+            path.text().eq_ignore_ascii_case(stored)
+                || matches!(path.steps().first(), Some(PathStep::Name(name)) if name.eq_ignore_ascii_case(stored))
+        };
+        self.spec.columns.iter().any(|column| self.mapping.source(column.name).paths().iter().any(is_it))
+    }
+
+    /// The columns of a file with this schema.
+    pub(super) fn columns_in(&self, schema: &SchemaRef, file: &LakeFile) -> FileColumns {
+        let columns = FileColumns::new(Arc::clone(schema), file.partition.clone());
+        match self.physical.is_empty() {
+            true => columns,
+            false => columns.named(Arc::new(self.physical.logical_schema(schema))),
+        }
+    }
+
+    async fn examined(&self, file: &LakeFile) -> Option<ExaminedColumns> {
+        if let Some(columns) = known(&self.known.columns_by_path, &file.path) {
+            return Some(columns);
+        }
+        let footer = parquet_footer(&self.location, file).await.ok()?;
+        let columns = self.columns_in(&footer.schema, file);
+        let is_there = |path: &ColumnPath| !matches!(columns.find(path), Ok(Found::Absent));
+        let has = |name: &&str| match self.mapping.source(name) {
+            ColumnSource::Value(_) => true,
+            // An expression that refers to no column is a constant.
+            source @ ColumnSource::Sql(_) => {
+                let paths = source.paths();
+                paths.is_empty() || paths.iter().any(is_there)
+            }
+            ColumnSource::Path(path) | ColumnSource::Mapped(MappedValues { column: path, .. }) => {
+                is_there(&path)
+            }
+        };
+        let found = self.spec.columns.iter().map(|column| column.name).filter(has).collect();
+        let examined = ExaminedColumns { stored: columns.names(), found };
+        Some(remember(&self.known.columns_by_path, file.path.clone(), examined))
+    }
+}
+
+fn known<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: &K) -> Option<V> {
+    answers.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+}
+
+/// Stores the answer unless there is one already, and returns the stored one.
+fn remember<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: K, answer: V) -> V {
+    answers.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(answer).clone()
+}
