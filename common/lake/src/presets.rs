@@ -221,3 +221,7 @@ mod tests {
         assert_eq!(fitting("AuditLogs", &["ts", "uid", "id", "conn_state"]), None);
     }
 }
+
+#[cfg(test)]
+#[path = "presets_tests.rs"]
+mod case_tests;
