@@ -49,6 +49,7 @@ mod object_stores;
 mod office365;
 mod own_detections;
 mod own_tables;
+mod presets;
 mod real_data;
 mod report;
 mod rewritten_lakes;

@@ -28,7 +28,8 @@ impl ValueCounts {
     /// Adds rows. Text columns are read as dictionaries.
     pub(super) fn add(&mut self, rows: &RecordBatch) {
         for (column, counts) in &mut self.0 {
-            let dictionary = rows.column_by_name(column).and_then(|read| read.as_dictionary_opt::<Int32Type>());
+            let dictionary =
+                rows.column_by_name(column).and_then(|read| read.as_dictionary_opt::<Int32Type>());
             let Some((dictionary, values)) =
                 dictionary.and_then(|read| Some((read, read.values().as_string_opt::<i32>()?)))
             else {

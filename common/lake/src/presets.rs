@@ -47,7 +47,8 @@ struct Definition {
 /// ```
 pub fn mapping_presets() -> &'static [MappingPreset] {
     static PRESETS: LazyLock<Vec<MappingPreset>> = LazyLock::new(|| {
-        let files = embedded::FILES.iter().filter_map(|(path, text)| Some((path.strip_prefix(FOLDER)?, *text)));
+        let files =
+            embedded::FILES.iter().filter_map(|(path, text)| Some((path.strip_prefix(FOLDER)?, *text)));
         let read = files.map(|(path, text)| read_preset(path.trim_end_matches(".toml"), text));
         match read.collect::<Result<Vec<_>, _>>() {
             Ok(presets) => presets,
@@ -153,9 +154,15 @@ mod tests {
     fn every_preset_maps_columns_of_its_table_and_its_time() {
         assert_eq!(mapping_presets().len(), 25);
         for preset in mapping_presets() {
-            let spec = Tables::built_in().by_name(preset.table()).unwrap_or_else(|| panic!("{}", preset.name));
+            let spec =
+                Tables::built_in().by_name(preset.table()).unwrap_or_else(|| panic!("{}", preset.name));
             for column in preset.columns().keys() {
-                assert!(spec.column(column).is_some(), "{}: {} has no column {column}", preset.name, spec.name);
+                assert!(
+                    spec.column(column).is_some(),
+                    "{}: {} has no column {column}",
+                    preset.name,
+                    spec.name
+                );
             }
             assert!(preset.columns().contains_key(spec.time_column), "{}", preset.name);
             assert!(preset.source().starts_with("https://") && !preset.title().is_empty(), "{}", preset.name);

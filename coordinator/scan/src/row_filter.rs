@@ -51,11 +51,13 @@ pub struct ValueRows {
 pub(super) fn row_filters(plan: &ScanPlan, records: &[UnitRecord], config: &Config) -> Vec<RowFilter> {
     let mut filters = Vec::new();
     for population in POPULATIONS.iter().filter(|population| population.is_counted) {
-        let of_table = |record: &&UnitRecord| plan.tables[record.unit.table].table.spec.name == population.table;
+        let of_table =
+            |record: &&UnitRecord| plan.tables[record.unit.table].table.spec.name == population.table;
         let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
         for record in records.iter().filter(of_table) {
             // Each rollup of a unit that reads the column has the same counts.
-            let mut counts = record.manifests.iter().filter_map(|manifest| manifest.stats.values.get(population.column));
+            let mut counts =
+                record.manifests.iter().filter_map(|manifest| manifest.stats.values.get(population.column));
             for (value, count) in counts.next().into_iter().flatten() {
                 *rows.entry(value).or_default() += count;
             }
@@ -69,7 +71,8 @@ impl RowFilter {
     fn of(population: &Population, rows: BTreeMap<&str, u64>, config: &Config) -> Self {
         let wanted = (population.values)(config);
         let is_kept = |value: &str| wanted.is_empty() || wanted.iter().any(|one| one == value);
-        let of_value = |(value, rows): (&str, u64)| ValueRows { value: value.to_owned(), rows, kept: is_kept(value) };
+        let of_value =
+            |(value, rows): (&str, u64)| ValueRows { value: value.to_owned(), rows, kept: is_kept(value) };
         let mut values: Vec<ValueRows> = rows.into_iter().map(of_value).collect();
         values.sort_by(|left, right| right.rows.cmp(&left.rows).then_with(|| left.value.cmp(&right.value)));
         let sum = |values: &[ValueRows], kept: bool| -> u64 {
@@ -95,7 +98,8 @@ impl RowFilter {
         let shown: Vec<String> = shown.collect();
         let all = if kept { self.kept } else { self.left_out };
         let further = all - values.iter().take(SHOWN).map(|value| value.rows).sum::<u64>();
-        let others = if further > 0 { format!(" and others ({})", format_count(further)) } else { String::new() };
+        let others =
+            if further > 0 { format!(" and others ({})", format_count(further)) } else { String::new() };
         format!("{}{others}", shown.join(", "))
     }
 }
@@ -106,7 +110,11 @@ impl fmt::Display for RowFilter {
         let Self { table, column, parameter, .. } = self;
         match (self.kept, self.left_out) {
             (_, 0) => write!(formatter, "{table}: all rows were read, {column} {}", self.shown(true)),
-            (0, _) => write!(formatter, "{table}: no row was read; {parameter} left out {column} {}", self.shown(false)),
+            (0, _) => write!(
+                formatter,
+                "{table}: no row was read; {parameter} left out {column} {}",
+                self.shown(false)
+            ),
             _ => write!(
                 formatter,
                 "{table}: {column} {} was read; {parameter} left out {}",
@@ -139,10 +147,15 @@ mod tests {
              Fortinet (300), no value (7)"
         );
         let none = filter("[firewall]\nvendors = ['Cisco']", &rows);
-        assert!(none.to_string().starts_with("CommonSecurityLog: no row was read; firewall.vendors left out"));
+        assert!(
+            none.to_string().starts_with("CommonSecurityLog: no row was read; firewall.vendors left out")
+        );
         let all = filter("[firewall]\nvendors = []", &rows);
         assert_eq!((all.kept, all.left_out), (1_507, 0));
-        assert!(all.to_string().contains("all rows were read, DeviceVendor Palo Alto Networks (1,200), Fortinet (300)"));
+        assert!(
+            all.to_string()
+                .contains("all rows were read, DeviceVendor Palo Alto Networks (1,200), Fortinet (300)")
+        );
     }
 
     #[test]

@@ -107,7 +107,8 @@ impl Firewall {
     pub(super) fn check(&self) -> Result<()> {
         for (vendor, meaning) in &self.meanings {
             for rule in meaning.kinds.iter().chain(&meaning.outcomes) {
-                rule.check().map_err(|what| Error::Invalid(format!("firewall.meanings.{vendor:?}: {what}")))?;
+                rule.check()
+                    .map_err(|what| Error::Invalid(format!("firewall.meanings.{vendor:?}: {what}")))?;
             }
         }
         Ok(())

@@ -51,7 +51,9 @@ async fn meanings(config: &Config, table: RecordBatch) -> Vec<(Option<String>, O
         texts.is_valid(row).then(|| texts.value(row).to_owned())
     };
     let of_batch = |batch: &RecordBatch| {
-        (0..batch.num_rows()).map(|row| (text(batch.column(0), row), text(batch.column(1), row))).collect::<Vec<_>>()
+        (0..batch.num_rows())
+            .map(|row| (text(batch.column(0), row), text(batch.column(1), row)))
+            .collect::<Vec<_>>()
     };
     batches.iter().flat_map(of_batch).collect()
 }
@@ -65,7 +67,10 @@ fn the_built_in_meanings_are_read_and_their_rules_are_valid() {
         for rule in meaning.kinds.iter().chain(&meaning.outcomes) {
             rule.check().unwrap_or_else(|error| panic!("{vendor}: {error}"));
         }
-        assert!(meaning.kinds.iter().all(|rule| ["TRAFFIC", "THREAT"].contains(&rule.is.as_str())), "{vendor}");
+        assert!(
+            meaning.kinds.iter().all(|rule| ["TRAFFIC", "THREAT"].contains(&rule.is.as_str())),
+            "{vendor}"
+        );
         let outcomes = ["Allowed", "Blocked", "Dropped", "Reset"];
         assert!(meaning.outcomes.iter().all(|rule| outcomes.contains(&rule.is.as_str())), "{vendor}");
     }
@@ -88,99 +93,204 @@ async fn every_vendor_has_the_same_kinds_and_outcomes() {
     let all = config("[firewall]\nvendors = []");
     let cases: &[(&[(&str, &str)], &str, &str)] = &[
         (
-            &[(VENDOR, "Palo Alto Networks"), ("DeviceEventClassID", "TRAFFIC"), ("SimplifiedDeviceAction", "Reset")],
+            &[
+                (VENDOR, "Palo Alto Networks"),
+                ("DeviceEventClassID", "TRAFFIC"),
+                ("SimplifiedDeviceAction", "Reset"),
+            ],
             "TRAFFIC",
             "Reset",
         ),
         (
-            &[(VENDOR, "Fortinet"), ("DeviceEventClassID", "00013"), ("Activity", "traffic:forward close"), ("DeviceAction", "close")],
+            &[
+                (VENDOR, "Fortinet"),
+                ("DeviceEventClassID", "00013"),
+                ("Activity", "traffic:forward close"),
+                ("DeviceAction", "close"),
+            ],
             "TRAFFIC",
             "Allowed",
         ),
         (
-            &[(VENDOR, "Fortinet"), ("DeviceEventClassID", "16384"), ("Activity", "utm:ips signature dropped"), ("DeviceAction", "dropped")],
+            &[
+                (VENDOR, "Fortinet"),
+                ("DeviceEventClassID", "16384"),
+                ("Activity", "utm:ips signature dropped"),
+                ("DeviceAction", "dropped"),
+            ],
             "THREAT",
             "Dropped",
         ),
         (
-            &[(VENDOR, "Fortinet"), ("DeviceEventClassID", "13056"), ("Activity", "utm:webfilter ftgd_blk blocked"), ("DeviceAction", "blocked")],
+            &[
+                (VENDOR, "Fortinet"),
+                ("DeviceEventClassID", "13056"),
+                ("Activity", "utm:webfilter ftgd_blk blocked"),
+                ("DeviceAction", "blocked"),
+            ],
             "THREAT",
             "Blocked",
         ),
         (
-            &[(VENDOR, "Fortinet"), ("DeviceEventClassID", "13312"), ("Activity", "utm:webfilter ftgd_allow passthrough"), ("DeviceAction", "passthrough")],
+            &[
+                (VENDOR, "Fortinet"),
+                ("DeviceEventClassID", "13312"),
+                ("Activity", "utm:webfilter ftgd_allow passthrough"),
+                ("DeviceAction", "passthrough"),
+            ],
             "13312",
             "Allowed",
         ),
         (
-            &[(VENDOR, "Check Point"), ("DeviceProduct", "VPN-1 & FireWall-1"), ("DeviceEventClassID", "Log"), ("DeviceAction", "Drop")],
+            &[
+                (VENDOR, "Check Point"),
+                ("DeviceProduct", "VPN-1 & FireWall-1"),
+                ("DeviceEventClassID", "Log"),
+                ("DeviceAction", "Drop"),
+            ],
             "TRAFFIC",
             "Dropped",
         ),
         (
-            &[(VENDOR, "CheckPoint"), ("DeviceProduct", "SmartDefense"), ("DeviceEventClassID", "Log"), ("DeviceAction", "Prevent")],
+            &[
+                (VENDOR, "CheckPoint"),
+                ("DeviceProduct", "SmartDefense"),
+                ("DeviceEventClassID", "Log"),
+                ("DeviceAction", "Prevent"),
+            ],
             "THREAT",
             "Blocked",
         ),
-        (&[(VENDOR, "Cisco"), ("DeviceProduct", "ASA"), ("DeviceEventClassID", "106023")], "TRAFFIC", "Blocked"),
         (
-            &[(VENDOR, "Cisco"), ("DeviceProduct", "ASA"), ("DeviceEventClassID", "106100"), ("DeviceAction", "permitted")],
+            &[(VENDOR, "Cisco"), ("DeviceProduct", "ASA"), ("DeviceEventClassID", "106023")],
+            "TRAFFIC",
+            "Blocked",
+        ),
+        (
+            &[
+                (VENDOR, "Cisco"),
+                ("DeviceProduct", "ASA"),
+                ("DeviceEventClassID", "106100"),
+                ("DeviceAction", "permitted"),
+            ],
             "TRAFFIC",
             "Allowed",
         ),
-        (&[(VENDOR, "Cisco"), ("DeviceProduct", "ASA"), ("DeviceEventClassID", "302014")], "TRAFFIC", "Allowed"),
         (
-            &[(VENDOR, "Cisco"), ("DeviceProduct", "ASA"), ("DeviceEventClassID", "302013"), ("DeviceAction", "Built")],
+            &[(VENDOR, "Cisco"), ("DeviceProduct", "ASA"), ("DeviceEventClassID", "302014")],
+            "TRAFFIC",
+            "Allowed",
+        ),
+        (
+            &[
+                (VENDOR, "Cisco"),
+                ("DeviceProduct", "ASA"),
+                ("DeviceEventClassID", "302013"),
+                ("DeviceAction", "Built"),
+            ],
             "302013",
             "Allowed",
         ),
         (
-            &[(VENDOR, "Cisco"), ("DeviceProduct", "FTD"), ("DeviceEventClassID", "430003"), ("DeviceAction", "Block with reset")],
+            &[
+                (VENDOR, "Cisco"),
+                ("DeviceProduct", "FTD"),
+                ("DeviceEventClassID", "430003"),
+                ("DeviceAction", "Block with reset"),
+            ],
             "TRAFFIC",
             "Reset",
         ),
         (
-            &[(VENDOR, "Cisco"), ("DeviceProduct", "FTD"), ("DeviceEventClassID", "430001"), ("DeviceAction", "Would block")],
+            &[
+                (VENDOR, "Cisco"),
+                ("DeviceProduct", "FTD"),
+                ("DeviceEventClassID", "430001"),
+                ("DeviceAction", "Would block"),
+            ],
             "THREAT",
             "Allowed",
         ),
         (
-            &[(VENDOR, "Cisco"), ("DeviceProduct", "Firepower"), ("DeviceEventClassID", "RNA:1003:1"), ("DeviceAction", "Allow")],
+            &[
+                (VENDOR, "Cisco"),
+                ("DeviceProduct", "Firepower"),
+                ("DeviceEventClassID", "RNA:1003:1"),
+                ("DeviceAction", "Allow"),
+            ],
             "TRAFFIC",
             "Allowed",
         ),
         (
-            &[(VENDOR, "Zscaler"), ("DeviceProduct", "NSSFWlog"), ("DeviceEventClassID", "Drop"), ("DeviceAction", "Drop"), ("DeviceCustomString6", "None")],
+            &[
+                (VENDOR, "Zscaler"),
+                ("DeviceProduct", "NSSFWlog"),
+                ("DeviceEventClassID", "Drop"),
+                ("DeviceAction", "Drop"),
+                ("DeviceCustomString6", "None"),
+            ],
             "TRAFFIC",
             "Dropped",
         ),
         (
-            &[(VENDOR, "Zscaler"), ("DeviceProduct", "NSSFWlog"), ("DeviceEventClassID", "IPS Reset"), ("DeviceAction", "IPS Reset")],
+            &[
+                (VENDOR, "Zscaler"),
+                ("DeviceProduct", "NSSFWlog"),
+                ("DeviceEventClassID", "IPS Reset"),
+                ("DeviceAction", "IPS Reset"),
+            ],
             "THREAT",
             "Reset",
         ),
         (
-            &[(VENDOR, "Zscaler"), ("DeviceProduct", "NSSWeblog"), ("DeviceEventClassID", "Blocked"), ("DeviceAction", "Blocked"), ("DeviceCustomString5", "Win32.Emotet")],
+            &[
+                (VENDOR, "Zscaler"),
+                ("DeviceProduct", "NSSWeblog"),
+                ("DeviceEventClassID", "Blocked"),
+                ("DeviceAction", "Blocked"),
+                ("DeviceCustomString5", "Win32.Emotet"),
+            ],
             "THREAT",
             "Blocked",
         ),
         (
-            &[(VENDOR, "Zscaler"), ("DeviceProduct", "NSSWeblog"), ("DeviceEventClassID", "Allowed"), ("DeviceAction", "Allowed"), ("DeviceCustomString5", "")],
+            &[
+                (VENDOR, "Zscaler"),
+                ("DeviceProduct", "NSSWeblog"),
+                ("DeviceEventClassID", "Allowed"),
+                ("DeviceAction", "Allowed"),
+                ("DeviceCustomString5", ""),
+            ],
             "TRAFFIC",
             "Allowed",
         ),
         (
-            &[(VENDOR, "F5"), ("DeviceProduct", "ASM"), ("DeviceEventClassID", "Successful Request"), ("DeviceAction", "passed")],
+            &[
+                (VENDOR, "F5"),
+                ("DeviceProduct", "ASM"),
+                ("DeviceEventClassID", "Successful Request"),
+                ("DeviceAction", "passed"),
+            ],
             "TRAFFIC",
             "Allowed",
         ),
         (
-            &[(VENDOR, "F5"), ("DeviceProduct", "ASM"), ("DeviceEventClassID", "200021069"), ("DeviceAction", "blocked")],
+            &[
+                (VENDOR, "F5"),
+                ("DeviceProduct", "ASM"),
+                ("DeviceEventClassID", "200021069"),
+                ("DeviceAction", "blocked"),
+            ],
             "THREAT",
             "Blocked",
         ),
         (
-            &[(VENDOR, "Zeek"), ("DeviceEventClassID", "TRAFFIC"), ("DeviceAction", "SF"), ("SimplifiedDeviceAction", "x")],
+            &[
+                (VENDOR, "Zeek"),
+                ("DeviceEventClassID", "TRAFFIC"),
+                ("DeviceAction", "SF"),
+                ("SimplifiedDeviceAction", "x"),
+            ],
             "TRAFFIC",
             "x",
         ),
@@ -216,7 +326,10 @@ fn a_rule_that_no_row_can_fit_is_refused() {
         Config::load("default", &[Layer { name: "mine.toml", text: &text }]).unwrap_err().to_string()
     };
     for (rule, expected) in [
-        ("where = { Actvity = ['a'] }", "CommonSecurityLog has no column Actvity of text; did you mean Activity?"),
+        (
+            "where = { Actvity = ['a'] }",
+            "CommonSecurityLog has no column Actvity of text; did you mean Activity?",
+        ),
         ("where = { SourcePort = ['a'] }", "has no column SourcePort of text"),
         ("where = { Activity = [] }", "Activity has no text"),
         ("where = { Activity = ['a*b'] }", "a * may only be at the end, or at both ends"),

@@ -192,7 +192,8 @@ impl Source<'_> {
         for path in written.uses.values() {
             let Some(column) = column_of(path.get_ref()) else { continue };
             if let Some(lacking) = tables.iter().find(|table| table.column(column).is_none()) {
-                let message = format!("{} is computed from {column}, which {} lacks", path.get_ref(), lacking.name);
+                let message =
+                    format!("{} is computed from {column}, which {} lacks", path.get_ref(), lacking.name);
                 return Err(self.wrong(self.line(&path.span()), message));
             }
             named.insert(column);
