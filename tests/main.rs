@@ -21,6 +21,7 @@ mod cluster_jobs;
 mod cluster_security;
 mod crowds;
 mod damaged_state;
+mod delta_state;
 mod delta_tables;
 mod demo_truth;
 mod detection_files;
