@@ -81,9 +81,11 @@ def versions(out):
     merge = DeltaTable(url).merge(table_of(changed), "t.id = s.id", source_alias="s", target_alias="t")
     merge.when_matched_update_all().when_not_matched_insert_all().execute()
     DeltaTable(url).delete("\"SourceIP\" = '10.0.0.4'")
-    DeltaTable(url).optimize.compact()
+    for day in [3, 4]:
+        write_deltalake(url, table_of([row | {"DestinationPort": 80} for row in rows(day, 100, day * 1000)]), mode="append")
+    assert DeltaTable(url).optimize.compact()["numFilesRemoved"] > 1
     DeltaTable(url).create_checkpoint()
-    write_deltalake(url, table_of([row | {"DestinationPort": 80} for row in rows(3, 100, 3000)]), mode="append")
+    write_deltalake(url, table_of([row | {"DestinationPort": 80} for row in rows(5, 100, 5000)]), mode="append")
     latest = DeltaTable(url).version()
     for version in range(latest + 1):
         write_plain(DeltaTable(url, version=version).to_pyarrow_table(), out / f"plain-{version}")
