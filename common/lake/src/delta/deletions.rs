@@ -119,7 +119,7 @@ async fn read(table: &Location, file: &LakeFile, vector: &DeletionVector, url: &
         _ => object_of(table, url.as_str()),
     };
     let path = path.map_err(|reason| fault(file, vector, &reason))?;
-    let start = vector.offset.unwrap_or(1).unsigned_abs().into();
+    let start = u64::from(vector.offset.unwrap_or(1).unsigned_abs());
     let end = start + u64::from(vector.size_in_bytes.unsigned_abs()) + FRAME_BYTES;
     with_retries(|| async {
         let parts = table.store().get_ranges(&path, &[0..1, start..end]).await;

@@ -17,7 +17,7 @@ use delta_kernel_default_engine::executor::TaskExecutor;
 use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
@@ -168,7 +168,7 @@ impl TableStore {
             let mut own: Vec<ObjectMeta> =
                 objects.into_iter().filter_map(|object| this.inner(object)).collect();
             own.sort_by(|left, right| left.location.cmp(&right.location));
-            Ok(stream::iter(own.into_iter().map(Ok)))
+            Ok::<_, Error>(stream::iter(own.into_iter().map(Ok)))
         };
         listed.try_flatten_stream().boxed()
     }

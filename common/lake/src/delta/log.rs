@@ -202,7 +202,7 @@ fn stored_name(field: &StructField) -> &str {
 /// The fields of a struct, or of the structs in a list or a map.
 fn fields_in(data_type: &DataType) -> Option<&StructType> {
     match data_type {
-        DataType::Struct(fields) => Some(fields),
+        DataType::Struct(fields) => Some(fields.as_ref()),
         DataType::Array(array) => fields_in(array.element_type()),
         DataType::Map(map) => fields_in(map.value_type()),
         _ => None,
@@ -225,7 +225,7 @@ fn time_at(names: &[String], schema: &StructType, mode: ColumnMappingMode) -> Op
             _ => stored_name(field).to_owned(),
         });
         fields = match &field.data_type {
-            DataType::Struct(fields) => Some(fields),
+            DataType::Struct(fields) => Some(fields.as_ref()),
             _ => None,
         };
         found = Some(field);

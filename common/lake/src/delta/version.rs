@@ -46,7 +46,7 @@ impl TableVersions {
     ///
     /// # Errors
     /// [`Error::Invalid`] if a number fits no table or several ones.
-    pub(in super::super) fn check(&self, logged: &[&str], plain: &[&str]) -> Result<()> {
+    pub(super) fn check(&self, logged: &[&str], plain: &[&str]) -> Result<()> {
         if let Some(name) = self.by_table.keys().find(|name| plain.contains(&name.as_str())) {
             return Err(Error::Invalid(format!("{name} has no versions: it is not a Delta table")));
         }
