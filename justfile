@@ -61,6 +61,11 @@ bench-requests lake *arguments:
     cargo build --release
     python3 benches/requests.py target/release/hindcast {{lake}} {{arguments}}
 
+# Time, memory and requests of planning a Delta table of 100,000 files and 5,000 dates (needs pyarrow and deltalake)
+bench-planning *arguments:
+    cargo build --release
+    python3 benches/planning.py target/release/hindcast {{arguments}}
+
 # Time and requests of planning 5,000 dates in each layout of folders (needs pyarrow)
 bench-layouts *arguments:
     cargo build --release
