@@ -335,6 +335,19 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_lakes_tables_are_known_before_the_lake_has_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = folder.path().join("lake");
+        let known = async || tables_of(&lake.display().to_string(), &OwnFiles::default()).await;
+        assert!(known().await.unwrap().by_name("AuditLogs").is_some());
+        std::fs::create_dir_all(lake.join("own/tables")).unwrap();
+        std::fs::write(lake.join("hindcast.toml"), "detections = ['own']").unwrap();
+        let text = "time_column = 'T'\n[columns]\nT = 'time'";
+        std::fs::write(lake.join("own/tables/Proxy_CL.toml"), text).unwrap();
+        assert!(known().await.unwrap().by_name("Proxy_CL").is_some());
+    }
+
     #[cfg(unix)]
     #[tokio::test]
     async fn a_lakes_file_is_a_regular_one_and_short() {

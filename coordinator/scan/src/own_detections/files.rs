@@ -220,6 +220,19 @@ mod tests {
     }
 
     #[test]
+    fn tables_are_read_without_the_detections() {
+        let text = "time_column = 'T'\n[columns]\nT = 'time'";
+        let broken = ("mine/detection.toml", "no TOML", "/x/mine/detection.toml");
+        let files = of(&[("tables/Proxy_CL.toml", text, "/x/tables/Proxy_CL.toml"), broken]).unwrap();
+        assert!(files.tables().unwrap().by_name("Proxy_CL").is_some());
+        assert_eq!(files.detections(), ["mine"]);
+        let wrong = of(&[("tables/Proxy_CL.toml", "columns = 1", "/x/tables/Proxy_CL.toml")]).unwrap();
+        let error = wrong.tables().unwrap_err().to_string();
+        assert!(error.starts_with("/x/tables/Proxy_CL.toml: "), "{error}");
+        assert_eq!(wrong.of_detections(&[]), wrong, "all detections may use a table");
+    }
+
+    #[test]
     fn files_are_bounded_in_length_and_number() {
         let long = "x".repeat(MAX_FILE_BYTES as usize + 1);
         assert!(of(&[("a/query.sql", &long, "long.sql")]).unwrap_err().to_string().contains("long.sql"));

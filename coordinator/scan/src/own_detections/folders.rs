@@ -193,6 +193,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_folder_may_hold_only_tables() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path();
+        write(folder, "tables/Proxy_CL.toml", "a");
+        write(folder, "tables/README.md", "no");
+        let expected = r#"{"tables/Proxy_CL.toml":"a"}"#;
+        assert_eq!(read(folder).await.unwrap(), expected);
+        assert_eq!(read(&folder.join("tables")).await.unwrap(), expected);
+        write(folder, "tables/old/Proxy_CL.toml", "a");
+        let error = read(&folder.join("tables")).await.unwrap_err().to_string();
+        assert!(error.contains("old/Proxy_CL.toml: the file does not belong to the folder"), "{error}");
+    }
+
+    #[tokio::test]
     async fn a_folder_may_lie_in_an_object_store() {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let folder = Location::parse_with("s3://memory/soc/own", |_| Ok(Arc::clone(&store))).unwrap();
