@@ -10,7 +10,7 @@ use crate::storage_fault::is_of_store;
 use crate::{Error, Result};
 
 /// Actions on an object store. The store's client retries requests, but not responses that break off.
-pub const STORE: RetryPolicy = RetryPolicy::new(700, 5_600).with_attempts(4);
+const STORE: RetryPolicy = RetryPolicy::new(700, 5_600).with_attempts(4);
 /// Units of a scan whose store fails. Each attempt runs them again.
 pub const UNITS: RetryPolicy = RetryPolicy::new(700, 5_600).with_attempts(4);
 /// Submissions of task batches to the cluster, as long as any task is missing.

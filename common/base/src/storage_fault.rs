@@ -118,7 +118,7 @@ impl StorageFault {
     }
 
     /// Whether a retry may succeed.
-    pub fn is_temporary(&self) -> bool {
+    pub(crate) fn is_temporary(&self) -> bool {
         self.kind == StorageFaultKind::Temporary
     }
 }

@@ -14,11 +14,11 @@ use hindcast_base::time::{Window, parse_duration};
 use hindcast_base::{Error, Result};
 
 /// The start of the window: a whole number of the run that every query may use.
-pub const WINDOW_FROM: &str = "window_from";
+pub(crate) const WINDOW_FROM: &str = "window_from";
 /// The end of the window.
-pub const WINDOW_TO: &str = "window_to";
+pub(crate) const WINDOW_TO: &str = "window_to";
 /// The kind of the one investigated entity.
-pub const INVESTIGATED: &str = "investigated";
+pub(crate) const INVESTIGATED: &str = "investigated";
 
 /// A value for SQL.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +71,7 @@ impl Bindings {
 
     /// With the window's bounds (microseconds) and the kind of the one entity that is investigated.
     #[must_use]
-    pub fn with_run(mut self, window: &Window, investigated: Option<EntityKind>) -> Self {
+    pub(crate) fn with_run(mut self, window: &Window, investigated: Option<EntityKind>) -> Self {
         let kind = investigated.map_or(Bound::NoText, |kind| Bound::Text(kind.name().to_owned()));
         self.insert(WINDOW_FROM, Bound::Integer(window.from_us));
         self.insert(WINDOW_TO, Bound::Integer(window.to_us));

@@ -284,7 +284,7 @@ impl Detections {
     }
 
     /// The type of the parameter at `section.name`; `None` if no detection has it.
-    pub fn parameter_type(self, path: &str) -> Option<ParameterType> {
+    pub(crate) fn parameter_type(self, path: &str) -> Option<ParameterType> {
         let (section, name) = path.split_once('.')?;
         Some(self.by_id(section)?.about.parameters.get(name)?.kind)
     }

@@ -26,7 +26,7 @@ const MIN_SOURCES: f64 = 20.0;
 ///
 /// # Errors
 /// If the expression can't be built.
-pub fn beacon_size_score(size_classes: Expr, size_class_squares: Expr, sessions: Expr) -> Result<Expr> {
+pub(crate) fn beacon_size_score(size_classes: Expr, size_class_squares: Expr, sessions: Expr) -> Result<Expr> {
     let is_known = size_classes.clone().is_not_null();
     let sessions = number(sessions);
     let mean = number(size_classes) / sessions.clone();
@@ -45,7 +45,7 @@ pub fn beacon_size_score(size_classes: Expr, size_class_squares: Expr, sessions:
 ///
 /// Without timing, size and persistence never make a beacon; timing alone reaches half of the score. The root spreads the lower
 /// half of timing, where jitter and loss put beacons: at 50 % of both, a beacon's timing is a third, and that of chance nearly 0.
-pub fn beacon_own_score(
+pub(crate) fn beacon_own_score(
     timing_score: Expr,
     size_score: Expr,
     coverage_score: Expr,
@@ -60,7 +60,7 @@ pub fn beacon_own_score(
 ///
 /// # Errors
 /// If the expression can't be built.
-pub fn beacon_prevalence(distinct_sources: Expr, total_sources: Expr) -> Result<Expr> {
+pub(crate) fn beacon_prevalence(distinct_sources: Expr, total_sources: Expr) -> Result<Expr> {
     let is_known = distinct_sources.clone().is_not_null();
     let total = greatest(vec![number(total_sources), lit(MIN_SOURCES)]);
     let rarity = ln(total.clone() / number(distinct_sources)) / ln(total);

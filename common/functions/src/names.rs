@@ -22,17 +22,17 @@ pub fn canonical_address(text: Expr) -> Expr {
 }
 
 /// As [`canonical_address`], but other text stays as it is; null if it is empty or `<null>`.
-pub fn address_or_text(text: Expr) -> Expr {
+pub(crate) fn address_or_text(text: Expr) -> Expr {
     Form::AddressOrText.call(text)
 }
 
 /// The short, lower-cased name of a host; null if it is empty.
-pub fn canonical_host(text: Expr) -> Expr {
+pub(crate) fn canonical_host(text: Expr) -> Expr {
     Form::Host.call(text)
 }
 
 /// Lower-cased text; null if it is empty or `<null>`.
-pub fn lowered_name(text: Expr) -> Expr {
+pub(crate) fn lowered_name(text: Expr) -> Expr {
     Form::Lowered.call(text)
 }
 
@@ -47,7 +47,7 @@ pub fn initiator(text: Expr) -> Expr {
 }
 
 /// The canonical address in `InitiatedBy` of an audit row; null if it has none.
-pub fn initiator_address(text: Expr) -> Expr {
+pub(crate) fn initiator_address(text: Expr) -> Expr {
     Form::InitiatorAddress.call(text)
 }
 

@@ -52,17 +52,17 @@ impl Patterns {
     }
 
     /// A list that matches text holding one of `words`, any case.
-    pub fn containing_any(words: &[impl AsRef<str>]) -> Self {
+    pub(crate) fn containing_any(words: &[impl AsRef<str>]) -> Self {
         Self::of_literals(words, "", "")
     }
 
     /// A list that matches text equal to one of `words`, any case.
-    pub fn equal_to(words: &[impl AsRef<str>]) -> Self {
+    pub(crate) fn equal_to(words: &[impl AsRef<str>]) -> Self {
         Self::of_literals(words, "^", "$")
     }
 
     /// A list that matches text starting with one of `words`, any case.
-    pub fn starting_with(words: &[impl AsRef<str>]) -> Self {
+    pub(crate) fn starting_with(words: &[impl AsRef<str>]) -> Self {
         Self::of_literals(words, "^", "")
     }
 

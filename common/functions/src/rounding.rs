@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
 };
 
 /// A float rounded half away from zero to `digits` decimals of its shortest decimal form.
-pub fn round_half_up(value: Expr, digits: u8) -> Expr {
+pub(crate) fn round_half_up(value: Expr, digits: u8) -> Expr {
     ScalarUDF::from(RoundHalfUp { signature: Signature::any(1, Volatility::Immutable), digits })
         .call(vec![value])
 }

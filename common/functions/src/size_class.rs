@@ -10,12 +10,12 @@ use datafusion::logical_expr::{
 };
 
 /// Number of classes per octave (a doubling).
-pub const CLASSES_PER_OCTAVE: i64 = 16;
+pub(crate) const CLASSES_PER_OCTAVE: i64 = 16;
 
 /// The class of a number of bytes: 16 times its binary logarithm, interpolated linearly between powers of two (like the buckets of
 /// HdrHistogram) and rounded down; 0 for 0 and for null. The deviation of classes says how much sizes differ in proportion: one large
 /// answer does not hide a thousand similar ones, as it would in a sum of squares of bytes.
-pub fn size_class(bytes: Expr) -> Expr {
+pub(crate) fn size_class(bytes: Expr) -> Expr {
     ScalarUDF::from(SizeClass { signature: Signature::any(1, Volatility::Immutable) }).call(vec![bytes])
 }
 

@@ -24,7 +24,7 @@ const MAX_CONNECTIONS: usize = 2_048;
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The form of a cluster address, for error messages.
-pub const CLUSTER_ADDRESS_HELP: &str = "give it as HOST:PORT or https://HOST:PORT";
+const CLUSTER_ADDRESS_HELP: &str = "give it as HOST:PORT or https://HOST:PORT";
 
 /// The endpoint of the process at `address`. With `tls`, the certificate of a node must have [`NODE_NAME`]; that of any other
 /// server the host name in the address.

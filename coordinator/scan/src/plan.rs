@@ -102,7 +102,7 @@ impl PlannedTable {
 ///
 /// # Errors
 /// [`Error::Invalid`] if no known table or no file is in the window, [`Error::Storage`] if a listing fails.
-pub async fn plan_scan(
+pub(crate) async fn plan_scan(
     lake: &Lake,
     request: &PlanRequest,
     config: &Config,

@@ -50,7 +50,7 @@ impl Watched {
     }
 
     /// Rows of suppressed findings, by analysis.
-    pub fn suppressed_rows(&self) -> BTreeMap<&str, u64> {
+    pub(crate) fn suppressed_rows(&self) -> BTreeMap<&str, u64> {
         let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
         for finding in &self.suppressed {
             *rows.entry(&finding.analysis).or_default() += finding.rows;
@@ -59,7 +59,7 @@ impl Watched {
     }
 
     /// Number of suppressed findings, by list.
-    pub fn suppressed_by_list(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn suppressed_by_list(&self) -> BTreeMap<String, u64> {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for list in self.suppressed.iter().flat_map(|finding| &finding.watchlists) {
             *counts.entry(list.clone()).or_default() += 1;

@@ -11,7 +11,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 /// Target size of files. Scans cut units of about this size.
-pub const TARGET_FILE_BYTES: u64 = 64 << 20;
+pub(crate) const TARGET_FILE_BYTES: u64 = 64 << 20;
 /// Compaction on request merges files below this size.
 pub const SMALL_FILE_BYTES: u64 = TARGET_FILE_BYTES / 4;
 /// An import merges files below this size afterwards: opening them costs more than rewriting them.
@@ -19,7 +19,7 @@ pub const TINY_FILE_BYTES: u64 = 4 << 20;
 /// Rows per row group: few enough that the rows of one device are in one or two groups of a date.
 const ROW_GROUP_ROWS: usize = 128 << 10;
 /// The writer that files name that Hindcast writes to a lake.
-pub const WRITTEN_BY: &str = "hindcast import";
+pub(crate) const WRITTEN_BY: &str = "hindcast import";
 /// Distinct values for which a Bloom filter is sized, with one false positive in a hundred look-ups of absent values.
 const FILTERED_VALUES: u64 = 20_000;
 /// Columns by which other engines look up rows. Hindcast itself uses the dictionaries.

@@ -22,7 +22,7 @@ pub const ANALYSIS_COLUMN: &str = "analysis";
 /// Column of merged rows with the reason why a shard has no result.
 pub const FAULT_COLUMN: &str = "merge_fault";
 /// Columns of merged rows that belong to no analysis. No result may have such a column.
-pub const RESERVED_COLUMNS: [&str; 2] = [ANALYSIS_COLUMN, FAULT_COLUMN];
+pub(crate) const RESERVED_COLUMNS: [&str; 2] = [ANALYSIS_COLUMN, FAULT_COLUMN];
 
 /// The inputs of a run for which the plan of an analysis is built, without rows.
 pub struct Available<'a> {
@@ -74,7 +74,7 @@ impl Available<'_> {
 ///
 /// # Errors
 /// If its plan can't be built.
-pub fn result_columns(analysis: &Analysis, config: &Config) -> Result<SchemaRef> {
+pub(crate) fn result_columns(analysis: &Analysis, config: &Config) -> Result<SchemaRef> {
     let available = Available {
         session: SessionContext::new(),
         config,

@@ -23,9 +23,10 @@ use datafusion::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
 pub use columns::{
-    ANALYSIS_COLUMN, Available, FAULT_COLUMN, RESERVED_COLUMNS, analysis, merged_columns, open_states,
-    result_columns, rollup, state_schema,
+    ANALYSIS_COLUMN, Available, FAULT_COLUMN, analysis, merged_columns, open_states,
+    rollup, state_schema,
 };
+pub(crate) use columns::{RESERVED_COLUMNS, result_columns};
 pub use inputs::{Context, Inputs, Scope};
 pub(crate) use native::NATIVE;
 pub use side_tables::{LOCATIONS, OWN_ADDRESSES, SideTable, WANTED_ENTITIES};
@@ -348,7 +349,7 @@ fn empty_frame(inputs: &Inputs<'_>, schema: &SchemaRef) -> Result<DataFrame> {
 }
 
 /// The columns of [`Context::prevalence`].
-pub fn prevalence_schema() -> SchemaRef {
+pub(crate) fn prevalence_schema() -> SchemaRef {
     let field = |name: &str, data_type| Field::new(name, data_type, true);
     Arc::new(Schema::new(vec![
         field("kind", DataType::Utf8View),

@@ -35,7 +35,7 @@ const NOTEBOOK_PRESET: &str = include_str!("../../data/presets/notebook.toml");
 pub const PRESETS: [&str; 2] = ["default", "notebook"];
 
 /// The sections of a configuration file that do not belong to one detection, in alphabetical order.
-pub const SHARED_SECTIONS: [&str; 11] = [
+pub(crate) const SHARED_SECTIONS: [&str; 11] = [
     "firewall",
     "incidents",
     "network",

@@ -107,7 +107,7 @@ pub fn findings_of(analysis: &Analysis, rows: &RecordBatch, config: &Config) -> 
 }
 
 /// The entities that a row names, with canonical names.
-pub fn entities_of(rule: &FindingRule, row: &Row<'_>) -> BTreeSet<Entity> {
+pub(crate) fn entities_of(rule: &FindingRule, row: &Row<'_>) -> BTreeSet<Entity> {
     let named = rule.entities.iter();
     named.filter_map(|entity| Entity::of(entity.kind, row.text(&entity.column)?)).collect()
 }

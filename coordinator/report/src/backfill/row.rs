@@ -90,12 +90,12 @@ impl WindowRow {
     }
 
     /// The name of the window's level in output.
-    pub fn level_name(&self) -> &'static str {
+    pub(crate) fn level_name(&self) -> &'static str {
         self.assessed().map_or(Level::NotAssessed, |(_, level)| level).name()
     }
 
     /// Findings of all severities.
-    pub fn all_findings(&self) -> u64 {
+    pub(crate) fn all_findings(&self) -> u64 {
         self.findings.values().sum()
     }
 }

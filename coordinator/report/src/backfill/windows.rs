@@ -62,13 +62,13 @@ impl WindowSeries {
     }
 
     /// How much at the end of the span no window covers, in microseconds.
-    pub fn left_over_us(&self) -> i64 {
+    pub(crate) fn left_over_us(&self) -> i64 {
         self.windows().last().map_or(0, |last| self.span.to_us - last.to_us)
     }
 }
 
 /// A length of time in the form of arguments, such as `24h`.
-pub fn format_length(micros: i64) -> String {
+pub(crate) fn format_length(micros: i64) -> String {
     let seconds = micros / MICROS_PER_SECOND;
     match seconds {
         _ if seconds % 3600 == 0 => format!("{}h", seconds / 3600),

@@ -13,7 +13,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use reason::{Reason, VersionChange};
-pub use stored::{StoredScan, read_lines};
+pub use stored::StoredScan;
+pub(crate) use stored::read_lines;
 
 /// The differences between two scans.
 #[derive(Debug, Serialize)]

@@ -71,7 +71,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 ///
 /// # Errors
 /// [`Error::Invalid`] if they have another type.
-pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+pub(crate) fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
     text.lines().map(serde_json::from_str).collect::<Result<_, _>>().map_err(|error| unreadable(path, &error))
 }

@@ -165,7 +165,7 @@ impl OwnFiles {
     ///
     /// # Errors
     /// [`Error::Invalid`] if the text is not one of [`OwnFiles::to_request`], or exceeds the limits.
-    pub fn of_request(text: &str) -> Result<Self> {
+    pub(crate) fn of_request(text: &str) -> Result<Self> {
         let mut files = Self::default();
         if text.is_empty() {
             return Ok(files);

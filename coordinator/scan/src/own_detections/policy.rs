@@ -30,7 +30,7 @@ impl DetectionPolicy {
     }
 
     /// Whether a lake or a request may bring detections that are not known here.
-    pub fn allows_others(&self) -> bool {
+    pub(crate) fn allows_others(&self) -> bool {
         self.allows_others
     }
 

@@ -18,7 +18,8 @@ use crate::correlate::Prevalence;
 pub use contribution::{Case, Contribution, RiskSource};
 pub use days::{DaySpan, days_of};
 pub use formula::{Assessed, Level};
-pub use run::{DayRisk, RunRisk, StoredRisk, run_risk};
+pub(crate) use run::run_risk;
+pub use run::{DayRisk, RunRisk, StoredRisk};
 
 use formula::{Evidence, assess, damped};
 

@@ -132,7 +132,7 @@ pub struct DayRisk {
 }
 
 /// The risk of the run and of its days: all evidence of the worst incident or entity, and a part of the evidence of all findings.
-pub fn run_risk(
+pub(crate) fn run_risk(
     assessor: &Assessor<'_>,
     findings: &[Finding],
     incidents: &[Incident],

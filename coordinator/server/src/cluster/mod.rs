@@ -169,7 +169,7 @@ impl Cluster {
     }
 
     /// Whether there is a worker.
-    pub fn has_workers(&self) -> bool {
+    pub(crate) fn has_workers(&self) -> bool {
         self.inner.scheduler.is_ready()
     }
 

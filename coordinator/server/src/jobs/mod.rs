@@ -175,7 +175,7 @@ impl JobManager {
     ///
     /// # Errors
     /// [`Error::Invalid`] if it is not UTF-8, [`Error::Storage`] if it can't be written.
-    pub async fn store_config(&self, text: Vec<u8>) -> Result<String> {
+    pub(crate) async fn store_config(&self, text: Vec<u8>) -> Result<String> {
         self.store.store_config(text).await
     }
 
@@ -221,7 +221,7 @@ impl JobManager {
     }
 
     /// Ids of the jobs that have results, the latest first.
-    pub fn with_results(&self) -> Vec<String> {
+    pub(crate) fn with_results(&self) -> Vec<String> {
         let ended = |(id, entry): (&String, &Entry)| {
             let job = entry.job.borrow();
             has_results(&job).then(|| (job.ended_us, id.clone()))

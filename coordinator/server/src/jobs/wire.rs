@@ -4,7 +4,7 @@ use hindcast_base::ErrorKind;
 use hindcast_proto::v1;
 
 /// The kind of an error in a message.
-pub fn wire_error_kind(kind: ErrorKind) -> v1::ErrorKind {
+pub(crate) fn wire_error_kind(kind: ErrorKind) -> v1::ErrorKind {
     match kind {
         ErrorKind::InvalidInput => v1::ErrorKind::InvalidInput,
         ErrorKind::NotFound => v1::ErrorKind::NotFound,
