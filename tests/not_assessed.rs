@@ -214,7 +214,8 @@ fn no_row_of_the_event_classes() {
     for arguments in ["", "--only attack_timeline", "--only beaconing"] {
         let output = place.scan(arguments);
         assert_eq!(output.status.code(), Some(3), "{arguments}: {}", stdout(&output));
-        let expected = "DeviceEventClassID is end (7), no value (2), but the analyses read only TRAFFIC or THREAT";
+        let expected =
+            "DeviceEventClassID is end (7), no value (2), but the analyses read only TRAFFIC or THREAT";
         assert!(stdout(&output).contains(expected), "{}", stdout(&output));
         assert_eq!(place.summary()["risk"]["level"], "not assessed");
     }

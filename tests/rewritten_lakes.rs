@@ -93,7 +93,8 @@ impl Rewritten {
             let is_same = fs::read(path).expect("a file") == fs::read(&own[name]).expect("a file");
             assert!(is_same, "{form}: {name} differs from that of the plain lake");
         }
-        let summaries = [&self.place.out(), out].map(|folder| read_json::<Value>(&folder.join("summary.json")));
+        let summaries =
+            [&self.place.out(), out].map(|folder| read_json::<Value>(&folder.join("summary.json")));
         let [plain, own] = &summaries;
         for key in ["risk", "risk_by_day", "suites", "findings", "incidents", "analyses", "disabled"] {
             assert_eq!(own[key], plain[key], "{form}: {key}");
@@ -137,7 +138,8 @@ fn other_forms_are_read_from_s3() {
         let url = format!("s3://{BUCKET}/soc/lake/{form}");
         rewritten.check(form, &rewritten.scan(form, &url, &store.environment()));
     }
-    let counted = python(&["--count", "delta", &format!("s3://{BUCKET}/soc/lake/delta")], &store.environment());
+    let counted =
+        python(&["--count", "delta", &format!("s3://{BUCKET}/soc/lake/delta")], &store.environment());
     assert_eq!(serde_json::from_str::<Counts>(&counted).expect("counts"), rewritten.rows["delta"]);
 }
 

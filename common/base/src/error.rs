@@ -261,7 +261,10 @@ mod tests {
             (DataFusionError::from(gone()), ErrorKind::Data),
             (DataFusionError::from(exists()), ErrorKind::Conflict),
             (DataFusionError::from(denied("403".into())), ErrorKind::Unavailable),
-            (DataFusionError::from(denied(Refused::NotRegularFile("pipe".into()).into())), ErrorKind::InvalidInput),
+            (
+                DataFusionError::from(denied(Refused::NotRegularFile("pipe".into()).into())),
+                ErrorKind::InvalidInput,
+            ),
             (DataFusionError::from(Error::reading("a")(store())), ErrorKind::Unavailable),
             (DataFusionError::from(Error::reading("a")(gone())), ErrorKind::Data),
             (DataFusionError::from(Error::from(fault)).context("scanning"), ErrorKind::Data),

@@ -95,9 +95,7 @@ mod tests {
 
     use datafusion::physical_plan::ExecutionPlanProperties;
 
-    use super::super::stage::{
-        MergeStage, NamesStage, RollupStage, RollupUnit, StateRead, decode_outcomes,
-    };
+    use super::super::stage::{MergeStage, NamesStage, RollupStage, RollupUnit, StateRead, decode_outcomes};
     use super::*;
     use hindcast_base::time::Window;
     use hindcast_detections::config::Config;

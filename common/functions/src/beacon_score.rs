@@ -26,7 +26,11 @@ const MIN_SOURCES: f64 = 20.0;
 ///
 /// # Errors
 /// If the expression can't be built.
-pub(crate) fn beacon_size_score(size_classes: Expr, size_class_squares: Expr, sessions: Expr) -> Result<Expr> {
+pub(crate) fn beacon_size_score(
+    size_classes: Expr,
+    size_class_squares: Expr,
+    sessions: Expr,
+) -> Result<Expr> {
     let is_known = size_classes.clone().is_not_null();
     let sessions = number(sessions);
     let mean = number(size_classes) / sessions.clone();

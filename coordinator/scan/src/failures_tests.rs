@@ -116,7 +116,10 @@ async fn a_lost_shard_fails_only_the_own_detection_that_it_belongs_to() {
     let summary = &result.report.summary;
     assert_eq!((tables(&result), summary.coverage.complete), (vec!["top_talkers"], false));
     let reason = &summary.disabled[OWN];
-    assert!(reason.contains("own_talkers/query.sql, line 1") && reason.contains("worker was lost"), "{reason}");
+    assert!(
+        reason.contains("own_talkers/query.sql, line 1") && reason.contains("worker was lost"),
+        "{reason}"
+    );
     let error = scanned(&lake, &config, "top_talkers").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }

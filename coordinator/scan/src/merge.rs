@@ -153,11 +153,7 @@ impl<'a> Merger<'a> {
     }
 
     /// The `wanted` entities that rows of the state of `rollups` name together, by file. State that can't be read is computed again.
-    pub(super) async fn names(
-        &mut self,
-        wanted: &[Entity],
-        rollups: &BTreeSet<&str>,
-    ) -> Result<NamesByFile> {
+    pub(super) async fn names(&mut self, wanted: &[Entity], rollups: &BTreeSet<&str>) -> Result<NamesByFile> {
         loop {
             let reads = reads_of(&self.records, rollups);
             if reads.is_empty() {

@@ -23,8 +23,7 @@ use datafusion::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
 pub use columns::{
-    ANALYSIS_COLUMN, Available, FAULT_COLUMN, analysis, merged_columns, open_states,
-    rollup, state_schema,
+    ANALYSIS_COLUMN, Available, FAULT_COLUMN, analysis, merged_columns, open_states, rollup, state_schema,
 };
 pub(crate) use columns::{RESERVED_COLUMNS, result_columns};
 pub use inputs::{Context, Inputs, Scope};

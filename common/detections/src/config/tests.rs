@@ -75,10 +75,7 @@ fn every_kind_of_error_names_file_and_line() {
             "[beaconing]\nmax_jitter = 0.4\nmax_jiter = 1",
             "line 3: there is no parameter beaconing.max_jiter; did you mean max_jitter?",
         ),
-        (
-            "[top_talkers]\nsize = 5",
-            "line 2: there is no parameter top_talkers.size; top_talkers has limit",
-        ),
+        ("[top_talkers]\nsize = 5", "line 2: there is no parameter top_talkers.size; top_talkers has limit"),
         ("[beaconing]\nmax_jitter = 'high'", "line 2: beaconing.max_jitter is 'high': it must be a number"),
         (
             "[beaconing]\n\nmin_intervals = 4.5",

@@ -101,7 +101,10 @@ pub struct ParameterDefinition {
 /// # Errors
 /// [`hindcast_base::Error::Invalid`] naming the file, the line and the parameter: a range without numbers, a value outside its range or of
 /// another type, a pattern that does not compile or disagrees with its cases, an unknown preset.
-pub(crate) fn read_values(layer: &Layer<'_>, parameters: &mut BTreeMap<String, ParameterDefinition>) -> Result<()> {
+pub(crate) fn read_values(
+    layer: &Layer<'_>,
+    parameters: &mut BTreeMap<String, ParameterDefinition>,
+) -> Result<()> {
     let table = DeTable::parse(layer.text).map_err(|error| layer.error(&error))?;
     let Some(DeValue::Table(written)) = table.get_ref().get("parameters").map(Spanned::get_ref) else {
         return Ok(());

@@ -17,8 +17,8 @@ use super::scan_options::{CONCURRENT_MERGES, ScanOptions};
 use crate::client::{Client, check_done};
 use crate::terminal;
 use hindcast_report::backfill::{
-    BackfillSummary, PlannedWindow, WindowOutcome, WindowPreview, WindowSeries, WindowsBar, preview_window, print_dry_run,
-    print_result, print_windows, row_of_window, write,
+    BackfillSummary, PlannedWindow, WindowOutcome, WindowPreview, WindowSeries, WindowsBar, preview_window,
+    print_dry_run, print_result, print_windows, row_of_window, write,
 };
 use hindcast_report::output::check_replaceable;
 use hindcast_scan::lake_access::Access;

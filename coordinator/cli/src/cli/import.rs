@@ -107,7 +107,8 @@ impl ImportArguments {
 
 /// The orders of day and month, each with an example.
 fn date_orders() -> impl TypedValueParser<Value = DateOrder> {
-    let example = |order| if order == DateOrder::DayFirst { "5/3/2026 is 5 March" } else { "5/3/2026 is 3 May" };
+    let example =
+        |order| if order == DateOrder::DayFirst { "5/3/2026 is 5 March" } else { "5/3/2026 is 3 May" };
     let names = DateOrder::NAMES.map(|(name, order)| PossibleValue::new(name).help(example(order)));
     PossibleValuesParser::new(names).try_map(|name| name.parse::<DateOrder>())
 }

@@ -196,7 +196,9 @@ fn risk_lines(job: &Job) -> Vec<String> {
     let (risk, unread) = match read {
         Ok((Some(risk), unread)) => (risk, unread),
         Ok((None, _)) => return Vec::new(),
-        Err(error) => return vec![format!("risk       unknown: the report of the job can't be read: {error}")],
+        Err(error) => {
+            return vec![format!("risk       unknown: the report of the job can't be read: {error}")];
+        }
     };
     let score = risk.score().map(|score| format!("{score} of 100  ")).unwrap_or_default();
     let risk = format!("risk       {score}{}", risk.level().name());
@@ -271,7 +273,10 @@ mod tests {
         assert!(risk_lines(&Job::default()).is_empty());
         let damaged = Job { report: "{}".into(), ..Job::default() };
         let lines = risk_lines(&damaged);
-        assert!(lines.len() == 1 && lines[0].contains("unknown: the report of the job can't be read"), "{lines:?}");
+        assert!(
+            lines.len() == 1 && lines[0].contains("unknown: the report of the job can't be read"),
+            "{lines:?}"
+        );
     }
 
     #[test]

@@ -212,7 +212,9 @@ mod tests {
     #[test]
     fn too_little_memory_has_a_tip() {
         let exhausted = datafusion::error::DataFusionError::ResourcesExhausted("too little".into());
-        assert!(tip(&Error::Engine(exhausted.context("grouping"))).is_some_and(|tip| tip.contains("--memory")));
+        assert!(
+            tip(&Error::Engine(exhausted.context("grouping"))).is_some_and(|tip| tip.contains("--memory"))
+        );
         assert!(tip(&Error::Invalid("wrong".into())).is_none());
     }
 

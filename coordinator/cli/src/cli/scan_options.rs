@@ -193,7 +193,8 @@ mod tests {
 
     #[tokio::test]
     async fn versions_and_times_of_delta_tables_are_part_of_the_request() {
-        let request = parse("--version A=3 --version B=0 --as-of 1970-01-02").unwrap().request().await.unwrap();
+        let request =
+            parse("--version A=3 --version B=0 --as-of 1970-01-02").unwrap().request().await.unwrap();
         let versions = request.versions.iter().map(|version| (version.table.as_str(), version.number));
         assert_eq!(versions.collect::<Vec<_>>(), [("A", 3), ("B", 0)]);
         assert_eq!(request.as_of_us, Some(86_400_000_000));

@@ -183,7 +183,8 @@ fn chart(
     }
     page.push_str("</svg>");
     if per_bar > 1 {
-        let _ = write!(page, "<figcaption>Each bar shows the highest risk of {per_bar} windows.</figcaption>");
+        let _ =
+            write!(page, "<figcaption>Each bar shows the highest risk of {per_bar} windows.</figcaption>");
     }
     page.push_str("</figure>\n");
 }
