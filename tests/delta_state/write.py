@@ -4,6 +4,7 @@
     append            one more file of the last day
     compact, z-order  rewrites files without a change of rows
     delete            deletes the rows of one source address
+    forget            leaves only a checkpoint and the newest commit in the log
 """
 
 import pathlib
@@ -58,6 +59,11 @@ def main(out, step):
         assert table.optimize.z_order(["SourceIP"])["numFilesRemoved"] > 1
     elif step == "delete":
         table.delete("\"SourceIP\" = '10.0.0.3'")
+    elif step == "forget":
+        table.create_checkpoint()
+        for commit in (out / "lake" / TABLE / "_delta_log").glob("*.json"):
+            if commit.stem.isdigit() and int(commit.stem) < table.version():
+                commit.unlink()
     else:
         sys.exit(__doc__)
 

@@ -15,6 +15,7 @@ mod names_task;
 mod own_detections;
 mod plan;
 mod rollup_task;
+mod same_rows;
 mod shared;
 mod stage;
 mod state;

@@ -41,8 +41,17 @@ pub struct StateStore {
 pub struct Lookup {
     /// The state, if it is committed.
     pub manifest: Option<Manifest>,
+    /// The state of earlier files with the same rows, if only that is committed. It is of use only together.
+    pub same_rows: Vec<Manifest>,
     /// Manifests that have changed since they were written, if no other manifest can be used.
     pub damaged: Vec<StateFault>,
+}
+
+impl Committed {
+    /// Whether there is an object at `path`.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.manifests.contains(path)
+    }
 }
 
 impl StateStore {
@@ -88,7 +97,7 @@ impl StateStore {
         for candidate in [key.to_owned(), clipped_key(key, window)] {
             match self.read_manifest(&candidate).await? {
                 Some(Ok(manifest)) if manifest.is_within(window) => {
-                    return Ok(Lookup { manifest: Some(manifest), damaged: Vec::new() });
+                    return Ok(Lookup { manifest: Some(manifest), ..Lookup::default() });
                 }
                 Some(Err(fault)) => lookup.damaged.push(fault),
                 _ => {}
@@ -97,17 +106,21 @@ impl StateStore {
         Ok(lookup)
     }
 
-    /// Like [`StateStore::find`], but without a request for a manifest that is not in `committed`.
+    /// Like [`StateStore::find`], but without a request for a manifest that is not in `committed`. It also finds the state of earlier
+    /// files with the same rows.
     ///
     /// # Errors
     /// As for [`StateStore::find`].
     pub async fn find_in(&self, committed: &Committed, key: &str, window: &Window) -> Result<Lookup> {
-        let is_there = |key: &str| committed.manifests.contains(&self.manifest_path(key));
+        let is_there = |key: &str| committed.has(&self.manifest_path(key));
+        let mut lookup = Lookup::default();
         if is_there(key) || is_there(&clipped_key(key, window)) {
-            self.find(key, window).await
-        } else {
-            Ok(Lookup::default())
+            lookup = self.find(key, window).await?;
         }
+        if lookup.manifest.is_none() {
+            lookup.same_rows = self.find_same_rows(committed, key, window).await?;
+        }
+        Ok(lookup)
     }
 
     fn manifest_path(&self, key: &str) -> Path {

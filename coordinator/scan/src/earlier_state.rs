@@ -5,13 +5,17 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use futures::StreamExt;
 use hindcast_base::Result;
-use hindcast_engine::RollupUnit;
+use hindcast_engine::{Manifest, RollupUnit};
 use hindcast_lake::{FileSource, ListedFiles, Rewrite};
 
 use super::earlier_units::{EqualUnits, equal_units};
 use super::unit_record::UnitRecord;
 use super::unit_tracker::RollupRun;
+
+/// Records that are stored at once.
+const CONCURRENT_RECORDS: usize = 16;
 
 /// Records by their place; none where a record was joined with another.
 type Places = Vec<Option<UnitRecord>>;
@@ -87,15 +91,41 @@ impl RollupRun<'_> {
             let earlier: Vec<UnitRecord> = found.by_ref().take(earlier.len()).collect();
             let parts: Vec<UnitRecord> = current.iter().filter_map(|place| places[*place].take()).collect();
             match completed(unit, &parts, &[own, earlier]) {
-                Some(record) => places[current[0]] = Some(record),
+                Some(record) => {
+                    if let [part] = parts.as_slice() {
+                        self.record_same_rows(part, &record).await;
+                    }
+                    places[current[0]] = Some(record);
+                }
                 None => current.into_iter().zip(parts).for_each(|(place, record)| places[place] = Some(record)),
             }
         }
         Ok(())
     }
+
+    /// Stores which state `completed` has that `part`, the same unit, lacked. It is found again without the log.
+    async fn record_same_rows(&self, part: &UnitRecord, completed: &UnitRecord) {
+        let unit = &completed.unit;
+        let lacking = unit.rollups.iter().filter(|id| !part.has_state_of(id) && completed.has_state_of(id));
+        let record = |id: &String| {
+            let of_rollup = completed.manifests.iter().filter(|manifest| manifest.rollup == *id);
+            let (id, manifests): (_, Vec<Manifest>) = (id.clone(), of_rollup.cloned().collect());
+            async move {
+                let key = self.key_of(unit, &id)?;
+                self.state.commit_same_rows(&key, &unit.window, unit.is_clipped, &manifests).await
+            }
+        };
+        let records: Vec<_> = lacking.map(record).collect();
+        let mut recorded = futures::stream::iter(records).buffer_unordered(CONCURRENT_RECORDS);
+        while let Some(result) = recorded.next().await {
+            if let Err(error) = result {
+                tracing::warn!(%error, "state of rewritten files can't be recorded: it may be computed again later");
+            }
+        }
+    }
 }
 
-/// Dates of the records at `own` places that lack state.
+/// Dates of the records at these places that lack state.
 fn incomplete_dates(places: &Places, own: &[usize]) -> BTreeSet<NaiveDate> {
     let records = own.iter().filter_map(|place| places[*place].as_ref());
     records.filter(|record| !record.is_complete()).map(|record| record.unit.date).collect()

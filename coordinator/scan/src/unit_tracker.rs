@@ -183,10 +183,11 @@ impl<'a> RollupRun<'a> {
     ) -> Result<UnitRecord> {
         let finds = unit.rollups.iter().map(|id| self.look_up_state(&unit, id, committed, lookups));
         let found = try_join_all(finds).await?;
-        let (manifests, damaged): (Vec<_>, Vec<_>) =
-            found.into_iter().map(|found| (found.manifest, found.damaged)).unzip();
-        let mut record = UnitRecord::new(unit, manifests.into_iter().flatten().collect());
-        record.replaced = damaged.into_iter().flatten().collect();
+        let mut record = UnitRecord::new(unit, Vec::new());
+        for Lookup { manifest, same_rows, damaged } in found {
+            record.manifests.extend(manifest.into_iter().chain(same_rows));
+            record.replaced.extend(damaged);
+        }
         Ok(record)
     }
 
@@ -197,9 +198,7 @@ impl<'a> RollupRun<'a> {
         committed: Option<&Committed>,
         lookups: &Lookups,
     ) -> Result<Lookup> {
-        let rollup = self.config.detections.rollup(id);
-        let rollup = rollup.ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))?;
-        let key = unit_key(rollup, self.config, &self.tables[unit.table], unit)?;
+        let key = self.key_of(unit, id)?;
         // The semaphore is never closed.
         let _permit = lookups.permits.acquire().await;
         let found = match committed {
@@ -213,6 +212,13 @@ impl<'a> RollupRun<'a> {
             }
             found => found.map_err(|error| self.state.failure(StorageOperation::Reading, error)),
         }
+    }
+
+    /// The key of the state of a rollup, by its id, for a unit.
+    pub(super) fn key_of(&self, unit: &RollupUnit, id: &str) -> Result<String> {
+        let rollup = self.config.detections.rollup(id);
+        let rollup = rollup.ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))?;
+        unit_key(rollup, self.config, &self.tables[unit.table], unit)
     }
 
     /// Units with rollups still to compute, largest first, each with its index in `records`.
