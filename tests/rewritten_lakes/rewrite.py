@@ -191,10 +191,10 @@ def as_ocsf(lake, table, out):
 
 
 def as_azure(lake, table, out):
-    """A folder per hour, as export jobs write them."""
+    """A folder per hour below those of a resource, as export jobs write them."""
     rows = pa.concat_tables(read(file) for file in files_of(lake, table))
-    for hour, of_hour in split(rows, "y=%Y/m=%m/d=%d/h=%H"):
-        write(of_hour, out / table / hour, "PT1H.parquet")
+    for hour, of_hour in split(rows, "y=%Y/m=%m/d=%d/h=%H/m=00"):
+        write(of_hour, out / table / "resourceId=/SUBSCRIPTIONS/0C5B" / hour, "PT1H.parquet")
 
 
 def as_lower(lake, table, out):
