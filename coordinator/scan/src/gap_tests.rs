@@ -85,7 +85,7 @@ fn absent_columns_are_named_with_the_nearest_present_one() {
 
 #[test]
 fn the_preset_that_fits_is_named() {
-    let absent = vec![AbsentColumn { name: "SourceIP".into(), nearest: None }];
+    let absent = vec![AbsentColumn { name: "SourceIP".into(), source: None, nearest: None }];
     let preset = Some("zeek/conn");
     let gap = of_json(GapCause::Columns { effect: ColumnEffect::NoTime, absent, preset });
     assert_eq!(

@@ -172,7 +172,7 @@ fn column_gap(
     let absent_column = |column: &&str| AbsentColumn {
         name: (*column).to_owned(),
         source: table.mapping.columns.get(*column).map(ToString::to_string),
-        nearest: closest(column, others.iter().copied()).map(str::to_owned),
+        nearest: closest(table.mapping.path_text(column), others.iter().copied()).map(str::to_owned),
     };
     let effect = match absent.contains(&spec.time_column) {
         _ if is_unread => ColumnEffect::NoAnalysis,
