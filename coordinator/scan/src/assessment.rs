@@ -65,7 +65,7 @@ pub(super) fn reasons_beyond_coverage(
     if analyses == 0 {
         lacks.into_iter().map(|lack| format!("no analysis could run: {lack}")).collect()
     } else if coverage.unread().next().is_none() {
-        vec!["no row lies in the window".to_owned()]
+        vec!["the window contains no rows".to_owned()]
     } else {
         Vec::new()
     }
@@ -126,7 +126,7 @@ mod tests {
         assert!(with_rows.has(Suite::Firewall) && !with_rows.has(Suite::Office365));
         let empty = coverage(vec![entry(Status::Empty, 0)], Vec::new());
         let Assessment::NotAssessed(reasons) = Assessment::of_scan(&plan, &empty) else { panic!("assessed") };
-        assert_eq!(reasons, ["no row lies in the window"]);
+        assert_eq!(reasons, ["the window contains no rows"]);
         // An investigation that read the table has searched it.
         assert!(Assessment::of_investigation(&plan, &empty).has(Suite::Firewall));
         let failed = coverage(vec![entry(Status::Failed, 0)], Vec::new());
@@ -177,7 +177,7 @@ mod tests {
             reasons_beyond_coverage(0, lacks.clone(), &nothing),
             ["no analysis could run: the lake has no table AuditLogs"]
         );
-        assert_eq!(reasons_beyond_coverage(1, lacks.clone(), &nothing), ["no row lies in the window"]);
+        assert_eq!(reasons_beyond_coverage(1, lacks.clone(), &nothing), ["the window contains no rows"]);
         let failed = coverage(vec![entry(Status::Failed, 0)], Vec::new());
         assert!(reasons_beyond_coverage(1, lacks, &failed).is_empty());
     }

@@ -88,8 +88,8 @@ async fn an_empty_window_has_no_risk_and_says_why() {
     let summary = scanned(&lake, &["beaconing"], window).await.report.summary;
     assert_eq!(statuses(&summary), [("CommonSecurityLog 2026-03-01".into(), Status::Empty, 0)]);
     assert!(summary.coverage.complete && !summary.risk.is_assessed());
-    assert_eq!(summary.risk.reasons(), ["no row lies in the window"]);
-    assert_eq!(summary.unassessed_reasons(), ["no row lies in the window"]);
+    assert_eq!(summary.risk.reasons(), ["the window contains no rows"]);
+    assert_eq!(summary.unassessed_reasons(), ["the window contains no rows"]);
     // No analysis can run without its table.
     let window = ("2026-03-01", "2026-03-02");
     let summary = scanned(&lake, &["beaconing", "ip_locations"], window).await.report.summary;

@@ -92,7 +92,7 @@ async fn rows_of_suppressed_findings_do_not_score() {
 
 #[tokio::test]
 async fn a_run_that_looked_at_nothing_has_reasons_instead_of_a_risk() {
-    let reasons = vec!["no row lies in the window".to_owned()];
+    let reasons = vec!["the window contains no rows".to_owned()];
     let outcome = outcome(Vec::new(), Vec::new(), Assessment::NotAssessed(reasons)).await;
     assert_eq!((outcome.risk.score(), outcome.risk.level()), (None, Level::NotAssessed));
     assert!(outcome.suites.is_empty() && outcome.incidents.is_empty());
