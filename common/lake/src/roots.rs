@@ -123,6 +123,11 @@ impl Lake {
         }))
     }
 
+    /// The mapping of a table in the lake's own root.
+    pub fn mapping(&self, table: &str) -> TableMapping {
+        self.mappings.get(table).cloned().unwrap_or_default()
+    }
+
     /// The tables of the lake's own root, which were `found`, and those of its other roots.
     pub(super) async fn with_other_tables(
         &self,

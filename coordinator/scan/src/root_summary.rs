@@ -56,3 +56,7 @@ impl RootSummary {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "root_summary_tests.rs"]
+mod tests;

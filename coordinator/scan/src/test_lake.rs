@@ -51,6 +51,11 @@ impl TestLake {
 
     /// Writes the firewall's sessions of a date: hour, vendor, source and destination of each.
     pub(super) fn write_sessions(&self, date: &str, sessions: &[(&str, &str, &str, &str)]) {
+        self.write_sessions_in("", date, sessions);
+    }
+
+    /// Like [`TestLake::write_sessions`], in the folder `root` below the lake, or next to it.
+    pub(super) fn write_sessions_in(&self, root: &str, date: &str, sessions: &[(&str, &str, &str, &str)]) {
         let rows: Vec<[String; 7]> = sessions
             .iter()
             .map(|(hour, vendor, source, destination)| {
@@ -69,7 +74,7 @@ impl TestLake {
             "SentBytes",
             "ReceivedBytes",
         ];
-        self.write(&format!("CommonSecurityLog/date={date}/a.parquet"), &columns, &rows);
+        self.write(&format!("{root}CommonSecurityLog/date={date}/a.parquet"), &columns, &rows);
     }
 
     /// The parameters of a run, with a configuration on top of the defaults.
@@ -107,6 +112,7 @@ impl TestLake {
         let request = PlanRequest { window, suites, only, investigated, detections };
         let root = Location::parse(&self.path("").display().to_string())?;
         let lake = Lake::open(root, &config.tables, config.detections.tables())?;
+        let lake = lake.with_roots(&config.roots, |root| Location::parse(&root.url))?;
         plan_scan(&lake, &request, config, None, &self.engine.runtime()).await
     }
 

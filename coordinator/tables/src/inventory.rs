@@ -8,7 +8,7 @@ use futures::StreamExt;
 use hindcast_base::{Error, Result};
 use hindcast_lake::{
     DateFolder, Lake, LakeFile, LakeTable, Layout, Location, PhysicalNames, TableFormat, UnsupportedTable,
-    delta_files, files_by_date, parquet_footer, refuse_unwritable, table_files, table_format_of,
+    delta_files, files_by_date, in_root, parquet_footer, refuse_unwritable, table_files, table_format_of,
 };
 use object_store::ObjectStoreExt;
 use serde::{Serialize, Serializer};
@@ -21,6 +21,9 @@ const CONCURRENT_READS: usize = 16;
 pub struct TableEntry {
     /// Its name.
     pub table: String,
+    /// Its root, if the lake has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
     /// The layout of its folders; absent if a log lists its files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
@@ -87,7 +90,24 @@ fn as_names<S: Serializer>(types: &[DataType], serializer: S) -> std::result::Re
     serializer.collect_seq(types.iter().map(ToString::to_string))
 }
 
-/// The tables of a lake with their layouts, dates and sizes: those that Hindcast knows, and other folders below its root that hold
+/// The tables of each root of a lake, as [`list`] has those of one.
+///
+/// # Errors
+/// [`Error::Storage`] if a listing fails.
+pub async fn list_roots(lake: &Lake) -> Result<Vec<TableEntry>> {
+    let mut tables = Vec::new();
+    for (root, part) in lake.parts() {
+        let own = list(&part).await.map_err(|error| match &root {
+            Some(root) => in_root(root, error),
+            None => error,
+        })?;
+        let in_root = |entry| TableEntry { root: root.as_deref().map(str::to_owned), ..entry };
+        tables.extend(own.into_iter().map(in_root));
+    }
+    Ok(tables)
+}
+
+/// The tables of a lake with one root, with their layouts, dates and sizes: those that Hindcast knows, and other folders below its root that hold
 /// Parquet files. Tables whose transaction log Hindcast does not read are refused.
 ///
 /// # Errors
@@ -123,13 +143,13 @@ fn unsupported(table: &UnsupportedTable) -> TableEntry {
 
 fn refused(table: &str, reason: String) -> TableEntry {
     let table = table.to_owned();
-    TableEntry { table, layout: None, version: None, dates: Vec::new(), refused: Some(reason) }
+    TableEntry { table, root: None, layout: None, version: None, dates: Vec::new(), refused: Some(reason) }
 }
 
 fn entry(table: &str, located: &Located) -> TableEntry {
     let dates = located.folders.iter().map(|folder| date_entry(folder.date, &folder.files)).collect();
     let (layout, version) = (located.layout.clone(), located.version);
-    TableEntry { table: table.to_owned(), layout, version, dates, refused: None }
+    TableEntry { table: table.to_owned(), root: None, layout, version, dates, refused: None }
 }
 
 /// A table with its files.

@@ -171,7 +171,7 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
     if prints_text && !report.tables.is_empty() {
         let policy = DetectionPolicy::of_own_process();
         let layers = LakeLayers { preset: "default", own: None, detections: &own };
-        let (lake, _) = open_lake(&arguments.lake, &layers, &Access::Any, &policy).await?;
+        let lake = open_lake(&arguments.lake, &layers, &Access::Any, &policy).await?.0.only(None)?;
         for (table, imported) in &report.tables {
             let (Some(first), Some(last)) = (imported.dates.first(), imported.dates.last()) else { continue };
             let window = Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)?;

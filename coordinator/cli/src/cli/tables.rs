@@ -50,6 +50,10 @@ pub struct TablesArguments {
     /// Folder or URL of your own detections, whose tables the lake may have; may be repeated
     #[arg(long, value_name = "DIR")]
     detections: Vec<String>,
+    /// One of several roots of the lake, by its name: only it is listed, shown or changed. Without it all roots are listed, and
+    /// the other commands take the lake's own root, main
+    #[arg(long, value_name = "NAME", global = true)]
+    root: Option<String>,
     /// Print JSON instead of text
     #[arg(long, global = true)]
     json: bool,
@@ -132,17 +136,19 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
     let url = arguments.lake.as_deref();
     let url = url.ok_or_else(|| Error::Invalid("which lake? Give its path or URL as --lake URL".into()))?;
     let (lake, config) = open_lake(url, &layers, &Access::Any, &policy).await?;
-    let root = lake.root();
+    let part = lake.only(arguments.root.as_deref())?;
+    let (all, lake, root) = (lake, &part, part.root());
     match arguments.action.as_ref().unwrap_or(&Action::List) {
         Action::Presets { .. } => {}
         Action::List => {
-            let tables = inventory::list(&lake).await?;
+            let listed = if arguments.root.is_some() { lake } else { &all };
+            let tables = inventory::list_roots(listed).await?;
             if arguments.json { terminal::print_json(&tables)? } else { tables.iter().for_each(print_entry) }
         }
         Action::Show { table, window } => {
-            let detail = inventory::show(&lake, table).await?;
+            let detail = inventory::show(lake, table).await?;
             let runtime = runtime(MEMORY_BYTES, None)?;
-            let quality = data_quality::examine(&lake, &detail, window.window()?.as_ref(), &runtime).await?;
+            let quality = data_quality::examine(lake, &detail, window.window()?.as_ref(), &runtime).await?;
             if arguments.json {
                 terminal::print_json(&Shown { detail: &detail, telemetry: &quality })?;
             } else {
@@ -157,7 +163,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
                 dates: &|date| window.is_none_or(|window| window.covers_date(date)),
                 is_own_only: false,
                 tables: config.detections.tables(),
-                mapping: &config.tables.get(table).cloned().unwrap_or_default().with_preset(table)?,
+                mapping: &lake.mapping(table),
             };
             let done = compact(root, table, &options, &runtime(MEMORY_BYTES, None)?).await?;
             if arguments.json { terminal::print_json(&done)? } else { print_compacted(table, &done) }
@@ -181,7 +187,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
         }
         Action::Save { table, window } => {
             let window = window.window()?;
-            let saved = save::save(&lake, &config, &runtime(MEMORY_BYTES, None)?, table, window).await?;
+            let saved = save::save(lake, &config, &runtime(MEMORY_BYTES, None)?, table, window).await?;
             println!(
                 "{table}: wrote {} rows in {} files; the table now has {} rows",
                 saved.rows_written, saved.files_written, saved.rows_in_table
@@ -264,14 +270,15 @@ pub(super) fn print_quality(table: &str, quality: &DataQuality) {
 }
 
 fn print_entry(entry: &TableEntry) {
+    let root = entry.root.as_ref().map(|root| format!("{root}: ")).unwrap_or_default();
     if let Some(reason) = &entry.refused {
-        println!("{:<30} refused: {reason}", entry.table);
+        println!("{:<30} {root}refused: {reason}", entry.table);
     }
     let files: u64 = entry.dates.iter().map(|date| date.files).sum();
     let size: u64 = entry.dates.iter().map(|date| date.bytes).sum();
     let (Some(first), Some(last)) = (entry.dates.first(), entry.dates.last()) else { return };
     println!(
-        "{:<30} {} to {} ({} dates), {files} files, {}{}",
+        "{:<30} {root}{} to {} ({} dates), {files} files, {}{}",
         entry.table,
         first.date,
         last.date,
