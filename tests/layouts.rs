@@ -42,7 +42,8 @@ fn results(place: &Place) -> (BTreeMap<String, Vec<u8>>, Vec<Value>) {
 
 /// The rows of a file by the hours of their times, which are in its first column.
 fn rows_by_hour(file: &Path) -> BTreeMap<i64, RecordBatch> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(file).expect("a file")).expect("Parquet");
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(File::open(file).expect("a file")).expect("Parquet");
     let schema = reader.schema().clone();
     let batches: Vec<_> = reader.build().expect("a reader").map(|batch| batch.expect("rows")).collect();
     let rows = concat_batches(&schema, &batches).expect("rows");
@@ -189,7 +190,10 @@ fn a_configured_layout_is_read_and_its_mistakes_are_named() {
     let output = configured("year=%Y/month=%m/day=%d");
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let printed = stdout(&output) + &stderr(&output);
-    assert!(printed.contains("in no year=%Y/month=%m/day=%d folder") && printed.contains("week 5"), "{printed}");
+    assert!(
+        printed.contains("in no year=%Y/month=%m/day=%d folder") && printed.contains("week 5"),
+        "{printed}"
+    );
 }
 
 #[test]

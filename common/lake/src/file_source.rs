@@ -77,7 +77,9 @@ impl FileSource {
     /// First and last date of the folders, or of the rows of listed files.
     pub fn date_bounds(&self) -> Option<(NaiveDate, NaiveDate)> {
         match self {
-            Self::Folders(folders) => folders.by_date.keys().next().copied().zip(folders.by_date.keys().next_back().copied()),
+            Self::Folders(folders) => {
+                folders.by_date.keys().next().copied().zip(folders.by_date.keys().next_back().copied())
+            }
             Self::Listed(listed) => {
                 let first = listed.by_date.keys().next().copied();
                 let last = listed.by_date.iter().map(|(date, files)| last_date(*date, files)).max();
@@ -99,7 +101,8 @@ impl FileSource {
         match self {
             Self::Folders(folders) => {
                 let dates = folders.by_date.keys().copied();
-                let touched: Vec<NaiveDate> = dates.filter(|date| window.touches_date(*date, slack_days)).collect();
+                let touched: Vec<NaiveDate> =
+                    dates.filter(|date| window.touches_date(*date, slack_days)).collect();
                 let files = folders.files_of(table, &touched).await?;
                 Ok(touched.into_iter().zip(files).map(|(date, files)| DateFolder { date, files }).collect())
             }
@@ -112,7 +115,10 @@ impl FileSource {
         match self {
             Self::Folders(folders) => folders.by_date.keys().rev().copied().collect(),
             Self::Listed(listed) => {
-                let ends = listed.by_date.iter().flat_map(|(date, files)| files.iter().map(|file| end_of(*date, file)));
+                let ends = listed
+                    .by_date
+                    .iter()
+                    .flat_map(|(date, files)| files.iter().map(|file| end_of(*date, file)));
                 ends.collect::<BTreeSet<_>>().into_iter().rev().collect()
             }
         }
@@ -127,7 +133,8 @@ impl FileSource {
             Self::Folders(folders) => Ok(folders.files_of(table, &[date]).await?.pop().unwrap_or_default()),
             Self::Listed(listed) => {
                 let all = listed.by_date.iter();
-                let ending = all.flat_map(|(own, files)| files.iter().filter(|file| end_of(*own, file) == date));
+                let ending =
+                    all.flat_map(|(own, files)| files.iter().filter(|file| end_of(*own, file) == date));
                 let mut files: Vec<LakeFile> = ending.cloned().collect();
                 files.sort_by(|left, right| (last_us(right), &left.path).cmp(&(last_us(left), &right.path)));
                 Ok(files)
@@ -149,7 +156,8 @@ impl DateFolders {
         let unknown: Vec<NaiveDate> = dates.iter().copied().filter(|date| known(date).is_none()).collect();
         if !unknown.is_empty() {
             let view = lock(&self.view).clone();
-            let folders = unknown.iter().map(|date| self.by_date.get(date).cloned().unwrap_or_default()).collect();
+            let folders =
+                unknown.iter().map(|date| self.by_date.get(date).cloned().unwrap_or_default()).collect();
             let wanted = self.wanted(folders);
             let (view, listed) = folder_files(table, &wanted, view).await?;
             *lock(&self.view) = Some(view);

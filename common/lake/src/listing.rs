@@ -105,7 +105,8 @@ impl Wanted {
         let count = dates.len();
         let listings = dates.iter().flatten().map(|folder| (folder.clone(), false)).collect();
         let indexed = dates.into_iter().enumerate();
-        let dates = indexed.flat_map(|(index, folders)| folders.into_iter().map(move |folder| (folder, index)));
+        let dates =
+            indexed.flat_map(|(index, folders)| folders.into_iter().map(move |folder| (folder, index)));
         Self { dates: dates.collect(), count, listings }
     }
 
@@ -141,7 +142,9 @@ impl Wanted {
                     true => child_towards(listed, &object.location),
                     false => Some(listed.clone()),
                 };
-                let Some(folder) = folder.filter(|folder| is_data_file(folder, &object.location)) else { continue };
+                let Some(folder) = folder.filter(|folder| is_data_file(folder, &object.location)) else {
+                    continue;
+                };
                 if let Some(objects) = self.dates.get(&folder).and_then(|index| by_date.get_mut(*index)) {
                     objects.push(object);
                 }

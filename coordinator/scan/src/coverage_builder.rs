@@ -153,7 +153,9 @@ fn runs_between(window: &Window, spans: &[(NaiveDate, NaiveDate)]) -> Vec<(Naive
 fn add_faults(entries: &mut [CoverageEntry], records: &[UnitRecord], tables: &[PlannedTable]) {
     for record in records.iter().filter(|record| !record.faults.is_empty()) {
         let table = &tables[record.unit.table].table;
-        let is_of = |entry: &CoverageEntry| entry.table == table.spec.name && entry.root.as_deref() == table.root.as_deref();
+        let is_of = |entry: &CoverageEntry| {
+            entry.table == table.spec.name && entry.root.as_deref() == table.root.as_deref()
+        };
         let is_entry = |entry: &&mut CoverageEntry| is_of(entry) && entry.date == record.unit.date;
         let Some(entry) = entries.iter_mut().find(is_entry) else { continue };
         entry.status = Status::Failed;

@@ -3,8 +3,8 @@
 use hindcast_base::error::InputFault;
 use hindcast_base::time::{date_start_us, parse_time};
 use hindcast_engine::{Manifest, RollupUnit, UnitStats};
-use hindcast_lake::selection::SelectionStats;
 use hindcast_lake::LakeFile;
+use hindcast_lake::selection::SelectionStats;
 
 use super::*;
 
@@ -158,8 +158,7 @@ fn listed_files_reach_beyond_their_dates() {
 
 #[test]
 fn spans_that_touch_are_one() {
-    let spans =
-        [("2026-01-05", "2026-01-06"), ("2026-01-01", "2026-01-02"), ("2026-01-03", "2026-01-03")];
+    let spans = [("2026-01-05", "2026-01-06"), ("2026-01-01", "2026-01-02"), ("2026-01-03", "2026-01-03")];
     let spans = joined(spans.map(|(first, last)| (day(first), day(last))).to_vec());
     assert_eq!(spans, [(day("2026-01-01"), day("2026-01-03")), (day("2026-01-05"), day("2026-01-06"))]);
 }

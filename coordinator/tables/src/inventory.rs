@@ -179,7 +179,8 @@ impl Located {
             Some(TableFormat::Delta) => {
                 let (listed, physical) = delta_files(name, &location).await?;
                 let version = listed.snapshot.map(|snapshot| snapshot.version);
-                let folders = listed.by_date.into_iter().map(|(date, files)| DateFolder { date, files }).collect();
+                let folders =
+                    listed.by_date.into_iter().map(|(date, files)| DateFolder { date, files }).collect();
                 Ok(Self { location, layout: None, version, folders, physical: Arc::new(physical) })
             }
             Some(kind) => {
@@ -214,7 +215,8 @@ pub async fn show(lake: &Lake, table: &str) -> Result<TableDetail> {
         for (footer, file) in footers.into_iter().zip(files) {
             match footer {
                 Ok(footer) => {
-                    let deleted = file.deleted.as_ref().map_or(0, |deleted| deleted.cardinality.unsigned_abs());
+                    let deleted =
+                        file.deleted.as_ref().map_or(0, |deleted| deleted.cardinality.unsigned_abs());
                     rows += footer.rows.saturating_sub(deleted);
                     detail.files_read += 1;
                     let named = located.physical.logical_schema(&footer.schema);

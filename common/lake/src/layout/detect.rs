@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::BoxFuture;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use object_store::ListResult;
 use object_store::path::Path;
 
@@ -103,8 +103,10 @@ fn below<'a>(table: &'a Location, listing: &'a ListResult, above: Above) -> BoxF
         // Between the parts of a date there is nothing else.
         if above.parts == 0 {
             let is_in_value = above.is_in_value;
-            if let Some((pattern, folders)) = most_frequent(&folders, |name| key_or_value(name, is_in_value)) {
-                let is_open = folders.iter().any(|folder| folder.filename().is_some_and(|name| name.ends_with('=')));
+            if let Some((pattern, folders)) = most_frequent(&folders, |name| key_or_value(name, is_in_value))
+            {
+                let is_open =
+                    folders.iter().any(|folder| folder.filename().is_some_and(|name| name.ends_with('=')));
                 let above = Above { is_in_value: is_in_value || is_open, ..above.with(pattern, 0) };
                 match search(table, &folders, above).await? {
                     Below::Nothing => {}

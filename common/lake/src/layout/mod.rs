@@ -18,8 +18,8 @@ pub(super) use partition::partition_of;
 pub use pattern::Pattern;
 pub(super) use walk::walk;
 
-use pattern::Field;
 use hindcast_base::Error;
+use pattern::Field;
 
 /// The name of the layout without folders by date.
 const FLAT: &str = "flat";

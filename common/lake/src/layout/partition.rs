@@ -61,7 +61,8 @@ mod tests {
     fn partition(path: &str) -> String {
         let table = Location::parse("s3://bucket/lake/T").unwrap();
         let values = partition_of(&table, &Path::parse(format!("lake/T/{path}")).unwrap());
-        let values = values.iter().map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or("null")));
+        let values =
+            values.iter().map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or("null")));
         values.collect::<Vec<_>>().join(" ")
     }
 

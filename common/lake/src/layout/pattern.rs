@@ -37,8 +37,7 @@ pub(super) struct DateParts {
     day: Option<u32>,
 }
 
-const FIELDS: [Field; 6] =
-    [Field::Year, Field::Month, Field::Day, Field::Hour, Field::Minute, Field::Second];
+const FIELDS: [Field; 6] = [Field::Year, Field::Month, Field::Day, Field::Hour, Field::Minute, Field::Second];
 
 impl Field {
     fn letter(self) -> char {
@@ -236,7 +235,6 @@ impl DateParts {
     pub(super) fn date(self) -> Option<NaiveDate> {
         NaiveDate::from_ymd_opt(i32::try_from(self.year?).ok()?, self.month?, self.day?)
     }
-
 }
 
 impl fmt::Display for Pattern {

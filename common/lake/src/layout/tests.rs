@@ -201,7 +201,9 @@ async fn any_order_of_listings_gives_the_same_files() {
             let store = Store::new(seed);
             let dates = || day("2025-12-28").iter_days().step_by(9).take(5);
             match layout {
-                "flat" => store.put_all(&["a.parquet".into(), "k=1/b.parquet".into(), "k=2/c.parquet".into()]).await,
+                "flat" => {
+                    store.put_all(&["a.parquet".into(), "k=1/b.parquet".into(), "k=2/c.parquet".into()]).await
+                }
                 _ => store.put_all(&paths(layout, dates())).await,
             }
             if layout != "flat" {
@@ -234,7 +236,9 @@ async fn five_thousand_dates_take_few_listings() {
     ] {
         let store = Store::new(2);
         store.put_all(&paths(layout, dates())).await;
-        for (window, most) in [(&last_week, most_for_week), (&window("2000-01-01", "2030-01-01"), most_for_all)] {
+        for (window, most) in
+            [(&last_week, most_for_week), (&window("2000-01-01", "2030-01-01"), most_for_all)]
+        {
             store.listings.store(0, Ordering::Relaxed);
             let (table, _) = store.table(None).await;
             let folders = table.unwrap().folders(window).await.unwrap();
@@ -260,7 +264,8 @@ async fn folders_of_one_date_below_several_others_are_one_date() {
         text(&folders),
         [format!("2026-01-05: {} {}", files[0], files[1]), format!("2026-01-06: {}", files[2])]
     );
-    let regions: Vec<_> = folders.iter().flat_map(|folder| &folder.files).map(|file| &file.partition["region"]).collect();
+    let regions: Vec<_> =
+        folders.iter().flat_map(|folder| &folder.files).map(|file| &file.partition["region"]).collect();
     assert_eq!(regions, [&Some("eu".to_owned()), &Some("us".to_owned()), &Some("us".to_owned())]);
 }
 
@@ -307,7 +312,8 @@ async fn what_lies_outside_the_layout_is_named() {
     assert_eq!((layout.as_str(), other.as_deref()), ("year=%Y/month=%m/day=%d", Some("date=%Y-%m-%d")));
     assert_eq!(paths, [path("date=2026-01-05")]);
     // On a deeper level, and a date that the calendar lacks.
-    let deeper = &["region=eu/dt=20260105/a.parquet", "region=us/c.parquet", "region=eu/dt=20260230/d.parquet"];
+    let deeper =
+        &["region=eu/dt=20260105/a.parquet", "region=us/c.parquet", "region=eu/dt=20260230/d.parquet"];
     let (read, outside) = table(deeper, None).await;
     assert_eq!(read.as_deref(), Some("region=*/dt=%Y%m%d"));
     assert_eq!(outside.unwrap().2, [path("region=us/c.parquet"), path("region=eu/dt=20260230")]);
@@ -334,8 +340,14 @@ async fn dates_of_files_in_no_folders_come_from_their_statistics() {
     let store = Store::new(6);
     let text_times: ArrayRef = Arc::new(StringArray::from(vec!["2026-01-09T00:00:00Z"]));
     for (path, content) in [
-        ("a.parquet", file_of_times("TimeGenerated", &[Some("2026-01-01"), None, Some("2026-01-03T10:00:00Z")])),
-        ("k=v/b.parquet", file_of_times("timegenerated", &[Some("2026-01-05"), Some("2026-01-05T23:00:00Z")])),
+        (
+            "a.parquet",
+            file_of_times("TimeGenerated", &[Some("2026-01-01"), None, Some("2026-01-03T10:00:00Z")]),
+        ),
+        (
+            "k=v/b.parquet",
+            file_of_times("timegenerated", &[Some("2026-01-05"), Some("2026-01-05T23:00:00Z")]),
+        ),
         ("c-text.parquet", parquet(vec![("TimeGenerated", text_times)])),
         ("d-none.parquet", file_of_times("TimeGenerated", &[None])),
         ("e-broken.parquet", b"not Parquet".to_vec()),
@@ -385,7 +397,10 @@ async fn only_the_standard_layout_is_written_to() {
             (Ok(()), None) => {}
             (Err(error), Some(layout)) => {
                 let error = error.to_string();
-                assert!(error.contains(&format!("has the layout {layout}.")) && error.contains(TABLE), "{error}");
+                assert!(
+                    error.contains(&format!("has the layout {layout}.")) && error.contains(TABLE),
+                    "{error}"
+                );
             }
             (other, _) => panic!("{file}: {other:?}"),
         }
