@@ -71,7 +71,7 @@ fn a_commit_costs_what_it_adds_and_optimize_costs_nothing() {
         assert_eq!(table.scan("an append after a compaction").0, 1, "{form}");
         table.step("z-order");
         assert_eq!(table.scan("a z-order").0, 0, "{form}");
-        // State of rewritten files is found again without the commits that tell of them.
+        // State of rewritten files is found again when the log no longer has their commits.
         table.step("forget");
         assert_eq!(table.scan("a log that forgets").0, 0, "{form}");
         table.step("append");
