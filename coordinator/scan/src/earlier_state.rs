@@ -160,3 +160,7 @@ fn completed(unit: RollupUnit, parts: &[UnitRecord], others: &[Vec<UnitRecord>])
     record.replaced = parts.iter().flat_map(|part| &part.replaced).cloned().collect();
     is_better.then_some(record)
 }
+
+#[cfg(test)]
+#[path = "earlier_state_tests.rs"]
+mod tests;
