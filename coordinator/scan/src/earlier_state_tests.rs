@@ -1,8 +1,10 @@
 //! Scans of a Delta table between commits that add, rewrite and change files.
 
+use hindcast_engine::StateStore;
+use hindcast_lake::Location;
 use serde_json::{Value, json};
 
-use super::super::run::{RunOptions, ScanResult, run_plan};
+use super::super::run::{ScanResult, run_plan};
 use super::super::test_lake::{TestLake, between};
 
 const TABLE: &str = "CommonSecurityLog";
@@ -69,12 +71,12 @@ impl DeltaLake {
     /// Scans this window, and compares the result with that of a scan without state. Returns the number of units that were computed,
     /// and of all.
     async fn scan(&self, from: &str, to: &str) -> (usize, usize) {
-        let (config, state) = (self.lake.config(""), self.lake.state());
+        let (config, elsewhere) = (self.lake.config(""), tempfile::tempdir().unwrap());
+        let fresh = StateStore::new(Location::parse(&elsewhere.path().display().to_string()).unwrap());
         let mut results = Vec::new();
-        for use_cache in [true, false] {
-            let options = RunOptions { use_cache, ..self.lake.options(&config, &state) };
+        for state in [self.lake.state(), fresh] {
             let plan = self.lake.plan(&config, &["top_talkers", "beaconing"], between(from, to)).await.unwrap();
-            results.push(run_plan(&plan, &options, &()).await.unwrap());
+            results.push(run_plan(&plan, &self.lake.options(&config, &state), &()).await.unwrap());
         }
         let summary = |result: &ScanResult| serde_json::to_value(&result.report.summary).unwrap();
         assert_eq!(summary(&results[0]), summary(&results[1]));
