@@ -54,6 +54,7 @@ mod presets;
 mod real_data;
 mod report;
 mod rewritten_lakes;
+mod roots;
 mod same_bytes;
 mod saved_tables;
 mod scan_command;

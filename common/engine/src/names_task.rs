@@ -184,8 +184,7 @@ mod tests {
             (EntityKind::User, r"CORP\ada"),
             (EntityKind::Device, "ws-1"),
         ];
-        let wanted: Vec<Entity> =
-            named.iter().map(|(kind, name)| Entity::of(*kind, name).unwrap()).collect();
+        let wanted: Vec<Entity> = named.iter().map(|(kind, name)| Entity::of(*kind, name).unwrap()).collect();
         WantedEntities::of(&wanted)
     }
 
@@ -202,8 +201,7 @@ mod tests {
         let others: ArrayRef = Arc::new(others);
         let rows = RecordBatch::try_from_iter_with_nullable([("a", texts, true), ("b", others, true)]);
         let named = wanted().named_by(&rows.unwrap(), &mut HashMap::new()).unwrap();
-        let expected: Vec<BTreeSet<u32>> =
-            vec![[0, 1].into(), [0].into(), [2, 3].into(), BTreeSet::new()];
+        let expected: Vec<BTreeSet<u32>> = vec![[0, 1].into(), [0].into(), [2, 3].into(), BTreeSet::new()];
         assert_eq!(named, expected);
     }
 

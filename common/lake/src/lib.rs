@@ -46,8 +46,8 @@ pub use alike::{reads_alike, reads_as_absent};
 pub use columns::{
     Ambiguous, ColumnPath, ColumnSource, FileColumns, Found, MappedValues, PathStep, Place, PlaceStep,
 };
-pub use delta::{TableVersion, TableVersions, delta_files};
 pub use convert::convert as read_as;
+pub use delta::{TableVersion, TableVersions, delta_files};
 pub use diagnose::locate_fault;
 pub use file_source::{DateFolders, FileSource, ListedFiles, Snapshot};
 pub use folders::{OutsideLayout, files_by_date, table_folder};

@@ -43,7 +43,11 @@ pub(super) async fn add_roots(
 /// The rollups that the analysis of a finding reads.
 fn rollups_of(detections: Detections, finding: &Finding) -> BTreeSet<&'static str> {
     let analysis = detections.by_id(&finding.analysis);
-    analysis.iter().flat_map(|analysis| analysis.rollups.iter().chain(analysis.optional_rollups)).copied().collect()
+    analysis
+        .iter()
+        .flat_map(|analysis| analysis.rollups.iter().chain(analysis.optional_rollups))
+        .copied()
+        .collect()
 }
 
 /// The state of one unit and rollup, and where its rows came from.
@@ -99,8 +103,9 @@ impl<'a> Places<'a> {
         }
         let mut roots: BTreeSet<String> = BTreeSet::new();
         for of_rollup in by_rollup.values() {
-            let is_exceeded =
-                |named: &BTreeSet<u32>| of_rollup.keys().any(|other| named != other && named.is_subset(other));
+            let is_exceeded = |named: &BTreeSet<u32>| {
+                of_rollup.keys().any(|other| named != other && named.is_subset(other))
+            };
             let most = of_rollup.iter().filter(|(named, _)| !is_exceeded(named));
             roots.extend(most.flat_map(|(_, roots)| roots).map(|root| (*root).to_owned()));
         }

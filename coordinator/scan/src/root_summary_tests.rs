@@ -146,12 +146,19 @@ async fn each_root_has_its_own_coverage() {
     let session = ("10", VENDOR, "10.0.0.1", "203.0.113.1");
     lake.write_sessions("2026-03-01", &[session]);
     lake.write_sessions_in("../emea/", "2026-03-02", &[session, session]);
-    lake.write("../apac/OfficeActivity/date=2026-03-01/a.parquet", &["TimeGenerated"], &[&["2026-03-01T10:00:00Z"]]);
+    lake.write(
+        "../apac/OfficeActivity/date=2026-03-01/a.parquet",
+        &["TimeGenerated"],
+        &[&["2026-03-01T10:00:00Z"]],
+    );
     let config = with_roots(&lake, &["emea", "apac"], "");
     let result = scanned(&lake, &config, &["top_talkers"]).await;
     let coverage = &result.report.summary.coverage;
-    let entries: Vec<String> =
-        coverage.tables.iter().map(|entry| format!("{} {} {}", entry.place(), entry.when(), entry.rows)).collect();
+    let entries: Vec<String> = coverage
+        .tables
+        .iter()
+        .map(|entry| format!("{} {} {}", entry.place(), entry.when(), entry.rows))
+        .collect();
     assert_eq!(
         entries,
         [
@@ -177,7 +184,8 @@ async fn a_root_may_have_columns_of_other_names() {
     let rows: Vec<[String; 5]> = sessions
         .iter()
         .map(|(hour, vendor, source, destination)| {
-            [&format!("2026-03-01T{hour}:00:00Z"), *vendor, "TRAFFIC", *source, *destination].map(str::to_owned)
+            [&format!("2026-03-01T{hour}:00:00Z"), *vendor, "TRAFFIC", *source, *destination]
+                .map(str::to_owned)
         })
         .collect();
     let rows: Vec<Vec<&str>> = rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
@@ -193,7 +201,10 @@ async fn a_root_may_have_columns_of_other_names() {
     assert_eq!((gap.root.as_deref(), *effect), (Some("emea"), ColumnEffect::Incomplete));
     let absent: Vec<&str> = absent.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(absent, ["DestinationIP", "SourceIP"]);
-    assert!(gap.to_string().starts_with("CommonSecurityLog in root emea: ") && gap.to_string().contains("[roots.tables."));
+    assert!(
+        gap.to_string().starts_with("CommonSecurityLog in root emea: ")
+            && gap.to_string().contains("[roots.tables.")
+    );
     assert!(!coverage.complete);
 
     let mapping = "[roots.tables.CommonSecurityLog]\ncolumns = { SourceIP = 'src', DestinationIP = 'dst' }";

@@ -18,7 +18,8 @@ pub fn print_plan(plan: &PlanOutline) {
         let dates = format_dates(&table.dates);
         let root = table.root.as_ref().map(|root| format!("{root}: ")).unwrap_or_default();
         let committed = table.committed.as_ref().map(|time| format!(" of {time}")).unwrap_or_default();
-        let version = table.version.map(|number| format!(", version {number}{committed}")).unwrap_or_default();
+        let version =
+            table.version.map(|number| format!(", version {number}{committed}")).unwrap_or_default();
         println!(
             "table     {:<22} {root}{dates}, {} files, {}{version}",
             table.table,

@@ -81,7 +81,12 @@ fn format_incident(incident: &Incident) -> String {
     let since = incident.first_seen.as_deref().unwrap_or_default();
     let roots: Vec<&str> = incident.roots.iter().map(String::as_str).collect();
     let roots = if roots.is_empty() { String::new() } else { format!(" in {}", roots.join(", ")) };
-    format!("{since}  {}: {} findings, {}{roots}", phases.join(" > "), incident.findings.len(), who.join(", "))
+    format!(
+        "{since}  {}: {} findings, {}{roots}",
+        phases.join(" > "),
+        incident.findings.len(),
+        who.join(", ")
+    )
 }
 
 /// Prints the suites that ran but read no row: they have no score.

@@ -36,7 +36,9 @@ pub(super) fn key(plan: &ScanPlan, config: &Config) -> Result<String> {
     );
     let mut json = serde_json::to_vec(&parts).map_err(|error| Error::Internal(error.to_string()))?;
     // The hash of the configuration covers which roots there are.
-    json.extend(plan.missing_in_roots.iter().flat_map(|(root, table)| format!("{root} {table} ").into_bytes()));
+    json.extend(
+        plan.missing_in_roots.iter().flat_map(|(root, table)| format!("{root} {table} ").into_bytes()),
+    );
     Ok(format!("backfill/{}.json", &blake3::hash(&json).to_hex()[..32]))
 }
 

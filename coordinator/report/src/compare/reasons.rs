@@ -122,7 +122,10 @@ fn table_versions(finding: &Finding, before: &StoredScan, after: &StoredScan) ->
     let tables: BTreeSet<&str> =
         rollups(analysis, detections).flat_map(|rollup| rollup.tables).copied().collect();
     let changes = version_changes(before, after).into_iter();
-    changes.filter(|(table, _)| tables.contains(*table)).map(|(_, change)| Reason::TableVersion(change)).collect()
+    changes
+        .filter(|(table, _)| tables.contains(*table))
+        .map(|(_, change)| Reason::TableVersion(change))
+        .collect()
 }
 
 /// Tables whose versions differ, by name.
@@ -180,7 +183,8 @@ fn data(finding: &Finding, before: &StoredScan, after: &StoredScan) -> Vec<Reaso
         let size = |entries: &[CoverageEntry]| {
             // There is one entry for each root.
             let of_date = entries.iter().filter(|entry| entry.table == table && entry.holds(date));
-            let sizes = of_date.map(|entry| DataSize { rows: entry.rows, files: entry.files, bytes: entry.bytes });
+            let sizes =
+                of_date.map(|entry| DataSize { rows: entry.rows, files: entry.files, bytes: entry.bytes });
             sizes.reduce(|one, other| DataSize {
                 rows: one.rows + other.rows,
                 files: one.files + other.files,
