@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use object_store::ObjectStoreExt;
-use object_store::aws::AmazonS3Builder;
+use futures::TryStreamExt;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::support::{Place, files_below, stderr, stdout};
 
@@ -69,8 +70,8 @@ impl Store {
         environment(self.port)
     }
 
-    pub fn upload(&self, lake: &Path) {
-        let client = AmazonS3Builder::new()
+    fn client(&self) -> AmazonS3 {
+        AmazonS3Builder::new()
             .with_bucket_name(BUCKET)
             .with_endpoint(self.endpoint())
             .with_allow_http(true)
@@ -78,14 +79,26 @@ impl Store {
             .with_access_key_id("test")
             .with_secret_access_key("test")
             .build()
-            .expect("a client");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            .expect("a client")
+    }
+
+    pub fn upload(&self, lake: &Path) {
+        let client = self.client();
         for (relative, path) in files_below(lake) {
             let bytes = std::fs::read(&path).expect("a file");
             // The literal name: `%` in it is not our encoding.
             let target = object_store::path::Path::parse(format!("soc/lake/{relative}")).expect("a path");
-            runtime.block_on(client.put(&target, bytes.into())).expect("uploaded");
+            runtime().block_on(client.put(&target, bytes.into())).expect("uploaded");
         }
+    }
+
+    /// All objects, in order of their paths; the tag of each is a hash of its content.
+    fn objects(&self) -> Vec<ObjectMeta> {
+        let client = self.client();
+        let mut objects: Vec<ObjectMeta> =
+            runtime().block_on(client.list(None).try_collect()).expect("a listing");
+        objects.sort_by(|left, right| left.location.cmp(&right.location));
+        objects
     }
 
     fn hindcast(&self, arguments: &str) -> std::process::Output {
@@ -224,7 +237,11 @@ fn special_characters_in_s3_keys_are_preserved() {
     assert_eq!(counted(), Some(7));
 }
 
-/// A table's log is also found in a bucket, in the lake's folder and in a mapped place.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// A table's log is also found in a bucket, in the lake's folder and in a mapped place, and nothing is changed there.
 #[test]
 fn a_transaction_log_in_s3_is_found() {
     let Some(store) = Store::start() else { return };
@@ -236,8 +253,12 @@ fn a_transaction_log_in_s3_is_found() {
     let file =
         place.write_rows("CommonSecurityLog", "2026-03-01", "a.parquet", &[crate::support::row(event)]);
     let table = file.ancestors().nth(2).expect("the table").to_owned();
-    std::fs::create_dir(table.join("_delta_log")).expect("a folder");
-    std::fs::write(table.join("_delta_log/00000000000000000000.json"), "{}").expect("written");
+    std::fs::create_dir(table.join("metadata")).expect("a folder");
+    std::fs::write(table.join("metadata/v1.metadata.json"), "{}").expect("written");
+    let with_delta_log = place.lake().join("DeviceFileEvents");
+    std::fs::create_dir_all(with_delta_log.join("_delta_log")).expect("a folder");
+    std::fs::write(with_delta_log.join("_delta_log/00000000000000000000.json"), "{}").expect("written");
+    std::fs::copy(&file, with_delta_log.join("a.parquet")).expect("copied");
     store.upload(&place.lake());
     let lake = format!("s3://{BUCKET}/soc/lake");
     let config = place.path("mapped.toml");
@@ -245,18 +266,31 @@ fn a_transaction_log_in_s3_is_found() {
     std::fs::write(&config, mapping).expect("written");
     let (out, elsewhere) = (place.out().display().to_string(), place.path("elsewhere"));
     std::fs::create_dir(&elsewhere).expect("a folder");
-    for arguments in [
-        format!("scan --lake {lake} --no-cache --suite firewall --out {out}"),
-        format!(
-            "scan --lake {} --config {} --no-cache --suite firewall --out {out}",
-            elsewhere.display(),
-            config.display()
+    let lines = place.path("lines.ndjson");
+    std::fs::write(&lines, "{\"TimeGenerated\":\"2026-03-01T11:00:00Z\"}\n").expect("written");
+    let before = store.objects();
+    let (iceberg, delta) = ("an Apache Iceberg table", "a Delta Lake table");
+    let lines = lines.display();
+    for (arguments, kind) in [
+        (format!("scan --lake {lake} --no-cache --suite firewall --out {out}"), iceberg),
+        (
+            format!(
+                "scan --lake {} --config {} --no-cache --suite firewall --out {out}",
+                elsewhere.display(),
+                config.display()
+            ),
+            iceberg,
         ),
-        format!("tables --lake {lake} compact CommonSecurityLog"),
-        format!("tables --lake {lake} delete CommonSecurityLog --yes"),
+        (format!("tables --lake {lake} compact CommonSecurityLog"), iceberg),
+        (format!("tables --lake {lake} delete CommonSecurityLog --yes"), iceberg),
+        (format!("import {lines} --lake {lake} --table CommonSecurityLog"), iceberg),
+        (format!("tables --lake {lake} compact DeviceFileEvents"), delta),
+        (format!("tables --lake {lake} delete DeviceFileEvents --yes"), delta),
+        (format!("import {lines} --lake {lake} --table DeviceFileEvents"), delta),
     ] {
         let refused = store.hindcast(&arguments);
         assert_eq!(refused.status.code(), Some(2), "{arguments}: {}", stdout(&refused));
-        assert!(stderr(&refused).contains("a Delta Lake table"), "{arguments}: {}", stderr(&refused));
+        assert!(stderr(&refused).contains(kind), "{arguments}: {}", stderr(&refused));
+        assert_eq!(store.objects(), before, "{arguments}");
     }
 }
