@@ -18,7 +18,7 @@ use super::location::Location;
 use super::mapping::TableMapping;
 use super::physical_names::PhysicalNames;
 use super::roots::{MAIN_ROOT, OtherRoot};
-use super::table_format::{UnsupportedTable, table_format_in};
+use super::table_format::{LONG_LISTING, UnsupportedTable, listing_unless_delta, table_format_in};
 use super::tables::{TableSpec, Tables};
 use hindcast_base::nearest::did_you_mean;
 use hindcast_base::time::Window;
@@ -194,13 +194,11 @@ impl Lake {
         };
         let is_own = mapping.url.is_none() && mapping.workspace.is_none();
         let view = if is_own { view.clone() } else { View::of_table(&location).await? };
-        let listing = listed(&location).await?;
-        let format = table_format_in(&location, &listing).await?;
-        if format == Some(TableFormat::Delta) {
+        let Some(listing) = listing_unless_delta(&location, LONG_LISTING).await? else {
             let table = LakeTable::of_task(spec, location, mapping);
             return Ok((Some(Found::Logged(Box::new(table))), None));
-        }
-        if let Some(kind) = format {
+        };
+        if let Some(kind) = table_format_in(&location, &listing).await? {
             let (name, url) = (spec.name.to_owned(), location.url().to_owned());
             return Ok((Some(Found::Unsupported(UnsupportedTable { name, url, kind })), None));
         }

@@ -2,12 +2,19 @@
 //! are read, the others are refused, and none is written to.
 
 use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
 
+use futures::StreamExt;
 use object_store::ListResult;
 
 use super::folders::{listed, other_layout};
 use super::location::Location;
 use hindcast_base::{Error, Result};
+
+/// How long the listing of a table's folder takes before its log is looked for: a Delta table may have all its files in that folder,
+/// with one request per thousand.
+pub(super) const LONG_LISTING: Duration = Duration::from_secs(1);
 
 /// A table format with a transaction log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,14 +136,36 @@ pub async fn refuse_unwritable(location: &Location, name: &str) -> Result<()> {
     }
 }
 
+/// The listing of a table's folder; none if it is a Delta table. A listing that takes longer than `long` is given up for such a table.
+///
+/// # Errors
+/// [`Error::Storage`] if a listing fails.
+pub(super) async fn listing_unless_delta(location: &Location, long: Duration) -> Result<Option<ListResult>> {
+    let mut listing = pin!(listed(location));
+    let found = match tokio::time::timeout(long, &mut listing).await {
+        Ok(found) => found?,
+        Err(_) => {
+            let log = location.child(TableFormat::Delta.folder());
+            let mut objects = location.store().list(Some(&log));
+            if objects.next().await.transpose().map_err(Error::listing(location.name_of(&log)))?.is_some() {
+                return Ok(None);
+            }
+            listing.await?
+        }
+    };
+    Ok((!has_folder(&found, TableFormat::Delta)).then_some(found))
+}
+
+fn has_folder(listing: &ListResult, kind: TableFormat) -> bool {
+    listing.common_prefixes.iter().any(|folder| folder.filename() == Some(kind.folder()))
+}
+
 /// The table format at `location`, from the `listing` of its folder.
 pub(super) async fn table_format_in(
     location: &Location,
     listing: &ListResult,
 ) -> Result<Option<TableFormat>> {
-    let has = |kind: TableFormat| {
-        listing.common_prefixes.iter().any(|folder| folder.filename() == Some(kind.folder()))
-    };
+    let has = |kind: TableFormat| has_folder(listing, kind);
     if has(TableFormat::Delta) {
         return Ok(Some(TableFormat::Delta));
     }
@@ -186,5 +215,15 @@ mod tests {
             }
         }
         assert_eq!(table_format_of(&place.join("absent")).await.unwrap(), None);
+        // The local listing is not ready at once, so the log is looked for first.
+        for long in [Duration::ZERO, LONG_LISTING] {
+            let listing = |table: &str| {
+                let folder = place.join(table);
+                async move { listing_unless_delta(&folder, long).await.unwrap() }
+            };
+            assert!(listing("delta").await.is_none());
+            assert_eq!(listing("plain").await.unwrap().common_prefixes.len(), 1);
+            assert!(listing("absent").await.unwrap().common_prefixes.is_empty());
+        }
     }
 }
