@@ -141,7 +141,7 @@ fn joined_unit(equal: &EqualUnits, places: &Places) -> Option<RollupUnit> {
 }
 
 /// The record of `unit`, with the state of each rollup from its `parts` if all of them have it, otherwise from the first of `others`
-/// whose records all have it. None if no other record has state that the parts lack.
+/// whose records all have it. None if no other record has state that the parts lack, or if several parts would have to be read as one.
 fn completed(unit: RollupUnit, parts: &[UnitRecord], others: &[Vec<UnitRecord>]) -> Option<UnitRecord> {
     let mut record = UnitRecord::new(unit, Vec::new());
     let mut is_better = false;
@@ -158,7 +158,7 @@ fn completed(unit: RollupUnit, parts: &[UnitRecord], others: &[Vec<UnitRecord>])
         record.manifests.extend(manifests.filter(|manifest| manifest.rollup == *rollup).cloned());
     }
     record.replaced = parts.iter().flat_map(|part| &part.replaced).cloned().collect();
-    is_better.then_some(record)
+    (is_better && (parts.len() == 1 || record.is_complete())).then_some(record)
 }
 
 #[cfg(test)]
