@@ -38,6 +38,7 @@ pub use manifest::{Manifest, StateData, UnitStats, sealed, unsealed};
 pub use merge_rows::MergeRows;
 pub use own_detections::collect;
 pub use plan::stage_in;
+pub use same_rows::SameRows;
 pub use stage::{
     MergeFault, MergeStage, NamesByFile, NamesStage, RollupStage, RollupUnit, Stage, StateFault, StateRead,
     TableRef, UnitFault, UnitOutcome, decode_names, decode_outcomes,

@@ -11,6 +11,7 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 
 use super::manifest::{Manifest, StateData, UnitStats, sealed};
+use super::same_rows::SameRows;
 use super::stage::{RollupUnit, StateFault};
 use super::state_key::clipped_key;
 use super::write_state::{EncodedState, encode_batch};
@@ -41,8 +42,8 @@ pub struct StateStore {
 pub struct Lookup {
     /// The state, if it is committed.
     pub manifest: Option<Manifest>,
-    /// The state of earlier files with the same rows, if only that is committed. It is of use only together.
-    pub same_rows: Vec<Manifest>,
+    /// The state of earlier files with the same rows, if only that is committed.
+    pub same_rows: Option<SameRows>,
     /// Manifests that have changed since they were written, if no other manifest can be used.
     pub damaged: Vec<StateFault>,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use futures::StreamExt;
 use hindcast_base::Result;
-use hindcast_engine::{Manifest, RollupUnit};
+use hindcast_engine::{Manifest, RollupUnit, SameRows};
 use hindcast_lake::{FileSource, ListedFiles, Rewrite};
 
 use super::earlier_units::{EqualUnits, equal_units};
@@ -39,6 +39,9 @@ impl RollupRun<'_> {
                     by_window.entry((window.from_us, window.to_us)).or_default().push(place);
                 }
             }
+            for own in by_window.values() {
+                self.use_shared_state(own, &mut places)?;
+            }
             by_window.retain(|_, own| !incomplete_dates(&places, own).is_empty());
             if by_window.is_empty() {
                 continue;
@@ -68,33 +71,21 @@ impl RollupRun<'_> {
         of_window: &[usize],
         places: &mut Places,
     ) -> Result<()> {
-        let dates = incomplete_dates(places, of_window);
-        let units: Vec<(usize, &RollupUnit)> =
-            of_window.iter().filter_map(|place| Some((*place, &places[*place].as_ref()?.unit))).collect();
-        let of_dates = units.iter().filter(|(_, unit)| dates.contains(&unit.date));
-        let paths: HashSet<&str> =
-            of_dates.flat_map(|(_, unit)| &unit.files).map(|file| file.path.as_str()).collect();
-        let mut rewritten = rewrites.iter().flat_map(|rewrite| rewrite.after());
-        if !rewritten.any(|path| paths.contains(path.as_str())) {
-            return Ok(());
-        }
-        let mut equal = equal_units(&units, &dates, listed, rewrites);
-        let is_incomplete = |place: &usize| places[*place].as_ref().is_some_and(|record| !record.is_complete());
-        equal.retain(|one| one.current.iter().any(is_incomplete));
-
-        // The joined unit of each, and its earlier units. All are looked up at once.
-        let joined: Vec<RollupUnit> = equal.iter().filter_map(|one| joined_unit(one, places)).collect();
-        let wanted = joined.iter().zip(&equal).flat_map(|(unit, one)| [unit].into_iter().chain(&one.earlier));
-        let mut found = self.look_up_all(wanted.cloned().collect()).await?.into_iter();
-        for (unit, EqualUnits { current, earlier }) in joined.into_iter().zip(equal) {
-            let own: Vec<UnitRecord> = found.by_ref().take(1).collect();
-            let earlier: Vec<UnitRecord> = found.by_ref().take(earlier.len()).collect();
+        let equal = incomplete_units(rewrites, listed, of_window, places);
+        let wanted = equal.iter().flat_map(|one| &one.earlier).cloned().collect();
+        let mut found = self.look_up_all(wanted).await?.into_iter();
+        for EqualUnits { current, earlier } in equal {
+            let mut before: Places = found.by_ref().take(earlier.len()).map(Some).collect();
+            self.use_shared_state(&(0..before.len()).collect::<Vec<_>>(), &mut before)?;
+            let earlier: Vec<UnitRecord> = before.into_iter().flatten().collect();
             let parts: Vec<UnitRecord> = current.iter().filter_map(|place| places[*place].take()).collect();
-            match completed(unit, &parts, &[own, earlier]) {
+            let of_earlier = |rollup: &str| {
+                let has_all = earlier.iter().all(|record| record.has_state_of(rollup));
+                has_all.then(|| manifests_of(&earlier, rollup))
+            };
+            match joined(&parts, of_earlier) {
                 Some(record) => {
-                    if let [part] = parts.as_slice() {
-                        self.record_same_rows(part, &record).await;
-                    }
+                    self.record_same_rows(&parts, &record).await;
                     places[current[0]] = Some(record);
                 }
                 None => current.into_iter().zip(parts).for_each(|(place, record)| places[place] = Some(record)),
@@ -103,16 +94,55 @@ impl RollupRun<'_> {
         Ok(())
     }
 
-    /// Stores which state `completed` has that `part`, the same unit, lacked. It is found again without the log.
-    async fn record_same_rows(&self, part: &UnitRecord, completed: &UnitRecord) {
+    /// Joins records at these places whose state was recorded for all of them together.
+    fn use_shared_state(&self, own: &[usize], places: &mut Places) -> Result<()> {
+        for place in own {
+            let Some(first) = places[*place].as_ref().filter(|record| !record.is_complete()) else { continue };
+            let Some((rollup, shared)) = first.shared.iter().next() else { continue };
+            let mut group = vec![*place];
+            for other in own.iter().filter(|other| *other != place) {
+                let Some(record) = places[*other].as_ref() else { continue };
+                if record.unit.date == first.unit.date
+                    && record.unit.rollups == first.unit.rollups
+                    && shared.others.contains(&self.key_of(&record.unit, rollup)?)
+                {
+                    group.push(*other);
+                }
+            }
+            if group.len() != shared.others.len() + 1 {
+                continue;
+            }
+            let parts: Vec<UnitRecord> = group.iter().filter_map(|place| places[*place].take()).collect();
+            let of_group = |rollup: &str| {
+                let shared = parts[0].shared.get(rollup)?;
+                let is_named = |part: &UnitRecord| {
+                    self.key_of(&part.unit, rollup).is_ok_and(|key| shared.others.contains(&key))
+                };
+                let is_same = shared.others.len() == parts.len() - 1 && parts[1..].iter().all(is_named);
+                is_same.then(|| shared.manifests.clone())
+            };
+            match joined(&parts, of_group) {
+                Some(record) => places[*place] = Some(record),
+                None => group.into_iter().zip(parts).for_each(|(place, record)| places[place] = Some(record)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores which state `completed` has that `parts`, whose files it has, lacked. It is found again without the log.
+    async fn record_same_rows(&self, parts: &[UnitRecord], completed: &UnitRecord) {
         let unit = &completed.unit;
-        let lacking = unit.rollups.iter().filter(|id| !part.has_state_of(id) && completed.has_state_of(id));
+        let lacks = |part: &UnitRecord, id: &String| !part.has_state_of(id) && completed.has_state_of(id);
+        let lacking = unit.rollups.iter().filter(|id| parts.iter().any(|part| lacks(part, id)));
         let record = |id: &String| {
-            let of_rollup = completed.manifests.iter().filter(|manifest| manifest.rollup == *id);
-            let (id, manifests): (_, Vec<Manifest>) = (id.clone(), of_rollup.cloned().collect());
+            let manifests = manifests_of(std::slice::from_ref(completed), id);
+            let id = id.clone();
             async move {
-                let key = self.key_of(unit, &id)?;
-                self.state.commit_same_rows(&key, &unit.window, unit.is_clipped, &manifests).await
+                let keys: Result<Vec<String>> = parts.iter().map(|part| self.key_of(&part.unit, &id)).collect();
+                let mut others = keys?;
+                let key = others.remove(0);
+                let state = SameRows { others, manifests };
+                self.state.commit_same_rows(&key, &unit.window, unit.is_clipped, &state).await
             }
         };
         let records: Vec<_> = lacking.map(record).collect();
@@ -131,31 +161,50 @@ fn incomplete_dates(places: &Places, own: &[usize]) -> BTreeSet<NaiveDate> {
     records.filter(|record| !record.is_complete()).map(|record| record.unit.date).collect()
 }
 
-/// The unit of all files of the current units.
-fn joined_unit(equal: &EqualUnits, places: &Places) -> Option<RollupUnit> {
-    let units: Vec<&RollupUnit> =
-        equal.current.iter().filter_map(|place| Some(&places[*place].as_ref()?.unit)).collect();
-    let files = units.iter().flat_map(|unit| unit.files.iter().cloned()).collect();
-    let is_clipped = units.iter().any(|unit| unit.is_clipped);
-    Some(RollupUnit { files, is_clipped, ..(*units.first()?).clone() })
+/// The units of records at these places that lack state, and whose files had others before `rewrites`.
+fn incomplete_units(
+    rewrites: &[Arc<Rewrite>],
+    listed: &ListedFiles,
+    of_window: &[usize],
+    places: &Places,
+) -> Vec<EqualUnits> {
+    let dates = incomplete_dates(places, of_window);
+    let units: Vec<(usize, &RollupUnit)> =
+        of_window.iter().filter_map(|place| Some((*place, &places[*place].as_ref()?.unit))).collect();
+    let of_dates = units.iter().filter(|(_, unit)| dates.contains(&unit.date));
+    let paths: HashSet<&str> =
+        of_dates.flat_map(|(_, unit)| &unit.files).map(|file| file.path.as_str()).collect();
+    let mut rewritten = rewrites.iter().flat_map(|rewrite| rewrite.after());
+    if !rewritten.any(|path| paths.contains(path.as_str())) {
+        return Vec::new();
+    }
+    let is_incomplete = |place: &usize| places[*place].as_ref().is_some_and(|record| !record.is_complete());
+    let mut equal = equal_units(&units, &dates, listed, rewrites);
+    equal.retain(|one| one.current.iter().any(is_incomplete));
+    equal
 }
 
-/// The record of `unit`, with the state of each rollup from its `parts` if all of them have it, otherwise from the first of `others`
-/// whose records all have it. None if no other record has state that the parts lack, or if several parts would have to be read as one.
-fn completed(unit: RollupUnit, parts: &[UnitRecord], others: &[Vec<UnitRecord>]) -> Option<UnitRecord> {
-    let mut record = UnitRecord::new(unit, Vec::new());
+/// The manifests of a rollup.
+fn manifests_of(records: &[UnitRecord], rollup: &str) -> Vec<Manifest> {
+    let manifests = records.iter().flat_map(|record| &record.manifests);
+    manifests.filter(|manifest| manifest.rollup == rollup).cloned().collect()
+}
+
+/// One record of all files of `parts`. The state of a rollup is that of the parts if all of them have it, otherwise what `elsewhere`
+/// gives. None if that gives nothing that the parts lack, or if several parts would have to be read as one.
+fn joined(parts: &[UnitRecord], elsewhere: impl Fn(&str) -> Option<Vec<Manifest>>) -> Option<UnitRecord> {
+    let first = &parts.first()?.unit;
+    let files = parts.iter().flat_map(|part| part.unit.files.iter().cloned()).collect();
+    let is_clipped = parts.iter().any(|part| part.unit.is_clipped);
+    let mut record = UnitRecord::new(RollupUnit { files, is_clipped, ..first.clone() }, Vec::new());
     let mut is_better = false;
-    for rollup in &record.unit.rollups {
-        let has_all = |records: &[UnitRecord]| records.iter().all(|record| record.has_state_of(rollup));
-        let source = if has_all(parts) {
-            Some(parts)
-        } else {
-            let other = others.iter().map(Vec::as_slice).find(|records| has_all(records));
-            is_better |= other.is_some();
-            other
-        };
-        let manifests = source.into_iter().flatten().flat_map(|record| &record.manifests);
-        record.manifests.extend(manifests.filter(|manifest| manifest.rollup == *rollup).cloned());
+    for rollup in &first.rollups {
+        if parts.iter().all(|part| part.has_state_of(rollup)) {
+            record.manifests.extend(manifests_of(parts, rollup));
+        } else if let Some(manifests) = elsewhere(rollup) {
+            record.manifests.extend(manifests);
+            is_better = true;
+        }
     }
     record.replaced = parts.iter().flat_map(|part| &part.replaced).cloned().collect();
     (is_better && (parts.len() == 1 || record.is_complete())).then_some(record)

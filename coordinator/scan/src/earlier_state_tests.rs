@@ -131,6 +131,34 @@ async fn state_of_a_window_serves_rewritten_files_in_the_same_window() {
 }
 
 #[tokio::test]
+async fn state_of_several_units_together_is_found_again_without_the_log() {
+    let mut table = DeltaLake::new();
+    table.commit(&[table.file(FIRST, "a", &[1, 12], true)]);
+    table.commit(&[table.file(FIRST, "b", &[3, 20], true)]);
+    assert_eq!(table.scan(FIRST, SECOND).await, (2, 2));
+    let mut later = table.file(FIRST, "y", &[12, 20], false);
+    later["add"]["modificationTime"] = json!(1_772_400_000_000_i64);
+    table.commit(&[
+        table.file(FIRST, "x", &[1, 3], false),
+        later.clone(),
+        remove("date=2026-03-01/a.parquet", false),
+        remove("date=2026-03-01/b.parquet", false),
+    ]);
+    // They are units of their own, and together they have state.
+    assert_eq!(table.scan(FIRST, SECOND).await, (0, 1));
+    // A new log has only the files.
+    std::fs::remove_dir_all(table.lake.path(TABLE).join("_delta_log")).unwrap();
+    std::fs::create_dir(table.lake.path(TABLE).join("_delta_log")).unwrap();
+    table.commits = 0;
+    let mut earlier = table.file(FIRST, "x", &[1, 3], true);
+    earlier["add"]["modificationTime"] = json!(1_772_323_200_002_i64);
+    table.commit(&[earlier, later]);
+    assert_eq!(table.scan(FIRST, SECOND).await, (0, 1));
+    table.commit(&[table.file(FIRST, "c", &[4], true), remove("date=2026-03-01/y.parquet", true)]);
+    assert_eq!(table.scan(FIRST, SECOND).await, (2, 2));
+}
+
+#[tokio::test]
 async fn a_rewrite_of_rows_that_no_scan_has_read_is_read() {
     let mut table = DeltaLake::new();
     table.commit(&[table.file(FIRST, "a", &[1], true)]);

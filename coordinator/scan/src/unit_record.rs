@@ -1,7 +1,9 @@
 //! The record of a unit: its state and its faults.
 
+use std::collections::BTreeMap;
+
 use hindcast_base::error::InputFault;
-use hindcast_engine::{Manifest, RollupUnit, StateFault, UnitStats};
+use hindcast_engine::{Manifest, RollupUnit, SameRows, StateFault, UnitStats};
 use hindcast_lake::LakeFile;
 
 use super::plan::ScanPlan;
@@ -14,6 +16,8 @@ pub(super) struct UnitRecord {
     pub(super) unit: RollupUnit,
     /// State of its rollups: one manifest of each, or several if the state is that of several earlier units with the same rows.
     pub(super) manifests: Vec<Manifest>,
+    /// State of its rows and those of other units together, for rollups that it has no other state of.
+    pub(super) shared: BTreeMap<String, SameRows>,
     /// Files that could not be read.
     pub(super) faults: Vec<InputFault>,
     /// Whether any of its state had to be computed.
@@ -33,6 +37,7 @@ impl UnitRecord {
         Self {
             unit,
             manifests,
+            shared: BTreeMap::new(),
             faults: Vec::new(),
             was_computed: false,
             replaced: Vec::new(),

@@ -184,9 +184,15 @@ impl<'a> RollupRun<'a> {
         let finds = unit.rollups.iter().map(|id| self.look_up_state(&unit, id, committed, lookups));
         let found = try_join_all(finds).await?;
         let mut record = UnitRecord::new(unit, Vec::new());
-        for Lookup { manifest, same_rows, damaged } in found {
-            record.manifests.extend(manifest.into_iter().chain(same_rows));
+        let rollups = record.unit.rollups.clone();
+        for (rollup, Lookup { manifest, same_rows, damaged }) in rollups.into_iter().zip(found) {
+            record.manifests.extend(manifest);
             record.replaced.extend(damaged);
+            match same_rows {
+                Some(same_rows) if same_rows.others.is_empty() => record.manifests.extend(same_rows.manifests),
+                Some(same_rows) => drop(record.shared.insert(rollup, same_rows)),
+                None => {}
+            }
         }
         Ok(record)
     }
