@@ -27,12 +27,16 @@ fn config(text: &str) -> Config {
     Config::load("default", &[Layer { name: "mine.toml", text }]).unwrap()
 }
 
-fn rows(rows: &[&[(&str, &str)]]) -> RecordBatch {
+fn rows(rows: &[BTreeMap<String, String>]) -> RecordBatch {
     let column = |name: &str| {
-        let texts = rows.iter().map(|row| row.iter().find(|(own, _)| *own == name).map(|(_, text)| *text));
+        let texts = rows.iter().map(|row| row.get(name).map(String::as_str));
         Arc::new(texts.collect::<DictionaryArray<Int32Type>>()) as ArrayRef
     };
     RecordBatch::try_from_iter_with_nullable(COLUMNS.map(|name| (name, column(name), true))).unwrap()
+}
+
+fn row<const N: usize>(cells: [(&str, &str); N]) -> BTreeMap<String, String> {
+    cells.into_iter().map(|(column, text)| (column.to_owned(), text.to_owned())).collect()
 }
 
 /// The kind and the outcome of rows.
@@ -88,219 +92,28 @@ fn palo_alto_networks_is_read_as_it_is() {
     assert_eq!(config("").firewall.expression("firewall.vendors"), None);
 }
 
+/// A row, and its kind and outcome.
+#[derive(Deserialize)]
+struct Case {
+    row: BTreeMap<String, String>,
+    kind: Option<String>,
+    outcome: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Cases {
+    case: Vec<Case>,
+}
+
 #[tokio::test]
 async fn every_vendor_has_the_same_kinds_and_outcomes() {
-    let all = config("[firewall]\nvendors = []");
-    let cases: &[(&[(&str, &str)], &str, &str)] = &[
-        (
-            &[
-                (VENDOR, "Palo Alto Networks"),
-                ("DeviceEventClassID", "TRAFFIC"),
-                ("SimplifiedDeviceAction", "Reset"),
-            ],
-            "TRAFFIC",
-            "Reset",
-        ),
-        (
-            &[
-                (VENDOR, "Fortinet"),
-                ("DeviceEventClassID", "00013"),
-                ("Activity", "traffic:forward close"),
-                ("DeviceAction", "close"),
-            ],
-            "TRAFFIC",
-            "Allowed",
-        ),
-        (
-            &[
-                (VENDOR, "Fortinet"),
-                ("DeviceEventClassID", "16384"),
-                ("Activity", "utm:ips signature dropped"),
-                ("DeviceAction", "dropped"),
-            ],
-            "THREAT",
-            "Dropped",
-        ),
-        (
-            &[
-                (VENDOR, "Fortinet"),
-                ("DeviceEventClassID", "13056"),
-                ("Activity", "utm:webfilter ftgd_blk blocked"),
-                ("DeviceAction", "blocked"),
-            ],
-            "THREAT",
-            "Blocked",
-        ),
-        (
-            &[
-                (VENDOR, "Fortinet"),
-                ("DeviceEventClassID", "13312"),
-                ("Activity", "utm:webfilter ftgd_allow passthrough"),
-                ("DeviceAction", "passthrough"),
-            ],
-            "13312",
-            "Allowed",
-        ),
-        (
-            &[
-                (VENDOR, "Check Point"),
-                ("DeviceProduct", "VPN-1 & FireWall-1"),
-                ("DeviceEventClassID", "Log"),
-                ("DeviceAction", "Drop"),
-            ],
-            "TRAFFIC",
-            "Dropped",
-        ),
-        (
-            &[
-                (VENDOR, "CheckPoint"),
-                ("DeviceProduct", "SmartDefense"),
-                ("DeviceEventClassID", "Log"),
-                ("DeviceAction", "Prevent"),
-            ],
-            "THREAT",
-            "Blocked",
-        ),
-        (
-            &[(VENDOR, "Cisco"), ("DeviceProduct", "ASA"), ("DeviceEventClassID", "106023")],
-            "TRAFFIC",
-            "Blocked",
-        ),
-        (
-            &[
-                (VENDOR, "Cisco"),
-                ("DeviceProduct", "ASA"),
-                ("DeviceEventClassID", "106100"),
-                ("DeviceAction", "permitted"),
-            ],
-            "TRAFFIC",
-            "Allowed",
-        ),
-        (
-            &[(VENDOR, "Cisco"), ("DeviceProduct", "ASA"), ("DeviceEventClassID", "302014")],
-            "TRAFFIC",
-            "Allowed",
-        ),
-        (
-            &[
-                (VENDOR, "Cisco"),
-                ("DeviceProduct", "ASA"),
-                ("DeviceEventClassID", "302013"),
-                ("DeviceAction", "Built"),
-            ],
-            "302013",
-            "Allowed",
-        ),
-        (
-            &[
-                (VENDOR, "Cisco"),
-                ("DeviceProduct", "FTD"),
-                ("DeviceEventClassID", "430003"),
-                ("DeviceAction", "Block with reset"),
-            ],
-            "TRAFFIC",
-            "Reset",
-        ),
-        (
-            &[
-                (VENDOR, "Cisco"),
-                ("DeviceProduct", "FTD"),
-                ("DeviceEventClassID", "430001"),
-                ("DeviceAction", "Would block"),
-            ],
-            "THREAT",
-            "Allowed",
-        ),
-        (
-            &[
-                (VENDOR, "Cisco"),
-                ("DeviceProduct", "Firepower"),
-                ("DeviceEventClassID", "RNA:1003:1"),
-                ("DeviceAction", "Allow"),
-            ],
-            "TRAFFIC",
-            "Allowed",
-        ),
-        (
-            &[
-                (VENDOR, "Zscaler"),
-                ("DeviceProduct", "NSSFWlog"),
-                ("DeviceEventClassID", "Drop"),
-                ("DeviceAction", "Drop"),
-                ("DeviceCustomString6", "None"),
-            ],
-            "TRAFFIC",
-            "Dropped",
-        ),
-        (
-            &[
-                (VENDOR, "Zscaler"),
-                ("DeviceProduct", "NSSFWlog"),
-                ("DeviceEventClassID", "IPS Reset"),
-                ("DeviceAction", "IPS Reset"),
-            ],
-            "THREAT",
-            "Reset",
-        ),
-        (
-            &[
-                (VENDOR, "Zscaler"),
-                ("DeviceProduct", "NSSWeblog"),
-                ("DeviceEventClassID", "Blocked"),
-                ("DeviceAction", "Blocked"),
-                ("DeviceCustomString5", "Win32.Emotet"),
-            ],
-            "THREAT",
-            "Blocked",
-        ),
-        (
-            &[
-                (VENDOR, "Zscaler"),
-                ("DeviceProduct", "NSSWeblog"),
-                ("DeviceEventClassID", "Allowed"),
-                ("DeviceAction", "Allowed"),
-                ("DeviceCustomString5", ""),
-            ],
-            "TRAFFIC",
-            "Allowed",
-        ),
-        (
-            &[
-                (VENDOR, "F5"),
-                ("DeviceProduct", "ASM"),
-                ("DeviceEventClassID", "Successful Request"),
-                ("DeviceAction", "passed"),
-            ],
-            "TRAFFIC",
-            "Allowed",
-        ),
-        (
-            &[
-                (VENDOR, "F5"),
-                ("DeviceProduct", "ASM"),
-                ("DeviceEventClassID", "200021069"),
-                ("DeviceAction", "blocked"),
-            ],
-            "THREAT",
-            "Blocked",
-        ),
-        (
-            &[
-                (VENDOR, "Zeek"),
-                ("DeviceEventClassID", "TRAFFIC"),
-                ("DeviceAction", "SF"),
-                ("SimplifiedDeviceAction", "x"),
-            ],
-            "TRAFFIC",
-            "x",
-        ),
-    ];
-    let table = rows(&cases.iter().map(|(row, ..)| *row).collect::<Vec<_>>());
-    let found = meanings(&all, table).await;
-    for ((row, kind, outcome), found) in cases.iter().zip(&found) {
-        assert_eq!(found, &(Some((*kind).to_owned()), Some((*outcome).to_owned())), "{row:?}");
+    let cases: Cases = toml::from_str(include_str!("../../data/vendors-cases.toml")).unwrap();
+    let table = rows(&cases.case.iter().map(|case| case.row.clone()).collect::<Vec<_>>());
+    let found = meanings(&config("[firewall]\nvendors = []"), table).await;
+    assert_eq!(found.len(), cases.case.len());
+    for (case, found) in cases.case.into_iter().zip(found) {
+        assert_eq!(found, (case.kind, case.outcome), "{:?}", case.row);
     }
-    assert_eq!(found.len(), cases.len());
 }
 
 #[tokio::test]
@@ -311,8 +124,8 @@ async fn a_meaning_of_ones_own_adds_a_vendor_or_replaces_one() {
          outcomes = [{ is = 'Blocked', where = { DeviceAction = [\"drop\"] } }]\n[firewall.meanings.Fortinet]\n",
     );
     let table = rows(&[
-        &[(VENDOR, "SonicWall"), ("Activity", "connection closed"), ("DeviceAction", "Drop")],
-        &[(VENDOR, "Fortinet"), ("DeviceEventClassID", "13"), ("Activity", "traffic:forward close")],
+        row([(VENDOR, "SonicWall"), ("Activity", "connection closed"), ("DeviceAction", "Drop")]),
+        row([(VENDOR, "Fortinet"), ("DeviceEventClassID", "13"), ("Activity", "traffic:forward close")]),
     ]);
     let found = meanings(&own, table).await;
     assert_eq!(found[0], (Some("TRAFFIC".into()), Some("Blocked".into())));
