@@ -20,6 +20,12 @@ use hindcast_base::time::{Window, date_of_us};
 /// All times.
 pub(super) const EVER: Window = Window { from_us: i64::MIN, to_us: i64::MAX };
 
+/// The first date of rows whose times are not known.
+const EARLIEST: NaiveDate = match NaiveDate::from_ymd_opt(1, 1, 1) {
+    Some(date) => date,
+    None => NaiveDate::MIN,
+};
+
 /// The files of a table. Clones share what was listed.
 #[derive(Debug, Clone)]
 pub enum FileSource {
@@ -74,14 +80,18 @@ impl FileSource {
         }
     }
 
-    /// First and last date of the folders, or of the rows of listed files.
+    /// First and last date of the folders, or of the rows of listed files. Rows whose times are not known may be of any date up to
+    /// the one on which they were written.
     pub fn date_bounds(&self) -> Option<(NaiveDate, NaiveDate)> {
         match self {
             Self::Folders(folders) => {
                 folders.by_date.keys().next().copied().zip(folders.by_date.keys().next_back().copied())
             }
             Self::Listed(listed) => {
+                let mut files = listed.by_date.values().flatten();
+                let is_unknown = files.any(|file| file.times_us.is_none());
                 let first = listed.by_date.keys().next().copied();
+                let first = first.map(|first| if is_unknown { EARLIEST } else { first });
                 let last = listed.by_date.iter().map(|(date, files)| last_date(*date, files)).max();
                 first.zip(last)
             }

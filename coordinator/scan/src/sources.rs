@@ -70,7 +70,8 @@ impl Sources {
         }
         if dates.is_none() && gaps.is_empty() {
             return Err(Error::Invalid(format!(
-                "{} holds none of the tables these analyses read ({}), as folders <Table>/date=YYYY-MM-DD",
+                "{} holds none of the tables these analyses read ({}), as folders <Table>/date=YYYY-MM-DD or in another layout that \
+                 docs/lakes.md lists",
                 lake.root().url(),
                 names.iter().copied().collect::<Vec<_>>().join(", ")
             )));
