@@ -1,5 +1,7 @@
 //! Which columns a table has, and which files are searched for them.
 
+use std::collections::BTreeSet;
+
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;

@@ -1,6 +1,6 @@
 //! Files in no folders by date: the dates of their rows come from the statistics in their footers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use futures::StreamExt;
