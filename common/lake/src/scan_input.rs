@@ -134,3 +134,7 @@ fn with_dictionary(field: &Field, steps: &[PlaceStep]) -> Field {
     };
     field.clone().with_data_type(data_type)
 }
+
+#[cfg(test)]
+#[path = "scan_input_tests.rs"]
+mod tests;
