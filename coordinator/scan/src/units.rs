@@ -78,6 +78,7 @@ pub fn units_of(plan: &ScanPlan) -> Vec<UnitOutline> {
     let (tables, units) = cut(plan);
     let outline = |unit: &RollupUnit| UnitOutline {
         table: tables[unit.table].name.clone(),
+        root: plan.tables[unit.table].table.root.as_deref().map(str::to_owned),
         date: unit.date.to_string(),
         files: unit.files.len(),
         bytes: unit_bytes(unit),
@@ -93,6 +94,9 @@ pub fn units_of(plan: &ScanPlan) -> Vec<UnitOutline> {
 pub struct UnitOutline {
     /// The table.
     pub table: String,
+    /// Its root, if the lake has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
     /// The date of its folder.
     pub date: String,
     /// Files, or parts of one.

@@ -67,8 +67,9 @@ pub fn print_dry_run(plan: &PlanOutline, units: &[UnitOutline], as_json: bool) -
             (false, false) => "",
         };
         let (files, size) = (unit.files, format_bytes(unit.bytes));
+        let root = unit.root.as_ref().map(|root| format!("{root}: ")).unwrap_or_default();
         println!(
-            "  {:<22} {} {files} files, {size}{cut}: {}",
+            "  {:<22} {root}{} {files} files, {size}{cut}: {}",
             unit.table,
             unit.date,
             unit.rollups.join(", ")
