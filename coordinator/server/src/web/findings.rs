@@ -164,6 +164,8 @@ struct FindingPage {
     entities: Vec<EntityLink>,
     techniques: Vec<(String, String)>,
     watchlists: Vec<String>,
+    /// The roots of its rows; none if the lake has one.
+    roots: Vec<String>,
     /// Column, description and value.
     evidence: Vec<(String, String, String)>,
     guide: Option<GuidePart>,
@@ -220,6 +222,7 @@ pub(super) async fn finding(
         entities: line.entities,
         techniques: finding.techniques.iter().map(|t| (t.id.to_string(), t.name.to_string())).collect(),
         watchlists: finding.watchlists.clone(),
+        roots: finding.roots.iter().cloned().collect(),
         evidence: evidence_rows(&finding.evidence, analysis),
         guide: analysis
             .map(|analysis| GuidePart { guide: &analysis.about.guide })
