@@ -103,6 +103,7 @@ impl Lake {
                     "tables.{name}.columns: the table has no column {column}"
                 )));
             }
+            mapping.check_constants(spec)?;
             whole.insert(name.clone(), mapping.with_preset(name)?);
         }
         Ok(Self { root, mappings: whole, known, others: Vec::new(), versions: TableVersions::default() })

@@ -74,6 +74,7 @@ impl Failing {
             record_id: None,
             times: TimeOptions::default(),
             known: Tables::built_in(),
+            mappings: Default::default(),
             threads: 2,
         };
         let mut report = ImportReport::default();

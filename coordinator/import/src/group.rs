@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
 use hindcast_base::{Error, Result};
-use hindcast_lake::{Tables, refuse_unwritable};
+use hindcast_lake::Tables;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::blocks::Blocks;
@@ -297,7 +297,7 @@ impl<'a> Group<'a> {
         }
         for table in run.keys() {
             if self.tables_without_log.insert(table.clone()) {
-                refuse_unwritable(&self.request.lake.join(table), table).await?;
+                self.request.refuse_unwritable(table).await?;
             }
         }
         let (folder, number) = (self.scratch.path().to_owned(), self.runs);

@@ -33,11 +33,12 @@ mod unsupported;
 mod wrapped;
 mod zeek;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hindcast_base::{Error, ErrorKind, Result};
-use hindcast_lake::{Location, Tables, changes, refuse_table_as_lake, refuse_unwritable};
+use hindcast_lake::{Location, TableMapping, Tables, changes, refuse_table_as_lake, refuse_unwritable};
 
 pub use report::{FileReport, ImportReport};
 pub use times::TimeOptions;
@@ -71,8 +72,20 @@ pub struct ImportRequest {
     pub times: TimeOptions,
     /// The known tables.
     pub known: Tables,
+    /// The mappings of the lake's tables.
+    pub mappings: BTreeMap<String, TableMapping>,
     /// Threads.
     pub threads: usize,
+}
+
+impl ImportRequest {
+    /// Fails if rows can't be written to a table: because of its format or layout, or because its mapping would not find them.
+    async fn refuse_unwritable(&self, table: &str) -> Result<()> {
+        if let Some(mapping) = self.mappings.get(table) {
+            mapping.refuse_import(table)?;
+        }
+        refuse_unwritable(&self.lake.join(table), table).await
+    }
 }
 
 /// Imports files, and calls `progress` with the bytes read so far and the total. A file that can't be read is named in
@@ -96,7 +109,7 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
     };
     refuse_table_as_lake(&request.lake).await?;
     if let Some(table) = &request.table {
-        refuse_unwritable(&request.lake.join(table), table).await?;
+        request.refuse_unwritable(table).await?;
     }
     changes::recover(&request.lake).await?;
     let bytes_read = Arc::new(AtomicU64::new(0));

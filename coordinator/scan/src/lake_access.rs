@@ -157,6 +157,18 @@ pub async fn tables_of(url: &str, own: &OwnFiles) -> Result<Tables> {
     detections_of(&root, &folders, &Access::Any).await?.joined(own)?.tables()
 }
 
+/// The mappings of tables in the configuration of the lake at `url`, which need not exist yet.
+///
+/// # Errors
+/// Those of [`tables_of`].
+pub async fn mappings_of(url: &str, own: &OwnFiles) -> Result<BTreeMap<String, TableMapping>> {
+    let (root, name) = (Location::parse(url)?, config_name(url));
+    let (folders, text) = lake_config(&root, &name).await?;
+    let Some(text) = text else { return Ok(BTreeMap::new()) };
+    let detections = detections_of(&root, &folders, &Access::Any).await?.joined(own)?.load()?;
+    Ok(Config::load_with("default", &[Layer { name: &name, text: &text }], detections)?.tables)
+}
+
 /// The name of the configuration file of the lake at `url`.
 fn config_name(url: &str) -> String {
     format!("{}/{LAKE_CONFIG}", url.trim_end_matches('/'))

@@ -18,7 +18,7 @@ use super::own_files::read_own;
 use super::tables::print_quality;
 use crate::terminal;
 use hindcast_import::{FileReport, ImportReport, ImportRequest, TimeOptions, import};
-use hindcast_scan::lake_access::{Access, LakeLayers, open_lake, tables_of};
+use hindcast_scan::lake_access::{Access, LakeLayers, mappings_of, open_lake, tables_of};
 use hindcast_scan::own_detections::DetectionPolicy;
 use hindcast_tables::compact::{CompactOptions, compact};
 use hindcast_tables::data_quality;
@@ -140,6 +140,7 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
             logged_before_us: arguments.logged_before,
         },
         known,
+        mappings: mappings_of(&arguments.lake, &own).await?,
         threads: arguments.threads(),
     };
     let prints_text = !arguments.quiet && !arguments.json;
