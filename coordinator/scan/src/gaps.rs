@@ -169,10 +169,10 @@ fn column_gap(
     preset: Option<&MappingPreset>,
 ) -> Gap {
     let spec = table.spec;
-    let absent_column = |column: &&str| AbsentColumn {
-        name: (*column).to_owned(),
-        source: table.mapping.columns.get(*column).map(ToString::to_string),
-        nearest: closest(table.mapping.path_text(column), others.iter().copied()).map(str::to_owned),
+    let absent_column = |column: &&str| {
+        let source = table.mapping.columns.get(*column).map(ToString::to_string);
+        let nearest = closest(source.as_deref().unwrap_or(column), others.iter().copied());
+        AbsentColumn { name: (*column).to_owned(), nearest: nearest.map(str::to_owned), source }
     };
     let effect = match absent.contains(&spec.time_column) {
         _ if is_unread => ColumnEffect::NoAnalysis,
