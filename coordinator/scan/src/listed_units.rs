@@ -135,10 +135,11 @@ mod tests {
                 prop_assert_eq!(next, file.bytes);
             }
             let groups = groups_of(&files);
-            prop_assert!(groups.iter().all(|group| {
-                let bytes: u64 = group.iter().map(|file| file.range.map_or(file.bytes, |(from, to)| to - from)).sum();
-                group.len() == 1 || bytes <= MOST_BYTES
-            }));
+            let bytes_of = |file: &LakeFile| file.range.map_or(file.bytes, |(from, to)| to - from);
+            let is_small = |group: &Vec<LakeFile>| {
+                group.len() == 1 || group.iter().map(bytes_of).sum::<u64>() <= MOST_BYTES
+            };
+            prop_assert!(groups.iter().all(is_small));
         }
 
         #[test]

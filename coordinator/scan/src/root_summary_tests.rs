@@ -197,7 +197,7 @@ async fn a_root_may_have_columns_of_other_names() {
     let result = scanned(&lake, &with_roots(&lake, &["emea"], ""), &["beaconing"]).await;
     let coverage = &result.report.summary.coverage;
     let [gap] = coverage.gaps.as_slice() else { panic!("{:?}", coverage.gaps) };
-    let GapCause::Columns { effect, absent } = &gap.cause else { panic!("{gap:?}") };
+    let GapCause::Columns { effect, absent, .. } = &gap.cause else { panic!("{gap:?}") };
     assert_eq!((gap.root.as_deref(), *effect), (Some("emea"), ColumnEffect::Incomplete));
     let absent: Vec<&str> = absent.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(absent, ["DestinationIP", "SourceIP"]);

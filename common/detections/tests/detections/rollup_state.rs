@@ -13,6 +13,7 @@ use hindcast_detections::rollups::definition::parse;
 use hindcast_detections::rollups::{BUCKET_COLUMN, Rollup};
 use hindcast_detections::sql;
 use hindcast_functions::BUCKETS;
+use hindcast_lake::Tables;
 
 const ROLLUP: &str = r#"version = 1
 tables = ["CommonSecurityLog"]
@@ -33,7 +34,7 @@ measures = [
 "#;
 
 fn rollup() -> Rollup {
-    parse("mine.toml", ROLLUP, "mine").unwrap()
+    parse("mine.toml", ROLLUP, "mine", Tables::built_in()).unwrap()
 }
 
 /// Rows of `a` (three), `b` (one), of another port, and without a source.
