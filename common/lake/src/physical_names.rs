@@ -170,7 +170,7 @@ mod tests {
         };
         assert_eq!(used(&mapping, &["SourceIP", "Absent"]), ["Source"]);
         assert_eq!(used(&mapping, &["Time"]), ["Time"]);
-        mapping.columns.insert("Time".into(), ColumnSource::Sql("now".into()));
-        assert_eq!(used(&mapping, &["Time"]), ["Source", "Time"]);
+        mapping.columns.insert("Time".into(), ColumnSource::Sql("upper(source.ip)".into()));
+        assert_eq!(used(&mapping, &["Time"]), ["Source"]);
     }
 }
