@@ -19,6 +19,7 @@ mod cluster;
 mod cluster_faults;
 mod cluster_jobs;
 mod cluster_security;
+mod column_sources;
 mod crowds;
 mod damaged_state;
 mod delta_state;
