@@ -16,7 +16,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal, lit};
 use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
 
-use super::columns::{ColumnPath, ColumnSource, FileColumns, FileExpressions, MapValues};
+use super::columns::{ColumnPath, ColumnSource, Computed, FileColumns, FileExpressions, MapValues};
 use super::convert::{Reading, convert, lossless_options, read, reading_of, wanted};
 use super::lake::LakeTable;
 use super::lake_file::LakeFile;
@@ -115,7 +115,7 @@ impl PhysicalExprAdapter for Normaliser {
         if let Some(column) = expr.downcast_ref::<Column>() {
             return self.read_as_canonical(column.name());
         }
-        // In a predicate, which prunes row groups and pages.
+        // In a predicate, which prunes row groups and pages by statistics.
         expr.transform(|node| match node.downcast_ref::<Column>() {
             Some(column) => Ok(Transformed::yes(self.compared(column.name())?)),
             None => Ok(Transformed::no(node)),
@@ -128,6 +128,9 @@ impl Normaliser {
     /// The column as predicates compare it: with a plain cast, unlike our own expressions, the engine prunes by statistics. The
     /// bounds allow for the rounding of a cast.
     fn compared(&self, name: &str) -> Result<Arc<dyn PhysicalExpr>> {
+        if name == KEPT {
+            return self.filter();
+        }
         let read = self.read_as_canonical(name)?;
         match read.downcast_ref::<Normalise>() {
             Some(converted) if is_nanos(&converted.source.data_type(&self.file_schema)?) => {
@@ -139,8 +142,8 @@ impl Normaliser {
     }
 
     fn read_as_canonical(&self, name: &str) -> Result<Arc<dyn PhysicalExpr>> {
-        if name == KEPT {
-            return self.filter();
+        if let (KEPT, Some(filter)) = (name, &self.mapping.filter) {
+            return Ok(Arc::new(Computed::new(self.filter()?, filter)));
         }
         let Some(column) = self.spec.column(name) else {
             return Err(DataFusionError::Internal(format!("{name} is not a column of {}", self.spec.name)));
@@ -170,10 +173,10 @@ impl Normaliser {
                 Ok(Some(Arc::new(MapValues::new(texts, Arc::new(mapping.clone())))))
             }
             ColumnSource::Sql(sql) => {
-                let computed = self.expressions.sql(sql);
-                computed
-                    .map(Some)
-                    .map_err(|reason| fault(format!("can't be computed for {}: {reason}", column.name)))
+                let failed = |reason| fault(format!("can't be computed for {}: {reason}", column.name));
+                let values = self.expressions.sql(sql).map_err(failed)?;
+                let is_constant = values.is::<Literal>();
+                Ok(Some(if is_constant { values } else { Arc::new(Computed::new(values, sql)) }))
             }
         }
     }

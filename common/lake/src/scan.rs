@@ -116,7 +116,9 @@ pub async fn file_scan(
         predicates.push(within(&read, table.spec.time_column, clip)?);
     }
     if is_filtered {
-        predicates.push(Arc::new(Column::new_with_schema(KEPT, &read)?));
+        // A column alone would be taken for one of the scan.
+        predicates
+            .extend([Arc::new(Column::new_with_schema(KEPT, &read)?) as Arc<dyn PhysicalExpr>, lit(true)]);
     }
     if !predicates.is_empty() {
         source = source.with_predicate(conjunction(predicates));

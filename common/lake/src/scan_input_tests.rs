@@ -255,6 +255,8 @@ async fn only_rows_for_which_the_filter_is_true_are_rows_of_the_table() {
     assert_eq!(none.column("Host").await.unwrap(), owned(&[]));
     let nested = with_filter("actor.user.name IS NOT NULL");
     assert_eq!(nested.column("Bytes").await.unwrap(), owned(&[Some("5"), None]));
+    let (column, reason) = with_filter("CAST(src_endpoint.hostname AS BIGINT) > 1").fault("Host").await;
+    assert!(column.contains("hostname AS BIGINT") && reason.contains("ws-1"), "{column}: {reason}");
     let (_, reason) = with_filter("action_id + 1").fault("Host").await;
     assert!(reason.contains("not true or false"), "{reason}");
 }

@@ -146,27 +146,18 @@ async fn with_roots(lake: Lake, roots: &[LakeRoot], access: &Access) -> Result<L
     Ok(lake)
 }
 
-/// The tables that the lake at `url` may have: the built-in ones, those in folders that its configuration names, and those of `own`.
-/// The lake need not exist yet.
+/// The tables that the lake at `url` may have: the built-in ones, those in folders that its configuration names, and those of `own`; and
+/// the mappings in that configuration. The lake need not exist yet.
 ///
 /// # Errors
 /// [`Error::Invalid`] if a file is invalid; [`Error::Storage`] if a store fails.
-pub async fn tables_of(url: &str, own: &OwnFiles) -> Result<Tables> {
-    let root = Location::parse(url)?;
-    let (folders, _) = lake_config(&root, &config_name(url)).await?;
-    detections_of(&root, &folders, &Access::Any).await?.joined(own)?.tables()
-}
-
-/// The mappings of tables in the configuration of the lake at `url`, which need not exist yet.
-///
-/// # Errors
-/// Those of [`tables_of`].
-pub async fn mappings_of(url: &str, own: &OwnFiles) -> Result<BTreeMap<String, TableMapping>> {
+pub async fn tables_of(url: &str, own: &OwnFiles) -> Result<(Tables, BTreeMap<String, TableMapping>)> {
     let (root, name) = (Location::parse(url)?, config_name(url));
     let (folders, text) = lake_config(&root, &name).await?;
-    let Some(text) = text else { return Ok(BTreeMap::new()) };
-    let detections = detections_of(&root, &folders, &Access::Any).await?.joined(own)?.load()?;
-    Ok(Config::load_with("default", &[Layer { name: &name, text: &text }], detections)?.tables)
+    let files = detections_of(&root, &folders, &Access::Any).await?.joined(own)?;
+    let Some(text) = text else { return Ok((files.tables()?, BTreeMap::new())) };
+    let config = Config::load_with("default", &[Layer { name: &name, text: &text }], files.load()?)?;
+    Ok((files.tables()?, config.tables))
 }
 
 /// The name of the configuration file of the lake at `url`.
@@ -352,12 +343,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lake = folder.path().join("lake");
         let known = async || tables_of(&lake.display().to_string(), &OwnFiles::default()).await;
-        assert!(known().await.unwrap().by_name("AuditLogs").is_some());
+        assert!(known().await.unwrap().0.by_name("AuditLogs").is_some());
         std::fs::create_dir_all(lake.join("own/tables")).unwrap();
         std::fs::write(lake.join("hindcast.toml"), "detections = ['own']").unwrap();
         let text = "time_column = 'T'\n[columns]\nT = 'time'";
         std::fs::write(lake.join("own/tables/Proxy_CL.toml"), text).unwrap();
-        assert!(known().await.unwrap().by_name("Proxy_CL").is_some());
+        assert!(known().await.unwrap().0.by_name("Proxy_CL").is_some());
     }
 
     #[cfg(unix)]

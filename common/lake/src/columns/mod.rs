@@ -1,5 +1,6 @@
 //! The columns of a table in files of any shape: what a mapping may say, and how it is found and read.
 
+mod computed;
 mod expressions;
 mod follow;
 mod leaves;
@@ -11,6 +12,7 @@ mod source;
 mod sql;
 mod times;
 
+pub(super) use computed::Computed;
 pub(super) use expressions::FileExpressions;
 pub(super) use leaves::{leaf_of, leaves_of};
 pub(super) use mapped::MapValues;

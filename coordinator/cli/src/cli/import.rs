@@ -18,7 +18,7 @@ use super::own_files::read_own;
 use super::tables::print_quality;
 use crate::terminal;
 use hindcast_import::{FileReport, ImportReport, ImportRequest, TimeOptions, import};
-use hindcast_scan::lake_access::{Access, LakeLayers, mappings_of, open_lake, tables_of};
+use hindcast_scan::lake_access::{Access, LakeLayers, open_lake, tables_of};
 use hindcast_scan::own_detections::DetectionPolicy;
 use hindcast_tables::compact::{CompactOptions, compact};
 use hindcast_tables::data_quality;
@@ -125,7 +125,7 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         None => None,
     };
     let (_, own) = read_own(None, &arguments.detections).await?;
-    let known = tables_of(&arguments.lake, &own).await?;
+    let (known, mappings) = tables_of(&arguments.lake, &own).await?;
     let request = ImportRequest {
         files: arguments.files.clone(),
         lake: Location::parse(&arguments.lake)?,
@@ -140,7 +140,7 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
             logged_before_us: arguments.logged_before,
         },
         known,
-        mappings: mappings_of(&arguments.lake, &own).await?,
+        mappings,
         threads: arguments.threads(),
     };
     let prints_text = !arguments.quiet && !arguments.json;
