@@ -23,7 +23,8 @@ impl Table {
     fn scan(&self, what: &str) -> (u64, u64) {
         let scan = |out: &str, state: &str| {
             let lake = self.0.lake().display().to_string();
-            let (out, state) = (self.0.path(out).display().to_string(), self.0.path(state).display().to_string());
+            let (out, state) =
+                (self.0.path(out).display().to_string(), self.0.path(state).display().to_string());
             let window = "--from 2026-01-05 --to 2026-01-08";
             let output = hindcast(&format!(
                 "scan --lake {lake} --state {state} --out {out} --suite firewall --format json,parquet {window}"
@@ -97,7 +98,8 @@ fn state_serves_whatever_rollups_it_has() {
     let Some(table) = written("by-date") else { return };
     let scan = |only: &str| {
         let lake = table.0.lake().display().to_string();
-        let (out, state) = (table.0.path("out").display().to_string(), table.0.path("state").display().to_string());
+        let (out, state) =
+            (table.0.path("out").display().to_string(), table.0.path("state").display().to_string());
         let window = "--from 2026-01-05 --to 2026-01-08";
         let output = hindcast(&format!("scan --lake {lake} --state {state} --out {out} {only} {window}"));
         assert!(output.status.success(), "{}", stderr(&output));

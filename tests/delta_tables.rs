@@ -39,7 +39,10 @@ impl Written {
     fn scan(&self, lake: &str, arguments: &str) -> (Output, PathBuf) {
         let out = self.place.path(&format!("out of {lake}{}", arguments.replace(' ', "_")));
         let lake = self.place.path(lake);
-        let command = format!("scan --lake {} --no-cache --suite firewall --format json,parquet {arguments} --out", lake.display());
+        let command = format!(
+            "scan --lake {} --no-cache --suite firewall --format json,parquet {arguments} --out",
+            lake.display()
+        );
         let arguments = command.split_whitespace().collect::<Vec<_>>();
         let output = Command::new(env!("CARGO_BIN_EXE_hindcast")).args(arguments).arg(&out).output();
         (output.expect("the binary runs"), out)
@@ -54,7 +57,11 @@ impl Written {
 
     /// Checks that a scan of `lake` has the results of the plain folders `plain`.
     fn check(&self, lake: &str, arguments: &str, plain: &str) {
-        assert_same(&self.scan_well(lake, arguments), &self.scan_well(plain, ""), &format!("{lake} {arguments}"));
+        assert_same(
+            &self.scan_well(lake, arguments),
+            &self.scan_well(plain, ""),
+            &format!("{lake} {arguments}"),
+        );
     }
 }
 
@@ -130,7 +137,8 @@ fn deletion_vectors_and_mapped_columns_give_the_results_of_their_rows() {
     }
     let investigate = |lake: &str| {
         let (lake, out) = (written.place.path(lake), written.place.path(&format!("found in {lake}")));
-        let command = format!("investigate ip 10.0.0.3 --lake {} --no-cache --format json --out", lake.display());
+        let command =
+            format!("investigate ip 10.0.0.3 --lake {} --no-cache --format json --out", lake.display());
         let arguments = command.split_whitespace().collect::<Vec<_>>();
         let output = Command::new(env!("CARGO_BIN_EXE_hindcast")).args(arguments).arg(&out).output();
         let output = output.expect("the binary runs");
@@ -156,7 +164,12 @@ fn tables_are_shown_and_not_written() {
     assert_eq!((&listed[0]["version"], &listed[0]["table"]), (&2.into(), &TABLE.into()), "{listed}");
     let shown = hindcast(&format!("tables --lake {} show {TABLE} --json", lake("vectors")));
     let shown: Value = serde_json::from_slice(&shown.stdout).expect("a table");
-    let rows: u64 = shown["dates"].as_array().expect("dates").iter().map(|date| date["rows"].as_u64().expect("rows")).sum();
+    let rows: u64 = shown["dates"]
+        .as_array()
+        .expect("dates")
+        .iter()
+        .map(|date| date["rows"].as_u64().expect("rows"))
+        .sum();
     assert_eq!(rows, 200 + 263 + 250 + 100, "{shown}");
     let shown = hindcast(&format!("tables --lake {} show {TABLE}", lake("named")));
     assert!(stdout(&shown).contains("SentBytes") && !stdout(&shown).contains("col-"), "{}", stdout(&shown));

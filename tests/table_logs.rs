@@ -126,7 +126,11 @@ fn other_tables_of_the_lake_work() {
         assert!(entry(TABLE)["dates"].as_array().is_some_and(Vec::is_empty), "{listed}");
         assert_eq!(entry("AuditLogs").get("refused"), None);
         let shown = hindcast(&format!("tables --lake {lake}"));
-        assert!(stdout(&shown).contains("refused: ") && stdout(&shown).contains(reason), "{}", stdout(&shown));
+        assert!(
+            stdout(&shown).contains("refused: ") && stdout(&shown).contains(reason),
+            "{}",
+            stdout(&shown)
+        );
     }
 }
 

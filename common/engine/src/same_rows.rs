@@ -36,7 +36,8 @@ impl StateStore {
         state: &SameRows,
     ) -> Result<()> {
         let ending = clipped_key("", window);
-        let is_of_window = is_clipped || state.manifests.iter().any(|manifest| manifest.key.ends_with(&ending));
+        let is_of_window =
+            is_clipped || state.manifests.iter().any(|manifest| manifest.key.ends_with(&ending));
         let key = if is_of_window { clipped_key(key, window) } else { key.to_owned() };
         let json = sealed(&(&key, state))?;
         self.location().put_if_absent(&self.same_rows_path(&key), json).await?;
@@ -64,7 +65,9 @@ impl StateStore {
                     return Ok(Some(state));
                 }
                 Ok(_) => {}
-                Err(reason) => tracing::warn!(file, reason, "a record of state has changed since it was written"),
+                Err(reason) => {
+                    tracing::warn!(file, reason, "a record of state has changed since it was written")
+                }
             }
         }
         Ok(None)

@@ -151,7 +151,9 @@ impl Walk {
             }
         }
         rewrite.before.retain(|file, _| !replaced.contains(file));
-        rewrite.before.extend(removed.iter().filter_map(|file| Some((file.clone(), known.get(file)?.clone()))));
+        rewrite
+            .before
+            .extend(removed.iter().filter_map(|file| Some((file.clone(), known.get(file)?.clone()))));
         for file in rewrite.before.keys() {
             self.rewrite_of.insert(file.clone(), self.next);
         }
@@ -229,8 +231,11 @@ mod tests {
 
     /// Paths before and after each rewrite, by commit.
     fn of(live: &str, commits: &[FileCommit], files: &[LakeFile]) -> Vec<Vec<(String, String)>> {
-        let files_of_live: Vec<LakeFile> =
-            files.iter().filter(|file| live.split_whitespace().any(|path| path == file.path)).cloned().collect();
+        let files_of_live: Vec<LakeFile> = files
+            .iter()
+            .filter(|file| live.split_whitespace().any(|path| path == file.path))
+            .cloned()
+            .collect();
         let rewrites = Rewrites::of(files_of_live.iter(), commits, &known(files));
         let texts = |rewrite: &Arc<Rewrite>| {
             let before: Vec<&str> = rewrite.before().map(|(_, file)| file.path.as_str()).collect();
@@ -297,12 +302,10 @@ mod tests {
         };
         let before = LakeFile { deleted: Some(vector), ..file("a", "x", None) };
         let after = file("b", "x", None);
-        let commit = FileCommit {
-            added: vec![after.logged()],
-            removed: vec![before.logged()],
-            changes_rows: false,
-        };
-        let rewrites = Rewrites::of([&after].into_iter(), &[commit], &known(&[before.clone(), after.clone()]));
+        let commit =
+            FileCommit { added: vec![after.logged()], removed: vec![before.logged()], changes_rows: false };
+        let rewrites =
+            Rewrites::of([&after].into_iter(), &[commit], &known(&[before.clone(), after.clone()]));
         let found: Vec<&LakeFile> = rewrites.by_commit[0][0].before().map(|(_, file)| file).collect();
         assert_eq!(found, [&before]);
         assert_ne!(before.logged(), LakeFile { deleted: None, ..before.clone() }.logged());

@@ -128,7 +128,10 @@ async fn an_absent_root_is_an_error_unless_it_is_optional() {
 fn a_root_has_the_columns_of_the_lake_unless_it_names_its_own() {
     let mapping = |column: &str, url: Option<&str>| TableMapping {
         url: url.map(str::to_owned),
-        columns: BTreeMap::from([("OperationName".to_owned(), column.parse().map(ColumnSource::Path).unwrap())]),
+        columns: BTreeMap::from([(
+            "OperationName".to_owned(),
+            column.parse().map(ColumnSource::Path).unwrap(),
+        )]),
         ..TableMapping::default()
     };
     let of_lake = BTreeMap::from([("AuditLogs".to_owned(), mapping("op", Some("/elsewhere")))]);

@@ -39,7 +39,8 @@ fn lake() -> Location {
 /// Which of the rows are kept, batch by batch, and how many are duplicates and changed.
 async fn kept(lake: Location, batches: Vec<RecordBatch>) -> (Vec<Vec<bool>>, u64, u64) {
     let find = move || {
-        let (mut duplicates, mut counts) = (Duplicates::new(lake, "Id".into(), Tables::built_in()), Counts::default());
+        let (mut duplicates, mut counts) =
+            (Duplicates::new(lake, "Id".into(), Tables::built_in()), Counts::default());
         let kept = batches.iter().map(|rows| duplicates.first_of_each("Own", rows, &mut counts).unwrap());
         let kept = kept.collect();
         (kept, counts.duplicates, counts.changed)

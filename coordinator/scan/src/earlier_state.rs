@@ -88,7 +88,9 @@ impl RollupRun<'_> {
                     self.record_same_rows(&parts, &record).await;
                     places[current[0]] = Some(record);
                 }
-                None => current.into_iter().zip(parts).for_each(|(place, record)| places[place] = Some(record)),
+                None => {
+                    current.into_iter().zip(parts).for_each(|(place, record)| places[place] = Some(record))
+                }
             }
         }
         Ok(())
@@ -97,7 +99,9 @@ impl RollupRun<'_> {
     /// Joins records at these places whose state was recorded for all of them together.
     fn use_shared_state(&self, own: &[usize], places: &mut Places) -> Result<()> {
         for place in own {
-            let Some(first) = places[*place].as_ref().filter(|record| !record.is_complete()) else { continue };
+            let Some(first) = places[*place].as_ref().filter(|record| !record.is_complete()) else {
+                continue;
+            };
             let Some((rollup, shared)) = first.shared.iter().next() else { continue };
             let mut group = vec![*place];
             for other in own.iter().filter(|other| *other != place) {
@@ -138,7 +142,8 @@ impl RollupRun<'_> {
             let manifests = manifests_of(std::slice::from_ref(completed), id);
             let id = id.clone();
             async move {
-                let keys: Result<Vec<String>> = parts.iter().map(|part| self.key_of(&part.unit, &id)).collect();
+                let keys: Result<Vec<String>> =
+                    parts.iter().map(|part| self.key_of(&part.unit, &id)).collect();
                 let mut others = keys?;
                 let key = others.remove(0);
                 let state = SameRows { others, manifests };

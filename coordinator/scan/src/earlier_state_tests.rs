@@ -35,7 +35,8 @@ impl DeltaLake {
     fn file(&self, date: &str, name: &str, hours: &[u32], changes_rows: bool) -> Value {
         let session = |hour: &u32| {
             let (time, destination) = (format!("{date}T{hour:02}:00:00Z"), format!("203.0.113.{hour}"));
-            [time.as_str(), "Palo Alto Networks", "TRAFFIC", "10.0.0.1", &destination, "10", "20"].map(str::to_owned)
+            [time.as_str(), "Palo Alto Networks", "TRAFFIC", "10.0.0.1", &destination, "10", "20"]
+                .map(str::to_owned)
         };
         let rows: Vec<[String; 7]> = hours.iter().map(session).collect();
         let rows: Vec<Vec<&str>> = rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
@@ -75,7 +76,8 @@ impl DeltaLake {
         let fresh = StateStore::new(Location::parse(&elsewhere.path().display().to_string()).unwrap());
         let mut results = Vec::new();
         for state in [self.lake.state(), fresh] {
-            let plan = self.lake.plan(&config, &["top_talkers", "beaconing"], between(from, to)).await.unwrap();
+            let plan =
+                self.lake.plan(&config, &["top_talkers", "beaconing"], between(from, to)).await.unwrap();
             results.push(run_plan(&plan, &self.lake.options(&config, &state), &()).await.unwrap());
         }
         let summary = |result: &ScanResult| serde_json::to_value(&result.report.summary).unwrap();

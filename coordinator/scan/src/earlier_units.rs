@@ -70,7 +70,8 @@ impl<'a> Graph<'a> {
             }
         }
         let before = rewrites.iter().enumerate();
-        let before = before.flat_map(|(index, rewrite)| rewrite.before().map(move |(_, file)| (file.logged(), index)));
+        let before =
+            before.flat_map(|(index, rewrite)| rewrite.before().map(move |(_, file)| (file.logged(), index)));
         let nodes = current.len() + rewrites.len();
         Self {
             current,
@@ -88,8 +89,10 @@ impl<'a> Graph<'a> {
         let Some((_, first)) = self.current.first() else { return };
         // A current file in no unit of this window may have rows in it that another unit reads.
         let live = listed.by_date.values().flatten().filter(|file| file.may_touch(&first.window));
-        let unread: HashSet<&str> =
-            live.map(|file| file.path.as_str()).filter(|path| !self.units_of_path.contains_key(*path)).collect();
+        let unread: HashSet<&str> = live
+            .map(|file| file.path.as_str())
+            .filter(|path| !self.units_of_path.contains_key(*path))
+            .collect();
         for (index, rewrite) in self.rewrites.iter().enumerate() {
             let node = self.current.len() + index;
             for path in rewrite.after() {
@@ -165,9 +168,8 @@ impl<'a> Graph<'a> {
         let is_usable = |units: &EqualUnits| {
             let Some(first) = units.current.first().map(|node| unit(*node)) else { return false };
             let is_alike = |other: &RollupUnit| other.date == first.date && other.rollups == first.rollups;
-            let is_same = units.earlier.len() == 1
-                && units.current.len() == 1
-                && units.earlier[0].files == first.files;
+            let is_same =
+                units.earlier.len() == 1 && units.current.len() == 1 && units.earlier[0].files == first.files;
             touched.contains(&first.date)
                 && !units.earlier.is_empty()
                 && units.current.iter().all(|node| is_alike(unit(*node)))

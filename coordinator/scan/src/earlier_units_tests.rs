@@ -38,7 +38,8 @@ impl Table {
             0 => {
                 let count = 1 + usize::from(one % 3);
                 let rows = |file: usize| -> Vec<i64> {
-                    let day = |row: usize| if self.is_by_date { usize::from(one) } else { usize::from(one) + row };
+                    let day =
+                        |row: usize| if self.is_by_date { usize::from(one) } else { usize::from(one) + row };
                     let time = |row: usize| {
                         let number = (self.rows.len() + file) * 10 + row;
                         FIRST_DAY_US + (day(row) as i64 % DAYS) * MICROS_PER_DAY + number as i64
@@ -151,11 +152,7 @@ fn windows() -> impl Strategy<Value = Window> {
     })
 }
 
-fn equal_of(
-    table: &Table,
-    units: &[RollupUnit],
-    dates: &BTreeSet<NaiveDate>,
-) -> Vec<Vec<EqualUnits>> {
+fn equal_of(table: &Table, units: &[RollupUnit], dates: &BTreeSet<NaiveDate>) -> Vec<Vec<EqualUnits>> {
     let rewrites = Rewrites::of(table.live.iter(), &table.commits, &table.known);
     let placed: Vec<(usize, &RollupUnit)> = units.iter().enumerate().collect();
     let listed = table.listed();
@@ -233,6 +230,7 @@ fn files_that_were_rewritten_together_have_the_units_of_each() {
     let units = table.units(&window);
     assert_eq!(units.len(), 2);
     let equal = equal_of(&table, &units, &dates_of(&units));
-    let expected = |place: usize, earlier: &[RollupUnit]| EqualUnits { current: vec![place], earlier: earlier.to_vec() };
+    let expected =
+        |place: usize, earlier: &[RollupUnit]| EqualUnits { current: vec![place], earlier: earlier.to_vec() };
     assert_eq!(equal, [vec![expected(0, &before[..2]), expected(1, &before[2..])]]);
 }

@@ -40,8 +40,9 @@ fn groups_by_age(files: &[LakeFile], most_bytes: u64) -> Vec<Vec<LakeFile>> {
 
 /// The finest length of a slot that `files`, in the order of their times, need few of.
 fn slot_of(files: &[&LakeFile]) -> i64 {
-    let is_enough =
-        |slot_ms: &i64| files.chunk_by(|left, right| is_same_slot(left, right, *slot_ms)).count() <= MAX_SLOTS;
+    let is_enough = |slot_ms: &i64| {
+        files.chunk_by(|left, right| is_same_slot(left, right, *slot_ms)).count() <= MAX_SLOTS
+    };
     SLOTS_MS.into_iter().find(is_enough).unwrap_or(DAY_MS)
 }
 

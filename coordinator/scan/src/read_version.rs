@@ -67,8 +67,7 @@ mod tests {
 
     #[test]
     fn a_version_is_named_with_its_table_and_time() {
-        let version =
-            ReadVersion { table: "AuditLogs".into(), root: None, version: 12, committed: None };
+        let version = ReadVersion { table: "AuditLogs".into(), root: None, version: 12, committed: None };
         assert_eq!(version.to_string(), "AuditLogs version 12");
         let committed = Some("2026-01-05T10:00:00Z".to_owned());
         let version = ReadVersion { root: Some("emea".into()), committed, ..version };

@@ -250,7 +250,9 @@ mod tests {
                 "one version per Delta table",
             ),
             (
-                Box::new(move |request| request.versions = vec![version("AuditLogs", 1), version("AuditLogs", 2)]),
+                Box::new(move |request| {
+                    request.versions = vec![version("AuditLogs", 1), version("AuditLogs", 2)]
+                }),
                 "one version per Delta table",
             ),
             (

@@ -189,7 +189,9 @@ impl<'a> RollupRun<'a> {
             record.manifests.extend(manifest);
             record.replaced.extend(damaged);
             match same_rows {
-                Some(same_rows) if same_rows.others.is_empty() => record.manifests.extend(same_rows.manifests),
+                Some(same_rows) if same_rows.others.is_empty() => {
+                    record.manifests.extend(same_rows.manifests)
+                }
                 Some(same_rows) => drop(record.shared.insert(rollup, same_rows)),
                 None => {}
             }

@@ -88,7 +88,12 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
     ["a.parquet", "poison.parquet", "z.parquet"].iter().for_each(|name| write_sessions(&folder, name));
     let config = Config::load("default", &[]).unwrap();
     let root = Location::parse(&place.path().join("lake").display().to_string()).unwrap();
-    let tables = Lake::open(root, &config.tables, config.detections.tables()).unwrap().tables(|_| true).await.unwrap().readable;
+    let tables = Lake::open(root, &config.tables, config.detections.tables())
+        .unwrap()
+        .tables(|_| true)
+        .await
+        .unwrap()
+        .readable;
     let date = "2026-03-01".parse().unwrap();
     let unit = RollupUnit {
         table: 0,

@@ -37,7 +37,8 @@ impl FromStr for DateOrder {
     fn from_str(text: &str) -> Result<Self> {
         let known = Self::NAMES.iter().find(|(name, _)| *name == text);
         let order = known.map(|(_, order)| *order);
-        order.ok_or_else(|| Error::Invalid(format!("{text:?} is not an order: give day-first or month-first")))
+        order
+            .ok_or_else(|| Error::Invalid(format!("{text:?} is not an order: give day-first or month-first")))
     }
 }
 

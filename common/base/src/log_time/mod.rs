@@ -209,7 +209,10 @@ mod tests {
         assert_eq!(read(berlin, "2026-01-05T08:00:00Z"), Ok("2026-01-05T08:00:00Z".into()));
         assert_eq!(read(berlin, "1767600000"), Ok("2026-01-05T08:00:00Z".into()));
         assert_eq!(read(berlin, "2026-03-29 02:30:00"), Err(NoTime::Unreadable));
-        assert_eq!(berlin.read_integer(20_260_105_080_000).map(format_micros), Some("2026-01-05T07:00:00Z".into()));
+        assert_eq!(
+            berlin.read_integer(20_260_105_080_000).map(format_micros),
+            Some("2026-01-05T07:00:00Z".into())
+        );
         assert_eq!(TimeForms::default().read_integer(0), None);
     }
 }

@@ -1,7 +1,7 @@
 //! The grammar of written times: dates in the orders that logs use, the time of day, and the time zone.
 
-use chrono::{Datelike, NaiveDate, Weekday};
 use crate::time::MICROS_PER_SECOND;
+use chrono::{Datelike, NaiveDate, Weekday};
 
 use super::cursor::Cursor;
 use super::day_month::DayMonth;

@@ -94,8 +94,7 @@ impl History {
         let dated = |file: LakeFile| (file.logged(), (date_of(&file), file));
         let added = commits.iter().flat_map(|commit| &commit.added).cloned();
         let mut known: HashMap<LoggedFile, (NaiveDate, LakeFile)> = added.map(dated).collect();
-        let is_unknown =
-            |commit: &&Commit| commit.files.removed.iter().any(|file| !known.contains_key(file));
+        let is_unknown = |commit: &&Commit| commit.files.removed.iter().any(|file| !known.contains_key(file));
         let first = commits.iter().filter(is_rewrite).filter(is_unknown).map(|commit| commit.version).min();
         if let Some(before) = first.and_then(|first| first.checked_sub(1)) {
             // Files that earlier commits added are those of the version before.
@@ -226,14 +225,20 @@ mod tests {
         let written = Written::new();
         let file = |name: &str| written.file(name, "2026-01-05T00:00:00Z", 2);
         written.commit(0, &[file("a.parquet"), file("b.parquet")]);
-        written.commit(1, &[rewritten(file("ab.parquet")), remove("a.parquet", false), remove("b.parquet", false)]);
+        written.commit(
+            1,
+            &[rewritten(file("ab.parquet")), remove("a.parquet", false), remove("b.parquet", false)],
+        );
         written.commit(2, &[file("c.parquet")]);
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let first = (texts(&["a.parquet", "b.parquet"]), texts(&["ab.parquet"]));
         assert_eq!(rewrites_of(&written).await, [vec![first]]);
 
         // A file of the first rewrite was rewritten again.
-        written.commit(3, &[rewritten(file("abc.parquet")), remove("ab.parquet", false), remove("c.parquet", false)]);
+        written.commit(
+            3,
+            &[rewritten(file("abc.parquet")), remove("ab.parquet", false), remove("c.parquet", false)],
+        );
         let newer = (texts(&["ab.parquet", "c.parquet"]), texts(&["abc.parquet"]));
         let all = (texts(&["a.parquet", "b.parquet", "c.parquet"]), texts(&["abc.parquet"]));
         assert_eq!(rewrites_of(&written).await, [vec![newer], vec![all]]);
@@ -251,14 +256,18 @@ mod tests {
         for version in 1..last {
             written.commit(version, &[json!({ "commitInfo": { "operation": "NONE" } })]);
         }
-        written.commit(last, &[rewritten(file("ab.parquet")), remove("a.parquet", false), remove("b.parquet", false)]);
+        written.commit(
+            last,
+            &[rewritten(file("ab.parquet")), remove("a.parquet", false), remove("b.parquet", false)],
+        );
         let found = rewrites_of(&written).await;
         assert_eq!(found[0][0].0, ["a.parquet", "b.parquet"]);
         let table = written.latest().await;
         let before: Vec<LakeFile> =
             table.rewrites().await.unwrap().by_commit[0][0].before().map(|(_, file)| file.clone()).collect();
         // They have the keys that they had then.
-        let then = written.open(crate::TableVersions { only: Some(last - 1), ..Default::default() }).await.unwrap();
+        let then =
+            written.open(crate::TableVersions { only: Some(last - 1), ..Default::default() }).await.unwrap();
         let crate::FileSource::Listed(listed) = &then.source else { panic!("a list") };
         assert_eq!(listed.by_date.values().flatten().cloned().collect::<Vec<_>>(), before);
     }

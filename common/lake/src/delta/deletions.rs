@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccess};
 use delta_kernel::actions::deletion_vector::DeletionVectorDescriptor;
-use delta_kernel::{FileMeta, FileSlice, KernelError, KernelResult, KernelResultIteratorStatic, StorageHandler};
+use delta_kernel::{
+    FileMeta, FileSlice, KernelError, KernelResult, KernelResultIteratorStatic, StorageHandler,
+};
 use hindcast_base::catch_panic::catch_panic_sync;
 use hindcast_base::retry::with_retries;
 use hindcast_base::storage_fault::storage_fault;
@@ -94,7 +96,11 @@ async fn deleted_rows(table: &Location, file: &LakeFile, vector: &DeletionVector
     let rows = catch_panic_sync(|| descriptor.row_indexes(storage, &root)).map_err(|panic| failed(&panic))?;
     let rows = rows.map_err(|error| failed(&error))?;
     if rows.len() as i64 != vector.cardinality {
-        return Err(failed(&format!("it deletes {} rows, and the log says {}", rows.len(), vector.cardinality)));
+        return Err(failed(&format!(
+            "it deletes {} rows, and the log says {}",
+            rows.len(),
+            vector.cardinality
+        )));
     }
     Ok(rows)
 }

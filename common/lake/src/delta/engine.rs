@@ -161,7 +161,10 @@ impl TableStore {
         Some(ObjectMeta { location, ..object })
     }
 
-    fn sorted(&self, objects: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn sorted(
+        &self,
+        objects: BoxStream<'static, Result<ObjectMeta>>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         let this = Self { location: self.location.clone() };
         let listed = async move {
             let objects: Vec<ObjectMeta> = objects.try_collect().await?;
@@ -212,11 +215,7 @@ impl ObjectStore for TableStore {
         Err(read_only("put"))
     }
 
-    async fn put_multipart_opts(
-        &self,
-        _: &Path,
-        _: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         Err(read_only("put_multipart"))
     }
 

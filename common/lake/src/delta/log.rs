@@ -130,7 +130,10 @@ fn too_early(table: &str, time_us: i64, error: KernelError) -> Error {
             LogHistoryError::TimestampOutOfRange { nearest_timestamp, .. } => {
                 let earliest = match nearest_timestamp {
                     NearestTimestamp::Earliest(ms) => {
-                        format!(": the earliest that its log still describes is of {}", format_micros(ms * 1_000))
+                        format!(
+                            ": the earliest that its log still describes is of {}",
+                            format_micros(ms * 1_000)
+                        )
                     }
                     _ => String::new(),
                 };
@@ -165,8 +168,10 @@ fn damaged(table: &str, reason: &str) -> Error {
 
 /// Fails if a column that is read is a variant, which only readers of its binary form understand.
 fn refuse_variants(request: &LogRequest, schema: &StructType) -> Result<()> {
-    let is_read = |field: &&StructField| request.columns.iter().any(|name| name.eq_ignore_ascii_case(&field.name));
-    let variant = schema.fields().filter(is_read).find(|field| matches!(field.data_type, DataType::Variant(_)));
+    let is_read =
+        |field: &&StructField| request.columns.iter().any(|name| name.eq_ignore_ascii_case(&field.name));
+    let variant =
+        schema.fields().filter(is_read).find(|field| matches!(field.data_type, DataType::Variant(_)));
     match variant {
         Some(field) => Err(Error::Invalid(format!(
             "{}: column {} is a variant (table feature variantType), which Hindcast does not read",
@@ -180,7 +185,9 @@ fn refuse_variants(request: &LogRequest, schema: &StructType) -> Result<()> {
 fn physical_names(schema: &StructType, mode: ColumnMappingMode) -> PhysicalNames {
     match mode {
         ColumnMappingMode::None => PhysicalNames::default(),
-        _ => PhysicalNames { by_id: matches!(mode, ColumnMappingMode::Id), columns: physical_columns(schema) },
+        _ => {
+            PhysicalNames { by_id: matches!(mode, ColumnMappingMode::Id), columns: physical_columns(schema) }
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use hindcast_base::time::date_of_us;
 use hindcast_base::{Error, Result};
 use object_store::ObjectStoreExt;
 
+use self::log::{Log, LogRequest, read_blocking};
 use super::columns::{ColumnPath, ColumnSource, PathStep};
 use super::file_source::{FileSource, ListedFiles, Snapshot};
 use super::found_tables::UnreadLog;
@@ -32,7 +33,6 @@ use super::location::Location;
 use super::mapping::TableMapping;
 use super::physical_names::PhysicalNames;
 use super::tables::TableSpec;
-use self::log::{Log, LogRequest, read_blocking};
 
 pub(super) use commits::History;
 pub(super) use deletions::remaining_rows;

@@ -62,7 +62,10 @@ mod tests {
             assert_eq!(object_of(&bucket, text).unwrap().as_ref(), expected, "{text}");
         }
         let disk = table("/data/lake/T");
-        assert_eq!(object_of(&disk, "file:/data/lake/T/a.parquet").unwrap().as_ref(), "data/lake/T/a.parquet");
+        assert_eq!(
+            object_of(&disk, "file:/data/lake/T/a.parquet").unwrap().as_ref(),
+            "data/lake/T/a.parquet"
+        );
         for (table, text) in [
             (&bucket, "../secret.parquet"),
             (&bucket, "a/%2E%2E/%2E%2E/secret.parquet"),

@@ -67,7 +67,8 @@ impl RowReader {
     /// The reason, if the rows have another form.
     pub(super) fn files_of(&self, rows: &RecordBatch, selected: &[bool]) -> Result<Vec<LakeFile>, String> {
         let columns = Columns::of(rows)?;
-        let is_live = |row: &usize| selected.get(*row).copied().unwrap_or(true) && columns.paths.is_valid(*row);
+        let is_live =
+            |row: &usize| selected.get(*row).copied().unwrap_or(true) && columns.paths.is_valid(*row);
         (0..rows.num_rows()).filter(is_live).map(|row| self.file_in(&columns, row)).collect()
     }
 
@@ -142,7 +143,8 @@ impl Vectors {
         if self.rows.is_null(row) || self.storage_types.is_null(row) {
             return Ok(None);
         }
-        let number = |value: i64| i32::try_from(value).map_err(|_| "a deletion vector is too large".to_owned());
+        let number =
+            |value: i64| i32::try_from(value).map_err(|_| "a deletion vector is too large".to_owned());
         let offset = self.offsets.is_valid(row).then(|| number(self.offsets.value(row))).transpose()?;
         Ok(Some(DeletionVector {
             storage_type: self.storage_types.value(row).to_owned(),

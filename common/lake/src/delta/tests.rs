@@ -8,16 +8,14 @@ use std::time::{Duration, SystemTime};
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, Schema};
 use datafusion::execution::runtime_env::RuntimeEnv;
-use hindcast_base::time::parse_time_us;
 use hindcast_base::ErrorKind;
+use hindcast_base::time::parse_time_us;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    Lake, LakeTable, Tables, UnreadableCounts, file_scan, row_groups_that_may_hold, task_session,
-};
+use crate::{Lake, LakeTable, Tables, UnreadableCounts, file_scan, row_groups_that_may_hold, task_session};
 
 /// Rows per row group of the files.
 const GROUP_ROWS: usize = 4;
@@ -86,10 +84,8 @@ impl Written {
         let times = (0..rows).map(|row| start_us + row as i64 * 3_600_000_000);
         let names = (0..rows).map(|row| Some(row.to_string()));
         let times = TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC");
-        let columns: [(&str, ArrayRef); 2] = [
-            ("TimeGenerated", Arc::new(times)),
-            ("OperationName", Arc::new(names.collect::<StringArray>())),
-        ];
+        let columns: [(&str, ArrayRef); 2] =
+            [("TimeGenerated", Arc::new(times)), ("OperationName", Arc::new(names.collect::<StringArray>()))];
         self.parquet(name, &RecordBatch::try_from_iter(columns).unwrap())
     }
 
@@ -138,7 +134,10 @@ fn remove(path: &str) -> Value {
 
 fn files(table: &LakeTable) -> Vec<(String, LakeFile)> {
     let FileSource::Listed(listed) = &table.source else { panic!("not listed") };
-    let all = listed.by_date.iter().flat_map(|(date, files)| files.iter().map(move |file| (date.to_string(), file)));
+    let all = listed
+        .by_date
+        .iter()
+        .flat_map(|(date, files)| files.iter().map(move |file| (date.to_string(), file)));
     all.map(|(date, file)| (date, file.clone())).collect()
 }
 
@@ -147,7 +146,11 @@ fn names(table: &LakeTable) -> Vec<String> {
 }
 
 /// The operations of the rows of `file`, in the file's order.
-async fn operations(table: &LakeTable, file: &LakeFile, groups: Option<&crate::RowGroups>) -> Result<Vec<String>> {
+async fn operations(
+    table: &LakeTable,
+    file: &LakeFile,
+    groups: Option<&crate::RowGroups>,
+) -> Result<Vec<String>> {
     let columns = ["TimeGenerated", "OperationName"];
     let unreadable = UnreadableCounts::of(table.spec);
     let scan = file_scan(table, &columns, file, None, groups, &unreadable).await?;
@@ -169,7 +172,8 @@ async fn a_version_is_chosen_by_number_or_time() {
     written.commit(1, &[written.file("b.parquet", "2026-01-06", 2)]);
     written.commit(2, &[remove("a.parquet")]);
     for (version, hours) in [(0, 1), (1, 2), (2, 3)] {
-        let commit = fs::File::options().write(true).open(written.path(&format!("_delta_log/{version:020}.json")));
+        let commit =
+            fs::File::options().write(true).open(written.path(&format!("_delta_log/{version:020}.json")));
         commit.unwrap().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(hours * 3_600)).unwrap();
     }
     let latest = written.latest().await;
@@ -199,9 +203,11 @@ async fn a_version_is_chosen_by_number_or_time() {
 #[tokio::test]
 async fn files_are_dated_by_statistics_partitions_and_when_they_were_written() {
     let mut written = Written::new();
-    written.fields.as_array_mut().unwrap().push(
-        json!({ "name": "day", "type": "date", "nullable": true, "metadata": {} }),
-    );
+    written
+        .fields
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "name": "day", "type": "date", "nullable": true, "metadata": {} }));
     written.partition_columns = vec!["day"];
     let mut known = written.file("known.parquet", "2026-01-05T23:00:00Z", 2);
     known["add"]["partitionValues"] = json!({ "day": "2026-01-09" });
@@ -212,7 +218,11 @@ async fn files_are_dated_by_statistics_partitions_and_when_they_were_written() {
     .to_string()
     .into();
     let mut of_day = written.file("day=2026-01-07/of%20day.parquet", "2026-01-07", 2);
-    fs::rename(written.path("day=2026-01-07/of%20day.parquet"), written.path("day=2026-01-07/of day.parquet")).unwrap();
+    fs::rename(
+        written.path("day=2026-01-07/of%20day.parquet"),
+        written.path("day=2026-01-07/of day.parquet"),
+    )
+    .unwrap();
     of_day["add"]["partitionValues"] = json!({ "day": "2026-01-07" });
     let mut unknown = written.file("unknown.parquet", "2020-01-01", 2);
     unknown["add"]["partitionValues"] = json!({ "day": "" });
@@ -260,11 +270,13 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 /// Base 85 in the form Z85.
 fn z85(bytes: &[u8]) -> String {
-    const DIGITS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+    const DIGITS: &[u8] =
+        b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
     let mut padded = bytes.to_vec();
     padded.resize(bytes.len().next_multiple_of(4), 0);
     let words = padded.chunks(4).map(|word| u32::from_be_bytes(word.try_into().unwrap()));
-    let digits = words.flat_map(|word| (0..5).rev().map(move |place| DIGITS[(word / 85_u32.pow(place) % 85) as usize]));
+    let digits = words
+        .flat_map(|word| (0..5).rev().map(move |place| DIGITS[(word / 85_u32.pow(place) % 85) as usize]));
     digits.map(char::from).collect()
 }
 
@@ -319,12 +331,17 @@ async fn deleted_rows_are_not_read() {
     let half = first.bytes / 2;
     let mut ranged = Vec::new();
     for range in [(0, half), (half, first.bytes)] {
-        ranged.extend(operations(&table, &LakeFile { range: Some(range), ..first.clone() }, None).await.unwrap());
+        ranged.extend(
+            operations(&table, &LakeFile { range: Some(range), ..first.clone() }, None).await.unwrap(),
+        );
     }
     assert_eq!(ranged, ["1", "2", "3", "8"]);
-    let groups = row_groups_that_may_hold(&table, &first, &["OperationName"], |_, value| value == "8").await.unwrap();
+    let groups =
+        row_groups_that_may_hold(&table, &first, &["OperationName"], |_, value| value == "8").await.unwrap();
     assert_eq!(operations(&table, &first, Some(&groups)).await.unwrap(), ["8"]);
-    for (name, hint) in [("/c.parquet", "its deletion vector"), ("/d.parquet", "deletes 2 rows, and the log says 1")] {
+    for (name, hint) in
+        [("/c.parquet", "its deletion vector"), ("/d.parquet", "deletes 2 rows, and the log says 1")]
+    {
         let error = operations(&table, &file(name), None).await.unwrap_err();
         assert!(matches!(&error, Error::Input(fault) if fault.file.ends_with(name)), "{error}");
         assert!(error.to_string().contains(hint), "{error}");
@@ -358,7 +375,8 @@ async fn column_mapping_names_columns_and_partitions() {
     ]);
     written.partition_columns = vec!["day"];
     for (mode, by_id) in [("name", false), ("id", true)] {
-        written.configuration = json!({ "delta.columnMapping.mode": mode, "delta.columnMapping.maxColumnId": "3" });
+        written.configuration =
+            json!({ "delta.columnMapping.mode": mode, "delta.columnMapping.maxColumnId": "3" });
         let mut added = written.file("a.parquet", "2026-01-05", 2);
         added["add"]["partitionValues"] = json!({ "col-3": "2026-01-05" });
         added["add"]["stats"] = json!({

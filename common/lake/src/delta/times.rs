@@ -141,7 +141,9 @@ fn is_whole_day(name: &str, schema: &StructType) -> bool {
     let generated = schema.field(name).and_then(|field| field.metadata.get("delta.generationExpression"));
     generated.is_none_or(|expression| {
         let expression = expression.to_string().to_ascii_lowercase();
-        !["month", "'mm'", "'mon'", "year", "'yy", "quarter", "week"].iter().any(|unit| expression.contains(unit))
+        !["month", "'mm'", "'mon'", "year", "'yy", "quarter", "week"]
+            .iter()
+            .any(|unit| expression.contains(unit))
     })
 }
 

@@ -156,9 +156,7 @@ fn a_suppressed_finding_names_its_lists() {
 #[test]
 fn versions_of_tables_that_differ_are_named() {
     let versions = |number: u64| json!([{ "table": "CommonSecurityLog", "version": number }]);
-    let of = |findings, number| {
-        scan(findings, |summary| summary["coverage"]["versions"] = versions(number))
-    };
+    let of = |findings, number| scan(findings, |summary| summary["coverage"]["versions"] = versions(number));
     let comparison = compare_scans(&of(vec![finding("one")], 3), &of(Vec::new(), 5));
     let change = VersionChange { table: "CommonSecurityLog".into(), before: Some(3), after: Some(5) };
     assert_eq!(comparison.versions, [change.clone()]);

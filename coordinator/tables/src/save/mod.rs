@@ -31,8 +31,8 @@ use hindcast_functions::is_external;
 use hindcast_lake::changes::{self, Change, Made};
 use hindcast_lake::task_session;
 use hindcast_lake::{
-    FileScan, Lake, LakeFile, LakeTable, Location, UnreadableCounts, date_files, file_scan,
-    parquet_footer, refuse_unwritable, table_files,
+    FileScan, Lake, LakeFile, LakeTable, Location, UnreadableCounts, date_files, file_scan, parquet_footer,
+    refuse_unwritable, table_files,
 };
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt};
