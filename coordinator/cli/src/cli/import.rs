@@ -13,7 +13,7 @@ use hindcast_lake::Location;
 use hindcast_lake::TableMapping;
 
 use super::Outcome;
-use super::arguments::{available_threads, parse_bytes, read_config};
+use super::arguments::{available_threads, parse_memory, read_config};
 use super::own_files::read_own;
 use super::tables::print_quality;
 use crate::terminal;
@@ -88,7 +88,7 @@ pub struct ImportArguments {
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Memory for merging files smaller than 4 MiB
-    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_memory)]
     memory: usize,
     /// Print JSON instead of text
     #[arg(long)]

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::super::Outcome;
-use super::super::arguments::{available_threads, default_state, parse_bytes};
+use super::super::arguments::{available_threads, default_state, parse_memory};
 use super::super::own_files::read_for_trial;
 use super::super::scan_options::CONCURRENT_MERGES;
 use super::KnownArguments;
@@ -62,7 +62,7 @@ pub(super) struct TestArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Memory for grouping, sorting and joining
-    #[arg(long, default_value = "4GiB", value_name = "SIZE", value_parser = parse_bytes)]
+    #[arg(long, default_value = "4GiB", value_name = "SIZE", value_parser = parse_memory)]
     memory: usize,
     /// Print JSON instead of text
     #[arg(long)]
