@@ -171,6 +171,8 @@ fn a_gap_names_the_preset_that_fits() {
         "{}",
         stdout(&output)
     );
+    let shown = stdout(&hindcast(&format!("tables --lake {} show {TABLE}", place.lake().display())));
+    assert!(shown.contains("write preset = \"zeek/conn\""), "{shown}");
     let own_columns = "[firewall]\nvendors = [\"Corelight\"]\n[tables.CommonSecurityLog]\npreset = \"zeek/conn\"\n\
                        [tables.CommonSecurityLog.columns]\nDeviceVendor = { value = \"Corelight\" }\n";
     fs::write(place.lake().join("hindcast.toml"), own_columns).expect("a configuration");

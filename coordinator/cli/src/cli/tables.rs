@@ -7,9 +7,9 @@ use hindcast_base::format::format_bytes;
 use hindcast_base::nearest::did_you_mean;
 use hindcast_base::time::{Window, parse_time};
 use hindcast_base::{Error, Result};
-use hindcast_detections::config::Layer;
+use hindcast_detections::config::{Config, Layer};
 use hindcast_engine::runtime;
-use hindcast_lake::mapping_presets;
+use hindcast_lake::{MappingPreset, mapping_presets};
 use serde::Serialize;
 
 use super::Outcome;
@@ -153,6 +153,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
                 terminal::print_json(&Shown { detail: &detail, telemetry: &quality })?;
             } else {
                 print_detail(&detail);
+                print_fitting_preset(&config, table, &detail);
                 print_quality(table, &quality);
             }
         }
@@ -195,6 +196,15 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Prints the preset whose schema the columns of a table without one have.
+fn print_fitting_preset(config: &Config, table: &str, detail: &TableDetail) {
+    let has_preset = config.tables.get(table).is_some_and(|mapping| mapping.preset.is_some());
+    let names = detail.columns.iter().map(|column| column.name.clone()).collect();
+    if let Some(preset) = MappingPreset::fitting(table, &names).filter(|_| !has_preset) {
+        println!("\nthe columns are those of a preset: write preset = \"{}\" in [tables.{table}]", preset.name);
+    }
 }
 
 /// A preset as JSON lists it.
